@@ -1,0 +1,39 @@
+"""Train an autoregressive model on your own sequences, and generate more.
+
+    import rhapsode as rh
+    run = rh.train("corpus.txt", budget="3m")
+    print(run.generate("ROMEO:", temperature=0.8))
+    print(rh.load("runs/corpus").evaluate("held-out.txt").loss)
+"""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["Continuation", "Model", "RhapsodeError", "__version__", "load", "train"]
+
+if TYPE_CHECKING:
+    from rhapsode.errors import RhapsodeError
+    from rhapsode.workflows import Continuation, Model, load
+    from rhapsode.workflows.train import train
+
+_HOMES = {
+    "Continuation": "rhapsode.workflows",
+    "Model": "rhapsode.workflows",
+    "load": "rhapsode.workflows",
+    "train": "rhapsode.workflows.train",
+    "RhapsodeError": "rhapsode.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Looked up late, so that importing rhapsode costs nothing and loads no torch.
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'rhapsode' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(home), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

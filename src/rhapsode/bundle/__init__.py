@@ -1,0 +1,29 @@
+"""One object and the one file it lives in.
+
+This face is the half that reads: configuration, encoder, provenance, arrays, without torch. The network half is
+`rhapsode.bundle.network` and `rhapsode.bundle.torch_predictor`.
+"""
+
+from rhapsode.bundle.predictor import Predictor
+from rhapsode.bundle.reading import (
+    COUNTS,
+    FORMAT_VERSION,
+    Bundle,
+    Component,
+    NetworkConfig,
+    bundle_path,
+    read_bundle,
+    write_bundle,
+)
+
+__all__ = [
+    "COUNTS",
+    "FORMAT_VERSION",
+    "Bundle",
+    "Component",
+    "NetworkConfig",
+    "Predictor",
+    "bundle_path",
+    "read_bundle",
+    "write_bundle",
+]

@@ -1,0 +1,134 @@
+"""The network of a bundle: input module, model, head. This half loads torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from rhapsode.bundle.reading import COUNTS, Bundle, Component, NetworkConfig
+from rhapsode.config import Registry, from_mapping
+from rhapsode.data import Batch
+from rhapsode.errors import BundleError, RhapsodeError, SettingsError
+from rhapsode.heads import HEADS, Head
+from rhapsode.models import INPUTS, MODELS, InputModule, SequenceModel, State
+
+__all__ = ["Network", "batch_tensors", "build_network", "load_network", "network_arrays"]
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class Network(nn.Module):
+    """Elements in, distributions over the next element out.
+
+    Arguments:
+        input: elements to features.
+        model: features to features, carrying a state.
+        head: features to a distribution.
+    """
+
+    def __init__(self, input: InputModule, model: SequenceModel, head: Head) -> None:
+        super().__init__()
+        self.input = input
+        self.model = model
+        self.head = head
+
+    def forward(
+        self, inputs: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Parameters of the distribution of what follows each input, and the state behind them."""
+        y_BTH, state = self.model(self.input(inputs), state, reset_BT=reset_BT)
+        return self.head(y_BTH), state
+
+    def step(self, inputs_B: Tensor, state: State) -> tuple[Tensor, State]:
+        """`forward` for one element a row, (B,)."""
+        y_BH, state = self.model.step(self.input(inputs_B[:, None])[:, 0], state)
+        return self.head(y_BH[:, None])[:, 0], state
+
+    def log_prob(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:
+        """Log-probability (nats) of every target, (B, T) float32, and the state behind the batch."""
+        inputs, targets, reset_BT = batch_tensors(batch, next(self.parameters()).device)
+        parameters, state = self(inputs, state, reset_BT=reset_BT)
+        jacobian = batch.log_jacobian_BT
+        return (
+            self.head.log_prob(
+                parameters, targets, None if jacobian is None else torch.from_numpy(jacobian)
+            ),
+            state,
+        )
+
+    def parameter_count(self) -> int:
+        """Numbers that training fits."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def batch_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Inputs, targets and resets of a batch as tensors."""
+    reset = None if batch.reset_BT is None else torch.from_numpy(batch.reset_BT).to(device)
+    inputs = torch.from_numpy(batch.inputs).to(device)
+    return inputs, torch.from_numpy(batch.targets).to(device), reset
+
+
+def _make(registry: Registry[Any], component: Component, extra: Mapping[str, Any]) -> Any:
+    entry = registry.get(component.name)
+    settings = {**component.settings, **extra}
+    config = from_mapping(entry.Config, settings, where=f"[network] of {component.name}")
+    return entry(config)
+
+
+def build_network(config: NetworkConfig) -> Network:
+    """A network with fresh weights, on torch's current default device.
+
+    The width a component is fed is decided by the one before it and must not be set.
+
+    Raises:
+        SettingsError: an unknown component, or a setting it lacks or refuses.
+    """
+    input_module: InputModule = _make(INPUTS, config.input, {})
+    model: SequenceModel = _make(MODELS, config.model, {"input_size": input_module.output_size})
+    head: Head = _make(HEADS, config.head, {"feature_size": model.output_size})
+    return Network(input_module, model, head)
+
+
+def load_network(bundle: Bundle) -> Network:
+    """The network of a bundle with its weights, in evaluation mode.
+
+    Nothing is allocated before every shape has been found to agree with the file.
+
+    Raises:
+        BundleError: unknown components, or arrays that do not fit them.
+    """
+    try:
+        with torch.device("meta"):
+            network = build_network(bundle.config)
+    except SettingsError as problem:
+        raise BundleError(problem.what, where=problem.where, hint=problem.hint) from None
+    except (RhapsodeError, RuntimeError, ValueError, OverflowError) as problem:
+        raise BundleError(f"the network cannot be built ({problem})") from None
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    found = {name: array.shape for name, array in bundle.arrays.items() if name != COUNTS}
+    for name in sorted({*wanted, *found}):
+        if wanted.get(name) != found.get(name):
+            raise BundleError(
+                f"the array {name!r} has shape {found.get(name)}, its configuration asks for {wanted.get(name)}"
+            )
+    vocabulary = bundle.encoder.vocab_size
+    for part, component in (("input", bundle.config.input), ("head", bundle.config.head)):
+        size = component.settings.get("vocab_size", vocabulary)
+        if size != vocabulary:
+            raise BundleError(f"the {part} has {size} elements, the encoder {vocabulary}")
+    network = network.to_empty(device="cpu")
+    network.load_state_dict(
+        {name: torch.from_numpy(bundle.arrays[name].copy()) for name in wanted}
+    )
+    return network.eval()
+
+
+def network_arrays(network: Network) -> dict[str, Any]:
+    """The weights by name, as float32 arrays of their own."""
+    return {
+        name: tensor.detach().to("cpu", torch.float32).numpy().copy()
+        for name, tensor in network.state_dict().items()
+    }

@@ -1,0 +1,197 @@
+"""One file holds a model: configuration, encoder, provenance and arrays. This half never loads torch.
+
+The file is safetensors; reading it executes nothing, and names resolve only through the registries.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from rhapsode.config import from_mapping, to_mapping
+from rhapsode.encoding import Encoder, encoder_from_mapping
+from rhapsode.errors import BundleError, RhapsodeError
+from rhapsode.files import write_atomically
+
+__all__ = [
+    "COUNTS",
+    "FORMAT_VERSION",
+    "Bundle",
+    "Component",
+    "NetworkConfig",
+    "bundle_path",
+    "read_bundle",
+    "write_bundle",
+]
+
+FORMAT = "rhapsode"
+FORMAT_VERSION = 1
+COUNTS = "corpus.counts"
+CONTEXTS = ("carried",)
+
+
+@dataclass(frozen=True)
+class Component:
+    """A registered name and its settings as plain values."""
+
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """What a network is made of, and how it sees its past."""
+
+    input: Component
+    model: Component
+    head: Component
+    context: str = "carried"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model as it lies in its file.
+
+    Arguments:
+        config: the components.
+        encoder: documents to elements and back.
+        provenance: where it came from: data, splits, settings, figures; plain values.
+        arrays: weights by parameter name, float32, and under `corpus.counts` how often each element occurred in
+            the training share, int64 (V,).
+    """
+
+    config: NetworkConfig
+    encoder: Encoder
+    provenance: Mapping[str, Any]
+    arrays: Mapping[str, NDArray[Any]]
+
+    @property
+    def counts_V(self) -> NDArray[np.int64]:
+        """How often each element occurred in the training share."""
+        return np.asarray(self.arrays[COUNTS])
+
+
+def bundle_path(model: str | Path) -> Path:
+    """The model file that a run folder or a path means.
+
+    Raises:
+        BundleError: there is none.
+    """
+    path = Path(model)
+    if path.is_dir():
+        inside = path / "model.safetensors"
+        if not inside.exists():
+            raise BundleError(
+                "this folder holds no model.safetensors",
+                where=str(path),
+                hint="name a run folder whose training has reached its first evaluation",
+            )
+        return inside
+    if not path.exists():
+        raise BundleError("no such model", where=str(path), hint="name a run folder or a model file")
+    return path
+
+
+def write_bundle(path: Path, bundle: Bundle) -> None:
+    """Write a model file, whole or not at all.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "config": json.dumps(to_mapping(bundle.config), ensure_ascii=False),
+        "encoder": json.dumps(bundle.encoder.to_mapping(), ensure_ascii=False),
+        "provenance": json.dumps(dict(bundle.provenance), ensure_ascii=False),
+    }
+    arrays = {name: np.ascontiguousarray(array) for name, array in bundle.arrays.items()}
+
+    def save(scratch: Path) -> None:
+        try:
+            save_file(arrays, scratch, metadata=metadata)
+        except SafetensorError as problem:
+            raise OSError(str(problem)) from None
+
+    write_atomically(path, save)
+
+
+def read_bundle(model: str | Path) -> Bundle:
+    """The model in a run folder or model file.
+
+    Raises:
+        BundleError: missing, torn, hostile, of another version, or with components this release lacks.
+    """
+    path = bundle_path(model)
+    metadata, arrays = _open(path)
+    if metadata.get("format") != FORMAT:
+        raise BundleError(
+            "this safetensors file was not written by rhapsode (its metadata says nothing of it)",
+            where=str(path),
+        )
+    version = metadata.get("format_version")
+    if version != str(FORMAT_VERSION):
+        raise BundleError(
+            f"format version {version!r} cannot be read, only {FORMAT_VERSION}",
+            where=str(path),
+            hint="use the rhapsode release that wrote it, or a newer one",
+        )
+    try:
+        config = from_mapping(
+            NetworkConfig, _json(metadata, "config"), where="config", error=BundleError
+        )
+        if config.context not in CONTEXTS:
+            raise BundleError(f"unknown context {config.context!r}")
+        encoder = encoder_from_mapping(_json(metadata, "encoder"))
+        provenance = _json(metadata, "provenance")
+        _check_arrays(arrays, encoder)
+    except RhapsodeError as problem:
+        where = f"{path}: {problem.where}" if problem.where else str(path)
+        raise BundleError(problem.what, where=where, hint=problem.hint) from None
+    return Bundle(config, encoder, provenance, arrays)
+
+
+def _open(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except OSError as problem:
+        raise BundleError(f"cannot read: {problem.strerror or problem}", where=str(path)) from None
+    except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, MemoryError) as problem:
+        raise BundleError(
+            f"not a whole safetensors file ({str(problem).splitlines()[0]})",
+            where=str(path),
+            hint="it was cut off or altered: copy or train it again",
+        ) from None
+
+
+def _json(metadata: Mapping[str, str], key: str) -> dict[str, Any]:
+    try:
+        value = json.loads(metadata[key])
+    except KeyError:
+        raise BundleError(f"its metadata lacks {key!r}") from None
+    except (ValueError, RecursionError):
+        raise BundleError(f"its metadata entry {key!r} is not JSON") from None
+    if not isinstance(value, dict):
+        raise BundleError(f"its metadata entry {key!r} is not a table")
+    return value
+
+
+def _check_arrays(arrays: Mapping[str, NDArray[Any]], encoder: Encoder) -> None:
+    counts = arrays.get(COUNTS)
+    if counts is None or counts.dtype != np.int64 or counts.shape != (encoder.vocab_size,):
+        raise BundleError(f"the array {COUNTS!r} is missing or of another size than the vocabulary")
+    for name, array in arrays.items():
+        if name == COUNTS:
+            continue
+        if array.dtype != np.float32:
+            raise BundleError(f"the array {name!r} is {array.dtype}, not float32")
+        if not np.isfinite(array).all():
+            raise BundleError(f"the array {name!r} holds values that are not finite")

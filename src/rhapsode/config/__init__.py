@@ -1,0 +1,31 @@
+"""Frozen settings, the name registry, TOML in and out. Knows nothing of models, data or encoders."""
+
+from rhapsode.config.durations import format_duration, parse_duration
+from rhapsode.config.generate import GenerateSettings
+from rhapsode.config.registry import Registry, suggest
+from rhapsode.config.schema import from_mapping, to_mapping
+from rhapsode.config.toml import apply_assignments, dump_toml, merge, read_toml
+from rhapsode.config.train import (
+    DataSettings,
+    OptimisationSettings,
+    SampleSettings,
+    TrainSettings,
+)
+
+__all__ = [
+    "DataSettings",
+    "GenerateSettings",
+    "OptimisationSettings",
+    "Registry",
+    "SampleSettings",
+    "TrainSettings",
+    "apply_assignments",
+    "dump_toml",
+    "format_duration",
+    "from_mapping",
+    "merge",
+    "parse_duration",
+    "read_toml",
+    "suggest",
+    "to_mapping",
+]

@@ -1,0 +1,73 @@
+"""Names that files and settings may use for components, and nothing else they may use."""
+
+import difflib
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from rhapsode.errors import SettingsError
+
+__all__ = ["Registry", "suggest"]
+
+T = TypeVar("T")
+
+
+def suggest(name: str, known: list[str]) -> str:
+    """A hint naming the nearest known name, or all of them."""
+    near = difflib.get_close_matches(name, known, n=1)
+    listing = f"known: {', '.join(known)}" if known else "there are none"
+    return f"did you mean {near[0]!r}? {listing}" if near else listing
+
+
+class Registry(Generic[T]):
+    """A closed table from versioned names (`"lstm.v1"`) to components of one kind.
+
+    Arguments:
+        kind: what the entries are, for messages: "model", "encoding", ...
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, T] = {}
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """A decorator that enters what it decorates under `name` (`"<word>.v<number>"`)."""
+        word, _, version = name.partition(".v")
+        if not word or not version.isdigit() or name in self._entries:
+            raise ValueError(f"cannot register {self.kind} {name!r}")
+
+        def enter(entry: T) -> T:
+            self._entries[name] = entry
+            return entry
+
+        return enter
+
+    def names(self) -> list[str]:
+        """All full names, sorted."""
+        return sorted(self._entries)
+
+    def full_name(self, name: str) -> str:
+        """The full name for `"lstm.v1"` or, meaning its newest version, `"lstm"`.
+
+        Raises:
+            SettingsError: nothing of that name is registered.
+        """
+        if name in self._entries:
+            return name
+        versions = [
+            int(full.rpartition(".v")[2])
+            for full in self._entries
+            if full.rpartition(".v")[0] == name
+        ]
+        if not versions:
+            raise SettingsError(
+                f"unknown {self.kind} {name!r}", hint=suggest(name, self.names())
+            )
+        return f"{name}.v{max(versions)}"
+
+    def get(self, name: str) -> T:
+        """The entry called `name`, as `full_name` reads it.
+
+        Raises:
+            SettingsError: nothing of that name is registered.
+        """
+        return self._entries[self.full_name(name)]

@@ -1,0 +1,100 @@
+"""Plain mappings (from TOML, JSON, `--set`) to frozen settings and back, with errors that say where."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from rhapsode.config.registry import suggest
+from rhapsode.errors import RhapsodeError, SettingsError
+
+__all__ = ["from_mapping", "to_mapping"]
+
+S = TypeVar("S")
+
+
+def from_mapping(
+    cls: type[S],
+    mapping: Mapping[str, Any],
+    *,
+    where: str,
+    error: type[RhapsodeError] = SettingsError,
+) -> S:
+    """An instance of the settings dataclass `cls`; ranges are its `msgspec.Meta` annotations.
+
+    Arguments:
+        cls: a frozen dataclass, possibly holding further ones.
+        mapping: names to plain values.
+        where: the file or option the mapping came from, for messages.
+        error: the class of error to raise.
+
+    Raises:
+        RhapsodeError: as `error`; a name that `cls` lacks, a wrong type, a value out of range.
+    """
+    _refuse_unknown(cls, mapping, "", where, error)
+    try:
+        return msgspec.convert(mapping, cls, strict=True)
+    except msgspec.ValidationError as problem:
+        message, _, place = str(problem).partition(" - at `$.")
+        place = place.rstrip("`")
+        name = f"setting {place!r}: " if place else ""
+        raise error(f"{name}{_plain(message)}", where=where) from None
+
+
+def _plain(message: str) -> str:
+    """msgspec's message in the words of the person who typed the value."""
+    for theirs, ours in (
+        ("Object missing required field", "missing setting"),
+        ("`int`", "a whole number"),
+        ("`float`", "a number"),
+        ("`str`", "text"),
+        ("`bool`", "true or false"),
+        ("`object`", "a table"),
+        ("`array`", "a list"),
+        ("`", ""),
+        ("Expected", "expected"),
+        ("Invalid enum value", "no such choice:"),
+        ("null", "nothing"),
+    ):
+        message = message.replace(theirs, ours)
+    return message
+
+
+def _refuse_unknown(
+    cls: type[Any], mapping: Mapping[str, Any], path: str, where: str, error: type[RhapsodeError]
+) -> None:
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    for name, value in mapping.items():
+        if name not in fields:
+            raise error(
+                f"unknown setting {path + str(name)!r}",
+                where=where,
+                hint=suggest(str(name), list(fields)),
+            )
+        inner = fields[name].type
+        if isinstance(inner, type) and dataclasses.is_dataclass(inner):
+            if not isinstance(value, Mapping):
+                raise error(
+                    f"setting {path + name!r} is a section, not a value",
+                    where=where,
+                    hint=f"write {path}{name}.<key>",
+                )
+            _refuse_unknown(inner, value, f"{path}{name}.", where, error)
+
+
+def to_mapping(settings: Any) -> dict[str, Any]:
+    """The plain mapping that `from_mapping` reads back as `settings`; unset (None) entries left out."""
+    plain: dict[str, Any] = {}
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if value is None:
+            continue
+        if dataclasses.is_dataclass(value):
+            value = to_mapping(value)
+        elif isinstance(value, tuple):
+            value = list(value)
+        elif isinstance(value, Mapping):
+            value = {key: entry for key, entry in value.items() if entry is not None}
+        plain[field.name] = value
+    return plain

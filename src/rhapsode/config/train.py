@@ -1,0 +1,117 @@
+"""Every option of training, declared once: a field here is the flag, the TOML name and the help."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from rhapsode.config.durations import parse_duration
+from rhapsode.errors import SettingsError
+
+__all__ = [
+    "DataSettings",
+    "OptimisationSettings",
+    "SampleSettings",
+    "TrainSettings",
+]
+
+Share = Annotated[float, Meta(ge=0.0, le=0.5)]
+Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Rate = Annotated[float, Meta(gt=0.0, le=10.0)]
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """How the text is divided."""
+
+    test_share: Share = 0.1
+    """Share held out to the very end and swept once."""
+    validation_share: Share = 0.05
+    """Share of the rest that chooses the best weights."""
+
+
+@dataclass(frozen=True)
+class OptimisationSettings:
+    """How the weights are fitted. What is left unset is planned from the corpus and the budget."""
+
+    batch_size: Count | None = None
+    """Streams read side by side."""
+    window: Count | None = None
+    """Elements per stream and step: gradients reach back this far."""
+    learning_rate: Rate | None = None
+    """Peak learning rate of AdamW."""
+    weight_decay: Annotated[float, Meta(ge=0.0, le=10.0)] = 0.01
+    """Decoupled weight decay."""
+    beta1: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.9
+    """AdamW's decay of the gradient mean."""
+    beta2: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.99
+    """AdamW's decay of the squared gradient mean."""
+    warmup: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.03
+    """Share of the run in which the learning rate rises."""
+    final_rate: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.03
+    """Learning rate at the end, as a share of the peak."""
+    clip: Annotated[float, Meta(gt=0.0)] = 1.0
+    """Largest norm of the gradient."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the forward and backward pass; auto measures for two seconds."""
+    evaluations: Annotated[int, Meta(ge=1, le=10000)] = 10
+    """How often the validation slice is swept over the run."""
+
+
+@dataclass(frozen=True)
+class SampleSettings:
+    """What is written while training."""
+
+    temperatures: Annotated[tuple[Annotated[float, Meta(ge=0.0, le=100.0)], ...], Meta(max_length=8)] = (
+        0.5,
+        0.8,
+        1.1,
+    )
+    """A sample at each of these, at every evaluation."""
+    length: Annotated[int, Meta(ge=0, le=100000)] = 160
+    """Elements per sample; 0 writes none."""
+    prompt: str = ""
+    """What every sample continues."""
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Everything that decides what a training run does."""
+
+    budget: str | None = None
+    """Time for the whole run, as 90s, 3m, 1h30m [default: 3m]."""
+    epochs: Annotated[float, Meta(gt=0.0, le=1e9)] | None = None
+    """Passes over the training share, in place of a budget."""
+    steps: Count | None = None
+    """Updates of the weights, in place of a budget."""
+    model: str = "lstm"
+    """Family of the model: lstm or transformer."""
+    encoding: str = "auto"
+    """What an element is: characters, bytes, or auto."""
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    """Seed of everything random in the run."""
+    data: DataSettings = field(default_factory=DataSettings)
+    training: OptimisationSettings = field(default_factory=OptimisationSettings)
+    samples: SampleSettings = field(default_factory=SampleSettings)
+    network: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the model's family, as hidden_size; what is unset is planned."""
+    encoder: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the encoding."""
+
+    def budget_seconds(self) -> float | None:
+        """Seconds of the budget; None when epochs or steps rule.
+
+        Raises:
+            SettingsError: more than one of budget, epochs and steps, or a budget that is no time.
+        """
+        given = [
+            name for name in ("budget", "epochs", "steps") if getattr(self, name) is not None
+        ]
+        if len(given) > 1:
+            raise SettingsError(
+                f"{' and '.join(given)} cannot be given together", hint="choose one"
+            )
+        if self.epochs is not None or self.steps is not None:
+            return None
+        return parse_duration(self.budget if self.budget is not None else "3m")

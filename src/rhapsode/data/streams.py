@@ -1,0 +1,124 @@
+"""Element arrays to batches: streams that carry state, for training, and one sweep in order, to score."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.data.batch import Batch
+from rhapsode.errors import DataError
+
+__all__ = ["CarriedStream", "sweep", "sweep_lanes"]
+
+END = 0
+
+
+class CarriedStream:
+    """Endless windows over a corpus read as a ring, by `batch_size` readers spaced evenly.
+
+    Row b of step s+1 begins where row b of step s ended, so a carried state sees one unbroken text; at the end of the
+    corpus a reader goes on at its beginning, behind an end-of-sequence element. The window of a step depends on
+    nothing but the step: the whole cursor is one number.
+
+    Arguments:
+        elements_N: ids of the corpus, documents followed by end-of-sequence.
+        batch_size: readers, B.
+        window: elements per reader and step, T.
+        complete: whether the corpus ends with a scored end-of-sequence; if not, one is read there, not scored.
+
+    Raises:
+        DataError: fewer elements than one window.
+    """
+
+    def __init__(
+        self,
+        elements_N: NDArray[np.unsignedinteger],
+        *,
+        batch_size: int,
+        window: int,
+        complete: bool = True,
+    ) -> None:
+        if len(elements_N) < window:
+            raise DataError(
+                f"the training share has {len(elements_N)} elements, fewer than one window of {window}",
+                hint="give more text, or a smaller --set training.window=N",
+            )
+        self._elements_N = elements_N
+        self._length = len(elements_N) + (0 if complete else 1)
+        self.batch_size = batch_size
+        self.window = window
+
+    @property
+    def elements_per_epoch(self) -> int:
+        """Elements of one pass."""
+        return self._length
+
+    def steps(self, epochs: float) -> int:
+        """Steps that read the corpus `epochs` times, at least 1."""
+        return max(1, round(epochs * self._length / (self.batch_size * self.window)))
+
+    def batch(self, step: int) -> Batch:
+        """The windows of `step` (0, 1, 2, ...); `inputs` and `targets` are (B, T) int64."""
+        length, window = self._length, self.window
+        starts_B = np.arange(self.batch_size, dtype=np.int64) * length // self.batch_size
+        first_B = starts_B + step * window
+        # One element before the window too: it is the first input.
+        positions = (first_B[:, None] + np.arange(-1, window, dtype=np.int64)) % length
+        total = len(self._elements_N)
+        ids = self._elements_N[np.minimum(positions, total - 1)].astype(np.int64)
+        weights_BT = np.ones((self.batch_size, window), dtype=np.float32)
+        if length > total:
+            appended = positions == total
+            if appended.any():
+                ids[appended] = END
+                weights_BT[appended[:, 1:]] = 0.0
+        return Batch(ids[:, :-1], ids[:, 1:], weights_BT)
+
+
+def sweep_lanes(elements: int, *, exact_up_to: int = 200_000, longest: int = 16_384, most: int = 64) -> int:
+    """How many lanes `sweep` uses by default: one, in order, for what that can do in seconds."""
+    return 1 if elements <= exact_up_to else min(most, -(-elements // longest))
+
+
+def sweep(
+    elements_N: NDArray[np.unsignedinteger],
+    *,
+    lanes: int,
+    window: int,
+    run_up: int = 0,
+) -> Iterator[Batch]:
+    """Every element scored once, in windows whose states carry from one to the next.
+
+    With one lane this is the plain pass in order. With more, the text is cut into equal lanes read side by side;
+    every lane but the first reads the `run_up` elements before it without scoring them.
+
+    Arguments:
+        elements_N: what to score; the first element is predicted from end-of-sequence.
+        lanes: B, rows of every batch.
+        window: T, elements per row of every batch; the last batch may be shorter.
+        run_up: unscored elements before a lane; rounded up to whole windows.
+    """
+    total = len(elements_N)
+    if total == 0:
+        return
+    lanes = min(lanes, total)
+    share = -(-total // lanes)
+    before = -(-run_up // window) * window if lanes > 1 else 0
+    starts_B = np.arange(lanes, dtype=np.int64) * share
+    for offset in range(-before, share, window):
+        width = min(window, share - offset)
+        columns_T = np.arange(offset, offset + width, dtype=np.int64)
+        positions_BT = starts_B[:, None] + columns_T
+        inside_BT = (positions_BT >= 0) & (positions_BT < total)
+        targets_BT = np.where(inside_BT, elements_N[np.clip(positions_BT, 0, total - 1)], END)
+        previous_BT = positions_BT - 1
+        known_BT = (previous_BT >= 0) & (previous_BT < total)
+        inputs_BT = np.where(known_BT, elements_N[np.clip(previous_BT, 0, total - 1)], END)
+        weights_BT = (inside_BT & (columns_T >= 0)).astype(np.float32)
+        reset_BT = positions_BT == 0 if before else None
+        yield Batch(
+            inputs_BT.astype(np.int64),
+            targets_BT.astype(np.int64),
+            weights_BT,
+            reset_BT if reset_BT is not None and reset_BT.any() else None,
+        )

@@ -1,0 +1,119 @@
+"""Text as its UTF-8 bytes: 256 elements whatever the script, and nothing is ever unknown."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+from rhapsode.config import from_mapping
+from rhapsode.encoding.contract import (
+    ENCODERS,
+    UNKNOWN_TEXT,
+    Encoder,
+    Ids,
+    IncrementalDecoder,
+    vocabulary_of,
+)
+from rhapsode.errors import BundleError, EncodingError
+
+__all__ = ["ByteEncoder"]
+
+RESERVED = ("<end>", "<unknown>")
+_FIRST = 2
+
+
+@dataclass(frozen=True)
+class ByteSettings:
+    """`bytes.v1` has no settings."""
+
+
+def _printable_bytes() -> list[str]:
+    """The printable stand-in of every byte that byte-level tokenizers use (GPT-2's table)."""
+    plain = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in plain]
+    return [
+        chr(byte) if byte in plain else chr(0x100 + others.index(byte)) for byte in range(256)
+    ]
+
+
+class _Utf8(IncrementalDecoder):
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def feed(self, ids: Ids) -> str:
+        pieces: list[str] = []
+        for element in ids:
+            if element >= _FIRST:
+                pieces.append(self._decoder.decode(bytes((int(element) - _FIRST,))))
+            elif element == 1:
+                pieces.append(self._decoder.decode(b"", final=True) + UNKNOWN_TEXT)
+        return "".join(pieces)
+
+    def finish(self) -> str:
+        return self._decoder.decode(b"", final=True)
+
+
+@ENCODERS.register("bytes.v1")
+class ByteEncoder(Encoder):
+    """One element a byte: id 2 + byte. Lossless for all text."""
+
+    name = "bytes.v1"
+    round_trip = "lossless"
+    unknown_prompt = "error"
+
+    def __init__(self) -> None:
+        super().__init__(_printable_bytes(), {})
+
+    @classmethod
+    def learn(cls, texts: Iterable[str], settings: Mapping[str, Any]) -> ByteEncoder:
+        from_mapping(ByteSettings, settings, where="[encoder]")
+        return cls()
+
+    @classmethod
+    def from_tokenizer_json(cls, text: str, settings: Mapping[str, Any]) -> ByteEncoder:
+        from_mapping(ByteSettings, settings, where="encoder", error=BundleError)
+        if vocabulary_of(text, reserved=RESERVED) != _printable_bytes():
+            raise BundleError("the encoder's vocabulary is not the 256 bytes")
+        return cls()
+
+    def to_tokenizer_json(self) -> str:
+        table = {piece: index for index, piece in enumerate((*RESERVED, *self.vocabulary))}
+        tokenizer = Tokenizer(models.BPE(vocab=table, merges=[]))
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        return str(tokenizer.to_str())
+
+    def encode(self, text: str) -> NDArray[np.unsignedinteger]:
+        try:
+            # Bytes of a command line that are not UTF-8 reach us escaped; here they are just bytes.
+            raw = text.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError as problem:
+            raise EncodingError(
+                f"half of a surrogate pair at character {problem.start}", where="text"
+            ) from None
+        return np.frombuffer(raw, dtype=np.uint8).astype(np.uint16) + np.uint16(_FIRST)
+
+    def decode(self, ids: Ids) -> str:
+        whole = self.decoder()
+        return whole.feed(ids) + whole.finish()
+
+    def decoder(self) -> IncrementalDecoder:
+        return _Utf8()
+
+    def unknown(self, text: str) -> list[str]:
+        return []
+
+    def without_unknown(self, text: str) -> str:
+        return text
+
+    def label(self, element: int) -> str:
+        byte = element - _FIRST
+        if element < _FIRST or 0x20 < byte < 0x7F:
+            return super().label(element)
+        return f"0x{byte:02x}"

@@ -1,0 +1,156 @@
+"""The contract of an encoder: documents to element ids and back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.config import Registry
+from rhapsode.errors import BundleError
+
+__all__ = ["ENCODERS", "END_ID", "UNKNOWN_ID", "Encoder", "IncrementalDecoder", "encoder_from_mapping"]
+
+END_ID = 0
+UNKNOWN_ID = 1
+UNKNOWN_TEXT = "\N{REPLACEMENT CHARACTER}"
+
+Ids = NDArray[np.unsignedinteger] | NDArray[np.int64] | Sequence[int]
+
+
+class IncrementalDecoder(ABC):
+    """Elements to text as they come; the pieces joined equal `decode` of the whole."""
+
+    @abstractmethod
+    def feed(self, ids: Ids) -> str:
+        """The text that is certain after these elements; never half a character."""
+
+    @abstractmethod
+    def finish(self) -> str:
+        """What was held back, malformed bytes replaced by U+FFFD."""
+
+
+class Encoder(ABC):
+    """Text to element ids and back. Id 0 is end-of-sequence and padding, 1 the unknown element.
+
+    Arguments:
+        vocabulary: the text of every id from 2 on, in order.
+        settings: what `learn` was told, complete, as plain values.
+    """
+
+    name: ClassVar[str]
+    """Registered name, `characters.v1`."""
+    round_trip: ClassVar[str]
+    """What `decode(encode(text))` equals: "lossless", or the normalisation applied."""
+    unknown_prompt: ClassVar[str]
+    """What an unseen piece of a prompt means: "error", or "element" for the unknown element."""
+
+    def __init__(self, vocabulary: Sequence[str], settings: Mapping[str, Any]) -> None:
+        self.vocabulary = tuple(vocabulary)
+        self.settings = dict(settings)
+
+    @classmethod
+    @abstractmethod
+    def learn(cls, texts: Iterable[str], settings: Mapping[str, Any]) -> Encoder:
+        """An encoder for texts like these.
+
+        Raises:
+            SettingsError: a setting that this encoding lacks, or out of range.
+        """
+
+    @classmethod
+    @abstractmethod
+    def from_tokenizer_json(cls, text: str, settings: Mapping[str, Any]) -> Encoder:
+        """The encoder that `to_tokenizer_json` described.
+
+        Raises:
+            BundleError: the description is malformed.
+        """
+
+    @abstractmethod
+    def to_tokenizer_json(self) -> str:
+        """This encoder as a Hugging Face `tokenizer.json`, giving the identical ids."""
+
+    @abstractmethod
+    def encode(self, text: str) -> NDArray[np.unsignedinteger]:
+        """The ids of a text, (N,); what has no element of its own becomes the unknown element."""
+
+    @abstractmethod
+    def decode(self, ids: Ids) -> str:
+        """The text of ids; end-of-sequence is nothing, the unknown element U+FFFD."""
+
+    @abstractmethod
+    def decoder(self) -> IncrementalDecoder:
+        """A fresh incremental decoder."""
+
+    @abstractmethod
+    def unknown(self, text: str) -> list[str]:
+        """The distinct pieces of a text that have no element of their own, in order of appearance."""
+
+    @abstractmethod
+    def without_unknown(self, text: str) -> str:
+        """The text with every piece dropped that has no element of its own."""
+
+    @property
+    def vocab_size(self) -> int:
+        """V, end-of-sequence and unknown included."""
+        return len(self.vocabulary) + 2
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that decides ids, in hexadecimal."""
+        return hashlib.sha256(json.dumps(self.to_mapping(), sort_keys=True).encode()).hexdigest()
+
+    def label(self, element: int) -> str:
+        """A short printable name of an element, for tables."""
+        if element == END_ID:
+            return "<end>"
+        if element == UNKNOWN_ID:
+            return "<unknown>"
+        return self.vocabulary[element - 2]
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values that `encoder_from_mapping` reads back."""
+        return {
+            "name": self.name,
+            "settings": self.settings,
+            "tokenizer": self.to_tokenizer_json(),
+        }
+
+
+ENCODERS: Registry[type[Encoder]] = Registry("encoding")
+
+
+def encoder_from_mapping(mapping: Mapping[str, Any]) -> Encoder:
+    """The encoder written by `Encoder.to_mapping`.
+
+    Raises:
+        BundleError: the mapping is malformed.
+        SettingsError: its name is not registered.
+    """
+    name, settings, tokenizer = (mapping.get(key) for key in ("name", "settings", "tokenizer"))
+    if not isinstance(name, str) or not isinstance(settings, dict) or not isinstance(tokenizer, str):
+        raise BundleError("the encoder's description is malformed")
+    return ENCODERS.get(name).from_tokenizer_json(tokenizer, settings)
+
+
+def vocabulary_of(text: str, *, reserved: Sequence[str]) -> list[str]:
+    """The tokens of a `tokenizer.json`, in order of id, behind the two reserved ones.
+
+    Raises:
+        BundleError: no vocabulary, or ids that are not 0, 1, 2, ...
+    """
+    try:
+        table = json.loads(text)["model"]["vocab"]
+        tokens = sorted(table, key=table.__getitem__)
+        contiguous = [table[token] for token in tokens] == list(range(len(tokens)))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise BundleError("the encoder's vocabulary is malformed") from None
+    if not contiguous or tokens[:2] != list(reserved):
+        raise BundleError("the encoder's vocabulary has gaps or lacks its reserved elements")
+    return tokens[2:]

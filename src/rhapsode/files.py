@@ -1,0 +1,46 @@
+"""Files that appear whole or not at all."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from rhapsode.errors import RunError
+
+__all__ = ["write_atomically"]
+
+
+def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> None:
+    """Replace `path` by new content in one step; on any failure the old file stays as it was.
+
+    Arguments:
+        path: the file; its folder must exist.
+        content: the bytes, or what writes them to the scratch path it is given.
+
+    Raises:
+        RunError: the folder cannot be written, or the disk is full.
+    """
+    scratch = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        scratch = Path(name)
+        os.close(handle)
+        if callable(content):
+            content(scratch)
+        else:
+            scratch.write_bytes(content)
+        with scratch.open("rb+") as file:
+            os.fsync(file.fileno())
+        scratch.chmod(0o644)
+        scratch.replace(path)
+    except OSError as problem:
+        raise RunError(
+            f"cannot write: {problem.strerror or problem}",
+            where=str(path),
+            hint="what was there before is untouched",
+        ) from None
+    finally:
+        if scratch is not None:
+            with contextlib.suppress(OSError):
+                scratch.unlink()

@@ -1,0 +1,71 @@
+"""A softmax over the vocabulary."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from msgspec import Meta
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rhapsode.heads.contract import HEADS, Head
+
+__all__ = ["Categorical", "CategoricalConfig"]
+
+GREEDY_BELOW = 1e-5
+
+
+@dataclass(frozen=True)
+class CategoricalConfig:
+    """Settings of `categorical.v1`."""
+
+    feature_size: Annotated[int, Meta(ge=1, le=1 << 20)]
+    """Features coming in, H."""
+    vocab_size: Annotated[int, Meta(ge=1, le=1 << 31)]
+    """Elements, V."""
+    bias: bool = True
+    """Whether every element has a bias of its own."""
+
+
+@HEADS.register("categorical.v1")
+class Categorical(Head):
+    """Logits by an affine map, probabilities by their softmax."""
+
+    Config = CategoricalConfig
+
+    def __init__(self, config: CategoricalConfig) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(config.vocab_size, config.feature_size))
+        self.register_parameter(
+            "bias", nn.Parameter(torch.zeros(config.vocab_size)) if config.bias else None
+        )
+        nn.init.normal_(self.weight, std=0.02)
+
+    def forward(self, y_BTH: Tensor) -> Tensor:
+        """Logits (B, T, V)."""
+        return functional.linear(y_BTH, self.weight, self.bias)
+
+    def log_prob(
+        self, parameters: Tensor, targets: Tensor, log_jacobian_BT: Tensor | None = None
+    ) -> Tensor:
+        """Log-probability (nats) of ids (B, T) under logits (B, T, V); float32."""
+        flat = functional.cross_entropy(
+            parameters.flatten(0, 1).float(), targets.flatten(), reduction="none"
+        )
+        log_prob_BT = -flat.view_as(targets)
+        return log_prob_BT if log_jacobian_BT is None else log_prob_BT + log_jacobian_BT
+
+    def sample(self, parameters: Tensor, uniforms_B: Tensor, temperature: float = 1.0) -> Tensor:
+        """Ids (B,) from logits (B, V); a temperature under 1e-5 takes the likeliest, lowest id on ties.
+
+        Raises:
+            ValueError: a negative temperature.
+        """
+        if temperature < 0:
+            raise ValueError(f"temperature {temperature} is negative")
+        if temperature < GREEDY_BELOW:
+            return parameters.argmax(dim=-1)
+        logits_BV = parameters.double() / temperature
+        total_BV = (logits_BV - logits_BV.amax(-1, keepdim=True)).exp().cumsum(-1)
+        point_B1 = uniforms_B.double()[:, None] * total_BV[:, -1:]
+        return torch.searchsorted(total_BV, point_B1, right=True).clamp_(max=total_BV.shape[1] - 1)[:, 0]

@@ -1,0 +1,42 @@
+"""The loop, its clock and its checkpoint. Evaluation and sampling are handed in. Loads torch."""
+
+from rhapsode.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from rhapsode.training.clock import (
+    BudgetClock,
+    Clock,
+    ReplayClock,
+    StepClock,
+    seconds_since_process_start,
+)
+from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
+from rhapsode.training.loop import LoopHooks, TrainingLoop, make_optimiser, training_loss
+from rhapsode.training.machine import faster_precision, matmul_rates, prepare_process
+from rhapsode.training.planner import Plan, plan_run
+from rhapsode.training.schedule import rate_share
+
+__all__ = [
+    "BudgetClock",
+    "Checkpoint",
+    "Clock",
+    "Evaluated",
+    "Event",
+    "Finished",
+    "LoopHooks",
+    "Plan",
+    "ReplayClock",
+    "Sampled",
+    "Saved",
+    "Step",
+    "StepClock",
+    "TrainingLoop",
+    "faster_precision",
+    "make_optimiser",
+    "matmul_rates",
+    "plan_run",
+    "prepare_process",
+    "rate_share",
+    "read_checkpoint",
+    "seconds_since_process_start",
+    "training_loss",
+    "write_checkpoint",
+]

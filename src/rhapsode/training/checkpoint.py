@@ -1,0 +1,87 @@
+"""The state of a training loop as one file: safetensors, nothing executed on reading, whole or not there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from rhapsode.errors import RunError
+from rhapsode.files import write_atomically
+
+__all__ = ["Checkpoint", "read_checkpoint", "write_checkpoint"]
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything a loop needs to go on as if it had never stopped.
+
+    Arguments:
+        tensors: by name: weights, best weights, optimiser, carried state, random state.
+        values: plain values: step, best loss, spent seconds, ...
+    """
+
+    tensors: Mapping[str, Tensor]
+    values: Mapping[str, Any]
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint in one step.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written; the old checkpoint is untouched.
+    """
+    tensors = {
+        name: tensor.detach().clone().contiguous() for name, tensor in checkpoint.tensors.items()
+    }
+    metadata = {
+        "format": "rhapsode-checkpoint",
+        "version": str(VERSION),
+        "values": json.dumps(dict(checkpoint.values)),
+    }
+
+    def save(scratch: Path) -> None:
+        try:
+            save_file(tensors, scratch, metadata=metadata)
+        except SafetensorError as problem:
+            raise OSError(str(problem)) from None
+
+    write_atomically(path, save)
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        RunError: missing, torn, or of another version.
+    """
+    if not path.exists():
+        raise RunError(
+            "there is no checkpoint to resume from",
+            where=str(path),
+            hint="start the run anew, in another folder",
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != "rhapsode-checkpoint" or metadata.get("version") != str(
+                VERSION
+            ):
+                raise RunError("not a checkpoint of this release", where=str(path))
+            values = json.loads(metadata["values"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, KeyError) as problem:
+        raise RunError(
+            f"the checkpoint is damaged ({str(problem).splitlines()[0]})", where=str(path)
+        ) from None
+    return Checkpoint(tensors, values)
+

@@ -1,0 +1,102 @@
+"""How far a run is. The loop asks a clock and nothing else, so that time can be replayed."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["BudgetClock", "Clock", "ReplayClock", "StepClock", "seconds_since_process_start"]
+
+
+def seconds_since_process_start() -> float:
+    """Seconds since this process was started; 0 where the system does not tell."""
+    try:
+        fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        uptime = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
+        import os
+
+        return max(0.0, uptime - int(fields[19]) / os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError, IndexError, AttributeError):
+        return 0.0
+
+
+class Clock(ABC):
+    """Tells the fraction of the run that is over before each step."""
+
+    @abstractmethod
+    def fraction(self, step: int) -> float:
+        """Share of the run, 0 to 1, that is over when `step` updates are done; 1 ends it."""
+
+    @abstractmethod
+    def elapsed(self) -> float:
+        """Seconds spent so far, over all sessions of the run."""
+
+    def reserve(self, seconds: float) -> None:  # noqa: B027 - most clocks need none
+        """What the last evaluation and sample will take, to be kept free at the end."""
+
+
+class _Timer(Clock):
+    def __init__(self, spent: float = 0.0) -> None:
+        self._spent = spent
+        self._began = time.monotonic()
+
+    def elapsed(self) -> float:
+        return self._spent + time.monotonic() - self._began
+
+
+class StepClock(_Timer):
+    """A run of a fixed number of steps.
+
+    Arguments:
+        steps: updates in all.
+        spent: seconds spent before now.
+    """
+
+    def __init__(self, steps: int, *, spent: float = 0.0) -> None:
+        super().__init__(spent)
+        self._steps = steps
+
+    def fraction(self, step: int) -> float:
+        return min(1.0, step / self._steps)
+
+
+class BudgetClock(_Timer):
+    """A run of a fixed time, last evaluation and samples included.
+
+    Arguments:
+        seconds: in all.
+        spent: seconds spent before now.
+    """
+
+    def __init__(self, seconds: float, *, spent: float = 0.0) -> None:
+        super().__init__(spent)
+        self._seconds = seconds
+        self._reserve = 0.0
+        self._furthest = 0.0
+
+    def reserve(self, seconds: float) -> None:
+        self._reserve = min(seconds, self._seconds / 2)
+
+    def fraction(self, step: int) -> float:
+        share = self.elapsed() / (self._seconds - self._reserve)
+        self._furthest = min(1.0, max(self._furthest, share))
+        return self._furthest
+
+
+class ReplayClock(Clock):
+    """A run whose fractions are known: those a `metrics.jsonl` recorded.
+
+    Arguments:
+        fractions: before each step; the run ends where they do.
+    """
+
+    def __init__(self, fractions: Sequence[float]) -> None:
+        self._fractions = tuple(fractions)
+
+    def fraction(self, step: int) -> float:
+        return self._fractions[step] if step < len(self._fractions) else 1.0
+
+    def elapsed(self) -> float:
+        return 0.0

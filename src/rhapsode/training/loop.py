@@ -1,0 +1,266 @@
+"""The training loop: a generator of events. It knows no progress bar, no log and no file but its checkpoint."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rhapsode.bundle.network import Network
+from rhapsode.config import OptimisationSettings
+from rhapsode.data import CarriedStream
+from rhapsode.errors import RunError
+from rhapsode.models import State
+from rhapsode.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from rhapsode.training.clock import Clock
+from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
+from rhapsode.training.schedule import rate_share
+
+__all__ = ["LoopHooks", "TrainingLoop", "training_loss"]
+
+
+@dataclass(frozen=True)
+class LoopHooks:
+    """What the loop calls and does not know.
+
+    Arguments:
+        evaluate: nats per element of the validation slice; None when there is none.
+        sample: texts to show, by temperature.
+        keep_best: called when the weights are the best so far.
+        checkpoint: file of the checkpoint; None keeps none.
+        seconds_between_saves: on the wall clock; evaluations save too.
+    """
+
+    evaluate: Callable[[], float] | None
+    sample: Callable[[], tuple[tuple[float, str], ...]]
+    keep_best: Callable[[int, float | None], None]
+    checkpoint: Path | None = None
+    seconds_between_saves: float = 60.0
+
+
+def training_loss(
+    network: Network, stream: CarriedStream, step: int, state: State | None, precision: str
+) -> tuple[Tensor, State]:
+    """Nats per scored element of the windows of one step, and the state behind them, detached."""
+    batch = stream.batch(step)
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        log_prob_BT, state = network.log_prob(batch, state)
+    weights_BT = torch.from_numpy(batch.weights_BT)
+    loss = -(log_prob_BT * weights_BT).sum() / weights_BT.sum().clamp(min=1.0)
+    return loss, state.detach()
+
+
+class TrainingLoop:
+    """Fits a network to a stream.
+
+    All that the loop remembers is in `state()`; a loop given it by `resume` goes on bit for bit.
+
+    Arguments:
+        network: what is fitted.
+        stream: windows by step.
+        clock: how far the run is.
+        settings: resolved: no `None`, no "auto".
+        hooks: evaluation, samples, files.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        stream: CarriedStream,
+        clock: Clock,
+        settings: OptimisationSettings,
+        hooks: LoopHooks,
+    ) -> None:
+        if settings.learning_rate is None or settings.precision == "auto":
+            raise ValueError("the settings are not resolved")
+        self.network = network
+        self._stream = stream
+        self._clock = clock
+        self._settings = settings
+        self._peak = settings.learning_rate
+        self._hooks = hooks
+        self._parameters = [p for p in network.parameters() if p.requires_grad]
+        self._optimiser = make_optimiser(network, settings)
+        self._step = 0
+        self._evaluations = 0
+        self._best = math.inf
+        self._carried: State | None = None
+        self._stopping = False
+        self._saved_at = time.monotonic()
+
+    def stop(self) -> None:
+        """Ask the loop to end behind the current step, saved."""
+        self._stopping = True
+
+    def run(self) -> Iterator[Event]:
+        """Train until the clock says 1 or `stop` is called.
+
+        Yields:
+            Events, in order; the last is `Finished`.
+
+        Raises:
+            RunError: a checkpoint cannot be written.
+        """
+        self.network.train()
+        fraction = self._clock.fraction(self._step)
+        while fraction < 1.0 and not self._stopping:
+            event = self._update(fraction)
+            yield event
+            if not math.isfinite(event.loss):
+                yield Finished(self._step, "diverged", self._clock.elapsed())
+                return
+            fraction = self._clock.fraction(self._step)
+            if fraction < 1.0 and self._due(fraction):
+                yield from self._look()
+                yield from self._save()
+                fraction = self._clock.fraction(self._step)
+            elif time.monotonic() - self._saved_at > self._hooks.seconds_between_saves:
+                yield from self._save()
+        if self._stopping and fraction < 1.0:
+            yield from self._save()
+            yield Finished(self._step, "interrupted", self._clock.elapsed())
+            return
+        yield from self._look()
+        yield from self._save()
+        yield Finished(self._step, "done", self._clock.elapsed())
+
+    def _update(self, fraction: float) -> Step:
+        rate = self._peak * rate_share(fraction, self._settings)
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        loss, self._carried = training_loss(
+            self.network, self._stream, self._step, self._carried, self._settings.precision
+        )
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._settings.clip)
+        value = loss.item()
+        if math.isfinite(value):  # a broken update must not reach the weights
+            self._optimiser.step()
+        self._step += 1
+        return Step(
+            step=self._step,
+            fraction=fraction,
+            loss=value,
+            gradient_norm=float(norm),
+            learning_rate=rate,
+            elements=self._step * self._stream.batch_size * self._stream.window,
+            elapsed=self._clock.elapsed(),
+        )
+
+    def _due(self, fraction: float) -> bool:
+        """Whether an evaluation is due; those before the last, which comes at the very end."""
+        return int(fraction * self._settings.evaluations) > self._evaluations
+
+    def _look(self) -> Iterator[Event]:
+        began = time.monotonic()
+        self._evaluations += 1
+        if self._hooks.evaluate is None:
+            self._hooks.keep_best(self._step, None)
+        else:
+            loss = self._hooks.evaluate()
+            better = loss < self._best
+            if better:
+                self._best = loss
+                self._hooks.keep_best(self._step, loss)
+            yield Evaluated(self._step, loss, better, self._clock.elapsed())
+        texts = self._hooks.sample()
+        if texts:
+            yield Sampled(self._step, texts)
+        self.network.train()
+        self._clock.reserve((time.monotonic() - began) * 1.1)
+
+    def _save(self) -> Iterator[Event]:
+        self._saved_at = time.monotonic()
+        if self._hooks.checkpoint is not None:
+            write_checkpoint(self._hooks.checkpoint, self.state())
+            yield Saved(self._step, str(self._hooks.checkpoint))
+
+    def state(self) -> Checkpoint:
+        """All that the loop remembers."""
+        tensors: dict[str, Tensor] = {
+            f"network.{name}": tensor for name, tensor in self.network.state_dict().items()
+        }
+        for index, parameter in enumerate(self._optimiser_parameters()):
+            for name, tensor in self._optimiser.state[parameter].items():
+                tensors[f"optimiser.{index}.{name}"] = tensor
+        if self._carried is not None:
+            for name, tensor in self._carried.tensors().items():
+                tensors[f"carried.{name}"] = tensor
+        tensors["random"] = torch.get_rng_state()
+        values: dict[str, Any] = {
+            "step": self._step,
+            "evaluations": self._evaluations,
+            "best": None if math.isinf(self._best) else self._best,
+            "spent": self._clock.elapsed(),
+        }
+        return Checkpoint(tensors, values)
+
+    def _optimiser_parameters(self) -> list[Tensor]:
+        return [p for group in self._optimiser.param_groups for p in group["params"]]
+
+    def resume(self, path: Path) -> None:
+        """Take up the state in a checkpoint.
+
+        Raises:
+            RunError: it is damaged or of another network.
+        """
+        checkpoint = read_checkpoint(path)
+        tensors, values = checkpoint.tensors, checkpoint.values
+        try:
+            self.network.load_state_dict(_below("network.", tensors))
+            for index, parameter in enumerate(self._optimiser_parameters()):
+                kept = _below(f"optimiser.{index}.", tensors)
+                if kept:
+                    self._optimiser.state[parameter] = dict(kept)
+            carried = _below("carried.", tensors)
+            if carried:
+                empty = self.network.model.init_state(self._stream.batch_size)
+                self._carried = type(empty)(**carried)
+            torch.set_rng_state(tensors["random"])
+            self._step = int(values["step"])
+            self._evaluations = int(values["evaluations"])
+            self._best = math.inf if values["best"] is None else float(values["best"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as problem:
+            raise RunError(
+                f"the checkpoint does not fit this run ({str(problem).splitlines()[0]})",
+                where=str(path),
+            ) from None
+
+    @property
+    def step(self) -> int:
+        """Updates done."""
+        return self._step
+
+    @property
+    def best(self) -> float | None:
+        """The lowest validation loss so far, nats per element."""
+        return None if math.isinf(self._best) else self._best
+
+
+def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {
+        name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)
+    }
+
+
+def make_optimiser(network: Network, settings: OptimisationSettings) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov and Hutter 2019); biases and norms do not decay."""
+    matrices = [p for p in network.parameters() if p.requires_grad and p.dim() >= 2]
+    others = [p for p in network.parameters() if p.requires_grad and p.dim() < 2]
+    groups = [
+        {"params": matrices, "weight_decay": settings.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=settings.learning_rate or 1e-3,
+        betas=(settings.beta1, settings.beta2),
+        fused=True,
+    )

@@ -1,0 +1,22 @@
+"""The learning rate over a run."""
+
+import math
+
+from rhapsode.config import OptimisationSettings
+
+__all__ = ["rate_share"]
+
+
+def rate_share(fraction: float, settings: OptimisationSettings) -> float:
+    """The learning rate as a share of its peak: a linear rise, then half a cosine (Loshchilov and Hutter 2017).
+
+    Arguments:
+        fraction: of the run that is over, 0 to 1.
+        settings: `warmup` and `final_rate`.
+    """
+    if fraction < settings.warmup:
+        # Never nothing: the first step of a run may come at fraction 0.
+        return max(fraction / settings.warmup, 0.02)
+    over = (fraction - settings.warmup) / (1.0 - settings.warmup)
+    cosine = 0.5 * (1.0 + math.cos(math.pi * min(1.0, over)))
+    return settings.final_rate + (1.0 - settings.final_rate) * cosine

@@ -1,0 +1,72 @@
+"""The card of a run: what it was made from, what it can do, and what it cannot."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rhapsode.bundle import Bundle
+
+__all__ = ["card"]
+
+
+def card(bundle: Bundle, summary: Mapping[str, Any]) -> str:
+    """The Markdown text of a run folder's README.md.
+
+    Arguments:
+        bundle: the model.
+        summary: as in `summary.json`.
+    """
+    facts = bundle.provenance
+    lines = [
+        f"# A {bundle.config.model.name} over {bundle.encoder.name.partition('.')[0]}",
+        "",
+        f"Trained with rhapsode {facts.get('rhapsode')} for {summary['seconds']:.0f} s "
+        f"({summary['steps']:,} updates, {summary['epochs']:g} passes); "
+        f"{summary['parameters']:,} parameters.",
+        "",
+        "## Data",
+        "",
+        f"{facts.get('documents'):,} documents, {facts.get('characters'):,} characters; "
+        f"{bundle.encoder.vocab_size:,} elements. SHA-256 of the texts: `{facts.get('data_sha256')}`.",
+        f"The last {facts.get('test_share'):.0%} was held out for the figures below, and the last "
+        f"{facts.get('validation_share'):.0%} of the rest chose the weights.",
+        "",
+        "## Figures",
+        "",
+    ]
+    if summary["loss"] is None:
+        lines.append("None: no test share was held out.")
+    else:
+        lines += _figures(summary)
+    lines += [
+        "",
+        "## Limits",
+        "",
+        "The model continues text in the manner of what it was trained on, and knows nothing else. It may repeat",
+        "passages of its training data; how much it copies has not been measured for this run.",
+        "",
+        "## Use",
+        "",
+        "```sh",
+        'rhapsode generate . "Your prompt" --temperature 0.8',
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _figures(summary: Mapping[str, Any]) -> list[str]:
+    floors, protocol = summary["floors"], summary["protocol"]
+    rows = [
+        ("loss, nats per element", f"{summary['loss']:.4f}"),
+        ("perplexity", f"{summary['perplexity']:.2f}"),
+        ("bits per byte", f"{summary['bits_per_byte']:.4f}"),
+        ("bits per character", f"{summary['bits_per_character']:.4f}"),
+        ("elements scored", f"{summary['elements']:,}"),
+        ("unknown elements", f"{summary['unknown_rate']:.4%}"),
+        ("floor: uniform, nats", f"{floors['uniform']:.4f}"),
+        ("floor: unigram, nats", f"{floors['unigram']:.4f}"),
+    ]
+    lines = ["| measure | value |", "|---|---|"]
+    lines += [f"| {name} | {value} |" for name, value in rows]
+    lines += ["", "How: " + "; ".join(f"{name}: {value}" for name, value in protocol.items()) + "."]
+    return lines

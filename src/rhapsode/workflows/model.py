@@ -1,0 +1,240 @@
+"""A trained model as one object: generate, evaluate, describe."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rhapsode.bundle import Bundle, Predictor, bundle_path, read_bundle
+from rhapsode.config import GenerateSettings, from_mapping
+from rhapsode.data import read_sources
+from rhapsode.encoding import END_ID, UNKNOWN_ID
+from rhapsode.errors import DataError, EncodingError, SettingsError
+from rhapsode.evaluation import Figures, Protocol, evaluate_store
+from rhapsode.generation import Chain, Job, StopText, chain_of, generate_elements
+from rhapsode.workflows.corpus import encode_documents
+
+__all__ = ["Continuation", "Model", "Piece", "continue_prompt", "load"]
+
+LENGTH = 400
+ROWS = 64
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Text as it comes.
+
+    Arguments:
+        index: which continuation.
+        text: what is certain now; may be empty.
+        end: "stop" or "length" with the last piece, else None.
+        elements: new elements so far.
+    """
+
+    index: int
+    text: str
+    end: str | None
+    elements: int
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """One finished continuation.
+
+    Arguments:
+        index: which one; with the seed it decides the draw.
+        prompt: what it continues.
+        text: what was written.
+        elements: how many elements that took.
+        finish_reason: "stop" (end-of-sequence or a stop text) or "length".
+        seed: of the draw.
+    """
+
+    index: int
+    prompt: str
+    text: str
+    elements: int
+    finish_reason: str
+    seed: int
+
+
+class Model:
+    """A model file, opened. torch is loaded when the first prediction is asked for.
+
+    Arguments:
+        path: a run folder or a model file.
+
+    Raises:
+        BundleError: missing, damaged, or of another version.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = bundle_path(path)
+        self.bundle: Bundle = read_bundle(path)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """What predicts; made on first use.
+
+        Raises:
+            BundleError: the arrays do not fit the configuration.
+        """
+        from rhapsode.bundle.network import load_network
+        from rhapsode.bundle.torch_predictor import TorchPredictor
+
+        return TorchPredictor(load_network(self.bundle), self.bundle.encoder.vocab_size)
+
+    def stream(
+        self, prompt: str, settings: GenerateSettings | None = None, **options: Any
+    ) -> Iterator[Piece]:
+        """Continue a prompt, giving text as it comes.
+
+        Arguments:
+            prompt: any text, also none.
+            settings: how; or the same as keyword options: length, temperature, top_k, top_p, count, seed, stop.
+
+        Raises:
+            EncodingError: the prompt has characters that the model has never seen.
+            SettingsError: an option out of range.
+        """
+        settings = _settings(settings, options)
+        prompt = self.usable_prompt(prompt, settings)
+        yield from continue_prompt(self.predictor, self.bundle, prompt, settings)
+
+    def continuations(
+        self, prompt: str, settings: GenerateSettings | None = None, **options: Any
+    ) -> list[Continuation]:
+        """Continue a prompt `count` times; see `stream`."""
+        settings = with_seed(_settings(settings, options))
+        prompt = self.usable_prompt(prompt, settings)
+        texts: list[list[str]] = [[] for _ in range(settings.count)]
+        ends: list[tuple[str, int]] = [("length", 0)] * settings.count
+        for piece in continue_prompt(self.predictor, self.bundle, prompt, settings):
+            texts[piece.index].append(piece.text)
+            if piece.end is not None:
+                ends[piece.index] = (piece.end, piece.elements)
+        assert settings.seed is not None
+        return [
+            Continuation(index, prompt, "".join(parts), end[1], end[0], settings.seed)
+            for index, (parts, end) in enumerate(zip(texts, ends, strict=True))
+        ]
+
+    def generate(self, prompt: str = "", **options: Any) -> str:
+        """Prompt and continuation as one text; see `stream` for the options."""
+        if options.get("count", 1) != 1:
+            raise SettingsError("generate gives one text", hint="use continuations(count=...)")
+        return prompt + self.continuations(prompt, **options)[0].text
+
+    def usable_prompt(self, prompt: str, settings: GenerateSettings) -> str:
+        """The prompt, or what is left of it under `unknown="skip"`.
+
+        Raises:
+            EncodingError: it has pieces without an element of their own, which are named.
+        """
+        encoder = self.bundle.encoder
+        missing = encoder.unknown(prompt)
+        if not missing or encoder.unknown_prompt == "element":
+            return prompt
+        if settings.unknown == "skip":
+            return encoder.without_unknown(prompt)
+        named = ", ".join(f"{piece!r} (U+{ord(piece[0]):04X})" for piece in missing[:8])
+        more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
+        raise EncodingError(
+            f"the model has never seen {named}{more}",
+            where="prompt",
+            hint="leave them out, or drop them with --unknown skip",
+        )
+
+    def evaluate(self, *sources: str) -> Figures:
+        """Loss, perplexity and bits of this model on a text.
+
+        Raises:
+            DataError: the sources cannot be read, or hold no element.
+        """
+        reading = read_sources(sources)
+        store = encode_documents(reading.documents, self.bundle.encoder)
+        if len(store) == 0:
+            raise DataError("there is nothing to score", where=", ".join(sources))
+        protocol = Protocol(
+            split=f"all of {', '.join(sources)}",
+            selected_on=str(self.bundle.provenance.get("selected_on", "unknown")),
+            context=self.bundle.config.context,
+            normalisation="none",
+            unknown_cost="the unknown element's own",
+        )
+        return evaluate_store(self.predictor, store, self.bundle.counts_V, protocol)
+
+
+def load(path: str | Path) -> Model:
+    """Open a run folder or a model file; see `Model`."""
+    return Model(path)
+
+
+def _settings(settings: GenerateSettings | None, options: dict[str, Any]) -> GenerateSettings:
+    if settings is not None and not options:
+        return settings
+    if settings is not None:
+        raise SettingsError("give settings or single options, not both")
+    return from_mapping(GenerateSettings, options, where="generate")
+
+
+def with_seed(settings: GenerateSettings) -> GenerateSettings:
+    """The settings with a fresh seed where none was given."""
+    if settings.seed is not None:
+        return settings
+    return GenerateSettings(**{**settings.__dict__, "seed": secrets.randbits(32)})
+
+
+def continue_prompt(
+    predictor: Predictor, bundle: Bundle, prompt: str, settings: GenerateSettings
+) -> Iterator[Piece]:
+    """Continue a prompt, up to 64 continuations side by side.
+
+    Arguments:
+        predictor: what predicts.
+        bundle: its encoder.
+        prompt: text without unseen characters.
+        settings: how.
+    """
+    settings = with_seed(settings)
+    assert settings.seed is not None
+    encoder = bundle.encoder
+    chain: Chain = chain_of(
+        settings, vocab_size=encoder.vocab_size, suppressed=suppressed_elements()
+    )
+    prompt_N = encoder.encode(prompt).astype(np.int64)
+    length = LENGTH if settings.length is None else settings.length
+    for first in range(0, settings.count, ROWS):
+        indices = range(first, min(first + ROWS, settings.count))
+        if length == 0:
+            yield from (Piece(index, "", "length", 0) for index in indices)
+            continue
+        jobs = [Job(prompt_N, index, length) for index in indices]
+        texts = [StopText(encoder.decoder(), settings.stop) for _ in jobs]
+        written = [0] * len(jobs)
+        dropped: set[int] = set()
+        for chosen in generate_elements(predictor, jobs, chain, seed=settings.seed, dropped=dropped):
+            text = texts[chosen.job]
+            piece = ""
+            if chosen.element != END_ID:
+                written[chosen.job] += 1
+                piece = text.feed(chosen.element)
+            end = chosen.last
+            if text.stopped:
+                end = "stop"
+                dropped.add(chosen.job)
+            elif end is not None:
+                piece += text.finish()
+                end = "stop" if text.stopped else end
+            yield Piece(first + chosen.job, piece, end, written[chosen.job])
+
+
+def suppressed_elements() -> tuple[int, ...]:
+    """Elements never generated unless asked for: the unknown one."""
+    return (UNKNOWN_ID,)

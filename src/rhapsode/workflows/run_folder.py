@@ -1,0 +1,155 @@
+"""The files of a run folder."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+from rhapsode.config import dump_toml, read_toml
+from rhapsode.errors import RunError
+from rhapsode.files import write_atomically
+from rhapsode.training.events import Evaluated, Event, Sampled, Step
+
+__all__ = ["RunFolder"]
+
+
+class RunFolder:
+    """Where a run keeps what it makes.
+
+    Arguments:
+        path: the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.model = path / "model.safetensors"
+        self.checkpoint = path / "checkpoints" / "last.safetensors"
+        self.config = path / "config.toml"
+        self.metrics = path / "metrics.jsonl"
+        self.samples = path / "samples.md"
+        self.summary = path / "summary.json"
+        self.card = path / "README.md"
+        self._log: TextIO | None = None
+
+    @classmethod
+    def place(cls, output: str | None, sources: Sequence[str]) -> RunFolder:
+        """The folder a new run will get; nothing is made yet.
+
+        Raises:
+            RunError: `output` exists already.
+        """
+        if output is not None:
+            path = Path(output)
+            if path.exists() or path.is_symlink():
+                raise RunError(
+                    "this folder exists already",
+                    where=output,
+                    hint="go on with it by --resume, or choose another name",
+                )
+            return cls(path)
+        stem = Path(sources[0]).name
+        while Path(stem).suffix and not stem.startswith("."):
+            stem = Path(stem).stem
+        name = re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "run"
+        path = Path("runs") / name
+        number = 2
+        while path.exists():
+            path = Path("runs") / f"{name}-{number}"
+            number += 1
+        return cls(path)
+
+    def create(self, config: Mapping[str, Any]) -> None:
+        """Make the folder with its settings.
+
+        Raises:
+            RunError: it cannot be made.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir()
+            self.checkpoint.parent.mkdir()
+        except OSError as problem:
+            raise RunError(
+                f"cannot make the run folder: {problem.strerror}", where=str(self.path)
+            ) from None
+        write_atomically(self.config, dump_toml(config).encode())
+        write_atomically(self.samples, b"# What the model wrote as it learned\n")
+        write_atomically(self.metrics, b"")
+
+    def read_config(self) -> dict[str, Any]:
+        """The settings the run was made with.
+
+        Raises:
+            RunError: this is no run folder, or the run is finished.
+        """
+        if not self.config.exists():
+            raise RunError(
+                "there is no run here to resume (no config.toml)",
+                where=str(self.path),
+            )
+        if self.summary.exists():
+            raise RunError(
+                "this run is finished", where=str(self.path), hint="start a new one elsewhere"
+            )
+        return read_toml(self.config)
+
+    def rewind(self, step: int) -> None:
+        """Drop from metrics and samples what came after `step`, so that it can come again."""
+        kept = [
+            line
+            for line in self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
+            if line.endswith("\n") and json.loads(line).get("step", 0) <= step
+        ]
+        write_atomically(self.metrics, "".join(kept).encode())
+        sections = re.split(r"(?m)^(?=## Step )", self.samples.read_text(encoding="utf-8"))
+        kept = [
+            section
+            for section in sections
+            if not (found := re.match(r"## Step (\d+)", section)) or int(found[1]) <= step
+        ]
+        write_atomically(self.samples, "".join(kept).encode())
+
+    def record(self, event: Event) -> None:
+        """Keep an event in `metrics.jsonl` or `samples.md`.
+
+        Raises:
+            RunError: the disk is full.
+        """
+        try:
+            if isinstance(event, Step | Evaluated):
+                if self._log is None:
+                    # By lines: what a checkpoint is behind must survive a kill.
+                    self._log = self.metrics.open("a", encoding="utf-8", buffering=1)
+                kind = "step" if isinstance(event, Step) else "evaluation"
+                self._log.write(json.dumps({"event": kind, **asdict(event)}) + "\n")
+            elif isinstance(event, Sampled):
+                with self.samples.open("a", encoding="utf-8", newline="\n") as file:
+                    file.write(_samples_section(event))
+        except OSError as problem:
+            raise RunError(f"cannot write: {problem.strerror}", where=str(self.path)) from None
+
+    def close(self) -> None:
+        """Close the log."""
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write `summary.json`."""
+        write_atomically(
+            self.summary, (json.dumps(summary, indent=2, ensure_ascii=False) + "\n").encode()
+        )
+
+
+def _samples_section(event: Sampled) -> str:
+    parts = [f"## Step {event.step}\n"]
+    for temperature, text in event.texts:
+        fence = "```"
+        while fence in text:
+            fence += "`"
+        parts.append(f"\nTemperature {temperature:g}:\n\n{fence}text\n{text}\n{fence}\n")
+    return "\n" + "".join(parts)
