@@ -2,21 +2,26 @@
 
 from rhapsode.config.durations import format_duration, parse_duration
 from rhapsode.config.generate import GenerateSettings
+from rhapsode.config.options import option
 from rhapsode.config.registry import Registry, suggest
 from rhapsode.config.schema import from_mapping, to_mapping
 from rhapsode.config.toml import apply_assignments, dump_toml, merge, read_toml
 from rhapsode.config.train import (
+    DEFAULT_BUDGET,
     DataSettings,
     OptimisationSettings,
+    RunSettings,
     SampleSettings,
     TrainSettings,
 )
 
 __all__ = [
+    "DEFAULT_BUDGET",
     "DataSettings",
     "GenerateSettings",
     "OptimisationSettings",
     "Registry",
+    "RunSettings",
     "SampleSettings",
     "TrainSettings",
     "apply_assignments",
@@ -24,6 +29,7 @@ __all__ = [
     "format_duration",
     "from_mapping",
     "merge",
+    "option",
     "parse_duration",
     "read_toml",
     "suggest",

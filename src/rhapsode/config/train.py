@@ -6,16 +6,19 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from rhapsode.config.options import option
 from rhapsode.config.durations import parse_duration
 from rhapsode.errors import SettingsError
 
 __all__ = [
     "DataSettings",
     "OptimisationSettings",
+    "RunSettings",
     "SampleSettings",
     "TrainSettings",
 ]
 
+DEFAULT_BUDGET = "3m"
 Share = Annotated[float, Meta(ge=0.0, le=0.5)]
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Rate = Annotated[float, Meta(gt=0.0, le=10.0)]
@@ -76,21 +79,29 @@ class SampleSettings:
 
 
 @dataclass(frozen=True)
-class TrainSettings:
+class RunSettings:
+    """The settings of a run that have a flag of their own."""
+
+    budget: Annotated[str | None, option("TIME", "3m")] = None
+    """Time for the whole run, from the start of the program to the last update, as 90s, 3m or 1h30m."""
+    epochs: Annotated[
+        Annotated[float, Meta(gt=0.0, le=1e9)] | None, option("N", "the budget rules")
+    ] = None
+    """Passes over the training share, in place of a budget."""
+    steps: Annotated[Count | None, option("N", "the budget rules")] = None
+    """Updates of the weights, in place of a budget."""
+    model: Annotated[str, option("NAME")] = "lstm"
+    """Family of the model: lstm or transformer."""
+    encoding: Annotated[str, option("NAME")] = "auto"
+    """What an element is: characters, bytes, or auto to choose by the text."""
+    seed: Annotated[Annotated[int, Meta(ge=0, le=2**63 - 1)], option("N")] = 0
+    """Seed of everything random in the run."""
+
+
+@dataclass(frozen=True)
+class TrainSettings(RunSettings):
     """Everything that decides what a training run does."""
 
-    budget: str | None = None
-    """Time for the whole run, as 90s, 3m, 1h30m [default: 3m]."""
-    epochs: Annotated[float, Meta(gt=0.0, le=1e9)] | None = None
-    """Passes over the training share, in place of a budget."""
-    steps: Count | None = None
-    """Updates of the weights, in place of a budget."""
-    model: str = "lstm"
-    """Family of the model: lstm or transformer."""
-    encoding: str = "auto"
-    """What an element is: characters, bytes, or auto."""
-    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
-    """Seed of everything random in the run."""
     data: DataSettings = field(default_factory=DataSettings)
     training: OptimisationSettings = field(default_factory=OptimisationSettings)
     samples: SampleSettings = field(default_factory=SampleSettings)
@@ -114,4 +125,4 @@ class TrainSettings:
             )
         if self.epochs is not None or self.steps is not None:
             return None
-        return parse_duration(self.budget if self.budget is not None else "3m")
+        return parse_duration(self.budget if self.budget is not None else DEFAULT_BUDGET)

@@ -33,6 +33,9 @@ class Clock(ABC):
     def elapsed(self) -> float:
         """Seconds spent so far, over all sessions of the run."""
 
+    origin: float = 0.0
+    """Elapsed seconds at which the fraction is 0; kept with the run."""
+
     def reserve(self, seconds: float) -> None:  # noqa: B027 - most clocks need none
         """What the last evaluation and sample will take, to be kept free at the end."""
 
@@ -68,21 +71,26 @@ class BudgetClock(_Timer):
     Arguments:
         seconds: in all.
         spent: seconds spent before now.
+        origin: elapsed seconds at which the fraction is 0, so that reading and measuring take nothing from the
+            schedule; None means now.
     """
 
-    def __init__(self, seconds: float, *, spent: float = 0.0) -> None:
+    def __init__(self, seconds: float, *, spent: float = 0.0, origin: float | None = None) -> None:
         super().__init__(spent)
         self._seconds = seconds
         self._reserve = 0.0
         self._furthest = 0.0
+        self.origin = spent if origin is None else origin
 
     def reserve(self, seconds: float) -> None:
         self._reserve = min(seconds, self._seconds / 2)
 
     def fraction(self, step: int) -> float:
-        share = self.elapsed() / (self._seconds - self._reserve)
+        length = self._seconds - self._reserve - self.origin
+        share = (self.elapsed() - self.origin) / length if length > 0 else 1.0
         self._furthest = min(1.0, max(self._furthest, share))
-        return self._furthest
+        # A budget that reading alone has used up still gets one update.
+        return self._furthest if step else 0.0
 
 
 class ReplayClock(Clock):

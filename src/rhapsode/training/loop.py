@@ -199,6 +199,7 @@ class TrainingLoop:
             "evaluations": self._evaluations,
             "best": None if math.isinf(self._best) else self._best,
             "spent": self._clock.elapsed(),
+            "origin": self._clock.origin,
         }
         return Checkpoint(tensors, values)
 

@@ -16,6 +16,7 @@ from rhapsode.bundle import COUNTS, Bundle, Component, NetworkConfig, write_bund
 from rhapsode.bundle.network import Network, build_network, network_arrays
 from rhapsode.bundle.torch_predictor import TorchPredictor
 from rhapsode.config import (
+    DEFAULT_BUDGET,
     GenerateSettings,
     OptimisationSettings,
     TrainSettings,
@@ -250,19 +251,9 @@ def prepare_training(
                 **to_mapping(settings),
             }
         )
-    before = time.monotonic() - began
     going_on = resume and folder.checkpoint.exists()
-    if going_on:
-        before += float(read_checkpoint(folder.checkpoint).values["spent"])
     if clock is None:
-        if seconds is not None:
-            clock = BudgetClock(seconds, spent=before)
-        else:
-            steps = settings.steps
-            if steps is None:
-                assert settings.epochs is not None
-                steps = stream.steps(settings.epochs)
-            clock = StepClock(steps, spent=before)
+        clock = _clock(settings, stream, time.monotonic() - began, folder if going_on else None)
     hooks = _hooks(folder, settings, corpus, config, network)
     loop = TrainingLoop(network, stream, clock, settings.training, hooks)
     if going_on:
@@ -273,6 +264,32 @@ def prepare_training(
         f"{'; '.join(plan.reasons)}; {settings.training.precision}"
     )
     return Training(folder, settings, corpus, network, loop, plan, machine)
+
+
+def _clock(
+    settings: TrainSettings, stream: CarriedStream, before: float, resumed: RunFolder | None
+) -> Clock:
+    """The run's clock; a resumed one starts where its checkpoint left it.
+
+    Arguments:
+        settings: budget, epochs or steps.
+        stream: how many steps an epoch has.
+        before: seconds this process has spent.
+        resumed: the folder with the checkpoint.
+    """
+    origin = None
+    if resumed is not None:
+        kept = read_checkpoint(resumed.checkpoint).values
+        before += float(kept["spent"])
+        origin = float(kept["origin"])
+    seconds = settings.budget_seconds()
+    if seconds is not None:
+        return BudgetClock(seconds, spent=before, origin=origin)
+    steps = settings.steps
+    if steps is None:
+        assert settings.epochs is not None
+        steps = stream.steps(settings.epochs)
+    return StepClock(steps, spent=before)
 
 
 def _resumed(
@@ -336,7 +353,7 @@ def _planned(
         training=training,
         network=_own_network({**plan.network, **settings.network}, family),
         budget=settings.budget
-        or (None if settings.epochs is not None or settings.steps is not None else "3m"),
+        or (None if settings.epochs is not None or settings.steps is not None else DEFAULT_BUDGET),
     )
 
 

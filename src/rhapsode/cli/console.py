@@ -1,0 +1,51 @@
+"""What goes where: results to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["fail", "figures_table", "note", "print_json", "stderr"]
+
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def note(line: str) -> None:
+    """A plain line on stderr."""
+    stderr.print(Text(line), style="dim")
+
+
+def fail(message: str) -> None:
+    """An error: one line on stderr."""
+    stderr.print(Text.assemble(("error: ", "bold red"), message))
+
+
+def print_json(mapping: Mapping[str, Any]) -> None:
+    """One JSON object on stdout."""
+    sys.stdout.write(json.dumps(mapping, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def figures_table(figures: Mapping[str, Any], title: str) -> Table:
+    """The figures of a sweep and how they came about, for people."""
+    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="dim")
+    table.add_column(justify="right", style="bold")
+    floors = figures["floors"]
+
+    def number(value: float | None, digits: int) -> str:
+        return "-" if value is None else f"{value:,.{digits}f}"
+
+    table.add_row("loss (nats per element)", number(figures["loss"], 4))
+    table.add_row("perplexity", number(figures["perplexity"], 3))
+    table.add_row("bits per byte", number(figures["bits_per_byte"], 4))
+    table.add_row("bits per character", number(figures["bits_per_character"], 4))
+    table.add_row("elements scored", f"{figures['elements']:,}")
+    table.add_row("unknown elements", f"{figures['unknown_rate']:.2%}")
+    table.add_row("floor: uniform / unigram", f"{floors['uniform']:.3f} / {floors['unigram']:.3f}")
+    return table

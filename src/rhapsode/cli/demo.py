@@ -1,0 +1,73 @@
+"""`rhapsode demo`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from rich.console import Console
+from rich.rule import Rule
+from rich.text import Text
+
+from rhapsode.cli.console import note
+from rhapsode.cli.parse import parse
+from rhapsode.cli.train import run_training
+from rhapsode.config import option
+
+__all__ = ["DemoCommand", "run"]
+
+DESCRIPTION = """Train for a minute on the prose that every Python carries, then write at three temperatures.
+
+It needs no data and no network."""
+
+SOURCE = "python-docs"
+PROMPT = "The "
+TEMPERATURES = (0.5, 0.8, 1.1)
+
+
+@dataclass(frozen=True)
+class DemoCommand:
+    """Flags of `rhapsode demo`."""
+
+    budget: Annotated[str, option("TIME")] = "1m"
+    """Time to train."""
+    output: Annotated[str | None, option("RUN", "runs/python-docs", alias="-o")] = None
+    """Folder for the model; it must not exist yet."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command."""
+    command = parse(DemoCommand, "demo", DESCRIPTION, arguments)
+    from rhapsode.training import seconds_since_process_start
+    from rhapsode.workflows.model import Model
+    from rhapsode.workflows.train import prepare_training
+
+    note("Learning to write like Python's reference manual, a character at a time.")
+    training = prepare_training(
+        (SOURCE,),
+        {"budget": command.budget},
+        output=command.output,
+        spent=seconds_since_process_start(),
+        tell=note,
+    )
+    if not run_training(training):
+        return 130
+    path = training.folder.path
+    model = Model(path)
+    console = Console(highlight=False)
+    for temperature in TEMPERATURES:
+        console.print()
+        console.print(Rule(f"temperature {temperature:g}", align="left", style="cyan"))
+        text = model.generate(PROMPT, temperature=temperature, length=400, seed=1)
+        console.print(Text(text))
+    console.print()
+    console.print(Rule("what to type next", align="left", style="cyan"))
+    for line in (
+        f'rhapsode generate {path} "The value of" --temperature 0.7',
+        f"rhapsode info {path}",
+        f"rhapsode evaluate {path} python-code",
+        "rhapsode train YOUR-FILE.txt -o my-run --budget 3m",
+    ):
+        console.print(Text(f"  {line}"))
+    return 0

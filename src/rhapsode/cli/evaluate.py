@@ -1,0 +1,50 @@
+"""`rhapsode evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from rich.console import Console
+from tyro.conf import Positional
+
+from rhapsode.cli.console import figures_table, print_json
+from rhapsode.cli.parse import parse
+from rhapsode.config import option
+from rhapsode.errors import SettingsError
+
+__all__ = ["EvaluateCommand", "run"]
+
+DESCRIPTION = """Score a text with a model: every element once, in the context the model was trained in."""
+
+
+@dataclass(frozen=True)
+class EvaluateCommand:
+    """Flags of `rhapsode evaluate`."""
+
+    model: Positional[Annotated[str, option("MODEL")]]
+    """Run folder or model file."""
+    sources: Positional[Annotated[tuple[str, ...], option("SOURCE", "")]] = ()
+    """Text files, folders or named corpora."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command."""
+    command = parse(EvaluateCommand, "evaluate", DESCRIPTION, arguments)
+    if not command.sources:
+        raise SettingsError("no source was given", where="evaluate", hint="name a text to score")
+    from rhapsode.workflows.model import Model
+
+    figures = Model(command.model).evaluate(*command.sources).to_mapping()
+    if command.json:
+        print_json(figures)
+        return 0
+    console = Console(highlight=False)
+    console.print(figures_table(figures, f"{command.model} on {', '.join(command.sources)}"))
+    for name, value in figures["protocol"].items():
+        console.print(f"[dim]{name.replace('_', ' ')}:[/] ", end="")
+        console.print(value, markup=False)
+    return 0

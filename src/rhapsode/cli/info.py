@@ -1,0 +1,91 @@
+"""`rhapsode info`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from rich.console import Console
+from rich.table import Table
+from tyro.conf import Positional
+
+from rhapsode.cli.console import print_json
+from rhapsode.cli.parse import parse
+from rhapsode.config import option
+
+__all__ = ["InfoCommand", "run"]
+
+DESCRIPTION = """Components, layers with shapes and parameters, encoder and provenance of a model."""
+
+
+@dataclass(frozen=True)
+class InfoCommand:
+    """Flags of `rhapsode info`."""
+
+    model: Positional[Annotated[str, option("MODEL")]]
+    """Run folder or model file."""
+    json: bool = False
+    """Print one JSON object."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command."""
+    command = parse(InfoCommand, "info", DESCRIPTION, arguments)
+    from rhapsode.workflows.info import describe
+    from rhapsode.workflows.model import Model
+
+    facts = describe(Model(command.model))
+    if command.json:
+        print_json(facts)
+        return 0
+    console = Console(highlight=False)
+    console.print(_parts(facts))
+    console.print(_arrays(facts))
+    return 0
+
+
+def _grid(title: str) -> Table:
+    return Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+
+
+def _settings(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
+
+
+def _parts(facts: dict[str, Any]) -> Table:
+    table = _grid(facts["path"])
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    encoder, provenance = facts["encoder"], facts["provenance"]
+    table.add_row("parameters", f"{facts['parameters']:,}  ({facts['bytes']:,} bytes on disk)")
+    for part in ("input", "model", "head"):
+        component = facts["config"][part]
+        table.add_row(part, f"{component['name']}  {_settings(component['settings'])}")
+    table.add_row("context", facts["config"]["context"])
+    table.add_row(
+        "encoder",
+        f"{encoder['name']}  {encoder['elements']:,} elements, {encoder['round_trip']}"
+        + (f"; {_settings(encoder['settings'])}" if encoder["settings"] else ""),
+    )
+    for name in ("documents", "characters", "data_sha256", "selected_on", "step", "validation_loss"):
+        if provenance.get(name) is not None:
+            value = provenance[name]
+            shown = f"{value:,}" if isinstance(value, int) else str(value)
+            table.add_row(name.replace("_", " "), shown)
+    test = provenance.get("test")
+    if test:
+        table.add_row("test loss", f"{test['loss']:.4f} nats per element over {test['elements']:,}")
+    return table
+
+
+def _arrays(facts: dict[str, Any]) -> Table:
+    table = Table(title="layers", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table.add_column("array")
+    table.add_column("shape", justify="right")
+    table.add_column("parameters", justify="right")
+    for name, shape in facts["arrays"].items():
+        table.add_row(name, " x ".join(map(str, shape)), f"{math.prod(shape):,}")
+    table.add_row("[bold]all", "", f"[bold]{facts['parameters']:,}")
+    return table

@@ -1,0 +1,84 @@
+"""The `rhapsode` command: finds the file of a command and loads nothing else."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from rhapsode import __version__
+from rhapsode.errors import RhapsodeError
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = {
+    "train": "learn from text files, folders or named corpora",
+    "generate": "write more, from a prompt",
+    "evaluate": "loss, perplexity and bits of a model on a text",
+    "info": "what a model is made of and where it came from",
+    "data": "the corpora known by name",
+    "demo": "train on what every Python carries, write, and show: no data, no network",
+}
+
+_HELP = """\
+usage: rhapsode COMMAND ...
+
+Train an autoregressive model on your own sequences, and generate more.
+
+commands:
+{commands}
+
+rhapsode COMMAND --help tells a command's options. A first try:
+
+  rhapsode demo
+  rhapsode train my-texts.txt -o my-run --budget 3m
+  rhapsode generate my-run "Once upon a time" --temperature 0.8
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Arguments:
+        arguments: what was typed behind `rhapsode` [default: sys.argv].
+
+    Returns:
+        0 done, 1 an error of the user's to mend, 130 interrupted; bad usage exits with 2.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        listing = "\n".join(f"  {name:<10} {about}" for name, about in COMMANDS.items())
+        sys.stdout.write(_HELP.format(commands=listing))
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        sys.stdout.write(f"rhapsode {__version__}\n")
+        return 0
+    name, rest = arguments[0], arguments[1:]
+    if name not in COMMANDS:
+        return _no_such(name)
+    try:
+        code: int = importlib.import_module(f"rhapsode.cli.{name}").run(rest)
+        sys.stdout.flush()
+    except RhapsodeError as problem:
+        from rhapsode.cli.console import fail
+
+        fail(str(problem))
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted\n")
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has closed it, as `head` does: that is not an error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _no_such(name: str) -> int:
+    import difflib
+
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    hint = f", did you mean {near[0]!r}?" if near else ""
+    sys.stderr.write(f"rhapsode: no command {name!r}{hint}\nrhapsode --help lists the commands\n")
+    return 2

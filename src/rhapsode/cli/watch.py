@@ -1,0 +1,115 @@
+"""What a person sees while a model trains: one live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from rhapsode.cli.console import stderr
+from rhapsode.config import format_duration
+from rhapsode.training.events import Evaluated, Event, Sampled, Step
+
+__all__ = ["Watch"]
+
+_BAR = 24
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class Watch:
+    """Shows events on stderr.
+
+    Arguments:
+        budget: seconds of the run, or None when steps rule.
+        floors: nats per element of the validation slice without learning, to hold the loss against.
+    """
+
+    def __init__(self, budget: float | None) -> None:
+        self._budget = budget
+        self._live: Live | None = None
+        self._validation: float | None = None
+        self._smooth: float | None = None
+        self._shown = 0.0
+        self._first: tuple[float, int, float] | None = None
+
+    def __enter__(self) -> Watch:
+        if stderr.is_terminal:
+            self._live = Live(console=stderr, auto_refresh=False, transient=True)
+            self._live.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            self._live.__exit__(kind, problem, trace)
+
+    def show(self, event: Event) -> None:
+        """Take one event."""
+        if isinstance(event, Step):
+            self._step(event)
+        elif isinstance(event, Evaluated):
+            self._validation = event.loss
+            mark = "" if event.best else " (not better)"
+            line = f"{format_duration(event.elapsed):>6}  validation {event.loss:.4f}{mark}"
+            stderr.print(Text(line, style="bold" if event.best else ""))
+        elif isinstance(event, Sampled):
+            stderr.print(samples_table(event))
+
+    def _step(self, event: Step) -> None:
+        kept = 0.98
+        self._smooth = (
+            event.loss if self._smooth is None else kept * self._smooth + (1 - kept) * event.loss
+        )
+        if self._first is None:
+            self._first = (event.elapsed, event.elements, event.fraction)
+        now = time.monotonic()
+        pause = 0.12 if self._live is not None else _SECONDS_BETWEEN_LINES
+        if now - self._shown < pause:
+            return
+        self._shown = now
+        line = self._line(event)
+        if self._live is not None:
+            self._live.update(line, refresh=True)
+        else:
+            stderr.print(Text(line.plain))
+
+    def _line(self, event: Step) -> Text:
+        assert self._first is not None
+        seconds, elements = event.elapsed - self._first[0], event.elements - self._first[1]
+        gone = event.fraction - self._first[2]
+        left = seconds / gone * (1 - event.fraction) if gone > 0 else 0.0
+        if self._budget is not None:
+            left = max(0.0, self._budget - event.elapsed)
+        filled = round(event.fraction * _BAR)
+        line = Text(no_wrap=True, overflow="ellipsis")
+        line.append("━" * filled, style="green")
+        line.append("─" * (_BAR - filled), style="dim")
+        line.append(f" {event.fraction:4.0%}  loss {self._smooth:.3f}")
+        if self._validation is not None:
+            line.append(f"  validation {self._validation:.3f}")
+        if seconds > 0:
+            line.append(f"  {elements / seconds:,.0f} elements/s", style="dim")
+        line.append(f"  {format_duration(left)} left", style="dim")
+        return line
+
+
+def samples_table(event: Sampled) -> Table:
+    """What the model wrote, a row a temperature; line ends shown as a small arrow."""
+    table = Table(show_header=False, box=None, padding=(0, 1, 0, 0))
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for temperature, text in event.texts:
+        shown = Text()
+        for index, line in enumerate(text.split("\n")):
+            if index:
+                shown.append("↵ ", style="dim")
+            shown.append("".join(c if c.isprintable() else "·" for c in line))
+        table.add_row(f"{temperature:>6g}", shown)
+    return table
