@@ -1,9 +1,9 @@
 """Train an autoregressive model on your own sequences, and generate more.
 
-    import rhapsode as rh
-    run = rh.train("corpus.txt", budget="3m")
-    print(run.generate("ROMEO:", temperature=0.8))
-    print(rh.load("runs/corpus").evaluate("held-out.txt").loss)
+import rhapsode as rh
+run = rh.train("corpus.txt", budget="3m")
+print(run.generate("ROMEO:", temperature=0.8))
+print(rh.load("runs/corpus").evaluate("held-out.txt").loss)
 """
 
 from typing import TYPE_CHECKING, Any

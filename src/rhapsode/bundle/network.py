@@ -120,9 +120,7 @@ def load_network(bundle: Bundle) -> Network:
         if size != vocabulary:
             raise BundleError(f"the {part} has {size} elements, the encoder {vocabulary}")
     network = network.to_empty(device="cpu")
-    network.load_state_dict(
-        {name: torch.from_numpy(bundle.arrays[name].copy()) for name in wanted}
-    )
+    network.load_state_dict({name: torch.from_numpy(bundle.arrays[name].copy()) for name in wanted})
     return network.eval()
 
 

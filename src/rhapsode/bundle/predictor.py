@@ -28,9 +28,7 @@ class Predictor(Protocol):
         """Read elements; logits (B, V) of what follows the last one, and the state behind it."""
         ...
 
-    def score(
-        self, batch: Batch, state: Any | None = None
-    ) -> tuple[NDArray[np.float32], Any]:
+    def score(self, batch: Batch, state: Any | None = None) -> tuple[NDArray[np.float32], Any]:
         """Log-probability (nats) of every target of a batch, (B, T), and the state behind it."""
         ...
 

@@ -94,7 +94,9 @@ def bundle_path(model: str | Path) -> Path:
             )
         return inside
     if not path.exists():
-        raise BundleError("no such model", where=str(path), hint="name a run folder or a model file")
+        raise BundleError(
+            "no such model", where=str(path), hint="name a run folder or a model file"
+        )
     return path
 
 
@@ -164,7 +166,14 @@ def _open(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
             return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except OSError as problem:
         raise BundleError(f"cannot read: {problem.strerror or problem}", where=str(path)) from None
-    except (SafetensorError, ValueError, TypeError, KeyError, AttributeError, MemoryError) as problem:
+    except (
+        SafetensorError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        MemoryError,
+    ) as problem:
         raise BundleError(
             f"not a whole safetensors file ({str(problem).splitlines()[0]})",
             where=str(path),

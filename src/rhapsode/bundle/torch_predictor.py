@@ -58,9 +58,7 @@ class TorchPredictor:
             self._network.train(was_training)
 
     @torch.no_grad()
-    def score(
-        self, batch: Batch, state: Any | None = None
-    ) -> tuple[NDArray[np.float32], State]:
+    def score(self, batch: Batch, state: Any | None = None) -> tuple[NDArray[np.float32], State]:
         """Log-probability (nats) of every target, (B, T), and the state behind the batch."""
         was_training = self._network.training
         self._network.eval()

@@ -33,7 +33,9 @@ def print_json(mapping: Mapping[str, Any]) -> None:
 
 def figures_table(figures: Mapping[str, Any], title: str) -> Table:
     """The figures of a sweep and how they came about, for people."""
-    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = Table(
+        title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0)
+    )
     table.add_column(style="dim")
     table.add_column(justify="right", style="bold")
     floors = figures["floors"]

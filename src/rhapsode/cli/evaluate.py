@@ -16,7 +16,9 @@ from rhapsode.errors import SettingsError
 
 __all__ = ["EvaluateCommand", "run"]
 
-DESCRIPTION = """Score a text with a model: every element once, in the context the model was trained in."""
+DESCRIPTION = (
+    """Score a text with a model: every element once, in the context the model was trained in."""
+)
 
 
 @dataclass(frozen=True)

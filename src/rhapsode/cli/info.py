@@ -17,7 +17,9 @@ from rhapsode.config import option
 
 __all__ = ["InfoCommand", "run"]
 
-DESCRIPTION = """Components, layers with shapes and parameters, encoder and provenance of a model."""
+DESCRIPTION = (
+    """Components, layers with shapes and parameters, encoder and provenance of a model."""
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,9 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _grid(title: str) -> Table:
-    return Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0))
+    return Table(
+        title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0)
+    )
 
 
 def _settings(settings: dict[str, Any]) -> str:
@@ -69,7 +73,14 @@ def _parts(facts: dict[str, Any]) -> Table:
         f"{encoder['name']}  {encoder['elements']:,} elements, {encoder['round_trip']}"
         + (f"; {_settings(encoder['settings'])}" if encoder["settings"] else ""),
     )
-    for name in ("documents", "characters", "data_sha256", "selected_on", "step", "validation_loss"):
+    for name in (
+        "documents",
+        "characters",
+        "data_sha256",
+        "selected_on",
+        "step",
+        "validation_loss",
+    ):
         if provenance.get(name) is not None:
             value = provenance[name]
             shown = f"{value:,}" if isinstance(value, int) else str(value)

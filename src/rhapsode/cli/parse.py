@@ -18,7 +18,11 @@ S = TypeVar("S")
 
 
 def parse(
-    command: type[C], name: str, description: str, arguments: Sequence[str], default: C | None = None
+    command: type[C],
+    name: str,
+    description: str,
+    arguments: Sequence[str],
+    default: C | None = None,
 ) -> C:
     """The command's dataclass filled from arguments; `--help` prints and exits 0, bad usage exits 2.
 
@@ -31,7 +35,7 @@ def parse(
     """
     # A lone "-" means standard input; the parser would take it for a flag.
     marked = ["\0stdin" if argument == "-" else argument for argument in arguments]
-    given: C = tyro.cli(
+    given: Any = tyro.cli(
         command,
         prog=f"rhapsode {name}",
         description=description,
@@ -41,10 +45,10 @@ def parse(
         compact_help=False,
     )
     changes = {
-        field.name: _unmarked(getattr(given, field.name))
-        for field in dataclasses.fields(given)  # type: ignore[arg-type]
+        field.name: _unmarked(getattr(given, field.name)) for field in dataclasses.fields(given)
     }
-    return dataclasses.replace(given, **changes)  # type: ignore[type-var]
+    filled: C = dataclasses.replace(given, **changes)
+    return filled
 
 
 def _unmarked(value: Any) -> Any:

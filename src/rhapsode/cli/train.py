@@ -67,7 +67,7 @@ def run(arguments: Sequence[str]) -> int:
     )
     if not run_training(training):
         return 130
-    note(f"\nnext:  rhapsode generate {training.folder.path} \"...\" --temperature 0.8")
+    note(f'\nnext:  rhapsode generate {training.folder.path} "..." --temperature 0.8')
     return 0
 
 

@@ -26,14 +26,10 @@ def parse_duration(text: str, *, where: str = "--budget") -> float:
             f"{text!r} is not a length of time", where=where, hint="write 90s, 3m or 1h30m"
         )
     if len(parts) > 1 and any(unit == "" for _, unit in parts):
-        raise SettingsError(
-            f"{text!r} lacks a unit", where=where, hint="write 90s, 3m or 1h30m"
-        )
+        raise SettingsError(f"{text!r} lacks a unit", where=where, hint="write 90s, 3m or 1h30m")
     seconds = math.fsum(float(number) * _SECONDS[unit] for number, unit in parts)
     if not 1.0 <= seconds <= LONGEST:
-        raise SettingsError(
-            f"{text!r} is out of range", where=where, hint="from 1s to a year"
-        )
+        raise SettingsError(f"{text!r} is out of range", where=where, hint="from 1s to a year")
     return seconds
 
 

@@ -15,7 +15,9 @@ __all__ = ["GenerateSettings"]
 class GenerateSettings:
     """How a model continues a prompt."""
 
-    length: Annotated[Annotated[int, Meta(ge=0)] | None, option("N", "until end-of-sequence, at most 400")] = None
+    length: Annotated[
+        Annotated[int, Meta(ge=0)] | None, option("N", "until end-of-sequence, at most 400")
+    ] = None
     """New elements to write."""
     temperature: Annotated[Annotated[float, Meta(ge=0.0, le=1e6)], option("T")] = 1.0
     """Divides the logits: below 1 safer, above 1 wilder, 0 always takes the likeliest element."""
@@ -25,7 +27,9 @@ class GenerateSettings:
     """Choose among the smallest set of elements with this much probability; 1 is off."""
     count: Annotated[Annotated[int, Meta(ge=1, le=100000)], option("N")] = 1
     """Independent continuations."""
-    seed: Annotated[Annotated[int, Meta(ge=0, le=2**63 - 1)] | None, option("N", "a new one, told on stderr")] = None
+    seed: Annotated[
+        Annotated[int, Meta(ge=0, le=2**63 - 1)] | None, option("N", "a new one, told on stderr")
+    ] = None
     """Seed of the draw: the same seed writes the same text."""
     stop: Annotated[UseAppendAction[tuple[str, ...]], option("TEXT", "none")] = ()
     """End before this text; may be repeated."""

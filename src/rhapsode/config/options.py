@@ -7,7 +7,9 @@ from tyro.conf import arg
 __all__ = ["option"]
 
 
-def option(metavar: str, default: str | None = None, *, alias: str | None = None, name: str | None = None) -> Any:
+def option(
+    metavar: str, default: str | None = None, *, alias: str | None = None, name: str | None = None
+) -> Any:
     """An annotation for a settings field that is also a flag.
 
     Arguments:

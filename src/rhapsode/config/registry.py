@@ -59,9 +59,7 @@ class Registry(Generic[T]):
             if full.rpartition(".v")[0] == name
         ]
         if not versions:
-            raise SettingsError(
-                f"unknown {self.kind} {name!r}", hint=suggest(name, self.names())
-            )
+            raise SettingsError(f"unknown {self.kind} {name!r}", hint=suggest(name, self.names()))
         return f"{name}.v{max(versions)}"
 
     def get(self, name: str) -> T:

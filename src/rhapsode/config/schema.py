@@ -43,7 +43,7 @@ def from_mapping(
 
 
 def _plain(message: str) -> str:
-    """msgspec's message in the words of the person who typed the value."""
+    """Msgspec's message in the words of the person who typed the value."""
     for theirs, ours in (
         ("Object missing required field", "missing setting"),
         ("`int`", "a whole number"),

@@ -23,11 +23,11 @@ def read_toml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise SettingsError("no such settings file", where=str(path)) from None
     except IsADirectoryError:
-        raise SettingsError("a settings file is needed, this is a folder", where=str(path)) from None
-    except UnicodeDecodeError as problem:
         raise SettingsError(
-            f"not UTF-8 text (byte {problem.start})", where=str(path)
+            "a settings file is needed, this is a folder", where=str(path)
         ) from None
+    except UnicodeDecodeError as problem:
+        raise SettingsError(f"not UTF-8 text (byte {problem.start})", where=str(path)) from None
     except tomllib.TOMLDecodeError as problem:
         raise SettingsError(f"not valid TOML: {problem}", where=str(path)) from None
     except OSError as problem:

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from rhapsode.config.options import option
 from rhapsode.config.durations import parse_duration
+from rhapsode.config.options import option
 from rhapsode.errors import SettingsError
 
 __all__ = [
@@ -66,7 +66,9 @@ class OptimisationSettings:
 class SampleSettings:
     """What is written while training."""
 
-    temperatures: Annotated[tuple[Annotated[float, Meta(ge=0.0, le=100.0)], ...], Meta(max_length=8)] = (
+    temperatures: Annotated[
+        tuple[Annotated[float, Meta(ge=0.0, le=100.0)], ...], Meta(max_length=8)
+    ] = (
         0.5,
         0.8,
         1.1,
@@ -116,9 +118,7 @@ class TrainSettings(RunSettings):
         Raises:
             SettingsError: more than one of budget, epochs and steps, or a budget that is no time.
         """
-        given = [
-            name for name in ("budget", "epochs", "steps") if getattr(self, name) is not None
-        ]
+        given = [name for name in ("budget", "epochs", "steps") if getattr(self, name) is not None]
         if len(given) > 1:
             raise SettingsError(
                 f"{' and '.join(given)} cannot be given together", hint="choose one"

@@ -34,7 +34,9 @@ def read_sources(sources: Sequence[str]) -> Reading:
         DataError: a source that does not exist, cannot be read, or is not text.
     """
     if not sources:
-        raise DataError("no source was given", hint="name a text file, a folder or a catalogue name")
+        raise DataError(
+            "no source was given", hint="name a text file, a folder or a catalogue name"
+        )
     documents: list[Document] = []
     skipped: list[str] = []
     for source in sources:

@@ -21,25 +21,47 @@ class Split:
 def split_tail(
     documents: Sequence[Document], *, test_share: float, validation_share: float
 ) -> Split:
-    """Hold out the end of the corpus, and the end of what is left of it.
+    """Hold out the end of the corpus to test, and slices all through the rest to validate.
 
-    The cut falls on a character count, so the test share of a single file is exactly its last part; with many
-    documents it moves to the nearest end of a document when one is within a fifth of the share.
+    The test cut falls on a character count, so the test share of a single file is exactly its last part; with many
+    documents it moves to the nearest end of a document when one is within a fifth of the share. Validation is taken in
+    `SLICES` pieces spread evenly: a single piece would take one subject out of training altogether, and the one
+    nearest the test share costs most.
 
     Arguments:
         documents: the corpus, in order.
         test_share: share of all characters held out for the end, 0 to 0.5.
         validation_share: share of the rest that chooses weights, 0 to 0.5.
     """
-    rest, test = _cut(documents, test_share)
-    train, validation = _cut(rest, validation_share)
+    total = sum(len(document.text) for document in documents)
+    # As the usual text[: int(0.9 * len(text))]; the rounding guards against 0.9 * 10 = 8.999...
+    kept = int(round(total * (1.0 - test_share), 6))
+    rest, test = _cut(documents, kept)
+    if not validation_share:
+        return Split(tuple(rest), (), tuple(test))
+    size = sum(len(document.text) for document in rest)
+    slices = SLICES if size * validation_share >= SLICES * SHORTEST_SLICE else 1
+    train: list[Document] = []
+    validation: list[Document] = []
+    for index in range(slices):
+        # What is left of `rest` begins at the character `index * size // slices`.
+        share, rest = _cut(rest, (index + 1) * size // slices - index * size // slices, snap=False)
+        length = sum(len(document.text) for document in share)
+        before, held = _cut(share, int(round(length * (1.0 - validation_share), 6)))
+        train.extend(before)
+        validation.extend(held)
     return Split(tuple(train), tuple(validation), tuple(test))
 
 
-def _cut(documents: Sequence[Document], share: float) -> tuple[list[Document], list[Document]]:
+SLICES = 8
+SHORTEST_SLICE = 1000
+
+
+def _cut(
+    documents: Sequence[Document], target: int, *, snap: bool = True
+) -> tuple[list[Document], list[Document]]:
+    """Documents before and after a number of characters; `snap` prefers a near end of a document."""
     total = sum(len(document.text) for document in documents)
-    # As the usual text[: int(0.9 * len(text))]; the rounding guards against 0.9 * 10 = 8.999...
-    target = int(round(total * (1.0 - share), 6))
     near = (total - target) / 5
     ends: list[int] = []
     position = 0
@@ -47,7 +69,7 @@ def _cut(documents: Sequence[Document], share: float) -> tuple[list[Document], l
         position += len(document.text)
         ends.append(position)
     boundary = min((0, *ends), key=lambda end: abs(end - target))
-    if len(documents) > 1 and 0 < boundary < total and abs(boundary - target) <= near:
+    if snap and len(documents) > 1 and 0 < boundary < total and abs(boundary - target) <= near:
         target = boundary
     before: list[Document] = []
     after: list[Document] = []

@@ -89,7 +89,9 @@ def write_store(
     """
     if (folder / "facts.json").exists():
         return open_store(folder)
-    dtype = np.dtype(np.uint8 if vocab_size <= 2**8 else np.uint16 if vocab_size <= 2**16 else np.uint32)
+    dtype: np.dtype[np.unsignedinteger] = np.dtype(
+        np.uint8 if vocab_size <= 2**8 else np.uint16 if vocab_size <= 2**16 else np.uint32
+    )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
@@ -143,9 +145,7 @@ def _write(
         file.flush()
         os.fsync(file.fileno())
     np.save(scratch / "starts.npy", np.array(starts, dtype=np.int64))
-    return _Facts(
-        _VERSION, dtype.name, elements, len(starts), characters, size, unknown, complete
-    )
+    return _Facts(_VERSION, dtype.name, elements, len(starts), characters, size, unknown, complete)
 
 
 def open_store(folder: Path) -> ElementStore:
@@ -162,9 +162,7 @@ def open_store(folder: Path) -> ElementStore:
         if facts.version != _VERSION or file.stat().st_size != facts.elements * dtype.itemsize:
             raise ValueError("size or version differs")
         elements_N = (
-            np.memmap(file, dtype=dtype, mode="r")
-            if facts.elements
-            else np.zeros(0, dtype=dtype)
+            np.memmap(file, dtype=dtype, mode="r") if facts.elements else np.zeros(0, dtype=dtype)
         )
     except (OSError, ValueError, TypeError) as problem:
         raise DataError(

@@ -75,7 +75,9 @@ class CarriedStream:
         return Batch(ids[:, :-1], ids[:, 1:], weights_BT)
 
 
-def sweep_lanes(elements: int, *, exact_up_to: int = 200_000, longest: int = 16_384, most: int = 64) -> int:
+def sweep_lanes(
+    elements: int, *, exact_up_to: int = 200_000, longest: int = 16_384, most: int = 64
+) -> int:
     """How many lanes `sweep` uses by default: one, in order, for what that can do in seconds."""
     return 1 if elements <= exact_up_to else min(most, -(-elements // longest))
 

@@ -37,9 +37,7 @@ def _printable_bytes() -> list[str]:
     """The printable stand-in of every byte that byte-level tokenizers use (GPT-2's table)."""
     plain = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in plain]
-    return [
-        chr(byte) if byte in plain else chr(0x100 + others.index(byte)) for byte in range(256)
-    ]
+    return [chr(byte) if byte in plain else chr(0x100 + others.index(byte)) for byte in range(256)]
 
 
 class _Utf8(IncrementalDecoder):

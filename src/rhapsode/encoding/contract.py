@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from rhapsode.config import Registry
 from rhapsode.errors import BundleError
 
-__all__ = ["ENCODERS", "END_ID", "UNKNOWN_ID", "Encoder", "IncrementalDecoder", "encoder_from_mapping"]
+__all__ = [
+    "ENCODERS",
+    "END_ID",
+    "UNKNOWN_ID",
+    "Encoder",
+    "IncrementalDecoder",
+    "encoder_from_mapping",
+]
 
 END_ID = 0
 UNKNOWN_ID = 1
@@ -134,7 +141,11 @@ def encoder_from_mapping(mapping: Mapping[str, Any]) -> Encoder:
         SettingsError: its name is not registered.
     """
     name, settings, tokenizer = (mapping.get(key) for key in ("name", "settings", "tokenizer"))
-    if not isinstance(name, str) or not isinstance(settings, dict) or not isinstance(tokenizer, str):
+    if (
+        not isinstance(name, str)
+        or not isinstance(settings, dict)
+        or not isinstance(tokenizer, str)
+    ):
         raise BundleError("the encoder's description is malformed")
     return ENCODERS.get(name).from_tokenizer_json(tokenizer, settings)
 

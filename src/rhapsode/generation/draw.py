@@ -84,4 +84,5 @@ def draw(logits_BV: NDArray[np.floating], uniform_B: NDArray[np.float64]) -> NDA
     chosen_B = (total_BV <= point_B[:, None]).sum(axis=1)
     # Rounding may push a point to the very end: take the last element that has any probability.
     last_B = logits_BV.shape[1] - 1 - np.argmax(weight_BV[:, ::-1] > 0, axis=1)
-    return np.minimum(chosen_B, last_B).astype(np.int64)
+    element_B: NDArray[np.int64] = np.minimum(chosen_B, last_B).astype(np.int64)
+    return element_B

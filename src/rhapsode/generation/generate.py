@@ -91,7 +91,11 @@ def generate_elements(
             element = int(chosen_B[row])
             outputs[index].append(element)
             last = (
-                "stop" if element == END_ID else "length" if position >= jobs[index].length else None
+                "stop"
+                if element == END_ID
+                else "length"
+                if position >= jobs[index].length
+                else None
             )
             yield Chosen(index, element, last)
             if last is None and index not in dropped:
@@ -126,9 +130,7 @@ class _Written:
         return seen
 
 
-def _read_prompts(
-    predictor: Predictor, jobs: Sequence[Job]
-) -> tuple[NDArray[np.float32], object]:
+def _read_prompts(predictor: Predictor, jobs: Sequence[Job]) -> tuple[NDArray[np.float32], object]:
     """Logits behind every prompt and the joint state; equal prompts are read once."""
     texts = [job.prompt_N.tobytes() for job in jobs]
     distinct = list(dict.fromkeys(texts))

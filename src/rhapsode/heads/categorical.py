@@ -36,10 +36,10 @@ class Categorical(Head):
     def __init__(self, config: CategoricalConfig) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(config.vocab_size, config.feature_size))
-        self.register_parameter(
-            "bias", nn.Parameter(torch.zeros(config.vocab_size)) if config.bias else None
-        )
-        nn.init.normal_(self.weight, std=0.02)
+        self.bias = nn.Parameter(torch.empty(config.vocab_size)) if config.bias else None
+        bound = config.feature_size**-0.5
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
 
     def forward(self, y_BTH: Tensor) -> Tensor:
         """Logits (B, T, V)."""
@@ -68,4 +68,6 @@ class Categorical(Head):
         logits_BV = parameters.double() / temperature
         total_BV = (logits_BV - logits_BV.amax(-1, keepdim=True)).exp().cumsum(-1)
         point_B1 = uniforms_B.double()[:, None] * total_BV[:, -1:]
-        return torch.searchsorted(total_BV, point_B1, right=True).clamp_(max=total_BV.shape[1] - 1)[:, 0]
+        return torch.searchsorted(total_BV, point_B1, right=True).clamp_(max=total_BV.shape[1] - 1)[
+            :, 0
+        ]

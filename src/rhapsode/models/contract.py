@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from rhapsode.config import Registry
 
 __all__ = ["MODELS", "SequenceModel", "State", "state_dataclass"]
+
+S = TypeVar("S")
 
 
 class State:
@@ -51,11 +53,12 @@ class State:
         return self._map(lambda tensor: tensor.to(device))
 
 
-def state_dataclass(cls: type[Any]) -> type[Any]:
+@dataclass_transform(frozen_default=True)
+def state_dataclass(cls: type[S]) -> type[S]:
     """Make a subclass of `State` a frozen dataclass and a pytree node."""
-    cls = dataclasses.dataclass(frozen=True)(cls)
-    torch.export.register_dataclass(cls, serialized_type_name=f"rhapsode.{cls.__name__}")
-    return cls
+    made = dataclasses.dataclass(frozen=True)(cls)
+    torch.export.register_dataclass(made, serialized_type_name=f"rhapsode.{made.__name__}")
+    return made
 
 
 class SequenceModel(nn.Module, ABC):

@@ -41,6 +41,8 @@ class TableConfig:
     """Features per element."""
     dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
     """Share of features dropped in training, the same ones over a window."""
+    init_std: Annotated[float, Meta(ge=0.0, le=10.0)] = 1.0
+    """Deviation of the normal weights that training starts from."""
 
 
 @INPUTS.register("table.v1")
@@ -54,7 +56,7 @@ class Table(InputModule):
         self.config = config
         self.output_size = config.embedding_size
         self.weight = nn.Parameter(torch.empty(config.vocab_size, config.embedding_size))
-        nn.init.normal_(self.weight, std=0.1)
+        nn.init.normal_(self.weight, std=config.init_std)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Ids (B, T) to features (B, T, embedding_size)."""
@@ -82,6 +84,7 @@ class OneHot(InputModule):
     def __init__(self, config: OneHotConfig) -> None:
         super().__init__()
         self.output_size = config.vocab_size
+        self.like: Tensor
         self.register_buffer("like", torch.zeros(0), persistent=False)
 
     def forward(self, inputs: Tensor) -> Tensor:

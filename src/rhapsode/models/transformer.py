@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, cast
 
 import torch
 from msgspec import Meta
@@ -74,7 +74,9 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the last axis."""
-        return functional.rms_norm(x.to(self.weight.dtype), self.weight.shape, self.weight, self.epsilon)
+        return functional.rms_norm(
+            x.to(self.weight.dtype), self.weight.shape, self.weight, self.epsilon
+        )
 
 
 class Attention(nn.Module):
@@ -83,16 +85,21 @@ class Attention(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.num_heads = config.num_heads
-        for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
-            self.add_module(name, nn.Linear(config.input_size, config.input_size, bias=False))
+        width = config.input_size
+        self.q_proj = nn.Linear(width, width, bias=False)
+        self.k_proj = nn.Linear(width, width, bias=False)
+        self.v_proj = nn.Linear(width, width, bias=False)
+        self.o_proj = nn.Linear(width, width, bias=False)
 
     def keys(self, x_BTD: Tensor, places: _Places) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys (both turned to their positions) and values, each (B, A, T, C)."""
         batch, time, _ = x_BTD.shape
-        q, k, v = (
-            module(x_BTD).view(batch, time, self.num_heads, -1).transpose(1, 2)
-            for module in (self.q_proj, self.k_proj, self.v_proj)
-        )
+
+        def heads(projected_BTD: Tensor) -> Tensor:
+            return projected_BTD.view(batch, time, self.num_heads, -1).transpose(1, 2)
+
+        q, k = heads(self.q_proj(x_BTD)), heads(self.k_proj(x_BTD))
+        v = heads(self.v_proj(x_BTD))
         cos, sin = places.cos_BTC[:, None], places.sin_BTC[:, None]
         return _rotate(q, cos, sin), _rotate(k, cos, sin), v
 
@@ -153,6 +160,9 @@ class Transformer(SequenceModel):
                 scale = math.sqrt(2 * self.config.num_layers) if branch else 1.0
                 nn.init.normal_(parameter, std=0.02 / scale)
 
+    def _blocks(self) -> list[Block]:
+        return cast("list[Block]", list(self.layers))
+
     def init_state(
         self,
         batch: int,
@@ -176,7 +186,9 @@ class Transformer(SequenceModel):
         if state is None:
             return self.init_state(batch)
         if not isinstance(state, TransformerState):
-            raise TypeError(f"a transformer's state is a TransformerState, not a {type(state).__name__}")
+            raise TypeError(
+                f"a transformer's state is a TransformerState, not a {type(state).__name__}"
+            )
         return state
 
     def forward(
@@ -189,7 +201,7 @@ class Transformer(SequenceModel):
         plain = state is None and reset_BT is None and time <= self.config.window
         places = self._places(known, start_BT, plain)
         ks, vs = [], []
-        for layer, block in enumerate(self.layers):
+        for layer, block in enumerate(self._blocks()):
             attention = block.self_attn
             q, k, v = attention.keys(block.input_layernorm(x_BTD), places)
             old_k, old_v = known.k_BLAWC[:, layer], known.v_BLAWC[:, layer]
@@ -220,7 +232,9 @@ class Transformer(SequenceModel):
         width = self.config.input_size // self.config.num_heads
         exponents_C = torch.arange(0, width, 2, device=device, dtype=torch.float64) / width
         # In float64: a float32 angle is off by a tenth of a turn after a million elements.
-        angles_BTC = (number_BT - start_BT).double()[..., None] * self.config.rope_base**-exponents_C
+        angles_BTC = (number_BT - start_BT).double()[
+            ..., None
+        ] * self.config.rope_base**-exponents_C
         angles_BTC = torch.cat((angles_BTC, angles_BTC), dim=-1)
         mask_BTS = None
         if not plain:
@@ -248,13 +262,15 @@ class Transformer(SequenceModel):
         return functional.dropout(x, self.config.dropout, self.training)
 
     def probe(self, x_BTD: Tensor, state: State | None = None) -> dict[str, Tensor]:
-        """Per layer the attention weights (B, A, T, S), over the cache's slots and then the new positions,
-        and the features behind the layer (B, T, D)."""
+        """Per layer the attention weights and the features behind the layer.
+
+        Weights are (B, A, T, S), over the cache's slots and then the new positions; features (B, T, D).
+        """
         batch, time, _ = x_BTD.shape
         known = self._check(state, batch)
         places = self._places(known, _starts(known, None, time), plain=False)
         found: dict[str, Tensor] = {}
-        for layer, block in enumerate(self.layers):
+        for layer, block in enumerate(self._blocks()):
             attention = block.self_attn
             q, k, v = attention.keys(block.input_layernorm(x_BTD), places)
             weights, mixed = attention_reference(

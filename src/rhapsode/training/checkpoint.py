@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -84,4 +83,3 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"the checkpoint is damaged ({str(problem).splitlines()[0]})", where=str(path)
         ) from None
     return Checkpoint(tensors, values)
-

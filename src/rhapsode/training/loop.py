@@ -138,7 +138,7 @@ class TrainingLoop:
             self.network, self._stream, self._step, self._carried, self._settings.precision
         )
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._settings.clip)
         value = loss.item()
         if math.isfinite(value):  # a broken update must not reach the weights

@@ -68,7 +68,9 @@ def plan_run(
     seen = expected_epochs(size)
     dropout = round(min(0.4, max(0.0, 0.03 * seen)), 2)
     embedding = 64 if vocab_size <= 512 else 128
-    reasons = [f"{size} units: for {elements:,} elements" + (f" in {seconds:.0f} s" if seconds else "")]
+    reasons = [
+        f"{size} units: for {elements:,} elements" + (f" in {seconds:.0f} s" if seconds else "")
+    ]
     reasons.append(f"dropout {dropout:g}: about {seen:.1f} passes are expected")
     training: dict[str, Any] = {
         "batch_size": batch,
@@ -87,7 +89,12 @@ def plan_run(
         training["learning_rate"] = 2e-3
         reasons[0] = f"4 layers of {width}: for {elements:,} elements"
     else:
-        network = {"embedding_size": embedding, "hidden_size": size, "num_layers": 1, "dropout": dropout}
+        network = {
+            "embedding_size": embedding,
+            "hidden_size": size,
+            "num_layers": 1,
+            "dropout": dropout,
+        }
     return Plan(network, training, tuple(reasons))
 
 

@@ -54,11 +54,9 @@ class Corpus:
     documents: int
     skipped: tuple[str, ...]
 
-    def counts_V(self) -> NDArray[np.int64]:  # noqa: N802 - the suffix is a shape
+    def counts_V(self) -> NDArray[np.int64]:
         """How often each element occurs in the training share."""
-        found_V = np.bincount(
-            np.asarray(self.train.elements_N), minlength=self.encoder.vocab_size
-        )
+        found_V = np.bincount(np.asarray(self.train.elements_N), minlength=self.encoder.vocab_size)
         return found_V.astype(np.int64)
 
 

@@ -97,7 +97,8 @@ class Model:
 
         Arguments:
             prompt: any text, also none.
-            settings: how; or the same as keyword options: length, temperature, top_k, top_p, count, seed, stop.
+            settings: how.
+            options: the same by name, in place of `settings`: length, temperature, top_k, top_p, count, seed, stop.
 
         Raises:
             EncodingError: the prompt has characters that the model has never seen.
@@ -219,7 +220,9 @@ def continue_prompt(
         texts = [StopText(encoder.decoder(), settings.stop) for _ in jobs]
         written = [0] * len(jobs)
         dropped: set[int] = set()
-        for chosen in generate_elements(predictor, jobs, chain, seed=settings.seed, dropped=dropped):
+        for chosen in generate_elements(
+            predictor, jobs, chain, seed=settings.seed, dropped=dropped
+        ):
             text = texts[chosen.job]
             piece = ""
             if chosen.element != END_ID:
@@ -231,7 +234,8 @@ def continue_prompt(
                 dropped.add(chosen.job)
             elif end is not None:
                 piece += text.finish()
-                end = "stop" if text.stopped else end
+                if text.stopped:  # by what had been held back
+                    end = "stop"
             yield Piece(first + chosen.job, piece, end, written[chosen.job])
 
 

@@ -16,6 +16,8 @@ from rhapsode.training.events import Evaluated, Event, Sampled, Step
 
 __all__ = ["RunFolder"]
 
+_SAMPLES_TITLE = b"# What the model wrote as it learned\n"
+
 
 class RunFolder:
     """Where a run keeps what it makes.
@@ -77,7 +79,7 @@ class RunFolder:
                 f"cannot make the run folder: {problem.strerror}", where=str(self.path)
             ) from None
         write_atomically(self.config, dump_toml(config).encode())
-        write_atomically(self.samples, b"# What the model wrote as it learned\n")
+        write_atomically(self.samples, _SAMPLES_TITLE)
         write_atomically(self.metrics, b"")
 
     def read_config(self) -> dict[str, Any]:
@@ -99,19 +101,15 @@ class RunFolder:
 
     def rewind(self, step: int) -> None:
         """Drop from metrics and samples what came after `step`, so that it can come again."""
-        kept = [
-            line
-            for line in self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-            if line.endswith("\n") and json.loads(line).get("step", 0) <= step
-        ]
+        kept: list[str] = []
+        size = len(_SAMPLES_TITLE)
+        for line in self.metrics.read_text(encoding="utf-8").splitlines(keepends=True):
+            entry = json.loads(line) if line.endswith("\n") else {"step": step + 1}
+            if entry["step"] <= step:
+                kept.append(line)
+                size = entry.get("samples_bytes", size)
         write_atomically(self.metrics, "".join(kept).encode())
-        sections = re.split(r"(?m)^(?=## Step )", self.samples.read_text(encoding="utf-8"))
-        kept = [
-            section
-            for section in sections
-            if not (found := re.match(r"## Step (\d+)", section)) or int(found[1]) <= step
-        ]
-        write_atomically(self.samples, "".join(kept).encode())
+        write_atomically(self.samples, self.samples.read_bytes()[:size])
 
     def record(self, event: Event) -> None:
         """Keep an event in `metrics.jsonl` or `samples.md`.
@@ -121,16 +119,22 @@ class RunFolder:
         """
         try:
             if isinstance(event, Step | Evaluated):
-                if self._log is None:
-                    # By lines: what a checkpoint is behind must survive a kill.
-                    self._log = self.metrics.open("a", encoding="utf-8", buffering=1)
                 kind = "step" if isinstance(event, Step) else "evaluation"
-                self._log.write(json.dumps({"event": kind, **asdict(event)}) + "\n")
+                self._write_metrics({"event": kind, **asdict(event)})
             elif isinstance(event, Sampled):
                 with self.samples.open("a", encoding="utf-8", newline="\n") as file:
                     file.write(_samples_section(event))
+                    size = file.tell()
+                entry = {"event": "samples", "step": event.step, "samples_bytes": size}
+                self._write_metrics(entry)
         except OSError as problem:
             raise RunError(f"cannot write: {problem.strerror}", where=str(self.path)) from None
+
+    def _write_metrics(self, entry: Mapping[str, Any]) -> None:
+        if self._log is None:
+            # By lines: what a checkpoint is behind must survive a kill.
+            self._log = self.metrics.open("a", encoding="utf-8", buffering=1)
+        self._log.write(json.dumps(entry) + "\n")
 
     def close(self) -> None:
         """Close the log."""

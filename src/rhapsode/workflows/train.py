@@ -179,6 +179,10 @@ def train(
     return Model(training.folder.path)
 
 
+def _silent(line: str) -> None:
+    """Say nothing."""
+
+
 def prepare_training(
     sources: tuple[str, ...],
     asked: Mapping[str, Any],
@@ -186,7 +190,7 @@ def prepare_training(
     output: str | None = None,
     resume: bool = False,
     spent: float = 0.0,
-    tell: Callable[[str], None] = lambda line: None,
+    tell: Callable[[str], None] = _silent,
     clock: Clock | None = None,
 ) -> Training:
     """Everything up to the first update. A new folder appears only when all input has been found good.
@@ -305,7 +309,9 @@ def _resumed(
         run = kept.pop("run")
         known, expected = tuple(map(str, run["sources"])), str(run["sha256"])
     except (KeyError, TypeError):
-        raise RunError("the section [run] is missing or damaged", where=str(folder.config)) from None
+        raise RunError(
+            "the section [run] is missing or damaged", where=str(folder.config)
+        ) from None
     merged = merge(kept, asked)
     if merged != kept:
         changed = sorted(_differences(kept, merged))
@@ -337,27 +343,23 @@ def _refuse_changed(expected: str | None, corpus: Corpus, folder: RunFolder) -> 
         )
 
 
-def _planned(
-    settings: TrainSettings, plan: Plan, family: str, corpus: Corpus
-) -> TrainSettings:
+def _planned(settings: TrainSettings, plan: Plan, family: str, corpus: Corpus) -> TrainSettings:
     """The settings with what was left open filled from the plan."""
     asked = to_mapping(settings.training)
-    training = from_mapping(
-        OptimisationSettings, {**plan.training, **asked}, where="[training]"
-    )
+    training = from_mapping(OptimisationSettings, {**plan.training, **asked}, where="[training]")
     return replace(
         settings,
         model=family,
         encoding=ENCODERS.full_name(corpus.encoder.name),
         encoder=corpus.encoder.settings,
         training=training,
-        network=_own_network({**plan.network, **settings.network}, family),
+        network=_own_network({**plan.network, **settings.network}),
         budget=settings.budget
         or (None if settings.epochs is not None or settings.steps is not None else DEFAULT_BUDGET),
     )
 
 
-def _own_network(network: Mapping[str, Any], family: str) -> dict[str, Any]:
+def _own_network(network: Mapping[str, Any]) -> dict[str, Any]:
     """`network` without what is planned for the table but has no place with one-hot input."""
     if network.get("input", "table").startswith("onehot"):
         return {key: value for key, value in network.items() if key != "embedding_size"}
@@ -373,8 +375,11 @@ def _check_prompt(settings: TrainSettings, corpus: Corpus) -> None:
 
 
 def network_config(settings: TrainSettings, vocab_size: int) -> NetworkConfig:
-    """The components that `[network]` describes: `input` and `embedding_size` belong to the input module,
-    `head_bias` to the head, everything else to the family."""
+    """The components that `[network]` describes.
+
+    `input`, `embedding_size` and `input_dropout` belong to the input module, `head_bias` to the head, everything else
+    to the family.
+    """
     network = dict(settings.network)
     input_name = INPUTS.full_name(str(network.pop("input", "table")))
     input_settings: dict[str, Any] = {"vocab_size": vocab_size}
@@ -382,7 +387,11 @@ def network_config(settings: TrainSettings, vocab_size: int) -> NetworkConfig:
         input_settings["embedding_size"] = network.pop("embedding_size")
     if "input_dropout" in network:
         input_settings["dropout"] = network.pop("input_dropout")
-    bias = network.pop("head_bias", not settings.model.startswith("transformer"))
+    transformer = settings.model.startswith("transformer")
+    if transformer and input_name.startswith("table"):
+        # The residual stream starts small, as its branches do.
+        input_settings["init_std"] = 0.02
+    bias = network.pop("head_bias", not transformer)
     return NetworkConfig(
         Component(input_name, input_settings),
         Component(settings.model, network),
@@ -397,7 +406,7 @@ def _measured(
 
     def step(precision: str) -> None:
         loss, _ = training_loss(network, stream, 0, None, precision)
-        loss.backward()
+        torch.autograd.backward(loss)
 
     seconds = settings.budget_seconds()
     with torch.random.fork_rng():
@@ -431,7 +440,9 @@ def _hooks(
     }
 
     def evaluate() -> float:
-        with torch.autocast("cpu", torch.bfloat16, enabled=settings.training.precision == "bfloat16"):
+        with torch.autocast(
+            "cpu", torch.bfloat16, enabled=settings.training.precision == "bfloat16"
+        ):
             total, count = total_loss(
                 predictor,
                 validation_N,

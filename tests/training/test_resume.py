@@ -1,0 +1,184 @@
+"""A run stopped anywhere and resumed equals the unbroken one bit for bit: weights, best weights, metrics."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rhapsode.bundle import read_bundle
+from rhapsode.errors import RunError
+from rhapsode.training import ReplayClock, Step, read_checkpoint
+from rhapsode.workflows.train import prepare_training
+
+STEPS = 24
+SMALL: dict[str, dict[str, Any]] = {
+    "lstm": {"embedding_size": 8, "hidden_size": 16, "num_layers": 2, "dropout": 0.2},
+    "transformer": {
+        "embedding_size": 16,
+        "num_layers": 2,
+        "num_heads": 2,
+        "window": 12,
+        "dropout": 0.2,
+    },
+}
+
+
+def asked(family: str, **more: Any) -> dict[str, Any]:
+    return {
+        "model": family,
+        "seed": 3,
+        "network": SMALL[family],
+        "training": {
+            "batch_size": 4,
+            "window": 16,
+            "learning_rate": 0.01,
+            "precision": "float32",
+            "evaluations": 4,
+        },
+        "samples": {"length": 5, "temperatures": [0.8]},
+        **more,
+    }
+
+
+def train(
+    source: Path,
+    folder: Path,
+    settings: Mapping[str, Any],
+    *,
+    stop_at: int | None = None,
+    resume: bool = False,
+    clock: ReplayClock | None = None,
+) -> None:
+    training = prepare_training(
+        (str(source),), settings, output=str(folder), resume=resume, clock=clock
+    )
+    for event in training.events():
+        if isinstance(event, Step) and event.step == stop_at:
+            training.loop.stop()
+
+
+def steps_of(folder: Path) -> list[dict[str, Any]]:
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    kept = [json.loads(line) for line in lines]
+    return [{k: v for k, v in line.items() if k != "elapsed"} for line in kept]
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    assert steps_of(one) == steps_of(other)
+    first = read_checkpoint(one / "checkpoints" / "last.safetensors").tensors
+    second = read_checkpoint(other / "checkpoints" / "last.safetensors").tensors
+    assert sorted(first) == sorted(second)
+    for name, tensor in first.items():
+        assert np.array_equal(tensor.float().numpy(), second[name].float().numpy()), name
+    best, again = read_bundle(one), read_bundle(other)
+    for name, array in best.arrays.items():
+        assert np.array_equal(array, again.arrays[name]), name
+    assert (one / "samples.md").read_text() == (other / "samples.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def small_source(prose: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("source") / "prose.txt"
+    path.write_text(prose[:6000], encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module", params=sorted(SMALL))
+def family(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@settings(
+    max_examples=4,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(stops=st.lists(st.integers(1, STEPS - 1), min_size=1, max_size=3, unique=True))
+def test_steps_resumed_anywhere(
+    family: str, small_source: Path, tmp_path_factory: pytest.TempPathFactory, stops: list[int]
+) -> None:
+    base = tmp_path_factory.mktemp("runs")
+    whole, broken = base / "whole", base / "broken"
+    train(small_source, whole, asked(family, steps=STEPS))
+    for number, stop in enumerate(sorted(stops)):
+        train(
+            small_source,
+            broken,
+            asked(family, steps=STEPS) if number == 0 else {},
+            stop_at=stop,
+            resume=number > 0,
+        )
+    train(small_source, broken, {}, resume=True)
+    assert_same_run(whole, broken)
+
+
+def test_budget_resumed_under_a_replayed_clock(
+    family: str, small_source: Path, tmp_path: Path
+) -> None:
+    real = tmp_path / "real"
+    budget = asked(family, budget="3s")
+    train(small_source, real, budget)
+    fractions = [line["fraction"] for line in steps_of(real) if line["event"] == "step"]
+    fractions = fractions[:: max(1, len(fractions) // 30)]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train(small_source, whole, budget, clock=ReplayClock(fractions))
+    train(small_source, broken, budget, clock=ReplayClock(fractions), stop_at=len(fractions) // 3)
+    train(small_source, broken, {}, resume=True, clock=ReplayClock(fractions))
+    assert len(fractions) == steps_of(whole)[-1]["step"]
+    assert_same_run(whole, broken)
+
+
+def test_replaying_a_whole_run_gives_the_same_run(
+    family: str, small_source: Path, tmp_path: Path
+) -> None:
+    real, replayed = tmp_path / "real", tmp_path / "replayed"
+    train(small_source, real, asked(family, budget="2s"))
+    fractions = [line["fraction"] for line in steps_of(real) if line["event"] == "step"]
+    train(small_source, replayed, asked(family, budget="2s"), clock=ReplayClock(fractions))
+    assert_same_run(real, replayed)
+
+
+def test_what_a_killed_run_wrote_behind_its_checkpoint_is_written_again(
+    small_source: Path, tmp_path: Path
+) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    train(small_source, whole, asked("lstm", steps=STEPS))
+    train(small_source, killed, asked("lstm", steps=STEPS), stop_at=10)
+    with (killed / "metrics.jsonl").open("a") as file:
+        file.write('{"event": "step", "step": 11, "fraction": 0.5}\n{"event": "st')
+    with (killed / "samples.md").open("a") as file:
+        file.write("\n## Step 12\n\nlost")
+    train(small_source, killed, {}, resume=True)
+    assert_same_run(whole, killed)
+
+
+def test_resume_refuses_other_text_and_other_settings(small_source: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    source = tmp_path / "text.txt"
+    source.write_text(small_source.read_text())
+    train(source, run, asked("lstm", steps=STEPS), stop_at=5)
+    with pytest.raises(RunError, match=r"training\.learning_rate \(0\.01 -> 0\.02\)"):
+        train(source, run, {"training": {"learning_rate": 0.02}}, resume=True)
+    source.write_text(small_source.read_text() + "x")
+    with pytest.raises(RunError, match="not the one this run began with"):
+        train(source, run, {}, resume=True)
+
+
+def test_resume_refuses_a_finished_run_and_a_folder_without_one(
+    small_source: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    training = prepare_training((str(small_source),), asked("lstm", steps=4), output=str(run))
+    for _ in training.events():
+        pass
+    training.finish()
+    with pytest.raises(RunError, match="finished"):
+        train(small_source, run, {}, resume=True)
+    with pytest.raises(RunError, match="no run here"):
+        train(small_source, tmp_path / "nothing", {}, resume=True)
