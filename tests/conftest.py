@@ -1,6 +1,9 @@
 """Settings that every test shares: a cache of its own, few threads, a small text."""
 
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks; and test runs may share cores
+
 from pathlib import Path
 
 import pytest

@@ -73,6 +73,12 @@ def batch_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, T
 
 def _make(registry: Registry[Any], component: Component, extra: Mapping[str, Any]) -> Any:
     entry = registry.get(component.name)
+    for name in extra:
+        if name in component.settings:
+            raise SettingsError(
+                f"{name!r} cannot be set: what comes before decides it",
+                where=f"[network] of {component.name}",
+            )
     settings = {**component.settings, **extra}
     config = from_mapping(entry.Config, settings, where=f"[network] of {component.name}")
     return entry(config)

@@ -31,7 +31,7 @@ class DataCommand:
     """Print one JSON object."""
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
     command = parse(DataCommand, "data", DESCRIPTION, arguments)
     if command.json:

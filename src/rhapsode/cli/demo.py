@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -36,10 +37,9 @@ class DemoCommand:
     """Folder for the model; it must not exist yet."""
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
     command = parse(DemoCommand, "demo", DESCRIPTION, arguments)
-    from rhapsode.training import seconds_since_process_start
     from rhapsode.workflows.model import Model
     from rhapsode.workflows.train import prepare_training
 
@@ -48,7 +48,7 @@ def run(arguments: Sequence[str]) -> int:
         (SOURCE,),
         {"budget": command.budget},
         output=command.output,
-        spent=seconds_since_process_start(),
+        spent=time.monotonic() - began,
         tell=note,
     )
     if not run_training(training):

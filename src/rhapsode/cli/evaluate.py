@@ -33,7 +33,7 @@ class EvaluateCommand:
     """Print one JSON object."""
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
     command = parse(EvaluateCommand, "evaluate", DESCRIPTION, arguments)
     if not command.sources:

@@ -35,7 +35,7 @@ class GenerateCommand(GenerateSettings, _Places):
     """Flags of `rhapsode generate`."""
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
     command = parse(GenerateCommand, "generate", DESCRIPTION, arguments)
     settings = settings_of(command, GenerateSettings)

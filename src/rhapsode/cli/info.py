@@ -32,7 +32,7 @@ class InfoCommand:
     """Print one JSON object."""
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
     command = parse(InfoCommand, "info", DESCRIPTION, arguments)
     from rhapsode.workflows.info import describe

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from rhapsode import __version__
 from rhapsode.errors import RhapsodeError
@@ -41,12 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Arguments:
-        arguments: what was typed behind `rhapsode` [default: sys.argv].
+        arguments: what was typed behind `rhapsode`; None takes it from the process, and lets a budget begin when
+            the process did.
 
     Returns:
         0 done, 1 an error of the user's to mend, 130 interrupted; bad usage exits with 2.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    began = time.monotonic()
+    if arguments is None:
+        began -= seconds_since_process_start()
+        arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         listing = "\n".join(f"  {name:<10} {about}" for name, about in COMMANDS.items())
         sys.stdout.write(_HELP.format(commands=listing))
@@ -54,11 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments[0] == "--version":
         sys.stdout.write(f"rhapsode {__version__}\n")
         return 0
-    name, rest = arguments[0], arguments[1:]
+    name, rest = arguments[0], list(arguments[1:])
     if name not in COMMANDS:
         return _no_such(name)
     try:
-        code: int = importlib.import_module(f"rhapsode.cli.{name}").run(rest)
+        code: int = importlib.import_module(f"rhapsode.cli.{name}").run(rest, began)
         sys.stdout.flush()
     except RhapsodeError as problem:
         from rhapsode.cli.console import fail
@@ -73,6 +79,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code
+
+
+def seconds_since_process_start() -> float:
+    """Seconds since this process was started; 0 where the system does not tell."""
+    try:
+        fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        uptime = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
+        return max(0.0, uptime - int(fields[19]) / os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError, IndexError, AttributeError):
+        return 0.0
 
 
 def _no_such(name: str) -> int:

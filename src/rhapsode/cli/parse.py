@@ -41,7 +41,11 @@ def parse(
         description=description,
         args=marked,
         default=default,
-        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.PositionalMetavarFromFieldName),
+        config=(
+            tyro.conf.DisallowNone,
+            tyro.conf.FlagCreatePairsOff,
+            tyro.conf.PositionalMetavarFromFieldName,
+        ),
         compact_help=False,
     )
     changes = {

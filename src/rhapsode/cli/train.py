@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,14 +48,13 @@ class TrainCommand(RunSettings):
     """Go on with the run in -o, exactly where its checkpoint left it."""
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
     command, asked = _asked(arguments)
     if not command.sources and not command.resume:
         raise SettingsError(
             "no source was given", where="train", hint="name a text file, a folder or a corpus"
         )
-    from rhapsode.training import seconds_since_process_start
     from rhapsode.workflows.train import prepare_training
 
     training = prepare_training(
@@ -62,7 +62,7 @@ def run(arguments: Sequence[str]) -> int:
         asked,
         output=command.output,
         resume=command.resume,
-        spent=seconds_since_process_start(),
+        spent=time.monotonic() - began,
         tell=note,
     )
     if not run_training(training):

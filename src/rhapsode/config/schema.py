@@ -44,6 +44,7 @@ def from_mapping(
 
 def _plain(message: str) -> str:
     """Msgspec's message in the words of the person who typed the value."""
+    message = message.replace(" | null`", "`")
     for theirs, ours in (
         ("Object missing required field", "missing setting"),
         ("`int`", "a whole number"),

@@ -21,7 +21,8 @@ __all__ = [
 DEFAULT_BUDGET = "3m"
 Share = Annotated[float, Meta(ge=0.0, le=0.5)]
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-Rate = Annotated[float, Meta(gt=0.0, le=10.0)]
+# Never gt=0.0: that is stored as the least denormal, which training flushes to zero.
+Rate = Annotated[float, Meta(ge=1e-9, le=10.0)]
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class OptimisationSettings:
     """Share of the run in which the learning rate rises."""
     final_rate: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.03
     """Learning rate at the end, as a share of the peak."""
-    clip: Annotated[float, Meta(gt=0.0)] = 1.0
+    clip: Annotated[float, Meta(ge=1e-9)] = 1.0
     """Largest norm of the gradient."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the forward and backward pass; auto measures for two seconds."""
@@ -87,7 +88,7 @@ class RunSettings:
     budget: Annotated[str | None, option("TIME", "3m")] = None
     """Time for the whole run, from the start of the program to the last update, as 90s, 3m or 1h30m."""
     epochs: Annotated[
-        Annotated[float, Meta(gt=0.0, le=1e9)] | None, option("N", "the budget rules")
+        Annotated[float, Meta(ge=1e-9, le=1e9)] | None, option("N", "the budget rules")
     ] = None
     """Passes over the training share, in place of a budget."""
     steps: Annotated[Count | None, option("N", "the budget rules")] = None

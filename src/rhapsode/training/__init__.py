@@ -6,7 +6,6 @@ from rhapsode.training.clock import (
     Clock,
     ReplayClock,
     StepClock,
-    seconds_since_process_start,
 )
 from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
 from rhapsode.training.loop import LoopHooks, TrainingLoop, make_optimiser, training_loss
@@ -36,7 +35,6 @@ __all__ = [
     "prepare_process",
     "rate_share",
     "read_checkpoint",
-    "seconds_since_process_start",
     "training_loss",
     "write_checkpoint",
 ]

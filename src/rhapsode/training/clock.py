@@ -5,21 +5,8 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from pathlib import Path
 
-__all__ = ["BudgetClock", "Clock", "ReplayClock", "StepClock", "seconds_since_process_start"]
-
-
-def seconds_since_process_start() -> float:
-    """Seconds since this process was started; 0 where the system does not tell."""
-    try:
-        fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        uptime = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
-        import os
-
-        return max(0.0, uptime - int(fields[19]) / os.sysconf("SC_CLK_TCK"))
-    except (OSError, ValueError, IndexError, AttributeError):
-        return 0.0
+__all__ = ["BudgetClock", "Clock", "ReplayClock", "StepClock"]
 
 
 class Clock(ABC):

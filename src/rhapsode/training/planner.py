@@ -51,7 +51,6 @@ def plan_run(
     """
     transformer = family.startswith("transformer")
     window = 128 if transformer else 64
-    window = max(1, min(window, elements // 2))
     batch = max(1, min(16, elements // window))
     rate = _ASSUMED_RATE * (1.0 if fast else 0.6)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from rhapsode.config import (
     TrainSettings,
     from_mapping,
     merge,
+    suggest,
     to_mapping,
 )
 from rhapsode.data import CarriedStream
@@ -215,6 +217,7 @@ def prepare_training(
     settings = from_mapping(TrainSettings, asked, where="settings")
     seconds = settings.budget_seconds()
     family = MODELS.full_name(settings.model)
+    _check_network(settings, family)
     prepare_process()
     corpus = prepare_corpus(sources, settings, tell)
     _refuse_changed(expected, corpus, folder)
@@ -397,6 +400,35 @@ def network_config(settings: TrainSettings, vocab_size: int) -> NetworkConfig:
         Component(settings.model, network),
         Component("categorical.v1", {"vocab_size": vocab_size, "bias": bias}),
     )
+
+
+def _check_network(settings: TrainSettings, family: str) -> None:
+    """Find what is wrong with `[network]` before anything is read.
+
+    Raises:
+        SettingsError: a setting that this family lacks, or values that do not go together.
+    """
+    own = {field.name for field in dataclasses.fields(MODELS.get(family).Config)} - {"input_size"}
+    known = [*sorted(own), "embedding_size", "head_bias", "input", "input_dropout"]
+    for name in settings.network:
+        if name not in known:
+            raise SettingsError(
+                f"unknown setting 'network.{name}' for {family}", hint=suggest(name, known)
+            )
+    plan = plan_run(
+        family=family,
+        elements=1 << 20,
+        vocab_size=3,
+        seconds=60.0,
+        epochs=None,
+        steps=None,
+        fast=True,
+    )
+    asked = replace(
+        settings, model=family, network=_own_network({**plan.network, **settings.network})
+    )
+    with torch.device("meta"):
+        build_network(network_config(asked, 3))
 
 
 def _measured(
