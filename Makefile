@@ -22,6 +22,7 @@ test: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/help_pages.py --check
+	$(BIN)/python scripts/settings_page.py --check
 	$(BIN)/python -m pytest -m "not slow"
 
 test-slow: $(READY)

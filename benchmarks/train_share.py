@@ -33,7 +33,9 @@ def bare_loop(ids_N: np.ndarray, vocabulary: int) -> Callable[[int], None]:
     head = nn.Linear(HIDDEN, vocabulary)
     parameters = [*table.parameters(), *lstm.parameters(), *head.parameters()]
     optimiser = torch.optim.AdamW(parameters, lr=RATE, betas=(0.9, 0.99), fused=True)
-    lanes_BN = torch.from_numpy(ids_N[: len(ids_N) // BATCH * BATCH].astype(np.int64)).view(BATCH, -1)
+    lanes_BN = torch.from_numpy(ids_N[: len(ids_N) // BATCH * BATCH].astype(np.int64)).view(
+        BATCH, -1
+    )
     state = None
     at = 0
 
@@ -107,7 +109,10 @@ def main() -> None:
     encoder = CharacterEncoder.learn([text], {})
     ids_N = encoder.encode(text)
     torch.manual_seed(0)
-    loops = {"bare": bare_loop(ids_N, encoder.vocab_size), "ours": our_loop(ids_N, encoder.vocab_size)}
+    loops = {
+        "bare": bare_loop(ids_N, encoder.vocab_size),
+        "ours": our_loop(ids_N, encoder.vocab_size),
+    }
     for steps in loops.values():
         steps(20)
     rates: dict[str, list[float]] = {name: [] for name in loops}
@@ -121,11 +126,19 @@ def main() -> None:
     machine = matmul_rates(2048)
     flops = 6 * (4 * HIDDEN * (HIDDEN + EMBEDDING) + HIDDEN * encoder.vocab_size)
     ours = statistics.median(rates["ours"])
-    print(f"matrix product: {machine['float32']:.0f} GFLOP/s float32, {machine['bfloat16']:.0f} bfloat16")
+    print(
+        f"matrix product: {machine['float32']:.0f} GFLOP/s float32, {machine['bfloat16']:.0f} bfloat16"
+    )
     for name, values in rates.items():
-        print(f"{name}: {statistics.median(values):,.0f} elements/s  ({min(values):,.0f} to {max(values):,.0f})")
-    print(f"share of the bare loop: {statistics.median(ratios):.1%}  ({min(ratios):.1%} to {max(ratios):.1%})")
-    print(f"share of the bfloat16 matrix product rate: {ours * flops / machine['bfloat16'] / 1e9:.0%}")
+        print(
+            f"{name}: {statistics.median(values):,.0f} elements/s  ({min(values):,.0f} to {max(values):,.0f})"
+        )
+    print(
+        f"share of the bare loop: {statistics.median(ratios):.1%}  ({min(ratios):.1%} to {max(ratios):.1%})"
+    )
+    print(
+        f"share of the bfloat16 matrix product rate: {ours * flops / machine['bfloat16'] / 1e9:.0%}"
+    )
 
 
 if __name__ == "__main__":

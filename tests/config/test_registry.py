@@ -37,7 +37,7 @@ def test_an_unknown_name_is_refused_with_what_is_known(name: str):
 
 
 def test_a_near_name_is_suggested():
-    with pytest.raises(SettingsError, match="did you mean 'transformer.v1'"):
+    with pytest.raises(SettingsError, match=r"did you mean 'transformer\.v1'"):
         table().get("transfomer")
 
 

@@ -88,7 +88,7 @@ def stirred(
         model = family(config).to(dtype).eval()
     for seed, parameter in enumerate(model.parameters()):
         if parameter.dim() == 1:
-            parameter += 0.3 * noise(*parameter.shape, seed=seed, dtype=dtype)
+            parameter.add_(noise(*parameter.shape, seed=seed, dtype=dtype), alpha=0.3)
         else:
             scale = math.sqrt(parameter.shape[-1])
             parameter.copy_(noise(*parameter.shape, seed=seed, dtype=dtype) / scale)

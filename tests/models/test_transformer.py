@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import ClassVar
 
 import pytest
 import torch
@@ -35,7 +36,7 @@ def configuration(num_layers: int, window: int, num_heads: int = 2) -> Transform
 
 class TestTransformer(ModelContract):
     family = Transformer
-    configurations = {
+    configurations: ClassVar = {
         "one layer, window 1": configuration(1, 1),
         "one layer, window 3": configuration(1, 3),
         "two layers, window 5": configuration(2, 5, num_heads=1),

@@ -34,7 +34,12 @@ def print_json(mapping: Mapping[str, Any]) -> None:
 def figures_table(figures: Mapping[str, Any], title: str) -> Table:
     """The figures of a sweep and how they came about, for people."""
     table = Table(
-        title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0)
+        title=title,
+        title_justify="left",
+        show_header=False,
+        box=None,
+        padding=(0, 2, 0, 0),
+        min_width=min(len(title) + 2, 100),
     )
     table.add_column(style="dim")
     table.add_column(justify="right", style="bold")

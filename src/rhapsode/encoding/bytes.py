@@ -61,6 +61,7 @@ class _Utf8(IncrementalDecoder):
 class ByteEncoder(Encoder):
     """One element a byte: id 2 + byte. Lossless for all text."""
 
+    Settings = ByteSettings
     name = "bytes.v1"
     round_trip = "lossless"
     unknown_prompt = "error"

@@ -63,6 +63,7 @@ class CharacterEncoder(Encoder):
     With `graphemes` an element is an extended grapheme cluster (Unicode Standard Annex 29).
     """
 
+    Settings = CharacterSettings
     name = "characters.v1"
     round_trip = "lossless"
     unknown_prompt = "error"

@@ -50,6 +50,8 @@ class Encoder(ABC):
         settings: what `learn` was told, complete, as plain values.
     """
 
+    Settings: ClassVar[type[Any]]
+    """The frozen dataclass of this encoding's settings."""
     name: ClassVar[str]
     """Registered name, `characters.v1`."""
     round_trip: ClassVar[str]

@@ -1,0 +1,89 @@
+"""Writes docs/settings.md from the settings' own docstrings; --check only says whether it is up to date."""
+
+import argparse
+import ast
+import dataclasses
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+from rhapsode.config import DataSettings, OptimisationSettings, RunSettings, SampleSettings
+from rhapsode.encoding import ENCODERS
+from rhapsode.models import MODELS
+
+PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
+
+HEAD = """# Settings
+
+Every setting can stand in a TOML file given by `--config`, or be set by `--set section.key=value`; those of the first
+table are flags of their own too. The `config.toml` of a run holds all of them as they were used.
+"""
+
+NETWORK = """The widths between the parts follow from each other and are not set. Beside the settings of the family there are `input`
+("table" or "onehot"), `embedding_size` and `input_dropout` (of the table), and `head_bias`. What is unset is planned.
+"""
+
+
+def described(cls: type[Any]) -> list[tuple[str, str, str]]:
+    """Name, default and docstring of every field of a settings dataclass."""
+    body = ast.parse(inspect.getsource(cls)).body[0]
+    assert isinstance(body, ast.ClassDef)
+    docs: dict[str, str] = {}
+    for node, following in zip(body.body, body.body[1:], strict=False):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            assert isinstance(following, ast.Expr)
+            assert isinstance(following.value, ast.Constant)
+            docs[node.target.id] = str(following.value.value)
+    rows = []
+    for field in dataclasses.fields(cls):
+        default = "" if field.default in (dataclasses.MISSING, None) else f"`{field.default!r}`"
+        rows.append((field.name, default, docs[field.name]))
+    return rows
+
+
+def table(cls: type[Any], *, without: tuple[str, ...] = ()) -> str:
+    """A Markdown table of a settings dataclass."""
+    lines = ["| name | default | meaning |", "|---|---|---|"]
+    for name, default, meaning in described(cls):
+        if name not in without:
+            lines.append(f"| `{name}` | {default} | {meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [HEAD, "## Of the run\n", table(RunSettings)]
+    for section, cls in (
+        ("data", DataSettings),
+        ("training", OptimisationSettings),
+        ("samples", SampleSettings),
+    ):
+        parts += [f"## [{section}]\n", table(cls)]
+    parts += ["## [network]\n", NETWORK]
+    for name in MODELS.names():
+        parts += [f"### {name}\n", table(MODELS.get(name).Config, without=("input_size",))]
+    parts += ["## [encoder]\n"]
+    for name in ENCODERS.names():
+        cls = ENCODERS.get(name).Settings
+        body = table(cls) if dataclasses.fields(cls) else "None.\n"
+        parts += [f"### {name}\n", body]
+    return "\n".join(parts)
+
+
+def main() -> int:
+    """Write or check."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    wanted = page()
+    if not parser.parse_args().check:
+        PAGE.write_text(wanted, encoding="utf-8")
+        return 0
+    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == wanted:
+        return 0
+    print("docs/settings.md is not what the code says: run python scripts/settings_page.py")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""The predictor that runs a network in torch: the contract, and what it does to the network it holds."""
+
+import numpy as np
+import pytest
+import torch
+
+from rhapsode.bundle import Component, NetworkConfig, Predictor
+from rhapsode.bundle.network import Network, build_network
+from rhapsode.bundle.torch_predictor import TorchPredictor
+from tests.contracts.predictor_contract import PredictorContract, batch_of
+
+VOCABULARY = 6
+MODELS = {
+    "lstm": {"hidden_size": 8, "num_layers": 2, "dropout": 0.5},
+    "transformer": {"num_layers": 2, "num_heads": 2, "window": 6, "dropout": 0.5},
+}
+
+
+def network(model: str) -> Network:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        made = build_network(
+            NetworkConfig(
+                input=Component("table", {"vocab_size": VOCABULARY, "embedding_size": 8}),
+                model=Component(model, MODELS[model]),
+                head=Component("categorical", {"vocab_size": VOCABULARY}),
+            )
+        )
+    with torch.no_grad():
+        for parameter in made.parameters():
+            if parameter.dim() == 2 and parameter.std() < 0.1:
+                parameter.mul_(20)
+    return made
+
+
+class TestLSTMPredictor(PredictorContract):
+    def make(self) -> Predictor:
+        return TorchPredictor(network("lstm"), VOCABULARY)
+
+
+class TestTransformerPredictor(PredictorContract):
+    def make(self) -> Predictor:
+        return TorchPredictor(network("transformer"), VOCABULARY)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("model", MODELS)
+def test_the_network_is_used_without_dropout_and_left_in_its_mode(
+    model: str, training: bool
+) -> None:
+    held = network(model).train(training)
+    predictor = TorchPredictor(held, VOCABULARY)
+    ids_BT = np.array([[1, 2, 3, 4, 5]])
+    wanted_BTV = network(model).eval()(torch.from_numpy(ids_BT))[0].detach()
+    for _ in range(2):
+        logits_BV, state = predictor.advance(ids_BT, predictor.start(1))
+        assert held.training is training
+        np.testing.assert_allclose(logits_BV, wanted_BTV[:, -1].numpy(), rtol=0, atol=1e-5)
+        predictor.advance(ids_BT[:, :1], state)
+        assert held.training is training
+        scores_BT, _ = predictor.score(batch_of(ids_BT))
+        assert held.training is training
+        wanted_BT = wanted_BTV.log_softmax(-1)[0, range(4), [2, 3, 4, 5]]
+        np.testing.assert_allclose(scores_BT[0], wanted_BT.numpy(), rtol=0, atol=1e-5)
+    assert all(module.training is training for module in held.modules())
+
+
+def test_a_failure_leaves_the_network_in_its_mode() -> None:
+    held = network("lstm").train()
+    predictor = TorchPredictor(held, VOCABULARY)
+    with pytest.raises(IndexError):
+        predictor.advance(np.array([[1, VOCABULARY]]), predictor.start(1))
+    assert held.training
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_no_graph_is_kept(model: str) -> None:
+    predictor = TorchPredictor(network(model), VOCABULARY)
+    for ids_BT in (np.array([[1]]), np.array([[1, 2]])):
+        _, state = predictor.advance(ids_BT, predictor.start(1))
+        assert not any(tensor.requires_grad for tensor in state.tensors().values())
+    _, state = predictor.score(batch_of(np.array([[1, 2, 3]])))
+    assert not any(tensor.requires_grad for tensor in state.tensors().values())
+
+
+def test_elements_of_any_integer_type_and_layout_are_read() -> None:
+    predictor = TorchPredictor(network("lstm"), VOCABULARY)
+    ids_TB = np.array([[1, 2], [3, 4], [5, 0]], dtype=np.uint16)
+    wanted_BV, _ = predictor.advance(
+        np.ascontiguousarray(ids_TB.T).astype(np.int64), predictor.start(2)
+    )
+    found_BV, _ = predictor.advance(ids_TB.T, predictor.start(2))
+    assert np.array_equal(found_BV, wanted_BV)

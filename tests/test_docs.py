@@ -1,0 +1,57 @@
+"""Every example in the documentation runs: shell blocks through the command line, Python blocks as they stand.
+
+Training in them is cut to twenty steps. Blocks are run in the order of a page, in one folder.
+"""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"(?ms)^```(sh|python)\n(.*?)^```$")
+# Setting up and building is what `make` and CI do themselves.
+NOT_OURS = ("make", "git", "cd", "pip", "python", "source", "torchrun")
+QUICK = ["--set", "network.hidden_size=16", "--set", "training.precision=float32"]
+
+
+def commands(block: str) -> list[list[str]]:
+    joined = block.replace("\\\n", " ")
+    lines = [line for line in joined.splitlines() if line and not line.startswith("#")]
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
+
+
+def shortened(words: list[str]) -> list[str]:
+    """A training command with twenty steps in place of its budget."""
+    if words[1] == "demo":
+        return [*words, "--budget", "2s"]
+    if words[1] != "train" or "--resume" in words:
+        return words
+    kept = list(words)
+    for flag in ("--budget", "--epochs", "--steps"):
+        while flag in kept:
+            at = kept.index(flag)
+            del kept[at : at + 2]
+    transformer = "transformer" in kept
+    return [*kept, "--steps", "20", *([] if transformer else QUICK)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_examples_run(page: Path, tmp_path: Path, prose: str) -> None:
+    (tmp_path / "my-texts.txt").write_text(prose, encoding="utf-8")
+    (tmp_path / "held-out.txt").write_text(prose[:2000], encoding="utf-8")
+    for kind, block in BLOCK.findall(page.read_text(encoding="utf-8")):
+        if kind == "python":
+            quick = re.sub(r'budget="\w+"', 'steps=20, network={"hidden_size": 16}', block)
+            subprocess.run([sys.executable, "-c", quick], cwd=tmp_path, check=True, timeout=120)
+            continue
+        for words in commands(block):
+            if words[0] in NOT_OURS:
+                continue
+            assert words[0] == "rhapsode", f"{page.name}: {words}"
+            run = [sys.executable, "-m", *shortened(words)]
+            subprocess.run(run, cwd=tmp_path, check=True, timeout=120, stdin=subprocess.DEVNULL)
