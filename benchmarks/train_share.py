@@ -21,7 +21,7 @@ from rhapsode.config import TrainSettings, from_mapping
 from rhapsode.data import CarriedStream, read_sources
 from rhapsode.encoding import CharacterEncoder
 from rhapsode.training import LoopHooks, StepClock, TrainingLoop, matmul_rates, prepare_process
-from rhapsode.workflows.train import network_config
+from rhapsode.workflows.components import network_config
 
 BATCH, WINDOW, EMBEDDING, HIDDEN, DROPOUT, RATE = 16, 64, 64, 512, 0.09, 3e-3
 

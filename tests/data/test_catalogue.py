@@ -34,9 +34,8 @@ def test_names_are_sources():
 
 
 @pytest.mark.parametrize("name", sorted(CATALOGUE))
-def test_every_entry_says_what_it_is_and_begins_at_once(name: str):
+def test_every_entry_says_what_it_is(name: str):
     entry = CATALOGUE[name]
     assert entry.title
     assert entry.licence
     assert entry.kind == "embedded"
-    assert next(iter(catalogue_documents(name))).text

@@ -9,7 +9,7 @@ from rhapsode.data import Document, Split, documents_hash, split_tail
 PROVE = settings(
     derandomize=True,
     deadline=None,
-    max_examples=150,
+    max_examples=60,
     suppress_health_check=[HealthCheck.too_slow],
 )
 SHARES = st.sampled_from([0.0, 0.001, 0.05, 0.1, 0.25, 1 / 3, 0.5]) | st.integers(0, 50).map(
@@ -73,7 +73,8 @@ def test_the_shares_partition_the_corpus(
     slack = 1 if len(sizes) == 1 else 1 + test_share * total / 5
     assert abs(len(tested) - test_share * total) <= slack
     rest = total - len(tested)
-    assert abs(len(places(split.validation)) - validation_share * rest) <= 8
+    slack = 8 if len(sizes) == 1 else 8 + validation_share * rest / 5
+    assert abs(len(places(split.validation)) - validation_share * rest) <= slack
 
 
 @pytest.mark.parametrize("size", [1, 2, 9, 10, 11, 30, 70, 99, 100, 1_003, 1_115_394])

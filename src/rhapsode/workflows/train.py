@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from rhapsode import __version__
-from rhapsode.bundle import COUNTS, Bundle, Component, NetworkConfig, write_bundle
-from rhapsode.bundle.network import Network, build_network, network_arrays
-from rhapsode.bundle.torch_predictor import TorchPredictor
-from rhapsode.config import (
-    DEFAULT_BUDGET,
-    GenerateSettings,
-    OptimisationSettings,
-    TrainSettings,
-    from_mapping,
-    merge,
-    suggest,
-    to_mapping,
-)
+from rhapsode.bundle import write_bundle
+from rhapsode.bundle.network import Network, build_network
+from rhapsode.config import TrainSettings, from_mapping, to_mapping
 from rhapsode.data import CarriedStream
-from rhapsode.encoding import ENCODERS
-from rhapsode.errors import EncodingError, RunError, SettingsError
-from rhapsode.evaluation import Figures, Protocol, evaluate_store, total_loss
-from rhapsode.models import INPUTS, MODELS
+from rhapsode.errors import EncodingError, RunError
+from rhapsode.evaluation import Figures, Protocol, evaluate_store
+from rhapsode.models import MODELS
 from rhapsode.training import (
     BudgetClock,
     Clock,
     Event,
     Finished,
-    LoopHooks,
     Plan,
     StepClock,
     TrainingLoop,
@@ -48,15 +34,14 @@ from rhapsode.training import (
     training_loss,
 )
 from rhapsode.workflows.card import card
+from rhapsode.workflows.components import check_network, network_config, planned_settings
 from rhapsode.workflows.corpus import Corpus, prepare_corpus
-from rhapsode.workflows.model import Model, continue_prompt
+from rhapsode.workflows.hooks import loop_hooks
+from rhapsode.workflows.model import Model
+from rhapsode.workflows.resume import find_run
 from rhapsode.workflows.run_folder import RunFolder
 
 __all__ = ["Training", "prepare_training", "train"]
-
-VALIDATION_LANES = 32
-VALIDATION_RUN_UP = 256
-SAMPLE_SEED = 0
 
 
 @dataclass
@@ -211,16 +196,18 @@ def prepare_training(
     """
     began = time.monotonic() - spent
     if resume:
-        folder, sources, asked, expected = _resumed(output, sources, asked)
+        kept = find_run(output, sources, asked)
+        folder, sources, asked = kept.folder, kept.sources, kept.settings
     else:
-        folder, expected = RunFolder.place(output, sources or ("",)), None
+        folder = RunFolder.place(output, sources or ("",))
     settings = from_mapping(TrainSettings, asked, where="settings")
     seconds = settings.budget_seconds()
     family = MODELS.full_name(settings.model)
-    _check_network(settings, family)
+    check_network(settings, family)
     prepare_process()
     corpus = prepare_corpus(sources, settings, tell)
-    _refuse_changed(expected, corpus, folder)
+    if resume:
+        kept.check(corpus.sha256)
     machine = matmul_rates()
     plan = plan_run(
         family=family,
@@ -231,7 +218,7 @@ def prepare_training(
         steps=settings.steps,
         fast=machine["bfloat16"] > 1.5 * machine["float32"],
     )
-    settings = _planned(settings, plan, family, corpus)
+    settings = planned_settings(settings, plan, family, corpus.encoder)
     _check_prompt(settings, corpus)
     config = network_config(settings, corpus.encoder.vocab_size)
     torch.manual_seed(settings.seed)
@@ -261,7 +248,7 @@ def prepare_training(
     going_on = resume and folder.checkpoint.exists()
     if clock is None:
         clock = _clock(settings, stream, time.monotonic() - began, folder if going_on else None)
-    hooks = _hooks(folder, settings, corpus, config, network)
+    hooks = loop_hooks(folder, settings, corpus, config, network)
     loop = TrainingLoop(network, stream, clock, settings.training, hooks)
     if going_on:
         loop.resume(folder.checkpoint)
@@ -299,136 +286,12 @@ def _clock(
     return StepClock(steps, spent=before)
 
 
-def _resumed(
-    output: str | None, sources: tuple[str, ...], asked: Mapping[str, Any]
-) -> tuple[RunFolder, tuple[str, ...], dict[str, Any], str]:
-    if output is None:
-        raise SettingsError("--resume needs the run folder", hint="name it with -o")
-    folder = RunFolder(Path(output))
-    if not folder.path.is_dir():
-        raise RunError("there is no run here to resume", where=output)
-    kept = folder.read_config()
-    try:
-        run = kept.pop("run")
-        known, expected = tuple(map(str, run["sources"])), str(run["sha256"])
-    except (KeyError, TypeError):
-        raise RunError(
-            "the section [run] is missing or damaged", where=str(folder.config)
-        ) from None
-    merged = merge(kept, asked)
-    if merged != kept:
-        changed = sorted(_differences(kept, merged))
-        raise RunError(
-            f"a resumed run keeps its settings, these differ: {', '.join(changed)}",
-            where=output,
-            hint="leave them out, or start a new run",
-        )
-    return folder, sources or known, kept, expected
-
-
-def _differences(kept: Mapping[str, Any], asked: Mapping[str, Any], path: str = "") -> list[str]:
-    found: list[str] = []
-    for key, value in asked.items():
-        below = kept.get(key)
-        if isinstance(value, Mapping) and isinstance(below, Mapping):
-            found.extend(_differences(below, value, f"{path}{key}."))
-        elif below != value:
-            found.append(f"{path}{key} ({below} -> {value})")
-    return found
-
-
-def _refuse_changed(expected: str | None, corpus: Corpus, folder: RunFolder) -> None:
-    if expected is not None and expected != corpus.sha256:
-        raise RunError(
-            "the text is not the one this run began with",
-            where=str(folder.path),
-            hint="restore it, or start a new run",
-        )
-
-
-def _planned(settings: TrainSettings, plan: Plan, family: str, corpus: Corpus) -> TrainSettings:
-    """The settings with what was left open filled from the plan."""
-    asked = to_mapping(settings.training)
-    training = from_mapping(OptimisationSettings, {**plan.training, **asked}, where="[training]")
-    return replace(
-        settings,
-        model=family,
-        encoding=ENCODERS.full_name(corpus.encoder.name),
-        encoder=corpus.encoder.settings,
-        training=training,
-        network=_own_network({**plan.network, **settings.network}),
-        budget=settings.budget
-        or (None if settings.epochs is not None or settings.steps is not None else DEFAULT_BUDGET),
-    )
-
-
-def _own_network(network: Mapping[str, Any]) -> dict[str, Any]:
-    """`network` without what is planned for the table but has no place with one-hot input."""
-    if network.get("input", "table").startswith("onehot"):
-        return {key: value for key, value in network.items() if key != "embedding_size"}
-    return dict(network)
-
-
 def _check_prompt(settings: TrainSettings, corpus: Corpus) -> None:
     missing = corpus.encoder.unknown(settings.samples.prompt)
     if missing:
         raise EncodingError(
             f"the text has no {', '.join(map(repr, missing[:8]))}", where="[samples] prompt"
         )
-
-
-def network_config(settings: TrainSettings, vocab_size: int) -> NetworkConfig:
-    """The components that `[network]` describes.
-
-    `input`, `embedding_size` and `input_dropout` belong to the input module, `head_bias` to the head, everything else
-    to the family.
-    """
-    network = dict(settings.network)
-    input_name = INPUTS.full_name(str(network.pop("input", "table")))
-    input_settings: dict[str, Any] = {"vocab_size": vocab_size}
-    if input_name.startswith("table") and "embedding_size" in network:
-        input_settings["embedding_size"] = network.pop("embedding_size")
-    if "input_dropout" in network:
-        input_settings["dropout"] = network.pop("input_dropout")
-    transformer = settings.model.startswith("transformer")
-    if transformer and input_name.startswith("table"):
-        # The residual stream starts small, as its branches do.
-        input_settings["init_std"] = 0.02
-    bias = network.pop("head_bias", not transformer)
-    return NetworkConfig(
-        Component(input_name, input_settings),
-        Component(settings.model, network),
-        Component("categorical.v1", {"vocab_size": vocab_size, "bias": bias}),
-    )
-
-
-def _check_network(settings: TrainSettings, family: str) -> None:
-    """Find what is wrong with `[network]` before anything is read.
-
-    Raises:
-        SettingsError: a setting that this family lacks, or values that do not go together.
-    """
-    own = {field.name for field in dataclasses.fields(MODELS.get(family).Config)} - {"input_size"}
-    known = [*sorted(own), "embedding_size", "head_bias", "input", "input_dropout"]
-    for name in settings.network:
-        if name not in known:
-            raise SettingsError(
-                f"unknown setting 'network.{name}' for {family}", hint=suggest(name, known)
-            )
-    plan = plan_run(
-        family=family,
-        elements=1 << 20,
-        vocab_size=3,
-        seconds=60.0,
-        epochs=None,
-        steps=None,
-        fast=True,
-    )
-    asked = replace(
-        settings, model=family, network=_own_network({**plan.network, **settings.network})
-    )
-    with torch.device("meta"):
-        build_network(network_config(asked, 3))
 
 
 def _measured(
@@ -446,70 +309,6 @@ def _measured(
     network.zero_grad(set_to_none=True)
     tell(f"{precision}: bfloat16 is {ratio:.2f} x as fast on this machine")
     return replace(settings, training=replace(settings.training, precision=precision))
-
-
-def _hooks(
-    folder: RunFolder,
-    settings: TrainSettings,
-    corpus: Corpus,
-    config: NetworkConfig,
-    network: Network,
-) -> LoopHooks:
-    predictor = TorchPredictor(network, corpus.encoder.vocab_size)
-    counts_V = corpus.counts_V()
-    validation_N = np.asarray(corpus.validation.elements_N)
-    provenance = {
-        "data_sha256": corpus.sha256,
-        "documents": corpus.documents,
-        "characters": corpus.characters,
-        "test_share": settings.data.test_share,
-        "validation_share": settings.data.validation_share,
-        "selected_on": "a validation slice of the training share"
-        if len(validation_N)
-        else "nothing: the last weights",
-        "settings": to_mapping(settings),
-        "rhapsode": __version__,
-    }
-
-    def evaluate() -> float:
-        with torch.autocast(
-            "cpu", torch.bfloat16, enabled=settings.training.precision == "bfloat16"
-        ):
-            total, count = total_loss(
-                predictor,
-                validation_N,
-                lanes=max(1, min(VALIDATION_LANES, len(validation_N) // 512)),
-                run_up=VALIDATION_RUN_UP,
-                window=256,
-            )
-        return total / count
-
-    def bundle(step: int, loss: float | None) -> Bundle:
-        arrays = {**network_arrays(network), COUNTS: counts_V}
-        facts = {**provenance, "step": step, "validation_loss": loss}
-        return Bundle(config, corpus.encoder, facts, arrays)
-
-    def sample() -> tuple[tuple[float, str], ...]:
-        if settings.samples.length == 0:
-            return ()
-        shown = Bundle(config, corpus.encoder, {}, {})
-        texts: list[tuple[float, str]] = []
-        for temperature in settings.samples.temperatures:
-            options = GenerateSettings(
-                length=settings.samples.length, temperature=temperature, seed=SAMPLE_SEED
-            )
-            pieces = continue_prompt(predictor, shown, settings.samples.prompt, options)
-            texts.append(
-                (temperature, settings.samples.prompt + "".join(piece.text for piece in pieces))
-            )
-        return tuple(texts)
-
-    return LoopHooks(
-        evaluate=evaluate if len(validation_N) else None,
-        sample=sample,
-        keep_best=lambda step, loss: write_bundle(folder.model, bundle(step, loss)),
-        checkpoint=folder.checkpoint,
-    )
 
 
 def _stream_elements(settings: TrainSettings) -> int:

@@ -1,0 +1,96 @@
+"""What the training loop calls: validation, samples, the best weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from rhapsode import __version__
+from rhapsode.bundle import COUNTS, Bundle, NetworkConfig, write_bundle
+from rhapsode.bundle.network import Network, network_arrays
+from rhapsode.bundle.torch_predictor import TorchPredictor
+from rhapsode.config import GenerateSettings, TrainSettings, to_mapping
+from rhapsode.evaluation import total_loss
+from rhapsode.training import LoopHooks
+from rhapsode.workflows.corpus import Corpus
+from rhapsode.workflows.model import continue_prompt
+from rhapsode.workflows.run_folder import RunFolder
+
+__all__ = ["loop_hooks"]
+
+VALIDATION_LANES = 32
+VALIDATION_RUN_UP = 256
+SAMPLE_SEED = 0
+
+
+def loop_hooks(
+    folder: RunFolder,
+    settings: TrainSettings,
+    corpus: Corpus,
+    config: NetworkConfig,
+    network: Network,
+) -> LoopHooks:
+    """Hooks that write into a run folder.
+
+    Arguments:
+        folder: where the best weights and the checkpoint go.
+        settings: resolved.
+        corpus: encoder, counts and validation slice.
+        config: of the network, for its file.
+        network: what is fitted.
+    """
+    predictor = TorchPredictor(network, corpus.encoder.vocab_size)
+    counts_V = corpus.counts_V()
+    validation_N = np.asarray(corpus.validation.elements_N)
+    provenance = {
+        "data_sha256": corpus.sha256,
+        "documents": corpus.documents,
+        "characters": corpus.characters,
+        "test_share": settings.data.test_share,
+        "validation_share": settings.data.validation_share,
+        "selected_on": "a validation slice of the training share"
+        if len(validation_N)
+        else "nothing: the last weights",
+        "settings": to_mapping(settings),
+        "rhapsode": __version__,
+    }
+
+    def evaluate() -> float:
+        with torch.autocast(
+            "cpu", torch.bfloat16, enabled=settings.training.precision == "bfloat16"
+        ):
+            total, count = total_loss(
+                predictor,
+                validation_N,
+                lanes=max(1, min(VALIDATION_LANES, len(validation_N) // 512)),
+                run_up=VALIDATION_RUN_UP,
+                window=256,
+            )
+        return total / count
+
+    def bundle(step: int, loss: float | None) -> Bundle:
+        arrays = {**network_arrays(network), COUNTS: counts_V}
+        facts = {**provenance, "step": step, "validation_loss": loss}
+        return Bundle(config, corpus.encoder, facts, arrays)
+
+    def sample() -> tuple[tuple[float, str], ...]:
+        if settings.samples.length == 0:
+            return ()
+        shown = Bundle(config, corpus.encoder, {}, {})
+        texts: list[tuple[float, str]] = []
+        for temperature in settings.samples.temperatures:
+            options = GenerateSettings(
+                length=settings.samples.length, temperature=temperature, seed=SAMPLE_SEED
+            )
+            pieces = continue_prompt(predictor, shown, settings.samples.prompt, options)
+            texts.append(
+                (temperature, settings.samples.prompt + "".join(piece.text for piece in pieces))
+            )
+        return tuple(texts)
+
+    return LoopHooks(
+        evaluate=evaluate if len(validation_N) else None,
+        sample=sample,
+        keep_best=lambda step, loss: write_bundle(folder.model, bundle(step, loss)),
+        checkpoint=folder.checkpoint,
+    )

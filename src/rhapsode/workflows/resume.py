@@ -1,0 +1,91 @@
+"""Going on with a run: only with the same text and the same settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rhapsode.config import merge
+from rhapsode.errors import RunError, SettingsError
+from rhapsode.workflows.run_folder import RunFolder
+
+__all__ = ["ResumedRun", "find_run"]
+
+
+@dataclass(frozen=True)
+class ResumedRun:
+    """What a run folder says of the run that began there.
+
+    Arguments:
+        folder: the folder.
+        sources: what it learns from.
+        settings: as they were resolved.
+        sha256: of the texts.
+    """
+
+    folder: RunFolder
+    sources: tuple[str, ...]
+    settings: Mapping[str, Any]
+    sha256: str
+
+    def check(self, sha256: str) -> None:
+        """Refuse other texts.
+
+        Raises:
+            RunError: the texts have changed.
+        """
+        if sha256 != self.sha256:
+            raise RunError(
+                "the text is not the one this run began with",
+                where=str(self.folder.path),
+                hint="restore it, or start a new run",
+            )
+
+
+def find_run(output: str | None, sources: tuple[str, ...], asked: Mapping[str, Any]) -> ResumedRun:
+    """The run in a folder.
+
+    Arguments:
+        output: the folder.
+        sources: named again, or none to use those of the run.
+        asked: settings given again; they must be those of the run.
+
+    Raises:
+        RunError: no run there, a finished one, or settings that differ, which are named.
+        SettingsError: no folder was named.
+    """
+    if output is None:
+        raise SettingsError("--resume needs the run folder", hint="name it with -o")
+    folder = RunFolder(Path(output))
+    if not folder.path.is_dir():
+        raise RunError("there is no run here to resume", where=output)
+    kept = folder.read_config()
+    try:
+        run = kept.pop("run")
+        known, expected = tuple(map(str, run["sources"])), str(run["sha256"])
+    except (KeyError, TypeError):
+        raise RunError(
+            "the section [run] is missing or damaged", where=str(folder.config)
+        ) from None
+    merged = merge(kept, asked)
+    if merged != kept:
+        changed = sorted(_differences(kept, merged))
+        raise RunError(
+            f"a resumed run keeps its settings, these differ: {', '.join(changed)}",
+            where=output,
+            hint="leave them out, or start a new run",
+        )
+    return ResumedRun(folder, sources or known, kept, expected)
+
+
+def _differences(kept: Mapping[str, Any], asked: Mapping[str, Any], path: str = "") -> list[str]:
+    found: list[str] = []
+    for key, value in asked.items():
+        below = kept.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            found.extend(_differences(below, value, f"{path}{key}."))
+        elif below != value:
+            found.append(f"{path}{key} ({below} -> {value})")
+    return found
