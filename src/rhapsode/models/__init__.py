@@ -4,20 +4,39 @@ Knows nothing of vocabularies, distributions or training. Loads torch.
 """
 
 from rhapsode.models.contract import MODELS, SequenceModel, State
+from rhapsode.models.gru import GRU, GRUConfig
 from rhapsode.models.inputs import INPUTS, InputModule
 from rhapsode.models.lstm import LSTM, LSTMConfig, LSTMState
+from rhapsode.models.rnn import RNN, HiddenState, RNNConfig
+from rhapsode.models.tcn import TCN, TCNConfig, TCNState
 from rhapsode.models.transformer import Transformer, TransformerConfig, TransformerState
+from rhapsode.models.transformer_classic import (
+    TransformerClassic,
+    TransformerClassicConfig,
+    TransformerClassicState,
+)
 
 __all__ = [
+    "GRU",
     "INPUTS",
     "LSTM",
     "MODELS",
+    "RNN",
+    "TCN",
+    "GRUConfig",
+    "HiddenState",
     "InputModule",
     "LSTMConfig",
     "LSTMState",
+    "RNNConfig",
     "SequenceModel",
     "State",
+    "TCNConfig",
+    "TCNState",
     "Transformer",
+    "TransformerClassic",
+    "TransformerClassicConfig",
+    "TransformerClassicState",
     "TransformerConfig",
     "TransformerState",
 ]

@@ -1,0 +1,164 @@
+"""Dilated causal convolutions with an explicit buffer of the inputs they still need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+import torch
+from msgspec import Meta
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rhapsode.models.contract import MODELS, SequenceModel, State, state_dataclass
+from rhapsode.models.recurrent import segments
+
+__all__ = ["TCN", "TCNConfig", "TCNState", "convolution_reference"]
+
+
+@dataclass(frozen=True)
+class TCNConfig:
+    """Settings of `tcn.v1`."""
+
+    input_size: Annotated[int, Meta(ge=1, le=1 << 20)]
+    """Features coming in."""
+    hidden_size: Annotated[int, Meta(ge=1, le=1 << 16)] = 256
+    """Channels."""
+    num_layers: Annotated[int, Meta(ge=1, le=20)] = 6
+    """Residual blocks of two convolutions; each doubles the dilation of the one below."""
+    kernel_size: Annotated[int, Meta(ge=2, le=64)] = 3
+    """Taps of a convolution."""
+    dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
+    """Share of channels dropped behind every convolution in training, the same ones over a window."""
+
+
+@state_dataclass
+class TCNState(State):
+    """The last inputs of every convolution, joined: `(kernel_size - 1) * dilation` of each."""
+
+    buffer_BWH: Tensor
+
+
+class Block(nn.Module):
+    """Two convolutions of the same dilation, each with ReLU, added to the input."""
+
+    def __init__(self, channels: int, kernel_size: int, dilation: int) -> None:
+        super().__init__()
+        self.reach = (kernel_size - 1) * dilation
+        self.conv1 = nn.Conv1d(channels, channels, kernel_size, dilation=dilation)
+        self.conv2 = nn.Conv1d(channels, channels, kernel_size, dilation=dilation)
+
+
+@MODELS.register("tcn.v1")
+class TCN(SequenceModel):
+    """Temporal convolutional network (Bai et al. 2018) behind a projection to its channels; without weight norm.
+
+    A position sees `1 + 2 (kernel_size - 1) (2**num_layers - 1)` inputs.
+    """
+
+    Config = TCNConfig
+
+    def __init__(self, config: TCNConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.input_size = config.input_size
+        self.output_size = config.hidden_size
+        self.project = nn.Linear(config.input_size, config.hidden_size)
+        self.blocks = nn.ModuleList(
+            Block(config.hidden_size, config.kernel_size, 2**layer)
+            for layer in range(config.num_layers)
+        )
+        for name, parameter in self.named_parameters():
+            if "conv" in name and name.endswith("weight"):
+                nn.init.kaiming_normal_(parameter, nonlinearity="relu")
+                # Branches that are added start small, so that depth does not raise the variance.
+                if "conv2" in name:
+                    with torch.no_grad():
+                        parameter.mul_(config.num_layers**-0.5)
+
+    def _blocks(self) -> list[Block]:
+        return cast("list[Block]", list(self.blocks))
+
+    def init_state(
+        self,
+        batch: int,
+        *,
+        condition: Tensor | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> TCNState:
+        like = self.project.weight
+        width = sum(2 * block.reach for block in self._blocks())
+        return TCNState(
+            torch.zeros(
+                (batch, width, self.config.hidden_size),
+                device=device if device is not None else like.device,
+                dtype=dtype if dtype is not None else like.dtype,
+            )
+        )
+
+    def forward(
+        self, x_BTD: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
+    ) -> tuple[Tensor, TCNState]:
+        if state is None:
+            state = self.init_state(len(x_BTD))
+        if not isinstance(state, TCNState):
+            raise TypeError(f"the state is a {type(state).__name__}, this family's is a TCNState")
+        buffer_BWH = state.buffer_BWH
+        if reset_BT is None:
+            y_BTH, buffer_BWH, _ = self._window(x_BTD, buffer_BWH)
+            return y_BTH, TCNState(buffer_BWH)
+        outputs: list[Tensor] = []
+        for start, end in segments(reset_BT):
+            keep_B11 = ~reset_BT[:, start, None, None]
+            y_BTH, buffer_BWH, _ = self._window(x_BTD[:, start:end], buffer_BWH * keep_B11)
+            outputs.append(y_BTH)
+        whole = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
+        return whole, TCNState(buffer_BWH)
+
+    def _window(
+        self, x_BTD: Tensor, buffer_BWH: Tensor
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        # Channels before time inside: that is what convolutions take.
+        x = self.project(x_BTD).transpose(1, 2)
+        buffer = buffer_BWH.transpose(1, 2)
+        kept: list[Tensor] = []
+        trace: dict[str, Tensor] = {}
+        at = 0
+        for layer, block in enumerate(self._blocks()):
+            branch = x
+            for convolution in (block.conv1, block.conv2):
+                past = buffer[:, :, at : at + block.reach].to(branch.dtype)
+                at += block.reach
+                seen = torch.cat((past, branch), dim=2)
+                kept.append(seen[:, :, seen.shape[2] - block.reach :].to(buffer.dtype))
+                branch = self._drop(convolution(seen).relu())
+            x = x + branch
+            trace[f"layer{layer}.branch"] = branch.transpose(1, 2)
+            trace[f"layer{layer}.output"] = x.transpose(1, 2)
+        return x.transpose(1, 2), torch.cat(kept, dim=2).transpose(1, 2), trace
+
+    def _drop(self, x: Tensor) -> Tensor:
+        if not self.training or self.config.dropout == 0.0:
+            return x
+        keep = 1 - self.config.dropout
+        return x * torch.empty_like(x[:, :, :1]).bernoulli_(keep).div_(keep)
+
+    def probe(self, x_BTD: Tensor, state: State | None = None) -> dict[str, Tensor]:
+        """Per layer what its branch adds and its output, each (B, T, H)."""
+        known = state if isinstance(state, TCNState) else self.init_state(len(x_BTD))
+        return self._window(x_BTD, known.buffer_BWH)[2]
+
+
+def convolution_reference(x_BHT: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
+    """A causal dilated convolution written out, over nothing before the first position."""
+    outputs: list[Tensor] = []
+    taps = weight.shape[2]
+    for t in range(x_BHT.shape[2]):
+        total = bias.expand(len(x_BHT), -1)
+        for tap in range(taps):
+            source = t - (taps - 1 - tap) * dilation
+            if source >= 0:
+                total = total + functional.linear(x_BHT[:, :, source], weight[:, :, tap])
+        outputs.append(total)
+    return torch.stack(outputs, dim=2)

@@ -1,0 +1,194 @@
+"""The textbook decoder block: learned positions, normalisation behind each branch, ReLU feed-forward.
+
+Weights carry the names and shapes of `torch.nn.TransformerEncoderLayer`, which with a causal mask is this block.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+import torch
+from msgspec import Meta
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rhapsode.errors import SettingsError
+from rhapsode.models.contract import MODELS, SequenceModel, State, state_dataclass
+from rhapsode.models.recurrent import segments
+from rhapsode.models.transformer import attention_reference
+
+__all__ = ["TransformerClassic", "TransformerClassicConfig", "TransformerClassicState"]
+
+
+@dataclass(frozen=True)
+class TransformerClassicConfig:
+    """Settings of `transformer_classic.v1`."""
+
+    input_size: Annotated[int, Meta(ge=1, le=1 << 20)]
+    """Features coming in; this is the width of the model."""
+    num_layers: Annotated[int, Meta(ge=1, le=256)] = 1
+    """Blocks of attention and feed-forward."""
+    num_heads: Annotated[int, Meta(ge=1, le=1024)] = 4
+    """Attention heads; they divide the width."""
+    length: Annotated[int, Meta(ge=1, le=1 << 20)] = 128
+    """Positions there are vectors for: the longest text that can be read."""
+    feedforward_size: Annotated[int, Meta(ge=1, le=1 << 20)] | None = None
+    """Units of the feed-forward layer [default: 4 times the width]."""
+    dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
+    """Share dropped of attention weights, feed-forward units and branches in training."""
+
+
+@state_dataclass
+class TransformerClassicState(State):
+    """Keys and values of all positions so far, and how many there are; the rest of the buffers is unused."""
+
+    k_BLANC: Tensor
+    v_BLANC: Tensor
+    next_B: Tensor
+
+
+class Block(nn.Module):
+    """One block, its parameters as in `torch.nn.TransformerEncoderLayer`."""
+
+    def __init__(self, width: int, heads: int, inner: int) -> None:
+        super().__init__()
+        self.self_attn = nn.MultiheadAttention(width, heads)
+        self.linear1 = nn.Linear(width, inner)
+        self.linear2 = nn.Linear(inner, width)
+        self.norm1 = nn.LayerNorm(width)
+        self.norm2 = nn.LayerNorm(width)
+
+
+@MODELS.register("transformer_classic.v1")
+class TransformerClassic(SequenceModel):
+    """Decoder block of Vaswani et al. 2017 without cross-attention, positions learned.
+
+    A row can read `length` elements from its start or its last reset, no more; it is trained and used in a
+    `window:N` context.
+    """
+
+    Config = TransformerClassicConfig
+
+    def __init__(self, config: TransformerClassicConfig) -> None:
+        super().__init__()
+        if config.input_size % config.num_heads:
+            raise SettingsError(
+                f"a width of {config.input_size} does not divide into {config.num_heads} heads",
+                where="[network] num_heads",
+            )
+        self.config = config
+        self.input_size = self.output_size = config.input_size
+        inner = config.feedforward_size or 4 * config.input_size
+        self.position = nn.Embedding(config.length, config.input_size)
+        nn.init.normal_(self.position.weight, std=0.02)
+        self.layers = nn.ModuleList(
+            Block(config.input_size, config.num_heads, inner) for _ in range(config.num_layers)
+        )
+
+    def _blocks(self) -> list[Block]:
+        return cast("list[Block]", list(self.layers))
+
+    def init_state(
+        self,
+        batch: int,
+        *,
+        condition: Tensor | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> TransformerClassicState:
+        config, like = self.config, self.position.weight
+        where = device if device is not None else like.device
+        cache = torch.zeros(
+            (batch, config.num_layers, config.num_heads, config.length,
+             config.input_size // config.num_heads),
+            device=where,
+            dtype=dtype if dtype is not None else like.dtype,
+        )  # fmt: skip
+        return TransformerClassicState(
+            cache, cache.clone(), torch.zeros(batch, dtype=torch.int64, device=where)
+        )
+
+    def forward(
+        self, x_BTD: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
+    ) -> tuple[Tensor, TransformerClassicState]:
+        """Read a window; see the contract.
+
+        Raises:
+            ValueError: a row would read more than `length` elements since its start.
+        """
+        known = self.init_state(len(x_BTD)) if state is None else state
+        if not isinstance(known, TransformerClassicState):
+            raise TypeError(f"the state is a {type(known).__name__}, not this family's")
+        if reset_BT is None:
+            return self._window(x_BTD, known)
+        outputs: list[Tensor] = []
+        for start, end in segments(reset_BT):
+            next_B = known.next_B * ~reset_BT[:, start]
+            known = TransformerClassicState(known.k_BLANC, known.v_BLANC, next_B)
+            y_BTD, known = self._window(x_BTD[:, start:end], known)
+            outputs.append(y_BTD)
+        return (outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)), known
+
+    def _window(
+        self,
+        x_BTD: Tensor,
+        state: TransformerClassicState,
+        trace: dict[str, Tensor] | None = None,
+    ) -> tuple[Tensor, TransformerClassicState]:
+        batch, time, _ = x_BTD.shape
+        position_BT = state.next_B[:, None] + torch.arange(time, device=x_BTD.device)
+        if int(position_BT.max()) >= self.config.length:
+            raise ValueError(
+                f"position {int(position_BT.max())} is past the length of {self.config.length}"
+            )
+        slots_N = torch.arange(self.config.length, device=x_BTD.device)
+        mask_B1TN = (slots_N <= position_BT[..., None])[:, None]
+        x_BTD = x_BTD + self.position(position_BT)
+        ks, vs = [], []
+        for layer, block in enumerate(self._blocks()):
+            attention = block.self_attn
+            projected = functional.linear(x_BTD, attention.in_proj_weight, attention.in_proj_bias)
+            q, k, v = (
+                part.view(batch, time, self.config.num_heads, -1).transpose(1, 2)
+                for part in projected.chunk(3, dim=-1)
+            )
+            k_BANC = _write(state.k_BLANC[:, layer], k, position_BT)
+            v_BANC = _write(state.v_BLANC[:, layer], v, position_BT)
+            mixed = functional.scaled_dot_product_attention(
+                q,
+                k_BANC.to(q.dtype),
+                v_BANC.to(q.dtype),
+                attn_mask=mask_B1TN,
+                dropout_p=self.config.dropout if self.training else 0.0,
+            )
+            branch = attention.out_proj(mixed.transpose(1, 2).flatten(2))
+            x_BTD = block.norm1(x_BTD + self._drop(branch))
+            inner = self._drop(block.linear1(x_BTD).relu())
+            x_BTD = block.norm2(x_BTD + self._drop(block.linear2(inner)))
+            ks.append(k_BANC)
+            vs.append(v_BANC)
+            if trace is not None:
+                weights, _ = attention_reference(q, k_BANC, v_BANC, mask_B1TN[:, 0])
+                trace[f"layer{layer}.attention"] = weights
+                trace[f"layer{layer}.output"] = x_BTD
+        after = TransformerClassicState(
+            torch.stack(ks, dim=1), torch.stack(vs, dim=1), state.next_B + time
+        )
+        return x_BTD, after
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return functional.dropout(x, self.config.dropout, self.training)
+
+    def probe(self, x_BTD: Tensor, state: State | None = None) -> dict[str, Tensor]:
+        """Per layer the attention weights (B, A, T, length) and the output (B, T, D)."""
+        known = state if isinstance(state, TransformerClassicState) else self.init_state(len(x_BTD))
+        trace: dict[str, Tensor] = {}
+        self._window(x_BTD, known, trace)
+        return trace
+
+
+def _write(cache: Tensor, new: Tensor, position_BT: Tensor) -> Tensor:
+    """The buffer (B, A, N, C) with the new entries (B, A, T, C) at their positions."""
+    index = position_BT[:, None, :, None].expand_as(new)
+    return cache.scatter(2, index, new.to(cache.dtype))

@@ -1,0 +1,164 @@
+"""What every filter keeps whatever the logits, and the literal outcomes that every form of a chain must give."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rhapsode.generation import Context, Filter
+
+ORACLE: list[dict[str, Any]] = json.loads(
+    (Path(__file__).parent / "oracle" / "filters.json").read_text(encoding="utf-8")
+)["cases"]
+
+PROVE = settings(
+    max_examples=120,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow],
+)
+
+VOCAB_SIZE = 6
+LOGIT = (
+    st.sampled_from([0.0, 1.0, -1.0, 3.0, 1e4, -1e4, math.log(1e-30), -np.inf])
+    | st.floats(-1e4, 1e4, width=32, allow_subnormal=False)
+    | st.floats(-3, 3, width=32, allow_subnormal=False)
+)
+
+
+@st.composite
+def logits(draw: st.DrawFn, rows: int = 3) -> np.ndarray:
+    """Logits (B, V) in which element 0 is always a candidate: ties, extremes, gaps, all equal, one left."""
+    candidate = LOGIT.filter(np.isfinite)
+    any_row = st.tuples(candidate, *[LOGIT] * (VOCAB_SIZE - 1))
+    equal = candidate.map(lambda logit: (logit,) * VOCAB_SIZE)
+    lonely = candidate.map(lambda logit: (logit,) + (-np.inf,) * (VOCAB_SIZE - 1))
+    drawn = draw(st.lists(any_row | equal | lonely, min_size=1, max_size=rows))
+    return np.array(drawn, dtype=np.float32)
+
+
+def context_of(rows: int, position: int = 0) -> Context:
+    """A context in which nothing has been written."""
+    nothing = (np.empty(0, dtype=np.int64),) * rows
+    return Context(
+        nothing,
+        nothing,
+        np.full(rows, position, dtype=np.int64),
+        np.arange(rows, dtype=np.int64),
+        seed=0,
+    )
+
+
+def probabilities(logits_BV: np.ndarray) -> np.ndarray:
+    """The distribution that logits stand for, float64."""
+    wide_BV = logits_BV.astype(np.float64)
+    weight_BV = np.exp(wide_BV - wide_BV.max(axis=1, keepdims=True))
+    return weight_BV / weight_BV.sum(axis=1, keepdims=True)
+
+
+class FilterContract:
+    """A subclass lists filters for a vocabulary of `VOCAB_SIZE` elements that leave element 0 alone when it can."""
+
+    filters: ClassVar[Sequence[Filter]]
+
+    def applied(self, step: Filter, logits_BV: np.ndarray) -> np.ndarray:
+        """One application from a fresh state, to logits that cannot be written to."""
+        given_BV = logits_BV.copy()
+        given_BV.flags.writeable = False
+        rows = len(logits_BV)
+        after_BV, _ = step.apply(given_BV, context_of(rows), step.init(rows))
+        np.testing.assert_array_equal(given_BV, logits_BV)
+        return after_BV
+
+    @PROVE
+    @given(logits_BV=logits())
+    def test_what_comes_out_can_be_drawn_from(self, logits_BV: np.ndarray):
+        for step in self.filters:
+            after_BV = self.applied(step, logits_BV)
+            assert after_BV.dtype == np.float32
+            assert after_BV.shape == logits_BV.shape
+            assert not np.isnan(after_BV).any()
+            assert not np.isposinf(after_BV).any()
+            assert np.isfinite(after_BV).any(axis=1).all()
+
+    @PROVE
+    @given(logits_BV=logits())
+    def test_what_was_removed_stays_removed(self, logits_BV: np.ndarray):
+        for step in self.filters:
+            after_BV = self.applied(step, logits_BV)
+            assert np.isneginf(after_BV[np.isneginf(logits_BV)]).all()
+
+    @PROVE
+    @given(logits_BV=logits())
+    def test_rows_do_not_see_each_other(self, logits_BV: np.ndarray):
+        for step in self.filters:
+            together_BV = self.applied(step, logits_BV)
+            for row, alone_V in enumerate(together_BV):
+                np.testing.assert_array_equal(
+                    self.applied(step, logits_BV[row : row + 1]), alone_V[None]
+                )
+
+    @PROVE
+    @given(logits_BV=logits())
+    def test_a_likelier_candidate_is_never_removed_before_a_less_likely_one(
+        self, logits_BV: np.ndarray
+    ):
+        for step in self.filters:
+            if step.name == "suppress":
+                continue
+            for before_V, after_V in zip(logits_BV, self.applied(step, logits_BV), strict=True):
+                kept = np.isfinite(after_V)
+                if not kept.all():
+                    assert before_V[kept].min() >= before_V[~kept].max()
+                order = np.argsort(-before_V[kept], kind="stable")
+                assert (np.diff(after_V[kept][order]) <= 0).all()
+
+    @PROVE
+    @given(logits_BV=logits(), data=st.data())
+    def test_a_state_is_selected_and_forked_with_its_rows(self, logits_BV: np.ndarray, data):
+        rows = len(logits_BV)
+        rows_R = np.array(
+            data.draw(st.lists(st.integers(0, rows - 1), min_size=1, max_size=4)), dtype=np.int64
+        )
+        for step in self.filters:
+            _, state = step.apply(logits_BV, context_of(rows), step.init(rows))
+            twin = step.fork(state)
+            expected_BV, _ = step.apply(logits_BV, context_of(rows, 1), state)
+            picked_RV, _ = step.apply(
+                logits_BV[rows_R], context_of(len(rows_R), 1), step.select(twin, rows_R)
+            )
+            np.testing.assert_array_equal(picked_RV, expected_BV[rows_R])
+
+    def test_every_filter_says_what_it_does(self):
+        for step in self.filters:
+            assert step.explain().startswith(step.name)
+            assert step.explain().isprintable()
+
+
+class ChainContract:
+    """A subclass applies a chain, given as (name, argument) pairs in order, in its own way."""
+
+    def filtered(self, logits_BV: np.ndarray, steps: Sequence[tuple[str, Any]]) -> np.ndarray:
+        """Logits after the chain, -inf where an element was removed."""
+        raise NotImplementedError
+
+    @pytest.mark.parametrize("case", ORACLE, ids=lambda case: case["name"])
+    def test_the_outcome_is_the_literal_one(self, case: dict[str, Any]):
+        if "logits" in case:
+            logits_BV = np.array(
+                [[-np.inf if z is None else z for z in row] for row in case["logits"]],
+                dtype=np.float32,
+            )
+        else:
+            with np.errstate(divide="ignore"):
+                logits_BV = np.log(np.array(case["probabilities"])).astype(np.float32)
+        expected_BV = np.array(case["expected"])
+        after_BV = self.filtered(logits_BV, [(name, value) for name, value in case["steps"]])
+        np.testing.assert_array_equal(np.isneginf(after_BV), expected_BV == 0)
+        np.testing.assert_allclose(probabilities(after_BV), expected_BV, rtol=2e-6, atol=0)
