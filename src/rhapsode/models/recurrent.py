@@ -204,12 +204,12 @@ class Recurrent(SequenceModel):
         trace: dict[str, list[Tensor]] = {}
         for t in range(x_BTD.shape[1]):
             below = x_BTD[:, t]
-            for layer, before in enumerate(layers):
-                own = before
+            for layer in range(self.config.num_layers):
+                own = layers[layer]
                 if reset_BT is not None:
                     own = tuple(tensor * ~reset_BT[:, t, None] for tensor in own)
-                layers[layer], gates = self.reference_cell(below, own, self.weights_of(layer))
-                below = before[0]
+                own, gates = self.reference_cell(below, own, self.weights_of(layer))
+                layers[layer], below = own, own[0]
                 for name, value in {**gates, "hidden": below}.items():
                     trace.setdefault(f"layer{layer}.{name}", []).append(value)
             outputs.append(below)
