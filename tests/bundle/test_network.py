@@ -108,6 +108,24 @@ def test_the_log_probability_of_a_batch() -> None:
     assert not torch.allclose(broken_BT[1, 3:], wanted_BT[1, 3:])
 
 
+@pytest.mark.parametrize("time", [1, 6])
+def test_a_batch_that_scores_its_last_targets_only(time: int) -> None:
+    network = build_network(configuration()).eval()
+    ids_BT = IDS_BT[:, : time + 1].numpy()
+    weights_BT = np.zeros((2, time), np.float32)
+    weights_BT[:, -1] = 1
+    jacobian_BT = np.linspace(-1, 1, 2 * time, dtype=np.float32).reshape(2, time)
+    whole = Batch(
+        ids_BT[:, :-1], ids_BT[:, 1:], np.ones_like(weights_BT), log_jacobian_BT=jacobian_BT
+    )
+    wanted_BT, behind = network.log_prob(whole)
+    found_BT, after = network.log_prob(dataclasses.replace(whole, weights_BT=weights_BT))
+    assert found_BT.shape == wanted_BT.shape
+    torch.testing.assert_close(found_BT[:, -1], wanted_BT[:, -1])
+    for name, tensor in behind.tensors().items():
+        assert torch.equal(after.tensors()[name], tensor)
+
+
 def test_a_batch_becomes_tensors() -> None:
     ids_BT, weights_BT = IDS_BT.numpy(), np.ones((2, 6), np.float32)
     batch = Batch(ids_BT[:, :-1], ids_BT[:, 1:], weights_BT)
@@ -159,6 +177,8 @@ def test_a_name_without_a_version_means_the_newest() -> None:
         ("input", "table", {"vocab_size": 8, "dropout": -0.1}, r"setting 'dropout': .*>= 0\.0"),
         ("head", "categorical", {"vocab_size": 8, "bias": 1}, r"setting 'bias': expected true or false"),
         ("head", "categorical", {"vocab_size": -1}, r"setting 'vocab_size': .*>= 1"),
+        ("model", "lstm", {"input_size": 8}, r"'input_size' cannot be set"),
+        ("head", "categorical", {"vocab_size": 8, "feature_size": 6}, r"'feature_size' cannot be set"),
     ],
 )  # fmt: skip
 def test_a_bad_setting_is_named(
@@ -188,8 +208,9 @@ def test_a_network_comes_back_bit_for_bit(input: str, model: str, tmp_path: Path
     assert all(parameter.requires_grad for parameter in loaded.parameters())
 
 
-def test_the_arrays_of_a_network_are_its_own() -> None:
-    network = build_network(configuration()).to(torch.bfloat16)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_arrays_of_a_network_are_its_own(dtype: torch.dtype) -> None:
+    network = build_network(configuration()).to(dtype)
     arrays = network_arrays(network)
     assert {array.dtype for array in arrays.values()} == {np.dtype(np.float32)}
     kept = arrays["head.bias"].copy()

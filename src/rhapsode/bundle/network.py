@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from rhapsode.bundle.reading import COUNTS, Bundle, Component, NetworkConfig
 from rhapsode.config import Registry, from_mapping
@@ -48,16 +49,23 @@ class Network(nn.Module):
         return self.head(y_BH[:, None])[:, 0], state
 
     def log_prob(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:
-        """Log-probability (nats) of every target, (B, T) float32, and the state behind the batch."""
+        """Log-probability (nats) of every target, (B, T) float32, and the state behind the batch.
+
+        Targets whose weight is 0 may get 0.
+        """
         inputs, targets, reset_BT = batch_tensors(batch, next(self.parameters()).device)
-        parameters, state = self(inputs, state, reset_BT=reset_BT)
         jacobian = batch.log_jacobian_BT
-        return (
-            self.head.log_prob(
-                parameters, targets, None if jacobian is None else torch.from_numpy(jacobian)
-            ),
-            state,
+        y_BTH, state = self.model(self.input(inputs), state, reset_BT=reset_BT)
+        # Where only the last target counts, the head is spared the others: they get 0.
+        skipped = 0 if batch.weights_BT[:, :-1].any() else targets.shape[1] - 1
+        log_prob_BT = self.head.log_prob(
+            self.head(y_BTH[:, skipped:]),
+            targets[:, skipped:],
+            None if jacobian is None else torch.from_numpy(jacobian[:, skipped:]),
         )
+        if skipped:
+            log_prob_BT = functional.pad(log_prob_BT, (skipped, 0))
+        return log_prob_BT, state
 
     def parameter_count(self) -> int:
         """Numbers that training fits."""

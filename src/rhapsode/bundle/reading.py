@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from rhapsode.config import from_mapping, to_mapping
+from rhapsode.config import SeenContext, from_mapping, parse_context, to_mapping
 from rhapsode.encoding import Encoder, encoder_from_mapping
 from rhapsode.errors import BundleError, RhapsodeError
 from rhapsode.files import write_atomically
@@ -33,7 +33,6 @@ __all__ = [
 FORMAT = "rhapsode"
 FORMAT_VERSION = 1
 COUNTS = "corpus.counts"
-CONTEXTS = ("carried",)
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,11 @@ class Bundle:
     encoder: Encoder
     provenance: Mapping[str, Any]
     arrays: Mapping[str, NDArray[Any]]
+
+    @property
+    def context(self) -> SeenContext:
+        """How the model sees its past."""
+        return parse_context(self.config.context)
 
     @property
     def counts_V(self) -> NDArray[np.int64]:
@@ -148,8 +152,7 @@ def read_bundle(model: str | Path) -> Bundle:
         config = from_mapping(
             NetworkConfig, _json(metadata, "config"), where="config", error=BundleError
         )
-        if config.context not in CONTEXTS:
-            raise BundleError(f"unknown context {config.context!r}")
+        parse_context(config.context)
         encoder = encoder_from_mapping(_json(metadata, "encoder"))
         provenance = _json(metadata, "provenance")
         _check_arrays(arrays, encoder)

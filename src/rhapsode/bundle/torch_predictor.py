@@ -1,7 +1,8 @@
-"""The predictor that runs a network in torch, float32."""
+"""The predictors that run a network in torch, float32."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from rhapsode.bundle.network import Network
+from rhapsode.config import SeenContext
 from rhapsode.data import Batch
-from rhapsode.models import State
 
-__all__ = ["TorchPredictor"]
+__all__ = ["TorchPredictor", "WindowPredictor", "torch_predictor"]
 
 _LONGEST = 1024
 
@@ -34,14 +35,14 @@ class TorchPredictor:
         """V."""
         return self._vocab_size
 
-    def start(self, rows: int, condition: NDArray[np.float32] | None = None) -> State:
+    def start(self, rows: int, condition: NDArray[np.float32] | None = None) -> Any:
         """The zero state of some rows."""
         return self._network.model.init_state(rows)
 
     @torch.no_grad()
     def advance(
-        self, elements_BT: NDArray[np.int64], state: State
-    ) -> tuple[NDArray[np.float32], State]:
+        self, elements_BT: NDArray[np.int64], state: Any
+    ) -> tuple[NDArray[np.float32], Any]:
         """Read elements (B, T); logits (B, V) of what follows, and the state behind them."""
         elements = torch.from_numpy(np.ascontiguousarray(elements_BT, dtype=np.int64))
         was_training = self._network.training
@@ -58,7 +59,7 @@ class TorchPredictor:
             self._network.train(was_training)
 
     @torch.no_grad()
-    def score(self, batch: Batch, state: Any | None = None) -> tuple[NDArray[np.float32], State]:
+    def score(self, batch: Batch, state: Any | None = None) -> tuple[NDArray[np.float32], Any]:
         """Log-probability (nats) of every target, (B, T), and the state behind the batch."""
         was_training = self._network.training
         self._network.eval()
@@ -68,6 +69,63 @@ class TorchPredictor:
         finally:
             self._network.train(was_training)
 
-    def select(self, state: State, rows_R: NDArray[np.int64]) -> State:
+    def select(self, state: Any, rows_R: NDArray[np.int64]) -> Any:
         """The state of some rows."""
         return state.select(torch.from_numpy(rows_R))
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """The last elements of every row, (B, up to N); all rows have read the same number."""
+
+    elements_BT: NDArray[np.int64]
+
+    def select(self, rows_R: NDArray[np.int64]) -> Remembered:
+        """The memory of some rows."""
+        return Remembered(self.elements_BT[rows_R])
+
+    def fork(self) -> Remembered:
+        """A memory of its own."""
+        return self
+
+
+class WindowPredictor(TorchPredictor):
+    """A `Predictor` for models of a `window:N` context: every distribution is read anew off the last N elements.
+
+    Arguments:
+        network: the network, used in evaluation mode.
+        vocab_size: V.
+        size: N.
+    """
+
+    def __init__(self, network: Network, vocab_size: int, size: int) -> None:
+        super().__init__(network, vocab_size)
+        self._size = size
+
+    def start(self, rows: int, condition: NDArray[np.float32] | None = None) -> Remembered:
+        """The memory of rows that have read nothing."""
+        return Remembered(np.zeros((rows, 0), dtype=np.int64))
+
+    def advance(
+        self, elements_BT: NDArray[np.int64], state: Remembered
+    ) -> tuple[NDArray[np.float32], Remembered]:
+        """Read elements (B, T); logits (B, V) of what follows the last N, and the memory of these."""
+        seen_BT = np.concatenate((state.elements_BT, elements_BT), axis=1)[:, -self._size :]
+        logits_BV, _ = super().advance(seen_BT, super().start(len(seen_BT)))
+        return logits_BV, Remembered(seen_BT)
+
+    def score(self, batch: Batch, state: Any | None = None) -> tuple[NDArray[np.float32], None]:
+        """Log-probability (nats) of the targets of windows, each read from the zero state."""
+        log_prob_BT, _ = super().score(batch, None)
+        return log_prob_BT, None
+
+    def select(self, state: Remembered, rows_R: NDArray[np.int64]) -> Remembered:
+        """The memory of some rows."""
+        return state.select(rows_R)
+
+
+def torch_predictor(network: Network, vocab_size: int, context: SeenContext) -> TorchPredictor:
+    """The predictor that sees what the network was trained to see."""
+    if context.kind == "window":
+        return WindowPredictor(network, vocab_size, context.size)
+    return TorchPredictor(network, vocab_size)

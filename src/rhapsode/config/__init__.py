@@ -1,5 +1,6 @@
 """Frozen settings, the name registry, TOML in and out. Knows nothing of models, data or encoders."""
 
+from rhapsode.config.context import SeenContext, parse_context
 from rhapsode.config.durations import format_duration, parse_duration
 from rhapsode.config.generate import GenerateSettings
 from rhapsode.config.options import option
@@ -10,6 +11,7 @@ from rhapsode.config.train import (
     DEFAULT_BUDGET,
     DataSettings,
     OptimisationSettings,
+    ReadingSettings,
     RunSettings,
     SampleSettings,
     TrainSettings,
@@ -20,9 +22,11 @@ __all__ = [
     "DataSettings",
     "GenerateSettings",
     "OptimisationSettings",
+    "ReadingSettings",
     "Registry",
     "RunSettings",
     "SampleSettings",
+    "SeenContext",
     "TrainSettings",
     "apply_assignments",
     "dump_toml",
@@ -30,6 +34,7 @@ __all__ = [
     "from_mapping",
     "merge",
     "option",
+    "parse_context",
     "parse_duration",
     "read_toml",
     "suggest",

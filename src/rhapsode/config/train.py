@@ -13,6 +13,7 @@ from rhapsode.errors import SettingsError
 __all__ = [
     "DataSettings",
     "OptimisationSettings",
+    "ReadingSettings",
     "RunSettings",
     "SampleSettings",
     "TrainSettings",
@@ -36,21 +37,44 @@ class DataSettings:
 
 
 @dataclass(frozen=True)
+class ReadingSettings:
+    """How the model sees its past, and in which order it reads."""
+
+    context: str | None = None
+    """carried: documents joined by end-of-sequence, the state carried through; fresh: every document from the zero
+    state; window:N: only the last N elements count. [default: carried; window:N for transformer_classic]"""
+    stride: Count | None = None
+    """For window:N: elements between two windows; unset, windows lie end to end."""
+    shuffle: bool = True
+    """For window:N: another order at every pass."""
+    drop_last: bool = False
+    """For window:N: leave out a last batch that is not full."""
+    loss: Literal["all", "last"] = "all"
+    """For window:N: learn from what follows every input, or only from what follows the window."""
+
+
+@dataclass(frozen=True)
 class OptimisationSettings:
     """How the weights are fitted. What is left unset is planned from the corpus and the budget."""
 
     batch_size: Count | None = None
-    """Streams read side by side."""
+    """Rows read side by side."""
     window: Count | None = None
-    """Elements per stream and step: gradients reach back this far."""
+    """Elements per row and step: gradients reach back this far."""
+    accumulate: Annotated[int, Meta(ge=1, le=1 << 16)] = 1
+    """Batches whose gradients are added up for one update."""
+    optimiser: Literal["adamw", "adam", "rmsprop", "sgd"] = "adamw"
+    """What turns gradients into updates; sgd has momentum beta1, rmsprop decays squares by beta2."""
     learning_rate: Rate | None = None
-    """Peak learning rate of AdamW."""
+    """Peak learning rate."""
     weight_decay: Annotated[float, Meta(ge=0.0, le=10.0)] = 0.01
-    """Decoupled weight decay."""
+    """Weight decay: decoupled for adamw, off for adam and rmsprop, in the gradient for sgd; matrices only."""
     beta1: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.9
-    """AdamW's decay of the gradient mean."""
+    """Decay of the gradient mean."""
     beta2: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.99
-    """AdamW's decay of the squared gradient mean."""
+    """Decay of the squared gradient mean."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the learning rate falls behind the warm-up, to `final_rate`; constant keeps the peak."""
     warmup: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.03
     """Share of the run in which the learning rate rises."""
     final_rate: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.03
@@ -94,9 +118,9 @@ class RunSettings:
     steps: Annotated[Count | None, option("N", "the budget rules")] = None
     """Updates of the weights, in place of a budget."""
     model: Annotated[str, option("NAME")] = "lstm"
-    """Family of the model: lstm or transformer."""
+    """Family: lstm, gru, rnn, tcn, transformer or transformer_classic."""
     encoding: Annotated[str, option("NAME")] = "auto"
-    """What an element is: characters, bytes, or auto to choose by the text."""
+    """What an element is: characters, words, bytes, or auto to choose by the text."""
     seed: Annotated[Annotated[int, Meta(ge=0, le=2**63 - 1)], option("N")] = 0
     """Seed of everything random in the run."""
 
@@ -106,6 +130,7 @@ class TrainSettings(RunSettings):
     """Everything that decides what a training run does."""
 
     data: DataSettings = field(default_factory=DataSettings)
+    reading: ReadingSettings = field(default_factory=ReadingSettings)
     training: OptimisationSettings = field(default_factory=OptimisationSettings)
     samples: SampleSettings = field(default_factory=SampleSettings)
     network: Mapping[str, Any] = field(default_factory=dict)

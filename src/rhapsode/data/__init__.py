@@ -7,9 +7,12 @@ from rhapsode.data.batch import Batch
 from rhapsode.data.catalogue import CATALOGUE, CatalogueEntry, catalogue_documents
 from rhapsode.data.document import Document
 from rhapsode.data.documents import Reading, read_sources
+from rhapsode.data.fresh import FreshStream, document_spans, sweep_fresh
 from rhapsode.data.splits import Split, documents_hash, split_tail
 from rhapsode.data.store import ElementStore, cache_folder, open_store, write_store
+from rhapsode.data.stream import Stream
 from rhapsode.data.streams import CarriedStream, sweep, sweep_lanes
+from rhapsode.data.windows import WindowStream, sweep_windows
 
 __all__ = [
     "CATALOGUE",
@@ -18,15 +21,21 @@ __all__ = [
     "CatalogueEntry",
     "Document",
     "ElementStore",
+    "FreshStream",
     "Reading",
     "Split",
+    "Stream",
+    "WindowStream",
     "cache_folder",
     "catalogue_documents",
+    "document_spans",
     "documents_hash",
     "open_store",
     "read_sources",
     "split_tail",
     "sweep",
+    "sweep_fresh",
     "sweep_lanes",
+    "sweep_windows",
     "write_store",
 ]

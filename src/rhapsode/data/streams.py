@@ -30,6 +30,8 @@ class CarriedStream:
         DataError: fewer elements than one window.
     """
 
+    carries = True
+
     def __init__(
         self,
         elements_N: NDArray[np.unsignedinteger],
@@ -52,6 +54,10 @@ class CarriedStream:
     def elements_per_epoch(self) -> int:
         """Elements of one pass."""
         return self._length
+
+    def scored(self, steps: int) -> int:
+        """Elements scored by the first `steps` steps."""
+        return steps * self.batch_size * self.window
 
     def steps(self, epochs: float) -> int:
         """Steps that read the corpus `epochs` times, at least 1."""

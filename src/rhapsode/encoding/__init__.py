@@ -11,6 +11,7 @@ from rhapsode.encoding.contract import (
     IncrementalDecoder,
     encoder_from_mapping,
 )
+from rhapsode.encoding.words import WordEncoder
 
 __all__ = [
     "ENCODERS",
@@ -20,6 +21,7 @@ __all__ = [
     "CharacterEncoder",
     "Encoder",
     "IncrementalDecoder",
+    "WordEncoder",
     "choose_encoding",
     "encoder_from_mapping",
 ]

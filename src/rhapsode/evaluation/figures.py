@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import Predictor
-from rhapsode.data import ElementStore, sweep, sweep_lanes
+from rhapsode.config import SeenContext
+from rhapsode.data import ElementStore, sweep, sweep_fresh, sweep_lanes, sweep_windows
 
 __all__ = ["Figures", "Protocol", "evaluate_store", "figures_of", "floors_of", "total_loss"]
 
 RUN_UP = 2048
 WINDOW = 512
+ROWS = 32
 
 
 @dataclass(frozen=True)
@@ -69,31 +71,56 @@ class Figures:
 def total_loss(
     predictor: Predictor,
     elements_N: NDArray[np.unsignedinteger],
+    starts: NDArray[np.int64],
+    context: SeenContext,
     *,
     lanes: int,
     window: int = WINDOW,
     run_up: int = RUN_UP,
+    every: int = 1,
 ) -> tuple[float, int]:
     """Nats over all elements, each scored once in the model's own context, and their number.
 
     Arguments:
         predictor: the model.
         elements_N: ids.
-        lanes: 1 for the plain pass in order; more read side by side, each behind `run_up` unscored elements.
+        starts: where each document begins; counts for `fresh`.
+        context: what the model sees of the past.
+        lanes: for `carried`: 1 is the plain pass in order; more read side by side, each behind `run_up` unscored
+            elements.
         window: elements per call.
         run_up: elements read before a lane's first scored one.
+        every: for `window:N`, score only a part.
     """
+    if context.kind == "fresh":
+        batches = sweep_fresh(elements_N, starts, rows=ROWS, window=window)
+    elif context.kind == "window":
+        rows = max(1, ROWS * window // (2 * context.size))
+        batches = sweep_windows(elements_N, size=context.size, rows=rows, every=every)
+    else:
+        batches = sweep(elements_N, lanes=lanes, window=window, run_up=run_up)
     state: Any = None
     total = 0.0
     count = 0
-    for batch in sweep(elements_N, lanes=lanes, window=window, run_up=run_up):
-        if state is None:
+    for batch in batches:
+        if state is None and context.kind != "window":
             state = predictor.start(batch.rows)
         log_prob_BT, state = predictor.score(batch, state)
         scored_BT = batch.weights_BT > 0
         total -= float(log_prob_BT[scored_BT].sum(dtype=np.float64))
         count += int(scored_BT.sum())
     return total, count
+
+
+def context_in_words(context: SeenContext, lanes: int) -> str:
+    """How `total_loss` reads, for a protocol."""
+    if context.kind == "fresh":
+        return "fresh: every document from the zero state"
+    if context.kind == "window":
+        return f"window:{context.size}: every element from the {context.size} before it"
+    if lanes == 1:
+        return "carried, one pass in order"
+    return f"carried, {lanes} parts side by side, each after {RUN_UP} elements of run-up"
 
 
 def floors_of(
@@ -143,6 +170,7 @@ def evaluate_store(
     store: ElementStore,
     counts_V: NDArray[np.int64],
     protocol: Protocol,
+    context: SeenContext,
 ) -> Figures:
     """Sweep a store once.
 
@@ -151,12 +179,10 @@ def evaluate_store(
         store: what to score; at least one element.
         counts_V: element counts of the training share, for the floors.
         protocol: what to say of split, selection and normalisation; the context is completed here.
+        context: what the model sees of the past.
     """
     lanes = sweep_lanes(len(store))
-    total, count = total_loss(predictor, store.elements_N, lanes=lanes)
-    context = "carried, one pass in order" if lanes == 1 else (
-        f"carried, {lanes} parts side by side, each after {RUN_UP} elements of run-up"
-    )  # fmt: skip
+    total, count = total_loss(predictor, store.elements_N, store.starts, context, lanes=lanes)
     return figures_of(
         total,
         count,
@@ -167,7 +193,7 @@ def evaluate_store(
         protocol=Protocol(
             protocol.split,
             protocol.selected_on,
-            context,
+            context_in_words(context, lanes),
             protocol.normalisation,
             protocol.unknown_cost,
         ),

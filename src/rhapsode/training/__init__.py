@@ -8,12 +8,14 @@ from rhapsode.training.clock import (
     StepClock,
 )
 from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
-from rhapsode.training.loop import LoopHooks, TrainingLoop, make_optimiser, training_loss
+from rhapsode.training.loop import LoopHooks, TrainingLoop, training_loss
 from rhapsode.training.machine import faster_precision, matmul_rates, prepare_process
-from rhapsode.training.planner import Plan, plan_run
+from rhapsode.training.optimiser import make_optimiser
+from rhapsode.training.planner import CLASSIC_LENGTH, Plan, plan_run
 from rhapsode.training.schedule import rate_share
 
 __all__ = [
+    "CLASSIC_LENGTH",
     "BudgetClock",
     "Checkpoint",
     "Clock",

@@ -14,12 +14,13 @@ from torch import Tensor
 
 from rhapsode.bundle.network import Network
 from rhapsode.config import OptimisationSettings
-from rhapsode.data import CarriedStream
+from rhapsode.data import Stream
 from rhapsode.errors import RunError
 from rhapsode.models import State
 from rhapsode.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from rhapsode.training.clock import Clock
 from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
+from rhapsode.training.optimiser import make_optimiser
 from rhapsode.training.schedule import rate_share
 
 __all__ = ["LoopHooks", "TrainingLoop", "training_loss"]
@@ -45,15 +46,15 @@ class LoopHooks:
 
 
 def training_loss(
-    network: Network, stream: CarriedStream, step: int, state: State | None, precision: str
-) -> tuple[Tensor, State]:
-    """Nats per scored element of the windows of one step, and the state behind them, detached."""
+    network: Network, stream: Stream, step: int, state: State | None, precision: str
+) -> tuple[Tensor, State | None]:
+    """Nats per scored element of the windows of one step, and the state behind them, detached; None if nothing is carried."""
     batch = stream.batch(step)
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
         log_prob_BT, state = network.log_prob(batch, state)
     weights_BT = torch.from_numpy(batch.weights_BT)
     loss = -(log_prob_BT * weights_BT).sum() / weights_BT.sum().clamp(min=1.0)
-    return loss, state.detach()
+    return loss, state.detach() if stream.carries else None
 
 
 class TrainingLoop:
@@ -72,7 +73,7 @@ class TrainingLoop:
     def __init__(
         self,
         network: Network,
-        stream: CarriedStream,
+        stream: Stream,
         clock: Clock,
         settings: OptimisationSettings,
         hooks: LoopHooks,
@@ -134,13 +135,20 @@ class TrainingLoop:
         rate = self._peak * rate_share(fraction, self._settings)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
-        loss, self._carried = training_loss(
-            self.network, self._stream, self._step, self._carried, self._settings.precision
-        )
         self._optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        parts = self._settings.accumulate
+        value = 0.0
+        for part in range(parts):
+            loss, self._carried = training_loss(
+                self.network,
+                self._stream,
+                self._step * parts + part,
+                self._carried,
+                self._settings.precision,
+            )
+            torch.autograd.backward(loss / parts if parts > 1 else loss)
+            value += loss.item() / parts
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._settings.clip)
-        value = loss.item()
         if math.isfinite(value):  # a broken update must not reach the weights
             self._optimiser.step()
         self._step += 1
@@ -150,7 +158,7 @@ class TrainingLoop:
             loss=value,
             gradient_norm=float(norm),
             learning_rate=rate,
-            elements=self._step * self._stream.batch_size * self._stream.window,
+            elements=self._stream.scored(self._step * parts),
             elapsed=self._clock.elapsed(),
         )
 
@@ -249,19 +257,3 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {
         name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)
     }
-
-
-def make_optimiser(network: Network, settings: OptimisationSettings) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter 2019); biases and norms do not decay."""
-    matrices = [p for p in network.parameters() if p.requires_grad and p.dim() >= 2]
-    others = [p for p in network.parameters() if p.requires_grad and p.dim() < 2]
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
-        lr=settings.learning_rate or 1e-3,
-        betas=(settings.beta1, settings.beta2),
-        fused=True,
-    )

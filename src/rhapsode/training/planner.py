@@ -7,10 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Plan", "plan_run"]
+from rhapsode.config import SeenContext
 
-# Elements a second of an LSTM's training on two cores, times its multiply-adds per element: about constant.
-_ASSUMED_RATE = 9.0e10
+__all__ = ["CLASSIC_LENGTH", "Plan", "plan_run"]
+
+CLASSIC_LENGTH = 128
+
+# Multiply-adds a second in training on two cores with fast bfloat16, measured for an LSTM of 512; and how much of that
+# the families reach that have no such kernel.
+_RATE = 9.0e10
+_SHARE = {"lstm": 1.0, "gru": 0.45, "rnn": 0.45, "tcn": 0.8, "transformer": 0.6}
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,7 @@ def plan_run(
     family: str,
     elements: int,
     vocab_size: int,
+    context: SeenContext,
     seconds: float | None,
     epochs: float | None,
     steps: int | None,
@@ -44,57 +51,91 @@ def plan_run(
         family: full name of the model.
         elements: of the training share.
         vocab_size: V.
+        context: what the model sees of the past.
         seconds: the budget, or None when epochs or steps rule.
         epochs: passes asked for.
         steps: updates asked for.
         fast: whether the machine has fast bfloat16 products.
     """
-    transformer = family.startswith("transformer")
-    window = 128 if transformer else 64
-    batch = max(1, min(16, elements // window))
-    rate = _ASSUMED_RATE * (1.0 if fast else 0.6)
-
-    def expected_epochs(hidden: int) -> float:
-        if epochs is not None:
-            return epochs
-        if steps is not None:
-            return steps * batch * window / elements
-        assert seconds is not None
-        work = 3 * 4 * hidden * (hidden + 64) + 3 * hidden * vocab_size
-        return seconds * rate / work / elements
-
+    kind = family.partition(".")[0]
+    wide = kind.startswith("transformer") or kind == "tcn"
+    window = {"window": context.size, "fresh": 256}.get(context.kind, 128 if wide else 64)
+    rows = 64 if context.kind == "window" else 16
+    batch = max(1, min(rows, elements // window)) if context.kind != "fresh" else rows
     size = _width(elements, seconds)
-    seen = expected_epochs(size)
+    if vocab_size > 2000:
+        size = min(size, 512)
+    work = _work(kind, size, vocab_size)
+    rate = _RATE * _SHARE.get(kind.partition("_")[0], 0.6) * (1.0 if fast else 0.6)
+    if epochs is not None:
+        seen = epochs
+    elif steps is not None:
+        seen = steps * batch * window / max(1, elements)
+    else:
+        seen = (seconds or 0.0) * rate / work / max(1, elements)
     dropout = round(min(0.4, max(0.0, 0.03 * seen)), 2)
-    embedding = 64 if vocab_size <= 512 else 128
-    reasons = [
-        f"{size} units: for {elements:,} elements" + (f" in {seconds:.0f} s" if seconds else "")
-    ]
-    reasons.append(f"dropout {dropout:g}: about {seen:.1f} passes are expected")
-    training: dict[str, Any] = {
-        "batch_size": batch,
-        "window": window,
-        "learning_rate": 4e-3 if size <= 384 else 3e-3,
-    }
-    if transformer:
+    network, learning_rate, about = _family(kind, size, vocab_size, window, dropout)
+    timed = f" in {seconds:.0f} s" if seconds is not None else ""
+    reasons = (
+        f"{about}: for {elements:,} elements{timed}",
+        f"dropout {network.get('dropout', 0):g}: about {seen:.1f} passes are expected",
+    )
+    training = {"batch_size": batch, "window": window, "learning_rate": learning_rate}
+    return Plan(network, training, reasons)
+
+
+def _work(kind: str, size: int, vocab_size: int) -> float:
+    """Multiply-adds to learn from one element, about."""
+    inner = {
+        "lstm": 4 * size * (size + 64),
+        "gru": 3 * size * (size + 64),
+        "rnn": size * (size + 64),
+        "tcn": 12 * 3 * (size // 2) ** 2,
+    }.get(kind, 4 * 12 * (size * 3 // 8) ** 2)
+    return 3.0 * (inner + size * vocab_size)
+
+
+def _family(
+    kind: str, size: int, vocab_size: int, window: int, dropout: float
+) -> tuple[dict[str, Any], float, str]:
+    """Settings of a family, its learning rate, and the choice in words."""
+    embedding = 64 if vocab_size <= 512 else 128 if vocab_size <= 8000 else 256
+    if kind == "transformer_classic":
         width = 192 if size >= 384 else 128
-        network: dict[str, Any] = {
+        network = {
+            "embedding_size": width,
+            "num_layers": 2,
+            "num_heads": width // 32,
+            "length": window,
+            "dropout": round(dropout / 2, 2),
+        }
+        return network, 1e-3, f"2 layers of {width}"
+    if kind == "transformer":
+        width = 192 if size >= 384 else 128
+        network = {
             "embedding_size": width,
             "num_layers": 4,
             "num_heads": width // 32,
             "window": window,
             "dropout": round(dropout / 2, 2),
         }
-        training["learning_rate"] = 2e-3
-        reasons[0] = f"4 layers of {width}: for {elements:,} elements"
-    else:
+        return network, 2e-3, f"4 layers of {width}"
+    if kind == "tcn":
         network = {
             "embedding_size": embedding,
-            "hidden_size": size,
-            "num_layers": 1,
-            "dropout": dropout,
+            "hidden_size": size // 2,
+            "num_layers": 6,
+            "dropout": round(dropout / 2, 2),
         }
-    return Plan(network, training, tuple(reasons))
+        return network, 2e-3, f"6 blocks of {size // 2} channels"
+    network = {
+        "embedding_size": embedding,
+        "hidden_size": size,
+        "num_layers": 1,
+        "dropout": dropout,
+    }
+    peak = 4e-3 if size <= 384 else 3e-3
+    return network, 1e-3 if kind == "rnn" else peak, f"{size} units"
 
 
 def _width(elements: int, seconds: float | None) -> int:

@@ -14,17 +14,22 @@ from rhapsode.bundle.network import build_network
 from rhapsode.config import (
     DEFAULT_BUDGET,
     OptimisationSettings,
+    ReadingSettings,
+    SeenContext,
     TrainSettings,
     from_mapping,
+    parse_context,
     suggest,
     to_mapping,
 )
+from rhapsode.data import CarriedStream, FreshStream, Stream, WindowStream
 from rhapsode.encoding import Encoder
 from rhapsode.errors import SettingsError
 from rhapsode.models import INPUTS, MODELS
-from rhapsode.training import Plan, plan_run
+from rhapsode.training import CLASSIC_LENGTH, Plan, plan_run
+from rhapsode.workflows.corpus import Corpus
 
-__all__ = ["check_network", "network_config", "planned_settings"]
+__all__ = ["check_network", "network_config", "open_stream", "planned_settings", "seen_context"]
 
 
 def planned_settings(
@@ -32,16 +37,103 @@ def planned_settings(
 ) -> TrainSettings:
     """The settings with what was left open filled from the plan."""
     asked = to_mapping(settings.training)
+    context = seen_context(settings, family)
+    if context.kind == "window":
+        asked["window"] = context.size
     training = from_mapping(OptimisationSettings, {**plan.training, **asked}, where="[training]")
+    timed = settings.epochs is None and settings.steps is None
     return replace(
         settings,
         model=family,
         encoding=encoder.name,
         encoder=encoder.settings,
         training=training,
+        reading=replace(settings.reading, context=str(context)),
         network=_own_network({**plan.network, **settings.network}),
-        budget=settings.budget
-        or (None if settings.epochs is not None or settings.steps is not None else DEFAULT_BUDGET),
+        budget=(settings.budget or DEFAULT_BUDGET) if timed else None,
+    )
+
+
+def seen_context(settings: TrainSettings, family: str) -> SeenContext:
+    """The context asked for, or the family's default.
+
+    Raises:
+        SettingsError: a context the family cannot have, or settings that only windows have.
+    """
+    reading = settings.reading
+    length = settings.network.get("length")
+    classic = family.startswith("transformer_classic")
+    if reading.context is not None:
+        context = parse_context(reading.context)
+    elif classic:
+        context = SeenContext("window", length if isinstance(length, int) else CLASSIC_LENGTH)
+    else:
+        context = SeenContext("carried")
+    if classic and context.kind != "window":
+        raise SettingsError(
+            f"{family} has learnt positions and cannot read on and on",
+            where="[reading] context",
+            hint="use window:N",
+        )
+    if classic and isinstance(length, int) and context.size > length:
+        raise SettingsError(
+            f"window:{context.size} is longer than the {length} positions of the model",
+            where="[reading] context",
+        )
+    plain = ReadingSettings()
+    for name in ("stride", "shuffle", "drop_last", "loss"):
+        if context.kind != "window" and getattr(reading, name) != getattr(plain, name):
+            raise SettingsError(
+                f"{name!r} belongs to a window:N context, this one is {context}",
+                where="[reading]",
+                hint="set reading.context=window:N",
+            )
+    asked = settings.training.window
+    if context.kind == "window" and asked not in (None, context.size):
+        raise SettingsError(
+            f"training.window is {asked}, the context {context}",
+            where="[training] window",
+            hint="leave it out: a window:N context decides it",
+        )
+    return context
+
+
+def open_stream(settings: TrainSettings, corpus: Corpus) -> Stream:
+    """The training share as the batches that resolved settings ask for.
+
+    Raises:
+        DataError: too little for one window.
+    """
+    reading, training = settings.reading, settings.training
+    assert reading.context is not None
+    assert training.batch_size is not None
+    assert training.window is not None
+    context = parse_context(reading.context)
+    elements_N = corpus.train.elements_N
+    if context.kind == "window":
+        return WindowStream(
+            elements_N,
+            size=context.size,
+            batch_size=training.batch_size,
+            stride=reading.stride,
+            shuffle=reading.shuffle,
+            drop_last=reading.drop_last,
+            loss=reading.loss,
+            seed=settings.seed,
+        )
+    if context.kind == "fresh":
+        return FreshStream(
+            elements_N,
+            corpus.train.starts,
+            batch_size=training.batch_size,
+            window=training.window,
+            seed=settings.seed,
+        )
+    return CarriedStream(
+        elements_N,
+        batch_size=training.batch_size,
+        window=training.window,
+        complete=corpus.train.complete,
     )
 
 
@@ -66,14 +158,16 @@ def network_config(settings: TrainSettings, vocab_size: int) -> NetworkConfig:
     if "input_dropout" in network:
         input_settings["dropout"] = network.pop("input_dropout")
     transformer = settings.model.startswith("transformer")
+    classic = settings.model.startswith("transformer_classic")
     if transformer and input_name.startswith("table"):
         # The residual stream starts small, as its branches do.
         input_settings["init_std"] = 0.02
-    bias = network.pop("head_bias", not transformer)
+    bias = network.pop("head_bias", classic or not transformer)
     return NetworkConfig(
         Component(input_name, input_settings),
         Component(settings.model, network),
         Component("categorical.v1", {"vocab_size": vocab_size, "bias": bias}),
+        settings.reading.context or "carried",
     )
 
 
@@ -94,6 +188,7 @@ def check_network(settings: TrainSettings, family: str) -> None:
         family=family,
         elements=1 << 20,
         vocab_size=3,
+        context=seen_context(settings, family),
         seconds=60.0,
         epochs=None,
         steps=None,

@@ -8,8 +8,8 @@ import torch
 from rhapsode import __version__
 from rhapsode.bundle import COUNTS, Bundle, NetworkConfig, write_bundle
 from rhapsode.bundle.network import Network, network_arrays
-from rhapsode.bundle.torch_predictor import TorchPredictor
-from rhapsode.config import GenerateSettings, TrainSettings, to_mapping
+from rhapsode.bundle.torch_predictor import torch_predictor
+from rhapsode.config import GenerateSettings, TrainSettings, parse_context, to_mapping
 from rhapsode.evaluation import total_loss
 from rhapsode.training import LoopHooks
 from rhapsode.workflows.corpus import Corpus
@@ -20,6 +20,7 @@ __all__ = ["loop_hooks"]
 
 VALIDATION_LANES = 32
 VALIDATION_RUN_UP = 256
+VALIDATION_WORK = 500_000
 SAMPLE_SEED = 0
 
 
@@ -39,7 +40,8 @@ def loop_hooks(
         config: of the network, for its file.
         network: what is fitted.
     """
-    predictor = TorchPredictor(network, corpus.encoder.vocab_size)
+    context = parse_context(config.context)
+    predictor = torch_predictor(network, corpus.encoder.vocab_size, context)
     counts_V = corpus.counts_V()
     validation_N = np.asarray(corpus.validation.elements_N)
     provenance = {
@@ -62,9 +64,12 @@ def loop_hooks(
             total, count = total_loss(
                 predictor,
                 validation_N,
+                corpus.validation.starts,
+                context,
                 lanes=max(1, min(VALIDATION_LANES, len(validation_N) // 512)),
                 run_up=VALIDATION_RUN_UP,
                 window=256,
+                every=max(1, len(validation_N) * context.size // VALIDATION_WORK),
             )
         return total / count
 

@@ -14,7 +14,7 @@ import numpy as np
 from rhapsode.bundle import Bundle, Predictor, bundle_path, read_bundle
 from rhapsode.config import GenerateSettings, from_mapping
 from rhapsode.data import read_sources
-from rhapsode.encoding import END_ID, UNKNOWN_ID
+from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
 from rhapsode.errors import DataError, EncodingError, SettingsError
 from rhapsode.evaluation import Figures, Protocol, evaluate_store
 from rhapsode.generation import Chain, Job, StopText, chain_of, generate_elements
@@ -86,9 +86,10 @@ class Model:
             BundleError: the arrays do not fit the configuration.
         """
         from rhapsode.bundle.network import load_network
-        from rhapsode.bundle.torch_predictor import TorchPredictor
+        from rhapsode.bundle.torch_predictor import torch_predictor
 
-        return TorchPredictor(load_network(self.bundle), self.bundle.encoder.vocab_size)
+        network = load_network(self.bundle)
+        return torch_predictor(network, self.bundle.encoder.vocab_size, self.bundle.context)
 
     def stream(
         self, prompt: str, settings: GenerateSettings | None = None, **options: Any
@@ -166,10 +167,17 @@ class Model:
             split=f"all of {', '.join(sources)}",
             selected_on=str(self.bundle.provenance.get("selected_on", "unknown")),
             context=self.bundle.config.context,
-            normalisation="none",
+            normalisation=normalisation_of(self.bundle.encoder),
             unknown_cost="the unknown element's own",
         )
-        return evaluate_store(self.predictor, store, self.bundle.counts_V, protocol)
+        return evaluate_store(
+            self.predictor, store, self.bundle.counts_V, protocol, self.bundle.context
+        )
+
+
+def normalisation_of(encoder: Encoder) -> str:
+    """What an encoder does to a text before it is scored, for a protocol."""
+    return "none" if encoder.round_trip == "lossless" else encoder.round_trip
 
 
 def load(path: str | Path) -> Model:

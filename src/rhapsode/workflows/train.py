@@ -14,7 +14,7 @@ from rhapsode import __version__
 from rhapsode.bundle import write_bundle
 from rhapsode.bundle.network import Network, build_network
 from rhapsode.config import TrainSettings, from_mapping, to_mapping
-from rhapsode.data import CarriedStream
+from rhapsode.data import Stream
 from rhapsode.errors import EncodingError, RunError
 from rhapsode.evaluation import Figures, Protocol, evaluate_store
 from rhapsode.models import MODELS
@@ -34,10 +34,16 @@ from rhapsode.training import (
     training_loss,
 )
 from rhapsode.workflows.card import card
-from rhapsode.workflows.components import check_network, network_config, planned_settings
+from rhapsode.workflows.components import (
+    check_network,
+    network_config,
+    open_stream,
+    planned_settings,
+    seen_context,
+)
 from rhapsode.workflows.corpus import Corpus, prepare_corpus
 from rhapsode.workflows.hooks import loop_hooks
-from rhapsode.workflows.model import Model
+from rhapsode.workflows.model import Model, normalisation_of
 from rhapsode.workflows.resume import find_run
 from rhapsode.workflows.run_folder import RunFolder
 
@@ -53,6 +59,7 @@ class Training:
         settings: resolved.
         corpus: what it learns from.
         network: what is fitted.
+        stream: what it reads.
         loop: the loop.
         plan: what was planned.
         machine: measured matmul rates, GFLOP/s.
@@ -62,6 +69,7 @@ class Training:
     settings: TrainSettings
     corpus: Corpus
     network: Network
+    stream: Stream
     loop: TrainingLoop
     plan: Plan
     machine: dict[str, float]
@@ -100,7 +108,8 @@ class Training:
         figures = self._test_figures(model)
         provenance = {**model.bundle.provenance, "test": figures and figures.to_mapping()}
         write_bundle(self.folder.model, replace(model.bundle, provenance=provenance))
-        elements = self._last.step * _stream_elements(self.settings)
+        updates = self._last.step * self.settings.training.accumulate
+        elements = self.stream.scored(updates)
         summary: dict[str, Any] = {
             **(figures.to_mapping() if figures else {"loss": None, "reason": "no test share"}),
             "validation_loss": self.loop.best,
@@ -129,10 +138,12 @@ class Training:
             split=f"test: the last {self.settings.data.test_share:.0%} of the corpus, swept once",
             selected_on=str(model.bundle.provenance["selected_on"]),
             context=model.bundle.config.context,
-            normalisation="none",
+            normalisation=normalisation_of(model.bundle.encoder),
             unknown_cost="the unknown element's own",
         )
-        return evaluate_store(model.predictor, self.corpus.test, model.bundle.counts_V, protocol)
+        return evaluate_store(
+            model.predictor, self.corpus.test, model.bundle.counts_V, protocol, model.bundle.context
+        )
 
 
 def train(
@@ -213,6 +224,7 @@ def prepare_training(
         family=family,
         elements=len(corpus.train),
         vocab_size=corpus.encoder.vocab_size,
+        context=seen_context(settings, family),
         seconds=seconds,
         epochs=settings.epochs,
         steps=settings.steps,
@@ -223,16 +235,8 @@ def prepare_training(
     config = network_config(settings, corpus.encoder.vocab_size)
     torch.manual_seed(settings.seed)
     network = build_network(config)
-    optimisation = settings.training
-    assert optimisation.batch_size is not None
-    assert optimisation.window is not None
-    stream = CarriedStream(
-        corpus.train.elements_N,
-        batch_size=optimisation.batch_size,
-        window=optimisation.window,
-        complete=corpus.train.complete,
-    )
-    if optimisation.precision == "auto":
+    stream = open_stream(settings, corpus)
+    if settings.training.precision == "auto":
         settings = _measured(settings, network, stream, tell)
     if not resume:
         folder.create(
@@ -257,11 +261,11 @@ def prepare_training(
         f"{settings.model}: {network.parameter_count():,} parameters; "
         f"{'; '.join(plan.reasons)}; {settings.training.precision}"
     )
-    return Training(folder, settings, corpus, network, loop, plan, machine)
+    return Training(folder, settings, corpus, network, stream, loop, plan, machine)
 
 
 def _clock(
-    settings: TrainSettings, stream: CarriedStream, before: float, resumed: RunFolder | None
+    settings: TrainSettings, stream: Stream, before: float, resumed: RunFolder | None
 ) -> Clock:
     """The run's clock; a resumed one starts where its checkpoint left it.
 
@@ -282,7 +286,7 @@ def _clock(
     steps = settings.steps
     if steps is None:
         assert settings.epochs is not None
-        steps = stream.steps(settings.epochs)
+        steps = max(1, stream.steps(settings.epochs) // settings.training.accumulate)
     return StepClock(steps, spent=before)
 
 
@@ -295,7 +299,7 @@ def _check_prompt(settings: TrainSettings, corpus: Corpus) -> None:
 
 
 def _measured(
-    settings: TrainSettings, network: Network, stream: CarriedStream, tell: Callable[[str], None]
+    settings: TrainSettings, network: Network, stream: Stream, tell: Callable[[str], None]
 ) -> TrainSettings:
     """The settings with the faster precision, measured for two seconds on this very network."""
 
@@ -309,9 +313,3 @@ def _measured(
     network.zero_grad(set_to_none=True)
     tell(f"{precision}: bfloat16 is {ratio:.2f} x as fast on this machine")
     return replace(settings, training=replace(settings.training, precision=precision))
-
-
-def _stream_elements(settings: TrainSettings) -> int:
-    assert settings.training.batch_size is not None
-    assert settings.training.window is not None
-    return settings.training.batch_size * settings.training.window

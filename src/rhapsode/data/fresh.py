@@ -1,0 +1,189 @@
+"""Each document from the zero state: padded, batched with others of about its length."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.data.batch import Batch
+from rhapsode.errors import DataError
+
+__all__ = ["FreshStream", "document_spans", "sweep_fresh"]
+
+END = 0
+_POOL = 64
+
+
+def document_spans(starts: NDArray[np.int64], total: int) -> NDArray[np.int64]:
+    """Begin and end of every document that has elements, (documents, 2)."""
+    ends = np.append(starts[1:], total)
+    spans = np.stack((starts, ends), axis=1)
+    return spans[spans[:, 1] > spans[:, 0]]
+
+
+@dataclass(frozen=True)
+class _Epoch:
+    """The batches of one pass: rows of spans, and where each batch's steps and scored elements begin."""
+
+    batches: list[NDArray[np.int64]]
+    first_step: NDArray[np.int64]
+    first_scored: NDArray[np.int64]
+
+
+def _window(
+    elements_N: NDArray[np.unsignedinteger],
+    spans: NDArray[np.int64],
+    rows: int,
+    offset: int,
+    width: int,
+) -> Batch:
+    """Columns `offset` to `offset + width` of documents laid side by side."""
+    starts = np.zeros((rows, 1), dtype=np.int64)
+    ends = np.zeros((rows, 1), dtype=np.int64)
+    starts[: len(spans), 0], ends[: len(spans), 0] = spans[:, 0], spans[:, 1]
+    positions_BT = starts + np.arange(offset, offset + width, dtype=np.int64)
+    inside_BT = positions_BT < ends
+    last = len(elements_N) - 1
+    targets_BT = np.where(inside_BT, elements_N[np.minimum(positions_BT, last)], END)
+    read_BT = inside_BT & (positions_BT > starts)
+    inputs_BT = np.where(read_BT, elements_N[np.clip(positions_BT - 1, 0, last)], END)
+    reset_BT = np.zeros(positions_BT.shape, dtype=bool)
+    reset_BT[:, 0] = offset == 0
+    return Batch(
+        inputs_BT.astype(np.int64),
+        targets_BT.astype(np.int64),
+        inside_BT.astype(np.float32),
+        reset_BT if offset == 0 else None,
+    )
+
+
+class FreshStream:
+    """Shuffled documents, each read from the zero state behind an end-of-sequence element.
+
+    Documents of about the same length share a batch; longer ones than a window take several steps, their state carried.
+
+    Arguments:
+        elements_N: ids of the corpus.
+        starts: where each document begins.
+        batch_size: documents side by side, B.
+        window: most elements per row and step, T.
+        seed: of the shuffling.
+
+    Raises:
+        DataError: no document has an element.
+    """
+
+    carries = True
+
+    def __init__(
+        self,
+        elements_N: NDArray[np.unsignedinteger],
+        starts: NDArray[np.int64],
+        *,
+        batch_size: int,
+        window: int,
+        seed: int,
+    ) -> None:
+        self._spans = document_spans(starts, len(elements_N))
+        if not len(self._spans):
+            raise DataError("the training share has no document")
+        self._elements_N = elements_N
+        self.batch_size = batch_size
+        self.window = window
+        self._seed = seed
+        self._epochs: list[_Epoch] = []
+        self._first_step = [0]
+        self._newest: tuple[int, _Epoch] | None = None
+
+    @property
+    def elements_per_epoch(self) -> int:
+        """Elements of all documents, their ends included."""
+        return len(self._elements_N)
+
+    def _epoch(self, number: int) -> _Epoch:
+        if self._newest is not None and self._newest[0] == number:
+            return self._newest[1]
+        generator = np.random.default_rng((self._seed, number))
+        order = generator.permutation(len(self._spans))
+        lengths = self._spans[:, 1] - self._spans[:, 0]
+        batches: list[NDArray[np.int64]] = []
+        pool = _POOL * self.batch_size
+        for start in range(0, len(order), pool):
+            some = order[start : start + pool]
+            some = some[np.argsort(lengths[some], kind="stable")]
+            cut = [some[i : i + self.batch_size] for i in range(0, len(some), self.batch_size)]
+            batches.extend(cut[i] for i in generator.permutation(len(cut)))
+        steps = [-(-int(lengths[batch].max()) // self.window) for batch in batches]
+        scored = [int(lengths[batch].sum()) for batch in batches]
+        made = _Epoch(batches, np.cumsum([0, *steps]), np.cumsum([0, *scored]))
+        self._newest = (number, made)
+        return made
+
+    def _locate(self, step: int) -> tuple[_Epoch, int, int]:
+        """Epoch of a step, its number, and the step inside it."""
+        number = 0
+        while True:
+            if number == len(self._first_step) - 1:
+                made = self._epoch(number)
+                self._first_step.append(self._first_step[-1] + int(made.first_step[-1]))
+            if step < self._first_step[number + 1]:
+                return self._epoch(number), number, step - self._first_step[number]
+            number += 1
+
+    def batch(self, step: int) -> Batch:
+        """The documents of `step`, (B, up to T); rows without a document have weight 0."""
+        epoch, _, inside = self._locate(step)
+        index = int(np.searchsorted(epoch.first_step, inside, side="right")) - 1
+        spans = self._spans[epoch.batches[index]]
+        offset = (inside - int(epoch.first_step[index])) * self.window
+        longest = int((spans[:, 1] - spans[:, 0]).max())
+        width = min(self.window, longest - offset)
+        return _window(self._elements_N, spans, self.batch_size, offset, width)
+
+    def scored(self, steps: int) -> int:
+        """Elements scored by the first `steps` steps; inside a batch of long documents, by share."""
+        if steps <= 0:
+            return 0
+        epoch, number, inside = self._locate(steps)
+        index = int(np.searchsorted(epoch.first_step, inside, side="right")) - 1
+        length = int(epoch.first_step[index + 1] - epoch.first_step[index])
+        share = (inside - int(epoch.first_step[index])) / length
+        scored = epoch.first_scored
+        part = int(scored[index] + share * (scored[index + 1] - scored[index]))
+        return number * self.elements_per_epoch + part
+
+    def steps(self, epochs: float) -> int:
+        """Steps that read the corpus `epochs` times, at least 1."""
+        whole = int(epochs)
+        done = 0
+        for number in range(whole):
+            done += int(self._epoch(number).first_step[-1])
+        if epochs > whole:
+            done += round((epochs - whole) * int(self._epoch(whole).first_step[-1]))
+        return max(1, done)
+
+
+def sweep_fresh(
+    elements_N: NDArray[np.unsignedinteger],
+    starts: NDArray[np.int64],
+    *,
+    rows: int,
+    window: int,
+) -> Iterator[Batch]:
+    """Every element scored once, each document from the zero state; long documents over several batches.
+
+    Arguments:
+        elements_N: what to score.
+        starts: where each document begins.
+        rows: documents side by side.
+        window: most elements per row and batch.
+    """
+    spans = document_spans(starts, len(elements_N))
+    lengths = spans[:, 1] - spans[:, 0]
+    order = np.argsort(-lengths, kind="stable")
+    for first in range(0, len(order), rows):
+        some = spans[order[first : first + rows]]
+        longest = int((some[:, 1] - some[:, 0]).max())
+        for offset in range(0, longest, window):
+            yield _window(elements_N, some, rows, offset, min(window, longest - offset))

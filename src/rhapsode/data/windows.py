@@ -1,0 +1,138 @@
+"""Windows of a fixed size, each from the zero state: the classic way to train, and its own way to be scored."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from rhapsode.data.batch import Batch
+from rhapsode.errors import DataError
+
+__all__ = ["WindowStream", "sweep_windows"]
+
+END = 0
+
+
+class WindowStream:
+    """Windows of `size` inputs, and what follows each of them.
+
+    Arguments:
+        elements_N: ids of the corpus, documents followed by end-of-sequence; windows run across them.
+        size: elements of a window, T.
+        batch_size: windows a step, B.
+        stride: elements between the beginnings of two windows; None lays them end to end, from another element at
+            every pass.
+        shuffle: whether windows come in another order at every pass.
+        drop_last: whether a last batch that is not full is left out.
+        loss: "all" scores what follows each input, "last" only what follows the window.
+        seed: of the shuffling.
+
+    Raises:
+        DataError: no window fits, or no full batch where `drop_last` asks for it.
+    """
+
+    carries = False
+
+    def __init__(
+        self,
+        elements_N: NDArray[np.unsignedinteger],
+        *,
+        size: int,
+        batch_size: int,
+        stride: int | None = None,
+        shuffle: bool = True,
+        drop_last: bool = False,
+        loss: Literal["all", "last"] = "all",
+        seed: int = 0,
+    ) -> None:
+        if len(elements_N) < size + 1:
+            raise DataError(
+                f"the training share has {len(elements_N)} elements, fewer than one window of {size} and what follows it",
+                hint="give more text, or a smaller window",
+            )
+        self._windows_WN = sliding_window_view(elements_N, size + 1)
+        self._size = size
+        self.batch_size = batch_size
+        self._roams = stride is None
+        self._stride = stride if stride is not None else size
+        self._shuffle = shuffle
+        self._last = loss == "last"
+        self._seed = seed
+        # Windows laid end to end begin anywhere in the first one, and the last must still fit.
+        room = self._stride - 1 if self._roams else 0
+        self._count = max(1, (len(self._windows_WN) - 1 - room) // self._stride + 1)
+        self._steps = self._count // batch_size if drop_last else -(-self._count // batch_size)
+        if self._steps == 0:
+            raise DataError(
+                f"{self._count} windows do not fill a batch of {batch_size}",
+                hint="set training.drop_last=false, or a smaller training.batch_size",
+            )
+        self._order: tuple[int, NDArray[np.int64]] | None = None
+
+    @property
+    def elements_per_epoch(self) -> int:
+        """Elements scored in one pass."""
+        return self.scored(self._steps)
+
+    def _starts(self, epoch: int) -> NDArray[np.int64]:
+        if self._order is None or self._order[0] != epoch:
+            generator = np.random.default_rng((self._seed, epoch))
+            room = len(self._windows_WN) - (self._count - 1) * self._stride
+            offset = int(generator.integers(min(self._stride, room))) if self._roams else 0
+            starts = np.arange(self._count, dtype=np.int64) * self._stride + offset
+            self._order = (epoch, generator.permutation(starts) if self._shuffle else starts)
+        return self._order[1]
+
+    def batch(self, step: int) -> Batch:
+        """The windows of `step`: (B, T), the last of a pass with fewer rows unless it is dropped."""
+        epoch, inside = divmod(step, self._steps)
+        starts = self._starts(epoch)[inside * self.batch_size : (inside + 1) * self.batch_size]
+        ids = self._windows_WN[starts].astype(np.int64)
+        weights_BT = np.ones((len(starts), self._size), dtype=np.float32)
+        if self._last:
+            weights_BT[:, :-1] = 0.0
+        return Batch(ids[:, :-1], ids[:, 1:], weights_BT)
+
+    def scored(self, steps: int) -> int:
+        """Elements scored by the first `steps` steps."""
+        epochs, inside = divmod(steps, self._steps)
+        windows = epochs * min(self._count, self._steps * self.batch_size) + min(
+            inside * self.batch_size, self._count
+        )
+        return windows * (1 if self._last else self._size)
+
+    def steps(self, epochs: float) -> int:
+        """Steps that make `epochs` passes over the windows, at least 1."""
+        return max(1, round(epochs * self._steps))
+
+
+def sweep_windows(
+    elements_N: NDArray[np.unsignedinteger], *, size: int, rows: int, every: int = 1
+) -> Iterator[Batch]:
+    """Every element scored once from the `size` elements before it, and nothing else.
+
+    The first batch has one row: what begins the text, behind end-of-sequence, scored throughout. Every batch is read
+    from the zero state.
+
+    Arguments:
+        elements_N: what to score; may be empty.
+        size: elements that count.
+        rows: windows side by side.
+        every: score only every so manieth element behind the first window, for a cheaper estimate.
+    """
+    total = len(elements_N)
+    if total == 0:
+        return
+    first_N = np.asarray(elements_N[:size], dtype=np.int64)
+    inputs_N = np.concatenate((np.array([END], dtype=np.int64), first_N[:-1]))
+    yield Batch(inputs_N[None], first_N[None], np.ones((1, len(first_N)), dtype=np.float32))
+    if total <= size:
+        return
+    windows_WN = sliding_window_view(elements_N, size + 1)
+    for start in range(0, len(windows_WN), rows * every):
+        ids = windows_WN[start : start + rows * every : every].astype(np.int64)
+        weights_BT = np.zeros((len(ids), size), dtype=np.float32)
+        weights_BT[:, -1] = 1.0
+        yield Batch(ids[:, :-1], ids[:, 1:], weights_BT)

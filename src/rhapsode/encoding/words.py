@@ -1,0 +1,261 @@
+"""Text as words and punctuation, each remembering whether a space stood before it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+from rhapsode.config import from_mapping
+from rhapsode.encoding.contract import (
+    ENCODERS,
+    END_ID,
+    UNKNOWN_ID,
+    UNKNOWN_TEXT,
+    Encoder,
+    Ids,
+    IncrementalDecoder,
+    vocabulary_of,
+)
+from rhapsode.errors import BundleError, MissingExtraError, SettingsError
+
+__all__ = ["WordEncoder"]
+
+RESERVED = ("<end>", "<unknown>")
+# A word with the space before it, a mark with the space before it, or one character of white space.
+_WORDS = r" ?[\p{L}\p{M}\p{N}_]+(?:['’][\p{L}\p{M}\p{N}_]+)*| ?[^\s\p{L}\p{M}\p{N}_]|\s"
+# A word up to white space, or one line end; other white space is dropped.
+_WHITESPACE = r"\n|[^\s]+"
+_TAG = r"<[^<>]*>"
+_MARKS = r"[^\s\p{L}\p{M}\p{N}_]"
+_CHUNK = 1 << 18
+
+
+@dataclass(frozen=True)
+class WordSettings:
+    """Settings of `words.v1`."""
+
+    split: Literal["words", "whitespace"] = "words"
+    """words: words, marks and white space are elements, and the text comes back as it was; whitespace: elements are
+    what stands between white space, and a line end is one; other white space is lost."""
+    lowercase: bool = False
+    """Turn letters into small ones; loses their case."""
+    max_vocabulary: Annotated[int, Meta(ge=3, le=1 << 24)] | None = 20_000
+    """Keep only the most frequent elements, end-of-sequence and unknown counted in."""
+    min_count: Annotated[int, Meta(ge=1)] = 1
+    """Elements seen less often become the unknown element."""
+    punctuation: bool = True
+    """Keep marks as elements; false drops them."""
+    strip_html: bool = False
+    """Replace tags such as <br /> by a space."""
+    stem: str = ""
+    """Reduce words to their stems by the Snowball stemmer of this language, as "english"; loses endings and case."""
+
+
+@ENCODERS.register("words.v1")
+class WordEncoder(Encoder):
+    """One element a word or mark, with the space before it, in order of frequency.
+
+    By default a text of known words comes back exactly. Lower-casing, dropped marks and tags, stems and whitespace
+    splitting lose what they are named for, and `round_trip` says so.
+    """
+
+    Settings = WordSettings
+    name = "words.v1"
+    unknown_prompt = "element"
+
+    def __init__(self, vocabulary: Sequence[str], settings: Mapping[str, Any]) -> None:
+        super().__init__(vocabulary, settings)
+        self._known = from_mapping(WordSettings, settings, where="encoder", error=BundleError)
+        self._texts = ("", UNKNOWN_TEXT, *self.vocabulary)
+        self._tokenizer = _tokenizer(self.vocabulary, self._known)
+        self._stems = _Stems(self._known.stem) if self._known.stem else None
+
+    @property
+    def round_trip(self) -> str:  # type: ignore[override]
+        """What comes back after encoding and decoding a text of known words."""
+        lost = _losses(self._known)
+        return "lossless" if not lost else "without " + ", ".join(lost)
+
+    @classmethod
+    def learn(cls, texts: Iterable[str], settings: Mapping[str, Any]) -> WordEncoder:
+        known = from_mapping(WordSettings, settings, where="[encoder]")
+        stems = _Stems(known.stem) if known.stem else None
+        blank = _tokenizer((), known)
+        most = known.max_vocabulary if known.max_vocabulary is not None else 1 << 31
+        trainer = trainers.WordLevelTrainer(
+            vocab_size=most, min_frequency=known.min_count, show_progress=False, special_tokens=[]
+        )
+        chunks = (
+            stems.text(chunk) if stems else chunk for text in texts for chunk in _chunks(text)
+        )
+        # The trainer counts in parallel, and orders by frequency, ties by the element itself.
+        blank.train_from_iterator(chunks, trainer=trainer)
+        table: dict[str, int] = blank.get_vocab(with_added_tokens=False)
+        ordered = sorted(table, key=table.__getitem__)
+        return cls(ordered[: most - 2], asdict(known))
+
+    @classmethod
+    def from_tokenizer_json(cls, text: str, settings: Mapping[str, Any]) -> WordEncoder:
+        known = from_mapping(WordSettings, settings, where="encoder", error=BundleError)
+        try:
+            return cls(vocabulary_of(text, reserved=RESERVED), asdict(known))
+        except SettingsError as problem:
+            raise BundleError(problem.what, where=problem.where, hint=problem.hint) from None
+
+    def to_tokenizer_json(self) -> str:
+        return str(self._tokenizer.to_str())
+
+    def encode(self, text: str) -> NDArray[np.unsignedinteger]:
+        text = _writable(text)
+        chunks = [self._stems.text(chunk) if self._stems else chunk for chunk in _chunks(text)]
+        found = self._tokenizer.encode_batch_fast(chunks, add_special_tokens=False)
+        parts = [np.array(encoding.ids, dtype=np.uint32) for encoding in found]
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint32)
+
+    def decode(self, ids: Ids) -> str:
+        decoder = self.decoder()
+        return decoder.feed(ids) + decoder.finish()
+
+    def decoder(self) -> IncrementalDecoder:
+        return _Spaced(self._texts) if self._known.split == "whitespace" else _Joined(self._texts)
+
+    def unknown(self, text: str) -> list[str]:
+        text = _writable(text)
+        pieces: list[str] = []
+        for chunk in _chunks(text):
+            shown = self._stems.text(chunk) if self._stems else chunk
+            encoding = self._tokenizer.encode(shown, add_special_tokens=False)
+            pieces.extend(
+                shown[start:end].strip()
+                for element, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
+                if element == UNKNOWN_ID
+            )
+        return list(dict.fromkeys(pieces))
+
+    def without_unknown(self, text: str) -> str:
+        ids_N = self.encode(text)
+        return self.decode(ids_N[(ids_N != UNKNOWN_ID) & (ids_N != END_ID)])
+
+
+class _Joined(IncrementalDecoder):
+    """Elements carry their own spaces."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
+
+    def feed(self, ids: Ids) -> str:
+        return "".join([self._texts[element] for element in ids])
+
+    def finish(self) -> str:
+        return ""
+
+
+class _Spaced(IncrementalDecoder):
+    """One space between elements, none beside line ends."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
+        self._before = "\n"
+
+    def feed(self, ids: Ids) -> str:
+        parts: list[str] = []
+        for element in ids:
+            text = self._texts[element]
+            if not text:
+                continue
+            if text != "\n" and self._before != "\n":
+                parts.append(" ")
+            parts.append(text)
+            self._before = text
+        return "".join(parts)
+
+    def finish(self) -> str:
+        return ""
+
+
+class _Stems:
+    """Words of a text replaced by their stems.
+
+    Raises:
+        SettingsError: a language without a stemmer.
+        MissingExtraError: the stemmers are not installed.
+    """
+
+    def __init__(self, language: str) -> None:
+        try:
+            import snowballstemmer
+        except ImportError:
+            raise MissingExtraError("stem", "stemming") from None
+        if language not in snowballstemmer.algorithms():
+            raise SettingsError(
+                f"no stemmer for {language!r}",
+                where="[encoder] stem",
+                hint=f"known: {', '.join(sorted(snowballstemmer.algorithms()))}",
+            )
+        self._stemmer = snowballstemmer.stemmer(language)
+        self._kept: dict[str, str] = {}
+
+    def text(self, text: str) -> str:
+        """The text with every word stemmed and small."""
+        return re.sub(r"\w+", self._word, text)
+
+    def _word(self, found: re.Match[str]) -> str:
+        word = found[0].lower()
+        if word not in self._kept:
+            self._kept[word] = self._stemmer.stemWord(word)
+        return self._kept[word]
+
+
+def _losses(known: WordSettings) -> list[str]:
+    named = (
+        (known.split == "whitespace", "white space but line ends"),
+        (known.lowercase, "capitals"),
+        (not known.punctuation, "punctuation"),
+        (known.strip_html, "HTML tags"),
+        (bool(known.stem), "word endings"),
+    )
+    return [name for lost, name in named if lost]
+
+
+def _tokenizer(vocabulary: Sequence[str], known: WordSettings) -> Tokenizer:
+    table = {piece: index for index, piece in enumerate((*RESERVED, *vocabulary))}
+    tokenizer = Tokenizer(models.WordLevel(vocab=table, unk_token=RESERVED[UNKNOWN_ID]))
+    steps: list[normalizers.Normalizer] = []
+    if known.strip_html:
+        steps.append(normalizers.Replace(Regex(_TAG), " "))
+    if not known.punctuation:
+        steps.append(normalizers.Replace(Regex(_MARKS), ""))
+    if known.lowercase:
+        steps.append(normalizers.Lowercase())
+    if steps:
+        tokenizer.normalizer = normalizers.Sequence(steps)
+    if known.split == "words":
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_WORDS), behavior="isolated")
+        tokenizer.decoder = decoders.Fuse()
+    else:
+        # What the pattern does not match is removed: inverted, the white space between words.
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(
+            Regex(_WHITESPACE), behavior="removed", invert=True
+        )
+    return tokenizer
+
+
+def _writable(text: str) -> str:
+    """Text that the tokenizer takes: halves of surrogate pairs become U+FFFD."""
+    return text.encode("utf-8", "replace").decode() if not text.isascii() else text
+
+
+def _chunks(text: str) -> Iterator[str]:
+    """Parts of a text that end behind a line feed, where no element goes on."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start + _CHUNK) + 1 or len(text)
+        yield text[start:end]
+        start = end

@@ -1,0 +1,37 @@
+"""Optimisers by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from rhapsode.bundle.network import Network
+from rhapsode.config import OptimisationSettings
+
+__all__ = ["make_optimiser"]
+
+
+def make_optimiser(network: Network, settings: OptimisationSettings) -> torch.optim.Optimizer:
+    """The optimiser that the settings name; biases and norms never decay.
+
+    AdamW is that of Loshchilov and Hutter (2019), Adam of Kingma and Ba (2015), RMSprop of Hinton's lecture 6e (2012).
+    """
+    matrices = [p for p in network.parameters() if p.requires_grad and p.dim() >= 2]
+    others = [p for p in network.parameters() if p.requires_grad and p.dim() < 2]
+    decays = settings.optimiser in ("adamw", "sgd")
+    groups: list[dict[str, Any]] = [
+        {"params": matrices, "weight_decay": settings.weight_decay if decays else 0.0},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    rate = settings.learning_rate or 1e-3
+    betas = (settings.beta1, settings.beta2)
+    if settings.optimiser == "adamw":
+        return torch.optim.AdamW(groups, lr=rate, betas=betas, fused=True)
+    if settings.optimiser == "adam":
+        return torch.optim.Adam(groups, lr=rate, betas=betas, fused=True)
+    if settings.optimiser == "rmsprop":
+        # Keras' floor of 1e-7 inside the root's neighbourhood: 1e-8 there lets rare elements jump.
+        return torch.optim.RMSprop(groups, lr=rate, alpha=settings.beta2, eps=1e-7)
+    return torch.optim.SGD(groups, lr=rate, momentum=settings.beta1, nesterov=settings.beta1 > 0)
