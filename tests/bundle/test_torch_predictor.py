@@ -1,4 +1,8 @@
-"""The predictor that runs a network in torch: the contract, and what it does to the network it holds."""
+"""The predictors that run a network in torch: the contract, what they do to the network they hold, and the one that
+sees a window only.
+"""
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -6,7 +10,8 @@ import torch
 
 from rhapsode.bundle import Component, NetworkConfig, Predictor
 from rhapsode.bundle.network import Network, build_network
-from rhapsode.bundle.torch_predictor import TorchPredictor
+from rhapsode.bundle.torch_predictor import TorchPredictor, WindowPredictor, torch_predictor
+from rhapsode.config import parse_context
 from tests.contracts.predictor_contract import PredictorContract, batch_of
 
 VOCABULARY = 6
@@ -91,3 +96,50 @@ def test_elements_of_any_integer_type_and_layout_are_read() -> None:
     )
     found_BV, _ = predictor.advance(ids_TB.T, predictor.start(2))
     assert np.array_equal(found_BV, wanted_BV)
+
+
+@pytest.mark.parametrize("cuts", [[], [1], [4], [2, 3, 9], list(range(1, 12))])
+@pytest.mark.parametrize("model", MODELS)
+def test_a_window_is_all_that_counts(model: str, cuts: list[int]) -> None:
+    size = 5
+    held = network(model)
+    predictor = WindowPredictor(held, VOCABULARY, size)
+    ids_BT = np.random.default_rng(3).integers(VOCABULARY, size=(2, 12))
+    state = predictor.start(2)
+    for start, end in pairwise([0, *cuts, 12]):
+        logits_BV, state = predictor.advance(ids_BT[:, start:end], state)
+        seen_BT = torch.from_numpy(ids_BT[:, max(0, end - size) : end])
+        wanted_BV = network(model).eval()(seen_BT)[0][:, -1].detach()
+        np.testing.assert_allclose(logits_BV, wanted_BV.numpy(), rtol=0, atol=1e-5)
+
+    swapped = predictor.select(state, np.array([1, 0, 1]))
+    more_BT = np.array([[3], [3], [3]])
+    wanted_BV, _ = predictor.advance(more_BT[:2], state.fork())
+    found_BV, _ = predictor.advance(more_BT, swapped)
+    np.testing.assert_allclose(found_BV, wanted_BV[[1, 0, 1]], rtol=0, atol=1e-5)
+
+
+def test_windows_are_scored_from_the_zero_state() -> None:
+    predictor = WindowPredictor(network("lstm"), VOCABULARY, 4)
+    batch = batch_of(np.array([[1, 2, 3, 4, 5], [5, 0, 1, 1, 2]]))
+    wanted_BT, _ = TorchPredictor(network("lstm"), VOCABULARY).score(batch)
+    first_BT, _ = predictor.score(batch)
+    _, state = predictor.advance(np.array([[3], [3]]), predictor.start(2))
+    second_BT, _ = predictor.score(batch, state)
+    assert np.array_equal(first_BT, wanted_BT)
+    assert np.array_equal(second_BT, wanted_BT)
+
+
+@pytest.mark.parametrize(
+    ("context", "kind"),
+    [("carried", TorchPredictor), ("fresh", TorchPredictor), ("window:4", WindowPredictor)],
+)
+def test_a_model_sees_what_it_was_trained_to_see(context: str, kind: type[TorchPredictor]) -> None:
+    predictor = torch_predictor(network("lstm"), VOCABULARY, parse_context(context))
+    assert type(predictor) is kind
+    assert predictor.vocab_size == VOCABULARY
+    logits_BV = [
+        predictor.advance(np.array([[first, 1, 2, 3, 4]]), predictor.start(1))[0]
+        for first in (0, 5)
+    ]
+    assert np.array_equal(*logits_BV) is (context == "window:4")

@@ -2,8 +2,13 @@
 
 import dataclasses
 import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,8 +17,6 @@ from rhapsode.config import (
     DEFAULT_BUDGET,
     DataSettings,
     GenerateSettings,
-    OptimisationSettings,
-    SampleSettings,
     TrainSettings,
     dump_toml,
     from_mapping,
@@ -25,71 +28,50 @@ from rhapsode.errors import BundleError, SettingsError
 PROVE = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-def floats(least: float, most: float, **limits: bool) -> st.SearchStrategy[float]:
-    """Floats that no processor mode flushes to zero."""
-    return st.floats(least, most, allow_subnormal=False, **limits)
-
-
-SHARES = floats(0, 0.5)
-COUNTS = st.integers(1, 2**31 - 1)
-BELOW_ONE = floats(0, 1, exclude_max=True)
-SEEDS = st.integers(0, 2**63 - 1)
 WORDS = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
+NUMBERS = st.floats(allow_nan=False, allow_subnormal=False)
 PLAIN = st.recursive(
-    st.booleans()
-    | st.integers(-(2**60), 2**60)
-    | st.floats(allow_nan=False, allow_subnormal=False)
-    | WORDS,
+    st.booleans() | st.integers(-(2**60), 2**60) | NUMBERS | WORDS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
     max_leaves=6,
 )
 TABLES = st.dictionaries(WORDS, PLAIN, max_size=4)
 
-TRAIN = st.builds(
-    TrainSettings,
-    budget=st.none() | WORDS,
-    epochs=st.none() | floats(1e-9, 1e9),
-    steps=st.none() | COUNTS,
-    model=WORDS,
-    encoding=WORDS,
-    seed=SEEDS,
-    data=st.builds(DataSettings, SHARES, SHARES),
-    training=st.builds(
-        OptimisationSettings,
-        batch_size=st.none() | COUNTS,
-        window=st.none() | COUNTS,
-        learning_rate=st.none() | floats(1e-9, 10),
-        weight_decay=floats(0, 10),
-        beta1=BELOW_ONE,
-        beta2=BELOW_ONE,
-        warmup=BELOW_ONE,
-        final_rate=floats(0, 1),
-        clip=floats(1e-9, 1e9),
-        precision=st.sampled_from(["auto", "float32", "bfloat16"]),
-        evaluations=st.integers(1, 10000),
-    ),
-    samples=st.builds(
-        SampleSettings,
-        temperatures=st.lists(floats(0, 100), max_size=8).map(tuple),
-        length=st.integers(0, 100000),
-        prompt=WORDS,
-    ),
-    network=TABLES,
-    encoder=TABLES,
-)
 
-GENERATE = st.builds(
-    GenerateSettings,
-    length=st.none() | st.integers(0, 10**6),
-    temperature=floats(0, 1e6),
-    top_k=st.integers(0, 10**6),
-    top_p=floats(0, 1),
-    count=st.integers(1, 100000),
-    seed=st.none() | SEEDS,
-    stop=st.lists(WORDS, max_size=3).map(tuple),
-    unknown=st.sampled_from(["error", "skip"]),
-    format=st.sampled_from(["text", "jsonl"]),
-)
+def values_of(annotation: Any, limits: Mapping[str, Any] = MappingProxyType({})) -> Any:
+    """A strategy for all values that a field of settings may have, by its annotation."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        found = {
+            name: getattr(meta, name)
+            for meta in arguments[1:]
+            if isinstance(meta, msgspec.Meta)
+            for name in ("ge", "le", "lt", "gt", "max_length")
+            if getattr(meta, name) is not None
+        }
+        return values_of(arguments[0], {**found, **limits})
+    if origin in (types.UnionType, typing.Union):
+        return st.one_of(
+            st.none() if each is types.NoneType else values_of(each) for each in arguments
+        )
+    if origin is typing.Literal:
+        return st.sampled_from(arguments)
+    if origin is tuple:
+        most = limits.get("max_length", 5)
+        return st.lists(values_of(arguments[0]), max_size=most).map(tuple)
+    if dataclasses.is_dataclass(annotation):
+        hints = typing.get_type_hints(annotation, include_extras=True)
+        return st.builds(annotation, **{name: values_of(hint) for name, hint in hints.items()})
+    if annotation is int:
+        return st.integers(limits.get("ge", 0), limits.get("le", 2**62))
+    if annotation is float:
+        most = limits.get("le", limits.get("lt", 1e9))
+        return st.floats(limits["ge"], most, exclude_max="lt" in limits, allow_subnormal=False)
+    return {bool: st.booleans(), str: WORDS, Mapping[str, Any]: TABLES}[annotation]
+
+
+TRAIN = values_of(TrainSettings)
+GENERATE = values_of(GenerateSettings)
 
 
 @PROVE

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
@@ -24,7 +24,7 @@ PROVE = settings(
 )
 
 AWKWARD = (
-    "a", "b", "c", " ", "  ", "\t", "\n", "\r\n", "\r", "\x01", "\x1b", "\x7f", "\x85", "\u2028",
+    "a", "b", "c", " ", "  ", "\t", "\n", "\n\n", "\r\n", "\r", "\x01", "\x1b", "\x7f", "\x85", "\u2028",
     "e\u0301", "\u0301", "\u0300\u0323", "ﬁ", "ß", "İ", "ı", "\u200d", "\ufeff", REPLACEMENT,
     "👍🏽", "👩\u200d👩\u200d👧", "❤\ufe0f", "🇨🇳", "🇨", "한", "\u1112\u1161\u11ab", "क्षि", "ก็", "漢", "𝔘", "\U0010ffff",
     "<end>", "<unknown>", "Ġ", "##", "▁",
@@ -179,6 +179,7 @@ class EncoderContract:
 
     @PROVE
     @given(both=kindred() | st.tuples(texts(), texts()))
+    @example(both=("a\n\nb\r\n\r\n \t ", "\n\n\n \r\r b"))
     def test_tokenizer_json_opens_elsewhere_with_identical_ids_and_text(
         self, both: tuple[str, str]
     ):

@@ -15,6 +15,6 @@ class TestRNN(RecurrentContract):
     configurations: ClassVar = {
         "tanh, one layer": RNNConfig(input_size=4, hidden_size=5),
         "relu, two layers": RNNConfig(
-            input_size=3, hidden_size=4, num_layers=2, nonlinearity="relu"
+            input_size=3, hidden_size=8, num_layers=2, nonlinearity="relu"
         ),
     }

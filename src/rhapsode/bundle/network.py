@@ -61,7 +61,9 @@ class Network(nn.Module):
         log_prob_BT = self.head.log_prob(
             self.head(y_BTH[:, skipped:]),
             targets[:, skipped:],
-            None if jacobian is None else torch.from_numpy(jacobian[:, skipped:]),
+            None
+            if jacobian is None
+            else torch.from_numpy(jacobian[:, skipped:]).to(targets.device),
         )
         if skipped:
             log_prob_BT = functional.pad(log_prob_BT, (skipped, 0))

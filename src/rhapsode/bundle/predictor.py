@@ -29,7 +29,11 @@ class Predictor(Protocol):
         ...
 
     def score(self, batch: Batch, state: Any | None = None) -> tuple[NDArray[np.float32], Any]:
-        """Log-probability (nats) of every target of a batch, (B, T), and the state behind it."""
+        """Log-probability (nats) of every target of a batch, (B, T), and the state behind it.
+
+        Targets of weight 0 may get 0. A model of a `window:N` context reads every batch from the zero state: the
+        state is None.
+        """
         ...
 
     def select(self, state: Any, rows_R: NDArray[np.int64]) -> Any:

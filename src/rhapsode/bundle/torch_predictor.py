@@ -44,6 +44,8 @@ class TorchPredictor:
         self, elements_BT: NDArray[np.int64], state: Any
     ) -> tuple[NDArray[np.float32], Any]:
         """Read elements (B, T); logits (B, V) of what follows, and the state behind them."""
+        if elements_BT.shape[1] == 0:
+            raise ValueError("advance needs at least one element")
         elements = torch.from_numpy(np.ascontiguousarray(elements_BT, dtype=np.int64))
         was_training = self._network.training
         self._network.eval()

@@ -13,7 +13,9 @@ T = TypeVar("T")
 
 def suggest(name: str, known: list[str]) -> str:
     """A hint naming the nearest known name, or all of them."""
-    near = difflib.get_close_matches(name, known, n=1)
+    bare = {full.partition(".v")[0]: full for full in known}
+    near = [*difflib.get_close_matches(name, known, n=1)]
+    near += [bare[word] for word in difflib.get_close_matches(name, list(bare), n=1)]
     listing = f"known: {', '.join(known)}" if known else "there are none"
     return f"did you mean {near[0]!r}? {listing}" if near else listing
 

@@ -128,35 +128,42 @@ class Recurrent(SequenceModel):
         self, x_BTD: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
     ) -> tuple[Tensor, State]:
         memory = self._memory(state, len(x_BTD))
+        masks = self._masks(x_BTD)
         if reset_BT is None:
-            y_BTH, memory = self._window(x_BTD, memory)
+            y_BTH, memory = self._window(x_BTD, memory, masks)
             return y_BTH, self.Carried(*memory)
         outputs: list[Tensor] = []
         for start, end in segments(reset_BT):
             keep_B11 = ~reset_BT[:, start, None, None]
             y_BTH, memory = self._window(
-                x_BTD[:, start:end], tuple(tensor * keep_B11 for tensor in memory)
+                x_BTD[:, start:end], tuple(tensor * keep_B11 for tensor in memory), masks
             )
             outputs.append(y_BTH)
         whole = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
         return whole, self.Carried(*memory)
 
     def _window(
-        self, x_BTD: Tensor, memory: tuple[Tensor, ...]
+        self, x_BTD: Tensor, memory: tuple[Tensor, ...], masks: list[Tensor] | None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         after: list[tuple[Tensor, ...]] = []
         for layer in range(self.config.num_layers):
             before = tuple(tensor[:, layer].unsqueeze(0).contiguous() for tensor in memory)
             x_BTD, kept = self.kernel(x_BTD, before, self.weights_of(layer))
-            x_BTD = self._drop(x_BTD)
+            if masks is not None:
+                x_BTD = x_BTD * masks[layer].to(x_BTD.dtype)
             after.append(tuple(tensor[0] for tensor in kept))
         return x_BTD, tuple(torch.stack(layers, dim=1) for layers in zip(*after, strict=True))
 
-    def _drop(self, y_BTH: Tensor) -> Tensor:
+    def _masks(self, x_BTD: Tensor) -> list[Tensor] | None:
+        """What dropout keeps of every layer's outputs, scaled, (B, 1, H): one draw for a whole window."""
         if not self.training or self.config.dropout == 0.0:
-            return y_BTH
+            return None
         keep = 1 - self.config.dropout
-        return y_BTH * torch.empty_like(y_BTH[:, :1]).bernoulli_(keep).div_(keep)
+        shape = (len(x_BTD), 1, self.config.hidden_size)
+        return [
+            torch.empty(shape, device=x_BTD.device).bernoulli_(keep).div_(keep)
+            for _ in range(self.config.num_layers)
+        ]
 
     def step(
         self, x_BD: Tensor, state: State, *, reset_B: Tensor | None = None
@@ -166,10 +173,11 @@ class Recurrent(SequenceModel):
         if reset_B is not None:
             memory = tuple(tensor * ~reset_B[:, None, None] for tensor in memory)
         after: list[tuple[Tensor, ...]] = []
+        masks = self._masks(x_BD[:, None])
         for layer in range(self.config.num_layers):
             kept = self.cell(x_BD, tuple(t[:, layer] for t in memory), self.weights_of(layer))
             after.append(kept)
-            x_BD = self._drop(kept[0][:, None])[:, 0]
+            x_BD = kept[0] if masks is None else kept[0] * masks[layer][:, 0]
         joined = (torch.stack(layers, dim=1) for layers in zip(*after, strict=True))
         return x_BD, self.Carried(*joined)
 

@@ -100,30 +100,29 @@ class TCN(SequenceModel):
     def forward(
         self, x_BTD: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
     ) -> tuple[Tensor, TCNState]:
-        if state is None:
-            state = self.init_state(len(x_BTD))
-        if not isinstance(state, TCNState):
-            raise TypeError(f"the state is a {type(state).__name__}, this family's is a TCNState")
+        state = self._check(state, len(x_BTD))
         buffer_BWH = state.buffer_BWH
+        masks = self._masks(len(x_BTD), x_BTD)
         if reset_BT is None:
-            y_BTH, buffer_BWH, _ = self._window(x_BTD, buffer_BWH)
+            y_BTH, buffer_BWH, _ = self._window(x_BTD, buffer_BWH, masks)
             return y_BTH, TCNState(buffer_BWH)
         outputs: list[Tensor] = []
         for start, end in segments(reset_BT):
             keep_B11 = ~reset_BT[:, start, None, None]
-            y_BTH, buffer_BWH, _ = self._window(x_BTD[:, start:end], buffer_BWH * keep_B11)
+            y_BTH, buffer_BWH, _ = self._window(x_BTD[:, start:end], buffer_BWH * keep_B11, masks)
             outputs.append(y_BTH)
         whole = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
         return whole, TCNState(buffer_BWH)
 
     def _window(
-        self, x_BTD: Tensor, buffer_BWH: Tensor
+        self, x_BTD: Tensor, buffer_BWH: Tensor, masks: list[Tensor] | None
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         # Channels before time inside: that is what convolutions take.
         x = self.project(x_BTD).transpose(1, 2)
         buffer = buffer_BWH.transpose(1, 2)
         kept: list[Tensor] = []
         trace: dict[str, Tensor] = {}
+        drawn = iter(masks if masks is not None else ())
         at = 0
         for layer, block in enumerate(self._blocks()):
             branch = x
@@ -132,22 +131,36 @@ class TCN(SequenceModel):
                 at += block.reach
                 seen = torch.cat((past, branch), dim=2)
                 kept.append(seen[:, :, seen.shape[2] - block.reach :].to(buffer.dtype))
-                branch = self._drop(convolution(seen).relu())
+                branch = convolution(seen).relu()
+                if masks is not None:
+                    branch = branch * next(drawn)
             x = x + branch
             trace[f"layer{layer}.branch"] = branch.transpose(1, 2)
             trace[f"layer{layer}.output"] = x.transpose(1, 2)
         return x.transpose(1, 2), torch.cat(kept, dim=2).transpose(1, 2), trace
 
-    def _drop(self, x: Tensor) -> Tensor:
+    def _masks(self, rows: int, like: Tensor) -> list[Tensor] | None:
+        """What dropout keeps of every convolution's channels, scaled, (B, H, 1): one draw for a whole window."""
         if not self.training or self.config.dropout == 0.0:
-            return x
+            return None
         keep = 1 - self.config.dropout
-        return x * torch.empty_like(x[:, :, :1]).bernoulli_(keep).div_(keep)
+        shape = (rows, self.config.hidden_size, 1)
+        return [
+            torch.empty(shape, device=like.device).bernoulli_(keep).div_(keep).to(like.dtype)
+            for _ in range(2 * self.config.num_layers)
+        ]
+
+    def _check(self, state: State | None, rows: int) -> TCNState:
+        if state is None:
+            return self.init_state(rows)
+        if not isinstance(state, TCNState):
+            raise TypeError(f"the state is a {type(state).__name__}, this family's is a TCNState")
+        return state
 
     def probe(self, x_BTD: Tensor, state: State | None = None) -> dict[str, Tensor]:
         """Per layer what its branch adds and its output, each (B, T, H)."""
-        known = state if isinstance(state, TCNState) else self.init_state(len(x_BTD))
-        return self._window(x_BTD, known.buffer_BWH)[2]
+        known = self._check(state, len(x_BTD))
+        return self._window(x_BTD, known.buffer_BWH, None)[2]
 
 
 def convolution_reference(x_BHT: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:

@@ -117,9 +117,7 @@ class TransformerClassic(SequenceModel):
         Raises:
             ValueError: a row would read more than `length` elements since its start.
         """
-        known = self.init_state(len(x_BTD)) if state is None else state
-        if not isinstance(known, TransformerClassicState):
-            raise TypeError(f"the state is a {type(known).__name__}, not this family's")
+        known = self._check(state, len(x_BTD))
         if reset_BT is None:
             return self._window(x_BTD, known)
         outputs: list[Tensor] = []
@@ -142,6 +140,11 @@ class TransformerClassic(SequenceModel):
             raise ValueError(
                 f"position {int(position_BT.max())} is past the length of {self.config.length}"
             )
+        dropping = self.training and trace is None
+
+        def drop(x: Tensor) -> Tensor:
+            return functional.dropout(x, self.config.dropout, dropping)
+
         slots_N = torch.arange(self.config.length, device=x_BTD.device)
         mask_B1TN = (slots_N <= position_BT[..., None])[:, None]
         x_BTD = x_BTD + self.position(position_BT)
@@ -160,12 +163,12 @@ class TransformerClassic(SequenceModel):
                 k_BANC.to(q.dtype),
                 v_BANC.to(q.dtype),
                 attn_mask=mask_B1TN,
-                dropout_p=self.config.dropout if self.training else 0.0,
+                dropout_p=self.config.dropout if dropping else 0.0,
             )
             branch = attention.out_proj(mixed.transpose(1, 2).flatten(2))
-            x_BTD = block.norm1(x_BTD + self._drop(branch))
-            inner = self._drop(block.linear1(x_BTD).relu())
-            x_BTD = block.norm2(x_BTD + self._drop(block.linear2(inner)))
+            x_BTD = block.norm1(x_BTD + drop(branch))
+            inner = drop(block.linear1(x_BTD).relu())
+            x_BTD = block.norm2(x_BTD + drop(block.linear2(inner)))
             ks.append(k_BANC)
             vs.append(v_BANC)
             if trace is not None:
@@ -177,12 +180,16 @@ class TransformerClassic(SequenceModel):
         )
         return x_BTD, after
 
-    def _drop(self, x: Tensor) -> Tensor:
-        return functional.dropout(x, self.config.dropout, self.training)
+    def _check(self, state: State | None, rows: int) -> TransformerClassicState:
+        if state is None:
+            return self.init_state(rows)
+        if not isinstance(state, TransformerClassicState):
+            raise TypeError(f"the state is a {type(state).__name__}, not this family's")
+        return state
 
     def probe(self, x_BTD: Tensor, state: State | None = None) -> dict[str, Tensor]:
         """Per layer the attention weights (B, A, T, length) and the output (B, T, D)."""
-        known = state if isinstance(state, TransformerClassicState) else self.init_state(len(x_BTD))
+        known = self._check(state, len(x_BTD))
         trace: dict[str, Tensor] = {}
         self._window(x_BTD, known, trace)
         return trace
