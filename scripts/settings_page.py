@@ -8,7 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rhapsode.config import DataSettings, OptimisationSettings, RunSettings, SampleSettings
+from rhapsode.config import (
+    DataSettings,
+    OptimisationSettings,
+    ReadingSettings,
+    RunSettings,
+    SampleSettings,
+)
 from rhapsode.encoding import ENCODERS
 from rhapsode.models import MODELS
 
@@ -56,6 +62,7 @@ def page() -> str:
     parts = [HEAD, "## Of the run\n", table(RunSettings)]
     for section, cls in (
         ("data", DataSettings),
+        ("reading", ReadingSettings),
         ("training", OptimisationSettings),
         ("samples", SampleSettings),
     ):

@@ -8,7 +8,20 @@ from pathlib import Path
 
 from rhapsode.errors import RunError
 
-__all__ = ["write_atomically"]
+__all__ = ["first_line", "is_there", "write_atomically"]
+
+
+def is_there(path: Path) -> bool:
+    """Whether a path exists; False for names that no file can have."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def first_line(problem: BaseException) -> str:
+    """What an exception says, on one line; its name when it says nothing."""
+    return (str(problem) or type(problem).__name__).splitlines()[0]
 
 
 def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> None:

@@ -187,6 +187,36 @@ def test_a_missing_setting_is_named():
         from_mapping(Needed, {}, where="here")
 
 
+@dataclasses.dataclass(frozen=True)
+class Leaf:
+    size: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Branch:
+    leaf: Leaf = dataclasses.field(default_factory=Leaf)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tree:
+    branch: Branch = dataclasses.field(default_factory=Branch)
+
+
+@pytest.mark.parametrize(
+    ("leaf", "message"),
+    [
+        ({"sise": 1}, "unknown setting 'branch.leaf.sise'"),
+        ({"size": "x"}, "setting 'branch.leaf.size': expected a whole number"),
+        (3, "setting 'branch.leaf' is a section, not a value; write branch.leaf.<key>"),
+    ],
+)
+def test_the_name_is_whole_however_deep_the_setting_lies(leaf: Any, message: str):
+    with pytest.raises(SettingsError) as caught:
+        from_mapping(Tree, {"branch": {"leaf": leaf}}, where="here")
+    assert str(caught.value).startswith(f"here: {message}")
+    assert from_mapping(Tree, {"branch": {"leaf": {"size": 5}}}, where="here").branch.leaf.size == 5
+
+
 def test_the_error_is_of_the_class_that_was_asked_for():
     with pytest.raises(BundleError):
         from_mapping(TrainSettings, {"x": 1}, where="here", error=BundleError)

@@ -19,7 +19,7 @@ class Markov:
     def __init__(self, share_VVV: np.ndarray) -> None:
         self.share_VVV = share_VVV / share_VVV.sum(axis=2, keepdims=True)
         self.log_VVV = np.log(self.share_VVV)
-        self.rows_read: list[int] = []
+        self.read: list[list[list[int]]] = []
 
     @classmethod
     def random(cls, vocab_size: int, seed: int = 0) -> "Markov":
@@ -35,7 +35,7 @@ class Markov:
         return np.zeros((rows, 1), dtype=np.int64)
 
     def advance(self, elements_BT: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        self.rows_read.append(len(elements_BT))
+        self.read.append(elements_BT.tolist())
         read_BT = np.concatenate((state, elements_BT), axis=1)
         logits_BV = self.log_VVV[read_BT[:, -2], read_BT[:, -1]]
         return logits_BV.astype(np.float32), read_BT[:, -1:]

@@ -178,6 +178,11 @@ def test_inversion_is_exact_at_the_edges(uniform: float, element: int):
     assert draw(logits_BV, np.array([uniform])).tolist() == [element]
 
 
+def test_a_uniform_that_was_rounded_to_one_draws_the_last_candidate():
+    logits_BV = np.array([[0, 1, -np.inf, 0, -np.inf]], dtype=np.float32)
+    assert draw(logits_BV, np.array([1.0])).tolist() == [3]
+
+
 @PROVE
 @given(
     logits_BV=logits(),

@@ -157,7 +157,7 @@ def test_end_of_sequence_at_the_last_place_is_an_end_by_itself():
 def test_nothing_to_write_reads_nothing(jobs: list[Job]):
     model = Markov.random(4)
     assert list(generate_elements(model, jobs, PLAIN, seed=5)) == []
-    assert model.rows_read == []
+    assert model.read == []
 
 
 def test_a_dropped_job_ends_and_the_others_go_on():
@@ -201,9 +201,17 @@ def test_equal_prompts_are_read_once():
     prompts = [[1, 2], [3, 1], [1, 2], [1, 2]]
     jobs = [Job(np.array(prompt), index, 6) for index, prompt in enumerate(prompts)]
     texts = run(model, jobs)
-    assert model.rows_read[0] == 2
+    assert model.read[0] == [[0, 1, 2], [0, 3, 1]]
     for index, job in enumerate(jobs):
         assert texts[index] == run(model, [job])[0]
+
+
+def test_a_text_is_read_once_from_its_end_of_sequence_on():
+    model = Markov.random(4)
+    never_ends = chain_of(GenerateSettings(), vocab_size=4, suppressed=(0,))
+    texts = run(model, jobs_of([1, 2], 3, [3]), never_ends)
+    expected = [[[0, 3]]] + [[[texts[job][step]] for job in (0, 1)] for step in (0, 1)]
+    assert model.read == expected
 
 
 def test_prompts_of_one_call_have_one_length():

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from rhapsode.config import SeenContext, from_mapping, parse_context, to_mapping
 from rhapsode.encoding import Encoder, encoder_from_mapping
 from rhapsode.errors import BundleError, RhapsodeError
-from rhapsode.files import write_atomically
+from rhapsode.files import first_line, is_there, write_atomically
 
 __all__ = [
     "COUNTS",
@@ -88,6 +88,10 @@ def bundle_path(model: str | Path) -> Path:
         BundleError: there is none.
     """
     path = Path(model)
+    if not is_there(path):
+        raise BundleError(
+            "no such model", where=str(path), hint="name a run folder or a model file"
+        )
     if path.is_dir():
         inside = path / "model.safetensors"
         if not inside.exists():
@@ -97,10 +101,6 @@ def bundle_path(model: str | Path) -> Path:
                 hint="name a run folder whose training has reached its first evaluation",
             )
         return inside
-    if not path.exists():
-        raise BundleError(
-            "no such model", where=str(path), hint="name a run folder or a model file"
-        )
     return path
 
 
@@ -113,11 +113,11 @@ def write_bundle(path: Path, bundle: Bundle) -> None:
     metadata = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
-        "config": json.dumps(to_mapping(bundle.config), ensure_ascii=False),
-        "encoder": json.dumps(bundle.encoder.to_mapping(), ensure_ascii=False),
-        "provenance": json.dumps(dict(bundle.provenance), ensure_ascii=False),
+        "config": json.dumps(to_mapping(bundle.config)),
+        "encoder": json.dumps(bundle.encoder.to_mapping()),
+        "provenance": json.dumps(dict(bundle.provenance)),
     }
-    arrays = {name: np.ascontiguousarray(array) for name, array in bundle.arrays.items()}
+    arrays = {name: np.asarray(array, order="C") for name, array in bundle.arrays.items()}
 
     def save(scratch: Path) -> None:
         try:
@@ -178,7 +178,7 @@ def _open(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
         MemoryError,
     ) as problem:
         raise BundleError(
-            f"not a whole safetensors file ({str(problem).splitlines()[0]})",
+            f"not a whole safetensors file ({first_line(problem)})",
             where=str(path),
             hint="it was cut off or altered: copy or train it again",
         ) from None
@@ -200,6 +200,8 @@ def _check_arrays(arrays: Mapping[str, NDArray[Any]], encoder: Encoder) -> None:
     counts = arrays.get(COUNTS)
     if counts is None or counts.dtype != np.int64 or counts.shape != (encoder.vocab_size,):
         raise BundleError(f"the array {COUNTS!r} is missing or of another size than the vocabulary")
+    if (counts < 0).any():
+        raise BundleError(f"the array {COUNTS!r} holds negative counts")
     for name, array in arrays.items():
         if name == COUNTS:
             continue

@@ -28,7 +28,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         ) from None
     except UnicodeDecodeError as problem:
         raise SettingsError(f"not UTF-8 text (byte {problem.start})", where=str(path)) from None
-    except tomllib.TOMLDecodeError as problem:
+    except RecursionError:
+        raise SettingsError("not valid TOML: nested too deeply", where=str(path)) from None
+    except ValueError as problem:
         raise SettingsError(f"not valid TOML: {problem}", where=str(path)) from None
     except OSError as problem:
         raise SettingsError(f"cannot read: {problem.strerror}", where=str(path)) from None
@@ -75,6 +77,7 @@ def apply_assignments(mapping: Mapping[str, Any], assignments: Iterable[str]) ->
 
 def _value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        parsed = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
         return text
+    return parsed["value"] if len(parsed) == 1 else text

@@ -7,6 +7,7 @@ from pathlib import Path
 from rhapsode.data.catalogue import CATALOGUE, catalogue_documents
 from rhapsode.data.document import Document
 from rhapsode.errors import DataError
+from rhapsode.files import is_there
 
 __all__ = ["Reading", "read_sources"]
 
@@ -41,9 +42,11 @@ def read_sources(sources: Sequence[str]) -> Reading:
     skipped: list[str] = []
     for source in sources:
         path = Path(source)
-        if path.is_dir():
+        if not source:
+            raise DataError("a source has no name", hint="name a text file, a folder or a corpus")
+        if is_there(path) and path.is_dir():
             documents.extend(_read_folder(path, skipped))
-        elif path.exists():
+        elif is_there(path):
             documents.append(_read_file(path))
         elif source in CATALOGUE:
             documents.extend(catalogue_documents(source))
@@ -91,7 +94,7 @@ def _read_file(path: Path) -> Document:
             hint="give UTF-8 text",
         )
     try:
-        return Document(raw.decode("utf-8-sig"), str(path))
+        return Document(raw.decode("utf-8").removeprefix("\N{BYTE ORDER MARK}"), str(path))
     except UnicodeDecodeError as problem:
         line = raw.count(b"\n", 0, problem.start) + 1
         raise DataError(

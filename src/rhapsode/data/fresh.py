@@ -17,6 +17,8 @@ _POOL = 64
 
 def document_spans(starts: NDArray[np.int64], total: int) -> NDArray[np.int64]:
     """Begin and end of every document that has elements, (documents, 2)."""
+    if not len(starts):
+        return np.zeros((0, 2), dtype=np.int64)
     ends = np.append(starts[1:], total)
     spans = np.stack((starts, ends), axis=1)
     return spans[spans[:, 1] > spans[:, 0]]

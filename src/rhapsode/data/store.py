@@ -156,7 +156,8 @@ def open_store(folder: Path) -> ElementStore:
     """
     try:
         facts = _Facts(**json.loads((folder / "facts.json").read_text(encoding="utf-8")))
-        starts = np.load(folder / "starts.npy")
+        with (folder / "starts.npy").open("rb") as stream:
+            starts = np.lib.format.read_array(stream, allow_pickle=False)
         file = folder / "elements.bin"
         dtype = np.dtype(facts.dtype)
         if facts.version != _VERSION or file.stat().st_size != facts.elements * dtype.itemsize:
@@ -164,7 +165,7 @@ def open_store(folder: Path) -> ElementStore:
         elements_N = (
             np.memmap(file, dtype=dtype, mode="r") if facts.elements else np.zeros(0, dtype=dtype)
         )
-    except (OSError, ValueError, TypeError) as problem:
+    except (OSError, ValueError, TypeError, EOFError) as problem:
         raise DataError(
             f"the encoded text is damaged ({problem})", where=str(folder), hint="delete this folder"
         ) from None

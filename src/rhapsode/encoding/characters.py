@@ -22,6 +22,7 @@ from rhapsode.encoding.contract import (
     Ids,
     IncrementalDecoder,
     vocabulary_of,
+    without_surrogates,
 )
 from rhapsode.errors import BundleError
 
@@ -115,7 +116,7 @@ class CharacterEncoder(Encoder):
             points_N = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
             return self._table[points_N]
         ids: list[int] = []
-        for chunk in _chunks(text):
+        for chunk in _chunks(without_surrogates(text)):
             ids.extend(self._tokenizer.encode(chunk, add_special_tokens=False).ids)
         return np.array(ids, dtype=np.uint32)
 
@@ -131,8 +132,13 @@ class CharacterEncoder(Encoder):
         return list(dict.fromkeys(piece for piece in pieces if piece not in known))
 
     def without_unknown(self, text: str) -> str:
-        ids_N = self.encode(text)
-        return self.decode(ids_N[(ids_N != UNKNOWN_ID) & (ids_N != END_ID)])
+        while True:
+            ids_N = self.encode(text)
+            known_N = ids_N[(ids_N != UNKNOWN_ID) & (ids_N != END_ID)]
+            text = self.decode(known_N)
+            # What is left may join to other clusters than before.
+            if len(known_N) == len(ids_N):
+                return text
 
 
 def _splitter(graphemes: bool) -> pre_tokenizers.PreTokenizer:
@@ -156,7 +162,7 @@ def _count_graphemes(texts: Iterable[str]) -> Counter[str]:
 
 def _grapheme_pieces(text: str) -> Iterator[str]:
     splitter = _splitter(True)
-    for chunk in _chunks(text):
+    for chunk in _chunks(without_surrogates(text)):
         for piece, _ in splitter.pre_tokenize_str(chunk):
             yield piece
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -26,6 +27,8 @@ __all__ = [
 END_ID = 0
 UNKNOWN_ID = 1
 UNKNOWN_TEXT = "\N{REPLACEMENT CHARACTER}"
+
+_HALVES = re.compile("[\ud800-\udfff]")
 
 Ids = NDArray[np.unsignedinteger] | NDArray[np.int64] | Sequence[int]
 
@@ -152,6 +155,11 @@ def encoder_from_mapping(mapping: Mapping[str, Any]) -> Encoder:
     return ENCODERS.get(name).from_tokenizer_json(tokenizer, settings)
 
 
+def without_surrogates(text: str) -> str:
+    """The text with halves of surrogate pairs, which no tokenizer takes, replaced by U+FFFD."""
+    return text if text.isascii() else _HALVES.sub(UNKNOWN_TEXT, text)
+
+
 def vocabulary_of(text: str, *, reserved: Sequence[str]) -> list[str]:
     """The tokens of a `tokenizer.json`, in order of id, behind the two reserved ones.
 
@@ -160,10 +168,14 @@ def vocabulary_of(text: str, *, reserved: Sequence[str]) -> list[str]:
     """
     try:
         table = json.loads(text)["model"]["vocab"]
+        if not isinstance(table, dict):
+            raise TypeError
         tokens = sorted(table, key=table.__getitem__)
         contiguous = [table[token] for token in tokens] == list(range(len(tokens)))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise BundleError("the encoder's vocabulary is malformed") from None
+    if any(_HALVES.search(token) for token in tokens):
+        raise BundleError("the encoder's vocabulary holds half of a surrogate pair")
     if not contiguous or tokens[:2] != list(reserved):
         raise BundleError("the encoder's vocabulary has gaps or lacks its reserved elements")
     return tokens[2:]

@@ -22,6 +22,7 @@ from rhapsode.encoding.contract import (
     Ids,
     IncrementalDecoder,
     vocabulary_of,
+    without_surrogates,
 )
 from rhapsode.errors import BundleError, MissingExtraError, SettingsError
 
@@ -113,7 +114,7 @@ class WordEncoder(Encoder):
         return str(self._tokenizer.to_str())
 
     def encode(self, text: str) -> NDArray[np.unsignedinteger]:
-        text = _writable(text)
+        text = without_surrogates(text)
         chunks = [self._stems.text(chunk) if self._stems else chunk for chunk in _chunks(text)]
         found = self._tokenizer.encode_batch_fast(chunks, add_special_tokens=False)
         parts = [np.array(encoding.ids, dtype=np.uint32) for encoding in found]
@@ -127,7 +128,7 @@ class WordEncoder(Encoder):
         return _Spaced(self._texts) if self._known.split == "whitespace" else _Joined(self._texts)
 
     def unknown(self, text: str) -> list[str]:
-        text = _writable(text)
+        text = without_surrogates(text)
         pieces: list[str] = []
         for chunk in _chunks(text):
             shown = self._stems.text(chunk) if self._stems else chunk
@@ -245,11 +246,6 @@ def _tokenizer(vocabulary: Sequence[str], known: WordSettings) -> Tokenizer:
             Regex(_WHITESPACE), behavior="removed", invert=True
         )
     return tokenizer
-
-
-def _writable(text: str) -> str:
-    """Text that the tokenizer takes: halves of surrogate pairs become U+FFFD."""
-    return text.encode("utf-8", "replace").decode() if not text.isascii() else text
 
 
 def _chunks(text: str) -> Iterator[str]:

@@ -103,7 +103,9 @@ def total_loss(
     total = 0.0
     count = 0
     for batch in batches:
-        if state is None and context.kind != "window":
+        if context.kind == "window":
+            state = None
+        elif state is None:
             state = predictor.start(batch.rows)
         log_prob_BT, state = predictor.score(batch, state)
         scored_BT = batch.weights_BT > 0

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rhapsode.errors import RunError
-from rhapsode.files import write_atomically
+from rhapsode.files import first_line, write_atomically
 
 __all__ = ["Checkpoint", "read_checkpoint", "write_checkpoint"]
 
@@ -80,6 +80,6 @@ def read_checkpoint(path: Path) -> Checkpoint:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, KeyError) as problem:
         raise RunError(
-            f"the checkpoint is damaged ({str(problem).splitlines()[0]})", where=str(path)
+            f"the checkpoint is damaged ({first_line(problem)})", where=str(path)
         ) from None
     return Checkpoint(tensors, values)

@@ -16,6 +16,7 @@ from rhapsode.bundle.network import Network
 from rhapsode.config import OptimisationSettings
 from rhapsode.data import Stream
 from rhapsode.errors import RunError
+from rhapsode.files import first_line
 from rhapsode.models import State
 from rhapsode.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from rhapsode.training.clock import Clock
@@ -238,7 +239,7 @@ class TrainingLoop:
             self._best = math.inf if values["best"] is None else float(values["best"])
         except (KeyError, TypeError, ValueError, RuntimeError) as problem:
             raise RunError(
-                f"the checkpoint does not fit this run ({str(problem).splitlines()[0]})",
+                f"the checkpoint does not fit this run ({first_line(problem)})",
                 where=str(path),
             ) from None
 
