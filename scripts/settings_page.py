@@ -4,6 +4,7 @@ import argparse
 import ast
 import dataclasses
 import inspect
+import itertools
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,14 +34,15 @@ NETWORK = """The widths between the parts follow from each other and are not set
 
 def described(cls: type[Any]) -> list[tuple[str, str, str]]:
     """Name, default and docstring of every field of a settings dataclass."""
-    body = ast.parse(inspect.getsource(cls)).body[0]
-    assert isinstance(body, ast.ClassDef)
     docs: dict[str, str] = {}
-    for node, following in zip(body.body, body.body[1:], strict=False):
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            assert isinstance(following, ast.Expr)
-            assert isinstance(following.value, ast.Constant)
-            docs[node.target.id] = str(following.value.value)
+    for owner in reversed([base for base in cls.__mro__ if dataclasses.is_dataclass(base)]):
+        body = ast.parse(inspect.getsource(owner)).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for node, following in itertools.pairwise(body.body):
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                assert isinstance(following, ast.Expr)
+                assert isinstance(following.value, ast.Constant)
+                docs[node.target.id] = " ".join(str(following.value.value).split())
     rows = []
     for field in dataclasses.fields(cls):
         default = "" if field.default in (dataclasses.MISSING, None) else f"`{field.default!r}`"
