@@ -17,7 +17,7 @@ from rhapsode.errors import BundleError, EncodingError, RhapsodeError, SettingsE
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 PROVE = settings(
-    max_examples=40,
+    max_examples=30,
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow],
@@ -27,7 +27,7 @@ AWKWARD = (
     "a", "b", "c", " ", "  ", "\t", "\n", "\n\n", "\r\n", "\r", "\x01", "\x1b", "\x7f", "\x85", "\u2028",
     "e\u0301", "\u0301", "\u0300\u0323", "ﬁ", "ß", "İ", "ı", "\u200d", "\ufeff", REPLACEMENT,
     "👍🏽", "👩\u200d👩\u200d👧", "❤\ufe0f", "🇨🇳", "🇨", "한", "\u1112\u1161\u11ab", "क्षि", "ก็", "漢", "𝔘", "\U0010ffff",
-    "<end>", "<unknown>", "Ġ", "##", "▁",
+    "<end>", "<unknown>", " <end> ", "\n<unknown>\n", "word", " word", "Word", "Ġ", "##", "▁",
 )  # fmt: skip
 
 
@@ -63,7 +63,11 @@ def chunks_of(ids: np.ndarray, cuts: list[int]) -> list[np.ndarray]:
 
 
 JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_subnormal=False)
+    | st.text(max_size=6),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner),
     max_leaves=8,
 )
@@ -189,8 +193,9 @@ class EncoderContract:
         for each in (text, learnt + text, text[:3] + learnt):
             found = theirs.encode(each, add_special_tokens=False).ids
             assert found == encoder.encode(each).tolist()
-        ids = encoder.encode(learnt).tolist()
-        assert theirs.decode(ids, skip_special_tokens=False) == encoder.decode(ids)
+        if encoder.round_trip == "lossless":
+            ids = encoder.encode(learnt).tolist()
+            assert theirs.decode(ids, skip_special_tokens=False) == encoder.decode(ids)
         assert theirs.get_vocab_size() == encoder.vocab_size
 
     @PROVE
@@ -285,7 +290,11 @@ class EncoderContract:
         assert "\n" not in str(caught.value)
 
     @PROVE
-    @given(pieces=st.lists(st.text(max_size=3) | st.sampled_from(AWKWARD), max_size=6, unique=True))
+    @given(
+        pieces=st.lists(
+            st.text(st.characters(), max_size=3) | st.sampled_from(AWKWARD), max_size=6, unique=True
+        )
+    )
     def test_a_hostile_vocabulary_is_refused_or_works(self, pieces: list[str]):
         table = {piece: index for index, piece in enumerate(("<end>", "<unknown>", *pieces))}
         self.refused_or_works({"tokenizer": json.dumps({"model": {"vocab": table}})})
@@ -296,18 +305,20 @@ class EncoderContract:
         self.refused_or_works({"settings": settings})
 
     @PROVE
-    @given(vocabulary=st.dictionaries(st.text(max_size=6), JSON_VALUES, max_size=5))
-    def test_hostile_ids_are_refused_or_work(self, vocabulary: dict[str, Any]):
-        table = {"<end>": 0, "<unknown>": 1} | vocabulary
-        self.refused_or_works({"tokenizer": json.dumps({"model": {"vocab": table}})})
+    @given(
+        vocabulary=st.dictionaries(st.text(max_size=6), JSON_VALUES, max_size=5).map(
+            lambda hostile: {"<end>": 0, "<unknown>": 1} | hostile
+        )
+        | JSON_VALUES
+    )
+    def test_hostile_ids_are_refused_or_work(self, vocabulary: Any):
+        self.refused_or_works({"tokenizer": json.dumps({"model": {"vocab": vocabulary}})})
 
     @PROVE
-    @given(
-        at=st.floats(0, 1, exclude_max=True), byte=st.characters(max_codepoint=126), data=st.data()
-    )
-    def test_an_altered_tokenizer_json_is_refused_or_works(self, at: float, byte: str, data):
+    @given(at=st.integers(0, 999), byte=st.characters(max_codepoint=126), data=st.data())
+    def test_an_altered_tokenizer_json_is_refused_or_works(self, at: int, byte: str, data):
         text = self.learn("ab").to_tokenizer_json()
-        place = int(at * len(text))
+        place = at * len(text) // 1000
         altered = text[:place] + data.draw(st.sampled_from(["", byte])) + text[place + 1 :]
         self.refused_or_works({"tokenizer": altered})
 

@@ -18,7 +18,7 @@ ORACLE: list[dict[str, Any]] = json.loads(
 )["cases"]
 
 PROVE = settings(
-    max_examples=120,
+    max_examples=60,
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow],

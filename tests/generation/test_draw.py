@@ -14,6 +14,9 @@ from tests.contracts.filter_contract import context_of, logits, probabilities
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=150)
 JUST_BELOW_ONE = float(np.nextafter(1.0, 0.0))
+UNIFORM = st.sampled_from([0.0, 1e-300, 2.0**-53, 0.5, JUST_BELOW_ONE]) | st.floats(
+    0, 1, exclude_max=True, allow_subnormal=False
+)
 
 KNOWN_ANSWERS = [
     ((0, 0, 0, 0), 0, (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
@@ -189,13 +192,10 @@ def test_a_uniform_that_was_rounded_to_one_draws_the_last_candidate():
     data=st.data(),
 )
 def test_nothing_without_probability_is_ever_drawn(logits_BV: np.ndarray, data):
-    uniform = st.sampled_from([0.0, 5e-324, 1e-300, 2.0**-53, 0.5, JUST_BELOW_ONE]) | st.floats(
-        0, 1, exclude_max=True, allow_subnormal=False
-    )
     rows = len(logits_BV)
     order = data.draw(st.permutations(range(logits_BV.shape[1])))
     logits_BV = logits_BV[:, order]
-    uniform_B = np.array(data.draw(st.lists(uniform, min_size=rows, max_size=rows)))
+    uniform_B = np.array(data.draw(st.lists(UNIFORM, min_size=rows, max_size=rows)))
     logits_BV.flags.writeable = False
     element_B = draw(logits_BV, uniform_B)
     assert element_B.dtype == np.int64
@@ -210,8 +210,8 @@ def test_nothing_without_probability_is_ever_drawn(logits_BV: np.ndarray, data):
 @PROVE
 @given(
     logits_BV=logits(rows=1),
-    first=st.floats(0, JUST_BELOW_ONE),
-    second=st.floats(0, JUST_BELOW_ONE),
+    first=UNIFORM,
+    second=UNIFORM,
 )
 def test_a_larger_uniform_never_draws_a_lower_id(
     logits_BV: np.ndarray, first: float, second: float
