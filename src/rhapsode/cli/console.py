@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["fail", "figures_table", "note", "print_json", "stderr"]
+__all__ = ["elements_text", "fail", "figures_table", "note", "print_json", "stderr"]
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -29,6 +29,17 @@ def fail(message: str) -> None:
 def print_json(mapping: Mapping[str, Any]) -> None:
     """One JSON object on stdout."""
     sys.stdout.write(json.dumps(mapping, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def elements_text(shown: Mapping[str, Any], *, most: int | None = None) -> Text:
+    """Elements with their ids behind them, white space made visible, unknown ones in red."""
+    line = Text()
+    for element, name in list(zip(shown["ids"], shown["elements"], strict=True))[:most]:
+        visible = name.replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥")
+        visible = "".join(c if c.isprintable() else repr(c)[1:-1] for c in visible)
+        line.append(visible, style="bold red" if element == 1 else "bold")
+        line.append(f" {element}  ", style="dim cyan")
+    return line
 
 
 def figures_table(figures: Mapping[str, Any], title: str) -> Table:

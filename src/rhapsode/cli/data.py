@@ -4,29 +4,45 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from rich.console import Console
 from rich.table import Table
-from tyro.conf import Positional
+from rich.text import Text
+from tyro.conf import Positional, UseAppendAction
 
-from rhapsode.cli.console import print_json
+from rhapsode.cli.console import elements_text, note, print_json
 from rhapsode.cli.parse import parse
-from rhapsode.config import option
-from rhapsode.data import CATALOGUE
+from rhapsode.config import apply_assignments, option
+from rhapsode.errors import SettingsError
 
 __all__ = ["DataCommand", "run"]
 
-DESCRIPTION = """The corpora that can be named in place of a file."""
+DESCRIPTION = """The corpora that can be named in place of a file, and what a source looks like to a model.
+
+list shows the corpora known by name, fetch brings one onto this machine, show prints one document of a source and its
+elements."""
+
+SHOWN = 400
 
 
 @dataclass(frozen=True)
 class DataCommand:
     """Flags of `rhapsode data`."""
 
-    action: Positional[Annotated[Literal["list"], option("list", "list")]] = "list"
-    """list: the corpora known by name."""
+    action: Positional[Annotated[Literal["list", "show", "fetch"], option("list|show|fetch")]] = (
+        "list"
+    )
+    """What to do."""
+    source: Positional[Annotated[str, option("SOURCE", "")]] = ""
+    """For show: a file, folder or corpus; for fetch: a corpus."""
+    document: Annotated[int, option("N")] = 0
+    """For show: which document, from 0."""
+    encoding: Annotated[str, option("NAME")] = "auto"
+    """For show: the encoding, learnt on the whole source."""
+    set: Annotated[UseAppendAction[tuple[str, ...]], option("KEY=VALUE", "none")] = ()
+    """For show: a setting of the encoding, as lowercase=true; may be repeated."""
     json: bool = False
     """Print one JSON object."""
 
@@ -34,14 +50,42 @@ class DataCommand:
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
     command = parse(DataCommand, "data", DESCRIPTION, arguments)
-    if command.json:
-        print_json({name: asdict(entry) for name, entry in CATALOGUE.items()})
+    from rhapsode.workflows import show
+
+    if command.action != "list" and not command.source:
+        raise SettingsError(f"data {command.action} needs a source", hint="name one")
+    if command.action == "fetch":
+        sys.stdout.write(show.fetch_corpus(command.source) + "\n")
         return 0
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("name", "what it is", "licence", "where"):
-        table.add_column(heading)
-    for name, entry in CATALOGUE.items():
-        table.add_row(f"[bold]{name}", entry.title, entry.licence, entry.kind)
-    Console(highlight=False).print(table)
-    sys.stdout.flush()
+    if command.action == "list":
+        corpora = show.list_corpora()
+        if command.json:
+            print_json(corpora)
+            return 0
+        table = Table(box=None, padding=(0, 2, 0, 0))
+        for heading in ("name", "what it is", "licence", "where"):
+            table.add_column(heading)
+        for name, entry in corpora.items():
+            table.add_row(f"[bold]{name}", entry["title"], entry["licence"], entry["place"])
+        Console(highlight=False).print(table)
+        return 0
+    settings = apply_assignments({}, command.set)
+    shown = show.show_source(
+        command.source, number=command.document, encoding=command.encoding, settings=settings
+    )
+    if command.json:
+        print_json(shown)
+        return 0
+    console = Console(highlight=False)
+    console.print(
+        f"[bold]{shown['source']}[/]  document {command.document} of {shown['documents']:,}; "
+        f"{shown['encoding']}, {shown['vocabulary']:,} elements"
+    )
+    console.print()
+    console.print(Text(shown["text"][: SHOWN * 4]))
+    console.print(elements_text(shown, most=SHOWN))
+    if len(shown["ids"]) > SHOWN:
+        note(f"the first {SHOWN} of {len(shown['ids']):,} elements; --json prints all")
+    if "log_prob" in shown:
+        console.print(f"log-probability under the grammar: {shown['log_prob']:.4f} nats")
     return 0

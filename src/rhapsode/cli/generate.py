@@ -45,6 +45,10 @@ def run(arguments: Sequence[str], began: float) -> int:
     prompt = read_stdin() if command.prompt == "-" else command.prompt
     model = Model(command.model)
     prompt = model.usable_prompt(prompt, seeded)
+    unknown = model.unknown_words(prompt)
+    if unknown:
+        named = ", ".join(map(repr, unknown[:8]))
+        note(f"warning: the model does not know {named}, and reads the unknown element there")
     if settings.seed is None and settings.temperature >= 1e-5:
         note(f"seed {seeded.seed}")
     if settings.format == "jsonl":

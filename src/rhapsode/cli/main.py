@@ -19,7 +19,8 @@ COMMANDS = {
     "generate": "write more, from a prompt",
     "evaluate": "loss, perplexity and bits of a model on a text",
     "info": "what a model is made of and where it came from",
-    "data": "the corpora known by name",
+    "encode": "the elements that a model sees in a text",
+    "data": "the corpora known by name; what a source looks like to a model",
     "demo": "train on what every Python carries, write, and show: no data, no network",
 }
 

@@ -34,6 +34,7 @@ class GenerateSettings:
     stop: Annotated[UseAppendAction[tuple[str, ...]], option("TEXT", "none")] = ()
     """End before this text; may be repeated."""
     unknown: Literal["error", "skip"] = "error"
-    """What to do with characters of the prompt that the model has never seen."""
+    """What to do with characters of the prompt that the model has never seen; skip drops them. A word model reads its
+    unknown element for unseen words, with a warning, unless they are to be skipped."""
     format: Literal["text", "jsonl"] = "text"
     """text prints prompt and continuation; jsonl one object a continuation, the two apart."""

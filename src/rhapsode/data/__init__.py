@@ -7,7 +7,9 @@ from rhapsode.data.batch import Batch
 from rhapsode.data.catalogue import CATALOGUE, CatalogueEntry, catalogue_documents
 from rhapsode.data.document import Document
 from rhapsode.data.documents import Reading, read_sources
+from rhapsode.data.fetch import Download, find_copy, local_copy
 from rhapsode.data.fresh import FreshStream, document_spans, sweep_fresh
+from rhapsode.data.kitchen import kitchen_documents, kitchen_log_prob, kitchen_record
 from rhapsode.data.splits import Split, documents_hash, split_tail
 from rhapsode.data.store import ElementStore, cache_folder, open_store, write_store
 from rhapsode.data.stream import Stream
@@ -20,6 +22,7 @@ __all__ = [
     "CarriedStream",
     "CatalogueEntry",
     "Document",
+    "Download",
     "ElementStore",
     "FreshStream",
     "Reading",
@@ -30,6 +33,11 @@ __all__ = [
     "catalogue_documents",
     "document_spans",
     "documents_hash",
+    "find_copy",
+    "kitchen_documents",
+    "kitchen_log_prob",
+    "kitchen_record",
+    "local_copy",
     "open_store",
     "read_sources",
     "split_tail",

@@ -1,4 +1,6 @@
-"""Corpora known by name. These two travel with every Python, so they need no file and no network."""
+"""Corpora known by name: some travel with every Python or are drawn here, others are fetched when first asked for."""
+
+from __future__ import annotations
 
 import sys
 import sysconfig
@@ -8,6 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from rhapsode.data.document import Document
+from rhapsode.data.fetch import Download, local_copy
+from rhapsode.data.kitchen import kitchen_documents
 from rhapsode.errors import DataError
 
 __all__ = ["CATALOGUE", "CatalogueEntry", "catalogue_documents"]
@@ -20,23 +24,71 @@ class CatalogueEntry:
     Arguments:
         title: one line about it.
         licence: under which terms it comes.
-        kind: "embedded" when it is on this machine already.
+        download: where it is fetched from; None when it is on this machine already.
     """
 
     title: str
     licence: str
-    kind: str
+    download: Download | None = None
 
+    @property
+    def kind(self) -> str:
+        """Either "embedded" or "fetched"."""
+        return "embedded" if self.download is None else "fetched"
+
+
+_GITHUB = "https://raw.githubusercontent.com"
 
 CATALOGUE = MappingProxyType(
     {
         "python-docs": CatalogueEntry(
-            "English prose: the language reference that every CPython carries",
-            "PSF-2.0",
-            "embedded",
+            "English prose: the language reference that every CPython carries", "PSF-2.0"
         ),
         "python-code": CatalogueEntry(
-            "Source code: the standard library of this Python", "PSF-2.0", "embedded"
+            "Source code: the standard library of this Python", "PSF-2.0"
+        ),
+        "kitchen": CatalogueEntry(
+            "10,000 recipes from a grammar, so that the best possible loss is known", "Apache-2.0"
+        ),
+        "tinyshakespeare": CatalogueEntry(
+            "1.1 MB of Shakespeare's plays, the sample of char-rnn",
+            "public domain",
+            Download(
+                "tinyshakespeare/input.txt",
+                f"{_GITHUB}/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+                1_115_394,
+                "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+            ),
+        ),
+        "nietzsche": CatalogueEntry(
+            "0.6 MB of Nietzsche's essays in English, the sample of Keras",
+            "public domain",
+            Download(
+                "nietzsche/nietzsche.txt",
+                "https://s3.amazonaws.com/text-datasets/nietzsche.txt",
+                600_901,
+                "23cf69874ab69d3d256099ab530ea4be24d47d9675b673bcc67cbcd6298ec647",
+            ),
+        ),
+        "irish-abc": CatalogueEntry(
+            "804 Irish tunes in ABC notation",
+            "MIT, traditional tunes",
+            Download(
+                "irish_abc/irish.abc",
+                f"{_GITHUB}/MITDeepLearning/introtodeeplearning/master/mitdeeplearning/data/irish.abc",
+                None,
+                "df3782d5f7b5a2f4c66aa7c13f13008d5f48757b3f5f51620cd6c1ceb2c53023",
+            ),
+        ),
+        "red-chamber": CatalogueEntry(
+            "红楼梦, Dream of the Red Chamber: 0.9 M Chinese characters",
+            "public domain",
+            Download(
+                "chinese_novels/红楼梦.txt",
+                f"{_GITHUB}/tennessine/corpus/master/红楼梦.txt",
+                None,
+                "5eca888fb54188d644df70fa555dd3c9cbdd3a8d7b3034fb59f7a81e16f05dc7",
+            ),
         ),
     }
 )
@@ -48,12 +100,20 @@ _NOT_LIBRARY = frozenset(
 
 
 def catalogue_documents(name: str) -> Iterator[Document]:
-    """The documents of a named corpus.
+    """The documents of a named corpus, fetched if it is not on this machine yet.
 
     Raises:
-        DataError: this Python came without it.
+        DataError: this Python came without it, or it cannot be fetched.
     """
-    return {"python-docs": _python_docs, "python-code": _python_code}[name]()
+    download = CATALOGUE[name].download
+    if download is not None:
+        raw = local_copy(name, download).read_bytes()
+        return iter((Document(raw.decode("utf-8").removeprefix("\N{BYTE ORDER MARK}"), name),))
+    return {
+        "python-docs": _python_docs,
+        "python-code": _python_code,
+        "kitchen": kitchen_documents,
+    }[name]()
 
 
 def _python_docs() -> Iterator[Document]:

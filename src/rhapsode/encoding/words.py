@@ -28,7 +28,8 @@ from rhapsode.errors import BundleError, MissingExtraError, SettingsError
 
 __all__ = ["WordEncoder"]
 
-RESERVED = ("<end>", "<unknown>")
+# With a space inside, which no element of a text has.
+RESERVED = ("<end of sequence>", "<unknown word>")
 # A word with the space before it, a mark with the space before it, or one character of white space.
 _WORDS = r" ?[\p{L}\p{M}\p{N}_]+(?:['’][\p{L}\p{M}\p{N}_]+)*| ?[^\s\p{L}\p{M}\p{N}_]|\s"
 # A word up to white space, or one line end; other white space is dropped.

@@ -86,6 +86,8 @@ class Suppress(Filter):
     def __init__(self, elements: tuple[int, ...], vocab_size: int) -> None:
         if len(set(elements)) >= vocab_size:
             raise SettingsError("every element is suppressed")
+        if any(not 0 <= element < vocab_size for element in elements):
+            raise SettingsError(f"suppressed elements must lie from 0 to {vocab_size - 1}")
         self._elements = np.array(sorted(set(elements)), dtype=np.int64)
 
     def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:

@@ -141,7 +141,7 @@ class Model:
         """
         encoder = self.bundle.encoder
         missing = encoder.unknown(prompt)
-        if not missing or encoder.unknown_prompt == "element":
+        if not missing or (encoder.unknown_prompt == "element" and settings.unknown != "skip"):
             return prompt
         if settings.unknown == "skip":
             return encoder.without_unknown(prompt)
@@ -152,6 +152,11 @@ class Model:
             where="prompt",
             hint="leave them out, or drop them with --unknown skip",
         )
+
+    def unknown_words(self, prompt: str) -> list[str]:
+        """Words of a prompt that this model reads as its unknown element."""
+        encoder = self.bundle.encoder
+        return encoder.unknown(prompt) if encoder.unknown_prompt == "element" else []
 
     def evaluate(self, *sources: str) -> Figures:
         """Loss, perplexity and bits of this model on a text.

@@ -78,7 +78,7 @@ class RunFolder:
             raise RunError(
                 f"cannot make the run folder: {problem.strerror}", where=str(self.path)
             ) from None
-        write_atomically(self.config, dump_toml(config).encode())
+        write_atomically(self.config, dump_toml(config).encode("utf-8", "backslashreplace"))
         write_atomically(self.samples, _SAMPLES_TITLE)
         write_atomically(self.metrics, b"")
 

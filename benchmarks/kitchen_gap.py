@@ -1,0 +1,59 @@
+"""How far a model is from the optimum: nats per document against the exact probability under the grammar.
+
+    rhapsode train kitchen --encoding words --budget 3m -o runs/kitchen
+    python benchmarks/kitchen_gap.py runs/kitchen
+
+The test share is the last tenth of the corpus, as in training; documents that a cut went through are left out.
+"""
+
+import argparse
+import math
+
+import numpy as np
+
+from rhapsode.data import catalogue_documents, kitchen_log_prob, split_tail
+from rhapsode.workflows.model import load
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model")
+    model = load(parser.parse_args().model)
+    documents = tuple(catalogue_documents("kitchen"))
+    facts = model.bundle.provenance
+    split = split_tail(
+        documents,
+        test_share=float(facts["test_share"]),
+        validation_share=float(facts["validation_share"]),
+    )
+    whole = {document.name: document for document in documents}
+    test = [document for document in split.test if document == whole[document.name]]
+    exact, theirs = [], []
+    state = model.predictor.start(1)
+    end = np.zeros((1, 1), dtype=np.int64)
+    logits, state = model.predictor.advance(end, state)
+    fresh = model.bundle.context.kind != "carried"
+    for document in test:
+        ids = np.append(model.bundle.encoder.encode(document.text), 0).astype(np.int64)
+        if fresh:
+            logits, state = model.predictor.advance(end, model.predictor.start(1))
+        total = 0.0
+        for element in ids:
+            wide = logits[0].astype(np.float64)
+            total += float(wide[element] - wide.max() - np.log(np.exp(wide - wide.max()).sum()))
+            logits, state = model.predictor.advance(np.array([[element]]), state)
+        exact.append(-kitchen_log_prob(document.text))
+        theirs.append(-total)
+    difference = np.array(theirs) - np.array(exact)
+    error = float(difference.std(ddof=1)) / math.sqrt(len(difference))
+    optimum, loss = float(np.mean(exact)), float(np.mean(theirs))
+    print(f"test documents: {len(test):,}")
+    print(f"exact:  {optimum:.3f} nats per document")
+    print(f"model:  {loss:.3f} nats per document")
+    print(
+        f"gap:    {loss - optimum:+.3f} nats, {(loss - optimum) / optimum:+.2%}  (standard error {error:.3f})"
+    )
+
+
+if __name__ == "__main__":
+    main()

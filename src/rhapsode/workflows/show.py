@@ -1,0 +1,93 @@
+"""Texts as an encoder sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rhapsode.data import find_copy, kitchen_log_prob, kitchen_record, local_copy, read_sources
+from rhapsode.data.catalogue import CATALOGUE
+from rhapsode.encoding import ENCODERS, UNKNOWN_ID, Encoder, choose_encoding
+from rhapsode.errors import DataError
+
+__all__ = ["elements_of", "fetch_corpus", "list_corpora", "show_source"]
+
+
+def elements_of(encoder: Encoder, text: str) -> dict[str, Any]:
+    """The elements of a text: ids, their names, and what is unknown."""
+    ids_N = encoder.encode(text)
+    return {
+        "encoding": encoder.name,
+        "text": text,
+        "ids": ids_N.tolist(),
+        "elements": [encoder.label(int(element)) for element in ids_N],
+        "unknown": encoder.unknown(text),
+        "unknown_elements": int((ids_N == UNKNOWN_ID).sum()),
+        "round_trip": encoder.decode(ids_N) == text,
+    }
+
+
+def show_source(
+    source: str,
+    *,
+    number: int = 0,
+    encoding: str = "auto",
+    settings: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """One document of a source, and its elements under an encoding learnt on the whole source.
+
+    Arguments:
+        source: a file, folder or corpus.
+        number: which document, from 0.
+        encoding: name of the encoding, or "auto".
+        settings: of the encoding.
+
+    Raises:
+        DataError: nothing to read, or fewer documents.
+        SettingsError: an unknown encoding or setting.
+    """
+    documents = read_sources([source]).documents
+    if not 0 <= number < len(documents):
+        raise DataError(
+            f"there is no document {number}, they are numbered 0 to {len(documents) - 1}",
+            where=source,
+        )
+    texts = [document.text for document in documents]
+    name = choose_encoding(texts)[0] if encoding == "auto" else encoding
+    encoder = ENCODERS.get(name).learn(texts, settings or {})
+    document = documents[number]
+    shown = {
+        "source": document.name,
+        "documents": len(documents),
+        "vocabulary": encoder.vocab_size,
+        **elements_of(encoder, document.text),
+    }
+    if source == "kitchen":
+        shown["record"] = kitchen_record(document.text)
+        shown["log_prob"] = kitchen_log_prob(document.text)
+    return shown
+
+
+def list_corpora() -> dict[str, dict[str, str]]:
+    """The named corpora: what they are, their licences, and where they are now."""
+    listed: dict[str, dict[str, str]] = {}
+    for name, entry in CATALOGUE.items():
+        place = "here"
+        if entry.download is not None and find_copy(entry.download) is None:
+            place = "to be fetched"
+        listed[name] = {"title": entry.title, "licence": entry.licence, "place": place}
+    return listed
+
+
+def fetch_corpus(name: str) -> str:
+    """Bring a named corpus onto this machine; where it is.
+
+    Raises:
+        DataError: no corpus of that name, or it cannot be fetched.
+    """
+    if name not in CATALOGUE:
+        raise DataError(
+            f"there is no corpus {name!r}", hint=f"known by name: {', '.join(CATALOGUE)}"
+        )
+    download = CATALOGUE[name].download
+    return "embedded: nothing to fetch" if download is None else str(local_copy(name, download))
