@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rhapsode.encoding import UNKNOWN_ID, CharacterEncoder, characters, encoder_from_mapping
+from rhapsode.encoding import UNKNOWN_ID, CharacterEncoder, contract, encoder_from_mapping
 from rhapsode.errors import BundleError, SettingsError
 from tests.contracts.encoder_contract import PROVE, EncoderContract, texts
 
@@ -129,7 +129,7 @@ def test_separate_clusters_stay_separate():
 def test_reading_long_texts_in_parts_changes_no_cluster(text: str, size: int):
     encoder = learn(text, graphemes=True)
     whole_N = encoder.encode(text)
-    with mock.patch.object(characters, "_CHUNK", size):
+    with mock.patch.object(contract, "CHUNK", size):
         assert learn(text, graphemes=True).vocabulary == encoder.vocabulary
         np.testing.assert_array_equal(encoder.encode(text), whole_N)
 

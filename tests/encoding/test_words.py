@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rhapsode.encoding import UNKNOWN_ID, Encoder, words
+from rhapsode.encoding import UNKNOWN_ID, Encoder, contract
 from rhapsode.encoding.words import WordEncoder
 from rhapsode.errors import SettingsError
 from tests.contracts.encoder_contract import PROVE, EncoderContract, texts
@@ -87,7 +87,7 @@ def test_what_is_lost_is_lost_as_named(settings: dict[str, Any], text: str, back
 def test_reading_long_texts_in_parts_changes_no_word(text: str, size: int):
     encoder = learn(text)
     whole_N = encoder.encode(text)
-    with mock.patch.object(words, "_CHUNK", size):
+    with mock.patch.object(contract, "CHUNK", size):
         assert set(learn(text).vocabulary) == set(encoder.vocabulary)
         np.testing.assert_array_equal(encoder.encode(text), whole_N)
 

@@ -21,6 +21,7 @@ from rhapsode.encoding.contract import (
     Encoder,
     Ids,
     IncrementalDecoder,
+    line_chunks,
     vocabulary_of,
     without_surrogates,
 )
@@ -31,7 +32,6 @@ __all__ = ["CharacterEncoder"]
 # Longer than any single element, so that they can never be read from a text.
 RESERVED = ("<end>", "<unknown>")
 _CODE_POINTS = 0x110000
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class CharacterEncoder(Encoder):
             points_N = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
             return self._table[points_N]
         ids: list[int] = []
-        for chunk in _chunks(without_surrogates(text)):
+        for chunk in line_chunks(without_surrogates(text)):
             ids.extend(self._tokenizer.encode(chunk, add_special_tokens=False).ids)
         return np.array(ids, dtype=np.uint32)
 
@@ -162,15 +162,6 @@ def _count_graphemes(texts: Iterable[str]) -> Counter[str]:
 
 def _grapheme_pieces(text: str) -> Iterator[str]:
     splitter = _splitter(True)
-    for chunk in _chunks(without_surrogates(text)):
+    for chunk in line_chunks(without_surrogates(text)):
         for piece, _ in splitter.pre_tokenize_str(chunk):
             yield piece
-
-
-def _chunks(text: str) -> Iterator[str]:
-    """Parts of a text that end behind a line feed, where no grapheme cluster goes on."""
-    start = 0
-    while start < len(text):
-        end = text.find("\n", start + _CHUNK) + 1 or len(text)
-        yield text[start:end]
-        start = end

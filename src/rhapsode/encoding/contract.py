@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,6 +27,7 @@ __all__ = [
 END_ID = 0
 UNKNOWN_ID = 1
 UNKNOWN_TEXT = "\N{REPLACEMENT CHARACTER}"
+CHUNK = 1 << 19
 
 _HALVES = re.compile("[\ud800-\udfff]")
 
@@ -153,6 +154,15 @@ def encoder_from_mapping(mapping: Mapping[str, Any]) -> Encoder:
     ):
         raise BundleError("the encoder's description is malformed")
     return ENCODERS.get(name).from_tokenizer_json(tokenizer, settings)
+
+
+def line_chunks(text: str) -> Iterator[str]:
+    """Parts of a text of about `CHUNK` characters that end behind a line feed, where no element goes on."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start + CHUNK) + 1 or len(text)
+        yield text[start:end]
+        start = end
 
 
 def without_surrogates(text: str) -> str:

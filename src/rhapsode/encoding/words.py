@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
@@ -21,6 +21,7 @@ from rhapsode.encoding.contract import (
     Encoder,
     Ids,
     IncrementalDecoder,
+    line_chunks,
     vocabulary_of,
     without_surrogates,
 )
@@ -36,7 +37,6 @@ _WORDS = r" ?[\p{L}\p{M}\p{N}_]+(?:['’][\p{L}\p{M}\p{N}_]+)*| ?[^\s\p{L}\p{M}\
 _WHITESPACE = r"\n|[^\s]+"
 _TAG = r"<[^<>]*>"
 _MARKS = r"[^\s\p{L}\p{M}\p{N}_]"
-_CHUNK = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class WordEncoder(Encoder):
             vocab_size=most, min_frequency=known.min_count, show_progress=False, special_tokens=[]
         )
         chunks = (
-            stems.text(chunk) if stems else chunk for text in texts for chunk in _chunks(text)
+            stems.text(chunk) if stems else chunk for text in texts for chunk in line_chunks(text)
         )
         # The trainer counts in parallel, and orders by frequency, ties by the element itself.
         blank.train_from_iterator(chunks, trainer=trainer)
@@ -116,7 +116,7 @@ class WordEncoder(Encoder):
 
     def encode(self, text: str) -> NDArray[np.unsignedinteger]:
         text = without_surrogates(text)
-        chunks = [self._stems.text(chunk) if self._stems else chunk for chunk in _chunks(text)]
+        chunks = [self._stems.text(chunk) if self._stems else chunk for chunk in line_chunks(text)]
         found = self._tokenizer.encode_batch_fast(chunks, add_special_tokens=False)
         parts = [np.array(encoding.ids, dtype=np.uint32) for encoding in found]
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint32)
@@ -131,7 +131,7 @@ class WordEncoder(Encoder):
     def unknown(self, text: str) -> list[str]:
         text = without_surrogates(text)
         pieces: list[str] = []
-        for chunk in _chunks(text):
+        for chunk in line_chunks(text):
             shown = self._stems.text(chunk) if self._stems else chunk
             encoding = self._tokenizer.encode(shown, add_special_tokens=False)
             pieces.extend(
@@ -247,12 +247,3 @@ def _tokenizer(vocabulary: Sequence[str], known: WordSettings) -> Tokenizer:
             Regex(_WHITESPACE), behavior="removed", invert=True
         )
     return tokenizer
-
-
-def _chunks(text: str) -> Iterator[str]:
-    """Parts of a text that end behind a line feed, where no element goes on."""
-    start = 0
-    while start < len(text):
-        end = text.find("\n", start + _CHUNK) + 1 or len(text)
-        yield text[start:end]
-        start = end
