@@ -15,7 +15,7 @@ from rhapsode.bundle import Bundle, Predictor, bundle_path, read_bundle
 from rhapsode.config import GenerateSettings, from_mapping
 from rhapsode.data import read_sources
 from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
-from rhapsode.errors import DataError, EncodingError, SettingsError
+from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
 from rhapsode.evaluation import Figures, Protocol, evaluate_store
 from rhapsode.generation import Chain, Job, StopText, chain_of, generate_elements
 from rhapsode.workflows.corpus import encode_documents
@@ -88,7 +88,11 @@ class Model:
         from rhapsode.bundle.network import load_network
         from rhapsode.bundle.torch_predictor import torch_predictor
 
-        network = load_network(self.bundle)
+        try:
+            network = load_network(self.bundle)
+        except BundleError as problem:
+            where = f"{self.path}: {problem.where}" if problem.where else str(self.path)
+            raise BundleError(problem.what, where=where, hint=problem.hint) from None
         return torch_predictor(network, self.bundle.encoder.vocab_size, self.bundle.context)
 
     def stream(
