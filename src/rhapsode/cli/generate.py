@@ -59,6 +59,7 @@ def run(arguments: Sequence[str], began: float) -> int:
         for continuation in model.continuations(prompt, seeded):
             _write(continuation.prompt + continuation.text + "\n")
         return 0
+    _ = model.predictor  # nothing is printed of a model that cannot be used
     _write(prompt)
     ended = prompt.endswith("\n")
     for piece in model.stream(prompt, seeded):
