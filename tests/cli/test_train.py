@@ -129,7 +129,7 @@ BAD_INPUT = {
     "one": (b"x", "too little to learn from"),
     "short": (b"to be or not to be", "fewer than one window"),
     "binary": (b"\x7fELF\x00\x01\x02" * 50, "not a text file"),
-    "latin1": ("naïve\ncafé".encode("latin-1"), "byte 0xef at offset 2, line 1"),
+    "torn": ("naïve\ncafé\n".encode() * 9 + b"caf\xef", "byte 0xef at offset 120, line 19"),
 }
 
 

@@ -67,3 +67,14 @@ def test_registering_gives_back_what_was_registered():
 
     assert Mine.__name__ == "Mine"
     assert registry.get("mine") is Mine
+
+
+def test_other_words_lead_to_the_entry():
+    registry: Registry[int] = Registry("encoding")
+    registry.register("words.v1", aliases=("word",))(1)
+    assert registry.full_name("word") == "words.v1"
+    assert registry.names() == ["words.v1"]
+    registry.register("words.v2", aliases=("word",))(2)
+    assert registry.get("word") == 2
+    with pytest.raises(ValueError, match="'word' twice"):
+        registry.register("other.v1", aliases=("word",))

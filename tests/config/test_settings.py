@@ -17,6 +17,7 @@ from rhapsode.config import (
     DEFAULT_BUDGET,
     DataSettings,
     GenerateSettings,
+    SourceSettings,
     TrainSettings,
     dump_toml,
     from_mapping,
@@ -59,6 +60,17 @@ def values_of(annotation: Any, limits: Mapping[str, Any] = MappingProxyType({}))
     if origin is tuple:
         most = limits.get("max_length", 5)
         return st.lists(values_of(arguments[0]), max_size=most).map(tuple)
+    if annotation is SourceSettings:
+        # Fields that exclude one another.
+        return st.builds(
+            SourceSettings,
+            field=st.none() | WORDS,
+            limit=st.none() | st.integers(1, 2**62),
+            pattern=st.none() | WORDS,
+            text_encoding=WORDS,
+            errors=st.sampled_from(["stop", "replace", "skip"]),
+            newlines=st.sampled_from(["lf", "keep"]),
+        ) | st.builds(SourceSettings, prompt_field=WORDS, completion_field=WORDS)
     if dataclasses.is_dataclass(annotation):
         hints = typing.get_type_hints(annotation, include_extras=True)
         return st.builds(annotation, **{name: values_of(hint) for name, hint in hints.items()})

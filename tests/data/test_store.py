@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhapsode.data import Document, ElementStore, cache_folder, open_store, write_store
+from rhapsode.data import store as store_module
 from rhapsode.errors import DataError
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=40)
@@ -107,17 +109,72 @@ def test_a_complete_store_is_kept_and_nothing_is_encoded_again(tmp_path: Path):
 
 
 @pytest.mark.parametrize("kind", [ValueError, MemoryError, KeyboardInterrupt])
-def test_a_crash_while_writing_leaves_nothing_behind(tmp_path: Path, kind: type[BaseException]):
+@pytest.mark.parametrize("kept_every", [0, 1, 1 << 24])
+def test_a_crash_while_writing_is_taken_up_again(
+    tmp_path: Path, kind: type[BaseException], kept_every: int, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(store_module, "KEPT_EVERY", kept_every)
+    encoded: list[str] = []
+
     def crash(text: str) -> np.ndarray:
-        if text == "b":
+        if text == "d":
             raise kind
+        encoded.append(text)
         return codes(text)
 
-    documents = [Document("a", "a"), Document("b", "b")]
+    documents = [Document(text, "a", prompt=len(text) // 2) for text in ("a?a", "bb", "ccc", "d")]
     with pytest.raises(kind):
         write(tmp_path / "s", documents, crash)
-    assert names(tmp_path) == []
-    assert write(tmp_path / "s", documents).elements_N.tolist() == [97, 0, 98, 0]
+    assert not (tmp_path / "s").exists()
+    # What came behind the last kept progress is cut off.
+    with (tmp_path / ".writing-s" / "elements.bin").open("ab") as file:
+        file.write(b"torn")
+    again: list[str] = []
+
+    def note(text: str) -> np.ndarray:
+        again.append(text)
+        return codes(text)
+
+    store = write(tmp_path / "s", documents, note)
+    whole = write(tmp_path / "whole", documents)
+    for name in ("elements_N", "starts", "counts_V", "scored_N"):
+        np.testing.assert_array_equal(getattr(store, name), getattr(whole, name))
+    assert (store.characters, store.bytes, store.unknown) == (
+        whole.characters,
+        whole.bytes,
+        whole.unknown,
+    )
+    assert ("a" in again) == (kept_every == 1 << 24)
+    assert names(tmp_path) == ["s", "whole"]
+
+
+def test_progress_that_is_not_whole_is_begun_again(tmp_path: Path):
+    writing = tmp_path / ".writing-s"
+    writing.mkdir()
+    (writing / "progress.json").write_text('{"pieces": 7')
+    (writing / "elements.bin").write_bytes(b"left over")
+    assert write(tmp_path / "s", [Document("ab", "a")]).elements_N.tolist() == [97, 98, 0]
+
+
+def test_pieces_of_a_document_are_one(tmp_path: Path):
+    pieces = [
+        Document("ab", "a", complete=False),
+        Document("c", "a", complete=False, opening=False),
+        Document("d", "a", opening=False),
+        Document("e", "b"),
+    ]
+    store = write(tmp_path / "s", pieces)
+    assert store.elements_N.tolist() == [97, 98, 99, 100, 0, 101, 0]
+    assert store.starts.tolist() == [0, 5]
+    assert store.counts_V[[0, 97, 101]].tolist() == [2, 1, 1]
+
+
+def test_what_is_given_is_not_scored(tmp_path: Path):
+    store = write(tmp_path / "s", [Document("?b", "a", prompt=1), Document("é?", "b", prompt=1)])
+    assert store.elements_N.tolist() == [1, 98, 0, 233, 1, 0]
+    assert store.scored_N is not None
+    assert store.scored_N.tolist() == [False, True, True, False, True, True]
+    assert (store.characters, store.bytes, store.unknown) == (2, 2, 1)
 
 
 def test_a_full_disk_is_told(tmp_path: Path):
@@ -126,7 +183,7 @@ def test_a_full_disk_is_told(tmp_path: Path):
 
     with pytest.raises(DataError, match="cannot write the encoded text: No space left on device"):
         write(tmp_path / "s", [Document("a", "a")], full)
-    assert names(tmp_path) == []
+    assert not (tmp_path / "s").exists()
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path):
@@ -151,19 +208,20 @@ def test_something_else_in_the_way_is_told(tmp_path: Path):
     (tmp_path / "s" / "other.txt").write_text("x")
     with pytest.raises(DataError, match="cannot write the encoded text"):
         write(tmp_path / "s", [Document("a", "a")])
-    assert names(tmp_path) == ["s"]
+    assert names(tmp_path / "s") == ["other.txt"]
 
 
 def test_two_writers_at_once_both_get_the_whole_store(tmp_path: Path):
-    both = threading.Barrier(2, timeout=30)
+    encoded: list[str] = []
     found: list[list[int]] = []
 
-    def meet(text: str) -> np.ndarray:
-        both.wait()
+    def slow(text: str) -> np.ndarray:
+        encoded.append(text)
+        time.sleep(0.1)
         return codes(text)
 
     def work() -> None:
-        found.append(write(tmp_path / "s", [Document("abc", "a")], meet).elements_N.tolist())
+        found.append(write(tmp_path / "s", [Document("abc", "a")], slow).elements_N.tolist())
 
     threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:
@@ -171,6 +229,7 @@ def test_two_writers_at_once_both_get_the_whole_store(tmp_path: Path):
     for thread in threads:
         thread.join()
     assert found == [[97, 98, 99, 0]] * 2
+    assert encoded == ["abc"]
     assert names(tmp_path) == ["s"]
 
 
@@ -185,17 +244,17 @@ def altered(facts: bytes, **entries: object) -> bytes:
         pytest.param("elements.bin", lambda raw: raw + b"\0\0\0\0", id="too long"),
         pytest.param("elements.bin", b"", id="emptied"),
         pytest.param("elements.bin", None, id="no elements"),
-        pytest.param("starts.npy", lambda raw: raw[: len(raw) // 2], id="half the starts"),
-        pytest.param("starts.npy", b"", id="no start"),
-        pytest.param("starts.npy", b"PK\x03\x04 and more", id="starts like an archive"),
-        pytest.param("starts.npy", None, id="no starts"),
+        pytest.param("starts.bin", lambda raw: raw[: len(raw) // 2], id="half the starts"),
+        pytest.param("starts.bin", b"", id="no start"),
+        pytest.param("counts.npy", b"PK\x03\x04 and more", id="counts like an archive"),
+        pytest.param("starts.bin", None, id="no starts"),
         pytest.param("facts.json", lambda raw: raw[:-3], id="half the facts"),
         pytest.param("facts.json", b"", id="no fact"),
         pytest.param("facts.json", b"[]", id="a list of facts"),
         pytest.param("facts.json", b"\xff", id="facts in no encoding"),
         pytest.param("facts.json", b'{"version": 1}', id="facts missing"),
         pytest.param("facts.json", lambda raw: altered(raw, more=1), id="a fact too many"),
-        pytest.param("facts.json", lambda raw: altered(raw, version=2), id="another version"),
+        pytest.param("facts.json", lambda raw: altered(raw, version=9), id="another version"),
         pytest.param("facts.json", lambda raw: altered(raw, elements=3), id="fewer elements"),
         pytest.param("facts.json", lambda raw: altered(raw, elements="4"), id="elements in words"),
         pytest.param("facts.json", lambda raw: altered(raw, dtype="uint8"), id="another width"),

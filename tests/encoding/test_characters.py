@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rhapsode.encoding import UNKNOWN_ID, CharacterEncoder, contract, encoder_from_mapping
 from rhapsode.errors import BundleError, SettingsError
 from tests.contracts.encoder_contract import PROVE, EncoderContract, texts
+from tests.encoding.normal import normal
 
 
 class TestCharacters(EncoderContract):
@@ -21,6 +22,16 @@ class TestCharacters(EncoderContract):
 class TestGraphemes(EncoderContract):
     encoding = "characters.v1"
     settings: ClassVar[dict[str, Any]] = {"graphemes": True}
+
+
+class TestSmallComposed(EncoderContract):
+    encoding = "characters.v1"
+    settings: ClassVar[dict[str, Any]] = {"lowercase": True, "unicode": "nfc"}
+
+    def normalised(self, text: str) -> str:
+        return normal(text, **self.settings)
+
+    searched = normalised
 
 
 def learn(*texts: str, **settings: Any) -> CharacterEncoder:

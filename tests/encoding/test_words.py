@@ -12,6 +12,7 @@ from rhapsode.encoding import UNKNOWN_ID, Encoder, contract
 from rhapsode.encoding.words import WordEncoder
 from rhapsode.errors import SettingsError
 from tests.contracts.encoder_contract import PROVE, EncoderContract, texts
+from tests.encoding.normal import normal
 
 
 class TestWords(EncoderContract):
@@ -32,6 +33,19 @@ class TestWhitespace(EncoderContract):
 
     def normalised(self, text: str) -> str:
         return "\n".join(" ".join(line.split()) for line in text.split("\n"))
+
+
+class TestSpelled(EncoderContract):
+    encoding = "words.v1"
+    settings: ClassVar[dict[str, Any]] = {"unknown": "spell"}
+
+
+class TestFewSpelled(EncoderContract):
+    encoding = "words.v1"
+    settings: ClassVar[dict[str, Any]] = {"unknown": "spell", "lowercase": True, "unicode": "nfd"}
+
+    def normalised(self, text: str) -> str:
+        return normal(text, **self.settings)
 
 
 def learn(*texts: str, **settings: Any) -> Encoder:
@@ -98,3 +112,38 @@ def test_reading_long_texts_in_parts_changes_no_word(text: str, size: int):
 def test_settings_out_of_range_are_named(setting: str, value: Any):
     with pytest.raises(SettingsError, match=setting):
         learn("abc", **{setting: value})
+
+
+def test_unknown_words_are_spelled_in_characters():
+    encoder = learn("the cat the dog", unknown="spell", max_vocabulary=14)
+    assert encoder.vocab_size == 14
+    assert encoder.decode(encoder.encode("a god\tthe")) == "a god\N{REPLACEMENT CHARACTER}the"
+    assert encoder.unknown("a god\tthe") == [""]
+    assert len(encoder.encode(" the")) == 1
+    counts = np.bincount(encoder.encode("the cat the dog"), minlength=14)[2:].tolist()
+    assert counts == sorted(counts, reverse=True)
+
+
+def test_few_elements_are_the_frequent_characters():
+    assert learn("aaa aaa b", unknown="spell", max_vocabulary=4).vocabulary == ("a", " ")
+
+
+def test_words_without_their_spaces_cannot_be_spelled():
+    with pytest.raises(SettingsError, match="spelled"):
+        learn("a b", unknown="spell", split="whitespace")
+
+
+@pytest.mark.parametrize(
+    ("settings", "stated"),
+    [
+        ({"unicode": "nfc"}, "with Unicode NFC"),
+        ({"lowercase": True, "punctuation": False}, "without capitals, punctuation"),
+        (
+            {"lowercase": True, "unicode": "nfkc", "chinese": "traditional"},
+            "without capitals, with Unicode NFKC, traditional Chinese",
+        ),
+    ],
+    ids=str,
+)
+def test_normal_forms_are_stated(settings: dict[str, Any], stated: str):
+    assert learn("a", **settings).round_trip == stated

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from tyro.conf import Positional, UseAppendAction
 
 from rhapsode.cli.console import elements_text, note, print_json
 from rhapsode.cli.parse import parse
-from rhapsode.config import apply_assignments, option
+from rhapsode.config import SourceSettings, apply_assignments, option
 from rhapsode.errors import SettingsError
 
 __all__ = ["DataCommand", "run"]
@@ -28,7 +29,7 @@ SHOWN = 400
 
 
 @dataclass(frozen=True)
-class DataCommand:
+class DataCommand(SourceSettings):
     """Flags of `rhapsode data`."""
 
     action: Positional[Annotated[Literal["list", "show", "fetch"], option("list|show|fetch")]] = (
@@ -45,6 +46,12 @@ class DataCommand:
     """For show: a setting of the encoding, as lowercase=true; may be repeated."""
     json: bool = False
     """Print one JSON object."""
+
+
+def read_how(command: SourceSettings) -> SourceSettings:
+    """How the source is read."""
+    names = [field.name for field in dataclasses.fields(SourceSettings)]
+    return SourceSettings(**{name: getattr(command, name) for name in names})
 
 
 def run(arguments: Sequence[str], began: float) -> int:
@@ -71,7 +78,11 @@ def run(arguments: Sequence[str], began: float) -> int:
         return 0
     settings = apply_assignments({}, command.set)
     shown = show.show_source(
-        command.source, number=command.document, encoding=command.encoding, settings=settings
+        command.source,
+        number=command.document,
+        encoding=command.encoding,
+        settings=settings,
+        reading=read_how(command),
     )
     if command.json:
         print_json(shown)

@@ -9,9 +9,10 @@ from typing import Annotated
 from rich.console import Console
 from tyro.conf import Positional
 
-from rhapsode.cli.console import figures_table, print_json
+from rhapsode.cli.console import figures_table, note, print_json
 from rhapsode.cli.parse import parse
-from rhapsode.config import option
+from rhapsode.cli.train import source_flags, typed_flags
+from rhapsode.config import SourceSettings, from_mapping, option, to_mapping
 from rhapsode.errors import SettingsError
 
 __all__ = ["EvaluateCommand", "run"]
@@ -21,14 +22,14 @@ DESCRIPTION = (
 )
 
 
-@dataclass(frozen=True)
-class EvaluateCommand:
+@dataclass(frozen=True, kw_only=True)
+class EvaluateCommand(SourceSettings):
     """Flags of `rhapsode evaluate`."""
 
     model: Positional[Annotated[str, option("MODEL")]]
     """Run folder or model file."""
     sources: Positional[Annotated[tuple[str, ...], option("SOURCE", "")]] = ()
-    """Text files, folders or named corpora."""
+    """Files, folders, patterns, - for standard input, or named corpora; records are read as in training."""
     json: bool = False
     """Print one JSON object."""
 
@@ -40,7 +41,18 @@ def run(arguments: Sequence[str], began: float) -> int:
         raise SettingsError("no source was given", where="evaluate", hint="name a text to score")
     from rhapsode.workflows.model import Model
 
-    figures = Model(command.model).evaluate(*command.sources).to_mapping()
+    model = Model(command.model)
+    flags = source_flags(command, typed_flags(arguments, command))
+    source = None
+    if flags:
+        kept = to_mapping(model.source_settings(command.sources))
+        if any(name in flags for name in ("field", "template", "prompt_field")):
+            kept = {
+                **kept,
+                **dict.fromkeys(("field", "template", "prompt_field", "completion_field")),
+            }
+        source = from_mapping(SourceSettings, {**kept, **flags}, where="[source]")
+    figures = model.evaluate(*command.sources, source=source, tell=note).to_mapping()
     if command.json:
         print_json(figures)
         return 0

@@ -16,15 +16,25 @@ from tyro.conf import Positional, UseAppendAction
 
 from rhapsode.cli.console import figures_table, note, stderr
 from rhapsode.cli.parse import parse
-from rhapsode.config import RunSettings, apply_assignments, merge, option, read_toml
+from rhapsode.config import (
+    RunSettings,
+    SourceSettings,
+    apply_assignments,
+    merge,
+    option,
+    read_toml,
+)
 from rhapsode.errors import SettingsError
 
 if TYPE_CHECKING:
     from rhapsode.workflows.train import Training
 
-__all__ = ["TrainCommand", "run", "run_training"]
+__all__ = ["TrainCommand", "run", "run_training", "source_flags", "typed_flags"]
 
-DESCRIPTION = """Learn from text files, folders or named corpora, and leave a run folder.
+DESCRIPTION = """Learn from files, folders, archives or named corpora, and leave a run folder.
+
+Files may be text in any encoding, compressed, inside zip or tar, or records (JSON, JSON Lines, CSV, TSV, Parquet): then
+--field or --template says what of a record is its text.
 
 The last tenth of the text is held out and scored once, at the end. While it trains it shows samples of what it would
 write. Ctrl-C stops it, saved; --resume goes on."""
@@ -33,11 +43,12 @@ _LENGTHS = ("budget", "epochs", "steps")
 
 
 @dataclass(frozen=True)
-class TrainCommand(RunSettings):
+class TrainCommand(SourceSettings, RunSettings):
     """Flags of `rhapsode train`."""
 
     sources: Positional[Annotated[tuple[str, ...], option("SOURCE", "")]] = ()
-    """Text files, folders, or names that `rhapsode data list` shows; a path that exists wins."""
+    """Files, folders, patterns as "*.txt", - for standard input, or names that `rhapsode data list` shows; a path that
+    exists wins."""
     output: Annotated[str | None, option("RUN", "runs/<name of the source>", alias="-o")] = None
     """Folder for the model and everything about it; it must not exist yet."""
     config: Annotated[str | None, option("FILE.toml", "none")] = None
@@ -80,18 +91,27 @@ def _asked(arguments: Sequence[str]) -> tuple[TrainCommand, dict[str, Any]]:
         base.pop("run", None)  # what a config.toml notes of its own run
     flags = {field.name: field.default for field in dataclasses.fields(RunSettings)}
     plain = TrainCommand()
-    typed = _typed(arguments, plain)
+    typed = typed_flags(arguments, plain)
     # A flag that was typed wins even where it says what is the default anyway.
     given = {name: getattr(command, name) for name in flags if name in typed}
+    source = source_flags(command, typed)
+    if source:
+        given["source"] = source
     if any(name in given for name in _LENGTHS):
         base = {name: value for name, value in base.items() if name not in _LENGTHS}
     return command, merge(apply_assignments(base, command.set), given)
 
 
-def _typed(arguments: Sequence[str], plain: TrainCommand) -> list[str]:
+def source_flags(command: SourceSettings, typed: Sequence[str]) -> dict[str, Any]:
+    """What was typed of how sources are read."""
+    names = [field.name for field in dataclasses.fields(SourceSettings)]
+    return {name: getattr(command, name) for name in names if name in typed}
+
+
+def typed_flags(arguments: Sequence[str], plain: object) -> list[str]:
     """Names of the flags among the arguments."""
     words = {argument.partition("=")[0] for argument in arguments}
-    names = [field.name for field in dataclasses.fields(plain)]
+    names = [field.name for field in dataclasses.fields(plain)]  # type: ignore[arg-type]
     return [name for name in names if f"--{name.replace('_', '-')}" in words]
 
 

@@ -6,6 +6,7 @@ from rhapsode.config.generate import GenerateSettings
 from rhapsode.config.options import option
 from rhapsode.config.registry import Registry, suggest
 from rhapsode.config.schema import from_mapping, to_mapping
+from rhapsode.config.source import SourceSettings
 from rhapsode.config.toml import apply_assignments, dump_toml, merge, read_toml
 from rhapsode.config.train import (
     DEFAULT_BUDGET,
@@ -27,6 +28,7 @@ __all__ = [
     "RunSettings",
     "SampleSettings",
     "SeenContext",
+    "SourceSettings",
     "TrainSettings",
     "apply_assignments",
     "dump_toml",

@@ -30,12 +30,16 @@ class Registry(Generic[T]):
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._entries: dict[str, T] = {}
+        self._aliases: dict[str, str] = {}
 
-    def register(self, name: str) -> Callable[[T], T]:
-        """A decorator that enters what it decorates under `name` (`"<word>.v<number>"`)."""
+    def register(self, name: str, *, aliases: tuple[str, ...] = ()) -> Callable[[T], T]:
+        """A decorator that enters what it decorates under `name` (`"<word>.v<number>"`), and other words for it."""
         word, _, version = name.partition(".v")
         if not word or not version.isdigit() or name in self._entries:
             raise ValueError(f"cannot register {self.kind} {name!r}")
+        for alias in aliases:
+            if self._aliases.setdefault(alias, word) != word:
+                raise ValueError(f"cannot register {self.kind} {alias!r} twice")
 
         def enter(entry: T) -> T:
             self._entries[name] = entry
@@ -55,6 +59,7 @@ class Registry(Generic[T]):
         """
         if name in self._entries:
             return name
+        name = self._aliases.get(name, name)
         versions = [
             int(full.rpartition(".v")[2])
             for full in self._entries

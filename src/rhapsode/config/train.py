@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from rhapsode.config.durations import parse_duration
 from rhapsode.config.options import option
+from rhapsode.config.source import SourceSettings
 from rhapsode.errors import SettingsError
 
 __all__ = [
@@ -31,9 +32,14 @@ class DataSettings:
     """How the text is divided."""
 
     test_share: Share = 0.1
-    """Share held out to the very end and swept once."""
+    """Share held out to the very end and swept once; at most two million characters."""
     validation_share: Share = 0.05
-    """Share of the rest that chooses the best weights."""
+    """Share of the rest that chooses the best weights; at most half a million characters."""
+    split: Literal["tail", "documents"] = "tail"
+    """tail: the end of the corpus is held out; documents: the hash of a document decides, and it stays where it is
+    when others are added."""
+    duplicates: Literal["keep", "drop"] = "keep"
+    """Whether documents that occur more than once are learnt from as often."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,8 @@ class ReadingSettings:
 
     context: str | None = None
     """carried: documents joined by end-of-sequence, the state carried through; fresh: every document from the zero
-    state; window:N: only the last N elements count. [default: carried; window:N for transformer_classic]"""
+    state; window:N: only the last N elements count. [default: carried; fresh for many short documents; window:N for
+    transformer_classic]"""
     stride: Count | None = None
     """For window:N: elements between two windows; unset, windows lie end to end."""
     shuffle: bool = True
@@ -120,7 +127,8 @@ class RunSettings:
     model: Annotated[str, option("NAME")] = "lstm"
     """Family: lstm, gru, rnn, tcn, transformer or transformer_classic."""
     encoding: Annotated[str, option("NAME")] = "auto"
-    """What an element is: characters, words, bytes, or auto to choose by the text."""
+    """What an element is: characters, words, bytes, bpe, wordpiece, unigram, jieba, tokenizer for a ready
+    tokenizer.json, or auto to choose by the text."""
     seed: Annotated[Annotated[int, Meta(ge=0, le=2**63 - 1)], option("N")] = 0
     """Seed of everything random in the run."""
 
@@ -129,6 +137,7 @@ class RunSettings:
 class TrainSettings(RunSettings):
     """Everything that decides what a training run does."""
 
+    source: SourceSettings = field(default_factory=SourceSettings)
     data: DataSettings = field(default_factory=DataSettings)
     reading: ReadingSettings = field(default_factory=ReadingSettings)
     training: OptimisationSettings = field(default_factory=OptimisationSettings)

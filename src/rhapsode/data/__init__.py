@@ -6,14 +6,23 @@ Knows nothing of encoders: what turns text into ids is handed in as a callable. 
 from rhapsode.data.batch import Batch
 from rhapsode.data.catalogue import CATALOGUE, CatalogueEntry, catalogue_documents
 from rhapsode.data.document import Document
-from rhapsode.data.documents import Reading, read_sources
+from rhapsode.data.documents import Found, Reading, read_pieces, read_sources
 from rhapsode.data.fetch import Download, find_copy, local_copy
 from rhapsode.data.fresh import FreshStream, document_spans, sweep_fresh
 from rhapsode.data.kitchen import kitchen_documents, kitchen_log_prob, kitchen_record
-from rhapsode.data.splits import Split, documents_hash, split_tail
-from rhapsode.data.store import ElementStore, cache_folder, open_store, write_store
+from rhapsode.data.records import record_kind
+from rhapsode.data.splits import Split, first_copies, split_documents
+from rhapsode.data.store import (
+    ElementStore,
+    Encoded,
+    cache_folder,
+    encode_piece,
+    open_store,
+    write_store,
+)
 from rhapsode.data.stream import Stream
 from rhapsode.data.streams import CarriedStream, sweep, sweep_lanes
+from rhapsode.data.texts import PIECE, Parts, TextStore, open_texts, write_texts
 from rhapsode.data.windows import WindowStream, sweep_windows
 
 __all__ = [
@@ -25,14 +34,18 @@ __all__ = [
     "Download",
     "ElementStore",
     "FreshStream",
+    "Encoded",
+    "Found",
+    "PIECE",
+    "Parts",
     "Reading",
+    "TextStore",
     "Split",
     "Stream",
     "WindowStream",
     "cache_folder",
     "catalogue_documents",
     "document_spans",
-    "documents_hash",
     "find_copy",
     "kitchen_documents",
     "kitchen_log_prob",
@@ -40,10 +53,16 @@ __all__ = [
     "local_copy",
     "open_store",
     "read_sources",
-    "split_tail",
+    "split_documents",
     "sweep",
     "sweep_fresh",
     "sweep_lanes",
     "sweep_windows",
+    "encode_piece",
+    "first_copies",
+    "open_texts",
+    "read_pieces",
+    "record_kind",
     "write_store",
+    "write_texts",
 ]

@@ -12,9 +12,13 @@ class Document:
     Arguments:
         text: the whole text.
         name: where it came from.
-        complete: whether the text ends here; False for the first part of a text that a split cut.
+        complete: whether the text ends here; False for a part that another one follows.
+        opening: whether the text begins here; False for a part that follows another one.
+        prompt: how many of its first characters are given, neither learnt nor scored.
     """
 
     text: str
     name: str
     complete: bool = True
+    opening: bool = True
+    prompt: int = 0

@@ -1,15 +1,50 @@
-"""Files and folders to documents: whole texts with the name of the place they came from."""
+"""Sources to documents: files, folders, archives, records and corpora known by name, as a stream of texts.
 
-from collections.abc import Iterator, Sequence
+Knows what a SOURCE may be and in which order its parts come; bytes, archives and records have modules of their own.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, TypeVar, cast
 
+from rhapsode.config import SourceSettings
+from rhapsode.data.archives import (
+    Blob,
+    archive_kind,
+    bare_name,
+    file_blob,
+    members,
+    spooled,
+    unpacked,
+)
 from rhapsode.data.catalogue import CATALOGUE, catalogue_documents
 from rhapsode.data.document import Document
+from rhapsode.data.records import (
+    Selector,
+    csv_records,
+    json_records,
+    parquet_records,
+    record_kind,
+)
+from rhapsode.data.textfile import Found, NotText, Unreadable, text_chunks
 from rhapsode.errors import DataError
 from rhapsode.files import is_there
 
-__all__ = ["Reading", "read_sources"]
+__all__ = ["Found", "Reading", "read_pieces", "read_sources"]
+
+T = TypeVar("T")
+PIECE = 4 << 20
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_DEFAULT = SourceSettings()
 
 
 @dataclass(frozen=True)
@@ -18,87 +53,433 @@ class Reading:
 
     Arguments:
         documents: the texts, in order.
-        skipped: files of folders that hold no text, each with the reason.
+        skipped: files of folders and archives that were left out, each with the reason.
+        found: what else reading has noticed.
     """
 
     documents: tuple[Document, ...]
     skipped: tuple[str, ...]
+    found: Found
 
 
-def read_sources(sources: Sequence[str]) -> Reading:
-    """The documents of files, folders (recursively, sorted by name) and catalogue names, in order.
-
-    A path that exists wins over a catalogue name. Text is UTF-8, with or without a byte order mark,
-    and kept as it is, line ends included.
+def read_sources(sources: Sequence[str], settings: SourceSettings = _DEFAULT) -> Reading:
+    """The documents of sources, whole and all in memory; see `read_pieces`.
 
     Raises:
-        DataError: a source that does not exist, cannot be read, or is not text.
+        DataError: a source that does not exist, cannot be read, or holds no text.
+        SettingsError: an unknown encoding or a malformed template.
+        MissingExtraError: an optional package is needed for a file.
+    """
+    found = Found()
+    documents: list[Document] = []
+    parts: list[Document] = []
+    for piece in read_pieces(sources, settings, found):
+        parts.append(piece)
+        if piece.complete:
+            text = "".join(part.text for part in parts)
+            prompt = sum(part.prompt for part in parts)
+            documents.append(Document(text, piece.name, prompt=prompt))
+            parts.clear()
+    return Reading(tuple(documents), tuple(found.skipped), found)
+
+
+def read_pieces(
+    sources: Sequence[str], settings: SourceSettings = _DEFAULT, found: Found | None = None
+) -> Iterator[Document]:
+    """The documents of files, folders, archives, patterns, "-" and catalogue names, in order.
+
+    A path that exists wins over a catalogue name. A text longer than 4M characters comes in several documents of one
+    name, only the first with `opening` and only the last with `complete`; each ends behind a line end where there is
+    one within the next 4M characters. Whatever the size, no more than a few of them are in memory.
+
+    Arguments:
+        sources: what to read.
+        settings: which files, fields and encoding.
+        found: filled with what is noticed on the way.
+
+    Raises:
+        DataError: a source that does not exist, cannot be read, or holds no text.
+        SettingsError: an unknown encoding or a malformed template.
+        MissingExtraError: an optional package is needed for a file.
     """
     if not sources:
         raise DataError(
             "no source was given", hint="name a text file, a folder or a catalogue name"
         )
-    documents: list[Document] = []
-    skipped: list[str] = []
+    reader = _Reader(settings, found if found is not None else Found())
+    some = False
     for source in sources:
-        path = Path(source)
         if not source:
             raise DataError("a source has no name", hint="name a text file, a folder or a corpus")
-        if is_there(path) and path.is_dir():
-            documents.extend(_read_folder(path, skipped))
+        for document in reader.read(source):
+            some = True
+            yield document
+    if not some:
+        raise DataError("there is no text in it", where=", ".join(sources))
+
+
+class _Reader:
+    """One reading of some sources."""
+
+    def __init__(self, settings: SourceSettings, found: Found) -> None:
+        self._settings = settings
+        self._found = found
+        self._selector = Selector(settings) if settings.records else None
+        self._records = 0  # documents made of records, in all
+
+    def read(self, source: str) -> Iterator[Document]:
+        """The documents of one source."""
+        if self._selector is not None:
+            if self._done:
+                return
+            self._selector = Selector(self._settings)
+        yield from self._source(source)
+        if self._selector is not None and not self._done:
+            self._selector.check(source)
+
+    @property
+    def _done(self) -> bool:
+        limit = self._settings.limit
+        return self._selector is not None and limit is not None and self._records >= limit
+
+    def _source(self, source: str) -> Iterator[Document]:
+        path = Path(source)
+        if source == "-":
+            blob = Blob("-", "-", spooled(sys.stdin.buffer, "-"))
+            yield from self._single(blob)
+        elif is_there(path) and path.is_dir():
+            yield from self._many(_walk(path, self._found), source, "this folder")
         elif is_there(path):
-            documents.append(_read_file(path))
+            blob = file_blob(path)
+            yield from self._archive_or_single(blob)
         elif source in CATALOGUE:
-            documents.extend(catalogue_documents(source))
+            yield from self._catalogue(source)
+        elif (parts := _inside(source)) is not None:
+            yield from self._archive_or_single(file_blob(parts[0]), parts[1])
+        elif any(character in source for character in "*?["):
+            yield from self._glob(source)
         else:
             raise DataError(
                 "no such file or folder",
                 where=source,
                 hint=f"known by name: {', '.join(CATALOGUE)}",
             )
-    if not any(document.text for document in documents):
-        raise DataError("there is no text in it", where=", ".join(sources))
-    return Reading(tuple(document for document in documents if document.text), tuple(skipped))
 
+    def _archive_or_single(self, blob: Blob, inner: str = "") -> Iterator[Document]:
+        kind = archive_kind(blob)
+        if kind is None:
+            if inner:
+                raise DataError("no archive, so nothing is inside it", where=blob.name)
+            yield from self._single(blob)
+            return
+        with members(blob, kind, inner) as entries:
+            if inner:
+                first = next(entries)
+                if first.relative.strip("/") == inner.strip("/"):
+                    yield from self._single(first)
+                    return
+                yield from self._many(_chain(first, entries), blob.name, f"{inner!r}")
+            else:
+                yield from self._many(entries, blob.name, "this archive")
 
-def _read_folder(folder: Path, skipped: list[str]) -> Iterator[Document]:
-    found = 0
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        if any(part.startswith(".") for part in relative.parts) or not path.is_file():
-            continue
-        try:
-            document = _read_file(path)
-        except DataError as problem:
-            skipped.append(str(problem))
-            continue
-        found += 1
-        yield document
-    if not found:
-        reason = f" ({len(skipped)} files are not text)" if skipped else ""
-        raise DataError(f"no text file in this folder{reason}", where=str(folder))
-
-
-def _read_file(path: Path) -> Document:
-    try:
-        raw = path.read_bytes()
-    except OSError as problem:
-        raise DataError(f"cannot read: {problem.strerror}", where=str(path)) from None
-    if not raw:
-        raise DataError("the file is empty", where=str(path))
-    zero = raw.find(b"\0")
-    if zero >= 0:
-        raise DataError(
-            f"not a text file: a zero byte at offset {zero}",
-            where=str(path),
-            hint="give UTF-8 text",
+    def _glob(self, source: str) -> Iterator[Document]:
+        names = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - a pattern may be absolute
+        if not names:
+            raise DataError("no file matches this pattern", where=source)
+        blobs = (
+            blob
+            for path in map(Path, names)
+            for blob in (
+                _walk(path, self._found)
+                if path.is_dir()
+                else [file_blob(path, path.name)]
+                if path.is_file()
+                else []
+            )
         )
-    try:
-        return Document(raw.decode("utf-8").removeprefix("\N{BYTE ORDER MARK}"), str(path))
-    except UnicodeDecodeError as problem:
-        line = raw.count(b"\n", 0, problem.start) + 1
-        raise DataError(
-            f"not UTF-8 text: byte 0x{raw[problem.start]:02x} at offset {problem.start}, line {line}",
-            where=str(path),
-            hint="convert it, for example with iconv",
-        ) from None
+        yield from self._many(blobs, source, "what this pattern matches")
+
+    def _catalogue(self, name: str) -> Iterator[Document]:
+        if self._selector is not None:
+            raise DataError("a corpus known by name has no fields", where=name)
+        single = CATALOGUE[name].download is not None
+        limit = self._settings.limit
+        for number, document in enumerate(catalogue_documents(name)):
+            if limit is not None and number >= limit and not single:
+                return
+            text = self._clean(document.text, document.name)
+            chunks = _first_lines(iter([text]), limit) if single and limit else [text]
+            yield from _cut(document.name, chunks)
+
+    def _single(self, blob: Blob) -> Iterator[Document]:
+        """A file that was named: it must be text, and a limit counts its lines."""
+        begun = False
+        try:
+            for document in self._file(blob, lines=self._settings.limit, named=True):
+                begun = True
+                yield document
+        except Unreadable as problem:
+            if begun or self._settings.errors != "skip":
+                raise
+            self._skip(problem)
+
+    def _many(self, blobs: Iterable[Blob], where: str, place: str) -> Iterator[Document]:
+        """Files of a folder or archive: what is no text is passed over, and a limit counts files."""
+        files, skipped = 0, len(self._found.skipped)
+        for blob in self._expanded(blobs):
+            if not self._matches(blob):
+                continue
+            before = len(self._found.skipped)
+            yield from self._one_of_many(blob)
+            files += len(self._found.skipped) == before
+            if self._done or (self._selector is None and files == self._settings.limit):
+                return
+        if not files:
+            left = len(self._found.skipped) - skipped
+            reason = f" ({left} files are not text)" if left else ""
+            pattern = self._settings.pattern
+            matching = f" that matches {pattern!r}" if pattern else ""
+            raise DataError(f"no text file{matching} in {place}{reason}", where=where)
+
+    def _expanded(self, blobs: Iterable[Blob]) -> Iterator[Blob]:
+        """Files, and in the place of an archive what is in it."""
+        for blob in blobs:
+            try:
+                kind = archive_kind(blob) if blob.path is not None else None
+                if kind is not None:
+                    with members(blob, kind) as entries:
+                        for entry in entries:
+                            yield Blob(entry.name, f"{blob.relative}/{entry.relative}", entry.open)
+            except (NotText, Unreadable) as problem:
+                if isinstance(problem, Unreadable) and self._settings.errors != "skip":
+                    raise
+                self._skip(problem)
+                continue
+            if kind is None:
+                yield blob
+
+    def _one_of_many(self, blob: Blob) -> Iterator[Document]:
+        begun = False
+        try:
+            for document in self._file(blob, lines=None, named=False):
+                begun = True
+                yield document
+        except NotText as problem:
+            self._skip(problem)
+        except Unreadable as problem:
+            if begun or self._settings.errors != "skip":
+                raise
+            self._skip(problem)
+
+    def _skip(self, problem: DataError) -> None:
+        self._found.skipped.append(str(problem))
+
+    def _matches(self, blob: Blob) -> bool:
+        pattern = self._settings.pattern
+        if pattern is None:
+            return True
+        names = (blob.relative, bare_name(blob.relative))
+        return any(
+            _like(name, pattern) or fnmatch.fnmatchcase(name.rpartition("/")[2], pattern)
+            for name in names
+        )
+
+    def _file(self, blob: Blob, lines: int | None, *, named: bool) -> Iterator[Document]:
+        kind = record_kind(blob.relative)
+        plain = unpacked(blob)
+        if self._selector is not None:
+            yield from self._from_records(plain, kind, named=named)
+            return
+        if kind == "parquet":
+            self._refuse_parquet(plain, named=named)
+        if not named and archive_kind(blob) is not None:
+            raise NotText("an archive inside an archive", where=blob.name, hint="unpack it first")
+        chunks = text_chunks(plain.open, blob.name, self._settings, self._found)
+        yield from _cut(blob.name, _first_lines(chunks, lines) if lines else chunks)
+
+    def _refuse_parquet(self, blob: Blob, *, named: bool) -> None:
+        if not named:
+            raise NotText("Parquet holds columns", where=blob.name, hint="name one with --field")
+        with _any_order(blob) as file:
+            next(parquet_records(file, blob.name, None))
+
+    def _from_records(self, blob: Blob, kind: str | None, *, named: bool) -> Iterator[Document]:
+        selector = self._selector
+        assert selector is not None
+        if kind is None and not named:
+            raise NotText("not a file of records", where=blob.name)
+        if kind == "parquet":
+            with _any_order(blob) as file:
+                yield from self._selected(parquet_records(file, blob.name, selector), blob, named)
+            return
+        chunks = text_chunks(blob.open, blob.name, self._settings, self._found, zeros=True)
+        if kind is None:
+            first = next(chunks, "")
+            kind = "json" if first.lstrip()[:1] in {"[", "{"} else "csv"
+            chunks = _chain(first, chunks)
+        records: Iterator[object]
+        if kind == "json":
+            records = json_records(chunks, blob.name, selector)
+        else:
+            delimiter = "\t" if kind == "tsv" else None
+            records = csv_records(chunks, blob.name, selector, delimiter)
+        yield from self._selected(records, blob, named)
+
+    def _selected(self, records: Iterator[object], blob: Blob, named: bool) -> Iterator[Document]:
+        assert self._selector is not None
+        for number, record in enumerate(records):
+            name = f"{blob.name}#{number}"
+            try:
+                chosen = self._selector.text(record)
+            except DataError as problem:
+                raise DataError(problem.what, where=name, hint=problem.hint) from None
+            except RecursionError:
+                raise DataError("nested too deeply", where=name) from None
+            if chosen is None:
+                self._found.incomplete += 1
+                continue
+            text, prompt = chosen
+            given = self._clean(text[:prompt], name)
+            text = given + self._clean(text[prompt:], name)
+            if not text:
+                continue
+            self._records += 1
+            yield from _cut(name, [text], len(given))
+            if self._done:
+                return
+
+    def _clean(self, text: str, name: str) -> str:
+        """Text that did not come through a decoder: half pairs, zeros and line ends as in one that did."""
+        if not text.isascii():
+            text = _SURROGATES.sub("\ufffd", text)
+        if "\0" in text:
+            self._found.notes.append(f"{name}: zero characters dropped")
+            text = text.replace("\0", "")
+        if self._settings.newlines == "lf" and "\r" in text:
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        return text
+
+
+def _walk(folder: Path, found: Found) -> Iterator[Blob]:
+    """The files of a folder and its folders, in order of their names; links to folders are not followed."""
+    waiting = [(folder, "")]
+    while waiting:
+        path, relative = waiting.pop()
+        try:
+            is_folder = path.is_dir() and (not path.is_symlink() or not relative)
+            if is_folder:
+                names = sorted(os.listdir(path), reverse=True)  # noqa: PTH208
+                inner = [name for name in names if not name.startswith(".")]
+                waiting += [
+                    (path / name, f"{relative}/{name}" if relative else name) for name in inner
+                ]
+                continue
+            if path.is_dir():
+                found.skipped.append(f"{path}: a link to a folder")
+                continue
+            if not path.is_file():
+                continue
+        except OSError as problem:
+            found.skipped.append(
+                str(DataError(f"cannot read: {problem.strerror}", where=str(path)))
+            )
+            continue
+        yield file_blob(path, relative)
+
+
+def _inside(source: str) -> tuple[Path, str] | None:
+    """An archive and the path inside it that a source names; None if it names no such thing."""
+    outer, mark, inner = source.partition("::")
+    if mark and is_there(Path(outer)):
+        return Path(outer), inner
+    path = Path(source)
+    for parent in path.parents:
+        try:
+            if parent.is_file():
+                kind = archive_kind(file_blob(parent))
+                return (parent, path.relative_to(parent).as_posix()) if kind else None
+        except (OSError, ValueError):
+            return None
+    return None
+
+
+def _like(name: str, pattern: str) -> bool:
+    """Whether a path matches a pattern in which ** stands for any folders."""
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", pattern)
+    made = ""
+    for part in parts:
+        if part == "**/":
+            made += "(?:.*/)?"
+        elif part == "**":
+            made += ".*"
+        elif part == "*":
+            made += "[^/]*"
+        elif part == "?":
+            made += "[^/]"
+        elif part.startswith("[") and part.endswith("]") and len(part) > 2:
+            made += fnmatch.translate(part)[4:-3]
+        else:
+            made += re.escape(part)
+    return re.fullmatch(made, name, re.DOTALL) is not None
+
+
+def _any_order(blob: Blob) -> BinaryIO:
+    """The bytes as a file that can be read in any order; closing it is the caller's."""
+    if blob.path is not None:
+        return blob.path.open("rb")
+    kept = tempfile.TemporaryFile()  # noqa: SIM115
+    raw = blob.open()
+    while block := raw.read(1 << 20):
+        kept.write(block)
+    raw.close()
+    kept.seek(0)
+    return cast(BinaryIO, kept)
+
+
+def _chain(first: T, rest: Iterator[T]) -> Iterator[T]:
+    yield first
+    yield from rest
+
+
+def _first_lines(chunks: Iterable[str], limit: int) -> Iterator[str]:
+    """Text up to its Nth line end."""
+    for chunk in chunks:
+        lines = chunk.count("\n")
+        if lines < limit:
+            limit -= lines
+            yield chunk
+            continue
+        end = -1
+        for _ in range(limit):
+            end = chunk.index("\n", end + 1)
+        yield chunk[: end + 1]
+        return
+
+
+def _cut(name: str, chunks: Iterable[str], prompt: int = 0) -> Iterator[Document]:
+    """Text in documents of about PIECE characters, marked as parts of one."""
+    waiting, opening = "", True
+    for chunk in chunks:
+        waiting += chunk
+        while (end := _end(waiting, ended=False)) is not None:
+            given = min(prompt, end)
+            yield Document(waiting[:end], name, complete=False, opening=opening, prompt=given)
+            waiting, opening, prompt = waiting[end:], False, prompt - given
+    while (end := _end(waiting, ended=True)) is not None:
+        given = min(prompt, end)
+        yield Document(waiting[:end], name, complete=False, opening=opening, prompt=given)
+        waiting, opening, prompt = waiting[end:], False, prompt - given
+    if waiting:
+        yield Document(waiting, name, opening=opening, prompt=min(prompt, len(waiting)))
+
+
+def _end(text: str, *, ended: bool) -> int | None:
+    """Where to cut; None if there is nothing to cut off yet, for something must be left behind it."""
+    if len(text) <= PIECE:
+        return None
+    end = text.find("\n", PIECE - 1, 2 * PIECE) + 1
+    if not end:
+        if len(text) < 2 * PIECE and not ended:
+            return None
+        end = PIECE + (text[PIECE - 1 : PIECE + 1] == "\r\n")
+    return end if end < len(text) else None

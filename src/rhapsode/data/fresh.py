@@ -36,9 +36,11 @@ class _Epoch:
 def _window(
     elements_N: NDArray[np.unsignedinteger],
     spans: NDArray[np.int64],
+    *,
     rows: int,
     offset: int,
     width: int,
+    scored_N: NDArray[np.bool_] | None = None,
 ) -> Batch:
     """Columns `offset` to `offset + width` of documents laid side by side."""
     starts = np.zeros((rows, 1), dtype=np.int64)
@@ -48,6 +50,9 @@ def _window(
     inside_BT = positions_BT < ends
     last = len(elements_N) - 1
     targets_BT = np.where(inside_BT, elements_N[np.minimum(positions_BT, last)], END)
+    weights_BT = inside_BT
+    if scored_N is not None:
+        weights_BT = inside_BT & scored_N[np.minimum(positions_BT, last)]
     read_BT = inside_BT & (positions_BT > starts)
     inputs_BT = np.where(read_BT, elements_N[np.clip(positions_BT - 1, 0, last)], END)
     reset_BT = np.zeros(positions_BT.shape, dtype=bool)
@@ -55,7 +60,7 @@ def _window(
     return Batch(
         inputs_BT.astype(np.int64),
         targets_BT.astype(np.int64),
-        inside_BT.astype(np.float32),
+        weights_BT.astype(np.float32),
         reset_BT if offset == 0 else None,
     )
 
@@ -71,6 +76,7 @@ class FreshStream:
         batch_size: documents side by side, B.
         window: most elements per row and step, T.
         seed: of the shuffling.
+        scored_N: False where an element is given, not learnt; None when all are learnt.
 
     Raises:
         DataError: no document has an element.
@@ -86,11 +92,17 @@ class FreshStream:
         batch_size: int,
         window: int,
         seed: int,
+        scored_N: NDArray[np.bool_] | None = None,
     ) -> None:
+        self._scored_N = scored_N
         self._spans = document_spans(starts, len(elements_N))
         if not len(self._spans):
             raise DataError("the training share has no document")
         self._elements_N = elements_N
+        self._lengths = self._spans[:, 1] - self._spans[:, 0]
+        if scored_N is not None:
+            before_N = np.concatenate(([0], np.cumsum(scored_N)))
+            self._lengths = before_N[self._spans[:, 1]] - before_N[self._spans[:, 0]]
         self.batch_size = batch_size
         self.window = window
         self._seed = seed
@@ -100,8 +112,8 @@ class FreshStream:
 
     @property
     def elements_per_epoch(self) -> int:
-        """Elements of all documents, their ends included."""
-        return len(self._elements_N)
+        """Elements of all documents, their ends included, but for what is given."""
+        return int(self._lengths.sum())
 
     def _epoch(self, number: int) -> _Epoch:
         if self._newest is not None and self._newest[0] == number:
@@ -117,7 +129,7 @@ class FreshStream:
             cut = [some[i : i + self.batch_size] for i in range(0, len(some), self.batch_size)]
             batches.extend(cut[i] for i in generator.permutation(len(cut)))
         steps = [-(-int(lengths[batch].max()) // self.window) for batch in batches]
-        scored = [int(lengths[batch].sum()) for batch in batches]
+        scored = [int(self._lengths[batch].sum()) for batch in batches]
         made = _Epoch(batches, np.cumsum([0, *steps]), np.cumsum([0, *scored]))
         self._newest = (number, made)
         return made
@@ -141,7 +153,14 @@ class FreshStream:
         offset = (inside - int(epoch.first_step[index])) * self.window
         longest = int((spans[:, 1] - spans[:, 0]).max())
         width = min(self.window, longest - offset)
-        return _window(self._elements_N, spans, self.batch_size, offset, width)
+        return _window(
+            self._elements_N,
+            spans,
+            rows=self.batch_size,
+            offset=offset,
+            width=width,
+            scored_N=self._scored_N,
+        )
 
     def scored(self, steps: int) -> int:
         """Elements scored by the first `steps` steps; inside a batch of long documents, by share."""
@@ -172,6 +191,7 @@ def sweep_fresh(
     *,
     rows: int,
     window: int,
+    scored_N: NDArray[np.bool_] | None = None,
 ) -> Iterator[Batch]:
     """Every element scored once, each document from the zero state; long documents over several batches.
 
@@ -180,6 +200,7 @@ def sweep_fresh(
         starts: where each document begins.
         rows: documents side by side.
         window: most elements per row and batch.
+        scored_N: False where an element is given, not scored; None when all are scored.
     """
     spans = document_spans(starts, len(elements_N))
     lengths = spans[:, 1] - spans[:, 0]
@@ -188,4 +209,7 @@ def sweep_fresh(
         some = spans[order[first : first + rows]]
         longest = int((some[:, 1] - some[:, 0]).max())
         for offset in range(0, longest, window):
-            yield _window(elements_N, some, rows, offset, min(window, longest - offset))
+            width = min(window, longest - offset)
+            yield _window(
+                elements_N, some, rows=rows, offset=offset, width=width, scored_N=scored_N
+            )

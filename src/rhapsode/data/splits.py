@@ -1,97 +1,160 @@
-"""Documents to training, validation and test shares."""
+"""Documents to training, validation and test shares, none of which knows a text of another."""
 
-import hashlib
-from collections.abc import Sequence
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Literal
 
-from rhapsode.data.document import Document
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["Split", "documents_hash", "split_tail"]
+from rhapsode.data.texts import Parts
+
+__all__ = ["MOST_TEST", "MOST_VALIDATION", "Split", "first_copies", "split_documents"]
+
+SLICES = 8
+SHORTEST_SLICE = 1000
+MOST_TEST = 2_000_000
+"""Characters of the largest test share: sweeping it must not take longer than training."""
+MOST_VALIDATION = 500_000
+"""Characters of the largest validation share: it is swept many times."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Three shares of a corpus, in reading order and without overlap."""
-
-    train: tuple[Document, ...]
-    validation: tuple[Document, ...]
-    test: tuple[Document, ...]
-
-
-def split_tail(
-    documents: Sequence[Document], *, test_share: float, validation_share: float
-) -> Split:
-    """Hold out the end of the corpus to test, and slices all through the rest to validate.
-
-    The test cut falls on a character count, so the test share of a single file is exactly its last part; with many
-    documents it moves to the nearest end of a document when one is within a fifth of the share. Validation is taken in
-    `SLICES` pieces spread evenly: a single piece would take one subject out of training altogether, and the one
-    nearest the test share costs most.
+    """Three shares of a corpus as parts of its documents, in reading order and without overlap.
 
     Arguments:
-        documents: the corpus, in order.
+        train: what is learnt from.
+        validation: what chooses the weights.
+        test: what is swept once.
+        left_out: copies of documents that no share holds, because the other copy is held out, or all were to go.
+    """
+
+    train: Parts
+    validation: Parts
+    test: Parts
+    left_out: int = 0
+
+
+def first_copies(digests_DB: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """For every document the number of the first one with the same text, (D,)."""
+    if not len(digests_DB):
+        return np.zeros(0, dtype=np.int64)
+    keys_D = np.ascontiguousarray(digests_DB).view(f"V{digests_DB.shape[1]}")[:, 0]
+    _, first, inverse = np.unique(keys_D, return_index=True, return_inverse=True)
+    return first[inverse].astype(np.int64)
+
+
+def split_documents(
+    lengths_D: NDArray[np.int64],
+    digests_DB: NDArray[np.uint8],
+    *,
+    test_share: float,
+    validation_share: float,
+    by: Literal["tail", "documents"] = "tail",
+    duplicates: Literal["keep", "drop"] = "keep",
+) -> Split:
+    """Hold out a test share, and slices all through the rest to validate.
+
+    By the tail, the cut falls on a character count, so the test share of a single file is exactly its last part; with
+    many documents it moves to the nearest end of a document when one is within a fifth of the share. Validation is
+    taken in `SLICES` pieces spread evenly: a single piece would take one subject out of training altogether, and the
+    one nearest the test share costs most. By documents, the hash of a text decides its share, so that it stays there
+    whatever is added. Held-out shares are at most `MOST_TEST` and `MOST_VALIDATION` characters.
+
+    Of texts that occur more than once, the first one is split; the other copies are learnt from where it is, and left
+    out where it is held out or cut.
+
+    Arguments:
+        lengths_D: characters of each document.
+        digests_DB: by which equal texts are known.
         test_share: share of all characters held out for the end, 0 to 0.5.
         validation_share: share of the rest that chooses weights, 0 to 0.5.
+        by: what decides.
+        duplicates: whether copies are learnt from as often as they occur.
     """
-    total = sum(len(document.text) for document in documents)
+    first_D = first_copies(digests_DB)
+    numbers_D = np.arange(len(lengths_D), dtype=np.int64)
+    single_D = first_D == numbers_D
+    parts = np.stack((numbers_D, np.zeros_like(numbers_D), lengths_D), axis=1)
+    unique, copies = parts[single_D], parts[~single_D]
+    split = _by_hash if by == "documents" else _by_tail
+    train, validation, test = split(unique, digests_DB[single_D], test_share, validation_share)
+    if not len(copies):
+        return Split(train, validation, test)
+    whole = train[(train[:, 1] == 0) & (train[:, 2] == lengths_D[train[:, 0]])]
+    learnt_D = np.zeros(len(lengths_D), dtype=bool)
+    learnt_D[whole[:, 0]] = True
+    kept = copies[learnt_D[first_D[copies[:, 0]]]] if duplicates == "keep" else copies[:0]
+    joined = np.concatenate((train, kept))
+    joined = joined[np.lexsort((joined[:, 1], joined[:, 0]))]
+    return Split(joined, validation, test, len(copies) - len(kept))
+
+
+def _by_hash(
+    parts: Parts, digests_DB: NDArray[np.uint8], test_share: float, validation_share: float
+) -> tuple[Parts, Parts, Parts]:
+    """Shares of whole documents by the first eight bytes of their digests, taken as a number from 0 to 1."""
+    total = int((parts[:, 2] - parts[:, 1]).sum())
+    test_share = min(test_share, MOST_TEST / max(1, total))
+    validation_share = min(validation_share, MOST_VALIDATION / max(1, total))
+    words_D = np.ascontiguousarray(digests_DB[:, :8]).view(">u8")[:, 0]
+    place_D = words_D.astype(np.float64) / 2.0**64
+    test_D = place_D < test_share
+    rest = test_share + (1.0 - test_share) * validation_share
+    validation_D = ~test_D & (place_D < rest)
+    return parts[~test_D & ~validation_D], parts[validation_D], parts[test_D]
+
+
+def _by_tail(
+    parts: Parts, digests_DB: NDArray[np.uint8], test_share: float, validation_share: float
+) -> tuple[Parts, Parts, Parts]:
+    total = _size(parts)
     # As the usual text[: int(0.9 * len(text))]; the rounding guards against 0.9 * 10 = 8.999...
-    kept = int(round(total * (1.0 - test_share), 6))
-    rest, test = _cut(documents, kept)
+    kept = max(int(round(total * (1.0 - test_share), 6)), total - MOST_TEST)
+    rest, test = _cut(parts, kept, near=(total - kept) / 5)
     if not validation_share:
-        return Split(tuple(rest), (), tuple(test))
-    size = sum(len(document.text) for document in rest)
-    slices = SLICES if size * validation_share >= SLICES * SHORTEST_SLICE else 1
-    train: list[Document] = []
-    validation: list[Document] = []
+        return rest, parts[:0], test
+    size = _size(rest)
+    share = min(validation_share, MOST_VALIDATION / max(1, size))
+    slices = SLICES if size * share >= SLICES * SHORTEST_SLICE else 1
+    train: list[Parts] = []
+    validation: list[Parts] = []
+    near = size * share / slices / 5
     for index in range(slices):
-        # What is left of `rest` begins at the character `index * size // slices`.
-        share, rest = _cut(rest, (index + 1) * size // slices - index * size // slices, snap=False)
-        length = sum(len(document.text) for document in share)
-        before, held = _cut(share, int(round(length * (1.0 - validation_share), 6)))
-        train.extend(before)
-        validation.extend(held)
-    return Split(tuple(train), tuple(validation), tuple(test))
+        # What is left of `rest` begins about at the character `index * size // slices`.
+        left = slices - index
+        piece, rest = _cut(rest, _size(rest) // left, near=near) if left > 1 else (rest, rest[:0])
+        length = _size(piece)
+        before, held = _cut(piece, int(round(length * (1.0 - share), 6)), near=near)
+        train.append(before)
+        validation.append(held)
+    return np.concatenate(train), np.concatenate(validation), test
 
 
-SLICES = 8
-SHORTEST_SLICE = 1000
+def _size(parts: Parts) -> int:
+    return int((parts[:, 2] - parts[:, 1]).sum())
 
 
-def _cut(
-    documents: Sequence[Document], target: int, *, snap: bool = True
-) -> tuple[list[Document], list[Document]]:
-    """Documents before and after a number of characters; `snap` prefers a near end of a document."""
-    total = sum(len(document.text) for document in documents)
-    near = (total - target) / 5
-    ends: list[int] = []
-    position = 0
-    for document in documents:
-        position += len(document.text)
-        ends.append(position)
-    boundary = min((0, *ends), key=lambda end: abs(end - target))
-    if snap and len(documents) > 1 and 0 < boundary < total and abs(boundary - target) <= near:
-        target = boundary
-    before: list[Document] = []
-    after: list[Document] = []
-    start = 0
-    for document, end in zip(documents, ends, strict=True):
-        if end <= target:
-            before.append(document)
-        elif start >= target:
-            after.append(document)
-        else:
-            at = target - start
-            before.append(Document(document.text[:at], document.name, complete=False))
-            after.append(Document(document.text[at:], document.name, document.complete))
-        start = end
+def _cut(parts: Parts, target: int, *, near: float) -> tuple[Parts, Parts]:
+    """Parts before and after a number of characters, or at the end of a part that is `near` it."""
+    ends_P = np.cumsum(parts[:, 2] - parts[:, 1])
+    if not len(parts):
+        return parts, parts
+    if len(parts) > 1:
+        inner_P = ends_P[:-1]
+        nearest = int(inner_P[np.argmin(np.abs(inner_P - target))])
+        if abs(nearest - target) <= near:
+            target = nearest
+    index = int(np.searchsorted(ends_P, target, side="right"))
+    if index == len(parts):
+        return parts, parts[:0]
+    start = int(ends_P[index - 1]) if index else 0
+    if target == start:
+        return parts[:index], parts[index:]
+    number, begin, end = parts[index].tolist()
+    middle = begin + target - start
+    before = np.concatenate((parts[:index], [[number, begin, middle]]))
+    after = np.concatenate(([[number, middle, end]], parts[index + 1 :]))
     return before, after
-
-
-def documents_hash(documents: Sequence[Document]) -> str:
-    """SHA-256 over the texts and their boundaries, in hexadecimal; names do not count."""
-    digest = hashlib.sha256()
-    for document in documents:
-        raw = document.text.encode("utf-8", "surrogatepass")
-        digest.update(f"{len(raw)}:{int(document.complete)}:".encode())
-        digest.update(raw)
-    return digest.hexdigest()

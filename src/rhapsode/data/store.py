@@ -2,22 +2,33 @@
 
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from rhapsode.data.document import Document
 from rhapsode.errors import DataError
 
-__all__ = ["ElementStore", "cache_folder", "open_store", "write_store"]
+__all__ = [
+    "ElementStore",
+    "Encoded",
+    "cache_folder",
+    "encode_piece",
+    "open_store",
+    "write_store",
+]
 
-_VERSION = 1
+_VERSION = 2
 END = 0
+KEPT_EVERY = 1 << 24
+"""Characters between two moments at which progress is kept."""
+
+Encode = Callable[[str], NDArray[np.unsignedinteger]]
 
 
 @dataclass(frozen=True)
@@ -26,6 +37,7 @@ class _Facts:
     dtype: str
     elements: int
     documents: int
+    spans: int
     characters: int
     bytes: int
     unknown: int
@@ -41,10 +53,12 @@ class ElementStore:
     Arguments:
         elements_N: ids, uint8, uint16 or uint32.
         starts: where each document begins, int64.
-        characters: characters of the source text.
-        bytes: UTF-8 bytes of the source text.
+        characters: characters of the source text, but for what is given.
+        bytes: UTF-8 bytes of it.
         unknown: how many elements are the unknown element.
         complete: whether the last document ends here.
+        counts_V: how often each element occurs.
+        scored_N: False where an element is given, neither learnt nor scored; None when all are scored.
     """
 
     elements_N: NDArray[np.unsignedinteger]
@@ -53,6 +67,8 @@ class ElementStore:
     bytes: int
     unknown: int
     complete: bool
+    counts_V: NDArray[np.int64]
+    scored_N: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.elements_N)
@@ -67,85 +83,194 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "rhapsode"
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """A piece as ids, (N,), of which the first `given` are given."""
+
+    ids_N: NDArray[np.unsignedinteger]
+    given: int
+
+
+EncodePieces = Callable[[Iterator[Document]], Iterator[tuple[Document, Encoded]]]
+
+
+def encode_piece(piece: Document, encode: Encode) -> Encoded:
+    """The ids of a piece; what is given is encoded by itself, as a prompt is."""
+    if not piece.prompt:
+        return Encoded(encode(piece.text), 0)
+    given_N = encode(piece.text[: piece.prompt])
+    rest_N = encode(piece.text[piece.prompt :])
+    return Encoded(np.concatenate((given_N, rest_N)), len(given_N))
+
+
 def write_store(
     folder: Path,
-    documents: Iterable[Document],
-    encode: Callable[[str], NDArray[np.unsignedinteger]],
+    pieces: Iterable[Document],
+    encode: Encode,
     *,
     vocab_size: int,
     unknown_id: int,
+    each: EncodePieces | None = None,
+    watch: Callable[[int], None] | None = None,
 ) -> ElementStore:
     """Encode documents into `folder`, which appears when it is complete; a complete one is kept.
 
+    What an interrupted call has encoded is taken up again by the next one with the same folder.
+
     Arguments:
         folder: where the store goes.
-        documents: what to encode, in order.
+        pieces: what to encode, in order, long documents in pieces; the same at every call.
         encode: text to ids.
         vocab_size: decides how wide an id is stored.
         unknown_id: the id counted as unknown.
+        each: replaces `encode_piece` of one after the other, to encode in several processes.
+        watch: takes the characters encoded so far.
 
     Raises:
         DataError: the folder cannot be written.
     """
     if (folder / "facts.json").exists():
         return open_store(folder)
-    dtype: np.dtype[np.unsignedinteger] = np.dtype(
-        np.uint8 if vocab_size <= 2**8 else np.uint16 if vocab_size <= 2**16 else np.uint32
-    )
+
+    def one_by_one(pieces: Iterator[Document]) -> Iterator[tuple[Document, Encoded]]:
+        for piece in pieces:
+            yield piece, encode_piece(piece, encode)
+
+    writing = folder.with_name(f".writing-{folder.name}")
+    lock = folder.with_name(f".{folder.name}.lock")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder.parent))
+        # One writer at a time; the others wait and find it done.
+        with FileLock(lock):
+            if not (folder / "facts.json").exists():
+                _write(
+                    writing,
+                    pieces,
+                    each or one_by_one,
+                    vocab_size=vocab_size,
+                    unknown_id=unknown_id,
+                    watch=watch,
+                )
+                writing.rename(folder)
+        lock.unlink(missing_ok=True)
     except OSError as problem:
         raise DataError(
             f"cannot write the encoded text: {problem.strerror}",
             where=str(folder.parent),
             hint="name another folder with RHAPSODE_CACHE",
         ) from None
-    try:
-        facts = _write(scratch, documents, encode, dtype, unknown_id)
-        (scratch / "facts.json").write_text(json.dumps(asdict(facts)), encoding="utf-8")
-        try:
-            scratch.rename(folder)
-        except OSError:
-            if not (folder / "facts.json").exists():  # else another process was faster
-                raise
-    except OSError as problem:
-        raise DataError(
-            f"cannot write the encoded text: {problem.strerror}", where=str(folder.parent)
-        ) from None
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
     return open_store(folder)
 
 
+@dataclass
+class _Progress:
+    """How far a store is written; what lies behind is cut off when it is taken up again."""
+
+    pieces: int = 0
+    elements: int = 0
+    documents: int = 0
+    spans: int = 0
+    characters: int = 0
+    bytes: int = 0
+    unknown: int = 0
+    complete: bool = True
+
+
 def _write(
-    scratch: Path,
-    documents: Iterable[Document],
-    encode: Callable[[str], NDArray[np.unsignedinteger]],
-    dtype: np.dtype[np.unsignedinteger],
+    folder: Path,
+    pieces: Iterable[Document],
+    each: EncodePieces,
+    *,
+    vocab_size: int,
     unknown_id: int,
-) -> _Facts:
-    elements = characters = size = unknown = 0
-    complete = True
-    starts: list[int] = []
+    watch: Callable[[int], None] | None,
+) -> None:
+    dtype: np.dtype[np.unsignedinteger] = np.dtype(
+        np.uint8 if vocab_size <= 2**8 else np.uint16 if vocab_size <= 2**16 else np.uint32
+    )
+    folder.mkdir(exist_ok=True)
+    done, counts_V = _taken_up(folder, dtype, vocab_size)
     end_1 = np.array([END], dtype=dtype)
-    with (scratch / "elements.bin").open("wb") as file:
-        for document in documents:
-            ids_N = encode(document.text)
-            starts.append(elements)
-            file.write(np.ascontiguousarray(ids_N, dtype=dtype).tobytes())
-            elements += len(ids_N)
-            unknown += int(np.count_nonzero(ids_N == unknown_id))
-            characters += len(document.text)
-            size += len(document.text.encode("utf-8", "surrogatepass"))
-            complete = document.complete
-            if complete:
-                file.write(end_1.tobytes())
-                elements += 1
-        file.flush()
-        os.fsync(file.fileno())
-    np.save(scratch / "starts.npy", np.array(starts, dtype=np.int64))
-    return _Facts(_VERSION, dtype.name, elements, len(starts), characters, size, unknown, complete)
+    with (
+        (folder / "elements.bin").open("ab") as elements,
+        (folder / "starts.bin").open("ab") as starts,
+        (folder / "given.bin").open("ab") as spans,
+    ):
+
+        def keep() -> None:
+            for file in (elements, starts, spans):
+                file.flush()
+                os.fsync(file.fileno())
+            np.save(folder / f"counts-{done.pieces}.npy", counts_V)
+            scratch = folder / "progress.new"
+            scratch.write_text(json.dumps(asdict(done)), encoding="utf-8")
+            scratch.replace(folder / "progress.json")
+
+        kept_at = done.characters
+        for piece, encoded in each(islice(iter(pieces), done.pieces, None)):
+            ids_N = np.ascontiguousarray(encoded.ids_N, dtype=dtype)
+            if piece.opening or not done.documents:
+                starts.write(np.int64(done.elements).tobytes())
+                done.documents += 1
+            if encoded.given:
+                span_2 = np.array((done.elements, done.elements + encoded.given), dtype=np.int64)
+                spans.write(span_2.tobytes())
+                done.spans += 1
+            elements.write(ids_N.tobytes())
+            counts_V += np.bincount(ids_N, minlength=vocab_size)
+            done.elements += len(ids_N)
+            done.unknown += int(np.count_nonzero(ids_N[encoded.given :] == unknown_id))
+            scored = piece.text[piece.prompt :]
+            done.characters += len(scored)
+            done.bytes += len(scored.encode("utf-8", "surrogatepass"))
+            done.complete = piece.complete
+            if piece.complete:
+                elements.write(end_1.tobytes())
+                counts_V[END] += 1
+                done.elements += 1
+            done.pieces += 1
+            if watch is not None:
+                watch(done.characters)
+            if done.characters - kept_at > KEPT_EVERY:
+                kept_at = done.characters
+                keep()
+        keep()
+    np.save(folder / "counts.npy", counts_V)
+    facts = {name: value for name, value in asdict(done).items() if name != "pieces"}
+    whole = _Facts(version=_VERSION, dtype=dtype.name, **facts)
+    (folder / "facts.json").write_text(json.dumps(asdict(whole)), encoding="utf-8")
+    for path in (*folder.glob("counts-*.npy"), folder / "progress.json"):
+        path.unlink(missing_ok=True)
+
+
+def _taken_up(
+    folder: Path, dtype: np.dtype[np.unsignedinteger], vocab_size: int
+) -> tuple[_Progress, NDArray[np.int64]]:
+    """What an interrupted call has kept in `folder`, its files cut to that; nothing when that is not whole."""
+    done, counts_V = _Progress(), np.zeros(vocab_size, dtype=np.int64)
+    try:
+        kept = _Progress(**json.loads((folder / "progress.json").read_text(encoding="utf-8")))
+        with (folder / f"counts-{kept.pieces}.npy").open("rb") as stream:
+            found_V = np.lib.format.read_array(stream, allow_pickle=False)
+        sizes = _sizes(kept, dtype)
+        if found_V.shape == counts_V.shape and all(
+            (folder / name).stat().st_size >= size for name, size in sizes.items()
+        ):
+            done, counts_V = kept, found_V
+    except (OSError, ValueError, TypeError, EOFError):
+        pass
+    for name, size in _sizes(done, dtype).items():
+        with (folder / name).open("ab") as file:
+            file.truncate(size)
+    return done, counts_V
+
+
+def _sizes(done: _Progress, dtype: np.dtype[np.unsignedinteger]) -> dict[str, int]:
+    return {
+        "elements.bin": done.elements * dtype.itemsize,
+        "starts.bin": done.documents * 8,
+        "given.bin": done.spans * 16,
+    }
 
 
 def open_store(folder: Path) -> ElementStore:
@@ -156,11 +281,14 @@ def open_store(folder: Path) -> ElementStore:
     """
     try:
         facts = _Facts(**json.loads((folder / "facts.json").read_text(encoding="utf-8")))
-        with (folder / "starts.npy").open("rb") as stream:
-            starts = np.lib.format.read_array(stream, allow_pickle=False)
         file = folder / "elements.bin"
         dtype = np.dtype(facts.dtype)
-        if facts.version != _VERSION or file.stat().st_size != facts.elements * dtype.itemsize:
+        starts = np.fromfile(folder / "starts.bin", dtype=np.int64)
+        spans = np.fromfile(folder / "given.bin", dtype=np.int64).reshape(-1, 2)
+        with (folder / "counts.npy").open("rb") as stream:
+            counts_V = np.lib.format.read_array(stream, allow_pickle=False)
+        sizes = (file.stat().st_size, len(starts), len(spans), facts.version)
+        if sizes != (facts.elements * dtype.itemsize, facts.documents, facts.spans, _VERSION):
             raise ValueError("size or version differs")
         elements_N = (
             np.memmap(file, dtype=dtype, mode="r") if facts.elements else np.zeros(0, dtype=dtype)
@@ -169,6 +297,18 @@ def open_store(folder: Path) -> ElementStore:
         raise DataError(
             f"the encoded text is damaged ({problem})", where=str(folder), hint="delete this folder"
         ) from None
+    scored_N = None
+    if len(spans):
+        scored_N = np.ones(facts.elements, dtype=bool)
+        for begin, end in spans.tolist():
+            scored_N[begin:end] = False
     return ElementStore(
-        elements_N, starts, facts.characters, facts.bytes, facts.unknown, facts.complete
+        elements_N,
+        starts,
+        facts.characters,
+        facts.bytes,
+        facts.unknown,
+        facts.complete,
+        counts_V,
+        scored_N,
     )

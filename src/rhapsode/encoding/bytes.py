@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +22,11 @@ from rhapsode.encoding.contract import (
 )
 from rhapsode.errors import BundleError, EncodingError
 
-__all__ = ["ByteEncoder"]
+__all__ = ["ByteEncoder", "Utf8", "printable_bytes"]
 
 RESERVED = ("<end>", "<unknown>")
 _FIRST = 2
+_RAW = [bytes((byte,)) for byte in range(256)]
 
 
 @dataclass(frozen=True)
@@ -33,31 +34,41 @@ class ByteSettings:
     """`bytes.v1` has no settings."""
 
 
-def _printable_bytes() -> list[str]:
+def printable_bytes() -> list[str]:
     """The printable stand-in of every byte that byte-level tokenizers use (GPT-2's table)."""
     plain = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in plain]
     return [chr(byte) if byte in plain else chr(0x100 + others.index(byte)) for byte in range(256)]
 
 
-class _Utf8(IncrementalDecoder):
-    def __init__(self) -> None:
+class Utf8(IncrementalDecoder):
+    """Elements that are bytes to text; never half a character, and what is malformed becomes U+FFFD.
+
+    Arguments:
+        pieces: the bytes of every id from 2 on.
+    """
+
+    def __init__(self, pieces: Sequence[bytes]) -> None:
+        self._pieces = pieces
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def feed(self, ids: Ids) -> str:
-        pieces: list[str] = []
+        text: list[str] = []
+        waiting: list[bytes] = []
         for element in ids:
             if element >= _FIRST:
-                pieces.append(self._decoder.decode(bytes((int(element) - _FIRST,))))
+                waiting.append(self._pieces[element - _FIRST])
             elif element == 1:
-                pieces.append(self._decoder.decode(b"", final=True) + UNKNOWN_TEXT)
-        return "".join(pieces)
+                text += (self._decoder.decode(b"".join(waiting), final=True), UNKNOWN_TEXT)
+                waiting = []
+        text.append(self._decoder.decode(b"".join(waiting)))
+        return "".join(text)
 
     def finish(self) -> str:
         return self._decoder.decode(b"", final=True)
 
 
-@ENCODERS.register("bytes.v1")
+@ENCODERS.register("bytes.v1", aliases=("byte",))
 class ByteEncoder(Encoder):
     """One element a byte: id 2 + byte. Lossless for all text."""
 
@@ -67,7 +78,7 @@ class ByteEncoder(Encoder):
     unknown_prompt = "error"
 
     def __init__(self) -> None:
-        super().__init__(_printable_bytes(), {})
+        super().__init__(printable_bytes(), {})
 
     @classmethod
     def learn(cls, texts: Iterable[str], settings: Mapping[str, Any]) -> ByteEncoder:
@@ -77,7 +88,7 @@ class ByteEncoder(Encoder):
     @classmethod
     def from_tokenizer_json(cls, text: str, settings: Mapping[str, Any]) -> ByteEncoder:
         from_mapping(ByteSettings, settings, where="encoder", error=BundleError)
-        if vocabulary_of(text, reserved=RESERVED) != _printable_bytes():
+        if vocabulary_of(text, reserved=RESERVED) != printable_bytes():
             raise BundleError("the encoder's vocabulary is not the 256 bytes")
         return cls()
 
@@ -103,7 +114,7 @@ class ByteEncoder(Encoder):
         return whole.feed(ids) + whole.finish()
 
     def decoder(self) -> IncrementalDecoder:
-        return _Utf8()
+        return Utf8(_RAW)
 
     def unknown(self, text: str) -> list[str]:
         return []

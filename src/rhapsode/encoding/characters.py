@@ -10,21 +10,24 @@ from typing import Annotated, Any
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from rhapsode.config import from_mapping
+from rhapsode.encoding.batches import encode_chunks
 from rhapsode.encoding.contract import (
     ENCODERS,
     END_ID,
     UNKNOWN_ID,
     UNKNOWN_TEXT,
-    Encoder,
+    CountingEncoder,
     Ids,
     IncrementalDecoder,
     line_chunks,
+    most_frequent,
     vocabulary_of,
     without_surrogates,
 )
+from rhapsode.encoding.normalise import Normaliser, NormalSettings, stated
 from rhapsode.errors import BundleError
 
 __all__ = ["CharacterEncoder"]
@@ -35,7 +38,7 @@ _CODE_POINTS = 0x110000
 
 
 @dataclass(frozen=True)
-class CharacterSettings:
+class CharacterSettings(NormalSettings):
     """Settings of `characters.v1`."""
 
     graphemes: bool = False
@@ -57,8 +60,8 @@ class _Joining(IncrementalDecoder):
         return ""
 
 
-@ENCODERS.register("characters.v1")
-class CharacterEncoder(Encoder):
+@ENCODERS.register("characters.v1", aliases=("character", "chars", "char"))
+class CharacterEncoder(CountingEncoder):
     """One element a character, in order of frequency; lossless for every character it has seen.
 
     With `graphemes` an element is an extended grapheme cluster (Unicode Standard Annex 29).
@@ -66,12 +69,13 @@ class CharacterEncoder(Encoder):
 
     Settings = CharacterSettings
     name = "characters.v1"
-    round_trip = "lossless"
     unknown_prompt = "error"
 
     def __init__(self, vocabulary: Sequence[str], settings: Mapping[str, Any]) -> None:
         super().__init__(vocabulary, settings)
-        self._graphemes = bool(settings.get("graphemes"))
+        self._known = from_mapping(CharacterSettings, settings, where="encoder", error=BundleError)
+        self._graphemes = self._known.graphemes
+        self._normaliser = Normaliser(self._known)
         self._texts = ("", UNKNOWN_TEXT, *self.vocabulary)
         self._tokenizer: Tokenizer | None = None
         if self._graphemes:
@@ -81,16 +85,23 @@ class CharacterEncoder(Encoder):
             points = [ord(character) for character in self.vocabulary]
             self._table[points] = np.arange(2, len(points) + 2, dtype=np.uint32)
 
+    @property
+    def round_trip(self) -> str:  # type: ignore[override]
+        """What comes back of a text of known characters."""
+        return stated(self._known)
+
     @classmethod
-    def learn(cls, texts: Iterable[str], settings: Mapping[str, Any]) -> CharacterEncoder:
+    def count(cls, texts: Iterable[str], settings: Mapping[str, Any]) -> Counter[str]:
         known = from_mapping(CharacterSettings, settings, where="[encoder]")
-        counts = _count_graphemes(texts) if known.graphemes else _count_points(texts)
-        ordered = sorted(
-            (piece for piece, count in counts.items() if count >= known.min_count),
-            key=lambda piece: (-counts[piece], piece),
-        )
-        if known.max_vocabulary is not None:
-            ordered = ordered[: known.max_vocabulary - 2]
+        normalised = map(Normaliser(known), texts)
+        return _count_graphemes(normalised) if known.graphemes else _count_points(normalised)
+
+    @classmethod
+    def from_counts(
+        cls, counts: Mapping[str, int], settings: Mapping[str, Any]
+    ) -> CharacterEncoder:
+        known = from_mapping(CharacterSettings, settings, where="[encoder]")
+        ordered = most_frequent(counts, most=known.max_vocabulary, min_count=known.min_count)
         return cls(ordered, asdict(known))
 
     @classmethod
@@ -107,18 +118,18 @@ class CharacterEncoder(Encoder):
     def _build_tokenizer(self) -> Tokenizer:
         table = {piece: index for index, piece in enumerate((*RESERVED, *self.vocabulary))}
         tokenizer = Tokenizer(models.WordLevel(vocab=table, unk_token=RESERVED[UNKNOWN_ID]))
+        if self._normaliser.steps:
+            tokenizer.normalizer = normalizers.Sequence(self._normaliser.steps)
         tokenizer.pre_tokenizer = _splitter(self._graphemes)
         tokenizer.decoder = decoders.Fuse()
         return tokenizer
 
     def encode(self, text: str) -> NDArray[np.unsignedinteger]:
         if self._tokenizer is None:
+            text = self._normaliser(text)
             points_N = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
             return self._table[points_N]
-        ids: list[int] = []
-        for chunk in line_chunks(without_surrogates(text)):
-            ids.extend(self._tokenizer.encode(chunk, add_special_tokens=False).ids)
-        return np.array(ids, dtype=np.uint32)
+        return encode_chunks(self._tokenizer, line_chunks(self._normaliser.converted(text)))
 
     def decode(self, ids: Ids) -> str:
         return "".join([self._texts[element] for element in ids])
@@ -128,6 +139,7 @@ class CharacterEncoder(Encoder):
 
     def unknown(self, text: str) -> list[str]:
         known = set(self.vocabulary)
+        text = self._normaliser(text)
         pieces = _grapheme_pieces(text) if self._graphemes else iter(text)
         return list(dict.fromkeys(piece for piece in pieces if piece not in known))
 
@@ -147,10 +159,24 @@ def _splitter(graphemes: bool) -> pre_tokenizers.PreTokenizer:
 
 def _count_points(texts: Iterable[str]) -> Counter[str]:
     counts_V = np.zeros(_CODE_POINTS, dtype=np.int64)
-    for text in texts:
+    for text in _gathered(texts):
         points_N = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-        counts_V += np.bincount(points_N, minlength=_CODE_POINTS)
+        found_V = np.bincount(points_N)
+        counts_V[: len(found_V)] += found_V
     return Counter({chr(int(point)): int(counts_V[point]) for point in np.flatnonzero(counts_V)})
+
+
+def _gathered(texts: Iterable[str]) -> Iterator[str]:
+    """The texts joined to long ones, since a count of code points has a table to pass over."""
+    waiting: list[str] = []
+    length = 0
+    for text in texts:
+        waiting.append(text)
+        length += len(text)
+        if length > _CODE_POINTS:
+            yield "".join(waiting)
+            waiting, length = [], 0
+    yield "".join(waiting)
 
 
 def _count_graphemes(texts: Iterable[str]) -> Counter[str]:

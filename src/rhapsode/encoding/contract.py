@@ -6,8 +6,9 @@ import hashlib
 import json
 import re
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ __all__ = [
     "ENCODERS",
     "END_ID",
     "UNKNOWN_ID",
+    "CountingEncoder",
     "Encoder",
     "IncrementalDecoder",
     "encoder_from_mapping",
@@ -27,7 +29,8 @@ __all__ = [
 END_ID = 0
 UNKNOWN_ID = 1
 UNKNOWN_TEXT = "\N{REPLACEMENT CHARACTER}"
-CHUNK = 1 << 19
+# Small enough to keep all cores busy with one text, large enough that its handling costs nothing.
+CHUNK = 1 << 14
 
 _HALVES = re.compile("[\ud800-\udfff]")
 
@@ -49,6 +52,8 @@ class IncrementalDecoder(ABC):
 class Encoder(ABC):
     """Text to element ids and back. Id 0 is end-of-sequence and padding, 1 the unknown element.
 
+    The ids of a text are those of its pieces, cut behind line feeds, one after another.
+
     Arguments:
         vocabulary: the text of every id from 2 on, in order.
         settings: what `learn` was told, complete, as plain values.
@@ -62,6 +67,8 @@ class Encoder(ABC):
     """What `decode(encode(text))` equals: "lossless", or the normalisation applied."""
     unknown_prompt: ClassVar[str]
     """What an unseen piece of a prompt means: "error", or "element" for the unknown element."""
+    parallel: ClassVar[Literal["itself", "processes"]] = "itself"
+    """Who uses several cores: `encode` itself, or, where it is slow Python, the caller with processes."""
 
     def __init__(self, vocabulary: Sequence[str], settings: Mapping[str, Any]) -> None:
         self.vocabulary = tuple(vocabulary)
@@ -135,6 +142,32 @@ class Encoder(ABC):
             "tokenizer": self.to_tokenizer_json(),
         }
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled, for other processes, as its mapping."""
+        return encoder_from_mapping, (self.to_mapping(),)
+
+
+class CountingEncoder(Encoder):
+    """An encoder that learns from the counts of pieces alone, which processes can count apart and add."""
+
+    @classmethod
+    @abstractmethod
+    def count(cls, texts: Iterable[str], settings: Mapping[str, Any]) -> Counter[str]:
+        """How often every piece occurs.
+
+        Raises:
+            SettingsError: a setting that this encoding lacks, or out of range.
+        """
+
+    @classmethod
+    @abstractmethod
+    def from_counts(cls, counts: Mapping[str, int], settings: Mapping[str, Any]) -> Encoder:
+        """The encoder for texts with these pieces; `settings` as `count` took them."""
+
+    @classmethod
+    def learn(cls, texts: Iterable[str], settings: Mapping[str, Any]) -> Encoder:
+        return cls.from_counts(cls.count(texts, settings), settings)
+
 
 ENCODERS: Registry[type[Encoder]] = Registry("encoding")
 
@@ -154,6 +187,23 @@ def encoder_from_mapping(mapping: Mapping[str, Any]) -> Encoder:
     ):
         raise BundleError("the encoder's description is malformed")
     return ENCODERS.get(name).from_tokenizer_json(tokenizer, settings)
+
+
+def most_frequent(
+    counts: Mapping[str, int], *, most: int | None = None, min_count: int = 1
+) -> list[str]:
+    """Pieces in order of frequency, ties in order of code points.
+
+    Arguments:
+        counts: how often each occurs.
+        most: elements to keep, end-of-sequence and unknown counted in.
+        min_count: pieces that occur less often are left out.
+    """
+    ordered = sorted(
+        (piece for piece, count in counts.items() if count >= min_count),
+        key=lambda piece: (-counts[piece], piece),
+    )
+    return ordered if most is None else ordered[: most - 2]
 
 
 def line_chunks(text: str) -> Iterator[str]:
@@ -178,13 +228,26 @@ def vocabulary_of(text: str, *, reserved: Sequence[str]) -> list[str]:
     """
     try:
         table = json.loads(text)["model"]["vocab"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise BundleError("the encoder's vocabulary is malformed") from None
+    return tokens_of(table, reserved)
+
+
+def tokens_of(table: Any, reserved: Sequence[str]) -> list[str]:
+    """The tokens of a table to ids, in order of id, behind the two reserved ones.
+
+    Raises:
+        BundleError: no table, or ids that are not 0, 1, 2, ...
+    """
+    try:
         if not isinstance(table, dict):
             raise TypeError
         tokens = sorted(table, key=table.__getitem__)
         contiguous = [table[token] for token in tokens] == list(range(len(tokens)))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        halves = any(_HALVES.search(token) for token in tokens)
+    except (ValueError, TypeError):
         raise BundleError("the encoder's vocabulary is malformed") from None
-    if any(_HALVES.search(token) for token in tokens):
+    if halves:
         raise BundleError("the encoder's vocabulary holds half of a surrogate pair")
     if not contiguous or tokens[:2] != list(reserved):
         raise BundleError("the encoder's vocabulary has gaps or lacks its reserved elements")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from rhapsode.config import from_mapping
+from rhapsode.encoding.batches import encode_chunks
 from rhapsode.encoding.contract import (
     ENCODERS,
     END_ID,
@@ -22,12 +24,13 @@ from rhapsode.encoding.contract import (
     Ids,
     IncrementalDecoder,
     line_chunks,
+    most_frequent,
     vocabulary_of,
-    without_surrogates,
 )
-from rhapsode.errors import BundleError, MissingExtraError, SettingsError
+from rhapsode.encoding.normalise import Normaliser, NormalSettings, stated
+from rhapsode.errors import BundleError, MissingExtraError, RhapsodeError, SettingsError
 
-__all__ = ["WordEncoder"]
+__all__ = ["Joined", "WordEncoder", "with_characters", "word_model"]
 
 # With a space inside, which no element of a text has.
 RESERVED = ("<end of sequence>", "<unknown word>")
@@ -40,14 +43,15 @@ _MARKS = r"[^\s\p{L}\p{M}\p{N}_]"
 
 
 @dataclass(frozen=True)
-class WordSettings:
+class WordSettings(NormalSettings):
     """Settings of `words.v1`."""
 
     split: Literal["words", "whitespace"] = "words"
     """words: words, marks and white space are elements, and the text comes back as it was; whitespace: elements are
     what stands between white space, and a line end is one; other white space is lost."""
-    lowercase: bool = False
-    """Turn letters into small ones; loses their case."""
+    unknown: Literal["element", "spell"] = "element"
+    """element: a word outside the vocabulary becomes the unknown element; spell: it is spelled in characters, which
+    are elements too."""
     max_vocabulary: Annotated[int, Meta(ge=3, le=1 << 24)] | None = 20_000
     """Keep only the most frequent elements, end-of-sequence and unknown counted in."""
     min_count: Annotated[int, Meta(ge=1)] = 1
@@ -60,12 +64,13 @@ class WordSettings:
     """Reduce words to their stems by the Snowball stemmer of this language, as "english"; loses endings and case."""
 
 
-@ENCODERS.register("words.v1")
+@ENCODERS.register("words.v1", aliases=("word",))
 class WordEncoder(Encoder):
     """One element a word or mark, with the space before it, in order of frequency.
 
-    By default a text of known words comes back exactly. Lower-casing, dropped marks and tags, stems and whitespace
-    splitting lose what they are named for, and `round_trip` says so.
+    By default a text of known words comes back exactly, and, where unknown words are spelled, a text of known
+    characters. Lower-casing, dropped marks and tags, stems and whitespace splitting lose what they are named for, and
+    `round_trip` says so.
     """
 
     Settings = WordSettings
@@ -75,27 +80,29 @@ class WordEncoder(Encoder):
     def __init__(self, vocabulary: Sequence[str], settings: Mapping[str, Any]) -> None:
         super().__init__(vocabulary, settings)
         self._known = from_mapping(WordSettings, settings, where="encoder", error=BundleError)
+        _check(self._known, error=BundleError)
         self._texts = ("", UNKNOWN_TEXT, *self.vocabulary)
-        self._tokenizer = _tokenizer(self.vocabulary, self._known)
-        self._stems = _Stems(self._known.stem) if self._known.stem else None
+        self._before = _Before(self._known)
+        self._tokenizer = _tokenizer(self.vocabulary, self._known, self._before.steps)
 
     @property
     def round_trip(self) -> str:  # type: ignore[override]
         """What comes back after encoding and decoding a text of known words."""
-        lost = _losses(self._known)
-        return "lossless" if not lost else "without " + ", ".join(lost)
+        return stated(self._known, lost=_losses(self._known))
 
     @classmethod
     def learn(cls, texts: Iterable[str], settings: Mapping[str, Any]) -> WordEncoder:
         known = from_mapping(WordSettings, settings, where="[encoder]")
-        stems = _Stems(known.stem) if known.stem else None
-        blank = _tokenizer((), known)
+        _check(known, error=SettingsError)
+        before = _Before(known)
+        blank = _tokenizer((), known, before.steps)
         most = known.max_vocabulary if known.max_vocabulary is not None else 1 << 31
+        chunks = (chunk for text in texts for chunk in line_chunks(before(text)))
+        if known.unknown == "spell":
+            counts = _count(blank, chunks)
+            return cls(with_characters(counts, most=most, min_count=known.min_count), asdict(known))
         trainer = trainers.WordLevelTrainer(
             vocab_size=most, min_frequency=known.min_count, show_progress=False, special_tokens=[]
-        )
-        chunks = (
-            stems.text(chunk) if stems else chunk for text in texts for chunk in line_chunks(text)
         )
         # The trainer counts in parallel, and orders by frequency, ties by the element itself.
         blank.train_from_iterator(chunks, trainer=trainer)
@@ -115,27 +122,21 @@ class WordEncoder(Encoder):
         return str(self._tokenizer.to_str())
 
     def encode(self, text: str) -> NDArray[np.unsignedinteger]:
-        text = without_surrogates(text)
-        chunks = [self._stems.text(chunk) if self._stems else chunk for chunk in line_chunks(text)]
-        found = self._tokenizer.encode_batch_fast(chunks, add_special_tokens=False)
-        parts = [np.array(encoding.ids, dtype=np.uint32) for encoding in found]
-        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint32)
+        return encode_chunks(self._tokenizer, line_chunks(self._before(text)))
 
     def decode(self, ids: Ids) -> str:
         decoder = self.decoder()
         return decoder.feed(ids) + decoder.finish()
 
     def decoder(self) -> IncrementalDecoder:
-        return _Spaced(self._texts) if self._known.split == "whitespace" else _Joined(self._texts)
+        return _Spaced(self._texts) if self._known.split == "whitespace" else Joined(self._texts)
 
     def unknown(self, text: str) -> list[str]:
-        text = without_surrogates(text)
         pieces: list[str] = []
-        for chunk in line_chunks(text):
-            shown = self._stems.text(chunk) if self._stems else chunk
-            encoding = self._tokenizer.encode(shown, add_special_tokens=False)
+        for chunk in line_chunks(self._before(text)):
+            encoding = self._tokenizer.encode(chunk, add_special_tokens=False)
             pieces.extend(
-                shown[start:end].strip()
+                chunk[start:end].strip()
                 for element, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
                 if element == UNKNOWN_ID
             )
@@ -146,7 +147,25 @@ class WordEncoder(Encoder):
         return self.decode(ids_N[(ids_N != UNKNOWN_ID) & (ids_N != END_ID)])
 
 
-class _Joined(IncrementalDecoder):
+class _Before:
+    """What is done to a text before the `tokenizer.json`: Chinese converted, words stemmed.
+
+    Raises:
+        SettingsError: a language without a stemmer.
+        MissingExtraError: what is needed is not installed.
+    """
+
+    def __init__(self, known: WordSettings) -> None:
+        self._normaliser = Normaliser(known)
+        self._stems = _Stems(known.stem) if known.stem else None
+        self.steps = self._normaliser.steps
+
+    def __call__(self, text: str) -> str:
+        text = self._normaliser.converted(text)
+        return self._stems.text(text) if self._stems else text
+
+
+class Joined(IncrementalDecoder):
     """Elements carry their own spaces."""
 
     def __init__(self, texts: Sequence[str]) -> None:
@@ -218,7 +237,6 @@ class _Stems:
 def _losses(known: WordSettings) -> list[str]:
     named = (
         (known.split == "whitespace", "white space but line ends"),
-        (known.lowercase, "capitals"),
         (not known.punctuation, "punctuation"),
         (known.strip_html, "HTML tags"),
         (bool(known.stem), "word endings"),
@@ -226,16 +244,67 @@ def _losses(known: WordSettings) -> list[str]:
     return [name for lost, name in named if lost]
 
 
-def _tokenizer(vocabulary: Sequence[str], known: WordSettings) -> Tokenizer:
+def _check(known: WordSettings, *, error: type[RhapsodeError]) -> None:
+    if known.unknown == "spell" and known.split == "whitespace":
+        raise error(
+            "words without their spaces cannot be spelled in characters",
+            where="[encoder] unknown",
+            hint='write split = "words"',
+        )
+
+
+def _count(blank: Tokenizer, chunks: Iterable[str]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for chunk in chunks:
+        text = blank.normalizer.normalize_str(chunk) if blank.normalizer else chunk
+        counts.update([piece for piece, _ in blank.pre_tokenizer.pre_tokenize_str(text)])
+    return counts
+
+
+def with_characters(counts: Mapping[str, int], *, most: int | None, min_count: int) -> list[str]:
+    """The most frequent words and all their characters, in order of use when the other words are spelled.
+
+    Arguments:
+        counts: how often each word occurs.
+        most: elements to keep, end-of-sequence and unknown counted in; characters come first.
+        min_count: what occurs less often is left out.
+    """
+    characters: Counter[str] = Counter()
+    for word, count in counts.items():
+        for character in word:
+            characters[character] += count
+    kept = set(most_frequent(characters, most=most, min_count=min_count))
+    words = {word: count for word, count in counts.items() if len(word) > 1}
+    room = None if most is None else most - len(kept)
+    kept.update(most_frequent(words, most=room, min_count=min_count))
+    use: Counter[str] = Counter(dict.fromkeys(kept, 0))
+    for word, count in counts.items():
+        for piece in (word,) if word in kept else word:
+            if piece in kept:
+                use[piece] += count
+    return most_frequent(use, min_count=0)
+
+
+def word_model(vocabulary: Sequence[str], *, spell: bool) -> models.Model:
+    """Whole words, and with `spell` the characters of the others, as a model of `tokenizers`."""
     table = {piece: index for index, piece in enumerate((*RESERVED, *vocabulary))}
-    tokenizer = Tokenizer(models.WordLevel(vocab=table, unk_token=RESERVED[UNKNOWN_ID]))
-    steps: list[normalizers.Normalizer] = []
+    if not spell:
+        return models.WordLevel(vocab=table, unk_token=RESERVED[UNKNOWN_ID])
+    # Pairs that are never merged: what is not whole in the vocabulary stays characters.
+    return models.BPE(
+        vocab=table, merges=[], unk_token=RESERVED[UNKNOWN_ID], fuse_unk=False, ignore_merges=True
+    )
+
+
+def _tokenizer(
+    vocabulary: Sequence[str], known: WordSettings, first: Sequence[normalizers.Normalizer]
+) -> Tokenizer:
+    tokenizer = Tokenizer(word_model(vocabulary, spell=known.unknown == "spell"))
+    steps = [*first]
     if known.strip_html:
         steps.append(normalizers.Replace(Regex(_TAG), " "))
     if not known.punctuation:
         steps.append(normalizers.Replace(Regex(_MARKS), ""))
-    if known.lowercase:
-        steps.append(normalizers.Lowercase())
     if steps:
         tokenizer.normalizer = normalizers.Sequence(steps)
     if known.split == "words":

@@ -78,6 +78,7 @@ def total_loss(
     window: int = WINDOW,
     run_up: int = RUN_UP,
     every: int = 1,
+    scored_N: NDArray[np.bool_] | None = None,
 ) -> tuple[float, int]:
     """Nats over all elements, each scored once in the model's own context, and their number.
 
@@ -91,9 +92,10 @@ def total_loss(
         window: elements per call.
         run_up: elements read before a lane's first scored one.
         every: for `window:N`, score only a part.
+        scored_N: for `fresh`: False where an element is given, not scored.
     """
     if context.kind == "fresh":
-        batches = sweep_fresh(elements_N, starts, rows=ROWS, window=window)
+        batches = sweep_fresh(elements_N, starts, rows=ROWS, window=window, scored_N=scored_N)
     elif context.kind == "window":
         rows = max(1, ROWS * window // (2 * context.size))
         batches = sweep_windows(elements_N, size=context.size, rows=rows, every=every)
@@ -125,14 +127,15 @@ def context_in_words(context: SeenContext, lanes: int) -> str:
     return f"carried, {lanes} parts side by side, each after {RUN_UP} elements of run-up"
 
 
-def floors_of(
-    elements_N: NDArray[np.unsignedinteger], counts_V: NDArray[np.int64]
-) -> dict[str, Any]:
+def floors_of(found_V: NDArray[np.int64], counts_V: NDArray[np.int64]) -> dict[str, Any]:
     """Nats per element of models that learn nothing, or only frequencies.
 
     The unigram model has one count added to each element, so that nothing is impossible.
+
+    Arguments:
+        found_V: how often each element is scored.
+        counts_V: how often it occurs in the training share.
     """
-    found_V = np.bincount(np.asarray(elements_N), minlength=len(counts_V)).astype(np.float64)
     share_V = (counts_V + 1.0) / (counts_V.sum() + len(counts_V))
     return {
         "uniform": math.log(len(counts_V)),
@@ -184,14 +187,20 @@ def evaluate_store(
         context: what the model sees of the past.
     """
     lanes = sweep_lanes(len(store))
-    total, count = total_loss(predictor, store.elements_N, store.starts, context, lanes=lanes)
+    total, count = total_loss(
+        predictor, store.elements_N, store.starts, context, lanes=lanes, scored_N=store.scored_N
+    )
+    found_V = store.counts_V
+    if store.scored_N is not None:
+        scored_S = np.asarray(store.elements_N)[store.scored_N]
+        found_V = np.bincount(scored_S, minlength=len(counts_V)).astype(np.int64)
     return figures_of(
         total,
         count,
         bytes=store.bytes,
         characters=store.characters,
         unknown=store.unknown,
-        floors=floors_of(store.elements_N, counts_V),
+        floors=floors_of(found_V, counts_V),
         protocol=Protocol(
             protocol.split,
             protocol.selected_on,

@@ -9,14 +9,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from rhapsode.models.contract import MODELS
-from rhapsode.models.recurrent import Recurrent, RecurrentConfig, shifted
+from rhapsode.models.recurrent import GatedConfig, Recurrent, open_memory, shifted
 from rhapsode.models.rnn import HiddenState
 
 __all__ = ["GRU", "GRUConfig"]
 
 
 @dataclass(frozen=True)
-class GRUConfig(RecurrentConfig):
+class GRUConfig(GatedConfig):
     """Settings of `gru.v1`."""
 
 
@@ -27,9 +27,19 @@ class GRU(Recurrent):
     Gates are stacked reset, update, new. `load_state_dict` takes that of a `torch.nn.GRU`.
     """
 
+    config: GRUConfig
     Config = GRUConfig
     Carried = HiddenState
     gates = 3
+
+    def reset_parameters(self) -> None:
+        """Uniform weights, as in torch.nn; with `chrono`, update gates that start by keeping."""
+        super().reset_parameters()
+        size, some = self.config.hidden_size, self.config.remembering
+        for layer in range(self.config.num_layers if some else 0):
+            _, _, bias_ih, bias_hh = (weights.detach() for weights in self.weights_of(layer))
+            bias_hh[size : size + some] = 0.0
+            open_memory(bias_ih[size : size + some], None, self.config.chrono)
 
     def kernel(
         self, x_BTD: Tensor, memory: tuple[Tensor, ...], weights: list[Tensor]

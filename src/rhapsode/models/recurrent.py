@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from rhapsode.models.contract import SequenceModel, State
 
-__all__ = ["Recurrent", "RecurrentConfig", "segments"]
+__all__ = ["GatedConfig", "Recurrent", "RecurrentConfig", "open_memory", "segments"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,37 @@ class RecurrentConfig:
     """Layers, each reading the one below."""
     dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
     """Share of every layer's outputs dropped in training, the same ones over a window (locked dropout)."""
+
+
+@dataclass(frozen=True)
+class GatedConfig(RecurrentConfig):
+    """Settings of a recurrent family whose gates decide what is kept."""
+
+    chrono: Annotated[int, Meta(ge=0, le=1 << 20)] = 0
+    """Positions over which memory starts out able to reach (chrono initialisation); 0 starts as torch.nn does."""
+    chrono_share: Annotated[float, Meta(ge=0.0, le=1.0)] = 1.0
+    """Share of the units that start so; the others start as in torch.nn."""
+
+    @property
+    def remembering(self) -> int:
+        """Units of a layer that start with open memory."""
+        return round(self.hidden_size * self.chrono_share) if self.chrono > 1 else 0
+
+
+def open_memory(keep: Tensor, write: Tensor | None, positions: int) -> None:
+    """Biases of gates in place, so that units forget over times spread evenly in log up to `positions`.
+
+    A unit whose gate keeps the share f forgets over 1 / (1 - f) positions; f = sigmoid(log(t - 1)) makes that t, for t
+    drawn from 2 to `positions` (Tallec and Ollivier 2018, "Can recurrent neural networks warp time?", section 3).
+
+    Arguments:
+        keep: biases of the gates that keep, one a unit.
+        write: biases of the gates that write, which become the opposite, or None.
+        positions: 2 or more.
+    """
+    keep.uniform_(1.0, max(1.0 + 1e-6, positions - 1.0)).log_()
+    if write is not None:
+        write.copy_(-keep)
 
 
 class Recurrent(SequenceModel):

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 __all__ = ["BudgetClock", "Clock", "ReplayClock", "StepClock"]
 
+LOOKING = 0.15
+
 
 class Clock(ABC):
     """Tells the fraction of the run that is over before each step."""
@@ -25,6 +27,10 @@ class Clock(ABC):
 
     def reserve(self, seconds: float) -> None:  # noqa: B027 - most clocks need none
         """What the last evaluation and sample will take, to be kept free at the end."""
+
+    def affords(self, looking: float) -> bool:
+        """Whether another evaluation may come now, after `looking` seconds of evaluations and samples."""
+        return True
 
 
 class _Timer(Clock):
@@ -53,7 +59,7 @@ class StepClock(_Timer):
 
 
 class BudgetClock(_Timer):
-    """A run of a fixed time, last evaluation and samples included.
+    """A run of a fixed time, last evaluation and samples included; they may take `LOOKING` of it, and the last one.
 
     Arguments:
         seconds: in all.
@@ -71,6 +77,10 @@ class BudgetClock(_Timer):
 
     def reserve(self, seconds: float) -> None:
         self._reserve = min(seconds, self._seconds / 2)
+
+    def affords(self, looking: float) -> bool:
+        # The reserve is about what one more takes.
+        return looking + self._reserve <= LOOKING * (self.elapsed() - self.origin)
 
     def fraction(self, step: int) -> float:
         length = self._seconds - self._reserve - self.origin

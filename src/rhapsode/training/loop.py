@@ -91,6 +91,7 @@ class TrainingLoop:
         self._optimiser = make_optimiser(network, settings)
         self._step = 0
         self._evaluations = 0
+        self._looking = 0.0
         self._best = math.inf
         self._carried: State | None = None
         self._stopping = False
@@ -119,6 +120,7 @@ class TrainingLoop:
                 return
             fraction = self._clock.fraction(self._step)
             if fraction < 1.0 and self._due(fraction):
+                self._evaluations = int(fraction * self._settings.evaluations)
                 yield from self._look()
                 yield from self._save()
                 fraction = self._clock.fraction(self._step)
@@ -165,11 +167,11 @@ class TrainingLoop:
 
     def _due(self, fraction: float) -> bool:
         """Whether an evaluation is due; those before the last, which comes at the very end."""
-        return int(fraction * self._settings.evaluations) > self._evaluations
+        passed = int(fraction * self._settings.evaluations) > self._evaluations
+        return passed and self._clock.affords(self._looking)
 
     def _look(self) -> Iterator[Event]:
         began = time.monotonic()
-        self._evaluations += 1
         if self._hooks.evaluate is None:
             self._hooks.keep_best(self._step, None)
         else:
@@ -183,7 +185,9 @@ class TrainingLoop:
         if texts:
             yield Sampled(self._step, texts)
         self.network.train()
-        self._clock.reserve((time.monotonic() - began) * 1.1)
+        spent = time.monotonic() - began
+        self._looking += spent
+        self._clock.reserve(spent * 1.1)
 
     def _save(self) -> Iterator[Event]:
         self._saved_at = time.monotonic()
@@ -206,6 +210,7 @@ class TrainingLoop:
         values: dict[str, Any] = {
             "step": self._step,
             "evaluations": self._evaluations,
+            "looking": self._looking,
             "best": None if math.isinf(self._best) else self._best,
             "spent": self._clock.elapsed(),
             "origin": self._clock.origin,
@@ -236,6 +241,7 @@ class TrainingLoop:
             torch.set_rng_state(tensors["random"])
             self._step = int(values["step"])
             self._evaluations = int(values["evaluations"])
+            self._looking = float(values["looking"])
             self._best = math.inf if values["best"] is None else float(values["best"])
         except (KeyError, TypeError, ValueError, RuntimeError) as problem:
             raise RunError(

@@ -22,7 +22,7 @@ from rhapsode.config import (
     suggest,
     to_mapping,
 )
-from rhapsode.data import CarriedStream, FreshStream, Stream, WindowStream
+from rhapsode.data import CarriedStream, ElementStore, FreshStream, Stream, WindowStream
 from rhapsode.encoding import Encoder
 from rhapsode.errors import SettingsError
 from rhapsode.models import INPUTS, MODELS
@@ -31,13 +31,15 @@ from rhapsode.workflows.corpus import Corpus
 
 __all__ = ["check_network", "network_config", "open_stream", "planned_settings", "seen_context"]
 
+MANY_DOCUMENTS = 200
+SHORT_DOCUMENT = 512
+
 
 def planned_settings(
-    settings: TrainSettings, plan: Plan, family: str, encoder: Encoder
+    settings: TrainSettings, plan: Plan, family: str, encoder: Encoder, context: SeenContext
 ) -> TrainSettings:
     """The settings with what was left open filled from the plan."""
     asked = to_mapping(settings.training)
-    context = seen_context(settings, family)
     if context.kind == "window":
         asked["window"] = context.size
     training = from_mapping(OptimisationSettings, {**plan.training, **asked}, where="[training]")
@@ -54,8 +56,19 @@ def planned_settings(
     )
 
 
-def seen_context(settings: TrainSettings, family: str) -> SeenContext:
-    """The context asked for, or the family's default.
+def seen_context(
+    settings: TrainSettings, family: str, train: ElementStore | None = None, *, pairs: bool = False
+) -> SeenContext:
+    """The context asked for, or what suits the family and the text.
+
+    Many short documents are read each from the zero state: gradients reach over all of one, and none goes to
+    remembering the one before.
+
+    Arguments:
+        settings: `reading`, `network` and `training` are used.
+        family: full name of the model.
+        train: the training share; without it the text is taken for one long document.
+        pairs: whether parts of documents are given.
 
     Raises:
         SettingsError: a context the family cannot have, or settings that only windows have.
@@ -67,8 +80,16 @@ def seen_context(settings: TrainSettings, family: str) -> SeenContext:
         context = parse_context(reading.context)
     elif classic:
         context = SeenContext("window", length if isinstance(length, int) else CLASSIC_LENGTH)
+    elif pairs or (train is not None and _many_short(train)):
+        context = SeenContext("fresh")
     else:
         context = SeenContext("carried")
+    if pairs and context.kind != "fresh":
+        raise SettingsError(
+            f"pairs of prompt and completion are read each afresh, not {context}",
+            where="[reading] context",
+            hint="leave it out" if not classic else "use another model",
+        )
     if classic and context.kind != "window":
         raise SettingsError(
             f"{family} has learnt positions and cannot read on and on",
@@ -96,6 +117,11 @@ def seen_context(settings: TrainSettings, family: str) -> SeenContext:
             hint="leave it out: a window:N context decides it",
         )
     return context
+
+
+def _many_short(train: ElementStore) -> bool:
+    documents = len(train.starts)
+    return documents >= MANY_DOCUMENTS and len(train) <= SHORT_DOCUMENT * documents
 
 
 def open_stream(settings: TrainSettings, corpus: Corpus) -> Stream:
@@ -128,6 +154,7 @@ def open_stream(settings: TrainSettings, corpus: Corpus) -> Stream:
             batch_size=training.batch_size,
             window=training.window,
             seed=settings.seed,
+            scored_N=corpus.train.scored_N,
         )
     return CarriedStream(
         elements_N,
@@ -187,6 +214,7 @@ def check_network(settings: TrainSettings, family: str) -> None:
     plan = plan_run(
         family=family,
         elements=1 << 20,
+        documents=1,
         vocab_size=3,
         context=seen_context(settings, family),
         seconds=60.0,

@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rhapsode import __version__
 from rhapsode.config import TrainSettings
 from rhapsode.data import (
-    Document,
     ElementStore,
-    Reading,
+    Parts,
     Split,
+    TextStore,
     cache_folder,
-    documents_hash,
-    read_sources,
-    split_tail,
+    first_copies,
+    split_documents,
     write_store,
 )
-from rhapsode.encoding import ENCODERS, UNKNOWN_ID, Encoder, choose_encoding
-from rhapsode.errors import DataError
+from rhapsode.encoding import (
+    ENCODERS,
+    UNKNOWN_ID,
+    Encoder,
+    choose_encoding,
+    encoder_from_mapping,
+)
+from rhapsode.errors import DataError, RhapsodeError
+from rhapsode.files import is_there, write_atomically
+from rhapsode.workflows.processes import counted, encoded, piece_size
+from rhapsode.workflows.texts import Texts, prepare_texts, progress
 
-__all__ = ["Corpus", "encode_documents", "prepare_corpus"]
+__all__ = ["Corpus", "encode_parts", "learn_encoder", "prepare_corpus", "split_texts"]
+
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,8 @@ class Corpus:
         sha256: over all texts and their boundaries.
         characters: of all texts.
         documents: how many texts.
-        skipped: files that were not text.
+        copies: how many of them repeat an earlier one.
+        pairs: whether parts of documents are given.
     """
 
     encoder: Encoder
@@ -52,18 +65,18 @@ class Corpus:
     sha256: str
     characters: int
     documents: int
-    skipped: tuple[str, ...]
+    copies: int = 0
+    pairs: bool = False
 
     def counts_V(self) -> NDArray[np.int64]:
         """How often each element occurs in the training share."""
-        found_V = np.bincount(np.asarray(self.train.elements_N), minlength=self.encoder.vocab_size)
-        return found_V.astype(np.int64)
+        return self.train.counts_V
 
 
 def prepare_corpus(
     sources: Sequence[str],
     settings: TrainSettings,
-    tell: Callable[[str], None],
+    tell: Tell,
     *,
     encoder: Encoder | None = None,
 ) -> Corpus:
@@ -71,8 +84,8 @@ def prepare_corpus(
 
     Arguments:
         sources: files, folders, catalogue names.
-        settings: `encoding`, `encoder` and `data` are used.
-        tell: takes a line of progress.
+        settings: `encoding`, `encoder`, `source` and `data` are used.
+        tell: takes lines of progress.
         encoder: use this one instead of learning one.
 
     Raises:
@@ -81,72 +94,133 @@ def prepare_corpus(
     """
     if settings.encoding != "auto":
         ENCODERS.get(settings.encoding)
-    reading = read_sources(sources)
-    split = split_tail(
-        reading.documents,
-        test_share=settings.data.test_share,
-        validation_share=settings.data.validation_share,
-    )
-    characters = sum(len(document.text) for document in reading.documents)
-    if not split.train or characters < 2:
+    texts = prepare_texts(sources, settings.source, tell)
+    store = texts.store
+    split = split_texts(store, settings)
+    if not len(split.train) or store.characters < 2:
         raise DataError(
-            f"{characters} character{'s' if characters != 1 else ''} of text: too little to learn from",
+            f"{store.characters} character{'s' if store.characters != 1 else ''} of text: too little to learn from",
             where=", ".join(sources),
         )
     reason = "as asked"
     if encoder is None:
-        name = settings.encoding
-        if name == "auto":
-            name, reason = choose_encoding(document.text for document in split.train)
-        learner = ENCODERS.get(name)
-        encoder = learner.learn((document.text for document in split.train), settings.encoder)
-    tell(_found(reading, characters, encoder, reason))
-    train, validation, test = _encode_split(split, encoder)
+        encoder, reason = learn_encoder(store, split.train, settings, tell)
+    copies = int(np.count_nonzero(first_copies(store.digests_DB) != np.arange(len(store))))
+    for line in _said(texts, copies, split, encoder, reason):
+        tell(line)
+    train, validation, test = (
+        encode_parts(store, parts, encoder, tell)
+        for parts in (split.train, split.validation, split.test)
+    )
     return Corpus(
         encoder,
         reason,
         train,
         validation,
         test,
-        documents_hash(reading.documents),
-        characters,
-        len(reading.documents),
-        reading.skipped,
+        store.sha256,
+        store.characters,
+        len(store),
+        copies,
+        store.pairs,
     )
 
 
-def _found(reading: Reading, characters: int, encoder: Encoder, reason: str) -> str:
-    count = len(reading.documents)
-    skipped = f", {len(reading.skipped)} files skipped" if reading.skipped else ""
+def split_texts(store: TextStore, settings: TrainSettings) -> Split:
+    """The three shares of a corpus under `[data]`."""
+    return split_documents(
+        store.lengths_D,
+        store.digests_DB,
+        test_share=settings.data.test_share,
+        validation_share=settings.data.validation_share,
+        by=settings.data.split,
+        duplicates=settings.data.duplicates,
+    )
+
+
+def _said(texts: Texts, copies: int, split: Split, encoder: Encoder, reason: str) -> Iterator[str]:
+    """What a user should know of the corpus, a line each."""
+    store = texts.store
+    count = len(store)
     kind = encoder.name.partition(".")[0]
-    return (
-        f"{count:,} document{'s' if count != 1 else ''}, {characters:,} characters{skipped}; "
+    yield (
+        f"{count:,} document{'s' if count != 1 else ''}, {store.characters:,} characters; "
         f"{kind}: {encoder.vocab_size:,} elements ({reason})"
     )
+    yield from found_lines(texts)
+    if copies:
+        out = f"; {split.left_out:,} left out" if split.left_out else ""
+        yield f"{copies:,} documents repeat an earlier one{out}; none is on both sides of a split"
 
 
-def _encode_split(
-    split: Split, encoder: Encoder
-) -> tuple[ElementStore, ElementStore, ElementStore]:
-    train, validation, test = (
-        encode_documents(documents, encoder)
-        for documents in (split.train, split.validation, split.test)
-    )
-    return train, validation, test
+def found_lines(texts: Texts) -> Iterator[str]:
+    """What was noticed while reading, a line each."""
+    found = texts.found
+    for name, codec in list(found.encodings.items())[:3]:
+        yield f"{name}: read as {codec}"
+    if len(found.encodings) > 3:
+        yield f"and {len(found.encodings) - 3:,} more files that are not UTF-8"
+    yield from found.notes[:5]
+    if found.skipped:
+        yield f"{len(found.skipped):,} files left out, the first: {found.skipped[0]}"
+    if found.incomplete:
+        yield f"{found.incomplete:,} records left out: they lack a field"
 
 
-def encode_documents(documents: Sequence[Document], encoder: Encoder) -> ElementStore:
-    """The store of some documents, taken from the cache when it is there.
+def learn_encoder(
+    store: TextStore, train: Parts, settings: TrainSettings, tell: Tell
+) -> tuple[Encoder, str]:
+    """The encoder that settings ask for, learnt on the training share or taken from the cache, and why it.
+
+    Raises:
+        SettingsError: an unknown encoding or a setting it lacks.
+    """
+    told = json.dumps([__version__, settings.encoding, dict(settings.encoder)], default=str)
+    key = _key(store, train, told)
+    kept = cache_folder() / "encoders" / f"{key}.json"
+    # A file named in the settings may have changed.
+    lasting = not any(name in settings.encoder for name in ("file", "user_dictionary"))
+    if lasting and is_there(kept):
+        try:
+            known = json.loads(kept.read_text(encoding="utf-8"))
+            return encoder_from_mapping(known["encoder"]), str(known["reason"])
+        except (OSError, ValueError, TypeError, KeyError, RhapsodeError):
+            pass  # learn anew
+    name, reason = settings.encoding, "as asked"
+    if name == "auto":
+        characters = int((train[:, 2] - train[:, 1]).sum())
+        texts = (piece.text for piece in store.pieces(train))
+        name, reason = choose_encoding(texts, characters=characters)
+    learner = ENCODERS.get(name)
+    pieces = progress(store.pieces(train, piece_size(learner)), "learning the encoding", tell)
+    encoder = counted(learner, pieces, settings.encoder, store.characters)
+    if lasting:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        whole = {"encoder": encoder.to_mapping(), "reason": reason}
+        write_atomically(kept, json.dumps(whole).encode())
+    return encoder, reason
+
+
+def encode_parts(store: TextStore, parts: Parts, encoder: Encoder, tell: Tell) -> ElementStore:
+    """The element store of some parts, taken from the cache when it is there.
 
     Raises:
         DataError: the cache folder cannot be written.
     """
-    key = hashlib.sha256((documents_hash(documents) + encoder.fingerprint).encode()).hexdigest()
-    folder: Path = cache_folder() / "stores" / key[:32]
+    folder: Path = cache_folder() / "stores" / _key(store, parts, encoder.fingerprint)
+    characters = int((parts[:, 2] - parts[:, 1]).sum())
     return write_store(
         folder,
-        documents,
+        progress(store.pieces(parts, piece_size(type(encoder))), "encoding", tell),
         encoder.encode,
         vocab_size=encoder.vocab_size,
         unknown_id=UNKNOWN_ID,
+        each=encoded(encoder, characters),
     )
+
+
+def _key(store: TextStore, parts: Parts, more: str) -> str:
+    digest = hashlib.sha256(store.sha256.encode())
+    digest.update(np.ascontiguousarray(parts).tobytes())
+    digest.update(more.encode())
+    return digest.hexdigest()[:32]

@@ -47,6 +47,7 @@ def loop_hooks(
     provenance = {
         "data_sha256": corpus.sha256,
         "documents": corpus.documents,
+        "copies": corpus.copies,
         "characters": corpus.characters,
         "test_share": settings.data.test_share,
         "validation_share": settings.data.validation_share,
@@ -69,6 +70,7 @@ def loop_hooks(
                 lanes=max(1, min(VALIDATION_LANES, len(validation_N) // 512)),
                 run_up=VALIDATION_RUN_UP,
                 window=256,
+                scored_N=corpus.validation.scored_N,
                 every=max(1, len(validation_N) * context.size // VALIDATION_WORK),
             )
         return total / count

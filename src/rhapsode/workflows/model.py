@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from rhapsode.bundle import Bundle, Predictor, bundle_path, read_bundle
-from rhapsode.config import GenerateSettings, from_mapping
-from rhapsode.data import read_sources
+from rhapsode.config import GenerateSettings, SourceSettings, from_mapping
+from rhapsode.data import record_kind
 from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
 from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
 from rhapsode.evaluation import Figures, Protocol, evaluate_store
 from rhapsode.generation import Chain, Job, StopText, chain_of, generate_elements
-from rhapsode.workflows.corpus import encode_documents
+from rhapsode.workflows.corpus import encode_parts
+from rhapsode.workflows.texts import prepare_texts
 
 __all__ = ["Continuation", "Model", "Piece", "continue_prompt", "load"]
 
@@ -144,6 +145,8 @@ class Model:
             EncodingError: it has pieces without an element of their own, which are named.
         """
         encoder = self.bundle.encoder
+        if self.source_settings().prompt_field is not None and prompt and prompt[-1] != "\n":
+            prompt += "\n"  # behind which completions stood
         missing = encoder.unknown(prompt)
         if not missing or (encoder.unknown_prompt == "element" and settings.unknown != "skip"):
             return prompt
@@ -157,19 +160,38 @@ class Model:
             hint="leave them out, or drop them with --unknown skip",
         )
 
+    def source_settings(self, sources: Sequence[str] = ()) -> SourceSettings:
+        """How sources were read in training; files that hold no records are read as text."""
+        kept = self.bundle.provenance.get("settings", {}).get("source", {})
+        learnt = from_mapping(SourceSettings, kept, where="settings", error=BundleError)
+        if sources and learnt.records and not any(_may_hold_records(name) for name in sources):
+            return SourceSettings(newlines=learnt.newlines)
+        return replace(learnt, limit=None, pattern=None, text_encoding="auto", errors="stop")
+
     def unknown_words(self, prompt: str) -> list[str]:
         """Words of a prompt that this model reads as its unknown element."""
         encoder = self.bundle.encoder
         return encoder.unknown(prompt) if encoder.unknown_prompt == "element" else []
 
-    def evaluate(self, *sources: str) -> Figures:
+    def evaluate(
+        self,
+        *sources: str,
+        source: SourceSettings | None = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> Figures:
         """Loss, perplexity and bits of this model on a text.
+
+        Arguments:
+            sources: files, folders, corpora.
+            source: how they are read [default: records as in training, everything else as it is].
+            tell: takes lines of progress.
 
         Raises:
             DataError: the sources cannot be read, or hold no element.
         """
-        reading = read_sources(sources)
-        store = encode_documents(reading.documents, self.bundle.encoder)
+        tell = tell or _silent
+        texts = prepare_texts(sources, source or self.source_settings(sources), tell).store
+        store = encode_parts(texts, texts.whole, self.bundle.encoder, tell)
         if len(store) == 0:
             raise DataError("there is nothing to score", where=", ".join(sources))
         protocol = Protocol(
@@ -182,6 +204,14 @@ class Model:
         return evaluate_store(
             self.predictor, store, self.bundle.counts_V, protocol, self.bundle.context
         )
+
+
+def _may_hold_records(source: str) -> bool:
+    return source == "-" or record_kind(source) is not None or Path(source).is_dir()
+
+
+def _silent(line: str) -> None:
+    """Say nothing."""
 
 
 def normalisation_of(encoder: Encoder) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rhapsode.data import find_copy, kitchen_log_prob, kitchen_record, local_copy, read_sources
+from rhapsode.config import SourceSettings
+from rhapsode.data import find_copy, kitchen_log_prob, kitchen_record, local_copy
 from rhapsode.data.catalogue import CATALOGUE
 from rhapsode.encoding import ENCODERS, UNKNOWN_ID, Encoder, choose_encoding
 from rhapsode.errors import DataError
+from rhapsode.workflows.processes import counted, piece_size
+from rhapsode.workflows.texts import prepare_texts
 
 __all__ = ["elements_of", "fetch_corpus", "list_corpora", "show_source"]
 
@@ -33,6 +36,7 @@ def show_source(
     number: int = 0,
     encoding: str = "auto",
     settings: Mapping[str, Any] | None = None,
+    reading: SourceSettings | None = None,
 ) -> dict[str, Any]:
     """One document of a source, and its elements under an encoding learnt on the whole source.
 
@@ -41,30 +45,35 @@ def show_source(
         number: which document, from 0.
         encoding: name of the encoding, or "auto".
         settings: of the encoding.
+        reading: how the source is read.
 
     Raises:
         DataError: nothing to read, or fewer documents.
         SettingsError: an unknown encoding or setting.
     """
-    documents = read_sources([source]).documents
-    if not 0 <= number < len(documents):
+    store = prepare_texts([source], reading or SourceSettings(), lambda _: None).store
+    if not 0 <= number < len(store):
         raise DataError(
-            f"there is no document {number}, they are numbered 0 to {len(documents) - 1}",
+            f"there is no document {number}, they are numbered 0 to {len(store) - 1}",
             where=source,
         )
-    texts = [document.text for document in documents]
-    name = choose_encoding(texts)[0] if encoding == "auto" else encoding
-    encoder = ENCODERS.get(name).learn(texts, settings or {})
-    document = documents[number]
+    name = encoding
+    if name == "auto":
+        texts = (piece.text for piece in store.pieces(store.whole))
+        name = choose_encoding(texts, characters=store.characters)[0]
+    learner = ENCODERS.get(name)
+    pieces = store.pieces(store.whole, piece_size(learner))
+    encoder = counted(learner, pieces, settings or {}, store.characters)
+    text = store.text(number)
     shown = {
-        "source": document.name,
-        "documents": len(documents),
+        "source": store.names[number],
+        "documents": len(store),
         "vocabulary": encoder.vocab_size,
-        **elements_of(encoder, document.text),
+        **elements_of(encoder, text),
     }
     if source == "kitchen":
-        shown["record"] = kitchen_record(document.text)
-        shown["log_prob"] = kitchen_log_prob(document.text)
+        shown["record"] = kitchen_record(text)
+        shown["log_prob"] = kitchen_log_prob(text)
     return shown
 
 

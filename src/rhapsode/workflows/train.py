@@ -220,17 +220,19 @@ def prepare_training(
     if resume:
         kept.check(corpus.sha256)
     machine = matmul_rates()
+    context = seen_context(settings, family, corpus.train, pairs=corpus.pairs)
     plan = plan_run(
         family=family,
         elements=len(corpus.train),
+        documents=len(corpus.train.starts),
         vocab_size=corpus.encoder.vocab_size,
-        context=seen_context(settings, family),
+        context=context,
         seconds=seconds,
         epochs=settings.epochs,
         steps=settings.steps,
         fast=machine["bfloat16"] > 1.5 * machine["float32"],
     )
-    settings = planned_settings(settings, plan, family, corpus.encoder)
+    settings = planned_settings(settings, plan, family, corpus.encoder, context)
     _check_prompt(settings, corpus)
     config = network_config(settings, corpus.encoder.vocab_size)
     torch.manual_seed(settings.seed)

@@ -1,0 +1,57 @@
+"""How sources become documents: which files, which fields, which text encoding."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from rhapsode.config.options import option
+from rhapsode.errors import SettingsError
+
+__all__ = ["SourceSettings"]
+
+Count = Annotated[int, Meta(ge=1, le=2**62)]
+
+
+@dataclass(frozen=True)
+class SourceSettings:
+    """Settings of reading that every command with a SOURCE has as flags."""
+
+    field: Annotated[str | None, option("NAME", "none")] = None
+    """Of JSON, JSON Lines, CSV, TSV or Parquet: the field that holds the text of a record; a dot leads inside."""
+    template: Annotated[str | None, option("TEXT", "none")] = None
+    """The text of a record, as "Recipe for {title} | {directions}"; lists are joined by spaces."""
+    prompt_field: Annotated[str | None, option("NAME", "none")] = None
+    """The field that is given; only the completion is learnt and scored."""
+    completion_field: Annotated[str | None, option("NAME", "none")] = None
+    """The field that answers --prompt-field."""
+    limit: Annotated[Count | None, option("N", "all")] = None
+    """Read only the first so many records or files; of a single text, lines."""
+    pattern: Annotated[str | None, option("GLOB", "every text file")] = None
+    """Of folders and archives, read only what matches, as "*.txt" or "poems/**/*.json"."""
+    text_encoding: Annotated[str, option("NAME")] = "auto"
+    """Encoding of the files, as gb18030 or cp1252; auto detects it and says what it found."""
+    errors: Annotated[Literal["stop", "replace", "skip"], option("stop|replace|skip")] = "stop"
+    """What to do about bytes that are not text in that encoding: stop, replace them by U+FFFD, or skip the file."""
+    newlines: Annotated[Literal["lf", "keep"], option("lf|keep")] = "lf"
+    """Line ends: lf turns CRLF and CR into LF, keep leaves them."""
+
+    def __post_init__(self) -> None:
+        if (self.prompt_field is None) != (self.completion_field is None):
+            raise SettingsError(
+                "a prompt needs its completion, and the other way round",
+                where="[source]",
+                hint="give both --prompt-field and --completion-field",
+            )
+        ways = [self.field, self.template, self.prompt_field]
+        if sum(way is not None for way in ways) > 1:
+            raise SettingsError(
+                "more than one of field, template and prompt_field",
+                where="[source]",
+                hint="give one of them",
+            )
+
+    @property
+    def records(self) -> bool:
+        """Whether a field of records is asked for."""
+        return any(way is not None for way in (self.field, self.template, self.prompt_field))

@@ -1,0 +1,310 @@
+"""A corpus as decoded text on disk: read once from its sources, then mapped, whatever its size."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.data.document import Document
+from rhapsode.errors import DataError
+
+__all__ = ["PIECE", "Parts", "TextStore", "open_texts", "write_texts"]
+
+PIECE = 1 << 20
+"""Characters of the longest piece that is held in memory."""
+_VERSION = 1
+_MARK = 1 << 20
+_DIGEST = 16
+
+Parts = NDArray[np.int64]
+"""(P, 3): number of a document, and from which to which of its characters."""
+
+
+@dataclass(frozen=True)
+class _Facts:
+    version: int
+    sha256: str
+    documents: int
+    characters: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class TextStore:
+    """All documents of a corpus, in order.
+
+    Arguments:
+        folder: where it lies.
+        sha256: over all texts and their boundaries, in hexadecimal; names do not count.
+        byte_ends_D: where each document ends in the file, bytes.
+        character_ends_D: the same in characters.
+        prompts_D: how many first characters of each document are given.
+        digests_DB: 16 bytes by which equal texts are known.
+        marks_M2: places by which a character is found: characters and bytes before it.
+    """
+
+    folder: Path
+    sha256: str
+    byte_ends_D: NDArray[np.int64]
+    character_ends_D: NDArray[np.int64]
+    prompts_D: NDArray[np.int64]
+    digests_DB: NDArray[np.uint8]
+    marks_M2: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.byte_ends_D)
+
+    @property
+    def characters(self) -> int:
+        """Of all documents."""
+        return int(self.character_ends_D[-1]) if len(self) else 0
+
+    @property
+    def lengths_D(self) -> NDArray[np.int64]:
+        """Characters of each document."""
+        return np.diff(self.character_ends_D, prepend=0)
+
+    @property
+    def pairs(self) -> bool:
+        """Whether any document has a part that is given."""
+        return bool(self.prompts_D.any())
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Where each document came from."""
+        with (self.folder / "names.jsonl").open(encoding="utf-8") as file:
+            return [json.loads(line) for line in file]
+
+    @property
+    def whole(self) -> Parts:
+        """All documents as parts."""
+        lengths_D = self.lengths_D
+        return np.stack((np.arange(len(self)), np.zeros_like(lengths_D), lengths_D), axis=1)
+
+    def text(self, document: int) -> str:
+        """A whole document; for short ones."""
+        return "".join(piece.text for piece in self.pieces(self.whole[document : document + 1]))
+
+    def pieces(self, parts: Parts, most: int = PIECE) -> Iterator[Document]:
+        """The texts of parts in order; long ones in pieces cut behind line ends, none above twice `most` characters."""
+        begins_D = self.character_ends_D - self.lengths_D
+        lengths_D = self.lengths_D
+        with (self.folder / "text.bin").open("rb") as file:
+            for document, begin, end in parts.tolist():
+                length = int(lengths_D[document])
+                if begin == 0 and end == length:
+                    first = int(self.byte_ends_D[document - 1]) if document else 0
+                    last = int(self.byte_ends_D[document])
+                else:
+                    first = self._place(file, int(begins_D[document]) + begin)
+                    last = self._place(file, int(begins_D[document]) + end)
+                name = str(document)
+                prompt = max(0, int(self.prompts_D[document]) - begin)
+                file.seek(first)
+                at = begin
+                for text in _texts(file, last - first, most):
+                    yield Document(
+                        text,
+                        name,
+                        complete=at + len(text) == length,
+                        opening=at == 0,
+                        prompt=min(len(text), max(0, prompt - (at - begin))),
+                    )
+                    at += len(text)
+
+    def _place(self, file: BinaryIO, character: int) -> int:
+        """Bytes before a character, counted over all documents."""
+        mark = int(np.searchsorted(self.marks_M2[:, 0], character, side="right")) - 1
+        known, place = self.marks_M2[mark].tolist()
+        if known == character:
+            return int(place)
+        file.seek(place)
+        # Not final: a character that the end of the block cuts is left out.
+        decoder = codecs.getincrementaldecoder("utf-8")("surrogatepass")
+        text = decoder.decode(file.read(4 * (character - known)))
+        return int(place) + len(text[: character - known].encode("utf-8", "surrogatepass"))
+
+
+def _texts(file: BinaryIO, size: int, most: int) -> Iterator[str]:
+    """`size` bytes of a file as text, cut behind line ends where they come."""
+    if size <= most:
+        yield file.read(size).decode("utf-8", "surrogatepass")
+        return
+    kept = b""
+    while size or kept:
+        block = file.read(min(most, size))
+        size -= len(block)
+        kept += block
+        if size:
+            cut = kept.rfind(b"\n") + 1
+            if not cut and len(kept) < 2 * most:
+                continue
+            # Without any line end, behind the last whole character.
+            cut = cut or _last_character(kept)
+            piece, kept = kept[:cut], kept[cut:]
+        else:
+            piece, kept = kept, b""
+        if piece:
+            yield piece.decode("utf-8", "surrogatepass")
+
+
+def _last_character(raw: bytes) -> int:
+    """Where the last character of UTF-8 begins."""
+    at = len(raw) - 1
+    while at > 0 and raw[at] & 0xC0 == 0x80:
+        at -= 1
+    return at
+
+
+class _Writer:
+    """Counts and hashes what it writes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._text = (folder / "text.bin").open("wb")
+        self._names = (folder / "names.jsonl").open("w", encoding="utf-8")
+        self._corpus = hashlib.sha256()
+        self._document = hashlib.sha256()
+        self.bytes = self.characters = 0
+        self._begin = 0
+        self.byte_ends = array("q")
+        self.character_ends = array("q")
+        self.prompts = array("q")
+        self.digests = bytearray()
+        self.marks: list[tuple[int, int]] = [(0, 0)]
+        self._prompt = 0
+        self._name: str | None = None
+
+    def add(self, piece: Document) -> None:
+        if piece.opening or self._name is None:
+            self._close_document(complete=True)
+            self._name = piece.name
+            self._prompt = piece.prompt
+        for start in range(0, len(piece.text), _MARK):
+            text = piece.text[start : start + _MARK]
+            raw = text.encode("utf-8", "surrogatepass")
+            if self.characters + len(text) - self.marks[-1][0] > _MARK:
+                self.marks.append((self.characters, self.bytes))
+            self._text.write(raw)
+            self._document.update(raw)
+            self.bytes += len(raw)
+            self.characters += len(text)
+
+    def _close_document(self, *, complete: bool) -> None:
+        if self._name is None:
+            return
+        digest = self._document.digest()
+        length = self.bytes - (self.byte_ends[-1] if self.byte_ends else 0)
+        if length:
+            self._corpus.update(f"{length}:{self._prompt}:{int(complete)}:".encode() + digest)
+            self.byte_ends.append(self.bytes)
+            self.character_ends.append(self.characters)
+            self.prompts.append(self._prompt)
+            self.digests += digest[:_DIGEST]
+            self._names.write(json.dumps(self._name) + "\n")
+        self._document = hashlib.sha256()
+        self._name = None
+
+    def close(self) -> str:
+        self._close_document(complete=True)
+        for file in (self._text, self._names):
+            file.flush()
+            os.fsync(file.fileno())
+        self.abandon()
+        return self._corpus.hexdigest()
+
+    def abandon(self) -> None:
+        self._text.close()
+        self._names.close()
+
+
+def write_texts(parent: Path, pieces: Iterable[Document]) -> TextStore:
+    """Write documents as they come into a folder of `parent` named by their content; an equal one is kept.
+
+    Arguments:
+        parent: where text stores lie.
+        pieces: documents, long ones in pieces.
+
+    Raises:
+        DataError: the folder cannot be written, or what `pieces` raises.
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=parent))
+    except OSError as problem:
+        raise _unwritable(parent, problem) from None
+    try:
+        writer = _Writer(scratch)
+        try:
+            for piece in pieces:
+                writer.add(piece)
+            sha256 = writer.close()
+        finally:
+            writer.abandon()
+        folder = parent / sha256[:32]
+        if (folder / "facts.json").exists():
+            return open_texts(folder)
+        np.savez(
+            scratch / "documents.npz",
+            byte_ends_D=np.array(writer.byte_ends, dtype=np.int64),
+            character_ends_D=np.array(writer.character_ends, dtype=np.int64),
+            prompts_D=np.array(writer.prompts, dtype=np.int64),
+            digests_DB=np.frombuffer(bytes(writer.digests), np.uint8).reshape(-1, _DIGEST),
+            marks_M2=np.array(writer.marks, dtype=np.int64),
+        )
+        facts = _Facts(_VERSION, sha256, len(writer.prompts), writer.characters, writer.bytes)
+        (scratch / "facts.json").write_text(json.dumps(asdict(facts)), encoding="utf-8")
+        try:
+            scratch.rename(folder)
+        except OSError:
+            if not (folder / "facts.json").exists():  # else another process was faster
+                raise
+    except OSError as problem:
+        raise _unwritable(parent, problem) from None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return open_texts(folder)
+
+
+def _unwritable(folder: Path, problem: OSError) -> DataError:
+    return DataError(
+        f"cannot write the decoded text: {problem.strerror}",
+        where=str(folder),
+        hint="name another folder with RHAPSODE_CACHE",
+    )
+
+
+def open_texts(folder: Path) -> TextStore:
+    """The text store in `folder`.
+
+    Raises:
+        DataError: there is none, or it is damaged.
+    """
+    try:
+        facts = _Facts(**json.loads((folder / "facts.json").read_text(encoding="utf-8")))
+        with (
+            (folder / "documents.npz").open("rb") as file,
+            np.load(file, allow_pickle=False) as arrays,
+        ):
+            store = TextStore(folder, facts.sha256, **{name: arrays[name] for name in arrays})
+        size = (folder / "text.bin").stat().st_size
+        if facts.version != _VERSION or size != facts.bytes or len(store) != facts.documents:
+            raise ValueError("size or version differs")
+    except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile) as problem:
+        raise DataError(
+            f"the decoded text is damaged ({problem})", where=str(folder), hint="delete this folder"
+        ) from None
+    return store

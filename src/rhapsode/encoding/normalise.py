@@ -1,0 +1,105 @@
+"""What may be done to a text before it is cut into elements; by default nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tokenizers import normalizers
+
+from rhapsode.encoding.contract import line_chunks, without_surrogates
+from rhapsode.errors import MissingExtraError
+
+__all__ = ["Normaliser", "NormalSettings", "stated"]
+
+_FORMS = {
+    "nfc": normalizers.NFC,
+    "nfkc": normalizers.NFKC,
+    "nfd": normalizers.NFD,
+    "nfkd": normalizers.NFKD,
+}
+_CONVERSIONS = {"simplified": "t2s", "traditional": "s2t"}
+
+
+@dataclass(frozen=True)
+class NormalSettings:
+    """What every text encoding can do to a text first."""
+
+    lowercase: bool = False
+    """Turn letters into small ones; loses their case."""
+    unicode: Literal["", "nfc", "nfkc", "nfd", "nfkd"] = ""
+    """Bring the text into this Unicode normal form; loses how its characters were composed."""
+    chinese: Literal["", "simplified", "traditional"] = ""
+    """Convert Chinese characters by OpenCC (extra `zh`); loses the others. Done before the `tokenizer.json`, which
+    holds for converted text."""
+
+
+class Normaliser:
+    """Carries out `NormalSettings`.
+
+    Arguments:
+        known: the settings.
+
+    Raises:
+        MissingExtraError: the conversion of Chinese is not installed.
+    """
+
+    def __init__(self, known: NormalSettings) -> None:
+        form = [_FORMS[known.unicode]()] if known.unicode else []
+        small = [normalizers.Lowercase()] if known.lowercase else []
+        # Small letters may compose where their capitals did not, as in J with caron.
+        self.steps: list[normalizers.Normalizer] = [*form, *small, *(form if small else [])]
+        """What `tokenizers` does, also in an exported `tokenizer.json`."""
+        self._sequence = normalizers.Sequence(self.steps) if self.steps else None
+        self._converter = _converter(known.chinese) if known.chinese else None
+
+    @property
+    def idle(self) -> bool:
+        """Whether a text stays as it is."""
+        return self._sequence is None and self._converter is None
+
+    def converted(self, text: str) -> str:
+        """The text in the Chinese characters asked for, halves of surrogate pairs replaced."""
+        text = without_surrogates(text)
+        if self._converter is None:
+            return text
+        return "".join([str(self._converter.convert(chunk)) for chunk in line_chunks(text)])
+
+    def __call__(self, text: str) -> str:
+        """The text after all steps."""
+        if self.idle:
+            return text
+        text = self.converted(text)
+        if self._sequence is None:
+            return text
+        return "".join([self._sequence.normalize_str(chunk) for chunk in line_chunks(text)])
+
+
+def stated(known: NormalSettings, *, lost: Iterable[str] = ()) -> str:
+    """The round trip in words.
+
+    Arguments:
+        known: the settings.
+        lost: what the encoding itself loses.
+    """
+    missing = [*(["capitals"] if known.lowercase else []), *lost]
+    forms = [f"Unicode {known.unicode.upper()}"] if known.unicode else []
+    if known.chinese:
+        forms.append(f"{known.chinese} Chinese")
+    parts = [f"without {_listed(missing)}"] if missing else []
+    if forms:
+        parts.append(f"with {_listed(forms)}")
+    return ", ".join(parts) or "lossless"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)
+
+
+def _converter(to: str) -> Any:
+    try:
+        from opencc import OpenCC
+    except ImportError:
+        raise MissingExtraError("zh", "converting Chinese characters") from None
+    return OpenCC(_CONVERSIONS[to])

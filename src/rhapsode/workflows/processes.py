@@ -1,0 +1,134 @@
+"""Encoding and counting in several processes, for encoders whose work is slow Python."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from typing import Any
+
+from rhapsode.data import PIECE, Document, Encoded, encode_piece
+from rhapsode.encoding import CountingEncoder, Encoder
+
+__all__ = ["counted", "encoded", "piece_size", "workers"]
+
+WORTH = 300_000
+"""Characters from which on starting processes pays."""
+TASK = 1 << 16
+"""Characters of a task."""
+
+_encoder: Encoder | None = None
+
+
+def workers() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def piece_size(kind: type[Encoder]) -> int:
+    """Characters of the pieces that an encoding is given."""
+    return TASK if kind.parallel == "processes" else PIECE
+
+
+def counted(
+    learner: type[Encoder],
+    pieces: Iterable[Document],
+    settings: Mapping[str, Any],
+    characters: int,
+) -> Encoder:
+    """An encoder learnt on pieces of text; counting is shared among processes where that pays.
+
+    Arguments:
+        learner: the encoding.
+        pieces: what to learn from.
+        settings: of the encoding.
+        characters: about how much there is.
+    """
+    alone = workers() == 1 or characters < WORTH or learner.parallel != "processes"
+    if alone or not issubclass(learner, CountingEncoder):
+        return learner.learn((piece.text for piece in pieces), settings)
+    counts: Counter[str] = Counter()
+    learner.count([], settings)  # bad settings are an error here, not in another process
+    with _pool() as pool:
+        tasks = ((learner, group, dict(settings)) for group in _groups(pieces))
+        for found in _in_order(pool, _count, tasks):
+            counts.update(found)
+    return learner.from_counts(counts, settings)
+
+
+def encoded(
+    encoder: Encoder, characters: int
+) -> Callable[[Iterator[Document]], Iterator[tuple[Document, Encoded]]] | None:
+    """What encodes pieces in several processes, in order; None where that does not pay.
+
+    Arguments:
+        encoder: the encoder.
+        characters: about how much there is.
+    """
+    if workers() == 1 or characters < WORTH or encoder.parallel != "processes":
+        return None
+
+    def each(pieces: Iterator[Document]) -> Iterator[tuple[Document, Encoded]]:
+        with _pool(encoder) as pool:
+            for done in _in_order(pool, _encode, ((group,) for group in _groups(pieces))):
+                yield from done
+
+    return each
+
+
+@contextmanager
+def _pool(encoder: Encoder | None = None) -> Iterator[ProcessPoolExecutor]:
+    # Spawned: a fork of a process with threads may hang.
+    pool = ProcessPoolExecutor(
+        workers(), mp_context=get_context("spawn"), initializer=_begin, initargs=(encoder,)
+    )
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _begin(encoder: Encoder | None) -> None:
+    global _encoder  # noqa: PLW0603 - one for the whole worker process
+    _encoder = encoder
+
+
+def _in_order(
+    pool: ProcessPoolExecutor, work: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]
+) -> Iterator[Any]:
+    """Results in the order of tasks, of which only a few wait at a time."""
+    waiting: deque[Future[Any]] = deque()
+    for task in tasks:
+        waiting.append(pool.submit(work, *task))
+        if len(waiting) > 4 * workers():
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _groups(pieces: Iterable[Document]) -> Iterator[list[Document]]:
+    """Pieces, several short ones together."""
+    group: list[Document] = []
+    size = 0
+    for piece in pieces:
+        group.append(piece)
+        size += len(piece.text)
+        if size >= TASK:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _count(
+    learner: type[CountingEncoder], group: list[Document], settings: dict[str, Any]
+) -> Counter[str]:
+    return learner.count([piece.text for piece in group], settings)
+
+
+def _encode(group: list[Document]) -> list[tuple[Document, Encoded]]:
+    assert _encoder is not None
+    return [(piece, encode_piece(piece, _encoder.encode)) for piece in group]

@@ -1,0 +1,144 @@
+"""How sources are read, by flag, in every command that has them."""
+
+import gzip
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from rhapsode.workflows.model import Model
+from tests.cli.conftest import QUICK, Cli
+
+RECORDS = [
+    {"title": f"Soup {number}", "steps": ["Cut the leek.", "Boil it."], "note": {"by": "Ann"}}
+    for number in range(60)
+]
+
+
+@pytest.fixture
+def records(cli: Cli) -> str:
+    text = "".join(json.dumps(record) + "\n" for record in [*RECORDS, {"title": "no steps"}])
+    Path("soups.jsonl.gz").write_bytes(gzip.compress(text.encode()))
+    return "soups.jsonl.gz"
+
+
+def test_records(cli: Cli, records: str) -> None:
+    template = ("--template", "Recipe for {title} | {steps}")
+    shown = json.loads(cli("data", "show", records, *template, "--json").out)
+    assert shown["text"] == "Recipe for Soup 0 | Cut the leek. Boil it."
+    assert shown["documents"] == 60
+    trained = cli("train", records, *template, "-o", "run", "--steps", "3", *QUICK)
+    assert trained.code == 0
+    assert "1 records left out: they lack a field" in trained.err
+    again = json.loads(cli("evaluate", "run", records, "--json").out)
+    told = json.loads(cli("evaluate", "run", records, *template, "--json").out)
+    assert again == told
+    titles = json.loads(cli("evaluate", "run", records, "--field", "title", "--json").out)
+    assert titles["elements"] == sum(len(r["title"]) + 1 for r in [*RECORDS, {"title": "no steps"}])
+
+
+def test_a_field(cli: Cli, records: str) -> None:
+    shown = json.loads(cli("data", "show", records, "--field", "note.by", "--json").out)
+    assert (shown["text"], shown["documents"]) == ("Ann", 60)
+    assert cli("train", records, "--field", "steps", "-o", "run", "--steps", "3", *QUICK).code == 0
+    assert Model("run").source_settings([records]).field == "steps"
+    wrong = cli("train", records, "--field", "stepz", "-o", "other")
+    assert wrong.code == 1
+    assert "steps" in wrong.err
+    assert not Path("other").exists()
+
+
+def test_pairs_learn_the_completion_only(cli: Cli) -> None:
+    lines = [{"ask": f"word {n}?", "answer": "yes" * (n % 3 + 1)} for n in range(80)]
+    Path("pairs.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    flags = ("--prompt-field", "ask", "--completion-field", "answer")
+    shown = json.loads(cli("data", "show", "pairs.jsonl", *flags, "--json").out)
+    assert shown["text"] == "word 0?\nyes"
+    done = cli("train", "pairs.jsonl", *flags, "-o", "run", "--steps", "150", *QUICK)
+    assert done.code == 0
+    model = Model("run")
+    assert model.bundle.context.kind == "fresh"
+    figures = json.loads(cli("evaluate", "run", "pairs.jsonl", *flags, "--json").out)
+    assert figures["elements"] == sum(len(line["answer"]) + 1 for line in lines)
+    assert figures["loss"] < math.log(3)
+    written = cli("generate", "run", "word 4?", "--seed", "1").out
+    assert written.startswith("word 4?\nyes")
+    half = cli("train", "pairs.jsonl", "--prompt-field", "ask", "-o", "other")
+    assert half.code == 1
+    assert "--completion-field" in half.err
+    carried = cli("train", "pairs.jsonl", *flags, "--set", "reading.context=carried", "-o", "other")
+    assert "read each afresh" in carried.err
+
+
+def test_limit(cli: Cli, records: str) -> None:
+    flags = ("--field", "title", "--limit", "20")
+    assert json.loads(cli("data", "show", records, *flags, "--json").out)["documents"] == 20
+    assert cli("train", records, *flags, "-o", "run", "--steps", "3", *QUICK).code == 0
+    assert Model("run").bundle.provenance["documents"] == 20
+    few = json.loads(cli("evaluate", "run", records, "--limit", "2", "--json").out)
+    assert few["elements"] == 2 * len("Soup 0 ")
+
+
+def test_pattern(cli: Cli) -> None:
+    Path("books/old").mkdir(parents=True)
+    for name in ("a.txt", "b.md", "old/c.txt"):
+        (Path("books") / name).write_text(f"{name} says: to be or not to be\n" * 30)
+    flags = ("--pattern", "*.txt")
+    assert json.loads(cli("data", "show", "books", *flags, "--json").out)["documents"] == 2
+    assert cli("train", "books", *flags, "-o", "run", "--steps", "3", *QUICK).code == 0
+    assert Model("run").bundle.provenance["documents"] == 2
+    one = json.loads(cli("evaluate", "run", "books", "--pattern", "old/*", "--json").out)
+    assert one["elements"] == len("old/c.txt says: to be or not to be\n" * 30) + 1
+
+
+def test_text_encoding_errors_and_newlines(cli: Cli) -> None:
+    raw = ("naïve café\r\n" * 60).encode("cp1252")
+    Path("old.txt").write_bytes(raw)
+    flags = ("--text-encoding", "cp1252", "--newlines", "keep")
+    shown = json.loads(cli("data", "show", "old.txt", *flags, "--json").out)
+    assert shown["text"] == "naïve café\r\n" * 60
+    assert cli("train", "old.txt", *flags, "-o", "run", "--steps", "3", *QUICK).code == 0
+    assert "\r" in Model("run").bundle.encoder.vocabulary
+    told = json.loads(cli("evaluate", "run", "old.txt", *flags, "--json").out)
+    assert told["elements"] == len(raw) + 1
+    guessed = cli("train", "old.txt", "-o", "guessed", "--steps", "3", *QUICK)
+    assert "old.txt: read as cp1252" in guessed.err
+    assert Model("guessed").bundle.encoder.unknown("naïve café\n") == []
+
+    Path("torn.txt").write_bytes("fine text — yes\n".encode() * 60 + b"\xff\n" + b"more text\n" * 60)
+    for command in (("train", "torn.txt", "-o", "torn"), ("data", "show", "torn.txt"),
+                    ("evaluate", "run", "torn.txt")):  # fmt: skip
+        stopped = cli(*command)
+        assert stopped.code == 1
+        assert "line 61" in stopped.err
+        done = cli(*command, "--errors", "replace", *(QUICK if command[0] == "train" else ()),
+                   *(("--steps", "3") if command[0] == "train" else ()))  # fmt: skip
+        assert done.code == 0, done.err
+    assert "\N{REPLACEMENT CHARACTER}" in Model("torn").bundle.encoder.vocabulary
+
+
+def test_standard_input(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Piped:
+        buffer = None
+
+    with Path("piped.txt").open("w+b") as file:
+        file.write(b"to be or not to be\n" * 60)
+        file.seek(0)
+        piped = Piped()
+        piped.buffer = file
+        monkeypatch.setattr("sys.stdin", piped)
+        done = cli("train", "-", "-o", "run", "--steps", "3", *QUICK)
+    assert done.code == 0, done.err
+    assert Model("run").bundle.provenance["characters"] == 19 * 60
+
+
+def test_copies_are_counted(cli: Cli) -> None:
+    Path("copies").mkdir()
+    for number in range(40):
+        Path(f"copies/{number:02}.txt").write_text(f"text {number % 30} and more of it\n" * 9)
+    done = cli("train", "copies", "-o", "run", "--steps", "3", *QUICK)
+    assert "10 documents repeat an earlier one" in done.err
+    dropped = cli("train", "copies", "--set", "data.duplicates=drop", "--set",
+                  "data.split=documents", "-o", "other", "--steps", "3", *QUICK)  # fmt: skip
+    assert "10 left out" in dropped.err
