@@ -1,6 +1,7 @@
 """Every example in the documentation runs: shell blocks through the command line, Python blocks as they stand.
 
-Training in them is cut to twenty steps. Blocks are run in the order of a page, in one folder.
+Training in them is cut to twenty steps. Blocks are run in the order of a page, in one folder; those that a translation of
+the README shares with it, once.
 """
 
 import re
@@ -12,7 +13,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TRANSLATIONS = sorted(ROOT.glob("README.*.md"))
+PAGES = [
+    ROOT / "README.md",
+    *TRANSLATIONS,
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "zh").glob("*.md")),
+]
 BLOCK = re.compile(r"(?ms)^```(sh|python)\n(.*?)^```$")
 # Setting up and building is what `make` and CI do themselves.
 NOT_OURS = ("make", "git", "cd", "pip", "python", "source", "torchrun")
@@ -40,11 +47,26 @@ def shortened(words: list[str]) -> list[str]:
     return [*kept, "--steps", "20", *([] if transformer else QUICK)]
 
 
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """The blocks of a page; of a translation, those of its own."""
+    found: list[tuple[str, str]] = BLOCK.findall(page.read_text(encoding="utf-8"))
+    if page in TRANSLATIONS:
+        shared = blocks(ROOT / "README.md")
+        return [block for block in found if block not in shared]
+    return found
+
+
+@pytest.mark.parametrize("page", TRANSLATIONS, ids=lambda page: page.name)
+def test_a_translation_has_all_examples(page: Path) -> None:
+    found = BLOCK.findall(page.read_text(encoding="utf-8"))
+    assert [block for block in blocks(ROOT / "README.md") if block not in found] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_examples_run(page: Path, tmp_path: Path, prose: str) -> None:
     (tmp_path / "my-texts.txt").write_text(prose, encoding="utf-8")
     (tmp_path / "held-out.txt").write_text(prose[:2000], encoding="utf-8")
-    for kind, block in BLOCK.findall(page.read_text(encoding="utf-8")):
+    for kind, block in blocks(page):
         if kind == "python":
             quick = re.sub(r'budget="\w+"', 'steps=20, network={"hidden_size": 16}', block)
             subprocess.run([sys.executable, "-c", quick], cwd=tmp_path, check=True, timeout=120)

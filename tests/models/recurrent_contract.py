@@ -133,3 +133,46 @@ class RecurrentContract(ModelContract):
         y_BTH, state = model(noise(ROWS, TIME, config.input_size, seed=1, dtype=torch.float32))
         assert y_BTH.dtype == torch.float32
         assert {tensor.dtype for tensor in state.tensors().values()} == {torch.float32}
+
+
+class GatedContract(RecurrentContract):
+    """The suite of families whose gates decide what is kept."""
+
+    keeps: ClassVar[int]
+    """Which gate keeps, counted in the rows of a layer's biases."""
+    writes: ClassVar[int | None]
+    """Which gate writes and starts as the opposite, if one does."""
+
+    @pytest.mark.parametrize("share", [1.0, 0.25])
+    def test_chrono_spreads_forgetting_evenly_in_log(self, share: float) -> None:
+        torch.manual_seed(3)
+        size, longest = 4000, 101
+        config = self.family.Config(
+            input_size=2, hidden_size=size, num_layers=2, chrono=longest, chrono_share=share
+        )
+        model = self.family(config)
+        some = round(size * share)
+        for layer in range(2):
+            _, _, bias_ih, bias_hh = model.weights_of(layer)
+            keep = (bias_ih + bias_hh)[self.keeps * size : (self.keeps + 1) * size]
+            # 1 / (1 - sigmoid(bias)) positions: 2 to `longest`, evenly.
+            times = 1 + keep[:some].exp()
+            assert times.min() >= 2.0
+            assert times.max() <= longest
+            wanted = torch.linspace(2.0, longest, some)
+            assert (times.sort().values - wanted).abs().max() < 5.0
+            if self.writes is not None:
+                write = (bias_ih + bias_hh)[self.writes * size :][:some]
+                torch.testing.assert_close(write, -keep[:some])
+            bound = 2 / size**0.5
+            assert (keep[some:].abs() <= bound).all()
+            assert (bias_ih[-size:].abs() <= bound).all()
+
+    def test_without_chrono_it_starts_as_torch_does(self) -> None:
+        for config in (
+            self.family.Config(input_size=2, hidden_size=64),
+            self.family.Config(input_size=2, hidden_size=64, chrono=90, chrono_share=0.0),
+            self.family.Config(input_size=2, hidden_size=64, chrono=1),
+        ):
+            model = self.family(config)
+            assert all((p.abs() <= 1 / 8).all() for p in model.parameters())

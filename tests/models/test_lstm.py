@@ -8,12 +8,14 @@ from torch import nn
 from rhapsode.models import LSTM, LSTMConfig
 from rhapsode.models.lstm import lstm_reference
 from tests.contracts.model_contract import assert_same
-from tests.models.recurrent_contract import RecurrentContract
+from tests.models.recurrent_contract import GatedContract
 
 
-class TestLSTM(RecurrentContract):
+class TestLSTM(GatedContract):
     family = LSTM
     theirs = nn.LSTM
+    keeps = 1
+    writes = 0
     configurations: ClassVar = {
         "one layer": LSTMConfig(input_size=4, hidden_size=5),
         "two layers": LSTMConfig(input_size=3, hidden_size=4, num_layers=2),

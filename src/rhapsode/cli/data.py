@@ -15,7 +15,7 @@ from tyro.conf import Positional, UseAppendAction
 
 from rhapsode.cli.console import elements_text, note, print_json
 from rhapsode.cli.parse import parse
-from rhapsode.config import SourceSettings, apply_assignments, option
+from rhapsode.config import SourceSettings, TrainSettings, apply_assignments, option
 from rhapsode.errors import SettingsError
 
 __all__ = ["DataCommand", "run"]
@@ -23,7 +23,8 @@ __all__ = ["DataCommand", "run"]
 DESCRIPTION = """The corpora that can be named in place of a file, and what a source looks like to a model.
 
 list shows the corpora known by name, fetch brings one onto this machine, show prints one document of a source and its
-elements."""
+elements, info tells what a source holds: its characters, lengths, vocabulary, copies and shares, and what train would
+choose for it."""
 
 SHOWN = 400
 
@@ -32,18 +33,20 @@ SHOWN = 400
 class DataCommand(SourceSettings):
     """Flags of `rhapsode data`."""
 
-    action: Positional[Annotated[Literal["list", "show", "fetch"], option("list|show|fetch")]] = (
-        "list"
-    )
+    action: Positional[
+        Annotated[Literal["list", "info", "show", "fetch"], option("list|info|show|fetch")]
+    ] = "list"
     """What to do."""
     source: Positional[Annotated[str, option("SOURCE", "")]] = ""
-    """For show: a file, folder or corpus; for fetch: a corpus."""
+    """For info and show: a file, folder or corpus; for fetch: a corpus."""
     document: Annotated[int, option("N")] = 0
     """For show: which document, from 0."""
     encoding: Annotated[str, option("NAME")] = "auto"
-    """For show: the encoding, learnt on the whole source."""
+    """The encoding; for show learnt on the whole source, for info on its training share."""
     set: Annotated[UseAppendAction[tuple[str, ...]], option("KEY=VALUE", "none")] = ()
-    """For show: a setting of the encoding, as lowercase=true; may be repeated."""
+    """A setting of the encoding, as lowercase=true; may be repeated."""
+    plot: Annotated[str | None, option("FILE", "none")] = None
+    """For info: draw frequencies by rank, coverage and lengths into a .png or .svg file."""
     json: bool = False
     """Print one JSON object."""
 
@@ -57,10 +60,25 @@ def read_how(command: SourceSettings) -> SourceSettings:
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
     command = parse(DataCommand, "data", DESCRIPTION, arguments)
-    from rhapsode.workflows import show
-
     if command.action != "list" and not command.source:
         raise SettingsError(f"data {command.action} needs a source", hint="name one")
+    if command.plot is not None and command.action != "info":
+        raise SettingsError(f"data {command.action} draws nothing", where="--plot")
+    if command.action == "info":
+        from rhapsode.cli.data_info import info
+
+        return info(
+            command.source,
+            TrainSettings(
+                source=read_how(command),
+                encoding=command.encoding,
+                encoder=apply_assignments({}, command.set),
+            ),
+            as_json=command.json,
+            plot=command.plot,
+        )
+    from rhapsode.workflows import show
+
     if command.action == "fetch":
         sys.stdout.write(show.fetch_corpus(command.source) + "\n")
         return 0

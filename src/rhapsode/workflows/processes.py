@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
-from multiprocessing import get_context
+from importlib.util import find_spec
 from typing import Any
 
 from rhapsode.data import PIECE, Document, Encoded, encode_piece
@@ -47,8 +47,7 @@ def counted(
         settings: of the encoding.
         characters: about how much there is.
     """
-    alone = workers() == 1 or characters < WORTH or learner.parallel != "processes"
-    if alone or not issubclass(learner, CountingEncoder):
+    if _alone(learner, characters) or not issubclass(learner, CountingEncoder):
         return learner.learn((piece.text for piece in pieces), settings)
     counts: Counter[str] = Counter()
     learner.count([], settings)  # bad settings are an error here, not in another process
@@ -68,7 +67,7 @@ def encoded(
         encoder: the encoder.
         characters: about how much there is.
     """
-    if workers() == 1 or characters < WORTH or encoder.parallel != "processes":
+    if _alone(type(encoder), characters):
         return None
 
     def each(pieces: Iterator[Document]) -> Iterator[tuple[Document, Encoded]]:
@@ -80,15 +79,16 @@ def encoded(
 
 
 @contextmanager
-def _pool(encoder: Encoder | None = None) -> Iterator[ProcessPoolExecutor]:
-    # Spawned: a fork of a process with threads may hang.
-    pool = ProcessPoolExecutor(
-        workers(), mp_context=get_context("spawn"), initializer=_begin, initargs=(encoder,)
-    )
+def _pool(encoder: Encoder | None = None) -> Iterator[Executor]:
+    # A fork of a process with threads may hang, and multiprocessing's own fresh processes run the user's script
+    # again unless it guards against that; loky's do neither.
+    import loky
+
+    pool = loky.ProcessPoolExecutor(workers(), initializer=_begin, initargs=(encoder,))
     try:
         yield pool
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=True, kill_workers=True)
 
 
 def _begin(encoder: Encoder | None) -> None:
@@ -96,8 +96,14 @@ def _begin(encoder: Encoder | None) -> None:
     _encoder = encoder
 
 
+def _alone(kind: type[Encoder], characters: int) -> bool:
+    """Whether other processes would not pay, or cannot be had."""
+    small = workers() == 1 or characters < WORTH
+    return small or kind.parallel != "processes" or find_spec("loky") is None
+
+
 def _in_order(
-    pool: ProcessPoolExecutor, work: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]
+    pool: Executor, work: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]
 ) -> Iterator[Any]:
     """Results in the order of tasks, of which only a few wait at a time."""
     waiting: deque[Future[Any]] = deque()

@@ -1,0 +1,41 @@
+"""Draws the pictures of the documentation into docs/pictures; --only NAME draws one of them.
+
+They are made of our own and of public-domain data only, so that they may travel with the package.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+FOLDER = Path(__file__).parent.parent / "docs" / "pictures"
+
+
+def data_info_kitchen(path: Path) -> None:
+    """What `rhapsode data info kitchen --plot` draws."""
+    from rhapsode.workflows.survey import survey
+    from rhapsode.workflows.survey_picture import write_picture
+
+    write_picture(survey("kitchen"), path)
+
+
+PICTURES: dict[str, Callable[[Path], None]] = {
+    "data-info-kitchen.png": data_info_kitchen,
+}
+
+
+def main() -> int:
+    """Draw them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", metavar="NAME", choices=sorted(PICTURES), help="draw this one")
+    arguments = parser.parse_args()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, draw in PICTURES.items():
+        if arguments.only in (None, name):
+            draw(FOLDER / name)
+            sys.stdout.write(f"{FOLDER / name}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,362 @@
+"""`rhapsode data info`: a survey for people."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from rhapsode.cli.console import note, print_json
+from rhapsode.config import TrainSettings
+
+__all__ = ["info", "report"]
+
+WIDEST = 100
+ACCENT = "cyan"
+EIGHTHS = "▏▎▍▌▋▊▉█"
+RISING = "▁▂▃▄▅▆▇█"
+HEIGHT = 4
+FEW = 5
+LONGEST = 14
+UNUSUAL = 5
+
+
+def info(source: str, settings: TrainSettings, *, as_json: bool, plot: str | None) -> int:
+    """Survey a source and print what was found.
+
+    Arguments:
+        source: a file, folder or corpus.
+        settings: how it is read and encoded.
+        as_json: print one JSON object.
+        plot: the picture to draw.
+
+    Raises:
+        RhapsodeError: a source, setting or picture that does not fit.
+    """
+    if plot is not None:
+        from rhapsode.workflows.survey_picture import check_picture
+
+        check_picture(Path(plot))
+    from rhapsode.workflows.survey import survey
+
+    found = survey(source, settings=settings, tell=note)
+    if as_json:
+        print_json(found)
+    else:
+        console = Console(highlight=False)
+        console.width = min(console.width, WIDEST)
+        for part in report(found, console.width):
+            console.print(part)
+    if plot is not None:
+        from rhapsode.workflows.survey_picture import write_picture
+
+        write_picture(found, Path(plot))
+        note(f"the picture is in {plot}")
+    return 0
+
+
+def report(found: Mapping[str, Any], width: int) -> Iterator[RenderableType]:
+    """The parts of a report, from top to bottom.
+
+    Arguments:
+        found: what `survey` gave.
+        width: columns there are.
+    """
+    yield Text(", ".join(found["sources"]), style="bold", overflow="ellipsis", no_wrap=True)
+    counted = [
+        _plural(found["documents"], "document"),
+        _plural(found["characters"], "character"),
+        _plural(found["bytes"], "byte"),
+        _encodings(found["reading"]["encodings"]),
+    ]
+    yield Text("  ·  ".join(counted))
+    for line in found["reading"]["lines"]:
+        yield Text(line, style="yellow")
+    yield _heading("Characters", f"{found['text']['distinct']:,} distinct", width)
+    yield from _characters(found["text"], width)
+    yield _heading("Lengths", "", width)
+    yield from _lengths(found["lengths"], width)
+    vocabulary = found["vocabulary"]
+    if vocabulary is not None:
+        title = f"{vocabulary['encoding'].partition('.')[0]}, {vocabulary['size']:,} elements"
+        yield _heading("Vocabulary", title, width)
+        yield from _vocabulary(vocabulary, width)
+    yield _heading("Shares", "", width)
+    yield from _shares(found)
+    yield _heading("rhapsode train would choose", _within(found["training"]), width)
+    yield from _training(found["training"])
+
+
+def _plural(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _encodings(encodings: Mapping[str, int]) -> str:
+    if not encodings:
+        return "all UTF-8"
+    return ", ".join(f"{_plural(files, 'file')} in {name}" for name, files in encodings.items())
+
+
+def _heading(title: str, more: str, width: int) -> RenderableType:
+    text = Text.assemble((title, f"bold {ACCENT}"), (f"  {more}" if more else "", "not bold"))
+    text.truncate(width - 4, overflow="ellipsis")
+    rule = Rule(text, align="left", style="dim", characters="─")
+    return Padding(rule, (1, 0, 0, 0))
+
+
+def bar(share: float, width: int) -> str:
+    """A bar of block characters, `width` columns where the share is one; never nothing for more than nothing."""
+    eighths = round(max(0.0, min(1.0, share)) * width * 8)
+    if share > 0:
+        eighths = max(1, eighths)
+    whole, rest = divmod(eighths, 8)
+    return "█" * whole + (EIGHTHS[rest - 1] if rest else "")
+
+
+def _percent(share: float) -> str:
+    """A share with as many digits as tell it from nothing and from all."""
+    if share in (0, 1):
+        return f"{share:.0%}".replace("%", " %")
+    if share < 0.0005:
+        return "<0.1 %"
+    if share >= 0.9995:
+        return ">99.9 %"
+    return f"{share:.1%}".replace("%", " %")
+
+
+def _bars(rows: Iterable[tuple[str, float]], width: int) -> Table:
+    """Names, bars and shares."""
+    rows = list(rows)
+    table = Table.grid(padding=(0, 1))
+    longest = max((cell_len(name) for name, _ in rows), default=0)
+    table.add_column(style="dim")
+    table.add_column(width=max(4, width - longest - 10), style=ACCENT)
+    table.add_column(justify="right", min_width=7)
+    for name, share in rows:
+        table.add_row(name, bar(share, max(4, width - longest - 10)), _percent(share))
+    return table
+
+
+def _ranked(counts: Mapping[str, int], most: int = 6) -> list[tuple[str, float]]:
+    total = sum(counts.values())
+    rows = [(name, count / total) for name, count in counts.items()]
+    if len(rows) <= most:
+        return rows
+    rest = sum(share for _, share in rows[most - 1 :])
+    return [*rows[: most - 1], (f"{len(rows) - most + 1} more", rest)]
+
+
+def _characters(text: Mapping[str, Any], width: int) -> Iterator[RenderableType]:
+    half = (width - 4) // 2
+    both = Table.grid(padding=(0, 4, 0, 0))
+    both.add_column(width=half)
+    both.add_column(width=half)
+    scripts: RenderableType = _bars(_ranked(text["scripts"]), half)
+    if not text["scripts"]:
+        scripts = Text("no letters", style="dim")
+    both.add_row(Text("of all characters", style="dim"), Text("of all letters", style="dim"))
+    both.add_row(_bars(_ranked(text["kinds"]), half), scripts)
+    yield both
+    ends = [f"{name.upper()} {count:,}" for name, count in text["line_ends"].items() if count]
+    if ends:
+        yield Text.assemble(("line ends  ", "dim"), ", ".join(ends))
+    if text["odd"]:
+        odd = [f"{one['code']} {one['name']} × {one['count']:,}" for one in text["odd"]]
+        line = Text("unusual    ", style="dim")
+        line.append("; ".join(odd[:UNUSUAL]), style="not dim")
+        if len(odd) > UNUSUAL:
+            line.append(f"; and {len(odd) - UNUSUAL} more")
+        yield line
+
+
+def _lengths(lengths: Mapping[str, Any], width: int) -> Iterator[RenderableType]:
+    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="dim")
+    table.add_column("", style="dim")
+    for heading in ("count", "least", "25 %", "median", "75 %", "95 %", "most"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    names = ("count", "min", "quartile_1", "median", "quartile_3", "percentile_95", "max")
+    for name, row in lengths.items():
+        if row is not None:
+            of, _, unit = name.partition("_in_")
+            cells = [f"{row[figure]:,}" for figure in names]
+            # Of one there is one length, once.
+            alone = row["count"] == 1
+            table.add_row(f"{of}, {unit}", *([cells[0], *[""] * 5, cells[-1]] if alone else cells))
+    yield table
+    documents, lines = lengths["documents_in_characters"], lengths["lines_in_characters"]
+    shown = documents if documents is not None and documents["count"] >= FEW else lines
+    if shown is not None and len(shown["histogram"]["counts"]) > 3:
+        of = "documents" if shown is documents else "lines"
+        yield Padding(_histogram(shown["histogram"], f"{of} by characters", width), (1, 0, 0, 0))
+
+
+def _histogram(histogram: Mapping[str, Any], title: str, width: int) -> Text:
+    """Rising blocks, with the edges of some bins below them."""
+    counts, edges = histogram["counts"], histogram["edges"]
+    each = max(1, min(3, (width - 4) // len(counts)))
+    most = max(counts)
+    levels = [0 if not count else max(1, round(count / most * HEIGHT * 8)) for count in counts]
+    drawn = Text(no_wrap=True)
+    drawn.append(f"{title}; the highest column {most:,}\n", style="dim")
+    for row in reversed(range(HEIGHT)):
+        line = ""
+        for level in levels:
+            part = min(8, max(0, level - row * 8))
+            line += (RISING[part - 1] if part else " ") * each
+        drawn.append(line.rstrip() + "\n", style=ACCENT)
+    across = each * len(counts)
+    ticks, labels = ["─"] * (across + 1), [" "] * (across + 24)
+    free = 0
+    for place, edge in enumerate(edges):
+        label = f"{edge:,}"
+        # Where the edges grow by a factor only round ones are told.
+        if histogram["scale"] == "log" and str(edge).rstrip("0") not in ("1", "2", "5"):
+            continue
+        if place * each >= free and (place * each + len(label) <= width - 1):
+            ticks[place * each] = "┴"
+            labels[place * each : place * each + len(label)] = label
+            free = place * each + max(len(label) + 3, 8)
+    drawn.append("".join(ticks) + "\n", style="dim")
+    drawn.append("".join(labels).rstrip(), style="dim")
+    return drawn
+
+
+def visible(element: str) -> str:
+    """An element as it can stand in a table: white space by signs, nothing that is not seen."""
+    shown = element.replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥").replace("\r", "␍")
+    shown = "".join(one if one.isprintable() else repr(one)[1:-1] for one in shown)
+    if shown and unicodedata.category(shown[0])[0] == "M":
+        shown = "◌" + shown
+    if cell_len(shown) > LONGEST:
+        shown = set_cell_size(shown, LONGEST - 1).rstrip() + "…"
+    return shown
+
+
+def _vocabulary(vocabulary: Mapping[str, Any], width: int) -> Iterator[RenderableType]:
+    yield Text("most frequent in the training share", style="dim")
+    yield Padding(_top(vocabulary["top"], width), (0, 0, 1, 0))
+    table = Table(box=None, padding=(0, 0, 0, 3), pad_edge=False, header_style="dim")
+    room = max(10, width - 41)
+    table.add_column("covered", justify="right")
+    table.add_column("by elements", justify="right", style="bold")
+    table.add_column("of those seen", justify="right", style="dim")
+    table.add_column("", style=ACCENT, width=room)
+    seen = max(1, vocabulary["seen"])
+    for percent, needed in vocabulary["coverage"].items():
+        if needed is None:
+            table.add_row(f"{percent} %", "-", "-", Text("some are unknown", style="dim"))
+        else:
+            share = needed / seen
+            table.add_row(f"{percent} %", f"{needed:,}", _percent(share), bar(share, room))
+    yield table
+    once = f"{_percent(vocabulary['once'])} of them seen once"
+    per = f"{vocabulary['characters_per_element']:.2f} characters each"
+    slope = vocabulary["zipf_exponent"]
+    zipf = [] if slope is None else [f"Zipf exponent {slope:.2f}"]
+    yield Text("  ·  ".join([once, per, *zipf]), style="dim")
+
+
+def _top(top: Sequence[Mapping[str, Any]], width: int) -> Table:
+    """The most frequent elements, down one column after another."""
+    elements = [visible(one["element"]) for one in top]
+    counts = [f"{one['count']:,}" for one in top]
+    # Element, count and share, and the gap behind them.
+    each = max(map(cell_len, elements)) + max(map(len, counts)) + 8 + 2 + 3
+    across = max(1, min(5, (width + 3) // each))
+    rows = -(-len(top) // across)
+    across = -(-len(top) // rows)
+    table = Table.grid(padding=0)
+    for column in range(across):
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(justify="right", style="dim", no_wrap=True)
+        if column + 1 < across:
+            table.add_column(width=3)
+    for row in range(rows):
+        cells: list[str | Text] = []
+        for place in range(row, len(top), rows):
+            share = _percent(top[place]["share"])
+            cells += [Text(elements[place]), f"  {counts[place]}", f"  {share:>6}", ""]
+        table.add_row(*cells[: 4 * across - 1])
+    return table
+
+
+def _shares(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    table = Table(box=None, padding=(0, 0, 0, 3), pad_edge=False, header_style="dim")
+    table.add_column("", style="dim")
+    for heading in ("documents", "characters", "elements", "unknown"):
+        table.add_column(heading, justify="right")
+    for name, share in found["shares"].items():
+        unknown = "-" if share["unknown"] is None else _percent(share["unknown"])
+        elements = "-" if share["elements"] is None else f"{share['elements']:,}"
+        table.add_row(
+            name, f"{share['documents']:,}", f"{share['characters']:,}", elements, unknown
+        )
+    yield table
+    copies = found["duplicates"]
+    if not copies["documents"]:
+        if found["documents"] > 1:
+            yield Text("no document repeats another", style="dim")
+        return
+    example = copies["example"]
+    out = f"; {copies['left_out']:,} are left out of the shares" if copies["left_out"] else ""
+    verb = "repeats" if copies["documents"] == 1 else "repeat"
+    yield Text(
+        f"{_plural(copies['documents'], 'document')} {verb} an earlier one, "
+        f"{_percent(copies['share'])} of all characters{out}"
+    )
+    # Inside a folder or an archive its own name need not be told again.
+    names = [example["copy"], example["of"]]
+    for source in found["sources"]:
+        names = [name.removeprefix(source.rstrip("/") + "/") for name in names]
+    yield Text(f"the first: {names[0]}, as {names[1]}", style="dim")
+
+
+def _within(training: Mapping[str, Any]) -> str:
+    return f"in {training['budget']}" if training.get("budget") else ""
+
+
+def _training(training: Mapping[str, Any]) -> Iterator[RenderableType]:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    if "model" not in training:
+        table.add_row("nothing", "; ".join(training["reasons"]))
+        yield table
+        return
+    kind = training["encoding"].partition(".")[0]
+    table.add_row("encoding", _because(kind, training["encoding_reason"]))
+    table.add_row(
+        "model",
+        _because(
+            training["model"].partition(".")[0], f"{_plural(training['parameters'], 'parameter')}"
+        ),
+    )
+    network = ", ".join(f"{name} {value}" for name, value in training["network"].items())
+    table.add_row("network", network)
+    contexts = {
+        "fresh": "each document from an empty memory",
+        "carried": "one text, what is remembered carried on",
+    }
+    context = training["context"]
+    table.add_row("context", _because(context, contexts.get(context, "")))
+    table.add_row(
+        "training",
+        f"batch_size {training['batch_size']}, window {training['window']}, "
+        f"learning_rate {training['learning_rate']:g}",
+    )
+    for place, reason in enumerate(training["reasons"]):
+        table.add_row("because" if place == 0 else "", Text(reason, style="dim"))
+    yield table
+
+
+def _because(what: str, why: str) -> Text:
+    return Text.assemble(what, (f"  {why}" if why else "", "dim"))

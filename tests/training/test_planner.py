@@ -1,0 +1,67 @@
+"""The plan: what is chosen from corpus, budget and context, and that it says why."""
+
+import pytest
+
+from rhapsode.config import SeenContext, parse_context
+from rhapsode.models import MODELS
+from rhapsode.training import Plan, plan_run
+
+
+def plan(family: str = "lstm.v1", context: str = "carried", **facts) -> Plan:
+    known = {
+        "elements": 1_000_000,
+        "documents": 1,
+        "vocab_size": 66,
+        "context": parse_context(context),
+        "seconds": 180.0,
+        "epochs": None,
+        "steps": None,
+        "fast": True,
+    }
+    return plan_run(family=family, **{**known, **facts})
+
+
+@pytest.mark.parametrize("family", MODELS.names())
+@pytest.mark.parametrize("context", ["carried", "fresh", "window:60"])
+@pytest.mark.parametrize("elements", [300, 50_000, 10**6, 10**10])
+@pytest.mark.parametrize("seconds", [5.0, 60.0, 180.0, 36_000.0])
+def test_every_plan_is_of_settings_that_the_family_has(
+    family: str, context: str, elements: int, seconds: float
+) -> None:
+    found = plan(family, context, elements=elements, seconds=seconds, documents=elements // 100)
+    network = dict(found.network)
+    size = network.pop("embedding_size")
+    MODELS.get(family).Config(input_size=size, **network)
+    assert found.training["batch_size"] >= 1
+    assert 1e-4 < found.training["learning_rate"] < 1e-2
+    assert 0.0 <= network["dropout"] <= 0.4
+    assert all(found.reasons)
+
+
+def test_short_documents_are_read_whole_with_units_that_remember() -> None:
+    found = plan(context="fresh", elements=1_030_000, documents=10_000)
+    assert found.training["window"] >= 2 * 103
+    assert 500 <= found.training["batch_size"] * 103 <= 2000
+    assert found.network["chrono"] == 103
+    assert found.network["chrono_share"] == 0.25
+    assert any("10,000" in reason and "103" in reason for reason in found.reasons)
+    assert "chrono" not in plan().network
+    assert "chrono" not in plan("rnn.v1", "fresh", documents=10_000).network
+
+
+def test_a_small_corpus_gets_a_small_model_and_dropout() -> None:
+    small, large = plan(elements=100_000), plan(elements=10_000_000)
+    assert small.network["hidden_size"] < large.network["hidden_size"]
+    assert small.network["dropout"] > large.network["dropout"]
+
+
+def test_more_time_gets_a_larger_model() -> None:
+    sizes = [plan(elements=10**7, seconds=60.0 * m).network["hidden_size"] for m in (0.5, 1, 3, 10)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1]
+
+
+def test_a_window_is_the_contexts() -> None:
+    found = plan("transformer_classic.v1", context="window:40")
+    assert found.training["window"] == found.network["length"] == 40
+    assert isinstance(parse_context("window:40"), SeenContext)
