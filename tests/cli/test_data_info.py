@@ -46,7 +46,7 @@ def test_source_flags(cli: Cli) -> None:
     flags = ("--field", "title", "--limit", "50")
     assert json.loads(cli("data", "info", "a.jsonl", *flags, "--json").out)["documents"] == 50
     all_of_them = cli("data", "info", "a.jsonl", "--field", "title")
-    assert "1 records left out" in all_of_them.out
+    assert "1 record left out" in all_of_them.out
 
 
 def test_a_picture(cli: Cli) -> None:

@@ -30,7 +30,7 @@ def test_records(cli: Cli, records: str) -> None:
     assert shown["documents"] == 60
     trained = cli("train", records, *template, "-o", "run", "--steps", "3", *QUICK)
     assert trained.code == 0
-    assert "1 records left out: they lack a field" in trained.err
+    assert "1 record left out for lack of a field" in trained.err
     again = json.loads(cli("evaluate", "run", records, "--json").out)
     told = json.loads(cli("evaluate", "run", records, *template, "--json").out)
     assert again == told
@@ -106,7 +106,9 @@ def test_text_encoding_errors_and_newlines(cli: Cli) -> None:
     assert "old.txt: read as cp1252" in guessed.err
     assert Model("guessed").bundle.encoder.unknown("naïve café\n") == []
 
-    Path("torn.txt").write_bytes("fine text — yes\n".encode() * 60 + b"\xff\n" + b"more text\n" * 60)
+    Path("torn.txt").write_bytes(
+        "fine text — yes\n".encode() * 60 + b"\xff\n" + b"more text\n" * 60
+    )
     for command in (("train", "torn.txt", "-o", "torn"), ("data", "show", "torn.txt"),
                     ("evaluate", "run", "torn.txt")):  # fmt: skip
         stopped = cli(*command)
@@ -138,7 +140,7 @@ def test_copies_are_counted(cli: Cli) -> None:
     for number in range(40):
         Path(f"copies/{number:02}.txt").write_text(f"text {number % 30} and more of it\n" * 9)
     done = cli("train", "copies", "-o", "run", "--steps", "3", *QUICK)
-    assert "10 documents repeat an earlier one" in done.err
+    assert "10 documents like an earlier one" in done.err
     dropped = cli("train", "copies", "--set", "data.duplicates=drop", "--set",
                   "data.split=documents", "-o", "other", "--steps", "3", *QUICK)  # fmt: skip
     assert "10 left out" in dropped.err

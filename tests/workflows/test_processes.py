@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,12 @@ CHINESE = "黛玉见了，便吃一大惊，心下想道：好生奇怪！\n宝�
 
 
 @pytest.fixture
-def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+def eager(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(processes, "WORTH", 0)
     monkeypatch.setattr(processes, "TASK", 200)
     monkeypatch.setattr(processes, "workers", lambda: 2)
+    yield
+    processes.release()
 
 
 def pieces() -> list[Document]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 from tyro.conf import Positional, UseAppendAction
@@ -101,13 +102,14 @@ def run(arguments: Sequence[str], began: float) -> int:
         encoding=command.encoding,
         settings=settings,
         reading=read_how(command),
+        tell=note,
     )
     if command.json:
         print_json(shown)
         return 0
     console = Console(highlight=False)
     console.print(
-        f"[bold]{shown['source']}[/]  document {command.document} of {shown['documents']:,}; "
+        f"[bold]{escape(shown['source'])}[/]  document {command.document} of {shown['documents']:,}; "
         f"{shown['encoding']}, {shown['vocabulary']:,} elements"
     )
     console.print()

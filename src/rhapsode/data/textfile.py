@@ -357,16 +357,21 @@ def _detect(opened: Open, head: bytes, where: str, settings: SourceSettings, *, 
             return "utf-8"
         raise _undecodable(fault, "utf-8", where)
     candidates = _guesses(sample) if _controls(sample) <= 0.01 else []
+    first: _Fault | None = None
     for candidate in candidates:
-        if _scan(opened, candidate) is None:
+        damage = _scan(opened, candidate)
+        if damage is None:
             return candidate
+        first = first or damage
     if candidates and settings.errors == "replace":
         return candidates[0]
-    if candidates:
-        raise _undecodable(
-            fault, "utf-8", where,
-            f"it may be {candidates[0]} with damage: --text-encoding {candidates[0]} --errors replace",
-        )  # fmt: skip
+    if first is not None:
+        likely = candidates[0]
+        raise Unreadable(
+            f"not UTF-8, and not whole as {likely}: byte 0x{first.byte:02x} at offset {first.offset}, line {first.line}",
+            where=where,
+            hint=f"if it is {likely} with damage: --text-encoding {likely} --errors replace",
+        )
     raise NotText(
         f"not UTF-8 text: byte 0x{fault.byte:02x} at offset {fault.offset}, line {fault.line}, "
         "nor any other text that is recognised",

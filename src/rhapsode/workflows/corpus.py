@@ -32,12 +32,21 @@ from rhapsode.encoding import (
 )
 from rhapsode.errors import DataError, RhapsodeError
 from rhapsode.files import is_there, write_atomically
-from rhapsode.workflows.processes import counted, encoded, piece_size
+from rhapsode.workflows.processes import counted, encoded, piece_size, release
 from rhapsode.workflows.texts import Texts, prepare_texts, progress
 
-__all__ = ["Corpus", "encode_parts", "learn_encoder", "prepare_corpus", "split_texts"]
+__all__ = [
+    "Corpus",
+    "encode_parts",
+    "found_lines",
+    "learn_encoder",
+    "prepare_corpus",
+    "split_texts",
+]
 
 Tell = Callable[[str], None]
+FEW = 50
+"""Documents up to which it is said where the test share lies."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,7 @@ def prepare_corpus(
     split = split_texts(store, settings)
     if not len(split.train) or store.characters < 2:
         raise DataError(
-            f"{store.characters} character{'s' if store.characters != 1 else ''} of text: too little to learn from",
+            f"{_count(store.characters, 'character')} of text: too little to learn from",
             where=", ".join(sources),
         )
     reason = "as asked"
@@ -112,6 +121,7 @@ def prepare_corpus(
         encode_parts(store, parts, encoder, tell)
         for parts in (split.train, split.validation, split.test)
     )
+    release()
     return Corpus(
         encoder,
         reason,
@@ -141,16 +151,23 @@ def split_texts(store: TextStore, settings: TrainSettings) -> Split:
 def _said(texts: Texts, copies: int, split: Split, encoder: Encoder, reason: str) -> Iterator[str]:
     """What a user should know of the corpus, a line each."""
     store = texts.store
-    count = len(store)
     kind = encoder.name.partition(".")[0]
     yield (
-        f"{count:,} document{'s' if count != 1 else ''}, {store.characters:,} characters; "
+        f"{_count(len(store), 'document')}, {store.characters:,} characters; "
         f"{kind}: {encoder.vocab_size:,} elements ({reason})"
     )
     yield from found_lines(texts)
+    tested = np.unique(split.test[:, 0])
+    if 1 < len(store) <= FEW and len(tested) == 1:
+        number = int(tested[0])
+        yield f"the test share is the end of {store.names[number]}"
     if copies:
         out = f"; {split.left_out:,} left out" if split.left_out else ""
-        yield f"{copies:,} documents repeat an earlier one{out}; none is on both sides of a split"
+        yield f"{_count(copies, 'document')} like an earlier one{out}; none is on both sides of a split"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def found_lines(texts: Texts) -> Iterator[str]:
@@ -162,9 +179,9 @@ def found_lines(texts: Texts) -> Iterator[str]:
         yield f"and {len(found.encodings) - 3:,} more files that are not UTF-8"
     yield from found.notes[:5]
     if found.skipped:
-        yield f"{len(found.skipped):,} files left out, the first: {found.skipped[0]}"
+        yield f"{_count(len(found.skipped), 'file')} left out, the first: {found.skipped[0]}"
     if found.incomplete:
-        yield f"{found.incomplete:,} records left out: they lack a field"
+        yield f"{_count(found.incomplete, 'record')} left out for lack of a field"
 
 
 def learn_encoder(

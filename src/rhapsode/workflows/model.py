@@ -18,7 +18,7 @@ from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
 from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
 from rhapsode.evaluation import Figures, Protocol, evaluate_store
 from rhapsode.generation import Chain, Job, StopText, chain_of, generate_elements
-from rhapsode.workflows.corpus import encode_parts
+from rhapsode.workflows.corpus import encode_parts, found_lines
 from rhapsode.workflows.texts import prepare_texts
 
 __all__ = ["Continuation", "Model", "Piece", "continue_prompt", "load"]
@@ -190,7 +190,10 @@ class Model:
             DataError: the sources cannot be read, or hold no element.
         """
         tell = tell or _silent
-        texts = prepare_texts(sources, source or self.source_settings(sources), tell).store
+        read = prepare_texts(sources, source or self.source_settings(sources), tell)
+        for line in found_lines(read):
+            tell(line)
+        texts = read.store
         store = encode_parts(texts, texts.whole, self.bundle.encoder, tell)
         if len(store) == 0:
             raise DataError("there is nothing to score", where=", ".join(sources))

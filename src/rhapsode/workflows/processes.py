@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
+import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from functools import lru_cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from rhapsode.data import PIECE, Document, Encoded, encode_piece
-from rhapsode.encoding import CountingEncoder, Encoder
+from rhapsode.encoding import CountingEncoder, Encoder, encoder_from_mapping
 
-__all__ = ["counted", "encoded", "piece_size", "workers"]
+__all__ = ["counted", "encoded", "piece_size", "release", "workers"]
 
 WORTH = 300_000
 """Characters from which on starting processes pays."""
 TASK = 1 << 16
 """Characters of a task."""
 
-_encoder: Encoder | None = None
+_begun: list[Any] = []
 
 
 def workers() -> int:
@@ -51,10 +54,9 @@ def counted(
         return learner.learn((piece.text for piece in pieces), settings)
     counts: Counter[str] = Counter()
     learner.count([], settings)  # bad settings are an error here, not in another process
-    with _pool() as pool:
-        tasks = ((learner, group, dict(settings)) for group in _groups(pieces))
-        for found in _in_order(pool, _count, tasks):
-            counts.update(found)
+    tasks = ((learner, group, dict(settings)) for group in _groups(pieces))
+    for found in _in_order(_pool(), _count, tasks):
+        counts.update(found)
     return learner.from_counts(counts, settings)
 
 
@@ -71,29 +73,32 @@ def encoded(
         return None
 
     def each(pieces: Iterator[Document]) -> Iterator[tuple[Document, Encoded]]:
-        with _pool(encoder) as pool:
-            for done in _in_order(pool, _encode, ((group,) for group in _groups(pieces))):
+        # A worker reads the encoder once, not with every task.
+        with tempfile.TemporaryDirectory(prefix="rhapsode-") as folder:
+            file = Path(folder) / "encoder.json"
+            file.write_text(json.dumps(encoder.to_mapping()), encoding="utf-8")
+            tasks = ((str(file), group) for group in _groups(pieces))
+            for done in _in_order(_pool(), _encode, tasks):
                 yield from done
 
     return each
 
 
-@contextmanager
-def _pool(encoder: Encoder | None = None) -> Iterator[Executor]:
+def _pool() -> Executor:
+    """Processes that stay for the next task, with what they have loaded, until `release`."""
     # A fork of a process with threads may hang, and multiprocessing's own fresh processes run the user's script
     # again unless it guards against that; loky's do neither.
     import loky
 
-    pool = loky.ProcessPoolExecutor(workers(), initializer=_begin, initargs=(encoder,))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=True, kill_workers=True)
+    _begun.append(loky.get_reusable_executor(workers(), timeout=60))
+    pool: Executor = _begun[-1]
+    return pool
 
 
-def _begin(encoder: Encoder | None) -> None:
-    global _encoder  # noqa: PLW0603 - one for the whole worker process
-    _encoder = encoder
+def release() -> None:
+    """End the processes, if there are any."""
+    while _begun:
+        _begun.pop().shutdown(wait=True, kill_workers=True)
 
 
 def _alone(kind: type[Encoder], characters: int) -> bool:
@@ -135,6 +140,11 @@ def _count(
     return learner.count([piece.text for piece in group], settings)
 
 
-def _encode(group: list[Document]) -> list[tuple[Document, Encoded]]:
-    assert _encoder is not None
-    return [(piece, encode_piece(piece, _encoder.encode)) for piece in group]
+@lru_cache(maxsize=1)
+def _read_encoder(file: str) -> Encoder:
+    return encoder_from_mapping(json.loads(Path(file).read_text(encoding="utf-8")))
+
+
+def _encode(file: str, group: list[Document]) -> list[tuple[Document, Encoded]]:
+    encoder = _read_encoder(file)
+    return [(piece, encode_piece(piece, encoder.encode)) for piece in group]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rhapsode.config import SourceSettings
@@ -10,10 +10,15 @@ from rhapsode.data import find_copy, kitchen_log_prob, kitchen_record, local_cop
 from rhapsode.data.catalogue import CATALOGUE
 from rhapsode.encoding import ENCODERS, UNKNOWN_ID, Encoder, choose_encoding
 from rhapsode.errors import DataError
+from rhapsode.workflows.corpus import found_lines
 from rhapsode.workflows.processes import counted, piece_size
 from rhapsode.workflows.texts import prepare_texts
 
 __all__ = ["elements_of", "fetch_corpus", "list_corpora", "show_source"]
+
+
+def _silent(line: str) -> None:
+    """Say nothing."""
 
 
 def elements_of(encoder: Encoder, text: str) -> dict[str, Any]:
@@ -37,6 +42,7 @@ def show_source(
     encoding: str = "auto",
     settings: Mapping[str, Any] | None = None,
     reading: SourceSettings | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """One document of a source, and its elements under an encoding learnt on the whole source.
 
@@ -46,12 +52,17 @@ def show_source(
         encoding: name of the encoding, or "auto".
         settings: of the encoding.
         reading: how the source is read.
+        tell: takes lines of what was noticed.
 
     Raises:
         DataError: nothing to read, or fewer documents.
         SettingsError: an unknown encoding or setting.
     """
-    store = prepare_texts([source], reading or SourceSettings(), lambda _: None).store
+    tell = tell or _silent
+    texts = prepare_texts([source], reading or SourceSettings(), tell)
+    for line in found_lines(texts):
+        tell(line)
+    store = texts.store
     if not 0 <= number < len(store):
         raise DataError(
             f"there is no document {number}, they are numbered 0 to {len(store) - 1}",
@@ -59,8 +70,8 @@ def show_source(
         )
     name = encoding
     if name == "auto":
-        texts = (piece.text for piece in store.pieces(store.whole))
-        name = choose_encoding(texts, characters=store.characters)[0]
+        some = (piece.text for piece in store.pieces(store.whole))
+        name = choose_encoding(some, characters=store.characters)[0]
     learner = ENCODERS.get(name)
     pieces = store.pieces(store.whole, piece_size(learner))
     encoder = counted(learner, pieces, settings or {}, store.characters)
