@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from rhapsode.bundle import COUNTS, Bundle, Component, NetworkConfig, read_bundle, write_bundle
+from rhapsode.bundle import network as network_module
 from rhapsode.bundle.network import (
     Network,
     batch_tensors,
@@ -106,6 +107,23 @@ def test_the_log_probability_of_a_batch() -> None:
     torch.testing.assert_close(broken_BT[1, :3], wanted_BT[1, :3])
     torch.testing.assert_close(broken_BT[1, 3:], fresh_BT[0])
     assert not torch.allclose(broken_BT[1, 3:], wanted_BT[1, 3:])
+
+
+@pytest.mark.parametrize("at_once", [1, 25, 1 << 20])
+def test_scoring_in_parts_is_scoring_at_once(at_once: int, monkeypatch) -> None:
+    network = build_network(configuration()).eval()
+    ids_BT = IDS_BT.numpy()
+    jacobian_BT = np.linspace(-1, 1, 12, dtype=np.float32).reshape(2, 6)
+    batch = Batch(
+        ids_BT[:, :-1], ids_BT[:, 1:], np.ones((2, 6), np.float32), log_jacobian_BT=jacobian_BT
+    )
+    wanted_BT, behind = network.log_prob(batch)
+    monkeypatch.setattr(network_module, "SCORED_AT_ONCE", at_once)
+    with torch.no_grad():
+        found_BT, after = network.log_prob(batch)
+    torch.testing.assert_close(found_BT, wanted_BT.detach())
+    for name, tensor in behind.tensors().items():
+        torch.testing.assert_close(after.tensors()[name], tensor)
 
 
 @pytest.mark.parametrize("time", [1, 6])

@@ -126,6 +126,7 @@ def test_a_crash_while_writing_is_taken_up_again(
     with pytest.raises(kind):
         write(tmp_path / "s", documents, crash)
     assert not (tmp_path / "s").exists()
+    assert len(list((tmp_path / ".writing-s").glob("counts-*.npy"))) <= 1
     # What came behind the last kept progress is cut off.
     with (tmp_path / ".writing-s" / "elements.bin").open("ab") as file:
         file.write(b"torn")

@@ -21,6 +21,10 @@ __all__ = ["Network", "batch_tensors", "build_network", "load_network", "network
 M = TypeVar("M", bound=nn.Module)
 
 
+SCORED_AT_ONCE = 1 << 24
+"""Numbers (64 MB of float32) of the distributions that scoring holds at once."""
+
+
 class Network(nn.Module):
     """Elements in, distributions over the next element out.
 
@@ -58,13 +62,25 @@ class Network(nn.Module):
         y_BTH, state = self.model(self.input(inputs), state, reset_BT=reset_BT)
         # Where only the last target counts, the head is spared the others: they get 0.
         skipped = 0 if batch.weights_BT[:, :-1].any() else targets.shape[1] - 1
-        log_prob_BT = self.head.log_prob(
-            self.head(y_BTH[:, skipped:]),
-            targets[:, skipped:],
-            None
-            if jacobian is None
-            else torch.from_numpy(jacobian[:, skipped:]).to(targets.device),
-        )
+        y_BTH, targets = y_BTH[:, skipped:], targets[:, skipped:]
+        jacobian_BT = None
+        if jacobian is not None:
+            jacobian_BT = torch.from_numpy(jacobian[:, skipped:]).to(targets.device)
+        # Training needs all of them at once anyway; scoring takes as many positions as memory likes.
+        most = targets.shape[1]
+        if not torch.is_grad_enabled():
+            most = max(1, SCORED_AT_ONCE // (targets.shape[0] * self.head.width))
+        parts = []
+        for start in range(0, targets.shape[1], most):
+            some = slice(start, start + most)
+            parts.append(
+                self.head.log_prob(
+                    self.head(y_BTH[:, some]),
+                    targets[:, some],
+                    None if jacobian_BT is None else jacobian_BT[:, some],
+                )
+            )
+        log_prob_BT = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         if skipped:
             log_prob_BT = functional.pad(log_prob_BT, (skipped, 0))
         return log_prob_BT, state

@@ -32,7 +32,7 @@ class DataSettings:
     """How the text is divided."""
 
     test_share: Share = 0.1
-    """Share held out to the very end and swept once; at most two million characters."""
+    """Share held out to the very end and swept once; at most a million characters."""
     validation_share: Share = 0.05
     """Share of the rest that chooses the best weights; at most half a million characters."""
     split: Literal["tail", "documents"] = "tail"

@@ -14,7 +14,7 @@ __all__ = ["MOST_TEST", "MOST_VALIDATION", "Split", "first_copies", "split_docum
 
 SLICES = 8
 SHORTEST_SLICE = 1000
-MOST_TEST = 2_000_000
+MOST_TEST = 1_000_000
 """Characters of the largest test share: sweeping it must not take longer than training."""
 MOST_VALIDATION = 500_000
 """Characters of the largest validation share: it is swept many times."""

@@ -201,10 +201,14 @@ def _write(
             for file in (elements, starts, spans):
                 file.flush()
                 os.fsync(file.fileno())
-            np.save(folder / f"counts-{done.pieces}.npy", counts_V)
+            kept = folder / f"counts-{done.pieces}.npy"
+            np.save(kept, counts_V)
             scratch = folder / "progress.new"
             scratch.write_text(json.dumps(asdict(done)), encoding="utf-8")
             scratch.replace(folder / "progress.json")
+            for older in folder.glob("counts-*.npy"):
+                if older != kept:
+                    older.unlink()
 
         kept_at = done.characters
         for piece, encoded in each(islice(iter(pieces), done.pieces, None)):

@@ -35,6 +35,7 @@ class Categorical(Head):
 
     def __init__(self, config: CategoricalConfig) -> None:
         super().__init__()
+        self.width = config.vocab_size
         self.weight = nn.Parameter(torch.empty(config.vocab_size, config.feature_size))
         self.bias = nn.Parameter(torch.empty(config.vocab_size)) if config.bias else None
         bound = config.feature_size**-0.5

@@ -17,6 +17,8 @@ class Head(nn.Module, ABC):
     """
 
     Config: ClassVar[type[Any]]
+    width: int
+    """Numbers that describe the distribution at one position."""
 
     @abstractmethod
     def forward(self, y_BTH: Tensor) -> Tensor:

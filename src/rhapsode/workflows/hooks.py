@@ -4,24 +4,58 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rhapsode import __version__
 from rhapsode.bundle import COUNTS, Bundle, NetworkConfig, write_bundle
 from rhapsode.bundle.network import Network, network_arrays
 from rhapsode.bundle.torch_predictor import torch_predictor
 from rhapsode.config import GenerateSettings, TrainSettings, parse_context, to_mapping
+from rhapsode.data import ElementStore, document_spans
 from rhapsode.evaluation import total_loss
 from rhapsode.training import LoopHooks
 from rhapsode.workflows.corpus import Corpus
 from rhapsode.workflows.model import continue_prompt
 from rhapsode.workflows.run_folder import RunFolder
 
-__all__ = ["loop_hooks"]
+__all__ = ["loop_hooks", "part_of"]
 
 VALIDATION_LANES = 32
 VALIDATION_RUN_UP = 256
 VALIDATION_WORK = 500_000
+VALIDATION_PRODUCTS = 1e11
+"""Multiply-adds that a look at the validation slice may take, about a second's; it is read in part if it wants more."""
+LEAST_VALIDATION = 8192
 SAMPLE_SEED = 0
+PARTS = 8
+
+
+def part_of(
+    store: ElementStore, most: int, *, fresh: bool
+) -> tuple[NDArray[np.unsignedinteger], NDArray[np.int64], NDArray[np.bool_] | None]:
+    """About `most` elements of a store, taken evenly: every so manieth document, or the beginnings of eight parts.
+
+    Arguments:
+        store: what to take from.
+        most: elements.
+        fresh: whether documents must stay whole.
+
+    Returns:
+        Ids, where documents begin among them, and which of them are scored (None: all).
+    """
+    elements_N, total = np.asarray(store.elements_N), len(store)
+    if total <= most:
+        return elements_N, store.starts, store.scored_N
+    if fresh:
+        spans = document_spans(store.starts, total)[:: -(-total // most)]
+    else:
+        begins = np.arange(PARTS, dtype=np.int64) * total // PARTS
+        spans = np.stack((begins, begins + most // PARTS), axis=1)
+    chosen = np.concatenate([np.arange(begin, end) for begin, end in spans.tolist()])
+    lengths = spans[:, 1] - spans[:, 0]
+    starts = np.cumsum(lengths) - lengths
+    scored_N = None if store.scored_N is None else store.scored_N[chosen]
+    return elements_N[chosen], starts, scored_N
 
 
 def loop_hooks(
@@ -43,7 +77,11 @@ def loop_hooks(
     context = parse_context(config.context)
     predictor = torch_predictor(network, corpus.encoder.vocab_size, context)
     counts_V = corpus.counts_V()
-    validation_N = np.asarray(corpus.validation.elements_N)
+    inner = network.parameter_count() - sum(p.numel() for p in network.input.parameters())
+    most = max(LEAST_VALIDATION, int(VALIDATION_PRODUCTS / max(1, inner)))
+    if context.kind == "window":
+        most = len(corpus.validation)  # of which only some windows are read
+    validation_N, starts, scored_N = part_of(corpus.validation, most, fresh=context.kind == "fresh")
     provenance = {
         "data_sha256": corpus.sha256,
         "documents": corpus.documents,
@@ -65,12 +103,12 @@ def loop_hooks(
             total, count = total_loss(
                 predictor,
                 validation_N,
-                corpus.validation.starts,
+                starts,
                 context,
                 lanes=max(1, min(VALIDATION_LANES, len(validation_N) // 512)),
                 run_up=VALIDATION_RUN_UP,
                 window=256,
-                scored_N=corpus.validation.scored_N,
+                scored_N=scored_N,
                 every=max(1, len(validation_N) * context.size // VALIDATION_WORK),
             )
         return total / count
