@@ -23,7 +23,7 @@ test: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/help_pages.py --check
 	$(BIN)/python scripts/settings_page.py --check
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow || test $$? -eq 5 # 5: none is marked yet

@@ -9,7 +9,12 @@ from rhapsode.training.clock import (
 )
 from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
 from rhapsode.training.loop import LoopHooks, TrainingLoop, training_loss
-from rhapsode.training.machine import faster_precision, matmul_rates, prepare_process
+from rhapsode.training.machine import (
+    faster_precision,
+    give_back_memory,
+    matmul_rates,
+    prepare_process,
+)
 from rhapsode.training.optimiser import make_optimiser
 from rhapsode.training.planner import CLASSIC_LENGTH, Plan, plan_run
 from rhapsode.training.schedule import rate_share
@@ -31,6 +36,7 @@ __all__ = [
     "StepClock",
     "TrainingLoop",
     "faster_precision",
+    "give_back_memory",
     "make_optimiser",
     "matmul_rates",
     "plan_run",

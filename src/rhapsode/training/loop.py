@@ -249,6 +249,12 @@ class TrainingLoop:
                 where=str(path),
             ) from None
 
+    def release(self) -> None:
+        """Let go of what only further updates need: gradients, the optimiser's state, the carried state."""
+        self._optimiser.zero_grad(set_to_none=True)
+        self._optimiser.state.clear()
+        self._carried = None
+
     @property
     def step(self) -> int:
         """Updates done."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import time
 from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 
-__all__ = ["faster_precision", "matmul_rates", "prepare_process"]
+__all__ = ["faster_precision", "give_back_memory", "matmul_rates", "prepare_process"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -25,6 +26,13 @@ def prepare_process() -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
         libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+def give_back_memory() -> None:
+    """Return freed memory, which `prepare_process` keeps, to the system: behind work that needed much of it once."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _best(work: Callable[[], Any], repeats: int) -> float:
@@ -59,10 +67,16 @@ def faster_precision(
     Returns:
         "float32" or "bfloat16", and how many times faster bfloat16 was.
     """
-    taken: dict[str, list[float]] = {"float32": [], "bfloat16": []}
-    for name in taken:
+    began = time.perf_counter()
+    first: dict[str, list[float]] = {}
+    for name in ("float32", "bfloat16"):
+        start = time.perf_counter()
         step(name)
-    deadline = time.perf_counter() + seconds
+        first[name] = [time.perf_counter() - start]
+    # A first step sets things up, which does not count beside steps that take long.
+    slow = time.perf_counter() - began > seconds / 2
+    taken = first if slow else {name: [] for name in first}
+    deadline = began + seconds
     while time.perf_counter() < deadline or not taken["bfloat16"]:
         for name, times in taken.items():
             start = time.perf_counter()

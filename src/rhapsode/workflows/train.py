@@ -27,6 +27,7 @@ from rhapsode.training import (
     StepClock,
     TrainingLoop,
     faster_precision,
+    give_back_memory,
     matmul_rates,
     plan_run,
     prepare_process,
@@ -104,6 +105,8 @@ class Training:
         """
         assert self._last is not None, "finish comes after the events"
         began = time.monotonic()
+        self.loop.release()
+        give_back_memory()
         model = Model(self.folder.path)
         figures = self._test_figures(model)
         provenance = {**model.bundle.provenance, "test": figures and figures.to_mapping()}
@@ -217,6 +220,7 @@ def prepare_training(
     check_network(settings, family)
     prepare_process()
     corpus = prepare_corpus(sources, settings, tell)
+    give_back_memory()
     if resume:
         kept.check(corpus.sha256)
     machine = matmul_rates()
