@@ -55,7 +55,8 @@ def _grid(title: str) -> Table:
 
 
 def _settings(settings: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in settings.items())
+    shown = {name: value for name, value in settings.items() if value not in ("", None, {})}
+    return ", ".join(f"{name} {value}" for name, value in shown.items())
 
 
 def _parts(facts: dict[str, Any]) -> Table:
