@@ -11,30 +11,29 @@ import math
 
 import numpy as np
 
-from rhapsode.data import catalogue_documents, kitchen_log_prob, split_tail
+from rhapsode.config import TrainSettings, from_mapping
+from rhapsode.data import kitchen_log_prob
+from rhapsode.workflows.corpus import split_texts
 from rhapsode.workflows.model import load
+from rhapsode.workflows.texts import prepare_texts
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
     model = load(parser.parse_args().model)
-    documents = tuple(catalogue_documents("kitchen"))
-    facts = model.bundle.provenance
-    split = split_tail(
-        documents,
-        test_share=float(facts["test_share"]),
-        validation_share=float(facts["validation_share"]),
-    )
-    whole = {document.name: document for document in documents}
-    test = [document for document in split.test if document == whole[document.name]]
+    settings = from_mapping(TrainSettings, model.bundle.provenance["settings"], where="model")
+    store = prepare_texts(["kitchen"], settings.source, print).store
+    parts = split_texts(store, settings).test
+    whole = parts[(parts[:, 1] == 0) & (parts[:, 2] == store.lengths_D[parts[:, 0]])]
+    test = [store.text(int(document)) for document in whole[:, 0]]
     exact, theirs = [], []
     state = model.predictor.start(1)
     end = np.zeros((1, 1), dtype=np.int64)
     logits, state = model.predictor.advance(end, state)
     fresh = model.bundle.context.kind != "carried"
-    for document in test:
-        ids = np.append(model.bundle.encoder.encode(document.text), 0).astype(np.int64)
+    for text in test:
+        ids = np.append(model.bundle.encoder.encode(text), 0).astype(np.int64)
         if fresh:
             logits, state = model.predictor.advance(end, model.predictor.start(1))
         total = 0.0
@@ -42,7 +41,7 @@ def main() -> None:
             wide = logits[0].astype(np.float64)
             total += float(wide[element] - wide.max() - np.log(np.exp(wide - wide.max()).sum()))
             logits, state = model.predictor.advance(np.array([[element]]), state)
-        exact.append(-kitchen_log_prob(document.text))
+        exact.append(-kitchen_log_prob(text))
         theirs.append(-total)
     difference = np.array(theirs) - np.array(exact)
     error = float(difference.std(ddof=1)) / math.sqrt(len(difference))

@@ -144,3 +144,10 @@ def test_copies_are_counted(cli: Cli) -> None:
     dropped = cli("train", "copies", "--set", "data.duplicates=drop", "--set",
                   "data.split=documents", "-o", "other", "--steps", "3", *QUICK)  # fmt: skip
     assert "10 left out" in dropped.err
+
+
+def test_a_limit_of_nothing_is_refused(cli: Cli, records: str) -> None:
+    for command in (("data", "show", records), ("train", records)):
+        done = cli(*command, "--field", "title", "--limit", "0")
+        assert done.code == 1
+        assert "limit" in done.err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from rich.text import Text
 from tyro.conf import Positional, UseAppendAction
 
 from rhapsode.cli.console import elements_text, note, print_json
-from rhapsode.cli.parse import parse
+from rhapsode.cli.parse import parse, settings_of
 from rhapsode.config import SourceSettings, TrainSettings, apply_assignments, option
 from rhapsode.errors import SettingsError
 
@@ -52,12 +51,6 @@ class DataCommand(SourceSettings):
     """Print one JSON object."""
 
 
-def read_how(command: SourceSettings) -> SourceSettings:
-    """How the source is read."""
-    names = [field.name for field in dataclasses.fields(SourceSettings)]
-    return SourceSettings(**{name: getattr(command, name) for name in names})
-
-
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
     command = parse(DataCommand, "data", DESCRIPTION, arguments)
@@ -71,7 +64,7 @@ def run(arguments: Sequence[str], began: float) -> int:
         return info(
             command.source,
             TrainSettings(
-                source=read_how(command),
+                source=settings_of(command, SourceSettings),
                 encoding=command.encoding,
                 encoder=apply_assignments({}, command.set),
             ),
@@ -101,7 +94,7 @@ def run(arguments: Sequence[str], began: float) -> int:
         number=command.document,
         encoding=command.encoding,
         settings=settings,
-        reading=read_how(command),
+        reading=settings_of(command, SourceSettings),
         tell=note,
     )
     if command.json:
