@@ -19,7 +19,7 @@ from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
 from rhapsode.evaluation import Figures, Protocol, evaluate_store
 from rhapsode.generation import Chain, Job, StopText, chain_of, generate_elements
 from rhapsode.workflows.corpus import encode_parts, found_lines
-from rhapsode.workflows.texts import prepare_texts
+from rhapsode.workflows.texts import prepare_texts, silent
 
 __all__ = ["Continuation", "Model", "Piece", "continue_prompt", "load"]
 
@@ -189,7 +189,7 @@ class Model:
         Raises:
             DataError: the sources cannot be read, or hold no element.
         """
-        tell = tell or _silent
+        tell = tell or silent
         read = prepare_texts(sources, source or self.source_settings(sources), tell)
         for line in found_lines(read):
             tell(line)
@@ -211,10 +211,6 @@ class Model:
 
 def _may_hold_records(source: str) -> bool:
     return source == "-" or record_kind(source) is not None or Path(source).is_dir()
-
-
-def _silent(line: str) -> None:
-    """Say nothing."""
 
 
 def normalisation_of(encoder: Encoder) -> str:

@@ -12,13 +12,9 @@ from rhapsode.encoding import ENCODERS, UNKNOWN_ID, Encoder, choose_encoding
 from rhapsode.errors import DataError
 from rhapsode.workflows.corpus import found_lines
 from rhapsode.workflows.processes import counted, piece_size
-from rhapsode.workflows.texts import prepare_texts
+from rhapsode.workflows.texts import prepare_texts, silent
 
 __all__ = ["elements_of", "fetch_corpus", "list_corpora", "show_source"]
-
-
-def _silent(line: str) -> None:
-    """Say nothing."""
 
 
 def elements_of(encoder: Encoder, text: str) -> dict[str, Any]:
@@ -58,7 +54,7 @@ def show_source(
         DataError: nothing to read, or fewer documents.
         SettingsError: an unknown encoding or setting.
     """
-    tell = tell or _silent
+    tell = tell or silent
     texts = prepare_texts([source], reading or SourceSettings(), tell)
     for line in found_lines(texts):
         tell(line)

@@ -47,6 +47,7 @@ from rhapsode.workflows.hooks import loop_hooks
 from rhapsode.workflows.model import Model, normalisation_of
 from rhapsode.workflows.resume import find_run
 from rhapsode.workflows.run_folder import RunFolder
+from rhapsode.workflows.texts import silent
 
 __all__ = ["Training", "prepare_training", "train"]
 
@@ -180,10 +181,6 @@ def train(
     return Model(training.folder.path)
 
 
-def _silent(line: str) -> None:
-    """Say nothing."""
-
-
 def prepare_training(
     sources: tuple[str, ...],
     asked: Mapping[str, Any],
@@ -191,7 +188,7 @@ def prepare_training(
     output: str | None = None,
     resume: bool = False,
     spent: float = 0.0,
-    tell: Callable[[str], None] = _silent,
+    tell: Callable[[str], None] = silent,
     clock: Clock | None = None,
 ) -> Training:
     """Everything up to the first update. A new folder appears only when all input has been found good.
