@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rhapsode.data import ElementStore
-from rhapsode.workflows.hooks import part_of
+from rhapsode.data import part_of
 
 
 def store(lengths: list[int], *, pairs: bool = False) -> ElementStore:

@@ -4,7 +4,7 @@ This face is the half that reads: configuration, encoder, provenance, arrays, wi
 `rhapsode.bundle.network` and `rhapsode.bundle.torch_predictor`.
 """
 
-from rhapsode.bundle.predictor import Predictor
+from rhapsode.bundle.predictor import Examined, Predictor
 from rhapsode.bundle.reading import (
     COUNTS,
     FORMAT_VERSION,
@@ -21,6 +21,7 @@ __all__ = [
     "FORMAT_VERSION",
     "Bundle",
     "Component",
+    "Examined",
     "NetworkConfig",
     "Predictor",
     "bundle_path",

@@ -1,5 +1,6 @@
 """What generation and evaluation know of a model, whatever computes it."""
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -7,7 +8,24 @@ from numpy.typing import NDArray
 
 from rhapsode.data import Batch
 
-__all__ = ["Predictor"]
+__all__ = ["Examined", "Predictor"]
+
+
+@dataclass(frozen=True)
+class Examined:
+    """The distributions that a batch was scored with, in short; all (B, T).
+
+    Arguments:
+        log_prob_BT: log-probability of every target, nats.
+        top_BT: the likeliest element.
+        top_log_prob_BT: its log-probability, nats.
+        entropy_BT: of the distribution, nats.
+    """
+
+    log_prob_BT: NDArray[np.float32]
+    top_BT: NDArray[np.int64]
+    top_log_prob_BT: NDArray[np.float32]
+    entropy_BT: NDArray[np.float32]
 
 
 class Predictor(Protocol):
@@ -34,6 +52,10 @@ class Predictor(Protocol):
         Targets of weight 0 may get 0. A model of a `window:N` context reads every batch from the zero state: the
         state is None.
         """
+        ...
+
+    def examine(self, batch: Batch, state: Any | None = None) -> tuple[Examined, Any]:
+        """What `score` gives and more of each distribution, at a higher price; and the state behind the batch."""
         ...
 
     def select(self, state: Any, rows_R: NDArray[np.int64]) -> Any:

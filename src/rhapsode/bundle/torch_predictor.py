@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rhapsode.bundle.network import Network
+from rhapsode.bundle.network import SCORED_AT_ONCE, Network, batch_tensors
+from rhapsode.bundle.predictor import Examined
 from rhapsode.config import SeenContext
 from rhapsode.data import Batch
 
@@ -71,6 +72,31 @@ class TorchPredictor:
         finally:
             self._network.train(was_training)
 
+    @torch.no_grad()
+    def examine(self, batch: Batch, state: Any | None = None) -> tuple[Examined, Any]:
+        """Log-probabilities of the targets, likeliest elements and entropies, all (B, T), and the state behind."""
+        was_training = self._network.training
+        self._network.eval()
+        try:
+            inputs, targets, reset_BT = batch_tensors(batch, torch.device("cpu"))
+            y_BTH, state = self._network.model(
+                self._network.input(inputs), state, reset_BT=reset_BT
+            )
+            rows, length = targets.shape
+            most = max(1, SCORED_AT_ONCE // (rows * self._network.head.width))
+            parts = []
+            for start in range(0, length, most):
+                some = slice(start, start + most)
+                log_prob_BTV = self._network.head(y_BTH[:, some]).float().log_softmax(-1)
+                target_BT = log_prob_BTV.gather(-1, targets[:, some, None])[..., 0]
+                top_BT, which_BT = log_prob_BTV.max(-1)
+                entropy_BT = -(log_prob_BTV.exp() * log_prob_BTV.clamp_min(-1e4)).sum(-1)
+                parts.append((target_BT, which_BT, top_BT, entropy_BT))
+            found = [torch.cat(columns, dim=1).numpy() for columns in zip(*parts, strict=True)]
+            return Examined(*found), state
+        finally:
+            self._network.train(was_training)
+
     def select(self, state: Any, rows_R: NDArray[np.int64]) -> Any:
         """The state of some rows."""
         return state.select(torch.from_numpy(rows_R))
@@ -120,6 +146,11 @@ class WindowPredictor(TorchPredictor):
         """Log-probability (nats) of the targets of windows, each read from the zero state."""
         log_prob_BT, _ = super().score(batch, None)
         return log_prob_BT, None
+
+    def examine(self, batch: Batch, state: Any | None = None) -> tuple[Examined, None]:
+        """As for every predictor; windows are read from the zero state."""
+        examined, _ = super().examine(batch, None)
+        return examined, None
 
     def select(self, state: Remembered, rows_R: NDArray[np.int64]) -> Remembered:
         """The memory of some rows."""

@@ -22,6 +22,7 @@ from rhapsode.data.store import (
 )
 from rhapsode.data.stream import Stream
 from rhapsode.data.streams import CarriedStream, sweep, sweep_lanes
+from rhapsode.data.strided import part_of, sweep_rows, sweep_strided
 from rhapsode.data.texts import PIECE, Parts, TextStore, open_texts, write_texts
 from rhapsode.data.windows import WindowStream, sweep_windows
 
@@ -57,10 +58,13 @@ __all__ = [
     "sweep",
     "sweep_fresh",
     "sweep_lanes",
+    "sweep_rows",
+    "sweep_strided",
     "sweep_windows",
     "encode_piece",
     "first_copies",
     "open_texts",
+    "part_of",
     "read_pieces",
     "record_kind",
     "write_store",

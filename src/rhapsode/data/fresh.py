@@ -62,6 +62,7 @@ def _window(
         targets_BT.astype(np.int64),
         weights_BT.astype(np.float32),
         reset_BT if offset == 0 else None,
+        positions_BT=positions_BT,
     )
 
 

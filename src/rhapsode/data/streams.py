@@ -129,4 +129,5 @@ def sweep(
             targets_BT.astype(np.int64),
             weights_BT,
             reset_BT if reset_BT is not None and reset_BT.any() else None,
+            positions_BT=positions_BT,
         )

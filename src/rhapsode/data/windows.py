@@ -127,7 +127,12 @@ def sweep_windows(
         return
     first_N = np.asarray(elements_N[:size], dtype=np.int64)
     inputs_N = np.concatenate((np.array([END], dtype=np.int64), first_N[:-1]))
-    yield Batch(inputs_N[None], first_N[None], np.ones((1, len(first_N)), dtype=np.float32))
+    yield Batch(
+        inputs_N[None],
+        first_N[None],
+        np.ones((1, len(first_N)), dtype=np.float32),
+        positions_BT=np.arange(len(first_N), dtype=np.int64)[None],
+    )
     if total <= size:
         return
     windows_WN = sliding_window_view(elements_N, size + 1)
@@ -135,4 +140,6 @@ def sweep_windows(
         ids = windows_WN[start : start + rows * every : every].astype(np.int64)
         weights_BT = np.zeros((len(ids), size), dtype=np.float32)
         weights_BT[:, -1] = 1.0
-        yield Batch(ids[:, :-1], ids[:, 1:], weights_BT)
+        begins_B = np.arange(start, start + len(ids) * every, every, dtype=np.int64)
+        positions_BT = begins_B[:, None] + np.arange(1, size + 1, dtype=np.int64)
+        yield Batch(ids[:, :-1], ids[:, 1:], weights_BT, positions_BT=positions_BT)

@@ -116,7 +116,7 @@ class ByteEncoder(Encoder):
     def decoder(self) -> IncrementalDecoder:
         return Utf8(_RAW)
 
-    def unknown(self, text: str) -> list[str]:
+    def unknown_pieces(self, text: str) -> list[str]:
         return []
 
     def without_unknown(self, text: str) -> str:

@@ -137,11 +137,11 @@ class CharacterEncoder(CountingEncoder):
     def decoder(self) -> IncrementalDecoder:
         return _Joining(self)
 
-    def unknown(self, text: str) -> list[str]:
+    def unknown_pieces(self, text: str) -> list[str]:
         known = set(self.vocabulary)
         text = self._normaliser(text)
         pieces = _grapheme_pieces(text) if self._graphemes else iter(text)
-        return list(dict.fromkeys(piece for piece in pieces if piece not in known))
+        return [piece for piece in pieces if piece not in known]
 
     def without_unknown(self, text: str) -> str:
         while True:

@@ -154,10 +154,10 @@ class JiebaEncoder(CountingEncoder):
     def decoder(self) -> IncrementalDecoder:
         return Joined(self._texts)
 
-    def unknown(self, text: str) -> list[str]:
+    def unknown_pieces(self, text: str) -> list[str]:
         spell = self._known.unknown == "spell"
         pieces = self._spelled(text) if spell else self._segments(text)
-        return list(dict.fromkeys(piece.strip() for piece in pieces if piece not in self._table))
+        return [piece.strip() for piece in pieces if piece not in self._table]
 
     def without_unknown(self, text: str) -> str:
         ids_N = self.encode(text)

@@ -109,8 +109,12 @@ class Encoder(ABC):
         """A fresh incremental decoder."""
 
     @abstractmethod
+    def unknown_pieces(self, text: str) -> list[str]:
+        """The pieces of a text that have no element of their own, every occurrence, in order."""
+
     def unknown(self, text: str) -> list[str]:
         """The distinct pieces of a text that have no element of their own, in order of appearance."""
+        return list(dict.fromkeys(self.unknown_pieces(text)))
 
     @abstractmethod
     def without_unknown(self, text: str) -> str:

@@ -134,14 +134,14 @@ class ReadyEncoder(Encoder):
     def decoder(self) -> IncrementalDecoder:
         return _Stream(self._tokenizer, self._theirs)
 
-    def unknown(self, text: str) -> list[str]:
+    def unknown_pieces(self, text: str) -> list[str]:
         pieces: list[str] = []
         for line in _lines(without_surrogates(text)):
             encoding = self._tokenizer.encode(line, add_special_tokens=False)
             for theirs, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
                 if theirs >= len(self._ours) or self._ours[theirs] == UNKNOWN_ID:
                     pieces.append(line[start:end].strip())
-        return list(dict.fromkeys(pieces))
+        return pieces
 
     def without_unknown(self, text: str) -> str:
         ids_N = self.encode(text)

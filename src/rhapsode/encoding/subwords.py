@@ -138,7 +138,7 @@ class _Subwords(Encoder):
     def decoder(self) -> IncrementalDecoder:
         return Utf8(self._pieces)
 
-    def unknown(self, text: str) -> list[str]:
+    def unknown_pieces(self, text: str) -> list[str]:
         return []
 
     def without_unknown(self, text: str) -> str:

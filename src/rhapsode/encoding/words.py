@@ -131,7 +131,7 @@ class WordEncoder(Encoder):
     def decoder(self) -> IncrementalDecoder:
         return _Spaced(self._texts) if self._known.split == "whitespace" else Joined(self._texts)
 
-    def unknown(self, text: str) -> list[str]:
+    def unknown_pieces(self, text: str) -> list[str]:
         pieces: list[str] = []
         for chunk in line_chunks(self._before(text)):
             encoding = self._tokenizer.encode(chunk, add_special_tokens=False)
@@ -140,7 +140,7 @@ class WordEncoder(Encoder):
                 for element, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
                 if element == UNKNOWN_ID
             )
-        return list(dict.fromkeys(pieces))
+        return pieces
 
     def without_unknown(self, text: str) -> str:
         ids_N = self.encode(text)

@@ -1,12 +1,51 @@
 """Figures with their protocols. Models come as predictors; no torch."""
 
+from rhapsode.evaluation.calibration import Calibration, ReliabilityBin, calibration_of
 from rhapsode.evaluation.figures import (
     Figures,
     Protocol,
+    Text,
     evaluate_store,
     figures_of,
     floors_of,
-    total_loss,
+    ngram_in_words,
 )
+from rhapsode.evaluation.intervals import Interval, interval_of, unit_begins, unit_sums
+from rhapsode.evaluation.looks import (
+    Bucket,
+    Surprise,
+    context_losses,
+    loss_by_context,
+    position_losses,
+    surprises,
+    windowed_loss,
+)
+from rhapsode.evaluation.losses import element_losses, in_context, read_batches, total_loss
 
-__all__ = ["Figures", "Protocol", "evaluate_store", "figures_of", "floors_of", "total_loss"]
+__all__ = [
+    "Bucket",
+    "Calibration",
+    "Figures",
+    "Interval",
+    "Protocol",
+    "ReliabilityBin",
+    "Surprise",
+    "Text",
+    "calibration_of",
+    "context_losses",
+    "element_losses",
+    "evaluate_store",
+    "figures_of",
+    "floors_of",
+    "in_context",
+    "interval_of",
+    "loss_by_context",
+    "ngram_in_words",
+    "position_losses",
+    "read_batches",
+    "surprises",
+    "total_loss",
+    "unit_begins",
+    "unit_sums",
+    "windowed_loss",
+]

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import Predictor
 from rhapsode.config import SeenContext
-from rhapsode.data import ElementStore, sweep, sweep_fresh, sweep_lanes, sweep_windows
+from rhapsode.data import ElementStore, sweep_lanes
+from rhapsode.evaluation.intervals import Interval, interval_of
+from rhapsode.evaluation.losses import context_in_words, element_losses, in_context
 
-__all__ = ["Figures", "Protocol", "evaluate_store", "figures_of", "floors_of", "total_loss"]
+if TYPE_CHECKING:  # counting loads a compiler, which not everybody who scores needs
+    from rhapsode.counts import NGramModel
 
-RUN_UP = 2048
-WINDOW = 512
-ROWS = 32
+__all__ = ["Figures", "Protocol", "Text", "evaluate_store", "figures_of", "floors_of"]
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,33 @@ class Protocol:
 
 
 @dataclass(frozen=True)
+class Text:
+    """What a store no longer tells of the text it was made from.
+
+    Arguments:
+        words: pieces between white space; None in scripts that do not set words apart.
+        spelling: nats of spelling what has no element of its own.
+        speller: the model that spelled it; None where nothing was unknown.
+    """
+
+    words: int | None = None
+    spelling: float = 0.0
+    speller: str | None = None
+
+
+@dataclass(frozen=True)
 class Figures:
     """What a sweep over a text gives.
 
     Arguments:
         loss: nats per element: the sum over all elements by their number.
         perplexity: exp(loss).
-        bits_per_byte: all nats / ln 2 / UTF-8 bytes of the source.
-        bits_per_character: all nats / ln 2 / characters of the source.
+        bits_per_byte: all nats, those of spelling unknown pieces too, / ln 2 / UTF-8 bytes of the source.
+        bits_per_character: the same by characters of the source.
+        word_perplexity: exp(all nats / words of the source); None where a script does not set words apart.
         elements: how many were scored, ends of documents included.
         unknown_rate: share of elements outside the vocabulary.
+        interval: of the loss, 95 %; None where there is too little text.
         floors: nats per element of what needs no learning: uniform, unigram, ngram (null with a reason).
         protocol: how.
     """
@@ -58,8 +76,10 @@ class Figures:
     perplexity: float
     bits_per_byte: float | None
     bits_per_character: float | None
+    word_perplexity: float | None
     elements: int
     unknown_rate: float
+    interval: Interval | None
     floors: dict[str, Any]
     protocol: Protocol
 
@@ -68,81 +88,43 @@ class Figures:
         return asdict(self)
 
 
-def total_loss(
-    predictor: Predictor,
-    elements_N: NDArray[np.unsignedinteger],
-    starts: NDArray[np.int64],
-    context: SeenContext,
-    *,
-    lanes: int,
-    window: int = WINDOW,
-    run_up: int = RUN_UP,
-    every: int = 1,
-    scored_N: NDArray[np.bool_] | None = None,
-) -> tuple[float, int]:
-    """Nats over all elements, each scored once in the model's own context, and their number.
-
-    Arguments:
-        predictor: the model.
-        elements_N: ids.
-        starts: where each document begins; counts for `fresh`.
-        context: what the model sees of the past.
-        lanes: for `carried`: 1 is the plain pass in order; more read side by side, each behind `run_up` unscored
-            elements.
-        window: elements per call.
-        run_up: elements read before a lane's first scored one.
-        every: for `window:N`, score only a part.
-        scored_N: for `fresh`: False where an element is given, not scored.
-    """
-    if context.kind == "fresh":
-        batches = sweep_fresh(elements_N, starts, rows=ROWS, window=window, scored_N=scored_N)
-    elif context.kind == "window":
-        rows = max(1, ROWS * window // (2 * context.size))
-        batches = sweep_windows(elements_N, size=context.size, rows=rows, every=every)
-    else:
-        batches = sweep(elements_N, lanes=lanes, window=window, run_up=run_up)
-    state: Any = None
-    total = 0.0
-    count = 0
-    for batch in batches:
-        if context.kind == "window":
-            state = None
-        elif state is None:
-            state = predictor.start(batch.rows)
-        log_prob_BT, state = predictor.score(batch, state)
-        scored_BT = batch.weights_BT > 0
-        total -= float(log_prob_BT[scored_BT].sum(dtype=np.float64))
-        count += int(scored_BT.sum())
-    return total, count
-
-
-def context_in_words(context: SeenContext, lanes: int) -> str:
-    """How `total_loss` reads, for a protocol."""
-    if context.kind == "fresh":
-        return "fresh: every document from the zero state"
-    if context.kind == "window":
-        return f"window:{context.size}: every element from the {context.size} before it"
-    if lanes == 1:
-        return "carried, one pass in order"
-    return f"carried, {lanes} parts side by side, each after {RUN_UP} elements of run-up"
-
-
-def floors_of(found_V: NDArray[np.int64], counts_V: NDArray[np.int64]) -> dict[str, Any]:
-    """Nats per element of models that learn nothing, or only frequencies.
+def floors_of(
+    found_V: NDArray[np.int64], counts_V: NDArray[np.int64], ngram: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Nats per element of models that learn nothing, or only frequencies, or only count.
 
     The unigram model has one count added to each element, so that nothing is impossible.
 
     Arguments:
         found_V: how often each element is scored.
         counts_V: how often it occurs in the training share.
+        ngram: what `ngram_floor` gave, if there is an n-gram model.
     """
     share_V = (counts_V + 1.0) / (counts_V.sum() + len(counts_V))
     return {
         "uniform": math.log(len(counts_V)),
         "unigram": float(-(found_V * np.log(share_V)).sum() / found_V.sum()),
-        "ngram": None,
-        "ngram_reason": "the run has no n-gram index",
+        **(ngram or {"ngram": None, "ngram_reason": "the run has no n-gram index"}),
     }
+
+
+def ngram_floor(store: ElementStore, ngram: NGramModel, *, fresh: bool) -> dict[str, Any]:
+    """Nats per scored element of an n-gram model, and which one.
+
+    Arguments:
+        store: what is scored.
+        ngram: counted on the training share.
+        fresh: whether every document is read without what came before it.
+    """
+    log_prob_N = ngram.log_prob(store.elements_N, store.starts if fresh else None)
+    if store.scored_N is not None:
+        log_prob_N = log_prob_N[store.scored_N]
+    return {"ngram": -float(log_prob_N.mean()), "ngram_model": ngram_in_words(ngram)}
+
+
+def ngram_in_words(ngram: NGramModel) -> str:
+    """Order and smoothing, for people."""
+    return f"order {ngram.order}, {ngram.smoothing.replace('_', ' ')}"
 
 
 def figures_of(
@@ -154,20 +136,30 @@ def figures_of(
     unknown: int,
     floors: dict[str, Any],
     protocol: Protocol,
+    text: Text | None = None,
+    interval: Interval | None = None,
 ) -> Figures:
     """Figures of a sum of nats over a number of elements (at least 1)."""
+    text = text or Text()
     loss = total / count
-    bits = total / math.log(2)
+    spelled = total + text.spelling
+    bits = spelled / math.log(2)
     return Figures(
         loss=loss,
-        perplexity=math.exp(min(loss, 700.0)),
+        perplexity=_exp(loss),
         bits_per_byte=bits / bytes if bytes else None,
         bits_per_character=bits / characters if characters else None,
+        word_perplexity=_exp(spelled / text.words) if text.words else None,
         elements=count,
         unknown_rate=unknown / count,
+        interval=interval,
         floors=floors,
         protocol=protocol,
     )
+
+
+def _exp(nats: float) -> float:
+    return math.exp(min(nats, 700.0))
 
 
 def evaluate_store(
@@ -176,36 +168,49 @@ def evaluate_store(
     counts_V: NDArray[np.int64],
     protocol: Protocol,
     context: SeenContext,
-) -> Figures:
+    *,
+    text: Text | None = None,
+    ngram: NGramModel | None = None,
+) -> tuple[Figures, NDArray[np.float32]]:
     """Sweep a store once.
 
     Arguments:
         predictor: the model.
         store: what to score; at least one element.
         counts_V: element counts of the training share, for the floors.
-        protocol: what to say of split, selection and normalisation; the context is completed here.
+        protocol: what to say of split, selection and normalisation; context and unknown cost are completed here.
         context: what the model sees of the past.
+        text: what is known of the text itself.
+        ngram: the counting floor.
+
+    Returns:
+        The figures, and the nats of every element, NaN where one is not scored.
     """
+    text = text or Text()
     lanes = sweep_lanes(len(store))
-    total, count = total_loss(
-        predictor, store.elements_N, store.starts, context, lanes=lanes, scored_N=store.scored_N
+    batches = in_context(
+        store.elements_N, store.starts, context, lanes=lanes, scored_N=store.scored_N
     )
+    nats_N = element_losses(predictor, batches, context, elements=len(store))
+    cost = protocol.unknown_cost
+    if text.speller:
+        cost += f"; in bits and per word also its spelling by {text.speller}"
     found_V = store.counts_V
     if store.scored_N is not None:
         scored_S = np.asarray(store.elements_N)[store.scored_N]
         found_V = np.bincount(scored_S, minlength=len(counts_V)).astype(np.int64)
-    return figures_of(
-        total,
-        count,
+    counted = None
+    if ngram is not None:
+        counted = ngram_floor(store, ngram, fresh=context.kind == "fresh")
+    figures = figures_of(
+        float(np.nansum(nats_N, dtype=np.float64)),
+        int(np.count_nonzero(~np.isnan(nats_N))),
         bytes=store.bytes,
         characters=store.characters,
         unknown=store.unknown,
-        floors=floors_of(found_V, counts_V),
-        protocol=Protocol(
-            protocol.split,
-            protocol.selected_on,
-            context_in_words(context, lanes),
-            protocol.normalisation,
-            protocol.unknown_cost,
-        ),
+        floors=floors_of(found_V, counts_V, counted),
+        protocol=replace(protocol, context=context_in_words(context, lanes), unknown_cost=cost),
+        text=text,
+        interval=interval_of(nats_N, store.starts),
     )
+    return figures, nats_N

@@ -64,6 +64,8 @@ class Corpus:
         documents: how many texts.
         copies: how many of them repeat an earlier one.
         pairs: whether parts of documents are given.
+        texts: the documents themselves.
+        split: which parts of them are in which share.
     """
 
     encoder: Encoder
@@ -74,8 +76,10 @@ class Corpus:
     sha256: str
     characters: int
     documents: int
-    copies: int = 0
-    pairs: bool = False
+    copies: int
+    pairs: bool
+    texts: TextStore
+    split: Split
 
     def counts_V(self) -> NDArray[np.int64]:
         """How often each element occurs in the training share."""
@@ -133,6 +137,8 @@ def prepare_corpus(
         len(store),
         copies,
         store.pairs,
+        store,
+        split,
     )
 
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from rhapsode import __version__
 from rhapsode.bundle import COUNTS, Bundle, NetworkConfig, write_bundle
 from rhapsode.bundle.network import Network, network_arrays
 from rhapsode.bundle.torch_predictor import torch_predictor
 from rhapsode.config import GenerateSettings, TrainSettings, parse_context, to_mapping
-from rhapsode.data import ElementStore, document_spans
-from rhapsode.evaluation import total_loss
+from rhapsode.data import part_of
+from rhapsode.evaluation import in_context, total_loss
 from rhapsode.training import LoopHooks
 from rhapsode.workflows.corpus import Corpus
 from rhapsode.workflows.model import continue_prompt
 from rhapsode.workflows.run_folder import RunFolder
 
-__all__ = ["loop_hooks", "part_of"]
+__all__ = ["loop_hooks"]
 
 VALIDATION_LANES = 32
 VALIDATION_RUN_UP = 256
@@ -27,35 +25,6 @@ VALIDATION_PRODUCTS = 1e11
 """Multiply-adds that a look at the validation slice may take, about a second's; it is read in part if it wants more."""
 LEAST_VALIDATION = 8192
 SAMPLE_SEED = 0
-PARTS = 8
-
-
-def part_of(
-    store: ElementStore, most: int, *, fresh: bool
-) -> tuple[NDArray[np.unsignedinteger], NDArray[np.int64], NDArray[np.bool_] | None]:
-    """About `most` elements of a store, taken evenly: every so manieth document, or the beginnings of eight parts.
-
-    Arguments:
-        store: what to take from.
-        most: elements.
-        fresh: whether documents must stay whole.
-
-    Returns:
-        Ids, where documents begin among them, and which of them are scored (None: all).
-    """
-    elements_N, total = np.asarray(store.elements_N), len(store)
-    if total <= most:
-        return elements_N, store.starts, store.scored_N
-    if fresh:
-        spans = document_spans(store.starts, total)[:: -(-total // most)]
-    else:
-        begins = np.arange(PARTS, dtype=np.int64) * total // PARTS
-        spans = np.stack((begins, begins + most // PARTS), axis=1)
-    chosen = np.concatenate([np.arange(begin, end) for begin, end in spans.tolist()])
-    lengths = spans[:, 1] - spans[:, 0]
-    starts = np.cumsum(lengths) - lengths
-    scored_N = None if store.scored_N is None else store.scored_N[chosen]
-    return elements_N[chosen], starts, scored_N
 
 
 def loop_hooks(
@@ -100,8 +69,7 @@ def loop_hooks(
         with torch.autocast(
             "cpu", torch.bfloat16, enabled=settings.training.precision == "bfloat16"
         ):
-            total, count = total_loss(
-                predictor,
+            batches = in_context(
                 validation_N,
                 starts,
                 context,
@@ -111,6 +79,7 @@ def loop_hooks(
                 scored_N=scored_N,
                 every=max(1, len(validation_N) * context.size // VALIDATION_WORK),
             )
+            total, count = total_loss(predictor, batches, context)
         return total / count
 
     def bundle(step: int, loss: float | None) -> Bundle:

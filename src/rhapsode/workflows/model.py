@@ -14,11 +14,13 @@ import numpy as np
 from rhapsode.bundle import Bundle, Predictor, bundle_path, read_bundle
 from rhapsode.config import GenerateSettings, SourceSettings, from_mapping
 from rhapsode.data import record_kind
-from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
+from rhapsode.encoding import END_ID, UNKNOWN_ID
 from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
-from rhapsode.evaluation import Figures, Protocol, evaluate_store
+from rhapsode.evaluation import Protocol, evaluate_store
 from rhapsode.generation import Chain, Job, StopText, chain_of, generate_elements
 from rhapsode.workflows.corpus import encode_parts, found_lines
+from rhapsode.workflows.counting import open_ngram
+from rhapsode.workflows.evaluating import Evaluation, look_closer, normalisation_of, text_facts
 from rhapsode.workflows.texts import prepare_texts, silent
 
 __all__ = ["Continuation", "Model", "Piece", "continue_prompt", "load"]
@@ -178,8 +180,8 @@ class Model:
         *sources: str,
         source: SourceSettings | None = None,
         tell: Callable[[str], None] | None = None,
-    ) -> Figures:
-        """Loss, perplexity and bits of this model on a text.
+    ) -> Evaluation:
+        """Loss, perplexity and bits of this model on a text, and where they come from.
 
         Arguments:
             sources: files, folders, corpora.
@@ -204,18 +206,21 @@ class Model:
             normalisation=normalisation_of(self.bundle.encoder),
             unknown_cost="the unknown element's own",
         )
-        return evaluate_store(
-            self.predictor, store, self.bundle.counts_V, protocol, self.bundle.context
+        figures, nats_N = evaluate_store(
+            self.predictor,
+            store,
+            self.bundle.counts_V,
+            protocol,
+            self.bundle.context,
+            text=text_facts(texts, texts.whole, self.bundle.encoder, unknown=store.unknown),
+            ngram=open_ngram(self.path, self.bundle.encoder.vocab_size, tell),
         )
+        looks = look_closer(self.predictor, self.bundle, store, nats_N, texts.names)
+        return Evaluation.of(figures, **looks)
 
 
 def _may_hold_records(source: str) -> bool:
     return source == "-" or record_kind(source) is not None or Path(source).is_dir()
-
-
-def normalisation_of(encoder: Encoder) -> str:
-    """What an encoder does to a text before it is scored, for a protocol."""
-    return "none" if encoder.round_trip == "lossless" else encoder.round_trip
 
 
 def load(path: str | Path) -> Model:

@@ -13,6 +13,7 @@ from rhapsode.config import dump_toml, read_toml
 from rhapsode.errors import RunError
 from rhapsode.files import write_atomically
 from rhapsode.training.events import Evaluated, Event, Sampled, Step
+from rhapsode.workflows.counting import NGRAM
 
 __all__ = ["RunFolder"]
 
@@ -35,6 +36,7 @@ class RunFolder:
         self.samples = path / "samples.md"
         self.summary = path / "summary.json"
         self.card = path / "README.md"
+        self.ngram = path / NGRAM
         self._log: TextIO | None = None
 
     @classmethod

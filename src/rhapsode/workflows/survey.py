@@ -131,7 +131,10 @@ def survey(
         store.sha256,
         store.characters,
         len(store),
-        pairs=store.pairs,
+        int(np.count_nonzero(first_D != np.arange(len(store)))),
+        store.pairs,
+        store,
+        split,
     )
     found["training"] = _training(settings, family, corpus)
     return found

@@ -13,10 +13,10 @@ import torch
 from rhapsode import __version__
 from rhapsode.bundle import write_bundle
 from rhapsode.bundle.network import Network, build_network
-from rhapsode.config import TrainSettings, from_mapping, to_mapping
+from rhapsode.config import SeenContext, TrainSettings, from_mapping, to_mapping
 from rhapsode.data import Stream
 from rhapsode.errors import EncodingError, RunError
-from rhapsode.evaluation import Figures, Protocol, evaluate_store
+from rhapsode.evaluation import Figures, Protocol, evaluate_store, ngram_in_words
 from rhapsode.models import MODELS
 from rhapsode.training import (
     BudgetClock,
@@ -43,13 +43,20 @@ from rhapsode.workflows.components import (
     seen_context,
 )
 from rhapsode.workflows.corpus import Corpus, prepare_corpus
+from rhapsode.workflows.counting import Counted, learn_ngram
+from rhapsode.workflows.evaluating import normalisation_of, text_facts
 from rhapsode.workflows.hooks import loop_hooks
-from rhapsode.workflows.model import Model, normalisation_of
+from rhapsode.workflows.model import Model
 from rhapsode.workflows.resume import find_run
 from rhapsode.workflows.run_folder import RunFolder
 from rhapsode.workflows.texts import silent
 
 __all__ = ["Training", "prepare_training", "train"]
+
+COUNTING_SECONDS = 2e-6
+"""About what counting takes per element."""
+COUNTING_SHARE = 0.03
+"""Of the budget, what counting may take before training; else it is done behind it."""
 
 
 @dataclass
@@ -65,6 +72,7 @@ class Training:
         loop: the loop.
         plan: what was planned.
         machine: measured matmul rates, GFLOP/s.
+        counted: the best n-gram model, or None where it is made when training is over, or cannot be.
     """
 
     folder: RunFolder
@@ -75,6 +83,7 @@ class Training:
     loop: TrainingLoop
     plan: Plan
     machine: dict[str, float]
+    counted: Counted | None = None
     _last: Finished | None = None
 
     def events(self) -> Iterator[Event]:
@@ -109,6 +118,10 @@ class Training:
         self.loop.release()
         give_back_memory()
         model = Model(self.folder.path)
+        if self.counted is None:
+            self.counted = _counted(self.corpus, model.bundle.context)
+        if self.counted is not None:
+            self.counted.model.save(self.folder.ngram)
         figures = self._test_figures(model)
         provenance = {**model.bundle.provenance, "test": figures and figures.to_mapping()}
         write_bundle(self.folder.model, replace(model.bundle, provenance=provenance))
@@ -145,9 +158,17 @@ class Training:
             normalisation=normalisation_of(model.bundle.encoder),
             unknown_cost="the unknown element's own",
         )
-        return evaluate_store(
-            model.predictor, self.corpus.test, model.bundle.counts_V, protocol, model.bundle.context
+        corpus, encoder = self.corpus, self.corpus.encoder
+        figures, _ = evaluate_store(
+            model.predictor,
+            corpus.test,
+            model.bundle.counts_V,
+            protocol,
+            model.bundle.context,
+            text=text_facts(corpus.texts, corpus.split.test, encoder, unknown=corpus.test.unknown),
+            ngram=None if self.counted is None else self.counted.model,
         )
+        return figures
 
 
 def train(
@@ -217,11 +238,19 @@ def prepare_training(
     check_network(settings, family)
     prepare_process()
     corpus = prepare_corpus(sources, settings, tell)
-    give_back_memory()
     if resume:
         kept.check(corpus.sha256)
     machine = matmul_rates()
     context = seen_context(settings, family, corpus.train, pairs=corpus.pairs)
+    counted = None
+    if seconds is None or len(corpus.train) * COUNTING_SECONDS < COUNTING_SHARE * seconds:
+        counted = _counted(corpus, context)
+        if counted is not None:
+            tell(
+                f"the best n-gram model ({ngram_in_words(counted.model)}): "
+                f"validation {counted.loss:.4f}; counted in {counted.seconds:.1f} s"
+            )
+    give_back_memory()
     plan = plan_run(
         family=family,
         elements=len(corpus.train),
@@ -264,7 +293,13 @@ def prepare_training(
         f"{settings.model}: {network.parameter_count():,} parameters; "
         f"{'; '.join(plan.reasons)}; {settings.training.precision}"
     )
-    return Training(folder, settings, corpus, network, stream, loop, plan, machine)
+    return Training(folder, settings, corpus, network, stream, loop, plan, machine, counted)
+
+
+def _counted(corpus: Corpus, context: SeenContext) -> Counted | None:
+    return learn_ngram(
+        corpus.train, corpus.validation, corpus.encoder.vocab_size, fresh=context.kind == "fresh"
+    )
 
 
 def _clock(

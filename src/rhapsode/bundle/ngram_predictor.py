@@ -1,0 +1,56 @@
+"""The predictor that counts: an n-gram model seen as generation and evaluation see a network. No torch."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.counts.ngram import NGramModel, NGramState
+from rhapsode.data import Batch
+
+__all__ = ["NGramPredictor"]
+
+
+class NGramPredictor:
+    """A `Predictor` over an n-gram model.
+
+    Arguments:
+        model: the model.
+    """
+
+    def __init__(self, model: NGramModel) -> None:
+        self._model = model
+
+    @property
+    def vocab_size(self) -> int:
+        """V."""
+        return self._model.vocab_size
+
+    def start(self, rows: int, condition: NDArray[np.float32] | None = None) -> NGramState:
+        """The state of rows that have read nothing."""
+        return self._model.start(rows)
+
+    def advance(
+        self, elements_BT: NDArray[np.int64], state: NGramState
+    ) -> tuple[NDArray[np.float32], NGramState]:
+        """Read elements (B, T); log-probabilities (B, V) of what follows, and the state behind them."""
+        if elements_BT.shape[1] == 0:
+            raise ValueError("advance needs at least one element")
+        state = self._model.advance(elements_BT, state)
+        return np.log(self._model.distribution(state)).astype(np.float32), state
+
+    def score(
+        self, batch: Batch, state: NGramState | None = None
+    ) -> tuple[NDArray[np.float32], NGramState]:
+        """Log-probability (nats) of every target, (B, T), 0 where it is not scored, and the state behind the batch."""
+        return self._model.score(
+            np.asarray(batch.inputs, dtype=np.int64),
+            np.asarray(batch.targets, dtype=np.int64),
+            self.start(batch.rows) if state is None else state,
+            scored_BT=batch.weights_BT > 0,
+            reset_BT=batch.reset_BT,
+        )
+
+    def select(self, state: NGramState, rows_R: NDArray[np.int64]) -> NGramState:
+        """The state of some rows."""
+        return state.select(rows_R)

@@ -1,0 +1,368 @@
+"""The interpolated n-gram model: what the last few elements tell of the next one, by counting.
+
+Knows ids and counts. A model is cheap to make off a trie that is there, so that order and smoothing can be chosen on
+validation data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.counts import ngram_kernels as kernels
+from rhapsode.counts.ngram_file import read_trie, write_trie
+from rhapsode.counts.trie import MOST_NODES, Elements, Trie, as_ids, chunks, learn_trie, opening
+from rhapsode.errors import BundleError, DataError
+
+__all__ = ["SMOOTHINGS", "NGramModel", "NGramState", "Smoothing", "Tried", "best_ngram"]
+
+Smoothing = Literal["kneser_ney", "absolute"]
+SMOOTHINGS: tuple[Smoothing, ...] = get_args(Smoothing)
+
+
+@dataclass(frozen=True)
+class NGramState:
+    """What rows have read, as far as it matters: the node of the longest history that the corpus knows.
+
+    Arguments:
+        node_B: nodes of the trie, int32; 0 where nothing known was read.
+    """
+
+    node_B: NDArray[np.int32]
+
+    def select(self, rows_R: NDArray[np.int64]) -> NGramState:
+        """The state of some rows, in that order."""
+        return NGramState(self.node_B[rows_R])
+
+    def fork(self) -> NGramState:
+        """A state of its own; nothing changes one in place."""
+        return self
+
+
+class NGramModel:
+    """Interpolated n-grams over a trie of counts; every element of the vocabulary has a probability above 0.
+
+    With `c` the count of an element behind a history of k - 1 elements, `C` the sum of these counts over all elements,
+    and the history one element shorter written with a dash,
+
+        p_k(w | h) = (c(h w) - D_k(c)) / C(h) + rest(h) p_{k-1}(w | h'),    p_0(w) = 1 / V,
+
+    where the rest is what was taken off. A history never seen leaves all to the shorter one.
+
+    `kneser_ney` is modified Kneser-Ney: three discounts for each k, for counts of 1, 2, and 3 or more, and below the
+    highest order not how often a sequence occurs but behind how many different elements (the beginning of a document
+    being one). Chen and Goodman, "An empirical study of smoothing techniques for language modeling", Computer Speech
+    and Language 13, 1999.
+
+    `absolute` takes one discount n1 / (n1 + 2 n2) for each k off the counts themselves. Ney, Essen and Kneser, "On
+    structuring probabilistic dependences in stochastic language modelling", Computer Speech and Language 8, 1994.
+
+    A discount that the counts of counts do not give, or not between 0 and the count it is for, is that of the count
+    below; 1/2 for a count of 1.
+
+    Arguments:
+        trie: the counts.
+        order: elements of a history and the element behind it, from 1 up to the trie's.
+        smoothing: "kneser_ney" or "absolute".
+
+    Raises:
+        ValueError: order or smoothing is none of these.
+    """
+
+    def __init__(self, trie: Trie, order: int, smoothing: Smoothing) -> None:
+        if not 1 <= order <= trie.order:
+            raise ValueError(f"the order must lie from 1 up to {trie.order}")
+        if smoothing not in SMOOTHINGS:
+            raise ValueError(f"the smoothing must be one of {', '.join(SMOOTHINGS)}")
+        self.trie = trie
+        self.order = order
+        self.smoothing = smoothing
+        self.discounts_L = np.zeros((order, 3))
+        self._share_M = np.zeros(trie.begin_L[order + 1])
+        self._rest_M = np.zeros(trie.begin_L[order])
+        for level in range(1, order + 1):
+            self._smooth(level)
+        self._arrays = (
+            trie.first_M,
+            trie.element_M,
+            trie.suffix_M,
+            self._share_M,
+            self._rest_M,
+        )
+
+    def _smooth(self, level: int) -> None:
+        """Make the probabilities of the sequences of one level."""
+        trie = self.trie
+        by_endings = self.smoothing == "kneser_ney" and level < self.order
+        used_M = trie.ending_M if by_endings else trie.count_M
+        whole = level < trie.order or not trie.once
+        above, begin, end = trie.begin_L[level - 1 : level + 2]
+        counts_4 = kernels.counts_of_counts(used_M, begin, end)
+        if not whole:
+            counts_4[0] += trie.once
+        discount_3 = (_modified if self.smoothing == "kneser_ney" else _absolute)(counts_4.tolist())
+        self.discounts_L[level - 1] = discount_3
+        kernels.smooth_level(
+            trie.first_M,
+            trie.suffix_M,
+            used_M,
+            trie.count_M,
+            above,
+            begin,
+            np.concatenate(((0.0,), discount_3)),
+            whole,
+            1 / trie.vocab_size,
+            self._share_M,
+            self._rest_M,
+        )
+
+    @classmethod
+    def learn(
+        cls,
+        elements_N: Elements,
+        vocab_size: int,
+        *,
+        order: int = 5,
+        smoothing: Smoothing = "kneser_ney",
+        starts: Elements | None = None,
+        most_nodes: int = MOST_NODES,
+    ) -> NGramModel:
+        """Count a corpus.
+
+        Arguments:
+            elements_N: ids from 0 up to `vocab_size - 1`, of any integer type; may be mapped from disk.
+            vocab_size: V.
+            order: elements of a history and the element behind it, from 1 up to 8. The model's is less where memory
+                did not suffice: `trie.reduced` tells.
+            smoothing: "kneser_ney" or "absolute".
+            starts: where documents begin that are read with a history of their own. None: one text.
+            most_nodes: how many sequences are kept at most, about 30 bytes each.
+
+        Raises:
+            DataError: the text has more than 2,147,483,647 elements.
+            ValueError: an element, start, order or size is out of range.
+        """
+        trie = learn_trie(elements_N, vocab_size, order=order, starts=starts, most_nodes=most_nodes)
+        return cls(trie, trie.order, smoothing)
+
+    @property
+    def vocab_size(self) -> int:
+        """V."""
+        return self.trie.vocab_size
+
+    def view(self, order: int, smoothing: Smoothing) -> NGramModel:
+        """The model of another order and smoothing over the same counts.
+
+        Raises:
+            ValueError: the trie does not go that deep, or the smoothing is unknown.
+        """
+        return NGramModel(self.trie, order, smoothing)
+
+    def log_prob(self, elements_N: Elements, starts: Elements | None = None) -> NDArray[np.float64]:
+        """How probable each element is, given those before it.
+
+        Arguments:
+            elements_N: ids of any integer type.
+            starts: where documents begin that are read without history. None: one text.
+
+        Returns:
+            Natural logarithms, (N,).
+
+        Raises:
+            ValueError: an element or start is out of range.
+        """
+        log_prob_N = np.empty(len(elements_N))
+        node = 0
+        for chunk in chunks(elements_N, opening(len(elements_N), starts), self.vocab_size, 0):
+            part_T = log_prob_N[chunk.at : chunk.at + chunk.size]
+            node = kernels.score_text(*self._arrays, chunk.text_T, chunk.starts_N, node, part_T)
+        return log_prob_N
+
+    def loss(self, elements_N: Elements, starts: Elements | None = None) -> float:
+        """Nats per element of a text, which `log_prob` gives one by one.
+
+        Raises:
+            ValueError: an element or start is out of range, or there is no element.
+        """
+        if not len(elements_N):
+            raise ValueError("no element has no loss")
+        return -float(self.log_prob(elements_N, starts).mean())
+
+    def start(self, rows: int) -> NGramState:
+        """The state of rows that have read nothing."""
+        return NGramState(np.zeros(rows, dtype=np.int32))
+
+    def advance(self, elements_BT: Elements, state: NGramState) -> NGramState:
+        """The state behind some elements more.
+
+        Arguments:
+            elements_BT: ids of any integer type.
+            state: of B rows.
+
+        Raises:
+            ValueError: an element is out of range.
+        """
+        node_B = state.node_B.copy()
+        kernels.read_rows(*self._arrays, as_ids(elements_BT, self.vocab_size), node_B)
+        return NGramState(node_B)
+
+    def distribution(self, state: NGramState) -> NDArray[np.float64]:
+        """The probability of every element to come next, (B, V)."""
+        share_BV = np.empty((len(state.node_B), self.vocab_size))
+        kernels.spread_rows(*self._arrays, state.node_B, share_BV)
+        return share_BV
+
+    def score(
+        self,
+        elements_BT: Elements,
+        targets_BT: Elements,
+        state: NGramState,
+        *,
+        scored_BT: NDArray[np.bool_] | None = None,
+        reset_BT: NDArray[np.bool_] | None = None,
+    ) -> tuple[NDArray[np.float32], NGramState]:
+        """How probable a target is behind each element.
+
+        Arguments:
+            elements_BT: what is read, ids of any integer type.
+            targets_BT: what is asked for behind each of them.
+            state: of B rows.
+            scored_BT: False where the target does not matter and 0 is told. None: all matter.
+            reset_BT: True where a row starts afresh before it reads the element. None: nowhere.
+
+        Returns:
+            Natural logarithms (B, T), and the state behind the elements.
+
+        Raises:
+            ValueError: an element or target is out of range.
+        """
+        ids_BT = as_ids(elements_BT, self.vocab_size)
+        node_B = state.node_B.copy()
+        log_prob_BT = np.empty(ids_BT.shape, dtype=np.float32)
+        if scored_BT is None:
+            scored_BT = np.ones(ids_BT.shape, dtype=bool)
+        if reset_BT is None:
+            reset_BT = np.zeros(ids_BT.shape, dtype=bool)
+        kernels.score_rows(
+            *self._arrays,
+            ids_BT,
+            as_ids(targets_BT, self.vocab_size),
+            np.array(scored_BT, dtype=bool, order="C"),
+            np.array(reset_BT, dtype=bool, order="C"),
+            node_B,
+            log_prob_BT,
+        )
+        return log_prob_BT, NGramState(node_B)
+
+    def save(self, path: Path) -> None:
+        """Write the counts, and which model of them this is, as one file, whole or not at all.
+
+        Raises:
+            RunError: the disk is full or the folder cannot be written.
+        """
+        write_trie(path, self.trie, {"order": self.order, "smoothing": self.smoothing})
+
+    @classmethod
+    def load(cls, path: Path) -> NGramModel:
+        """The model in a file that `save` wrote.
+
+        Raises:
+            BundleError: it is missing, torn, of another kind or version, or its counts cannot be those of a text.
+        """
+        trie, chosen = read_trie(path)
+        try:
+            order, smoothing = chosen["order"], chosen["smoothing"]
+            if type(order) is not int or type(smoothing) is not str:
+                raise ValueError("order or smoothing are of another type")
+            return cls(trie, order, smoothing)  # type: ignore[arg-type]  # it refuses other words
+        except (KeyError, ValueError) as problem:
+            raise BundleError(
+                f"it does not tell which model it holds ({problem})", where=str(path)
+            ) from None
+
+
+def _absolute(counts_4: Sequence[int]) -> tuple[float, float, float]:
+    """Ney's discount, the same for every count."""
+    once, twice = counts_4[:2]
+    discount = once / (once + 2 * twice) if once and twice else 0.5
+    return discount, discount, discount
+
+
+def _modified(counts_4: Sequence[int]) -> tuple[float, float, float]:
+    """Chen and Goodman's discounts of counts of 1, 2, and 3 or more."""
+    first = _absolute(counts_4)[0]
+    found = [first]
+    for k in (2, 3):
+        here, more = counts_4[k - 1], counts_4[k]
+        discount = k - (k + 1) * first * more / here if here else 0.0
+        found.append(discount if 0 < discount < k else found[-1])
+    return found[0], found[1], found[2]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A model that was considered.
+
+    Arguments:
+        order: its order.
+        smoothing: its smoothing.
+        loss: nats per element of the validation slice.
+    """
+
+    order: int
+    smoothing: Smoothing
+    loss: float
+
+
+def best_ngram(
+    train_N: Elements,
+    validation_N: Elements,
+    vocab_size: int,
+    *,
+    most_order: int = 6,
+    smoothings: Sequence[Smoothing] = SMOOTHINGS,
+    starts: Elements | None = None,
+    validation_starts: Elements | None = None,
+    most_nodes: int = MOST_NODES,
+) -> tuple[NGramModel, list[Tried]]:
+    """Count once, and choose order and smoothing by the loss on a validation slice.
+
+    Arguments:
+        train_N: ids that are counted.
+        validation_N: ids that the choice is made by; the slice is read without what stands before it.
+        vocab_size: V.
+        most_order: the highest order tried, up to 8.
+        smoothings: those tried.
+        starts: where documents with a history of their own begin in `train_N`. None: one text.
+        validation_starts: the same for `validation_N`.
+        most_nodes: how many sequences are kept at most.
+
+    Returns:
+        The model with the least loss, of several the one of the lowest order, and all that were tried.
+
+    Raises:
+        DataError: there is nothing to choose by, or too much to count.
+        ValueError: an element, start, order or size is out of range.
+    """
+    if not len(validation_N):
+        raise DataError(
+            "the validation slice is empty: no n-gram model can be chosen by it",
+            hint="give more text",
+        )
+    trie = learn_trie(train_N, vocab_size, order=most_order, starts=starts, most_nodes=most_nodes)
+    tried = [
+        Tried(
+            order,
+            smoothing,
+            NGramModel(trie, order, smoothing).loss(validation_N, validation_starts),
+        )
+        for order in range(1, trie.order + 1)
+        for smoothing in smoothings
+    ]
+    best = min(tried, key=lambda one: one.loss)
+    return NGramModel(trie, best.order, best.smoothing), tried

@@ -1,0 +1,162 @@
+"""The file that a trie of counts lies in: safetensors, read without trusting it.
+
+Compiled code follows the indices in it unchecked: what does not fit together is refused here.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from rhapsode.counts import ngram_kernels as kernels
+from rhapsode.counts.trie import MOST_ORDER, Trie
+from rhapsode.errors import BundleError
+from rhapsode.files import first_line, write_atomically
+
+__all__ = ["NGRAM_VERSION", "read_trie", "write_trie"]
+
+_FORMAT = "rhapsode.ngram"
+NGRAM_VERSION = 1
+
+_NUMBERS = ("vocab_size", "order", "elements", "documents", "asked", "once")
+_ARRAYS = ("first_M", "element_M", "count_M", "ending_M", "suffix_M")
+_AGAIN = "it was cut off or altered: copy or make it again"
+
+
+def write_trie(path: Path, trie: Trie, chosen: Mapping[str, Any]) -> None:
+    """Write a trie and some plain values, whole or not at all.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+    facts = {name: getattr(trie, name) for name in _NUMBERS}
+    facts["begin_L"] = list(trie.begin_L)
+    metadata = {
+        "format": _FORMAT,
+        "format_version": str(NGRAM_VERSION),
+        "facts": json.dumps(facts),
+        "chosen": json.dumps(dict(chosen)),
+    }
+    arrays = {name: np.ascontiguousarray(getattr(trie, name)) for name in _ARRAYS}
+
+    def save(scratch: Path) -> None:
+        try:
+            save_file(arrays, scratch, metadata=metadata)
+        except SafetensorError as problem:
+            raise OSError(str(problem)) from None
+
+    write_atomically(path, save)
+
+
+def read_trie(path: Path) -> tuple[Trie, dict[str, Any]]:
+    """The trie and the values in a file.
+
+    Raises:
+        BundleError: missing, torn, of another kind or version, or its arrays do not fit together.
+    """
+    metadata, arrays = _open(path)
+    if metadata.get("format") != _FORMAT:
+        raise BundleError("this file holds no n-gram model", where=str(path))
+    version = metadata.get("format_version")
+    if version != str(NGRAM_VERSION):
+        raise BundleError(
+            f"format version {version!r} cannot be read, only {NGRAM_VERSION}",
+            where=str(path),
+            hint="use the rhapsode release that wrote it, or a newer one",
+        )
+    try:
+        facts = _table(metadata, "facts")
+        return _checked(facts, arrays), _table(metadata, "chosen")
+    except ValueError as problem:
+        raise BundleError(f"it is damaged ({problem})", where=str(path), hint=_AGAIN) from None
+
+
+def _open(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            names = set(file.keys()) & set(_ARRAYS)
+            return metadata, {name: file.get_tensor(name) for name in names}
+    except OSError as problem:
+        raise BundleError(f"cannot read: {problem.strerror or problem}", where=str(path)) from None
+    except (
+        SafetensorError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        MemoryError,
+    ) as problem:
+        raise BundleError(
+            f"not a whole safetensors file ({first_line(problem)})", where=str(path), hint=_AGAIN
+        ) from None
+
+
+def _table(metadata: Mapping[str, str], key: str) -> dict[str, Any]:
+    try:
+        value = json.loads(metadata.get(key, ""))
+    except (ValueError, RecursionError):
+        raise ValueError(f"its metadata entry {key!r} is not JSON") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"its metadata entry {key!r} is not a table")
+    return value
+
+
+def _checked(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Trie:
+    """The trie, if compiled code may follow its indices.
+
+    Raises:
+        ValueError: something does not fit.
+    """
+    begin_L = facts.get("begin_L")
+    if not isinstance(begin_L, list):
+        raise ValueError("a number is missing")
+    for value in (*(facts.get(name) for name in _NUMBERS), *begin_L):
+        if type(value) is not int or not 0 <= value < 2**31:
+            raise ValueError("a number is missing or out of range")
+    fields: dict[str, Any] = {name: facts[name] for name in _NUMBERS}
+    fields |= {name: _array(arrays, name) for name in _ARRAYS}
+    trie = Trie(begin_L=tuple(begin_L), **fields)
+    order, vocab_size = trie.order, trie.vocab_size
+    if not 1 <= order <= trie.asked <= MOST_ORDER or vocab_size < 1:
+        raise ValueError("its order or vocabulary is out of range")
+    if len(begin_L) != order + 2 or begin_L[:3] != [0, 1, 1 + vocab_size]:
+        raise ValueError("its levels do not fit")
+    if sorted(begin_L) != begin_L:
+        raise ValueError("its levels are not in order")
+    inner, nodes = begin_L[order], begin_L[order + 1]
+    sizes = {
+        "first_M": inner + 1,
+        "element_M": nodes,
+        "count_M": nodes,
+        "ending_M": inner,
+        "suffix_M": nodes,
+    }
+    for name, size in sizes.items():
+        if len(arrays[name]) != size:
+            raise ValueError(f"the array {name!r} is of another size than its levels")
+    if trie.element_M[0] or trie.suffix_M[0]:
+        raise ValueError("its first node is not the empty sequence")
+    if trie.first_M[begin_L[: order + 1]].tolist() != begin_L[1:] or (
+        (trie.first_M[1:] < trie.first_M[:-1]).any()
+    ):
+        raise ValueError("its nodes are not in order")
+    if int(trie.count_M.min()) < 0 or int(trie.ending_M.min()) < 0:
+        raise ValueError("it holds negative counts")
+    if not kernels.check_nodes(
+        trie.first_M, trie.element_M, trie.suffix_M, trie.count_M, vocab_size
+    ):
+        raise ValueError("its nodes do not fit together")
+    return trie
+
+
+def _array(arrays: Mapping[str, NDArray[Any]], name: str) -> NDArray[np.int32]:
+    array = arrays.get(name)
+    if array is None or array.dtype != np.int32 or array.ndim != 1:
+        raise ValueError(f"the array {name!r} is missing or not of 32-bit integers")
+    return np.ascontiguousarray(array)

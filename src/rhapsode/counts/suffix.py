@@ -1,0 +1,284 @@
+"""Where runs of elements occur in a sequence, and how much of another sequence occurs there. Knows no text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rhapsode.counts import suffix_file, suffix_search
+from rhapsode.counts.suffix_sort import fixed, shared_lengths, suffix_order
+
+__all__ = ["Span", "SuffixIndex"]
+
+_KIND = "rhapsode.suffix_index"
+_WIDTHS: tuple[type[np.unsignedinteger], ...] = (np.uint8, np.uint16, np.uint32)
+_NONE = -1
+_PROBES = 1024
+
+
+@dataclass(frozen=True)
+class Span:
+    """A run of elements of a query that occurs in the sequence.
+
+    Arguments:
+        start: where it begins in the query.
+        length: elements.
+        place: where it begins in the sequence, the earliest.
+        count: how often it occurs there.
+    """
+
+    start: int
+    length: int
+    place: int
+    count: int
+
+
+@dataclass(frozen=True, eq=False)
+class SuffixIndex:
+    """A sequence with its suffixes in order. Make it by `build` or `load`.
+
+    It takes 12 bytes per element, those of the element itself (1, 2 or 4), and an eighth of a byte. Building needs
+    no more than that at any time, the copy that `build` makes of an array of another type included: at most 16.
+
+    Arguments:
+        elements_N: the sequence, uint8, uint16 or uint32.
+        order_N: where its suffixes begin, smallest first, int32.
+        ranks_N: where each suffix comes in that order, int32.
+        shared_N: how many first elements each in that order shares with the one before it, int32.
+        separator: an element that no match includes, or None.
+    """
+
+    elements_N: NDArray[np.unsignedinteger]
+    order_N: NDArray[np.int32]
+    ranks_N: NDArray[np.int32]
+    shared_N: NDArray[np.int32]
+    separator: int | None = None
+
+    @classmethod
+    def build(cls, elements_N: ArrayLike, *, separator: int | None = None) -> SuffixIndex:
+        """Sort the suffixes of a sequence; linear time, whatever it repeats.
+
+        Arguments:
+            elements_N: whole numbers from 0 to 2^32 - 1, fewer than 2^31 of them; not altered, and not to be
+                altered later: a uint8, uint16 or uint32 array is not copied.
+            separator: an element that no match may include, as the end of a document.
+
+        Raises:
+            ValueError: negative, too large or too many numbers.
+        """
+        known_N = fixed(np.ascontiguousarray(_narrowest(elements_N)))
+        order_N = suffix_order(known_N)
+        ranks_N = np.empty_like(order_N)
+        shared_N = np.empty_like(order_N)
+        shared_lengths(known_N, fixed(order_N), ranks_N, shared_N)
+        return cls(known_N, fixed(order_N), fixed(ranks_N), fixed(shared_N), separator)
+
+    def __len__(self) -> int:
+        return len(self.elements_N)
+
+    @cached_property
+    def _sorted(self) -> suffix_search.Sorted:
+        minima, levels = suffix_search.block_minima(self.shared_N)
+        return suffix_search.Sorted(
+            self.elements_N,
+            self.order_N,
+            self.ranks_N,
+            self.shared_N,
+            fixed(minima),
+            fixed(levels),
+            _NONE if self.separator is None else self.separator,
+        )
+
+    def interval(self, pattern_M: ArrayLike) -> tuple[int, int]:
+        """The ranks of the suffixes that begin with a pattern: from the first to behind the last."""
+        low, high = suffix_search.interval(self._sorted, _query(pattern_M))
+        return int(low), int(high)
+
+    def count(self, pattern_M: ArrayLike) -> int:
+        """How often a pattern occurs, overlaps included; an empty one before every element."""
+        low, high = self.interval(pattern_M)
+        return high - low
+
+    def find(self, pattern_M: ArrayLike, *, most: int | None = None) -> NDArray[np.int64]:
+        """Where a pattern occurs.
+
+        Arguments:
+            pattern_M: elements.
+            most: only so many, the earliest.
+
+        Returns:
+            places in rising order.
+        """
+        low, high = self.interval(pattern_M)
+        places = self.order_N[low:high]
+        if most is not None and most < len(places):
+            places = np.partition(places, most)[:most]
+        return np.sort(places).astype(np.int64)
+
+    def first(self, pattern_M: ArrayLike) -> int | None:
+        """The earliest place where a pattern occurs; None when it does not."""
+        low, high = self.interval(pattern_M)
+        return int(self.order_N[low:high].min()) if low < high else None
+
+    def matches(self, query_M: ArrayLike) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """For every place of a query, the longest run beginning there that occurs in the sequence.
+
+        These are the matching statistics of Chang and Lawler, "Sublinear approximate string matching and biological
+        applications", Algorithmica 12, 1994.
+
+        Arguments:
+            query_M: whole numbers; such as the sequence lacks, negative ones too, match nothing.
+
+        Returns:
+            lengths_M, and places_M: a place of each, not always the earliest (`first` tells it); -1 where the
+            length is 0.
+        """
+        known_M = _query(query_M)
+        lengths_M = np.zeros(len(known_M), dtype=np.int32)
+        places_M = np.full(len(known_M), -1, dtype=np.int32)
+        suffix_search.match(self._sorted, known_M, lengths_M, places_M)
+        return lengths_M, places_M
+
+    def longest(self, query_M: ArrayLike) -> Span | None:
+        """The longest run that query and sequence share, the first of equals; None when they share no element."""
+        known_M = _query(query_M)
+        lengths_M, _ = self.matches(known_M)
+        if not lengths_M.any():
+            return None
+        start = int(lengths_M.argmax())
+        length = int(lengths_M[start])
+        low, high = self.interval(known_M[start : start + length])
+        return Span(start, length, int(self.order_N[low:high].min()), high - low)
+
+    def start(self, rows: int) -> NDArray[np.int64]:
+        """The state of rows behind which nothing is written yet.
+
+        Returns:
+            (rows, 3): how many of the last elements written occur as a run in the sequence, and the ranks of the
+            suffixes that begin with that run, from the first to behind the last. Rows may be picked and copied.
+        """
+        return np.tile(np.array((0, 0, len(self)), dtype=np.int64), (rows, 1))
+
+    def extend(
+        self, state_B3: NDArray[np.int64], elements_B: ArrayLike, *, most: int | None = None
+    ) -> NDArray[np.int64]:
+        """The state after each row has written one more element; the old one stays as it is.
+
+        Arguments:
+            state_B3: from `start` or `extend`.
+            elements_B: what each row wrote.
+            most: follow no longer runs than this. `followers` then tells all that would make a longer one.
+        """
+        if most is not None and most < 0:
+            raise ValueError("most is negative")
+        new_B3 = np.array(state_B3, dtype=np.int64, order="C")
+        written_B = _query(elements_B)
+        if new_B3.shape != (len(written_B), 3):
+            raise ValueError(f"{len(written_B)} elements for a state of shape {new_B3.shape}")
+        longest = len(self) if most is None else most
+        suffix_search.extend_rows(self._sorted, longest, written_B, new_B3)
+        return new_B3
+
+    def followers(self, state_3: NDArray[np.int64]) -> NDArray[np.unsignedinteger]:
+        """Which elements follow the run of one row's state anywhere, in rising order; the separator never does."""
+        length, low, high = (int(value) for value in state_3)
+        places = self.order_N[low:high].astype(np.int64) + length
+        found = np.unique(self.elements_N[places[places < len(self)]])
+        return found if self.separator is None else found[found != self.separator]
+
+    def stands_alone(self, pattern_M: ArrayLike, inside_V: NDArray[np.bool_]) -> bool:
+        """Whether a pattern occurs anywhere with no element of `inside_V` (by element) right before or behind it."""
+        known_M = _query(pattern_M)
+        low, high = self.interval(known_M)
+        found = suffix_search.stands_alone(self._sorted, low, high, len(known_M), inside_V)
+        return bool(found)
+
+    def save(self, path: Path) -> None:
+        """Write the index into one safetensors file, whole or not at all.
+
+        Raises:
+            RunError: the disk is full or the folder cannot be written.
+        """
+        suffix_file.write_index(path, _KIND, self.to_arrays(), {"separator": self.separator})
+
+    @classmethod
+    def load(cls, path: Path) -> SuffixIndex:
+        """The index in a file, mapped.
+
+        Raises:
+            BundleError: missing, torn, altered, or no index.
+        """
+        arrays, facts = suffix_file.read_index(path, _KIND)
+        return cls.from_arrays(arrays, facts.get("separator"), path)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """What `from_arrays` takes."""
+        return {
+            "elements": self.elements_N,
+            "order": self.order_N,
+            "ranks": self.ranks_N,
+            "shared": self.shared_N,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: suffix_file.Arrays, separator: Any, path: Path) -> SuffixIndex:
+        """The index that arrays from a file make up.
+
+        Whether they are in order is not proved, only that nothing out of bounds will be read: wrong arrays under a
+        right checksum give wrong answers and no more.
+
+        Raises:
+            BundleError: an array is missing, of another type or size, or points outside.
+        """
+        try:
+            elements_N = arrays["elements"]
+            others = [arrays[name] for name in ("order", "ranks", "shared")]
+        except KeyError as problem:
+            raise suffix_file.damaged(f"no array {problem}", path) from None
+        size = len(elements_N)
+        if elements_N.dtype not in _WIDTHS or any(
+            array.dtype != np.int32 or array.shape != (size,) for array in others
+        ):
+            raise suffix_file.damaged("arrays of other types or sizes", path)
+        if separator is not None and (not isinstance(separator, int) or separator < 0):
+            raise suffix_file.damaged("a separator that is no element", path)
+        order_N, ranks_N, shared_N = others
+        if size:
+            for array in (order_N, ranks_N):
+                if array.min() < 0 or array.max() >= size:
+                    raise suffix_file.damaged("a place outside the sequence", path)
+            probes = np.linspace(0, size - 1, min(size, _PROBES)).astype(np.int64)
+            if not np.array_equal(ranks_N[order_N[probes]], probes):
+                raise suffix_file.damaged("places and ranks that do not fit", path)
+        return cls(fixed(elements_N), fixed(order_N), fixed(ranks_N), fixed(shared_N), separator)
+
+
+def _narrowest(elements_N: ArrayLike) -> NDArray[np.unsignedinteger]:
+    """Whole numbers in as few bytes as they need."""
+    array = np.asarray(elements_N)
+    if not array.size:
+        return np.zeros(0, dtype=np.uint8)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise ValueError("elements are whole numbers along one axis")
+    if array.size >= 1 << 31:
+        raise ValueError("a suffix index takes fewer than 2^31 elements")
+    low, high = int(array.min()), int(array.max())
+    if low < 0 or high >= 1 << 32:
+        raise ValueError("elements are from 0 to 2^32 - 1")
+    if array.dtype in _WIDTHS:
+        return array
+    width = next(width for width in _WIDTHS if high <= np.iinfo(width).max)
+    return array.astype(width)
+
+
+def _query(pattern_M: ArrayLike) -> NDArray[np.int64]:
+    """Whole numbers along one axis, as compiled code takes them."""
+    array = np.asarray(pattern_M)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise ValueError("elements are whole numbers along one axis")
+    return np.ascontiguousarray(array, dtype=np.int64)

@@ -1,0 +1,355 @@
+"""Where stretches of text occur in a corpus, by document and line. Characters only; files are read elsewhere."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.counts import suffix_file
+from rhapsode.counts.suffix import SuffixIndex
+
+__all__ = ["MOST_CHARACTERS", "Copied", "Passage", "Place", "TextIndex"]
+
+MOST_CHARACTERS = 64_000_000
+"""Above it no index is built: it would take a gigabyte and a minute."""
+_KIND = "rhapsode.text_index"
+_SEPARATOR = 0
+_CODES = 0x110000
+_AROUND = 40
+_UTF32 = "utf-32-le"
+
+
+class Passage(NamedTuple):
+    """A text of the corpus, or a part of one.
+
+    Arguments:
+        name: of the document it belongs to.
+        text: at most as much as fits into memory four times.
+        opening: False for what goes on where the passage before it ended.
+        offset: where in the document it begins, characters; what goes on knows by itself.
+        line: in which line of the document it begins, from 1; likewise.
+    """
+
+    name: str
+    text: str
+    opening: bool = True
+    offset: int = 0
+    line: int = 1
+
+
+@dataclass(frozen=True)
+class Place:
+    """A place in the corpus.
+
+    Arguments:
+        document: its name.
+        offset: characters of the document before it.
+        line: its line, from 1; lines end with a line feed.
+        before: what stands before it, at most 40 characters of the same passage.
+        after: what stands behind it, likewise.
+    """
+
+    document: str
+    offset: int
+    line: int
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Copied:
+    """A stretch of a query that occurs in the corpus.
+
+    Arguments:
+        text: the stretch.
+        start: where it begins in the query, characters.
+        count: how often it occurs in the corpus.
+        place: where it occurs first.
+    """
+
+    text: str
+    start: int
+    count: int
+    place: Place
+
+    @property
+    def length(self) -> int:
+        """Characters."""
+        return len(self.text)
+
+    @property
+    def document(self) -> str:
+        """The name of the document it occurs in."""
+        return self.place.document
+
+    @property
+    def offset(self) -> int:
+        """Characters of that document before it."""
+        return self.place.offset
+
+    @property
+    def line(self) -> int:
+        """Its line there, from 1."""
+        return self.place.line
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "length": self.length,
+            "text": self.text,
+            "start": self.start,
+            "count": self.count,
+            "document": self.document,
+            "offset": self.offset,
+            "line": self.line,
+            "before": self.place.before,
+            "after": self.place.after,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class TextIndex:
+    """The characters of a corpus with their suffixes in order. Make it by `build` or `load`.
+
+    It takes 13 bytes per character for up to 255 different characters, 14 for up to 65,535, 16 above. No stretch
+    that it finds goes from one document into the next.
+
+    Arguments:
+        suffixes: over the numbers of characters; 0 stands behind every passage.
+        characters_V: the code point of each number, from 1 on, uint32.
+        starts_P: where each passage begins in the sequence, int64.
+        offsets_P: where it begins in its document, characters, int64.
+        lines_P: in which line of its document it begins, int64.
+        names: of the documents, a passage each.
+    """
+
+    suffixes: SuffixIndex
+    characters_V: NDArray[np.uint32]
+    starts_P: NDArray[np.int64]
+    offsets_P: NDArray[np.int64]
+    lines_P: NDArray[np.int64]
+    names: list[str]
+
+    @classmethod
+    def build(
+        cls,
+        passages: Iterable[Passage | tuple[str, str]],
+        *,
+        most_characters: int = MOST_CHARACTERS,
+    ) -> TextIndex | str:
+        """Index a corpus.
+
+        Arguments:
+            passages: in order; a pair of name and text is a whole document.
+            most_characters: how many are indexed at most.
+
+        Returns:
+            the index, or, when there is too much text or none, why there is no index, in words to print behind
+            "null, because".
+        """
+        codes: list[NDArray[np.uint32]] = []
+        end_1 = np.array([_CODES], dtype=np.uint32)
+        names: list[str] = []
+        starts, offsets, lines = array("q"), array("q"), array("q")
+        size = total = 0
+        for passage in passages:
+            name, text, opening, offset, line = Passage(*passage)
+            total += len(text)
+            if total > most_characters:
+                return (
+                    f"the text has more than {most_characters:,} characters, the most that are "
+                    "indexed"
+                )
+            if opening or not names:
+                if codes:
+                    codes.append(end_1)
+                    size += 1
+                names.append(name)
+                starts.append(size)
+                offsets.append(offset)
+                lines.append(line)
+            codes.append(_code_points(text))
+            size += len(text)
+        if not total:
+            return "there is no text to index"
+        codes.append(end_1)
+        present_C = np.zeros(_CODES + 1, dtype=bool)
+        for piece_N in codes:
+            present_C[piece_N] = True
+        present_C[_CODES] = False
+        characters_V = np.flatnonzero(present_C).astype(np.uint32)
+        numbers_C = _numbers(characters_V)
+        elements_N = np.empty(size + 1, dtype=numbers_C.dtype)
+        at = 0
+        for i, piece_N in enumerate(codes):
+            elements_N[at : at + len(piece_N)] = numbers_C[piece_N]
+            at += len(piece_N)
+            codes[i] = end_1  # what has been copied is given back
+        suffixes = SuffixIndex.build(elements_N, separator=_SEPARATOR)
+        known = (np.array(values, dtype=np.int64) for values in (starts, offsets, lines))
+        return cls(suffixes, characters_V, *known, names)
+
+    def __len__(self) -> int:
+        """Characters, passage ends not counted."""
+        return len(self.suffixes) - len(self.names)
+
+    @cached_property
+    def _numbers_C(self) -> NDArray[np.unsignedinteger]:
+        return _numbers(self.characters_V)
+
+    def _query(self, text: str) -> NDArray[np.int64]:
+        """The numbers of characters; -1 for such as the corpus lacks."""
+        numbers_M = self._numbers_C[_code_points(text)].astype(np.int64)
+        numbers_M[numbers_M == _SEPARATOR] = -1
+        return numbers_M
+
+    def text(self, start: int, end: int) -> str:
+        """What stands at places of the sequence, without the passage ends among them."""
+        numbers_M = np.asarray(self.suffixes.elements_N[max(start, 0) : max(end, 0)])
+        codes_M = self.characters_V[numbers_M[numbers_M != _SEPARATOR].astype(np.int64) - 1]
+        return codes_M.astype("<u4").tobytes().decode(_UTF32, "surrogatepass")
+
+    def place(self, at: int, length: int = 0) -> Place:
+        """The place at a position of the sequence.
+
+        Arguments:
+            at: the position, as `suffixes` tells it.
+            length: characters that stand there; what is behind them is told.
+        """
+        passage = int(np.searchsorted(self.starts_P, at, side="right")) - 1
+        begin = int(self.starts_P[passage])
+        last = passage + 1 == len(self.names)
+        end = (len(self.suffixes) if last else int(self.starts_P[passage + 1])) - 1
+        newline = int(self._numbers_C[ord("\n")])
+        ends = 0
+        if newline != _SEPARATOR:
+            ends = int(np.count_nonzero(self.suffixes.elements_N[begin:at] == newline))
+        behind = at + length
+        return Place(
+            self.names[passage],
+            int(self.offsets_P[passage]) + at - begin,
+            int(self.lines_P[passage]) + ends,
+            self.text(max(begin, at - _AROUND), at),
+            self.text(behind, min(end, behind + _AROUND)),
+        )
+
+    def count(self, text: str) -> int:
+        """How often a text that is not empty occurs, overlaps included."""
+        return self.suffixes.count(self._query(text))
+
+    def find(self, text: str, *, most: int = 10) -> list[Place]:
+        """The first places where a text that is not empty occurs, at most so many."""
+        return [
+            self.place(at, len(text))
+            for at in self.suffixes.find(self._query(text), most=most).tolist()
+        ]
+
+    def match_lengths(self, text: str) -> NDArray[np.int32]:
+        """For every character of a text, how many from there on occur in the corpus in one piece; (M,)."""
+        return self.suffixes.matches(self._query(text))[0]
+
+    def longest_copy(self, text: str) -> Copied | None:
+        """The longest stretch of a text that occurs in the corpus, the first of equals; None without any."""
+        span = self.suffixes.longest(self._query(text))
+        if span is None:
+            return None
+        copied = text[span.start : span.start + span.length]
+        return Copied(copied, span.start, span.count, self.place(span.place, span.length))
+
+    def has_word(self, word: str) -> bool:
+        """Whether a text occurs with no letter, digit or underscore right before or behind it."""
+        return self.suffixes.stands_alone(self._query(word), self._inside_V)
+
+    @cached_property
+    def _inside_V(self) -> NDArray[np.bool_]:
+        """Which numbers are letters, digits, marks on them, or the underscore."""
+        inside = (chr(code) for code in self.characters_V.tolist())
+        return np.array([False, *(_in_words(character) for character in inside)])
+
+    def save(self, path: Path) -> None:
+        """Write the index into one safetensors file, whole or not at all.
+
+        Raises:
+            RunError: the disk is full or the folder cannot be written.
+        """
+        names = json.dumps(self.names).encode("ascii")
+        arrays = {
+            **self.suffixes.to_arrays(),
+            "characters": self.characters_V,
+            "starts": self.starts_P,
+            "offsets": self.offsets_P,
+            "lines": self.lines_P,
+            "names": np.frombuffer(names, dtype=np.uint8),
+        }
+        suffix_file.write_index(path, _KIND, arrays, {})
+
+    @classmethod
+    def load(cls, path: Path) -> TextIndex:
+        """The index in a file, mapped.
+
+        Raises:
+            BundleError: missing, torn, altered, or no index of text.
+        """
+        arrays, _ = suffix_file.read_index(path, _KIND)
+        suffixes = SuffixIndex.from_arrays(arrays, _SEPARATOR, path)
+        try:
+            names = json.loads(arrays["names"].tobytes())
+            characters_V = arrays["characters"]
+            passages = [arrays[name] for name in ("starts", "offsets", "lines")]
+        except (KeyError, ValueError, RecursionError):
+            raise suffix_file.damaged("no names, characters or places", path) from None
+        whole = (
+            isinstance(names, list)
+            and bool(names)
+            and all(isinstance(name, str) for name in names)
+            and characters_V.dtype == np.uint32
+            and all(array.dtype == np.int64 and array.shape == (len(names),) for array in passages)
+        )
+        if not whole or not _fits(suffixes, characters_V, passages[0]):
+            raise suffix_file.damaged("names, characters or places that do not fit", path)
+        return cls(suffixes, characters_V, *passages, names)
+
+
+def _in_words(character: str) -> bool:
+    """Whether a character is part of words: a letter, a digit, a mark on a letter, or the underscore."""
+    return (
+        character.isalnum() or character == "_" or unicodedata.category(character).startswith("M")
+    )
+
+
+def _code_points(text: str) -> NDArray[np.uint32]:
+    return np.frombuffer(text.encode(_UTF32, "surrogatepass"), dtype="<u4")
+
+
+def _numbers(characters_V: NDArray[np.uint32]) -> NDArray[np.unsignedinteger]:
+    """The number of every code point, 0 for such as have none, in as few bytes as they need; (1114113,)."""
+    known = len(characters_V)
+    dtype = np.uint8 if known < 1 << 8 else np.uint16 if known < 1 << 16 else np.uint32
+    numbers_C = np.zeros(_CODES + 1, dtype=dtype)
+    numbers_C[characters_V] = np.arange(1, known + 1)
+    return numbers_C
+
+
+def _fits(
+    suffixes: SuffixIndex, characters_V: NDArray[np.uint32], starts_P: NDArray[np.int64]
+) -> bool:
+    """Whether every number has a character, and every passage lies inside the sequence."""
+    return bool(
+        len(suffixes)
+        and len(characters_V)
+        and characters_V.max() < _CODES
+        and (np.diff(characters_V.astype(np.int64)) > 0).all()
+        and suffixes.elements_N.max() <= len(characters_V)
+        and starts_P[0] == 0
+        and (np.diff(starts_P) > 0).all()
+        and starts_P[-1] < len(suffixes)
+    )

@@ -1,0 +1,404 @@
+"""How often every short sequence of a corpus occurs: one trie, counted by sorting packed keys.
+
+Knows counts only; what probabilities follow from them is `rhapsode.counts.ngram`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.counts import ngram_kernels as kernels
+from rhapsode.errors import DataError
+
+__all__ = ["MOST_NODES", "MOST_ORDER", "Trie", "as_ids", "chunks", "learn_trie"]
+
+MOST_ORDER = 8
+MOST_NODES = 16_000_000
+"""Nodes kept by default: about 30 bytes each, with the probabilities of one model."""
+
+_CHUNK = 1 << 22
+"""Elements looked at at a time."""
+
+_KEYS = 1 << 24
+"""Keys sorted at a time."""
+
+_KEY_BITS = 63
+"""Bits of a key: room for a node and at least one element."""
+
+Elements = NDArray[np.integer]
+
+
+@dataclass(frozen=True)
+class Trie:
+    """All sequences of up to `order` elements that occur, in flat arrays.
+
+    Nodes are numbered level by level, each level in the order of its sequences: 0 the empty sequence, then every
+    element of the vocabulary, whether it occurs or not, then the pairs that occur, and so on.
+
+    Arguments:
+        vocab_size: V.
+        order: elements of the longest sequences kept.
+        elements: N, how many elements were counted.
+        documents: how many texts of their own they are.
+        asked: the order that was asked for; `order` is less where memory did not suffice.
+        once: how many sequences of the last level occur once and were left out to save memory.
+        begin_L: the first node of each level from 0 up to `order`, and the number of nodes M.
+        first_M: the first child of each node that is not of the last level, and M; int32.
+        element_M: the last element of each node, int32.
+        count_M: how often it occurs, int32.
+        ending_M: how many sequences of one more element end with it, a document's beginning counted as an element;
+            int32, for all levels but the last.
+        suffix_M: the node of the sequence without its first element, int32.
+    """
+
+    vocab_size: int
+    order: int
+    elements: int
+    documents: int
+    asked: int
+    once: int
+    begin_L: tuple[int, ...]
+    first_M: NDArray[np.int32]
+    element_M: NDArray[np.int32]
+    count_M: NDArray[np.int32]
+    ending_M: NDArray[np.int32]
+    suffix_M: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        """M, the number of nodes."""
+        return self.begin_L[-1]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its arrays."""
+        arrays = (self.first_M, self.element_M, self.count_M, self.ending_M, self.suffix_M)
+        return sum(array.nbytes for array in arrays)
+
+    @property
+    def reduced(self) -> str | None:
+        """What was left out to save memory, in words; None when nothing was."""
+        left_out = []
+        if self.order < self.asked:
+            left_out.append(f"sequences longer than {self.order} of the {self.asked} asked for")
+        if self.once:
+            left_out.append(f"{self.once} sequences of {self.order} that occur once")
+        return " and ".join(left_out) or None
+
+
+def as_ids(elements: Elements, vocab_size: int) -> NDArray[np.int32]:
+    """A copy of some elements in the type that the compiled loops take.
+
+    Raises:
+        ValueError: an element is not an id of the vocabulary.
+    """
+    ids = np.asarray(elements)
+    if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= vocab_size):
+        raise ValueError(f"elements must be ids from 0 up to {vocab_size - 1}")
+    return np.array(ids, dtype=np.int32, order="C")
+
+
+def opening(elements: int, starts: Elements | None) -> NDArray[np.int64]:
+    """Where texts of their own begin, in order and once each, position 0 among them.
+
+    Raises:
+        ValueError: a start lies outside of the elements.
+    """
+    if not elements:
+        return np.zeros(0, dtype=np.int64)
+    if starts is None:
+        return np.zeros(1, dtype=np.int64)
+    starts_N = np.unique(np.append(np.asarray(starts, dtype=np.int64), 0))
+    if starts_N[0] < 0 or starts_N[-1] > elements:
+        raise ValueError(f"starts must lie from 0 up to {elements}")
+    return starts_N[: np.searchsorted(starts_N, elements)]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some elements of a text and a few behind them.
+
+    Arguments:
+        at: the position of the first.
+        size: how many there are; the rest is what follows.
+        text_T: ids of all of them, int32.
+        starts_N: where documents begin among the first `size`, int64.
+        stops_N: where documents begin behind the first element of the chunk, and last the end of `text_T`.
+    """
+
+    at: int
+    size: int
+    text_T: NDArray[np.int32]
+    starts_N: NDArray[np.int64]
+    stops_N: NDArray[np.int64]
+
+
+def chunks(
+    elements_N: Elements, starts_N: NDArray[np.int64], vocab_size: int, reach: int
+) -> Iterator[Chunk]:
+    """A text in pieces small enough to be copied, each with up to `reach` elements of what follows."""
+    for at in range(0, len(elements_N), _CHUNK):
+        text_T = as_ids(elements_N[at : at + _CHUNK + reach], vocab_size)
+        size = min(_CHUNK, len(elements_N) - at)
+        first, last, beyond = np.searchsorted(starts_N, (at, at + size, at + len(text_T)))
+        inside_N = starts_N[first:beyond] - at
+        yield Chunk(
+            at=at,
+            size=size,
+            text_T=text_T,
+            starts_N=inside_N[: last - first],
+            stops_N=np.append(inside_N[inside_N > 0], len(text_T)),
+        )
+
+
+def learn_trie(
+    elements_N: Elements,
+    vocab_size: int,
+    *,
+    order: int,
+    starts: Elements | None = None,
+    most_nodes: int = MOST_NODES,
+) -> Trie:
+    """Count all sequences of up to `order` elements.
+
+    Several levels at once are read off one array of 64-bit keys, sorted: a node that is known already, and as many
+    elements behind it as fit. Deeper levels take another round.
+
+    Arguments:
+        elements_N: ids from 0 up to `vocab_size - 1`, of any integer type; may be mapped from disk.
+        vocab_size: V.
+        order: elements of the longest sequences, from 1 up to 8.
+        starts: where documents begin that have no common history; no sequence runs across. None: one text.
+        most_nodes: how many nodes are kept beside those of the vocabulary. When the text has more, sequences of the
+            deepest level that occur once are left out, and where that does not suffice the level is.
+
+    Raises:
+        DataError: the text has more than 2,147,483,647 elements.
+        ValueError: an element, start, order or size is out of range.
+    """
+    if not 1 <= order <= MOST_ORDER:
+        raise ValueError(f"the order must lie from 1 up to {MOST_ORDER}")
+    if not 1 <= vocab_size < 2**31 or not 0 <= most_nodes < 2**31 - vocab_size - 1:
+        raise ValueError("the size of the vocabulary, or the number of nodes, does not fit")
+    if len(elements_N) >= 2**31:
+        raise DataError(
+            f"{len(elements_N):,} elements are too many to count: at most {2**31 - 1:,}",
+            hint="count a part of them",
+        )
+    growing = _Growing(elements_N, opening(len(elements_N), starts), vocab_size, order)
+    while growing.order < order and growing.whole:
+        growing.grow(most_nodes + 1 + vocab_size)
+    growing.count_endings()
+    return Trie(
+        vocab_size=vocab_size,
+        order=growing.order,
+        elements=len(elements_N),
+        documents=len(growing.starts_N),
+        asked=order,
+        once=growing.once,
+        begin_L=tuple(growing.begin_L),
+        first_M=growing.first_M,
+        element_M=growing.element_M,
+        count_M=growing.count_M,
+        ending_M=growing.ending_M,
+        suffix_M=growing.suffix_M,
+    )
+
+
+@dataclass
+class _Level:
+    """Nodes of a level that is being read off: parts in order, to be joined."""
+
+    elements: list[NDArray[np.int32]]
+    counts: list[NDArray[np.int32]]
+    children: list[NDArray[np.int32]]
+    nodes: int = 0
+
+
+class _Growing:
+    """A trie that some levels are known of, `order` of them; `whole` until one had to be cut."""
+
+    def __init__(
+        self, elements_N: Elements, starts_N: NDArray[np.int64], vocab_size: int, order: int
+    ) -> None:
+        self.elements_N = elements_N
+        self.starts_N = starts_N
+        self.vocab_size = vocab_size
+        self.asked = order
+        self.bits = vocab_size.bit_length()  # of an element plus one
+        self.order = 1
+        self.whole = True
+        self.once = 0
+        self.begin_L = [0, 1, 1 + vocab_size]
+        count_V = np.zeros(vocab_size, dtype=np.int64)
+        for chunk in self.chunks(0):
+            count_V += np.bincount(chunk.text_T, minlength=vocab_size)
+        self.first_M = np.array((1, 1 + vocab_size), dtype=np.int32)
+        self.element_M = np.arange(-1, vocab_size, dtype=np.int32)
+        self.element_M[0] = 0
+        self.count_M = np.concatenate(((len(elements_N),), count_V)).astype(np.int32)
+        self.suffix_M = np.zeros(1 + vocab_size, dtype=np.int32)
+        self.ending_M = np.zeros(1, dtype=np.int32)
+
+    def chunks(self, reach: int) -> Iterator[Chunk]:
+        return chunks(self.elements_N, self.starts_N, self.vocab_size, reach)
+
+    @property
+    def nodes(self) -> int:
+        return self.begin_L[-1]
+
+    def ranges(self) -> Iterator[tuple[int, int, int]]:
+        """Ranges of the last level's nodes with few enough occurrences to be sorted at a time, and their number."""
+        begin, end = self.begin_L[-2:]
+        if len(self.elements_N) <= _KEYS:
+            yield begin, end, len(self.elements_N)
+            return
+        count_M = np.cumsum(self.count_M[begin:end], dtype=np.int64)
+        low = done = 0
+        while low < len(count_M):
+            high = max(low + 1, int(np.searchsorted(count_M, done + _KEYS, side="right")))
+            yield begin + low, begin + high, int(count_M[high - 1]) - done
+            low, done = high, int(count_M[high - 1])
+
+    def keys(self, low: int, high: int, size: int, digits: int) -> NDArray[np.int64]:
+        """Ordered keys of the occurrences of some nodes of the last level and the `digits` elements behind them."""
+        keys_N = np.empty(size, dtype=np.int64)
+        filled = 0
+        for chunk in self.chunks(self.order + digits):
+            filled = kernels.gather_keys(
+                chunk.text_T,
+                chunk.size,
+                chunk.stops_N,
+                self.order,
+                low,
+                high,
+                self.first_M,
+                self.element_M,
+                self.suffix_M,
+                self.bits,
+                digits,
+                keys_N,
+                filled,
+            )
+        keys_N = keys_N[:filled]
+        keys_N.sort()
+        return keys_N
+
+    def grow(self, most: int) -> None:
+        """Add the levels that one round of keys can tell, at most `most` nodes in all; else cut the next one."""
+        widest = (self.begin_L[-1] - self.begin_L[-2]).bit_length()
+        digits = min(self.asked - self.order, (_KEY_BITS - widest) // self.bits)
+        begin_M = [np.zeros(self.begin_L[-1] - self.begin_L[-2], dtype=np.int32)]
+        levels = [_Level([], [], begin_M)]
+        levels += [_Level([], [], []) for _ in range(digits)]
+        for low, high, size in self.ranges():
+            keys_N = self.keys(low, high, size, digits)
+            nodes_L = kernels.count_nodes(keys_N, self.bits, digits)
+            total = self.nodes
+            for d, nodes in enumerate(nodes_L[: len(levels) - 1].tolist(), start=1):
+                total += levels[d].nodes + nodes
+                if total > most:
+                    del levels[d:]
+                    break
+            if len(levels) == 1:
+                break
+            children_M = begin_M[0][low - self.begin_L[-2] : high - self.begin_L[-2]]
+            for d, level in enumerate(levels[1:], start=1):
+                nodes = int(nodes_L[d - 1])
+                element_M = np.empty(nodes, dtype=np.int32)
+                count_M = np.empty(nodes, dtype=np.int32)
+                after = digits - d
+                kernels.fill_level(keys_N, self.bits, after, d == 1, element_M, count_M, children_M)
+                level.elements.append(element_M)
+                level.counts.append(count_M)
+                level.nodes += nodes
+                children_M = np.zeros(nodes, dtype=np.int32)
+                level.children.append(children_M)
+            del keys_N, element_M, count_M, children_M
+        if len(levels) > 1:
+            self.join(levels)
+        if len(levels) <= digits:
+            self.whole = False
+            self.cut(most)
+
+    def join(self, levels: list[_Level]) -> None:
+        """Take up new levels; the first of `levels` is the last one known, with the number of its children."""
+        children_M = [np.diff(self.first_M)]
+        children_M += [part for level in levels[:-1] for part in level.children]
+        elements, counts = [self.element_M], [self.count_M]
+        for level in levels[1:]:
+            elements += level.elements
+            counts += level.counts
+            self.begin_L.append(self.begin_L[-1] + level.nodes)
+        self.element_M = np.concatenate(elements)
+        self.count_M = np.concatenate(counts)
+        self.first_M = np.concatenate([np.ones(1, dtype=np.int32), *children_M])
+        np.cumsum(self.first_M, out=self.first_M)
+        known = len(self.suffix_M)
+        self.suffix_M = np.concatenate(
+            (self.suffix_M, np.zeros(self.begin_L[-1] - known, dtype=np.int32))
+        )
+        for level_number in range(self.order, len(self.begin_L) - 2):
+            begin, end = self.begin_L[level_number : level_number + 2]
+            kernels.link_level(self.first_M, self.element_M, self.suffix_M, begin, end)
+        self.order = len(self.begin_L) - 2
+
+    def cut(self, most: int) -> None:
+        """Add one level without what occurs once, if that makes at most `most` nodes."""
+        begin, end = self.begin_L[-2:]
+        children_M = np.zeros(end - begin, dtype=np.int32)
+        ending_M = np.zeros(end, dtype=np.int32)
+        level = _Level([], [], [children_M])
+        once = 0
+        for low, high, size in self.ranges():
+            keys_N = self.keys(low, high, size, 1)
+            room = len(keys_N) // 2
+            element_M, count_M = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int32)
+            made, few = kernels.keep_repeated(
+                keys_N,
+                self.bits,
+                low,
+                self.first_M,
+                self.element_M,
+                self.suffix_M,
+                ending_M,
+                element_M,
+                count_M,
+                children_M[low - begin : high - begin],
+            )
+            level.elements.append(element_M[:made].copy())
+            level.counts.append(count_M[:made].copy())
+            level.nodes += made
+            once += few
+            if self.nodes + level.nodes > most:
+                return
+        self.join([_Level([], [], [children_M]), level])
+        self.once = once
+        self.ending_M = ending_M
+
+    def count_endings(self) -> None:
+        """Tell how many different elements stand before each node that is not of the last level."""
+        levels = self.order - 1
+        ending_M = np.zeros(self.begin_L[self.order], dtype=np.int32)
+        complete = self.order + 1
+        if self.once:
+            # The level that was cut has been counted before it was cut.
+            complete = self.order
+            begin = self.begin_L[levels]
+            ending_M[begin:] = self.ending_M[begin:]
+        if complete > 2:
+            kernels.count_endings(self.suffix_M, self.begin_L[2], self.begin_L[complete], ending_M)
+        seen_M = np.zeros(len(ending_M), dtype=bool)
+        for chunk in self.chunks(levels):
+            kernels.count_openings(
+                chunk.text_T,
+                chunk.starts_N,
+                chunk.stops_N,
+                levels,
+                self.first_M,
+                self.element_M,
+                seen_M,
+                ending_M,
+            )
+        self.ending_M = ending_M

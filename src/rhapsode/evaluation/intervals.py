@@ -1,0 +1,89 @@
+"""How sure a mean loss is, and whether two models differ."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.data import document_spans
+
+__all__ = ["Interval", "interval_of", "unit_begins", "unit_sums"]
+
+UNITS = 100
+LEAST_BLOCK = 200
+FEWEST_DOCUMENTS = 30
+FEWEST_UNITS = 10
+NORMAL_95 = 1.959964
+
+
+@dataclass(frozen=True)
+class Interval:
+    """How far a mean loss may be from what endless text of this kind would give.
+
+    Arguments:
+        low: lower end of the 95 % interval, nats per element.
+        high: upper end.
+        standard_error: of the mean, nats per element.
+        units: what was taken as independent, "73 documents" or "100 blocks of 1,115 elements".
+    """
+
+    low: float
+    high: float
+    standard_error: float
+    units: str
+
+
+def unit_sums(
+    values_N: NDArray[np.floating], starts: NDArray[np.int64], *, units: int = UNITS
+) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
+    """Sums and numbers of scored values over units that may count as independent, and what these are.
+
+    Documents are the units where there are at least 30; else equal blocks of consecutive elements.
+
+    Arguments:
+        values_N: one value an element; NaN where there is none.
+        starts: where each document begins.
+        units: how many blocks to cut where documents are few; fewer where they would be short.
+    """
+    begins, words = unit_begins(len(values_N), starts, units=units)
+    known_N = ~np.isnan(values_N)
+    sums_U = np.add.reduceat(np.where(known_N, values_N, 0.0).astype(np.float64), begins)
+    counts_U = np.add.reduceat(known_N.astype(np.float64), begins)
+    kept_U = counts_U > 0
+    return sums_U[kept_U], counts_U[kept_U], words
+
+
+def unit_begins(
+    total: int, starts: NDArray[np.int64], *, units: int = UNITS
+) -> tuple[NDArray[np.int64], str]:
+    """Where the units of `unit_sums` begin, and what they are."""
+    spans = document_spans(starts, total)
+    if len(spans) >= FEWEST_DOCUMENTS:
+        return spans[:, 0], f"{len(spans):,} documents"
+    count = max(1, min(units, total // LEAST_BLOCK))
+    begins = np.arange(count, dtype=np.int64) * total // count
+    return begins, f"{count} blocks of {total // count:,} elements"
+
+
+def interval_of(nats_N: NDArray[np.floating], starts: NDArray[np.int64]) -> Interval | None:
+    """The 95 % interval of a mean loss, by the linearised ratio estimator over units (Cochran 1977, section 6.3).
+
+    Arguments:
+        nats_N: nats of every element; NaN where one is not scored.
+        starts: where each document begins.
+
+    Returns:
+        None where there are too few elements to tell.
+    """
+    sums_U, counts_U, words = unit_sums(nats_N, starts)
+    if len(sums_U) < FEWEST_UNITS:
+        return None
+    mean = sums_U.sum() / counts_U.sum()
+    residual_U = sums_U - mean * counts_U
+    units = len(sums_U)
+    variance = units / (units - 1) * float(residual_U @ residual_U)
+    error = math.sqrt(variance) / float(counts_U.sum())
+    return Interval(mean - NORMAL_95 * error, mean + NORMAL_95 * error, error, words)

@@ -1,0 +1,188 @@
+"""Looks at single losses: what surprised most, what a longer context is worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.bundle import Predictor
+from rhapsode.config import SeenContext
+from rhapsode.data import document_spans, sweep_rows, sweep_strided
+
+__all__ = [
+    "Bucket",
+    "Surprise",
+    "context_losses",
+    "loss_by_context",
+    "position_losses",
+    "surprises",
+    "windowed_loss",
+]
+
+
+@dataclass(frozen=True)
+class Surprise:
+    """A run of elements that cost more than others.
+
+    Arguments:
+        begin: its first element.
+        end: one behind its last.
+        nats: mean nats per element.
+        worst: the element in it that cost most.
+    """
+
+    begin: int
+    end: int
+    nats: float
+    worst: int
+
+
+def surprises(
+    nats_N: NDArray[np.floating], starts: NDArray[np.int64], *, width: int = 24, most: int = 5
+) -> list[Surprise]:
+    """The runs of `width` elements with the highest mean loss, none overlapping, dearest first.
+
+    Arguments:
+        nats_N: nats of every element; NaN where one is not scored.
+        starts: where each document begins; a run never crosses one where documents are that long.
+        width: elements of a run.
+        most: how many runs.
+    """
+    total = len(nats_N)
+    width = min(width, total)
+    if not width:
+        return []
+    known_N = ~np.isnan(nats_N)
+    sums = np.concatenate(([0.0], np.cumsum(np.where(known_N, nats_N, 0.0), dtype=np.float64)))
+    counts = np.concatenate(([0], np.cumsum(known_N)))
+    mean_W = (sums[width:] - sums[:-width]) / width
+    whole_W = counts[width:] - counts[:-width] == width
+    crossing_W = np.zeros(len(mean_W), dtype=bool)
+    for offset in range(1, width):
+        begins = starts - offset
+        crossing_W[begins[(begins >= 0) & (begins < len(mean_W))]] = True
+    if (whole_W & ~crossing_W).any():
+        whole_W &= ~crossing_W
+    mean_W = np.where(whole_W, mean_W, -np.inf)
+    found: list[Surprise] = []
+    for begin in np.argsort(-mean_W, kind="stable").tolist():
+        if len(found) == most or not np.isfinite(mean_W[begin]):
+            break
+        if any(begin < other.end and other.begin < begin + width for other in found):
+            continue
+        worst = begin + int(np.nanargmax(nats_N[begin : begin + width]))
+        found.append(Surprise(begin, begin + width, float(mean_W[begin]), worst))
+    return found
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """The mean loss of elements that have about as much behind them.
+
+    Arguments:
+        least: fewest elements seen before one.
+        most: most of them.
+        loss: nats per element.
+        elements: how many were scored.
+    """
+
+    least: int
+    most: int
+    loss: float
+    elements: int
+
+
+def loss_by_context(seen_N: NDArray[np.int64], nats_N: NDArray[np.floating]) -> list[Bucket]:
+    """Mean losses by how many elements were seen before: 0, 1, 2-3, 4-7, ...
+
+    Arguments:
+        seen_N: elements seen before each.
+        nats_N: nats of each; NaN where one is not scored.
+    """
+    known_N = ~np.isnan(nats_N)
+    seen_N, nats_N = seen_N[known_N], nats_N[known_N]
+    level_N = np.frexp(seen_N.astype(np.float64))[1]
+    buckets = []
+    for level in np.unique(level_N).tolist():
+        inside_N = level_N == level
+        least = 0 if level == 0 else 1 << (level - 1)
+        most = 0 if level == 0 else (1 << level) - 1
+        mean = float(nats_N[inside_N].mean(dtype=np.float64))
+        buckets.append(Bucket(least, most, mean, int(inside_N.sum())))
+    return buckets
+
+
+def position_losses(nats_N: NDArray[np.floating], starts: NDArray[np.int64]) -> list[Bucket]:
+    """`loss_by_context` where every document was read from the zero state."""
+    begins_N = np.zeros(len(nats_N), dtype=np.int64)
+    for begin, end in document_spans(starts, len(nats_N)).tolist():
+        begins_N[begin:end] = begin
+    return loss_by_context(np.arange(len(nats_N), dtype=np.int64) - begins_N, nats_N)
+
+
+def context_losses(
+    predictor: Predictor,
+    elements_N: NDArray[np.unsignedinteger],
+    context: SeenContext,
+    *,
+    rows: int = 64,
+    longest: int = 1024,
+) -> list[Bucket]:
+    """`loss_by_context` of rows that begin at places spread evenly over a text, each from the zero state.
+
+    Arguments:
+        predictor: the model.
+        elements_N: ids.
+        context: what the model sees of the past; `window:N` is followed up to N.
+        rows: how many rows.
+        longest: elements read in each.
+    """
+    if context.kind == "window":
+        longest = min(longest, context.size)
+    total = len(elements_N)
+    longest = min(longest, total)
+    if not longest:
+        return []
+    begins_R = np.linspace(0, total - longest, min(rows, total)).astype(np.int64)
+    seen, nats = [], []
+    state: Any = None
+    width = longest if context.kind == "window" else 512
+    for offset, batch in sweep_rows(elements_N, begins_R, length=longest, width=width):
+        if state is None and context.kind != "window":
+            state = predictor.start(batch.rows)
+        log_prob_BT, state = predictor.score(batch, state)
+        columns_T = np.arange(offset, offset + log_prob_BT.shape[1], dtype=np.int64)
+        seen.append(np.tile(columns_T, batch.rows))
+        nats.append(-log_prob_BT.ravel())
+    return loss_by_context(np.concatenate(seen), np.concatenate(nats))
+
+
+def windowed_loss(
+    predictor: Predictor,
+    elements_N: NDArray[np.unsignedinteger],
+    *,
+    window: int,
+    stride: int,
+    rows: int = 32,
+) -> tuple[float, int]:
+    """Nats over all elements, and their number, each scored once behind at least `window - stride` others.
+
+    Windows do not know of documents: they run across their ends.
+
+    Arguments:
+        predictor: the model, from the zero state at every window.
+        elements_N: ids.
+        window: elements read at once.
+        stride: elements between the beginnings of two windows, below `window`.
+        rows: windows side by side.
+    """
+    total, count = 0.0, 0
+    for batch in sweep_strided(elements_N, window=window, stride=stride, rows=rows):
+        log_prob_BT, _ = predictor.score(batch, None)
+        scored_BT = batch.weights_BT > 0
+        total -= float(log_prob_BT[scored_BT].sum(dtype=np.float64))
+        count += int(scored_BT.sum())
+    return total, count

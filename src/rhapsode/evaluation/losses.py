@@ -1,0 +1,125 @@
+"""What every element costs a model, in the context the model was trained to see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.bundle import Predictor
+from rhapsode.config import SeenContext
+from rhapsode.data import Batch, sweep, sweep_fresh, sweep_windows
+
+__all__ = [
+    "context_in_words",
+    "element_losses",
+    "in_context",
+    "read_batches",
+    "total_loss",
+]
+
+RUN_UP = 2048
+WINDOW = 512
+ROWS = 32
+
+T = TypeVar("T")
+
+
+def in_context(
+    elements_N: NDArray[np.unsignedinteger],
+    starts: NDArray[np.int64],
+    context: SeenContext,
+    *,
+    lanes: int,
+    window: int = WINDOW,
+    run_up: int = RUN_UP,
+    every: int = 1,
+    scored_N: NDArray[np.bool_] | None = None,
+) -> Iterator[Batch]:
+    """Batches that score every element once in a model's own context.
+
+    Arguments:
+        elements_N: ids.
+        starts: where each document begins; counts for `fresh`.
+        context: what the model sees of the past.
+        lanes: for `carried`: 1 is the plain pass in order; more read side by side, each behind `run_up` unscored
+            elements.
+        window: elements per call.
+        run_up: elements read before a lane's first scored one.
+        every: for `window:N`, score only a part.
+        scored_N: for `fresh`: False where an element is given, not scored.
+    """
+    if context.kind == "fresh":
+        return sweep_fresh(elements_N, starts, rows=ROWS, window=window, scored_N=scored_N)
+    if context.kind == "window":
+        rows = max(1, ROWS * window // (2 * context.size))
+        return sweep_windows(elements_N, size=context.size, rows=rows, every=every)
+    return sweep(elements_N, lanes=lanes, window=window, run_up=run_up)
+
+
+def read_batches(
+    predictor: Predictor,
+    ask: Callable[[Batch, Any], tuple[T, Any]],
+    batches: Iterable[Batch],
+    context: SeenContext,
+) -> Iterator[tuple[Batch, T]]:
+    """Batches and what a predictor says of each, its state carried from one to the next where the context has one.
+
+    Arguments:
+        predictor: the model.
+        ask: its `score` or `examine`.
+        batches: from `in_context`.
+        context: what the model sees of the past.
+    """
+    state: Any = None
+    for batch in batches:
+        if context.kind == "window":
+            state = None
+        elif state is None:
+            state = predictor.start(batch.rows)
+        answer, state = ask(batch, state)
+        yield batch, answer
+
+
+def total_loss(
+    predictor: Predictor, batches: Iterable[Batch], context: SeenContext
+) -> tuple[float, int]:
+    """Nats over all scored elements, and their number."""
+    total, count = 0.0, 0
+    for batch, log_prob_BT in read_batches(predictor, predictor.score, batches, context):
+        scored_BT = batch.weights_BT > 0
+        total -= float(log_prob_BT[scored_BT].sum(dtype=np.float64))
+        count += int(scored_BT.sum())
+    return total, count
+
+
+def element_losses(
+    predictor: Predictor, batches: Iterable[Batch], context: SeenContext, *, elements: int
+) -> NDArray[np.float32]:
+    """Nats of every element, (N,); NaN where one is not scored.
+
+    Arguments:
+        predictor: the model.
+        batches: from a sweep, which says where its targets stand.
+        context: what the model sees of the past.
+        elements: N.
+    """
+    nats_N = np.full(elements, np.nan, dtype=np.float32)
+    for batch, log_prob_BT in read_batches(predictor, predictor.score, batches, context):
+        scored_BT = batch.weights_BT > 0
+        assert batch.positions_BT is not None, "sweeps say where their targets stand"
+        nats_N[batch.positions_BT[scored_BT]] = -log_prob_BT[scored_BT]
+    return nats_N
+
+
+def context_in_words(context: SeenContext, lanes: int) -> str:
+    """How `in_context` reads, for a protocol."""
+    if context.kind == "fresh":
+        return "fresh: every document from the zero state"
+    if context.kind == "window":
+        return f"window:{context.size}: every element from the {context.size} before it"
+    if lanes == 1:
+        return "carried, one pass in order"
+    return f"carried, {lanes} parts side by side, each after {RUN_UP} elements of run-up"

@@ -1,0 +1,194 @@
+"""Scoring a text with a model: the figures, and a closer look at where they come from."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.bundle import Bundle, Predictor
+from rhapsode.config import SeenContext
+from rhapsode.data import ElementStore, Parts, TextStore, part_of
+from rhapsode.encoding import Encoder
+from rhapsode.evaluation import (
+    Bucket,
+    Calibration,
+    Figures,
+    Text,
+    calibration_of,
+    context_losses,
+    in_context,
+    position_losses,
+    read_batches,
+    surprises,
+    windowed_loss,
+)
+
+__all__ = ["Evaluation", "SurprisingPassage", "look_closer", "normalisation_of", "text_facts"]
+
+EXAMINED = 50_000
+WINDOWED = 200_000
+WINDOW = 512
+UNSPACED = 0.2
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U000323af]"
+)
+"""Scripts that do not set words apart: Thai, Lao, Burmese, Khmer, Kana, Han."""
+
+
+@dataclass(frozen=True)
+class SurprisingPassage:
+    """A passage that the model expected least.
+
+    Arguments:
+        document: where it stands.
+        element: the place of its first element in the document, from 0.
+        nats: mean nats per element.
+        before: what stands before it.
+        text: the passage.
+        worst: the element in it that cost most.
+        worst_nats: what that cost.
+    """
+
+    document: str
+    element: int
+    nats: float
+    before: str
+    text: str
+    worst: str
+    worst_nats: float
+
+
+@dataclass(frozen=True)
+class Evaluation(Figures):
+    """The figures of a sweep, and looks at where they come from.
+
+    Arguments:
+        windowed: nats per element where nothing is carried: `loss`, `window`, `stride`, `elements`.
+        calibration: reliability of the likeliest candidate.
+        by_context: losses by how much the model had seen before.
+        surprising: the passages that cost most.
+        dynamic: losses of a model that goes on learning from what it scores; None unless asked for.
+    """
+
+    windowed: dict[str, Any]
+    calibration: Calibration | None
+    by_context: list[Bucket]
+    surprising: list[SurprisingPassage]
+    dynamic: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, figures: Figures, **looks: Any) -> Evaluation:
+        """Figures with the looks added."""
+        return cls(
+            **{field.name: getattr(figures, field.name) for field in fields(Figures)}, **looks
+        )
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def normalisation_of(encoder: Encoder) -> str:
+    """What an encoder does to a text before it is scored, for a protocol."""
+    return "none" if encoder.round_trip == "lossless" else encoder.round_trip
+
+
+def text_facts(texts: TextStore, parts: Parts, encoder: Encoder, *, unknown: int) -> Text:
+    """What figures need to know of the text itself.
+
+    Arguments:
+        texts: the documents.
+        parts: which of them are scored.
+        encoder: names the pieces without an element.
+        unknown: how many elements are unknown; without any, nothing is spelled.
+    """
+    words = characters = unspaced = 0
+    pieces: list[str] = []
+    for piece in texts.pieces(parts):
+        text = piece.text[piece.prompt :]
+        words += len(text.split())
+        characters += len(text)
+        unspaced += len(_UNSPACED.findall(text))
+        if unknown:
+            pieces += encoder.unknown_pieces(text)
+    spaced = words if unspaced < UNSPACED * characters else None
+    if not pieces:
+        return Text(spaced)
+    from rhapsode.evaluation.spelling import Speller
+
+    speller = Speller(encoder.vocabulary)
+    return Text(spaced, speller.nats(pieces), speller.name)
+
+
+def look_closer(
+    predictor: Predictor,
+    bundle: Bundle,
+    store: ElementStore,
+    nats_N: NDArray[np.float32],
+    names: list[str],
+) -> dict[str, Any]:
+    """The looks of an `Evaluation`, each over a part of the text that takes seconds.
+
+    Arguments:
+        predictor: the model.
+        bundle: its context and encoder.
+        store: what was scored.
+        nats_N: nats of every element; NaN where one is not scored.
+        names: where each document of the store came from.
+    """
+    context = bundle.context
+    if context.kind == "fresh":
+        by_context = position_losses(nats_N, store.starts)
+    else:
+        by_context = context_losses(predictor, store.elements_N, context)
+    return {
+        "windowed": _windowed(predictor, store, context),
+        "calibration": _calibration(predictor, store, context),
+        "by_context": by_context,
+        "surprising": _surprising(bundle.encoder, store, nats_N, names),
+    }
+
+
+def _windowed(predictor: Predictor, store: ElementStore, context: SeenContext) -> dict[str, Any]:
+    window = context.size if context.kind == "window" else WINDOW
+    stride = max(1, window // 2)
+    elements_N, _, _ = part_of(store, WINDOWED, fresh=False)
+    total, count = windowed_loss(predictor, elements_N, window=window, stride=stride)
+    return {"loss": total / count, "window": window, "stride": stride, "elements": count}
+
+
+def _calibration(
+    predictor: Predictor, store: ElementStore, context: SeenContext
+) -> Calibration | None:
+    fresh = context.kind == "fresh"
+    elements_N, starts, scored_N = part_of(store, EXAMINED, fresh=fresh)
+    every = max(1, len(elements_N) * context.size // 500_000) if context.kind == "window" else 1
+    batches = in_context(elements_N, starts, context, lanes=1, scored_N=scored_N, every=every)
+    return calibration_of(read_batches(predictor, predictor.examine, batches, context))
+
+
+def _surprising(
+    encoder: Encoder, store: ElementStore, nats_N: NDArray[np.float32], names: list[str]
+) -> list[SurprisingPassage]:
+    found = []
+    for run in surprises(nats_N, store.starts):
+        document = max(0, int(np.searchsorted(store.starts, run.begin, side="right")) - 1)
+        opening = int(store.starts[document]) if len(store.starts) else 0
+        ids_N = np.asarray(store.elements_N[max(opening, run.begin - 48) : run.end])
+        split = min(48, run.begin - opening)
+        found.append(
+            SurprisingPassage(
+                document=names[document] if document < len(names) else "",
+                element=run.begin - opening,
+                nats=run.nats,
+                before=encoder.decode(ids_N[:split]),
+                text=encoder.decode(ids_N[split:]),
+                worst=encoder.label(int(store.elements_N[run.worst])),
+                worst_nats=float(nats_N[run.worst]),
+            )
+        )
+    return found
