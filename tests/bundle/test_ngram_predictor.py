@@ -59,6 +59,27 @@ def test_targets_of_weight_zero_are_read_over() -> None:
     assert np.array_equal(found.node_B, wanted.node_B)
 
 
+def test_what_is_examined_is_what_is_scored() -> None:
+    predictor = NGramPredictor(model())
+    ids_BT = TEXT[:36].reshape(3, 12)
+    reset_BT = np.random.default_rng(1).random((3, 11)) < 0.3
+    batch = batch_of(ids_BT, reset_BT)
+    _, before = predictor.advance(ids_BT[:, 3:7], predictor.start(3))
+    scores_BT, wanted = predictor.score(batch, before)
+    examined, state = predictor.examine(batch, before)
+    np.testing.assert_allclose(examined.log_prob_BT, scores_BT, rtol=0, atol=1e-6)
+    assert np.array_equal(state.node_B, wanted.node_B)
+    assert examined.top_BT.dtype == np.int64
+    state = before
+    for t in range(11):
+        state = type(state)(np.where(reset_BT[:, t], 0, state.node_B).astype(np.int32))
+        logits_BV, state = predictor.advance(ids_BT[:, t : t + 1], state)
+        assert np.array_equal(examined.top_BT[:, t], logits_BV.argmax(1))
+        np.testing.assert_allclose(examined.top_log_prob_BT[:, t], logits_BV.max(1), atol=1e-6)
+        entropy_B = -(np.exp(logits_BV) * logits_BV).sum(1)
+        np.testing.assert_allclose(examined.entropy_BT[:, t], entropy_B, atol=1e-5)
+
+
 def test_nothing_to_read_is_refused() -> None:
     predictor = NGramPredictor(model())
     with pytest.raises(ValueError, match="at least one element"):

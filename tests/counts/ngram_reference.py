@@ -22,28 +22,35 @@ class Reference:
         vocab_size: int,
         order: int,
         smoothing: str,
+        *,
         once_lost: bool = False,
+        opening: int | None = None,
     ) -> None:
         self.vocab_size = vocab_size
         self.order = order
         self.smoothing = smoothing
         self.lost = once_lost
+        self.opened = len(documents) if opening is not None else 0
+        self.opening = opening
         self.raw: Counter[Gram] = Counter()
         before: dict[Gram, set[int]] = defaultdict(set)
-        for document in documents:
+        for number, document in enumerate(documents):
+            if opening is not None:
+                document = (opening, *document)  # noqa: PLW2901
             for at in range(len(document)):
                 for size in range(1, order + 1):
                     if at + size <= len(document):
                         gram = document[at : at + size]
                         self.raw[gram] += 1
-                        before[gram].add(document[at - 1] if at else -1)
+                        if at or size > 1 or opening is None:
+                            before[gram].add(document[at - 1] if at else -1 - number)
         self.endings = {gram: len(found) for gram, found in before.items()}
         self.discounts = {size: self._discounts(size) for size in range(1, order + 1)}
 
     def used(self, gram: Gram) -> int:
         if self.smoothing == "kneser_ney" and len(gram) < self.order:
             return self.endings.get(gram, 0)
-        return self.raw[gram]
+        return self.raw[gram] - (self.opened if gram == (self.opening,) else 0)
 
     def _discounts(self, size: int) -> list[float]:
         n = Counter(self.used(gram) for gram in list(self.raw) if len(gram) == size)

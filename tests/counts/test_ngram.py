@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rhapsode.counts.ngram import SMOOTHINGS, NGramModel, Smoothing, best_ngram
+from rhapsode.counts import SMOOTHINGS, NGramModel, Smoothing, best_ngram
 from rhapsode.errors import DataError
 from tests.counts.ngram_reference import Reference, documents_of
 from tests.generation.markov import Markov
@@ -56,20 +56,29 @@ def one_by_one(model: NGramModel, elements: Sequence[int], starts: Sequence[int]
 
 
 @compiled
-@given(text=texts(), other=texts(), order=orders, smoothing=smoothings)
+@given(
+    text=texts(),
+    other=texts(),
+    order=orders,
+    smoothing=smoothings,
+    opening=st.none() | st.integers(0, 4),
+)
 def test_it_equals_the_slow_one(
-    text: tuple, other: tuple, order: int, smoothing: Smoothing
+    *, text: tuple, other: tuple, order: int, smoothing: Smoothing, opening: int | None
 ) -> None:
     vocab_size, elements, starts = text
-    model = learnt(elements, vocab_size, order, smoothing, starts=starts)
-    slow = Reference(documents_of(elements, starts), vocab_size, order, smoothing)
+    if opening is not None:
+        opening %= vocab_size
+    model = learnt(elements, vocab_size, order, smoothing, starts=starts, opening=opening)
+    slow = Reference(documents_of(elements, starts), vocab_size, order, smoothing, opening=opening)
     np.testing.assert_allclose(
         model.discounts_L, [slow.discounts[size] for size in range(1, order + 1)], rtol=1e-12
     )
     _, unseen, begins = other
     unseen = [element % vocab_size for element in unseen]
+    before = () if opening is None else (opening,)
     wanted = [
-        math.log(slow.probability(document[:at], element))
+        math.log(slow.probability(before + document[:at], element))
         for document in documents_of(unseen, begins)
         for at, element in enumerate(document)
     ]
@@ -115,6 +124,30 @@ def test_a_model_cut_to_size_leaves_what_is_lost_to_shorter_histories(
     np.testing.assert_allclose(
         one_by_one(model, read, None), np.reshape(wanted, (-1, vocab_size)), rtol=0, atol=1e-9
     ) if read else None
+
+
+@pytest.mark.parametrize("smoothing", SMOOTHINGS)
+@pytest.mark.parametrize("opening", [None, 1])
+@pytest.mark.parametrize("most_nodes", [68, 180, 300, 540])
+def test_what_was_cut_equals_the_slow_one(
+    most_nodes: int, opening: int | None, smoothing: Smoothing
+) -> None:
+    _, elements = markov_text(500, seed=2)
+    starts = list(range(0, 500, 45))
+    model = learnt(
+        elements.tolist(), 5, 6, smoothing, starts=starts, opening=opening, most_nodes=most_nodes
+    )
+    assert model.trie.once > 0
+    documents = documents_of(elements.tolist(), starts)
+    slow = Reference(documents, 5, model.order, smoothing, once_lost=True, opening=opening)
+    before = () if opening is None else (opening,)
+    wanted = [
+        math.log(slow.probability(before + document[:at], element))
+        for document in documents[:4]
+        for at, element in enumerate(document)
+    ]
+    found_N = model.log_prob(elements[: len(wanted)], starts[:4])
+    np.testing.assert_allclose(found_N, wanted, rtol=0, atol=1e-9)
 
 
 def test_what_was_left_out_is_told() -> None:
@@ -225,18 +258,39 @@ def test_a_view_equals_a_model_learnt_at_its_order(smoothing: Smoothing) -> None
 
 
 def test_history_crosses_documents_unless_they_begin_afresh() -> None:
-    elements = np.array([1, 2, 0] * 40)
+    elements = np.array([1, 2, 0, 2, 1, 0] * 20)
     starts = np.arange(0, 120, 3)
     joined = NGramModel.learn(elements, 3, order=3)
     afresh = NGramModel.learn(elements, 3, order=3, starts=starts)
     assert joined.trie.documents == 1
     assert afresh.trie.documents == 40
-    behind_end = np.array([[2, 0]])
-    joined_V = joined.distribution(joined.advance(behind_end, joined.start(1)))[0]
-    afresh_V = afresh.distribution(afresh.advance(behind_end, afresh.start(1)))[0]
-    assert joined_V[1] > 0.9
-    assert afresh_V[1] < 0.5
+    opened = NGramModel.learn(elements, 3, order=3, starts=starts, opening=0)
+    assert opened.trie.documents == 40
+
+    def behind(model: NGramModel, *read: int) -> np.ndarray:
+        return model.distribution(model.advance(np.array([read]), model.start(1)))[0]
+
+    # Behind 2 0 always 2 follows, where one document is read behind the other.
+    assert behind(joined, 2, 0)[2] > 0.9
+    np.testing.assert_allclose(behind(afresh, 2, 0), afresh.distribution(afresh.start(1))[0])
+    np.testing.assert_allclose(behind(opened, 0)[1:], 0.5, atol=0.02)
+    assert behind(opened, 0)[0] < 0.01
     assert joined.log_prob(elements)[3] > joined.log_prob(elements, starts)[3]
+
+
+def test_an_opening_is_a_history_and_no_choice() -> None:
+    elements = np.array([3, 1, 4, 1, 5] * 30)
+    starts = np.arange(0, 150, 5)
+    opened = NGramModel.learn(elements, 7, order=3, starts=starts, opening=6)
+    for smoothing in SMOOTHINGS:
+        view = opened.view(3, smoothing)
+        alone = view.distribution(view.start(1))[0]
+        assert alone[6] == alone[2] < alone[[1, 3, 4, 5]].min()
+        state = view.advance(np.array([[6]]), view.start(1))
+        assert view.distribution(state)[0, 3] > 0.95
+        assert view.log_prob(elements, starts)[::5].max() > math.log(0.95)
+    with pytest.raises(ValueError, match="opening must be an id"):
+        NGramModel.learn(elements, 7, opening=7)
 
 
 def markov_text(size: int, seed: int) -> tuple[Markov, np.ndarray]:

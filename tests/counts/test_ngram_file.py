@@ -1,6 +1,7 @@
 """The file of an n-gram model: what is written is read, and nothing else is."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ ARRAYS = ("first_M", "element_M", "count_M", "ending_M", "suffix_M")
 
 
 def model(most_nodes: int = 1000) -> NGramModel:
-    return NGramModel.learn(ELEMENTS, 5, order=3, starts=[0, 20], most_nodes=most_nodes)
+    return NGramModel.learn(ELEMENTS, 5, order=3, starts=[0, 20], opening=4, most_nodes=most_nodes)
 
 
 def parts(path: Path) -> tuple[dict[str, str], dict[str, np.ndarray]]:
@@ -109,10 +110,10 @@ def test_hostile_metadata_is_refused(
         NGramModel.load(path)
 
 
-@pytest.mark.parametrize("name", ["vocab_size", "order", "asked", "begin_L"])
+@pytest.mark.parametrize("name", ["vocab_size", "order", "asked", "begin_L", "opening"])
 @pytest.mark.parametrize("value", [-1, 0, 2, 7, 2**31, 2**70, 1.5, None, True, "3", [], [0, 1, 6]])
 def test_hostile_facts_are_refused(name: str, value: Any, saved: Path, tmp_path: Path) -> None:
-    if (name, value) == ("asked", 7):
+    if (name, value) in (("asked", 7), ("opening", None), ("opening", 0), ("opening", 2)):
         pytest.skip("might be so")
     facts = json.loads(parts(saved)[0]["facts"]) | {name: value}
     path = rewritten(saved, tmp_path / "hostile.safetensors", {"facts": json.dumps(facts)}, {})
@@ -134,6 +135,64 @@ def test_arrays_of_another_kind_are_refused(name: str, saved: Path, tmp_path: Pa
         path = rewritten(saved, tmp_path / "hostile.safetensors", {}, {name: wrong})
         with pytest.raises(BundleError, match="damaged"):
             NGramModel.load(path)
+
+
+def test_siblings_out_of_order_are_refused(saved: Path, tmp_path: Path) -> None:
+    arrays = parts(saved)[1]
+    last = json.loads(parts(saved)[0]["facts"])["begin_L"][3]
+    first = next(a for a, b in pairwise(arrays["first_M"].tolist()) if a >= last and b - a > 1)
+    for name in ("element_M", "suffix_M", "count_M"):
+        arrays[name][[first, first + 1]] = arrays[name][[first + 1, first]]
+    path = rewritten(saved, tmp_path / "hostile.safetensors", {}, arrays)
+    with pytest.raises(BundleError, match="do not fit together"):
+        NGramModel.load(path)
+
+
+def test_levels_out_of_order_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "deep.safetensors"
+    NGramModel.learn(ELEMENTS, 5, order=4).save(path)
+    facts = json.loads(parts(path)[0]["facts"])
+    for wrong in (10**6, 2, facts["begin_L"][3] + 1, facts["begin_L"][3] - 1):
+        begin_L = [*facts["begin_L"][:3], wrong, *facts["begin_L"][4:]]
+        altered = {"facts": json.dumps(facts | {"begin_L": begin_L})}
+        hostile = rewritten(path, tmp_path / "hostile.safetensors", altered, {})
+        with pytest.raises(BundleError, match="damaged"):
+            NGramModel.load(hostile)
+
+
+@pytest.mark.parametrize("place", [0, 1, 5, 6, -2, -1])
+@pytest.mark.parametrize("more", [-1000, -1, 1, 1000, 2**30])
+def test_families_out_of_range_are_refused(
+    place: int, more: int, saved: Path, tmp_path: Path
+) -> None:
+    first_M = parts(saved)[1]["first_M"].copy()
+    first_M[place] += more
+    path = rewritten(saved, tmp_path / "hostile.safetensors", {}, {"first_M": first_M})
+    with pytest.raises(BundleError, match="damaged"):
+        NGramModel.load(path)
+
+
+def test_more_openings_than_were_counted_are_refused(saved: Path, tmp_path: Path) -> None:
+    facts = json.loads(parts(saved)[0]["facts"]) | {"documents": 50}
+    path = rewritten(saved, tmp_path / "hostile.safetensors", {"facts": json.dumps(facts)}, {})
+    with pytest.raises(BundleError, match="too few openings"):
+        NGramModel.load(path)
+
+
+def test_less_than_its_continuations_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cut.safetensors"
+    cut = model(35)
+    assert cut.trie.once
+    cut.save(path)
+    count_M = cut.trie.count_M.copy()
+    begin, end = cut.trie.begin_L[cut.order - 1 : cut.order + 1]
+    parent = next(
+        node for node in range(begin, end) if cut.trie.first_M[node] < cut.trie.first_M[node + 1]
+    )
+    count_M[parent] = 1
+    hostile = rewritten(path, tmp_path / "hostile.safetensors", {}, {"count_M": count_M})
+    with pytest.raises(BundleError, match="do not fit together"):
+        NGramModel.load(hostile)
 
 
 @settings(

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rhapsode.counts import chunks as chunking
 from rhapsode.counts import trie as tries
 from rhapsode.counts.trie import Trie, learn_trie
 from tests.counts.ngram_reference import Reference, documents_of
@@ -40,16 +41,21 @@ def sequences(trie: Trie) -> dict[tuple[int, ...], int]:
 
 
 @compiled
-@given(text=texts, order=st.integers(1, 8))
-def test_it_holds_every_sequence_and_its_counts(text: tuple, order: int) -> None:
+@given(text=texts, order=st.integers(1, 8), opened=st.booleans())
+def test_it_holds_every_sequence_and_its_counts(text: tuple, order: int, opened: bool) -> None:
     vocab_size, elements, starts = text
     starts = None if starts is None else [start for start in starts if start <= len(elements)]
-    trie = learn_trie(np.array(elements, dtype=np.int64), vocab_size, order=order, starts=starts)
-    slow = Reference(documents_of(elements, starts), vocab_size, order, "absolute")
+    opening = vocab_size - 1 if opened else None
+    trie = learn_trie(
+        np.array(elements, dtype=np.int64), vocab_size, order=order, starts=starts, opening=opening
+    )
+    documents = documents_of(elements, starts)
+    slow = Reference(documents, vocab_size, order, "absolute", opening=opening)
     found = sequences(trie)
     assert len(trie) == len(found) == len(trie.element_M)
     assert found.keys() == {(), *slow.raw, *((element,) for element in range(vocab_size))}
-    assert trie.count_M[0] == len(elements)
+    assert (trie.elements, trie.documents) == (len(elements), len(documents))
+    assert trie.count_M[0] == len(elements) + (len(documents) if opened else 0)
     for gram, node in found.items():
         if gram:
             assert trie.count_M[node] == slow.raw[gram]
@@ -66,21 +72,53 @@ def test_it_holds_every_sequence_and_its_counts(text: tuple, order: int) -> None
     keys=st.integers(1, 40),
     bits=st.sampled_from([12, 16, 24]),
     most=st.none() | st.integers(0, 120),
+    opening=st.sampled_from([None, 0]),
 )
 def test_the_parts_it_is_counted_in_do_not_show(
-    *, text: tuple, order: int, chunk: int, keys: int, bits: int, most: int | None
+    *,
+    text: tuple,
+    order: int,
+    chunk: int,
+    keys: int,
+    bits: int,
+    most: int | None,
+    opening: int | None,
 ) -> None:
     vocab_size, elements, starts = text
     starts = None if starts is None else [start for start in starts if start <= len(elements)]
     ids = np.array(elements, dtype=np.int64)
-    settings = {} if most is None else {"most_nodes": most}
-    wanted = learn_trie(ids, vocab_size, order=order, starts=starts, **settings)
-    with patch.multiple(tries, _CHUNK=chunk, _KEYS=keys, _KEY_BITS=bits):
-        found = learn_trie(ids, vocab_size, order=order, starts=starts, **settings)
+    asked = {"order": order, "starts": starts, "opening": opening}
+    if most is not None:
+        asked["most_nodes"] = most
+    wanted = learn_trie(ids, vocab_size, **asked)
+    with (
+        patch.object(chunking, "_CHUNK", chunk),
+        patch.multiple(tries, _KEYS=keys, _KEY_BITS=bits),
+    ):
+        found = learn_trie(ids, vocab_size, **asked)
     assert found.begin_L == wanted.begin_L
     assert (found.order, found.once) == (wanted.order, wanted.once)
     for name in ARRAYS:
         assert np.array_equal(getattr(found, name), getattr(wanted, name)), name
+
+
+@pytest.mark.parametrize("opening", [None, 2])
+@pytest.mark.parametrize("most", [10**6, 700, 300])
+def test_the_parts_of_many_documents_do_not_show(most: int, opening: int | None) -> None:
+    random = np.random.default_rng(0)
+    ids = (random.random(3000) ** 2 * 6).astype(np.uint8)
+    starts = np.flatnonzero(random.random(3000) < 0.08)
+    asked = {"order": 7, "starts": starts, "opening": opening, "most_nodes": most}
+    wanted = learn_trie(ids, 6, **asked)
+    for chunk, keys, bits in ((11, 100, 16), (1000, 10**6, 19), (64, 1, 24)):
+        with (
+            patch.object(chunking, "_CHUNK", chunk),
+            patch.multiple(tries, _KEYS=keys, _KEY_BITS=bits),
+        ):
+            found = learn_trie(ids, 6, **asked)
+        assert found.begin_L == wanted.begin_L
+        for name in ARRAYS:
+            assert np.array_equal(getattr(found, name), getattr(wanted, name)), name
 
 
 def test_nodes_are_kept_in_narrow_types() -> None:

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rhapsode.counts import suffix_search
 from rhapsode.counts.suffix import Span, SuffixIndex
-from rhapsode.counts.suffix_sort import suffix_order
+from rhapsode.counts.suffix_sort import fixed, suffix_order
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=200)
 SMALL = st.lists(st.integers(0, 3), max_size=60)
@@ -219,6 +220,29 @@ def test_matches_in_a_long_sequence(kind: str):
         assert query[i : i + length] in whole
         assert i + length == len(query) or query[i : i + length + 1] not in whole
         assert length == 0 or whole[place : place + length] == query[i : i + length]
+
+
+@pytest.mark.parametrize("size", [1, 31, 32, 33, 1023, 1025, 33_000])
+def test_the_ends_of_an_interval_are_found_however_far_they_are(size: int):
+    rng = np.random.default_rng(size)
+    empty_N = fixed(np.zeros(0, dtype=np.uint8))
+    for few in (0, 1, 3, 60):
+        shared_N = np.full(size, 9, dtype=np.int32)
+        shared_N[rng.integers(0, size, few)] = rng.integers(0, 9, few)
+        shared_N[0] = 0
+        minima, levels = (fixed(array) for array in suffix_search.block_minima(shared_N))
+        known = suffix_search.Sorted(
+            empty_N, fixed(shared_N), fixed(shared_N), fixed(shared_N), minima, levels, -1
+        )
+        for rank in rng.integers(0, size, 200).tolist():
+            for length in (1, 5, 9):
+                smaller = np.flatnonzero(shared_N < length)
+                before = smaller[smaller <= rank]
+                behind = smaller[smaller >= rank]
+                assert suffix_search._at_or_before(known, rank, length) == before[-1]
+                found = suffix_search._at_or_behind(known, rank, length)
+                assert found == (behind[0] if len(behind) else size)
+                assert suffix_search._at_or_behind(known, size, length) == size
 
 
 def test_a_long_copy_takes_no_longer_than_a_short_one():

@@ -80,7 +80,7 @@ def test_passages_of_one_document_are_joined_and_keep_their_places():
     assert index.find("two") == [Place("a", 4, 2, "one\n", "\nthree")]
     assert index.find("five") == [Place("b", 105, 8, "four\n", "")]
     assert index.count("threefour") == 0
-    assert len(index) == 23
+    assert len(index) == 22
 
 
 def test_places_are_found_far_inside(prose: str):

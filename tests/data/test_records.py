@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhapsode.config import SourceSettings
-from rhapsode.data import documents as documents_module
-from rhapsode.data import records as records_module
-from rhapsode.data.documents import Found, read_pieces, read_sources
-from rhapsode.data.records import Selector, csv_records, json_records
+from rhapsode.data.reading import Found, pieces, read_pieces, read_sources, tables
+from rhapsode.data.reading.json_records import json_records
+from rhapsode.data.reading.selector import Selector
+from rhapsode.data.reading.tables import csv_records
 from rhapsode.errors import DataError, SettingsError
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=80)
@@ -30,7 +30,7 @@ def texts(path: Path | str, **options: object) -> list[str]:
     return [document.text for document in reading.documents]
 
 
-def pieces(text: str, size: int) -> list[str]:
+def in_pieces(text: str, size: int) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text), size)]
 
 
@@ -46,7 +46,7 @@ JSON = st.recursive(
 def test_streaming_json_is_loading_it(records: list, size: int, indent: int | None, escaped: bool):
     text = json.dumps(records, indent=indent, ensure_ascii=escaped)
     expected = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
-    assert list(json_records(iter(pieces(text, size)), "a.json", FIELD)) == expected
+    assert list(json_records(iter(in_pieces(text, size)), "a.json", FIELD)) == expected
 
 
 @PROVE
@@ -57,7 +57,7 @@ def test_streaming_json_lines_is_loading_each(records: list, size: int):
         json.loads(line, parse_int=str, parse_float=str, parse_constant=str)
         for line in text.splitlines()
     ]
-    assert list(json_records(iter(pieces(text, size)), "a.jsonl", FIELD)) == expected
+    assert list(json_records(iter(in_pieces(text, size)), "a.jsonl", FIELD)) == expected
 
 
 CELL = st.text(st.characters(exclude_characters="\0\r", codec="utf-8"), min_size=1)
@@ -71,7 +71,7 @@ def test_streaming_a_table_is_reading_it(rows: list, size: int, end: str):
     out = io.StringIO()
     writer = csv.writer(out, lineterminator=end, quoting=csv.QUOTE_ALL)
     writer.writerows([("a", "b"), *rows])
-    found = list(csv_records(iter(pieces(out.getvalue(), size)), "a.csv", FIELD, ","))
+    found = list(csv_records(iter(in_pieces(out.getvalue(), size)), "a.csv", FIELD, ","))
     assert found == [{"a": a, "b": b} for a, b in rows if a.strip() or b.strip()]
 
 
@@ -220,7 +220,7 @@ def test_an_odd_table_is_read(tmp_path: Path):
 
 
 def test_a_table_without_end_of_a_cell_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(records_module, "_LONGEST_CELL", 1000)
+    monkeypatch.setattr(tables, "_LONGEST_CELL", 1000)
     path = put(tmp_path / "a.csv", 'a,b\n"left open,x\n' + "y\n" * 1000)
     with pytest.raises(DataError, match=r"malformed table near line .*quotation mark left open"):
         texts(path, field="a")
@@ -277,7 +277,7 @@ def test_a_named_file_of_unknown_kind_is_looked_at(tmp_path: Path, content: str)
 
 
 def test_a_long_record_comes_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(documents_module, "PIECE", 10)
+    monkeypatch.setattr(pieces, "PIECE", 10)
     path = put(tmp_path / "a.json", json.dumps([{"p": "q" * 12, "c": "x" * 25}]))
     options = SourceSettings(prompt_field="p", completion_field="c")
     found = list(read_pieces([str(path)], options, Found()))

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from rhapsode.config import SourceSettings
 from rhapsode.data import CATALOGUE
-from rhapsode.data import documents as documents_module
-from rhapsode.data.documents import Found, read_pieces, read_sources
+from rhapsode.data.reading import Found, decoding, pieces, read_pieces, read_sources, textfile
 from rhapsode.errors import DataError
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=50)
@@ -212,8 +211,9 @@ def test_pieces_join_to_the_whole(
 ):
     path = put(tmp_path_factory.getbasetemp() / "pieces.txt", text + "x")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(documents_module, "PIECE", piece)
-        patch.setattr("rhapsode.data.textfile.BLOCK", block)
+        patch.setattr(pieces, "PIECE", piece)
+        patch.setattr(textfile, "BLOCK", block)
+        patch.setattr(decoding, "BLOCK", block)
         found = list(read_pieces([str(path)], SourceSettings(newlines="keep")))
     assert "".join(document.text for document in found) == text + "x"
     assert [document.opening for document in found] == [True] + [False] * (len(found) - 1)

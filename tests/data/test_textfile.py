@@ -9,8 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhapsode.config import SourceSettings
-from rhapsode.data import textfile
-from rhapsode.data.textfile import Found, NotText, find_codec, text_chunks
+from rhapsode.data.reading import Found, decoding, textfile
+from rhapsode.data.reading.decoding import find_codec
+from rhapsode.data.reading.found import NotText
+from rhapsode.data.reading.textfile import text_chunks
 from rhapsode.errors import DataError, SettingsError
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=60)
@@ -48,6 +50,7 @@ def read(raw: bytes, found: Found | None = None, **options: str) -> str:
 def test_decoding_by_blocks_is_decoding_whole(text: str, codec: str, newlines: str, block: int):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(textfile, "BLOCK", block)
+        patch.setattr(decoding, "BLOCK", block)
         raw = text.encode(codec)
         expected = text
         if newlines == "lf":
@@ -69,6 +72,7 @@ def fault(raw: bytes) -> int | None:
 def test_replacing_by_blocks_is_replacing_whole(raw: bytes, block: int):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(textfile, "BLOCK", block)
+        patch.setattr(decoding, "BLOCK", block)
         found = Found()
         asked = SourceSettings(text_encoding="utf-8", errors="replace", newlines="keep")
         chunks = text_chunks(opener(raw), "a", asked, found, zeros=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from rhapsode.bundle.predictor import Examined
 from rhapsode.counts.ngram import NGramModel, NGramState
 from rhapsode.data import Batch
 
@@ -50,6 +51,16 @@ class NGramPredictor:
             scored_BT=batch.weights_BT > 0,
             reset_BT=batch.reset_BT,
         )
+
+    def examine(self, batch: Batch, state: NGramState | None = None) -> tuple[Examined, NGramState]:
+        """Log-probabilities of the targets, likeliest elements and entropies, all (B, T), and the state behind."""
+        found, state = self._model.examine(
+            np.asarray(batch.inputs, dtype=np.int64),
+            np.asarray(batch.targets, dtype=np.int64),
+            self.start(batch.rows) if state is None else state,
+            reset_BT=batch.reset_BT,
+        )
+        return Examined(*found), state
 
     def select(self, state: NGramState, rows_R: NDArray[np.int64]) -> NGramState:
         """The state of some rows."""

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Console
 from tyro.conf import Positional
 
-from rhapsode.cli.console import figures_table, note, print_json
+from rhapsode.cli.console import note, print_json
+from rhapsode.cli.evaluation_report import print_evaluation
 from rhapsode.cli.parse import parse
 from rhapsode.cli.train import source_flags, typed_flags
 from rhapsode.config import SourceSettings, from_mapping, option, to_mapping
 from rhapsode.errors import SettingsError
 
-__all__ = ["EvaluateCommand", "run"]
+if TYPE_CHECKING:
+    from rhapsode.workflows.model import Model
+
+__all__ = ["EvaluateCommand", "asked_source", "run"]
 
 DESCRIPTION = (
     """Score a text with a model: every element once, in the context the model was trained in."""
@@ -42,23 +45,23 @@ def run(arguments: Sequence[str], began: float) -> int:
     from rhapsode.workflows.model import Model
 
     model = Model(command.model)
-    flags = source_flags(command, typed_flags(arguments, command))
-    source = None
-    if flags:
-        kept = to_mapping(model.source_settings(command.sources))
-        if any(name in flags for name in ("field", "template", "prompt_field")):
-            kept = {
-                **kept,
-                **dict.fromkeys(("field", "template", "prompt_field", "completion_field")),
-            }
-        source = from_mapping(SourceSettings, {**kept, **flags}, where="[source]")
+    source = asked_source(command, arguments, model, command.sources)
     figures = model.evaluate(*command.sources, source=source, tell=note).to_mapping()
     if command.json:
         print_json(figures)
         return 0
-    console = Console(highlight=False)
-    console.print(figures_table(figures, f"{command.model} on {', '.join(command.sources)}"))
-    for name, value in figures["protocol"].items():
-        console.print(f"[dim]{name.replace('_', ' ')}:[/] ", end="")
-        console.print(value, markup=False)
+    print_evaluation(figures, f"{command.model} on {', '.join(command.sources)}")
     return 0
+
+
+def asked_source(
+    command: SourceSettings, arguments: Sequence[str], model: Model, sources: Sequence[str]
+) -> SourceSettings | None:
+    """How sources are to be read: as in training, but for what was typed; None where nothing was."""
+    flags = source_flags(command, typed_flags(arguments, command))
+    if not flags:
+        return None
+    kept = to_mapping(model.source_settings(sources))
+    if any(name in flags for name in ("field", "template", "prompt_field")):
+        kept = {**kept, **dict.fromkeys(("field", "template", "prompt_field", "completion_field"))}
+    return from_mapping(SourceSettings, {**kept, **flags}, where="[source]")

@@ -18,6 +18,7 @@ COMMANDS = {
     "train": "learn from text files, folders or named corpora",
     "generate": "write more, from a prompt",
     "evaluate": "loss, perplexity and bits of a model on a text",
+    "compare": "models side by side on one text; blind, by vote",
     "info": "what a model is made of and where it came from",
     "encode": "the elements that a model sees in a text",
     "data": "the corpora known by name; what a source looks like to a model",

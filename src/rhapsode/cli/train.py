@@ -121,7 +121,8 @@ def run_training(training: Training) -> bool:
     from rhapsode.training.events import Finished
 
     interrupted = False
-    with _stopping(training), Watch(training.settings.budget_seconds()) as watch:
+    floor = None if training.counted is None else training.counted.loss
+    with _stopping(training), Watch(training.settings.budget_seconds(), floor) as watch:
         for event in training.events():
             watch.show(event)
             if isinstance(event, Finished):

@@ -24,11 +24,12 @@ class Watch:
 
     Arguments:
         budget: seconds of the run, or None when steps rule.
-        floors: nats per element of the validation slice without learning, to hold the loss against.
+        floor: nats per element of the validation slice by the best n-gram model, to hold the loss against.
     """
 
-    def __init__(self, budget: float | None) -> None:
+    def __init__(self, budget: float | None, floor: float | None = None) -> None:
         self._budget = budget
+        self._floor = floor
         self._live: Live | None = None
         self._validation: float | None = None
         self._smooth: float | None = None
@@ -94,6 +95,8 @@ class Watch:
         line.append(f" {event.fraction:4.0%}  loss {self._smooth:.3f}")
         if self._validation is not None:
             line.append(f"  validation {self._validation:.3f}")
+        if self._floor is not None:
+            line.append(f"  n-gram {self._floor:.3f}", style="dim")
         if seconds > 0:
             line.append(f"  {elements / seconds:,.0f} elements/s", style="dim")
         line.append(f"  {format_duration(left)} left", style="dim")

@@ -4,24 +4,26 @@ Knows elements as ids from 0 up: nothing of text, encoders or networks. No torch
 compiler (numba), so that commands which need none of it import it late.
 """
 
-from rhapsode.counts.ngram import (
-    SMOOTHINGS,
-    NGramModel,
-    NGramState,
-    Smoothing,
-    Tried,
-    best_ngram,
-)
+from rhapsode.counts.ngram import SMOOTHINGS, NGramModel, NGramState, Smoothing
+from rhapsode.counts.ngram_choice import Tried, best_ngram
+from rhapsode.counts.suffix import Span, SuffixIndex
+from rhapsode.counts.text_index import Copied, Passage, Place, TextIndex
 from rhapsode.counts.trie import MOST_NODES, MOST_ORDER, Trie
 
 __all__ = [
+    "Copied",
     "MOST_NODES",
     "MOST_ORDER",
     "NGramModel",
     "NGramState",
+    "Passage",
+    "Place",
     "SMOOTHINGS",
     "Smoothing",
-    "Tried",
+    "Span",
+    "SuffixIndex",
+    "TextIndex",
     "Trie",
+    "Tried",
     "best_ngram",
 ]

@@ -14,15 +14,18 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.counts import ngram_kernels as kernels
+from rhapsode.counts import ngram_reading as kernels
+from rhapsode.counts.chunks import Elements, as_ids, chunks, first_places
 from rhapsode.counts.ngram_file import read_trie, write_trie
-from rhapsode.counts.trie import MOST_NODES, Elements, Trie, as_ids, chunks, learn_trie, opening
-from rhapsode.errors import BundleError, DataError
+from rhapsode.counts.trie import MOST_NODES, Trie, learn_trie
+from rhapsode.errors import BundleError
 
-__all__ = ["SMOOTHINGS", "NGramModel", "NGramState", "Smoothing", "Tried", "best_ngram"]
+__all__ = ["SMOOTHINGS", "NGramModel", "NGramState", "Smoothing"]
 
 Smoothing = Literal["kneser_ney", "absolute"]
 SMOOTHINGS: tuple[Smoothing, ...] = get_args(Smoothing)
+
+Scores = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,9 @@ class NGramModel:
     where the rest is what was taken off. A history never seen leaves all to the shorter one.
 
     `kneser_ney` is modified Kneser-Ney: three discounts for each k, for counts of 1, 2, and 3 or more, and below the
-    highest order not how often a sequence occurs but behind how many different elements (the beginning of a document
-    being one). Chen and Goodman, "An empirical study of smoothing techniques for language modeling", Computer Speech
-    and Language 13, 1999.
+    highest order not how often a sequence occurs but behind how many different elements, and once more for every
+    document that it opens, since nothing else can stand before it there. Chen and Goodman, "An empirical study of
+    smoothing techniques for language modeling", Computer Speech and Language 13, 1999.
 
     `absolute` takes one discount n1 / (n1 + 2 n2) for each k off the counts themselves. Ney, Essen and Kneser, "On
     structuring probabilistic dependences in stochastic language modelling", Computer Speech and Language 8, 1994.
@@ -101,6 +104,9 @@ class NGramModel:
         by_endings = self.smoothing == "kneser_ney" and level < self.order
         used_M = trie.ending_M if by_endings else trie.count_M
         whole = level < trie.order or not trie.once
+        if level == 1 and trie.opening is not None and not by_endings:
+            used_M = used_M[: 1 + trie.vocab_size].copy()
+            used_M[1 + trie.opening] -= trie.documents
         above, begin, end = trie.begin_L[level - 1 : level + 2]
         counts_4 = kernels.counts_of_counts(used_M, begin, end)
         if not whole:
@@ -130,6 +136,7 @@ class NGramModel:
         order: int = 5,
         smoothing: Smoothing = "kneser_ney",
         starts: Elements | None = None,
+        opening: int | None = None,
         most_nodes: int = MOST_NODES,
     ) -> NGramModel:
         """Count a corpus.
@@ -141,13 +148,22 @@ class NGramModel:
                 did not suffice: `trie.reduced` tells.
             smoothing: "kneser_ney" or "absolute".
             starts: where documents begin that are read with a history of their own. None: one text.
+            opening: an element that every document, or the one text, is read behind: end-of-sequence where a network
+                reads it first, too. It is a history and not counted as a choice. None: there is none.
             most_nodes: how many sequences are kept at most, about 30 bytes each.
 
         Raises:
             DataError: the text has more than 2,147,483,647 elements.
             ValueError: an element, start, order or size is out of range.
         """
-        trie = learn_trie(elements_N, vocab_size, order=order, starts=starts, most_nodes=most_nodes)
+        trie = learn_trie(
+            elements_N,
+            vocab_size,
+            order=order,
+            starts=starts,
+            opening=opening,
+            most_nodes=most_nodes,
+        )
         return cls(trie, trie.order, smoothing)
 
     @property
@@ -166,6 +182,8 @@ class NGramModel:
     def log_prob(self, elements_N: Elements, starts: Elements | None = None) -> NDArray[np.float64]:
         """How probable each element is, given those before it.
 
+        A model that learnt documents behind an opening reads them behind it here; it is not scored.
+
         Arguments:
             elements_N: ids of any integer type.
             starts: where documents begin that are read without history. None: one text.
@@ -177,10 +195,16 @@ class NGramModel:
             ValueError: an element or start is out of range.
         """
         log_prob_N = np.empty(len(elements_N))
-        node = 0
-        for chunk in chunks(elements_N, opening(len(elements_N), starts), self.vocab_size, 0):
-            part_T = log_prob_N[chunk.at : chunk.at + chunk.size]
+        starts_N = first_places(len(elements_N), starts)
+        opening = self.trie.opening
+        node = done = 0
+        for chunk in chunks(elements_N, starts_N, self.vocab_size, opening=opening):
+            part_T = np.empty(chunk.size)
             node = kernels.score_text(*self._arrays, chunk.text_T, chunk.starts_N, node, part_T)
+            if opening is not None:
+                part_T = np.delete(part_T, chunk.starts_N)
+            log_prob_N[done : done + len(part_T)] = part_T
+            done += len(part_T)
         return log_prob_N
 
     def loss(self, elements_N: Elements, starts: Elements | None = None) -> float:
@@ -225,7 +249,7 @@ class NGramModel:
         *,
         scored_BT: NDArray[np.bool_] | None = None,
         reset_BT: NDArray[np.bool_] | None = None,
-    ) -> tuple[NDArray[np.float32], NGramState]:
+    ) -> tuple[Scores, NGramState]:
         """How probable a target is behind each element.
 
         Arguments:
@@ -244,20 +268,59 @@ class NGramModel:
         ids_BT = as_ids(elements_BT, self.vocab_size)
         node_B = state.node_B.copy()
         log_prob_BT = np.empty(ids_BT.shape, dtype=np.float32)
-        if scored_BT is None:
-            scored_BT = np.ones(ids_BT.shape, dtype=bool)
-        if reset_BT is None:
-            reset_BT = np.zeros(ids_BT.shape, dtype=bool)
         kernels.score_rows(
             *self._arrays,
             ids_BT,
             as_ids(targets_BT, self.vocab_size),
-            np.array(scored_BT, dtype=bool, order="C"),
-            np.array(reset_BT, dtype=bool, order="C"),
+            _flags(scored_BT, ids_BT.shape, missing=True),
+            _flags(reset_BT, ids_BT.shape, missing=False),
             node_B,
             log_prob_BT,
         )
         return log_prob_BT, NGramState(node_B)
+
+    def examine(
+        self,
+        elements_BT: Elements,
+        targets_BT: Elements,
+        state: NGramState,
+        *,
+        reset_BT: NDArray[np.bool_] | None = None,
+    ) -> tuple[tuple[Scores, NDArray[np.int64], Scores, Scores], NGramState]:
+        """What the distribution behind each element is like; every one is spread over the vocabulary.
+
+        Arguments:
+            elements_BT: what is read, ids of any integer type.
+            targets_BT: what is asked for behind each of them.
+            state: of B rows.
+            reset_BT: True where a row starts afresh before it reads the element. None: nowhere.
+
+        Returns:
+            The log-probability of the target, the likeliest element, its log-probability and the entropy, in nats, all
+            (B, T); and the state behind the elements.
+
+        Raises:
+            ValueError: an element or target is out of range.
+        """
+        ids_BT = as_ids(elements_BT, self.vocab_size)
+        node_B = state.node_B.copy()
+        log_prob_BT, top_log_prob_BT, entropy_BT = (
+            np.empty(ids_BT.shape, dtype=np.float32) for _ in range(3)
+        )
+        top_BT = np.empty(ids_BT.shape, dtype=np.int64)
+        kernels.examine_rows(
+            *self._arrays,
+            ids_BT,
+            as_ids(targets_BT, self.vocab_size),
+            _flags(reset_BT, ids_BT.shape, missing=False),
+            node_B,
+            np.empty(self.vocab_size),
+            log_prob_BT,
+            top_BT,
+            top_log_prob_BT,
+            entropy_BT,
+        )
+        return (log_prob_BT, top_BT, top_log_prob_BT, entropy_BT), NGramState(node_B)
 
     def save(self, path: Path) -> None:
         """Write the counts, and which model of them this is, as one file, whole or not at all.
@@ -286,6 +349,15 @@ class NGramModel:
             ) from None
 
 
+def _flags(
+    flags_BT: NDArray[np.bool_] | None, shape: tuple[int, ...], *, missing: bool
+) -> NDArray[np.bool_]:
+    """Flags as compiled code takes them; `missing` for all where there are none."""
+    if flags_BT is None:
+        return np.full(shape, missing)
+    return np.array(np.broadcast_to(flags_BT, shape), dtype=bool, order="C")
+
+
 def _absolute(counts_4: Sequence[int]) -> tuple[float, float, float]:
     """Ney's discount, the same for every count."""
     once, twice = counts_4[:2]
@@ -302,67 +374,3 @@ def _modified(counts_4: Sequence[int]) -> tuple[float, float, float]:
         discount = k - (k + 1) * first * more / here if here else 0.0
         found.append(discount if 0 < discount < k else found[-1])
     return found[0], found[1], found[2]
-
-
-@dataclass(frozen=True)
-class Tried:
-    """A model that was considered.
-
-    Arguments:
-        order: its order.
-        smoothing: its smoothing.
-        loss: nats per element of the validation slice.
-    """
-
-    order: int
-    smoothing: Smoothing
-    loss: float
-
-
-def best_ngram(
-    train_N: Elements,
-    validation_N: Elements,
-    vocab_size: int,
-    *,
-    most_order: int = 6,
-    smoothings: Sequence[Smoothing] = SMOOTHINGS,
-    starts: Elements | None = None,
-    validation_starts: Elements | None = None,
-    most_nodes: int = MOST_NODES,
-) -> tuple[NGramModel, list[Tried]]:
-    """Count once, and choose order and smoothing by the loss on a validation slice.
-
-    Arguments:
-        train_N: ids that are counted.
-        validation_N: ids that the choice is made by; the slice is read without what stands before it.
-        vocab_size: V.
-        most_order: the highest order tried, up to 8.
-        smoothings: those tried.
-        starts: where documents with a history of their own begin in `train_N`. None: one text.
-        validation_starts: the same for `validation_N`.
-        most_nodes: how many sequences are kept at most.
-
-    Returns:
-        The model with the least loss, of several the one of the lowest order, and all that were tried.
-
-    Raises:
-        DataError: there is nothing to choose by, or too much to count.
-        ValueError: an element, start, order or size is out of range.
-    """
-    if not len(validation_N):
-        raise DataError(
-            "the validation slice is empty: no n-gram model can be chosen by it",
-            hint="give more text",
-        )
-    trie = learn_trie(train_N, vocab_size, order=most_order, starts=starts, most_nodes=most_nodes)
-    tried = [
-        Tried(
-            order,
-            smoothing,
-            NGramModel(trie, order, smoothing).loss(validation_N, validation_starts),
-        )
-        for order in range(1, trie.order + 1)
-        for smoothing in smoothings
-    ]
-    best = min(tried, key=lambda one: one.loss)
-    return NGramModel(trie, best.order, best.smoothing), tried

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from rhapsode.counts import ngram_kernels as kernels
+from rhapsode.counts.ngram_counting import check_nodes
 from rhapsode.counts.trie import MOST_ORDER, Trie
 from rhapsode.errors import BundleError
 from rhapsode.files import first_line, write_atomically
@@ -35,6 +35,7 @@ def write_trie(path: Path, trie: Trie, chosen: Mapping[str, Any]) -> None:
         RunError: the disk is full or the folder cannot be written.
     """
     facts = {name: getattr(trie, name) for name in _NUMBERS}
+    facts["opening"] = trie.opening
     facts["begin_L"] = list(trie.begin_L)
     metadata = {
         "format": _FORMAT,
@@ -119,12 +120,17 @@ def _checked(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Tr
     for value in (*(facts.get(name) for name in _NUMBERS), *begin_L):
         if type(value) is not int or not 0 <= value < 2**31:
             raise ValueError("a number is missing or out of range")
+    opening = facts.get("opening")
+    if opening is not None and type(opening) is not int:
+        raise ValueError("its opening is not a number")
     fields: dict[str, Any] = {name: facts[name] for name in _NUMBERS}
     fields |= {name: _array(arrays, name) for name in _ARRAYS}
-    trie = Trie(begin_L=tuple(begin_L), **fields)
+    trie = Trie(begin_L=tuple(begin_L), opening=opening, **fields)
     order, vocab_size = trie.order, trie.vocab_size
     if not 1 <= order <= trie.asked <= MOST_ORDER or vocab_size < 1:
         raise ValueError("its order or vocabulary is out of range")
+    if opening is not None and not 0 <= opening < vocab_size:
+        raise ValueError("its opening is out of range")
     if len(begin_L) != order + 2 or begin_L[:3] != [0, 1, 1 + vocab_size]:
         raise ValueError("its levels do not fit")
     if sorted(begin_L) != begin_L:
@@ -148,9 +154,9 @@ def _checked(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Tr
         raise ValueError("its nodes are not in order")
     if int(trie.count_M.min()) < 0 or int(trie.ending_M.min()) < 0:
         raise ValueError("it holds negative counts")
-    if not kernels.check_nodes(
-        trie.first_M, trie.element_M, trie.suffix_M, trie.count_M, vocab_size
-    ):
+    if opening is not None and trie.documents > trie.count_M[1 + opening]:
+        raise ValueError("it counts too few openings")
+    if not check_nodes(trie.first_M, trie.element_M, trie.suffix_M, trie.count_M, vocab_size):
         raise ValueError("its nodes do not fit together")
     return trie
 

@@ -42,8 +42,8 @@ class Span:
 class SuffixIndex:
     """A sequence with its suffixes in order. Make it by `build` or `load`.
 
-    It takes 12 bytes per element, those of the element itself (1, 2 or 4), and an eighth of a byte. Building needs
-    no more than that at any time, the copy that `build` makes of an array of another type included: at most 16.
+    It takes 12 bytes per element, those of the element itself (1, 2 or 4), and an eighth of a byte: 13 to 17. Building
+    takes no more, but for ids above 65,536 that are also above the number of elements: numbering these takes 32.
 
     Arguments:
         elements_N: the sequence, uint8, uint16 or uint32.

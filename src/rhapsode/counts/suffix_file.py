@@ -50,7 +50,7 @@ def write_index(path: Path, kind: str, arrays: Arrays, facts: Mapping[str, Any])
         RunError: the disk is full or the folder cannot be written.
     """
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    sums = {name: zlib.crc32(memoryview(array).cast("B")) for name, array in whole.items()}
+    sums = {name: _checksum(array) for name, array in whole.items()}
     metadata = {
         "format": kind,
         "format_version": _VERSION,
@@ -104,11 +104,15 @@ def read_index(path: Path, kind: str) -> tuple[dict[str, NDArray[Any]], dict[str
         if not isinstance(facts, dict) or set(sums) != set(arrays):
             raise ValueError("its facts are no table, or arrays are missing")
         for name, array in arrays.items():
-            if len(array) and zlib.crc32(memoryview(array).cast("B")) != sums[name]:
+            if _checksum(array) != sums[name]:
                 raise ValueError(f"the checksum of {name!r} differs")
     except (KeyError, TypeError, ValueError, OSError, RecursionError) as problem:
         raise damaged(first_line(problem), path) from None
     return arrays, facts
+
+
+def _checksum(array: NDArray[Any]) -> int:
+    return zlib.crc32(array.view(np.uint8).data)
 
 
 def _mapped(path: Path, start: int, entry: Mapping[str, Any]) -> NDArray[Any]:

@@ -20,7 +20,7 @@ from rhapsode.counts.suffix import SuffixIndex
 __all__ = ["MOST_CHARACTERS", "Copied", "Passage", "Place", "TextIndex"]
 
 MOST_CHARACTERS = 64_000_000
-"""Above it no index is built: it would take a gigabyte and a minute."""
+"""Above it no index is built: it would take a gigabyte of memory, and as much of the disk."""
 _KIND = "rhapsode.text_index"
 _SEPARATOR = 0
 _CODES = 0x110000
@@ -33,7 +33,7 @@ class Passage(NamedTuple):
 
     Arguments:
         name: of the document it belongs to.
-        text: at most as much as fits into memory four times.
+        text: its characters.
         opening: False for what goes on where the passage before it ended.
         offset: where in the document it begins, characters; what goes on knows by itself.
         line: in which line of the document it begins, from 1; likewise.
@@ -182,41 +182,41 @@ class TextIndex:
         if not total:
             return "there is no text to index"
         codes.append(end_1)
-        present_C = np.zeros(_CODES + 1, dtype=bool)
+        present_U = np.zeros(_CODES + 1, dtype=bool)
         for piece_N in codes:
-            present_C[piece_N] = True
-        present_C[_CODES] = False
-        characters_V = np.flatnonzero(present_C).astype(np.uint32)
-        numbers_C = _numbers(characters_V)
-        elements_N = np.empty(size + 1, dtype=numbers_C.dtype)
+            present_U[piece_N] = True
+        present_U[_CODES] = False
+        characters_V = np.flatnonzero(present_U).astype(np.uint32)
+        numbers_U = _numbers(characters_V)
+        elements_N = np.empty(size + 1, dtype=numbers_U.dtype)
         at = 0
         for i, piece_N in enumerate(codes):
-            elements_N[at : at + len(piece_N)] = numbers_C[piece_N]
+            elements_N[at : at + len(piece_N)] = numbers_U[piece_N]
             at += len(piece_N)
             codes[i] = end_1  # what has been copied is given back
         suffixes = SuffixIndex.build(elements_N, separator=_SEPARATOR)
-        known = (np.array(values, dtype=np.int64) for values in (starts, offsets, lines))
-        return cls(suffixes, characters_V, *known, names)
+        starts_P, offsets_P, lines_P = (
+            np.array(values, dtype=np.int64) for values in (starts, offsets, lines)
+        )
+        return cls(suffixes, characters_V, starts_P, offsets_P, lines_P, names)
 
     def __len__(self) -> int:
         """Characters, passage ends not counted."""
         return len(self.suffixes) - len(self.names)
 
     @cached_property
-    def _numbers_C(self) -> NDArray[np.unsignedinteger]:
+    def _numbers_U(self) -> NDArray[np.unsignedinteger]:
         return _numbers(self.characters_V)
 
     def _query(self, text: str) -> NDArray[np.int64]:
-        """The numbers of characters; -1 for such as the corpus lacks."""
-        numbers_M = self._numbers_C[_code_points(text)].astype(np.int64)
-        numbers_M[numbers_M == _SEPARATOR] = -1
-        return numbers_M
+        """The numbers of characters. Such as the corpus lacks get the separator's, which matches nothing."""
+        return self._numbers_U[_code_points(text)].astype(np.int64)
 
     def text(self, start: int, end: int) -> str:
         """What stands at places of the sequence, without the passage ends among them."""
         numbers_M = np.asarray(self.suffixes.elements_N[max(start, 0) : max(end, 0)])
         codes_M = self.characters_V[numbers_M[numbers_M != _SEPARATOR].astype(np.int64) - 1]
-        return codes_M.astype("<u4").tobytes().decode(_UTF32, "surrogatepass")
+        return str(codes_M.astype("<u4").tobytes(), _UTF32, "surrogatepass")
 
     def place(self, at: int, length: int = 0) -> Place:
         """The place at a position of the sequence.
@@ -229,7 +229,7 @@ class TextIndex:
         begin = int(self.starts_P[passage])
         last = passage + 1 == len(self.names)
         end = (len(self.suffixes) if last else int(self.starts_P[passage + 1])) - 1
-        newline = int(self._numbers_C[ord("\n")])
+        newline = int(self._numbers_U[ord("\n")])
         ends = 0
         if newline != _SEPARATOR:
             ends = int(np.count_nonzero(self.suffixes.elements_N[begin:at] == newline))
@@ -304,7 +304,7 @@ class TextIndex:
         try:
             names = json.loads(arrays["names"].tobytes())
             characters_V = arrays["characters"]
-            passages = [arrays[name] for name in ("starts", "offsets", "lines")]
+            starts_P, offsets_P, lines_P = (arrays[name] for name in ("starts", "offsets", "lines"))
         except (KeyError, ValueError, RecursionError):
             raise suffix_file.damaged("no names, characters or places", path) from None
         whole = (
@@ -312,11 +312,14 @@ class TextIndex:
             and bool(names)
             and all(isinstance(name, str) for name in names)
             and characters_V.dtype == np.uint32
-            and all(array.dtype == np.int64 and array.shape == (len(names),) for array in passages)
+            and all(
+                array.dtype == np.int64 and array.shape == (len(names),)
+                for array in (starts_P, offsets_P, lines_P)
+            )
         )
-        if not whole or not _fits(suffixes, characters_V, passages[0]):
+        if not whole or not _fits(suffixes, characters_V, starts_P):
             raise suffix_file.damaged("names, characters or places that do not fit", path)
-        return cls(suffixes, characters_V, *passages, names)
+        return cls(suffixes, characters_V, starts_P, offsets_P, lines_P, names)
 
 
 def _in_words(character: str) -> bool:
@@ -333,10 +336,12 @@ def _code_points(text: str) -> NDArray[np.uint32]:
 def _numbers(characters_V: NDArray[np.uint32]) -> NDArray[np.unsignedinteger]:
     """The number of every code point, 0 for such as have none, in as few bytes as they need; (1114113,)."""
     known = len(characters_V)
-    dtype = np.uint8 if known < 1 << 8 else np.uint16 if known < 1 << 16 else np.uint32
-    numbers_C = np.zeros(_CODES + 1, dtype=dtype)
-    numbers_C[characters_V] = np.arange(1, known + 1)
-    return numbers_C
+    dtype: np.dtype[np.unsignedinteger] = np.dtype(
+        np.uint8 if known < 1 << 8 else np.uint16 if known < 1 << 16 else np.uint32
+    )
+    numbers_U = np.zeros(_CODES + 1, dtype=dtype)
+    numbers_U[characters_V] = np.arange(1, known + 1)
+    return numbers_U
 
 
 def _fits(

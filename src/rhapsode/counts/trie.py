@@ -9,25 +9,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.counts import ngram_kernels as kernels
+from rhapsode.counts import ngram_counting as kernels
+from rhapsode.counts.chunks import Chunk, Elements, chunks, first_places
 from rhapsode.errors import DataError
 
-__all__ = ["MOST_NODES", "MOST_ORDER", "Trie", "as_ids", "chunks", "learn_trie"]
+__all__ = ["MOST_NODES", "MOST_ORDER", "Trie", "learn_trie"]
 
 MOST_ORDER = 8
 MOST_NODES = 16_000_000
 """Nodes kept by default: about 30 bytes each, with the probabilities of one model."""
-
-_CHUNK = 1 << 22
-"""Elements looked at at a time."""
 
 _KEYS = 1 << 24
 """Keys sorted at a time."""
 
 _KEY_BITS = 63
 """Bits of a key: room for a node and at least one element."""
-
-Elements = NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -43,13 +39,14 @@ class Trie:
         elements: N, how many elements were counted.
         documents: how many texts of their own they are.
         asked: the order that was asked for; `order` is less where memory did not suffice.
+        opening: the element that every document was read behind; None when there is none.
         once: how many sequences of the last level occur once and were left out to save memory.
         begin_L: the first node of each level from 0 up to `order`, and the number of nodes M.
         first_M: the first child of each node that is not of the last level, and M; int32.
         element_M: the last element of each node, int32.
-        count_M: how often it occurs, int32.
-        ending_M: how many sequences of one more element end with it, a document's beginning counted as an element;
-            int32, for all levels but the last.
+        count_M: how often it occurs, openings included, int32.
+        ending_M: how many sequences of one more element end with it, and how many documents begin with it, for there
+            nothing else can stand before it; int32, for all levels but the last. An opening by itself does not count.
         suffix_M: the node of the sequence without its first element, int32.
     """
 
@@ -58,6 +55,7 @@ class Trie:
     elements: int
     documents: int
     asked: int
+    opening: int | None
     once: int
     begin_L: tuple[int, ...]
     first_M: NDArray[np.int32]
@@ -87,77 +85,13 @@ class Trie:
         return " and ".join(left_out) or None
 
 
-def as_ids(elements: Elements, vocab_size: int) -> NDArray[np.int32]:
-    """A copy of some elements in the type that the compiled loops take.
-
-    Raises:
-        ValueError: an element is not an id of the vocabulary.
-    """
-    ids = np.asarray(elements)
-    if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= vocab_size):
-        raise ValueError(f"elements must be ids from 0 up to {vocab_size - 1}")
-    return np.array(ids, dtype=np.int32, order="C")
-
-
-def opening(elements: int, starts: Elements | None) -> NDArray[np.int64]:
-    """Where texts of their own begin, in order and once each, position 0 among them.
-
-    Raises:
-        ValueError: a start lies outside of the elements.
-    """
-    if not elements:
-        return np.zeros(0, dtype=np.int64)
-    if starts is None:
-        return np.zeros(1, dtype=np.int64)
-    starts_N = np.unique(np.append(np.asarray(starts, dtype=np.int64), 0))
-    if starts_N[0] < 0 or starts_N[-1] > elements:
-        raise ValueError(f"starts must lie from 0 up to {elements}")
-    return starts_N[: np.searchsorted(starts_N, elements)]
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Some elements of a text and a few behind them.
-
-    Arguments:
-        at: the position of the first.
-        size: how many there are; the rest is what follows.
-        text_T: ids of all of them, int32.
-        starts_N: where documents begin among the first `size`, int64.
-        stops_N: where documents begin behind the first element of the chunk, and last the end of `text_T`.
-    """
-
-    at: int
-    size: int
-    text_T: NDArray[np.int32]
-    starts_N: NDArray[np.int64]
-    stops_N: NDArray[np.int64]
-
-
-def chunks(
-    elements_N: Elements, starts_N: NDArray[np.int64], vocab_size: int, reach: int
-) -> Iterator[Chunk]:
-    """A text in pieces small enough to be copied, each with up to `reach` elements of what follows."""
-    for at in range(0, len(elements_N), _CHUNK):
-        text_T = as_ids(elements_N[at : at + _CHUNK + reach], vocab_size)
-        size = min(_CHUNK, len(elements_N) - at)
-        first, last, beyond = np.searchsorted(starts_N, (at, at + size, at + len(text_T)))
-        inside_N = starts_N[first:beyond] - at
-        yield Chunk(
-            at=at,
-            size=size,
-            text_T=text_T,
-            starts_N=inside_N[: last - first],
-            stops_N=np.append(inside_N[inside_N > 0], len(text_T)),
-        )
-
-
 def learn_trie(
     elements_N: Elements,
     vocab_size: int,
     *,
     order: int,
     starts: Elements | None = None,
+    opening: int | None = None,
     most_nodes: int = MOST_NODES,
 ) -> Trie:
     """Count all sequences of up to `order` elements.
@@ -170,6 +104,7 @@ def learn_trie(
         vocab_size: V.
         order: elements of the longest sequences, from 1 up to 8.
         starts: where documents begin that have no common history; no sequence runs across. None: one text.
+        opening: an element that every document is read behind without being counted as a choice; None: there is none.
         most_nodes: how many nodes are kept beside those of the vocabulary. When the text has more, sequences of the
             deepest level that occur once are left out, and where that does not suffice the level is.
 
@@ -181,12 +116,15 @@ def learn_trie(
         raise ValueError(f"the order must lie from 1 up to {MOST_ORDER}")
     if not 1 <= vocab_size < 2**31 or not 0 <= most_nodes < 2**31 - vocab_size - 1:
         raise ValueError("the size of the vocabulary, or the number of nodes, does not fit")
-    if len(elements_N) >= 2**31:
+    if opening is not None and not 0 <= opening < vocab_size:
+        raise ValueError(f"the opening must be an id from 0 up to {vocab_size - 1}")
+    starts_N = first_places(len(elements_N), starts)
+    if len(elements_N) + len(starts_N) >= 2**31:
         raise DataError(
             f"{len(elements_N):,} elements are too many to count: at most {2**31 - 1:,}",
             hint="count a part of them",
         )
-    growing = _Growing(elements_N, opening(len(elements_N), starts), vocab_size, order)
+    growing = _Growing(elements_N, starts_N, vocab_size, order, opening)
     while growing.order < order and growing.whole:
         growing.grow(most_nodes + 1 + vocab_size)
     growing.count_endings()
@@ -194,8 +132,9 @@ def learn_trie(
         vocab_size=vocab_size,
         order=growing.order,
         elements=len(elements_N),
-        documents=len(growing.starts_N),
+        documents=len(starts_N),
         asked=order,
+        opening=opening,
         once=growing.once,
         begin_L=tuple(growing.begin_L),
         first_M=growing.first_M,
@@ -220,29 +159,39 @@ class _Growing:
     """A trie that some levels are known of, `order` of them; `whole` until one had to be cut."""
 
     def __init__(
-        self, elements_N: Elements, starts_N: NDArray[np.int64], vocab_size: int, order: int
+        self,
+        elements_N: Elements,
+        starts_N: NDArray[np.int64],
+        vocab_size: int,
+        order: int,
+        opening: int | None,
     ) -> None:
         self.elements_N = elements_N
         self.starts_N = starts_N
         self.vocab_size = vocab_size
         self.asked = order
+        self.opening = opening
+        self.read = len(elements_N) + (len(starts_N) if opening is not None else 0)
         self.bits = vocab_size.bit_length()  # of an element plus one
         self.order = 1
         self.whole = True
         self.once = 0
         self.begin_L = [0, 1, 1 + vocab_size]
         count_V = np.zeros(vocab_size, dtype=np.int64)
-        for chunk in self.chunks(0):
+        for chunk in self.chunks():
             count_V += np.bincount(chunk.text_T, minlength=vocab_size)
         self.first_M = np.array((1, 1 + vocab_size), dtype=np.int32)
         self.element_M = np.arange(-1, vocab_size, dtype=np.int32)
         self.element_M[0] = 0
-        self.count_M = np.concatenate(((len(elements_N),), count_V)).astype(np.int32)
+        self.count_M = np.concatenate(((self.read,), count_V)).astype(np.int32)
         self.suffix_M = np.zeros(1 + vocab_size, dtype=np.int32)
         self.ending_M = np.zeros(1, dtype=np.int32)
 
-    def chunks(self, reach: int) -> Iterator[Chunk]:
-        return chunks(self.elements_N, self.starts_N, self.vocab_size, reach)
+    def chunks(self, reach: int = 0) -> Iterator[Chunk]:
+        """The text and its openings."""
+        return chunks(
+            self.elements_N, self.starts_N, self.vocab_size, reach=reach, opening=self.opening
+        )
 
     @property
     def nodes(self) -> int:
@@ -251,8 +200,8 @@ class _Growing:
     def ranges(self) -> Iterator[tuple[int, int, int]]:
         """Ranges of the last level's nodes with few enough occurrences to be sorted at a time, and their number."""
         begin, end = self.begin_L[-2:]
-        if len(self.elements_N) <= _KEYS:
-            yield begin, end, len(self.elements_N)
+        if self.read <= _KEYS:
+            yield begin, end, self.read
             return
         count_M = np.cumsum(self.count_M[begin:end], dtype=np.int64)
         low = done = 0
@@ -378,7 +327,7 @@ class _Growing:
         self.ending_M = ending_M
 
     def count_endings(self) -> None:
-        """Tell how many different elements stand before each node that is not of the last level."""
+        """Tell behind how many elements and openings each node stands, but for those of the last level."""
         levels = self.order - 1
         ending_M = np.zeros(self.begin_L[self.order], dtype=np.int32)
         complete = self.order + 1
@@ -389,16 +338,15 @@ class _Growing:
             ending_M[begin:] = self.ending_M[begin:]
         if complete > 2:
             kernels.count_endings(self.suffix_M, self.begin_L[2], self.begin_L[complete], ending_M)
-        seen_M = np.zeros(len(ending_M), dtype=bool)
         for chunk in self.chunks(levels):
             kernels.count_openings(
                 chunk.text_T,
                 chunk.starts_N,
                 chunk.stops_N,
+                1 if self.opening is None else 2,
                 levels,
                 self.first_M,
                 self.element_M,
-                seen_M,
                 ending_M,
             )
         self.ending_M = ending_M

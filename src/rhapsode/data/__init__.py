@@ -6,11 +6,10 @@ Knows nothing of encoders: what turns text into ids is handed in as a callable. 
 from rhapsode.data.batch import Batch
 from rhapsode.data.catalogue import CATALOGUE, CatalogueEntry, catalogue_documents
 from rhapsode.data.document import Document
-from rhapsode.data.documents import Found, Reading, read_pieces, read_sources
 from rhapsode.data.fetch import Download, find_copy, local_copy
 from rhapsode.data.fresh import FreshStream, document_spans, sweep_fresh
 from rhapsode.data.kitchen import kitchen_documents, kitchen_log_prob, kitchen_record
-from rhapsode.data.records import record_kind
+from rhapsode.data.reading import Found, Reading, read_pieces, read_sources, record_kind
 from rhapsode.data.splits import Split, first_copies, split_documents
 from rhapsode.data.store import (
     ElementStore,

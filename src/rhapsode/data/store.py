@@ -73,6 +73,11 @@ class ElementStore:
     def __len__(self) -> int:
         return len(self.elements_N)
 
+    @property
+    def scored(self) -> int:
+        """How many elements are not given."""
+        return len(self) if self.scored_N is None else int(np.count_nonzero(self.scored_N))
+
 
 def cache_folder() -> Path:
     """Where encoded text is kept between runs: RHAPSODE_CACHE, or the user's cache folder."""

@@ -21,10 +21,12 @@ from rhapsode.evaluation.looks import (
     windowed_loss,
 )
 from rhapsode.evaluation.losses import element_losses, in_context, read_batches, total_loss
+from rhapsode.evaluation.paired import Difference, paired_difference
 
 __all__ = [
     "Bucket",
     "Calibration",
+    "Difference",
     "Figures",
     "Interval",
     "Protocol",
@@ -41,6 +43,7 @@ __all__ = [
     "interval_of",
     "loss_by_context",
     "ngram_in_words",
+    "paired_difference",
     "position_losses",
     "read_batches",
     "surprises",

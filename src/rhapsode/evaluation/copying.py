@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.counts.text_index import Copied, TextIndex
+from rhapsode.counts import Copied, TextIndex
 
 __all__ = ["LENGTHS", "Copying", "measure_copying"]
 
@@ -77,7 +77,7 @@ def measure_copying(
 def _novelty(found: Sequence[NDArray[np.int32]], lengths: Sequence[int]) -> dict[int, float]:
     novelty = {}
     for length in lengths:
-        stretches = [lengths_M[: len(lengths_M) - length + 1] for lengths_M in found]
+        stretches = [lengths_M[: max(0, len(lengths_M) - length + 1)] for lengths_M in found]
         stretches = [known_M for known_M in stretches if len(known_M)]
         total = sum(len(known_M) for known_M in stretches)
         if total:

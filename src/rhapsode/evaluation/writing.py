@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rhapsode.counts.text_index import TextIndex
+from rhapsode.counts import TextIndex
 from rhapsode.errors import DataError
 from rhapsode.evaluation.copying import Copying, measure_copying
 

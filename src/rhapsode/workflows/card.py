@@ -57,16 +57,28 @@ def card(bundle: Bundle, summary: Mapping[str, Any]) -> str:
 def _figures(summary: Mapping[str, Any]) -> list[str]:
     floors, protocol = summary["floors"], summary["protocol"]
     rows = [
-        ("loss, nats per element", f"{summary['loss']:.4f}"),
+        ("loss, nats per element", f"{summary['loss']:.4f}{_interval(summary['interval'])}"),
         ("perplexity", f"{summary['perplexity']:.2f}"),
-        ("bits per byte", f"{summary['bits_per_byte']:.4f}"),
-        ("bits per character", f"{summary['bits_per_character']:.4f}"),
+        ("bits per byte", _number(summary["bits_per_byte"], 4)),
+        ("bits per character", _number(summary["bits_per_character"], 4)),
+        ("perplexity per word", _number(summary["word_perplexity"], 2)),
         ("elements scored", f"{summary['elements']:,}"),
         ("unknown elements", f"{summary['unknown_rate']:.4%}"),
         ("floor: uniform, nats", f"{floors['uniform']:.4f}"),
         ("floor: unigram, nats", f"{floors['unigram']:.4f}"),
+        (f"floor: n-gram ({floors.get('ngram_model', 'none')}), nats", _number(floors["ngram"], 4)),
     ]
     lines = ["| measure | value |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in rows]
     lines += ["", "How: " + "; ".join(f"{name}: {value}" for name, value in protocol.items()) + "."]
     return lines
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def _interval(interval: Mapping[str, Any] | None) -> str:
+    if interval is None:
+        return ""
+    return f" (95 %: {interval['low']:.4f} to {interval['high']:.4f}, over {interval['units']})"

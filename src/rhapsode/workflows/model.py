@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rhapsode.bundle import Bundle, Predictor, bundle_path, read_bundle
 from rhapsode.config import GenerateSettings, SourceSettings, from_mapping
-from rhapsode.data import record_kind
+from rhapsode.data import ElementStore, TextStore, record_kind
 from rhapsode.encoding import END_ID, UNKNOWN_ID
 from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
-from rhapsode.evaluation import Protocol, evaluate_store
+from rhapsode.evaluation import Figures, Protocol, evaluate_store
 from rhapsode.generation import Chain, Job, StopText, chain_of, generate_elements
 from rhapsode.workflows.corpus import encode_parts, found_lines
 from rhapsode.workflows.counting import open_ngram
@@ -192,18 +193,42 @@ class Model:
             DataError: the sources cannot be read, or hold no element.
         """
         tell = tell or silent
+        texts = self.read(sources, source, tell)
+        figures, nats_N, store = self.score(texts, f"all of {', '.join(sources)}", tell)
+        looks = look_closer(self.predictor, self.bundle, store, nats_N, texts.names)
+        return Evaluation.of(figures, **looks)
+
+    def read(
+        self, sources: Sequence[str], source: SourceSettings | None, tell: Callable[[str], None]
+    ) -> TextStore:
+        """The documents of sources, to score; see `evaluate`."""
         read = prepare_texts(sources, source or self.source_settings(sources), tell)
         for line in found_lines(read):
             tell(line)
-        texts = read.store
-        store = encode_parts(texts, texts.whole, self.bundle.encoder, tell)
-        if len(store) == 0:
-            raise DataError("there is nothing to score", where=", ".join(sources))
+        return read.store
+
+    def score(
+        self, texts: TextStore, split: str, tell: Callable[[str], None]
+    ) -> tuple[Figures, NDArray[np.float32], ElementStore]:
+        """Figures over whole documents, the nats of every element (NaN: not scored), and the elements.
+
+        Arguments:
+            texts: the documents.
+            split: what to call them in the protocol.
+            tell: takes lines of progress.
+
+        Raises:
+            DataError: they hold no element.
+        """
+        encoder = self.bundle.encoder
+        store = encode_parts(texts, texts.whole, encoder, tell)
+        if not store.scored:
+            raise DataError("there is nothing to score", where=split)
         protocol = Protocol(
-            split=f"all of {', '.join(sources)}",
+            split=split,
             selected_on=str(self.bundle.provenance.get("selected_on", "unknown")),
             context=self.bundle.config.context,
-            normalisation=normalisation_of(self.bundle.encoder),
+            normalisation=normalisation_of(encoder),
             unknown_cost="the unknown element's own",
         )
         figures, nats_N = evaluate_store(
@@ -212,11 +237,10 @@ class Model:
             self.bundle.counts_V,
             protocol,
             self.bundle.context,
-            text=text_facts(texts, texts.whole, self.bundle.encoder, unknown=store.unknown),
-            ngram=open_ngram(self.path, self.bundle.encoder.vocab_size, tell),
+            text=text_facts(texts, texts.whole, encoder, unknown=store.unknown),
+            ngram=open_ngram(self.path, encoder.vocab_size, tell),
         )
-        looks = look_closer(self.predictor, self.bundle, store, nats_N, texts.names)
-        return Evaluation.of(figures, **looks)
+        return figures, nats_N, store
 
 
 def _may_hold_records(source: str) -> bool:

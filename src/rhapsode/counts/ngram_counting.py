@@ -1,4 +1,4 @@
-"""The compiled loops of the n-gram model: counting sequences, smoothing counts, reading along a text.
+"""The compiled loops that count sequences.
 
 Nodes are numbered level by level: 0 is the empty sequence, 1 + id the element `id`, then all pairs in order, and so
 on. The children of a node lie side by side, ordered by element, from `first_M[node]` up to `first_M[node + 1]`.
@@ -6,9 +6,6 @@ on. The children of a node lie side by side, ordered by element, from `first_M[n
 """
 
 # ruff: noqa: PLR0917  # compiled code is called by position
-
-import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,21 +17,15 @@ __all__ = [
     "count_endings",
     "count_nodes",
     "count_openings",
-    "counts_of_counts",
     "fill_level",
+    "find_child",
     "gather_keys",
     "keep_repeated",
     "link_level",
-    "read_rows",
-    "score_rows",
-    "score_text",
-    "smooth_level",
-    "spread_rows",
 ]
 
 Ints = NDArray[np.int32]
 Keys = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 @compiled
@@ -54,9 +45,6 @@ def find_child(first_M: Ints, element_M: Ints, node: int, element: int) -> int:
     if low < end and element_M[low] == element:
         return int(low)
     return -1
-
-
-# Counting
 
 
 @compiled
@@ -246,13 +234,13 @@ def count_openings(
     text_T: Ints,
     starts_N: NDArray[np.int64],
     stops_N: NDArray[np.int64],
+    least: int,
     levels: int,
     first_M: Ints,
     element_M: Ints,
-    seen_M: NDArray[np.bool_],
     endings_M: Ints,
 ) -> None:
-    """Count the beginning of a document as one more way to come to what opens it, once for each node."""
+    """Count the beginning of every document as one more way to come to its first `least` to `levels` elements."""
     stop = 0
     for start in starts_N:
         while stops_N[stop] <= start:
@@ -260,204 +248,14 @@ def count_openings(
         node = 0
         for i in range(start, min(start + levels, stops_N[stop])):
             node = find_child(first_M, element_M, node, text_T[i])
-            if not seen_M[node]:
-                seen_M[node] = True
+            if i - start >= least - 1:
                 endings_M[node] += 1
-
-
-# Smoothing
-
-
-@compiled
-def counts_of_counts(count_M: Ints, begin: int, end: int) -> NDArray[np.int64]:
-    """How many of the nodes from `begin` up to `end` have a count of 1, 2, 3 and 4."""
-    found_4 = np.zeros(4, dtype=np.int64)
-    for node in range(begin, end):
-        if 1 <= count_M[node] <= 4:
-            found_4[count_M[node] - 1] += 1
-    return found_4
-
-
-@compiled
-def smooth_level(
-    first_M: Ints,
-    suffix_M: Ints,
-    used_M: Ints,
-    count_M: Ints,
-    begin: int,
-    end: int,
-    discount_4: Floats,
-    whole: bool,
-    floor: float,
-    share_M: Floats,
-    rest_M: Floats,
-) -> None:
-    """Write the probabilities of the children of the nodes from `begin` up to `end`, and what each leaves to its suffix.
-
-    `used_M` holds the counts that the children are smoothed by, `discount_4` what is taken off a count of 0, 1, 2 and
-    3 or more. Unless `whole`, children that occur once are missing: their share goes to the suffix. `floor` is the
-    probability of an element of which nothing is known.
-    """
-    for node in range(begin, end):
-        total = 0
-        taken = 0.0
-        for child in range(first_M[node], first_M[node + 1]):
-            total += used_M[child]
-            taken += discount_4[min(used_M[child], 3)]
-        if not whole:
-            taken += count_M[node] - total
-            total = int(count_M[node])
-        rest = taken / total if total > 0 else 1.0
-        rest_M[node] = rest
-        for child in range(first_M[node], first_M[node + 1]):
-            below = floor if node == 0 else share_M[suffix_M[child]]
-            share = rest * below
-            if total > 0:
-                share += (used_M[child] - discount_4[min(used_M[child], 3)]) / total
-            share_M[child] = share
-
-
-# Reading
-
-
-@compiled
-def read_one(
-    first_M: Ints,
-    element_M: Ints,
-    suffix_M: Ints,
-    share_M: Floats,
-    rest_M: Floats,
-    node: int,
-    element: int,
-) -> tuple[float, int]:
-    """The probability of an element behind a node, and the node behind it, whose children are in use too."""
-    weight = 1.0
-    while True:
-        child = find_child(first_M, element_M, node, element)
-        if child >= 0:
-            share = weight * share_M[child]
-            # Nodes without a rest are of the last level in use.
-            if child >= len(rest_M):
-                child = int(suffix_M[child])
-            return share, child
-        weight *= rest_M[node]
-        node = suffix_M[node]
-
-
-@compiled
-def score_text(
-    first_M: Ints,
-    element_M: Ints,
-    suffix_M: Ints,
-    share_M: Floats,
-    rest_M: Floats,
-    text_T: Ints,
-    starts_N: NDArray[np.int64],
-    node: int,
-    log_prob_T: NDArray[np.float64],
-) -> int:
-    """Write the log-probability of each element; the node behind the last. Histories end at `starts_N`, in order."""
-    start = 0
-    for i in range(len(text_T)):
-        if start < len(starts_N) and starts_N[start] == i:
-            node = 0
-            start += 1
-        share, node = read_one(first_M, element_M, suffix_M, share_M, rest_M, node, text_T[i])
-        log_prob_T[i] = math.log(share)
-    return node
-
-
-@compiled
-def read_rows(
-    first_M: Ints,
-    element_M: Ints,
-    suffix_M: Ints,
-    share_M: Floats,
-    rest_M: Floats,
-    elements_BT: Ints,
-    node_B: Ints,
-) -> None:
-    """Read along rows; `node_B` becomes the nodes behind them."""
-    for row in range(elements_BT.shape[0]):
-        node = int(node_B[row])
-        for element in elements_BT[row]:
-            _, node = read_one(first_M, element_M, suffix_M, share_M, rest_M, node, element)
-        node_B[row] = node
-
-
-@compiled
-def score_rows(
-    first_M: Ints,
-    element_M: Ints,
-    suffix_M: Ints,
-    share_M: Floats,
-    rest_M: Floats,
-    elements_BT: Ints,
-    targets_BT: Ints,
-    scored_BT: NDArray[np.bool_],
-    reset_BT: NDArray[np.bool_],
-    node_B: Ints,
-    log_prob_BT: NDArray[np.float32],
-) -> None:
-    """Read along rows and write the log-probability of what follows each element, 0 where it is not scored."""
-    for row in range(elements_BT.shape[0]):
-        node = int(node_B[row])
-        for i in range(elements_BT.shape[1]):
-            if reset_BT[row, i]:
-                node = 0
-            _, node = read_one(
-                first_M, element_M, suffix_M, share_M, rest_M, node, elements_BT[row, i]
-            )
-            log_prob_BT[row, i] = 0
-            if scored_BT[row, i]:
-                share, _ = read_one(
-                    first_M, element_M, suffix_M, share_M, rest_M, node, targets_BT[row, i]
-                )
-                log_prob_BT[row, i] = math.log(share)
-        node_B[row] = node
-
-
-@compiled
-def spread_rows(
-    first_M: Ints,
-    element_M: Ints,
-    suffix_M: Ints,
-    share_M: Floats,
-    rest_M: Floats,
-    node_B: Ints,
-    share_BV: Floats,
-) -> None:
-    """Write the whole distribution of what follows each row's node."""
-    path = np.zeros(16, dtype=np.int64)
-    for row in range(len(node_B)):
-        depth = 0
-        node = int(node_B[row])
-        weight = 1.0
-        while node > 0:
-            path[depth] = node
-            weight *= rest_M[node]
-            depth += 1
-            node = int(suffix_M[node])
-        for element in range(share_BV.shape[1]):
-            share_BV[row, element] = weight * share_M[1 + element]
-        # From the shortest history to the longest: what a longer one knows replaces the rest.
-        while depth > 0:
-            depth -= 1
-            weight = 1.0
-            for longer in range(depth):
-                weight *= rest_M[path[longer]]
-            node = path[depth]
-            for child in range(first_M[node], first_M[node + 1]):
-                share_BV[row, element_M[child]] = weight * share_M[child]
-
-
-# Files
 
 
 @compiled
 def check_nodes(
     first_M: Ints, element_M: Ints, suffix_M: Ints, count_M: Ints, vocab_size: int
-) -> Any:
+) -> bool:
     """Whether the children of all nodes that have `first_M` are in order, linked and counted as a text would."""
     for node in range(len(first_M) - 1):
         last = -1

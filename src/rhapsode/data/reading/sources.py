@@ -7,42 +7,29 @@ from __future__ import annotations
 
 import fnmatch
 import glob
-import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar, cast
 
 from rhapsode.config import SourceSettings
-from rhapsode.data.archives import (
-    Blob,
-    archive_kind,
-    bare_name,
-    file_blob,
-    members,
-    spooled,
-    unpacked,
-)
 from rhapsode.data.catalogue import CATALOGUE, catalogue_documents
 from rhapsode.data.document import Document
-from rhapsode.data.records import (
-    Selector,
-    csv_records,
-    json_records,
-    parquet_records,
-    record_kind,
-)
-from rhapsode.data.textfile import Found, NotText, Unreadable, text_chunks
+from rhapsode.data.reading.archives import archive_kind, members
+from rhapsode.data.reading.blob import Blob, file_blob, spooled
+from rhapsode.data.reading.compression import bare_name, unpacked
+from rhapsode.data.reading.folders import inside, like, walk
+from rhapsode.data.reading.found import Found, NotText, Unreadable
+from rhapsode.data.reading.pieces import chain, cut, first_lines
+from rhapsode.data.reading.records import record_kind, records_of, refuse_parquet
+from rhapsode.data.reading.selector import Selector
+from rhapsode.data.reading.textfile import text_chunks
 from rhapsode.errors import DataError
 from rhapsode.files import is_there
 
-__all__ = ["Found", "Reading", "read_pieces", "read_sources"]
+__all__ = ["Reading", "read_pieces", "read_sources"]
 
-T = TypeVar("T")
-PIECE = 4 << 20
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _DEFAULT = SourceSettings()
 
@@ -148,13 +135,13 @@ class _Reader:
             blob = Blob("-", "-", spooled(sys.stdin.buffer, "-"))
             yield from self._single(blob)
         elif is_there(path) and path.is_dir():
-            yield from self._many(_walk(path, self._found), source, "this folder")
+            yield from self._many(walk(path, self._found), source, "this folder")
         elif is_there(path):
             blob = file_blob(path)
             yield from self._archive_or_single(blob)
         elif source in CATALOGUE:
             yield from self._catalogue(source)
-        elif (parts := _inside(source)) is not None:
+        elif (parts := inside(source)) is not None:
             yield from self._archive_or_single(file_blob(parts[0]), parts[1])
         elif any(character in source for character in "*?["):
             yield from self._glob(source)
@@ -178,7 +165,7 @@ class _Reader:
                 if first.relative.strip("/") == inner.strip("/"):
                     yield from self._single(first)
                     return
-                yield from self._many(_chain(first, entries), blob.name, f"{inner!r}")
+                yield from self._many(chain(first, entries), blob.name, f"{inner!r}")
             else:
                 yield from self._many(entries, blob.name, "this archive")
 
@@ -190,7 +177,7 @@ class _Reader:
             blob
             for path in map(Path, names)
             for blob in (
-                _walk(path, self._found)
+                walk(path, self._found)
                 if path.is_dir()
                 else [file_blob(path, path.name)]
                 if path.is_file()
@@ -208,8 +195,8 @@ class _Reader:
             if limit is not None and number >= limit and not single:
                 return
             text = self._clean(document.text, document.name)
-            chunks = _first_lines(iter([text]), limit) if single and limit else [text]
-            yield from _cut(document.name, chunks)
+            chunks = first_lines(iter([text]), limit) if single and limit else [text]
+            yield from cut(document.name, chunks)
 
     def _single(self, blob: Blob) -> Iterator[Document]:
         """A file that was named: it must be text, and a limit counts its lines."""
@@ -280,7 +267,7 @@ class _Reader:
             return True
         names = (blob.relative, bare_name(blob.relative))
         return any(
-            _like(name, pattern) or fnmatch.fnmatchcase(name.rpartition("/")[2], pattern)
+            like(name, pattern) or fnmatch.fnmatchcase(name.rpartition("/")[2], pattern)
             for name in names
         )
 
@@ -288,44 +275,23 @@ class _Reader:
         kind = record_kind(blob.relative)
         plain = unpacked(blob)
         if self._selector is not None:
-            yield from self._from_records(plain, kind, named=named)
+            if kind is None and not named:
+                raise NotText("not a file of records", where=blob.name)
+            records = records_of(plain, kind, self._selector, self._settings, self._found)
+            yield from self._selected(records, plain)
             return
         if kind == "parquet":
-            self._refuse_parquet(plain, named=named)
+            if not named:
+                raise NotText(
+                    "Parquet holds columns", where=blob.name, hint="name one with --field"
+                )
+            refuse_parquet(plain)
         if not named and archive_kind(blob) is not None:
             raise NotText("an archive inside an archive", where=blob.name, hint="unpack it first")
         chunks = text_chunks(plain.open, blob.name, self._settings, self._found)
-        yield from _cut(blob.name, _first_lines(chunks, lines) if lines else chunks)
+        yield from cut(blob.name, first_lines(chunks, lines) if lines else chunks)
 
-    def _refuse_parquet(self, blob: Blob, *, named: bool) -> None:
-        if not named:
-            raise NotText("Parquet holds columns", where=blob.name, hint="name one with --field")
-        with _any_order(blob) as file:
-            next(parquet_records(file, blob.name, None))
-
-    def _from_records(self, blob: Blob, kind: str | None, *, named: bool) -> Iterator[Document]:
-        selector = self._selector
-        assert selector is not None
-        if kind is None and not named:
-            raise NotText("not a file of records", where=blob.name)
-        if kind == "parquet":
-            with _any_order(blob) as file:
-                yield from self._selected(parquet_records(file, blob.name, selector), blob, named)
-            return
-        chunks = text_chunks(blob.open, blob.name, self._settings, self._found, zeros=True)
-        if kind is None:
-            first = next(chunks, "")
-            kind = "json" if first.lstrip()[:1] in {"[", "{"} else "csv"
-            chunks = _chain(first, chunks)
-        records: Iterator[object]
-        if kind == "json":
-            records = json_records(chunks, blob.name, selector)
-        else:
-            delimiter = "\t" if kind == "tsv" else None
-            records = csv_records(chunks, blob.name, selector, delimiter)
-        yield from self._selected(records, blob, named)
-
-    def _selected(self, records: Iterator[object], blob: Blob, named: bool) -> Iterator[Document]:
+    def _selected(self, records: Iterator[object], blob: Blob) -> Iterator[Document]:
         assert self._selector is not None
         for number, record in enumerate(records):
             name = f"{blob.name}#{number}"
@@ -344,7 +310,7 @@ class _Reader:
             if not text:
                 continue
             self._records += 1
-            yield from _cut(name, [text], len(given))
+            yield from cut(name, [text], len(given))
             if self._done:
                 return
 
@@ -358,128 +324,3 @@ class _Reader:
         if self._settings.newlines == "lf" and "\r" in text:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
         return text
-
-
-def _walk(folder: Path, found: Found) -> Iterator[Blob]:
-    """The files of a folder and its folders, in order of their names; links to folders are not followed."""
-    waiting = [(folder, "")]
-    while waiting:
-        path, relative = waiting.pop()
-        try:
-            is_folder = path.is_dir() and (not path.is_symlink() or not relative)
-            if is_folder:
-                names = sorted(os.listdir(path), reverse=True)  # noqa: PTH208
-                inner = [name for name in names if not name.startswith(".")]
-                waiting += [
-                    (path / name, f"{relative}/{name}" if relative else name) for name in inner
-                ]
-                continue
-            if path.is_dir():
-                found.skipped.append(f"{path}: a link to a folder")
-                continue
-            if not path.is_file():
-                continue
-        except OSError as problem:
-            found.skipped.append(
-                str(DataError(f"cannot read: {problem.strerror}", where=str(path)))
-            )
-            continue
-        yield file_blob(path, relative)
-
-
-def _inside(source: str) -> tuple[Path, str] | None:
-    """An archive and the path inside it that a source names; None if it names no such thing."""
-    outer, mark, inner = source.partition("::")
-    if mark and is_there(Path(outer)):
-        return Path(outer), inner
-    path = Path(source)
-    for parent in path.parents:
-        try:
-            if parent.is_file():
-                kind = archive_kind(file_blob(parent))
-                return (parent, path.relative_to(parent).as_posix()) if kind else None
-        except (OSError, ValueError):
-            return None
-    return None
-
-
-def _like(name: str, pattern: str) -> bool:
-    """Whether a path matches a pattern in which ** stands for any folders."""
-    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", pattern)
-    made = ""
-    for part in parts:
-        if part == "**/":
-            made += "(?:.*/)?"
-        elif part == "**":
-            made += ".*"
-        elif part == "*":
-            made += "[^/]*"
-        elif part == "?":
-            made += "[^/]"
-        elif part.startswith("[") and part.endswith("]") and len(part) > 2:
-            made += fnmatch.translate(part)[4:-3]
-        else:
-            made += re.escape(part)
-    return re.fullmatch(made, name, re.DOTALL) is not None
-
-
-def _any_order(blob: Blob) -> BinaryIO:
-    """The bytes as a file that can be read in any order; closing it is the caller's."""
-    if blob.path is not None:
-        return blob.path.open("rb")
-    kept = tempfile.TemporaryFile()  # noqa: SIM115
-    raw = blob.open()
-    while block := raw.read(1 << 20):
-        kept.write(block)
-    raw.close()
-    kept.seek(0)
-    return cast(BinaryIO, kept)
-
-
-def _chain(first: T, rest: Iterator[T]) -> Iterator[T]:
-    yield first
-    yield from rest
-
-
-def _first_lines(chunks: Iterable[str], limit: int) -> Iterator[str]:
-    """Text up to its Nth line end."""
-    for chunk in chunks:
-        lines = chunk.count("\n")
-        if lines < limit:
-            limit -= lines
-            yield chunk
-            continue
-        end = -1
-        for _ in range(limit):
-            end = chunk.index("\n", end + 1)
-        yield chunk[: end + 1]
-        return
-
-
-def _cut(name: str, chunks: Iterable[str], prompt: int = 0) -> Iterator[Document]:
-    """Text in documents of about PIECE characters, marked as parts of one."""
-    waiting, opening = "", True
-    for chunk in chunks:
-        waiting += chunk
-        while (end := _end(waiting, ended=False)) is not None:
-            given = min(prompt, end)
-            yield Document(waiting[:end], name, complete=False, opening=opening, prompt=given)
-            waiting, opening, prompt = waiting[end:], False, prompt - given
-    while (end := _end(waiting, ended=True)) is not None:
-        given = min(prompt, end)
-        yield Document(waiting[:end], name, complete=False, opening=opening, prompt=given)
-        waiting, opening, prompt = waiting[end:], False, prompt - given
-    if waiting:
-        yield Document(waiting, name, opening=opening, prompt=min(prompt, len(waiting)))
-
-
-def _end(text: str, *, ended: bool) -> int | None:
-    """Where to cut; None if there is nothing to cut off yet, for something must be left behind it."""
-    if len(text) <= PIECE:
-        return None
-    end = text.find("\n", PIECE - 1, 2 * PIECE) + 1
-    if not end:
-        if len(text) < 2 * PIECE and not ended:
-            return None
-        end = PIECE + (text[PIECE - 1 : PIECE + 1] == "\r\n")
-    return end if end < len(text) else None

@@ -1,0 +1,89 @@
+"""A text of ids on its way into compiled code: checked, in one type, a chunk at a time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Chunk", "Elements", "as_ids", "chunks", "first_places"]
+
+_CHUNK = 1 << 22
+"""Elements looked at at a time."""
+
+Elements = NDArray[np.integer]
+
+
+def as_ids(elements: Elements, vocab_size: int) -> NDArray[np.int32]:
+    """A copy of some elements in the type that the compiled loops take.
+
+    Raises:
+        ValueError: an element is not an id of the vocabulary.
+    """
+    ids = np.asarray(elements)
+    if ids.size and (int(ids.min()) < 0 or int(ids.max()) >= vocab_size):
+        raise ValueError(f"elements must be ids from 0 up to {vocab_size - 1}")
+    return np.array(ids, dtype=np.int32, order="C")
+
+
+def first_places(elements: int, starts: Elements | None) -> NDArray[np.int64]:
+    """Where texts of their own begin, in order and once each, position 0 among them.
+
+    Raises:
+        ValueError: a start lies outside of the elements.
+    """
+    if not elements:
+        return np.zeros(0, dtype=np.int64)
+    if starts is None:
+        return np.zeros(1, dtype=np.int64)
+    starts_N = np.unique(np.append(np.asarray(starts, dtype=np.int64), 0))
+    if starts_N[0] < 0 or starts_N[-1] > elements:
+        raise ValueError(f"starts must lie from 0 up to {elements}")
+    return starts_N[: np.searchsorted(starts_N, elements)]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some elements of a text and a few behind them.
+
+    Arguments:
+        size: how many there are, openings included; the rest is what follows.
+        text_T: ids of all of them, int32.
+        starts_N: where documents begin among the first `size`, int64.
+        stops_N: where documents begin behind the first element of the chunk, and last the end of `text_T`.
+    """
+
+    size: int
+    text_T: NDArray[np.int32]
+    starts_N: NDArray[np.int64]
+    stops_N: NDArray[np.int64]
+
+
+def chunks(
+    elements_N: Elements,
+    starts_N: NDArray[np.int64],
+    vocab_size: int,
+    *,
+    reach: int = 0,
+    opening: int | None = None,
+) -> Iterator[Chunk]:
+    """A text in pieces small enough to be copied, each with up to `reach` elements of what follows.
+
+    `opening`, if any, is put before every document.
+    """
+    for at in range(0, len(elements_N), _CHUNK):
+        text_T = as_ids(elements_N[at : at + _CHUNK + reach], vocab_size)
+        size = min(_CHUNK, len(elements_N) - at)
+        ends = (at, at + size, at + len(text_T))
+        first, last, beyond = np.searchsorted(starts_N, ends).tolist()
+        inside_N = starts_N[first:beyond] - at
+        if opening is not None:
+            text_T = np.insert(text_T, inside_N, opening)
+            inside_N += np.arange(len(inside_N))
+            size += last - first
+        yield Chunk(
+            size=size,
+            text_T=text_T,
+            starts_N=inside_N[: last - first],
+            stops_N=np.append(inside_N[inside_N > 0], len(text_T)),
+        )
