@@ -13,7 +13,9 @@ from rhapsode.cli.main import COMMANDS
 def flags_of(command: str) -> list[str]:
     module = importlib.import_module(f"rhapsode.cli.{command}")
     fields = dataclasses.fields(getattr(module, f"{command.capitalize()}Command"))
-    positional = {"sources", "source", "text", "prompt", "action"}
+    positional = {"sources", "source", "text", "action", "models"}
+    if command == "generate":
+        positional.add("prompt")
     if command != "train":
         positional.add("model")
     return [f"--{f.name.replace('_', '-')}" for f in fields if f.name not in positional]

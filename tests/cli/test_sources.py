@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -151,3 +152,15 @@ def test_a_limit_of_nothing_is_refused(cli: Cli, records: str) -> None:
         done = cli(*command, "--field", "title", "--limit", "0")
         assert done.code == 1
         assert "limit" in done.err
+
+
+def test_pipes_and_broken_links_are_no_patterns(cli: Cli) -> None:
+    read, write = os.pipe()
+    os.write(write, b"from a pipe")
+    os.close(write)
+    shown = cli("data", "show", f"/dev/fd/{read}", "--json")
+    os.close(read)
+    assert json.loads(shown.out)["text"] == "from a pipe"
+    Path("broken").symlink_to("nowhere")
+    done = cli("data", "show", "broken")
+    assert (done.code, "Traceback" in done.err) == (1, False)

@@ -285,3 +285,11 @@ def test_a_long_record_comes_in_pieces(tmp_path: Path, monkeypatch: pytest.Monke
     assert [piece.opening for piece in found] == [True] + [False] * (len(found) - 1)
     assert [piece.complete for piece in found] == [False] * (len(found) - 1) + [True]
     assert sum(piece.prompt for piece in found) == 13
+
+
+def test_a_dotted_field_below_a_column_without_it_is_told(tmp_path: Path):
+    pq = pytest.importorskip("pyarrow.parquet")
+    pa = pytest.importorskip("pyarrow")
+    pq.write_table(pa.table({"a": ["x", "y"]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"no record has a field 'a\.b'; known: a"):
+        texts(tmp_path / "a.parquet", field="a.b")

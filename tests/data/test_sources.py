@@ -336,3 +336,32 @@ def test_memory_stays_bounded(tmp_path: Path):
     tracemalloc.stop()
     assert total == path.stat().st_size
     assert peak < 30 << 20
+
+
+def test_a_closed_standard_input_is_told(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(DataError, match="-: standard input is closed"):
+        read_sources(["-"])
+
+
+def test_what_a_folder_leaves_out_is_told_with_the_first_reason(tmp_path: Path):
+    put(tmp_path / "a.png", b"\x89PNG\0\0\0\0" * 99)
+    with pytest.raises(DataError, match=r"1 file left out, the first: .*a\.png: not a text file"):
+        read_sources([str(tmp_path)])
+
+
+def test_a_link_to_nowhere_in_a_folder_is_counted(tmp_path: Path):
+    put(tmp_path / "a.txt", "text")
+    (tmp_path / "gone").symlink_to(tmp_path / "none")
+    found = read_sources([str(tmp_path)])
+    assert found.skipped == (f"{tmp_path / 'gone'}: gone, or a link to nothing",)
+
+
+def test_damage_in_a_folder_says_how_to_read_on(tmp_path: Path):
+    put(tmp_path / "a.txt", "text")
+    put(tmp_path / "b.gz", b"no such thing")
+    with pytest.raises(DataError, match="or --errors skip leaves it out"):
+        read_sources([str(tmp_path)])
+    with pytest.raises(DataError) as caught:
+        read_sources([str(tmp_path / "b.gz")])
+    assert "--errors" not in str(caught.value)

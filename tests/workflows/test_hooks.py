@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from rhapsode.data import ElementStore
-from rhapsode.data import part_of
+from rhapsode.data import ElementStore, part_of
 
 
 def store(lengths: list[int], *, pairs: bool = False) -> ElementStore:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import tyro
 
 from rhapsode.config import from_mapping
+from rhapsode.errors import DataError
 
 __all__ = ["parse", "settings_of"]
 
@@ -75,5 +76,11 @@ def settings_of(command: Any, cls: type[S]) -> S:
 
 
 def read_stdin() -> str:
-    """All of standard input as text; bytes that are not UTF-8 are kept as escapes."""
+    """All of standard input as text; bytes that are not UTF-8 are kept as escapes.
+
+    Raises:
+        DataError: it is closed.
+    """
+    if sys.stdin is None:
+        raise DataError("standard input is closed", where="-", hint="pipe a text into it")
     return sys.stdin.buffer.read().decode("utf-8", "surrogateescape")

@@ -192,6 +192,8 @@ def evaluate_store(
         store.elements_N, store.starts, context, lanes=lanes, scored_N=store.scored_N
     )
     nats_N = element_losses(predictor, batches, context, elements=len(store))
+    if store.scored_N is not None:
+        nats_N[~store.scored_N] = np.nan  # read by a model that carries its state, but given
     cost = protocol.unknown_cost
     if text.speller:
         cost += f"; in bits and per word also its spelling by {text.speller}"

@@ -239,4 +239,4 @@ def sign_test(one: int, other: int) -> float:
     """The two-sided p-value of a fair coin that fell `one` times to this and `other` times to that side."""
     total = one + other
     tail = sum(math.comb(total, k) for k in range(min(one, other) + 1))
-    return min(1.0, 2 * tail / 2**total)
+    return float(min(1.0, 2 * tail / 2**total))

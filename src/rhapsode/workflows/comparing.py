@@ -187,11 +187,11 @@ def _passage_nats(
             raise DataError(
                 f"the {encoder.name} encoding gives {at:,} elements in passages, {len(store):,} in one piece"
             )
-    nats_U = np.diff(whole[[0, *ends]])
+    nats_U: NDArray[np.float64] = np.diff(whole[[0, *ends]])
     if not store.unknown:
         return nats_U
     from rhapsode.evaluation.spelling import Speller
 
     speller = Speller(encoder.vocabulary)
     spelled = [speller.nats(encoder.unknown_pieces(text)) for text, _ in passages]
-    return nats_U + np.array(spelled)
+    return np.add(nats_U, np.array(spelled, dtype=np.float64))

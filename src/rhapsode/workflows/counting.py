@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rhapsode.data import ElementStore
+from rhapsode.encoding import END_ID
 from rhapsode.errors import BundleError, DataError
 
 if TYPE_CHECKING:  # counting loads a compiler: late, and only where it is asked for
@@ -67,6 +68,7 @@ def learn_ngram(
             vocab_size,
             most_order=MOST_ORDER,
             starts=starts if fresh else None,
+            opening=END_ID if fresh else None,
             validation_starts=validation.starts if fresh else None,
         )
     except DataError:

@@ -125,8 +125,12 @@ def _files(source: str) -> Iterator[Path]:
             raise ValueError("not a file")
         yield copy
     else:
-        names = sorted(iglob(source, recursive=True))  # noqa: PTH207 - absolute patterns too
-        if not names or source == "-":
+        # A pipe or a broken link would match itself for ever.
+        if is_there(path) or not any(character in source for character in "*?["):
             raise ValueError("not a file")
-        for name in names:
+        names = sorted(iglob(source, recursive=True))  # noqa: PTH207 - absolute patterns too
+        matched = [name for name in names if Path(name).is_file() or Path(name).is_dir()]
+        if not matched:
+            raise ValueError("not a file")
+        for name in matched:
             yield from _files(name)

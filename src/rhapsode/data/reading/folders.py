@@ -33,6 +33,8 @@ def walk(folder: Path, found: Found) -> Iterator[Blob]:
                 found.skipped.append(f"{path}: a link to a folder")
                 continue
             if not path.is_file():
+                if not path.exists():
+                    found.skipped.append(f"{path}: gone, or a link to nothing")
                 continue
         except OSError as problem:
             found.skipped.append(

@@ -82,7 +82,7 @@ class Selector:
         names = list(names)
         self._seen.update(dict.fromkeys(names))
         for name in list(self._missing):
-            if name in names or name.partition(".")[0] in names:
+            if name in names:
                 self._missing.discard(name)
 
     def check(self, where: str) -> None:

@@ -132,6 +132,8 @@ class _Reader:
     def _source(self, source: str) -> Iterator[Document]:
         path = Path(source)
         if source == "-":
+            if sys.stdin is None:
+                raise DataError("standard input is closed", where="-", hint="pipe a text into it")
             blob = Blob("-", "-", spooled(sys.stdin.buffer, "-"))
             yield from self._single(blob)
         elif is_there(path) and path.is_dir():
@@ -222,8 +224,9 @@ class _Reader:
             if self._done or (self._selector is None and files == self._settings.limit):
                 return
         if not files:
-            left = len(self._found.skipped) - skipped
-            reason = f" ({left} files are not text)" if left else ""
+            left = self._found.skipped[skipped:]
+            some = "1 file" if len(left) == 1 else f"{len(left):,} files"
+            reason = f" ({some} left out, the first: {left[0]})" if left else ""
             pattern = self._settings.pattern
             matching = f" that matches {pattern!r}" if pattern else ""
             raise DataError(f"no text file{matching} in {place}{reason}", where=where)
@@ -239,7 +242,7 @@ class _Reader:
                             yield Blob(entry.name, f"{blob.relative}/{entry.relative}", entry.open)
             except (NotText, Unreadable) as problem:
                 if isinstance(problem, Unreadable) and self._settings.errors != "skip":
-                    raise
+                    raise _with_way_out(problem) from None
                 self._skip(problem)
                 continue
             if kind is None:
@@ -254,7 +257,9 @@ class _Reader:
         except NotText as problem:
             self._skip(problem)
         except Unreadable as problem:
-            if begun or self._settings.errors != "skip":
+            if self._settings.errors != "skip":
+                raise _with_way_out(problem) from None
+            if begun:
                 raise
             self._skip(problem)
 
@@ -324,3 +329,12 @@ class _Reader:
         if self._settings.newlines == "lf" and "\r" in text:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
         return text
+
+
+def _with_way_out(problem: Unreadable) -> Unreadable:
+    """The same error of one file among many, saying how the others can be read."""
+    hint = problem.hint or ""
+    if "--errors" in hint:
+        return problem
+    hint = f"{hint}, or --errors skip leaves it out" if hint else "--errors skip leaves it out"
+    return Unreadable(problem.what, where=problem.where, hint=hint)
