@@ -167,6 +167,19 @@ class PredictorContract(ABC):
         _, read = predictor.advance(ids_BT[:, :-1], predictor.start(ROWS))
         self.assert_goes_on_alike(predictor, scored, read, ROWS)
 
+    def test_an_examined_batch_tells_of_the_distributions_it_was_scored_with(self) -> None:
+        predictor = self.make()
+        ids_BT = self.elements(predictor)
+        wanted_BTV, _ = self.one_by_one(predictor, ids_BT[:, :-1], predictor.start(ROWS))
+        examined, behind = predictor.examine(batch_of(ids_BT), None)
+        scores_BT, scored = predictor.score(batch_of(ids_BT))
+        self.assert_close(examined.log_prob_BT, scores_BT)
+        self.assert_close(examined.top_log_prob_BT, wanted_BTV.max(axis=-1))
+        self.assert_close(self.at_targets(wanted_BTV, examined.top_BT), wanted_BTV.max(axis=-1))
+        entropy_BT = -(np.exp(wanted_BTV) * wanted_BTV).sum(axis=-1)
+        np.testing.assert_allclose(examined.entropy_BT, entropy_BT, atol=1e-4)
+        self.assert_goes_on_alike(predictor, behind, scored, ROWS)
+
     @few_examples
     @given(resets=reset_grids)
     @example(resets=[[True] * TIME] * ROWS)
