@@ -34,7 +34,7 @@ def test_two_models_on_one_text(cli: Cli, run_folder: Path, second: str, prose: 
     assert contrast["difference"]["bits_per_character"] == pytest.approx(gap, rel=1e-5)
     assert contrast["difference"]["low"] < gap < contrast["difference"]["high"]
     assert contrast["difference"]["p_value"] < 0.01
-    shown = cli("compare", str(run_folder), second, "--on", "text.txt").out
+    shown = " ".join(cli("compare", str(run_folder), second, "--on", "text.txt").out.split())
     assert "more than chance" in shown
     assert f"{last['figures']['bits_per_character']:.4f}" in shown
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from rhapsode.config import SourceSettings
-from rhapsode.data import find_copy, kitchen_log_prob, kitchen_record, local_copy
+from rhapsode.data import TextStore, find_copy, kitchen_log_prob, kitchen_record, local_copy
 from rhapsode.data.catalogue import CATALOGUE
 from rhapsode.encoding import ENCODERS, UNKNOWN_ID, Encoder, choose_encoding
 from rhapsode.errors import DataError
@@ -15,6 +15,9 @@ from rhapsode.workflows.processes import counted, piece_size
 from rhapsode.workflows.texts import prepare_texts, silent
 
 __all__ = ["elements_of", "fetch_corpus", "list_corpora", "show_source"]
+
+MOST_SHOWN = 1_000_000
+"""Characters of a document that are shown."""
 
 
 def elements_of(encoder: Encoder, text: str) -> dict[str, Any]:
@@ -71,7 +74,11 @@ def show_source(
     learner = ENCODERS.get(name)
     pieces = store.pieces(store.whole, piece_size(learner))
     encoder = counted(learner, pieces, settings or {}, store.characters)
-    text = store.text(number)
+    text = "".join(_beginning(store, number))
+    if len(text) < store.lengths_D[number]:
+        tell(
+            f"document {number} has {store.lengths_D[number]:,} characters; the first {len(text):,} are shown"
+        )
     shown = {
         "source": store.names[number],
         "documents": len(store),
@@ -82,6 +89,14 @@ def show_source(
         shown["record"] = kitchen_record(text)
         shown["log_prob"] = kitchen_log_prob(text)
     return shown
+
+
+def _beginning(store: TextStore, number: int) -> Iterator[str]:
+    """The pieces of a document, up to the first million characters."""
+    parts = store.whole[number : number + 1].copy()
+    parts[0, 2] = min(int(parts[0, 2]), MOST_SHOWN)
+    for piece in store.pieces(parts):
+        yield piece.text
 
 
 def list_corpora() -> dict[str, dict[str, str]]:
