@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
 from rhapsode.encoding import UNKNOWN_ID, Encoder, JiebaEncoder, chinese, encoder_from_mapping
 from rhapsode.errors import MissingExtraError, SettingsError
@@ -23,8 +24,7 @@ class Segmented(EncoderContract):
     encoding = "jieba.v1"
 
     def exported(self, text: str) -> str:
-        # The mark itself is dropped by the tokenizer.json, and so it is no text for it.
-        return chinese.SEPARATOR.join(JiebaEncoder((), self.settings)._segments(text))
+        return JiebaEncoder((), self.settings).segmented(text)
 
 
 class TestJieba(Segmented):
@@ -73,6 +73,16 @@ def test_unknown_words_are_spelled_in_known_characters(text: str):
     encoder = learn("红楼梦宝玉 说a1.\n，", unknown="spell")
     assert encoder.decode(encoder.encode(text)) == text
     assert encoder.unknown(text) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["\ufdd0", "\ufdd1\ufdd0", "\ufdd0\ufdd1我\ufdd0 \ufdd1", " \ufdd0\ufdd0\ufdd1\ufdd1。"]
+)
+def test_the_mark_between_elements_may_be_in_the_text(text: str):
+    encoder = learn(text)
+    elsewhere = Tokenizer.from_str(encoder.to_tokenizer_json())
+    assert elsewhere.encode(encoder.segmented(text)).ids == encoder.encode(text).tolist()
+    assert encoder.decode(encoder.encode(text)) == text
 
 
 def test_unknown_words_are_one_element_or_their_characters():

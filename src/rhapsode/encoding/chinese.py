@@ -38,8 +38,9 @@ from rhapsode.errors import BundleError, MissingExtraError, SettingsError
 
 __all__ = ["JiebaEncoder"]
 
-# A character that Unicode reserves for the inside of programs.
-SEPARATOR = "\ufdd0"
+# Two characters that Unicode reserves for the inside of programs. No element holds both, so that a text with one or
+# the other, or both, is cut in the right places.
+SEPARATOR = "\ufdd0\ufdd1"
 _HAN = re.compile("[\u4e00-\u9fd5]")
 # What jieba takes as one sentence, if there is Chinese in it; otherwise a word with the space before it, a mark with
 # the space before it, or one character of white space.
@@ -137,7 +138,7 @@ class JiebaEncoder(CountingEncoder):
         return str(self._tokenizer.to_str())
 
     def segmented(self, text: str) -> str:
-        """The text with U+FDD0 between elements, as the `tokenizer.json` takes it."""
+        """The text with U+FDD0 and U+FDD1 between elements, as the `tokenizer.json` takes it."""
         return SEPARATOR.join(self._segments(text))
 
     def encode(self, text: str) -> NDArray[np.unsignedinteger]:
