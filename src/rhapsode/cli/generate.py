@@ -39,7 +39,8 @@ def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
     command = parse(GenerateCommand, "generate", DESCRIPTION, arguments)
     settings = settings_of(command, GenerateSettings)
-    from rhapsode.workflows.model import Model, with_seed
+    from rhapsode.workflows.continuing import with_seed
+    from rhapsode.workflows.model import Model
 
     seeded = with_seed(settings)
     prompt = read_stdin() if command.prompt == "-" else command.prompt

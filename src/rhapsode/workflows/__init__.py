@@ -3,6 +3,7 @@
 `train` loads torch when it is called for; the rest loads it when something is predicted.
 """
 
-from rhapsode.workflows.model import Continuation, Model, Piece, load
+from rhapsode.workflows.continuing import Continuation, Piece
+from rhapsode.workflows.model import Model, load
 
 __all__ = ["Continuation", "Model", "Piece", "load"]

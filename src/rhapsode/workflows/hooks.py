@@ -12,8 +12,8 @@ from rhapsode.config import GenerateSettings, TrainSettings, parse_context, to_m
 from rhapsode.data import part_of
 from rhapsode.evaluation import in_context, total_loss
 from rhapsode.training import LoopHooks
+from rhapsode.workflows.continuing import continue_prompt
 from rhapsode.workflows.corpus import Corpus
-from rhapsode.workflows.model import continue_prompt
 from rhapsode.workflows.run_folder import RunFolder
 
 __all__ = ["loop_hooks"]
