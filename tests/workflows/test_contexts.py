@@ -1,6 +1,8 @@
 """Contexts are trained, stored, evaluated and generated in: `fresh`, `window:N`, and the fixed-window classic."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ import pytest
 import torch
 
 import rhapsode as rh
-from rhapsode.bundle.network import load_network
+from rhapsode.bundle import write_bundle
+from rhapsode.bundle.network import load_network, network_arrays
 from rhapsode.errors import SettingsError
 from rhapsode.models import MODELS
 
@@ -62,22 +65,27 @@ def test_every_family_trains_writes_and_opens_again(
         assert figures.elements == 4001
 
 
-def brute_force(model: rh.Model, text: str) -> float:
-    """Nats over a text, one element at a time, in the model's own context."""
+def brute_force(model: rh.Model, texts: Sequence[str]) -> tuple[float, int]:
+    """Nats over documents in the model's own context, one element at a time, each from all that it may see; and
+    how many elements.
+    """
     network = load_network(model.bundle)
     context = model.bundle.context
-    ids = [0, *model.bundle.encoder.encode(text).tolist(), 0]
-    total = 0.0
+    documents = [[*model.bundle.encoder.encode(text).tolist(), 0] for text in texts]
+    sequences = documents if context.kind == "fresh" else [[e for ids in documents for e in ids]]
+    total, count = 0.0, 0
     with torch.no_grad():
-        for at in range(1, len(ids)):
-            first = max(0, at - context.size) if context.kind == "window" else 0
-            logits, _ = network(torch.tensor([ids[first:at]]))
-            total -= float(torch.log_softmax(logits[0, -1].double(), -1)[ids[at]])
-    return total
+        for ids in ([0, *sequence] for sequence in sequences):
+            for at in range(1, len(ids)):
+                first = max(0, at - context.size) if context.kind == "window" else 0
+                logits, _ = network(torch.tensor([ids[first:at]]))
+                total -= float(torch.log_softmax(logits[0, -1].double(), -1)[ids[at]])
+                count += 1
+    return total, count
 
 
 @pytest.mark.parametrize("context", ["carried", "fresh", "window:9"])
-@pytest.mark.parametrize("family", ["lstm", "transformer", "tcn", "transformer_classic"])
+@pytest.mark.parametrize("family", sorted(TINY))
 def test_figures_equal_brute_force_in_the_own_context(
     family: str, context: str, small: Path, tmp_path: Path
 ) -> None:
@@ -87,13 +95,38 @@ def test_figures_equal_brute_force_in_the_own_context(
         return
     model = trained(small, tmp_path / "run", family, reading={"context": context})
     assert str(model.bundle.context) == context
-    text = small.read_text(encoding="utf-8")[:150]
-    held = tmp_path / "held.txt"
-    held.write_text(text, encoding="utf-8")
+    text = small.read_text(encoding="utf-8")
+    texts = [text[:90], text[200:201], text[300:360]]
+    held = tmp_path / "held"
+    held.mkdir()
+    for number, held_out in enumerate(texts):
+        (held / f"{number}.txt").write_text(held_out, encoding="utf-8")
     figures = model.evaluate(str(held))
     assert figures.protocol.context.startswith(context)
-    assert figures.elements == 151
-    assert figures.loss == pytest.approx(brute_force(model, text) / 151, rel=1e-5)
+    total, count = brute_force(model, texts)
+    assert figures.elements == count == 154
+    assert figures.loss == pytest.approx(total / count, rel=1e-5)
+    assert figures.perplexity == pytest.approx(math.exp(total / count), rel=1e-4)
+    characters = sum(map(len, texts))
+    assert figures.bits_per_character == pytest.approx(total / math.log(2) / characters, rel=1e-5)
+
+
+@pytest.mark.parametrize("family", sorted(TINY))
+def test_the_perplexity_of_a_uniform_model_is_its_vocabulary(
+    family: str, small: Path, tmp_path: Path
+) -> None:
+    context = "window:9" if family == "transformer_classic" else "carried"
+    model = trained(small, tmp_path / "run", family, reading={"context": context})
+    network = load_network(model.bundle)
+    for parameter in network.parameters():
+        torch.nn.init.zeros_(parameter)
+    bundle = replace(model.bundle, arrays={**model.bundle.arrays, **network_arrays(network)})
+    write_bundle(tmp_path / "uniform.safetensors", bundle)
+    figures = rh.load(tmp_path / "uniform.safetensors").evaluate(str(small))
+    assert figures.perplexity == pytest.approx(model.bundle.encoder.vocab_size, rel=1e-6)
+    assert figures.loss == pytest.approx(figures.floors["uniform"], rel=1e-6)
+    assert figures.calibration is not None
+    assert figures.calibration.entropy == pytest.approx(figures.loss, rel=1e-5)
 
 
 def test_the_fixed_window_classic(prose: str, tmp_path: Path) -> None:
