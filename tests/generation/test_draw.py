@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhapsode.config import GenerateSettings
-from rhapsode.generation import ELEMENT_LANE, chain_of, draw, uniforms
-from rhapsode.generation.draw import philox
-from tests.contracts.filter_contract import context_of, logits, probabilities
+from rhapsode.generation import ELEMENT_LANE, Context, chain_of, draw, uniforms
+from rhapsode.generation.draw import XTC_LANE, philox
+from tests.contracts.filter_contract import logits, probabilities
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=150)
 JUST_BELOW_ONE = float(np.nextafter(1.0, 0.0))
@@ -226,27 +226,77 @@ def test_a_vocabulary_of_one():
     assert draw(np.array([[-7.0]], dtype=np.float32), np.array([0.3])).tolist() == [0]
 
 
+SHARES = [0.0, 0.2, 0.1, 0.3, 0.15, 0.25]
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        ({}, [0.0, 0.2, 0.1, 0.3, 0.15, 0.25]),
+        ({}, SHARES),
         ({"temperature": 0.5}, [0.0, 0.04, 0.01, 0.09, 0.0225, 0.0625]),
-        ({"temperature": 3.0}, np.cbrt([0.0, 0.2, 0.1, 0.3, 0.15, 0.25])),
+        ({"temperature": 3.0}, np.cbrt(SHARES)),
+        # The entropy is 1.5444 and its largest value log 5: the share of the way is 0.9596.
+        ({"dynatemp_low": 0.5, "dynatemp_high": 1.0}, np.power(SHARES, 1 / 0.979791)),
         ({"top_k": 3}, [0.0, 0.2, 0.0, 0.3, 0.0, 0.25]),
         ({"top_p": 0.6}, [0.0, 0.2, 0.0, 0.3, 0.0, 0.25]),
         ({"temperature": 2.0, "top_k": 4, "top_p": 0.5}, [0.0, 0.0, 0.0, 0.3**0.5, 0.0, 0.5]),
+        ({"min_p": 0.6}, [0.0, 0.2, 0.0, 0.3, 0.0, 0.25]),
+        # Surprises 1.609 2.303 1.204 1.897 1.386 lie .065 .758 .340 .353 .158 from the entropy.
+        ({"typical_p": 0.7}, [0.0, 0.2, 0.0, 0.3, 0.0, 0.25]),
+        ({"typical_p": 0.4}, [0.0, 0.2, 0.0, 0.0, 0.0, 0.25]),
+        ({"epsilon_cutoff": 0.16}, [0.0, 0.2, 0.0, 0.3, 0.0, 0.25]),
+        # sqrt(0.5) exp(-1.5444) = 0.1509.
+        ({"eta_cutoff": 0.5}, [0.0, 0.2, 0.0, 0.3, 0.0, 0.25]),
+        # Finite logits deviate by 0.3823: the bound is a probability of 0.3 exp(-0.3823) = 0.2047.
+        ({"top_n_sigma": 1.0}, [0.0, 0.0, 0.0, 0.3, 0.0, 0.25]),
+        ({"xtc_probability": 1.0, "xtc_threshold": 0.18}, [0.0, 0.2, 0.1, 0.0, 0.15, 0.0]),
+        # Half of the time from all five, half of the time without 0.3 and 0.25.
+        (
+            {"xtc_probability": 0.5, "xtc_threshold": 0.18},
+            [0.0, 0.1 + 0.2 / 0.9, 0.05 + 0.1 / 0.9, 0.15, 0.075 + 0.15 / 0.9, 0.125],
+        ),
+        ({"mirostat_tau": 1.1}, [0.0, 0.0, 0.0, 0.3, 0.0, 0.25]),
+        # Read: 3 3 2 1 3; written: 3 3 1.
+        ({"repetition_penalty": 2.0}, [0.0, 0.04, 0.01, 0.09, 0.15, 0.25]),
+        (
+            {"frequency_penalty": 0.5},
+            [0.0, 0.2 * np.exp(-0.5), 0.1, 0.3 * np.exp(-1), 0.15, 0.25],
+        ),
+        (
+            {"presence_penalty": 0.5},
+            [0.0, 0.2 * np.exp(-0.5), 0.1, 0.3 * np.exp(-0.5), 0.15, 0.25],
+        ),
+        ({"no_repeat_ngram": 2}, [0.0, 0.2, 0.1, 0.0, 0.15, 0.25]),
+        (
+            {"dry_multiplier": 0.5, "dry_allowed_length": 1},
+            [0.0, 0.2, 0.1, 0.3 * np.exp(-0.5), 0.15, 0.25],
+        ),
     ],
     ids=str,
 )
 def test_frequencies_are_the_exact_distribution(asked: dict[str, float], expected: list[float]):
     count = 40_000
     with np.errstate(divide="ignore"):
-        logits_1V = np.log(np.array([[0.0, 0.2, 0.1, 0.3, 0.15, 0.25]])).astype(np.float32)
+        logits_1V = np.log(np.array([SHARES])).astype(np.float32)
     chain = chain_of(GenerateSettings(**asked), vocab_size=6, suppressed=(0,))
-    filtered_1V, _ = chain.apply(logits_1V, context_of(1), chain.init(1))
-    uniform_N = uniforms(7, np.arange(count), np.zeros(count, dtype=np.int64))
-    found_V = np.bincount(draw(np.repeat(filtered_1V, count, axis=0), uniform_N), minlength=6)
+    still_N = np.zeros(count, dtype=np.int64)
+    context = Context(
+        (np.array([3, 3, 2, 1, 3]),) * count,
+        (np.array([3, 3, 1]),) * count,
+        still_N,
+        np.arange(count),
+        seed=7,
+    )
+    filtered_NV, _ = chain.apply(np.repeat(logits_1V, count, axis=0), context, chain.init(count))
+    uniform_N = uniforms(7, context.sequence_B, still_N)
+    found_V = np.bincount(draw(filtered_NV, uniform_N), minlength=6)
     share_V = np.array(expected) / np.sum(expected)
     possible_V = share_V > 0
     assert found_V[~possible_V].sum() == 0
     assert chi_square_is_plausible(found_V[possible_V], share_V[possible_V] * count)
+
+
+def test_the_coins_of_xtc_are_other_ones_than_the_draws():
+    sequence_N, position_N = np.arange(10_000), np.zeros(10_000, dtype=np.int64)
+    coins_N = uniforms(7, sequence_N, position_N, XTC_LANE)
+    assert abs(np.corrcoef(coins_N, uniforms(7, sequence_N, position_N))[0, 1]) < 0.04

@@ -10,8 +10,22 @@ from hypothesis import strategies as st
 
 from rhapsode.config import GenerateSettings
 from rhapsode.errors import SettingsError
-from rhapsode.generation import FILTERS, Chain, Filter, chain_of
-from rhapsode.generation.filters import Suppress, Temperature, TopK, TopP
+from rhapsode.generation import FILTERS, STEPS, Chain, Context, Filter, chain_of
+from rhapsode.generation.filters import Suppress
+from rhapsode.generation.mirostat import Mirostat
+from rhapsode.generation.penalties import Frequency, Presence, Repetition
+from rhapsode.generation.repeats import Dry, NoRepeatNgram
+from rhapsode.generation.temperature import DynamicTemperature, Temperature
+from rhapsode.generation.truncation import (
+    Epsilon,
+    Eta,
+    MinP,
+    TopK,
+    TopNSigma,
+    TopP,
+    Typical,
+    Xtc,
+)
 from tests.contracts.filter_contract import (
     ORACLE,
     PROVE,
@@ -30,6 +44,16 @@ class TestTemperature(FilterContract):
     ]
 
 
+class TestDynamicTemperature(FilterContract):
+    filters: ClassVar[Sequence[Filter]] = [
+        DynamicTemperature(0.0, 0.0),
+        DynamicTemperature(0.0, 1e-6),
+        DynamicTemperature(0.0, 1e6, 0.01),
+        DynamicTemperature(0.5, 1.5),
+        DynamicTemperature(1e-5, 3.0, 100.0),
+    ]
+
+
 class TestTopK(FilterContract):
     filters: ClassVar[Sequence[Filter]] = [TopK(k) for k in (0, 1, 2, 5, 6, 7, 10**9)]
 
@@ -40,28 +64,105 @@ class TestTopP(FilterContract):
     ]
 
 
+class TestMinP(FilterContract):
+    filters: ClassVar[Sequence[Filter]] = [MinP(m) for m in (0.0, 1e-30, 0.05, 0.5, 1.0)]
+
+
+class TestTypical(FilterContract):
+    filters: ClassVar[Sequence[Filter]] = [Typical(p) for p in (0.0, 1e-12, 0.2, 0.95, 1.0)]
+    monotone = False
+
+
+class TestEpsilon(FilterContract):
+    filters: ClassVar[Sequence[Filter]] = [Epsilon(e) for e in (0.0, 1e-30, 0.0003, 0.3, 0.999)]
+
+
+class TestEta(FilterContract):
+    filters: ClassVar[Sequence[Filter]] = [Eta(e) for e in (0.0, 1e-30, 0.0003, 0.3, 0.999)]
+
+
+class TestTopNSigma(FilterContract):
+    filters: ClassVar[Sequence[Filter]] = [TopNSigma(n) for n in (0.0, 1e-9, 0.5, 1.0, 1000.0)]
+
+
+class TestXtc(FilterContract):
+    filters: ClassVar[Sequence[Filter]] = [
+        Xtc(0.0, 0.1),
+        Xtc(1.0, 0.0),
+        Xtc(1.0, 0.1),
+        Xtc(0.5, 0.2),
+        Xtc(1.0, 0.1, (0, 3)),
+        Xtc(1.0, 1.0),
+    ]
+    monotone = False
+
+
+class TestMirostat(FilterContract):
+    filters: ClassVar[Sequence[Filter]] = [
+        Mirostat(tau, eta) for tau, eta in ((0.0, 0.1), (1e-9, 1.0), (0.7, 1.0), (5.0, 0.1))
+    ]
+
+
+class TestRepetition(FilterContract):
+    filters: ClassVar[Sequence[Filter]] = [Repetition(r) for r in (0.01, 0.5, 1.0, 1.1, 100.0)]
+
+
+class TestFrequency(FilterContract):
+    filters: ClassVar[Sequence[Filter]] = [Frequency(f) for f in (-2.0, -0.1, 0.0, 0.5, 2.0)]
+
+
+class TestPresence(FilterContract):
+    filters: ClassVar[Sequence[Filter]] = [Presence(p) for p in (-2.0, -0.1, 0.0, 0.5, 2.0)]
+
+
+class TestNoRepeatNgram(FilterContract):
+    filters: ClassVar[Sequence[Filter]] = [NoRepeatNgram(n) for n in (0, 1, 2, 3, 2**31 - 1)]
+
+
+class TestDry(FilterContract):
+    filters: ClassVar[Sequence[Filter]] = [
+        Dry(0.0),
+        Dry(0.8),
+        Dry(1e-30, 1.0, 1),
+        Dry(1e6, 1e6, 1),
+        Dry(0.8, 1.75, 1, (0, 3)),
+        Dry(0.8, 1.75, 2**31 - 1),
+    ]
+
+
 class TestSuppress(FilterContract):
     filters: ClassVar[Sequence[Filter]] = [
         Suppress(elements, VOCAB_SIZE) for elements in ((), (1,), (5, 1, 1), (1, 2, 3, 4, 5))
     ]
+    monotone = False
 
 
 class TestChain(ChainContract):
-    def filtered(self, logits_BV: np.ndarray, steps: Sequence[tuple[str, Any]]) -> np.ndarray:
-        chain = Chain([self.step(name, value, logits_BV.shape[1]) for name, value in steps])
-        rows = len(logits_BV)
-        after_BV, _ = chain.apply(logits_BV, context_of(rows), chain.init(rows))
+    def filtered(
+        self,
+        logits_TBV: Sequence[np.ndarray],
+        contexts_T: Sequence[Context],
+        steps: Sequence[tuple[str, Any]],
+    ) -> np.ndarray:
+        vocab_size = logits_TBV[0].shape[1]
+        chain = Chain([self.step(name, value, vocab_size) for name, value in steps])
+        states = chain.init(len(logits_TBV[0]))
+        for logits_BV, context in zip(logits_TBV, contexts_T, strict=True):
+            after_BV, states = chain.apply(logits_BV, context, states)
         return after_BV
 
     def step(self, name: str, value: Any, vocab_size: int) -> Filter:
         if name == "suppress":
             return Suppress(tuple(value), vocab_size)
-        return FILTERS.get(name)(value)
+        return FILTERS.get(name)(**value) if isinstance(value, dict) else FILTERS.get(name)(value)
 
 
-def test_every_filter_has_literal_outcomes():
-    told = {name for case in ORACLE for name, _ in case["steps"]}
-    assert told == {full.partition(".")[0] for full in FILTERS.names()}
+def test_every_step_has_literal_outcomes_also_in_a_batch_and_behind_a_removal():
+    assert set(STEPS) <= {full.partition(".")[0] for full in FILTERS.names()}
+    alone = [{name for name, _ in case["steps"]} for case in ORACLE]
+    assert {"suppress", *STEPS} <= set().union(*alone)
+    batches = [case for case in ORACLE if len(case["expected"]) > 1]
+    assert set(STEPS) <= {name for case in batches for name, _ in case["steps"]}
 
 
 def apply(chain: Chain, logits_BV: np.ndarray) -> np.ndarray:
@@ -125,15 +226,6 @@ def test_a_probability_of_1e_30_is_kept_and_weighed():
     asked = GenerateSettings(temperature=2.0)
     after_BV = apply(chain_of(asked, vocab_size=2, suppressed=()), logits_BV)
     assert probabilities(after_BV)[0, 1] == pytest.approx(1e-15, rel=1e-4)
-
-
-def test_the_default_order_is_suppress_temperature_top_k_top_p():
-    asked = GenerateSettings(temperature=0.8, top_k=40, top_p=0.95)
-    chain = chain_of(asked, vocab_size=9, suppressed=(1,))
-    assert [type(step) for step in chain.filters] == [Suppress, Temperature, TopK, TopP]
-    assert chain.explain() == "suppress [1] -> temperature 0.8 -> top_k 40 -> top_p 0.95"
-    plain = chain_of(GenerateSettings(), vocab_size=9, suppressed=())
-    assert plain.explain() == "suppress [] -> temperature 1 -> top_k off -> top_p off"
 
 
 def test_an_empty_chain_changes_nothing():

@@ -62,6 +62,26 @@ class TorchPredictor:
             self._network.train(was_training)
 
     @torch.no_grad()
+    def features(
+        self, elements_BT: NDArray[np.int64], state: Any
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], Any]:
+        """Read elements (B, T); the model's features (B, T, H) behind each, logits (B, V), and the state."""
+        elements = torch.from_numpy(np.ascontiguousarray(elements_BT, dtype=np.int64))
+        was_training = self._network.training
+        self._network.eval()
+        try:
+            parts = []
+            for start in range(0, elements.shape[1], _LONGEST):
+                x_BTD = self._network.input(elements[:, start : start + _LONGEST])
+                y_BTH, state = self._network.model(x_BTD, state)
+                parts.append(y_BTH)
+            logits_BV = self._network.head(parts[-1][:, -1:])[:, 0]
+            features_BTH = torch.cat(parts, dim=1)
+            return features_BTH.float().numpy(), logits_BV.float().numpy(), state
+        finally:
+            self._network.train(was_training)
+
+    @torch.no_grad()
     def score(self, batch: Batch, state: Any | None = None) -> tuple[NDArray[np.float32], Any]:
         """Log-probability (nats) of every target, (B, T), and the state behind the batch."""
         was_training = self._network.training
@@ -141,6 +161,14 @@ class WindowPredictor(TorchPredictor):
         seen_BT = np.concatenate((state.elements_BT, elements_BT), axis=1)[:, -self._size :]
         logits_BV, _ = super().advance(seen_BT, super().start(len(seen_BT)))
         return logits_BV, Remembered(seen_BT)
+
+    def features(
+        self, elements_BT: NDArray[np.int64], state: Remembered
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], Remembered]:
+        """Read elements (B, T); features of those among the last N, as the window holds them, then as `advance`."""
+        seen_BT = np.concatenate((state.elements_BT, elements_BT), axis=1)[:, -self._size :]
+        features_BTH, logits_BV, _ = super().features(seen_BT, super().start(len(seen_BT)))
+        return features_BTH[:, -elements_BT.shape[1] :], logits_BV, Remembered(seen_BT)
 
     def score(self, batch: Batch, state: Any | None = None) -> tuple[NDArray[np.float32], None]:
         """Log-probability (nats) of the targets of windows, each read from the zero state."""

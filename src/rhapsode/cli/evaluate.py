@@ -33,6 +33,8 @@ class EvaluateCommand(SourceSettings):
     """Run folder or model file."""
     sources: Positional[Annotated[tuple[str, ...], option("SOURCE", "")]] = ()
     """Files, folders, patterns, - for standard input, or named corpora; records are read as in training."""
+    dynamic: bool = False
+    """Report, apart, what the text costs if the model goes on learning from it: up to a minute more."""
     json: bool = False
     """Print one JSON object."""
 
@@ -46,7 +48,8 @@ def run(arguments: Sequence[str], began: float) -> int:
 
     model = Model(command.model)
     source = asked_source(command, arguments, model, command.sources)
-    figures = model.evaluate(*command.sources, source=source, tell=note).to_mapping()
+    found = model.evaluate(*command.sources, source=source, tell=note, dynamic=command.dynamic)
+    figures = found.to_mapping()
     if command.json:
         print_json(figures)
         return 0

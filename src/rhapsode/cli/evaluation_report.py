@@ -11,7 +11,7 @@ from rich.text import Text
 
 from rhapsode.cli.console import figures_table
 
-__all__ = ["bar", "one_line", "print_evaluation"]
+__all__ = ["bar", "print_evaluation"]
 
 _BAR = 28
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -30,7 +30,7 @@ def print_evaluation(found: Mapping[str, Any], title: str) -> None:
             style="dim",
         )
     )
-    for part in (_by_context(found), _calibration(found), _dynamic(found)):
+    for part in (_by_context(found), _calibration(found), _dynamic(found), _writing(found)):
         if part is not None:
             console.print()
             console.print(part)
@@ -106,16 +106,79 @@ def _dynamic(found: Mapping[str, Any]) -> RenderableType | None:
     dynamic = found.get("dynamic")
     if not dynamic:
         return None
-    table = _grid("left", "right", "right")
+    table = _grid("left", "right", "right", "right", "left")
     for name, one in dynamic["losses"].items():
-        table.add_row(name, f"{one['loss']:.4f}", f"{one['perplexity']:.3f}")
+        how = Text(dynamic["protocol"][name], style="dim")
+        seconds = Text(f"{one['seconds']:.1f} s", style="dim")
+        table.add_row(name, f"{one['loss']:.4f}", f"{one['perplexity']:.3f}", seconds, how)
     title = Text.assemble(
-        ("going on learning from what it scores", "bold"), ("   loss, perplexity", "dim")
+        ("going on learning from what it scores", "bold"),
+        (f"   loss, perplexity; {dynamic['protocol']['elements']}", "dim"),
     )
-    return Group(title, table)
+    if dynamic["diverged"] is None:
+        return Group(title, table)
+    broken = f"learning broke down at element {dynamic['diverged']:,}: no figure of it is reported"
+    return Group(title, table, Text(broken, style="red"))
+
+
+def _writing(found: Mapping[str, Any]) -> RenderableType | None:
+    """What the model writes beside the text that was scored; the longest copies and where they stand."""
+    from rhapsode.workflows.writing_table import (
+        longest_copies,
+        writing_columns,
+        writing_rows,
+        writing_verdict,
+    )
+
+    writing = found.get("writing")
+    if not writing:
+        return None
+    verdict = Text(writing_verdict(writing))
+    columns = writing_columns(writing)
+    if not columns:
+        return Group(Text("what it writes", style="bold"), verdict)
+    title = Text.assemble(
+        ("what it writes", "bold"),
+        (
+            f"   {writing['texts']} texts of {writing['length']} characters from "
+            f"{writing['prompt'] or 'the empty prompt'}, beside as much of this text",
+            "dim",
+        ),
+    )
+    table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
+    table.add_column()
+    for name, _ in columns:
+        table.add_column(name, justify="right", style="" if name == columns[-1][0] else "bold")
+    for name, values in writing_rows(writing):
+        table.add_row(Text(name, style="dim"), *values)
+    parts: list[RenderableType] = [title, verdict, Text(), table]
+    copies = _grid("right", "left")
+    for copy in longest_copies(writing):
+        times = "" if copy.count == 1 else f", {copy.count:,} times in all"
+        copies.add_row(
+            Text(copy.who, style="dim"),
+            Text.assemble(
+                f"“{_quoted(copy.text)}”  ",
+                (f"{copy.document}, line {copy.line:,}{times}", "dim"),
+            ),
+        )
+    if copies.row_count:
+        parts += [Text(), Text("longest copies, and where they stand first", style="bold"), copies]
+    return Group(*parts)
+
+
+def _quoted(text: str) -> str:
+    """A text on one line, shortened in its middle."""
+    from rhapsode.workflows.writing_table import one_line
+
+    shown = one_line(text)
+    half = _QUOTED // 2
+    return shown if len(shown) <= _QUOTED else f"{shown[:half]} ... {shown[-half:]}"
 
 
 def _passage(passage: Mapping[str, Any]) -> Text:
+    from rhapsode.workflows.writing_table import one_line
+
     where = f"{passage['document']}, element {passage['element']:,}"
     line = Text(f"  {passage['nats']:.2f}  ", style="bold red")
     before = one_line(passage["before"])[-_QUOTED // 3 :]
@@ -126,9 +189,3 @@ def _passage(passage: Mapping[str, Any]) -> Text:
         style="dim",
     )
     return line
-
-
-def one_line(text: str) -> str:
-    """A text on one line: line ends as arrows, what cannot be printed as dots."""
-    shown = text.replace("\n", "↵").replace("\t", "⇥")
-    return "".join(c if c.isprintable() else "·" for c in shown)

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Annotated
 
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 from tyro.conf import Positional
 
 from rhapsode.cli.console import note
 from rhapsode.cli.parse import parse, read_stdin, settings_of
-from rhapsode.config import GenerateSettings, option
+from rhapsode.config import GenerateSettings, RequestSettings, option
+from rhapsode.errors import SettingsError
+
+if TYPE_CHECKING:
+    from rhapsode.workflows.continuing import Continuation, OpenIndex
+    from rhapsode.workflows.model import Model
 
 __all__ = ["GenerateCommand", "run"]
 
 DESCRIPTION = """Continue a prompt. Prints prompt and continuation, and nothing else, to stdout.
 
 Temperatures of 0.2 to 0.5 keep to the likely, 0.7 to 0.9 balance, 1.0 to 1.5 invent; 0 always takes the likeliest
-element, which tends to loop."""
+element, which tends to loop. The same seed writes the same text, alone or among others."""
+
+COLUMN = 34
+"""Narrowest column in which temperatures are set side by side."""
+SHORT = 800
+"""Characters of the longest text that is."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +44,7 @@ class _Places:
 
 
 @dataclass(frozen=True)
-class GenerateCommand(GenerateSettings, _Places):
+class GenerateCommand(GenerateSettings, RequestSettings, _Places):
     """Flags of `rhapsode generate`."""
 
 
@@ -39,37 +52,183 @@ def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
     command = parse(GenerateCommand, "generate", DESCRIPTION, arguments)
     settings = settings_of(command, GenerateSettings)
-    from rhapsode.workflows.continuing import with_seed
+    request = settings_of(command, RequestSettings)
+    _check(command, settings, request)
+    from rhapsode.workflows.continuing import chain_for, with_seed
     from rhapsode.workflows.model import Model
 
     seeded = with_seed(settings)
-    prompt = read_stdin() if command.prompt == "-" else command.prompt
     model = Model(command.model)
-    prompt = model.usable_prompt(prompt, seeded)
-    unknown = model.unknown_words(prompt)
+    prompts = [model.usable_prompt(p, seeded) for p in _prompts(command, request, model, seeded)]
+    _warn(model, prompts)
+    several = [replace(seeded, temperature=t) for t in request.temperatures] or [seeded]
+    chains = [chain_for(model.bundle, one, _index_of(model)) for one in several]
+    if settings.explain:
+        for chain in chains:
+            note(chain.explain())
+    if settings.seed is None and any(one.temperature >= 1e-5 for one in several):
+        note(f"seed {seeded.seed}")
+    _ = model.predictor  # nothing is printed of a model that cannot be used
+    if settings.format == "jsonl":
+        for one in several:
+            for continuation in _continuations(model, prompts, one):
+                _write(json.dumps(_mapping(model, continuation), ensure_ascii=False) + "\n")
+    elif request.temperatures:
+        _by_temperature(model, prompts, several)
+    elif len(prompts) > 1 or settings.count > 1:
+        for continuation in _continuations(model, prompts, seeded):
+            _write(_whole(continuation))
+    else:
+        _stream(model, prompts[0], seeded)
+    return 0
+
+
+def _check(command: GenerateCommand, settings: GenerateSettings, request: RequestSettings) -> None:
+    """Refuse what contradicts itself.
+
+    Raises:
+        SettingsError: more than one place for prompts, or a trace where none is shown.
+    """
+    places = (command.prompt, request.prompts, request.prompt_from_data)
+    if sum(place not in ("", None) for place in places) > 1:
+        raise SettingsError(
+            "prompts from more than one place",
+            hint="give one of PROMPT, --prompts and --prompt-from-data",
+        )
+    if settings.trace is not None and settings.format != "jsonl":
+        raise SettingsError("a trace is part of jsonl", where="--trace", hint="add --format jsonl")
+
+
+def _prompts(
+    command: GenerateCommand, request: RequestSettings, model: Model, settings: GenerateSettings
+) -> list[str]:
+    """What is to be continued, as it was given."""
+    if request.prompts is None and request.prompt_from_data is None:
+        return [read_stdin() if command.prompt == "-" else command.prompt]
+    from rhapsode.workflows.prompts import parse_prompts, prompts_from_data, read_prompts
+
+    if request.prompts == "-":
+        return parse_prompts(read_stdin(), "-")
+    if request.prompts is not None:
+        return read_prompts(request.prompts)
+    assert request.prompt_from_data is not None
+    assert settings.seed is not None
+    return prompts_from_data(
+        model.path, model.bundle.encoder, request.prompt_from_data, settings.seed, note
+    )
+
+
+def _warn(model: Model, prompts: Sequence[str]) -> None:
+    """Say what the model does not see of its prompts as one might think."""
+    from rhapsode.workflows.continuing import look_back
+
+    unknown = list(dict.fromkeys(w for prompt in prompts for w in model.unknown_words(prompt)))
     if unknown:
         named = ", ".join(map(repr, unknown[:8]))
         note(f"warning: the model does not know {named}, and reads the unknown element there")
-    if settings.seed is None and settings.temperature >= 1e-5:
-        note(f"seed {seeded.seed}")
-    if settings.format == "jsonl":
-        for continuation in model.continuations(prompt, seeded):
-            sys.stdout.write(json.dumps(asdict(continuation), ensure_ascii=False) + "\n")
-        return 0
-    if settings.count > 1:
-        for continuation in model.continuations(prompt, seeded):
-            _write(continuation.prompt + continuation.text + "\n")
-        return 0
-    _ = model.predictor  # nothing is printed of a model that cannot be used
+    window = look_back(model.bundle)
+    if window is None:
+        return
+    longest = max(len(model.bundle.encoder.encode(prompt)) for prompt in prompts)
+    if longest < window:
+        return
+    if model.bundle.context.kind == "window":
+        note(f"the prompt has {longest:,} elements, of which the model sees the last {window:,}")
+    else:
+        note(
+            f"the prompt has {longest:,} elements; the model looks back {window:,}, and to what lies "
+            "before them through its layers only"
+        )
+
+
+def _continuations(
+    model: Model, prompts: Sequence[str], settings: GenerateSettings
+) -> Iterator[Continuation]:
+    from rhapsode.workflows.continuing import collect, continue_prompts
+
+    pieces = continue_prompts(model.predictor, model.bundle, prompts, settings, _index_of(model))
+    return collect(pieces, prompts, settings)
+
+
+def _stream(model: Model, prompt: str, settings: GenerateSettings) -> None:
+    """One continuation as it comes."""
+    from rhapsode.workflows.continuing import continue_prompt
+
     _write(prompt)
     ended = prompt.endswith("\n")
-    for piece in model.stream(prompt, seeded):
+    for piece in continue_prompt(model.predictor, model.bundle, prompt, settings, _index_of(model)):
         if piece.text:
             _write(piece.text)
             ended = piece.text.endswith("\n")
     if not ended:
         _write("\n")
-    return 0
+
+
+def _by_temperature(
+    model: Model, prompts: Sequence[str], several: Sequence[GenerateSettings]
+) -> None:
+    """Continuations at several temperatures: under headings, or in columns where there is room for short ones."""
+    console = Console(highlight=False, file=sys.stdout)
+    columns = console.is_terminal and console.width >= (COLUMN + 3) * len(several)
+    if columns:
+        found = [list(_continuations(model, prompts, one)) for one in several]
+        if all(len(c.prompt + c.text) <= SHORT for row in found for c in row):
+            console.print(_beside(found, several))
+            return
+        for one, row in zip(several, found, strict=True):
+            _heading(one, console)
+            for continuation in row:
+                _write(_whole(continuation))
+        return
+    for one in several:
+        _heading(one, console)
+        for continuation in _continuations(model, prompts, one):
+            _write(_whole(continuation))
+
+
+def _heading(settings: GenerateSettings, console: Console) -> None:
+    console.rule(f"temperature {settings.temperature:g}", align="left", style="cyan")
+    sys.stdout.flush()
+
+
+def _beside(found: Sequence[Sequence[Continuation]], several: Sequence[GenerateSettings]) -> Table:
+    """A column a temperature, a row a continuation."""
+    table = Table(box=None, padding=(0, 3, 1, 0), expand=True, header_style="cyan")
+    for one in several:
+        table.add_column(f"temperature {one.temperature:g}", ratio=1, overflow="fold")
+    for row in zip(*found, strict=True):
+        table.add_row(*(Text.assemble((c.prompt, "bold"), _plain(c.text)) for c in row))
+    return table
+
+
+def _plain(text: str) -> str:
+    """A text that a terminal obeys in nothing but its line ends."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "·" for c in text)
+
+
+def _whole(continuation: Continuation) -> str:
+    """Prompt and continuation, on lines of their own."""
+    text = continuation.prompt + continuation.text
+    return text if text.endswith("\n") else text + "\n"
+
+
+def _index_of(model: Model) -> OpenIndex:
+    from rhapsode.workflows.no_copy import open_elements_index
+
+    return lambda: open_elements_index(model.bundle, model.path, note)
+
+
+def _mapping(model: Model, continuation: Continuation) -> dict[str, object]:
+    """One object of jsonl; the trace with the elements' names, and only where it was asked for."""
+    plain = asdict(continuation)
+    del plain["trace"]
+    if continuation.trace is None:
+        return plain
+    label = model.bundle.encoder.label
+    plain["trace"] = [
+        {"text": label(trace.element), **trace.to_mapping()} for trace in continuation.trace
+    ]
+    return plain
 
 
 def _write(text: str) -> None:

@@ -17,6 +17,8 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS = {
     "train": "learn from text files, folders or named corpora",
     "generate": "write more, from a prompt",
+    "next": "the likeliest next elements behind a prompt",
+    "play": "write together with a model, line by line",
     "evaluate": "loss, perplexity and bits of a model on a text",
     "compare": "models side by side on one text; blind, by vote",
     "info": "what a model is made of and where it came from",

@@ -119,6 +119,7 @@ def run_training(training: Training) -> bool:
     """Train on the terminal, to the summary; False when it was interrupted."""
     from rhapsode.cli.watch import Watch
     from rhapsode.training.events import Finished
+    from rhapsode.workflows.writing_table import copying_in_short
 
     interrupted = False
     floor = None if training.counted is None else training.counted.loss
@@ -139,6 +140,7 @@ def run_training(training: Training) -> bool:
         f"{summary['steps']:,} updates in {summary['seconds']:.1f} s, "
         f"{summary['elements_per_second']:,.0f} elements/s; finishing {summary['finishing_seconds']:.1f} s"
     )
+    note(copying_in_short(summary["writing"]))
     return True
 
 

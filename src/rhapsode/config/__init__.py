@@ -2,9 +2,10 @@
 
 from rhapsode.config.context import SeenContext, parse_context
 from rhapsode.config.durations import format_duration, parse_duration
-from rhapsode.config.generate import GenerateSettings
+from rhapsode.config.generate import GenerateSettings, RequestSettings
 from rhapsode.config.options import option
 from rhapsode.config.registry import Registry, suggest
+from rhapsode.config.sampling import SamplingSettings
 from rhapsode.config.schema import from_mapping, to_mapping
 from rhapsode.config.source import SourceSettings
 from rhapsode.config.toml import apply_assignments, dump_toml, merge, read_toml
@@ -25,8 +26,10 @@ __all__ = [
     "OptimisationSettings",
     "ReadingSettings",
     "Registry",
+    "RequestSettings",
     "RunSettings",
     "SampleSettings",
+    "SamplingSettings",
     "SeenContext",
     "SourceSettings",
     "TrainSettings",

@@ -8,8 +8,9 @@ from msgspec import Meta
 from rhapsode.config.control import ControlSettings
 from rhapsode.config.options import option
 from rhapsode.config.sampling import SamplingSettings
+from rhapsode.config.search import SearchSettings
 
-__all__ = ["GenerateSettings"]
+__all__ = ["GenerateSettings", "RequestSettings"]
 
 
 @dataclass(frozen=True)
@@ -24,10 +25,10 @@ class LengthSettings:
 
 @dataclass(frozen=True)
 class DeliverySettings:
-    """How many continuations, of what, and in which form."""
+    """How many continuations, and in which form."""
 
     count: Annotated[Annotated[int, Meta(ge=1, le=100000)], option("N")] = 1
-    """Independent continuations."""
+    """Independent continuations of each prompt, written side by side."""
     seed: Annotated[
         Annotated[int, Meta(ge=0, le=2**63 - 1)] | None, option("N", "a new one, told on stderr")
     ] = None
@@ -40,5 +41,24 @@ class DeliverySettings:
 
 
 @dataclass(frozen=True)
-class GenerateSettings(DeliverySettings, ControlSettings, SamplingSettings, LengthSettings):
+class GenerateSettings(
+    DeliverySettings, SearchSettings, ControlSettings, SamplingSettings, LengthSettings
+):
     """How a model continues a prompt."""
+
+
+Temperature = Annotated[float, Meta(ge=0.0, le=1e6)]
+
+
+@dataclass(frozen=True)
+class RequestSettings:
+    """What is asked for in one go."""
+
+    prompts: Annotated[str | None, option("FILE", "none")] = None
+    """Continue every line of a file, or every text of a file of JSON strings, one a line; - reads standard input."""
+    prompt_from_data: Annotated[
+        Annotated[int, Meta(ge=1, le=100000)] | None, option("N", "none")
+    ] = None
+    """Continue N passages, drawn by the seed, of what the run held out of its sources."""
+    temperatures: Annotated[tuple[Temperature, ...], option("T", "none")] = ()
+    """Write at each of these temperatures, with the same draws, in place of one."""

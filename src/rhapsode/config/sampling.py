@@ -4,19 +4,96 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from msgspec import Meta
+from tyro.conf import UseAppendAction
 
 from rhapsode.config.options import option
 
 __all__ = ["SamplingSettings"]
 
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+ShareBelowOne = Annotated[float, Meta(ge=0.0, lt=1.0)]
+Degrees = Annotated[float, Meta(ge=0.0, le=1e6)]
+Penalty = Annotated[float, Meta(ge=-2.0, le=2.0)]
+
 
 @dataclass(frozen=True)
-class SamplingSettings:
+class TemperatureSettings:
+    """How evenly the candidates share the probability."""
+
+    temperature: Annotated[Degrees, option("T")] = 1.0
+    """Divides the logits: 0.2 to 0.5 for technical text, 0.7 to 0.9 balanced, 1.0 to 1.5 creative; 0 is greedy: it
+    always takes the likeliest element, and soon loops."""
+    dynatemp_low: Annotated[Degrees | None, option("T", "off")] = None
+    """Dynamic temperature in place of a fixed one: this one where the model is sure; give both ends, as 0.5 and 1.5."""
+    dynatemp_high: Annotated[Degrees | None, option("T", "off")] = None
+    """The dynamic temperature where the model finds all candidates alike."""
+    dynatemp_exponent: Annotated[Annotated[float, Meta(ge=0.01, le=100.0)], option("E")] = 1.0
+    """How the dynamic temperature rises with the entropy between its ends; above 1 later."""
+
+
+@dataclass(frozen=True)
+class TruncationSettings:
+    """Which candidates may be drawn at all."""
+
+    top_k: Annotated[Annotated[int, Meta(ge=0)], option("K")] = 0
+    """Choose among the K likeliest elements only, as 40; 0 is off."""
+    top_p: Annotated[Share, option("P")] = 1.0
+    """Choose among the smallest set of elements with this much probability, as 0.95; 1 is off."""
+    min_p: Annotated[Share, option("P")] = 0.0
+    """Drop elements less likely than this share of the likeliest one's probability, as 0.05; 0 is off."""
+    typical_p: Annotated[Share, option("P")] = 1.0
+    """Choose among elements about as surprising as the model expects, with this much probability together, as 0.95; 1
+    is off."""
+    epsilon_cutoff: Annotated[ShareBelowOne, option("P")] = 0.0
+    """Drop elements less likely than this, as 0.0003; 0 is off."""
+    eta_cutoff: Annotated[ShareBelowOne, option("P")] = 0.0
+    """As epsilon_cutoff, but milder where the model is unsure, as 0.001; 0 is off."""
+    top_n_sigma: Annotated[Annotated[float, Meta(ge=0.0, le=1000.0)], option("N")] = 0.0
+    """Keep logits within this many standard deviations of the largest, as 1; 0 is off."""
+    xtc_probability: Annotated[Share, option("P")] = 0.0
+    """How often to leave out the top choices, all but the least likely of them, as 0.5; end-of-sequence and line ends
+    are never left out; 0 is off."""
+    xtc_threshold: Annotated[Share, option("P")] = 0.1
+    """Least probability of a top choice."""
+    mirostat_tau: Annotated[Annotated[float, Meta(ge=0.0, le=100.0)], option("BITS")] = 0.0
+    """Steer to this surprise in bits per element (Mirostat 2), in place of every other step that drops candidates; 0 is
+    off."""
+    mirostat_eta: Annotated[Share, option("RATE")] = 0.1
+    """How fast Mirostat corrects itself."""
+
+
+@dataclass(frozen=True)
+class RepetitionSettings:
+    """What to do about repetition."""
+
+    repetition_penalty: Annotated[Annotated[float, Meta(ge=0.01, le=100.0)], option("R")] = 1.0
+    """Multiplies the log-probability of what occurs in prompt or continuation, as 1.1; 1 is off, below 1 invites it."""
+    frequency_penalty: Annotated[Penalty, option("F")] = 0.0
+    """Lowers a logit by this much for every time that the element has been written, -2 to 2; 0 is off."""
+    presence_penalty: Annotated[Penalty, option("P")] = 0.0
+    """Lowers a logit by this much once the element has been written, -2 to 2; 0 is off."""
+    no_repeat_ngram: Annotated[Annotated[int, Meta(ge=0, le=2**31 - 1)], option("N")] = 0
+    """Never write N elements in a row that occur in prompt or continuation already; 0 is off."""
+    dry_multiplier: Annotated[Annotated[float, Meta(ge=0.0, le=1e6)], option("M")] = 0.0
+    """Penalise going on with a repeated run, the more the longer it is (DRY), as 0.8; 0 is off."""
+    dry_base: Annotated[Annotated[float, Meta(ge=1.0, le=1e6)], option("B")] = 1.75
+    """How the DRY penalty grows with each element of the run."""
+    dry_allowed_length: Annotated[Annotated[int, Meta(ge=1, le=2**31 - 1)], option("N")] = 2
+    """Longest run that DRY lets be repeated for nothing."""
+    dry_breakers: Annotated[
+        UseAppendAction[tuple[str, ...]], option("TEXT", "line end, colon, double quote, asterisk")
+    ] = ()
+    """Text that ends a run for DRY; may be repeated; an empty one alone: nothing ends a run."""
+
+
+@dataclass(frozen=True)
+class SamplingSettings(RepetitionSettings, TruncationSettings, TemperatureSettings):
     """The steps between a model's logits and the draw."""
 
-    temperature: Annotated[Annotated[float, Meta(ge=0.0, le=1e6)], option("T")] = 1.0
-    """Divides the logits: below 1 safer, above 1 wilder, 0 always takes the likeliest element."""
-    top_k: Annotated[Annotated[int, Meta(ge=0)], option("K")] = 0
-    """Choose among the K likeliest elements only; 0 is off."""
-    top_p: Annotated[Annotated[float, Meta(ge=0.0, le=1.0)], option("P")] = 1.0
-    """Choose among the smallest set of elements with this much probability; 1 is off."""
+    order: Annotated[str, option("ORDER")] = "hf"
+    """Order of the steps: hf (temperature before truncation), vllm (min_p before top_k and top_p), llamacpp (temperature
+    last), or step names joined by commas, in which every step in use must occur."""
+    explain: bool = False
+    """Print the steps in order, and what is off, to stderr."""
+    trace: Annotated[Annotated[int, Meta(ge=1, le=1000)] | None, option("N", "off")] = None
+    """With jsonl: tell of every element written its rank, log-probabilities, what each step removed, and the N likeliest."""

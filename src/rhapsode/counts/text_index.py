@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -217,6 +217,12 @@ class TextIndex:
         numbers_M = np.asarray(self.suffixes.elements_N[max(start, 0) : max(end, 0)])
         codes_M = self.characters_V[numbers_M[numbers_M != _SEPARATOR].astype(np.int64) - 1]
         return str(codes_M.astype("<u4").tobytes(), _UTF32, "surrogatepass")
+
+    def passages(self) -> Iterator[str]:
+        """The passages in order, each as it was given, those that went on joined to the ones before them."""
+        ends = [*self.starts_P[1:].tolist(), len(self.suffixes)]
+        for start, end in zip(self.starts_P.tolist(), ends, strict=True):
+            yield self.text(start, end - 1)
 
     def place(self, at: int, length: int = 0) -> Place:
         """The place at a position of the sequence.

@@ -2,16 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.config import GenerateSettings
-from rhapsode.generation.filters import Context, Filter, Logits, Suppress, Temperature, TopK, TopP
+from rhapsode.config import SamplingSettings, suggest
+from rhapsode.errors import SettingsError
+from rhapsode.generation.filters import Context, Filter, Logits, Suppress
+from rhapsode.generation.mirostat import Mirostat
+from rhapsode.generation.penalties import Frequency, Presence, Repetition
+from rhapsode.generation.repeats import Dry, NoRepeatNgram
+from rhapsode.generation.temperature import DynamicTemperature, Temperature
+from rhapsode.generation.truncation import (
+    Epsilon,
+    Eta,
+    MinP,
+    TopK,
+    TopNSigma,
+    TopP,
+    Typical,
+    Xtc,
+)
 
-__all__ = ["Chain", "chain_of"]
+__all__ = ["CONTROL", "ORDERS", "STEPS", "Chain", "chain_of"]
+
+CONTROL = "control"
+
+# What drops candidates by their probability: Mirostat takes the place of all of it.
+_TRUNCATION = ("top_n_sigma", "top_k", "top_p", "min_p", "typical", "epsilon", "eta", "xtc")
+
+# Suppression comes before all of them. A ban on n-grams comes behind the control steps, since it can give way where it
+# would leave nothing and they cannot; apart from that the two commute.
+ORDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "hf": (
+            "repetition",
+            "frequency",
+            "presence",
+            "dry",
+            CONTROL,
+            "no_repeat_ngram",
+            "temperature",
+            "dynatemp",
+            "mirostat",
+            "top_n_sigma",
+            "top_k",
+            "top_p",
+            "min_p",
+            "typical",
+            "epsilon",
+            "eta",
+            "xtc",
+        ),
+        "vllm": (
+            CONTROL,
+            "no_repeat_ngram",
+            "repetition",
+            "frequency",
+            "presence",
+            "dry",
+            "temperature",
+            "dynatemp",
+            "mirostat",
+            "min_p",
+            "top_k",
+            "top_p",
+            "top_n_sigma",
+            "typical",
+            "epsilon",
+            "eta",
+            "xtc",
+        ),
+        "llamacpp": (
+            CONTROL,
+            "no_repeat_ngram",
+            "repetition",
+            "frequency",
+            "presence",
+            "dry",
+            "top_n_sigma",
+            "top_k",
+            "typical",
+            "top_p",
+            "min_p",
+            "epsilon",
+            "eta",
+            "xtc",
+            "temperature",
+            "dynatemp",
+            "mirostat",
+        ),
+    }
+)
+
+STEPS: tuple[str, ...] = tuple(step for step in ORDERS["hf"] if step != CONTROL)
 
 
 class Chain:
@@ -19,10 +107,16 @@ class Chain:
 
     Arguments:
         filters: in order; the order is part of the meaning.
+        order: what the order is called.
+        off: names of steps that are not in use.
     """
 
-    def __init__(self, filters: Sequence[Filter]) -> None:
+    def __init__(
+        self, filters: Sequence[Filter], *, order: str | None = None, off: Sequence[str] = ()
+    ) -> None:
         self.filters = tuple(filters)
+        self.order = order
+        self.off = tuple(off)
 
     def init(self, rows: int) -> tuple[Any, ...]:
         """The states of all filters."""
@@ -34,37 +128,163 @@ class Chain:
             step.select(state, rows_R) for step, state in zip(self.filters, states, strict=True)
         )
 
+    def fork(self, states: tuple[Any, ...]) -> tuple[Any, ...]:
+        """States of their own: applying the chain to them leaves the given ones as they are."""
+        return tuple(step.fork(state) for step, state in zip(self.filters, states, strict=True))
+
     def apply(
         self, logits_BV: Logits, context: Context, states: tuple[Any, ...]
     ) -> tuple[Logits, tuple[Any, ...]]:
-        """Logits after every filter, and their states."""
+        """Logits after every filter, and their states; the given states may have been written into."""
         after: list[Any] = []
         for step, state in zip(self.filters, states, strict=True):
             logits_BV, state = step.apply(logits_BV, context, state)  # noqa: PLW2901
             after.append(state)
         return logits_BV, tuple(after)
 
+    def apply_counting(
+        self, logits_BV: Logits, context: Context, states: tuple[Any, ...]
+    ) -> tuple[Logits, tuple[Any, ...], NDArray[np.int64]]:
+        """As `apply`, and how many candidates each step removed: (steps, B)."""
+        after: list[Any] = []
+        left_SB = np.empty((len(self.filters) + 1, len(logits_BV)), dtype=np.int64)
+        left_SB[0] = np.isfinite(logits_BV).sum(axis=1)
+        for index, (step, state) in enumerate(zip(self.filters, states, strict=True)):
+            logits_BV, state = step.apply(logits_BV, context, state)  # noqa: PLW2901
+            left_SB[index + 1] = np.isfinite(logits_BV).sum(axis=1)
+            after.append(state)
+        return logits_BV, tuple(after), left_SB[:-1] - left_SB[1:]
+
     def explain(self) -> str:
-        """The steps in order, in words."""
-        return " -> ".join(step.explain() for step in self.filters)
+        """The steps in order, in words, and what is off."""
+        text = " -> ".join([*(step.explain() for step in self.filters), "draw"])
+        if self.order is not None:
+            text = f"order {self.order}: {text}"
+        return f"{text}; off: {', '.join(self.off)}" if self.off else text
 
 
-def chain_of(settings: GenerateSettings, *, vocab_size: int, suppressed: Sequence[int]) -> Chain:
-    """The chain that settings ask for, in the order of `transformers`: temperature, top-k, top-p.
+def chain_of(
+    settings: SamplingSettings,
+    *,
+    vocab_size: int,
+    suppressed: Sequence[int],
+    control: Sequence[Filter] = (),
+    protected: Sequence[int] = (),
+    breakers: Sequence[int] = (),
+) -> Chain:
+    """The chain that settings ask for, in the order that they name. Steps that are off are left out.
 
     Arguments:
-        settings: what to apply.
+        settings: what to apply, and in which order.
         vocab_size: V.
-        suppressed: ids never generated.
+        suppressed: ids never generated; they are out before anything else is weighed.
+        control: filters that say what must and must not be written, in order; in the presets they come before
+            temperature and truncation, in an order that does not name them first.
+        protected: ids that XTC never drops: end-of-sequence and line ends.
+        breakers: ids that end a repeated run for DRY.
 
     Raises:
-        SettingsError: a value out of range.
+        SettingsError: a value out of range, settings that contradict each other, or an order that names an unknown
+            step or leaves out one that is in use.
     """
-    return Chain(
-        (
-            Suppress(tuple(suppressed), vocab_size),
-            Temperature(settings.temperature),
-            TopK(settings.top_k),
-            TopP(settings.top_p),
+    steps = _steps(settings, protected, breakers)
+    _check(settings, steps)
+    names = _order(settings.order, steps)
+    filters: list[Filter] = [Suppress(tuple(suppressed), vocab_size)] if suppressed else []
+    for name in names:
+        if name == CONTROL:
+            filters.extend(control)
+        elif name in steps:
+            filters.append(steps[name])
+    off = [name for name in names if name not in steps and name != CONTROL]
+    off += [name for name in STEPS if name not in names]
+    return Chain(filters, order=settings.order, off=off)
+
+
+def _steps(
+    settings: SamplingSettings, protected: Sequence[int], breakers: Sequence[int]
+) -> dict[str, Filter]:
+    """The steps in use, by name."""
+    low, high = settings.dynatemp_low, settings.dynatemp_high
+    if (low is None) != (high is None):
+        raise SettingsError(
+            "a dynamic temperature needs both ends", hint="give dynatemp_low and dynatemp_high"
         )
-    )
+    if low is not None and settings.temperature != 1.0:
+        raise SettingsError(
+            "a dynamic temperature and a fixed one contradict each other",
+            hint="leave out temperature, or dynatemp_low and dynatemp_high",
+        )
+    steps: dict[str, Filter] = {}
+    if settings.repetition_penalty != 1.0:
+        steps["repetition"] = Repetition(settings.repetition_penalty)
+    if settings.frequency_penalty != 0.0:
+        steps["frequency"] = Frequency(settings.frequency_penalty)
+    if settings.presence_penalty != 0.0:
+        steps["presence"] = Presence(settings.presence_penalty)
+    if settings.dry_multiplier != 0.0:
+        steps["dry"] = Dry(
+            settings.dry_multiplier, settings.dry_base, settings.dry_allowed_length, breakers
+        )
+    if settings.no_repeat_ngram != 0:
+        steps["no_repeat_ngram"] = NoRepeatNgram(settings.no_repeat_ngram)
+    if settings.temperature != 1.0:
+        steps["temperature"] = Temperature(settings.temperature)
+    if low is not None and high is not None:
+        steps["dynatemp"] = DynamicTemperature(low, high, settings.dynatemp_exponent)
+    if settings.mirostat_tau != 0.0:
+        steps["mirostat"] = Mirostat(settings.mirostat_tau, settings.mirostat_eta)
+    if settings.top_n_sigma != 0.0:
+        steps["top_n_sigma"] = TopNSigma(settings.top_n_sigma)
+    if settings.top_k != 0:
+        steps["top_k"] = TopK(settings.top_k)
+    if settings.top_p != 1.0:
+        steps["top_p"] = TopP(settings.top_p)
+    if settings.min_p != 0.0:
+        steps["min_p"] = MinP(settings.min_p)
+    if settings.typical_p != 1.0:
+        steps["typical"] = Typical(settings.typical_p)
+    if settings.epsilon_cutoff != 0.0:
+        steps["epsilon"] = Epsilon(settings.epsilon_cutoff)
+    if settings.eta_cutoff != 0.0:
+        steps["eta"] = Eta(settings.eta_cutoff)
+    if settings.xtc_probability != 0.0:
+        steps["xtc"] = Xtc(settings.xtc_probability, settings.xtc_threshold, protected)
+    return steps
+
+
+def _check(settings: SamplingSettings, steps: Mapping[str, Filter]) -> None:
+    """Refuse what would silently have no effect, or another one than it says."""
+    both = [name for name in _TRUNCATION if name in steps]
+    if "mirostat" in steps and both:
+        raise SettingsError(
+            f"mirostat_tau and {', '.join(both)} contradict each other",
+            hint="Mirostat takes the place of every other step that drops candidates",
+        )
+
+
+def _order(order: str, steps: Mapping[str, Filter]) -> tuple[str, ...]:
+    """The names in order."""
+    if order in ORDERS:
+        return ORDERS[order]
+    names = [name.strip() for name in order.split(",")]
+    known = [*STEPS, CONTROL]
+    for name in names:
+        if name not in known:
+            lone = len(names) == 1
+            raise SettingsError(
+                f"unknown {'order' if lone else 'step'} {name!r}",
+                where="order",
+                hint=suggest(name, [*ORDERS, *known] if lone else known),
+            )
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise SettingsError(f"{', '.join(twice)} named twice", where="order")
+    missing = [name for name in STEPS if name in steps and name not in names]
+    if missing:
+        raise SettingsError(
+            f"in use, but not in the order: {', '.join(missing)}",
+            where="order",
+            hint="name every step that is in use",
+        )
+    return tuple(names) if CONTROL in names else (CONTROL, *names)

@@ -7,9 +7,10 @@ what else is generated beside it, nor on how it is cut into pieces.
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ELEMENT_LANE", "draw", "philox", "uniforms"]
+__all__ = ["ELEMENT_LANE", "XTC_LANE", "draw", "philox", "uniforms"]
 
 ELEMENT_LANE = 0
+XTC_LANE = 1
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85

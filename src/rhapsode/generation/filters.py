@@ -1,4 +1,8 @@
-"""Filters: each takes logits and gives logits with some candidates weighted anew or removed (-inf)."""
+"""Filters: each takes logits and gives logits with some candidates weighted anew or removed (-inf).
+
+The contract, and what every filter needs. The filters themselves lie beside this module by purpose: temperature,
+truncation, penalties, repeats, mirostat.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,17 @@ from numpy.typing import NDArray
 from rhapsode.config import Registry
 from rhapsode.errors import SettingsError
 
-__all__ = ["FILTERS", "Context", "Filter", "Suppress", "Temperature", "TopK", "TopP"]
-
-GREEDY_BELOW = 1e-5
+__all__ = [
+    "FILTERS",
+    "Context",
+    "Filter",
+    "Logits",
+    "Suppress",
+    "entropy",
+    "keep",
+    "likeliest_only",
+    "log_softmax",
+]
 
 Logits = NDArray[np.float32]
 
@@ -41,7 +53,10 @@ class Context:
 class Filter(ABC):
     """Logits (B, V) to logits (B, V), never in place; at least one candidate a row stays finite.
 
-    A filter that remembers overrides `init`, and for its state `select` and `fork`; the others have none.
+    A filter that remembers overrides `init`, and for its state `select` and `fork`; the others have none. `apply` may
+    write into the state that it is given: who needs the old one forks it first. A state only spares work on what
+    `context` holds anyway, so a fresh one catches up with any prompt and output (mirostat's, which also depends on
+    the distributions that were drawn from, starts anew instead).
     """
 
     name: ClassVar[str]
@@ -68,6 +83,44 @@ class Filter(ABC):
 
 
 FILTERS: Registry[type[Filter]] = Registry("filter")
+
+
+def log_softmax(logits_BV: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Log-probabilities, float64; -inf stays -inf.
+
+    Arguments:
+        logits_BV: at least one entry of a row is finite.
+    """
+    wide_BV = logits_BV.astype(np.float64)
+    wide_BV -= wide_BV.max(axis=1, keepdims=True)
+    total_B1 = np.exp(wide_BV).sum(axis=1, keepdims=True)
+    log_BV: NDArray[np.float64] = wide_BV - np.log(total_B1)
+    return log_BV
+
+
+def entropy(log_BV: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Entropy of each row, nats; an element of no probability adds nothing.
+
+    Arguments:
+        log_BV: log-probabilities.
+    """
+    possible_BV = np.isfinite(log_BV)
+    terms_BV = np.multiply(np.exp(log_BV), log_BV, out=np.zeros_like(log_BV), where=possible_BV)
+    entropy_B: NDArray[np.float64] = np.maximum(-terms_BV.sum(axis=1), 0.0)
+    return entropy_B
+
+
+def keep(logits_BV: Logits, keep_BV: NDArray[np.bool_]) -> Logits:
+    """The logits, -inf where not kept; what is as likely as the likeliest always stays."""
+    kept_BV = keep_BV | (logits_BV == logits_BV.max(axis=1, keepdims=True))
+    return np.where(kept_BV, logits_BV, np.float32(-np.inf))
+
+
+def likeliest_only(logits_BV: Logits) -> Logits:
+    """0 at the likeliest element of each row (the lowest id on ties), -inf elsewhere."""
+    greedy_BV = np.full_like(logits_BV, -np.inf)
+    greedy_BV[np.arange(len(logits_BV)), logits_BV.argmax(axis=1)] = 0.0
+    return greedy_BV
 
 
 @FILTERS.register("suppress.v1")
@@ -99,111 +152,3 @@ class Suppress(Filter):
     def explain(self) -> str:
         """The step in a few words."""
         return f"suppress {self._elements.tolist()}"
-
-
-@FILTERS.register("temperature.v1")
-class Temperature(Filter):
-    """z / T; under 1e-5 only the likeliest element stays, the lowest id on ties.
-
-    Arguments:
-        temperature: T, 0 or more.
-
-    Raises:
-        SettingsError: a negative temperature, or none.
-    """
-
-    name = "temperature"
-
-    def __init__(self, temperature: float) -> None:
-        if not (0.0 <= temperature < float("inf")):
-            raise SettingsError(f"temperature {temperature} is not a number from 0 up")
-        self._temperature = temperature
-
-    def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """Logits divided by the temperature."""
-        if self._temperature < GREEDY_BELOW:
-            chosen_B = logits_BV.argmax(axis=1)
-            greedy_BV = np.full_like(logits_BV, -np.inf)
-            greedy_BV[np.arange(len(logits_BV)), chosen_B] = 0.0
-            return greedy_BV, state
-        # From the maximum, so that no logit overflows: the distribution is the same.
-        shifted_BV = logits_BV - logits_BV.max(axis=1, keepdims=True)
-        return (shifted_BV / np.float64(self._temperature)).astype(np.float32), state
-
-    def explain(self) -> str:
-        """The step in a few words."""
-        return f"temperature {self._temperature:g}"
-
-
-@FILTERS.register("top_k.v1")
-class TopK(Filter):
-    """The k largest logits, ties broken by the lowest id; 0 is off, as is k >= V.
-
-    Arguments:
-        k: candidates to keep.
-
-    Raises:
-        SettingsError: a negative k.
-    """
-
-    name = "top_k"
-
-    def __init__(self, k: int) -> None:
-        if k < 0:
-            raise SettingsError(f"top_k {k} is negative")
-        self._k = k
-
-    def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """-inf outside the k largest."""
-        if self._k == 0 or self._k >= logits_BV.shape[1]:
-            return logits_BV, state
-        order_BV = np.argsort(-logits_BV, axis=1, kind="stable")
-        kept_BV = np.full_like(logits_BV, -np.inf)
-        kept_Bk = order_BV[:, : self._k]
-        np.put_along_axis(kept_BV, kept_Bk, np.take_along_axis(logits_BV, kept_Bk, axis=1), axis=1)
-        return kept_BV, state
-
-    def explain(self) -> str:
-        """The step in a few words."""
-        return f"top_k {self._k}" if self._k else "top_k off"
-
-
-@FILTERS.register("top_p.v1")
-class TopP(Filter):
-    """The smallest set of likeliest elements with mass >= p, at least one; p = 1 is off (Holtzman et al. 2020).
-
-    Arguments:
-        p: mass to keep, 0 to 1.
-
-    Raises:
-        SettingsError: p outside 0 to 1.
-    """
-
-    name = "top_p"
-
-    def __init__(self, p: float) -> None:
-        if not 0.0 <= p <= 1.0:
-            raise SettingsError(f"top_p {p} is not between 0 and 1")
-        self._p = p
-
-    def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """-inf outside the set."""
-        if self._p >= 1.0:
-            return logits_BV, state
-        order_BV = np.argsort(-logits_BV, axis=1, kind="stable")
-        sorted_BV = np.take_along_axis(logits_BV, order_BV, axis=1).astype(np.float64)
-        mass_BV = np.exp(sorted_BV - sorted_BV[:, :1])
-        total_BV = np.cumsum(mass_BV, axis=1)
-        # An element stays while the mass before it is short of p: the one that crosses p stays too.
-        before_BV = total_BV - mass_BV
-        keep_BV = (before_BV < self._p * total_BV[:, -1:]) & np.isfinite(sorted_BV)
-        keep_BV[:, 0] = True
-        kept_BV = np.full_like(logits_BV, -np.inf)
-        np.put_along_axis(
-            kept_BV, order_BV, np.where(keep_BV, sorted_BV, -np.inf).astype(np.float32), axis=1
-        )
-        return kept_BV, state
-
-    def explain(self) -> str:
-        """The step in a few words."""
-        return f"top_p {self._p:g}" if self._p < 1.0 else "top_p off"

@@ -13,6 +13,7 @@ from rhapsode.encoding import END_ID
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.draw import draw, uniforms
 from rhapsode.generation.filters import Context
+from rhapsode.generation.trace import Trace, trace_of
 
 __all__ = ["Chosen", "Job", "generate_elements"]
 
@@ -40,11 +41,13 @@ class Chosen:
         job: index into the jobs.
         element: id; end-of-sequence when the text ended by itself.
         last: why it ended, "stop" or "length"; None while it goes on.
+        trace: how the choice came about, where that was asked for.
     """
 
     job: int
     element: int
     last: str | None
+    trace: Trace | None = None
 
 
 def generate_elements(
@@ -54,6 +57,7 @@ def generate_elements(
     *,
     seed: int,
     dropped: set[int] | None = None,
+    trace: int | None = None,
 ) -> Iterator[Chosen]:
     """Write all jobs side by side, an element of each in turn.
 
@@ -65,6 +69,7 @@ def generate_elements(
         chain: filters between the model's logits and the draw.
         seed: seed of the draw.
         dropped: indices of jobs that the caller has ended.
+        trace: explain every choice, with this many of the likeliest elements; None explains nothing.
     """
     dropped = dropped if dropped is not None else set()
     live = [index for index, job in enumerate(jobs) if job.length > 0]
@@ -82,7 +87,11 @@ def generate_elements(
             np.array([jobs[index].sequence for index in live], dtype=np.int64),
             seed,
         )
-        filtered_BV, states = chain.apply(logits_BV, context, states)
+        if trace is None:
+            filtered_BV, states = chain.apply(logits_BV, context, states)
+            removed_SB = None
+        else:
+            filtered_BV, states, removed_SB = chain.apply_counting(logits_BV, context, states)
         uniform_B = uniforms(seed, context.sequence_B, context.position_B)
         chosen_B = draw(filtered_BV, uniform_B)
         position += 1
@@ -97,7 +106,13 @@ def generate_elements(
                 if position >= jobs[index].length
                 else None
             )
-            yield Chosen(index, element, last)
+            told = None
+            if trace is not None and removed_SB is not None:
+                removed = [int(count) for count in removed_SB[:, row]]
+                told = trace_of(
+                    chain, logits_BV[row], filtered_BV[row], removed, element=element, top=trace
+                )
+            yield Chosen(index, element, last, told)
             if last is None and index not in dropped:
                 going.append(row)
         if len(going) < len(live):

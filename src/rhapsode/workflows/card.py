@@ -1,11 +1,22 @@
 """The card of a run: what it was made from, what it can do, and what it cannot."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from rhapsode.bundle import Bundle
+from rhapsode.workflows.writing_table import (
+    longest_copies,
+    one_line,
+    writing_columns,
+    writing_rows,
+    writing_verdict,
+)
 
 __all__ = ["card"]
+
+QUOTED = 240
+"""Characters of a copied stretch that are quoted."""
 
 
 def card(bundle: Bundle, summary: Mapping[str, Any]) -> str:
@@ -37,12 +48,13 @@ def card(bundle: Bundle, summary: Mapping[str, Any]) -> str:
         lines.append("None: no test share was held out.")
     else:
         lines += _figures(summary)
+    lines += ["", "## Does it copy?", "", *_writing(summary["writing"])]
     lines += [
         "",
         "## Limits",
         "",
         "The model continues text in the manner of what it was trained on, and knows nothing else. It may repeat",
-        "passages of its training data; how much it copies has not been measured for this run.",
+        "passages of its training data, also longer ones than were found above.",
         "",
         "## Use",
         "",
@@ -72,6 +84,44 @@ def _figures(summary: Mapping[str, Any]) -> list[str]:
     lines += [f"| {name} | {value} |" for name, value in rows]
     lines += ["", "How: " + "; ".join(f"{name}: {value}" for name, value in protocol.items()) + "."]
     return lines
+
+
+def _writing(writing: Mapping[str, Any]) -> list[str]:
+    """What the model writes beside real text: a verdict, a table, the longest copies."""
+    lines = [writing_verdict(writing)]
+    columns = writing_columns(writing)
+    if not columns:
+        return lines
+    names = [name for name, _ in columns]
+    prompts = writing["prompt"] or "the empty prompt"
+    lines += [
+        "",
+        f"| measure | {' | '.join(names)} |",
+        f"|---|{'--:|' * len(names)}",
+        *(f"| {name} | {' | '.join(values)} |" for name, values in writing_rows(writing)),
+        "",
+        f"{writing['texts']} texts of {writing['length']} characters each, written from {prompts} "
+        f"(seed {writing['seed']}), and as many pieces of the held-out text.",
+    ]
+    copies = longest_copies(writing)
+    if copies:
+        lines += ["", "The longest copies, and where they stand first:", ""]
+    for copy in copies:
+        times = "" if copy.count == 1 else f", {copy.count:,} times in all"
+        lines.append(
+            f"- {copy.who}, {len(copy.text):,} characters: {_code(copy.text)} "
+            f"in {_code(copy.document)}, line {copy.line:,}{times}"
+        )
+    return lines
+
+
+def _code(text: str) -> str:
+    """A text as a span of code on one line, shortened in its middle."""
+    shown = one_line(text)
+    if len(shown) > QUOTED:
+        shown = f"{shown[: QUOTED // 2]} ... {shown[-QUOTED // 2 :]}"
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
+    return f"{fence} {shown} {fence}"
 
 
 def _number(value: float | None, digits: int) -> str:

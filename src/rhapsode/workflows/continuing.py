@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rhapsode.bundle import Bundle, Predictor
 from rhapsode.config import GenerateSettings
-from rhapsode.encoding import END_ID, UNKNOWN_ID
-from rhapsode.generation import Chain, Job, StopText, chain_of, generate_elements
+from rhapsode.config.search import check_search
+from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
+from rhapsode.generation import Chain, Job, StopText, Trace, chain_of, generate_elements
+from rhapsode.generation.control import control_filters
+from rhapsode.workflows.searching import draw_best, search_prompt
 
-__all__ = ["Continuation", "Piece", "continue_prompt", "suppressed_elements", "with_seed"]
+if TYPE_CHECKING:
+    from rhapsode.counts import SuffixIndex  # loads the compiler
+
+__all__ = [
+    "Continuation",
+    "OpenIndex",
+    "Piece",
+    "chain_for",
+    "collect",
+    "continue_prompt",
+    "continue_prompts",
+    "look_back",
+    "suppressed_elements",
+    "with_seed",
+]
 
 LENGTH = 400
 ROWS = 64
+BREAKERS = ("\n", ":", '"', "*")
+"""Texts that end a repeated run where no others are named."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +49,16 @@ class Piece:
         text: what is certain now; may be empty.
         end: "stop" or "length" with the last piece, else None.
         elements: new elements so far.
+        prompt: which prompt it continues, from 0.
+        trace: how the element was chosen, where that was asked for.
     """
 
     index: int
     text: str
     end: str | None
     elements: int
+    prompt: int = 0
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +72,8 @@ class Continuation:
         elements: how many elements that took.
         finish_reason: "stop" (end-of-sequence or a stop text) or "length".
         seed: of the draw.
+        temperature: it was written at; None where nobody said.
+        trace: how every element was chosen, end-of-sequence included, where that was asked for.
     """
 
     index: int
@@ -55,60 +82,206 @@ class Continuation:
     elements: int
     finish_reason: str
     seed: int
+    temperature: float | None = None
+    trace: tuple[Trace, ...] | None = None
 
 
 def with_seed(settings: GenerateSettings) -> GenerateSettings:
     """The settings with a fresh seed where none was given."""
-    if settings.seed is not None:
-        return settings
-    return GenerateSettings(**{**settings.__dict__, "seed": secrets.randbits(32)})
+    return settings if settings.seed is not None else replace(settings, seed=secrets.randbits(32))
+
+
+OpenIndex = Callable[[], "SuffixIndex"]
+"""Gives the index over the elements of the training data; called where `no_copy` asks for it only."""
+
+
+def chain_for(
+    bundle: Bundle, settings: GenerateSettings, open_index: OpenIndex | None = None
+) -> Chain:
+    """The filters between a bundle's logits and the draw.
+
+    Arguments:
+        bundle: its encoder names the elements.
+        settings: what to apply.
+        open_index: for `no_copy`.
+
+    Raises:
+        SettingsError: a value out of range.
+    """
+    encoder = bundle.encoder
+    check_search(settings, settings, count=settings.count)
+    return chain_of(
+        settings,
+        vocab_size=encoder.vocab_size,
+        suppressed=suppressed_elements(),
+        control=control_filters(
+            settings,
+            encoder,
+            open_index,
+            length=LENGTH if settings.length is None else settings.length,
+            suppressed=suppressed_elements(),
+        ),
+        protected=(END_ID, *_elements_with(encoder, ("\n",)))
+        if settings.xtc_probability
+        else (END_ID,),
+        breakers=_elements_with(encoder, settings.dry_breakers or BREAKERS)
+        if settings.dry_multiplier
+        else (),
+    )
+
+
+def _elements_with(encoder: Encoder, texts: Sequence[str]) -> tuple[int, ...]:
+    """The elements whose own text holds one of these."""
+    wanted = [text for text in texts if text]
+    if not wanted:
+        return ()
+    said = (encoder.decode([element]) for element in range(UNKNOWN_ID + 1, encoder.vocab_size))
+    return tuple(
+        element
+        for element, own in enumerate(said, UNKNOWN_ID + 1)
+        if any(text in own for text in wanted)
+    )
 
 
 def continue_prompt(
-    predictor: Predictor, bundle: Bundle, prompt: str, settings: GenerateSettings
+    predictor: Predictor,
+    bundle: Bundle,
+    prompt: str,
+    settings: GenerateSettings,
+    open_index: OpenIndex | None = None,
 ) -> Iterator[Piece]:
-    """Continue a prompt, up to 64 continuations side by side.
+    """Continue a prompt; see `continue_prompts`."""
+    yield from continue_prompts(predictor, bundle, [prompt], settings, open_index)
+
+
+def continue_prompts(
+    predictor: Predictor,
+    bundle: Bundle,
+    prompts: Sequence[str],
+    settings: GenerateSettings,
+    open_index: OpenIndex | None = None,
+) -> Iterator[Piece]:
+    """Continue prompts `count` times each, up to 64 continuations side by side.
+
+    What a continuation says depends on its prompt, its index and the seed, never on what is written beside it. Prompts
+    of equal length share a batch; those of other lengths follow.
 
     Arguments:
         predictor: what predicts.
         bundle: its encoder.
-        prompt: text without unseen characters.
+        prompts: texts without unseen characters.
         settings: how.
+        open_index: for `no_copy`.
     """
     settings = with_seed(settings)
-    assert settings.seed is not None
-    encoder = bundle.encoder
-    chain: Chain = chain_of(
-        settings, vocab_size=encoder.vocab_size, suppressed=suppressed_elements()
-    )
-    prompt_N = encoder.encode(prompt).astype(np.int64)
+    chain = chain_for(bundle, settings, open_index)
+    encoded = [bundle.encoder.encode(prompt).astype(np.int64) for prompt in prompts]
+    by_length: dict[int, list[int]] = {}
+    for number, prompt_N in enumerate(encoded):
+        by_length.setdefault(len(prompt_N), []).append(number)
     length = LENGTH if settings.length is None else settings.length
-    for first in range(0, settings.count, ROWS):
-        indices = range(first, min(first + ROWS, settings.count))
-        if length == 0:
-            yield from (Piece(index, "", "length", 0) for index in indices)
-            continue
-        jobs = [Job(prompt_N, index, length) for index in indices]
-        texts = [StopText(encoder.decoder(), settings.stop) for _ in jobs]
-        written = [0] * len(jobs)
-        dropped: set[int] = set()
-        for chosen in generate_elements(
-            predictor, jobs, chain, seed=settings.seed, dropped=dropped
-        ):
-            text = texts[chosen.job]
-            piece = ""
-            if chosen.element != END_ID:
-                written[chosen.job] += 1
-                piece = text.feed(chosen.element)
-            end = chosen.last
-            if text.stopped:
+    if settings.searching or settings.best_of is not None:
+        asked = (predictor, bundle.encoder)
+        for number, prompt_N in enumerate(encoded):
+            found = (
+                search_prompt(*asked, prompt_N, chain, settings, length=length)
+                if settings.searching
+                else draw_best(
+                    *asked, prompt_N, chain, settings, length=length, open_index=open_index
+                )
+            )
+            for index, one in enumerate(found):
+                yield Piece(index, one.text, one.end, one.elements, number)
+        return
+    for numbers in by_length.values():
+        wanted = ((number, index) for number in numbers for index in range(settings.count))
+        while rows := list(islice(wanted, ROWS)):
+            if length == 0:
+                yield from (Piece(index, "", "length", 0, number) for number, index in rows)
+                continue
+            jobs = [Job(encoded[number], index, length) for number, index in rows]
+            for piece in _write(predictor, bundle, jobs, chain, settings):
+                number, index = rows[piece.index]
+                yield replace(piece, index=index, prompt=number)
+
+
+def _write(
+    predictor: Predictor,
+    bundle: Bundle,
+    jobs: Sequence[Job],
+    chain: Chain,
+    settings: GenerateSettings,
+) -> Iterator[Piece]:
+    """The pieces of jobs with prompts of one length; a piece's index is its job's."""
+    assert settings.seed is not None
+    texts = [
+        StopText(bundle.encoder.decoder(), settings.stop, after=settings.min_length) for _ in jobs
+    ]
+    written = [0] * len(jobs)
+    dropped: set[int] = set()
+    for chosen in generate_elements(
+        predictor, jobs, chain, seed=settings.seed, dropped=dropped, trace=settings.trace
+    ):
+        text = texts[chosen.job]
+        piece = ""
+        if chosen.element != END_ID:
+            written[chosen.job] += 1
+            piece = text.feed(chosen.element)
+        end = chosen.last
+        if text.stopped:
+            end = "stop"
+            dropped.add(chosen.job)
+        elif end is not None:
+            piece += text.finish()
+            if text.stopped:  # by what had been held back
                 end = "stop"
-                dropped.add(chosen.job)
-            elif end is not None:
-                piece += text.finish()
-                if text.stopped:  # by what had been held back
-                    end = "stop"
-            yield Piece(first + chosen.job, piece, end, written[chosen.job])
+        yield Piece(chosen.job, piece, end, written[chosen.job], trace=chosen.trace)
+
+
+def collect(
+    pieces: Iterable[Piece], prompts: Sequence[str], settings: GenerateSettings
+) -> Iterator[Continuation]:
+    """Finished continuations, in order of prompts and indices, each as soon as all before it are finished.
+
+    Arguments:
+        pieces: what `continue_prompts` gives for the same prompts and settings.
+        prompts: what is continued.
+        settings: how, with a seed.
+    """
+    assert settings.seed is not None
+    parts: dict[tuple[int, int], list[str]] = {}
+    traces: dict[tuple[int, int], list[Trace]] = {}
+    finished: dict[tuple[int, int], Continuation] = {}
+    order = ((number, index) for number in range(len(prompts)) for index in range(settings.count))
+    following = next(order, None)
+    for piece in pieces:
+        key = (piece.prompt, piece.index)
+        parts.setdefault(key, []).append(piece.text)
+        if piece.trace is not None:
+            traces.setdefault(key, []).append(piece.trace)
+        if piece.end is None:
+            continue
+        finished[key] = Continuation(
+            piece.index,
+            prompts[piece.prompt],
+            "".join(parts.pop(key)),
+            piece.elements,
+            piece.end,
+            settings.seed,
+            settings.temperature,
+            tuple(traces.pop(key, ())) if settings.trace is not None else None,
+        )
+        while following in finished:
+            yield finished.pop(following)
+            following = next(order, None)
+
+
+def look_back(bundle: Bundle) -> int | None:
+    """How many elements a model sees at once; None where it carries all it has read."""
+    if bundle.context.kind == "window":
+        return bundle.context.size
+    window = bundle.config.model.settings.get("window")
+    return window if isinstance(window, int) else None
 
 
 def suppressed_elements() -> tuple[int, ...]:

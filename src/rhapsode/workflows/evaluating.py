@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,16 @@ from numpy.typing import NDArray
 
 from rhapsode.bundle import Bundle, Predictor
 from rhapsode.config import SeenContext
-from rhapsode.data import ElementStore, Parts, TextStore, part_of
+from rhapsode.data import (
+    Batch,
+    ElementStore,
+    Parts,
+    TextStore,
+    document_spans,
+    part_of,
+    sweep_fresh,
+    sweep_windows,
+)
 from rhapsode.encoding import Encoder
 from rhapsode.evaluation import (
     Bucket,
@@ -27,11 +38,21 @@ from rhapsode.evaluation import (
     windowed_loss,
 )
 
-__all__ = ["Evaluation", "SurprisingPassage", "look_closer", "normalisation_of", "text_facts"]
+__all__ = [
+    "Evaluation",
+    "SurprisingPassage",
+    "batches_in_order",
+    "losses_while_learning",
+    "look_closer",
+    "normalisation_of",
+    "text_facts",
+]
 
 EXAMINED = 50_000
 WINDOWED = 200_000
 WINDOW = 512
+DYNAMIC_SECONDS = 60.0
+"""What a model that goes on learning may read for; it reads 50 to 1,000 elements a second."""
 UNSPACED = 0.2
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U000323af]"
@@ -71,7 +92,8 @@ class Evaluation(Figures):
         calibration: reliability of the likeliest candidate.
         by_context: losses by how much the model had seen before.
         surprising: the passages that cost most.
-        dynamic: losses of a model that goes on learning from what it scores; None unless asked for.
+        dynamic: losses of a model that goes on learning from what it scores, and how; None unless asked for.
+        writing: what the model writes, measured beside the text; see `measure_model`.
     """
 
     windowed: dict[str, Any]
@@ -79,6 +101,7 @@ class Evaluation(Figures):
     by_context: list[Bucket]
     surprising: list[SurprisingPassage]
     dynamic: dict[str, Any] | None = None
+    writing: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, figures: Figures, **looks: Any) -> Evaluation:
@@ -192,3 +215,104 @@ def _surprising(
             )
         )
     return found
+
+
+def batches_in_order(store: ElementStore, context: SeenContext, *, segment: int) -> Iterator[Batch]:
+    """Batches that score every element once, in the order of the text.
+
+    Arguments:
+        store: what to score; given elements get weight 0.
+        context: what the model sees of the past. `carried` is one pass in order; `fresh` reads one document after the
+            other, each from the zero state; `window:N` lays `segment` windows side by side, each for one element.
+        segment: elements of a batch; the first of `window:N` has N, the last of a text or document may have fewer.
+    """
+    elements_N, scored_N = store.elements_N, store.scored_N
+    if context.kind == "fresh":
+        for begin, end in document_spans(store.starts, len(store)).tolist():
+            yield from sweep_fresh(
+                elements_N[:end], np.array([begin]), rows=1, window=segment, scored_N=scored_N
+            )
+        return
+    if context.kind == "window":
+        batches = sweep_windows(elements_N, size=context.size, rows=segment)
+    else:
+        batches = in_context(elements_N, store.starts, context, lanes=1, window=segment)
+    for batch in batches:
+        if scored_N is None:
+            yield batch
+            continue
+        assert batch.positions_BT is not None
+        yield replace(batch, weights_BT=batch.weights_BT * scored_N[batch.positions_BT])
+
+
+def losses_while_learning(
+    bundle: Bundle,
+    store: ElementStore,
+    tell: Callable[[str], None],
+    *,
+    seconds: float = DYNAMIC_SECONDS,
+) -> dict[str, Any]:
+    """What a text costs a model that goes on learning from it, over as much of its beginning as time allows.
+
+    Arguments:
+        bundle: the model; it is not changed.
+        store: what to score.
+        tell: takes lines of progress.
+        seconds: about how long.
+
+    Returns:
+        `losses`: for "static" (over the same elements), "dynamic", "cache" and "both" `loss`, `perplexity` and
+        `seconds`; `elements`, `of`, `settings`, and `protocol` by the same names. Where learning diverged, "dynamic"
+        and "both" are missing and `diverged` is the element.
+    """
+    from rhapsode.bundle.adapting import AdaptSettings, adapted_losses
+    from rhapsode.bundle.network import load_network
+
+    settings, context = AdaptSettings(), bundle.context
+    tell(f"going on learning while it scores: up to {seconds:.0f} s")
+    found = adapted_losses(
+        load_network(bundle),
+        batches_in_order(store, context, segment=settings.segment),
+        settings,
+        carried=context.kind != "window",
+        seconds=seconds,
+    )
+    count = len(found.positions_N)
+    losses = {}
+    for name, nats_N in found.nats.items():
+        loss = float(nats_N.mean(dtype=np.float64)) if count else math.nan
+        losses[name] = {
+            "loss": loss,
+            "perplexity": math.exp(min(loss, 700.0)),
+            "seconds": found.seconds[name],
+        }
+    if found.diverged is not None:
+        tell(
+            f"learning broke down at element {found.diverged:,} "
+            f"(learning rate {settings.learning_rate:g}): no figure of it is reported"
+        )
+    how = {
+        "static": "the same elements by the model as it is, in its own context, read in order",
+        "dynamic": (
+            f"scored, then one step on every {settings.segment} elements: learning rate "
+            f"{settings.learning_rate:g}, decay {settings.decay:g}, damping {settings.damping:g}; mean squares of "
+            "gradients from the text so far"
+        ),
+        "cache": (
+            f"the last {settings.cache_size:,} features, theta {settings.theta:g}, "
+            f"share {settings.cache_share:g}"
+        ),
+        "both": "the same cache over the features of the model that learns",
+    }
+    part = "all" if count == store.scored else "the first"
+    return {
+        "losses": losses,
+        "elements": count,
+        "of": store.scored,
+        "diverged": found.diverged,
+        "settings": asdict(settings),
+        "protocol": {
+            "elements": f"{part} {count:,} of {store.scored:,}, as far as {seconds:.0f} s lead",
+            **{name: how[name] for name in losses},
+        },
+    }

@@ -19,8 +19,15 @@ from rhapsode.evaluation import Figures, Protocol, evaluate_store
 from rhapsode.workflows.continuing import Continuation, Piece, continue_prompt, with_seed
 from rhapsode.workflows.corpus import encode_parts, found_lines
 from rhapsode.workflows.counting import open_ngram
-from rhapsode.workflows.evaluating import Evaluation, look_closer, normalisation_of, text_facts
+from rhapsode.workflows.evaluating import (
+    Evaluation,
+    look_closer,
+    losses_while_learning,
+    normalisation_of,
+    text_facts,
+)
 from rhapsode.workflows.texts import prepare_texts, silent
+from rhapsode.workflows.writing import measure_model, open_text_index, read_real_text
 
 __all__ = ["Model", "load"]
 
@@ -137,6 +144,7 @@ class Model:
         *sources: str,
         source: SourceSettings | None = None,
         tell: Callable[[str], None] | None = None,
+        dynamic: bool = False,
     ) -> Evaluation:
         """Loss, perplexity and bits of this model on a text, and where they come from.
 
@@ -144,6 +152,7 @@ class Model:
             sources: files, folders, corpora.
             source: how they are read [default: records as in training, everything else as it is].
             tell: takes lines of progress.
+            dynamic: whether to report, apart, what models that go on learning from what they score would lose.
 
         Raises:
             DataError: the sources cannot be read, or hold no element.
@@ -152,7 +161,11 @@ class Model:
         texts = self.read(sources, source, tell)
         figures, nats_N, store = self.score(texts, f"all of {', '.join(sources)}", tell)
         looks = look_closer(self.predictor, self.bundle, store, nats_N, texts.names)
-        return Evaluation.of(figures, **looks)
+        learning = losses_while_learning(self.bundle, store, tell) if dynamic else None
+        index = open_text_index(self.path, self.bundle.provenance.get("text_index"), tell)
+        real = read_real_text(texts, texts.whole, self.bundle.encoder)
+        writing = measure_model(self.predictor, self.bundle, index, real)
+        return Evaluation.of(figures, **looks, dynamic=learning, writing=writing)
 
     def read(
         self, sources: Sequence[str], source: SourceSettings | None, tell: Callable[[str], None]

@@ -14,6 +14,7 @@ from rhapsode.errors import RunError
 from rhapsode.files import write_atomically
 from rhapsode.training.events import Evaluated, Event, Sampled, Step
 from rhapsode.workflows.counting import NGRAM
+from rhapsode.workflows.writing import TEXT_INDEX
 
 __all__ = ["RunFolder"]
 
@@ -37,6 +38,7 @@ class RunFolder:
         self.summary = path / "summary.json"
         self.card = path / "README.md"
         self.ngram = path / NGRAM
+        self.text_index = path / TEXT_INDEX
         self._log: TextIO | None = None
 
     @classmethod

@@ -50,6 +50,12 @@ from rhapsode.workflows.model import Model
 from rhapsode.workflows.resume import find_run
 from rhapsode.workflows.run_folder import RunFolder
 from rhapsode.workflows.texts import silent
+from rhapsode.workflows.writing import (
+    index_fingerprint,
+    learn_text_index,
+    measure_model,
+    read_real_text,
+)
 
 __all__ = ["Training", "prepare_training", "train"]
 
@@ -108,7 +114,7 @@ class Training:
             self.folder.close()
 
     def finish(self) -> dict[str, Any]:
-        """Sweep the test share with the best weights, write summary and card.
+        """Sweep the test share with the best weights, measure what they write, write summary and card.
 
         Returns:
             What `summary.json` holds.
@@ -123,13 +129,23 @@ class Training:
         if self.counted is not None:
             self.counted.model.save(self.folder.ngram)
         figures = self._test_figures(model)
-        provenance = {**model.bundle.provenance, "test": figures and figures.to_mapping()}
+        index = learn_text_index(self.corpus)
+        if not isinstance(index, str):
+            index.save(self.folder.text_index)
+        real = read_real_text(self.corpus.texts, self.corpus.split.test, self.corpus.encoder)
+        writing = measure_model(model.predictor, model.bundle, index, real)
+        provenance = {
+            **model.bundle.provenance,
+            "test": figures and figures.to_mapping(),
+            "text_index": None if isinstance(index, str) else index_fingerprint(index),
+        }
         write_bundle(self.folder.model, replace(model.bundle, provenance=provenance))
         updates = self._last.step * self.settings.training.accumulate
         elements = self.stream.scored(updates)
         summary: dict[str, Any] = {
             **(figures.to_mapping() if figures else {"loss": None, "reason": "no test share"}),
             "validation_loss": self.loop.best,
+            "writing": writing,
             "steps": self._last.step,
             "seconds": round(self._last.elapsed, 3),
             "elements_per_second": round(elements / max(self._last.elapsed, 1e-9), 1),

@@ -1,0 +1,275 @@
+"""Models that go on learning from the text they are scored on: dynamic evaluation, and a cache of features.
+
+Both score an element first and learn from it afterwards. This module knows batches in reading order and a network; it
+does not know where the batches come from.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import torch
+from msgspec import Meta
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from rhapsode.bundle.network import Network, batch_tensors
+from rhapsode.data import Batch
+from rhapsode.heads import Categorical
+from rhapsode.models import State
+
+__all__ = ["AdaptSettings", "Adapted", "adapted_losses"]
+
+
+@dataclass(frozen=True)
+class AdaptSettings:
+    """How a model adapts. The defaults were chosen on validation slices, see docs/experiments.md."""
+
+    segment: Annotated[int, Meta(ge=1)] = 20
+    """Elements that are scored before one step is made on them."""
+    learning_rate: Annotated[float, Meta(ge=0.0)] = 1e-3
+    """What a weight moves by, at most about, in one step."""
+    decay: Annotated[float, Meta(ge=0.0, le=1.0)] = 1e-2
+    """Share of the way back to the original weights that is gone in one step."""
+    damping: Annotated[float, Meta(ge=0.0)] = 1.0
+    """Added to every gradient's root mean square, in units of the mean of these; holds back rare weights."""
+    cache_size: Annotated[int, Meta(ge=1)] = 2000
+    """Elements that the cache looks back on."""
+    theta: Annotated[float, Meta(ge=0.0)] = 20.0
+    """How much a likeness of features counts: the factor of their cosine."""
+    cache_share: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.1
+    """Share of the cache in the mixture, lambda."""
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """What every element cost.
+
+    Arguments:
+        positions_N: where the scored elements stand in the text, in the order they were read.
+        nats: of each, (N,), by name: "static" (the model as it is), "dynamic", "cache" and "both". The caches are
+            missing where a head is no softmax; "dynamic" and "both" where learning diverged.
+        seconds: what each would take by itself.
+        diverged: the first element of the segment at which learning broke down, or None.
+    """
+
+    positions_N: NDArray[np.int64]
+    nats: dict[str, NDArray[np.float32]]
+    seconds: dict[str, float]
+    diverged: int | None
+
+
+def adapted_losses(
+    network: Network,
+    batches: Iterable[Batch],
+    settings: AdaptSettings,
+    *,
+    carried: bool = True,
+    seconds: float = math.inf,
+    clock: Callable[[], float] = time.monotonic,
+) -> Adapted:
+    """Score batches one after the other, by a model as it is and by ones that learn from what they have scored.
+
+    Dynamic evaluation (Krause, Kahembwe, Murray and Renals 2018, "Dynamic evaluation of neural sequence models"): every
+    batch is a segment; behind it a copy of the network makes one step down its gradient, divided by the gradients' root
+    mean square, and is drawn back to the original weights. The paper takes the mean squares from the training data;
+    here there is none, so they are the mean over the segments scored so far. Gradients reach back over one segment.
+
+    Neural cache (Grave, Joulin and Usunier 2017, "Improving neural language models with a continuous cache"): the last
+    `cache_size` features, each with the element that followed, vote for what follows features like theirs, by
+    exp(theta * cosine). The paper takes the plain product; with the cosine one theta serves models of any width. Until
+    there is something in the cache, the model speaks alone.
+
+    Arguments:
+        network: left as it is.
+        batches: in reading order, elements to score in the order of rows, then columns. What has weight 0 is read,
+            neither scored nor learnt.
+        settings: how.
+        carried: whether a batch goes on from the state behind the one before; `reset_BT` is honoured. If not, each is
+            read from the zero state.
+        seconds: no batch is begun later than this, but for the first.
+        clock: tells seconds.
+
+    Returns:
+        The nats of each way.
+    """
+    still = _Reader(network, carried)
+    learner = _Learner(network, settings)
+    learning = _Reader(learner.network, carried)
+    cached = isinstance(network.head, Categorical)
+    caches = {name: _Cache(settings) for name in ("cache", "both")} if cached else {}
+    names = ("static", "dynamic", *caches)
+    spent = dict.fromkeys(names, 0.0)
+    nats: dict[str, list[Tensor]] = {name: [] for name in names}
+    positions: list[NDArray[np.int64]] = []
+    diverged: int | None = None
+    was_training = network.training
+    network.eval()
+    began = moment = clock()
+
+    def took(*ways: str) -> None:
+        nonlocal moment
+        now = clock()
+        for way in ways:
+            spent[way] += now - moment
+        moment = now
+
+    try:
+        for batch in batches:
+            if positions and moment - began >= seconds:
+                break
+            with torch.no_grad():
+                y_TH, targets_T, log_prob_T = still.read(batch)
+            nats["static"].append(-log_prob_T)
+            assert batch.positions_BT is not None, "sweeps say where their targets stand"
+            positions.append(batch.positions_BT[batch.weights_BT > 0])
+            took("static", "cache")
+            if caches:
+                nats["cache"].append(-caches["cache"].mix(y_TH, targets_T, log_prob_T))
+                took("cache")
+            if diverged is not None:
+                continue
+            with torch.enable_grad():
+                y_TH, targets_T, learnt_T = learning.read(batch)
+            nats["dynamic"].append(-learnt_T.detach())
+            if not len(targets_T):
+                took("dynamic", "both")
+                continue
+            # Nothing but a broken learner loses more than a blind guess would on top of what the model loses.
+            limit = float(-log_prob_T.mean()) + math.log(max(2, network.head.width))
+            sound = float(-learnt_T.detach().mean()) <= limit and learner.learn(-learnt_T.mean())
+            took("dynamic", "both")
+            if not sound:
+                diverged = int(positions[-1][0])
+                continue
+            if caches:
+                both_T = caches["both"].mix(y_TH.detach(), targets_T, learnt_T.detach())
+                nats["both"].append(-both_T)
+                took("both")
+    finally:
+        network.train(was_training)
+    if diverged is not None:
+        for name in ("dynamic", "both"):
+            nats.pop(name, None)
+            spent.pop(name, None)
+    return Adapted(
+        np.concatenate(positions) if positions else np.zeros(0, dtype=np.int64),
+        {name: _joined(parts) for name, parts in nats.items()},
+        spent,
+        diverged,
+    )
+
+
+def _joined(parts: list[Tensor]) -> NDArray[np.float32]:
+    joined: NDArray[np.float32] = (torch.cat(parts) if parts else torch.zeros(0)).cpu().numpy()
+    return joined
+
+
+class _Reader:
+    """Reads batches in order, carrying the state where the context does."""
+
+    def __init__(self, network: Network, carried: bool) -> None:
+        self._network = network
+        self._carried = carried
+        self._state: State | None = None
+
+    def read(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Features (T, H), targets (T,) and their log-probabilities (T,): those to score, in reading order."""
+        network = self._network
+        device = next(network.parameters()).device
+        inputs, targets, reset_BT = batch_tensors(batch, device)
+        y_BTH, state = network.model(network.input(inputs), self._state, reset_BT=reset_BT)
+        if self._carried:
+            self._state = state.detach()
+        scored_BT = torch.from_numpy(batch.weights_BT > 0).to(device)
+        y_TH, targets = y_BTH[scored_BT], targets[scored_BT]
+        if not len(targets):
+            return y_TH, targets, y_TH.new_zeros(0)
+        jacobian = batch.log_jacobian_BT
+        jacobian_BT = None if jacobian is None else torch.from_numpy(jacobian).to(device)
+        log_prob_BT = network.head.log_prob(
+            network.head(y_TH[None]),
+            targets[None],
+            None if jacobian_BT is None else jacobian_BT[scored_BT][None],
+        )
+        return y_TH, targets, log_prob_BT[0]
+
+
+class _Learner:
+    """A copy of a network that follows a text, its weights and gradients laid in one vector each."""
+
+    def __init__(self, network: Network, settings: AdaptSettings) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(True)
+        self._settings = settings
+        parameters = list(self.network.parameters())
+        self._weights = torch.cat([p.detach().flatten() for p in parameters])
+        self._original = self._weights.clone()
+        self._gradient = torch.zeros_like(self._weights)
+        self._squares = torch.zeros_like(self._weights)
+        self._root, self._some = torch.empty_like(self._weights), torch.empty_like(self._weights)
+        self._steps = 0
+        begin = 0
+        for parameter in parameters:
+            part = slice(begin, begin + parameter.numel())
+            parameter.data = self._weights[part].view_as(parameter)
+            parameter.grad = self._gradient[part].view_as(parameter)  # autograd adds to it in place
+            begin = part.stop
+
+    def learn(self, loss: Tensor) -> bool:
+        """One step down the gradient of a loss; False, and nothing learnt, where that is not finite."""
+        self._gradient.zero_()
+        torch.autograd.backward(loss)
+        if not torch.isfinite(self._gradient.norm()):
+            return False
+        self._steps += 1
+        # In place throughout: these vectors are as long as the network, and fresh memory costs more than the sums.
+        root, some, settings = self._root, self._some, self._settings
+        torch.mul(self._gradient, self._gradient, out=some)
+        self._squares.lerp_(some, 1 / self._steps)
+        torch.sqrt(self._squares, out=root)
+        mean = float(root.mean())
+        if mean == 0.0:
+            return True
+        torch.add(root, settings.damping * mean + 1e-30, out=some)
+        self._gradient.div_(some)
+        torch.sub(self._original, self._weights, out=some)
+        root.mul_(settings.decay / mean).clamp_(max=1.0)
+        self._weights.addcmul_(root, some).sub_(self._gradient, alpha=settings.learning_rate)
+        return True
+
+
+class _Cache:
+    """The last features and what followed them."""
+
+    def __init__(self, settings: AdaptSettings) -> None:
+        self._settings = settings
+        self._keys_WH: Tensor | None = None
+        self._values_W: Tensor | None = None
+
+    def mix(self, y_TH: Tensor, targets_T: Tensor, log_prob_T: Tensor) -> Tensor:
+        """Log-probabilities of the mixture; every element sees those before it, also of its own segment."""
+        size, share = self._settings.cache_size, self._settings.cache_share
+        keys_SH = functional.normalize(y_TH.float(), dim=-1)
+        queries_TH, values_S = keys_SH, targets_T
+        if self._keys_WH is not None and self._values_W is not None:
+            keys_SH = torch.cat((self._keys_WH, keys_SH))
+            values_S = torch.cat((self._values_W, values_S))
+        old = len(values_S) - len(targets_T)
+        number_S = torch.arange(len(values_S), device=values_S.device)
+        number_T1 = number_S[old:, None]
+        seen_TS = (number_S < number_T1) & (number_S >= number_T1 - size)
+        votes_TS = (queries_TH @ keys_SH.T) * self._settings.theta
+        votes_TS = votes_TS.masked_fill(~seen_TS, -math.inf)
+        right_TS = votes_TS.masked_fill(values_S != targets_T[:, None], -math.inf)
+        cached_T = right_TS.logsumexp(-1) - votes_TS.logsumexp(-1)
+        weight = -math.inf if share == 0.0 else math.log(share)
+        mixed_T = torch.logaddexp(log_prob_T + math.log1p(-share), cached_T + weight)
+        self._keys_WH, self._values_W = keys_SH[-size:], values_S[-size:]
+        return torch.where(seen_TS.any(-1), mixed_T, log_prob_T)

@@ -1,0 +1,490 @@
+"""`rhapsode play`."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+from tyro.conf import Positional, UseAppendAction
+
+from rhapsode.cli.console import fail, note
+from rhapsode.cli.next import bar, share_in_words, visible
+from rhapsode.cli.parse import parse
+from rhapsode.config import (
+    GenerateSettings,
+    apply_assignments,
+    from_mapping,
+    option,
+    suggest,
+    to_mapping,
+)
+from rhapsode.errors import RhapsodeError, SettingsError
+
+if TYPE_CHECKING:
+    from rhapsode.workflows.play import PlaySession, Why
+
+__all__ = ["PlayCommand", "run"]
+
+DESCRIPTION = """Write together with a model. A line of yours is appended to the text and continued; an empty line goes on.
+
+/help lists the commands. Ctrl-C stops the writing, Ctrl-D leaves. In a pipe the same lines are read from standard input."""
+
+HELP = (
+    ("TEXT", "append it to the text and go on; \\n in it is a line end, // at its front one slash"),
+    ("(an empty line)", "go on"),
+    ("/again", "another continuation; the last one stays as a branch"),
+    ("/undo [N]", "take back the last step, or N of them"),
+    ("/branch", "list the branches; /branch new begins one here, /branch 2 goes to the second"),
+    ("/why [N]", "what the model thought of the last element; of element N; of the N-th last: -N"),
+    ("/set NAME VALUE", "change a setting, as /set temperature 0.5; /set alone shows them"),
+    ("/show", "the whole text"),
+    ("/keep", "append the text to the file of kept texts, from which a model can learn"),
+    ("/save FILE", "keep this session, to go on with it later"),
+    ("/load FILE", "go on with a saved session"),
+    ("/quit", "leave"),
+)
+PROMPT = "› "
+
+
+@dataclass(frozen=True)
+class PlayCommand:
+    """Flags of `rhapsode play`."""
+
+    model: Positional[Annotated[str, option("MODEL")]]
+    """Run folder or model file."""
+    set: Annotated[UseAppendAction[tuple[str, ...]], option("KEY=VALUE", "none")] = ()
+    """A setting of generate, as temperature=0.7 or length=100; may be repeated."""
+    seed: Annotated[int | None, option("N", "a new one, told on stderr")] = None
+    """Seed of the draw: the same seed and the same lines write the same text."""
+    keep: Annotated[str | None, option("FILE", "kept.jsonl beside the model")] = None
+    """Where /keep appends texts: to .jsonl an object each, which train --field text reads as documents; to any other
+    file the texts themselves."""
+    load: Annotated[str | None, option("FILE", "none")] = None
+    """Go on with a saved session."""
+
+
+def run(arguments: Sequence[str], began: float) -> int:
+    """Run the command."""
+    command = parse(PlayCommand, "play", DESCRIPTION, arguments)
+    asked = apply_assignments({}, command.set)
+    if command.seed is not None:
+        asked["seed"] = command.seed
+    settings = from_mapping(GenerateSettings, asked, where="--set")
+    from rhapsode.workflows.model import Model
+    from rhapsode.workflows.play import PlaySession
+
+    model = Model(command.model)
+    session = PlaySession(model, settings, tell=note)
+    _ = model.predictor  # a model that cannot be used is told of before the first line
+    if command.load is not None:
+        session.load(Path(command.load))
+    keep = Path(command.keep) if command.keep else model.path.parent / "kept.jsonl"
+    _Player(session, keep, seed_told=command.seed is not None or "seed" in asked).play()
+    return 0
+
+
+class _Player:
+    """Lines in, text out.
+
+    Arguments:
+        session: the text and the model.
+        keep: the file of kept texts.
+        seed_told: whether the person knows the seed.
+    """
+
+    def __init__(self, session: PlaySession, keep: Path, *, seed_told: bool) -> None:
+        self._session = session
+        self._keep = keep
+        self._seed_told = seed_told
+        self._terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+        self._console = Console(highlight=False)
+        self._commands: dict[str, Callable[[list[str]], None]] = {
+            "again": self._again,
+            "branch": self._branch,
+            "help": self._help,
+            "keep": self._keep_text,
+            "load": self._load,
+            "save": self._save,
+            "set": self._set,
+            "show": self._show,
+            "undo": self._undo,
+            "why": self._why,
+        }
+
+    def play(self) -> None:
+        """Read lines until they end, or /quit."""
+        self._greet()
+        for line in self._lines():
+            if line.strip() == "/quit":
+                return
+            try:
+                self._take(line)
+            except RhapsodeError as problem:
+                fail(str(problem))
+
+    def _greet(self) -> None:
+        if not self._seed_told:
+            note(f"seed {self._session.settings.seed}")
+        if not self._terminal:
+            return
+        bundle = self._session.model.bundle
+        title = Text.assemble(
+            (self._session.model.path.parent.name or str(self._session.model.path), "bold"),
+            (f"  {bundle.config.model.name.partition('.')[0]}", "dim"),
+            (f"  {bundle.encoder.name.partition('.')[0]}", "dim"),
+            (f"  temperature {self._session.settings.temperature:g}", "dim"),
+        )
+        self._console.rule(title, align="left", style="cyan")
+        note(
+            "Write a line and the model goes on; an empty line lets it go on; /help tells the rest."
+        )
+        if self._session.turns:
+            self._show([])
+
+    def _lines(self) -> Iterator[str]:
+        if not self._terminal:
+            if sys.stdin is not None:
+                raw = sys.stdin.buffer
+                for line in raw:
+                    yield line.decode("utf-8", "surrogateescape").rstrip("\r\n")
+            return
+        complete = self._line_editing()
+        # Between the marks stands what has no width.
+        prompt = f"\001\033[36m\002{PROMPT}\001\033[0m\002" if complete else PROMPT
+        while True:
+            try:
+                yield input(prompt)
+            except EOFError:
+                sys.stdout.write("\n")
+                return
+            except KeyboardInterrupt:
+                sys.stdout.write("\n")
+                note("/quit or Ctrl-D leaves")
+
+    def _line_editing(self) -> bool:
+        """Arrow keys, history, and Tab for commands and settings; False where the system has no readline."""
+        try:
+            import readline
+        except ImportError:
+            return False
+        commands = [f"/{name}" for name in (*sorted(self._commands), "quit")]
+        settings = [entry.name for entry in dataclasses.fields(GenerateSettings)]
+
+        def complete(text: str, number: int) -> str | None:
+            line = readline.get_line_buffer()
+            names = settings if line.startswith("/set ") else commands if text == line else []
+            found = [name for name in names if name.startswith(text)] if line else []
+            return f"{found[number]} " if number < len(found) else None
+
+        readline.set_completer_delims(" ")
+        readline.set_completer(complete)
+        libedit = "libedit" in (readline.__doc__ or "")
+        readline.parse_and_bind("bind ^I rl_complete" if libedit else "tab: complete")
+        return True
+
+    def _take(self, line: str) -> None:
+        if line.startswith("/") and not line.startswith("//"):
+            self._obey(line[1:])
+            return
+        if line.startswith("//"):
+            line = line[1:]
+        text = line.replace("\\\\", "\0").replace("\\n", "\n").replace("\0", "\\")
+        added = ""
+        if text:
+            added = self._session.add(text)
+            unknown = self._session.model.unknown_words(added)
+            if unknown:
+                named = ", ".join(map(repr, unknown[:8]))
+                note(f"the model does not know {named}, and reads the unknown element there")
+        self._write(self._session.write(), added)
+
+    def _obey(self, line: str) -> None:
+        name, _, rest = line.partition(" ")
+        if name not in self._commands:
+            hint = suggest(name, [*self._commands, "quit"])
+            raise SettingsError(f"no command /{name}", hint=hint or "/help lists them")
+        if name == "set":
+            given = rest.strip().split(maxsplit=1)  # values may hold quotation marks
+        else:
+            try:
+                given = shlex.split(rest)
+            except ValueError:
+                given = rest.split()
+        self._commands[name](given)
+
+    def _write(self, pieces: Iterator[str], given: str = "") -> None:
+        """Print what is written as it comes; Ctrl-C stops the writing, and what is there stays."""
+        last = given
+        self._print(given, style="bold")
+        with _interruptible() as stopping, contextlib.closing(pieces) as open_pieces:  # type: ignore[type-var]
+            for piece in open_pieces:
+                self._print(piece)
+                last = piece or last
+                if stopping():
+                    break
+        if not last.endswith("\n"):
+            self._print("\n")
+        turns = self._session.turns
+        if not turns or turns[-1].kind != "written":
+            return
+        if turns[-1].end == "interrupted":
+            note("stopped; an empty line goes on")
+        elif turns[-1].ends_text:
+            note("the text ends here; an empty line begins another")
+
+    def _print(self, text: str, style: str = "") -> None:
+        if not text:
+            return
+        if self._terminal:
+            self._console.print(Text(_plain(text), style=style), end="", soft_wrap=True)
+            self._console.file.flush()
+            return
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+        sys.stdout.buffer.flush()
+
+    # The commands
+
+    def _again(self, given: list[str]) -> None:
+        _most(given, 0, "again")
+        before = self._session.current
+        self._write(self._session.again())
+        note(f"branch {self._session.current}; the earlier continuation is branch {before}")
+
+    def _undo(self, given: list[str]) -> None:
+        _most(given, 1, "undo")
+        number = _number(given[0], "/undo") if given else 1
+        if number < 1:
+            raise SettingsError("/undo takes a number from 1", where=given[0])
+        done = self._session.undo(number)
+        note(
+            f"{done} step{'s' if done != 1 else ''} taken back" if done else "nothing to take back"
+        )
+        if done:
+            self._tail()
+
+    def _branch(self, given: list[str]) -> None:
+        _most(given, 1, "branch")
+        if given == ["new"]:
+            note(f"branch {self._session.fork()} begins here")
+            return
+        if given:
+            self._session.switch(_number(given[0], "/branch", "new or the number of a branch"))
+            self._tail()
+            return
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        table.add_column(justify="right", style="cyan", no_wrap=True)
+        table.add_column(justify="right", style="dim", no_wrap=True)
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        most = max(20, self._console.width - 30)
+        for view in self._session.branches():
+            table.add_row(
+                f"{'→ ' if view.current else ''}{view.name}",
+                f"{view.elements:,} elements",
+                Text(_end(view.text, most), style="bold" if view.current else ""),
+            )
+        self._console.print(table)
+
+    def _why(self, given: list[str]) -> None:
+        _most(given, 1, "why")
+        number = _number(given[0], "/why") if given else None
+        why = self._session.why(number, top=5)
+        self._console.print(why_shown(self._session, why, self._console.width))
+
+    def _set(self, given: list[str]) -> None:
+        if len(given) == 1 and "=" in given[0]:
+            given = given[0].split("=", 1)
+        if len(given) == 2:
+            self._session.set(given[0], given[1].removeprefix("= "))
+            name = given[0].replace("-", "_")
+            note(f"{name} {getattr(self._session.settings, name)}")
+            return
+        self._console.print(self._settings_table(given))
+
+    def _settings_table(self, given: list[str]) -> Table:
+        """The settings that differ from their defaults, or the one that is named."""
+        from rhapsode.workflows.play import NOT_HERE
+
+        known = {f.name: f.default for f in dataclasses.fields(GenerateSettings)}
+        if given and given[0].replace("-", "_") not in known:
+            raise SettingsError(
+                f"unknown setting {given[0]!r}", hint=suggest(given[0], list(known))
+            )
+        mapping = to_mapping(self._session.settings)
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        table.add_column(style="cyan", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, default in known.items():
+            value = getattr(self._session.settings, name)
+            named = given and given[0].replace("-", "_") == name
+            usual = name in ("temperature", "length", "seed")
+            if named or (not given and name not in NOT_HERE and (usual or value != default)):
+                table.add_row(name, Text(str(mapping.get(name, "none"))))
+        return table
+
+    def _show(self, given: list[str]) -> None:
+        _most(given, 0, "show")
+        text = self._session.text
+        for turn, shown in self._shown():
+            self._print(shown, style="bold" if turn == "given" else "")
+        if text and not text.endswith("\n"):
+            self._print("\n")
+
+    def _shown(self) -> Iterator[tuple[str, str]]:
+        """The turns' texts, what was given apart from what was written."""
+        ended = False
+        for turn in self._session.turns:
+            yield turn.kind, ("\n\n" if ended else "") + turn.text
+            ended = turn.ends_text
+
+    def _tail(self) -> None:
+        """Where the text stands now."""
+        text = self._session.text
+        note(_end(text, 60) if text else "the text is empty")
+
+    def _keep_text(self, given: list[str]) -> None:
+        _most(given, 0, "keep")
+        number = self._session.keep(self._keep)
+        note(f"{number:,} characters appended to {self._keep}")
+
+    def _save(self, given: list[str]) -> None:
+        path = _file(given, "save")
+        self._session.save(path)
+        note(f"saved in {path}")
+
+    def _load(self, given: list[str]) -> None:
+        path = _file(given, "load")
+        self._session.load(path)
+        note(f"going on with {path}, seed {self._session.settings.seed}")
+        self._tail()
+
+    def _help(self, given: list[str]) -> None:
+        _most(given, 0, "help")
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        table.add_column(style="cyan", no_wrap=True)
+        table.add_column()
+        for command, meaning in HELP:
+            table.add_row(Text(command), Text(meaning))
+        self._console.print(table)
+
+
+def why_shown(session: PlaySession, why: Why, width: int) -> Group:
+    """What the model thought of one element, and what the filters made of that.
+
+    Arguments:
+        session: its model names the elements.
+        why: the element.
+        width: cells of the terminal.
+    """
+    from rhapsode.workflows.next import name_of
+
+    trace, encoder = why.trace, session.model.bundle.encoder
+    title = Text.assemble(
+        (visible_end(why.before, width // 3), "dim"),
+        (visible(name_of(encoder, why.element)), "bold"),
+        (f"   element {why.number:,}, {why.kind}", "dim"),
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("", justify="right", style="dim")
+    table.add_column("")
+    table.add_column("model", justify="right")
+    table.add_column("chain", justify="right")
+    cells = max(6, min(24, width - 50))
+    table.add_column("", style="cyan", width=cells, no_wrap=True)
+    rows = [(place, *entry) for place, entry in enumerate(trace.top, 1)]
+    if why.element not in [row[1] for row in rows]:
+        rows.append((trace.rank, why.element, trace.raw_log_prob, trace.log_prob))
+    shares = [(_share(raw), _share(after)) for _, _, raw, after in rows]
+    full = max(after for _, after in shares) or 1.0
+    for (rank, element, _, _), (raw, after) in zip(rows, shares, strict=True):
+        chosen = element == why.element
+        table.add_row(
+            f"{'→ ' if chosen else ''}{rank}",
+            Text(visible(name_of(encoder, element)), style="bold" if chosen else ""),
+            share_in_words(raw),
+            share_in_words(after),
+            bar(after, full, cells),
+        )
+    return Group(title, table, Text(_why_facts(why), style="dim"))
+
+
+def _why_facts(why: Why) -> str:
+    trace = why.trace
+    facts = [
+        f"rank {trace.rank:,}",
+        f"{-trace.raw_log_prob:.2f} nats",
+        f"entropy {trace.entropy:.2f} nats",
+        f"{trace.candidates:,} candidates left",
+    ]
+    gone = [f"{name} {count:,}" for name, count in trace.removed if count]
+    return "; ".join(facts) + (f"\nremoved by {', '.join(gone)}" if gone else "")
+
+
+def _share(log_prob: float) -> float:
+    return math.exp(log_prob) if log_prob > -math.inf else 0.0
+
+
+def visible_end(text: str, most: int) -> str:
+    """The end of a text on one line."""
+    return visible(text[-most:]).replace("␣", " ")
+
+
+def _end(text: str, most: int) -> str:
+    shown = visible_end(text, most)
+    return f"…{shown[1:]}" if len(text) > most else shown
+
+
+def _plain(text: str) -> str:
+    """A text that a terminal obeys in nothing but its line ends."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "·" for c in text)
+
+
+def _number(word: str, where: str, wanted: str = "a whole number") -> int:
+    try:
+        return int(word)
+    except ValueError:
+        raise SettingsError(f"{word!r} is not {wanted}", where=where) from None
+
+
+def _most(given: list[str], number: int, name: str) -> None:
+    if len(given) > number:
+        raise SettingsError(f"/{name} takes {'nothing' if not number else 'one value'} more")
+
+
+def _file(given: list[str], name: str) -> Path:
+    if len(given) != 1:
+        raise SettingsError(f"/{name} takes the name of a file")
+    return Path(given[0]).expanduser()
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """While open, the first Ctrl-C only makes the given callable say so; the second one interrupts."""
+    asked = False
+
+    def ask(number: int, frame: object) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    try:
+        before = signal.signal(signal.SIGINT, ask)
+    except ValueError:  # not the main thread, which is the only one to get signals
+        yield lambda: False
+        return
+    try:
+        yield lambda: asked
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,153 @@
+"""Why an element was chosen: what the model thought of it, and what each step of the chain did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.generation.chain import Chain
+from rhapsode.generation.filters import Context, Logits, entropy, log_softmax
+
+__all__ = ["Trace", "trace_of", "trace_row"]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One choice, in figures. Logarithms are natural.
+
+    Arguments:
+        element: id.
+        rank: its place under the raw model, 1 for the likeliest; the lower id first on ties.
+        raw_log_prob: its log-probability under the raw model.
+        log_prob: its log-probability behind the chain; -inf where a step removed it.
+        entropy: of the raw model's distribution, nats.
+        candidates: elements left behind the chain.
+        removed: of every step in order, its name and how many candidates it removed.
+        top: the likeliest elements of the raw model: id, raw log-probability, and that behind the chain.
+    """
+
+    element: int
+    rank: int
+    raw_log_prob: float
+    log_prob: float
+    entropy: float
+    candidates: int
+    removed: tuple[tuple[str, int], ...]
+    top: tuple[tuple[int, float, float], ...]
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values for JSON, which knows no infinity: a log-probability of -inf is None."""
+        return {
+            "element": self.element,
+            "rank": self.rank,
+            "raw_log_prob": _finite(self.raw_log_prob),
+            "log_prob": _finite(self.log_prob),
+            "entropy": self.entropy,
+            "candidates": self.candidates,
+            "removed": dict_of_counts(self.removed),
+            "top": [[element, _finite(raw), _finite(after)] for element, raw, after in self.top],
+        }
+
+
+def dict_of_counts(removed: Sequence[tuple[str, int]]) -> dict[str, int]:
+    """Counts by step; steps of one name are added up."""
+    counts: dict[str, int] = {}
+    for name, count in removed:
+        counts[name] = counts.get(name, 0) + count
+    return counts
+
+
+def trace_row(
+    chain: Chain,
+    logits_BV: Logits,
+    context: Context,
+    states: tuple[Any, ...],
+    *,
+    row: int = 0,
+    element: int | None,
+    top: int,
+) -> Trace:
+    """What a chain does to one row, without drawing and without touching the states.
+
+    Arguments:
+        chain: the steps.
+        logits_BV: of the raw model.
+        context: what has been written in each row.
+        states: of the chain before it is applied to these logits.
+        row: the row to look at.
+        element: the id to explain; None for the likeliest behind the chain (the lowest id on ties).
+        top: how many of the likeliest elements to list.
+    """
+    row_1 = np.array([row], dtype=np.int64)
+    alone = Context(
+        (context.prompt[row],),
+        (context.output[row],),
+        context.position_B[row_1],
+        context.sequence_B[row_1],
+        context.seed,
+    )
+    raw_1V = logits_BV[row_1]
+    own = chain.select(chain.fork(states), row_1)
+    after_1V, _, removed_S1 = chain.apply_counting(raw_1V, alone, own)
+    if element is None:
+        element = int(after_1V[0].argmax())
+    removed = [int(count) for count in removed_S1[:, 0]]
+    return trace_of(chain, raw_1V[0], after_1V[0], removed, element=element, top=top)
+
+
+def trace_of(
+    chain: Chain,
+    raw_V: NDArray[np.float32],
+    after_V: NDArray[np.float32],
+    removed: Sequence[int],
+    *,
+    element: int,
+    top: int,
+) -> Trace:
+    """The trace of one row whose logits before and behind the chain are known.
+
+    Arguments:
+        chain: the steps.
+        raw_V: logits of the raw model.
+        after_V: logits behind the chain.
+        removed: candidates that each step removed.
+        element: the id chosen.
+        top: how many of the likeliest elements to list.
+    """
+    raw_log_V = log_softmax(raw_V[None])[0]
+    after_log_V = log_softmax(after_V[None])[0]
+    own = raw_V[element]
+    rank = 1 + int((raw_V > own).sum()) + int((raw_V[:element] == own).sum())
+    top = min(top, len(raw_V))
+    names = [step.name for step in chain.filters]
+    return Trace(
+        element,
+        rank,
+        float(raw_log_V[element]),
+        float(after_log_V[element]),
+        float(entropy(raw_log_V[None])[0]),
+        int(np.isfinite(after_V).sum()),
+        tuple(zip(names, removed, strict=True)),
+        tuple(
+            (int(index), float(raw_log_V[index]), float(after_log_V[index]))
+            for index in _likeliest(raw_V, top)
+        ),
+    )
+
+
+def _likeliest(raw_V: NDArray[np.float32], top: int) -> NDArray[np.int64]:
+    """The largest logits' ids, the lower id first on ties."""
+    if top == 0:
+        return np.empty(0, dtype=np.int64)
+    least = np.partition(raw_V, len(raw_V) - top)[len(raw_V) - top]
+    index_R = np.flatnonzero(raw_V >= least)
+    order_R: NDArray[np.int64] = index_R[np.argsort(-raw_V[index_R], kind="stable")][:top]
+    return order_R
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None

@@ -1,0 +1,34 @@
+"""`rhapsode evaluate --dynamic`."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Cli
+
+
+def test_evaluate_dynamic(cli: Cli, run_folder: Path, prose: str) -> None:
+    Path("text.txt").write_text(prose[:3000], encoding="utf-8")
+    before = (run_folder / "model.safetensors").read_bytes()
+    plain = json.loads(cli("evaluate", str(run_folder), "text.txt", "--json").out)
+    assert plain["dynamic"] is None
+    done = cli("evaluate", str(run_folder), "text.txt", "--dynamic", "--json")
+    found = json.loads(done.out)
+    dynamic = found.pop("dynamic")
+    assert {**found, "dynamic": None} == plain
+    assert set(dynamic["losses"]) == {"static", "dynamic", "cache", "both"}
+    assert dynamic["elements"] == dynamic["of"] == 3001
+    assert dynamic["losses"]["static"]["loss"] == pytest.approx(plain["loss"], abs=1e-5)
+    assert dynamic["losses"]["dynamic"]["loss"] < plain["loss"] - 0.02
+    for one in dynamic["losses"].values():
+        assert one["perplexity"] == pytest.approx(math.exp(one["loss"]))
+        assert one["seconds"] > 0
+    assert set(dynamic["protocol"]) == {"elements", *dynamic["losses"]}
+    assert (run_folder / "model.safetensors").read_bytes() == before
+
+    shown = cli("evaluate", str(run_folder), "text.txt", "--dynamic").out
+    assert "all 3,001 of 3,001" in " ".join(shown.split())
+    for name in ("dynamic", "cache", "both"):
+        assert f"{dynamic['losses'][name]['loss']:.4f}" in shown

@@ -1,0 +1,61 @@
+"""What a model writes beside real text, as `train` and `evaluate` show it and the card keeps it."""
+
+import json
+import shutil
+from pathlib import Path
+
+from tests.cli.conftest import Cli
+
+
+def test_train_leaves_the_measures_and_the_index(cli: Cli, run_folder: Path) -> None:
+    assert (run_folder / "text_index.safetensors").exists()
+    writing = json.loads((run_folder / "summary.json").read_text())["writing"]
+    assert writing["reason"] is None
+    assert [one["temperature"] for one in writing["temperatures"]] == [1.0, 0.7]
+    card = (run_folder / "README.md").read_text(encoding="utf-8")
+    section = card.partition("## Does it copy?")[2].partition("## Limits")[0]
+    assert "longest stretch that it shares with its training text" in section
+    assert "| measure | temperature 1 | temperature 0.7 | real text |" in section
+    longest = writing["temperatures"][0]["written"]["longest_copy"]
+    assert f"line {longest['line']:,}" in section
+
+
+def test_train_ends_with_a_line_on_copying(cli: Cli, prose_file: Path) -> None:
+    done = cli(
+        "train", str(prose_file), "-o", "run", "--steps", "2", "--set", "network.hidden_size=8",
+        "--set", "training.window=16", "--set", "training.batch_size=4", "--set", "samples.length=0",
+        "--set", "training.precision=float32",
+    )  # fmt: skip
+    assert done.code == 0
+    assert "longest stretch shared with the training text: " in done.err
+
+
+def test_evaluate_shows_the_measures(cli: Cli, run_folder: Path, prose: str) -> None:
+    Path("text.txt").write_text(prose[-3500:], encoding="utf-8")
+    writing = json.loads(cli("evaluate", str(run_folder), "text.txt", "--json").out)["writing"]
+    one = writing["temperatures"][1]
+    assert one["held_out"]["copied_share"] is not None
+    shown = cli("evaluate", str(run_folder), "text.txt").out
+    assert "what it writes" in shown
+    assert f"{writing['texts']} texts of {writing['length']} characters" in shown
+    assert "invented words" in shown
+    assert f"line {one['written']['longest_copy']['line']:,}" in shown
+
+
+def test_evaluate_of_the_training_text_says_so(cli: Cli, run_folder: Path, prose: str) -> None:
+    Path("text.txt").write_text(prose[:3000], encoding="utf-8")
+    shown = " ".join(cli("evaluate", str(run_folder), "text.txt").out.split())
+    assert "stands in the training text itself" in shown
+
+
+def test_evaluate_without_an_index_or_enough_text(cli: Cli, run_folder: Path, prose: str) -> None:
+    Path("alone").mkdir()
+    shutil.copy(run_folder / "model.safetensors", "alone")
+    Path("text.txt").write_text(prose[-3500:], encoding="utf-8")
+    shown = cli("evaluate", "alone", "text.txt").out
+    assert "there is no text_index.safetensors beside the model" in " ".join(shown.split())
+    assert "self-BLEU" in shown
+    assert "longest copy" not in shown
+    Path("text.txt").write_text(prose[-500:], encoding="utf-8")
+    shown = cli("evaluate", str(run_folder), "text.txt").out
+    assert "at least 1,600 are needed" in " ".join(shown.split())

@@ -1,0 +1,339 @@
+"""Search: against brute force on a model small enough to be enumerated, and what must agree with what."""
+
+import itertools
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rhapsode.config.sampling import SamplingSettings
+from rhapsode.config.search import SearchSettings, check_search
+from rhapsode.counts import SuffixIndex
+from rhapsode.errors import SettingsError
+from rhapsode.generation import Chain, Job, generate_elements
+from rhapsode.generation.beam import beam_search
+from rhapsode.generation.contrastive import contrastive_search
+from rhapsode.generation.filters import Suppress
+from rhapsode.generation.ranking import mean_log_probs, rank_by_likelihood, rank_by_novelty
+from rhapsode.generation.rows import Found, best_first
+from rhapsode.generation.search import search
+from rhapsode.generation.stochastic_beam import stochastic_beam_search
+from rhapsode.generation.temperature import Temperature
+from rhapsode.generation.truncation import TopK
+from tests.generation.markov import Markov
+
+PROVE = settings(derandomize=True, deadline=None, max_examples=40)
+NOTHING = Chain([])
+SEEDS = st.integers(0, 10_000)
+
+
+def job_of(length: int, prompt: tuple[int, ...] = (), sequence: int = 0) -> Job:
+    return Job(np.array(prompt, dtype=np.int64), sequence, length)
+
+
+def whole(found: Found) -> tuple[int, ...]:
+    """The elements, end-of-sequence last if at all."""
+    return (*found.elements, 0) if found.end == "stop" else found.elements
+
+
+def scores(model: Markov, length: int, alpha: float, prompt: tuple[int, ...] = ()) -> dict:
+    """Every continuation with its score."""
+    endings = model.endings(length, prompt)
+    return {path: math.log(share) / len(path) ** alpha for path, share in endings.items()}
+
+
+@PROVE
+@given(
+    seed=SEEDS,
+    alpha=st.sampled_from([-0.7, 0.0, 0.5, 1.0, 2.0]),
+    prompt=st.lists(st.integers(1, 2), max_size=2).map(tuple),
+)
+def test_beams_for_everything_find_the_best_of_all(
+    seed: int, alpha: float, prompt: tuple[int, ...]
+) -> None:
+    model = Markov.random(3, seed)
+    wanted = sorted(scores(model, 4, alpha, prompt).items(), key=lambda each: -each[1])
+    found = beam_search(model, job_of(4, prompt), NOTHING, beams=81, length_penalty=alpha)
+    assert whole(found[0]) == wanted[0][0]
+    for each, (_, score) in zip(found[:8], wanted[:8], strict=True):
+        assert each.score == pytest.approx(score, abs=1e-5)
+        assert each.log_prob == pytest.approx(score * len(whole(each)) ** alpha, abs=1e-5)
+
+
+@PROVE
+@given(seed=SEEDS, beams=st.integers(1, 6), alpha=st.sampled_from([0.0, 1.0]))
+def test_what_is_found_is_what_it_says(seed: int, beams: int, alpha: float) -> None:
+    model = Markov.random(4, seed)
+    every = scores(model, 5, alpha)
+    found = beam_search(model, job_of(5), NOTHING, beams=beams, length_penalty=alpha)
+    assert 1 <= len(found) <= beams
+    assert len({whole(each) for each in found}) == len(found)
+    assert [each.score for each in found] == sorted((each.score for each in found), reverse=True)
+    for each in found:
+        assert 0 not in each.elements  # a finished beam goes no further
+        assert each.score == pytest.approx(every[whole(each)], abs=1e-5)
+
+
+@PROVE
+@given(seed=SEEDS, length=st.integers(1, 12))
+def test_one_beam_is_greedy(seed: int, length: int) -> None:
+    model = Markov.random(4, seed)
+    greedy = [
+        each.element
+        for each in generate_elements(model, [job_of(length)], Chain([Temperature(0)]), seed=1)
+    ]
+    (found,) = beam_search(model, job_of(length), NOTHING, beams=1)
+    assert list(whole(found)) == greedy
+
+
+@PROVE
+@given(seed=SEEDS, beams=st.integers(1, 5))
+def test_one_group_without_penalty_is_beam_search_and_more_are_more_of_it(
+    seed: int, beams: int
+) -> None:
+    model = Markov.random(4, seed)
+    plain = beam_search(model, job_of(6), NOTHING, beams=beams)
+    assert beam_search(model, job_of(6), NOTHING, beams=beams, diversity_penalty=3.0) == plain
+    twice = beam_search(model, job_of(6), NOTHING, beams=2 * beams, groups=2)
+    assert twice == sorted([*plain, *plain], key=lambda each: -each.score)
+
+
+def test_groups_keep_off_what_those_before_them_chose() -> None:
+    model = Markov.random(5, seed=4)
+    chain = Chain([Suppress((0,), 5)])
+    alike = beam_search(model, job_of(4), chain, beams=3, groups=3)
+    apart = beam_search(model, job_of(4), chain, beams=3, groups=3, diversity_penalty=50.0)
+    assert len({each.elements for each in alike}) == 1
+    for one, other in itertools.combinations(apart, 2):
+        assert all(a != b for a, b in zip(one.elements, other.elements, strict=True))
+    every = scores(model, 4, 0.0)
+    for each in apart:  # what it cost to be different is no part of the score
+        assert each.score == pytest.approx(every[each.elements], abs=1e-5)
+
+
+def test_the_penalty_of_groups_by_hand() -> None:
+    share = np.zeros((3, 3, 3)) + np.array([0.1, 0.5, 0.4])
+    found = beam_search(
+        Markov(share), job_of(1), NOTHING, beams=2, groups=2, diversity_penalty=math.log(1.2)
+    )
+    assert [each.elements for each in found] == [(1,), (1,)]
+    found = beam_search(
+        Markov(share), job_of(1), NOTHING, beams=2, groups=2, diversity_penalty=math.log(1.3)
+    )
+    assert [each.elements for each in found] == [(1,), (2,)]
+
+
+def test_what_a_filter_removes_is_not_shared_out() -> None:
+    model = Markov.random(4, seed=2)
+    chain = Chain([Suppress((0, 2), 4)])
+    found = beam_search(model, job_of(3), chain, beams=8)
+    every = scores(model, 3, 0.0)
+    allowed = {path: score for path, score in every.items() if not {0, 2} & set(path)}
+    assert {whole(each) for each in found} == set(allowed)
+    for each in found:
+        assert each.score == pytest.approx(allowed[whole(each)], abs=1e-5)
+
+
+def test_nothing_to_write() -> None:
+    model = Markov.random(4)
+    for settings_ in (SearchSettings(beams=3), SearchSettings(beams=3, stochastic_beams=True)):
+        (found,) = search(model, job_of(0), NOTHING, settings_, seed=1)
+        assert (found.elements, found.end) == ((), "length")
+
+
+@PROVE
+@given(seed=SEEDS)
+def test_a_sample_of_everything_is_everything(seed: int) -> None:
+    model = Markov.random(3, seed)
+    every = scores(model, 3, 0.0)
+    found = stochastic_beam_search(model, job_of(3), NOTHING, beams=60, seed=seed)
+    assert {whole(each) for each in found} == set(every)
+    assert len(found) == len(every)
+    for each in found:
+        assert each.log_prob == pytest.approx(every[whole(each)], abs=1e-5)
+
+
+def assert_shares(found: Counter, share: dict[Any, float], count: int) -> None:
+    """Chi-square: within four and a half deviations; rare outcomes taken together."""
+    assert set(found) <= set(share)
+    assert sum(share.values()) == pytest.approx(1)
+    frequent = {key: chance for key, chance in share.items() if chance * count >= 5}
+    rest = 1 - sum(frequent.values())
+    statistic = sum(
+        (found[key] - chance * count) ** 2 / (chance * count) for key, chance in frequent.items()
+    )
+    if rest * count > 1:
+        rare = count - sum(found[key] for key in frequent)
+        statistic += (rare - rest * count) ** 2 / (rest * count)
+    assert abs(statistic - len(frequent)) < 4.5 * math.sqrt(2 * len(frequent))
+
+
+@pytest.mark.parametrize("chain", [NOTHING, Chain([Temperature(0.6)])], ids=["plain", "cold"])
+def test_stochastic_beams_are_drawn_without_replacement(chain: Chain) -> None:
+    model = Markov.random(3, seed=1)
+    share = dict(model.endings(2))
+    if chain is not NOTHING:
+        cold = Markov(model.share_VVV ** (1 / 0.6))
+        share = dict(cold.endings(2))
+    pairs = {
+        (one, other): share[one] * share[other] / (1 - share[one])
+        for one, other in itertools.permutations(share, 2)
+    }
+    count = 3000
+    found = Counter()
+    for sequence in range(count):
+        one, other = stochastic_beam_search(
+            model, job_of(2, sequence=sequence), chain, beams=2, seed=11
+        )
+        found[whole(one), whole(other)] += 1
+    assert_shares(found, pairs, count)
+    inclusion = {
+        path: sum(chance for pair, chance in pairs.items() if path in pair) / 2 for path in share
+    }
+    single = Counter(path for pair, times in found.items() for path in pair for _ in range(times))
+    assert_shares(single, inclusion, 2 * count)
+
+
+def test_stochastic_beams_depend_on_seed_and_sequence_only() -> None:
+    model = Markov.random(4, seed=3)
+
+    def texts(seed: int, sequence: int) -> list[Found]:
+        return stochastic_beam_search(
+            model, job_of(8, sequence=sequence), NOTHING, beams=3, seed=seed
+        )
+
+    assert texts(1, 2) == texts(1, 2)
+    assert len({tuple(map(whole, texts(a, b))) for a in range(3) for b in range(3)}) > 6
+
+
+class Featured(Markov):
+    """Features are the element itself, one-hot, and a little of all."""
+
+    def features(
+        self, elements_BT: np.ndarray, state: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        logits_BV, state = self.advance(elements_BT, state)
+        return np.eye(self.vocab_size, dtype=np.float32)[elements_BT] + 0.01, logits_BV, state
+
+
+def test_contrastive_search_by_hand() -> None:
+    # Always 1 with 0.6, 2 with 0.3, 3 with 0.1: a repetition costs nearly alpha.
+    model = Featured(np.zeros((4, 4, 4)) + np.array([1e-9, 0.6, 0.3, 0.1]))
+    chain = Chain([TopK(3)])
+    greedy = contrastive_search(model, job_of(4), chain, alpha=0.0)
+    assert greedy.elements == (1, 1, 1, 1)
+    apart = contrastive_search(model, job_of(4), chain, alpha=0.5)
+    assert apart.elements[:3] == (1, 2, 3)
+    prompted = contrastive_search(model, job_of(1, prompt=(1,)), chain, alpha=0.5)
+    assert prompted.elements == (2,)
+    assert apart.log_prob == pytest.approx(-model.loss(apart.elements), abs=1e-5)
+
+
+def test_contrastive_search_needs_features() -> None:
+    with pytest.raises(
+        SettingsError, match="--penalty-alpha: contrastive search needs the features"
+    ):
+        contrastive_search(Markov.random(4), job_of(3), NOTHING, alpha=0.5)
+
+
+@PROVE
+@given(seed=SEEDS, sizes=st.lists(st.integers(0, 6), min_size=1, max_size=5))
+def test_mean_log_probs_are_those_of_the_model(seed: int, sizes: list[int]) -> None:
+    model = Markov.random(4, seed)
+    random = np.random.default_rng(seed)
+    outputs = [random.integers(1, 4, size=size).tolist() for size in sizes]
+    prompt = (2, 1)
+    means = mean_log_probs(model, np.array(prompt), outputs)
+    for output, mean in zip(outputs, means, strict=True):
+        if output:
+            assert mean == pytest.approx(-model.loss(output, prompt) / len(output), abs=1e-5)
+        else:
+            assert mean == -np.inf
+
+
+def test_the_likeliest_comes_first() -> None:
+    model = Markov(np.zeros((4, 4, 4)) + np.array([0.1, 0.5, 0.3, 0.1]))
+    outputs = [[3], [1, 2], [1, 1, 1], [2, 2], []]
+    assert rank_by_likelihood(model, np.empty(0, dtype=np.int64), outputs) == [2, 1, 3, 0, 4]
+
+
+def test_what_copies_least_comes_first() -> None:
+    index = SuffixIndex.build([2, 3, 4, 5, 6, 0, 7, 8, 9, 0], separator=0)
+    outputs = [[2, 3, 4, 5, 0], [7, 8, 2, 2], [20, 21], [], [0], [7, 8, 9, 0], [2, 3, 20, 20]]
+    assert rank_by_novelty(index, outputs) == [2, 6, 1, 5, 0, 3, 4]
+
+
+@PROVE
+@given(
+    values=st.lists(st.sampled_from([0.0, 1.0, 2.0, -1.0, -math.inf]), max_size=12),
+    most=st.integers(1, 6),
+)
+def test_the_best_first_with_ties_in_order(values: list[float], most: int) -> None:
+    finite = [place for place, value in enumerate(values) if value > -math.inf]
+    wanted = sorted(finite, key=lambda place: (-values[place], place))[:most]
+    assert best_first(np.array(values, dtype=np.float64), most).tolist() == wanted
+
+
+@pytest.mark.parametrize(
+    ("asked", "sampling", "count", "message"),
+    [
+        ({"length_penalty": 1.0}, {}, 1, "--length-penalty: it says how beams are searched"),
+        ({"stochastic_beams": True}, {}, 1, "--stochastic-beams: it says how beams"),
+        ({"beams": 4}, {"temperature": 0.7}, 1, "--temperature: it says how elements are drawn"),
+        ({"beams": 4}, {"top_p": 0.9}, 1, "--top-p: it says how elements are drawn"),
+        ({"beams": 4}, {"min_p": 0.1}, 1, "--min-p: it says how elements are drawn"),
+        ({"beams": 4}, {}, 5, "4 beams cannot give 5 continuations"),
+        ({"beams": 4, "best_of": 2}, {}, 1, "--best-of: it ranks what is drawn"),
+        ({"beams": 4, "penalty_alpha": 0.5}, {"top_k": 4}, 1, "contrastive search has none"),
+        ({"beams": 4, "beam_groups": 3}, {}, 1, "cannot be shared out evenly"),
+        ({"beams": 4, "diversity_penalty": 1.0}, {}, 1, "there is one; see --beam-groups"),
+        (
+            {"beams": 4, "stochastic_beams": True, "length_penalty": 1.0},
+            {},
+            1,
+            "a sample of beams is not ranked",
+        ),
+        ({"rank_by": "novelty"}, {}, 1, "there is nothing to rank; see --best-of"),
+        ({"penalty_alpha": 0.5}, {}, 1, "say how many; see --top-k"),
+        ({"penalty_alpha": 0.5}, {"top_k": 4}, 2, "finds one continuation"),
+        ({"penalty_alpha": 0.5}, {"top_k": 4, "top_p": 0.5}, 1, "--top-p: it says how"),
+        ({"penalty_alpha": 0.5, "best_of": 3}, {"top_k": 4}, 1, "--best-of"),
+    ],
+)
+def test_contradictions_are_refused(
+    asked: dict[str, Any], sampling: dict[str, Any], count: int, message: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        check_search(SearchSettings(**asked), SamplingSettings(**sampling), count=count)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "sampling", "count"),
+    [
+        ({}, {"temperature": 0.5, "top_k": 3}, 9),
+        ({"beams": 4}, {"no_repeat_ngram": 3, "repetition_penalty": 1.2}, 4),
+        ({"beams": 4, "stochastic_beams": True}, {"temperature": 0.5}, 4),
+        ({"beams": 6, "beam_groups": 3, "diversity_penalty": 1.0}, {}, 2),
+        ({"penalty_alpha": 0.5}, {"top_k": 4}, 1),
+        ({"best_of": 4, "rank_by": "novelty"}, {"temperature": 0.5}, 3),
+    ],
+)
+def test_what_goes_together(asked: dict[str, Any], sampling: dict[str, Any], count: int) -> None:
+    check_search(SearchSettings(**asked), SamplingSettings(**sampling), count=count)
+
+
+def test_search_does_what_settings_say() -> None:
+    model = Featured.random(4, seed=5)
+    job = job_of(6)
+    beams = search(model, job, NOTHING, SearchSettings(beams=3, length_penalty=1.0), seed=1)
+    assert beams == beam_search(model, job, NOTHING, beams=3, length_penalty=1.0)
+    drawn = search(model, job, NOTHING, SearchSettings(beams=3, stochastic_beams=True), seed=1)
+    assert drawn == stochastic_beam_search(model, job, NOTHING, beams=3, seed=1)
+    chain = Chain([TopK(2)])
+    (one,) = search(model, job, chain, SearchSettings(penalty_alpha=0.4), seed=1)
+    assert one == contrastive_search(model, job, chain, alpha=0.4)
