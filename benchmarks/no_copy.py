@@ -1,10 +1,11 @@
 """That `--no-copy` keeps its word, and what it costs: a model made to know a small text by heart writes a megabyte.
 
-    RHAPSODE_DATA=folder python benchmarks/no_copy.py [--seconds 75] [--characters 1000000] [--size 30] [--temperature 0.5]
+    RHAPSODE_DATA=folder python benchmarks/no_copy.py [--seconds 75] [--text 20000] [--characters 1000000]
+        [--size 30] [--temperature 0.5]
 
-Plain torch updates on 50 KB of tinyshakespeare, no validation, until the model repeats it; then 64 continuations side by
-side, with and without the limit, and what of them stands in the data by the index of characters, which the limit does
-not use. Seconds of an element are of the whole loop: model, filters, draw; single runs.
+Plain torch updates on the first 20 KB of tinyshakespeare, no validation, until the model repeats it; then 64
+continuations side by side, with and without the limit, and what of them stands in the data by the index of characters,
+which the limit does not use. Seconds of an element are of the whole loop: model, filters, draw; single runs.
 """
 
 import argparse
@@ -86,14 +87,17 @@ def write(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seconds", type=float, default=75)
+    parser.add_argument("--text", type=int, default=20_000)
     parser.add_argument("--characters", type=int, default=1_000_000)
     parser.add_argument("--size", type=int, default=30)
     parser.add_argument("--temperature", type=float, default=0.5)
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
-    text = "".join(document.text for document in catalogue_documents("tinyshakespeare"))[:50_000]
+    text = "".join(document.text for document in catalogue_documents("tinyshakespeare"))[
+        : asked.text
+    ]
     encoder = CharacterEncoder.learn([text], {})
     predictor = learnt_by_heart(text, encoder, asked.seconds)
     index = TextIndex.build([("text", text)])

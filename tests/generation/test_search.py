@@ -64,6 +64,15 @@ def test_beams_for_everything_find_the_best_of_all(
         assert each.log_prob == pytest.approx(score * len(whole(each)) ** alpha, abs=1e-5)
 
 
+def test_a_search_goes_on_while_a_longer_text_could_come_out_better() -> None:
+    share = np.zeros((3, 3, 3)) + np.array([0.005, 0.99, 0.005])
+    share[0, 0] = [0.5, 0.49, 0.01]
+    (found,) = beam_search(Markov(share), job_of(6), NOTHING, beams=1, length_penalty=1.0)
+    assert whole(found) == (1,) * 6
+    (found,) = beam_search(Markov(share), job_of(6), NOTHING, beams=1)
+    assert whole(found) == (0,)
+
+
 @PROVE
 @given(seed=SEEDS, beams=st.integers(1, 6), alpha=st.sampled_from([0.0, 1.0]))
 def test_what_is_found_is_what_it_says(seed: int, beams: int, alpha: float) -> None:
@@ -337,3 +346,37 @@ def test_search_does_what_settings_say() -> None:
     chain = Chain([TopK(2)])
     (one,) = search(model, job, chain, SearchSettings(penalty_alpha=0.4), seed=1)
     assert one == contrastive_search(model, job, chain, alpha=0.4)
+
+
+@pytest.mark.parametrize("context", ["carried", "window:5"])
+def test_features_are_those_behind_what_is_read(context: str) -> None:
+    import torch
+
+    from rhapsode.bundle.network import build_network
+    from rhapsode.bundle.reading import Component, NetworkConfig
+    from rhapsode.bundle.torch_predictor import torch_predictor
+    from rhapsode.config import parse_context
+
+    torch.manual_seed(0)
+    network = build_network(
+        NetworkConfig(
+            Component("table", {"vocab_size": 7, "embedding_size": 4}),
+            Component("lstm", {"hidden_size": 6}),
+            Component("categorical", {"vocab_size": 7}),
+            context,
+        )
+    )
+    predictor = torch_predictor(network, 7, parse_context(context))
+    ids_BT = np.random.default_rng(0).integers(7, size=(3, 9))
+    wanted_BV, behind = predictor.advance(ids_BT, predictor.start(3))
+    features_BTH, logits_BV, state = predictor.features(ids_BT, predictor.start(3))
+    np.testing.assert_allclose(logits_BV, wanted_BV, atol=1e-6)
+    assert features_BTH.shape == (3, 9 if context == "carried" else 5, 6)
+    headed_BV = network.head(torch.from_numpy(features_BTH[:, -1:]))[:, 0].detach().numpy()
+    np.testing.assert_allclose(headed_BV, wanted_BV, atol=1e-6)
+    one_B1 = ids_BT[:, :1]
+    more_B1H, more_BV, _ = predictor.features(one_B1, state)
+    np.testing.assert_allclose(more_BV, predictor.advance(one_B1, behind)[0], atol=1e-6)
+    assert more_B1H.shape == (3, 1, 6)
+    found = contrastive_search(predictor, job_of(12, (2, 3)), Chain([TopK(3)]), alpha=0.6)
+    assert len(found.elements) == 12 or found.end == "stop"

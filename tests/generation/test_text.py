@@ -144,3 +144,28 @@ def test_stops_are_text_whatever_the_elements(text: str, stop: str):
         pieces = [stream.feed(int(element)) for element in encoder.encode(text)]
         assert "".join(pieces) + stream.finish() == text.partition(stop)[0]
         assert stream.stopped == (stop in text)
+
+
+@PROVE
+@given(both=stopped(), after=st.integers(0, 8))
+def test_a_stop_that_begins_among_the_first_elements_does_not_count(
+    both: tuple[str, list[str]], after: int
+):
+    text, stops = both
+    stream = StopText(Pieces(list(text)), stops, after=after)
+    pieces = [stream.feed(element) for element in range(len(text))] + [stream.finish()]
+    assert "".join(pieces) == text[:after] + before_the_first_stop(text[after:], stops)
+
+
+def test_of_thousands_of_stops_each_is_found():
+    stops = [f"<{first}-{second}>" for first in range(70) for second in range(70)]
+    for stop in stops[:: len(stops) // 50]:
+        text = f"a <1-x> {stop[:-1]} b{stop}c"
+        assert "".join(shown(list(text), stops)) == text[: text.index(stop)]
+
+
+def test_a_character_costs_the_same_with_thousands_of_stops():
+    stops = ["".join(each) for each in itertools.product("abcdefgh", repeat=5)][:30_000]
+    text = "abcdx" * 4_000
+    # Trying every stop at every character would be 600 million searches.
+    assert "".join(shown(list(text), stops)) == text

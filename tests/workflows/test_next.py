@@ -67,7 +67,7 @@ def test_bytes_have_names() -> None:
         logits[2 + byte] = -float(place)
     model: Any = FixedModel(ByteEncoder(), logits)
     ((found,),) = next_elements(model, [""], top=4)
-    assert [candidate.text for candidate in found.top] == ["e", "0xe4", "0x20", "0x0a"]
+    assert [candidate.text for candidate in found.top] == ["e", "0xe4", " ", "\n"]
 
 
 def test_what_a_step_removes_is_not_listed() -> None:

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
 from rich.console import Console
@@ -19,6 +20,7 @@ from rhapsode.config import GenerateSettings, RequestSettings, option
 from rhapsode.errors import SettingsError
 
 if TYPE_CHECKING:
+    from rhapsode.counts import SuffixIndex
     from rhapsode.workflows.continuing import Continuation, OpenIndex
     from rhapsode.workflows.model import Model
 
@@ -213,9 +215,15 @@ def _whole(continuation: Continuation) -> str:
 
 
 def _index_of(model: Model) -> OpenIndex:
+    return lambda: _index(model)
+
+
+@cache
+def _index(model: Model) -> SuffixIndex:
+    """The index of a model's training data, opened once however often it is asked for."""
     from rhapsode.workflows.no_copy import open_elements_index
 
-    return lambda: open_elements_index(model.bundle, model.path, note)
+    return open_elements_index(model.bundle, model.path, note)
 
 
 def _mapping(model: Model, continuation: Continuation) -> dict[str, object]:

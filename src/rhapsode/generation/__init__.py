@@ -1,9 +1,12 @@
 """Step by step from a seed: filters, the draw, stops, streams. No torch: models come as predictors."""
 
 from rhapsode.generation.chain import ORDERS, STEPS, Chain, chain_of
+from rhapsode.generation.control import control_filters
 from rhapsode.generation.draw import ELEMENT_LANE, draw, uniforms
 from rhapsode.generation.filters import FILTERS, Context, Filter
 from rhapsode.generation.generate import Chosen, Job, generate_elements
+from rhapsode.generation.rows import Found
+from rhapsode.generation.search import search
 from rhapsode.generation.text import StopText
 from rhapsode.generation.trace import Trace, trace_row
 
@@ -16,12 +19,15 @@ __all__ = [
     "Chosen",
     "Context",
     "Filter",
+    "Found",
     "Job",
     "StopText",
     "Trace",
     "chain_of",
+    "control_filters",
     "draw",
     "generate_elements",
+    "search",
     "trace_row",
     "uniforms",
 ]

@@ -274,6 +274,8 @@ def collect(
         while following in finished:
             yield finished.pop(following)
             following = next(order, None)
+    # A search may find fewer than were asked for, so that the order has gaps.
+    yield from (finished[key] for key in sorted(finished))
 
 
 def look_back(bundle: Bundle) -> int | None:

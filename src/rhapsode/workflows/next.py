@@ -187,8 +187,12 @@ def _table_of(
 
 
 def name_of(encoder: Encoder, element: int) -> str:
-    """The name of an element, that of no text in angle brackets."""
-    return {END_ID: "<end>", UNKNOWN_ID: "<unknown>"}.get(element, encoder.label(element))
+    """The name of an element; white space as it is, also where the encoder names it by its byte."""
+    if element in (END_ID, UNKNOWN_ID):
+        return "<end>" if element == END_ID else "<unknown>"
+    label = encoder.label(element)
+    text = encoder.decode([element]) if label.startswith("0x") else ""
+    return text if text.isspace() else label
 
 
 def shares(logits_V: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.config import GenerateSettings, apply_assignments, from_mapping, to_mapping
+from rhapsode.config.search import SearchSettings
 from rhapsode.encoding import END_ID
 from rhapsode.errors import DataError, RhapsodeError, SettingsError
 from rhapsode.files import write_atomically
@@ -31,7 +32,13 @@ LENGTH = 200
 FORMAT = "rhapsode play"
 VERSION = 1
 ATTEMPTS = 1024
-NOT_HERE = ("count", "format", "trace", "explain")
+NOT_HERE = (
+    "count",
+    "format",
+    "trace",
+    "explain",
+    *(entry.name for entry in fields(SearchSettings)),
+)
 """Settings that ask for what a session does not give."""
 
 

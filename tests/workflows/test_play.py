@@ -1,0 +1,339 @@
+"""A text written in turn: its state is carried, its branches do not touch each other, and a saved one goes on bit for bit."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rhapsode.bundle import Bundle, Component, NetworkConfig
+from rhapsode.config import GenerateSettings, SourceSettings
+from rhapsode.data import read_sources
+from rhapsode.encoding import ByteEncoder
+from rhapsode.errors import DataError, EncodingError, RhapsodeError, SettingsError
+from rhapsode.workflows.model import Model
+from rhapsode.workflows.play import PlaySession
+from tests.cli.conftest import run_folder  # noqa: F401 - a fixture
+
+SETTINGS = GenerateSettings(length=40, seed=9)
+
+
+class Counting:
+    """A predictor that notes what it is given to read."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.read: list[list[int]] = []
+
+    def start(self, rows: int) -> Any:
+        return self.inner.start(rows)
+
+    def advance(self, elements_BT: Any, state: Any) -> Any:
+        self.read.append(elements_BT[0].tolist())
+        return self.inner.advance(elements_BT, state)
+
+
+@pytest.fixture
+def model(run_folder: Path) -> Model:  # noqa: F811
+    return Model(run_folder)
+
+
+def said(pieces: Iterator[str]) -> str:
+    return "".join(pieces)
+
+
+def test_the_first_turn_is_what_generate_writes(model: Model) -> None:
+    session = PlaySession(model, SETTINGS)
+    session.add("The ")
+    assert said(session.write()) == model.continuations("The ", SETTINGS)[0].text
+    assert session.text == "The " + session.turns[1].text
+
+
+def test_no_element_is_read_twice(model: Model) -> None:
+    counting = Counting(model.predictor)
+    model.__dict__["predictor"] = counting
+    session = PlaySession(model, SETTINGS)
+    session.add("The ")
+    said(session.write())
+    said(session.write())
+    session.add("more")
+    said(session.write())
+    everything = [element for elements in counting.read for element in elements]
+    assert everything == [0, *session.ids[:-1]]
+    counting.read.clear()
+    session.fork()
+    said(session.write())
+    assert [len(elements) for elements in counting.read] == [1] * 40
+    counting.read.clear()
+    session.undo()
+    session.again()
+    session.switch(1)
+    assert counting.read == []
+
+
+def test_undo(model: Model) -> None:
+    session = PlaySession(model, SETTINGS)
+    session.add("The ")
+    first = said(session.write())
+    second = said(session.write())
+    session.add("of a ")
+    third = said(session.write())
+    assert session.undo() == 1
+    assert session.text == "The " + first + second
+    session.add("of a ")
+    assert said(session.write()) == third
+    assert session.undo(2) == 2
+    assert session.text == "The " + first
+    assert said(session.write()) == second
+    assert session.undo(99) == 2
+    assert session.text == ""
+    assert session.undo() == 0
+
+
+def test_again_keeps_the_earlier_one(model: Model) -> None:
+    session = PlaySession(model, SETTINGS)
+    with pytest.raises(SettingsError, match="nothing to write again"):
+        said(session.again())
+    session.add("The ")
+    texts = [said(session.write()), said(session.again())]
+    session.switch(1)
+    texts.append(said(session.again()))
+    assert len(set(texts)) == 3
+    assert session.current == 3
+    assert [view.text for view in session.branches()] == ["The " + text for text in texts]
+    assert [view.name for view in session.branches() if view.current] == [3]
+
+
+def test_branches_do_not_touch_each_other(model: Model) -> None:
+    alone = PlaySession(model, SETTINGS)
+    alone.add("The ")
+    said(alone.write())
+    alone.add("x")
+    wanted = said(alone.write())
+    session = PlaySession(model, SETTINGS)
+    session.add("The ")
+    said(session.write())
+    session.fork()
+    session.add("and ")
+    said(session.write())
+    session.switch(1)
+    session.add("x")
+    assert said(session.write()) == wanted
+    assert "and " not in session.text
+    session.switch(2)
+    assert "and " in session.text
+    with pytest.raises(SettingsError, match="no branch 7; there are: 1, 2"):
+        session.switch(7)
+
+
+def test_a_saved_session_goes_on_bit_for_bit(model: Model, tmp_path: Path) -> None:
+    session = PlaySession(model, SETTINGS)
+    session.add("The ")
+    said(session.write())
+    session.set("temperature", "0.7")
+    session.add("in")
+    said(session.write())
+    said(session.again())
+    session.save(tmp_path / "session.json")
+    said(session.write())
+    session.switch(1)
+    said(session.write())
+    other = PlaySession(Model(model.path), GenerateSettings(seed=1))
+    other.load(tmp_path / "session.json")
+    assert other.settings.temperature == 0.7
+    assert other.current == 2
+    said(other.write())
+    other.switch(1)
+    said(other.write())
+    assert other.branches()[0].text == session.branches()[0].text
+    assert other.branches()[1].text == session.branches()[1].text
+    np.testing.assert_array_equal(other.why().logits_V, session.why().logits_V)
+
+
+def test_what_is_interrupted_stays(model: Model) -> None:
+    session = PlaySession(model, SETTINGS)
+    session.add("The ")
+    pieces = session.write()
+    begun = "".join(next(pieces) for _ in range(7))
+    pieces.close()  # type: ignore[attr-defined]
+    assert session.turns[-1].end == "interrupted"
+    assert session.text == "The " + begun
+    assert len(session.ids) == 4 + 7
+    more = said(session.write())
+    assert session.text == "The " + begun + more
+    fresh = model.predictor.advance(np.array([[0, *session.ids[:-1]]]), model.predictor.start(1))[0]
+    np.testing.assert_allclose(session.why().logits_V, fresh[0], atol=1e-4)
+
+
+def test_why(model: Model) -> None:
+    session = PlaySession(model, SETTINGS)
+    with pytest.raises(SettingsError, match="no element yet"):
+        session.why()
+    session.add("The ")
+    session.set("top_k", "5")
+    said(session.write())
+    session.set("top_k", "1")
+    for number in (1, 3, 5, 20, 44):
+        why = session.why(number)
+        read_1T = np.array([[0, *session.ids[: number - 1]]])
+        logits_V = model.predictor.advance(read_1T, model.predictor.start(1))[0][0]
+        shifted_V = logits_V.astype(np.float64) - logits_V.max()
+        log_V = shifted_V - np.log(np.exp(shifted_V).sum())
+        assert why.element == session.ids[number - 1]
+        assert why.trace.raw_log_prob == pytest.approx(log_V[why.element], abs=1e-4)
+        assert why.kind == ("given" if number <= 4 else "written")
+        if number > 4:  # under the settings it was written with
+            assert why.trace.candidates == 5
+            assert why.trace.rank <= 6
+    assert session.why(-1).number == session.why().number == 44
+    for wrong in (0, 45, -45):
+        with pytest.raises(SettingsError, match="no element"):
+            session.why(wrong)
+
+
+def test_a_stop_text_is_cut_off_the_elements_too(model: Model, tmp_path: Path) -> None:
+    session = PlaySession(model, SETTINGS)
+    session.add("The ")
+    whole = said(session.write())
+    session.undo()
+    stop = whole[11:14]
+    cut = whole[: whole.index(stop)]
+    session.set("stop", stop)
+    session.add("The ")
+    assert said(session.write()) == cut
+    encoder = model.bundle.encoder
+    assert session.ids == encoder.encode("The " + cut).tolist()
+    assert session.turns[-1].end == "stop"
+    session.save(tmp_path / "s.json")
+    wanted = said(session.write())
+    other = PlaySession(model)
+    other.load(tmp_path / "s.json")
+    assert said(other.write()) == wanted
+
+
+def test_an_ended_text_is_followed_by_another(model: Model, tmp_path: Path) -> None:
+    session = PlaySession(model, GenerateSettings(length=30, seed=1, bias=("#0=99",)))
+    session.add("The ")
+    assert said(session.write()) == ""
+    assert session.turns[-1].ends_text
+    session.set("bias", "#0=-99")
+    more = said(session.write())
+    assert session.documents == ["The ", more]
+    assert session.text == "The \n\n" + more
+    fresh_1T = np.array([[0, *session.ids[:-1]]])
+    fresh = model.predictor.advance(fresh_1T, model.predictor.start(1))[0][0]
+    np.testing.assert_allclose(session.why().logits_V, fresh, atol=1e-4)
+    session.keep(tmp_path / "kept.jsonl")
+    session.keep(tmp_path / "kept.jsonl")
+    read = read_sources([str(tmp_path / "kept.jsonl")], SourceSettings(field="text")).documents
+    assert [document.text for document in read] == ["The ", more] * 2
+    session.keep(tmp_path / "kept.txt")
+    session.keep(tmp_path / "kept.txt")
+    once = f"The \n\n{more}\n"
+    assert (tmp_path / "kept.txt").read_text() == f"{once}\n{once}"
+    with pytest.raises(SettingsError, match="nothing to keep"):
+        PlaySession(model).keep(tmp_path / "kept.jsonl")
+
+
+def test_settings(model: Model) -> None:
+    session = PlaySession(model, SETTINGS)
+    session.set("top-k", "3")
+    assert session.settings.top_k == 3
+    session.set("top_k", "none")
+    assert session.settings.top_k == 0
+    session.set("regex", "1")
+    assert session.settings.regex == "1"
+    before = session.settings
+    for name, value, message in (
+        ("temperature", "warm", "temperature"),
+        ("temperature", "-1", "temperature"),
+        ("tempratur", "1", "did you mean"),
+        ("count", "2", "no meaning"),
+        ("beams", "2", "beams has no meaning"),
+        ("ban", "☃", "☃"),
+        ("order", "sideways", "order"),
+    ):
+        with pytest.raises(RhapsodeError, match=message):
+            session.set(name, value)
+    assert session.settings == before
+    with pytest.raises(SettingsError, match="no meaning"):
+        PlaySession(model, GenerateSettings(count=2))
+    with pytest.raises(EncodingError, match="2603"):
+        session.add("☃")
+    session.set("unknown", "skip")
+    assert session.add("☃a") == "a"
+
+
+def test_a_file_that_is_no_session(model: Model, tmp_path: Path) -> None:
+    session = PlaySession(model, SETTINGS)
+    session.add("The ")
+    said(session.write())
+    path = tmp_path / "session.json"
+    session.save(path)
+    good = json.loads(path.read_text())
+    text = session.text
+
+    def refused(message: str, **changes: Any) -> None:
+        path.write_text(json.dumps({**good, **changes}))
+        with pytest.raises(DataError, match=message):
+            session.load(path)
+        assert session.text == text
+
+    refused("not a saved session", format="x")
+    refused("version 9", version=9)
+    refused("no branch 5", current=5)
+    refused("another model", model={"path": "/there", "sha256": "0"})
+    refused("unknown setting", settings={"tempo": 1})
+    refused("branches", branches=3)
+    turn = {"kind": "given", "ids": [10**6], "text": "x"}
+    refused("element that the model does not have", branches=[{"name": 1, "turns": [turn]}])
+    turn = {"kind": "written", "ids": [5], "text": "x", "settings": {"seed": "x"}}
+    refused("seed", branches=[{"name": 1, "turns": [turn]}])
+    for raw in (b"", b"[1]", b"\xff", b"[" * 100000):
+        path.write_bytes(raw)
+        with pytest.raises(DataError, match="not a saved session"):
+            session.load(path)
+    with pytest.raises(DataError, match="No such file"):
+        session.load(tmp_path / "nowhere.json")
+
+
+class Spelling:
+    """A predictor that spells the bytes of a text for ever."""
+
+    def __init__(self, text: str) -> None:
+        self.raw = text.encode()
+
+    def start(self, rows: int) -> "At":
+        return At(0)
+
+    def advance(self, elements_BT: Any, state: "At") -> tuple[Any, "At"]:
+        at = state.at + elements_BT.shape[1]
+        logits_BV = np.full((1, 258), -99.0, dtype=np.float32)
+        logits_BV[0, 2 + self.raw[(at - 1) % len(self.raw)]] = 0.0
+        return logits_BV, At(at)
+
+
+class At:
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def fork(self) -> "At":
+        return At(self.at)
+
+
+class ByteModel:
+    """What a session asks of a model."""
+
+    def __init__(self, text: str) -> None:
+        nothing = Component("none")
+        self.bundle = Bundle(NetworkConfig(nothing, nothing, nothing), ByteEncoder(), {}, {})
+        self.predictor = Spelling(text)
+
+
+def test_half_a_character_waits_for_the_next_turn() -> None:
+    model: Any = ByteModel("añ中")
+    session = PlaySession(model, GenerateSettings(length=2, seed=1))
+    assert [said(session.write()) for _ in range(3)] == ["a", "ñ", "中"]
+    assert session.text == "añ中"
