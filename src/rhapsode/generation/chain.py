@@ -224,16 +224,16 @@ def _steps(
         steps["presence"] = Presence(settings.presence_penalty)
     if settings.dry_multiplier != 0.0:
         steps["dry"] = Dry(
-            settings.dry_multiplier, 1.75, 2, breakers
+            settings.dry_multiplier, settings.dry_base, settings.dry_allowed_length, breakers
         )
     if settings.no_repeat_ngram != 0:
         steps["no_repeat_ngram"] = NoRepeatNgram(settings.no_repeat_ngram)
     if settings.temperature != 1.0:
         steps["temperature"] = Temperature(settings.temperature)
     if low is not None and high is not None:
-        steps["dynatemp"] = DynamicTemperature(low, high, 1.0)
+        steps["dynatemp"] = DynamicTemperature(low, high, settings.dynatemp_exponent)
     if settings.mirostat_tau != 0.0:
-        steps["mirostat"] = Mirostat(settings.mirostat_tau, 0.1)
+        steps["mirostat"] = Mirostat(settings.mirostat_tau, settings.mirostat_eta)
     if settings.top_n_sigma != 0.0:
         steps["top_n_sigma"] = TopNSigma(settings.top_n_sigma)
     if settings.top_k != 0:
@@ -249,8 +249,8 @@ def _steps(
     if settings.eta_cutoff != 0.0:
         steps["eta"] = Eta(settings.eta_cutoff)
     if settings.xtc_probability != 0.0:
-        steps["xtc"] = Xtc(settings.xtc_probability, 0.1, protected)
-    return {}
+        steps["xtc"] = Xtc(settings.xtc_probability, settings.xtc_threshold, protected)
+    return steps
 
 
 def _check(settings: SamplingSettings, steps: Mapping[str, Filter]) -> None:

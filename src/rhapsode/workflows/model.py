@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,13 @@ from rhapsode.config import GenerateSettings, SourceSettings, from_mapping
 from rhapsode.data import ElementStore, TextStore, record_kind
 from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
 from rhapsode.evaluation import Figures, Protocol, evaluate_store
-from rhapsode.workflows.continuing import Continuation, Piece, continue_prompt, with_seed
+from rhapsode.workflows.continuing import (
+    Continuation,
+    Piece,
+    collect,
+    continue_prompt,
+    with_seed,
+)
 from rhapsode.workflows.corpus import encode_parts, found_lines
 from rhapsode.workflows.counting import open_ngram
 from rhapsode.workflows.evaluating import (
@@ -29,7 +35,11 @@ from rhapsode.workflows.evaluating import (
 from rhapsode.workflows.texts import prepare_texts, silent
 from rhapsode.workflows.writing import measure_model, open_text_index, read_real_text
 
+if TYPE_CHECKING:
+    from rhapsode.counts import SuffixIndex  # loads the compiler
+
 __all__ = ["Model", "load"]
+
 
 class Model:
     """A model file, opened. torch is loaded when the first prediction is asked for.
@@ -44,6 +54,7 @@ class Model:
     def __init__(self, path: str | Path) -> None:
         self.path = bundle_path(path)
         self.bundle: Bundle = read_bundle(path)
+        self._elements: SuffixIndex | None = None
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -70,7 +81,7 @@ class Model:
         Arguments:
             prompt: any text, also none.
             settings: how.
-            options: the same by name, in place of `settings`: length, temperature, top_k, top_p, count, seed, stop.
+            options: those of `GenerateSettings` by name, in place of `settings`: length=100, temperature=0.8, ...
 
         Raises:
             EncodingError: the prompt has characters that the model has never seen.
@@ -78,25 +89,33 @@ class Model:
         """
         settings = _settings(settings, options)
         prompt = self.usable_prompt(prompt, settings)
-        yield from continue_prompt(self.predictor, self.bundle, prompt, settings)
+        yield from continue_prompt(
+            self.predictor, self.bundle, prompt, settings, self.elements_index
+        )
+
+    def elements_index(self, tell: Callable[[str], None] | None = None) -> SuffixIndex:
+        """The index over the elements of what the model has learnt from; opened on first use.
+
+        Arguments:
+            tell: takes lines of progress and warnings.
+
+        Raises:
+            RunError: there is no index of the text beside the model.
+        """
+        if self._elements is None:
+            from rhapsode.workflows.no_copy import open_elements_index
+
+            self._elements = open_elements_index(self.bundle, self.path, tell or silent)
+        return self._elements
 
     def continuations(
         self, prompt: str, settings: GenerateSettings | None = None, **options: Any
     ) -> list[Continuation]:
-        """Continue a prompt `count` times; see `stream`."""
+        """Continue a prompt `count` times; see `stream`. A search may find fewer."""
         settings = with_seed(_settings(settings, options))
         prompt = self.usable_prompt(prompt, settings)
-        texts: list[list[str]] = [[] for _ in range(settings.count)]
-        ends: list[tuple[str, int]] = [("length", 0)] * settings.count
-        for piece in continue_prompt(self.predictor, self.bundle, prompt, settings):
-            texts[piece.index].append(piece.text)
-            if piece.end is not None:
-                ends[piece.index] = (piece.end, piece.elements)
-        assert settings.seed is not None
-        return [
-            Continuation(index, prompt, "".join(parts), end[1], end[0], settings.seed)
-            for index, (parts, end) in enumerate(zip(texts, ends, strict=True))
-        ]
+        pieces = continue_prompt(self.predictor, self.bundle, prompt, settings, self.elements_index)
+        return list(collect(pieces, [prompt], settings))
 
     def generate(self, prompt: str = "", **options: Any) -> str:
         """Prompt and continuation as one text; see `stream` for the options."""
