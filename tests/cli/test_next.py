@@ -15,8 +15,10 @@ PROMPT = "the the the th"
 ALL = ("--top", "1000", "--json")
 
 
-def table(cli: Cli, run_folder: Path, *flags: str, prompt: str = PROMPT) -> dict[str, Any]:
-    done = cli("next", str(run_folder), prompt, *ALL, *flags)
+def table(
+    cli: Cli, command: str, run_folder: Path, *flags: str, prompt: str = PROMPT
+) -> dict[str, Any]:
+    done = cli(command, str(run_folder), prompt, *ALL, *flags)
     assert done.code == 0, done.err
     (found,) = json.loads(done.out)["next"]
     assert isinstance(found, dict)
@@ -28,7 +30,7 @@ def shares(found: dict[str, Any]) -> dict[str, float]:
 
 
 def test_the_figures_of_a_table(cli: Cli, run_folder: Path) -> None:
-    found = table(cli, run_folder)
+    found = table(cli, "next", run_folder)
     top = found["top"]
     ranks = [entry["rank"] for entry in top]
     assert ranks == sorted(ranks)
@@ -44,7 +46,7 @@ def test_the_figures_of_a_table(cli: Cli, run_folder: Path) -> None:
 
 
 def test_temperature_and_temperatures(cli: Cli, run_folder: Path) -> None:
-    plain, cold = shares(table(cli, run_folder)), shares(table(cli, run_folder, "--temperature", "0.5"))  # fmt: skip
+    plain, cold = shares(table(cli, "next", run_folder)), shares(table(cli, "next", run_folder, "--temperature", "0.5"))  # fmt: skip
     total = sum(share**2 for share in plain.values())
     assert cold == pytest.approx(
         {text: share**2 / total for text, share in plain.items()}, abs=1e-6
@@ -53,17 +55,16 @@ def test_temperature_and_temperatures(cli: Cli, run_folder: Path) -> None:
     both = json.loads(done.out)["next"]
     assert [one["temperature"] for one in both] == [0.5, 1.0]
     assert [shares(one) for one in both] == [cold, plain]
-    greedy = table(cli, run_folder, "--temperature", "0")
+    greedy = table(cli, "next", run_folder, "--temperature", "0")
     assert list(shares(greedy).values()) == [1.0]
 
 
 def test_steps_that_drop_candidates(cli: Cli, run_folder: Path) -> None:
-    plain = shares(table(cli, run_folder))
+    plain = shares(table(cli, "next", run_folder))
     first = max(plain.values())
-    assert "next" in cli("next", "--help").out
 
     def left(*flags: str) -> dict[str, float]:
-        found = shares(table(cli, run_folder, *flags))
+        found = shares(table(cli, "next", run_folder, *flags))
         assert sum(found.values()) == pytest.approx(1)
         return found
 
@@ -86,10 +87,10 @@ def test_steps_that_drop_candidates(cli: Cli, run_folder: Path) -> None:
 
 
 def test_steps_that_weigh_anew(cli: Cli, run_folder: Path) -> None:
-    plain = shares(table(cli, run_folder))
+    plain = shares(table(cli, "next", run_folder))
 
     def weighed(*flags: str) -> dict[str, float]:
-        return shares(table(cli, run_folder, *flags))
+        return shares(table(cli, "next", run_folder, *flags))
 
     repetition = weighed("--repetition-penalty", "1.5")
     assert repetition["t"] < plain["t"]
@@ -110,8 +111,8 @@ def test_steps_that_weigh_anew(cli: Cli, run_folder: Path) -> None:
 
 def test_order_and_explain(cli: Cli, run_folder: Path) -> None:
     flags = ("--temperature", "3", "--top-p", "0.5")
-    first = table(cli, run_folder, *flags)
-    last = table(cli, run_folder, *flags, "--order", "llamacpp")
+    first = table(cli, "next", run_folder, *flags)
+    last = table(cli, "next", run_folder, *flags, "--order", "llamacpp")
     assert first["candidates"] > last["candidates"]
     done = cli("next", str(run_folder), PROMPT, *flags, "--explain")
     assert "temperature 3 -> top_p 0.5" in done.err
@@ -123,8 +124,8 @@ def test_unseen_characters(cli: Cli, run_folder: Path) -> None:
     refused = cli("next", str(run_folder), "The ☃")
     assert (refused.code, refused.out) == (1, "")
     assert "U+2603" in refused.err
-    skipped = table(cli, run_folder, "--unknown", "skip", prompt="☃" + PROMPT)
-    assert skipped == table(cli, run_folder)
+    skipped = table(cli, "next", run_folder, "--unknown", "skip", prompt="☃" + PROMPT)
+    assert skipped == table(cli, "next", run_folder)
 
 
 def test_several_prompts(cli: Cli, run_folder: Path) -> None:

@@ -211,6 +211,11 @@ def test_a_stop_text_is_cut_off_the_elements_too(model: Model, tmp_path: Path) -
     other = PlaySession(model)
     other.load(tmp_path / "s.json")
     assert said(other.write()) == wanted
+    first = len("The " + cut) + 1
+    read_1T = np.array([[0, *session.ids[: first - 1]]])
+    fresh = model.predictor.advance(read_1T, model.predictor.start(1))[0][0]
+    np.testing.assert_allclose(session.why(first).logits_V, fresh, atol=1e-4)
+    np.testing.assert_array_equal(other.why(first).logits_V, session.why(first).logits_V)
 
 
 def test_an_ended_text_is_followed_by_another(model: Model, tmp_path: Path) -> None:
