@@ -15,6 +15,7 @@ from rhapsode.config import (
     ReadingSettings,
     RunSettings,
     SampleSettings,
+    TrackSettings,
 )
 from rhapsode.encoding import ENCODERS
 from rhapsode.models import MODELS
@@ -67,6 +68,7 @@ def page() -> str:
         ("reading", ReadingSettings),
         ("training", OptimisationSettings),
         ("samples", SampleSettings),
+        ("track", TrackSettings),
     ):
         parts += [f"## [{section}]\n", table(cls)]
     parts += ["## [network]\n", NETWORK]

@@ -18,7 +18,8 @@ def flags_of(command: str) -> list[str]:
         positional.add("prompt")
     if command != "train":
         positional.add("model")
-    return [f"--{f.name.replace('_', '-')}" for f in fields if f.name not in positional]
+    names = [f.name.rstrip("_").replace("_", "-") for f in fields if f.name not in positional]
+    return [f"--{name}" for name in names]
 
 
 def strings_of_tests() -> list[set[str]]:

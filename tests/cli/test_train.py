@@ -19,7 +19,7 @@ def test_a_run_folder_holds_everything(cli: Cli, prose_file: Path) -> None:
     assert "test share" in done.err
     run = Path("run")
     assert {path.name for path in run.iterdir()} == {
-        "README.md", "checkpoints", "config.toml", "metrics.jsonl", "model.safetensors", "ngram.safetensors",
+        "README.md", "checkpoints", "config.toml", "curve.svg", "metrics.jsonl", "model.safetensors", "ngram.safetensors",
         "samples.md", "summary.json", "text_index.safetensors",
     }  # fmt: skip
     summary = json.loads((run / "summary.json").read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -143,15 +144,16 @@ def _vote(command: CompareCommand, arguments: Sequence[str]) -> int:
     from rhapsode.workflows.model import Model
 
     ballot = Ballot(Path(command.output))
+    seed = secrets.randbits(32) if command.seed is None else command.seed
     settings = settings_of(
-        GenerateSettings(length=command.length, temperature=command.temperature, seed=command.seed),
+        GenerateSettings(length=command.length, temperature=command.temperature, seed=seed),
         GenerateSettings,
     )
     prompts = list(command.prompt)
     if command.on:
         first = Model(command.models[0])
         texts = first.read(command.on, asked_source(command, arguments, first, command.on), note)
-        prompts += passages_of(texts, count=command.rounds, length=_PROMPT, seed=command.seed or 0)
+        prompts += passages_of(texts, count=command.rounds, length=_PROMPT, seed=seed)
     if not prompts:
         raise SettingsError(
             "a blind comparison needs prompts",
@@ -188,7 +190,9 @@ def _vote(command: CompareCommand, arguments: Sequence[str]) -> int:
 
 
 def _choice() -> str:
-    """What was typed; the end of input ends the vote."""
+    """What was typed; the end of input, or none at all, ends the vote."""
+    if sys.stdin is None:
+        return "q"
     while True:
         sys.stderr.write("which is better? ")
         sys.stderr.flush()

@@ -23,13 +23,14 @@ def print_evaluation(found: Mapping[str, Any], title: str) -> None:
     console = Console(highlight=False)
     console.print(figures_table(found, title))
     windowed = found["windowed"]
-    console.print(
-        Text(
-            f"in windows of {windowed['window']:,} by steps of {windowed['stride']:,}, nothing carried: "
-            f"{windowed['loss']:.4f} over {windowed['elements']:,} elements",
-            style="dim",
+    if windowed is not None:
+        console.print(
+            Text(
+                f"in windows of {windowed['window']:,} by steps of {windowed['stride']:,}, nothing carried: "
+                f"{windowed['loss']:.4f} over {windowed['elements']:,} elements",
+                style="dim",
+            )
         )
-    )
     for part in (_by_context(found), _calibration(found), _dynamic(found), _writing(found)):
         if part is not None:
             console.print()

@@ -9,9 +9,9 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from rich.table import Table
 from tyro.conf import Positional, UseAppendAction
 
 from rhapsode.cli.console import figures_table, note, stderr
@@ -22,7 +22,8 @@ from rhapsode.config import (
     apply_assignments,
     merge,
     option,
-    read_toml,
+    presets,
+    read_settings,
 )
 from rhapsode.errors import SettingsError
 
@@ -37,7 +38,11 @@ Files may be text in any encoding, compressed, inside zip or tar, or records (JS
 --field or --template says what of a record is its text.
 
 The last tenth of the text is held out and scored once, at the end. While it trains it shows samples of what it would
-write. Ctrl-C stops it, saved; --resume goes on."""
+write. Ctrl-C stops it, saved; --resume goes on.
+
+Presets for --config, each a classic with its own settings:
+
+{presets}"""
 
 _LENGTHS = ("budget", "epochs", "steps")
 
@@ -51,12 +56,17 @@ class TrainCommand(SourceSettings, RunSettings):
     exists wins."""
     output: Annotated[str | None, option("RUN", "runs/<name of the source>", alias="-o")] = None
     """Folder for the model and everything about it; it must not exist yet."""
-    config: Annotated[str | None, option("FILE.toml", "none")] = None
-    """Settings file, such as the config.toml of another run; flags win over it."""
+    config: Annotated[str | None, option("FILE.toml|PRESET", "none")] = None
+    """Settings file, such as the config.toml of another run, or the name of a preset; flags win over it."""
     set: Annotated[UseAppendAction[tuple[str, ...]], option("SECTION.KEY=VALUE", "none")] = ()
     """Any single setting, as network.hidden_size=256 or training.learning_rate=0.002; may be repeated."""
     resume: bool = False
     """Go on with the run in -o, exactly where its checkpoint left it."""
+    from_: Annotated[str | None, option("MODEL", "fresh weights", name="from")] = None
+    """Begin as this model (a run folder or model file), with its elements and its network, at a lower learning rate."""
+    repeat: Annotated[int | None, option("N", "one run")] = None
+    """Train with N seeds, --seed (or 1) and those behind it, each in a folder of its own inside -o and with the whole
+    budget; then tell mean and spread. With --resume, the runs that are missing are made."""
 
 
 def run(arguments: Sequence[str], began: float) -> int:
@@ -66,13 +76,18 @@ def run(arguments: Sequence[str], began: float) -> int:
         raise SettingsError(
             "no source was given", where="train", hint="name a text file, a folder or a corpus"
         )
+    from rhapsode.workflows.repeating import is_repeated
     from rhapsode.workflows.train import prepare_training
 
+    again = command.resume and command.output is not None and is_repeated(command.output)
+    if command.repeat is not None or again:
+        return _repeat(command, asked, began)
     training = prepare_training(
         command.sources,
         asked,
         output=command.output,
         resume=command.resume,
+        start=command.from_,
         spent=time.monotonic() - began,
         tell=note,
     )
@@ -82,12 +97,57 @@ def run(arguments: Sequence[str], began: float) -> int:
     return 0
 
 
+def _repeat(command: TrainCommand, asked: dict[str, Any], began: float) -> int:
+    """Run several seeds, and tell how far apart they lie."""
+    from rhapsode.workflows.repeating import repeat
+
+    folder, summary = repeat(
+        command.sources,
+        asked,
+        command.repeat,
+        run_training,
+        output=command.output,
+        resume=command.resume,
+        start=command.from_,
+        spent=time.monotonic() - began,
+        tell=note,
+    )
+    if summary is None:
+        note(f"go on with all seeds by: rhapsode train -o {folder} --resume")
+        return 130
+    stderr.print()
+    stderr.print(_spread_table(summary, f"{summary['repeat']} seeds ({folder})"))
+    return 0
+
+
+def _spread_table(summary: dict[str, Any], title: str) -> Table:
+    """Losses seed by seed, their mean and their standard deviation."""
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table.add_column("seed", style="dim")
+    names = ("loss", "validation_loss", "steps", "seconds")
+    for heading in ("test loss", "validation", "updates", "seconds"):
+        table.add_column(heading, justify="right")
+
+    def cells(row: dict[str, Any]) -> list[str]:
+        digits = {"steps": 0, "seconds": 1}
+        return ["-" if row[n] is None else f"{row[n]:,.{digits.get(n, 4)}f}" for n in names]
+
+    for one in summary["runs"]:
+        table.add_row(str(one["seed"]), *cells(one))
+    for word, key in (("mean", "mean"), ("spread (sd)", "std")):
+        row = {n: summary[n] and summary[n][key] for n in names if n != "steps"}
+        table.add_row(word, *cells({**row, "steps": None}), style="bold")
+    return table
+
+
 def _asked(arguments: Sequence[str]) -> tuple[TrainCommand, dict[str, Any]]:
     """The command, and the settings asked for by file, `--set` and flags, in that order."""
-    command = parse(TrainCommand, "train", DESCRIPTION, arguments)
+    # A paragraph each: what is typed on neighbouring lines would be run together.
+    listing = "\n\n".join(f"{name}: {about}." for name, about in presets().items())
+    command = parse(TrainCommand, "train", DESCRIPTION.format(presets=listing), arguments)
     base: dict[str, Any] = {}
     if command.config is not None:
-        base = read_toml(Path(command.config))
+        base = read_settings(command.config)
         base.pop("run", None)  # what a config.toml notes of its own run
     flags = {field.name: field.default for field in dataclasses.fields(RunSettings)}
     plain = TrainCommand()
@@ -112,7 +172,7 @@ def typed_flags(arguments: Sequence[str], plain: object) -> list[str]:
     """Names of the flags among the arguments."""
     words = {argument.partition("=")[0] for argument in arguments}
     names = [field.name for field in dataclasses.fields(plain)]  # type: ignore[arg-type]
-    return [name for name in names if f"--{name.replace('_', '-')}" in words]
+    return [name for name in names if f"--{name.rstrip('_').replace('_', '-')}" in words]
 
 
 def run_training(training: Training) -> bool:
@@ -140,7 +200,13 @@ def run_training(training: Training) -> bool:
         f"{summary['steps']:,} updates in {summary['seconds']:.1f} s, "
         f"{summary['elements_per_second']:,.0f} elements/s; finishing {summary['finishing_seconds']:.1f} s"
     )
+    start = summary.get("from")
+    if start is not None and start.get("validation_loss") is not None:
+        before, after = start["validation_loss"], summary["validation_loss"]
+        verdict = "" if after < before else ": no better, so the model is the old one"
+        note(f"validation on the new text: {before:.4f} before, {after:.4f} now{verdict}")
     note(copying_in_short(summary["writing"]))
+    note(f"the course of the run: {training.folder.curve}")
     return True
 
 

@@ -4,6 +4,7 @@ from rhapsode.config.context import SeenContext, parse_context
 from rhapsode.config.durations import format_duration, parse_duration
 from rhapsode.config.generate import GenerateSettings, RequestSettings
 from rhapsode.config.options import option
+from rhapsode.config.presets import presets, read_settings
 from rhapsode.config.registry import Registry, suggest
 from rhapsode.config.sampling import SamplingSettings
 from rhapsode.config.schema import from_mapping, to_mapping
@@ -16,6 +17,7 @@ from rhapsode.config.train import (
     ReadingSettings,
     RunSettings,
     SampleSettings,
+    TrackSettings,
     TrainSettings,
 )
 
@@ -32,6 +34,7 @@ __all__ = [
     "SamplingSettings",
     "SeenContext",
     "SourceSettings",
+    "TrackSettings",
     "TrainSettings",
     "apply_assignments",
     "dump_toml",
@@ -41,6 +44,8 @@ __all__ = [
     "option",
     "parse_context",
     "parse_duration",
+    "presets",
+    "read_settings",
     "read_toml",
     "suggest",
     "to_mapping",

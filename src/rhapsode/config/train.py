@@ -17,6 +17,7 @@ __all__ = [
     "ReadingSettings",
     "RunSettings",
     "SampleSettings",
+    "TrackSettings",
     "TrainSettings",
 ]
 
@@ -110,6 +111,24 @@ class SampleSettings:
     """Elements per sample; 0 writes none."""
     prompt: str = ""
     """What every sample continues."""
+    passage: Annotated[int, Meta(ge=0, le=10000)] = 0
+    """Elements of a passage, taken anywhere in the training text, that the samples continue in place of a prompt."""
+
+    def __post_init__(self) -> None:
+        if self.prompt and self.passage:
+            raise SettingsError(
+                "samples continue a prompt or a passage, not both",
+                where="[samples]",
+                hint="set prompt or passage",
+            )
+
+
+@dataclass(frozen=True)
+class TrackSettings:
+    """Where a run can be watched beside its own files."""
+
+    tensorboard: bool = False
+    """Write the folder `tensorboard` into the run, for `tensorboard --logdir` (extra `track`)."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +161,7 @@ class TrainSettings(RunSettings):
     reading: ReadingSettings = field(default_factory=ReadingSettings)
     training: OptimisationSettings = field(default_factory=OptimisationSettings)
     samples: SampleSettings = field(default_factory=SampleSettings)
+    track: TrackSettings = field(default_factory=TrackSettings)
     network: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the model's family, as hidden_size; what is unset is planned."""
     encoder: Mapping[str, Any] = field(default_factory=dict)

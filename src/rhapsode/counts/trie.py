@@ -69,6 +69,14 @@ class Trie:
         return self.begin_L[-1]
 
     @property
+    def occurrences_V(self) -> NDArray[np.int64]:
+        """How often each element was counted, openings not."""
+        count_V = self.count_M[1 : 1 + self.vocab_size].astype(np.int64)
+        if self.opening is not None:
+            count_V[self.opening] -= self.documents
+        return count_V
+
+    @property
     def nbytes(self) -> int:
         """Bytes of its arrays."""
         arrays = (self.first_M, self.element_M, self.count_M, self.ending_M, self.suffix_M)

@@ -20,7 +20,13 @@ from rhapsode.evaluation.looks import (
     surprises,
     windowed_loss,
 )
-from rhapsode.evaluation.losses import element_losses, in_context, read_batches, total_loss
+from rhapsode.evaluation.losses import (
+    element_losses,
+    in_context,
+    read_batches,
+    total_loss,
+    without_given,
+)
 from rhapsode.evaluation.paired import Difference, paired_difference
 
 __all__ = [
@@ -51,4 +57,5 @@ __all__ = [
     "unit_begins",
     "unit_sums",
     "windowed_loss",
+    "without_given",
 ]

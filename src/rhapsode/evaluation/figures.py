@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # counting loads a compiler, which not everybody who scores n
 
 __all__ = ["Figures", "Protocol", "Text", "evaluate_store", "figures_of", "floors_of"]
 
+NO_NGRAM = "no n-gram model was counted"
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -89,7 +91,9 @@ class Figures:
 
 
 def floors_of(
-    found_V: NDArray[np.int64], counts_V: NDArray[np.int64], ngram: dict[str, Any] | None = None
+    found_V: NDArray[np.int64],
+    counts_V: NDArray[np.int64],
+    ngram: dict[str, Any] | str = NO_NGRAM,
 ) -> dict[str, Any]:
     """Nats per element of models that learn nothing, or only frequencies, or only count.
 
@@ -98,13 +102,13 @@ def floors_of(
     Arguments:
         found_V: how often each element is scored.
         counts_V: how often it occurs in the training share.
-        ngram: what `ngram_floor` gave, if there is an n-gram model.
+        ngram: what `ngram_floor` gave, or why there is no n-gram model.
     """
     share_V = (counts_V + 1.0) / (counts_V.sum() + len(counts_V))
     return {
         "uniform": math.log(len(counts_V)),
         "unigram": float(-(found_V * np.log(share_V)).sum() / found_V.sum()),
-        **(ngram or {"ngram": None, "ngram_reason": "the run has no n-gram index"}),
+        **({"ngram": None, "ngram_reason": ngram} if isinstance(ngram, str) else ngram),
     }
 
 
@@ -170,7 +174,7 @@ def evaluate_store(
     context: SeenContext,
     *,
     text: Text | None = None,
-    ngram: NGramModel | None = None,
+    ngram: NGramModel | str | None = None,
 ) -> tuple[Figures, NDArray[np.float32]]:
     """Sweep a store once.
 
@@ -181,7 +185,7 @@ def evaluate_store(
         protocol: what to say of split, selection and normalisation; context and unknown cost are completed here.
         context: what the model sees of the past.
         text: what is known of the text itself.
-        ngram: the counting floor.
+        ngram: the counting floor, or why there is none.
 
     Returns:
         The figures, and the nats of every element, NaN where one is not scored.
@@ -192,8 +196,6 @@ def evaluate_store(
         store.elements_N, store.starts, context, lanes=lanes, scored_N=store.scored_N
     )
     nats_N = element_losses(predictor, batches, context, elements=len(store))
-    if store.scored_N is not None:
-        nats_N[~store.scored_N] = np.nan  # read by a model that carries its state, but given
     cost = protocol.unknown_cost
     if text.speller:
         cost += f"; in bits and per word also its spelling by {text.speller}"
@@ -201,8 +203,8 @@ def evaluate_store(
     if store.scored_N is not None:
         scored_S = np.asarray(store.elements_N)[store.scored_N]
         found_V = np.bincount(scored_S, minlength=len(counts_V)).astype(np.int64)
-    counted = None
-    if ngram is not None:
+    counted: dict[str, Any] | str = ngram if isinstance(ngram, str) else NO_NGRAM
+    if ngram is not None and not isinstance(ngram, str):
         counted = ngram_floor(store, ngram, fresh=context.kind == "fresh")
     figures = figures_of(
         float(np.nansum(nats_N, dtype=np.float64)),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rhapsode.bundle import Predictor
 from rhapsode.config import SeenContext
 from rhapsode.data import document_spans, sweep_rows, sweep_strided
+from rhapsode.evaluation.losses import without_given
 
 __all__ = [
     "Bucket",
@@ -130,6 +131,7 @@ def context_losses(
     *,
     rows: int = 64,
     longest: int = 1024,
+    scored_N: NDArray[np.bool_] | None = None,
 ) -> list[Bucket]:
     """`loss_by_context` of rows that begin at places spread evenly over a text, each from the zero state.
 
@@ -139,6 +141,7 @@ def context_losses(
         context: what the model sees of the past; `window:N` is followed up to N.
         rows: how many rows.
         longest: elements read in each.
+        scored_N: False where an element is given, not scored; None: all are scored.
     """
     if context.kind == "window":
         longest = min(longest, context.size)
@@ -156,6 +159,8 @@ def context_losses(
         log_prob_BT, state = predictor.score(batch, state)
         columns_T = np.arange(offset, offset + log_prob_BT.shape[1], dtype=np.int64)
         seen.append(np.tile(columns_T, batch.rows))
+        if scored_N is not None:
+            log_prob_BT = np.where(scored_N[begins_R[:, None] + columns_T], log_prob_BT, np.nan)
         nats.append(-log_prob_BT.ravel())
     return loss_by_context(np.concatenate(seen), np.concatenate(nats))
 
@@ -167,8 +172,9 @@ def windowed_loss(
     window: int,
     stride: int,
     rows: int = 32,
+    scored_N: NDArray[np.bool_] | None = None,
 ) -> tuple[float, int]:
-    """Nats over all elements, and their number, each scored once behind at least `window - stride` others.
+    """Nats over all scored elements, and their number, each behind at least `window - stride` others.
 
     Windows do not know of documents: they run across their ends.
 
@@ -178,9 +184,11 @@ def windowed_loss(
         window: elements read at once.
         stride: elements between the beginnings of two windows, below `window`.
         rows: windows side by side.
+        scored_N: False where an element is given, not scored; None: all are scored.
     """
     total, count = 0.0, 0
-    for batch in sweep_strided(elements_N, window=window, stride=stride, rows=rows):
+    batches = sweep_strided(elements_N, window=window, stride=stride, rows=rows)
+    for batch in batches if scored_N is None else without_given(batches, scored_N):
         log_prob_BT, _ = predictor.score(batch, None)
         scored_BT = batch.weights_BT > 0
         total -= float(log_prob_BT[scored_BT].sum(dtype=np.float64))

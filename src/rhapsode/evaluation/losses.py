@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,6 +19,7 @@ __all__ = [
     "in_context",
     "read_batches",
     "total_loss",
+    "without_given",
 ]
 
 RUN_UP = 2048
@@ -38,7 +40,7 @@ def in_context(
     every: int = 1,
     scored_N: NDArray[np.bool_] | None = None,
 ) -> Iterator[Batch]:
-    """Batches that score every element once in a model's own context.
+    """Batches that score every element once in a model's own context; what is given is read and has weight 0.
 
     Arguments:
         elements_N: ids.
@@ -49,14 +51,29 @@ def in_context(
         window: elements per call.
         run_up: elements read before a lane's first scored one.
         every: for `window:N`, score only a part.
-        scored_N: for `fresh`: False where an element is given, not scored.
+        scored_N: False where an element is given, not scored; None: all are scored.
     """
     if context.kind == "fresh":
         return sweep_fresh(elements_N, starts, rows=ROWS, window=window, scored_N=scored_N)
     if context.kind == "window":
         rows = max(1, ROWS * window // (2 * context.size))
-        return sweep_windows(elements_N, size=context.size, rows=rows, every=every)
-    return sweep(elements_N, lanes=lanes, window=window, run_up=run_up)
+        batches = sweep_windows(elements_N, size=context.size, rows=rows, every=every)
+    else:
+        batches = sweep(elements_N, lanes=lanes, window=window, run_up=run_up)
+    return batches if scored_N is None else without_given(batches, scored_N)
+
+
+def without_given(batches: Iterable[Batch], scored_N: NDArray[np.bool_]) -> Iterator[Batch]:
+    """Batches of a sweep with weight 0 where an element is given.
+
+    Arguments:
+        batches: from a sweep, which says where its targets stand.
+        scored_N: False where an element is given.
+    """
+    for batch in batches:
+        assert batch.positions_BT is not None, "sweeps say where their targets stand"
+        positions_BT = np.clip(batch.positions_BT, 0, len(scored_N) - 1)  # padding lies outside
+        yield replace(batch, weights_BT=batch.weights_BT * scored_N[positions_BT])
 
 
 def read_batches(

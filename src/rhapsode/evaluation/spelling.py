@@ -56,13 +56,13 @@ class Speller:
         ]
         return np.array(ids, dtype=np.int32)
 
-    def nats(self, pieces: Iterable[str]) -> float:
+    def nats(self, pieces: Iterable[str] | Counter[str]) -> float:
         """What it costs to spell pieces, each with its end.
 
         Arguments:
-            pieces: texts without an element of their own, every occurrence.
+            pieces: texts without an element of their own, every occurrence, or each with how often it occurs.
         """
-        counts = Counter(pieces)
+        counts = pieces if isinstance(pieces, Counter) else Counter(pieces)
         if not counts:
             return 0.0
         distinct = list(counts)

@@ -7,6 +7,7 @@ from rhapsode.training.clock import (
     ReplayClock,
     StepClock,
 )
+from rhapsode.training.distributed import Group, ManyProcesses, SingleProcess, join_group
 from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
 from rhapsode.training.loop import LoopHooks, TrainingLoop, training_loss
 from rhapsode.training.machine import (
@@ -27,16 +28,20 @@ __all__ = [
     "Evaluated",
     "Event",
     "Finished",
+    "Group",
     "LoopHooks",
+    "ManyProcesses",
     "Plan",
     "ReplayClock",
     "Sampled",
     "Saved",
+    "SingleProcess",
     "Step",
     "StepClock",
     "TrainingLoop",
     "faster_precision",
     "give_back_memory",
+    "join_group",
     "make_optimiser",
     "matmul_rates",
     "plan_run",

@@ -20,6 +20,7 @@ from rhapsode.files import first_line
 from rhapsode.models import State
 from rhapsode.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from rhapsode.training.clock import Clock
+from rhapsode.training.distributed import Group, SingleProcess
 from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
 from rhapsode.training.optimiser import make_optimiser
 from rhapsode.training.schedule import rate_share
@@ -37,6 +38,7 @@ class LoopHooks:
         keep_best: called when the weights are the best so far.
         checkpoint: file of the checkpoint; None keeps none.
         seconds_between_saves: on the wall clock; evaluations save too.
+        secure: called before a checkpoint is written: what was told of its steps must be on disk by then.
     """
 
     evaluate: Callable[[], float] | None
@@ -44,17 +46,47 @@ class LoopHooks:
     keep_best: Callable[[int, float | None], None]
     checkpoint: Path | None = None
     seconds_between_saves: float = 60.0
+    secure: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True)
+class _Next:
+    """What comes behind a step, as the first process sees it."""
+
+    fraction: float
+    look: bool
+    save: bool
+    stop: bool
 
 
 def training_loss(
-    network: Network, stream: Stream, step: int, state: State | None, precision: str
+    network: Network,
+    stream: Stream,
+    step: int,
+    state: State | None,
+    precision: str,
+    group: Group | None = None,
 ) -> tuple[Tensor, State | None]:
-    """Nats per scored element of the windows of one step, and the state behind them, detached; None if nothing is carried."""
-    batch = stream.batch(step)
+    """Nats per scored element of the windows of one step, and the state behind them, detached; None if nothing is carried.
+
+    Arguments:
+        network: what reads.
+        stream: the windows.
+        step: which.
+        state: behind the step before; None for nothing.
+        precision: "float32" or "bfloat16".
+        group: who shares the windows: the loss is then this process's part, and the parts add up to the whole.
+    """
+    whole = stream.batch(step)
+    batch = whole if group is None else group.share(whole)
+    if not batch.rows:  # a last batch with fewer rows than there are processes
+        return torch.zeros(()), None
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
         log_prob_BT, state = network.log_prob(batch, state)
     weights_BT = torch.from_numpy(batch.weights_BT)
-    loss = -(log_prob_BT * weights_BT).sum() / weights_BT.sum().clamp(min=1.0)
+    # By the elements of all processes: every process knows the whole batch, so nobody need be asked.
+    count = torch.from_numpy(whole.weights_BT).sum().clamp(min=1.0)
+    loss = -(log_prob_BT * weights_BT).sum() / count
     return loss, state.detach() if stream.carries else None
 
 
@@ -68,7 +100,8 @@ class TrainingLoop:
         stream: windows by step.
         clock: how far the run is.
         settings: resolved: no `None`, no "auto".
-        hooks: evaluation, samples, files.
+        hooks: evaluation, samples, files; only those of the first process are called.
+        group: the processes that share the work; None for this one alone. The stream is the same in all of them.
     """
 
     def __init__(
@@ -78,6 +111,7 @@ class TrainingLoop:
         clock: Clock,
         settings: OptimisationSettings,
         hooks: LoopHooks,
+        group: Group | None = None,
     ) -> None:
         if settings.learning_rate is None or settings.precision == "auto":
             raise ValueError("the settings are not resolved")
@@ -87,6 +121,8 @@ class TrainingLoop:
         self._settings = settings
         self._peak = settings.learning_rate
         self._hooks = hooks
+        self._group = SingleProcess() if group is None else group
+        self._group.start_random()
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         self._optimiser = make_optimiser(network, settings)
         self._step = 0
@@ -95,6 +131,7 @@ class TrainingLoop:
         self._best = math.inf
         self._carried: State | None = None
         self._stopping = False
+        self._ended = False
         self._saved_at = time.monotonic()
 
     def stop(self) -> None:
@@ -102,37 +139,53 @@ class TrainingLoop:
         self._stopping = True
 
     def run(self) -> Iterator[Event]:
-        """Train until the clock says 1 or `stop` is called.
+        """Train until the clock says 1 or `stop` is called, in whichever process.
 
         Yields:
-            Events, in order; the last is `Finished`.
+            Events, in order; the last is `Finished`. Evaluations and samples only in the first process.
 
         Raises:
-            RunError: a checkpoint cannot be written.
+            RunError: a checkpoint cannot be written, or another process is lost.
         """
         self.network.train()
-        fraction = self._clock.fraction(self._step)
-        while fraction < 1.0 and not self._stopping:
-            event = self._update(fraction)
+        self._group.copy_first(list(self.network.state_dict().values()))
+        now = self._next()
+        while now.fraction < 1.0 and not now.stop:
+            event = self._update(now.fraction)
             yield event
             if not math.isfinite(event.loss):
                 yield Finished(self._step, "diverged", self._clock.elapsed())
                 return
-            fraction = self._clock.fraction(self._step)
-            if fraction < 1.0 and self._due(fraction):
-                self._evaluations = int(fraction * self._settings.evaluations)
+            now = self._next()
+            if now.look:
+                self._evaluations = int(now.fraction * self._settings.evaluations)
                 yield from self._look()
                 yield from self._save()
-                fraction = self._clock.fraction(self._step)
-            elif time.monotonic() - self._saved_at > self._hooks.seconds_between_saves:
+                now = self._next()
+            elif now.save:
                 yield from self._save()
-        if self._stopping and fraction < 1.0:
+        if now.stop and now.fraction < 1.0:
             yield from self._save()
             yield Finished(self._step, "interrupted", self._clock.elapsed())
             return
-        yield from self._look()
-        yield from self._save()
+        # A run that was stopped while its last figures were written has looked already.
+        if not self._ended:
+            yield from self._look()
+            self._ended = True
+            yield from self._save()
         yield Finished(self._step, "done", self._clock.elapsed())
+
+    def _next(self) -> _Next:
+        """What to do now; the first process decides, by its clock."""
+        fraction = self._clock.fraction(self._step)
+        waited = time.monotonic() - self._saved_at
+        wishes = (
+            fraction,
+            float(self._step > 0 and fraction < 1.0 and self._due(fraction)),
+            float(waited > self._hooks.seconds_between_saves),
+        )
+        (fraction, look, save), stop = self._group.decide(wishes, self._stopping)
+        return _Next(fraction, bool(look), bool(save), stop)
 
     def _update(self, fraction: float) -> Step:
         rate = self._peak * rate_share(fraction, self._settings)
@@ -148,9 +201,12 @@ class TrainingLoop:
                 self._step * parts + part,
                 self._carried,
                 self._settings.precision,
+                self._group,
             )
-            torch.autograd.backward(loss / parts if parts > 1 else loss)
+            if loss.requires_grad:
+                torch.autograd.backward(loss / parts if parts > 1 else loss)
             value += loss.item() / parts
+        value = self._group.sum_gradients(self._parameters, value)
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._settings.clip)
         if math.isfinite(value):  # a broken update must not reach the weights
             self._optimiser.step()
@@ -171,6 +227,8 @@ class TrainingLoop:
         return passed and self._clock.affords(self._looking)
 
     def _look(self) -> Iterator[Event]:
+        if not self._group.first:
+            return
         began = time.monotonic()
         if self._hooks.evaluate is None:
             self._hooks.keep_best(self._step, None)
@@ -192,11 +250,14 @@ class TrainingLoop:
     def _save(self) -> Iterator[Event]:
         self._saved_at = time.monotonic()
         if self._hooks.checkpoint is not None:
-            write_checkpoint(self._hooks.checkpoint, self.state())
+            state = self.state()
+            if self._group.first:
+                self._hooks.secure()
+                write_checkpoint(self._hooks.checkpoint, state)
             yield Saved(self._step, str(self._hooks.checkpoint))
 
     def state(self) -> Checkpoint:
-        """All that the loop remembers."""
+        """All that the loop remembers. Processes that share the work must ask together; all get the whole."""
         tensors: dict[str, Tensor] = {
             f"network.{name}": tensor for name, tensor in self.network.state_dict().items()
         }
@@ -205,12 +266,13 @@ class TrainingLoop:
                 tensors[f"optimiser.{index}.{name}"] = tensor
         if self._carried is not None:
             for name, tensor in self._carried.tensors().items():
-                tensors[f"carried.{name}"] = tensor
-        tensors["random"] = torch.get_rng_state()
+                tensors[f"carried.{name}"] = self._group.gather(tensor)
+        tensors["random"] = self._group.gather(torch.get_rng_state()[None])
         values: dict[str, Any] = {
             "step": self._step,
             "evaluations": self._evaluations,
             "looking": self._looking,
+            "ended": self._ended,
             "best": None if math.isinf(self._best) else self._best,
             "spent": self._clock.elapsed(),
             "origin": self._clock.origin,
@@ -221,7 +283,7 @@ class TrainingLoop:
         return [p for group in self._optimiser.param_groups for p in group["params"]]
 
     def resume(self, path: Path) -> None:
-        """Take up the state in a checkpoint.
+        """Take up the state in a checkpoint, whatever the number of processes that left it.
 
         Raises:
             RunError: it is damaged or of another network.
@@ -236,18 +298,32 @@ class TrainingLoop:
                     self._optimiser.state[parameter] = dict(kept)
             carried = _below("carried.", tensors)
             if carried:
-                empty = self.network.model.init_state(self._stream.batch_size)
-                self._carried = type(empty)(**carried)
-            torch.set_rng_state(tensors["random"])
+                rows = self._group.rows(self._stream.batch_size)
+                empty = self.network.model.init_state(rows.stop - rows.start)
+                self._carried = type(empty)(
+                    **{name: tensor[rows].clone() for name, tensor in carried.items()}
+                )
+            self._take_random(tensors["random"])
             self._step = int(values["step"])
             self._evaluations = int(values["evaluations"])
             self._looking = float(values["looking"])
+            self._ended = bool(values.get("ended", False))
             self._best = math.inf if values["best"] is None else float(values["best"])
         except (KeyError, TypeError, ValueError, RuntimeError) as problem:
             raise RunError(
                 f"the checkpoint does not fit this run ({first_line(problem)})",
                 where=str(path),
             ) from None
+
+    def _take_random(self, states: Tensor) -> None:
+        """This process's random numbers; where there are more processes than before, new ones from the first's."""
+        states = states.reshape(-1, torch.get_rng_state().numel())
+        rank = self._group.rank
+        if rank < len(states):
+            torch.set_rng_state(states[rank].clone())
+            return
+        torch.set_rng_state(states[0].clone())
+        torch.manual_seed(int(torch.randint(1 << 62, ()).item()) + rank)
 
     def release(self) -> None:
         """Let go of what only further updates need: gradients, the optimiser's state, the carried state."""

@@ -6,7 +6,7 @@ import json
 import math
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
@@ -18,7 +18,9 @@ from rhapsode.config import GenerateSettings
 from rhapsode.data import TextStore
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.files import is_there, write_atomically
+from rhapsode.workflows.comparing import open_models
 from rhapsode.workflows.model import Model
+from rhapsode.workflows.writing import ELEMENTS_PER_CHARACTER
 
 __all__ = [
     "Ballot",
@@ -107,7 +109,7 @@ class Ballot:
             if kept["format"] != "rhapsode.votes" or kept["version"] != _VERSION:
                 raise ValueError
             self.votes = [_vote(entry) for entry in kept["votes"]]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             raise RunError(
                 "this file holds no votes of a blind comparison",
                 where=str(path),
@@ -127,16 +129,16 @@ class Ballot:
             "version": _VERSION,
             "votes": [asdict(vote) for vote in self.votes],
         }
-        write_atomically(
-            self.path, (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode()
-        )
+        told = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+        # Halves of surrogate pairs, which UTF-8 lacks, become escapes that JSON knows.
+        write_atomically(self.path, told.encode("utf-8", "backslashreplace"))
 
 
 def _vote(entry: Mapping[str, Any]) -> Vote:
     """A vote off its JSON.
 
     Raises:
-        KeyError, TypeError, ValueError: it is none.
+        KeyError, TypeError, ValueError, OverflowError: it is none.
     """
     told = entry["pair"]
     texts, models = tuple(map(str, told["texts"])), tuple(map(str, told["models"]))
@@ -170,15 +172,13 @@ def blind_pairs(
         rounds: how many pairs.
 
     Raises:
-        SettingsError: fewer than two models, or no prompt.
+        SettingsError: fewer than two models, one named twice, or no prompt.
         BundleError: a model that cannot be opened.
     """
-    if len(models) < 2 or len(set(models)) < len(models):
-        raise SettingsError("a comparison needs two or more different models", where="compare")
+    opened = open_models(models)
     if not prompts:
         raise SettingsError("a blind comparison needs a prompt", where="compare")
     seed = secrets.randbits(32) if settings.seed is None else settings.seed
-    opened = {name: Model(name) for name in models}
     generator = np.random.default_rng(seed)
     couples = list(combinations(models, 2))
     order = generator.permutation(len(couples))
@@ -186,13 +186,25 @@ def blind_pairs(
         couple = couples[order[number % len(couples)]]
         first, second = couple if generator.integers(2) else (couple[1], couple[0])
         prompt = prompts[number % len(prompts)]
-        asked = {**settings.__dict__, "seed": seed + number, "unknown": "skip", "count": 1}
-        # As many characters of each: their number would tell the encodings apart.
-        texts = [
-            opened[name].continuations(prompt, GenerateSettings(**asked))[0].text[: settings.length]
-            for name in (first, second)
-        ]
+        asked = replace(settings, seed=seed + number, unknown="skip", count=1)
+        texts = [_written(opened[name], prompt, asked) for name in (first, second)]
         yield Pair(number, prompt, (texts[0], texts[1]), (first, second), seed + number)
+
+
+def _written(model: Model, prompt: str, settings: GenerateSettings) -> str:
+    """A continuation of `length` characters, where that is set, or of fewer where it ends by itself.
+
+    As many of every model: their number would tell the encodings apart.
+    """
+    most = settings.length
+    if most is not None:
+        settings = replace(settings, length=most * ELEMENTS_PER_CHARACTER)
+    text = ""
+    for piece in model.stream(prompt, settings):
+        text += piece.text
+        if most is not None and len(text) >= most:
+            break
+    return text[:most]
 
 
 def passages_of(texts: TextStore, *, count: int, length: int, seed: int) -> list[str]:

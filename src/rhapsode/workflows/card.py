@@ -125,7 +125,9 @@ def _code(text: str) -> str:
 
 
 def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:,.{digits}f}"
+    if value is None:
+        return "-"
+    return f"{value:,.{digits}f}" if abs(value) < 1e9 else f"{value:.3g}"
 
 
 def _interval(interval: Mapping[str, Any] | None) -> str:

@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import COUNTS
+from rhapsode.bundle import COUNTS, bundle_path
 from rhapsode.config import SourceSettings
-from rhapsode.data import ElementStore, TextStore
+from rhapsode.data import PIECE, Document, ElementStore, TextStore, encode_piece
 from rhapsode.encoding import Encoder
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.evaluation import Difference, Figures, paired_difference
 from rhapsode.workflows.model import Model
+from rhapsode.workflows.processes import piece_size
 from rhapsode.workflows.texts import silent
 
-__all__ = ["Comparison", "Contrast", "Row", "compare"]
+if TYPE_CHECKING:  # loads the compiler
+    from rhapsode.evaluation.spelling import Speller
+
+__all__ = ["Comparison", "Contrast", "Row", "compare", "open_models"]
 
 PASSAGES = 100
 LEAST_PASSAGE = 500
@@ -84,38 +88,87 @@ class _Passages:
     Arguments:
         texts: the documents.
         documents: whether passages are whole documents.
-        most: characters of a passage that is not one.
+        least: characters of a passage that is not one, but for the last of a document.
+        ends: of every document, how many of its characters lie before the end of each passage.
     """
 
     texts: TextStore
     documents: bool
-    most: int
+    least: int
+    ends: list[list[int]]
 
     @classmethod
     def of(cls, texts: TextStore) -> _Passages:
         documents = len(texts) >= FEWEST_DOCUMENTS
-        return cls(texts, documents, max(LEAST_PASSAGE, texts.characters // PASSAGES))
+        least = max(LEAST_PASSAGE, texts.characters // PASSAGES)
+        lengths = texts.lengths_D.tolist()
+        if documents:
+            return cls(texts, documents, least, [[length] for length in lengths])
+        ends: list[list[int]] = [[] for _ in lengths]
+        document, at = -1, 0
+        for piece in texts.pieces(texts.whole):
+            if piece.opening:
+                document, at = document + 1, 0
+            found = ends[document]
+            while True:
+                wanted = (found[-1] if found else 0) + least
+                line = piece.text.find("\n", max(0, wanted - 1 - at))
+                if line < 0 or at + line + 1 >= lengths[document]:
+                    break
+                found.append(at + line + 1)
+            at += len(piece.text)
+        for found, length in zip(ends, lengths, strict=True):
+            found.append(length)
+        return cls(texts, documents, least, ends)
 
     @property
     def words(self) -> str:
         if self.documents:
             return "documents"
-        return f"passages of about {self.most:,} characters, cut behind line ends"
+        return f"passages of about {self.least:,} characters, cut behind line ends"
 
-    def __iter__(self) -> Iterator[tuple[str, bool]]:
-        """The text of each passage, and whether its document ends there."""
-        for document in range(len(self.texts)):
-            parts = self.texts.whole[document : document + 1]
-            if self.documents:
-                pieces = list(self.texts.pieces(parts))
-                yield "".join(piece.text[piece.prompt :] for piece in pieces), True
-                continue
-            held = ""
-            for piece in self.texts.pieces(parts, self.most):
-                if held:
-                    yield held, False
-                held = piece.text
-            yield held, True
+    def pieces(self, most: int) -> Iterator[tuple[int, Document]]:
+        """Pieces of the text as `TextStore.pieces` cuts it, cut also where passages end, with their passage's number."""
+        passage = document = -1
+        at = end = 0
+        ends: Iterator[int] = iter(())
+        for piece in self.texts.pieces(self.texts.whole, most):
+            if piece.opening:
+                document += 1
+                at, end = 0, 0
+                ends = iter(self.ends[document])
+            begin = 0
+            while begin < len(piece.text):
+                if at == end:
+                    end, passage = next(ends), passage + 1
+                size = min(end - at, len(piece.text) - begin)
+                stop = begin + size
+                yield (
+                    passage,
+                    Document(
+                        piece.text[begin:stop],
+                        piece.name,
+                        complete=piece.complete and stop == len(piece.text),
+                        opening=piece.opening and begin == 0,
+                        prompt=min(size, max(0, piece.prompt - begin)),
+                    ),
+                )
+                begin, at = stop, at + size
+
+
+def open_models(models: Sequence[str]) -> dict[str, Model]:
+    """The models of a comparison by name.
+
+    Arguments:
+        models: run folders or model files.
+
+    Raises:
+        SettingsError: fewer than two, or one named twice, also by another path.
+        BundleError: one cannot be opened.
+    """
+    if len(models) < 2 or len({bundle_path(name).resolve() for name in models}) < len(models):
+        raise SettingsError("a comparison needs two or more different models", where="compare")
+    return {name: Model(name) for name in models}
 
 
 def compare(
@@ -138,29 +191,34 @@ def compare(
         DataError: the sources cannot be read, or hold nothing.
     """
     tell = tell or silent
-    if len(models) < 2 or len(set(models)) < len(models):
-        raise SettingsError("a comparison needs two or more different models", where="compare")
-    opened = [Model(name) for name in models]
-    texts = opened[0].read(sources, source, tell)
+    opened = open_models(models)
+    texts = opened[models[0]].read(sources, source, tell)
     passages = _Passages.of(texts)
-    characters_U: NDArray[np.int64] = np.array([len(text) for text, _ in passages], dtype=np.int64)
+    characters_U = np.zeros(sum(map(len, passages.ends)), dtype=np.int64)
+    for passage, piece in passages.pieces(PIECE):
+        characters_U[passage] += len(piece.text) - piece.prompt
     if not characters_U.sum():
         raise DataError("there is nothing to score", where=", ".join(sources))
     rows: list[Row] = []
     nats: dict[str, NDArray[np.float64]] = {}
-    for name, model in zip(models, opened, strict=True):
+    for name, model in opened.items():
         tell(f"scoring with {name}")
         figures, nats_N, store = model.score(texts, f"all of {', '.join(sources)}", tell)
         nats[name] = _passage_nats(passages, model.bundle.encoder, store, nats_N)
         parameters = sum(array.size for key, array in model.bundle.arrays.items() if key != COUNTS)
         encoding = model.bundle.encoder.name.partition(".")[0]
         rows.append(Row(name, encoding, parameters, figures))
+    scored_U = characters_U > 0  # of others all is given, but perhaps their document's end
+    for nats_U in nats.values():
+        scored_U |= nats_U > 0
     rows.sort(key=lambda row: (nats[row.model].sum(), row.model))
     contrasts = [
         Contrast(
             better.model,
             worse.model,
-            paired_difference(nats[worse.model], nats[better.model], characters_U),
+            paired_difference(
+                nats[worse.model][scored_U], nats[better.model][scored_U], characters_U[scored_U]
+            ),
         )
         for better, worse in combinations(rows, 2)
     ]
@@ -172,26 +230,32 @@ def _passage_nats(
 ) -> NDArray[np.float64]:
     """Nats of every passage, (U,), the spelling of unknown pieces included.
 
-    Elements are counted off passage by passage: their ids are those of the passage alone, which ends behind a line
-    end or with its document.
+    Elements are counted off piece by piece, each encoded by itself as for the store: what ends behind a line end, or
+    with its document, has the same ids there.
     """
-    whole = np.concatenate(([0.0], np.cumsum(np.nan_to_num(nats_N), dtype=np.float64)))
-    if passages.documents:
-        ends = [*store.starts[1:].tolist(), len(store)]
-    else:
-        ends, at = [], 0
-        for text, complete in passages:
-            at += len(encoder.encode(text)) + int(complete)
-            ends.append(at)
-        if at != len(store):
-            raise DataError(
-                f"the {encoder.name} encoding gives {at:,} elements in passages, {len(store):,} in one piece"
-            )
-    nats_U: NDArray[np.float64] = np.diff(whole[[0, *ends]])
-    if not store.unknown:
-        return nats_U
-    from rhapsode.evaluation.spelling import Speller
+    count = sum(map(len, passages.ends))
+    elements_U = np.zeros(count, dtype=np.int64)
+    spelled_U = np.zeros(count)
+    speller: Speller | None = None
+    if store.unknown:
+        from rhapsode.evaluation.spelling import Speller
 
-    speller = Speller(encoder.vocabulary)
-    spelled = [speller.nats(encoder.unknown_pieces(text)) for text, _ in passages]
-    return np.add(nats_U, np.array(spelled, dtype=np.float64))
+        speller = Speller(encoder.vocabulary)
+    if passages.documents:
+        elements_U = np.diff(store.starts, append=len(store))
+    if speller is not None or not passages.documents:
+        for passage, piece in passages.pieces(piece_size(type(encoder))):
+            if not passages.documents:
+                ids_N = encode_piece(piece, encoder.encode).ids_N
+                elements_U[passage] += len(ids_N) + int(piece.complete)
+            if speller is not None:
+                missing = encoder.unknown_pieces(piece.text[piece.prompt :])
+                spelled_U[passage] += speller.nats(missing)
+    ends_U = np.cumsum(elements_U)
+    if ends_U[-1] != len(store):
+        raise DataError(
+            f"the {encoder.name} encoding gives {ends_U[-1]:,} elements in passages, {len(store):,} in one piece"
+        )
+    whole = np.concatenate(([0.0], np.cumsum(np.nan_to_num(nats_N), dtype=np.float64)))
+    nats_U: NDArray[np.float64] = np.diff(whole[np.concatenate(([0], ends_U))]) + spelled_U
+    return nats_U

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rhapsode.data import ElementStore
 from rhapsode.encoding import END_ID
@@ -76,25 +77,33 @@ def learn_ngram(
     return Counted(model, min(one.loss for one in tried), time.monotonic() - began)
 
 
-def open_ngram(model: Path, vocab_size: int, tell: Callable[[str], None]) -> NGramModel | None:
-    """The n-gram model beside a model file; None where there is none that fits.
+def open_ngram(
+    model: Path, counts_V: NDArray[np.int64], tell: Callable[[str], None]
+) -> NGramModel | str:
+    """The n-gram model beside a model file, or why there is none.
 
     Arguments:
         model: the model file.
-        vocab_size: V.
+        counts_V: how often each element occurs in what the model has learnt from, by which it knows its own sidecar.
         tell: takes a line where a sidecar cannot be used.
     """
     path = model.parent / NGRAM
     if not path.exists():
-        return None
+        return f"there is no {NGRAM} beside the model"
     from rhapsode.counts import NGramModel
 
     try:
         ngram = NGramModel.load(path)
     except BundleError as problem:
         tell(f"warning: {problem}")
-        return None
-    if ngram.vocab_size != vocab_size:
-        tell(f"warning: {path} counts {ngram.vocab_size:,} elements, the model has {vocab_size:,}")
-        return None
+        return f"{NGRAM} cannot be used: {problem.what}"
+    counted_V = ngram.trie.occurrences_V
+    same = (
+        len(counted_V) == len(counts_V)
+        and int(counted_V.sum()) == min(int(counts_V.sum()), MOST_COUNTED)
+        and bool((counted_V <= counts_V).all())
+    )
+    if not same:
+        tell(f"warning: {path} counts another text than the one this model learnt from")
+        return f"{NGRAM} counts another text than the one this model learnt from"
     return ngram

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from rhapsode.data import (
     TextStore,
     document_spans,
     part_of,
+    sweep,
     sweep_fresh,
     sweep_windows,
 )
@@ -36,6 +38,7 @@ from rhapsode.evaluation import (
     read_batches,
     surprises,
     windowed_loss,
+    without_given,
 )
 
 __all__ = [
@@ -88,7 +91,8 @@ class Evaluation(Figures):
     """The figures of a sweep, and looks at where they come from.
 
     Arguments:
-        windowed: nats per element where nothing is carried: `loss`, `window`, `stride`, `elements`.
+        windowed: nats per element where nothing is carried: `loss`, `window`, `stride`, `elements`; None where the
+            part of the text that it is taken of has nothing to score.
         calibration: reliability of the likeliest candidate.
         by_context: losses by how much the model had seen before.
         surprising: the passages that cost most.
@@ -96,7 +100,7 @@ class Evaluation(Figures):
         writing: what the model writes, measured beside the text; see `measure_model`.
     """
 
-    windowed: dict[str, Any]
+    windowed: dict[str, Any] | None
     calibration: Calibration | None
     by_context: list[Bucket]
     surprising: list[SurprisingPassage]
@@ -130,14 +134,14 @@ def text_facts(texts: TextStore, parts: Parts, encoder: Encoder, *, unknown: int
         unknown: how many elements are unknown; without any, nothing is spelled.
     """
     words = characters = unspaced = 0
-    pieces: list[str] = []
+    pieces: Counter[str] = Counter()
     for piece in texts.pieces(parts):
         text = piece.text[piece.prompt :]
         words += len(text.split())
         characters += len(text)
         unspaced += len(_UNSPACED.findall(text))
         if unknown:
-            pieces += encoder.unknown_pieces(text)
+            pieces.update(encoder.unknown_pieces(text))
     spaced = words if unspaced < UNSPACED * characters else None
     if not pieces:
         return Text(spaced)
@@ -167,7 +171,7 @@ def look_closer(
     if context.kind == "fresh":
         by_context = position_losses(nats_N, store.starts)
     else:
-        by_context = context_losses(predictor, store.elements_N, context)
+        by_context = context_losses(predictor, store.elements_N, context, scored_N=store.scored_N)
     return {
         "windowed": _windowed(predictor, store, context),
         "calibration": _calibration(predictor, store, context),
@@ -176,11 +180,17 @@ def look_closer(
     }
 
 
-def _windowed(predictor: Predictor, store: ElementStore, context: SeenContext) -> dict[str, Any]:
+def _windowed(
+    predictor: Predictor, store: ElementStore, context: SeenContext
+) -> dict[str, Any] | None:
     window = context.size if context.kind == "window" else WINDOW
     stride = max(1, window // 2)
-    elements_N, _, _ = part_of(store, WINDOWED, fresh=False)
-    total, count = windowed_loss(predictor, elements_N, window=window, stride=stride)
+    elements_N, _, scored_N = part_of(store, WINDOWED, fresh=False)
+    total, count = windowed_loss(
+        predictor, elements_N, window=window, stride=stride, scored_N=scored_N
+    )
+    if not count:
+        return None
     return {"loss": total / count, "window": window, "stride": stride, "elements": count}
 
 
@@ -236,13 +246,8 @@ def batches_in_order(store: ElementStore, context: SeenContext, *, segment: int)
     if context.kind == "window":
         batches = sweep_windows(elements_N, size=context.size, rows=segment)
     else:
-        batches = in_context(elements_N, store.starts, context, lanes=1, window=segment)
-    for batch in batches:
-        if scored_N is None:
-            yield batch
-            continue
-        assert batch.positions_BT is not None
-        yield replace(batch, weights_BT=batch.weights_BT * scored_N[batch.positions_BT])
+        batches = sweep(elements_N, lanes=1, window=segment)
+    yield from batches if scored_N is None else without_given(batches, scored_N)
 
 
 def losses_while_learning(
@@ -263,7 +268,7 @@ def losses_while_learning(
     Returns:
         `losses`: for "static" (over the same elements), "dynamic", "cache" and "both" `loss`, `perplexity` and
         `seconds`; `elements`, `of`, `settings`, and `protocol` by the same names. Where learning diverged, "dynamic"
-        and "both" are missing and `diverged` is the element.
+        and "both" are missing and `diverged` is the element; where time led to nothing that is scored, all are.
     """
     from rhapsode.bundle.adapting import AdaptSettings, adapted_losses
     from rhapsode.bundle.network import load_network
@@ -279,8 +284,8 @@ def losses_while_learning(
     )
     count = len(found.positions_N)
     losses = {}
-    for name, nats_N in found.nats.items():
-        loss = float(nats_N.mean(dtype=np.float64)) if count else math.nan
+    for name, nats_N in found.nats.items() if count else ():
+        loss = float(nats_N.mean(dtype=np.float64))
         losses[name] = {
             "loss": loss,
             "perplexity": math.exp(min(loss, 700.0)),

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
 import torch
 
 from rhapsode import __version__
@@ -33,6 +38,8 @@ def loop_hooks(
     corpus: Corpus,
     config: NetworkConfig,
     network: Network,
+    *,
+    ancestors: Sequence[Mapping[str, Any]] = (),
 ) -> LoopHooks:
     """Hooks that write into a run folder.
 
@@ -42,6 +49,7 @@ def loop_hooks(
         corpus: encoder, counts and validation slice.
         config: of the network, for its file.
         network: what is fitted.
+        ancestors: the models before it, for its provenance.
     """
     context = parse_context(config.context)
     predictor = torch_predictor(network, corpus.encoder.vocab_size, context)
@@ -64,6 +72,8 @@ def loop_hooks(
         "settings": to_mapping(settings),
         "rhapsode": __version__,
     }
+    if ancestors:
+        provenance["ancestors"] = [dict(ancestor) for ancestor in ancestors]
 
     def evaluate() -> float:
         with torch.autocast(
@@ -91,15 +101,16 @@ def loop_hooks(
         if settings.samples.length == 0:
             return ()
         shown = Bundle(config, corpus.encoder, {}, {})
+        prompt = settings.samples.prompt
+        if settings.samples.passage:
+            prompt = _passage(corpus, network, settings.samples.passage)
         texts: list[tuple[float, str]] = []
         for temperature in settings.samples.temperatures:
             options = GenerateSettings(
                 length=settings.samples.length, temperature=temperature, seed=SAMPLE_SEED
             )
-            pieces = continue_prompt(predictor, shown, settings.samples.prompt, options)
-            texts.append(
-                (temperature, settings.samples.prompt + "".join(piece.text for piece in pieces))
-            )
+            pieces = continue_prompt(predictor, shown, prompt, options)
+            texts.append((temperature, prompt + "".join(piece.text for piece in pieces)))
         return tuple(texts)
 
     return LoopHooks(
@@ -108,3 +119,13 @@ def loop_hooks(
         keep_best=lambda step, loss: write_bundle(folder.model, bundle(step, loss)),
         checkpoint=folder.checkpoint,
     )
+
+
+def _passage(corpus: Corpus, network: Network, length: int) -> str:
+    """A passage of the training share, another one at every look."""
+    elements_N = corpus.train.elements_N
+    # The weights decide which: a resumed run shows the same, and no random state is spent on it.
+    *_, last = network.parameters()
+    digest = hashlib.sha256(last.detach().cpu().numpy().tobytes()).digest()
+    begin = int.from_bytes(digest[:8]) % max(1, len(elements_N) - length + 1)
+    return corpus.encoder.decode(np.asarray(elements_N[begin : begin + length]).astype(np.int64))

@@ -226,7 +226,7 @@ class Model:
             protocol,
             self.bundle.context,
             text=text_facts(texts, texts.whole, encoder, unknown=store.unknown),
-            ngram=open_ngram(self.path, encoder.vocab_size, tell),
+            ngram=open_ngram(self.path, self.bundle.counts_V, tell),
         )
         return figures, nats_N, store
 

@@ -23,12 +23,14 @@ class ResumedRun:
         sources: what it learns from.
         settings: as they were resolved.
         sha256: of the texts.
+        start: the model it began as, as `config.toml` notes it; None for fresh weights.
     """
 
     folder: RunFolder
     sources: tuple[str, ...]
     settings: Mapping[str, Any]
     sha256: str
+    start: Mapping[str, Any] | None = None
 
     def check(self, sha256: str) -> None:
         """Refuse other texts.
@@ -65,6 +67,9 @@ def find_run(output: str | None, sources: tuple[str, ...], asked: Mapping[str, A
     try:
         run = kept.pop("run")
         known, expected = tuple(map(str, run["sources"])), str(run["sha256"])
+        start = run.get("from")
+        if start is not None:
+            start = {"model": str(start["model"]), "sha256": str(start["sha256"]), **start}
     except (KeyError, TypeError):
         raise RunError(
             "the section [run] is missing or damaged", where=str(folder.config)
@@ -77,7 +82,7 @@ def find_run(output: str | None, sources: tuple[str, ...], asked: Mapping[str, A
             where=output,
             hint="leave them out, or start a new run",
         )
-    return ResumedRun(folder, sources or known, kept, expected)
+    return ResumedRun(folder, sources or known, kept, expected, start)
 
 
 def _differences(kept: Mapping[str, Any], asked: Mapping[str, Any], path: str = "") -> list[str]:

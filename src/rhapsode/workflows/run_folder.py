@@ -39,6 +39,8 @@ class RunFolder:
         self.card = path / "README.md"
         self.ngram = path / NGRAM
         self.text_index = path / TEXT_INDEX
+        self.curve = path / "curve.svg"
+        self.tensorboard = path / "tensorboard"
         self._log: TextIO | None = None
 
     @classmethod

@@ -11,18 +11,21 @@ from typing import Any
 import torch
 
 from rhapsode import __version__
-from rhapsode.bundle import write_bundle
-from rhapsode.bundle.network import Network, build_network
+from rhapsode.bundle import read_bundle, write_bundle
+from rhapsode.bundle.network import Network, build_network, load_network
 from rhapsode.config import SeenContext, TrainSettings, from_mapping, to_mapping
 from rhapsode.data import Stream
-from rhapsode.errors import EncodingError, RunError
-from rhapsode.evaluation import Figures, Protocol, evaluate_store, ngram_in_words
+from rhapsode.errors import EncodingError, RunError, SettingsError
+from rhapsode.evaluation import Figures, Protocol, evaluate_store, floors_of, ngram_in_words
+from rhapsode.files import write_atomically
 from rhapsode.models import MODELS
 from rhapsode.training import (
     BudgetClock,
+    Checkpoint,
     Clock,
     Event,
     Finished,
+    LoopHooks,
     Plan,
     StepClock,
     TrainingLoop,
@@ -33,6 +36,14 @@ from rhapsode.training import (
     prepare_process,
     read_checkpoint,
     training_loss,
+    write_checkpoint,
+)
+from rhapsode.workflows.ancestor import (
+    Ancestor,
+    gentler_plan,
+    inherited,
+    open_ancestor,
+    unknown_lines,
 )
 from rhapsode.workflows.card import card
 from rhapsode.workflows.components import (
@@ -44,12 +55,14 @@ from rhapsode.workflows.components import (
 )
 from rhapsode.workflows.corpus import Corpus, prepare_corpus
 from rhapsode.workflows.counting import Counted, learn_ngram
+from rhapsode.workflows.curve import draw_course, read_course
 from rhapsode.workflows.evaluating import normalisation_of, text_facts
 from rhapsode.workflows.hooks import loop_hooks
 from rhapsode.workflows.model import Model
-from rhapsode.workflows.resume import find_run
+from rhapsode.workflows.resume import ResumedRun, find_run
 from rhapsode.workflows.run_folder import RunFolder
 from rhapsode.workflows.texts import silent
+from rhapsode.workflows.tracking import TensorBoard, check_trackers
 from rhapsode.workflows.writing import (
     index_fingerprint,
     learn_text_index,
@@ -79,6 +92,8 @@ class Training:
         plan: what was planned.
         machine: measured matmul rates, GFLOP/s.
         counted: the best n-gram model, or None where it is made when training is over, or cannot be.
+        start: the model it began as: `model`, `sha256`, `validation_loss` before the first update; None for fresh
+            weights.
     """
 
     folder: RunFolder
@@ -90,6 +105,7 @@ class Training:
     plan: Plan
     machine: dict[str, float]
     counted: Counted | None = None
+    start: dict[str, Any] | None = None
     _last: Finished | None = None
 
     def events(self) -> Iterator[Event]:
@@ -98,9 +114,14 @@ class Training:
         Raises:
             RunError: a file cannot be written, or the loss is no longer a number.
         """
+        board = None
+        if self.settings.track.tensorboard:
+            board = TensorBoard(self.folder.tensorboard, self.loop.step)
         try:
             for event in self.loop.run():
                 self.folder.record(event)
+                if board is not None:
+                    board.take(event)
                 if isinstance(event, Finished):
                     self._last = event
                     if event.reason == "diverged":
@@ -112,6 +133,8 @@ class Training:
                 yield event
         finally:
             self.folder.close()
+            if board is not None:
+                board.close()
 
     def finish(self) -> dict[str, Any]:
         """Sweep the test share with the best weights, measure what they write, write summary and card.
@@ -159,10 +182,37 @@ class Training:
             "machine": {"matmul_gflops": self.machine, "threads": torch.get_num_threads()},
             "rhapsode": __version__,
         }
+        if self.start is not None:
+            summary["from"] = self.start
+        self._draw(figures)
         self.folder.card.write_text(card(model.bundle, summary), encoding="utf-8")
         summary["finishing_seconds"] = round(time.monotonic() - began, 3)
         self.folder.write_summary(summary)
         return summary
+
+    def _draw(self, figures: Figures | None) -> None:
+        """The course of the run beside what needs no learning, on the same share."""
+        validation = self.corpus.validation
+        floors: dict[str, Any] = {}
+        if len(validation):
+            found_V = validation.counts_V
+            floors = floors_of(found_V, self.corpus.counts_V())
+            floors["ngram"] = None if self.counted is None else self.counted.loss
+        elif figures is not None:
+            floors = figures.floors
+        family = self.settings.model.partition(".")[0]
+        drawn = draw_course(
+            read_course(self.folder.metrics),
+            title=f"{self.folder.path.resolve().name}: {family}, "
+            f"{self.network.parameter_count():,} parameters",
+            floors={
+                "n-gram model": floors.get("ngram"),
+                "unigram model": floors.get("unigram"),
+            },
+            test=None if figures is None else figures.loss,
+            before=None if self.start is None else self.start.get("validation_loss"),
+        )
+        write_atomically(self.folder.curve, drawn.encode("utf-8", "backslashreplace"))
 
     def _test_figures(self, model: Model) -> Figures | None:
         if len(self.corpus.test) == 0:
@@ -191,6 +241,7 @@ def train(
     *sources: str,
     output: str | None = None,
     resume: bool = False,
+    start: str | Path | None = None,
     watch: Callable[[Event], None] | None = None,
     **settings: Any,
 ) -> Model:
@@ -200,6 +251,7 @@ def train(
         sources: what to learn from.
         output: the run folder [default: runs/<name>].
         resume: go on with the run in `output`.
+        start: a run folder or model file to begin as, with its elements and its network.
         watch: called with every event.
         settings: those of `TrainSettings` by name, sections as mappings: `budget="3m"`,
             `network={"hidden_size": 256}`.
@@ -210,7 +262,7 @@ def train(
     Raises:
         RhapsodeError: a source, setting or folder that does not fit.
     """
-    training = prepare_training(sources, settings, output=output, resume=resume)
+    training = prepare_training(sources, settings, output=output, resume=resume, start=start)
     for event in training.events():
         if watch is not None:
             watch(event)
@@ -224,6 +276,7 @@ def prepare_training(
     *,
     output: str | None = None,
     resume: bool = False,
+    start: str | Path | None = None,
     spent: float = 0.0,
     tell: Callable[[str], None] = silent,
     clock: Clock | None = None,
@@ -235,6 +288,7 @@ def prepare_training(
         asked: settings by name, as in `TrainSettings`.
         output: the run folder.
         resume: go on with the run in `output`.
+        start: a run folder or model file to begin as.
         spent: seconds of the budget that are gone already.
         tell: takes lines of progress.
         clock: replaces the run's clock, to replay one.
@@ -243,19 +297,30 @@ def prepare_training(
         RhapsodeError: a source, setting or folder that does not fit.
     """
     began = time.monotonic() - spent
+    kept = None
     if resume:
+        if start is not None:
+            raise SettingsError("a resumed run knows what it began as", hint="leave out --from")
         kept = find_run(output, sources, asked)
         folder, sources, asked = kept.folder, kept.sources, kept.settings
     else:
         folder = RunFolder.place(output, sources or ("",))
+    ancestor = _ancestor(start, kept)
+    if ancestor is not None and kept is None:
+        asked = inherited(asked, ancestor)
     settings = from_mapping(TrainSettings, asked, where="settings")
     seconds = settings.budget_seconds()
     family = MODELS.full_name(settings.model)
     check_network(settings, family)
+    check_trackers(settings.track)
     prepare_process()
-    corpus = prepare_corpus(sources, settings, tell)
-    if resume:
+    encoder = None if ancestor is None else ancestor.bundle.encoder
+    corpus = prepare_corpus(sources, settings, tell, encoder=encoder)
+    if kept is not None:
         kept.check(corpus.sha256)
+    if ancestor is not None:
+        for line in unknown_lines(corpus):
+            tell(line)
     machine = matmul_rates()
     context = seen_context(settings, family, corpus.train, pairs=corpus.pairs)
     counted = None
@@ -278,38 +343,98 @@ def prepare_training(
         steps=settings.steps,
         fast=machine["bfloat16"] > 1.5 * machine["float32"],
     )
+    if ancestor is not None:
+        plan = gentler_plan(plan, ancestor, settings, len(corpus.train))
     settings = planned_settings(settings, plan, family, corpus.encoder, context)
     _check_prompt(settings, corpus)
-    config = network_config(settings, corpus.encoder.vocab_size)
     torch.manual_seed(settings.seed)
-    network = build_network(config)
+    if ancestor is None:
+        config = network_config(settings, corpus.encoder.vocab_size)
+        network = build_network(config)
+    else:
+        config, network = ancestor.bundle.config, load_network(ancestor.bundle)
     stream = open_stream(settings, corpus)
     if settings.training.precision == "auto":
         settings = _measured(settings, network, stream, tell)
-    if not resume:
-        folder.create(
-            {
-                "run": {
-                    "sources": [str(Path(s).resolve()) if Path(s).exists() else s for s in sources],
-                    "sha256": corpus.sha256,
-                    "rhapsode": __version__,
-                },
-                **to_mapping(settings),
-            }
-        )
-    going_on = resume and folder.checkpoint.exists()
+    ancestors = () if ancestor is None else ancestor.line
+    hooks = loop_hooks(folder, settings, corpus, config, network, ancestors=ancestors)
+    going_on = kept is not None and folder.checkpoint.exists()
+    began_as: dict[str, Any] | None = None
+    if kept is not None and kept.start is not None:
+        began_as = dict(kept.start)
+    elif ancestor is not None:
+        began_as = _before(ancestor, hooks, tell)
+    if kept is None:
+        folder.create(_config_of(sources, corpus, settings, began_as))
     if clock is None:
         clock = _clock(settings, stream, time.monotonic() - began, folder if going_on else None)
-    hooks = loop_hooks(folder, settings, corpus, config, network)
     loop = TrainingLoop(network, stream, clock, settings.training, hooks)
     if going_on:
         loop.resume(folder.checkpoint)
         folder.rewind(loop.step)
+    elif began_as is not None:
+        _begin_as(began_as, loop, hooks, folder)
     tell(
         f"{settings.model}: {network.parameter_count():,} parameters; "
         f"{'; '.join(plan.reasons)}; {settings.training.precision}"
     )
-    return Training(folder, settings, corpus, network, stream, loop, plan, machine, counted)
+    return Training(
+        folder, settings, corpus, network, stream, loop, plan, machine, counted, began_as
+    )
+
+
+def _config_of(
+    sources: tuple[str, ...],
+    corpus: Corpus,
+    settings: TrainSettings,
+    began_as: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """What the run's `config.toml` holds."""
+    run: dict[str, Any] = {
+        "sources": [str(Path(s).resolve()) if Path(s).exists() else s for s in sources],
+        "sha256": corpus.sha256,
+        "rhapsode": __version__,
+    }
+    if began_as is not None:
+        run["from"] = {name: value for name, value in began_as.items() if value is not None}
+    return {"run": run, **to_mapping(settings)}
+
+
+def _ancestor(start: str | Path | None, kept: ResumedRun | None) -> Ancestor | None:
+    """The model that a run begins as, or began as; None for fresh weights."""
+    if kept is None:
+        return None if start is None else open_ancestor(start)
+    if kept.start is None:
+        return None
+    if kept.folder.checkpoint.exists() and kept.folder.model.exists():
+        # The run's own file has the same elements and network; the first model may be gone by now.
+        own = read_bundle(kept.folder.model)
+        line = tuple(own.provenance.get("ancestors", ()))
+        return Ancestor(Path(kept.start["model"]), kept.start["sha256"], own, line)
+    return open_ancestor(kept.start["model"], sha256=kept.start["sha256"])
+
+
+def _before(ancestor: Ancestor, hooks: LoopHooks, tell: Callable[[str], None]) -> dict[str, Any]:
+    """The model a run begins as, and what it makes of the new text."""
+    loss = None if hooks.evaluate is None else hooks.evaluate()
+    if loss is not None:
+        tell(f"before: validation {loss:.4f} on the new text, by {ancestor.path}")
+    return {
+        "model": str(ancestor.path.resolve()),
+        "sha256": ancestor.sha256,
+        "validation_loss": loss,
+    }
+
+
+def _begin_as(
+    began_as: Mapping[str, Any], loop: TrainingLoop, hooks: LoopHooks, folder: RunFolder
+) -> None:
+    """Make the model a run begins as its best so far, and its first checkpoint."""
+    loss = began_as.get("validation_loss")
+    hooks.keep_best(0, loss)
+    fresh = loop.state()
+    write_checkpoint(folder.checkpoint, Checkpoint(fresh.tensors, {**fresh.values, "best": loss}))
+    loop.resume(folder.checkpoint)
 
 
 def _counted(corpus: Corpus, context: SeenContext) -> Counted | None:

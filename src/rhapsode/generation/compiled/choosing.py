@@ -1,0 +1,281 @@
+"""The usual filters and the draw over one row of logits, as `rhapsode.generation.filters` and its neighbours define them.
+
+Where those sort, these only find the value at the border.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from rhapsode.generation.compiled.jit import inner
+from rhapsode.generation.compiled.maths import exp64
+
+__all__ = [
+    "FREQUENCY",
+    "GREEDY",
+    "MIN_P",
+    "PRESENCE",
+    "REPETITION",
+    "TEMPERATURE",
+    "TOP_K",
+    "TOP_P",
+    "draw",
+    "filter_row",
+    "uniform",
+]
+
+GREEDY, TEMPERATURE, TOP_K, TOP_P, MIN_P, REPETITION, FREQUENCY, PRESENCE = range(8)
+
+_NEVER = np.float32(-np.inf)
+_ZERO = np.float32(0.0)
+
+_U = np.uint64
+_M0, _M1 = _U(0xD2511F53), _U(0xCD9E8D57)
+_W0, _W1 = _U(0x9E3779B9), _U(0xBB67AE85)
+_LOW, _HALF, _FIVE, _SIX = _U(0xFFFFFFFF), _U(32), _U(5), _U(6)
+
+
+@inner
+def uniform(seed: Any, sequence: int, position: int) -> float:
+    """The uniform of an element, in [0, 1): see `rhapsode.generation.draw`.
+
+    Arguments:
+        seed: uint64.
+        sequence: index of the continuation.
+        position: of the element.
+    """
+    c0, c1 = _U(position) & _LOW, _U(position) >> _HALF
+    c2, c3 = _U(sequence) & _LOW, _U(0)
+    k0, k1 = seed & _LOW, seed >> _HALF
+    for _ in range(10):
+        product0, product1 = _M0 * c0, _M1 * c2
+        c0, c1, c2, c3 = (
+            (product1 >> _HALF) ^ c1 ^ k0,
+            product1 & _LOW,
+            (product0 >> _HALF) ^ c3 ^ k1,
+            product0 & _LOW,
+        )
+        k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
+    high, low = np.float64(np.int64(c0 >> _FIVE)), np.float64(np.int64(c1 >> _SIX))
+    return (high * 67108864.0 + low) / 9007199254740992.0
+
+
+@inner
+def _likeliest(z_V: Any) -> int:
+    """The lowest id among the likeliest."""
+    best = 0
+    for v in range(1, len(z_V)):
+        if z_V[v] > z_V[best]:
+            best = v
+    return best
+
+
+@inner
+def _kth_largest(some_N: Any, k: int) -> Any:
+    """The k-th largest value, k from 1; reorders what it is given (Hoare's quickselect)."""
+    low, high, wanted = 0, len(some_N) - 1, k - 1
+    while low < high:
+        pivot = some_N[(low + high) >> 1]
+        i, j = low, high
+        while i <= j:
+            while some_N[i] > pivot:
+                i += 1
+            while some_N[j] < pivot:
+                j -= 1
+            if i <= j:
+                some_N[i], some_N[j] = some_N[j], some_N[i]
+                i += 1
+                j -= 1
+        if wanted <= j:
+            high = j
+        elif wanted >= i:
+            low = i
+        else:
+            break
+    return some_N[wanted]
+
+
+@inner
+def _keep_best(z_V: Any, border: Any, ties: int) -> None:
+    """Keep what lies above the border, and the first `ties` of what lies on it."""
+    for v in range(len(z_V)):
+        if z_V[v] == border:
+            if ties > 0:
+                ties -= 1
+            else:
+                z_V[v] = _NEVER
+        elif z_V[v] < border:
+            z_V[v] = _NEVER
+
+
+@inner
+def _top_k(z_V: Any, k: int, some_V: Any) -> None:
+    if k == 0 or k >= len(z_V):
+        return
+    some_V[:] = z_V
+    border = _kth_largest(some_V, k)
+    above = 0
+    for v in range(len(z_V)):
+        above += z_V[v] > border
+    _keep_best(z_V, border, k - above)
+
+
+@inner
+def _top_p(z_V: Any, p: float, some_V: Any, weight_V: Any) -> None:
+    """The border is found by parting candidates at a pivot, and going on in the part in which the mass is reached."""
+    if p >= 1.0:
+        return
+    most = z_V[_likeliest(z_V)]
+    total = 0.0
+    count = 0
+    for v in range(len(z_V)):
+        if z_V[v] != _NEVER:
+            some_V[count] = z_V[v]
+            count += 1
+    for i in range(count):
+        weight_V[i] = exp64(np.float64(some_V[i]) - np.float64(most))
+    for i in range(count):
+        total += weight_V[i]
+    goal = p * total
+    before = 0.0  # mass of all that is likelier than what is still looked at
+    low, high = 0, count
+    while high - low > 1:
+        first, middle, last = some_V[low], some_V[(low + high) >> 1], some_V[high - 1]
+        pivot = max(min(first, middle), min(max(first, middle), last))
+        # Above the pivot, then on it, then below.
+        i, j, k = low, low, high
+        mass_above, mass_on = 0.0, 0.0
+        while j < k:
+            here, weight = some_V[j], weight_V[j]
+            if here > pivot:
+                some_V[j], weight_V[j] = some_V[i], weight_V[i]
+                some_V[i], weight_V[i] = here, weight
+                mass_above += weight
+                i += 1
+                j += 1
+            elif here < pivot:
+                k -= 1
+                some_V[j], weight_V[j] = some_V[k], weight_V[k]
+                some_V[k], weight_V[k] = here, weight
+            else:
+                mass_on += weight
+                j += 1
+        if i > low and before + mass_above >= goal:
+            high = i
+            continue
+        if before + mass_above + mass_on >= goal or k == high:
+            before += mass_above
+            low, high = i, k
+            break
+        before += mass_above + mass_on
+        low = k
+    border, weight = some_V[low], weight_V[low]
+    ties = 1 if before < goal or border == most else 0
+    while ties < high - low and before + ties * weight < goal:
+        ties += 1
+    _keep_best(z_V, border, ties)
+
+
+@inner
+def _min_p(z_V: Any, m: float) -> None:
+    if m == 0.0:
+        return
+    most = z_V[_likeliest(z_V)]
+    bound = np.float64(most) + math.log(m)
+    for v in range(len(z_V)):
+        if not (np.float64(z_V[v]) >= bound or z_V[v] == most):
+            z_V[v] = _NEVER
+
+
+@inner
+def _repetition(z_V: Any, penalty: float, read_V: Any, written_V: Any, weight_V: Any) -> None:
+    most = np.float64(z_V[_likeliest(z_V)])
+    for v in range(len(z_V)):
+        weight_V[v] = exp64(np.float64(z_V[v]) - most)
+    total = 0.0
+    for v in range(len(z_V)):
+        total += weight_V[v]
+    shift = math.log(total)
+    for v in range(len(z_V)):
+        told = (np.float64(z_V[v]) - most) - shift
+        if read_V[v] + written_V[v] > 0:
+            told *= penalty
+        z_V[v] = np.float32(told)
+
+
+@inner
+def filter_row(
+    z_V: Any, steps_S: Any, values_S: Any, read_V: Any, written_V: Any, some_V: Any, weight_V: Any
+) -> None:
+    """Apply the steps of a chain, in place.
+
+    Arguments:
+        z_V: logits, float32.
+        steps_S: which steps, in order.
+        values_S: what each takes.
+        read_V: how often each element occurs in the prompt; looked at by penalties only.
+        written_V: how often each has been written; as `read_V`.
+        some_V: scratch, float32.
+        weight_V: scratch, float64.
+    """
+    for s in range(len(steps_S)):
+        step, value = steps_S[s], values_S[s]
+        if step == GREEDY:
+            best = _likeliest(z_V)
+            z_V[:] = _NEVER
+            z_V[best] = _ZERO
+        elif step == TEMPERATURE:
+            most = z_V[_likeliest(z_V)]
+            for v in range(len(z_V)):
+                z_V[v] = np.float32(np.float64(z_V[v] - most) / value)
+        elif step == TOP_K:
+            _top_k(z_V, int(value), some_V)
+        elif step == TOP_P:
+            _top_p(z_V, value, some_V, weight_V)
+        elif step == MIN_P:
+            _min_p(z_V, value)
+        elif step == REPETITION:
+            _repetition(z_V, value, read_V, written_V, weight_V)
+        elif step == FREQUENCY:
+            for v in range(len(z_V)):
+                if written_V[v]:
+                    z_V[v] = np.float32(np.float64(z_V[v]) - value * written_V[v])
+        else:
+            for v in range(len(z_V)):
+                if written_V[v]:
+                    z_V[v] = z_V[v] - np.float32(value)
+
+
+@inner
+def draw(z_V: Any, point: float, weight_V: Any) -> int:
+    """The element in which a uniform falls: the first whose cumulative weight lies above it.
+
+    Arguments:
+        z_V: logits, at least one finite.
+        point: the uniform.
+        weight_V: scratch, float64.
+    """
+    most = np.float64(z_V[_likeliest(z_V)])
+    for v in range(len(z_V)):
+        weight_V[v] = exp64(np.float64(z_V[v]) - most)
+    total = 0.0
+    for v in range(len(z_V)):
+        total += weight_V[v]
+        weight_V[v] = total
+    point *= total
+    # By halves; as in the reference, rounding at the very end takes the last element that can be drawn.
+    low, high = 0, len(z_V)
+    while low < high:
+        middle = (low + high) >> 1
+        if weight_V[middle] <= point:
+            low = middle + 1
+        else:
+            high = middle
+    if low == len(z_V):
+        low -= 1
+        while low > 0 and weight_V[low] == weight_V[low - 1]:
+            low -= 1
+    return low

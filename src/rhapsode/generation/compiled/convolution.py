@@ -1,0 +1,118 @@
+"""Dilated causal convolutions over elements; the inputs that each still needs lie in a ring."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rhapsode.generation.compiled.jit import inner
+from rhapsode.generation.compiled.spec import (
+    EACH,
+    FEATURES,
+    FIRST,
+    LAYERS,
+    STATE,
+    TABLE,
+    TAPS,
+)
+from rhapsode.generation.compiled.tiles import PANEL, matmul
+
+__all__ = ["CONV1", "CONV1_BIAS", "CONV2", "CONV2_BIAS", "read_convolution"]
+
+# Of a layer
+CONV1, CONV2, CONV1_BIAS, CONV2_BIAS = range(4)
+
+_ZERO = np.float32(0.0)
+
+
+@inner
+def _in_step(count_B: Any) -> bool:
+    """Whether all rows have read the same number of elements."""
+    for b in range(1, len(count_B)):
+        if count_B[b] != count_B[0]:
+            return False
+    return True
+
+
+@inner
+def read_convolution(
+    w: Any, spec: Any, elements_BT: Any, values: Any, count_B: Any, y: Any
+) -> None:
+    """Features behind every element; the rings go on in place, `count_B` does not.
+
+    Arguments:
+        w: weights.
+        spec: what the network is.
+        elements_BT: ids.
+        values: what the rows remember, in rows of `STATE` numbers: the ring of one convolution after the other.
+        count_B: elements that each row has read.
+        y: takes the features, in rows of `FEATURES`, position by position of row after row.
+    """
+    rows, time = elements_BT.shape
+    positions = rows * time
+    size, taps, state = spec[FEATURES], spec[TAPS], spec[STATE]
+    panels = (size + PANEL - 1) // PANEL
+    row = panels * PANEL
+    together = time == 1 and _in_step(count_B)
+    x = np.empty(positions * row, dtype=np.float32)
+    branch = np.empty(positions * row, dtype=np.float32)
+    found = np.empty(positions * row, dtype=np.float32)
+    longest = (taps - 1) * 2 ** (spec[LAYERS] - 1)
+    seen = np.empty(0 if together else (longest + time) * size, dtype=np.float32)
+    for b in range(rows):
+        for t in range(time):
+            n, first = b * time + t, spec[TABLE] + elements_BT[b, t] * row
+            x[n * row : (n + 1) * row] = w[first : first + row]
+    ring = 0
+    for layer in range(spec[LAYERS]):
+        own = FIRST + layer * EACH
+        dilation = 2**layer
+        reach = (taps - 1) * dilation
+        branch[:] = x
+        for which in range(2):
+            weight, bias = spec[own + CONV1 + which], spec[own + CONV1_BIAS + which]
+            for n in range(positions):
+                found[n * row : (n + 1) * row] = w[bias : bias + row]
+            for tap in range(taps if together else 0):
+                lag = (taps - 1 - tap) * dilation
+                matrix = weight + tap * row * size
+                if lag:
+                    slot = (count_B[0] + reach - lag) % reach
+                    matmul(
+                        found, 0, row, w, matrix, PANEL * size, size, panels,
+                        values, ring + slot * size, state, rows,
+                    )  # fmt: skip
+                else:
+                    matmul(
+                        found, 0, row, w, matrix, PANEL * size, size, panels, branch, 0, row, rows
+                    )
+            for b in range(rows):
+                own_ring = values[b * state + ring : b * state + ring + reach * size]
+                if together:
+                    slot = count_B[b] % reach
+                    own_ring[slot * size : (slot + 1) * size] = branch[b * row : b * row + size]
+                    continue
+                for i in range(reach):
+                    slot = (count_B[b] + i) % reach
+                    seen[i * size : (i + 1) * size] = own_ring[slot * size : (slot + 1) * size]
+                for t in range(time):
+                    n = b * time + t
+                    place = (reach + t) * size
+                    seen[place : place + size] = branch[n * row : n * row + size]
+                for tap in range(taps):
+                    matmul(
+                        found, b * time * row, row, w, weight + tap * row * size,
+                        PANEL * size, size, panels, seen, tap * dilation * size, size, time,
+                    )  # fmt: skip
+                for i in range(reach):
+                    slot = (count_B[b] + time + i) % reach
+                    place = (time + i) * size
+                    own_ring[slot * size : (slot + 1) * size] = seen[place : place + size]
+            for j in range(positions * row):
+                branch[j] = found[j] if found[j] > _ZERO else _ZERO
+            ring += reach * size
+        for j in range(positions * row):
+            x[j] += branch[j]
+    for n in range(positions):
+        y[n * size : (n + 1) * size] = x[n * row : n * row + size]

@@ -1,0 +1,256 @@
+"""What Python calls: reading elements, and writing some in one go. Compiled once, kept on disk, free of the lock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from rhapsode.generation.compiled.attention import read_attention
+from rhapsode.generation.compiled.choosing import draw, filter_row, uniform
+from rhapsode.generation.compiled.convolution import read_convolution
+from rhapsode.generation.compiled.jit import STAMP, entry, inner
+from rhapsode.generation.compiled.recurrent import read_recurrent
+from rhapsode.generation.compiled.spec import (
+    CLASSIC,
+    CONVOLUTION,
+    FAMILY,
+    FEATURES,
+    HEAD,
+    HEAD_BIAS,
+    TRANSFORMER,
+    VOCAB,
+)
+from rhapsode.generation.compiled.tiles import PANEL, matmul
+
+__all__ = ["LENGTH", "STOP", "apply_rows", "compile_all", "read_rows", "score_rows", "write_rows"]
+
+STOP, LENGTH = 1, 2
+"""Why a row ended."""
+
+
+@inner
+def _features(
+    w: Any, spec: Any, elements_BT: Any, values: Any, count_B: Any, y: Any
+) -> None:
+    family = spec[FAMILY]
+    if family in (TRANSFORMER, CLASSIC):
+        read_attention(w, spec, elements_BT, values, count_B, y)
+    elif family == CONVOLUTION:
+        read_convolution(w, spec, elements_BT, values, count_B, y)
+    else:
+        read_recurrent(w, spec, elements_BT, values, y)
+    for b in range(len(count_B)):
+        count_B[b] += elements_BT.shape[1]
+
+
+@inner
+def _logits(w: Any, spec: Any, y: Any, y_at: int, y_step: int, rows: int, z: Any) -> None:
+    """Logits of some rows of features, in rows of whole panels."""
+    size = spec[FEATURES]
+    panels = (spec[VOCAB] + PANEL - 1) // PANEL
+    row = panels * PANEL
+    bias = w[spec[HEAD_BIAS] : spec[HEAD_BIAS] + row]
+    for b in range(rows):
+        z[b * row : (b + 1) * row] = bias
+    matmul(z, 0, row, w, spec[HEAD], PANEL * size, size, panels, y, y_at, y_step, rows)
+
+
+def _entries(stamp: str) -> tuple[Callable[..., Any], ...]:
+    @entry
+    def read_rows(
+        w: Any, spec: Any, elements_BT: Any, values: Any, count_B: Any, y: Any, z: Any
+    ) -> None:
+        """Read elements; state and counts go on in place.
+
+        Arguments:
+            w: weights.
+            spec: what the network is.
+            elements_BT: ids, T at least 1.
+            values: states, flat.
+            count_B: elements that each row has read.
+            y: takes the features of all positions, flat.
+            z: takes the logits behind the last one, flat, in rows of whole panels.
+        """
+        _ = stamp
+        rows, time = elements_BT.shape
+        size = spec[FEATURES]
+        _features(w, spec, elements_BT, values, count_B, y)
+        _logits(w, spec, y, (time - 1) * size, time * size, rows, z)
+
+    @entry
+    def score_rows(w: Any, spec: Any, y: Any, targets_N: Any, found_N4: Any) -> None:
+        """What the distributions behind features are like.
+
+        Arguments:
+            w: weights.
+            spec: what the network is.
+            y: features, flat.
+            targets_N: the element asked for behind each.
+            found_N4: takes the log-probability of that, the likeliest element, its log-probability and the entropy,
+                float64.
+        """
+        _ = stamp
+        vocab, size = spec[VOCAB], spec[FEATURES]
+        row = (vocab + PANEL - 1) // PANEL * PANEL
+        few = 16
+        z = np.empty(few * row, dtype=np.float32)
+        for start in range(0, len(targets_N), few):
+            rows = min(few, len(targets_N) - start)
+            _logits(w, spec, y, start * size, size, rows, z)
+            for r in range(rows):
+                z_V = z[r * row : r * row + vocab]
+                best = 0
+                for v in range(1, vocab):
+                    if z_V[v] > z_V[best]:
+                        best = v
+                most = np.float64(z_V[best])
+                total, mean = 0.0, 0.0
+                for v in range(vocab):
+                    weight = np.exp(np.float64(z_V[v]) - most)
+                    total += weight
+                    mean += weight * (np.float64(z_V[v]) - most)
+                shift = np.log(total)
+                n = start + r
+                found_N4[n, 0] = np.float64(z_V[targets_N[n]]) - most - shift
+                found_N4[n, 1] = best
+                found_N4[n, 2] = -shift
+                found_N4[n, 3] = shift - mean / total
+
+    @entry
+    def apply_rows(
+        logits_BV: Any, steps_S: Any, values_S: Any, banned_N: Any, read_BV: Any, written_BV: Any
+    ) -> None:
+        """Apply a chain to rows of logits, in place; see `write_rows`."""
+        _ = stamp
+        vocab = logits_BV.shape[1]
+        some_V, weight_V = np.empty(vocab, dtype=np.float32), np.empty(vocab)
+        for b in range(len(logits_BV)):
+            logits_BV[b][banned_N] = -np.inf
+            c = b if len(read_BV) > 1 else 0
+            filter_row(
+                logits_BV[b], steps_S, values_S, read_BV[c], written_BV[c], some_V, weight_V
+            )
+
+    @entry
+    def write_rows(
+        w: Any, spec: Any, values: Any, count_B: Any, z: Any, last_B1: Any, fresh: bool,
+        window: int, seen_BN: Any, steps_S: Any, values_S: Any, banned_N: Any, read_BV: Any,
+        written_BV: Any, seed: Any, sequence_B: Any, position: int, length_B: Any, end_element: int,
+        out_TB: Any, end_B: Any,
+    ) -> int:  # fmt: skip
+        """Choose one element after another for all rows, until one ends or there is no more room.
+
+        Arguments:
+            w: weights.
+            spec: what the network is.
+            values: states, flat, changed in place.
+            count_B: elements that each row has read since its state began.
+            z: logits behind them, flat, in rows of whole panels.
+            last_B1: what was chosen last; read first, but where `fresh` says that the logits are those behind it.
+            fresh: see `last_B1`.
+            window: elements that count, 0 where all do.
+            seen_BN: with a window, the last N elements of each row, that is `count_B` of them until it is full.
+            steps_S: steps of the chain, in order.
+            values_S: what each takes.
+            banned_N: elements that are never chosen.
+            read_BV: how often each element occurs in the prompt; one row where no step looks at it.
+            written_BV: how often each has been chosen; as `read_BV`.
+            seed: of the draw, uint64.
+            sequence_B: index of each continuation.
+            position: number of the first element to choose.
+            length_B: most elements of each row.
+            end_element: end-of-sequence.
+            out_TB: takes what is chosen.
+            end_B: takes why a row ended, 0 where it did not.
+
+        Returns:
+            How many were chosen of each row.
+        """
+        _ = stamp
+        rows, vocab, size = len(count_B), spec[VOCAB], spec[FEATURES]
+        row = (vocab + PANEL - 1) // PANEL * PANEL
+        y = np.empty(rows * max(1, window) * size, dtype=np.float32)
+        some_V, weight_V = np.empty(vocab, dtype=np.float32), np.empty(vocab)
+        counting = len(written_BV) == rows and written_BV.shape[1] == vocab
+        done = 0
+        while done < len(out_TB):
+            if not (fresh and done == 0):
+                time = 1
+                if window:
+                    known = count_B[0]
+                    if known < window:
+                        for b in range(rows):
+                            seen_BN[b, known] = last_B1[b, 0]
+                    else:
+                        time = window
+                        for b in range(rows):
+                            for n in range(window - 1):
+                                seen_BN[b, n] = seen_BN[b, n + 1]
+                            seen_BN[b, window - 1] = last_B1[b, 0]
+                        count_B[:] = 0
+                        values[:] = np.float32(0.0)
+                _features(w, spec, last_B1 if time == 1 else seen_BN, values, count_B, y)
+                _logits(w, spec, y, (time - 1) * size, time * size, rows, z)
+            ended = False
+            for b in range(rows):
+                z_V = z[b * row : b * row + vocab]
+                for n in range(len(banned_N)):
+                    z_V[banned_N[n]] = -np.inf
+                c = b if counting else 0
+                filter_row(z_V, steps_S, values_S, read_BV[c], written_BV[c], some_V, weight_V)
+                point = uniform(seed, sequence_B[b], position + done)
+                element = draw(z_V, point, weight_V)
+                last_B1[b, 0] = element
+                out_TB[done, b] = element
+                if counting:
+                    written_BV[b, element] += 1
+                if element == end_element:
+                    end_B[b] = STOP
+                    ended = True
+                elif position + done + 1 >= length_B[b]:
+                    end_B[b] = LENGTH
+                    ended = True
+            done += 1
+            if ended:
+                break
+        return done
+
+    return read_rows, score_rows, apply_rows, write_rows
+
+
+read_rows, score_rows, apply_rows, write_rows = _entries(STAMP)
+
+_F1, _F2 = types.float32[::1], types.float32[:, ::1]
+_I1, _I2 = types.int64[::1], types.int64[:, ::1]
+_D1, _N2 = types.float64[::1], types.int32[:, ::1]
+_INT = types.int64
+_SIGNATURES = (
+    (read_rows, (_F1, _I1, _I2, _F1, _I1, _F1, _F1)),
+    (score_rows, (_F1, _I1, _F1, _I1, types.float64[:, ::1])),
+    (apply_rows, (_F2, _I1, _D1, _I1, _N2, _N2)),
+    (
+        write_rows,
+        (
+            _F1, _I1, _F1, _I1, _F1, _I2, types.boolean, _INT, _I2, _I1, _D1, _I1, _N2, _N2,
+            types.uint64, _I1, _INT, _I1, _INT, _I2, _I1,
+        ),
+    ),
+)  # fmt: skip
+
+
+def compile_all() -> int:
+    """Compile the entries, or load what was kept of them.
+
+    Returns:
+        How many had to be compiled.
+    """
+    made = 0
+    for function, signature in _SIGNATURES:
+        dispatcher: Any = function
+        if not dispatcher.signatures:
+            dispatcher.compile(signature)
+            made += sum(dispatcher.stats.cache_misses.values())
+    return made

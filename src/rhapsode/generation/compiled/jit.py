@@ -1,0 +1,42 @@
+"""How the functions of this room are compiled, and how what was compiled is kept."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+
+__all__ = ["STAMP", "entry", "inner"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# A product and a sum become one rounding; nothing is reordered, so results do not depend on what lies beside them.
+_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+
+
+def _stamp() -> str:
+    """A hash of every file of this folder."""
+    found = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+STAMP = _stamp()
+"""What is kept of an entry is renewed when any file of this folder changes: entries close over this."""
+
+
+def inner(function: F) -> F:
+    """Compile as a part of the entries that call it."""
+    return cast(F, numba.njit(**_OPTIONS)(function))
+
+
+def entry(function: F) -> F:
+    """Compile what Python calls, and keep it, with all that it calls, between runs.
+
+    It must have `STAMP` in its closure, since what it calls lies in other files.
+    """
+    return cast(F, numba.njit(cache=True, **_OPTIONS)(function))

@@ -1,0 +1,54 @@
+"""The places in the list of whole numbers that tells compiled code what a network is.
+
+All weights lie in one vector of float32, all that a row remembers in another, so that every family is read by code of
+one and the same signature. The list says where each part begins, and how large it is.
+"""
+
+__all__ = [
+    "CLASSIC",
+    "CONVOLUTION",
+    "EACH",
+    "EMBEDDING",
+    "FAMILY",
+    "FEATURES",
+    "FIRST",
+    "FOLDED",
+    "FREQUENCIES",
+    "GRU",
+    "HEAD",
+    "HEAD_BIAS",
+    "HEADS",
+    "INNER",
+    "LAYERS",
+    "LSTM",
+    "NORM",
+    "POSITIONS",
+    "RELU",
+    "STATE",
+    "TABLE",
+    "TABLE_STEP",
+    "TANH",
+    "TAPS",
+    "TRANSFORMER",
+    "VOCAB",
+    "WINDOW",
+]
+
+# Families
+LSTM, GRU, TANH, RELU, TRANSFORMER, CLASSIC, CONVOLUTION = range(7)
+
+# Of every network
+FAMILY, VOCAB, FEATURES, STATE, LAYERS, HEAD, HEAD_BIAS, TABLE, TABLE_STEP, EMBEDDING = range(10)
+
+# Of recurrent ones: whether the table holds the first layer's products
+FOLDED = 10
+
+# Of transformers
+HEADS, WINDOW, INNER, NORM, FREQUENCIES = range(10, 15)
+POSITIONS = NORM
+
+# Of convolutions
+TAPS = 10
+
+# A layer begins at FIRST + EACH * layer
+FIRST, EACH = 16, 16

@@ -1,0 +1,159 @@
+"""Products of a matrix with rows, the same bits for a row whatever lies beside it.
+
+A matrix (G, K) lies in panels of 32 outputs: (G / 32, K, 32), zeros behind the last output. Every output adds its K
+products in order, one after the other, whether one row is read or four, one panel or four: vectors run across outputs,
+never along the sum. What is compiled is written as vectors of 16, which the compiler cuts to what the machine has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from rhapsode.generation.compiled.jit import inner
+
+__all__ = ["PANEL", "matmul", "pack", "padded"]
+
+PANEL = 32
+_LANES = 16
+
+_FLOAT = ir.FloatType()
+_VECTOR = ir.VectorType(_FLOAT, _LANES)
+_INT = ir.IntType(64)
+_INDEX = ir.IntType(32)
+
+
+def padded(size: int) -> int:
+    """The size rounded up to whole panels."""
+    return -(-size // PANEL) * PANEL
+
+
+def pack(weight_GK: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A matrix laid in panels, flat."""
+    outputs, depth = weight_GK.shape
+    whole_GK = np.zeros((padded(outputs), depth), dtype=np.float32)
+    whole_GK[:outputs] = weight_GK
+    panels = whole_GK.reshape(-1, PANEL, depth).transpose(0, 2, 1)
+    return np.ascontiguousarray(panels, dtype=np.float32).reshape(-1)
+
+
+def _tile(rows: int, panels: int) -> Callable[..., None]:
+    """What adds the products of some panels with some rows to what is there: accumulators stay in registers."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        y, w, x = (
+            context.make_array(kind)(context, builder, value).data
+            for kind, value in zip(signature.args[:3], args[:3], strict=True)
+        )
+        w_at, w_step, depth = args[3:6]
+        y_at, x_at = (cgutils.unpack_tuple(builder, places) for places in args[6:8])
+        fused = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(_VECTOR, [_VECTOR] * 3),
+            f"llvm.fmuladd.v{_LANES}f32",
+        )
+
+        def at(pointer: Any, *offsets: Any) -> Any:
+            for offset in offsets:
+                known = ir.Constant(_INT, offset) if isinstance(offset, int) else offset
+                pointer = builder.gep(pointer, [known])
+            return pointer
+
+        def load(pointer: Any) -> Any:
+            vector = builder.load(builder.bitcast(pointer, _VECTOR.as_pointer()))
+            vector.align = 4
+            return vector
+
+        def spread(number: Any) -> Any:
+            unknown = ir.Constant(_VECTOR, ir.Undefined)
+            first = builder.insert_element(unknown, number, ir.Constant(_INDEX, 0))
+            mask = ir.Constant(ir.VectorType(_INDEX, _LANES), [0] * _LANES)
+            return builder.shuffle_vector(first, unknown, mask)
+
+        parts = range(0, PANEL, _LANES)
+        places = [
+            [at(y, y_at[row], panel * PANEL + part) for panel in range(panels) for part in parts]
+            for row in range(rows)
+        ]
+        sums = [[cgutils.alloca_once_value(builder, load(p)) for p in row] for row in places]
+        starts = [
+            at(w, w_at, builder.mul(w_step, ir.Constant(_INT, panel))) for panel in range(panels)
+        ]
+        with cgutils.for_range(builder, depth) as loop:
+            first = builder.mul(loop.index, ir.Constant(_INT, PANEL))
+            weights = [load(at(start, first, part)) for start in starts for part in parts]
+            for row in range(rows):
+                number = spread(builder.load(at(x, x_at[row], loop.index)))
+                for total, weight in zip(sums[row], weights, strict=True):
+                    told = builder.call(fused, [weight, number, builder.load(total)])
+                    builder.store(told, total)
+        for row_sums, row_places in zip(sums, places, strict=True):
+            for total, place in zip(row_sums, row_places, strict=True):
+                stored = builder.store(
+                    builder.load(total), builder.bitcast(place, _VECTOR.as_pointer())
+                )
+                stored.align = 4
+        return context.get_dummy_value()
+
+    def tile(
+        typing: Any, y: Any, w: Any, x: Any, w_at: Any, w_step: Any, depth: Any, y_at: Any, x_at: Any
+    ) -> Any:
+        return types.void(y, w, x, w_at, w_step, depth, y_at, x_at), emit
+
+    return cast("Callable[..., None]", intrinsic(tile))
+
+
+_one_row = _tile(1, 4)
+_one_row_rest = _tile(1, 1)
+_four_rows = _tile(4, 1)
+
+
+@inner
+def matmul(
+    y: Any, y_at: int, y_step: int, w: Any, w_at: int, step: int, depth: int, panels: int,
+    x: Any, x_at: int, x_step: int, rows: int,
+) -> None:  # fmt: skip
+    """y[r] += W x[r] for some rows: places count numbers from the first of each array.
+
+    Arguments:
+        y: outputs; a row has room for whole panels.
+        y_at: where the first row lies.
+        y_step: from a row to the next.
+        w: weights in panels.
+        w_at: where they lie.
+        step: from a panel to the next: 32 K, but where only the first K of more are read.
+        depth: K.
+        panels: outputs in panels.
+        x: inputs, as y.
+        x_at: as y.
+        x_step: as y.
+        rows: how many.
+    """
+    fours = rows // 4 * 4
+    if fours:
+        for panel in range(panels):
+            for row in range(0, fours, 4):
+                a, b = y_at + row * y_step + panel * PANEL, x_at + row * x_step
+                _four_rows(
+                    y, w, x, w_at + panel * step, step, depth,
+                    (a, a + y_step, a + 2 * y_step, a + 3 * y_step),
+                    (b, b + x_step, b + 2 * x_step, b + 3 * x_step),
+                )  # fmt: skip
+    for row in range(fours, rows):
+        a, b = y_at + row * y_step, x_at + row * x_step
+        panel = 0
+        while panel + 4 <= panels:
+            place = (a + panel * PANEL,)
+            _one_row(y, w, x, w_at + panel * step, step, depth, place, (b,))
+            panel += 4
+        while panel < panels:
+            place = (a + panel * PANEL,)
+            _one_row_rest(y, w, x, w_at + panel * step, step, depth, place, (b,))
+            panel += 1

@@ -1,0 +1,321 @@
+"""The processes that train one network together. The loop asks a group and never how many there are.
+
+Every process holds the whole network and reads its own rows of every batch; gradients are summed, so all make the same
+update. The first process alone looks at the clock, evaluates and writes. `torchrun` starts the processes.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import dataclasses
+import json
+import os
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cache
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, distributed
+
+from rhapsode.data import Batch
+from rhapsode.errors import RunError, SettingsError
+
+__all__ = ["Group", "ManyProcesses", "SingleProcess", "join_group"]
+
+T = TypeVar("T")
+
+TIMEOUT = timedelta(minutes=30)
+"""How long a process may keep the others waiting between two updates: the first one evaluates and samples there."""
+_POLL = 0.02
+_FAILED = b"failed"
+
+
+class Group(ABC):
+    """What a process of a run must know of the others.
+
+    Arguments:
+        rank: the number of this process, from 0.
+        size: how many there are.
+    """
+
+    def __init__(self, rank: int, size: int) -> None:
+        self.rank = rank
+        self.size = size
+
+    @property
+    def first(self) -> bool:
+        """Whether this process decides, evaluates and writes."""
+        return self.rank == 0
+
+    def rows(self, total: int) -> slice:
+        """Which of `total` rows are this process's; all processes' shares lie in order, without a gap."""
+        return slice(self.rank * total // self.size, (self.rank + 1) * total // self.size)
+
+    def share(self, batch: Batch) -> Batch:
+        """This process's rows of a batch; there may be none."""
+        rows = self.rows(batch.rows)
+        fields = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
+        return Batch(**{name: None if v is None else v[rows] for name, v in fields.items()})
+
+    def divide(self, batch_size: int, *, asked: bool) -> int:
+        """A batch size that all processes can share.
+
+        Arguments:
+            batch_size: rows of a batch.
+            asked: whether somebody wants just this one; a planned one is rounded up.
+
+        Raises:
+            SettingsError: one that was asked for cannot be divided.
+        """
+        if batch_size % self.size == 0:
+            return batch_size
+        more = -(-batch_size // self.size) * self.size
+        if asked:
+            raise SettingsError(
+                f"{batch_size} rows cannot be shared evenly by {self.size} processes",
+                where="[training] batch_size",
+                hint=f"use a multiple of {self.size}, such as {more}, or another number of processes",
+            )
+        return more
+
+    @abstractmethod
+    def start_random(self) -> None:
+        """Give each process random numbers of its own; those of the first stay as they are."""
+
+    @abstractmethod
+    def copy_first(self, tensors: Sequence[Tensor]) -> None:
+        """Overwrite tensors by those of the first process."""
+
+    @abstractmethod
+    def sum_gradients(self, parameters: Sequence[Tensor], value: float) -> float:
+        """Replace every gradient by its sum over all processes, the same everywhere to the last bit.
+
+        Arguments:
+            parameters: whose gradients; those without one count as zero.
+            value: a share of the loss.
+
+        Returns:
+            The sum of the values.
+        """
+
+    @abstractmethod
+    def decide(self, values: Sequence[float], flag: bool) -> tuple[tuple[float, ...], bool]:
+        """What the first process says, and whether any process raised its flag.
+
+        Arguments:
+            values: only those of the first process count.
+            flag: this process's.
+        """
+
+    @abstractmethod
+    def gather(self, rows: Tensor) -> Tensor:
+        """The rows of all processes, in order; each has as many."""
+
+    @abstractmethod
+    def agree(self, make: Callable[[], T]) -> T:
+        """What `make` gives in the first process; the others wait, however long it takes.
+
+        Arguments:
+            make: gives what JSON can hold; called in the first process only.
+
+        Raises:
+            RunError: the first process failed, or is lost.
+        """
+
+    @abstractmethod
+    def tells(self) -> bool:
+        """Whether this process is the one to tell of an error: the first that asks."""
+
+    @contextmanager
+    def first_goes(self) -> Iterator[None]:
+        """The block runs in the first process, and when it is done there, in the others.
+
+        Raises:
+            RunError: the block failed in the first process, or it is lost.
+        """
+        if not self.first:
+            self.agree(lambda: None)
+        try:
+            yield
+        except BaseException as problem:
+            if self.first:
+                self._fail(problem)
+            raise
+        if self.first:
+            self.agree(lambda: None)
+
+    def _fail(self, problem: BaseException) -> None:
+        """Let those who wait in `agree` know."""
+
+        def fail() -> None:
+            raise problem
+
+        with contextlib.suppress(type(problem)):
+            self.agree(fail)
+
+
+class SingleProcess(Group):
+    """The usual case: nobody to share with."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 1)
+
+    def start_random(self) -> None:
+        pass
+
+    def copy_first(self, tensors: Sequence[Tensor]) -> None:
+        pass
+
+    def sum_gradients(self, parameters: Sequence[Tensor], value: float) -> float:
+        return value
+
+    def decide(self, values: Sequence[float], flag: bool) -> tuple[tuple[float, ...], bool]:
+        return tuple(values), flag
+
+    def gather(self, rows: Tensor) -> Tensor:
+        return rows
+
+    def agree(self, make: Callable[[], T]) -> T:
+        return make()
+
+    def tells(self) -> bool:
+        return True
+
+
+class ManyProcesses(Group):
+    """Processes under `torchrun`, on one machine or several; gloo between processors, nccl between CUDA cards.
+
+    Arguments:
+        environment: RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, as `torchrun` sets them.
+
+    Raises:
+        RunError: the others cannot be reached.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        super().__init__(int(environment["RANK"]), int(environment["WORLD_SIZE"]))
+        self._agreed = 0
+        cuda = torch.cuda.is_available()
+        if cuda:
+            torch.cuda.set_device(int(environment.get("LOCAL_RANK", "0")))
+        with _together():
+            # Waiting for a corpus takes as long as it takes, so that goes through the store and not through gloo.
+            store, _, _ = next(distributed.rendezvous("env://"))
+            self._store = distributed.PrefixStore("rhapsode", store)
+            distributed.init_process_group(
+                "cpu:gloo,cuda:nccl" if cuda else "gloo",
+                store=store,
+                rank=self.rank,
+                world_size=self.size,
+                timeout=TIMEOUT,
+            )
+        atexit.register(_leave)
+
+    def start_random(self) -> None:
+        if self.rank:
+            torch.manual_seed(torch.initial_seed() + self.rank)
+
+    def copy_first(self, tensors: Sequence[Tensor]) -> None:
+        with _together():
+            for tensor in tensors:
+                whole = tensor.detach().contiguous()
+                distributed.broadcast(whole, 0)
+                tensor.detach().copy_(whole)
+
+    def sum_gradients(self, parameters: Sequence[Tensor], value: float) -> float:
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        # One message for all of it: a small network's many tensors would pay for each.
+        last = gradients[0].new_tensor([value])
+        flat = torch.cat([*(gradient.reshape(-1) for gradient in gradients), last])
+        with _together():
+            distributed.all_reduce(flat)
+        parts = flat.split([*(gradient.numel() for gradient in gradients), 1])
+        for gradient, part in zip(gradients, parts, strict=False):
+            gradient.copy_(part.view_as(gradient))
+        return parts[-1].item()
+
+    def decide(self, values: Sequence[float], flag: bool) -> tuple[tuple[float, ...], bool]:
+        said = values if self.first else [-torch.inf] * len(values)
+        told = torch.tensor([*said, float(flag)], dtype=torch.float64)
+        with _together():
+            distributed.all_reduce(told, distributed.ReduceOp.MAX)
+        *agreed, any_flag = told.tolist()
+        return tuple(agreed), bool(any_flag)
+
+    def gather(self, rows: Tensor) -> Tensor:
+        own = rows.detach().contiguous()
+        found = [torch.empty_like(own) for _ in range(self.size)]
+        with _together():
+            distributed.all_gather(found, own)
+        return torch.cat(found)
+
+    def agree(self, make: Callable[[], T]) -> T:
+        self._agreed += 1
+        key = f"agreed-{self._agreed}"
+        if self.first:
+            try:
+                made = make()
+            except BaseException:
+                with contextlib.suppress(RuntimeError):
+                    self._store.set(key, _FAILED)
+                raise
+            with _together():
+                self._store.set(key, json.dumps(made))
+            return made
+        with _together():
+            # Looking again and again lets a signal through, which waiting inside the store would not.
+            while not self._store.check([key]):
+                time.sleep(_POLL)
+            told = self._store.get(key)
+        if told == _FAILED:
+            raise _lost()
+        known: T = json.loads(told)
+        return known
+
+    def tells(self) -> bool:
+        try:
+            return bool(self._store.add("told", 1) == 1)
+        except RuntimeError:
+            return True  # whoever kept the store is gone
+
+
+@cache
+def join_group() -> Group:
+    """The group of this process, the same at every call; of many where `torchrun` started it as one of many.
+
+    Raises:
+        RunError: the others cannot be reached.
+    """
+    told = all(name in os.environ for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"))
+    if not told or int(os.environ["WORLD_SIZE"]) < 2:
+        return SingleProcess()
+    return ManyProcesses(os.environ)
+
+
+def _leave() -> None:
+    with contextlib.suppress(Exception):
+        distributed.destroy_process_group()
+
+
+def _lost() -> RunError:
+    return RunError(
+        "another process of this run has ended or is out of reach",
+        hint="what was saved last is whole: go on from there with --resume",
+    )
+
+
+@contextmanager
+def _together() -> Iterator[Any]:
+    """What fails here fails because of another process, or the way to it."""
+    try:
+        yield
+    except RuntimeError:
+        raise _lost() from None
