@@ -2,13 +2,14 @@
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from rhapsode.errors import RunError
 
-__all__ = ["first_line", "is_there", "write_atomically"]
+__all__ = ["clear_scratch", "first_line", "is_there", "write_atomically"]
 
 
 def is_there(path: Path) -> bool:
@@ -47,6 +48,7 @@ def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> Non
             os.fsync(file.fileno())
         scratch.chmod(0o644)
         scratch.replace(path)
+        _sync_folder(path.parent)
     except OSError as problem:
         raise RunError(
             f"cannot write: {problem.strerror or problem}",
@@ -57,3 +59,26 @@ def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> Non
         if scratch is not None:
             with contextlib.suppress(OSError):
                 scratch.unlink()
+
+
+def clear_scratch(path: Path) -> None:
+    """Remove what writes of `path` left behind that were killed. Only where nobody else writes it.
+
+    Arguments:
+        path: the file that was to be written; it is not touched.
+    """
+    scratch = re.compile(rf"\.{re.escape(path.name)}-[a-z0-9_]{{8}}")
+    with contextlib.suppress(OSError):
+        for other in path.parent.iterdir():
+            if scratch.fullmatch(other.name):
+                other.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name in a folder outlast a power cut, where the system can."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

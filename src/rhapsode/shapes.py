@@ -24,5 +24,8 @@ LEGEND = MappingProxyType(
         "W": "slots of an attention cache: the last window positions",
         "S": "keys that a query may look at: cached and new ones",
         "R": "rows picked from a batch",
+        "M": "elements or characters of a query",
+        "P": "passages of an indexed text",
+        "U": "Unicode code points",
     }
 )

@@ -44,8 +44,56 @@ def test_what_cannot_be_compared(cli: Cli, run_folder: Path) -> None:
     assert "--on" in cli("compare", str(run_folder), "other").err
     twice = cli("compare", str(run_folder), str(run_folder), "--on", "python-docs")
     assert (twice.code, "different" in twice.err) == (1, True)
+    aside = cli(
+        "compare", str(run_folder), f"{run_folder}/model.safetensors", "--on", "python-docs"
+    )
+    assert (aside.code, "different" in aside.err) == (1, True)
     Path("empty").write_bytes(b"")
     assert cli("compare", str(run_folder), "nowhere", "--on", "empty").code == 1
+
+
+def test_one_long_line_is_one_passage(cli: Cli, prose_file: Path, run_folder: Path) -> None:
+    done = cli("train", str(prose_file), "--encoding", "bpe", "-o", "bpe", "--steps", "2", *QUICK)
+    assert done.code == 0
+    text = prose_file.read_text(encoding="utf-8")[:9000]
+    for lines, fewest in ((text, 11), (text.replace("\n", " "), 1)):
+        Path("text.txt").write_text(lines, encoding="utf-8")
+        done = cli("compare", str(run_folder), "bpe", "--on", "text.txt", "--json")
+        assert done.code == 0, done.err
+        found = json.loads(done.out)
+        first, last = (row["figures"]["bits_per_character"] for row in found["rows"])
+        difference = found["contrasts"][0]["difference"]
+        assert difference["bits_per_character"] == pytest.approx(last - first, rel=1e-5)
+        assert fewest <= difference["passages"] <= 18 * fewest
+
+
+def test_few_pairs_are_compared_over_what_is_scored(
+    cli: Cli, run_folder: Path, second: str, prose: str
+) -> None:
+    pairs = [{"a": prose[i : i + 700], "b": prose[i + 700 : i + 900]} for i in (0, 900, 1800)]
+    Path("pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)), encoding="utf-8")
+    flags = ("--prompt-field", "a", "--completion-field", "b", "--json")
+    done = cli("compare", str(run_folder), second, "--on", "pairs.jsonl", *flags)
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    first, last = (row["figures"]["bits_per_character"] for row in found["rows"])
+    difference = found["contrasts"][0]["difference"]["bits_per_character"]
+    assert difference == pytest.approx(last - first, rel=1e-5)
+
+
+def test_other_normalisations_are_told(cli: Cli, run_folder: Path, prose_file: Path) -> None:
+    done = cli("train", str(prose_file), "-o", "lower", "--steps", "2", *QUICK, "--set",
+               "encoder.lowercase=true")  # fmt: skip
+    assert done.code == 0
+    Path("text.txt").write_text("One Two\n" * 90, encoding="utf-8")
+    compared = ("compare", str(run_folder), "lower", "--on", "text.txt", "--limit", "80")
+    found = json.loads(cli(*compared, "--json").out)
+    assert "not the same text" in found["caution"]
+    split = found["rows"][0]["figures"]["protocol"]["split"]
+    assert split == "the first 80 records, files or lines of text.txt"
+    shown = " ".join(cli(*compared).out.split())
+    assert "not the same text" in shown
+    assert "normalisation: none" in shown
 
 
 def test_how_its_text_is_read(cli: Cli, run_folder: Path, second: str) -> None:
@@ -98,6 +146,42 @@ def test_blind_votes(
     Path("votes.json").write_text("{}", encoding="utf-8")
     wrong = cli("compare", str(run_folder), second, *flags)
     assert (wrong.code, "holds no votes" in wrong.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "[" * 100_000,
+        '{"format": "rhapsode.votes", "version": 1, "votes": [{"choice": "tie", "when": "", "pair": '
+        '{"round": 1e999, "prompt": "", "texts": ["", ""], "models": ["a", "b"], "seed": 0}}]}',
+    ],
+)
+def test_a_file_of_something_else_is_refused(cli: Cli, run_folder: Path, kept: str) -> None:
+    Path("votes.json").write_text(kept, encoding="utf-8")
+    done = cli("compare", str(run_folder), "other", "--blind", "--prompt", "The ")
+    assert (done.code, "holds no votes" in done.err) == (1, True)
+
+
+def test_blind_texts_are_equally_long_whatever_a_character_takes(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rhapsode.config import GenerateSettings
+    from rhapsode.workflows.blind import blind_pairs
+
+    Path("poem.txt").write_text("牀前看月光疑是地上霜" * 400, encoding="utf-8")
+    for encoding in ("characters", "bytes"):
+        done = cli(
+            "train", "poem.txt", "--encoding", encoding, "-o", encoding, "--steps", "30", *QUICK
+        )
+        assert done.code == 0, done.err
+    settings = GenerateSettings(length=30, temperature=0.0, seed=1)
+    (pair,) = blind_pairs(["characters", "bytes"], ["月"], settings, rounds=1)
+    assert [len(text) for text in pair.texts] == [30, 30]
+    # What UTF-8 lacks is kept, too; without any standard input nothing is voted.
+    flags = ("compare", "characters", "bytes", "--blind", "--prompt", "月\udcff", "--json")
+    for given, votes in ((io.StringIO("1\n"), 1), (io.StringIO("2\n"), 2), (None, 2)):
+        monkeypatch.setattr("sys.stdin", given)
+        assert json.loads(cli(*flags, "--length", "5").out)["votes"] == votes
 
 
 def test_blind_takes_prompts_from_a_text(

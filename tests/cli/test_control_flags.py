@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rhapsode.counts import TextIndex
+from rhapsode.generation import generate_elements
 from rhapsode.workflows.no_copy import ELEMENTS_INDEX
 from rhapsode.workflows.writing import TEXT_INDEX
 from tests.cli.conftest import Cli
@@ -179,3 +180,35 @@ def test_contradictions(cli: Cli, run_folder: Path, flags: tuple[str, ...], mess
     assert (done.code, done.out) == (1, "")
     assert message in done.err
     assert len(done.err.splitlines()) == 1
+
+
+def test_explain_says_how_elements_are_chosen(cli: Cli, run_folder: Path) -> None:
+    base = ("generate", str(run_folder), "The ", "--length", "3", "--seed", "5", "--explain")
+    for flags, last in (
+        ((), "-> draw;"),
+        (("--beams", "4"), "-> 4 beams;"),
+        (("--beams", "4", "--beam-groups", "2"), "-> 4 beams in 2 groups;"),
+        (("--beams", "4", "--stochastic-beams"), "-> 4 stochastic beams;"),
+        (("--penalty-alpha", "0.6", "--top-k", "3"), "-> top_k 3 -> contrastive search 0.6;"),
+        (("--best-of", "3"), "-> draw, the best of 3 by likelihood;"),
+    ):
+        assert last in cli(*base, *flags).err
+
+
+def test_best_of_draws_no_further_than_a_stop_text(
+    cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rhapsode.workflows import searching
+
+    drawn = []
+
+    def counted(*arguments, **options):
+        for chosen in generate_elements(*arguments, **options):
+            drawn.append(chosen)
+            yield chosen
+
+    monkeypatch.setattr(searching, "generate_elements", counted)
+    flags = ("--length", "2000", "--seed", "5", "--best-of", "3", "--stop", "e", "--stop", " ")
+    done = cli("generate", str(run_folder), "The ", *flags)
+    assert done.code == 0
+    assert 3 <= len(drawn) < 600

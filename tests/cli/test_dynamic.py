@@ -32,3 +32,19 @@ def test_evaluate_dynamic(cli: Cli, run_folder: Path, prose: str) -> None:
     assert "all 3,001 of 3,001" in " ".join(shown.split())
     for name in ("dynamic", "cache", "both"):
         assert f"{dynamic['losses'][name]['loss']:.4f}" in shown
+
+
+def test_no_time_to_come_to_what_is_scored(cli: Cli, run_folder: Path, prose: str) -> None:
+    from rhapsode.config import SourceSettings
+    from rhapsode.workflows.evaluating import losses_while_learning
+    from rhapsode.workflows.model import Model
+
+    pair = {"a": prose[:500], "b": prose[500:600]}
+    Path("pairs.jsonl").write_text(json.dumps(pair), encoding="utf-8")
+    model, lines = Model(run_folder), list[str]()
+    source = SourceSettings(prompt_field="a", completion_field="b")
+    texts = model.read(["pairs.jsonl"], source, lines.append)
+    _, _, store = model.score(texts, "all", lines.append)
+    found = losses_while_learning(model.bundle, store, lines.append, seconds=0.0)
+    assert (found["losses"], found["elements"], found["of"]) == ({}, 0, 101)
+    json.dumps(found, allow_nan=False)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rhapsode.cli.next import plain
 from rhapsode.workflows.model import Model
 from tests.cli.conftest import Cli
 
@@ -153,3 +154,20 @@ def test_the_picture(
     assert len(shown) >= (3 if width < 100 else 1)
     monkeypatch.setenv("COLUMNS", "20")
     assert cli("next", str(run_folder), *prompts).code == 0
+
+
+def test_json_is_utf_8_whatever_the_prompt(
+    cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Model, "usable_prompt", lambda self, prompt, settings: "The ")
+    monkeypatch.setattr(
+        "rhapsode.workflows.next.NextElements.to_mapping", lambda self: {"prompt": "\udc80"}
+    )
+    done = cli("next", str(run_folder), "The ", "--json")
+    assert json.loads(done.out)["next"] == [{"prompt": "\udc80"}]
+
+
+def test_what_a_terminal_would_obey() -> None:
+    assert plain("a\x1b[31m\x9b\udc9b\n\tb") == "a·[31m··\n\tb"
+    joined = "👩\u200d👧 می\u200cخواهم e\u0301"
+    assert plain(joined) == joined

@@ -58,6 +58,13 @@ def test_set(feed) -> None:
     assert "tempo" in wrong.err
 
 
+def test_a_line_end_in_a_setting_of_text(feed) -> None:
+    assert "stop ('\\n',)" in feed("play", ["/set stop \\n"]).err
+    assert "stop ('\\n', 'b')" in feed("play", ['/set stop ["\\n", "b"]']).err
+    assert "ban ('\\\\n',)" not in feed("play", ["/set ban \\\\n"]).out
+    assert "regex \\n" in feed("play", ["/set regex \\n"]).err
+
+
 def test_line_ends_and_slashes(feed) -> None:
     shown = feed("play", ["/set length 0", "The\\n", "//", "/set unknown skip", "a\\\\n", "/show"])
     assert shown.out.endswith("The\n/an\n")  # the model knows no backslash
@@ -135,6 +142,9 @@ def test_save_and_load(feed) -> None:
         ("/set count 2", "no meaning"),
         ("/save", "name of a file"),
         ("/save no/such/folder/file", "cannot write"),
+        ("/save ~nobody-of-this-name/file", "no such home folder"),
+        ("/save a\0b", "no file has such a name"),
+        ("/undo 1 2", "/undo takes one value"),
         ("/load nowhere", "No such file"),
         ("/keep", "nothing to keep"),
         ("/set regex (", "regex"),

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from rhapsode.errors import RunError
 from rhapsode.workflows.repeating import repeat, repeated_summary
+from rhapsode.workflows.resume import find_run
 from rhapsode.workflows.train import Training
 from tests.cli.conftest import QUICK, Cli
 
@@ -83,19 +85,21 @@ def test_it_goes_on_where_it_was_interrupted(cli: Cli, prose_file: Path) -> None
         training.finish()
         return True
 
-    folder, summary = repeat((str(prose_file),), SETTINGS, 3, run, output="run")
+    _, summary = repeat((str(prose_file),), SETTINGS, 3, run, output="run")
     assert summary is None
     assert not Path("run/summary.json").exists()
     before = Path("run/seed-1/summary.json").read_bytes()
     first = cli("train", "-o", "run", "--resume", "--repeat", "4")
     assert first.code == 1
     assert "resumed runs keep their settings" in first.err
+    with pytest.raises(RunError, match="the runs of several seeds"):
+        find_run("run", (), {})
     # A folder that a kill left empty is no obstacle.
     Path("run/seed-3/checkpoints").mkdir(parents=True)
     again = cli("train", "-o", "run", "--resume")
     assert again.code == 0, again.err
     assert Path("run/seed-1/summary.json").read_bytes() == before
-    folder, whole = repeat(
+    _, whole = repeat(
         (str(prose_file),),
         SETTINGS,
         3,

@@ -4,6 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
+
 from tests.cli.conftest import Cli
 
 
@@ -56,6 +58,30 @@ def test_evaluate_without_an_index_or_enough_text(cli: Cli, run_folder: Path, pr
     assert "there is no text_index.safetensors beside the model" in " ".join(shown.split())
     assert "self-BLEU" in shown
     assert "longest copy" not in shown
+    floors = json.loads(cli("evaluate", "alone", "text.txt", "--json").out)["floors"]
+    assert floors["ngram"] is None
+    assert floors["ngram_reason"] == "there is no ngram.safetensors beside the model"
     Path("text.txt").write_text(prose[-500:], encoding="utf-8")
     shown = cli("evaluate", str(run_folder), "text.txt").out
     assert "at least 1,600 are needed" in " ".join(shown.split())
+
+
+def test_evaluate_knows_its_own_counts(cli: Cli, run_folder: Path, prose: str) -> None:
+    from rhapsode.counts import NGramModel
+
+    shutil.copytree(run_folder, "run")
+    Path("text.txt").write_text(prose[-300:], encoding="utf-8")
+
+    def floors() -> dict[str, object]:
+        found = json.loads(cli("evaluate", "run", "text.txt", "--json").out)["floors"]
+        assert isinstance(found, dict)
+        return found
+
+    sidecar = Path("run/ngram.safetensors")
+    assert floors()["ngram"] is not None
+    ngram = NGramModel.load(sidecar)
+    other = np.full(ngram.trie.elements, 2)
+    NGramModel.learn(other, ngram.vocab_size, order=2).save(sidecar)
+    assert "counts another text" in str(floors()["ngram_reason"])
+    sidecar.write_bytes(sidecar.read_bytes()[:100])
+    assert "cannot be used" in str(floors()["ngram_reason"])

@@ -1,6 +1,7 @@
 """Looks at single losses agree with what the model was built to be."""
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -73,6 +74,39 @@ def test_single_losses_stand_where_their_elements_do(context: str):
     ids = ids_N.tolist()
     expected = [MODEL.loss(ids[: n + 1]) - MODEL.loss(ids[:n]) for n in range(60)]
     np.testing.assert_allclose(nats_N, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("context", ["carried", "fresh", "window:4"])
+@pytest.mark.parametrize("lanes", [1, 7])
+def test_what_is_given_is_read_and_not_scored(context: str, lanes: int):
+    ids_N, seen = noise(100), parse_context(context)
+    scored_N = np.random.default_rng(1).random(100) < 0.5
+    sizes = {"lanes": lanes, "window": 5, "run_up": 9}
+    plain = in_context(ids_N, START, seen, **sizes)
+    expected = element_losses(MODEL, plain, seen, elements=100)
+    some = in_context(ids_N, START, seen, **sizes, scored_N=scored_N)
+    found = element_losses(MODEL, some, seen, elements=100)
+    np.testing.assert_array_equal(np.isnan(found), ~scored_N)
+    np.testing.assert_array_equal(found[scored_N], expected[scored_N])
+
+
+def test_windows_and_rows_leave_out_what_is_given():
+    ids_N, scored_N = noise(50), np.arange(50) % 3 == 0
+    total, count = windowed_loss(MODEL, ids_N, window=8, stride=4, scored_N=scored_N)
+    other, rest = windowed_loss(MODEL, ids_N, window=8, stride=4, scored_N=~scored_N)
+    whole, _ = windowed_loss(MODEL, ids_N, window=8, stride=4)
+    assert (count, rest) == (17, 33)
+    assert total + other == pytest.approx(whole, abs=1e-4)
+    assert windowed_loss(MODEL, ids_N, window=8, stride=4, scored_N=scored_N & False) == (0.0, 0)
+    seen = parse_context("carried")
+    buckets = context_losses(MODEL, ids_N, seen, longest=50, scored_N=scored_N)
+    assert sum(bucket.elements for bucket in buckets) == 17
+    assert context_losses(MODEL, ids_N, seen, scored_N=scored_N & False) == []
+
+
+def test_a_place_is_read_once_where_a_text_has_few():
+    buckets = context_losses(MODEL, noise(50), parse_context("carried"), rows=64, longest=1024)
+    assert sum(bucket.elements for bucket in buckets) == 50
 
 
 def test_lanes_stand_where_their_elements_do():
@@ -152,6 +186,8 @@ def test_spelling_is_a_distribution_over_words():
     speller = Speller([" the", "then", "hen", "a"])
     assert speller.nats([]) == 0.0
     assert speller.nats(["then"]) < speller.nats(["nteh"]) < speller.nats(["n\u2603eh"])
+    twice = ["nteh", "a", "nteh"]
+    assert speller.nats(Counter(twice)) == speller.nats(twice)
     assert speller.nats(["then", "a", "then"]) == pytest.approx(
         2 * speller.nats(["then"]) + speller.nats(["a"])
     )

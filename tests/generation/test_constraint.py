@@ -203,6 +203,12 @@ def test_an_automaton_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPat
         compile_expression("(?s).{0,90}")
 
 
+def test_an_automaton_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constraint, "_PATIENCE", 0.01)
+    with pytest.raises(SettingsError, match="too many states: its automaton was not built within"):
+        constraint.compile_expression("[a-c]{1999}x{2999}")
+
+
 def test_anchors_around_the_whole_change_nothing() -> None:
     for expression in ("^ab$", "ab", "^ab", "ab$"):
         automaton = compile_expression(expression)

@@ -17,6 +17,7 @@ from rhapsode.errors import SettingsError
 from rhapsode.generation import Chain, Job, generate_elements
 from rhapsode.generation.beam import beam_search
 from rhapsode.generation.contrastive import contrastive_search
+from rhapsode.generation.control import Bias
 from rhapsode.generation.filters import Suppress
 from rhapsode.generation.ranking import mean_log_probs, rank_by_likelihood, rank_by_novelty
 from rhapsode.generation.rows import Found, best_first
@@ -242,6 +243,27 @@ def test_contrastive_search_by_hand() -> None:
     assert apart.log_prob == pytest.approx(-model.loss(apart.elements), abs=1e-5)
 
 
+def test_the_candidates_of_contrastive_search_keep_their_share_of_all() -> None:
+    # Of 1 with 0.4 and 2 with 0.3, the gap of 0.1 is worth less than a repetition; as shares of 0.7 it would be more.
+    model = Featured(np.zeros((6, 6, 6)) + np.array([1e-9, 0.4, 0.3, 0.1, 0.1, 0.1]))
+    found = contrastive_search(model, job_of(2), Chain([TopK(2)]), alpha=0.11)
+    assert found.elements == (1, 2)
+
+
+def test_contrastive_search_whose_candidates_may_not_be_written() -> None:
+    model = Featured(np.zeros((4, 4, 4)) + np.array([1e-9, 0.6, 0.3, 0.1]))
+    with pytest.raises(SettingsError, match="what top_k leaves may not be written"):
+        contrastive_search(model, job_of(2), Chain([TopK(1), Suppress((1,), 4)]), alpha=0.5)
+
+
+def test_a_beam_is_not_given_up_before_a_bias_makes_it_the_best() -> None:
+    # The end is likely at once; 2 is favoured, and comes behind 1 only.
+    share_VVV = np.zeros((3, 3, 3)) + np.array([0.95, 0.05, 1e-9])
+    share_VVV[:, 1] = [1e-9, 1e-9, 1.0]
+    found = beam_search(Markov(share_VVV), job_of(2), Chain([Bias({2: 6.0}, 3)]), beams=1)
+    assert found[0].elements == (1, 2)
+
+
 def test_contrastive_search_needs_features() -> None:
     with pytest.raises(
         SettingsError, match="--penalty-alpha: contrastive search needs the features"
@@ -305,6 +327,12 @@ def test_the_best_first_with_ties_in_order(values: list[float], most: int) -> No
             {},
             1,
             "a sample of beams is not ranked",
+        ),
+        (
+            {"beams": 4, "stochastic_beams": True},
+            {"trace": 2},
+            1,
+            "--trace: beams are drawn as a whole; see --stochastic-beams",
         ),
         ({"rank_by": "novelty"}, {}, 1, "there is nothing to rank; see --best-of"),
         ({"penalty_alpha": 0.5}, {}, 1, "say how many; see --top-k"),

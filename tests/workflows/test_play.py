@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -342,3 +343,40 @@ def test_half_a_character_waits_for_the_next_turn() -> None:
     session = PlaySession(model, GenerateSettings(length=2, seed=1))
     assert [said(session.write()) for _ in range(3)] == ["a", "ñ", "中"]
     assert session.text == "añ中"
+
+
+def test_what_was_held_back_for_a_stop_text_is_kept_when_interrupted(model: Model) -> None:
+    plain = model.continuations("The ", SETTINGS)[0].text
+    # A stop text that begins like what is written, and goes on otherwise.
+    session = PlaySession(model, replace(SETTINGS, stop=(f"{plain[:9]}\0",)))
+    session.add("The ")
+    pieces = session.write()
+    for _ in range(5):
+        next(pieces)
+    pieces.close()
+    assert session.turns[-1].end == "interrupted"
+    assert session.text == "The " + plain[:5]
+    assert session.model.bundle.encoder.decode(session.ids) == session.text
+
+
+def test_a_turn_that_a_stop_text_leaves_empty_is_not_repeated_for_ever(model: Model) -> None:
+    session = PlaySession(model, SETTINGS)
+    session.add("The ")
+    first = said(session.write())
+    session.undo()
+    session.set("stop", first[0])
+    session.add("The ")
+    texts = [said(session.write()) for _ in range(8)]
+    assert texts[0] == ""
+    assert any(texts)
+
+
+def test_a_saved_text_that_cannot_be_written_is_refused(model: Model, tmp_path: Path) -> None:
+    session = PlaySession(model, SETTINGS)
+    session.add("The ")
+    session.save(tmp_path / "session.json")
+    kept = json.loads((tmp_path / "session.json").read_text())
+    kept["branches"][0]["turns"][0]["text"] = "\ud800"
+    (tmp_path / "session.json").write_text(json.dumps(kept))
+    with pytest.raises(DataError, match="half of a surrogate pair"):
+        session.load(tmp_path / "session.json")

@@ -115,8 +115,13 @@ def _print(found: Mapping[str, Any], title: str) -> None:
     console.print(Text(f"paired over {found['passages']}", style="dim"))
     for row in found["rows"]:
         protocol = row["figures"]["protocol"]
-        told = f"{row['model']}: {protocol['context']}; unknown cost: {protocol['unknown_cost']}"
+        told = (
+            f"{row['model']}: {protocol['context']}; normalisation: {protocol['normalisation']}; "
+            f"unknown cost: {protocol['unknown_cost']}"
+        )
         console.print(Text(told, style="dim"))
+    if found["caution"] is not None:
+        console.print(Text(found["caution"], style="yellow"))
 
 
 def _contrast(contrast: Mapping[str, Any]) -> Text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +12,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["elements_text", "fail", "figures_table", "note", "print_json", "stderr"]
+from rhapsode.errors import RunError
+
+__all__ = [
+    "elements_text",
+    "fail",
+    "figures_table",
+    "json_text",
+    "note",
+    "print_json",
+    "put",
+    "stderr",
+]
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -28,7 +40,33 @@ def fail(message: str) -> None:
 
 def print_json(mapping: Mapping[str, Any]) -> None:
     """One JSON object on stdout."""
-    sys.stdout.write(json.dumps(mapping, ensure_ascii=False, allow_nan=False) + "\n")
+    put(json_text(mapping) + "\n")
+
+
+def put(text: str) -> None:
+    """Write a result to stdout at once; escapes for bytes that were never UTF-8 become those bytes again.
+
+    Raises:
+        RunError: stdout is closed, or its disk is full.
+    """
+    if sys.stdout is None:
+        raise RunError("standard output is closed", hint="leave it open, or send it to a file")
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        # What could not be written is not tried again when the program ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise RunError(f"cannot write: {problem.strerror}", where="standard output") from None
+
+
+def json_text(mapping: Mapping[str, Any]) -> str:
+    """A mapping as JSON; bytes that were never UTF-8 as the escapes of what stands for them."""
+    text = json.dumps(mapping, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def elements_text(shown: Mapping[str, Any], *, most: int | None = None) -> Text:

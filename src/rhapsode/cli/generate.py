@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 from tyro.conf import Positional
 
-from rhapsode.cli.console import note
+from rhapsode.cli.console import json_text, note, put
+from rhapsode.cli.next import plain
 from rhapsode.cli.parse import parse, read_stdin, settings_of
 from rhapsode.config import GenerateSettings, RequestSettings, option
 from rhapsode.errors import SettingsError
@@ -58,6 +58,7 @@ def run(arguments: Sequence[str], began: float) -> int:
     _check(command, settings, request)
     from rhapsode.workflows.continuing import chain_for, with_seed
     from rhapsode.workflows.model import Model
+    from rhapsode.workflows.searching import way_of
 
     seeded = with_seed(settings)
     model = Model(command.model)
@@ -67,19 +68,19 @@ def run(arguments: Sequence[str], began: float) -> int:
     chains = [chain_for(model.bundle, one, _index_of(model)) for one in several]
     if settings.explain:
         for chain in chains:
-            note(chain.explain())
+            note(chain.explain(way_of(settings)))
     if settings.seed is None and any(one.temperature >= 1e-5 for one in several):
         note(f"seed {seeded.seed}")
     _ = model.predictor  # nothing is printed of a model that cannot be used
     if settings.format == "jsonl":
         for one in several:
             for continuation in _continuations(model, prompts, one):
-                _write(json.dumps(_mapping(model, continuation), ensure_ascii=False) + "\n")
+                put(json_text(_mapping(model, continuation)) + "\n")
     elif request.temperatures:
         _by_temperature(model, prompts, several)
     elif len(prompts) > 1 or settings.count > 1:
         for continuation in _continuations(model, prompts, seeded):
-            _write(_whole(continuation))
+            _say(_whole(continuation))
     else:
         _stream(model, prompts[0], seeded)
     return 0
@@ -156,14 +157,14 @@ def _stream(model: Model, prompt: str, settings: GenerateSettings) -> None:
     """One continuation as it comes."""
     from rhapsode.workflows.continuing import continue_prompt
 
-    _write(prompt)
+    _say(prompt)
     ended = prompt.endswith("\n")
     for piece in continue_prompt(model.predictor, model.bundle, prompt, settings, _index_of(model)):
         if piece.text:
-            _write(piece.text)
+            _say(piece.text)
             ended = piece.text.endswith("\n")
     if not ended:
-        _write("\n")
+        put("\n")
 
 
 def _by_temperature(
@@ -180,12 +181,12 @@ def _by_temperature(
         for one, row in zip(several, found, strict=True):
             _heading(one, console)
             for continuation in row:
-                _write(_whole(continuation))
+                _say(_whole(continuation))
         return
     for one in several:
         _heading(one, console)
         for continuation in _continuations(model, prompts, one):
-            _write(_whole(continuation))
+            _say(_whole(continuation))
 
 
 def _heading(settings: GenerateSettings, console: Console) -> None:
@@ -199,13 +200,8 @@ def _beside(found: Sequence[Sequence[Continuation]], several: Sequence[GenerateS
     for one in several:
         table.add_column(f"temperature {one.temperature:g}", ratio=1, overflow="fold")
     for row in zip(*found, strict=True):
-        table.add_row(*(Text.assemble((c.prompt, "bold"), _plain(c.text)) for c in row))
+        table.add_row(*(Text.assemble((c.prompt, "bold"), plain(c.text)) for c in row))
     return table
-
-
-def _plain(text: str) -> str:
-    """A text that a terminal obeys in nothing but its line ends."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "·" for c in text)
 
 
 def _whole(continuation: Continuation) -> str:
@@ -239,6 +235,7 @@ def _mapping(model: Model, continuation: Continuation) -> dict[str, object]:
     return plain
 
 
-def _write(text: str) -> None:
-    sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
-    sys.stdout.buffer.flush()
+def _say(text: str) -> None:
+    """Write what a person reads; what a model says is no command to a terminal."""
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    put(plain(text) if terminal else text)

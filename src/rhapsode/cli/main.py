@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rhapsode import __version__
+from rhapsode.cli.ranks import one_voice, tells
 from rhapsode.errors import RhapsodeError
 
 __all__ = ["COMMANDS", "main"]
@@ -68,12 +69,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         return _no_such(name)
     try:
-        code: int = importlib.import_module(f"rhapsode.cli.{name}").run(rest, began)
+        with one_voice():
+            code: int = importlib.import_module(f"rhapsode.cli.{name}").run(rest, began)
         sys.stdout.flush()
     except RhapsodeError as problem:
         from rhapsode.cli.console import fail
 
-        fail(str(problem))
+        if tells():
+            fail(str(problem))
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted\n")

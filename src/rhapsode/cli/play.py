@@ -18,8 +18,8 @@ from rich.table import Table
 from rich.text import Text
 from tyro.conf import Positional, UseAppendAction
 
-from rhapsode.cli.console import fail, note
-from rhapsode.cli.next import bar, share_in_words, visible
+from rhapsode.cli.console import fail, note, put
+from rhapsode.cli.next import bar, plain, share_in_words, visible
 from rhapsode.cli.parse import parse
 from rhapsode.config import (
     GenerateSettings,
@@ -55,6 +55,8 @@ HELP = (
     ("/quit", "leave"),
 )
 PROMPT = "› "
+TEXTS = frozenset(("stop", "ban", "bias", "prefix", "dry_breakers"))
+"""Settings that are texts as they are written, so that \\n in them is a line end."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,7 @@ class _Player:
             return
         if line.startswith("//"):
             line = line[1:]
-        text = line.replace("\\\\", "\0").replace("\\n", "\n").replace("\0", "\\")
+        text = _unescaped(line)
         added = ""
         if text:
             added = self._session.add(text)
@@ -247,12 +249,11 @@ class _Player:
         if not text:
             return
         if self._terminal:
-            self._console.print(Text(_plain(text), style=style), end="", soft_wrap=True)
+            self._console.print(Text(plain(text), style=style), end="", soft_wrap=True)
             self._console.file.flush()
             return
-        sys.stdout.flush()
-        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
-        sys.stdout.buffer.flush()
+        # A pipe gets the text as it is, a terminal behind it nothing that it would obey.
+        put(plain(text) if sys.stdout is not None and sys.stdout.isatty() else text)
 
     # The commands
 
@@ -306,8 +307,10 @@ class _Player:
         if len(given) == 1 and "=" in given[0]:
             given = given[0].split("=", 1)
         if len(given) == 2:
-            self._session.set(given[0], given[1].removeprefix("= "))
-            name = given[0].replace("-", "_")
+            name, value = given[0].replace("-", "_"), given[1].removeprefix("= ")
+            if name in TEXTS and not value.startswith("["):
+                value = _unescaped(value)
+            self._session.set(name, value)
             note(f"{name} {getattr(self._session.settings, name)}")
             return
         self._console.print(self._settings_table(given))
@@ -445,9 +448,9 @@ def _end(text: str, most: int) -> str:
     return f"…{shown[1:]}" if len(text) > most else shown
 
 
-def _plain(text: str) -> str:
-    """A text that a terminal obeys in nothing but its line ends."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "·" for c in text)
+def _unescaped(line: str) -> str:
+    """A line with its line ends."""
+    return line.replace("\\\\", "\0").replace("\\n", "\n").replace("\0", "\\")
 
 
 def _number(word: str, where: str, wanted: str = "a whole number") -> int:
@@ -459,13 +462,19 @@ def _number(word: str, where: str, wanted: str = "a whole number") -> int:
 
 def _most(given: list[str], number: int, name: str) -> None:
     if len(given) > number:
-        raise SettingsError(f"/{name} takes {'nothing' if not number else 'one value'} more")
+        raise SettingsError(f"/{name} takes {'nothing more' if not number else 'one value'}")
 
 
 def _file(given: list[str], name: str) -> Path:
     if len(given) != 1:
         raise SettingsError(f"/{name} takes the name of a file")
-    return Path(given[0]).expanduser()
+    try:
+        path = Path(given[0]).expanduser()
+    except RuntimeError:  # ~ of nobody
+        raise SettingsError("there is no such home folder", where=given[0]) from None
+    if "\0" in given[0]:
+        raise SettingsError("no file has such a name", where=given[0])
+    return path
 
 
 @contextlib.contextmanager

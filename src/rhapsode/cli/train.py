@@ -192,6 +192,8 @@ def run_training(training: Training) -> bool:
     if interrupted:
         note(f"interrupted and saved; go on with: rhapsode train -o {path} --resume")
         return False
+    if not training.group.first:
+        return True
     summary = training.finish()
     stderr.print()
     if summary["loss"] is not None:

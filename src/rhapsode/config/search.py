@@ -106,6 +106,8 @@ def check_search(
             "diversity_penalty", "it lies between groups, and there is one", "beam_groups"
         )
     if search.stochastic_beams:
+        if _is_set(sampling, "trace"):
+            raise _refused("trace", "beams are drawn as a whole", "stochastic_beams")
         for name in ("length_penalty", "beam_groups"):
             if _is_set(search, name):
                 raise _refused(name, "a sample of beams is not ranked", "stochastic_beams")

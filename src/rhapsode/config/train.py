@@ -114,14 +114,6 @@ class SampleSettings:
     passage: Annotated[int, Meta(ge=0, le=10000)] = 0
     """Elements of a passage, taken anywhere in the training text, that the samples continue in place of a prompt."""
 
-    def __post_init__(self) -> None:
-        if self.prompt and self.passage:
-            raise SettingsError(
-                "samples continue a prompt or a passage, not both",
-                where="[samples]",
-                hint="set prompt or passage",
-            )
-
 
 @dataclass(frozen=True)
 class TrackSettings:

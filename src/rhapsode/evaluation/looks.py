@@ -139,7 +139,7 @@ def context_losses(
         predictor: the model.
         elements_N: ids.
         context: what the model sees of the past; `window:N` is followed up to N.
-        rows: how many rows.
+        rows: how many rows, fewer where the text has fewer places.
         longest: elements read in each.
         scored_N: False where an element is given, not scored; None: all are scored.
     """
@@ -149,7 +149,7 @@ def context_losses(
     longest = min(longest, total)
     if not longest:
         return []
-    begins_R = np.linspace(0, total - longest, min(rows, total)).astype(np.int64)
+    begins_R = np.unique(np.linspace(0, total - longest, min(rows, total)).astype(np.int64))
     seen, nats = [], []
     state: Any = None
     width = longest if context.kind == "window" else 512

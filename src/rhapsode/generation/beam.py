@@ -30,7 +30,7 @@ def beam_search(
     best ones is finished: it is kept apart, and never extended. A search ends when as many are finished as there are
     beams and no beam can come out better, so that alpha = 0 with one beam is greedy choice, and beams for all
     continuations find the best one. What a filter removes is not shared out among the rest, so that scores stay
-    those of the model; a bias is part of the score.
+    those of the model; a bias is part of the score, and one that makes elements likelier lets beams go on to the end.
 
     In groups (Vijayakumar et al., "Diverse Beam Search", AAAI 2018) each chooses behind the ones before it and pays
     for every beam of these that chose the same element at this place (Hamming diversity). That decides what is chosen;
@@ -83,7 +83,7 @@ def beam_search(
             if last:
                 written_T = np.append(rows.output_RT[row], element)
                 pools[group].add(written_T, total, "length")
-            elif pools[group].open(total, rows.position + 1):
+            elif rows.rising or pools[group].open(total, rows.position + 1):
                 going.append((group, row, element))
         if not going:
             break

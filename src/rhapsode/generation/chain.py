@@ -155,9 +155,13 @@ class Chain:
             after.append(state)
         return logits_BV, tuple(after), left_SB[:-1] - left_SB[1:]
 
-    def explain(self) -> str:
-        """The steps in order, in words, and what is off."""
-        text = " -> ".join([*(step.explain() for step in self.filters), "draw"])
+    def explain(self, last: str = "draw") -> str:
+        """The steps in order, in words, and what is off.
+
+        Arguments:
+            last: how an element is chosen behind them.
+        """
+        text = " -> ".join([*(step.explain() for step in self.filters), last])
         if self.order is not None:
             text = f"order {self.order}: {text}"
         return f"{text}; off: {', '.join(self.off)}" if self.off else text

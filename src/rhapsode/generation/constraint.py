@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -27,6 +28,8 @@ _MOST_STATES = 1 << 16
 _MOST_PAIRS = 10_000_000
 _NEWLINE = b"\n"
 _SHOWN = 12
+_PATIENCE = 20.0
+"""Seconds after which an automaton that is still being built is taken to be too large."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,17 +79,7 @@ def compile_expression(expression: str) -> Automaton:
         raise MissingExtraError("regex", "--regex") from None
     end = 256
     every_byte = Vocabulary(end, {bytes((byte,)): [byte] for byte in range(256)})
-    try:
-        index = Index(_without_anchors(expression), every_byte)
-    except (KeyboardInterrupt, SystemExit, MemoryError):
-        raise
-    # A panic in Rust is no Exception.
-    except BaseException as problem:
-        raise SettingsError(
-            f"cannot follow the regular expression {expression!r}: {_reason(problem)}",
-            where=_WHERE,
-            hint="look-around, word boundaries and references back cannot be followed",
-        ) from None
+    index = _built(lambda: Index(_without_anchors(expression), every_byte), expression)
     moves: dict[int, dict[int, int]] = index.get_transitions()
     accepting = set(index.get_final_states())
     first = int(index.get_initial_state())
@@ -115,6 +108,40 @@ def compile_expression(expression: str) -> Automaton:
         steps_S[next_SB[source_E, byte_E]] < 0, _DEAD, next_SB[source_E, byte_E]
     )
     return Automaton(next_SB, accepting_S, numbers[first])
+
+
+def _built(build: Callable[[], Any], expression: str) -> Any:
+    """What a library builds of an expression, on a thread: waiting for it can be interrupted, and has an end.
+
+    Raises:
+        SettingsError: it fails, or takes too long, as the steps grow with the square of the states.
+    """
+    found: list[Any] = []
+    problems: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            found.append(build())
+        except BaseException as problem:  # a panic in Rust is no Exception
+            problems.append(problem)
+
+    thread = threading.Thread(target=work, name="regular expression", daemon=True)
+    thread.start()
+    thread.join(_PATIENCE)
+    if found:
+        return found[0]
+    if not problems:
+        raise SettingsError(
+            f"the regular expression {expression!r} has too many states: its automaton was not "
+            f"built within {_PATIENCE:g} seconds",
+            where=_WHERE,
+            hint="use smaller counts, or narrower classes as [a-z] in place of \\w",
+        )
+    raise SettingsError(
+        f"cannot follow the regular expression {expression!r}: {_reason(problems[0])}",
+        where=_WHERE,
+        hint="look-around, word boundaries and references back cannot be followed",
+    ) from None
 
 
 def _without_anchors(expression: str) -> str:

@@ -11,9 +11,10 @@ from rhapsode.bundle import Predictor
 from rhapsode.encoding import END_ID
 from rhapsode.errors import SettingsError
 from rhapsode.generation.chain import Chain
-from rhapsode.generation.filters import Context
+from rhapsode.generation.filters import Context, Logits
 from rhapsode.generation.generate import Job
 from rhapsode.generation.rows import Found, best_first, log_softmax
+from rhapsode.generation.truncation import TopK
 
 __all__ = ["FeaturePredictor", "contrastive_search"]
 
@@ -42,7 +43,7 @@ def contrastive_search(predictor: Predictor, job: Job, chain: Chain, *, alpha: f
         alpha: 0 to 1.
 
     Raises:
-        SettingsError: the predictor has no features.
+        SettingsError: the predictor has no features, or the chain's order leaves no candidate.
     """
     if not isinstance(predictor, FeaturePredictor):
         raise SettingsError(
@@ -64,9 +65,8 @@ def contrastive_search(predictor: Predictor, job: Job, chain: Chain, *, alpha: f
             np.array([job.sequence], dtype=np.int64),
             0,
         )
-        after_1V, states = chain.apply(logits_1V, context, states)
-        share_V = np.exp(log_softmax(after_1V)[0])
-        candidates = best_first(np.where(share_V > 0, share_V, -np.inf), len(share_V))
+        share_V, kept_V, states = _weighed(logits_1V, chain, context, states)
+        candidates = best_first(np.where(kept_V, share_V, -np.inf), len(share_V))
         twins = predictor.select(state, np.zeros(len(candidates), dtype=np.int64))
         features_R1H, logits_RV, twins = predictor.features(candidates[:, None], twins)
         units_RH = _units(features_R1H[:, -1])
@@ -82,6 +82,33 @@ def contrastive_search(predictor: Predictor, job: Job, chain: Chain, *, alpha: f
         rows_R = np.array([best], dtype=np.int64)
         logits_1V, state = logits_RV[rows_R], predictor.select(twins, rows_R)
     return Found(tuple(written), total, total, "length")
+
+
+def _weighed(
+    logits_1V: Logits, chain: Chain, context: Context, states: tuple[Any, ...]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], tuple[Any, ...]]:
+    """Probabilities (V,), which are the candidates, and the chain's states.
+
+    Top-k says which elements are candidates, not how likely they are: p is a share of all, as in the paper.
+    """
+    kept_V = np.ones(logits_1V.shape[1], dtype=bool)
+    after: list[Any] = []
+    for step, state in zip(chain.filters, states, strict=True):
+        stepped_1V, behind = step.apply(logits_1V, context, state)
+        after.append(behind)
+        if isinstance(step, TopK):
+            kept_V &= np.isfinite(stepped_1V[0])
+        else:
+            logits_1V = stepped_1V
+    share_V = np.exp(log_softmax(logits_1V)[0])
+    kept_V &= share_V > 0
+    if not kept_V.any():
+        raise SettingsError(
+            "what top_k leaves may not be written",
+            where="--order",
+            hint="name top_k behind control",
+        )
+    return share_V, kept_V, tuple(after)
 
 
 def _units(features_TH: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -16,6 +16,9 @@ from rhapsode.generation.generate import Job
 
 __all__ = ["Found", "Search", "best_first", "log_softmax"]
 
+ROUNDING = 1e-4
+"""Nats by which a log-probability may differ for no other reason."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -50,6 +53,8 @@ class Search:
         self._job = job
         self._chain = chain
         self._seed = seed
+        # Whether a filter has made some element likelier: then a score may rise with what follows.
+        self.rising = False
         self._states = chain.init(1)
         read_1T = np.concatenate(([END_ID], job.prompt_N)).astype(np.int64)[None]
         self._logits_RV, self._state = predictor.advance(read_1T, predictor.start(1))
@@ -74,6 +79,7 @@ class Search:
         after_RV, self._states = self._chain.apply(log_RV.astype(np.float32), context, self._states)
         # In float64 where a step left them alone: sums of many would show the rounding.
         same_RV = after_RV == log_RV.astype(np.float32)
+        self.rising = self.rising or bool((after_RV > log_RV + ROUNDING).any())
         return np.where(same_RV, log_RV, after_RV.astype(np.float64))
 
     def select(self, rows_R: NDArray[np.int64]) -> None:

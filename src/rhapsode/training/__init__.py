@@ -7,7 +7,7 @@ from rhapsode.training.clock import (
     ReplayClock,
     StepClock,
 )
-from rhapsode.training.distributed import Group, ManyProcesses, SingleProcess, join_group
+from rhapsode.training.distributed import Group, ManyProcesses, SingleProcess, join_group, joined
 from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
 from rhapsode.training.loop import LoopHooks, TrainingLoop, training_loss
 from rhapsode.training.machine import (
@@ -42,6 +42,7 @@ __all__ = [
     "faster_precision",
     "give_back_memory",
     "join_group",
+    "joined",
     "make_optimiser",
     "matmul_rates",
     "plan_run",

@@ -16,23 +16,24 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import cache
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+from torch.distributed.rendezvous import rendezvous
 
 from rhapsode.data import Batch
 from rhapsode.errors import RunError, SettingsError
 
-__all__ = ["Group", "ManyProcesses", "SingleProcess", "join_group"]
+__all__ = ["Group", "ManyProcesses", "SingleProcess", "join_group", "joined"]
 
 T = TypeVar("T")
 
 TIMEOUT = timedelta(minutes=30)
 """How long a process may keep the others waiting between two updates: the first one evaluates and samples there."""
 _POLL = 0.02
-_FAILED = b"failed"
+_FAILED = "failed"
 
 
 class Group(ABC):
@@ -59,8 +60,9 @@ class Group(ABC):
     def share(self, batch: Batch) -> Batch:
         """This process's rows of a batch; there may be none."""
         rows = self.rows(batch.rows)
-        fields = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
-        return Batch(**{name: None if v is None else v[rows] for name, v in fields.items()})
+        fields: dict[str, Any] = {f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)}
+        some: dict[str, Any] = {n: None if v is None else v[rows] for n, v in fields.items()}
+        return Batch(**some)
 
     def divide(self, batch_size: int, *, asked: bool) -> int:
         """A batch size that all processes can share.
@@ -205,8 +207,8 @@ class ManyProcesses(Group):
             torch.cuda.set_device(int(environment.get("LOCAL_RANK", "0")))
         with _together():
             # Waiting for a corpus takes as long as it takes, so that goes through the store and not through gloo.
-            store, _, _ = next(distributed.rendezvous("env://"))
-            self._store = distributed.PrefixStore("rhapsode", store)
+            store, _, _ = next(rendezvous("env://"))
+            self._store = PrefixStore("rhapsode", store)
             distributed.init_process_group(
                 "cpu:gloo,cuda:nccl" if cuda else "gloo",
                 store=store,
@@ -237,10 +239,10 @@ class ManyProcesses(Group):
         flat = torch.cat([*(gradient.reshape(-1) for gradient in gradients), last])
         with _together():
             distributed.all_reduce(flat)
-        parts = flat.split([*(gradient.numel() for gradient in gradients), 1])
+        parts = torch.split(flat, [*(gradient.numel() for gradient in gradients), 1])
         for gradient, part in zip(gradients, parts, strict=False):
             gradient.copy_(part.view_as(gradient))
-        return parts[-1].item()
+        return float(parts[-1])
 
     def decide(self, values: Sequence[float], flag: bool) -> tuple[tuple[float, ...], bool]:
         said = values if self.first else [-torch.inf] * len(values)
@@ -274,7 +276,7 @@ class ManyProcesses(Group):
             # Looking again and again lets a signal through, which waiting inside the store would not.
             while not self._store.check([key]):
                 time.sleep(_POLL)
-            told = self._store.get(key)
+            told = self._store.get(key).decode()
         if told == _FAILED:
             raise _lost()
         known: T = json.loads(told)
@@ -287,17 +289,26 @@ class ManyProcesses(Group):
             return True  # whoever kept the store is gone
 
 
-@cache
+_joined: list[Group] = []
+
+
+def joined() -> Group | None:
+    """The group that this process has joined; None where it has not yet."""
+    return _joined[0] if _joined else None
+
+
 def join_group() -> Group:
     """The group of this process, the same at every call; of many where `torchrun` started it as one of many.
 
     Raises:
         RunError: the others cannot be reached.
     """
+    if _joined:
+        return _joined[0]
     told = all(name in os.environ for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"))
-    if not told or int(os.environ["WORLD_SIZE"]) < 2:
-        return SingleProcess()
-    return ManyProcesses(os.environ)
+    many = told and int(os.environ["WORLD_SIZE"]) > 1
+    _joined.append(ManyProcesses(os.environ) if many else SingleProcess())
+    return _joined[0]
 
 
 def _leave() -> None:

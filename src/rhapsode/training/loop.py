@@ -65,6 +65,7 @@ def training_loss(
     step: int,
     state: State | None,
     precision: str,
+    *,
     group: Group | None = None,
 ) -> tuple[Tensor, State | None]:
     """Nats per scored element of the windows of one step, and the state behind them, detached; None if nothing is carried.
@@ -111,6 +112,7 @@ class TrainingLoop:
         clock: Clock,
         settings: OptimisationSettings,
         hooks: LoopHooks,
+        *,
         group: Group | None = None,
     ) -> None:
         if settings.learning_rate is None or settings.precision == "auto":
@@ -181,7 +183,7 @@ class TrainingLoop:
         waited = time.monotonic() - self._saved_at
         wishes = (
             fraction,
-            float(self._step > 0 and fraction < 1.0 and self._due(fraction)),
+            float(fraction < 1.0 and self._due(fraction)),
             float(waited > self._hooks.seconds_between_saves),
         )
         (fraction, look, save), stop = self._group.decide(wishes, self._stopping)
@@ -201,7 +203,7 @@ class TrainingLoop:
                 self._step * parts + part,
                 self._carried,
                 self._settings.precision,
-                self._group,
+                group=self._group,
             )
             if loss.requires_grad:
                 torch.autograd.backward(loss / parts if parts > 1 else loss)

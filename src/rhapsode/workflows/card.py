@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rhapsode.bundle import Bundle
+from rhapsode.data.splits import MOST_TEST, MOST_VALIDATION
 from rhapsode.workflows.writing_table import (
     longest_copies,
     one_line,
@@ -13,7 +14,7 @@ from rhapsode.workflows.writing_table import (
     writing_verdict,
 )
 
-__all__ = ["card"]
+__all__ = ["card", "shares_in_words"]
 
 QUOTED = 240
 """Characters of a copied stretch that are quoted."""
@@ -38,8 +39,7 @@ def card(bundle: Bundle, summary: Mapping[str, Any]) -> str:
         "",
         f"{facts.get('documents'):,} documents, {facts.get('characters'):,} characters; "
         f"{bundle.encoder.vocab_size:,} elements. SHA-256 of the texts: `{facts.get('data_sha256')}`.",
-        f"The last {facts.get('test_share'):.0%} was held out for the figures below, and the last "
-        f"{facts.get('validation_share'):.0%} of the rest chose the weights.",
+        shares_in_words(facts),
         "",
         "## Figures",
         "",
@@ -64,6 +64,31 @@ def card(bundle: Bundle, summary: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def shares_in_words(facts: Mapping[str, Any]) -> str:
+    """How a corpus was divided, in a sentence.
+
+    Arguments:
+        facts: provenance of a bundle.
+    """
+    test, validation = facts.get("test_share") or 0.0, facts.get("validation_share") or 0.0
+    by = facts.get("settings", {}).get("data", {}).get("split", "tail")
+    if not test:
+        held = "Nothing was held out for figures"
+    elif by == "documents":
+        held = (
+            f"About {test:.1%}, documents that a hash of their text picked and not much above {MOST_TEST:,} "
+            "characters, was held out for the figures below"
+        )
+    else:
+        held = f"The last {test:.1%}, at most about {MOST_TEST:,} characters, was held out for the figures below"
+    if not validation:
+        return f"{held}; the weights are the last ones."
+    return (
+        f"{held}; {validation:.1%} of the rest, at most about {MOST_VALIDATION:,} characters from all through it, "
+        "chose the weights."
+    )
 
 
 def _figures(summary: Mapping[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ from rhapsode.data import PIECE, Document, ElementStore, TextStore, encode_piece
 from rhapsode.encoding import Encoder
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.evaluation import Difference, Figures, paired_difference
+from rhapsode.workflows.evaluating import split_in_words
 from rhapsode.workflows.model import Model
 from rhapsode.workflows.processes import piece_size
 from rhapsode.workflows.texts import silent
@@ -70,11 +71,13 @@ class Comparison:
         rows: by bits per character.
         contrasts: best against second, best against third, ...
         passages: what the paired test takes as its units.
+        caution: why the figures do not compare, where the models normalise texts differently; else None.
     """
 
     rows: list[Row]
     contrasts: list[Contrast]
     passages: str
+    caution: str | None = None
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -203,7 +206,7 @@ def compare(
     nats: dict[str, NDArray[np.float64]] = {}
     for name, model in opened.items():
         tell(f"scoring with {name}")
-        figures, nats_N, store = model.score(texts, f"all of {', '.join(sources)}", tell)
+        figures, nats_N, store = model.score(texts, split_in_words(sources, source), tell)
         nats[name] = _passage_nats(passages, model.bundle.encoder, store, nats_N)
         parameters = sum(array.size for key, array in model.bundle.arrays.items() if key != COUNTS)
         encoding = model.bundle.encoder.name.partition(".")[0]
@@ -222,7 +225,15 @@ def compare(
         )
         for better, worse in combinations(rows, 2)
     ]
-    return Comparison(rows, contrasts, passages.words)
+    return Comparison(rows, contrasts, passages.words, _caution(rows))
+
+
+def _caution(rows: Sequence[Row]) -> str | None:
+    normalisations = {row.figures.protocol.normalisation for row in rows}
+    if len(normalisations) < 2:
+        return None
+    told = "; ".join(f"{row.model}: {row.figures.protocol.normalisation}" for row in rows)
+    return f"not the same text: each model was scored on what its own normalisation leaves ({told})"
 
 
 def _passage_nats(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import Bundle, Predictor
-from rhapsode.config import SeenContext
+from rhapsode.config import SeenContext, SourceSettings
 from rhapsode.data import (
     Batch,
     ElementStore,
@@ -48,6 +48,7 @@ __all__ = [
     "losses_while_learning",
     "look_closer",
     "normalisation_of",
+    "split_in_words",
     "text_facts",
 ]
 
@@ -122,6 +123,21 @@ class Evaluation(Figures):
 def normalisation_of(encoder: Encoder) -> str:
     """What an encoder does to a text before it is scored, for a protocol."""
     return "none" if encoder.round_trip == "lossless" else encoder.round_trip
+
+
+def split_in_words(sources: Sequence[str], source: SourceSettings | None) -> str:
+    """What of some sources is scored, for a protocol.
+
+    Arguments:
+        sources: files, folders, corpora.
+        source: how they are read; None: as in training, whole.
+    """
+    told = ", ".join(sources)
+    if source is not None and source.pattern is not None:
+        told += f", there what matches {source.pattern}"
+    if source is not None and source.limit is not None:
+        return f"the first {source.limit:,} records, files or lines of {told}"
+    return f"all of {told}"
 
 
 def text_facts(texts: TextStore, parts: Parts, encoder: Encoder, *, unknown: int) -> Text:

@@ -118,6 +118,7 @@ def loop_hooks(
         sample=sample,
         keep_best=lambda step, loss: write_bundle(folder.model, bundle(step, loss)),
         checkpoint=folder.checkpoint,
+        secure=folder.secure,
     )
 
 

@@ -30,6 +30,7 @@ from rhapsode.workflows.evaluating import (
     look_closer,
     losses_while_learning,
     normalisation_of,
+    split_in_words,
     text_facts,
 )
 from rhapsode.workflows.texts import prepare_texts, silent
@@ -178,7 +179,7 @@ class Model:
         """
         tell = tell or silent
         texts = self.read(sources, source, tell)
-        figures, nats_N, store = self.score(texts, f"all of {', '.join(sources)}", tell)
+        figures, nats_N, store = self.score(texts, split_in_words(sources, source), tell)
         looks = look_closer(self.predictor, self.bundle, store, nats_N, texts.names)
         learning = losses_while_learning(self.bundle, store, tell) if dynamic else None
         index = open_text_index(self.path, self.bundle.provenance.get("text_index"), tell)

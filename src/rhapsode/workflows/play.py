@@ -428,6 +428,8 @@ class PlaySession:
         for kept in saved.branches:
             if any(not 0 <= e < self.model.bundle.encoder.vocab_size for e in _ids(kept.turns)):
                 raise DataError("an element that the model does not have", where=str(path))
+            if any(_half_of_a_pair(turn.text) for turn in kept.turns):
+                raise DataError("a text with half of a surrogate pair", where=str(path))
             branch = self._fresh()
             branch.turns += kept.turns
             branch.places += [None] * len(kept.turns)
@@ -508,7 +510,10 @@ class PlaySession:
 
     def _sequence(self, at: int, attempt: int) -> int:
         """The index of a turn's draws: 0 for the first turn, so that it equals what `generate` writes."""
-        written = sum(len(turn.ids) for turn in self._branch.turns[:at] if turn.kind == "written")
+        # A turn of which a stop text has left nothing counts too: going on from it draws anew.
+        written = sum(
+            max(1, len(turn.ids)) for turn in self._branch.turns[:at] if turn.kind == "written"
+        )
         return (written * ATTEMPTS + attempt) % (1 << 32)
 
     def _context(
@@ -582,6 +587,9 @@ class PlaySession:
                 parts.append(text.finish().removesuffix("\N{REPLACEMENT CHARACTER}"))
             yield parts[-1]
         finally:
+            if end == "interrupted" and not text.stopped:
+                # What was held back for a stop text has been written all the same.
+                parts.append(text.finish().removesuffix("\N{REPLACEMENT CHARACTER}"))
             if ids:
                 self._commit(Turn("written", tuple(ids), "".join(parts), end, attempt,
                                   to_mapping(settings)), began, place, cut=text.stopped)  # fmt: skip
@@ -630,6 +638,15 @@ def _documents(turns: Sequence[Turn]) -> list[str]:
 def _ids(turns: Sequence[Turn]) -> Iterator[int]:
     for turn in turns:
         yield from turn.ids
+
+
+def _half_of_a_pair(text: str) -> bool:
+    """Whether a text cannot be written; what stands for bytes that were never UTF-8 can."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _turn_mapping(turn: Turn) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ from rhapsode import __version__
 from rhapsode.config import dump_toml, merge, read_toml
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.files import write_atomically
+from rhapsode.training import join_group
 from rhapsode.workflows.run_folder import RunFolder
 from rhapsode.workflows.texts import silent
 from rhapsode.workflows.train import Training, prepare_training
@@ -73,6 +74,12 @@ def repeat(
         RhapsodeError: a source, setting or folder that does not fit.
     """
     began = time.monotonic() - spent
+    if join_group().size > 1:
+        raise SettingsError(
+            "several processes train one run, not repeated ones",
+            where="--repeat",
+            hint="start them once for every seed",
+        )
     if resume:
         outer, sources, asked, seeds, start = _found(output, sources, asked, count, start)
     else:

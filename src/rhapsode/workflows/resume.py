@@ -23,6 +23,7 @@ class ResumedRun:
         sources: what it learns from.
         settings: as they were resolved.
         sha256: of the texts.
+        size: documents and characters of the texts; None in runs that do not tell.
         start: the model it began as, as `config.toml` notes it; None for fresh weights.
     """
 
@@ -31,16 +32,31 @@ class ResumedRun:
     settings: Mapping[str, Any]
     sha256: str
     start: Mapping[str, Any] | None = None
+    size: tuple[int, int] | None = None
 
-    def check(self, sha256: str) -> None:
+    def check(self, sha256: str, documents: int, characters: int) -> None:
         """Refuse other texts.
+
+        Arguments:
+            sha256: of the texts as they are now.
+            documents: how many there are now.
+            characters: how many they have now.
 
         Raises:
             RunError: the texts have changed.
         """
         if sha256 != self.sha256:
+            change = ""
+            if self.size == (documents, characters):
+                change = ": as long as it was, but not the same"
+            elif self.size is not None:
+                before, now = (
+                    f"{d:,} document{'' if d == 1 else 's'} of {c:,} characters"
+                    for d, c in (self.size, (documents, characters))
+                )
+                change = f" ({before} -> {now})"
             raise RunError(
-                "the text is not the one this run began with",
+                f"the text is not the one this run began with{change}",
                 where=str(self.folder.path),
                 hint="restore it, or start a new run",
             )
@@ -66,11 +82,18 @@ def find_run(output: str | None, sources: tuple[str, ...], asked: Mapping[str, A
     kept = folder.read_config()
     try:
         run = kept.pop("run")
+        if "repeat" in run:
+            raise RunError(
+                "this folder holds the runs of several seeds",
+                where=output,
+                hint="resume them all by rhapsode train --resume, or one by its own folder",
+            )
         known, expected = tuple(map(str, run["sources"])), str(run["sha256"])
+        size = (int(run["documents"]), int(run["characters"])) if "documents" in run else None
         start = run.get("from")
         if start is not None:
             start = {"model": str(start["model"]), "sha256": str(start["sha256"]), **start}
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         raise RunError(
             "the section [run] is missing or damaged", where=str(folder.config)
         ) from None
@@ -82,7 +105,7 @@ def find_run(output: str | None, sources: tuple[str, ...], asked: Mapping[str, A
             where=output,
             hint="leave them out, or start a new run",
         )
-    return ResumedRun(folder, sources or known, kept, expected, start)
+    return ResumedRun(folder, sources or known, kept, expected, start, size)
 
 
 def _differences(kept: Mapping[str, Any], asked: Mapping[str, Any], path: str = "") -> list[str]:

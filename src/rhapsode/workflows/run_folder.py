@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +15,7 @@ from typing import Any, TextIO
 
 from rhapsode.config import dump_toml, read_toml
 from rhapsode.errors import RunError
-from rhapsode.files import write_atomically
+from rhapsode.files import clear_scratch, first_line, write_atomically
 from rhapsode.training.events import Evaluated, Event, Sampled, Step
 from rhapsode.workflows.counting import NGRAM
 from rhapsode.workflows.writing import TEXT_INDEX
@@ -71,22 +75,29 @@ class RunFolder:
         return cls(path)
 
     def create(self, config: Mapping[str, Any]) -> None:
-        """Make the folder with its settings.
+        """Make the folder with its settings; it appears with all of them, or not at all.
 
         Raises:
             RunError: it cannot be made.
         """
+        scratch = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.mkdir()
-            self.checkpoint.parent.mkdir()
+            scratch = tempfile.mkdtemp(prefix=f".{self.path.name}-", dir=self.path.parent)
+            made = RunFolder(Path(scratch))
+            made.checkpoint.parent.mkdir()
+            write_atomically(made.config, dump_toml(config).encode("utf-8", "backslashreplace"))
+            write_atomically(made.samples, _SAMPLES_TITLE)
+            write_atomically(made.metrics, b"")
+            made.path.chmod(0o755)
+            made.path.rename(self.path)
         except OSError as problem:
             raise RunError(
                 f"cannot make the run folder: {problem.strerror}", where=str(self.path)
             ) from None
-        write_atomically(self.config, dump_toml(config).encode("utf-8", "backslashreplace"))
-        write_atomically(self.samples, _SAMPLES_TITLE)
-        write_atomically(self.metrics, b"")
+        finally:
+            if scratch is not None:
+                shutil.rmtree(scratch, ignore_errors=True)
 
     def read_config(self) -> dict[str, Any]:
         """The settings the run was made with.
@@ -106,7 +117,25 @@ class RunFolder:
         return read_toml(self.config)
 
     def rewind(self, step: int) -> None:
-        """Drop from metrics and samples what came after `step`, so that it can come again."""
+        """Drop from metrics and samples what came after `step`, so that it can come again.
+
+        What was being written when the run was killed goes too.
+
+        Raises:
+            RunError: a file is missing or damaged, or cannot be written.
+        """
+        for path in (self.model, self.checkpoint, self.metrics, self.samples, self.card,
+                     self.summary, self.ngram, self.text_index, self.curve):  # fmt: skip
+            clear_scratch(path)
+        try:
+            self._rewind(step)
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            raise RunError(
+                f"the record of the run is missing or damaged ({first_line(problem)})",
+                where=str(self.metrics),
+            ) from None
+
+    def _rewind(self, step: int) -> None:
         kept: list[str] = []
         size = len(_SAMPLES_TITLE)
         for line in self.metrics.read_text(encoding="utf-8").splitlines(keepends=True):
@@ -142,10 +171,25 @@ class RunFolder:
             self._log = self.metrics.open("a", encoding="utf-8", buffering=1)
         self._log.write(json.dumps(entry) + "\n")
 
+    def secure(self) -> None:
+        """Bring what was recorded to the disk, so that a checkpoint behind it never knows more than the log.
+
+        Raises:
+            RunError: the disk is full.
+        """
+        try:
+            for path in (self.metrics, self.samples):
+                with path.open("ab") as file:
+                    os.fsync(file.fileno())
+        except OSError as problem:
+            raise RunError(f"cannot write: {problem.strerror}", where=str(self.path)) from None
+
     def close(self) -> None:
         """Close the log."""
         if self._log is not None:
-            self._log.close()
+            # Every line has been written by itself; what failed to be written has been told.
+            with contextlib.suppress(OSError):
+                self._log.close()
             self._log = None
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rhapsode.bundle import Predictor
 from rhapsode.config import GenerateSettings
+from rhapsode.config.search import SearchSettings
 from rhapsode.encoding import END_ID, Encoder
 from rhapsode.errors import SettingsError
 from rhapsode.generation import Chain, Job, StopText, generate_elements
@@ -20,7 +21,7 @@ from rhapsode.generation.search import search
 if TYPE_CHECKING:
     from rhapsode.counts import SuffixIndex  # loads the compiler
 
-__all__ = ["Written", "draw_best", "search_prompt"]
+__all__ = ["Written", "draw_best", "search_prompt", "way_of"]
 
 ROWS = 64
 
@@ -38,6 +39,19 @@ class Written:
     text: str
     elements: int
     end: str
+
+
+def way_of(settings: SearchSettings) -> str:
+    """How elements are chosen behind the chain, in a few words."""
+    if settings.penalty_alpha is not None:
+        return f"contrastive search {settings.penalty_alpha:g}"
+    if settings.beams is not None:
+        kind = "stochastic beams" if settings.stochastic_beams else "beams"
+        groups = f" in {settings.beam_groups} groups" if settings.beam_groups > 1 else ""
+        return f"{settings.beams} {kind}{groups}"
+    if settings.best_of is not None:
+        return f"draw, the best of {settings.best_of} by {settings.rank_by}"
+    return "draw"
 
 
 def search_prompt(
@@ -106,8 +120,16 @@ def draw_best(
         for start in range(0, len(jobs), ROWS):
             some = jobs[start : start + ROWS]
             drawn: list[list[int]] = [[] for _ in some]
-            for chosen in generate_elements(predictor, some, chain, seed=settings.seed):
+            texts = [_stop_text(encoder, settings) for _ in some]
+            dropped: set[int] = set()
+            for chosen in generate_elements(
+                predictor, some, chain, seed=settings.seed, dropped=dropped
+            ):
                 drawn[chosen.job].append(chosen.element)
+                if chosen.element != END_ID:
+                    texts[chosen.job].feed(chosen.element)
+                if texts[chosen.job].stopped:
+                    dropped.add(chosen.job)
             outputs += drawn
         cut = [_cut(encoder, output, settings) for output in outputs]
         ids = [shown for _, shown in cut]
@@ -120,11 +142,15 @@ def draw_best(
     return best
 
 
+def _stop_text(encoder: Encoder, settings: GenerateSettings) -> StopText:
+    return StopText(encoder.decoder(), settings.stop, after=settings.min_length)
+
+
 def _cut(
     encoder: Encoder, output: Sequence[int], settings: GenerateSettings
 ) -> tuple[Written, list[int]]:
     """A continuation up to its stop text, and its elements, those that complete the stop text included."""
-    text = StopText(encoder.decoder(), settings.stop, after=settings.min_length)
+    text = _stop_text(encoder, settings)
     parts: list[str] = []
     for place, element in enumerate(output, 1):
         if element == END_ID:

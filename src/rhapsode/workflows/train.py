@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -25,12 +26,14 @@ from rhapsode.training import (
     Clock,
     Event,
     Finished,
+    Group,
     LoopHooks,
     Plan,
     StepClock,
     TrainingLoop,
     faster_precision,
     give_back_memory,
+    join_group,
     matmul_rates,
     plan_run,
     prepare_process,
@@ -94,6 +97,7 @@ class Training:
         counted: the best n-gram model, or None where it is made when training is over, or cannot be.
         start: the model it began as: `model`, `sha256`, `validation_loss` before the first update; None for fresh
             weights.
+        group: the processes that train together; only the first one writes and finishes.
     """
 
     folder: RunFolder
@@ -106,6 +110,7 @@ class Training:
     machine: dict[str, float]
     counted: Counted | None = None
     start: dict[str, Any] | None = None
+    group: Group = field(default_factory=join_group)
     _last: Finished | None = None
 
     def events(self) -> Iterator[Event]:
@@ -115,11 +120,12 @@ class Training:
             RunError: a file cannot be written, or the loss is no longer a number.
         """
         board = None
-        if self.settings.track.tensorboard:
+        if self.settings.track.tensorboard and self.group.first:
             board = TensorBoard(self.folder.tensorboard, self.loop.step)
         try:
             for event in self.loop.run():
-                self.folder.record(event)
+                if self.group.first:
+                    self.folder.record(event)
                 if board is not None:
                     board.take(event)
                 if isinstance(event, Finished):
@@ -138,6 +144,8 @@ class Training:
 
     def finish(self) -> dict[str, Any]:
         """Sweep the test share with the best weights, measure what they write, write summary and card.
+
+        Of several processes only the first does this.
 
         Returns:
             What `summary.json` holds.
@@ -179,13 +187,17 @@ class Training:
                 "training": to_mapping(self.settings.training),
                 "reasons": list(self.plan.reasons),
             },
-            "machine": {"matmul_gflops": self.machine, "threads": torch.get_num_threads()},
+            "machine": {
+                "matmul_gflops": self.machine,
+                "threads": torch.get_num_threads(),
+                "processes": self.group.size,
+            },
             "rhapsode": __version__,
         }
         if self.start is not None:
             summary["from"] = self.start
         self._draw(figures)
-        self.folder.card.write_text(card(model.bundle, summary), encoding="utf-8")
+        write_atomically(self.folder.card, card(model.bundle, summary).encode())
         summary["finishing_seconds"] = round(time.monotonic() - began, 3)
         self.folder.write_summary(summary)
         return summary
@@ -266,7 +278,9 @@ def train(
     for event in training.events():
         if watch is not None:
             watch(event)
-    training.finish()
+    with training.group.first_goes():
+        if training.group.first:
+            training.finish()
     return Model(training.folder.path)
 
 
@@ -297,6 +311,11 @@ def prepare_training(
         RhapsodeError: a source, setting or folder that does not fit.
     """
     began = time.monotonic() - spent
+    group = join_group()
+    if group.size > 1 and "-" in sources:
+        raise SettingsError(
+            "several processes cannot share standard input", hint="name a file instead"
+        )
     kept = None
     if resume:
         if start is not None:
@@ -304,7 +323,10 @@ def prepare_training(
         kept = find_run(output, sources, asked)
         folder, sources, asked = kept.folder, kept.sources, kept.settings
     else:
-        folder = RunFolder.place(output, sources or ("",))
+        # Only the first process places and makes the folder: another would find it there already.
+        folder = RunFolder(
+            Path(group.agree(lambda: str(RunFolder.place(output, sources or ("",)).path)))
+        )
     ancestor = _ancestor(start, kept)
     if ancestor is not None and kept is None:
         asked = inherited(asked, ancestor)
@@ -313,18 +335,30 @@ def prepare_training(
     family = MODELS.full_name(settings.model)
     check_network(settings, family)
     check_trackers(settings.track)
+    if settings.samples.prompt and settings.samples.passage:
+        raise SettingsError(
+            "samples continue a prompt or a passage, not both",
+            where="[samples]",
+            hint="set prompt or passage",
+        )
     prepare_process()
     encoder = None if ancestor is None else ancestor.bundle.encoder
-    corpus = prepare_corpus(sources, settings, tell, encoder=encoder)
+    with group.first_goes():  # the others find what it has encoded in the cache
+        corpus = prepare_corpus(sources, settings, tell, encoder=encoder)
+    if corpus.sha256 != group.agree(lambda: corpus.sha256):
+        raise RunError(
+            "the text is not the one that the first process reads", where=", ".join(sources)
+        )
     if kept is not None:
-        kept.check(corpus.sha256)
+        kept.check(corpus.sha256, corpus.documents, corpus.characters)
     if ancestor is not None:
         for line in unknown_lines(corpus):
             tell(line)
-    machine = matmul_rates()
+    machine = group.agree(matmul_rates)
     context = seen_context(settings, family, corpus.train, pairs=corpus.pairs)
     counted = None
-    if seconds is None or len(corpus.train) * COUNTING_SECONDS < COUNTING_SHARE * seconds:
+    soon = seconds is None or len(corpus.train) * COUNTING_SECONDS < COUNTING_SHARE * seconds
+    if soon and group.first:
         counted = _counted(corpus, context)
         if counted is not None:
             tell(
@@ -345,7 +379,9 @@ def prepare_training(
     )
     if ancestor is not None:
         plan = gentler_plan(plan, ancestor, settings, len(corpus.train))
+    by_hand = settings.training.batch_size is not None
     settings = planned_settings(settings, plan, family, corpus.encoder, context)
+    settings = _shared(settings, group, asked=by_hand)
     _check_prompt(settings, corpus)
     torch.manual_seed(settings.seed)
     if ancestor is None:
@@ -355,7 +391,8 @@ def prepare_training(
         config, network = ancestor.bundle.config, load_network(ancestor.bundle)
     stream = open_stream(settings, corpus)
     if settings.training.precision == "auto":
-        settings = _measured(settings, network, stream, tell)
+        precision = group.agree(lambda: _measured(settings, network, stream, tell))
+        settings = replace(settings, training=replace(settings.training, precision=precision))
     ancestors = () if ancestor is None else ancestor.line
     hooks = loop_hooks(folder, settings, corpus, config, network, ancestors=ancestors)
     going_on = kept is not None and folder.checkpoint.exists()
@@ -363,23 +400,25 @@ def prepare_training(
     if kept is not None and kept.start is not None:
         began_as = dict(kept.start)
     elif ancestor is not None:
-        began_as = _before(ancestor, hooks, tell)
-    if kept is None:
+        began_as = group.agree(partial(_before, ancestor, hooks, tell))
+    if kept is None and group.first:
         folder.create(_config_of(sources, corpus, settings, began_as))
     if clock is None:
         clock = _clock(settings, stream, time.monotonic() - began, folder if going_on else None)
-    loop = TrainingLoop(network, stream, clock, settings.training, hooks)
+    loop = TrainingLoop(network, stream, clock, settings.training, hooks, group=group)
     if going_on:
         loop.resume(folder.checkpoint)
-        folder.rewind(loop.step)
     elif began_as is not None:
-        _begin_as(began_as, loop, hooks, folder)
+        _begin_as(began_as, loop, hooks, folder, group)
+    if kept is not None and group.first:
+        # Without a checkpoint too: a run that was killed before its first one begins again.
+        folder.rewind(loop.step)
     tell(
         f"{settings.model}: {network.parameter_count():,} parameters; "
         f"{'; '.join(plan.reasons)}; {settings.training.precision}"
     )
     return Training(
-        folder, settings, corpus, network, stream, loop, plan, machine, counted, began_as
+        folder, settings, corpus, network, stream, loop, plan, machine, counted, began_as, group
     )
 
 
@@ -393,6 +432,8 @@ def _config_of(
     run: dict[str, Any] = {
         "sources": [str(Path(s).resolve()) if Path(s).exists() else s for s in sources],
         "sha256": corpus.sha256,
+        "documents": corpus.documents,
+        "characters": corpus.characters,
         "rhapsode": __version__,
     }
     if began_as is not None:
@@ -427,13 +468,20 @@ def _before(ancestor: Ancestor, hooks: LoopHooks, tell: Callable[[str], None]) -
 
 
 def _begin_as(
-    began_as: Mapping[str, Any], loop: TrainingLoop, hooks: LoopHooks, folder: RunFolder
+    began_as: Mapping[str, Any],
+    loop: TrainingLoop,
+    hooks: LoopHooks,
+    folder: RunFolder,
+    group: Group,
 ) -> None:
     """Make the model a run begins as its best so far, and its first checkpoint."""
     loss = began_as.get("validation_loss")
-    hooks.keep_best(0, loss)
     fresh = loop.state()
-    write_checkpoint(folder.checkpoint, Checkpoint(fresh.tensors, {**fresh.values, "best": loss}))
+    first = Checkpoint(fresh.tensors, {**fresh.values, "best": loss})
+    with group.first_goes():
+        if group.first:
+            hooks.keep_best(0, loss)
+            write_checkpoint(folder.checkpoint, first)
     loop.resume(folder.checkpoint)
 
 
@@ -477,10 +525,21 @@ def _check_prompt(settings: TrainSettings, corpus: Corpus) -> None:
         )
 
 
+def _shared(settings: TrainSettings, group: Group, *, asked: bool) -> TrainSettings:
+    """The settings with a batch that all processes can share.
+
+    Raises:
+        SettingsError: somebody asked for one that cannot be divided.
+    """
+    assert settings.training.batch_size is not None
+    rows = group.divide(settings.training.batch_size, asked=asked)
+    return replace(settings, training=replace(settings.training, batch_size=rows))
+
+
 def _measured(
     settings: TrainSettings, network: Network, stream: Stream, tell: Callable[[str], None]
-) -> TrainSettings:
-    """The settings with the faster precision, measured for two seconds on this very network."""
+) -> Literal["float32", "bfloat16"]:
+    """The faster precision, measured for two seconds on this very network."""
 
     def step(precision: str) -> None:
         loss, _ = training_loss(network, stream, 0, None, precision)
@@ -491,4 +550,4 @@ def _measured(
         precision, ratio = faster_precision(step, seconds=min(2.0, (seconds or 120.0) / 60))
     network.zero_grad(set_to_none=True)
     tell(f"{precision}: bfloat16 is {ratio:.2f} x as fast on this machine")
-    return replace(settings, training=replace(settings.training, precision=precision))
+    return precision

@@ -1,6 +1,10 @@
-"""Transformers over elements: keys and values of the last positions lie in rings, in panels, so that both halves of
-attention are the products that all other layers are made of.
+"""Transformers over elements.
+
+Keys and values of the last positions lie in rings, in panels, so that both halves of attention are the products that
+all other layers are made of.
 """
+
+# ruff: noqa: PLR0917  # compiled code is called by position
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rhapsode.generation.compiled.jit import inner
+from rhapsode.generation.compiled.jit import apart, inner
 from rhapsode.generation.compiled.maths import exp32, sigmoid32
 from rhapsode.generation.compiled.spec import (
     CLASSIC,
@@ -28,6 +32,7 @@ from rhapsode.generation.compiled.spec import (
     WINDOW,
 )
 from rhapsode.generation.compiled.tiles import PANEL, matmul
+from rhapsode.generation.compiled.vectors import copy, fill
 
 __all__ = [
     "DOWN",
@@ -75,33 +80,76 @@ def _sum(x_N: Any) -> Any:
 
 
 @inner
-def _root_normed(x_D: Any, weight_D: Any, out_D: Any) -> None:
-    for j in range(len(x_D)):
+def _root_normed(x: Any, x_at: int, w: Any, weight: int, out: Any, out_at: int, size: int) -> None:
+    apart()
+    x_D, out_D = x[x_at : x_at + size], out[out_at : out_at + size]
+    weight_D = w[weight : weight + size]
+    for j in range(size):
         out_D[j] = x_D[j] * x_D[j]
-    scale = np.float32(1.0 / math.sqrt(_sum(out_D) / np.float32(len(x_D)) + _RMS_EPSILON))
-    for j in range(len(x_D)):
+    scale = np.float32(1.0 / math.sqrt(_sum(out_D) / np.float32(size) + _RMS_EPSILON))
+    for j in range(size):
         out_D[j] = x_D[j] * scale * weight_D[j]
 
 
 @inner
-def _layer_normed(x_D: Any, weight_D: Any, bias_D: Any, some_D: Any) -> None:
-    """In place; `some_D` is scratch."""
-    mean = np.float32(_sum(x_D) / np.float32(len(x_D)))
-    for j in range(len(x_D)):
+def _layer_normed(x: Any, x_at: int, w: Any, weight: int, bias: int, some: Any, size: int) -> None:
+    """In place; `some` is scratch."""
+    apart()
+    x_D, some_D = x[x_at : x_at + size], some[:size]
+    weight_D, bias_D = w[weight : weight + size], w[bias : bias + size]
+    mean = np.float32(_sum(x_D) / np.float32(size))
+    for j in range(size):
         some_D[j] = (x_D[j] - mean) * (x_D[j] - mean)
-    scale = np.float32(1.0 / math.sqrt(_sum(some_D) / np.float32(len(x_D)) + _LAYER_EPSILON))
-    for j in range(len(x_D)):
+    scale = np.float32(1.0 / math.sqrt(_sum(some_D) / np.float32(size) + _LAYER_EPSILON))
+    for j in range(size):
         x_D[j] = (x_D[j] - mean) * scale * weight_D[j] + bias_D[j]
 
 
 @inner
-def _turn(x_C: Any, cos_C: Any, sin_C: Any) -> None:
+def _turn(x: Any, x_at: int, cos: Any, sin: Any, turn_at: int, half: int) -> None:
     """Rotary positions, in place: the first half of the features are real parts, the second imaginary ones."""
-    half = len(cos_C)
+    apart()
+    first_C, second_C = x[x_at : x_at + half], x[x_at + half : x_at + 2 * half]
+    cos_C, sin_C = cos[turn_at : turn_at + half], sin[turn_at : turn_at + half]
     for j in range(half):
-        real, imaginary = x_C[j], x_C[half + j]
-        x_C[j] = real * cos_C[j] - imaginary * sin_C[j]
-        x_C[half + j] = imaginary * cos_C[j] + real * sin_C[j]
+        real, imaginary = first_C[j], second_C[j]
+        first_C[j] = real * cos_C[j] - imaginary * sin_C[j]
+        second_C[j] = imaginary * cos_C[j] + real * sin_C[j]
+
+
+@inner
+def _add(x: Any, x_at: int, other: Any, other_at: int, size: int) -> None:
+    apart()
+    x_D, other_D = x[x_at : x_at + size], other[other_at : other_at + size]
+    for j in range(size):
+        x_D[j] += other_D[j]
+
+
+@inner
+def _bend(lifted: Any, at: int, size: int, classic: bool) -> None:
+    """What lies between the two products of the feed-forward layer, in place."""
+    apart()
+    gate = lifted[at : at + size]
+    if classic:
+        for j in range(size):
+            gate[j] = gate[j] if gate[j] > _ZERO else _ZERO  # noqa: FURB136  # branches, not NaN rules
+    else:
+        other = lifted[at + size : at + 2 * size]
+        for j in range(size):
+            gate[j] = gate[j] * sigmoid32(gate[j]) * other[j]
+
+
+@inner
+def _weigh(scores: Any, seen: int, scale: Any) -> Any:
+    """Softmax of scaled scores, in place and not yet divided by its sum, which is told."""
+    apart()
+    weights = scores[:seen]
+    most = weights[0]
+    for s in range(1, seen):
+        most = weights[s] if weights[s] > most else most  # noqa: FURB136
+    for s in range(seen):
+        weights[s] = exp32((weights[s] - most) * scale)
+    return _sum(weights)
 
 
 @inner
@@ -110,6 +158,7 @@ def _attend(
     scores: Any, mixed: Any, out: Any, out_at: int,
 ) -> None:  # fmt: skip
     """Put one position's keys and values in their slot, and mix what it sees."""
+    apart()
     slots = (window + PANEL - 1) // PANEL * PANEL
     wide = (width + PANEL - 1) // PANEL * PANEL
     slot = number % window
@@ -127,19 +176,17 @@ def _attend(
             place = value + c // PANEL * PANEL * window + slot * PANEL + c % PANEL
             values[place] = qkv[q + 2 * all_heads + c]
         panels = (seen + PANEL - 1) // PANEL
-        scores[: panels * PANEL] = _ZERO
+        fill(scores, 0, _ZERO, panels * PANEL)
         matmul(scores, 0, 0, values, key, PANEL * width, width, panels, qkv, q, 0, 1)
         most = scores[0]
         for s in range(1, seen):
-            most = scores[s] if scores[s] > most else most
+            most = max(most, scores[s])
         weights = scores[:seen]
         for s in range(seen):
             weights[s] = exp32((weights[s] - most) * scale)
         share = np.float32(1.0) / _sum(weights)
         mixed[:wide] = _ZERO
-        matmul(
-            mixed, 0, 0, values, value, PANEL * window, seen, wide // PANEL, scores, 0, 0, 1
-        )
+        matmul(mixed, 0, 0, values, value, PANEL * window, seen, wide // PANEL, scores, 0, 0, 1)
         for c in range(width):
             out[out_at + head * width + c] = mixed[c] * share
 
@@ -148,16 +195,14 @@ def _attend(
 def _fill(z: Any, width: int, positions: int, w: Any, bias_at: int) -> None:
     """Every position begins at the bias, or at 0 where there is none."""
     if bias_at < 0:
-        z[: positions * width] = _ZERO
+        fill(z, 0, _ZERO, positions * width)
     else:
         for n in range(positions):
-            z[n * width : (n + 1) * width] = w[bias_at : bias_at + width]
+            copy(z, n * width, w, bias_at, width)
 
 
 @inner
-def read_attention(
-    w: Any, spec: Any, elements_BT: Any, values: Any, count_B: Any, y: Any
-) -> None:
+def read_attention(w: Any, spec: Any, elements_BT: Any, values: Any, count_B: Any, y: Any) -> None:
     """Features behind every element; the rings go on in place, `count_B` does not.
 
     Layers are read one after the other, each over all positions: only attention takes them in turn.
@@ -171,6 +216,7 @@ def read_attention(
         count_B: elements that each row has read.
         y: takes the features, in rows of `EMBEDDING`, position by position of row after row.
     """
+    apart()
     rows, time = elements_BT.shape
     positions = rows * time
     size, heads, window, inside = spec[EMBEDDING], spec[HEADS], spec[WINDOW], spec[INNER]
@@ -201,11 +247,9 @@ def read_attention(
         for t in range(time):
             n, number = b * time + t, count_B[b] + t
             first = spec[TABLE] + elements_BT[b, t] * size
-            x[n * row : n * row + size] = w[first : first + size]
+            copy(x, n * row, w, first, size)
             if classic:
-                place = spec[POSITIONS] + number * size
-                for j in range(size):
-                    x[n * row + j] += w[place + j]
+                _add(x, n * row, w, spec[POSITIONS] + number * size, size)
             else:
                 known = w[spec[FREQUENCIES] : spec[FREQUENCIES] + 2 * half].view(np.float64)
                 for j in range(half):
@@ -217,10 +261,8 @@ def read_attention(
         read = x
         if not classic:
             read = normed
-            weight = w[spec[own + NORM1] : spec[own + NORM1] + size]
             for n in range(positions):
-                first = n * row
-                _root_normed(x[first : first + size], weight, normed[first : first + size])
+                _root_normed(x, n * row, w, spec[own + NORM1], normed, n * row, size)
         _fill(qkv, qkv_row, positions, w, spec[own + QKV_BIAS])
         matmul(
             qkv, 0, qkv_row, w, spec[own + QKV], PANEL * size, size, qkv_panels,
@@ -231,70 +273,47 @@ def read_attention(
                 n = b * time + t
                 first = n * qkv_row
                 if not classic:
-                    cos_C, sin_C = cos[n * half : (n + 1) * half], sin[n * half : (n + 1) * half]
                     for part in range(2 * heads):
-                        place = first + part * width
-                        _turn(qkv[place : place + width], cos_C, sin_C)
+                        _turn(qkv, first + part * width, cos, sin, n * half, half)
                 _attend(
                     qkv, first, values, b * spec[STATE] + layer * cache, count_B[b] + t,
                     heads, width, window, scores, mixed, branch, n * row,
                 )  # fmt: skip
         if classic:
-            bias = w[spec[own + OUT_BIAS] : spec[own + OUT_BIAS] + size]
             for n in range(positions):
-                for j in range(size):
-                    x[n * row + j] += bias[j]
+                _add(x, n * row, w, spec[own + OUT_BIAS], size)
         matmul(
             x, 0, row, w, spec[own + OUT], PANEL * size, size, size_panels,
             branch, 0, row, positions,
         )  # fmt: skip
-        weight = w[spec[own + NORM2] : spec[own + NORM2] + size]
         for n in range(positions):
             first = n * row
             if classic:
-                _layer_normed(
-                    x[first : first + size],
-                    w[spec[own + NORM1] : spec[own + NORM1] + size],
-                    w[spec[own + NORM1_BIAS] : spec[own + NORM1_BIAS] + size],
-                    normed[first : first + size],
-                )
+                _layer_normed(x, first, w, spec[own + NORM1], spec[own + NORM1_BIAS], normed, size)
             else:
-                _root_normed(x[first : first + size], weight, normed[first : first + size])
+                _root_normed(x, first, w, spec[own + NORM2], normed, first, size)
         _fill(lifted, up_row, positions, w, spec[own + UP_BIAS])
         matmul(
             lifted, 0, up_row, w, spec[own + UP], PANEL * size, size, up_panels,
             read, 0, row, positions,
         )  # fmt: skip
         for n in range(positions):
-            gate = lifted[n * up_row : n * up_row + inside]
-            if classic:
-                for j in range(inside):
-                    gate[j] = gate[j] if gate[j] > _ZERO else _ZERO
-            else:
-                other = lifted[n * up_row + inside : n * up_row + 2 * inside]
-                for j in range(inside):
-                    gate[j] = gate[j] * sigmoid32(gate[j]) * other[j]
+            _bend(lifted, n * up_row, inside, classic)
         if classic:
-            bias = w[spec[own + DOWN_BIAS] : spec[own + DOWN_BIAS] + size]
             for n in range(positions):
-                for j in range(size):
-                    x[n * row + j] += bias[j]
+                _add(x, n * row, w, spec[own + DOWN_BIAS], size)
         matmul(
             x, 0, row, w, spec[own + DOWN], PANEL * inside, inside, size_panels,
             lifted, 0, up_row, positions,
         )  # fmt: skip
         if classic:
-            bias = w[spec[own + NORM2_BIAS] : spec[own + NORM2_BIAS] + size]
             for n in range(positions):
-                first = n * row
                 _layer_normed(
-                    x[first : first + size], weight, bias, normed[first : first + size]
+                    x, n * row, w, spec[own + NORM2], spec[own + NORM2_BIAS], normed, size
                 )
 
     for n in range(positions):
-        first = n * row
         if classic:
-            y[n * size : (n + 1) * size] = x[first : first + size]
+            copy(y, n * size, x, n * row, size)
         else:
-            weight = w[spec[NORM] : spec[NORM] + size]
-            _root_normed(x[first : first + size], weight, y[n * size : (n + 1) * size])
+            _root_normed(x, n * row, w, spec[NORM], y, n * size, size)

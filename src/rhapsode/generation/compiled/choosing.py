@@ -3,6 +3,8 @@
 Where those sort, these only find the value at the border.
 """
 
+# ruff: noqa: PLR0917  # compiled code is called by position
+
 from __future__ import annotations
 
 import math
@@ -10,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rhapsode.generation.compiled.jit import inner
+from rhapsode.generation.compiled.jit import apart, inner
 from rhapsode.generation.compiled.maths import exp64
 
 __all__ = [
@@ -66,6 +68,7 @@ def uniform(seed: Any, sequence: int, position: int) -> float:
 @inner
 def _likeliest(z_V: Any) -> int:
     """The lowest id among the likeliest."""
+    apart()
     best = 0
     for v in range(1, len(z_V)):
         if z_V[v] > z_V[best]:
@@ -76,6 +79,7 @@ def _likeliest(z_V: Any) -> int:
 @inner
 def _kth_largest(some_N: Any, k: int) -> Any:
     """The k-th largest value, k from 1; reorders what it is given (Hoare's quickselect)."""
+    apart()
     low, high, wanted = 0, len(some_N) - 1, k - 1
     while low < high:
         pivot = some_N[(low + high) >> 1]
@@ -101,6 +105,7 @@ def _kth_largest(some_N: Any, k: int) -> Any:
 @inner
 def _keep_best(z_V: Any, border: Any, ties: int) -> None:
     """Keep what lies above the border, and the first `ties` of what lies on it."""
+    apart()
     for v in range(len(z_V)):
         if z_V[v] == border:
             if ties > 0:
@@ -113,9 +118,11 @@ def _keep_best(z_V: Any, border: Any, ties: int) -> None:
 
 @inner
 def _top_k(z_V: Any, k: int, some_V: Any) -> None:
+    apart()
     if k == 0 or k >= len(z_V):
         return
-    some_V[:] = z_V
+    for v in range(len(z_V)):
+        some_V[v] = z_V[v]
     border = _kth_largest(some_V, k)
     above = 0
     for v in range(len(z_V)):
@@ -126,6 +133,7 @@ def _top_k(z_V: Any, k: int, some_V: Any) -> None:
 @inner
 def _top_p(z_V: Any, p: float, some_V: Any, weight_V: Any) -> None:
     """The border is found by parting candidates at a pivot, and going on in the part in which the mass is reached."""
+    apart()
     if p >= 1.0:
         return
     most = z_V[_likeliest(z_V)]
@@ -181,6 +189,7 @@ def _top_p(z_V: Any, p: float, some_V: Any, weight_V: Any) -> None:
 
 @inner
 def _min_p(z_V: Any, m: float) -> None:
+    apart()
     if m == 0.0:
         return
     most = z_V[_likeliest(z_V)]
@@ -192,6 +201,7 @@ def _min_p(z_V: Any, m: float) -> None:
 
 @inner
 def _repetition(z_V: Any, penalty: float, read_V: Any, written_V: Any, weight_V: Any) -> None:
+    apart()
     most = np.float64(z_V[_likeliest(z_V)])
     for v in range(len(z_V)):
         weight_V[v] = exp64(np.float64(z_V[v]) - most)
@@ -221,12 +231,13 @@ def filter_row(
         some_V: scratch, float32.
         weight_V: scratch, float64.
     """
+    apart()
     for s in range(len(steps_S)):
         step, value = steps_S[s], values_S[s]
         if step == GREEDY:
             best = _likeliest(z_V)
-            z_V[:] = _NEVER
-            z_V[best] = _ZERO
+            for v in range(len(z_V)):
+                z_V[v] = _ZERO if v == best else _NEVER
         elif step == TEMPERATURE:
             most = z_V[_likeliest(z_V)]
             for v in range(len(z_V)):
@@ -258,6 +269,7 @@ def draw(z_V: Any, point: float, weight_V: Any) -> int:
         point: the uniform.
         weight_V: scratch, float64.
     """
+    apart()
     most = np.float64(z_V[_likeliest(z_V)])
     for v in range(len(z_V)):
         weight_V[v] = exp64(np.float64(z_V[v]) - most)

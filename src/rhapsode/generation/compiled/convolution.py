@@ -1,12 +1,14 @@
 """Dilated causal convolutions over elements; the inputs that each still needs lie in a ring."""
 
+# ruff: noqa: PLR0917  # compiled code is called by position
+
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
 
-from rhapsode.generation.compiled.jit import inner
+from rhapsode.generation.compiled.jit import apart, inner
 from rhapsode.generation.compiled.spec import (
     EACH,
     FEATURES,
@@ -17,6 +19,7 @@ from rhapsode.generation.compiled.spec import (
     TAPS,
 )
 from rhapsode.generation.compiled.tiles import PANEL, matmul
+from rhapsode.generation.compiled.vectors import copy
 
 __all__ = ["CONV1", "CONV1_BIAS", "CONV2", "CONV2_BIAS", "read_convolution"]
 
@@ -29,7 +32,7 @@ _ZERO = np.float32(0.0)
 @inner
 def _in_step(count_B: Any) -> bool:
     """Whether all rows have read the same number of elements."""
-    for b in range(1, len(count_B)):
+    for b in range(1, len(count_B)):  # noqa: SIM110  # compiled code has no generators
         if count_B[b] != count_B[0]:
             return False
     return True
@@ -49,6 +52,7 @@ def read_convolution(
         count_B: elements that each row has read.
         y: takes the features, in rows of `FEATURES`, position by position of row after row.
     """
+    apart()
     rows, time = elements_BT.shape
     positions = rows * time
     size, taps, state = spec[FEATURES], spec[TAPS], spec[STATE]
@@ -63,17 +67,17 @@ def read_convolution(
     for b in range(rows):
         for t in range(time):
             n, first = b * time + t, spec[TABLE] + elements_BT[b, t] * row
-            x[n * row : (n + 1) * row] = w[first : first + row]
+            copy(x, n * row, w, first, row)
     ring = 0
     for layer in range(spec[LAYERS]):
         own = FIRST + layer * EACH
         dilation = 2**layer
         reach = (taps - 1) * dilation
-        branch[:] = x
+        copy(branch, 0, x, 0, positions * row)
         for which in range(2):
             weight, bias = spec[own + CONV1 + which], spec[own + CONV1_BIAS + which]
             for n in range(positions):
-                found[n * row : (n + 1) * row] = w[bias : bias + row]
+                copy(found, n * row, w, bias, row)
             for tap in range(taps if together else 0):
                 lag = (taps - 1 - tap) * dilation
                 matrix = weight + tap * row * size
@@ -88,18 +92,18 @@ def read_convolution(
                         found, 0, row, w, matrix, PANEL * size, size, panels, branch, 0, row, rows
                     )
             for b in range(rows):
-                own_ring = values[b * state + ring : b * state + ring + reach * size]
+                own_ring = b * state + ring
                 if together:
                     slot = count_B[b] % reach
-                    own_ring[slot * size : (slot + 1) * size] = branch[b * row : b * row + size]
+                    copy(values, own_ring + slot * size, branch, b * row, size)
                     continue
                 for i in range(reach):
                     slot = (count_B[b] + i) % reach
-                    seen[i * size : (i + 1) * size] = own_ring[slot * size : (slot + 1) * size]
+                    copy(seen, i * size, values, own_ring + slot * size, size)
                 for t in range(time):
                     n = b * time + t
                     place = (reach + t) * size
-                    seen[place : place + size] = branch[n * row : n * row + size]
+                    copy(seen, place, branch, n * row, size)
                 for tap in range(taps):
                     matmul(
                         found, b * time * row, row, w, weight + tap * row * size,
@@ -108,11 +112,11 @@ def read_convolution(
                 for i in range(reach):
                     slot = (count_B[b] + time + i) % reach
                     place = (time + i) * size
-                    own_ring[slot * size : (slot + 1) * size] = seen[place : place + size]
+                    copy(values, own_ring + slot * size, seen, place, size)
             for j in range(positions * row):
-                branch[j] = found[j] if found[j] > _ZERO else _ZERO
+                branch[j] = max(_ZERO, found[j])
             ring += reach * size
         for j in range(positions * row):
             x[j] += branch[j]
     for n in range(positions):
-        y[n * size : (n + 1) * size] = x[n * row : n * row + size]
+        copy(y, n * size, x, n * row, size)

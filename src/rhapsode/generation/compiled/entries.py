@@ -1,8 +1,12 @@
 """What Python calls: reading elements, and writing some in one go. Compiled once, kept on disk, free of the lock."""
 
+# ruff: noqa: PLR0917  # compiled code is called by position
+
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,54 +15,48 @@ from numba import types
 from rhapsode.generation.compiled.attention import read_attention
 from rhapsode.generation.compiled.choosing import draw, filter_row, uniform
 from rhapsode.generation.compiled.convolution import read_convolution
-from rhapsode.generation.compiled.jit import STAMP, entry, inner
+from rhapsode.generation.compiled.jit import STAMP, apart, entry, inner
 from rhapsode.generation.compiled.recurrent import read_recurrent
 from rhapsode.generation.compiled.spec import (
     CLASSIC,
     CONVOLUTION,
-    FAMILY,
     FEATURES,
     HEAD,
     HEAD_BIAS,
+    STATE,
     TRANSFORMER,
     VOCAB,
 )
 from rhapsode.generation.compiled.tiles import PANEL, matmul
+from rhapsode.generation.compiled.vectors import copy, fill
 
-__all__ = ["LENGTH", "STOP", "apply_rows", "compile_all", "read_rows", "score_rows", "write_rows"]
+__all__ = ["LENGTH", "STOP", "TOGETHER", "Entries", "apply_rows", "entries_for", "score_rows"]
 
 STOP, LENGTH = 1, 2
 """Why a row ended."""
 
+RECURRENT, ATTENTION, CONVOLVING = range(3)
+"""Groups of families that are compiled apart: nobody waits for what they do not use."""
 
-@inner
-def _features(
-    w: Any, spec: Any, elements_BT: Any, values: Any, count_B: Any, y: Any
-) -> None:
-    family = spec[FAMILY]
-    if family in (TRANSFORMER, CLASSIC):
-        read_attention(w, spec, elements_BT, values, count_B, y)
-    elif family == CONVOLUTION:
-        read_convolution(w, spec, elements_BT, values, count_B, y)
-    else:
-        read_recurrent(w, spec, elements_BT, values, y)
-    for b in range(len(count_B)):
-        count_B[b] += elements_BT.shape[1]
+TOGETHER = 512
+"""Positions, of all rows, that are read at once: their gates and the like must find room in the cache."""
 
 
 @inner
 def _logits(w: Any, spec: Any, y: Any, y_at: int, y_step: int, rows: int, z: Any) -> None:
     """Logits of some rows of features, in rows of whole panels."""
+    apart()
     size = spec[FEATURES]
     panels = (spec[VOCAB] + PANEL - 1) // PANEL
     row = panels * PANEL
-    bias = w[spec[HEAD_BIAS] : spec[HEAD_BIAS] + row]
     for b in range(rows):
-        z[b * row : (b + 1) * row] = bias
+        copy(z, b * row, w, spec[HEAD_BIAS], row)
     matmul(z, 0, row, w, spec[HEAD], PANEL * size, size, panels, y, y_at, y_step, rows)
 
 
-def _entries(stamp: str) -> tuple[Callable[..., Any], ...]:
+def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The entries for one group of families: the branches of the others are cut off before they are compiled."""
+
     @entry
     def read_rows(
         w: Any, spec: Any, elements_BT: Any, values: Any, count_B: Any, y: Any, z: Any
@@ -77,8 +75,118 @@ def _entries(stamp: str) -> tuple[Callable[..., Any], ...]:
         _ = stamp
         rows, time = elements_BT.shape
         size = spec[FEATURES]
-        _features(w, spec, elements_BT, values, count_B, y)
+        if group == RECURRENT:
+            read_recurrent(w, spec, elements_BT, values, y)
+        elif group == ATTENTION:
+            read_attention(w, spec, elements_BT, values, count_B, y)
+        else:
+            read_convolution(w, spec, elements_BT, values, count_B, y)
+        for b in range(rows):
+            count_B[b] += time
         _logits(w, spec, y, (time - 1) * size, time * size, rows, z)
+
+    @entry
+    def write_rows(
+        w: Any, spec: Any, values: Any, count_B: Any, z: Any, last_B1: Any, fresh: bool,
+        window: int, seen_BN: Any, steps_S: Any, values_S: Any, banned_N: Any, read_BV: Any,
+        written_BV: Any, seed: Any, sequence_B: Any, position: int, length_B: Any, end_element: int,
+        out_TB: Any, end_B: Any,
+    ) -> int:  # fmt: skip
+        """Choose one element after another for all rows, until one ends or there is no more room.
+
+        Arguments:
+            w: weights.
+            spec: what the network is.
+            values: states, flat, changed in place.
+            count_B: elements that each row has read since its state began.
+            z: logits behind them, flat, in rows of whole panels.
+            last_B1: what was chosen last; read first, but where `fresh` says that the logits are those behind it.
+            fresh: see `last_B1`.
+            window: elements that count, 0 where all do.
+            seen_BN: with a window, the last N elements of each row, that is `count_B` of them until it is full.
+            steps_S: steps of the chain, in order.
+            values_S: what each takes.
+            banned_N: elements that are never chosen.
+            read_BV: how often each element occurs in the prompt; one row where no step looks at it.
+            written_BV: how often each has been chosen; as `read_BV`.
+            seed: of the draw, uint64.
+            sequence_B: index of each continuation.
+            position: number of the first element to choose.
+            length_B: most elements of each row.
+            end_element: end-of-sequence.
+            out_TB: takes what is chosen.
+            end_B: takes why a row ended, 0 where it did not.
+
+        Returns:
+            How many were chosen of each row.
+        """
+        _ = stamp
+        rows, vocab, size, state = len(count_B), spec[VOCAB], spec[FEATURES], spec[STATE]
+        row = (vocab + PANEL - 1) // PANEL * PANEL
+        y = np.empty(rows * max(1, window) * size, dtype=np.float32)
+        some_V, weight_V = np.empty(vocab, dtype=np.float32), np.empty(vocab)
+        counting = len(written_BV) == rows and written_BV.shape[1] == vocab
+        done = 0
+        while done < len(out_TB):
+            if not (fresh and done == 0):
+                time = 1
+                if window:
+                    known = count_B[0]
+                    if known < window:
+                        for b in range(rows):
+                            seen_BN[b, known] = last_B1[b, 0]
+                    else:
+                        time = window
+                        for b in range(rows):
+                            seen_N = seen_BN[b]
+                            for n in range(window - 1):
+                                seen_N[n] = seen_N[n + 1]
+                            seen_BN[b, window - 1] = last_B1[b, 0]
+                            count_B[b] = 0
+                        fill(values, 0, np.float32(0.0), len(values))
+                few = rows if time == 1 else max(1, TOGETHER // time)
+                for b in range(0, rows, few):
+                    to = min(rows, b + few)
+                    ids_BT = last_B1[b:to] if time == 1 else seen_BN[b:to]
+                    own, own_y = values[b * state : to * state], y[b * time * size :]
+                    if group == RECURRENT:
+                        read_recurrent(w, spec, ids_BT, own, own_y)
+                    elif group == ATTENTION:
+                        read_attention(w, spec, ids_BT, own, count_B[b:to], own_y)
+                    else:
+                        read_convolution(w, spec, ids_BT, own, count_B[b:to], own_y)
+                for b in range(rows):
+                    count_B[b] += time
+                _logits(w, spec, y, (time - 1) * size, time * size, rows, z)
+            ended = False
+            for b in range(rows):
+                z_V = z[b * row : b * row + vocab]
+                for n in range(len(banned_N)):
+                    z_V[banned_N[n]] = -np.inf
+                c = b if counting else 0
+                filter_row(z_V, steps_S, values_S, read_BV[c], written_BV[c], some_V, weight_V)
+                point = uniform(seed, sequence_B[b], position + done)
+                element = draw(z_V, point, weight_V)
+                last_B1[b, 0] = element
+                out_TB[done, b] = element
+                if counting:
+                    written_BV[b, element] += 1
+                if element == end_element:
+                    end_B[b] = STOP
+                    ended = True
+                elif position + done + 1 >= length_B[b]:
+                    end_B[b] = LENGTH
+                    ended = True
+            done += 1
+            if ended:
+                break
+        return done
+
+    return read_rows, write_rows
+
+
+def _of_all(stamp: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The entries that are the same for all families."""
 
     @entry
     def score_rows(w: Any, spec: Any, y: Any, targets_N: Any, found_N4: Any) -> None:
@@ -128,129 +236,61 @@ def _entries(stamp: str) -> tuple[Callable[..., Any], ...]:
         vocab = logits_BV.shape[1]
         some_V, weight_V = np.empty(vocab, dtype=np.float32), np.empty(vocab)
         for b in range(len(logits_BV)):
-            logits_BV[b][banned_N] = -np.inf
+            for n in range(len(banned_N)):
+                logits_BV[b, banned_N[n]] = -np.inf
             c = b if len(read_BV) > 1 else 0
-            filter_row(
-                logits_BV[b], steps_S, values_S, read_BV[c], written_BV[c], some_V, weight_V
-            )
+            filter_row(logits_BV[b], steps_S, values_S, read_BV[c], written_BV[c], some_V, weight_V)
 
-    @entry
-    def write_rows(
-        w: Any, spec: Any, values: Any, count_B: Any, z: Any, last_B1: Any, fresh: bool,
-        window: int, seen_BN: Any, steps_S: Any, values_S: Any, banned_N: Any, read_BV: Any,
-        written_BV: Any, seed: Any, sequence_B: Any, position: int, length_B: Any, end_element: int,
-        out_TB: Any, end_B: Any,
-    ) -> int:  # fmt: skip
-        """Choose one element after another for all rows, until one ends or there is no more room.
-
-        Arguments:
-            w: weights.
-            spec: what the network is.
-            values: states, flat, changed in place.
-            count_B: elements that each row has read since its state began.
-            z: logits behind them, flat, in rows of whole panels.
-            last_B1: what was chosen last; read first, but where `fresh` says that the logits are those behind it.
-            fresh: see `last_B1`.
-            window: elements that count, 0 where all do.
-            seen_BN: with a window, the last N elements of each row, that is `count_B` of them until it is full.
-            steps_S: steps of the chain, in order.
-            values_S: what each takes.
-            banned_N: elements that are never chosen.
-            read_BV: how often each element occurs in the prompt; one row where no step looks at it.
-            written_BV: how often each has been chosen; as `read_BV`.
-            seed: of the draw, uint64.
-            sequence_B: index of each continuation.
-            position: number of the first element to choose.
-            length_B: most elements of each row.
-            end_element: end-of-sequence.
-            out_TB: takes what is chosen.
-            end_B: takes why a row ended, 0 where it did not.
-
-        Returns:
-            How many were chosen of each row.
-        """
-        _ = stamp
-        rows, vocab, size = len(count_B), spec[VOCAB], spec[FEATURES]
-        row = (vocab + PANEL - 1) // PANEL * PANEL
-        y = np.empty(rows * max(1, window) * size, dtype=np.float32)
-        some_V, weight_V = np.empty(vocab, dtype=np.float32), np.empty(vocab)
-        counting = len(written_BV) == rows and written_BV.shape[1] == vocab
-        done = 0
-        while done < len(out_TB):
-            if not (fresh and done == 0):
-                time = 1
-                if window:
-                    known = count_B[0]
-                    if known < window:
-                        for b in range(rows):
-                            seen_BN[b, known] = last_B1[b, 0]
-                    else:
-                        time = window
-                        for b in range(rows):
-                            for n in range(window - 1):
-                                seen_BN[b, n] = seen_BN[b, n + 1]
-                            seen_BN[b, window - 1] = last_B1[b, 0]
-                        count_B[:] = 0
-                        values[:] = np.float32(0.0)
-                _features(w, spec, last_B1 if time == 1 else seen_BN, values, count_B, y)
-                _logits(w, spec, y, (time - 1) * size, time * size, rows, z)
-            ended = False
-            for b in range(rows):
-                z_V = z[b * row : b * row + vocab]
-                for n in range(len(banned_N)):
-                    z_V[banned_N[n]] = -np.inf
-                c = b if counting else 0
-                filter_row(z_V, steps_S, values_S, read_BV[c], written_BV[c], some_V, weight_V)
-                point = uniform(seed, sequence_B[b], position + done)
-                element = draw(z_V, point, weight_V)
-                last_B1[b, 0] = element
-                out_TB[done, b] = element
-                if counting:
-                    written_BV[b, element] += 1
-                if element == end_element:
-                    end_B[b] = STOP
-                    ended = True
-                elif position + done + 1 >= length_B[b]:
-                    end_B[b] = LENGTH
-                    ended = True
-            done += 1
-            if ended:
-                break
-        return done
-
-    return read_rows, score_rows, apply_rows, write_rows
+    return score_rows, apply_rows
 
 
-read_rows, score_rows, apply_rows, write_rows = _entries(STAMP)
+score_rows, apply_rows = _of_all(STAMP)
 
 _F1, _F2 = types.float32[::1], types.float32[:, ::1]
 _I1, _I2 = types.int64[::1], types.int64[:, ::1]
 _D1, _N2 = types.float64[::1], types.int32[:, ::1]
 _INT = types.int64
-_SIGNATURES = (
-    (read_rows, (_F1, _I1, _I2, _F1, _I1, _F1, _F1)),
-    (score_rows, (_F1, _I1, _F1, _I1, types.float64[:, ::1])),
-    (apply_rows, (_F2, _I1, _D1, _I1, _N2, _N2)),
-    (
-        write_rows,
-        (
-            _F1, _I1, _F1, _I1, _F1, _I2, types.boolean, _INT, _I2, _I1, _D1, _I1, _N2, _N2,
-            types.uint64, _I1, _INT, _I1, _INT, _I2, _I1,
-        ),
-    ),
+_READ = (_F1, _I1, _I2, _F1, _I1, _F1, _F1)
+_WRITE = (
+    _F1, _I1, _F1, _I1, _F1, _I2, types.boolean, _INT, _I2, _I1, _D1, _I1, _N2, _N2,
+    types.uint64, _I1, _INT, _I1, _INT, _I2, _I1,
 )  # fmt: skip
 
 
-def compile_all() -> int:
-    """Compile the entries, or load what was kept of them.
+@dataclass(frozen=True)
+class Entries:
+    """The entries for one group of families.
 
-    Returns:
-        How many had to be compiled.
+    Arguments:
+        read: reads elements.
+        write: writes elements.
+        compiled: how many of the two had to be compiled; those kept by an earlier run are not counted.
     """
-    made = 0
-    for function, signature in _SIGNATURES:
+
+    read: Callable[..., None]
+    write: Callable[..., int]
+    compiled: int
+
+
+@cache
+def entries_for(family: int) -> Entries:
+    """The entries for a family, compiled or loaded.
+
+    Arguments:
+        family: as in `spec`.
+    """
+    group = {TRANSFORMER: ATTENTION, CLASSIC: ATTENTION, CONVOLUTION: CONVOLVING}.get(
+        family, RECURRENT
+    )
+    return _entries_for(group)
+
+
+@cache
+def _entries_for(group: int) -> Entries:
+    read, write = _of_group(group, STAMP)
+    compiled = 0
+    for function, signature in ((read, _READ), (write, _WRITE)):
         dispatcher: Any = function
-        if not dispatcher.signatures:
-            dispatcher.compile(signature)
-            made += sum(dispatcher.stats.cache_misses.values())
-    return made
+        dispatcher.compile(signature)
+        compiled += sum(dispatcher.stats.cache_misses.values())
+    return Entries(read, write, compiled)

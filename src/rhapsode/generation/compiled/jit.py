@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+from numba import types
+from numba.extending import intrinsic
 
-__all__ = ["STAMP", "entry", "inner"]
+__all__ = ["STAMP", "apart", "entry", "inner"]
+
+_njit: Any = numba.njit
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -31,7 +35,7 @@ STAMP = _stamp()
 
 def inner(function: F) -> F:
     """Compile as a part of the entries that call it."""
-    return cast(F, numba.njit(**_OPTIONS)(function))
+    return cast(F, _njit(**_OPTIONS)(function))
 
 
 def entry(function: F) -> F:
@@ -39,4 +43,16 @@ def entry(function: F) -> F:
 
     It must have `STAMP` in its closure, since what it calls lies in other files.
     """
-    return cast(F, numba.njit(cache=True, **_OPTIONS)(function))
+    return cast(F, _njit(cache=True, **_OPTIONS)(function))
+
+
+def _apart(typing: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), emit
+
+
+apart = cast("Callable[[], None]", intrinsic(_apart))
+"""Called in a function, keeps it out of those that call it: they compile many times as fast."""

@@ -14,7 +14,7 @@ from rhapsode.bundle import COUNTS, Bundle
 from rhapsode.errors import BundleError
 from rhapsode.generation.compiled import attention, convolution, recurrent
 from rhapsode.generation.compiled import spec as at
-from rhapsode.generation.compiled.tiles import PANEL, pack, padded
+from rhapsode.generation.compiled.tiles import pack, padded
 
 __all__ = ["DEFAULTS", "Laid", "lay_out", "unsupported"]
 
@@ -53,6 +53,9 @@ _GATES = {at.LSTM: 4, at.GRU: 3, at.TANH: 1, at.RELU: 1}
 FOLDED = 1 << 26
 """Numbers (256 MB) of the largest table in which elements and the first layer's products are one."""
 
+WIDEST = 8192
+"""Elements of the widest window that is read anew for every element."""
+
 
 @dataclass(frozen=True)
 class Laid:
@@ -86,6 +89,8 @@ def unsupported(bundle: Bundle) -> str | None:
             return f"it has no form of {part.name}"
     if _full(config.model.name) == "transformer_classic.v1" and bundle.context.kind != "window":
         return "it reads transformer_classic in a window only"
+    if bundle.context.size > WIDEST:
+        return f"it reads windows of at most {WIDEST} elements"
     return None
 
 
@@ -112,13 +117,6 @@ class _Arrays:
             )
         return np.asarray(array, dtype=np.float32)
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        array = self._left.get(name)
-        return () if array is None else array.shape
-
-    def has(self, name: str) -> bool:
-        return name in self._left
-
     def lay(self, array: Array) -> int:
         """Where an array begins in the vector: at a multiple of 64 bytes."""
         place = self._size
@@ -131,9 +129,6 @@ class _Arrays:
     def bias(self, array: Array) -> int:
         """As `lay`, with zeros up to a whole panel."""
         return self.lay(np.pad(array, (0, padded(len(array)) - len(array))))
-
-    def layer(self, number: int, **places: int) -> None:
-        raise NotImplementedError
 
     def done(self) -> Array:
         """The vector, at a multiple of 64 bytes.
@@ -208,7 +203,7 @@ def _lay_out(bundle: Bundle, arrays: _Arrays) -> Laid:
     elif family == at.CONVOLUTION:
         features = _convolution(arrays, settings, table_VD, vocab, width)
     else:
-        features = _attention(arrays, family, settings, table_VD, vocab, width)
+        features = _attention(arrays, family, settings, table_VD, vocab, width, bundle.context.size)
     arrays.spec[at.FEATURES] = features
     arrays.spec[at.HEAD] = arrays.lay(pack(arrays.take("head.weight", vocab, features)))
     biased = config.head.settings.get("bias", True)
@@ -217,7 +212,7 @@ def _lay_out(bundle: Bundle, arrays: _Arrays) -> Laid:
     return Laid(arrays.done(), arrays.spec)
 
 
-def _recurrent(
+def _recurrent(  # noqa: PLR0917
     arrays: _Arrays,
     family: int,
     settings: Mapping[str, Any],
@@ -286,19 +281,22 @@ def _convolution(
     return int(size)
 
 
-def _attention(
+def _attention(  # noqa: PLR0917
     arrays: _Arrays,
     family: int,
     settings: Mapping[str, Any],
     table_VD: Array | None,
     vocab: int,
     width: int,
+    size: int,
 ) -> int:
     spec, heads = arrays.spec, settings["num_heads"]
     classic = family == at.CLASSIC
     if width % heads or (not classic and width % (2 * heads)):
         raise BundleError(f"a width of {width} does not divide into {heads} heads")
     window = settings["length" if classic else "window"]
+    if classic and size > window:
+        raise BundleError(f"a window of {size} elements needs as many positions, not {window}")
     inside = settings["feedforward_size"] or (4 * width if classic else 16 * math.ceil(width / 6))
     each = width // heads
     spec[at.TABLE] = arrays.lay(_whole_table(table_VD, vocab))
@@ -329,9 +327,7 @@ def _attention(
 def _layer(arrays: _Arrays, name: str, width: int, inside: int) -> dict[int, int]:
     part = f"{name}.self_attn"
     qkv = [arrays.take(f"{part}.{which}_proj.weight", width, width) for which in "qkv"]
-    up = [
-        arrays.take(f"{name}.mlp.{which}_proj.weight", inside, width) for which in ("gate", "up")
-    ]
+    up = [arrays.take(f"{name}.mlp.{which}_proj.weight", inside, width) for which in ("gate", "up")]
     return {
         attention.QKV: arrays.lay(pack(np.concatenate(qkv))),
         attention.QKV_BIAS: -1,

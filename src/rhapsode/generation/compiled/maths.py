@@ -30,12 +30,12 @@ _LN2_HIGH_64, _LN2_LOW_64 = 6.93147180369123816490e-01, 1.90821492927058770002e-
 
 @inner
 def exp32(x: Any) -> Any:
-    """exp in float32, within 2 units of the last place between -87 and 88, constant beyond.
+    """Exp in float32, within 2 units of the last place between -87 and 88, constant beyond.
 
     Range reduction and polynomial of Moshier's Cephes, expf.
     """
-    x = x if x > _LOW else _LOW
-    x = x if x < _HIGH else _HIGH
+    x = max(_LOW, x)
+    x = min(_HIGH, x)
     n = (x * _LOG2E + _ROUND) - _ROUND
     r = x - n * _LN2_HIGH - n * _LN2_LOW
     p = ((((_P0 * r + _P1) * r + _P2) * r + _P3) * r + _P4) * r + _P5
@@ -52,14 +52,14 @@ def sigmoid32(x: Any) -> Any:
 
 @inner
 def tanh32(x: Any) -> Any:
-    """tanh in float32, within 2e-7."""
+    """Tanh in float32, within 2e-7."""
     return _ONE - _TWO / (exp32(_TWO * x) + _ONE)
 
 
 @inner
 def exp64(x: float) -> float:
-    """exp in float64 for x from minus infinity to 0; what is below -708 is 0. The series up to r**13 / 13!."""
-    y = x if x > _LOW64 else _LOW64
+    """Exp in float64 for x from minus infinity to 0; what is below -708 is 0. The series up to r**13 / 13!."""
+    y = max(_LOW64, x)
     n = (y * _LOG2E_64 + _ROUND_64) - _ROUND_64
     r = y - n * _LN2_HIGH_64 - n * _LN2_LOW_64
     p = 1.0 / 6227020800.0

@@ -1,16 +1,17 @@
 """LSTM, GRU and plain recurrent layers over elements."""
 
+# ruff: noqa: PLR0917  # compiled code is called by position
+
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
 
-from rhapsode.generation.compiled.jit import inner
+from rhapsode.generation.compiled.jit import apart, inner
 from rhapsode.generation.compiled.maths import sigmoid32, tanh32
 from rhapsode.generation.compiled.spec import (
     EACH,
-    EMBEDDING,
     FAMILY,
     FEATURES,
     FIRST,
@@ -24,6 +25,7 @@ from rhapsode.generation.compiled.spec import (
     TANH,
 )
 from rhapsode.generation.compiled.tiles import PANEL, matmul
+from rhapsode.generation.compiled.vectors import copy, fill
 
 __all__ = ["BIAS", "INPUT", "INPUT_SIZE", "PAST", "PAST_BIAS", "read_recurrent"]
 
@@ -35,18 +37,29 @@ _ZERO = np.float32(0.0)
 
 
 @inner
-def _lstm(i_H: Any, f_H: Any, g_H: Any, o_H: Any, h_H: Any, c_H: Any) -> None:
-    for j in range(len(h_H)):
+def _lstm(z: Any, z_at: int, values: Any, h_at: int, size: int) -> None:
+    apart()
+    i_H, f_H = z[z_at : z_at + size], z[z_at + size : z_at + 2 * size]
+    g_H, o_H = z[z_at + 2 * size : z_at + 3 * size], z[z_at + 3 * size : z_at + 4 * size]
+    h_H, c_H = values[h_at : h_at + size], values[h_at + size : h_at + 2 * size]
+    for j in range(size):
         c = sigmoid32(f_H[j]) * c_H[j] + sigmoid32(i_H[j]) * tanh32(g_H[j])
         c_H[j] = c
         h_H[j] = sigmoid32(o_H[j]) * tanh32(c)
 
 
 @inner
-def _gru(
-    r_H: Any, u_H: Any, n_H: Any, past_r_H: Any, past_u_H: Any, past_n_H: Any, h_H: Any
-) -> None:
-    for j in range(len(h_H)):
+def _gru(z: Any, z_at: int, past: Any, past_at: int, values: Any, h_at: int, size: int) -> None:
+    apart()
+    r_H, past_r_H = z[z_at : z_at + size], past[past_at : past_at + size]
+    z_at += size
+    past_at += size
+    u_H, past_u_H = z[z_at : z_at + size], past[past_at : past_at + size]
+    z_at += size
+    past_at += size
+    n_H, past_n_H = z[z_at : z_at + size], past[past_at : past_at + size]
+    h_H = values[h_at : h_at + size]
+    for j in range(size):
         reset = sigmoid32(r_H[j] + past_r_H[j])
         update = sigmoid32(u_H[j] + past_u_H[j])
         new = tanh32(n_H[j] + reset * past_n_H[j])
@@ -54,13 +67,15 @@ def _gru(
 
 
 @inner
-def _plain(z_H: Any, h_H: Any, bent: bool) -> None:
+def _plain(z: Any, z_at: int, values: Any, h_at: int, size: int, bent: bool) -> None:
+    apart()
+    z_H, h_H = z[z_at : z_at + size], values[h_at : h_at + size]
     if bent:
-        for j in range(len(h_H)):
+        for j in range(size):
             h_H[j] = tanh32(z_H[j])
     else:
-        for j in range(len(h_H)):
-            h_H[j] = z_H[j] if z_H[j] > _ZERO else _ZERO
+        for j in range(size):
+            h_H[j] = z_H[j] if z_H[j] > _ZERO else _ZERO  # noqa: FURB136
 
 
 @inner
@@ -77,6 +92,7 @@ def read_recurrent(w: Any, spec: Any, elements_BT: Any, values: Any, y: Any) -> 
             cell values behind them.
         y: takes the features, in rows of `FEATURES`, position by position of row after row.
     """
+    apart()
     rows, time = elements_BT.shape
     family, size, state = spec[FAMILY], spec[FEATURES], spec[STATE]
     gates = 4 if family == LSTM else 3 if family == GRU else 1
@@ -92,20 +108,19 @@ def read_recurrent(w: Any, spec: Any, elements_BT: Any, values: Any, y: Any) -> 
             for b in range(rows):
                 for t in range(time):
                     n, first = b * time + t, spec[TABLE] + elements_BT[b, t] * step
-                    z[n * width : n * width + step] = w[first : first + step]
-                    z[n * width + step : (n + 1) * width] = _ZERO
+                    copy(z, n * width, w, first, step)
+                    fill(z, n * width + step, _ZERO, width - step)
         else:
             depth = spec[own + INPUT_SIZE]
-            bias = w[spec[own + BIAS] : spec[own + BIAS] + width]
             for n in range(rows * time):
-                z[n * width : (n + 1) * width] = bias
+                copy(z, n * width, w, spec[own + BIAS], width)
             below = y
             if layer == 0:
                 below = np.empty(rows * time * depth, dtype=np.float32)
                 for b in range(rows):
                     for t in range(time):
                         n, first = b * time + t, spec[TABLE] + elements_BT[b, t] * depth
-                        below[n * depth : (n + 1) * depth] = w[first : first + depth]
+                        copy(below, n * depth, w, first, depth)
             matmul(
                 z, 0, width, w, spec[own + INPUT], PANEL * depth, depth, panels,
                 below, 0, depth, rows * time,
@@ -113,9 +128,8 @@ def read_recurrent(w: Any, spec: Any, elements_BT: Any, values: Any, y: Any) -> 
         weight = spec[own + PAST]
         for t in range(time):
             if family == GRU:
-                bias = w[spec[own + PAST_BIAS] : spec[own + PAST_BIAS] + width]
                 for b in range(rows):
-                    past[b * width : (b + 1) * width] = bias
+                    copy(past, b * width, w, spec[own + PAST_BIAS], width)
                 matmul(
                     past, 0, width, w, weight, PANEL * size, size, panels,
                     values, layer * kept, state, rows,
@@ -127,19 +141,10 @@ def read_recurrent(w: Any, spec: Any, elements_BT: Any, values: Any, y: Any) -> 
                 )  # fmt: skip
             for b in range(rows):
                 n, h_at = b * time + t, b * state + layer * kept
-                z_G = z[n * width : (n + 1) * width]
-                h_H = values[h_at : h_at + size]
                 if family == LSTM:
-                    _lstm(
-                        z_G[:size], z_G[size : 2 * size], z_G[2 * size : 3 * size],
-                        z_G[3 * size : 4 * size], h_H, values[h_at + size : h_at + 2 * size],
-                    )  # fmt: skip
+                    _lstm(z, n * width, values, h_at, size)
                 elif family == GRU:
-                    p_G = past[b * width : (b + 1) * width]
-                    _gru(
-                        z_G[:size], z_G[size : 2 * size], z_G[2 * size : 3 * size],
-                        p_G[:size], p_G[size : 2 * size], p_G[2 * size : 3 * size], h_H,
-                    )  # fmt: skip
+                    _gru(z, n * width, past, b * width, values, h_at, size)
                 else:
-                    _plain(z_G[:size], h_H, family == TANH)
-                y[n * size : (n + 1) * size] = h_H
+                    _plain(z, n * width, values, h_at, size, family == TANH)
+                copy(y, n * size, values, h_at, size)

@@ -5,24 +5,28 @@ products in order, one after the other, whether one row is read or four, one pan
 never along the sum. What is compiled is written as vectors of 16, which the compiler cuts to what the machine has.
 """
 
+# ruff: noqa: PLR0917  # compiled code is called by position
+
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped, unused-ignore]
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils as _cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from rhapsode.generation.compiled.jit import inner
+from rhapsode.generation.compiled.jit import apart, inner
 
 __all__ = ["PANEL", "matmul", "pack", "padded"]
 
 PANEL = 32
 _LANES = 16
+
+cgutils: Any = _cgutils
 
 _FLOAT = ir.FloatType()
 _VECTOR = ir.VectorType(_FLOAT, _LANES)
@@ -103,7 +107,15 @@ def _tile(rows: int, panels: int) -> Callable[..., None]:
         return context.get_dummy_value()
 
     def tile(
-        typing: Any, y: Any, w: Any, x: Any, w_at: Any, w_step: Any, depth: Any, y_at: Any, x_at: Any
+        typing: Any,
+        y: Any,
+        w: Any,
+        x: Any,
+        w_at: Any,
+        w_step: Any,
+        depth: Any,
+        y_at: Any,
+        x_at: Any,
     ) -> Any:
         return types.void(y, w, x, w_at, w_step, depth, y_at, x_at), emit
 
@@ -136,6 +148,7 @@ def matmul(
         x_step: as y.
         rows: how many.
     """
+    apart()
     fours = rows // 4 * 4
     if fours:
         for panel in range(panels):

@@ -1,0 +1,32 @@
+"""The card says no more of the shares than is so."""
+
+import pytest
+
+from rhapsode.workflows.card import shares_in_words
+
+
+@pytest.mark.parametrize(
+    ("test", "validation", "split", "words"),
+    [
+        (
+            0.1,
+            0.05,
+            "tail",
+            ("The last 10.0%, at most about 1,000,000", "5.0% of the rest, at most"),
+        ),
+        (0.004, 0.0, "tail", ("The last 0.4%", "the weights are the last ones")),
+        (0.1, 0.05, "documents", ("documents that a hash", "chose the weights")),
+        (0.0, 0.05, "tail", ("Nothing was held out", "chose the weights")),
+    ],
+)
+def test_how_a_corpus_was_divided(
+    test: float, validation: float, split: str, words: tuple[str, str]
+) -> None:
+    facts = {
+        "test_share": test,
+        "validation_share": validation,
+        "settings": {"data": {"split": split}},
+    }
+    said = shares_in_words(facts)
+    assert all(part in said for part in words)
+    assert ("The last" in said) == (split == "tail" and test > 0)
