@@ -4,12 +4,13 @@ import hashlib
 import json
 import shutil
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rhapsode.bundle import read_bundle
+from rhapsode.bundle import read_bundle, write_bundle
 from rhapsode.workflows.ancestor import GENTLER
 from rhapsode.workflows.model import Model
 from rhapsode.workflows.play import PlaySession
@@ -210,9 +211,11 @@ def test_resumed_before_its_first_checkpoint(cli: Cli, run_folder: Path, new_tex
     Path("run/checkpoints").mkdir()
     Path("run/metrics.jsonl").write_text("")
     whole = Path("old/model.safetensors").read_bytes()
-    Path("old/model.safetensors").write_bytes(Path("old/ngram.safetensors").read_bytes())
+    other = read_bundle("old")
+    write_bundle(Path("old/model.safetensors"), replace(other, provenance={}))
     done = cli("train", "-o", "run", "--resume")
     assert done.code == 1
+    assert "not the model that the run began with any more" in done.err
     Path("old/model.safetensors").write_bytes(whole)
     assert cli("train", "-o", "run", "--resume").code == 0
     assert read_summary("run")["loss"] == loss

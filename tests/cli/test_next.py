@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rhapsode.cli.console import print_json
 from rhapsode.cli.next import plain
 from rhapsode.workflows.model import Model
 from tests.cli.conftest import Cli
@@ -156,15 +157,11 @@ def test_the_picture(
     assert cli("next", str(run_folder), *prompts).code == 0
 
 
-def test_json_is_utf_8_whatever_the_prompt(
-    cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Model, "usable_prompt", lambda self, prompt, settings: "The ")
-    monkeypatch.setattr(
-        "rhapsode.workflows.next.NextElements.to_mapping", lambda self: {"prompt": "\udc80"}
-    )
-    done = cli("next", str(run_folder), "The ", "--json")
-    assert json.loads(done.out)["next"] == [{"prompt": "\udc80"}]
+def test_json_is_utf_8_whatever_the_prompt(capfd: pytest.CaptureFixture[str]) -> None:
+    print_json({"prompt": "\udc80é"})
+    out = capfd.readouterr().out
+    assert out == '{"prompt": "\\udc80é"}\n'
+    assert json.loads(out) == {"prompt": "\udc80é"}
 
 
 def test_what_a_terminal_would_obey() -> None:

@@ -15,7 +15,7 @@ from rhapsode.config.search import SearchSettings, check_search
 from rhapsode.counts import SuffixIndex
 from rhapsode.errors import SettingsError
 from rhapsode.generation import Chain, Job, generate_elements
-from rhapsode.generation.beam import beam_search
+from rhapsode.generation.beam import _Pool, beam_search
 from rhapsode.generation.contrastive import contrastive_search
 from rhapsode.generation.control import Bias
 from rhapsode.generation.filters import Suppress
@@ -262,6 +262,21 @@ def test_a_beam_is_not_given_up_before_a_bias_makes_it_the_best() -> None:
     share_VVV[:, 1] = [1e-9, 1e-9, 1.0]
     found = beam_search(Markov(share_VVV), job_of(2), Chain([Bias({2: 6.0}, 3)]), beams=1)
     assert found[0].elements == (1, 2)
+
+
+def test_a_search_of_no_known_length_ends_by_itself() -> None:
+    # The end is favoured, but comes once only.
+    model = Markov(np.zeros((3, 3, 3)) + np.array([0.6, 0.3, 0.1]))
+    chain = Chain([Bias({0: 2.0}, 3)])
+    found = beam_search(model, job_of(10**40), chain, beams=2)
+    assert found[0].elements == ()
+    assert found == beam_search(model, job_of(40), chain, beams=2)
+
+
+def test_no_length_is_too_long_for_its_weight() -> None:
+    pool = _Pool(1, 10.0, 10**400)
+    pool.add(np.array([1]), -1.0, "length")
+    assert pool.open(-2.0, 1)
 
 
 def test_contrastive_search_needs_features() -> None:

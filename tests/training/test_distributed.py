@@ -110,6 +110,7 @@ def check_group(group: Group) -> None:
 
 def torchrun(*arguments: str, **more: Any) -> subprocess.Popen[str]:
     root = str(Path(__file__).parent.parent.parent)
+    path = (os.environ.get("PYTHONPATH"), root)
     return subprocess.Popen(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
          *arguments],
@@ -117,7 +118,7 @@ def torchrun(*arguments: str, **more: Any) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in path if p), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
 
 

@@ -71,7 +71,8 @@ def run(arguments: Sequence[str], began: float) -> int:
             note(chain.explain(way_of(settings)))
     if settings.seed is None and any(one.temperature >= 1e-5 for one in several):
         note(f"seed {seeded.seed}")
-    _ = model.predictor  # nothing is printed of a model that cannot be used
+    # Nothing is printed of a model that cannot be used.
+    model.predictor_for(seeded.engine, note)
     if settings.format == "jsonl":
         for one in several:
             for continuation in _continuations(model, prompts, one):
@@ -149,7 +150,8 @@ def _continuations(
 ) -> Iterator[Continuation]:
     from rhapsode.workflows.continuing import collect, continue_prompts
 
-    pieces = continue_prompts(model.predictor, model.bundle, prompts, settings, _index_of(model))
+    predictor = model.predictor_for(settings.engine)
+    pieces = continue_prompts(predictor, model.bundle, prompts, settings, _index_of(model))
     return collect(pieces, prompts, settings)
 
 
@@ -159,7 +161,8 @@ def _stream(model: Model, prompt: str, settings: GenerateSettings) -> None:
 
     _say(prompt)
     ended = prompt.endswith("\n")
-    for piece in continue_prompt(model.predictor, model.bundle, prompt, settings, _index_of(model)):
+    predictor = model.predictor_for(settings.engine)
+    for piece in continue_prompt(predictor, model.bundle, prompt, settings, _index_of(model)):
         if piece.text:
             _say(piece.text)
             ended = piece.text.endswith("\n")

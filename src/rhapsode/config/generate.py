@@ -38,6 +38,9 @@ class DeliverySettings:
     unknown element for unseen words, with a warning, unless they are to be skipped."""
     format: Literal["text", "jsonl"] = "text"
     """text prints prompt and continuation; jsonl one object a continuation, the two apart."""
+    engine: Literal["auto", "torch", "compiled"] = "auto"
+    """What computes: compiled needs no torch, runs on one core and is many times as fast; torch can do whatever a
+    model may be made of; auto takes compiled where it can."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -83,7 +85,7 @@ def beam_search(
             if last:
                 written_T = np.append(rows.output_RT[row], element)
                 pools[group].add(written_T, total, "length")
-            elif rows.rising or pools[group].open(total, rows.position + 1):
+            elif pools[group].open(total + rows.rise, rows.position + 1):
                 going.append((group, row, element))
         if not going:
             break
@@ -116,14 +118,23 @@ class _Pool:
         """Keep one, if it is among the best."""
         length = len(elements_T) + (end == "stop")
         elements = tuple(int(element) for element in elements_T)
-        self.found.append(Found(elements, log_prob, log_prob / length**self._alpha, end))
+        self.found.append(Found(elements, log_prob, log_prob / self._weight(length), end))
         self.found.sort(key=lambda each: -each.score)
         del self.found[self._size :]
 
     def open(self, log_prob: float, written: int) -> bool:
-        """Whether what goes on from here might still be among the best."""
+        """Whether what goes on from here, with at most this log-probability, might still be among the best."""
         if len(self.found) < self._size:
+            return True
+        if log_prob > 0.0:
             return True
         # Log-probabilities only fall; what an equal one can reach lies at the end that alpha favours.
         length = self._longest if self._alpha > 0 else written + 1
-        return bool(log_prob / length**self._alpha > self.found[-1].score)
+        return bool(log_prob / self._weight(length) > self.found[-1].score)
+
+    def _weight(self, length: int) -> float:
+        """What a log-probability of so many elements is divided by."""
+        try:
+            return float(length) ** self._alpha
+        except OverflowError:
+            return math.inf

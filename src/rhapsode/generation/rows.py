@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,8 +54,8 @@ class Search:
         self._job = job
         self._chain = chain
         self._seed = seed
-        # Whether a filter has made some element likelier: then a score may rise with what follows.
-        self.rising = False
+        # By how much what follows may raise a log-probability, from what filters have made likelier up to now.
+        self.rise = 0.0
         self._states = chain.init(1)
         read_1T = np.concatenate(([END_ID], job.prompt_N)).astype(np.int64)[None]
         self._logits_RV, self._state = predictor.advance(read_1T, predictor.start(1))
@@ -79,7 +80,13 @@ class Search:
         after_RV, self._states = self._chain.apply(log_RV.astype(np.float32), context, self._states)
         # In float64 where a step left them alone: sums of many would show the rounding.
         same_RV = after_RV == log_RV.astype(np.float32)
-        self.rising = self.rising or bool((after_RV > log_RV + ROUNDING).any())
+        raised_RV = after_RV > log_RV + ROUNDING
+        if raised_RV[:, END_ID].any():  # it comes once
+            self.rise = max(
+                self.rise, float((after_RV - log_RV)[raised_RV[:, END_ID], END_ID].max())
+            )
+        if np.delete(raised_RV, END_ID, axis=1).any():
+            self.rise = math.inf
         return np.where(same_RV, log_RV, after_RV.astype(np.float64))
 
     def select(self, rows_R: NDArray[np.int64]) -> None:

@@ -15,6 +15,7 @@ from rhapsode.config import GenerateSettings
 from rhapsode.config.search import check_search
 from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
 from rhapsode.generation import Chain, Job, StopText, Trace, chain_of, generate_elements
+from rhapsode.generation.compiled.contract import StretchPredictor
 from rhapsode.generation.control import control_filters
 from rhapsode.workflows.searching import draw_best, search_prompt
 
@@ -219,23 +220,43 @@ def _write(
     ]
     written = [0] * len(jobs)
     dropped: set[int] = set()
+    for job, elements, last, trace in _stretches(predictor, jobs, chain, settings, dropped):
+        text, end = texts[job], last
+        parts: list[str] = []
+        for element in elements:
+            if element != END_ID:
+                written[job] += 1
+                parts.append(text.feed(element))
+                if text.stopped:
+                    break
+        if text.stopped:
+            end = "stop"
+            dropped.add(job)
+        elif end is not None:
+            parts.append(text.finish())
+            if text.stopped:  # by what had been held back
+                end = "stop"
+        yield Piece(job, "".join(parts), end, written[job], trace=trace)
+
+
+def _stretches(
+    predictor: Predictor,
+    jobs: Sequence[Job],
+    chain: Chain,
+    settings: GenerateSettings,
+    dropped: set[int],
+) -> Iterator[tuple[int, Sequence[int], str | None, Trace | None]]:
+    """Job, elements, why it ended and how the element came about: many at a time where the predictor writes itself."""
+    assert settings.seed is not None
+    if settings.trace is None and isinstance(predictor, StretchPredictor):
+        found = predictor.stretches(jobs, chain, seed=settings.seed, dropped=dropped)
+        if found is not None:
+            yield from ((one.job, one.elements, one.last, None) for one in found)
+            return
     for chosen in generate_elements(
         predictor, jobs, chain, seed=settings.seed, dropped=dropped, trace=settings.trace
     ):
-        text = texts[chosen.job]
-        piece = ""
-        if chosen.element != END_ID:
-            written[chosen.job] += 1
-            piece = text.feed(chosen.element)
-        end = chosen.last
-        if text.stopped:
-            end = "stop"
-            dropped.add(chosen.job)
-        elif end is not None:
-            piece += text.finish()
-            if text.stopped:  # by what had been held back
-                end = "stop"
-        yield Piece(chosen.job, piece, end, written[chosen.job], trace=chosen.trace)
+        yield chosen.job, (chosen.element,), chosen.last, chosen.trace
 
 
 def collect(

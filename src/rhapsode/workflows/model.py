@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -43,7 +44,7 @@ __all__ = ["Model", "load"]
 
 
 class Model:
-    """A model file, opened. torch is loaded when the first prediction is asked for.
+    """A model file, opened. What computes is loaded when the first prediction is asked for, torch for scores only.
 
     Arguments:
         path: a run folder or a model file.
@@ -56,10 +57,44 @@ class Model:
         self.path = bundle_path(path)
         self.bundle: Bundle = read_bundle(path)
         self._elements: SuffixIndex | None = None
+        self._compiled: Predictor | None = None
+
+    @property
+    def predictor(self) -> Predictor:
+        """What predicts one element after another; `predictor_for("auto")`."""
+        return self.predictor_for("auto")
+
+    def predictor_for(self, engine: str, tell: Callable[[str], None] | None = None) -> Predictor:
+        """What predicts, by an engine; made on first use.
+
+        Arguments:
+            engine: "compiled" (loads no torch), "torch", or "auto": compiled where it can run this model.
+            tell: takes a line where code has to be compiled first.
+
+        Raises:
+            BundleError: the arrays do not fit the configuration.
+            SettingsError: the compiled engine cannot run this model.
+        """
+        if engine == "torch":
+            return self.scorer
+        if self._compiled is None:
+            from rhapsode.generation.compiled.layout import unsupported
+            from rhapsode.generation.compiled.predictor import compiled_predictor
+
+            reason = unsupported(self.bundle)
+            if reason is not None and engine == "compiled":
+                raise SettingsError(
+                    f"the compiled engine cannot run this model: {reason}", where="--engine"
+                )
+            if reason is not None:
+                return self.scorer
+            with self._named():
+                self._compiled = compiled_predictor(self.bundle, tell)
+        return self._compiled
 
     @cached_property
-    def predictor(self) -> Predictor:
-        """What predicts; made on first use.
+    def scorer(self) -> Predictor:
+        """What scores whole texts: the network in torch, on all cores; made on first use.
 
         Raises:
             BundleError: the arrays do not fit the configuration.
@@ -67,12 +102,18 @@ class Model:
         from rhapsode.bundle.network import load_network
         from rhapsode.bundle.torch_predictor import torch_predictor
 
-        try:
+        with self._named():
             network = load_network(self.bundle)
+        return torch_predictor(network, self.bundle.encoder.vocab_size, self.bundle.context)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors of the file name it."""
+        try:
+            yield
         except BundleError as problem:
             where = f"{self.path}: {problem.where}" if problem.where else str(self.path)
             raise BundleError(problem.what, where=where, hint=problem.hint) from None
-        return torch_predictor(network, self.bundle.encoder.vocab_size, self.bundle.context)
 
     def stream(
         self, prompt: str, settings: GenerateSettings | None = None, **options: Any
@@ -91,7 +132,11 @@ class Model:
         settings = _settings(settings, options)
         prompt = self.usable_prompt(prompt, settings)
         yield from continue_prompt(
-            self.predictor, self.bundle, prompt, settings, self.elements_index
+            self.predictor_for(settings.engine),
+            self.bundle,
+            prompt,
+            settings,
+            self.elements_index,
         )
 
     def elements_index(self, tell: Callable[[str], None] | None = None) -> SuffixIndex:
@@ -115,7 +160,8 @@ class Model:
         """Continue a prompt `count` times; see `stream`. A search may find fewer."""
         settings = with_seed(_settings(settings, options))
         prompt = self.usable_prompt(prompt, settings)
-        pieces = continue_prompt(self.predictor, self.bundle, prompt, settings, self.elements_index)
+        predictor = self.predictor_for(settings.engine)
+        pieces = continue_prompt(predictor, self.bundle, prompt, settings, self.elements_index)
         return list(collect(pieces, [prompt], settings))
 
     def generate(self, prompt: str = "", **options: Any) -> str:
@@ -180,7 +226,7 @@ class Model:
         tell = tell or silent
         texts = self.read(sources, source, tell)
         figures, nats_N, store = self.score(texts, split_in_words(sources, source), tell)
-        looks = look_closer(self.predictor, self.bundle, store, nats_N, texts.names)
+        looks = look_closer(self.scorer, self.bundle, store, nats_N, texts.names)
         learning = losses_while_learning(self.bundle, store, tell) if dynamic else None
         index = open_text_index(self.path, self.bundle.provenance.get("text_index"), tell)
         real = read_real_text(texts, texts.whole, self.bundle.encoder)
@@ -221,7 +267,7 @@ class Model:
             unknown_cost="the unknown element's own",
         )
         figures, nats_N = evaluate_store(
-            self.predictor,
+            self.scorer,
             store,
             self.bundle.counts_V,
             protocol,

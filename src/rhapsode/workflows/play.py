@@ -562,6 +562,7 @@ class PlaySession:
         ids: list[int] = []
         parts: list[str] = []
         end: Literal["stop", "length", "interrupted"] = "interrupted"
+        finished = False
         try:
             while len(ids) < settings.length:
                 logits_BV, state = self._advance(place.waiting, place.state)
@@ -582,12 +583,13 @@ class PlaySession:
                 yield parts[-1]
             else:
                 end = "length"
+            finished = True
             if not text.stopped:
                 # Half a character is not shown: the next turn may complete it.
                 parts.append(text.finish().removesuffix("\N{REPLACEMENT CHARACTER}"))
             yield parts[-1]
         finally:
-            if end == "interrupted" and not text.stopped:
+            if not finished and not text.stopped:
                 # What was held back for a stop text has been written all the same.
                 parts.append(text.finish().removesuffix("\N{REPLACEMENT CHARACTER}"))
             if ids:

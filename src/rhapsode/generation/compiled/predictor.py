@@ -15,6 +15,7 @@ from rhapsode.data import Batch
 from rhapsode.encoding import END_ID
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.compiled import spec as at
+from rhapsode.generation.compiled.contract import Stretch
 from rhapsode.generation.compiled.entries import (
     LENGTH,
     STOP,
@@ -32,7 +33,6 @@ __all__ = [
     "CompiledState",
     "CompiledWindowPredictor",
     "Remembered",
-    "Stretch",
     "compiled_predictor",
 ]
 
@@ -76,21 +76,6 @@ class Remembered:
     def fork(self) -> Remembered:
         """A memory of its own."""
         return self
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """Some elements that were chosen for one job, one after the other.
-
-    Arguments:
-        job: index into the jobs.
-        elements: ids; the last one is end-of-sequence where the text ended by itself.
-        last: why the job ended, "stop" or "length"; None while it goes on.
-    """
-
-    job: int
-    elements: list[int]
-    last: str | None
 
 
 class CompiledPredictor:
@@ -432,10 +417,10 @@ def compiled_predictor(
     """
     network = lay_out(bundle)
     began = time.perf_counter()
-    if entries_for(network[at.FAMILY]).compiled and tell is not None:
-        tell(
-            f"compiled what writes in {time.perf_counter() - began:.1f} s; it is kept for next time"
-        )
+    compiled = entries_for(network[at.FAMILY]).compiled
+    seconds = time.perf_counter() - began
+    if compiled and seconds > 1.0 and tell is not None:  # not what is there by now
+        tell(f"compiled what writes in {seconds:.0f} s; it is kept for next time")
     if bundle.context.kind == "window":
         return CompiledWindowPredictor(network, bundle.context.size)
     return CompiledPredictor(network)
