@@ -71,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with one_voice():
             code: int = importlib.import_module(f"rhapsode.cli.{name}").run(rest, began)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it may be closed
+            sys.stdout.flush()
     except RhapsodeError as problem:
         from rhapsode.cli.console import fail
 

@@ -135,6 +135,7 @@ class _Pool:
     def _weight(self, length: int) -> float:
         """What a log-probability of so many elements is divided by."""
         try:
-            return float(length) ** self._alpha
+            weight: float = float(length) ** self._alpha
         except OverflowError:
             return math.inf
+        return weight

@@ -230,7 +230,7 @@ class Training:
         if len(self.corpus.test) == 0:
             return None
         protocol = Protocol(
-            split=f"test: the last {self.settings.data.test_share:.0%} of the corpus, swept once",
+            split=_test_in_words(self.settings, self.corpus),
             selected_on=str(model.bundle.provenance["selected_on"]),
             context=model.bundle.config.context,
             normalisation=normalisation_of(model.bundle.encoder),
@@ -247,6 +247,16 @@ class Training:
             ngram=None if self.counted is None else self.counted.model,
         )
         return figures
+
+
+def _test_in_words(settings: TrainSettings, corpus: Corpus) -> str:
+    """The test share, for a protocol."""
+    parts = corpus.split.test
+    characters = int((parts[:, 2] - parts[:, 1]).sum())
+    share = f"{characters / max(1, corpus.characters):.2%}"
+    if settings.data.split == "documents":
+        return f"test: documents chosen by their hash, {share} of the corpus, swept once"
+    return f"test: the last {share} of the corpus, swept once"
 
 
 def train(
