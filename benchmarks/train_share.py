@@ -77,6 +77,7 @@ def our_loop(ids_N: np.ndarray, vocabulary: int) -> Callable[[int], None]:
                 "window": WINDOW,
                 "learning_rate": RATE,
                 "precision": "bfloat16",
+                "averaging": 0.0,
                 "evaluations": 1,
             },
         },

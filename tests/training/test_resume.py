@@ -38,6 +38,7 @@ def asked(family: str, **more: Any) -> dict[str, Any]:
             "window": 16,
             "learning_rate": 0.01,
             "precision": "float32",
+            "averaging": 0.9,
             "evaluations": 4,
         },
         "samples": {"length": 5, "temperatures": [0.8]},
@@ -140,7 +141,8 @@ def test_replaying_a_whole_run_gives_the_same_run(
     real, replayed = tmp_path / "real", tmp_path / "replayed"
     train(small_source, real, asked(family, budget="2s"))
     fractions = [line["fraction"] for line in steps_of(real) if line["event"] == "step"]
-    train(small_source, replayed, asked(family, budget="2s"), clock=ReplayClock(fractions))
+    looks = {line["step"] for line in steps_of(real) if line["event"] == "evaluation"}
+    train(small_source, replayed, asked(family, budget="2s"), clock=ReplayClock(fractions, looks))
     assert_same_run(real, replayed)
 
 

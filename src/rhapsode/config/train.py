@@ -87,6 +87,8 @@ class OptimisationSettings:
     """Share of the run in which the learning rate rises."""
     final_rate: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.03
     """Learning rate at the end, as a share of the peak."""
+    averaging: Annotated[float, Meta(ge=0.0, lt=1.0)] | None = None
+    """Decay of a moving average of the weights, which is what is validated, sampled from and kept; 0 takes none."""
     clip: Annotated[float, Meta(ge=1e-9)] = 1.0
     """Largest norm of the gradient."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

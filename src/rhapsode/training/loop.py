@@ -18,6 +18,7 @@ from rhapsode.data import Stream
 from rhapsode.errors import RunError
 from rhapsode.files import first_line
 from rhapsode.models import State
+from rhapsode.training.averaging import WeightAverage
 from rhapsode.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from rhapsode.training.clock import Clock
 from rhapsode.training.distributed import Group, SingleProcess
@@ -115,7 +116,11 @@ class TrainingLoop:
         *,
         group: Group | None = None,
     ) -> None:
-        if settings.learning_rate is None or settings.precision == "auto":
+        if (
+            settings.learning_rate is None
+            or settings.averaging is None
+            or settings.precision == "auto"
+        ):
             raise ValueError("the settings are not resolved")
         self.network = network
         self._stream = stream
@@ -127,6 +132,7 @@ class TrainingLoop:
         self._group.start_random()
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         self._optimiser = make_optimiser(network, settings)
+        self._average = WeightAverage(network, settings.averaging)
         self._step = 0
         self._evaluations = 0
         self._looking = 0.0
@@ -213,6 +219,7 @@ class TrainingLoop:
         if math.isfinite(value):  # a broken update must not reach the weights
             self._optimiser.step()
         self._step += 1
+        self._average.update(self._step)
         return Step(
             step=self._step,
             fraction=fraction,
@@ -232,22 +239,28 @@ class TrainingLoop:
         if not self._group.first:
             return
         began = time.monotonic()
-        if self._hooks.evaluate is None:
-            self._hooks.keep_best(self._step, None)
-        else:
-            loss = self._hooks.evaluate()
-            better = loss < self._best
-            if better:
-                self._best = loss
-                self._hooks.keep_best(self._step, loss)
-            yield Evaluated(self._step, loss, better, self._clock.elapsed())
-        texts = self._hooks.sample()
+        with self._average.in_place():  # and back again before anybody sees an event
+            events = [*self._judge()]
+            texts = self._hooks.sample()
+        yield from events
         if texts:
             yield Sampled(self._step, texts)
         self.network.train()
         spent = time.monotonic() - began
         self._looking += spent
         self._clock.reserve(spent * 1.1)
+
+    def _judge(self) -> Iterator[Event]:
+        """The validation loss of the weights in place, which are kept where they are the best so far."""
+        if self._hooks.evaluate is None:
+            self._hooks.keep_best(self._step, None)
+            return
+        loss = self._hooks.evaluate()
+        better = loss < self._best
+        if better:
+            self._best = loss
+            self._hooks.keep_best(self._step, loss)
+        yield Evaluated(self._step, loss, better, self._clock.elapsed())
 
     def _save(self) -> Iterator[Event]:
         self._saved_at = time.monotonic()
@@ -266,6 +279,8 @@ class TrainingLoop:
         for index, parameter in enumerate(self._optimiser_parameters()):
             for name, tensor in self._optimiser.state[parameter].items():
                 tensors[f"optimiser.{index}.{name}"] = tensor
+        for name, tensor in self._average.tensors().items():
+            tensors[f"average.{name}"] = tensor
         if self._carried is not None:
             for name, tensor in self._carried.tensors().items():
                 tensors[f"carried.{name}"] = self._group.gather(tensor)
@@ -298,6 +313,7 @@ class TrainingLoop:
                 kept = _below(f"optimiser.{index}.", tensors)
                 if kept:
                     self._optimiser.state[parameter] = dict(kept)
+            self._average.load(_below("average.", tensors))
             carried = _below("carried.", tensors)
             if carried:
                 rows = self._group.rows(self._stream.batch_size)

@@ -91,7 +91,12 @@ def plan_run(
         *_reasons(context, documents, length, network),
         f"dropout {network.get('dropout', 0):g}: about {seen:.1f} passes are expected",
     )
-    training = {"batch_size": batch, "window": window, "learning_rate": learning_rate}
+    training = {
+        "batch_size": batch,
+        "window": window,
+        "learning_rate": learning_rate,
+        "averaging": 0.0,
+    }
     return Plan(network, training, reasons)
 
 

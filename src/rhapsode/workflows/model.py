@@ -59,7 +59,7 @@ class Model:
         self._elements: SuffixIndex | None = None
         self._compiled: Predictor | None = None
 
-    @property
+    @cached_property
     def predictor(self) -> Predictor:
         """What predicts one element after another; `predictor_for("auto")`."""
         return self.predictor_for("auto")

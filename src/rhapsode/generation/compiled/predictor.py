@@ -389,7 +389,7 @@ class _Rows:
         return out_TR[:done].T, end_R
 
     def select(self, rows_R: NDArray[np.int64]) -> None:
-        """Go on with some rows. What the last rows remember takes the place of what ends before them."""
+        """Go on with some rows."""
         self._values_RS = self._values_RS[rows_R]
         self._count_R = self._count_R[rows_R]
         self._z_RV = self._z_RV[rows_R]
