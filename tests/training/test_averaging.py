@@ -51,9 +51,14 @@ def test_the_weights_come_back_behind_an_error():
     fitted = network()
     average = WeightAverage(fitted, 0.5)
     weights = moved(fitted)
-    with pytest.raises(ZeroDivisionError), average.in_place():
-        assert not torch.equal(next(fitted.parameters()), weights[0])
-        raise ZeroDivisionError
+
+    def fail() -> None:
+        with average.in_place():
+            assert not torch.equal(next(fitted.parameters()), weights[0])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert torch.equal(next(fitted.parameters()), weights[0])
 
 
