@@ -166,3 +166,10 @@ def test_what_has_no_compiled_form_is_named() -> None:
         compiled_predictor(other)
     carried = replace(bundle, config=replace(config, model=Component("transformer_classic.v1")))
     assert "in a window only" in (unsupported(carried) or "")
+
+
+def test_without_a_compiler_there_is_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = network_config("lstm")
+    bundle = bundle_of(config, network_of(config))
+    monkeypatch.setattr("numba.config.DISABLE_JIT", 1)
+    assert unsupported(bundle) == "numba's compiler is switched off"

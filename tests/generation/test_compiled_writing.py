@@ -291,3 +291,39 @@ def test_a_long_text_comes_in_stretches() -> None:
     assert sum(len(one.elements) for one in found) == 500
     assert all(len(one.elements) <= 64 for one in found)
     assert [one.last for one in found] == [None] * (len(found) - 1) + ["length"]
+
+
+@pytest.mark.parametrize("k", [1, 3, 30])
+@pytest.mark.parametrize("vocab", [31, 100, 1000, 1037, 9000])
+def test_top_k_of_many_is_exact(vocab: int, k: int) -> None:
+    random = np.random.default_rng(k)
+    for values in (random.normal(size=vocab), random.integers(0, 40, vocab), np.arange(vocab)):
+        logits_BV = np.stack((values, -values)).astype(np.float32)
+        logits_BV[:, 5] = -np.inf
+        made = chain_of(GenerateSettings(top_k=k), vocab_size=vocab, suppressed=())
+        wanted_BV, _ = made.apply(logits_BV, context_of(2), made.init(2))
+        np.testing.assert_array_equal(filtered(made, logits_BV, context_of(2)), wanted_BV)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9, 0.99, 1 - 1e-9])
+def test_top_p_of_many_is_exact(p: float) -> None:
+    random = np.random.default_rng(7)
+    for width in (0.01, 1.0, 4.0, 30.0):
+        logits_BV = (random.normal(size=(4, 4097)) * width).astype(np.float32)
+        made = chain_of(GenerateSettings(top_p=p), vocab_size=4097, suppressed=())
+        wanted_BV, _ = made.apply(logits_BV, context_of(4), made.init(4))
+        found_BV = filtered(made, logits_BV, context_of(4))
+        # Sums in another order may move a border by an element whose mass is all that is left.
+        assert (np.isneginf(found_BV) != np.isneginf(wanted_BV)).sum() <= (4 if p > 0.999 else 0)
+
+
+def test_jobs_that_the_caller_has_ended_cost_nothing_more() -> None:
+    predictor, dropped = predictor_of("lstm"), set[int]()
+    endless = chain_of(GenerateSettings(), vocab_size=VOCABULARY, suppressed=(0, 1))
+    found = predictor.stretches(jobs_of(2, 10**9), endless, seed=0, dropped=dropped)
+    assert found is not None
+    seen = []
+    for stretch in found:
+        seen.append(stretch.job)
+        dropped.add(stretch.job)
+    assert seen == [0, 1]

@@ -136,6 +136,7 @@ class TrainingLoop:
         self._step = 0
         self._evaluations = 0
         self._looking = 0.0
+        self._looked = -1
         self._best = math.inf
         self._carried: State | None = None
         self._stopping = False
@@ -176,9 +177,11 @@ class TrainingLoop:
             yield from self._save()
             yield Finished(self._step, "interrupted", self._clock.elapsed())
             return
-        # A run that was stopped while its last figures were written has looked already.
+        # A run that was stopped while its last figures were written has looked already, and so has one whose time ran
+        # out in a look.
         if not self._ended:
-            yield from self._look()
+            if self._looked != self._step:
+                yield from self._look()
             self._ended = True
             yield from self._save()
         yield Finished(self._step, "done", self._clock.elapsed())
@@ -236,6 +239,7 @@ class TrainingLoop:
         return passed and self._clock.affords(self._looking)
 
     def _look(self) -> Iterator[Event]:
+        self._looked = self._step
         if not self._group.first:
             return
         began = time.monotonic()
@@ -289,6 +293,7 @@ class TrainingLoop:
             "step": self._step,
             "evaluations": self._evaluations,
             "looking": self._looking,
+            "looked": self._looked,
             "ended": self._ended,
             "best": None if math.isinf(self._best) else self._best,
             "spent": self._clock.elapsed(),
@@ -325,6 +330,7 @@ class TrainingLoop:
             self._step = int(values["step"])
             self._evaluations = int(values["evaluations"])
             self._looking = float(values["looking"])
+            self._looked = int(values.get("looked", -1))
             self._ended = bool(values.get("ended", False))
             self._best = math.inf if values["best"] is None else float(values["best"])
         except (KeyError, TypeError, ValueError, RuntimeError) as problem:

@@ -196,7 +196,12 @@ def gentler_plan(plan: Plan, ancestor: Ancestor, settings: TrainSettings, train:
     return replace(
         plan,
         network={},
-        training={"batch_size": batch, "window": window, "learning_rate": rate},
+        training={
+            **plan.training,
+            "batch_size": batch,
+            "window": window,
+            "learning_rate": rate,
+        },
         reasons=(
             f"begins as {ancestor.path}: its network and elements, {train:,} elements of new text",
             reason or f"learning rate {rate:g}: {GENTLER:g} times the {peak:g} {whose}",

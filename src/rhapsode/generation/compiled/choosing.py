@@ -33,6 +33,8 @@ GREEDY, TEMPERATURE, TOP_K, TOP_P, MIN_P, REPETITION, FREQUENCY, PRESENCE = rang
 
 _NEVER = np.float32(-np.inf)
 _ZERO = np.float32(0.0)
+_STRANDS = 16
+_BLOCK = 128
 
 _U = np.uint64
 _M0, _M1 = _U(0xD2511F53), _U(0xCD9E8D57)
@@ -66,14 +68,53 @@ def uniform(seed: Any, sequence: int, position: int) -> float:
 
 
 @inner
+def _most(z_V: Any) -> Any:
+    """The largest value: sixteen strands side by side, which become one vector."""
+    apart()
+    size = len(z_V)
+    if size < 2 * _STRANDS:
+        most = z_V[0]
+        for v in range(1, size):
+            most = z_V[v] if z_V[v] > most else most  # noqa: FURB136  # no rules for NaN
+        return most
+    strands = z_V[:_STRANDS].copy()
+    for first in range(_STRANDS, size - _STRANDS + 1, _STRANDS):
+        here = z_V[first : first + _STRANDS]
+        for j in range(_STRANDS):
+            strands[j] = here[j] if here[j] > strands[j] else strands[j]  # noqa: FURB136
+    rest = z_V[size - _STRANDS :]
+    for j in range(_STRANDS):
+        strands[j] = rest[j] if rest[j] > strands[j] else strands[j]  # noqa: FURB136
+    most = strands[0]
+    for j in range(1, _STRANDS):
+        most = strands[j] if strands[j] > most else most  # noqa: FURB136
+    return most
+
+
+@inner
 def _likeliest(z_V: Any) -> int:
     """The lowest id among the likeliest."""
     apart()
-    best = 0
-    for v in range(1, len(z_V)):
-        if z_V[v] > z_V[best]:
-            best = v
-    return best
+    most = _most(z_V)
+    for v in range(len(z_V)):
+        if z_V[v] == most:
+            return v
+    return 0
+
+
+@inner
+def _mass(weight_N: Any) -> float:
+    """A sum in four strands."""
+    a = b = c = d = 0.0
+    whole = len(weight_N) // 4 * 4
+    for j in range(0, whole, 4):
+        a += weight_N[j]
+        b += weight_N[j + 1]
+        c += weight_N[j + 2]
+        d += weight_N[j + 3]
+    for j in range(whole, len(weight_N)):
+        a += weight_N[j]
+    return (a + b) + (c + d)
 
 
 @inner
@@ -118,14 +159,33 @@ def _keep_best(z_V: Any, border: Any, ties: int) -> None:
 
 @inner
 def _top_k(z_V: Any, k: int, some_V: Any) -> None:
+    """Of many, only those are looked at that reach the k-th largest of the largest of 8 k groups: k at least do."""
     apart()
-    if k == 0 or k >= len(z_V):
+    size = len(z_V)
+    if k == 0 or k >= size:
         return
-    for v in range(len(z_V)):
-        some_V[v] = z_V[v]
-    border = _kth_largest(some_V, k)
+    count = 0
+    groups = 8 * k
+    if 4 * groups <= size:
+        best_G = some_V[:groups]
+        for j in range(groups):
+            best_G[j] = z_V[j]
+        for first in range(groups, size, groups):
+            here = z_V[first : min(first + groups, size)]
+            for j in range(len(here)):
+                best_G[j] = here[j] if here[j] > best_G[j] else best_G[j]  # noqa: FURB136
+        bound = _kth_largest(best_G, k)
+        for v in range(size):
+            if z_V[v] >= bound:
+                some_V[count] = z_V[v]
+                count += 1
+    else:
+        for v in range(size):
+            some_V[v] = z_V[v]
+        count = size
+    border = _kth_largest(some_V[:count], k)
     above = 0
-    for v in range(len(z_V)):
+    for v in range(size):
         above += z_V[v] > border
     _keep_best(z_V, border, k - above)
 
@@ -136,18 +196,20 @@ def _top_p(z_V: Any, p: float, some_V: Any, weight_V: Any) -> None:
     apart()
     if p >= 1.0:
         return
-    most = z_V[_likeliest(z_V)]
-    total = 0.0
+    most = _most(z_V)
+    for v in range(len(z_V)):
+        weight_V[v] = exp64(np.float64(z_V[v]) - np.float64(most))
+    total = _mass(weight_V)
+    goal = p * total
+    # What is less likely than this cannot belong to the set: all of its like together lack the mass. Half of that, for
+    # what rounding may do.
+    least = 0.5 * (total - goal) / len(z_V)
     count = 0
     for v in range(len(z_V)):
-        if z_V[v] != _NEVER:
+        if weight_V[v] > least:
             some_V[count] = z_V[v]
+            weight_V[count] = weight_V[v]
             count += 1
-    for i in range(count):
-        weight_V[i] = exp64(np.float64(some_V[i]) - np.float64(most))
-    for i in range(count):
-        total += weight_V[i]
-    goal = p * total
     before = 0.0  # mass of all that is likelier than what is still looked at
     low, high = 0, count
     while high - low > 1:
@@ -192,7 +254,7 @@ def _min_p(z_V: Any, m: float) -> None:
     apart()
     if m == 0.0:
         return
-    most = z_V[_likeliest(z_V)]
+    most = _most(z_V)
     bound = np.float64(most) + math.log(m)
     for v in range(len(z_V)):
         if not (np.float64(z_V[v]) >= bound or z_V[v] == most):
@@ -202,12 +264,10 @@ def _min_p(z_V: Any, m: float) -> None:
 @inner
 def _repetition(z_V: Any, penalty: float, read_V: Any, written_V: Any, weight_V: Any) -> None:
     apart()
-    most = np.float64(z_V[_likeliest(z_V)])
+    most = np.float64(_most(z_V))
     for v in range(len(z_V)):
         weight_V[v] = exp64(np.float64(z_V[v]) - most)
-    total = 0.0
-    for v in range(len(z_V)):
-        total += weight_V[v]
+    total = _mass(weight_V)
     shift = math.log(total)
     for v in range(len(z_V)):
         told = (np.float64(z_V[v]) - most) - shift
@@ -239,7 +299,7 @@ def filter_row(
             for v in range(len(z_V)):
                 z_V[v] = _ZERO if v == best else _NEVER
         elif step == TEMPERATURE:
-            most = z_V[_likeliest(z_V)]
+            most = _most(z_V)
             for v in range(len(z_V)):
                 z_V[v] = np.float32(np.float64(z_V[v] - most) / value)
         elif step == TOP_K:
@@ -264,30 +324,39 @@ def filter_row(
 def draw(z_V: Any, point: float, weight_V: Any) -> int:
     """The element in which a uniform falls: the first whose cumulative weight lies above it.
 
+    The weights are added up in blocks, in the same order for everyone.
+
     Arguments:
         z_V: logits, at least one finite.
         point: the uniform.
         weight_V: scratch, float64.
     """
     apart()
-    most = np.float64(z_V[_likeliest(z_V)])
-    for v in range(len(z_V)):
+    size = len(z_V)
+    most = np.float64(_most(z_V))
+    for v in range(size):
         weight_V[v] = exp64(np.float64(z_V[v]) - most)
     total = 0.0
-    for v in range(len(z_V)):
-        total += weight_V[v]
-        weight_V[v] = total
+    for first in range(0, size, _BLOCK):
+        total += _mass(weight_V[first : min(first + _BLOCK, size)])
     point *= total
-    # By halves; as in the reference, rounding at the very end takes the last element that can be drawn.
-    low, high = 0, len(z_V)
-    while low < high:
-        middle = (low + high) >> 1
-        if weight_V[middle] <= point:
-            low = middle + 1
-        else:
-            high = middle
-    if low == len(z_V):
-        low -= 1
-        while low > 0 and weight_V[low] == weight_V[low - 1]:
-            low -= 1
-    return low
+    before = 0.0
+    filled = 0
+    for first in range(0, size, _BLOCK):
+        block = weight_V[first : min(first + _BLOCK, size)]
+        mass = _mass(block)
+        if before + mass > point:
+            here = before
+            for j in range(len(block)):
+                here += block[j]
+                if here > point and block[j] > 0.0:
+                    return first + j
+        if mass > 0.0:
+            filled = first
+        before += mass
+    # Rounding may push a point to the very end: take the last element that has any probability.
+    last = filled
+    for v in range(filled, min(filled + _BLOCK, size)):
+        if weight_V[v] > 0.0:
+            last = v
+    return last

@@ -43,7 +43,10 @@ def entry(function: F) -> F:
 
     It must have `STAMP` in its closure, since what it calls lies in other files.
     """
-    return cast(F, _njit(cache=True, **_OPTIONS)(function))
+    try:
+        return cast(F, _njit(cache=True, **_OPTIONS)(function))
+    except RuntimeError:  # no folder that could be written to
+        return cast(F, _njit(**_OPTIONS)(function))
 
 
 def _apart(typing: Any) -> Any:

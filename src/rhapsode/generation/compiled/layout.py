@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +20,8 @@ from rhapsode.generation.compiled.tiles import pack, padded
 __all__ = ["DEFAULTS", "Laid", "lay_out", "unsupported"]
 
 Array = NDArray[np.float32]
+
+_config: Any = numba.config
 
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "lstm.v1": {"hidden_size": 512, "num_layers": 1},
@@ -79,6 +82,8 @@ def _full(name: str) -> str:
 
 def unsupported(bundle: Bundle) -> str | None:
     """Why this engine cannot run a model; None where it can."""
+    if _config.DISABLE_JIT:
+        return "numba's compiler is switched off"
     config = bundle.config
     for part, known in (
         (config.input, ("table.v1", "onehot.v1")),
