@@ -67,7 +67,8 @@ def clear_scratch(path: Path) -> None:
     Arguments:
         path: the file that was to be written; it is not touched.
     """
-    scratch = re.compile(rf"\.{re.escape(path.name)}-[a-z0-9_]{{8}}")
+    # Ours, and that of safetensors, which writes to a file of its own choice before it renames it.
+    scratch = re.compile(rf"\.{re.escape(path.name)}-[a-z0-9_]{{8}}|\.tmp[A-Za-z0-9]{{6}}")
     with contextlib.suppress(OSError):
         for other in path.parent.iterdir():
             if scratch.fullmatch(other.name):

@@ -238,7 +238,7 @@ class Training:
         )
         corpus, encoder = self.corpus, self.corpus.encoder
         figures, _ = evaluate_store(
-            model.predictor,
+            model.scorer,
             corpus.test,
             model.bundle.counts_V,
             protocol,
