@@ -94,24 +94,19 @@ def figures_table(figures: Mapping[str, Any], title: str) -> Table:
     table.add_column(justify="right", style="bold")
     floors = figures["floors"]
 
+    from rhapsode.workflows.card import figure_in_words  # late: with it comes what reads models
+
     interval = figures["interval"]
     about = f" ± {1.96 * interval['standard_error']:.4f}" if interval else ""
-    table.add_row("loss (nats per element)", _figure(figures["loss"], 4) + about)
-    table.add_row("perplexity", _figure(figures["perplexity"], 3))
-    table.add_row("bits per byte", _figure(figures["bits_per_byte"], 4))
-    table.add_row("bits per character", _figure(figures["bits_per_character"], 4))
+    table.add_row("loss (nats per element)", figure_in_words(figures["loss"], 4) + about)
+    table.add_row("perplexity", figure_in_words(figures["perplexity"], 3))
+    table.add_row("bits per byte", figure_in_words(figures["bits_per_byte"], 4))
+    table.add_row("bits per character", figure_in_words(figures["bits_per_character"], 4))
     if figures["word_perplexity"] is not None:
-        table.add_row("perplexity per word", _figure(figures["word_perplexity"], 2))
+        table.add_row("perplexity per word", figure_in_words(figures["word_perplexity"], 2))
     table.add_row("elements scored", f"{figures['elements']:,}")
     table.add_row("unknown elements", f"{figures['unknown_rate']:.2%}")
     table.add_row("floor: uniform / unigram", f"{floors['uniform']:.3f} / {floors['unigram']:.3f}")
     if floors["ngram"] is not None:
         table.add_row(f"floor: n-gram, {floors['ngram_model']}", f"{floors['ngram']:.4f}")
     return table
-
-
-def _figure(value: float | None, digits: int) -> str:
-    """A figure with so many decimals; one that is too large for that in powers of ten, and none as a dash."""
-    if value is None:
-        return "-"
-    return f"{value:,.{digits}f}" if abs(value) < 1e9 else f"{value:.3g}"

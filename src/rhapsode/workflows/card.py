@@ -14,7 +14,7 @@ from rhapsode.workflows.writing_table import (
     writing_verdict,
 )
 
-__all__ = ["card", "shares_in_words"]
+__all__ = ["card", "figure_in_words", "shares_in_words"]
 
 QUOTED = 240
 """Characters of a copied stretch that are quoted."""
@@ -96,14 +96,17 @@ def _figures(summary: Mapping[str, Any]) -> list[str]:
     rows = [
         ("loss, nats per element", f"{summary['loss']:.4f}{_interval(summary['interval'])}"),
         ("perplexity", f"{summary['perplexity']:.2f}"),
-        ("bits per byte", _number(summary["bits_per_byte"], 4)),
-        ("bits per character", _number(summary["bits_per_character"], 4)),
-        ("perplexity per word", _number(summary["word_perplexity"], 2)),
+        ("bits per byte", figure_in_words(summary["bits_per_byte"], 4)),
+        ("bits per character", figure_in_words(summary["bits_per_character"], 4)),
+        ("perplexity per word", figure_in_words(summary["word_perplexity"], 2)),
         ("elements scored", f"{summary['elements']:,}"),
         ("unknown elements", f"{summary['unknown_rate']:.4%}"),
         ("floor: uniform, nats", f"{floors['uniform']:.4f}"),
         ("floor: unigram, nats", f"{floors['unigram']:.4f}"),
-        (f"floor: n-gram ({floors.get('ngram_model', 'none')}), nats", _number(floors["ngram"], 4)),
+        (
+            f"floor: n-gram ({floors.get('ngram_model', 'none')}), nats",
+            figure_in_words(floors["ngram"], 4),
+        ),
     ]
     lines = ["| measure | value |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in rows]
@@ -149,7 +152,8 @@ def _code(text: str) -> str:
     return f"{fence} {shown} {fence}"
 
 
-def _number(value: float | None, digits: int) -> str:
+def figure_in_words(value: float | None, digits: int) -> str:
+    """A figure with so many decimals; one that is too large for that in powers of ten, and none as a dash."""
     if value is None:
         return "-"
     return f"{value:,.{digits}f}" if abs(value) < 1e9 else f"{value:.3g}"
