@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 
 __all__ = ["BudgetClock", "Clock", "ReplayClock", "StepClock"]
 
-LOOKING = 0.15
+LOOKING = 0.05
 
 
 class Clock(ABC):

@@ -23,7 +23,7 @@ from rhapsode.training.checkpoint import Checkpoint, read_checkpoint, write_chec
 from rhapsode.training.clock import Clock
 from rhapsode.training.distributed import Group, SingleProcess
 from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
-from rhapsode.training.optimiser import make_optimiser
+from rhapsode.training.optimiser import make_optimiser, update_weights
 from rhapsode.training.schedule import rate_share
 
 __all__ = ["LoopHooks", "TrainingLoop", "training_loss"]
@@ -220,7 +220,7 @@ class TrainingLoop:
         value = self._group.sum_gradients(self._parameters, value)
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._settings.clip)
         if math.isfinite(value):  # a broken update must not reach the weights
-            self._optimiser.step()
+            update_weights(self._optimiser)
         self._step += 1
         self._average.update(self._step)
         return Step(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from rhapsode.bundle.network import Network
 from rhapsode.config import OptimisationSettings
 
-__all__ = ["make_optimiser"]
+__all__ = ["make_optimiser", "update_weights"]
 
 
 def make_optimiser(network: Network, settings: OptimisationSettings) -> torch.optim.Optimizer:
@@ -25,6 +26,7 @@ def make_optimiser(network: Network, settings: OptimisationSettings) -> torch.op
         {"params": others, "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
+    _leave_compiler_out()
     rate = settings.learning_rate or 1e-3
     betas = (settings.beta1, settings.beta2)
     if settings.optimiser == "adamw":
@@ -35,3 +37,20 @@ def make_optimiser(network: Network, settings: OptimisationSettings) -> torch.op
         # Keras' floor of 1e-7 inside the root's neighbourhood: 1e-8 there lets rare elements jump.
         return torch.optim.RMSprop(groups, lr=rate, alpha=settings.beta2, eps=1e-7)
     return torch.optim.SGD(groups, lr=rate, momentum=settings.beta1, nesterov=settings.beta1 > 0)
+
+
+@torch.no_grad()
+def update_weights(optimiser: torch.optim.Optimizer) -> None:
+    """One update, by the method of torch that torch wraps, without the wrapping: see `_leave_compiler_out`."""
+    inspect.unwrap(type(optimiser).step)(optimiser)
+
+
+def _leave_compiler_out() -> None:
+    """Save the two seconds in which torch.optim imports torch's compiler only to ask it not to compile.
+
+    At its first call a method imports it and keeps on itself what may be called instead, which here is the method.
+    """
+    for function in vars(torch.optim.Optimizer).values():
+        plain = getattr(function, "__wrapped__", None)
+        if plain is not None and not hasattr(plain, "__dynamo_disable"):
+            setattr(plain, "__dynamo_disable", plain)  # noqa: B010 (mypy knows no such name)

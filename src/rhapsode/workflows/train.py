@@ -557,7 +557,7 @@ def _measured(
 
     seconds = settings.budget_seconds()
     with torch.random.fork_rng():
-        precision, ratio = faster_precision(step, seconds=min(2.0, (seconds or 120.0) / 60))
+        precision, ratio = faster_precision(step, seconds=min(2.0, (seconds or 120.0) / 120))
     network.zero_grad(set_to_none=True)
     tell(f"{precision}: bfloat16 is {ratio:.2f} x as fast on this machine")
     return precision
