@@ -3,6 +3,7 @@
 from rhapsode.evaluation.calibration import Calibration, ReliabilityBin, calibration_of
 from rhapsode.evaluation.figures import (
     Figures,
+    NetworkFigures,
     Protocol,
     Text,
     evaluate_store,
@@ -27,6 +28,7 @@ from rhapsode.evaluation.losses import (
     total_loss,
     without_given,
 )
+from rhapsode.evaluation.mixture import LEAST_GAIN, best_share, mixture_nats, part_losses
 from rhapsode.evaluation.paired import Difference, paired_difference
 
 __all__ = [
@@ -35,10 +37,13 @@ __all__ = [
     "Difference",
     "Figures",
     "Interval",
+    "LEAST_GAIN",
+    "NetworkFigures",
     "Protocol",
     "ReliabilityBin",
     "Surprise",
     "Text",
+    "best_share",
     "calibration_of",
     "context_losses",
     "element_losses",
@@ -48,8 +53,10 @@ __all__ = [
     "in_context",
     "interval_of",
     "loss_by_context",
+    "mixture_nats",
     "ngram_in_words",
     "paired_difference",
+    "part_losses",
     "position_losses",
     "read_batches",
     "surprises",
