@@ -14,7 +14,13 @@ from rhapsode.bundle.torch_predictor import torch_predictor
 from rhapsode.config import parse_context
 from rhapsode.counts.ngram import NGramModel
 from rhapsode.data import Batch
-from tests.contracts.predictor_contract import PredictorContract, batch_of, log_softmax
+from tests.contracts.predictor_contract import (
+    ROWS,
+    TIME,
+    PredictorContract,
+    batch_of,
+    log_softmax,
+)
 from tests.generation.compiled_models import FAMILIES, VOCABULARY, network_config, network_of
 
 # Uneven, so that what comes next depends on what was read; the last element is never seen.
@@ -36,17 +42,27 @@ def mixed(family: str, share: float = 0.4, **asked: Any) -> MixedPredictor:
     )
 
 
-class TestCarried(PredictorContract):
+class MixedContract(PredictorContract):
+    """The contract on passages of what was counted, whose every state matters."""
+
+    def elements(
+        self, predictor: Predictor, time: int = TIME, rows: int = ROWS, seed: int = 0
+    ) -> NDArray[np.int64]:
+        begins_B = np.random.default_rng(seed).integers(len(TEXT), size=rows)
+        return TEXT[(begins_B[:, None] + np.arange(time)) % len(TEXT)]
+
+
+class TestCarried(MixedContract):
     def make(self) -> Predictor:
         return mixed("transformer")
 
 
-class TestFresh(PredictorContract):
+class TestFresh(MixedContract):
     def make(self) -> Predictor:
         return mixed("lstm of two layers")
 
 
-class WindowContract(PredictorContract):
+class WindowContract(MixedContract):
     """What holds of a model that reads every batch from nothing."""
 
     forgets: ClassVar[str] = "a window has no past"
@@ -135,7 +151,7 @@ def test_nothing_is_impossible_whatever_the_network_is_sure_of(
     predictor = mixed("lstm", share)
     sure_BV = np.full((1, VOCABULARY), -1e4, dtype=np.float32)
     sure_BV[0, 5] = 1e4
-    monkeypatch.setattr(predictor.network, "advance", lambda ids, state: (sure_BV, state))
+    monkeypatch.setattr(predictor.network, "advance", lambda _, state: (sure_BV, state))
     monkeypatch.setattr(
         predictor.network, "features", lambda ids, state: (ids[..., None], sure_BV, state)
     )
@@ -168,6 +184,19 @@ def test_targets_of_weight_zero_are_read_over_and_get_0() -> None:
     (network_BT, ngram_BT), _ = predictor.score_parts(whole)
     np.testing.assert_allclose(mixed_log_probs(network_BT, ngram_BT, 0.4), wanted_BT, atol=1e-6)
     assert np.array_equal(network_BT, predictor.network.score(whole)[0])
+
+
+def test_what_is_examined_is_what_is_scored_where_rows_start_afresh() -> None:
+    predictor = mixed("gru")
+    ids_BT = TEXT[:60].reshape(3, 20)
+    batch = batch_of(ids_BT, np.random.default_rng(1).random((3, 19)) < 0.3)
+    _, before = predictor.advance(ids_BT[:, 3:7], predictor.start(3))
+    scores_BT, wanted = predictor.score(batch, before)
+    examined, found = predictor.examine(batch, before)
+    np.testing.assert_allclose(examined.log_prob_BT, scores_BT, atol=1e-5)
+    assert wanted is not None
+    assert found is not None
+    assert np.array_equal(found.ngram.node_B, wanted.ngram.node_B)
 
 
 def test_the_n_gram_model_looks_no_further_back_than_the_window() -> None:

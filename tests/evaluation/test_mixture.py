@@ -1,8 +1,6 @@
 """The share of an n-gram model: the minimum of the loss, and what it is not worth."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -41,6 +39,8 @@ def loss(network_N: np.ndarray, ngram_N: np.ndarray, share: float) -> float:
 @example(nats=[(0.5, 3.0)] * 3)
 @example(nats=[(1.0, 4.0), (4.0, 1.0)])
 @example(nats=[(1.0, 1.0)])
+@example(nats=[(1.0, 1.0 - 0.9 * LEAST_GAIN)])
+@example(nats=[(1.0, 1.0 - 1.1 * LEAST_GAIN)])
 def test_the_share_is_that_of_the_least_loss(nats: list[tuple[float, float]]) -> None:
     network_N, ngram_N = np.array(nats, dtype=np.float64).T
     grid = np.linspace(0, 1, 1001)[1:-1]
@@ -65,13 +65,6 @@ def test_what_is_not_scored_does_not_count_and_nothing_has_no_share() -> None:
 def test_nats_that_float_cannot_hold_as_probabilities_have_a_share() -> None:
     assert best_share(np.array([900.0, 1.0]), np.array([1.0, 900.0])) == 0.5
     assert best_share(np.array([5e4, 5e4]), np.array([4e4, 3e4])) == 1.0
-
-
-@dataclass(frozen=True)
-class Fork:
-    """A state whose rows are all alike."""
-
-    inner: Any
 
 
 class MarkovNetwork(Markov):
@@ -99,12 +92,11 @@ def test_one_pass_gives_the_figures_of_the_mixture_and_of_the_network(tmp_path: 
     batches = in_context(store.elements_N, store.starts, context, lanes=1)
     parts = part_losses(mixed, batches, context, elements=len(store))
     np.testing.assert_allclose(parts[0], network_N, atol=1e-6)
-    np.testing.assert_allclose(parts[1], -ngram.log_prob(store.elements_N), atol=0.8)
+    np.testing.assert_allclose(parts[1], -ngram.log_prob(store.elements_N), atol=1e-5)
     np.testing.assert_allclose(mixture_nats(*parts, 0.3), nats_N, atol=1e-6)
     told = figures.to_mapping()
     assert told["ngram_share"] == 0.3
-    for name in ("loss", "perplexity", "bits_per_byte", "bits_per_character", "word_perplexity"):
+    for name in ("loss", "perplexity", "bits_per_byte", "bits_per_character"):
         assert told["network"][name] == pytest.approx(alone.to_mapping()[name], rel=1e-6)
     assert figures.loss == pytest.approx(nats_N.mean(dtype=np.float64))
-    assert figures.loss < min(alone.loss, figures.floors["ngram"] + 0.5)
     assert (alone.ngram_share, alone.network) == (0.0, None)

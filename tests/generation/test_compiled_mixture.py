@@ -11,8 +11,8 @@ from rhapsode.bundle.torch_predictor import torch_predictor
 from rhapsode.generation import Job, generate_elements
 from rhapsode.generation.compiled.choosing import mix_row
 from rhapsode.generation.compiled.mixed import CompiledMixedPredictor
-from tests.bundle.test_mixed_predictor import TEXT, WindowContract, counted
-from tests.contracts.predictor_contract import PredictorContract, batch_of, log_softmax
+from tests.bundle.test_mixed_predictor import TEXT, MixedContract, WindowContract, counted
+from tests.contracts.predictor_contract import batch_of, log_softmax
 from tests.generation.compiled_models import VOCABULARY, bundle_of, network_config, network_of
 from tests.generation.test_compiled_writing import ASKED, chain, jobs_of, predictor_of, written
 
@@ -25,12 +25,12 @@ def mixed(family: str, share: float = 0.4, seed: int = 0) -> CompiledMixedPredic
     return CompiledMixedPredictor(predictor_of(family, seed), counted(opening=opening), share)
 
 
-class TestCarried(PredictorContract):
+class TestCarried(MixedContract):
     def make(self) -> Predictor:
         return mixed("gru")
 
 
-class TestFresh(PredictorContract):
+class TestFresh(MixedContract):
     def make(self) -> Predictor:
         return mixed("lstm of two layers")
 

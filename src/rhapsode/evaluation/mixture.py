@@ -49,11 +49,13 @@ def mixture_nats(
     """Nats of every element under the mixture.
 
     Arguments:
-        network_N: nats of each by the network alone.
+        network_N: nats of each by the network alone, NaN where one is not scored.
         ngram_N: by the n-gram model alone.
         share: of the n-gram model, 0 to 1.
     """
-    mixed_N: NDArray[np.float32] = -mixed_log_probs(-network_N, -ngram_N, share)
+    mixed_N = np.full(len(network_N), np.nan, dtype=np.float32)
+    known_N = ~np.isnan(network_N)
+    mixed_N[known_N] = -mixed_log_probs(-network_N[known_N], -ngram_N[known_N], share)
     return mixed_N
 
 

@@ -193,7 +193,7 @@ def _family(
         return network, 1e-3 if kind == "rnn" else 4e-3 if size <= 384 else 3e-3, f"{size} units"
     if vocab_size > _LARGE:
         network |= {"embedding_size": size, "tied": True, "input_dropout": round(dropout / 2, 2)}
-        return network, 2e-3, f"{size} units, one table for input and output"
+        return network, 4e-3, f"{size} units, one table for input and output"
     # What was best at 256 to 768 units lies about on a line.
     return network, round(min(8e-3, 2.3 / size), 4), f"{size} units"
 
