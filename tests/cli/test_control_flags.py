@@ -116,7 +116,7 @@ def test_beams(cli: Cli, run_folder: Path) -> None:
 
 def test_length_penalty(cli: Cli, run_folder: Path) -> None:
     # End-of-sequence made likely enough that the plain sum prefers it, and the mean does not.
-    base = ("generate", "--beams", "4", "--bias", "#0=5")
+    base = ("generate", "--beams", "4", "--bias", "#0=7.5")
     short = log_probs(cli, run_folder, *base[1:])
     long = log_probs(cli, run_folder, *base[1:], "--length-penalty", "3")
     assert len(long[0]) > len(short[0])

@@ -12,6 +12,7 @@ import torch
 
 import rhapsode as rh
 from rhapsode.bundle import write_bundle
+from rhapsode.bundle.mixed_predictor import MixedPredictor
 from rhapsode.bundle.network import load_network, network_arrays
 from rhapsode.errors import SettingsError
 from rhapsode.models import MODELS
@@ -65,23 +66,28 @@ def test_every_family_trains_writes_and_opens_again(
         assert figures.elements == 4001
 
 
-def brute_force(model: rh.Model, texts: Sequence[str]) -> tuple[float, int]:
-    """Nats over documents in the model's own context, one element at a time, each from all that it may see; and
-    how many elements.
+def brute_force(model: rh.Model, texts: Sequence[str]) -> tuple[float, float, int]:
+    """Nats over documents in the model's own context, one element at a time, each from all that it may see, by the
+    network alone and mixed with the n-gram model; and how many elements.
     """
-    network = load_network(model.bundle)
+    network, mixed = load_network(model.bundle), model.scorer
+    assert isinstance(mixed, MixedPredictor)
     context = model.bundle.context
     documents = [[*model.bundle.encoder.encode(text).tolist(), 0] for text in texts]
     sequences = documents if context.kind == "fresh" else [[e for ids in documents for e in ids]]
-    total, count = 0.0, 0
+    alone, total, count = 0.0, 0.0, 0
     with torch.no_grad():
         for ids in ([0, *sequence] for sequence in sequences):
             for at in range(1, len(ids)):
                 first = max(0, at - context.size) if context.kind == "window" else 0
                 logits, _ = network(torch.tensor([ids[first:at]]))
-                total -= float(torch.log_softmax(logits[0, -1].double(), -1)[ids[at]])
+                share = float(torch.softmax(logits[0, -1].double(), -1)[ids[at]])
+                read = mixed.ngram.advance(np.array([ids[first:at]]), mixed.ngram.start(1))
+                given = float(mixed.ngram.distribution(read)[0, ids[at]])
+                alone -= math.log(share)
+                total -= math.log((1 - mixed.share) * share + mixed.share * given)
                 count += 1
-    return total, count
+    return alone, total, count
 
 
 @pytest.mark.parametrize("context", ["carried", "fresh", "window:9"])
@@ -93,7 +99,8 @@ def test_figures_equal_brute_force_in_the_own_context(
         with pytest.raises(SettingsError, match="cannot read on and on"):
             trained(small, tmp_path / "run", family, reading={"context": context})
         return
-    model = trained(small, tmp_path / "run", family, reading={"context": context})
+    asked = {"reading": {"context": context}, "training": {"counts_share": 0.4}}
+    model = trained(small, tmp_path / "run", family, **asked)
     assert str(model.bundle.context) == context
     text = small.read_text(encoding="utf-8")
     texts = [text[:90], text[200:201], text[300:360]]
@@ -103,10 +110,12 @@ def test_figures_equal_brute_force_in_the_own_context(
         (held / f"{number}.txt").write_text(held_out, encoding="utf-8")
     figures = model.evaluate(str(held))
     assert figures.protocol.context.startswith(context)
-    total, count = brute_force(model, texts)
+    alone, total, count = brute_force(model, texts)
     assert figures.elements == count == 154
     assert figures.loss == pytest.approx(total / count, rel=1e-5)
     assert figures.perplexity == pytest.approx(math.exp(total / count), rel=1e-4)
+    assert figures.network is not None
+    assert figures.network.loss == pytest.approx(alone / count, rel=1e-5)
     characters = sum(map(len, texts))
     assert figures.bits_per_character == pytest.approx(total / math.log(2) / characters, rel=1e-5)
 

@@ -83,7 +83,8 @@ def test_a_run_leaves_its_picture(prose_file: Path, tmp_path: Path) -> None:
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     texts = texts_of(picture)
     assert texts[0] == f"run: lstm, {summary['parameters']:,} parameters"
-    assert f"test share {summary['loss']:.3f}" in texts
+    assert f"test share {summary['network']['loss']:.3f}" in texts
+    assert f"test, mixed {summary['loss']:.3f}" in texts
     assert training.counted is not None
     assert f"n-gram model {training.counted.loss:.3f}" in texts
     counts_V, found_V = training.corpus.counts_V(), training.corpus.validation.counts_V
