@@ -11,14 +11,14 @@ import numba
 from numba import types
 from numba.extending import intrinsic
 
-__all__ = ["STAMP", "apart", "entry", "inner"]
+__all__ = ["OPTIONS", "STAMP", "apart", "entry", "inner"]
 
 _njit: Any = numba.njit
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 # A product and a sum become one rounding; nothing is reordered, so results do not depend on what lies beside them.
-_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
 def _stamp() -> str:
@@ -35,7 +35,7 @@ STAMP = _stamp()
 
 def inner(function: F) -> F:
     """Compile as a part of the entries that call it."""
-    return cast(F, _njit(**_OPTIONS)(function))
+    return cast(F, _njit(**OPTIONS)(function))
 
 
 def entry(function: F) -> F:
@@ -44,9 +44,9 @@ def entry(function: F) -> F:
     It must have `STAMP` in its closure, since what it calls lies in other files.
     """
     try:
-        return cast(F, _njit(cache=True, **_OPTIONS)(function))
+        return cast(F, _njit(cache=True, **OPTIONS)(function))
     except RuntimeError:  # no folder that could be written to
-        return cast(F, _njit(**_OPTIONS)(function))
+        return cast(F, _njit(**OPTIONS)(function))
 
 
 def _apart(typing: Any) -> Any:

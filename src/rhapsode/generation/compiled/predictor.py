@@ -87,11 +87,11 @@ class CompiledPredictor:
 
     def __init__(self, network: Laid) -> None:
         self._network = network
-        self._entries = entries_for(network[at.FAMILY])
-        self._asked = (network.weights, network.spec)
+        self._entries = entries_for(network[at.FAMILY], network.kind)
+        self._asked = (network.weights, network.matrices, network.spec)
         self._row = padded(network[at.VOCAB])
-        # A guess at how long a step takes, to begin with: half a nanosecond a weight.
-        self._step_seconds = len(network.weights) * 5e-10
+        # A guess at how long a step takes, to begin with: an eighth of a nanosecond a byte.
+        self._step_seconds = network.matrices.nbytes * 1.25e-10
 
     @property
     def vocab_size(self) -> int:
@@ -404,20 +404,21 @@ class _Rows:
 
 
 def compiled_predictor(
-    bundle: Bundle, tell: Callable[[str], None] | None = None
+    bundle: Bundle, tell: Callable[[str], None] | None = None, *, weights: str = "float32"
 ) -> CompiledPredictor:
     """The predictor that sees what the network was trained to see.
 
     Arguments:
         bundle: the model.
         tell: takes a line where the engine had to be compiled first.
+        weights: "float32", or rounded to "bf16" or "int8", which reads fewer bytes an element.
 
     Raises:
         BundleError: the arrays do not fit the configuration, or the engine has no form of a part.
     """
-    network = lay_out(bundle)
+    network = lay_out(bundle, weights)
     began = time.perf_counter()
-    compiled = entries_for(network[at.FAMILY]).compiled
+    compiled = entries_for(network[at.FAMILY], weights).compiled
     seconds = time.perf_counter() - began
     if compiled and seconds > 1.0 and tell is not None:  # not what is there by now
         tell(f"compiled what writes in {seconds:.0f} s; it is kept for next time")
