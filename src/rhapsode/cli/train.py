@@ -194,7 +194,7 @@ def run_training(training: Training) -> bool:
         return False
     if not training.group.first:
         return True
-    summary = training.finish()
+    summary = training.finish(note)
     stderr.print()
     if summary["loss"] is not None:
         stderr.print(figures_table(summary, f"test share, swept once ({path})"))

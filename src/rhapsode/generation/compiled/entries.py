@@ -16,8 +16,8 @@ from rhapsode.generation.compiled.attention import read_attention
 from rhapsode.generation.compiled.choosing import draw, filter_row, uniform
 from rhapsode.generation.compiled.convolution import read_convolution
 from rhapsode.generation.compiled.jit import STAMP, apart, entry, inner
-from rhapsode.generation.compiled.recurrent import read_recurrent
 from rhapsode.generation.compiled.products import help_out, product
+from rhapsode.generation.compiled.recurrent import read_recurrent
 from rhapsode.generation.compiled.spec import (
     BOARD,
     CLASSIC,

@@ -9,16 +9,17 @@ from typing import Any, TypeVar, cast
 
 import numba
 from numba import types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
-__all__ = ["OPTIONS", "STAMP", "apart", "entry", "inner"]
+__all__ = ["STAMP", "apart", "entry", "form_of", "inner"]
 
 _njit: Any = numba.njit
+_overload: Any = overload
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 # A product and a sum become one rounding; nothing is reordered, so results do not depend on what lies beside them.
-OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
 def _stamp() -> str:
@@ -35,7 +36,7 @@ STAMP = _stamp()
 
 def inner(function: F) -> F:
     """Compile as a part of the entries that call it."""
-    return cast(F, _njit(**OPTIONS)(function))
+    return cast(F, _njit(**_OPTIONS)(function))
 
 
 def entry(function: F) -> F:
@@ -44,9 +45,14 @@ def entry(function: F) -> F:
     It must have `STAMP` in its closure, since what it calls lies in other files.
     """
     try:
-        return cast(F, _njit(cache=True, **OPTIONS)(function))
+        return cast(F, _njit(cache=True, **_OPTIONS)(function))
     except RuntimeError:  # no folder that could be written to
-        return cast(F, _njit(**OPTIONS)(function))
+        return cast(F, _njit(**_OPTIONS)(function))
+
+
+def form_of(named: Callable[..., Any]) -> Callable[[F], F]:
+    """Decorate what gives, for the types of some arguments, the function to compile where `named` is called."""
+    return cast("Callable[[F], F]", _overload(named, jit_options=_OPTIONS, strict=False))
 
 
 def _apart(typing: Any) -> Any:

@@ -4,21 +4,22 @@ The kind is the type of the vector that the matrices lie in, so that compiled co
 bfloat16 in words, int8 in bytes.
 """
 
-# ruff: noqa: PLR0917  # compiled code is called by position
+# ruff: noqa: PLR0917, ARG005  # compiled code is called by position, whatever a form needs of it
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped, unused-ignore]
-from numba import carray, types
-from numba.extending import intrinsic, overload
+from numba import types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from rhapsode.generation.compiled import team
-from rhapsode.generation.compiled.jit import OPTIONS, apart, inner
+from rhapsode.generation.compiled.jit import apart, form_of, inner
 from rhapsode.generation.compiled.reduced import (
     BLOCK,
     BLOCK_BYTES,
@@ -31,7 +32,7 @@ from rhapsode.generation.compiled.reduced import (
 )
 from rhapsode.generation.compiled.tiles import PANEL, matmul, pack, padded
 
-__all__ = ["KINDS", "KINDS_OF", "LARGE", "help_out", "matrix_size", "packed", "product"]
+__all__ = ["KINDS", "LARGE", "help_out", "matrix_size", "packed", "product"]
 
 KINDS: dict[str, type[np.generic]] = {
     "float32": np.float32,
@@ -40,17 +41,15 @@ KINDS: dict[str, type[np.generic]] = {
 }
 """What the numbers of the vector are, by the kind of weights."""
 
-KINDS_OF = {np.dtype(dtype): kind for kind, dtype in KINDS.items()}
-
-LARGE = 1 << 17
-"""Weights of the smallest product that two cores share: meeting takes about as long as reading a few thousand."""
-FEW = 8
-"""Rows of the widest one: more are parted by rows, among threads that need not meet."""
+LARGE = 1 << 19
+"""Bytes, times rows, of the smallest product that cores share: meeting takes about as long as reading ten thousand."""
 
 
 def packed(weight_GK: NDArray[np.float32], kind: str) -> NDArray[Any]:
     """A matrix in panels of a kind, flat."""
-    return {"float32": pack, "bf16": pack_bf16, "int8": pack_int8}[kind](weight_GK)
+    if kind == "int8":
+        return pack_int8(weight_GK)
+    return pack_bf16(weight_GK) if kind == "bf16" else pack(weight_GK)
 
 
 def matrix_size(outputs: int, depth: int, kind: str) -> int:
@@ -84,7 +83,7 @@ def _some_panels(*arguments: Any) -> None:
     """The outputs of panels from `begin` to `end`."""
 
 
-@overload(_some_panels, jit_options=OPTIONS, strict=False)
+@form_of(_some_panels)
 def _some_panels_of_kind(
     y: Any, y_at: Any, y_step: Any, m: Any, m_at: Any, depth: Any, begin: Any, end: Any,
     x: Any, x_at: Any, x_step: Any, rows: Any,
@@ -104,7 +103,7 @@ def _inputs(*arguments: Any) -> Any:
     """Inputs as the products with a kind of weights take them: vector, where they begin, from row to row."""
 
 
-@overload(_inputs, jit_options=OPTIONS, strict=False)
+@form_of(_inputs)
 def _inputs_of_kind(
     m: Any, x: Any, x_at: Any, x_step: Any, depth: Any, rows: Any
 ) -> Callable[..., Any]:
@@ -128,6 +127,8 @@ def _address(typing: Any, address: Any) -> Any:
     return types.voidptr(types.int64), emit
 
 
+_numba: Any = numba
+carray = _numba.carray
 _pointer_to: Any = intrinsic(_address)
 _ANY = 1 << 40
 
@@ -136,7 +137,7 @@ def _lent(m: Any, address: int) -> Any:
     """The vector of inputs at an address."""
 
 
-@overload(_lent, jit_options=OPTIONS, strict=False)
+@form_of(_lent)
 def _lent_of_kind(m: Any, address: Any) -> Callable[..., Any]:
     if m.dtype == types.uint8:
         return lambda m, address: carray(_pointer_to(address), _ANY, np.uint8)
@@ -166,7 +167,7 @@ def product(
     """
     apart()
     v, v_at, v_step = _inputs(m, x, x_at, x_step, depth, rows)
-    if board == 0 or rows > FEW or depth * panels * PANEL < LARGE:
+    if board == 0 or rows * depth * panels * PANEL * m.itemsize < LARGE:
         _some_panels(y, y_at, y_step, m, m_at, depth, 0, panels, v, v_at, v_step, rows)
         return
     number = (team.read(board, team.TICKET) >> 32) + 1

@@ -135,7 +135,15 @@ def _arguments(context: Any, builder: Any, signature: Any, args: Any) -> tuple[A
 
 def _intrinsic(emit: Any) -> Callable[..., None]:
     def tile(
-        typing: Any, y: Any, m: Any, x: Any, m_at: Any, m_step: Any, depth: Any, y_at: Any, x_at: Any
+        typing: Any,
+        y: Any,
+        m: Any,
+        x: Any,
+        m_at: Any,
+        m_step: Any,
+        depth: Any,
+        y_at: Any,
+        x_at: Any,
     ) -> Any:
         return types.void(y, m, x, m_at, m_step, depth, y_at, x_at), emit
 

@@ -9,8 +9,6 @@ the ticket: what was read off the board belongs to it as long as that succeeds, 
 when every panel of this one is done.
 """
 
-# ruff: noqa: PLR0917  # compiled code is called by position
-
 from __future__ import annotations
 
 from typing import Any
@@ -20,7 +18,19 @@ from numba import types
 from numba.core import cgutils as _cgutils
 from numba.extending import intrinsic
 
-__all__ = ["BOARD", "CLAIM", "DONE", "ENDED", "SHARED", "TICKET", "add", "exchange", "read", "rest", "write"]
+__all__ = [
+    "BOARD",
+    "CLAIM",
+    "DONE",
+    "ENDED",
+    "SHARED",
+    "TICKET",
+    "add",
+    "exchange",
+    "read",
+    "rest",
+    "write",
+]
 
 cgutils: Any = _cgutils
 
@@ -61,7 +71,9 @@ def _add(typing: Any, board: Any, place: Any, number: Any) -> Any:
 
 def _exchange(typing: Any, board: Any, place: Any, known: Any, number: Any) -> Any:
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        found = builder.cmpxchg(_pointer(builder, *args[:2]), args[2], args[3], "acq_rel", "acquire")
+        found = builder.cmpxchg(
+            _pointer(builder, *args[:2]), args[2], args[3], "acq_rel", "acquire"
+        )
         return builder.extract_value(found, 1)
 
     return types.boolean(types.int64, types.int64, types.int64, types.int64), emit
