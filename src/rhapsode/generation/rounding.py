@@ -36,7 +36,7 @@ class Rounding:
     def in_words(self) -> str:
         """One line."""
         return (
-            f"rounded weights lose {self.nats:.5f} nats an element on {self.elements:,} that the model wrote; "
+            f"rounded weights lose {self.nats:.2g} nats an element on {self.elements:,} that the model wrote; "
             f"another element is the likeliest at {self.other:.1%} of them"
         )
 

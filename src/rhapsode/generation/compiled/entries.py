@@ -15,7 +15,7 @@ from numba import types
 from rhapsode.generation.compiled.attention import read_attention
 from rhapsode.generation.compiled.choosing import draw, filter_row, uniform
 from rhapsode.generation.compiled.convolution import read_convolution
-from rhapsode.generation.compiled.jit import STAMP, apart, entry, inner
+from rhapsode.generation.compiled.jit import STAMP, apart, entry, inner, ready
 from rhapsode.generation.compiled.products import help_out, product
 from rhapsode.generation.compiled.recurrent import read_recurrent
 from rhapsode.generation.compiled.spec import (
@@ -322,7 +322,7 @@ def _functions(group: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
 def _entries_for(group: int, kind: str) -> Entries:
     read, write = _functions(group)
     compiled = sum(
-        _ready(function, (_F1, _KINDS[kind], *signature))
+        ready(function, (_F1, _KINDS[kind], *signature))
         for function, signature in ((read, _READ), (write, _WRITE))
     )
     return Entries(read, write, compiled)
@@ -331,12 +331,5 @@ def _entries_for(group: int, kind: str) -> Entries:
 @cache
 def helper_for(kind: str) -> Callable[[int, Any], int]:
     """What a second core runs beside `write`, compiled or loaded."""
-    _ready(help_write, (types.int64, _KINDS[kind]))
+    ready(help_write, (types.int64, _KINDS[kind]))
     return help_write
-
-
-def _ready(function: Any, signature: tuple[Any, ...]) -> int:
-    """Compile or load what a function is for some types; 1 where it had to be compiled."""
-    before = sum(function.stats.cache_misses.values())
-    function.compile(signature)
-    return int(sum(function.stats.cache_misses.values()) - before)

@@ -197,13 +197,18 @@ def _tile_bf16(rows: int, panels: int) -> Callable[..., None]:
     return _intrinsic(emit)
 
 
+def _dot_lanes(context: Any) -> int:
+    """Words in the widest vector that the machine has sums of products of bytes for; 0 where it has none."""
+    features = set(context.codegen().magic_tuple()[2].split(","))
+    return 16 if "+avx512vnni" in features else 8 if "+avxvnni" in features else 0
+
+
 class _Sums:
     """Sixteen whole numbers that grow by products of four bytes with four signed ones, in the way of the machine."""
 
     def __init__(self, context: Any, builder: Any) -> None:
-        features = set(context.codegen().magic_tuple()[2].split(","))
         self._builder = builder
-        self._width = 16 if "+avx512vnni" in features else 8 if "+avxvnni" in features else 0
+        self._width = _dot_lanes(context)
 
     def start(self, number: Any) -> list[Any]:
         builder = self._builder
