@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -114,8 +115,8 @@ def test_helpers_change_nothing(weights: str, monkeypatch: pytest.MonkeyPatch) -
     real = threads.helper_for
 
     def noted(kind: str) -> Any:
-        help_write = real(kind)
-        return lambda *asked: taken.append(help_write(*asked))
+        helper = real(kind)
+        return replace(helper, help=lambda *asked: taken.append(helper.help(*asked)))
 
     monkeypatch.setattr(threads, "helper_for", noted)
     jobs = [Job(np.zeros(0, dtype=np.int64), 0, 200)]
@@ -151,7 +152,7 @@ def test_a_helper_can_make_a_whole_product(weights: str, rows: int) -> None:
     )  # fmt: skip
     room[team.TICKET] = (5 << 32) + panels
     helper = threading.Thread(
-        target=threads.helper_for(weights), args=(room.ctypes.data, matrix), daemon=True
+        target=threads.helper_for(weights).help, args=(room.ctypes.data, matrix), daemon=True
     )
     helper.start()
     began = time.monotonic()

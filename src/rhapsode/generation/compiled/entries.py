@@ -37,6 +37,7 @@ __all__ = [
     "STOP",
     "TOGETHER",
     "Entries",
+    "Helper",
     "apply_rows",
     "entries_for",
     "helper_for",
@@ -328,8 +329,20 @@ def _entries_for(group: int, kind: str) -> Entries:
     return Entries(read, write, compiled)
 
 
+@dataclass(frozen=True)
+class Helper:
+    """What further cores run beside `write`.
+
+    Arguments:
+        help: shares its large products.
+        compiled: 1 where it had to be compiled.
+    """
+
+    help: Callable[[int, Any], int]
+    compiled: int
+
+
 @cache
-def helper_for(kind: str) -> Callable[[int, Any], int]:
-    """What a second core runs beside `write`, compiled or loaded."""
-    ready(help_write, (types.int64, _KINDS[kind]))
-    return help_write
+def helper_for(kind: str) -> Helper:
+    """The helper for a kind of weights, compiled or loaded."""
+    return Helper(help_write, ready(help_write, (types.int64, _KINDS[kind])))

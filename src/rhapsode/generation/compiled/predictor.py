@@ -21,11 +21,12 @@ from rhapsode.generation.compiled.entries import (
     STOP,
     TOGETHER,
     entries_for,
+    helper_for,
     score_rows,
 )
 from rhapsode.generation.compiled.layout import Laid, lay_out
 from rhapsode.generation.compiled.plan import Plan, plan_of
-from rhapsode.generation.compiled.threads import Helped, abreast, cores, parts_of
+from rhapsode.generation.compiled.threads import Helped, abreast, cores, may_help, parts_of
 from rhapsode.generation.compiled.tiles import padded
 from rhapsode.generation.generate import Chosen, Job, generate_elements
 
@@ -458,6 +459,8 @@ def compiled_predictor(
     threads = cores() if threads is None else threads
     began = time.perf_counter()
     compiled = entries_for(network[at.FAMILY], weights).compiled
+    if may_help(network, threads):
+        compiled += helper_for(weights).compiled
     seconds = time.perf_counter() - began
     if compiled and seconds > 1.0 and tell is not None:  # not what is there by now
         tell(f"compiled what writes in {seconds:.0f} s; it is kept for next time")

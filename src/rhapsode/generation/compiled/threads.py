@@ -20,7 +20,7 @@ from rhapsode.generation.compiled import team
 from rhapsode.generation.compiled.entries import helper_for
 from rhapsode.generation.compiled.layout import Laid
 
-__all__ = ["PART", "Helped", "Pace", "abreast", "cores", "parts_of"]
+__all__ = ["PART", "Helped", "Pace", "abreast", "cores", "may_help", "parts_of"]
 
 T = TypeVar("T")
 
@@ -50,6 +50,11 @@ def parts_of(rows: int, threads: int) -> list[range]:
     return [
         range(begin, end) for begin, end in zip([0, *ends[:-1]], ends, strict=True) if begin < end
     ]
+
+
+def may_help(network: Laid, threads: int) -> bool:
+    """Whether helpers are asked for at all."""
+    return threads > 1 and network.matrices.nbytes >= SHARED_BYTES
 
 
 class Pace:
@@ -82,11 +87,11 @@ class Helped:
 
     def __init__(self, network: Laid, threads: int) -> None:
         self.spec: NDArray[np.int64] = network.spec.copy()
-        self._helpers = min(threads, MOST) - 1 if network.matrices.nbytes >= SHARED_BYTES else 0
+        self._helpers = min(threads, MOST) - 1 if may_help(network, threads) else 0
         if self._helpers < 1:
             return
         self._matrices = network.matrices
-        self._help = helper_for(network.kind)
+        self._help = helper_for(network.kind).help
         self._room = np.zeros(team.BOARD + 8, dtype=np.int64)
         self._first = -(self._room.ctypes.data // 8) % 8
         self._address = self._room.ctypes.data + 8 * self._first
