@@ -2,7 +2,7 @@
 
 Run: python benchmarks/long_text.py MODEL [--length 2000000] [--weights int8] [--every 100000]
 
-Runs `rhapsode generate MODEL --length N` as a process of its own, reads what it prints as a pipe does, and tells for every
+Runs `rhapsode generate MODEL --length N --min-length N` as a process of its own, reads what it prints as a pipe does, and tells for every
 so many characters how many came a second and how much memory the process holds by then, and at its highest.
 """
 
@@ -31,7 +31,8 @@ def main() -> None:
     parser.add_argument("--weights", default="float32")
     asked = parser.parse_args()
     command = [sys.executable, "-m", "rhapsode", "generate", asked.model, "--seed", "1"]
-    command += ["--length", str(asked.length), "--weights", asked.weights]
+    command += ["--length", str(asked.length), "--min-length", str(asked.length)]
+    command += ["--weights", asked.weights]
     print("characters | a second | MB now | MB at most")
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8") as process:
         assert process.stdout is not None

@@ -101,7 +101,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
     @entry
     def write_rows(
         w: Any, m: Any, spec: Any, values: Any, count_B: Any, z: Any, last_B1: Any, fresh: bool,
-        window: int, seen_BN: Any, steps_S: Any, values_S: Any, banned_N: Any, read_BV: Any,
+        window: int, seen_BN: Any, steps_S: Any, values_S: Any, banned_N: Any, least: int, read_BV: Any,
         written_BV: Any, seed: Any, sequence_B: Any, position: int, length_B: Any, end_element: int,
         out_TB: Any, end_B: Any,
     ) -> int:  # fmt: skip
@@ -121,6 +121,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
             steps_S: steps of the chain, in order.
             values_S: what each takes.
             banned_N: elements that are never chosen.
+            least: elements of a row before which end-of-sequence is not, either.
             read_BV: how often each element occurs in the prompt; one row where no step looks at it.
             written_BV: how often each has been chosen; as `read_BV`.
             seed: of the draw, uint64.
@@ -177,6 +178,8 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                 z_V = z[b * row : b * row + vocab]
                 for n in range(len(banned_N)):
                     z_V[banned_N[n]] = -np.inf
+                if position + done < least:
+                    z_V[end_element] = -np.inf
                 c = b if counting else 0
                 filter_row(z_V, steps_S, values_S, read_BV[c], written_BV[c], some_V, weight_V)
                 point = uniform(seed, sequence_B[b], position + done)
@@ -273,7 +276,7 @@ _D1, _N2 = types.float64[::1], types.int32[:, ::1]
 _INT = types.int64
 _READ = (_I1, _I2, _F1, _I1, _F1, _F1)
 _WRITE = (
-    _I1, _F1, _I1, _F1, _I2, types.boolean, _INT, _I2, _I1, _D1, _I1, _N2, _N2,
+    _I1, _F1, _I1, _F1, _I2, types.boolean, _INT, _I2, _I1, _D1, _I1, _INT, _N2, _N2,
     types.uint64, _I1, _INT, _I1, _INT, _I2, _I1,
 )  # fmt: skip
 

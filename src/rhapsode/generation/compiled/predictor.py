@@ -409,6 +409,7 @@ class _Rows:
             self._plan.steps_S,
             self._plan.values_S,
             self._plan.banned_N,
+            self._plan.least,
             self._read_RV,
             self._written_RV,
             np.uint64(seed),
