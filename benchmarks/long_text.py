@@ -41,7 +41,7 @@ def main() -> None:
             done += len(piece)
             if done >= mark:
                 now = time.perf_counter()
-                held, most = memory(process.pid)
+                held, most = memory(process.pid)  # 0 where it has ended by then
                 print(
                     f"{done:>10,} | {asked.every / (now - began):>8,.0f} | {held:>6.0f} | {most:>6.0f}",
                     flush=True,

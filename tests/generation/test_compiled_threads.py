@@ -96,16 +96,13 @@ def test_a_row_that_is_dropped_says_no_more_and_the_others_go_on() -> None:
     for one in found:
         assert one.job not in dropped
         told[one.job] += one.elements
-        if one.job in (2, 9):
-            dropped.add(one.job)
+        if one.job == 2:  # and one whose elements of the same round are still to come
+            dropped |= {2, 9}
     for row in range(16):
         whole = wanted[row][0]
         assert told[row] == (whole[: len(told[row])] if row in (2, 9) else whole)
-    assert not jobs_left(told[2], wanted[2][0])
-
-
-def jobs_left(told: list[int], whole: list[int]) -> bool:
-    return len(told) > 64 or len(told) > len(whole)
+    assert 0 < len(told[2]) < len(wanted[2][0])
+    assert told[9] == []
 
 
 @pytest.mark.parametrize("weights", ["float32", "bf16", "int8"])
@@ -208,7 +205,10 @@ def test_the_faster_way_goes_on_and_the_other_is_tried_again() -> None:
             pace.told(way, seconds[way])
         faster = seconds[True] < seconds[False]
         assert ways.count(faster) > 2.7 * AGAIN
-        assert set(ways) == {True, False}
+        assert ways[2:].count(not faster) in (2, 3)
+    for _ in range(AGAIN + 1):  # what was slower has become the faster one
+        pace.told(pace.together(), 1.0 if pace.together() == faster else 0.5)
+    assert pace.together() != faster
 
 
 def test_cores_are_counted() -> None:

@@ -344,7 +344,7 @@ def test_no_text_ends_before_its_least_length(family: str, asked: dict[str, Any]
     assert found == written(generate_elements(predictor, jobs_of(12, 60), made, seed=3))
     assert all(37 < len(text) <= 60 for text in found.values())
     if not asked:
-        assert {text[-1][1] for text in found.values()} == {"stop", "length"}
+        assert "stop" in {text[-1][1] for text in found.values()}
 
 
 def test_a_least_length_that_could_lead_nowhere_is_left_to_numpy() -> None:
