@@ -143,7 +143,7 @@ def rate(loop: Iterator[int], seconds: float) -> float:
 def measure(family: str, vocabulary: int, rows: int, seconds: float) -> str:
     """One row of the table."""
     bundle, torchs = bundle_of(family, vocabulary)
-    ours = compiled_predictor(bundle)
+    ours = compiled_predictor(bundle, threads=1)
     plain, usual = (
         chain_of(GenerateSettings(**asked), vocab_size=vocabulary, suppressed=(0, 1))
         for asked in ({}, {"temperature": 0.8, "top_k": 40, "top_p": 0.95})

@@ -1,18 +1,25 @@
 """`rhapsode generate` and its engines."""
 
+import json
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from rhapsode.bundle import Bundle
 from rhapsode.bundle.mixed_predictor import MixedPredictor
 from rhapsode.bundle.torch_predictor import TorchPredictor
+from rhapsode.generation.compiled import predictor
+from rhapsode.generation.compiled.entries import Entries
 from rhapsode.generation.compiled.mixed import CompiledMixedPredictor
 from rhapsode.generation.compiled.predictor import CompiledPredictor
 from rhapsode.workflows.model import Model
-from tests.cli.conftest import Cli
+from tests.cli.conftest import QUICK, Cli
 
 BLOCKED = """
 import sys
@@ -54,8 +61,8 @@ def test_engine_says_what_computes(
     used: list[tuple[type, type]] = []
     taken = Model.predictor_for
 
-    def noted(self: Model, *asked: object) -> object:
-        predictor = taken(self, *asked)  # type: ignore[arg-type]
+    def noted(self: Model, *asked: Any, **how: Any) -> object:
+        predictor = taken(self, *asked, **how)
         assert isinstance(predictor, MixedPredictor)
         used.append((type(predictor), type(predictor.network)))
         return predictor
@@ -97,3 +104,100 @@ def test_a_text_that_stops_is_cut_alike_by_both_engines(cli: Cli, run_folder: Pa
     one, other = (cli(*asked, "--engine", engine).out for engine in ("compiled", "torch"))
     assert one == other
     assert "e" not in one.removeprefix("The ")
+
+
+@pytest.mark.parametrize("weights", ["bf16", "int8"])
+def test_weights_of_fewer_bits_write_and_tell_what_they_cost(
+    cli: Cli, run_folder: Path, weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds: list[str] = []
+    made = predictor.compiled_predictor
+
+    def noted(*asked: Any, **how: Any) -> CompiledPredictor:
+        kinds.append(how["weights"])
+        return made(*asked, **how)
+
+    monkeypatch.setattr(predictor, "compiled_predictor", noted)
+    asked = ("generate", str(run_folder), "The ", "--length", "60", "--seed", "4")
+    plain = cli(*asked)
+    assert "weights" not in plain.err
+    kinds.clear()
+    found = cli(*asked, "--weights", weights)
+    assert found.code == 0
+    assert sorted(kinds) == sorted([weights, "float32"])
+    assert found.out[:20] == plain.out[:20]
+    assert "rounded weights lose" in found.err
+    assert "nats an element on 256 that the model wrote" in found.err
+
+
+def test_weights_are_those_of_the_compiled_engine(
+    cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("generate", str(run_folder), "--length", "5", "--weights", "int8")
+    refused = cli(*asked, "--engine", "torch")
+    assert refused.code == 1
+    assert "torch has no int8 weights here" in refused.err
+    monkeypatch.setattr("rhapsode.generation.compiled.layout.unsupported", lambda _: "no form of x")
+    refused = cli(*asked)
+    assert refused.code == 1
+    assert "--weights" in refused.err
+    assert "no form of x" in refused.err
+
+
+def test_threads_write_the_same(
+    cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    split = predictor.parts_of
+
+    def noted(rows: int, count: int) -> list[range]:
+        threads.append(count)
+        return split(rows, count)
+
+    monkeypatch.setattr(predictor, "parts_of", noted)
+    asked = ("generate", str(run_folder), "--length", "40", "--seed", "4", "--count", "20")
+    one, two = (cli(*asked, "--threads", count).out for count in ("1", "2"))
+    assert threads == [1, 2]
+    assert one == two
+    assert "threads" in cli(*asked, "--threads", "0").err
+
+
+def test_evaluate_tells_what_weights_of_fewer_bits_lose(
+    cli: Cli, run_folder: Path, prose: str, tmp_path: Path
+) -> None:
+    (tmp_path / "text.txt").write_text(prose[:4000], encoding="utf-8")
+    asked = ("evaluate", str(run_folder), str(tmp_path / "text.txt"))
+    assert json.loads(cli(*asked, "--json").out)["reduced"] is None
+    found = json.loads(cli(*asked, "--json", "--weights", "int8").out)
+    reduced = found["reduced"]
+    assert reduced["weights"] == "int8"
+    assert reduced["elements"] == found["elements"]
+    assert reduced["float32"] == pytest.approx(found["loss"], abs=1e-5)
+    assert reduced["loss"] != reduced["float32"]
+    assert reduced["loss"] == pytest.approx(reduced["float32"], abs=0.01)
+    said = cli(*asked, "--weights", "bf16").out
+    assert "with bf16 weights" in said
+
+
+def test_what_writes_is_compiled_when_training_ends_and_says_so(
+    cli: Cli, tmp_path: Path, prose: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predictor, "time", predictor.time)
+    monkeypatch.setattr(predictor, "entries_for", _slow(predictor.entries_for))
+    (tmp_path / "text.txt").write_text(prose, encoding="utf-8")
+    trained = cli("train", "text.txt", "-o", "run", "--steps", "2", *QUICK)
+    assert trained.code == 0, trained.err
+    assert trained.err.count("compiled what writes in 7 s; it is kept for next time") == 1
+    assert "compiled" not in cli("next", "run", "T").err
+
+
+def _slow(entries: Any) -> Any:
+    """Entries as they are when nothing was kept of them yet, on a clock of seven seconds."""
+    real = time.perf_counter
+
+    def found(*asked: Any) -> Entries:
+        made: Entries = entries(*asked)
+        predictor.time = SimpleNamespace(perf_counter=lambda: real() + 7.0)  # type: ignore[assignment]
+        return replace(made, compiled=2)
+
+    return found

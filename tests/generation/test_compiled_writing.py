@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhapsode.config import GenerateSettings
-from rhapsode.encoding import END_ID
+from rhapsode.encoding import END_ID, CharacterEncoder
 from rhapsode.generation import (
     FILTERS,
     Chain,
@@ -29,9 +29,12 @@ from rhapsode.generation.compiled.entries import apply_rows
 from rhapsode.generation.compiled.maths import exp32, exp64, sigmoid32, tanh32
 from rhapsode.generation.compiled.plan import plan_of
 from rhapsode.generation.compiled.predictor import CompiledPredictor, compiled_predictor
+from rhapsode.generation.control import MinLength, control_filters
 from rhapsode.generation.filters import Suppress
+from rhapsode.generation.truncation import TopK
 from tests.contracts.filter_contract import ORACLE, ChainContract, context_of, logits
 from tests.generation.compiled_models import (
+    ENCODER,
     FAMILIES,
     VOCABULARY,
     bundle_of,
@@ -327,3 +330,34 @@ def test_jobs_that_the_caller_has_ended_cost_nothing_more() -> None:
         seen.append(stretch.job)
         dropped.add(stretch.job)
     assert seen == [0, 1]
+
+
+@pytest.mark.parametrize("family", ["lstm", "classic in a window"])
+@pytest.mark.parametrize("asked", [{}, {"temperature": 0.7, "top_k": 3}, {"temperature": 0.0}])
+def test_no_text_ends_before_its_least_length(family: str, asked: dict[str, Any]) -> None:
+    predictor = predictor_of(family)
+    made = chain_for(ENCODER, min_length=37, **asked)
+    plan = plan_of(made)
+    assert plan is not None
+    assert plan.least == 37
+    found = written(predictor.generate(jobs_of(12, 60), made, seed=3))
+    assert found == written(generate_elements(predictor, jobs_of(12, 60), made, seed=3))
+    assert all(37 < len(text) <= 60 for text in found.values())
+    if not asked:
+        assert "stop" in {text[-1][1] for text in found.values()}
+
+
+def test_a_least_length_that_could_lead_nowhere_is_left_to_numpy() -> None:
+    suppress = Suppress((1,), VOCABULARY)
+    assert plan_of(Chain([suppress, MinLength(4, ENCODER)])) is not None
+    assert (
+        plan_of(Chain([Suppress(tuple(range(1, VOCABULARY)), VOCABULARY), MinLength(4, ENCODER)]))
+        is None
+    )
+    assert plan_of(Chain([suppress, TopK(2), MinLength(4, ENCODER)])) is None
+
+
+def chain_for(encoder: CharacterEncoder, **asked: Any) -> Chain:
+    settings = GenerateSettings(**asked)
+    control = control_filters(settings, encoder, None, length=None, suppressed=(1,))
+    return chain_of(settings, vocab_size=VOCABULARY, suppressed=(1,), control=control)

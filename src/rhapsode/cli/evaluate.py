@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional
 
@@ -35,6 +35,8 @@ class EvaluateCommand(SourceSettings):
     """Files, folders, patterns, - for standard input, or named corpora; records are read as in training."""
     dynamic: bool = False
     """Report, apart, what the text costs if the model goes on learning from it: up to a minute more."""
+    weights: Literal["float32", "bf16", "int8"] = "float32"
+    """Also score a part of the text with weights kept as these, as generate can have them, and tell what that costs."""
     json: bool = False
     """Print one JSON object."""
 
@@ -48,7 +50,13 @@ def run(arguments: Sequence[str], began: float) -> int:
 
     model = Model(command.model)
     source = asked_source(command, arguments, model, command.sources)
-    found = model.evaluate(*command.sources, source=source, tell=note, dynamic=command.dynamic)
+    found = model.evaluate(
+        *command.sources,
+        source=source,
+        tell=note,
+        dynamic=command.dynamic,
+        weights=command.weights,
+    )
     figures = found.to_mapping()
     if command.json:
         print_json(figures)

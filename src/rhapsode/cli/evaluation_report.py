@@ -31,6 +31,14 @@ def print_evaluation(found: Mapping[str, Any], title: str) -> None:
                 style="dim",
             )
         )
+    reduced = found.get("reduced")
+    if reduced is not None:
+        console.print(
+            Text(
+                f"with {reduced['weights']} weights {reduced['loss']:.4f} over {reduced['elements']:,} elements, "
+                f"with float32 {reduced['float32']:.4f}: {reduced['loss'] - reduced['float32']:+.4f}"
+            )
+        )
     for part in (_by_context(found), _calibration(found), _dynamic(found), _writing(found)):
         if part is not None:
             console.print()

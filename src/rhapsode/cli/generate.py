@@ -72,7 +72,9 @@ def run(arguments: Sequence[str], began: float) -> int:
     if settings.seed is None and any(one.temperature >= 1e-5 for one in several):
         note(f"seed {seeded.seed}")
     # Nothing is printed of a model that cannot be used.
-    model.predictor_for(seeded.engine, note)
+    model.writer_for(seeded, note)
+    if settings.weights != "float32":
+        note(model.rounding(settings.weights).in_words())
     if settings.format == "jsonl":
         for one in several:
             for continuation in _continuations(model, prompts, one):
@@ -150,7 +152,7 @@ def _continuations(
 ) -> Iterator[Continuation]:
     from rhapsode.workflows.continuing import collect, continue_prompts
 
-    predictor = model.predictor_for(settings.engine)
+    predictor = model.writer_for(settings)
     pieces = continue_prompts(predictor, model.bundle, prompts, settings, _index_of(model))
     return collect(pieces, prompts, settings)
 
@@ -161,7 +163,7 @@ def _stream(model: Model, prompt: str, settings: GenerateSettings) -> None:
 
     _say(prompt)
     ended = prompt.endswith("\n")
-    predictor = model.predictor_for(settings.engine)
+    predictor = model.writer_for(settings)
     for piece in continue_prompt(predictor, model.bundle, prompt, settings, _index_of(model)):
         if piece.text:
             _say(piece.text)

@@ -220,7 +220,7 @@ def run_training(training: Training) -> bool:
             f"stopped early: validation had not improved for {training.settings.training.patience} looks, so the "
             "text was being learnt by heart; kept is the best (more dropout, a smaller network or less time may help)"
         )
-    summary = training.finish()
+    summary = training.finish(note)
     stderr.print()
     if summary["loss"] is not None:
         stderr.print(figures_table(summary, f"test share, swept once ({path})"))

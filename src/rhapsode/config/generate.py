@@ -39,8 +39,15 @@ class DeliverySettings:
     format: Literal["text", "jsonl"] = "text"
     """text prints prompt and continuation; jsonl one object a continuation, the two apart."""
     engine: Literal["auto", "torch", "compiled"] = "auto"
-    """What computes: compiled needs no torch, runs on one core and is many times as fast; torch can do whatever a
-    model may be made of; auto takes compiled where it can."""
+    """What computes: compiled needs no torch and is many times as fast; torch can do whatever a model may be made of;
+    auto takes compiled where it can."""
+    weights: Literal["float32", "bf16", "int8"] = "float32"
+    """What the compiled engine keeps weights as: fewer bits are read faster and cost a little, which is told on
+    stderr."""
+    threads: Annotated[
+        Annotated[int, Meta(ge=1, le=256)] | None, option("N", "as many as pay, up to the cores")
+    ] = None
+    """Cores that the compiled engine may use; the text does not depend on it."""
 
 
 @dataclass(frozen=True)

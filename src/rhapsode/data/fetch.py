@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import urllib.error
-import urllib.parse
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +87,10 @@ def _check(name: str, raw: bytes, download: Download, where: str) -> None:
 
 
 def _fetch(name: str, download: Download) -> bytes:
+    import urllib.error  # takes long to load, and few commands fetch
+    import urllib.parse
+    import urllib.request
+
     request = urllib.request.Request(  # noqa: S310 - the catalogue holds https only
         urllib.parse.quote(download.url, safe=":/"), headers={"User-Agent": "rhapsode"}
     )

@@ -37,6 +37,7 @@ from rhapsode.evaluation import (
     position_losses,
     read_batches,
     surprises,
+    total_loss,
     windowed_loss,
     without_given,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "Evaluation",
     "SurprisingPassage",
     "batches_in_order",
+    "loss_of_rounded",
     "losses_while_learning",
     "look_closer",
     "normalisation_of",
@@ -99,6 +101,8 @@ class Evaluation(Figures):
         surprising: the passages that cost most.
         dynamic: losses of a model that goes on learning from what it scores, and how; None unless asked for.
         writing: what the model writes, measured beside the text; see `measure_model`.
+        reduced: what weights of fewer bits cost on a part of the text: `weights`, `loss`, `float32` (the loss with
+            those), `elements`; None unless asked for.
     """
 
     windowed: dict[str, Any] | None
@@ -107,6 +111,7 @@ class Evaluation(Figures):
     surprising: list[SurprisingPassage]
     dynamic: dict[str, Any] | None = None
     writing: dict[str, Any] | None = None
+    reduced: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, figures: Figures, **looks: Any) -> Evaluation:
@@ -218,6 +223,38 @@ def _calibration(
     every = max(1, len(elements_N) * context.size // 500_000) if context.kind == "window" else 1
     batches = in_context(elements_N, starts, context, lanes=1, scored_N=scored_N, every=every)
     return calibration_of(read_batches(predictor, predictor.examine, batches, context))
+
+
+def loss_of_rounded(
+    predictor: Predictor,
+    rounded: Predictor,
+    store: ElementStore,
+    context: SeenContext,
+    weights: str,
+) -> dict[str, Any] | None:
+    """What weights of fewer bits cost, beside float32, over the part of a text that calibration is taken of.
+
+    Arguments:
+        predictor: the model.
+        rounded: the same with such weights.
+        store: what is scored.
+        context: what the model sees of the past.
+        weights: what they are kept as.
+
+    Returns:
+        See `Evaluation.reduced`; None where nothing of the part is scored.
+    """
+    elements_N, starts, scored_N = part_of(store, EXAMINED, fresh=context.kind == "fresh")
+    every = max(1, len(elements_N) * context.size // 500_000) if context.kind == "window" else 1
+    losses, count = [], 0
+    for each in (rounded, predictor):
+        batches = in_context(elements_N, starts, context, lanes=1, scored_N=scored_N, every=every)
+        total, count = total_loss(each, batches, context)
+        losses.append(total)
+    if not count:
+        return None
+    loss, exact = (total / count for total in losses)
+    return {"weights": weights, "loss": loss, "float32": exact, "elements": count}
 
 
 def _surprising(

@@ -30,6 +30,7 @@ from rhapsode.workflows.counting import NGRAM, open_ngram
 from rhapsode.workflows.evaluating import (
     Evaluation,
     look_closer,
+    loss_of_rounded,
     losses_while_learning,
     normalisation_of,
     split_in_words,
@@ -40,6 +41,7 @@ from rhapsode.workflows.writing import measure_model, open_text_index, read_real
 
 if TYPE_CHECKING:
     from rhapsode.counts import NGramModel, SuffixIndex  # loads the compiler
+    from rhapsode.generation.rounding import Rounding
 
 __all__ = ["Model", "load"]
 
@@ -61,7 +63,7 @@ class Model:
         self.path = bundle_path(path)
         self.bundle: Bundle = read_bundle(path)
         self._elements: SuffixIndex | None = None
-        self._compiled: Predictor | None = None
+        self._compiled: dict[tuple[str, int | None], Predictor] = {}
         self._told = False
 
     @cached_property
@@ -69,39 +71,78 @@ class Model:
         """What predicts one element after another; `predictor_for("auto")`."""
         return self.predictor_for("auto")
 
-    def predictor_for(self, engine: str, tell: Callable[[str], None] | None = None) -> Predictor:
+    def predictor_for(
+        self,
+        engine: str,
+        tell: Callable[[str], None] | None = None,
+        *,
+        weights: str = "float32",
+        threads: int | None = None,
+    ) -> Predictor:
         """What predicts, by an engine; made on first use.
 
         Arguments:
             engine: "compiled" (loads no torch), "torch", or "auto": compiled where it can run this model.
             tell: takes a line where code has to be compiled first.
+            weights: what the compiled engine keeps them as: "float32", "bf16" or "int8".
+            threads: cores that it may use; None: as many as pay.
 
         Raises:
             BundleError: the arrays do not fit the configuration.
-            SettingsError: the compiled engine cannot run this model.
+            SettingsError: the compiled engine cannot run this model, or torch is to have other weights than float32.
         """
         self._tell_alone(tell)
         if engine == "torch":
-            return self.scorer
-        if self._compiled is None:
-            from rhapsode.generation.compiled.layout import unsupported
-            from rhapsode.generation.compiled.predictor import compiled_predictor
-
-            reason = unsupported(self.bundle)
-            if reason is not None and engine == "compiled":
+            if weights != "float32":
                 raise SettingsError(
-                    f"the compiled engine cannot run this model: {reason}", where="--engine"
+                    f"torch has no {weights} weights here",
+                    where="--weights",
+                    hint="leave --engine out",
                 )
-            if reason is not None:
-                return self.scorer
-            with self._named():
-                network = compiled_predictor(self.bundle, tell)
-            self._compiled = network
-            if self._mixed_with is not None:
-                from rhapsode.generation.compiled.mixed import CompiledMixedPredictor
+            return self.scorer
+        kept = self._compiled.get((weights, threads))
+        if kept is not None:
+            return kept
+        from rhapsode.generation.compiled.layout import unsupported
+        from rhapsode.generation.compiled.predictor import compiled_predictor
 
-                self._compiled = CompiledMixedPredictor(network, *self._mixed_with)
-        return self._compiled
+        reason = unsupported(self.bundle)
+        if reason is not None and (engine == "compiled" or weights != "float32"):
+            raise SettingsError(
+                f"the compiled engine cannot run this model: {reason}",
+                where="--engine" if engine == "compiled" else "--weights",
+            )
+        if reason is not None:
+            return self.scorer
+        with self._named():
+            network = compiled_predictor(self.bundle, tell, weights=weights, threads=threads)
+        made: Predictor = network
+        if self._mixed_with is not None:
+            from rhapsode.generation.compiled.mixed import CompiledMixedPredictor
+
+            made = CompiledMixedPredictor(network, *self._mixed_with)
+        self._compiled[weights, threads] = made
+        return made
+
+    def writer_for(
+        self, settings: GenerateSettings, tell: Callable[[str], None] | None = None
+    ) -> Predictor:
+        """The predictor that settings ask for; see `predictor_for`."""
+        return self.predictor_for(
+            settings.engine, tell, weights=settings.weights, threads=settings.threads
+        )
+
+    def rounding(self, weights: str) -> Rounding:
+        """What weights of fewer bits cost, on elements that the model itself writes; see `rounding_of`.
+
+        Arguments:
+            weights: "bf16" or "int8".
+        """
+        from rhapsode.generation.rounding import rounding_of
+
+        return rounding_of(
+            self.predictor_for("compiled"), self.predictor_for("compiled", weights=weights)
+        )
 
     @cached_property
     def scorer(self) -> Predictor:
@@ -189,7 +230,7 @@ class Model:
         settings = _settings(settings, options)
         prompt = self.usable_prompt(prompt, settings)
         yield from continue_prompt(
-            self.predictor_for(settings.engine),
+            self.writer_for(settings),
             self.bundle,
             prompt,
             settings,
@@ -217,7 +258,7 @@ class Model:
         """Continue a prompt `count` times; see `stream`. A search may find fewer."""
         settings = with_seed(_settings(settings, options))
         prompt = self.usable_prompt(prompt, settings)
-        predictor = self.predictor_for(settings.engine)
+        predictor = self.writer_for(settings)
         pieces = continue_prompt(predictor, self.bundle, prompt, settings, self.elements_index)
         return list(collect(pieces, [prompt], settings))
 
@@ -268,6 +309,7 @@ class Model:
         source: SourceSettings | None = None,
         tell: Callable[[str], None] | None = None,
         dynamic: bool = False,
+        weights: str = "float32",
     ) -> Evaluation:
         """Loss, perplexity and bits of this model on a text, and where they come from.
 
@@ -276,19 +318,25 @@ class Model:
             source: how they are read [default: records as in training, everything else as it is].
             tell: takes lines of progress.
             dynamic: whether to report, apart, what models that go on learning from what they score would lose.
+            weights: "bf16" or "int8" also scores a part of the text with weights of so many bits, as generation may
+                have them; all other figures are those of float32.
 
         Raises:
             DataError: the sources cannot be read, or hold no element.
         """
         tell = tell or silent
+        rounded = None if weights == "float32" else self.predictor_for("compiled", weights=weights)
         texts = self.read(sources, source, tell)
         figures, nats_N, store = self.score(texts, split_in_words(sources, source), tell)
         looks = look_closer(self.scorer, self.bundle, store, nats_N, texts.names)
         learning = losses_while_learning(self.bundle, store, tell) if dynamic else None
+        reduced = None
+        if rounded is not None:
+            reduced = loss_of_rounded(self.scorer, rounded, store, self.bundle.context, weights)
         index = open_text_index(self.path, self.bundle.provenance.get("text_index"), tell)
         real = read_real_text(texts, texts.whole, self.bundle.encoder)
         writing = measure_model(self.predictor, self.bundle, index, real)
-        return Evaluation.of(figures, **looks, dynamic=learning, writing=writing)
+        return Evaluation.of(figures, **looks, dynamic=learning, writing=writing, reduced=reduced)
 
     def read(
         self, sources: Sequence[str], source: SourceSettings | None, tell: Callable[[str], None]

@@ -37,6 +37,9 @@ NOT_HERE = (
     "format",
     "trace",
     "explain",
+    "engine",
+    "weights",
+    "threads",
     *(entry.name for entry in fields(SearchSettings)),
 )
 """Settings that ask for what a session does not give."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from rhapsode.config.search import SearchSettings
 from rhapsode.encoding import END_ID, Encoder
 from rhapsode.errors import SettingsError
 from rhapsode.generation import Chain, Job, StopText, generate_elements
+from rhapsode.generation.compiled.contract import StretchPredictor
 from rhapsode.generation.ranking import rank_by_likelihood, rank_by_novelty
 from rhapsode.generation.search import search
 
@@ -122,14 +123,13 @@ def draw_best(
             drawn: list[list[int]] = [[] for _ in some]
             texts = [_stop_text(encoder, settings) for _ in some]
             dropped: set[int] = set()
-            for chosen in generate_elements(
-                predictor, some, chain, seed=settings.seed, dropped=dropped
-            ):
-                drawn[chosen.job].append(chosen.element)
-                if chosen.element != END_ID:
-                    texts[chosen.job].feed(chosen.element)
-                if texts[chosen.job].stopped:
-                    dropped.add(chosen.job)
+            for job, elements in _drawn(predictor, some, chain, settings.seed, dropped):
+                drawn[job] += elements
+                for element in elements:
+                    if element != END_ID:
+                        texts[job].feed(element)
+                if texts[job].stopped:
+                    dropped.add(job)
             outputs += drawn
         cut = [_cut(encoder, output, settings) for output in outputs]
         ids = [shown for _, shown in cut]
@@ -140,6 +140,19 @@ def draw_best(
         )
         best.append(cut[ranked[0]][0])
     return best
+
+
+def _drawn(
+    predictor: Predictor, jobs: Sequence[Job], chain: Chain, seed: int, dropped: set[int]
+) -> Iterator[tuple[int, Sequence[int]]]:
+    """Jobs and elements that were chosen for them, many at a time where the predictor writes itself."""
+    if isinstance(predictor, StretchPredictor):
+        found = predictor.stretches(jobs, chain, seed=seed, dropped=dropped)
+        if found is not None:
+            yield from ((one.job, one.elements) for one in found)
+            return
+    for chosen in generate_elements(predictor, jobs, chain, seed=seed, dropped=dropped):
+        yield chosen.job, (chosen.element,)
 
 
 def _stop_text(encoder: Encoder, settings: GenerateSettings) -> StopText:

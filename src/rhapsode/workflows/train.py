@@ -122,10 +122,13 @@ class Training:
             if board is not None:
                 board.close()
 
-    def finish(self) -> dict[str, Any]:
+    def finish(self, tell: Callable[[str], None] = silent) -> dict[str, Any]:
         """Sweep the test share with the best weights, measure what they write, write summary and card.
 
         Of several processes only the first does this.
+
+        Arguments:
+            tell: takes a line where what generates had to be compiled first.
 
         Returns:
             What `summary.json` holds.
@@ -135,6 +138,7 @@ class Training:
         self.loop.release()
         give_back_memory()
         model = Model(self.folder.path)
+        model.predictor_for("auto", tell)
         if self.counted is None:
             self.counted = count_corpus(self.corpus, model.bundle.context)
         if self.counted is not None:

@@ -15,7 +15,9 @@ import numpy as np
 
 from rhapsode.generation.compiled.jit import apart, inner
 from rhapsode.generation.compiled.maths import exp32, sigmoid32
+from rhapsode.generation.compiled.products import product
 from rhapsode.generation.compiled.spec import (
+    BOARD,
     CLASSIC,
     EACH,
     EMBEDDING,
@@ -140,19 +142,6 @@ def _bend(lifted: Any, at: int, size: int, classic: bool) -> None:
 
 
 @inner
-def _weigh(scores: Any, seen: int, scale: Any) -> Any:
-    """Softmax of scaled scores, in place and not yet divided by its sum, which is told."""
-    apart()
-    weights = scores[:seen]
-    most = weights[0]
-    for s in range(1, seen):
-        most = weights[s] if weights[s] > most else most  # noqa: FURB136
-    for s in range(seen):
-        weights[s] = exp32((weights[s] - most) * scale)
-    return _sum(weights)
-
-
-@inner
 def _attend(
     qkv: Any, at: int, values: Any, cache: int, number: int, heads: int, width: int, window: int,
     scores: Any, mixed: Any, out: Any, out_at: int,
@@ -202,13 +191,16 @@ def _fill(z: Any, width: int, positions: int, w: Any, bias_at: int) -> None:
 
 
 @inner
-def read_attention(w: Any, spec: Any, elements_BT: Any, values: Any, count_B: Any, y: Any) -> None:
+def read_attention(
+    w: Any, m: Any, spec: Any, elements_BT: Any, values: Any, count_B: Any, y: Any
+) -> None:
     """Features behind every element; the rings go on in place, `count_B` does not.
 
     Layers are read one after the other, each over all positions: only attention takes them in turn.
 
     Arguments:
-        w: weights.
+        w: tables, norms and biases.
+        m: matrices.
         spec: what the network is.
         elements_BT: ids.
         values: what the rows remember, in rows of `STATE` numbers: for every layer and head keys in panels of slots,
@@ -264,8 +256,8 @@ def read_attention(w: Any, spec: Any, elements_BT: Any, values: Any, count_B: An
             for n in range(positions):
                 _root_normed(x, n * row, w, spec[own + NORM1], normed, n * row, size)
         _fill(qkv, qkv_row, positions, w, spec[own + QKV_BIAS])
-        matmul(
-            qkv, 0, qkv_row, w, spec[own + QKV], PANEL * size, size, qkv_panels,
+        product(
+            spec[BOARD], qkv, 0, qkv_row, m, spec[own + QKV], size, qkv_panels,
             read, 0, row, positions,
         )  # fmt: skip
         for b in range(rows):
@@ -282,8 +274,8 @@ def read_attention(w: Any, spec: Any, elements_BT: Any, values: Any, count_B: An
         if classic:
             for n in range(positions):
                 _add(x, n * row, w, spec[own + OUT_BIAS], size)
-        matmul(
-            x, 0, row, w, spec[own + OUT], PANEL * size, size, size_panels,
+        product(
+            spec[BOARD], x, 0, row, m, spec[own + OUT], size, size_panels,
             branch, 0, row, positions,
         )  # fmt: skip
         for n in range(positions):
@@ -293,8 +285,8 @@ def read_attention(w: Any, spec: Any, elements_BT: Any, values: Any, count_B: An
             else:
                 _root_normed(x, first, w, spec[own + NORM2], normed, first, size)
         _fill(lifted, up_row, positions, w, spec[own + UP_BIAS])
-        matmul(
-            lifted, 0, up_row, w, spec[own + UP], PANEL * size, size, up_panels,
+        product(
+            spec[BOARD], lifted, 0, up_row, m, spec[own + UP], size, up_panels,
             read, 0, row, positions,
         )  # fmt: skip
         for n in range(positions):
@@ -302,8 +294,8 @@ def read_attention(w: Any, spec: Any, elements_BT: Any, values: Any, count_B: An
         if classic:
             for n in range(positions):
                 _add(x, n * row, w, spec[own + DOWN_BIAS], size)
-        matmul(
-            x, 0, row, w, spec[own + DOWN], PANEL * inside, inside, size_panels,
+        product(
+            spec[BOARD], x, 0, row, m, spec[own + DOWN], inside, size_panels,
             lifted, 0, up_row, positions,
         )  # fmt: skip
         if classic:

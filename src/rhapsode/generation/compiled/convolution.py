@@ -9,16 +9,19 @@ from typing import Any
 import numpy as np
 
 from rhapsode.generation.compiled.jit import apart, inner
+from rhapsode.generation.compiled.products import product
 from rhapsode.generation.compiled.spec import (
+    BOARD,
     EACH,
     FEATURES,
     FIRST,
     LAYERS,
     STATE,
     TABLE,
+    TAP_SIZE,
     TAPS,
 )
-from rhapsode.generation.compiled.tiles import PANEL, matmul
+from rhapsode.generation.compiled.tiles import PANEL
 from rhapsode.generation.compiled.vectors import copy
 
 __all__ = ["CONV1", "CONV1_BIAS", "CONV2", "CONV2_BIAS", "read_convolution"]
@@ -40,12 +43,13 @@ def _in_step(count_B: Any) -> bool:
 
 @inner
 def read_convolution(
-    w: Any, spec: Any, elements_BT: Any, values: Any, count_B: Any, y: Any
+    w: Any, m: Any, spec: Any, elements_BT: Any, values: Any, count_B: Any, y: Any
 ) -> None:
     """Features behind every element; the rings go on in place, `count_B` does not.
 
     Arguments:
-        w: weights.
+        w: tables and biases.
+        m: matrices.
         spec: what the network is.
         elements_BT: ids.
         values: what the rows remember, in rows of `STATE` numbers: the ring of one convolution after the other.
@@ -80,16 +84,16 @@ def read_convolution(
                 copy(found, n * row, w, bias, row)
             for tap in range(taps if together else 0):
                 lag = (taps - 1 - tap) * dilation
-                matrix = weight + tap * row * size
+                matrix = weight + tap * spec[TAP_SIZE]
                 if lag:
                     slot = (count_B[0] + reach - lag) % reach
-                    matmul(
-                        found, 0, row, w, matrix, PANEL * size, size, panels,
+                    product(
+                        spec[BOARD], found, 0, row, m, matrix, size, panels,
                         values, ring + slot * size, state, rows,
                     )  # fmt: skip
                 else:
-                    matmul(
-                        found, 0, row, w, matrix, PANEL * size, size, panels, branch, 0, row, rows
+                    product(
+                        spec[BOARD], found, 0, row, m, matrix, size, panels, branch, 0, row, rows
                     )
             for b in range(rows):
                 own_ring = b * state + ring
@@ -105,9 +109,9 @@ def read_convolution(
                     place = (reach + t) * size
                     copy(seen, place, branch, n * row, size)
                 for tap in range(taps):
-                    matmul(
-                        found, b * time * row, row, w, weight + tap * row * size,
-                        PANEL * size, size, panels, seen, tap * dilation * size, size, time,
+                    product(
+                        spec[BOARD], found, b * time * row, row, m, weight + tap * spec[TAP_SIZE],
+                        size, panels, seen, tap * dilation * size, size, time,
                     )  # fmt: skip
                 for i in range(reach):
                     slot = (count_B[b] + time + i) % reach

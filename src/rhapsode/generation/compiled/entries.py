@@ -17,9 +17,11 @@ from rhapsode.counts.ngram_reading import read_one, spread_one
 from rhapsode.generation.compiled.attention import read_attention
 from rhapsode.generation.compiled.choosing import draw, filter_row, mix_row, uniform
 from rhapsode.generation.compiled.convolution import read_convolution
-from rhapsode.generation.compiled.jit import STAMP, apart, entry, inner
+from rhapsode.generation.compiled.jit import STAMP, apart, entry, inner, ready
+from rhapsode.generation.compiled.products import help_out, product
 from rhapsode.generation.compiled.recurrent import read_recurrent
 from rhapsode.generation.compiled.spec import (
+    BOARD,
     CLASSIC,
     CONVOLUTION,
     FEATURES,
@@ -29,7 +31,7 @@ from rhapsode.generation.compiled.spec import (
     TRANSFORMER,
     VOCAB,
 )
-from rhapsode.generation.compiled.tiles import PANEL, matmul
+from rhapsode.generation.compiled.tiles import PANEL
 from rhapsode.generation.compiled.vectors import copy, fill
 
 __all__ = [
@@ -37,8 +39,10 @@ __all__ = [
     "STOP",
     "TOGETHER",
     "Entries",
+    "Helper",
     "apply_rows",
     "entries_for",
+    "helper_for",
     "score_rows",
     "spread_features",
 ]
@@ -54,7 +58,7 @@ TOGETHER = 512
 
 
 @inner
-def _logits(w: Any, spec: Any, y: Any, y_at: int, y_step: int, rows: int, z: Any) -> None:
+def _logits(w: Any, m: Any, spec: Any, y: Any, y_at: int, y_step: int, rows: int, z: Any) -> None:
     """Logits of some rows of features, in rows of whole panels."""
     apart()
     size = spec[FEATURES]
@@ -62,7 +66,7 @@ def _logits(w: Any, spec: Any, y: Any, y_at: int, y_step: int, rows: int, z: Any
     row = panels * PANEL
     for b in range(rows):
         copy(z, b * row, w, spec[HEAD_BIAS], row)
-    matmul(z, 0, row, w, spec[HEAD], PANEL * size, size, panels, y, y_at, y_step, rows)
+    product(spec[BOARD], z, 0, row, m, spec[HEAD], size, panels, y, y_at, y_step, rows)
 
 
 def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
@@ -70,12 +74,13 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
 
     @entry
     def read_rows(
-        w: Any, spec: Any, elements_BT: Any, values: Any, count_B: Any, y: Any, z: Any
+        w: Any, m: Any, spec: Any, elements_BT: Any, values: Any, count_B: Any, y: Any, z: Any
     ) -> None:
         """Read elements; state and counts go on in place.
 
         Arguments:
-            w: weights.
+            w: tables, norms and biases.
+            m: matrices.
             spec: what the network is.
             elements_BT: ids, T at least 1.
             values: states, flat.
@@ -87,19 +92,19 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
         rows, time = elements_BT.shape
         size = spec[FEATURES]
         if group == RECURRENT:
-            read_recurrent(w, spec, elements_BT, values, y)
+            read_recurrent(w, m, spec, elements_BT, values, y)
         elif group == ATTENTION:
-            read_attention(w, spec, elements_BT, values, count_B, y)
+            read_attention(w, m, spec, elements_BT, values, count_B, y)
         else:
-            read_convolution(w, spec, elements_BT, values, count_B, y)
+            read_convolution(w, m, spec, elements_BT, values, count_B, y)
         for b in range(rows):
             count_B[b] += time
-        _logits(w, spec, y, (time - 1) * size, time * size, rows, z)
+        _logits(w, m, spec, y, (time - 1) * size, time * size, rows, z)
 
     @entry
     def write_rows(
-        w: Any, spec: Any, values: Any, count_B: Any, z: Any, last_B1: Any, fresh: bool,
-        window: int, seen_BN: Any, steps_S: Any, values_S: Any, banned_N: Any, read_BV: Any,
+        w: Any, m: Any, spec: Any, values: Any, count_B: Any, z: Any, last_B1: Any, fresh: bool,
+        window: int, seen_BN: Any, steps_S: Any, values_S: Any, banned_N: Any, least: int, read_BV: Any,
         written_BV: Any, seed: Any, sequence_B: Any, position: int, length_B: Any, end_element: int,
         share: float, first_M: Any, element_M: Any, suffix_M: Any, share_M: Any, rest_M: Any,
         node_B: Any, out_TB: Any, end_B: Any,
@@ -107,7 +112,8 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
         """Choose one element after another for all rows, until one ends or there is no more room.
 
         Arguments:
-            w: weights.
+            w: tables, norms and biases.
+            m: matrices.
             spec: what the network is.
             values: states, flat, changed in place.
             count_B: elements that each row has read since its state began.
@@ -119,6 +125,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
             steps_S: steps of the chain, in order.
             values_S: what each takes.
             banned_N: elements that are never chosen.
+            least: elements of a row before which end-of-sequence is not, either.
             read_BV: how often each element occurs in the prompt; one row where no step looks at it.
             written_BV: how often each has been chosen; as `read_BV`.
             seed: of the draw, uint64.
@@ -170,14 +177,14 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                     ids_BT = last_B1[b:to] if time == 1 else seen_BN[b:to]
                     own, own_y = values[b * state : to * state], y[b * time * size :]
                     if group == RECURRENT:
-                        read_recurrent(w, spec, ids_BT, own, own_y)
+                        read_recurrent(w, m, spec, ids_BT, own, own_y)
                     elif group == ATTENTION:
-                        read_attention(w, spec, ids_BT, own, count_B[b:to], own_y)
+                        read_attention(w, m, spec, ids_BT, own, count_B[b:to], own_y)
                     else:
-                        read_convolution(w, spec, ids_BT, own, count_B[b:to], own_y)
+                        read_convolution(w, m, spec, ids_BT, own, count_B[b:to], own_y)
                 for b in range(rows):
                     count_B[b] += time
-                _logits(w, spec, y, (time - 1) * size, time * size, rows, z)
+                _logits(w, m, spec, y, (time - 1) * size, time * size, rows, z)
             ended = False
             for b in range(rows):
                 z_V = z[b * row : b * row + vocab]
@@ -193,6 +200,8 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                     mix_row(z_V, share, share_V, weight_V)
                 for n in range(len(banned_N)):
                     z_V[banned_N[n]] = -np.inf
+                if position + done < least:
+                    z_V[end_element] = -np.inf
                 c = b if counting else 0
                 filter_row(z_V, steps_S, values_S, read_BV[c], written_BV[c], some_V, weight_V)
                 point = uniform(seed, sequence_B[b], position + done)
@@ -215,15 +224,16 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
     return read_rows, write_rows
 
 
-def _of_all(stamp: str) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
     """The entries that are the same for all families."""
 
     @entry
-    def score_rows(w: Any, spec: Any, y: Any, targets_N: Any, found_N4: Any) -> None:
+    def score_rows(w: Any, m: Any, spec: Any, y: Any, targets_N: Any, found_N4: Any) -> None:
         """What the distributions behind features are like.
 
         Arguments:
-            w: weights.
+            w: tables, norms and biases.
+            m: matrices.
             spec: what the network is.
             y: features, flat.
             targets_N: the element asked for behind each.
@@ -237,7 +247,7 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], Callable[..., Any], Callabl
         z = np.empty(few * row, dtype=np.float32)
         for start in range(0, len(targets_N), few):
             rows = min(few, len(targets_N) - start)
-            _logits(w, spec, y, start * size, size, rows, z)
+            _logits(w, m, spec, y, start * size, size, rows, z)
             for r in range(rows):
                 z_V = z[r * row : r * row + vocab]
                 best = 0
@@ -258,11 +268,12 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], Callable[..., Any], Callabl
                 found_N4[n, 3] = shift - mean / total
 
     @entry
-    def spread_features(w: Any, spec: Any, y: Any, z_NV: Any) -> None:
+    def spread_features(w: Any, m: Any, spec: Any, y: Any, z_NV: Any) -> None:
         """Logits behind features.
 
         Arguments:
-            w: weights.
+            w: tables, norms and biases.
+            m: matrices.
             spec: what the network is.
             y: features, flat.
             z_NV: takes the logits.
@@ -274,7 +285,7 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], Callable[..., Any], Callabl
         z = np.empty(few * row, dtype=np.float32)
         for start in range(0, len(z_NV), few):
             rows = min(few, len(z_NV) - start)
-            _logits(w, spec, y, start * size, size, rows, z)
+            _logits(w, m, spec, y, start * size, size, rows, z)
             for r in range(rows):
                 for v in range(vocab):
                     z_NV[start + r, v] = z[r * row + v]
@@ -293,25 +304,38 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], Callable[..., Any], Callabl
             c = b if len(read_BV) > 1 else 0
             filter_row(logits_BV[b], steps_S, values_S, read_BV[c], written_BV[c], some_V, weight_V)
 
-    return score_rows, spread_features, apply_rows
+    @entry
+    def help_write(board: int, m: Any) -> int:
+        """Share the large products of a `write` that goes on at the same time; see `products.help_out`."""
+        _ = stamp
+        return help_out(board, m)
+
+    return score_rows, spread_features, apply_rows, help_write
 
 
-score_rows, spread_features, apply_rows = _of_all(STAMP)
+score_rows, spread_features, apply_rows, help_write = _of_all(STAMP)
 
 _F1, _F2 = types.float32[::1], types.float32[:, ::1]
 _I1, _I2 = types.int64[::1], types.int64[:, ::1]
 _D1, _N1, _N2 = types.float64[::1], types.int32[::1], types.int32[:, ::1]
 _INT = types.int64
-_READ = (_F1, _I1, _I2, _F1, _I1, _F1, _F1)
+_READ = (_I1, _I2, _F1, _I1, _F1, _F1)
 _WRITE = (
-    _F1, _I1, _F1, _I1, _F1, _I2, types.boolean, _INT, _I2, _I1, _D1, _I1, _N2, _N2,
+    _I1, _F1, _I1, _F1, _I2, types.boolean, _INT, _I2, _I1, _D1, _I1, _INT, _N2, _N2,
     types.uint64, _I1, _INT, _I1, _INT, types.float64, _N1, _N1, _N1, _D1, _D1, _N1, _I2, _I1,
 )  # fmt: skip
 
 
+_KINDS = {
+    "float32": _F1,
+    "bf16": types.uint32[::1],
+    "int8": types.uint8[::1],
+}
+
+
 @dataclass(frozen=True)
 class Entries:
-    """The entries for one group of families.
+    """The entries for one group of families and a kind of weights.
 
     Arguments:
         read: reads elements.
@@ -325,24 +349,48 @@ class Entries:
 
 
 @cache
-def entries_for(family: int) -> Entries:
+def entries_for(family: int, kind: str = "float32") -> Entries:
     """The entries for a family, compiled or loaded.
 
     Arguments:
         family: as in `spec`.
+        kind: of the weights.
     """
     group = {TRANSFORMER: ATTENTION, CLASSIC: ATTENTION, CONVOLUTION: CONVOLVING}.get(
         family, RECURRENT
     )
-    return _entries_for(group)
+    return _entries_for(group, kind)
 
 
 @cache
-def _entries_for(group: int) -> Entries:
-    read, write = _of_group(group, STAMP)
-    compiled = 0
-    for function, signature in ((read, _READ), (write, _WRITE)):
-        dispatcher: Any = function
-        dispatcher.compile(signature)
-        compiled += sum(dispatcher.stats.cache_misses.values())
+def _functions(group: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    return _of_group(group, STAMP)
+
+
+@cache
+def _entries_for(group: int, kind: str) -> Entries:
+    read, write = _functions(group)
+    compiled = sum(
+        ready(function, (_F1, _KINDS[kind], *signature))
+        for function, signature in ((read, _READ), (write, _WRITE))
+    )
     return Entries(read, write, compiled)
+
+
+@dataclass(frozen=True)
+class Helper:
+    """What further cores run beside `write`.
+
+    Arguments:
+        help: shares its large products.
+        compiled: 1 where it had to be compiled.
+    """
+
+    help: Callable[[int, Any], int]
+    compiled: int
+
+
+@cache
+def helper_for(kind: str) -> Helper:
+    """The helper for a kind of weights, compiled or loaded."""
+    return Helper(help_write, ready(help_write, (types.int64, _KINDS[kind])))

@@ -9,11 +9,12 @@ from typing import Any, TypeVar, cast
 
 import numba
 from numba import types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
-__all__ = ["STAMP", "apart", "entry", "inner"]
+__all__ = ["STAMP", "apart", "entry", "form_of", "inner", "ready"]
 
 _njit: Any = numba.njit
+_overload: Any = overload
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -48,6 +49,40 @@ def entry(function: F) -> F:
         return cast(F, _njit(cache=True, **_OPTIONS)(function))
     except RuntimeError:  # no folder that could be written to
         return cast(F, _njit(**_OPTIONS)(function))
+
+
+def ready(function: Any, signature: tuple[Any, ...]) -> int:
+    """Load what is kept of an entry for some types, or else compile it.
+
+    Returns:
+        1 where it had to be compiled.
+    """
+    if signature in function.overloads or _load(function, signature):
+        return 0
+    before = sum(function.stats.cache_misses.values())
+    function.compile(signature)
+    return int(sum(function.stats.cache_misses.values()) - before)
+
+
+def _load(function: Any, signature: tuple[Any, ...]) -> bool:
+    """Load what is kept without numba's tables of all that it could compile, which takes longer than all else here."""
+    try:
+        from numba.core.runtime import rtsys  # type: ignore[attr-defined, unused-ignore]
+
+        target = function.targetctx
+        rtsys.initialize(target)
+        kept = function._cache._load_overload(signature, target)
+        if kept is None:
+            return False
+        function.add_overload(kept)
+    except Exception:  # another numba's insides, or a file that is broken: compiling will tell
+        return False
+    return True
+
+
+def form_of(named: Callable[..., Any]) -> Callable[[F], F]:
+    """Decorate what gives, for the types of some arguments, the function to compile where `named` is called."""
+    return cast("Callable[[F], F]", _overload(named, jit_options=_OPTIONS, strict=False))
 
 
 def _apart(typing: Any) -> Any:

@@ -15,7 +15,8 @@ from rhapsode.bundle import COUNTS, Bundle
 from rhapsode.errors import BundleError
 from rhapsode.generation.compiled import attention, convolution, recurrent
 from rhapsode.generation.compiled import spec as at
-from rhapsode.generation.compiled.tiles import pack, padded
+from rhapsode.generation.compiled.products import matrix_size, packed
+from rhapsode.generation.compiled.tiles import padded
 
 __all__ = ["DEFAULTS", "Laid", "lay_out", "unsupported"]
 
@@ -67,12 +68,16 @@ class Laid:
     """A network as compiled code takes it.
 
     Arguments:
-        weights: all of them, float32.
+        weights: tables, norms and biases, float32.
+        matrices: all matrices, of one kind of weights.
         spec: what lies where; see `spec`.
+        kind: "float32", "bf16" or "int8".
     """
 
     weights: Array
+    matrices: NDArray[Any]
     spec: NDArray[np.int64]
+    kind: str = "float32"
 
     def __getitem__(self, place: int) -> int:
         return int(self.spec[place])
@@ -102,12 +107,15 @@ def unsupported(bundle: Bundle) -> str | None:
 
 
 class _Arrays:
-    """The arrays of a bundle, each asked for by name and shape; and the vector they are laid into."""
+    """The arrays of a bundle, each asked for by name and shape; and the vectors they are laid into."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, kind: str) -> None:
+        self.kind = kind
         self._left = {name: array for name, array in bundle.arrays.items() if name != COUNTS}
         self._parts: list[Array] = []
         self._size = 0
+        self._matrices: list[NDArray[Any]] = []
+        self._matrices_size = 0
         self.spec = np.zeros(at.FIRST, dtype=np.int64)
 
     def take(self, name: str, *shape: int) -> Array:
@@ -137,8 +145,17 @@ class _Arrays:
         """As `lay`, with zeros up to a whole panel."""
         return self.lay(np.pad(array, (0, padded(len(array)) - len(array))))
 
-    def done(self) -> Array:
-        """The vector, at a multiple of 64 bytes.
+    def matrix(self, *weights_GK: Array) -> int:
+        """Where matrices of one shape begin in their vector, one behind the other."""
+        place = self._matrices_size
+        for weight_GK in weights_GK:
+            flat = packed(weight_GK, self.kind)
+            self._matrices.append(flat)
+            self._matrices_size += len(flat)
+        return place
+
+    def done(self) -> tuple[Array, NDArray[Any]]:
+        """Both vectors, at multiples of 64 bytes.
 
         Raises:
             BundleError: there are arrays that nothing asked for.
@@ -147,23 +164,32 @@ class _Arrays:
             raise BundleError(
                 f"the array {name!r} has shape {array.shape}, its configuration asks for None"
             )
-        room = np.empty(self._size + 16, dtype=np.float32)
-        skip = -(room.ctypes.data // 4) % 16
-        whole = room[skip : skip + self._size]
-        np.concatenate(self._parts, out=whole)
-        return whole
+        return _joined(self._parts), _joined(self._matrices)
 
 
-def lay_out(bundle: Bundle) -> Laid:
+def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    """One vector, at a multiple of 64 bytes."""
+    size, width = sum(map(len, parts)), parts[0].itemsize
+    room = np.empty(size + 64 // width, dtype=parts[0].dtype)
+    skip = -(room.ctypes.data // width) % (64 // width)
+    return np.concatenate(parts, out=room[skip : skip + size])
+
+
+def lay_out(bundle: Bundle, kind: str = "float32") -> Laid:
     """The network of a bundle.
 
+    Arguments:
+        bundle: the model.
+        kind: of the weights: "float32", "bf16" or "int8".
+
     Raises:
-        BundleError: arrays that do not fit the configuration, or a setting out of range.
+        BundleError: arrays that do not fit the configuration, a setting out of range, or, for int8, weights that are not
+            finite.
     """
     reason = unsupported(bundle)
     if reason is not None:
         raise BundleError(f"the compiled engine cannot run this model: {reason}")
-    arrays = _Arrays(bundle)
+    arrays = _Arrays(bundle, kind)
     try:
         return _lay_out(bundle, arrays)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError, KeyError) as problem:
@@ -212,11 +238,11 @@ def _lay_out(bundle: Bundle, arrays: _Arrays) -> Laid:
     else:
         features = _attention(arrays, family, settings, table_VD, vocab, width, bundle.context.size)
     arrays.spec[at.FEATURES] = features
-    arrays.spec[at.HEAD] = arrays.lay(pack(arrays.take("head.weight", vocab, features)))
+    arrays.spec[at.HEAD] = arrays.matrix(arrays.take("head.weight", vocab, features))
     biased = config.head.settings.get("bias", True)
     bias_V = arrays.take("head.bias", vocab) if biased else np.zeros(vocab, dtype=np.float32)
     arrays.spec[at.HEAD_BIAS] = arrays.bias(bias_V)
-    return Laid(arrays.done(), arrays.spec)
+    return Laid(*arrays.done(), arrays.spec, arrays.kind)
 
 
 def _recurrent(  # noqa: PLR0917
@@ -240,7 +266,7 @@ def _recurrent(  # noqa: PLR0917
             spec[own + recurrent.PAST_BIAS] = arrays.bias(past_G)
         else:
             bias_G = bias_G + past_G
-        spec[own + recurrent.PAST] = arrays.lay(pack(weight_hh))
+        spec[own + recurrent.PAST] = arrays.matrix(weight_hh)
         spec[own + recurrent.INPUT_SIZE] = depth
         if layer == 0 and (table_VD is None or vocab * gates <= FOLDED):
             products_VG = weight_ih.T if table_VD is None else table_VD @ weight_ih.T
@@ -249,7 +275,7 @@ def _recurrent(  # noqa: PLR0917
             continue
         if layer == 0 and table_VD is not None:
             spec[at.TABLE], spec[at.TABLE_STEP] = arrays.lay(table_VD), width
-        spec[own + recurrent.INPUT] = arrays.lay(pack(weight_ih))
+        spec[own + recurrent.INPUT] = arrays.matrix(weight_ih)
         spec[own + recurrent.BIAS] = arrays.bias(bias_G)
     spec[at.STATE] = settings["num_layers"] * size * (2 if family == at.LSTM else 1)
     return int(size)
@@ -273,6 +299,7 @@ def _convolution(
     table_VH = (project.T if table_VD is None else table_VD @ project.T) + bias_H
     spec[at.TABLE] = arrays.lay(np.pad(table_VH, ((0, 0), (0, padded(size) - size))))
     spec[at.TABLE_STEP], spec[at.TAPS] = padded(size), taps
+    spec[at.TAP_SIZE] = matrix_size(size, size, arrays.kind)
     state = 0
     for layer in range(settings["num_layers"]):
         own = at.FIRST + at.EACH * layer
@@ -280,8 +307,9 @@ def _convolution(
         for which in range(2):
             name = f"model.blocks.{layer}.conv{which + 1}"
             weight = arrays.take(f"{name}.weight", size, size, taps)
-            packed = np.concatenate([pack(weight[:, :, tap]) for tap in range(taps)])
-            spec[own + convolution.CONV1 + which] = arrays.lay(packed)
+            spec[own + convolution.CONV1 + which] = arrays.matrix(
+                *(weight[:, :, tap] for tap in range(taps))
+            )
             bias_H = arrays.take(f"{name}.bias", size)
             spec[own + convolution.CONV1_BIAS + which] = arrays.bias(bias_H)
     spec[at.STATE] = state
@@ -336,14 +364,12 @@ def _layer(arrays: _Arrays, name: str, width: int, inside: int) -> dict[int, int
     qkv = [arrays.take(f"{part}.{which}_proj.weight", width, width) for which in "qkv"]
     up = [arrays.take(f"{name}.mlp.{which}_proj.weight", inside, width) for which in ("gate", "up")]
     return {
-        attention.QKV: arrays.lay(pack(np.concatenate(qkv))),
+        attention.QKV: arrays.matrix(np.concatenate(qkv)),
         attention.QKV_BIAS: -1,
-        attention.OUT: arrays.lay(pack(arrays.take(f"{part}.o_proj.weight", width, width))),
-        attention.UP: arrays.lay(pack(np.concatenate(up))),
+        attention.OUT: arrays.matrix(arrays.take(f"{part}.o_proj.weight", width, width)),
+        attention.UP: arrays.matrix(np.concatenate(up)),
         attention.UP_BIAS: -1,
-        attention.DOWN: arrays.lay(
-            pack(arrays.take(f"{name}.mlp.down_proj.weight", width, inside))
-        ),
+        attention.DOWN: arrays.matrix(arrays.take(f"{name}.mlp.down_proj.weight", width, inside)),
         attention.NORM1: arrays.lay(arrays.take(f"{name}.input_layernorm.weight", width)),
         attention.NORM2: arrays.lay(arrays.take(f"{name}.post_attention_layernorm.weight", width)),
     }
@@ -352,13 +378,13 @@ def _layer(arrays: _Arrays, name: str, width: int, inside: int) -> dict[int, int
 def _classic_layer(arrays: _Arrays, name: str, width: int, inside: int) -> dict[int, int]:
     part = f"{name}.self_attn"
     return {
-        attention.QKV: arrays.lay(pack(arrays.take(f"{part}.in_proj_weight", 3 * width, width))),
+        attention.QKV: arrays.matrix(arrays.take(f"{part}.in_proj_weight", 3 * width, width)),
         attention.QKV_BIAS: arrays.bias(arrays.take(f"{part}.in_proj_bias", 3 * width)),
-        attention.OUT: arrays.lay(pack(arrays.take(f"{part}.out_proj.weight", width, width))),
+        attention.OUT: arrays.matrix(arrays.take(f"{part}.out_proj.weight", width, width)),
         attention.OUT_BIAS: arrays.bias(arrays.take(f"{part}.out_proj.bias", width)),
-        attention.UP: arrays.lay(pack(arrays.take(f"{name}.linear1.weight", inside, width))),
+        attention.UP: arrays.matrix(arrays.take(f"{name}.linear1.weight", inside, width)),
         attention.UP_BIAS: arrays.bias(arrays.take(f"{name}.linear1.bias", inside)),
-        attention.DOWN: arrays.lay(pack(arrays.take(f"{name}.linear2.weight", width, inside))),
+        attention.DOWN: arrays.matrix(arrays.take(f"{name}.linear2.weight", width, inside)),
         attention.DOWN_BIAS: arrays.bias(arrays.take(f"{name}.linear2.bias", width)),
         attention.NORM1: arrays.lay(arrays.take(f"{name}.norm1.weight", width)),
         attention.NORM1_BIAS: arrays.lay(arrays.take(f"{name}.norm1.bias", width)),

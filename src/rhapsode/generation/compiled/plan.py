@@ -7,8 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rhapsode.encoding import END_ID
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.compiled import choosing
+from rhapsode.generation.control import MinLength
 from rhapsode.generation.filters import Filter, Suppress
 from rhapsode.generation.penalties import Frequency, Presence, Repetition
 from rhapsode.generation.temperature import GREEDY_BELOW, Temperature
@@ -25,6 +27,7 @@ class Plan:
         steps_S: which steps, in order.
         values_S: what each takes.
         banned_N: elements that are out before them.
+        least: elements before which end-of-sequence is, too.
         reads: whether a step looks at how often elements occur in the prompt.
         counts: whether one looks at how often they have been written, or `reads`.
     """
@@ -32,6 +35,7 @@ class Plan:
     steps_S: NDArray[np.int64]
     values_S: NDArray[np.float64]
     banned_N: NDArray[np.int64]
+    least: int
     reads: bool
     counts: bool
 
@@ -43,6 +47,13 @@ def plan_of(chain: Chain) -> Plan | None:
     if filters and isinstance(filters[0], Suppress) and type(filters[0]) is Suppress:
         banned_N = np.array(filters[0]._elements, dtype=np.int64)
         filters = filters[1:]
+    least = 0
+    if filters and type(filters[0]) is MinLength:
+        # Where something else is left whatever the network says, so that it cannot lead to a dead end.
+        if filters[0]._encoder.vocab_size <= len({END_ID, *banned_N.tolist()}):
+            return None
+        least = filters[0]._least
+        filters = filters[1:]
     steps = [_step(each) for each in filters]
     known = [step for step in steps if step is not None]
     if len(known) < len(steps):
@@ -53,6 +64,7 @@ def plan_of(chain: Chain) -> Plan | None:
         np.array([step for step, _ in known], dtype=np.int64),
         np.array([value for _, value in known], dtype=np.float64),
         banned_N,
+        least,
         reads,
         reads or bool(names & {choosing.FREQUENCY, choosing.PRESENCE}),
     )

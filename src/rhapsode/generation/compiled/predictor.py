@@ -22,11 +22,13 @@ from rhapsode.generation.compiled.entries import (
     STOP,
     TOGETHER,
     entries_for,
+    helper_for,
     score_rows,
     spread_features,
 )
 from rhapsode.generation.compiled.layout import Laid, lay_out
 from rhapsode.generation.compiled.plan import Plan, plan_of
+from rhapsode.generation.compiled.threads import Helped, abreast, cores, may_help, parts_of
 from rhapsode.generation.compiled.tiles import padded
 from rhapsode.generation.generate import Chosen, Job, generate_elements
 
@@ -103,15 +105,17 @@ class CompiledPredictor:
 
     Arguments:
         network: weights and what they are.
+        threads: cores that one text, or one batch, may use where that pays.
     """
 
-    def __init__(self, network: Laid) -> None:
+    def __init__(self, network: Laid, threads: int = 1) -> None:
         self._network = network
-        self._entries = entries_for(network[at.FAMILY])
-        self._asked = (network.weights, network.spec)
+        self._threads = threads
+        self._entries = entries_for(network[at.FAMILY], network.kind)
+        self._asked = (network.weights, network.matrices, network.spec)
         self._row = padded(network[at.VOCAB])
-        # A guess at how long a step takes, to begin with: half a nanosecond a weight.
-        self._step_seconds = len(network.weights) * 5e-10
+        # A guess at how long a step takes, to begin with: an eighth of a nanosecond a byte.
+        self._step_seconds = network.matrices.nbytes * 1.25e-10
 
     @property
     def vocab_size(self) -> int:
@@ -282,21 +286,47 @@ class CompiledPredictor:
         live = [index for index, job in enumerate(jobs) if job.length > 0]
         if not live:
             return
+        parts = [
+            self._rounds(jobs, [live[row] for row in part], plan, seed, dropped, alone, counting)
+            for spans in [parts_of(len(live), self._threads)]
+            for alone in [len(spans) == 1]
+            for part in spans
+        ]
+        for stretches in abreast(parts, lambda found: sum(len(one.elements) for one in found)):
+            yield from (one for one in stretches if one.job not in dropped)
+
+    def _rounds(  # noqa: PLR0917
+        self,
+        jobs: Sequence[Job],
+        live: list[int],
+        plan: Plan,
+        seed: int,
+        dropped: set[int],
+        alone: bool,
+        counting: Counting | None,
+    ) -> Iterator[list[Stretch]]:
+        """What rows that go on together write, call by call; `alone` on the machine, they may be helped."""
         rows = _Rows(self, [jobs[index] for index in live], plan, counting)
+        helped = Helped(self._network, self._threads if alone else 1)
+        rows.use(helped.spec)
         position = 0
         while live:
             per_step = max(self._step_seconds * len(live), 1e-9)
             steps = max(1, min(ELEMENTS, int(SECONDS / per_step)))
             began = time.perf_counter()
-            out_BT, end_B = rows.write(seed, position, steps)
+            out_BT, end_B = helped.run(
+                lambda first=position, count=steps: rows.write(seed, first, count),  # type: ignore[misc]
+                lambda found: found[0].size,
+            )
             done = out_BT.shape[1]
             self._step_seconds = (time.perf_counter() - began) / (done * len(live))
             position += done
             going: list[int] = []
-            for row, index in enumerate(live):
-                last = {STOP: "stop", LENGTH: "length"}.get(int(end_B[row]))
-                if index not in dropped:
-                    yield Stretch(index, out_BT[row].tolist(), last)
+            lasts = [{STOP: "stop", LENGTH: "length"}.get(int(end)) for end in end_B]
+            yield [
+                Stretch(index, out_BT[row].tolist(), lasts[row]) for row, index in enumerate(live)
+            ]
+            for row, (index, last) in enumerate(zip(live, lasts, strict=True)):
                 if last is None and index not in dropped:
                     going.append(row)
             if len(going) < len(live):
@@ -322,10 +352,11 @@ class CompiledWindowPredictor(CompiledPredictor):
     Arguments:
         network: weights and what they are.
         size: N.
+        threads: as there.
     """
 
-    def __init__(self, network: Laid, size: int) -> None:
-        super().__init__(network)
+    def __init__(self, network: Laid, size: int, threads: int = 1) -> None:
+        super().__init__(network, threads)
         self._size = size
 
     @property
@@ -424,6 +455,10 @@ class _Rows:
                 [np.bincount(job.prompt_N, minlength=vocab).astype(np.int32) for job in jobs]
             )
 
+    def use(self, spec_S: NDArray[np.int64]) -> None:
+        """Go on with another description of the same network."""
+        self._asked = (*self._asked[:2], spec_S)
+
     def write(
         self, seed: int, position: int, steps: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -443,6 +478,7 @@ class _Rows:
             self._plan.steps_S,
             self._plan.values_S,
             self._plan.banned_N,
+            self._plan.least,
             self._read_RV,
             self._written_RV,
             np.uint64(seed),
@@ -496,26 +532,35 @@ def write_through(
 
 
 def compiled_predictor(
-    bundle: Bundle, tell: Callable[[str], None] | None = None
+    bundle: Bundle,
+    tell: Callable[[str], None] | None = None,
+    *,
+    weights: str = "float32",
+    threads: int | None = None,
 ) -> CompiledPredictor:
     """The predictor that sees what the network was trained to see.
 
     Arguments:
         bundle: the model.
         tell: takes a line where the engine had to be compiled first.
+        weights: "float32", or rounded to "bf16" or "int8", which reads fewer bytes an element.
+        threads: cores that may be used where that pays; None: those that there are.
 
     Raises:
         BundleError: the arrays do not fit the configuration, or the engine has no form of a part.
     """
-    network = lay_out(bundle)
+    network = lay_out(bundle, weights)
+    threads = cores() if threads is None else threads
     began = time.perf_counter()
-    compiled = entries_for(network[at.FAMILY]).compiled
+    compiled = entries_for(network[at.FAMILY], weights).compiled
+    if may_help(network, threads):
+        compiled += helper_for(weights).compiled
     seconds = time.perf_counter() - began
     if compiled and seconds > 1.0 and tell is not None:  # not what is there by now
         tell(f"compiled what writes in {seconds:.0f} s; it is kept for next time")
     if bundle.context.kind == "window":
-        return CompiledWindowPredictor(network, bundle.context.size)
-    return CompiledPredictor(network)
+        return CompiledWindowPredictor(network, bundle.context.size, threads)
+    return CompiledPredictor(network, threads)
 
 
 def _segments(reset_BT: NDArray[np.bool_] | None, length: int) -> Iterator[tuple[int, int]]:

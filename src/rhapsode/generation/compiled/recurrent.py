@@ -10,7 +10,9 @@ import numpy as np
 
 from rhapsode.generation.compiled.jit import apart, inner
 from rhapsode.generation.compiled.maths import sigmoid32, tanh32
+from rhapsode.generation.compiled.products import product
 from rhapsode.generation.compiled.spec import (
+    BOARD,
     EACH,
     FAMILY,
     FEATURES,
@@ -24,7 +26,7 @@ from rhapsode.generation.compiled.spec import (
     TABLE_STEP,
     TANH,
 )
-from rhapsode.generation.compiled.tiles import PANEL, matmul
+from rhapsode.generation.compiled.tiles import PANEL
 from rhapsode.generation.compiled.vectors import copy, fill
 
 __all__ = ["BIAS", "INPUT", "INPUT_SIZE", "PAST", "PAST_BIAS", "read_recurrent"]
@@ -79,13 +81,14 @@ def _plain(z: Any, z_at: int, values: Any, h_at: int, size: int, bent: bool) -> 
 
 
 @inner
-def read_recurrent(w: Any, spec: Any, elements_BT: Any, values: Any, y: Any) -> None:
+def read_recurrent(w: Any, m: Any, spec: Any, elements_BT: Any, values: Any, y: Any) -> None:
     """Features behind every element; the state goes on in place.
 
     What the inputs of a layer add to its gates is made for all positions at once; only the past is taken in turn.
 
     Arguments:
-        w: weights.
+        w: tables and biases.
+        m: matrices.
         spec: what the network is.
         elements_BT: ids.
         values: what the rows remember, in rows of `STATE` numbers: for every layer its hidden values, and an LSTM's
@@ -121,8 +124,8 @@ def read_recurrent(w: Any, spec: Any, elements_BT: Any, values: Any, y: Any) -> 
                     for t in range(time):
                         n, first = b * time + t, spec[TABLE] + elements_BT[b, t] * depth
                         copy(below, n * depth, w, first, depth)
-            matmul(
-                z, 0, width, w, spec[own + INPUT], PANEL * depth, depth, panels,
+            product(
+                spec[BOARD], z, 0, width, m, spec[own + INPUT], depth, panels,
                 below, 0, depth, rows * time,
             )  # fmt: skip
         weight = spec[own + PAST]
@@ -130,13 +133,13 @@ def read_recurrent(w: Any, spec: Any, elements_BT: Any, values: Any, y: Any) -> 
             if family == GRU:
                 for b in range(rows):
                     copy(past, b * width, w, spec[own + PAST_BIAS], width)
-                matmul(
-                    past, 0, width, w, weight, PANEL * size, size, panels,
+                product(
+                    spec[BOARD], past, 0, width, m, weight, size, panels,
                     values, layer * kept, state, rows,
                 )  # fmt: skip
             else:
-                matmul(
-                    z, t * width, time * width, w, weight, PANEL * size, size, panels,
+                product(
+                    spec[BOARD], z, t * width, time * width, m, weight, size, panels,
                     values, layer * kept, state, rows,
                 )  # fmt: skip
             for b in range(rows):

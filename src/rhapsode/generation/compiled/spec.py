@@ -1,7 +1,8 @@
 """The places in the list of whole numbers that tells compiled code what a network is.
 
-All weights lie in one vector of float32, all that a row remembers in another, so that every family is read by code of
-one and the same signature. The list says where each part begins, and how large it is.
+Tables, biases and norms lie in one vector of float32, matrices in another of the kind of weights asked for, and all that a
+row remembers in a third, so that every family is read by code of one and the same signature. The list says where each part
+begins, and how large it is.
 """
 
 __all__ = [
@@ -24,11 +25,13 @@ __all__ = [
     "NORM",
     "POSITIONS",
     "RELU",
+    "BOARD",
     "STATE",
     "TABLE",
     "TABLE_STEP",
     "TANH",
     "TAPS",
+    "TAP_SIZE",
     "TRANSFORMER",
     "VOCAB",
     "WINDOW",
@@ -48,7 +51,10 @@ HEADS, WINDOW, INNER, NORM, FREQUENCIES = range(10, 15)
 POSITIONS = NORM
 
 # Of convolutions
-TAPS = 10
+TAPS, TAP_SIZE = 10, 11
+
+# Of every network: where a helper looks for work, an address; 0 without one
+BOARD = 15
 
 # A layer begins at FIRST + EACH * layer
 FIRST, EACH = 16, 16

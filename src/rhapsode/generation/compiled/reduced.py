@@ -1,0 +1,449 @@
+"""Products with weights of fewer bits, summed in float32: bfloat16, and int8 with a scale for every 64 weights.
+
+bfloat16: a panel is (K, 16) words; in each, the low half is one output's weight, the high half that of the output 16
+further on. Widening is a shift or a mask, so the products are exact and only the weights are rounded.
+
+int8: a panel is a block of 64 inputs after the other: 32 scales, then (16, 32, 4) weights as bytes, 128 being zero. The
+inputs are rounded to int8, too, 64 with one scale; inside a block sums are whole numbers and exact on every machine, and
+each block adds one float32 product to an output. Instructions made for such sums are used where there are any (AVX512-VNNI,
+AVX-VNNI); elsewhere the same numbers come of 16-bit products.
+"""
+
+# ruff: noqa: PLR0917  # compiled code is called by position
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped, unused-ignore]
+from numba import types
+from numba.core import cgutils as _cgutils
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from rhapsode.generation.compiled.jit import apart, inner
+from rhapsode.generation.compiled.tiles import PANEL, padded
+
+__all__ = [
+    "BLOCK",
+    "BLOCK_BYTES",
+    "INPUT_BYTES",
+    "pack_bf16",
+    "pack_int8",
+    "some_panels_bf16",
+    "some_panels_int8",
+    "round_inputs",
+]
+
+BLOCK = 64
+"""Inputs that share a scale."""
+BLOCK_BYTES = 4 * PANEL + BLOCK * PANEL
+"""Of a panel of int8 weights."""
+INPUT_BYTES = 8 + BLOCK
+"""Of rounded inputs: their scale, what to begin their sums with, and themselves."""
+
+cgutils: Any = _cgutils
+
+_LANES = 16
+_BYTE, _HALF, _WORD = ir.IntType(8), ir.IntType(16), ir.IntType(32)
+_INT = ir.IntType(64)
+_FLOAT = ir.FloatType()
+_FLOATS = ir.VectorType(_FLOAT, _LANES)
+_WORDS = ir.VectorType(_WORD, _LANES)
+_BYTES = ir.VectorType(_BYTE, 4 * _LANES)
+
+
+def pack_bf16(weight_GK: NDArray[np.float32]) -> NDArray[np.uint32]:
+    """A matrix in panels, flat, rounded to the nearest bfloat16, ties to even."""
+    outputs, depth = weight_GK.shape
+    whole_GK = np.zeros((padded(outputs), depth), dtype=np.float32)
+    whole_GK[:outputs] = weight_GK
+    bits = whole_GK.view(np.uint32)
+    rounded = (bits + np.uint32(0x7FFF) + ((bits >> 16) & 1)) >> 16
+    rounded = np.where(np.isnan(whole_GK), np.uint32(0x7FC0), rounded)
+    halves = rounded.reshape(-1, 2, _LANES, depth)
+    words = halves[:, 0] | (halves[:, 1] << np.uint32(16))
+    return np.ascontiguousarray(words.transpose(0, 2, 1)).reshape(-1)
+
+
+def pack_int8(weight_GK: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A matrix in panels, flat; a block's largest weight is 127 of its scale.
+
+    Raises:
+        ValueError: it holds what is not finite.
+    """
+    if not np.isfinite(weight_GK).all():
+        raise ValueError("weights that are not finite have no form in int8")
+    outputs, depth = weight_GK.shape
+    blocks = -(-depth // BLOCK)
+    whole_GK = np.zeros((padded(outputs), blocks * BLOCK), dtype=np.float32)
+    whole_GK[:outputs, :depth] = weight_GK
+    split = whole_GK.reshape(-1, PANEL, blocks, BLOCK)
+    scale = np.abs(split).max(axis=-1) / np.float32(127)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(scale[..., None] > 0, split / scale[..., None], np.float32(0))
+    # A scale may itself be rounded to 0, or nearly: what is left of so small weights is clipped.
+    whole = np.clip(np.rint(ratio), -127, 127).astype(np.int16) + 128
+    panels = np.empty((len(split), blocks, BLOCK_BYTES), dtype=np.uint8)
+    panels[..., : 4 * PANEL] = np.ascontiguousarray(scale.transpose(0, 2, 1)).view(np.uint8)
+    bytes_ = whole.astype(np.uint8).reshape(-1, PANEL, blocks, BLOCK // 4, 4)
+    panels[..., 4 * PANEL :] = bytes_.transpose(0, 2, 3, 1, 4).reshape(len(split), blocks, -1)
+    return panels.reshape(-1)
+
+
+def _place(builder: Any, pointer: Any, *offsets: Any) -> Any:
+    for offset in offsets:
+        known = ir.Constant(_INT, offset) if isinstance(offset, int) else offset
+        pointer = builder.gep(pointer, [known])
+    return pointer
+
+
+def _load(builder: Any, pointer: Any, kind: Any, align: int = 4) -> Any:
+    vector = builder.load(builder.bitcast(pointer, kind.as_pointer()))
+    vector.align = align
+    return vector
+
+
+def _store(builder: Any, vector: Any, pointer: Any) -> None:
+    builder.store(vector, builder.bitcast(pointer, vector.type.as_pointer())).align = 4
+
+
+def _spread(builder: Any, number: Any) -> Any:
+    kind = ir.VectorType(number.type, _LANES)
+    unknown = ir.Constant(kind, ir.Undefined)
+    first = builder.insert_element(unknown, number, ir.Constant(_WORD, 0))
+    return builder.shuffle_vector(first, unknown, ir.Constant(_WORDS, [0] * _LANES))
+
+
+def _function(builder: Any, name: str, kind: Any, *arguments: Any) -> Any:
+    return cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(kind, list(arguments)), name
+    )
+
+
+def _arguments(context: Any, builder: Any, signature: Any, args: Any) -> tuple[Any, ...]:
+    """Pointers of y, weights and inputs; where the weights begin, panel to panel, how deep; rows of y and of inputs."""
+    pointers = (
+        context.make_array(kind)(context, builder, value).data
+        for kind, value in zip(signature.args[:3], args[:3], strict=True)
+    )
+    rows = (cgutils.unpack_tuple(builder, places) for places in args[6:8])
+    return (*pointers, *args[3:6], *rows)
+
+
+def _intrinsic(emit: Any) -> Callable[..., None]:
+    def tile(
+        typing: Any,
+        y: Any,
+        m: Any,
+        x: Any,
+        m_at: Any,
+        m_step: Any,
+        depth: Any,
+        y_at: Any,
+        x_at: Any,
+    ) -> Any:
+        return types.void(y, m, x, m_at, m_step, depth, y_at, x_at), emit
+
+    return cast("Callable[..., None]", intrinsic(tile))
+
+
+def _tile_bf16(rows: int, panels: int) -> Callable[..., None]:
+    """As the tile of float32 weights; see `tiles`."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        y, m, x, m_at, m_step, depth, y_at, x_at = _arguments(context, builder, signature, args)
+        fused = _function(builder, f"llvm.fmuladd.v{_LANES}f32", _FLOATS, *[_FLOATS] * 3)
+        parts = range(0, PANEL, _LANES)
+        places = [
+            [
+                _place(builder, y, y_at[row], panel * PANEL + part)
+                for panel in range(panels)
+                for part in parts
+            ]
+            for row in range(rows)
+        ]
+        sums = [
+            [cgutils.alloca_once_value(builder, _load(builder, p, _FLOATS)) for p in row]
+            for row in places
+        ]
+        starts = [
+            _place(builder, m, m_at, builder.mul(m_step, ir.Constant(_INT, panel)))
+            for panel in range(panels)
+        ]
+        shift = ir.Constant(_WORDS, [16] * _LANES)
+        mask = ir.Constant(_WORDS, [0xFFFF0000] * _LANES)
+        with cgutils.for_range(builder, depth) as loop:
+            first = builder.mul(loop.index, ir.Constant(_INT, _LANES))
+            weights = []
+            for start in starts:
+                words = _load(builder, _place(builder, start, first), _WORDS)
+                weights += [
+                    builder.bitcast(builder.shl(words, shift), _FLOATS),
+                    builder.bitcast(builder.and_(words, mask), _FLOATS),
+                ]
+            for row in range(rows):
+                number = _spread(builder, builder.load(_place(builder, x, x_at[row], loop.index)))
+                for total, weight in zip(sums[row], weights, strict=True):
+                    told = builder.call(fused, [weight, number, builder.load(total)])
+                    builder.store(told, total)
+        for row_sums, row_places in zip(sums, places, strict=True):
+            for total, place in zip(row_sums, row_places, strict=True):
+                _store(builder, builder.load(total), place)
+        return context.get_dummy_value()
+
+    return _intrinsic(emit)
+
+
+def _dot_lanes(context: Any) -> int:
+    """Words in the widest vector that the machine has sums of products of bytes for; 0 where it has none."""
+    features = set(context.codegen().magic_tuple()[2].split(","))
+    return 16 if "+avx512vnni" in features else 8 if "+avxvnni" in features else 0
+
+
+class _Sums:
+    """Sixteen whole numbers that grow by products of four bytes with four signed ones, in the way of the machine."""
+
+    def __init__(self, context: Any, builder: Any) -> None:
+        self._builder = builder
+        self._width = _dot_lanes(context)
+
+    def start(self, number: Any) -> list[Any]:
+        builder = self._builder
+        if self._width:
+            return [cgutils.alloca_once_value(builder, _spread(builder, number))]
+        # Pairs of neighbours are added up last: the second of each begins at 0.
+        pairs = ir.VectorType(_WORD, 2 * _LANES)
+        zeros = ir.Constant(_WORDS, [0] * _LANES)
+        order = [lane // 2 + (lane % 2) * _LANES for lane in range(2 * _LANES)]
+        first = builder.shuffle_vector(_spread(builder, number), zeros, ir.Constant(pairs, order))
+        return [cgutils.alloca_once_value(builder, first)]
+
+    def add(self, sums: list[Any], weights: Any, four: Any) -> None:
+        """Weights (64 bytes), and four inputs as one word."""
+        builder, total = self._builder, sums[0]
+        spread = _spread(builder, four)
+        known = builder.load(total)
+        if self._width == 16:
+            dot = _function(builder, "llvm.x86.avx512.vpdpbusd.512", _WORDS, *[_WORDS] * 3)
+            words = builder.bitcast(weights, _WORDS)
+            builder.store(builder.call(dot, [known, words, spread]), total)
+            return
+        if self._width == 8:
+            kind = ir.VectorType(_WORD, 8)
+            dot = _function(builder, "llvm.x86.avx512.vpdpbusd.256", kind, *[kind] * 3)
+            words = builder.bitcast(weights, _WORDS)
+            halves = []
+            for first in (0, 8):
+                taken = ir.Constant(kind, list(range(first, first + 8)))
+                parts = [builder.shuffle_vector(v, v, taken) for v in (known, words, spread)]
+                halves.append(builder.call(dot, parts))
+            both = ir.Constant(_WORDS, list(range(16)))
+            builder.store(builder.shuffle_vector(halves[0], halves[1], both), total)
+            return
+        wide = ir.VectorType(_HALF, 4 * _LANES)
+        pairs = ir.VectorType(_WORD, 2 * _LANES)
+        left = builder.zext(weights, wide)
+        right = builder.sext(builder.bitcast(spread, _BYTES), wide)
+        products = []
+        for odd in (0, 1):
+            taken = ir.Constant(pairs, list(range(odd, 4 * _LANES, 2)))
+            one, other = (
+                builder.sext(builder.shuffle_vector(v, v, taken), pairs) for v in (left, right)
+            )
+            products.append(builder.mul(one, other))
+        builder.store(builder.add(known, builder.add(*products)), total)
+
+    def end(self, sums: list[Any]) -> Any:
+        builder = self._builder
+        total = builder.load(sums[0])
+        if self._width:
+            return total
+        even, odd = (
+            builder.shuffle_vector(
+                total, total, ir.Constant(_WORDS, list(range(first, 2 * _LANES, 2)))
+            )
+            for first in (0, 1)
+        )
+        return builder.add(even, odd)
+
+
+def _tile_int8(rows: int, panels: int) -> Callable[..., None]:
+    """What adds the products of some panels with some rows of rounded inputs; depth counts blocks."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        y, m, x, m_at, m_step, depth, y_at, x_at = _arguments(context, builder, signature, args)
+        fused = _function(builder, f"llvm.fmuladd.v{_LANES}f32", _FLOATS, *[_FLOATS] * 3)
+        dots = _Sums(context, builder)
+        parts = range(0, PANEL, _LANES)
+        places = [
+            [
+                _place(builder, y, y_at[row], panel * PANEL + part)
+                for panel in range(panels)
+                for part in parts
+            ]
+            for row in range(rows)
+        ]
+        totals = [
+            [cgutils.alloca_once_value(builder, _load(builder, p, _FLOATS)) for p in row]
+            for row in places
+        ]
+        starts = [
+            _place(builder, m, m_at, builder.mul(m_step, ir.Constant(_INT, panel)))
+            for panel in range(panels)
+        ]
+        with cgutils.for_range(builder, depth) as block:
+            first = builder.mul(block.index, ir.Constant(_INT, BLOCK_BYTES))
+            begun = builder.mul(block.index, ir.Constant(_INT, INPUT_BYTES))
+            inputs = [_place(builder, x, x_at[row], begun) for row in range(rows)]
+            sums = []
+            for own in inputs:
+                start = _load(builder, _place(builder, own, 4), _WORD)
+                sums.append([dots.start(start) for _ in range(panels) for _ in parts])
+            with cgutils.for_range(builder, ir.Constant(_INT, BLOCK // 4)) as loop:
+                group = builder.mul(loop.index, ir.Constant(_INT, 4 * PANEL))
+                weights = [
+                    _load(
+                        builder, _place(builder, start, first, group, 4 * PANEL + 4 * part), _BYTES
+                    )
+                    for start in starts
+                    for part in parts
+                ]
+                fours = builder.mul(loop.index, ir.Constant(_INT, 4))
+                for own, row_sums in zip(inputs, sums, strict=True):
+                    four = _load(builder, _place(builder, own, 8, fours), _WORD)
+                    for total, weight in zip(row_sums, weights, strict=True):
+                        dots.add(total, weight, four)
+            scales = [
+                _load(builder, _place(builder, start, first, 4 * part), _FLOATS)
+                for start in starts
+                for part in parts
+            ]
+            for own, row_sums, row_totals in zip(inputs, sums, totals, strict=True):
+                scale = _spread(builder, _load(builder, own, _FLOAT))
+                for found, total, weight in zip(row_sums, row_totals, scales, strict=True):
+                    whole = builder.sitofp(dots.end(found), _FLOATS)
+                    both = builder.fmul(weight, scale)
+                    told = builder.call(fused, [whole, both, builder.load(total)])
+                    builder.store(told, total)
+        for row_totals, row_places in zip(totals, places, strict=True):
+            for total, place in zip(row_totals, row_places, strict=True):
+                _store(builder, builder.load(total), place)
+        return context.get_dummy_value()
+
+    return _intrinsic(emit)
+
+
+_ZERO = np.float32(0.0)
+_MOST = np.float32(127.0)
+# Adding 1.5 * 2**23 rounds to a whole number, which is then the low end of the bits.
+_ROUND = np.float32(12582912.0)
+_BITS, _SIGNLESS = np.int32(0x4B400000), np.int32(0x7FFFFFFF)
+
+
+@inner
+def round_inputs(x: Any, x_at: int, depth: int, rounded: Any, at: int) -> None:
+    """Inputs as int8, in blocks.
+
+    Arguments:
+        x: inputs.
+        x_at: where they begin.
+        depth: how many; the last block is filled up with zeros.
+        rounded: takes them, bytes.
+        at: where; a multiple of 4.
+    """
+    apart()
+    scales, starts, signed = rounded.view(np.float32), rounded.view(np.int32), rounded.view(np.int8)
+    whole = np.empty(BLOCK, dtype=np.float32)
+    for first in range(0, depth, BLOCK):
+        count = min(BLOCK, depth - first)
+        part = whole[:]
+        own = x[x_at + first : x_at + first + count]
+        for j in range(count):
+            part[j] = own[j]
+        for j in range(count, BLOCK):
+            part[j] = _ZERO
+        bits = part.view(np.int32)
+        most_bits = np.int32(0)
+        for j in range(BLOCK):  # of numbers without a sign, the larger has the larger bits
+            most_bits = max(most_bits, np.int32(bits[j] & _SIGNLESS))
+        most = np.int32(most_bits).view(np.float32)
+        inverse = _MOST / most if most > _ZERO else _ZERO
+        told = signed[at + 8 : at + 8 + BLOCK]
+        total = np.int32(0)
+        for j in range(BLOCK):
+            number = np.int32(np.float32(part[j] * inverse + _ROUND).view(np.int32) - _BITS)
+            told[j] = np.int8(number)
+            total = np.int32(total + np.int32(np.int8(number)))
+        scales[at // 4] = most / _MOST
+        starts[at // 4 + 1] = np.int32(total * np.int32(-128))
+        at += INPUT_BYTES
+
+
+_bf16_one, _bf16_rest, _bf16_four = _tile_bf16(1, 4), _tile_bf16(1, 1), _tile_bf16(4, 1)
+_int8_one, _int8_rest, _int8_four = _tile_int8(1, 4), _tile_int8(1, 1), _tile_int8(4, 1)
+
+
+@inner
+def some_panels_bf16(
+    y: Any, y_at: int, y_step: int, m: Any, m_at: int, depth: int, begin: int, end: int,
+    x: Any, x_at: int, x_step: int, rows: int,
+) -> None:  # fmt: skip
+    """The outputs of panels from `begin` to `end`; else as `tiles.matmul`."""
+    apart()
+    step = depth * (PANEL // 2)
+    fours = rows // 4 * 4
+    if fours:
+        for panel in range(begin, end):
+            for row in range(0, fours, 4):
+                a, b = y_at + row * y_step + panel * PANEL, x_at + row * x_step
+                _bf16_four(
+                    y, m, x, m_at + panel * step, step, depth,
+                    (a, a + y_step, a + 2 * y_step, a + 3 * y_step),
+                    (b, b + x_step, b + 2 * x_step, b + 3 * x_step),
+                )  # fmt: skip
+    for row in range(fours, rows):
+        a, b = y_at + row * y_step, x_at + row * x_step
+        panel = begin
+        while panel + 4 <= end:
+            place = (a + panel * PANEL,)
+            _bf16_one(y, m, x, m_at + panel * step, step, depth, place, (b,))
+            panel += 4
+        while panel < end:
+            place = (a + panel * PANEL,)
+            _bf16_rest(y, m, x, m_at + panel * step, step, depth, place, (b,))
+            panel += 1
+
+
+@inner
+def some_panels_int8(
+    y: Any, y_at: int, y_step: int, m: Any, m_at: int, depth: int, begin: int, end: int,
+    x: Any, x_at: int, x_step: int, rows: int,
+) -> None:  # fmt: skip
+    """The outputs of panels from `begin` to `end`, off rounded inputs; else as `tiles.matmul`."""
+    apart()
+    blocks = (depth + BLOCK - 1) // BLOCK
+    step = blocks * BLOCK_BYTES
+    fours = rows // 4 * 4
+    if fours:
+        for panel in range(begin, end):
+            for row in range(0, fours, 4):
+                a, b = y_at + row * y_step + panel * PANEL, x_at + row * x_step
+                _int8_four(
+                    y, m, x, m_at + panel * step, step, blocks,
+                    (a, a + y_step, a + 2 * y_step, a + 3 * y_step),
+                    (b, b + x_step, b + 2 * x_step, b + 3 * x_step),
+                )  # fmt: skip
+    for row in range(fours, rows):
+        a, b = y_at + row * y_step, x_at + row * x_step
+        panel = begin
+        while panel + 4 <= end:
+            place = (a + panel * PANEL,)
+            _int8_one(y, m, x, m_at + panel * step, step, blocks, place, (b,))
+            panel += 4
+        while panel < end:
+            place = (a + panel * PANEL,)
+            _int8_rest(y, m, x, m_at + panel * step, step, blocks, place, (b,))
+            panel += 1

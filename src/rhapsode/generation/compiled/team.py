@@ -1,0 +1,101 @@
+"""Two cores at one product: panels are claimed a few at a time, so that a core that is busy elsewhere is not waited for.
+
+Whoever calls the loop leads. A helper, on a thread of its own, runs `help_out` while the loop does; it takes panels of
+whatever product lies on the board. Panels never meet, so that the numbers are the same whoever makes them.
+
+The board is a vector of int64, a line of the cache for each of: the ticket (number of the product in the high half, panels
+that nobody has claimed in the low one), how many are done, whether the loop has ended, and the product. A claim exchanges
+the ticket: what was read off the board belongs to it as long as that succeeds, since the next product is put there only
+when every panel of this one is done.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir  # type: ignore[import-untyped, unused-ignore]
+from numba import types
+from numba.core import cgutils as _cgutils
+from numba.extending import intrinsic
+
+__all__ = [
+    "BOARD",
+    "CLAIM",
+    "DONE",
+    "ENDED",
+    "SHARED",
+    "TICKET",
+    "add",
+    "exchange",
+    "read",
+    "rest",
+    "write",
+]
+
+cgutils: Any = _cgutils
+
+TICKET, DONE, ENDED, SHARED = 0, 8, 16, 24
+BOARD = 48
+"""Numbers on it."""
+CLAIM = 4
+"""Panels that are claimed at a time."""
+
+_INT = ir.IntType(64)
+
+
+def _pointer(builder: Any, address: Any, place: Any) -> Any:
+    return builder.gep(builder.inttoptr(address, _INT.as_pointer()), [place])
+
+
+def _read(typing: Any, board: Any, place: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.load_atomic(_pointer(builder, *args), "acquire", 8)
+
+    return types.int64(types.int64, types.int64), emit
+
+
+def _write(typing: Any, board: Any, place: Any, number: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.store_atomic(args[2], _pointer(builder, *args[:2]), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), emit
+
+
+def _add(typing: Any, board: Any, place: Any, number: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.atomic_rmw("add", _pointer(builder, *args[:2]), args[2], "acq_rel")
+
+    return types.int64(types.int64, types.int64, types.int64), emit
+
+
+def _exchange(typing: Any, board: Any, place: Any, known: Any, number: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        found = builder.cmpxchg(
+            _pointer(builder, *args[:2]), args[2], args[3], "acq_rel", "acquire"
+        )
+        return builder.extract_value(found, 1)
+
+    return types.boolean(types.int64, types.int64, types.int64, types.int64), emit
+
+
+def _rest(typing: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if "x86_64" in context.codegen().magic_tuple()[0]:
+            kind = ir.FunctionType(ir.VoidType(), [])
+            builder.call(
+                cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause"), []
+            )
+        return context.get_dummy_value()
+
+    return types.void(), emit
+
+
+# All take the address of the board.
+read: Any = intrinsic(_read)
+write: Any = intrinsic(_write)
+add: Any = intrinsic(_add)
+exchange: Any = intrinsic(_exchange)
+"""Whether the number was still the one known, and is now the other."""
+rest: Any = intrinsic(_rest)
+"""A moment of waiting."""
