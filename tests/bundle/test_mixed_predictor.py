@@ -187,7 +187,11 @@ def test_targets_of_weight_zero_are_read_over_and_get_0() -> None:
 
 
 def test_what_is_examined_is_what_is_scored_where_rows_start_afresh() -> None:
-    predictor = mixed("gru")
+    check_what_is_examined(mixed("gru"))
+
+
+def check_what_is_examined(predictor: MixedPredictor) -> None:
+    """Behind some elements, rows starting afresh here and there, `examine` tells what `score` does."""
     ids_BT = TEXT[:60].reshape(3, 20)
     batch = batch_of(ids_BT, np.random.default_rng(1).random((3, 19)) < 0.3)
     _, before = predictor.advance(ids_BT[:, 3:7], predictor.start(3))

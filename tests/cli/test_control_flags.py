@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from rhapsode.counts import TextIndex
-from rhapsode.generation import generate_elements
 from rhapsode.workflows.no_copy import ELEMENTS_INDEX
 from rhapsode.workflows.writing import TEXT_INDEX
 from tests.cli.conftest import Cli
@@ -200,14 +199,15 @@ def test_best_of_draws_no_further_than_a_stop_text(
 ) -> None:
     from rhapsode.workflows import searching
 
-    drawn = []
+    drawn: list[int] = []
+    plain = searching._drawn
 
     def counted(*arguments, **options):
-        for chosen in generate_elements(*arguments, **options):
-            drawn.append(chosen)
-            yield chosen
+        for job, elements in plain(*arguments, **options):
+            drawn.extend(elements)
+            yield job, elements
 
-    monkeypatch.setattr(searching, "generate_elements", counted)
+    monkeypatch.setattr(searching, "_drawn", counted)
     flags = ("--length", "2000", "--seed", "5", "--best-of", "3", "--stop", "e", "--stop", " ")
     done = cli("generate", str(run_folder), "The ", *flags)
     assert done.code == 0

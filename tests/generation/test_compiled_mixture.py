@@ -11,7 +11,13 @@ from rhapsode.bundle.torch_predictor import torch_predictor
 from rhapsode.generation import Job, generate_elements
 from rhapsode.generation.compiled.choosing import mix_row
 from rhapsode.generation.compiled.mixed import CompiledMixedPredictor
-from tests.bundle.test_mixed_predictor import TEXT, MixedContract, WindowContract, counted
+from tests.bundle.test_mixed_predictor import (
+    TEXT,
+    MixedContract,
+    WindowContract,
+    check_what_is_examined,
+    counted,
+)
 from tests.contracts.predictor_contract import batch_of, log_softmax
 from tests.generation.compiled_models import VOCABULARY, bundle_of, network_config, network_of
 from tests.generation.test_compiled_writing import ASKED, chain, jobs_of, predictor_of, written
@@ -38,6 +44,10 @@ class TestFresh(MixedContract):
 class TestWindow(WindowContract):
     def make(self) -> Predictor:
         return mixed("lstm in a window")
+
+
+def test_what_is_examined_is_what_is_scored_where_rows_start_afresh() -> None:
+    check_what_is_examined(mixed("gru"))
 
 
 @pytest.mark.parametrize("family", ["gru", "lstm in a window"])
