@@ -297,6 +297,10 @@ def test_a_model_file_without_its_folder_writes(cli: Cli, trained: Path) -> None
     done = cli("generate", "plain.safetensors", "ab", "--length", "20", "--seed", "1")
     assert done.code == 0
     assert ALONE in done.err
+    model, lines = Model("plain.safetensors"), list[str]()
+    for engine in ("auto", "torch", "compiled"):
+        model.predictor_for(engine, lines.append)
+    assert len(lines) == 1
 
 
 def test_a_share_changed_by_hand_is_used(cli: Cli, trained: Path, run: Path) -> None:
