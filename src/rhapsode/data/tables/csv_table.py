@@ -521,11 +521,12 @@ def _is_header(row: list[str], sample: list[list[str]]) -> bool:
     if any(kind == "time" for kind in clash):
         return False
     if clash and any(kind == "label" for kind in kinds):
-        # "country, 1990, 1991, 1992": numbers that go up by one name the columns.
+        # "country, 1990, 1991, 1992": years, or numbers that go up by one, name the columns.
         numbers = [cell for cell, kind in zip(row, kinds, strict=True) if kind == "number"]
-        return _counts_up(numbers) and not _counts_up(
-            [cell for cell, kind in zip(below[0], kinds, strict=False) if kind == "number"]
-        )
+        beneath = [cell for cell, kind in zip(below[0], kinds, strict=False) if kind == "number"]
+        if not _counts_up(numbers):
+            return False
+        return not _counts_up(beneath) or (_are_years(numbers) and not _are_years(beneath))
     return not clash and any(kind == "label" for kind in kinds)
 
 
@@ -536,6 +537,10 @@ def _counts_up(cells: list[str]) -> bool:
         return False
     steps = {after - before for before, after in itertools.pairwise(numbers)}
     return len(numbers) > 1 and len(steps) == 1 and steps.pop() > 0
+
+
+def _are_years(cells: list[str]) -> bool:
+    return all(re.fullmatch(r"1[6-9]\d\d|2[01]\d\d", cell.strip()) for cell in cells)
 
 
 def _cell_kind(cell: str) -> str:

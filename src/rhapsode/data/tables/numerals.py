@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MISSING", "NumberFormat", "Numerals", "find_format", "parse_numbers"]
+__all__ = ["MISSING", "NumberFormat", "Numerals", "amounts_of", "find_format", "parse_numbers"]
 
 MISSING = frozenset(
     {"", "na", "n/a", "#n/a", "nan", "nat", "null", "none", "nil", "-", "--", "?", "."}
@@ -126,7 +126,7 @@ def parse_numbers(
     values = np.full(len(cells), np.nan)
     wrong: list[int] = []
     count = 0
-    absent = _amounts(missing, plain)
+    absent = amounts_of(missing, plain)
     for place, cell in enumerate(cells):
         text = cell.strip()
         if text.lower() in MISSING or text in missing:
@@ -140,7 +140,8 @@ def parse_numbers(
             else:
                 values[place] = value
         elif _INFINITE.fullmatch(turned):
-            values[place] = -np.inf if turned.startswith("-") else np.inf
+            value = -np.inf if turned.startswith("-") else np.inf
+            values[place] = np.nan if value in absent else value
         else:
             wrong.append(place)
     return Numerals(values, np.array(wrong, np.int64), count)
@@ -166,11 +167,16 @@ def _fast(cells: Sequence[str]) -> Numerals | None:
     return Numerals(values, np.zeros(0, np.int64), empty)
 
 
-def _amounts(missing: frozenset[str], plain: Callable[[str], str]) -> frozenset[float]:
-    """Those of the missing values that are numbers: -200 is -200,0 too."""
+def amounts_of(missing: Iterable[str], plain: Callable[[str], str] = str.strip) -> frozenset[float]:
+    """Those of the cells that stand for a missing value that are numbers: -200 is -200.0 too.
+
+    Arguments:
+        missing: the cells.
+        plain: as `NumberFormat.plain`.
+    """
     amounts = set()
     for text in missing:
-        for candidate in (text, plain(text)):
-            if _PLAIN.fullmatch(candidate):
-                amounts.add(float(candidate))
+        for candidate in (text.strip(), plain(text)):
+            if _PLAIN.fullmatch(candidate) or _INFINITE.fullmatch(candidate):
+                amounts.add(float(candidate.replace("∞", "inf")))
     return frozenset(amounts)

@@ -24,6 +24,7 @@ from rhapsode.data.tables.csv_table import csv_table
 from rhapsode.data.tables.embedded import SERIES, embedded_text
 from rhapsode.data.tables.frames import frame_table, is_frame, parquet_table
 from rhapsode.data.tables.layout import Roles, find_roles
+from rhapsode.data.tables.numerals import amounts_of
 from rhapsode.data.tables.series import SeriesSet
 from rhapsode.errors import DataError
 from rhapsode.files import is_there
@@ -66,6 +67,23 @@ def read_series(
             f"no series can be made of a {type(source).__name__}",
             hint="give a path, a name, a data frame or an array",
         )
+    return _made(table, settings)
+
+
+def _made(table: Table, settings: SeriesSettings) -> SeriesSet:
+    """The series of a table that was never text; its missing values are told by their amount."""
+    amounts = np.array(sorted(amounts_of(settings.missing_values)))
+    if len(amounts):
+        columns = tuple(
+            replace(
+                column,
+                values_N=np.where(np.isin(column.values_N, amounts), np.nan, column.values_N),
+            )
+            if isinstance(column, Numbers)
+            else column
+            for column in table.columns
+        )
+        table = replace(table, columns=columns)
     return assemble(table, find_roles(table, settings), settings)
 
 
@@ -159,7 +177,7 @@ def _from_blob(blob: Blob, settings: SeriesSettings, reading: SourceSettings) ->
                 table = array_table(npy_arrays(file, blob.name), blob.name)
             else:
                 table = parquet_table(file, blob.name, settings)
-        return assemble(table, find_roles(table, settings), settings)
+        return _made(table, settings)
     text = _Text(unpacked(blob), reading, Found(), suffix in {".tsv", ".tab"})
     table = text.table(settings)
     roles = find_roles(table, settings)

@@ -36,7 +36,7 @@ _NAME = (
 # In a skeleton, d is a run of one or two digits, y of four, n of any other length.
 _DATES = (
     ("ymd", r"y-d-d|y/d/d|y\.d\.d|y年d月d日?|y d d"),
-    ("ym", r"y-d|y/d|y\.d|ym-?d|y年d月?"),
+    ("ym", r"y-d|y/d|ym-?d|y年d月?"),
     ("yq", r"y-?/? ?:?qd|y年?第?d季度?"),
     ("qY", r"qd[ /-]?y"),
     ("yw", r"y-?wd"),
@@ -53,6 +53,7 @@ _DATES = (
     ("8", r"n"),
 )
 _CLOCK = r"d(?P<c>[:.])d(?:(?P=c)d(?:[.,](?P<fraction>[dyn]))?)?(?P<half> ?[ap]\.?m\.?)?"
+_CLOCK_ALONE = r"d:d(?::d(?:[.,](?P<fraction>[dyn]))?)?(?P<half> ?[ap]\.?m\.?)?|d\.d\.d"
 _SHORT_CLOCK = r"d(?P<half2> ?[ap]m)|(?P<short>n|y)(?:[.,](?P<fraction2>[dyn]))?"
 _ZONE = r" ?(?:z|utc|gmt)| ?(?P<sign>[+-])(?P<zone>d:?d|y|d)"
 _WEEKDAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,? )?"
@@ -374,7 +375,7 @@ _COMPILED = [
         )
         for date, pattern in _DATES
     ),
-    ("", re.compile(rf"\s*(?P<clock>{_literal(_CLOCK)})\s*")),
+    ("", re.compile(rf"\s*(?P<clock>{_literal(_CLOCK_ALONE)})\s*")),
 ]
 
 
