@@ -92,7 +92,7 @@ class Quantiles(DensityHead):
         return torch.cat((raw[..., :1], log_softplus(raw[..., 1:], self.least_scale)), dim=-1)
 
     def _knots(self, parameters: Tensor) -> Tensor:
-        """The quantiles at the levels, (..., Q)."""
+        """The quantiles at the levels, rising along the last axis."""
         gaps = parameters[..., 1:-2].clamp(-LOG_WIDEST, LOG_WIDEST).exp()
         median = parameters[..., :1]
         below = median - gaps[..., : self.middle].flip(-1).cumsum(-1).flip(-1)
