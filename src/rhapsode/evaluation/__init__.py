@@ -1,5 +1,6 @@
 """Figures with their protocols. Models come as predictors; no torch."""
 
+from rhapsode.evaluation.baselines import Baseline, drift, naive, seasonal_naive
 from rhapsode.evaluation.calibration import Calibration, ReliabilityBin, calibration_of
 from rhapsode.evaluation.figures import (
     Figures,
@@ -9,6 +10,19 @@ from rhapsode.evaluation.figures import (
     figures_of,
     floors_of,
     ngram_in_words,
+)
+from rhapsode.evaluation.forecasts import (
+    Forecast,
+    ForecastFigures,
+    ForecastScore,
+    energy_score,
+    forecast_figures,
+    forecast_of_quantiles,
+    forecast_of_samples,
+    rolling_origins,
+    sample_crps,
+    score_forecast,
+    seasonal_error,
 )
 from rhapsode.evaluation.intervals import Interval, interval_of, unit_begins, unit_sums
 from rhapsode.evaluation.looks import (
@@ -30,10 +44,14 @@ from rhapsode.evaluation.losses import (
 from rhapsode.evaluation.paired import Difference, paired_difference
 
 __all__ = [
+    "Baseline",
     "Bucket",
     "Calibration",
     "Difference",
     "Figures",
+    "Forecast",
+    "ForecastFigures",
+    "ForecastScore",
     "Interval",
     "Protocol",
     "ReliabilityBin",
@@ -41,17 +59,28 @@ __all__ = [
     "Text",
     "calibration_of",
     "context_losses",
+    "drift",
     "element_losses",
+    "energy_score",
     "evaluate_store",
     "figures_of",
     "floors_of",
+    "forecast_figures",
+    "forecast_of_quantiles",
+    "forecast_of_samples",
     "in_context",
     "interval_of",
     "loss_by_context",
+    "naive",
     "ngram_in_words",
     "paired_difference",
     "position_losses",
     "read_batches",
+    "rolling_origins",
+    "sample_crps",
+    "score_forecast",
+    "seasonal_error",
+    "seasonal_naive",
     "surprises",
     "total_loss",
     "unit_begins",
