@@ -271,9 +271,11 @@ def test_on_air_passengers_the_seasonal_naive_forecast_has_its_known_error(share
         shared_data / "timeseries" / "AirPassengers.csv", delimiter=",", skiprows=1, usecols=1
     )
     baseline = seasonal_naive(table[:132], 12, 12)
-    forecast = forecast_of_samples(baseline.point_T[None])
+    forecast = forecast_of_samples(baseline.samples_ST, baseline.point_T)
     figures = forecast_figures([score_forecast(forecast, table[132:], table[:132], 12)])
     assert figures.mase == pytest.approx(1.571, abs=5e-4)
+    assert figures.crps is not None
+    assert figures.rmse == pytest.approx(np.sqrt(np.mean((table[132:] - table[120:132]) ** 2)))
     flat = forecast_of_samples(naive(table[:132], 12).point_T[None])
     figures = forecast_figures([score_forecast(flat, table[132:], table[:132], 12)])
     assert figures.mase == pytest.approx(2.50, abs=5e-3)

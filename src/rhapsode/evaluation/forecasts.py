@@ -73,7 +73,9 @@ class Forecast:
         return between_T
 
 
-def forecast_of_samples(samples_ST: NDArray[np.floating]) -> Forecast:
+def forecast_of_samples(
+    samples_ST: NDArray[np.floating], point_T: NDArray[np.floating] | None = None
+) -> Forecast:
     """The forecast that sample paths make.
 
     Quantiles are at place p (S + 1) of the sorted values: of as many further draws a share of exactly p is expected
@@ -81,10 +83,15 @@ def forecast_of_samples(samples_ST: NDArray[np.floating]) -> Forecast:
 
     Arguments:
         samples_ST: S paths of T steps.
+        point_T: taken for median and mean where the method has a forecast of its own behind the paths.
     """
     wide_ST: Floats = np.asarray(samples_ST, dtype=np.float64)
     quantiles_QT = np.quantile(wide_ST, _ALL_LEVELS, axis=0, method="weibull")
-    return Forecast(_ALL_LEVELS, quantiles_QT, wide_ST.mean(axis=0), wide_ST)
+    if point_T is None:
+        return Forecast(_ALL_LEVELS, quantiles_QT, wide_ST.mean(axis=0), wide_ST)
+    middle_T: Floats = np.asarray(point_T, dtype=np.float64)
+    quantiles_QT[_ALL_LEVELS.index(0.5)] = middle_T
+    return Forecast(_ALL_LEVELS, quantiles_QT, middle_T, wide_ST)
 
 
 def forecast_of_quantiles(
