@@ -29,7 +29,8 @@ table are flags of their own too. The `config.toml` of a run holds all of them a
 """
 
 NETWORK = """The widths between the parts follow from each other and are not set. Beside the settings of the family there are `input`
-("table" or "onehot"), `embedding_size` and `input_dropout` (of the table), and `head_bias`. What is unset is planned.
+("table" or "onehot"), `embedding_size` and `input_dropout` (of the table), `head_bias`, and `tied` (true: the table is the
+output layer too). What is unset is planned.
 """
 
 

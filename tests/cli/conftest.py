@@ -47,12 +47,13 @@ def cli(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.fixture(scope="session")
 def run_folder(prose: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of sixty quick steps on English prose."""
+    """A run of sixty quick steps on English prose; what it predicts is network and counts in fixed shares."""
     base = tmp_path_factory.mktemp("trained")
     source = base / "prose.txt"
     source.write_text(prose, encoding="utf-8")
     folder = base / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RHAPSODE_CACHE", str(base / "cache"))
-        assert main(["train", str(source), "-o", str(folder), "--steps", "60", *QUICK]) == 0
+        asked = ("--steps", "60", *QUICK, "--set", "training.counts_share=0.4")
+        assert main(["train", str(source), "-o", str(folder), *asked]) == 0
     return folder

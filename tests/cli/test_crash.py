@@ -17,7 +17,7 @@ import pytest
 
 from rhapsode.errors import RunError
 from rhapsode.training import Step, read_checkpoint
-from rhapsode.workflows import train as train_module
+from rhapsode.workflows import planning as planning_module
 from rhapsode.workflows.counting import NGRAM
 from rhapsode.workflows.train import Training, prepare_training
 from rhapsode.workflows.writing import TEXT_INDEX
@@ -36,6 +36,7 @@ ASKED: dict[str, Any] = {
         "learning_rate": 0.01,
         "precision": "float32",
         "evaluations": EVALUATIONS,
+        "patience": 0,
     },
     "samples": {"length": 5, "temperatures": [0.8]},
 }
@@ -46,12 +47,12 @@ import json, os, signal, sys, threading
 from pathlib import Path
 from tests.cli.test_crash import ASKED, INTERVAL, settled_step
 from rhapsode.training import Step
-from rhapsode.workflows import train as train_module
+from rhapsode.workflows import planning as planning_module
 from rhapsode.workflows.counting import NGRAM
 from rhapsode.workflows.train import prepare_training
 
 source, base = Path(sys.argv[1]), Path(sys.argv[2])
-train_module.matmul_rates = lambda: {"float32": 1.0, "bfloat16": 1.0}
+planning_module.matmul_rates = lambda: {"float32": 1.0, "bfloat16": 1.0}
 
 
 def die():
@@ -183,7 +184,7 @@ def test_a_run_killed_twenty_times_is_the_unbroken_run(prose: str, tmp_path: Pat
 @pytest.fixture
 def source(prose: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rates = {"float32": 1.0, "bfloat16": 1.0}
-    monkeypatch.setattr(train_module, "matmul_rates", lambda: rates)
+    monkeypatch.setattr(planning_module, "matmul_rates", lambda: rates)
     path = tmp_path / "prose.txt"
     path.write_text(prose[:6000], encoding="utf-8")
     return path
@@ -225,7 +226,7 @@ def begun(prose: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = base / "prose.txt"
     path.write_text(prose[:6000], encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_module, "matmul_rates", lambda: {"float32": 1.0, "bfloat16": 1.0})
+        patch.setattr(planning_module, "matmul_rates", lambda: {"float32": 1.0, "bfloat16": 1.0})
         go_on(prepare_training((str(path),), ASKED, output=str(base / "run")), stop_at=STEPS - 3)
     return base / "run"
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from rhapsode.bundle import Bundle
+from rhapsode.bundle.mixed_predictor import MixedPredictor
 from rhapsode.bundle.torch_predictor import TorchPredictor
+from rhapsode.generation.compiled.mixed import CompiledMixedPredictor
 from rhapsode.generation.compiled.predictor import CompiledPredictor
 from rhapsode.workflows.model import Model
 from tests.cli.conftest import Cli
@@ -49,19 +51,21 @@ def test_generate_needs_no_torch(cli: Cli, run_folder: Path) -> None:
 def test_engine_says_what_computes(
     cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    used: list[type] = []
+    used: list[tuple[type, type]] = []
     taken = Model.predictor_for
 
     def noted(self: Model, *asked: object) -> object:
-        used.append(type(taken(self, *asked)))  # type: ignore[arg-type]
-        return taken(self, *asked)  # type: ignore[arg-type]
+        predictor = taken(self, *asked)  # type: ignore[arg-type]
+        assert isinstance(predictor, MixedPredictor)
+        used.append((type(predictor), type(predictor.network)))
+        return predictor
 
     monkeypatch.setattr(Model, "predictor_for", noted)
     texts = {}
     for engine, kind in (
-        ("auto", CompiledPredictor),
-        ("compiled", CompiledPredictor),
-        ("torch", TorchPredictor),
+        ("auto", (CompiledMixedPredictor, CompiledPredictor)),
+        ("compiled", (CompiledMixedPredictor, CompiledPredictor)),
+        ("torch", (MixedPredictor, TorchPredictor)),
     ):
         used.clear()
         found = cli(

@@ -27,7 +27,9 @@ def read_summary(*parts: str) -> dict[str, object]:
 
 
 def test_a_folder_a_seed_and_their_spread(cli: Cli, prose_file: Path) -> None:
-    done = cli("train", str(prose_file), "-o", "run", "--repeat", "3", "--steps", "3", *QUICK)
+    # With the n-gram model, which is the same for every seed, runs so short do not differ.
+    asked = ("--steps", "3", *QUICK, "--set", "training.counts_share=0")
+    done = cli("train", str(prose_file), "-o", "run", "--repeat", "3", *asked)
     assert done.code == 0, done.err
     assert done.out == ""
     assert {path.name for path in Path("run").iterdir()} == {
@@ -47,7 +49,7 @@ def test_a_folder_a_seed_and_their_spread(cli: Cli, prose_file: Path) -> None:
     for number in (*losses, mean, spread):
         assert f"{number:.4f}" in table
     # Each is a run like any other.
-    one = cli("train", str(prose_file), "-o", "one", "--seed", "2", "--steps", "3", *QUICK)
+    one = cli("train", str(prose_file), "-o", "one", "--seed", "2", *asked)
     assert one.code == 0
     assert read_summary("one")["loss"] == losses[1]
     assert cli("generate", "run/seed-3", "The", "--length", "3").code == 0

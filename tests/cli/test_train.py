@@ -99,7 +99,7 @@ def test_seed(cli: Cli, prose_file: Path) -> None:
     losses = []
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
         cli("train", str(prose_file), "-o", name, "--steps", "3", "--seed", seed, *QUICK)
-        losses.append(json.loads(Path(name, "summary.json").read_text())["loss"])
+        losses.append(json.loads(Path(name, "summary.json").read_text())["validation_loss"])
     assert losses[0] == losses[1] != losses[2]
 
 

@@ -25,12 +25,23 @@ def plan(family: str = "lstm.v1", context: str = "carried", **facts) -> Plan:
 @pytest.mark.parametrize("context", ["carried", "fresh", "window:60"])
 @pytest.mark.parametrize("elements", [300, 50_000, 10**6, 10**10])
 @pytest.mark.parametrize("seconds", [5.0, 60.0, 180.0, 36_000.0])
+@pytest.mark.parametrize("vocab_size", [66, 10_000])
 def test_every_plan_is_of_settings_that_the_family_has(
-    family: str, context: str, elements: int, seconds: float
+    family: str, context: str, elements: int, seconds: float, vocab_size: int
 ) -> None:
-    found = plan(family, context, elements=elements, seconds=seconds, documents=elements // 100)
+    found = plan(
+        family,
+        context,
+        elements=elements,
+        seconds=seconds,
+        documents=elements // 100,
+        vocab_size=vocab_size,
+    )
     network = dict(found.network)
     size = network.pop("embedding_size")
+    assert not network.pop("tied", False) or size == network["hidden_size"]
+    assert 0.0 <= network.pop("input_dropout", 0.0) <= 0.2
+    assert 0.0 <= found.training["averaging"] < 1.0
     MODELS.get(family).Config(input_size=size, **network)
     assert found.training["batch_size"] >= 1
     assert 1e-4 < found.training["learning_rate"] < 1e-2
@@ -65,3 +76,24 @@ def test_a_window_is_the_contexts() -> None:
     found = plan("transformer_classic.v1", context="window:40")
     assert found.training["window"] == found.network["length"] == 40
     assert isinstance(parse_context("window:40"), SeenContext)
+
+
+def test_what_was_asked_for_is_what_the_rest_is_fitted_to() -> None:
+    planned, wide = plan(seconds=60.0), plan(seconds=60.0, hidden_size=1024)
+    assert wide.network["hidden_size"] == 1024
+    assert wide.training["learning_rate"] < planned.training["learning_rate"]
+    assert wide.reasons[0].startswith("1024 units")
+
+
+def test_weights_are_averaged_over_a_tenth_of_the_run_at_its_end() -> None:
+    assert plan(steps=400, seconds=None).training["averaging"] == 0.0
+    assert plan(steps=4000, seconds=None).training["averaging"] == 1 - 10 / 4000
+    assert any("400 updates" in reason for reason in plan(steps=4000, seconds=None).reasons)
+    assert plan(steps=10**7, seconds=None).training["averaging"] == 1 - 10 / 20_000
+
+
+def test_a_large_vocabulary_is_one_table() -> None:
+    found = plan(vocab_size=10_000, seconds=600.0)
+    assert found.network["tied"]
+    assert found.network["embedding_size"] == found.network["hidden_size"]
+    assert "tied" not in plan().network

@@ -4,12 +4,13 @@ This face is the half that reads: configuration, encoder, provenance, arrays, wi
 `rhapsode.bundle.network` and `rhapsode.bundle.torch_predictor`.
 """
 
-from rhapsode.bundle.predictor import Examined, Predictor
+from rhapsode.bundle.predictor import Examined, NetworkPredictor, Predictor
 from rhapsode.bundle.reading import (
     COUNTS,
     FORMAT_VERSION,
     Bundle,
     Component,
+    Mixture,
     NetworkConfig,
     bundle_path,
     read_bundle,
@@ -22,7 +23,9 @@ __all__ = [
     "Bundle",
     "Component",
     "Examined",
+    "Mixture",
     "NetworkConfig",
+    "NetworkPredictor",
     "Predictor",
     "bundle_path",
     "read_bundle",

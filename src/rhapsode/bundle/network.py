@@ -13,8 +13,9 @@ from rhapsode.bundle.reading import COUNTS, Bundle, Component, NetworkConfig
 from rhapsode.config import Registry, from_mapping
 from rhapsode.data import Batch
 from rhapsode.errors import BundleError, RhapsodeError, SettingsError
-from rhapsode.heads import HEADS, Head
+from rhapsode.heads import HEADS, Categorical, Head
 from rhapsode.models import INPUTS, MODELS, InputModule, SequenceModel, State
+from rhapsode.models.inputs import Table
 
 __all__ = ["Network", "batch_tensors", "build_network", "load_network", "network_arrays"]
 
@@ -39,6 +40,25 @@ class Network(nn.Module):
         self.input = input
         self.model = model
         self.head = head
+        self.tie()
+
+    def tie(self) -> None:
+        """Make the input table and the head one parameter where the head's settings say so.
+
+        Raises:
+            SettingsError: the input is no table, or not as wide as the head's features.
+        """
+        if not (isinstance(self.head, Categorical) and self.head.config.tied):
+            return
+        if not isinstance(self.input, Table):
+            raise SettingsError("a tied head needs a table as input", where="[network] tied")
+        if self.input.weight.shape != self.head.weight.shape:
+            raise SettingsError(
+                f"a tied head needs embedding_size {self.head.config.feature_size}, that of its features, not "
+                f"{self.input.output_size}",
+                where="[network] tied",
+            )
+        self.input.weight = self.head.weight
 
     def forward(
         self, inputs: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
@@ -152,6 +172,7 @@ def load_network(bundle: Bundle) -> Network:
         if size != vocabulary:
             raise BundleError(f"the {part} has {size} elements, the encoder {vocabulary}")
     network = network.to_empty(device="cpu")
+    network.tie()
     network.load_state_dict({name: torch.from_numpy(bundle.arrays[name].copy()) for name in wanted})
     return network.eval()
 

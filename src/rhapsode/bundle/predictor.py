@@ -1,5 +1,6 @@
 """What generation and evaluation know of a model, whatever computes it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from rhapsode.data import Batch
 
-__all__ = ["Examined", "Predictor"]
+__all__ = ["Examined", "NetworkPredictor", "Predictor"]
 
 
 @dataclass(frozen=True)
@@ -60,4 +61,28 @@ class Predictor(Protocol):
 
     def select(self, state: Any, rows_R: NDArray[np.int64]) -> Any:
         """The state of some rows, in that order; a row may occur twice."""
+        ...
+
+
+class NetworkPredictor(Predictor, Protocol):
+    """A predictor that runs a network, and tells more of it."""
+
+    @property
+    def window(self) -> int:
+        """Elements that count, 0 where all do."""
+        ...
+
+    def features(
+        self, elements_BT: NDArray[np.int64], state: Any
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], Any]:
+        """Read elements; the features (B, up to T, H) of the last ones, then what `advance` gives."""
+        ...
+
+    def distributions(
+        self, batch: Batch, state: Any | None = None
+    ) -> tuple[Iterator[NDArray[np.float32]], Any]:
+        """Log-probabilities (nats) of all elements behind every input, and the state behind the batch.
+
+        They come in parts (B, some T, V), from the first position to the last.
+        """
         ...

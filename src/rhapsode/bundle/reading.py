@@ -24,6 +24,7 @@ __all__ = [
     "FORMAT_VERSION",
     "Bundle",
     "Component",
+    "Mixture",
     "NetworkConfig",
     "bundle_path",
     "read_bundle",
@@ -54,6 +55,19 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True)
+class Mixture:
+    """The n-gram model that a network is mixed with.
+
+    Arguments:
+        share: what of every probability it gives, above 0, at most 1.
+        ngram: its fingerprint.
+    """
+
+    share: float
+    ngram: str
+
+
+@dataclass(frozen=True)
 class Bundle:
     """A model as it lies in its file.
 
@@ -74,6 +88,26 @@ class Bundle:
     def context(self) -> SeenContext:
         """How the model sees its past."""
         return parse_context(self.config.context)
+
+    @property
+    def mixture(self) -> Mixture | None:
+        """The n-gram model that belongs to the network; None where there is none.
+
+        Raises:
+            BundleError: the provenance names one in a way that makes no sense.
+        """
+        found = self.provenance.get("mixture")
+        if found is None:
+            return None
+        share = found.get("share") if isinstance(found, Mapping) else None
+        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+            raise BundleError("its mixture has no share from 0 to 1")
+        if not share:
+            return None
+        ngram = found.get("ngram")
+        if not isinstance(ngram, str):
+            raise BundleError("its mixture does not tell with which n-gram model")
+        return Mixture(float(share), ngram)
 
     @property
     def counts_V(self) -> NDArray[np.int64]:
@@ -154,12 +188,13 @@ def read_bundle(model: str | Path) -> Bundle:
         )
         parse_context(config.context)
         encoder = encoder_from_mapping(_json(metadata, "encoder"))
-        provenance = _json(metadata, "provenance")
+        bundle = Bundle(config, encoder, _json(metadata, "provenance"), arrays)
         _check_arrays(arrays, encoder)
+        _ = bundle.mixture  # refused here where it makes no sense
     except RhapsodeError as problem:
         where = f"{path}: {problem.where}" if problem.where else str(path)
         raise BundleError(problem.what, where=where, hint=problem.hint) from None
-    return Bundle(config, encoder, provenance, arrays)
+    return bundle
 
 
 def _open(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:

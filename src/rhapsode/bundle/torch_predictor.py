@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,8 @@ from rhapsode.data import Batch
 __all__ = ["TorchPredictor", "WindowPredictor", "torch_predictor"]
 
 _LONGEST = 1024
+_SPREAD_AT_ONCE = 1 << 21
+"""Numbers of the distributions that are given at once."""
 
 
 class TorchPredictor:
@@ -35,6 +38,11 @@ class TorchPredictor:
     def vocab_size(self) -> int:
         """V."""
         return self._vocab_size
+
+    @property
+    def window(self) -> int:
+        """Elements that count, 0 where all do."""
+        return 0
 
     def start(self, rows: int, condition: NDArray[np.float32] | None = None) -> Any:
         """The zero state of some rows."""
@@ -117,6 +125,30 @@ class TorchPredictor:
         finally:
             self._network.train(was_training)
 
+    @torch.no_grad()
+    def distributions(
+        self, batch: Batch, state: Any | None = None
+    ) -> tuple[Iterator[NDArray[np.float32]], Any]:
+        """Log-probabilities of all elements behind every input, in parts (B, some T, V), and the state behind."""
+        was_training = self._network.training
+        self._network.eval()
+        try:
+            inputs, _, reset_BT = batch_tensors(batch, torch.device("cpu"))
+            y_BTH, state = self._network.model(
+                self._network.input(inputs), state, reset_BT=reset_BT
+            )
+        finally:
+            self._network.train(was_training)
+        most = max(1, _SPREAD_AT_ONCE // (len(inputs) * self._network.head.width))
+        return (self._spread(some_BTH) for some_BTH in y_BTH.split(most, dim=1)), state
+
+    @torch.no_grad()
+    def _spread(self, y_BTH: torch.Tensor) -> NDArray[np.float32]:
+        log_prob_BTV: NDArray[np.float32] = (
+            self._network.head(y_BTH).float().log_softmax(-1).numpy()
+        )
+        return log_prob_BTV
+
     def select(self, state: Any, rows_R: NDArray[np.int64]) -> Any:
         """The state of some rows."""
         return state.select(torch.from_numpy(rows_R))
@@ -150,6 +182,11 @@ class WindowPredictor(TorchPredictor):
         super().__init__(network, vocab_size)
         self._size = size
 
+    @property
+    def window(self) -> int:
+        """N."""
+        return self._size
+
     def start(self, rows: int, condition: NDArray[np.float32] | None = None) -> Remembered:
         """The memory of rows that have read nothing."""
         return Remembered(np.zeros((rows, 0), dtype=np.int64))
@@ -179,6 +216,13 @@ class WindowPredictor(TorchPredictor):
         """As for every predictor; windows are read from the zero state."""
         examined, _ = super().examine(batch, None)
         return examined, None
+
+    def distributions(
+        self, batch: Batch, state: Any | None = None
+    ) -> tuple[Iterator[NDArray[np.float32]], None]:
+        """As for every network; windows are read from the zero state."""
+        parts, _ = super().distributions(batch, None)
+        return parts, None
 
     def select(self, state: Remembered, rows_R: NDArray[np.int64]) -> Remembered:
         """The memory of some rows."""

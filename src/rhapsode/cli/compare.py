@@ -94,7 +94,7 @@ def _print(found: Mapping[str, Any], title: str) -> None:
     table.add_column("model", style="bold", overflow="fold")
     table.add_column("bits/char", justify="right", style="bold", no_wrap=True)
     table.add_column("elements", style="dim", no_wrap=True)
-    for name in ("nats each", "unknown", "n-gram", "weights"):
+    for name in ("nats each", "network", "n-gram", "unknown", "weights"):
         table.add_column(name, justify="right", style="dim", no_wrap=True)
     for row in found["rows"]:
         figures = row["figures"]
@@ -104,8 +104,9 @@ def _print(found: Mapping[str, Any], title: str) -> None:
             f"{figures['bits_per_character']:.4f}",
             f"{figures['elements']:,} {row['encoding']}",
             f"{figures['loss']:.4f}",
-            f"{figures['unknown_rate']:.2%}",
+            f"{(figures['network'] or figures)['loss']:.4f}",
             "-" if floor is None else f"{floor:.4f}",
+            f"{figures['unknown_rate']:.2%}",
             f"{row['parameters'] / 1e6:.2f}M",
         )
     console.print(table)
@@ -117,7 +118,8 @@ def _print(found: Mapping[str, Any], title: str) -> None:
         protocol = row["figures"]["protocol"]
         told = (
             f"{row['model']}: {protocol['context']}; normalisation: {protocol['normalisation']}; "
-            f"unknown cost: {protocol['unknown_cost']}"
+            f"unknown cost: {protocol['unknown_cost']}; share of the n-gram: "
+            f"{row['figures']['ngram_share']:.3g}"
         )
         console.print(Text(told, style="dim"))
     if found["caution"] is not None:
@@ -166,7 +168,7 @@ def _vote(command: CompareCommand, arguments: Sequence[str]) -> int:
             hint='give --prompt "Once upon a time", or a text to take them from by --on',
         )
     stderr.print(Text("1 or 2: the better one   =: no difference   s: skip   q: end", style="dim"))
-    for pair in blind_pairs(command.models, prompts, settings, rounds=command.rounds):
+    for pair in blind_pairs(command.models, prompts, settings, rounds=command.rounds, tell=note):
         stderr.print(Rule(f"{pair.round + 1} of {command.rounds}", style="dim"))
         stderr.print(Text(pair.prompt, style="italic"))
         for number, text in enumerate(pair.texts, 1):

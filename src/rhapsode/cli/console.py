@@ -94,11 +94,16 @@ def figures_table(figures: Mapping[str, Any], title: str) -> Table:
     table.add_column(justify="right", style="bold")
     floors = figures["floors"]
 
-    from rhapsode.workflows.card import figure_in_words  # late: with it comes what reads models
+    from rhapsode.workflows.card import (
+        figure_in_words,
+        mixture_rows,
+    )  # late: with it comes what reads models
 
     interval = figures["interval"]
     about = f" ± {1.96 * interval['standard_error']:.4f}" if interval else ""
     table.add_row("loss (nats per element)", figure_in_words(figures["loss"], 4) + about)
+    for name, value in mixture_rows(figures):
+        table.add_row(f"  {name}", value)
     table.add_row("perplexity", figure_in_words(figures["perplexity"], 3))
     table.add_row("bits per byte", figure_in_words(figures["bits_per_byte"], 4))
     table.add_row("bits per character", figure_in_words(figures["bits_per_character"], 4))
@@ -107,6 +112,6 @@ def figures_table(figures: Mapping[str, Any], title: str) -> Table:
     table.add_row("elements scored", f"{figures['elements']:,}")
     table.add_row("unknown elements", f"{figures['unknown_rate']:.2%}")
     table.add_row("floor: uniform / unigram", f"{floors['uniform']:.3f} / {floors['unigram']:.3f}")
-    if floors["ngram"] is not None:
+    if floors["ngram"] is not None and not figures["ngram_share"]:
         table.add_row(f"floor: n-gram, {floors['ngram_model']}", f"{floors['ngram']:.4f}")
     return table

@@ -115,6 +115,7 @@ def _dynamic(found: Mapping[str, Any]) -> RenderableType | None:
     title = Text.assemble(
         ("going on learning from what it scores", "bold"),
         (f"   loss, perplexity; {dynamic['protocol']['elements']}", "dim"),
+        ("; by the network alone" if found["ngram_share"] else "", "dim"),
     )
     if dynamic["diverged"] is None:
         return Group(title, table)

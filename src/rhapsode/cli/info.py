@@ -86,6 +86,11 @@ def _parts(facts: dict[str, Any]) -> Table:
             value = provenance[name]
             shown = f"{value:,}" if isinstance(value, int) else str(value)
             table.add_row(name.replace("_", " "), shown)
+    mixture = provenance.get("mixture")
+    if mixture and mixture["share"]:
+        table.add_row(
+            "share of the n-gram", f"{mixture['share']:.3g}  (model {mixture['ngram'][:12]})"
+        )
     test = provenance.get("test")
     if test:
         table.add_row("test loss", f"{test['loss']:.4f} nats per element over {test['elements']:,}")

@@ -86,6 +86,7 @@ def run(arguments: Sequence[str], began: float) -> int:
         if unknown := model.unknown_words(prompt):
             named = ", ".join(map(repr, unknown[:8]))
             note(f"warning: the model does not know {named}, and reads the unknown element there")
+    model.predictor_for("auto", note)
     tables = next_elements(model, prompts, settings, temperatures=shown.temperatures, top=shown.top)
     if sampling.explain:
         for chain in dict.fromkeys(one.chain for one in tables[0]):

@@ -88,7 +88,7 @@ def run(arguments: Sequence[str], began: float) -> int:
 
     model = Model(command.model)
     session = PlaySession(model, settings, tell=note)
-    _ = model.predictor  # a model that cannot be used is told of before the first line
+    model.predictor_for("auto", note)  # what cannot be used is told of before the first line
     if command.load is not None:
         session.load(Path(command.load))
     keep = Path(command.keep) if command.keep else model.path.parent / "kept.jsonl"

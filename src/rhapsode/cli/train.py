@@ -64,6 +64,8 @@ class TrainCommand(SourceSettings, RunSettings):
     """Go on with the run in -o, exactly where its checkpoint left it."""
     from_: Annotated[str | None, option("MODEL", "fresh weights", name="from")] = None
     """Begin as this model (a run folder or model file), with its elements and its network, at a lower learning rate."""
+    plan: bool = False
+    """Print the settings it would train with, and why, as a file for --config, and stop; nothing is written."""
     repeat: Annotated[int | None, option("N", "one run")] = None
     """Train with N seeds, --seed (or 1) and those behind it, each in a folder of its own inside -o and with the whole
     budget; then tell mean and spread. With --resume, the runs that are missing are made."""
@@ -76,6 +78,8 @@ def run(arguments: Sequence[str], began: float) -> int:
         raise SettingsError(
             "no source was given", where="train", hint="name a text file, a folder or a corpus"
         )
+    if command.plan:
+        return _plan(command, asked)
     from rhapsode.workflows.repeating import is_repeated
     from rhapsode.workflows.train import prepare_training
 
@@ -94,6 +98,22 @@ def run(arguments: Sequence[str], began: float) -> int:
     if not run_training(training):
         return 130
     note(f'\nnext:  rhapsode generate {training.folder.path} "..." --temperature 0.8')
+    return 0
+
+
+def _plan(command: TrainCommand, asked: dict[str, Any]) -> int:
+    """Print what would be done."""
+    if command.resume or command.repeat is not None:
+        raise SettingsError(
+            "a plan is of one new run", where="--plan", hint="leave out --resume and --repeat"
+        )
+    from rhapsode.training import join_group
+    from rhapsode.workflows.planning import plan_in_toml, plan_training
+
+    planned = plan_training(
+        command.sources, asked, kept=None, start=command.from_, tell=note, group=join_group()
+    )
+    sys.stdout.write(plan_in_toml(planned))
     return 0
 
 
@@ -124,8 +144,8 @@ def _spread_table(summary: dict[str, Any], title: str) -> Table:
     """Losses seed by seed, their mean and their standard deviation."""
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
     table.add_column("seed", style="dim")
-    names = ("loss", "validation_loss", "steps", "seconds")
-    for heading in ("test loss", "validation", "updates", "seconds"):
+    names = ("loss", "network_loss", "validation_loss", "steps", "seconds")
+    for heading in ("test loss", "network alone", "validation", "updates", "seconds"):
         table.add_column(heading, justify="right")
 
     def cells(row: dict[str, Any]) -> list[str]:
@@ -181,19 +201,25 @@ def run_training(training: Training) -> bool:
     from rhapsode.training.events import Finished
     from rhapsode.workflows.writing_table import copying_in_short
 
-    interrupted = False
+    interrupted = stopped_early = False
     floor = None if training.counted is None else training.counted.loss
     with _stopping(training), Watch(training.settings.budget_seconds(), floor) as watch:
         for event in training.events():
             watch.show(event)
             if isinstance(event, Finished):
                 interrupted = event.reason == "interrupted"
+                stopped_early = event.reason == "overfitting"
     path = training.folder.path
     if interrupted:
         note(f"interrupted and saved; go on with: rhapsode train -o {path} --resume")
         return False
     if not training.group.first:
         return True
+    if stopped_early:
+        note(
+            f"stopped early: validation had not improved for {training.settings.training.patience} looks, so the "
+            "text was being learnt by heart; kept is the best (more dropout, a smaller network or less time may help)"
+        )
     summary = training.finish()
     stderr.print()
     if summary["loss"] is not None:

@@ -91,10 +91,15 @@ class OptimisationSettings:
     """Decay of a moving average of the weights, which is what is validated, sampled from and kept; 0 takes none."""
     clip: Annotated[float, Meta(ge=1e-9)] = 1.0
     """Largest norm of the gradient."""
+    counts_share: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
+    """What of every probability the n-gram model gives when the run is finished, 0 to 1; 0 leaves it out. [default: what
+    the validation slice likes best]"""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the forward and backward pass; auto measures for two seconds."""
     evaluations: Annotated[int, Meta(ge=1, le=10000)] = 10
     """How often the validation slice is swept over the run."""
+    patience: Annotated[int, Meta(ge=0, le=10000)] = 4
+    """Sweeps in a row that find nothing better behind which the run is stopped early; 0 never stops it."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +143,7 @@ class RunSettings:
     steps: Annotated[Count | None, option("N", "the budget rules")] = None
     """Updates of the weights, in place of a budget."""
     model: Annotated[str, option("NAME")] = "lstm"
-    """Family: lstm, gru, rnn, tcn, transformer or transformer_classic."""
+    """Family: lstm, awd_lstm, gru, rnn, tcn, transformer or transformer_classic."""
     encoding: Annotated[str, option("NAME")] = "auto"
     """What an element is: characters, words, bytes, bpe, wordpiece, unigram, jieba, tokenizer for a ready
     tokenizer.json, or auto to choose by the text."""

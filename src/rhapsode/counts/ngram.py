@@ -6,8 +6,11 @@ validation data.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -26,6 +29,13 @@ Smoothing = Literal["kneser_ney", "absolute"]
 SMOOTHINGS: tuple[Smoothing, ...] = get_args(Smoothing)
 
 Scores = NDArray[np.float32]
+Arrays = tuple[
+    NDArray[np.int32],
+    NDArray[np.int32],
+    NDArray[np.int32],
+    NDArray[np.float64],
+    NDArray[np.float64],
+]
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,7 @@ class NGramModel:
         self._rest_M = np.zeros(trie.begin_L[order])
         for level in range(1, order + 1):
             self._smooth(level)
-        self._arrays = (
+        self._arrays: Arrays = (
             trie.first_M,
             trie.element_M,
             trie.suffix_M,
@@ -217,6 +227,29 @@ class NGramModel:
             raise ValueError("no element has no loss")
         return -float(self.log_prob(elements_N, starts).mean())
 
+    @property
+    def arrays(self) -> Arrays:
+        """What compiled code reads along: `first_M`, `element_M`, `suffix_M` (int32), shares and rests (float64)."""
+        return self._arrays
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the counts, the order and the smoothing."""
+        trie = self.trie
+        numbers = (
+            trie.vocab_size,
+            trie.order,
+            trie.documents,
+            trie.once,
+            *trie.begin_L,
+            self.order,
+        )
+        told = [*map(int, numbers), trie.opening, self.smoothing]
+        digest = hashlib.sha256(json.dumps(told).encode())
+        for array in (trie.first_M, trie.element_M, trie.count_M, trie.ending_M):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()[:32]
+
     def start(self, rows: int) -> NGramState:
         """The state of rows that have read nothing."""
         return NGramState(np.zeros(rows, dtype=np.int32))
@@ -240,6 +273,33 @@ class NGramModel:
         share_BV = np.empty((len(state.node_B), self.vocab_size))
         kernels.spread_rows(*self._arrays, state.node_B, share_BV)
         return share_BV
+
+    def spread(
+        self,
+        elements_BT: Elements,
+        state: NGramState,
+        *,
+        reset_BT: NDArray[np.bool_] | None = None,
+    ) -> tuple[NDArray[np.float64], NGramState]:
+        """The probability of every element to come behind each that is read.
+
+        Arguments:
+            elements_BT: ids of any integer type.
+            state: of B rows.
+            reset_BT: True where a row starts afresh before it reads the element. None: nowhere.
+
+        Returns:
+            Probabilities (B, T, V), and the state behind the elements.
+
+        Raises:
+            ValueError: an element is out of range.
+        """
+        ids_BT = as_ids(elements_BT, self.vocab_size)
+        node_B = state.node_B.copy()
+        share_BTV = np.empty((*ids_BT.shape, self.vocab_size))
+        reset = _flags(reset_BT, ids_BT.shape, missing=False)
+        kernels.spread_along(*self._arrays, ids_BT, reset, node_B, share_BTV)
+        return share_BTV, NGramState(node_B)
 
     def score(
         self,

@@ -15,10 +15,13 @@ from rhapsode.counts.ngram_counting import find_child
 __all__ = [
     "counts_of_counts",
     "examine_rows",
+    "read_one",
     "read_rows",
     "score_rows",
     "score_text",
     "smooth_level",
+    "spread_along",
+    "spread_one",
     "spread_rows",
 ]
 
@@ -219,6 +222,31 @@ def spread_rows(
     for row in range(len(node_B)):
         node = int(node_B[row])
         spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_BV[row])
+
+
+@compiled
+def spread_along(
+    first_M: Ints,
+    element_M: Ints,
+    suffix_M: Ints,
+    share_M: Floats,
+    rest_M: Floats,
+    elements_BT: Ints,
+    reset_BT: NDArray[np.bool_],
+    node_B: Ints,
+    share_BTV: Floats,
+) -> None:
+    """Read along rows and write the whole distribution of what follows each element."""
+    for row in range(elements_BT.shape[0]):
+        node = int(node_B[row])
+        for i in range(elements_BT.shape[1]):
+            if reset_BT[row, i]:
+                node = 0
+            _, node = read_one(
+                first_M, element_M, suffix_M, share_M, rest_M, node, elements_BT[row, i]
+            )
+            spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_BTV[row, i])
+        node_B[row] = node
 
 
 @compiled

@@ -4,6 +4,7 @@ from rhapsode.evaluation.baselines import Baseline, drift, naive, seasonal_naive
 from rhapsode.evaluation.calibration import Calibration, ReliabilityBin, calibration_of
 from rhapsode.evaluation.figures import (
     Figures,
+    NetworkFigures,
     Protocol,
     Text,
     evaluate_store,
@@ -41,6 +42,7 @@ from rhapsode.evaluation.losses import (
     total_loss,
     without_given,
 )
+from rhapsode.evaluation.mixture import LEAST_GAIN, best_share, mixture_nats, part_losses
 from rhapsode.evaluation.paired import Difference, paired_difference
 
 __all__ = [
@@ -53,10 +55,13 @@ __all__ = [
     "ForecastFigures",
     "ForecastScore",
     "Interval",
+    "LEAST_GAIN",
+    "NetworkFigures",
     "Protocol",
     "ReliabilityBin",
     "Surprise",
     "Text",
+    "best_share",
     "calibration_of",
     "context_losses",
     "drift",
@@ -71,9 +76,11 @@ __all__ = [
     "in_context",
     "interval_of",
     "loss_by_context",
+    "mixture_nats",
     "naive",
     "ngram_in_words",
     "paired_difference",
+    "part_losses",
     "position_losses",
     "read_batches",
     "rolling_origins",

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import Predictor
+from rhapsode.bundle.mixed_predictor import MixedPredictor
 from rhapsode.config import SeenContext
 from rhapsode.data import ElementStore, sweep_lanes
 from rhapsode.evaluation.intervals import Interval, interval_of
 from rhapsode.evaluation.losses import context_in_words, element_losses, in_context
+from rhapsode.evaluation.mixture import mixture_nats, part_losses
 
 if TYPE_CHECKING:  # counting loads a compiler, which not everybody who scores needs
     from rhapsode.counts import NGramModel
 
-__all__ = ["Figures", "Protocol", "Text", "evaluate_store", "figures_of", "floors_of"]
+__all__ = [
+    "Figures",
+    "NetworkFigures",
+    "Protocol",
+    "Text",
+    "evaluate_store",
+    "figures_of",
+    "floors_of",
+]
 
 NO_NGRAM = "no n-gram model was counted"
 
@@ -58,6 +68,25 @@ class Text:
 
 
 @dataclass(frozen=True)
+class NetworkFigures:
+    """What the network of a mixture gives alone, over the same elements and under the same protocol.
+
+    Arguments:
+        loss: nats per element.
+        perplexity: exp(loss).
+        bits_per_byte: as in `Figures`.
+        bits_per_character: as in `Figures`.
+        word_perplexity: as in `Figures`.
+    """
+
+    loss: float
+    perplexity: float
+    bits_per_byte: float | None
+    bits_per_character: float | None
+    word_perplexity: float | None
+
+
+@dataclass(frozen=True)
 class Figures:
     """What a sweep over a text gives.
 
@@ -72,6 +101,8 @@ class Figures:
         interval: of the loss, 95 %; None where there is too little text.
         floors: nats per element of what needs no learning: uniform, unigram, ngram (null with a reason).
         protocol: how.
+        ngram_share: what of every probability the n-gram model gave that the network is mixed with; 0: there is none.
+        network: figures of the network alone; None where it is not mixed.
     """
 
     loss: float
@@ -84,6 +115,8 @@ class Figures:
     interval: Interval | None
     floors: dict[str, Any]
     protocol: Protocol
+    ngram_share: float
+    network: NetworkFigures | None
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -159,6 +192,8 @@ def figures_of(
         interval=interval,
         floors=floors,
         protocol=protocol,
+        ngram_share=0.0,
+        network=None,
     )
 
 
@@ -195,7 +230,14 @@ def evaluate_store(
     batches = in_context(
         store.elements_N, store.starts, context, lanes=lanes, scored_N=store.scored_N
     )
-    nats_N = element_losses(predictor, batches, context, elements=len(store))
+    alone_N: NDArray[np.float32] | None = None
+    share = 0.0
+    if isinstance(predictor, MixedPredictor):
+        share = predictor.share
+        alone_N, ngram_N = part_losses(predictor, batches, context, elements=len(store))
+        nats_N = mixture_nats(alone_N, ngram_N, share)
+    else:
+        nats_N = element_losses(predictor, batches, context, elements=len(store))
     cost = protocol.unknown_cost
     if text.speller:
         cost += f"; in bits and per word also its spelling by {text.speller}"
@@ -206,15 +248,23 @@ def evaluate_store(
     counted: dict[str, Any] | str = ngram if isinstance(ngram, str) else NO_NGRAM
     if ngram is not None and not isinstance(ngram, str):
         counted = ngram_floor(store, ngram, fresh=context.kind == "fresh")
+    size: dict[str, Any] = {
+        "bytes": store.bytes,
+        "characters": store.characters,
+        "unknown": store.unknown,
+        "floors": floors_of(found_V, counts_V, counted),
+        "protocol": replace(protocol, context=context_in_words(context, lanes), unknown_cost=cost),
+        "text": text,
+    }
+    count = int(np.count_nonzero(~np.isnan(nats_N)))
     figures = figures_of(
         float(np.nansum(nats_N, dtype=np.float64)),
-        int(np.count_nonzero(~np.isnan(nats_N))),
-        bytes=store.bytes,
-        characters=store.characters,
-        unknown=store.unknown,
-        floors=floors_of(found_V, counts_V, counted),
-        protocol=replace(protocol, context=context_in_words(context, lanes), unknown_cost=cost),
-        text=text,
+        count,
         interval=interval_of(nats_N, store.starts),
+        **size,
     )
+    if alone_N is not None:
+        alone = figures_of(float(np.nansum(alone_N, dtype=np.float64)), count, **size)
+        told = {field.name: getattr(alone, field.name) for field in fields(NetworkFigures)}
+        figures = replace(figures, ngram_share=share, network=NetworkFigures(**told))
     return figures, nats_N

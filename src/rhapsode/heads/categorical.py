@@ -25,6 +25,8 @@ class CategoricalConfig:
     """Elements, V."""
     bias: bool = True
     """Whether every element has a bias of its own."""
+    tied: bool = False
+    """Whether its weights are the input table's, which is as wide as the features (Press and Wolf 2017)."""
 
 
 @HEADS.register("categorical.v1")
@@ -35,6 +37,7 @@ class Categorical(Head):
 
     def __init__(self, config: CategoricalConfig) -> None:
         super().__init__()
+        self.config = config
         self.width = config.vocab_size
         self.weight = nn.Parameter(torch.empty(config.vocab_size, config.feature_size))
         self.bias = nn.Parameter(torch.empty(config.vocab_size)) if config.bias else None

@@ -3,6 +3,7 @@
 Knows nothing of vocabularies, distributions or training. Loads torch.
 """
 
+from rhapsode.models.awd_lstm import AWDLSTM, AWDLSTMConfig
 from rhapsode.models.contract import MODELS, SequenceModel, State
 from rhapsode.models.gru import GRU, GRUConfig
 from rhapsode.models.inputs import INPUTS, InputModule
@@ -17,12 +18,14 @@ from rhapsode.models.transformer_classic import (
 )
 
 __all__ = [
+    "AWDLSTM",
     "GRU",
     "INPUTS",
     "LSTM",
     "MODELS",
     "RNN",
     "TCN",
+    "AWDLSTMConfig",
     "GRUConfig",
     "HiddenState",
     "InputModule",

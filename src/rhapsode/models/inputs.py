@@ -56,7 +56,8 @@ class Table(InputModule):
         self.config = config
         self.output_size = config.embedding_size
         self.weight = nn.Parameter(torch.empty(config.vocab_size, config.embedding_size))
-        if not self.weight.is_meta:  # there torch would import its compiler, two seconds, to draw nothing
+        # On the meta device torch would import its compiler, two seconds, to draw nothing.
+        if not self.weight.is_meta:
             nn.init.normal_(self.weight, std=config.init_std)
 
     def forward(self, inputs: Tensor) -> Tensor:

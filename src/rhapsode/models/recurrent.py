@@ -129,6 +129,10 @@ class Recurrent(SequenceModel):
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         ]
 
+    def read_with(self) -> list[list[Tensor]]:
+        """The weights of all layers that one call of `forward` or `step` uses throughout."""
+        return [self.weights_of(layer) for layer in range(self.config.num_layers)]
+
     def init_state(
         self,
         batch: int,
@@ -159,27 +163,30 @@ class Recurrent(SequenceModel):
         self, x_BTD: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
     ) -> tuple[Tensor, State]:
         memory = self._memory(state, len(x_BTD))
-        masks = self._masks(x_BTD)
+        masks, weights = self._masks(x_BTD), self.read_with()
         if reset_BT is None:
-            y_BTH, memory = self._window(x_BTD, memory, masks)
+            y_BTH, memory = self._window(x_BTD, memory, masks, weights)
             return y_BTH, self.Carried(*memory)
         outputs: list[Tensor] = []
         for start, end in segments(reset_BT):
             keep_B11 = ~reset_BT[:, start, None, None]
-            y_BTH, memory = self._window(
-                x_BTD[:, start:end], tuple(tensor * keep_B11 for tensor in memory), masks
-            )
+            kept = tuple(tensor * keep_B11 for tensor in memory)
+            y_BTH, memory = self._window(x_BTD[:, start:end], kept, masks, weights)
             outputs.append(y_BTH)
         whole = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
         return whole, self.Carried(*memory)
 
     def _window(
-        self, x_BTD: Tensor, memory: tuple[Tensor, ...], masks: list[Tensor] | None
+        self,
+        x_BTD: Tensor,
+        memory: tuple[Tensor, ...],
+        masks: list[Tensor] | None,
+        weights: list[list[Tensor]],
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         after: list[tuple[Tensor, ...]] = []
         for layer in range(self.config.num_layers):
             before = tuple(tensor[:, layer].unsqueeze(0).contiguous() for tensor in memory)
-            x_BTD, kept = self.kernel(x_BTD, before, self.weights_of(layer))
+            x_BTD, kept = self.kernel(x_BTD, before, weights[layer])
             if masks is not None:
                 x_BTD = x_BTD * masks[layer].to(x_BTD.dtype)
             after.append(tuple(tensor[0] for tensor in kept))
@@ -204,9 +211,9 @@ class Recurrent(SequenceModel):
         if reset_B is not None:
             memory = tuple(tensor * ~reset_B[:, None, None] for tensor in memory)
         after: list[tuple[Tensor, ...]] = []
-        masks = self._masks(x_BD[:, None])
+        masks, weights = self._masks(x_BD[:, None]), self.read_with()
         for layer in range(self.config.num_layers):
-            kept = self.cell(x_BD, tuple(t[:, layer] for t in memory), self.weights_of(layer))
+            kept = self.cell(x_BD, tuple(t[:, layer] for t in memory), weights[layer])
             after.append(kept)
             x_BD = kept[0] if masks is None else kept[0] * masks[layer][:, 0]
         joined = (torch.stack(layers, dim=1) for layers in zip(*after, strict=True))

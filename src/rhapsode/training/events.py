@@ -77,7 +77,7 @@ class Finished:
 
     Arguments:
         step: updates done.
-        reason: "done", "interrupted" or "diverged".
+        reason: "done", "interrupted", "diverged", or "overfitting" where validation had been rising for too long.
         elapsed: seconds on the run's clock.
     """
 

@@ -57,7 +57,12 @@ class _Next:
     fraction: float
     look: bool
     save: bool
+    over: bool
     stop: bool
+
+    @property
+    def goes_on(self) -> bool:
+        return self.fraction < 1.0 and not self.over and not self.stop
 
 
 def training_loss(
@@ -138,6 +143,7 @@ class TrainingLoop:
         self._looking = 0.0
         self._looked = -1
         self._best = math.inf
+        self._worse = 0
         self._carried: State | None = None
         self._stopping = False
         self._ended = False
@@ -159,7 +165,7 @@ class TrainingLoop:
         self.network.train()
         self._group.copy_first(list(self.network.state_dict().values()))
         now = self._next()
-        while now.fraction < 1.0 and not now.stop:
+        while now.goes_on:
             event = self._update(now.fraction)
             yield event
             if not math.isfinite(event.loss):
@@ -173,7 +179,7 @@ class TrainingLoop:
                 now = self._next()
             elif now.save:
                 yield from self._save()
-        if now.stop and now.fraction < 1.0:
+        if now.stop and now.fraction < 1.0 and not now.over:
             yield from self._save()
             yield Finished(self._step, "interrupted", self._clock.elapsed())
             return
@@ -184,7 +190,8 @@ class TrainingLoop:
                 yield from self._look()
             self._ended = True
             yield from self._save()
-        yield Finished(self._step, "done", self._clock.elapsed())
+        reason = "overfitting" if now.over else "done"
+        yield Finished(self._step, reason, self._clock.elapsed())
 
     def _next(self) -> _Next:
         """What to do now; the first process decides, by its clock."""
@@ -194,9 +201,10 @@ class TrainingLoop:
             fraction,
             float(fraction < 1.0 and self._due(fraction)),
             float(waited > self._hooks.seconds_between_saves),
+            float(0 < self._settings.patience <= self._worse),
         )
-        (fraction, look, save), stop = self._group.decide(wishes, self._stopping)
-        return _Next(fraction, bool(look), bool(save), stop)
+        (fraction, look, save, over), stop = self._group.decide(wishes, self._stopping)
+        return _Next(fraction, bool(look), bool(save), bool(over), stop)
 
     def _update(self, fraction: float) -> Step:
         rate = self._peak * rate_share(fraction, self._settings)
@@ -261,6 +269,7 @@ class TrainingLoop:
             return
         loss = self._hooks.evaluate()
         better = loss < self._best
+        self._worse = 0 if better else self._worse + 1
         if better:
             self._best = loss
             self._hooks.keep_best(self._step, loss)
@@ -296,6 +305,7 @@ class TrainingLoop:
             "looked": self._looked,
             "ended": self._ended,
             "best": None if math.isinf(self._best) else self._best,
+            "worse": self._worse,
             "spent": self._clock.elapsed(),
             "origin": self._clock.origin,
         }
@@ -333,6 +343,7 @@ class TrainingLoop:
             self._looked = int(values.get("looked", -1))
             self._ended = bool(values.get("ended", False))
             self._best = math.inf if values["best"] is None else float(values["best"])
+            self._worse = int(values.get("worse", 0))
         except (KeyError, TypeError, ValueError, RuntimeError) as problem:
             raise RunError(
                 f"the checkpoint does not fit this run ({first_line(problem)})",

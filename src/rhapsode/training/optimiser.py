@@ -53,4 +53,4 @@ def _leave_compiler_out() -> None:
     for function in vars(torch.optim.Optimizer).values():
         plain = getattr(function, "__wrapped__", None)
         if plain is not None and not hasattr(plain, "__dynamo_disable"):
-            setattr(plain, "__dynamo_disable", plain)  # noqa: B010 (mypy knows no such name)
+            setattr(plain, "__dynamo_disable", plain)

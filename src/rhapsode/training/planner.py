@@ -17,7 +17,10 @@ _STEP = 1024
 # Multiply-adds a second in training on two cores with fast bfloat16, measured for an LSTM of 512; and how much of that
 # the families reach that have no such kernel.
 _RATE = 9.0e10
-_SHARE = {"lstm": 1.0, "gru": 0.45, "rnn": 0.45, "tcn": 0.8, "transformer": 0.6}
+_SHARE = {"lstm": 1.0, "awd": 1.0, "gru": 0.45, "rnn": 0.45, "tcn": 0.8, "transformer": 0.6}
+_LSTMS = ("lstm", "awd_lstm")
+# Vocabularies from which on the table is the larger part of a network, and pays twice where it is also the head.
+_LARGE = 6000
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ def plan_run(
     epochs: float | None,
     steps: int | None,
     fast: bool,
+    hidden_size: int | None = None,
 ) -> Plan:
     """A plan for one corpus.
 
@@ -59,6 +63,7 @@ def plan_run(
         epochs: passes asked for.
         steps: updates asked for.
         fast: whether the machine has fast bfloat16 products.
+        hidden_size: units that were asked for, to which the rest is fitted; None to choose them.
     """
     kind = family.partition(".")[0]
     length = max(2, elements // max(1, documents))
@@ -73,6 +78,8 @@ def plan_run(
     size = _width(elements, seconds)
     if vocab_size > 2000:
         size = min(size, 512)
+    if hidden_size is not None:
+        size = hidden_size
     work = _work(kind, size, vocab_size)
     rate = _RATE * _SHARE.get(kind.partition("_")[0], 0.6) * (1.0 if fast else 0.6)
     if epochs is not None:
@@ -81,21 +88,26 @@ def plan_run(
         seen = steps * batch * window / max(1, elements)
     else:
         seen = (seconds or 0.0) * rate / work / max(1, elements)
-    dropout = round(min(0.4, max(0.0, 0.03 * seen)), 2)
-    network, learning_rate, about = _family(kind, size, vocab_size, window, dropout)
-    if context.kind == "fresh" and kind in ("lstm", "gru"):
+    network, learning_rate, about = _family(
+        kind, size, vocab_size, window, _dropout(seen, size, vocab_size)
+    )
+    if context.kind == "fresh" and kind in (*_LSTMS, "gru"):
         network |= {"chrono": length, "chrono_share": 0.25}
+        learning_rate = min(learning_rate, 4e-3)
+    updates = seen * elements / max(1, batch * window)
+    averaging = _averaging(updates) if kind in _LSTMS else 0.0
     timed = f" in {seconds:.0f} s" if seconds is not None else ""
     reasons = (
         f"{about}: for {elements:,} elements{timed}",
         *_reasons(context, documents, length, network),
         f"dropout {network.get('dropout', 0):g}: about {seen:.1f} passes are expected",
+        *([f"weights averaged over {1 / (1 - averaging):.0f} updates"] if averaging else []),
     )
     training = {
         "batch_size": batch,
         "window": window,
         "learning_rate": learning_rate,
-        "averaging": 0.0,
+        "averaging": averaging,
     }
     return Plan(network, training, reasons)
 
@@ -109,10 +121,24 @@ def _reasons(
         yield f"each document afresh{memory}: {documents:,} of about {length:,} elements"
 
 
+def _dropout(seen: float, size: int, vocab_size: int) -> float:
+    """Share to drop: more passes and wider layers learn by heart sooner, and so do rare elements."""
+    share = 0.036 * seen * size / 512
+    if vocab_size > _LARGE:
+        share = 0.1 + 0.07 * seen
+    return round(min(0.4, max(0.0, share)), 2)
+
+
+def _averaging(updates: float) -> float:
+    """Decay of the average of the weights: over about the last tenth of a run, so that the schedule's end counts most."""
+    return 0.0 if updates < 500 else round(1.0 - 10.0 / min(updates, 20_000), 5)
+
+
 def _work(kind: str, size: int, vocab_size: int) -> float:
     """Multiply-adds to learn from one element, about."""
     inner = {
         "lstm": 4 * size * (size + 64),
+        "awd_lstm": 4 * size * (size + 64),
         "gru": 3 * size * (size + 64),
         "rnn": size * (size + 64),
         "tcn": 12 * 3 * (size // 2) ** 2,
@@ -163,8 +189,13 @@ def _family(
         "num_layers": 1,
         "dropout": dropout,
     }
-    peak = 4e-3 if size <= 384 else 3e-3
-    return network, 1e-3 if kind == "rnn" else peak, f"{size} units"
+    if kind not in _LSTMS:
+        return network, 1e-3 if kind == "rnn" else 4e-3 if size <= 384 else 3e-3, f"{size} units"
+    if vocab_size > _LARGE:
+        network |= {"embedding_size": size, "tied": True, "input_dropout": round(dropout / 2, 2)}
+        return network, 4e-3, f"{size} units, one table for input and output"
+    # What was best at 256 to 768 units lies about on a line.
+    return network, round(min(8e-3, 2.3 / size), 4), f"{size} units"
 
 
 def _width(elements: int, seconds: float | None) -> int:

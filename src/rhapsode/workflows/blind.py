@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import combinations
@@ -20,6 +20,7 @@ from rhapsode.errors import RunError, SettingsError
 from rhapsode.files import is_there, write_atomically
 from rhapsode.workflows.comparing import open_models
 from rhapsode.workflows.model import Model
+from rhapsode.workflows.texts import silent
 from rhapsode.workflows.writing import ELEMENTS_PER_CHARACTER
 
 __all__ = [
@@ -160,6 +161,7 @@ def blind_pairs(
     settings: GenerateSettings,
     *,
     rounds: int,
+    tell: Callable[[str], None] = silent,
 ) -> Iterator[Pair]:
     """Pairs of continuations, the order of the two drawn anew each time.
 
@@ -170,6 +172,7 @@ def blind_pairs(
         prompts: taken in turn; a model that has never seen a character of one is given what is left of it.
         settings: how they write; the seed decides all, and `length` counts characters.
         rounds: how many pairs.
+        tell: takes lines of progress and warnings.
 
     Raises:
         SettingsError: fewer than two models, one named twice, or no prompt.
@@ -178,6 +181,8 @@ def blind_pairs(
     opened = open_models(models)
     if not prompts:
         raise SettingsError("a blind comparison needs a prompt", where="compare")
+    for model in opened.values():
+        model.predictor_for(settings.engine, tell)
     seed = secrets.randbits(32) if settings.seed is None else settings.seed
     generator = np.random.default_rng(seed)
     couples = list(combinations(models, 2))

@@ -14,7 +14,7 @@ from rhapsode.workflows.writing_table import (
     writing_verdict,
 )
 
-__all__ = ["card", "figure_in_words", "shares_in_words"]
+__all__ = ["card", "figure_in_words", "mixture_rows", "shares_in_words"]
 
 QUOTED = 240
 """Characters of a copied stretch that are quoted."""
@@ -95,6 +95,7 @@ def _figures(summary: Mapping[str, Any]) -> list[str]:
     floors, protocol = summary["floors"], summary["protocol"]
     rows = [
         ("loss, nats per element", f"{summary['loss']:.4f}{_interval(summary['interval'])}"),
+        *((f"{name}", value) for name, value in mixture_rows(summary)),
         ("perplexity", f"{summary['perplexity']:.2f}"),
         ("bits per byte", figure_in_words(summary["bits_per_byte"], 4)),
         ("bits per character", figure_in_words(summary["bits_per_character"], 4)),
@@ -150,6 +151,25 @@ def _code(text: str) -> str:
         shown = f"{shown[: QUOTED // 2]} ... {shown[-QUOTED // 2 :]}"
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
     return f"{fence} {shown} {fence}"
+
+
+def mixture_rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the parts of a mixture lose alone, and the share of the n-gram model; nothing where there is no mixture.
+
+    Arguments:
+        figures: as in `Figures.to_mapping`.
+    """
+    if not figures["ngram_share"]:
+        return []
+    floors = figures["floors"]
+    return [
+        ("the network alone", figure_in_words(figures["network"]["loss"], 4)),
+        (
+            f"the n-gram alone ({floors.get('ngram_model', 'none')})",
+            figure_in_words(floors["ngram"], 4),
+        ),
+        ("share of the n-gram", f"{figures['ngram_share']:.3g}"),
+    ]
 
 
 def figure_in_words(value: float | None, digits: int) -> str:

@@ -51,7 +51,7 @@ def planned_settings(
         encoder=encoder.settings,
         training=training,
         reading=replace(settings.reading, context=str(context)),
-        network=_own_network({**plan.network, **settings.network}),
+        network=_own_network(plan.network, settings.network),
         budget=(settings.budget or DEFAULT_BUDGET) if timed else None,
     )
 
@@ -164,18 +164,25 @@ def open_stream(settings: TrainSettings, corpus: Corpus) -> Stream:
     )
 
 
-def _own_network(network: Mapping[str, Any]) -> dict[str, Any]:
-    """`network` without what is planned for the table but has no place with one-hot input."""
-    if str(network.get("input", "table")).startswith("onehot"):
-        return {key: value for key, value in network.items() if key != "embedding_size"}
-    return dict(network)
+def _own_network(planned: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What was planned, and over it what was asked for, without what then has no place."""
+    network = {**planned, **asked}
+    table = not str(network.get("input", "table")).startswith("onehot")
+    sizes = [asked[name] for name in ("embedding_size", "hidden_size") if name in asked]
+    if network.get("tied") and len(sizes) < 2 and "hidden_size" in network:
+        size = sizes[0] if sizes else network["hidden_size"]
+        network |= {"embedding_size": size, "hidden_size": size}
+    beside = {"embedding_size", "input_dropout", "tied"} if not table else set()
+    if len(set(sizes)) > 1:
+        beside.add("tied")
+    return {name: value for name, value in network.items() if name not in beside or name in asked}
 
 
 def network_config(settings: TrainSettings, vocab_size: int) -> NetworkConfig:
     """The components that `[network]` describes.
 
-    `input`, `embedding_size` and `input_dropout` belong to the input module, `head_bias` to the head, everything else
-    to the family.
+    `input`, `embedding_size` and `input_dropout` belong to the input module, `head_bias` and `tied` to the head,
+    everything else to the family.
     """
     network = dict(settings.network)
     input_name = INPUTS.full_name(str(network.pop("input", "table")))
@@ -189,11 +196,14 @@ def network_config(settings: TrainSettings, vocab_size: int) -> NetworkConfig:
     if transformer and input_name.startswith("table"):
         # The residual stream starts small, as its branches do.
         input_settings["init_std"] = 0.02
-    bias = network.pop("head_bias", classic or not transformer)
+    head: dict[str, Any] = {"vocab_size": vocab_size}
+    head["bias"] = network.pop("head_bias", classic or not transformer)
+    if network.pop("tied", False):
+        head["tied"] = True
     return NetworkConfig(
         Component(input_name, input_settings),
         Component(settings.model, network),
-        Component("categorical.v1", {"vocab_size": vocab_size, "bias": bias}),
+        Component("categorical.v1", head),
         settings.reading.context or "carried",
     )
 
@@ -205,7 +215,7 @@ def check_network(settings: TrainSettings, family: str) -> None:
         SettingsError: a setting that this family lacks, or values that do not go together.
     """
     own = {field.name for field in dataclasses.fields(MODELS.get(family).Config)} - {"input_size"}
-    known = [*sorted(own), "embedding_size", "head_bias", "input", "input_dropout"]
+    known = [*sorted(own), "embedding_size", "head_bias", "input", "input_dropout", "tied"]
     for name in settings.network:
         if name not in known:
             raise SettingsError(
@@ -222,8 +232,6 @@ def check_network(settings: TrainSettings, family: str) -> None:
         steps=None,
         fast=True,
     )
-    asked = replace(
-        settings, model=family, network=_own_network({**plan.network, **settings.network})
-    )
+    asked = replace(settings, model=family, network=_own_network(plan.network, settings.network))
     with torch.device("meta"):
         build_network(network_config(asked, 3))

@@ -85,6 +85,7 @@ def draw_course(
     floors: Mapping[str, float | None],
     test: float | None = None,
     before: float | None = None,
+    mixed: float | None = None,
 ) -> str:
     """The picture, as the text of an SVG file.
 
@@ -94,11 +95,12 @@ def draw_course(
         floors: nats per element of what learns nothing or only counts, by name; None where there is none.
         test: nats per element of the test share, by the best weights.
         before: validation loss of the model that the run began as.
+        mixed: nats per element of the test share by these weights mixed with the n-gram model; None: they are not mixed.
     """
     smooth_N = _smooth(course.loss_N)
     known = {name: value for name, value in floors.items() if value is not None}
     last = int(course.steps_N[-1]) if len(course.steps_N) else 1
-    low, high = _limits(smooth_N, course, [*known.values(), *_given(test, before)])
+    low, high = _limits(smooth_N, course, [*known.values(), *_given(test, before, mixed)])
     frame = _Frame(max(1, last), low, high)
     parts = [_axes(frame), _floor_lines(frame, known)]
     if len(course.steps_N):
@@ -108,10 +110,10 @@ def draw_course(
     if before is not None:
         points.insert(0, (0, before))
     parts.append(_points(frame, course, points))
-    if test is not None:
-        x, y = frame.x(last) + 10, frame.y(test)  # beside the last validation
+    for value in _given(test, mixed):
+        x, y = frame.x(last) + 10, frame.y(value)  # beside the last validation
         parts.append(f'<path class="test" d="M{x:.1f} {y - 6:.1f}l6 6l-6 6l-6 -6z"/>')
-    parts.append(_labels(frame, _names(smooth_N, course, known, test)))
+    parts.append(_labels(frame, _names(smooth_N, course, known, test, mixed)))
     updates = f"{last:,} update{'' if last == 1 else 's'} in {format_duration(course.elapsed)}"
     head = (
         f'<text class="ink title" x="{LEFT}" y="34">{escape(title)}</text>'
@@ -253,6 +255,7 @@ def _names(
     course: Course,
     floors: Mapping[str, float],
     test: float | None,
+    mixed: float | None,
 ) -> list[tuple[float, str, str, str]]:
     """Height in nats, class, name and number of every label."""
     names = [(value, "muted", name, f"{value:.3f}") for name, value in floors.items()]
@@ -266,6 +269,8 @@ def _names(
         names.append((value, "valid-name name", "validation", number))
     if test is not None:
         names.append((test, "test-name name", "test share", f"{test:.3f}"))
+    if mixed is not None:
+        names.append((mixed, "test-name name", "test, mixed", f"{mixed:.3f}"))
     return names
 
 

@@ -312,8 +312,11 @@ def losses_while_learning(
             f"learning broke down at element {found.diverged:,} "
             f"(learning rate {settings.learning_rate:g}): no figure of it is reported"
         )
+    whose = (
+        "the model" if bundle.mixture is None else "the network alone, without the n-gram model,"
+    )
     how = {
-        "static": "the same elements by the model as it is, in its own context, read in order",
+        "static": f"the same elements by {whose} as it is, in its own context, read in order",
         "dynamic": (
             f"scored, then one step on every {settings.segment} elements: learning rate "
             f"{settings.learning_rate:g}, decay {settings.decay:g}, damping {settings.damping:g}; mean squares of "

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rhapsode import __version__
 from rhapsode.bundle import COUNTS, Bundle, NetworkConfig, write_bundle
 from rhapsode.bundle.network import Network, network_arrays
 from rhapsode.bundle.torch_predictor import torch_predictor
-from rhapsode.config import GenerateSettings, TrainSettings, parse_context, to_mapping
-from rhapsode.data import part_of
+from rhapsode.config import (
+    GenerateSettings,
+    SeenContext,
+    TrainSettings,
+    parse_context,
+    to_mapping,
+)
+from rhapsode.data import Batch, part_of
 from rhapsode.evaluation import in_context, total_loss
 from rhapsode.training import LoopHooks
 from rhapsode.workflows.continuing import continue_prompt
 from rhapsode.workflows.corpus import Corpus
 from rhapsode.workflows.run_folder import RunFolder
 
-__all__ = ["loop_hooks"]
+__all__ = ["ValidationPart", "loop_hooks"]
 
 VALIDATION_LANES = 32
 VALIDATION_RUN_UP = 256
@@ -30,6 +38,49 @@ VALIDATION_PRODUCTS = 1e11
 """Multiply-adds that a look at the validation slice may take, about a second's; it is read in part if it wants more."""
 LEAST_VALIDATION = 8192
 SAMPLE_SEED = 0
+
+
+@dataclass(frozen=True)
+class ValidationPart:
+    """What of the validation slice is read to tell two models apart: all of it, or as much as about a second reads.
+
+    Arguments:
+        elements_N: ids.
+        starts: where documents begin among them.
+        scored_N: which are scored; None: all.
+        context: what the model sees of the past.
+    """
+
+    elements_N: NDArray[np.unsignedinteger]
+    starts: NDArray[np.int64]
+    scored_N: NDArray[np.bool_] | None
+    context: SeenContext
+
+    @classmethod
+    def of(cls, corpus: Corpus, network: Network, context: SeenContext) -> ValidationPart:
+        """The part that a network of its size can read."""
+        inner = network.parameter_count() - sum(p.numel() for p in network.input.parameters())
+        most = max(LEAST_VALIDATION, int(VALIDATION_PRODUCTS / max(1, inner)))
+        if context.kind == "window":
+            most = len(corpus.validation)  # of which only some windows are read
+        return cls(*part_of(corpus.validation, most, fresh=context.kind == "fresh"), context)
+
+    def __len__(self) -> int:
+        """Elements."""
+        return len(self.elements_N)
+
+    def batches(self) -> Iterator[Batch]:
+        """It, in the model's own context."""
+        return in_context(
+            self.elements_N,
+            self.starts,
+            self.context,
+            lanes=max(1, min(VALIDATION_LANES, len(self) // 512)),
+            run_up=VALIDATION_RUN_UP,
+            window=256,
+            scored_N=self.scored_N,
+            every=max(1, len(self) * self.context.size // VALIDATION_WORK),
+        )
 
 
 def loop_hooks(
@@ -54,11 +105,7 @@ def loop_hooks(
     context = parse_context(config.context)
     predictor = torch_predictor(network, corpus.encoder.vocab_size, context)
     counts_V = corpus.counts_V()
-    inner = network.parameter_count() - sum(p.numel() for p in network.input.parameters())
-    most = max(LEAST_VALIDATION, int(VALIDATION_PRODUCTS / max(1, inner)))
-    if context.kind == "window":
-        most = len(corpus.validation)  # of which only some windows are read
-    validation_N, starts, scored_N = part_of(corpus.validation, most, fresh=context.kind == "fresh")
+    part = ValidationPart.of(corpus, network, context)
     provenance = {
         "data_sha256": corpus.sha256,
         "documents": corpus.documents,
@@ -67,7 +114,7 @@ def loop_hooks(
         "test_share": settings.data.test_share,
         "validation_share": settings.data.validation_share,
         "selected_on": "a validation slice of the training share"
-        if len(validation_N)
+        if len(part)
         else "nothing: the last weights",
         "settings": to_mapping(settings),
         "rhapsode": __version__,
@@ -79,17 +126,7 @@ def loop_hooks(
         with torch.autocast(
             "cpu", torch.bfloat16, enabled=settings.training.precision == "bfloat16"
         ):
-            batches = in_context(
-                validation_N,
-                starts,
-                context,
-                lanes=max(1, min(VALIDATION_LANES, len(validation_N) // 512)),
-                run_up=VALIDATION_RUN_UP,
-                window=256,
-                scored_N=scored_N,
-                every=max(1, len(validation_N) * context.size // VALIDATION_WORK),
-            )
-            total, count = total_loss(predictor, batches, context)
+            total, count = total_loss(predictor, part.batches(), context)
         return total / count
 
     def bundle(step: int, loss: float | None) -> Bundle:
@@ -114,7 +151,7 @@ def loop_hooks(
         return tuple(texts)
 
     return LoopHooks(
-        evaluate=evaluate if len(validation_N) else None,
+        evaluate=evaluate if len(part) else None,
         sample=sample,
         keep_best=lambda step, loss: write_bundle(folder.model, bundle(step, loss)),
         checkpoint=folder.checkpoint,

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Bundle, Predictor, bundle_path, read_bundle
+from rhapsode.bundle import Bundle, NetworkPredictor, Predictor, bundle_path, read_bundle
+from rhapsode.bundle.mixed_predictor import MixedPredictor
 from rhapsode.config import GenerateSettings, SourceSettings, from_mapping
 from rhapsode.data import ElementStore, TextStore, record_kind
 from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
@@ -25,7 +26,7 @@ from rhapsode.workflows.continuing import (
     with_seed,
 )
 from rhapsode.workflows.corpus import encode_parts, found_lines
-from rhapsode.workflows.counting import open_ngram
+from rhapsode.workflows.counting import NGRAM, open_ngram
 from rhapsode.workflows.evaluating import (
     Evaluation,
     look_closer,
@@ -38,13 +39,16 @@ from rhapsode.workflows.texts import prepare_texts, silent
 from rhapsode.workflows.writing import measure_model, open_text_index, read_real_text
 
 if TYPE_CHECKING:
-    from rhapsode.counts import SuffixIndex  # loads the compiler
+    from rhapsode.counts import NGramModel, SuffixIndex  # loads the compiler
 
 __all__ = ["Model", "load"]
 
 
 class Model:
     """A model file, opened. What computes is loaded when the first prediction is asked for, torch for scores only.
+
+    Where the file names a mixture and the n-gram model lies beside it, all that predicts is the mixture; without that
+    sidecar, or with another run's, it is the network alone, and `alone` says why.
 
     Arguments:
         path: a run folder or a model file.
@@ -58,6 +62,7 @@ class Model:
         self.bundle: Bundle = read_bundle(path)
         self._elements: SuffixIndex | None = None
         self._compiled: Predictor | None = None
+        self._told = False
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -75,6 +80,7 @@ class Model:
             BundleError: the arrays do not fit the configuration.
             SettingsError: the compiled engine cannot run this model.
         """
+        self._tell_alone(tell)
         if engine == "torch":
             return self.scorer
         if self._compiled is None:
@@ -89,12 +95,28 @@ class Model:
             if reason is not None:
                 return self.scorer
             with self._named():
-                self._compiled = compiled_predictor(self.bundle, tell)
+                network = compiled_predictor(self.bundle, tell)
+            self._compiled = network
+            if self._mixed_with is not None:
+                from rhapsode.generation.compiled.mixed import CompiledMixedPredictor
+
+                self._compiled = CompiledMixedPredictor(network, *self._mixed_with)
         return self._compiled
 
     @cached_property
     def scorer(self) -> Predictor:
-        """What scores whole texts: the network in torch, on all cores; made on first use.
+        """What scores whole texts: torch, on all cores; made on first use.
+
+        Raises:
+            BundleError: the arrays do not fit the configuration.
+        """
+        if self._mixed_with is None:
+            return self.network_scorer
+        return MixedPredictor(self.network_scorer, *self._mixed_with)
+
+    @cached_property
+    def network_scorer(self) -> NetworkPredictor:
+        """The network alone, in torch; made on first use.
 
         Raises:
             BundleError: the arrays do not fit the configuration.
@@ -105,6 +127,41 @@ class Model:
         with self._named():
             network = load_network(self.bundle)
         return torch_predictor(network, self.bundle.encoder.vocab_size, self.bundle.context)
+
+    @cached_property
+    def _counts(self) -> tuple[NGramModel | str, list[str]]:
+        """The n-gram model beside the file, or why there is none; and the warnings that this gave."""
+        warnings: list[str] = []
+        return open_ngram(self.path, self.bundle.counts_V, warnings.append), warnings
+
+    @cached_property
+    def _mixed_with(self) -> tuple[NGramModel, float] | None:
+        """The n-gram model that the network is mixed with, and its share."""
+        mixture = self.bundle.mixture
+        if mixture is None or self.alone is not None:
+            return None
+        ngram, _ = self._counts
+        assert not isinstance(ngram, str)
+        return ngram, mixture.share
+
+    @cached_property
+    def alone(self) -> str | None:
+        """Why the network predicts alone although the file names a mixture; None where it does not, or need not."""
+        mixture = self.bundle.mixture
+        if mixture is None:
+            return None
+        ngram, _ = self._counts
+        if isinstance(ngram, str):
+            return ngram
+        if ngram.fingerprint != mixture.ngram:
+            return f"{NGRAM} is not the one that this model was mixed with"
+        return None
+
+    def _tell_alone(self, tell: Callable[[str], None] | None) -> None:
+        """Warn, once, where what predicts is not what the file's figures are of."""
+        if tell is not None and not self._told and self.alone is not None:
+            self._told = True
+            tell(f"warning: {self.alone}: figures and text are those of the network alone")
 
     @contextmanager
     def _named(self) -> Iterator[None]:
@@ -266,6 +323,11 @@ class Model:
             normalisation=normalisation_of(encoder),
             unknown_cost="the unknown element's own",
         )
+        self._tell_alone(tell)
+        ngram, warnings = self._counts
+        if self.alone is None:
+            for line in warnings:
+                tell(line)
         figures, nats_N = evaluate_store(
             self.scorer,
             store,
@@ -273,7 +335,7 @@ class Model:
             protocol,
             self.bundle.context,
             text=text_facts(texts, texts.whole, encoder, unknown=store.unknown),
-            ngram=open_ngram(self.path, self.bundle.counts_V, tell),
+            ngram=ngram,
         )
         return figures, nats_N, store
 

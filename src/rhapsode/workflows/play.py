@@ -662,4 +662,7 @@ def _fingerprint(model: Model) -> str:
     for name, array in sorted(model.bundle.arrays.items()):
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(array).tobytes())
+    mixture = model.bundle.mixture
+    if mixture is not None and model.alone is None:
+        digest.update(f"{mixture.share!r} of {mixture.ngram}".encode())
     return digest.hexdigest()

@@ -22,7 +22,16 @@ from rhapsode.workflows.train import Training, prepare_training
 __all__ = ["is_repeated", "repeat", "repeated_summary"]
 
 MOST = 1000
-SPREAD = ("loss", "perplexity", "bits_per_byte", "bits_per_character", "validation_loss", "seconds")
+SPREAD = (
+    "loss",
+    "perplexity",
+    "bits_per_byte",
+    "bits_per_character",
+    "network_loss",
+    "ngram_share",
+    "validation_loss",
+    "seconds",
+)
 
 
 def is_repeated(folder: str | Path) -> bool:
@@ -128,11 +137,13 @@ def repeated_summary(outer: Path, seeds: Sequence[int]) -> dict[str, Any]:
         seeds: which.
 
     Returns:
-        For each figure `mean`, `std` (with n - 1), `min`, `max`; and `runs`, with the figures of each.
+        For each figure `mean`, `std` (with n - 1), `min`, `max`; and `runs`, with the figures of each. `network_loss` is
+        that of the network alone, which is `loss` where a run has no n-gram model mixed in.
     """
     runs = []
     for seed in seeds:
         one = json.loads((outer / f"seed-{seed}" / "summary.json").read_text(encoding="utf-8"))
+        one["network_loss"] = (one.get("network") or one).get("loss")
         figures = {name: one.get(name) for name in (*SPREAD, "steps")}
         runs.append({"seed": seed, "folder": f"seed-{seed}", **figures})
     spreads: dict[str, Any] = {}

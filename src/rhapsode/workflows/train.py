@@ -7,19 +7,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from rhapsode import __version__
-from rhapsode.bundle import read_bundle, write_bundle
-from rhapsode.bundle.network import Network, build_network, load_network
-from rhapsode.config import SeenContext, TrainSettings, from_mapping, to_mapping
+from rhapsode.bundle import write_bundle
+from rhapsode.bundle.network import Network
+from rhapsode.config import TrainSettings, to_mapping
 from rhapsode.data import Stream
-from rhapsode.errors import EncodingError, RunError, SettingsError
-from rhapsode.evaluation import Figures, Protocol, evaluate_store, floors_of, ngram_in_words
+from rhapsode.errors import RunError, SettingsError
+from rhapsode.evaluation import Figures, Protocol, evaluate_store, floors_of
 from rhapsode.files import write_atomically
-from rhapsode.models import MODELS
 from rhapsode.training import (
     BudgetClock,
     Checkpoint,
@@ -31,41 +30,27 @@ from rhapsode.training import (
     Plan,
     StepClock,
     TrainingLoop,
-    faster_precision,
     give_back_memory,
     join_group,
-    matmul_rates,
-    plan_run,
-    prepare_process,
     read_checkpoint,
-    training_loss,
     write_checkpoint,
 )
 from rhapsode.workflows.ancestor import (
     Ancestor,
-    gentler_plan,
-    inherited,
-    open_ancestor,
-    unknown_lines,
 )
 from rhapsode.workflows.card import card
-from rhapsode.workflows.components import (
-    check_network,
-    network_config,
-    open_stream,
-    planned_settings,
-    seen_context,
-)
-from rhapsode.workflows.corpus import Corpus, prepare_corpus
-from rhapsode.workflows.counting import Counted, learn_ngram
+from rhapsode.workflows.corpus import Corpus
+from rhapsode.workflows.counting import Counted
 from rhapsode.workflows.curve import draw_course, read_course
 from rhapsode.workflows.evaluating import normalisation_of, text_facts
-from rhapsode.workflows.hooks import loop_hooks
+from rhapsode.workflows.hooks import ValidationPart, loop_hooks
+from rhapsode.workflows.mixing import choose_mixture, no_mixture
 from rhapsode.workflows.model import Model
-from rhapsode.workflows.resume import ResumedRun, find_run
+from rhapsode.workflows.planning import count_corpus, plan_training
+from rhapsode.workflows.resume import find_run
 from rhapsode.workflows.run_folder import RunFolder
 from rhapsode.workflows.texts import silent
-from rhapsode.workflows.tracking import TensorBoard, check_trackers
+from rhapsode.workflows.tracking import TensorBoard
 from rhapsode.workflows.writing import (
     index_fingerprint,
     learn_text_index,
@@ -74,11 +59,6 @@ from rhapsode.workflows.writing import (
 )
 
 __all__ = ["Training", "prepare_training", "train"]
-
-COUNTING_SECONDS = 2e-6
-"""About what counting takes per element."""
-COUNTING_SHARE = 0.03
-"""Of the budget, what counting may take before training; else it is done behind it."""
 
 
 @dataclass
@@ -156,9 +136,13 @@ class Training:
         give_back_memory()
         model = Model(self.folder.path)
         if self.counted is None:
-            self.counted = _counted(self.corpus, model.bundle.context)
+            self.counted = count_corpus(self.corpus, model.bundle.context)
         if self.counted is not None:
             self.counted.model.save(self.folder.ngram)
+        mixture = self._mixture(model)
+        facts = {**model.bundle.provenance, "mixture": mixture}
+        write_bundle(self.folder.model, replace(model.bundle, provenance=facts))
+        model = Model(self.folder.path)  # as everybody will open it
         figures = self._test_figures(model)
         index = learn_text_index(self.corpus)
         if not isinstance(index, str):
@@ -176,8 +160,10 @@ class Training:
         summary: dict[str, Any] = {
             **(figures.to_mapping() if figures else {"loss": None, "reason": "no test share"}),
             "validation_loss": self.loop.best,
+            "mixture": mixture,
             "writing": writing,
             "steps": self._last.step,
+            "ended": self._last.reason,
             "seconds": round(self._last.elapsed, 3),
             "elements_per_second": round(elements / max(self._last.elapsed, 1e-9), 1),
             "epochs": round(elements / max(1, len(self.corpus.train)), 3),
@@ -202,6 +188,15 @@ class Training:
         self.folder.write_summary(summary)
         return summary
 
+    def _mixture(self, model: Model) -> dict[str, Any]:
+        asked = self.settings.training.counts_share
+        if asked == 0:
+            return no_mixture("training.counts_share is 0")
+        part = ValidationPart.of(self.corpus, self.network, model.bundle.context)
+        if self.counted is None or not len(part):
+            return no_mixture("no n-gram model was counted: there is nothing to choose it by")
+        return choose_mixture(model.network_scorer, self.counted.model, part, asked)
+
     def _draw(self, figures: Figures | None) -> None:
         """The course of the run beside what needs no learning, on the same share."""
         validation = self.corpus.validation
@@ -221,7 +216,8 @@ class Training:
                 "n-gram model": floors.get("ngram"),
                 "unigram model": floors.get("unigram"),
             },
-            test=None if figures is None else figures.loss,
+            test=None if figures is None else (figures.network or figures).loss,
+            mixed=None if figures is None or figures.network is None else figures.loss,
             before=None if self.start is None else self.start.get("validation_loss"),
         )
         write_atomically(self.folder.curve, drawn.encode("utf-8", "backslashreplace"))
@@ -337,74 +333,11 @@ def prepare_training(
         folder = RunFolder(
             Path(group.agree(lambda: str(RunFolder.place(output, sources or ("",)).path)))
         )
-    ancestor = _ancestor(start, kept)
-    if ancestor is not None and kept is None:
-        asked = inherited(asked, ancestor)
-    settings = from_mapping(TrainSettings, asked, where="settings")
-    seconds = settings.budget_seconds()
-    family = MODELS.full_name(settings.model)
-    check_network(settings, family)
-    check_trackers(settings.track)
-    if settings.samples.prompt and settings.samples.passage:
-        raise SettingsError(
-            "samples continue a prompt or a passage, not both",
-            where="[samples]",
-            hint="set prompt or passage",
-        )
-    prepare_process()
-    encoder = None if ancestor is None else ancestor.bundle.encoder
-    with group.first_goes():  # the others find what it has encoded in the cache
-        corpus = prepare_corpus(sources, settings, tell, encoder=encoder)
-    if corpus.sha256 != group.agree(lambda: corpus.sha256):
-        raise RunError(
-            "the text is not the one that the first process reads", where=", ".join(sources)
-        )
-    if kept is not None:
-        kept.check(corpus.sha256, corpus.documents, corpus.characters)
-    if ancestor is not None:
-        for line in unknown_lines(corpus):
-            tell(line)
-    machine = group.agree(matmul_rates)
-    context = seen_context(settings, family, corpus.train, pairs=corpus.pairs)
-    counted = None
-    soon = seconds is None or len(corpus.train) * COUNTING_SECONDS < COUNTING_SHARE * seconds
-    if soon and group.first:
-        counted = _counted(corpus, context)
-        if counted is not None:
-            tell(
-                f"the best n-gram model ({ngram_in_words(counted.model)}): "
-                f"validation {counted.loss:.4f}; counted in {counted.seconds:.1f} s"
-            )
-    give_back_memory()
-    plan = plan_run(
-        family=family,
-        elements=len(corpus.train),
-        documents=len(corpus.train.starts),
-        vocab_size=corpus.encoder.vocab_size,
-        context=context,
-        seconds=seconds,
-        epochs=settings.epochs,
-        steps=settings.steps,
-        fast=machine["bfloat16"] > 1.5 * machine["float32"],
-    )
-    if ancestor is not None:
-        plan = gentler_plan(plan, ancestor, settings, len(corpus.train))
-    by_hand = settings.training.batch_size is not None
-    settings = planned_settings(settings, plan, family, corpus.encoder, context)
-    settings = _shared(settings, group, asked=by_hand)
-    _check_prompt(settings, corpus)
-    torch.manual_seed(settings.seed)
-    if ancestor is None:
-        config = network_config(settings, corpus.encoder.vocab_size)
-        network = build_network(config)
-    else:
-        config, network = ancestor.bundle.config, load_network(ancestor.bundle)
-    stream = open_stream(settings, corpus)
-    if settings.training.precision == "auto":
-        precision = group.agree(lambda: _measured(settings, network, stream, tell))
-        settings = replace(settings, training=replace(settings.training, precision=precision))
+    planned = plan_training(sources, asked, kept=kept, start=start, tell=tell, group=group)
+    settings, corpus, ancestor = planned.settings, planned.corpus, planned.ancestor
+    network, stream = planned.network, planned.stream
     ancestors = () if ancestor is None else ancestor.line
-    hooks = loop_hooks(folder, settings, corpus, config, network, ancestors=ancestors)
+    hooks = loop_hooks(folder, settings, corpus, planned.config, network, ancestors=ancestors)
     going_on = kept is not None and folder.checkpoint.exists()
     began_as: dict[str, Any] | None = None
     if kept is not None and kept.start is not None:
@@ -425,10 +358,20 @@ def prepare_training(
         folder.rewind(loop.step)
     tell(
         f"{settings.model}: {network.parameter_count():,} parameters; "
-        f"{'; '.join(plan.reasons)}; {settings.training.precision}"
+        f"{'; '.join(planned.plan.reasons)}; {settings.training.precision}"
     )
     return Training(
-        folder, settings, corpus, network, stream, loop, plan, machine, counted, began_as, group
+        folder,
+        settings,
+        corpus,
+        network,
+        stream,
+        loop,
+        planned.plan,
+        planned.machine,
+        planned.counted,
+        began_as,
+        group,
     )
 
 
@@ -449,20 +392,6 @@ def _config_of(
     if began_as is not None:
         run["from"] = {name: value for name, value in began_as.items() if value is not None}
     return {"run": run, **to_mapping(settings)}
-
-
-def _ancestor(start: str | Path | None, kept: ResumedRun | None) -> Ancestor | None:
-    """The model that a run begins as, or began as; None for fresh weights."""
-    if kept is None:
-        return None if start is None else open_ancestor(start)
-    if kept.start is None:
-        return None
-    if kept.folder.checkpoint.exists() and kept.folder.model.exists():
-        # The run's own file has the same elements and network; the first model may be gone by now.
-        own = read_bundle(kept.folder.model)
-        line = tuple(own.provenance.get("ancestors", ()))
-        return Ancestor(Path(kept.start["model"]), kept.start["sha256"], own, line)
-    return open_ancestor(kept.start["model"], sha256=kept.start["sha256"])
 
 
 def _before(ancestor: Ancestor, hooks: LoopHooks, tell: Callable[[str], None]) -> dict[str, Any]:
@@ -495,12 +424,6 @@ def _begin_as(
     loop.resume(folder.checkpoint)
 
 
-def _counted(corpus: Corpus, context: SeenContext) -> Counted | None:
-    return learn_ngram(
-        corpus.train, corpus.validation, corpus.encoder.vocab_size, fresh=context.kind == "fresh"
-    )
-
-
 def _clock(
     settings: TrainSettings, stream: Stream, before: float, resumed: RunFolder | None
 ) -> Clock:
@@ -525,39 +448,3 @@ def _clock(
         assert settings.epochs is not None
         steps = max(1, stream.steps(settings.epochs) // settings.training.accumulate)
     return StepClock(steps, spent=before)
-
-
-def _check_prompt(settings: TrainSettings, corpus: Corpus) -> None:
-    missing = corpus.encoder.unknown(settings.samples.prompt)
-    if missing:
-        raise EncodingError(
-            f"the text has no {', '.join(map(repr, missing[:8]))}", where="[samples] prompt"
-        )
-
-
-def _shared(settings: TrainSettings, group: Group, *, asked: bool) -> TrainSettings:
-    """The settings with a batch that all processes can share.
-
-    Raises:
-        SettingsError: somebody asked for one that cannot be divided.
-    """
-    assert settings.training.batch_size is not None
-    rows = group.divide(settings.training.batch_size, asked=asked)
-    return replace(settings, training=replace(settings.training, batch_size=rows))
-
-
-def _measured(
-    settings: TrainSettings, network: Network, stream: Stream, tell: Callable[[str], None]
-) -> Literal["float32", "bfloat16"]:
-    """The faster precision, measured for two seconds on this very network."""
-
-    def step(precision: str) -> None:
-        loss, _ = training_loss(network, stream, 0, None, precision)
-        torch.autograd.backward(loss)
-
-    seconds = settings.budget_seconds()
-    with torch.random.fork_rng():
-        precision, ratio = faster_precision(step, seconds=min(2.0, (seconds or 120.0) / 120))
-    network.zero_grad(set_to_none=True)
-    tell(f"{precision}: bfloat16 is {ratio:.2f} x as fast on this machine")
-    return precision

@@ -26,6 +26,7 @@ __all__ = [
     "TOP_P",
     "draw",
     "filter_row",
+    "mix_row",
     "uniform",
 ]
 
@@ -274,6 +275,25 @@ def _repetition(z_V: Any, penalty: float, read_V: Any, written_V: Any, weight_V:
         if read_V[v] + written_V[v] > 0:
             told *= penalty
         z_V[v] = np.float32(told)
+
+
+@inner
+def mix_row(z_V: Any, share: float, share_V: Any, weight_V: Any) -> None:
+    """Make logits the log-probabilities of a mixture, in place.
+
+    Arguments:
+        z_V: logits, float32.
+        share: what of every probability the other distribution gives.
+        share_V: that distribution, float64, nowhere 0.
+        weight_V: scratch, float64.
+    """
+    apart()
+    most = np.float64(_most(z_V))
+    for v in range(len(z_V)):
+        weight_V[v] = exp64(np.float64(z_V[v]) - most)
+    own = (1.0 - share) / _mass(weight_V)
+    for v in range(len(z_V)):
+        z_V[v] = np.float32(math.log(own * weight_V[v] + share * share_V[v]))
 
 
 @inner

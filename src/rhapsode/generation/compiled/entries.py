@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from numba import types
 
+# Compiled into what is kept here: `STAMP` covers them.
+from rhapsode.counts.ngram_reading import read_one, spread_one
 from rhapsode.generation.compiled.attention import read_attention
-from rhapsode.generation.compiled.choosing import draw, filter_row, uniform
+from rhapsode.generation.compiled.choosing import draw, filter_row, mix_row, uniform
 from rhapsode.generation.compiled.convolution import read_convolution
 from rhapsode.generation.compiled.jit import STAMP, apart, entry, inner
 from rhapsode.generation.compiled.recurrent import read_recurrent
@@ -30,7 +32,16 @@ from rhapsode.generation.compiled.spec import (
 from rhapsode.generation.compiled.tiles import PANEL, matmul
 from rhapsode.generation.compiled.vectors import copy, fill
 
-__all__ = ["LENGTH", "STOP", "TOGETHER", "Entries", "apply_rows", "entries_for", "score_rows"]
+__all__ = [
+    "LENGTH",
+    "STOP",
+    "TOGETHER",
+    "Entries",
+    "apply_rows",
+    "entries_for",
+    "score_rows",
+    "spread_features",
+]
 
 STOP, LENGTH = 1, 2
 """Why a row ended."""
@@ -90,7 +101,8 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
         w: Any, spec: Any, values: Any, count_B: Any, z: Any, last_B1: Any, fresh: bool,
         window: int, seen_BN: Any, steps_S: Any, values_S: Any, banned_N: Any, read_BV: Any,
         written_BV: Any, seed: Any, sequence_B: Any, position: int, length_B: Any, end_element: int,
-        out_TB: Any, end_B: Any,
+        share: float, first_M: Any, element_M: Any, suffix_M: Any, share_M: Any, rest_M: Any,
+        node_B: Any, out_TB: Any, end_B: Any,
     ) -> int:  # fmt: skip
         """Choose one element after another for all rows, until one ends or there is no more room.
 
@@ -114,6 +126,13 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
             position: number of the first element to choose.
             length_B: most elements of each row.
             end_element: end-of-sequence.
+            share: what of every probability an n-gram model gives; 0 where there is none.
+            first_M: of that model's nodes, as for `rhapsode.counts.ngram_reading`.
+            element_M: likewise.
+            suffix_M: likewise.
+            share_M: likewise.
+            rest_M: likewise.
+            node_B: where each row stands in it, int32, changed in place.
             out_TB: takes what is chosen.
             end_B: takes why a row ended, 0 where it did not.
 
@@ -125,6 +144,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
         row = (vocab + PANEL - 1) // PANEL * PANEL
         y = np.empty(rows * max(1, window) * size, dtype=np.float32)
         some_V, weight_V = np.empty(vocab, dtype=np.float32), np.empty(vocab)
+        share_V = np.empty(vocab if share > 0.0 else 0)
         counting = len(written_BV) == rows and written_BV.shape[1] == vocab
         done = 0
         while done < len(out_TB):
@@ -161,6 +181,16 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
             ended = False
             for b in range(rows):
                 z_V = z[b * row : b * row + vocab]
+                if share > 0.0:
+                    node = int(node_B[b])
+                    if not (fresh and done == 0):
+                        last: Any = np.int32(last_B1[b, 0])  # as elsewhere: compiled already
+                        _, node = read_one(
+                            first_M, element_M, suffix_M, share_M, rest_M, node, last
+                        )
+                        node_B[b] = node
+                    spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_V)
+                    mix_row(z_V, share, share_V, weight_V)
                 for n in range(len(banned_N)):
                     z_V[banned_N[n]] = -np.inf
                 c = b if counting else 0
@@ -185,7 +215,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
     return read_rows, write_rows
 
 
-def _of_all(stamp: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def _of_all(stamp: str) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
     """The entries that are the same for all families."""
 
     @entry
@@ -228,6 +258,28 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
                 found_N4[n, 3] = shift - mean / total
 
     @entry
+    def spread_features(w: Any, spec: Any, y: Any, z_NV: Any) -> None:
+        """Logits behind features.
+
+        Arguments:
+            w: weights.
+            spec: what the network is.
+            y: features, flat.
+            z_NV: takes the logits.
+        """
+        _ = stamp
+        vocab, size = spec[VOCAB], spec[FEATURES]
+        row = (vocab + PANEL - 1) // PANEL * PANEL
+        few = 16
+        z = np.empty(few * row, dtype=np.float32)
+        for start in range(0, len(z_NV), few):
+            rows = min(few, len(z_NV) - start)
+            _logits(w, spec, y, start * size, size, rows, z)
+            for r in range(rows):
+                for v in range(vocab):
+                    z_NV[start + r, v] = z[r * row + v]
+
+    @entry
     def apply_rows(
         logits_BV: Any, steps_S: Any, values_S: Any, banned_N: Any, read_BV: Any, written_BV: Any
     ) -> None:
@@ -241,19 +293,19 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
             c = b if len(read_BV) > 1 else 0
             filter_row(logits_BV[b], steps_S, values_S, read_BV[c], written_BV[c], some_V, weight_V)
 
-    return score_rows, apply_rows
+    return score_rows, spread_features, apply_rows
 
 
-score_rows, apply_rows = _of_all(STAMP)
+score_rows, spread_features, apply_rows = _of_all(STAMP)
 
 _F1, _F2 = types.float32[::1], types.float32[:, ::1]
 _I1, _I2 = types.int64[::1], types.int64[:, ::1]
-_D1, _N2 = types.float64[::1], types.int32[:, ::1]
+_D1, _N1, _N2 = types.float64[::1], types.int32[::1], types.int32[:, ::1]
 _INT = types.int64
 _READ = (_F1, _I1, _I2, _F1, _I1, _F1, _F1)
 _WRITE = (
     _F1, _I1, _F1, _I1, _F1, _I2, types.boolean, _INT, _I2, _I1, _D1, _I1, _N2, _N2,
-    types.uint64, _I1, _INT, _I1, _INT, _I2, _I1,
+    types.uint64, _I1, _INT, _I1, _INT, types.float64, _N1, _N1, _N1, _D1, _D1, _N1, _I2, _I1,
 )  # fmt: skip
 
 

@@ -22,15 +22,16 @@ _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
 def _stamp() -> str:
-    """A hash of every file of this folder."""
+    """A hash of every file of this folder, and of those with what entries read n-gram models by."""
     found = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    counts = Path(__file__).parents[2] / "counts"
+    for path in (*sorted(Path(__file__).parent.glob("*.py")), *sorted(counts.glob("ngram_*.py"))):
         found.update(path.read_bytes())
     return found.hexdigest()
 
 
 STAMP = _stamp()
-"""What is kept of an entry is renewed when any file of this folder changes: entries close over this."""
+"""What is kept of an entry is renewed when any of these files changes: entries close over this."""
 
 
 def inner(function: F) -> F:

@@ -25,6 +25,7 @@ _config: Any = numba.config
 
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "lstm.v1": {"hidden_size": 512, "num_layers": 1},
+    "awd_lstm.v1": {"hidden_size": 512, "num_layers": 1},
     "gru.v1": {"hidden_size": 512, "num_layers": 1},
     "rnn.v1": {"hidden_size": 512, "num_layers": 1, "nonlinearity": "tanh"},
     "transformer.v1": {
@@ -46,6 +47,7 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 
 _FAMILIES = {
     "lstm.v1": at.LSTM,
+    "awd_lstm.v1": at.LSTM,
     "gru.v1": at.GRU,
     "transformer.v1": at.TRANSFORMER,
     "transformer_classic.v1": at.CLASSIC,

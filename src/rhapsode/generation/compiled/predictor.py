@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Bundle, Examined
+from rhapsode.bundle import Bundle, Examined, Predictor
+from rhapsode.counts.ngram import NGramModel
 from rhapsode.data import Batch
 from rhapsode.encoding import END_ID
 from rhapsode.generation.chain import Chain
@@ -22,6 +23,7 @@ from rhapsode.generation.compiled.entries import (
     TOGETHER,
     entries_for,
     score_rows,
+    spread_features,
 )
 from rhapsode.generation.compiled.layout import Laid, lay_out
 from rhapsode.generation.compiled.plan import Plan, plan_of
@@ -32,14 +34,32 @@ __all__ = [
     "CompiledPredictor",
     "CompiledState",
     "CompiledWindowPredictor",
+    "Counting",
     "Remembered",
     "compiled_predictor",
+    "write_through",
 ]
 
 ELEMENTS = 64
 """Most elements of a row that are written before Python hears of them."""
 SECONDS = 0.02
 """And about the longest time."""
+_SPREAD_AT_ONCE = 1 << 21
+"""Numbers of the distributions that are given at once."""
+_NO_NGRAM = (0.0, *(np.zeros(1, dtype=np.int32) for _ in range(3)), np.zeros(1), np.zeros(1))
+
+
+@dataclass(frozen=True)
+class Counting:
+    """The n-gram model that takes part in a network's writing.
+
+    Arguments:
+        ngram: the model.
+        share: what of every probability it gives, above 0.
+    """
+
+    ngram: NGramModel
+    share: float
 
 
 @dataclass(frozen=True)
@@ -153,20 +173,12 @@ class CompiledPredictor:
 
     def examine(self, batch: Batch, state: Any | None = None) -> tuple[Examined, Any]:
         """Log-probabilities of the targets, likeliest elements and entropies, all (B, T), and the state behind."""
-        known = self._zero(batch.rows) if state is None else state
-        elements_BT = np.asarray(batch.inputs)
         targets_BT = np.array(batch.targets, dtype=np.int64, order="C")
         if targets_BT.size and not 0 <= targets_BT.min() <= targets_BT.max() < self.vocab_size:
             raise ValueError(f"targets must lie from 0 to {self.vocab_size - 1}")
-        found: list[NDArray[np.float32]] = []
-        for start, end in _segments(batch.reset_BT, elements_BT.shape[1]):
-            if batch.reset_BT is not None:
-                keep_B = ~batch.reset_BT[:, start]
-                known = CompiledState(known.values_BS * keep_B[:, None], known.count_B * keep_B)
-            _, known = self._read(elements_BT[:, start:end], known, found)
-        y = np.ascontiguousarray(np.concatenate(found, axis=1)).reshape(-1)
+        y_BTH, known = self._features(batch, state)
         told_N4 = np.empty((targets_BT.size, 4))
-        score_rows(*self._asked, y, targets_BT.reshape(-1), told_N4)
+        score_rows(*self._asked, y_BTH.reshape(-1), targets_BT.reshape(-1), told_N4)
         log_prob, top, top_log_prob, entropy = told_N4.T.reshape(4, *targets_BT.shape)
         return (
             Examined(
@@ -177,6 +189,39 @@ class CompiledPredictor:
             ),
             known,
         )
+
+    def distributions(
+        self, batch: Batch, state: Any | None = None
+    ) -> tuple[Iterator[NDArray[np.float32]], Any]:
+        """Log-probabilities of all elements behind every input, in parts (B, some T, V), and the state behind."""
+        y_BTH, known = self._features(batch, state)
+        rows, length = y_BTH.shape[:2]
+        most = max(1, _SPREAD_AT_ONCE // (rows * self._row))
+        parts = (y_BTH[:, start : start + most] for start in range(0, length, most))
+        return (self._spread(part_BTH) for part_BTH in parts), known
+
+    def _spread(self, y_BTH: NDArray[np.float32]) -> NDArray[np.float32]:
+        logits_BTV = np.empty((*y_BTH.shape[:2], self.vocab_size), dtype=np.float32)
+        y = np.ascontiguousarray(y_BTH).reshape(-1)
+        spread_features(*self._asked, y, logits_BTV.reshape(-1, self.vocab_size))
+        wide_BTV = logits_BTV.astype(np.float64)
+        wide_BTV -= wide_BTV.max(axis=-1, keepdims=True)
+        wide_BTV -= np.log(np.exp(wide_BTV).sum(axis=-1, keepdims=True))
+        return wide_BTV.astype(np.float32)
+
+    def _features(
+        self, batch: Batch, state: Any | None
+    ) -> tuple[NDArray[np.float32], CompiledState]:
+        """Features (B, T, H) behind every input of a batch, and the state behind it."""
+        known = self._zero(batch.rows) if state is None else state
+        elements_BT = np.asarray(batch.inputs)
+        found: list[NDArray[np.float32]] = []
+        for start, end in _segments(batch.reset_BT, elements_BT.shape[1]):
+            if batch.reset_BT is not None:
+                keep_B = ~batch.reset_BT[:, start]
+                known = CompiledState(known.values_BS * keep_B[:, None], known.count_B * keep_B)
+            _, known = self._read(elements_BT[:, start:end], known, found)
+        return np.ascontiguousarray(np.concatenate(found, axis=1)), known
 
     def select(self, state: Any, rows_R: NDArray[np.int64]) -> Any:
         """The state of some rows."""
@@ -195,18 +240,16 @@ class CompiledPredictor:
         """
         dropped = dropped if dropped is not None else set()
         stretches = self.stretches(jobs, chain, seed=seed, dropped=dropped)
-        if stretches is None:
-            yield from generate_elements(self, jobs, chain, seed=seed, dropped=dropped)
-            return
-        for stretch in stretches:
-            end = len(stretch.elements) - 1
-            for place, element in enumerate(stretch.elements):
-                if stretch.job in dropped:
-                    break
-                yield Chosen(stretch.job, element, stretch.last if place == end else None)
+        yield from write_through(self, stretches, jobs, chain, seed=seed, dropped=dropped)
 
     def stretches(
-        self, jobs: Sequence[Job], chain: Chain, *, seed: int, dropped: set[int] | None = None
+        self,
+        jobs: Sequence[Job],
+        chain: Chain,
+        *,
+        seed: int,
+        dropped: set[int] | None = None,
+        counting: Counting | None = None,
     ) -> Iterator[Stretch] | None:
         """Write all jobs side by side, a stretch of each in turn; None where a step of the chain is not compiled.
 
@@ -215,6 +258,7 @@ class CompiledPredictor:
             chain: filters before the draw.
             seed: of the draw.
             dropped: indices of jobs that the caller has ended.
+            counting: an n-gram model that the network's probabilities are mixed with.
 
         Raises:
             ValueError: prompts of different lengths.
@@ -224,15 +268,21 @@ class CompiledPredictor:
             return None
         if len({len(job.prompt_N) for job in jobs if job.length > 0}) > 1:
             raise ValueError("prompts of one call must have the same number of elements")
-        return self._stretches(jobs, plan, seed, dropped if dropped is not None else set())
+        dropped = dropped if dropped is not None else set()
+        return self._stretches(jobs, plan, seed, dropped, counting)
 
     def _stretches(
-        self, jobs: Sequence[Job], plan: Plan, seed: int, dropped: set[int]
+        self,
+        jobs: Sequence[Job],
+        plan: Plan,
+        seed: int,
+        dropped: set[int],
+        counting: Counting | None,
     ) -> Iterator[Stretch]:
         live = [index for index, job in enumerate(jobs) if job.length > 0]
         if not live:
             return
-        rows = _Rows(self, [jobs[index] for index in live], plan)
+        rows = _Rows(self, [jobs[index] for index in live], plan, counting)
         position = 0
         while live:
             per_step = max(self._step_seconds * len(live), 1e-9)
@@ -315,6 +365,13 @@ class CompiledWindowPredictor(CompiledPredictor):
         examined, _ = super().examine(batch, None)
         return examined, None
 
+    def distributions(
+        self, batch: Batch, state: Any | None = None
+    ) -> tuple[Iterator[NDArray[np.float32]], None]:
+        """As for every network; windows are read from the zero state."""
+        parts, _ = super().distributions(batch, None)
+        return parts, None
+
     def _open(
         self, elements_BT: NDArray[np.int64], rows_R: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], CompiledState, NDArray[np.int64]]:
@@ -328,7 +385,13 @@ class CompiledWindowPredictor(CompiledPredictor):
 class _Rows:
     """The rows of a request in the arrays that the compiled loop goes on in."""
 
-    def __init__(self, predictor: CompiledPredictor, jobs: Sequence[Job], plan: Plan) -> None:
+    def __init__(
+        self,
+        predictor: CompiledPredictor,
+        jobs: Sequence[Job],
+        plan: Plan,
+        counting: Counting | None,
+    ) -> None:
         self._asked, self._plan, self._window = predictor._asked, plan, predictor.window
         self._entries = predictor._entries
         texts = [job.prompt_N.tobytes() for job in jobs]
@@ -339,6 +402,11 @@ class _Rows:
         ).astype(np.int64)
         rows_R = np.array([distinct.index(text) for text in texts], dtype=np.int64)
         logits_RV, state, self._seen_RN = predictor._open(elements_BT, rows_R)
+        self._ngram, self._node_R = _NO_NGRAM, np.zeros(len(jobs), dtype=np.int32)
+        if counting is not None:
+            ngram = counting.ngram
+            self._ngram = (counting.share, *ngram.arrays)
+            self._node_R = ngram.advance(elements_BT, ngram.start(len(distinct))).node_B[rows_R]
         self._values_RS = np.ascontiguousarray(state.values_BS)
         self._count_R = state.count_B
         self._z_RV = np.zeros((len(jobs), predictor._row), dtype=np.float32)
@@ -382,6 +450,8 @@ class _Rows:
             position,
             self._length_R,
             END_ID,
+            *self._ngram,
+            self._node_R,
             out_TR,
             end_R,
         )
@@ -394,6 +464,7 @@ class _Rows:
         self._count_R = self._count_R[rows_R]
         self._z_RV = self._z_RV[rows_R]
         self._last_R1 = self._last_R1[rows_R]
+        self._node_R = self._node_R[rows_R]
         self._sequence_R = self._sequence_R[rows_R]
         self._length_R = self._length_R[rows_R]
         if self._window:
@@ -401,6 +472,27 @@ class _Rows:
         if self._plan.counts:
             self._written_RV = self._written_RV[rows_R]
             self._read_RV = self._read_RV[rows_R]
+
+
+def write_through(
+    predictor: Predictor,
+    stretches: Iterator[Stretch] | None,
+    jobs: Sequence[Job],
+    chain: Chain,
+    *,
+    seed: int,
+    dropped: set[int],
+) -> Iterator[Chosen]:
+    """Elements one by one, out of stretches, or where there are none step by step; see `generate_elements`."""
+    if stretches is None:
+        yield from generate_elements(predictor, jobs, chain, seed=seed, dropped=dropped)
+        return
+    for stretch in stretches:
+        end = len(stretch.elements) - 1
+        for place, element in enumerate(stretch.elements):
+            if stretch.job in dropped:
+                break
+            yield Chosen(stretch.job, element, stretch.last if place == end else None)
 
 
 def compiled_predictor(

@@ -1,0 +1,198 @@
+"""The predictor that runs a network and counts: every probability a mixture of the two. No torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.bundle.predictor import Examined, NetworkPredictor
+from rhapsode.data import Batch
+
+if TYPE_CHECKING:  # counting loads a compiler, which not everybody who scores needs
+    from rhapsode.counts.ngram import NGramModel, NGramState
+
+__all__ = ["MixedPredictor", "MixedState", "mixed_log_probs"]
+
+
+@dataclass(frozen=True)
+class MixedState:
+    """What rows have read, as the network keeps it and as the n-gram model does; a value, never changed in place."""
+
+    network: Any
+    ngram: NGramState
+
+    def select(self, rows_R: Any) -> MixedState:
+        """The state of some rows, named as the network's own state takes them."""
+        return MixedState(self.network.select(rows_R), self.ngram.select(rows_R))
+
+    def fork(self) -> MixedState:
+        """A state of its own."""
+        return MixedState(self.network.fork(), self.ngram.fork())
+
+
+class MixedPredictor:
+    """A `Predictor` whose every probability is (1 - share) times the network's plus share times the n-gram model's.
+
+    Linear interpolation: Jelinek and Mercer, "Interpolated estimation of Markov source parameters from sparse data",
+    1980; of recurrent networks with n-grams: Mikolov et al., "Empirical evaluation and combination of advanced language
+    modeling techniques", Interspeech 2011.
+
+    The n-gram model reads what the network reads: it starts afresh where the network does, and behind a window of N
+    elements it looks no further back than these.
+
+    Arguments:
+        network: the network.
+        ngram: over the same elements.
+        share: of the n-gram model, 0 to 1.
+
+    Raises:
+        ValueError: another number of elements, or a share out of range.
+    """
+
+    def __init__(self, network: NetworkPredictor, ngram: NGramModel, share: float) -> None:
+        if network.vocab_size != ngram.vocab_size:
+            raise ValueError(f"{network.vocab_size} elements and {ngram.vocab_size} do not mix")
+        if not 0 <= share <= 1:
+            raise ValueError("the share must lie from 0 to 1")
+        if 0 < network.window < ngram.order - 1:
+            ngram = ngram.view(network.window + 1, ngram.smoothing)
+        self.network = network
+        self.ngram = ngram
+        self.share = share
+
+    @property
+    def vocab_size(self) -> int:
+        """V."""
+        return self.network.vocab_size
+
+    def start(self, rows: int, condition: NDArray[np.float32] | None = None) -> MixedState:
+        """The state of rows that have read nothing."""
+        return MixedState(self.network.start(rows, condition), self.ngram.start(rows))
+
+    def advance(
+        self, elements_BT: NDArray[np.int64], state: MixedState
+    ) -> tuple[NDArray[np.float32], MixedState]:
+        """Read elements (B, T); log-probabilities (B, V) of what follows, and the state behind them."""
+        logits_BV, behind = self.network.advance(elements_BT, state.network)
+        return self._behind(elements_BT, logits_BV, behind, state)
+
+    def features(
+        self, elements_BT: NDArray[np.int64], state: MixedState
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], MixedState]:
+        """Read elements (B, T); the network's features (B, up to T, H), log-probabilities (B, V), and the state."""
+        features_BTH, logits_BV, behind = self.network.features(elements_BT, state.network)
+        return features_BTH, *self._behind(elements_BT, logits_BV, behind, state)
+
+    def _behind(
+        self,
+        elements_BT: NDArray[np.int64],
+        logits_BV: NDArray[np.float32],
+        behind: Any,
+        state: MixedState,
+    ) -> tuple[NDArray[np.float32], MixedState]:
+        counted = self.ngram.advance(elements_BT, state.ngram)
+        known_BV = np.log(self.ngram.distribution(counted))
+        mixed_BV = mixed_log_probs(_log_softmax(logits_BV), known_BV, self.share)
+        return mixed_BV, MixedState(behind, counted)
+
+    def score(
+        self, batch: Batch, state: MixedState | None = None
+    ) -> tuple[NDArray[np.float32], MixedState | None]:
+        """Log-probability (nats) of every target, (B, T), 0 where it is not scored, and the state behind the batch."""
+        (network_BT, ngram_BT), behind = self.score_parts(batch, state)
+        mixed_BT = mixed_log_probs(network_BT, ngram_BT, self.share)
+        return np.where(batch.weights_BT > 0, mixed_BT, np.float32(0.0)), behind
+
+    def score_parts(
+        self, batch: Batch, state: MixedState | None = None
+    ) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32]], MixedState | None]:
+        """What the network and what the n-gram model give every target, as `score`, and the state behind the batch."""
+        known = self._known(batch, state)
+        network_BT, behind = self.network.score(batch, known.network)
+        ngram_BT, counted = self.ngram.score(
+            np.asarray(batch.inputs, dtype=np.int64),
+            np.asarray(batch.targets, dtype=np.int64),
+            known.ngram,
+            scored_BT=batch.weights_BT > 0,
+            reset_BT=batch.reset_BT,
+        )
+        return (network_BT, ngram_BT), None if self.network.window else MixedState(behind, counted)
+
+    def examine(
+        self, batch: Batch, state: MixedState | None = None
+    ) -> tuple[Examined, MixedState | None]:
+        """Log-probabilities of the targets, likeliest elements and entropies, all (B, T), and the state behind."""
+        known = self._known(batch, state)
+        inputs_BT = np.asarray(batch.inputs, dtype=np.int64)
+        targets_BT = np.asarray(batch.targets, dtype=np.int64)
+        parts, behind = self.network.distributions(batch, known.network)
+        counted = known.ngram
+        found: list[tuple[NDArray[Any], ...]] = []
+        done = 0
+        for part_BTV in parts:
+            some = slice(done, done + part_BTV.shape[1])
+            done = some.stop
+            share_BTV, counted = self.ngram.spread(
+                inputs_BT[:, some],
+                counted,
+                reset_BT=None if batch.reset_BT is None else batch.reset_BT[:, some],
+            )
+            mixed_BTV = mixed_log_probs(part_BTV, np.log(share_BTV), self.share)
+            top_BT = mixed_BTV.argmax(axis=-1)
+            found.append(
+                (
+                    _at(mixed_BTV, targets_BT[:, some]),
+                    top_BT,
+                    _at(mixed_BTV, top_BT),
+                    -(np.exp(mixed_BTV) * mixed_BTV).sum(axis=-1),
+                )
+            )
+        joined = (np.concatenate(columns, axis=1) for columns in zip(*found, strict=True))
+        return Examined(*joined), None if self.network.window else MixedState(behind, counted)
+
+    def _known(self, batch: Batch, state: MixedState | None) -> MixedState:
+        """The state before a batch; what reads windows starts each of them from nothing."""
+        if state is None or self.network.window:
+            return MixedState(None, self.ngram.start(batch.rows))
+        return state
+
+    def select(self, state: MixedState, rows_R: NDArray[np.int64]) -> MixedState:
+        """The state of some rows."""
+        return MixedState(self.network.select(state.network, rows_R), state.ngram.select(rows_R))
+
+
+def mixed_log_probs(
+    network: NDArray[np.floating], ngram: NDArray[np.floating], share: float
+) -> NDArray[np.float32]:
+    """The logarithm of a mixture of probabilities.
+
+    Arguments:
+        network: log-probabilities, nats, of any shape.
+        ngram: the same of the n-gram model.
+        share: of the n-gram model, 0 to 1.
+    """
+    rest = math.log1p(-share) if share < 1 else -math.inf
+    part = math.log(share) if share > 0 else -math.inf
+    mixed = np.logaddexp(
+        np.asarray(network, np.float64) + rest, np.asarray(ngram, np.float64) + part
+    )
+    return mixed.astype(np.float32)
+
+
+def _log_softmax(logits_BV: NDArray[np.float32]) -> NDArray[np.float64]:
+    shifted_BV = logits_BV.astype(np.float64)
+    shifted_BV -= shifted_BV.max(axis=-1, keepdims=True)
+    told_BV: NDArray[np.float64] = shifted_BV - np.log(
+        np.exp(shifted_BV).sum(axis=-1, keepdims=True)
+    )
+    return told_BV
+
+
+def _at(log_prob_BTV: NDArray[np.float32], which_BT: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Of each distribution one element."""
+    found_BT1: NDArray[np.float32] = np.take_along_axis(log_prob_BTV, which_BT[..., None], axis=-1)
+    return found_BT1[..., 0]

@@ -1,0 +1,60 @@
+"""The LSTM whose hidden-to-hidden weights are dropped in training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import torch
+from msgspec import Meta
+from torch import Tensor
+
+from rhapsode.models.contract import MODELS
+from rhapsode.models.lstm import LSTM, LSTMConfig
+
+__all__ = ["AWDLSTM", "AWDLSTMConfig"]
+
+PLACES = 1 << 20
+"""Where a stretch of dropped weights may begin."""
+
+
+@dataclass(frozen=True)
+class AWDLSTMConfig(LSTMConfig):
+    """Settings of `awd_lstm.v1`."""
+
+    weight_dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.2
+    """Share of the hidden-to-hidden weights dropped in training, the same ones for all rows over a window."""
+
+
+@MODELS.register("awd_lstm.v1")
+class AWDLSTM(LSTM):
+    """Weight-dropped LSTM (Merity, Keskar and Socher 2018, "Regularizing and optimizing LSTM language models").
+
+    With training over it is `lstm.v1`, and so are its parameters. The paper's locked dropout is `dropout`, that of its
+    embedding `input_dropout`, its tied weights are `tied` and its averaging is `training.averaging`.
+    """
+
+    config: AWDLSTMConfig
+    Config = AWDLSTMConfig
+
+    _pool: Tensor | None = None
+
+    def read_with(self) -> list[list[Tensor]]:
+        weights = super().read_with()
+        share = self.config.weight_dropout
+        if self.training and share:
+            weights = [[own[0], own[1] * self._kept(own[1]), *own[2:]] for own in weights]
+        return weights
+
+    def _kept(self, weight_GH: Tensor) -> Tensor:
+        """0 where a weight is dropped, and what scales up the others: a random stretch of numbers drawn once.
+
+        Drawing a million numbers anew would take as long as a fifth of a training step.
+        """
+        size = weight_GH.numel()
+        if self._pool is None or self._pool.device != weight_GH.device:
+            keep = 1.0 - self.config.weight_dropout
+            drawn = torch.rand(size + PLACES, generator=torch.Generator().manual_seed(0))
+            self._pool = (drawn < keep).to(weight_GH.device, weight_GH.dtype) / keep
+        place = int(torch.randint(PLACES, ()))
+        return self._pool[place : place + size].view_as(weight_GH)

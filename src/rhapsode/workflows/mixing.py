@@ -1,0 +1,64 @@
+"""A finished run's network and its n-gram model as one predictor: how large the share of each is."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.bundle.mixed_predictor import MixedPredictor
+from rhapsode.bundle.predictor import NetworkPredictor
+from rhapsode.evaluation import LEAST_GAIN, best_share, mixture_nats, part_losses
+from rhapsode.workflows.hooks import ValidationPart
+
+if TYPE_CHECKING:  # counting loads a compiler
+    from rhapsode.counts import NGramModel
+
+__all__ = ["choose_mixture", "no_mixture"]
+
+
+def choose_mixture(
+    network: NetworkPredictor,
+    ngram: NGramModel,
+    part: ValidationPart,
+    asked: float | None = None,
+) -> dict[str, Any]:
+    """What a bundle's provenance says of the mixture.
+
+    Arguments:
+        network: with the best weights.
+        ngram: counted on the training share.
+        part: of the validation slice; both read it once, side by side.
+        asked: the share that was asked for; None takes the best.
+
+    Returns:
+        `share`; `ngram`, the fingerprint of the n-gram model; `validation_loss` of the mixture, of the network alone
+        (`network_validation_loss`) and of the n-gram model alone (`ngram_validation_loss`), nats per element of the
+        same part; `reason` where the share is 0, else None.
+    """
+    predictor = MixedPredictor(network, ngram, 0.5)
+    network_N, ngram_N = part_losses(predictor, part.batches(), part.context, elements=len(part))
+    share = best_share(network_N, ngram_N) if asked is None else asked
+    reason = None
+    if not share:
+        reason = f"the mixture gains less than {LEAST_GAIN:g} nats on the validation slice"
+    return {
+        "share": share,
+        "ngram": ngram.fingerprint,
+        "validation_loss": _mean(mixture_nats(network_N, ngram_N, share)),
+        "network_validation_loss": _mean(network_N),
+        "ngram_validation_loss": _mean(ngram_N),
+        "reason": reason,
+    }
+
+
+def no_mixture(reason: str) -> dict[str, Any]:
+    """What it says where there is none."""
+    return {"share": 0.0, "reason": reason}
+
+
+def _mean(nats_N: NDArray[np.float32]) -> float | None:
+    mean = float(np.nanmean(nats_N, dtype=np.float64)) if (~np.isnan(nats_N)).any() else math.nan
+    return None if math.isnan(mean) else mean
