@@ -158,9 +158,10 @@ def test_an_error_says_where(tmp_path: Path, body: str, message: str):
 
 
 def test_an_error_far_down_names_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(csv_table, "_BLOCK", 100)
+    monkeypatch.setattr(csv_table, "_BLOCK", 50)
     lines = ["t,v", *(f"{number},{number}" for number in range(1_200))]
     lines[1_101] = "1100,oops"
+    lines[1_181] = "1180,again"
     with pytest.raises(DataError, match=r"line 1102, column 'v': not a number: 'oops'"):
         series_of(tmp_path, "\n".join(lines))
     lines[1_101] = '"1100","7\n"'
@@ -198,6 +199,8 @@ def test_a_number_for_missing_is_hinted_at(tmp_path: Path):
     assert "if it stands for missing, --missing-values -200" in told(
         series_of(tmp_path, "\n".join(["t,v", *rows]))
     )
+    rows = [f"{t},{-200 if t in {3, 9} else 20 + t % 7}" for t in range(100)]
+    assert "missing-values" not in told(series_of(tmp_path, "\n".join(["t,v", *rows])))
     rows = [f"{t},{t % 7 - 3}" for t in range(100)]
     assert "missing-values" not in told(series_of(tmp_path, "\n".join(["t,v", *rows])))
 
@@ -220,6 +223,20 @@ def test_headers(tmp_path: Path):
     assert series_of(tmp_path, "1 2.5\n2 3.5\n3  5\n4 6\n", header="no").values_NK[
         :4, 0
     ].tolist() == [1, 2, 3, 4]
+
+
+def test_what_stands_before_the_table_is_passed_over_aloud(tmp_path: Path):
+    found = series_of(tmp_path, "A report\n\ndate,v,w\n2020-01-01,1,2\n2020-01-02,2,4\n")
+    assert found.ids == ("v", "w")
+    assert "1 line before the table passed over" in told(found)
+
+
+def test_line_ends_may_be_cut_in_two():
+    parts = ["t,v\r", "\n1,2\r", "\n2,3\r", "3,4\r"]
+    table = csv_table.csv_table(lambda: iter(parts), "t.csv", SeriesSettings())
+    assert table.rows == 3
+    assert table.lines_N is not None
+    assert table.lines_N.tolist() == [2, 3, 4]
 
 
 def test_short_rows_count_as_missing(tmp_path: Path):

@@ -22,6 +22,7 @@ def test_a_long_table_is_found(tmp_path: Path):
     assert found.ids == ("b/y", "b/price", "a/y", "a/price")
     found = series_of(tmp_path, LONG, value_columns=("y",))
     assert found.ids == ("b", "a")
+    assert "sorted" not in told(found)
     assert found.lengths.tolist() == [9, 5]
     assert found.values_NK[found.rows(1), 0].tolist() == [100, 200, 300, 400, 500]
     assert found.category_names == ("kind",)
@@ -81,6 +82,39 @@ def test_several_columns_make_an_id(tmp_path: Path):
     assert found.category_names == ("region", "state", "purpose")
     assert found.frequency.name == "quarterly"
     assert found.categories_SA[:, 1].tolist() == [0, 0, 0, 0, 1, 1]
+
+
+def test_series_come_in_the_order_of_the_table(tmp_path: Path):
+    names = ("A,x", "B,y", "A,y", "C,x")
+    rows = [f"{t},{name},{10 * n + t}" for n, name in enumerate(names) for t in (1, 2)]
+    found = series_of(tmp_path, "\n".join(["t,item,shop,v", *rows]))
+    assert found.ids == ("A/x", "B/y", "A/y", "C/x")
+    assert found.values_NK[:, 0].tolist() == [1, 2, 11, 12, 21, 22, 31, 32]
+    rows = [f"{store},{t},{store * t}" for store in (30, 7, 12) for t in (1, 2)]
+    found = series_of(tmp_path, "\n".join(["store,t,v", *rows]))
+    assert found.ids == ("30", "7", "12")
+    assert found.values_NK[:, 0].tolist() == [30, 60, 7, 14, 12, 24]
+
+
+def test_text_that_changes_within_a_series_is_no_attribute(tmp_path: Path):
+    rows = [f"{name},{t},{t},{wind}" for name in "ab" for t, wind in ((1, "N"), (2, "S"))]
+    found = series_of(tmp_path, "\n".join(["id,t,v,wind", *rows]))
+    assert found.ids == ("a", "b")
+    assert found.category_names == ()
+    assert "holding no numbers: 'wind'" in told(found)
+
+
+def test_columns_with_numbers_in_their_names_are_no_row(tmp_path: Path):
+    found = series_of(tmp_path, "id,a1,b2,c3\nx,1,2,3\ny,4,5,6\n")
+    assert found.ids == ("a1", "b2", "c3")
+
+
+def test_year_and_quarter(tmp_path: Path):
+    found = series_of(tmp_path, "year,quarter,month,v\n2020,3,8,1\n2020,4,10,2\n")
+    assert found.ids == ("v",)
+    found = series_of(tmp_path, "year,quarter,v\n2020,3,1\n2020,4,2\n")
+    stamps = found.times_N.astype("datetime64[ns]").astype("datetime64[M]").astype(str)
+    assert stamps.tolist() == ["2020-07", "2020-10"]
 
 
 def test_a_series_in_each_row(tmp_path: Path):

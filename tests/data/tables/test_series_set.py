@@ -103,6 +103,8 @@ def test_the_calendar_as_in_gluonts():
     assert calendar_features(times, Frequency("month"))[:, 0].tolist() == [0.5, -0.5]
     weekly = calendar_features(times, Frequency("week"))
     np.testing.assert_allclose(weekly[:, 1], [51 / 52 - 0.5, -0.5])
+    new_year = np.array(["2026-01-01", "2020-12-31"], "datetime64[ns]").astype(np.int64)
+    np.testing.assert_allclose(calendar_features(new_year, Frequency("week"))[:, 1], [-0.5, 0.5])
     for frequency in (Frequency("month", 12), Frequency("step"), Frequency("order")):
         assert calendar_features(times, frequency).shape == (2, 0)
     assert calendar_features(times, Frequency("hour"), "order").shape == (2, 0)

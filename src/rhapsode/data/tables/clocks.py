@@ -297,8 +297,6 @@ def _parts_of(columns: Sequence[Column]) -> dict[str, int] | None:
             found[part] = place
     if "year" not in found or not {"month", "quarter"} & set(found):
         return None
-    if "month" in found:
-        found.pop("quarter", None)
     # A day without a month, or a minute without an hour, is something else.
     for before, part in itertools.pairwise(("month", "day", "hour", "minute", "second")):
         if before not in found:
