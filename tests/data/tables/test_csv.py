@@ -165,6 +165,7 @@ def test_an_error_far_down_names_its_line(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(DataError, match=r"line 1102, column 'v': not a number: 'oops'"):
         series_of(tmp_path, "\n".join(lines))
     lines[1_101] = '"1100","7\n"'
+    lines[1_181] = "1180,5"
     lines[1_151] = "1150,inf"
     with pytest.raises(DataError, match=r"line 1153, column 'v': an infinite"):
         series_of(tmp_path, "\n".join(lines))
