@@ -182,7 +182,7 @@ def blind_pairs(
     if not prompts:
         raise SettingsError("a blind comparison needs a prompt", where="compare")
     for model in opened.values():
-        model.predictor_for(settings.engine, tell)
+        model.writer_for(settings, tell)
     seed = secrets.randbits(32) if settings.seed is None else settings.seed
     generator = np.random.default_rng(seed)
     couples = list(combinations(models, 2))
