@@ -38,4 +38,5 @@ def test_every_entry_says_what_it_is(name: str):
     entry = CATALOGUE[name]
     assert entry.title
     assert entry.licence
-    assert entry.kind == ("embedded" if entry.download is None else "fetched")
+    text = "embedded" if entry.download is None else "fetched"
+    assert entry.kind == ("series" if entry.series else text)

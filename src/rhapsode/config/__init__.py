@@ -8,6 +8,7 @@ from rhapsode.config.presets import presets, read_settings
 from rhapsode.config.registry import Registry, suggest
 from rhapsode.config.sampling import SamplingSettings
 from rhapsode.config.schema import from_mapping, to_mapping
+from rhapsode.config.series import SeriesSettings
 from rhapsode.config.source import SourceSettings
 from rhapsode.config.toml import apply_assignments, dump_toml, merge, read_toml
 from rhapsode.config.train import (
@@ -33,6 +34,7 @@ __all__ = [
     "SampleSettings",
     "SamplingSettings",
     "SeenContext",
+    "SeriesSettings",
     "SourceSettings",
     "TrackSettings",
     "TrainSettings",

@@ -25,15 +25,19 @@ class CatalogueEntry:
         title: one line about it.
         licence: under which terms it comes.
         download: where it is fetched from; None when it is on this machine already.
+        series: whether it holds numbers in time, not text.
     """
 
     title: str
     licence: str
     download: Download | None = None
+    series: bool = False
 
     @property
     def kind(self) -> str:
-        """Either "embedded" or "fetched"."""
+        """Either "series", or of text "embedded" or "fetched"."""
+        if self.series:
+            return "series"
         return "embedded" if self.download is None else "fetched"
 
 
@@ -90,6 +94,26 @@ CATALOGUE = MappingProxyType(
                 "5eca888fb54188d644df70fa555dd3c9cbdd3a8d7b3034fb59f7a81e16f05dc7",
             ),
         ),
+        "airline": CatalogueEntry(
+            "Series: passengers of airlines, thousands a month, 1949 to 1960",
+            "public domain",
+            series=True,
+        ),
+        "sine-trend": CatalogueEntry(
+            "Series: 2,400 hours of a noisy sine on a trend, from a formula",
+            "Apache-2.0",
+            series=True,
+        ),
+        "regimes": CatalogueEntry(
+            "Series: 3,000 days that switch between two normal laws, from a formula",
+            "Apache-2.0",
+            series=True,
+        ),
+        "ar2": CatalogueEntry(
+            "Series: 3,000 steps of a second-order autoregression, from a formula",
+            "Apache-2.0",
+            series=True,
+        ),
     }
 )
 
@@ -103,8 +127,14 @@ def catalogue_documents(name: str) -> Iterator[Document]:
     """The documents of a named corpus, fetched if it is not on this machine yet.
 
     Raises:
-        DataError: this Python came without it, or it cannot be fetched.
+        DataError: this Python came without it, it cannot be fetched, or it holds numbers, not text.
     """
+    if CATALOGUE[name].series:
+        raise DataError(
+            "a series of numbers, not text",
+            where=name,
+            hint="rhapsode.data.tables.read_series reads it",
+        )
     download = CATALOGUE[name].download
     if download is not None:
         raw = local_copy(name, download).read_bytes()

@@ -14,6 +14,9 @@ from rhapsode.encoding.contract import (
     encoder_from_mapping,
 )
 from rhapsode.encoding.ready import ReadyEncoder
+from rhapsode.encoding.series import EncodedSeries, SeriesEncoder, SeriesPaths, SeriesSettings
+from rhapsode.encoding.series_bins import BinnedEncoder, BinnedSettings
+from rhapsode.encoding.series_scaling import SeriesStats
 from rhapsode.encoding.subwords import BpeEncoder, UnigramEncoder, WordPieceEncoder
 from rhapsode.encoding.words import WordEncoder
 
@@ -21,14 +24,21 @@ __all__ = [
     "ENCODERS",
     "END_ID",
     "UNKNOWN_ID",
+    "BinnedEncoder",
+    "BinnedSettings",
     "BpeEncoder",
     "ByteEncoder",
     "CharacterEncoder",
     "CountingEncoder",
+    "EncodedSeries",
     "Encoder",
     "IncrementalDecoder",
     "JiebaEncoder",
     "ReadyEncoder",
+    "SeriesEncoder",
+    "SeriesPaths",
+    "SeriesSettings",
+    "SeriesStats",
     "UnigramEncoder",
     "WordEncoder",
     "WordPieceEncoder",

@@ -1,5 +1,6 @@
 """Figures with their protocols. Models come as predictors; no torch."""
 
+from rhapsode.evaluation.baselines import Baseline, drift, naive, seasonal_naive
 from rhapsode.evaluation.calibration import Calibration, ReliabilityBin, calibration_of
 from rhapsode.evaluation.figures import (
     Figures,
@@ -10,6 +11,19 @@ from rhapsode.evaluation.figures import (
     figures_of,
     floors_of,
     ngram_in_words,
+)
+from rhapsode.evaluation.forecasts import (
+    Forecast,
+    ForecastFigures,
+    ForecastScore,
+    energy_score,
+    forecast_figures,
+    forecast_of_quantiles,
+    forecast_of_samples,
+    rolling_origins,
+    sample_crps,
+    score_forecast,
+    seasonal_error,
 )
 from rhapsode.evaluation.intervals import Interval, interval_of, unit_begins, unit_sums
 from rhapsode.evaluation.looks import (
@@ -32,10 +46,14 @@ from rhapsode.evaluation.mixture import LEAST_GAIN, best_share, mixture_nats, pa
 from rhapsode.evaluation.paired import Difference, paired_difference
 
 __all__ = [
+    "Baseline",
     "Bucket",
     "Calibration",
     "Difference",
     "Figures",
+    "Forecast",
+    "ForecastFigures",
+    "ForecastScore",
     "Interval",
     "LEAST_GAIN",
     "NetworkFigures",
@@ -46,19 +64,30 @@ __all__ = [
     "best_share",
     "calibration_of",
     "context_losses",
+    "drift",
     "element_losses",
+    "energy_score",
     "evaluate_store",
     "figures_of",
     "floors_of",
+    "forecast_figures",
+    "forecast_of_quantiles",
+    "forecast_of_samples",
     "in_context",
     "interval_of",
     "loss_by_context",
     "mixture_nats",
+    "naive",
     "ngram_in_words",
     "paired_difference",
     "part_losses",
     "position_losses",
     "read_batches",
+    "rolling_origins",
+    "sample_crps",
+    "score_forecast",
+    "seasonal_error",
+    "seasonal_naive",
     "surprises",
     "total_loss",
     "unit_begins",

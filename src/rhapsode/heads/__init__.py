@@ -2,5 +2,42 @@
 
 from rhapsode.heads.categorical import Categorical, CategoricalConfig
 from rhapsode.heads.contract import HEADS, Head
+from rhapsode.heads.counting import (
+    NegativeBinomial,
+    NegativeBinomialConfig,
+    Poisson,
+    PoissonConfig,
+)
+from rhapsode.heads.density import DensityHead
+from rhapsode.heads.location_scale import (
+    Gaussian,
+    GaussianConfig,
+    Laplace,
+    LaplaceConfig,
+    StudentT,
+    StudentTConfig,
+)
+from rhapsode.heads.mixture import GaussianMixture, GaussianMixtureConfig
+from rhapsode.heads.quantiles import Quantiles, QuantilesConfig
 
-__all__ = ["HEADS", "Categorical", "CategoricalConfig", "Head"]
+__all__ = [
+    "HEADS",
+    "Categorical",
+    "CategoricalConfig",
+    "DensityHead",
+    "Gaussian",
+    "GaussianConfig",
+    "GaussianMixture",
+    "GaussianMixtureConfig",
+    "Head",
+    "Laplace",
+    "LaplaceConfig",
+    "NegativeBinomial",
+    "NegativeBinomialConfig",
+    "Poisson",
+    "PoissonConfig",
+    "Quantiles",
+    "QuantilesConfig",
+    "StudentT",
+    "StudentTConfig",
+]

@@ -30,6 +30,12 @@ class Head(nn.Module, ABC):
     ) -> Tensor:
         """Log-probability (nats) of the targets, (B, T) float32."""
 
+    def loss(
+        self, parameters: Tensor, targets: Tensor, log_jacobian_BT: Tensor | None = None
+    ) -> Tensor:
+        """What training makes small, (B, T) float32: the negative log-probability, unless a head says otherwise."""
+        return -self.log_prob(parameters, targets, log_jacobian_BT)
+
     @abstractmethod
     def sample(self, parameters: Tensor, uniforms_B: Tensor, temperature: float = 1.0) -> Tensor:
         """One element a row from parameters (B, ...), by inversion of uniforms in [0, 1)."""

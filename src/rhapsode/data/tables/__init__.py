@@ -1,0 +1,31 @@
+"""Tables to time series: CSV, Parquet, arrays and data frames to flat arrays of values and times.
+
+Knows nothing of encoders and models. From the bottom up: `frequency`, `stamps` and `numerals` (what cells mean), `columns`,
+`csv_table`, `arrays` and `frames` (sources to columns), `clocks` and `layout` (which column is what), `series`,
+`grid` and `assemble` (columns to series), `calendar`, `embedded` and `read`. No torch, no pandas.
+"""
+
+from rhapsode.data.tables.calendar import calendar_features, calendar_names
+from rhapsode.data.tables.embedded import SERIES
+from rhapsode.data.tables.frequency import (
+    Frequency,
+    TimeKind,
+    infer_frequency,
+    parse_frequency,
+)
+from rhapsode.data.tables.read import read_series
+from rhapsode.data.tables.series import SeriesSet, format_time, future_times
+
+__all__ = [
+    "SERIES",
+    "Frequency",
+    "SeriesSet",
+    "TimeKind",
+    "calendar_features",
+    "calendar_names",
+    "format_time",
+    "future_times",
+    "infer_frequency",
+    "parse_frequency",
+    "read_series",
+]

@@ -1,0 +1,314 @@
+"""Time from one value of a series to the next: inferred, named, counted along and continued.
+
+Knows times as whole numbers (nanoseconds since 1970, steps, or places in an order) and nothing of tables.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.errors import SettingsError
+
+__all__ = ["Frequency", "TimeKind", "Unit", "infer_frequency", "months_of", "parse_frequency"]
+
+Ints = NDArray[np.int64]
+TimeKind = Literal["time", "integer", "order"]
+"""What the times of a set are: nanoseconds since 1970-01-01, whole numbers, or mere places from 0."""
+Unit = Literal[
+    "month", "business day", "week", "day", "hour", "minute", "second", "millisecond",
+    "microsecond", "nanosecond", "step", "order",
+]  # fmt: skip
+
+_NANOSECONDS = MappingProxyType(
+    {
+        "week": 604_800_000_000_000,
+        "day": 86_400_000_000_000,
+        "hour": 3_600_000_000_000,
+        "minute": 60_000_000_000,
+        "second": 1_000_000_000,
+        "millisecond": 1_000_000,
+        "microsecond": 1_000,
+        "nanosecond": 1,
+    }
+)
+_DAY = _NANOSECONDS["day"]
+_MONTH_END = 31
+_LEAST_FILL = 0.2
+_MONTH_NAMES = MappingProxyType({1: "monthly", 3: "quarterly", 6: "half-yearly", 12: "yearly"})
+_NAMES = MappingProxyType(
+    {
+        "business day": "business daily",
+        "week": "weekly",
+        "day": "daily",
+        "hour": "hourly",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Frequency:
+    """Time from one value to the next.
+
+    Arguments:
+        unit: of what; "order" is no time at all: values one after another.
+        step: how many of them.
+        day: for months, the day that times fall on, cut to the length of the month: 31 is the last; 0 is the day of
+            the series' own first time.
+    """
+
+    unit: Unit
+    step: int = 1
+    day: int = 0
+
+    @property
+    def kind(self) -> TimeKind:
+        """What its times are."""
+        if self.unit == "order":
+            return "order"
+        return "integer" if self.unit == "step" else "time"
+
+    @property
+    def name(self) -> str:
+        """In words, as "monthly" or "every 15 minutes"."""
+        if self.unit == "order":
+            return "no regular time"
+        if self.unit == "step":
+            return "whole numbers" if self.step == 1 else f"whole numbers, every {self.step}"
+        if self.unit == "month":
+            if self.step % 12 == 0 and self.step > 12:
+                return f"every {self.step // 12} years"
+            return _MONTH_NAMES.get(self.step, f"every {self.step} months")
+        if self.step == 1:
+            return _NAMES.get(self.unit, f"every {self.unit}")
+        return f"every {self.step} {self.unit}s"
+
+    @property
+    def period(self) -> int:
+        """Values to the likeliest season, 1 where there is none.
+
+        12 of months, 4 of quarters, 52 of weeks, 7 of days, 5 of business days, 24 of hours, a day of minutes, an hour
+        of seconds.
+        """
+        season = {
+            "month": 12, "business day": 5, "week": 52, "day": 7, "hour": 24, "minute": 1440,
+            "second": 3600,
+        }.get(self.unit, 1)  # fmt: skip
+        return season // self.step if season % self.step == 0 else 1
+
+    @property
+    def nanoseconds(self) -> int:
+        """Its length where that is always the same; 0 where it is not, or there is no time."""
+        return _NANOSECONDS.get(self.unit, 0) * self.step
+
+    def ordinal(self, times_N: Ints) -> Ints:
+        """Times counted in the unit, so that neighbours on the grid lie `step` apart (nanoseconds: their length)."""
+        if self.unit == "month":
+            return months_of(times_N)
+        if self.unit == "business day":
+            days = times_N.astype("datetime64[ns]").astype("datetime64[D]")
+            return np.busday_count(np.datetime64("1970-01-01"), days).astype(np.int64)
+        return times_N
+
+    @property
+    def stride(self) -> int:
+        """How far apart neighbours' `ordinal` are."""
+        return self.nanoseconds or self.step
+
+    def advance(self, times_N: Ints, steps_N: Ints) -> Ints:
+        """The times so many steps of the grid later.
+
+        Arguments:
+            times_N: where to start; on the grid.
+            steps_N: how many steps, one number a time.
+        """
+        if self.unit == "month":
+            months = months_of(times_N) + steps_N * self.step
+            day, clock = _days_and_clocks(times_N)
+            first = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+            wanted = np.full(len(times_N), self.day) if self.day else day
+            return (first + np.minimum(wanted, _lengths(months)) - 1) * _DAY + clock
+        if self.unit == "business day":
+            days = times_N.astype("datetime64[ns]").astype("datetime64[D]")
+            moved = np.busday_offset(days, steps_N * self.step).astype(np.int64)
+            return moved * _DAY + times_N % _DAY
+        return times_N + steps_N * self.stride
+
+    def joined(self, before_N: Ints, after_N: Ints) -> NDArray[np.bool_]:
+        """Whether the grid leads from each time to the one beside it.
+
+        Arguments:
+            before_N: times.
+            after_N: later times.
+        """
+        if self.unit == "order":
+            return np.ones(len(before_N), bool)
+        gap = self.ordinal(after_N) - self.ordinal(before_N)
+        fits = (gap > 0) & (gap % self.stride == 0)
+        if self.unit == "business day":
+            fits &= (before_N % _DAY) == (after_N % _DAY)
+            fits &= _weekdays(before_N) & _weekdays(after_N)
+        return np.asarray(fits)
+
+
+def months_of(times_N: Ints) -> Ints:
+    """Months since January 1970."""
+    return times_N.astype("datetime64[ns]").astype("datetime64[M]").astype(np.int64)
+
+
+def infer_frequency(times_N: Ints, kind: TimeKind = "time") -> Frequency | None:
+    """The frequency of one series; None of fewer than two times, and of times that fit no grid "order".
+
+    Arguments:
+        times_N: its times, rising, none twice; some may be missing.
+        kind: what they are.
+    """
+    if kind == "order":
+        return Frequency("order")
+    if len(times_N) < 2:
+        return None
+    found = (
+        _whole(times_N)
+        if kind == "integer"
+        else (_months(times_N) or _business(times_N) or _fixed(times_N))
+    )
+    ordinal = found.ordinal(times_N[[0, -1]])
+    places = (ordinal[1] - ordinal[0]) // found.stride + 1
+    if len(times_N) < _LEAST_FILL * places - 2:
+        return Frequency("order")
+    return found
+
+
+def _whole(times_N: Ints) -> Frequency:
+    return Frequency("step", int(np.gcd.reduce(np.diff(times_N))))
+
+
+def _months(times_N: Ints) -> Frequency | None:
+    """Months, quarters and years: where no two times share a month, and days agree."""
+    gaps = np.diff(times_N)
+    if gaps.min() < 28 * _DAY:
+        return None
+    months = months_of(times_N)
+    steps = np.diff(months)
+    if steps.min() < 1:
+        return None
+    step = int(np.gcd.reduce(steps))
+    day, clock = _days_and_clocks(times_N)
+    lengths = _lengths(months)
+    if np.all(clock == clock[0]):
+        if np.all(day == lengths):
+            return Frequency("month", step, _MONTH_END)
+        if np.all(day == np.minimum(day.max(), lengths)):
+            return Frequency("month", step, int(day.max()))
+    if len(times_N) < 3:
+        return None
+    # Days differ, as of the last trading day of each month; four weeks do not count as months.
+    usual = float(np.median(gaps)) / _DAY / step
+    even = bool(np.all(gaps % gaps.min() == 0))
+    return None if even or not 28 <= usual <= 31.5 else Frequency("month", step)
+
+
+def _business(times_N: Ints) -> Frequency | None:
+    """Days without any week-end, over two week-ends at least."""
+    gaps = np.diff(times_N)
+    if gaps.min() != _DAY or np.any(gaps % _DAY) or not np.all(_weekdays(times_N)):
+        return None
+    return Frequency("business day") if times_N[-1] - times_N[0] > 9 * _DAY else None
+
+
+def _fixed(times_N: Ints) -> Frequency:
+    gaps = np.diff(times_N)
+    values, counts = np.unique(gaps, return_counts=True)
+    length = int(values[counts.argmax()])
+    if np.any(values % length):
+        length = int(np.gcd.reduce(values))
+    for unit, size in _NANOSECONDS.items():
+        if length % size == 0:
+            return Frequency(unit, length // size)  # type: ignore[arg-type]
+    raise AssertionError
+
+
+def _days_and_clocks(times_N: Ints) -> tuple[Ints, Ints]:
+    """Day of the month from 1, and nanoseconds since midnight."""
+    days = times_N // _DAY
+    first = months_of(times_N).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+    return days - first + 1, times_N % _DAY
+
+
+def _lengths(months_N: Ints) -> Ints:
+    """Days of each month."""
+    first = months_N.astype("datetime64[M]").astype("datetime64[D]")
+    after = (months_N + 1).astype("datetime64[M]").astype("datetime64[D]")
+    return np.asarray((after - first).astype(np.int64))
+
+
+def _weekdays(times_N: Ints) -> NDArray[np.bool_]:
+    return np.asarray((times_N // _DAY + 3) % 7 < 5)
+
+
+_BY_NAME: MappingProxyType[str, Callable[[], Frequency]] = MappingProxyType(
+    {
+        "yearly": lambda: Frequency("month", 12),
+        "annual": lambda: Frequency("month", 12),
+        "half-yearly": lambda: Frequency("month", 6),
+        "quarterly": lambda: Frequency("month", 3),
+        "monthly": lambda: Frequency("month"),
+        "weekly": lambda: Frequency("week"),
+        "daily": lambda: Frequency("day"),
+        "business daily": lambda: Frequency("business day"),
+        "business": lambda: Frequency("business day"),
+        "hourly": lambda: Frequency("hour"),
+        "none": lambda: Frequency("order"),
+    }
+)
+_UNITS = MappingProxyType(
+    {
+        "year": ("month", 12), "y": ("month", 12), "quarter": ("month", 3), "q": ("month", 3),
+        "month": ("month", 1), "m": ("month", 1), "business day": ("business day", 1),
+        "b": ("business day", 1), "week": ("week", 1), "w": ("week", 1), "day": ("day", 1),
+        "d": ("day", 1), "hour": ("hour", 1), "h": ("hour", 1), "minute": ("minute", 1),
+        "min": ("minute", 1), "second": ("second", 1), "sec": ("second", 1), "s": ("second", 1),
+        "millisecond": ("millisecond", 1), "ms": ("millisecond", 1), "step": ("step", 1),
+    }
+)  # fmt: skip
+
+
+def parse_frequency(text: str) -> Frequency:
+    """A frequency by its name: monthly, business daily, "15 minutes", 15min, 2h, none.
+
+    Raises:
+        SettingsError: there is no such frequency.
+    """
+    plain = " ".join(text.lower().split())
+    if plain in _BY_NAME:
+        return _BY_NAME[plain]()
+    match = re.fullmatch(r"(?:every )?(\d{0,9}) ?([a-z][a-z ]*)", plain)
+    if match is not None:
+        unit = match[2] if match[2] in _UNITS else match[2].removesuffix("s")
+        step = int(match[1] or 1)
+        if unit in _UNITS and step:
+            name, factor = _UNITS[unit]
+            return Frequency(name, step * factor)  # type: ignore[arg-type]
+    raise SettingsError(
+        f"no frequency {text!r}",
+        where="frequency",
+        hint='name it as monthly, business daily, hourly, "15 minutes", "2 weeks" or none',
+    )
+
+
+def anchored(frequency: Frequency, times_N: Ints) -> Frequency:
+    """The same with the day of the month that the times fall on."""
+    if frequency.unit != "month" or not len(times_N):
+        return frequency
+    day, _ = _days_and_clocks(times_N)
+    lengths = _lengths(months_of(times_N))
+    if np.all(day == lengths):
+        return replace(frequency, day=_MONTH_END)
+    usual = int(day.max())
+    return replace(frequency, day=usual if np.all(day == np.minimum(usual, lengths)) else 0)

@@ -1,0 +1,387 @@
+"""How good forecasts are: point errors, quantiles, whole distributions; pooled over series and origins.
+
+Averages are taken over observed points of all forecasts together, as GluonTS does (gluonts.ev with axis=None): a
+series counts by the points it is forecast for. Missing actual values count nowhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "COVERAGES",
+    "LEVELS",
+    "Forecast",
+    "ForecastFigures",
+    "ForecastScore",
+    "energy_score",
+    "forecast_figures",
+    "forecast_of_quantiles",
+    "forecast_of_samples",
+    "rolling_origins",
+    "sample_crps",
+    "score_forecast",
+    "seasonal_error",
+]
+
+Floats = NDArray[np.float64]
+
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+COVERAGES = (0.5, 0.8, 0.9)
+_ALL_LEVELS = tuple(
+    sorted(
+        {*LEVELS, *(round(0.5 + side * share / 2, 6) for share in COVERAGES for side in (-1, 1))}
+    )
+)
+# Pairs of paths whose distances are held at once.
+AT_ONCE = 1 << 22
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What is foretold of the steps that follow one history, for one number a step.
+
+    Arguments:
+        levels: of the quantiles, rising; 0.5 among them.
+        quantiles_QT: a row for each level.
+        mean_T: expected values.
+        samples_ST: the sample paths behind them, where there are any.
+    """
+
+    levels: tuple[float, ...]
+    quantiles_QT: Floats
+    mean_T: Floats
+    samples_ST: Floats | None = None
+
+    def at(self, level: float) -> Floats:
+        """The quantile of a level, (T,), linear between those that there are; NaN beyond them."""
+        if level in self.levels:
+            exact_T: Floats = self.quantiles_QT[self.levels.index(level)]
+            return exact_T
+        if not self.levels[0] < level < self.levels[-1]:
+            return np.full(self.quantiles_QT.shape[1], np.nan)
+        above = int(np.searchsorted(self.levels, level))
+        low, high = self.levels[above - 1 : above + 1]
+        share = (level - low) / (high - low)
+        between_T: Floats = self.quantiles_QT[above - 1] * (1 - share)
+        between_T += self.quantiles_QT[above] * share
+        return between_T
+
+
+def forecast_of_samples(
+    samples_ST: NDArray[np.floating], point_T: NDArray[np.floating] | None = None
+) -> Forecast:
+    """The forecast that sample paths make.
+
+    Quantiles are at place p (S + 1) of the sorted values: of as many further draws a share of exactly p is expected
+    below them (exactly where that place is whole), so that intervals cover what they claim however few the paths are.
+
+    Arguments:
+        samples_ST: S paths of T steps.
+        point_T: taken for median and mean where the method has a forecast of its own behind the paths.
+    """
+    wide_ST: Floats = np.asarray(samples_ST, dtype=np.float64)
+    quantiles_QT = np.quantile(wide_ST, _ALL_LEVELS, axis=0, method="weibull")
+    if point_T is None:
+        return Forecast(_ALL_LEVELS, quantiles_QT, wide_ST.mean(axis=0), wide_ST)
+    middle_T: Floats = np.asarray(point_T, dtype=np.float64)
+    quantiles_QT[_ALL_LEVELS.index(0.5)] = middle_T
+    return Forecast(_ALL_LEVELS, quantiles_QT, middle_T, wide_ST)
+
+
+def forecast_of_quantiles(
+    levels: Iterable[float],
+    quantiles_QT: NDArray[np.floating],
+    mean_T: NDArray[np.floating] | None = None,
+) -> Forecast:
+    """The forecast that quantiles make; without a mean the median stands for it.
+
+    Arguments:
+        levels: rising; 0.5 among them.
+        quantiles_QT: a row for each level.
+        mean_T: expected values.
+
+    Raises:
+        ValueError: levels that do not rise, or lack 0.5.
+    """
+    each = tuple(levels)
+    if list(each) != sorted(set(each)) or 0.5 not in each:
+        raise ValueError("levels must rise and hold 0.5")
+    wide_QT: Floats = np.asarray(quantiles_QT, dtype=np.float64)
+    middle_T = wide_QT[each.index(0.5)] if mean_T is None else mean_T
+    return Forecast(each, wide_QT, np.asarray(middle_T, dtype=np.float64))
+
+
+def seasonal_error(history_T: NDArray[np.floating], season: int) -> tuple[float | None, str | None]:
+    """Mean absolute error of the seasonal naive forecast inside a history: what MASE divides by.
+
+    A history no longer than a season is measured against the step before instead, as GluonTS does.
+
+    Arguments:
+        history_T: values; NaN where missing.
+        season: steps in a season, 1 for none.
+
+    Returns:
+        The error and None; or None, and why there is none.
+    """
+    history_T = np.asarray(history_T, dtype=np.float64)
+    lag = season if season < len(history_T) else 1
+    errors = np.abs(history_T[lag:] - history_T[:-lag])
+    errors = errors[np.isfinite(errors)]
+    if not len(errors):
+        return None, "a history too short"
+    mean = float(errors.mean())
+    if mean <= 0.0:
+        return None, "a history that does not vary from season to season"
+    return mean, None
+
+
+def sample_crps(
+    samples_ST: NDArray[np.floating], actual_T: NDArray[np.floating], *, fair: bool = True
+) -> Floats:
+    """Continuous ranked probability score of sample paths at every step, (T,), in the data's units.
+
+    Mean of abs(x - y) less half the mean of abs(x - x'). The fair estimator leaves a path's distance to itself out of
+    the second mean and so does not depend on how many paths there are (Ferro 2014); the plain one does not leave it
+    out and is larger by a share of about 1 / S of the spread.
+
+    Arguments:
+        samples_ST: S paths of T steps.
+        actual_T: what came.
+        fair: which; a single path has no other, and gives its absolute error.
+    """
+    sorted_ST = np.sort(np.asarray(samples_ST, dtype=np.float64), axis=0)
+    count = len(sorted_ST)
+    error_T: Floats = np.abs(sorted_ST - actual_T).mean(axis=0)
+    if count == 1:
+        return error_T
+    rank_S = 2.0 * np.arange(1, count + 1) - count - 1
+    pairs = count * (count - 1) if fair else count * count
+    score_T: Floats = error_T - (rank_S[:, None] * sorted_ST).sum(axis=0) / pairs
+    return score_T
+
+
+def energy_score(samples_STK: NDArray[np.floating], actual_TK: NDArray[np.floating]) -> Floats:
+    """The fair energy score at every step, (T,): CRPS with distances in K dimensions (Gneiting and Raftery 2007).
+
+    Arguments:
+        samples_STK: S paths of T steps of K numbers.
+        actual_TK: what came; a missing number is left out of the distances of its step, a step of none is NaN.
+    """
+    samples_STK = np.asarray(samples_STK, dtype=np.float64)
+    count, length, _ = samples_STK.shape
+    scores_T = np.full(length, np.nan)
+    for t in range(length):
+        known_K = ~np.isnan(actual_TK[t])
+        if not known_K.any():
+            continue
+        x_SK = samples_STK[:, t, known_K]
+        error = float(np.linalg.norm(x_SK - actual_TK[t, known_K], axis=1).mean())
+        apart, rows = 0.0, max(1, AT_ONCE // (count * x_SK.shape[1]))
+        for start in range(0, count, rows):
+            gaps = x_SK[start : start + rows, None] - x_SK[None]
+            apart += float(np.linalg.norm(gaps, axis=2).sum())
+        scores_T[t] = error - apart / (2 * max(1, count * (count - 1)))
+    return scores_T
+
+
+@dataclass(frozen=True)
+class ForecastScore:
+    """One forecast beside what came: sums over its observed points, which add up over forecasts.
+
+    Arguments:
+        points: observed points.
+        absolute: sum of absolute errors of the median.
+        squared: sum of squared errors of the mean.
+        error: sum of mean less actual.
+        symmetric: sum of 200 |y - f| / (|y| + |f|), f the median; 0 where both are 0.
+        size: sum of absolute actual values.
+        scaled: sum of absolute errors over the seasonal error; None where there is no such error.
+        unscaled: why not.
+        quantile_losses: sum of 2 |(y - q) (1[y <= q] - level)| for each of `LEVELS`; NaN where a forecast lacks one.
+        covered: points inside each central interval of `COVERAGES`; NaN where a forecast lacks one.
+        crps: sum of the fair CRPS; None without sample paths.
+        crps_plain: sum of the plain one.
+    """
+
+    points: int
+    absolute: float
+    squared: float
+    error: float
+    symmetric: float
+    size: float
+    scaled: float | None
+    unscaled: str | None
+    quantile_losses: tuple[float, ...]
+    covered: tuple[float, ...]
+    crps: float | None
+    crps_plain: float | None
+
+    @property
+    def mase(self) -> float | None:
+        """The mean absolute scaled error of this forecast alone."""
+        return None if self.scaled is None or not self.points else self.scaled / self.points
+
+
+def score_forecast(
+    forecast: Forecast,
+    actual_T: NDArray[np.floating],
+    history_T: NDArray[np.floating],
+    season: int,
+) -> ForecastScore:
+    """One forecast beside what came.
+
+    Arguments:
+        forecast: of T steps.
+        actual_T: what came; NaN where missing.
+        history_T: what the forecast knew, for the seasonal error.
+        season: steps in a season, 1 for none.
+    """
+    known_T = np.isfinite(actual_T)
+    y = np.asarray(actual_T, dtype=np.float64)[known_T]
+    median, mean = forecast.at(0.5)[known_T], forecast.mean_T[known_T]
+    away = np.abs(y - median)
+    both = np.abs(y) + np.abs(median)
+    scale, unscaled = seasonal_error(history_T, season)
+    crps = plain = None
+    if forecast.samples_ST is not None:
+        drawn = forecast.samples_ST[:, known_T]
+        crps = float(sample_crps(drawn, y).sum())
+        plain = float(sample_crps(drawn, y, fair=False).sum())
+    return ForecastScore(
+        points=len(y),
+        absolute=float(away.sum()),
+        squared=float(np.square(y - mean).sum()),
+        error=float((mean - y).sum()),
+        symmetric=float((200 * away / np.where(both > 0, both, 1.0)).sum()),
+        size=float(np.abs(y).sum()),
+        scaled=None if scale is None else float(away.sum() / scale),
+        unscaled=unscaled,
+        quantile_losses=tuple(
+            _quantile_loss(y, forecast.at(level)[known_T], level) for level in LEVELS
+        ),
+        covered=tuple(_covered(forecast, known_T, y, share) for share in COVERAGES),
+        crps=crps,
+        crps_plain=plain,
+    )
+
+
+def _quantile_loss(y: Floats, quantile: Floats, level: float) -> float:
+    return float(2 * np.abs((y - quantile) * ((y <= quantile) - level)).sum())
+
+
+def _covered(forecast: Forecast, known_T: NDArray[np.bool_], y: Floats, share: float) -> float:
+    low, high = (forecast.at(round(0.5 + side * share / 2, 6))[known_T] for side in (-1, 1))
+    if np.isnan(low).any() or np.isnan(high).any():
+        return math.nan
+    return float(((low <= y) & (y <= high)).sum())
+
+
+@dataclass(frozen=True)
+class ForecastFigures:
+    """Forecasts beside what came; None where a figure cannot be had, and `notes` say why.
+
+    Arguments:
+        mase: mean absolute scaled error of the median: below 1 is better than the seasonal naive forecast was inside
+            the histories (Hyndman and Koehler 2006).
+        smape: symmetric mean absolute percentage error of the median, 0 to 200.
+        crps: fair continuous ranked probability score, in the data's units.
+        crps_plain: the plain estimator.
+        weighted_quantile_loss: mean over the levels 0.1 to 0.9 of the summed quantile loss over the summed absolute
+            values (GluonTS: mean_weighted_sum_quantile_loss).
+        weighted_quantile_losses: of each level.
+        coverage: share of points inside the central intervals that claim 50, 80 and 90 %.
+        mae: mean absolute error of the median.
+        rmse: root mean squared error of the mean.
+        bias: mean of forecast mean less actual.
+        forecasts: how many forecasts had something to be compared with.
+        points: observed points.
+        notes: what was left out of which figure.
+    """
+
+    mase: float | None
+    smape: float | None
+    crps: float | None
+    crps_plain: float | None
+    weighted_quantile_loss: float | None
+    weighted_quantile_losses: dict[float, float | None]
+    coverage: dict[float, float | None]
+    mae: float | None
+    rmse: float | None
+    bias: float | None
+    forecasts: int
+    points: int
+    notes: tuple[str, ...]
+
+
+def forecast_figures(scores: Iterable[ForecastScore]) -> ForecastFigures:
+    """The figures of forecasts pooled over series and origins."""
+    kept = [score for score in scores if score.points]
+    notes = []
+    points = sum(score.points for score in kept)
+    size = sum(score.size for score in kept)
+    scaled = [score for score in kept if score.scaled is not None]
+    for reason in sorted({score.unscaled for score in kept if score.unscaled}):
+        count = sum(score.unscaled == reason for score in kept)
+        notes.append(f"MASE leaves out {count} of {len(kept)} forecasts: {reason}")
+    sampled = all(score.crps is not None for score in kept)
+    if not sampled:
+        notes.append("no CRPS: there are forecasts without sample paths")
+    if kept and size <= 0:
+        notes.append("no weighted quantile loss: all actual values are 0")
+
+    def mean(total: float, count: float) -> float | None:
+        return total / count if count > 0 and not math.isnan(total) else None
+
+    losses = {
+        level: mean(math.fsum(score.quantile_losses[place] for score in kept), size)
+        for place, level in enumerate(LEVELS)
+    }
+    every = [loss for loss in losses.values() if loss is not None]
+    squared = mean(math.fsum(score.squared for score in kept), points)
+    return ForecastFigures(
+        mase=mean(
+            math.fsum(score.scaled or 0.0 for score in scaled),
+            sum(score.points for score in scaled),
+        ),
+        smape=mean(math.fsum(score.symmetric for score in kept), points),
+        crps=mean(math.fsum(score.crps or 0.0 for score in kept), points) if sampled else None,
+        crps_plain=(
+            mean(math.fsum(score.crps_plain or 0.0 for score in kept), points) if sampled else None
+        ),
+        weighted_quantile_loss=(
+            math.fsum(every) / len(LEVELS) if len(every) == len(LEVELS) else None
+        ),
+        weighted_quantile_losses=losses,
+        coverage={
+            share: mean(math.fsum(score.covered[place] for score in kept), points)
+            for place, share in enumerate(COVERAGES)
+        },
+        mae=mean(math.fsum(score.absolute for score in kept), points),
+        rmse=None if squared is None else math.sqrt(squared),
+        bias=mean(math.fsum(score.error for score in kept), points),
+        forecasts=len(kept),
+        points=points,
+        notes=tuple(notes),
+    )
+
+
+def rolling_origins(
+    length: int, horizon: int, origins: int, stride: int | None = None
+) -> list[int]:
+    """Lengths of the histories of a backtest, rising; the last forecast ends with the series.
+
+    Arguments:
+        length: steps of the series.
+        horizon: steps to forecast.
+        origins: how many are wished for; fewer where histories would be empty.
+        stride: steps from one origin to the next; the horizon where not given.
+    """
+    step = horizon if stride is None else stride
+    ends = (length - horizon - step * back for back in range(origins))
+    return sorted(end for end in ends if end > 0)

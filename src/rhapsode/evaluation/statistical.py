@@ -1,0 +1,85 @@
+"""ETS, ARIMA and Theta through statsforecast, where it is installed: what any model of a series is to be held against.
+
+It is imported when a forecast is asked for, not before.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.errors import DataError, MissingExtraError, SettingsError
+from rhapsode.evaluation.forecasts import Forecast, forecast_of_quantiles
+
+__all__ = ["STATISTICAL", "statistical_forecast"]
+
+STATISTICAL = {"ets": "AutoETS", "arima": "AutoARIMA", "theta": "AutoTheta"}
+"""Names here, and the models of statsforecast that they mean."""
+
+CENTRAL = (20, 40, 50, 60, 80, 90)
+LEAST_STEPS = 3
+
+
+def statistical_forecast(
+    name: str, history_T: NDArray[np.floating], horizon: int, season: int
+) -> Forecast:
+    """The forecast of a statistical method, its form chosen and fitted on this history alone.
+
+    Missing values inside the history are filled along straight lines, those at its ends are left out; a history
+    shorter than two seasons is taken to have none.
+
+    Arguments:
+        name: "ets", "arima" or "theta".
+        history_T: values; NaN where missing.
+        horizon: steps to forecast.
+        season: steps in a season, 1 for none.
+
+    Raises:
+        MissingExtraError: statsforecast is not installed.
+        SettingsError: an unknown name.
+        DataError: a history with fewer than three known values, or one that the method cannot be fitted to.
+    """
+    if name not in STATISTICAL:
+        known = ", ".join(STATISTICAL)
+        raise SettingsError(f"unknown statistical method {name!r}", hint=f"known: {known}")
+    history_T = _filled(np.asarray(history_T, dtype=np.float64))
+    if len(history_T) < LEAST_STEPS:
+        raise DataError(f"{name} needs a history of at least {LEAST_STEPS} values")
+    if len(history_T) < 2 * season:
+        season = 1
+    model = getattr(_models(), STATISTICAL[name])(season_length=season)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = model.forecast(y=history_T, h=horizon, level=list(CENTRAL))
+    except Exception as problem:
+        raise DataError(f"{name} cannot be fitted to this history ({problem})") from None
+    quantiles = {0.5: found["mean"]}
+    for share in CENTRAL:
+        quantiles[round(0.5 - share / 200, 6)] = found[f"lo-{share}"]
+        quantiles[round(0.5 + share / 200, 6)] = found[f"hi-{share}"]
+    levels = sorted(quantiles)
+    rows_QT = np.array([quantiles[level] for level in levels], dtype=np.float64)
+    if not np.isfinite(rows_QT).all():
+        raise DataError(f"{name} gives no finite forecast of this history")
+    return forecast_of_quantiles(levels, rows_QT, np.asarray(found["mean"], dtype=np.float64))
+
+
+def _filled(history_T: NDArray[np.float64]) -> NDArray[np.float64]:
+    (known,) = np.nonzero(np.isfinite(history_T))
+    if not len(known):
+        return np.zeros(0)
+    places = np.arange(known[0], known[-1] + 1)
+    filled_T: NDArray[np.float64] = np.interp(places, known, history_T[known])
+    return filled_T
+
+
+def _models() -> Any:
+    try:
+        import statsforecast.models  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError:
+        raise MissingExtraError("series", "a forecast by ETS, ARIMA or Theta") from None
+    return statsforecast.models

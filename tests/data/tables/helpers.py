@@ -1,0 +1,17 @@
+"""Small tables as files."""
+
+from pathlib import Path
+from typing import Any
+
+from rhapsode.config import SeriesSettings, SourceSettings
+from rhapsode.data.tables import SeriesSet, read_series
+
+
+def series_of(folder: Path, text: str, name: str = "t.csv", **settings: Any) -> SeriesSet:
+    path = folder / name
+    path.write_bytes(text.encode())
+    return read_series(path, SeriesSettings(**settings), SourceSettings())
+
+
+def told(found: SeriesSet) -> str:
+    return "\n".join(found.notes)
