@@ -15,6 +15,7 @@ from rhapsode.training.machine import (
     give_back_memory,
     matmul_rates,
     prepare_process,
+    runs,
 )
 from rhapsode.training.optimiser import make_optimiser
 from rhapsode.training.planner import CLASSIC_LENGTH, Plan, plan_run
@@ -49,6 +50,7 @@ __all__ = [
     "prepare_process",
     "rate_share",
     "read_checkpoint",
+    "runs",
     "training_loss",
     "write_checkpoint",
 ]

@@ -11,9 +11,11 @@ from typing import Any, Literal
 
 import torch
 
-__all__ = ["faster_precision", "give_back_memory", "matmul_rates", "prepare_process"]
+__all__ = ["faster_precision", "give_back_memory", "matmul_rates", "prepare_process", "runs"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+# Seconds that a measurement may take before it is worth making smaller.
+_BLINK = 0.1
 
 
 def prepare_process() -> None:
@@ -45,13 +47,38 @@ def _best(work: Callable[[], Any], repeats: int) -> float:
 
 
 def matmul_rates(size: int = 1024) -> dict[str, float]:
-    """GFLOP/s of a square matrix product with all threads, float32 and bfloat16."""
+    """GFLOP/s of a square matrix product with all threads, float32 and bfloat16.
+
+    Arguments:
+        size: of the matrices; smaller ones are taken where a machine would need longer than a blink for these. (Without
+            instructions for it a product in bfloat16 takes a hundred times as long as one in float32.)
+    """
     rates: dict[str, float] = {}
     for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
-        a = torch.ones(size, size, dtype=dtype)
-        a @ a
-        rates[name] = round(2 * size**3 / _best(lambda a=a: a @ a, 5) / 1e9, 1)  # type: ignore[misc]
+        side, taken = 64, 0.0
+        while side < size and taken < _BLINK / 64:
+            side = min(size, 4 * side)
+            a = torch.ones(side, side, dtype=dtype)
+            taken = _best(lambda a=a: a @ a, 1)  # type: ignore[misc]
+        taken = min(taken, _best(lambda a=a: a @ a, 5 if taken < _BLINK else 1))  # type: ignore[misc]
+        rates[name] = round(2 * side**3 / taken / 1e9, 1)
     return rates
+
+
+def runs(step: Callable[[str], None], precision: str) -> bool:
+    """Whether this machine can take a step in a precision at all: some kernels exist only where instructions for them do.
+
+    Arguments:
+        step: runs one forward and backward pass in the precision it is given.
+        precision: "float32" or "bfloat16".
+    """
+    try:
+        step(precision)
+    except RuntimeError:
+        if precision == "float32":
+            raise
+        return False
+    return True
 
 
 def faster_precision(
@@ -65,8 +92,10 @@ def faster_precision(
         gain: how much faster bfloat16 must be.
 
     Returns:
-        "float32" or "bfloat16", and how many times faster bfloat16 was.
+        "float32" or "bfloat16", and how many times faster bfloat16 was; 0 where it does not run at all.
     """
+    if not runs(step, "bfloat16"):
+        return "float32", 0.0
     began = time.perf_counter()
     first: dict[str, list[float]] = {}
     for name in ("float32", "bfloat16"):

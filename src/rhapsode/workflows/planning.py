@@ -24,6 +24,7 @@ from rhapsode.training import (
     matmul_rates,
     plan_run,
     prepare_process,
+    runs,
     training_loss,
 )
 from rhapsode.workflows.ancestor import (
@@ -168,9 +169,10 @@ def plan_training(
     else:
         config, network = ancestor.bundle.config, load_network(ancestor.bundle)
     stream = open_stream(settings, corpus)
-    if settings.training.precision == "auto":
-        precision = group.agree(lambda: _measured(settings, network, stream, tell))
-        settings = replace(settings, training=replace(settings.training, precision=precision))
+    precision = group.agree(
+        lambda: _precision(settings, network, stream, machine, tell, again=kept is not None)
+    )
+    settings = replace(settings, training=replace(settings.training, precision=precision))
     return Planned(
         settings, corpus, context, config, network, stream, plan, machine, counted, ancestor
     )
@@ -222,19 +224,56 @@ def count_corpus(corpus: Corpus, context: SeenContext) -> Counted | None:
     )
 
 
-def _measured(
-    settings: TrainSettings, network: Network, stream: Stream, tell: Callable[[str], None]
+def _precision(
+    settings: TrainSettings,
+    network: Network,
+    stream: Stream,
+    machine: Mapping[str, float],
+    tell: Callable[[str], None],
+    *,
+    again: bool,
 ) -> Literal["float32", "bfloat16"]:
-    """The faster precision, measured for two seconds on this very network."""
+    """What was asked for, or the faster precision, measured for a moment on this very network.
+
+    Arguments:
+        settings: what was asked for.
+        network: what would be trained.
+        stream: what it would read.
+        machine: measured matmul rates, GFLOP/s.
+        tell: takes a line.
+        again: a run that was begun before, perhaps on another machine.
+
+    Raises:
+        SettingsError: this machine cannot do what was asked for.
+    """
 
     def step(precision: str) -> None:
         loss, _ = training_loss(network, stream, 0, None, precision)
         torch.autograd.backward(loss)
 
-    seconds = settings.budget_seconds()
-    with torch.random.fork_rng():
-        precision, ratio = faster_precision(step, seconds=min(2.0, (seconds or 120.0) / 120))
-    network.zero_grad(set_to_none=True)
+    wanted = settings.training.precision
+    if wanted == "float32":
+        return wanted
+    try:
+        with torch.random.fork_rng():
+            if wanted == "bfloat16":
+                if runs(step, wanted):
+                    return wanted
+                if not again:
+                    raise SettingsError(
+                        "PyTorch has no bfloat16 kernel for this network on this machine",
+                        where="[training] precision",
+                        hint="leave it at auto, or set float32",
+                    )
+                tell("float32: this machine cannot go on in bfloat16")
+                return "float32"
+            if machine["bfloat16"] < machine["float32"]:
+                tell("float32: this machine has no fast bfloat16")
+                return "float32"
+            seconds = min(2.0, (settings.budget_seconds() or 120.0) / 120)
+            precision, ratio = faster_precision(step, seconds=seconds)
+    finally:
+        network.zero_grad(set_to_none=True)
     tell(f"{precision}: bfloat16 is {ratio:.2f} x as fast on this machine")
     return precision
 
