@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rhapsode.encoding.series import SeriesEncoder, SeriesPaths, SeriesSettings
+from rhapsode.encoding.series import SeriesEncoder, SeriesEncoderSettings, SeriesPaths
 from rhapsode.encoding.series_bins import BinnedEncoder, BinnedSettings
 from rhapsode.encoding.series_scaling import SeriesStats
 from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
@@ -21,7 +21,7 @@ awkward = st.sampled_from([0.0, -0.0, 1.0, 5.0, 1e-30, -1e-30, 1e30, -1e30, 1e-3
 number = st.one_of(ordinary, awkward, st.integers(-1000, 1000).map(float))
 value = st.one_of(number, number, number, st.just(math.nan))
 how = st.builds(
-    SeriesSettings,
+    SeriesEncoderSettings,
     scaling=st.sampled_from(SCALINGS),
     log=st.booleans(),
     difference=st.sampled_from([0, 0, 1, 3]),
@@ -42,19 +42,23 @@ def tables(draw: st.DrawFn, width: int = 2) -> np.ndarray:
     return np.array(columns, dtype=np.float64).T.reshape(length, width)
 
 
-def fitting(values_TK: np.ndarray, chosen: SeriesSettings) -> np.ndarray:
+def fitting(values_TK: np.ndarray, chosen: SeriesEncoderSettings) -> np.ndarray:
     """The values, none negative where that is declared."""
     return np.abs(values_TK) if chosen.log or chosen.counts else values_TK
 
 
 @PROVE
 @given(values_TK=tables(), chosen=how)
-@example(values_TK=np.zeros((5, 2)), chosen=SeriesSettings(scaling="standard"))
-@example(values_TK=np.full((5, 2), 144.0), chosen=SeriesSettings(scaling="robust", difference=1))
-@example(values_TK=np.full((4, 2), math.nan), chosen=SeriesSettings(scaling="standard", log=True))
-@example(values_TK=np.full((1, 2), 3.0), chosen=SeriesSettings(difference=3, lags=(12, 2)))
+@example(values_TK=np.zeros((5, 2)), chosen=SeriesEncoderSettings(scaling="standard"))
+@example(
+    values_TK=np.full((5, 2), 144.0), chosen=SeriesEncoderSettings(scaling="robust", difference=1)
+)
+@example(
+    values_TK=np.full((4, 2), math.nan), chosen=SeriesEncoderSettings(scaling="standard", log=True)
+)
+@example(values_TK=np.full((1, 2), 3.0), chosen=SeriesEncoderSettings(difference=3, lags=(12, 2)))
 def test_step_by_step_is_the_same_as_at_once_and_every_value_comes_back(
-    values_TK: np.ndarray, chosen: SeriesSettings
+    values_TK: np.ndarray, chosen: SeriesEncoderSettings
 ) -> None:
     values_TK = fitting(values_TK, chosen)
     encoder = SeriesEncoder(chosen, 2)
@@ -95,7 +99,7 @@ def test_step_by_step_is_the_same_as_at_once_and_every_value_comes_back(
     chosen=how,
 )
 def test_the_log_jacobian_is_the_logarithm_of_the_slope(
-    history_T: list[float], x: float, chosen: SeriesSettings
+    history_T: list[float], x: float, chosen: SeriesEncoderSettings
 ) -> None:
     encoder = SeriesEncoder(chosen)
     history_TK = np.array(history_T)[:, None]
@@ -108,7 +112,7 @@ def test_the_log_jacobian_is_the_logarithm_of_the_slope(
 
 
 def test_log_jacobians_of_several_targets_add_up_over_those_that_are_known() -> None:
-    encoder = SeriesEncoder(SeriesSettings(), 2)
+    encoder = SeriesEncoder(SeriesEncoderSettings(), 2)
     stats = encoder.stats(np.array([[2.0, 5.0], [2.0, 5.0]]))
     encoded = encoder.encode(np.array([[1.0, 1.0], [1.0, np.nan], [np.nan, np.nan]]), stats)
     wanted_T = [-math.log(2) - math.log(5), -math.log(2), 0.0]
@@ -118,7 +122,7 @@ def test_log_jacobians_of_several_targets_add_up_over_those_that_are_known() -> 
 
 
 def test_features_worked_out_by_hand() -> None:
-    encoder = SeriesEncoder(SeriesSettings(lags=(3,)))
+    encoder = SeriesEncoder(SeriesEncoderSettings(lags=(3,)))
     values_TK = np.array([[2.0], [np.nan], [4.0], [6.0], [8.0]])
     encoded = encoder.encode(values_TK, encoder.stats(values_TK[:3]))
     size = 0.1 * math.log(3.0)
@@ -145,7 +149,7 @@ def test_features_worked_out_by_hand() -> None:
 )
 def test_scales_worked_out_by_hand(scaling: str, shift: float, scale: float) -> None:
     history_TK = np.array([[np.nan], [-2.0], [1.0], [2.0], [6.0]])
-    stats = SeriesEncoder(SeriesSettings(scaling=scaling)).stats(history_TK)
+    stats = SeriesEncoder(SeriesEncoderSettings(scaling=scaling)).stats(history_TK)
     assert stats.shift_K[0] == pytest.approx(shift)
     assert stats.scale_K[0] == pytest.approx(scale)
 
@@ -155,7 +159,7 @@ def test_scales_worked_out_by_hand(scaling: str, shift: float, scale: float) -> 
     "history", [[], [0.0] * 5, [7.0] * 5, [7.0], [math.nan] * 3, [1e30] * 3, [1e-30] * 3, [-1e-310]]
 )
 def test_series_that_do_not_vary_have_a_scale(scaling: str, history: list[float]) -> None:
-    encoder = SeriesEncoder(SeriesSettings(scaling=scaling))
+    encoder = SeriesEncoder(SeriesEncoderSettings(scaling=scaling))
     history_TK = np.array(history, dtype=np.float64)[:, None]
     stats = encoder.stats(history_TK)
     for part in (stats.shift_K, stats.scale_K, stats.level_K, stats.count_scale_K):
@@ -170,7 +174,7 @@ def test_series_that_do_not_vary_have_a_scale(scaling: str, history: list[float]
 
 
 def test_infinities_are_missing() -> None:
-    encoder = SeriesEncoder(SeriesSettings())
+    encoder = SeriesEncoder(SeriesEncoderSettings())
     values_TK = np.array([[1.0], [math.inf], [-math.inf], [3.0]])
     stats = encoder.stats(values_TK)
     assert stats.scale_K[0] == 2.0
@@ -178,7 +182,7 @@ def test_infinities_are_missing() -> None:
 
 
 def test_what_is_to_be_forecast_does_not_reach_the_scale() -> None:
-    encoder = SeriesEncoder(SeriesSettings(scaling="standard", difference=1))
+    encoder = SeriesEncoder(SeriesEncoderSettings(scaling="standard", difference=1))
     history_TK = np.arange(10.0)[:, None] ** 1.5
     stats = encoder.stats(history_TK)
     both = np.concatenate((history_TK, np.full((3, 1), 1e9)))
@@ -190,7 +194,7 @@ def test_what_is_to_be_forecast_does_not_reach_the_scale() -> None:
 
 
 def test_a_gap_is_bridged_by_the_last_value_known() -> None:
-    encoder = SeriesEncoder(SeriesSettings(scaling="none", difference=1))
+    encoder = SeriesEncoder(SeriesEncoderSettings(scaling="none", difference=1))
     values_TK = np.array([[1.0], [2.0], [np.nan], [np.nan], [7.0]])
     encoded = encoder.encode(values_TK, encoder.stats(values_TK))
     np.testing.assert_array_equal(encoded.targets_TK[:, 0], [np.nan, 1.0, np.nan, np.nan, 5.0])
@@ -199,7 +203,7 @@ def test_a_gap_is_bridged_by_the_last_value_known() -> None:
 
 
 def test_seasons_are_differenced_and_bridged_season_by_season() -> None:
-    encoder = SeriesEncoder(SeriesSettings(scaling="none", difference=2))
+    encoder = SeriesEncoder(SeriesEncoderSettings(scaling="none", difference=2))
     values_TK = np.array([[1.0], [10.0], [np.nan], [11.0], [4.0], [np.nan], [5.0], [13.0]])
     encoded = encoder.encode(values_TK, encoder.stats(values_TK))
     np.testing.assert_array_equal(
@@ -208,7 +212,9 @@ def test_seasons_are_differenced_and_bridged_season_by_season() -> None:
 
 
 def test_thousands_of_paths_go_on_from_their_own_histories() -> None:
-    encoder = SeriesEncoder(SeriesSettings(scaling="standard", log=True, difference=1, lags=(4,)))
+    encoder = SeriesEncoder(
+        SeriesEncoderSettings(scaling="standard", log=True, difference=1, lags=(4,))
+    )
     random = np.random.default_rng(0)
     histories = [random.lognormal(size=(length, 1)) for length in (3, 9, 30)]
     starts = [encoder.paths_after(each, encoder.stats(each)) for each in histories]
@@ -231,7 +237,11 @@ def test_thousands_of_paths_go_on_from_their_own_histories() -> None:
 
 
 def test_drawn_values_are_numbers_however_far_out_the_draw() -> None:
-    for chosen in (SeriesSettings(), SeriesSettings(log=True), SeriesSettings(difference=1)):
+    for chosen in (
+        SeriesEncoderSettings(),
+        SeriesEncoderSettings(log=True),
+        SeriesEncoderSettings(difference=1),
+    ):
         encoder = SeriesEncoder(chosen)
         history_TK = np.array([[1.0], [3.0], [2.0]])
         paths = encoder.paths_after(history_TK, encoder.stats(history_TK))
@@ -243,13 +253,13 @@ def test_drawn_values_are_numbers_however_far_out_the_draw() -> None:
 
 
 def test_a_series_without_a_past_starts_at_its_mean_level() -> None:
-    encoder = SeriesEncoder(SeriesSettings(difference=1))
+    encoder = SeriesEncoder(SeriesEncoderSettings(difference=1))
     paths = encoder.paths(encoder.stats(np.array([[8.0], [12.0], [10.0]])), copies=2)
     assert paths.decode_next(np.zeros((2, 1))).tolist() == [[10.0], [10.0]]
 
 
 def test_counts_stay_as_they_were_counted() -> None:
-    encoder = SeriesEncoder(SeriesSettings(counts=True))
+    encoder = SeriesEncoder(SeriesEncoderSettings(counts=True))
     values_TK = np.array([[4.0], [np.nan], [8.0], [0.0]])
     stats = encoder.stats(values_TK)
     assert stats.count_scale_K[0] == 4.0
@@ -266,13 +276,13 @@ def test_counts_stay_as_they_were_counted() -> None:
 @pytest.mark.parametrize(
     ("chosen", "bad", "message"),
     [
-        (SeriesSettings(log=True), -1.0, "negative"),
-        (SeriesSettings(counts=True), -1.0, "negative"),
-        (SeriesSettings(counts=True), 0.5, "not a whole number"),
+        (SeriesEncoderSettings(log=True), -1.0, "negative"),
+        (SeriesEncoderSettings(counts=True), -1.0, "negative"),
+        (SeriesEncoderSettings(counts=True), 0.5, "not a whole number"),
     ],
 )
 def test_values_that_were_declared_impossible_are_refused_with_their_place(
-    chosen: SeriesSettings, bad: float, message: str
+    chosen: SeriesEncoderSettings, bad: float, message: str
 ) -> None:
     encoder = SeriesEncoder(chosen)
     with pytest.raises(EncodingError, match=message) as caught:
@@ -282,13 +292,13 @@ def test_values_that_were_declared_impossible_are_refused_with_their_place(
 
 def test_settings_that_exclude_one_another_are_refused() -> None:
     with pytest.raises(SettingsError, match="difference"):
-        SeriesEncoder(SeriesSettings(counts=True, difference=1))
+        SeriesEncoder(SeriesEncoderSettings(counts=True, difference=1))
     with pytest.raises(SettingsError, match="twice"):
-        SeriesEncoder(SeriesSettings(lags=(3, 3)))
+        SeriesEncoder(SeriesEncoderSettings(lags=(3, 3)))
 
 
 def test_an_encoder_and_a_scale_are_read_back() -> None:
-    encoder = SeriesEncoder(SeriesSettings(scaling="robust", lags=(12, 24), difference=1), 3)
+    encoder = SeriesEncoder(SeriesEncoderSettings(scaling="robust", lags=(12, 24), difference=1), 3)
     again = SeriesEncoder.from_mapping(json.loads(json.dumps(encoder.to_mapping())))
     assert (again.settings, again.target_size) == (encoder.settings, 3)
     stats = encoder.stats(np.random.default_rng(0).normal(size=(9, 3)))
@@ -311,7 +321,7 @@ def test_an_encoder_and_a_scale_are_read_back() -> None:
     ],
 )
 def test_a_malformed_description_is_refused(broken: dict) -> None:
-    whole = SeriesEncoder(SeriesSettings()).to_mapping()
+    whole = SeriesEncoder(SeriesEncoderSettings()).to_mapping()
     with pytest.raises(BundleError):
         SeriesEncoder.from_mapping({**whole, **broken})
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, distributions
 
 from rhapsode.config import from_mapping
-from rhapsode.encoding import SeriesEncoder, SeriesSettings
+from rhapsode.encoding import SeriesEncoder, SeriesEncoderSettings
 from rhapsode.errors import SettingsError
 from rhapsode.heads import (
     HEADS,
@@ -497,7 +497,7 @@ def test_places_of_several_targets_are_drawn_from_lanes_of_their_own() -> None:
 @pytest.mark.parametrize("name", ["gaussian.v1", "laplace.v1", "student_t.v1", "quantiles.v1"])
 def test_with_its_log_jacobian_a_density_is_one_in_total_in_the_datas_own_units(name: str) -> None:
     history_TK = np.random.default_rng(0).lognormal(5.0, 0.1, size=(40, 1))
-    encoder = SeriesEncoder(SeriesSettings(scaling="standard", log=True, difference=1))
+    encoder = SeriesEncoder(SeriesEncoderSettings(scaling="standard", log=True, difference=1))
     paths = encoder.paths_after(history_TK, encoder.stats(history_TK))
     torch.manual_seed(1)
     entry = HEADS.get(name)

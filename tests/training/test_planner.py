@@ -16,7 +16,7 @@ def plan(family: str = "lstm.v1", context: str = "carried", **facts) -> Plan:
         "seconds": 180.0,
         "epochs": None,
         "steps": None,
-        "fast": True,
+        "speed": 1.0,
     }
     return plan_run(family=family, **{**known, **facts})
 

@@ -13,8 +13,16 @@ from rhapsode.bundle.reading import (
     Mixture,
     NetworkConfig,
     bundle_path,
+    is_series_model,
     read_bundle,
     write_bundle,
+)
+from rhapsode.bundle.series_bundle import (
+    Covariates,
+    SeriesBundle,
+    learn_covariates,
+    read_series_bundle,
+    write_series_bundle,
 )
 
 __all__ = [
@@ -22,12 +30,18 @@ __all__ = [
     "FORMAT_VERSION",
     "Bundle",
     "Component",
+    "Covariates",
     "Examined",
     "Mixture",
     "NetworkConfig",
     "NetworkPredictor",
     "Predictor",
+    "SeriesBundle",
     "bundle_path",
+    "is_series_model",
+    "learn_covariates",
     "read_bundle",
+    "read_series_bundle",
     "write_bundle",
+    "write_series_bundle",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import torch
@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rhapsode.bundle.reading import COUNTS, Bundle, Component, NetworkConfig
+from rhapsode.bundle.series_bundle import SeriesBundle
 from rhapsode.config import Registry, from_mapping
 from rhapsode.data import Batch
 from rhapsode.errors import BundleError, RhapsodeError, SettingsError
-from rhapsode.heads import HEADS, Categorical, Head
+from rhapsode.heads import HEADS, Categorical, DensityHead, Head
 from rhapsode.models import INPUTS, MODELS, InputModule, SequenceModel, State
 from rhapsode.models.inputs import Table
 
@@ -77,6 +78,18 @@ class Network(nn.Module):
 
         Targets whose weight is 0 may get 0.
         """
+        return self._scored(self.head.log_prob, batch, state)
+
+    def loss(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:
+        """What training makes small at every target, (B, T) float32, and the state behind the batch.
+
+        It is the negative of `log_prob`, unless the head says otherwise.
+        """
+        return self._scored(self.head.loss, batch, state)
+
+    def _scored(
+        self, score: Callable[..., Tensor], batch: Batch, state: State | None
+    ) -> tuple[Tensor, State]:
         inputs, targets, reset_BT = batch_tensors(batch, next(self.parameters()).device)
         jacobian = batch.log_jacobian_BT
         y_BTH, state = self.model(self.input(inputs), state, reset_BT=reset_BT)
@@ -93,17 +106,23 @@ class Network(nn.Module):
         parts = []
         for start in range(0, targets.shape[1], most):
             some = slice(start, start + most)
+            parameters = self.head(y_BTH[:, some])
+            if batch.log_scale_BK is not None and isinstance(self.head, DensityHead):
+                log_scale_BK = torch.from_numpy(batch.log_scale_BK).to(parameters.device)
+                parameters = self.head.scaled(
+                    parameters, log_scale_BK[:, None].expand(-1, parameters.shape[1], -1)
+                )
             parts.append(
-                self.head.log_prob(
-                    self.head(y_BTH[:, some]),
+                score(
+                    parameters,
                     targets[:, some],
                     None if jacobian_BT is None else jacobian_BT[:, some],
                 )
             )
-        log_prob_BT = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+        scored_BT = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         if skipped:
-            log_prob_BT = functional.pad(log_prob_BT, (skipped, 0))
-        return log_prob_BT, state
+            scored_BT = functional.pad(scored_BT, (skipped, 0))
+        return scored_BT, state
 
     def parameter_count(self) -> int:
         """Numbers that training fits."""
@@ -111,9 +130,11 @@ class Network(nn.Module):
 
 
 def batch_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Inputs, targets and resets of a batch as tensors."""
+    """Inputs, with the covariates known ahead behind them, targets and resets of a batch as tensors."""
     reset = None if batch.reset_BT is None else torch.from_numpy(batch.reset_BT).to(device)
     inputs = torch.from_numpy(batch.inputs).to(device)
+    if batch.known_BTK is not None:
+        inputs = torch.cat((inputs, torch.from_numpy(batch.known_BTK).to(device)), dim=-1)
     return inputs, torch.from_numpy(batch.targets).to(device), reset
 
 
@@ -144,7 +165,33 @@ def build_network(config: NetworkConfig) -> Network:
     return Network(input_module, model, head)
 
 
-def load_network(bundle: Bundle) -> Network:
+def _check_sizes(bundle: Bundle | SeriesBundle) -> None:
+    """Refuse a network that takes or gives something else than the encoder gives and takes.
+
+    Raises:
+        BundleError: the sizes differ.
+    """
+    config = bundle.config
+    wanted: tuple[tuple[str, Component, str, int], ...]
+    if isinstance(bundle, Bundle):
+        noun, size = "elements", bundle.encoder.vocab_size
+        wanted = (
+            ("input", config.input, "vocab_size", size),
+            ("head", config.head, "vocab_size", size),
+        )
+    else:
+        noun = "numbers"
+        wanted = (
+            ("input", config.input, "value_size", bundle.input_size),
+            ("head", config.head, "target_size", bundle.encoder.target_size),
+        )
+    for part, component, name, size in wanted:
+        found = component.settings.get(name, size)
+        if found != size:
+            raise BundleError(f"the {part} has {found} {noun}, the encoder {size}")
+
+
+def load_network(bundle: Bundle | SeriesBundle) -> Network:
     """The network of a bundle with its weights, in evaluation mode.
 
     Nothing is allocated before every shape has been found to agree with the file.
@@ -166,11 +213,7 @@ def load_network(bundle: Bundle) -> Network:
             raise BundleError(
                 f"the array {name!r} has shape {found.get(name)}, its configuration asks for {wanted.get(name)}"
             )
-    vocabulary = bundle.encoder.vocab_size
-    for part, component in (("input", bundle.config.input), ("head", bundle.config.head)):
-        size = component.settings.get("vocab_size", vocabulary)
-        if size != vocabulary:
-            raise BundleError(f"the {part} has {size} elements, the encoder {vocabulary}")
+    _check_sizes(bundle)
     network = network.to_empty(device="cpu")
     network.tie()
     network.load_state_dict({name: torch.from_numpy(bundle.arrays[name].copy()) for name in wanted})

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from rhapsode.config import SeenContext, from_mapping, parse_context, to_mapping
 from rhapsode.encoding import Encoder, encoder_from_mapping
@@ -25,9 +25,14 @@ __all__ = [
     "Bundle",
     "Component",
     "Mixture",
+    "ModelFile",
     "NetworkConfig",
     "bundle_path",
+    "check_weights",
+    "is_series_model",
     "read_bundle",
+    "read_file",
+    "save_file",
     "write_bundle",
 ]
 
@@ -145,30 +150,63 @@ def write_bundle(path: Path, bundle: Bundle) -> None:
         RunError: the disk is full or the folder cannot be written.
     """
     metadata = {
-        "format": FORMAT,
-        "format_version": str(FORMAT_VERSION),
         "config": json.dumps(to_mapping(bundle.config)),
         "encoder": json.dumps(bundle.encoder.to_mapping()),
         "provenance": json.dumps(dict(bundle.provenance)),
     }
-    arrays = {name: np.asarray(array, order="C") for name, array in bundle.arrays.items()}
+    save_file(path, metadata, bundle.arrays)
+
+
+def save_file(path: Path, metadata: Mapping[str, str], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write metadata and arrays under this format's name and version, whole or not at all.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+    metadata = {"format": FORMAT, "format_version": str(FORMAT_VERSION), **metadata}
+    ordered = {name: np.asarray(array, order="C") for name, array in arrays.items()}
 
     def save(scratch: Path) -> None:
         try:
-            save_file(arrays, scratch, metadata=metadata)
+            safetensors.numpy.save_file(ordered, scratch, metadata=metadata)
         except SafetensorError as problem:
             raise OSError(str(problem)) from None
 
     write_atomically(path, save)
 
 
-def read_bundle(model: str | Path) -> Bundle:
-    """The model in a run folder or model file.
+@dataclass(frozen=True)
+class ModelFile:
+    """A file of this format and version, its entries not looked into yet.
+
+    Arguments:
+        metadata: JSON texts by name.
+        arrays: by name.
+    """
+
+    metadata: Mapping[str, str]
+    arrays: Mapping[str, NDArray[Any]]
+
+    @property
+    def of_series(self) -> bool:
+        """Whether the model goes on with numbers; if not, with text."""
+        return "series" in self.metadata
+
+    def table(self, key: str) -> dict[str, Any]:
+        """An entry of the metadata.
+
+        Raises:
+            BundleError: it is missing, or no table.
+        """
+        return _json(self.metadata, key)
+
+
+def read_file(path: Path) -> ModelFile:
+    """A model file of whatever kind.
 
     Raises:
-        BundleError: missing, torn, hostile, of another version, or with components this release lacks.
+        BundleError: missing, torn, not ours, or of another version.
     """
-    path = bundle_path(model)
     metadata, arrays = _open(path)
     if metadata.get("format") != FORMAT:
         raise BundleError(
@@ -182,14 +220,42 @@ def read_bundle(model: str | Path) -> Bundle:
             where=str(path),
             hint="use the rhapsode release that wrote it, or a newer one",
         )
+    return ModelFile(metadata, arrays)
+
+
+def is_series_model(model: str | Path) -> bool:
+    """Whether a run folder or model file holds a model of series; what cannot be read counts as one of text.
+
+    Only the head of the file is read.
+    """
     try:
+        with safe_open(bundle_path(model), framework="np") as file:
+            return "series" in (file.metadata() or {})
+    except (OSError, RhapsodeError, SafetensorError, ValueError, TypeError, AttributeError):
+        return False
+
+
+def read_bundle(model: str | Path) -> Bundle:
+    """The model of text in a run folder or model file.
+
+    Raises:
+        BundleError: missing, torn, hostile, of another version, with components this release lacks, or a model of series.
+    """
+    path = bundle_path(model)
+    file = read_file(path)
+    try:
+        if file.of_series:
+            raise BundleError(
+                "this model goes on with series of numbers, not with text",
+                hint="use rhapsode forecast",
+            )
         config = from_mapping(
-            NetworkConfig, _json(metadata, "config"), where="config", error=BundleError
+            NetworkConfig, file.table("config"), where="config", error=BundleError
         )
         parse_context(config.context)
-        encoder = encoder_from_mapping(_json(metadata, "encoder"))
-        bundle = Bundle(config, encoder, _json(metadata, "provenance"), arrays)
-        _check_arrays(arrays, encoder)
+        encoder = encoder_from_mapping(file.table("encoder"))
+        bundle = Bundle(config, encoder, file.table("provenance"), file.arrays)
+        _check_arrays(file.arrays, encoder)
         _ = bundle.mixture  # refused here where it makes no sense
     except RhapsodeError as problem:
         where = f"{path}: {problem.where}" if problem.where else str(path)
@@ -237,9 +303,16 @@ def _check_arrays(arrays: Mapping[str, NDArray[Any]], encoder: Encoder) -> None:
         raise BundleError(f"the array {COUNTS!r} is missing or of another size than the vocabulary")
     if (counts < 0).any():
         raise BundleError(f"the array {COUNTS!r} holds negative counts")
+    check_weights({name: array for name, array in arrays.items() if name != COUNTS})
+
+
+def check_weights(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Refuse weights that are not finite numbers of single precision.
+
+    Raises:
+        BundleError: as said.
+    """
     for name, array in arrays.items():
-        if name == COUNTS:
-            continue
         if array.dtype != np.float32:
             raise BundleError(f"the array {name!r} is {array.dtype}, not float32")
         if not np.isfinite(array).all():

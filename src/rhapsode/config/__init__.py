@@ -9,6 +9,11 @@ from rhapsode.config.registry import Registry, suggest
 from rhapsode.config.sampling import SamplingSettings
 from rhapsode.config.schema import from_mapping, to_mapping
 from rhapsode.config.series import SeriesSettings
+from rhapsode.config.series_train import (
+    ForecastSettings,
+    SeriesDataSettings,
+    SeriesTrainSettings,
+)
 from rhapsode.config.source import SourceSettings
 from rhapsode.config.toml import apply_assignments, dump_toml, merge, read_toml
 from rhapsode.config.train import (
@@ -25,6 +30,7 @@ from rhapsode.config.train import (
 __all__ = [
     "DEFAULT_BUDGET",
     "DataSettings",
+    "ForecastSettings",
     "GenerateSettings",
     "OptimisationSettings",
     "ReadingSettings",
@@ -34,7 +40,9 @@ __all__ = [
     "SampleSettings",
     "SamplingSettings",
     "SeenContext",
+    "SeriesDataSettings",
     "SeriesSettings",
+    "SeriesTrainSettings",
     "SourceSettings",
     "TrackSettings",
     "TrainSettings",

@@ -150,6 +150,21 @@ class RunSettings:
     seed: Annotated[Annotated[int, Meta(ge=0, le=2**63 - 1)], option("N")] = 0
     """Seed of everything random in the run."""
 
+    def budget_seconds(self) -> float | None:
+        """Seconds of the budget; None when epochs or steps rule.
+
+        Raises:
+            SettingsError: more than one of budget, epochs and steps, or a budget that is no time.
+        """
+        given = [name for name in ("budget", "epochs", "steps") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise SettingsError(
+                f"{' and '.join(given)} cannot be given together", hint="choose one"
+            )
+        if self.epochs is not None or self.steps is not None:
+            return None
+        return parse_duration(self.budget if self.budget is not None else DEFAULT_BUDGET)
+
 
 @dataclass(frozen=True)
 class TrainSettings(RunSettings):
@@ -165,18 +180,3 @@ class TrainSettings(RunSettings):
     """Settings of the model's family, as hidden_size; what is unset is planned."""
     encoder: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the encoding."""
-
-    def budget_seconds(self) -> float | None:
-        """Seconds of the budget; None when epochs or steps rule.
-
-        Raises:
-            SettingsError: more than one of budget, epochs and steps, or a budget that is no time.
-        """
-        given = [name for name in ("budget", "epochs", "steps") if getattr(self, name) is not None]
-        if len(given) > 1:
-            raise SettingsError(
-                f"{' and '.join(given)} cannot be given together", hint="choose one"
-            )
-        if self.epochs is not None or self.steps is not None:
-            return None
-        return parse_duration(self.budget if self.budget is not None else DEFAULT_BUDGET)

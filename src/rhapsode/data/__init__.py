@@ -10,6 +10,7 @@ from rhapsode.data.fetch import Download, find_copy, local_copy
 from rhapsode.data.fresh import FreshStream, document_spans, sweep_fresh
 from rhapsode.data.kitchen import kitchen_documents, kitchen_log_prob, kitchen_record
 from rhapsode.data.reading import Found, Reading, read_pieces, read_sources, record_kind
+from rhapsode.data.series_stream import SeriesArrays, SeriesStream, sweep_series
 from rhapsode.data.splits import Split, first_copies, split_documents
 from rhapsode.data.store import (
     ElementStore,
@@ -39,6 +40,8 @@ __all__ = [
     "PIECE",
     "Parts",
     "Reading",
+    "SeriesArrays",
+    "SeriesStream",
     "TextStore",
     "Split",
     "Stream",
@@ -58,6 +61,7 @@ __all__ = [
     "sweep_fresh",
     "sweep_lanes",
     "sweep_rows",
+    "sweep_series",
     "sweep_strided",
     "sweep_windows",
     "encode_piece",

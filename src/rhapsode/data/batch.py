@@ -19,6 +19,7 @@ class Batch:
         reset_BT: bool; True where a row starts afresh before reading that input. None: nowhere.
         known_BTK: float32 covariates known ahead, for series.
         log_jacobian_BT: float32, nats: the encoder's change of units, for series.
+        log_scale_BK: float32: natural logarithm of what the mean of each target is multiplied by, for counts.
         positions_BT: where each target stands in the array that is swept, int64; None in training.
     """
 
@@ -28,6 +29,7 @@ class Batch:
     reset_BT: NDArray[np.bool_] | None = None
     known_BTK: NDArray[np.float32] | None = None
     log_jacobian_BT: NDArray[np.float32] | None = None
+    log_scale_BK: NDArray[np.float32] | None = None
     positions_BT: NDArray[np.int64] | None = None
 
     @property

@@ -14,9 +14,14 @@ from rhapsode.encoding.contract import (
     encoder_from_mapping,
 )
 from rhapsode.encoding.ready import ReadyEncoder
-from rhapsode.encoding.series import EncodedSeries, SeriesEncoder, SeriesPaths, SeriesSettings
+from rhapsode.encoding.series import (
+    EncodedSeries,
+    SeriesEncoder,
+    SeriesEncoderSettings,
+    SeriesPaths,
+)
 from rhapsode.encoding.series_bins import BinnedEncoder, BinnedSettings
-from rhapsode.encoding.series_scaling import SeriesStats
+from rhapsode.encoding.series_scaling import SeriesStats, column_scale
 from rhapsode.encoding.subwords import BpeEncoder, UnigramEncoder, WordPieceEncoder
 from rhapsode.encoding.words import WordEncoder
 
@@ -37,11 +42,12 @@ __all__ = [
     "ReadyEncoder",
     "SeriesEncoder",
     "SeriesPaths",
-    "SeriesSettings",
+    "SeriesEncoderSettings",
     "SeriesStats",
     "UnigramEncoder",
     "WordEncoder",
     "WordPieceEncoder",
     "choose_encoding",
+    "column_scale",
     "encoder_from_mapping",
 ]

@@ -20,7 +20,7 @@ from rhapsode.config import from_mapping, to_mapping
 from rhapsode.encoding.series_scaling import Scaling, SeriesStats, column_scale
 from rhapsode.errors import BundleError, EncodingError, SettingsError
 
-__all__ = ["EncodedSeries", "SeriesEncoder", "SeriesPaths", "SeriesSettings"]
+__all__ = ["EncodedSeries", "SeriesEncoder", "SeriesPaths", "SeriesEncoderSettings"]
 
 # Features further out are cut: nothing is learnt from how far beyond ten thousand scales a value lies.
 FARTHEST = 1e4
@@ -33,7 +33,7 @@ Lag = Annotated[int, Meta(ge=1, le=1 << 16)]
 
 
 @dataclass(frozen=True)
-class SeriesSettings:
+class SeriesEncoderSettings:
     """Settings of `series.v1`."""
 
     scaling: Scaling = "mean_abs"
@@ -80,7 +80,7 @@ class SeriesEncoder:
 
     name = "series.v1"
 
-    def __init__(self, settings: SeriesSettings, target_size: int = 1) -> None:
+    def __init__(self, settings: SeriesEncoderSettings, target_size: int = 1) -> None:
         if settings.counts and settings.difference:
             raise SettingsError(
                 "counts are not differenced",
@@ -123,7 +123,7 @@ class SeriesEncoder:
             raise BundleError("the encoder's description is malformed")
         if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= 1 << 12:
             raise BundleError("the encoder's number of targets is malformed")
-        settings = from_mapping(SeriesSettings, settings, where="encoder", error=BundleError)
+        settings = from_mapping(SeriesEncoderSettings, settings, where="encoder", error=BundleError)
         try:
             return cls(settings, size)
         except SettingsError as problem:

@@ -3,6 +3,7 @@
 from rhapsode.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from rhapsode.training.clock import (
     BudgetClock,
+    CappedClock,
     Clock,
     ReplayClock,
     StepClock,
@@ -18,12 +19,20 @@ from rhapsode.training.machine import (
     runs,
 )
 from rhapsode.training.optimiser import make_optimiser
-from rhapsode.training.planner import CLASSIC_LENGTH, Plan, plan_run
+from rhapsode.training.planner import (
+    CLASSIC_LENGTH,
+    Plan,
+    family_settings,
+    machine_speed,
+    plan_run,
+)
 from rhapsode.training.schedule import rate_share
+from rhapsode.training.series_planner import enough_steps, plan_series
 
 __all__ = [
     "CLASSIC_LENGTH",
     "BudgetClock",
+    "CappedClock",
     "Checkpoint",
     "Clock",
     "Evaluated",
@@ -40,13 +49,17 @@ __all__ = [
     "Step",
     "StepClock",
     "TrainingLoop",
+    "enough_steps",
+    "family_settings",
     "faster_precision",
     "give_back_memory",
     "join_group",
     "joined",
+    "machine_speed",
     "make_optimiser",
     "matmul_rates",
     "plan_run",
+    "plan_series",
     "prepare_process",
     "rate_share",
     "read_checkpoint",

@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 
-__all__ = ["BudgetClock", "Clock", "ReplayClock", "StepClock"]
+__all__ = ["BudgetClock", "CappedClock", "Clock", "ReplayClock", "StepClock"]
 
 LOOKING = 0.05
 
@@ -112,3 +112,29 @@ class ReplayClock(Clock):
 
     def elapsed(self) -> float:
         return 0.0
+
+
+class CappedClock(Clock):
+    """A run that ends with its time or with its steps, whichever comes first.
+
+    Arguments:
+        timed: the clock of its time.
+        steps: updates, at most.
+    """
+
+    def __init__(self, timed: Clock, steps: int) -> None:
+        self._timed = timed
+        self._steps = steps
+        self.origin = timed.origin
+
+    def reserve(self, seconds: float) -> None:
+        self._timed.reserve(seconds)
+
+    def affords(self, looking: float) -> bool:
+        return self._timed.affords(looking)
+
+    def elapsed(self) -> float:
+        return self._timed.elapsed()
+
+    def fraction(self, step: int) -> float:
+        return max(self._timed.fraction(step), min(1.0, step / self._steps))

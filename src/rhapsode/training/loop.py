@@ -89,11 +89,11 @@ def training_loss(
     if not batch.rows:  # a last batch with fewer rows than there are processes
         return torch.zeros(()), None
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
-        log_prob_BT, state = network.log_prob(batch, state)
+        loss_BT, state = network.loss(batch, state)
     weights_BT = torch.from_numpy(batch.weights_BT)
     # By the elements of all processes: every process knows the whole batch, so nobody need be asked.
     count = torch.from_numpy(whole.weights_BT).sum().clamp(min=1.0)
-    loss = -(log_prob_BT * weights_BT).sum() / count
+    loss = (loss_BT * weights_BT).sum() / count
     return loss, state.detach() if stream.carries else None
 
 

@@ -9,13 +9,14 @@ from typing import Any
 
 from rhapsode.config import SeenContext
 
-__all__ = ["CLASSIC_LENGTH", "Plan", "plan_run"]
+__all__ = ["CLASSIC_LENGTH", "Plan", "family_settings", "machine_speed", "plan_run"]
 
 CLASSIC_LENGTH = 128
 
 _STEP = 1024
-# Multiply-adds a second in training on two cores with fast bfloat16, measured for an LSTM of 512; and how much of that
-# the families reach that have no such kernel.
+# Multiply-adds a second in training on two cores with fast bfloat16 (430 GFLOP/s; 200 in float32), measured for an LSTM
+# of 512; and how much of that the families reach that have no such kernel. What settings were measured at, a minute of it
+# being a minute here, other machines' minutes are turned into.
 _RATE = 9.0e10
 _SHARE = {"lstm": 1.0, "awd": 1.0, "gru": 0.45, "rnn": 0.45, "tcn": 0.8, "transformer": 0.6}
 _LSTMS = ("lstm", "awd_lstm")
@@ -48,7 +49,7 @@ def plan_run(
     seconds: float | None,
     epochs: float | None,
     steps: int | None,
-    fast: bool,
+    speed: float,
     hidden_size: int | None = None,
 ) -> Plan:
     """A plan for one corpus.
@@ -62,7 +63,7 @@ def plan_run(
         seconds: the budget, or None when epochs or steps rule.
         epochs: passes asked for.
         steps: updates asked for.
-        fast: whether the machine has fast bfloat16 products.
+        speed: of the machine, as `machine_speed` tells it.
         hidden_size: units that were asked for, to which the rest is fitted; None to choose them.
     """
     kind = family.partition(".")[0]
@@ -75,13 +76,13 @@ def plan_run(
         window = context.size if context.kind == "window" else 128 if kind == "tcn" else 64
         rows = max(16, min(64, 2048 // window)) if context.kind == "window" else 16
         batch = max(1, min(rows, elements // window))
-    size = _width(elements, seconds)
+    size = _width(elements, None if seconds is None else seconds * speed)
     if vocab_size > 2000:
         size = min(size, 512)
     if hidden_size is not None:
         size = hidden_size
     work = _work(kind, size, vocab_size)
-    rate = _RATE * _SHARE.get(kind.partition("_")[0], 0.6) * (1.0 if fast else 0.6)
+    rate = _RATE * _SHARE.get(kind.partition("_")[0], 0.6) * speed
     if epochs is not None:
         seen = epochs
     elif steps is not None:
@@ -110,6 +111,19 @@ def plan_run(
         "averaging": averaging,
     }
     return Plan(network, training, reasons)
+
+
+def machine_speed(rates: Mapping[str, float]) -> float:
+    """How fast a machine trains, as a share of the one that settings were measured on.
+
+    In steps of a factor of the square root of two, so that a moment's disturbance seldom changes a plan.
+
+    Arguments:
+        rates: measured matmul rates, GFLOP/s: float32 and bfloat16.
+    """
+    half, single = rates["bfloat16"], rates["float32"]
+    share = half / 430 if half > 1.5 * single else 0.6 * single / 200
+    return float(2 ** (round(2 * math.log2(max(0.05, min(64.0, share)))) / 2))
 
 
 def _reasons(
@@ -198,8 +212,23 @@ def _family(
     return network, round(min(8e-3, 2.3 / size), 4), f"{size} units"
 
 
+def family_settings(family: str, recurrent: Mapping[str, Any], window: int) -> dict[str, Any]:
+    """Settings of a family of about the size of a recurrent network.
+
+    Arguments:
+        family: full name.
+        recurrent: those of the recurrent network.
+        window: steps that one update reads.
+    """
+    kind = family.partition(".")[0]
+    if kind in (*_LSTMS, "gru", "rnn"):
+        return dict(recurrent)
+    found, _, _ = _family(kind, recurrent["hidden_size"], 2, window, recurrent["dropout"])
+    return found
+
+
 def _width(elements: int, seconds: float | None) -> int:
-    """Hidden units: more with time, fewer for a small corpus that would soon be learnt by heart."""
+    """Hidden units: more with time (seconds of the machine that was measured on), fewer for a small corpus that would soon be learnt by heart."""
     minutes = (seconds if seconds is not None else 180.0) / 60
     by_time = 128 * round(max(1.0, min(6.0, 3.0 + math.log2(max(minutes, 0.1)) * 0.9)))
     by_corpus = 128 if elements < 50_000 else 256 if elements < 250_000 else 768

@@ -230,7 +230,7 @@ def check_network(settings: TrainSettings, family: str) -> None:
         seconds=60.0,
         epochs=None,
         steps=None,
-        fast=True,
+        speed=1.0,
     )
     asked = replace(settings, model=family, network=_own_network(plan.network, settings.network))
     with torch.device("meta"):

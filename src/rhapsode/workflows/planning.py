@@ -21,6 +21,7 @@ from rhapsode.training import (
     Plan,
     faster_precision,
     give_back_memory,
+    machine_speed,
     matmul_rates,
     plan_run,
     prepare_process,
@@ -153,7 +154,7 @@ def plan_training(
         seconds=seconds,
         epochs=settings.epochs,
         steps=settings.steps,
-        fast=machine["bfloat16"] > 1.5 * machine["float32"],
+        speed=machine_speed(machine),
         hidden_size=_asked_width(settings.network),
     )
     if ancestor is not None:

@@ -23,7 +23,7 @@ from rhapsode.data.statistics import (
 from rhapsode.encoding import ENCODERS, END_ID, UNKNOWN_ID, Encoder
 from rhapsode.errors import DataError
 from rhapsode.models import MODELS
-from rhapsode.training import matmul_rates, plan_run
+from rhapsode.training import machine_speed, matmul_rates, plan_run
 from rhapsode.workflows.components import (
     network_config,
     open_stream,
@@ -254,7 +254,7 @@ def _training(settings: TrainSettings, family: str, corpus: Corpus) -> dict[str,
         seconds=settings.budget_seconds(),
         epochs=settings.epochs,
         steps=settings.steps,
-        fast=rates["bfloat16"] > 1.5 * rates["float32"],
+        speed=machine_speed(rates),
     )
     chosen = planned_settings(settings, plan, family, corpus.encoder, context)
     try:

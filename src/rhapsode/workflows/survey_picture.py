@@ -15,7 +15,7 @@ from rhapsode.files import is_there, write_atomically
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["check_picture", "write_picture"]
+__all__ = ["PICTURE_STYLE", "check_picture", "write_picture"]
 
 SUFFIXES = (".png", ".svg")
 _ACCENT = "#0b6e8a"
@@ -25,7 +25,7 @@ _MUTED = "#6b7378"
 _GRID = "#e6eaec"
 _MARKED = (90, 95, 99)
 _FEW = 5
-_STYLE: dict[Any, Any] = {
+PICTURE_STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9.0,
@@ -86,7 +86,7 @@ def write_picture(surveyed: Mapping[str, Any], path: Path) -> None:
 
     source = ", ".join(Path(name).name or name for name in surveyed["sources"])
     title, family = _printable(source if len(source) <= 80 else source[:79] + "…")
-    with mpl.rc_context({**_STYLE, "font.sans-serif": [family]}):
+    with mpl.rc_context({**PICTURE_STYLE, "font.sans-serif": [family]}):
         # A figure of its own, without pyplot: no window, no state that another thread shares.
         figure = Figure(figsize=(12.0, 4.3), dpi=160, facecolor="white")
         panels = figure.subplots(1, 3)

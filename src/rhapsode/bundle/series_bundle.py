@@ -1,0 +1,289 @@
+"""A model of series as it lies in its file: components, series encoder, covariates, provenance and weights. No torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.bundle.reading import NetworkConfig, bundle_path, check_weights, read_file, save_file
+from rhapsode.config import from_mapping, parse_context, to_mapping
+from rhapsode.data.tables import SeriesSet, calendar_features, calendar_names
+from rhapsode.encoding import SeriesEncoder
+from rhapsode.errors import BundleError, DataError, RhapsodeError
+
+__all__ = [
+    "Covariates",
+    "SeriesBundle",
+    "learn_covariates",
+    "read_series_bundle",
+    "write_series_bundle",
+]
+
+# Kinds beyond this many are not told apart: nothing would be learnt of each.
+MOST_LEVELS = 256
+
+Singles = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Covariates:
+    """What a network is fed beside the values, and how it is scaled.
+
+    Arguments:
+        calendar: names of the calendar features.
+        known: names of the columns that are known ahead.
+        known_shift: what is taken off each.
+        known_scale: what each is then divided by.
+        static: names of the numbers that say something of a whole series.
+        static_shift: what is taken off each.
+        static_scale: what each is then divided by.
+        categories: names of the kinds that say something of a whole series.
+        levels: of each of them, those that are told apart; a column each.
+    """
+
+    calendar: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    known_shift: tuple[float, ...] = ()
+    known_scale: tuple[float, ...] = ()
+    static: tuple[str, ...] = ()
+    static_shift: tuple[float, ...] = ()
+    static_scale: tuple[float, ...] = ()
+    categories: tuple[str, ...] = ()
+    levels: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def size(self) -> int:
+        """X, the number of covariates at a time."""
+        kinds = sum(map(len, self.levels))
+        return len(self.calendar) + 2 * len(self.known) + 2 * len(self.static) + kinds
+
+    def check(self, given: SeriesSet) -> None:
+        """Refuse series that lack what the model was fed.
+
+        Raises:
+            DataError: a column is missing, or another calendar belongs to these times.
+        """
+        found = calendar_names(given.frequency, given.kind)
+        if tuple(found) != self.calendar:
+            raise DataError(
+                f"these series are {given.frequency.name}, the model learnt from series with "
+                + (f"a calendar of {', '.join(self.calendar)}" if self.calendar else "no calendar"),
+                hint="give a history of the frequency it learnt from",
+            )
+        for kind, wanted, there in (
+            ("known", self.known, given.known_names),
+            ("static", self.static, given.static_names),
+            ("static", self.categories, given.category_names),
+        ):
+            for name in wanted:
+                if name not in there:
+                    raise DataError(
+                        f"the model was fed a {kind} column {name!r}, which this table lacks",
+                        hint="add it, or train a model without it",
+                    )
+
+    def rows(
+        self, given: SeriesSet, series: int, times_T: NDArray[np.int64], known_TC: NDArray[Any]
+    ) -> Singles:
+        """Covariates (T, X) of one series at some times.
+
+        Arguments:
+            given: the set; only names, frequencies and static attributes are looked at.
+            series: which of it.
+            times_T: when.
+            known_TC: its covariates then, in the set's order; NaN where missing.
+        """
+        length = len(times_T)
+        frequency = given.frequencies[series]
+        parts: list[NDArray[Any]] = []
+        if self.calendar:
+            names = calendar_names(frequency, given.kind)
+            features_TF = calendar_features(times_T, frequency, given.kind)
+            parts.append(features_TF[:, [names.index(name) for name in self.calendar]])
+        for place, name in enumerate(self.known):
+            column_T = known_TC[:, given.known_names.index(name)]
+            parts += _scaled(column_T, self.known_shift[place], self.known_scale[place])
+        for place, name in enumerate(self.static):
+            value = given.static_SA[series, given.static_names.index(name)]
+            column_T = np.full(length, value)
+            parts += _scaled(column_T, self.static_shift[place], self.static_scale[place])
+        for name, levels in zip(self.categories, self.levels, strict=True):
+            column = given.category_names.index(name)
+            kind = int(given.categories_SA[series, column])
+            hot = np.zeros((length, len(levels)))
+            if kind >= 0 and (level := given.category_levels[column][kind]) in levels:
+                hot[:, levels.index(level)] = 1.0
+            parts.append(hot)
+        if not parts:
+            return np.zeros((length, 0), dtype=np.float32)
+        whole: Singles = np.concatenate(parts, axis=1, dtype=np.float32)
+        return whole
+
+
+def _scaled(column_T: NDArray[Any], shift: float, scale: float) -> list[NDArray[Any]]:
+    """A scaled column and whether it is known, (T, 1) each."""
+    known_T = np.isfinite(column_T)
+    scaled_T = np.where(known_T, (np.where(known_T, column_T, 0.0) - shift) / scale, 0.0)
+    return [np.clip(scaled_T, -1e4, 1e4)[:, None], known_T[:, None].astype(float)]
+
+
+def learn_covariates(given: SeriesSet) -> Covariates:
+    """What there is to be fed beside the values of these series, scaled by them."""
+    known = [_location(column) for column in given.known_NC.T]
+    static = [_location(column) for column in given.static_SA.T]
+    kept = [
+        (name, tuple(levels))
+        for name, levels in zip(given.category_names, given.category_levels, strict=True)
+        if 1 < len(levels) <= MOST_LEVELS
+    ]
+    alike = len(set(given.frequencies)) == 1
+    return Covariates(
+        calendar=tuple(calendar_names(given.frequency, given.kind)) if alike else (),
+        known=given.known_names,
+        known_shift=tuple(shift for shift, _ in known),
+        known_scale=tuple(scale for _, scale in known),
+        static=given.static_names,
+        static_shift=tuple(shift for shift, _ in static),
+        static_scale=tuple(scale for _, scale in static),
+        categories=tuple(name for name, _ in kept),
+        levels=tuple(levels for _, levels in kept),
+    )
+
+
+def _location(column_N: NDArray[Any]) -> tuple[float, float]:
+    column_N = column_N[np.isfinite(column_N)]
+    if not len(column_N):
+        return 0.0, 1.0
+    spread = float(column_N.std())
+    return float(column_N.mean()), spread if spread > 0 else 1.0
+
+
+@dataclass(frozen=True)
+class SeriesBundle:
+    """A model of series.
+
+    Arguments:
+        config: the components.
+        encoder: values to features and targets, and back.
+        covariates: what it is fed beside them.
+        season: values to a season; 1 for none.
+        horizon: steps ahead that its figures are of.
+        run_up: values of a history that are read, at most, before a forecast.
+        frequency: of the series, in words.
+        names: of the numbers of one time.
+        provenance: where it came from; plain values.
+        arrays: weights by parameter name.
+    """
+
+    config: NetworkConfig
+    encoder: SeriesEncoder
+    covariates: Covariates
+    season: int
+    horizon: int
+    run_up: int
+    frequency: str
+    names: tuple[str, ...]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    @property
+    def input_size(self) -> int:
+        """Numbers that the network reads at a time."""
+        return self.encoder.feature_size + self.covariates.size
+
+
+@dataclass(frozen=True)
+class _About:
+    """What the file says of series, beside what every model's file says."""
+
+    covariates: Covariates
+    season: int
+    horizon: int
+    run_up: int
+    frequency: str
+    names: tuple[str, ...]
+
+
+def write_series_bundle(path: Path, bundle: SeriesBundle) -> None:
+    """Write a model file, whole or not at all.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+    about = _About(
+        bundle.covariates,
+        bundle.season,
+        bundle.horizon,
+        bundle.run_up,
+        bundle.frequency,
+        bundle.names,
+    )
+    metadata = {
+        "config": json.dumps(to_mapping(bundle.config)),
+        "encoder": json.dumps(bundle.encoder.to_mapping()),
+        "series": json.dumps(to_mapping(about)),
+        "provenance": json.dumps(dict(bundle.provenance)),
+    }
+    save_file(path, metadata, bundle.arrays)
+
+
+def read_series_bundle(model: str | Path) -> SeriesBundle:
+    """The model of series in a run folder or model file.
+
+    Raises:
+        BundleError: missing, torn, hostile, of another version, or a model of text.
+    """
+    path = bundle_path(model)
+    file = read_file(path)
+    try:
+        if not file.of_series:
+            raise BundleError(
+                "this model goes on with text, not with series of numbers",
+                hint="use rhapsode generate",
+            )
+        config = from_mapping(
+            NetworkConfig, file.table("config"), where="config", error=BundleError
+        )
+        parse_context(config.context)
+        about = from_mapping(_About, file.table("series"), where="series", error=BundleError)
+        encoder = SeriesEncoder.from_mapping(file.table("encoder"))
+        _check_about(about, encoder)
+        check_weights(file.arrays)
+        return SeriesBundle(
+            config,
+            encoder,
+            about.covariates,
+            about.season,
+            about.horizon,
+            about.run_up,
+            about.frequency,
+            about.names,
+            file.table("provenance"),
+            file.arrays,
+        )
+    except RhapsodeError as problem:
+        where = f"{path}: {problem.where}" if problem.where else str(path)
+        raise BundleError(problem.what, where=where, hint=problem.hint) from None
+
+
+def _check_about(about: _About, encoder: SeriesEncoder) -> None:
+    covariates = about.covariates
+    pairs = (
+        (covariates.known, covariates.known_shift, covariates.known_scale),
+        (covariates.static, covariates.static_shift, covariates.static_scale),
+        (covariates.categories, covariates.levels, covariates.levels),
+    )
+    sizes_fit = all(len(names) == len(a) == len(b) for names, a, b in pairs)
+    scales = (*covariates.known_scale, *covariates.static_scale)
+    if not sizes_fit or not all(0 < scale < float("inf") for scale in scales):
+        raise BundleError("the description of its covariates is malformed")
+    if min(about.season, about.horizon, about.run_up) < 1 or len(about.names) != (
+        encoder.target_size
+    ):
+        raise BundleError("the description of its series is malformed")

@@ -1,0 +1,427 @@
+"""A trained model of series as one object: forecast, observe, generate, evaluate."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.bundle import SeriesBundle, bundle_path, read_series_bundle
+from rhapsode.config import ForecastSettings, SeriesSettings, from_mapping, to_mapping
+from rhapsode.data.tables import Frequency, SeriesSet, read_series
+from rhapsode.encoding import SeriesEncoder, SeriesStats
+from rhapsode.errors import DataError, SettingsError
+from rhapsode.workflows.series.corpus import observed_lengths
+
+if TYPE_CHECKING:
+    from rhapsode.bundle.series_predictor import SeriesPredictor, SeriesState  # loads torch
+    from rhapsode.workflows.series.backtest import Backtest
+
+__all__ = ["SeriesForecast", "SeriesModel", "keepsakes"]
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+MOST_KEPT = 256
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+@dataclass(frozen=True)
+class SeriesForecast:
+    """What follows some series.
+
+    Arguments:
+        given: the series, with their histories.
+        which: of them, B.
+        rows: how many rows of each were history, B.
+        times: of the steps to come, H each.
+        paths_BSHK: sample paths, in the data's own units.
+    """
+
+    given: SeriesSet
+    which: Ints
+    rows: Ints
+    times: tuple[Ints, ...]
+    paths_BSHK: Floats
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Names of the series."""
+        return tuple(self.given.ids[series] for series in self.which.tolist())
+
+    def quantiles(self, levels: Sequence[float] = LEVELS) -> Floats:
+        """Quantiles of the paths, (Q, B, H, K)."""
+        return np.quantile(self.paths_BSHK, levels, axis=1, method="weibull")
+
+    def mean(self) -> Floats:
+        """Means of the paths, (B, H, K)."""
+        return np.asarray(self.paths_BSHK.mean(axis=1))
+
+    def history(self, place: int) -> tuple[Ints, Floats]:
+        """Times (T,) and values (T, K) that one forecast knew."""
+        first = int(self.given.offsets[self.which[place]])
+        some = slice(first, first + int(self.rows[place]))
+        return self.given.times_N[some], self.given.values_NK[some]
+
+
+class SeriesModel:
+    """A model file of series, opened. The network is loaded, and torch with it, when the first prediction is asked for.
+
+    Arguments:
+        path: a run folder or a model file.
+
+    Raises:
+        BundleError: missing, damaged, of another version, or a model of text.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = bundle_path(path)
+        self.bundle: SeriesBundle = read_series_bundle(path)
+
+    @cached_property
+    def predictor(self) -> SeriesPredictor:
+        """What predicts."""
+        from rhapsode.bundle.network import load_network
+        from rhapsode.bundle.series_predictor import SeriesPredictor
+
+        return SeriesPredictor(self.bundle, load_network(self.bundle))
+
+    def read(self, source: Any, reading: SeriesSettings | None = None) -> SeriesSet:
+        """Series of a table, frame or array, as this model takes them.
+
+        Arguments:
+            source: as in `read_series`; a set that was read already is taken as it is.
+            reading: which column plays which part; what is unset is as it was in training.
+
+        Raises:
+            DataError: series the model does not fit.
+        """
+        if isinstance(source, SeriesSet):
+            given = source
+        else:
+            asked = self.bundle.provenance.get("settings", {}).get("series", {})
+            kept = from_mapping(SeriesSettings, asked, where="[series]")
+            given = read_series(source, kept if reading is None else reading)
+        if len(given.names) != self.bundle.encoder.target_size:
+            raise DataError(
+                f"{len(given.names)} values a time ({', '.join(given.names)}), the model learnt "
+                f"{self.bundle.encoder.target_size} ({', '.join(self.bundle.names)})",
+                hint="name the columns with --value-columns, or set --joint as in training",
+            )
+        self.bundle.covariates.check(given)
+        return given
+
+    def forecast(
+        self, history: Any, settings: ForecastSettings | None = None, **options: Any
+    ) -> SeriesForecast:
+        """Sample paths behind the last known value of every series.
+
+        Arguments:
+            history: a table, name, frame, array or set; covariates known ahead stand in rows behind the last value.
+            settings: horizon, samples, temperature, seed.
+            **options: the same by name.
+
+        Raises:
+            RhapsodeError: a history the model does not fit.
+        """
+        from rhapsode.workflows.series.backtest import draw_forecasts
+
+        if settings is None:
+            settings = from_mapping(ForecastSettings, options, where="options")
+        given = self.read(history)
+        rows = observed_lengths(given)
+        which = np.nonzero(rows)[0]
+        if not len(which):
+            raise DataError("no series holds a value", hint="give a history")
+        horizon = settings.horizon or self.bundle.horizon
+        paths, times = draw_forecasts(
+            self.predictor,
+            given,
+            which,
+            rows[which],
+            horizon,
+            samples=settings.samples,
+            seed=settings.seed,
+            temperature=settings.temperature,
+        )
+        return SeriesForecast(given, which, rows[which], tuple(times), paths)
+
+    def start(self, history: Any) -> SeriesState:
+        """The state behind the known values of every series, for `observe`."""
+        from rhapsode.workflows.series.corpus import histories_of
+
+        given = self.read(history)
+        rows = observed_lengths(given)
+        which = np.arange(len(given))
+        return self.predictor.start(histories_of(given, self.bundle.covariates, which, rows))
+
+    def observe(
+        self, values: Any, state: SeriesState, known: NDArray[np.float32] | None = None
+    ) -> SeriesState:
+        """The state behind one more value of every series.
+
+        Arguments:
+            values: (B,) or (B, K), in the data's own units; NaN where missing.
+            state: before it; it is not changed.
+            known: covariates of that time, (B, X), scaled, where the model has any: `covariates.rows` makes them.
+        """
+        values_BK = np.asarray(values, dtype=np.float64)
+        if values_BK.ndim == 1:
+            values_BK = values_BK[:, None]
+        return self.predictor.observe(values_BK, state, known)
+
+    def ahead(
+        self,
+        state: SeriesState,
+        horizon: int,
+        *,
+        samples: int = 200,
+        seed: int = 0,
+        known: NDArray[np.float32] | None = None,
+    ) -> Floats:
+        """Sample paths (B, S, H, K) from a state, which is not changed.
+
+        Arguments:
+            state: from `start` or `observe`.
+            horizon: steps.
+            samples: paths of each series.
+            seed: of the paths.
+            known: covariates of the steps to come, (B, H, X), scaled.
+
+        Raises:
+            SettingsError: the model needs covariates and none are given.
+        """
+        from rhapsode.generation.paths import path_seed, sample_paths
+
+        rows = len(state.paths)
+        size = self.bundle.covariates.size
+        if known is None:
+            if size:
+                raise SettingsError("this model needs the covariates of the steps to come")
+            known = np.zeros((rows, horizon, 0), dtype=np.float32)
+        seeds = [path_seed(seed, str(row)) for row in range(rows)]
+        return sample_paths(self.predictor, state, known, samples=samples, seeds=seeds)
+
+    def loss(self, given: SeriesSet, first_S: Ints) -> tuple[float, int]:
+        """Nats a value, in the data's own units, behind the first rows of series, and how many values these are.
+
+        Arguments:
+            given: the series.
+            first_S: rows of each that set its scale and are not scored.
+        """
+        from rhapsode.workflows.series.corpus import encode_series
+
+        arrays = encode_series(self.bundle.encoder, self.bundle.covariates, given, first_S)
+        nats_N = self.predictor.losses(arrays, given.offsets[:-1] + first_S)
+        known_NK = given.observed_NK & np.isfinite(nats_N)[:, None]
+        points = int(known_NK.sum())
+        return float(np.nansum(nats_N) / max(1, points)), points
+
+    def evaluate(
+        self,
+        source: Any,
+        *,
+        horizon: int | None = None,
+        origins: int | None = None,
+        stride: int | None = None,
+        share: float = 0.1,
+        samples: int = 200,
+        seed: int = 0,
+        methods: Sequence[str] | None = None,
+    ) -> tuple[dict[str, Any], Backtest]:
+        """Forecasts of the end of series from rolling origins, beside seasonal naive and statistical methods.
+
+        Arguments:
+            source: a table, name, frame, array or set.
+            horizon: steps ahead; the model's own.
+            origins: of each series; as many as `share` has room for.
+            stride: steps between origins; the horizon.
+            share: of the end of every series that is forecast, where `origins` is not given.
+            samples: paths.
+            seed: of the paths.
+            methods: "ets", "arima", "theta"; None: all where statsforecast is installed.
+
+        Returns:
+            Plain values as `--json` prints them, and the figures behind them.
+        """
+        from rhapsode.workflows.series.backtest import backtest, origins_of, statistical_methods
+
+        whole = self.read(source)
+        lengths = observed_lengths(whole)
+        kept = np.nonzero(lengths)[0]
+        whole, lengths = whole.select(kept), lengths[kept]
+        given = whole.cut(whole.offsets[:-1], whole.offsets[:-1] + lengths)
+        ahead = horizon or self.bundle.horizon
+        if origins is None:
+            first_S = np.maximum(1, lengths - np.rint(lengths * share).astype(np.int64))
+        else:
+            reach = ahead + (origins - 1) * (stride or ahead)
+            first_S = np.maximum(1, lengths - reach)
+        which, rows = origins_of(given, first_S, ahead, origins=origins, stride=stride)
+        if not len(which):
+            raise DataError(
+                f"no series is long enough for a forecast of {ahead} steps",
+                hint="give longer series, or a smaller --horizon",
+            )
+        loss, points = self.loss(given, first_S)
+        found = backtest(
+            self.predictor,
+            given,
+            which,
+            rows,
+            horizon=ahead,
+            season=self.bundle.season,
+            samples=samples,
+            seed=seed,
+            methods=statistical_methods() if methods is None else methods,
+        )
+        known = int(given.observed_NK.sum())
+        return {
+            "loss": loss,
+            "elements": points,
+            "forecasts": found.to_mapping(),
+            "protocol": {
+                "split": f"the last {points:,} of {known:,} values, the end of every series",
+                "selected_on": self.bundle.provenance.get("selected_on"),
+                "context": f"carried, at most {self.bundle.run_up} values before the first scored one",
+                "normalisation": "none: nats of the values in their own units",
+                "unknown_cost": "missing values are not scored",
+            },
+        }, found
+
+    def generate(
+        self,
+        length: int | None = None,
+        *,
+        count: int = 1,
+        seed: int = 0,
+        temperature: float = 1.0,
+        like: str | None = None,
+    ) -> list[tuple[str, Ints, Floats]]:
+        """New series, each in the place of one it learnt from: its scale, first time, length and attributes.
+
+        Arguments:
+            length: steps; None: as long as the one in whose place it stands.
+            count: how many.
+            seed: of the choice and of the paths.
+            temperature: as in a forecast.
+            like: the series in whose place all stand; None draws one for each.
+
+        Returns:
+            Of each, the name of the series in whose place it stands, times (T,) and values (T, K).
+
+        Raises:
+            SettingsError: no such series.
+            DataError: the model was fed covariates that nobody knows of a new series.
+        """
+        return _generate(self, length, like, count=count, seed=seed, temperature=temperature)
+
+
+def keepsakes(encoder: SeriesEncoder, given: SeriesSet) -> dict[str, Any]:
+    """What a model remembers of the series it learnt from, so that new ones can stand in their place; plain values."""
+    some = np.unique(np.linspace(0, len(given) - 1, min(len(given), MOST_KEPT)).astype(int))
+    series = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for number in some.tolist():
+            rows = given.rows(number)
+            stats = encoder.stats(given.values_NK[rows])
+            frequency = given.frequencies[number]
+            series.append(
+                {
+                    "id": given.ids[number],
+                    "length": int(given.lengths[number]),
+                    "start": int(given.times_N[rows.start]) if given.lengths[number] else 0,
+                    "stats": stats.to_array().tolist(),
+                    "frequency": to_mapping(frequency),
+                    "static": [v if np.isfinite(v) else None for v in given.static_SA[number]],
+                    "categories": given.categories_SA[number].tolist(),
+                }
+            )
+    return {
+        "kind": given.kind,
+        "static_names": list(given.static_names),
+        "category_names": list(given.category_names),
+        "category_levels": [list(levels) for levels in given.category_levels],
+        "series": series,
+    }
+
+
+def _generate(
+    model: SeriesModel,
+    length: int | None,
+    like: str | None,
+    *,
+    count: int,
+    seed: int,
+    temperature: float,
+) -> list[tuple[str, Ints, Floats]]:
+    from rhapsode.bundle.series_predictor import SeriesState
+    from rhapsode.generation.paths import path_seed, sample_paths
+
+    bundle = model.bundle
+    if bundle.covariates.known:
+        raise DataError(
+            f"nobody knows {bundle.covariates.known[0]!r} of a new series",
+            hint="forecast from a table that holds it",
+        )
+    kept: Mapping[str, Any] = bundle.provenance["keepsakes"]
+    there = {each["id"]: place for place, each in enumerate(kept["series"])}
+    if like is not None and like not in there:
+        named = ", ".join(map(repr, list(there)[:5]))
+        raise SettingsError(f"no series {like!r}", where="--like", hint=f"known: {named}, ...")
+    random = np.random.default_rng(seed)
+    places = (
+        random.integers(len(there), size=count) if like is None else np.full(count, there[like])
+    )
+    made: list[tuple[str, Ints, Floats]] = []
+    for number, place in enumerate(places.tolist()):
+        one = kept["series"][place]
+        steps = one["length"] if length is None else length
+        given = _empty_like(kept, one)
+        frequency = given.frequencies[0]
+        start = np.full(steps, one["start"], dtype=np.int64)
+        times = (
+            start + np.arange(steps)
+            if given.kind == "order" or frequency.unit == "order"
+            else frequency.advance(start, np.arange(steps))
+        )
+        known_TX = bundle.covariates.rows(given, 0, times, np.zeros((steps, 0)))
+        paths = bundle.encoder.paths(SeriesStats.from_array(np.array(one["stats"])))
+        state = SeriesState(model.predictor.network.model.init_state(1), paths)
+        drawn = sample_paths(
+            model.predictor,
+            state,
+            known_TX[None],
+            samples=1,
+            seeds=[path_seed(seed, str(number))],
+            temperature=temperature,
+        )
+        made.append((one["id"], times, drawn[0, 0]))
+    return made
+
+
+def _empty_like(kept: Mapping[str, Any], one: Mapping[str, Any]) -> SeriesSet:
+    static = np.array([[np.nan if v is None else v for v in one["static"]]], dtype=np.float64)
+    return SeriesSet(
+        ids=(one["id"],),
+        offsets=np.zeros(2, dtype=np.int64),
+        times_N=np.zeros(0, dtype=np.int64),
+        values_NK=np.zeros((0, 1)),
+        names=(),
+        kind=kept["kind"],
+        frequencies=(from_mapping(Frequency, one["frequency"], where="frequency"),),
+        known_NC=np.zeros((0, 0)),
+        known_names=(),
+        static_SA=static.reshape(1, -1),
+        static_names=tuple(kept["static_names"]),
+        categories_SA=np.array([one["categories"]], dtype=np.int64).reshape(1, -1),
+        category_names=tuple(kept["category_names"]),
+        category_levels=tuple(tuple(levels) for levels in kept["category_levels"]),
+    )
