@@ -9,18 +9,33 @@ print(rh.load("runs/corpus").evaluate("held-out.txt").loss)
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Continuation", "Model", "RhapsodeError", "__version__", "load", "train"]
+__all__ = [
+    "Continuation",
+    "Model",
+    "RhapsodeError",
+    "SeriesForecast",
+    "SeriesModel",
+    "__version__",
+    "load",
+    "train",
+    "train_series",
+]
 
 if TYPE_CHECKING:
     from rhapsode.errors import RhapsodeError
     from rhapsode.workflows import Continuation, Model, load
+    from rhapsode.workflows.series.model import SeriesForecast, SeriesModel
+    from rhapsode.workflows.series.training import train_series
     from rhapsode.workflows.train import train
 
 _HOMES = {
     "Continuation": "rhapsode.workflows",
     "Model": "rhapsode.workflows",
     "load": "rhapsode.workflows",
+    "SeriesForecast": "rhapsode.workflows.series.model",
+    "SeriesModel": "rhapsode.workflows.series.model",
     "train": "rhapsode.workflows.train",
+    "train_series": "rhapsode.workflows.series.training",
     "RhapsodeError": "rhapsode.errors",
 }
 

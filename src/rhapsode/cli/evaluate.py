@@ -11,6 +11,7 @@ from tyro.conf import Positional
 from rhapsode.cli.console import note, print_json
 from rhapsode.cli.evaluation_report import print_evaluation
 from rhapsode.cli.parse import parse
+from rhapsode.cli.series import evaluate_series, series_model_in
 from rhapsode.cli.train import source_flags, typed_flags
 from rhapsode.config import SourceSettings, from_mapping, option, to_mapping
 from rhapsode.errors import SettingsError
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["EvaluateCommand", "asked_source", "run"]
 
-DESCRIPTION = (
-    """Score a text with a model: every element once, in the context the model was trained in."""
-)
+DESCRIPTION = """Score a text with a model: every element once, in the context the model was trained in.
+
+A model of series forecasts the ends of a table, and has options of its own: rhapsode evaluate MODEL --help."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,8 @@ class EvaluateCommand(SourceSettings):
 
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
+    if series_model_in(arguments):
+        return evaluate_series(arguments)
     command = parse(EvaluateCommand, "evaluate", DESCRIPTION, arguments)
     if not command.sources:
         raise SettingsError("no source was given", where="evaluate", hint="name a text to score")

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from tyro.conf import Positional
 
+from rhapsode.bundle import is_series_model
 from rhapsode.cli.console import json_text, note, put
 from rhapsode.cli.next import plain
 from rhapsode.cli.parse import parse, read_stdin, settings_of
@@ -53,6 +54,11 @@ class GenerateCommand(GenerateSettings, RequestSettings, _Places):
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
     command = parse(GenerateCommand, "generate", DESCRIPTION, arguments)
+    if is_series_model(command.model):
+        from rhapsode.cli.series import generate_series
+        from rhapsode.cli.train import typed_flags
+
+        return generate_series(command, typed_flags(arguments, command))
     settings = settings_of(command, GenerateSettings)
     request = settings_of(command, RequestSettings)
     _check(command, settings, request)

@@ -35,10 +35,10 @@ class InfoCommand:
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
     command = parse(InfoCommand, "info", DESCRIPTION, arguments)
+    from rhapsode.workflows import load
     from rhapsode.workflows.info import describe
-    from rhapsode.workflows.model import Model
 
-    facts = describe(Model(command.model))
+    facts = describe(load(command.model))
     if command.json:
         print_json(facts)
         return 0
@@ -69,11 +69,16 @@ def _parts(facts: dict[str, Any]) -> Table:
         component = facts["config"][part]
         table.add_row(part, f"{component['name']}  {_settings(component['settings'])}")
     table.add_row("context", facts["config"]["context"])
-    table.add_row(
-        "encoder",
-        f"{encoder['name']}  {encoder['elements']:,} elements, {encoder['round_trip']}"
-        + (f"; {_settings(encoder['settings'])}" if encoder["settings"] else ""),
+    series = facts.get("series")
+    what = (
+        f"{encoder['elements']:,} elements, {encoder['round_trip']}"
+        if series is None
+        else f"{encoder['numbers']} number{'s' if encoder['numbers'] != 1 else ''} a time"
     )
+    own = f"; {_settings(encoder['settings'])}" if encoder["settings"] else ""
+    table.add_row("encoder", f"{encoder['name']}  {what}{own}")
+    for name, value in (series or {}).items():
+        table.add_row(name.replace("_", " "), str(value))
     for name in (
         "documents",
         "characters",
@@ -92,7 +97,7 @@ def _parts(facts: dict[str, Any]) -> Table:
             "share of the n-gram", f"{mixture['share']:.3g}  (model {mixture['ngram'][:12]})"
         )
     test = provenance.get("test")
-    if test:
+    if test and test["loss"] is not None:
         table.add_row("test loss", f"{test['loss']:.4f} nats per element over {test['elements']:,}")
     return table
 

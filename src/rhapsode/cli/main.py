@@ -23,6 +23,7 @@ COMMANDS = {
     "evaluate": "loss, perplexity and bits of a model on a text",
     "compare": "models side by side on one text; blind, by vote",
     "info": "what a model is made of and where it came from",
+    "forecast": "what comes next in series of numbers: paths, quantiles, a picture",
     "encode": "the elements that a model sees in a text",
     "data": "the corpora known by name; what a source looks like to a model",
     "demo": "train on what every Python carries, write, and show: no data, no network",

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,7 +33,8 @@ __all__ = ["TrainCommand", "run", "run_training", "source_flags", "typed_flags"]
 DESCRIPTION = """Learn from files, folders, archives or named corpora, and leave a run folder.
 
 Files may be text in any encoding, compressed, inside zip or tar, or records (JSON, JSON Lines, CSV, TSV, Parquet): then
---field or --template says what of a record is its text.
+--field or --template says what of a record is its text. A table of numbers (CSV, TSV, Parquet, .npy) is learnt as time
+series; --set series.time_column='["date"]' and the like say what is not found out.
 
 The last tenth of the text is held out and scored once, at the end. While it trains it shows samples of what it would
 write. Ctrl-C stops it, saved; --resume goes on.
@@ -78,6 +77,10 @@ def run(arguments: Sequence[str], began: float) -> int:
         raise SettingsError(
             "no source was given", where="train", hint="name a text file, a folder or a corpus"
         )
+    from rhapsode.workflows.series.corpus import is_series_run
+
+    if is_series_run(command.sources, asked, command.output if command.resume else None):
+        return _series(command, asked, began)
     if command.plan:
         return _plan(command, asked)
     from rhapsode.workflows.repeating import is_repeated
@@ -98,6 +101,31 @@ def run(arguments: Sequence[str], began: float) -> int:
     if not run_training(training):
         return 130
     note(f'\nnext:  rhapsode generate {training.folder.path} "..." --temperature 0.8')
+    return 0
+
+
+def _series(command: TrainCommand, asked: dict[str, Any], began: float) -> int:
+    """Train on a table of numbers."""
+    for flag, given in (("--from", command.from_), ("--repeat", command.repeat)):
+        if given is not None:
+            raise SettingsError("models of series are trained afresh, one at a time", where=flag)
+    if command.plan:
+        from rhapsode.workflows.series.training import series_plan_in_toml
+
+        sys.stdout.write(series_plan_in_toml(command.sources, asked, note))
+        return 0
+    from rhapsode.cli.series import train_on_series
+
+    folder = train_on_series(
+        command.sources,
+        asked,
+        output=command.output,
+        resume=command.resume,
+        spent=time.monotonic() - began,
+    )
+    if folder is None:
+        return 130
+    note(f"\nnext:  rhapsode forecast {folder} --plot forecast.png")
     return 0
 
 
@@ -197,13 +225,14 @@ def typed_flags(arguments: Sequence[str], plain: object) -> list[str]:
 
 def run_training(training: Training) -> bool:
     """Train on the terminal, to the summary; False when it was interrupted."""
+    from rhapsode.cli.series import stopping
     from rhapsode.cli.watch import Watch
     from rhapsode.training.events import Finished
     from rhapsode.workflows.writing_table import copying_in_short
 
     interrupted = stopped_early = False
     floor = None if training.counted is None else training.counted.loss
-    with _stopping(training), Watch(training.settings.budget_seconds(), floor) as watch:
+    with stopping(training.loop), Watch(training.settings.budget_seconds(), floor) as watch:
         for event in training.events():
             watch.show(event)
             if isinstance(event, Finished):
@@ -236,21 +265,3 @@ def run_training(training: Training) -> bool:
     note(copying_in_short(summary["writing"]))
     note(f"the course of the run: {training.folder.curve}")
     return True
-
-
-@contextmanager
-def _stopping(training: Training) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) ends the loop behind its step, saved; the second ends at once."""
-
-    def stop(number: int, frame: object) -> None:
-        if number == signal.SIGINT:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        training.loop.stop()
-        sys.stderr.write("\nstopping and saving ...\n")
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -3,7 +3,29 @@
 `train` loads torch when it is called for; the rest loads it when something is predicted.
 """
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rhapsode.bundle import is_series_model
 from rhapsode.workflows.continuing import Continuation, Piece
-from rhapsode.workflows.model import Model, load
+from rhapsode.workflows.model import Model
+
+if TYPE_CHECKING:
+    from rhapsode.workflows.series.model import SeriesModel  # loads what reads tables
 
 __all__ = ["Continuation", "Model", "Piece", "load"]
+
+
+def load(path: str | Path) -> Model | SeriesModel:
+    """The model in a run folder or model file: of text, or of series of numbers.
+
+    Raises:
+        BundleError: missing, damaged, or of another version.
+    """
+    if is_series_model(path):
+        from rhapsode.workflows.series.model import SeriesModel
+
+        return SeriesModel(path)
+    return Model(path)

@@ -5,12 +5,15 @@ from typing import Any
 from rhapsode.bundle import COUNTS
 from rhapsode.config import to_mapping
 from rhapsode.workflows.model import Model
+from rhapsode.workflows.series.model import SeriesModel
 
 __all__ = ["describe"]
 
 
-def describe(model: Model) -> dict[str, Any]:
+def describe(model: Model | SeriesModel) -> dict[str, Any]:
     """Components, arrays with shapes, parameters, encoder and provenance, as plain values."""
+    if isinstance(model, SeriesModel):
+        return _of_series(model)
     bundle = model.bundle
     arrays = {name: array for name, array in bundle.arrays.items() if name != COUNTS}
     return {
@@ -26,4 +29,30 @@ def describe(model: Model) -> dict[str, Any]:
         },
         "arrays": {name: list(array.shape) for name, array in arrays.items()},
         "provenance": dict(bundle.provenance),
+    }
+
+
+def _of_series(model: SeriesModel) -> dict[str, Any]:
+    bundle = model.bundle
+    covariates = bundle.covariates
+    fed = (*covariates.calendar, *covariates.known, *covariates.static, *covariates.categories)
+    return {
+        "path": str(model.path),
+        "bytes": model.path.stat().st_size,
+        "parameters": sum(int(array.size) for array in bundle.arrays.values()),
+        "config": to_mapping(bundle.config),
+        "encoder": {
+            "name": bundle.encoder.name,
+            "numbers": bundle.encoder.target_size,
+            "settings": to_mapping(bundle.encoder.settings),
+        },
+        "series": {
+            "values": ", ".join(bundle.names),
+            "frequency": bundle.frequency,
+            "season": bundle.season,
+            "horizon": bundle.horizon,
+            "covariates": ", ".join(fed) or "none",
+        },
+        "arrays": {name: list(array.shape) for name, array in bundle.arrays.items()},
+        "provenance": {k: v for k, v in bundle.provenance.items() if k != "keepsakes"},
     }

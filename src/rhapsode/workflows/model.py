@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from rhapsode.counts import NGramModel, SuffixIndex  # loads the compiler
     from rhapsode.generation.rounding import Rounding
 
-__all__ = ["Model", "load"]
+__all__ = ["Model"]
 
 
 class Model:
@@ -390,11 +390,6 @@ class Model:
 
 def _may_hold_records(source: str) -> bool:
     return source == "-" or record_kind(source) is not None or Path(source).is_dir()
-
-
-def load(path: str | Path) -> Model:
-    """Open a run folder or a model file; see `Model`."""
-    return Model(path)
 
 
 def _settings(settings: GenerateSettings | None, options: dict[str, Any]) -> GenerateSettings:

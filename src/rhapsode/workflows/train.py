@@ -49,6 +49,9 @@ from rhapsode.workflows.model import Model
 from rhapsode.workflows.planning import count_corpus, plan_training
 from rhapsode.workflows.resume import find_run
 from rhapsode.workflows.run_folder import RunFolder
+from rhapsode.workflows.series.corpus import is_series_run
+from rhapsode.workflows.series.model import SeriesModel
+from rhapsode.workflows.series.training import train_series
 from rhapsode.workflows.texts import silent
 from rhapsode.workflows.tracking import TensorBoard
 from rhapsode.workflows.writing import (
@@ -266,8 +269,8 @@ def train(
     start: str | Path | None = None,
     watch: Callable[[Event], None] | None = None,
     **settings: Any,
-) -> Model:
-    """Train on files, folders or catalogue names.
+) -> Model | SeriesModel:
+    """Train on files, folders or catalogue names; a table of numbers makes a model of series, as `train_series` does.
 
     Arguments:
         sources: what to learn from.
@@ -284,6 +287,10 @@ def train(
     Raises:
         RhapsodeError: a source, setting or folder that does not fit.
     """
+    if is_series_run(sources, settings, output if resume else None):
+        if start is not None:
+            raise SettingsError("series are not learnt from an older model", where="start")
+        return train_series(*sources, output=output, resume=resume, watch=watch, **settings)
     training = prepare_training(sources, settings, output=output, resume=resume, start=start)
     for event in training.events():
         if watch is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,16 @@ from numpy.typing import NDArray
 
 from rhapsode.bundle import Covariates
 from rhapsode.bundle.series_predictor import History
-from rhapsode.config import SeriesDataSettings, SeriesSettings
+from rhapsode.config import SeriesDataSettings, SeriesSettings, read_toml
 from rhapsode.data import SeriesArrays
-from rhapsode.data.tables import SeriesSet, future_times, read_series
+from rhapsode.data.tables import SERIES, SeriesSet, future_times, read_series
 from rhapsode.encoding import SeriesEncoder
-from rhapsode.errors import DataError, EncodingError
+from rhapsode.errors import DataError, EncodingError, SettingsError
+from rhapsode.files import is_there
 
 __all__ = [
     "FEW",
+    "is_series_run",
     "SeriesCorpus",
     "encode_series",
     "future_covariates",
@@ -35,6 +38,54 @@ LEAST = 8
 """Known values that there must be to learn anything."""
 
 Ints = NDArray[np.int64]
+
+
+TABLES = (".csv", ".tsv", ".tab", ".parquet", ".pq", ".npy", ".npz")
+PACKED = (".gz", ".bz2", ".xz", ".zst")
+OF_TEXT = ("field", "template", "prompt_field", "completion_field")
+
+
+def is_series_run(
+    sources: tuple[str, ...], asked: Mapping[str, Any], resumed: str | None = None
+) -> bool:
+    """Whether to train on numbers: a table, or a name of series, and nothing asked for that only text has.
+
+    Arguments:
+        sources: as named.
+        asked: settings by name.
+        resumed: the run folder that is gone on with.
+
+    Raises:
+        SettingsError: a table without times that holds both text and numbers.
+    """
+    if resumed is not None:
+        config = Path(resumed) / "config.toml"
+        return config.is_file() and "series" in read_toml(config)
+    if "series" in asked:
+        return True
+    source = asked.get("source", {})
+    if len(sources) != 1 or any(source.get(name) for name in OF_TEXT):
+        return False
+    if asked.get("encoding", "auto") != "auto":
+        return False
+    path = Path(sources[0])
+    if not is_there(path):
+        return sources[0] in SERIES
+    name = path.with_suffix("") if path.suffix.lower() in PACKED else path
+    if path.is_dir() or name.suffix.lower() not in TABLES:
+        return False
+    try:
+        found = read_series(sources[0])
+    except DataError as problem:
+        # What holds no numbers is text, and text has errors of its own.
+        return not problem.what.startswith("no column holds numbers")
+    if found.kind == "order" and any(line.startswith("column left out") for line in found.notes):
+        raise SettingsError(
+            "this table holds text and numbers, and no times",
+            where=sources[0],
+            hint="for its text say --field NAME; for its numbers --set series.value_columns='[\"NAME\"]'",
+        )
+    return True
 
 
 @dataclass(frozen=True)

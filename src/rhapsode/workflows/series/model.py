@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import SeriesBundle, bundle_path, read_series_bundle
-from rhapsode.config import ForecastSettings, SeriesSettings, from_mapping, to_mapping
+from rhapsode.config import (
+    ForecastSettings,
+    SeriesSettings,
+    from_mapping,
+    read_toml,
+    to_mapping,
+)
 from rhapsode.data.tables import Frequency, SeriesSet, read_series
 from rhapsode.encoding import SeriesEncoder, SeriesStats
 from rhapsode.errors import DataError, SettingsError
@@ -91,6 +97,21 @@ class SeriesModel:
         from rhapsode.bundle.series_predictor import SeriesPredictor
 
         return SeriesPredictor(self.bundle, load_network(self.bundle))
+
+    def own_source(self) -> str:
+        """The table that the model learnt from, as its run folder names it.
+
+        Raises:
+            SettingsError: the model lies in no run folder.
+        """
+        config = self.path.parent / "config.toml"
+        sources = read_toml(config).get("run", {}).get("sources", []) if config.is_file() else []
+        if len(sources) != 1:
+            raise SettingsError(
+                "no history was given, and nothing beside the model tells of its own",
+                hint="name a table",
+            )
+        return str(sources[0])
 
     def read(self, source: Any, reading: SeriesSettings | None = None) -> SeriesSet:
         """Series of a table, frame or array, as this model takes them.
@@ -303,7 +324,7 @@ class SeriesModel:
         seed: int = 0,
         temperature: float = 1.0,
         like: str | None = None,
-    ) -> list[tuple[str, Ints, Floats]]:
+    ) -> SeriesSet:
         """New series, each in the place of one it learnt from: its scale, first time, length and attributes.
 
         Arguments:
@@ -314,7 +335,7 @@ class SeriesModel:
             like: the series in whose place all stand; None draws one for each.
 
         Returns:
-            Of each, the name of the series in whose place it stands, times (T,) and values (T, K).
+            The series, each named by the one in whose place it stands and a number.
 
         Raises:
             SettingsError: no such series.
@@ -361,7 +382,7 @@ def _generate(
     count: int,
     seed: int,
     temperature: float,
-) -> list[tuple[str, Ints, Floats]]:
+) -> SeriesSet:
     from rhapsode.bundle.series_predictor import SeriesState
     from rhapsode.generation.paths import path_seed, sample_paths
 
@@ -380,41 +401,59 @@ def _generate(
     places = (
         random.integers(len(there), size=count) if like is None else np.full(count, there[like])
     )
-    made: list[tuple[str, Ints, Floats]] = []
+    made: list[SeriesSet] = []
     for number, place in enumerate(places.tolist()):
         one = kept["series"][place]
         steps = one["length"] if length is None else length
-        given = _empty_like(kept, one)
+        given = _empty_like(kept, one, bundle.names)
         frequency = given.frequencies[0]
-        start = np.full(steps, one["start"], dtype=np.int64)
-        times = (
-            start + np.arange(steps)
-            if given.kind == "order" or frequency.unit == "order"
-            else frequency.advance(start, np.arange(steps))
-        )
+        start, steps_T = np.full(steps, one["start"], dtype=np.int64), np.arange(steps)
+        ordered = given.kind == "order" or frequency.unit == "order"
+        times = start + steps_T if ordered else frequency.advance(start, steps_T)
         known_TX = bundle.covariates.rows(given, 0, times, np.zeros((steps, 0)))
         paths = bundle.encoder.paths(SeriesStats.from_array(np.array(one["stats"])))
-        state = SeriesState(model.predictor.network.model.init_state(1), paths)
         drawn = sample_paths(
             model.predictor,
-            state,
+            SeriesState(model.predictor.network.model.init_state(1), paths),
             known_TX[None],
             samples=1,
             seeds=[path_seed(seed, str(number))],
             temperature=temperature,
         )
-        made.append((one["id"], times, drawn[0, 0]))
-    return made
+        made.append(
+            replace(
+                given,
+                ids=(f"{one['id']} #{number + 1}",),
+                offsets=np.array([0, steps], dtype=np.int64),
+                times_N=times,
+                values_NK=drawn[0, 0],
+                known_NC=np.zeros((steps, 0)),
+            )
+        )
+    return replace(
+        made[0],
+        ids=tuple(each.ids[0] for each in made),
+        offsets=np.cumsum([0, *(int(each.offsets[1]) for each in made)]),
+        frequencies=tuple(each.frequencies[0] for each in made),
+        times_N=np.concatenate([each.times_N for each in made]),
+        values_NK=np.concatenate([each.values_NK for each in made]),
+        known_NC=np.concatenate([each.known_NC for each in made]),
+        static_SA=np.concatenate([each.static_SA for each in made]),
+        categories_SA=np.concatenate([each.categories_SA for each in made]),
+    )
 
 
-def _empty_like(kept: Mapping[str, Any], one: Mapping[str, Any]) -> SeriesSet:
+def _empty_like(
+    kept: Mapping[str, Any], one: Mapping[str, Any], names: tuple[str, ...]
+) -> SeriesSet:
+    """A series that has begun nowhere yet, with the attributes of one that was learnt from."""
     static = np.array([[np.nan if v is None else v for v in one["static"]]], dtype=np.float64)
     return SeriesSet(
         ids=(one["id"],),
         offsets=np.zeros(2, dtype=np.int64),
         times_N=np.zeros(0, dtype=np.int64),
-        values_NK=np.zeros((0, 1)),
-        names=(),
+        values_NK=np.zeros((0, len(names))),
+        names=names,
         kind=kept["kind"],
         frequencies=(from_mapping(Frequency, one["frequency"], where="frequency"),),
         known_NC=np.zeros((0, 0)),

@@ -123,18 +123,17 @@ def forecast_mapping(found: SeriesForecast, levels: Sequence[float] = LEVELS) ->
     }
 
 
-def series_rows(
-    made: Sequence[tuple[str, Any, Any]], names: Sequence[str], like: SeriesSet
-) -> Rows:
-    """A header, and a row for every time of some series: name, times (T,) and values (T, K) each."""
+def series_rows(given: SeriesSet) -> Rows:
+    """A header, and a row for every time of every series."""
 
     def rows() -> Iterator[list[Any]]:
-        for number, (name, times_T, values_TK) in enumerate(made):
-            for time, values_K in zip(times_T.tolist(), values_TK.tolist(), strict=True):
-                when = format_time(int(time), like.kind, like.frequency)
-                yield [number + 1, name, when, *values_K]
+        for series, name in enumerate(given.ids):
+            some = given.rows(series)
+            frequency = given.frequencies[series]
+            for time, values in zip(given.times_N[some], given.values_NK[some], strict=True):
+                yield [name, format_time(int(time), given.kind, frequency), *values.tolist()]
 
-    return ["series", "like", "time", *names], rows()
+    return ["series", "time", *given.names], rows()
 
 
 def csv_text(table: Rows, *, delimiter: str = ",") -> Iterator[str]:

@@ -26,6 +26,7 @@ from rhapsode.config import (
     DEFAULT_BUDGET,
     OptimisationSettings,
     SeriesTrainSettings,
+    dump_toml,
     from_mapping,
     suggest,
     to_mapping,
@@ -70,7 +71,12 @@ from rhapsode.workflows.series.model import SeriesModel, keepsakes
 from rhapsode.workflows.series.report import card, sparkline
 from rhapsode.workflows.texts import silent
 
-__all__ = ["SeriesTraining", "prepare_series_training", "train_series"]
+__all__ = [
+    "SeriesTraining",
+    "prepare_series_training",
+    "series_plan_in_toml",
+    "train_series",
+]
 
 FORECAST_PATHS = 1
 SHOWN = 32
@@ -425,6 +431,25 @@ def _plan(
     )
     run_up = settings.data.run_up or RUN_UP_WINDOWS * training.window
     return _Planned(settings, corpus, encoder, covariates, config, plan, run_up, enough)
+
+
+def series_plan_in_toml(
+    sources: tuple[str, ...], asked: Mapping[str, Any], tell: Callable[[str], None]
+) -> str:
+    """The resolved settings, as `--config` reads them, behind the reasons for what was planned, as comments.
+
+    Arguments:
+        sources: one table.
+        asked: settings by name, as in `SeriesTrainSettings`.
+        tell: takes lines of progress.
+
+    Raises:
+        RhapsodeError: a source or setting that does not fit.
+    """
+    settings = from_mapping(SeriesTrainSettings, asked, where="settings")
+    planned = _plan(sources, settings, settings.budget_seconds(), tell)
+    about = "".join(f"# {line}\n" for line in planned.plan.reasons)
+    return about + "\n" + dump_toml(to_mapping(planned.settings))
 
 
 def _without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
