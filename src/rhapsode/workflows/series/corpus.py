@@ -29,6 +29,7 @@ __all__ = [
     "histories_of",
     "observed_lengths",
     "open_series",
+    "source_name",
 ]
 
 FEW = 1_000
@@ -46,7 +47,7 @@ OF_TEXT = ("field", "template", "prompt_field", "completion_field")
 
 
 def is_series_run(
-    sources: tuple[str, ...], asked: Mapping[str, Any], resumed: str | None = None
+    sources: tuple[Any, ...], asked: Mapping[str, Any], resumed: str | None = None
 ) -> bool:
     """Whether to train on numbers: a table, or a name of series, and nothing asked for that only text has.
 
@@ -61,7 +62,7 @@ def is_series_run(
     if resumed is not None:
         config = Path(resumed) / "config.toml"
         return config.is_file() and "series" in read_toml(config)
-    if "series" in asked:
+    if "series" in asked or any(not isinstance(source, str | Path) for source in sources):
         return True
     source = asked.get("source", {})
     if len(sources) != 1 or any(source.get(name) for name in OF_TEXT):
@@ -129,23 +130,29 @@ def observed_lengths(given: SeriesSet) -> Ints:
     return lengths
 
 
+def source_name(source: Any) -> str:
+    """A source in a word: its path or name, or what kind of thing in memory it is."""
+    return str(source) if isinstance(source, str | Path) else f"<{type(source).__name__}>"
+
+
 def open_series(
-    sources: tuple[str, ...],
+    sources: tuple[Any, ...],
     reading: SeriesSettings,
     settings: SeriesDataSettings,
     tell: Callable[[str], None],
 ) -> SeriesCorpus:
-    """Read one source and divide it.
+    """Read one source, or take a set that was read already, and divide it.
 
     Raises:
         DataError: more than one source, or too little to learn from.
     """
     if len(sources) != 1:
         raise DataError("series are learnt from one table", hint="name a single file")
-    whole = read_series(sources[0], reading)
+    source = sources[0]
+    whole = source if isinstance(source, SeriesSet) else read_series(source, reading)
     for line in whole.notes:
         tell(line)
-    return divide(whole, settings, tell, where=sources[0])
+    return divide(whole, settings, tell, where=source_name(source))
 
 
 def divide(

@@ -66,6 +66,7 @@ from rhapsode.workflows.series.corpus import (
     encode_series,
     histories_of,
     open_series,
+    source_name,
 )
 from rhapsode.workflows.series.model import SeriesModel, keepsakes
 from rhapsode.workflows.series.report import card, sparkline
@@ -225,7 +226,7 @@ class SeriesTraining:
 
 
 def train_series(
-    *sources: str,
+    *sources: Any,
     output: str | None = None,
     resume: bool = False,
     watch: Callable[[Event], None] | None = None,
@@ -234,7 +235,8 @@ def train_series(
     """Train on a table of numbers.
 
     Arguments:
-        sources: one table: CSV, TSV, Parquet, .npy, .npz, or a name.
+        sources: one table: CSV, TSV, Parquet, .npy, .npz, or a name; a data frame, an array, or a mapping of arrays by
+            name; or a set that was read already.
         output: the run folder [default: runs/<name>].
         resume: go on with the run in `output`.
         watch: called with every event.
@@ -271,7 +273,7 @@ class _Planned:
 
 
 def prepare_series_training(
-    sources: tuple[str, ...],
+    sources: tuple[Any, ...],
     asked: Mapping[str, Any],
     *,
     output: str | None = None,
@@ -302,7 +304,13 @@ def prepare_series_training(
         folder, sources, asked = kept.folder, kept.sources, kept.settings
     else:
         folder = RunFolder(
-            Path(group.agree(lambda: str(RunFolder.place(output, sources or ("",)).path)))
+            Path(
+                group.agree(
+                    lambda: str(
+                        RunFolder.place(output, [source_name(s) for s in sources or ("",)]).path
+                    )
+                )
+            )
         )
     settings = from_mapping(SeriesTrainSettings, asked, where="settings")
     seconds = settings.budget_seconds()
@@ -338,7 +346,7 @@ def prepare_series_training(
     if kept is None and group.first:
         mapping = to_mapping(settings)
         run = {
-            "sources": list(sources),
+            "sources": [source_name(source) for source in sources],
             "sha256": corpus.sha256,
             "documents": len(corpus.given),
             "characters": len(corpus.given.times_N),
@@ -365,7 +373,7 @@ def prepare_series_training(
 
 
 def _plan(
-    sources: tuple[str, ...],
+    sources: tuple[Any, ...],
     settings: SeriesTrainSettings,
     seconds: float | None,
     tell: Callable[[str], None],

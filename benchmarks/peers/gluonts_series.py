@@ -1,0 +1,58 @@
+"""GluonTS DeepAR with its defaults, in its own environment: gluonts_series.py TASK.npz FACTS.json OUT.npz."""
+
+import itertools
+import json
+import sys
+import time
+import warnings
+
+import numpy as np
+
+warnings.simplefilter("ignore")
+
+import pandas as pd  # noqa: E402
+import torch  # noqa: E402
+from gluonts.dataset.common import ListDataset  # noqa: E402
+from gluonts.torch import DeepAREstimator  # noqa: E402
+from lightning.pytorch import seed_everything  # noqa: E402
+
+task, facts = np.load(sys.argv[1]), json.loads(sys.argv[2])
+values, offsets = task["values"], task["offsets"]
+seed_everything(facts["seed"])
+torch.set_num_threads(2)
+start = pd.Period(
+    facts["start"], freq={"MS": "M", "QS": "Q"}.get(facts["frequency"], facts["frequency"])
+)
+series = [values[a:b] for a, b in itertools.pairwise(offsets)]
+
+
+def entries(which, rows):
+    return ListDataset(
+        [
+            {"start": start, "target": series[s][:n], "feat_static_cat": [int(s)]}
+            for s, n in zip(which, rows, strict=True)
+        ],
+        freq=facts["frequency"],
+    )
+
+
+estimator = DeepAREstimator(
+    freq=facts["frequency"],
+    prediction_length=facts["horizon"],
+    num_parallel_samples=facts["samples"],
+    trainer_kwargs={
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "logger": False,
+        "enable_checkpointing": False,
+        "max_time": {"seconds": facts["most_seconds"]},
+    },
+)
+began = time.perf_counter()
+predictor = estimator.train(entries(range(len(series)), task["first"]))
+seconds = time.perf_counter() - began
+began = time.perf_counter()
+samples = np.stack(
+    [each.samples for each in predictor.predict(entries(task["which"], task["rows"]))]
+)
+np.savez(sys.argv[3], samples=samples, seconds=seconds, drawing=time.perf_counter() - began)
