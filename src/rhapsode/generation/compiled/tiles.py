@@ -27,6 +27,8 @@ __all__ = ["PANEL", "features_of", "lanes_of", "matmul", "pack", "padded", "shar
 PANEL = 32
 _ROOM = 8
 """Vectors of eight sums that a part of a tile keeps: two a cycle, four cycles each, and the registers hold them."""
+_NEAR, _ALL = 128, 1 << 40
+"""Of a panel, 16 kB stay in the nearest cache while all rows are read."""
 
 cgutils: Any = _cgutils
 
@@ -150,6 +152,16 @@ def _tile(rows: int, panels: int) -> Callable[..., None]:
     return cast("Callable[..., None]", intrinsic(tile))
 
 
+def _at_once(typing: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return ir.Constant(_INT, _NEAR if lanes_of(context) == _ROOM else _ALL)
+
+    return types.int64(), emit
+
+
+_deep = cast("Callable[[], int]", intrinsic(_at_once))
+"""Inputs that one output after the other is made of where many rows read the same panel."""
+
 _one_row = _tile(1, 4)
 _one_row_rest = _tile(1, 1)
 _four_rows = _tile(4, 1)
@@ -179,14 +191,17 @@ def matmul(
     apart()
     fours = rows // 4 * 4
     if fours:
+        most = _deep()
         for panel in range(panels):
-            for row in range(0, fours, 4):
-                a, b = y_at + row * y_step + panel * PANEL, x_at + row * x_step
-                _four_rows(
-                    y, w, x, w_at + panel * step, step, depth,
-                    (a, a + y_step, a + 2 * y_step, a + 3 * y_step),
-                    (b, b + x_step, b + 2 * x_step, b + 3 * x_step),
-                )  # fmt: skip
+            for begin in range(0, depth, most):
+                count, first = min(most, depth - begin), w_at + panel * step + begin * PANEL
+                for row in range(0, fours, 4):
+                    a, b = y_at + row * y_step + panel * PANEL, x_at + row * x_step + begin
+                    _four_rows(
+                        y, w, x, first, step, count,
+                        (a, a + y_step, a + 2 * y_step, a + 3 * y_step),
+                        (b, b + x_step, b + 2 * x_step, b + 3 * x_step),
+                    )  # fmt: skip
     for row in range(fours, rows):
         a, b = y_at + row * y_step, x_at + row * x_step
         panel = 0
