@@ -3,6 +3,7 @@
 import ast
 import importlib
 import py_compile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,7 @@ def test_it_compiles_and_finds_what_it_imports(path: Path, tmp_path: Path) -> No
     for module, name in imports(path):
         if module.split(".")[0] == "rhapsode":
             there = importlib.import_module(module)
-            if name is not None and not hasattr(there, name):
-                importlib.import_module(f"{module}.{name}")
+            submodule = hasattr(there, "__path__") and find_spec(f"{module}.{name}")
+            assert name is None or hasattr(there, name) or submodule, f"{module}.{name}"
         elif module in OWN and path.parent == FOLDER and name is not None:
             assert name in defined(FOLDER / f"{module}.py"), f"{module}.{name}"
