@@ -26,8 +26,8 @@ class SeriesDataSettings:
     test_share: Share = 0.1
     """Share of the end of every series that is held out and forecast once, when all choices have been made."""
     validation_share: Share | None = None
-    """Share of the end of the rest that chooses the best weights. [default: 0.1; 0 where fewer than a thousand values
-    are known, which are better learnt from]"""
+    """Share of the end of the rest that chooses the best weights. [default: 0.1; 0.2 where fewer than a thousand
+    values are known]"""
     horizon: Steps | None = None
     """Steps ahead that figures are of. [default: a season, or 12 where there is none; no more than the test share]"""
     season: Steps | None = None
@@ -42,6 +42,8 @@ class SeriesDataSettings:
 class SeriesTrainSettings(RunSettings):
     """Everything that decides what training on series does."""
 
+    model: Annotated[str, option("NAME")] = "lstm_skip"
+    """Family: lstm_skip, lstm, awd_lstm, gru, rnn, tcn or transformer."""
     series: SeriesSettings = field(default_factory=SeriesSettings)
     data: SeriesDataSettings = field(default_factory=SeriesDataSettings)
     training: OptimisationSettings = field(default_factory=OptimisationSettings)

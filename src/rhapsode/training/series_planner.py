@@ -33,20 +33,22 @@ def plan_series(
     size = size if hidden_size is None else hidden_size
     window = min(longest, max(32, min(192, 2 * season, 4 * horizon), horizon))
     rows = max(1, min(64, 3072 // window, -(-points // window)))
-    dropout = 0.2 if points < 1_000 else 0.1
+    dropout = 0.3 if points < 1_000 else 0.1
     network = {
-        "embedding_size": 32 if points < 10_000 else 64,
         "hidden_size": size,
         "num_layers": 1,
         "dropout": dropout,
     }
-    rate = 4e-3 if size <= 64 else 3e-3
+    few = points < 1_000
+    rate = 1e-3 if few else 3e-3
     training = {
         "batch_size": rows,
         "window": window,
         "learning_rate": rate,
-        "averaging": 0.99,
-        "weight_decay": 0.1 if points < 1_000 else 0.02,
+        "averaging": 0.9 if few else 0.99,
+        "evaluations": 40 if few else 20,
+        "patience": 12 if few else 6,
+        "weight_decay": 0.02,
     }
     reasons = (
         f"{size} units: for {points:,} values of {series:,} series",

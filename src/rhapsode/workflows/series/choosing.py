@@ -84,18 +84,19 @@ def choose_encoding(histories: Sequence[Floats], season: int, horizon: int) -> E
         if found:
             scores.append((float(np.mean(found)), (log, lag)))
     if not scores:
-        return Encoding({}, "the values themselves: too few to compare encodings")
+        return Encoding(
+            {"scaling": "standard"}, "the values themselves: too few to compare encodings"
+        )
     best = min(score for score, _ in scores)
     score, (log, lag) = next(entry for entry in scores if entry[0] * GAIN <= best)
-    what = "log(1 + x)" if log else "values"
+    what = "logarithms of 1 + x" if log else "the values themselves"
     if lag:
-        what = f"changes of {what} over {'a step' if lag == 1 else f'a season of {lag}'}"
-    settings: dict[str, Any] = {"log": log, "difference": lag}
-    if log or lag:
-        settings["scaling"] = "standard"
+        what = f"changes of {'logarithms of 1 + x' if log else 'values'} over {'a step' if lag == 1 else f'a season of {lag}'}"
+    settings: dict[str, Any] = {"log": log, "difference": lag, "scaling": "standard"}
     return Encoding(
         settings,
-        f"{what}: a linear model forecasts them best ({score:.2f} against {scores[0][0]:.2f} for plain values)",
+        f"{what}: a linear model forecasts them best (error {score:.2f}"
+        + (f", plain values {scores[0][0]:.2f})" if log or lag else ")"),
     )
 
 

@@ -33,7 +33,8 @@ __all__ = [
 ]
 
 FEW = 1_000
-"""Known values below which none is spared for choosing the best weights."""
+"""Known values below which more of them are needed to choose the best weights."""
+SHARE_OF_FEW = 0.2
 NO_SEASON = 12
 LEAST = 8
 """Known values that there must be to learn anything."""
@@ -179,7 +180,7 @@ def divide(
     chosen_S = lengths - _tails(lengths, settings.test_share)
     share = settings.validation_share
     if share is None:
-        share = 0.0 if total < FEW else 0.1
+        share = SHARE_OF_FEW if total < FEW else 0.1
     train_S = chosen_S - _tails(chosen_S, share)
     season = settings.season or given.period
     longest = int((lengths - chosen_S).max()) or int(lengths.max() // 4) or 1

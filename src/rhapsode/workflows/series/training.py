@@ -57,6 +57,7 @@ from rhapsode.training import (
     read_checkpoint,
 )
 from rhapsode.workflows.curve import draw_course, read_course
+from rhapsode.workflows.hooks import begin_with
 from rhapsode.workflows.resume import find_run
 from rhapsode.workflows.run_folder import RunFolder
 from rhapsode.workflows.series.backtest import Backtest, backtest, origins_of
@@ -68,6 +69,7 @@ from rhapsode.workflows.series.corpus import (
     open_series,
     source_name,
 )
+from rhapsode.workflows.series.linear import start_linear
 from rhapsode.workflows.series.model import SeriesModel, keepsakes
 from rhapsode.workflows.series.report import card, sparkline
 from rhapsode.workflows.texts import silent
@@ -332,6 +334,8 @@ def prepare_series_training(
     fitted = encode_series(
         planned.encoder, planned.covariates, corpus.until(corpus.train_S), corpus.train_S
     )
+    if kept is None or not folder.checkpoint.exists():
+        start_linear(network, fitted)
     stream = SeriesStream(
         fitted,
         batch_size=group.divide(
@@ -360,6 +364,11 @@ def prepare_series_training(
     loop = TrainingLoop(network, stream, clock, training, hooks, group=group)
     if going_on:
         loop.resume(folder.checkpoint)
+    elif hooks.evaluate is not None and group.size == 1:
+        # A linear model may be the best there is.
+        before = hooks.evaluate()
+        tell(f"before the first update: validation {before:.4f}")
+        begin_with(before, loop, hooks, folder, group)
     if kept is not None and group.first:
         folder.rewind(loop.step)
     for line in (
@@ -519,8 +528,9 @@ def _config(
 ) -> NetworkConfig:
     own = dict(network)
     fed = {"value_size": input_size}
-    if "embedding_size" in own:
-        fed["embedding_size"] = own.pop("embedding_size")
+    embedding = own.pop("embedding_size", None)
+    if embedding is not None:
+        fed["embedding_size"] = embedding
     known = set(MODELS.get(family).Config.__dataclass_fields__) - {"input_size"}
     for name in own:
         if name not in known:
@@ -530,7 +540,7 @@ def _config(
             )
     shape = _without(head, "name")
     return NetworkConfig(
-        Component("linear.v1", fed),
+        Component("values.v1" if embedding is None else "linear.v1", fed),
         Component(family, own),
         Component(HEADS.full_name(str(head["name"])), {**shape, "target_size": target_size}),
         "carried",
