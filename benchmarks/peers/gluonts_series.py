@@ -3,6 +3,7 @@
 import itertools
 import json
 import sys
+import tempfile
 import time
 import warnings
 
@@ -20,9 +21,8 @@ task, facts = np.load(sys.argv[1]), json.loads(sys.argv[2])
 values, offsets = task["values"], task["offsets"]
 seed_everything(facts["seed"])
 torch.set_num_threads(2)
-start = pd.Period(
-    facts["start"], freq={"MS": "M", "QS": "Q"}.get(facts["frequency"], facts["frequency"])
-)
+frequency = {"MS": "M", "QS": "Q"}.get(facts["frequency"], facts["frequency"])
+start = pd.Period(facts["start"], freq=frequency)
 series = [values[a:b] for a, b in itertools.pairwise(offsets)]
 
 
@@ -32,19 +32,19 @@ def entries(which, rows):
             {"start": start, "target": series[s][:n], "feat_static_cat": [int(s)]}
             for s, n in zip(which, rows, strict=True)
         ],
-        freq=facts["frequency"],
+        freq=frequency,
     )
 
 
 estimator = DeepAREstimator(
-    freq=facts["frequency"],
+    freq=frequency,
     prediction_length=facts["horizon"],
     num_parallel_samples=facts["samples"],
     trainer_kwargs={
         "enable_progress_bar": False,
         "enable_model_summary": False,
         "logger": False,
-        "enable_checkpointing": False,
+        "default_root_dir": tempfile.mkdtemp(),
         "max_time": {"seconds": facts["most_seconds"]},
     },
 )

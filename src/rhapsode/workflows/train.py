@@ -61,6 +61,9 @@ from rhapsode.workflows.writing import (
 
 __all__ = ["Training", "prepare_training", "train"]
 
+FINISHING_READS = 1_500_000
+"""Elements that the sweep of the test share reads in windows, about half a minute's; `rhapsode evaluate` reads all."""
+
 
 @dataclass
 class Training:
@@ -238,6 +241,7 @@ class Training:
             unknown_cost="the unknown element's own",
         )
         corpus, encoder = self.corpus, self.corpus.encoder
+        every = max(1, len(corpus.test) * model.bundle.context.size // FINISHING_READS)
         figures, _ = evaluate_store(
             model.scorer,
             corpus.test,
@@ -246,6 +250,7 @@ class Training:
             model.bundle.context,
             text=text_facts(corpus.texts, corpus.split.test, encoder, unknown=corpus.test.unknown),
             ngram=None if self.counted is None else self.counted.model,
+            every=every,
         )
         return figures
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,19 +79,26 @@ class Backtest:
 
 
 def figures_mapping(found: ForecastFigures) -> dict[str, Any]:
-    """Figures as plain values."""
-    return {
+    """Figures as plain values; None where one is no finite number."""
+    plain = {
         "mase": found.mase,
         "smape": found.smape,
         "crps": found.crps,
         "weighted_quantile_loss": found.weighted_quantile_loss,
-        "coverage": {f"{share:.0%}": value for share, value in found.coverage.items()},
         "mae": found.mae,
         "rmse": found.rmse,
         "bias": found.bias,
+    }
+    return {
+        **{name: _finite(value) for name, value in plain.items()},
+        "coverage": {f"{share:.0%}": _finite(value) for share, value in found.coverage.items()},
         "points": found.points,
         "notes": list(found.notes),
     }
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def origins_of(

@@ -280,10 +280,11 @@ class SeriesModel:
         given = whole.cut(whole.offsets[:-1], whole.offsets[:-1] + lengths)
         ahead = horizon or self.bundle.horizon
         if origins is None:
-            first_S = np.maximum(1, lengths - np.rint(lengths * share).astype(np.int64))
+            tails = np.maximum(np.rint(lengths * share).astype(np.int64), ahead)
+            first_S = np.where(lengths > ahead, lengths - tails, lengths)
         else:
             reach = ahead + (origins - 1) * (stride or ahead)
-            first_S = np.maximum(1, lengths - reach)
+            first_S = np.where(lengths > ahead, np.maximum(1, lengths - reach), lengths)
         which, rows = origins_of(given, first_S, ahead, origins=origins, stride=stride)
         if not len(which):
             raise DataError(
