@@ -222,6 +222,8 @@ def evaluate_store(
         context: what the model sees of the past.
         text: what is known of the text itself.
         ngram: the counting floor, or why there is none.
+        every: for `window:N`, score only every so manieth element behind the first window; the others are taken to cost
+            as much on average, and the protocol says so.
 
     Returns:
         The figures, and the nats of every element, NaN where one is not scored.
