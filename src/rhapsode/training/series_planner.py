@@ -65,5 +65,5 @@ def enough_steps(points: int, elements_per_step: int) -> int:
         points: known values of the training share.
         elements_per_step: steps times rows of one update.
     """
-    passes = max(15.0, min(600.0, 4.0e6 / max(1, points)))
+    passes = max(15.0, min(600.0, 8.0e6 / max(1, points)))
     return round(max(500.0, passes * points / max(1, elements_per_step)))

@@ -493,7 +493,7 @@ def _encoding(
         )
     asked = dict(settings.encoder)
     found = Encoding({}, "as asked for")
-    if not {"log", "difference", "counts"} & set(asked):
+    if not {"log", "difference", "centre", "counts"} & set(asked):
         found = choose_encoding(columns, corpus.season, corpus.horizon)
     planned = dict(found.settings)
     if entry is not None and entry.counts:
