@@ -47,22 +47,34 @@ def _best(work: Callable[[], Any], repeats: int) -> float:
 
 
 def matmul_rates(size: int = 1024) -> dict[str, float]:
-    """GFLOP/s of a square matrix product with all threads, float32 and bfloat16.
+    """GFLOP/s of a square matrix product: float32 and bfloat16 with all threads, and float32 with one.
 
     Arguments:
         size: of the matrices; smaller ones are taken where a machine would need longer than a blink for these. (Without
             instructions for it a product in bfloat16 takes a hundred times as long as one in float32.)
     """
-    rates: dict[str, float] = {}
-    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
-        side, taken = 64, 0.0
-        while side < size and taken < _BLINK / 64:
-            side = min(size, 4 * side)
-            a = torch.ones(side, side, dtype=dtype)
-            taken = _best(lambda a=a: a @ a, 1)  # type: ignore[misc]
-        taken = min(taken, _best(lambda a=a: a @ a, 5 if taken < _BLINK else 1))  # type: ignore[misc]
-        rates[name] = round(2 * side**3 / taken / 1e9, 1)
-    return rates
+    rates = {
+        "float32": _rate(torch.float32, size),
+        "bfloat16": _rate(torch.bfloat16, size),
+    }
+    threads = torch.get_num_threads()
+    if threads == 1:
+        return {**rates, "float32_one_thread": rates["float32"]}
+    torch.set_num_threads(1)
+    try:
+        return {**rates, "float32_one_thread": _rate(torch.float32, size)}
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _rate(dtype: torch.dtype, size: int) -> float:
+    side, taken = 64, 0.0
+    while side < size and taken < _BLINK / 64:
+        side = min(size, 4 * side)
+        a = torch.ones(side, side, dtype=dtype)
+        taken = _best(lambda a=a: a @ a, 1)  # type: ignore[misc]
+    taken = min(taken, _best(lambda a=a: a @ a, 5 if taken < _BLINK else 1))  # type: ignore[misc]
+    return round(2 * side**3 / taken / 1e9, 1)
 
 
 def runs(step: Callable[[str], None], precision: str) -> bool:

@@ -113,16 +113,20 @@ def plan_run(
     return Plan(network, training, reasons)
 
 
-def machine_speed(rates: Mapping[str, float]) -> float:
+def machine_speed(rates: Mapping[str, float], threads: int = 1) -> float:
     """How fast a machine trains, as a share of the one that settings were measured on.
 
-    In steps of a factor of the square root of two, so that a moment's disturbance seldom changes a plan.
+    In steps of a factor of the square root of two, so that a moment's disturbance seldom changes a plan; and where one
+    thread alone does better than its part of all, others were at work while all were measured.
 
     Arguments:
-        rates: measured matmul rates, GFLOP/s: float32 and bfloat16.
+        rates: measured matmul rates, GFLOP/s, as `matmul_rates` gives them.
+        threads: that train.
     """
     half, single = rates["bfloat16"], rates["float32"]
     share = half / 430 if half > 1.5 * single else 0.6 * single / 200
+    together = rates.get("float32_one_thread", 0.0) * (1 + 0.9 * (threads - 1))
+    share *= max(1.0, together / single)
     return float(2 ** (round(2 * math.log2(max(0.05, min(64.0, share)))) / 2))
 
 
