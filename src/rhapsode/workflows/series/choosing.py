@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ MANY = 500
 NO_SEASON = 12
 # Share of series whose level must drift.
 DRIFTING = 0.4
+LEAST_NATS = 0.05
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,9 @@ def choose_encoding(histories: Sequence[Floats], season: int, horizon: int) -> E
     """Log or not, differences or not: what lets a linear autoregression forecast the last third of these best.
 
     Forecasts are iterated over the horizon from several origins, by coefficients fitted before the first of them; errors
-    are squared, in units of each series' seasonal change. Among forms within 10 % of each other the simplest wins; the
-    values themselves are out where the last level of most series is one that they did not have before.
+    are squared, in units of each series' seasonal change. Among forms within 10 % of each other the simplest wins, by
+    logarithms where the density of the next value gains by them; the values themselves are out where the last level of
+    many series is one that they did not have before.
 
     Arguments:
         histories: columns of values, (T,) each; NaN where missing.
@@ -115,13 +117,15 @@ def choose_encoding(histories: Sequence[Floats], season: int, horizon: int) -> E
     if season > 1:
         forms += [_Form(difference=season), _Form(log=True, difference=season)]
     scores: list[tuple[float, _Form]] = []
+    nats: dict[_Form, float] = {}
     for form in forms:
         if form.log and (not len(every) or every.min() < 0):
             continue
         tried = [_error(column, form, season, horizon) for column in some]
-        found = [error for error in tried if error is not None]
+        found = [errors for errors in tried if errors is not None]
         if found:
-            scores.append((float(np.mean(found)), form))
+            scores.append((float(np.mean([error for error, _ in found])), form))
+            nats[form] = float(np.mean([cost for _, cost in found]))
     if not scores:
         return Encoding(
             {"scaling": "standard"}, "the values themselves: too few to compare encodings"
@@ -131,7 +135,12 @@ def choose_encoding(histories: Sequence[Floats], season: int, horizon: int) -> E
     if drifting:
         scores = [entry for entry in scores if entry[1].centre or entry[1].difference] or scores
     best = min(score for score, _ in scores)
-    score, form = next(entry for entry in scores if entry[0] * GAIN <= best)
+    near = [entry for entry in scores if entry[0] * GAIN <= best]
+    score, form = near[0]
+    for other, logged in near:
+        # Whether what varies grows with the level shows in the density rather than in the forecast.
+        if logged == replace(form, log=True) and nats[logged] < nats[form] - LEAST_NATS:
+            score, form = other, logged
     why = f"a linear model forecasts them with error {score:.2f}"
     if score != plain:
         why += f", plain values with {plain:.2f}"
@@ -166,8 +175,11 @@ def _filled(column: Floats) -> Floats:
     return filled
 
 
-def _error(column: Floats, form: _Form, season: int, horizon: int) -> float | None:
-    """Root mean square error of iterated forecasts in units of the seasonal change; None where there is too little."""
+def _error(column: Floats, form: _Form, season: int, horizon: int) -> tuple[float, float] | None:
+    """Error of iterated forecasts, and nats of the values to come, each a step ahead; None where there is too little.
+
+    The error is a root mean square, in units of the seasonal change.
+    """
     levels = np.log1p(column) if form.log else column
     back = form.difference or form.centre
     with np.errstate(over="ignore", invalid="ignore"):
@@ -191,6 +203,12 @@ def _error(column: Floats, form: _Form, season: int, horizon: int) -> float | No
     with np.errstate(over="ignore", invalid="ignore"):
         z: Floats = (changes - shift) / scale
         weights = _fit(z[:first], lags)
+        rest = _left(z, lags, weights)
+        inside, outside = rest[: first - reach], rest[first - reach :]
+        width = max(float(inside.std()), 1e-6)
+        cost = 0.5 * float(np.square(outside / width).mean()) + np.log(width * scale)
+        if form.log:
+            cost += float(levels[back + first :].mean())
         origins = np.unique(np.linspace(first, length - horizon, ORIGINS).astype(int))
         past_OT: Floats = np.stack([z[origin - reach : origin] for origin in origins])
         for _ in range(horizon):
@@ -215,9 +233,18 @@ def _error(column: Floats, form: _Form, season: int, horizon: int) -> float | No
         apart = season if season < len(column) else 1
         unit = float(np.square(column[apart:] - column[:-apart]).mean()) ** 0.5
         error = float(np.square(forecast_OH - actual_OH).mean()) ** 0.5
-    if not unit > 0 or not np.isfinite(error) or not np.isfinite(unit):
+    if not unit > 0 or not np.isfinite([error, unit, cost]).all():
         return None
-    return float(min(error / unit, 1e6))
+    return float(min(error / unit, 1e6)), float(cost)
+
+
+def _left(z: Floats, lags: Sequence[int], weights: Floats) -> Floats:
+    """What the coefficients leave of every value that has all lags before it."""
+    reach = max(lags)
+    told: Floats = np.full(len(z) - reach, weights[-1])
+    for weight, lag in zip(weights[:-1], lags, strict=True):
+        told += weight * z[reach - lag : len(z) - lag]
+    return z[reach:] - told
 
 
 def _fit(z: Floats, lags: Sequence[int]) -> Floats:
