@@ -12,7 +12,6 @@ import numpy as np
 warnings.simplefilter("ignore")
 
 import pandas as pd  # noqa: E402
-import torch  # noqa: E402
 from gluonts.dataset.common import ListDataset  # noqa: E402
 from gluonts.torch import DeepAREstimator  # noqa: E402
 from lightning.pytorch import seed_everything  # noqa: E402
@@ -20,7 +19,6 @@ from lightning.pytorch import seed_everything  # noqa: E402
 task, facts = np.load(sys.argv[1]), json.loads(sys.argv[2])
 values, offsets = task["values"], task["offsets"]
 seed_everything(facts["seed"])
-torch.set_num_threads(2)
 frequency = {"MS": "M", "QS": "Q"}.get(facts["frequency"], facts["frequency"])
 start = pd.Period(facts["start"], freq=frequency)
 series = [values[a:b] for a, b in itertools.pairwise(offsets)]

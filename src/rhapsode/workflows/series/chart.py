@@ -94,6 +94,10 @@ def _panel(
     times, values = times[-kept:], values_TK[-kept:, number]
     ahead = _axis_times(found, found.times[place])
     paths = found.paths_BSHK[place, :, :, number]
+    if len(values) and np.isfinite(values[-1]):
+        # The fan opens from the last value.
+        ahead = np.concatenate((_axis_times(found, times[-1:]), ahead))
+        paths = np.concatenate((np.full((len(paths), 1), values[-1]), paths), axis=1)
     for low, high, alpha in BANDS:
         bottom, top = np.quantile(paths, (low, high), axis=0, method="weibull")
         label = f"{high - low:.0%} of the paths"
@@ -104,7 +108,7 @@ def _panel(
         first = int(actual.offsets[found.which[place]]) + int(found.rows[place])
         stop = min(first + horizon, int(actual.offsets[found.which[place] + 1]))
         axis.plot(
-            ahead[: stop - first],
+            ahead[-horizon:][: stop - first],
             actual.values_NK[first:stop, number],
             color=TRUTH,
             linewidth=1.3,
