@@ -33,7 +33,7 @@ class History:
 
     Arguments:
         values_TK: NaN where missing.
-        known_TX: its covariates, scaled, at the same times.
+        known_TX: its covariates, scaled, at the same times; at least those of as many last ones as a model reads.
     """
 
     values_TK: Floats
@@ -96,6 +96,9 @@ class SeriesPredictor:
             paths.append(encoder.paths_after(history.values_TK, scale))
             features.append(np.concatenate((encoded.features_TD, history.known_TX), axis=1)[first:])
         return SeriesState(self._memory(features), SeriesPaths.join(paths))
+
+    def _no_features(self) -> Singles:
+        return np.zeros((0, self.bundle.input_size), dtype=np.float32)
 
     def _memory(self, features: Sequence[Singles]) -> State:
         """The network's state behind each of some series (T, D) of whatever lengths.

@@ -102,7 +102,13 @@ def _finite(value: float | None) -> float | None:
 
 
 def origins_of(
-    given: SeriesSet, first_S: Ints, horizon: int, *, origins: int | None, stride: int | None
+    given: SeriesSet,
+    first_S: Ints,
+    horizon: int,
+    *,
+    origins: int | None,
+    stride: int | None,
+    most: int = MOST_FORECASTS,
 ) -> tuple[Ints, Ints]:
     """Series and lengths of history of every forecast.
 
@@ -112,6 +118,7 @@ def origins_of(
         horizon: steps ahead.
         origins: how many for each series; None: as many as the rows behind `first_S` have room for.
         stride: steps between two origins; None: the horizon.
+        most: forecasts in all; of more, evenly spread ones are taken.
     """
     which: list[int] = []
     rows: list[int] = []
@@ -125,8 +132,8 @@ def origins_of(
             ends = [first]  # fewer steps than the horizon: those that there are
         which += [series] * len(ends)
         rows += ends
-    if len(which) > MOST_FORECASTS:
-        kept = np.unique(np.linspace(0, len(which) - 1, MOST_FORECASTS).astype(int))
+    if len(which) > most:
+        kept = np.unique(np.linspace(0, len(which) - 1, most).astype(int))
         return np.array(which)[kept], np.array(rows)[kept]
     return np.array(which, dtype=np.int64), np.array(rows, dtype=np.int64)
 
@@ -159,7 +166,8 @@ def draw_forecasts(
         future_covariates(given, covariates, series, count, horizon)
         for series, count in zip(which.tolist(), rows.tolist(), strict=True)
     ]
-    state = predictor.start(histories_of(given, covariates, which, rows))
+    run_up = predictor.bundle.run_up
+    state = predictor.start(histories_of(given, covariates, which, rows, run_up=run_up))
     known_BHX = np.stack([known for _, known in ahead])
     seeds = [
         path_seed(seed, f"{given.ids[series]}:{count}")

@@ -256,7 +256,7 @@ class _of_series:  # noqa: N801  # read as a phrase
 
 
 def histories_of(
-    given: SeriesSet, covariates: Covariates, which: Ints, rows: Ints
+    given: SeriesSet, covariates: Covariates, which: Ints, rows: Ints, *, run_up: int | None = None
 ) -> list[History]:
     """The beginnings of series as a predictor reads them.
 
@@ -265,15 +265,16 @@ def histories_of(
         covariates: of the model.
         which: series; one may occur several times.
         rows: how many first rows of each are known.
+        run_up: of how many last ones covariates are wanted; None for all.
     """
     found = []
     for series, count in zip(which.tolist(), rows.tolist(), strict=True):
         first = int(given.offsets[series])
-        some = slice(first, first + count)
+        last = slice(first + (0 if run_up is None else max(0, count - run_up)), first + count)
         found.append(
             History(
-                given.values_NK[some],
-                covariates.rows(given, series, given.times_N[some], given.known_NC[some]),
+                given.values_NK[first : first + count],
+                covariates.rows(given, series, given.times_N[last], given.known_NC[last]),
             )
         )
     return found

@@ -82,6 +82,8 @@ __all__ = [
 ]
 
 FORECAST_PATHS = 1
+FINISHING_FORECASTS = 400
+"""Forecasts of the test share when training ends, at most; `rhapsode evaluate` makes more."""
 SHOWN = 32
 RUN_UP_WINDOWS = 4
 STRETCH_WINDOWS = 8
@@ -199,7 +201,12 @@ class SeriesTraining:
             return {"loss": None, "reason": "no test share"}
         loss, points = model.loss(corpus.given, corpus.chosen_S)
         which, rows = origins_of(
-            corpus.given, corpus.chosen_S, corpus.horizon, origins=None, stride=None
+            corpus.given,
+            corpus.chosen_S,
+            corpus.horizon,
+            origins=None,
+            stride=None,
+            most=FINISHING_FORECASTS,
         )
         found: Backtest | None = None
         if len(which):
