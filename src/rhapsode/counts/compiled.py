@@ -5,6 +5,8 @@ from typing import Any, TypeVar, cast
 
 import numba  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
+from rhapsode.compiling import kept
+
 __all__ = ["compiled"]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -16,4 +18,4 @@ def compiled(function: F) -> F:
     What is kept is renewed when the function's own file changes, not when a file changes that it calls into: functions
     that call one another live in one file.
     """
-    return cast(F, numba.njit(cache=True, nogil=True)(function))
+    return cast(F, kept(numba.njit(cache=True, nogil=True)(function)))
