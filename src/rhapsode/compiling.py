@@ -27,7 +27,9 @@ def kept(function: Any) -> Any:
 
             rtsys.initialize(target)
             found = cache._load_overload(signature, target)
-        except Exception:  # another numba's insides, or a file that is broken: the ordinary way will tell
+        except (
+            Exception
+        ):  # another numba's insides, or a file that is broken: the ordinary way will tell
             found = None
         return ordinary(signature, target) if found is None else found
 

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from tyro.conf import Positional
 
 from rhapsode.cli.console import json_text, note, put
 from rhapsode.cli.next import plain
 from rhapsode.cli.parse import parse, read_stdin, settings_of
-from rhapsode.config import GenerateSettings, RequestSettings, option
+from rhapsode.config import GenerateSettings, Positional, RequestSettings, option
 from rhapsode.errors import SettingsError
 
 if TYPE_CHECKING:

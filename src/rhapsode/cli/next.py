@@ -12,11 +12,10 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
-from tyro.conf import Positional
 
 from rhapsode.cli.console import note, print_json
 from rhapsode.cli.parse import parse, read_stdin, settings_of
-from rhapsode.config import GenerateSettings, option
+from rhapsode.config import GenerateSettings, Positional, option
 from rhapsode.config.sampling import SamplingSettings
 from rhapsode.errors import SettingsError
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.table import Table
-from tyro.conf import Positional, UseAppendAction
 
 from rhapsode.cli.console import figures_table, note, stderr
 from rhapsode.cli.parse import parse
 from rhapsode.config import (
+    Positional,
+    Repeated,
     RunSettings,
     SourceSettings,
     apply_assignments,
@@ -58,7 +59,7 @@ class TrainCommand(SourceSettings, RunSettings):
     """Folder for the model and everything about it; it must not exist yet."""
     config: Annotated[str | None, option("FILE.toml|PRESET", "none")] = None
     """Settings file, such as the config.toml of another run, or the name of a preset; flags win over it."""
-    set: Annotated[UseAppendAction[tuple[str, ...]], option("SECTION.KEY=VALUE", "none")] = ()
+    set: Annotated[Repeated[tuple[str, ...]], option("SECTION.KEY=VALUE", "none")] = ()
     """Any single setting, as network.hidden_size=256 or training.learning_rate=0.002; may be repeated."""
     resume: bool = False
     """Go on with the run in -o, exactly where its checkpoint left it."""
