@@ -166,12 +166,14 @@ def _vote(command: CompareCommand, arguments: Sequence[str]) -> int:
             where="compare",
             hint='give --prompt "Once upon a time", or a text to take them from by --on',
         )
-    stderr.print(Text("1 or 2: the better one   =: no difference   s: skip   q: end", style="dim"))
+    stderr().print(
+        Text("1 or 2: the better one   =: no difference   s: skip   q: end", style="dim")
+    )
     for pair in blind_pairs(command.models, prompts, settings, rounds=command.rounds, tell=note):
-        stderr.print(Rule(f"{pair.round + 1} of {command.rounds}", style="dim"))
-        stderr.print(Text(pair.prompt, style="italic"))
+        stderr().print(Rule(f"{pair.round + 1} of {command.rounds}", style="dim"))
+        stderr().print(Text(pair.prompt, style="italic"))
         for number, text in enumerate(pair.texts, 1):
-            stderr.print(Panel(Text(text), title=str(number), title_align="left"))
+            stderr().print(Panel(Text(text), title=str(number), title_align="left"))
         choice = _choice()
         if choice == "q":
             break
@@ -208,4 +210,4 @@ def _choice() -> str:
         answer = line.strip().lower()
         if answer in (*_KEYS, "s", "q"):
             return answer
-        stderr.print(Text("1, 2, =, s or q", style="dim"))
+        stderr().print(Text("1, 2, =, s or q", style="dim"))

@@ -17,8 +17,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from rhapsode.cli.console import fail, note, put
-from rhapsode.cli.next import bar, plain, share_in_words, visible
+from rhapsode.cli.console import fail, note, plain, put
+from rhapsode.cli.next import bar, share_in_words, visible
 from rhapsode.cli.parse import parse
 from rhapsode.config import (
     GenerateSettings,

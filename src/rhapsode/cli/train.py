@@ -136,8 +136,8 @@ def _repeat(command: TrainCommand, asked: dict[str, Any], began: float) -> int:
     if summary is None:
         note(f"go on with all seeds by: rhapsode train -o {folder} --resume")
         return 130
-    stderr.print()
-    stderr.print(_spread_table(summary, f"{summary['repeat']} seeds ({folder})"))
+    stderr().print()
+    stderr().print(_spread_table(summary, f"{summary['repeat']} seeds ({folder})"))
     return 0
 
 
@@ -222,9 +222,9 @@ def run_training(training: Training) -> bool:
             "text was being learnt by heart; kept is the best (more dropout, a smaller network or less time may help)"
         )
     summary = training.finish(note)
-    stderr.print()
+    stderr().print()
     if summary["loss"] is not None:
-        stderr.print(figures_table(summary, f"test share, swept once ({path})"))
+        stderr().print(figures_table(summary, f"test share, swept once ({path})"))
     note(
         f"{summary['steps']:,} updates in {summary['seconds']:.1f} s, "
         f"{summary['elements_per_second']:,.0f} elements/s; finishing {summary['finishing_seconds']:.1f} s"
