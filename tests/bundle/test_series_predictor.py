@@ -10,18 +10,15 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from rhapsode.bundle import (
-    Component,
+from rhapsode.bundle import Component, NetworkConfig, is_series_model, read_bundle
+from rhapsode.bundle import series_predictor as module
+from rhapsode.bundle.network import build_network, load_network, network_arrays
+from rhapsode.bundle.series_bundle import (
     Covariates,
-    NetworkConfig,
     SeriesBundle,
-    is_series_model,
-    read_bundle,
     read_series_bundle,
     write_series_bundle,
 )
-from rhapsode.bundle import series_predictor as module
-from rhapsode.bundle.network import build_network, load_network, network_arrays
 from rhapsode.bundle.series_predictor import History, SeriesPredictor
 from rhapsode.data import SeriesArrays
 from rhapsode.encoding import SeriesEncoder, SeriesEncoderSettings

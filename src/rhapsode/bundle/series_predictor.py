@@ -91,10 +91,14 @@ class SeriesPredictor:
         paths, features = [], []
         for history in histories:
             scale = encoder.stats(history.values_TK)
-            encoded = encoder.encode(history.values_TK, scale)
-            first = max(0, len(history.values_TK) - self.bundle.run_up)
-            paths.append(encoder.paths_after(history.values_TK, scale))
-            features.append(np.concatenate((encoded.features_TD, history.known_TX), axis=1)[first:])
+            length = len(history.values_TK)
+            read = min(length, self.bundle.run_up)
+            # What lies further back than features reach is spared.
+            tail_TK = history.values_TK[max(0, length - read - encoder.reach) :]
+            encoded = encoder.encode(tail_TK, scale)
+            paths.append(encoder.paths_after(tail_TK, scale))
+            parts = (encoded.features_TD[len(tail_TK) - read :], history.known_TX[-read:])
+            features.append(np.concatenate(parts, axis=1) if read else self._no_features())
         return SeriesState(self._memory(features), SeriesPaths.join(paths))
 
     def _no_features(self) -> Singles:

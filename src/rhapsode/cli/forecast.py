@@ -9,14 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from tyro.conf import Positional
-
 from rhapsode.bundle import is_series_model
 from rhapsode.cli.console import note, print_json, put
 from rhapsode.cli.parse import parse, settings_of
 from rhapsode.cli.series import train_on_series
 from rhapsode.cli.train import typed_flags
-from rhapsode.config import ForecastSettings, SeriesSettings, from_mapping, option, to_mapping
+from rhapsode.config import (
+    ForecastSettings,
+    Positional,
+    SeriesSettings,
+    from_mapping,
+    option,
+    to_mapping,
+)
 from rhapsode.errors import SettingsError
 from rhapsode.files import is_there
 

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.table import Table
-from tyro.conf import Positional, UseAppendAction
 
 from rhapsode.bundle import is_series_model
 from rhapsode.cli.console import note, print_json, put, stderr
 from rhapsode.cli.parse import parse
-from rhapsode.config import option
+from rhapsode.config import Positional, Repeated, option
 from rhapsode.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -81,12 +80,12 @@ def _run(training: SeriesTraining) -> Path | None:
             f"stopped early: validation had not improved for {training.settings.training.patience} looks; kept is the best"
         )
     summary = training.finish(note)
-    stderr.print()
+    stderr().print()
     if summary["loss"] is not None:
         note(f"test share, the end of every series, swept once ({path})")
         note(f"density: {summary['loss']:.4f} nats a value over {summary['elements']:,} values")
         if summary["forecasts"]:
-            stderr.print(forecasts_table(summary["forecasts"]))
+            stderr().print(forecasts_table(summary["forecasts"]))
             method_notes(summary["forecasts"])
     note(
         f"{summary['steps']:,} updates in {summary['seconds']:.1f} s; finishing {summary['finishing_seconds']:.1f} s"
@@ -141,7 +140,7 @@ def method_notes(forecasts: Mapping[str, Any]) -> None:
             note(line)
         break
     if forecasts["warning"]:
-        stderr.print(f"warning: {forecasts['warning']}", style="yellow")
+        stderr().print(f"warning: {forecasts['warning']}", style="yellow")
 
 
 @dataclass(frozen=True)
@@ -162,7 +161,7 @@ class EvaluateSeriesCommand:
     """Sample paths of every forecast."""
     seed: Annotated[int, option("N")] = 0
     """Seed of the paths."""
-    method: Annotated[UseAppendAction[tuple[str, ...]], option("NAME", "all there are")] = ()
+    method: Annotated[Repeated[tuple[str, ...]], option("NAME", "all there are")] = ()
     """A statistical method beside it: ets, arima, theta or none; may be repeated."""
     json: bool = False
     """Print one JSON object."""

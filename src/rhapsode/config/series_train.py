@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
-from tyro.conf import UseAppendAction
 
-from rhapsode.config.options import option
+from rhapsode.config.options import Repeated, option
 from rhapsode.config.series import SeriesSettings
 from rhapsode.config.train import OptimisationSettings, RunSettings
 
@@ -65,7 +64,7 @@ class ForecastSettings:
     samples: Annotated[Annotated[int, Meta(ge=1, le=1_000_000)], option("N")] = 200
     """Sample paths of every series."""
     quantiles: Annotated[
-        UseAppendAction[tuple[Annotated[float, Meta(gt=0.0, lt=1.0)], ...]],
+        Repeated[tuple[Annotated[float, Meta(gt=0.0, lt=1.0)], ...]],
         option("P", "0.05 0.25 0.5 0.75 0.95"),
     ] = ()
     """A level to print, as 0.9; may be repeated."""

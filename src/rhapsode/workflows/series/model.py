@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import SeriesBundle, bundle_path, read_series_bundle
+from rhapsode.bundle import bundle_path
+from rhapsode.bundle.series_bundle import SeriesBundle, read_series_bundle
 from rhapsode.config import (
     ForecastSettings,
     SeriesSettings,

@@ -12,15 +12,14 @@ import numpy as np
 import torch
 
 from rhapsode import __version__
-from rhapsode.bundle import (
-    Component,
+from rhapsode.bundle import Component, NetworkConfig
+from rhapsode.bundle.network import Network, build_network, network_arrays
+from rhapsode.bundle.series_bundle import (
     Covariates,
-    NetworkConfig,
     SeriesBundle,
     learn_covariates,
     write_series_bundle,
 )
-from rhapsode.bundle.network import Network, build_network, network_arrays
 from rhapsode.bundle.series_predictor import SeriesPredictor
 from rhapsode.config import (
     DEFAULT_BUDGET,
