@@ -27,10 +27,8 @@ def kept(function: Any) -> Any:
 
             rtsys.initialize(target)
             found = cache._load_overload(signature, target)
-        except (
-            Exception
-        ):  # another numba's insides, or a file that is broken: the ordinary way will tell
-            found = None
+        except Exception:  # another numba's insides, or a file that is broken: it is compiled anew
+            return None
         return ordinary(signature, target) if found is None else found
 
     cache.load_overload = load
