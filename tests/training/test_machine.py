@@ -41,21 +41,34 @@ def test_the_faster_precision_is_found() -> None:
     assert ratio > 1.5
 
 
-def test_a_slow_precision_is_measured_on_small_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
-    sides = []
+def measured_with(monkeypatch: pytest.MonkeyPatch, rate: float) -> list[int]:
+    """Sides of the matrices that are multiplied where every product runs at so many GFLOP/s."""
+    sides: list[int] = []
     plain = torch.ones
 
     def ones(*shape: int, dtype: torch.dtype) -> torch.Tensor:
-        if dtype is torch.bfloat16:
-            time.sleep(0.002)  # so that no product need be slow
-            sides.append(shape[0])
-        return plain(*shape, dtype=dtype)
+        sides.append(shape[0])
+        return plain(4, 4, dtype=torch.float32)
 
     monkeypatch.setattr(torch, "ones", ones)
-    monkeypatch.setattr("rhapsode.training.machine._best", lambda *_: 0.01)
-    rates = matmul_rates()
-    assert set(rates) == {"float32", "bfloat16", "float32_one_thread"}
-    assert max(sides) < 1024
+    monkeypatch.setattr(
+        "rhapsode.training.machine._best", lambda *_: 2 * sides[-1] ** 3 / rate / 1e9
+    )
+    return sides
+
+
+def test_rates_are_measured_on_the_largest_matrices_that_take_a_blink(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sides = measured_with(monkeypatch, 140.0)
+    assert set(matmul_rates().values()) == {140.0}
+    assert max(sides) == 1024
+
+
+def test_a_slow_precision_is_measured_on_small_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
+    sides = measured_with(monkeypatch, 1.0)
+    assert matmul_rates()["bfloat16"] == 1.0
+    assert 64 < max(sides) < 1024
 
 
 def test_a_network_without_a_bfloat16_kernel(
