@@ -74,7 +74,8 @@ def _rate(dtype: torch.dtype, size: int) -> float:
         a @ a  # threads and buffers are set up
         # The best of several: a moment's disturbance must not end the search at a size that tells nothing.
         taken = _best(lambda a=a: a @ a, 5)  # type: ignore[misc]
-        if side == size or taken * (min(size, 4 * side) / side) ** 3 > _BLINK:
+        # Small products take what waking threads takes, so that only a long one tells of longer ones.
+        if side == size or taken > _BLINK / 8:
             return round(2 * side**3 / taken / 1e9, 1)
         side = min(size, 4 * side)
 
