@@ -41,34 +41,30 @@ def test_the_faster_precision_is_found() -> None:
     assert ratio > 1.5
 
 
-def measured_with(monkeypatch: pytest.MonkeyPatch, rate: float) -> list[int]:
-    """Sides of the matrices that are multiplied where every product runs at so many GFLOP/s."""
-    sides: list[int] = []
+@pytest.mark.parametrize(("half", "side"), [(1.0, 256), (400.0, 1024)])
+def test_a_slow_precision_is_measured_on_small_matrices(
+    monkeypatch: pytest.MonkeyPatch, half: float, side: int
+) -> None:
+    sides: dict[torch.dtype, int] = {}
+    last: list[torch.dtype] = []
     plain = torch.ones
 
     def ones(*shape: int, dtype: torch.dtype) -> torch.Tensor:
-        sides.append(shape[0])
-        return plain(4, 4, dtype=torch.float32)
+        sides[dtype] = shape[0]
+        last.append(dtype)
+        return plain(4, 4)
+
+    def best(*_: object) -> float:
+        rate = half if last[-1] is torch.bfloat16 else 140.0
+        return 2 * sides[last[-1]] ** 3 / rate / 1e9
 
     monkeypatch.setattr(torch, "ones", ones)
-    monkeypatch.setattr(
-        "rhapsode.training.machine._best", lambda *_: 2 * sides[-1] ** 3 / rate / 1e9
-    )
-    return sides
-
-
-def test_rates_are_measured_on_the_largest_matrices_that_take_a_blink(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    sides = measured_with(monkeypatch, 140.0)
-    assert set(matmul_rates().values()) == {140.0}
-    assert max(sides) == 1024
-
-
-def test_a_slow_precision_is_measured_on_small_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
-    sides = measured_with(monkeypatch, 1.0)
-    assert matmul_rates()["bfloat16"] == 1.0
-    assert 64 < max(sides) < 1024
+    monkeypatch.setattr("rhapsode.training.machine._best", best)
+    threads = torch.get_num_threads()
+    rates = matmul_rates()
+    assert rates == {"float32": 140.0, "bfloat16": half, "float32_one_thread": 140.0}
+    assert sides == {torch.float32: 1024, torch.bfloat16: side}
+    assert torch.get_num_threads() == threads
 
 
 def test_a_network_without_a_bfloat16_kernel(

@@ -123,7 +123,7 @@ def machine_speed(rates: Mapping[str, float], threads: int = 1) -> float:
         rates: measured matmul rates, GFLOP/s, as `matmul_rates` gives them.
         threads: that train.
     """
-    half, single = rates["bfloat16"], rates["float32"]
+    half, single = rates["bfloat16"], max(1e-3, rates["float32"])
     share = half / 430 if half > 1.5 * single else 0.6 * single / 200
     together = rates.get("float32_one_thread", 0.0) * (1 + 0.9 * (threads - 1))
     share *= max(1.0, together / single)
