@@ -30,6 +30,8 @@ NO_SEASON = 12
 # Share of series whose level must drift.
 DRIFTING = 0.4
 LEAST_NATS = 0.05
+# A level may also be the mean of so many seasons, where series have so many.
+SEASONS, LONG = 4, 30
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ def choose_encoding(histories: Sequence[Floats], season: int, horizon: int) -> E
         _Form(log=True, centre=about),
         _Form(log=True, difference=1),
     ]
+    if all(len(column) > LONG * about for column in some):
+        forms += [_Form(centre=SEASONS * about), _Form(log=True, centre=SEASONS * about)]
     if season > 1:
         forms += [_Form(difference=season), _Form(log=True, difference=season)]
     scores: list[tuple[float, _Form]] = []
@@ -141,6 +145,10 @@ def choose_encoding(histories: Sequence[Floats], season: int, horizon: int) -> E
         # Whether what varies grows with the level shows in the density rather than in the forecast.
         if logged == replace(form, log=True) and nats[logged] < nats[form] - LEAST_NATS:
             score, form = other, logged
+    for other, wider in near:
+        # A mean over more is surer, and over less follows sooner: the density tells which is wanted.
+        if form.centre and wider.centre > form.centre and wider.log == form.log:
+            score, form = (other, wider) if nats[wider] < nats[form] else (score, form)
     why = f"a linear model forecasts them with error {score:.2f}"
     if score != plain:
         why += f", plain values with {plain:.2f}"
