@@ -1,6 +1,6 @@
 """How fast text is written, against loops of torch, onnxruntime, transformers and llama.cpp in environments of their own.
 
-Run: python benchmarks/engine_peers.py [--peers /tmp/peers] [--seconds 1.0] [--only NAME ...] [--threads 1 2]
+Run: python benchmarks/engine_peers.py [--peers /tmp/peers] [--seconds 1.0] [--only NAME ...] [--rows 1 64] [--threads 1 2]
 
 benchmarks/peers/README.md says how the environments are made. All ways of a size are timed in turns, three times over, each
 in a process of its own that waits while the others work; the medians are told, as a share of what the machine allows:
@@ -12,6 +12,8 @@ are compared: transformers and llama.cpp must give ours from the same weights.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import math
 import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -41,9 +43,13 @@ HERE = Path(__file__).parent
 TURNS = 3
 WRITTEN = 256
 HEADS = 6
-LSTM_WAYS = ("torch", "torch oneDNN", "onnxruntime", "onnxruntime LSTM")
-TRANSFORMER_WAYS = ("transformers", "transformers bf16")
-LLAMA_WAYS = ("llama.cpp f16", "llama.cpp q8_0")
+LSTM_WAYS = {"onnxruntime": ("torch", "torch oneDNN", "onnxruntime", "onnxruntime LSTM")}
+TRANSFORMER_WAYS = {
+    "transformers": ("transformers", "transformers bf16"),
+    "llama": ("llama.cpp f16", "llama.cpp q8_0"),
+}
+"""What the peers, each a script and an environment of that name, can time."""
+ONE_ROW = ("llama",)
 KINDS = ("float32", "bf16", "int8")
 
 
@@ -110,8 +116,8 @@ class Peer:
             self._process.stdin.write(f"{way} {seconds}\n")
             self._process.stdin.flush()
             return float(self._process.stdout.readline())
-        except (ValueError, BrokenPipeError):
-            return float("nan")
+        except (ValueError, OSError):
+            return math.nan
 
     def __enter__(self) -> Peer:
         return self
@@ -123,7 +129,8 @@ class Peer:
         where: TracebackType | None,
     ) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with contextlib.suppress(OSError):  # it may have ended long ago
+            self._process.stdin.close()
         self._process.wait()
 
 
@@ -179,16 +186,14 @@ def measure(  # noqa: PLR0917
     np.savez(weights, **{k: v for k, v in bundle.arrays.items() if k != COUNTS})
     chain = chain_of(GenerateSettings(), vocab_size=size.vocab, suppressed=(0, 1))
     lstm = size.model == "lstm.v1"
-    ways: dict[str, tuple[str, ...]] = {"torch": LSTM_WAYS if lstm else TRANSFORMER_WAYS}
-    if not lstm and rows == 1:
-        ways["llama"] = LLAMA_WAYS
-    asked = {"rows": rows, "threads": threads, "heads": HEADS}
+    every: dict[str, tuple[str, ...]] = LSTM_WAYS if lstm else TRANSFORMER_WAYS
+    ways = {peer: own for peer, own in every.items() if rows == 1 or peer not in ONE_ROW}
+    asked = {"rows": rows, "threads": threads, "heads": HEADS, "written": WRITTEN}
+    pythons = {peer: venvs / peer / "bin" / "python" for peer in ways}
     peers = {
-        peer: Peer(
-            venvs / peer / "bin" / "python", HERE / "peers" / peer / "loop.py", weights, asked
-        )
-        for peer in ways
-        if (venvs / peer / "bin" / "python").exists()
+        peer: Peer(python, HERE / "peers" / f"{peer}_loop.py", weights, asked)
+        for peer, python in pythons.items()
+        if python.exists()
     }
     print(
         f"\n{name}; {rows} row{'s' * (rows > 1)}, {threads} thread{'s' * (threads > 1)}", flush=True
@@ -220,10 +225,14 @@ def measure(  # noqa: PLR0917
                 found[way].append(process.ask(way, seconds))
     for process in peers.values():
         process.__exit__(None, None, None)
-    middle = {way: statistics.median(values) for way, values in found.items()}
-    exact = max(
-        (middle[way] for way in middle if way not in KINDS and "q8" not in way), default=0.0
-    )
+    middle = {
+        way: math.nan if any(map(math.isnan, values)) else statistics.median(values)
+        for way, values in found.items()
+    }
+    theirs = {
+        way: value for way, value in middle.items() if way not in KINDS and not math.isnan(value)
+    }
+    exact = max((value for way, value in theirs.items() if "q8" not in way), default=0.0)
     for way, value in middle.items():
         told = f"  {way:<18} {value:>10,.0f}"
         if way in KINDS:
@@ -232,6 +241,8 @@ def measure(  # noqa: PLR0917
             told += (
                 f"   {share:>4.0%} of the limit{against}, {value / middle['float32']:.2f} x float32"
             )
+            if way == "int8" and "llama.cpp q8_0" in theirs:
+                told += f", {value / theirs['llama.cpp q8_0']:.2f} x llama.cpp q8_0"
         print(told, flush=True)
     missing = [peer for peer in ways if peer not in peers]
     if missing:

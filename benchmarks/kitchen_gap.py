@@ -14,14 +14,14 @@ import numpy as np
 from rhapsode.config import TrainSettings, from_mapping
 from rhapsode.data import kitchen_log_prob
 from rhapsode.workflows.corpus import split_texts
-from rhapsode.workflows.model import load
+from rhapsode.workflows.model import Model
 from rhapsode.workflows.texts import prepare_texts
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
-    model = load(parser.parse_args().model)
+    model = Model(parser.parse_args().model)
     settings = from_mapping(TrainSettings, model.bundle.provenance["settings"], where="model")
     store = prepare_texts(["kitchen"], settings.source, print).store
     parts = split_texts(store, settings).test

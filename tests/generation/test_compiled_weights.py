@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rhapsode.errors import BundleError
-from rhapsode.generation.compiled import reduced
+from rhapsode.generation.compiled import reduced, tiles
 from rhapsode.generation.compiled.layout import lay_out
 from rhapsode.generation.compiled.predictor import CompiledPredictor, compiled_predictor
 from rhapsode.generation.compiled.products import matrix_size, packed
@@ -22,7 +22,7 @@ from rhapsode.generation.compiled.reduced import (
     pack_int8,
 )
 from rhapsode.generation.compiled.reduced import round_inputs as inner_round_inputs
-from rhapsode.generation.compiled.tiles import PANEL, padded
+from rhapsode.generation.compiled.tiles import PANEL, features_of, padded
 from rhapsode.generation.rounding import rounding_of
 from tests.contracts.predictor_contract import PredictorContract, log_softmax
 from tests.generation.compiled_calls import callable_form
@@ -172,38 +172,110 @@ def test_inputs_that_are_no_numbers_give_none(bad: float) -> None:
     np.testing.assert_allclose(found[1], 6.0, rtol=0.01)
 
 
-@pytest.mark.parametrize("lanes", [0, 8])
-def test_machines_without_sums_of_bytes_give_the_same_bits(
-    lanes: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def machine() -> set[str]:
     from numba.core.registry import cpu_target
 
-    features: str = cpu_target.target_context.codegen().magic_tuple()[2]
-    if lanes and "+avxvnni" not in features and "+avx512vnni,+avx512" not in features:
+    return features_of(cpu_target.target_context)
+
+
+def ways() -> list[str]:
+    """All ways of adding up products of bytes that this machine has, its own first."""
+    return [*(way for way in ("avx512vnni", "avxvnni", "avx2") if f"+{way}" in machine()), "plain"]
+
+
+def blocks_of(x_RK: np.ndarray) -> np.ndarray:
+    """Inputs (R, K) rounded, in blocks."""
+    rows, depth = x_RK.shape
+    step = depth // BLOCK * INPUT_BYTES
+    rounded = np.empty(rows * step, dtype=np.uint8)
+    for row in range(rows):
+        round_inputs(np.ascontiguousarray(x_RK[row]), 0, depth, rounded, row * step)
+    return rounded
+
+
+def tile_of(shape: tuple[int, int]) -> Callable[[np.ndarray, np.ndarray, int], np.ndarray]:
+    """The int8 tile of some rows and panels as it is compiled just now."""
+    rows, panels = shape
+    tile: Callable[..., None] = reduced._tile_int8(rows, panels)
+    outputs = panels * PANEL
+
+    @numba.njit
+    def one(y: Any, m: Any, x: Any, depth: int) -> None:
+        tile(y, m, x, 0, len(m) // panels, depth // BLOCK, (0,), (0,))
+
+    @numba.njit
+    def four(y: Any, m: Any, x: Any, depth: int) -> None:
+        step = depth // BLOCK * INPUT_BYTES
+        places = (0, outputs, 2 * outputs, 3 * outputs)
+        starts = (0, step, 2 * step, 3 * step)
+        tile(y, m, x, 0, len(m) // panels, depth // BLOCK, places, starts)
+
+    def told(m: np.ndarray, x: np.ndarray, depth: int) -> np.ndarray:
+        y = np.zeros(rows * outputs, dtype=np.float32)
+        (one if rows == 1 else four)(y, m, x, depth)
+        return y.reshape(rows, outputs)
+
+    return told
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (4, 1)])
+@pytest.mark.parametrize("way", ["avx512vnni", "avxvnni", "avx2", "plain"])
+def test_every_way_of_adding_up_bytes_gives_the_same_bits(
+    way: str, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if way not in ways():
         pytest.skip("this machine has no such sums")
+    rows, panels = shape
     random = np.random.default_rng(0)
-    weight_GK = random.normal(size=(32, 192)).astype(np.float32)
-    weight_GK[:4] = 1.0
-    x = np.concatenate([random.normal(size=128), np.full(64, -1.0)]).astype(np.float32)
-    rounded = np.empty(3 * INPUT_BYTES, dtype=np.uint8)
-    round_inputs(x, 0, 192, rounded, 0)
-    m = pack_int8(weight_GK)
+    weight_GK = random.normal(size=(panels * PANEL, 256)).astype(np.float32)
+    # The largest sums there are: whole blocks of weights and inputs at either end.
+    weight_GK[:4, :] = 1.0
+    weight_GK[4:8, :] = -1.0
+    weight_GK[8:12, ::2] = 1.0
+    weight_GK[12:16, 1::2] = -1.0
+    x_RK = random.normal(size=(rows, 256)).astype(np.float32)
+    x_RK[:, 64:128] = -1.0
+    x_RK[:, 128:192] = 1.0
+    m, x = pack_int8(weight_GK), blocks_of(x_RK)
+    monkeypatch.setattr(reduced, "_way", lambda _: way)
+    found = tile_of(shape)(m, x, 256)
+    monkeypatch.setattr(reduced, "_way", lambda _: "plain")
+    np.testing.assert_array_equal(found, tile_of(shape)(m, x, 256))
+    np.testing.assert_allclose(found, x_RK @ weight_GK.T, atol=1.0)
 
-    def told() -> np.ndarray:
-        tile: Callable[..., None] = reduced._tile_int8(1, 1)
 
-        @numba.njit
-        def once(y: Any, m: Any, x: Any) -> None:
-            tile(y, m, x, 0, len(m), 3, (0,), (0,))
+@pytest.mark.parametrize("kind", ["float32", "bf16"])
+def test_tiles_made_part_by_part_give_the_same_bits(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(1)
+    weight_GK = random.normal(size=(160, 65)).astype(np.float32)
+    x = random.normal(size=(5, 65)).astype(np.float32).reshape(-1)
+    step = PANEL * 65 // (2 if kind == "bf16" else 1)
+    m = packed(weight_GK, kind)
 
-        y = np.zeros(32, dtype=np.float32)
-        once(y, m, rounded)
-        return y
+    def told(lanes: int) -> np.ndarray:
+        for module in (tiles, reduced):
+            monkeypatch.setattr(module, "lanes_of", lambda _: lanes)
+        made = tiles._tile if kind == "float32" else reduced._tile_bf16
+        one, rest, four = made(1, 4), made(1, 1), made(4, 1)
 
-    wanted = told()
-    monkeypatch.setattr(reduced, "_dot_lanes", lambda _: lanes)
-    np.testing.assert_array_equal(told(), wanted)
-    np.testing.assert_allclose(wanted, weight_GK @ x, atol=0.5)
+        @numba.njit(fastmath={"contract"})
+        def all_of_them(y: Any, m: Any, x: Any) -> None:
+            one(y, m, x, 0, step, 65, (4 * 160,), (4 * 65,))
+            rest(y, m, x, 4 * step, step, 65, (4 * 160 + 128,), (4 * 65,))
+            for panel in range(5):
+                a = panel * PANEL
+                places = (a, a + 160, a + 320, a + 480)
+                four(y, m, x, panel * step, step, 65, places, (0, 65, 130, 195))
+
+        y = np.zeros(5 * 160, dtype=np.float32)
+        all_of_them(y, m, x)
+        return y.reshape(5, 160)
+
+    wide, parts = told(16), told(8)
+    np.testing.assert_array_equal(wide, parts)
+    np.testing.assert_allclose(wide, x.reshape(5, 65) @ weight_GK.T, atol=0.2)
 
 
 @pytest.mark.parametrize("weights", REDUCED)

@@ -6,7 +6,8 @@ further on. Widening is a shift or a mask, so the products are exact and only th
 int8: a panel is a block of 64 inputs after the other: 32 scales, then (16, 32, 4) weights as bytes, 128 being zero. The
 inputs are rounded to int8, too, 64 with one scale; inside a block sums are whole numbers and exact on every machine, and
 each block adds one float32 product to an output. Instructions made for such sums are used where there are any (AVX512-VNNI,
-AVX-VNNI); elsewhere the same numbers come of 16-bit products.
+AVX-VNNI). AVX2 has sums of two products of an unsigned byte with a signed one, in 16 bits, which hold them where neither is
+larger than 128: an input gives its size, a weight takes its sign. Elsewhere the same numbers come of 16-bit products.
 """
 
 # ruff: noqa: PLR0917  # compiled code is called by position
@@ -24,7 +25,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from rhapsode.generation.compiled.jit import apart, inner
-from rhapsode.generation.compiled.tiles import PANEL, padded
+from rhapsode.generation.compiled.tiles import PANEL, features_of, lanes_of, padded, shares
 
 __all__ = [
     "BLOCK",
@@ -41,8 +42,9 @@ BLOCK = 64
 """Inputs that share a scale."""
 BLOCK_BYTES = 4 * PANEL + BLOCK * PANEL
 """Of a panel of int8 weights."""
-INPUT_BYTES = 8 + BLOCK
-"""Of rounded inputs: their scale, what to begin their sums with, and themselves."""
+_SUM, _NEGATIVE, _INPUTS = 4, 8, 12
+INPUT_BYTES = _INPUTS + BLOCK
+"""Of rounded inputs: their scale, -128 times their sum, minus the sum of the negative ones, and themselves."""
 
 cgutils: Any = _cgutils
 
@@ -50,9 +52,6 @@ _LANES = 16
 _BYTE, _HALF, _WORD = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 _INT = ir.IntType(64)
 _FLOAT = ir.FloatType()
-_FLOATS = ir.VectorType(_FLOAT, _LANES)
-_WORDS = ir.VectorType(_WORD, _LANES)
-_BYTES = ir.VectorType(_BYTE, 4 * _LANES)
 
 
 def pack_bf16(weight_GK: NDArray[np.float32]) -> NDArray[np.uint32]:
@@ -110,11 +109,17 @@ def _store(builder: Any, vector: Any, pointer: Any) -> None:
     builder.store(vector, builder.bitcast(pointer, vector.type.as_pointer())).align = 4
 
 
-def _spread(builder: Any, number: Any) -> Any:
-    kind = ir.VectorType(number.type, _LANES)
-    unknown = ir.Constant(kind, ir.Undefined)
+def _spread(builder: Any, number: Any, lanes: int) -> Any:
+    unknown = ir.Constant(ir.VectorType(number.type, lanes), ir.Undefined)
     first = builder.insert_element(unknown, number, ir.Constant(_WORD, 0))
-    return builder.shuffle_vector(first, unknown, ir.Constant(_WORDS, [0] * _LANES))
+    everywhere = ir.Constant(ir.VectorType(_WORD, lanes), [0] * lanes)
+    return builder.shuffle_vector(first, unknown, everywhere)
+
+
+def _fused(builder: Any, lanes: int) -> Any:
+    """A product and a sum of vectors of floats."""
+    kind = ir.VectorType(_FLOAT, lanes)
+    return _function(builder, f"llvm.fmuladd.v{lanes}f32", kind, *[kind] * 3)
 
 
 def _function(builder: Any, name: str, kind: Any, *arguments: Any) -> Any:
@@ -155,115 +160,141 @@ def _tile_bf16(rows: int, panels: int) -> Callable[..., None]:
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         y, m, x, m_at, m_step, depth, y_at, x_at = _arguments(context, builder, signature, args)
-        fused = _function(builder, f"llvm.fmuladd.v{_LANES}f32", _FLOATS, *[_FLOATS] * 3)
-        parts = range(0, PANEL, _LANES)
-        places = [
-            [
-                _place(builder, y, y_at[row], panel * PANEL + part)
-                for panel in range(panels)
-                for part in parts
-            ]
-            for row in range(rows)
-        ]
-        sums = [
-            [cgutils.alloca_once_value(builder, _load(builder, p, _FLOATS)) for p in row]
-            for row in places
-        ]
+        lanes = lanes_of(context)
+        floats, words = ir.VectorType(_FLOAT, lanes), ir.VectorType(_WORD, lanes)
+        fused = _fused(builder, lanes)
         starts = [
             _place(builder, m, m_at, builder.mul(m_step, ir.Constant(_INT, panel)))
             for panel in range(panels)
         ]
-        shift = ir.Constant(_WORDS, [16] * _LANES)
-        mask = ir.Constant(_WORDS, [0xFFFF0000] * _LANES)
-        with cgutils.for_range(builder, depth) as loop:
-            first = builder.mul(loop.index, ir.Constant(_INT, _LANES))
-            weights = []
-            for start in starts:
-                words = _load(builder, _place(builder, start, first), _WORDS)
-                weights += [
-                    builder.bitcast(builder.shl(words, shift), _FLOATS),
-                    builder.bitcast(builder.and_(words, mask), _FLOATS),
+        shift = ir.Constant(words, [16] * lanes)
+        mask = ir.Constant(words, [0xFFFF0000] * lanes)
+        for share in shares(lanes, rows, panels, each=2):
+            places = [
+                [
+                    _place(builder, y, y_at[row], panel * PANEL + part + half)
+                    for panel, part in share
+                    for half in (0, _LANES)
                 ]
-            for row in range(rows):
-                number = _spread(builder, builder.load(_place(builder, x, x_at[row], loop.index)))
-                for total, weight in zip(sums[row], weights, strict=True):
-                    told = builder.call(fused, [weight, number, builder.load(total)])
-                    builder.store(told, total)
-        for row_sums, row_places in zip(sums, places, strict=True):
-            for total, place in zip(row_sums, row_places, strict=True):
-                _store(builder, builder.load(total), place)
+                for row in range(rows)
+            ]
+            sums = [
+                [cgutils.alloca_once_value(builder, _load(builder, p, floats)) for p in row]
+                for row in places
+            ]
+            with cgutils.for_range(builder, depth) as loop:
+                first = builder.mul(loop.index, ir.Constant(_INT, _LANES))
+                weights = []
+                for panel, part in share:
+                    both = _load(builder, _place(builder, starts[panel], first, part), words)
+                    weights += [
+                        builder.bitcast(builder.shl(both, shift), floats),
+                        builder.bitcast(builder.and_(both, mask), floats),
+                    ]
+                for row in range(rows):
+                    one = builder.load(_place(builder, x, x_at[row], loop.index))
+                    number = _spread(builder, one, lanes)
+                    for total, weight in zip(sums[row], weights, strict=True):
+                        told = builder.call(fused, [weight, number, builder.load(total)])
+                        builder.store(told, total)
+            for row_sums, row_places in zip(sums, places, strict=True):
+                for total, place in zip(row_sums, row_places, strict=True):
+                    _store(builder, builder.load(total), place)
         return context.get_dummy_value()
 
     return _intrinsic(emit)
 
 
-def _dot_lanes(context: Any) -> int:
-    """Words in the widest vector that the machine has sums of products of bytes for; 0 where it has none."""
-    features = set(context.codegen().magic_tuple()[2].split(","))
-    return 16 if "+avx512vnni" in features else 8 if "+avxvnni" in features else 0
+def _way(context: Any) -> str:
+    """How the machine adds up products of bytes."""
+    features = features_of(context)
+    for way in ("avx512vnni", "avxvnni", "avx2"):
+        if f"+{way}" in features:
+            return way
+    return "plain"
 
 
 class _Sums:
-    """Sixteen whole numbers that grow by products of four bytes with four signed ones, in the way of the machine."""
+    """Whole numbers side by side that grow by products of four bytes with four signed ones, in a way that machines have."""
 
-    def __init__(self, context: Any, builder: Any) -> None:
-        self._builder = builder
-        self._width = _dot_lanes(context)
+    def __init__(self, builder: Any, way: str) -> None:
+        self._builder, self._way = builder, way
+        self.lanes = 8 if way in ("avxvnni", "avx2") else _LANES
+        self.start_at = _NEGATIVE if way == "avx2" else _SUM
+        """Where in rounded inputs that stands which the sums begin with."""
+        self._words = ir.VectorType(_WORD, self.lanes)
+        self._halves = ir.VectorType(_HALF, 2 * self.lanes)
+        self._bytes = ir.VectorType(_BYTE, 4 * self.lanes)
 
-    def start(self, number: Any) -> list[Any]:
-        builder = self._builder
-        if self._width:
-            return [cgutils.alloca_once_value(builder, _spread(builder, number))]
+    def start(self, number: Any) -> Any:
+        """Sums that begin with a number."""
+        builder, lanes = self._builder, self.lanes
+        spread = _spread(builder, number, lanes)
+        if self._way != "plain":
+            return cgutils.alloca_once_value(builder, spread)
         # Pairs of neighbours are added up last: the second of each begins at 0.
-        pairs = ir.VectorType(_WORD, 2 * _LANES)
-        zeros = ir.Constant(_WORDS, [0] * _LANES)
-        order = [lane // 2 + (lane % 2) * _LANES for lane in range(2 * _LANES)]
-        first = builder.shuffle_vector(_spread(builder, number), zeros, ir.Constant(pairs, order))
-        return [cgutils.alloca_once_value(builder, first)]
+        order = [lane // 2 + (lane % 2) * lanes for lane in range(2 * lanes)]
+        pairs = ir.Constant(ir.VectorType(_WORD, 2 * lanes), order)
+        zeros = ir.Constant(self._words, [0] * lanes)
+        return cgutils.alloca_once_value(builder, builder.shuffle_vector(spread, zeros, pairs))
 
-    def add(self, sums: list[Any], weights: Any, four: Any) -> None:
-        """Weights (64 bytes), and four inputs as one word."""
-        builder, total = self._builder, sums[0]
-        spread = _spread(builder, four)
+    def inputs(self, four: Any) -> tuple[Any, ...]:
+        """Four inputs, a word, as `add` takes them."""
+        builder = self._builder
+        spread = _spread(builder, four, self.lanes)
+        if self._way != "avx2":
+            return (spread,)
+        # What is 128 more than a weight becomes the weight, or where the input is negative minus one more than it:
+        # those ones, times the inputs' sizes, are what the sums begin with.
+        signed = builder.bitcast(spread, self._bytes)
+        zeros, tops = (ir.Constant(self._bytes, [bits] * 4 * self.lanes) for bits in (0, 0x80))
+        negative = builder.icmp_signed("<", signed, zeros)
+        sizes = builder.select(negative, builder.sub(zeros, signed), signed)
+        flips = builder.xor(builder.sext(negative, self._bytes), tops)
+        return sizes, flips
+
+    def add(self, total: Any, weights: Any, inputs: tuple[Any, ...]) -> None:
+        """Four weights (a byte each) of every output, and four inputs."""
+        builder, lanes = self._builder, self.lanes
         known = builder.load(total)
-        if self._width == 16:
-            dot = _function(builder, "llvm.x86.avx512.vpdpbusd.512", _WORDS, *[_WORDS] * 3)
-            words = builder.bitcast(weights, _WORDS)
-            builder.store(builder.call(dot, [known, words, spread]), total)
+        words, halves, some = self._words, self._halves, self._bytes
+        if self._way == "avx2":
+            sizes, flips = inputs
+            twos = _function(builder, "llvm.x86.avx2.pmadd.ub.sw", halves, some, some)
+            fours = _function(builder, "llvm.x86.avx2.pmadd.wd", words, halves, halves)
+            two = builder.call(twos, [sizes, builder.xor(weights, flips)])
+            four = builder.call(fours, [two, ir.Constant(halves, [1] * 2 * lanes)])
+            builder.store(builder.add(known, four), total)
             return
-        if self._width == 8:
-            kind = ir.VectorType(_WORD, 8)
-            dot = _function(builder, "llvm.x86.avx512.vpdpbusd.256", kind, *[kind] * 3)
-            words = builder.bitcast(weights, _WORDS)
-            halves = []
-            for first in (0, 8):
-                taken = ir.Constant(kind, list(range(first, first + 8)))
-                parts = [builder.shuffle_vector(v, v, taken) for v in (known, words, spread)]
-                halves.append(builder.call(dot, parts))
-            both = ir.Constant(_WORDS, list(range(16)))
-            builder.store(builder.shuffle_vector(halves[0], halves[1], both), total)
+        (spread,) = inputs
+        if self._way != "plain":
+            name = f"llvm.x86.avx512.vpdpbusd.{32 * lanes}"
+            dot = _function(builder, name, words, *[words] * 3)
+            told = builder.call(dot, [known, builder.bitcast(weights, words), spread])
+            builder.store(told, total)
             return
-        wide = ir.VectorType(_HALF, 4 * _LANES)
-        pairs = ir.VectorType(_WORD, 2 * _LANES)
+        wide = ir.VectorType(_HALF, 4 * lanes)
+        pairs = ir.VectorType(_WORD, 2 * lanes)
         left = builder.zext(weights, wide)
-        right = builder.sext(builder.bitcast(spread, _BYTES), wide)
+        right = builder.sext(builder.bitcast(spread, some), wide)
         products = []
         for odd in (0, 1):
-            taken = ir.Constant(pairs, list(range(odd, 4 * _LANES, 2)))
+            taken = ir.Constant(pairs, list(range(odd, 4 * lanes, 2)))
             one, other = (
                 builder.sext(builder.shuffle_vector(v, v, taken), pairs) for v in (left, right)
             )
             products.append(builder.mul(one, other))
         builder.store(builder.add(known, builder.add(*products)), total)
 
-    def end(self, sums: list[Any]) -> Any:
-        builder = self._builder
-        total = builder.load(sums[0])
-        if self._width:
-            return total
+    def end(self, total: Any) -> Any:
+        """The sums."""
+        builder, lanes = self._builder, self.lanes
+        found = builder.load(total)
+        if self._way != "plain":
+            return found
         even, odd = (
             builder.shuffle_vector(
-                total, total, ir.Constant(_WORDS, list(range(first, 2 * _LANES, 2)))
+                found, found, ir.Constant(self._words, list(range(first, 2 * lanes, 2)))
             )
             for first in (0, 1)
         )
@@ -275,62 +306,64 @@ def _tile_int8(rows: int, panels: int) -> Callable[..., None]:
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         y, m, x, m_at, m_step, depth, y_at, x_at = _arguments(context, builder, signature, args)
-        fused = _function(builder, f"llvm.fmuladd.v{_LANES}f32", _FLOATS, *[_FLOATS] * 3)
-        dots = _Sums(context, builder)
-        parts = range(0, PANEL, _LANES)
-        places = [
-            [
-                _place(builder, y, y_at[row], panel * PANEL + part)
-                for panel in range(panels)
-                for part in parts
-            ]
-            for row in range(rows)
-        ]
-        totals = [
-            [cgutils.alloca_once_value(builder, _load(builder, p, _FLOATS)) for p in row]
-            for row in places
-        ]
+        dots = _Sums(builder, _way(context))
+        lanes = dots.lanes
+        floats, bytes_ = ir.VectorType(_FLOAT, lanes), ir.VectorType(_BYTE, 4 * lanes)
+        fused = _fused(builder, lanes)
         starts = [
             _place(builder, m, m_at, builder.mul(m_step, ir.Constant(_INT, panel)))
             for panel in range(panels)
         ]
-        with cgutils.for_range(builder, depth) as block:
-            first = builder.mul(block.index, ir.Constant(_INT, BLOCK_BYTES))
-            begun = builder.mul(block.index, ir.Constant(_INT, INPUT_BYTES))
-            inputs = [_place(builder, x, x_at[row], begun) for row in range(rows)]
-            sums = []
-            for own in inputs:
-                start = _load(builder, _place(builder, own, 4), _WORD)
-                sums.append([dots.start(start) for _ in range(panels) for _ in parts])
-            with cgutils.for_range(builder, ir.Constant(_INT, BLOCK // 4)) as loop:
-                group = builder.mul(loop.index, ir.Constant(_INT, 4 * PANEL))
-                weights = [
-                    _load(
-                        builder, _place(builder, start, first, group, 4 * PANEL + 4 * part), _BYTES
-                    )
-                    for start in starts
-                    for part in parts
+        # Rows share the reading of weights only: where registers are few, two are enough.
+        most = rows if lanes == _LANES else min(2, rows)
+        for some in (range(row, min(row + most, rows)) for row in range(0, rows, most)):
+            for share in shares(lanes, len(some), panels):
+                places = [
+                    [_place(builder, y, y_at[row], panel * PANEL + part) for panel, part in share]
+                    for row in some
                 ]
-                fours = builder.mul(loop.index, ir.Constant(_INT, 4))
-                for own, row_sums in zip(inputs, sums, strict=True):
-                    four = _load(builder, _place(builder, own, 8, fours), _WORD)
-                    for total, weight in zip(row_sums, weights, strict=True):
-                        dots.add(total, weight, four)
-            scales = [
-                _load(builder, _place(builder, start, first, 4 * part), _FLOATS)
-                for start in starts
-                for part in parts
-            ]
-            for own, row_sums, row_totals in zip(inputs, sums, totals, strict=True):
-                scale = _spread(builder, _load(builder, own, _FLOAT))
-                for found, total, weight in zip(row_sums, row_totals, scales, strict=True):
-                    whole = builder.sitofp(dots.end(found), _FLOATS)
-                    both = builder.fmul(weight, scale)
-                    told = builder.call(fused, [whole, both, builder.load(total)])
-                    builder.store(told, total)
-        for row_totals, row_places in zip(totals, places, strict=True):
-            for total, place in zip(row_totals, row_places, strict=True):
-                _store(builder, builder.load(total), place)
+                totals = [
+                    [cgutils.alloca_once_value(builder, _load(builder, p, floats)) for p in row]
+                    for row in places
+                ]
+                with cgutils.for_range(builder, depth) as block:
+                    first = builder.mul(block.index, ir.Constant(_INT, BLOCK_BYTES))
+                    begun = builder.mul(block.index, ir.Constant(_INT, INPUT_BYTES))
+                    inputs = [_place(builder, x, x_at[row], begun) for row in some]
+                    sums = []
+                    for own in inputs:
+                        start = _load(builder, _place(builder, own, dots.start_at), _WORD)
+                        sums.append([dots.start(start) for _ in share])
+                    with cgutils.for_range(builder, ir.Constant(_INT, BLOCK // 4)) as loop:
+                        group = builder.mul(loop.index, ir.Constant(_INT, 4 * PANEL))
+                        weights = [
+                            _load(
+                                builder,
+                                _place(builder, starts[panel], first, group, 4 * (PANEL + part)),
+                                bytes_,
+                            )
+                            for panel, part in share
+                        ]
+                        fours = builder.mul(loop.index, ir.Constant(_INT, 4))
+                        for own, row_sums in zip(inputs, sums, strict=True):
+                            four = _load(builder, _place(builder, own, _INPUTS, fours), _WORD)
+                            known = dots.inputs(four)
+                            for total, weight in zip(row_sums, weights, strict=True):
+                                dots.add(total, weight, known)
+                    scales = [
+                        _load(builder, _place(builder, starts[panel], first, 4 * part), floats)
+                        for panel, part in share
+                    ]
+                    for own, row_sums, row_totals in zip(inputs, sums, totals, strict=True):
+                        scale = _spread(builder, _load(builder, own, _FLOAT), lanes)
+                        for found, total, weight in zip(row_sums, row_totals, scales, strict=True):
+                            whole = builder.sitofp(dots.end(found), floats)
+                            both = builder.fmul(weight, scale)
+                            told = builder.call(fused, [whole, both, builder.load(total)])
+                            builder.store(told, total)
+                for row_totals, row_places in zip(totals, places, strict=True):
+                    for total, place in zip(row_totals, row_places, strict=True):
+                        _store(builder, builder.load(total), place)
         return context.get_dummy_value()
 
     return _intrinsic(emit)
@@ -371,14 +404,17 @@ def round_inputs(x: Any, x_at: int, depth: int, rounded: Any, at: int) -> None:
             most_bits = max(most_bits, np.int32(bits[j] & _SIGNLESS))
         most = np.int32(most_bits).view(np.float32)
         inverse = _MOST / most if most > _ZERO else _ZERO
-        told = signed[at + 8 : at + 8 + BLOCK]
-        total = np.int32(0)
+        told = signed[at + _INPUTS : at + _INPUTS + BLOCK]
+        total, negative = np.int32(0), np.int32(0)
         for j in range(BLOCK):
             number = np.int32(np.float32(part[j] * inverse + _ROUND).view(np.int32) - _BITS)
             told[j] = np.int8(number)
-            total = np.int32(total + np.int32(np.int8(number)))
+            whole_number = np.int32(np.int8(number))
+            total = np.int32(total + whole_number)
+            negative = np.int32(negative + min(whole_number, np.int32(0)))
         scales[at // 4] = most / _MOST
-        starts[at // 4 + 1] = np.int32(total * np.int32(-128))
+        starts[(at + _SUM) // 4] = np.int32(total * np.int32(-128))
+        starts[(at + _NEGATIVE) // 4] = -negative
         at += INPUT_BYTES
 
 

@@ -2,7 +2,8 @@
 
 A matrix (G, K) lies in panels of 32 outputs: (G / 32, K, 32), zeros behind the last output. Every output adds its K
 products in order, one after the other, whether one row is read or four, one panel or four: vectors run across outputs,
-never along the sum. What is compiled is written as vectors of 16, which the compiler cuts to what the machine has.
+never along the sum. What is compiled is written as vectors of 16, which the compiler cuts to what the machine has; but where
+there are sixteen registers of eight numbers (AVX2), a tile is made part by part, each with as many sums as find room in them.
 """
 
 # ruff: noqa: PLR0917  # compiled code is called by position
@@ -21,15 +22,17 @@ from numpy.typing import NDArray
 
 from rhapsode.generation.compiled.jit import apart, inner
 
-__all__ = ["PANEL", "matmul", "pack", "padded"]
+__all__ = ["PANEL", "features_of", "lanes_of", "matmul", "pack", "padded", "shares"]
 
 PANEL = 32
-_LANES = 16
+_ROOM = 8
+"""Vectors of eight sums that a part of a tile keeps: two a cycle, four cycles each, and the registers hold them."""
+_NEAR, _ALL = 128, 1 << 40
+"""Of a panel, 16 kB stay in the nearest cache while all rows are read."""
 
 cgutils: Any = _cgutils
 
 _FLOAT = ir.FloatType()
-_VECTOR = ir.VectorType(_FLOAT, _LANES)
 _INT = ir.IntType(64)
 _INDEX = ir.IntType(32)
 
@@ -48,6 +51,33 @@ def pack(weight_GK: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.ascontiguousarray(panels, dtype=np.float32).reshape(-1)
 
 
+def features_of(context: Any) -> set[str]:
+    """What the machine that is compiled for can do, in LLVM's words."""
+    return set(context.codegen().magic_tuple()[2].split(","))
+
+
+def lanes_of(context: Any) -> int:
+    """Numbers of a vector as it is written: 8 where tiles are made part by part, else 16."""
+    features = features_of(context)
+    return 8 if "+avx2" in features and "+avx512f" not in features else 16
+
+
+def shares(lanes: int, rows: int, panels: int, each: int = 1) -> list[list[tuple[int, int]]]:
+    """The parts of a tile, as panels and where in them vectors of weights begin.
+
+    Arguments:
+        lanes: numbers of a vector.
+        rows: of inputs.
+        panels: of weights.
+        each: vectors of sums of a row that a vector of weights gives.
+    """
+    vectors = [
+        (panel, place) for panel in range(panels) for place in range(0, PANEL // each, lanes)
+    ]
+    most = len(vectors) if lanes > _ROOM else max(1, _ROOM // (rows * each))
+    return [vectors[first : first + most] for first in range(0, len(vectors), most)]
+
+
 def _tile(rows: int, panels: int) -> Callable[..., None]:
     """What adds the products of some panels with some rows to what is there: accumulators stay in registers."""
 
@@ -58,10 +88,10 @@ def _tile(rows: int, panels: int) -> Callable[..., None]:
         )
         w_at, w_step, depth = args[3:6]
         y_at, x_at = (cgutils.unpack_tuple(builder, places) for places in args[6:8])
+        lanes = lanes_of(context)
+        kind = ir.VectorType(_FLOAT, lanes)
         fused = cgutils.get_or_insert_function(
-            builder.module,
-            ir.FunctionType(_VECTOR, [_VECTOR] * 3),
-            f"llvm.fmuladd.v{_LANES}f32",
+            builder.module, ir.FunctionType(kind, [kind] * 3), f"llvm.fmuladd.v{lanes}f32"
         )
 
         def at(pointer: Any, *offsets: Any) -> Any:
@@ -71,39 +101,39 @@ def _tile(rows: int, panels: int) -> Callable[..., None]:
             return pointer
 
         def load(pointer: Any) -> Any:
-            vector = builder.load(builder.bitcast(pointer, _VECTOR.as_pointer()))
+            vector = builder.load(builder.bitcast(pointer, kind.as_pointer()))
             vector.align = 4
             return vector
 
         def spread(number: Any) -> Any:
-            unknown = ir.Constant(_VECTOR, ir.Undefined)
+            unknown = ir.Constant(kind, ir.Undefined)
             first = builder.insert_element(unknown, number, ir.Constant(_INDEX, 0))
-            mask = ir.Constant(ir.VectorType(_INDEX, _LANES), [0] * _LANES)
+            mask = ir.Constant(ir.VectorType(_INDEX, lanes), [0] * lanes)
             return builder.shuffle_vector(first, unknown, mask)
 
-        parts = range(0, PANEL, _LANES)
-        places = [
-            [at(y, y_at[row], panel * PANEL + part) for panel in range(panels) for part in parts]
-            for row in range(rows)
-        ]
-        sums = [[cgutils.alloca_once_value(builder, load(p)) for p in row] for row in places]
         starts = [
             at(w, w_at, builder.mul(w_step, ir.Constant(_INT, panel))) for panel in range(panels)
         ]
-        with cgutils.for_range(builder, depth) as loop:
-            first = builder.mul(loop.index, ir.Constant(_INT, PANEL))
-            weights = [load(at(start, first, part)) for start in starts for part in parts]
-            for row in range(rows):
-                number = spread(builder.load(at(x, x_at[row], loop.index)))
-                for total, weight in zip(sums[row], weights, strict=True):
-                    told = builder.call(fused, [weight, number, builder.load(total)])
-                    builder.store(told, total)
-        for row_sums, row_places in zip(sums, places, strict=True):
-            for total, place in zip(row_sums, row_places, strict=True):
-                stored = builder.store(
-                    builder.load(total), builder.bitcast(place, _VECTOR.as_pointer())
-                )
-                stored.align = 4
+        for share in shares(lanes, rows, panels):
+            places = [
+                [at(y, y_at[row], panel * PANEL + part) for panel, part in share]
+                for row in range(rows)
+            ]
+            sums = [[cgutils.alloca_once_value(builder, load(p)) for p in row] for row in places]
+            with cgutils.for_range(builder, depth) as loop:
+                first = builder.mul(loop.index, ir.Constant(_INT, PANEL))
+                weights = [load(at(starts[panel], first, part)) for panel, part in share]
+                for row in range(rows):
+                    number = spread(builder.load(at(x, x_at[row], loop.index)))
+                    for total, weight in zip(sums[row], weights, strict=True):
+                        told = builder.call(fused, [weight, number, builder.load(total)])
+                        builder.store(told, total)
+            for row_sums, row_places in zip(sums, places, strict=True):
+                for total, place in zip(row_sums, row_places, strict=True):
+                    stored = builder.store(
+                        builder.load(total), builder.bitcast(place, kind.as_pointer())
+                    )
+                    stored.align = 4
         return context.get_dummy_value()
 
     def tile(
@@ -121,6 +151,16 @@ def _tile(rows: int, panels: int) -> Callable[..., None]:
 
     return cast("Callable[..., None]", intrinsic(tile))
 
+
+def _at_once(typing: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return ir.Constant(_INT, _NEAR if lanes_of(context) == _ROOM else _ALL)
+
+    return types.int64(), emit
+
+
+_deep = cast("Callable[[], int]", intrinsic(_at_once))
+"""Inputs that one output after the other is made of where many rows read the same panel."""
 
 _one_row = _tile(1, 4)
 _one_row_rest = _tile(1, 1)
@@ -151,14 +191,17 @@ def matmul(
     apart()
     fours = rows // 4 * 4
     if fours:
+        most = _deep()
         for panel in range(panels):
-            for row in range(0, fours, 4):
-                a, b = y_at + row * y_step + panel * PANEL, x_at + row * x_step
-                _four_rows(
-                    y, w, x, w_at + panel * step, step, depth,
-                    (a, a + y_step, a + 2 * y_step, a + 3 * y_step),
-                    (b, b + x_step, b + 2 * x_step, b + 3 * x_step),
-                )  # fmt: skip
+            for begin in range(0, depth, most):
+                count, first = min(most, depth - begin), w_at + panel * step + begin * PANEL
+                for row in range(0, fours, 4):
+                    a, b = y_at + row * y_step + panel * PANEL, x_at + row * x_step + begin
+                    _four_rows(
+                        y, w, x, first, step, count,
+                        (a, a + y_step, a + 2 * y_step, a + 3 * y_step),
+                        (b, b + x_step, b + 2 * x_step, b + 3 * x_step),
+                    )  # fmt: skip
     for row in range(fours, rows):
         a, b = y_at + row * y_step, x_at + row * x_step
         panel = 0
