@@ -106,6 +106,24 @@ def test_only_the_run_up_is_read() -> None:
     torch.testing.assert_close(long, short)
 
 
+@pytest.mark.parametrize("settings", [{"difference": 4}, {"centre": 6}, {}])
+@pytest.mark.parametrize("gaps", [False, True])
+def test_what_is_spared_changes_nothing(settings: dict[str, int], gaps: bool) -> None:
+    values = series_of([60])[0]
+    if not gaps:
+        values = np.nan_to_num(values, nan=10.0)
+    predictor = predictor_of(bundle_of(run_up=9, lags=(4, 8), **settings))
+    encoder = predictor.bundle.encoder
+    stats = encoder.stats(values)
+    whole = encoder.encode(values, stats).features_TD[-9:]
+    state = predictor.start(histories([values]))
+    memory = predictor._memory([whole])
+    for name, tensor in memory.tensors().items():
+        torch.testing.assert_close(state.memory.tensors()[name], tensor)
+    paths = encoder.paths_after(values, stats)
+    np.testing.assert_array_equal(state.paths.features(), paths.features())
+
+
 @pytest.mark.parametrize("head", ["gaussian.v1", "negative_binomial.v1"])
 def test_losses_are_the_sums_of_single_steps(head: str) -> None:
     counts = head == "negative_binomial.v1"

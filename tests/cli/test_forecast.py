@@ -201,6 +201,65 @@ def test_evaluate_forecasts_from_rolling_origins(cli: Cli, monthly: Path) -> Non
     assert cli("evaluate", str(monthly), "--horizon", "500").code == 1
 
 
+def test_what_was_learnt_from_is_told(cli: Cli, monthly: Path) -> None:
+    done = cli("evaluate", str(monthly), "--origins", "4", "--method", "none", "--json")
+    found = json.loads(done.out)
+    assert found["learnt"] == 48 - 14
+    assert "the model learnt from 34" in found["protocol"]["split"]
+    done = cli("evaluate", str(monthly), "--method", "none", "--json")
+    assert json.loads(done.out)["learnt"] == 0
+    assert "warning" in cli("evaluate", str(monthly), "--origins", "4", "--method", "none").err
+
+
+def test_numbers_out_of_range(cli: Cli, monthly: Path) -> None:
+    for words, said in (
+        (("generate", "--count", "0"), "--count"),
+        (("generate", "--seed", "-1"), "seed"),
+        (("generate", "--length", "-5"), "--length"),
+        (("generate", "--temperature", "-1"), "temperature"),
+        (("generate", "--format", "jsonl"), "--format"),
+        (("evaluate", "--seed", "-1"), "--seed"),
+        (("evaluate", "--method", "none", "--method", "ets"), "--method"),
+        (("forecast", "--samples", "1000000", "--horizon", "100000"), "too many to hold"),
+        (("forecast", "--paths", "--format", "json"), "--format"),
+    ):
+        done = cli(words[0], str(monthly), *words[1:])
+        assert done.code in (1, 2), words
+        assert said in done.err, words
+        assert "Traceback" not in done.err
+
+
+def test_a_flag_leaves_the_others_as_in_training(cli: Cli, tmp_path: Path) -> None:
+    rows = [f"{n},{v},{-v}" for n, v in enumerate(wave(60))]
+    (tmp_path / "t.csv").write_text(lines("when,y,z", *rows))
+    assert (
+        cli("train", "t.csv", "-o", "run", *QUICK, "--set", 'series.value_columns=["y"]').code == 0
+    )
+    done = cli("forecast", "run", "t.csv", "--horizon", "1", "--duplicates", "last")
+    assert len(rows_of(done.out)) == 1
+
+
+def test_known_columns_with_holes_and_short_series(cli: Cli, tmp_path: Path) -> None:
+    rows = [f"a,{n},{n % 5},{v}" for n, v in enumerate(wave(120))]
+    rows += [f"b,{n},{n % 5},{v}" for n, v in enumerate(wave(20))]
+    rows[115] = rows[115].replace(",0,", ",,")
+    (tmp_path / "t.csv").write_text(lines("who,when,price,y", *rows))
+    asked = ("--set", 'series.known=["price"]', "--set", 'series.id_column=["who"]',
+             "--set", 'series.time_column=["when"]')  # fmt: skip
+    done = cli("train", "t.csv", "-o", "run", *QUICK, *asked)
+    assert done.code == 0, done.err
+
+
+def test_what_comes_later_does_not_break_an_encoding(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(lines("y", *[n % 4 for n in range(95)], *[2.5, -1.5] * 5))
+    done = cli("train", "t.csv", "-o", "run", *QUICK)
+    assert done.code == 0, done.err
+    (tmp_path / "g.csv").write_text(lines("y", *wave(70), *[""] * 20, *wave(11)))
+    done = cli("train", "g.csv", "-o", "gap", *QUICK)
+    assert done.code == 0, done.err
+    assert "NaN" not in (tmp_path / "gap" / "summary.json").read_text()
+
+
 def test_info_and_plan(cli: Cli, monthly: Path) -> None:
     done = cli("info", str(monthly))
     assert "month of year" in done.out

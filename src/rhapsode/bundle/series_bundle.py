@@ -7,9 +7,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from rhapsode.bundle.reading import NetworkConfig, bundle_path, check_weights, read_file, save_file
@@ -35,6 +36,7 @@ __all__ = [
 MOST_LEVELS = 256
 
 Singles = NDArray[np.float32]
+Steps = Annotated[int, Meta(ge=1, le=1 << 24)]
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,11 @@ class Covariates:
         Raises:
             DataError: a column is missing, or another calendar belongs to these times.
         """
-        found = calendar_names(given.frequency, given.kind)
-        if not set(self.calendar) <= set(found):
+        for frequency in set(given.frequencies):
+            if set(self.calendar) <= set(calendar_names(frequency, given.kind)):
+                continue
             raise DataError(
-                f"these series have {given.frequency.name}, which tells no {', '.join(self.calendar)}, as the model is fed",
+                f"these series have {frequency.name}, which tells no {', '.join(self.calendar)}, as the model is fed",
                 hint="give a history with times, of the frequency it learnt from",
             )
         for kind, wanted, there in (
@@ -217,9 +220,9 @@ class _About:
     """What the file says of series, beside what every model's file says."""
 
     covariates: Covariates
-    season: int
-    horizon: int
-    run_up: int
+    season: Steps
+    horizon: Steps
+    run_up: Steps
     frequency: str
     names: tuple[str, ...]
 
@@ -295,9 +298,9 @@ def _check_about(about: _About, encoder: SeriesEncoder) -> None:
     )
     sizes_fit = all(len(names) == len(a) == len(b) for names, a, b in pairs)
     scales = (*covariates.known_scale, *covariates.static_scale)
-    if not sizes_fit or not all(0 < scale < float("inf") for scale in scales):
+    shifts = (*covariates.known_shift, *covariates.static_shift)
+    finite = all(map(math.isfinite, (*scales, *shifts)))
+    if not sizes_fit or not finite or not all(scale > 0 for scale in scales):
         raise BundleError("the description of its covariates is malformed")
-    if min(about.season, about.horizon, about.run_up) < 1 or len(about.names) != (
-        encoder.target_size
-    ):
+    if len(about.names) != encoder.target_size:
         raise BundleError("the description of its series is malformed")

@@ -104,6 +104,11 @@ class SeriesEncoder:
         self.lags = (1, *settings.lags)
 
     @property
+    def span(self) -> int:
+        """Steps back that a row of features depends on, what its values are compared with included."""
+        return max(self.lags) + max(self.settings.difference, self.settings.centre)
+
+    @property
     def feature_size(self) -> int:
         """D, the width of a row of features."""
         return self.target_size * (2 * len(self.lags) + 1)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import rhapsode as rh
+from rhapsode.bundle.series_bundle import write_series_bundle
 from rhapsode.config import SeriesDataSettings
 from rhapsode.data.tables import SeriesSet, read_series
 from rhapsode.errors import BundleError, DataError, SettingsError
@@ -161,8 +162,33 @@ def test_several_numbers_at_a_time(tmp_path: Path) -> None:
     assert np.abs(found.mean()[0, :, 1] - 100).max() < 5
     figures, _ = fitted.evaluate(str(table), methods=())
     assert figures["forecasts"]["forecasts"] == 2 * (9 // fitted.bundle.horizon)
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert "10.0%" in summary["protocol"]["split"]
+    turned = tmp_path / "turned" / "pair.csv"
+    turned.parent.mkdir()
+    turned.write_text("b,a\n" + "".join(f"{100 + np.cos(t / 4)},{np.sin(t / 4)}\n" for t in steps))
+    again = fitted.forecast(str(turned), horizon=3, samples=30)
+    np.testing.assert_array_equal(again.paths_BSHK, found.paths_BSHK)
     with pytest.raises(DataError, match="the model learnt 2"):
         fitted.forecast(rising(30))
+
+
+@pytest.mark.parametrize(
+    "keepsakes",
+    [None, [], {"series": []}, {"series": [{"stats": 3}]}, {"series": [{"length": 10**13}]}],
+)
+def test_what_a_file_says_of_its_series_is_looked_over(
+    model: rh.SeriesModel, tmp_path: Path, keepsakes: object
+) -> None:
+    kept = model.bundle.provenance["keepsakes"]
+    if isinstance(keepsakes, dict) and keepsakes["series"]:
+        keepsakes = {**kept, "series": [{**kept["series"][0], **keepsakes["series"][0]}]}
+    facts = {**model.bundle.provenance, "keepsakes": keepsakes, "settings": []}
+    write_series_bundle(tmp_path / "m.safetensors", replace(model.bundle, provenance=facts))
+    opened = rh.SeriesModel(tmp_path / "m.safetensors")
+    with pytest.raises(BundleError, match="malformed"):
+        opened.generate()
+    assert opened.forecast(two(), horizon=2, samples=3).paths_BSHK.shape == (2, 3, 2, 1)
 
 
 def test_what_is_a_series_and_what_is_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

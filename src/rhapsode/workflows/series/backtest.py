@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rhapsode.bundle.series_predictor import SeriesPredictor
 from rhapsode.data.tables import SeriesSet
-from rhapsode.errors import DataError
+from rhapsode.errors import DataError, SettingsError
 from rhapsode.evaluation import (
     ForecastFigures,
     forecast_figures,
@@ -30,6 +30,9 @@ __all__ = ["Backtest", "backtest", "draw_forecasts", "figures_mapping", "origins
 Ints = NDArray[np.int64]
 MOST_FORECASTS = 2_000
 """Forecasts of one backtest; of more, evenly spread ones are taken."""
+MOST_NUMBERS = 1 << 28
+"""Numbers of one forecast, 2 GB."""
+NUMBERS_AT_ONCE = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,7 @@ def draw_forecasts(
     samples: int,
     seed: int,
     temperature: float = 1.0,
+    wanted: bool = True,
 ) -> tuple[NDArray[np.float64], list[Ints]]:
     """Paths (B, S, H, K) that follow the first rows of series, and the times of their steps.
 
@@ -160,10 +164,22 @@ def draw_forecasts(
         samples: paths of each, S.
         seed: of the paths.
         temperature: as in `sample_paths`.
+        wanted: whether covariates that are not known ahead are an error; if not, they are missing.
+
+    Raises:
+        SettingsError: more numbers than can be held.
+        DataError: covariates are not known ahead.
     """
     covariates = predictor.bundle.covariates
+    numbers = len(which) * samples * horizon * predictor.target_size
+    if numbers > MOST_NUMBERS:
+        raise SettingsError(
+            f"{len(which):,} series x {samples:,} paths x {horizon:,} steps are {numbers:,} numbers, too many to hold",
+            where="--samples",
+            hint="ask for fewer paths, steps or series at a time",
+        )
     ahead = [
-        future_covariates(given, covariates, series, count, horizon)
+        future_covariates(given, covariates, series, count, horizon, wanted=wanted)
         for series, count in zip(which.tolist(), rows.tolist(), strict=True)
     ]
     run_up = predictor.bundle.run_up
@@ -211,11 +227,19 @@ def backtest(
     scores: dict[str, list[Any]] = {name: [] for name in names}
     notes: list[str] = []
     failed: dict[str, int] = dict.fromkeys(methods, 0)
-    at_once = max(1, 200_000 // max(1, samples))
+    width = given.values_NK.shape[1]
+    at_once = max(1, NUMBERS_AT_ONCE // max(1, samples * horizon * width))
     for start in range(0, len(which), at_once):
         some = slice(start, start + at_once)
         drawn, _ = draw_forecasts(
-            predictor, given, which[some], rows[some], horizon, samples=samples, seed=seed
+            predictor,
+            given,
+            which[some],
+            rows[some],
+            horizon,
+            samples=samples,
+            seed=seed,
+            wanted=False,
         )
         for place, (series, count) in enumerate(zip(which[some], rows[some], strict=True)):
             values_TK = given.values_NK[given.rows(int(series))]

@@ -57,7 +57,8 @@ def write_chart(
         for axis, (place, number) in zip(flat, shown, strict=False):
             label = found.ids[place] if len(names) == 1 else f"{found.ids[place]}, {names[number]}"
             _panel(axis, found, place, number, actual)
-            axis.set_title(label, loc="left", fontsize=9.5, color=INK)
+            name = axis.set_title(label, loc="left", fontsize=9.5, color=INK)
+            name.set_parse_math(False)
         for axis in flat[len(shown) :]:
             axis.set_axis_off()
         heading = figure.suptitle(

@@ -86,7 +86,14 @@ class _Form:
         return "logarithms of 1 + x" if self.log else "the values themselves"
 
 
-def choose_encoding(histories: Sequence[Floats], season: int, horizon: int) -> Encoding:
+def choose_encoding(
+    histories: Sequence[Floats],
+    season: int,
+    horizon: int,
+    *,
+    negative: bool = False,
+    broken: bool = False,
+) -> Encoding:
     """Log or not, differences or not: what lets a linear autoregression forecast the last third of these best.
 
     Forecasts are iterated over the horizon from several origins, by coefficients fitted before the first of them; errors
@@ -98,6 +105,8 @@ def choose_encoding(histories: Sequence[Floats], season: int, horizon: int) -> E
         histories: columns of values, (T,) each; NaN where missing.
         season: values to a season.
         horizon: steps to forecast.
+        negative: whether there are negative values elsewhere, so that there is no logarithm.
+        broken: whether there are values elsewhere that are not whole, so that these are no counts.
     """
     step = max(1, len(histories) // MOST_SERIES)
     some = [_filled(column)[-MOST_STEPS:] for column in histories[::step]]
@@ -105,7 +114,12 @@ def choose_encoding(histories: Sequence[Floats], season: int, horizon: int) -> E
     known = [column[np.isfinite(column)] for column in histories]
     every = np.concatenate(known) if known else np.zeros(0)
     whole = bool(len(every)) and bool(((every >= 0) & (every == np.round(every))).all())
-    if whole and float(every.mean()) <= LARGEST_COUNT and len(np.unique(every)) > 2:
+    if (
+        whole
+        and not (negative or broken)
+        and float(every.mean()) <= LARGEST_COUNT
+        and len(np.unique(every)) > 2
+    ):
         return Encoding({"counts": True}, f"counts: whole numbers, {every.mean():.3g} on average")
     about = season if season > 1 else NO_SEASON
     forms = [
@@ -123,7 +137,7 @@ def choose_encoding(histories: Sequence[Floats], season: int, horizon: int) -> E
     scores: list[tuple[float, _Form]] = []
     nats: dict[_Form, float] = {}
     for form in forms:
-        if form.log and (not len(every) or every.min() < 0):
+        if form.log and (negative or not len(every) or every.min() < 0):
             continue
         tried = [_error(column, form, season, horizon) for column in some]
         found = [errors for errors in tried if errors is not None]

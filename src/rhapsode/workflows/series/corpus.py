@@ -22,6 +22,7 @@ from rhapsode.files import is_there
 
 __all__ = [
     "FEW",
+    "digest",
     "is_series_run",
     "SeriesCorpus",
     "encode_series",
@@ -186,7 +187,7 @@ def divide(
     longest = int((lengths - chosen_S).max()) or int(lengths.max() // 4) or 1
     wanted = settings.horizon or (season if season > 1 else NO_SEASON)
     horizon = wanted if settings.horizon else max(1, min(wanted, longest))
-    return SeriesCorpus(given, train_S, chosen_S, season, horizon, _digest(given))
+    return SeriesCorpus(given, train_S, chosen_S, season, horizon, digest(given))
 
 
 def _tails(lengths: Ints, share: float) -> Ints:
@@ -195,7 +196,8 @@ def _tails(lengths: Ints, share: float) -> Ints:
     return np.asarray(tails, dtype=np.int64)
 
 
-def _digest(given: SeriesSet) -> str:
+def digest(given: SeriesSet) -> str:
+    """sha256 of values, times, covariates and names."""
     found = hashlib.sha256()
     for array in (given.offsets, given.times_N, given.values_NK, given.known_NC, given.static_SA):
         found.update(np.ascontiguousarray(array).tobytes())
@@ -281,7 +283,13 @@ def histories_of(
 
 
 def future_covariates(
-    given: SeriesSet, covariates: Covariates, series: int, rows: int, horizon: int
+    given: SeriesSet,
+    covariates: Covariates,
+    series: int,
+    rows: int,
+    horizon: int,
+    *,
+    wanted: bool = True,
 ) -> tuple[Ints, NDArray[np.float32]]:
     """Times and covariates of the steps that follow the first rows of a series.
 
@@ -291,6 +299,7 @@ def future_covariates(
         series: which.
         rows: how many rows are history.
         horizon: how many steps follow.
+        wanted: whether what is not known ahead is an error; if not, it is missing.
 
     Raises:
         DataError: covariates that must be known ahead are not given so far.
@@ -306,7 +315,7 @@ def future_covariates(
     known_TC[:there] = given.known_NC[some]
     columns = [given.known_names.index(name) for name in covariates.known]
     missing = np.isnan(known_TC[:, columns]).any(axis=0)
-    if missing.any():
+    if wanted and missing.any():
         name = covariates.known[int(np.nonzero(missing)[0][0])]
         raise DataError(
             f"{name!r} must be known for all {horizon} steps to come",

@@ -218,7 +218,7 @@ class SeriesTraining:
                 season=corpus.season,
                 samples=self.settings.data.samples,
             )
-        share = f"{points / max(1, int(corpus.given.observed_NK.any(axis=1).sum())):.1%}"
+        share = f"{points / max(1, int(corpus.given.observed_NK.sum())):.1%}"
         return {
             "loss": loss,
             "elements": points,
@@ -500,7 +500,15 @@ def _encoding(
     asked = dict(settings.encoder)
     found = Encoding({}, "as asked for")
     if not {"log", "difference", "centre", "counts"} & set(asked):
-        found = choose_encoding(columns, corpus.season, corpus.horizon)
+        # What the encoding declares impossible must not come later: sign and wholeness of all values, and no more.
+        every = corpus.given.values_NK[corpus.given.observed_NK]
+        found = choose_encoding(
+            columns,
+            corpus.season,
+            corpus.horizon,
+            negative=bool((every < 0).any()),
+            broken=bool((every != np.round(every)).any()),
+        )
     planned = dict(found.settings)
     if entry is not None and entry.counts:
         planned = {"counts": True}
@@ -555,7 +563,11 @@ def _config(
 
 def _hooks(folder: RunFolder, planned: _Planned, network: Network) -> LoopHooks:
     corpus, settings = planned.corpus, planned.settings
-    chooses = bool((corpus.chosen_S > corpus.train_S).any())
+    values = sum(
+        int(corpus.given.observed_NK[corpus.given.offsets[s] :][train:chosen].sum())
+        for s, (train, chosen) in enumerate(zip(corpus.train_S, corpus.chosen_S, strict=True))
+    )
+    chooses = values > 0
     # What lies behind the validation slice must not be scored, nor read.
     valid = encode_series(
         planned.encoder, planned.covariates, corpus.until(corpus.chosen_S), corpus.train_S
@@ -588,7 +600,7 @@ def _hooks(folder: RunFolder, planned: _Planned, network: Network) -> LoopHooks:
         network.eval()
         first = valid.offsets[:-1] + corpus.train_S
         nats_N = predictor.losses(valid, first)
-        return float(np.nanmean(nats_N))
+        return float(np.nansum(nats_N) / values)
 
     def keep_best(step: int, loss: float | None) -> None:
         facts = {**base.provenance, "step": step, "validation_loss": loss}
@@ -621,7 +633,9 @@ def _look(predictor: SeriesPredictor, corpus: SeriesCorpus, series: int) -> str:
     horizon = (
         min(horizon, max(1, int(given.lengths[series]) - rows)) if given.known_names else horizon
     )
-    _, known_HX = future_covariates(given, predictor.bundle.covariates, series, rows, horizon)
+    _, known_HX = future_covariates(
+        given, predictor.bundle.covariates, series, rows, horizon, wanted=False
+    )
     which = np.array([series])
     state = predictor.start(
         histories_of(given, predictor.bundle.covariates, which, np.array([rows]))
