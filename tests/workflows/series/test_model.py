@@ -167,8 +167,11 @@ def test_several_numbers_at_a_time(tmp_path: Path) -> None:
     turned = tmp_path / "turned" / "pair.csv"
     turned.parent.mkdir()
     turned.write_text("b,a\n" + "".join(f"{100 + np.cos(t / 4)},{np.sin(t / 4)}\n" for t in steps))
-    again = fitted.forecast(str(turned), horizon=3, samples=30)
-    np.testing.assert_array_equal(again.paths_BSHK, found.paths_BSHK)
+    middle, again = (
+        fitted.forecast(str(source), horizon=3, samples=1, temperature=0.0).paths_BSHK
+        for source in (table, turned)
+    )
+    np.testing.assert_allclose(again, middle, rtol=1e-4)
     with pytest.raises(DataError, match="the model learnt 2"):
         fitted.forecast(rising(30))
 
