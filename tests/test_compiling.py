@@ -21,6 +21,7 @@ BaseContext.refresh = refresh
 """
 BROKEN = """
 def load(*asked):
+    del counts_of_counts._cache._load_overload
     raise OSError("broken")
 counts_of_counts._cache._load_overload = load
 """
@@ -51,14 +52,6 @@ def test_kept_code_needs_no_tables(cache: Path) -> None:
     assert told(code, cache) == "[2, 0, 1, 0] 1"
 
 
-def test_what_cannot_be_loaded_so_is_compiled_as_ever(cache: Path) -> None:
-    code = (
-        COUNT
-        + BROKEN
-        + """
-from numba.core.caching import _Cache
-counts_of_counts._cache.__class__.load_overload = lambda *asked: None
-print(count(), len(counts_of_counts.stats.cache_misses))
-"""
-    )
-    assert told(code, cache / "other") == "[2, 0, 1, 0] 1"
+def test_what_cannot_be_loaded_so_is_loaded_as_ever(cache: Path) -> None:
+    code = COUNT + BROKEN + "print(count(), len(counts_of_counts.stats.cache_hits))"
+    assert told(code, cache) == "[2, 0, 1, 0] 1"
