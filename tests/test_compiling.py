@@ -21,6 +21,7 @@ BaseContext.refresh = refresh
 """
 BROKEN = """
 def load(*asked):
+    del counts_of_counts._cache._load_overload
     raise OSError("broken")
 counts_of_counts._cache._load_overload = load
 """
