@@ -19,8 +19,28 @@ def data_info_kitchen(path: Path) -> None:
     write_picture(survey("kitchen"), path)
 
 
+def forecast(path: Path) -> None:
+    """What `rhapsode forecast --plot` draws of the last two years of `airline`, the years before known."""
+    import tempfile
+    from dataclasses import replace
+
+    from rhapsode.data.tables import read_series
+    from rhapsode.workflows.series.chart import write_chart
+    from rhapsode.workflows.series.training import train_series
+
+    whole = read_series("airline")
+    known = whole.cut(whole.offsets[:-1], whole.offsets[1:] - 24)
+    with tempfile.TemporaryDirectory() as scratch:
+        model = train_series(
+            known, output=f"{scratch}/run", data={"test_share": 0.0, "horizon": 24}, steps=500
+        )
+        found = replace(model.forecast(known, horizon=24, samples=1000), given=whole)
+    write_chart(path, found, title="Two years ahead, 1,000 paths", actual=whole)
+
+
 PICTURES: dict[str, Callable[[Path], None]] = {
     "data-info-kitchen.png": data_info_kitchen,
+    "forecast.svg": forecast,
 }
 
 

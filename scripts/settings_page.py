@@ -15,9 +15,12 @@ from rhapsode.config import (
     ReadingSettings,
     RunSettings,
     SampleSettings,
+    SeriesDataSettings,
+    SeriesSettings,
     TrackSettings,
 )
-from rhapsode.encoding import ENCODERS
+from rhapsode.encoding import ENCODERS, SeriesEncoderSettings
+from rhapsode.heads import HEADS
 from rhapsode.models import MODELS
 
 PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
@@ -31,6 +34,17 @@ table are flags of their own too. The `config.toml` of a run holds all of them a
 NETWORK = """The widths between the parts follow from each other and are not set. Beside the settings of the family there are `input`
 ("table" or "onehot"), `embedding_size` and `input_dropout` (of the table), `head_bias`, and `tied` (true: the table is the
 output layer too). What is unset is planned.
+"""
+
+
+SERIES = """## Of series of numbers
+
+A table of numbers is trained with the settings of the run, `[training]`, `[network]` (`embedding_size` puts a linear map in front
+of the family), and these.
+"""
+
+HEAD_NAMES = """`name`: laplace, gaussian, student_t, gaussian_mixture, quantiles, poisson or negative_binomial; unset, student_t, or
+negative_binomial for small whole numbers. And its own settings:
 """
 
 
@@ -80,6 +94,14 @@ def page() -> str:
         cls = ENCODERS.get(name).Settings
         body = table(cls) if dataclasses.fields(cls) else "None.\n"
         parts += [f"### {name}\n", body]
+    parts += [SERIES, "### [data] of series\n", table(SeriesDataSettings)]
+    parts += ["### [series]\n", table(SeriesSettings)]
+    parts += ["### [encoder] of series\n", table(SeriesEncoderSettings)]
+    parts += ["### [head] of series\n", HEAD_NAMES]
+    for name in HEADS.names():
+        own = table(HEADS.get(name).Config, without=("feature_size", "target_size"))
+        if name != "categorical.v1" and own.count("\n") > 2:
+            parts += [f"#### {name}\n", own]
     return "\n".join(parts)
 
 

@@ -13,7 +13,7 @@ from rhapsode.cli.main import COMMANDS
 def flags_of(command: str) -> list[str]:
     module = importlib.import_module(f"rhapsode.cli.{command}")
     fields = dataclasses.fields(getattr(module, f"{command.capitalize()}Command"))
-    positional = {"sources", "source", "text", "action", "models"}
+    positional = {"sources", "source", "text", "action", "models", "history"}
     if command == "generate":
         positional.add("prompt")
     if command != "train":

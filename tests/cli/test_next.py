@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from rhapsode.cli.console import print_json
-from rhapsode.cli.next import plain
+from rhapsode.cli.console import plain, print_json
 from rhapsode.workflows.model import Model
 from tests.cli.conftest import Cli
 

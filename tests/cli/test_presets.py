@@ -37,7 +37,10 @@ def write_source(name: str, prose: str) -> list[str]:
     return ["book.txt"]
 
 
-@pytest.mark.parametrize("name", sorted(presets()))
+OF_TEXT = sorted(set(presets()) - {"series-lstm"})
+
+
+@pytest.mark.parametrize("name", OF_TEXT)
 def test_it_trains_and_writes(cli: Cli, prose: str, name: str) -> None:
     if name == "chinese-word-rnn":
         pytest.importorskip("jieba")
@@ -85,7 +88,7 @@ WHAT: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", sorted(presets()))
+@pytest.mark.parametrize("name", OF_TEXT)
 def test_it_is_what_it_says(name: str) -> None:
     settings = read_settings(name)
     from_mapping(TrainSettings, settings, where=name)

@@ -20,11 +20,14 @@ ordinary = st.floats(-1e6, 1e6, allow_subnormal=False)
 awkward = st.sampled_from([0.0, -0.0, 1.0, 5.0, 1e-30, -1e-30, 1e30, -1e30, 1e-300, 144.0])
 number = st.one_of(ordinary, awkward, st.integers(-1000, 1000).map(float))
 value = st.one_of(number, number, number, st.just(math.nan))
+compared = st.sampled_from(
+    [{}, {}, {"difference": 1}, {"difference": 3}, {"centre": 1}, {"centre": 4}]
+)
 how = st.builds(
-    SeriesEncoderSettings,
+    lambda reference, **others: SeriesEncoderSettings(**reference, **others),
+    reference=compared,
     scaling=st.sampled_from(SCALINGS),
     log=st.booleans(),
-    difference=st.sampled_from([0, 0, 1, 3]),
     lags=st.sampled_from([(), (3,), (12, 2)]),
 )
 
@@ -78,7 +81,8 @@ def test_step_by_step_is_the_same_as_at_once_and_every_value_comes_back(
         known_K = ~np.isnan(targets_BK[0])
         decoded_K = paths.decode_next(np.nan_to_num(targets_BK))[0]
         # A change is known to the digits of the values it leads from and to.
-        exact = 0.0 if not chosen.difference and chosen.scaling in ("mean_abs", "none") else largest
+        compares = chosen.difference or chosen.centre
+        exact = 0.0 if not compares and chosen.scaling in ("mean_abs", "none") else largest
         allowed_K = 1e-9 * np.abs(values_K) + 1e-12 * exact
         assert (np.abs(decoded_K - values_K)[known_K] <= allowed_K[known_K]).all()
         paths.push(values_K[None])
@@ -202,6 +206,16 @@ def test_a_gap_is_bridged_by_the_last_value_known() -> None:
     assert paths.decode_next(np.array([[0.5]]))[0, 0] == 2.5
 
 
+def test_a_centre_is_the_mean_of_what_is_known_before() -> None:
+    encoder = SeriesEncoder(SeriesEncoderSettings(scaling="none", centre=3))
+    values = np.array([[1.0], [2.0], [math.nan], [6.0], [5.0]])
+    found = encoder.encode(values, encoder.stats(values))
+    wanted = [math.nan, 2.0 - 1.0, math.nan, 6.0 - 1.5, 5.0 - 4.0]
+    np.testing.assert_allclose(found.targets_TK[:, 0], wanted)
+    paths = encoder.paths_after(values, encoder.stats(values))
+    np.testing.assert_allclose(paths.decode_next(np.array([[1.0]])), [[5.5 + 1.0]])
+
+
 def test_seasons_are_differenced_and_bridged_season_by_season() -> None:
     encoder = SeriesEncoder(SeriesEncoderSettings(scaling="none", difference=2))
     values_TK = np.array([[1.0], [10.0], [np.nan], [11.0], [4.0], [np.nan], [5.0], [13.0]])
@@ -293,6 +307,10 @@ def test_values_that_were_declared_impossible_are_refused_with_their_place(
 def test_settings_that_exclude_one_another_are_refused() -> None:
     with pytest.raises(SettingsError, match="difference"):
         SeriesEncoder(SeriesEncoderSettings(counts=True, difference=1))
+    with pytest.raises(SettingsError, match="centre and difference"):
+        SeriesEncoder(SeriesEncoderSettings(centre=2, difference=1))
+    with pytest.raises(SettingsError, match="centre and counts"):
+        SeriesEncoder(SeriesEncoderSettings(centre=2, counts=True))
     with pytest.raises(SettingsError, match="twice"):
         SeriesEncoder(SeriesEncoderSettings(lags=(3, 3)))
 

@@ -9,7 +9,7 @@ from rhapsode.bundle import Predictor
 from rhapsode.bundle.mixed_predictor import MixedPredictor
 from rhapsode.bundle.torch_predictor import torch_predictor
 from rhapsode.generation import Job, generate_elements
-from rhapsode.generation.compiled.choosing import mix_row
+from rhapsode.generation.compiled.choosing import mix_row as inner_mix_row
 from rhapsode.generation.compiled.mixed import CompiledMixedPredictor
 from tests.bundle.test_mixed_predictor import (
     TEXT,
@@ -19,8 +19,11 @@ from tests.bundle.test_mixed_predictor import (
     counted,
 )
 from tests.contracts.predictor_contract import batch_of, log_softmax
+from tests.generation.compiled_calls import callable_form
 from tests.generation.compiled_models import VOCABULARY, bundle_of, network_config, network_of
 from tests.generation.test_compiled_writing import ASKED, chain, jobs_of, predictor_of, written
+
+mix_row = callable_form(inner_mix_row)
 
 # One of each group that is compiled together, each way of seeing the past.
 CHOSEN = ["gru", "lstm of two layers", "transformer", "tcn", "lstm in a window"]

@@ -14,13 +14,19 @@ from rhapsode.config import GenerateSettings
 from rhapsode.generation import Chain, Job, chain_of
 from rhapsode.generation.compiled import team, threads
 from rhapsode.generation.compiled.predictor import CompiledPredictor, compiled_predictor
-from rhapsode.generation.compiled.products import packed, product
-from rhapsode.generation.compiled.reduced import BLOCK, INPUT_BYTES, round_inputs
+from rhapsode.generation.compiled.products import packed
+from rhapsode.generation.compiled.products import product as inner_product
+from rhapsode.generation.compiled.reduced import BLOCK, INPUT_BYTES
+from rhapsode.generation.compiled.reduced import round_inputs as inner_round_inputs
 from rhapsode.generation.compiled.threads import AGAIN, Pace, abreast, cores, parts_of
 from rhapsode.generation.compiled.tiles import PANEL
+from tests.generation.compiled_calls import callable_form
 from tests.generation.compiled_models import VOCABULARY, bundle_of, network_config, network_of
 
 Written = dict[int, tuple[list[int], str | None]]
+
+
+product, round_inputs = callable_form(inner_product), callable_form(inner_round_inputs)
 
 
 def predictor_of(weights: str, count: int, hidden_size: int = 24) -> CompiledPredictor:

@@ -13,17 +13,19 @@ from rhapsode.errors import BundleError
 from rhapsode.generation.compiled import reduced, tiles
 from rhapsode.generation.compiled.layout import lay_out
 from rhapsode.generation.compiled.predictor import CompiledPredictor, compiled_predictor
-from rhapsode.generation.compiled.products import matrix_size, packed, product
+from rhapsode.generation.compiled.products import matrix_size, packed
+from rhapsode.generation.compiled.products import product as inner_product
 from rhapsode.generation.compiled.reduced import (
     BLOCK,
     INPUT_BYTES,
     pack_bf16,
     pack_int8,
-    round_inputs,
 )
+from rhapsode.generation.compiled.reduced import round_inputs as inner_round_inputs
 from rhapsode.generation.compiled.tiles import PANEL, features_of, padded
 from rhapsode.generation.rounding import rounding_of
 from tests.contracts.predictor_contract import PredictorContract, log_softmax
+from tests.generation.compiled_calls import callable_form
 from tests.generation.compiled_models import (
     FAMILIES,
     VOCABULARY,
@@ -31,6 +33,8 @@ from tests.generation.compiled_models import (
     network_config,
     network_of,
 )
+
+product, round_inputs = callable_form(inner_product), callable_form(inner_round_inputs)
 
 # How far log-probabilities of these small networks may lie from those of float32 (nats).
 TOLERANCE = {"bf16": 0.02, "int8": 0.06}

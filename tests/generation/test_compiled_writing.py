@@ -23,16 +23,17 @@ from rhapsode.generation import (
     generate_elements,
     uniforms,
 )
-from rhapsode.generation.compiled.choosing import draw as compiled_draw
-from rhapsode.generation.compiled.choosing import uniform as compiled_uniform
+from rhapsode.generation.compiled import maths
+from rhapsode.generation.compiled.choosing import draw as inner_draw
+from rhapsode.generation.compiled.choosing import uniform as inner_uniform
 from rhapsode.generation.compiled.entries import apply_rows
-from rhapsode.generation.compiled.maths import exp32, exp64, sigmoid32, tanh32
 from rhapsode.generation.compiled.plan import plan_of
 from rhapsode.generation.compiled.predictor import CompiledPredictor, compiled_predictor
 from rhapsode.generation.control import MinLength, control_filters
 from rhapsode.generation.filters import Suppress
 from rhapsode.generation.truncation import TopK
 from tests.contracts.filter_contract import ORACLE, ChainContract, context_of, logits
+from tests.generation.compiled_calls import callable_form
 from tests.generation.compiled_models import (
     ENCODER,
     FAMILIES,
@@ -41,6 +42,10 @@ from tests.generation.compiled_models import (
     network_config,
     network_of,
 )
+
+compiled_draw, compiled_uniform = callable_form(inner_draw), callable_form(inner_uniform)
+exp32, exp64 = callable_form(maths.exp32), callable_form(maths.exp64)
+sigmoid32, tanh32 = callable_form(maths.sigmoid32), callable_form(maths.tanh32)
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=300)
 

@@ -41,21 +41,30 @@ def test_the_faster_precision_is_found() -> None:
     assert ratio > 1.5
 
 
-def test_a_slow_precision_is_measured_on_small_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
-    sides = []
+@pytest.mark.parametrize(("half", "side"), [(1.0, 256), (400.0, 1024)])
+def test_a_slow_precision_is_measured_on_small_matrices(
+    monkeypatch: pytest.MonkeyPatch, half: float, side: int
+) -> None:
+    sides: dict[torch.dtype, int] = {}
+    last: list[torch.dtype] = []
     plain = torch.ones
 
     def ones(*shape: int, dtype: torch.dtype) -> torch.Tensor:
-        if dtype is torch.bfloat16:
-            time.sleep(0.002)  # so that no product need be slow
-            sides.append(shape[0])
-        return plain(*shape, dtype=dtype)
+        sides[dtype] = shape[0]
+        last.append(dtype)
+        return plain(4, 4)
+
+    def best(*_: object) -> float:
+        rate = half if last[-1] is torch.bfloat16 else 140.0
+        return 2 * sides[last[-1]] ** 3 / rate / 1e9
 
     monkeypatch.setattr(torch, "ones", ones)
-    monkeypatch.setattr("rhapsode.training.machine._best", lambda *_: 0.01)
+    monkeypatch.setattr("rhapsode.training.machine._best", best)
+    threads = torch.get_num_threads()
     rates = matmul_rates()
-    assert set(rates) == {"float32", "bfloat16"}
-    assert max(sides) < 1024
+    assert rates == {"float32": 140.0, "bfloat16": half, "float32_one_thread": 140.0}
+    assert sides == {torch.float32: 1024, torch.bfloat16: side}
+    assert torch.get_num_threads() == threads
 
 
 def test_a_network_without_a_bfloat16_kernel(

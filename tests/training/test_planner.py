@@ -4,7 +4,7 @@ import pytest
 
 from rhapsode.config import SeenContext, parse_context
 from rhapsode.models import MODELS
-from rhapsode.training import Plan, plan_run
+from rhapsode.training import Plan, machine_speed, plan_run
 
 
 def plan(family: str = "lstm.v1", context: str = "carried", **facts) -> Plan:
@@ -97,3 +97,25 @@ def test_a_large_vocabulary_is_one_table() -> None:
     assert found.network["tied"]
     assert found.network["embedding_size"] == found.network["hidden_size"]
     assert "tied" not in plan().network
+
+
+def test_slower_machines_get_narrower_networks_and_fewer_passes() -> None:
+    fast, slow = plan(seconds=600.0), plan(seconds=600.0, speed=0.35)
+    assert fast.network["hidden_size"] > slow.network["hidden_size"] >= 384
+    assert plan(seconds=600.0 / 0.35, speed=0.35).network == fast.network
+
+
+@pytest.mark.parametrize(
+    ("rates", "threads", "wanted"),
+    [
+        ({"float32": 200.0, "bfloat16": 430.0}, 2, 1.0),
+        ({"float32": 200.0, "bfloat16": 1.0}, 2, 2**-0.5),
+        ({"float32": 70.0, "bfloat16": 1.0, "float32_one_thread": 70.0}, 2, 2**-1.5),
+        ({"float32": 140.0, "bfloat16": 1.0, "float32_one_thread": 70.0}, 2, 2**-1.5),
+        ({"float32": 210.0, "bfloat16": 410.0, "float32_one_thread": 100.0}, 2, 1.0),
+    ],
+)
+def test_a_disturbed_measurement_is_mended_by_one_thread(
+    rates: dict[str, float], threads: int, wanted: float
+) -> None:
+    assert machine_speed(rates, threads) == pytest.approx(wanted)

@@ -1,7 +1,7 @@
 """One object and the one file it lives in.
 
 This face is the half that reads: configuration, encoder, provenance, arrays, without torch. The network half is
-`rhapsode.bundle.network` and `rhapsode.bundle.torch_predictor`.
+`rhapsode.bundle.network` and `rhapsode.bundle.torch_predictor`; models of series are in `rhapsode.bundle.series_bundle`.
 """
 
 from rhapsode.bundle.predictor import Examined, NetworkPredictor, Predictor
@@ -17,31 +17,19 @@ from rhapsode.bundle.reading import (
     read_bundle,
     write_bundle,
 )
-from rhapsode.bundle.series_bundle import (
-    Covariates,
-    SeriesBundle,
-    learn_covariates,
-    read_series_bundle,
-    write_series_bundle,
-)
 
 __all__ = [
     "COUNTS",
     "FORMAT_VERSION",
     "Bundle",
     "Component",
-    "Covariates",
     "Examined",
     "Mixture",
     "NetworkConfig",
     "NetworkPredictor",
     "Predictor",
-    "SeriesBundle",
     "bundle_path",
     "is_series_model",
-    "learn_covariates",
     "read_bundle",
-    "read_series_bundle",
     "write_bundle",
-    "write_series_bundle",
 ]

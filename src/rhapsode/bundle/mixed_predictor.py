@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle.predictor import Examined, NetworkPredictor
-from rhapsode.data import Batch
 
 if TYPE_CHECKING:  # counting loads a compiler, which not everybody who scores needs
     from rhapsode.counts.ngram import NGramModel, NGramState
+    from rhapsode.data import Batch
 
 __all__ = ["MixedPredictor", "MixedState", "mixed_log_probs"]
 

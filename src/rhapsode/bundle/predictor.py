@@ -1,13 +1,16 @@
 """What generation and evaluation know of a model, whatever computes it."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.data import Batch
+if TYPE_CHECKING:
+    from rhapsode.data import Batch
 
 __all__ = ["Examined", "NetworkPredictor", "Predictor"]
 

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from rhapsode.bundle.reading import NetworkConfig, bundle_path, check_weights, read_file, save_file
 from rhapsode.config import from_mapping, parse_context, to_mapping
-from rhapsode.data.tables import SeriesSet, calendar_features, calendar_names
+from rhapsode.data.tables import (
+    CALENDAR_VALUES,
+    SeriesSet,
+    calendar_features,
+    calendar_names,
+)
 from rhapsode.encoding import SeriesEncoder
 from rhapsode.errors import BundleError, DataError, RhapsodeError
 
@@ -29,6 +36,7 @@ __all__ = [
 MOST_LEVELS = 256
 
 Singles = NDArray[np.float32]
+Steps = Annotated[int, Meta(ge=1, le=1 << 24)]
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ class Covariates:
     def size(self) -> int:
         """X, the number of covariates at a time."""
         kinds = sum(map(len, self.levels))
-        return len(self.calendar) + 2 * len(self.known) + 2 * len(self.static) + kinds
+        return 2 * (len(self.calendar) + len(self.known) + len(self.static)) + kinds
 
     def check(self, given: SeriesSet) -> None:
         """Refuse series that lack what the model was fed.
@@ -69,12 +77,12 @@ class Covariates:
         Raises:
             DataError: a column is missing, or another calendar belongs to these times.
         """
-        found = calendar_names(given.frequency, given.kind)
-        if tuple(found) != self.calendar:
+        for frequency in set(given.frequencies):
+            if set(self.calendar) <= set(calendar_names(frequency, given.kind)):
+                continue
             raise DataError(
-                f"these series are {given.frequency.name}, the model learnt from series with "
-                + (f"a calendar of {', '.join(self.calendar)}" if self.calendar else "no calendar"),
-                hint="give a history of the frequency it learnt from",
+                f"these series have {frequency.name}, which tells no {', '.join(self.calendar)}, as the model is fed",
+                hint="give a history with times, of the frequency it learnt from",
             )
         for kind, wanted, there in (
             ("known", self.known, given.known_names),
@@ -105,7 +113,10 @@ class Covariates:
         if self.calendar:
             names = calendar_names(frequency, given.kind)
             features_TF = calendar_features(times_T, frequency, given.kind)
-            parts.append(features_TF[:, [names.index(name) for name in self.calendar]])
+            chosen_TF = features_TF[:, [names.index(name) for name in self.calendar]]
+            # Places on a circle: the last hour of a day stands beside the first.
+            turns = np.array([_turn(name) for name in self.calendar])
+            parts += [np.sin(chosen_TF * turns), np.cos(chosen_TF * turns)]
         for place, name in enumerate(self.known):
             column_T = known_TC[:, given.known_names.index(name)]
             parts += _scaled(column_T, self.known_shift[place], self.known_scale[place])
@@ -124,6 +135,12 @@ class Covariates:
             return np.zeros((length, 0), dtype=np.float32)
         whole: Singles = np.concatenate(parts, axis=1, dtype=np.float32)
         return whole
+
+
+def _turn(name: str) -> float:
+    """What takes a calendar feature, -0.5 to 0.5 over so many values, to an angle."""
+    values = CALENDAR_VALUES[name]
+    return 2 * math.pi * (values - 1) / values
 
 
 def _scaled(column_T: NDArray[Any], shift: float, scale: float) -> list[NDArray[Any]]:
@@ -203,9 +220,9 @@ class _About:
     """What the file says of series, beside what every model's file says."""
 
     covariates: Covariates
-    season: int
-    horizon: int
-    run_up: int
+    season: Steps
+    horizon: Steps
+    run_up: Steps
     frequency: str
     names: tuple[str, ...]
 
@@ -281,9 +298,9 @@ def _check_about(about: _About, encoder: SeriesEncoder) -> None:
     )
     sizes_fit = all(len(names) == len(a) == len(b) for names, a, b in pairs)
     scales = (*covariates.known_scale, *covariates.static_scale)
-    if not sizes_fit or not all(0 < scale < float("inf") for scale in scales):
+    shifts = (*covariates.known_shift, *covariates.static_shift)
+    finite = all(map(math.isfinite, (*scales, *shifts)))
+    if not sizes_fit or not finite or not all(scale > 0 for scale in scales):
         raise BundleError("the description of its covariates is malformed")
-    if min(about.season, about.horizon, about.run_up) < 1 or len(about.names) != (
-        encoder.target_size
-    ):
+    if len(about.names) != encoder.target_size:
         raise BundleError("the description of its series is malformed")

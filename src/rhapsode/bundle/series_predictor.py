@@ -14,6 +14,7 @@ from rhapsode.bundle.network import Network
 from rhapsode.bundle.series_bundle import SeriesBundle
 from rhapsode.data import SeriesArrays, sweep_series
 from rhapsode.encoding import SeriesPaths
+from rhapsode.errors import BundleError
 from rhapsode.heads import DensityHead
 from rhapsode.models import State
 
@@ -33,7 +34,7 @@ class History:
 
     Arguments:
         values_TK: NaN where missing.
-        known_TX: its covariates, scaled, at the same times.
+        known_TX: its covariates, scaled, at the same times; at least those of as many last ones as a model reads.
     """
 
     values_TK: Floats
@@ -69,10 +70,16 @@ class SeriesPredictor:
     Arguments:
         bundle: encoder and covariates.
         network: its network, in evaluation mode.
+
+    Raises:
+        BundleError: a head that does not fit.
     """
 
     def __init__(self, bundle: SeriesBundle, network: Network) -> None:
-        assert isinstance(network.head, DensityHead)
+        if not isinstance(network.head, DensityHead):
+            raise BundleError("its head is no distribution over numbers")
+        if network.head.counts != bundle.encoder.settings.counts:
+            raise BundleError("its head and its encoder do not agree whether values are counts")
         self.bundle = bundle
         self.network = network
         self.head = network.head
@@ -91,11 +98,20 @@ class SeriesPredictor:
         paths, features = [], []
         for history in histories:
             scale = encoder.stats(history.values_TK)
-            encoded = encoder.encode(history.values_TK, scale)
-            first = max(0, len(history.values_TK) - self.bundle.run_up)
-            paths.append(encoder.paths_after(history.values_TK, scale))
-            features.append(np.concatenate((encoded.features_TD, history.known_TX), axis=1)[first:])
+            length = len(history.values_TK)
+            read = min(length, self.bundle.run_up)
+            # What lies further back than features reach is spared; over gaps a difference reaches any distance.
+            gaps = encoder.settings.difference and not np.isfinite(history.values_TK).all()
+            spared = 0 if gaps else max(0, length - read - encoder.span)
+            tail_TK = history.values_TK[spared:]
+            encoded = encoder.encode(tail_TK, scale)
+            paths.append(encoder.paths_after(tail_TK, scale))
+            parts = (encoded.features_TD[len(tail_TK) - read :], history.known_TX[-read:])
+            features.append(np.concatenate(parts, axis=1) if read else self._no_features())
         return SeriesState(self._memory(features), SeriesPaths.join(paths))
+
+    def _no_features(self) -> Singles:
+        return np.zeros((0, self.bundle.input_size), dtype=np.float32)
 
     def _memory(self, features: Sequence[Singles]) -> State:
         """The network's state behind each of some series (T, D) of whatever lengths.

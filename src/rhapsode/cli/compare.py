@@ -15,12 +15,11 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
-from tyro.conf import Positional, UseAppendAction
 
 from rhapsode.cli.console import note, print_json, stderr
 from rhapsode.cli.evaluate import asked_source
 from rhapsode.cli.parse import parse, settings_of
-from rhapsode.config import GenerateSettings, SourceSettings, option
+from rhapsode.config import GenerateSettings, Positional, Repeated, SourceSettings, option
 from rhapsode.errors import SettingsError
 
 __all__ = ["CompareCommand", "run"]
@@ -42,14 +41,14 @@ class CompareCommand(SourceSettings):
 
     models: Positional[Annotated[tuple[str, ...], option("MODEL")]] = ()
     """Run folders or model files, two or more."""
-    on: Annotated[UseAppendAction[tuple[str, ...]], option("SOURCE", "none")] = ()
+    on: Annotated[Repeated[tuple[str, ...]], option("SOURCE", "none")] = ()
     """Text to score, or, with --blind, to take prompts from: a file, folder, pattern, - or named corpus; may be
     repeated."""
     json: bool = False
     """Print one JSON object."""
     blind: bool = False
     """Show pairs of continuations without names, and vote."""
-    prompt: Annotated[UseAppendAction[tuple[str, ...]], option("TEXT", "passages of --on")] = ()
+    prompt: Annotated[Repeated[tuple[str, ...]], option("TEXT", "passages of --on")] = ()
     """With --blind: what the models continue; may be repeated."""
     rounds: Annotated[Annotated[int, Meta(ge=1, le=100_000)], option("N")] = 10
     """With --blind: pairs to show."""
@@ -167,12 +166,14 @@ def _vote(command: CompareCommand, arguments: Sequence[str]) -> int:
             where="compare",
             hint='give --prompt "Once upon a time", or a text to take them from by --on',
         )
-    stderr.print(Text("1 or 2: the better one   =: no difference   s: skip   q: end", style="dim"))
+    stderr().print(
+        Text("1 or 2: the better one   =: no difference   s: skip   q: end", style="dim")
+    )
     for pair in blind_pairs(command.models, prompts, settings, rounds=command.rounds, tell=note):
-        stderr.print(Rule(f"{pair.round + 1} of {command.rounds}", style="dim"))
-        stderr.print(Text(pair.prompt, style="italic"))
+        stderr().print(Rule(f"{pair.round + 1} of {command.rounds}", style="dim"))
+        stderr().print(Text(pair.prompt, style="italic"))
         for number, text in enumerate(pair.texts, 1):
-            stderr.print(Panel(Text(text), title=str(number), title_align="left"))
+            stderr().print(Panel(Text(text), title=str(number), title_align="left"))
         choice = _choice()
         if choice == "q":
             break
@@ -209,4 +210,4 @@ def _choice() -> str:
         answer = line.strip().lower()
         if answer in (*_KEYS, "s", "q"):
             return answer
-        stderr.print(Text("1, 2, =, s or q", style="dim"))
+        stderr().print(Text("1, 2, =, s or q", style="dim"))

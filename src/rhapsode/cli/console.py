@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
+import unicodedata
 from collections.abc import Mapping
-from typing import Any
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from rhapsode.errors import RunError
+
+if TYPE_CHECKING:  # takes longer to load than a text to write
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
 __all__ = [
     "elements_text",
@@ -20,22 +23,51 @@ __all__ = [
     "figures_table",
     "json_text",
     "note",
+    "plain",
     "print_json",
     "put",
     "stderr",
 ]
 
-stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+_RULING = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+"""Variables by which people have their say on what a terminal can."""
+
+
+@cache
+def stderr() -> Console:
+    """What draws on stderr."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def note(line: str) -> None:
     """A plain line on stderr."""
-    stderr.print(Text(line), style="dim")
+    if _simple(line):
+        dim = sys.stderr.isatty()
+        sys.stderr.write(f"\x1b[2m{line}\x1b[0m\n" if dim else f"{line}\n")
+        sys.stderr.flush()
+        return
+    from rich.text import Text
+
+    stderr().print(Text(line), style="dim")
+
+
+def _simple(line: str) -> bool:
+    """Whether a dim line looks the same without what draws, and nothing is drawn already."""
+    if sys.stderr is None or os.name != "posix" or not line or not line.isprintable():
+        return False
+    if stderr.cache_info().currsize or any(os.environ.get(name) for name in _RULING):
+        return False
+    term = os.environ.get("TERM", "").strip().lower()
+    return not sys.stderr.isatty() or term not in ("", "dumb", "unknown")
 
 
 def fail(message: str) -> None:
     """An error: one line on stderr."""
-    stderr.print(Text.assemble(("error: ", "bold red"), message))
+    from rich.text import Text
+
+    stderr().print(Text.assemble(("error: ", "bold red"), message))
 
 
 def print_json(mapping: Mapping[str, Any]) -> None:
@@ -69,8 +101,17 @@ def json_text(mapping: Mapping[str, Any]) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def plain(text: str) -> str:
+    """A text that a terminal obeys in nothing but its line ends; joiners and marks of direction stay."""
+    return "".join(
+        "·" if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" else c for c in text
+    )
+
+
 def elements_text(shown: Mapping[str, Any], *, most: int | None = None) -> Text:
     """Elements with their ids behind them, white space made visible, unknown ones in red."""
+    from rich.text import Text
+
     line = Text()
     for element, name in list(zip(shown["ids"], shown["elements"], strict=True))[:most]:
         visible = name.replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥")
@@ -82,6 +123,8 @@ def elements_text(shown: Mapping[str, Any], *, most: int | None = None) -> Text:
 
 def figures_table(figures: Mapping[str, Any], title: str) -> Table:
     """The figures of a sweep and how they came about, for people."""
+    from rich.table import Table
+
     table = Table(
         title=title,
         title_justify="left",

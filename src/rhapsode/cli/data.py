@@ -11,11 +11,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
-from tyro.conf import Positional, UseAppendAction
 
 from rhapsode.cli.console import elements_text, note, print_json
 from rhapsode.cli.parse import parse, settings_of
-from rhapsode.config import SourceSettings, TrainSettings, apply_assignments, option
+from rhapsode.config import (
+    Positional,
+    Repeated,
+    SourceSettings,
+    TrainSettings,
+    apply_assignments,
+    option,
+)
 from rhapsode.errors import SettingsError
 
 __all__ = ["DataCommand", "run"]
@@ -43,7 +49,7 @@ class DataCommand(SourceSettings):
     """For show: which document, from 0."""
     encoding: Annotated[str, option("NAME")] = "auto"
     """The encoding; for show learnt on the whole source, for info on its training share."""
-    set: Annotated[UseAppendAction[tuple[str, ...]], option("KEY=VALUE", "none")] = ()
+    set: Annotated[Repeated[tuple[str, ...]], option("KEY=VALUE", "none")] = ()
     """A setting of the encoding, as lowercase=true; may be repeated."""
     plot: Annotated[str | None, option("FILE", "none")] = None
     """For info: draw frequencies by rank, coverage and lengths into a .png or .svg file."""

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from rich.console import Console
-from tyro.conf import Positional
 
 from rhapsode.cli.console import elements_text, print_json
 from rhapsode.cli.parse import parse, read_stdin
-from rhapsode.config import option
+from rhapsode.config import Positional, option
 
 __all__ = ["EncodeCommand", "run"]
 

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from tyro.conf import Positional
-
 from rhapsode.cli.console import note, print_json
 from rhapsode.cli.evaluation_report import print_evaluation
 from rhapsode.cli.parse import parse
 from rhapsode.cli.series import evaluate_series, series_model_in
 from rhapsode.cli.train import source_flags, typed_flags
-from rhapsode.config import SourceSettings, from_mapping, option, to_mapping
+from rhapsode.config import Positional, SourceSettings, from_mapping, option, to_mapping
 from rhapsode.errors import SettingsError
 
 if TYPE_CHECKING:

@@ -9,14 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from tyro.conf import Positional
-
 from rhapsode.bundle import is_series_model
 from rhapsode.cli.console import note, print_json, put
 from rhapsode.cli.parse import parse, settings_of
 from rhapsode.cli.series import train_on_series
 from rhapsode.cli.train import typed_flags
-from rhapsode.config import ForecastSettings, SeriesSettings, from_mapping, option, to_mapping
+from rhapsode.config import (
+    ForecastSettings,
+    Positional,
+    SeriesSettings,
+    from_mapping,
+    option,
+)
 from rhapsode.errors import SettingsError
 from rhapsode.files import is_there
 
@@ -59,6 +63,12 @@ def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
     command = parse(ForecastCommand, "forecast", DESCRIPTION, arguments)
     settings = settings_of(command, ForecastSettings)
+    if settings.format == "json" and (settings.paths or command.output is not None):
+        raise SettingsError(
+            "json has quantiles only, on standard output",
+            where="--format",
+            hint="leave out --paths and --output, or --format json",
+        )
     typed = typed_flags(arguments, command)
     reading = _reading(command, typed)
     from rhapsode.workflows.series.chart import check_picture
@@ -71,7 +81,7 @@ def run(arguments: Sequence[str], began: float) -> int:
     model, source = _model(command, reading, began)
     if model is None:
         return 130
-    given = model.read(source, reading if reading is not None else None)
+    given = model.read(source, reading)
     for line in given.notes:
         note(line)
     found = model.forecast(given, settings)
@@ -81,15 +91,16 @@ def run(arguments: Sequence[str], began: float) -> int:
     return 0
 
 
-def _reading(command: ForecastCommand, typed: Sequence[str]) -> SeriesSettings | None:
-    """What was typed of how a table is read; None where nothing was."""
+def _reading(command: ForecastCommand, typed: Sequence[str]) -> dict[str, Any]:
+    """What was typed of how a table is read."""
     names = [field.name for field in dataclasses.fields(SeriesSettings)]
     asked = {name: getattr(command, name) for name in names if name in typed}
-    return from_mapping(SeriesSettings, asked, where="options") if asked else None
+    from_mapping(SeriesSettings, asked, where="options")  # refused here where it makes no sense
+    return asked
 
 
 def _model(
-    command: ForecastCommand, reading: SeriesSettings | None, began: float
+    command: ForecastCommand, reading: dict[str, Any], began: float
 ) -> tuple[SeriesModel | None, Any]:
     """The model, and the history it is to continue; no model where learning was interrupted."""
     from rhapsode.workflows.series.model import SeriesModel
@@ -105,8 +116,8 @@ def _model(
     if path.suffix == ".safetensors":
         return SeriesModel(command.model), command.history
     asked: dict[str, Any] = {"budget": command.budget or DIRECT_BUDGET, "seed": command.seed}
-    if reading is not None:
-        asked["series"] = to_mapping(reading)
+    if reading:
+        asked["series"] = reading
     if command.horizon is not None:
         asked["data"] = {"horizon": command.horizon}
     folder = train_on_series((command.model,), asked, spent=time.monotonic() - began)
@@ -139,10 +150,6 @@ def _tell(command: ForecastCommand, settings: ForecastSettings, found: SeriesFor
         write_table(Path(command.output), forecast_rows(found, levels, paths=settings.paths))
         note(f"forecast: {command.output}")
     elif settings.format == "json":
-        if settings.paths:
-            raise SettingsError(
-                "paths are printed as csv", where="--paths", hint="leave out --format json"
-            )
         print_json(forecast_mapping(found, levels))
     else:
         for piece in csv_text(forecast_rows(found, levels, paths=settings.paths)):

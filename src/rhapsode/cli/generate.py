@@ -8,19 +8,16 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-from tyro.conf import Positional
-
 from rhapsode.bundle import is_series_model
-from rhapsode.cli.console import json_text, note, put
-from rhapsode.cli.next import plain
+from rhapsode.cli.console import json_text, note, plain, put
 from rhapsode.cli.parse import parse, read_stdin, settings_of
-from rhapsode.config import GenerateSettings, RequestSettings, option
+from rhapsode.config import GenerateSettings, Positional, RequestSettings, option
 from rhapsode.errors import SettingsError
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # takes longer to load than a text to write
+    from rich.console import Console
+    from rich.table import Table
+
     from rhapsode.counts import SuffixIndex
     from rhapsode.workflows.continuing import Continuation, OpenIndex
     from rhapsode.workflows.model import Model
@@ -182,6 +179,8 @@ def _by_temperature(
     model: Model, prompts: Sequence[str], several: Sequence[GenerateSettings]
 ) -> None:
     """Continuations at several temperatures: under headings, or in columns where there is room for short ones."""
+    from rich.console import Console
+
     console = Console(highlight=False, file=sys.stdout)
     columns = console.is_terminal and console.width >= (COLUMN + 3) * len(several)
     if columns:
@@ -207,6 +206,9 @@ def _heading(settings: GenerateSettings, console: Console) -> None:
 
 def _beside(found: Sequence[Sequence[Continuation]], several: Sequence[GenerateSettings]) -> Table:
     """A column a temperature, a row a continuation."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, padding=(0, 3, 1, 0), expand=True, header_style="cyan")
     for one in several:
         table.add_column(f"temperature {one.temperature:g}", ratio=1, overflow="fold")

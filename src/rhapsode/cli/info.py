@@ -9,11 +9,10 @@ from typing import Annotated, Any
 
 from rich.console import Console
 from rich.table import Table
-from tyro.conf import Positional
 
 from rhapsode.cli.console import print_json
 from rhapsode.cli.parse import parse
-from rhapsode.config import option
+from rhapsode.config import Positional, option
 
 __all__ = ["InfoCommand", "run"]
 

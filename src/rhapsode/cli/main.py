@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import importlib
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rhapsode import __version__
@@ -28,6 +30,9 @@ COMMANDS = {
     "data": "the corpora known by name; what a source looks like to a model",
     "demo": "train on what every Python carries, write, and show: no data, no network",
 }
+
+_SHORT = ("generate", "next", "info", "encode")
+"""Commands that are over soon: of the time it takes to load them, a tenth went into looking for rubbish."""
 
 _HELP = """\
 usage: rhapsode COMMAND ...
@@ -70,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         return _no_such(name)
     try:
-        with one_voice():
+        with one_voice(), _few_collections(name in _SHORT):
             code: int = importlib.import_module(f"rhapsode.cli.{name}").run(rest, began)
         if sys.stdout is not None:  # it may be closed
             sys.stdout.flush()
@@ -88,6 +93,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code
+
+
+@contextlib.contextmanager
+def _few_collections(few: bool) -> Iterator[None]:
+    """Look for rubbish seldom while this lasts, if at all."""
+    usual = gc.get_threshold()
+    if few:
+        gc.set_threshold(50_000, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 def seconds_since_process_start() -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,18 +11,17 @@ from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
-from tyro.conf import Positional
 
 from rhapsode.cli.console import note, print_json
 from rhapsode.cli.parse import parse, read_stdin, settings_of
-from rhapsode.config import GenerateSettings, option
+from rhapsode.config import GenerateSettings, Positional, option
 from rhapsode.config.sampling import SamplingSettings
 from rhapsode.errors import SettingsError
 
 if TYPE_CHECKING:
     from rhapsode.workflows.next import Candidate, NextElements
 
-__all__ = ["NextCommand", "bar", "next_table", "plain", "run", "share_in_words", "visible"]
+__all__ = ["NextCommand", "bar", "next_table", "run", "share_in_words", "visible"]
 
 DESCRIPTION = """The table of likeliest next elements behind a prompt: what the model expects, and what the sampling steps
 leave of it.
@@ -106,13 +104,6 @@ def visible(name: str) -> str:
     """A name with white space to be seen and nothing that a terminal would obey."""
     shown = name.replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥")
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)
-
-
-def plain(text: str) -> str:
-    """A text that a terminal obeys in nothing but its line ends; joiners and marks of direction stay."""
-    return "".join(
-        "·" if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" else c for c in text
-    )
 
 
 def bar(share: float, full: float, width: int) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
-import tyro
-
+from rhapsode.cli.quick import quick
 from rhapsode.config import from_mapping
+from rhapsode.config.options import POSITIONAL, REPEATED, Flag
 from rhapsode.errors import DataError
 
 __all__ = ["parse", "settings_of"]
@@ -18,13 +18,7 @@ C = TypeVar("C")
 S = TypeVar("S")
 
 
-def parse(
-    command: type[C],
-    name: str,
-    description: str,
-    arguments: Sequence[str],
-    default: C | None = None,
-) -> C:
+def parse(command: type[C], name: str, description: str, arguments: Sequence[str]) -> C:
     """The command's dataclass filled from arguments; `--help` prints and exits 0, bad usage exits 2.
 
     Arguments:
@@ -32,16 +26,22 @@ def parse(
         name: of the command.
         description: for the help.
         arguments: what was typed behind the name.
-        default: values where nothing was typed.
     """
+    plain = quick(command, arguments)
+    return parse_any(command, name, description, arguments) if plain is None else plain
+
+
+def parse_any(command: type[C], name: str, description: str, arguments: Sequence[str]) -> C:
+    """As `parse`, by the library that reads all command lines."""
+    import tyro
+
     # A lone "-" means standard input; the parser would take it for a flag.
     marked = ["\0stdin" if argument == "-" else argument for argument in arguments]
     given: Any = tyro.cli(
-        command,
+        _annotated(command),
         prog=f"rhapsode {name}",
         description=description,
         args=marked,
-        default=default,
         config=(
             tyro.conf.DisallowNone,
             tyro.conf.FlagCreatePairsOff,
@@ -49,11 +49,45 @@ def parse(
         ),
         compact_help=False,
     )
-    changes = {
-        field.name: _unmarked(getattr(given, field.name)) for field in dataclasses.fields(given)
+    return command(
+        **{field.name: _unmarked(getattr(given, field.name)) for field in dataclasses.fields(given)}
+    )
+
+
+def _annotated(command: type[Any]) -> type[Any]:
+    """The command as the library reads it: a subclass whose annotations are the library's."""
+    hints = get_type_hints(command, include_extras=True)
+    own: dict[str, Any] = {
+        "__annotations__": {
+            field.name: _translated(hints[field.name]) for field in dataclasses.fields(command)
+        },
+        "__doc__": command.__doc__,
+        "__module__": command.__module__,
+        "__qualname__": command.__qualname__,
     }
-    filled: C = dataclasses.replace(given, **changes)
-    return filled
+    return dataclasses.dataclass(frozen=True, kw_only=True)(type(command.__name__, (command,), own))
+
+
+def _translated(hint: Any) -> Any:
+    from tyro.conf import Positional, UseAppendAction, arg
+
+    if get_origin(hint) is not Annotated:
+        return hint
+    inner, *marks = get_args(hint)
+    for mark in marks:
+        if isinstance(mark, Flag):
+            aliases = None if mark.alias is None else (mark.alias,)
+            mark = arg(  # noqa: PLW2901
+                name=mark.name,
+                metavar=mark.metavar,
+                help_behavior_hint=mark.hint,
+                aliases=aliases,
+            )
+        elif mark in (POSITIONAL, REPEATED):
+            inner = (Positional if mark == POSITIONAL else UseAppendAction)[inner]
+            continue
+        inner = Annotated[inner, mark]
+    return inner
 
 
 def _unmarked(value: Any) -> Any:

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Annotated
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
-from tyro.conf import Positional, UseAppendAction
 
-from rhapsode.cli.console import fail, note, put
-from rhapsode.cli.next import bar, plain, share_in_words, visible
+from rhapsode.cli.console import fail, note, plain, put
+from rhapsode.cli.next import bar, share_in_words, visible
 from rhapsode.cli.parse import parse
 from rhapsode.config import (
     GenerateSettings,
+    Positional,
+    Repeated,
     apply_assignments,
     from_mapping,
     option,
@@ -65,7 +66,7 @@ class PlayCommand:
 
     model: Positional[Annotated[str, option("MODEL")]]
     """Run folder or model file."""
-    set: Annotated[UseAppendAction[tuple[str, ...]], option("KEY=VALUE", "none")] = ()
+    set: Annotated[Repeated[tuple[str, ...]], option("KEY=VALUE", "none")] = ()
     """A setting of generate, as temperature=0.7 or length=100; may be repeated."""
     seed: Annotated[int | None, option("N", "a new one, told on stderr")] = None
     """Seed of the draw: the same seed and the same lines write the same text."""

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.table import Table
-from tyro.conf import Positional, UseAppendAction
 
 from rhapsode.bundle import is_series_model
 from rhapsode.cli.console import note, print_json, put, stderr
 from rhapsode.cli.parse import parse
-from rhapsode.config import option
+from rhapsode.config import Positional, Repeated, option
 from rhapsode.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -81,12 +80,12 @@ def _run(training: SeriesTraining) -> Path | None:
             f"stopped early: validation had not improved for {training.settings.training.patience} looks; kept is the best"
         )
     summary = training.finish(note)
-    stderr.print()
+    stderr().print()
     if summary["loss"] is not None:
         note(f"test share, the end of every series, swept once ({path})")
         note(f"density: {summary['loss']:.4f} nats a value over {summary['elements']:,} values")
         if summary["forecasts"]:
-            stderr.print(forecasts_table(summary["forecasts"]))
+            stderr().print(forecasts_table(summary["forecasts"]))
             method_notes(summary["forecasts"])
     note(
         f"{summary['steps']:,} updates in {summary['seconds']:.1f} s; finishing {summary['finishing_seconds']:.1f} s"
@@ -141,7 +140,7 @@ def method_notes(forecasts: Mapping[str, Any]) -> None:
             note(line)
         break
     if forecasts["warning"]:
-        stderr.print(f"warning: {forecasts['warning']}", style="yellow")
+        stderr().print(f"warning: {forecasts['warning']}", style="yellow")
 
 
 @dataclass(frozen=True)
@@ -162,7 +161,7 @@ class EvaluateSeriesCommand:
     """Sample paths of every forecast."""
     seed: Annotated[int, option("N")] = 0
     """Seed of the paths."""
-    method: Annotated[UseAppendAction[tuple[str, ...]], option("NAME", "all there are")] = ()
+    method: Annotated[Repeated[tuple[str, ...]], option("NAME", "all there are")] = ()
     """A statistical method beside it: ets, arima, theta or none; may be repeated."""
     json: bool = False
     """Print one JSON object."""
@@ -171,15 +170,17 @@ class EvaluateSeriesCommand:
 def evaluate_series(arguments: Sequence[str]) -> int:
     """`rhapsode evaluate` for a model of series."""
     command = parse(EvaluateSeriesCommand, "evaluate", DESCRIPTION, arguments)
-    for name in ("horizon", "origins", "stride", "samples"):
+    for name, least in (("horizon", 1), ("origins", 1), ("stride", 1), ("samples", 2), ("seed", 0)):
         value = getattr(command, name)
-        if value is not None and value < (2 if name == "samples" else 1):
+        if value is not None and value < least:
             raise SettingsError(f"{value} is too small", where=f"--{name}")
     from rhapsode.workflows.series.model import SeriesModel
 
     model = SeriesModel(command.model)
     methods: tuple[str, ...] | None = command.method or None
-    if command.method == ("none",):
+    if "none" in command.method:
+        if len(command.method) > 1:
+            raise SettingsError("none goes with nothing else", where="--method")
         methods = ()
     source = command.source or model.own_source()
     figures, _ = model.evaluate(
@@ -201,12 +202,18 @@ def evaluate_series(arguments: Sequence[str]) -> int:
     console.print(
         f"density: {figures['loss']:.4f} nats a value over {figures['elements']:,} values"
     )
+    if figures["learnt"]:
+        stderr().print(
+            f"warning: {figures['learnt']:,} of the values scored were learnt from, or chose the weights; what stands "
+            "beside the model has not seen what it forecasts",
+            style="yellow",
+        )
     console.print(forecasts_table(figures["forecasts"]))
     method_notes(figures["forecasts"])
     return 0
 
 
-OF_SERIES = {"length", "count", "temperature", "seed", "format"}
+OF_SERIES = {"length", "count", "temperature", "seed"}
 
 
 def generate_series(command: Any, typed: Sequence[str]) -> int:
@@ -222,17 +229,25 @@ def generate_series(command: Any, typed: Sequence[str]) -> int:
             "this is for text; a model of series takes --length, --count, --temperature and --seed",
             where=f"--{other[0].replace('_', '-')}",
         )
-    from rhapsode.config import ForecastSettings
+    from rhapsode.config import ForecastSettings, from_mapping
     from rhapsode.workflows.series.model import SeriesModel
     from rhapsode.workflows.series.output import csv_text, forecast_rows, series_rows
 
-    model = SeriesModel(command.model)
     length = command.length if "length" in typed else None
     seed = 0 if command.seed is None else command.seed
+    asked = {
+        "horizon": length,
+        "samples": command.count,
+        "temperature": command.temperature,
+        "seed": seed,
+    }
+    given = {name: value for name, value in asked.items() if value is not None}
+    for flag, value in (("--length", length), ("--count", command.count)):
+        if value is not None and value < 1:
+            raise SettingsError(f"{value} is too small", where=flag)
+    settings = from_mapping(ForecastSettings, given, where="options")
+    model = SeriesModel(command.model)
     if command.prompt:
-        settings = ForecastSettings(
-            horizon=length, samples=command.count, temperature=command.temperature, seed=seed
-        )
         for piece in csv_text(forecast_rows(model.forecast(command.prompt, settings), paths=True)):
             put(piece)
         return 0

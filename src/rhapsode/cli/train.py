@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.table import Table
-from tyro.conf import Positional, UseAppendAction
 
 from rhapsode.cli.console import figures_table, note, stderr
 from rhapsode.cli.parse import parse
 from rhapsode.config import (
+    Positional,
+    Repeated,
     RunSettings,
     SourceSettings,
     apply_assignments,
@@ -57,7 +58,7 @@ class TrainCommand(SourceSettings, RunSettings):
     """Folder for the model and everything about it; it must not exist yet."""
     config: Annotated[str | None, option("FILE.toml|PRESET", "none")] = None
     """Settings file, such as the config.toml of another run, or the name of a preset; flags win over it."""
-    set: Annotated[UseAppendAction[tuple[str, ...]], option("SECTION.KEY=VALUE", "none")] = ()
+    set: Annotated[Repeated[tuple[str, ...]], option("SECTION.KEY=VALUE", "none")] = ()
     """Any single setting, as network.hidden_size=256 or training.learning_rate=0.002; may be repeated."""
     resume: bool = False
     """Go on with the run in -o, exactly where its checkpoint left it."""
@@ -163,8 +164,8 @@ def _repeat(command: TrainCommand, asked: dict[str, Any], began: float) -> int:
     if summary is None:
         note(f"go on with all seeds by: rhapsode train -o {folder} --resume")
         return 130
-    stderr.print()
-    stderr.print(_spread_table(summary, f"{summary['repeat']} seeds ({folder})"))
+    stderr().print()
+    stderr().print(_spread_table(summary, f"{summary['repeat']} seeds ({folder})"))
     return 0
 
 
@@ -250,9 +251,9 @@ def run_training(training: Training) -> bool:
             "text was being learnt by heart; kept is the best (more dropout, a smaller network or less time may help)"
         )
     summary = training.finish(note)
-    stderr.print()
+    stderr().print()
     if summary["loss"] is not None:
-        stderr.print(figures_table(summary, f"test share, swept once ({path})"))
+        stderr().print(figures_table(summary, f"test share, swept once ({path})"))
     note(
         f"{summary['steps']:,} updates in {summary['seconds']:.1f} s, "
         f"{summary['elements_per_second']:,.0f} elements/s; finishing {summary['finishing_seconds']:.1f} s"

@@ -37,8 +37,8 @@ class Watch:
         self._first: tuple[float, int, float] | None = None
 
     def __enter__(self) -> Watch:
-        if stderr.is_terminal:
-            self._live = Live(console=stderr, auto_refresh=False, transient=True)
+        if stderr().is_terminal:
+            self._live = Live(console=stderr(), auto_refresh=False, transient=True)
             self._live.__enter__()
         return self
 
@@ -59,9 +59,9 @@ class Watch:
             self._validation = event.loss
             mark = "" if event.best else " (not better)"
             line = f"{format_duration(event.elapsed):>6}  validation {event.loss:.4f}{mark}"
-            stderr.print(Text(line, style="bold" if event.best else ""))
+            stderr().print(Text(line, style="bold" if event.best else ""))
         elif isinstance(event, Sampled):
-            stderr.print(samples_table(event))
+            stderr().print(samples_table(event))
 
     def _step(self, event: Step) -> None:
         kept = 0.98
@@ -79,7 +79,7 @@ class Watch:
         if self._live is not None:
             self._live.update(line, refresh=True)
         else:
-            stderr.print(Text(line.plain))
+            stderr().print(Text(line.plain))
 
     def _line(self, event: Step) -> Text:
         assert self._first is not None

@@ -3,7 +3,7 @@
 from rhapsode.config.context import SeenContext, parse_context
 from rhapsode.config.durations import format_duration, parse_duration
 from rhapsode.config.generate import GenerateSettings, RequestSettings
-from rhapsode.config.options import option
+from rhapsode.config.options import Positional, Repeated, option
 from rhapsode.config.presets import presets, read_settings
 from rhapsode.config.registry import Registry, suggest
 from rhapsode.config.sampling import SamplingSettings
@@ -34,7 +34,9 @@ __all__ = [
     "GenerateSettings",
     "OptimisationSettings",
     "ReadingSettings",
+    "Positional",
     "Registry",
+    "Repeated",
     "RequestSettings",
     "RunSettings",
     "SampleSettings",

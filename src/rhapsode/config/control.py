@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from msgspec import Meta
-from tyro.conf import UseAppendAction
 
-from rhapsode.config.options import option
+from rhapsode.config.options import Repeated, option
 
 __all__ = ["ControlSettings"]
 
@@ -15,16 +14,16 @@ __all__ = ["ControlSettings"]
 class ControlSettings:
     """Limits on what is written."""
 
-    stop: Annotated[UseAppendAction[tuple[str, ...]], option("TEXT", "none")] = ()
+    stop: Annotated[Repeated[tuple[str, ...]], option("TEXT", "none")] = ()
     """End before this text; may be repeated."""
     min_length: Annotated[Annotated[int, Meta(ge=0, le=1 << 40)], option("N")] = 0
     """Write at least so many elements: end-of-sequence does not come before, and a stop text that begins before does
     not count."""
-    ban: Annotated[UseAppendAction[tuple[str, ...]], option("TEXT|#ID", "none")] = ()
+    ban: Annotated[Repeated[tuple[str, ...]], option("TEXT|#ID", "none")] = ()
     """Never write this: a text, or an element by its number; may be repeated. A text of several elements is never
     completed. Where elements hold the space before a word, the text is banned with and without it; other spellings
     (case, other elements for the same text) are not. A text that begins with # is written with one # more."""
-    bias: Annotated[UseAppendAction[tuple[str, ...]], option("TEXT=X|#ID=X", "none")] = ()
+    bias: Annotated[Repeated[tuple[str, ...]], option("TEXT=X|#ID=X", "none")] = ()
     """Add X to the logit of an element, named by its text or number: above 0 likelier, below 0 less likely, each 0.69
     a factor of two before the rest is weighed anew; may be repeated."""
     prefix: Annotated[str, option("TEXT", "none")] = ""

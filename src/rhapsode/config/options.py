@@ -1,10 +1,37 @@
 """How a setting looks as a flag. Its name, default and help are the field's own."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
 
-from tyro.conf import arg
+__all__ = ["POSITIONAL", "REPEATED", "Flag", "Positional", "Repeated", "option"]
 
-__all__ = ["option"]
+T = TypeVar("T")
+
+POSITIONAL = "positional"
+REPEATED = "repeated"
+
+# What the command line makes of an annotation is its own affair: settings are read without what parses.
+Positional = Annotated[T, POSITIONAL]
+"""A field that is given by its place and not by a name."""
+Repeated = Annotated[T, REPEATED]
+"""A tuple whose flag is given once for each entry."""
+
+
+@dataclass(frozen=True)
+class Flag:
+    """What a flag says of itself; see `option`.
+
+    Arguments:
+        metavar: stands for the value in the help.
+        hint: what the help says of the default; None: the field's own.
+        alias: a short form.
+        name: where it is not the field's.
+    """
+
+    metavar: str
+    hint: str | None
+    alias: str | None
+    name: str | None
 
 
 def option(
@@ -19,9 +46,4 @@ def option(
         name: the flag's name where the field's cannot be it.
     """
     hint = None if default is None else f"(default: {default})" if default else ""
-    return arg(
-        name=name,
-        metavar=metavar,
-        help_behavior_hint=hint,
-        aliases=None if alias is None else (alias,),
-    )
+    return Flag(metavar, hint, alias, name)

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from msgspec import Meta
-from tyro.conf import UseAppendAction
 
-from rhapsode.config.options import option
+from rhapsode.config.options import Repeated, option
 
 __all__ = ["SamplingSettings"]
 
@@ -81,7 +80,7 @@ class RepetitionSettings:
     dry_allowed_length: Annotated[Annotated[int, Meta(ge=1, le=2**31 - 1)], option("N")] = 2
     """Longest run that DRY lets be repeated for nothing."""
     dry_breakers: Annotated[
-        UseAppendAction[tuple[str, ...]], option("TEXT", "line end, colon, double quote, asterisk")
+        Repeated[tuple[str, ...]], option("TEXT", "line end, colon, double quote, asterisk")
     ] = ()
     """Text that ends a run for DRY; may be repeated; an empty one alone: nothing ends a run."""
 

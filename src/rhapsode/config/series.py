@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from tyro.conf import UseAppendAction
-
-from rhapsode.config.options import option
+from rhapsode.config.options import Repeated, option
 from rhapsode.errors import SettingsError
 
 __all__ = ["SeriesSettings"]
 
-Names = UseAppendAction[tuple[str, ...]]
+Names = Repeated[tuple[str, ...]]
 
 
 @dataclass(frozen=True)

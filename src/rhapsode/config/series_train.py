@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
-from tyro.conf import UseAppendAction
 
-from rhapsode.config.options import option
+from rhapsode.config.options import Repeated, option
 from rhapsode.config.series import SeriesSettings
 from rhapsode.config.train import OptimisationSettings, RunSettings
 
@@ -26,8 +25,8 @@ class SeriesDataSettings:
     test_share: Share = 0.1
     """Share of the end of every series that is held out and forecast once, when all choices have been made."""
     validation_share: Share | None = None
-    """Share of the end of the rest that chooses the best weights. [default: 0.1; 0 where fewer than a thousand values
-    are known, which are better learnt from]"""
+    """Share of the end of the rest that chooses the best weights. [default: 0.1; 0.2 where fewer than a thousand
+    values are known]"""
     horizon: Steps | None = None
     """Steps ahead that figures are of. [default: a season, or 12 where there is none; no more than the test share]"""
     season: Steps | None = None
@@ -42,6 +41,8 @@ class SeriesDataSettings:
 class SeriesTrainSettings(RunSettings):
     """Everything that decides what training on series does."""
 
+    model: Annotated[str, option("NAME")] = "lstm_skip"
+    """Family: lstm_skip, lstm, awd_lstm, gru, rnn, tcn or transformer."""
     series: SeriesSettings = field(default_factory=SeriesSettings)
     data: SeriesDataSettings = field(default_factory=SeriesDataSettings)
     training: OptimisationSettings = field(default_factory=OptimisationSettings)
@@ -63,7 +64,7 @@ class ForecastSettings:
     samples: Annotated[Annotated[int, Meta(ge=1, le=1_000_000)], option("N")] = 200
     """Sample paths of every series."""
     quantiles: Annotated[
-        UseAppendAction[tuple[Annotated[float, Meta(gt=0.0, lt=1.0)], ...]],
+        Repeated[tuple[Annotated[float, Meta(gt=0.0, lt=1.0)], ...]],
         option("P", "0.05 0.25 0.5 0.75 0.95"),
     ] = ()
     """A level to print, as 0.9; may be repeated."""

@@ -1,11 +1,8 @@
 """Settings files: TOML in and out, and `section.key=value` on the command line."""
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-
-import tomli_w
 
 from rhapsode.errors import SettingsError
 
@@ -18,6 +15,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         SettingsError: the file is missing or is not TOML (with line and column).
     """
+    import tomllib  # late, as what writes: most commands read no settings file
+
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -38,6 +37,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def dump_toml(mapping: Mapping[str, Any]) -> str:
     """TOML text of a plain mapping."""
+    import tomli_w
+
     return tomli_w.dumps(mapping)
 
 
@@ -76,6 +77,8 @@ def apply_assignments(mapping: Mapping[str, Any], assignments: Iterable[str]) ->
 
 
 def _value(text: str) -> Any:
+    import tomllib
+
     try:
         parsed = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):

@@ -5,7 +5,11 @@ from typing import Any, TypeVar, cast
 
 import numba  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
+from rhapsode.compiling import kept
+
 __all__ = ["compiled"]
+
+_njit: Any = numba.njit
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -16,4 +20,4 @@ def compiled(function: F) -> F:
     What is kept is renewed when the function's own file changes, not when a file changes that it calls into: functions
     that call one another live in one file.
     """
-    return cast(F, numba.njit(cache=True, nogil=True)(function))
+    return cast(F, kept(_njit(cache=True, nogil=True, no_cfunc_wrapper=True)(function)))

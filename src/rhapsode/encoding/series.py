@@ -2,13 +2,13 @@
 
 A row of features holds what is known before a value, the row of targets is that value: nothing has to be shifted, and
 the first value of a series is predicted like any other. A value x goes through g = log(1 + x), where that is asked
-for, then d = g less the g of `difference` steps before, then z = (d - shift) / scale; `SeriesPaths` goes the same way
-step by step, for any number of paths side by side, and back.
+for, then d = g less the g of `difference` steps before (or the mean of the `centre` before it), then
+z = (d - shift) / scale; `SeriesPaths` goes the same way step by step, for any number of paths side by side, and back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -43,6 +43,9 @@ class SeriesEncoderSettings:
     """Model log(1 + x); the values are declared never to be negative."""
     difference: Annotated[int, Meta(ge=0, le=1 << 16)] = 0
     """Model changes: over 1 step, over a season of that many steps, or 0 for the values themselves."""
+    centre: Annotated[int, Meta(ge=0, le=1 << 16)] = 0
+    """Model distances from the mean of that many values before, or 0 for the values themselves: a level that drifts is
+    then none that was never seen."""
     lags: tuple[Lag, ...] = ()
     """Further inputs: the values that many steps before the one to come."""
     counts: bool = False
@@ -87,6 +90,13 @@ class SeriesEncoder:
                 where="encoder.difference",
                 hint="leave out difference, or counts",
             )
+        if settings.centre and (settings.difference or settings.counts):
+            other = "difference" if settings.difference else "counts"
+            raise SettingsError(
+                f"centre and {other} exclude one another",
+                where="encoder.centre",
+                hint="leave out one of them",
+            )
         if len(set(settings.lags)) != len(settings.lags):
             raise SettingsError("a lag occurs twice", where="encoder.lags")
         self.settings = settings
@@ -94,14 +104,24 @@ class SeriesEncoder:
         self.lags = (1, *settings.lags)
 
     @property
+    def span(self) -> int:
+        """Steps back that a row of features depends on, what its values are compared with included."""
+        return max(self.lags) + max(self.settings.difference, self.settings.centre)
+
+    @property
     def feature_size(self) -> int:
         """D, the width of a row of features."""
         return self.target_size * (2 * len(self.lags) + 1)
 
     @property
+    def refers(self) -> bool:
+        """Whether what is modelled is the distance from values before."""
+        return bool(self.settings.difference or self.settings.centre)
+
+    @property
     def reach(self) -> int:
         """Steps back that the next row of features and the next value depend on."""
-        return max(*self.lags, self.settings.difference)
+        return max(*self.lags, self.settings.difference, self.settings.centre)
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values that `from_mapping` reads back."""
@@ -194,7 +214,9 @@ class SeriesEncoder:
         paths = self.paths(stats)
         kept = min(len(z_TK), self.reach)
         if kept:
-            filled_TK = np.where(np.isnan(levels_TK), references_TK, levels_TK)
+            filled_TK = levels_TK
+            if self.settings.difference:
+                filled_TK = np.where(np.isnan(levels_TK), references_TK, levels_TK)
             paths._z[-kept:, 0], paths._levels[-kept:, 0] = z_TK[-kept:], filled_TK[-kept:]
         return paths
 
@@ -229,6 +251,8 @@ class SeriesEncoder:
 
     def _references(self, levels_TK: NDArray[np.float64]) -> NDArray[np.float64] | float:
         """What each level is compared with: the last one known a whole number of differences before, or NaN."""
+        if self.settings.centre:
+            return self._means(levels_TK)
         lag = self.settings.difference
         if not lag:
             return 0.0
@@ -241,6 +265,13 @@ class SeriesEncoder:
         place = np.where(known, np.arange(cycles)[:, None, None], 0)
         filled = np.take_along_axis(shaped, np.maximum.accumulate(place, axis=0), axis=0)
         return filled.reshape(cycles * lag, -1)[:length]
+
+    def _means(self, levels_TK: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The mean of what is known of the `centre` levels before each; NaN where nothing is."""
+        reach, width = self.settings.centre, levels_TK.shape[1]
+        length = len(levels_TK)
+        padded = np.concatenate((np.full((reach, width), np.nan), levels_TK))
+        return _known_mean((padded[back : back + length] for back in range(reach)), reach)
 
     def _scaled(self, changes_BK: NDArray[np.float64], stats: SeriesStats) -> NDArray[np.float64]:
         with np.errstate(over="ignore"):
@@ -282,6 +313,19 @@ class SeriesEncoder:
         jacobian_T: NDArray[np.float64] = np.where(known_TK, slope_TK, 0.0).sum(axis=1)
         weights_T = np.asarray(known_TK.any(axis=1), dtype=np.float32)
         return targets_TK.copy(), weights_T, jacobian_T
+
+
+def _known_mean(rows: Iterable[NDArray[np.float64]], count: int) -> NDArray[np.float64]:
+    """The mean of what is not NaN in `count` arrays, added in their order; NaN where nothing is."""
+    total: Any = 0.0
+    known: Any = 0
+    for row in rows:
+        there = ~np.isnan(row)
+        # Each is divided before it is added: the sum of the largest numbers would be none.
+        total = total + np.where(there, row, 0.0) / count
+        known = known + there
+    mean: NDArray[np.float64] = np.where(known > 0, total * (count / np.maximum(known, 1)), np.nan)
+    return mean
 
 
 class SeriesPaths:
@@ -334,7 +378,7 @@ class SeriesPaths:
             return drawn_BK.copy()
         with np.errstate(over="ignore", invalid="ignore"):
             level_BK = drawn_BK * self.stats.scale_K + self.stats.shift_K
-            if self.encoder.settings.difference:
+            if self.encoder.refers:
                 reference_BK = self._reference()
                 start_BK = np.where(np.isnan(reference_BK), self.stats.level_K, reference_BK)
                 level_BK += start_BK
@@ -384,12 +428,17 @@ class SeriesPaths:
         return np.roll(ring, -self._steps % len(ring), axis=0)
 
     def _reference(self) -> NDArray[np.float64]:
+        reach = self.encoder.settings.centre
+        if reach:
+            size = len(self._levels)
+            last = (self._levels[(self._steps - back) % size] for back in range(reach, 0, -1))
+            return _known_mean(last, reach)
         lag = self.encoder.settings.difference
         reference_BK: NDArray[np.float64] = self._levels[(self._steps - lag) % len(self._levels)]
         return reference_BK
 
     def _scaled(self, values_BK: NDArray[np.float64]) -> NDArray[np.float64]:
         changes_BK = self.encoder._levels(values_BK)
-        if self.encoder.settings.difference:
+        if self.encoder.refers:
             changes_BK = changes_BK - self._reference()
         return self.encoder._scaled(changes_BK, self.stats)

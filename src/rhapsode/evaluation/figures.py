@@ -210,6 +210,7 @@ def evaluate_store(
     *,
     text: Text | None = None,
     ngram: NGramModel | str | None = None,
+    every: int = 1,
 ) -> tuple[Figures, NDArray[np.float32]]:
     """Sweep a store once.
 
@@ -221,6 +222,8 @@ def evaluate_store(
         context: what the model sees of the past.
         text: what is known of the text itself.
         ngram: the counting floor, or why there is none.
+        every: for `window:N`, score only every so manieth element behind the first window; the others are taken to cost
+            as much on average, and the protocol says so.
 
     Returns:
         The figures, and the nats of every element, NaN where one is not scored.
@@ -228,7 +231,7 @@ def evaluate_store(
     text = text or Text()
     lanes = sweep_lanes(len(store))
     batches = in_context(
-        store.elements_N, store.starts, context, lanes=lanes, scored_N=store.scored_N
+        store.elements_N, store.starts, context, lanes=lanes, scored_N=store.scored_N, every=every
     )
     alone_N: NDArray[np.float32] | None = None
     share = 0.0
@@ -253,18 +256,22 @@ def evaluate_store(
         "characters": store.characters,
         "unknown": store.unknown,
         "floors": floors_of(found_V, counts_V, counted),
-        "protocol": replace(protocol, context=context_in_words(context, lanes), unknown_cost=cost),
+        "protocol": replace(
+            protocol, context=context_in_words(context, lanes, every), unknown_cost=cost
+        ),
         "text": text,
     }
-    count = int(np.count_nonzero(~np.isnan(nats_N)))
+    read = int(np.count_nonzero(~np.isnan(nats_N)))
+    count = len(store) if store.scored_N is None else int(np.count_nonzero(store.scored_N))
     figures = figures_of(
-        float(np.nansum(nats_N, dtype=np.float64)),
+        float(np.nansum(nats_N, dtype=np.float64)) / read * count,
         count,
         interval=interval_of(nats_N, store.starts),
         **size,
     )
     if alone_N is not None:
-        alone = figures_of(float(np.nansum(alone_N, dtype=np.float64)), count, **size)
+        nats = float(np.nansum(alone_N, dtype=np.float64)) / read * count
+        alone = figures_of(nats, count, **size)
         told = {field.name: getattr(alone, field.name) for field in fields(NetworkFigures)}
         figures = replace(figures, ngram_share=share, network=NetworkFigures(**told))
-    return figures, nats_N
+    return replace(figures, elements=read), nats_N

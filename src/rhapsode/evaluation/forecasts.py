@@ -242,6 +242,16 @@ def score_forecast(
         history_T: what the forecast knew, for the seasonal error.
         season: steps in a season, 1 for none.
     """
+    with np.errstate(over="ignore", invalid="ignore"):  # squares of the largest numbers
+        return _scored(forecast, actual_T, history_T, season)
+
+
+def _scored(
+    forecast: Forecast,
+    actual_T: NDArray[np.floating],
+    history_T: NDArray[np.floating],
+    season: int,
+) -> ForecastScore:
     known_T = np.isfinite(actual_T)
     y = np.asarray(actual_T, dtype=np.float64)[known_T]
     median, mean = forecast.at(0.5)[known_T], forecast.mean_T[known_T]

@@ -131,12 +131,13 @@ def element_losses(
     return nats_N
 
 
-def context_in_words(context: SeenContext, lanes: int) -> str:
+def context_in_words(context: SeenContext, lanes: int, every: int = 1) -> str:
     """How `in_context` reads, for a protocol."""
     if context.kind == "fresh":
         return "fresh: every document from the zero state"
     if context.kind == "window":
-        return f"window:{context.size}: every element from the {context.size} before it"
+        which = "every element" if every == 1 else f"one element of {every},"
+        return f"window:{context.size}: {which} from the {context.size} before it"
     if lanes == 1:
         return "carried, one pass in order"
     return f"carried, {lanes} parts side by side, each after {RUN_UP} elements of run-up"

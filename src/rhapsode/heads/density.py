@@ -77,6 +77,40 @@ class DensityHead(Head):
         with torch.no_grad():
             self.bias.copy_(values.repeat(self.target_size))
 
+    def start_linear(self, weight_KF: Tensor, bias_K: Tensor, log_width_K: Tensor) -> bool:
+        """Let every distribution begin about a linear function of the last F features.
+
+        Arguments:
+            weight_KF: of the features, for each target.
+            bias_K: added to it.
+            log_width_K: natural logarithm of the standard deviation about it.
+
+        Returns:
+            Whether this head has such a beginning; if not, nothing was changed.
+        """
+        rows = self._middle_rows()
+        if rows is None:
+            return False
+        with torch.no_grad():
+            weight = self.weight.view(self.target_size, -1, self.weight.shape[1])
+            bias = self.bias.view(self.target_size, -1)
+            weight[:, :, -weight_KF.shape[1] :] = 0.0
+            weight[:, rows, -weight_KF.shape[1] :] = weight_KF[:, None]
+            bias[:, rows] += bias_K[:, None]
+            width = log_width_K.exp().clamp(1e-3, 1e3)
+            for row, share in self._width_rows():
+                # The inverse of softplus.
+                bias[:, row] = (share * width).expm1().log()
+        return True
+
+    def _middle_rows(self) -> slice | None:
+        """Which of a target's raw outputs are places; None where they are nothing of the kind."""
+        return None
+
+    def _width_rows(self) -> tuple[tuple[int, float], ...]:
+        """Which are widths behind softplus, and which share of the standard deviation each is."""
+        return ()
+
     @property
     def lanes(self) -> int:
         """Uniforms that one draw needs, one for each target."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -34,12 +35,21 @@ _LOG_DF_RANGE = (-12.0, 14.0)
 class LocationScale(DensityHead):
     """A location, the logarithm of a width, and what else the shape has."""
 
+    width_share: ClassVar[float] = 1.0
+    """The width as a share of the standard deviation."""
+
     def __init__(self, feature_size: int, target_size: int, each: int, least_scale: float) -> None:
         super().__init__(feature_size, target_size, each)
         self.least_scale = least_scale
 
     def _link(self, raw: Tensor) -> Tensor:
         return torch.stack((raw[..., 0], log_softplus(raw[..., 1], self.least_scale)), dim=-1)
+
+    def _middle_rows(self) -> slice:
+        return slice(0, 1)
+
+    def _width_rows(self) -> tuple[tuple[int, float], ...]:
+        return ((1, self.width_share),)
 
     def _log_density(self, parameters: Tensor, x: Tensor) -> Tensor:
         log_scale = _log_width(parameters)
@@ -89,6 +99,7 @@ class LaplaceConfig:
 class Laplace(LocationScale):
     """Absolute errors with a learned width: density exp(-|x - m| / b) / 2b; m is the median."""
 
+    width_share = 0.5**0.5
     Config = LaplaceConfig
 
     def __init__(self, config: LaplaceConfig) -> None:

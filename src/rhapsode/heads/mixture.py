@@ -65,6 +65,9 @@ class GaussianMixture(DensityHead):
         logits, means, widths = raw.chunk(3, dim=-1)
         return torch.cat((logits, means, log_softplus(widths, self.least_scale)), dim=-1)
 
+    def _middle_rows(self) -> slice:
+        return slice(self.components, 2 * self.components)
+
     def _log_density(self, parameters: Tensor, x: Tensor) -> Tensor:
         logits, means, log_scale = _parts(parameters)
         z = (x[..., None] - means) * (-log_scale).exp()

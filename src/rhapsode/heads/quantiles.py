@@ -91,6 +91,9 @@ class Quantiles(DensityHead):
     def _link(self, raw: Tensor) -> Tensor:
         return torch.cat((raw[..., :1], log_softplus(raw[..., 1:], self.least_scale)), dim=-1)
 
+    def _middle_rows(self) -> slice:
+        return slice(0, 1)
+
     def _knots(self, parameters: Tensor) -> Tensor:
         """The quantiles at the levels, rising along the last axis."""
         gaps = parameters[..., 1:-2].clamp(-LOG_WIDEST, LOG_WIDEST).exp()

@@ -9,6 +9,7 @@ from rhapsode.models.gru import GRU, GRUConfig
 from rhapsode.models.inputs import INPUTS, InputModule
 from rhapsode.models.lstm import LSTM, LSTMConfig, LSTMState
 from rhapsode.models.rnn import RNN, HiddenState, RNNConfig
+from rhapsode.models.skip_lstm import SkipLSTM, SkipLSTMConfig
 from rhapsode.models.tcn import TCN, TCNConfig, TCNState
 from rhapsode.models.transformer import Transformer, TransformerConfig, TransformerState
 from rhapsode.models.transformer_classic import (
@@ -33,6 +34,8 @@ __all__ = [
     "LSTMState",
     "RNNConfig",
     "SequenceModel",
+    "SkipLSTM",
+    "SkipLSTMConfig",
     "State",
     "TCNConfig",
     "TCNState",

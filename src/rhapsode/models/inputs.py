@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from rhapsode.config import Registry
 
-__all__ = ["INPUTS", "InputModule", "Linear", "OneHot", "Table"]
+__all__ = ["INPUTS", "InputModule", "Linear", "OneHot", "Table", "Values"]
 
 Vocabulary = Annotated[int, Meta(ge=1, le=1 << 31)]
 Width = Annotated[int, Meta(ge=1, le=1 << 20)]
@@ -120,3 +120,26 @@ class Linear(InputModule):
     def forward(self, inputs: Tensor) -> Tensor:
         """Values (B, T, K) to features (B, T, embedding_size)."""
         return functional.linear(inputs, self.weight, self.bias)
+
+
+@dataclass(frozen=True)
+class ValuesConfig:
+    """Settings of `values.v1`."""
+
+    value_size: Width
+    """Values per observation, K, and features."""
+
+
+@INPUTS.register("values.v1")
+class Values(InputModule):
+    """Real values as they are."""
+
+    Config = ValuesConfig
+
+    def __init__(self, config: ValuesConfig) -> None:
+        super().__init__()
+        self.output_size = config.value_size
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Values (B, T, K), unchanged."""
+        return inputs

@@ -14,8 +14,8 @@ import torch
 __all__ = ["faster_precision", "give_back_memory", "matmul_rates", "prepare_process", "runs"]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-# Seconds that a measurement may take before it is worth making smaller.
-_BLINK = 0.1
+# Where to look first whether a precision is slow, and which share of float32's rate is slow.
+_SMALL, _SLOW = 256, 0.25
 
 
 def prepare_process() -> None:
@@ -47,22 +47,34 @@ def _best(work: Callable[[], Any], repeats: int) -> float:
 
 
 def matmul_rates(size: int = 1024) -> dict[str, float]:
-    """GFLOP/s of a square matrix product with all threads, float32 and bfloat16.
+    """GFLOP/s of a square matrix product: float32 and bfloat16 with all threads, and float32 with one.
+
+    Without instructions for it a product in bfloat16 takes a hundred times as long as one in float32: then it is measured
+    on smaller matrices, and with one thread.
 
     Arguments:
-        size: of the matrices; smaller ones are taken where a machine would need longer than a blink for these. (Without
-            instructions for it a product in bfloat16 takes a hundred times as long as one in float32.)
+        size: of the matrices.
     """
-    rates: dict[str, float] = {}
-    for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
-        side, taken = 64, 0.0
-        while side < size and taken < _BLINK / 64:
-            side = min(size, 4 * side)
-            a = torch.ones(side, side, dtype=dtype)
-            taken = _best(lambda a=a: a @ a, 1)  # type: ignore[misc]
-        taken = min(taken, _best(lambda a=a: a @ a, 5 if taken < _BLINK else 1))  # type: ignore[misc]
-        rates[name] = round(2 * side**3 / taken / 1e9, 1)
-    return rates
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # nobody waits for a thread that others hold up
+    try:
+        alone = _rate(torch.float32, size)
+        half = _rate(torch.bfloat16, _SMALL)
+    finally:
+        torch.set_num_threads(threads)
+    if half > _SLOW * alone:
+        half = _rate(torch.bfloat16, size)
+    return {
+        "float32": _rate(torch.float32, size),
+        "bfloat16": half,
+        "float32_one_thread": alone,
+    }
+
+
+def _rate(dtype: torch.dtype, size: int) -> float:
+    a = torch.ones(size, size, dtype=dtype)
+    a @ a  # threads and buffers are set up
+    return round(2 * size**3 / _best(lambda: a @ a, 5) / 1e9, 1)
 
 
 def runs(step: Callable[[str], None], precision: str) -> bool:

@@ -19,7 +19,7 @@ _STEP = 1024
 # being a minute here, other machines' minutes are turned into.
 _RATE = 9.0e10
 _SHARE = {"lstm": 1.0, "awd": 1.0, "gru": 0.45, "rnn": 0.45, "tcn": 0.8, "transformer": 0.6}
-_LSTMS = ("lstm", "awd_lstm")
+_LSTMS = ("lstm", "awd_lstm", "lstm_skip")
 # Vocabularies from which on the table is the larger part of a network, and pays twice where it is also the head.
 _LARGE = 6000
 
@@ -113,16 +113,20 @@ def plan_run(
     return Plan(network, training, reasons)
 
 
-def machine_speed(rates: Mapping[str, float]) -> float:
+def machine_speed(rates: Mapping[str, float], threads: int = 1) -> float:
     """How fast a machine trains, as a share of the one that settings were measured on.
 
-    In steps of a factor of the square root of two, so that a moment's disturbance seldom changes a plan.
+    In steps of a factor of the square root of two, so that a moment's disturbance seldom changes a plan; and where one
+    thread alone does better than its part of all, others were at work while all were measured.
 
     Arguments:
-        rates: measured matmul rates, GFLOP/s: float32 and bfloat16.
+        rates: measured matmul rates, GFLOP/s, as `matmul_rates` gives them.
+        threads: that train.
     """
-    half, single = rates["bfloat16"], rates["float32"]
+    half, single = rates["bfloat16"], max(1e-3, rates["float32"])
     share = half / 430 if half > 1.5 * single else 0.6 * single / 200
+    together = rates.get("float32_one_thread", 0.0) * (1 + 0.9 * (threads - 1))
+    share *= max(1.0, together / single)
     return float(2 ** (round(2 * math.log2(max(0.05, min(64.0, share)))) / 2))
 
 
@@ -153,6 +157,7 @@ def _work(kind: str, size: int, vocab_size: int) -> float:
     inner = {
         "lstm": 4 * size * (size + 64),
         "awd_lstm": 4 * size * (size + 64),
+        "lstm_skip": 4 * size * (size + 64),
         "gru": 3 * size * (size + 64),
         "rnn": size * (size + 64),
         "tcn": 12 * 3 * (size // 2) ** 2,
@@ -205,7 +210,7 @@ def _family(
     }
     if kind not in _LSTMS:
         return network, 1e-3 if kind == "rnn" else 4e-3 if size <= 384 else 3e-3, f"{size} units"
-    if vocab_size > _LARGE:
+    if vocab_size > _LARGE and kind != "lstm_skip":  # whose features are wider than the table
         network |= {"embedding_size": size, "tied": True, "input_dropout": round(dropout / 2, 2)}
         return network, 4e-3, f"{size} units, one table for input and output"
     # What was best at 256 to 768 units lies about on a line.

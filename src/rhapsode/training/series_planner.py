@@ -33,20 +33,22 @@ def plan_series(
     size = size if hidden_size is None else hidden_size
     window = min(longest, max(32, min(192, 2 * season, 4 * horizon), horizon))
     rows = max(1, min(64, 3072 // window, -(-points // window)))
-    dropout = 0.2 if points < 1_000 else 0.1
+    dropout = 0.3 if points < 1_000 else 0.1
     network = {
-        "embedding_size": 32 if points < 10_000 else 64,
         "hidden_size": size,
         "num_layers": 1,
         "dropout": dropout,
     }
-    rate = 4e-3 if size <= 64 else 3e-3
+    few = points < 1_000
+    rate = 1e-3 if few else 3e-3
     training = {
         "batch_size": rows,
         "window": window,
         "learning_rate": rate,
-        "averaging": 0.99,
-        "weight_decay": 0.1 if points < 1_000 else 0.02,
+        "averaging": 0.9 if few else 0.99,
+        "evaluations": 40 if few else 20,
+        "patience": 12 if few else 6,
+        "weight_decay": 0.02,
     }
     reasons = (
         f"{size} units: for {points:,} values of {series:,} series",
@@ -63,5 +65,5 @@ def enough_steps(points: int, elements_per_step: int) -> int:
         points: known values of the training share.
         elements_per_step: steps times rows of one update.
     """
-    passes = max(15.0, min(600.0, 4.0e6 / max(1, points)))
+    passes = max(15.0, min(600.0, 8.0e6 / max(1, points)))
     return round(max(500.0, passes * points / max(1, elements_per_step)))

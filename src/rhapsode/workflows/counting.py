@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.data import ElementStore
 from rhapsode.encoding import END_ID
 from rhapsode.errors import BundleError, DataError
 
 if TYPE_CHECKING:  # counting loads a compiler: late, and only where it is asked for
     from rhapsode.counts import NGramModel
+    from rhapsode.data import ElementStore
 
 __all__ = ["NGRAM", "Counted", "learn_ngram", "open_ngram"]
 

@@ -172,7 +172,8 @@ def _limits(
         losses += [float(smooth_N.min()), float(np.quantile(smooth_N, 0.98))]
     low, high = (min(losses), max(losses)) if losses else (0.0, 1.0)
     pad = 0.06 * (high - low) or 0.5
-    return max(0.0, low - pad), high + pad
+    # Densities of numbers may cost less than nothing.
+    return (max(0.0, low - pad) if low >= 0 else low - pad), high + pad
 
 
 def _ticks(low: float, high: float) -> Iterable[float]:

@@ -24,12 +24,12 @@ from rhapsode.config import (
 )
 from rhapsode.data import Batch, part_of
 from rhapsode.evaluation import in_context, total_loss
-from rhapsode.training import LoopHooks
+from rhapsode.training import Checkpoint, Group, LoopHooks, TrainingLoop, write_checkpoint
 from rhapsode.workflows.continuing import continue_prompt
 from rhapsode.workflows.corpus import Corpus
 from rhapsode.workflows.run_folder import RunFolder
 
-__all__ = ["ValidationPart", "loop_hooks"]
+__all__ = ["ValidationPart", "begin_with", "loop_hooks"]
 
 VALIDATION_LANES = 32
 VALIDATION_RUN_UP = 256
@@ -157,6 +157,27 @@ def loop_hooks(
         checkpoint=folder.checkpoint,
         secure=folder.secure,
     )
+
+
+def begin_with(
+    loss: float | None, loop: TrainingLoop, hooks: LoopHooks, folder: RunFolder, group: Group
+) -> None:
+    """Make the weights a run begins with its best so far, and its first checkpoint.
+
+    Arguments:
+        loss: theirs, on the validation slice; None where there is none.
+        loop: which has done nothing yet.
+        hooks: what keeps the best.
+        folder: of the run.
+        group: the processes that train together.
+    """
+    fresh = loop.state()
+    first = Checkpoint(fresh.tensors, {**fresh.values, "best": loss})
+    with group.first_goes():
+        if group.first:
+            hooks.keep_best(0, loss)
+            write_checkpoint(folder.checkpoint, first)
+    loop.resume(folder.checkpoint)
 
 
 def _passage(corpus: Corpus, network: Network, length: int) -> str:

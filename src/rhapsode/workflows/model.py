@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 from rhapsode.bundle import Bundle, NetworkPredictor, Predictor, bundle_path, read_bundle
 from rhapsode.bundle.mixed_predictor import MixedPredictor
 from rhapsode.config import GenerateSettings, SourceSettings, from_mapping
-from rhapsode.data import ElementStore, TextStore, record_kind
 from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
-from rhapsode.evaluation import Figures, Protocol, evaluate_store
 from rhapsode.workflows.continuing import (
     Continuation,
     Piece,
@@ -25,23 +23,14 @@ from rhapsode.workflows.continuing import (
     continue_prompt,
     with_seed,
 )
-from rhapsode.workflows.corpus import encode_parts, found_lines
 from rhapsode.workflows.counting import NGRAM, open_ngram
-from rhapsode.workflows.evaluating import (
-    Evaluation,
-    look_closer,
-    loss_of_rounded,
-    losses_while_learning,
-    normalisation_of,
-    split_in_words,
-    text_facts,
-)
-from rhapsode.workflows.texts import prepare_texts, silent
-from rhapsode.workflows.writing import measure_model, open_text_index, read_real_text
 
-if TYPE_CHECKING:
-    from rhapsode.counts import NGramModel, SuffixIndex  # loads the compiler
+if TYPE_CHECKING:  # what only scores need, and what loads the compiler
+    from rhapsode.counts import NGramModel, SuffixIndex
+    from rhapsode.data import ElementStore, TextStore
+    from rhapsode.evaluation import Figures
     from rhapsode.generation.rounding import Rounding
+    from rhapsode.workflows.evaluating import Evaluation
 
 __all__ = ["Model"]
 
@@ -249,7 +238,7 @@ class Model:
         if self._elements is None:
             from rhapsode.workflows.no_copy import open_elements_index
 
-            self._elements = open_elements_index(self.bundle, self.path, tell or silent)
+            self._elements = open_elements_index(self.bundle, self.path, tell or _silent)
         return self._elements
 
     def continuations(
@@ -324,24 +313,33 @@ class Model:
         Raises:
             DataError: the sources cannot be read, or hold no element.
         """
-        tell = tell or silent
+        from rhapsode.workflows import evaluating, writing
+
+        tell = tell or _silent
         rounded = None if weights == "float32" else self.predictor_for("compiled", weights=weights)
         texts = self.read(sources, source, tell)
-        figures, nats_N, store = self.score(texts, split_in_words(sources, source), tell)
-        looks = look_closer(self.scorer, self.bundle, store, nats_N, texts.names)
-        learning = losses_while_learning(self.bundle, store, tell) if dynamic else None
+        figures, nats_N, store = self.score(texts, evaluating.split_in_words(sources, source), tell)
+        looks = evaluating.look_closer(self.scorer, self.bundle, store, nats_N, texts.names)
+        learning = evaluating.losses_while_learning(self.bundle, store, tell) if dynamic else None
         reduced = None
         if rounded is not None:
-            reduced = loss_of_rounded(self.scorer, rounded, store, self.bundle.context, weights)
-        index = open_text_index(self.path, self.bundle.provenance.get("text_index"), tell)
-        real = read_real_text(texts, texts.whole, self.bundle.encoder)
-        writing = measure_model(self.predictor, self.bundle, index, real)
-        return Evaluation.of(figures, **looks, dynamic=learning, writing=writing, reduced=reduced)
+            reduced = evaluating.loss_of_rounded(
+                self.scorer, rounded, store, self.bundle.context, weights
+            )
+        index = writing.open_text_index(self.path, self.bundle.provenance.get("text_index"), tell)
+        real = writing.read_real_text(texts, texts.whole, self.bundle.encoder)
+        written = writing.measure_model(self.predictor, self.bundle, index, real)
+        return evaluating.Evaluation.of(
+            figures, **looks, dynamic=learning, writing=written, reduced=reduced
+        )
 
     def read(
         self, sources: Sequence[str], source: SourceSettings | None, tell: Callable[[str], None]
     ) -> TextStore:
         """The documents of sources, to score; see `evaluate`."""
+        from rhapsode.workflows.corpus import found_lines
+        from rhapsode.workflows.texts import prepare_texts
+
         read = prepare_texts(sources, source or self.source_settings(sources), tell)
         for line in found_lines(read):
             tell(line)
@@ -360,6 +358,10 @@ class Model:
         Raises:
             DataError: they hold no element.
         """
+        from rhapsode.evaluation import Protocol, evaluate_store
+        from rhapsode.workflows.corpus import encode_parts
+        from rhapsode.workflows.evaluating import normalisation_of, text_facts
+
         encoder = self.bundle.encoder
         store = encode_parts(texts, texts.whole, encoder, tell)
         if not store.scored:
@@ -389,7 +391,13 @@ class Model:
 
 
 def _may_hold_records(source: str) -> bool:
+    from rhapsode.data import record_kind
+
     return source == "-" or record_kind(source) is not None or Path(source).is_dir()
+
+
+def _silent(line: str) -> None:
+    pass
 
 
 def _settings(settings: GenerateSettings | None, options: dict[str, Any]) -> GenerateSettings:

@@ -154,7 +154,7 @@ def plan_training(
         seconds=seconds,
         epochs=settings.epochs,
         steps=settings.steps,
-        speed=machine_speed(machine),
+        speed=machine_speed(machine, torch.get_num_threads()),
         hidden_size=_asked_width(settings.network),
     )
     if ancestor is not None:

@@ -254,7 +254,7 @@ def _training(settings: TrainSettings, family: str, corpus: Corpus) -> dict[str,
         seconds=settings.budget_seconds(),
         epochs=settings.epochs,
         steps=settings.steps,
-        speed=machine_speed(rates),
+        speed=machine_speed(rates, torch.get_num_threads()),
     )
     chosen = planned_settings(settings, plan, family, corpus.encoder, context)
     try:

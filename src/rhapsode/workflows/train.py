@@ -21,7 +21,6 @@ from rhapsode.evaluation import Figures, Protocol, evaluate_store, floors_of
 from rhapsode.files import write_atomically
 from rhapsode.training import (
     BudgetClock,
-    Checkpoint,
     Clock,
     Event,
     Finished,
@@ -33,7 +32,6 @@ from rhapsode.training import (
     give_back_memory,
     join_group,
     read_checkpoint,
-    write_checkpoint,
 )
 from rhapsode.workflows.ancestor import (
     Ancestor,
@@ -43,7 +41,7 @@ from rhapsode.workflows.corpus import Corpus
 from rhapsode.workflows.counting import Counted
 from rhapsode.workflows.curve import draw_course, read_course
 from rhapsode.workflows.evaluating import normalisation_of, text_facts
-from rhapsode.workflows.hooks import ValidationPart, loop_hooks
+from rhapsode.workflows.hooks import ValidationPart, begin_with, loop_hooks
 from rhapsode.workflows.mixing import choose_mixture, no_mixture
 from rhapsode.workflows.model import Model
 from rhapsode.workflows.planning import count_corpus, plan_training
@@ -62,6 +60,9 @@ from rhapsode.workflows.writing import (
 )
 
 __all__ = ["Training", "prepare_training", "train"]
+
+FINISHING_READS = 1_500_000
+"""Elements that the sweep of the test share reads in windows, about half a minute's; `rhapsode evaluate` reads all."""
 
 
 @dataclass
@@ -240,6 +241,7 @@ class Training:
             unknown_cost="the unknown element's own",
         )
         corpus, encoder = self.corpus, self.corpus.encoder
+        every = max(1, len(corpus.test) * model.bundle.context.size // FINISHING_READS)
         figures, _ = evaluate_store(
             model.scorer,
             corpus.test,
@@ -248,6 +250,7 @@ class Training:
             model.bundle.context,
             text=text_facts(corpus.texts, corpus.split.test, encoder, unknown=corpus.test.unknown),
             ngram=None if self.counted is None else self.counted.model,
+            every=every,
         )
         return figures
 
@@ -363,7 +366,7 @@ def prepare_training(
     if going_on:
         loop.resume(folder.checkpoint)
     elif began_as is not None:
-        _begin_as(began_as, loop, hooks, folder, group)
+        begin_with(began_as.get("validation_loss"), loop, hooks, folder, group)
     if kept is not None and group.first:
         # Without a checkpoint too: a run that was killed before its first one begins again.
         folder.rewind(loop.step)
@@ -415,24 +418,6 @@ def _before(ancestor: Ancestor, hooks: LoopHooks, tell: Callable[[str], None]) -
         "sha256": ancestor.sha256,
         "validation_loss": loss,
     }
-
-
-def _begin_as(
-    began_as: Mapping[str, Any],
-    loop: TrainingLoop,
-    hooks: LoopHooks,
-    folder: RunFolder,
-    group: Group,
-) -> None:
-    """Make the model a run begins as its best so far, and its first checkpoint."""
-    loss = began_as.get("validation_loss")
-    fresh = loop.state()
-    first = Checkpoint(fresh.tensors, {**fresh.values, "best": loss})
-    with group.first_goes():
-        if group.first:
-            hooks.keep_best(0, loss)
-            write_checkpoint(folder.checkpoint, first)
-    loop.resume(folder.checkpoint)
 
 
 def _clock(

@@ -31,6 +31,13 @@ def test_arrays():
     np.testing.assert_array_equal(found.values_NK[:, 0], [1, np.nan, 3])
 
 
+def test_arrays_of_unequal_length_are_series_of_unequal_length() -> None:
+    found = read_series({"a": np.array([1.5, 2.5]), "b": np.array([3.5, 1.0, 4.0])})
+    np.testing.assert_array_equal(found.values_NK[found.rows(0), 0][:2], [1.5, 2.5])
+    np.testing.assert_array_equal(found.values_NK[found.rows(1), 0], [3.5, 1.0, 4.0])
+    assert np.isnan(found.values_NK[found.rows(0), 0][2:]).all()
+
+
 @pytest.mark.parametrize(
     ("array", "message"),
     [
@@ -39,7 +46,7 @@ def test_arrays():
         (np.array([1, np.inf]), "row 2, column 'value': an infinite number"),
         (np.array([np.nan]), "no value is there"),
         (np.array([1j]), "holds neither numbers, times nor text"),
-        ({"a": np.zeros(2), "b": np.zeros(3)}, "different lengths"),
+        ({"a": np.zeros(2), "b": np.array(["x", "y", "z"])}, "different lengths"),
         ({"t": np.array(["3000-01-01"], "M8[D]"), "v": np.ones(1)}, "a year out of reach"),
     ],
 )

@@ -5,7 +5,7 @@ Knows nothing of encoders and models. From the bottom up: `frequency`, `stamps` 
 `grid` and `assemble` (columns to series), `calendar`, `embedded` and `read`. No torch, no pandas.
 """
 
-from rhapsode.data.tables.calendar import calendar_features, calendar_names
+from rhapsode.data.tables.calendar import CALENDAR_VALUES, calendar_features, calendar_names
 from rhapsode.data.tables.embedded import SERIES
 from rhapsode.data.tables.frequency import (
     Frequency,
@@ -17,6 +17,7 @@ from rhapsode.data.tables.read import read_series
 from rhapsode.data.tables.series import SeriesSet, format_time, future_times
 
 __all__ = [
+    "CALENDAR_VALUES",
     "SERIES",
     "Frequency",
     "SeriesSet",

@@ -41,10 +41,10 @@ def npy_arrays(file: BinaryIO, where: str) -> dict[str, NDArray[Any]]:
 
 
 def array_table(arrays: Mapping[str, NDArray[Any]], where: str) -> Table:
-    """Arrays as columns: of one axis a column each, of two their columns.
+    """Arrays as columns: of one axis a column each, of two their columns; shorter ones of numbers end with what is missing.
 
     Raises:
-        DataError: there is none, they differ in length, have more than two axes or hold no numbers.
+        DataError: there is none, they differ in length and hold times or texts, have more than two axes or hold no numbers.
     """
     columns: list[Column] = []
     plain = len(arrays) == 1
@@ -61,6 +61,10 @@ def array_table(arrays: Mapping[str, NDArray[Any]], where: str) -> Table:
             named = f"column {number + 1}" if plain else f"{name} {number + 1}"
             columns.append(array_column(named, array[:, number], where))
     lengths = {_length(column) for column in columns}
+    if len(lengths) > 1 and all(isinstance(column, Numbers) for column in columns):
+        longest = max(lengths)
+        columns = [_padded(column, longest) for column in columns if isinstance(column, Numbers)]
+        lengths = {longest}
     if len(lengths) > 1:
         raise DataError(f"arrays of different lengths: {sorted(lengths)}", where=where)
     if not lengths or lengths == {0}:
@@ -105,6 +109,11 @@ def _within(array: NDArray[Any], times_N: NDArray[np.int64], name: str, where: s
         raise DataError(
             "a year out of reach", where=f"{where}, {name!r}", hint="years go from 1678 to 2261"
         )
+
+
+def _padded(column: Numbers, length: int) -> Numbers:
+    missing = np.full(length - len(column.values_N), np.nan)
+    return Numbers(column.name, np.concatenate((column.values_N, missing)))
 
 
 def _length(column: Column) -> int:

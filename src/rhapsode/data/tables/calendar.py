@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rhapsode.data.tables.frequency import Frequency, TimeKind, months_of
 
-__all__ = ["calendar_features", "calendar_names"]
+__all__ = ["CALENDAR_VALUES", "calendar_features", "calendar_names"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -48,6 +48,10 @@ _FEATURES: MappingProxyType[str, tuple[Callable[[Ints], Ints], int]] = MappingPr
         "month of year": (lambda times_N: months_of(times_N) % 12, 11),
     }
 )
+CALENDAR_VALUES: MappingProxyType[str, int] = MappingProxyType(
+    {name: span + 1 for name, (_, span) in _FEATURES.items()}
+)
+"""How many values each feature can have."""
 _DAILY = ("day of week", "day of month", "day of year")
 _BY_UNIT = MappingProxyType(
     {

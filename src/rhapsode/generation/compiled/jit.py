@@ -11,6 +11,8 @@ import numba
 from numba import types
 from numba.extending import intrinsic, overload
 
+from rhapsode.compiling import kept
+
 __all__ = ["STAMP", "apart", "entry", "form_of", "inner", "ready"]
 
 _njit: Any = numba.njit
@@ -19,7 +21,13 @@ _overload: Any = overload
 F = TypeVar("F", bound=Callable[..., Any])
 
 # A product and a sum become one rounding; nothing is reordered, so results do not depend on what lies beside them.
-_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+# Nobody calls the form for C, which is a tenth of the compiling.
+_OPTIONS = {
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": {"contract"},
+    "no_cfunc_wrapper": True,
+}
 
 
 def _stamp() -> str:
@@ -36,8 +44,8 @@ STAMP = _stamp()
 
 
 def inner(function: F) -> F:
-    """Compile as a part of the entries that call it."""
-    return cast(F, _njit(**_OPTIONS)(function))
+    """Compile as a part of the entries that call it. Python must not call it: it has no form for that."""
+    return cast(F, _njit(no_cpython_wrapper=True, **_OPTIONS)(function))
 
 
 def entry(function: F) -> F:
@@ -46,7 +54,7 @@ def entry(function: F) -> F:
     It must have `STAMP` in its closure, since what it calls lies in other files.
     """
     try:
-        return cast(F, _njit(cache=True, **_OPTIONS)(function))
+        return cast(F, kept(_njit(cache=True, **_OPTIONS)(function)))
     except RuntimeError:  # no folder that could be written to
         return cast(F, _njit(**_OPTIONS)(function))
 
@@ -57,27 +65,11 @@ def ready(function: Any, signature: tuple[Any, ...]) -> int:
     Returns:
         1 where it had to be compiled.
     """
-    if signature in function.overloads or _load(function, signature):
+    if signature in function.overloads:
         return 0
     before = sum(function.stats.cache_misses.values())
     function.compile(signature)
     return int(sum(function.stats.cache_misses.values()) - before)
-
-
-def _load(function: Any, signature: tuple[Any, ...]) -> bool:
-    """Load what is kept without numba's tables of all that it could compile, which takes longer than all else here."""
-    try:
-        from numba.core.runtime import rtsys  # type: ignore[attr-defined, unused-ignore]
-
-        target = function.targetctx
-        rtsys.initialize(target)
-        kept = function._cache._load_overload(signature, target)
-        if kept is None:
-            return False
-        function.add_overload(kept)
-    except Exception:  # another numba's insides, or a file that is broken: compiling will tell
-        return False
-    return True
 
 
 def form_of(named: Callable[..., Any]) -> Callable[[F], F]:

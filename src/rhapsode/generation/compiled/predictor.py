@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import Bundle, Examined, Predictor
 from rhapsode.counts.ngram import NGramModel
-from rhapsode.data import Batch
 from rhapsode.encoding import END_ID
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.compiled import spec as at
@@ -31,6 +30,9 @@ from rhapsode.generation.compiled.plan import Plan, plan_of
 from rhapsode.generation.compiled.threads import Helped, abreast, cores, may_help, parts_of
 from rhapsode.generation.compiled.tiles import padded
 from rhapsode.generation.generate import Chosen, Job, generate_elements
+
+if TYPE_CHECKING:
+    from rhapsode.data import Batch
 
 __all__ = [
     "CompiledPredictor",

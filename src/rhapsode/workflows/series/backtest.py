@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from rhapsode.bundle.series_predictor import SeriesPredictor
 from rhapsode.data.tables import SeriesSet
-from rhapsode.errors import DataError
+from rhapsode.errors import DataError, SettingsError
 from rhapsode.evaluation import (
     ForecastFigures,
     forecast_figures,
@@ -29,6 +30,9 @@ __all__ = ["Backtest", "backtest", "draw_forecasts", "figures_mapping", "origins
 Ints = NDArray[np.int64]
 MOST_FORECASTS = 2_000
 """Forecasts of one backtest; of more, evenly spread ones are taken."""
+MOST_NUMBERS = 1 << 28
+"""Numbers of one forecast, 2 GB."""
+NUMBERS_AT_ONCE = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -78,23 +82,36 @@ class Backtest:
 
 
 def figures_mapping(found: ForecastFigures) -> dict[str, Any]:
-    """Figures as plain values."""
-    return {
+    """Figures as plain values; None where one is no finite number."""
+    plain = {
         "mase": found.mase,
         "smape": found.smape,
         "crps": found.crps,
         "weighted_quantile_loss": found.weighted_quantile_loss,
-        "coverage": {f"{share:.0%}": value for share, value in found.coverage.items()},
         "mae": found.mae,
         "rmse": found.rmse,
         "bias": found.bias,
+    }
+    return {
+        **{name: _finite(value) for name, value in plain.items()},
+        "coverage": {f"{share:.0%}": _finite(value) for share, value in found.coverage.items()},
         "points": found.points,
         "notes": list(found.notes),
     }
 
 
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
 def origins_of(
-    given: SeriesSet, first_S: Ints, horizon: int, *, origins: int | None, stride: int | None
+    given: SeriesSet,
+    first_S: Ints,
+    horizon: int,
+    *,
+    origins: int | None,
+    stride: int | None,
+    most: int = MOST_FORECASTS,
 ) -> tuple[Ints, Ints]:
     """Series and lengths of history of every forecast.
 
@@ -104,6 +121,7 @@ def origins_of(
         horizon: steps ahead.
         origins: how many for each series; None: as many as the rows behind `first_S` have room for.
         stride: steps between two origins; None: the horizon.
+        most: forecasts in all; of more, evenly spread ones are taken.
     """
     which: list[int] = []
     rows: list[int] = []
@@ -117,8 +135,8 @@ def origins_of(
             ends = [first]  # fewer steps than the horizon: those that there are
         which += [series] * len(ends)
         rows += ends
-    if len(which) > MOST_FORECASTS:
-        kept = np.unique(np.linspace(0, len(which) - 1, MOST_FORECASTS).astype(int))
+    if len(which) > most:
+        kept = np.unique(np.linspace(0, len(which) - 1, most).astype(int))
         return np.array(which)[kept], np.array(rows)[kept]
     return np.array(which, dtype=np.int64), np.array(rows, dtype=np.int64)
 
@@ -133,6 +151,7 @@ def draw_forecasts(
     samples: int,
     seed: int,
     temperature: float = 1.0,
+    wanted: bool = True,
 ) -> tuple[NDArray[np.float64], list[Ints]]:
     """Paths (B, S, H, K) that follow the first rows of series, and the times of their steps.
 
@@ -145,13 +164,26 @@ def draw_forecasts(
         samples: paths of each, S.
         seed: of the paths.
         temperature: as in `sample_paths`.
+        wanted: whether covariates that are not known ahead are an error; if not, they are missing.
+
+    Raises:
+        SettingsError: more numbers than can be held.
+        DataError: covariates are not known ahead.
     """
     covariates = predictor.bundle.covariates
+    numbers = len(which) * samples * horizon * predictor.target_size
+    if numbers > MOST_NUMBERS:
+        raise SettingsError(
+            f"{len(which):,} series x {samples:,} paths x {horizon:,} steps are {numbers:,} numbers, too many to hold",
+            where="--samples",
+            hint="ask for fewer paths, steps or series at a time",
+        )
     ahead = [
-        future_covariates(given, covariates, series, count, horizon)
+        future_covariates(given, covariates, series, count, horizon, wanted=wanted)
         for series, count in zip(which.tolist(), rows.tolist(), strict=True)
     ]
-    state = predictor.start(histories_of(given, covariates, which, rows))
+    run_up = predictor.bundle.run_up
+    state = predictor.start(histories_of(given, covariates, which, rows, run_up=run_up))
     known_BHX = np.stack([known for _, known in ahead])
     seeds = [
         path_seed(seed, f"{given.ids[series]}:{count}")
@@ -195,11 +227,19 @@ def backtest(
     scores: dict[str, list[Any]] = {name: [] for name in names}
     notes: list[str] = []
     failed: dict[str, int] = dict.fromkeys(methods, 0)
-    at_once = max(1, 200_000 // max(1, samples))
+    width = given.values_NK.shape[1]
+    at_once = max(1, NUMBERS_AT_ONCE // max(1, samples * horizon * width))
     for start in range(0, len(which), at_once):
         some = slice(start, start + at_once)
         drawn, _ = draw_forecasts(
-            predictor, given, which[some], rows[some], horizon, samples=samples, seed=seed
+            predictor,
+            given,
+            which[some],
+            rows[some],
+            horizon,
+            samples=samples,
+            seed=seed,
+            wanted=False,
         )
         for place, (series, count) in enumerate(zip(which[some], rows[some], strict=True)):
             values_TK = given.values_NK[given.rows(int(series))]

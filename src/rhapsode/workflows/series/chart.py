@@ -57,7 +57,8 @@ def write_chart(
         for axis, (place, number) in zip(flat, shown, strict=False):
             label = found.ids[place] if len(names) == 1 else f"{found.ids[place]}, {names[number]}"
             _panel(axis, found, place, number, actual)
-            axis.set_title(label, loc="left", fontsize=9.5, color=INK)
+            name = axis.set_title(label, loc="left", fontsize=9.5, color=INK)
+            name.set_parse_math(False)
         for axis in flat[len(shown) :]:
             axis.set_axis_off()
         heading = figure.suptitle(
@@ -94,6 +95,10 @@ def _panel(
     times, values = times[-kept:], values_TK[-kept:, number]
     ahead = _axis_times(found, found.times[place])
     paths = found.paths_BSHK[place, :, :, number]
+    if len(values) and np.isfinite(values[-1]):
+        # The fan opens from the last value.
+        ahead = np.concatenate((_axis_times(found, times[-1:]), ahead))
+        paths = np.concatenate((np.full((len(paths), 1), values[-1]), paths), axis=1)
     for low, high, alpha in BANDS:
         bottom, top = np.quantile(paths, (low, high), axis=0, method="weibull")
         label = f"{high - low:.0%} of the paths"
@@ -104,7 +109,7 @@ def _panel(
         first = int(actual.offsets[found.which[place]]) + int(found.rows[place])
         stop = min(first + horizon, int(actual.offsets[found.which[place] + 1]))
         axis.plot(
-            ahead[: stop - first],
+            ahead[-horizon:][: stop - first],
             actual.values_NK[first:stop, number],
             color=TRUTH,
             linewidth=1.3,

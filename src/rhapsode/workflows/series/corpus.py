@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Covariates
+from rhapsode.bundle.series_bundle import Covariates
 from rhapsode.bundle.series_predictor import History
 from rhapsode.config import SeriesDataSettings, SeriesSettings, read_toml
 from rhapsode.data import SeriesArrays
@@ -22,6 +22,7 @@ from rhapsode.files import is_there
 
 __all__ = [
     "FEW",
+    "digest",
     "is_series_run",
     "SeriesCorpus",
     "encode_series",
@@ -33,7 +34,8 @@ __all__ = [
 ]
 
 FEW = 1_000
-"""Known values below which none is spared for choosing the best weights."""
+"""Known values below which more of them are needed to choose the best weights."""
+SHARE_OF_FEW = 0.2
 NO_SEASON = 12
 LEAST = 8
 """Known values that there must be to learn anything."""
@@ -179,13 +181,13 @@ def divide(
     chosen_S = lengths - _tails(lengths, settings.test_share)
     share = settings.validation_share
     if share is None:
-        share = 0.0 if total < FEW else 0.1
+        share = SHARE_OF_FEW if total < FEW else 0.1
     train_S = chosen_S - _tails(chosen_S, share)
     season = settings.season or given.period
     longest = int((lengths - chosen_S).max()) or int(lengths.max() // 4) or 1
     wanted = settings.horizon or (season if season > 1 else NO_SEASON)
     horizon = wanted if settings.horizon else max(1, min(wanted, longest))
-    return SeriesCorpus(given, train_S, chosen_S, season, horizon, _digest(given))
+    return SeriesCorpus(given, train_S, chosen_S, season, horizon, digest(given))
 
 
 def _tails(lengths: Ints, share: float) -> Ints:
@@ -194,7 +196,8 @@ def _tails(lengths: Ints, share: float) -> Ints:
     return np.asarray(tails, dtype=np.int64)
 
 
-def _digest(given: SeriesSet) -> str:
+def digest(given: SeriesSet) -> str:
+    """sha256 of values, times, covariates and names."""
     found = hashlib.sha256()
     for array in (given.offsets, given.times_N, given.values_NK, given.known_NC, given.static_SA):
         found.update(np.ascontiguousarray(array).tobytes())
@@ -255,7 +258,7 @@ class _of_series:  # noqa: N801  # read as a phrase
 
 
 def histories_of(
-    given: SeriesSet, covariates: Covariates, which: Ints, rows: Ints
+    given: SeriesSet, covariates: Covariates, which: Ints, rows: Ints, *, run_up: int | None = None
 ) -> list[History]:
     """The beginnings of series as a predictor reads them.
 
@@ -264,22 +267,29 @@ def histories_of(
         covariates: of the model.
         which: series; one may occur several times.
         rows: how many first rows of each are known.
+        run_up: of how many last ones covariates are wanted; None for all.
     """
     found = []
     for series, count in zip(which.tolist(), rows.tolist(), strict=True):
         first = int(given.offsets[series])
-        some = slice(first, first + count)
+        last = slice(first + (0 if run_up is None else max(0, count - run_up)), first + count)
         found.append(
             History(
-                given.values_NK[some],
-                covariates.rows(given, series, given.times_N[some], given.known_NC[some]),
+                given.values_NK[first : first + count],
+                covariates.rows(given, series, given.times_N[last], given.known_NC[last]),
             )
         )
     return found
 
 
 def future_covariates(
-    given: SeriesSet, covariates: Covariates, series: int, rows: int, horizon: int
+    given: SeriesSet,
+    covariates: Covariates,
+    series: int,
+    rows: int,
+    horizon: int,
+    *,
+    wanted: bool = True,
 ) -> tuple[Ints, NDArray[np.float32]]:
     """Times and covariates of the steps that follow the first rows of a series.
 
@@ -289,6 +299,7 @@ def future_covariates(
         series: which.
         rows: how many rows are history.
         horizon: how many steps follow.
+        wanted: whether what is not known ahead is an error; if not, it is missing.
 
     Raises:
         DataError: covariates that must be known ahead are not given so far.
@@ -304,7 +315,7 @@ def future_covariates(
     known_TC[:there] = given.known_NC[some]
     columns = [given.known_names.index(name) for name in covariates.known]
     missing = np.isnan(known_TC[:, columns]).any(axis=0)
-    if missing.any():
+    if wanted and missing.any():
         name = covariates.known[int(np.nonzero(missing)[0][0])]
         raise DataError(
             f"{name!r} must be known for all {horizon} steps to come",

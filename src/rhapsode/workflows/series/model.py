@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import SeriesBundle, bundle_path, read_series_bundle
+from rhapsode.bundle import bundle_path
+from rhapsode.bundle.series_bundle import SeriesBundle, read_series_bundle
 from rhapsode.config import (
     ForecastSettings,
     SeriesSettings,
@@ -22,8 +23,8 @@ from rhapsode.config import (
 )
 from rhapsode.data.tables import Frequency, SeriesSet, read_series
 from rhapsode.encoding import SeriesEncoder, SeriesStats
-from rhapsode.errors import DataError, SettingsError
-from rhapsode.workflows.series.corpus import observed_lengths
+from rhapsode.errors import BundleError, DataError, RhapsodeError, SettingsError
+from rhapsode.workflows.series.corpus import digest, observed_lengths
 
 if TYPE_CHECKING:
     from rhapsode.bundle.series_predictor import SeriesPredictor, SeriesState  # loads torch
@@ -35,6 +36,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 MOST_KEPT = 256
+MOST_STEPS = 1 << 20
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -113,12 +115,12 @@ class SeriesModel:
             )
         return str(sources[0])
 
-    def read(self, source: Any, reading: SeriesSettings | None = None) -> SeriesSet:
+    def read(self, source: Any, reading: Mapping[str, Any] | None = None) -> SeriesSet:
         """Series of a table, frame or array, as this model takes them.
 
         Arguments:
             source: as in `read_series`; a set that was read already is taken as it is.
-            reading: which column plays which part; what is unset is as it was in training.
+            reading: which column plays which part, by names of `SeriesSettings`; what is unset is as it was in training.
 
         Raises:
             DataError: series the model does not fit.
@@ -126,16 +128,31 @@ class SeriesModel:
         if isinstance(source, SeriesSet):
             given = source
         else:
-            asked = self.bundle.provenance.get("settings", {}).get("series", {})
-            kept = from_mapping(SeriesSettings, asked, where="[series]")
-            given = read_series(source, kept if reading is None else reading)
+            kept = self.bundle.provenance.get("settings")
+            asked = kept.get("series", {}) if isinstance(kept, Mapping) else {}
+            merged = {**(asked if isinstance(asked, Mapping) else {}), **(reading or {})}
+            given = read_series(source, from_mapping(SeriesSettings, merged, where="[series]"))
         if len(given.names) != self.bundle.encoder.target_size:
             raise DataError(
                 f"{len(given.names)} values a time ({', '.join(given.names)}), the model learnt "
                 f"{self.bundle.encoder.target_size} ({', '.join(self.bundle.names)})",
                 hint="name the columns with --value-columns, or set --joint as in training",
             )
+        names = self.bundle.names
+        if given.names != names and len(names) > 1:
+            if set(given.names) != set(names):
+                raise DataError(
+                    f"the values are {', '.join(given.names)}, the model learnt {', '.join(names)}",
+                    hint="name the columns as in training",
+                )
+            order = [given.names.index(name) for name in names]
+            given = replace(given, names=names, values_NK=given.values_NK[:, order])
         self.bundle.covariates.check(given)
+        if self.bundle.covariates.calendar and given.frequency.name != self.bundle.frequency:
+            raise DataError(
+                f"these series are {given.frequency.name}, the model learnt {self.bundle.frequency} ones",
+                hint="give a history of that frequency",
+            )
         return given
 
     def forecast(
@@ -280,10 +297,11 @@ class SeriesModel:
         given = whole.cut(whole.offsets[:-1], whole.offsets[:-1] + lengths)
         ahead = horizon or self.bundle.horizon
         if origins is None:
-            first_S = np.maximum(1, lengths - np.rint(lengths * share).astype(np.int64))
+            tails = np.maximum(np.rint(lengths * share).astype(np.int64), ahead)
+            first_S = np.where(lengths > ahead, lengths - tails, lengths)
         else:
             reach = ahead + (origins - 1) * (stride or ahead)
-            first_S = np.maximum(1, lengths - reach)
+            first_S = np.where(lengths > ahead, np.maximum(1, lengths - reach), lengths)
         which, rows = origins_of(given, first_S, ahead, origins=origins, stride=stride)
         if not len(which):
             raise DataError(
@@ -303,18 +321,36 @@ class SeriesModel:
             methods=statistical_methods() if methods is None else methods,
         )
         known = int(given.observed_NK.sum())
+        split = f"the last {points:,} of {known:,} values, the end of every series"
+        learnt = self._learnt(given, first_S)
+        if learnt:
+            split += f"; of these the model learnt from {learnt:,}, or chose its weights by them"
         return {
             "loss": loss,
             "elements": points,
+            "learnt": learnt,
             "forecasts": found.to_mapping(),
             "protocol": {
-                "split": f"the last {points:,} of {known:,} values, the end of every series",
+                "split": split,
                 "selected_on": self.bundle.provenance.get("selected_on"),
                 "context": f"carried, at most {self.bundle.run_up} values before the first scored one",
                 "normalisation": "none: nats of the values in their own units",
                 "unknown_cost": "missing values are not scored",
             },
         }, found
+
+    def _learnt(self, given: SeriesSet, first_S: Ints) -> int:
+        """How many of the values behind the first rows the model knows from training; 0 where these are other series."""
+        facts = self.bundle.provenance
+        share = facts.get("test_share")
+        if facts.get("data_sha256") != digest(given) or not isinstance(share, int | float):
+            return 0
+        end_S = given.lengths - np.rint(given.lengths * share).astype(np.int64)
+        return sum(
+            int(given.observed_NK[given.offsets[s] :][first:end].sum())
+            for s, (first, end) in enumerate(zip(first_S, end_S, strict=True))
+            if end > first
+        )
 
     def generate(
         self,
@@ -392,7 +428,7 @@ def _generate(
             f"nobody knows {bundle.covariates.known[0]!r} of a new series",
             hint="forecast from a table that holds it",
         )
-    kept: Mapping[str, Any] = bundle.provenance["keepsakes"]
+    kept = _kept(bundle.provenance.get("keepsakes"), bundle)
     there = {each["id"]: place for place, each in enumerate(kept["series"])}
     if like is not None and like not in there:
         named = ", ".join(map(repr, list(there)[:5]))
@@ -441,6 +477,27 @@ def _generate(
         static_SA=np.concatenate([each.static_SA for each in made]),
         categories_SA=np.concatenate([each.categories_SA for each in made]),
     )
+
+
+def _kept(keepsakes: Any, bundle: SeriesBundle) -> Mapping[str, Any]:
+    """What `keepsakes` made, looked over.
+
+    Raises:
+        BundleError: it is missing or malformed.
+    """
+    try:
+        for each in keepsakes["series"]:
+            stats = np.array(each["stats"], dtype=np.float64)
+            fits = stats.shape == (4, bundle.encoder.target_size) and np.isfinite(stats).all()
+            if not fits or (stats[[1, 3]] <= 0).any() or not 0 <= each["length"] <= MOST_STEPS:
+                raise ValueError
+            _empty_like(keepsakes, each, bundle.names)
+        if not keepsakes["series"]:
+            raise ValueError
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RhapsodeError):
+        raise BundleError("what it says of the series it learnt from is malformed") from None
+    checked: Mapping[str, Any] = keepsakes
+    return checked
 
 
 def _empty_like(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import SeriesBundle
+from rhapsode.bundle.series_bundle import SeriesBundle
 
 __all__ = ["METHOD_COLUMNS", "card", "method_rows", "sparkline"]
 

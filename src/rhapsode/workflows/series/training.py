@@ -12,15 +12,14 @@ import numpy as np
 import torch
 
 from rhapsode import __version__
-from rhapsode.bundle import (
-    Component,
+from rhapsode.bundle import Component, NetworkConfig
+from rhapsode.bundle.network import Network, build_network, network_arrays
+from rhapsode.bundle.series_bundle import (
     Covariates,
-    NetworkConfig,
     SeriesBundle,
     learn_covariates,
     write_series_bundle,
 )
-from rhapsode.bundle.network import Network, build_network, network_arrays
 from rhapsode.bundle.series_predictor import SeriesPredictor
 from rhapsode.config import (
     DEFAULT_BUDGET,
@@ -57,6 +56,7 @@ from rhapsode.training import (
     read_checkpoint,
 )
 from rhapsode.workflows.curve import draw_course, read_course
+from rhapsode.workflows.hooks import begin_with
 from rhapsode.workflows.resume import find_run
 from rhapsode.workflows.run_folder import RunFolder
 from rhapsode.workflows.series.backtest import Backtest, backtest, origins_of
@@ -68,6 +68,7 @@ from rhapsode.workflows.series.corpus import (
     open_series,
     source_name,
 )
+from rhapsode.workflows.series.linear import start_linear
 from rhapsode.workflows.series.model import SeriesModel, keepsakes
 from rhapsode.workflows.series.report import card, sparkline
 from rhapsode.workflows.texts import silent
@@ -80,6 +81,8 @@ __all__ = [
 ]
 
 FORECAST_PATHS = 1
+FINISHING_FORECASTS = 400
+"""Forecasts of the test share when training ends, at most; `rhapsode evaluate` makes more."""
 SHOWN = 32
 RUN_UP_WINDOWS = 4
 STRETCH_WINDOWS = 8
@@ -197,7 +200,12 @@ class SeriesTraining:
             return {"loss": None, "reason": "no test share"}
         loss, points = model.loss(corpus.given, corpus.chosen_S)
         which, rows = origins_of(
-            corpus.given, corpus.chosen_S, corpus.horizon, origins=None, stride=None
+            corpus.given,
+            corpus.chosen_S,
+            corpus.horizon,
+            origins=None,
+            stride=None,
+            most=FINISHING_FORECASTS,
         )
         found: Backtest | None = None
         if len(which):
@@ -210,7 +218,7 @@ class SeriesTraining:
                 season=corpus.season,
                 samples=self.settings.data.samples,
             )
-        share = f"{points / max(1, int(corpus.given.observed_NK.any(axis=1).sum())):.1%}"
+        share = f"{points / max(1, int(corpus.given.observed_NK.sum())):.1%}"
         return {
             "loss": loss,
             "elements": points,
@@ -332,6 +340,8 @@ def prepare_series_training(
     fitted = encode_series(
         planned.encoder, planned.covariates, corpus.until(corpus.train_S), corpus.train_S
     )
+    if kept is None or not folder.checkpoint.exists():
+        start_linear(network, fitted)
     stream = SeriesStream(
         fitted,
         batch_size=group.divide(
@@ -360,6 +370,11 @@ def prepare_series_training(
     loop = TrainingLoop(network, stream, clock, training, hooks, group=group)
     if going_on:
         loop.resume(folder.checkpoint)
+    elif hooks.evaluate is not None and group.size == 1:
+        # A linear model may be the best there is.
+        before = hooks.evaluate()
+        tell(f"before the first update: validation {before:.4f}")
+        begin_with(before, loop, hooks, folder, group)
     if kept is not None and group.first:
         folder.rewind(loop.step)
     for line in (
@@ -484,8 +499,16 @@ def _encoding(
         )
     asked = dict(settings.encoder)
     found = Encoding({}, "as asked for")
-    if not {"log", "difference", "counts"} & set(asked):
-        found = choose_encoding(columns, corpus.season, corpus.horizon)
+    if not {"log", "difference", "centre", "counts"} & set(asked):
+        # What the encoding declares impossible must not come later: sign and wholeness of all values, and no more.
+        every = corpus.given.values_NK[corpus.given.observed_NK]
+        found = choose_encoding(
+            columns,
+            corpus.season,
+            corpus.horizon,
+            negative=bool((every < 0).any()),
+            broken=bool((every != np.round(every)).any()),
+        )
     planned = dict(found.settings)
     if entry is not None and entry.counts:
         planned = {"counts": True}
@@ -519,8 +542,9 @@ def _config(
 ) -> NetworkConfig:
     own = dict(network)
     fed = {"value_size": input_size}
-    if "embedding_size" in own:
-        fed["embedding_size"] = own.pop("embedding_size")
+    embedding = own.pop("embedding_size", None)
+    if embedding is not None:
+        fed["embedding_size"] = embedding
     known = set(MODELS.get(family).Config.__dataclass_fields__) - {"input_size"}
     for name in own:
         if name not in known:
@@ -530,7 +554,7 @@ def _config(
             )
     shape = _without(head, "name")
     return NetworkConfig(
-        Component("linear.v1", fed),
+        Component("values.v1" if embedding is None else "linear.v1", fed),
         Component(family, own),
         Component(HEADS.full_name(str(head["name"])), {**shape, "target_size": target_size}),
         "carried",
@@ -539,7 +563,11 @@ def _config(
 
 def _hooks(folder: RunFolder, planned: _Planned, network: Network) -> LoopHooks:
     corpus, settings = planned.corpus, planned.settings
-    chooses = bool((corpus.chosen_S > corpus.train_S).any())
+    values = sum(
+        int(corpus.given.observed_NK[corpus.given.offsets[s] :][train:chosen].sum())
+        for s, (train, chosen) in enumerate(zip(corpus.train_S, corpus.chosen_S, strict=True))
+    )
+    chooses = values > 0
     # What lies behind the validation slice must not be scored, nor read.
     valid = encode_series(
         planned.encoder, planned.covariates, corpus.until(corpus.chosen_S), corpus.train_S
@@ -572,7 +600,7 @@ def _hooks(folder: RunFolder, planned: _Planned, network: Network) -> LoopHooks:
         network.eval()
         first = valid.offsets[:-1] + corpus.train_S
         nats_N = predictor.losses(valid, first)
-        return float(np.nanmean(nats_N))
+        return float(np.nansum(nats_N) / values)
 
     def keep_best(step: int, loss: float | None) -> None:
         facts = {**base.provenance, "step": step, "validation_loss": loss}
@@ -605,7 +633,9 @@ def _look(predictor: SeriesPredictor, corpus: SeriesCorpus, series: int) -> str:
     horizon = (
         min(horizon, max(1, int(given.lengths[series]) - rows)) if given.known_names else horizon
     )
-    _, known_HX = future_covariates(given, predictor.bundle.covariates, series, rows, horizon)
+    _, known_HX = future_covariates(
+        given, predictor.bundle.covariates, series, rows, horizon, wanted=False
+    )
     which = np.array([series])
     state = predictor.start(
         histories_of(given, predictor.bundle.covariates, which, np.array([rows]))

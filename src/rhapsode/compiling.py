@@ -1,0 +1,35 @@
+"""How what numba has compiled is kept between runs, and found again without numba's tables of all it could compile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["kept"]
+
+
+def kept(function: Any) -> Any:
+    """A function that numba compiles with `cache=True`, whose kept code is loaded past numba's tables.
+
+    What numba could compile takes longer to look up than all else that a short command does. What is not kept is
+    compiled as ever, with the tables.
+
+    Arguments:
+        function: what `numba.njit` gave.
+    """
+    cache = getattr(function, "_cache", None)
+    ordinary = getattr(cache, "load_overload", None)
+    if cache is None or ordinary is None:  # another numba, or its compiler is switched off
+        return function
+
+    def load(signature: Any, target: Any) -> Any:
+        try:
+            from numba.core.runtime import rtsys  # type: ignore[attr-defined, unused-ignore]
+
+            rtsys.initialize(target)
+            found = cache._load_overload(signature, target)
+        except Exception:  # another numba's insides, or a file that is broken: it is compiled anew
+            return None
+        return ordinary(signature, target) if found is None else found
+
+    cache.load_overload = load
+    return function

@@ -1,0 +1,277 @@
+"""Series side by side: what a history leads to, whatever stands beside it; what values cost, one by one and in windows."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from rhapsode.bundle import Component, NetworkConfig, is_series_model, read_bundle
+from rhapsode.bundle import series_predictor as module
+from rhapsode.bundle.network import build_network, load_network, network_arrays
+from rhapsode.bundle.series_bundle import (
+    Covariates,
+    SeriesBundle,
+    read_series_bundle,
+    write_series_bundle,
+)
+from rhapsode.bundle.series_predictor import History, SeriesPredictor
+from rhapsode.data import SeriesArrays
+from rhapsode.encoding import SeriesEncoder, SeriesEncoderSettings
+from rhapsode.errors import BundleError, DataError
+from rhapsode.generation import paths as paths_module
+from rhapsode.generation.paths import path_seed, sample_paths
+
+FAMILIES = {
+    "lstm.v1": {"hidden_size": 6, "num_layers": 2},
+    "gru.v1": {"hidden_size": 6},
+    "transformer.v1": {"num_layers": 1, "num_heads": 2, "window": 8},
+}
+
+
+def bundle_of(
+    family: str = "lstm.v1",
+    head: str = "student_t.v1",
+    *,
+    width: int = 1,
+    covariates: Covariates | None = None,
+    run_up: int = 1000,
+    **settings: object,
+) -> SeriesBundle:
+    encoder = SeriesEncoder(SeriesEncoderSettings(**settings), width)
+    fed = Covariates() if covariates is None else covariates
+    config = NetworkConfig(
+        Component(
+            "linear.v1", {"value_size": encoder.feature_size + fed.size, "embedding_size": 8}
+        ),
+        Component(family, FAMILIES[family]),
+        Component(head, {"target_size": width}),
+    )
+    torch.manual_seed(3)
+    arrays = network_arrays(build_network(config))
+    names = tuple(f"y{number}" for number in range(width))
+    return SeriesBundle(config, encoder, fed, 4, 3, run_up, "daily", names, {}, arrays)
+
+
+def predictor_of(bundle: SeriesBundle) -> SeriesPredictor:
+    return SeriesPredictor(bundle, load_network(bundle))
+
+
+def series_of(lengths: list[int], width: int = 1, seed: int = 0) -> list[np.ndarray]:
+    random = np.random.default_rng(seed)
+    made = [10 + random.normal(size=(length, width)).cumsum(axis=0) for length in lengths]
+    for values in made:
+        values[random.random(values.shape) < 0.1] = np.nan
+    return made
+
+
+def histories(values: list[np.ndarray], size: int = 0) -> list[History]:
+    return [History(v, np.full((len(v), size), 0.25, dtype=np.float32)) for v in values]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("settings", [{}, {"log": True, "difference": 2, "lags": (3, 5)}])
+def test_a_state_is_that_of_reading_one_value_after_another(
+    family: str, settings: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WINDOW", 5)
+    predictor = predictor_of(bundle_of(family, **settings))
+    values = series_of([9, 0, 14, 9, 1])
+    together = predictor.start(histories(values))
+    parameters, _ = predictor.parameters(together)
+    for row, own in enumerate(values):
+        alone = predictor.start(histories([own]))
+        one, _ = predictor.parameters(alone)
+        torch.testing.assert_close(parameters[row], one[0], rtol=1e-5, atol=1e-5)
+        scale = predictor.bundle.encoder.stats(own)
+        state = module.SeriesState(
+            predictor.network.model.init_state(1), predictor.bundle.encoder.paths(scale)
+        )
+        for value in own:
+            state = predictor.observe(value[None], state)
+        step, _ = predictor.parameters(state)
+        torch.testing.assert_close(parameters[row], step[0], rtol=1e-5, atol=1e-5)
+
+
+def test_only_the_run_up_is_read() -> None:
+    values = series_of([40])[0]
+    bundle = bundle_of(run_up=6, scaling="none")
+    long, _ = (p := predictor_of(bundle)).parameters(p.start(histories([values])))
+    short, _ = p.parameters(p.start(histories([values[-7:]])))
+    # The first of the last seven is known from the features of the second only.
+    torch.testing.assert_close(long, short)
+
+
+@pytest.mark.parametrize("settings", [{"difference": 4}, {"centre": 6}, {}])
+@pytest.mark.parametrize("gaps", [False, True])
+def test_what_is_spared_changes_nothing(settings: dict[str, int], gaps: bool) -> None:
+    values = series_of([60])[0]
+    if not gaps:
+        values = np.nan_to_num(values, nan=10.0)
+    predictor = predictor_of(bundle_of(run_up=9, lags=(4, 8), **settings))
+    encoder = predictor.bundle.encoder
+    stats = encoder.stats(values)
+    whole = encoder.encode(values, stats).features_TD[-9:]
+    state = predictor.start(histories([values]))
+    memory = predictor._memory([whole])
+    for name, tensor in memory.tensors().items():
+        torch.testing.assert_close(state.memory.tensors()[name], tensor)
+    paths = encoder.paths_after(values, stats)
+    np.testing.assert_array_equal(state.paths.features(), paths.features())
+
+
+@pytest.mark.parametrize("head", ["gaussian.v1", "negative_binomial.v1"])
+def test_losses_are_the_sums_of_single_steps(head: str) -> None:
+    counts = head == "negative_binomial.v1"
+    predictor = predictor_of(bundle_of(head=head, counts=counts))
+    encoder = predictor.bundle.encoder
+    values = [np.round(np.abs(v)) if counts else v for v in series_of([12, 7])]
+    first = np.array([4, 2])
+    parts, logs = [], []
+    for own, known in zip(values, first, strict=True):
+        stats = encoder.stats(own[:known])
+        parts.append(encoder.encode(own, stats))
+        logs.append(np.log(stats.count_scale_K))
+    arrays = SeriesArrays(
+        np.array([0, 12, 19]),
+        np.concatenate([p.features_TD for p in parts]),
+        np.zeros((19, 0), np.float32),
+        np.concatenate([p.targets_TK for p in parts]).astype(np.float32),
+        np.concatenate([p.weights_T for p in parts]),
+        np.concatenate([p.log_jacobian_T for p in parts]).astype(np.float32),
+        np.stack(logs).astype(np.float32) if counts else None,
+    )
+    nats_N = predictor.losses(arrays, arrays.offsets[:-1] + first)
+    for series, own in enumerate(values):
+        state = predictor.start(histories([own[: first[series]]]))
+        for step in range(first[series], len(own)):
+            wanted = -predictor.log_density(own[step][None], state)[0]
+            row = arrays.offsets[series] + step
+            if np.isnan(own[step]).all():
+                assert np.isnan(nats_N[row])
+            else:
+                assert nats_N[row] == pytest.approx(wanted, rel=1e-4, abs=1e-4)
+            state = predictor.observe(own[step][None], state)
+        assert np.isnan(
+            nats_N[arrays.offsets[series] : arrays.offsets[series] + first[series]]
+        ).all()
+
+
+def test_a_fork_never_sees_its_twin() -> None:
+    predictor = predictor_of(bundle_of())
+    state = predictor.start(histories(series_of([8])))
+    before, _ = predictor.parameters(state)
+    twin = state.fork()
+    predictor.paths(twin, np.zeros((1, 5, 0), np.float32), np.full((1, 5, 1), 0.3), 1.0)
+    after, _ = predictor.parameters(state)
+    assert torch.equal(before, after)
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_paths_do_not_depend_on_what_is_drawn_beside_them(
+    width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictor = predictor_of(bundle_of(width=width))
+    values = series_of([8, 11, 5], width)
+    names = ["a", "b", "c"]
+
+    def draw(which: list[int], samples: int) -> np.ndarray:
+        state = predictor.start(histories([values[i] for i in which]))
+        seeds = [path_seed(7, names[i]) for i in which]
+        known = np.zeros((len(which), 4, 0), np.float32)
+        return sample_paths(predictor, state, known, samples=samples, seeds=seeds)
+
+    whole = draw([0, 1, 2], 20)
+    np.testing.assert_allclose(draw([1], 20)[0], whole[1], rtol=1e-5)
+    np.testing.assert_allclose(draw([2, 0], 6), whole[[2, 0], :6], rtol=1e-5)
+    monkeypatch.setattr(paths_module, "AT_ONCE", 7)
+    np.testing.assert_allclose(draw([0, 1, 2], 20), whole, rtol=1e-5)
+    assert len(np.unique(whole)) == whole.size
+
+
+def test_one_step_paths_are_draws_of_the_distribution() -> None:
+    predictor = predictor_of(bundle_of(head="gaussian.v1", scaling="none"))
+    state = predictor.start(histories(series_of([9])))
+    drawn = sample_paths(
+        predictor, state, np.zeros((1, 1, 0), np.float32), samples=4000, seeds=[path_seed(0, "a")]
+    )[0, :, 0, 0]
+    parameters, _ = predictor.parameters(state)
+    mean, deviation = float(parameters[0, 0]), float(parameters[0, 1].exp())
+    assert drawn.mean() == pytest.approx(mean, abs=4 * deviation / 4000**0.5)
+    assert drawn.std() == pytest.approx(deviation, rel=0.05)
+    middle = sample_paths(
+        predictor, state, np.zeros((1, 1, 0), np.float32), samples=3, seeds=[1], temperature=0.0
+    )
+    np.testing.assert_allclose(middle, mean, rtol=1e-5)
+
+
+def test_a_file_comes_back_whole(tmp_path: Path) -> None:
+    covariates = Covariates(
+        ("month of year",), ("price",), (1.5,), (2.0,), (), (), (), ("kind",), (("x", "y"),)
+    )
+    bundle = bundle_of(covariates=covariates, log=True, lags=(2, 4))
+    path = tmp_path / "model.safetensors"
+    write_series_bundle(path, bundle)
+    assert is_series_model(path)
+    again = read_series_bundle(path)
+    assert dataclasses.replace(again, arrays={}, encoder=None) == dataclasses.replace(
+        bundle, arrays={}, encoder=None
+    )
+    assert again.encoder.to_mapping() == bundle.encoder.to_mapping()
+    for name, array in bundle.arrays.items():
+        np.testing.assert_array_equal(again.arrays[name], array)
+    with pytest.raises(
+        BundleError, match="series of numbers, not with text; use rhapsode forecast"
+    ):
+        read_bundle(path)
+
+
+def rewritten(path: Path, **changes: str) -> None:
+    with safe_open(path, framework="np") as file:
+        metadata = {**file.metadata(), **changes}
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    save_file(arrays, path, metadata=metadata)
+
+
+@pytest.mark.parametrize(
+    ("entry", "change"),
+    [
+        ("series", {"season": 0}),
+        ("series", {"names": ["a", "b"]}),
+        ("series", {"covariates": {"known": ["x"]}}),
+        ("series", {"covariates": {"known": ["x"], "known_shift": [0], "known_scale": [0]}}),
+        ("series", {"run_up": "many"}),
+        ("encoder", {"target_size": 0}),
+        ("encoder", {"name": "other"}),
+        ("config", {"context": "sideways"}),
+    ],
+)
+def test_a_file_that_makes_no_sense(tmp_path: Path, entry: str, change: dict[str, object]) -> None:
+    path = tmp_path / "model.safetensors"
+    write_series_bundle(path, bundle_of())
+    with safe_open(path, framework="np") as file:
+        table = json.loads(file.metadata()[entry])
+    rewritten(path, **{entry: json.dumps({**table, **change})})
+    with pytest.raises(BundleError, match=r"model\.safetensors"):
+        read_series_bundle(path)
+
+
+def test_a_network_of_another_width_than_the_encoder(tmp_path: Path) -> None:
+    bundle = bundle_of()
+    other = dataclasses.replace(bundle, encoder=SeriesEncoder(SeriesEncoderSettings(lags=(2,)), 1))
+    with pytest.raises(BundleError, match="the input has 3 numbers, the encoder 5"):
+        load_network(other)
+
+
+def test_covariates_refuse_what_lacks_them() -> None:
+    from rhapsode.data.tables import read_series
+
+    given = read_series(np.arange(20.0))
+    with pytest.raises(DataError, match="tells no month of year"):
+        Covariates(calendar=("month of year",)).check(given)
+    with pytest.raises(DataError, match="a known column 'price', which this table lacks"):
+        Covariates(known=("price",), known_shift=(0.0,), known_scale=(1.0,)).check(given)

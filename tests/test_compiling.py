@@ -1,0 +1,57 @@
+"""Kept code is found without numba's tables of all that it could compile, and compiled where it is not found."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COUNT = """
+import numpy as np
+from rhapsode.counts.ngram_reading import counts_of_counts
+def count():
+    return counts_of_counts(np.array([0, 1, 1, 3, 9], np.int32), 0, 5).tolist()
+"""
+NO_TABLES = """
+from numba.core.base import BaseContext
+def refresh(self):
+    raise RuntimeError("tables")
+BaseContext.refresh = refresh
+"""
+BROKEN = """
+def load(*asked):
+    del counts_of_counts._cache._load_overload
+    raise OSError("broken")
+counts_of_counts._cache._load_overload = load
+"""
+
+
+def told(code: str, cache: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "NUMBA_CACHE_DIR": str(cache)},
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("kept")
+    assert told(COUNT + "print(count(), len(counts_of_counts.stats.cache_hits))", folder) == (
+        "[2, 0, 1, 0] 0"
+    )
+    return folder
+
+
+def test_kept_code_needs_no_tables(cache: Path) -> None:
+    code = COUNT + NO_TABLES + "print(count(), len(counts_of_counts.stats.cache_hits))"
+    assert told(code, cache) == "[2, 0, 1, 0] 1"
+
+
+def test_what_cannot_be_loaded_so_is_compiled_as_ever(cache: Path) -> None:
+    code = COUNT + BROKEN + "print(count(), len(counts_of_counts.stats.cache_misses))"
+    assert told(code, cache / "other") == "[2, 0, 1, 0] 1"
