@@ -18,8 +18,11 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import islice
+from typing import cast
 
+import numba
 import numpy as np
 import torch
 from torch import nn
@@ -31,6 +34,7 @@ from rhapsode.config import GenerateSettings
 from rhapsode.encoding import CharacterEncoder
 from rhapsode.generation import Chain, Job, chain_of, generate_elements
 from rhapsode.generation.compiled.predictor import CompiledPredictor, compiled_predictor
+from rhapsode.generation.compiled.tiles import PANEL, matmul
 
 EMBEDDING = 64
 TURNS = 3
@@ -49,10 +53,20 @@ FAMILIES: dict[str, tuple[str, dict[str, object]]] = {
 }
 
 
+@cache
+def reading() -> Callable[..., None]:
+    """The compiled product as Python may call it."""
+
+    @numba.njit
+    def read(y, w, depth, panels, x):
+        matmul(y, 0, 0, w, 0, PANEL * depth, depth, panels, x, 0, 0, 1)
+
+    return cast("Callable[..., None]", read)
+
+
 def memory_rate(floats: int) -> float:
     """GB/s at which a core reads so many weights over and over, as a product with one row does."""
-    from rhapsode.generation.compiled.tiles import PANEL, matmul
-
+    read = reading()
     depth = 512
     panels = max(4, floats // (PANEL * depth))
     w = np.ones(panels * PANEL * depth, dtype=np.float32)
@@ -60,7 +74,7 @@ def memory_rate(floats: int) -> float:
     best = 1e9
     for _ in range(40):
         began = time.perf_counter()
-        matmul(y, 0, 0, w, 0, PANEL * depth, depth, panels, x, 0, 0, 1)
+        read(y, w, depth, panels, x)
         best = min(best, time.perf_counter() - began)
     return w.nbytes / best / 1e9
 
