@@ -25,6 +25,7 @@ _BIAS, _SHIFT = np.int32(127), np.int32(23)
 _LOW64 = -708.0
 _LOG2E_64 = 1.4426950408889634
 _ROUND_64 = 6755399441055744.0
+_BIAS_64 = np.int64(1023 << 52)
 _LN2_HIGH_64, _LN2_LOW_64 = 6.93147180369123816490e-01, 1.90821492927058770002e-10
 
 
@@ -60,7 +61,8 @@ def tanh32(x: Any) -> Any:
 def exp64(x: float) -> float:
     """Exp in float64 for x from minus infinity to 0; what is below -708 is 0. The series up to r**13 / 13!."""
     y = max(_LOW64, x)
-    n = (y * _LOG2E_64 + _ROUND_64) - _ROUND_64
+    rounded = y * _LOG2E_64 + _ROUND_64
+    n = rounded - _ROUND_64
     r = y - n * _LN2_HIGH_64 - n * _LN2_LOW_64
     p = 1.0 / 6227020800.0
     p = p * r + 1.0 / 479001600.0
@@ -76,6 +78,7 @@ def exp64(x: float) -> float:
     p = p * r + 0.5
     p = p * r + 1.0
     p = p * r + 1.0
-    power = np.int64((np.int64(n) + 1023) << 52)
+    # The whole number is the low end of the rounded one's bits; AVX2 could not convert it but one by one.
+    power = np.int64((np.float64(rounded).view(np.int64) << 52) + _BIAS_64)
     told = p * power.view(np.float64)
     return told if x > _LOW64 else 0.0
