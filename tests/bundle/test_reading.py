@@ -439,7 +439,7 @@ def test_a_failed_write_leaves_the_old_model(tmp_path: Path, whole: bytes):
     path.write_bytes(whole)
     full = mock.Mock(side_effect=OSError(28, "No space left on device"))
     with (
-        mock.patch("rhapsode.bundle.reading.save_file", full),
+        mock.patch("safetensors.numpy.save_file", full),
         pytest.raises(RunError, match="No space left on device"),
     ):
         write_bundle(path, bundle_of())

@@ -18,7 +18,8 @@ from rhapsode.cli.main import main
 from rhapsode.counts import NGramModel
 from rhapsode.errors import BundleError, DataError
 from rhapsode.evaluation import in_context, part_losses
-from rhapsode.workflows.model import Model, load
+from rhapsode.workflows import load
+from rhapsode.workflows.model import Model
 from rhapsode.workflows.play import PlaySession
 from rhapsode.workflows.train import prepare_training
 from tests.cli.conftest import Cli

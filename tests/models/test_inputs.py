@@ -11,6 +11,8 @@ from rhapsode.models.inputs import (
     OneHotConfig,
     Table,
     TableConfig,
+    Values,
+    ValuesConfig,
 )
 from tests.contracts.model_contract import noise
 
@@ -25,6 +27,7 @@ def test_every_input_module_says_how_wide_its_features_are() -> None:
             Linear(LinearConfig(value_size=2, embedding_size=7)),
             noise(2, 4, 2, seed=1, dtype=torch.float32),
         ),
+        "values.v1": (Values(ValuesConfig(value_size=2)), noise(2, 4, 2, seed=1)),
     }
     assert sorted(made) == INPUTS.names()
     for name, (module, inputs) in made.items():
