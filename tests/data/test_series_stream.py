@@ -48,8 +48,10 @@ def test_every_value_is_scored_once_a_pass(
             seen[number] = seen.get(number, 0) + 1
         assert np.isnan(batch.targets[~known]).all()
         assert (batch.inputs[known] == batch.targets[known]).all()
-    # A row may be in the next pass while another ends this one, but no value comes twice before all came once less.
-    assert max(seen.values()) <= 1 + -(-rows * longest // max(1, min(lengths)))
+    # Passes follow one another: once the last stretch of the first has begun, the other rows take at most `rows` new
+    # ones a step until it ends, and a value stands in one stretch a pass.
+    steps_of_one = -(-max(longest, window) // window)
+    assert max(seen.values()) <= 1 + -(-rows * steps_of_one // len(lengths))
     assert stream.scored(step) == sum(seen.values())
 
 
