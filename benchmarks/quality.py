@@ -1,6 +1,7 @@
 """How good a run is in the time it had: default settings, the test share swept once, beside what counting alone gives.
 
     python benchmarks/quality.py OUT.jsonl [CASE ...]      # runs what OUT.jsonl lacks; cases as below, all by default
+                                           [--seeds 1 2]
     python benchmarks/quality.py OUT.jsonl --table         # prints it
 
 Every run is `rhapsode train`, in a process of its own, one after another, seeds 0 to 2. Budgets rule, so the machine
@@ -145,9 +146,13 @@ def main() -> None:
     if rest == ["--table"]:
         table(lines)
         return
+    seeds: tuple[int, ...] = SEEDS
+    if "--seeds" in rest:
+        at = rest.index("--seeds")
+        rest, seeds = rest[:at], tuple(int(each) for each in rest[at + 1 :])
     done = {(each["case"], each["seed"]) for each in lines}
     wanted = [case for case in CASES if not rest or case.name in rest]
-    for seed in SEEDS:
+    for seed in seeds:
         for case in wanted:
             if (case.name, seed) in done:
                 continue
