@@ -20,11 +20,13 @@ from rhapsode.bundle.series_bundle import (
     write_series_bundle,
 )
 from rhapsode.bundle.series_predictor import History, SeriesPredictor
+from rhapsode.config import SamplingSettings, from_mapping
 from rhapsode.data import SeriesArrays
 from rhapsode.encoding import SeriesEncoder, SeriesEncoderSettings
 from rhapsode.errors import BundleError, DataError
 from rhapsode.generation import paths as paths_module
-from rhapsode.generation.paths import path_seed, sample_paths
+from rhapsode.generation.chain import chain_of
+from rhapsode.generation.paths import PathFilter, path_seed, sample_paths
 
 FAMILIES = {
     "lstm.v1": {"hidden_size": 6, "num_layers": 2},
@@ -37,6 +39,7 @@ def bundle_of(
     family: str = "lstm.v1",
     head: str = "student_t.v1",
     *,
+    of_head: dict[str, object] | None = None,
     width: int = 1,
     covariates: Covariates | None = None,
     run_up: int = 1000,
@@ -49,7 +52,7 @@ def bundle_of(
             "linear.v1", {"value_size": encoder.feature_size + fed.size, "embedding_size": 8}
         ),
         Component(family, FAMILIES[family]),
-        Component(head, {"target_size": width}),
+        Component(head, {"target_size": width, **(of_head or {})}),
     )
     torch.manual_seed(3)
     arrays = network_arrays(build_network(config))
@@ -275,3 +278,56 @@ def test_covariates_refuse_what_lacks_them() -> None:
         Covariates(calendar=("month of year",)).check(given)
     with pytest.raises(DataError, match="a known column 'price', which this table lacks"):
         Covariates(known=("price",), known_shift=(0.0,), known_scale=(1.0,)).check(given)
+
+
+BINS = {"edges": [-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0], "tails": [1.0, 1.0]}
+
+
+def binned(predictor: SeriesPredictor, values: np.ndarray) -> np.ndarray:
+    """Bins of values that are encoded as they are."""
+    return np.searchsorted(BINS["edges"], values, side="right")
+
+
+def test_filters_of_elements_narrow_every_step_of_every_number() -> None:
+    predictor = predictor_of(
+        bundle_of("lstm.v1", "bins.v1", of_head=BINS, width=2, scaling="none", lags=())
+    )
+    assert predictor.bins == 8
+    state = predictor.start(histories(series_of([9, 14], width=2)))
+    known = np.zeros((2, 12, 0), dtype=np.float32)
+
+    def drawn(**asked: object) -> np.ndarray:
+        settings = from_mapping(SamplingSettings, asked, where="x")
+        chain = chain_of(settings, vocab_size=8, suppressed=())
+        return sample_paths(
+            predictor, state, known, samples=20, seeds=[5, 6], narrow=PathFilter(chain, 0)
+        )
+
+    free = sample_paths(predictor, state, known, samples=20, seeds=[5, 6])
+    np.testing.assert_array_equal(drawn(), free)
+    likeliest = drawn(top_k=1)
+    for path in likeliest[0]:
+        # Within a bin the draw is even, so that only the first step is the same for all.
+        assert (binned(predictor, path[0]) == binned(predictor, likeliest[0, 0, 0])).all()
+    # No bin twice in a row in any path, of either number.
+    parted = binned(predictor, drawn(no_repeat_ngram=1, top_k=0)[..., :8, :])
+    for path in parted.reshape(-1, 8, 2):
+        for number in range(2):
+            assert sorted(path[:, number]) == list(range(8))
+    # What is drawn for a series does not depend on the others.
+    alone = sample_paths(
+        predictor,
+        state.select(np.array([1])),
+        known[:1],
+        samples=20,
+        seeds=[6],
+        narrow=PathFilter(
+            chain_of(
+                from_mapping(SamplingSettings, {"xtc_probability": 0.5}, where="x"),
+                vocab_size=8,
+                suppressed=(),
+            ),
+            0,
+        ),
+    )
+    np.testing.assert_array_equal(alone[0], drawn(xtc_probability=0.5)[1])

@@ -182,9 +182,62 @@ def test_generate_makes_new_series_and_paths(cli: Cli, monthly: Path) -> None:
     )
     done = cli("generate", str(monthly), "airline", "--length", "2", "--count", "3")
     assert [row["path"] for row in rows_of(done.out)] == ["1", "2", "3"] * 2
-    done = cli("generate", str(monthly), "--top-k", "4")
-    assert done.code == 1
-    assert "--top-k" in done.err
+    for command in ("generate", "forecast"):
+        done = cli(command, str(monthly), "--top-k", "4")
+        assert done.code == 1
+        assert "top_k" in done.err
+        assert "--encoding binned" in done.err
+
+
+@pytest.fixture(scope="session")
+def binned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of values as elements."""
+    folder = tmp_path_factory.mktemp("binned") / "run"
+    words = ("--encoding", "binned", "--set", "head.bins=12", "-o", str(folder))
+    assert main(["train", "airline", *words, *QUICK]) == 0
+    return folder
+
+
+def test_binned_values_take_every_sampler(cli: Cli, binned: Path) -> None:
+    head = read_settings(binned / "config.toml")["head"]
+    assert head == {"name": "bins", "bins": 12, "spacing": "quantile", "limit": 15.0}
+
+    def drawn(*flags: str) -> list[float]:
+        words = ("--horizon", "4", "--samples", "30", "--paths", *flags)
+        done = cli("forecast", str(binned), *words)
+        assert done.code == 0, done.err
+        return [float(row["value"]) for row in rows_of(done.out)]
+
+    free = drawn()
+    assert drawn() == free
+    for flags in (
+        ("--top-k", "2"),
+        ("--top-p", "0.5"),
+        ("--min-p", "0.3"),
+        ("--typical-p", "0.5"),
+        ("--epsilon-cutoff", "0.05"),
+        ("--eta-cutoff", "0.05"),
+        ("--top-n-sigma", "0.5"),
+        ("--xtc-probability", "1.0", "--xtc-threshold", "0.05"),
+        ("--mirostat-tau", "1.0"),
+        ("--repetition-penalty", "1.5"),
+        ("--presence-penalty", "1.5"),
+        ("--frequency-penalty", "1.5"),
+        ("--no-repeat-ngram", "1"),
+        ("--dry-multiplier", "2.0", "--dry-allowed-length", "1"),
+        ("--temperature", "0.5"),
+        ("--dynatemp-low", "0.3", "--dynatemp-high", "0.6"),
+    ):
+        assert drawn(*flags) != free, flags
+    done = cli("forecast", str(binned), "--top-k", "2", "--temperature", "0.5", "--explain")
+    assert "top 2" in done.err or "top_k" in done.err
+    greedy = drawn("--temperature", "0")
+    assert len(set(greedy)) <= 4
+    done = cli("generate", str(binned), "--length", "4", "--top-k", "1", "--seed", "1")
+    assert done.code == 0
+    assert len(rows_of(done.out)) == 4
+    figures = json.loads(cli("evaluate", str(binned), "--method", "none", "--json").out)
+    assert np.isfinite(figures["loss"])
 
 
 def test_evaluate_forecasts_from_rolling_origins(cli: Cli, monthly: Path) -> None:
@@ -351,6 +404,9 @@ def test_settings_that_do_not_go_together(cli: Cli) -> None:
     for flags, said in (
         (("--set", "head.name=categorical"), "not over numbers"),
         (("--set", "head.name=poisson", "--set", "encoder.counts=false"), "counts"),
+        (("--encoding", "binned", "--set", "head.name=gaussian"), "bins are elements"),
+        (("--encoding", "binned", "--set", "head.bins=1"), "bins"),
+        (("--encoding", "binned", "--set", "head.edges=[1.0]"), "edges"),
         (("--set", "network.units=3"), "network.units"),
         (("--set", "encoder.laggs=[2]"), "laggs"),
         (("--encoding", "bytes", "--set", "series.frequency=none"), "no encoding"),
@@ -360,3 +416,19 @@ def test_settings_that_do_not_go_together(cli: Cli) -> None:
         assert done.code == 1, flags
         assert said in done.err
         assert not Path("run").exists()
+
+
+def test_seeds_are_compared(cli: Cli) -> None:
+    done = cli("train", "airline", "-o", "several", "--repeat", "2", *QUICK)
+    assert done.code == 0, done.err
+    assert "MASE" in done.err
+    found = json.loads(Path("several/summary.json").read_text())
+    assert found["repeat"] == 2
+    assert found["mase"]["min"] <= found["mase"]["mean"] <= found["mase"]["max"]
+    assert found["network_loss"] is None
+    assert {run["seed"] for run in found["runs"]} == {1, 2}
+    Path("several/summary.json").unlink()
+    Path("several/seed-2/summary.json").unlink()
+    done = cli("train", "-o", "several", "--resume")
+    assert done.code in (0, 1)
+    assert "Traceback" not in done.err

@@ -13,6 +13,8 @@ from rhapsode.encoding import SeriesEncoder, SeriesEncoderSettings
 from rhapsode.errors import SettingsError
 from rhapsode.heads import (
     HEADS,
+    Bins,
+    BinsConfig,
     DensityHead,
     Gaussian,
     GaussianConfig,
@@ -31,10 +33,11 @@ from rhapsode.heads import (
 )
 from rhapsode.heads.count_quantiles import negative_binomial_quantile, poisson_quantile
 from rhapsode.heads.student_t import exact_student_t_quantile, student_t_quantile
-from tests.contracts.head_contract import DensityContract, fit, noise
+from tests.contracts.head_contract import ROWS, TIME, DensityContract, fit, noise
 
 FEATURES = 3
 NAMES = [
+    "bins.v1",
     "gaussian.v1",
     "gaussian_mixture.v1",
     "laplace.v1",
@@ -133,6 +136,94 @@ class TestQuantiles(OverTheLine):
         head = self.make()
         total_BT = self.total_probability(head, head(self.features()))
         torch.testing.assert_close(total_BT, torch.ones_like(total_BT), rtol=0, atol=1e-4)
+
+
+EDGES, TAILS = (-1.0, -0.2, 0.1, 1.5), (0.7, 2.0)
+
+
+class TestBins(OverTheLine):
+    def make(self) -> DensityHead:
+        return seeded(Bins(BinsConfig(FEATURES, EDGES, TAILS)))
+
+    def support(self, head: DensityHead, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """Points inside the bins and along the tails, none across an edge."""
+        count = 20_000
+        inner = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+        points = [EDGES[0] - 40 * inner.flip(0) * TAILS[0]]
+        weights = [torch.full_like(inner, 40 / count * TAILS[0])]
+        for low, high in pairwise(EDGES):
+            points.append(low + inner * (high - low))
+            weights.append(torch.full_like(inner, (high - low) / count))
+        points.append(EDGES[-1] + 40 * inner * TAILS[1])
+        weights.append(torch.full_like(inner, 40 / count * TAILS[1]))
+        shape = (-1, *[1] * (parameters.ndim - 1))
+        wide = (-1, *parameters.shape[:-1])
+        return tuple(torch.cat(each).view(shape).expand(wide) for each in (points, weights))
+
+    def test_the_density_is_one_in_total(self) -> None:
+        head = self.make()
+        total_BT = self.total_probability(head, head(self.features()))
+        torch.testing.assert_close(total_BT, torch.ones_like(total_BT), rtol=0, atol=1e-4)
+
+    def test_scaled_parameters_speak_of_scaled_values(self) -> None:
+        head = self.make()
+        with pytest.raises(NotImplementedError):
+            head.scaled(self.at(head), noise(ROWS, TIME, 1, seed=4))
+
+    def test_temperature_narrows_and_widens_around_one_value(self) -> None:
+        """That of elements: the likeliest bin is drawn the more often the lower it is."""
+        head = self.make()
+        row_P = self.at(head)[0, :1]
+        uniforms = ((torch.arange(999, dtype=torch.float64) + 0.5) / 999)[:, None]
+        edges = torch.tensor(EDGES, dtype=torch.float64)
+        likeliest, shares = int(row_P.argmax()), []
+        for temperature in (0.0, 0.3, 1.0, 2.0):
+            drawn = head.sample(row_P.expand(999, -1), uniforms, temperature)
+            bins = torch.searchsorted(edges, drawn, right=True)
+            shares.append((bins == likeliest).double().mean().item())
+            wanted = (row_P.double() / max(temperature, 1e-9)).softmax(-1)[0, likeliest].item()
+            assert shares[-1] == pytest.approx(wanted, abs=2e-3)
+        assert shares == sorted(shares, reverse=True)
+        assert len(head.sample(row_P.expand(9, -1), uniforms[:9], 0.0).unique()) == 1
+
+    def test_what_is_out_is_never_drawn_and_a_draw_lies_in_its_bin(self) -> None:
+        head = self.make()
+        assert isinstance(head, Bins)
+        count = 2001
+        logits = head.logits(self.at(head)[0, :1]).expand(count, -1, -1).clone()
+        logits[:, :, [0, 2, 4]] = -math.inf
+        uniforms = torch.linspace(0, 1 - 1e-12, count, dtype=torch.float64)[:, None]
+        values, bins = head.draw_bins(logits, uniforms)
+        assert set(bins.flatten().tolist()) == {1, 3}
+        edges = torch.tensor(EDGES, dtype=torch.float64)
+        assert torch.equal(torch.searchsorted(edges, values, right=True), bins)
+        share = (bins == 1).double().mean().item()
+        assert share == pytest.approx(logits[0, 0, [1, 3]].softmax(-1)[0].item(), abs=1e-3)
+
+    def test_it_begins_as_a_normal_distribution_about_a_straight_line(self) -> None:
+        edges = tuple(torch.linspace(-4, 4, 161, dtype=torch.float64).tolist())
+        head = Bins(BinsConfig(2, edges, (0.05, 0.05), target_size=2))
+        with torch.no_grad():
+            head.weight.zero_()
+        weight = torch.tensor([[0.5, -0.3], [0.0, 1.0]])
+        bias, width = torch.tensor([0.2, -0.1]), torch.tensor([0.6, 0.9])
+        assert head.start_linear(weight, bias, width.log())
+        y = noise(5, 1, 2, seed=9) * 0.5
+        wanted = y[:, 0] @ weight.T + bias
+        parameters = head(y)[:, 0]
+        torch.testing.assert_close(head.mean(parameters).float(), wanted, atol=3e-3, rtol=0)
+        high = head.quantile(parameters, 0.841344746).float()
+        torch.testing.assert_close(high, wanted + width, atol=1e-2, rtol=0)
+
+    @pytest.mark.parametrize(
+        ("edges", "tails"),
+        [((), TAILS), ((1.0, 1.0), TAILS), ((0.0, math.inf), TAILS), ((0.0,), (1.0, 0.0))],
+    )
+    def test_bins_that_are_none_are_refused(
+        self, edges: tuple[float, ...], tails: tuple[float, float]
+    ) -> None:
+        with pytest.raises(SettingsError):
+            Bins(BinsConfig(1, edges, tails))
 
 
 class OverCounts(DensityContract):
@@ -256,7 +347,10 @@ def test_every_head_is_made_from_plain_settings() -> None:
     assert set(NAMES) <= set(HEADS.names())
     for name in NAMES:
         entry = HEADS.get(name)
-        head = entry(from_mapping(entry.Config, {"feature_size": 2, "target_size": 2}, where="x"))
+        own = {"edges": [-1.0, 0.0, 2.0], "tails": [1.0, 0.5]} if name == "bins.v1" else {}
+        head = entry(
+            from_mapping(entry.Config, {"feature_size": 2, "target_size": 2, **own}, where="x")
+        )
         assert isinstance(head, DensityHead)
         parameters = head(torch.zeros(4, 1, 2))
         assert parameters.shape == (4, 1, head.width)
@@ -304,6 +398,17 @@ def test_known_parameters_are_recovered_from_data(
     with torch.no_grad():
         found = fresh(torch.eye(2)[:, None])[:, 0]
     np.testing.assert_allclose(found, rows, atol=tolerance)
+
+
+def test_known_probabilities_of_bins_are_recovered_from_data() -> None:
+    config = BinsConfig(2, EDGES, TAILS)
+    rows = [[0.0, 1.0, -0.5, 0.3, 0.8], [1.2, -1.0, 0.0, 0.5, -0.3]]
+    targets = drawn_from(Bins(config), rows, 4000, seed=3)
+    torch.manual_seed(0)
+    fresh = Bins(config)
+    fit(fresh, torch.eye(2)[:, None].expand(2, 4000, 2), targets)
+    found = fresh(torch.eye(2)[:, None])[:, 0].detach().softmax(-1)
+    np.testing.assert_allclose(found, torch.tensor(rows).softmax(-1), atol=2e-3)
 
 
 def nats_above_the_truth(head: DensityHead, fresh: DensityHead, row: list[float]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from rhapsode.bundle.series_bundle import SeriesBundle
 from rhapsode.data import SeriesArrays, sweep_series
 from rhapsode.encoding import SeriesPaths
 from rhapsode.errors import BundleError
-from rhapsode.heads import DensityHead
+from rhapsode.heads import Bins, DensityHead
 from rhapsode.models import State
 
 __all__ = ["History", "SeriesPredictor", "SeriesState"]
@@ -26,6 +27,18 @@ Singles = NDArray[np.float32]
 # Steps that one call of the network reads.
 WINDOW = 256
 ROWS = 256
+
+
+class Narrows(Protocol):
+    """What is left of the elements at every step, where the head is one over bins."""
+
+    def keep(self, logits_RKV: Singles) -> Singles:
+        """Logits of the next step, -inf for what must not be drawn."""
+        ...
+
+    def wrote(self, elements_RK: NDArray[np.int64]) -> None:
+        """Takes note of what was drawn."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -166,8 +179,18 @@ class SeriesPredictor:
         """K, the numbers of one step."""
         return self.bundle.encoder.target_size
 
+    @property
+    def bins(self) -> int | None:
+        """V where a number is drawn as an element, one of so many bins; None for a density."""
+        return self.head.bins if isinstance(self.head, Bins) else None
+
     def paths(
-        self, state: SeriesState, known_RHX: Singles, uniforms_RHK: Floats, temperature: float
+        self,
+        state: SeriesState,
+        known_RHX: Singles,
+        uniforms_RHK: Floats,
+        temperature: float,
+        narrow: Narrows | None = None,
     ) -> Floats:
         """Values (R, H, K), in the data's own units, that follow R states; each is drawn, read, and followed.
 
@@ -176,6 +199,7 @@ class SeriesPredictor:
             known_RHX: covariates of the steps to come, scaled.
             uniforms_RHK: in [0, 1), inverted.
             temperature: as the head takes it.
+            narrow: what is left of the bins, instead of the temperature.
         """
         drawn_RHK = np.empty_like(uniforms_RHK)
         paths = state.paths
@@ -183,10 +207,20 @@ class SeriesPredictor:
             parameters_RP, memory = self.parameters(state, known_RHX[:, step])
             state = SeriesState(memory, paths)
             uniforms_RK = torch.from_numpy(np.ascontiguousarray(uniforms_RHK[:, step]))
-            targets_RK = self.head.sample(parameters_RP, uniforms_RK, temperature).numpy()
+            if narrow is None:
+                targets_RK = self.head.sample(parameters_RP, uniforms_RK, temperature).numpy()
+            else:
+                targets_RK = self._narrowed(parameters_RP, uniforms_RK, narrow)
             drawn_RHK[:, step] = paths.decode_next(targets_RK)
             paths.push(drawn_RHK[:, step])
         return drawn_RHK
+
+    def _narrowed(self, parameters_RP: Tensor, uniforms_RK: Tensor, narrow: Narrows) -> Floats:
+        assert isinstance(self.head, Bins)
+        kept_RKV = narrow.keep(self.head.logits(parameters_RP).float().numpy())
+        targets_RK, bins_RK = self.head.draw_bins(torch.from_numpy(kept_RKV), uniforms_RK)
+        narrow.wrote(bins_RK.numpy())
+        return np.asarray(targets_RK.numpy())
 
     def observe(
         self, values_BK: Floats, state: SeriesState, known_BX: Singles | None = None

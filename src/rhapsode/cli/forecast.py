@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from rhapsode.bundle import is_series_model
 from rhapsode.cli.console import note, print_json, put
 from rhapsode.cli.parse import parse, settings_of
-from rhapsode.cli.series import train_on_series
+from rhapsode.cli.series import explain_samplers, train_on_series
 from rhapsode.cli.train import typed_flags
 from rhapsode.config import (
     ForecastSettings,
@@ -84,6 +84,7 @@ def run(arguments: Sequence[str], began: float) -> int:
     given = model.read(source, reading)
     for line in given.notes:
         note(line)
+    explain_samplers(model, settings)
     found = model.forecast(given, settings)
     if command.plot is not None:
         _plot(Path(command.plot), model, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,14 +20,18 @@ from rhapsode.config import Positional, Repeated, option
 from rhapsode.errors import SettingsError
 
 if TYPE_CHECKING:
+    from rhapsode.config import ForecastSettings
+    from rhapsode.workflows.series.model import SeriesModel
     from rhapsode.workflows.series.training import SeriesTraining
 
 __all__ = [
     "EvaluateSeriesCommand",
     "evaluate_series",
+    "explain_samplers",
     "forecasts_table",
     "generate_series",
     "method_notes",
+    "run_series_training",
     "series_model_in",
     "stopping",
     "train_on_series",
@@ -56,10 +61,11 @@ def train_on_series(
     training = prepare_series_training(
         sources, asked, output=output, resume=resume, spent=spent, tell=note
     )
-    return _run(training)
+    return training.folder.path if run_series_training(training) else None
 
 
-def _run(training: SeriesTraining) -> Path | None:
+def run_series_training(training: SeriesTraining) -> bool:
+    """Train on the terminal, to the summary; False when it was interrupted."""
     from rhapsode.cli.watch import Watch
     from rhapsode.training.events import Finished
 
@@ -72,9 +78,9 @@ def _run(training: SeriesTraining) -> Path | None:
     path = training.folder.path
     if ended == "interrupted":
         note(f"interrupted and saved; go on with: rhapsode train -o {path} --resume")
-        return None
+        return False
     if not training.group.first:
-        return path
+        return True
     if ended == "overfitting":
         note(
             f"stopped early: validation had not improved for {training.settings.training.patience} looks; kept is the best"
@@ -91,7 +97,7 @@ def _run(training: SeriesTraining) -> Path | None:
         f"{summary['steps']:,} updates in {summary['seconds']:.1f} s; finishing {summary['finishing_seconds']:.1f} s"
     )
     note(f"the course of the run: {training.folder.curve}")
-    return path
+    return True
 
 
 @contextmanager
@@ -213,7 +219,17 @@ def evaluate_series(arguments: Sequence[str]) -> int:
     return 0
 
 
-OF_SERIES = {"length", "count", "temperature", "seed"}
+def explain_samplers(model: SeriesModel, settings: ForecastSettings) -> None:
+    """Tell of the samplers' steps, where that was asked for; refuse those that do not go with the model.
+
+    Raises:
+        SettingsError: a sampler of elements, for a model of densities.
+    """
+    from rhapsode.workflows.series.sampling import chain_of_bins
+
+    chain = chain_of_bins(settings, model.bins)
+    if settings.explain:
+        note("draw from the density" if chain is None else chain.explain())
 
 
 def generate_series(command: Any, typed: Sequence[str]) -> int:
@@ -223,13 +239,15 @@ def generate_series(command: Any, typed: Sequence[str]) -> int:
         command: the flags.
         typed: names of those that were typed.
     """
-    other = [name for name in typed if name not in OF_SERIES]
+    from rhapsode.config import ForecastSettings, SamplingSettings, from_mapping
+
+    samplers = {field.name for field in dataclasses.fields(SamplingSettings)} - {"trace"}
+    other = [name for name in typed if name not in {"length", "count", "seed", *samplers}]
     if other:
         raise SettingsError(
-            "this is for text; a model of series takes --length, --count, --temperature and --seed",
+            "this is for text; a model of series takes --length, --count, --seed and samplers",
             where=f"--{other[0].replace('_', '-')}",
         )
-    from rhapsode.config import ForecastSettings, from_mapping
     from rhapsode.workflows.series.model import SeriesModel
     from rhapsode.workflows.series.output import csv_text, forecast_rows, series_rows
 
@@ -238,8 +256,8 @@ def generate_series(command: Any, typed: Sequence[str]) -> int:
     asked = {
         "horizon": length,
         "samples": command.count,
-        "temperature": command.temperature,
         "seed": seed,
+        **{name: getattr(command, name) for name in samplers if name in typed},
     }
     given = {name: value for name, value in asked.items() if value is not None}
     for flag, value in (("--length", length), ("--count", command.count)):
@@ -247,11 +265,12 @@ def generate_series(command: Any, typed: Sequence[str]) -> int:
             raise SettingsError(f"{value} is too small", where=flag)
     settings = from_mapping(ForecastSettings, given, where="options")
     model = SeriesModel(command.model)
+    explain_samplers(model, settings)
     if command.prompt:
         for piece in csv_text(forecast_rows(model.forecast(command.prompt, settings), paths=True)):
             put(piece)
         return 0
-    made = model.generate(length, count=command.count, seed=seed, temperature=command.temperature)
+    made = model.generate(length, count=command.count, settings=settings)
     for piece in csv_text(series_rows(made)):
         put(piece)
     return 0

@@ -80,16 +80,20 @@ def run(arguments: Sequence[str], began: float) -> int:
         )
     from rhapsode.workflows.series.corpus import is_series_run
 
-    if is_series_run(command.sources, asked, command.output if command.resume else None):
-        return _series(command, asked, began)
+    series = is_series_run(command.sources, asked, command.output if command.resume else None)
+    if series and command.from_ is not None:
+        raise SettingsError("models of series are trained afresh", where="--from")
     if command.plan:
-        return _plan(command, asked)
+        return _plan(command, asked, series)
     from rhapsode.workflows.repeating import is_repeated
-    from rhapsode.workflows.train import prepare_training
 
     again = command.resume and command.output is not None and is_repeated(command.output)
     if command.repeat is not None or again:
-        return _repeat(command, asked, began)
+        return _repeat(command, asked, began, series)
+    if series:
+        return _series(command, asked, began)
+    from rhapsode.workflows.train import prepare_training
+
     training = prepare_training(
         command.sources,
         asked,
@@ -107,14 +111,6 @@ def run(arguments: Sequence[str], began: float) -> int:
 
 def _series(command: TrainCommand, asked: dict[str, Any], began: float) -> int:
     """Train on a table of numbers."""
-    for flag, given in (("--from", command.from_), ("--repeat", command.repeat)):
-        if given is not None:
-            raise SettingsError("models of series are trained afresh, one at a time", where=flag)
-    if command.plan:
-        from rhapsode.workflows.series.training import series_plan_in_toml
-
-        sys.stdout.write(series_plan_in_toml(command.sources, asked, note))
-        return 0
     from rhapsode.cli.series import train_on_series
 
     folder = train_on_series(
@@ -130,12 +126,17 @@ def _series(command: TrainCommand, asked: dict[str, Any], began: float) -> int:
     return 0
 
 
-def _plan(command: TrainCommand, asked: dict[str, Any]) -> int:
+def _plan(command: TrainCommand, asked: dict[str, Any], series: bool) -> int:
     """Print what would be done."""
     if command.resume or command.repeat is not None:
         raise SettingsError(
             "a plan is of one new run", where="--plan", hint="leave out --resume and --repeat"
         )
+    if series:
+        from rhapsode.workflows.series.planning import series_plan_in_toml
+
+        sys.stdout.write(series_plan_in_toml(command.sources, asked, note))
+        return 0
     from rhapsode.training import join_group
     from rhapsode.workflows.planning import plan_in_toml, plan_training
 
@@ -146,15 +147,17 @@ def _plan(command: TrainCommand, asked: dict[str, Any]) -> int:
     return 0
 
 
-def _repeat(command: TrainCommand, asked: dict[str, Any], began: float) -> int:
+def _repeat(command: TrainCommand, asked: dict[str, Any], began: float, series: bool) -> int:
     """Run several seeds, and tell how far apart they lie."""
+    from rhapsode.cli.series import run_series_training
     from rhapsode.workflows.repeating import repeat
 
     folder, summary = repeat(
         command.sources,
         asked,
         command.repeat,
-        run_training,
+        run_series_training if series else run_training,
+        series=series,
         output=command.output,
         resume=command.resume,
         start=command.from_,
@@ -173,9 +176,18 @@ def _spread_table(summary: dict[str, Any], title: str) -> Table:
     """Losses seed by seed, their mean and their standard deviation."""
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
     table.add_column("seed", style="dim")
-    names = ("loss", "network_loss", "validation_loss", "steps", "seconds")
-    for heading in ("test loss", "network alone", "validation", "updates", "seconds"):
-        table.add_column(heading, justify="right")
+    headings = {
+        "loss": "test loss",
+        "network_loss": "network alone",
+        "mase": "MASE",
+        "crps": "CRPS",
+        "validation_loss": "validation",
+        "steps": "updates",
+        "seconds": "seconds",
+    }
+    names = [n for n in headings if any(run[n] is not None for run in summary["runs"])]
+    for name in names:
+        table.add_column(headings[name], justify="right")
 
     def cells(row: dict[str, Any]) -> list[str]:
         digits = {"steps": 0, "seconds": 1}

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from rhapsode.config.options import Repeated, option
+from rhapsode.config.sampling import RepetitionSettings, TemperatureSettings, TruncationSettings
 from rhapsode.config.series import SeriesSettings
-from rhapsode.config.train import OptimisationSettings, RunSettings
+from rhapsode.config.train import OptimisationSettings, RunSettings, TrackSettings
 
 __all__ = ["ForecastSettings", "SeriesDataSettings", "SeriesTrainSettings"]
 
@@ -46,19 +47,24 @@ class SeriesTrainSettings(RunSettings):
     series: SeriesSettings = field(default_factory=SeriesSettings)
     data: SeriesDataSettings = field(default_factory=SeriesDataSettings)
     training: OptimisationSettings = field(default_factory=OptimisationSettings)
+    track: TrackSettings = field(default_factory=TrackSettings)
     network: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the model's family, as hidden_size; what is unset is planned."""
     encoder: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the encoding: scaling, log, difference, lags, counts; what is unset is found out."""
     head: Mapping[str, Any] = field(default_factory=dict)
-    """The distribution: name is laplace, gaussian, student_t, gaussian_mixture, quantiles, poisson or
-    negative_binomial; and its own settings."""
+    """The distribution: name is laplace, gaussian, student_t, gaussian_mixture, quantiles, poisson,
+    negative_binomial or bins; and its own settings, of bins: bins, spacing, limit."""
 
 
 @dataclass(frozen=True)
-class ForecastSettings:
-    """Settings of a forecast."""
+class ForecastSettings(RepetitionSettings, TruncationSettings, TemperatureSettings):
+    """Settings of a forecast. Samplers of elements are for models of binned values."""
 
+    order: Annotated[str, option("ORDER")] = "hf"
+    """Order of the samplers' steps: hf, vllm, llamacpp, or step names joined by commas."""
+    explain: bool = False
+    """Print the samplers' steps in order, and what is off, to stderr."""
     horizon: Annotated[Steps | None, option("N", "the model's own")] = None
     """Steps to forecast."""
     samples: Annotated[Annotated[int, Meta(ge=1, le=1_000_000)], option("N")] = 200
@@ -69,7 +75,8 @@ class ForecastSettings:
     ] = ()
     """A level to print, as 0.9; may be repeated."""
     temperature: Annotated[Annotated[float, Meta(ge=0.0, le=100.0)], option("T")] = 1.0
-    """Below 1 narrows every step's distribution about its middle, above 1 widens it; 0 draws the middle itself."""
+    """Below 1 narrows every step's distribution about its middle, above 1 widens it; 0 draws the middle itself, of
+    binned values the likeliest bin."""
     seed: Annotated[Annotated[int, Meta(ge=0, le=2**63 - 1)], option("N")] = 0
     """Seed of the paths."""
     paths: bool = False

@@ -20,7 +20,7 @@ from rhapsode.encoding.series import (
     SeriesEncoderSettings,
     SeriesPaths,
 )
-from rhapsode.encoding.series_bins import BinnedEncoder, BinnedSettings
+from rhapsode.encoding.series_bins import BinSettings, learn_bins
 from rhapsode.encoding.series_scaling import SeriesStats, column_scale
 from rhapsode.encoding.subwords import BpeEncoder, UnigramEncoder, WordPieceEncoder
 from rhapsode.encoding.words import WordEncoder
@@ -29,8 +29,7 @@ __all__ = [
     "ENCODERS",
     "END_ID",
     "UNKNOWN_ID",
-    "BinnedEncoder",
-    "BinnedSettings",
+    "BinSettings",
     "BpeEncoder",
     "ByteEncoder",
     "CharacterEncoder",
@@ -50,4 +49,5 @@ __all__ = [
     "choose_encoding",
     "column_scale",
     "encoder_from_mapping",
+    "learn_bins",
 ]

@@ -9,9 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rhapsode.generation.chain import Chain
 from rhapsode.generation.draw import uniforms
+from rhapsode.generation.filters import Context
 
-__all__ = ["PathPredictor", "path_seed", "sample_paths"]
+__all__ = ["PathFilter", "PathPredictor", "path_seed", "sample_paths"]
 
 # Rows whose values, features and gates find room in the cache together.
 AT_ONCE = 4096
@@ -31,9 +33,80 @@ class PathPredictor(Protocol):
         known_RHX: NDArray[np.float32],
         uniforms_RHK: NDArray[np.float64],
         temperature: float,
+        narrow: Narrowing | None = None,
     ) -> NDArray[np.float64]:
-        """Values (R, H, K) that follow R states, each drawn by inversion of its uniform; the states are used up."""
+        """Values (R, H, K) that follow R states, each drawn by inversion of its uniform; the states are used up.
+
+        With `narrow`, which only elements have, it decides instead of the temperature.
+        """
         ...
+
+
+class Narrowing(Protocol):
+    """What is left of the elements at every step of R paths of K numbers."""
+
+    def keep(self, logits_RKV: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits of the next step, -inf for what must not be drawn."""
+        ...
+
+    def wrote(self, elements_RK: NDArray[np.int64]) -> None:
+        """Takes note of what was drawn."""
+        ...
+
+
+class PathFilter:
+    """A chain of filters for paths; each of the K numbers has its own, and what repeats is counted within a path.
+
+    Arguments:
+        chain: filters between logits and the draw.
+        seed: of the draws of filters that draw.
+    """
+
+    def __init__(self, chain: Chain, seed: int) -> None:
+        self.chain = chain
+        self._seed = seed
+
+    def over(self, sequence_R: NDArray[np.int64], horizon: int, width: int) -> Narrowing:
+        """The filters for some paths.
+
+        Arguments:
+            sequence_R: names each path for filters that draw; the same for the same path of the same series.
+            horizon: steps, H.
+            width: numbers of a step, K.
+        """
+        return _Filtering(self.chain, self._seed, sequence_R, horizon, width)
+
+
+class _Filtering:
+    def __init__(
+        self, chain: Chain, seed: int, sequence_R: NDArray[np.int64], horizon: int, width: int
+    ) -> None:
+        rows = len(sequence_R)
+        self._chain, self._seed, self._sequence_R = chain, seed, sequence_R
+        self._states = [chain.init(rows) for _ in range(width)]
+        self._written_KRH = np.zeros((width, rows, horizon), dtype=np.int64)
+        self._nothing = (np.zeros(0, dtype=np.int64),) * rows
+        self._step = 0
+
+    def keep(self, logits_RKV: NDArray[np.float32]) -> NDArray[np.float32]:
+        kept = np.empty_like(logits_RKV)
+        rows, width, _ = logits_RKV.shape
+        for lane in range(width):
+            context = Context(
+                self._nothing,
+                tuple(self._written_KRH[lane, :, : self._step]),
+                np.full(rows, self._step * width + lane, dtype=np.int64),
+                self._sequence_R,
+                self._seed,
+            )
+            kept[:, lane], self._states[lane] = self._chain.apply(
+                np.ascontiguousarray(logits_RKV[:, lane]), context, self._states[lane]
+            )
+        return kept
+
+    def wrote(self, elements_RK: NDArray[np.int64]) -> None:
+        self._written_KRH[:, :, self._step] = elements_RK.T
+        self._step += 1
 
 
 def path_seed(seed: int, name: str) -> int:
@@ -50,6 +123,7 @@ def sample_paths(
     samples: int,
     seeds: Sequence[int],
     temperature: float = 1.0,
+    narrow: PathFilter | None = None,
 ) -> NDArray[np.float64]:
     """Paths that follow B series, (B, S, H, K), in the data's own units.
 
@@ -63,6 +137,7 @@ def sample_paths(
         samples: paths of each series, S.
         seeds: of each series.
         temperature: 1 is the model itself.
+        narrow: filters of elements, where the model draws any; they hold the temperature, too.
     """
     series, horizon, _ = known_BHX.shape
     width = predictor.target_size
@@ -71,11 +146,16 @@ def sample_paths(
     number = np.tile(np.arange(samples), series)
     for first in range(0, len(owner), AT_ONCE):
         some = slice(first, first + AT_ONCE)
+        filtering = None
+        if narrow is not None:
+            base = np.array([seeds[row] & 0xFFFFFFFF for row in owner[some]], dtype=np.int64)
+            filtering = narrow.over((base + number[some]) & 0xFFFFFFFF, horizon, width)
         drawn[some] = predictor.paths(
             state.select(owner[some]),
             known_BHX[owner[some]],
             _uniforms(seeds, owner[some], number[some], horizon, width),
             temperature,
+            filtering,
         )
     return drawn.reshape(series, samples, horizon, width)
 

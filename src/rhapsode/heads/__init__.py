@@ -1,5 +1,6 @@
 """Heads: features to a distribution over the next element. Loads torch."""
 
+from rhapsode.heads.bins import Bins, BinsConfig
 from rhapsode.heads.categorical import Categorical, CategoricalConfig
 from rhapsode.heads.contract import HEADS, Head
 from rhapsode.heads.counting import (
@@ -22,6 +23,8 @@ from rhapsode.heads.quantiles import Quantiles, QuantilesConfig
 
 __all__ = [
     "HEADS",
+    "Bins",
+    "BinsConfig",
     "Categorical",
     "CategoricalConfig",
     "DensityHead",

@@ -16,6 +16,7 @@ from rhapsode.errors import RunError, SettingsError
 from rhapsode.files import write_atomically
 from rhapsode.training import join_group
 from rhapsode.workflows.run_folder import RunFolder
+from rhapsode.workflows.series.training import SeriesTraining, prepare_series_training
 from rhapsode.workflows.texts import silent
 from rhapsode.workflows.train import Training, prepare_training
 
@@ -29,6 +30,8 @@ SPREAD = (
     "bits_per_character",
     "network_loss",
     "ngram_share",
+    "mase",
+    "crps",
     "validation_loss",
     "seconds",
 )
@@ -51,8 +54,9 @@ def repeat(
     sources: tuple[str, ...],
     asked: Mapping[str, Any],
     count: int | None,
-    run: Callable[[Training], bool],
+    run: Callable[[Any], bool],
     *,
+    series: bool = False,
     output: str | None = None,
     resume: bool = False,
     start: str | Path | None = None,
@@ -70,6 +74,7 @@ def repeat(
         asked: settings by name, as in `TrainSettings`.
         count: how many seeds, 2 or more; with `resume`, None or the same as before.
         run: trains to the end and finishes; False when it was interrupted, which ends it here too.
+        series: whether these are series of numbers.
         output: the outer folder.
         resume: go on in `output`.
         start: a run folder or model file to begin as.
@@ -108,17 +113,21 @@ def repeat(
         going_on = (folder / "config.toml").exists()
         if not going_on:
             _clear(folder)
-        training = prepare_training(
-            () if going_on else sources,
-            {} if going_on else merge(asked, {"seed": seed}),
-            output=str(folder),
-            resume=going_on,
-            start=None if going_on else start,
-            spent=time.monotonic() - began,
-            tell=tell,
-        )
+        how: dict[str, Any] = {
+            "output": str(folder),
+            "resume": going_on,
+            "spent": time.monotonic() - began,
+            "tell": tell,
+        }
+        words = () if going_on else sources
+        settings = {} if going_on else merge(asked, {"seed": seed})
+        training: Training | SeriesTraining
+        if series:
+            training = prepare_series_training(words, settings, **how)
+        else:
+            training = prepare_training(words, settings, start=None if going_on else start, **how)
         if not made:  # all input has been found good
-            _note(outer, sources, asked, seeds, start)
+            _note(outer, sources, asked, seeds, start=start, series=series)
             made = True
         if not run(training):
             return outer, None
@@ -138,12 +147,17 @@ def repeated_summary(outer: Path, seeds: Sequence[int]) -> dict[str, Any]:
 
     Returns:
         For each figure `mean`, `std` (with n - 1), `min`, `max`; and `runs`, with the figures of each. `network_loss` is
-        that of the network alone, which is `loss` where a run has no n-gram model mixed in.
+        that of the network alone, which is `loss` where a run has no n-gram model mixed in. Series have `mase` and `crps`.
     """
     runs = []
     for seed in seeds:
         one = json.loads((outer / f"seed-{seed}" / "summary.json").read_text(encoding="utf-8"))
-        one["network_loss"] = (one.get("network") or one).get("loss")
+        forecasts = one.get("forecasts")
+        if forecasts is None:
+            one["network_loss"] = (one.get("network") or one).get("loss")
+        else:
+            own = forecasts["methods"]["model"]
+            one.update(mase=own["mase"], crps=own["crps"])
         figures = {name: one.get(name) for name in (*SPREAD, "steps")}
         runs.append({"seed": seed, "folder": f"seed-{seed}", **figures})
     spreads: dict[str, Any] = {}
@@ -173,7 +187,9 @@ def _note(
     sources: tuple[str, ...],
     asked: Mapping[str, Any],
     seeds: Sequence[int],
+    *,
     start: str | Path | None,
+    series: bool,
 ) -> None:
     """Write the outer `config.toml`, from which it can be resumed."""
     run: dict[str, Any] = {
@@ -182,6 +198,8 @@ def _note(
         "first_seed": seeds[0],
         "rhapsode": __version__,
     }
+    if series:
+        run["kind"] = "series"
     if start is not None:
         run["from"] = str(Path(start).resolve())
     text = dump_toml({"run": run, **asked})

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from rhapsode import __version__
 from rhapsode.bundle import write_bundle
-from rhapsode.bundle.network import Network
 from rhapsode.config import TrainSettings, to_mapping
 from rhapsode.data import Stream
-from rhapsode.errors import RunError, SettingsError
+from rhapsode.errors import SettingsError
 from rhapsode.evaluation import Figures, Protocol, evaluate_store, floors_of
 from rhapsode.files import write_atomically
 from rhapsode.training import (
     BudgetClock,
     Clock,
     Event,
-    Finished,
-    Group,
     LoopHooks,
-    Plan,
     StepClock,
     TrainingLoop,
     give_back_memory,
@@ -39,7 +33,6 @@ from rhapsode.workflows.ancestor import (
 from rhapsode.workflows.card import card
 from rhapsode.workflows.corpus import Corpus
 from rhapsode.workflows.counting import Counted
-from rhapsode.workflows.curve import draw_course, read_course
 from rhapsode.workflows.evaluating import normalisation_of, text_facts
 from rhapsode.workflows.hooks import ValidationPart, begin_with, loop_hooks
 from rhapsode.workflows.mixing import choose_mixture, no_mixture
@@ -47,11 +40,11 @@ from rhapsode.workflows.model import Model
 from rhapsode.workflows.planning import count_corpus, plan_training
 from rhapsode.workflows.resume import find_run
 from rhapsode.workflows.run_folder import RunFolder
+from rhapsode.workflows.running import Running
 from rhapsode.workflows.series.corpus import is_series_run
 from rhapsode.workflows.series.model import SeriesModel
 from rhapsode.workflows.series.training import train_series
 from rhapsode.workflows.texts import silent
-from rhapsode.workflows.tracking import TensorBoard
 from rhapsode.workflows.writing import (
     index_fingerprint,
     learn_text_index,
@@ -65,66 +58,22 @@ FINISHING_READS = 1_500_000
 """Elements that the sweep of the test share reads in windows, about half a minute's; `rhapsode evaluate` reads all."""
 
 
-@dataclass
-class Training:
-    """A run that is ready to go.
+@dataclass(kw_only=True)
+class Training(Running):
+    """A run on texts that is ready to go.
 
     Arguments:
-        folder: where it writes.
-        settings: resolved.
         corpus: what it learns from.
-        network: what is fitted.
-        stream: what it reads.
-        loop: the loop.
-        plan: what was planned.
-        machine: measured matmul rates, GFLOP/s.
         counted: the best n-gram model, or None where it is made when training is over, or cannot be.
         start: the model it began as: `model`, `sha256`, `validation_loss` before the first update; None for fresh
             weights.
-        group: the processes that train together; only the first one writes and finishes.
     """
 
-    folder: RunFolder
     settings: TrainSettings
-    corpus: Corpus
-    network: Network
     stream: Stream
-    loop: TrainingLoop
-    plan: Plan
-    machine: dict[str, float]
+    corpus: Corpus
     counted: Counted | None = None
     start: dict[str, Any] | None = None
-    group: Group = field(default_factory=join_group)
-    _last: Finished | None = None
-
-    def events(self) -> Iterator[Event]:
-        """Train; every event is in the run folder before it is given on.
-
-        Raises:
-            RunError: a file cannot be written, or the loss is no longer a number.
-        """
-        board = None
-        if self.settings.track.tensorboard and self.group.first:
-            board = TensorBoard(self.folder.tensorboard, self.loop.step)
-        try:
-            for event in self.loop.run():
-                if self.group.first:
-                    self.folder.record(event)
-                if board is not None:
-                    board.take(event)
-                if isinstance(event, Finished):
-                    self._last = event
-                    if event.reason == "diverged":
-                        raise RunError(
-                            f"the loss stopped being a number at step {event.step}",
-                            where=str(self.folder.path),
-                            hint="train anew with a smaller --set training.learning_rate",
-                        )
-                yield event
-        finally:
-            self.folder.close()
-            if board is not None:
-                board.close()
 
     def finish(self, tell: Callable[[str], None] = silent) -> dict[str, Any]:
         """Sweep the test share with the best weights, measure what they write, write summary and card.
@@ -163,30 +112,11 @@ class Training:
             "text_index": None if isinstance(index, str) else index_fingerprint(index),
         }
         write_bundle(self.folder.model, replace(model.bundle, provenance=provenance))
-        updates = self._last.step * self.settings.training.accumulate
-        elements = self.stream.scored(updates)
         summary: dict[str, Any] = {
             **(figures.to_mapping() if figures else {"loss": None, "reason": "no test share"}),
-            "validation_loss": self.loop.best,
             "mixture": mixture,
             "writing": writing,
-            "steps": self._last.step,
-            "ended": self._last.reason,
-            "seconds": round(self._last.elapsed, 3),
-            "elements_per_second": round(elements / max(self._last.elapsed, 1e-9), 1),
-            "epochs": round(elements / max(1, len(self.corpus.train)), 3),
-            "parameters": self.network.parameter_count(),
-            "plan": {
-                "network": dict(self.settings.network),
-                "training": to_mapping(self.settings.training),
-                "reasons": list(self.plan.reasons),
-            },
-            "machine": {
-                "matmul_gflops": self.machine,
-                "threads": torch.get_num_threads(),
-                "processes": self.group.size,
-            },
-            "rhapsode": __version__,
+            **self._facts(len(self.corpus.train)),
         }
         if self.start is not None:
             summary["from"] = self.start
@@ -215,12 +145,8 @@ class Training:
             floors["ngram"] = None if self.counted is None else self.counted.loss
         elif figures is not None:
             floors = figures.floors
-        family = self.settings.model.partition(".")[0]
-        drawn = draw_course(
-            read_course(self.folder.metrics),
-            title=f"{self.folder.path.resolve().name}: {family}, "
-            f"{self.network.parameter_count():,} parameters",
-            floors={
+        drawn = self._course(
+            {
                 "n-gram model": floors.get("ngram"),
                 "unigram model": floors.get("unigram"),
             },
@@ -228,7 +154,7 @@ class Training:
             mixed=None if figures is None or figures.network is None else figures.loss,
             before=None if self.start is None else self.start.get("validation_loss"),
         )
-        write_atomically(self.folder.curve, drawn.encode("utf-8", "backslashreplace"))
+        write_atomically(self.folder.curve, drawn)
 
     def _test_figures(self, model: Model) -> Figures | None:
         if len(self.corpus.test) == 0:
@@ -375,17 +301,17 @@ def prepare_training(
         f"{'; '.join(planned.plan.reasons)}; {settings.training.precision}"
     )
     return Training(
-        folder,
-        settings,
-        corpus,
-        network,
-        stream,
-        loop,
-        planned.plan,
-        planned.machine,
-        planned.counted,
-        began_as,
-        group,
+        folder=folder,
+        settings=settings,
+        corpus=corpus,
+        network=network,
+        stream=stream,
+        loop=loop,
+        plan=planned.plan,
+        machine=planned.machine,
+        counted=planned.counted,
+        start=began_as,
+        group=group,
     )
 
 

@@ -22,7 +22,7 @@ from rhapsode.evaluation import (
     seasonal_naive,
 )
 from rhapsode.evaluation.statistical import STATISTICAL, statistical_forecast
-from rhapsode.generation.paths import path_seed, sample_paths
+from rhapsode.generation.paths import PathFilter, path_seed, sample_paths
 from rhapsode.workflows.series.corpus import future_covariates, histories_of
 
 __all__ = ["Backtest", "backtest", "draw_forecasts", "figures_mapping", "origins_of"]
@@ -151,6 +151,7 @@ def draw_forecasts(
     samples: int,
     seed: int,
     temperature: float = 1.0,
+    narrow: PathFilter | None = None,
     wanted: bool = True,
 ) -> tuple[NDArray[np.float64], list[Ints]]:
     """Paths (B, S, H, K) that follow the first rows of series, and the times of their steps.
@@ -164,6 +165,7 @@ def draw_forecasts(
         samples: paths of each, S.
         seed: of the paths.
         temperature: as in `sample_paths`.
+        narrow: as in `sample_paths`.
         wanted: whether covariates that are not known ahead are an error; if not, they are missing.
 
     Raises:
@@ -190,7 +192,13 @@ def draw_forecasts(
         for series, count in zip(which.tolist(), rows.tolist(), strict=True)
     ]
     drawn = sample_paths(
-        predictor, state, known_BHX, samples=samples, seeds=seeds, temperature=temperature
+        predictor,
+        state,
+        known_BHX,
+        samples=samples,
+        seeds=seeds,
+        temperature=temperature,
+        narrow=narrow,
     )
     return drawn, [times for times, _ in ahead]
 

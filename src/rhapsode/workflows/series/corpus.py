@@ -63,13 +63,16 @@ def is_series_run(
     """
     if resumed is not None:
         config = Path(resumed) / "config.toml"
-        return config.is_file() and "series" in read_toml(config)
+        kept = read_toml(config) if config.is_file() else {}
+        run = kept.get("run")
+        repeated = isinstance(run, Mapping) and run.get("kind") == "series"
+        return "series" in kept or repeated
     if "series" in asked or any(not isinstance(source, str | Path) for source in sources):
         return True
     source = asked.get("source", {})
     if len(sources) != 1 or any(source.get(name) for name in OF_TEXT):
         return False
-    if asked.get("encoding", "auto") != "auto":
+    if asked.get("encoding", "auto") not in ("auto", "binned"):
         return False
     path = Path(sources[0])
     if not is_there(path):

@@ -1,0 +1,151 @@
+"""Numbers as elements of a vocabulary: a probability for each of V bins, on which every sampler for text works.
+
+Within a bin the density is even, in the two outermost it falls off exponentially, so that it is one in total and
+comparable with any other (bins of scaled values as in Ansari et al. 2024, Chronos).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from rhapsode.errors import SettingsError
+from rhapsode.heads.contract import HEADS
+from rhapsode.heads.density import TINY, DensityHead, Features, Targets
+
+__all__ = ["Bins", "BinsConfig"]
+
+MOST_BINS = 1 << 16
+# A beginning no narrower than this, in the units of the targets: logits grow with its inverse square.
+LEAST_WIDTH = 0.05
+
+
+@dataclass(frozen=True)
+class BinsConfig:
+    """Settings of `bins.v1`."""
+
+    feature_size: Features
+    """Features coming in, H."""
+    edges: tuple[float, ...]
+    """Where one bin ends and the next begins, rising: one fewer than there are bins."""
+    tails: tuple[float, float]
+    """Mean lengths of the two outermost bins."""
+    target_size: Targets = 1
+    """Numbers of one observation, K."""
+
+
+@HEADS.register("bins.v1")
+class Bins(DensityHead):
+    """A logit for every bin. The temperature divides the logits; 0 is the middle of the likeliest bin.
+
+    The bins stay where they are, so that `scaled` is refused.
+    """
+
+    Config = BinsConfig
+
+    def __init__(self, config: BinsConfig) -> None:
+        edges, tails = config.edges, config.tails
+        finite = all(abs(value) < 1e300 for value in (*edges, *tails))
+        rising = all(low < high for low, high in pairwise(edges))
+        if not edges or len(edges) >= MOST_BINS or not finite or not rising:
+            raise SettingsError("the edges of bins must be finite and rise", where="edges")
+        if not all(tail > 0 for tail in tails):
+            raise SettingsError("the outermost bins must have a length above 0", where="tails")
+        super().__init__(config.feature_size, config.target_size, len(edges) + 1)
+        self.bins = len(edges) + 1
+        self.edges: Tensor
+        self.widths: Tensor
+        inner = torch.tensor(edges, dtype=torch.float64)
+        ends = torch.tensor(tails, dtype=torch.float64)
+        self.register_buffer("edges", inner, persistent=False)
+        # What the density of a bin is divided by; the outermost have a decay length in its place.
+        self.register_buffer(
+            "widths", torch.cat((ends[:1], inner.diff(), ends[1:])), persistent=False
+        )
+
+    def centres(self) -> Tensor:
+        """The mean of every bin, (V,) float64."""
+        edges, widths = self.edges.double(), self.widths.double()
+        low, high = edges[:1] - widths[:1], edges[-1:] + widths[-1:]
+        return torch.cat((low, (edges[:-1] + edges[1:]) / 2, high))
+
+    def logits(self, parameters: Tensor) -> Tensor:
+        """Logits (..., K, V) of parameters (..., P)."""
+        return self._split(parameters.detach())
+
+    def start_linear(self, weight_KF: Tensor, bias_K: Tensor, log_width_K: Tensor) -> bool:
+        """Let the logits begin as those of a normal distribution about a linear function, which are linear themselves.
+
+        Arguments:
+            weight_KF: of the last F features, for each target.
+            bias_K: added to it.
+            log_width_K: natural logarithm of the standard deviation about it.
+
+        Returns:
+            True.
+        """
+        centres = self.centres()
+        with torch.no_grad():
+            weight = self.weight.view(self.target_size, self.bins, -1)
+            bias = self.bias.view(self.target_size, self.bins)
+            weight[:, :, -weight_KF.shape[1] :] = 0.0
+            precision_K1 = log_width_K.double().exp().clamp(LEAST_WIDTH, 1e3)[:, None] ** -2
+            slope_KV = precision_K1 * centres
+            weight[:, :, -weight_KF.shape[1] :] += slope_KV[..., None] * weight_KF[:, None]
+            bias += slope_KV * bias_K[:, None] - precision_K1 * centres**2 / 2
+            bias += self.widths.double().log()
+        return True
+
+    def draw_bins(self, logits_RKV: Tensor, uniforms_RK: Tensor) -> tuple[Tensor, Tensor]:
+        """Values and the bins they lie in, (R, K) both, by inversion; a bin whose logit is -inf is never drawn.
+
+        Arguments:
+            logits_RKV: at least one of a row is finite.
+            uniforms_RK: in [0, 1).
+        """
+        logits_RKV = logits_RKV.double().clamp(max=1e300)
+        below_RKV = logits_RKV.softmax(-1).cumsum(-1)
+        point = (uniforms_RK.double() * below_RKV[..., -1])[..., None].contiguous()
+        bin_RK1 = torch.searchsorted(below_RKV.contiguous(), point, right=True)
+        # Rounding may push a point to the very end: the last bin that has any probability is there to catch it.
+        has_any = below_RKV.diff(dim=-1, prepend=torch.zeros_like(point)) > 0
+        numbers = torch.arange(self.bins, device=logits_RKV.device)
+        bin_RK1 = torch.minimum(bin_RK1, torch.where(has_any, numbers, 0).amax(-1, keepdim=True))
+        upper = below_RKV.gather(-1, bin_RK1)
+        lower = torch.where(bin_RK1 > 0, below_RKV.gather(-1, (bin_RK1 - 1).clamp(min=0)), 0.0)
+        share = ((point - lower) / (upper - lower)).clamp(TINY, 1 - 2 * TINY)[..., 0]
+        bin_RK = bin_RK1[..., 0]
+        edges, width_RK = self.edges.double(), self.widths.double()[bin_RK]
+        value_RK = edges[(bin_RK - 1).clamp(min=0)] + share * width_RK
+        value_RK = torch.where(bin_RK == 0, edges[0] + width_RK * share.log(), value_RK)
+        last = self.bins - 1
+        value_RK = torch.where(bin_RK == last, edges[-1] - width_RK * torch.log1p(-share), value_RK)
+        return value_RK, bin_RK
+
+    def _link(self, raw: Tensor) -> Tensor:
+        return raw
+
+    def _log_density(self, parameters: Tensor, x: Tensor) -> Tensor:
+        edges, widths = self.edges.double(), self.widths.double()
+        bin_ = torch.searchsorted(edges, x.contiguous(), right=True)
+        log_prob = parameters.log_softmax(-1).gather(-1, bin_[..., None])[..., 0]
+        beyond = (edges[0] - x).clamp(min=0.0) / widths[0]
+        beyond = beyond + (x - edges[-1]).clamp(min=0.0) / widths[-1]
+        return log_prob - widths[bin_].log() - beyond
+
+    def _quantile(self, parameters: Tensor, levels: Tensor) -> Tensor:
+        return self.draw_bins(parameters, levels)[0]
+
+    def _draw(self, parameters: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
+        if temperature == 0.0:
+            return self.centres()[parameters.argmax(-1)]
+        return self.draw_bins(parameters / temperature, uniforms)[0]
+
+    def _mean(self, parameters: Tensor) -> Tensor:
+        return (parameters.softmax(-1) * self.centres()).sum(-1)
+
+    def _scaled(self, parameters: Tensor, log_scale: Tensor) -> Tensor:
+        raise NotImplementedError("bins stay where they are")

@@ -1,0 +1,170 @@
+"""New series in the place of those a model learnt from, and what it remembers of them for that."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rhapsode.bundle.series_bundle import SeriesBundle
+from rhapsode.config import ForecastSettings, from_mapping, to_mapping
+from rhapsode.data.tables import Frequency, SeriesSet
+from rhapsode.encoding import SeriesEncoder, SeriesStats
+from rhapsode.errors import BundleError, DataError, RhapsodeError, SettingsError
+from rhapsode.workflows.series.sampling import path_filter
+
+if TYPE_CHECKING:
+    from rhapsode.bundle.series_predictor import SeriesPredictor  # loads torch
+
+__all__ = ["keepsakes", "make_series"]
+
+MOST_KEPT = 256
+MOST_STEPS = 1 << 20
+
+
+def keepsakes(encoder: SeriesEncoder, given: SeriesSet) -> dict[str, Any]:
+    """What a model remembers of the series it learnt from, so that new ones can stand in their place; plain values."""
+    some = np.unique(np.linspace(0, len(given) - 1, min(len(given), MOST_KEPT)).astype(int))
+    series = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for number in some.tolist():
+            rows = given.rows(number)
+            stats = encoder.stats(given.values_NK[rows])
+            frequency = given.frequencies[number]
+            series.append(
+                {
+                    "id": given.ids[number],
+                    "length": int(given.lengths[number]),
+                    "start": int(given.times_N[rows.start]) if given.lengths[number] else 0,
+                    "stats": stats.to_array().tolist(),
+                    "frequency": to_mapping(frequency),
+                    "static": [v if np.isfinite(v) else None for v in given.static_SA[number]],
+                    "categories": given.categories_SA[number].tolist(),
+                }
+            )
+    return {
+        "kind": given.kind,
+        "static_names": list(given.static_names),
+        "category_names": list(given.category_names),
+        "category_levels": [list(levels) for levels in given.category_levels],
+        "series": series,
+    }
+
+
+def make_series(
+    predictor: SeriesPredictor,
+    length: int | None,
+    like: str | None,
+    *,
+    count: int,
+    settings: ForecastSettings,
+) -> SeriesSet:
+    """New series; see `SeriesModel.generate`."""
+    from rhapsode.bundle.series_predictor import SeriesState
+    from rhapsode.generation.paths import path_seed, sample_paths
+
+    bundle, seed = predictor.bundle, settings.seed
+    if bundle.covariates.known:
+        raise DataError(
+            f"nobody knows {bundle.covariates.known[0]!r} of a new series",
+            hint="forecast from a table that holds it",
+        )
+    kept = _kept(bundle.provenance.get("keepsakes"), bundle)
+    there = {each["id"]: place for place, each in enumerate(kept["series"])}
+    if like is not None and like not in there:
+        named = ", ".join(map(repr, list(there)[:5]))
+        raise SettingsError(f"no series {like!r}", where="--like", hint=f"known: {named}, ...")
+    random = np.random.default_rng(seed)
+    places = (
+        random.integers(len(there), size=count) if like is None else np.full(count, there[like])
+    )
+    narrow = path_filter(predictor, settings)
+    made: list[SeriesSet] = []
+    for number, place in enumerate(places.tolist()):
+        one = kept["series"][place]
+        steps = one["length"] if length is None else length
+        given = _empty_like(kept, one, bundle.names)
+        frequency = given.frequencies[0]
+        start, steps_T = np.full(steps, one["start"], dtype=np.int64), np.arange(steps)
+        ordered = given.kind == "order" or frequency.unit == "order"
+        times = start + steps_T if ordered else frequency.advance(start, steps_T)
+        known_TX = bundle.covariates.rows(given, 0, times, np.zeros((steps, 0)))
+        paths = bundle.encoder.paths(SeriesStats.from_array(np.array(one["stats"])))
+        drawn = sample_paths(
+            predictor,
+            SeriesState(predictor.network.model.init_state(1), paths),
+            known_TX[None],
+            samples=1,
+            seeds=[path_seed(seed, str(number))],
+            temperature=settings.temperature,
+            narrow=narrow,
+        )
+        made.append(
+            replace(
+                given,
+                ids=(f"{one['id']} #{number + 1}",),
+                offsets=np.array([0, steps], dtype=np.int64),
+                times_N=times,
+                values_NK=drawn[0, 0],
+                known_NC=np.zeros((steps, 0)),
+            )
+        )
+    return replace(
+        made[0],
+        ids=tuple(each.ids[0] for each in made),
+        offsets=np.cumsum([0, *(int(each.offsets[1]) for each in made)]),
+        frequencies=tuple(each.frequencies[0] for each in made),
+        times_N=np.concatenate([each.times_N for each in made]),
+        values_NK=np.concatenate([each.values_NK for each in made]),
+        known_NC=np.concatenate([each.known_NC for each in made]),
+        static_SA=np.concatenate([each.static_SA for each in made]),
+        categories_SA=np.concatenate([each.categories_SA for each in made]),
+    )
+
+
+def _kept(keepsakes: Any, bundle: SeriesBundle) -> Mapping[str, Any]:
+    """What `keepsakes` made, looked over.
+
+    Raises:
+        BundleError: it is missing or malformed.
+    """
+    try:
+        for each in keepsakes["series"]:
+            stats = np.array(each["stats"], dtype=np.float64)
+            fits = stats.shape == (4, bundle.encoder.target_size) and np.isfinite(stats).all()
+            if not fits or (stats[[1, 3]] <= 0).any() or not 0 <= each["length"] <= MOST_STEPS:
+                raise ValueError
+            _empty_like(keepsakes, each, bundle.names)
+        if not keepsakes["series"]:
+            raise ValueError
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RhapsodeError):
+        raise BundleError("what it says of the series it learnt from is malformed") from None
+    checked: Mapping[str, Any] = keepsakes
+    return checked
+
+
+def _empty_like(
+    kept: Mapping[str, Any], one: Mapping[str, Any], names: tuple[str, ...]
+) -> SeriesSet:
+    """A series that has begun nowhere yet, with the attributes of one that was learnt from."""
+    static = np.array([[np.nan if v is None else v for v in one["static"]]], dtype=np.float64)
+    return SeriesSet(
+        ids=(one["id"],),
+        offsets=np.zeros(2, dtype=np.int64),
+        times_N=np.zeros(0, dtype=np.int64),
+        values_NK=np.zeros((0, len(names))),
+        names=names,
+        kind=kept["kind"],
+        frequencies=(from_mapping(Frequency, one["frequency"], where="frequency"),),
+        known_NC=np.zeros((0, 0)),
+        known_names=(),
+        static_SA=static.reshape(1, -1),
+        static_names=tuple(kept["static_names"]),
+        categories_SA=np.array([one["categories"]], dtype=np.int64).reshape(1, -1),
+        category_names=tuple(kept["category_names"]),
+        category_levels=tuple(tuple(levels) for levels in kept["category_levels"]),
+    )
