@@ -27,6 +27,7 @@ from rhapsode.errors import BundleError, DataError
 from rhapsode.generation import paths as paths_module
 from rhapsode.generation.chain import chain_of
 from rhapsode.generation.paths import PathFilter, path_seed, sample_paths
+from rhapsode.heads import HEADS, DensityHead
 
 FAMILIES = {
     "lstm.v1": {"hidden_size": 6, "num_layers": 2},
@@ -331,3 +332,25 @@ def test_filters_of_elements_narrow_every_step_of_every_number() -> None:
         ),
     )
     np.testing.assert_array_equal(alone[0], drawn(xtc_probability=0.5)[1])
+
+
+@pytest.mark.parametrize(
+    "head", [n for n in HEADS.names() if issubclass(HEADS.get(n), DensityHead)]
+)
+def test_a_network_read_back_is_the_one_that_was_written(head: str, tmp_path: Path) -> None:
+    of_head = BINS if head == "bins.v1" else {}
+    bundle = bundle_of(head=head, of_head=of_head, counts=HEADS.get(head).counts)
+    torch.manual_seed(3)
+    network = build_network(bundle.config).eval()
+    write_series_bundle(tmp_path / "m.safetensors", bundle)
+    again = load_network(read_series_bundle(tmp_path / "m.safetensors"))
+    inputs = torch.randn(2, 5, bundle.input_size)
+    targets = torch.tensor([0.0, 1.0, 2.0, 7.0, 3.0]).expand(2, 5)[..., None]
+    found = []
+    for each in (network, again):
+        with torch.no_grad():
+            parameters, _ = each(inputs)
+            drawn = each.head.sample(parameters[:, 0], torch.full((2, 1), 0.3))
+            found.append((each.head.log_prob(parameters, targets), drawn))
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])

@@ -200,7 +200,7 @@ def binned(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_binned_values_take_every_sampler(cli: Cli, binned: Path) -> None:
     head = read_settings(binned / "config.toml")["head"]
-    assert head == {"name": "bins", "bins": 12, "spacing": "quantile", "limit": 15.0}
+    assert head == {"name": "bins.v1", "bins": 12, "spacing": "quantile", "limit": 15.0}
 
     def drawn(*flags: str) -> list[float]:
         words = ("--horizon", "4", "--samples", "30", "--paths", *flags)

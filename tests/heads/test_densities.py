@@ -244,6 +244,8 @@ class OverCounts(DensityContract):
         torch.testing.assert_close(
             head.mean(head.scaled(parameters, log_scale)),
             head.mean(parameters) * log_scale.double().exp()[..., None],
+            rtol=1e-6,
+            atol=1e-6,
         )
 
     @pytest.mark.parametrize("impossible", [-1.0, 0.5, -2.5])

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rhapsode.errors import SettingsError
 from rhapsode.heads.contract import HEADS
-from rhapsode.heads.density import TINY, DensityHead, Features, Targets
+from rhapsode.heads.density import TINY, DensityHead, Features, Targets, constant
 
 __all__ = ["Bins", "BinsConfig"]
 
@@ -56,19 +56,14 @@ class Bins(DensityHead):
             raise SettingsError("the outermost bins must have a length above 0", where="tails")
         super().__init__(config.feature_size, config.target_size, len(edges) + 1)
         self.bins = len(edges) + 1
-        self.edges: Tensor
-        self.widths: Tensor
-        inner = torch.tensor(edges, dtype=torch.float64)
-        ends = torch.tensor(tails, dtype=torch.float64)
-        self.register_buffer("edges", inner, persistent=False)
+        self._edges = constant(edges)
         # What the density of a bin is divided by; the outermost have a decay length in its place.
-        self.register_buffer(
-            "widths", torch.cat((ends[:1], inner.diff(), ends[1:])), persistent=False
-        )
+        ends = constant(tails)
+        self._widths = torch.cat((ends[:1], self._edges.diff(), ends[1:]))
 
     def centres(self) -> Tensor:
         """The mean of every bin, (V,) float64."""
-        edges, widths = self.edges.double(), self.widths.double()
+        edges, widths = self._edges, self._widths
         low, high = edges[:1] - widths[:1], edges[-1:] + widths[-1:]
         return torch.cat((low, (edges[:-1] + edges[1:]) / 2, high))
 
@@ -87,7 +82,7 @@ class Bins(DensityHead):
         Returns:
             True.
         """
-        centres = self.centres()
+        centres = self.centres().to(self.weight.device)
         with torch.no_grad():
             weight = self.weight.view(self.target_size, self.bins, -1)
             bias = self.bias.view(self.target_size, self.bins)
@@ -96,7 +91,7 @@ class Bins(DensityHead):
             slope_KV = precision_K1 * centres
             weight[:, :, -weight_KF.shape[1] :] += slope_KV[..., None] * weight_KF[:, None]
             bias += slope_KV * bias_K[:, None] - precision_K1 * centres**2 / 2
-            bias += self.widths.double().log()
+            bias += self._widths.to(bias.device).log()
         return True
 
     def draw_bins(self, logits_RKV: Tensor, uniforms_RK: Tensor) -> tuple[Tensor, Tensor]:
@@ -118,7 +113,8 @@ class Bins(DensityHead):
         lower = torch.where(bin_RK1 > 0, below_RKV.gather(-1, (bin_RK1 - 1).clamp(min=0)), 0.0)
         share = ((point - lower) / (upper - lower)).clamp(TINY, 1 - 2 * TINY)[..., 0]
         bin_RK = bin_RK1[..., 0]
-        edges, width_RK = self.edges.double(), self.widths.double()[bin_RK]
+        edges = self._edges.to(bin_RK.device)
+        width_RK = self._widths.to(bin_RK.device)[bin_RK]
         value_RK = edges[(bin_RK - 1).clamp(min=0)] + share * width_RK
         value_RK = torch.where(bin_RK == 0, edges[0] + width_RK * share.log(), value_RK)
         last = self.bins - 1
@@ -129,7 +125,7 @@ class Bins(DensityHead):
         return raw
 
     def _log_density(self, parameters: Tensor, x: Tensor) -> Tensor:
-        edges, widths = self.edges.double(), self.widths.double()
+        edges, widths = self._edges.to(x.device), self._widths.to(x.device)
         bin_ = torch.searchsorted(edges, x.contiguous(), right=True)
         log_prob = parameters.log_softmax(-1).gather(-1, bin_[..., None])[..., 0]
         beyond = (edges[0] - x).clamp(min=0.0) / widths[0]
@@ -141,11 +137,11 @@ class Bins(DensityHead):
 
     def _draw(self, parameters: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
         if temperature == 0.0:
-            return self.centres()[parameters.argmax(-1)]
+            return self.centres().to(parameters.device)[parameters.argmax(-1)]
         return self.draw_bins(parameters / temperature, uniforms)[0]
 
     def _mean(self, parameters: Tensor) -> Tensor:
-        return (parameters.softmax(-1) * self.centres()).sum(-1)
+        return (parameters.softmax(-1) * self.centres().to(parameters.device)).sum(-1)
 
     def _scaled(self, parameters: Tensor, log_scale: Tensor) -> Tensor:
         raise NotImplementedError("bins stay where they are")

@@ -7,6 +7,7 @@ place as it is, so that `scaled` takes a distribution over scaled values to the 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Annotated, ClassVar
 
 import torch
@@ -16,7 +17,15 @@ from torch.nn import functional
 
 from rhapsode.heads.contract import Head
 
-__all__ = ["DensityHead", "Features", "LeastScale", "Targets", "bounded", "log_softplus"]
+__all__ = [
+    "DensityHead",
+    "Features",
+    "LeastScale",
+    "Targets",
+    "bounded",
+    "constant",
+    "log_softplus",
+]
 
 Features = Annotated[int, Meta(ge=1, le=1 << 20)]
 Targets = Annotated[int, Meta(ge=1, le=1 << 12)]
@@ -30,6 +39,14 @@ LOG_WIDEST = 100.0
 TINY = 2.0**-54
 # Buffers that stay in a core's cache, and that malloc hands out again without asking the system.
 ROWS_AT_ONCE = 8192
+
+
+def constant(values: Sequence[float]) -> Tensor:
+    """Settings as a tensor, float64, on the processor whatever the device at hand.
+
+    Not a buffer: a network that is built without memory, to be filled from a file, would forget it.
+    """
+    return torch.tensor(values, dtype=torch.float64, device="cpu")
 
 
 def bounded(parameters: Tensor) -> Tensor:

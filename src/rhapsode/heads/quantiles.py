@@ -23,6 +23,7 @@ from rhapsode.heads.density import (
     LeastScale,
     Targets,
     bounded,
+    constant,
     log_softplus,
 )
 
@@ -65,8 +66,7 @@ class Quantiles(DensityHead):
         super().__init__(config.feature_size, config.target_size, len(levels) + 2)
         self.least_scale = config.least_scale
         self.middle = levels.index(0.5)
-        self.levels: Tensor
-        self.register_buffer("levels", torch.tensor(levels, dtype=torch.float64), persistent=False)
+        self._levels = constant(levels)
 
     def loss(
         self, parameters: Tensor, targets: Tensor, log_jacobian_BT: Tensor | None = None
@@ -81,7 +81,7 @@ class Quantiles(DensityHead):
         x, known = self._known(parameters, targets)
         split = self._split(bounded(parameters).double())
         knots, tails = self._knots(split), split[..., -2:].clamp(-LOG_WIDEST, LOG_WIDEST)
-        levels = self.levels.double()
+        levels = self._levels.to(x.device)
         away = x[..., None] - knots
         pinball = torch.maximum(levels * away, (levels - 1) * away).mean(-1)
         beyond = torch.stack((-away[..., 0], away[..., -1]), dim=-1).detach()
@@ -103,7 +103,7 @@ class Quantiles(DensityHead):
         return torch.cat((below, median, above), dim=-1)
 
     def _log_density(self, parameters: Tensor, x: Tensor) -> Tensor:
-        knots, levels = self._knots(parameters), self.levels.double()
+        knots, levels = self._knots(parameters), self._levels.to(parameters.device)
         log_gaps = parameters[..., 1:-2].clamp(-LOG_WIDEST, LOG_WIDEST)
         tails = parameters[..., -2:].clamp(-LOG_WIDEST, LOG_WIDEST)
         left = torch.log(levels[0]) - tails[..., 0]
@@ -119,7 +119,7 @@ class Quantiles(DensityHead):
         return self._draw(parameters, levels, 1.0)
 
     def _draw(self, parameters: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
-        knots, levels = self._knots(parameters), self.levels.double()
+        knots, levels = self._knots(parameters), self._levels.to(parameters.device)
         tails = parameters[..., -2:].clamp(-LOG_WIDEST, LOG_WIDEST).exp()
         step = (torch.searchsorted(levels, uniforms, right=True) - 1).clamp(0, len(levels) - 2)
         low = knots.gather(-1, step[..., None])[..., 0]
@@ -132,7 +132,7 @@ class Quantiles(DensityHead):
         return median + temperature * (inside + left + right - median)
 
     def _mean(self, parameters: Tensor) -> Tensor:
-        knots, levels = self._knots(parameters), self.levels.double()
+        knots, levels = self._knots(parameters), self._levels.to(parameters.device)
         tails = parameters[..., -2:].clamp(-LOG_WIDEST, LOG_WIDEST).exp()
         inside = (levels.diff() * (knots[..., 1:] + knots[..., :-1]) / 2).sum(-1)
         left = levels[0] * (knots[..., 0] - tails[..., 0])
