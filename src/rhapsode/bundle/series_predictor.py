@@ -32,6 +32,11 @@ ROWS = 256
 class Narrows(Protocol):
     """What is left of the elements at every step, where the head is one over bins."""
 
+    @property
+    def middles(self) -> bool:
+        """Whether an element is the number in its middle, not one drawn in it."""
+        ...
+
     def keep(self, logits_RKV: Singles) -> Singles:
         """Logits of the next step, -inf for what must not be drawn."""
         ...
@@ -220,6 +225,8 @@ class SeriesPredictor:
         kept_RKV = narrow.keep(self.head.logits(parameters_RP).float().numpy())
         targets_RK, bins_RK = self.head.draw_bins(torch.from_numpy(kept_RKV), uniforms_RK)
         narrow.wrote(bins_RK.numpy())
+        if narrow.middles:
+            targets_RK = self.head.centres()[bins_RK]
         return np.asarray(targets_RK.numpy())
 
     def observe(

@@ -45,6 +45,11 @@ class PathPredictor(Protocol):
 class Narrowing(Protocol):
     """What is left of the elements at every step of R paths of K numbers."""
 
+    @property
+    def middles(self) -> bool:
+        """Whether an element is the number in its middle, not one drawn in it."""
+        ...
+
     def keep(self, logits_RKV: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits of the next step, -inf for what must not be drawn."""
         ...
@@ -60,11 +65,13 @@ class PathFilter:
     Arguments:
         chain: filters between logits and the draw.
         seed: of the draws of filters that draw.
+        middles: whether an element is the number in its middle, not one drawn in it.
     """
 
-    def __init__(self, chain: Chain, seed: int) -> None:
+    def __init__(self, chain: Chain, seed: int, *, middles: bool = False) -> None:
         self.chain = chain
         self._seed = seed
+        self._middles = middles
 
     def over(self, sequence_R: NDArray[np.int64], horizon: int, width: int) -> Narrowing:
         """The filters for some paths.
@@ -74,10 +81,14 @@ class PathFilter:
             horizon: steps, H.
             width: numbers of a step, K.
         """
-        return _Filtering(self.chain, self._seed, sequence_R, horizon, width)
+        filtering = _Filtering(self.chain, self._seed, sequence_R, horizon, width)
+        filtering.middles = self._middles
+        return filtering
 
 
 class _Filtering:
+    middles = False
+
     def __init__(
         self, chain: Chain, seed: int, sequence_R: NDArray[np.int64], horizon: int, width: int
     ) -> None:

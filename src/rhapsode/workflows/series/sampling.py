@@ -9,6 +9,7 @@ from rhapsode.config import ForecastSettings, SamplingSettings
 from rhapsode.errors import SettingsError
 from rhapsode.generation.chain import Chain, chain_of
 from rhapsode.generation.paths import PathFilter
+from rhapsode.generation.temperature import GREEDY_BELOW
 
 if TYPE_CHECKING:
     from rhapsode.bundle.series_predictor import SeriesPredictor  # loads torch
@@ -53,4 +54,4 @@ def path_filter(predictor: SeriesPredictor, settings: ForecastSettings) -> PathF
     chain = chain_of_bins(settings, predictor.bins)
     if chain is None or not chain.filters:
         return None
-    return PathFilter(chain, settings.seed)
+    return PathFilter(chain, settings.seed, middles=settings.temperature < GREEDY_BELOW)
