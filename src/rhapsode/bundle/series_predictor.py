@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -219,6 +220,24 @@ class SeriesPredictor:
             drawn_RHK[:, step] = paths.decode_next(targets_RK)
             paths.push(drawn_RHK[:, step])
         return drawn_RHK
+
+    def each(self, work: Callable[[slice], None], parts: Sequence[slice]) -> None:
+        """Do some work on every part, as many at a time as PyTorch has threads; within a part there is one.
+
+        Most of a step is too small to be shared by threads, and much of it is NumPy's, which has only one.
+        """
+        threads = min(torch.get_num_threads(), len(parts))
+        if threads < 2:
+            for part in parts:
+                work(part)
+            return
+        before = torch.get_num_threads()
+        try:
+            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                for done in [pool.submit(work, part) for part in parts]:
+                    done.result()
+        finally:
+            torch.set_num_threads(before)
 
     def _narrowed(self, parameters_RP: Tensor, uniforms_RK: Tensor, narrow: Narrows) -> Floats:
         assert isinstance(self.head, Bins)

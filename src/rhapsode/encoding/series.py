@@ -218,6 +218,7 @@ class SeriesEncoder:
             if self.settings.difference:
                 filled_TK = np.where(np.isnan(levels_TK), references_TK, levels_TK)
             paths._z[-kept:, 0], paths._levels[-kept:, 0] = z_TK[-kept:], filled_TK[-kept:]
+            paths._fed[:] = np.stack(_fed(paths._z), axis=1)
         return paths
 
     def _checked(self, given_TK: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -291,13 +292,16 @@ class SeriesEncoder:
         self, columns: Sequence[NDArray[np.float64]], stats: SeriesStats, rows: int
     ) -> NDArray[np.float32]:
         """Features (rows, D) of the past values at every lag."""
-        parts: list[NDArray[np.float64]] = []
+        parts: list[NDArray[np.float32]] = []
         for past in columns:
-            known = ~np.isnan(past)
-            parts += (np.where(known, np.clip(past, -FARTHEST, FARTHEST), 0.0), known.astype(float))
+            parts += _fed(past)
+        parts.append(np.broadcast_to(self._size(stats), (rows, self.target_size)))
+        return np.concatenate(parts, axis=1)
+
+    def _size(self, stats: SeriesStats) -> NDArray[np.float32]:
+        """What the network is told of the scale."""
         size = np.log(stats.count_scale_K if self.settings.counts else stats.scale_K)
-        parts.append(np.broadcast_to(LOG_SCALE_UNIT * size, (rows, self.target_size)))
-        return np.concatenate(parts, axis=1, dtype=np.float32)
+        return np.asarray(LOG_SCALE_UNIT * size, dtype=np.float32)
 
     def _targets(
         self, values_TK: NDArray[np.float64], z_TK: NDArray[np.float64], stats: SeriesStats
@@ -313,6 +317,13 @@ class SeriesEncoder:
         jacobian_T: NDArray[np.float64] = np.where(known_TK, slope_TK, 0.0).sum(axis=1)
         weights_T = np.asarray(known_TK.any(axis=1), dtype=np.float32)
         return targets_TK.copy(), weights_T, jacobian_T
+
+
+def _fed(past: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Values as a network takes them, 0 where missing, and which are there."""
+    known = ~np.isnan(past)
+    held = np.where(known, np.clip(past, -FARTHEST, FARTHEST), 0.0)
+    return held.astype(np.float32), known.astype(np.float32)
 
 
 def _known_mean(rows: Iterable[NDArray[np.float64]], count: int) -> NDArray[np.float64]:
@@ -344,6 +355,8 @@ class SeriesPaths:
         shape = (encoder.reach, *stats.shift_K.shape)
         self._z = np.full(shape, np.nan)
         self._levels = np.full(shape, np.nan)
+        # The same as features, so that a step need not make those of every lag anew.
+        self._fed = np.zeros((shape[0], 2, *shape[1:]), dtype=np.float32)
         self._steps = 0
 
     def __len__(self) -> int:
@@ -352,8 +365,14 @@ class SeriesPaths:
 
     def features(self) -> NDArray[np.float32]:
         """Features (B, D) of what comes next."""
-        columns = [self._z[(self._steps - lag) % len(self._z)] for lag in self.encoder.lags]
-        return self.encoder._row(columns, self.stats, len(self))
+        places = [(self._steps - lag) % len(self._z) for lag in self.encoder.lags]
+        rows, width = len(self), self.encoder.target_size
+        made = np.empty((rows, self.encoder.feature_size), dtype=np.float32)
+        lagged = made[:, : 2 * len(places) * width].reshape(rows, len(places), 2, width)
+        for number, place in enumerate(places):
+            lagged[:, number] = self._fed[place].swapaxes(0, 1)
+        made[:, -width:] = self.encoder._size(self.stats)
+        return made
 
     def log_scale(self) -> NDArray[np.float64]:
         """Logarithm of what the mean of a count is multiplied by, (B, K), for `DensityHead.scaled`."""
@@ -400,6 +419,7 @@ class SeriesPaths:
             # What is missing leaves what it would have been compared with in its place.
             level_BK = np.where(np.isnan(level_BK), self._reference(), level_BK)
         self._z[here], self._levels[here] = z_BK, level_BK
+        self._fed[here] = _fed(z_BK)
         self._steps += 1
 
     def select(self, rows_R: NDArray[np.int64]) -> SeriesPaths:
@@ -407,6 +427,7 @@ class SeriesPaths:
         stats = SeriesStats(*self.stats.to_array()[:, rows_R])
         chosen = SeriesPaths(self.encoder, stats)
         chosen._z, chosen._levels = self._z[:, rows_R], self._levels[:, rows_R]
+        chosen._fed = self._fed[:, :, rows_R]
         chosen._steps = self._steps
         return chosen
 
@@ -421,9 +442,10 @@ class SeriesPaths:
         joined = cls(parts[0].encoder, SeriesStats(*rows))
         joined._z = np.concatenate([part._in_order(part._z) for part in parts], axis=1)
         joined._levels = np.concatenate([part._in_order(part._levels) for part in parts], axis=1)
+        joined._fed = np.concatenate([part._in_order(part._fed) for part in parts], axis=2)
         return joined
 
-    def _in_order(self, ring: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _in_order(self, ring: NDArray[Any]) -> NDArray[Any]:
         """The last steps, the oldest first."""
         return np.roll(ring, -self._steps % len(ring), axis=0)
 

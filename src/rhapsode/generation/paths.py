@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,7 +16,7 @@ from rhapsode.generation.filters import Context
 __all__ = ["PathFilter", "PathPredictor", "path_seed", "sample_paths"]
 
 # Rows whose values, features and gates find room in the cache together.
-AT_ONCE = 4096
+AT_ONCE = 8192
 
 
 class PathPredictor(Protocol):
@@ -39,6 +39,10 @@ class PathPredictor(Protocol):
 
         With `narrow`, which only elements have, it decides instead of the temperature.
         """
+        ...
+
+    def each(self, work: Callable[[slice], None], parts: Sequence[slice]) -> None:
+        """Do some work on every part, side by side where the machine has cores for that."""
         ...
 
 
@@ -155,8 +159,8 @@ def sample_paths(
     drawn = np.empty((series * samples, horizon, width))
     owner = np.repeat(np.arange(series), samples)
     number = np.tile(np.arange(samples), series)
-    for first in range(0, len(owner), AT_ONCE):
-        some = slice(first, first + AT_ONCE)
+
+    def draw(some: slice) -> None:
         filtering = None
         if narrow is not None:
             base = np.array([seeds[row] & 0xFFFFFFFF for row in owner[some]], dtype=np.int64)
@@ -168,6 +172,10 @@ def sample_paths(
             temperature,
             filtering,
         )
+
+    predictor.each(
+        draw, [slice(first, first + AT_ONCE) for first in range(0, len(owner), AT_ONCE)]
+    )
     return drawn.reshape(series, samples, horizon, width)
 
 
