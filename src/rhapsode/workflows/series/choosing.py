@@ -17,7 +17,9 @@ Floats = NDArray[np.float64]
 
 MOST_SERIES = 60
 MOST_STEPS = 4_000
-ORIGINS = 16
+ORIGINS = 48
+# Origins lie in so many seasons or horizons before the end, at most.
+STRETCH = 32
 ORDER = 4
 # How much better a less simple form must be.
 GAIN = 0.9
@@ -212,7 +214,7 @@ def _error(column: Floats, form: _Form, season: int, horizon: int) -> tuple[floa
             changes = levels[back:] - levels[: len(levels) - back] if back else levels
     length = len(changes)
     horizon = max(1, min(horizon, length // 6))
-    first = max(int(length * 0.6), length - horizon - 8 * max(horizon, season))
+    first = max(int(length * 0.6), length - horizon - STRETCH * max(horizon, season))
     lags = [*range(1, ORDER + 1)]
     if season > 1 and first > 3 * season:
         lags += [lag for lag in (season - 1, season, season + 1) if lag > ORDER]
