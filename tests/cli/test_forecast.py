@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -428,7 +429,33 @@ def test_seeds_are_compared(cli: Cli) -> None:
     assert found["network_loss"] is None
     assert {run["seed"] for run in found["runs"]} == {1, 2}
     Path("several/summary.json").unlink()
-    Path("several/seed-2/summary.json").unlink()
+    shutil.rmtree("several/seed-2")
+    done = cli("train", "sine-trend", "-o", "several", "--resume")
+    assert done.code == 1
+    assert "keep their sources" in done.err
     done = cli("train", "-o", "several", "--resume")
-    assert done.code in (0, 1)
-    assert "Traceback" not in done.err
+    assert done.code == 0, done.err
+    again = json.loads(Path("several/summary.json").read_text())
+    assert [run["loss"] for run in again["runs"]] == [run["loss"] for run in found["runs"]]
+    done = cli("train", "airline", "-o", "none", "--repeat", "2", "--set", "seed=x", *QUICK)
+    assert done.code == 1
+    assert "seeds" in done.err
+
+
+def test_a_sampler_that_does_not_fit_is_refused_before_anything_is_learnt(cli: Cli) -> None:
+    done = cli("forecast", "airline", "--budget", "10s", "--top-p", "0.5")
+    assert done.code == 1
+    assert "--encoding binned" in done.err
+    assert not Path("runs").exists()
+
+
+def test_a_typed_head_takes_the_place_of_the_files(cli: Cli, binned: Path, monthly: Path) -> None:
+    words = ("train", "airline", "--plan")
+    done = cli(*words, "--config", str(monthly / "config.toml"), "--encoding", "binned")
+    assert 'name = "bins.v1"' in done.out
+    done = cli(*words, "--config", str(binned / "config.toml"), "--set", "head.name=gaussian")
+    assert 'name = "gaussian.v1"' in done.out
+    done = cli(*words, "--config", str(binned / "config.toml"))
+    assert 'name = "bins.v1"' in done.out
+    done = cli(*words, "--config", str(binned / "config.toml"), "--encoding", "auto")
+    assert 'name = "student_t.v1"' in done.out

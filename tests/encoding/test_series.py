@@ -376,6 +376,17 @@ def test_bins_at_quantiles_hold_equally_many() -> None:
     assert tails == (50.0, 50.0)
 
 
+def test_equal_values_do_not_cost_bins() -> None:
+    z = np.random.default_rng(0).poisson(20, 5000).astype(float)
+    edges, _ = learn_bins(z, BinSettings(bins=250))
+    assert len(edges) + 1 >= len(np.unique(z)) - 8
+    rounded = np.random.default_rng(1).normal(10, 5, 3650).round(0)
+    edges, _ = learn_bins(rounded, BinSettings(bins=10))
+    held = np.bincount(np.searchsorted(edges, rounded, side="right"))
+    assert len(held) >= 8
+    assert held.max() < 0.2 * len(rounded)
+
+
 def test_equal_values_share_a_bin_of_their_own() -> None:
     z = np.array([0.0] * 50 + [1.0] * 3 + [2.0] * 2)
     edges, tails = learn_bins(z, BinSettings(bins=100))

@@ -186,6 +186,11 @@ class SeriesPredictor:
         return self.bundle.encoder.target_size
 
     @property
+    def numbers(self) -> int:
+        """Numbers that describe the distribution of one step."""
+        return self.head.width
+
+    @property
     def bins(self) -> int | None:
         """V where a number is drawn as an element, one of so many bins; None for a density."""
         return self.head.bins if isinstance(self.head, Bins) else None
@@ -224,7 +229,8 @@ class SeriesPredictor:
     def each(self, work: Callable[[slice], None], parts: Sequence[slice]) -> None:
         """Do some work on every part, as many at a time as PyTorch has threads; within a part there is one.
 
-        Most of a step is too small to be shared by threads, and much of it is NumPy's, which has only one.
+        Most of a step is too small to be shared by threads, and much of it is NumPy's, which has only one. PyTorch's
+        number of threads is that of the process: a thread that first uses it meanwhile has one.
         """
         threads = min(torch.get_num_threads(), len(parts))
         if threads < 2:
@@ -232,11 +238,13 @@ class SeriesPredictor:
                 work(part)
             return
         before = torch.get_num_threads()
+        pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
         try:
-            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                for done in [pool.submit(work, part) for part in parts]:
-                    done.result()
+            for done in [pool.submit(work, part) for part in parts]:
+                done.result()
         finally:
+            # Where one failed, or somebody interrupts, those that have not begun are not waited for.
+            pool.shutdown(cancel_futures=True)
             torch.set_num_threads(before)
 
     def _narrowed(self, parameters_RP: Tensor, uniforms_RK: Tensor, narrow: Narrows) -> Floats:

@@ -121,6 +121,9 @@ def _model(
         asked["series"] = reading
     if command.horizon is not None:
         asked["data"] = {"horizon": command.horizon}
+    from rhapsode.workflows.series.sampling import chain_of_bins
+
+    chain_of_bins(settings_of(command, ForecastSettings), None)  # refused before anything is learnt
     folder = train_on_series((command.model,), asked, spent=time.monotonic() - began)
     if folder is None:
         return None, None

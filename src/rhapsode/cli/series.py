@@ -229,7 +229,8 @@ def explain_samplers(model: SeriesModel, settings: ForecastSettings) -> None:
 
     chain = chain_of_bins(settings, model.bins)
     if settings.explain:
-        note("draw from the density" if chain is None else chain.explain())
+        density = f"draw from the density, temperature {settings.temperature:g}"
+        note(density if chain is None else chain.explain())
 
 
 def generate_series(command: Any, typed: Sequence[str]) -> int:

@@ -210,6 +210,7 @@ def _asked(arguments: Sequence[str]) -> tuple[TrainCommand, dict[str, Any]]:
     if command.config is not None:
         base = read_settings(command.config)
         base.pop("run", None)  # what a config.toml notes of its own run
+    _drop_head(base, command, arguments)
     flags = {field.name: field.default for field in dataclasses.fields(RunSettings)}
     plain = TrainCommand()
     typed = typed_flags(arguments, plain)
@@ -221,6 +222,16 @@ def _asked(arguments: Sequence[str]) -> tuple[TrainCommand, dict[str, Any]]:
     if any(name in given for name in _LENGTHS):
         base = {name: value for name, value in base.items() if name not in _LENGTHS}
     return command, merge(apply_assignments(base, command.set), given)
+
+
+def _drop_head(base: dict[str, Any], command: TrainCommand, arguments: Sequence[str]) -> None:
+    """A head or encoding that was typed takes the place of the file's, with all that belongs to it."""
+    typed = typed_flags(arguments, command)
+    named = any(word.partition("=")[0].strip() == "head.name" for word in command.set)
+    if named and base.get("encoding") == "binned":
+        del base["encoding"]
+    if named or ("encoding" in typed and base.get("encoding", "auto") != command.encoding):
+        base.pop("head", None)
 
 
 def source_flags(command: SourceSettings, typed: Sequence[str]) -> dict[str, Any]:

@@ -50,11 +50,18 @@ def learn_bins(
             hint="set head.spacing to uniform",
         )
     cuts = np.arange(1, settings.bins) * len(z_N) // settings.bins
-    cuts = cuts[cuts > 0]
-    low, high = z_N[cuts - 1], z_N[cuts]
-    edges = np.unique(((low + high) / 2)[low < high])
+    # A cut among equal values goes to the nearer end of them.
+    low, high = (np.searchsorted(z_N, z_N[cuts], side) for side in ("left", "right"))
+    cuts = np.where((cuts - low <= high - cuts) & (low > 0), low, high)
+    cuts = np.unique(cuts[(cuts > 0) & (cuts < len(z_N))])
+    # Halves: the sum of two large numbers may be none.
+    edges = np.unique(z_N[cuts - 1] / 2 + z_N[cuts] / 2)
+    edges = edges[(edges > z_N[0]) & (edges <= z_N[-1])]
     if not len(edges):
-        edges = np.array([(z_N[0] + z_N[-1]) / 2])
+        raise DataError(
+            "bins at quantiles need values further apart than their rounding",
+            hint="set head.spacing to uniform",
+        )
     # The tails' lengths are the mean distances of what lies in them, as a maximum of likelihood has it.
     spread = float(z_N[-1] - z_N[0])
     below, above = edges[0] - z_N[z_N < edges[0]], z_N[z_N >= edges[-1]] - edges[-1]

@@ -15,8 +15,9 @@ from rhapsode.generation.filters import Context
 
 __all__ = ["PathFilter", "PathPredictor", "path_seed", "sample_paths"]
 
-# Rows whose values, features and gates find room in the cache together.
+# Rows of one part: fewer where the distribution of a step is told by many numbers.
 AT_ONCE = 8192
+NUMBERS_AT_ONCE = 1 << 18
 
 
 class PathPredictor(Protocol):
@@ -25,6 +26,11 @@ class PathPredictor(Protocol):
     @property
     def target_size(self) -> int:
         """K, the numbers of one step."""
+        ...
+
+    @property
+    def numbers(self) -> int:
+        """Numbers that describe the distribution of one step."""
         ...
 
     def paths(
@@ -173,9 +179,8 @@ def sample_paths(
             filtering,
         )
 
-    predictor.each(
-        draw, [slice(first, first + AT_ONCE) for first in range(0, len(owner), AT_ONCE)]
-    )
+    rows = max(1, min(AT_ONCE, NUMBERS_AT_ONCE // predictor.numbers))
+    predictor.each(draw, [slice(first, first + rows) for first in range(0, len(owner), rows)])
     return drawn.reshape(series, samples, horizon, width)
 
 

@@ -138,7 +138,9 @@ class Bins(DensityHead):
     def _draw(self, parameters: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
         if temperature == 0.0:
             return self.centres().to(parameters.device)[parameters.argmax(-1)]
-        return self.draw_bins(parameters / temperature, uniforms)[0]
+        # The largest first: little enough divided by nearly nothing would be nothing that is left.
+        logits = parameters - parameters.amax(-1, keepdim=True)
+        return self.draw_bins(logits / temperature, uniforms)[0]
 
     def _mean(self, parameters: Tensor) -> Tensor:
         return (parameters.softmax(-1) * self.centres().to(parameters.device)).sum(-1)

@@ -39,6 +39,7 @@ LOG_WIDEST = 100.0
 TINY = 2.0**-54
 # Buffers that stay in a core's cache, and that malloc hands out again without asking the system.
 ROWS_AT_ONCE = 8192
+NUMBERS_AT_ONCE = 1 << 18
 
 
 def constant(values: Sequence[float]) -> Tensor:
@@ -172,8 +173,9 @@ class DensityHead(Head):
         uniforms = self._columns(parameters, uniforms_B).double().clamp(TINY, 1 - 2 * TINY)
         uniforms = uniforms.contiguous()
         drawn = torch.empty_like(uniforms)
-        for start in range(0, len(drawn), ROWS_AT_ONCE):
-            some = slice(start, start + ROWS_AT_ONCE)
+        rows = max(1, min(ROWS_AT_ONCE, NUMBERS_AT_ONCE // self.width))
+        for start in range(0, len(drawn), rows):
+            some = slice(start, start + rows)
             split = self._split(parameters[some].detach().double())
             drawn[some] = self._draw(split, uniforms[some], temperature)
         return drawn

@@ -63,9 +63,10 @@ class LSTM(Recurrent):
     def cell(
         self, x_BD: Tensor, memory: tuple[Tensor, ...], weights: list[Tensor]
     ) -> tuple[Tensor, ...]:
-        if torch.is_grad_enabled() or len(x_BD) < MANY_ROWS or x_BD.device.type != "cpu":
-            return torch.lstm_cell(x_BD, memory, *weights)
-        return _cell_of_many(x_BD, memory, weights)
+        plain = not (torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"))
+        if plain and len(x_BD) >= MANY_ROWS and x_BD.device.type == "cpu":
+            return _cell_of_many(x_BD, memory, weights)
+        return torch.lstm_cell(x_BD, memory, *weights)
 
     def probe_layer(
         self, x_BTD: Tensor, y_BTH: Tensor, memory: tuple[Tensor, ...], weights: list[Tensor]

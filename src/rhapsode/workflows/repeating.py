@@ -23,6 +23,7 @@ from rhapsode.workflows.train import Training, prepare_training
 __all__ = ["is_repeated", "repeat", "repeated_summary"]
 
 MOST = 1000
+LARGEST_SEED = 2**63 - 1
 SPREAD = (
     "loss",
     "perplexity",
@@ -88,6 +89,8 @@ def repeat(
         RhapsodeError: a source, setting or folder that does not fit.
     """
     began = time.monotonic() - spent
+    if series and start is not None:
+        raise SettingsError("models of series are trained afresh", where="--from")
     if join_group().size > 1:
         raise SettingsError(
             "several processes train one run, not repeated ones",
@@ -103,7 +106,9 @@ def repeat(
             )
         outer = RunFolder.place(output, sources or ("",)).path
         first = asked.get("seed", 1)
-        seeds = [first + index for index in range(count)] if isinstance(first, int) else []
+        if type(first) is not int or not 0 <= first <= LARGEST_SEED - count:
+            raise SettingsError(f"no {count} seeds begin with {first!r}", where="seed")
+        seeds = [first + index for index in range(count)]
     made = outer.exists()
     for number, seed in enumerate(seeds, 1):
         folder = outer / f"seed-{seed}"
@@ -182,6 +187,11 @@ def _clear(folder: Path) -> None:
         folder.rmdir()
 
 
+def _named(source: str) -> str:
+    """A source wherever one stands."""
+    return str(Path(source).resolve()) if Path(source).exists() else source
+
+
 def _note(
     outer: Path,
     sources: tuple[str, ...],
@@ -193,7 +203,7 @@ def _note(
 ) -> None:
     """Write the outer `config.toml`, from which it can be resumed."""
     run: dict[str, Any] = {
-        "sources": [str(Path(s).resolve()) if Path(s).exists() else s for s in sources],
+        "sources": [_named(source) for source in sources],
         "repeat": len(seeds),
         "first_seed": seeds[0],
         "rhapsode": __version__,
@@ -239,4 +249,10 @@ def _found(
             where=output,
             hint="leave them out, or start new runs",
         )
-    return outer, sources or known, kept, seeds, began_as
+    if sources and tuple(_named(source) for source in sources) != known:
+        raise RunError(
+            "resumed runs keep their sources",
+            where=output,
+            hint="leave them out, or start new runs",
+        )
+    return outer, known, kept, seeds, began_as

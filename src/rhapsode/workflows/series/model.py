@@ -211,7 +211,12 @@ class SeriesModel:
             values: (B,) or (B, K), in the data's own units; NaN where missing.
             state: before it; it is not changed.
             known: covariates of that time, (B, X), scaled, where the model has any: `covariates.rows` makes them.
+
+        Raises:
+            SettingsError: the model needs covariates and none are given.
         """
+        if known is None and self.bundle.covariates.size:
+            raise SettingsError("this model needs the covariates of that time")
         values_BK = np.asarray(values, dtype=np.float64)
         if values_BK.ndim == 1:
             values_BK = values_BK[:, None]

@@ -31,7 +31,7 @@ def chain_of_bins(settings: ForecastSettings, bins: int | None) -> Chain | None:
     names = [field.name for field in fields(SamplingSettings) if field.name in own]
     sampling = SamplingSettings(**{name: getattr(settings, name) for name in names})
     plain = replace(SamplingSettings(), temperature=settings.temperature, explain=settings.explain)
-    if settings.dry_breakers:
+    if any(settings.dry_breakers):
         raise SettingsError("numbers have no text that could end a run", where="dry_breakers")
     if bins is not None:
         return chain_of(sampling, vocab_size=bins, suppressed=())

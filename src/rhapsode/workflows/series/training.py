@@ -25,7 +25,7 @@ from rhapsode.config import (
 )
 from rhapsode.data import SeriesStream
 from rhapsode.errors import RunError
-from rhapsode.files import write_atomically
+from rhapsode.files import is_there, write_atomically
 from rhapsode.training import (
     BudgetClock,
     CappedClock,
@@ -259,7 +259,12 @@ def prepare_series_training(
     if kept is None and group.first:
         mapping = to_mapping(settings)
         run = {
-            "sources": [source_name(source) for source in sources],
+            "sources": [
+                str(Path(source).resolve())
+                if isinstance(source, str | Path) and is_there(Path(source))
+                else source_name(source)
+                for source in sources
+            ],
             "sha256": corpus.sha256,
             "documents": len(corpus.given),
             "characters": len(corpus.given.times_N),
