@@ -220,18 +220,25 @@ def test_binned_values_take_every_sampler(cli: Cli, binned: Path) -> None:
         ("--eta-cutoff", "0.05"),
         ("--top-n-sigma", "0.5"),
         ("--xtc-probability", "1.0", "--xtc-threshold", "0.05"),
-        ("--mirostat-tau", "1.0"),
+        ("--mirostat-tau", "1.0", "--mirostat-eta", "0.5"),
         ("--repetition-penalty", "1.5"),
         ("--presence-penalty", "1.5"),
         ("--frequency-penalty", "1.5"),
         ("--no-repeat-ngram", "1"),
-        ("--dry-multiplier", "2.0", "--dry-allowed-length", "1"),
+        ("--dry-multiplier", "2.0", "--dry-allowed-length", "1", "--dry-base", "3.0"),
         ("--temperature", "0.5"),
-        ("--dynatemp-low", "0.3", "--dynatemp-high", "0.6"),
+        ("--dynatemp-low", "0.3", "--dynatemp-high", "0.6", "--dynatemp-exponent", "2.0"),
     ):
         assert drawn(*flags) != free, flags
+    # Behind the temperature more bins are needed for half of the probability than before it.
+    hot = ("--top-p", "0.5", "--temperature", "3.0")
+    assert drawn(*hot, "--order", "hf") != drawn(*hot, "--order", "llamacpp")
     done = cli("forecast", str(binned), "--top-k", "2", "--temperature", "0.5", "--explain")
-    assert "top 2" in done.err or "top_k" in done.err
+    assert "order hf" in done.err
+    assert "top_k 2" in done.err
+    done = cli("forecast", str(binned), "--dry-breakers", "x")
+    assert done.code == 1
+    assert "dry_breakers" in done.err
     greedy = drawn("--temperature", "0")
     assert len(set(greedy)) == 4
     done = cli("generate", str(binned), "--length", "4", "--top-k", "1", "--seed", "1")
