@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from rhapsode.cli.main import main
+from rhapsode.cli.train import in_settings
 from rhapsode.config import read_settings
 from tests.cli.conftest import Cli
 
@@ -466,3 +467,16 @@ def test_a_typed_head_takes_the_place_of_the_files(cli: Cli, binned: Path, month
     assert 'name = "bins.v1"' in done.out
     done = cli(*words, "--config", str(binned / "config.toml"), "--encoding", "auto")
     assert 'name = "student_t.v1"' in done.out
+
+
+def test_hints_of_training_name_what_training_takes(cli: Cli, tmp_path: Path) -> None:
+    table = tmp_path / "twice.csv"
+    table.write_text(lines("day,y", *(f"2020-01-{1 + n // 2:02d},{n}" for n in range(40))))
+    done = cli("train", str(table), "-o", "run")
+    assert done.code == 1
+    assert "--set series.duplicates=mean or last settles it" in done.err
+    assert "--set series.id_column tells" in done.err
+    assert "--duplicates mean" in cli("forecast", str(table), "--budget", "5s").err
+    assert in_settings("--frequency none takes, --field NAME") == (
+        "--set series.frequency=none takes, --field NAME"
+    )

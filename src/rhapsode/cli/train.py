@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from rhapsode.config import (
     Positional,
     Repeated,
     RunSettings,
+    SeriesSettings,
     SourceSettings,
     apply_assignments,
     merge,
@@ -24,12 +26,12 @@ from rhapsode.config import (
     presets,
     read_settings,
 )
-from rhapsode.errors import SettingsError
+from rhapsode.errors import RhapsodeError, SettingsError
 
 if TYPE_CHECKING:
     from rhapsode.workflows.train import Training
 
-__all__ = ["TrainCommand", "run", "run_training", "source_flags", "typed_flags"]
+__all__ = ["TrainCommand", "in_settings", "run", "run_training", "source_flags", "typed_flags"]
 
 DESCRIPTION = """Learn from files, folders, archives or named corpora, and leave a run folder.
 
@@ -73,6 +75,32 @@ class TrainCommand(SourceSettings, RunSettings):
 
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
+    try:
+        return _run(arguments, began)
+    except RhapsodeError as problem:
+        problem.hint = problem.hint and in_settings(problem.hint)
+        raise
+
+
+def in_settings(hint: str) -> str:
+    """A hint that speaks of the flags by which `forecast` reads tables, as training takes them."""
+    own, reading = (
+        {field.name.replace("_", "-") for field in dataclasses.fields(of)}
+        for of in (TrainCommand, SeriesSettings)
+    )
+    names = reading - own
+
+    def setting(found: re.Match[str]) -> str:
+        name, value = found[1], found[2]
+        if name not in names:
+            return found[0]
+        told = f"--set series.{name.replace('-', '_')}"
+        return f"{told}={value}" if value else told
+
+    return re.sub(r"--([a-z-]+)(?: (none|mean|\S)(?= |$))?", setting, hint)
+
+
+def _run(arguments: Sequence[str], began: float) -> int:
     command, asked = _asked(arguments)
     if not command.sources and not command.resume:
         raise SettingsError(
