@@ -1,6 +1,7 @@
 """Forecasts beside GluonTS DeepAR, Darts RNNModel, seasonal naive, ETS, ARIMA and Theta, on the same histories.
 
     python benchmarks/series_quality.py OUT.jsonl [--peers FOLDER] [--only SET ...] [--ways WAY ...] [--seeds N]
+                                               [--most SECONDS] [--epochs N]
     python benchmarks/series_quality.py OUT.jsonl --table
 
 Every way learns once, with its own defaults, from what lies before the first origin, and then forecasts from every origin
@@ -121,7 +122,14 @@ def ours(given: SeriesSet, one: Set, seed: int, budget: str) -> tuple[np.ndarray
 
 
 def peer(
-    name: str, given: SeriesSet, one: Set, *, peers: Path, seed: int, most: float
+    name: str,
+    given: SeriesSet,
+    one: Set,
+    *,
+    peers: Path,
+    seed: int,
+    most: float,
+    epochs: int | None,
 ) -> tuple[np.ndarray, float]:
     """Paths (B, S, H) and seconds of learning, by a script in the peer's own environment."""
     which, rows, first = places(given, one)
@@ -145,6 +153,7 @@ def peer(
             "samples": SAMPLES,
             "seed": seed,
             "most_seconds": most,
+            "epochs": epochs,
         }
         command = [str(peers / name / "bin" / "python"), str(HERE / "peers" / f"{name}_series.py"),
                    str(task), json.dumps(facts), f"{scratch}/out.npz"]  # fmt: skip
@@ -182,7 +191,13 @@ def run(way: str, name: str, seed: int, arguments: argparse.Namespace) -> dict[s
         paths, seconds = ours(given, one, seed, arguments.budget)
     elif way in ("gluonts", "darts"):
         paths, seconds = peer(
-            way, given, one, peers=Path(arguments.peers), seed=seed, most=arguments.most
+            way,
+            given,
+            one,
+            peers=Path(arguments.peers),
+            seed=seed,
+            most=arguments.most,
+            epochs=arguments.epochs,
         )
     began = time.perf_counter()
     figures = forecast_figures(forecasts_of(way, given, one, paths))
@@ -236,6 +251,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--budget", default="3m")
     parser.add_argument("--most", type=float, default=600.0)
+    parser.add_argument("--epochs", type=int, help="of peers, in place of their default")
     parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
     path = Path(arguments.out)

@@ -1,6 +1,7 @@
 """Darts RNNModel (an LSTM with a Gaussian likelihood), in its own environment: darts_series.py TASK.npz FACTS.json OUT.npz.
 
-Its defaults, with scaled series as its guide has them; `input_chunk_length`, which has no default, is two seasons.
+Its defaults, unless told how many epochs, with scaled series as its guide has them; `input_chunk_length`, which has no
+default, is two seasons.
 """
 
 import itertools
@@ -42,6 +43,7 @@ model = RNNModel(
     training_length=chunk + facts["horizon"],
     likelihood=GaussianLikelihood(),
     random_state=facts["seed"],
+    **({"n_epochs": facts["epochs"]} if facts.get("epochs") else {}),
     pl_trainer_kwargs={
         "enable_progress_bar": False,
         "accelerator": "cpu",

@@ -44,7 +44,7 @@ estimator = DeepAREstimator(
         "logger": False,
         "default_root_dir": tempfile.mkdtemp(),
         "max_time": {"seconds": facts["most_seconds"]},
-        **({"max_epochs": facts["epochs"]} if "epochs" in facts else {}),
+        **({"max_epochs": facts["epochs"]} if facts.get("epochs") else {}),
     },
 )
 began = time.perf_counter()

@@ -4,7 +4,7 @@ This face is the half that reads: configuration, encoder, provenance, arrays, wi
 `rhapsode.bundle.network` and `rhapsode.bundle.torch_predictor`; models of series are in `rhapsode.bundle.series_bundle`.
 """
 
-from rhapsode.bundle.predictor import Examined, NetworkPredictor, Predictor
+from rhapsode.bundle.predictor import Examined, Narrowing, NetworkPredictor, Predictor
 from rhapsode.bundle.reading import (
     COUNTS,
     FORMAT_VERSION,
@@ -26,6 +26,7 @@ __all__ = [
     "Examined",
     "Mixture",
     "NetworkConfig",
+    "Narrowing",
     "NetworkPredictor",
     "Predictor",
     "bundle_path",

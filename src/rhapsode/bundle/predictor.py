@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from rhapsode.data import Batch
 
-__all__ = ["Examined", "NetworkPredictor", "Predictor"]
+__all__ = ["Examined", "Narrowing", "NetworkPredictor", "Predictor"]
 
 
 @dataclass(frozen=True)
@@ -88,4 +88,21 @@ class NetworkPredictor(Predictor, Protocol):
 
         They come in parts (B, some T, V), from the first position to the last.
         """
+        ...
+
+
+class Narrowing(Protocol):
+    """What is left of the elements at every step of R paths of K numbers, each number an element out of V bins."""
+
+    @property
+    def middles(self) -> bool:
+        """Whether an element is the number in its middle, not one drawn in it."""
+        ...
+
+    def keep(self, logits_RKV: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits of the next step, -inf for what must not be drawn."""
+        ...
+
+    def wrote(self, elements_RK: NDArray[np.int64]) -> None:
+        """Takes note of what was drawn."""
         ...

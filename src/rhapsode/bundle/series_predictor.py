@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rhapsode.bundle.network import Network
+from rhapsode.bundle.predictor import Narrowing
 from rhapsode.bundle.series_bundle import SeriesBundle
 from rhapsode.data import SeriesArrays, sweep_series
 from rhapsode.encoding import SeriesPaths
@@ -28,23 +28,6 @@ Singles = NDArray[np.float32]
 # Steps that one call of the network reads.
 WINDOW = 256
 ROWS = 256
-
-
-class Narrows(Protocol):
-    """What is left of the elements at every step, where the head is one over bins."""
-
-    @property
-    def middles(self) -> bool:
-        """Whether an element is the number in its middle, not one drawn in it."""
-        ...
-
-    def keep(self, logits_RKV: Singles) -> Singles:
-        """Logits of the next step, -inf for what must not be drawn."""
-        ...
-
-    def wrote(self, elements_RK: NDArray[np.int64]) -> None:
-        """Takes note of what was drawn."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -201,7 +184,7 @@ class SeriesPredictor:
         known_RHX: Singles,
         uniforms_RHK: Floats,
         temperature: float,
-        narrow: Narrows | None = None,
+        narrow: Narrowing | None = None,
     ) -> Floats:
         """Values (R, H, K), in the data's own units, that follow R states; each is drawn, read, and followed.
 
@@ -247,7 +230,7 @@ class SeriesPredictor:
             pool.shutdown(cancel_futures=True)
             torch.set_num_threads(before)
 
-    def _narrowed(self, parameters_RP: Tensor, uniforms_RK: Tensor, narrow: Narrows) -> Floats:
+    def _narrowed(self, parameters_RP: Tensor, uniforms_RK: Tensor, narrow: Narrowing) -> Floats:
         assert isinstance(self.head, Bins)
         kept_RKV = narrow.keep(self.head.logits(parameters_RP).float().numpy())
         targets_RK, bins_RK = self.head.draw_bins(torch.from_numpy(kept_RKV), uniforms_RK)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rhapsode.bundle import Narrowing
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.draw import uniforms
 from rhapsode.generation.filters import Context
@@ -52,23 +53,6 @@ class PathPredictor(Protocol):
         ...
 
 
-class Narrowing(Protocol):
-    """What is left of the elements at every step of R paths of K numbers."""
-
-    @property
-    def middles(self) -> bool:
-        """Whether an element is the number in its middle, not one drawn in it."""
-        ...
-
-    def keep(self, logits_RKV: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits of the next step, -inf for what must not be drawn."""
-        ...
-
-    def wrote(self, elements_RK: NDArray[np.int64]) -> None:
-        """Takes note of what was drawn."""
-        ...
-
-
 class PathFilter:
     """A chain of filters for paths; each of the K numbers has its own, and what repeats is counted within a path.
 
@@ -91,21 +75,25 @@ class PathFilter:
             horizon: steps, H.
             width: numbers of a step, K.
         """
-        filtering = _Filtering(self.chain, self._seed, sequence_R, horizon, width)
-        filtering.middles = self._middles
-        return filtering
+        shape = (width, len(sequence_R), horizon)
+        return _Filtering(self.chain, self._seed, sequence_R, shape, middles=self._middles)
 
 
 class _Filtering:
-    middles = False
-
     def __init__(
-        self, chain: Chain, seed: int, sequence_R: NDArray[np.int64], horizon: int, width: int
+        self,
+        chain: Chain,
+        seed: int,
+        sequence_R: NDArray[np.int64],
+        shape: tuple[int, int, int],
+        *,
+        middles: bool,
     ) -> None:
-        rows = len(sequence_R)
+        width, rows, _ = shape
+        self.middles = middles
         self._chain, self._seed, self._sequence_R = chain, seed, sequence_R
         self._states = [chain.init(rows) for _ in range(width)]
-        self._written_KRH = np.zeros((width, rows, horizon), dtype=np.int64)
+        self._written_KRH = np.zeros(shape, dtype=np.int64)
         self._nothing = (np.zeros(0, dtype=np.int64),) * rows
         self._step = 0
 
