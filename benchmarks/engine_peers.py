@@ -36,8 +36,8 @@ from rhapsode.bundle import COUNTS, Bundle, Component, NetworkConfig
 from rhapsode.bundle.network import build_network, network_arrays
 from rhapsode.config import GenerateSettings
 from rhapsode.encoding import CharacterEncoder
+from rhapsode.engine.compiled_predictor import CompiledPredictor, compiled_predictor
 from rhapsode.generation import Chain, Job, chain_of
-from rhapsode.generation.compiled.predictor import CompiledPredictor, compiled_predictor
 
 HERE = Path(__file__).parent
 TURNS = 3

@@ -32,9 +32,9 @@ from rhapsode.bundle.network import build_network, network_arrays
 from rhapsode.bundle.torch_predictor import TorchPredictor
 from rhapsode.config import GenerateSettings
 from rhapsode.encoding import CharacterEncoder
+from rhapsode.engine.compiled_predictor import CompiledPredictor, compiled_predictor
+from rhapsode.engine.kernels.tiles import PANEL, matmul
 from rhapsode.generation import Chain, Job, chain_of, generate_elements
-from rhapsode.generation.compiled.predictor import CompiledPredictor, compiled_predictor
-from rhapsode.generation.compiled.tiles import PANEL, matmul
 
 EMBEDDING = 64
 TURNS = 3

@@ -13,6 +13,7 @@ import time
 
 import numpy as np
 import torch
+from rhapsode.generation.filters.temperature import Temperature
 
 from rhapsode.bundle.network import build_network
 from rhapsode.bundle.reading import Component, NetworkConfig
@@ -21,9 +22,8 @@ from rhapsode.counts import TextIndex
 from rhapsode.data import catalogue_documents
 from rhapsode.encoding import CharacterEncoder
 from rhapsode.generation import Chain, Job, generate_elements
-from rhapsode.generation.filters import Suppress
-from rhapsode.generation.no_copy import NoCopy
-from rhapsode.generation.temperature import Temperature
+from rhapsode.generation.filters.contract import Suppress
+from rhapsode.generation.filters.copying import NoCopy
 from rhapsode.workflows.no_copy import index_elements
 
 ROWS = 64

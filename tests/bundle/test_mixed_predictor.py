@@ -21,7 +21,7 @@ from tests.contracts.predictor_contract import (
     batch_of,
     log_softmax,
 )
-from tests.generation.compiled_models import FAMILIES, VOCABULARY, network_config, network_of
+from tests.engine.compiled_models import FAMILIES, VOCABULARY, network_config, network_of
 
 # Uneven, so that what comes next depends on what was read; the last element is never seen.
 TEXT = np.random.default_rng(0).integers(VOCABULARY - 1, size=900) ** 2 % (VOCABULARY - 1)

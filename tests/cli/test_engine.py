@@ -14,10 +14,10 @@ import pytest
 from rhapsode.bundle import Bundle
 from rhapsode.bundle.mixed_predictor import MixedPredictor
 from rhapsode.bundle.torch_predictor import TorchPredictor
-from rhapsode.generation.compiled import predictor
-from rhapsode.generation.compiled.entries import Entries
-from rhapsode.generation.compiled.mixed import CompiledMixedPredictor
-from rhapsode.generation.compiled.predictor import CompiledPredictor
+from rhapsode.engine import compiled_predictor as predictor
+from rhapsode.engine.compiled_predictor import CompiledPredictor
+from rhapsode.engine.compiled_steps import Entries
+from rhapsode.engine.mixed import CompiledMixedPredictor
 from rhapsode.workflows.model import Model
 from tests.cli.conftest import QUICK, Cli
 
@@ -92,7 +92,7 @@ def test_the_compiled_engine_refuses_what_it_has_no_form_of(
     def none(bundle: Bundle) -> str:
         return "it has no form of x"
 
-    monkeypatch.setattr("rhapsode.generation.compiled.layout.unsupported", none)
+    monkeypatch.setattr("rhapsode.engine.packed_weights.unsupported", none)
     refused = cli("generate", str(run_folder), "--length", "5", "--engine", "compiled")
     assert refused.code == 1
     assert "the compiled engine cannot run this model: it has no form of x" in refused.err
@@ -137,7 +137,7 @@ def test_weights_are_those_of_the_compiled_engine(
     refused = cli(*asked, "--engine", "torch")
     assert refused.code == 1
     assert "torch has no int8 weights here" in refused.err
-    monkeypatch.setattr("rhapsode.generation.compiled.layout.unsupported", lambda _: "no form of x")
+    monkeypatch.setattr("rhapsode.engine.packed_weights.unsupported", lambda _: "no form of x")
     refused = cli(*asked)
     assert refused.code == 1
     assert "--weights" in refused.err

@@ -9,7 +9,7 @@ import pytest
 from rhapsode.config import GenerateSettings
 from rhapsode.errors import SettingsError
 from rhapsode.generation import ORDERS, STEPS, Chain, Context, Filter, chain_of
-from rhapsode.generation.filters import Logits
+from rhapsode.generation.filters.contract import Logits
 from tests.contracts.filter_contract import context_of, probabilities
 
 ALL_BUT_MIROSTAT: dict[str, Any] = {

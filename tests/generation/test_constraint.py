@@ -19,9 +19,14 @@ from rhapsode.encoding import (
     WordPieceEncoder,
 )
 from rhapsode.errors import MissingExtraError, SettingsError
-from rhapsode.generation import Chain, Job, constraint, generate_elements
-from rhapsode.generation.constraint import Matching, compile_expression, spell_elements
-from rhapsode.generation.filters import Suppress
+from rhapsode.generation import Chain, Job, generate_elements
+from rhapsode.generation.filters import constraint
+from rhapsode.generation.filters.constraint import (
+    Matching,
+    compile_expression,
+    spell_elements,
+)
+from rhapsode.generation.filters.contract import Suppress
 from tests.generation.even import Even
 from tests.generation.markov import Markov
 

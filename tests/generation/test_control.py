@@ -13,8 +13,8 @@ from rhapsode.config.control import ControlSettings
 from rhapsode.encoding import BpeEncoder, CharacterEncoder, Encoder, WordEncoder
 from rhapsode.errors import SettingsError
 from rhapsode.generation import Chain, Filter, Job, generate_elements
-from rhapsode.generation.control import Bias, control_filters, spellings
-from rhapsode.generation.filters import Suppress
+from rhapsode.generation.filters.contract import Suppress
+from rhapsode.generation.filters.control_filters import Bias, control_filters, spellings
 from tests.contracts.filter_contract import context_of
 from tests.generation.even import Even
 from tests.generation.markov import Markov

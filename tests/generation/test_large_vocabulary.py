@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rhapsode.generation.truncation import SORTED_WHOLE, TopK, TopP, Typical
+from rhapsode.generation.filters.truncation import SORTED_WHOLE, TopK, TopP, Typical
 from tests.contracts.filter_contract import context_of, probabilities
 
 VOCAB_SIZE = 8 * SORTED_WHOLE

@@ -14,9 +14,9 @@ from rhapsode.counts import Passage, SuffixIndex, TextIndex
 from rhapsode.encoding import BpeEncoder, CharacterEncoder, Encoder, WordEncoder
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.generation import Chain, Job, generate_elements
-from rhapsode.generation.control import control_filters
-from rhapsode.generation.filters import Suppress
-from rhapsode.generation.no_copy import NoCopy
+from rhapsode.generation.filters.contract import Suppress
+from rhapsode.generation.filters.control_filters import control_filters
+from rhapsode.generation.filters.copying import NoCopy
 from rhapsode.workflows import no_copy
 from rhapsode.workflows.no_copy import ELEMENTS_INDEX, index_elements, open_elements_index
 from rhapsode.workflows.writing import TEXT_INDEX, index_fingerprint

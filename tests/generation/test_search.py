@@ -15,16 +15,16 @@ from rhapsode.config.search import SearchSettings, check_search
 from rhapsode.counts import SuffixIndex
 from rhapsode.errors import SettingsError
 from rhapsode.generation import Chain, Job, generate_elements
-from rhapsode.generation.beam import _Pool, beam_search
-from rhapsode.generation.contrastive import contrastive_search
-from rhapsode.generation.control import Bias
-from rhapsode.generation.filters import Suppress
-from rhapsode.generation.ranking import mean_log_probs, rank_by_likelihood, rank_by_novelty
-from rhapsode.generation.rows import Found, best_first
+from rhapsode.generation.filters.contract import Suppress
+from rhapsode.generation.filters.control_filters import Bias
+from rhapsode.generation.filters.temperature import Temperature
+from rhapsode.generation.filters.truncation import TopK
 from rhapsode.generation.search import search
-from rhapsode.generation.stochastic_beam import stochastic_beam_search
-from rhapsode.generation.temperature import Temperature
-from rhapsode.generation.truncation import TopK
+from rhapsode.generation.search.beam import _Pool, beam_search
+from rhapsode.generation.search.contrastive import contrastive_search
+from rhapsode.generation.search.ranking import mean_log_probs, rank_by_likelihood, rank_by_novelty
+from rhapsode.generation.search.rows import Found, best_first
+from rhapsode.generation.search.stochastic_beam import stochastic_beam_search
 from tests.generation.markov import Markov
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=40)

@@ -1,13 +1,13 @@
 """Step by step from a seed: filters, the draw, stops, streams. No torch: models come as predictors."""
 
 from rhapsode.generation.chain import ORDERS, STEPS, Chain, chain_of
-from rhapsode.generation.control import control_filters
 from rhapsode.generation.draw import ELEMENT_LANE, draw, uniforms
-from rhapsode.generation.filters import FILTERS, Context, Filter
-from rhapsode.generation.generate import Chosen, Job, generate_elements
-from rhapsode.generation.rows import Found
+from rhapsode.generation.filters.contract import FILTERS, Context, Filter
+from rhapsode.generation.filters.control_filters import control_filters
+from rhapsode.generation.loop import Chosen, Job, generate_elements
 from rhapsode.generation.search import search
-from rhapsode.generation.text import StopText
+from rhapsode.generation.search.rows import Found
+from rhapsode.generation.stop_text import StopText
 from rhapsode.generation.trace import Trace, trace_row
 
 __all__ = [

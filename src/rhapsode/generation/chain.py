@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from rhapsode.config import SamplingSettings, suggest
 from rhapsode.errors import SettingsError
-from rhapsode.generation.filters import Context, Filter, Logits, Suppress
-from rhapsode.generation.mirostat import Mirostat
-from rhapsode.generation.penalties import Frequency, Presence, Repetition
-from rhapsode.generation.repeats import Dry, NoRepeatNgram
-from rhapsode.generation.temperature import DynamicTemperature, Temperature
-from rhapsode.generation.truncation import (
+from rhapsode.generation.filters.contract import Context, Filter, Logits, Suppress
+from rhapsode.generation.filters.mirostat import Mirostat
+from rhapsode.generation.filters.penalties import Frequency, Presence, Repetition
+from rhapsode.generation.filters.repeats import Dry, NoRepeatNgram
+from rhapsode.generation.filters.temperature import DynamicTemperature, Temperature
+from rhapsode.generation.filters.truncation import (
     Epsilon,
     Eta,
     MinP,

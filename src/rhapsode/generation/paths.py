@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rhapsode.bundle import Narrowing
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.draw import uniforms
-from rhapsode.generation.filters import Context
+from rhapsode.generation.filters.contract import Context
 
 __all__ = ["PathFilter", "PathPredictor", "path_seed", "sample_paths"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.generation.chain import Chain
-from rhapsode.generation.filters import Context, Logits, entropy, log_softmax
+from rhapsode.generation.filters.contract import Context, Logits, entropy, log_softmax
 
 __all__ = ["Trace", "trace_of", "trace_row"]
 

@@ -10,7 +10,6 @@ from rhapsode.training.clock import (
 )
 from rhapsode.training.distributed import Group, ManyProcesses, SingleProcess, join_group, joined
 from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
-from rhapsode.training.loop import LoopHooks, TrainingLoop, training_loss
 from rhapsode.training.machine import (
     faster_precision,
     give_back_memory,
@@ -28,6 +27,7 @@ from rhapsode.training.planner import (
 )
 from rhapsode.training.schedule import rate_share
 from rhapsode.training.series_planner import enough_steps, plan_series
+from rhapsode.training.training_loop import LoopHooks, TrainingLoop, training_loss
 
 __all__ = [
     "CLASSIC_LENGTH",

@@ -14,9 +14,9 @@ from rhapsode.bundle import Bundle, Predictor
 from rhapsode.config import GenerateSettings
 from rhapsode.config.search import check_search
 from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
+from rhapsode.engine.contract import StretchPredictor
 from rhapsode.generation import Chain, Job, StopText, Trace, chain_of, generate_elements
-from rhapsode.generation.compiled.contract import StretchPredictor
-from rhapsode.generation.control import control_filters
+from rhapsode.generation.filters.control_filters import control_filters
 from rhapsode.workflows.searching import draw_best, search_prompt
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ from rhapsode.workflows.counting import NGRAM, open_ngram
 if TYPE_CHECKING:  # what only scores need, and what loads the compiler
     from rhapsode.counts import NGramModel, SuffixIndex
     from rhapsode.data import ElementStore, TextStore
+    from rhapsode.engine.rounding import Rounding
     from rhapsode.evaluation import Figures
-    from rhapsode.generation.rounding import Rounding
     from rhapsode.workflows.evaluating import Evaluation
 
 __all__ = ["Model"]
@@ -92,8 +92,8 @@ class Model:
         kept = self._compiled.get((weights, threads))
         if kept is not None:
             return kept
-        from rhapsode.generation.compiled.layout import unsupported
-        from rhapsode.generation.compiled.predictor import compiled_predictor
+        from rhapsode.engine.compiled_predictor import compiled_predictor
+        from rhapsode.engine.packed_weights import unsupported
 
         reason = unsupported(self.bundle)
         if reason is not None and (engine == "compiled" or weights != "float32"):
@@ -107,7 +107,7 @@ class Model:
             network = compiled_predictor(self.bundle, tell, weights=weights, threads=threads)
         made: Predictor = network
         if self._mixed_with is not None:
-            from rhapsode.generation.compiled.mixed import CompiledMixedPredictor
+            from rhapsode.engine.mixed import CompiledMixedPredictor
 
             made = CompiledMixedPredictor(network, *self._mixed_with)
         self._compiled[weights, threads] = made
@@ -127,7 +127,7 @@ class Model:
         Arguments:
             weights: "bf16" or "int8".
         """
-        from rhapsode.generation.rounding import rounding_of
+        from rhapsode.engine.rounding import rounding_of
 
         return rounding_of(
             self.predictor_for("compiled"), self.predictor_for("compiled", weights=weights)

@@ -13,11 +13,11 @@ from rhapsode.bundle import Predictor
 from rhapsode.config import GenerateSettings
 from rhapsode.config.search import SearchSettings
 from rhapsode.encoding import END_ID, Encoder
+from rhapsode.engine.contract import StretchPredictor
 from rhapsode.errors import SettingsError
 from rhapsode.generation import Chain, Job, StopText, generate_elements
-from rhapsode.generation.compiled.contract import StretchPredictor
-from rhapsode.generation.ranking import rank_by_likelihood, rank_by_novelty
 from rhapsode.generation.search import search
+from rhapsode.generation.search.ranking import rank_by_likelihood, rank_by_novelty
 
 if TYPE_CHECKING:
     from rhapsode.counts import SuffixIndex  # loads the compiler

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from rhapsode.config import ForecastSettings, SamplingSettings
 from rhapsode.errors import SettingsError
 from rhapsode.generation.chain import Chain, chain_of
+from rhapsode.generation.filters.temperature import GREEDY_BELOW
 from rhapsode.generation.paths import PathFilter
-from rhapsode.generation.temperature import GREEDY_BELOW
 
 if TYPE_CHECKING:
     from rhapsode.bundle.series_predictor import SeriesPredictor  # loads torch

@@ -1,0 +1,396 @@
+"""What Python calls: reading elements, and writing some in one go. Compiled once, kept on disk, free of the lock."""
+
+# ruff: noqa: PLR0917  # compiled code is called by position
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import types
+
+# Compiled into what is kept here: `STAMP` covers them.
+from rhapsode.counts.ngram_reading import read_one, spread_one
+from rhapsode.engine.kernels.attention import read_attention
+from rhapsode.engine.kernels.convolution import read_convolution
+from rhapsode.engine.kernels.jit import STAMP, apart, entry, inner, ready
+from rhapsode.engine.kernels.products import help_out, product
+from rhapsode.engine.kernels.recurrent_steps import read_recurrent
+from rhapsode.engine.kernels.tiles import PANEL
+from rhapsode.engine.kernels.vectors import copy, fill
+from rhapsode.engine.offsets import (
+    BOARD,
+    CLASSIC,
+    CONVOLUTION,
+    FEATURES,
+    HEAD,
+    HEAD_BIAS,
+    STATE,
+    TRANSFORMER,
+    VOCAB,
+)
+from rhapsode.engine.sampling_steps import draw, filter_row, mix_row, uniform
+
+__all__ = [
+    "LENGTH",
+    "STOP",
+    "TOGETHER",
+    "Entries",
+    "Helper",
+    "apply_rows",
+    "entries_for",
+    "helper_for",
+    "score_rows",
+    "spread_features",
+]
+
+STOP, LENGTH = 1, 2
+"""Why a row ended."""
+
+RECURRENT, ATTENTION, CONVOLVING = range(3)
+"""Groups of families that are compiled apart: nobody waits for what they do not use."""
+
+TOGETHER = 512
+"""Positions, of all rows, that are read at once: their gates and the like must find room in the cache."""
+
+
+@inner
+def _logits(w: Any, m: Any, spec: Any, y: Any, y_at: int, y_step: int, rows: int, z: Any) -> None:
+    """Logits of some rows of features, in rows of whole panels."""
+    apart()
+    size = spec[FEATURES]
+    panels = (spec[VOCAB] + PANEL - 1) // PANEL
+    row = panels * PANEL
+    for b in range(rows):
+        copy(z, b * row, w, spec[HEAD_BIAS], row)
+    product(spec[BOARD], z, 0, row, m, spec[HEAD], size, panels, y, y_at, y_step, rows)
+
+
+def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The entries for one group of families: the branches of the others are cut off before they are compiled."""
+
+    @entry
+    def read_rows(
+        w: Any, m: Any, spec: Any, elements_BT: Any, values: Any, count_B: Any, y: Any, z: Any
+    ) -> None:
+        """Read elements; state and counts go on in place.
+
+        Arguments:
+            w: tables, norms and biases.
+            m: matrices.
+            spec: what the network is.
+            elements_BT: ids, T at least 1.
+            values: states, flat.
+            count_B: elements that each row has read.
+            y: takes the features of all positions, flat.
+            z: takes the logits behind the last one, flat, in rows of whole panels.
+        """
+        _ = stamp
+        rows, time = elements_BT.shape
+        size = spec[FEATURES]
+        if group == RECURRENT:
+            read_recurrent(w, m, spec, elements_BT, values, y)
+        elif group == ATTENTION:
+            read_attention(w, m, spec, elements_BT, values, count_B, y)
+        else:
+            read_convolution(w, m, spec, elements_BT, values, count_B, y)
+        for b in range(rows):
+            count_B[b] += time
+        _logits(w, m, spec, y, (time - 1) * size, time * size, rows, z)
+
+    @entry
+    def write_rows(
+        w: Any, m: Any, spec: Any, values: Any, count_B: Any, z: Any, last_B1: Any, fresh: bool,
+        window: int, seen_BN: Any, steps_S: Any, values_S: Any, banned_N: Any, least: int, read_BV: Any,
+        written_BV: Any, seed: Any, sequence_B: Any, position: int, length_B: Any, end_element: int,
+        share: float, first_M: Any, element_M: Any, suffix_M: Any, share_M: Any, rest_M: Any,
+        node_B: Any, out_TB: Any, end_B: Any,
+    ) -> int:  # fmt: skip
+        """Choose one element after another for all rows, until one ends or there is no more room.
+
+        Arguments:
+            w: tables, norms and biases.
+            m: matrices.
+            spec: what the network is.
+            values: states, flat, changed in place.
+            count_B: elements that each row has read since its state began.
+            z: logits behind them, flat, in rows of whole panels.
+            last_B1: what was chosen last; read first, but where `fresh` says that the logits are those behind it.
+            fresh: see `last_B1`.
+            window: elements that count, 0 where all do.
+            seen_BN: with a window, the last N elements of each row, that is `count_B` of them until it is full.
+            steps_S: steps of the chain, in order.
+            values_S: what each takes.
+            banned_N: elements that are never chosen.
+            least: elements of a row before which end-of-sequence is not, either.
+            read_BV: how often each element occurs in the prompt; one row where no step looks at it.
+            written_BV: how often each has been chosen; as `read_BV`.
+            seed: of the draw, uint64.
+            sequence_B: index of each continuation.
+            position: number of the first element to choose.
+            length_B: most elements of each row.
+            end_element: end-of-sequence.
+            share: what of every probability an n-gram model gives; 0 where there is none.
+            first_M: of that model's nodes, as for `rhapsode.counts.ngram_reading`.
+            element_M: likewise.
+            suffix_M: likewise.
+            share_M: likewise.
+            rest_M: likewise.
+            node_B: where each row stands in it, int32, changed in place.
+            out_TB: takes what is chosen.
+            end_B: takes why a row ended, 0 where it did not.
+
+        Returns:
+            How many were chosen of each row.
+        """
+        _ = stamp
+        rows, vocab, size, state = len(count_B), spec[VOCAB], spec[FEATURES], spec[STATE]
+        row = (vocab + PANEL - 1) // PANEL * PANEL
+        y = np.empty(rows * max(1, window) * size, dtype=np.float32)
+        some_V, weight_V = np.empty(vocab, dtype=np.float32), np.empty(vocab)
+        share_V = np.empty(vocab if share > 0.0 else 0)
+        counting = len(written_BV) == rows and written_BV.shape[1] == vocab
+        done = 0
+        while done < len(out_TB):
+            if not (fresh and done == 0):
+                time = 1
+                if window:
+                    known = count_B[0]
+                    if known < window:
+                        for b in range(rows):
+                            seen_BN[b, known] = last_B1[b, 0]
+                    else:
+                        time = window
+                        for b in range(rows):
+                            seen_N = seen_BN[b]
+                            for n in range(window - 1):
+                                seen_N[n] = seen_N[n + 1]
+                            seen_BN[b, window - 1] = last_B1[b, 0]
+                            count_B[b] = 0
+                        fill(values, 0, np.float32(0.0), len(values))
+                few = rows if time == 1 else max(1, TOGETHER // time)
+                for b in range(0, rows, few):
+                    to = min(rows, b + few)
+                    ids_BT = last_B1[b:to] if time == 1 else seen_BN[b:to]
+                    own, own_y = values[b * state : to * state], y[b * time * size :]
+                    if group == RECURRENT:
+                        read_recurrent(w, m, spec, ids_BT, own, own_y)
+                    elif group == ATTENTION:
+                        read_attention(w, m, spec, ids_BT, own, count_B[b:to], own_y)
+                    else:
+                        read_convolution(w, m, spec, ids_BT, own, count_B[b:to], own_y)
+                for b in range(rows):
+                    count_B[b] += time
+                _logits(w, m, spec, y, (time - 1) * size, time * size, rows, z)
+            ended = False
+            for b in range(rows):
+                z_V = z[b * row : b * row + vocab]
+                if share > 0.0:
+                    node = int(node_B[b])
+                    if not (fresh and done == 0):
+                        last: Any = np.int32(last_B1[b, 0])  # as elsewhere: compiled already
+                        _, node = read_one(
+                            first_M, element_M, suffix_M, share_M, rest_M, node, last
+                        )
+                        node_B[b] = node
+                    spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_V)
+                    mix_row(z_V, share, share_V, weight_V)
+                for n in range(len(banned_N)):
+                    z_V[banned_N[n]] = -np.inf
+                if position + done < least:
+                    z_V[end_element] = -np.inf
+                c = b if counting else 0
+                filter_row(z_V, steps_S, values_S, read_BV[c], written_BV[c], some_V, weight_V)
+                point = uniform(seed, sequence_B[b], position + done)
+                element = draw(z_V, point, weight_V)
+                last_B1[b, 0] = element
+                out_TB[done, b] = element
+                if counting:
+                    written_BV[b, element] += 1
+                if element == end_element:
+                    end_B[b] = STOP
+                    ended = True
+                elif position + done + 1 >= length_B[b]:
+                    end_B[b] = LENGTH
+                    ended = True
+            done += 1
+            if ended:
+                break
+        return done
+
+    return read_rows, write_rows
+
+
+def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
+    """The entries that are the same for all families."""
+
+    @entry
+    def score_rows(w: Any, m: Any, spec: Any, y: Any, targets_N: Any, found_N4: Any) -> None:
+        """What the distributions behind features are like.
+
+        Arguments:
+            w: tables, norms and biases.
+            m: matrices.
+            spec: what the network is.
+            y: features, flat.
+            targets_N: the element asked for behind each.
+            found_N4: takes the log-probability of that, the likeliest element, its log-probability and the entropy,
+                float64.
+        """
+        _ = stamp
+        vocab, size = spec[VOCAB], spec[FEATURES]
+        row = (vocab + PANEL - 1) // PANEL * PANEL
+        few = 16
+        z = np.empty(few * row, dtype=np.float32)
+        for start in range(0, len(targets_N), few):
+            rows = min(few, len(targets_N) - start)
+            _logits(w, m, spec, y, start * size, size, rows, z)
+            for r in range(rows):
+                z_V = z[r * row : r * row + vocab]
+                best = 0
+                for v in range(1, vocab):
+                    if z_V[v] > z_V[best]:
+                        best = v
+                most = np.float64(z_V[best])
+                total, mean = 0.0, 0.0
+                for v in range(vocab):
+                    weight = np.exp(np.float64(z_V[v]) - most)
+                    total += weight
+                    mean += weight * (np.float64(z_V[v]) - most)
+                shift = np.log(total)
+                n = start + r
+                found_N4[n, 0] = np.float64(z_V[targets_N[n]]) - most - shift
+                found_N4[n, 1] = best
+                found_N4[n, 2] = -shift
+                found_N4[n, 3] = shift - mean / total
+
+    @entry
+    def spread_features(w: Any, m: Any, spec: Any, y: Any, z_NV: Any) -> None:
+        """Logits behind features.
+
+        Arguments:
+            w: tables, norms and biases.
+            m: matrices.
+            spec: what the network is.
+            y: features, flat.
+            z_NV: takes the logits.
+        """
+        _ = stamp
+        vocab, size = spec[VOCAB], spec[FEATURES]
+        row = (vocab + PANEL - 1) // PANEL * PANEL
+        few = 16
+        z = np.empty(few * row, dtype=np.float32)
+        for start in range(0, len(z_NV), few):
+            rows = min(few, len(z_NV) - start)
+            _logits(w, m, spec, y, start * size, size, rows, z)
+            for r in range(rows):
+                for v in range(vocab):
+                    z_NV[start + r, v] = z[r * row + v]
+
+    @entry
+    def apply_rows(
+        logits_BV: Any, steps_S: Any, values_S: Any, banned_N: Any, read_BV: Any, written_BV: Any
+    ) -> None:
+        """Apply a chain to rows of logits, in place; see `write_rows`."""
+        _ = stamp
+        vocab = logits_BV.shape[1]
+        some_V, weight_V = np.empty(vocab, dtype=np.float32), np.empty(vocab)
+        for b in range(len(logits_BV)):
+            for n in range(len(banned_N)):
+                logits_BV[b, banned_N[n]] = -np.inf
+            c = b if len(read_BV) > 1 else 0
+            filter_row(logits_BV[b], steps_S, values_S, read_BV[c], written_BV[c], some_V, weight_V)
+
+    @entry
+    def help_write(board: int, m: Any) -> int:
+        """Share the large products of a `write` that goes on at the same time; see `products.help_out`."""
+        _ = stamp
+        return help_out(board, m)
+
+    return score_rows, spread_features, apply_rows, help_write
+
+
+score_rows, spread_features, apply_rows, help_write = _of_all(STAMP)
+
+_F1, _F2 = types.float32[::1], types.float32[:, ::1]
+_I1, _I2 = types.int64[::1], types.int64[:, ::1]
+_D1, _N1, _N2 = types.float64[::1], types.int32[::1], types.int32[:, ::1]
+_INT = types.int64
+_READ = (_I1, _I2, _F1, _I1, _F1, _F1)
+_WRITE = (
+    _I1, _F1, _I1, _F1, _I2, types.boolean, _INT, _I2, _I1, _D1, _I1, _INT, _N2, _N2,
+    types.uint64, _I1, _INT, _I1, _INT, types.float64, _N1, _N1, _N1, _D1, _D1, _N1, _I2, _I1,
+)  # fmt: skip
+
+
+_KINDS = {
+    "float32": _F1,
+    "bf16": types.uint32[::1],
+    "int8": types.uint8[::1],
+}
+
+
+@dataclass(frozen=True)
+class Entries:
+    """The entries for one group of families and a kind of weights.
+
+    Arguments:
+        read: reads elements.
+        write: writes elements.
+        compiled: how many of the two had to be compiled; those kept by an earlier run are not counted.
+    """
+
+    read: Callable[..., None]
+    write: Callable[..., int]
+    compiled: int
+
+
+@cache
+def entries_for(family: int, kind: str = "float32") -> Entries:
+    """The entries for a family, compiled or loaded.
+
+    Arguments:
+        family: as in `spec`.
+        kind: of the weights.
+    """
+    group = {TRANSFORMER: ATTENTION, CLASSIC: ATTENTION, CONVOLUTION: CONVOLVING}.get(
+        family, RECURRENT
+    )
+    return _entries_for(group, kind)
+
+
+@cache
+def _functions(group: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    return _of_group(group, STAMP)
+
+
+@cache
+def _entries_for(group: int, kind: str) -> Entries:
+    read, write = _functions(group)
+    compiled = sum(
+        ready(function, (_F1, _KINDS[kind], *signature))
+        for function, signature in ((read, _READ), (write, _WRITE))
+    )
+    return Entries(read, write, compiled)
+
+
+@dataclass(frozen=True)
+class Helper:
+    """What further cores run beside `write`.
+
+    Arguments:
+        help: shares its large products.
+        compiled: 1 where it had to be compiled.
+    """
+
+    help: Callable[[int, Any], int]
+    compiled: int
+
+
+@cache
+def helper_for(kind: str) -> Helper:
+    """The helper for a kind of weights, compiled or loaded."""
+    return Helper(help_write, ready(help_write, (types.int64, _KINDS[kind])))

@@ -1,0 +1,1 @@
+"""Loops that are compiled: products, recurrent cells, attention, convolutions, and threads that share them."""

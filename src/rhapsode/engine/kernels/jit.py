@@ -1,0 +1,91 @@
+"""How the functions of this room are compiled, and how what was compiled is kept."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+from numba import types
+from numba.extending import intrinsic, overload
+
+from rhapsode.compiling import kept
+
+__all__ = ["STAMP", "apart", "entry", "form_of", "inner", "ready"]
+
+_njit: Any = numba.njit
+_overload: Any = overload
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# A product and a sum become one rounding; nothing is reordered, so results do not depend on what lies beside them.
+# Nobody calls the form for C, which is a tenth of the compiling.
+_OPTIONS = {
+    "nogil": True,
+    "error_model": "numpy",
+    "fastmath": {"contract"},
+    "no_cfunc_wrapper": True,
+}
+
+
+def _stamp() -> str:
+    """Hash of every file with compiled code: kernels, steps, and the lookup of n-grams."""
+    digest = hashlib.sha256()
+    engine = Path(__file__).parents[1]
+    steps = (engine / name for name in ("compiled_steps.py", "offsets.py", "sampling_steps.py"))
+    counts = sorted((engine.parent / "counts").glob("ngram_*.py"))
+    for path in (*sorted(Path(__file__).parent.glob("*.py")), *steps, *counts):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+STAMP = _stamp()
+"""What is kept of an entry is renewed when any of these files changes: entries close over this."""
+
+
+def inner(function: F) -> F:
+    """Compile as a part of the entries that call it. Python must not call it: it has no form for that."""
+    return cast(F, _njit(no_cpython_wrapper=True, **_OPTIONS)(function))
+
+
+def entry(function: F) -> F:
+    """Compile what Python calls, and keep it, with all that it calls, between runs.
+
+    It must have `STAMP` in its closure, since what it calls lies in other files.
+    """
+    try:
+        return cast(F, kept(_njit(cache=True, **_OPTIONS)(function)))
+    except RuntimeError:  # no folder that could be written to
+        return cast(F, _njit(**_OPTIONS)(function))
+
+
+def ready(function: Any, signature: tuple[Any, ...]) -> int:
+    """Load what is kept of an entry for some types, or else compile it.
+
+    Returns:
+        1 where it had to be compiled.
+    """
+    if signature in function.overloads:
+        return 0
+    before = sum(function.stats.cache_misses.values())
+    function.compile(signature)
+    return int(sum(function.stats.cache_misses.values()) - before)
+
+
+def form_of(named: Callable[..., Any]) -> Callable[[F], F]:
+    """Decorate what gives, for the types of some arguments, the function to compile where `named` is called."""
+    return cast("Callable[[F], F]", _overload(named, jit_options=_OPTIONS, strict=False))
+
+
+def _apart(typing: Any) -> Any:
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), emit
+
+
+apart = cast("Callable[[], None]", intrinsic(_apart))
+"""Called in a function, keeps it out of those that call it: they compile many times as fast."""

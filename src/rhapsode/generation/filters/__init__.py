@@ -1,0 +1,1 @@
+"""Filters between logits and the draw, one file a purpose."""

@@ -1,0 +1,480 @@
+"""Continuations that match a regular expression: an automaton over bytes, followed by whole elements."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder, ReadyEncoder, WordEncoder
+from rhapsode.encoding.bytes import Utf8, printable_bytes
+from rhapsode.errors import MissingExtraError, SettingsError
+from rhapsode.generation.filters.contract import Context, Filter, Logits
+from rhapsode.generation.filters.dead_end import refuse_dead_ends
+
+__all__ = ["Automaton", "Matching", "Spelt", "compile_expression", "spell_elements"]
+
+_WHERE = "--regex"
+_DEAD = -1
+_MOST_STATES = 1 << 16
+# Up to so many pairs of state and element all ways through the automaton are walked beforehand: 40 MB.
+_MOST_PAIRS = 10_000_000
+_NEWLINE = b"\n"
+_SHOWN = 12
+_PATIENCE = 20.0
+"""Seconds after which an automaton that is still being built is taken to be too large."""
+
+
+@dataclass(frozen=True, eq=False)
+class Automaton:
+    """A deterministic automaton over bytes. From every state a match can be reached.
+
+    Arguments:
+        next_SB: the state behind each byte, -1 where nothing matches any more; the last row, which -1 picks, is -1.
+        accepting_S: whether the text so far is a match.
+        start: the state of the empty text.
+    """
+
+    next_SB: NDArray[np.int32]
+    accepting_S: NDArray[np.bool_]
+    start: int
+
+    def wanted(self, state: int) -> str:
+        """Which bytes may come, in words."""
+        bytes_M = np.flatnonzero(self.next_SB[state] != _DEAD)
+        shown = [repr(chr(byte)) for byte in bytes_M if byte < 0x80]
+        if len(shown) > _SHOWN:
+            shown = [*shown[:_SHOWN], f"{len(shown) - _SHOWN} more"]
+        if bytes_M.size and bytes_M[-1] >= 0x80:
+            shown.append("characters beyond ASCII")
+        if self.accepting_S[state]:
+            shown.append("the end")
+        return ", ".join(shown)
+
+
+@lru_cache(maxsize=8)
+def compile_expression(expression: str) -> Automaton:
+    """The automaton of an expression, of which a whole text must be a match.
+
+    The syntax is that of Rust's regex crate, which knows no look-around and no references back; `^` and `$` around
+    the whole say nothing new.
+
+    Arguments:
+        expression: the regular expression.
+
+    Raises:
+        MissingExtraError: the library is not installed.
+        SettingsError: it is none, nothing can match it, or its automaton is too large.
+    """
+    try:
+        from outlines_core import Index, Vocabulary
+    except ImportError:
+        raise MissingExtraError("regex", "--regex") from None
+    end = 256
+    every_byte = Vocabulary(end, {bytes((byte,)): [byte] for byte in range(256)})
+    index = _built(lambda: Index(_without_anchors(expression), every_byte), expression)
+    moves: dict[int, dict[int, int]] = index.get_transitions()
+    accepting = set(index.get_final_states())
+    first = int(index.get_initial_state())
+    reached = {first, *accepting, *moves}
+    for row in moves.values():
+        reached.update(target for byte, target in row.items() if byte != end)
+    if len(reached) > _MOST_STATES:
+        raise SettingsError(
+            f"the regular expression has {len(reached):,} states, the most are {_MOST_STATES:,}",
+            where=_WHERE,
+            hint="use smaller counts, or narrower classes as [a-z] in place of \\w",
+        )
+    numbers = {state: number for number, state in enumerate(sorted(reached))}
+    next_SB = np.full((len(numbers) + 1, 256), _DEAD, dtype=np.int32)
+    for state, row in moves.items():
+        for byte, target in row.items():
+            if byte != end:
+                next_SB[numbers[state], byte] = numbers[target]
+    accepting_S = np.zeros(len(numbers), dtype=bool)
+    accepting_S[[numbers[state] for state in accepting]] = True
+    source_E, byte_E = np.nonzero(next_SB[:-1] != _DEAD)
+    steps_S = _distances(accepting_S, source_E, next_SB[source_E, byte_E])
+    if steps_S[numbers[first]] < 0:
+        raise SettingsError(f"nothing can match {expression!r}", where=_WHERE)
+    next_SB[source_E, byte_E] = np.where(
+        steps_S[next_SB[source_E, byte_E]] < 0, _DEAD, next_SB[source_E, byte_E]
+    )
+    return Automaton(next_SB, accepting_S, numbers[first])
+
+
+def _built(build: Callable[[], Any], expression: str) -> Any:
+    """What a library builds of an expression, on a thread: waiting for it can be interrupted, and has an end.
+
+    Raises:
+        SettingsError: it fails, or takes too long, as the steps grow with the square of the states.
+    """
+    found: list[Any] = []
+    problems: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            found.append(build())
+        except BaseException as problem:  # a panic in Rust is no Exception
+            problems.append(problem)
+
+    thread = threading.Thread(target=work, name="regular expression", daemon=True)
+    thread.start()
+    thread.join(_PATIENCE)
+    if found:
+        return found[0]
+    if not problems:
+        raise SettingsError(
+            f"the regular expression {expression!r} has too many states: its automaton was not "
+            f"built within {_PATIENCE:g} seconds",
+            where=_WHERE,
+            hint="use smaller counts, or narrower classes as [a-z] in place of \\w",
+        )
+    raise SettingsError(
+        f"cannot follow the regular expression {expression!r}: {_reason(problems[0])}",
+        where=_WHERE,
+        hint="look-around, word boundaries and references back cannot be followed",
+    ) from None
+
+
+def _without_anchors(expression: str) -> str:
+    """The expression without `^` before and `$` behind it, which a match of the whole text has anyway."""
+    expression = expression.removeprefix("^")
+    bare = expression.removesuffix("$")
+    escapes = len(bare) - len(bare.rstrip("\\"))
+    return expression if escapes % 2 else bare
+
+
+def _reason(problem: BaseException) -> str:
+    """The library's message on one line, without what is of no use to the person who wrote the expression."""
+    text = " ".join(str(problem).split()) or type(problem).__name__
+    return text.removeprefix("Failed to build DFA ")
+
+
+def _distances(
+    goal_S: NDArray[np.bool_], source_E: NDArray[Any], target_E: NDArray[Any]
+) -> NDArray[np.int64]:
+    """How many edges lie between each state and the nearest goal; -1 where there is no way."""
+    order_E = np.argsort(target_E, kind="stable")
+    sources = source_E[order_E]
+    begins = np.searchsorted(target_E[order_E], np.arange(len(goal_S) + 1))
+    steps_S = np.where(goal_S, 0, -1).astype(np.int64)
+    waiting = deque(np.flatnonzero(goal_S).tolist())
+    while waiting:
+        state = waiting.popleft()
+        for source in np.unique(sources[begins[state] : begins[state + 1]]).tolist():
+            if steps_S[source] < 0:
+                steps_S[source] = steps_S[state] + 1
+                waiting.append(source)
+    return steps_S
+
+
+@dataclass(frozen=True)
+class Spelt:
+    """The bytes that every element adds to a text.
+
+    Arguments:
+        pieces: of each id; empty for what no text is matched with, as end-of-sequence and unknown.
+        spaced: whether a space comes before an element that follows another one, but beside line ends.
+    """
+
+    pieces: tuple[bytes, ...]
+    spaced: bool
+
+
+def spell_elements(encoder: Encoder) -> Spelt:
+    """What every element of a model writes. Elements that are part of a UTF-8 character have its bytes.
+
+    Arguments:
+        encoder: of the model.
+
+    Raises:
+        SettingsError: what an element writes depends on others in ways unknown here.
+    """
+    decoder = encoder.decoder()
+    if isinstance(decoder, Utf8):
+        return Spelt((b"", b"", *decoder._pieces), spaced=False)
+    if isinstance(encoder, ReadyEncoder):
+        return Spelt((b"", b"", *_byte_level(encoder)), spaced=False)
+    texts = [encoder.decode([element]) for element in range(2, encoder.vocab_size)]
+    pieces = tuple(text.encode("utf-8", "surrogatepass") for text in texts)
+    spaced = isinstance(encoder, WordEncoder) and encoder.settings["split"] == "whitespace"
+    return Spelt((b"", b"", *pieces), spaced=spaced)
+
+
+def _byte_level(encoder: ReadyEncoder) -> list[bytes]:
+    """The bytes of a ready tokenizer's elements, where it is one over bytes."""
+    try:
+        kind = json.loads(encoder.to_tokenizer_json())["decoder"]["type"]
+    except (KeyError, TypeError):
+        kind = None
+    if kind != "ByteLevel":
+        raise SettingsError(
+            "this model's tokenizer.json is not one over bytes: what an element writes depends on others",
+            where=_WHERE,
+            hint="leave it out, or use a model of characters, bytes, words or subwords",
+        )
+    values = {stand_in: byte for byte, stand_in in enumerate(printable_bytes())}
+    return [
+        bytes(values[each] for each in piece) if set(piece) <= set(values) else piece.encode()
+        for piece in encoder.vocabulary
+    ]
+
+
+class _Walker:
+    """Follows an automaton by all elements at once.
+
+    Its states are those of the automaton; for elements that bring a space, twice as many: odd ones behind an element
+    that a space follows.
+    """
+
+    def __init__(self, automaton: Automaton, spelt: Spelt) -> None:
+        self.automaton = automaton
+        self._spaced = spelt.spaced
+        self.start = automaton.start * 2 if spelt.spaced else automaton.start
+        lengths_V = np.array([len(piece) for piece in spelt.pieces], dtype=np.int64)
+        self._written_M = np.flatnonzero(lengths_V)
+        self._lengths_M = lengths_V[self._written_M]
+        self._bytes_MJ = np.zeros(
+            (len(self._written_M), int(lengths_V.max(initial=0))), dtype=np.uint8
+        )
+        for place, element in enumerate(self._written_M):
+            piece = spelt.pieces[element]
+            self._bytes_MJ[place, : len(piece)] = np.frombuffer(piece, dtype=np.uint8)
+        self._vocab_size = len(spelt.pieces)
+        self._newline_V = np.array([piece == _NEWLINE for piece in spelt.pieces])
+
+    @property
+    def states(self) -> int:
+        """How many there are."""
+        return len(self.automaton.accepting_S) * (2 if self._spaced else 1)
+
+    def bare(self, state: int) -> int:
+        """The automaton's own state."""
+        return state // 2 if self._spaced else state
+
+    def accepting(self, state: int) -> bool:
+        """Whether the text so far is a match."""
+        return bool(self.automaton.accepting_S[self.bare(state)])
+
+    def targets(self, state: int) -> NDArray[np.int32]:
+        """The state behind each element, -1 for elements that lead nowhere, (V,)."""
+        if not self._spaced:
+            return self._walk(state)
+        bare = state // 2
+        found_V = self._walk(bare)
+        if state % 2:
+            behind_V = self._walk(int(self.automaton.next_SB[bare, ord(" ")]))
+            found_V = np.where(self._newline_V, found_V, behind_V)
+        odd_V = np.where(self._newline_V, 0, 1)
+        return np.where(found_V == _DEAD, _DEAD, found_V * 2 + odd_V).astype(np.int32)
+
+    def _walk(self, state: int) -> NDArray[np.int32]:
+        found_V = np.full(self._vocab_size, _DEAD, dtype=np.int32)
+        if state == _DEAD:
+            return found_V
+        going = np.arange(len(self._written_M))
+        states = np.full(len(going), state, dtype=np.int32)
+        for j in range(self._bytes_MJ.shape[1]):
+            states = self.automaton.next_SB[states, self._bytes_MJ[going, j]]
+            alive = states != _DEAD
+            going, states = going[alive], states[alive]
+            done = self._lengths_M[going] == j + 1
+            found_V[self._written_M[going[done]]] = states[done]
+            going, states = going[~done], states[~done]
+            if not len(going):
+                break
+        return found_V
+
+
+class Matching(Filter):
+    """Removes every element after which the whole continuation could match an expression no more.
+
+    The prompt does not count. End-of-sequence may come where the text so far is a match, and comes where nothing else
+    may. Elements are followed byte by byte, so that parts of UTF-8 characters are exact: no match ends within one.
+
+    Where states times elements are few, all ways are walked beforehand: then no way is taken that the model's
+    elements cannot finish, and none that cannot be finished within the length. Otherwise a way may turn out a dead end,
+    which is an error. Masking step by step is not conditioning: a beginning keeps its probability however little of
+    what may follow it matches; see Lew et al., "Sequential Monte Carlo Steering of Large Language Models using
+    Probabilistic Programs", 2023.
+
+    Arguments:
+        expression: of Rust's regex crate.
+        encoder: of the model.
+        length: most elements of a continuation, where it is known.
+        forced: so many first elements are decided by a prefix.
+
+    Raises:
+        SettingsError: the expression cannot be followed, or no continuation of this model can match it.
+        MissingExtraError: the library is not installed.
+    """
+
+    name = "regex"
+
+    def __init__(
+        self, expression: str, encoder: Encoder, *, length: int | None = None, forced: int = 0
+    ) -> None:
+        self._expression = expression
+        self._encoder = encoder
+        self._length = length
+        self._forced = forced
+        self._walker = _Walker(compile_expression(expression), spell_elements(encoder))
+        self._targets: dict[int, NDArray[np.int32]] = {}
+        self._masks: dict[tuple[int, int], NDArray[np.float32]] = {}
+        # Elements to the nearest match, by state; None where not all ways were walked.
+        self._steps_S: NDArray[np.int64] | None = self._walk_all(encoder.vocab_size)
+        self._far = 0 if self._steps_S is None else int(self._steps_S.max())
+        if self._steps_S is not None:
+            least = int(self._steps_S[self._walker.start])
+            if least < 0:
+                raise SettingsError(
+                    f"no text that matches {expression!r} can be written with the model's elements",
+                    where=_WHERE,
+                    hint=self._lacking(),
+                )
+            if length is not None and least > length:
+                raise SettingsError(
+                    f"what matches {expression!r} has at least {least} elements, but at most "
+                    f"{length} are written",
+                    where=_WHERE,
+                    hint="raise --length",
+                )
+
+    def init(self, rows: int) -> NDArray[np.int64]:
+        """The states of rows that have written nothing."""
+        return np.full(rows, self._walker.start, dtype=np.int64)
+
+    def select(self, state: NDArray[np.int64], rows_R: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The states of some rows."""
+        return state[rows_R]
+
+    def apply(
+        self, logits_BV: Logits, context: Context, state: NDArray[np.int64]
+    ) -> tuple[Logits, NDArray[np.int64]]:
+        """-inf at every element that leads nowhere."""
+        behind_B = np.array(
+            [
+                self._follow(int(before), output_N)
+                for before, output_N in zip(state, context.output, strict=True)
+            ],
+            dtype=np.int64,
+        )
+        logits_BV = np.stack(
+            [
+                logits_V + self._mask(int(behind), int(position))
+                for logits_V, behind, position in zip(
+                    logits_BV, behind_B, context.position_B, strict=True
+                )
+            ]
+        )
+        wanted = [f"the regular expression wants {self._wanted(int(state))}" for state in behind_B]
+        refuse_dead_ends(logits_BV, context, self._encoder, wanted, forced=self._forced)
+        return logits_BV, behind_B
+
+    def check_prefix(self, prefix: Sequence[int], text: str) -> None:
+        """Pass when a first text can be the beginning of a match.
+
+        Raises:
+            SettingsError: it cannot.
+        """
+        state = self._walker.start
+        for element in prefix:
+            before, state = state, int(self._targets_of(state)[element])
+            far = self._steps_S is not None and state != _DEAD and self._steps_S[state] < 0
+            if state == _DEAD or far:
+                raise SettingsError(
+                    f"{text!r} cannot begin what matches {self._expression!r}, which wants "
+                    f"{self._wanted(before)}",
+                    where="--prefix",
+                )
+        if self._length is not None and self._steps_S is not None:
+            least = len(prefix) + int(self._steps_S[state])
+            if least > self._length:
+                raise SettingsError(
+                    f"what begins with it and matches {self._expression!r} has at least {least} "
+                    f"elements, but at most {self._length} are written",
+                    where="--prefix",
+                    hint="raise --length",
+                )
+
+    def explain(self) -> str:
+        """The step in a few words."""
+        return f"regex {self._expression!r}"
+
+    def _follow(self, state: int, output_N: NDArray[np.int64]) -> int:
+        if not len(output_N) or state == _DEAD:
+            return state
+        return int(self._targets_of(state)[output_N[-1]])
+
+    def _wanted(self, state: int) -> str:
+        return self._walker.automaton.wanted(self._walker.bare(state)) if state >= 0 else "nothing"
+
+    def _targets_of(self, state: int) -> NDArray[np.int32]:
+        if state not in self._targets:
+            if len(self._targets) * self._encoder.vocab_size > 2 * _MOST_PAIRS:
+                self._targets.clear()  # only where not all ways were walked
+            self._targets[state] = self._walker.targets(state)
+        return self._targets[state]
+
+    def _mask(self, state: int, position: int) -> NDArray[np.float32]:
+        """0 for what may come, -inf for all else, (V,)."""
+        left = self._far + 1
+        if self._length is not None and self._steps_S is not None:
+            # Room behind this element; more than the farthest match needs makes no difference.
+            left = min(max(self._length - position - 1, 0), left)
+        key = (state, left)
+        if key not in self._masks:
+            if len(self._masks) * self._encoder.vocab_size > _MOST_PAIRS:
+                self._masks.clear()
+            mask_V = np.full(self._encoder.vocab_size, -np.inf, dtype=np.float32)
+            if state != _DEAD:
+                targets_V = self._targets_of(state)
+                may_V = targets_V != _DEAD
+                if self._steps_S is not None:
+                    steps_V = self._steps_S[targets_V]
+                    may_V = may_V & (steps_V >= 0) & (steps_V <= left)
+                mask_V[may_V] = 0
+                if self._walker.accepting(state):
+                    mask_V[END_ID] = 0
+            self._masks[key] = mask_V
+        return self._masks[key]
+
+    def _walk_all(self, vocab_size: int) -> NDArray[np.int64] | None:
+        """How many elements lie between every state and the nearest match; None when there are too many ways."""
+        sources, targets = [], []
+        waiting = [self._walker.start]
+        seen = {self._walker.start}
+        while waiting:
+            state = waiting.pop()
+            if len(self._targets) * vocab_size > _MOST_PAIRS:
+                return None
+            following = np.unique(self._targets_of(state))
+            following = following[following != _DEAD]
+            sources.append(np.full(len(following), state))
+            targets.append(following)
+            new = set(following.tolist()) - seen
+            seen |= new
+            waiting.extend(new)
+        accepting_S = np.zeros(self._walker.states, dtype=bool)
+        for state in seen:
+            accepting_S[state] = self._walker.accepting(state)
+        return _distances(accepting_S, np.concatenate(sources), np.concatenate(targets))
+
+    def _lacking(self) -> str | None:
+        """Which characters the expression wants where the elements have none."""
+        wanted, written = set[int](), {END_ID, UNKNOWN_ID}
+        for state, targets_V in self._targets.items():
+            following = self._walker.automaton.next_SB[self._walker.bare(state)]
+            wanted |= set(np.flatnonzero(following != _DEAD).tolist())
+            written |= set(np.flatnonzero(targets_V != _DEAD).tolist())
+        used = self._encoder.decode(sorted(written - {END_ID, UNKNOWN_ID}))
+        lacking = [chr(byte) for byte in sorted(wanted) if byte < 0x80 and chr(byte) not in used]
+        return f"it lacks {', '.join(map(repr, lacking[:8]))}" if lacking else None

@@ -1,0 +1,238 @@
+"""Repeated runs of elements: bans and penalties on whatever would go on with one.
+
+Both steps ask the same of a text: which earlier places does its end repeat, and for how long? With every new element
+the answer follows from the one before it, so that a step costs one pass of NumPy over the places and no search.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.errors import SettingsError
+from rhapsode.generation.filters.contract import FILTERS, Context, Filter, Logits
+
+__all__ = ["Dry", "NoRepeatNgram"]
+
+# No penalty is larger: logits stay finite, and whatever is lower than others by this much is never drawn.
+LARGEST_PENALTY = 1e9
+
+
+class Echo:
+    """Of one text, for every place, how long the run ending there repeats the end of the text.
+
+    Arguments:
+        elements_N: the text so far.
+        breakers_V: marks elements that no run may contain; None for none.
+    """
+
+    def __init__(
+        self, elements_N: NDArray[np.int64], breakers_V: NDArray[np.bool_] | None = None
+    ) -> None:
+        self._breakers_V = breakers_V
+        self._size = len(elements_N)
+        room = max(256, 2 * self._size)
+        self._elements = np.zeros(room, dtype=np.int64)
+        self._elements[: self._size] = elements_N
+        self._length = np.zeros(room, dtype=np.int64)
+        self._length[: max(self._size - 1, 0)] = self._from_nothing()
+
+    def copy(self) -> Echo:
+        """One that goes its own way."""
+        twin = Echo.__new__(Echo)
+        twin._breakers_V, twin._size = self._breakers_V, self._size
+        twin._elements, twin._length = self._elements.copy(), self._length.copy()
+        return twin
+
+    def extend(self, element: int) -> None:
+        """The text with one more element."""
+        if self._size == len(self._elements):
+            self._elements = np.concatenate((self._elements, np.zeros_like(self._elements)))
+            self._length = np.concatenate((self._length, np.zeros_like(self._length)))
+        size = self._size
+        place_R = np.flatnonzero(self._elements[:size] == element)
+        if self._breaks(element):
+            place_R = place_R[:0]
+        before_R = np.where(place_R > 0, self._length[place_R - 1], 0)
+        self._length[:size] = 0
+        self._length[place_R] = before_R + 1
+        self._elements[size] = element
+        self._size += 1
+
+    def followers(self, least: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """What came after each earlier run of at least this length that repeats the end, and those lengths."""
+        place_R = np.flatnonzero(self._length[: max(self._size - 1, 0)] >= least)
+        return self._elements[place_R + 1], self._length[place_R]
+
+    def _breaks(self, element: int) -> bool:
+        return self._breakers_V is not None and bool(self._breakers_V[element])
+
+    def _from_nothing(self) -> NDArray[np.int64]:
+        """The lengths of a whole text at once: the Z function of the text read backwards (Gusfield 1997)."""
+        size = self._size
+        backwards = self._elements[:size][::-1].tolist()
+        if self._breakers_V is not None:
+            # A breaker is like nothing else, not even itself.
+            backwards = [
+                -1 - place if self._breaks(element) else element
+                for place, element in enumerate(backwards)
+            ]
+        lengths = [0] * size
+        left = right = 0
+        for place in range(1, size):
+            length = min(right - place, lengths[place - left]) if place < right else 0
+            while place + length < size and backwards[length] == backwards[place + length]:
+                length += 1
+            lengths[place] = length
+            if place + length > right:
+                left, right = place, place + length
+        return np.array(lengths[:0:-1], dtype=np.int64)
+
+
+class _Echoing(Filter):
+    """Shared by the steps on repeats: an echo of each row's prompt and output, carried from step to step."""
+
+    def init(self, rows: int) -> list[tuple[Echo, int] | None]:
+        return [None] * rows
+
+    def select(
+        self, state: list[tuple[Echo, int] | None], rows_R: NDArray[np.int64]
+    ) -> list[tuple[Echo, int] | None]:
+        return self.fork([state[row] for row in rows_R])
+
+    def fork(self, state: list[tuple[Echo, int] | None]) -> list[tuple[Echo, int] | None]:
+        return [None if entry is None else (entry[0].copy(), entry[1]) for entry in state]
+
+    def _echoes(
+        self,
+        state: list[tuple[Echo, int] | None],
+        context: Context,
+        breakers_V: NDArray[np.bool_] | None = None,
+    ) -> list[Echo]:
+        """The echoes up to now; only what is new is looked at."""
+        fresh: dict[int, Echo] = {}
+        echoes: list[Echo] = []
+        for row, (prompt, output) in enumerate(zip(context.prompt, context.output, strict=True)):
+            entry = state[row]
+            if entry is None or entry[1] > len(output):  # new, or something was taken back
+                if len(output):
+                    echo = Echo(np.concatenate((prompt, output)), breakers_V)
+                elif id(prompt) in fresh:
+                    echo = fresh[id(prompt)].copy()
+                else:
+                    echo = fresh[id(prompt)] = Echo(prompt, breakers_V)
+            else:
+                echo = entry[0]
+                for element in output[entry[1] :]:
+                    echo.extend(int(element))
+            state[row] = (echo, len(output))
+            echoes.append(echo)
+        return echoes
+
+
+@FILTERS.register("no_repeat_ngram.v1")
+class NoRepeatNgram(_Echoing):
+    """No n elements in a row occur twice in prompt and output; 0 is off (Paulus et al. 2017).
+
+    Where that leaves no candidate, the row stays as it is.
+
+    Arguments:
+        size: n.
+
+    Raises:
+        SettingsError: n is negative.
+    """
+
+    name = "no_repeat_ngram"
+
+    def __init__(self, size: int) -> None:
+        if size < 0:
+            raise SettingsError(f"no_repeat_ngram {size} is negative")
+        self._size = size
+
+    def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
+        """-inf at every element that would complete a run of n seen before."""
+        if self._size == 0:
+            return logits_BV, state
+        after_BV = logits_BV.copy()
+        for row, echo in enumerate(self._echoes(state, context)):
+            banned_R, _ = echo.followers(self._size - 1)
+            if self._size == 1:
+                banned_R = np.concatenate(
+                    (context.prompt[row][:1], context.output[row][:1], banned_R)
+                )
+            after_BV[row, banned_R] = -np.inf
+            if not np.isfinite(after_BV[row]).any():
+                after_BV[row] = logits_BV[row]
+        return after_BV, state
+
+    def explain(self) -> str:
+        """The step in a few words."""
+        return f"no_repeat_ngram {self._size}" if self._size else "no_repeat_ngram off"
+
+
+@FILTERS.register("dry.v1")
+class Dry(_Echoing):
+    """z - m base^(L - allowed) for an element that would lengthen a repeated run of L >= allowed (DRY, Weidmann 2024).
+
+    L is the longest run before an earlier occurrence of the element, in prompt and output, that the text ends with
+    now. Runs do not reach over sequence breakers, and breakers are never penalised. The penalty grows exponentially and
+    is clamped at 1e9.
+
+    Arguments:
+        multiplier: m; 0 is off.
+        base: of the growth, 1 or more.
+        allowed: length that may be repeated, 1 or more.
+        breakers: ids of elements that end a run, as line ends and punctuation.
+
+    Raises:
+        SettingsError: a value out of range.
+    """
+
+    name = "dry"
+
+    def __init__(
+        self, multiplier: float, base: float = 1.75, allowed: int = 2, breakers: Sequence[int] = ()
+    ) -> None:
+        if not 0.0 <= multiplier < float("inf"):
+            raise SettingsError(f"dry_multiplier {multiplier} is not a number from 0 up")
+        if not 1.0 <= base < float("inf"):
+            raise SettingsError(f"dry_base {base} is not a number from 1 up")
+        if allowed < 1:
+            raise SettingsError(f"dry_allowed_length {allowed} is not 1 or more")
+        self._multiplier, self._base, self._allowed = multiplier, base, allowed
+        self._breakers = np.array(sorted(set(breakers)), dtype=np.int64)
+
+    def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
+        """Logits lowered at every element that would go on repeating."""
+        if self._multiplier == 0.0:
+            return logits_BV, state
+        breakers_V = np.zeros(logits_BV.shape[1], dtype=bool)
+        breakers_V[self._breakers] = True
+        after_BV = logits_BV.copy()
+        for row, echo in enumerate(self._echoes(state, context, breakers_V)):
+            element_R, length_R = echo.followers(self._allowed)
+            if not len(element_R):
+                continue
+            longest_V = np.zeros(len(breakers_V), dtype=np.int64)
+            np.maximum.at(longest_V, element_R, length_R)
+            longest_V[breakers_V] = 0
+            hit_R = np.flatnonzero(longest_V)
+            # In logarithms, so that no power overflows.
+            log_R = math.log(self._multiplier) + math.log(self._base) * (
+                longest_V[hit_R] - self._allowed
+            )
+            penalty_R = np.exp(np.minimum(log_R, math.log(LARGEST_PENALTY)))
+            after_BV[row, hit_R] = (logits_BV[row, hit_R] - penalty_R).astype(np.float32)
+        return after_BV, state
+
+    def explain(self) -> str:
+        """The step in a few words."""
+        if self._multiplier == 0.0:
+            return "dry off"
+        text = f"dry {self._multiplier:g} x {self._base:g}^(length - {self._allowed})"
+        return f"{text}, broken by {self._breakers.tolist()}" if len(self._breakers) else text

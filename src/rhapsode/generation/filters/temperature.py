@@ -1,0 +1,99 @@
+"""Temperature: how evenly the candidates share the probability. Nothing is removed, but by greedy choice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rhapsode.errors import SettingsError
+from rhapsode.generation.filters.contract import (
+    FILTERS,
+    Context,
+    Filter,
+    Logits,
+    entropy,
+    likeliest_only,
+    log_softmax,
+)
+
+__all__ = ["DynamicTemperature", "Temperature"]
+
+GREEDY_BELOW = 1e-5
+
+
+@FILTERS.register("temperature.v1")
+class Temperature(Filter):
+    """z / T; under 1e-5 only the likeliest element stays, the lowest id on ties.
+
+    Arguments:
+        temperature: T, 0 or more.
+
+    Raises:
+        SettingsError: a negative temperature, or none.
+    """
+
+    name = "temperature"
+
+    def __init__(self, temperature: float) -> None:
+        if not (0.0 <= temperature < float("inf")):
+            raise SettingsError(f"temperature {temperature} is not a number from 0 up")
+        self._temperature = temperature
+
+    def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
+        """Logits divided by the temperature."""
+        if self._temperature < GREEDY_BELOW:
+            return likeliest_only(logits_BV), state
+        # From the maximum, so that no logit overflows: the distribution is the same.
+        shifted_BV = logits_BV - logits_BV.max(axis=1, keepdims=True)
+        return (shifted_BV / np.float64(self._temperature)).astype(np.float32), state
+
+    def explain(self) -> str:
+        """The step in a few words."""
+        return f"temperature {self._temperature:g}"
+
+
+@FILTERS.register("dynatemp.v1")
+class DynamicTemperature(Filter):
+    """z / T with T = low + (high - low) (H / Hmax)^exponent: cold where the model is sure, warm where it is not.
+
+    H is the entropy of the candidates left and Hmax = log(how many they are), so that T is `high` where all are alike;
+    a single candidate has T = `low`. As the dynamic temperature of KoboldCpp and llama.cpp.
+
+    Arguments:
+        low: T at no entropy, 0 or more; under 1e-5 greedy.
+        high: T at full entropy, at least `low`.
+        exponent: above 1 keeps T low for longer.
+
+    Raises:
+        SettingsError: a range that is none, or an exponent that is not positive.
+    """
+
+    name = "dynatemp"
+
+    def __init__(self, low: float, high: float, exponent: float = 1.0) -> None:
+        if not 0.0 <= low <= high < float("inf"):
+            raise SettingsError(
+                f"dynamic temperature from {low:g} to {high:g} is no range from 0 up"
+            )
+        if not 0.0 < exponent < float("inf"):
+            raise SettingsError(f"dynatemp_exponent {exponent} is not a positive number")
+        self._low, self._high, self._exponent = low, high, exponent
+
+    def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
+        """Logits divided by each row's own temperature."""
+        log_BV = log_softmax(logits_BV)
+        entropy_B = entropy(log_BV)
+        most_B = np.log(np.isfinite(logits_BV).sum(axis=1))
+        share_B = np.divide(entropy_B, most_B, out=np.zeros_like(entropy_B), where=most_B > 0)
+        share_B = np.clip(share_B, 0.0, 1.0) ** self._exponent
+        temperature_B = self._low + (self._high - self._low) * share_B
+        greedy_B = temperature_B < GREEDY_BELOW
+        shifted_BV = logits_BV - logits_BV.max(axis=1, keepdims=True)
+        warm_B = np.where(greedy_B, 1.0, temperature_B)
+        divided_BV = (shifted_BV / warm_B[:, None]).astype(np.float32)
+        return np.where(greedy_B[:, None], likeliest_only(logits_BV), divided_BV), state
+
+    def explain(self) -> str:
+        """The step in a few words."""
+        return f"dynatemp {self._low:g} to {self._high:g}, exponent {self._exponent:g}"

@@ -1,0 +1,141 @@
+"""Beam search, and beams in groups that keep off each other."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.bundle import Predictor
+from rhapsode.encoding import END_ID
+from rhapsode.generation.chain import Chain
+from rhapsode.generation.loop import Job
+from rhapsode.generation.search.rows import Found, Search, best_first
+
+__all__ = ["beam_search"]
+
+
+def beam_search(
+    predictor: Predictor,
+    job: Job,
+    chain: Chain,
+    *,
+    beams: int,
+    length_penalty: float = 0.0,
+    groups: int = 1,
+    diversity_penalty: float = 0.0,
+) -> list[Found]:
+    """Continuations of high score: log-probability / length^alpha, the length with end-of-sequence.
+
+    Each step keeps the best non-final extensions of all beams. An extension by end-of-sequence that is among as many
+    best ones is finished: it is kept apart, and never extended. A search ends when as many are finished as there are
+    beams and no beam can come out better, so that alpha = 0 with one beam is greedy choice, and beams for all
+    continuations find the best one. What a filter removes is not shared out among the rest, so that scores stay
+    those of the model; a bias is part of the score, and one that makes elements likelier lets beams go on to the end.
+
+    In groups (Vijayakumar et al., "Diverse Beam Search", AAAI 2018) each chooses behind the ones before it and pays
+    for every beam of these that chose the same element at this place (Hamming diversity). That decides what is chosen;
+    scores are free of it.
+
+    Arguments:
+        predictor: the model.
+        job: what to continue.
+        chain: what may be written; steps of sampling have no place in it.
+        beams: in all groups together.
+        length_penalty: alpha; 0 is neutral.
+        groups: a divisor of beams.
+        diversity_penalty: nats.
+
+    Returns:
+        at most as many as beams, the best first.
+    """
+    if job.length == 0:
+        return [Found((), 0.0, 0.0, "length")]
+    size = beams // groups
+    rows = Search(predictor, job, chain)
+    rows.select(np.zeros(groups, dtype=np.int64))
+    group_R = np.arange(groups)
+    total_R = np.zeros(groups)
+    pools = [_Pool(size, length_penalty, job.length) for _ in range(groups)]
+    while True:
+        candidate_RV = total_R[:, None] + rows.candidates()
+        vocab_size = candidate_RV.shape[1]
+        chosen_V = np.zeros(vocab_size)
+        kept: list[tuple[int, int, int]] = []
+        for group in dict.fromkeys(group_R.tolist()):
+            own = np.flatnonzero(group_R == group)
+            ranked = (candidate_RV[own] - diversity_penalty * chosen_V).reshape(-1)
+            live = 0
+            for rank, place in enumerate(best_first(ranked, 2 * size).tolist()):
+                row, element = int(own[place // vocab_size]), place % vocab_size
+                if element == END_ID:
+                    if rank < size:
+                        pools[group].add(
+                            rows.output_RT[row], float(candidate_RV[row, element]), "stop"
+                        )
+                elif live < size:
+                    live += 1
+                    kept.append((group, row, element))
+                    chosen_V[element] += 1
+        last = rows.position + 1 >= job.length
+        going: list[tuple[int, int, int]] = []
+        for group, row, element in kept:
+            total = float(candidate_RV[row, element])
+            if last:
+                written_T = np.append(rows.output_RT[row], element)
+                pools[group].add(written_T, total, "length")
+            elif pools[group].open(total + rows.rise, rows.position + 1):
+                going.append((group, row, element))
+        if not going:
+            break
+        groups_R, rows_R, elements_R = (
+            np.array(column, dtype=np.int64) for column in zip(*going, strict=True)
+        )
+        total_R = candidate_RV[rows_R, elements_R]
+        group_R = groups_R
+        rows.write(rows_R, elements_R)
+    found = [each for pool in pools for each in pool.found]
+    return sorted(found, key=lambda each: -each.score)
+
+
+class _Pool:
+    """The best finished continuations of a group.
+
+    Arguments:
+        size: how many are kept.
+        alpha: of the length penalty.
+        longest: elements a continuation has at most.
+    """
+
+    def __init__(self, size: int, alpha: float, longest: int) -> None:
+        self._size = size
+        self._alpha = alpha
+        self._longest = longest
+        self.found: list[Found] = []
+
+    def add(self, elements_T: NDArray[np.int64], log_prob: float, end: str) -> None:
+        """Keep one, if it is among the best."""
+        length = len(elements_T) + (end == "stop")
+        elements = tuple(int(element) for element in elements_T)
+        self.found.append(Found(elements, log_prob, log_prob / self._weight(length), end))
+        self.found.sort(key=lambda each: -each.score)
+        del self.found[self._size :]
+
+    def open(self, log_prob: float, written: int) -> bool:
+        """Whether what goes on from here, with at most this log-probability, might still be among the best."""
+        if len(self.found) < self._size:
+            return True
+        if log_prob > 0.0:
+            return True
+        # Log-probabilities only fall; what an equal one can reach lies at the end that alpha favours.
+        length = self._longest if self._alpha > 0 else written + 1
+        return bool(log_prob / self._weight(length) > self.found[-1].score)
+
+    def _weight(self, length: int) -> float:
+        """What a log-probability of so many elements is divided by."""
+        try:
+            weight: float = float(length) ** self._alpha
+        except OverflowError:
+            return math.inf
+        return weight

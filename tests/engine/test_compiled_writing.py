@@ -1,0 +1,368 @@
+"""The compiled loop: the literal outcomes of its filters, the draw's uniforms, the same elements as the NumPy loop."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rhapsode.config import GenerateSettings
+from rhapsode.encoding import END_ID, CharacterEncoder
+from rhapsode.engine.compiled_chain import plan_of
+from rhapsode.engine.compiled_predictor import CompiledPredictor, compiled_predictor
+from rhapsode.engine.compiled_steps import apply_rows
+from rhapsode.engine.kernels import maths
+from rhapsode.engine.sampling_steps import draw as inner_draw
+from rhapsode.engine.sampling_steps import uniform as inner_uniform
+from rhapsode.generation import (
+    FILTERS,
+    Chain,
+    Chosen,
+    Context,
+    Filter,
+    Job,
+    chain_of,
+    draw,
+    generate_elements,
+    uniforms,
+)
+from rhapsode.generation.filters.contract import Suppress
+from rhapsode.generation.filters.control_filters import MinLength, control_filters
+from rhapsode.generation.filters.truncation import TopK
+from tests.contracts.filter_contract import ORACLE, ChainContract, context_of, logits
+from tests.engine.compiled_calls import callable_form
+from tests.engine.compiled_models import (
+    ENCODER,
+    FAMILIES,
+    VOCABULARY,
+    bundle_of,
+    network_config,
+    network_of,
+)
+
+compiled_draw, compiled_uniform = callable_form(inner_draw), callable_form(inner_uniform)
+exp32, exp64 = callable_form(maths.exp32), callable_form(maths.exp64)
+sigmoid32, tanh32 = callable_form(maths.sigmoid32), callable_form(maths.tanh32)
+
+PROVE = settings(derandomize=True, deadline=None, max_examples=300)
+
+
+def predictor_of(family: str, seed: int = 0) -> CompiledPredictor:
+    config = network_config(family)
+    return compiled_predictor(bundle_of(config, network_of(config, seed=seed, sharper=3)))
+
+
+def chain(**asked: Any) -> Chain:
+    return chain_of(GenerateSettings(**asked), vocab_size=VOCABULARY, suppressed=(1,))
+
+
+def jobs_of(count: int, length: int, prompt: Sequence[int] = ()) -> list[Job]:
+    return [Job(np.array(prompt, dtype=np.int64), index, length) for index in range(count)]
+
+
+def written(chosen: Iterable[Chosen]) -> dict[int, list[tuple[int, str | None]]]:
+    found: dict[int, list[tuple[int, str | None]]] = defaultdict(list)
+    for choice in chosen:
+        found[choice.job].append((choice.element, choice.last))
+    return dict(found)
+
+
+def filtered(chain: Chain, logits_BV: np.ndarray, context: Context) -> np.ndarray:
+    """The compiled chain's logits."""
+    plan = plan_of(chain)
+    assert plan is not None
+    rows, vocab = logits_BV.shape
+    after_BV = np.array(logits_BV, dtype=np.float32, order="C")
+    read_BV, written_BV = (
+        np.stack([np.bincount(ids, minlength=vocab) for ids in texts]).astype(np.int32)
+        for texts in (context.prompt, context.output)
+    )
+    assert len(read_BV) == rows
+    apply_rows(after_BV, plan.steps_S, plan.values_S, plan.banned_N, read_BV, written_BV)
+    return after_BV
+
+
+class TestCompiledChain(ChainContract):
+    """Chains with other steps are left to NumPy, as in the loop."""
+
+    def filtered(
+        self,
+        logits_TBV: Sequence[np.ndarray],
+        contexts_T: Sequence[Context],
+        steps: Sequence[tuple[str, Any]],
+    ) -> np.ndarray:
+        vocab_size = logits_TBV[0].shape[1]
+        made = Chain([self.step(name, value, vocab_size) for name, value in steps])
+        if plan_of(made) is not None:
+            return filtered(made, logits_TBV[-1], contexts_T[-1])
+        states = made.init(len(logits_TBV[0]))
+        for logits_BV, context in zip(logits_TBV, contexts_T, strict=True):
+            after_BV, states = made.apply(logits_BV, context, states)
+        return after_BV
+
+    def step(self, name: str, value: Any, vocab_size: int) -> Filter:
+        if name == "suppress":
+            return Suppress(tuple(value), vocab_size)
+        return FILTERS.get(name)(**value) if isinstance(value, dict) else FILTERS.get(name)(value)
+
+
+COMPILED = {
+    "suppress", "temperature", "top_k", "top_p", "min_p", "repetition", "frequency", "presence",
+}  # fmt: skip
+
+
+def test_the_literal_outcomes_cover_every_compiled_step() -> None:
+    whole = [{name for name, _ in case["steps"]} for case in ORACLE]
+    assert set().union(*(names for names in whole if names <= COMPILED)) >= COMPILED
+
+
+@PROVE
+@given(
+    logits_BV=logits(),
+    temperature=st.sampled_from([0.0, 1e-6, 0.3, 1.0, 7.0]),
+    top_k=st.integers(0, 8),
+    top_p=st.sampled_from([0.0, 1e-9, 0.25, 0.5, 0.7, 0.95, 1.0]),
+    min_p=st.sampled_from([0.0, 0.05, 0.5, 1.0]),
+    penalties=st.tuples(
+        st.sampled_from([1.0, 1.3, 0.7]), st.sampled_from([0.0, 0.5]), st.sampled_from([0.0, 0.3])
+    ),
+    order=st.sampled_from(["hf", "vllm", "llamacpp"]),
+)
+def test_compiled_filters_leave_what_the_reference_leaves(  # noqa: PLR0917
+    logits_BV: np.ndarray,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    min_p: float,
+    penalties: tuple[float, float, float],
+    order: str,
+) -> None:
+    asked = GenerateSettings(
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        repetition_penalty=penalties[0],
+        frequency_penalty=penalties[1],
+        presence_penalty=penalties[2],
+        order=order,
+    )
+    rows, vocab = logits_BV.shape
+    made = chain_of(asked, vocab_size=vocab, suppressed=())
+    plain = context_of(rows)
+    context = Context(
+        (np.array([0, 2, 2]),) * rows,
+        (np.array([0, 1, 1, 3]),) * rows,
+        plain.position_B,
+        plain.sequence_B,
+        0,
+    )
+    wanted_BV, _ = made.apply(logits_BV, context, made.init(rows))
+    found_BV = filtered(made, logits_BV, context)
+    np.testing.assert_array_equal(np.isneginf(found_BV), np.isneginf(wanted_BV))
+    np.testing.assert_allclose(found_BV, wanted_BV, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("vocab", [2, 7, 100, 5000])
+@pytest.mark.parametrize("ties", [False, True])
+def test_large_vocabularies_are_cut_as_the_reference_cuts_them(vocab: int, ties: bool) -> None:
+    random = np.random.default_rng(vocab)
+    logits_BV = random.normal(size=(6, vocab)).astype(np.float32) * 3
+    if ties:
+        logits_BV = logits_BV.round()
+    for asked in ({"top_k": 1}, {"top_k": 40}, {"top_p": 0.5}, {"top_p": 0.999}, {"min_p": 0.1}):
+        made = chain_of(GenerateSettings(**asked), vocab_size=vocab, suppressed=())
+        context = context_of(6)
+        wanted_BV, _ = made.apply(logits_BV, context, made.init(6))
+        np.testing.assert_array_equal(filtered(made, logits_BV, context), wanted_BV)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1, 2**63 - 1, 2**64 - 1])
+def test_uniforms_are_those_of_the_draw(seed: int) -> None:
+    for sequence, position in ((0, 0), (1, 7), (2**32 - 1, 2**32), (5, 2**40 + 3)):
+        wanted = uniforms(seed, np.array([sequence]), np.array([position]))[0]
+        assert compiled_uniform(np.uint64(seed), sequence, position) == wanted
+
+
+def test_draws_are_those_of_the_reference() -> None:
+    random = np.random.default_rng(0)
+    for vocab in (1, 2, 65, 3000):
+        logits_BV = random.normal(size=(50, vocab)).astype(np.float32) * 4
+        logits_BV[:, 1:][random.random((50, vocab - 1)) < 0.5] = -np.inf
+        uniform_B = random.random(50)
+        uniform_B[:3] = 0.0, 1 - 2**-53, 0.5
+        found = [
+            compiled_draw(z_V, point, np.empty(vocab))
+            for z_V, point in zip(logits_BV, uniform_B, strict=True)
+        ]
+        assert found == draw(logits_BV, uniform_B).tolist()
+
+
+def test_functions_are_those_of_numpy() -> None:
+    for x in np.linspace(-87, 88, 5001, dtype=np.float32):
+        assert exp32(x) == pytest.approx(np.exp(np.float64(x)), rel=3e-7)
+    for x in np.linspace(-30, 30, 5001, dtype=np.float32):
+        assert tanh32(x) == pytest.approx(np.tanh(np.float64(x)), abs=2e-7)
+        assert sigmoid32(x) == pytest.approx(1 / (1 + np.exp(-np.float64(x))), abs=1e-7)
+    for y in np.linspace(-700, 0, 5001):
+        assert exp64(y) == pytest.approx(np.exp(y), rel=4e-16)
+    assert exp64(0.0) == 1.0
+    assert exp64(-np.inf) == 0.0
+    assert exp32(np.float32(np.inf)) > 1e38
+    assert tanh32(np.float32(1e30)) == 1.0
+    assert tanh32(np.float32(-1e30)) == -1.0
+
+
+ASKED: list[dict[str, Any]] = [
+    {},
+    {"temperature": 0.0},
+    {"temperature": 0.7, "top_k": 5},
+    {"temperature": 1.3, "top_p": 0.8, "min_p": 0.02},
+    {"repetition_penalty": 1.3, "top_k": 8},
+    {"frequency_penalty": 0.2, "presence_penalty": 0.3, "order": "llamacpp", "top_k": 9},
+]
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=str)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_elements_are_those_of_the_loop_over_numpy_filters(
+    family: str, asked: dict[str, Any]
+) -> None:
+    predictor, made = predictor_of(family), chain(**asked)
+    jobs = [*jobs_of(4, 70, (3, 4)), Job(np.array([5, 2]), 9, 30)]
+    wanted = written(generate_elements(predictor, jobs, made, seed=11))
+    assert written(predictor.generate(jobs, made, seed=11)) == wanted
+    assert {element for text in wanted.values() for element, _ in text} - {END_ID}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_batch_of_64_writes_what_64_write_alone(family: str) -> None:
+    predictor, made = predictor_of(family, seed=1), chain(temperature=1.5)
+    jobs = jobs_of(64, 40)
+    together = written(predictor.generate(jobs, made, seed=3))
+    for index, job in enumerate(jobs):
+        alone = written(predictor.generate([job], made, seed=3))
+        assert alone[0] == together[index]
+    assert len({len(text) for text in together.values()}) > 1
+
+
+def test_other_steps_are_left_to_the_numpy_filters() -> None:
+    predictor, made = predictor_of("lstm"), chain(typical_p=0.8, no_repeat_ngram=3)
+    assert plan_of(made) is None
+    assert predictor.stretches(jobs_of(1, 5), made, seed=0) is None
+    wanted = written(generate_elements(predictor, jobs_of(3, 40), made, seed=1))
+    assert written(predictor.generate(jobs_of(3, 40), made, seed=1)) == wanted
+
+
+def test_a_filter_of_a_kind_of_its_own_is_not_taken_for_what_it_extends() -> None:
+    class Other(Suppress):
+        name = "other"
+
+    assert plan_of(Chain([Other((1,), VOCABULARY)])) is None
+
+
+def test_what_the_caller_ends_is_not_gone_on_with() -> None:
+    predictor, made = predictor_of("lstm"), chain()
+    wanted = written(predictor.generate(jobs_of(3, 200), made, seed=5))
+    dropped: set[int] = set()
+    found: dict[int, list[int]] = defaultdict(list)
+    for chosen in predictor.generate(jobs_of(3, 200), made, seed=5, dropped=dropped):
+        found[chosen.job].append(chosen.element)
+        if len(found[chosen.job]) == 4 and chosen.job == 1:
+            dropped.add(1)
+    assert len(found[1]) == min(4, len(wanted[1]))
+    for job in (0, 2):
+        assert found[job] == [element for element, _ in wanted[job]]
+
+
+def test_jobs_without_length_are_left_out_and_prompts_must_be_of_one_length() -> None:
+    predictor, made = predictor_of("lstm"), chain()
+    assert list(predictor.generate(jobs_of(2, 0), made, seed=0)) == []
+    one, other = Job(np.array([2]), 0, 3), Job(np.array([2, 3]), 1, 3)
+    with pytest.raises(ValueError, match="same number"):
+        list(predictor.generate([one, other], made, seed=0))
+    assert set(written(predictor.generate([one, Job(np.array([2, 3]), 1, 0)], made, seed=0))) == {0}
+
+
+def test_a_long_text_comes_in_stretches() -> None:
+    predictor = predictor_of("lstm")
+    stretches = predictor.stretches(
+        jobs_of(1, 500),
+        chain_of(GenerateSettings(), vocab_size=VOCABULARY, suppressed=(0, 1)),
+        seed=2,
+    )
+    assert stretches is not None
+    found = list(stretches)
+    assert sum(len(one.elements) for one in found) == 500
+    assert all(len(one.elements) <= 64 for one in found)
+    assert [one.last for one in found] == [None] * (len(found) - 1) + ["length"]
+
+
+@pytest.mark.parametrize("k", [1, 3, 30])
+@pytest.mark.parametrize("vocab", [31, 100, 1000, 1037, 9000])
+def test_top_k_of_many_is_exact(vocab: int, k: int) -> None:
+    random = np.random.default_rng(k)
+    for values in (random.normal(size=vocab), random.integers(0, 40, vocab), np.arange(vocab)):
+        logits_BV = np.stack((values, -values)).astype(np.float32)
+        logits_BV[:, 5] = -np.inf
+        made = chain_of(GenerateSettings(top_k=k), vocab_size=vocab, suppressed=())
+        wanted_BV, _ = made.apply(logits_BV, context_of(2), made.init(2))
+        np.testing.assert_array_equal(filtered(made, logits_BV, context_of(2)), wanted_BV)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9, 0.99, 1 - 1e-9])
+def test_top_p_of_many_is_exact(p: float) -> None:
+    random = np.random.default_rng(7)
+    for width in (0.01, 1.0, 4.0, 30.0):
+        logits_BV = (random.normal(size=(4, 4097)) * width).astype(np.float32)
+        made = chain_of(GenerateSettings(top_p=p), vocab_size=4097, suppressed=())
+        wanted_BV, _ = made.apply(logits_BV, context_of(4), made.init(4))
+        found_BV = filtered(made, logits_BV, context_of(4))
+        # Sums in another order may move a border by an element whose mass is all that is left.
+        assert (np.isneginf(found_BV) != np.isneginf(wanted_BV)).sum() <= (4 if p > 0.999 else 0)
+
+
+def test_jobs_that_the_caller_has_ended_cost_nothing_more() -> None:
+    predictor, dropped = predictor_of("lstm"), set[int]()
+    endless = chain_of(GenerateSettings(), vocab_size=VOCABULARY, suppressed=(0, 1))
+    found = predictor.stretches(jobs_of(2, 10**9), endless, seed=0, dropped=dropped)
+    assert found is not None
+    seen = []
+    for stretch in found:
+        seen.append(stretch.job)
+        dropped.add(stretch.job)
+    assert seen == [0, 1]
+
+
+@pytest.mark.parametrize("family", ["lstm", "classic in a window"])
+@pytest.mark.parametrize("asked", [{}, {"temperature": 0.7, "top_k": 3}, {"temperature": 0.0}])
+def test_no_text_ends_before_its_least_length(family: str, asked: dict[str, Any]) -> None:
+    predictor = predictor_of(family)
+    made = chain_for(ENCODER, min_length=37, **asked)
+    plan = plan_of(made)
+    assert plan is not None
+    assert plan.least == 37
+    found = written(predictor.generate(jobs_of(12, 60), made, seed=3))
+    assert found == written(generate_elements(predictor, jobs_of(12, 60), made, seed=3))
+    assert all(37 < len(text) <= 60 for text in found.values())
+    if not asked:
+        assert "stop" in {text[-1][1] for text in found.values()}
+
+
+def test_a_least_length_that_could_lead_nowhere_is_left_to_numpy() -> None:
+    suppress = Suppress((1,), VOCABULARY)
+    assert plan_of(Chain([suppress, MinLength(4, ENCODER)])) is not None
+    assert (
+        plan_of(Chain([Suppress(tuple(range(1, VOCABULARY)), VOCABULARY), MinLength(4, ENCODER)]))
+        is None
+    )
+    assert plan_of(Chain([suppress, TopK(2), MinLength(4, ENCODER)])) is None
+
+
+def chain_for(encoder: CharacterEncoder, **asked: Any) -> Chain:
+    settings = GenerateSettings(**asked)
+    control = control_filters(settings, encoder, None, length=None, suppressed=(1,))
+    return chain_of(settings, vocab_size=VOCABULARY, suppressed=(1,), control=control)
