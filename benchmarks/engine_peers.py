@@ -32,11 +32,11 @@ import numpy as np
 import torch
 
 from generation import compiled_loop, memory_rate, product_rate, rate
-from rhapsode.bundle import COUNTS, Bundle, Component, NetworkConfig
+from rhapsode.bundle import COUNTS, Bundle, Component, NetworkConfig, Predictor, StretchRequest
 from rhapsode.bundle.network import build_network, network_arrays
 from rhapsode.config import GenerateSettings
 from rhapsode.encoding import CharacterEncoder
-from rhapsode.engine.compiled_predictor import CompiledPredictor, compiled_predictor
+from rhapsode.engine.compiled_predictor import compiled_predictor
 from rhapsode.generation import Chain, Job, chain_of
 
 HERE = Path(__file__).parent
@@ -134,13 +134,13 @@ class Peer:
         self._process.wait()
 
 
-def texts_loop(predictor: CompiledPredictor, chain: Chain, rows: int) -> Iterator[int]:
+def texts_loop(predictor: Predictor, chain: Chain, rows: int) -> Iterator[int]:
     """Texts of so many elements, as those of the transformers."""
     seed = 0
     while True:
         seed += 1
         jobs = [Job(np.zeros(0, dtype=np.int64), row, WRITTEN) for row in range(rows)]
-        found = predictor.stretches(jobs, chain, seed=seed)
+        found = predictor.stretches(StretchRequest(jobs, chain, seed, set()))
         assert found is not None
         yield from (len(one.elements) for one in found)
 
@@ -152,8 +152,8 @@ def agreement(bundle: Bundle, weights: Path, peers: dict[str, Peer]) -> None:
     ours = compiled_predictor(bundle)
     state, found = ours.start(1), []
     for t in range(ids_BT.shape[1]):
-        logits_BV, state = ours.advance(ids_BT[:, t : t + 1], state)
-        found.append(logits_BV)
+        following, state = ours.advance(ids_BT[:, t : t + 1], state)
+        found.append(following.logits_BV)
     ours_TV = np.concatenate(found)
     for name, peer in peers.items():
         peer.ask("logits", 0)

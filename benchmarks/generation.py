@@ -27,12 +27,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from rhapsode.bundle import COUNTS, Bundle, Component, NetworkConfig
+from rhapsode.bundle import COUNTS, Bundle, Component, NetworkConfig, Predictor, StretchRequest
 from rhapsode.bundle.network import build_network, network_arrays
 from rhapsode.bundle.torch_predictor import TorchPredictor
 from rhapsode.config import GenerateSettings
 from rhapsode.encoding import CharacterEncoder
-from rhapsode.engine.compiled_predictor import CompiledPredictor, compiled_predictor
+from rhapsode.engine.compiled_predictor import compiled_predictor
 from rhapsode.engine.kernels.tiles import PANEL, matmul
 from rhapsode.generation import Chain, Job, chain_of, generate_elements
 
@@ -110,9 +110,9 @@ def jobs_of(rows: int) -> list[Job]:
     return [Job(np.zeros(0, dtype=np.int64), row, LENGTH) for row in range(rows)]
 
 
-def compiled_loop(predictor: CompiledPredictor, chain: Chain, rows: int) -> Iterator[int]:
+def compiled_loop(predictor: Predictor, chain: Chain, rows: int) -> Iterator[int]:
     """How many elements each piece of work gave."""
-    found = predictor.stretches(jobs_of(rows), chain, seed=0)
+    found = predictor.stretches(StretchRequest(jobs_of(rows), chain, 0, set()))
     assert found is not None
     return (len(one.elements) for one in found)
 

@@ -30,17 +30,16 @@ def main() -> None:
     exact, theirs = [], []
     state = model.predictor.start(1)
     end = np.zeros((1, 1), dtype=np.int64)
-    logits, state = model.predictor.advance(end, state)
+    following, state = model.predictor.advance(end, state)
     fresh = model.bundle.context.kind != "carried"
     for text in test:
         ids = np.append(model.bundle.encoder.encode(text), 0).astype(np.int64)
         if fresh:
-            logits, state = model.predictor.advance(end, model.predictor.start(1))
+            following, state = model.predictor.advance(end, model.predictor.start(1))
         total = 0.0
         for element in ids:
-            wide = logits[0].astype(np.float64)
-            total += float(wide[element] - wide.max() - np.log(np.exp(wide - wide.max()).sum()))
-            logits, state = model.predictor.advance(np.array([[element]]), state)
+            total += float(following.log_prob(np.array([element]))[0])
+            following, state = model.predictor.advance(np.array([[element]]), state)
         exact.append(-kitchen_log_prob(text))
         theirs.append(-total)
     difference = np.array(theirs) - np.array(exact)

@@ -2,25 +2,19 @@
 
 import subprocess
 import sys
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Predictor
+from rhapsode.bundle import LogitsDistribution, Predictor, log_softmax
 from rhapsode.bundle.mixed_predictor import MixedPredictor, mixed_log_probs
 from rhapsode.bundle.torch_predictor import torch_predictor
 from rhapsode.config import parse_context
 from rhapsode.counts.ngram import NGramModel
 from rhapsode.data import Batch
-from tests.contracts.predictor_contract import (
-    ROWS,
-    TIME,
-    PredictorContract,
-    batch_of,
-    log_softmax,
-)
+from tests.contracts.predictor_contract import ROWS, TIME, PredictorContract, batch_of
 from tests.engine.compiled_models import FAMILIES, VOCABULARY, network_config, network_of
 
 # Uneven, so that what comes next depends on what was read; the last element is never seen.
@@ -63,29 +57,15 @@ class TestFresh(MixedContract):
 
 
 class WindowContract(MixedContract):
-    """What holds of a model that reads every batch from nothing."""
+    """The contract, and what holds of a model that reads every batch from nothing."""
 
-    forgets: ClassVar[str] = "a window has no past"
-
-    @pytest.mark.skip(forgets)
-    def test_a_score_is_the_log_probability_of_each_target(self, carried: bool) -> None: ...
-
-    @pytest.mark.skip(forgets)
-    def test_scores_carry_on_from_batch_to_batch(self) -> None: ...
-
-    @pytest.mark.skip(forgets)
-    def test_scoring_and_reading_share_their_states(self) -> None: ...
-
-    @pytest.mark.skip(forgets)
-    def test_an_examined_batch_tells_of_the_distributions_it_was_scored_with(self) -> None: ...
-
-    @pytest.mark.skip(forgets)
-    def test_a_reset_row_is_scored_as_from_the_start(self, resets: Any) -> None: ...
+    window = 5
 
     def test_every_batch_is_scored_and_examined_from_nothing(self) -> None:
         predictor = self.make()
         assert isinstance(predictor, MixedPredictor)
         size = predictor.network.window
+        assert size == self.window
         ids_BT = self.elements(predictor, size + 1)
         wanted_BTV, _ = self.one_by_one(predictor, ids_BT[:, :-1], predictor.start(3))
         _, before = predictor.advance(self.elements(predictor, 4, seed=1), predictor.start(3))
@@ -98,14 +78,6 @@ class WindowContract(MixedContract):
             assert behind is None
             assert also is None
 
-    @pytest.mark.parametrize("row", [0, 1, 2])
-    def test_rows_never_meet(self, row: int) -> None:  # type: ignore[override]
-        predictor = self.make()
-        ids_BT = self.elements(predictor)
-        logits_BV, _ = predictor.advance(ids_BT, predictor.start(3))
-        alone_BV, _ = predictor.advance(ids_BT[row : row + 1], predictor.start(1))
-        self.assert_close(logits_BV[row], alone_BV[0])
-
 
 class TestWindow(WindowContract):
     def make(self) -> Predictor:
@@ -115,7 +87,7 @@ class TestWindow(WindowContract):
 def brute(predictor: MixedPredictor, ids: list[int]) -> NDArray[np.float64]:
     """The mixture behind some elements, from what network and counts say of them alone."""
     read_1T = np.array([ids])
-    logits_1V, _ = predictor.network.advance(read_1T, predictor.network.start(1))
+    following, _ = predictor.network.advance(read_1T, predictor.network.start(1))
     model = predictor.ngram
     text = [*ids, 0]
     given_V = np.empty(VOCABULARY)
@@ -125,7 +97,7 @@ def brute(predictor: MixedPredictor, ids: list[int]) -> NDArray[np.float64]:
         given_V[element] = np.exp(model.log_prob(np.array(text[skipped:]))[-1])
     share = predictor.share
     wanted_V: NDArray[np.float64] = (1 - share) * np.exp(
-        log_softmax(logits_1V)[0]
+        log_softmax(following.logits_BV)[0]
     ) + share * given_V
     return wanted_V
 
@@ -138,8 +110,8 @@ def test_probabilities_are_those_of_both_in_their_shares(family: str, share: flo
     # Generation reads end-of-sequence first: an n-gram model with an opening knows it as that.
     ids = [0, *TEXT[40:52].tolist(), 11, 3]
     for read in range(1, len(ids) + 1):
-        told_1V, state = predictor.advance(np.array([ids[read - 1 : read]]), state)
-        found_V = np.exp(told_1V[0].astype(np.float64))
+        told, state = predictor.advance(np.array([ids[read - 1 : read]]), state)
+        found_V = np.exp(told.logits_BV[0].astype(np.float64))
         np.testing.assert_allclose(found_V, brute(predictor, ids[:read]), rtol=2e-5)
         assert found_V.sum() == pytest.approx(1, abs=1e-6)
 
@@ -151,18 +123,24 @@ def test_nothing_is_impossible_whatever_the_network_is_sure_of(
     predictor = mixed("lstm", share)
     sure_BV = np.full((1, VOCABULARY), -1e4, dtype=np.float32)
     sure_BV[0, 5] = 1e4
-    monkeypatch.setattr(predictor.network, "advance", lambda _, state: (sure_BV, state))
-    monkeypatch.setattr(
-        predictor.network, "features", lambda ids, state: (ids[..., None], sure_BV, state)
-    )
-    told_BV, state = predictor.advance(np.array([[3]]), predictor.start(1))
+
+    def sure(
+        ids_BT: NDArray[np.int64], state: Any, known_BUX: None = None, *, features: bool = False
+    ) -> tuple[LogitsDistribution, Any]:
+        return LogitsDistribution(sure_BV, ids_BT[..., None] if features else None), state
+
+    monkeypatch.setattr(predictor.network, "advance", sure)
+    told, state = predictor.advance(np.array([[3]]), predictor.start(1))
+    assert told.features_BTH is None
+    told_BV = told.logits_BV
     assert np.isfinite(told_BV).all()
     given_V = predictor.ngram.distribution(state.ngram)[0] * share
     given_V[5] += 1 - share
     np.testing.assert_allclose(np.exp(told_BV[0], dtype=np.float64), given_V, rtol=1e-5)
-    features, also_BV, _ = predictor.features(np.array([[3]]), predictor.start(1))
-    assert features.tolist() == [[[3]]]
-    assert np.array_equal(also_BV, told_BV)
+    also, _ = predictor.advance(np.array([[3]]), predictor.start(1), features=True)
+    assert also.features_BTH is not None
+    assert also.features_BTH.tolist() == [[[3]]]
+    assert np.array_equal(also.logits_BV, told_BV)
 
 
 def test_logarithms_far_apart_mix_exactly() -> None:
@@ -212,9 +190,9 @@ def test_the_n_gram_model_looks_no_further_back_than_the_window() -> None:
     short = MixedPredictor(network, counted(order=6), 0.5)
     assert short.ngram.order == 3
     ids_BT = TEXT[:24].reshape(2, 12)
-    behind_BV, _ = short.advance(ids_BT, short.start(2))
-    alone_BV, _ = short.advance(ids_BT[:, -2:], short.start(2))
-    np.testing.assert_allclose(behind_BV, alone_BV, atol=1e-6)
+    behind, _ = short.advance(ids_BT, short.start(2))
+    alone, _ = short.advance(ids_BT[:, -2:], short.start(2))
+    np.testing.assert_allclose(behind.logits_BV, alone.logits_BV, atol=1e-6)
 
 
 def test_what_does_not_fit_is_refused() -> None:

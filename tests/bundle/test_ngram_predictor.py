@@ -73,7 +73,8 @@ def test_what_is_examined_is_what_is_scored() -> None:
     state = before
     for t in range(11):
         state = type(state)(np.where(reset_BT[:, t], 0, state.node_B).astype(np.int32))
-        logits_BV, state = predictor.advance(ids_BT[:, t : t + 1], state)
+        following, state = predictor.advance(ids_BT[:, t : t + 1], state)
+        logits_BV = following.logits_BV
         assert np.array_equal(examined.top_BT[:, t], logits_BV.argmax(1))
         np.testing.assert_allclose(examined.top_log_prob_BT[:, t], logits_BV.max(1), atol=1e-6)
         entropy_B = -(np.exp(logits_BV) * logits_BV).sum(1)

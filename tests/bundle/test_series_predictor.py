@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from rhapsode.bundle import Component, NetworkConfig, is_series_model, read_bundle
+from rhapsode.bundle import Component, NetworkConfig, Predictor, is_series_model, read_bundle
 from rhapsode.bundle import series_predictor as module
 from rhapsode.bundle.network import build_network, load_network, network_arrays
 from rhapsode.bundle.series_bundle import (
@@ -23,17 +23,22 @@ from rhapsode.bundle.series_predictor import History, SeriesPredictor
 from rhapsode.config import SamplingSettings, from_mapping
 from rhapsode.data import SeriesArrays
 from rhapsode.encoding import SeriesEncoder, SeriesEncoderSettings
-from rhapsode.errors import BundleError, DataError
+from rhapsode.errors import BundleError, DataError, SettingsError
+from rhapsode.evaluation.losses import value_losses
 from rhapsode.generation import paths as paths_module
 from rhapsode.generation.chain import chain_of
-from rhapsode.generation.paths import PathFilter, path_seed, sample_paths
+from rhapsode.generation.paths import path_seed, sample_paths
 from rhapsode.heads import HEADS, DensityHead
+from tests.contracts.predictor_contract import ROWS, TIME, ValueContract
 
 FAMILIES = {
     "lstm.v1": {"hidden_size": 6, "num_layers": 2},
     "gru.v1": {"hidden_size": 6},
     "transformer.v1": {"num_layers": 1, "num_heads": 2, "window": 8},
 }
+
+
+BINS = {"edges": [-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0], "tails": [1.0, 1.0]}
 
 
 def bundle_of(
@@ -73,8 +78,85 @@ def series_of(lengths: list[int], width: int = 1, seed: int = 0) -> list[np.ndar
     return made
 
 
+class SeriesContract(ValueContract):
+    """The suite over small networks; values walk, some are missing, covariates swing."""
+
+    counts = False
+
+    def elements(
+        self, predictor: Predictor, time: int = TIME, rows: int = ROWS, seed: int = 0
+    ) -> np.ndarray:
+        random = np.random.default_rng(seed)
+        width = predictor.element_size
+        values = 10 + random.normal(size=(rows, time, width)).cumsum(axis=1)
+        values = np.round(np.abs(values)) if self.counts else values
+        values[random.random(values.shape) < 0.1] = np.nan
+        return values
+
+    def probes(self, predictor: Predictor) -> list[np.ndarray]:
+        values = [np.full(predictor.element_size, level) for level in (1.0, 9.0, 10.0, 14.0)]
+        return [*values, np.array([np.nan, *values[0]][: predictor.element_size])]
+
+    def condition(self, predictor: Predictor, rows: int) -> object:
+        encoder = predictor.bundle.encoder
+        return encoder.stats(
+            10 + 2.0 * np.sin(np.arange(20.0))[:, None].repeat(encoder.target_size, 1).round()
+        )
+
+    def known(self, predictor: Predictor, rows: int, first: int, count: int) -> np.ndarray | None:
+        size = predictor.bundle.covariates.size
+        times_T = np.arange(first, first + count, dtype=np.float32)
+        return np.broadcast_to(np.sin(times_T)[None, :, None], (rows, count, size)).copy()
+
+
+class TestStudentT(SeriesContract):
+    def make(self) -> Predictor:
+        return predictor_of(bundle_of("lstm.v1", lags=(2, 3)))
+
+
+class TestLogarithmsOfDifferences(SeriesContract):
+    def make(self) -> Predictor:
+        return predictor_of(bundle_of("transformer.v1", "gaussian.v1", log=True, difference=2))
+
+
+class TestCounts(SeriesContract):
+    counts = True
+
+    def make(self) -> Predictor:
+        return predictor_of(bundle_of("gru.v1", "negative_binomial.v1", counts=True))
+
+
+class TestCovariates(SeriesContract):
+    def make(self) -> Predictor:
+        known = Covariates((), ("price",), (0.0,), (1.0,))
+        return predictor_of(bundle_of("gru.v1", "laplace.v1", covariates=known, centre=4))
+
+    def test_covariates_of_other_times_are_refused(self) -> None:
+        predictor = self.make()
+        state = self.start(predictor, ROWS)
+        with pytest.raises(SettingsError, match="need 2 covariates at 10 times"):
+            predictor.advance(self.elements(predictor), state, self.known(predictor, ROWS, 0, TIME))
+
+
+class TestBinsOfTwoNumbers(SeriesContract):
+    def make(self) -> Predictor:
+        return predictor_of(bundle_of("lstm.v1", "bins.v1", of_head=BINS, width=2))
+
+
 def histories(values: list[np.ndarray], size: int = 0) -> list[History]:
     return [History(v, np.full((len(v), size), 0.25, dtype=np.float32)) for v in values]
+
+
+def parameters(predictor: SeriesPredictor, state: module.SeriesState) -> torch.Tensor:
+    """Parameters of what comes next."""
+    following, _ = predictor.advance(np.empty((len(state.paths), 0, 1)), state)
+    return following.parameters_BP
+
+
+def observed(
+    predictor: SeriesPredictor, value: np.ndarray, state: module.SeriesState
+) -> module.SeriesState:
+    return predictor.observe(value[None], state, np.zeros((1, 0), np.float32))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -85,27 +167,23 @@ def test_a_state_is_that_of_reading_one_value_after_another(
     monkeypatch.setattr(module, "WINDOW", 5)
     predictor = predictor_of(bundle_of(family, **settings))
     values = series_of([9, 0, 14, 9, 1])
-    together = predictor.start(histories(values))
-    parameters, _ = predictor.parameters(together)
+    together = parameters(predictor, predictor.begin(histories(values)))
     for row, own in enumerate(values):
-        alone = predictor.start(histories([own]))
-        one, _ = predictor.parameters(alone)
-        torch.testing.assert_close(parameters[row], one[0], rtol=1e-5, atol=1e-5)
-        scale = predictor.bundle.encoder.stats(own)
-        state = module.SeriesState(
-            predictor.network.model.init_state(1), predictor.bundle.encoder.paths(scale)
-        )
+        one = parameters(predictor, predictor.begin(histories([own])))
+        torch.testing.assert_close(together[row], one[0], rtol=1e-5, atol=1e-5)
+        state = predictor.start(1, predictor.bundle.encoder.stats(own))
         for value in own:
-            state = predictor.observe(value[None], state)
-        step, _ = predictor.parameters(state)
-        torch.testing.assert_close(parameters[row], step[0], rtol=1e-5, atol=1e-5)
+            state = observed(predictor, value, state)
+        step = parameters(predictor, state)
+        torch.testing.assert_close(together[row], step[0], rtol=1e-5, atol=1e-5)
 
 
 def test_only_the_run_up_is_read() -> None:
     values = series_of([40])[0]
     bundle = bundle_of(run_up=6, scaling="none")
-    long, _ = (p := predictor_of(bundle)).parameters(p.start(histories([values])))
-    short, _ = p.parameters(p.start(histories([values[-7:]])))
+    predictor = predictor_of(bundle)
+    long = parameters(predictor, predictor.begin(histories([values])))
+    short = parameters(predictor, predictor.begin(histories([values[-7:]])))
     # The first of the last seven is known from the features of the second only.
     torch.testing.assert_close(long, short)
 
@@ -120,7 +198,7 @@ def test_what_is_spared_changes_nothing(settings: dict[str, int], gaps: bool) ->
     encoder = predictor.bundle.encoder
     stats = encoder.stats(values)
     whole = encoder.encode(values, stats).features_TD[-9:]
-    state = predictor.start(histories([values]))
+    state = predictor.begin(histories([values]))
     memory = predictor._memory([whole])
     for name, tensor in memory.tensors().items():
         torch.testing.assert_close(state.memory.tensors()[name], tensor)
@@ -149,17 +227,18 @@ def test_losses_are_the_sums_of_single_steps(head: str) -> None:
         np.concatenate([p.log_jacobian_T for p in parts]).astype(np.float32),
         np.stack(logs).astype(np.float32) if counts else None,
     )
-    nats_N = predictor.losses(arrays, arrays.offsets[:-1] + first)
+    nats_N = value_losses(predictor, arrays, arrays.offsets[:-1] + first, warm_up=1000)
     for series, own in enumerate(values):
-        state = predictor.start(histories([own[: first[series]]]))
+        state = predictor.begin(histories([own[: first[series]]]))
         for step in range(first[series], len(own)):
-            wanted = -predictor.log_density(own[step][None], state)[0]
+            following, state = predictor.advance(np.empty((1, 0, 1)), state)
+            wanted = -following.log_prob(own[step][None])[0]
             row = arrays.offsets[series] + step
             if np.isnan(own[step]).all():
                 assert np.isnan(nats_N[row])
             else:
                 assert nats_N[row] == pytest.approx(wanted, rel=1e-4, abs=1e-4)
-            state = predictor.observe(own[step][None], state)
+            state = observed(predictor, own[step], state)
         assert np.isnan(
             nats_N[arrays.offsets[series] : arrays.offsets[series] + first[series]]
         ).all()
@@ -167,12 +246,11 @@ def test_losses_are_the_sums_of_single_steps(head: str) -> None:
 
 def test_a_fork_never_sees_its_twin() -> None:
     predictor = predictor_of(bundle_of())
-    state = predictor.start(histories(series_of([8])))
-    before, _ = predictor.parameters(state)
-    twin = state.fork()
-    predictor.paths(twin, np.zeros((1, 5, 0), np.float32), np.full((1, 5, 1), 0.3), 1.0)
-    after, _ = predictor.parameters(state)
-    assert torch.equal(before, after)
+    state = predictor.begin(histories(series_of([8])))
+    before = parameters(predictor, state.fork())
+    known = np.zeros((1, 5, 0), np.float32)
+    sample_paths(predictor, state, known, samples=1, seeds=[0])
+    assert torch.equal(before, parameters(predictor, state))
 
 
 @pytest.mark.parametrize("width", [1, 2])
@@ -184,7 +262,7 @@ def test_paths_do_not_depend_on_what_is_drawn_beside_them(
     names = ["a", "b", "c"]
 
     def draw(which: list[int], samples: int) -> np.ndarray:
-        state = predictor.start(histories([values[i] for i in which]))
+        state = predictor.begin(histories([values[i] for i in which]))
         seeds = [path_seed(7, names[i]) for i in which]
         known = np.zeros((len(which), 4, 0), np.float32)
         return sample_paths(predictor, state, known, samples=samples, seeds=seeds)
@@ -199,12 +277,12 @@ def test_paths_do_not_depend_on_what_is_drawn_beside_them(
 
 def test_one_step_paths_are_draws_of_the_distribution() -> None:
     predictor = predictor_of(bundle_of(head="gaussian.v1", scaling="none"))
-    state = predictor.start(histories(series_of([9])))
+    state = predictor.begin(histories(series_of([9])))
     drawn = sample_paths(
         predictor, state, np.zeros((1, 1, 0), np.float32), samples=4000, seeds=[path_seed(0, "a")]
     )[0, :, 0, 0]
-    parameters, _ = predictor.parameters(state)
-    mean, deviation = float(parameters[0, 0]), float(parameters[0, 1].exp())
+    told = parameters(predictor, state)
+    mean, deviation = float(told[0, 0]), float(told[0, 1].exp())
     assert drawn.mean() == pytest.approx(mean, abs=4 * deviation / 4000**0.5)
     assert drawn.std() == pytest.approx(deviation, rel=0.05)
     middle = sample_paths(
@@ -281,9 +359,6 @@ def test_covariates_refuse_what_lacks_them() -> None:
         Covariates(known=("price",), known_shift=(0.0,), known_scale=(1.0,)).check(given)
 
 
-BINS = {"edges": [-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0], "tails": [1.0, 1.0]}
-
-
 def binned(predictor: SeriesPredictor, values: np.ndarray) -> np.ndarray:
     """Bins of values that are encoded as they are."""
     return np.searchsorted(BINS["edges"], values, side="right")
@@ -293,16 +368,14 @@ def test_filters_of_elements_narrow_every_step_of_every_number() -> None:
     predictor = predictor_of(
         bundle_of("lstm.v1", "bins.v1", of_head=BINS, width=2, scaling="none", lags=())
     )
-    assert predictor.bins == 8
-    state = predictor.start(histories(series_of([9, 14], width=2)))
+    assert predictor.vocab_size == 8
+    state = predictor.begin(histories(series_of([9, 14], width=2)))
     known = np.zeros((2, 12, 0), dtype=np.float32)
 
     def drawn(**asked: object) -> np.ndarray:
         settings = from_mapping(SamplingSettings, asked, where="x")
         chain = chain_of(settings, vocab_size=8, suppressed=())
-        return sample_paths(
-            predictor, state, known, samples=20, seeds=[5, 6], narrow=PathFilter(chain, 0)
-        )
+        return sample_paths(predictor, state, known, samples=20, seeds=[5, 6], chain=chain)
 
     free = sample_paths(predictor, state, known, samples=20, seeds=[5, 6])
     np.testing.assert_array_equal(drawn(), free)
@@ -322,13 +395,10 @@ def test_filters_of_elements_narrow_every_step_of_every_number() -> None:
         known[:1],
         samples=20,
         seeds=[6],
-        narrow=PathFilter(
-            chain_of(
-                from_mapping(SamplingSettings, {"xtc_probability": 0.5}, where="x"),
-                vocab_size=8,
-                suppressed=(),
-            ),
-            0,
+        chain=chain_of(
+            from_mapping(SamplingSettings, {"xtc_probability": 0.5}, where="x"),
+            vocab_size=8,
+            suppressed=(),
         ),
     )
     np.testing.assert_array_equal(alone[0], drawn(xtc_probability=0.5)[1])

@@ -10,7 +10,8 @@ import torch
 
 from rhapsode.bundle import Component, NetworkConfig, Predictor
 from rhapsode.bundle.network import Network, build_network
-from rhapsode.bundle.torch_predictor import TorchPredictor, WindowPredictor, torch_predictor
+from rhapsode.bundle.torch_predictor import TorchPredictor, torch_predictor
+from rhapsode.bundle.window import Window
 from rhapsode.config import parse_context
 from tests.contracts.predictor_contract import PredictorContract, batch_of
 
@@ -48,6 +49,13 @@ class TestTransformerPredictor(PredictorContract):
         return TorchPredictor(network("transformer"), VOCABULARY)
 
 
+class TestWindowPredictor(PredictorContract):
+    window = 5
+
+    def make(self) -> Predictor:
+        return Window(TorchPredictor(network("lstm"), VOCABULARY), 5)
+
+
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("model", MODELS)
 def test_the_network_is_used_without_dropout_and_left_in_its_mode(
@@ -58,9 +66,11 @@ def test_the_network_is_used_without_dropout_and_left_in_its_mode(
     ids_BT = np.array([[1, 2, 3, 4, 5]])
     wanted_BTV = network(model).eval()(torch.from_numpy(ids_BT))[0].detach()
     for _ in range(2):
-        logits_BV, state = predictor.advance(ids_BT, predictor.start(1))
+        following, state = predictor.advance(ids_BT, predictor.start(1))
         assert held.training is training
-        np.testing.assert_allclose(logits_BV, wanted_BTV[:, -1].numpy(), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(
+            following.logits_BV, wanted_BTV[:, -1].numpy(), rtol=0, atol=1e-5
+        )
         predictor.advance(ids_BT[:, :1], state)
         assert held.training is training
         scores_BT, _ = predictor.score(batch_of(ids_BT))
@@ -91,36 +101,36 @@ def test_no_graph_is_kept(model: str) -> None:
 def test_elements_of_any_integer_type_and_layout_are_read() -> None:
     predictor = TorchPredictor(network("lstm"), VOCABULARY)
     ids_TB = np.array([[1, 2], [3, 4], [5, 0]], dtype=np.uint16)
-    wanted_BV, _ = predictor.advance(
+    wanted, _ = predictor.advance(
         np.ascontiguousarray(ids_TB.T).astype(np.int64), predictor.start(2)
     )
-    found_BV, _ = predictor.advance(ids_TB.T, predictor.start(2))
-    assert np.array_equal(found_BV, wanted_BV)
+    found, _ = predictor.advance(ids_TB.T, predictor.start(2))
+    assert np.array_equal(found.logits_BV, wanted.logits_BV)
 
 
 @pytest.mark.parametrize("cuts", [[], [1], [4], [2, 3, 9], list(range(1, 12))])
 @pytest.mark.parametrize("model", MODELS)
 def test_a_window_is_all_that_counts(model: str, cuts: list[int]) -> None:
     size = 5
-    held = network(model)
-    predictor = WindowPredictor(held, VOCABULARY, size)
+    predictor = Window(TorchPredictor(network(model), VOCABULARY), size)
     ids_BT = np.random.default_rng(3).integers(VOCABULARY, size=(2, 12))
     state = predictor.start(2)
     for start, end in pairwise([0, *cuts, 12]):
-        logits_BV, state = predictor.advance(ids_BT[:, start:end], state)
+        following, state = predictor.advance(ids_BT[:, start:end], state)
         seen_BT = torch.from_numpy(ids_BT[:, max(0, end - size) : end])
         wanted_BV = network(model).eval()(seen_BT)[0][:, -1].detach()
-        np.testing.assert_allclose(logits_BV, wanted_BV.numpy(), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(following.logits_BV, wanted_BV.numpy(), rtol=0, atol=1e-5)
 
     swapped = predictor.select(state, np.array([1, 0, 1]))
     more_BT = np.array([[3], [3], [3]])
-    wanted_BV, _ = predictor.advance(more_BT[:2], state.fork())
-    found_BV, _ = predictor.advance(more_BT, swapped)
-    np.testing.assert_allclose(found_BV, wanted_BV[[1, 0, 1]], rtol=0, atol=1e-5)
+    wanted, _ = predictor.advance(more_BT[:2], state.fork())
+    found, _ = predictor.advance(more_BT, swapped)
+    wanted_BV = wanted.logits_BV[[1, 0, 1]]
+    np.testing.assert_allclose(found.logits_BV, wanted_BV, rtol=0, atol=1e-5)
 
 
 def test_windows_are_scored_from_the_zero_state() -> None:
-    predictor = WindowPredictor(network("lstm"), VOCABULARY, 4)
+    predictor = Window(TorchPredictor(network("lstm"), VOCABULARY), 4)
     batch = batch_of(np.array([[1, 2, 3, 4, 5], [5, 0, 1, 1, 2]]))
     wanted_BT, _ = TorchPredictor(network("lstm"), VOCABULARY).score(batch)
     first_BT, _ = predictor.score(batch)
@@ -132,14 +142,14 @@ def test_windows_are_scored_from_the_zero_state() -> None:
 
 @pytest.mark.parametrize(
     ("context", "kind"),
-    [("carried", TorchPredictor), ("fresh", TorchPredictor), ("window:4", WindowPredictor)],
+    [("carried", TorchPredictor), ("fresh", TorchPredictor), ("window:4", Window)],
 )
-def test_a_model_sees_what_it_was_trained_to_see(context: str, kind: type[TorchPredictor]) -> None:
+def test_a_model_sees_what_it_was_trained_to_see(context: str, kind: type[Predictor]) -> None:
     predictor = torch_predictor(network("lstm"), VOCABULARY, parse_context(context))
     assert type(predictor) is kind
     assert predictor.vocab_size == VOCABULARY
     logits_BV = [
-        predictor.advance(np.array([[first, 1, 2, 3, 4]]), predictor.start(1))[0]
+        predictor.advance(np.array([[first, 1, 2, 3, 4]]), predictor.start(1))[0].logits_BV
         for first in (0, 5)
     ]
     assert np.array_equal(*logits_BV) is (context == "window:4")

@@ -142,8 +142,8 @@ def near_boundary(model: Model, settings: GenerateSettings, prompt: str, text: s
     ids_N = model.bundle.encoder.encode(prompt + text).astype(np.int64)
     predictor = model.predictor
     state = predictor.start(1)
-    logits_BV, _ = predictor.advance(np.concatenate(([END_ID], ids_N))[None], state)
-    logits_V = logits_BV[0].astype(np.float64)
+    following, _ = predictor.advance(np.concatenate(([END_ID], ids_N))[None], state)
+    logits_V = following.logits_BV[0].astype(np.float64)
     logits_V[1] = -np.inf
     share_V = np.exp((logits_V - logits_V.max()) / settings.temperature)
     edges_V = np.cumsum(share_V / share_V.sum())

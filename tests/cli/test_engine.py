@@ -17,7 +17,6 @@ from rhapsode.bundle.torch_predictor import TorchPredictor
 from rhapsode.engine import compiled_predictor as predictor
 from rhapsode.engine.compiled_predictor import CompiledPredictor
 from rhapsode.engine.compiled_steps import Entries
-from rhapsode.engine.mixed import CompiledMixedPredictor
 from rhapsode.workflows.model import Model
 from tests.cli.conftest import QUICK, Cli
 
@@ -70,8 +69,8 @@ def test_engine_says_what_computes(
     monkeypatch.setattr(Model, "predictor_for", noted)
     texts = {}
     for engine, kind in (
-        ("auto", (CompiledMixedPredictor, CompiledPredictor)),
-        ("compiled", (CompiledMixedPredictor, CompiledPredictor)),
+        ("auto", (MixedPredictor, CompiledPredictor)),
+        ("compiled", (MixedPredictor, CompiledPredictor)),
         ("torch", (MixedPredictor, TorchPredictor)),
     ):
         used.clear()

@@ -212,8 +212,10 @@ def test_every_way_of_writing_takes_it(
 def test_raw_probabilities_of_next_and_of_a_trace_are_the_mixtures(cli: Cli, trained: Path) -> None:
     model = Model(trained)
     ids_N = model.bundle.encoder.encode("ab").astype(np.int64)
-    logits_1V, _ = model.predictor.advance(np.array([[0, *ids_N]]), model.predictor.start(1))
-    share_V = np.exp(logits_1V[0].astype(np.float64))
+    read_1T = np.array([[0, *ids_N]])
+    following, _ = model.predictor.advance(read_1T, model.predictor.start(1))
+    logits_V = following.logits_BV[0]
+    share_V = np.exp(logits_V.astype(np.float64))
     assert share_V.sum() == pytest.approx(1, abs=1e-5)
     shown = json.loads(cli("next", str(trained), "ab", "--json", "--top", "3").out)["next"][0]
     for candidate in shown["top"]:
@@ -221,7 +223,7 @@ def test_raw_probabilities_of_next_and_of_a_trace_are_the_mixtures(cli: Cli, tra
     asked = ("ab", "--length", "1", "--seed", "3", "--trace", "3", "--format", "jsonl")
     line = json.loads(cli("generate", str(trained), *asked).out)
     trace = line["trace"][0]
-    assert trace["raw_log_prob"] == pytest.approx(logits_1V[0][trace["element"]], abs=1e-4)
+    assert trace["raw_log_prob"] == pytest.approx(logits_V[trace["element"]], abs=1e-4)
 
 
 # What is missing

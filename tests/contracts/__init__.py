@@ -2,5 +2,5 @@
 
 import pytest
 
-for _name in ("model", "head", "predictor"):
+for _name in ("encoder", "filter", "head", "model", "predictor"):
     pytest.register_assert_rewrite(f"{__name__}.{_name}_contract")

@@ -6,13 +6,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from rhapsode.bundle import Component, Predictor
+from rhapsode.bundle import Component, NetworkPredictor, Predictor, log_softmax
 from rhapsode.bundle.torch_predictor import torch_predictor
-from rhapsode.engine.compiled_predictor import CompiledPredictor, compiled_predictor
+from rhapsode.engine.compiled_predictor import compiled_predictor
 from rhapsode.engine.packed_weights import DEFAULTS, lay_out, unsupported
 from rhapsode.errors import BundleError
 from rhapsode.models import MODELS
-from tests.contracts.predictor_contract import PredictorContract, batch_of, log_softmax
+from tests.contracts.predictor_contract import PredictorContract, batch_of
 from tests.engine.compiled_models import (
     FAMILIES,
     VOCABULARY,
@@ -22,7 +22,7 @@ from tests.engine.compiled_models import (
 )
 
 
-def compiled(family: str, **asked: object) -> CompiledPredictor:
+def compiled(family: str, **asked: object) -> NetworkPredictor:
     config = network_config(family, **asked)  # type: ignore[arg-type]
     return compiled_predictor(bundle_of(config, network_of(config)))
 
@@ -52,6 +52,13 @@ class TestTCN(PredictorContract):
         return compiled("tcn")
 
 
+class TestWindow(PredictorContract):
+    window = 7
+
+    def make(self) -> Predictor:
+        return compiled("classic in a window")
+
+
 @pytest.mark.parametrize(
     ("input", "bias"), [("table.v1", True), ("table.v1", False), ("onehot.v1", True)]
 )
@@ -65,40 +72,46 @@ def test_log_probabilities_are_those_of_torch(family: str, input: str, bias: boo
     ids_BT = np.random.default_rng(1).integers(VOCABULARY, size=(5, 90))
     ours_state, their_state = ours.start(5), torchs.start(5)
     for start, end in pairwise([0, 13, *range(14, 40), 90]):
-        ours_BV, ours_state = ours.advance(ids_BT[:, start:end], ours_state)
-        their_BV, their_state = torchs.advance(ids_BT[:, start:end], their_state)
-        np.testing.assert_allclose(log_softmax(ours_BV), log_softmax(their_BV), rtol=0, atol=1e-4)
+        own, ours_state = ours.advance(ids_BT[:, start:end], ours_state)
+        other, their_state = torchs.advance(ids_BT[:, start:end], their_state)
+        found_BV, wanted_BV = log_softmax(own.logits_BV), log_softmax(other.logits_BV)
+        np.testing.assert_allclose(found_BV, wanted_BV, rtol=0, atol=1e-4)
     wanted_BT, _ = torchs.score(batch_of(ids_BT[:, :7]))
     found_BT, _ = ours.score(batch_of(ids_BT[:, :7]))
     np.testing.assert_allclose(found_BT, wanted_BT, rtol=0, atol=1e-4)
-    features = [each.features(ids_BT[:, :9], each.start(5))[0] for each in (ours, torchs)]
-    np.testing.assert_allclose(features[0], features[1], rtol=0, atol=1e-4)
+    found, wanted = (
+        each.advance(ids_BT[:, :9], each.start(5), features=True)[0] for each in (ours, torchs)
+    )
+    np.testing.assert_allclose(found.features_BTH, wanted.features_BTH, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(
+        log_softmax(found.logits_BV), log_softmax(wanted.logits_BV), rtol=0, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_row_has_the_same_bits_alone_and_among_others_at_once_and_in_pieces(family: str) -> None:
     predictor = compiled(family)
     ids_BT = np.random.default_rng(2).integers(VOCABULARY, size=(64, 30))
-    wanted_BV, behind = predictor.advance(ids_BT, predictor.start(64))
+    wanted, behind = predictor.advance(ids_BT, predictor.start(64))
     state = predictor.start(64)
     for start, end in pairwise([0, 1, 2, 9, 30]):
-        logits_BV, state = predictor.advance(ids_BT[:, start:end], state)
-    assert np.array_equal(logits_BV, wanted_BV)
-    more_BV, _ = predictor.advance(ids_BT[:, :1], behind)
+        following, state = predictor.advance(ids_BT[:, start:end], state)
+    assert np.array_equal(following.logits_BV, wanted.logits_BV)
+    more, _ = predictor.advance(ids_BT[:, :1], behind)
     for row in range(64):
-        alone_1V, alone = predictor.advance(ids_BT[row : row + 1], predictor.start(1))
-        assert np.array_equal(alone_1V[0], wanted_BV[row])
-        assert np.array_equal(
-            predictor.advance(ids_BT[row : row + 1, :1], alone)[0][0], more_BV[row]
-        )
+        alone, own = predictor.advance(ids_BT[row : row + 1], predictor.start(1))
+        assert np.array_equal(alone.logits_BV[0], wanted.logits_BV[row])
+        alone, _ = predictor.advance(ids_BT[row : row + 1, :1], own)
+        assert np.array_equal(alone.logits_BV[0], more.logits_BV[row])
 
 
 def test_a_state_is_a_value() -> None:
     predictor = compiled("transformer")
     _, state = predictor.advance(np.array([[1, 2, 3]]), predictor.start(1))
-    first_BV, _ = predictor.advance(np.array([[4]]), state)
+    first, _ = predictor.advance(np.array([[4]]), state)
     predictor.advance(np.array([[5, 6]]), state)
-    assert np.array_equal(predictor.advance(np.array([[4]]), state)[0], first_BV)
+    again, _ = predictor.advance(np.array([[4]]), state)
+    assert np.array_equal(again.logits_BV, first.logits_BV)
 
 
 @pytest.mark.parametrize("element", [-1, VOCABULARY])
@@ -115,12 +128,12 @@ def test_a_table_too_large_to_hold_the_products_is_multiplied_at_every_step(
 ) -> None:
     ids_BT = np.random.default_rng(3).integers(VOCABULARY, size=(3, 12))
     folded = compiled("gru")
-    wanted_BV, _ = folded.advance(ids_BT, folded.start(3))
+    wanted, _ = folded.advance(ids_BT, folded.start(3))
     monkeypatch.setattr("rhapsode.engine.packed_weights.FOLDED", 10)
     plain = compiled("gru")
-    found_BV, _ = plain.advance(ids_BT, plain.start(3))
-    np.testing.assert_allclose(found_BV, wanted_BV, rtol=0, atol=1e-5)
-    assert not np.array_equal(found_BV, wanted_BV)
+    found, _ = plain.advance(ids_BT, plain.start(3))
+    np.testing.assert_allclose(found.logits_BV, wanted.logits_BV, rtol=0, atol=1e-5)
+    assert not np.array_equal(found.logits_BV, wanted.logits_BV)
 
 
 @pytest.mark.parametrize("name", DEFAULTS)

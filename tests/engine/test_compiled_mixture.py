@@ -5,12 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rhapsode.bundle import Predictor
+from rhapsode.bundle import Predictor, log_softmax
 from rhapsode.bundle.mixed_predictor import MixedPredictor
 from rhapsode.bundle.torch_predictor import torch_predictor
-from rhapsode.engine.mixed import CompiledMixedPredictor
 from rhapsode.engine.sampling_steps import mix_row as inner_mix_row
-from rhapsode.generation import Job, generate_elements
+from rhapsode.generation import Job, continue_jobs, generate_elements
 from tests.bundle.test_mixed_predictor import (
     TEXT,
     MixedContract,
@@ -18,10 +17,18 @@ from tests.bundle.test_mixed_predictor import (
     check_what_is_examined,
     counted,
 )
-from tests.contracts.predictor_contract import batch_of, log_softmax
+from tests.contracts.predictor_contract import batch_of
 from tests.engine.compiled_calls import callable_form
 from tests.engine.compiled_models import VOCABULARY, bundle_of, network_config, network_of
-from tests.engine.test_compiled_writing import ASKED, chain, jobs_of, predictor_of, written
+from tests.engine.test_compiled_writing import (
+    ASKED,
+    chain,
+    continued,
+    jobs_of,
+    predictor_of,
+    stretches_of,
+    written,
+)
 
 mix_row = callable_form(inner_mix_row)
 
@@ -29,9 +36,9 @@ mix_row = callable_form(inner_mix_row)
 CHOSEN = ["gru", "lstm of two layers", "transformer", "tcn", "lstm in a window"]
 
 
-def mixed(family: str, share: float = 0.4, seed: int = 0) -> CompiledMixedPredictor:
+def mixed(family: str, share: float = 0.4, seed: int = 0) -> MixedPredictor:
     opening = 0 if family == "lstm of two layers" else None
-    return CompiledMixedPredictor(predictor_of(family, seed), counted(opening=opening), share)
+    return MixedPredictor(predictor_of(family, seed), counted(opening=opening), share)
 
 
 class TestCarried(MixedContract):
@@ -62,11 +69,11 @@ def test_log_probabilities_are_those_over_torch(family: str) -> None:
         torch_predictor(network, VOCABULARY, bundle_of(config, network).context), ours.ngram, 0.4
     )
     ids_BT = TEXT[:60].reshape(4, 15)
-    for one, other in (
-        (ours.advance(ids_BT, ours.start(4)), torchs.advance(ids_BT, torchs.start(4))),
-        (ours.score(batch_of(ids_BT[:, :5])), torchs.score(batch_of(ids_BT[:, :5]))),
-    ):
-        np.testing.assert_allclose(one[0], other[0], rtol=0, atol=1e-4)
+    one, _ = ours.advance(ids_BT, ours.start(4))
+    other, _ = torchs.advance(ids_BT, torchs.start(4))
+    np.testing.assert_allclose(one.logits_BV, other.logits_BV, rtol=0, atol=1e-4)
+    scored = [each.score(batch_of(ids_BT[:, :5]))[0] for each in (ours, torchs)]
+    np.testing.assert_allclose(*scored, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("asked", ASKED, ids=str)
@@ -77,33 +84,42 @@ def test_elements_are_those_of_the_loop_over_numpy_filters(
     predictor, made = mixed(family), chain(**asked)
     jobs = [*jobs_of(4, 70, (3, 4)), Job(np.array([5, 2]), 9, 30)]
     wanted = written(generate_elements(predictor, jobs, made, seed=11))
-    assert predictor.stretches(jobs, made, seed=11) is not None
-    assert written(predictor.generate(jobs, made, seed=11)) == wanted
-    network = written(predictor.network.generate(jobs, made, seed=11))  # type: ignore[attr-defined]
-    assert network != wanted
+    assert continued(predictor, jobs, made, seed=11) == wanted
+    assert continued(predictor.network, jobs, made, seed=11) != wanted
 
 
 @pytest.mark.parametrize("family", ["gru", "lstm in a window"])
 def test_a_batch_of_64_writes_what_64_write_alone(family: str) -> None:
     predictor, made = mixed(family, seed=1), chain(temperature=1.5)
     jobs = jobs_of(64, 40)
-    together = written(predictor.generate(jobs, made, seed=3))
+    together = continued(predictor, jobs, made, seed=3)
     for index, job in enumerate(jobs):
-        assert written(predictor.generate([job], made, seed=3))[0] == together[index]
+        assert continued(predictor, [job], made, seed=3)[0] == together[index]
     assert len({len(text) for text in together.values()}) > 1
+
+
+@pytest.mark.parametrize("family", CHOSEN)
+def test_prompts_of_unequal_length_give_what_each_gives_alone(family: str) -> None:
+    predictor, made = mixed(family), chain(temperature=1.2)
+    prompts = [[2], [2, 3, 4], [], TEXT[:9].tolist(), [5, 2, 7]]
+    jobs = [
+        Job(np.array(prompt, dtype=np.int64), index, 25) for index, prompt in enumerate(prompts)
+    ]
+    assert stretches_of(predictor, jobs, made, seed=6) is None
+    together = written(continue_jobs(predictor, jobs, made, seed=6))
+    for index, job in enumerate(jobs):
+        assert continued(predictor, [job], made, seed=6)[0] == together[index]
 
 
 def test_a_share_of_0_writes_what_the_network_writes() -> None:
     made, jobs = chain(temperature=1.2), jobs_of(5, 60)
-    alone = written(predictor_of("gru").generate(jobs, made, seed=4))
-    assert written(mixed("gru", 0.0).generate(jobs, made, seed=4)) == alone
+    alone = continued(predictor_of("gru"), jobs, made, seed=4)
+    assert continued(mixed("gru", 0.0), jobs, made, seed=4) == alone
 
 
 def test_a_share_of_1_writes_what_the_counts_write() -> None:
     made, jobs = chain(), jobs_of(3, 50, (2, 7))
-    one, other = (
-        written(mixed("gru", 1.0, seed).generate(jobs, made, seed=4)) for seed in range(2)
-    )
+    one, other = (continued(mixed("gru", 1.0, seed), jobs, made, seed=4) for seed in range(2))
     assert one == other
 
 
@@ -123,7 +139,7 @@ def test_a_row_mixes_as_its_formula_says(size: int) -> None:
 def test_a_long_text_is_written_through_the_ends_of_stretches() -> None:
     predictor, made = mixed("lstm of two layers"), chain(min_length=0)
     job = [Job(np.array([2, 3, 4]), 0, 300)]
-    stretches = predictor.stretches(job, made, seed=8)
+    stretches = stretches_of(predictor, job, made, seed=8)
     assert stretches is not None
     found = [element for stretch in stretches for element in stretch.elements]
     assert found == [c.element for c in generate_elements(predictor, job, made, seed=8)]

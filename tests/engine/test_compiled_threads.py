@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rhapsode.bundle import Component
+from rhapsode.bundle import Component, StretchRequest
 from rhapsode.config import GenerateSettings
 from rhapsode.engine import threads
 from rhapsode.engine.compiled_predictor import CompiledPredictor, compiled_predictor
@@ -47,7 +47,7 @@ def jobs_of(rows: int, lengths: int = 40) -> list[Job]:
 
 
 def written(predictor: CompiledPredictor, jobs: list[Job], made: Chain) -> Written:
-    found = predictor.stretches(jobs, made, seed=5)
+    found = predictor.stretches(StretchRequest(jobs, made, 5, set()))
     assert found is not None
     told: Written = {}
     for one in found:
@@ -98,7 +98,7 @@ def test_a_row_that_is_dropped_says_no_more_and_the_others_go_on() -> None:
     wanted = written(predictor, jobs, made)
     dropped: set[int] = set()
     told: dict[int, list[int]] = {row: [] for row in range(16)}
-    found = predictor.stretches(jobs, made, seed=5, dropped=dropped)
+    found = predictor.stretches(StretchRequest(jobs, made, 5, dropped))
     assert found is not None
     for one in found:
         assert one.job not in dropped

@@ -9,7 +9,8 @@ import numba
 import numpy as np
 import pytest
 
-from rhapsode.engine.compiled_predictor import CompiledPredictor, compiled_predictor
+from rhapsode.bundle import NetworkPredictor, log_softmax
+from rhapsode.engine.compiled_predictor import compiled_predictor
 from rhapsode.engine.kernels import reduced, tiles
 from rhapsode.engine.kernels.products import matrix_size, packed
 from rhapsode.engine.kernels.products import product as inner_product
@@ -24,7 +25,7 @@ from rhapsode.engine.kernels.tiles import PANEL, features_of, padded
 from rhapsode.engine.packed_weights import lay_out
 from rhapsode.engine.rounding import rounding_of
 from rhapsode.errors import BundleError
-from tests.contracts.predictor_contract import PredictorContract, log_softmax
+from tests.contracts.predictor_contract import PredictorContract
 from tests.engine.compiled_calls import callable_form
 from tests.engine.compiled_models import (
     FAMILIES,
@@ -42,18 +43,18 @@ REDUCED = tuple(TOLERANCE)
 SHAPES = [(1, 1), (33, 5), (70, 64), (31, 65), (160, 130), (257, 20)]
 
 
-def predictor_of(family: str, weights: str) -> CompiledPredictor:
+def predictor_of(family: str, weights: str) -> NetworkPredictor:
     config = network_config(family)
     return compiled_predictor(bundle_of(config, network_of(config)), weights=weights, threads=1)
 
 
 class TestInt8(PredictorContract):
-    def make(self) -> CompiledPredictor:
+    def make(self) -> NetworkPredictor:
         return predictor_of("transformer", "int8")
 
 
 class TestBf16(PredictorContract):
-    def make(self) -> CompiledPredictor:
+    def make(self) -> NetworkPredictor:
         return predictor_of("gru", "bf16")
 
 
@@ -287,8 +288,8 @@ def test_log_probabilities_are_near_those_of_float32(family: str, weights: str) 
     for start, end in pairwise([0, 13, *range(14, 30), 40]):
         found = []
         for which, each in enumerate((exact, rounded)):
-            logits_BV, states[which] = each.advance(ids_BT[:, start:end], states[which])
-            found.append(log_softmax(logits_BV))
+            following, states[which] = each.advance(ids_BT[:, start:end], states[which])
+            found.append(log_softmax(following.logits_BV))
         np.testing.assert_allclose(found[1], found[0], rtol=0, atol=TOLERANCE[weights])
         assert not np.array_equal(found[0], found[1])
 
@@ -298,14 +299,14 @@ def test_log_probabilities_are_near_those_of_float32(family: str, weights: str) 
 def test_a_row_has_the_same_bits_alone_and_among_others(family: str, weights: str) -> None:
     predictor = predictor_of(family, weights)
     ids_BT = np.random.default_rng(2).integers(VOCABULARY, size=(64, 12))
-    wanted_BV, _ = predictor.advance(ids_BT, predictor.start(64))
+    wanted, _ = predictor.advance(ids_BT, predictor.start(64))
     state = predictor.start(64)
     for start, end in pairwise([0, 1, 5, 12]):
-        logits_BV, state = predictor.advance(ids_BT[:, start:end], state)
-    assert np.array_equal(logits_BV, wanted_BV)
+        following, state = predictor.advance(ids_BT[:, start:end], state)
+    assert np.array_equal(following.logits_BV, wanted.logits_BV)
     for row in range(64):
-        alone_1V, _ = predictor.advance(ids_BT[row : row + 1], predictor.start(1))
-        assert np.array_equal(alone_1V[0], wanted_BV[row])
+        alone, _ = predictor.advance(ids_BT[row : row + 1], predictor.start(1))
+        assert np.array_equal(alone.logits_BV[0], wanted.logits_BV[row])
 
 
 def test_rounding_tells_how_far_two_networks_lie_apart() -> None:

@@ -1,7 +1,7 @@
 """The compiled loop: the literal outcomes of its filters, the draw's uniforms, the same elements as the NumPy loop."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rhapsode.bundle import NetworkPredictor, Predictor, Stretch, StretchRequest
 from rhapsode.config import GenerateSettings
 from rhapsode.encoding import END_ID, CharacterEncoder
 from rhapsode.engine.compiled_chain import plan_of
-from rhapsode.engine.compiled_predictor import CompiledPredictor, compiled_predictor
+from rhapsode.engine.compiled_predictor import ELEMENTS, compiled_predictor
 from rhapsode.engine.compiled_steps import apply_rows
 from rhapsode.engine.kernels import maths
 from rhapsode.engine.sampling_steps import draw as inner_draw
@@ -22,16 +23,20 @@ from rhapsode.generation import (
     Chain,
     Chosen,
     Context,
+    Continued,
     Filter,
     Job,
     chain_of,
+    continue_jobs,
     draw,
     generate_elements,
     uniforms,
 )
 from rhapsode.generation.filters.contract import Suppress
 from rhapsode.generation.filters.control_filters import MinLength, control_filters
-from rhapsode.generation.filters.truncation import TopK
+from rhapsode.generation.filters.penalties import Frequency, Presence, Repetition
+from rhapsode.generation.filters.temperature import Temperature
+from rhapsode.generation.filters.truncation import MinP, TopK, TopP
 from tests.contracts.filter_contract import ORACLE, ChainContract, context_of, logits
 from tests.engine.compiled_calls import callable_form
 from tests.engine.compiled_models import (
@@ -50,7 +55,7 @@ sigmoid32, tanh32 = callable_form(maths.sigmoid32), callable_form(maths.tanh32)
 PROVE = settings(derandomize=True, deadline=None, max_examples=300)
 
 
-def predictor_of(family: str, seed: int = 0) -> CompiledPredictor:
+def predictor_of(family: str, seed: int = 0) -> NetworkPredictor:
     config = network_config(family)
     return compiled_predictor(bundle_of(config, network_of(config, seed=seed, sharper=3)))
 
@@ -63,16 +68,42 @@ def jobs_of(count: int, length: int, prompt: Sequence[int] = ()) -> list[Job]:
     return [Job(np.array(prompt, dtype=np.int64), index, length) for index in range(count)]
 
 
-def written(chosen: Iterable[Chosen]) -> dict[int, list[tuple[int, str | None]]]:
+def written(
+    chosen: Iterable[Chosen] | Iterable[Continued],
+) -> dict[int, list[tuple[int, str | None]]]:
+    """Elements of each job, and behind which of them it ended."""
     found: dict[int, list[tuple[int, str | None]]] = defaultdict(list)
     for choice in chosen:
-        found[choice.job].append((choice.element, choice.last))
+        elements = (choice.element,) if isinstance(choice, Chosen) else choice.elements
+        *before, last = elements
+        found[choice.job] += [*((element, None) for element in before), (last, choice.last)]
     return dict(found)
+
+
+def stretches_of(
+    predictor: Predictor,
+    jobs: Sequence[Job],
+    made: Chain,
+    *,
+    seed: int,
+    dropped: set[int] | None = None,
+) -> Iterator[Stretch] | None:
+    """The fast path by itself."""
+    request = StretchRequest(jobs, made, seed, set() if dropped is None else dropped)
+    return predictor.stretches(request)
+
+
+def continued(
+    predictor: Predictor, jobs: Sequence[Job], made: Chain, *, seed: int
+) -> dict[int, list[tuple[int, str | None]]]:
+    """What is written where there is a fast path."""
+    assert stretches_of(predictor, jobs, made, seed=seed) is not None
+    return written(continue_jobs(predictor, jobs, made, seed=seed))
 
 
 def filtered(chain: Chain, logits_BV: np.ndarray, context: Context) -> np.ndarray:
     """The compiled chain's logits."""
-    plan = plan_of(chain)
+    plan = plan_of(chain, logits_BV.shape[1])
     assert plan is not None
     rows, vocab = logits_BV.shape
     after_BV = np.array(logits_BV, dtype=np.float32, order="C")
@@ -96,7 +127,7 @@ class TestCompiledChain(ChainContract):
     ) -> np.ndarray:
         vocab_size = logits_TBV[0].shape[1]
         made = Chain([self.step(name, value, vocab_size) for name, value in steps])
-        if plan_of(made) is not None:
+        if plan_of(made, vocab_size) is not None:
             return filtered(made, logits_TBV[-1], contexts_T[-1])
         states = made.init(len(logits_TBV[0]))
         for logits_BV, context in zip(logits_TBV, contexts_T, strict=True):
@@ -234,7 +265,7 @@ def test_elements_are_those_of_the_loop_over_numpy_filters(
     predictor, made = predictor_of(family), chain(**asked)
     jobs = [*jobs_of(4, 70, (3, 4)), Job(np.array([5, 2]), 9, 30)]
     wanted = written(generate_elements(predictor, jobs, made, seed=11))
-    assert written(predictor.generate(jobs, made, seed=11)) == wanted
+    assert continued(predictor, jobs, made, seed=11) == wanted
     assert {element for text in wanted.values() for element, _ in text} - {END_ID}
 
 
@@ -242,54 +273,149 @@ def test_elements_are_those_of_the_loop_over_numpy_filters(
 def test_a_batch_of_64_writes_what_64_write_alone(family: str) -> None:
     predictor, made = predictor_of(family, seed=1), chain(temperature=1.5)
     jobs = jobs_of(64, 40)
-    together = written(predictor.generate(jobs, made, seed=3))
+    together = continued(predictor, jobs, made, seed=3)
     for index, job in enumerate(jobs):
-        alone = written(predictor.generate([job], made, seed=3))
+        alone = continued(predictor, [job], made, seed=3)
         assert alone[0] == together[index]
     assert len({len(text) for text in together.values()}) > 1
 
 
 def test_other_steps_are_left_to_the_numpy_filters() -> None:
     predictor, made = predictor_of("lstm"), chain(typical_p=0.8, no_repeat_ngram=3)
-    assert plan_of(made) is None
-    assert predictor.stretches(jobs_of(1, 5), made, seed=0) is None
+    assert plan_of(made, VOCABULARY) is None
+    assert stretches_of(predictor, jobs_of(1, 5), made, seed=0) is None
     wanted = written(generate_elements(predictor, jobs_of(3, 40), made, seed=1))
-    assert written(predictor.generate(jobs_of(3, 40), made, seed=1)) == wanted
+    assert written(continue_jobs(predictor, jobs_of(3, 40), made, seed=1)) == wanted
 
 
-def test_a_filter_of_a_kind_of_its_own_is_not_taken_for_what_it_extends() -> None:
-    class Other(Suppress):
+FORMS: list[Filter] = [
+    Suppress((1,), VOCABULARY),
+    MinLength(4, ENCODER),
+    Temperature(0.0),
+    Temperature(0.7),
+    TopK(3),
+    TopP(0.8),
+    MinP(0.1),
+    Repetition(1.3),
+    Frequency(0.2),
+    Presence(0.3),
+]
+
+
+def test_the_forms_are_those_of_every_filter_that_has_one() -> None:
+    found, left = set[type[Filter]](), [Filter]
+    while left:
+        kind = left.pop()
+        left += [each for each in kind.__subclasses__() if each.__module__.startswith("rhapsode.")]
+        if kind.compiled is not Filter.compiled:
+            found.add(kind)
+    assert found == {type(each) for each in FORMS}
+    forms = [each.compiled() for each in FORMS]
+    assert {name for name, _ in filter(None, forms)} == (COMPILED | {"min_length", "greedy"})
+    assert all(plan_of(Chain([each]), VOCABULARY) is not None for each in FORMS)
+
+
+@pytest.mark.parametrize("step", FORMS, ids=lambda step: type(step).__name__)
+def test_each_filter_leaves_compiled_what_it_leaves_in_numpy(step: Filter) -> None:
+    random = np.random.default_rng(4)
+    logits_BV = random.normal(size=(6, VOCABULARY)).astype(np.float32) * 3
+    texts = [random.integers(2, VOCABULARY, size=(6, 5)) for _ in range(2)]
+    plain = context_of(6)
+    context = Context(*map(tuple, texts), plain.position_B + 5, plain.sequence_B, 0)
+    made = Chain([step])
+    wanted_BV, _ = made.apply(logits_BV, context, made.init(6))
+    np.testing.assert_allclose(filtered(made, logits_BV, context), wanted_BV, rtol=1e-6, atol=1e-6)
+    if not isinstance(step, MinLength):  # five elements are enough
+        assert not np.array_equal(wanted_BV, logits_BV)
+
+
+@pytest.mark.parametrize("step", FORMS, ids=lambda step: type(step).__name__)
+def test_a_filter_of_a_kind_of_its_own_is_not_taken_for_what_it_extends(step: Filter) -> None:
+    class Other(type(step)):  # type: ignore[misc]
         name = "other"
 
-    assert plan_of(Chain([Other((1,), VOCABULARY)])) is None
+        def apply(self, logits_BV: np.ndarray, context: Context, state: Any) -> tuple[Any, Any]:
+            return logits_BV, state
+
+    class Further(Other):
+        """What extends such a filter has none either."""
+
+    class Named(type(step)):  # type: ignore[misc]
+        """It leaves what is done, and is done alike."""
+
+        name = "named"
+
+    class Own(type(step)):  # type: ignore[misc]
+        """It does something else, and says how compiled code does it."""
+
+        def apply(self, logits_BV: np.ndarray, context: Context, state: Any) -> tuple[Any, Any]:
+            return logits_BV, state
+
+        def compiled(self) -> tuple[str, Any]:
+            return "temperature", 1.0
+
+    for kind, wanted in (
+        (Other, None),
+        (Further, None),
+        (Named, step.compiled()),
+        (Own, ("temperature", 1.0)),
+    ):
+        other = object.__new__(kind)
+        vars(other).update(vars(step))
+        told = other.compiled()
+        assert str(told) == str(wanted)
+        if wanted is None:
+            assert Chain([other]).compiled() is None
+            assert plan_of(Chain([other]), VOCABULARY) is None
+            assert plan_of(Chain([TopK(3), other]), VOCABULARY) is None
 
 
 def test_what_the_caller_ends_is_not_gone_on_with() -> None:
-    predictor, made = predictor_of("lstm"), chain()
-    wanted = written(predictor.generate(jobs_of(3, 200), made, seed=5))
+    predictor = predictor_of("lstm")
+    made = chain_of(GenerateSettings(), vocab_size=VOCABULARY, suppressed=(0, 1))
+    wanted = continued(predictor, jobs_of(3, 200), made, seed=5)
     dropped: set[int] = set()
     found: dict[int, list[int]] = defaultdict(list)
-    for chosen in predictor.generate(jobs_of(3, 200), made, seed=5, dropped=dropped):
-        found[chosen.job].append(chosen.element)
-        if len(found[chosen.job]) == 4 and chosen.job == 1:
+    for stretch in continue_jobs(predictor, jobs_of(3, 200), made, seed=5, dropped=dropped):
+        assert stretch.job not in dropped
+        found[stretch.job] += stretch.elements
+        if stretch.job == 1:
             dropped.add(1)
-    assert len(found[1]) == min(4, len(wanted[1]))
-    for job in (0, 2):
-        assert found[job] == [element for element, _ in wanted[job]]
+    assert 0 < len(found[1]) <= ELEMENTS
+    for job in range(3):
+        assert found[job] == [element for element, _ in wanted[job]][: len(found[job])]
+    assert len(found[0]) == len(found[2]) == 200
 
 
-def test_jobs_without_length_are_left_out_and_prompts_must_be_of_one_length() -> None:
+def test_jobs_without_length_are_left_out() -> None:
     predictor, made = predictor_of("lstm"), chain()
-    assert list(predictor.generate(jobs_of(2, 0), made, seed=0)) == []
-    one, other = Job(np.array([2]), 0, 3), Job(np.array([2, 3]), 1, 3)
-    with pytest.raises(ValueError, match="same number"):
-        list(predictor.generate([one, other], made, seed=0))
-    assert set(written(predictor.generate([one, Job(np.array([2, 3]), 1, 0)], made, seed=0))) == {0}
+    assert list(continue_jobs(predictor, jobs_of(2, 0), made, seed=0)) == []
+    one, other = Job(np.array([2]), 0, 3), Job(np.array([2, 3]), 1, 0)
+    assert set(continued(predictor, [one, other], made, seed=0)) == {0}
+
+
+@pytest.mark.parametrize("asked", [{}, {"repetition_penalty": 1.3, "top_k": 8}], ids=str)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_prompts_of_unequal_length_give_what_each_gives_alone(
+    family: str, asked: dict[str, Any]
+) -> None:
+    predictor, made = predictor_of(family), chain(**asked)
+    prompts = [[2], [2, 3], [], [5, 2], list(range(2, 12)), [2]]
+    jobs = [
+        Job(np.array(prompt, dtype=np.int64), index, 30 + index)
+        for index, prompt in enumerate(prompts)
+    ]
+    assert stretches_of(predictor, jobs, made, seed=6) is None
+    together = written(continue_jobs(predictor, jobs, made, seed=6))
+    assert together == written(generate_elements(predictor, jobs, made, seed=6))
+    for index, job in enumerate(jobs):
+        assert continued(predictor, [job], made, seed=6)[0] == together[index]
 
 
 def test_a_long_text_comes_in_stretches() -> None:
     predictor = predictor_of("lstm")
-    stretches = predictor.stretches(
+    stretches = stretches_of(
+        predictor,
         jobs_of(1, 500),
         chain_of(GenerateSettings(), vocab_size=VOCABULARY, suppressed=(0, 1)),
         seed=2,
@@ -328,7 +454,7 @@ def test_top_p_of_many_is_exact(p: float) -> None:
 def test_jobs_that_the_caller_has_ended_cost_nothing_more() -> None:
     predictor, dropped = predictor_of("lstm"), set[int]()
     endless = chain_of(GenerateSettings(), vocab_size=VOCABULARY, suppressed=(0, 1))
-    found = predictor.stretches(jobs_of(2, 10**9), endless, seed=0, dropped=dropped)
+    found = stretches_of(predictor, jobs_of(2, 10**9), endless, seed=0, dropped=dropped)
     assert found is not None
     seen = []
     for stretch in found:
@@ -342,10 +468,10 @@ def test_jobs_that_the_caller_has_ended_cost_nothing_more() -> None:
 def test_no_text_ends_before_its_least_length(family: str, asked: dict[str, Any]) -> None:
     predictor = predictor_of(family)
     made = chain_for(ENCODER, min_length=37, **asked)
-    plan = plan_of(made)
+    plan = plan_of(made, VOCABULARY)
     assert plan is not None
     assert plan.least == 37
-    found = written(predictor.generate(jobs_of(12, 60), made, seed=3))
+    found = continued(predictor, jobs_of(12, 60), made, seed=3)
     assert found == written(generate_elements(predictor, jobs_of(12, 60), made, seed=3))
     assert all(37 < len(text) <= 60 for text in found.values())
     if not asked:
@@ -354,12 +480,10 @@ def test_no_text_ends_before_its_least_length(family: str, asked: dict[str, Any]
 
 def test_a_least_length_that_could_lead_nowhere_is_left_to_numpy() -> None:
     suppress = Suppress((1,), VOCABULARY)
-    assert plan_of(Chain([suppress, MinLength(4, ENCODER)])) is not None
-    assert (
-        plan_of(Chain([Suppress(tuple(range(1, VOCABULARY)), VOCABULARY), MinLength(4, ENCODER)]))
-        is None
-    )
-    assert plan_of(Chain([suppress, TopK(2), MinLength(4, ENCODER)])) is None
+    assert plan_of(Chain([suppress, MinLength(4, ENCODER)]), VOCABULARY) is not None
+    all_but_the_end = Suppress(tuple(range(1, VOCABULARY)), VOCABULARY)
+    assert plan_of(Chain([all_but_the_end, MinLength(4, ENCODER)]), VOCABULARY) is None
+    assert plan_of(Chain([suppress, TopK(2), MinLength(4, ENCODER)]), VOCABULARY) is None
 
 
 def chain_for(encoder: CharacterEncoder, **asked: Any) -> Chain:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from rhapsode.data import Batch
+from tests.generation.even import Ruled
 
 
-class Markov:
+class Markov(Ruled):
     """A table of P(next | two before). Before a text stand two end-of-sequences; a fresh row has read one of them.
 
     Arguments:
@@ -17,9 +18,10 @@ class Markov:
     """
 
     def __init__(self, share_VVV: np.ndarray) -> None:
+        super().__init__(len(share_VVV))
         self.share_VVV = share_VVV / share_VVV.sum(axis=2, keepdims=True)
         self.log_VVV = np.log(self.share_VVV)
-        self.read: list[list[list[int]]] = []
+        self.seen: list[list[list[int]]] = []
 
     @classmethod
     def random(cls, vocab_size: int, seed: int = 0) -> "Markov":
@@ -27,15 +29,8 @@ class Markov:
         noise = np.random.default_rng(seed).gamma(0.7, size=(vocab_size,) * 3)
         return cls(noise + 0.02)
 
-    @property
-    def vocab_size(self) -> int:
-        return len(self.share_VVV)
-
-    def start(self, rows: int, condition: np.ndarray | None = None) -> np.ndarray:
-        return np.zeros((rows, 1), dtype=np.int64)
-
-    def advance(self, elements_BT: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        self.read.append(elements_BT.tolist())
+    def logits(self, elements_BT: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        self.seen.append(elements_BT.tolist())
         read_BT = np.concatenate((state, elements_BT), axis=1)
         logits_BV = self.log_VVV[read_BT[:, -2], read_BT[:, -1]]
         return logits_BV.astype(np.float32), read_BT[:, -1:]
@@ -47,9 +42,6 @@ class Markov:
         if batch.reset_BT is not None:
             earlier_BT = np.where(batch.reset_BT, 0, earlier_BT)
         return self.log_VVV[earlier_BT, batch.inputs, batch.targets], batch.inputs[:, -1:]
-
-    def select(self, state: np.ndarray, rows_R: np.ndarray) -> np.ndarray:
-        return state[rows_R]
 
     def loss(self, elements: Iterable[int], before: tuple[int, int] = (0, 0)) -> float:
         """Nats of elements, one by one."""

@@ -10,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhapsode.config import GenerateSettings
-from rhapsode.generation import Chain, Chosen, Context, Filter, Job, chain_of, generate_elements
+from rhapsode.generation import (
+    Chain,
+    Chosen,
+    Context,
+    Filter,
+    Job,
+    chain_of,
+    continue_jobs,
+    generate_elements,
+)
 from tests.generation.markov import Markov
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=40)
@@ -157,7 +166,7 @@ def test_end_of_sequence_at_the_last_place_is_an_end_by_itself():
 def test_nothing_to_write_reads_nothing(jobs: list[Job]):
     model = Markov.random(4)
     assert list(generate_elements(model, jobs, PLAIN, seed=5)) == []
-    assert model.read == []
+    assert model.seen == []
 
 
 def test_a_dropped_job_ends_and_the_others_go_on():
@@ -201,7 +210,7 @@ def test_equal_prompts_are_read_once():
     prompts = [[1, 2], [3, 1], [1, 2], [1, 2]]
     jobs = [Job(np.array(prompt), index, 6) for index, prompt in enumerate(prompts)]
     texts = run(model, jobs)
-    assert model.read[0] == [[0, 1, 2], [0, 3, 1]]
+    assert model.seen[0] == [[0, 1, 2], [0, 3, 1]]
     for index, job in enumerate(jobs):
         assert texts[index] == run(model, [job])[0]
 
@@ -211,13 +220,37 @@ def test_a_text_is_read_once_from_its_end_of_sequence_on():
     never_ends = chain_of(GenerateSettings(), vocab_size=4, suppressed=(0,))
     texts = run(model, jobs_of([1, 2], 3, [3]), never_ends)
     expected = [[[0, 3]]] + [[[texts[job][step]] for job in (0, 1)] for step in (0, 1)]
-    assert model.read == expected
+    assert model.seen == expected
 
 
-def test_prompts_of_one_call_have_one_length():
-    jobs = [Job(np.array([1]), 0, 3), Job(np.array([1, 2]), 1, 3)]
-    with pytest.raises(ValueError, match="same number of elements"):
-        list(generate_elements(Markov.random(4), jobs, PLAIN, seed=5))
+@PROVE
+@given(
+    prompts=st.lists(st.lists(st.integers(1, 3), max_size=6), min_size=1, max_size=8),
+    length=st.integers(1, 12),
+    seed=st.integers(0, 2**63 - 1),
+)
+def test_prompts_of_one_call_may_have_any_lengths(prompts: list[list[int]], length: int, seed: int):
+    model = Markov.random(4)
+    jobs = [
+        Job(np.array(prompt, dtype=np.int64), index, length) for index, prompt in enumerate(prompts)
+    ]
+    together = list(generate_elements(model, jobs, PLAIN, seed=seed))
+    assert {one.job for one in together} == set(range(len(jobs)))
+    for index, job in enumerate(jobs):
+        alone = generate_elements(model, [job], PLAIN, seed=seed)
+        own = [(one.element, one.last) for one in together if one.job == index]
+        assert own == [(one.element, one.last) for one in alone]
+
+
+@pytest.mark.parametrize("trace", [None, 2])
+def test_without_a_fast_path_jobs_are_continued_as_the_loop_writes(trace: int | None):
+    model = Markov.random(4)
+    jobs = [*jobs_of([1, 2], 9), *jobs_of([3, 4, 5], 7, [2, 3])]
+    found = list(continue_jobs(model, jobs, PLAIN, seed=5, trace=trace))
+    wanted = list(generate_elements(model, jobs, PLAIN, seed=5, trace=trace))
+    assert [(one.job, *one.elements, one.last, one.trace) for one in found] == [
+        (one.job, one.element, one.last, one.trace) for one in wanted
+    ]
 
 
 class Remembering(Filter):

@@ -37,7 +37,7 @@ class Parrot(Even):
     def start(self, rows: int, condition: Any = None) -> np.ndarray:
         return self.index.start(rows)
 
-    def advance(self, elements_BT: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def logits(self, elements_BT: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         logits_BV = np.zeros((len(elements_BT), self.vocab_size), dtype=np.float32)
         for column in elements_BT.T:
             state = self.index.extend(state, column)

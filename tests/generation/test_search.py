@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rhapsode.bundle import LogitsDistribution
 from rhapsode.config.sampling import SamplingSettings
 from rhapsode.config.search import SearchSettings, check_search
 from rhapsode.counts import SuffixIndex
@@ -21,9 +22,9 @@ from rhapsode.generation.filters.temperature import Temperature
 from rhapsode.generation.filters.truncation import TopK
 from rhapsode.generation.search import search
 from rhapsode.generation.search.beam import _Pool, beam_search
+from rhapsode.generation.search.candidates import Found, best_first
 from rhapsode.generation.search.contrastive import contrastive_search
 from rhapsode.generation.search.ranking import mean_log_probs, rank_by_likelihood, rank_by_novelty
-from rhapsode.generation.search.rows import Found, best_first
 from rhapsode.generation.search.stochastic_beam import stochastic_beam_search
 from tests.generation.markov import Markov
 
@@ -223,11 +224,18 @@ def test_stochastic_beams_depend_on_seed_and_sequence_only() -> None:
 class Featured(Markov):
     """Features are the element itself, one-hot, and a little of all."""
 
-    def features(
-        self, elements_BT: np.ndarray, state: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        logits_BV, state = self.advance(elements_BT, state)
-        return np.eye(self.vocab_size, dtype=np.float32)[elements_BT] + 0.01, logits_BV, state
+    def advance(
+        self,
+        elements: np.ndarray,
+        state: np.ndarray,
+        known_BUX: np.ndarray | None = None,
+        *,
+        features: bool = False,
+    ) -> tuple[LogitsDistribution, np.ndarray]:
+        following, state = super().advance(elements, state)
+        if features:
+            following.features_BTH = np.eye(self.vocab_size, dtype=np.float32)[elements] + 0.01
+        return following, state
 
 
 def test_contrastive_search_by_hand() -> None:
@@ -411,15 +419,21 @@ def test_features_are_those_behind_what_is_read(context: str) -> None:
     )
     predictor = torch_predictor(network, 7, parse_context(context))
     ids_BT = np.random.default_rng(0).integers(7, size=(3, 9))
-    wanted_BV, behind = predictor.advance(ids_BT, predictor.start(3))
-    features_BTH, logits_BV, state = predictor.features(ids_BT, predictor.start(3))
-    np.testing.assert_allclose(logits_BV, wanted_BV, atol=1e-6)
+    following, behind = predictor.advance(ids_BT, predictor.start(3))
+    assert following.features_BTH is None
+    wanted_BV = following.logits_BV
+    told, state = predictor.advance(ids_BT, predictor.start(3), features=True)
+    np.testing.assert_allclose(told.logits_BV, wanted_BV, atol=1e-6)
+    features_BTH = told.features_BTH
+    assert features_BTH is not None
     assert features_BTH.shape == (3, 9 if context == "carried" else 5, 6)
     headed_BV = network.head(torch.from_numpy(features_BTH[:, -1:]))[:, 0].detach().numpy()
     np.testing.assert_allclose(headed_BV, wanted_BV, atol=1e-6)
     one_B1 = ids_BT[:, :1]
-    more_B1H, more_BV, _ = predictor.features(one_B1, state)
-    np.testing.assert_allclose(more_BV, predictor.advance(one_B1, behind)[0], atol=1e-6)
-    assert more_B1H.shape == (3, 1, 6)
+    more, _ = predictor.advance(one_B1, state, features=True)
+    wanted_BV = predictor.advance(one_B1, behind)[0].logits_BV
+    np.testing.assert_allclose(more.logits_BV, wanted_BV, atol=1e-6)
+    assert more.features_BTH is not None
+    assert more.features_BTH.shape == (3, 1, 6)
     found = contrastive_search(predictor, job_of(12, (2, 3)), Chain([TopK(3)]), alpha=0.6)
     assert len(found.elements) == 12 or found.end == "stop"

@@ -9,24 +9,23 @@ from rhapsode.bundle import Bundle, Component, NetworkConfig
 from rhapsode.config import GenerateSettings
 from rhapsode.encoding import ByteEncoder, CharacterEncoder, Encoder
 from rhapsode.workflows.next import next_elements
+from tests.generation.even import Ruled
 
 # Solved for the shares that the literature gives at temperatures 1, 0.5 and 2.
 LOGITS = (0.0, -1.4863, -1.7, -1.7, -1.8)
 
 
-class Fixed:
+class Fixed(Ruled):
     """A predictor that expects the same whatever it has read."""
 
     def __init__(self, logits_V: list[float]) -> None:
+        super().__init__(len(logits_V))
         self.logits_V = np.array(logits_V, dtype=np.float32)
         self.seen: list[list[int]] = []
 
-    def start(self, rows: int) -> None:
-        return None
-
-    def advance(self, elements_BT: Any, state: None) -> tuple[Any, None]:
+    def logits(self, elements_BT: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
         self.seen.append(elements_BT[0].tolist())
-        return np.repeat(self.logits_V[None], len(elements_BT), axis=0), None
+        return np.repeat(self.logits_V[None], len(elements_BT), axis=0), state
 
 
 class FixedModel:

@@ -1,7 +1,7 @@
 """A text written in turn: its state is carried, its branches do not touch each other, and a saved one goes on bit for bit."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,36 +9,58 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rhapsode.bundle import Bundle, Component, NetworkConfig
+from rhapsode.bundle import Bundle, Component, NetworkConfig, Predictor
 from rhapsode.config import GenerateSettings, SourceSettings
-from rhapsode.data import read_sources
+from rhapsode.data import Batch, read_sources
 from rhapsode.encoding import ByteEncoder
 from rhapsode.errors import DataError, EncodingError, RhapsodeError, SettingsError
 from rhapsode.workflows.model import Model
 from rhapsode.workflows.play import PlaySession
 from tests.cli.conftest import run_folder  # noqa: F401 - a fixture
+from tests.generation.even import Ruled
 
 SETTINGS = GenerateSettings(length=40, seed=9)
 
 
-class Counting:
+class Counting(Predictor):
     """A predictor that notes what it is given to read."""
 
-    def __init__(self, inner: Any) -> None:
+    def __init__(self, inner: Predictor) -> None:
         self.inner = inner
-        self.read: list[list[int]] = []
+        self.seen: list[list[int]] = []
 
-    def start(self, rows: int) -> Any:
-        return self.inner.start(rows)
+    @property
+    def vocab_size(self) -> int:
+        return self.inner.vocab_size
 
-    def advance(self, elements_BT: Any, state: Any) -> Any:
-        self.read.append(elements_BT[0].tolist())
-        return self.inner.advance(elements_BT, state)
+    def start(self, rows: int, condition: Any = None) -> Any:
+        return self.inner.start(rows, condition)
+
+    def advance(
+        self, elements: Any, state: Any, known_BUX: Any = None, *, features: bool = False
+    ) -> Any:
+        self.seen.append(elements[0].tolist())
+        return self.inner.advance(elements, state, known_BUX, features=features)
+
+    def score(self, batch: Batch, state: Any = None) -> Any:
+        return self.inner.score(batch, state)
+
+    def select(self, state: Any, rows_R: np.ndarray) -> Any:
+        return self.inner.select(state, rows_R)
+
+    def join(self, states: Sequence[Any]) -> Any:
+        return self.inner.join(states)
 
 
 @pytest.fixture
 def model(run_folder: Path) -> Model:  # noqa: F811
     return Model(run_folder)
+
+
+def behind(model: Model, ids: Sequence[int]) -> np.ndarray:
+    """Logits (V,) behind a text."""
+    read_1T = np.array([[0, *ids]])
+    return model.predictor.advance(read_1T, model.predictor.start(1))[0].logits_BV[0]
 
 
 def said(pieces: Iterator[str]) -> str:
@@ -61,17 +83,17 @@ def test_no_element_is_read_twice(model: Model) -> None:
     said(session.write())
     session.add("more")
     said(session.write())
-    everything = [element for elements in counting.read for element in elements]
+    everything = [element for elements in counting.seen for element in elements]
     assert everything == [0, *session.ids[:-1]]
-    counting.read.clear()
+    counting.seen.clear()
     session.fork()
     said(session.write())
-    assert [len(elements) for elements in counting.read] == [1] * 40
-    counting.read.clear()
+    assert [len(elements) for elements in counting.seen] == [1] * 40
+    counting.seen.clear()
     session.undo()
     session.again()
     session.switch(1)
-    assert counting.read == []
+    assert counting.seen == []
 
 
 def test_undo(model: Model) -> None:
@@ -164,8 +186,8 @@ def test_what_is_interrupted_stays(model: Model) -> None:
     assert len(session.ids) == 4 + 7
     more = said(session.write())
     assert session.text == "The " + begun + more
-    fresh = model.predictor.advance(np.array([[0, *session.ids[:-1]]]), model.predictor.start(1))[0]
-    np.testing.assert_allclose(session.why().logits_V, fresh[0], atol=1e-4)
+    fresh = behind(model, session.ids[:-1])
+    np.testing.assert_allclose(session.why().logits_V, fresh, atol=1e-4)
 
 
 def test_why(model: Model) -> None:
@@ -178,8 +200,7 @@ def test_why(model: Model) -> None:
     session.set("top_k", "1")
     for number in (1, 3, 5, 20, 44):
         why = session.why(number)
-        read_1T = np.array([[0, *session.ids[: number - 1]]])
-        logits_V = model.predictor.advance(read_1T, model.predictor.start(1))[0][0]
+        logits_V = behind(model, session.ids[: number - 1])
         shifted_V = logits_V.astype(np.float64) - logits_V.max()
         log_V = shifted_V - np.log(np.exp(shifted_V).sum())
         assert why.element == session.ids[number - 1]
@@ -213,8 +234,7 @@ def test_a_stop_text_is_cut_off_the_elements_too(model: Model, tmp_path: Path) -
     other.load(tmp_path / "s.json")
     assert said(other.write()) == wanted
     first = len("The " + cut) + 1
-    read_1T = np.array([[0, *session.ids[: first - 1]]])
-    fresh = model.predictor.advance(read_1T, model.predictor.start(1))[0][0]
+    fresh = behind(model, session.ids[: first - 1])
     np.testing.assert_allclose(session.why(first).logits_V, fresh, atol=1e-4)
     np.testing.assert_array_equal(other.why(first).logits_V, session.why(first).logits_V)
 
@@ -228,8 +248,7 @@ def test_an_ended_text_is_followed_by_another(model: Model, tmp_path: Path) -> N
     more = said(session.write())
     assert session.documents == ["The ", more]
     assert session.text == "The \n\n" + more
-    fresh_1T = np.array([[0, *session.ids[:-1]]])
-    fresh = model.predictor.advance(fresh_1T, model.predictor.start(1))[0][0]
+    fresh = behind(model, session.ids[:-1])
     np.testing.assert_allclose(session.why().logits_V, fresh, atol=1e-4)
     session.keep(tmp_path / "kept.jsonl")
     session.keep(tmp_path / "kept.jsonl")
@@ -305,16 +324,18 @@ def test_a_file_that_is_no_session(model: Model, tmp_path: Path) -> None:
         session.load(tmp_path / "nowhere.json")
 
 
-class Spelling:
+class Spelling(Ruled):
     """A predictor that spells the bytes of a text for ever."""
 
     def __init__(self, text: str) -> None:
+        super().__init__(258)
         self.raw = text.encode()
 
-    def start(self, rows: int) -> "At":
+    def start(self, rows: int, condition: Any = None) -> "At":
+        assert rows == 1
         return At(0)
 
-    def advance(self, elements_BT: Any, state: "At") -> tuple[Any, "At"]:
+    def logits(self, elements_BT: np.ndarray, state: "At") -> tuple[np.ndarray, "At"]:
         at = state.at + elements_BT.shape[1]
         logits_BV = np.full((1, 258), -99.0, dtype=np.float32)
         logits_BV[0, 2 + self.raw[(at - 1) % len(self.raw)]] = 0.0

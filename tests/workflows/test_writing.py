@@ -2,7 +2,7 @@
 
 import itertools
 import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,25 +31,21 @@ from rhapsode.workflows.writing_table import (
     writing_rows,
     writing_verdict,
 )
+from tests.generation.even import Ruled
 
 
-@dataclass
-class Script:
+class Script(Ruled):
     """A predictor that writes what it is told, row after row, and then ends."""
 
-    encoder: CharacterEncoder
-    texts: list[str]
-
-    @property
-    def vocab_size(self) -> int:
-        return self.encoder.vocab_size
+    def __init__(self, encoder: CharacterEncoder, texts: list[str]) -> None:
+        super().__init__(encoder.vocab_size)
+        self.encoder = encoder
+        self.texts = texts
 
     def start(self, rows: int, condition: object = None) -> NDArray[np.int64]:
         return np.stack((np.zeros(rows, np.int64), np.full(rows, -1)), axis=1)
 
-    def advance(
-        self, elements_BT: NDArray[np.int64], state: Any
-    ) -> tuple[NDArray[np.float32], Any]:
+    def logits(self, elements_BT: NDArray[np.int64], state: Any) -> tuple[NDArray[np.float32], Any]:
         logits_BV = np.full((len(state), self.vocab_size), -1e9, np.float32)
         for row, (text, at) in enumerate(state.tolist()):
             script = self.encoder.encode(self.texts[text % len(self.texts)])

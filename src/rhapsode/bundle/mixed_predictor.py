@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle.predictor import Examined, NetworkPredictor
+from rhapsode.bundle.distribution import Elements, LogitsDistribution, log_softmax
+from rhapsode.bundle.predictor import (
+    Counting,
+    Examined,
+    NetworkPredictor,
+    Predictor,
+    Stretch,
+    StretchRequest,
+)
 
 if TYPE_CHECKING:  # counting loads a compiler, which not everybody who scores needs
     from rhapsode.counts.ngram import NGramModel, NGramState
@@ -25,17 +34,13 @@ class MixedState:
     network: Any
     ngram: NGramState
 
-    def select(self, rows_R: Any) -> MixedState:
-        """The state of some rows, named as the network's own state takes them."""
-        return MixedState(self.network.select(rows_R), self.ngram.select(rows_R))
-
     def fork(self) -> MixedState:
         """A state of its own."""
         return MixedState(self.network.fork(), self.ngram.fork())
 
 
-class MixedPredictor:
-    """A `Predictor` whose every probability is (1 - share) times the network's plus share times the n-gram model's.
+class MixedPredictor(Predictor):
+    """A predictor whose every probability is (1 - share) times the network's plus share times the n-gram model's.
 
     Linear interpolation: Jelinek and Mercer, "Interpolated estimation of Markov source parameters from sparse data",
     1980; of recurrent networks with n-grams: Mikolov et al., "Empirical evaluation and combination of advanced language
@@ -69,35 +74,24 @@ class MixedPredictor:
         """V."""
         return self.network.vocab_size
 
-    def start(self, rows: int, condition: NDArray[np.float32] | None = None) -> MixedState:
+    def start(self, rows: int, condition: Any = None) -> MixedState:
         """The state of rows that have read nothing."""
         return MixedState(self.network.start(rows, condition), self.ngram.start(rows))
 
     def advance(
-        self, elements_BT: NDArray[np.int64], state: MixedState
-    ) -> tuple[NDArray[np.float32], MixedState]:
-        """Read elements (B, T); log-probabilities (B, V) of what follows, and the state behind them."""
-        logits_BV, behind = self.network.advance(elements_BT, state.network)
-        return self._behind(elements_BT, logits_BV, behind, state)
-
-    def features(
-        self, elements_BT: NDArray[np.int64], state: MixedState
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], MixedState]:
-        """Read elements (B, T); the network's features (B, up to T, H), log-probabilities (B, V), and the state."""
-        features_BTH, logits_BV, behind = self.network.features(elements_BT, state.network)
-        return features_BTH, *self._behind(elements_BT, logits_BV, behind, state)
-
-    def _behind(
         self,
-        elements_BT: NDArray[np.int64],
-        logits_BV: NDArray[np.float32],
-        behind: Any,
+        elements: Elements,
         state: MixedState,
-    ) -> tuple[NDArray[np.float32], MixedState]:
-        counted = self.ngram.advance(elements_BT, state.ngram)
+        known_BUX: NDArray[np.float32] | None = None,
+        *,
+        features: bool = False,
+    ) -> tuple[LogitsDistribution, MixedState]:
+        """Read ids (B, T); the distribution of what follows, and the state behind them."""
+        following, behind = self.network.advance(elements, state.network, features=features)
+        counted = self.ngram.advance(np.asarray(elements, dtype=np.int64), state.ngram)
         known_BV = np.log(self.ngram.distribution(counted))
-        mixed_BV = mixed_log_probs(_log_softmax(logits_BV), known_BV, self.share)
-        return mixed_BV, MixedState(behind, counted)
+        mixed_BV = mixed_log_probs(log_softmax(following.logits_BV), known_BV, self.share)
+        return LogitsDistribution(mixed_BV, following.features_BTH), MixedState(behind, counted)
 
     def score(
         self, batch: Batch, state: MixedState | None = None
@@ -164,6 +158,17 @@ class MixedPredictor:
         """The state of some rows."""
         return MixedState(self.network.select(state.network, rows_R), state.ngram.select(rows_R))
 
+    def join(self, states: Sequence[MixedState]) -> MixedState:
+        """The rows of several states."""
+        nodes = [state.ngram.node_B for state in states]
+        network = self.network.join([state.network for state in states])
+        return MixedState(network, replace(states[0].ngram, node_B=np.concatenate(nodes)))
+
+    def stretches(self, request: StretchRequest) -> Iterator[Stretch] | None:
+        """As the network's own, every probability mixed with that of the counts."""
+        counting = Counting(self.ngram, self.share) if self.share > 0 else None
+        return self.network.stretches(replace(request, counting=counting))
+
 
 def mixed_log_probs(
     network: NDArray[np.floating], ngram: NDArray[np.floating], share: float
@@ -181,15 +186,6 @@ def mixed_log_probs(
         np.asarray(network, np.float64) + rest, np.asarray(ngram, np.float64) + part
     )
     return mixed.astype(np.float32)
-
-
-def _log_softmax(logits_BV: NDArray[np.float32]) -> NDArray[np.float64]:
-    shifted_BV = logits_BV.astype(np.float64)
-    shifted_BV -= shifted_BV.max(axis=-1, keepdims=True)
-    told_BV: NDArray[np.float64] = shifted_BV - np.log(
-        np.exp(shifted_BV).sum(axis=-1, keepdims=True)
-    )
-    return told_BV
 
 
 def _at(log_prob_BTV: NDArray[np.float32], which_BT: NDArray[np.int64]) -> NDArray[np.float32]:

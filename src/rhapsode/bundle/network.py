@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -18,7 +20,15 @@ from rhapsode.heads import HEADS, Categorical, DensityHead, Head
 from rhapsode.models import INPUTS, MODELS, InputModule, SequenceModel, State
 from rhapsode.models.inputs import Table
 
-__all__ = ["Network", "batch_tensors", "build_network", "load_network", "network_arrays"]
+__all__ = [
+    "Network",
+    "batch_tensors",
+    "build_network",
+    "evaluating",
+    "load_network",
+    "network_arrays",
+    "torch_workers",
+]
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -127,6 +137,41 @@ class Network(nn.Module):
     def parameter_count(self) -> int:
         """Numbers that training fits."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+
+@contextmanager
+def evaluating(network: Network) -> Iterator[None]:
+    """Hold a network in evaluation mode."""
+    was_training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(was_training)
+
+
+@contextmanager
+def torch_workers(calls: int) -> Iterator[Executor | None]:
+    """Threads in each of which torch uses one core, as many as torch has now; None for one.
+
+    Most of a step is too small to be shared by threads, and much of it is NumPy's, which has only one. The number of
+    torch's threads is that of the process: a thread that first uses torch meanwhile has one.
+
+    Arguments:
+        calls: how many calls could go on side by side.
+    """
+    before = torch.get_num_threads()
+    threads = min(before, calls)
+    if threads < 2:
+        yield None
+        return
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield pool
+    finally:
+        # After a failure or an interruption, calls that have not begun are not waited for.
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)
 
 
 def batch_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:

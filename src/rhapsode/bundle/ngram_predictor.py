@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle.predictor import Examined
+from rhapsode.bundle.distribution import Elements, LogitsDistribution
+from rhapsode.bundle.predictor import Examined, Predictor, refuse_condition
 from rhapsode.counts.ngram import NGramModel, NGramState
 from rhapsode.data import Batch
 
 __all__ = ["NGramPredictor"]
 
 
-class NGramPredictor:
-    """A `Predictor` over an n-gram model.
+class NGramPredictor(Predictor):
+    """A predictor over an n-gram model.
 
     Arguments:
         model: the model.
@@ -27,18 +31,25 @@ class NGramPredictor:
         """V."""
         return self._model.vocab_size
 
-    def start(self, rows: int, condition: NDArray[np.float32] | None = None) -> NGramState:
+    def start(self, rows: int, condition: Any = None) -> NGramState:
         """The state of rows that have read nothing."""
+        refuse_condition(condition)
         return self._model.start(rows)
 
     def advance(
-        self, elements_BT: NDArray[np.int64], state: NGramState
-    ) -> tuple[NDArray[np.float32], NGramState]:
-        """Read elements (B, T); log-probabilities (B, V) of what follows, and the state behind them."""
-        if elements_BT.shape[1] == 0:
+        self,
+        elements: Elements,
+        state: NGramState,
+        known_BUX: NDArray[np.float32] | None = None,
+        *,
+        features: bool = False,
+    ) -> tuple[LogitsDistribution, NGramState]:
+        """Read ids (B, T); the distribution of what follows, and the state behind them."""
+        if elements.shape[1] == 0:
             raise ValueError("advance needs at least one element")
-        state = self._model.advance(elements_BT, state)
-        return np.log(self._model.distribution(state)).astype(np.float32), state
+        state = self._model.advance(np.asarray(elements, dtype=np.int64), state)
+        log_prob_BV = np.log(self._model.distribution(state)).astype(np.float32)
+        return LogitsDistribution(log_prob_BV), state
 
     def score(
         self, batch: Batch, state: NGramState | None = None
@@ -62,6 +73,6 @@ class NGramPredictor:
         )
         return Examined(*found), state
 
-    def select(self, state: NGramState, rows_R: NDArray[np.int64]) -> NGramState:
-        """The state of some rows."""
-        return state.select(rows_R)
+    def join(self, states: Sequence[NGramState]) -> NGramState:
+        """The rows of several states."""
+        return NGramState(np.concatenate([state.node_B for state in states]))

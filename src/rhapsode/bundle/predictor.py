@@ -1,18 +1,37 @@
-"""What generation and evaluation know of a model, whatever computes it."""
+"""The predictor contract: what generation and evaluation know of a model. No torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rhapsode.bundle.distribution import Distribution, Elements, LogitsDistribution
+from rhapsode.errors import SettingsError
+
 if TYPE_CHECKING:
+    from rhapsode.counts.ngram import NGramModel
     from rhapsode.data import Batch
 
-__all__ = ["Examined", "Narrowing", "NetworkPredictor", "Predictor"]
+__all__ = [
+    "CompiledSteps",
+    "Counting",
+    "Examined",
+    "Job",
+    "NetworkPredictor",
+    "Predictor",
+    "Stretch",
+    "StretchRequest",
+    "refuse_condition",
+]
+
+Singles = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -26,83 +45,212 @@ class Examined:
         entropy_BT: of the distribution, nats.
     """
 
-    log_prob_BT: NDArray[np.float32]
+    log_prob_BT: Singles
     top_BT: NDArray[np.int64]
-    top_log_prob_BT: NDArray[np.float32]
-    entropy_BT: NDArray[np.float32]
+    top_log_prob_BT: Singles
+    entropy_BT: Singles
 
 
-class Predictor(Protocol):
-    """A distribution over the next element, given those before it."""
+@dataclass(frozen=True)
+class Job:
+    """One continuation to write.
+
+    Arguments:
+        prompt_N: ids of the prompt, without the end-of-sequence that every text starts behind.
+        sequence: index of the continuation; with the seed it decides the draw.
+        length: most new elements, end-of-sequence not counted.
+    """
+
+    prompt_N: NDArray[np.int64]
+    sequence: int
+    length: int
+
+
+class CompiledSteps(Protocol):
+    """Filters before a draw that can say how compiled code runs them."""
+
+    def compiled(self) -> list[tuple[str, Any]] | None:
+        """Name and value of every step in order; None where a step has no compiled form."""
+        ...
+
+
+@dataclass(frozen=True)
+class Counting:
+    """An n-gram model that takes part in a network's writing.
+
+    Arguments:
+        ngram: the model.
+        share: its weight in every probability, above 0.
+    """
+
+    ngram: NGramModel
+    share: float
+
+
+@dataclass(frozen=True)
+class StretchRequest:
+    """Continuations that a fast path writes many elements at a time.
+
+    Arguments:
+        jobs: what to continue; their prompts have the same number of elements.
+        chain: filters before the draw.
+        seed: of the draw.
+        dropped: indices of jobs that the caller has ended; it may grow meanwhile.
+        window: elements that count, 0 where all do.
+        counting: counts that every probability is mixed with.
+    """
+
+    jobs: Sequence[Job]
+    chain: CompiledSteps
+    seed: int
+    dropped: set[int]
+    window: int = 0
+    counting: Counting | None = None
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Elements that were chosen for one job, one after the other.
+
+    Arguments:
+        job: index into the jobs.
+        elements: ids; the last one is end-of-sequence where the text ended by itself.
+        last: why the job ended, "stop" or "length"; None while it goes on.
+    """
+
+    job: int
+    elements: Sequence[int]
+    last: str | None
+
+
+class Predictor(ABC):
+    """A distribution over the next element, given those before it.
+
+    A state has `select(rows)` and `fork()`. `advance` may write into the state that it is given: fork it first to keep
+    it. What a row becomes never depends on the rows beside it.
+    """
 
     @property
+    @abstractmethod
     def vocab_size(self) -> int:
-        """V."""
-        ...
+        """V, the number of identifiers; 0 where elements are values drawn from a density."""
 
-    def start(self, rows: int, condition: NDArray[np.float32] | None = None) -> Any:
-        """The state of rows that have read nothing; it has `select(rows)` and `fork()`."""
-        ...
+    @property
+    def element_size(self) -> int:
+        """K, the numbers of an element, which filters see one by one."""
+        return 1
 
+    @property
+    def batch_rows(self) -> int:
+        """Rows that one call of `advance` should have at most."""
+        return 8192
+
+    @abstractmethod
+    def start(self, rows: int, condition: Any = None) -> Any:
+        """The state of rows that have read nothing.
+
+        Arguments:
+            rows: B.
+            condition: what a whole sequence depends on.
+
+        Raises:
+            SettingsError: this predictor cannot use a condition.
+        """
+
+    @abstractmethod
     def advance(
-        self, elements_BT: NDArray[np.int64], state: Any
-    ) -> tuple[NDArray[np.float32], Any]:
-        """Read elements; logits (B, V) of what follows the last one, and the state behind it."""
-        ...
+        self,
+        elements: Elements,
+        state: Any,
+        known_BUX: Singles | None = None,
+        *,
+        features: bool = False,
+    ) -> tuple[Distribution, Any]:
+        """Read elements; the distribution of what follows the last one, and the state behind it.
 
-    def score(self, batch: Batch, state: Any | None = None) -> tuple[NDArray[np.float32], Any]:
+        Arguments:
+            elements: ids (B, T), T at least 1; or values (B, T, K), T may be 0.
+            state: before them; it may be written into.
+            known_BUX: covariates of the times of the elements and of the time after them, U = T + 1, for values.
+            features: whether the distribution tells the network's features, where there is a network.
+        """
+
+    @abstractmethod
+    def score(self, batch: Batch, state: Any | None = None) -> tuple[Singles, Any]:
         """Log-probability (nats) of every target of a batch, (B, T), and the state behind it.
 
         Targets of weight 0 may get 0. A model of a `window:N` context reads every batch from the zero state: the
         state is None.
         """
-        ...
 
-    def examine(self, batch: Batch, state: Any | None = None) -> tuple[Examined, Any]:
-        """What `score` gives and more of each distribution, at a higher price; and the state behind the batch."""
-        ...
+    @abstractmethod
+    def join(self, states: Sequence[Any]) -> Any:
+        """The rows of several states, in order."""
 
     def select(self, state: Any, rows_R: NDArray[np.int64]) -> Any:
         """The state of some rows, in that order; a row may occur twice."""
-        ...
+        return state.select(rows_R)
+
+    def examine(self, batch: Batch, state: Any | None = None) -> tuple[Examined, Any]:
+        """What `score` gives and more of each distribution over ids, and the state behind the batch."""
+        raise SettingsError("this model predicts numbers, not elements of a vocabulary")
+
+    def read(
+        self, histories: Sequence[NDArray[np.int64]], state: Any
+    ) -> tuple[LogitsDistribution, Any]:
+        """Read a history of ids a row, each of any length from 1 up; see `advance`."""
+        places: dict[int, list[int]] = {}
+        for place, history_T in enumerate(histories):
+            places.setdefault(len(history_T), []).append(place)
+        logits, states = [], []
+        for rows in places.values():
+            rows_R = np.array(rows, dtype=np.int64)
+            elements_RT = np.stack([histories[row] for row in rows])
+            following, after = self.advance(elements_RT, self.select(state, rows_R))
+            logits.append(following.logits_BV)
+            states.append(after)
+        order = np.concatenate([np.array(rows) for rows in places.values()])
+        back = np.empty(len(order), dtype=np.int64)
+        back[order] = np.arange(len(order))
+        joined = LogitsDistribution(np.concatenate(logits)[back])
+        return joined, self.select(self.join(states), back)
+
+    def stretches(self, request: StretchRequest) -> Iterator[Stretch] | None:
+        """Write continuations many elements at a time, equal to the loop; None where that cannot be done."""
+        return None
+
+    def workers(self, calls: int) -> AbstractContextManager[Executor | None]:
+        """Threads in which calls of `advance` for different rows pay side by side; None where they do not.
+
+        Arguments:
+            calls: how many there are.
+        """
+        return nullcontext()
 
 
-class NetworkPredictor(Predictor, Protocol):
-    """A predictor that runs a network, and tells more of it."""
+def refuse_condition(condition: Any) -> None:
+    """Refuse a condition.
+
+    Raises:
+        SettingsError: there is one.
+    """
+    if condition is not None:
+        raise SettingsError("this model cannot use a condition")
+
+
+class NetworkPredictor(Predictor):
+    """A predictor over ids that runs a network, and tells more of it."""
 
     @property
     def window(self) -> int:
         """Elements that count, 0 where all do."""
-        ...
+        return 0
 
-    def features(
-        self, elements_BT: NDArray[np.int64], state: Any
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], Any]:
-        """Read elements; the features (B, up to T, H) of the last ones, then what `advance` gives."""
-        ...
-
+    @abstractmethod
     def distributions(
         self, batch: Batch, state: Any | None = None
-    ) -> tuple[Iterator[NDArray[np.float32]], Any]:
+    ) -> tuple[Iterator[Singles], Any]:
         """Log-probabilities (nats) of all elements behind every input, and the state behind the batch.
 
         They come in parts (B, some T, V), from the first position to the last.
         """
-        ...
-
-
-class Narrowing(Protocol):
-    """What is left of the elements at every step of R paths of K numbers, each number an element out of V bins."""
-
-    @property
-    def middles(self) -> bool:
-        """Whether an element is the number in its middle, not one drawn in it."""
-        ...
-
-    def keep(self, logits_RKV: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits of the next step, -inf for what must not be drawn."""
-        ...
-
-    def wrote(self, elements_RK: NDArray[np.int64]) -> None:
-        """Takes note of what was drawn."""
-        ...

@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rhapsode.bundle.network import Network
-from rhapsode.bundle.predictor import Narrowing
+from rhapsode.bundle.distribution import GREEDY_BELOW, Distribution, Elements, Sample, Table
+from rhapsode.bundle.network import Network, torch_workers
+from rhapsode.bundle.predictor import Predictor
 from rhapsode.bundle.series_bundle import SeriesBundle
-from rhapsode.data import SeriesArrays, sweep_series
-from rhapsode.encoding import SeriesPaths
-from rhapsode.errors import BundleError
+from rhapsode.data import Batch
+from rhapsode.encoding import SeriesPaths, SeriesStats
+from rhapsode.errors import BundleError, SettingsError
 from rhapsode.heads import Bins, DensityHead
 from rhapsode.models import State
 
-__all__ = ["History", "SeriesPredictor", "SeriesState"]
+__all__ = ["History", "SeriesPredictor", "SeriesState", "ValueDistribution"]
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 
 # Steps that one call of the network reads.
 WINDOW = 256
-ROWS = 256
+# Numbers of the distributions that one call of many rows gives at most.
+NUMBERS_AT_ONCE = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -48,26 +52,96 @@ class SeriesState:
     """Where B paths stand: what the network remembers, and the last values.
 
     Arguments:
-        memory: of the network, B rows.
-        paths: the last values, B paths.
+        memory: of the network before the next value, B rows.
+        paths: the last values, B paths; reading writes into them.
+        ahead: of the network behind what was known of the next value, once its distribution was asked for.
     """
 
     memory: State
     paths: SeriesPaths
+    ahead: State | None = None
 
     def select(self, rows_R: NDArray[np.int64]) -> SeriesState:
         """Some of the paths, in that order; a row may occur twice."""
-        return SeriesState(
-            self.memory.select(torch.from_numpy(rows_R)), self.paths.select(np.asarray(rows_R))
-        )
+        some = torch.from_numpy(np.asarray(rows_R))
+        ahead = None if self.ahead is None else self.ahead.select(some)
+        return SeriesState(self.memory.select(some), self.paths.select(np.asarray(rows_R)), ahead)
 
     def fork(self) -> SeriesState:
         """The same paths, which never see what these read."""
         return self.select(np.arange(len(self.paths)))
 
 
-class SeriesPredictor:
-    """Predicts what comes next in series.
+class ValueDistribution(Distribution):
+    """The distribution of the next K values of every path, in the data's own units.
+
+    Arguments:
+        head: of the network.
+        parameters_BP: of its distribution.
+        paths: the values before.
+    """
+
+    def __init__(self, head: DensityHead, parameters_BP: Tensor, paths: SeriesPaths) -> None:
+        self.head = head
+        self.parameters_BP = parameters_BP
+        self._paths = paths
+
+    def __len__(self) -> int:
+        """B, the number of rows."""
+        return len(self.parameters_BP)
+
+    @property
+    def logits_BKV(self) -> Singles | None:
+        """Logits of the bins; None for a density."""
+        if not isinstance(self.head, Bins):
+            return None
+        logits_BKV: Singles = self.head.logits(self.parameters_BP).float().numpy()
+        return logits_BKV
+
+    @torch.no_grad()
+    def log_prob(self, elements: Elements) -> Floats:
+        """Log-density (nats) of values (B, K), (B,); missing numbers add nothing."""
+        targets_BK, jacobian_B = self._paths.encode_next(np.asarray(elements, dtype=np.float64))
+        log_prob_B1 = self.head.log_prob(
+            self.parameters_BP[:, None], torch.from_numpy(targets_BK)[:, None]
+        )
+        return np.asarray(log_prob_B1[:, 0].double().numpy() + jacobian_B)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        uniforms_BK: Floats,
+        temperature: float = 1.0,
+        logits_BKV: Singles | None = None,
+    ) -> Sample:
+        """Draw K values a path by inversion, and the bins they lie in where there are any."""
+        uniforms = torch.from_numpy(np.ascontiguousarray(uniforms_BK))
+        if logits_BKV is None or not isinstance(self.head, Bins):
+            targets_BK = self.head.sample(self.parameters_BP, uniforms, temperature)
+            return Sample(self._paths.decode_next(targets_BK.numpy()), None)
+        targets_BK, bins_BK = self.head.draw_bins(torch.from_numpy(logits_BKV), uniforms)
+        if temperature < GREEDY_BELOW:
+            targets_BK = self.head.centres()[bins_BK]
+        return Sample(self._paths.decode_next(targets_BK.numpy()), bins_BK.numpy())
+
+    @torch.no_grad()
+    def table(self, k: int) -> Table:
+        """Quantiles (B, k, K) at k levels evenly spaced between 0 and 1."""
+        levels_C = np.arange(1, k + 1) / (k + 1)
+        rows = [
+            self._paths.decode_next(self.head.quantile(self.parameters_BP, float(level)).numpy())
+            for level in levels_C
+        ]
+        return Table(np.stack(rows, axis=1), levels_C)
+
+    def select(self, rows_R: NDArray[np.int64]) -> ValueDistribution:
+        """The distributions of some rows."""
+        parameters_RP = self.parameters_BP[torch.from_numpy(np.asarray(rows_R))]
+        return ValueDistribution(self.head, parameters_RP, self._paths.select(np.asarray(rows_R)))
+
+
+class SeriesPredictor(Predictor):
+    """A predictor of the next values of series.
 
     Arguments:
         bundle: encoder and covariates.
@@ -87,8 +161,100 @@ class SeriesPredictor:
         self.head = network.head
         self._rescaled = self.head.counts
 
+    @property
+    def vocab_size(self) -> int:
+        """V where a number is drawn as an element, one of so many bins; 0 for a density."""
+        return self.head.bins if isinstance(self.head, Bins) else 0
+
+    @property
+    def element_size(self) -> int:
+        """K, the numbers of one step."""
+        return self.bundle.encoder.target_size
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows of one call: fewer where the distribution of a step is told by many numbers."""
+        return max(1, min(super().batch_rows, NUMBERS_AT_ONCE // self.head.width))
+
+    def start(self, rows: int, condition: Any = None) -> SeriesState:
+        """The state of series that have no past yet.
+
+        Arguments:
+            rows: B.
+            condition: `SeriesStats`, one for all rows, or one for each: their scales.
+
+        Raises:
+            SettingsError: there is no scale, or not one for each.
+        """
+        if condition is None:
+            raise SettingsError("a series begins with its scale, which was not given")
+        one = isinstance(condition, SeriesStats)
+        paths = self.bundle.encoder.paths(condition, rows if one else 1)
+        if len(paths) != rows:
+            raise SettingsError(f"{len(paths)} scales were given for {rows} series")
+        return SeriesState(self.network.model.init_state(rows), paths)
+
     @torch.no_grad()
-    def start(self, histories: Sequence[History]) -> SeriesState:
+    def advance(
+        self,
+        elements: Elements,
+        state: SeriesState,
+        known_BUX: Singles | None = None,
+        *,
+        features: bool = False,
+    ) -> tuple[ValueDistribution, SeriesState]:
+        """Read values (B, T, K), NaN where missing; the distribution of the next ones, and the state behind them.
+
+        Arguments:
+            elements: in the data's own units; T may be 0.
+            state: before them; its last values are written into.
+            known_BUX: covariates, scaled, of the times of the values and of the time after them; those of a value
+                whose distribution was asked for are not looked at again.
+            features: not told for values.
+
+        Raises:
+            EncodingError: values that the encoder's settings declare impossible.
+            SettingsError: covariates of other times than these.
+        """
+        time = elements.shape[1]
+        known_BUX = self._known(known_BUX, len(elements), time)
+        for step in range(time):
+            state = self.observe(elements[:, step], state, known_BUX[:, step])
+        parameters_BP, ahead = self._parameters(state.paths, state.memory, known_BUX[:, time])
+        following = ValueDistribution(self.head, parameters_BP, state.paths)
+        return following, SeriesState(state.memory, state.paths, ahead)
+
+    @torch.no_grad()
+    def observe(self, values_BK: Elements, state: SeriesState, known_BX: Singles) -> SeriesState:
+        """Read the next value of every path, without asking for the distribution of what follows.
+
+        Arguments:
+            values_BK: in the data's own units, NaN where missing.
+            state: before them; its last values are written into.
+            known_BX: covariates of that time, scaled.
+
+        Raises:
+            EncodingError: values that the encoder's settings declare impossible.
+        """
+        ahead = state.ahead
+        if ahead is None:
+            _, ahead = self._parameters(state.paths, state.memory, known_BX)
+        state.paths.push(np.asarray(values_BK, dtype=np.float64))
+        return SeriesState(ahead, state.paths)
+
+    def _known(self, known_BUX: Singles | None, rows: int, time: int) -> Singles:
+        size = self.bundle.covariates.size
+        if known_BUX is None and not size:
+            return np.zeros((rows, time + 1, 0), dtype=np.float32)
+        if known_BUX is None or known_BUX.shape != (rows, time + 1, size):
+            shape = None if known_BUX is None else known_BUX.shape
+            raise SettingsError(
+                f"{time} values of {rows} series need {size} covariates at {time + 1} times, not {shape}"
+            )
+        return known_BUX
+
+    @torch.no_grad()
+    def begin(self, histories: Sequence[History]) -> SeriesState:
         """Read histories: at most the last `run_up` values of each go through the network, all of them set its scale.
 
         What a series' state becomes does not depend on the others.
@@ -131,7 +297,7 @@ class SeriesPredictor:
                 states.append(self.network.model.init_state(len(enter)))
                 joined += len(enter)
             rows = order[:joined]
-            state = _cat(states)
+            state = type(states[0]).join(states)
             if left == 0:
                 break
             later = lengths[order[joined:]].max(initial=0) if joined < len(order) else 0
@@ -144,160 +310,38 @@ class SeriesPredictor:
         back[order] = np.arange(len(order))
         return state.select(torch.from_numpy(back))
 
-    @torch.no_grad()
-    def parameters(
-        self, state: SeriesState, known_BX: Singles | None = None
+    def _parameters(
+        self, paths: SeriesPaths, memory: State, known_BX: Singles
     ) -> tuple[Tensor, State]:
-        """Parameters (B, P) of the distribution of every path's next target, and the network's state behind them.
-
-        Arguments:
-            state: where the paths stand.
-            known_BX: covariates of the time to come, scaled; None where the model has none.
-        """
-        inputs_BD = torch.from_numpy(state.paths.features())
-        if known_BX is not None and known_BX.shape[1]:
+        """Parameters (B, P) of the distribution of every path's next target, and the network's state behind them."""
+        inputs_BD = torch.from_numpy(paths.features())
+        if known_BX.shape[1]:
             inputs_BD = torch.cat((inputs_BD, torch.from_numpy(known_BX)), dim=1)
-        parameters_BP, memory = self.network.step(inputs_BD, state.memory)
+        parameters_BP, memory = self.network.step(inputs_BD, memory)
         if self._rescaled:
-            log_scale_BK = torch.from_numpy(state.paths.log_scale()).float()
+            log_scale_BK = torch.from_numpy(paths.log_scale()).float()
             parameters_BP = self.head.scaled(parameters_BP, log_scale_BK)
         return parameters_BP, memory
 
-    @property
-    def target_size(self) -> int:
-        """K, the numbers of one step."""
-        return self.bundle.encoder.target_size
-
-    @property
-    def numbers(self) -> int:
-        """Numbers that describe the distribution of one step."""
-        return self.head.width
-
-    @property
-    def bins(self) -> int | None:
-        """V where a number is drawn as an element, one of so many bins; None for a density."""
-        return self.head.bins if isinstance(self.head, Bins) else None
-
-    def paths(
-        self,
-        state: SeriesState,
-        known_RHX: Singles,
-        uniforms_RHK: Floats,
-        temperature: float,
-        narrow: Narrowing | None = None,
-    ) -> Floats:
-        """Values (R, H, K), in the data's own units, that follow R states; each is drawn, read, and followed.
-
-        Arguments:
-            state: R rows; used up.
-            known_RHX: covariates of the steps to come, scaled.
-            uniforms_RHK: in [0, 1), inverted.
-            temperature: as the head takes it.
-            narrow: what is left of the bins, instead of the temperature.
-        """
-        drawn_RHK = np.empty_like(uniforms_RHK)
-        paths = state.paths
-        for step in range(uniforms_RHK.shape[1]):
-            parameters_RP, memory = self.parameters(state, known_RHX[:, step])
-            state = SeriesState(memory, paths)
-            uniforms_RK = torch.from_numpy(np.ascontiguousarray(uniforms_RHK[:, step]))
-            if narrow is None:
-                targets_RK = self.head.sample(parameters_RP, uniforms_RK, temperature).numpy()
-            else:
-                targets_RK = self._narrowed(parameters_RP, uniforms_RK, narrow)
-            drawn_RHK[:, step] = paths.decode_next(targets_RK)
-            paths.push(drawn_RHK[:, step])
-        return drawn_RHK
-
-    def each(self, work: Callable[[slice], None], parts: Sequence[slice]) -> None:
-        """Do some work on every part, as many at a time as PyTorch has threads; within a part there is one.
-
-        Most of a step is too small to be shared by threads, and much of it is NumPy's, which has only one. PyTorch's
-        number of threads is that of the process: a thread that first uses it meanwhile has one.
-        """
-        threads = min(torch.get_num_threads(), len(parts))
-        if threads < 2:
-            for part in parts:
-                work(part)
-            return
-        before = torch.get_num_threads()
-        pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
-        try:
-            for done in [pool.submit(work, part) for part in parts]:
-                done.result()
-        finally:
-            # Where one failed, or somebody interrupts, those that have not begun are not waited for.
-            pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(before)
-
-    def _narrowed(self, parameters_RP: Tensor, uniforms_RK: Tensor, narrow: Narrowing) -> Floats:
-        assert isinstance(self.head, Bins)
-        kept_RKV = narrow.keep(self.head.logits(parameters_RP).float().numpy())
-        targets_RK, bins_RK = self.head.draw_bins(torch.from_numpy(kept_RKV), uniforms_RK)
-        narrow.wrote(bins_RK.numpy())
-        if narrow.middles:
-            targets_RK = self.head.centres()[bins_RK]
-        return np.asarray(targets_RK.numpy())
-
-    def observe(
-        self, values_BK: Floats, state: SeriesState, known_BX: Singles | None = None
-    ) -> SeriesState:
-        """The state behind the next value of every path; NaN where it is missing.
-
-        Arguments:
-            values_BK: in the data's own units.
-            state: before it; it is not changed.
-            known_BX: covariates of that time, scaled.
-
-        Raises:
-            EncodingError: values that the encoder's settings declare impossible.
-        """
-        _, memory = self.parameters(state, known_BX)
-        paths = state.paths.fork()
-        paths.push(values_BK)
-        return SeriesState(memory, paths)
-
-    def log_density(
-        self, values_BK: Floats, state: SeriesState, known_BX: Singles | None = None
-    ) -> Floats:
-        """Log-density (nats, in the data's own units) of what comes next on every path, (B,); missing numbers add nothing."""
-        targets_BK, jacobian_B = state.paths.encode_next(values_BK)
-        parameters_BP, _ = self.parameters(state, known_BX)
-        found = self.head.log_prob(parameters_BP[:, None], torch.from_numpy(targets_BK)[:, None])
-        return np.asarray(found[:, 0].double().numpy() + jacobian_B)
-
     @torch.no_grad()
-    def losses(
-        self, arrays: SeriesArrays, scored_S: NDArray[np.int64], *, run_up: int | None = None
-    ) -> Floats:
-        """Nats of every known target from a row of each series on, (N,); NaN where none is scored.
+    def score(self, batch: Batch, state: State | None = None) -> tuple[Singles, State]:
+        """Log-density (nats, in the data's own units) of every target, (B, T), and the network's state behind them.
 
-        Arguments:
-            arrays: encoded series.
-            scored_S: the first row that is scored in each, over all series.
-            run_up: rows read before it, at most; None for the model's own.
+        A batch holds features, of which nobody can tell the values: its state goes on with further batches only.
         """
-        reach = self.bundle.run_up if run_up is None else run_up
-        starts_S = np.maximum(arrays.offsets[:-1], scored_S - reach)
-        nats_N = np.full(int(arrays.offsets[-1]), np.nan)
-        state: State | None = None
-        for fresh, batch in sweep_series(
-            arrays, starts_S, arrays.offsets[1:], rows=ROWS, window=WINDOW
-        ):
-            log_prob_BT, state = self.network.log_prob(batch, None if fresh else state)
-            assert batch.positions_BT is not None
-            wanted = (batch.weights_BT > 0) & (batch.positions_BT >= 0)
-            nats_N[batch.positions_BT[wanted]] = -log_prob_BT.numpy()[wanted].astype(np.float64)
-        for series, first in enumerate(scored_S):
-            nats_N[arrays.offsets[series] : first] = np.nan
-        return nats_N
+        log_prob_BT, after = self.network.log_prob(batch, state)
+        return log_prob_BT.numpy(), after
 
+    def join(self, states: Sequence[SeriesState]) -> SeriesState:
+        """The paths of several states."""
+        memory, ahead = [state.memory for state in states], [state.ahead for state in states]
+        known = [each for each in ahead if each is not None]
+        return SeriesState(
+            type(memory[0]).join(memory),
+            SeriesPaths.join([state.paths for state in states]),
+            type(known[0]).join(known) if len(known) == len(states) else None,
+        )
 
-def _cat(states: Sequence[State]) -> State:
-    """The rows of several states, one behind the other."""
-    if len(states) == 1:
-        return states[0]
-    tensors = [state.tensors() for state in states]
-    return type(states[0])(
-        **{name: torch.cat([each[name] for each in tensors]) for name in tensors[0]}
-    )
+    def workers(self, calls: int) -> AbstractContextManager[Executor | None]:
+        """Threads in each of which torch uses one core."""
+        return torch_workers(calls)

@@ -1,4 +1,4 @@
-"""Which chains are compiled: their steps as numbers."""
+"""Chains of filters as compiled code takes them: their steps as numbers."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rhapsode.bundle import CompiledSteps
 from rhapsode.encoding import END_ID
-from rhapsode.engine import sampling_steps as choosing
-from rhapsode.generation.chain import Chain
-from rhapsode.generation.filters.contract import Filter, Suppress
-from rhapsode.generation.filters.control_filters import MinLength
-from rhapsode.generation.filters.penalties import Frequency, Presence, Repetition
-from rhapsode.generation.filters.temperature import GREEDY_BELOW, Temperature
-from rhapsode.generation.filters.truncation import MinP, TopK, TopP
+from rhapsode.engine import sampling_steps
 
 __all__ = ["Plan", "plan_of"]
+
+_STEPS = {
+    "greedy": sampling_steps.GREEDY,
+    "temperature": sampling_steps.TEMPERATURE,
+    "top_k": sampling_steps.TOP_K,
+    "top_p": sampling_steps.TOP_P,
+    "min_p": sampling_steps.MIN_P,
+    "repetition": sampling_steps.REPETITION,
+    "frequency": sampling_steps.FREQUENCY,
+    "presence": sampling_steps.PRESENCE,
+}
 
 
 @dataclass(frozen=True)
@@ -40,52 +46,34 @@ class Plan:
     counts: bool
 
 
-def plan_of(chain: Chain) -> Plan | None:
-    """The chain's plan; None where a step has no compiled form."""
-    filters = list(chain.filters)
-    banned_N = np.zeros(0, dtype=np.int64)
-    if filters and isinstance(filters[0], Suppress) and type(filters[0]) is Suppress:
-        banned_N = np.array(filters[0]._elements, dtype=np.int64)
-        filters = filters[1:]
-    least = 0
-    if filters and type(filters[0]) is MinLength:
-        # Where something else is left whatever the network says, so that it cannot lead to a dead end.
-        if filters[0]._encoder.vocab_size <= len({END_ID, *banned_N.tolist()}):
-            return None
-        least = filters[0]._least
-        filters = filters[1:]
-    steps = [_step(each) for each in filters]
-    known = [step for step in steps if step is not None]
-    if len(known) < len(steps):
+def plan_of(chain: CompiledSteps, vocab_size: int) -> Plan | None:
+    """The chain's plan; None where a step has no compiled form.
+
+    Arguments:
+        chain: filters in order.
+        vocab_size: V.
+    """
+    steps = chain.compiled()
+    if steps is None:
         return None
-    names = {step for step, _ in known}
-    reads = choosing.REPETITION in names
+    banned_N = np.zeros(0, dtype=np.int64)
+    if steps and steps[0][0] == "suppress":
+        banned_N = np.array(steps.pop(0)[1], dtype=np.int64)
+    least = 0
+    if steps and steps[0][0] == "min_length":
+        # Where something else is left whatever the network says, so that it cannot lead to a dead end.
+        if vocab_size <= len({END_ID, *banned_N.tolist()}):
+            return None
+        least = int(steps.pop(0)[1])
+    if any(name not in _STEPS for name, _ in steps):
+        return None
+    names = {name for name, _ in steps}
+    reads = "repetition" in names
     return Plan(
-        np.array([step for step, _ in known], dtype=np.int64),
-        np.array([value for _, value in known], dtype=np.float64),
+        np.array([_STEPS[name] for name, _ in steps], dtype=np.int64),
+        np.array([value for _, value in steps], dtype=np.float64),
         banned_N,
         least,
         reads,
-        reads or bool(names & {choosing.FREQUENCY, choosing.PRESENCE}),
+        reads or bool(names & {"frequency", "presence"}),
     )
-
-
-def _step(each: Filter) -> tuple[int, float] | None:
-    """A step and its value; what is not exactly one of these kinds, a subclass say, has no compiled form."""
-    match each:
-        case Temperature() if type(each) is Temperature:
-            value = each._temperature
-            return (choosing.GREEDY if value < GREEDY_BELOW else choosing.TEMPERATURE), value
-        case TopK() if type(each) is TopK:
-            return choosing.TOP_K, float(each._k)
-        case TopP() if type(each) is TopP:
-            return choosing.TOP_P, each._p
-        case MinP() if type(each) is MinP:
-            return choosing.MIN_P, each._m
-        case Repetition() if type(each) is Repetition and each._penalty != 1.0:
-            return choosing.REPETITION, each._penalty
-        case Frequency() if type(each) is Frequency:
-            return choosing.FREQUENCY, each._penalty
-        case Presence() if type(each) is Presence:
-            return choosing.PRESENCE, each._penalty
-    return None

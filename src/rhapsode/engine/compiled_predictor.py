@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Bundle, Examined, Predictor
-from rhapsode.counts.ngram import NGramModel
+from rhapsode.bundle import (
+    Bundle,
+    Elements,
+    Examined,
+    LogitsDistribution,
+    NetworkPredictor,
+    Stretch,
+    StretchRequest,
+    log_softmax,
+    refuse_condition,
+)
+from rhapsode.bundle.window import Window
 from rhapsode.encoding import END_ID
 from rhapsode.engine import offsets as at
 from rhapsode.engine.compiled_chain import Plan, plan_of
@@ -24,12 +34,9 @@ from rhapsode.engine.compiled_steps import (
     score_rows,
     spread_features,
 )
-from rhapsode.engine.contract import Stretch
 from rhapsode.engine.kernels.tiles import padded
 from rhapsode.engine.packed_weights import Laid, lay_out
 from rhapsode.engine.threads import Helped, abreast, cores, may_help, parts_of
-from rhapsode.generation.chain import Chain
-from rhapsode.generation.loop import Chosen, Job, generate_elements
 
 if TYPE_CHECKING:
     from rhapsode.data import Batch
@@ -37,11 +44,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CompiledPredictor",
     "CompiledState",
-    "CompiledWindowPredictor",
-    "Counting",
-    "Remembered",
     "compiled_predictor",
-    "write_through",
 ]
 
 ELEMENTS = 64
@@ -51,19 +54,6 @@ SECONDS = 0.02
 _SPREAD_AT_ONCE = 1 << 21
 """Numbers of the distributions that are given at once."""
 _NO_NGRAM = (0.0, *(np.zeros(1, dtype=np.int32) for _ in range(3)), np.zeros(1), np.zeros(1))
-
-
-@dataclass(frozen=True)
-class Counting:
-    """The n-gram model that takes part in a network's writing.
-
-    Arguments:
-        ngram: the model.
-        share: what of every probability it gives, above 0.
-    """
-
-    ngram: NGramModel
-    share: float
 
 
 @dataclass(frozen=True)
@@ -87,23 +77,8 @@ class CompiledState:
         return self
 
 
-@dataclass(frozen=True)
-class Remembered:
-    """The last elements of every row, (B, up to N); all rows have read the same number."""
-
-    elements_BT: NDArray[np.int64]
-
-    def select(self, rows_R: NDArray[np.int64]) -> Remembered:
-        """The memory of some rows."""
-        return Remembered(self.elements_BT[rows_R])
-
-    def fork(self) -> Remembered:
-        """A memory of its own."""
-        return self
-
-
-class CompiledPredictor:
-    """A `Predictor` over arrays. A row's numbers are the same bits alone and beside others, at once and in pieces.
+class CompiledPredictor(NetworkPredictor):
+    """A predictor over arrays. A row's numbers are the same bits alone and beside others, at once and in pieces.
 
     Arguments:
         network: weights and what they are.
@@ -124,8 +99,9 @@ class CompiledPredictor:
         """V."""
         return self._network[at.VOCAB]
 
-    def start(self, rows: int, condition: NDArray[np.float32] | None = None) -> Any:
+    def start(self, rows: int, condition: Any = None) -> CompiledState:
         """The state of rows that have read nothing."""
+        refuse_condition(condition)
         return self._zero(rows)
 
     def _zero(self, rows: int) -> CompiledState:
@@ -159,18 +135,18 @@ class CompiledPredictor:
         return logits_BV, CompiledState(values.reshape(state.values_BS.shape), count_B)
 
     def advance(
-        self, elements_BT: NDArray[np.int64], state: Any
-    ) -> tuple[NDArray[np.float32], Any]:
-        """Read elements (B, T); logits (B, V) of what follows, and the state behind them."""
-        return self._read(elements_BT, state)
-
-    def features(
-        self, elements_BT: NDArray[np.int64], state: Any
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], Any]:
-        """Read elements (B, T); the model's features (B, T, H) behind each, logits (B, V), and the state."""
-        found: list[NDArray[np.float32]] = []
-        logits_BV, state = self._read(elements_BT, state, found)
-        return np.concatenate(found, axis=1), logits_BV, state
+        self,
+        elements: Elements,
+        state: CompiledState,
+        known_BUX: NDArray[np.float32] | None = None,
+        *,
+        features: bool = False,
+    ) -> tuple[LogitsDistribution, CompiledState]:
+        """Read ids (B, T); the distribution of what follows, and the state behind them."""
+        parts: list[NDArray[np.float32]] | None = [] if features else None
+        logits_BV, state = self._read(elements, state, parts)
+        features_BTH = np.concatenate(parts, axis=1) if parts is not None else None
+        return LogitsDistribution(logits_BV, features_BTH), state
 
     def score(self, batch: Batch, state: Any | None = None) -> tuple[NDArray[np.float32], Any]:
         """Log-probability (nats) of every target, (B, T), and the state behind the batch."""
@@ -210,10 +186,7 @@ class CompiledPredictor:
         logits_BTV = np.empty((*y_BTH.shape[:2], self.vocab_size), dtype=np.float32)
         y = np.ascontiguousarray(y_BTH).reshape(-1)
         spread_features(*self._asked, y, logits_BTV.reshape(-1, self.vocab_size))
-        wide_BTV = logits_BTV.astype(np.float64)
-        wide_BTV -= wide_BTV.max(axis=-1, keepdims=True)
-        wide_BTV -= np.log(np.exp(wide_BTV).sum(axis=-1, keepdims=True))
-        return wide_BTV.astype(np.float32)
+        return log_softmax(logits_BTV).astype(np.float32)
 
     def _features(
         self, batch: Batch, state: Any | None
@@ -229,88 +202,44 @@ class CompiledPredictor:
             _, known = self._read(elements_BT[:, start:end], known, found)
         return np.ascontiguousarray(np.concatenate(found, axis=1)), known
 
-    def select(self, state: Any, rows_R: NDArray[np.int64]) -> Any:
-        """The state of some rows."""
-        return state.select(rows_R)
+    def join(self, states: Sequence[CompiledState]) -> CompiledState:
+        """The rows of several states."""
+        return CompiledState(
+            np.concatenate([state.values_BS for state in states]),
+            np.concatenate([state.count_B for state in states]),
+        )
 
-    def generate(
-        self, jobs: Sequence[Job], chain: Chain, *, seed: int, dropped: set[int] | None = None
-    ) -> Iterator[Chosen]:
-        """As `generate_elements`, in the compiled loop where the chain's steps are.
+    def stretches(self, request: StretchRequest) -> Iterator[Stretch] | None:
+        """Write all jobs side by side, a stretch of each in turn.
 
-        Arguments:
-            jobs: what to continue.
-            chain: filters before the draw.
-            seed: of the draw.
-            dropped: indices of jobs that the caller has ended.
+        None where a step of the chain is not compiled, or prompts are of unequal length.
         """
-        dropped = dropped if dropped is not None else set()
-        stretches = self.stretches(jobs, chain, seed=seed, dropped=dropped)
-        yield from write_through(self, stretches, jobs, chain, seed=seed, dropped=dropped)
-
-    def stretches(
-        self,
-        jobs: Sequence[Job],
-        chain: Chain,
-        *,
-        seed: int,
-        dropped: set[int] | None = None,
-        counting: Counting | None = None,
-    ) -> Iterator[Stretch] | None:
-        """Write all jobs side by side, a stretch of each in turn; None where a step of the chain is not compiled.
-
-        Arguments:
-            jobs: what to continue; their prompts have the same number of elements.
-            chain: filters before the draw.
-            seed: of the draw.
-            dropped: indices of jobs that the caller has ended.
-            counting: an n-gram model that the network's probabilities are mixed with.
-
-        Raises:
-            ValueError: prompts of different lengths.
-        """
-        plan = plan_of(chain)
-        if plan is None:
+        plan = plan_of(request.chain, self.vocab_size)
+        lengths = {len(job.prompt_N) for job in request.jobs if job.length > 0}
+        if plan is None or len(lengths) > 1:
             return None
-        if len({len(job.prompt_N) for job in jobs if job.length > 0}) > 1:
-            raise ValueError("prompts of one call must have the same number of elements")
-        dropped = dropped if dropped is not None else set()
-        return self._stretches(jobs, plan, seed, dropped, counting)
+        return self._stretches(request, plan)
 
-    def _stretches(
-        self,
-        jobs: Sequence[Job],
-        plan: Plan,
-        seed: int,
-        dropped: set[int],
-        counting: Counting | None,
-    ) -> Iterator[Stretch]:
-        live = [index for index, job in enumerate(jobs) if job.length > 0]
+    def _stretches(self, request: StretchRequest, plan: Plan) -> Iterator[Stretch]:
+        live = [index for index, job in enumerate(request.jobs) if job.length > 0]
         if not live:
             return
+        spans = parts_of(len(live), self._threads)
         parts = [
-            self._rounds(jobs, [live[row] for row in part], plan, seed, dropped, alone, counting)
-            for spans in [parts_of(len(live), self._threads)]
-            for alone in [len(spans) == 1]
-            for part in spans
+            self._rounds(request, plan, [live[row] for row in span], alone=len(spans) == 1)
+            for span in spans
         ]
         for stretches in abreast(parts, lambda found: sum(len(one.elements) for one in found)):
-            yield from (one for one in stretches if one.job not in dropped)
+            yield from (one for one in stretches if one.job not in request.dropped)
 
-    def _rounds(  # noqa: PLR0917
-        self,
-        jobs: Sequence[Job],
-        live: list[int],
-        plan: Plan,
-        seed: int,
-        dropped: set[int],
-        alone: bool,
-        counting: Counting | None,
+    def _rounds(
+        self, request: StretchRequest, plan: Plan, live: list[int], *, alone: bool
     ) -> Iterator[list[Stretch]]:
         """What rows that go on together write, call by call; `alone` on the machine, they may be helped."""
-        rows = _Rows(self, [jobs[index] for index in live], plan, counting)
+        rows = _Rows(self, request, plan, live)
         helped = Helped(self._network, self._threads if alone else 1)
         rows.use(helped.spec)
+        seed, dropped = request.seed, request.dropped
         position = 0
         while live:
             per_step = max(self._step_seconds * len(live), 1e-9)
@@ -335,97 +264,15 @@ class CompiledPredictor:
                 live = [live[row] for row in going]
                 rows.select(np.array(going, dtype=np.int64))
 
-    def _open(
-        self, elements_BT: NDArray[np.int64], rows_R: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], CompiledState, NDArray[np.int64]]:
-        """Distinct prompts read: logits, state and, with a window, the elements in it, for rows that share them."""
-        logits_BV, state = self._read(elements_BT, self._zero(len(elements_BT)))
-        return logits_BV[rows_R], state.select(rows_R), np.zeros((1, 0), dtype=np.int64)
-
-    @property
-    def window(self) -> int:
-        """Elements that count, 0 where all do."""
-        return 0
-
-
-class CompiledWindowPredictor(CompiledPredictor):
-    """The same for models of a `window:N` context: every distribution is read anew off the last N elements.
-
-    Arguments:
-        network: weights and what they are.
-        size: N.
-        threads: as there.
-    """
-
-    def __init__(self, network: Laid, size: int, threads: int = 1) -> None:
-        super().__init__(network, threads)
-        self._size = size
-
-    @property
-    def window(self) -> int:
-        """N."""
-        return self._size
-
-    def start(self, rows: int, condition: NDArray[np.float32] | None = None) -> Remembered:
-        """The memory of rows that have read nothing."""
-        return Remembered(np.zeros((rows, 0), dtype=np.int64))
-
-    def _seen(self, elements_BT: NDArray[np.int64], state: Remembered) -> NDArray[np.int64]:
-        if elements_BT.shape[1] == 0:
-            raise ValueError("advance needs at least one element")
-        return np.concatenate((state.elements_BT, elements_BT), axis=1)[:, -self._size :]
-
-    def advance(
-        self, elements_BT: NDArray[np.int64], state: Any
-    ) -> tuple[NDArray[np.float32], Any]:
-        """Read elements (B, T); logits (B, V) of what follows the last N, and the memory of these."""
-        seen_BT = self._seen(elements_BT, state)
-        logits_BV, _ = self._read(seen_BT, self._zero(len(seen_BT)))
-        return logits_BV, Remembered(seen_BT)
-
-    def features(
-        self, elements_BT: NDArray[np.int64], state: Any
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], Any]:
-        """Read elements (B, T); features of those among the last N, as the window holds them, then as `advance`."""
-        seen_BT = self._seen(elements_BT, state)
-        found: list[NDArray[np.float32]] = []
-        logits_BV, _ = self._read(seen_BT, self._zero(len(seen_BT)), found)
-        features_BTH = np.concatenate(found, axis=1)[:, -elements_BT.shape[1] :]
-        return features_BTH, logits_BV, Remembered(seen_BT)
-
-    def examine(self, batch: Batch, state: Any | None = None) -> tuple[Examined, None]:
-        """As for every predictor; windows are read from the zero state."""
-        examined, _ = super().examine(batch, None)
-        return examined, None
-
-    def distributions(
-        self, batch: Batch, state: Any | None = None
-    ) -> tuple[Iterator[NDArray[np.float32]], None]:
-        """As for every network; windows are read from the zero state."""
-        parts, _ = super().distributions(batch, None)
-        return parts, None
-
-    def _open(
-        self, elements_BT: NDArray[np.int64], rows_R: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], CompiledState, NDArray[np.int64]]:
-        seen_BT = elements_BT[:, -self._size :]
-        logits_BV, state, _ = super()._open(seen_BT, rows_R)
-        seen_RN = np.zeros((len(rows_R), self._size), dtype=np.int64)
-        seen_RN[:, : seen_BT.shape[1]] = seen_BT[rows_R]
-        return logits_BV, state, seen_RN
-
 
 class _Rows:
     """The rows of a request in the arrays that the compiled loop goes on in."""
 
     def __init__(
-        self,
-        predictor: CompiledPredictor,
-        jobs: Sequence[Job],
-        plan: Plan,
-        counting: Counting | None,
+        self, predictor: CompiledPredictor, request: StretchRequest, plan: Plan, live: Sequence[int]
     ) -> None:
-        self._asked, self._plan, self._window = predictor._asked, plan, predictor.window
+        jobs = [request.jobs[index] for index in live]
+        self._asked, self._plan, self._window = predictor._asked, plan, request.window
         self._entries = predictor._entries
         texts = [job.prompt_N.tobytes() for job in jobs]
         first = {text: place for place, text in reversed(list(enumerate(texts)))}
@@ -434,8 +281,15 @@ class _Rows:
             [np.concatenate(([END_ID], jobs[first[text]].prompt_N)) for text in distinct]
         ).astype(np.int64)
         rows_R = np.array([distinct.index(text) for text in texts], dtype=np.int64)
-        logits_RV, state, self._seen_RN = predictor._open(elements_BT, rows_R)
+        seen_BT = elements_BT[:, -self._window :]
+        logits_BV, state = predictor._read(seen_BT, predictor._zero(len(seen_BT)))
+        logits_RV, state = logits_BV[rows_R], state.select(rows_R)
+        self._seen_RN = np.zeros((1, 0), dtype=np.int64)
+        if self._window:
+            self._seen_RN = np.zeros((len(rows_R), self._window), dtype=np.int64)
+            self._seen_RN[:, : seen_BT.shape[1]] = seen_BT[rows_R]
         self._ngram, self._node_R = _NO_NGRAM, np.zeros(len(jobs), dtype=np.int32)
+        counting = request.counting
         if counting is not None:
             ngram = counting.ngram
             self._ngram = (counting.share, *ngram.arrays)
@@ -512,34 +366,13 @@ class _Rows:
             self._read_RV = self._read_RV[rows_R]
 
 
-def write_through(
-    predictor: Predictor,
-    stretches: Iterator[Stretch] | None,
-    jobs: Sequence[Job],
-    chain: Chain,
-    *,
-    seed: int,
-    dropped: set[int],
-) -> Iterator[Chosen]:
-    """Elements one by one, out of stretches, or where there are none step by step; see `generate_elements`."""
-    if stretches is None:
-        yield from generate_elements(predictor, jobs, chain, seed=seed, dropped=dropped)
-        return
-    for stretch in stretches:
-        end = len(stretch.elements) - 1
-        for place, element in enumerate(stretch.elements):
-            if stretch.job in dropped:
-                break
-            yield Chosen(stretch.job, element, stretch.last if place == end else None)
-
-
 def compiled_predictor(
     bundle: Bundle,
     tell: Callable[[str], None] | None = None,
     *,
     weights: str = "float32",
     threads: int | None = None,
-) -> CompiledPredictor:
+) -> NetworkPredictor:
     """The predictor that sees what the network was trained to see.
 
     Arguments:
@@ -560,9 +393,9 @@ def compiled_predictor(
     seconds = time.perf_counter() - began
     if compiled and seconds > 1.0 and tell is not None:  # not what is there by now
         tell(f"compiled what writes in {seconds:.0f} s; it is kept for next time")
-    if bundle.context.kind == "window":
-        return CompiledWindowPredictor(network, bundle.context.size, threads)
-    return CompiledPredictor(network, threads)
+    predictor = CompiledPredictor(network, threads)
+    context = bundle.context
+    return Window(predictor, context.size) if context.kind == "window" else predictor
 
 
 def _segments(reset_BT: NDArray[np.bool_] | None, length: int) -> Iterator[tuple[int, int]]:

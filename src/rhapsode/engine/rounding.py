@@ -7,10 +7,10 @@ from itertools import islice
 
 import numpy as np
 
-from rhapsode.bundle import Predictor
+from rhapsode.bundle import Predictor, log_softmax
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.filters.contract import Suppress
-from rhapsode.generation.loop import Job, generate_elements
+from rhapsode.generation.loop import Job, Rows, forced, generate_elements, run
 
 __all__ = ["Rounding", "rounding_of"]
 
@@ -54,17 +54,14 @@ def rounding_of(exact: Predictor, rounded: Predictor) -> Rounding:
     chain = Chain([Suppress((0, 1), exact.vocab_size)] if exact.vocab_size > 2 else [])
     for chosen in islice(generate_elements(exact, jobs, chain, seed=0), ROWS * LENGTH):
         texts[chosen.job].append(chosen.element)
-    ids_BT = np.array([[0, *text[:-1]] for text in texts], dtype=np.int64)
-    states = [each.start(ROWS) for each in (exact, rounded)]
+    ids_BT = np.array(texts, dtype=np.int64)
+    pair = [Rows.of_jobs(each, jobs, Chain([]), 0) for each in (exact, rounded)]
+    steps = [run(rows, lambda rows: forced(rows, ids_BT[:, rows.position])) for rows in pair]
     nats, other = 0.0, 0
-    for t in range(ids_BT.shape[1]):
-        log_prob = []
-        for which, each in enumerate((exact, rounded)):
-            logits_BV, states[which] = each.advance(ids_BT[:, t : t + 1], states[which])
-            wide_BV = logits_BV.astype(np.float64)
-            wide_BV -= wide_BV.max(axis=-1, keepdims=True)
-            log_prob.append(wide_BV - np.log(np.exp(wide_BV).sum(axis=-1, keepdims=True)))
-        one_BV, two_BV = log_prob
+    for _ in range(LENGTH):
+        for step in steps:
+            next(step)
+        one_BV, two_BV = (log_softmax(rows.following().logits_BV) for rows in pair)
         nats += float((np.exp(one_BV) * (one_BV - two_BV)).sum())
         other += int((one_BV.argmax(axis=-1) != two_BV.argmax(axis=-1)).sum())
     return Rounding(max(0.0, nats / ids_BT.size), other / ids_BT.size, ids_BT.size)

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from rhapsode.bundle import Predictor
 from rhapsode.config import SeenContext
-from rhapsode.data import Batch, sweep, sweep_fresh, sweep_windows
+from rhapsode.data import (
+    Batch,
+    SeriesArrays,
+    sweep,
+    sweep_fresh,
+    sweep_series,
+    sweep_windows,
+)
 
 __all__ = [
     "context_in_words",
@@ -19,12 +26,14 @@ __all__ = [
     "in_context",
     "read_batches",
     "total_loss",
+    "value_losses",
     "without_given",
 ]
 
 RUN_UP = 2048
 WINDOW = 512
 ROWS = 32
+SERIES_WINDOW, SERIES_ROWS = 256, 256
 
 T = TypeVar("T")
 
@@ -128,6 +137,32 @@ def element_losses(
         scored_BT = batch.weights_BT > 0
         assert batch.positions_BT is not None, "sweeps say where their targets stand"
         nats_N[batch.positions_BT[scored_BT]] = -log_prob_BT[scored_BT]
+    return nats_N
+
+
+def value_losses(
+    predictor: Predictor, arrays: SeriesArrays, scored_S: NDArray[np.int64], *, warm_up: int
+) -> NDArray[np.float64]:
+    """Nats of every known target from a row of each series on, (N,); NaN where none is scored.
+
+    Arguments:
+        predictor: the model.
+        arrays: encoded series.
+        scored_S: the first row that is scored in each, over all series.
+        warm_up: rows read before it, at most.
+    """
+    starts_S = np.maximum(arrays.offsets[:-1], scored_S - warm_up)
+    nats_N = np.full(int(arrays.offsets[-1]), np.nan)
+    state: Any = None
+    for fresh, batch in sweep_series(
+        arrays, starts_S, arrays.offsets[1:], rows=SERIES_ROWS, window=SERIES_WINDOW
+    ):
+        log_prob_BT, state = predictor.score(batch, None if fresh else state)
+        assert batch.positions_BT is not None, "sweeps say where their targets stand"
+        scored_BT = (batch.weights_BT > 0) & (batch.positions_BT >= 0)
+        nats_N[batch.positions_BT[scored_BT]] = -log_prob_BT[scored_BT].astype(np.float64)
+    for series, first in enumerate(scored_S):
+        nats_N[arrays.offsets[series] : first] = np.nan
     return nats_N
 
 

@@ -4,9 +4,9 @@ from rhapsode.generation.chain import ORDERS, STEPS, Chain, chain_of
 from rhapsode.generation.draw import ELEMENT_LANE, draw, uniforms
 from rhapsode.generation.filters.contract import FILTERS, Context, Filter
 from rhapsode.generation.filters.control_filters import control_filters
-from rhapsode.generation.loop import Chosen, Job, generate_elements
+from rhapsode.generation.loop import Chosen, Continued, Job, Rows, continue_jobs, generate_elements
 from rhapsode.generation.search import search
-from rhapsode.generation.search.rows import Found
+from rhapsode.generation.search.candidates import Found
 from rhapsode.generation.stop_text import StopText
 from rhapsode.generation.trace import Trace, trace_row
 
@@ -18,12 +18,15 @@ __all__ = [
     "Chain",
     "Chosen",
     "Context",
+    "Continued",
     "Filter",
     "Found",
     "Job",
+    "Rows",
     "StopText",
     "Trace",
     "chain_of",
+    "continue_jobs",
     "control_filters",
     "draw",
     "generate_elements",

@@ -155,6 +155,12 @@ class Chain:
             after.append(state)
         return logits_BV, tuple(after), left_SB[:-1] - left_SB[1:]
 
+    def compiled(self) -> list[tuple[str, Any]] | None:
+        """Name and value of every step in compiled code; None where one has no such form."""
+        steps = [step.compiled() for step in self.filters]
+        named = [step for step in steps if step is not None]
+        return named if len(named) == len(steps) else None
+
     def explain(self, last: str = "draw") -> str:
         """The steps in order, in words, and what is off.
 

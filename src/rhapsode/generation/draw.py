@@ -7,7 +7,11 @@ what else is generated beside it, nor on how it is cut into pieces.
 import numpy as np
 from numpy.typing import NDArray
 
+from rhapsode.bundle import draw
+
 __all__ = ["ELEMENT_LANE", "XTC_LANE", "draw", "philox", "uniforms"]
+
+Seed = int | NDArray[np.uint64]
 
 ELEMENT_LANE = 0
 XTC_LANE = 1
@@ -18,12 +22,12 @@ _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 
 
-def philox(counter_N4: NDArray[np.uint64], key: int) -> NDArray[np.uint64]:
+def philox(counter_N4: NDArray[np.uint64], key: Seed) -> NDArray[np.uint64]:
     """Ten rounds of Philox 4x32.
 
     Arguments:
         counter_N4: counters, four 32-bit words each, uint64.
-        key: 64 bits.
+        key: 64 bits, one for all or one for each (N,).
 
     Returns:
         Four random 32-bit words for each counter, uint64 (N, 4).
@@ -33,9 +37,9 @@ def philox(counter_N4: NDArray[np.uint64], key: int) -> NDArray[np.uint64]:
     for _ in range(10):
         product0, product1 = _M0 * c0, _M1 * c2
         c0, c1, c2, c3 = (
-            (product1 >> _HALF) ^ c1 ^ np.uint64(k0),
+            (product1 >> _HALF) ^ c1 ^ np.asarray(k0, dtype=np.uint64),
             product1 & _LOW,
-            (product0 >> _HALF) ^ c3 ^ np.uint64(k1),
+            (product0 >> _HALF) ^ c3 ^ np.asarray(k1, dtype=np.uint64),
             product0 & _LOW,
         )
         k0, k1 = (k0 + _W0) & 0xFFFFFFFF, (k1 + _W1) & 0xFFFFFFFF
@@ -43,7 +47,7 @@ def philox(counter_N4: NDArray[np.uint64], key: int) -> NDArray[np.uint64]:
 
 
 def uniforms(
-    seed: int,
+    seed: Seed,
     sequence_B: NDArray[np.int64],
     position_B: NDArray[np.int64],
     lane: int = ELEMENT_LANE,
@@ -51,7 +55,7 @@ def uniforms(
     """One uniform in [0, 1) for each row, with 53 random bits.
 
     Arguments:
-        seed: 0 to 2**64 - 1.
+        seed: 0 to 2**64 - 1, one for all rows or one for each (B,).
         sequence_B: index of the continuation, below 2**32.
         position_B: counted from the first generated element.
         lane: 0 for the element itself; further ones for what needs more.
@@ -69,21 +73,3 @@ def uniforms(
     words_N4 = philox(counter_N4, seed)
     high, low = words_N4[:, 0] >> np.uint64(5), words_N4[:, 1] >> np.uint64(6)
     return (high.astype(np.float64) * 67108864.0 + low.astype(np.float64)) / 9007199254740992.0
-
-
-def draw(logits_BV: NDArray[np.floating], uniform_B: NDArray[np.float64]) -> NDArray[np.int64]:
-    """One element a row: each uniform inverted through the cumulative float64 distribution.
-
-    Arguments:
-        logits_BV: -inf for what cannot be drawn; at least one entry of a row is finite.
-        uniform_B: in [0, 1).
-    """
-    wide_BV = logits_BV.astype(np.float64)
-    weight_BV = np.exp(wide_BV - wide_BV.max(axis=1, keepdims=True))
-    total_BV = np.cumsum(weight_BV, axis=1)
-    point_B = uniform_B * total_BV[:, -1]
-    chosen_B = (total_BV <= point_B[:, None]).sum(axis=1)
-    # Rounding may push a point to the very end: take the last element that has any probability.
-    last_B = logits_BV.shape[1] - 1 - np.argmax(weight_BV[:, ::-1] > 0, axis=1)
-    element_B: NDArray[np.int64] = np.minimum(chosen_B, last_B).astype(np.int64)
-    return element_B

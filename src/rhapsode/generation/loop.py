@@ -1,41 +1,328 @@
-"""The loop that chooses one element after another."""
+"""The generation loop: rows of a request, and how they go on by one element after another."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Predictor
+from rhapsode.bundle import Distribution, Elements, Job, Predictor, Sample, StretchRequest
 from rhapsode.encoding import END_ID
 from rhapsode.generation.chain import Chain
-from rhapsode.generation.draw import draw, uniforms
+from rhapsode.generation.draw import uniforms
 from rhapsode.generation.filters.contract import Context
-from rhapsode.generation.trace import Trace, trace_of
+from rhapsode.generation.trace import Trace, trace_of, trace_row
 
-__all__ = ["Chosen", "Job", "generate_elements"]
+__all__ = [
+    "Chosen",
+    "Continued",
+    "DrawKey",
+    "Job",
+    "Rows",
+    "Step",
+    "continue_jobs",
+    "forced",
+    "generate_elements",
+    "run",
+]
+
+Ids = NDArray[np.int64]
+Singles = NDArray[np.float32]
+_BUFFER = 64
 
 
 @dataclass(frozen=True)
-class Job:
-    """One continuation to write.
+class DrawKey:
+    """Names of the draws of R rows; with position and lane they decide every uniform.
 
     Arguments:
-        prompt_N: ids of the prompt, without the end-of-sequence that every text starts behind.
-        sequence: index of the continuation; with the seed it decides the draw.
-        length: most new elements, end-of-sequence not counted.
+        seed: of all rows, or of each (R,), uint64.
+        sequence_R: index of each continuation, below 2**32.
     """
 
-    prompt_N: NDArray[np.int64]
-    sequence: int
-    length: int
+    seed: int | NDArray[np.uint64]
+    sequence_R: Ids
+
+    def select(self, rows_R: Ids) -> DrawKey:
+        """The names of some rows."""
+        seed = self.seed if isinstance(self.seed, int) else self.seed[rows_R]
+        return DrawKey(seed, self.sequence_R[rows_R])
+
+
+@dataclass
+class Step:
+    """Elements by which rows go on.
+
+    Arguments:
+        elements: one for each row that goes on: ids (R,), or values (R, K).
+        ids_RK: their identifiers, where filters may look at them.
+        rows_R: which rows go on; a row may occur twice. None: all, in order.
+        filtered_RKV: logits after the filters, of all rows; None for a density without filters.
+        removed_SR: candidates that each filter removed, where they were counted.
+    """
+
+    elements: Elements
+    ids_RK: Ids | None
+    rows_R: Ids | None = None
+    filtered_RKV: Singles | None = None
+    removed_SR: Ids | None = None
+
+    def keep(self, places: Sequence[int] | Ids) -> None:
+        """Let only some of the rows go on."""
+        places_R = np.array(places, dtype=np.int64)
+        self.rows_R = places_R if self.rows_R is None else self.rows_R[places_R]
+        self.elements = self.elements[places_R]
+        self.ids_RK = None if self.ids_RK is None else self.ids_RK[places_R]
+
+
+class Rows:
+    """Rows of a request, all at the same position: what each has read and written, and the states behind it.
+
+    This class alone advances a predictor. An element that was written is read when the next distribution is asked for.
+
+    Arguments:
+        predictor: the model.
+        state: behind what the rows have read; it is used up.
+        chain: filters between logits and the choice.
+        key: of the draws.
+        unread: elements that follow, ids (R, T) or values (R, T, K); None where `following` is behind all of them.
+        following: the distribution behind what was read.
+        prompts: ids before the output of each row, for filters.
+        filter_key: of the draws of filters, with a single seed; None: the same as `key`.
+        known_RHX: covariates of the steps to come, for values.
+        features: whether distributions tell the network's features.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        state: Any,
+        chain: Chain,
+        key: DrawKey,
+        *,
+        unread: Elements | None = None,
+        following: Distribution | None = None,
+        prompts: tuple[Ids, ...] | None = None,
+        filter_key: DrawKey | None = None,
+        known_RHX: Singles | None = None,
+        features: bool = False,
+    ) -> None:
+        rows = len(key.sequence_R)
+        self.predictor = predictor
+        self.chain = chain
+        self.position = 0
+        self.state = state
+        self._unread, self._following, self._features = unread, following, features
+        self._key, self._filter_key = key, filter_key or key
+        self._prompts = prompts or (np.zeros(0, dtype=np.int64),) * rows
+        self._known_RHX = known_RHX
+        lanes = predictor.element_size
+        self._states = [chain.init(rows) for _ in range(lanes)]
+        self._written_KRT = np.empty((lanes, rows, 0), dtype=np.int64)
+
+    @classmethod
+    def of_jobs(
+        cls,
+        predictor: Predictor,
+        jobs: Sequence[Job],
+        chain: Chain,
+        seed: int,
+        *,
+        features: bool = False,
+    ) -> Rows:
+        """Rows behind the prompts of jobs, after the end-of-sequence that every text starts behind.
+
+        Equal prompts are read once.
+        """
+        texts = [job.prompt_N.tobytes() for job in jobs]
+        distinct = list(dict.fromkeys(texts))
+        first_of = [jobs[texts.index(text)] for text in distinct]
+        prompts = [np.concatenate(([END_ID], job.prompt_N)).astype(np.int64) for job in first_of]
+        start = predictor.start(len(distinct))
+        following: Distribution
+        if len({len(prompt) for prompt in prompts}) == 1:
+            following, state = predictor.advance(np.stack(prompts), start, features=features)
+        else:
+            following, state = predictor.read(prompts, start)
+        rows_R = np.array([distinct.index(text) for text in texts], dtype=np.int64)
+        return cls(
+            predictor,
+            predictor.select(state, rows_R),
+            chain,
+            DrawKey(seed, np.array([job.sequence for job in jobs], dtype=np.int64)),
+            following=following.select(rows_R),
+            prompts=tuple(job.prompt_N for job in jobs),
+            features=features,
+        )
+
+    def __len__(self) -> int:
+        """R, the number of rows."""
+        return len(self._prompts)
+
+    @property
+    def output_RT(self) -> Ids:
+        """Ids that rows have written, of the first lane."""
+        return self._written_KRT[0, :, : self.position]
+
+    def following(self) -> Distribution:
+        """The distribution of the next element of every row."""
+        if self._following is None:
+            assert self._unread is not None
+            known = self._known_RHX
+            if known is not None:
+                time = self._unread.shape[1]
+                known = known[:, self.position - time : self.position + 1]
+            self._following, self.state = self.predictor.advance(
+                self._unread, self.state, known, features=self._features
+            )
+            self._unread = None
+        return self._following
+
+    def context(self, lane: int = 0) -> Context:
+        """What filters may look at before the next choice."""
+        lanes, rows = len(self._states), len(self)
+        written_RT = self._written_KRT[lane, :, : self.position]
+        written_RT.flags.writeable = False
+        key = self._filter_key
+        assert isinstance(key.seed, int)
+        position_R = np.full(rows, self.position * lanes + lane, dtype=np.int64)
+        return Context(self._prompts, tuple(written_RT), position_R, key.sequence_R, key.seed)
+
+    def filter(self, *, count: bool = False) -> tuple[Singles, Ids | None]:
+        """Logits (R, K, V) after the filters, and with `count` what each removed of the first lane, (S, R).
+
+        Raises:
+            SettingsError: a density, on which no filter can act.
+        """
+        following = self.following()
+        logits_RKV = following.logits_BKV
+        if logits_RKV is None:
+            logits_RKV = following.logits_BV[:, None]  # which says why there are none
+        filtered, removed_SR = [], None
+        for lane, states in enumerate(self._states):
+            logits_RV = np.ascontiguousarray(logits_RKV[:, lane])
+            if count and lane == 0:
+                kept_RV, self._states[0], removed_SR = self.chain.apply_counting(
+                    logits_RV, self.context(), states
+                )
+            else:
+                kept_RV = self.apply(logits_RV, lane)
+            filtered.append(kept_RV)
+        if len(filtered) == 1:
+            return filtered[0][:, None], removed_SR
+        return np.stack(filtered, axis=1), removed_SR
+
+    def apply(self, logits_RV: Singles, lane: int = 0) -> Singles:
+        """Logits after the filters."""
+        filtered_RV, self._states[lane] = self.chain.apply(
+            logits_RV, self.context(lane), self._states[lane]
+        )
+        return filtered_RV
+
+    def apply_step(self, number: int, logits_RV: Singles) -> Singles:
+        """Logits after one of the filters."""
+        states = list(self._states[0])
+        filtered_RV, states[number] = self.chain.filters[number].apply(
+            logits_RV, self.context(), states[number]
+        )
+        self._states[0] = tuple(states)
+        return filtered_RV
+
+    def draw(self, temperature: float = 1.0, *, count: bool = False) -> Step:
+        """Draw an element for every row, after the filters.
+
+        Arguments:
+            temperature: of a density; where elements are identifiers the chain holds it, and here 0 only says that a
+                bin stands for its centre.
+            count: whether to count what filters remove.
+        """
+        filtered_RKV, removed_SR = None, None
+        if self.chain.filters or count:
+            filtered_RKV, removed_SR = self.filter(count=count)
+        position_R = np.full(len(self), self.position, dtype=np.int64)
+        key = self._key
+        columns = [
+            uniforms(key.seed, key.sequence_R, position_R, lane)
+            for lane in range(len(self._states))
+        ]
+        uniforms_RK = columns[0][:, None] if len(columns) == 1 else np.stack(columns, axis=1)
+        own = filtered_RKV if self.chain.filters else None
+        drawn: Sample = self.following().sample(uniforms_RK, temperature, own)
+        return Step(drawn.elements, drawn.ids_BK, None, filtered_RKV, removed_SR)
+
+    def trace(self, element: int, top: int) -> Trace:
+        """How the only row would come to choose an id next; nothing is drawn.
+
+        Arguments:
+            element: the id to explain.
+            top: how many of the likeliest ids to list.
+        """
+        logits_1V = self.following().logits_BV
+        return trace_row(
+            self.chain, logits_1V, self.context(), self._states[0], element=element, top=top
+        )
+
+    def select(self, rows_R: Ids) -> None:
+        """Go on with some rows; a row may occur twice."""
+        self.state = self.predictor.select(self.state, rows_R)
+        self._states = [self.chain.select(states, rows_R) for states in self._states]
+        if self._following is not None:
+            self._following = self._following.select(rows_R)
+        if self._unread is not None:
+            self._unread = self._unread[rows_R]
+        if self._known_RHX is not None:
+            self._known_RHX = self._known_RHX[rows_R]
+        self._key, self._filter_key = self._key.select(rows_R), self._filter_key.select(rows_R)
+        self._prompts = tuple(self._prompts[row] for row in rows_R)
+        self._written_KRT = self._written_KRT[:, rows_R]
+
+    def write(self, step: Step) -> None:
+        """Go on with the rows of a step, each by its element."""
+        self._following = None
+        if step.rows_R is not None:
+            self.select(step.rows_R)
+        if step.ids_RK is not None:
+            lanes, rows, room = self._written_KRT.shape
+            if self.position == room:
+                more = np.empty((lanes, rows, max(_BUFFER, room)), dtype=np.int64)
+                self._written_KRT = np.concatenate((self._written_KRT, more), axis=2)
+            self._written_KRT[:, :, self.position] = step.ids_RK.T
+        self._unread = step.elements[:, None]
+        self.position += 1
+
+
+def forced(rows: Rows, ids_R: Ids) -> Step:
+    """The step by which every row goes on with a given id, after reading those before it."""
+    rows.following()
+    return Step(ids_R, ids_R[:, None])
+
+
+def run(rows: Rows, choose: Callable[[Rows], Step | None]) -> Iterator[Step]:
+    """Go on element by element, until no row is left or nothing is chosen.
+
+    Arguments:
+        rows: what goes on.
+        choose: gives the next step; None ends.
+
+    Yields:
+        Every step before it is taken: whoever drops rows from it ends these.
+    """
+    while len(rows):
+        step = choose(rows)
+        if step is None:
+            return
+        yield step
+        if step.rows_R is not None and not len(step.rows_R):
+            return
+        rows.write(step)
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """What one step chose for one job.
+    """The choice of one step for one job.
 
     Arguments:
         job: index into the jobs.
@@ -75,85 +362,66 @@ def generate_elements(
     live = [index for index, job in enumerate(jobs) if job.length > 0]
     if not live:
         return
-    logits_BV, state = _read_prompts(predictor, [jobs[index] for index in live])
-    states = chain.init(len(live))
-    outputs = {index: _Written() for index in live}
-    position = 0
-    while live:
-        context = Context(
-            tuple(jobs[index].prompt_N for index in live),
-            tuple(outputs[index].view() for index in live),
-            np.full(len(live), position, dtype=np.int64),
-            np.array([jobs[index].sequence for index in live], dtype=np.int64),
-            seed,
-        )
-        if trace is None:
-            filtered_BV, states = chain.apply(logits_BV, context, states)
-            removed_SB = None
-        else:
-            filtered_BV, states, removed_SB = chain.apply_counting(logits_BV, context, states)
-        uniform_B = uniforms(seed, context.sequence_B, context.position_B)
-        chosen_B = draw(filtered_BV, uniform_B)
-        position += 1
+    rows = Rows.of_jobs(predictor, [jobs[index] for index in live], chain, seed)
+    for step in run(rows, lambda rows: rows.draw(count=trace is not None)):
         going: list[int] = []
         for row, index in enumerate(live):
-            element = int(chosen_B[row])
-            outputs[index].append(element)
-            last = (
-                "stop"
-                if element == END_ID
-                else "length"
-                if position >= jobs[index].length
-                else None
-            )
+            element = int(step.elements[row])
+            ends = rows.position + 1 >= jobs[index].length
+            last = "stop" if element == END_ID else "length" if ends else None
             told = None
-            if trace is not None and removed_SB is not None:
-                removed = [int(count) for count in removed_SB[:, row]]
+            if trace is not None and step.removed_SR is not None:
+                assert step.filtered_RKV is not None
                 told = trace_of(
-                    chain, logits_BV[row], filtered_BV[row], removed, element=element, top=trace
+                    chain,
+                    rows.following().logits_BV[row],
+                    step.filtered_RKV[row, 0],
+                    [int(count) for count in step.removed_SR[:, row]],
+                    element=element,
+                    top=trace,
                 )
             yield Chosen(index, element, last, told)
             if last is None and index not in dropped:
                 going.append(row)
         if len(going) < len(live):
-            rows_R = np.array(going, dtype=np.int64)
             live = [live[row] for row in going]
-            if not live:
-                return
-            state = predictor.select(state, rows_R)
-            states = chain.select(states, rows_R)
-            chosen_B = chosen_B[rows_R]
-        logits_BV, state = predictor.advance(chosen_B[:, None], state)
+            step.keep(going)
 
 
-class _Written:
-    """Ids written so far, in a buffer that doubles; views of it are read-only."""
+@dataclass(frozen=True)
+class Continued:
+    """Elements that were chosen for one job, one after the other.
 
-    def __init__(self) -> None:
-        self._buffer = np.empty(256, dtype=np.int64)
-        self._size = 0
+    Arguments:
+        job: index into the jobs.
+        elements: ids; the last one is end-of-sequence where the text ended by itself.
+        last: why the job ended, "stop" or "length"; None while it goes on.
+        trace: how a single element came about, where that was asked for.
+    """
 
-    def append(self, element: int) -> None:
-        if self._size == len(self._buffer):
-            self._buffer = np.concatenate((self._buffer, np.empty_like(self._buffer)))
-        self._buffer[self._size] = element
-        self._size += 1
-
-    def view(self) -> NDArray[np.int64]:
-        seen = self._buffer[: self._size]
-        seen.flags.writeable = False
-        return seen
+    job: int
+    elements: Sequence[int]
+    last: str | None
+    trace: Trace | None = None
 
 
-def _read_prompts(predictor: Predictor, jobs: Sequence[Job]) -> tuple[NDArray[np.float32], object]:
-    """Logits behind every prompt and the joint state; equal prompts are read once."""
-    texts = [job.prompt_N.tobytes() for job in jobs]
-    distinct = list(dict.fromkeys(texts))
-    end_1 = np.array([END_ID], dtype=np.int64)
-    if len({len(text) for text in distinct}) == 1:
-        first_of = [jobs[texts.index(text)] for text in distinct]
-        elements_BT = np.stack([np.concatenate((end_1, job.prompt_N)) for job in first_of])
-        logits_BV, state = predictor.advance(elements_BT, predictor.start(len(distinct)))
-        rows_R = np.array([distinct.index(text) for text in texts], dtype=np.int64)
-        return logits_BV[rows_R], predictor.select(state, rows_R)
-    raise ValueError("prompts of one call must have the same number of elements")
+def continue_jobs(
+    predictor: Predictor,
+    jobs: Sequence[Job],
+    chain: Chain,
+    *,
+    seed: int,
+    dropped: set[int] | None = None,
+    trace: int | None = None,
+) -> Iterator[Continued]:
+    """Write all jobs as `generate_elements` does, many elements at a time where the predictor has a fast path."""
+    dropped = dropped if dropped is not None else set()
+    if trace is None:
+        stretches = predictor.stretches(StretchRequest(jobs, chain, seed, dropped))
+        if stretches is not None:
+            yield from (Continued(one.job, one.elements, one.last) for one in stretches)
+            return
+    for chosen in generate_elements(
+        predictor, jobs, chain, seed=seed, dropped=dropped, trace=trace
+    ):
+        yield Continued(chosen.job, (chosen.element,), chosen.last, chosen.trace)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rhapsode.bundle import log_softmax
 from rhapsode.generation.chain import Chain
-from rhapsode.generation.filters.contract import Context, Logits, entropy, log_softmax
+from rhapsode.generation.filters.contract import Context, Logits, entropy
 
 __all__ = ["Trace", "trace_of", "trace_row"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
 import torch
@@ -43,6 +43,14 @@ class State:
     def fork(self) -> Self:
         """A state of its own that goes on from here."""
         return self._map(torch.clone)
+
+    @classmethod
+    def join(cls, states: Sequence[Self]) -> Self:
+        """The rows of several states, in order."""
+        if len(states) == 1:
+            return states[0]
+        tensors = [state.tensors() for state in states]
+        return cls(**{name: torch.cat([each[name] for each in tensors]) for name in tensors[0]})
 
     def detach(self) -> Self:
         """The same values, cut from the graph that made them."""

@@ -14,8 +14,7 @@ from rhapsode.bundle import Bundle, Predictor
 from rhapsode.config import GenerateSettings
 from rhapsode.config.search import check_search
 from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
-from rhapsode.engine.contract import StretchPredictor
-from rhapsode.generation import Chain, Job, StopText, Trace, chain_of, generate_elements
+from rhapsode.generation import Chain, Job, StopText, Trace, chain_of, continue_jobs
 from rhapsode.generation.filters.control_filters import control_filters
 from rhapsode.workflows.searching import draw_best, search_prompt
 
@@ -220,10 +219,12 @@ def _write(
     ]
     written = [0] * len(jobs)
     dropped: set[int] = set()
-    for job, elements, last, trace in _stretches(predictor, jobs, chain, settings, dropped):
-        text, end = texts[job], last
+    for one in continue_jobs(
+        predictor, jobs, chain, seed=settings.seed, dropped=dropped, trace=settings.trace
+    ):
+        job, text, end = one.job, texts[one.job], one.last
         parts: list[str] = []
-        for element in elements:
+        for element in one.elements:
             if element != END_ID:
                 written[job] += 1
                 parts.append(text.feed(element))
@@ -236,27 +237,7 @@ def _write(
             parts.append(text.finish())
             if text.stopped:  # by what had been held back
                 end = "stop"
-        yield Piece(job, "".join(parts), end, written[job], trace=trace)
-
-
-def _stretches(
-    predictor: Predictor,
-    jobs: Sequence[Job],
-    chain: Chain,
-    settings: GenerateSettings,
-    dropped: set[int],
-) -> Iterator[tuple[int, Sequence[int], str | None, Trace | None]]:
-    """Job, elements, why it ended and how the element came about: many at a time where the predictor writes itself."""
-    assert settings.seed is not None
-    if settings.trace is None and isinstance(predictor, StretchPredictor):
-        found = predictor.stretches(jobs, chain, seed=settings.seed, dropped=dropped)
-        if found is not None:
-            yield from ((one.job, one.elements, one.last, None) for one in found)
-            return
-    for chosen in generate_elements(
-        predictor, jobs, chain, seed=settings.seed, dropped=dropped, trace=settings.trace
-    ):
-        yield chosen.job, (chosen.element,), chosen.last, chosen.trace
+        yield Piece(job, "".join(parts), end, written[job], trace=one.trace)
 
 
 def collect(

@@ -105,12 +105,7 @@ class Model:
             return self.scorer
         with self._named():
             network = compiled_predictor(self.bundle, tell, weights=weights, threads=threads)
-        made: Predictor = network
-        if self._mixed_with is not None:
-            from rhapsode.engine.mixed import CompiledMixedPredictor
-
-            made = CompiledMixedPredictor(network, *self._mixed_with)
-        self._compiled[weights, threads] = made
+        self._compiled[weights, threads] = made = self._mixed(network)
         return made
 
     def writer_for(
@@ -140,9 +135,11 @@ class Model:
         Raises:
             BundleError: the arrays do not fit the configuration.
         """
-        if self._mixed_with is None:
-            return self.network_scorer
-        return MixedPredictor(self.network_scorer, *self._mixed_with)
+        return self._mixed(self.network_scorer)
+
+    def _mixed(self, network: NetworkPredictor) -> Predictor:
+        """A network with the counts that it is mixed with, where there are any."""
+        return network if self._mixed_with is None else MixedPredictor(network, *self._mixed_with)
 
     @cached_property
     def network_scorer(self) -> NetworkPredictor:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rhapsode.bundle import Predictor
 from rhapsode.config import GenerateSettings
 from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
-from rhapsode.generation import Chain, Context
+from rhapsode.generation import Chain, Context, Job, Rows
 from rhapsode.workflows.continuing import chain_for
 from rhapsode.workflows.model import Model
 
@@ -134,9 +134,8 @@ def next_elements(
 
 
 def _behind(predictor: Predictor, ids_N: NDArray[np.int64]) -> NDArray[np.float32]:
-    elements_1T = np.concatenate((np.array([END_ID]), ids_N))[None]
-    logits_BV, _ = predictor.advance(elements_1T, predictor.start(1))
-    logits_V: NDArray[np.float32] = logits_BV[0]
+    rows = Rows.of_jobs(predictor, [Job(ids_N, 0, 0)], Chain([]), 0)
+    logits_V: NDArray[np.float32] = rows.following().logits_BV[0]
     return logits_V
 
 

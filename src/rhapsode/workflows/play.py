@@ -17,7 +17,8 @@ from rhapsode.config.search import SearchSettings
 from rhapsode.encoding import END_ID
 from rhapsode.errors import DataError, RhapsodeError, SettingsError
 from rhapsode.files import write_atomically
-from rhapsode.generation import Chain, Context, StopText, Trace, draw, trace_row, uniforms
+from rhapsode.generation import Chain, Rows, StopText, Trace
+from rhapsode.generation.loop import DrawKey, Step, forced, run
 from rhapsode.workflows.continuing import chain_for, with_seed
 from rhapsode.workflows.model import Model
 from rhapsode.workflows.texts import silent
@@ -342,17 +343,15 @@ class PlaySession:
         if turn.kind == "written":
             settings = from_mapping(GenerateSettings, turn.settings, where="turn")
         chain = self._chain(settings)
-        logits_BV, context, states = self._before(at, offset, chain, settings)
+        rows = self._before(at, offset, chain, settings)
         return Why(
             number=place,
             element=turn.ids[offset],
             kind=turn.kind,
             before=self.model.bundle.encoder.decode(self.ids[max(0, place - 60) : place - 1]),
             chain=chain.explain(),
-            trace=trace_row(
-                chain, logits_BV, context, states, row=0, element=turn.ids[offset], top=top
-            ),
-            logits_V=logits_BV[0],
+            trace=rows.trace(turn.ids[offset], top),
+            logits_V=rows.following().logits_BV[0],
         )
 
     def keep(self, path: Path) -> int:
@@ -501,15 +500,21 @@ class PlaySession:
             return _Place(place.state, place.waiting + turn.ids)
         if self._anew(turn):
             return _Place(self.model.predictor.start(1), (END_ID,))
-        state, waiting = place.state, place.waiting
-        for element in turn.ids:
-            _, state = self._advance(waiting, state)
-            waiting = (element,)
-        return _Place(state, waiting)
+        rows = self._rows(place, Chain([]), DrawKey(0, np.zeros(1, dtype=np.int64)))
+        for _ in run(rows, _forced_turn(turn.ids)):
+            pass
+        return _Place(rows.state, turn.ids[-1:]) if turn.ids else place
 
-    def _advance(self, elements: Sequence[int], state: Any) -> tuple[NDArray[np.float32], Any]:
-        elements_1T = np.array([elements], dtype=np.int64)
-        return self.model.predictor.advance(elements_1T, state)
+    def _rows(self, place: _Place, chain: Chain, key: DrawKey, prompt: Sequence[int] = ()) -> Rows:
+        """The only row of a session, at a place."""
+        return Rows(
+            self.model.predictor,
+            place.state,
+            chain,
+            key,
+            unread=np.array([place.waiting], dtype=np.int64),
+            prompts=(np.array(prompt, dtype=np.int64),),
+        )
 
     def _sequence(self, at: int, attempt: int) -> int:
         """The index of a turn's draws: 0 for the first turn, so that it equals what `generate` writes."""
@@ -519,65 +524,46 @@ class PlaySession:
         )
         return (written * ATTEMPTS + attempt) % (1 << 32)
 
-    def _context(
-        self, at: int, output: Sequence[int], attempt: int, settings: GenerateSettings
-    ) -> Context:
+    def _key(self, at: int, attempt: int, settings: GenerateSettings) -> DrawKey:
+        """Names of the draws of a turn."""
         assert settings.seed is not None
-        before = [element for turn in self._branch.turns[:at] for element in turn.ids]
-        return Context(
-            (np.array(before, dtype=np.int64),),
-            (np.array(output, dtype=np.int64),),
-            np.array([len(output)], dtype=np.int64),
-            np.array([self._sequence(at, attempt)], dtype=np.int64),
-            settings.seed,
-        )
+        return DrawKey(settings.seed, np.array([self._sequence(at, attempt)], dtype=np.int64))
 
-    def _before(
-        self, at: int, offset: int, chain: Chain, settings: GenerateSettings
-    ) -> tuple[NDArray[np.float32], Context, tuple[Any, ...]]:
-        """Logits, context and filters' states before an element of a turn."""
-        turn, place, states = self._branch.turns[at], self._place(at), chain.init(1)
+    def _text_before(self, at: int) -> list[int]:
+        """The ids of all turns before one."""
+        return [element for turn in self._branch.turns[:at] for element in turn.ids]
+
+    def _before(self, at: int, offset: int, chain: Chain, settings: GenerateSettings) -> Rows:
+        """The row of a session before an element of a turn, its filters as they were then."""
+        turn, place, before = self._branch.turns[at], self._place(at), self._text_before(at)
         if turn.kind == "given":
-            logits_BV, _ = self._advance(place.waiting + turn.ids[:offset], place.state)
-            context = self._context(at, (), 0, settings)
-            so_far = np.concatenate((context.prompt[0], np.array(turn.ids[:offset], np.int64)))
-            return logits_BV, replace(context, prompt=(so_far,)), states
-        state, waiting = place.state, place.waiting
-        for number in range(offset + 1):
-            logits_BV, state = self._advance(waiting, state)
-            context = self._context(at, turn.ids[:number], turn.attempt, settings)
-            if number < offset:
-                _, states = chain.apply(logits_BV, context, states)
-                waiting = (turn.ids[number],)
-        return logits_BV, context, states
+            read = turn.ids[:offset]
+            place = _Place(place.state, place.waiting + read)
+            return self._rows(place, chain, self._key(at, 0, settings), [*before, *read])
+        rows = self._rows(place, chain, self._key(at, turn.attempt, settings), before)
+        for _ in run(rows, _forced_turn(turn.ids[:offset], filtered=True)):
+            pass
+        return rows
 
     def _write(self, attempt: int) -> Iterator[str]:
         settings = self.settings
-        assert settings.length is not None
+        length = settings.length
+        assert length is not None
         chain = self._chain(settings)
         decoder = self.model.bundle.encoder.decoder()
         decoder.feed(self.ids)  # so that a character or a space between turns comes out whole
         text = StopText(decoder, settings.stop, after=settings.min_length)
         at = len(self._branch.turns)
         began = place = self._place(at)
-        context = self._context(at, (), attempt, settings)
-        states = chain.init(1)
+        rows = self._rows(place, chain, self._key(at, attempt, settings), self._text_before(at))
         ids: list[int] = []
         parts: list[str] = []
         end: Literal["stop", "length", "interrupted"] = "interrupted"
         finished = False
         try:
-            while len(ids) < settings.length:
-                logits_BV, state = self._advance(place.waiting, place.state)
-                context = replace(
-                    context,
-                    output=(np.array(ids, dtype=np.int64),),
-                    position_B=np.array([len(ids)], dtype=np.int64),
-                )
-                filtered_BV, states = chain.apply(logits_BV, context, states)
-                uniform_B = uniforms(context.seed, context.sequence_B, context.position_B)
-                element = int(draw(filtered_BV, uniform_B)[0])
-                place = _Place(state, (element,))
+            for step in run(rows, lambda rows: rows.draw() if rows.position < length else None):
+                element = int(step.elements[0])
+                place = _Place(rows.state, (element,))
                 ids.append(element)
                 parts.append(text.feed(element) if element != END_ID else "")
                 if element == END_ID or text.stopped:
@@ -617,6 +603,19 @@ class PlaySession:
     def _anew(self, turn: Turn) -> bool:
         """Whether the model forgets what was before, since each text was learnt from the zero state."""
         return turn.ends_text and self.model.bundle.context.kind == "fresh"
+
+
+def _forced_turn(ids: Sequence[int], *, filtered: bool = False) -> Callable[[Rows], Step | None]:
+    """Choices that repeat a turn element by element, with `filtered` through the filters, too."""
+
+    def choose(rows: Rows) -> Step | None:
+        if rows.position == len(ids):
+            return None
+        if filtered:
+            rows.filter()
+        return forced(rows, np.array(ids[rows.position :][:1], dtype=np.int64))
+
+    return choose
 
 
 def _complete(settings: GenerateSettings) -> GenerateSettings:

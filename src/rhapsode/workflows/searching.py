@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,8 @@ from rhapsode.bundle import Predictor
 from rhapsode.config import GenerateSettings
 from rhapsode.config.search import SearchSettings
 from rhapsode.encoding import END_ID, Encoder
-from rhapsode.engine.contract import StretchPredictor
 from rhapsode.errors import SettingsError
-from rhapsode.generation import Chain, Job, StopText, generate_elements
+from rhapsode.generation import Chain, Job, StopText, continue_jobs
 from rhapsode.generation.search import search
 from rhapsode.generation.search.ranking import rank_by_likelihood, rank_by_novelty
 
@@ -123,13 +122,13 @@ def draw_best(
             drawn: list[list[int]] = [[] for _ in some]
             texts = [_stop_text(encoder, settings) for _ in some]
             dropped: set[int] = set()
-            for job, elements in _drawn(predictor, some, chain, settings.seed, dropped):
-                drawn[job] += elements
-                for element in elements:
+            for one in continue_jobs(predictor, some, chain, seed=settings.seed, dropped=dropped):
+                drawn[one.job] += one.elements
+                for element in one.elements:
                     if element != END_ID:
-                        texts[job].feed(element)
-                if texts[job].stopped:
-                    dropped.add(job)
+                        texts[one.job].feed(element)
+                if texts[one.job].stopped:
+                    dropped.add(one.job)
             outputs += drawn
         cut = [_cut(encoder, output, settings) for output in outputs]
         ids = [shown for _, shown in cut]
@@ -140,19 +139,6 @@ def draw_best(
         )
         best.append(cut[ranked[0]][0])
     return best
-
-
-def _drawn(
-    predictor: Predictor, jobs: Sequence[Job], chain: Chain, seed: int, dropped: set[int]
-) -> Iterator[tuple[int, Sequence[int]]]:
-    """Jobs and elements that were chosen for them, many at a time where the predictor writes itself."""
-    if isinstance(predictor, StretchPredictor):
-        found = predictor.stretches(jobs, chain, seed=seed, dropped=dropped)
-        if found is not None:
-            yield from ((one.job, one.elements) for one in found)
-            return
-    for chosen in generate_elements(predictor, jobs, chain, seed=seed, dropped=dropped):
-        yield chosen.job, (chosen.element,)
 
 
 def _stop_text(encoder: Encoder, settings: GenerateSettings) -> StopText:

@@ -25,7 +25,6 @@ __all__ = [
     "entropy",
     "keep",
     "likeliest_only",
-    "log_softmax",
 ]
 
 Logits = NDArray[np.float32]
@@ -77,25 +76,22 @@ class Filter(ABC):
         """A state of its own."""
         return state
 
+    def compiled(self) -> tuple[str, Any] | None:
+        """Name and value of this step in compiled code; None where it has no such form."""
+        return None
+
+    def __init_subclass__(cls) -> None:
+        """Give no compiled form to a filter that changes another's `apply` and says nothing of its own."""
+        super().__init_subclass__()
+        if "apply" in vars(cls) and "compiled" not in vars(cls):
+            cls.compiled = Filter.compiled  # type: ignore[method-assign]
+
     def explain(self) -> str:
         """The step in a few words."""
         return self.name
 
 
 FILTERS: Registry[type[Filter]] = Registry("filter")
-
-
-def log_softmax(logits_BV: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Log-probabilities, float64; -inf stays -inf.
-
-    Arguments:
-        logits_BV: at least one entry of a row is finite.
-    """
-    wide_BV = logits_BV.astype(np.float64)
-    wide_BV -= wide_BV.max(axis=1, keepdims=True)
-    total_B1 = np.exp(wide_BV).sum(axis=1, keepdims=True)
-    log_BV: NDArray[np.float64] = wide_BV - np.log(total_B1)
-    return log_BV
 
 
 def entropy(log_BV: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -148,6 +144,10 @@ class Suppress(Filter):
         logits_BV = logits_BV.copy()
         logits_BV[:, self._elements] = -np.inf
         return logits_BV, state
+
+    def compiled(self) -> tuple[str, Any]:
+        """The suppressed elements."""
+        return "suppress", self._elements
 
     def explain(self) -> str:
         """The step in a few words."""

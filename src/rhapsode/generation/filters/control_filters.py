@@ -304,6 +304,10 @@ class MinLength(Filter):
         refuse_dead_ends(logits_BV, context, self._encoder, what, forced=self._forced)
         return logits_BV, state
 
+    def compiled(self) -> tuple[str, int]:
+        """The least number of elements."""
+        return "min_length", self._least
+
     def explain(self) -> str:
         """The step in a few words."""
         return f"min_length {self._least}"

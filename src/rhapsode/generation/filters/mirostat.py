@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rhapsode.bundle import log_softmax
 from rhapsode.errors import SettingsError
-from rhapsode.generation.filters.contract import FILTERS, Context, Filter, Logits, keep, log_softmax
+from rhapsode.generation.filters.contract import FILTERS, Context, Filter, Logits, keep
 
 __all__ = ["Mirostat", "Steering"]
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rhapsode.bundle import log_softmax
 from rhapsode.errors import SettingsError
-from rhapsode.generation.filters.contract import FILTERS, Context, Filter, Logits, log_softmax
+from rhapsode.generation.filters.contract import FILTERS, Context, Filter, Logits
 
 __all__ = ["Frequency", "Presence", "Repetition"]
 
@@ -96,6 +97,10 @@ class Repetition(_Counting):
         np.multiply(log_BV, self._penalty, out=log_BV, where=count_BV > 0)
         return log_BV.astype(np.float32), state
 
+    def compiled(self) -> tuple[str, float] | None:
+        """The step by its name; none for a penalty that changes nothing."""
+        return None if self._penalty == 1.0 else ("repetition", self._penalty)
+
     def explain(self) -> str:
         """The step in a few words."""
         return f"repetition {self._penalty:g}" if self._penalty != 1.0 else "repetition off"
@@ -130,6 +135,10 @@ class Frequency(_Counting):
         after_BV[written] -= np.float64(self._penalty) * count_BV[written]
         return after_BV, state
 
+    def compiled(self) -> tuple[str, float]:
+        """The step by its name."""
+        return "frequency", self._penalty
+
     def explain(self) -> str:
         """The step in a few words."""
         return f"frequency {self._penalty:g}" if self._penalty else "frequency off"
@@ -162,6 +171,10 @@ class Presence(_Counting):
         after_BV = logits_BV.copy()
         after_BV[count_BV.nonzero()] -= np.float32(self._penalty)
         return after_BV, state
+
+    def compiled(self) -> tuple[str, float]:
+        """The step by its name."""
+        return "presence", self._penalty
 
     def explain(self) -> str:
         """The step in a few words."""

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from rhapsode.bundle import log_softmax
+from rhapsode.bundle.distribution import GREEDY_BELOW
 from rhapsode.errors import SettingsError
 from rhapsode.generation.filters.contract import (
     FILTERS,
@@ -14,12 +16,9 @@ from rhapsode.generation.filters.contract import (
     Logits,
     entropy,
     likeliest_only,
-    log_softmax,
 )
 
 __all__ = ["DynamicTemperature", "Temperature"]
-
-GREEDY_BELOW = 1e-5
 
 
 @FILTERS.register("temperature.v1")
@@ -47,6 +46,11 @@ class Temperature(Filter):
         # From the maximum, so that no logit overflows: the distribution is the same.
         shifted_BV = logits_BV - logits_BV.max(axis=1, keepdims=True)
         return (shifted_BV / np.float64(self._temperature)).astype(np.float32), state
+
+    def compiled(self) -> tuple[str, float]:
+        """Division by the temperature, or greedy choice."""
+        name = "greedy" if self._temperature < GREEDY_BELOW else "temperature"
+        return name, self._temperature
 
     def explain(self) -> str:
         """The step in a few words."""

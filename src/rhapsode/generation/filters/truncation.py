@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rhapsode.bundle import log_softmax
 from rhapsode.errors import SettingsError
 from rhapsode.generation.draw import XTC_LANE, uniforms
 from rhapsode.generation.filters.contract import (
@@ -18,7 +19,6 @@ from rhapsode.generation.filters.contract import (
     Logits,
     entropy,
     keep,
-    log_softmax,
 )
 
 __all__ = ["Epsilon", "Eta", "MinP", "TopK", "TopNSigma", "TopP", "Typical", "Xtc"]
@@ -58,6 +58,10 @@ class TopK(Filter):
         keep_BV = above_BV | (tied_BV & (np.cumsum(tied_BV, axis=1) <= places_B1))
         return np.where(keep_BV, logits_BV, np.float32(-np.inf)), state
 
+    def compiled(self) -> tuple[str, float]:
+        """The step by its name."""
+        return "top_k", float(self._k)
+
     def explain(self) -> str:
         """The step in a few words."""
         return f"top_k {self._k}" if self._k else "top_k off"
@@ -90,6 +94,10 @@ class TopP(Filter):
         keep_BV = _smallest_set(-wide_BV, weight_BV, self._p)
         return np.where(keep_BV, logits_BV, np.float32(-np.inf)), state
 
+    def compiled(self) -> tuple[str, float]:
+        """The step by its name."""
+        return "top_p", self._p
+
     def explain(self) -> str:
         """The step in a few words."""
         return f"top_p {self._p:g}" if self._p < 1.0 else "top_p off"
@@ -120,6 +128,10 @@ class MinP(Filter):
         wide_BV = logits_BV.astype(np.float64)
         bound_B1 = wide_BV.max(axis=1, keepdims=True) + math.log(self._m)
         return keep(logits_BV, wide_BV >= bound_B1), state
+
+    def compiled(self) -> tuple[str, float]:
+        """The step by its name."""
+        return "min_p", self._m
 
     def explain(self) -> str:
         """The step in a few words."""

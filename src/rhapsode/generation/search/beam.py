@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from rhapsode.bundle import Predictor
 from rhapsode.encoding import END_ID
 from rhapsode.generation.chain import Chain
-from rhapsode.generation.loop import Job
-from rhapsode.generation.search.rows import Found, Search, best_first
+from rhapsode.generation.loop import Job, Rows, Step, run
+from rhapsode.generation.search.candidates import Candidates, Found, best_first
 
 __all__ = ["beam_search"]
 
@@ -52,51 +52,68 @@ def beam_search(
     """
     if job.length == 0:
         return [Found((), 0.0, 0.0, "length")]
-    size = beams // groups
-    rows = Search(predictor, job, chain)
+    search = _Beams(beams // groups, groups, length_penalty, diversity_penalty, job.length)
+    rows = Rows.of_jobs(predictor, [job], chain, 0)
     rows.select(np.zeros(groups, dtype=np.int64))
-    group_R = np.arange(groups)
-    total_R = np.zeros(groups)
-    pools = [_Pool(size, length_penalty, job.length) for _ in range(groups)]
-    while True:
-        candidate_RV = total_R[:, None] + rows.candidates()
-        vocab_size = candidate_RV.shape[1]
-        chosen_V = np.zeros(vocab_size)
-        kept: list[tuple[int, int, int]] = []
-        for group in dict.fromkeys(group_R.tolist()):
-            own = np.flatnonzero(group_R == group)
-            ranked = (candidate_RV[own] - diversity_penalty * chosen_V).reshape(-1)
-            live = 0
-            for rank, place in enumerate(best_first(ranked, 2 * size).tolist()):
-                row, element = int(own[place // vocab_size]), place % vocab_size
-                if element == END_ID:
-                    if rank < size:
-                        pools[group].add(
-                            rows.output_RT[row], float(candidate_RV[row, element]), "stop"
-                        )
-                elif live < size:
-                    live += 1
-                    kept.append((group, row, element))
-                    chosen_V[element] += 1
-        last = rows.position + 1 >= job.length
+    for _ in run(rows, search.choose):
+        pass
+    found = [each for pool in search.pools for each in pool.found]
+    return sorted(found, key=lambda each: -each.score)
+
+
+class _Beams:
+    """The choices of a beam search, and what it has finished."""
+
+    def __init__(
+        self, size: int, groups: int, length_penalty: float, diversity_penalty: float, length: int
+    ) -> None:
+        self.pools = [_Pool(size, length_penalty, length) for _ in range(groups)]
+        self._size, self._diversity_penalty, self._length = size, diversity_penalty, length
+        self._candidates = Candidates()
+        self._group_R, self._total_R = np.arange(groups), np.zeros(groups)
+
+    def choose(self, rows: Rows) -> Step | None:
+        """The best extensions of all beams; None where none can come out better than what is finished."""
+        candidate_RV = self._total_R[:, None] + self._candidates.of(rows)
+        last = rows.position + 1 >= self._length
         going: list[tuple[int, int, int]] = []
-        for group, row, element in kept:
+        for group, row, element in self._extensions(rows, candidate_RV):
             total = float(candidate_RV[row, element])
             if last:
                 written_T = np.append(rows.output_RT[row], element)
-                pools[group].add(written_T, total, "length")
-            elif pools[group].open(total + rows.rise, rows.position + 1):
+                self.pools[group].add(written_T, total, "length")
+            elif self.pools[group].open(total + self._candidates.rise, rows.position + 1):
                 going.append((group, row, element))
         if not going:
-            break
-        groups_R, rows_R, elements_R = (
+            return None
+        self._group_R, rows_R, elements_R = (
             np.array(column, dtype=np.int64) for column in zip(*going, strict=True)
         )
-        total_R = candidate_RV[rows_R, elements_R]
-        group_R = groups_R
-        rows.write(rows_R, elements_R)
-    found = [each for pool in pools for each in pool.found]
-    return sorted(found, key=lambda each: -each.score)
+        self._total_R = candidate_RV[rows_R, elements_R]
+        return Step(elements_R, elements_R[:, None], rows_R)
+
+    def _extensions(
+        self, rows: Rows, candidate_RV: NDArray[np.float64]
+    ) -> list[tuple[int, int, int]]:
+        """Group, row and element of every extension that does not end; those that do are finished."""
+        vocab_size = candidate_RV.shape[1]
+        chosen_V = np.zeros(vocab_size)
+        kept: list[tuple[int, int, int]] = []
+        for group in dict.fromkeys(self._group_R.tolist()):
+            own = np.flatnonzero(self._group_R == group)
+            ranked = (candidate_RV[own] - self._diversity_penalty * chosen_V).reshape(-1)
+            live = 0
+            for rank, place in enumerate(best_first(ranked, 2 * self._size).tolist()):
+                row, element = int(own[place // vocab_size]), place % vocab_size
+                if element == END_ID:
+                    if rank < self._size:
+                        total = float(candidate_RV[row, element])
+                        self.pools[group].add(rows.output_RT[row], total, "stop")
+                elif live < self._size:
+                    live += 1
+                    kept.append((group, row, element))
+                    chosen_V[element] += 1
+        return kept
 
 
 class _Pool:

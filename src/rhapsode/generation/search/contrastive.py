@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
-
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Predictor
+from rhapsode.bundle import Predictor, log_softmax
 from rhapsode.encoding import END_ID
 from rhapsode.errors import SettingsError
 from rhapsode.generation.chain import Chain
-from rhapsode.generation.filters.contract import Context, Logits
 from rhapsode.generation.filters.truncation import TopK
-from rhapsode.generation.loop import Job
-from rhapsode.generation.search.rows import Found, best_first, log_softmax
+from rhapsode.generation.loop import Job, Rows, Step, run
+from rhapsode.generation.search.candidates import Found, best_first
 
-__all__ = ["FeaturePredictor", "contrastive_search"]
-
-
-@runtime_checkable
-class FeaturePredictor(Protocol):
-    """What a predictor has besides that shows what its network makes of what it reads."""
-
-    def features(
-        self, elements_BT: NDArray[np.int64], state: Any
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], Any]:
-        """Read elements; the features (B, up to T, H) of the last ones, then what `advance` gives."""
-        ...
+__all__ = ["contrastive_search"]
 
 
 def contrastive_search(predictor: Predictor, job: Job, chain: Chain, *, alpha: float) -> Found:
@@ -45,57 +31,78 @@ def contrastive_search(predictor: Predictor, job: Job, chain: Chain, *, alpha: f
     Raises:
         SettingsError: the predictor has no features, or the chain's order leaves no candidate.
     """
-    if not isinstance(predictor, FeaturePredictor):
-        raise SettingsError(
-            "contrastive search needs the features of a network, which this predictor lacks",
-            where="--penalty-alpha",
-            hint="use the torch engine and a neural model, or leave it out",
-        )
-    read_1T = np.concatenate(([END_ID], job.prompt_N)).astype(np.int64)[None]
-    features_1TH, logits_1V, state = predictor.features(read_1T, predictor.start(1))
-    seen = [_units(features_1TH[0])]
-    states = chain.init(1)
-    written: list[int] = []
-    total = 0.0
-    while len(written) < job.length:
-        context = Context(
-            (job.prompt_N,),
-            (np.array(written, dtype=np.int64),),
-            np.array([len(written)], dtype=np.int64),
-            np.array([job.sequence], dtype=np.int64),
-            0,
-        )
-        share_V, kept_V, states = _weighed(logits_1V, chain, context, states)
+    if job.length == 0:
+        return Found((), 0.0, 0.0, "length")
+    search = _Contrast(alpha, job.length)
+    rows = Rows.of_jobs(predictor, [job], chain, 0, features=True)
+    for _ in run(rows, search.choose):
+        pass
+    elements = tuple(search.written)
+    return Found(elements, search.total, search.total, search.end)
+
+
+class _Contrast:
+    """The choices of a contrastive search: all candidates are read, then one of them goes on."""
+
+    def __init__(self, alpha: float, length: int) -> None:
+        self.written: list[int] = []
+        self.total = 0.0
+        self.end = "length"
+        self._alpha, self._length = alpha, length
+        self._seen: list[NDArray[np.float32]] = []
+        # Of the candidates that were read last: ids, probabilities, log-probabilities.
+        self._read: tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]] | None = None
+
+    def choose(self, rows: Rows) -> Step | None:
+        """The candidates of the best of those read last."""
+        features_RTH = rows.following().features_BTH
+        if features_RTH is None:
+            raise SettingsError(
+                "contrastive search needs the features of a network, which this predictor lacks",
+                where="--penalty-alpha",
+                hint="use the torch engine and a neural model, or leave it out",
+            )
+        if self._read is None:
+            self._seen.append(_units(features_RTH[0]))
+        elif not self._take(rows, _units(features_RTH[:, -1]), *self._read):
+            return None
+        log_V = log_softmax(rows.following().logits_BV)[0]
+        share_V, kept_V = _weighed(rows)
         candidates = best_first(np.where(kept_V, share_V, -np.inf), len(share_V))
-        twins = predictor.select(state, np.zeros(len(candidates), dtype=np.int64))
-        features_R1H, logits_RV, twins = predictor.features(candidates[:, None], twins)
-        units_RH = _units(features_R1H[:, -1])
-        likeness_R = (units_RH @ np.concatenate(seen).T).max(axis=1)
-        score_R = (1 - alpha) * share_V[candidates] - alpha * likeness_R
-        best = int(score_R.argmax())
+        self._read = candidates, share_V[candidates], log_V[candidates]
+        return Step(candidates, candidates[:, None], np.zeros(len(candidates), dtype=np.int64))
+
+    def _take(
+        self,
+        rows: Rows,
+        units_RH: NDArray[np.float32],
+        candidates: NDArray[np.int64],
+        share_R: NDArray[np.float64],
+        log_R: NDArray[np.float64],
+    ) -> bool:
+        """Go on with the best of the candidates; whether there is more to choose."""
+        likeness_R = (units_RH @ np.concatenate(self._seen).T).max(axis=1)
+        best = int(((1 - self._alpha) * share_R - self._alpha * likeness_R).argmax())
         element = int(candidates[best])
-        total += float(log_softmax(logits_1V)[0, element])
+        self.total += float(log_R[best])
         if element == END_ID:
-            return Found(tuple(written), total, total, "stop")
-        written.append(element)
-        seen.append(units_RH[best : best + 1])
-        rows_R = np.array([best], dtype=np.int64)
-        logits_1V, state = logits_RV[rows_R], predictor.select(twins, rows_R)
-    return Found(tuple(written), total, total, "length")
+            self.end = "stop"
+            return False
+        self.written.append(element)
+        self._seen.append(units_RH[best : best + 1])
+        rows.select(np.array([best], dtype=np.int64))
+        return len(self.written) < self._length
 
 
-def _weighed(
-    logits_1V: Logits, chain: Chain, context: Context, states: tuple[Any, ...]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], tuple[Any, ...]]:
-    """Probabilities (V,), which are the candidates, and the chain's states.
+def _weighed(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Probabilities (V,) of the only row's next element, and which are candidates.
 
     Top-k says which elements are candidates, not how likely they are: p is a share of all, as in the paper.
     """
+    logits_1V = rows.following().logits_BV
     kept_V = np.ones(logits_1V.shape[1], dtype=bool)
-    after: list[Any] = []
-    for step, state in zip(chain.filters, states, strict=True):
-        stepped_1V, behind = step.apply(logits_1V, context, state)
-        after.append(behind)
+    for number, step in enumerate(rows.chain.filters):
+        stepped_1V = rows.apply_step(number, logits_1V)
         if isinstance(step, TopK):
             kept_V &= np.isfinite(stepped_1V[0])
         else:
@@ -108,7 +115,7 @@ def _weighed(
             where="--order",
             hint="name top_k behind control",
         )
-    return share_V, kept_V, tuple(after)
+    return share_V, kept_V
 
 
 def _units(features_TH: NDArray[np.float32]) -> NDArray[np.float32]:

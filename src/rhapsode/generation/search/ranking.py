@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from rhapsode.bundle import Predictor
 from rhapsode.encoding import END_ID
-from rhapsode.generation.search.rows import log_softmax
+from rhapsode.generation.chain import Chain
+from rhapsode.generation.loop import Job, Rows, forced, run
 
 if TYPE_CHECKING:
     from rhapsode.counts import SuffixIndex  # loads the compiler
@@ -36,20 +37,17 @@ def mean_log_probs(
     for row, output in enumerate(outputs):
         elements_RT[row, : len(output)] = output
     total_R = np.zeros(len(outputs))
-    read_1T = np.concatenate(([END_ID], prompt_N)).astype(np.int64)[None]
-    logits_RV, state = predictor.advance(read_1T, predictor.start(1))
-    # Longer ones last as rows only; the others are dropped where they end.
     live = np.flatnonzero(lengths_R > 0)
-    zeros = np.zeros(len(live), dtype=np.int64)
-    logits_RV, state = logits_RV[zeros], predictor.select(state, zeros)
-    for position in range(elements_RT.shape[1]):
-        due_R = elements_RT[live, position]
-        total_R[live] += log_softmax(logits_RV)[np.arange(len(live)), due_R]
-        going = np.flatnonzero(lengths_R[live] > position + 1)
-        if not len(going):
-            break
-        live, state = live[going], predictor.select(state, going)
-        logits_RV, state = predictor.advance(due_R[going][:, None], state)
+    if not len(live):
+        return np.full(len(outputs), -np.inf)
+    rows = Rows.of_jobs(predictor, [Job(prompt_N, 0, 0)], Chain([]), 0)
+    rows.select(np.zeros(len(live), dtype=np.int64))
+    # `live` is looked up at every step.
+    for step in run(rows, lambda rows: forced(rows, elements_RT[live, rows.position])):  # noqa: B023
+        total_R[live] += rows.following().log_prob(step.elements)
+        going = np.flatnonzero(lengths_R[live] > rows.position + 1)
+        live = live[going]
+        step.keep(going)
     return np.where(lengths_R > 0, total_R / np.maximum(lengths_R, 1), -np.inf)
 
 

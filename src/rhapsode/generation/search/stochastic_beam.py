@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Predictor
+from rhapsode.bundle import Predictor, log_softmax
 from rhapsode.encoding import END_ID
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.draw import philox
-from rhapsode.generation.loop import Job
-from rhapsode.generation.search.rows import Found, Search, best_first, log_softmax
+from rhapsode.generation.loop import Job, Rows, Step, run
+from rhapsode.generation.search.candidates import Candidates, Found, best_first
 
 __all__ = ["FIRST_BEAM_LANE", "stochastic_beam_search"]
 
@@ -41,42 +41,50 @@ def stochastic_beam_search(
     """
     if job.length == 0:
         return [Found((), 0.0, 0.0, "length")]
-    rows = Search(predictor, job, chain, seed)
-    total_R, noisy_R = np.zeros(1), np.zeros(1)
-    done: list[Found] = []
-    while True:
-        log_RV = log_softmax(rows.candidates())
-        total_RV = total_R[:, None] + log_RV
-        noise_RV = -np.log(-np.log(_uniforms(seed, job.sequence, rows.position, log_RV.shape)))
-        noisy_RV = _below(total_RV + noise_RV, noisy_R)
-        finished = np.array([each.score for each in done])
-        best = best_first(np.concatenate((finished, noisy_RV.reshape(-1))), beams)
-        still = [done[place] for place in best if place < len(done)]
-        pairs = np.array(
-            [place - len(done) for place in best if place >= len(done)], dtype=np.int64
+    rows = Rows.of_jobs(predictor, [job], chain, seed)
+    search = _NoisyBeams(job, beams, seed)
+    for _ in run(rows, search.choose):
+        pass
+    return sorted(search.done, key=lambda each: -each.score)
+
+
+class _NoisyBeams:
+    """The choices of a stochastic beam search, and what it has finished."""
+
+    def __init__(self, job: Job, beams: int, seed: int) -> None:
+        self.done: list[Found] = []
+        self._job, self._beams, self._seed = job, beams, seed
+        self._candidates = Candidates()
+        self._total_R, self._noisy_R = np.zeros(1), np.zeros(1)
+
+    def choose(self, rows: Rows) -> Step | None:
+        """The extensions with the largest noisy log-probabilities; None where all are finished."""
+        log_RV = log_softmax(self._candidates.of(rows))
+        total_RV = self._total_R[:, None] + log_RV
+        noise_RV = -np.log(
+            -np.log(_uniforms(self._seed, self._job.sequence, rows.position, log_RV.shape))
         )
-        done = still
+        noisy_RV = _below(total_RV + noise_RV, self._noisy_R)
+        finished = np.array([each.score for each in self.done])
+        best = best_first(np.concatenate((finished, noisy_RV.reshape(-1))), self._beams)
+        count = len(self.done)
+        self.done = [self.done[place] for place in best if place < count]
+        pairs = np.array([place - count for place in best if place >= count], dtype=np.int64)
         rows_R, elements_R = np.divmod(pairs, log_RV.shape[1])
-        last = rows.position + 1 >= job.length
+        last = rows.position + 1 >= self._job.length
         ended_R = (elements_R == END_ID) | last
         for row, element in zip(rows_R[ended_R], elements_R[ended_R], strict=True):
             written = [int(each) for each in rows.output_RT[row]]
             end = "stop" if element == END_ID else "length"
             if element != END_ID:
                 written.append(int(element))
-            done.append(
-                Found(
-                    tuple(written),
-                    float(total_RV[row, element]),
-                    float(noisy_RV[row, element]),
-                    end,
-                )
-            )
+            total, noisy = float(total_RV[row, element]), float(noisy_RV[row, element])
+            self.done.append(Found(tuple(written), total, noisy, end))
         rows_R, elements_R = rows_R[~ended_R], elements_R[~ended_R]
         if not len(rows_R):
-            return sorted(done, key=lambda each: -each.score)
-        total_R, noisy_R = total_RV[rows_R, elements_R], noisy_RV[rows_R, elements_R]
-        rows.write(rows_R, elements_R)
+            return None
+        self._total_R, self._noisy_R = total_RV[rows_R, elements_R], noisy_RV[rows_R, elements_R]
+        return Step(elements_R, elements_R[:, None], rows_R)
 
 
 def _below(noisy_RV: NDArray[np.float64], most_R: NDArray[np.float64]) -> NDArray[np.float64]:

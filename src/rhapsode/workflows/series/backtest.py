@@ -22,7 +22,8 @@ from rhapsode.evaluation import (
     seasonal_naive,
 )
 from rhapsode.evaluation.statistical import STATISTICAL, statistical_forecast
-from rhapsode.generation.paths import PathFilter, path_seed, sample_paths
+from rhapsode.generation.chain import Chain
+from rhapsode.generation.paths import path_seed, sample_paths
 from rhapsode.workflows.series.corpus import future_covariates, histories_of
 
 __all__ = ["Backtest", "backtest", "draw_forecasts", "figures_mapping", "origins_of"]
@@ -151,7 +152,7 @@ def draw_forecasts(
     samples: int,
     seed: int,
     temperature: float = 1.0,
-    narrow: PathFilter | None = None,
+    chain: Chain | None = None,
     wanted: bool = True,
 ) -> tuple[NDArray[np.float64], list[Ints]]:
     """Paths (B, S, H, K) that follow the first rows of series, and the times of their steps.
@@ -165,7 +166,7 @@ def draw_forecasts(
         samples: paths of each, S.
         seed: of the paths.
         temperature: as in `sample_paths`.
-        narrow: as in `sample_paths`.
+        chain: as in `sample_paths`.
         wanted: whether covariates that are not known ahead are an error; if not, they are missing.
 
     Raises:
@@ -173,7 +174,7 @@ def draw_forecasts(
         DataError: covariates are not known ahead.
     """
     covariates = predictor.bundle.covariates
-    numbers = len(which) * samples * horizon * predictor.target_size
+    numbers = len(which) * samples * horizon * predictor.element_size
     if numbers > MOST_NUMBERS:
         raise SettingsError(
             f"{len(which):,} series x {samples:,} paths x {horizon:,} steps are {numbers:,} numbers, too many to hold",
@@ -185,7 +186,7 @@ def draw_forecasts(
         for series, count in zip(which.tolist(), rows.tolist(), strict=True)
     ]
     run_up = predictor.bundle.run_up
-    state = predictor.start(histories_of(given, covariates, which, rows, run_up=run_up))
+    state = predictor.begin(histories_of(given, covariates, which, rows, run_up=run_up))
     known_BHX = np.stack([known for _, known in ahead])
     seeds = [
         path_seed(seed, f"{given.ids[series]}:{count}")
@@ -198,7 +199,8 @@ def draw_forecasts(
         samples=samples,
         seeds=seeds,
         temperature=temperature,
-        narrow=narrow,
+        chain=chain,
+        filter_seed=seed,
     )
     return drawn, [times for times, _ in ahead]
 

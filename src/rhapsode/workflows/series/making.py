@@ -14,7 +14,7 @@ from rhapsode.config import ForecastSettings, from_mapping, to_mapping
 from rhapsode.data.tables import Frequency, SeriesSet
 from rhapsode.encoding import SeriesEncoder, SeriesStats
 from rhapsode.errors import BundleError, DataError, RhapsodeError, SettingsError
-from rhapsode.workflows.series.sampling import path_filter
+from rhapsode.workflows.series.sampling import chain_of_bins
 
 if TYPE_CHECKING:
     from rhapsode.bundle.series_predictor import SeriesPredictor  # loads torch
@@ -64,7 +64,6 @@ def make_series(
     settings: ForecastSettings,
 ) -> SeriesSet:
     """New series; see `SeriesModel.generate`."""
-    from rhapsode.bundle.series_predictor import SeriesState
     from rhapsode.generation.paths import path_seed, sample_paths
 
     bundle, seed = predictor.bundle, settings.seed
@@ -82,7 +81,7 @@ def make_series(
     places = (
         random.integers(len(there), size=count) if like is None else np.full(count, there[like])
     )
-    narrow = path_filter(predictor, settings)
+    chain = chain_of_bins(settings, predictor.vocab_size)
     made: list[SeriesSet] = []
     for number, place in enumerate(places.tolist()):
         one = kept["series"][place]
@@ -93,15 +92,16 @@ def make_series(
         ordered = given.kind == "order" or frequency.unit == "order"
         times = start + steps_T if ordered else frequency.advance(start, steps_T)
         known_TX = bundle.covariates.rows(given, 0, times, np.zeros((steps, 0)))
-        paths = bundle.encoder.paths(SeriesStats.from_array(np.array(one["stats"])))
+        scale = SeriesStats.from_array(np.array(one["stats"]))
         drawn = sample_paths(
             predictor,
-            SeriesState(predictor.network.model.init_state(1), paths),
+            predictor.start(1, scale),
             known_TX[None],
             samples=1,
             seeds=[path_seed(seed, str(number))],
             temperature=settings.temperature,
-            narrow=narrow,
+            chain=chain,
+            filter_seed=seed,
         )
         made.append(
             replace(

@@ -21,6 +21,7 @@ from rhapsode.config import (
 )
 from rhapsode.data.tables import SeriesSet, read_series
 from rhapsode.errors import DataError, SettingsError
+from rhapsode.evaluation.losses import value_losses
 from rhapsode.workflows.series.corpus import digest, observed_lengths
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ class SeriesModel:
             RhapsodeError: a history the model does not fit.
         """
         from rhapsode.workflows.series.backtest import draw_forecasts
-        from rhapsode.workflows.series.sampling import path_filter
+        from rhapsode.workflows.series.sampling import chain_of_bins
 
         if settings is None:
             settings = from_mapping(ForecastSettings, options, where="options")
@@ -189,7 +190,7 @@ class SeriesModel:
             samples=settings.samples,
             seed=settings.seed,
             temperature=settings.temperature,
-            narrow=path_filter(self.predictor, settings),
+            chain=chain_of_bins(settings, self.predictor.vocab_size),
         )
         return SeriesForecast(given, which, rows[which], tuple(times), paths)
 
@@ -200,7 +201,7 @@ class SeriesModel:
         given = self.read(history)
         rows = observed_lengths(given)
         which = np.arange(len(given))
-        return self.predictor.start(histories_of(given, self.bundle.covariates, which, rows))
+        return self.predictor.begin(histories_of(given, self.bundle.covariates, which, rows))
 
     def observe(
         self, values: Any, state: SeriesState, known: NDArray[np.float32] | None = None
@@ -220,7 +221,9 @@ class SeriesModel:
         values_BK = np.asarray(values, dtype=np.float64)
         if values_BK.ndim == 1:
             values_BK = values_BK[:, None]
-        return self.predictor.observe(values_BK, state, known)
+        if known is None:
+            known = np.zeros((len(values_BK), 0), dtype=np.float32)
+        return self.predictor.observe(values_BK, state.fork(), known)
 
     def ahead(
         self,
@@ -264,7 +267,9 @@ class SeriesModel:
         from rhapsode.workflows.series.corpus import encode_series
 
         arrays = encode_series(self.bundle.encoder, self.bundle.covariates, given, first_S)
-        nats_N = self.predictor.losses(arrays, given.offsets[:-1] + first_S)
+        nats_N = value_losses(
+            self.predictor, arrays, given.offsets[:-1] + first_S, warm_up=self.bundle.run_up
+        )
         known_NK = given.observed_NK & np.isfinite(nats_N)[:, None]
         points = int(known_NK.sum())
         return float(np.nansum(nats_N) / max(1, points)), points

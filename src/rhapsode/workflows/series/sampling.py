@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
 
 from rhapsode.config import ForecastSettings, SamplingSettings
 from rhapsode.errors import SettingsError
 from rhapsode.generation.chain import Chain, chain_of
-from rhapsode.generation.filters.temperature import GREEDY_BELOW
-from rhapsode.generation.paths import PathFilter
 
-if TYPE_CHECKING:
-    from rhapsode.bundle.series_predictor import SeriesPredictor  # loads torch
-
-__all__ = ["chain_of_bins", "path_filter"]
+__all__ = ["chain_of_bins"]
 
 
 def chain_of_bins(settings: ForecastSettings, bins: int | None) -> Chain | None:
@@ -22,7 +16,7 @@ def chain_of_bins(settings: ForecastSettings, bins: int | None) -> Chain | None:
 
     Arguments:
         settings: what was asked for.
-        bins: of the model; None where it has a density.
+        bins: of the model; 0 or None where it has a density.
 
     Raises:
         SettingsError: a sampler that drops or weighs elements, for a density; or one that cannot be.
@@ -33,7 +27,7 @@ def chain_of_bins(settings: ForecastSettings, bins: int | None) -> Chain | None:
     plain = replace(SamplingSettings(), temperature=settings.temperature, explain=settings.explain)
     if any(settings.dry_breakers):
         raise SettingsError("numbers have no text that could end a run", where="dry_breakers")
-    if bins is not None:
+    if bins:
         return chain_of(sampling, vocab_size=bins, suppressed=())
     for name in names:
         if getattr(sampling, name) != getattr(plain, name):
@@ -43,15 +37,3 @@ def chain_of_bins(settings: ForecastSettings, bins: int | None) -> Chain | None:
                 hint="train with --encoding binned for samplers of elements",
             )
     return None
-
-
-def path_filter(predictor: SeriesPredictor, settings: ForecastSettings) -> PathFilter | None:
-    """What narrows the distribution of every step; None where nothing does but a density's own temperature.
-
-    Raises:
-        SettingsError: samplers that do not go with the model.
-    """
-    chain = chain_of_bins(settings, predictor.bins)
-    if chain is None or not chain.filters:
-        return None
-    return PathFilter(chain, settings.seed, middles=settings.temperature < GREEDY_BELOW)

@@ -25,6 +25,7 @@ from rhapsode.config import (
 )
 from rhapsode.data import SeriesStream
 from rhapsode.errors import RunError
+from rhapsode.evaluation.losses import value_losses
 from rhapsode.files import is_there, write_atomically
 from rhapsode.training import (
     BudgetClock,
@@ -341,7 +342,7 @@ def _hooks(folder: RunFolder, planned: PlannedSeries, network: Network) -> LoopH
     def evaluate() -> float:
         network.eval()
         first = valid.offsets[:-1] + corpus.train_S
-        nats_N = predictor.losses(valid, first)
+        nats_N = value_losses(predictor, valid, first, warm_up=base.run_up)
         return float(np.nansum(nats_N) / values)
 
     def keep_best(step: int, loss: float | None) -> None:
@@ -379,7 +380,7 @@ def _look(predictor: SeriesPredictor, corpus: SeriesCorpus, series: int) -> str:
         given, predictor.bundle.covariates, series, rows, horizon, wanted=False
     )
     which = np.array([series])
-    state = predictor.start(
+    state = predictor.begin(
         histories_of(given, predictor.bundle.covariates, which, np.array([rows]))
     )
     path = sample_paths(predictor, state, known_HX[None], samples=FORECAST_PATHS, seeds=[0])

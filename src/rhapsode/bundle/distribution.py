@@ -1,0 +1,211 @@
+"""Distributions over the next element of every row, and the one function that draws. No torch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.errors import SettingsError
+
+__all__ = [
+    "GREEDY_BELOW",
+    "Distribution",
+    "Elements",
+    "LogitsDistribution",
+    "Sample",
+    "Table",
+    "draw",
+    "log_softmax",
+]
+
+Elements = NDArray[np.int64] | NDArray[np.float64]
+Singles = NDArray[np.float32]
+
+GREEDY_BELOW = 1e-5
+"""Temperatures below it choose the likeliest element."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One element for each row.
+
+    Arguments:
+        elements: ids (B,), or values (B, K) in the data's own units.
+        ids_BK: identifiers that filters may look at; None for values drawn from a density.
+    """
+
+    elements: Elements
+    ids_BK: NDArray[np.int64] | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A distribution in short, row by row.
+
+    Arguments:
+        elements: the likeliest ids (B, k), the likeliest first; or quantiles (B, k, K) in the data's own units.
+        probabilities: of each id (B, k); or the levels of the quantiles (k,), rising.
+    """
+
+    elements: Elements
+    probabilities: NDArray[np.float64]
+
+
+class Distribution(ABC):
+    """A distribution over the next element of B rows.
+
+    It may share memory with the state that came with it: use it before that state is advanced.
+    """
+
+    features_BTH: Singles | None = None
+    """A network's features behind the elements that were read, where they were asked for."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """B, the number of rows."""
+
+    @property
+    def logits_BKV(self) -> Singles | None:
+        """Logits of the K identifiers of an element; None for a density, on which no filter can act."""
+        return None
+
+    @property
+    def logits_BV(self) -> Singles:
+        """Logits of a single identifier.
+
+        Raises:
+            SettingsError: an element is not one of V identifiers.
+        """
+        logits_BKV = self.logits_BKV
+        if logits_BKV is None or logits_BKV.shape[1] != 1:
+            raise SettingsError("this model predicts numbers, not one element of a vocabulary")
+        return logits_BKV[:, 0]
+
+    @abstractmethod
+    def log_prob(self, elements: Elements) -> NDArray[np.float64]:
+        """Log-probability or log-density (nats, in the data's own units) of an element a row, (B,).
+
+        Arguments:
+            elements: ids (B,), or values (B, K); a value that is NaN is missing and adds nothing.
+        """
+
+    @abstractmethod
+    def sample(
+        self,
+        uniforms_BK: NDArray[np.float64],
+        temperature: float = 1.0,
+        logits_BKV: Singles | None = None,
+    ) -> Sample:
+        """Draw one element a row by inversion.
+
+        Arguments:
+            uniforms_BK: in [0, 1), one for each number of an element.
+            temperature: 1 is the model itself, 0 its likeliest element, or its centre.
+            logits_BKV: what filters made of the logits, in place of the distribution's own; the temperature then only
+                says whether a bin stands for its centre (0) or for a draw within it.
+        """
+
+    @abstractmethod
+    def table(self, k: int) -> Table:
+        """The k likeliest ids, or k evenly spaced quantiles of each number."""
+
+    @abstractmethod
+    def select(self, rows_R: NDArray[np.int64]) -> Distribution:
+        """The distributions of some rows, in that order; a row may occur twice."""
+
+
+class LogitsDistribution(Distribution):
+    """A distribution over V identifiers.
+
+    Arguments:
+        logits_BV: unnormalised log-probabilities, float32.
+        features_BTH: of the network, where they were asked for.
+    """
+
+    def __init__(self, logits_BV: Singles, features_BTH: Singles | None = None) -> None:
+        self._logits_BV = logits_BV
+        self.features_BTH = features_BTH
+
+    def __len__(self) -> int:
+        """B, the number of rows."""
+        return len(self._logits_BV)
+
+    @property
+    def logits_BKV(self) -> Singles:
+        """Logits (B, 1, V)."""
+        return self._logits_BV[:, None]
+
+    @property
+    def logits_BV(self) -> Singles:
+        """Logits (B, V)."""
+        return self._logits_BV
+
+    def log_prob(self, elements: Elements) -> NDArray[np.float64]:
+        """Log-probability (nats) of an id a row, (B,)."""
+        log_prob_B: NDArray[np.float64] = log_softmax(self._logits_BV)[
+            np.arange(len(elements)), np.asarray(elements, dtype=np.int64)
+        ]
+        return log_prob_B
+
+    def sample(
+        self,
+        uniforms_BK: NDArray[np.float64],
+        temperature: float = 1.0,
+        logits_BKV: Singles | None = None,
+    ) -> Sample:
+        """Draw one id a row; see `draw`."""
+        if logits_BKV is None:
+            logits_BV = self._logits_BV
+            if temperature < GREEDY_BELOW:
+                ids_B = logits_BV.argmax(axis=1)
+                return Sample(ids_B, ids_B[:, None])
+            if temperature != 1.0:
+                logits_BV = (logits_BV - logits_BV.max(axis=1, keepdims=True)) / temperature
+        else:
+            logits_BV = logits_BKV[:, 0]
+        ids_B = draw(logits_BV, uniforms_BK[:, 0])
+        return Sample(ids_B, ids_B[:, None])
+
+    def table(self, k: int) -> Table:
+        """The k likeliest ids, the lower id first on ties."""
+        log_BV = log_softmax(self._logits_BV)
+        ids_BC = np.argsort(-self._logits_BV, axis=1, kind="stable")[:, :k]
+        return Table(ids_BC, np.exp(np.take_along_axis(log_BV, ids_BC, axis=1)))
+
+    def select(self, rows_R: NDArray[np.int64]) -> LogitsDistribution:
+        """The distributions of some rows."""
+        features_BTH = None if self.features_BTH is None else self.features_BTH[rows_R]
+        return LogitsDistribution(self._logits_BV[rows_R], features_BTH)
+
+
+def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Log-probabilities along the last axis, float64; -inf stays -inf.
+
+    Arguments:
+        logits: (..., V), at least one entry of a row is finite.
+    """
+    wide = logits.astype(np.float64)
+    wide -= wide.max(axis=-1, keepdims=True)
+    normalised: NDArray[np.float64] = wide - np.log(np.exp(wide).sum(axis=-1, keepdims=True))
+    return normalised
+
+
+def draw(logits_BV: NDArray[np.floating], uniform_B: NDArray[np.float64]) -> NDArray[np.int64]:
+    """One element a row: each uniform inverted through the cumulative float64 distribution.
+
+    Arguments:
+        logits_BV: -inf for what cannot be drawn; at least one entry of a row is finite.
+        uniform_B: in [0, 1).
+    """
+    wide_BV = logits_BV.astype(np.float64)
+    weight_BV = np.exp(wide_BV - wide_BV.max(axis=1, keepdims=True))
+    total_BV = np.cumsum(weight_BV, axis=1)
+    point_B = uniform_B * total_BV[:, -1]
+    chosen_B = (total_BV <= point_B[:, None]).sum(axis=1)
+    # Rounding may push a point to the very end: take the last element that has any probability.
+    last_B = logits_BV.shape[1] - 1 - np.argmax(weight_BV[:, ::-1] > 0, axis=1)
+    element_B: NDArray[np.int64] = np.minimum(chosen_B, last_B).astype(np.int64)
+    return element_B
