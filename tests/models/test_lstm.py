@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from rhapsode.models import LSTM, LSTMConfig
-from rhapsode.models.lstm import lstm_reference
+from rhapsode.models.lstm.network import lstm_reference
 from tests.contracts.model_contract import assert_same
 from tests.models.recurrent_contract import GatedContract
 

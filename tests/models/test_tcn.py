@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rhapsode.models import TCN, State, TCNConfig
-from rhapsode.models.tcn import convolution_reference
+from rhapsode.models.tcn.network import convolution_reference
 from tests.contracts.model_contract import (
     ModelContract,
     assert_same,

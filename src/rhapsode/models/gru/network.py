@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from rhapsode.models.contract import MODELS
 from rhapsode.models.recurrent import GatedConfig, Recurrent, open_memory, shifted
-from rhapsode.models.rnn import HiddenState
+from rhapsode.models.rnn.network import HiddenState
 
 __all__ = ["GRU", "GRUConfig"]
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 from rhapsode.errors import SettingsError
 from rhapsode.models.contract import MODELS, SequenceModel, State, state_dataclass
 from rhapsode.models.recurrent import segments
-from rhapsode.models.transformer import attention_reference
+from rhapsode.models.transformer.network import attention_reference
 
 __all__ = ["TransformerClassic", "TransformerClassicConfig", "TransformerClassicState"]
 

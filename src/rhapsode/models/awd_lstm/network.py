@@ -10,7 +10,7 @@ from msgspec import Meta
 from torch import Tensor
 
 from rhapsode.models.contract import MODELS
-from rhapsode.models.lstm import LSTM, LSTMConfig
+from rhapsode.models.lstm.network import LSTM, LSTMConfig
 
 __all__ = ["AWDLSTM", "AWDLSTMConfig"]
 

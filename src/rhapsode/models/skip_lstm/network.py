@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rhapsode.models.contract import MODELS, State
-from rhapsode.models.lstm import LSTM, LSTMConfig
+from rhapsode.models.lstm.network import LSTM, LSTMConfig
 
 __all__ = ["SkipLSTM", "SkipLSTMConfig"]
 

@@ -1,0 +1,1 @@
+"""The LSTM whose head sees its inputs."""

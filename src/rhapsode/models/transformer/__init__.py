@@ -1,0 +1,1 @@
+"""The transformer with a rotary ring buffer."""
