@@ -4,11 +4,11 @@ import importlib
 
 import pytest
 
-from rhapsode.models import MODELS
+from rhapsode.models import FAMILIES
 from tests.contracts.model_contract import ModelContract
 
 
-@pytest.mark.parametrize("name", MODELS.names())
+@pytest.mark.parametrize("name", FAMILIES.names())
 def test_the_family_claims_the_contract(name: str) -> None:
     module = importlib.import_module(f"tests.models.test_{name.rpartition('.')[0]}")
     suites = [
@@ -16,4 +16,6 @@ def test_the_family_claims_the_contract(name: str) -> None:
         for suite in vars(module).values()
         if isinstance(suite, type) and issubclass(suite, ModelContract)
     ]
-    assert MODELS.get(name) in [suite.family for suite in suites if suite.__name__[:4] == "Test"]
+    assert FAMILIES.get(name).load() in [
+        suite.family for suite in suites if suite.__name__[:4] == "Test"
+    ]

@@ -3,7 +3,7 @@
 import pytest
 
 from rhapsode.config import SeenContext, parse_context
-from rhapsode.models import MODELS
+from rhapsode.models import FAMILIES
 from rhapsode.training import Plan, machine_speed, plan_run
 
 
@@ -21,7 +21,7 @@ def plan(family: str = "lstm.v1", context: str = "carried", **facts) -> Plan:
     return plan_run(family=family, **{**known, **facts})
 
 
-@pytest.mark.parametrize("family", MODELS.names())
+@pytest.mark.parametrize("family", FAMILIES.names())
 @pytest.mark.parametrize("context", ["carried", "fresh", "window:60"])
 @pytest.mark.parametrize("elements", [300, 50_000, 10**6, 10**10])
 @pytest.mark.parametrize("seconds", [5.0, 60.0, 180.0, 36_000.0])
@@ -42,7 +42,7 @@ def test_every_plan_is_of_settings_that_the_family_has(
     assert not network.pop("tied", False) or size == network["hidden_size"]
     assert 0.0 <= network.pop("input_dropout", 0.0) <= 0.2
     assert 0.0 <= found.training["averaging"] < 1.0
-    MODELS.get(family).Config(input_size=size, **network)
+    FAMILIES.get(family).Config(input_size=size, **network)
     assert found.training["batch_size"] >= 1
     assert 1e-4 < found.training["learning_rate"] < 1e-2
     assert 0.0 <= network["dropout"] <= 0.4

@@ -15,7 +15,7 @@ from rhapsode.bundle import write_bundle
 from rhapsode.bundle.mixed_predictor import MixedPredictor
 from rhapsode.bundle.network import load_network, network_arrays
 from rhapsode.errors import SettingsError
-from rhapsode.models import MODELS
+from rhapsode.models import FAMILIES
 
 TINY: dict[str, dict[str, Any]] = {
     "lstm": {"embedding_size": 8, "hidden_size": 16},
@@ -57,7 +57,7 @@ def test_every_family_trains_writes_and_opens_again(
     family: str, encoding: str, small: Path, tmp_path: Path
 ) -> None:
     model = trained(small, tmp_path / "run", family, encoding=encoding)
-    assert MODELS.full_name(family) == model.bundle.config.model.name
+    assert FAMILIES.full_name(family) == model.bundle.config.model.name
     text = model.generate("The ", length=20, seed=1)
     assert text == rh.load(tmp_path / "run").generate("The ", length=20, seed=1)
     figures = model.evaluate(str(small))

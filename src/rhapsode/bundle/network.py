@@ -13,11 +13,11 @@ from torch.nn import functional
 
 from rhapsode.bundle.reading import COUNTS, Bundle, Component, NetworkConfig
 from rhapsode.bundle.series_bundle import SeriesBundle
-from rhapsode.config import Registry, from_mapping
+from rhapsode.config import from_mapping
 from rhapsode.data import Batch
 from rhapsode.errors import BundleError, RhapsodeError, SettingsError
 from rhapsode.heads import HEADS, Categorical, DensityHead, Head
-from rhapsode.models import INPUTS, MODELS, InputModule, SequenceModel, State
+from rhapsode.models import FAMILIES, INPUTS, InputModule, SequenceModel, State
 from rhapsode.models.inputs import Table
 
 __all__ = [
@@ -183,8 +183,7 @@ def batch_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, T
     return inputs, torch.from_numpy(batch.targets).to(device), reset
 
 
-def _make(registry: Registry[Any], component: Component, extra: Mapping[str, Any]) -> Any:
-    entry = registry.get(component.name)
+def _make(entry: type[Any], component: Component, extra: Mapping[str, Any]) -> Any:
     for name in extra:
         if name in component.settings:
             raise SettingsError(
@@ -204,9 +203,12 @@ def build_network(config: NetworkConfig) -> Network:
     Raises:
         SettingsError: an unknown component, or a setting it lacks or refuses.
     """
-    input_module: InputModule = _make(INPUTS, config.input, {})
-    model: SequenceModel = _make(MODELS, config.model, {"input_size": input_module.output_size})
-    head: Head = _make(HEADS, config.head, {"feature_size": model.output_size})
+    input_module: InputModule = _make(INPUTS.get(config.input.name), config.input, {})
+    family = FAMILIES.get(config.model.name).load()
+    model: SequenceModel = _make(family, config.model, {"input_size": input_module.output_size})
+    head: Head = _make(
+        HEADS.get(config.head.name), config.head, {"feature_size": model.output_size}
+    )
     return Network(input_module, model, head)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,48 +13,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import COUNTS, Bundle
+from rhapsode.config import from_mapping
 from rhapsode.engine import offsets as at
 from rhapsode.engine.kernels import attention, convolution
 from rhapsode.engine.kernels import recurrent_steps as recurrent
 from rhapsode.engine.kernels.products import matrix_size, packed
 from rhapsode.engine.kernels.tiles import padded
 from rhapsode.errors import BundleError
+from rhapsode.models.families import FAMILIES
 
-__all__ = ["DEFAULTS", "Laid", "lay_out", "unsupported"]
+__all__ = ["Laid", "lay_out", "unsupported"]
 
 Array = NDArray[np.float32]
 
 _config: Any = numba.config
 
-DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "lstm.v1": {"hidden_size": 512, "num_layers": 1},
-    "awd_lstm.v1": {"hidden_size": 512, "num_layers": 1},
-    "gru.v1": {"hidden_size": 512, "num_layers": 1},
-    "rnn.v1": {"hidden_size": 512, "num_layers": 1, "nonlinearity": "tanh"},
-    "transformer.v1": {
-        "num_layers": 4,
-        "num_heads": 4,
-        "window": 256,
-        "feedforward_size": None,
-        "rope_base": 10000.0,
-    },
-    "transformer_classic.v1": {
-        "num_layers": 1,
-        "num_heads": 4,
-        "length": 128,
-        "feedforward_size": None,
-    },
-    "tcn.v1": {"hidden_size": 256, "num_layers": 6, "kernel_size": 3},
-}
-"""What the families take for settings that a file leaves out; their own modules, which load torch, say the same."""
-
-_FAMILIES = {
-    "lstm.v1": at.LSTM,
-    "awd_lstm.v1": at.LSTM,
-    "gru.v1": at.GRU,
-    "transformer.v1": at.TRANSFORMER,
-    "transformer_classic.v1": at.CLASSIC,
-    "tcn.v1": at.CONVOLUTION,
+_CELLS = {
+    "lstm": at.LSTM,
+    "gru": at.GRU,
+    "tanh": at.TANH,
+    "relu": at.RELU,
+    "rotary": at.TRANSFORMER,
+    "learned": at.CLASSIC,
+    "tcn": at.CONVOLUTION,
 }
 _GATES = {at.LSTM: 4, at.GRU: 3, at.TANH: 1, at.RELU: 1}
 
@@ -93,15 +75,23 @@ def unsupported(bundle: Bundle) -> str | None:
     if _config.DISABLE_JIT:
         return "numba's compiler is switched off"
     config = bundle.config
-    for part, known in (
+    parts = (
         (config.input, ("table.v1", "onehot.v1")),
-        (config.model, tuple(DEFAULTS)),
+        (config.model, tuple(FAMILIES.names())),
         (config.head, ("categorical.v1",)),
-    ):
+    )
+    for part, known in parts:
         if _full(part.name) not in known:
             return f"it has no form of {part.name}"
-    if _full(config.model.name) == "transformer_classic.v1" and bundle.context.kind != "window":
-        return "it reads transformer_classic in a window only"
+    family = FAMILIES.get(config.model.name)
+    try:
+        form = family.engine_form(_settings(bundle), bundle.context)
+    except BundleError:  # the packing tells what is wrong
+        return None
+    if form is None and family.fixed_window({}) is not None:
+        return f"it reads {config.model.name.partition('.')[0]} in a window only"
+    if form is None:
+        return f"it has no form of {config.model.name}"
     if bundle.context.size > WIDEST:
         return f"it reads windows of at most {WIDEST} elements"
     return None
@@ -197,18 +187,19 @@ def lay_out(bundle: Bundle, kind: str = "float32") -> Laid:
         raise BundleError(f"the network cannot be built ({problem})") from None
 
 
-def _settings(bundle: Bundle) -> tuple[str, dict[str, Any]]:
-    """The model's full name and its settings; whole numbers are checked to be such."""
-    name = _full(bundle.config.model.name)
-    settings = {**DEFAULTS[name], **bundle.config.model.settings}
-    for key in DEFAULTS[name]:
-        value = settings[key]
-        whole = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1 << 20
-        if key in ("nonlinearity", "rope_base") or (key == "feedforward_size" and value is None):
-            continue
-        if not whole:
-            raise BundleError(f"{key} is {value!r}", where=f"[network] of {name}")
-    return name, settings
+def _settings(bundle: Bundle) -> dict[str, Any]:
+    """The settings of the model, complete.
+
+    Raises:
+        BundleError: a setting that the family lacks, or out of range.
+    """
+    component = bundle.config.model
+    config = FAMILIES.get(component.name).Config
+    where = f"[network] of {component.name}"
+    known = from_mapping(
+        config, {"input_size": 1, **component.settings}, where=where, error=BundleError
+    )
+    return dataclasses.asdict(known)
 
 
 def _lay_out(bundle: Bundle, arrays: _Arrays) -> Laid:
@@ -217,12 +208,9 @@ def _lay_out(bundle: Bundle, arrays: _Arrays) -> Laid:
         size = component.settings.get("vocab_size", vocab)
         if size != vocab:
             raise BundleError(f"the {part} has {size} elements, the encoder {vocab}")
-    name, settings = _settings(bundle)
-    family = (
-        {"tanh": at.TANH, "relu": at.RELU}[settings["nonlinearity"]]
-        if name == "rnn.v1"
-        else _FAMILIES[name]
-    )
+    form = FAMILIES.get(config.model.name).engine_form(_settings(bundle), bundle.context)
+    assert form is not None, "`unsupported` comes first"
+    family, settings = _CELLS[form.cell], form.numbers
     table_VD = None
     width = vocab
     if _full(config.input.name) == "table.v1":
@@ -232,9 +220,9 @@ def _lay_out(bundle: Bundle, arrays: _Arrays) -> Laid:
     arrays.spec = np.zeros(at.FIRST + at.EACH * layers, dtype=np.int64)
     arrays.spec[at.FAMILY], arrays.spec[at.VOCAB] = family, vocab
     arrays.spec[at.LAYERS], arrays.spec[at.EMBEDDING] = layers, width
-    if family in _GATES:
+    if form.kernel == "recurrent":
         features = _recurrent(arrays, family, settings, table_VD, vocab, width)
-    elif family == at.CONVOLUTION:
+    elif form.kernel == "convolution":
         features = _convolution(arrays, settings, table_VD, vocab, width)
     else:
         features = _attention(arrays, family, settings, table_VD, vocab, width, bundle.context.size)

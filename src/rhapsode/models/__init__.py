@@ -1,37 +1,64 @@
 """Sequence models behind one contract: features in, features out, state carried explicitly.
 
-Knows nothing of vocabularies, distributions or training. Loads torch.
+Knows nothing of vocabularies, distributions or training. The families by name are here without torch; their networks, the
+input modules and the contract load it when they are asked for.
 """
 
-from rhapsode.models.awd_lstm.network import AWDLSTM, AWDLSTMConfig
-from rhapsode.models.contract import MODELS, SequenceModel, State
-from rhapsode.models.gru.network import GRU, GRUConfig
-from rhapsode.models.inputs import INPUTS, InputModule
-from rhapsode.models.lstm.network import LSTM, LSTMConfig, LSTMState
-from rhapsode.models.rnn.network import RNN, HiddenState, RNNConfig
-from rhapsode.models.skip_lstm.network import SkipLSTM, SkipLSTMConfig
-from rhapsode.models.tcn.network import TCN, TCNConfig, TCNState
-from rhapsode.models.transformer.network import Transformer, TransformerConfig, TransformerState
-from rhapsode.models.transformer_classic.network import (
-    TransformerClassic,
-    TransformerClassicConfig,
-    TransformerClassicState,
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from rhapsode.models.families import (
+    FAMILIES,
+    EngineForm,
+    Family,
+    FamilyPlan,
+    PlanRequest,
 )
+
+from rhapsode.models.lstm.config import LSTMConfig  # isort: skip  # the order of the help
+from rhapsode.models.awd_lstm.config import AWDLSTMConfig  # isort: skip
+from rhapsode.models.skip_lstm.config import SkipLSTMConfig  # isort: skip
+from rhapsode.models.gru.config import GRUConfig  # isort: skip
+from rhapsode.models.rnn.config import RNNConfig  # isort: skip
+from rhapsode.models.tcn.config import TCNConfig  # isort: skip
+from rhapsode.models.transformer.config import TransformerConfig  # isort: skip
+from rhapsode.models.transformer_classic.config import TransformerClassicConfig  # isort: skip
+
+if TYPE_CHECKING:
+    from rhapsode.models.awd_lstm.network import AWDLSTM
+    from rhapsode.models.contract import SequenceModel, State
+    from rhapsode.models.gru.network import GRU
+    from rhapsode.models.inputs import INPUTS, InputModule
+    from rhapsode.models.lstm.network import LSTM, LSTMState
+    from rhapsode.models.rnn.network import RNN, HiddenState
+    from rhapsode.models.skip_lstm.network import SkipLSTM
+    from rhapsode.models.tcn.network import TCN, TCNState
+    from rhapsode.models.transformer.network import Transformer, TransformerState
+    from rhapsode.models.transformer_classic.network import (
+        TransformerClassic,
+        TransformerClassicState,
+    )
 
 __all__ = [
     "AWDLSTM",
+    "FAMILIES",
     "GRU",
     "INPUTS",
     "LSTM",
-    "MODELS",
     "RNN",
     "TCN",
     "AWDLSTMConfig",
+    "EngineForm",
+    "Family",
+    "FamilyPlan",
     "GRUConfig",
     "HiddenState",
     "InputModule",
     "LSTMConfig",
     "LSTMState",
+    "PlanRequest",
     "RNNConfig",
     "SequenceModel",
     "SkipLSTM",
@@ -46,3 +73,30 @@ __all__ = [
     "TransformerConfig",
     "TransformerState",
 ]
+
+_WITH_TORCH = {
+    "AWDLSTM": "awd_lstm.network",
+    "GRU": "gru.network",
+    "HiddenState": "rnn.network",
+    "INPUTS": "inputs",
+    "InputModule": "inputs",
+    "LSTM": "lstm.network",
+    "LSTMState": "lstm.network",
+    "RNN": "rnn.network",
+    "SequenceModel": "contract",
+    "SkipLSTM": "skip_lstm.network",
+    "State": "contract",
+    "TCN": "tcn.network",
+    "TCNState": "tcn.network",
+    "Transformer": "transformer.network",
+    "TransformerClassic": "transformer_classic.network",
+    "TransformerClassicState": "transformer_classic.network",
+    "TransformerState": "transformer.network",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what needs torch."""
+    if name not in _WITH_TORCH:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_WITH_TORCH[name]}"), name)

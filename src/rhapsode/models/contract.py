@@ -10,9 +10,7 @@ from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 import torch
 from torch import Tensor, nn
 
-from rhapsode.config import Registry
-
-__all__ = ["MODELS", "SequenceModel", "State", "state_dataclass"]
+__all__ = ["SequenceModel", "State", "state_dataclass"]
 
 S = TypeVar("S")
 
@@ -78,6 +76,8 @@ class SequenceModel(nn.Module, ABC):
 
     Config: ClassVar[type[Any]]
     """The frozen dataclass of this family's settings."""
+    sees_inputs: ClassVar[bool] = False
+    """Whether the features hold the inputs, as `Family.sees_inputs` says."""
     input_size: int
     output_size: int
 
@@ -119,6 +119,3 @@ class SequenceModel(nn.Module, ABC):
     @abstractmethod
     def probe(self, x_BTD: Tensor, state: State | None = None) -> dict[str, Tensor]:
         """What goes on inside over a window: named tensors (gates, attention), B first."""
-
-
-MODELS: Registry[type[SequenceModel]] = Registry("model")

@@ -8,46 +8,16 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import torch
-from msgspec import Meta
 from torch import Tensor, nn
 
 from rhapsode.models.contract import SequenceModel, State
+from rhapsode.models.recurrent_config import RecurrentConfig
 
-__all__ = ["GatedConfig", "Recurrent", "RecurrentConfig", "open_memory", "segments"]
-
-
-@dataclass(frozen=True)
-class RecurrentConfig:
-    """Settings of a recurrent family."""
-
-    input_size: Annotated[int, Meta(ge=1, le=1 << 20)]
-    """Features coming in."""
-    hidden_size: Annotated[int, Meta(ge=1, le=1 << 16)] = 512
-    """Units of each layer."""
-    num_layers: Annotated[int, Meta(ge=1, le=64)] = 1
-    """Layers, each reading the one below."""
-    dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
-    """Share of every layer's outputs dropped in training, the same ones over a window (locked dropout)."""
-
-
-@dataclass(frozen=True)
-class GatedConfig(RecurrentConfig):
-    """Settings of a recurrent family whose gates decide what is kept."""
-
-    chrono: Annotated[int, Meta(ge=0, le=1 << 20)] = 0
-    """Positions over which memory starts out able to reach (chrono initialisation); 0 starts as torch.nn does."""
-    chrono_share: Annotated[float, Meta(ge=0.0, le=1.0)] = 1.0
-    """Share of the units that start so; the others start as in torch.nn."""
-
-    @property
-    def remembering(self) -> int:
-        """Units of a layer that start with open memory."""
-        return round(self.hidden_size * self.chrono_share) if self.chrono > 1 else 0
+__all__ = ["Recurrent", "open_memory", "segments"]
 
 
 def open_memory(keep: Tensor, write: Tensor | None, positions: int) -> None:

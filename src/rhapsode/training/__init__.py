@@ -18,19 +18,12 @@ from rhapsode.training.machine import (
     runs,
 )
 from rhapsode.training.optimiser import make_optimiser
-from rhapsode.training.planner import (
-    CLASSIC_LENGTH,
-    Plan,
-    family_settings,
-    machine_speed,
-    plan_run,
-)
+from rhapsode.training.planner import Plan, machine_speed, plan_run
 from rhapsode.training.schedule import rate_share
 from rhapsode.training.series_planner import enough_steps, plan_series
 from rhapsode.training.training_loop import LoopHooks, TrainingLoop, training_loss
 
 __all__ = [
-    "CLASSIC_LENGTH",
     "BudgetClock",
     "CappedClock",
     "Checkpoint",
@@ -50,7 +43,6 @@ __all__ = [
     "StepClock",
     "TrainingLoop",
     "enough_steps",
-    "family_settings",
     "faster_precision",
     "give_back_memory",
     "join_group",

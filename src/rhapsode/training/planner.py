@@ -8,20 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from rhapsode.config import SeenContext
+from rhapsode.models.families import FAMILIES, LARGE_VOCABULARY, PlanRequest
 
-__all__ = ["CLASSIC_LENGTH", "Plan", "family_settings", "machine_speed", "plan_run"]
-
-CLASSIC_LENGTH = 128
+__all__ = ["Plan", "machine_speed", "plan_run"]
 
 _STEP = 1024
 # Multiply-adds a second in training on two cores with fast bfloat16 (430 GFLOP/s; 200 in float32), measured for an LSTM
-# of 512; and how much of that the families reach that have no such kernel. What settings were measured at, a minute of it
-# being a minute here, other machines' minutes are turned into.
+# of 512; families say how much of that they reach. What settings were measured at, a minute of it being a minute here,
+# other machines' minutes are turned into.
 _RATE = 9.0e10
-_SHARE = {"lstm": 1.0, "awd": 1.0, "gru": 0.45, "rnn": 0.45, "tcn": 0.8, "transformer": 0.6}
-_LSTMS = ("lstm", "awd_lstm", "lstm_skip")
-# Vocabularies from which on the table is the larger part of a network, and pays twice where it is also the head.
-_LARGE = 6000
 
 
 @dataclass(frozen=True)
@@ -66,14 +61,14 @@ def plan_run(
         speed: of the machine, as `machine_speed` tells it.
         hidden_size: units that were asked for, to which the rest is fitted; None to choose them.
     """
-    kind = family.partition(".")[0]
+    kind = FAMILIES.get(family)
     length = max(2, elements // max(1, documents))
     if context.kind == "fresh":
         # All of a usual document in one step, and about as many elements a step as with windows.
         window = 64 * math.ceil(2 * length / 64)
         batch = max(4, min(64, _STEP // length, documents))
     else:
-        window = context.size if context.kind == "window" else 128 if kind == "tcn" else 64
+        window = context.size if context.kind == "window" else kind.default_window
         rows = max(16, min(64, 2048 // window)) if context.kind == "window" else 16
         batch = max(1, min(rows, elements // window))
     size = _width(elements, None if seconds is None else seconds * speed)
@@ -81,25 +76,26 @@ def plan_run(
         size = min(size, 512)
     if hidden_size is not None:
         size = hidden_size
-    work = _work(kind, size, vocab_size)
-    rate = _RATE * _SHARE.get(kind.partition("_")[0], 0.6) * speed
+    # Multiply-adds to learn from one element, about.
+    work = 3.0 * (kind.inner_cost(size) + size * vocab_size)
+    rate = _RATE * kind.training_rate * speed
     if epochs is not None:
         seen = epochs
     elif steps is not None:
         seen = steps * batch * window / max(1, elements)
     else:
         seen = (seconds or 0.0) * rate / work / max(1, elements)
-    network, learning_rate, about = _family(
-        kind, size, vocab_size, window, _dropout(seen, size, vocab_size)
-    )
-    if context.kind == "fresh" and kind in (*_LSTMS, "gru"):
+    dropout = _dropout(seen, size, vocab_size)
+    planned = kind.plan(PlanRequest(size, vocab_size, window, dropout))
+    network, learning_rate = dict(planned.network), planned.learning_rate
+    if context.kind == "fresh" and kind.remembers_documents:
         network |= {"chrono": length, "chrono_share": 0.25}
-        learning_rate = min(learning_rate, 4e-3)
+        learning_rate = min(learning_rate, kind.largest_fresh_rate)
     updates = seen * elements / max(1, batch * window)
-    averaging = _averaging(updates) if kind in _LSTMS else 0.0
+    averaging = _averaging(updates) if kind.averages else 0.0
     timed = f" in {seconds:.0f} s" if seconds is not None else ""
     reasons = (
-        f"{about}: for {elements:,} elements{timed}",
+        f"{planned.reason}: for {elements:,} elements{timed}",
         *_reasons(context, documents, length, network),
         f"dropout {network.get('dropout', 0):g}: about {seen:.1f} passes are expected",
         *([f"weights averaged over {1 / (1 - averaging):.0f} updates"] if averaging else []),
@@ -142,7 +138,7 @@ def _reasons(
 def _dropout(seen: float, size: int, vocab_size: int) -> float:
     """Share to drop: more passes and wider layers learn by heart sooner, and so do rare elements."""
     share = 0.036 * seen * size / 512
-    if vocab_size > _LARGE:
+    if vocab_size > LARGE_VOCABULARY:
         share = 0.1 + 0.07 * seen
     return round(min(0.4, max(0.0, share)), 2)
 
@@ -150,86 +146,6 @@ def _dropout(seen: float, size: int, vocab_size: int) -> float:
 def _averaging(updates: float) -> float:
     """Decay of the average of the weights: over about the last tenth of a run, so that the schedule's end counts most."""
     return 0.0 if updates < 500 else round(1.0 - 10.0 / min(updates, 20_000), 5)
-
-
-def _work(kind: str, size: int, vocab_size: int) -> float:
-    """Multiply-adds to learn from one element, about."""
-    inner = {
-        "lstm": 4 * size * (size + 64),
-        "awd_lstm": 4 * size * (size + 64),
-        "lstm_skip": 4 * size * (size + 64),
-        "gru": 3 * size * (size + 64),
-        "rnn": size * (size + 64),
-        "tcn": 12 * 3 * (size // 2) ** 2,
-    }.get(kind, 4 * 12 * (size * 3 // 8) ** 2)
-    return 3.0 * (inner + size * vocab_size)
-
-
-def _family(
-    kind: str, size: int, vocab_size: int, window: int, dropout: float
-) -> tuple[dict[str, Any], float, str]:
-    """Settings of a family, its learning rate, and the choice in words."""
-    embedding = 64 if vocab_size <= 512 else 128 if vocab_size <= 8000 else 256
-    # A minute wants more updates rather than more layers: measured at 2 and 4 layers of 128 and 192.
-    short = size <= 384
-    if kind == "transformer_classic":
-        width = 128 if short else 192
-        network = {
-            "embedding_size": width,
-            "num_layers": 2,
-            "num_heads": width // 32,
-            "length": window,
-            "dropout": round(dropout / 2, 2),
-        }
-        return network, 1e-3, f"2 layers of {width}"
-    if kind == "transformer":
-        width = 128 if short else 192
-        layers = 2 if short else 3
-        network = {
-            "embedding_size": width,
-            "num_layers": layers,
-            "num_heads": width // 32,
-            "window": window,
-            "dropout": round(dropout / 2, 2),
-        }
-        return network, 3e-3, f"{layers} layers of {width}"
-    if kind == "tcn":
-        channels = 128 if short else 192
-        network = {
-            "embedding_size": embedding,
-            "hidden_size": channels,
-            "num_layers": 5,
-            "dropout": round(dropout / 2, 2),
-        }
-        return network, 2e-3, f"5 blocks of {channels} channels"
-    network = {
-        "embedding_size": embedding,
-        "hidden_size": size,
-        "num_layers": 1,
-        "dropout": dropout,
-    }
-    if kind not in _LSTMS:
-        return network, 1e-3 if kind == "rnn" else 4e-3 if size <= 384 else 3e-3, f"{size} units"
-    if vocab_size > _LARGE and kind != "lstm_skip":  # whose features are wider than the table
-        network |= {"embedding_size": size, "tied": True, "input_dropout": round(dropout / 2, 2)}
-        return network, 4e-3, f"{size} units, one table for input and output"
-    # What was best at 256 to 768 units lies about on a line.
-    return network, round(min(8e-3, 2.3 / size), 4), f"{size} units"
-
-
-def family_settings(family: str, recurrent: Mapping[str, Any], window: int) -> dict[str, Any]:
-    """Settings of a family of about the size of a recurrent network.
-
-    Arguments:
-        family: full name.
-        recurrent: those of the recurrent network.
-        window: steps that one update reads.
-    """
-    kind = family.partition(".")[0]
-    if kind in (*_LSTMS, "gru", "rnn"):
-        return dict(recurrent)
-    found, _, _ = _family(kind, recurrent["hidden_size"], 2, window, recurrent["dropout"])
-    return found
 
 
 def _width(elements: int, seconds: float | None) -> int:

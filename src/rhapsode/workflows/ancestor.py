@@ -14,7 +14,7 @@ from rhapsode.config import TrainSettings, merge
 from rhapsode.data import Parts, TextStore
 from rhapsode.encoding import ENCODERS, Encoder
 from rhapsode.errors import EncodingError, RunError, SettingsError
-from rhapsode.models import INPUTS, MODELS
+from rhapsode.models import FAMILIES, INPUTS
 from rhapsode.training import Plan
 from rhapsode.workflows.corpus import Corpus
 
@@ -151,7 +151,7 @@ def inherited(asked: Mapping[str, Any], ancestor: Ancestor) -> dict[str, Any]:
 def _differences(asked: Mapping[str, Any], decided: Mapping[str, Any]) -> Iterator[str]:
     """What is asked for and differs, as "network.hidden_size is 512, not 64"."""
     model = asked.get("model", decided["model"])
-    if MODELS.full_name(str(model)) != decided["model"]:
+    if FAMILIES.full_name(str(model)) != decided["model"]:
         yield f"model is {decided['model']}, not {model}"
     encoding = asked.get("encoding", "auto")
     if encoding != "auto" and ENCODERS.full_name(str(encoding)) != decided["encoding"]:

@@ -25,8 +25,8 @@ from rhapsode.config import (
 from rhapsode.data import CarriedStream, ElementStore, FreshStream, Stream, WindowStream
 from rhapsode.encoding import Encoder
 from rhapsode.errors import SettingsError
-from rhapsode.models import INPUTS, MODELS
-from rhapsode.training import CLASSIC_LENGTH, Plan, plan_run
+from rhapsode.models import FAMILIES, INPUTS
+from rhapsode.training import Plan, plan_run
 from rhapsode.workflows.corpus import Corpus
 
 __all__ = ["check_network", "network_config", "open_stream", "planned_settings", "seen_context"]
@@ -74,12 +74,11 @@ def seen_context(
         SettingsError: a context the family cannot have, or settings that only windows have.
     """
     reading = settings.reading
-    length = settings.network.get("length")
-    classic = family.startswith("transformer_classic")
+    fixed = FAMILIES.get(family).fixed_window(settings.network)
     if reading.context is not None:
         context = parse_context(reading.context)
-    elif classic:
-        context = SeenContext("window", length if isinstance(length, int) else CLASSIC_LENGTH)
+    elif fixed is not None:
+        context = SeenContext("window", fixed)
     elif pairs or (train is not None and _many_short(train)):
         context = SeenContext("fresh")
     else:
@@ -88,17 +87,18 @@ def seen_context(
         raise SettingsError(
             f"pairs of prompt and completion are read each afresh, not {context}",
             where="[reading] context",
-            hint="leave it out" if not classic else "use another model",
+            hint="leave it out" if fixed is None else "use another model",
         )
-    if classic and context.kind != "window":
+    if fixed is not None and context.kind != "window":
         raise SettingsError(
             f"{family} has learnt positions and cannot read on and on",
             where="[reading] context",
             hint="use window:N",
         )
-    if classic and isinstance(length, int) and context.size > length:
+    asked_length = settings.network.get("length")
+    if fixed is not None and isinstance(asked_length, int) and context.size > asked_length:
         raise SettingsError(
-            f"window:{context.size} is longer than the {length} positions of the model",
+            f"window:{context.size} is longer than the {asked_length} positions of the model",
             where="[reading] context",
         )
     plain = ReadingSettings()
@@ -191,13 +191,11 @@ def network_config(settings: TrainSettings, vocab_size: int) -> NetworkConfig:
         input_settings["embedding_size"] = network.pop("embedding_size")
     if "input_dropout" in network:
         input_settings["dropout"] = network.pop("input_dropout")
-    transformer = settings.model.startswith("transformer")
-    classic = settings.model.startswith("transformer_classic")
-    if transformer and input_name.startswith("table"):
-        # The residual stream starts small, as its branches do.
-        input_settings["init_std"] = 0.02
+    family = FAMILIES.get(settings.model)
+    if family.embedding_std is not None and input_name.startswith("table"):
+        input_settings["init_std"] = family.embedding_std
     head: dict[str, Any] = {"vocab_size": vocab_size}
-    head["bias"] = network.pop("head_bias", classic or not transformer)
+    head["bias"] = network.pop("head_bias", family.head_bias)
     if network.pop("tied", False):
         head["tied"] = True
     return NetworkConfig(
@@ -214,7 +212,7 @@ def check_network(settings: TrainSettings, family: str) -> None:
     Raises:
         SettingsError: a setting that this family lacks, or values that do not go together.
     """
-    own = {field.name for field in dataclasses.fields(MODELS.get(family).Config)} - {"input_size"}
+    own = {field.name for field in dataclasses.fields(FAMILIES.get(family).Config)} - {"input_size"}
     known = [*sorted(own), "embedding_size", "head_bias", "input", "input_dropout", "tied"]
     for name in settings.network:
         if name not in known:

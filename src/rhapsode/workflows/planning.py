@@ -15,7 +15,7 @@ from rhapsode.config import SeenContext, TrainSettings, dump_toml, from_mapping,
 from rhapsode.data import Stream
 from rhapsode.errors import EncodingError, RunError, SettingsError
 from rhapsode.evaluation import ngram_in_words
-from rhapsode.models import MODELS
+from rhapsode.models import FAMILIES
 from rhapsode.training import (
     Group,
     Plan,
@@ -111,7 +111,7 @@ def plan_training(
         asked = inherited(asked, ancestor)
     settings = from_mapping(TrainSettings, asked, where="settings")
     seconds = settings.budget_seconds()
-    family = MODELS.full_name(settings.model)
+    family = FAMILIES.full_name(settings.model)
     check_network(settings, family)
     check_trackers(settings.track)
     if settings.samples.prompt and settings.samples.passage:

@@ -22,7 +22,7 @@ from rhapsode.data.statistics import (
 )
 from rhapsode.encoding import ENCODERS, END_ID, UNKNOWN_ID, Encoder
 from rhapsode.errors import DataError
-from rhapsode.models import MODELS
+from rhapsode.models import FAMILIES
 from rhapsode.training import machine_speed, matmul_rates, plan_run
 from rhapsode.workflows.components import (
     network_config,
@@ -85,7 +85,7 @@ def survey(
     settings = settings if settings is not None else TrainSettings()
     if settings.encoding != "auto":
         ENCODERS.get(settings.encoding)
-    family = MODELS.full_name(settings.model)
+    family = FAMILIES.full_name(settings.model)
     texts = prepare_texts(sources, settings.source, tell)
     store = texts.store
     counts = TextCounts()

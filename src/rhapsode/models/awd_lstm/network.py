@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import torch
-from msgspec import Meta
 from torch import Tensor
 
-from rhapsode.models.contract import MODELS
-from rhapsode.models.lstm.network import LSTM, LSTMConfig
+from rhapsode.models.awd_lstm.config import AWDLSTMConfig
+from rhapsode.models.lstm.network import LSTM
 
-__all__ = ["AWDLSTM", "AWDLSTMConfig"]
+__all__ = ["AWDLSTM"]
 
 PLACES = 1 << 20
 """Where a stretch of dropped weights may begin."""
 
 
-@dataclass(frozen=True)
-class AWDLSTMConfig(LSTMConfig):
-    """Settings of `awd_lstm.v1`."""
-
-    weight_dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.2
-    """Share of the hidden-to-hidden weights dropped in training, the same ones for all rows over a window."""
-
-
-@MODELS.register("awd_lstm.v1")
 class AWDLSTM(LSTM):
     """Weight-dropped LSTM (Merity, Keskar and Socher 2018, "Regularizing and optimizing LSTM language models").
 

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rhapsode.models.contract import MODELS
-from rhapsode.models.recurrent import GatedConfig, Recurrent, open_memory, shifted
+from rhapsode.models.gru.config import GRUConfig
+from rhapsode.models.recurrent import Recurrent, open_memory, shifted
 from rhapsode.models.rnn.network import HiddenState
 
-__all__ = ["GRU", "GRUConfig"]
+__all__ = ["GRU"]
 
 
-@dataclass(frozen=True)
-class GRUConfig(GatedConfig):
-    """Settings of `gru.v1`."""
-
-
-@MODELS.register("gru.v1")
 class GRU(Recurrent):
     """GRU (Cho et al. 2014), the reset gate behind the product with the past, as in torch.
 

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rhapsode.models.contract import MODELS, State, state_dataclass
-from rhapsode.models.recurrent import GatedConfig, Recurrent, open_memory, shifted
+from rhapsode.models.contract import State, state_dataclass
+from rhapsode.models.lstm.config import LSTMConfig
+from rhapsode.models.recurrent import Recurrent, open_memory, shifted
 
-__all__ = ["LSTM", "LSTMConfig", "LSTMState", "lstm_reference"]
+__all__ = ["LSTM", "LSTMState", "lstm_reference"]
 
 MANY_ROWS = 256
 """Rows from which on the buffers of `torch.lstm_cell` cost more than its products (2 to 2.5 times, on two cores)."""
-
-
-@dataclass(frozen=True)
-class LSTMConfig(GatedConfig):
-    """Settings of `lstm.v1`."""
 
 
 @state_dataclass
@@ -30,7 +24,6 @@ class LSTMState(State):
     c_BLH: Tensor
 
 
-@MODELS.register("lstm.v1")
 class LSTM(Recurrent):
     """LSTM (Hochreiter and Schmidhuber 1997; forget gates as in Gers et al. 2000).
 

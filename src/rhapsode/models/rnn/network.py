@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rhapsode.models.contract import MODELS, State, state_dataclass
-from rhapsode.models.recurrent import Recurrent, RecurrentConfig, shifted
+from rhapsode.models.contract import State, state_dataclass
+from rhapsode.models.recurrent import Recurrent, shifted
+from rhapsode.models.rnn.config import RNNConfig
 
-__all__ = ["RNN", "HiddenState", "RNNConfig"]
-
-
-@dataclass(frozen=True)
-class RNNConfig(RecurrentConfig):
-    """Settings of `rnn.v1`."""
-
-    nonlinearity: Literal["tanh", "relu"] = "tanh"
-    """What bends the sum of input and past."""
+__all__ = ["RNN", "HiddenState"]
 
 
 @state_dataclass
@@ -30,7 +20,6 @@ class HiddenState(State):
     h_BLH: Tensor
 
 
-@MODELS.register("rnn.v1")
 class RNN(Recurrent):
     """h = tanh(W x + U h + b) (Elman 1990), or with relu. `load_state_dict` takes that of a `torch.nn.RNN`."""
 

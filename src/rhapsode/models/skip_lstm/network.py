@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-from rhapsode.models.contract import MODELS, State
-from rhapsode.models.lstm.network import LSTM, LSTMConfig
+from rhapsode.models.contract import State
+from rhapsode.models.lstm.network import LSTM
+from rhapsode.models.skip_lstm.config import SkipLSTMConfig, SkipLSTMFamily
 
-__all__ = ["SkipLSTM", "SkipLSTMConfig"]
-
-
-@dataclass(frozen=True)
-class SkipLSTMConfig(LSTMConfig):
-    """Settings of `lstm_skip.v1`."""
+__all__ = ["SkipLSTM"]
 
 
-@MODELS.register("lstm_skip.v1")
 class SkipLSTM(LSTM):
     """An LSTM whose outputs are followed by its inputs, so that a head over both is an autoregression that it corrects.
 
@@ -27,6 +20,7 @@ class SkipLSTM(LSTM):
 
     config: SkipLSTMConfig
     Config = SkipLSTMConfig
+    sees_inputs = SkipLSTMFamily.sees_inputs
 
     def __init__(self, config: SkipLSTMConfig) -> None:
         super().__init__(config)

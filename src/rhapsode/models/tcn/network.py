@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import cast
 
 import torch
-from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rhapsode.models.contract import MODELS, SequenceModel, State, state_dataclass
+from rhapsode.models.contract import SequenceModel, State, state_dataclass
 from rhapsode.models.recurrent import segments
+from rhapsode.models.tcn.config import TCNConfig
 
-__all__ = ["TCN", "TCNConfig", "TCNState", "convolution_reference"]
-
-
-@dataclass(frozen=True)
-class TCNConfig:
-    """Settings of `tcn.v1`."""
-
-    input_size: Annotated[int, Meta(ge=1, le=1 << 20)]
-    """Features coming in."""
-    hidden_size: Annotated[int, Meta(ge=1, le=1 << 16)] = 256
-    """Channels."""
-    num_layers: Annotated[int, Meta(ge=1, le=20)] = 6
-    """Residual blocks of two convolutions; each doubles the dilation of the one below."""
-    kernel_size: Annotated[int, Meta(ge=2, le=64)] = 3
-    """Taps of a convolution."""
-    dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
-    """Share of channels dropped behind every convolution in training, the same ones over a window."""
+__all__ = ["TCN", "TCNState", "convolution_reference"]
 
 
 @state_dataclass
@@ -49,7 +32,6 @@ class Block(nn.Module):
         self.conv2 = nn.Conv1d(channels, channels, kernel_size, dilation=dilation)
 
 
-@MODELS.register("tcn.v1")
 class TCN(SequenceModel):
     """Temporal convolutional network (Bai et al. 2018) behind a projection to its channels; without weight norm.
 

@@ -6,38 +6,17 @@ Weights carry the names and shapes of the layers of the Llama architecture in `t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Annotated, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import torch
-from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional
 
 from rhapsode.errors import SettingsError
-from rhapsode.models.contract import MODELS, SequenceModel, State, state_dataclass
+from rhapsode.models.contract import SequenceModel, State, state_dataclass
+from rhapsode.models.transformer.config import TransformerConfig
 
-__all__ = ["Transformer", "TransformerConfig", "TransformerState", "attention_reference"]
-
-
-@dataclass(frozen=True)
-class TransformerConfig:
-    """Settings of `transformer.v1`."""
-
-    input_size: Annotated[int, Meta(ge=1, le=1 << 20)]
-    """Features coming in; this is the width of the model."""
-    num_layers: Annotated[int, Meta(ge=1, le=256)] = 4
-    """Blocks of attention and feed-forward."""
-    num_heads: Annotated[int, Meta(ge=1, le=1024)] = 4
-    """Attention heads; they divide the width, each part even."""
-    window: Annotated[int, Meta(ge=1, le=1 << 20)] = 256
-    """How many positions a position looks back to, itself counted."""
-    feedforward_size: Annotated[int, Meta(ge=1, le=1 << 20)] | None = None
-    """Units of the SwiGLU feed-forward [default: 8/3 of the width, rounded up to 16s]."""
-    dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
-    """Share of every branch's output dropped in training."""
-    rope_base: Annotated[float, Meta(gt=1.0, le=1e12)] = 10000.0
-    """Base of the rotary frequencies."""
+__all__ = ["Transformer", "TransformerState", "attention_reference"]
 
 
 @state_dataclass
@@ -129,7 +108,6 @@ class Block(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.input_size)
 
 
-@MODELS.register("transformer.v1")
 class Transformer(SequenceModel):
     """Decoder of the Llama architecture (Touvron et al. 2023) whose positions look back `window` elements.
 

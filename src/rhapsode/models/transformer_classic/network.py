@@ -5,38 +5,19 @@ Weights carry the names and shapes of `torch.nn.TransformerEncoderLayer`, which 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import cast
 
 import torch
-from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional
 
 from rhapsode.errors import SettingsError
-from rhapsode.models.contract import MODELS, SequenceModel, State, state_dataclass
+from rhapsode.models.contract import SequenceModel, State, state_dataclass
 from rhapsode.models.recurrent import segments
 from rhapsode.models.transformer.network import attention_reference
+from rhapsode.models.transformer_classic.config import TransformerClassicConfig
 
-__all__ = ["TransformerClassic", "TransformerClassicConfig", "TransformerClassicState"]
-
-
-@dataclass(frozen=True)
-class TransformerClassicConfig:
-    """Settings of `transformer_classic.v1`."""
-
-    input_size: Annotated[int, Meta(ge=1, le=1 << 20)]
-    """Features coming in; this is the width of the model."""
-    num_layers: Annotated[int, Meta(ge=1, le=256)] = 1
-    """Blocks of attention and feed-forward."""
-    num_heads: Annotated[int, Meta(ge=1, le=1024)] = 4
-    """Attention heads; they divide the width."""
-    length: Annotated[int, Meta(ge=1, le=1 << 20)] = 128
-    """Positions there are vectors for: the longest text that can be read."""
-    feedforward_size: Annotated[int, Meta(ge=1, le=1 << 20)] | None = None
-    """Units of the feed-forward layer [default: 4 times the width]."""
-    dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
-    """Share dropped of attention weights, feed-forward units and branches in training."""
+__all__ = ["TransformerClassic", "TransformerClassicState"]
 
 
 @state_dataclass
@@ -60,7 +41,6 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(width)
 
 
-@MODELS.register("transformer_classic.v1")
 class TransformerClassic(SequenceModel):
     """Decoder block of Vaswani et al. 2017 without cross-attention, positions learned.
 

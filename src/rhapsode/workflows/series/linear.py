@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from rhapsode.bundle.network import Network
 from rhapsode.data import SeriesArrays
 from rhapsode.heads import DensityHead
-from rhapsode.models import SkipLSTM
 from rhapsode.models.inputs import Values
 
 __all__ = ["ridge", "start_linear"]
@@ -30,7 +29,7 @@ def start_linear(network: Network, arrays: SeriesArrays) -> bool:
         arrays: what will be learnt from.
     """
     head = network.head
-    if not isinstance(network.model, SkipLSTM) or not isinstance(network.input, Values):
+    if not network.model.sees_inputs or not isinstance(network.input, Values):
         return False
     if not isinstance(head, DensityHead) or head.counts:
         return False

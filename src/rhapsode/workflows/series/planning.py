@@ -23,8 +23,8 @@ from rhapsode.data import SeriesArrays
 from rhapsode.encoding import BinSettings, SeriesEncoder, SeriesEncoderSettings, learn_bins
 from rhapsode.errors import SettingsError
 from rhapsode.heads import HEADS, Bins, DensityHead
-from rhapsode.models import MODELS
-from rhapsode.training import Plan, enough_steps, family_settings, plan_series
+from rhapsode.models import FAMILIES
+from rhapsode.training import Plan, enough_steps, plan_series
 from rhapsode.workflows.series.choosing import Encoding, choose_encoding, planned_lags
 from rhapsode.workflows.series.corpus import SeriesCorpus, encode_series, open_series
 
@@ -76,7 +76,7 @@ def plan_training(
     Raises:
         RhapsodeError: a source or setting that does not fit.
     """
-    family = MODELS.full_name(settings.model)
+    family = FAMILIES.full_name(settings.model)
     if settings.encoding not in ("auto", BINNED):
         raise SettingsError(
             f"series have no encoding {settings.encoding!r}",
@@ -112,7 +112,10 @@ def plan_training(
         | ({"precision": "float32"} if settings.training.precision == "auto" else {}),
         where="[training]",
     )
-    network = {**family_settings(family, plan.network, training.window or 1), **settings.network}
+    network = {
+        **FAMILIES.get(family).series_settings(plan.network, training.window or 1),
+        **settings.network,
+    }
     input_size = encoder.feature_size + covariates.size
     fitted = encode_series(encoder, covariates, train, corpus.train_S)
     kept_head = dict(head)
@@ -255,7 +258,7 @@ def _config(
     embedding = own.pop("embedding_size", None)
     if embedding is not None:
         fed["embedding_size"] = embedding
-    known = set(MODELS.get(family).Config.__dataclass_fields__) - {"input_size"}
+    known = set(FAMILIES.get(family).Config.__dataclass_fields__) - {"input_size"}
     for name in own:
         if name not in known:
             raise SettingsError(

@@ -1,0 +1,161 @@
+"""Families of models by name: all that is known of one without loading torch."""
+
+from __future__ import annotations
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rhapsode.config import Registry, SeenContext
+
+if TYPE_CHECKING:
+    from rhapsode.models.contract import SequenceModel  # loads torch
+
+__all__ = [
+    "FAMILIES",
+    "LARGE_VOCABULARY",
+    "EngineForm",
+    "Family",
+    "FamilyPlan",
+    "PlanRequest",
+    "embedding_width",
+]
+
+LARGE_VOCABULARY = 6000
+"""Elements from which on the table is the larger part of a network, and pays twice where it is also the head."""
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """Sizes that a family fits its settings to.
+
+    Arguments:
+        hidden_size: units of a recurrent network of the wanted size.
+        vocab_size: V.
+        window: steps that one update reads.
+        dropout: share to drop.
+    """
+
+    hidden_size: int
+    vocab_size: int
+    window: int
+    dropout: float
+
+
+@dataclass(frozen=True)
+class FamilyPlan:
+    """Settings of a family, and why.
+
+    Arguments:
+        network: settings of the input module, the head and the family.
+        learning_rate: of its training.
+        reason: the choice in words.
+    """
+
+    network: Mapping[str, Any]
+    learning_rate: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class EngineForm:
+    """How the compiled engine runs a network of a family.
+
+    Arguments:
+        kernel: "recurrent", "attention" or "convolution".
+        cell: which of the kernel's cells.
+        numbers: sizes that the kernel is told.
+    """
+
+    kernel: str
+    cell: str
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Family(ABC):
+    """A family of models: its settings, plan defaults, cost, engine form and network.
+
+    A new family is a subclass in `models/<name>/config.py`, registered in `FAMILIES`, and a network beside it.
+    """
+
+    name: ClassVar[str]
+    """The full name, as "lstm.v1"."""
+    Config: ClassVar[type[Any]]
+    """The frozen dataclass of its settings."""
+    network: ClassVar[str]
+    """Where its network is: "module:class". Loading it loads torch."""
+    training_rate: ClassVar[float] = 0.6
+    """Multiply-adds a second in training, as a share of an LSTM's."""
+    averages: ClassVar[bool] = False
+    """Whether its weights are averaged over the end of a run."""
+    remembers_documents: ClassVar[bool] = False
+    """Whether it has gates that chrono initialisation opens over a document."""
+    largest_fresh_rate: ClassVar[float] = 4e-3
+    """Learning rate at most with documents read each afresh, where it remembers them."""
+    default_window: ClassVar[int] = 64
+    """Steps of an update in a carried context."""
+    sees_inputs: ClassVar[bool] = False
+    """Whether its features hold its inputs, so that a head can begin as a linear autoregression."""
+    head_bias: ClassVar[bool] = True
+    """Whether its head has a bias."""
+    embedding_std: ClassVar[float | None] = None
+    """Standard deviation of a fresh table; None for the table's own."""
+    uses_condition: ClassVar[bool] = False
+    """Whether its state can begin from a condition."""
+
+    @classmethod
+    @abstractmethod
+    def plan(cls, request: PlanRequest) -> FamilyPlan:
+        """Settings of about the wanted size."""
+
+    @classmethod
+    @abstractmethod
+    def inner_cost(cls, hidden_size: int) -> int:
+        """Multiply-adds of one element between the input and the head, at about the wanted size."""
+
+    @classmethod
+    def series_settings(cls, recurrent: Mapping[str, Any], window: int) -> dict[str, Any]:
+        """Settings of about the size of a recurrent network, for values.
+
+        Arguments:
+            recurrent: those of the recurrent network.
+            window: steps that one update reads.
+        """
+        request = PlanRequest(recurrent["hidden_size"], 2, window, recurrent["dropout"])
+        return dict(cls.plan(request).network)
+
+    @classmethod
+    def fixed_window(cls, settings: Mapping[str, Any]) -> int | None:
+        """Elements of the only context that it can have; None where it can read on and on.
+
+        Arguments:
+            settings: of the network, as far as they were chosen.
+        """
+        return None
+
+    @classmethod
+    def engine_form(cls, settings: Mapping[str, Any], context: SeenContext) -> EngineForm | None:
+        """The engine's form of a network; None where it has none.
+
+        Arguments:
+            settings: of the family, complete.
+            context: what the model sees of the past.
+        """
+        return None
+
+    @classmethod
+    def load(cls) -> type[SequenceModel]:
+        """The class of its networks. Loads torch."""
+        module, _, name = cls.network.partition(":")
+        network: type[SequenceModel] = getattr(importlib.import_module(module), name)
+        return network
+
+
+FAMILIES: Registry[type[Family]] = Registry("model")
+
+
+def embedding_width(vocab_size: int) -> int:
+    """Width of a table for a vocabulary."""
+    return 64 if vocab_size <= 512 else 128 if vocab_size <= 8000 else 256

@@ -1,0 +1,98 @@
+"""Settings, plan defaults and cost that recurrent families share. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+from msgspec import Meta
+
+from rhapsode.config import SeenContext
+from rhapsode.models.families import (
+    EngineForm,
+    Family,
+    FamilyPlan,
+    PlanRequest,
+    embedding_width,
+)
+
+__all__ = ["GatedConfig", "RecurrentConfig", "RecurrentFamily"]
+
+
+@dataclass(frozen=True)
+class RecurrentConfig:
+    """Settings of a recurrent family."""
+
+    input_size: Annotated[int, Meta(ge=1, le=1 << 20)]
+    """Features coming in."""
+    hidden_size: Annotated[int, Meta(ge=1, le=1 << 16)] = 512
+    """Units of each layer."""
+    num_layers: Annotated[int, Meta(ge=1, le=64)] = 1
+    """Layers, each reading the one below."""
+    dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
+    """Share of every layer's outputs dropped in training, the same ones over a window (locked dropout)."""
+
+
+@dataclass(frozen=True)
+class GatedConfig(RecurrentConfig):
+    """Settings of a recurrent family whose gates decide what is kept."""
+
+    chrono: Annotated[int, Meta(ge=0, le=1 << 20)] = 0
+    """Positions over which memory starts out able to reach (chrono initialisation); 0 starts as torch.nn does."""
+    chrono_share: Annotated[float, Meta(ge=0.0, le=1.0)] = 1.0
+    """Share of the units that start so; the others start as in torch.nn."""
+
+    @property
+    def remembering(self) -> int:
+        """Units of a layer that start with open memory."""
+        return round(self.hidden_size * self.chrono_share) if self.chrono > 1 else 0
+
+
+class RecurrentFamily(Family):
+    """A family of recurrent layers.
+
+    A subclass says how many products of its size an element costs, and which cell the engine runs.
+    """
+
+    cell: ClassVar[str]
+    """The engine's cell."""
+    products: ClassVar[int]
+    """Products of inputs and past by hidden units that an element costs: one a gate."""
+    engine_runs: ClassVar[bool] = True
+    """Whether the engine has a form of it."""
+
+    @classmethod
+    def plan(cls, request: PlanRequest) -> FamilyPlan:
+        """One layer of the wanted size."""
+        size = request.hidden_size
+        network = {
+            "embedding_size": embedding_width(request.vocab_size),
+            "hidden_size": size,
+            "num_layers": 1,
+            "dropout": request.dropout,
+        }
+        return FamilyPlan(network, cls.learning_rate(size), f"{size} units")
+
+    @classmethod
+    def learning_rate(cls, hidden_size: int) -> float:
+        """The learning rate for so many units."""
+        return 4e-3 if hidden_size <= 384 else 3e-3
+
+    @classmethod
+    def inner_cost(cls, hidden_size: int) -> int:
+        """Multiply-adds of the layer, its input 64 wide."""
+        return cls.products * hidden_size * (hidden_size + 64)
+
+    @classmethod
+    def series_settings(cls, recurrent: Mapping[str, Any], window: int) -> dict[str, Any]:
+        """The settings themselves."""
+        return dict(recurrent)
+
+    @classmethod
+    def engine_form(cls, settings: Mapping[str, Any], context: SeenContext) -> EngineForm | None:
+        """Its cell, for any number of layers."""
+        if not cls.engine_runs:
+            return None
+        sizes = {name: settings[name] for name in ("hidden_size", "num_layers")}
+        return EngineForm("recurrent", cls.cell, sizes)

@@ -1,0 +1,71 @@
+"""The temporal convolutional network: settings, plan defaults, engine form. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from rhapsode.config import SeenContext
+from rhapsode.models.families import (
+    FAMILIES,
+    EngineForm,
+    Family,
+    FamilyPlan,
+    PlanRequest,
+    embedding_width,
+)
+
+__all__ = ["TCNConfig", "TCNFamily"]
+
+
+@dataclass(frozen=True)
+class TCNConfig:
+    """Settings of `tcn.v1`."""
+
+    input_size: Annotated[int, Meta(ge=1, le=1 << 20)]
+    """Features coming in."""
+    hidden_size: Annotated[int, Meta(ge=1, le=1 << 16)] = 256
+    """Channels."""
+    num_layers: Annotated[int, Meta(ge=1, le=20)] = 6
+    """Residual blocks of two convolutions; each doubles the dilation of the one below."""
+    kernel_size: Annotated[int, Meta(ge=2, le=64)] = 3
+    """Taps of a convolution."""
+    dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
+    """Share of channels dropped behind every convolution in training, the same ones over a window."""
+
+
+@FAMILIES.register("tcn.v1")
+class TCNFamily(Family):
+    """Causal convolutions of growing dilation."""
+
+    name = "tcn.v1"
+    Config = TCNConfig
+    network = "rhapsode.models.tcn.network:TCN"
+    training_rate = 0.8
+    default_window = 128
+
+    @classmethod
+    def plan(cls, request: PlanRequest) -> FamilyPlan:
+        """Five blocks."""
+        channels = 128 if request.hidden_size <= 384 else 192
+        network = {
+            "embedding_size": embedding_width(request.vocab_size),
+            "hidden_size": channels,
+            "num_layers": 5,
+            "dropout": round(request.dropout / 2, 2),
+        }
+        return FamilyPlan(network, 2e-3, f"5 blocks of {channels} channels")
+
+    @classmethod
+    def inner_cost(cls, hidden_size: int) -> int:
+        """Twelve convolutions of three taps over half as many channels."""
+        return 12 * 3 * (hidden_size // 2) ** 2
+
+    @classmethod
+    def engine_form(cls, settings: Mapping[str, Any], context: SeenContext) -> EngineForm:
+        """Its convolutions."""
+        names = ("hidden_size", "num_layers", "kernel_size")
+        return EngineForm("convolution", "tcn", {name: settings[name] for name in names})

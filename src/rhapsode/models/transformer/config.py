@@ -1,0 +1,71 @@
+"""The transformer: settings, plan defaults, engine form. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from rhapsode.config import SeenContext
+from rhapsode.models.families import FAMILIES, EngineForm, Family, FamilyPlan, PlanRequest
+
+__all__ = ["TransformerConfig", "TransformerFamily"]
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """Settings of `transformer.v1`."""
+
+    input_size: Annotated[int, Meta(ge=1, le=1 << 20)]
+    """Features coming in; this is the width of the model."""
+    num_layers: Annotated[int, Meta(ge=1, le=256)] = 4
+    """Blocks of attention and feed-forward."""
+    num_heads: Annotated[int, Meta(ge=1, le=1024)] = 4
+    """Attention heads; they divide the width, each part even."""
+    window: Annotated[int, Meta(ge=1, le=1 << 20)] = 256
+    """How many positions a position looks back to, itself counted."""
+    feedforward_size: Annotated[int, Meta(ge=1, le=1 << 20)] | None = None
+    """Units of the SwiGLU feed-forward [default: 8/3 of the width, rounded up to 16s]."""
+    dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
+    """Share of every branch's output dropped in training."""
+    rope_base: Annotated[float, Meta(gt=1.0, le=1e12)] = 10000.0
+    """Base of the rotary frequencies."""
+
+
+@FAMILIES.register("transformer.v1")
+class TransformerFamily(Family):
+    """A decoder with rotary positions and a ring buffer of keys and values."""
+
+    name = "transformer.v1"
+    Config = TransformerConfig
+    network = "rhapsode.models.transformer.network:Transformer"
+    head_bias = False
+    # The residual stream starts small, as its branches do.
+    embedding_std = 0.02
+
+    @classmethod
+    def plan(cls, request: PlanRequest) -> FamilyPlan:
+        """Two or three layers: a minute wants more updates rather than more layers."""
+        short = request.hidden_size <= 384
+        width, layers = (128, 2) if short else (192, 3)
+        network = {
+            "embedding_size": width,
+            "num_layers": layers,
+            "num_heads": width // 32,
+            "window": request.window,
+            "dropout": round(request.dropout / 2, 2),
+        }
+        return FamilyPlan(network, 3e-3, f"{layers} layers of {width}")
+
+    @classmethod
+    def inner_cost(cls, hidden_size: int) -> int:
+        """Four layers of 12 squares of the width."""
+        return 4 * 12 * (hidden_size * 3 // 8) ** 2
+
+    @classmethod
+    def engine_form(cls, settings: Mapping[str, Any], context: SeenContext) -> EngineForm:
+        """Its attention."""
+        names = ("num_layers", "num_heads", "window", "feedforward_size", "rope_base")
+        return EngineForm("attention", "rotary", {name: settings[name] for name in names})

@@ -1,0 +1,77 @@
+"""The transformer of learned positions: settings, plan defaults, engine form. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from rhapsode.config import SeenContext
+from rhapsode.models.families import FAMILIES, EngineForm, Family, FamilyPlan, PlanRequest
+
+__all__ = ["TransformerClassicConfig", "TransformerClassicFamily"]
+
+LENGTH = 128
+"""Positions where nothing else is asked for."""
+
+
+@dataclass(frozen=True)
+class TransformerClassicConfig:
+    """Settings of `transformer_classic.v1`."""
+
+    input_size: Annotated[int, Meta(ge=1, le=1 << 20)]
+    """Features coming in; this is the width of the model."""
+    num_layers: Annotated[int, Meta(ge=1, le=256)] = 1
+    """Blocks of attention and feed-forward."""
+    num_heads: Annotated[int, Meta(ge=1, le=1024)] = 4
+    """Attention heads; they divide the width."""
+    length: Annotated[int, Meta(ge=1, le=1 << 20)] = 128
+    """Positions there are vectors for: the longest text that can be read."""
+    feedforward_size: Annotated[int, Meta(ge=1, le=1 << 20)] | None = None
+    """Units of the feed-forward layer [default: 4 times the width]."""
+    dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
+    """Share dropped of attention weights, feed-forward units and branches in training."""
+
+
+@FAMILIES.register("transformer_classic.v1")
+class TransformerClassicFamily(Family):
+    """A decoder with learned positions, which is trained and used in a window of them."""
+
+    name = "transformer_classic.v1"
+    Config = TransformerClassicConfig
+    network = "rhapsode.models.transformer_classic.network:TransformerClassic"
+    embedding_std = 0.02
+
+    @classmethod
+    def plan(cls, request: PlanRequest) -> FamilyPlan:
+        """Two layers."""
+        width = 128 if request.hidden_size <= 384 else 192
+        network = {
+            "embedding_size": width,
+            "num_layers": 2,
+            "num_heads": width // 32,
+            "length": request.window,
+            "dropout": round(request.dropout / 2, 2),
+        }
+        return FamilyPlan(network, 1e-3, f"2 layers of {width}")
+
+    @classmethod
+    def inner_cost(cls, hidden_size: int) -> int:
+        """Four layers of 12 squares of the width."""
+        return 4 * 12 * (hidden_size * 3 // 8) ** 2
+
+    @classmethod
+    def fixed_window(cls, settings: Mapping[str, Any]) -> int:
+        """As many elements as it has positions."""
+        length = settings.get("length")
+        return length if isinstance(length, int) else LENGTH
+
+    @classmethod
+    def engine_form(cls, settings: Mapping[str, Any], context: SeenContext) -> EngineForm | None:
+        """Its attention, in a window."""
+        if context.kind != "window":
+            return None
+        names = ("num_layers", "num_heads", "length", "feedforward_size")
+        return EngineForm("attention", "learned", {name: settings[name] for name in names})
