@@ -21,7 +21,7 @@ from rhapsode.config import (
 )
 from rhapsode.encoding import ENCODERS, SeriesEncoderSettings
 from rhapsode.heads import HEADS
-from rhapsode.models import MODELS
+from rhapsode.models import FAMILIES
 
 PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
 
@@ -87,8 +87,8 @@ def page() -> str:
     ):
         parts += [f"## [{section}]\n", table(cls)]
     parts += ["## [network]\n", NETWORK]
-    for name in MODELS.names():
-        parts += [f"### {name}\n", table(MODELS.get(name).Config, without=("input_size",))]
+    for name in FAMILIES.names():
+        parts += [f"### {name}\n", table(FAMILIES.get(name).Config, without=("input_size",))]
     parts += ["## [encoder]\n"]
     for name in ENCODERS.names():
         cls = ENCODERS.get(name).Settings

@@ -9,8 +9,8 @@ import pytest
 from rhapsode.bundle import Component, NetworkPredictor, Predictor, log_softmax
 from rhapsode.bundle.torch_predictor import torch_predictor
 from rhapsode.config import parse_context
-from rhapsode.engine import packed_weights
 from rhapsode.engine.compiled_predictor import compiled_predictor
+from rhapsode.engine.forms import engine_form
 from rhapsode.engine.packed_weights import lay_out, unsupported
 from rhapsode.errors import BundleError
 from rhapsode.models import FAMILIES as MODELS
@@ -146,7 +146,8 @@ def test_settings_left_out_are_those_of_the_family(name: str) -> None:
     bare = replace(bundle, config=replace(config, model=Component(name)))
     wanted = family.engine_form(asdict(family.Config(input_size=8)), context)
     assert wanted is not None
-    assert family.engine_form(packed_weights._settings(bare), context) == wanted
+    bare = replace(bare, config=replace(bare.config, context="window:4"))
+    assert engine_form(bare) == wanted
 
 
 @pytest.mark.parametrize("family", FAMILIES)

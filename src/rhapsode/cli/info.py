@@ -68,6 +68,9 @@ def _parts(facts: dict[str, Any]) -> Table:
         component = facts["config"][part]
         table.add_row(part, f"{component['name']}  {_settings(component['settings'])}")
     table.add_row("context", facts["config"]["context"])
+    engine = facts.get("engine")
+    if engine and engine["reason"] is not None:
+        table.add_row("engine", f"torch; of the compiled one: {engine['reason']}")
     series = facts.get("series")
     what = (
         f"{encoder['elements']:,} elements, {encoder['round_trip']}"

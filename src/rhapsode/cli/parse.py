@@ -80,6 +80,7 @@ def _translated(hint: Any) -> Any:
             mark = arg(  # noqa: PLW2901
                 name=mark.name,
                 metavar=mark.metavar,
+                help=_filled(mark.help),
                 help_behavior_hint=mark.hint,
                 aliases=aliases,
             )
@@ -88,6 +89,16 @@ def _translated(hint: Any) -> Any:
             continue
         inner = Annotated[inner, mark]
     return inner
+
+
+def _filled(help: str | None) -> str | None:
+    """A help text with the names of what is registered."""
+    if help is None:
+        return None
+    from rhapsode.models import FAMILIES
+
+    *names, last = FAMILIES.words()
+    return help.format(families=f"{', '.join(names)} or {last}")
 
 
 def _unmarked(value: Any) -> Any:

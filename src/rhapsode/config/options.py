@@ -26,16 +26,23 @@ class Flag:
         hint: what the help says of the default; None: the field's own.
         alias: a short form.
         name: where it is not the field's.
+        help: in place of the field's docstring; `{families}` stands for the families that there are.
     """
 
     metavar: str
     hint: str | None
     alias: str | None
     name: str | None
+    help: str | None = None
 
 
 def option(
-    metavar: str, default: str | None = None, *, alias: str | None = None, name: str | None = None
+    metavar: str,
+    default: str | None = None,
+    *,
+    alias: str | None = None,
+    name: str | None = None,
+    help: str | None = None,
 ) -> Any:
     """An annotation for a settings field that is also a flag.
 
@@ -44,6 +51,7 @@ def option(
         default: what happens when the flag is left out, where the field's default does not say it.
         alias: a short form, as "-o".
         name: the flag's name where the field's cannot be it.
+        help: in place of the field's docstring, for what only a registry knows.
     """
     hint = None if default is None else f"(default: {default})" if default else ""
-    return Flag(metavar, hint, alias, name)
+    return Flag(metavar, hint, alias, name, help)

@@ -51,6 +51,10 @@ class Registry(Generic[T]):
         """All full names, sorted."""
         return sorted(self._entries)
 
+    def words(self) -> list[str]:
+        """All names without their version, once each, in the order of their registration."""
+        return list(dict.fromkeys(name.rpartition(".v")[0] for name in self._entries))
+
     def full_name(self, name: str) -> str:
         """The full name for `"lstm.v1"` or, meaning its newest version, `"lstm"`.
 

@@ -142,9 +142,14 @@ class RunSettings:
     """Passes over the training share, in place of a budget."""
     steps: Annotated[Count | None, option("N", "the budget rules")] = None
     """Updates of the weights, in place of a budget."""
-    model: Annotated[str, option("NAME")] = "lstm"
-    """Family: lstm, awd_lstm, lstm_skip, gru, rnn, tcn, transformer or transformer_classic; lstm_skip where numbers are
-    learnt and nothing else is said."""
+    model: Annotated[
+        str,
+        option(
+            "NAME",
+            help="Family: {families}; lstm_skip where numbers are learnt and nothing else is said.",
+        ),
+    ] = "lstm"
+    """Family of the network by its name, as `rhapsode train --help` lists them."""
     encoding: Annotated[str, option("NAME")] = "auto"
     """What an element is: characters, words, bytes, bpe, wordpiece, unigram, jieba, tokenizer for a ready
     tokenizer.json, or auto to choose by the text."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,14 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import COUNTS, Bundle
-from rhapsode.config import from_mapping
 from rhapsode.engine import offsets as at
+from rhapsode.engine.forms import engine_form, full_name, unsupported_form
 from rhapsode.engine.kernels import attention, convolution
 from rhapsode.engine.kernels import recurrent_steps as recurrent
 from rhapsode.engine.kernels.products import matrix_size, packed
 from rhapsode.engine.kernels.tiles import padded
 from rhapsode.errors import BundleError
-from rhapsode.models.families import FAMILIES
 
 __all__ = ["Laid", "lay_out", "unsupported"]
 
@@ -41,9 +39,6 @@ _GATES = {at.LSTM: 4, at.GRU: 3, at.TANH: 1, at.RELU: 1}
 
 FOLDED = 1 << 26
 """Numbers (256 MB) of the largest table in which elements and the first layer's products are one."""
-
-WIDEST = 8192
-"""Elements of the widest window that is read anew for every element."""
 
 
 @dataclass(frozen=True)
@@ -66,35 +61,11 @@ class Laid:
         return int(self.spec[place])
 
 
-def _full(name: str) -> str:
-    return name if "." in name else f"{name}.v1"
-
-
 def unsupported(bundle: Bundle) -> str | None:
-    """Why this engine cannot run a model; None where it can."""
+    """Why this engine cannot run a model here; None where it can."""
     if _config.DISABLE_JIT:
         return "numba's compiler is switched off"
-    config = bundle.config
-    parts = (
-        (config.input, ("table.v1", "onehot.v1")),
-        (config.model, tuple(FAMILIES.names())),
-        (config.head, ("categorical.v1",)),
-    )
-    for part, known in parts:
-        if _full(part.name) not in known:
-            return f"it has no form of {part.name}"
-    family = FAMILIES.get(config.model.name)
-    try:
-        form = family.engine_form(_settings(bundle), bundle.context)
-    except BundleError:  # the packing tells what is wrong
-        return None
-    if form is None and family.fixed_window({}) is not None:
-        return f"it reads {config.model.name.partition('.')[0]} in a window only"
-    if form is None:
-        return f"it has no form of {config.model.name}"
-    if bundle.context.size > WIDEST:
-        return f"it reads windows of at most {WIDEST} elements"
-    return None
+    return unsupported_form(bundle)
 
 
 class _Arrays:
@@ -187,33 +158,18 @@ def lay_out(bundle: Bundle, kind: str = "float32") -> Laid:
         raise BundleError(f"the network cannot be built ({problem})") from None
 
 
-def _settings(bundle: Bundle) -> dict[str, Any]:
-    """The settings of the model, complete.
-
-    Raises:
-        BundleError: a setting that the family lacks, or out of range.
-    """
-    component = bundle.config.model
-    config = FAMILIES.get(component.name).Config
-    where = f"[network] of {component.name}"
-    known = from_mapping(
-        config, {"input_size": 1, **component.settings}, where=where, error=BundleError
-    )
-    return dataclasses.asdict(known)
-
-
 def _lay_out(bundle: Bundle, arrays: _Arrays) -> Laid:
     config, vocab = bundle.config, bundle.encoder.vocab_size
     for part, component in (("input", config.input), ("head", config.head)):
         size = component.settings.get("vocab_size", vocab)
         if size != vocab:
             raise BundleError(f"the {part} has {size} elements, the encoder {vocab}")
-    form = FAMILIES.get(config.model.name).engine_form(_settings(bundle), bundle.context)
+    form = engine_form(bundle)
     assert form is not None, "`unsupported` comes first"
     family, settings = _CELLS[form.cell], form.numbers
     table_VD = None
     width = vocab
-    if _full(config.input.name) == "table.v1":
+    if full_name(config.input.name) == "table.v1":
         width = int(config.input.settings.get("embedding_size", 64))
         table_VD = arrays.take("input.weight", vocab, width)
     layers = settings["num_layers"]

@@ -14,8 +14,11 @@ def describe(model: Model | SeriesModel) -> dict[str, Any]:
     """Components, arrays with shapes, parameters, encoder and provenance, as plain values."""
     if isinstance(model, SeriesModel):
         return _of_series(model)
+    from rhapsode.engine.forms import unsupported_form
+
     bundle = model.bundle
     arrays = {name: array for name, array in bundle.arrays.items() if name != COUNTS}
+    reason = unsupported_form(bundle)
     return {
         "path": str(model.path),
         "bytes": model.path.stat().st_size,
@@ -28,6 +31,7 @@ def describe(model: Model | SeriesModel) -> dict[str, Any]:
             "round_trip": bundle.encoder.round_trip,
         },
         "arrays": {name: list(array.shape) for name, array in arrays.items()},
+        "engine": {"name": "compiled" if reason is None else "torch", "reason": reason},
         "provenance": dict(bundle.provenance),
     }
 

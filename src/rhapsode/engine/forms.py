@@ -1,0 +1,60 @@
+"""Models that the compiled engine can run, and why it cannot run others. Light: nothing is compiled here."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from rhapsode.bundle import Bundle
+from rhapsode.config import from_mapping
+from rhapsode.errors import BundleError
+from rhapsode.models.families import FAMILIES, EngineForm
+
+__all__ = ["WIDEST", "engine_form", "full_name", "unsupported_form"]
+
+WIDEST = 8192
+"""Elements of the widest window that is read anew for every element."""
+
+
+def full_name(name: str) -> str:
+    """A component's name with its version; the first where it has none."""
+    return name if "." in name else f"{name}.v1"
+
+
+def unsupported_form(bundle: Bundle) -> str | None:
+    """Why the engine has no form of a model; None where it has one."""
+    config = bundle.config
+    for part, known in (
+        (config.input, ("table.v1", "onehot.v1")),
+        (config.model, tuple(FAMILIES.names())),
+        (config.head, ("categorical.v1",)),
+    ):
+        if full_name(part.name) not in known:
+            return f"it has no form of {part.name}"
+    try:
+        form = engine_form(bundle)
+    except BundleError:  # the packing tells what is wrong
+        return None
+    if form is None and FAMILIES.get(config.model.name).fixed_window({}) is not None:
+        return f"it reads {config.model.name.partition('.')[0]} in a window only"
+    if form is None:
+        return f"it has no form of {config.model.name}"
+    if bundle.context.size > WIDEST:
+        return f"it reads windows of at most {WIDEST} elements"
+    return None
+
+
+def engine_form(bundle: Bundle) -> EngineForm | None:
+    """How the engine runs a model of a registered family; None where it does not.
+
+    Raises:
+        BundleError: a setting that the family lacks, or out of range.
+    """
+    component = bundle.config.model
+    family = FAMILIES.get(component.name)
+    settings = from_mapping(
+        family.Config,
+        {"input_size": 1, **component.settings},
+        where=f"[network] of {component.name}",
+        error=BundleError,
+    )
+    return family.engine_form(dataclasses.asdict(settings), bundle.context)
