@@ -1,44 +1,51 @@
-"""One file holds a model: configuration, encoder, provenance and arrays. This half never loads torch.
+"""One file holds a model of any modality: networks, encoder, counts, calibration, provenance. No torch.
 
-The file is safetensors; reading it executes nothing, and names resolve only through the registries.
+The file is safetensors; reading it executes nothing, and names resolve only through the registries. Its metadata entries are
+JSON texts; its arrays lie under `network.0`, `network.1`, ... (members), `counts.` and what else the facts of a modality
+name.
 """
 
+from __future__ import annotations
+
 import json
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from rhapsode.config import SeenContext, from_mapping, parse_context, to_mapping
-from rhapsode.encoding import Encoder, encoder_from_mapping
-from rhapsode.errors import BundleError, RhapsodeError
+from rhapsode.bundle.provenance import Calibration, Mixture, Provenance
+from rhapsode.config import Registry, SeenContext, from_mapping, parse_context, to_mapping
+from rhapsode.errors import BundleError, RhapsodeError, SettingsError
 from rhapsode.files import first_line, is_there, write_atomically
 
 __all__ = [
-    "COUNTS",
+    "FACTS",
     "FORMAT_VERSION",
     "Bundle",
     "Component",
-    "Mixture",
-    "ModelFile",
+    "Facts",
+    "Member",
     "NetworkConfig",
+    "NetworkSizes",
     "bundle_path",
-    "check_weights",
-    "is_series_model",
+    "modality_of",
     "read_bundle",
-    "read_file",
-    "save_file",
     "write_bundle",
 ]
 
 FORMAT = "rhapsode"
-FORMAT_VERSION = 1
-COUNTS = "corpus.counts"
+FORMAT_VERSION = 2
+MOST_MEMBERS = 64
+
+Arrays = Mapping[str, NDArray[Any]]
+E = TypeVar("E")
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class Component:
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """What a network is made of, and how it sees its past."""
+    """Components of a network, and how it sees its past."""
 
     input: Component
     model: Component
@@ -60,64 +67,144 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True)
-class Mixture:
-    """The n-gram model that a network is mixed with.
+class Member:
+    """One of the networks of a model.
 
     Arguments:
-        share: what of every probability it gives, above 0, at most 1.
-        ngram: its fingerprint.
+        arrays: weights by parameter name, float32.
+        weight: of its probabilities in the average, above 0; relative to the other members.
     """
 
-    share: float
-    ngram: str
+    arrays: Arrays
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
-class Bundle:
-    """A model as it lies in its file.
+class NetworkSizes:
+    """Sizes that a network must have to fit an encoder.
 
     Arguments:
-        config: the components.
-        encoder: documents to elements and back.
-        provenance: where it came from: data, splits, settings, figures; plain values.
-        arrays: weights by parameter name, float32, and under `corpus.counts` how often each element occurred in
-            the training share, int64 (V,).
+        noun: of what they count.
+        input: name and value of a setting of the input module.
+        head: name and value of a setting of the head.
     """
 
-    config: NetworkConfig
-    encoder: Encoder
-    provenance: Mapping[str, Any]
-    arrays: Mapping[str, NDArray[Any]]
+    noun: str
+    input: tuple[str, int]
+    head: tuple[str, int]
+
+
+class Facts(ABC):
+    """Contents of a model file that belong to one modality."""
+
+    modality: ClassVar[str]
+    """The registered name."""
+    goes_on_with: ClassVar[str]
+    """Noun of what its models continue."""
+    command: ClassVar[str]
+    """The command that uses its models."""
+
+    @abstractmethod
+    def to_file(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Plain values, and arrays by their names in the file."""
+
+    @classmethod
+    @abstractmethod
+    def from_file(
+        cls, table: Mapping[str, Any], arrays: dict[str, NDArray[Any]], encoder: Any
+    ) -> Self:
+        """The facts in a file; arrays that belong to them are taken out of `arrays`.
+
+        Raises:
+            RhapsodeError: they are malformed, or do not fit the encoder.
+        """
+
+    @classmethod
+    @abstractmethod
+    def open_encoder(cls, table: Mapping[str, Any]) -> Any:
+        """The encoder that a file describes.
+
+        Raises:
+            RhapsodeError: there is no such encoder.
+        """
+
+    @abstractmethod
+    def sizes(self, encoder: Any) -> NetworkSizes:
+        """Sizes that a network must have."""
+
+    def context(self) -> str:
+        """How a model without a network sees its past."""
+        return "carried"
+
+
+FACTS: Registry[type[Facts]] = Registry("modality")
+
+F = TypeVar("F", bound=Facts)
+
+
+@dataclass(frozen=True)
+class Bundle(Generic[E, F]):
+    """Contents of a model file.
+
+    Arguments:
+        network: the components; None for a model without a network.
+        encoder: documents to elements and back.
+        facts: of the modality.
+        members: the networks, whose probabilities are averaged; none without a network.
+        calibration: made after training.
+        provenance: data, splits, settings, metrics.
+    """
+
+    network: NetworkConfig | None
+    encoder: E
+    facts: F
+    members: tuple[Member, ...] = ()
+    calibration: Calibration = field(default_factory=Calibration)
+    provenance: Provenance = field(default_factory=Provenance)
+
+    @property
+    def modality(self) -> str:
+        """The registered name of its modality."""
+        return self.facts.modality
+
+    @property
+    def config(self) -> NetworkConfig:
+        """The components of its network.
+
+        Raises:
+            BundleError: there is no network.
+        """
+        if self.network is None:
+            raise BundleError("this model has no network")
+        return self.network
+
+    @property
+    def arrays(self) -> Arrays:
+        """Weights by parameter name; of several members with the member's number before it."""
+        if len(self.members) == 1:
+            return self.members[0].arrays
+        return {
+            f"{number}.{name}": array
+            for number, member in enumerate(self.members)
+            for name, array in member.arrays.items()
+        }
 
     @property
     def context(self) -> SeenContext:
         """How the model sees its past."""
-        return parse_context(self.config.context)
+        return parse_context(self.facts.context() if self.network is None else self.network.context)
 
     @property
     def mixture(self) -> Mixture | None:
-        """The n-gram model that belongs to the network; None where there is none.
-
-        Raises:
-            BundleError: the provenance names one in a way that makes no sense.
-        """
-        found = self.provenance.get("mixture")
-        if found is None:
-            return None
-        share = found.get("share") if isinstance(found, Mapping) else None
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-            raise BundleError("its mixture has no share from 0 to 1")
-        if not share:
-            return None
-        ngram = found.get("ngram")
-        if not isinstance(ngram, str):
-            raise BundleError("its mixture does not tell with which n-gram model")
-        return Mixture(float(share), ngram)
+        """The n-gram model that belongs to the network; None where it has no weight."""
+        mixture = self.calibration.mixture
+        return mixture if mixture is not None and mixture.share else None
 
     @property
-    def counts_V(self) -> NDArray[np.int64]:
-        """How often each element occurred in the training share."""
-        return np.asarray(self.arrays[COUNTS])
+    def weights(self) -> tuple[float, ...]:
+        """Weights of the members, one in total."""
+        total = math.fsum(member.weight for member in self.members)
+        return tuple(member.weight / total for member in self.members)
 
 
 def bundle_path(model: str | Path) -> Path:
@@ -143,27 +230,29 @@ def bundle_path(model: str | Path) -> Path:
     return path
 
 
-def write_bundle(path: Path, bundle: Bundle) -> None:
+def write_bundle(path: Path, bundle: Bundle[Any, Any]) -> None:
     """Write a model file, whole or not at all.
 
     Raises:
         RunError: the disk is full or the folder cannot be written.
     """
-    metadata = {
-        "config": json.dumps(to_mapping(bundle.config)),
-        "encoder": json.dumps(bundle.encoder.to_mapping()),
-        "provenance": json.dumps(dict(bundle.provenance)),
+    facts, arrays = bundle.facts.to_file()
+    for number, member in enumerate(bundle.members):
+        arrays |= {f"network.{number}.{name}": array for name, array in member.arrays.items()}
+    entries = {
+        "network": None if bundle.network is None else to_mapping(bundle.network),
+        "members": [member.weight for member in bundle.members],
+        "encoder": bundle.encoder.to_mapping(),
+        "facts": facts,
+        "calibration": to_mapping(bundle.calibration),
+        "provenance": to_mapping(bundle.provenance),
     }
-    save_file(path, metadata, bundle.arrays)
-
-
-def save_file(path: Path, metadata: Mapping[str, str], arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write metadata and arrays under this format's name and version, whole or not at all.
-
-    Raises:
-        RunError: the disk is full or the folder cannot be written.
-    """
-    metadata = {"format": FORMAT, "format_version": str(FORMAT_VERSION), **metadata}
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "modality": bundle.modality,
+        **{name: json.dumps(value) for name, value in entries.items()},
+    }
     ordered = {name: np.asarray(array, order="C") for name, array in arrays.items()}
 
     def save(scratch: Path) -> None:
@@ -175,88 +264,53 @@ def save_file(path: Path, metadata: Mapping[str, str], arrays: Mapping[str, NDAr
     write_atomically(path, save)
 
 
-@dataclass(frozen=True)
-class ModelFile:
-    """A file of this format and version, its entries not looked into yet.
-
-    Arguments:
-        metadata: JSON texts by name.
-        arrays: by name.
-    """
-
-    metadata: Mapping[str, str]
-    arrays: Mapping[str, NDArray[Any]]
-
-    @property
-    def of_series(self) -> bool:
-        """Whether the model goes on with numbers; if not, with text."""
-        return "series" in self.metadata
-
-    def table(self, key: str) -> dict[str, Any]:
-        """An entry of the metadata.
-
-        Raises:
-            BundleError: it is missing, or no table.
-        """
-        return _json(self.metadata, key)
-
-
-def read_file(path: Path) -> ModelFile:
-    """A model file of whatever kind.
-
-    Raises:
-        BundleError: missing, torn, not ours, or of another version.
-    """
-    metadata, arrays = _open(path)
-    if metadata.get("format") != FORMAT:
-        raise BundleError(
-            "this safetensors file was not written by rhapsode (its metadata says nothing of it)",
-            where=str(path),
-        )
-    version = metadata.get("format_version")
-    if version != str(FORMAT_VERSION):
-        raise BundleError(
-            f"format version {version!r} cannot be read, only {FORMAT_VERSION}",
-            where=str(path),
-            hint="use the rhapsode release that wrote it, or a newer one",
-        )
-    return ModelFile(metadata, arrays)
-
-
-def is_series_model(model: str | Path) -> bool:
-    """Whether a run folder or model file holds a model of series; what cannot be read counts as one of text.
+def modality_of(model: str | Path) -> str | None:
+    """The modality that a run folder or model file names; None where that cannot be read.
 
     Only the head of the file is read.
     """
     try:
         with safe_open(bundle_path(model), framework="np") as file:
-            return "series" in (file.metadata() or {})
+            return (file.metadata() or {}).get("modality")
     except (OSError, RhapsodeError, SafetensorError, ValueError, TypeError, AttributeError):
-        return False
+        return None
 
 
-def read_bundle(model: str | Path) -> Bundle:
-    """The model of text in a run folder or model file.
+def read_bundle(model: str | Path, facts: type[F]) -> Bundle[Any, F]:
+    """The model in a run folder or model file.
+
+    Arguments:
+        model: the folder or file.
+        facts: of the modality that is wanted.
 
     Raises:
-        BundleError: missing, torn, hostile, of another version, with components this release lacks, or a model of series.
+        BundleError: missing, torn, hostile, of another version or modality, or with components this release lacks.
     """
     path = bundle_path(model)
-    file = read_file(path)
+    metadata, arrays = _open(path)
     try:
-        if file.of_series:
+        _check_format(metadata)
+        found = _facts_of(metadata)
+        if found is not facts:
             raise BundleError(
-                "this model goes on with series of numbers, not with text",
-                hint="use rhapsode forecast",
+                f"this model goes on with {found.goes_on_with}, not with {facts.goes_on_with}",
+                hint=f"use {found.command}",
             )
-        config = from_mapping(
-            NetworkConfig, file.table("config"), where="config", error=BundleError
+        encoder = found.open_encoder(_table(metadata, "encoder"))
+        own = facts.from_file(_table(metadata, "facts"), arrays, encoder)
+        network = _network(metadata)
+        bundle = Bundle(
+            network,
+            encoder,
+            own,
+            _members(metadata, arrays, has_network=network is not None),
+            _typed(Calibration, metadata, "calibration"),
+            _typed(Provenance, metadata, "provenance"),
         )
-        parse_context(config.context)
-        encoder = encoder_from_mapping(file.table("encoder"))
-        bundle = Bundle(config, encoder, file.table("provenance"), file.arrays)
-        _check_arrays(file.arrays, encoder)
-        _ = bundle.mixture  # refused here where it makes no sense
+        if arrays:
+            raise BundleError(f"the array {min(arrays)!r} belongs to nothing in it")
+        if bundle.calibration.mixture is not None:
+            bundle.calibration.mixture.check()
     except RhapsodeError as problem:
         where = f"{path}: {problem.where}" if problem.where else str(path)
         raise BundleError(problem.what, where=where, hint=problem.hint) from None
@@ -285,28 +339,84 @@ def _open(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
         ) from None
 
 
-def _json(metadata: Mapping[str, str], key: str) -> dict[str, Any]:
+def _check_format(metadata: Mapping[str, str]) -> None:
+    if metadata.get("format") != FORMAT:
+        raise BundleError(
+            "this safetensors file was not written by rhapsode (its metadata says nothing of it)"
+        )
+    version = metadata.get("format_version")
+    if version != str(FORMAT_VERSION):
+        raise BundleError(
+            f"format version {version!r} cannot be read, only {FORMAT_VERSION}",
+            hint="train it again, or use the rhapsode release that wrote it",
+        )
+
+
+def _facts_of(metadata: Mapping[str, str]) -> type[Facts]:
+    name = metadata.get("modality")
+    if name is None:
+        raise BundleError("its metadata lacks 'modality'")
     try:
-        value = json.loads(metadata[key])
+        return FACTS.get(name)
+    except SettingsError as problem:
+        raise BundleError(problem.what, hint=problem.hint) from None
+
+
+def _value(metadata: Mapping[str, str], key: str) -> Any:
+    try:
+        return json.loads(metadata[key])
     except KeyError:
         raise BundleError(f"its metadata lacks {key!r}") from None
     except (ValueError, RecursionError):
         raise BundleError(f"its metadata entry {key!r} is not JSON") from None
+
+
+def _table(metadata: Mapping[str, str], key: str) -> dict[str, Any]:
+    value = _value(metadata, key)
     if not isinstance(value, dict):
         raise BundleError(f"its metadata entry {key!r} is not a table")
     return value
 
 
-def _check_arrays(arrays: Mapping[str, NDArray[Any]], encoder: Encoder) -> None:
-    counts = arrays.get(COUNTS)
-    if counts is None or counts.dtype != np.int64 or counts.shape != (encoder.vocab_size,):
-        raise BundleError(f"the array {COUNTS!r} is missing or of another size than the vocabulary")
-    if (counts < 0).any():
-        raise BundleError(f"the array {COUNTS!r} holds negative counts")
-    check_weights({name: array for name, array in arrays.items() if name != COUNTS})
+T = TypeVar("T")
 
 
-def check_weights(arrays: Mapping[str, NDArray[Any]]) -> None:
+def _typed(cls: type[T], metadata: Mapping[str, str], key: str) -> T:
+    return from_mapping(cls, _table(metadata, key), where=key, error=BundleError)
+
+
+def _network(metadata: Mapping[str, str]) -> NetworkConfig | None:
+    if metadata.get("network") == "null":
+        return None
+    config = _typed(NetworkConfig, metadata, "network")
+    parse_context(config.context)
+    return config
+
+
+def _members(
+    metadata: Mapping[str, str], arrays: dict[str, NDArray[Any]], *, has_network: bool
+) -> tuple[Member, ...]:
+    """The networks, their arrays taken out of those of the file."""
+    weights = _value(metadata, "members")
+    if not isinstance(weights, list) or len(weights) > MOST_MEMBERS:
+        raise BundleError("its metadata entry 'members' is not a list of weights")
+    for weight in weights:
+        is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not is_number or not 0 < weight < 1e9:
+            raise BundleError("its metadata entry 'members' is not a list of weights above 0")
+    if bool(weights) != has_network:
+        raise BundleError("its members and its network do not go together")
+    members = []
+    for number, weight in enumerate(weights):
+        prefix = f"network.{number}."
+        own = {name: arrays.pop(name) for name in list(arrays) if name.startswith(prefix)}
+        named = {name.removeprefix(prefix): array for name, array in own.items()}
+        check_weights(named)
+        members.append(Member(named, float(weight)))
+    return tuple(members)
+
+
+def check_weights(arrays: Arrays) -> None:
     """Refuse weights that are not finite numbers of single precision.
 
     Raises:

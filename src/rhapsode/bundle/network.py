@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rhapsode.bundle.reading import COUNTS, Bundle, Component, NetworkConfig
-from rhapsode.bundle.series_bundle import SeriesBundle
+from rhapsode.bundle.model_file import Bundle, Component, NetworkConfig
 from rhapsode.config import from_mapping
 from rhapsode.data import Batch
 from rhapsode.errors import BundleError, RhapsodeError, SettingsError
@@ -212,36 +211,30 @@ def build_network(config: NetworkConfig) -> Network:
     return Network(input_module, model, head)
 
 
-def _check_sizes(bundle: Bundle | SeriesBundle) -> None:
+def _check_sizes(bundle: Bundle[Any, Any]) -> None:
     """Refuse a network that takes or gives something else than the encoder gives and takes.
 
     Raises:
         BundleError: the sizes differ.
     """
-    config = bundle.config
-    wanted: tuple[tuple[str, Component, str, int], ...]
-    if isinstance(bundle, Bundle):
-        noun, size = "elements", bundle.encoder.vocab_size
-        wanted = (
-            ("input", config.input, "vocab_size", size),
-            ("head", config.head, "vocab_size", size),
-        )
-    else:
-        noun = "numbers"
-        wanted = (
-            ("input", config.input, "value_size", bundle.input_size),
-            ("head", config.head, "target_size", bundle.encoder.target_size),
-        )
-    for part, component, name, size in wanted:
+    config, sizes = bundle.config, bundle.facts.sizes(bundle.encoder)
+    for part, component, (name, size) in (
+        ("input", config.input, sizes.input),
+        ("head", config.head, sizes.head),
+    ):
         found = component.settings.get(name, size)
         if found != size:
-            raise BundleError(f"the {part} has {found} {noun}, the encoder {size}")
+            raise BundleError(f"the {part} has {found} {sizes.noun}, the encoder {size}")
 
 
-def load_network(bundle: Bundle | SeriesBundle) -> Network:
-    """The network of a bundle with its weights, in evaluation mode.
+def load_network(bundle: Bundle[Any, Any], member: int = 0) -> Network:
+    """One of the networks of a bundle with its weights, in evaluation mode.
 
     Nothing is allocated before every shape has been found to agree with the file.
+
+    Arguments:
+        bundle: the model.
+        member: which of its networks.
 
     Raises:
         BundleError: unknown components, or arrays that do not fit them.
@@ -254,7 +247,8 @@ def load_network(bundle: Bundle | SeriesBundle) -> Network:
     except (RhapsodeError, RuntimeError, ValueError, OverflowError) as problem:
         raise BundleError(f"the network cannot be built ({problem})") from None
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    found = {name: array.shape for name, array in bundle.arrays.items() if name != COUNTS}
+    arrays = bundle.members[member].arrays if bundle.members else {}
+    found = {name: array.shape for name, array in arrays.items()}
     for name in sorted({*wanted, *found}):
         if wanted.get(name) != found.get(name):
             raise BundleError(
@@ -263,7 +257,7 @@ def load_network(bundle: Bundle | SeriesBundle) -> Network:
     _check_sizes(bundle)
     network = network.to_empty(device="cpu")
     network.tie()
-    network.load_state_dict({name: torch.from_numpy(bundle.arrays[name].copy()) for name in wanted})
+    network.load_state_dict({name: torch.from_numpy(arrays[name].copy()) for name in wanted})
     return network.eval()
 
 

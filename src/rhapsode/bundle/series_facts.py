@@ -1,35 +1,39 @@
-"""A model of series as it lies in its file: components, series encoder, covariates, provenance and weights. No torch."""
+"""Contents of a model file that belong to series: covariates, season, horizon, templates. No torch."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Self
 
+import msgspec
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from rhapsode.bundle.reading import NetworkConfig, bundle_path, check_weights, read_file, save_file
-from rhapsode.config import from_mapping, parse_context, to_mapping
+from rhapsode.bundle.model_file import FACTS, Bundle, Facts, NetworkSizes, read_bundle
+from rhapsode.config import from_mapping
 from rhapsode.data.tables import (
     CALENDAR_VALUES,
+    Frequency,
     SeriesSet,
+    TimeKind,
     calendar_features,
     calendar_names,
 )
 from rhapsode.encoding import SeriesEncoder
-from rhapsode.errors import BundleError, DataError, RhapsodeError
+from rhapsode.errors import BundleError, DataError
 
 __all__ = [
     "Covariates",
     "SeriesBundle",
+    "SeriesFacts",
+    "Template",
+    "Templates",
     "learn_covariates",
     "read_series_bundle",
-    "write_series_bundle",
 ]
 
 # Kinds beyond this many are not told apart: nothing would be learnt of each.
@@ -182,42 +186,65 @@ def _location(column_N: NDArray[Any]) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class SeriesBundle:
-    """A model of series.
+class Template:
+    """A series that was learnt from, as far as a new one can stand in its place.
 
     Arguments:
-        config: the components.
-        encoder: values to features and targets, and back.
-        covariates: what it is fed beside them.
-        season: values to a season; 1 for none.
-        horizon: steps ahead that its figures are of.
-        run_up: values of a history that are read, at most, before a forecast.
-        frequency: of the series, in words.
-        names: of the numbers of one time.
-        provenance: where it came from; plain values.
-        arrays: weights by parameter name.
+        id: its name.
+        length: steps.
+        start: time of its first step.
+        stats: its scale, four rows of K numbers, as `SeriesStats.to_array` gives them.
+        frequency: of its times.
+        static: numbers that describe it; None where one is missing.
+        categories: levels of its categories.
     """
 
-    config: NetworkConfig
-    encoder: SeriesEncoder
-    covariates: Covariates
-    season: int
-    horizon: int
-    run_up: int
-    frequency: str
-    names: tuple[str, ...]
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-
-    @property
-    def input_size(self) -> int:
-        """Numbers that the network reads at a time."""
-        return self.encoder.feature_size + self.covariates.size
+    id: str
+    length: Annotated[int, Meta(ge=0, le=1 << 20)]
+    start: int
+    stats: tuple[tuple[float, ...], ...]
+    frequency: Frequency
+    static: tuple[float | None, ...]
+    categories: tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class _About:
-    """What the file says of series, beside what every model's file says."""
+class Templates:
+    """Series that were learnt from, at most a few hundred.
+
+    Arguments:
+        kind: of their times.
+        static_names: names of the numbers that describe a series.
+        category_names: names of the categories.
+        category_levels: levels of each.
+        series: the templates.
+    """
+
+    kind: TimeKind
+    static_names: tuple[str, ...]
+    category_names: tuple[str, ...]
+    category_levels: tuple[tuple[str, ...], ...]
+    series: tuple[Template, ...]
+
+
+@FACTS.register("series.v1")
+@dataclass(frozen=True)
+class SeriesFacts(Facts):
+    """What a model of series knows beside its encoder and network.
+
+    Arguments:
+        covariates: what it is fed beside the values.
+        season: values to a season; 1 for none.
+        horizon: steps ahead that its metrics are of.
+        run_up: values of a history that are read, at most, before a forecast.
+        frequency: of the series, in words.
+        names: of the numbers of one time.
+        templates: of new series; None where nothing is known of those it learnt from.
+    """
+
+    modality: ClassVar[str] = "series.v1"
+    goes_on_with: ClassVar[str] = "series of numbers"
+    command: ClassVar[str] = "rhapsode forecast"
 
     covariates: Covariates
     season: Steps
@@ -225,82 +252,60 @@ class _About:
     run_up: Steps
     frequency: str
     names: tuple[str, ...]
+    templates: Templates | None = None
+
+    def to_file(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """The facts as plain values."""
+        table: dict[str, Any] = msgspec.to_builtins(self)
+        return table, {}
+
+    @classmethod
+    def from_file(
+        cls, table: Mapping[str, Any], arrays: dict[str, NDArray[Any]], encoder: SeriesEncoder
+    ) -> Self:
+        """The facts, checked against the encoder."""
+        facts = from_mapping(cls, table, where="facts", error=BundleError)
+        facts.check(encoder)
+        return facts
+
+    @classmethod
+    def open_encoder(cls, table: Mapping[str, Any]) -> SeriesEncoder:
+        """An encoder of values."""
+        return SeriesEncoder.from_mapping(table)
+
+    def sizes(self, encoder: SeriesEncoder) -> NetworkSizes:
+        """Features with covariates in, targets out."""
+        return NetworkSizes(
+            "numbers",
+            ("value_size", encoder.feature_size + self.covariates.size),
+            ("target_size", encoder.target_size),
+        )
+
+    def check(self, encoder: SeriesEncoder) -> None:
+        """Refuse facts that make no sense.
+
+        Raises:
+            BundleError: covariates, names or templates are malformed.
+        """
+        covariates = self.covariates
+        pairs = (
+            (covariates.known, covariates.known_shift, covariates.known_scale),
+            (covariates.static, covariates.static_shift, covariates.static_scale),
+            (covariates.categories, covariates.levels, covariates.levels),
+        )
+        sizes_fit = all(len(names) == len(a) == len(b) for names, a, b in pairs)
+        scales = (*covariates.known_scale, *covariates.static_scale)
+        shifts = (*covariates.known_shift, *covariates.static_shift)
+        finite = all(map(math.isfinite, (*scales, *shifts)))
+        if not sizes_fit or not finite or not all(scale > 0 for scale in scales):
+            raise BundleError("the description of its covariates is malformed")
+        if len(self.names) != encoder.target_size:
+            raise BundleError("the description of its series is malformed")
 
 
-def write_series_bundle(path: Path, bundle: SeriesBundle) -> None:
-    """Write a model file, whole or not at all.
-
-    Raises:
-        RunError: the disk is full or the folder cannot be written.
-    """
-    about = _About(
-        bundle.covariates,
-        bundle.season,
-        bundle.horizon,
-        bundle.run_up,
-        bundle.frequency,
-        bundle.names,
-    )
-    metadata = {
-        "config": json.dumps(to_mapping(bundle.config)),
-        "encoder": json.dumps(bundle.encoder.to_mapping()),
-        "series": json.dumps(to_mapping(about)),
-        "provenance": json.dumps(dict(bundle.provenance)),
-    }
-    save_file(path, metadata, bundle.arrays)
+SeriesBundle = Bundle[SeriesEncoder, SeriesFacts]
 
 
 def read_series_bundle(model: str | Path) -> SeriesBundle:
-    """The model of series in a run folder or model file.
-
-    Raises:
-        BundleError: missing, torn, hostile, of another version, or a model of text.
-    """
-    path = bundle_path(model)
-    file = read_file(path)
-    try:
-        if not file.of_series:
-            raise BundleError(
-                "this model goes on with text, not with series of numbers",
-                hint="use rhapsode generate",
-            )
-        config = from_mapping(
-            NetworkConfig, file.table("config"), where="config", error=BundleError
-        )
-        parse_context(config.context)
-        about = from_mapping(_About, file.table("series"), where="series", error=BundleError)
-        encoder = SeriesEncoder.from_mapping(file.table("encoder"))
-        _check_about(about, encoder)
-        check_weights(file.arrays)
-        return SeriesBundle(
-            config,
-            encoder,
-            about.covariates,
-            about.season,
-            about.horizon,
-            about.run_up,
-            about.frequency,
-            about.names,
-            file.table("provenance"),
-            file.arrays,
-        )
-    except RhapsodeError as problem:
-        where = f"{path}: {problem.where}" if problem.where else str(path)
-        raise BundleError(problem.what, where=where, hint=problem.hint) from None
-
-
-def _check_about(about: _About, encoder: SeriesEncoder) -> None:
-    covariates = about.covariates
-    pairs = (
-        (covariates.known, covariates.known_shift, covariates.known_scale),
-        (covariates.static, covariates.static_shift, covariates.static_scale),
-        (covariates.categories, covariates.levels, covariates.levels),
-    )
-    sizes_fit = all(len(names) == len(a) == len(b) for names, a, b in pairs)
-    scales = (*covariates.known_scale, *covariates.static_scale)
-    shifts = (*covariates.known_shift, *covariates.static_shift)
-    finite = all(map(math.isfinite, (*scales, *shifts)))
-    if not sizes_fit or not finite or not all(scale > 0 for scale in scales):
-        raise BundleError("the description of its covariates is malformed")
-    if len(about.names) != encoder.target_size:
-        raise BundleError("the description of its series is malformed")
+    """The model of series in a run folder or model file; see `read_bundle`."""
+    return read_bundle(model, SeriesFacts)

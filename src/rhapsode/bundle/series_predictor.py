@@ -16,7 +16,7 @@ from torch import Tensor
 from rhapsode.bundle.distribution import GREEDY_BELOW, Distribution, Elements, Sample, Table
 from rhapsode.bundle.network import Network, torch_workers
 from rhapsode.bundle.predictor import Predictor
-from rhapsode.bundle.series_bundle import SeriesBundle
+from rhapsode.bundle.series_facts import SeriesBundle
 from rhapsode.data import Batch
 from rhapsode.encoding import SeriesPaths, SeriesStats
 from rhapsode.errors import BundleError, SettingsError
@@ -243,7 +243,7 @@ class SeriesPredictor(Predictor):
         return SeriesState(ahead, state.paths)
 
     def _known(self, known_BUX: Singles | None, rows: int, time: int) -> Singles:
-        size = self.bundle.covariates.size
+        size = self.bundle.facts.covariates.size
         if known_BUX is None and not size:
             return np.zeros((rows, time + 1, 0), dtype=np.float32)
         if known_BUX is None or known_BUX.shape != (rows, time + 1, size):
@@ -267,7 +267,7 @@ class SeriesPredictor(Predictor):
         for history in histories:
             scale = encoder.stats(history.values_TK)
             length = len(history.values_TK)
-            read = min(length, self.bundle.run_up)
+            read = min(length, self.bundle.facts.run_up)
             # What lies further back than features reach is spared; over gaps a difference reaches any distance.
             gaps = encoder.settings.difference and not np.isfinite(history.values_TK).all()
             spared = 0 if gaps else max(0, length - read - encoder.span)
@@ -279,7 +279,9 @@ class SeriesPredictor(Predictor):
         return SeriesState(self._memory(features), SeriesPaths.join(paths))
 
     def _no_features(self) -> Singles:
-        return np.zeros((0, self.bundle.input_size), dtype=np.float32)
+        return np.zeros(
+            (0, self.bundle.facts.sizes(self.bundle.encoder).input[1]), dtype=np.float32
+        )
 
     def _memory(self, features: Sequence[Singles]) -> State:
         """The network's state behind each of some series (T, D) of whatever lengths.

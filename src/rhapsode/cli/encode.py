@@ -32,10 +32,10 @@ class EncodeCommand:
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
     command = parse(EncodeCommand, "encode", DESCRIPTION, arguments)
-    from rhapsode.bundle import read_bundle
+    from rhapsode.bundle import read_text_bundle
     from rhapsode.workflows.show import elements_of
 
-    encoder = read_bundle(command.model).encoder
+    encoder = read_text_bundle(command.model).encoder
     text = read_stdin() if command.text == "-" else command.text
     shown = elements_of(encoder, text)
     if command.json:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from rhapsode.bundle import is_series_model
+from rhapsode.bundle import modality_of
 from rhapsode.cli.console import note, print_json, put
 from rhapsode.cli.parse import parse, settings_of
 from rhapsode.cli.series import explain_samplers, train_on_series
@@ -107,7 +107,7 @@ def _model(
     from rhapsode.workflows.series.model import SeriesModel
 
     path = Path(command.model)
-    if is_series_model(command.model) or (is_there(path) and path.is_dir()):
+    if modality_of(command.model) == "series.v1" or (is_there(path) and path.is_dir()):
         if command.budget is not None:
             raise SettingsError(
                 "a model has learnt already", where="--budget", hint="name a table to learn from"

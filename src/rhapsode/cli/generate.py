@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
-from rhapsode.bundle import is_series_model
+from rhapsode.bundle import modality_of
 from rhapsode.cli.console import json_text, note, plain, put
 from rhapsode.cli.parse import parse, read_stdin, settings_of
 from rhapsode.config import GenerateSettings, Positional, RequestSettings, option
@@ -51,7 +51,7 @@ class GenerateCommand(GenerateSettings, RequestSettings, _Places):
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
     command = parse(GenerateCommand, "generate", DESCRIPTION, arguments)
-    if is_series_model(command.model):
+    if modality_of(command.model) == "series.v1":
         from rhapsode.cli.series import generate_series
         from rhapsode.cli.train import typed_flags
 

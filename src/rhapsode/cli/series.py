@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.table import Table
 
-from rhapsode.bundle import is_series_model
+from rhapsode.bundle import modality_of
 from rhapsode.cli.console import note, print_json, put, stderr
 from rhapsode.cli.parse import parse
 from rhapsode.config import Positional, Repeated, option
@@ -44,7 +44,7 @@ Seasonal naive stands beside always; ETS, ARIMA and Theta where statsforecast is
 
 def series_model_in(arguments: Sequence[str]) -> bool:
     """Whether one of the words names a model of series."""
-    return any(not word.startswith("-") and is_series_model(word) for word in arguments)
+    return any(not word.startswith("-") and modality_of(word) == "series.v1" for word in arguments)
 
 
 def train_on_series(

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.counts import ngram_reading as kernels
 from rhapsode.counts.chunks import Elements, as_ids, chunks, first_places
-from rhapsode.counts.ngram_file import read_trie, write_trie
+from rhapsode.counts.ngram_file import check_trie, read_trie, trie_arrays, write_trie
 from rhapsode.counts.trie import MOST_NODES, Trie, learn_trie
 from rhapsode.errors import BundleError
 
@@ -389,6 +389,26 @@ class NGramModel:
             RunError: the disk is full or the folder cannot be written.
         """
         write_trie(path, self.trie, {"order": self.order, "smoothing": self.smoothing})
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[np.int32]]]:
+        """Numbers and arrays of which `from_arrays` makes the same model."""
+        numbers, arrays = trie_arrays(self.trie)
+        return {**numbers, "chosen": [self.order, self.smoothing]}, arrays
+
+    @classmethod
+    def from_arrays(cls, numbers: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The model of numbers and arrays that `to_arrays` gave.
+
+        Raises:
+            BundleError: they do not fit together, or cannot be those of a text.
+        """
+        try:
+            order, smoothing = numbers["chosen"]
+            if type(order) is not int or type(smoothing) is not str:
+                raise ValueError("order or smoothing are of another type")
+            return cls(check_trie(numbers, arrays), order, smoothing)  # type: ignore[arg-type]
+        except (KeyError, TypeError, ValueError) as problem:
+            raise BundleError(f"its n-gram counts are damaged ({problem})") from None
 
     @classmethod
     def load(cls, path: Path) -> NGramModel:

@@ -18,7 +18,7 @@ from rhapsode.counts.trie import MOST_ORDER, Trie
 from rhapsode.errors import BundleError
 from rhapsode.files import first_line, write_atomically
 
-__all__ = ["NGRAM_VERSION", "read_trie", "write_trie"]
+__all__ = ["NGRAM_VERSION", "check_trie", "read_trie", "trie_arrays", "write_trie"]
 
 _FORMAT = "rhapsode.ngram"
 NGRAM_VERSION = 1
@@ -34,16 +34,13 @@ def write_trie(path: Path, trie: Trie, chosen: Mapping[str, Any]) -> None:
     Raises:
         RunError: the disk is full or the folder cannot be written.
     """
-    facts = {name: getattr(trie, name) for name in _NUMBERS}
-    facts["opening"] = trie.opening
-    facts["begin_L"] = list(trie.begin_L)
+    facts, arrays = trie_arrays(trie)
     metadata = {
         "format": _FORMAT,
         "format_version": str(NGRAM_VERSION),
         "facts": json.dumps(facts),
         "chosen": json.dumps(dict(chosen)),
     }
-    arrays = {name: np.ascontiguousarray(getattr(trie, name)) for name in _ARRAYS}
 
     def save(scratch: Path) -> None:
         try:
@@ -52,6 +49,13 @@ def write_trie(path: Path, trie: Trie, chosen: Mapping[str, Any]) -> None:
             raise OSError(str(problem)) from None
 
     write_atomically(path, save)
+
+
+def trie_arrays(trie: Trie) -> tuple[dict[str, Any], dict[str, NDArray[np.int32]]]:
+    """Numbers and arrays of a trie, which `check_trie` reads back."""
+    numbers: dict[str, Any] = {name: getattr(trie, name) for name in _NUMBERS}
+    numbers |= {"opening": trie.opening, "begin_L": list(trie.begin_L)}
+    return numbers, {name: np.ascontiguousarray(getattr(trie, name)) for name in _ARRAYS}
 
 
 def read_trie(path: Path) -> tuple[Trie, dict[str, Any]]:
@@ -72,7 +76,7 @@ def read_trie(path: Path) -> tuple[Trie, dict[str, Any]]:
         )
     try:
         facts = _table(metadata, "facts")
-        return _checked(facts, arrays), _table(metadata, "chosen")
+        return check_trie(facts, arrays), _table(metadata, "chosen")
     except ValueError as problem:
         raise BundleError(f"it is damaged ({problem})", where=str(path), hint=_AGAIN) from None
 
@@ -108,7 +112,7 @@ def _table(metadata: Mapping[str, str], key: str) -> dict[str, Any]:
     return value
 
 
-def _checked(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Trie:
+def check_trie(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Trie:
     """The trie, if compiled code may follow its indices.
 
     Raises:

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import (
-    Bundle,
     Elements,
     Examined,
     LogitsDistribution,
     NetworkPredictor,
     Stretch,
     StretchRequest,
+    TextBundle,
     log_softmax,
     refuse_condition,
 )
@@ -367,7 +367,7 @@ class _Rows:
 
 
 def compiled_predictor(
-    bundle: Bundle,
+    bundle: TextBundle,
     tell: Callable[[str], None] | None = None,
     *,
     weights: str = "float32",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from rhapsode.bundle import Bundle
+from rhapsode.bundle import TextBundle
 from rhapsode.config import from_mapping
 from rhapsode.errors import BundleError
 from rhapsode.models.families import FAMILIES, EngineForm
@@ -20,8 +20,10 @@ def full_name(name: str) -> str:
     return name if "." in name else f"{name}.v1"
 
 
-def unsupported_form(bundle: Bundle) -> str | None:
+def unsupported_form(bundle: TextBundle) -> str | None:
     """Why the engine has no form of a model; None where it has one."""
+    if bundle.network is None:
+        return "it has no network"
     config = bundle.config
     for part, known in (
         (config.input, ("table.v1", "onehot.v1")),
@@ -43,7 +45,7 @@ def unsupported_form(bundle: Bundle) -> str | None:
     return None
 
 
-def engine_form(bundle: Bundle) -> EngineForm | None:
+def engine_form(bundle: TextBundle) -> EngineForm | None:
     """How the engine runs a model of a registered family; None where it does not.
 
     Raises:

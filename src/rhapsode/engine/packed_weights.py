@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import COUNTS, Bundle
+from rhapsode.bundle import TextBundle
 from rhapsode.engine import offsets as at
 from rhapsode.engine.forms import engine_form, full_name, unsupported_form
 from rhapsode.engine.kernels import attention, convolution
@@ -61,7 +61,7 @@ class Laid:
         return int(self.spec[place])
 
 
-def unsupported(bundle: Bundle) -> str | None:
+def unsupported(bundle: TextBundle) -> str | None:
     """Why this engine cannot run a model here; None where it can."""
     if _config.DISABLE_JIT:
         return "numba's compiler is switched off"
@@ -71,9 +71,9 @@ def unsupported(bundle: Bundle) -> str | None:
 class _Arrays:
     """The arrays of a bundle, each asked for by name and shape; and the vectors they are laid into."""
 
-    def __init__(self, bundle: Bundle, kind: str) -> None:
+    def __init__(self, arrays: Mapping[str, NDArray[Any]], kind: str) -> None:
         self.kind = kind
-        self._left = {name: array for name, array in bundle.arrays.items() if name != COUNTS}
+        self._left = dict(arrays)
         self._parts: list[Array] = []
         self._size = 0
         self._matrices: list[NDArray[Any]] = []
@@ -137,12 +137,13 @@ def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
     return np.concatenate(parts, out=room[skip : skip + size])
 
 
-def lay_out(bundle: Bundle, kind: str = "float32") -> Laid:
-    """The network of a bundle.
+def lay_out(bundle: TextBundle, kind: str = "float32", member: int = 0) -> Laid:
+    """One of the networks of a bundle.
 
     Arguments:
         bundle: the model.
         kind: of the weights: "float32", "bf16" or "int8".
+        member: which of its networks.
 
     Raises:
         BundleError: arrays that do not fit the configuration, a setting out of range, or, for int8, weights that are not
@@ -151,14 +152,14 @@ def lay_out(bundle: Bundle, kind: str = "float32") -> Laid:
     reason = unsupported(bundle)
     if reason is not None:
         raise BundleError(f"the compiled engine cannot run this model: {reason}")
-    arrays = _Arrays(bundle, kind)
+    arrays = _Arrays(bundle.members[member].arrays, kind)
     try:
         return _lay_out(bundle, arrays)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError, KeyError) as problem:
         raise BundleError(f"the network cannot be built ({problem})") from None
 
 
-def _lay_out(bundle: Bundle, arrays: _Arrays) -> Laid:
+def _lay_out(bundle: TextBundle, arrays: _Arrays) -> Laid:
     config, vocab = bundle.config, bundle.encoder.vocab_size
     for part, component in (("input", config.input), ("head", config.head)):
         size = component.settings.get("vocab_size", vocab)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rhapsode.bundle import is_series_model
+from rhapsode.bundle import modality_of
 from rhapsode.workflows.continuing import Continuation, Piece
 from rhapsode.workflows.model import Model
 
@@ -24,7 +24,7 @@ def load(path: str | Path) -> Model | SeriesModel:
     Raises:
         BundleError: missing, damaged, or of another version.
     """
-    if is_series_model(path):
+    if modality_of(path) == "series.v1":
         from rhapsode.workflows.series.model import SeriesModel
 
         return SeriesModel(path)

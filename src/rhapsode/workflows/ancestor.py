@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rhapsode.bundle import Bundle, NetworkConfig, bundle_path, read_bundle
+from rhapsode.bundle import NetworkConfig, TextBundle, bundle_path, read_text_bundle
 from rhapsode.config import TrainSettings, merge
 from rhapsode.data import Parts, TextStore
 from rhapsode.encoding import ENCODERS, Encoder
@@ -58,14 +58,12 @@ class Ancestor:
 
     path: Path
     sha256: str
-    bundle: Bundle
+    bundle: TextBundle
     line: tuple[Mapping[str, Any], ...]
 
     def trained(self, section: str) -> Mapping[str, Any]:
         """A section of the settings it was trained with; empty where its file does not tell."""
-        settings = self.bundle.provenance.get("settings")
-        found = settings.get(section) if isinstance(settings, Mapping) else None
-        return found if isinstance(found, Mapping) else {}
+        return self.bundle.provenance.section(section)
 
 
 def open_ancestor(model: str | Path, *, sha256: str | None = None) -> Ancestor:
@@ -80,7 +78,7 @@ def open_ancestor(model: str | Path, *, sha256: str | None = None) -> Ancestor:
         RunError: the file is another one.
     """
     path = bundle_path(model)
-    bundle = read_bundle(path)
+    bundle = read_text_bundle(path)
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if sha256 is not None and found != sha256:
@@ -92,12 +90,11 @@ def open_ancestor(model: str | Path, *, sha256: str | None = None) -> Ancestor:
     return Ancestor(path, found, bundle, _line(bundle, found))
 
 
-def _line(bundle: Bundle, sha256: str) -> tuple[Mapping[str, Any], ...]:
+def _line(bundle: TextBundle, sha256: str) -> tuple[Mapping[str, Any], ...]:
     facts = bundle.provenance
-    before = facts.get("ancestors")
     told = ("data_sha256", "documents", "characters", "validation_loss", "rhapsode")
-    own = {"model_sha256": sha256, **{name: facts.get(name) for name in told}}
-    return (*(before if isinstance(before, list) else []), own)
+    own = {"model_sha256": sha256, **{name: getattr(facts, name) for name in told}}
+    return (*facts.ancestors, own)
 
 
 def network_settings(config: NetworkConfig) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rhapsode.bundle import Bundle
+from rhapsode.bundle import Provenance, TextBundle
 from rhapsode.data.splits import MOST_TEST, MOST_VALIDATION
 from rhapsode.workflows.writing_table import (
     longest_copies,
@@ -20,7 +20,7 @@ QUOTED = 240
 """Characters of a copied stretch that are quoted."""
 
 
-def card(bundle: Bundle, summary: Mapping[str, Any]) -> str:
+def card(bundle: TextBundle, summary: Mapping[str, Any]) -> str:
     """The Markdown text of a run folder's README.md.
 
     Arguments:
@@ -31,14 +31,14 @@ def card(bundle: Bundle, summary: Mapping[str, Any]) -> str:
     lines = [
         f"# A {bundle.config.model.name} over {bundle.encoder.name.partition('.')[0]}",
         "",
-        f"Trained with rhapsode {facts.get('rhapsode')} for {summary['seconds']:.0f} s "
+        f"Trained with rhapsode {facts.rhapsode} for {summary['seconds']:.0f} s "
         f"({summary['steps']:,} updates, {summary['epochs']:g} passes); "
         f"{summary['parameters']:,} parameters.",
         "",
         "## Data",
         "",
-        f"{facts.get('documents'):,} documents, {facts.get('characters'):,} characters; "
-        f"{bundle.encoder.vocab_size:,} elements. SHA-256 of the texts: `{facts.get('data_sha256')}`.",
+        f"{facts.documents:,} documents, {facts.characters:,} characters; "
+        f"{bundle.encoder.vocab_size:,} elements. SHA-256 of the texts: `{facts.data_sha256}`.",
         shares_in_words(facts),
         "",
         "## Figures",
@@ -66,14 +66,14 @@ def card(bundle: Bundle, summary: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def shares_in_words(facts: Mapping[str, Any]) -> str:
+def shares_in_words(facts: Provenance) -> str:
     """How a corpus was divided, in a sentence.
 
     Arguments:
         facts: provenance of a bundle.
     """
-    test, validation = facts.get("test_share") or 0.0, facts.get("validation_share") or 0.0
-    by = facts.get("settings", {}).get("data", {}).get("split", "tail")
+    test, validation = facts.test_share or 0.0, facts.validation_share or 0.0
+    by = facts.section("data").get("split", "tail")
     if not test:
         held = "Nothing was held out for figures"
     elif by == "documents":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import COUNTS, bundle_path
+from rhapsode.bundle import bundle_path
 from rhapsode.config import SourceSettings
 from rhapsode.data import PIECE, Document, ElementStore, TextStore, encode_piece
 from rhapsode.encoding import Encoder
@@ -208,7 +208,7 @@ def compare(
         tell(f"scoring with {name}")
         figures, nats_N, store = model.score(texts, split_in_words(sources, source), tell)
         nats[name] = _passage_nats(passages, model.bundle.encoder, store, nats_N)
-        parameters = sum(array.size for key, array in model.bundle.arrays.items() if key != COUNTS)
+        parameters = sum(array.size for array in model.bundle.arrays.values())
         encoding = model.bundle.encoder.name.partition(".")[0]
         rows.append(Row(name, encoding, parameters, figures))
     scored_U = characters_U > 0  # of others all is given, but perhaps their document's end

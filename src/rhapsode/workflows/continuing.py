@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rhapsode.bundle import Bundle, Predictor
+from rhapsode.bundle import Predictor, TextBundle
 from rhapsode.config import GenerateSettings
 from rhapsode.config.search import check_search
 from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
@@ -96,7 +96,7 @@ OpenIndex = Callable[[], "SuffixIndex"]
 
 
 def chain_for(
-    bundle: Bundle, settings: GenerateSettings, open_index: OpenIndex | None = None
+    bundle: TextBundle, settings: GenerateSettings, open_index: OpenIndex | None = None
 ) -> Chain:
     """The filters between a bundle's logits and the draw.
 
@@ -145,7 +145,7 @@ def _elements_with(encoder: Encoder, texts: Sequence[str]) -> tuple[int, ...]:
 
 def continue_prompt(
     predictor: Predictor,
-    bundle: Bundle,
+    bundle: TextBundle,
     prompt: str,
     settings: GenerateSettings,
     open_index: OpenIndex | None = None,
@@ -156,7 +156,7 @@ def continue_prompt(
 
 def continue_prompts(
     predictor: Predictor,
-    bundle: Bundle,
+    bundle: TextBundle,
     prompts: Sequence[str],
     settings: GenerateSettings,
     open_index: OpenIndex | None = None,
@@ -207,7 +207,7 @@ def continue_prompts(
 
 def _write(
     predictor: Predictor,
-    bundle: Bundle,
+    bundle: TextBundle,
     jobs: Sequence[Job],
     chain: Chain,
     settings: GenerateSettings,
@@ -280,7 +280,7 @@ def collect(
     yield from (finished[key] for key in sorted(finished))
 
 
-def look_back(bundle: Bundle) -> int | None:
+def look_back(bundle: TextBundle) -> int | None:
     """How many elements a model sees at once; None where it carries all it has read."""
     if bundle.context.kind == "window":
         return bundle.context.size

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from rhapsode.bundle import text_facts
+from rhapsode.bundle.text_facts import NGramPart, TextFacts
 from rhapsode.encoding import END_ID
 from rhapsode.errors import BundleError, DataError
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:  # counting loads a compiler: late, and only where it is asked
     from rhapsode.counts import NGramModel
     from rhapsode.data import ElementStore
 
-__all__ = ["NGRAM", "Counted", "learn_ngram", "open_ngram"]
+__all__ = ["NGRAM", "Counted", "inner_ngram", "learn_ngram", "ngram_part", "open_ngram"]
 
 NGRAM = "ngram.safetensors"
 MOST_COUNTED = 20_000_000
@@ -77,6 +79,37 @@ def learn_ngram(
     return Counted(model, min(one.loss for one in tried), time.monotonic() - began)
 
 
+def ngram_part(model: NGramModel) -> NGramPart | None:
+    """The counts as a part of the model file; None where they are too large for it."""
+    numbers, arrays = model.to_arrays()
+    part = NGramPart(numbers, arrays)
+    return part if part.size <= text_facts.MOST_INSIDE else None
+
+
+def inner_ngram(facts: TextFacts) -> NGramModel:
+    """The n-gram model inside a model file.
+
+    Raises:
+        BundleError: its counts do not fit together, or are those of another text.
+    """
+    from rhapsode.counts import NGramModel
+
+    assert facts.ngram is not None
+    ngram = NGramModel.from_arrays(facts.ngram.numbers, facts.ngram.arrays)
+    if not _same_text(ngram, facts.counts_V):
+        raise BundleError("its n-gram counts are those of another text")
+    return ngram
+
+
+def _same_text(ngram: NGramModel, counts_V: NDArray[np.int64]) -> bool:
+    counted_V = ngram.trie.occurrences_V
+    return (
+        len(counted_V) == len(counts_V)
+        and int(counted_V.sum()) == min(int(counts_V.sum()), MOST_COUNTED)
+        and bool((counted_V <= counts_V).all())
+    )
+
+
 def open_ngram(
     model: Path, counts_V: NDArray[np.int64], tell: Callable[[str], None]
 ) -> NGramModel | str:
@@ -97,13 +130,7 @@ def open_ngram(
     except BundleError as problem:
         tell(f"warning: {problem}")
         return f"{NGRAM} cannot be used: {problem.what}"
-    counted_V = ngram.trie.occurrences_V
-    same = (
-        len(counted_V) == len(counts_V)
-        and int(counted_V.sum()) == min(int(counts_V.sum()), MOST_COUNTED)
-        and bool((counted_V <= counts_V).all())
-    )
-    if not same:
+    if not _same_text(ngram, counts_V):
         tell(f"warning: {path} counts another text than the one this model learnt from")
         return f"{NGRAM} counts another text than the one this model learnt from"
     return ngram

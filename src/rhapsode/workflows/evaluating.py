@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Bundle, Predictor
+from rhapsode.bundle import Predictor, TextBundle
 from rhapsode.config import SeenContext, SourceSettings
 from rhapsode.data import (
     Batch,
@@ -174,7 +174,7 @@ def text_facts(texts: TextStore, parts: Parts, encoder: Encoder, *, unknown: int
 
 def look_closer(
     predictor: Predictor,
-    bundle: Bundle,
+    bundle: TextBundle,
     store: ElementStore,
     nats_N: NDArray[np.float32],
     names: list[str],
@@ -304,7 +304,7 @@ def batches_in_order(store: ElementStore, context: SeenContext, *, segment: int)
 
 
 def losses_while_learning(
-    bundle: Bundle,
+    bundle: TextBundle,
     store: ElementStore,
     tell: Callable[[str], None],
     *,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from rhapsode import __version__
-from rhapsode.bundle import COUNTS, Bundle, NetworkConfig, write_bundle
+from rhapsode.bundle import (
+    Member,
+    NetworkConfig,
+    Provenance,
+    TextBundle,
+    TextFacts,
+    write_bundle,
+)
 from rhapsode.bundle.network import Network, network_arrays
 from rhapsode.bundle.torch_predictor import torch_predictor
 from rhapsode.config import (
@@ -106,21 +113,21 @@ def loop_hooks(
     predictor = torch_predictor(network, corpus.encoder.vocab_size, context)
     counts_V = corpus.counts_V()
     part = ValidationPart.of(corpus, network, context)
-    provenance = {
-        "data_sha256": corpus.sha256,
-        "documents": corpus.documents,
-        "copies": corpus.copies,
-        "characters": corpus.characters,
-        "test_share": settings.data.test_share,
-        "validation_share": settings.data.validation_share,
-        "selected_on": "a validation slice of the training share"
+    provenance = Provenance(
+        data_sha256=corpus.sha256,
+        documents=corpus.documents,
+        copies=corpus.copies,
+        characters=corpus.characters,
+        test_share=settings.data.test_share,
+        validation_share=settings.data.validation_share,
+        selected_on="a validation slice of the training share"
         if len(part)
         else "nothing: the last weights",
-        "settings": to_mapping(settings),
-        "rhapsode": __version__,
-    }
-    if ancestors:
-        provenance["ancestors"] = [dict(ancestor) for ancestor in ancestors]
+        settings=to_mapping(settings),
+        ancestors=tuple(ancestors),
+        rhapsode=__version__,
+    )
+    shown = TextBundle(config, corpus.encoder, TextFacts(counts_V))
 
     def evaluate() -> float:
         with torch.autocast(
@@ -129,15 +136,14 @@ def loop_hooks(
             total, count = total_loss(predictor, part.batches(), context)
         return total / count
 
-    def bundle(step: int, loss: float | None) -> Bundle:
-        arrays = {**network_arrays(network), COUNTS: counts_V}
-        facts = {**provenance, "step": step, "validation_loss": loss}
-        return Bundle(config, corpus.encoder, facts, arrays)
+    def bundle(step: int, loss: float | None) -> TextBundle:
+        facts = replace(provenance, step=step, validation_loss=loss)
+        members = (Member(network_arrays(network)),)
+        return replace(shown, members=members, provenance=facts)
 
     def sample() -> tuple[tuple[float, str], ...]:
         if settings.samples.length == 0:
             return ()
-        shown = Bundle(config, corpus.encoder, {}, {})
         prompt = settings.samples.prompt
         if settings.samples.passage:
             prompt = _passage(corpus, network, settings.samples.passage)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rhapsode.bundle import COUNTS
+from rhapsode.bundle import Bundle
 from rhapsode.config import to_mapping
 from rhapsode.workflows.model import Model
 from rhapsode.workflows.series.model import SeriesModel
@@ -17,7 +17,7 @@ def describe(model: Model | SeriesModel) -> dict[str, Any]:
     from rhapsode.engine.forms import unsupported_form
 
     bundle = model.bundle
-    arrays = {name: array for name, array in bundle.arrays.items() if name != COUNTS}
+    arrays = bundle.arrays
     reason = unsupported_form(bundle)
     return {
         "path": str(model.path),
@@ -32,13 +32,13 @@ def describe(model: Model | SeriesModel) -> dict[str, Any]:
         },
         "arrays": {name: list(array.shape) for name, array in arrays.items()},
         "engine": {"name": "compiled" if reason is None else "torch", "reason": reason},
-        "provenance": dict(bundle.provenance),
+        "provenance": _provenance(bundle),
     }
 
 
 def _of_series(model: SeriesModel) -> dict[str, Any]:
     bundle = model.bundle
-    covariates = bundle.covariates
+    covariates = bundle.facts.covariates
     fed = (*covariates.calendar, *covariates.known, *covariates.static, *covariates.categories)
     return {
         "path": str(model.path),
@@ -51,12 +51,19 @@ def _of_series(model: SeriesModel) -> dict[str, Any]:
             "settings": to_mapping(bundle.encoder.settings),
         },
         "series": {
-            "values": ", ".join(bundle.names),
-            "frequency": bundle.frequency,
-            "season": bundle.season,
-            "horizon": bundle.horizon,
+            "values": ", ".join(bundle.facts.names),
+            "frequency": bundle.facts.frequency,
+            "season": bundle.facts.season,
+            "horizon": bundle.facts.horizon,
             "covariates": ", ".join(fed) or "none",
         },
         "arrays": {name: list(array.shape) for name, array in bundle.arrays.items()},
-        "provenance": {k: v for k, v in bundle.provenance.items() if k != "keepsakes"},
+        "provenance": _provenance(bundle),
     }
+
+
+def _provenance(bundle: Bundle[Any, Any]) -> dict[str, Any]:
+    """Where it came from, and its mixture."""
+    told = to_mapping(bundle.provenance)
+    mixture = bundle.calibration.mixture
+    return told if mixture is None else {**told, "mixture": to_mapping(mixture)}

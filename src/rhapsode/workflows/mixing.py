@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rhapsode.bundle import Mixture
 from rhapsode.bundle.mixed_predictor import MixedPredictor
 from rhapsode.bundle.predictor import NetworkPredictor
 from rhapsode.evaluation import LEAST_GAIN, best_share, mixture_nats, part_losses
@@ -24,8 +25,8 @@ def choose_mixture(
     ngram: NGramModel,
     part: ValidationPart,
     asked: float | None = None,
-) -> dict[str, Any]:
-    """What a bundle's provenance says of the mixture.
+) -> Mixture:
+    """The share of the n-gram model that the validation slice wants.
 
     Arguments:
         network: with the best weights.
@@ -34,9 +35,7 @@ def choose_mixture(
         asked: the share that was asked for; None takes the best.
 
     Returns:
-        `share`; `ngram`, the fingerprint of the n-gram model; `validation_loss` of the mixture, of the network alone
-        (`network_validation_loss`) and of the n-gram model alone (`ngram_validation_loss`), nats per element of the
-        same part; `reason` where the share is 0, else None.
+        The mixture with its losses on the same part; `reason` where the share is 0.
     """
     predictor = MixedPredictor(network, ngram, 0.5)
     network_N, ngram_N = part_losses(predictor, part.batches(), part.context, elements=len(part))
@@ -44,19 +43,19 @@ def choose_mixture(
     reason = None
     if not share:
         reason = f"the mixture gains less than {LEAST_GAIN:g} nats on the validation slice"
-    return {
-        "share": share,
-        "ngram": ngram.fingerprint,
-        "validation_loss": _mean(mixture_nats(network_N, ngram_N, share)),
-        "network_validation_loss": _mean(network_N),
-        "ngram_validation_loss": _mean(ngram_N),
-        "reason": reason,
-    }
+    return Mixture(
+        share,
+        ngram.fingerprint,
+        _mean(mixture_nats(network_N, ngram_N, share)),
+        _mean(network_N),
+        _mean(ngram_N),
+        reason,
+    )
 
 
-def no_mixture(reason: str) -> dict[str, Any]:
-    """What it says where there is none."""
-    return {"share": 0.0, "reason": reason}
+def no_mixture(reason: str) -> Mixture:
+    """The mixture of a network alone."""
+    return Mixture(0.0, reason=reason)
 
 
 def _mean(nats_N: NDArray[np.float32]) -> float | None:

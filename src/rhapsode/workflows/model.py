@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Bundle, NetworkPredictor, Predictor, bundle_path, read_bundle
+from rhapsode.bundle import NetworkPredictor, Predictor, TextBundle, bundle_path, read_text_bundle
 from rhapsode.bundle.mixed_predictor import MixedPredictor
 from rhapsode.config import GenerateSettings, SourceSettings, from_mapping
 from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
@@ -23,7 +23,7 @@ from rhapsode.workflows.continuing import (
     continue_prompt,
     with_seed,
 )
-from rhapsode.workflows.counting import NGRAM, open_ngram
+from rhapsode.workflows.counting import NGRAM, inner_ngram, open_ngram
 
 if TYPE_CHECKING:  # what only scores need, and what loads the compiler
     from rhapsode.counts import NGramModel, SuffixIndex
@@ -43,14 +43,22 @@ class Model:
 
     Arguments:
         path: a run folder or a model file.
+        bundle: what is in the file, or will be; None reads it.
+        ngram: the counts that belong to it, where they are at hand.
 
     Raises:
         BundleError: missing, damaged, or of another version.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        bundle: TextBundle | None = None,
+        ngram: NGramModel | None = None,
+    ) -> None:
         self.path = bundle_path(path)
-        self.bundle: Bundle = read_bundle(path)
+        self.bundle: TextBundle = read_text_bundle(path) if bundle is None else bundle
+        self._ngram = ngram
         self._elements: SuffixIndex | None = None
         self._compiled: dict[tuple[str, int | None], Predictor] = {}
         self._told = False
@@ -158,8 +166,13 @@ class Model:
     @cached_property
     def _counts(self) -> tuple[NGramModel | str, list[str]]:
         """The n-gram model beside the file, or why there is none; and the warnings that this gave."""
+        if self._ngram is not None:
+            return self._ngram, []
+        if self.bundle.facts.ngram is not None:
+            with self._named():
+                return inner_ngram(self.bundle.facts), []
         warnings: list[str] = []
-        return open_ngram(self.path, self.bundle.counts_V, warnings.append), warnings
+        return open_ngram(self.path, self.bundle.facts.counts_V, warnings.append), warnings
 
     @cached_property
     def _mixed_with(self) -> tuple[NGramModel, float] | None:
@@ -278,7 +291,7 @@ class Model:
 
     def source_settings(self, sources: Sequence[str] = ()) -> SourceSettings:
         """How sources were read in training; files that hold no records are read as text."""
-        kept = self.bundle.provenance.get("settings", {}).get("source", {})
+        kept = self.bundle.provenance.section("source")
         learnt = from_mapping(SourceSettings, kept, where="settings", error=BundleError)
         if sources and learnt.records and not any(_may_hold_records(name) for name in sources):
             return SourceSettings(newlines=learnt.newlines)
@@ -323,7 +336,7 @@ class Model:
             reduced = evaluating.loss_of_rounded(
                 self.scorer, rounded, store, self.bundle.context, weights
             )
-        index = writing.open_text_index(self.path, self.bundle.provenance.get("text_index"), tell)
+        index = writing.open_text_index(self.path, self.bundle.provenance.text_index, tell)
         real = writing.read_real_text(texts, texts.whole, self.bundle.encoder)
         written = writing.measure_model(self.predictor, self.bundle, index, real)
         return evaluating.Evaluation.of(
@@ -365,7 +378,7 @@ class Model:
             raise DataError("there is nothing to score", where=split)
         protocol = Protocol(
             split=split,
-            selected_on=str(self.bundle.provenance.get("selected_on", "unknown")),
+            selected_on=self.bundle.provenance.selected_on or "unknown",
             context=self.bundle.config.context,
             normalisation=normalisation_of(encoder),
             unknown_cost="the unknown element's own",
@@ -378,7 +391,7 @@ class Model:
         figures, nats_N = evaluate_store(
             self.scorer,
             store,
-            self.bundle.counts_V,
+            self.bundle.facts.counts_V,
             protocol,
             self.bundle.context,
             text=text_facts(texts, texts.whole, encoder, unknown=store.unknown),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Bundle
+from rhapsode.bundle import TextBundle
 from rhapsode.encoding import END_ID, Encoder
 from rhapsode.errors import BundleError, RunError
 from rhapsode.workflows.writing import open_text_index
@@ -23,7 +23,9 @@ ELEMENTS_INDEX = "elements_index.safetensors"
 _KIND = "rhapsode.elements_index"
 
 
-def open_elements_index(bundle: Bundle, model: Path, tell: Callable[[str], None]) -> SuffixIndex:
+def open_elements_index(
+    bundle: TextBundle, model: Path, tell: Callable[[str], None]
+) -> SuffixIndex:
     """The index over the elements of what a model has learnt from; made once where the folder can be written.
 
     Arguments:
@@ -35,7 +37,7 @@ def open_elements_index(bundle: Bundle, model: Path, tell: Callable[[str], None]
         RunError: there is no index of the text, so that what is copied cannot be known.
     """
     path = model.parent / ELEMENTS_INDEX
-    learnt = bundle.provenance.get("text_index")
+    learnt = bundle.provenance.text_index
     facts = {"separator": END_ID, "encoder": bundle.encoder.fingerprint, "text_index": learnt}
     if learnt is not None and path.exists():
         kept = _read(path, facts, bundle.encoder.vocab_size, tell)

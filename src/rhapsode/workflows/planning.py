@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 
-from rhapsode.bundle import NetworkConfig, read_bundle
+from rhapsode.bundle import NetworkConfig, read_text_bundle
 from rhapsode.bundle.network import Network, build_network, load_network
 from rhapsode.config import SeenContext, TrainSettings, dump_toml, from_mapping, to_mapping
 from rhapsode.data import Stream
@@ -193,8 +193,8 @@ def _ancestor(start: str | Path | None, kept: ResumedRun | None) -> Ancestor | N
         return None
     if kept.folder.checkpoint.exists() and kept.folder.model.exists():
         # The run's own file has the same elements and network; the first model may be gone by now.
-        own = read_bundle(kept.folder.model)
-        line = tuple(own.provenance.get("ancestors", ()))
+        own = read_text_bundle(kept.folder.model)
+        line = own.provenance.ancestors
         return Ancestor(Path(kept.start["model"]), kept.start["sha256"], own, line)
     return open_ancestor(kept.start["model"], sha256=kept.start["sha256"])
 

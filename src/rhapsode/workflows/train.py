@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rhapsode import __version__
-from rhapsode.bundle import write_bundle
+from rhapsode.bundle import Calibration, Mixture, write_bundle
 from rhapsode.config import TrainSettings, to_mapping
 from rhapsode.data import Stream
 from rhapsode.errors import SettingsError
@@ -32,7 +32,7 @@ from rhapsode.workflows.ancestor import (
 )
 from rhapsode.workflows.card import card
 from rhapsode.workflows.corpus import Corpus
-from rhapsode.workflows.counting import Counted
+from rhapsode.workflows.counting import Counted, ngram_part
 from rhapsode.workflows.evaluating import normalisation_of, text_facts
 from rhapsode.workflows.hooks import ValidationPart, begin_with, loop_hooks
 from rhapsode.workflows.mixing import choose_mixture, no_mixture
@@ -94,27 +94,34 @@ class Training(Running):
         model.predictor_for("auto", tell)
         if self.counted is None:
             self.counted = count_corpus(self.corpus, model.bundle.context)
-        if self.counted is not None:
-            self.counted.model.save(self.folder.ngram)
         mixture = self._mixture(model)
-        facts = {**model.bundle.provenance, "mixture": mixture}
-        write_bundle(self.folder.model, replace(model.bundle, provenance=facts))
-        model = Model(self.folder.path)  # as everybody will open it
+        ngram = None if self.counted is None else self.counted.model
+        part = None if ngram is None else ngram_part(ngram)
+        bundle = replace(
+            model.bundle,
+            facts=replace(model.bundle.facts, ngram=part),
+            calibration=Calibration(mixture),
+        )
+        model = Model(self.folder.path, bundle, ngram)
         figures = self._test_figures(model)
         index = learn_text_index(self.corpus)
         if not isinstance(index, str):
             index.save(self.folder.text_index)
         real = read_real_text(self.corpus.texts, self.corpus.split.test, self.corpus.encoder)
         writing = measure_model(model.predictor, model.bundle, index, real)
-        provenance = {
-            **model.bundle.provenance,
-            "test": figures and figures.to_mapping(),
-            "text_index": None if isinstance(index, str) else index_fingerprint(index),
-        }
-        write_bundle(self.folder.model, replace(model.bundle, provenance=provenance))
+        provenance = replace(
+            bundle.provenance,
+            test=None if figures is None else figures.to_mapping(),
+            text_index=None if isinstance(index, str) else index_fingerprint(index),
+        )
+        if ngram is not None and part is None:
+            ngram.save(self.folder.ngram)
+        else:
+            self.folder.ngram.unlink(missing_ok=True)
+        write_bundle(self.folder.model, replace(bundle, provenance=provenance))
         summary: dict[str, Any] = {
             **(figures.to_mapping() if figures else {"loss": None, "reason": "no test share"}),
-            "mixture": mixture,
+            "mixture": asdict(mixture),
             "writing": writing,
             **self._facts(len(self.corpus.train)),
         }
@@ -126,7 +133,7 @@ class Training(Running):
         self.folder.write_summary(summary)
         return summary
 
-    def _mixture(self, model: Model) -> dict[str, Any]:
+    def _mixture(self, model: Model) -> Mixture:
         asked = self.settings.training.counts_share
         if asked == 0:
             return no_mixture("training.counts_share is 0")
@@ -161,7 +168,7 @@ class Training(Running):
             return None
         protocol = Protocol(
             split=_test_in_words(self.settings, self.corpus),
-            selected_on=str(model.bundle.provenance["selected_on"]),
+            selected_on=str(model.bundle.provenance.selected_on),
             context=model.bundle.config.context,
             normalisation=normalisation_of(model.bundle.encoder),
             unknown_cost="the unknown element's own",
@@ -171,7 +178,7 @@ class Training(Running):
         figures, _ = evaluate_store(
             model.scorer,
             corpus.test,
-            model.bundle.counts_V,
+            model.bundle.facts.counts_V,
             protocol,
             model.bundle.context,
             text=text_facts(corpus.texts, corpus.split.test, encoder, unknown=corpus.test.unknown),

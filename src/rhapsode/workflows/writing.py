@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rhapsode.bundle import Bundle, Predictor
+from rhapsode.bundle import Predictor, TextBundle
 from rhapsode.config import GenerateSettings
 from rhapsode.data import Parts, TextStore
 from rhapsode.encoding import Encoder
@@ -187,7 +187,7 @@ def read_real_text(store: TextStore, parts: Parts, encoder: Encoder) -> RealText
 
 def measure_model(
     predictor: Predictor,
-    bundle: Bundle,
+    bundle: TextBundle,
     index: TextIndex | str,
     real: RealText,
     *,
@@ -223,14 +223,14 @@ def measure_model(
 
 def _measured(
     predictor: Predictor,
-    bundle: Bundle,
+    bundle: TextBundle,
     index: TextIndex | str,
     real: RealText,
     *,
     seconds: float,
     clock: Callable[[], float],
 ) -> dict[str, Any]:
-    completes = bundle.provenance.get("settings", {}).get("source", {}).get("prompt_field")
+    completes = bundle.provenance.section("source").get("prompt_field")
     if completes and not real.prompts:
         return _nothing("this model completes prompts, and the text has none")
     sizes = [length for length in LENGTHS if len(real.text) // length >= FEWEST]
@@ -300,7 +300,13 @@ class _Written:
     """
 
     def __init__(
-        self, predictor: Predictor, bundle: Bundle, temperature: float, *, number: int, length: int
+        self,
+        predictor: Predictor,
+        bundle: TextBundle,
+        temperature: float,
+        *,
+        number: int,
+        length: int,
     ) -> None:
         self.temperature = temperature
         self._predictor, self._bundle = predictor, bundle
@@ -396,7 +402,7 @@ def _step(number: int) -> int:
 
 
 @contextmanager
-def _few_threads(bundle: Bundle) -> Iterator[None]:
+def _few_threads(bundle: TextBundle) -> Iterator[None]:
     """One thread for a small network: several spend a step on waiting for one another, most of all on a busy machine."""
     torch = sys.modules.get("torch")  # without it, nothing of it computes
     if torch is None or sum(array.size for array in bundle.arrays.values()) > SMALL:

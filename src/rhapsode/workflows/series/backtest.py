@@ -173,7 +173,7 @@ def draw_forecasts(
         SettingsError: more numbers than can be held.
         DataError: covariates are not known ahead.
     """
-    covariates = predictor.bundle.covariates
+    covariates = predictor.bundle.facts.covariates
     numbers = len(which) * samples * horizon * predictor.element_size
     if numbers > MOST_NUMBERS:
         raise SettingsError(
@@ -185,7 +185,7 @@ def draw_forecasts(
         future_covariates(given, covariates, series, count, horizon, wanted=wanted)
         for series, count in zip(which.tolist(), rows.tolist(), strict=True)
     ]
-    run_up = predictor.bundle.run_up
+    run_up = predictor.bundle.facts.run_up
     state = predictor.begin(histories_of(given, covariates, which, rows, run_up=run_up))
     known_BHX = np.stack([known for _, known in ahead])
     seeds = [

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle.series_bundle import Covariates
+from rhapsode.bundle.series_facts import Covariates
 from rhapsode.bundle.series_predictor import History
 from rhapsode.config import SeriesDataSettings, SeriesSettings, read_toml
 from rhapsode.data import SeriesArrays

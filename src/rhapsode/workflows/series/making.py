@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rhapsode.bundle.series_bundle import SeriesBundle
-from rhapsode.config import ForecastSettings, from_mapping, to_mapping
-from rhapsode.data.tables import Frequency, SeriesSet
+from rhapsode.bundle.series_facts import SeriesBundle, Template, Templates
+from rhapsode.config import ForecastSettings
+from rhapsode.data.tables import SeriesSet
 from rhapsode.encoding import SeriesEncoder, SeriesStats
 from rhapsode.errors import BundleError, DataError, RhapsodeError, SettingsError
 from rhapsode.workflows.series.sampling import chain_of_bins
@@ -19,40 +18,40 @@ from rhapsode.workflows.series.sampling import chain_of_bins
 if TYPE_CHECKING:
     from rhapsode.bundle.series_predictor import SeriesPredictor  # loads torch
 
-__all__ = ["keepsakes", "make_series"]
+__all__ = ["learn_templates", "make_series"]
 
 MOST_KEPT = 256
-MOST_STEPS = 1 << 20
 
 
-def keepsakes(encoder: SeriesEncoder, given: SeriesSet) -> dict[str, Any]:
-    """What a model remembers of the series it learnt from, so that new ones can stand in their place; plain values."""
-    some = np.unique(np.linspace(0, len(given) - 1, min(len(given), MOST_KEPT)).astype(int))
-    series = []
+def learn_templates(encoder: SeriesEncoder, given: SeriesSet) -> Templates:
+    """Series that were learnt from, so that new ones can stand in their place."""
+    places = np.unique(np.linspace(0, len(given) - 1, min(len(given), MOST_KEPT)).astype(int))
+    templates = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for number in some.tolist():
+        for number in places.tolist():
             rows = given.rows(number)
             stats = encoder.stats(given.values_NK[rows])
-            frequency = given.frequencies[number]
-            series.append(
-                {
-                    "id": given.ids[number],
-                    "length": int(given.lengths[number]),
-                    "start": int(given.times_N[rows.start]) if given.lengths[number] else 0,
-                    "stats": stats.to_array().tolist(),
-                    "frequency": to_mapping(frequency),
-                    "static": [v if np.isfinite(v) else None for v in given.static_SA[number]],
-                    "categories": given.categories_SA[number].tolist(),
-                }
+            templates.append(
+                Template(
+                    id=given.ids[number],
+                    length=int(given.lengths[number]),
+                    start=int(given.times_N[rows.start]) if given.lengths[number] else 0,
+                    stats=tuple(map(tuple, stats.to_array().tolist())),
+                    frequency=given.frequencies[number],
+                    static=tuple(
+                        v if np.isfinite(v) else None for v in given.static_SA[number].tolist()
+                    ),
+                    categories=tuple(given.categories_SA[number].tolist()),
+                )
             )
-    return {
-        "kind": given.kind,
-        "static_names": list(given.static_names),
-        "category_names": list(given.category_names),
-        "category_levels": [list(levels) for levels in given.category_levels],
-        "series": series,
-    }
+    return Templates(
+        given.kind,
+        given.static_names,
+        given.category_names,
+        tuple(tuple(levels) for levels in given.category_levels),
+        tuple(templates),
+    )
 
 
 def make_series(
@@ -67,13 +66,13 @@ def make_series(
     from rhapsode.generation.paths import path_seed, sample_paths
 
     bundle, seed = predictor.bundle, settings.seed
-    if bundle.covariates.known:
+    if bundle.facts.covariates.known:
         raise DataError(
-            f"nobody knows {bundle.covariates.known[0]!r} of a new series",
+            f"nobody knows {bundle.facts.covariates.known[0]!r} of a new series",
             hint="forecast from a table that holds it",
         )
-    kept = _kept(bundle.provenance.get("keepsakes"), bundle)
-    there = {each["id"]: place for place, each in enumerate(kept["series"])}
+    templates = _checked(bundle)
+    there = {template.id: place for place, template in enumerate(templates.series)}
     if like is not None and like not in there:
         named = ", ".join(map(repr, list(there)[:5]))
         raise SettingsError(f"no series {like!r}", where="--like", hint=f"known: {named}, ...")
@@ -84,15 +83,15 @@ def make_series(
     chain = chain_of_bins(settings, predictor.vocab_size)
     made: list[SeriesSet] = []
     for number, place in enumerate(places.tolist()):
-        one = kept["series"][place]
-        steps = one["length"] if length is None else length
-        given = _empty_like(kept, one, bundle.names)
+        template = templates.series[place]
+        steps = template.length if length is None else length
+        given = _empty_like(templates, template, bundle.facts.names)
         frequency = given.frequencies[0]
-        start, steps_T = np.full(steps, one["start"], dtype=np.int64), np.arange(steps)
+        start, steps_T = np.full(steps, template.start, dtype=np.int64), np.arange(steps)
         ordered = given.kind == "order" or frequency.unit == "order"
         times = start + steps_T if ordered else frequency.advance(start, steps_T)
-        known_TX = bundle.covariates.rows(given, 0, times, np.zeros((steps, 0)))
-        scale = SeriesStats.from_array(np.array(one["stats"]))
+        known_TX = bundle.facts.covariates.rows(given, 0, times, np.zeros((steps, 0)))
+        scale = SeriesStats.from_array(np.array(template.stats))
         drawn = sample_paths(
             predictor,
             predictor.start(1, scale),
@@ -106,7 +105,7 @@ def make_series(
         made.append(
             replace(
                 given,
-                ids=(f"{one['id']} #{number + 1}",),
+                ids=(f"{template.id} #{number + 1}",),
                 offsets=np.array([0, steps], dtype=np.int64),
                 times_N=times,
                 values_NK=drawn[0, 0],
@@ -126,45 +125,43 @@ def make_series(
     )
 
 
-def _kept(keepsakes: Any, bundle: SeriesBundle) -> Mapping[str, Any]:
-    """What `keepsakes` made, looked over.
+def _checked(bundle: SeriesBundle) -> Templates:
+    """The templates of a model.
 
     Raises:
-        BundleError: it is missing or malformed.
+        BundleError: they are missing, or make no sense.
     """
+    templates = bundle.facts.templates
     try:
-        for each in keepsakes["series"]:
-            stats = np.array(each["stats"], dtype=np.float64)
-            fits = stats.shape == (4, bundle.encoder.target_size) and np.isfinite(stats).all()
-            if not fits or (stats[[1, 3]] <= 0).any() or not 0 <= each["length"] <= MOST_STEPS:
-                raise ValueError
-            _empty_like(keepsakes, each, bundle.names)
-        if not keepsakes["series"]:
+        if templates is None or not templates.series:
             raise ValueError
-    except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RhapsodeError):
+        for template in templates.series:
+            stats = np.array(template.stats, dtype=np.float64)
+            fits = stats.shape == (4, bundle.encoder.target_size) and np.isfinite(stats).all()
+            if not fits or (stats[[1, 3]] <= 0).any():
+                raise ValueError
+            _empty_like(templates, template, bundle.facts.names)
+    except (TypeError, ValueError, OverflowError, RhapsodeError):
         raise BundleError("what it says of the series it learnt from is malformed") from None
-    checked: Mapping[str, Any] = keepsakes
-    return checked
+    return templates
 
 
-def _empty_like(
-    kept: Mapping[str, Any], one: Mapping[str, Any], names: tuple[str, ...]
-) -> SeriesSet:
+def _empty_like(templates: Templates, template: Template, names: tuple[str, ...]) -> SeriesSet:
     """A series that has begun nowhere yet, with the attributes of one that was learnt from."""
-    static = np.array([[np.nan if v is None else v for v in one["static"]]], dtype=np.float64)
+    static = np.array([[np.nan if v is None else v for v in template.static]], dtype=np.float64)
     return SeriesSet(
-        ids=(one["id"],),
+        ids=(template.id,),
         offsets=np.zeros(2, dtype=np.int64),
         times_N=np.zeros(0, dtype=np.int64),
         values_NK=np.zeros((0, len(names))),
         names=names,
-        kind=kept["kind"],
-        frequencies=(from_mapping(Frequency, one["frequency"], where="frequency"),),
+        kind=templates.kind,
+        frequencies=(template.frequency,),
         known_NC=np.zeros((0, 0)),
         known_names=(),
         static_SA=static.reshape(1, -1),
-        static_names=tuple(kept["static_names"]),
-        categories_SA=np.array([one["categories"]], dtype=np.int64).reshape(1, -1),
-        category_names=tuple(kept["category_names"]),
-        category_levels=tuple(tuple(levels) for levels in kept["category_levels"]),
+        static_names=templates.static_names,
+        categories_SA=np.array([template.categories], dtype=np.int64).reshape(1, -1),
+        category_names=templates.category_names,
+        category_levels=templates.category_levels,
     )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import bundle_path
-from rhapsode.bundle.series_bundle import SeriesBundle, read_series_bundle
+from rhapsode.bundle.series_facts import SeriesBundle, read_series_bundle
 from rhapsode.config import (
     ForecastSettings,
     SeriesSettings,
@@ -130,17 +130,15 @@ class SeriesModel:
         if isinstance(source, SeriesSet):
             given = source
         else:
-            kept = self.bundle.provenance.get("settings")
-            asked = kept.get("series", {}) if isinstance(kept, Mapping) else {}
-            merged = {**(asked if isinstance(asked, Mapping) else {}), **(reading or {})}
+            merged = {**self.bundle.provenance.section("series"), **(reading or {})}
             given = read_series(source, from_mapping(SeriesSettings, merged, where="[series]"))
         if len(given.names) != self.bundle.encoder.target_size:
             raise DataError(
                 f"{len(given.names)} values a time ({', '.join(given.names)}), the model learnt "
-                f"{self.bundle.encoder.target_size} ({', '.join(self.bundle.names)})",
+                f"{self.bundle.encoder.target_size} ({', '.join(self.bundle.facts.names)})",
                 hint="name the columns with --value-columns, or set --joint as in training",
             )
-        names = self.bundle.names
+        names = self.bundle.facts.names
         if given.names != names and len(names) > 1:
             if set(given.names) != set(names):
                 raise DataError(
@@ -149,10 +147,13 @@ class SeriesModel:
                 )
             order = [given.names.index(name) for name in names]
             given = replace(given, names=names, values_NK=given.values_NK[:, order])
-        self.bundle.covariates.check(given)
-        if self.bundle.covariates.calendar and given.frequency.name != self.bundle.frequency:
+        self.bundle.facts.covariates.check(given)
+        if (
+            self.bundle.facts.covariates.calendar
+            and given.frequency.name != self.bundle.facts.frequency
+        ):
             raise DataError(
-                f"these series are {given.frequency.name}, the model learnt {self.bundle.frequency} ones",
+                f"these series are {given.frequency.name}, the model learnt {self.bundle.facts.frequency} ones",
                 hint="give a history of that frequency",
             )
         return given
@@ -180,7 +181,7 @@ class SeriesModel:
         which = np.nonzero(rows)[0]
         if not len(which):
             raise DataError("no series holds a value", hint="give a history")
-        horizon = settings.horizon or self.bundle.horizon
+        horizon = settings.horizon or self.bundle.facts.horizon
         paths, times = draw_forecasts(
             self.predictor,
             given,
@@ -201,7 +202,7 @@ class SeriesModel:
         given = self.read(history)
         rows = observed_lengths(given)
         which = np.arange(len(given))
-        return self.predictor.begin(histories_of(given, self.bundle.covariates, which, rows))
+        return self.predictor.begin(histories_of(given, self.bundle.facts.covariates, which, rows))
 
     def observe(
         self, values: Any, state: SeriesState, known: NDArray[np.float32] | None = None
@@ -216,7 +217,7 @@ class SeriesModel:
         Raises:
             SettingsError: the model needs covariates and none are given.
         """
-        if known is None and self.bundle.covariates.size:
+        if known is None and self.bundle.facts.covariates.size:
             raise SettingsError("this model needs the covariates of that time")
         values_BK = np.asarray(values, dtype=np.float64)
         if values_BK.ndim == 1:
@@ -249,7 +250,7 @@ class SeriesModel:
         from rhapsode.generation.paths import path_seed, sample_paths
 
         rows = len(state.paths)
-        size = self.bundle.covariates.size
+        size = self.bundle.facts.covariates.size
         if known is None:
             if size:
                 raise SettingsError("this model needs the covariates of the steps to come")
@@ -266,9 +267,9 @@ class SeriesModel:
         """
         from rhapsode.workflows.series.corpus import encode_series
 
-        arrays = encode_series(self.bundle.encoder, self.bundle.covariates, given, first_S)
+        arrays = encode_series(self.bundle.encoder, self.bundle.facts.covariates, given, first_S)
         nats_N = value_losses(
-            self.predictor, arrays, given.offsets[:-1] + first_S, warm_up=self.bundle.run_up
+            self.predictor, arrays, given.offsets[:-1] + first_S, warm_up=self.bundle.facts.run_up
         )
         known_NK = given.observed_NK & np.isfinite(nats_N)[:, None]
         points = int(known_NK.sum())
@@ -308,7 +309,7 @@ class SeriesModel:
         kept = np.nonzero(lengths)[0]
         whole, lengths = whole.select(kept), lengths[kept]
         given = whole.cut(whole.offsets[:-1], whole.offsets[:-1] + lengths)
-        ahead = horizon or self.bundle.horizon
+        ahead = horizon or self.bundle.facts.horizon
         if origins is None:
             tails = np.maximum(np.rint(lengths * share).astype(np.int64), ahead)
             first_S = np.where(lengths > ahead, lengths - tails, lengths)
@@ -328,7 +329,7 @@ class SeriesModel:
             which,
             rows,
             horizon=ahead,
-            season=self.bundle.season,
+            season=self.bundle.facts.season,
             samples=samples,
             seed=seed,
             methods=statistical_methods() if methods is None else methods,
@@ -345,8 +346,8 @@ class SeriesModel:
             "forecasts": found.to_mapping(),
             "protocol": {
                 "split": split,
-                "selected_on": self.bundle.provenance.get("selected_on"),
-                "context": f"carried, at most {self.bundle.run_up} values before the first scored one",
+                "selected_on": self.bundle.provenance.selected_on,
+                "context": f"carried, at most {self.bundle.facts.run_up} values before the first scored one",
                 "normalisation": "none: nats of the values in their own units",
                 "unknown_cost": "missing values are not scored",
             },
@@ -355,8 +356,8 @@ class SeriesModel:
     def _learnt(self, given: SeriesSet, first_S: Ints) -> int:
         """How many of the values behind the first rows the model knows from training; 0 where these are other series."""
         facts = self.bundle.provenance
-        share = facts.get("test_share")
-        if facts.get("data_sha256") != digest(given) or not isinstance(share, int | float):
+        share = facts.test_share
+        if facts.data_sha256 != digest(given) or share is None:
             return 0
         end_S = given.lengths - np.rint(given.lengths * share).astype(np.int64)
         return sum(

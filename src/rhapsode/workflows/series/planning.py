@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rhapsode.bundle import Component, NetworkConfig
-from rhapsode.bundle.series_bundle import Covariates, learn_covariates
+from rhapsode.bundle.series_facts import Covariates, learn_covariates
 from rhapsode.config import (
     DEFAULT_BUDGET,
     OptimisationSettings,

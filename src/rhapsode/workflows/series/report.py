@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle.series_bundle import SeriesBundle
+from rhapsode.bundle.series_facts import SeriesBundle
 
 __all__ = ["METHOD_COLUMNS", "card", "method_rows", "sparkline"]
 
@@ -72,19 +72,19 @@ def card(bundle: SeriesBundle, summary: Mapping[str, Any]) -> str:
     lines = [
         "# A model of series",
         "",
-        f"{facts['series']:,} series, {facts['values']:,} values, {bundle.frequency}; "
-        f"a season of {bundle.season}. Values: {', '.join(bundle.names)}.",
-        f"sha256 of the data: `{facts['data_sha256']}`.",
+        f"{facts.series:,} series, {facts.values:,} values, {bundle.facts.frequency}; "
+        f"a season of {bundle.facts.season}. Values: {', '.join(bundle.facts.names)}.",
+        f"sha256 of the data: `{facts.data_sha256}`.",
         "",
         "```sh",
-        f"rhapsode forecast RUN history.csv --horizon {bundle.horizon} --plot forecast.svg",
+        f"rhapsode forecast RUN history.csv --horizon {bundle.facts.horizon} --plot forecast.svg",
         "```",
         "",
         "## Made of",
         "",
         f"- {bundle.config.model.name}, {summary['parameters']:,} parameters; {bundle.config.head.name}",
         *(f"- {reason}" for reason in summary["plan"]["reasons"]),
-        f"- selected on {facts['selected_on']}",
+        f"- selected on {facts.selected_on}",
         "",
         "## Figures",
         "",

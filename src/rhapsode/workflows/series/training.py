@@ -12,11 +12,8 @@ import numpy as np
 import torch
 
 from rhapsode import __version__
+from rhapsode.bundle import Member, Provenance, SeriesBundle, SeriesFacts, write_bundle
 from rhapsode.bundle.network import Network, build_network, network_arrays
-from rhapsode.bundle.series_bundle import (
-    SeriesBundle,
-    write_series_bundle,
-)
 from rhapsode.bundle.series_predictor import SeriesPredictor
 from rhapsode.config import (
     SeriesTrainSettings,
@@ -52,7 +49,7 @@ from rhapsode.workflows.series.corpus import (
     source_name,
 )
 from rhapsode.workflows.series.linear import start_linear
-from rhapsode.workflows.series.making import keepsakes
+from rhapsode.workflows.series.making import learn_templates
 from rhapsode.workflows.series.model import SeriesModel
 from rhapsode.workflows.series.planning import PlannedSeries, plan_training
 from rhapsode.workflows.series.report import card, sparkline
@@ -106,8 +103,8 @@ class SeriesTraining(Running):
                 head=dict(self.settings.head),
             ),
         }
-        facts = {**model.bundle.provenance, "test": figures}
-        write_series_bundle(self.folder.model, replace(model.bundle, provenance=facts))
+        facts = replace(model.bundle.provenance, test=figures)
+        write_bundle(self.folder.model, replace(model.bundle, provenance=facts))
         write_atomically(self.folder.curve, self._course({}, test=figures["loss"]))
         write_atomically(self.folder.card, card(model.bundle, summary).encode())
         summary["finishing_seconds"] = round(time.monotonic() - began, 3)
@@ -145,8 +142,8 @@ class SeriesTraining(Running):
             "forecasts": None if found is None else found.to_mapping(),
             "protocol": {
                 "split": f"test: the last {share} of the values, the end of every series, swept once",
-                "selected_on": model.bundle.provenance["selected_on"],
-                "context": f"carried, at most {model.bundle.run_up} values before the first scored one",
+                "selected_on": model.bundle.provenance.selected_on,
+                "context": f"carried, at most {model.bundle.facts.run_up} values before the first scored one",
                 "normalisation": "none: nats of the values in their own units",
                 "unknown_cost": "missing values are not scored",
             },
@@ -318,38 +315,39 @@ def _hooks(folder: RunFolder, planned: PlannedSeries, network: Network) -> LoopH
     base = SeriesBundle(
         planned.config,
         planned.encoder,
-        planned.covariates,
-        corpus.season,
-        corpus.horizon,
-        planned.run_up,
-        corpus.given.frequency.name,
-        corpus.given.names,
-        {
-            "data_sha256": corpus.sha256,
-            "series": len(corpus.given),
-            "values": int(corpus.given.observed_NK.sum()),
-            "test_share": settings.data.test_share,
-            "selected_on": "a validation slice: the end of the training share of every series"
+        SeriesFacts(
+            planned.covariates,
+            corpus.season,
+            corpus.horizon,
+            planned.run_up,
+            corpus.given.frequency.name,
+            corpus.given.names,
+            learn_templates(planned.encoder, corpus.until(corpus.train_S)),
+        ),
+        provenance=Provenance(
+            data_sha256=corpus.sha256,
+            series=len(corpus.given),
+            values=int(corpus.given.observed_NK.sum()),
+            test_share=settings.data.test_share,
+            selected_on="a validation slice: the end of the training share of every series"
             if chooses
             else "nothing: the last weights",
-            "settings": to_mapping(settings),
-            "keepsakes": keepsakes(planned.encoder, corpus.until(corpus.train_S)),
-            "rhapsode": __version__,
-        },
+            settings=to_mapping(settings),
+            rhapsode=__version__,
+        ),
     )
     predictor = SeriesPredictor(base, network)
 
     def evaluate() -> float:
         network.eval()
         first = valid.offsets[:-1] + corpus.train_S
-        nats_N = value_losses(predictor, valid, first, warm_up=base.run_up)
+        nats_N = value_losses(predictor, valid, first, warm_up=base.facts.run_up)
         return float(np.nansum(nats_N) / values)
 
     def keep_best(step: int, loss: float | None) -> None:
-        facts = {**base.provenance, "step": step, "validation_loss": loss}
-        write_series_bundle(
-            folder.model, replace(base, provenance=facts, arrays=network_arrays(network))
-        )
+        facts = replace(base.provenance, step=step, validation_loss=loss)
+        members = (Member(network_arrays(network)),)
+        write_bundle(folder.model, replace(base, members=members, provenance=facts))
 
     shown = int(np.argmax(corpus.train_S))
 
@@ -377,11 +375,11 @@ def _look(predictor: SeriesPredictor, corpus: SeriesCorpus, series: int) -> str:
         min(horizon, max(1, int(given.lengths[series]) - rows)) if given.known_names else horizon
     )
     _, known_HX = future_covariates(
-        given, predictor.bundle.covariates, series, rows, horizon, wanted=False
+        given, predictor.bundle.facts.covariates, series, rows, horizon, wanted=False
     )
     which = np.array([series])
     state = predictor.begin(
-        histories_of(given, predictor.bundle.covariates, which, np.array([rows]))
+        histories_of(given, predictor.bundle.facts.covariates, which, np.array([rows]))
     )
     path = sample_paths(predictor, state, known_HX[None], samples=FORECAST_PATHS, seeds=[0])
     before = given.values_NK[given.rows(series)][:rows, 0][-SHOWN:]

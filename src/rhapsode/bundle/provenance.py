@@ -1,0 +1,100 @@
+"""Where a model came from, and what was set after its training. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rhapsode.errors import BundleError
+
+__all__ = ["Calibration", "Mixture", "Provenance"]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """The n-gram model that a network is mixed with.
+
+    Arguments:
+        share: its weight in every probability, 0 to 1.
+        ngram: its fingerprint; None where its weight is 0.
+        validation_loss: of the mixture, nats per element of the validation slice.
+        network_validation_loss: of the network alone, on the same part.
+        ngram_validation_loss: of the n-gram model alone, on the same part.
+        reason: why the weight is 0.
+    """
+
+    share: float
+    ngram: str | None = None
+    validation_loss: float | None = None
+    network_validation_loss: float | None = None
+    ngram_validation_loss: float | None = None
+    reason: str | None = None
+
+    def check(self) -> None:
+        """Refuse a mixture that makes no sense.
+
+        Raises:
+            BundleError: the weight is out of range, or nothing says of which n-gram model it is.
+        """
+        if not 0 <= self.share <= 1:
+            raise BundleError("its mixture has no share from 0 to 1")
+        if self.share and self.ngram is None:
+            raise BundleError("its mixture does not tell with which n-gram model")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Values that are set after training.
+
+    Arguments:
+        mixture: of a network with counts.
+    """
+
+    mixture: Mixture | None = None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Data, splits, settings and metrics of a model.
+
+    Arguments:
+        data_sha256: of what it learnt from.
+        documents: how many those were.
+        copies: documents that occur more than once.
+        characters: of all documents.
+        series: how many series it learnt from.
+        values: known values of these.
+        test_share: part of the data that was held out, 0 to 1.
+        validation_share: part of the rest that chose the weights.
+        selected_on: what the weights were chosen by, in words.
+        settings: of the run, resolved, as its config.toml has them.
+        ancestors: the models before it, the nearest last.
+        step: update of its weights.
+        validation_loss: then, nats per element.
+        test: metrics on the test part.
+        text_index: fingerprint of the index of its training text.
+        rhapsode: version that wrote it.
+    """
+
+    data_sha256: str | None = None
+    documents: int | None = None
+    copies: int | None = None
+    characters: int | None = None
+    series: int | None = None
+    values: int | None = None
+    test_share: float | None = None
+    validation_share: float | None = None
+    selected_on: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    ancestors: tuple[Mapping[str, Any], ...] = ()
+    step: int | None = None
+    validation_loss: float | None = None
+    test: Mapping[str, Any] | None = None
+    text_index: str | None = None
+    rhapsode: str | None = None
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        """A section of the settings; empty where there is none."""
+        section = self.settings.get(name)
+        return section if isinstance(section, Mapping) else {}

@@ -1,0 +1,113 @@
+"""Contents of a model file that belong to text: how often elements occur, and the n-gram counts. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.bundle.model_file import FACTS, Bundle, Facts, NetworkSizes, read_bundle
+from rhapsode.encoding import Encoder, encoder_from_mapping
+from rhapsode.errors import BundleError
+
+__all__ = ["COUNTS", "MOST_INSIDE", "NGRAM_PREFIX", "TextBundle", "TextFacts", "read_text_bundle"]
+
+COUNTS = "counts.elements"
+NGRAM_PREFIX = "counts.ngram."
+MOST_INSIDE = 16 << 20
+"""Bytes of n-gram counts that lie inside the model file; larger ones lie beside it."""
+
+
+@FACTS.register("text.v1")
+@dataclass(frozen=True)
+class TextFacts(Facts):
+    """Counts of a text model.
+
+    Arguments:
+        counts_V: how often each element occurred in the training share, int64.
+        ngram: arrays and numbers of the n-gram counts, where they lie in the file.
+    """
+
+    modality: ClassVar[str] = "text.v1"
+    goes_on_with: ClassVar[str] = "text"
+    command: ClassVar[str] = "rhapsode generate"
+
+    counts_V: NDArray[np.int64]
+    ngram: NGramPart | None = None
+
+    def to_file(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """The counts."""
+        arrays = {COUNTS: self.counts_V}
+        if self.ngram is None:
+            return {}, arrays
+        arrays |= {NGRAM_PREFIX + name: array for name, array in self.ngram.arrays.items()}
+        return {"ngram": dict(self.ngram.numbers)}, arrays
+
+    @classmethod
+    def from_file(
+        cls, table: Mapping[str, Any], arrays: dict[str, NDArray[Any]], encoder: Encoder
+    ) -> Self:
+        """The counts, checked against the vocabulary; n-gram counts are checked where they are opened."""
+        for name in table:
+            if name != "ngram":
+                raise BundleError(f"unknown entry {name!r}", where="facts")
+        counts_V = arrays.pop(COUNTS, None)
+        fits = counts_V is not None and counts_V.shape == (encoder.vocab_size,)
+        if counts_V is None or not fits or counts_V.dtype != np.int64:
+            raise BundleError(
+                f"the array {COUNTS!r} is missing or of another size than the vocabulary"
+            )
+        if (counts_V < 0).any():
+            raise BundleError(f"the array {COUNTS!r} holds negative counts")
+        own = {name: arrays.pop(name) for name in list(arrays) if name.startswith(NGRAM_PREFIX)}
+        numbers = table.get("ngram")
+        if numbers is None and not own:
+            return cls(counts_V)
+        if not isinstance(numbers, dict):
+            raise BundleError("its n-gram counts are not described")
+        named = {name.removeprefix(NGRAM_PREFIX): array for name, array in own.items()}
+        return cls(counts_V, NGramPart(numbers, named))
+
+    @classmethod
+    def open_encoder(cls, table: Mapping[str, Any]) -> Encoder:
+        """An encoder of text."""
+        return encoder_from_mapping(table)
+
+    def sizes(self, encoder: Encoder) -> NetworkSizes:
+        """The vocabulary's."""
+        vocabulary = ("vocab_size", encoder.vocab_size)
+        return NetworkSizes("elements", vocabulary, vocabulary)
+
+    def context(self) -> str:
+        """Per document where the counts know the openings of documents."""
+        opening = None if self.ngram is None else self.ngram.numbers.get("opening")
+        return "carried" if opening is None else "fresh"
+
+
+@dataclass(frozen=True)
+class NGramPart:
+    """N-gram counts as a file holds them.
+
+    Arguments:
+        numbers: sizes, order and smoothing.
+        arrays: of the trie, by name.
+    """
+
+    numbers: Mapping[str, Any]
+    arrays: Mapping[str, NDArray[Any]]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the arrays."""
+        return sum(int(array.nbytes) for array in self.arrays.values())
+
+
+TextBundle = Bundle[Encoder, TextFacts]
+
+
+def read_text_bundle(model: Any) -> TextBundle:
+    """The model of text in a run folder or model file; see `read_bundle`."""
+    return read_bundle(model, TextFacts)
