@@ -13,7 +13,6 @@ import time
 
 import numpy as np
 import torch
-from rhapsode.generation.filters.temperature import Temperature
 
 from rhapsode.bundle.network import build_network
 from rhapsode.bundle.reading import Component, NetworkConfig
@@ -24,6 +23,7 @@ from rhapsode.encoding import CharacterEncoder
 from rhapsode.generation import Chain, Job, generate_elements
 from rhapsode.generation.filters.contract import Suppress
 from rhapsode.generation.filters.copying import NoCopy
+from rhapsode.generation.filters.temperature import Temperature
 from rhapsode.workflows.no_copy import index_elements
 
 ROWS = 64

@@ -127,16 +127,19 @@ PROCESSES: dict[str, Callable[[np.random.Generator], Process]] = {
 def covered(predictor: SeriesPredictor, given: SeriesSet, first: np.ndarray) -> float:
     """Share of values behind the first rows inside the central 90 % intervals one step ahead."""
     which = np.arange(len(given))
-    state = predictor.start(histories_of(given, predictor.bundle.covariates, which, first))
+    state = predictor.begin(histories_of(given, predictor.bundle.covariates, which, first))
+    unread = np.empty((len(given), 0, predictor.element_size))
     inside: list[bool] = []
     for step in range(int((given.lengths - first)[0])):
         values = given.values_NK[given.offsets[:-1] + first + step]
+        following, state = predictor.advance(unread, state)
         targets, _ = state.paths.encode_next(values)
-        parameters, memory = predictor.parameters(state)
-        low, high = (predictor.head.quantile(parameters, level).numpy() for level in (0.05, 0.95))
+        low, high = (
+            following.head.quantile(following.parameters_BP, level).numpy()
+            for level in (0.05, 0.95)
+        )
         inside += ((targets >= low) & (targets <= high)).ravel().tolist()
-        state.paths.push(values)
-        state = type(state)(memory, state.paths)
+        unread = values[:, None]
     return float(np.mean(inside))
 
 

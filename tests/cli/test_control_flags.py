@@ -200,14 +200,14 @@ def test_best_of_draws_no_further_than_a_stop_text(
     from rhapsode.workflows import searching
 
     drawn: list[int] = []
-    plain = searching._drawn
+    plain = searching.continue_jobs
 
     def counted(*arguments, **options):
-        for job, elements in plain(*arguments, **options):
-            drawn.extend(elements)
-            yield job, elements
+        for one in plain(*arguments, **options):
+            drawn.extend(one.elements)
+            yield one
 
-    monkeypatch.setattr(searching, "_drawn", counted)
+    monkeypatch.setattr(searching, "continue_jobs", counted)
     flags = ("--length", "2000", "--seed", "5", "--best-of", "3", "--stop", "e", "--stop", " ")
     done = cli("generate", str(run_folder), "The ", *flags)
     assert done.code == 0

@@ -113,8 +113,10 @@ def test_observing_is_reading_a_longer_history(model: rh.SeriesModel) -> None:
     assert model.ahead(model.observe([np.nan, 9.9], nearer), 2, samples=7).shape == (2, 7, 2, 1)
     # The scale stays that of the history that was read first; the values are as if they had stood in it.
     longer = {"low": np.append(table["low"], 0.1), "high": np.append(table["high"], 10.0)}
-    again = model.predictor.parameters(model.start(longer))[0]
-    np.testing.assert_allclose(model.predictor.parameters(nearer)[0], again, rtol=0.1, atol=0.1)
+    nothing = np.empty((2, 0, 1))
+    again, _ = model.predictor.advance(nothing, model.start(longer))
+    found, _ = model.predictor.advance(nothing, nearer)
+    np.testing.assert_allclose(found.parameters_BP, again.parameters_BP, rtol=0.1, atol=0.1)
 
 
 def test_a_run_is_opened_by_its_kind(model: rh.SeriesModel) -> None:
