@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
+import msgspec
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
@@ -244,8 +245,8 @@ def write_bundle(path: Path, bundle: Bundle[Any, Any]) -> None:
         "members": [member.weight for member in bundle.members],
         "encoder": bundle.encoder.to_mapping(),
         "facts": facts,
-        "calibration": to_mapping(bundle.calibration),
-        "provenance": to_mapping(bundle.provenance),
+        "calibration": msgspec.to_builtins(bundle.calibration),
+        "provenance": msgspec.to_builtins(bundle.provenance),
     }
     metadata = {
         "format": FORMAT,

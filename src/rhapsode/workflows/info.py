@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from rhapsode.bundle import Bundle
 from rhapsode.config import to_mapping
 from rhapsode.workflows.model import Model
@@ -64,6 +66,7 @@ def _of_series(model: SeriesModel) -> dict[str, Any]:
 
 def _provenance(bundle: Bundle[Any, Any]) -> dict[str, Any]:
     """Where it came from, and its mixture."""
-    told = to_mapping(bundle.provenance)
+    told: dict[str, Any] = msgspec.to_builtins(bundle.provenance)
     mixture = bundle.calibration.mixture
-    return told if mixture is None else {**told, "mixture": to_mapping(mixture)}
+    told |= {} if mixture is None else {"mixture": msgspec.to_builtins(mixture)}
+    return {name: value for name, value in told.items() if value not in (None, [])}
