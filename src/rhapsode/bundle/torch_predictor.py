@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rhapsode.bundle.averaged_predictor import as_one
 from rhapsode.bundle.distribution import Elements, LogitsDistribution
 from rhapsode.bundle.network import SCORED_AT_ONCE, Network, batch_tensors, evaluating
 from rhapsode.bundle.predictor import Examined, NetworkPredictor, refuse_condition
-from rhapsode.bundle.window import Window
 from rhapsode.config import SeenContext
 from rhapsode.data import Batch
 from rhapsode.models import State
@@ -130,7 +130,19 @@ class TorchPredictor(NetworkPredictor):
         return type(states[0]).join(states)
 
 
-def torch_predictor(network: Network, vocab_size: int, context: SeenContext) -> NetworkPredictor:
-    """The predictor that sees what the network was trained to see."""
-    predictor = TorchPredictor(network, vocab_size)
-    return Window(predictor, context.size) if context.kind == "window" else predictor
+def torch_predictor(
+    networks: Network | Sequence[Network],
+    vocab_size: int,
+    context: SeenContext,
+    weights: Sequence[float] = (1.0,),
+) -> NetworkPredictor:
+    """The predictor that sees what its networks were trained to see.
+
+    Arguments:
+        networks: one, or the members of a model.
+        vocab_size: V.
+        context: what they were trained to see.
+        weights: of the members, one in total.
+    """
+    members = [networks] if isinstance(networks, Network) else networks
+    return as_one([TorchPredictor(each, vocab_size) for each in members], weights, context)

@@ -21,7 +21,7 @@ from rhapsode.bundle import (
     log_softmax,
     refuse_condition,
 )
-from rhapsode.bundle.window import Window
+from rhapsode.bundle.averaged_predictor import as_one
 from rhapsode.encoding import END_ID
 from rhapsode.engine import offsets as at
 from rhapsode.engine.compiled_chain import Plan, plan_of
@@ -384,7 +384,8 @@ def compiled_predictor(
     Raises:
         BundleError: the arrays do not fit the configuration, or the engine has no form of a part.
     """
-    network = lay_out(bundle, weights)
+    networks = [lay_out(bundle, weights, member) for member in range(len(bundle.members))]
+    network = networks[0]
     threads = cores() if threads is None else threads
     began = time.perf_counter()
     compiled = entries_for(network[at.FAMILY], weights).compiled
@@ -393,9 +394,8 @@ def compiled_predictor(
     seconds = time.perf_counter() - began
     if compiled and seconds > 1.0 and tell is not None:  # not what is there by now
         tell(f"compiled what writes in {seconds:.0f} s; it is kept for next time")
-    predictor = CompiledPredictor(network, threads)
-    context = bundle.context
-    return Window(predictor, context.size) if context.kind == "window" else predictor
+    predictors = [CompiledPredictor(each, threads) for each in networks]
+    return as_one(predictors, bundle.weights, bundle.context)
 
 
 def _segments(reset_BT: NDArray[np.bool_] | None, length: int) -> Iterator[tuple[int, int]]:

@@ -143,7 +143,22 @@ class Model:
         Raises:
             BundleError: the arrays do not fit the configuration.
         """
+        if self.bundle.network is None:
+            return self._counts_alone()
         return self._mixed(self.network_scorer)
+
+    def _counts_alone(self) -> Predictor:
+        """The predictor of a model without a network.
+
+        Raises:
+            BundleError: there are no counts either.
+        """
+        from rhapsode.bundle.ngram_predictor import NGramPredictor
+
+        ngram, _ = self._counts
+        if isinstance(ngram, str):
+            raise BundleError(f"this model has no network, and {ngram}", where=str(self.path))
+        return NGramPredictor(ngram)
 
     def _mixed(self, network: NetworkPredictor) -> Predictor:
         """A network with the counts that it is mixed with, where there are any."""
@@ -159,9 +174,10 @@ class Model:
         from rhapsode.bundle.network import load_network
         from rhapsode.bundle.torch_predictor import torch_predictor
 
+        bundle = self.bundle
         with self._named():
-            network = load_network(self.bundle)
-        return torch_predictor(network, self.bundle.encoder.vocab_size, self.bundle.context)
+            networks = [load_network(bundle, member) for member in range(len(bundle.members))]
+        return torch_predictor(networks, bundle.encoder.vocab_size, bundle.context, bundle.weights)
 
     @cached_property
     def _counts(self) -> tuple[NGramModel | str, list[str]]:
@@ -379,7 +395,7 @@ class Model:
         protocol = Protocol(
             split=split,
             selected_on=self.bundle.provenance.selected_on or "unknown",
-            context=self.bundle.config.context,
+            context=str(self.bundle.context),
             normalisation=normalisation_of(encoder),
             unknown_cost="the unknown element's own",
         )
