@@ -51,12 +51,21 @@ class Component:
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """What a network is made of, and how it sees its past."""
+    """What a network is made of, and how it sees its past.
+
+    Arguments:
+        input: elements to features.
+        model: features to features.
+        head: features to a distribution.
+        context: "carried", "fresh" or "window:N".
+        conditioner: what a whole sequence depends on, to a memory; None for no condition.
+    """
 
     input: Component
     model: Component
     head: Component
     context: str = "carried"
+    conditioner: Component | None = None
 
 
 @dataclass(frozen=True)
