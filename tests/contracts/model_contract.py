@@ -562,6 +562,7 @@ class ModelContract:
 
     def test_a_condition_is_used_or_refused(self, config: Any) -> None:
         model, condition = self.make(config), self.condition(ROWS)
+        assert model.uses_condition == (condition is not None)
         if condition is None:
             given = Condition(static_BK=np.zeros((ROWS, 2), dtype=np.float32))
             with pytest.raises(SettingsError, match="cannot use a condition"):

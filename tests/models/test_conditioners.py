@@ -54,7 +54,7 @@ def attributes(rows: int) -> Condition:
 
 
 def conditioned(family: type[SequenceModel]) -> Callable[[Any], Conditioned]:
-    """What makes a model of a family that reads attributes."""
+    """A maker of models of a family that read attributes."""
     settings = StaticConfig(static_size=ATTRIBUTES, condition_size=4)
     return lambda config: Conditioned(family(config), Static(settings))
 

@@ -92,7 +92,14 @@ class Network(nn.Module):
         return self.head(y_BH[:, None])[:, 0], state
 
     def state_before(self, batch: Batch, state: State | None) -> State | None:
-        """The state that a batch begins from: the one given, else one under the batch's condition.
+        """The state that a batch begins from.
+
+        Arguments:
+            batch: its condition counts where there is no state.
+            state: behind the batch before; None where rows begin with this one.
+
+        Returns:
+            The state given, else one under the condition of the batch; None without either.
 
         Raises:
             SettingsError: the batch has a condition that this network cannot use.

@@ -51,14 +51,14 @@ class Component:
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """What a network is made of, and how it sees its past.
+    """The components of a network, and how it sees its past.
 
     Arguments:
         input: elements to features.
         model: features to features.
         head: features to a distribution.
         context: "carried", "fresh" or "window:N".
-        conditioner: what a whole sequence depends on, to a memory; None for no condition.
+        conditioner: a condition to a memory; None where the network uses no condition.
     """
 
     input: Component

@@ -55,7 +55,7 @@ class History:
 
 @dataclass(frozen=True)
 class SeriesCondition:
-    """What series begin with.
+    """Scales and sources that series begin with.
 
     Arguments:
         scales: one for all of them, or one for each.
@@ -315,7 +315,7 @@ class SeriesPredictor(Predictor):
     def _no_features(self) -> Singles:
         return np.zeros((0, self.bundle.input_size), dtype=np.float32)
 
-    def _memory(self, features: Sequence[Singles], sources: Condition | None) -> State:
+    def _memory(self, features: Sequence[Singles], sources: Condition | None = None) -> State:
         """The network's state behind each of some series (T, D) of whatever lengths.
 
         All end together; a shorter one joins when those before it have as many steps left.

@@ -15,6 +15,7 @@ from rhapsode.bundle.predictor import Examined, NetworkPredictor, refuse_conditi
 from rhapsode.bundle.window import Window
 from rhapsode.config import SeenContext
 from rhapsode.data import Batch, Condition
+from rhapsode.errors import SettingsError
 from rhapsode.models import State
 
 __all__ = ["TorchPredictor", "torch_predictor"]
@@ -52,8 +53,10 @@ class TorchPredictor(NetworkPredictor):
         Raises:
             SettingsError: the network cannot use a condition, or not this one.
         """
-        if condition is not None and not isinstance(condition, Condition):
+        if not self._network.model.uses_condition:
             refuse_condition(condition)
+        elif not isinstance(condition, Condition | None):
+            raise SettingsError(f"the condition is a {type(condition).__name__}, not a Condition")
         with evaluating(self._network):
             return self._network.model.init_state(rows, condition=condition)
 

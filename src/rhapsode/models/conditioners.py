@@ -1,4 +1,4 @@
-"""Conditioners: the source of a sequence, turned once into a memory, and models that read it."""
+"""Conditioners, and models that read the memory they make."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 
 
 class Conditioner(nn.Module, ABC):
-    """A condition to a memory (M, memory_size): one vector a source."""
+    """A map of a condition to a memory (M, memory_size)."""
 
     Config: ClassVar[type[Any]]
     """The frozen dataclass of its settings."""
@@ -55,7 +55,7 @@ class StaticConfig:
 
 @CONDITIONERS.register("static.v1")
 class Static(Conditioner):
-    """An affine map of static attributes and of which of them are missing.
+    """An affine map of static attributes and their missing indicators.
 
     A missing attribute is 0 beside an indicator of 1, so that the map learns what to put there.
     """
@@ -92,7 +92,7 @@ class Static(Conditioner):
 
 @state_dataclass
 class ConditionedState(State):
-    """The state of the model within, and the memory that its rows point into."""
+    """The state of the model within, and the memory its rows share."""
 
     inner: State
     source_B: Tensor
@@ -100,9 +100,9 @@ class ConditionedState(State):
 
 
 class Conditioned(SequenceModel):
-    """A model of any family whose input features each have a projection of the condition added.
+    """A model whose input features have a projection of the condition added.
 
-    The memory is made once, by `init_state`, and a reset keeps it: the row begins anew under the
+    It works for every family, through the contract alone. The memory is made once, by `init_state`, and a reset keeps it: the row begins anew under the
     same condition. No condition is a memory of zeros, of which the projection is 0: the model
     within alone. That differs from a condition whose attributes are all missing.
 
@@ -112,6 +112,8 @@ class Conditioned(SequenceModel):
         model: what reads the features.
         conditioner: what makes the memory.
     """
+
+    uses_condition = True
 
     def __init__(self, model: SequenceModel, conditioner: Conditioner) -> None:
         super().__init__()
@@ -129,7 +131,7 @@ class Conditioned(SequenceModel):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> ConditionedState:
-        """The state of `batch` rows that have seen nothing, and the memory of their condition.
+        """The state of rows that have seen nothing, under a condition.
 
         Raises:
             SettingsError: the conditioner cannot use it, or it has neither one source nor B.
@@ -187,7 +189,7 @@ class Conditioned(SequenceModel):
         return y_BH, ConditionedState(inner, known.source_B, known.memory_MC)
 
     def probe(self, x_BTD: Tensor, state: State | None = None) -> dict[str, Tensor]:
-        """What the model within shows, and what the condition adds to each input, (B, D)."""
+        """The probe of the model within, and `condition` (B, D), added to each input."""
         known = self._check(state, len(x_BTD))
         added_BD = self._added(known)
         shown = self.inner.probe(x_BTD + added_BD[:, None].to(x_BTD.dtype), known.inner)

@@ -73,10 +73,11 @@ def is_shared(field: dataclasses.Field[Any]) -> bool:
 
 
 class State:
-    """What a model remembers: a dataclass of tensors whose first axis is the batch row.
+    """The memory of a model: tensors whose first axis is the row.
 
-    A field is a tensor or a state, and may be `shared`. States are values: no operation changes
-    one in place, so a state may be kept, shared and continued twice.
+    A subclass is a dataclass (`state_dataclass`), whose fields are tensors or states and may be
+    `shared`. States are values: no operation changes one in place, so a state may be kept, shared
+    and continued twice.
     """
 
     @classmethod
@@ -92,7 +93,7 @@ class State:
         )
 
     def tensors(self) -> dict[str, Tensor]:
-        """The tensors by name; those of a state within this one have its name and a dot before."""
+        """The tensors by name; those of a state within as "name.tensor"."""
         tensors: dict[str, Tensor] = {}
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             part = getattr(self, field.name)
@@ -103,7 +104,7 @@ class State:
         return tensors
 
     def rebuild(self, tensors: Mapping[str, Tensor]) -> Self:
-        """A state of the same form with other tensors, under the names that `tensors()` gives.
+        """The state with other tensors, named as in `tensors()`.
 
         Raises:
             KeyError: a tensor is missing, or there is one too many.
@@ -132,7 +133,7 @@ class State:
         return dataclasses.replace(self, **parts)  # type: ignore[type-var]
 
     def fork(self) -> Self:
-        """A state of its own that goes on from here; only a shared memory is the same."""
+        """A state of its own that goes on from here; memories stay shared."""
         parts = {}
         for name in self._names(memory=False):
             part = getattr(self, name)
@@ -215,6 +216,8 @@ class SequenceModel(nn.Module, ABC):
     """The frozen dataclass of this family's settings."""
     sees_inputs: ClassVar[bool] = False
     """Whether the features hold the inputs, as `Family.sees_inputs` says."""
+    uses_condition: ClassVar[bool] = False
+    """Whether a state can begin from a condition; `init_state` refuses one elsewhere."""
     input_size: int
     output_size: int
 
