@@ -97,8 +97,8 @@ class Batch:
         log_jacobian_BT: float32, nats: the encoder's change of units, for series.
         log_scale_BK: float32: natural logarithm of what the mean of each target is multiplied by, for counts.
         positions_BT: where each target stands in the array that is swept, int64; None in training.
-        condition: what the whole sequence of each row depends on, B rows. It is read where rows begin
-            with the batch; a state that goes on has its own.
+        condition: what the whole sequence of each row depends on, B rows. It counts where rows
+            begin with the batch; a state that goes on has its own.
     """
 
     inputs: NDArray[np.int64] | NDArray[np.float32]

@@ -102,9 +102,10 @@ class ConditionedState(State):
 class Conditioned(SequenceModel):
     """A model whose input features have a projection of the condition added.
 
-    It works for every family, through the contract alone. The memory is made once, by `init_state`, and a reset keeps it: the row begins anew under the
-    same condition. No condition is a memory of zeros, of which the projection is 0: the model
-    within alone. That differs from a condition whose attributes are all missing.
+    It works for every family, through the contract alone. The memory is made once, by
+    `init_state`, and a reset keeps it: the row begins anew under the same condition. No condition
+    is a memory of zeros, of which the projection is 0: the model within alone. That differs from a
+    condition whose attributes are all missing.
 
     Its features do not hold the inputs as they are, whatever those of the model within hold.
 
