@@ -20,12 +20,15 @@ LEGEND = MappingProxyType(
         "L": "layers",
         "N": "elements of a whole share or document; rows of a table or of all series of a set",
         "A": "attention heads; attributes of a whole series",
-        "C": "features of one attention head; covariates known ahead",
+        "C": "features of one attention head or of a source; covariates known ahead",
         "W": "slots of an attention cache: the last window positions",
-        "S": "keys that a query may look at: cached and new ones; series of a set; paths of a forecast",
+        "S": (
+            "keys that a query may look at: cached and new ones; elements of a source; "
+            "series of a set; paths of a forecast"
+        ),
         "Q": "quantile levels",
         "R": "rows picked from a batch; runs of digits in a cell",
-        "M": "elements or characters of a query",
+        "M": "elements or characters of a query; sources of a memory that rows share",
         "P": "passages of an indexed text",
         "U": "Unicode code points",
         "F": "parts of a date: year, month, day",

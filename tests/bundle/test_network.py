@@ -1,6 +1,7 @@
 """A bundle's network: what it is made of, errors that name the setting, and the way through a file and back."""
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 from rhapsode.bundle import COUNTS, Bundle, Component, NetworkConfig, read_bundle, write_bundle
 from rhapsode.bundle import network as network_module
@@ -19,7 +21,7 @@ from rhapsode.bundle.network import (
     load_network,
     network_arrays,
 )
-from rhapsode.data import Batch
+from rhapsode.data import Batch, Condition
 from rhapsode.encoding import CharacterEncoder
 from rhapsode.errors import BundleError, SettingsError
 
@@ -224,6 +226,63 @@ def test_a_network_comes_back_bit_for_bit(input: str, model: str, tmp_path: Path
     for name, tensor in wanted.tensors().items():
         assert torch.equal(found.tensors()[name], tensor)
     assert all(parameter.requires_grad for parameter in loaded.parameters())
+
+
+# Under a condition
+
+STATIC = Component("static", {"static_size": 2, "condition_size": 3})
+SOURCES = Condition(static_BK=np.array([[1.0, np.nan], [-2.0, 0.5]], dtype=np.float32))
+
+
+def batch_under(condition: Condition | None) -> Batch:
+    ids_BT = IDS_BT.numpy()
+    weights_BT = np.ones((2, 6), dtype=np.float32)
+    return Batch(ids_BT[:, :-1], ids_BT[:, 1:], weights_BT, condition=condition)
+
+
+def test_a_conditioned_network_comes_back_bit_for_bit(tmp_path: Path) -> None:
+    config = dataclasses.replace(configuration(), conditioner=STATIC)
+    network = build_network(config).eval()
+    path = tmp_path / "model.safetensors"
+    write_bundle(path, bundle_of(network, config))
+    bundle = read_bundle(path)
+    assert bundle.config.conditioner == STATIC
+    batch = batch_under(SOURCES)
+    with torch.no_grad():
+        found_BT, _ = load_network(bundle).log_prob(batch)
+        wanted_BT, _ = network.log_prob(batch)
+        assert torch.equal(found_BT, wanted_BT)
+        assert not torch.allclose(found_BT, network.log_prob(batch_under(None))[0])
+
+
+def test_a_file_without_a_conditioner_does_not_name_one(tmp_path: Path) -> None:
+    network, path = build_network(configuration()), tmp_path / "model.safetensors"
+    write_bundle(path, bundle_of(network, configuration()))
+    with safe_open(path, framework="np") as file:
+        assert sorted(json.loads(file.metadata()["config"])) == [
+            "context",
+            "head",
+            "input",
+            "model",
+        ]
+
+
+def test_a_batch_begins_under_its_condition_and_goes_on_under_that_of_its_state() -> None:
+    network = build_network(dataclasses.replace(configuration(), conditioner=STATIC)).eval()
+    loss_BT, behind = network.loss(batch_under(SOURCES))
+    loss_BT.sum().backward()
+    gradients = [parameter.grad for parameter in network.model.conditioner.parameters()]
+    assert all(gradient.abs().max() > 0 for gradient in gradients)
+    found_BT, _ = network.log_prob(batch_under(SOURCES.select(np.array([1, 0]))), behind)
+    wanted_BT, _ = network.log_prob(batch_under(None), behind)
+    assert torch.equal(found_BT, wanted_BT)
+
+
+def test_a_network_without_a_conditioner_refuses_a_condition() -> None:
+    network = build_network(configuration())
+    for score in (network.loss, network.log_prob):
+        with pytest.raises(SettingsError, match="cannot use a condition"):
+            score(batch_under(SOURCES))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

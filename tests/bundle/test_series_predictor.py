@@ -19,9 +19,9 @@ from rhapsode.bundle.series_bundle import (
     read_series_bundle,
     write_series_bundle,
 )
-from rhapsode.bundle.series_predictor import History, SeriesPredictor
+from rhapsode.bundle.series_predictor import History, SeriesCondition, SeriesPredictor
 from rhapsode.config import SamplingSettings, from_mapping
-from rhapsode.data import SeriesArrays
+from rhapsode.data import Condition, SeriesArrays
 from rhapsode.encoding import SeriesEncoder, SeriesEncoderSettings
 from rhapsode.errors import BundleError, DataError, SettingsError
 from rhapsode.evaluation.losses import value_losses
@@ -49,6 +49,7 @@ def bundle_of(
     width: int = 1,
     covariates: Covariates | None = None,
     run_up: int = 1000,
+    conditioner: Component | None = None,
     **settings: object,
 ) -> SeriesBundle:
     encoder = SeriesEncoder(SeriesEncoderSettings(**settings), width)
@@ -59,6 +60,7 @@ def bundle_of(
         ),
         Component(family, FAMILIES[family]),
         Component(head, {"target_size": width, **(of_head or {})}),
+        conditioner=conditioner,
     )
     torch.manual_seed(3)
     arrays = network_arrays(build_network(config))
@@ -424,3 +426,25 @@ def test_a_network_read_back_is_the_one_that_was_written(head: str, tmp_path: Pa
             found.append((each.head.log_prob(parameters, targets), drawn))
     assert torch.equal(found[0][0], found[1][0])
     assert torch.equal(found[0][1], found[1][1])
+
+
+def test_series_begin_under_their_own_attributes() -> None:
+    conditioner = Component("static.v1", {"static_size": 2})
+    predictor = predictor_of(bundle_of("gru.v1", conditioner=conditioner))
+    sources = Condition(static_BK=np.array([[1, 2], [-2, 0], [0, np.nan]], dtype=np.float32))
+    values = series_of([9, 4, 0])
+    read = histories(values)
+    together = parameters(predictor, predictor.begin(read, sources))
+    for row in range(3):
+        own = predictor.begin(read[row : row + 1], sources.select(slice(row, row + 1)))
+        np.testing.assert_allclose(parameters(predictor, own)[0], together[row], atol=1e-6)
+    unconditional = parameters(predictor, predictor.begin(read))
+    assert ((unconditional - together).abs().amax(dim=1) > 1e-4).all()
+    scale = predictor.bundle.encoder.stats(values[0])
+    started = predictor.start(3, SeriesCondition(scale, sources))
+    assert len(started.memory.memory_MC) == 3
+    assert started.fork().memory.memory_MC is started.memory.memory_MC
+    with pytest.raises(SettingsError, match="3 rows for 2 series"):
+        predictor.begin(read[:2], sources)
+    with pytest.raises(SettingsError, match="cannot use a condition"):
+        predictor_of(bundle_of("gru.v1")).start(3, SeriesCondition(scale, sources))

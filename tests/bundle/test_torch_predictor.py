@@ -2,6 +2,7 @@
 sees a window only.
 """
 
+import dataclasses
 from itertools import pairwise
 
 import numpy as np
@@ -13,16 +14,20 @@ from rhapsode.bundle.network import Network, build_network
 from rhapsode.bundle.torch_predictor import TorchPredictor, torch_predictor
 from rhapsode.bundle.window import Window
 from rhapsode.config import parse_context
+from rhapsode.data import Condition
+from rhapsode.errors import SettingsError
 from tests.contracts.predictor_contract import PredictorContract, batch_of
 
 VOCABULARY = 6
+STATIC = Component("static", {"static_size": 2, "condition_size": 3})
+SOURCES = Condition(static_BK=np.array([[1.0, np.nan], [-2.0, 0.5]], dtype=np.float32))
 MODELS = {
     "lstm": {"hidden_size": 8, "num_layers": 2, "dropout": 0.5},
     "transformer": {"num_layers": 2, "num_heads": 2, "window": 6, "dropout": 0.5},
 }
 
 
-def network(model: str) -> Network:
+def network(model: str, conditioner: Component | None = None) -> Network:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         made = build_network(
@@ -30,6 +35,7 @@ def network(model: str) -> Network:
                 input=Component("table", {"vocab_size": VOCABULARY, "embedding_size": 8}),
                 model=Component(model, MODELS[model]),
                 head=Component("categorical", {"vocab_size": VOCABULARY}),
+                conditioner=conditioner,
             )
         )
     with torch.no_grad():
@@ -49,11 +55,58 @@ class TestTransformerPredictor(PredictorContract):
         return TorchPredictor(network("transformer"), VOCABULARY)
 
 
+class TestConditionedPredictor(PredictorContract):
+    """Without a condition; with one below."""
+
+    def make(self) -> Predictor:
+        return TorchPredictor(network("lstm", STATIC), VOCABULARY)
+
+
 class TestWindowPredictor(PredictorContract):
     window = 5
 
     def make(self) -> Predictor:
         return Window(TorchPredictor(network("lstm"), VOCABULARY), 5)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_condition_counts_in_reading_as_in_scoring(model: str) -> None:
+    predictor = TorchPredictor(network(model, STATIC), VOCABULARY)
+    ids_BT = np.array([[1, 4, 2, 5, 3], [3, 3, 0, 1, 2]])
+    batch = dataclasses.replace(batch_of(ids_BT), condition=SOURCES)
+    start = predictor.start(2, SOURCES)
+    assert not any(tensor.requires_grad for tensor in start.tensors().values())
+    scores_BT, _ = predictor.score(batch)
+    examined, _ = predictor.examine(batch)
+    np.testing.assert_allclose(examined.log_prob_BT, scores_BT, atol=1e-5)
+    np.testing.assert_allclose(predictor.score(batch, start)[0], scores_BT, atol=1e-5)
+    state = start
+    for t in range(4):
+        following, state = predictor.advance(ids_BT[:, t : t + 1], state)
+        np.testing.assert_allclose(following.log_prob(ids_BT[:, t + 1]), scores_BT[:, t], atol=1e-5)
+    assert state.memory_MC is start.memory_MC
+    swapped, _ = predictor.score(
+        dataclasses.replace(batch, condition=SOURCES.select(np.array([1, 0])))
+    )
+    assert (np.abs(swapped - scores_BT).max(axis=1) > 1e-4).all()
+
+
+def test_histories_of_unequal_length_are_read_under_their_own_conditions() -> None:
+    predictor = TorchPredictor(network("lstm", STATIC), VOCABULARY)
+    histories = [np.array([1, 4, 2]), np.array([3])]
+    together, _ = predictor.read(histories, predictor.start(2, SOURCES))
+    for row, history_T in enumerate(histories):
+        own = predictor.start(1, SOURCES.select(slice(row, row + 1)))
+        alone, _ = predictor.advance(history_T[None], own)
+        np.testing.assert_allclose(together.logits_BV[row], alone.logits_BV[0], atol=1e-5)
+
+
+def test_something_else_than_a_condition_is_refused() -> None:
+    predictor = TorchPredictor(network("lstm", STATIC), VOCABULARY)
+    with pytest.raises(SettingsError, match="the condition is a list, not a Condition"):
+        predictor.start(2, [1, 2])
+    with pytest.raises(SettingsError, match="this model cannot use a condition"):
+        TorchPredictor(network("lstm"), VOCABULARY).start(2, SOURCES)
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -7,6 +7,9 @@ A family claims the contract with a subclass that names its class and a few conf
         family = GRU
         configurations = {"one layer": GRUConfig(input_size=4, hidden_size=5)}
 
+A model that can use a condition gives one by `condition(rows)`: all laws are then proved under it. A model without one is
+shown to refuse a condition.
+
 Two states are compared by their tensors where both have read the same, and by what follows from them where the
 contract promises no more than that.
 """
@@ -17,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, example, given, settings
@@ -24,8 +28,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
+from rhapsode.data import Condition
+from rhapsode.errors import SettingsError
 from rhapsode.models import SequenceModel, State
-from rhapsode.models.contract import state_dataclass
+from rhapsode.models.contract import is_shared, state_dataclass
 
 ROWS = 3
 TIME = 8
@@ -98,14 +104,49 @@ def stirred(
 
 def joined(states: list[State]) -> State:
     """The rows of several states in one."""
-    return tree_map(lambda *tensors: torch.cat(tensors), *states)
+    return type(states[0]).join(states)
 
 
-def in_pieces(model: SequenceModel, cuts: list[bool], reset_BT: Tensor | None) -> Reader:
+def memory_tensors(state: State) -> dict[str, Tensor]:
+    """The shared tensors of a state by name; none where its family uses no condition."""
+    return {
+        field.name: getattr(state, field.name)
+        for field in dataclasses.fields(state)
+        if is_shared(field)
+    }
+
+
+def own_tensors(state: State) -> dict[str, Tensor]:
+    """The tensors of a state that belong to its rows, but for where they point."""
+    memory = memory_tensors(state)
+    return {n: t for n, t in state.tensors().items() if n not in {*memory, "source_B"}}
+
+
+def row_tensors(state: State) -> dict[str, Tensor]:
+    """The tensors of a state as every row sees them, the row first, wherever its memory lies."""
+    memory = memory_tensors(state)
+    return own_tensors(state) | {name: t[state.source_B] for name, t in memory.items()}
+
+
+def began_anew(fresh: State, before: State | None) -> State:
+    """A fresh state under the condition of one before."""
+    memory = {} if before is None else memory_tensors(before)
+    kept = {**memory, "source_B": before.source_B} if memory else {}
+    return dataclasses.replace(fresh, **kept)
+
+
+def in_pieces(
+    model: SequenceModel,
+    cuts: list[bool],
+    reset_BT: Tensor | None,
+    condition: Condition | None = None,
+) -> Reader:
     """A reader that goes through a window piece by piece, with a cut behind position t where `cuts[t]`."""
     ends = [t + 1 for t, cut in enumerate(cuts) if cut]
 
     def read(x_BTD: Tensor, state: State | None) -> tuple[Tensor, State]:
+        if state is None and condition is not None:
+            state = model.init_state(len(x_BTD), condition=condition)
         outputs = []
         for start, end in pairwise([0, *ends, x_BTD.shape[1]]):
             reset = None if reset_BT is None else reset_BT[:, start:end]
@@ -117,11 +158,15 @@ def in_pieces(model: SequenceModel, cuts: list[bool], reset_BT: Tensor | None) -
     return read
 
 
-def in_steps(model: SequenceModel, reset_BT: Tensor | None = None) -> Reader:
+def in_steps(
+    model: SequenceModel, reset_BT: Tensor | None = None, condition: Condition | None = None
+) -> Reader:
     """A reader that takes one step for each position."""
 
     def read(x_BTD: Tensor, state: State | None) -> tuple[Tensor, State]:
-        known = model.init_state(len(x_BTD)) if state is None else state
+        known = state
+        if known is None:
+            known = model.init_state(len(x_BTD), condition=condition)
         outputs = []
         for t in range(x_BTD.shape[1]):
             reset_B = None if reset_BT is None else reset_BT[:, t]
@@ -132,17 +177,28 @@ def in_steps(model: SequenceModel, reset_BT: Tensor | None = None) -> Reader:
     return read
 
 
-def started_afresh(model: SequenceModel, reset_BT: Tensor) -> Reader:
-    """A reader that never resets: each row is read alone, and begins with no state where it should be reset."""
+def started_afresh(
+    model: SequenceModel, reset_BT: Tensor, condition: Condition | None = None
+) -> Reader:
+    """A reader that never resets: each row is read alone, and begins afresh where it should be reset.
+
+    Without a condition that is with no state; with one, with a fresh state over the memory of its row.
+    """
 
     def read(x_BTD: Tensor, state: State | None) -> tuple[Tensor, State]:
         rows, states = [], []
+        if state is None and condition is not None:
+            state = model.init_state(len(x_BTD), condition=condition)
         for row, resets_T in enumerate(reset_BT.tolist()):
             known = None if state is None else state.select(torch.tensor([row]))
+            before = known
             bounds = sorted({0, *(t for t, reset in enumerate(resets_T) if reset), len(resets_T)})
             outputs = []
             for start, end in pairwise(bounds):
-                known = None if resets_T[start] else known
+                if resets_T[start] and condition is None:
+                    known = None
+                elif resets_T[start]:
+                    known = began_anew(model.init_state(1), before)
                 y_BTH, known = model(x_BTD[row : row + 1, start:end], known)
                 outputs.append(y_BTH)
             assert known is not None
@@ -235,8 +291,19 @@ class ModelContract:
             named = self.configurations
             metafunc.parametrize("config", list(named.values()), ids=list(named))
 
+    def condition(self, rows: int) -> Condition | None:
+        """A condition of different sources, one a row; None where the model cannot use one."""
+        return None
+
     def make(self, config: Any) -> SequenceModel:
         return stirred(self.family, config)
+
+    def begun(self, model: SequenceModel, state: State | None = None) -> State | None:
+        """The state, else, where the model uses a condition, one that begins under it."""
+        condition = self.condition(ROWS)
+        if state is not None or condition is None:
+            return state
+        return model.init_state(ROWS, condition=condition)
 
     def window(self, model: SequenceModel, time: int = TIME) -> Tensor:
         return noise(ROWS, time, model.input_size, seed=time)
@@ -249,8 +316,10 @@ class ModelContract:
         return joined(list(self.ragged_rows(model)))
 
     def ragged_rows(self, model: SequenceModel) -> Iterator[State]:
+        condition = self.condition(ROWS)
         for row, time in enumerate(RAGGED):
-            state = model.init_state(1)
+            own = None if condition is None else condition.select(slice(row, row + 1))
+            state = model.init_state(1, condition=own)
             if time:
                 reset_BT = torch.arange(time)[None] == time // 2
                 x_BTD = noise(1, time, model.input_size, seed=40 + row)
@@ -270,9 +339,10 @@ class ModelContract:
         model = self.make(config)
         state, x_BTD = self.past(model, past), self.window(model)
         reset_BT = None if resets is None else torch.tensor(resets)
-        whole = in_pieces(model, [], reset_BT)
+        condition = self.condition(ROWS)
+        whole = in_pieces(model, [], reset_BT, condition)
         assert_same(
-            traced(model, in_pieces(model, cuts, reset_BT), x_BTD, state),
+            traced(model, in_pieces(model, cuts, reset_BT, condition), x_BTD, state),
             traced(model, whole, x_BTD, state),
         )
 
@@ -284,17 +354,19 @@ class ModelContract:
         model = self.make(config)
         state, x_BTD = self.past(model, past), self.window(model)
         reset_BT = None if resets is None else torch.tensor(resets)
+        condition = self.condition(ROWS)
         assert_same(
-            traced(model, in_steps(model, reset_BT), x_BTD, state),
-            traced(model, in_pieces(model, SINGLE_STEPS, reset_BT), x_BTD, state),
+            traced(model, in_steps(model, reset_BT, condition), x_BTD, state),
+            traced(model, in_pieces(model, SINGLE_STEPS, reset_BT, condition), x_BTD, state),
         )
 
     def test_a_long_window_equals_its_steps(self, config: Any) -> None:
         model = self.make(config)
         x_BTD = self.window(model, 50)
+        condition = self.condition(ROWS)
         assert_same(
-            traced(model, in_steps(model), x_BTD, None),
-            traced(model, in_pieces(model, [], None), x_BTD, None),
+            traced(model, in_steps(model, None, condition), x_BTD, None),
+            traced(model, in_pieces(model, [], None, condition), x_BTD, None),
         )
 
     def test_no_state_is_the_zero_state(self, config: Any) -> None:
@@ -310,6 +382,7 @@ class ModelContract:
     def test_nothing_sees_what_comes_after_it(self, config: Any, past: str) -> None:
         model = self.make(config)
         state, x_BTD = self.past(model, past), self.window(model).requires_grad_()
+        state = self.begun(model, state)
         y_BTH, _ = model(x_BTD, state)
         for t in range(TIME - 1):
             (gradient_BTD,) = torch.autograd.grad(
@@ -343,8 +416,8 @@ class ModelContract:
         spoilt_BTH, spoilt = model(spoilt_BTD, state, reset_BT=reset_BT)
         torch.testing.assert_close(spoilt_BTH[row], y_BTH[row], rtol=0, atol=1e-12)
         assert_same(
-            {name: tensor[row] for name, tensor in spoilt.tensors().items()},
-            {name: tensor[row] for name, tensor in after.tensors().items()},
+            {name: tensor[row] for name, tensor in row_tensors(spoilt).items()},
+            {name: tensor[row] for name, tensor in row_tensors(after).items()},
             1e-12,
         )
 
@@ -358,8 +431,8 @@ class ModelContract:
                 y_BTH[row : row + 1], alone_BTH, rtol=TOLERANCE, atol=TOLERANCE
             )
             assert_same(
-                {name: tensor[row : row + 1] for name, tensor in after.tensors().items()},
-                behind.tensors(),
+                {name: tensor[row : row + 1] for name, tensor in row_tensors(after).items()},
+                row_tensors(behind),
             )
 
     # Resets
@@ -374,9 +447,12 @@ class ModelContract:
     def test_a_reset_starts_afresh(self, config: Any, past: str, resets: Grid) -> None:
         model = self.make(config)
         state, x_BTD, reset_BT = self.past(model, past), self.window(model), torch.tensor(resets)
+        condition = self.condition(ROWS)
+        whole = in_pieces(model, [], reset_BT, condition)
+        afresh = started_afresh(model, reset_BT, condition)
         assert_same(
-            traced(model, in_pieces(model, [], reset_BT), x_BTD, state, tensors=False),
-            traced(model, started_afresh(model, reset_BT), x_BTD, state, tensors=False),
+            traced(model, whole, x_BTD, state, tensors=False),
+            traced(model, afresh, x_BTD, state, tensors=False),
         )
 
     @pytest.mark.parametrize("t", [0, 1, 5])
@@ -388,7 +464,7 @@ class ModelContract:
         reset_BT[1:, t] = True
         y_BTH, after = model(x_BTD, state, reset_BT=reset_BT)
         follows_BTH, _ = model(self.window(model, 3), after)
-        floating = [tensor for tensor in tree_leaves(state) if tensor.is_floating_point()]
+        floating = [t for t in own_tensors(state).values() if t.is_floating_point()]
         gradients = torch.autograd.grad(
             _random_function(y_BTH[1:, t:], 1) + _random_function(follows_BTH[1:], 2),
             [x_BTD, *floating],
@@ -418,7 +494,7 @@ class ModelContract:
         model(self.window(model), twin)
         model.step(self.window(model)[:, 0], twin)
         assert_same(twin.tensors(), kept.tensors(), 0.0)
-        for tensor in tree_leaves(twin):
+        for tensor in own_tensors(twin).values():
             tensor.zero_()
         assert_same(state.tensors(), kept.tensors(), 0.0)
         assert_continues_alike(model, state, kept, 0.0)
@@ -441,7 +517,7 @@ class ModelContract:
 
     def test_a_detached_state_has_the_values_and_no_graph(self, config: Any) -> None:
         model = self.make(config)
-        _, state = model(self.window(model), self.past(model, "ragged"))
+        _, state = model(self.window(model), self.begun(model, self.past(model, "ragged")))
         assert any(tensor.requires_grad for tensor in tree_leaves(state))
         cut = state.detach()
         assert type(cut) is type(state)
@@ -473,14 +549,33 @@ class ModelContract:
 
     def test_the_zero_state_is_made_as_asked(self, config: Any) -> None:
         model = self.make(config)
-        floating = [t for t in tree_leaves(model.init_state(2)) if t.is_floating_point()]
+        condition = self.condition(2)
+        plain = model.init_state(2, condition=condition)
+        floating = [t for t in tree_leaves(plain) if t.is_floating_point()]
         assert {tensor.dtype for tensor in floating} == {torch.float64}
-        asked = model.init_state(2, dtype=torch.float32, device="meta")
+        asked = model.init_state(2, condition=condition, dtype=torch.float32, device="meta")
         assert asked.rows == 2
         assert all(tensor.shape[0] == 2 for tensor in tree_leaves(asked))
         assert {tensor.device.type for tensor in tree_leaves(asked)} == {"meta"}
         floating = [tensor for tensor in tree_leaves(asked) if tensor.is_floating_point()]
         assert {tensor.dtype for tensor in floating} == {torch.float32}
+
+    def test_a_condition_is_used_or_refused(self, config: Any) -> None:
+        model, condition = self.make(config), self.condition(ROWS)
+        assert model.uses_condition == (condition is not None)
+        if condition is None:
+            given = Condition(static_BK=np.zeros((ROWS, 2), dtype=np.float32))
+            with pytest.raises(SettingsError, match="cannot use a condition"):
+                model.init_state(ROWS, condition=given)
+            return
+        x_BTD = self.window(model)
+        state = model.init_state(ROWS, condition=condition)
+        other = model.init_state(ROWS, condition=condition.select(np.array([1, 2, 0])))
+        differ_BTH = (model(x_BTD, state)[0] - model(x_BTD, other)[0]).abs()
+        assert (differ_BTH.amax(dim=(1, 2)) > 1e-3).all()
+        assert not torch.allclose(model(x_BTD, state)[0], model(x_BTD)[0])
+        with pytest.raises(SettingsError, match="3 rows for 2 sequences"):
+            model.init_state(2, condition=condition)
 
     def test_a_state_of_another_family_is_refused(self, config: Any) -> None:
         model = self.make(config)

@@ -187,6 +187,8 @@ def test_what_has_no_compiled_form_is_named() -> None:
         compiled_predictor(other)
     carried = replace(bundle, config=replace(config, model=Component("transformer_classic.v1")))
     assert "in a window only" in (unsupported(carried) or "")
+    conditioned = replace(bundle, config=replace(config, conditioner=Component("static")))
+    assert unsupported(conditioned) == "it has no form of static.v1"
 
 
 def test_without_a_compiler_there_is_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from rhapsode.bundle import read_bundle
-from rhapsode.data import Batch
+from rhapsode.data import Batch, Condition
 from rhapsode.errors import SettingsError
 from rhapsode.training import Group, SingleProcess, Step, read_checkpoint
 from rhapsode.workflows.train import prepare_training
@@ -293,7 +293,10 @@ def test_rows_are_shared_in_order_without_a_gap() -> None:
     assert shares == list(range(7))
     group.rank = 1
     ids = np.arange(12, dtype=np.int64).reshape(6, 2)
-    part = group.share(Batch(ids, ids + 1, np.ones((6, 2), dtype=np.float32)))
+    condition = Condition(static_BK=np.arange(6, dtype=np.float32)[:, None])
+    weights_BT = np.ones((6, 2), dtype=np.float32)
+    part = group.share(Batch(ids, ids + 1, weights_BT, condition=condition))
+    assert part.condition.static_BK.tolist() == [[2.0], [3.0]]
     assert part.inputs.tolist() == [[4, 5], [6, 7]]
     assert part.targets.tolist() == [[5, 6], [7, 8]]
     assert part.rows == 2

@@ -185,7 +185,8 @@ class _Reader:
         network = self._network
         device = next(network.parameters()).device
         inputs, targets, reset_BT = batch_tensors(batch, device)
-        y_BTH, state = network.model(network.input(inputs), self._state, reset_BT=reset_BT)
+        before = network.state_before(batch, self._state)
+        y_BTH, state = network.model(network.input(inputs), before, reset_BT=reset_BT)
         if self._carried:
             self._state = state.detach()
         scored_BT = torch.from_numpy(batch.weights_BT > 0).to(device)

@@ -59,12 +59,21 @@ class Component:
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Components of a network, and how it sees its past."""
+    """Components of a network, and how it sees its past.
+
+    Arguments:
+        input: elements to features.
+        model: features to features.
+        head: features to a distribution.
+        context: "carried", "fresh" or "window:N".
+        conditioner: a condition to a memory; None where the network uses no condition.
+    """
 
     input: Component
     model: Component
     head: Component
     context: str = "carried"
+    conditioner: Component | None = None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,15 @@ from rhapsode.config import from_mapping
 from rhapsode.data import Batch
 from rhapsode.errors import BundleError, RhapsodeError, SettingsError
 from rhapsode.heads import HEADS, Categorical, DensityHead, Head
-from rhapsode.models import FAMILIES, INPUTS, InputModule, SequenceModel, State
+from rhapsode.models import (
+    CONDITIONERS,
+    FAMILIES,
+    INPUTS,
+    Conditioned,
+    InputModule,
+    SequenceModel,
+    State,
+)
 from rhapsode.models.inputs import Table
 
 __all__ = [
@@ -82,10 +90,28 @@ class Network(nn.Module):
         y_BH, state = self.model.step(self.input(inputs_B[:, None])[:, 0], state)
         return self.head(y_BH[:, None])[:, 0], state
 
+    def state_before(self, batch: Batch, state: State | None) -> State | None:
+        """The state that a batch begins from.
+
+        Arguments:
+            batch: its condition counts where there is no state.
+            state: behind the batch before; None where rows begin with this one.
+
+        Returns:
+            The state given, else one under the condition of the batch; None without either.
+
+        Raises:
+            SettingsError: the batch has a condition that this network cannot use.
+        """
+        if state is not None or batch.condition is None:
+            return state
+        return self.model.init_state(batch.rows, condition=batch.condition)
+
     def log_prob(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:
         """Log-probability (nats) of every target, (B, T) float32, and the state behind the batch.
 
-        Targets whose weight is 0 may get 0.
+        Targets whose weight is 0 may get 0. Without a state, rows begin under the condition of the
+        batch; a state that goes on has its own.
         """
         return self._scored(self.head.log_prob, batch, state)
 
@@ -101,7 +127,8 @@ class Network(nn.Module):
     ) -> tuple[Tensor, State]:
         inputs, targets, reset_BT = batch_tensors(batch, next(self.parameters()).device)
         jacobian = batch.log_jacobian_BT
-        y_BTH, state = self.model(self.input(inputs), state, reset_BT=reset_BT)
+        before = self.state_before(batch, state)
+        y_BTH, state = self.model(self.input(inputs), before, reset_BT=reset_BT)
         # Where only the last target counts, the head is spared the others: they get 0.
         skipped = 0 if batch.weights_BT[:, :-1].any() else targets.shape[1] - 1
         y_BTH, targets = y_BTH[:, skipped:], targets[:, skipped:]
@@ -205,6 +232,9 @@ def build_network(config: NetworkConfig) -> Network:
     input_module: InputModule = _make(INPUTS.get(config.input.name), config.input, {})
     family = FAMILIES.get(config.model.name).load()
     model: SequenceModel = _make(family, config.model, {"input_size": input_module.output_size})
+    if config.conditioner is not None:
+        conditioner = _make(CONDITIONERS.get(config.conditioner.name), config.conditioner, {})
+        model = Conditioned(model, conditioner)
     head: Head = _make(
         HEADS.get(config.head.name), config.head, {"feature_size": model.output_size}
     )

@@ -17,13 +17,19 @@ from rhapsode.bundle.distribution import GREEDY_BELOW, Distribution, Elements, S
 from rhapsode.bundle.network import Network, torch_workers
 from rhapsode.bundle.predictor import Predictor
 from rhapsode.bundle.series_facts import SeriesBundle
-from rhapsode.data import Batch
+from rhapsode.data import Batch, Condition
 from rhapsode.encoding import SeriesPaths, SeriesStats
 from rhapsode.errors import BundleError, SettingsError
 from rhapsode.heads import Bins, DensityHead
 from rhapsode.models import State
 
-__all__ = ["History", "SeriesPredictor", "SeriesState", "ValueDistribution"]
+__all__ = [
+    "History",
+    "SeriesCondition",
+    "SeriesPredictor",
+    "SeriesState",
+    "ValueDistribution",
+]
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -45,6 +51,19 @@ class History:
 
     values_TK: Floats
     known_TX: Singles
+
+
+@dataclass(frozen=True)
+class SeriesCondition:
+    """Scales and sources that series begin with.
+
+    Arguments:
+        scales: one for all of them, or one for each.
+        sources: what they depend on, for a network with a conditioner; likewise.
+    """
+
+    scales: SeriesStats | Sequence[SeriesStats]
+    sources: Condition | None = None
 
 
 @dataclass(frozen=True)
@@ -176,23 +195,29 @@ class SeriesPredictor(Predictor):
         """Rows of one call: fewer where the distribution of a step is told by many numbers."""
         return max(1, min(super().batch_rows, NUMBERS_AT_ONCE // self.head.width))
 
+    @torch.no_grad()
     def start(self, rows: int, condition: Any = None) -> SeriesState:
         """The state of series that have no past yet.
 
         Arguments:
             rows: B.
-            condition: `SeriesStats`, one for all rows, or one for each: their scales.
+            condition: `SeriesCondition`, or scales alone: `SeriesStats`, one for all rows, or one
+                for each.
 
         Raises:
-            SettingsError: there is no scale, or not one for each.
+            SettingsError: there is no scale, or not one for each; or the network cannot use what
+                the series depend on.
         """
         if condition is None:
             raise SettingsError("a series begins with its scale, which was not given")
-        one = isinstance(condition, SeriesStats)
-        paths = self.bundle.encoder.paths(condition, rows if one else 1)
+        if not isinstance(condition, SeriesCondition):
+            condition = SeriesCondition(condition)
+        one = isinstance(condition.scales, SeriesStats)
+        paths = self.bundle.encoder.paths(condition.scales, rows if one else 1)
         if len(paths) != rows:
             raise SettingsError(f"{len(paths)} scales were given for {rows} series")
-        return SeriesState(self.network.model.init_state(rows), paths)
+        memory = self.network.model.init_state(rows, condition=condition.sources)
+        return SeriesState(memory, paths)
 
     @torch.no_grad()
     def advance(
@@ -254,14 +279,23 @@ class SeriesPredictor(Predictor):
         return known_BUX
 
     @torch.no_grad()
-    def begin(self, histories: Sequence[History]) -> SeriesState:
+    def begin(self, histories: Sequence[History], sources: Condition | None = None) -> SeriesState:
         """Read histories: at most the last `run_up` values of each go through the network, all of them set its scale.
 
         What a series' state becomes does not depend on the others.
 
+        Arguments:
+            histories: one a series.
+            sources: what each series depends on, for a network with a conditioner.
+
         Raises:
             EncodingError: values that the encoder's settings declare impossible.
+            SettingsError: the network cannot use the sources, or there is not one for each series.
         """
+        if sources is not None and sources.rows != len(histories):
+            raise SettingsError(
+                f"the condition has {sources.rows} rows for {len(histories)} series"
+            )
         encoder = self.bundle.encoder
         paths, features = [], []
         for history in histories:
@@ -276,14 +310,14 @@ class SeriesPredictor(Predictor):
             paths.append(encoder.paths_after(tail_TK, scale))
             parts = (encoded.features_TD[len(tail_TK) - read :], history.known_TX[-read:])
             features.append(np.concatenate(parts, axis=1) if read else self._no_features())
-        return SeriesState(self._memory(features), SeriesPaths.join(paths))
+        return SeriesState(self._memory(features, sources), SeriesPaths.join(paths))
 
     def _no_features(self) -> Singles:
         return np.zeros(
             (0, self.bundle.facts.sizes(self.bundle.encoder).input[1]), dtype=np.float32
         )
 
-    def _memory(self, features: Sequence[Singles]) -> State:
+    def _memory(self, features: Sequence[Singles], sources: Condition | None = None) -> State:
         """The network's state behind each of some series (T, D) of whatever lengths.
 
         All end together; a shorter one joins when those before it have as many steps left.
@@ -296,7 +330,8 @@ class SeriesPredictor(Predictor):
         while True:
             enter = [row for row in order[joined:] if lengths[row] == left]
             if enter:
-                states.append(self.network.model.init_state(len(enter)))
+                own = None if sources is None else sources.select(np.array(enter))
+                states.append(self.network.model.init_state(len(enter), condition=own))
                 joined += len(enter)
             rows = order[:joined]
             state = type(states[0]).join(states)

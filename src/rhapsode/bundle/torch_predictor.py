@@ -14,7 +14,8 @@ from rhapsode.bundle.distribution import Elements, LogitsDistribution
 from rhapsode.bundle.network import SCORED_AT_ONCE, Network, batch_tensors, evaluating
 from rhapsode.bundle.predictor import Examined, NetworkPredictor, refuse_condition
 from rhapsode.config import SeenContext
-from rhapsode.data import Batch
+from rhapsode.data import Batch, Condition
+from rhapsode.errors import SettingsError
 from rhapsode.models import State
 
 __all__ = ["TorchPredictor", "torch_predictor"]
@@ -41,10 +42,23 @@ class TorchPredictor(NetworkPredictor):
         """V."""
         return self._vocab_size
 
+    @torch.no_grad()
     def start(self, rows: int, condition: Any = None) -> State:
-        """The zero state of some rows."""
-        refuse_condition(condition)
-        return self._network.model.init_state(rows)
+        """The state of rows that have read nothing.
+
+        Arguments:
+            rows: B.
+            condition: a `Condition` with one source for all rows, or one for each.
+
+        Raises:
+            SettingsError: the network cannot use a condition, or not this one.
+        """
+        if not self._network.model.uses_condition:
+            refuse_condition(condition)
+        elif not isinstance(condition, Condition | None):
+            raise SettingsError(f"the condition is a {type(condition).__name__}, not a Condition")
+        with evaluating(self._network):
+            return self._network.model.init_state(rows, condition=condition)
 
     @torch.no_grad()
     def advance(
@@ -85,8 +99,9 @@ class TorchPredictor(NetworkPredictor):
         """Log-probabilities of the targets, likeliest elements and entropies, all (B, T), and the state behind."""
         with evaluating(self._network):
             inputs, targets, reset_BT = batch_tensors(batch, torch.device("cpu"))
+            before = self._network.state_before(batch, state)
             y_BTH, state = self._network.model(
-                self._network.input(inputs), state, reset_BT=reset_BT
+                self._network.input(inputs), before, reset_BT=reset_BT
             )
             rows, length = targets.shape
             most = max(1, SCORED_AT_ONCE // (rows * self._network.head.width))
@@ -108,8 +123,9 @@ class TorchPredictor(NetworkPredictor):
         """Log-probabilities of all elements behind every input, in parts (B, some T, V), and the state behind."""
         with evaluating(self._network):
             inputs, _, reset_BT = batch_tensors(batch, torch.device("cpu"))
+            before = self._network.state_before(batch, state)
             y_BTH, state = self._network.model(
-                self._network.input(inputs), state, reset_BT=reset_BT
+                self._network.input(inputs), before, reset_BT=reset_BT
             )
         most = max(1, _SPREAD_AT_ONCE // (len(inputs) * self._network.head.width))
         return (self._spread(some_BTH) for some_BTH in y_BTH.split(most, dim=1)), state

@@ -3,7 +3,7 @@
 Knows nothing of encoders: what turns text into ids is handed in as a callable. No torch.
 """
 
-from rhapsode.data.batch import Batch
+from rhapsode.data.batch import Batch, Condition
 from rhapsode.data.catalogue import CATALOGUE, CatalogueEntry, catalogue_documents
 from rhapsode.data.document import Document
 from rhapsode.data.fetch import Download, find_copy, local_copy
@@ -31,6 +31,7 @@ __all__ = [
     "Batch",
     "CarriedStream",
     "CatalogueEntry",
+    "Condition",
     "Document",
     "Download",
     "ElementStore",

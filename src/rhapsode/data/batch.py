@@ -1,11 +1,87 @@
 """What a loader yields and a network takes."""
 
+from __future__ import annotations
+
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Batch"]
+from rhapsode.errors import DataError
+
+__all__ = ["Batch", "Condition"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Sources that whole sequences depend on, one a row.
+
+    It holds identifiers or values, or static attributes, or both a sequence and attributes.
+
+    Arguments:
+        ids_BS: identifiers, int64, 0 or more; behind the length of a row they are padding.
+        values_BSK: values instead of identifiers, float32; NaN where missing.
+        lengths_B: elements of each row, int64, 1 to S; given with identifiers or values only.
+        static_BK: attributes of the whole sequence, float32; NaN where missing.
+
+    Raises:
+        DataError: an array is of another type or size, or holds an impossible number.
+    """
+
+    ids_BS: NDArray[np.int64] | None = None
+    values_BSK: NDArray[np.float32] | None = None
+    lengths_B: NDArray[np.int64] | None = None
+    static_BK: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not fit one another."""
+        kinds = {
+            "ids_BS": (self.ids_BS, 2, np.int64),
+            "values_BSK": (self.values_BSK, 3, np.float32),
+            "lengths_B": (self.lengths_B, 1, np.int64),
+            "static_BK": (self.static_BK, 2, np.float32),
+        }
+        rows: dict[str, int] = {}
+        for name, (array, axes, dtype) in kinds.items():
+            if array is None:
+                continue
+            if array.ndim != axes or array.dtype != dtype:
+                raise DataError(
+                    f"{name} of a condition is {array.dtype} of {array.ndim} axes, "
+                    f"not {np.dtype(dtype)} of {axes}"
+                )
+            rows[name] = len(array)
+        if self.ids_BS is not None and self.values_BSK is not None:
+            raise DataError("a condition has identifiers or values, not both")
+        sequence = self.values_BSK if self.ids_BS is None else self.ids_BS
+        if sequence is None and self.static_BK is None:
+            raise DataError("a condition holds no identifiers, no values and no attributes")
+        if (sequence is None) != (self.lengths_B is None):
+            raise DataError("a condition has lengths with identifiers or values, and only then")
+        if len(set(rows.values())) > 1:
+            listing = ", ".join(f"{name} {count}" for name, count in rows.items())
+            raise DataError(f"the arrays of a condition differ in their rows: {listing}")
+        if sequence is not None and self.lengths_B is not None:
+            longest = sequence.shape[1]
+            if ((self.lengths_B < 1) | (self.lengths_B > longest)).any():
+                raise DataError(f"lengths of a condition are 1 to {longest}, the width of its rows")
+        if self.ids_BS is not None and (self.ids_BS < 0).any():
+            raise DataError("identifiers of a condition are 0 or more")
+        for name, array in (("values_BSK", self.values_BSK), ("static_BK", self.static_BK)):
+            if array is not None and np.isinf(array).any():
+                raise DataError(f"{name} of a condition holds infinite numbers")
+
+    @property
+    def rows(self) -> int:
+        """B, the number of rows."""
+        arrays = (self.ids_BS, self.values_BSK, self.static_BK)
+        return next(len(array) for array in arrays if array is not None)
+
+    def select(self, rows_R: NDArray[np.int64] | slice) -> Condition:
+        """The condition of some rows, in that order; a row may occur twice."""
+        return Condition(**_picked(self, rows_R))
 
 
 @dataclass(frozen=True)
@@ -21,6 +97,8 @@ class Batch:
         log_jacobian_BT: float32, nats: the encoder's change of units, for series.
         log_scale_BK: float32: natural logarithm of what the mean of each target is multiplied by, for counts.
         positions_BT: where each target stands in the array that is swept, int64; None in training.
+        condition: what the whole sequence of each row depends on, B rows. It counts where rows
+            begin with the batch; a state that goes on has its own.
     """
 
     inputs: NDArray[np.int64] | NDArray[np.float32]
@@ -31,8 +109,26 @@ class Batch:
     log_jacobian_BT: NDArray[np.float32] | None = None
     log_scale_BK: NDArray[np.float32] | None = None
     positions_BT: NDArray[np.int64] | None = None
+    condition: Condition | None = None
 
     @property
     def rows(self) -> int:
         """B, the number of rows."""
         return len(self.inputs)
+
+    def select(self, rows_R: NDArray[np.int64] | slice) -> Batch:
+        """Some rows of the batch, in that order."""
+        return Batch(**_picked(self, rows_R))
+
+
+def _picked(whole: Batch | Condition, rows_R: NDArray[np.int64] | slice) -> dict[str, Any]:
+    """The fields of a batch or condition at some rows."""
+    parts = {}
+    for field in dataclasses.fields(whole):
+        part = getattr(whole, field.name)
+        if isinstance(part, Condition):
+            part = part.select(rows_R)
+        elif part is not None:
+            part = part[rows_R]
+        parts[field.name] = part
+    return parts

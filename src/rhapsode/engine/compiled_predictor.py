@@ -155,6 +155,7 @@ class CompiledPredictor(NetworkPredictor):
 
     def examine(self, batch: Batch, state: Any | None = None) -> tuple[Examined, Any]:
         """Log-probabilities of the targets, likeliest elements and entropies, all (B, T), and the state behind."""
+        refuse_condition(batch.condition)
         targets_BT = np.array(batch.targets, dtype=np.int64, order="C")
         if targets_BT.size and not 0 <= targets_BT.min() <= targets_BT.max() < self.vocab_size:
             raise ValueError(f"targets must lie from 0 to {self.vocab_size - 1}")
@@ -176,6 +177,7 @@ class CompiledPredictor(NetworkPredictor):
         self, batch: Batch, state: Any | None = None
     ) -> tuple[Iterator[NDArray[np.float32]], Any]:
         """Log-probabilities of all elements behind every input, in parts (B, some T, V), and the state behind."""
+        refuse_condition(batch.condition)
         y_BTH, known = self._features(batch, state)
         rows, length = y_BTH.shape[:2]
         most = max(1, _SPREAD_AT_ONCE // (rows * self._row))

@@ -32,6 +32,8 @@ def unsupported_form(bundle: TextBundle) -> str | None:
     ):
         if full_name(part.name) not in known:
             return f"it has no form of {part.name}"
+    if config.conditioner is not None:
+        return f"it has no form of {full_name(config.conditioner.name)}"
     try:
         form = engine_form(bundle)
     except BundleError:  # the packing tells what is wrong

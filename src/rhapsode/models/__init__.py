@@ -28,6 +28,7 @@ from rhapsode.models.transformer_classic.config import TransformerClassicConfig 
 
 if TYPE_CHECKING:
     from rhapsode.models.awd_lstm.network import AWDLSTM
+    from rhapsode.models.conditioners import CONDITIONERS, Conditioned, Conditioner
     from rhapsode.models.contract import SequenceModel, State
     from rhapsode.models.gru.network import GRU
     from rhapsode.models.inputs import INPUTS, InputModule
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AWDLSTM",
+    "CONDITIONERS",
     "FAMILIES",
     "GRU",
     "INPUTS",
@@ -50,6 +52,8 @@ __all__ = [
     "RNN",
     "TCN",
     "AWDLSTMConfig",
+    "Conditioned",
+    "Conditioner",
     "EngineForm",
     "Family",
     "FamilyPlan",
@@ -76,6 +80,9 @@ __all__ = [
 
 _WITH_TORCH = {
     "AWDLSTM": "awd_lstm.network",
+    "CONDITIONERS": "conditioners",
+    "Conditioned": "conditioners",
+    "Conditioner": "conditioners",
     "GRU": "gru.network",
     "HiddenState": "rnn.network",
     "INPUTS": "inputs",

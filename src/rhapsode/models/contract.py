@@ -4,51 +4,172 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Protocol, Self, TypeVar, dataclass_transform
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-__all__ = ["SequenceModel", "State", "state_dataclass"]
+from rhapsode.errors import SettingsError
+
+__all__ = [
+    "ConditionLike",
+    "SequenceModel",
+    "State",
+    "is_shared",
+    "shared",
+    "state_dataclass",
+]
 
 S = TypeVar("S")
 
+_SHARED = "rhapsode.shared"
+
+
+class ConditionLike(Protocol):
+    """The arrays of `rhapsode.data.Condition`, as a model sees them."""
+
+    @property
+    def ids_BS(self) -> NDArray[np.int64] | None:
+        """Identifiers of the sources, padded."""
+        ...
+
+    @property
+    def values_BSK(self) -> NDArray[np.float32] | None:
+        """Values of the sources, padded."""
+        ...
+
+    @property
+    def lengths_B(self) -> NDArray[np.int64] | None:
+        """Elements of each source."""
+        ...
+
+    @property
+    def static_BK(self) -> NDArray[np.float32] | None:
+        """Attributes of whole sequences, NaN where missing."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """The number of sources."""
+        ...
+
+
+def shared() -> Any:
+    """Declare a field of a state as a memory that its rows share.
+
+    The first axis of a shared field is the source, not the row. The state has a field `source_B`
+    (int64), which says the source of each row and is selected like any other. Selecting and
+    forking leave the memory where it lies.
+    """
+    return dataclasses.field(metadata={_SHARED: True})
+
+
+def is_shared(field: dataclasses.Field[Any]) -> bool:
+    """Tell whether a field of a state is shared."""
+    return _SHARED in field.metadata
+
 
 class State:
-    """What a model remembers: a dataclass of tensors whose first axis is the batch row.
+    """The memory of a model: tensors whose first axis is the row.
 
-    States are values: no operation changes one in place, so a state may be kept, shared and continued twice.
+    A subclass is a dataclass (`state_dataclass`), whose fields are tensors or states and may be
+    `shared`. States are values: no operation changes one in place, so a state may be kept, shared
+    and continued twice.
     """
+
+    @classmethod
+    def _names(cls, *, memory: bool) -> list[str]:
+        fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+        return [field.name for field in fields if is_shared(field) == memory]
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> Self:
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
-        return type(self)(*(change(getattr(self, field.name)) for field in fields))
+        parts = (getattr(self, field.name) for field in fields)
+        return type(self)(
+            *(part._map(change) if isinstance(part, State) else change(part) for part in parts)
+        )
 
     def tensors(self) -> dict[str, Tensor]:
-        """The tensors by name."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        """The tensors by name; those of a state within as "name.tensor"."""
+        tensors: dict[str, Tensor] = {}
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            part = getattr(self, field.name)
+            if isinstance(part, State):
+                tensors |= {f"{field.name}.{n}": tensor for n, tensor in part.tensors().items()}
+            else:
+                tensors[field.name] = part
+        return tensors
+
+    def rebuild(self, tensors: Mapping[str, Tensor]) -> Self:
+        """The state with other tensors, named as in `tensors()`.
+
+        Raises:
+            KeyError: a tensor is missing, or there is one too many.
+        """
+        names = list(self.tensors())
+        if sorted(names) != sorted(tensors):
+            raise KeyError(f"the tensors are {sorted(tensors)}, not {sorted(names)}")
+        ordered = iter([tensors[name] for name in names])
+        return self._map(lambda _: next(ordered))
 
     @property
     def rows(self) -> int:
         """B, the number of rows."""
-        return next(iter(self.tensors().values())).shape[0]
+        return _length(getattr(self, self._names(memory=False)[0]))
 
     def select(self, rows_R: Tensor) -> Self:
         """The state of some rows, in the order of `rows_R` (int64); a row may occur twice."""
-        return self._map(lambda tensor: tensor.index_select(0, rows_R.to(tensor.device)))
+        parts = {}
+        for name in self._names(memory=False):
+            part = getattr(self, name)
+            parts[name] = (
+                part.select(rows_R)
+                if isinstance(part, State)
+                else part.index_select(0, rows_R.to(part.device))
+            )
+        return dataclasses.replace(self, **parts)  # type: ignore[type-var]
 
     def fork(self) -> Self:
-        """A state of its own that goes on from here."""
-        return self._map(torch.clone)
+        """A state of its own that goes on from here; memories stay shared."""
+        parts = {}
+        for name in self._names(memory=False):
+            part = getattr(self, name)
+            parts[name] = part.fork() if isinstance(part, State) else part.clone()
+        return dataclasses.replace(self, **parts)  # type: ignore[type-var]
 
     @classmethod
     def join(cls, states: Sequence[Self]) -> Self:
-        """The rows of several states, in order."""
+        """The rows of several states, in order.
+
+        A memory that several of them share stays one where it is the same object; different
+        memories are put one behind the other.
+        """
         if len(states) == 1:
             return states[0]
-        tensors = [state.tensors() for state in states]
-        return cls(**{name: torch.cat([each[name] for each in tensors]) for name in tensors[0]})
+        names = cls._names(memory=False)
+        columns = {name: [getattr(state, name) for state in states] for name in names}
+        memory_names = cls._names(memory=True)
+        if memory_names:
+            firsts: dict[tuple[int, ...], tuple[Self, int]] = {}  # of each memory, and its offset
+            sources, offsets = 0, []
+            for state in states:
+                memory = [getattr(state, name) for name in memory_names]
+                key = tuple(map(id, memory))
+                if key not in firsts:
+                    firsts[key] = state, sources
+                    sources += _length(memory[0])
+                offsets.append(firsts[key][1])
+            columns["source_B"] = [
+                source_B + offset
+                for source_B, offset in zip(columns["source_B"], offsets, strict=True)
+            ]
+            columns |= {
+                n: [getattr(state, n) for state, _ in firsts.values()] for n in memory_names
+            }
+        return cls(**{name: _joined(parts) for name, parts in columns.items()})
 
     def detach(self) -> Self:
         """The same values, cut from the graph that made them."""
@@ -59,10 +180,27 @@ class State:
         return self._map(lambda tensor: tensor.to(device))
 
 
-@dataclass_transform(frozen_default=True)
+def _length(part: Tensor | State) -> int:
+    return part.rows if isinstance(part, State) else part.shape[0]
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    if len(parts) == 1:
+        return parts[0]
+    return type(parts[0]).join(parts) if isinstance(parts[0], State) else torch.cat(tuple(parts))
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(shared,))
 def state_dataclass(cls: type[S]) -> type[S]:
-    """Make a subclass of `State` a frozen dataclass and a pytree node."""
+    """Make a subclass of `State` a frozen dataclass and a pytree node.
+
+    Raises:
+        TypeError: it has a shared field, and no `source_B` that points into it.
+    """
     made = dataclasses.dataclass(frozen=True)(cls)
+    fields = {field.name: field for field in dataclasses.fields(made)}  # type: ignore[arg-type]
+    if any(map(is_shared, fields.values())) and "source_B" not in fields:
+        raise TypeError(f"{made.__name__} has a shared field and needs source_B")
     torch.export.register_dataclass(made, serialized_type_name=f"rhapsode.{made.__name__}")
     return made
 
@@ -78,19 +216,45 @@ class SequenceModel(nn.Module, ABC):
     """The frozen dataclass of this family's settings."""
     sees_inputs: ClassVar[bool] = False
     """Whether the features hold the inputs, as `Family.sees_inputs` says."""
+    uses_condition: ClassVar[bool] = False
+    """Whether a state can begin from a condition; `init_state` refuses one elsewhere."""
     input_size: int
     output_size: int
 
-    @abstractmethod
     def init_state(
         self,
         batch: int,
         *,
-        condition: Tensor | None = None,
+        condition: ConditionLike | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> State:
-        """The state of `batch` rows that have seen nothing."""
+        """The state of `batch` rows that have seen nothing.
+
+        Arguments:
+            batch: B.
+            condition: one source that all rows share, or one a row; None for no condition.
+            device: None for that of the weights.
+            dtype: of floating tensors; None for that of the weights.
+
+        Raises:
+            SettingsError: this model cannot use a condition, or not this one.
+        """
+        if condition is not None:
+            raise SettingsError(
+                "this model cannot use a condition", hint="it needs a network with a conditioner"
+            )
+        return self.zero_state(batch, device=device, dtype=dtype)
+
+    @abstractmethod
+    def zero_state(
+        self,
+        batch: int,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> State:
+        """The state of `batch` rows that have seen nothing, under no condition."""
 
     @abstractmethod
     def forward(

@@ -103,11 +103,10 @@ class Recurrent(SequenceModel):
         """The weights of all layers that one call of `forward` or `step` uses throughout."""
         return [self.weights_of(layer) for layer in range(self.config.num_layers)]
 
-    def init_state(
+    def zero_state(
         self,
         batch: int,
         *,
-        condition: Tensor | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> State:
@@ -122,7 +121,7 @@ class Recurrent(SequenceModel):
 
     def _memory(self, state: State | None, batch: int) -> tuple[Tensor, ...]:
         if state is None:
-            state = self.init_state(batch)
+            state = self.zero_state(batch)
         if not isinstance(state, self.Carried):
             raise TypeError(
                 f"the state is a {type(state).__name__}, this family's is a {self.Carried.__name__}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import dataclasses
 import json
 import os
 import time
@@ -59,10 +58,7 @@ class Group(ABC):
 
     def share(self, batch: Batch) -> Batch:
         """This process's rows of a batch; there may be none."""
-        rows = self.rows(batch.rows)
-        fields: dict[str, Any] = {f.name: getattr(batch, f.name) for f in dataclasses.fields(batch)}
-        some: dict[str, Any] = {n: None if v is None else v[rows] for n, v in fields.items()}
-        return Batch(**some)
+        return batch.select(self.rows(batch.rows))
 
     def divide(self, batch_size: int, *, asked: bool) -> int:
         """A batch size that all processes can share.

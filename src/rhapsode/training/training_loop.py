@@ -333,8 +333,8 @@ class TrainingLoop:
             if carried:
                 rows = self._group.rows(self._stream.batch_size)
                 empty = self.network.model.init_state(rows.stop - rows.start)
-                self._carried = type(empty)(
-                    **{name: tensor[rows].clone() for name, tensor in carried.items()}
+                self._carried = empty.rebuild(
+                    {name: tensor[rows].clone() for name, tensor in carried.items()}
                 )
             self._take_random(tensors["random"])
             self._step = int(values["step"])

@@ -27,7 +27,7 @@ class Leaky(SequenceModel):
         self.read = nn.Linear(config.input_size, config.hidden_size)
         self.leak = nn.Parameter(torch.linspace(-2.0, 3.0, config.hidden_size))
 
-    def init_state(self, batch, *, condition=None, device=None, dtype=None):
+    def zero_state(self, batch, *, device=None, dtype=None):
         like = self.leak
         shape = (batch, self.output_size)
         return LeakyState(
@@ -37,7 +37,7 @@ class Leaky(SequenceModel):
     def forward(self, x_BTD, state=None, *, reset_BT=None):
         if state is not None and not isinstance(state, LeakyState):
             raise TypeError(f"a {type(state).__name__} is no state of this family")
-        h_BH = self.init_state(len(x_BTD)).h_BH if state is None else state.h_BH
+        h_BH = self.zero_state(len(x_BTD)).h_BH if state is None else state.h_BH
         z_BTH, rows = self.read(x_BTD), []
         for t in range(x_BTD.shape[1]):
             if reset_BT is not None:

@@ -61,11 +61,10 @@ class TCN(SequenceModel):
     def _blocks(self) -> list[Block]:
         return cast("list[Block]", list(self.blocks))
 
-    def init_state(
+    def zero_state(
         self,
         batch: int,
         *,
-        condition: Tensor | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> TCNState:
@@ -134,7 +133,7 @@ class TCN(SequenceModel):
 
     def _check(self, state: State | None, rows: int) -> TCNState:
         if state is None:
-            return self.init_state(rows)
+            return self.zero_state(rows)
         if not isinstance(state, TCNState):
             raise TypeError(f"the state is a {type(state).__name__}, this family's is a TCNState")
         return state

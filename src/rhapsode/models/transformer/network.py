@@ -141,11 +141,10 @@ class Transformer(SequenceModel):
     def _blocks(self) -> list[Block]:
         return cast("list[Block]", list(self.layers))
 
-    def init_state(
+    def zero_state(
         self,
         batch: int,
         *,
-        condition: Tensor | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> TransformerState:
@@ -162,7 +161,7 @@ class Transformer(SequenceModel):
 
     def _check(self, state: State | None, batch: int) -> TransformerState:
         if state is None:
-            return self.init_state(batch)
+            return self.zero_state(batch)
         if not isinstance(state, TransformerState):
             raise TypeError(
                 f"a transformer's state is a TransformerState, not a {type(state).__name__}"

@@ -69,11 +69,10 @@ class TransformerClassic(SequenceModel):
     def _blocks(self) -> list[Block]:
         return cast("list[Block]", list(self.layers))
 
-    def init_state(
+    def zero_state(
         self,
         batch: int,
         *,
-        condition: Tensor | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> TransformerClassicState:
@@ -162,7 +161,7 @@ class TransformerClassic(SequenceModel):
 
     def _check(self, state: State | None, rows: int) -> TransformerClassicState:
         if state is None:
-            return self.init_state(rows)
+            return self.zero_state(rows)
         if not isinstance(state, TransformerClassicState):
             raise TypeError(f"the state is a {type(state).__name__}, not this family's")
         return state
