@@ -11,11 +11,10 @@ import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-import msgspec
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
@@ -254,8 +253,8 @@ def write_bundle(path: Path, bundle: Bundle[Any, Any]) -> None:
         "members": [member.weight for member in bundle.members],
         "encoder": bundle.encoder.to_mapping(),
         "facts": facts,
-        "calibration": msgspec.to_builtins(bundle.calibration),
-        "provenance": msgspec.to_builtins(bundle.provenance),
+        "calibration": asdict(bundle.calibration),
+        "provenance": asdict(bundle.provenance),
     }
     metadata = {
         "format": FORMAT,

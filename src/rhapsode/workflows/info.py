@@ -1,8 +1,7 @@
 """What a model is made of."""
 
+from dataclasses import asdict
 from typing import Any
-
-import msgspec
 
 from rhapsode.bundle import Bundle
 from rhapsode.config import to_mapping
@@ -66,7 +65,7 @@ def _of_series(model: SeriesModel) -> dict[str, Any]:
 
 def _provenance(bundle: Bundle[Any, Any]) -> dict[str, Any]:
     """Where it came from, and its mixture."""
-    told: dict[str, Any] = msgspec.to_builtins(bundle.provenance)
+    told: dict[str, Any] = asdict(bundle.provenance)
     mixture = bundle.calibration.mixture
-    told |= {} if mixture is None else {"mixture": msgspec.to_builtins(mixture)}
-    return {name: value for name, value in told.items() if value not in (None, [])}
+    told |= {} if mixture is None else {"mixture": asdict(mixture)}
+    return {name: value for name, value in told.items() if value not in (None, ())}
