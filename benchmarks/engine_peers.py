@@ -32,7 +32,15 @@ import numpy as np
 import torch
 
 from generation import compiled_loop, memory_rate, product_rate, rate
-from rhapsode.bundle import COUNTS, Bundle, Component, NetworkConfig, Predictor, StretchRequest
+from rhapsode.bundle import (
+    Component,
+    Member,
+    NetworkConfig,
+    Predictor,
+    StretchRequest,
+    TextBundle,
+    TextFacts,
+)
 from rhapsode.bundle.network import build_network, network_arrays
 from rhapsode.config import GenerateSettings
 from rhapsode.encoding import CharacterEncoder
@@ -77,7 +85,7 @@ SIZES = {
 }
 
 
-def bundle_of(size: Size) -> Bundle:
+def bundle_of(size: Size) -> TextBundle:
     """A network with fresh weights."""
     config = NetworkConfig(
         Component("table.v1", {"vocab_size": size.vocab, "embedding_size": size.width}),
@@ -85,14 +93,10 @@ def bundle_of(size: Size) -> Bundle:
         Component("categorical.v1", {"vocab_size": size.vocab, "bias": size.model == "lstm.v1"}),
     )
     letters = "".join(chr(0x4E00 + number) for number in range(size.vocab - 2))
-    counts_V = np.ones(size.vocab, dtype=np.int64)
+    facts = TextFacts(np.ones(size.vocab, dtype=np.int64))
     network = build_network(config).eval()
-    return Bundle(
-        config,
-        CharacterEncoder.learn([letters], {}),
-        {},
-        {**network_arrays(network), COUNTS: counts_V},
-    )
+    encoder = CharacterEncoder.learn([letters], {})
+    return TextBundle(config, encoder, facts, (Member(network_arrays(network)),))
 
 
 class Peer:
@@ -145,7 +149,7 @@ def texts_loop(predictor: Predictor, chain: Chain, rows: int) -> Iterator[int]:
         yield from (len(one.elements) for one in found)
 
 
-def agreement(bundle: Bundle, weights: Path, peers: dict[str, Peer]) -> None:
+def agreement(bundle: TextBundle, weights: Path, peers: dict[str, Peer]) -> None:
     """The largest difference of logits from ours, over some ids."""
     ids_BT = np.random.default_rng(0).integers(3, bundle.encoder.vocab_size, size=(1, 48))
     np.save(weights.with_suffix(".ids.npy"), ids_BT)
@@ -167,11 +171,9 @@ def agreement(bundle: Bundle, weights: Path, peers: dict[str, Peer]) -> None:
         print(f"  {name}: logits within {apart:.1e} of ours, which span {np.ptp(ours_TV):.1f}")
 
 
-def weights_of(bundle: Bundle) -> int:
+def weights_of(bundle: TextBundle) -> int:
     """What must be read, or multiplied, for an element: all but the table an element is looked up in."""
-    left = {
-        name: array for name, array in bundle.arrays.items() if name not in (COUNTS, "input.weight")
-    }
+    left = {name: array for name, array in bundle.arrays.items() if name != "input.weight"}
     left.pop("model.weight_ih_l0", None)  # in the table
     return sum(array.size for array in left.values() if array.ndim > 1)
 
@@ -183,7 +185,7 @@ def measure(  # noqa: PLR0917
     size = SIZES[name]
     bundle = bundle_of(size)
     weights = folder / "weights.npz"
-    np.savez(weights, **{k: v for k, v in bundle.arrays.items() if k != COUNTS})
+    np.savez(weights, **bundle.arrays)
     chain = chain_of(GenerateSettings(), vocab_size=size.vocab, suppressed=(0, 1))
     lstm = size.model == "lstm.v1"
     every: dict[str, tuple[str, ...]] = LSTM_WAYS if lstm else TRANSFORMER_WAYS

@@ -27,7 +27,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from rhapsode.bundle import COUNTS, Bundle, Component, NetworkConfig, Predictor, StretchRequest
+from rhapsode.bundle import (
+    Component,
+    Member,
+    NetworkConfig,
+    Predictor,
+    StretchRequest,
+    TextBundle,
+    TextFacts,
+)
 from rhapsode.bundle.network import build_network, network_arrays
 from rhapsode.bundle.torch_predictor import TorchPredictor
 from rhapsode.config import GenerateSettings
@@ -90,7 +98,7 @@ def product_rate() -> float:
     return 2 * 1024**3 / best / 1e9
 
 
-def bundle_of(family: str, vocabulary: int) -> tuple[Bundle, TorchPredictor]:
+def bundle_of(family: str, vocabulary: int) -> tuple[TextBundle, TorchPredictor]:
     """A network with fresh weights, as a file would hold it and as torch runs it."""
     name, settings = FAMILIES[family]
     width = 128 if name == "transformer.v1" else EMBEDDING
@@ -101,9 +109,10 @@ def bundle_of(family: str, vocabulary: int) -> tuple[Bundle, TorchPredictor]:
     )
     network = build_network(config).eval()
     letters = "".join(chr(0x4E00 + number) for number in range(vocabulary - 2))
-    arrays = {**network_arrays(network), COUNTS: np.ones(vocabulary, dtype=np.int64)}
+    facts = TextFacts(np.ones(vocabulary, dtype=np.int64))
     encoder = CharacterEncoder.learn([letters], {})
-    return Bundle(config, encoder, {}, arrays), TorchPredictor(network, vocabulary)
+    bundle = TextBundle(config, encoder, facts, (Member(network_arrays(network)),))
+    return bundle, TorchPredictor(network, vocabulary)
 
 
 def jobs_of(rows: int) -> list[Job]:
@@ -123,7 +132,7 @@ def numpy_loop(predictor: TorchPredictor, chain: Chain, rows: int) -> Iterator[i
 
 
 @torch.no_grad()
-def eager_loop(bundle: Bundle, rows: int, *, fused: bool) -> Iterator[int]:
+def eager_loop(bundle: TextBundle, rows: int, *, fused: bool) -> Iterator[int]:
     """The loop of a tutorial: nn.LSTM, nn.Linear, softmax, multinomial."""
     arrays = {name: torch.from_numpy(np.array(array)) for name, array in bundle.arrays.items()}
     settings = bundle.config.model.settings
@@ -172,9 +181,7 @@ def measure(family: str, vocabulary: int, rows: int, seconds: float) -> str:
     if bundle.config.model.name == "lstm.v1":
         ways["eager oneDNN"] = lambda: eager_loop(bundle, rows, fused=True)
     # What must be read, or multiplied, for an element: all but the table that an element is looked up in.
-    weights = sum(
-        array.size for name, array in bundle.arrays.items() if name not in (COUNTS, "input.weight")
-    )
+    weights = sum(array.size for name, array in bundle.arrays.items() if name != "input.weight")
     if "eager" in ways:
         weights -= EMBEDDING * len(bundle.arrays["model.weight_ih_l0"])  # in the table
     found: dict[str, list[float]] = {name: [] for name in ways}

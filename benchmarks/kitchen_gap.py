@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
     model = Model(parser.parse_args().model)
-    settings = from_mapping(TrainSettings, model.bundle.provenance["settings"], where="model")
+    settings = from_mapping(TrainSettings, model.bundle.provenance.settings, where="model")
     store = prepare_texts(["kitchen"], settings.source, print).store
     parts = split_texts(store, settings).test
     whole = parts[(parts[:, 1] == 0) & (parts[:, 2] == store.lengths_D[parts[:, 0]])]

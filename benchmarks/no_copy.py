@@ -14,8 +14,8 @@ import time
 import numpy as np
 import torch
 
+from rhapsode.bundle import Component, NetworkConfig
 from rhapsode.bundle.network import build_network
-from rhapsode.bundle.reading import Component, NetworkConfig
 from rhapsode.bundle.torch_predictor import TorchPredictor
 from rhapsode.counts import TextIndex
 from rhapsode.data import catalogue_documents

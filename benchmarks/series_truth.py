@@ -127,7 +127,7 @@ PROCESSES: dict[str, Callable[[np.random.Generator], Process]] = {
 def covered(predictor: SeriesPredictor, given: SeriesSet, first: np.ndarray) -> float:
     """Share of values behind the first rows inside the central 90 % intervals one step ahead."""
     which = np.arange(len(given))
-    state = predictor.begin(histories_of(given, predictor.bundle.covariates, which, first))
+    state = predictor.begin(histories_of(given, predictor.bundle.facts.covariates, which, first))
     unread = np.empty((len(given), 0, predictor.element_size))
     inside: list[bool] = []
     for step in range(int((given.lengths - first)[0])):

@@ -51,7 +51,9 @@ def test_help_of_a_command_is_light(command: str) -> None:
 def test_reading_encoding_and_filtering_are_light(tmp_path: Path) -> None:
     code = f"""
 import numpy as np
-from rhapsode.bundle import Bundle, Component, NetworkConfig, read_bundle, write_bundle
+from rhapsode.bundle import (
+    Component, Member, NetworkConfig, TextBundle, TextFacts, read_text_bundle, write_bundle
+)
 from rhapsode.config import GenerateSettings
 from rhapsode.encoding import CharacterEncoder
 from rhapsode.generation import Context, chain_of
@@ -59,8 +61,9 @@ from pathlib import Path
 encoder = CharacterEncoder.learn(["abc"], {{}})
 config = NetworkConfig(Component("table.v1"), Component("lstm.v1"), Component("categorical.v1"))
 path = Path({str(tmp_path / "m.safetensors")!r})
-write_bundle(path, Bundle(config, encoder, {{}}, {{"corpus.counts": np.ones(5, np.int64)}}))
-bundle = read_bundle(path)
+members = (Member({{"head.bias": np.ones(5, np.float32)}}),)
+write_bundle(path, TextBundle(config, encoder, TextFacts(np.ones(5, np.int64)), members))
+bundle = read_text_bundle(path)
 bundle.encoder.decode(bundle.encoder.encode("cab"))
 chain = chain_of(GenerateSettings(top_k=2, top_p=0.5), vocab_size=5, suppressed=(1,))
 zeros = np.zeros(1, np.int64)

@@ -12,7 +12,15 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from rhapsode.bundle import COUNTS, Bundle, Component, NetworkConfig, read_bundle, write_bundle
+from rhapsode.bundle import (
+    Component,
+    Member,
+    NetworkConfig,
+    TextBundle,
+    TextFacts,
+    read_text_bundle,
+    write_bundle,
+)
 from rhapsode.bundle import network as network_module
 from rhapsode.bundle.network import (
     Network,
@@ -46,9 +54,13 @@ def configuration(input: str = "table", model: str = "lstm", **head: Any) -> Net
     )
 
 
-def bundle_of(network: Network, config: NetworkConfig, **arrays: Any) -> Bundle:
-    counts_V = np.arange(VOCABULARY, dtype=np.int64)
-    return Bundle(config, ENCODER, {}, {**network_arrays(network), COUNTS: counts_V, **arrays})
+def bundle_of(network: Network, config: NetworkConfig, **arrays: Any) -> TextBundle:
+    facts = TextFacts(np.arange(VOCABULARY, dtype=np.int64))
+    return with_arrays(TextBundle(config, ENCODER, facts), {**network_arrays(network), **arrays})
+
+
+def with_arrays(bundle: TextBundle, arrays: Mapping[str, Any]) -> TextBundle:
+    return dataclasses.replace(bundle, members=(Member(arrays),))
 
 
 def changed(config: NetworkConfig, part: str, name: str, settings: Mapping[str, Any]) -> Any:
@@ -217,7 +229,7 @@ def test_a_network_comes_back_bit_for_bit(input: str, model: str, tmp_path: Path
     network = build_network(config).eval()
     path = tmp_path / "model.safetensors"
     write_bundle(path, bundle_of(network, config))
-    loaded = load_network(read_bundle(path))
+    loaded = load_network(read_text_bundle(path))
     assert not any(module.training for module in loaded.modules())
     assert list(loaded.state_dict()) == list(network.state_dict())
     found_BTV, found = loaded(IDS_BT)
@@ -319,14 +331,12 @@ def test_an_array_missing_added_or_of_another_shape_is_named(input: str, model: 
     config = configuration(input, model)
     whole = bundle_of(build_network(config), config)
     for name in whole.arrays:
-        if name == COUNTS:
-            continue
         less = {other: array for other, array in whole.arrays.items() if other != name}
         with pytest.raises(BundleError, match=f"'{name}' has shape None"):
-            load_network(dataclasses.replace(whole, arrays=less))
+            load_network(with_arrays(whole, less))
         longer = np.concatenate((whole.arrays[name], whole.arrays[name][:1]))
         with pytest.raises(BundleError, match=f"'{name}' has shape "):
-            load_network(dataclasses.replace(whole, arrays={**whole.arrays, name: longer}))
+            load_network(with_arrays(whole, {**whole.arrays, name: longer}))
     with pytest.raises(BundleError, match=r"'model\.more' has shape \(2,\).* asks for None"):
         load_network(bundle_of(build_network(config), config, **{"model.more": np.ones(2, "f4")}))
 
@@ -351,7 +361,7 @@ def test_a_configuration_that_does_not_fit_its_arrays_is_refused(
 ) -> None:
     config = configuration()
     bundle = bundle_of(build_network(config), config)
-    torn = dataclasses.replace(bundle, config=changed(config, part, name, settings))
+    torn = dataclasses.replace(bundle, network=changed(config, part, name, settings))
     with pytest.raises(BundleError, match=message):
         load_network(torn)
 

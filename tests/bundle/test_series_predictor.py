@@ -10,15 +10,21 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from rhapsode.bundle import Component, NetworkConfig, Predictor, is_series_model, read_bundle
+from rhapsode.bundle import (
+    Component,
+    Member,
+    NetworkConfig,
+    Predictor,
+    SeriesBundle,
+    SeriesFacts,
+    modality_of,
+    read_series_bundle,
+    read_text_bundle,
+    write_bundle,
+)
 from rhapsode.bundle import series_predictor as module
 from rhapsode.bundle.network import build_network, load_network, network_arrays
-from rhapsode.bundle.series_bundle import (
-    Covariates,
-    SeriesBundle,
-    read_series_bundle,
-    write_series_bundle,
-)
+from rhapsode.bundle.series_facts import Covariates
 from rhapsode.bundle.series_predictor import History, SeriesCondition, SeriesPredictor
 from rhapsode.config import SamplingSettings, from_mapping
 from rhapsode.data import Condition, SeriesArrays
@@ -65,7 +71,8 @@ def bundle_of(
     torch.manual_seed(3)
     arrays = network_arrays(build_network(config))
     names = tuple(f"y{number}" for number in range(width))
-    return SeriesBundle(config, encoder, fed, 4, 3, run_up, "daily", names, {}, arrays)
+    facts = SeriesFacts(fed, 4, 3, run_up, "daily", names)
+    return SeriesBundle(config, encoder, facts, (Member(arrays),))
 
 
 def predictor_of(bundle: SeriesBundle) -> SeriesPredictor:
@@ -106,7 +113,7 @@ class SeriesContract(ValueContract):
         )
 
     def known(self, predictor: Predictor, rows: int, first: int, count: int) -> np.ndarray | None:
-        size = predictor.bundle.covariates.size
+        size = predictor.bundle.facts.covariates.size
         times_T = np.arange(first, first + count, dtype=np.float32)
         return np.broadcast_to(np.sin(times_T)[None, :, None], (rows, count, size)).copy()
 
@@ -299,19 +306,22 @@ def test_a_file_comes_back_whole(tmp_path: Path) -> None:
     )
     bundle = bundle_of(covariates=covariates, log=True, lags=(2, 4))
     path = tmp_path / "model.safetensors"
-    write_series_bundle(path, bundle)
-    assert is_series_model(path)
+    write_bundle(path, bundle)
+    assert modality_of(path) == "series.v1"
     again = read_series_bundle(path)
-    assert dataclasses.replace(again, arrays={}, encoder=None) == dataclasses.replace(
-        bundle, arrays={}, encoder=None
+    assert dataclasses.replace(again, members=(), encoder=None) == dataclasses.replace(
+        bundle, members=(), encoder=None
     )
+    assert len(again.members) == 1
+    assert again.weights == (1.0,)
+    assert sorted(again.arrays) == sorted(bundle.arrays)
     assert again.encoder.to_mapping() == bundle.encoder.to_mapping()
     for name, array in bundle.arrays.items():
         np.testing.assert_array_equal(again.arrays[name], array)
     with pytest.raises(
         BundleError, match="series of numbers, not with text; use rhapsode forecast"
     ):
-        read_bundle(path)
+        read_text_bundle(path)
 
 
 def rewritten(path: Path, **changes: str) -> None:
@@ -324,19 +334,19 @@ def rewritten(path: Path, **changes: str) -> None:
 @pytest.mark.parametrize(
     ("entry", "change"),
     [
-        ("series", {"season": 0}),
-        ("series", {"names": ["a", "b"]}),
-        ("series", {"covariates": {"known": ["x"]}}),
-        ("series", {"covariates": {"known": ["x"], "known_shift": [0], "known_scale": [0]}}),
-        ("series", {"run_up": "many"}),
+        ("facts", {"season": 0}),
+        ("facts", {"names": ["a", "b"]}),
+        ("facts", {"covariates": {"known": ["x"]}}),
+        ("facts", {"covariates": {"known": ["x"], "known_shift": [0], "known_scale": [0]}}),
+        ("facts", {"run_up": "many"}),
         ("encoder", {"target_size": 0}),
         ("encoder", {"name": "other"}),
-        ("config", {"context": "sideways"}),
+        ("network", {"context": "sideways"}),
     ],
 )
 def test_a_file_that_makes_no_sense(tmp_path: Path, entry: str, change: dict[str, object]) -> None:
     path = tmp_path / "model.safetensors"
-    write_series_bundle(path, bundle_of())
+    write_bundle(path, bundle_of())
     with safe_open(path, framework="np") as file:
         table = json.loads(file.metadata()[entry])
     rewritten(path, **{entry: json.dumps({**table, **change})})
@@ -414,9 +424,9 @@ def test_a_network_read_back_is_the_one_that_was_written(head: str, tmp_path: Pa
     bundle = bundle_of(head=head, of_head=of_head, counts=HEADS.get(head).counts)
     torch.manual_seed(3)
     network = build_network(bundle.config).eval()
-    write_series_bundle(tmp_path / "m.safetensors", bundle)
+    write_bundle(tmp_path / "m.safetensors", bundle)
     again = load_network(read_series_bundle(tmp_path / "m.safetensors"))
-    inputs = torch.randn(2, 5, bundle.input_size)
+    inputs = torch.randn(2, 5, bundle.facts.sizes(bundle.encoder).input[1])
     targets = torch.tensor([0.0, 1.0, 2.0, 7.0, 3.0]).expand(2, 5)[..., None]
     found = []
     for each in (network, again):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from rhapsode.bundle import read_bundle
+from rhapsode.bundle import read_text_bundle
 from rhapsode.bundle.network import Network, build_network, load_network
 from rhapsode.config import TrainSettings, from_mapping
 from rhapsode.errors import SettingsError
@@ -53,7 +53,7 @@ def test_it_stays_tied_in_the_file_and_goes_on_from_it(prose: str, tmp_path: Pat
     source.write_text(prose[:3000], encoding="utf-8")
     small: dict[str, Any] = {"embedding_size": 8, "hidden_size": 8, "tied": True}
     run = train(str(source), output=str(tmp_path / "run"), steps=4, network=small)
-    bundle = read_bundle(run.path)
+    bundle = read_text_bundle(run.path)
     assert np.array_equal(bundle.arrays["input.weight"], bundle.arrays["head.weight"])
     opened = load_network(bundle)
     assert opened.input.weight is opened.head.weight

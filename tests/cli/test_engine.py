@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rhapsode.bundle import Bundle
+from rhapsode.bundle import TextBundle
 from rhapsode.bundle.mixed_predictor import MixedPredictor
 from rhapsode.bundle.torch_predictor import TorchPredictor
 from rhapsode.engine import compiled_predictor as predictor
@@ -88,7 +88,7 @@ def test_engine_says_what_computes(
 def test_the_compiled_engine_refuses_what_it_has_no_form_of(
     cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def none(bundle: Bundle) -> str:
+    def none(bundle: TextBundle) -> str:
         return "it has no form of x"
 
     monkeypatch.setattr("rhapsode.engine.packed_weights.unsupported", none)

@@ -76,7 +76,7 @@ def test_limit(cli: Cli, records: str) -> None:
     flags = ("--field", "title", "--limit", "20")
     assert json.loads(cli("data", "show", records, *flags, "--json").out)["documents"] == 20
     assert cli("train", records, *flags, "-o", "run", "--steps", "3", *QUICK).code == 0
-    assert Model("run").bundle.provenance["documents"] == 20
+    assert Model("run").bundle.provenance.documents == 20
     few = json.loads(cli("evaluate", "run", records, "--limit", "2", "--json").out)
     assert few["elements"] == 2 * len("Soup 0 ")
 
@@ -88,7 +88,7 @@ def test_pattern(cli: Cli) -> None:
     flags = ("--pattern", "*.txt")
     assert json.loads(cli("data", "show", "books", *flags, "--json").out)["documents"] == 2
     assert cli("train", "books", *flags, "-o", "run", "--steps", "3", *QUICK).code == 0
-    assert Model("run").bundle.provenance["documents"] == 2
+    assert Model("run").bundle.provenance.documents == 2
     one = json.loads(cli("evaluate", "run", "books", "--pattern", "old/*", "--json").out)
     assert one["elements"] == len("old/c.txt says: to be or not to be\n" * 30) + 1
 
@@ -133,7 +133,7 @@ def test_standard_input(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("sys.stdin", piped)
         done = cli("train", "-", "-o", "run", "--steps", "3", *QUICK)
     assert done.code == 0, done.err
-    assert Model("run").bundle.provenance["characters"] == 19 * 60
+    assert Model("run").bundle.provenance.characters == 19 * 60
 
 
 def test_copies_are_counted(cli: Cli) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rhapsode.bundle import read_bundle
+from rhapsode.bundle import read_text_bundle
 from rhapsode.workflows.model import Model
 from tests.cli.conftest import QUICK, Cli
 
@@ -19,7 +19,7 @@ def test_a_run_folder_holds_everything(cli: Cli, prose_file: Path) -> None:
     assert "test share" in done.err
     run = Path("run")
     assert {path.name for path in run.iterdir()} == {
-        "README.md", "checkpoints", "config.toml", "curve.svg", "metrics.jsonl", "model.safetensors", "ngram.safetensors",
+        "README.md", "checkpoints", "config.toml", "curve.svg", "metrics.jsonl", "model.safetensors",
         "samples.md", "summary.json", "text_index.safetensors",
     }  # fmt: skip
     summary = json.loads((run / "summary.json").read_text())
@@ -80,7 +80,7 @@ def test_steps_and_config_and_set(cli: Cli, prose_file: Path) -> None:
     assert tomllib.loads(Path("three/config.toml").read_text()).get("steps") is None
     cli("train", str(prose_file), "-o", "four", "--config", "one/config.toml",
         "--set", "network.hidden_size=7")  # fmt: skip
-    assert read_bundle("four").config.model.settings["hidden_size"] == 7
+    assert read_text_bundle("four").config.model.settings["hidden_size"] == 7
 
 
 def test_model_and_encoding(cli: Cli, prose_file: Path) -> None:
@@ -90,7 +90,7 @@ def test_model_and_encoding(cli: Cli, prose_file: Path) -> None:
         "--set", "training.window=16",
     )  # fmt: skip
     assert done.code == 0
-    bundle = read_bundle("run")
+    bundle = read_text_bundle("run")
     assert bundle.config.model.name == "transformer.v1"
     assert bundle.encoder.name == "bytes.v1"
 

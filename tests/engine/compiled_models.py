@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from rhapsode.bundle import COUNTS, Bundle, Component, NetworkConfig
+from rhapsode.bundle import Component, Member, NetworkConfig, TextBundle, TextFacts
 from rhapsode.bundle.network import Network, build_network, network_arrays
 from rhapsode.encoding import CharacterEncoder
 
@@ -68,6 +68,6 @@ def network_of(config: NetworkConfig, *, seed: int = 0, sharper: float = 1.0) ->
     return made.eval()
 
 
-def bundle_of(config: NetworkConfig, network: Network) -> Bundle:
+def bundle_of(config: NetworkConfig, network: Network) -> TextBundle:
     counts_V = np.ones(VOCABULARY, dtype=np.int64)
-    return Bundle(config, ENCODER, {}, {**network_arrays(network), COUNTS: counts_V})
+    return TextBundle(config, ENCODER, TextFacts(counts_V), (Member(network_arrays(network)),))

@@ -9,7 +9,7 @@ import numba
 import numpy as np
 import pytest
 
-from rhapsode.bundle import NetworkPredictor, log_softmax
+from rhapsode.bundle import Member, NetworkPredictor, log_softmax
 from rhapsode.engine.compiled_predictor import compiled_predictor
 from rhapsode.engine.kernels import reduced, tiles
 from rhapsode.engine.kernels.products import matrix_size, packed
@@ -160,8 +160,9 @@ def test_int8_refuses_weights_that_are_no_numbers(bad: float) -> None:
     bundle = bundle_of(config, network_of(config))
     head = np.array(bundle.arrays["head.weight"])
     head[0, 0] = bad
+    arrays = {**bundle.arrays, "head.weight": head}
     with pytest.raises(BundleError, match="not finite"):
-        lay_out(replace(bundle, arrays={**bundle.arrays, "head.weight": head}), "int8")
+        lay_out(replace(bundle, members=(Member(arrays),)), "int8")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

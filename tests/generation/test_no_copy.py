@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rhapsode.bundle import Bundle, Component, NetworkConfig
+from rhapsode.bundle import Component, NetworkConfig, Provenance, TextBundle, TextFacts
 from rhapsode.config.control import ControlSettings
 from rhapsode.counts import Passage, SuffixIndex, TextIndex
 from rhapsode.encoding import BpeEncoder, CharacterEncoder, Encoder, WordEncoder
@@ -184,10 +184,12 @@ def test_a_prefix_may_copy_and_what_follows_may_not() -> None:
     assert copies([text], found, 4, len(text)) == []
 
 
-def bundle_of(encoder: Encoder, text: TextIndex) -> Bundle:
+def bundle_of(encoder: Encoder, text: TextIndex) -> TextBundle:
     part = Component("none.v1", {})
     config = NetworkConfig(part, part, part, "carried")
-    return Bundle(config, encoder, {"text_index": index_fingerprint(text)}, {})
+    facts = TextFacts(np.ones(encoder.vocab_size, dtype=np.int64))
+    provenance = Provenance(text_index=index_fingerprint(text))
+    return TextBundle(config, encoder, facts, provenance=provenance)
 
 
 def test_the_index_is_kept_beside_the_model(

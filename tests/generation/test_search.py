@@ -403,8 +403,8 @@ def test_search_does_what_settings_say() -> None:
 def test_features_are_those_behind_what_is_read(context: str) -> None:
     import torch
 
+    from rhapsode.bundle import Component, NetworkConfig
     from rhapsode.bundle.network import build_network
-    from rhapsode.bundle.reading import Component, NetworkConfig
     from rhapsode.bundle.torch_predictor import torch_predictor
     from rhapsode.config import parse_context
 

@@ -81,7 +81,7 @@ def test_a_network_without_a_bfloat16_kernel(
     monkeypatch.setattr(planning, "training_loss", loss)
     monkeypatch.setattr(planning, "matmul_rates", lambda: {"float32": 1.0, "bfloat16": 2.0})
     model = train(str(tmp_path / "text.txt"), output=str(tmp_path / "auto"), **QUICK)
-    assert model.bundle.provenance["settings"]["training"]["precision"] == "float32"
+    assert model.bundle.provenance.section("training")["precision"] == "float32"
     with pytest.raises(SettingsError, match="no bfloat16 kernel"):
         train(
             str(tmp_path / "text.txt"),

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import rhapsode as rh
-from rhapsode.bundle import write_bundle
+from rhapsode.bundle import Calibration, Member, write_bundle
 from rhapsode.bundle.mixed_predictor import MixedPredictor
 from rhapsode.bundle.network import load_network, network_arrays
 from rhapsode.errors import SettingsError
@@ -129,7 +129,8 @@ def test_the_perplexity_of_a_uniform_model_is_its_vocabulary(
     network = load_network(model.bundle)
     for parameter in network.parameters():
         torch.nn.init.zeros_(parameter)
-    bundle = replace(model.bundle, arrays={**model.bundle.arrays, **network_arrays(network)})
+    members = (Member(network_arrays(network)),)
+    bundle = replace(model.bundle, members=members, calibration=Calibration())
     write_bundle(tmp_path / "uniform.safetensors", bundle)
     figures = rh.load(tmp_path / "uniform.safetensors").evaluate(str(small))
     assert figures.perplexity == pytest.approx(model.bundle.encoder.vocab_size, rel=1e-6)

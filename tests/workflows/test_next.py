@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rhapsode.bundle import Bundle, Component, NetworkConfig
+from rhapsode.bundle import Component, NetworkConfig, TextBundle, TextFacts
 from rhapsode.config import GenerateSettings
 from rhapsode.encoding import ByteEncoder, CharacterEncoder, Encoder
 from rhapsode.workflows.next import next_elements
@@ -33,7 +33,8 @@ class FixedModel:
 
     def __init__(self, encoder: Encoder, logits_V: list[float]) -> None:
         nothing = Component("none")
-        self.bundle = Bundle(NetworkConfig(nothing, nothing, nothing), encoder, {}, {})
+        facts = TextFacts(np.ones(encoder.vocab_size, dtype=np.int64))
+        self.bundle = TextBundle(NetworkConfig(nothing, nothing, nothing), encoder, facts)
         self.predictor = Fixed(logits_V)
 
     def usable_prompt(self, prompt: str, settings: GenerateSettings) -> str:

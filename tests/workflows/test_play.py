@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rhapsode.bundle import Bundle, Component, NetworkConfig, Predictor
+from rhapsode.bundle import Component, NetworkConfig, Predictor, TextBundle, TextFacts
 from rhapsode.config import GenerateSettings, SourceSettings
 from rhapsode.data import Batch, read_sources
 from rhapsode.encoding import ByteEncoder
@@ -355,7 +355,8 @@ class ByteModel:
 
     def __init__(self, text: str) -> None:
         nothing = Component("none")
-        self.bundle = Bundle(NetworkConfig(nothing, nothing, nothing), ByteEncoder(), {}, {})
+        facts = TextFacts(np.ones(ByteEncoder().vocab_size, dtype=np.int64))
+        self.bundle = TextBundle(NetworkConfig(nothing, nothing, nothing), ByteEncoder(), facts)
         self.predictor = Spelling(text)
 
 

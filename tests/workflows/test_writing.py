@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Bundle
+from rhapsode.bundle import Provenance, TextBundle, TextFacts
 from rhapsode.config import TrainSettings, from_mapping
 from rhapsode.encoding import END_ID, CharacterEncoder
 from rhapsode.workflows.corpus import Corpus, prepare_corpus
@@ -70,9 +70,10 @@ def corpus(tmp_path: Path, prose: str) -> Corpus:
     return prepare_corpus([str(tmp_path / "texts")], settings, silent)
 
 
-def bundle_of(corpus: Corpus, **source: str) -> Bundle:
-    provenance = {"settings": {"source": source}}
-    return Bundle(None, corpus.encoder, provenance, {})  # type: ignore[arg-type]
+def bundle_of(corpus: Corpus, **source: str) -> TextBundle:
+    provenance = Provenance(settings={"source": source})
+    facts = TextFacts(corpus.counts_V())
+    return TextBundle(None, corpus.encoder, facts, provenance=provenance)
 
 
 def random_texts(corpus: Corpus, number: int, length: int) -> list[str]:
