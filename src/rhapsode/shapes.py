@@ -20,9 +20,10 @@ LEGEND = MappingProxyType(
         "L": "layers",
         "N": "elements of a whole share or document; rows of a table or of all series of a set",
         "A": "attention heads; attributes of a whole series",
-        "C": "features of one attention head; covariates known ahead",
+        "C": "features of one attention head; covariates known ahead; context integers",
         "W": "slots of an attention cache: the last window positions",
-        "S": "keys that a query may look at: cached and new ones; series of a set; paths of a forecast",
+        "S": "keys that a query may look at: cached and new ones; series of a set; paths of a forecast; "
+        "states of an automaton",
         "Q": "quantile levels",
         "R": "rows picked from a batch; runs of digits in a cell",
         "M": "elements or characters of a query",

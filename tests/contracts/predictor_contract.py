@@ -6,7 +6,8 @@ A predictor of identifiers claims the contract with a subclass that makes one::
     class TestCompiledPredictor(PredictorContract):
         def make(self): ...
 
-A predictor that sees the last N elements only sets `window`. One of values claims `ValueContract`. Nothing here needs
+A predictor that sees the last N elements only sets `window`, one within a grammar draws its elements from that and sets
+`restricted`. One of values claims `ValueContract`. Nothing here needs
 torch.
 """
 
@@ -198,6 +199,8 @@ class PredictorContract(AnyPredictorContract):
     """
 
     window: ClassVar[int] = 0
+    restricted: ClassVar[bool] = False
+    """Whether only some elements may follow."""
 
     def elements(
         self, predictor: Predictor, time: int = TIME, rows: int = ROWS, seed: int = 0
@@ -231,7 +234,10 @@ class PredictorContract(AnyPredictorContract):
             following, _ = predictor.advance(self.elements(predictor, time), predictor.start(ROWS))
             assert following.logits_BV.shape == (ROWS, predictor.vocab_size)
             assert following.logits_BV.dtype == np.float32
-            assert np.isfinite(following.logits_BV).all()
+            finite_BV = np.isfinite(following.logits_BV)
+            assert finite_BV.any(axis=1).all()
+            assert finite_BV.all() != self.restricted
+            assert not np.isnan(following.logits_BV).any()
             np.testing.assert_array_equal(following.logits_BKV[:, 0], following.logits_BV)
 
     def test_log_probabilities_and_tables_are_those_of_the_logits(self) -> None:
@@ -351,7 +357,8 @@ class PredictorContract(AnyPredictorContract):
         self.assert_close(examined.log_prob_BT, scores_BT)
         self.assert_close(examined.top_log_prob_BT, wanted_BTV.max(axis=-1))
         self.assert_close(self.at_targets(wanted_BTV, examined.top_BT), wanted_BTV.max(axis=-1))
-        entropy_BT = -(np.exp(wanted_BTV) * wanted_BTV).sum(axis=-1)
+        finite_BTV = np.where(np.isneginf(wanted_BTV), 0, wanted_BTV)
+        entropy_BT = -(np.exp(wanted_BTV) * finite_BTV).sum(axis=-1)
         np.testing.assert_allclose(examined.entropy_BT, entropy_BT, atol=1e-4)
         if self.window:
             assert behind is None

@@ -14,6 +14,7 @@ from rhapsode.bundle.distribution import (
     draw,
     log_softmax,
 )
+from rhapsode.bundle.grammatical import Grammatical, GrammaticalNetwork
 from rhapsode.bundle.predictor import (
     CompiledSteps,
     Counting,
@@ -48,6 +49,8 @@ __all__ = [
     "Distribution",
     "Elements",
     "Examined",
+    "Grammatical",
+    "GrammaticalNetwork",
     "Job",
     "LogitsDistribution",
     "Mixture",
