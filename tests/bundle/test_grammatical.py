@@ -1,4 +1,4 @@
-"""Predictors within a grammar: the contract, and that likelihoods are exact in the network, the counts and the mixture."""
+"""Predictors within a grammar: the contract, and exact likelihoods."""
 
 import subprocess
 import sys
@@ -174,7 +174,7 @@ def obeys(grammar: Grammar, prompt: tuple[int, ...], text: list[int]) -> bool:
 
 
 def check_that_texts_obey(plain: Predictor) -> None:
-    """Sampled texts obey a grammar with a table, one without writes the same, and without a grammar they do not obey."""
+    """Sampled texts obey a grammar; one without a table writes the same."""
     grammar = Brackets(VOCABULARY)
     for asked in ({"temperature": 1.5}, {"top_k": 3, "min_p": 0.05}, {"repetition_penalty": 1.3}):
         made = chain(**asked)
@@ -246,7 +246,7 @@ def test_each_part_of_a_mixture_is_normalised_before_they_are_mixed() -> None:
 
 
 def masked_batch(random: np.random.Generator) -> Batch:
-    """A batch whose mask leaves some positions free, and forbids every third target, which has weight 0."""
+    """A batch with free positions, and forbidden targets of weight 0."""
     ids_BT = random.integers(VOCABULARY, size=(3, 13))
     inputs_BT, targets_BT = ids_BT[:, :-1], ids_BT[:, 1:]
     allowed_BTV = random.random((3, 12, VOCABULARY)) < 0.5
@@ -364,7 +364,7 @@ def test_a_mixture_within_a_grammar_is_one_of_parts_within_it() -> None:
     assert type(within) is MixedPredictor
     assert type(within.network) is GrammaticalNetwork
     assert type(MAKERS["counts"]().restricted(Brackets(VOCABULARY))) is Grammatical
-    assert MAKERS["window"]().restricted(Brackets(VOCABULARY)).window == 5  # type: ignore[attr-defined]
+    assert network("lstm in a window").restricted(Brackets(VOCABULARY)).window == 5
 
 
 def test_it_loads_no_torch() -> None:

@@ -1,4 +1,4 @@
-"""Laws of every state machine over elements: reading at once and in pieces, rows apart, forks, beginning anew.
+"""Laws of every state machine over elements: pieces, rows, forks, and beginning anew.
 
 A grammar claims `GrammarContract`, contexts claim `ContextsContract`; both have these laws.
 """
@@ -31,7 +31,7 @@ seeds = st.integers(0, 99)
 
 
 class StateMachineContract(ABC):
-    """Laws of reading; `tell` and `tell_along` are what a machine tells, at one place and along a text."""
+    """Laws of reading; `tell` and `tell_along` give outputs at one place and along a text."""
 
     @abstractmethod
     def make(self) -> Any:

@@ -66,10 +66,11 @@ class Reader(StateMachine):
 
 
 class Brackets(Reader, Grammar):
-    """No bracket closes that was not opened, none opens too deep, and a text ends behind the last one.
+    """Brackets close what was opened, none opens too deep, and texts end with all closed.
 
     Arguments:
-        vocab_size: V; behind the brackets come letters, which may stand anywhere, and the unknown element nowhere.
+        vocab_size: V; letters come behind the brackets and may stand anywhere; the unknown element
+            may stand nowhere.
         finite: whether it has a table.
     """
 
@@ -126,7 +127,10 @@ def everything(vocab_size: int) -> FiniteGrammar:
 
 
 def counting_up(vocab_size: int, first: int = 0) -> FiniteGrammar:
-    """A grammar that allows one element at a time: one more than the last, and `first` behind the highest."""
+    """A grammar that allows one element at a time: one more than the last.
+
+    Behind the highest it allows `first`.
+    """
     states = np.arange(vocab_size + 1)
     follower_S = np.where(states == vocab_size, first, states)
     allowed_SV = np.arange(vocab_size) == follower_S[:, None]

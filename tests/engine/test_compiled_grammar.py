@@ -1,4 +1,4 @@
-"""Grammars in the compiled loop: what the NumPy loop writes, exact likelihoods, the same bits in any company."""
+"""Grammars in the compiled loop: the elements of the NumPy loop, and exact likelihoods."""
 
 from typing import Any
 

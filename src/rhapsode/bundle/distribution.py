@@ -125,7 +125,8 @@ class LogitsDistribution(Distribution):
     Arguments:
         logits_BV: unnormalised log-probabilities, float32.
         features_BTH: of the network, where they were asked for.
-        allowed_BV: identifiers that a grammar allows, where it does not allow all; the others' logits become -inf.
+        allowed_BV: identifiers that a grammar allows, where it does not allow all; the logits of
+            the others become -inf.
     """
 
     def __init__(

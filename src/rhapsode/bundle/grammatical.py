@@ -30,7 +30,7 @@ __all__ = ["Grammatical", "GrammaticalNetwork", "GrammaticalState"]
 
 @dataclass(frozen=True)
 class GrammaticalState:
-    """What rows have read, as the predictor keeps it and as the grammar does."""
+    """The state of a predictor and that of its grammar."""
 
     predictor: Any
     grammar: Any
@@ -41,13 +41,14 @@ class GrammaticalState:
 
 
 class Grammatical(Predictor):
-    """A predictor over ids that gives a probability to nothing but what a grammar allows.
+    """A predictor over ids, normalised over what a grammar allows.
 
-    The grammar reads every element from the start of a text, also where the predictor sees a window only. Parts of a
-    mixture are normalised one by one before they are mixed: `MixedPredictor.restricted` sees to that.
+    The grammar reads every element from the start of a text, also where the predictor sees a window
+    only. Parts of a mixture are normalised one by one before they are mixed:
+    `MixedPredictor.restricted` sees to that.
 
-    A batch that holds masks keeps them. Windows that begin within a text need those of whoever knows what stands before
-    them; without, a window is taken for the beginning of a text.
+    A batch that holds masks keeps them. Windows that begin within a text need the masks of their
+    loader; without them, a window is taken for the beginning of a text.
 
     Arguments:
         predictor: of a network or of counts; not a mixture.
@@ -88,7 +89,7 @@ class Grammatical(Predictor):
         *,
         features: bool = False,
     ) -> tuple[Distribution, GrammaticalState]:
-        """Read ids (B, T); the distribution of what may follow, and the state behind them."""
+        """Read ids (B, T); the distribution of what may follow, and the state."""
         following, behind = self._predictor.advance(
             elements, state.predictor, known_BUX, features=features
         )
@@ -106,7 +107,7 @@ class Grammatical(Predictor):
         return self._masked(batch, state)[0]
 
     def _masked(self, batch: Batch, state: GrammaticalState | None) -> tuple[Batch, Any]:
-        """A batch that holds what may follow each input, and the grammar's state behind it."""
+        """A batch with its mask, and the grammar's state behind it."""
         before = self._grammar.init(batch.rows) if state is None else state.grammar.fork()
         ids_BT = np.asarray(batch.inputs, dtype=np.int64)
         if batch.allowed_BTV is not None:
@@ -117,7 +118,7 @@ class Grammatical(Predictor):
     def score(
         self, batch: Batch, state: GrammaticalState | None = None
     ) -> tuple[NDArray[np.float32], GrammaticalState | None]:
-        """Log-probability (nats) of every target, (B, T), and the state behind the batch.
+        """Log-probabilities of targets (B, T), and the state behind the batch.
 
         Raises:
             DataError: a target of a weight above 0 is not allowed.
@@ -156,7 +157,7 @@ class Grammatical(Predictor):
         return self._grammar.compiled()
 
     def stretches(self, request: StretchRequest) -> Iterator[Stretch] | None:
-        """As the predictor's own, within the grammar; None where that is no finite automaton."""
+        """As the predictor's own; None where the grammar has no table."""
         if self._table is None or request.grammar is not None:
             return None
         return self._predictor.stretches(replace(request, grammar=self._table))
@@ -198,5 +199,5 @@ def _own(state: GrammaticalState | None) -> Any:
 
 
 def _joined(behind: Any, place: Any) -> GrammaticalState | None:
-    """The state behind a batch; None where every batch is read from nothing."""
+    """The state behind a batch; None for models of windows."""
     return None if behind is None else GrammaticalState(behind, place)

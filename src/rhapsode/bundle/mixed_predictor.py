@@ -50,7 +50,7 @@ class MixedPredictor(Predictor):
     The n-gram model reads what the network reads: it starts afresh where the network does, and behind a window of N
     elements it looks no further back than these.
 
-    A grammar is the network's, see `restricted`; the counts are normalised over what it allows as the network is.
+    A grammar is the network's, see `restricted`; the counts are normalised over it, too.
 
     Arguments:
         network: the network.
@@ -154,7 +154,7 @@ class MixedPredictor(Predictor):
             finite_BTV = mixed_BTV
             if allowed_BTV is not None:
                 mixed_BTV = _certain(mixed_BTV, part_BTV, known_BTV)
-                # What is not allowed adds nothing to an entropy, and a target that is exempt gets 0.
+                # What is not allowed adds nothing to an entropy; an exempt target gets 0.
                 finite_BTV = np.where(allowed_BTV[:, some], mixed_BTV, np.float32(0.0))
             top_BT = mixed_BTV.argmax(axis=-1)
             found.append(
@@ -189,7 +189,7 @@ class MixedPredictor(Predictor):
         return MixedPredictor(self.network.restricted(grammar), self.ngram, self.share)
 
     def masked(self, batch: Batch, state: MixedState | None = None) -> Batch:
-        """A batch that holds what may follow each input, where the network has a grammar."""
+        """A batch with its mask, where the network has a grammar."""
         return self.network.masked(batch, self._known(batch, state).network)
 
     def stretches(self, request: StretchRequest) -> Iterator[Stretch] | None:

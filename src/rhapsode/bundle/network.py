@@ -193,12 +193,12 @@ def batch_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, T
 
 
 def mask_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor] | None:
-    """What may follow each input, and which targets may not, as tensors.
+    """The mask of a batch and its exempt targets, as tensors.
 
-    Targets that may not follow have weight 0.
+    Exempt are targets that may not follow; they have weight 0.
 
     Returns:
-        The mask (B, T, V) and the exempt targets (B, T), both bool; None where everything may follow.
+        The mask (B, T, V) and the exempt targets (B, T), bool; None where everything may follow.
 
     Raises:
         DataError: a target of a weight above 0 is not allowed.
@@ -216,7 +216,7 @@ def mask_logits(logits_BTV: Tensor, allowed_BTV: Tensor, exempt_BT: Tensor | Non
     Arguments:
         logits_BTV: unnormalised log-probabilities.
         allowed_BTV: what may follow, bool.
-        exempt_BT: positions that are left as they are, so that their losses and gradients are finite.
+        exempt_BT: positions that are left as they are, so that their gradients are finite.
 
     Raises:
         ValueError: the logits are not those of V identifiers.

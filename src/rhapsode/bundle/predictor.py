@@ -225,7 +225,7 @@ class Predictor(ABC):
         return Grammatical(self, grammar)
 
     def masked(self, batch: Batch, state: Any | None = None) -> Batch:
-        """A batch that holds what may follow each input, where this predictor has a grammar.
+        """A batch with its mask, where this predictor has a grammar.
 
         Arguments:
             batch: one that holds it already stays as it is.

@@ -335,7 +335,8 @@ class NGramModel:
             state: of B rows.
             scored_BT: False where the target does not matter and 0 is told. None: all matter.
             reset_BT: True where a row starts afresh before it reads the element. None: nowhere.
-            allowed_BTV: elements that may come behind each, among them every target that matters. None: all.
+            allowed_BTV: elements that may come behind each, among them every target that matters.
+                None: all.
 
         Returns:
             Natural logarithms (B, T), and the state behind the elements.
@@ -377,7 +378,8 @@ class NGramModel:
             targets_BT: what is asked for behind each of them.
             state: of B rows.
             reset_BT: True where a row starts afresh before it reads the element. None: nowhere.
-            allowed_BTV: elements that may come behind each; a target that may not is told as 0. None: all.
+            allowed_BTV: elements that may come behind each; a target that may not gets 0. None:
+                all.
 
         Returns:
             The log-probability of the target, the likeliest element, its log-probability and the entropy, in nats, all

@@ -213,7 +213,10 @@ def spread_one(
 
 @compiled
 def restrict_one(share_V: Floats, allowed_V: NDArray[np.bool_]) -> None:
-    """Normalise a distribution over what is allowed, in place; the others get 0, all of them allowed nothing changes."""
+    """Normalise a distribution over what is allowed, in place.
+
+    The others get 0. Where all are allowed nothing changes.
+    """
     total = 0.0
     whole = True
     for element in range(len(share_V)):
@@ -332,9 +335,9 @@ def examine_rows(
     top_log_prob_BT: Scores,
     entropy_BT: Scores,
 ) -> None:
-    """Read along rows and write what the distribution behind each element is like; `share_V` is scratch.
+    """Read along rows and describe the distribution behind each element.
 
-    Where it is `restricted` to what is allowed, a target that is not gets 0.
+    `share_V` is scratch. Where it is `restricted` to what is allowed, a target that is not gets 0.
     """
     for row in range(elements_BT.shape[0]):
         node = int(node_B[row])

@@ -24,8 +24,8 @@ class Batch:
         log_jacobian_BT: float32, nats: the encoder's change of units, for series.
         log_scale_BK: float32: natural logarithm of what the mean of each target is multiplied by, for counts.
         positions_BT: where each target stands in the array that is swept, int64; None in training.
-        allowed_BTV: bool, for ids: which elements may follow each input; distributions are normalised over them. None:
-            all.
+        allowed_BTV: bool, for ids: which elements may follow each input; distributions are
+            normalised over them. None: all.
     """
 
     inputs: NDArray[np.int64] | NDArray[np.float32]
@@ -44,7 +44,7 @@ class Batch:
         return len(self.inputs)
 
     def mask(self) -> NDArray[np.bool_] | None:
-        """What may follow each input, checked; None where everything may.
+        """The mask of the batch, checked; None where everything may follow.
 
         Raises:
             DataError: a target of a weight above 0 is not allowed.

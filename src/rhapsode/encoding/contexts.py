@@ -1,4 +1,4 @@
-"""Small integers that tell of what was read, for experts that count. No torch."""
+"""Contexts: small integers that count experts may use. No torch."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = ["Contexts", "ContextsTable", "FiniteContexts"]
 
 @dataclass(frozen=True)
 class ContextsTable:
-    """A finite automaton that tells C small integers; rows begin in state 0.
+    """A finite automaton with C integers a state; rows begin in 0.
 
     Arguments:
         next_SV: the state behind each element, by state, int32.
         values_SC: the integers of each state, from 0, int64.
-        sizes: how many values each of the C integers has.
+        sizes: the number of values of each of the C integers.
 
     Raises:
         ValueError: shapes that differ, a state that is none, or a value out of range.
@@ -56,16 +56,16 @@ class ContextsTable:
 
 
 class Contexts(StateMachine):
-    """Small integers that sum up what was read: a bar's beat, the depth of brackets."""
+    """Small integers that sum up what was read, such as a depth."""
 
     @property
     @abstractmethod
     def sizes(self) -> tuple[int, ...]:
-        """How many values each of the C integers has."""
+        """The number of values of each of the C integers."""
 
     @abstractmethod
     def values_BC(self, state: Any) -> Ids:
-        """The integers of each row, (B, C), each from 0 up to, not including, its size."""
+        """The integers of each row, (B, C), each from 0 to below its size."""
 
     def along(self, ids_BT: Ids, state: Any, reset_BT: Flags | None = None) -> tuple[Ids, Any]:
         """The integers behind each element that is read.
@@ -88,7 +88,7 @@ class Contexts(StateMachine):
         return values_BTC, state
 
     def compiled(self) -> ContextsTable | None:
-        """The contexts as a finite automaton, for compiled code; None where they are none."""
+        """The contexts as a finite automaton; None where they are none."""
         return None
 
 
@@ -105,7 +105,7 @@ class FiniteContexts(TableMachine, Contexts):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """How many values each of the C integers has."""
+        """The number of values of each of the C integers."""
         return self._table.sizes
 
     def values_BC(self, state: Place) -> Ids:

@@ -1,4 +1,4 @@
-"""What may follow: the contract of a grammar over elements, and its finite form. No torch."""
+"""Grammars: the contract, and the finite form. No torch."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = ["FiniteGrammar", "Grammar", "GrammarTable"]
 
 @dataclass(frozen=True)
 class GrammarTable:
-    """A finite automaton that says what may follow; rows begin in state 0.
+    """A finite automaton of what may follow; rows begin in state 0.
 
     Arguments:
-        next_SV: the state behind each element, by state, int32; also behind elements that are not allowed.
+        next_SV: the state behind each element, by state, int32; also behind what is not allowed.
         allowed_SV: elements that may follow, by state; at least one in each.
 
     Raises:
-        ValueError: shapes that differ, a state that is none, or one behind which nothing may follow.
+        ValueError: shapes that differ, a state that is none, or one that allows nothing.
     """
 
     next_SV: NDArray[np.int32]
@@ -56,8 +56,8 @@ class GrammarTable:
 class Grammar(StateMachine):
     """Elements that may follow those before them.
 
-    Distributions are normalised over what is allowed. Behind elements that are not allowed something is allowed, too:
-    prompts may hold them.
+    Distributions are normalised over what is allowed. Behind elements that are not allowed
+    something is allowed, too: prompts may hold them.
     """
 
     @abstractmethod
@@ -85,7 +85,7 @@ class Grammar(StateMachine):
         return allowed_BTV, state
 
     def compiled(self) -> GrammarTable | None:
-        """The grammar as a finite automaton, for compiled code; None where it is none."""
+        """The grammar as a finite automaton; None where it is none."""
         return None
 
 
@@ -107,7 +107,7 @@ class FiniteGrammar(TableMachine, Grammar):
     def masks(
         self, ids_BT: Ids, state: Place, reset_BT: Flags | None = None
     ) -> tuple[Flags, Place]:
-        """Elements that may follow each element that is read, and the state behind."""
+        """Elements that may follow each one read, and the state behind."""
         state_BT = self.path(ids_BT, state, reset_BT)
         return self._table.allowed_SV[state_BT[:, 1:]], Place(state_BT[:, -1].copy())
 

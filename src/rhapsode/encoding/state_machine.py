@@ -1,4 +1,4 @@
-"""State machines over elements: the law that grammars and contexts share. No torch."""
+"""State machines over elements, which grammars and contexts are. No torch."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Flags = NDArray[np.bool_]
 
 
 class MachineState(Protocol):
-    """What rows have read, as a state machine keeps it."""
+    """The state of rows in a state machine."""
 
     def select(self, rows_R: Ids) -> Self:
-        """The state of some rows, in that order; a row may occur twice."""
+        """The state of some rows, in that order."""
         ...
 
     def fork(self) -> Self:
@@ -29,11 +29,11 @@ class MachineState(Protocol):
 
 
 class StateMachine(ABC):
-    """A Moore machine over elements: what it tells of a row depends on its state alone.
+    """A Moore machine over elements: its output depends on its state alone.
 
-    It reads every element of the vocabulary in every state. A state has `select(rows)` and `fork()`. `advance` may
-    write into the state that it is given: fork it first to keep it. What a row becomes never depends on the rows
-    beside it, nor on how its elements are cut into calls.
+    It reads every element of the vocabulary in every state. A state has `select(rows)` and
+    `fork()`. `advance` may write into the state that it is given: fork it first to keep it. What a
+    row becomes never depends on the rows beside it, nor on how its elements are cut into calls.
     """
 
     @property
@@ -88,7 +88,7 @@ class StateMachine(ABC):
 
 @dataclass(frozen=True)
 class Place:
-    """The states of a finite machine, one a row; never changed in place.
+    """The states of rows in a finite machine; never changed in place.
 
     Arguments:
         state_B: numbers of states, int32.
@@ -106,7 +106,7 @@ class Place:
 
 
 class TableMachine(StateMachine):
-    """A state machine in a table of transitions; rows begin in state 0.
+    """A state machine in a table; rows begin in state 0.
 
     Arguments:
         next_SV: the state behind each element, by state, int32.

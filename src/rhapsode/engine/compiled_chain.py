@@ -46,7 +46,7 @@ class Plan:
     counts: bool
 
     def blocks(self, grammar: GrammarTable) -> bool:
-        """Whether all that a grammar allows in some state may be out."""
+        """True where the chain may leave nothing that a grammar allows."""
         left_SV = grammar.allowed_SV.copy()
         left_SV[:, self.banned_N] = False
         if self.least:

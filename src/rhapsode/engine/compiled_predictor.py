@@ -235,8 +235,8 @@ class CompiledPredictor(NetworkPredictor):
     def stretches(self, request: StretchRequest) -> Iterator[Stretch] | None:
         """Write all jobs side by side, a stretch of each in turn.
 
-        None where a step of the chain is not compiled, prompts are of unequal length, or the chain may leave nothing of
-        what the grammar allows.
+        None where a step of the chain is not compiled, prompts are of unequal length, or the chain
+        may leave nothing of what the grammar allows.
         """
         plan = plan_of(request.chain, self.vocab_size)
         lengths = {len(job.prompt_N) for job in request.jobs if job.length > 0}

@@ -141,7 +141,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
             share_M: likewise.
             rest_M: likewise.
             node_B: where each row stands in it, int32, changed in place.
-            restricted: whether a grammar says what may follow.
+            restricted: True where a grammar says what may follow.
             next_SV: its transitions, by state, int32.
             allowed_SV: what may follow, by state.
             place_B: its state in each row, int32, changed in place.
