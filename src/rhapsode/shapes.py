@@ -20,11 +20,14 @@ LEGEND = MappingProxyType(
         "L": "layers",
         "N": "elements of a whole share or document; rows of a table or of all series of a set",
         "A": "attention heads; attributes of a whole series",
-        "C": "features of one attention head or of a source; covariates known ahead",
+        "C": (
+            "features of one attention head or of a source; covariates known ahead; "
+            "context integers"
+        ),
         "W": "slots of an attention cache: the last window positions",
         "S": (
             "keys that a query may look at: cached and new ones; elements of a source; "
-            "series of a set; paths of a forecast"
+            "series of a set; paths of a forecast; states of an automaton"
         ),
         "Q": "quantile levels",
         "R": "rows picked from a batch; runs of digits in a cell",

@@ -257,3 +257,29 @@ def test_windows_are_read_from_the_zero_state() -> None:
     wanted = -float(logits.log_softmax(-1)[int(ids_N[20])])
     assert found.nats["static"][20] == pytest.approx(wanted, abs=1e-5)
     assert np.abs(found.nats["dynamic"][9:] - found.nats["static"][9:]).max() > 1e-3
+
+
+def within(ids_N: NDArray[np.unsignedinteger], allowed_V: NDArray[np.bool_]) -> Adapted:
+    """The losses where the same elements are allowed everywhere."""
+    batches = (
+        replace(batch, allowed_BTV=np.tile(allowed_V, (*batch.targets.shape, 1)))
+        for batch in sweep(ids_N, lanes=1, window=QUICK.segment)
+    )
+    return adapted_losses(network(), batches, QUICK)
+
+
+def test_every_way_is_normalised_over_what_is_allowed() -> None:
+    ids_N = text()
+    free, all_allowed = adapted(ids_N), within(ids_N, np.ones(VOCABULARY, dtype=np.bool_))
+    for name in WAYS:
+        np.testing.assert_array_equal(all_allowed.nats[name], free.nats[name])
+    allowed_V = np.arange(VOCABULARY) < 3
+    share = dict.fromkeys(WAYS, 0.0)
+    for last in range(3):
+        ids_N = np.append(text() % 3, last).astype(np.uint16)
+        for name, nats_N in within(ids_N, allowed_V).nats.items():
+            share[name] += float(np.exp(-nats_N[-1]))
+    assert share == pytest.approx(dict.fromkeys(WAYS, 1.0), abs=1e-5)
+    alone = within(np.full(30, 4, dtype=np.uint16), np.arange(VOCABULARY) == 4)
+    assert not alone.nats["static"].any()
+    assert np.abs(alone.nats["both"]).max() < 1e-6

@@ -5,20 +5,23 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
-from rhapsode.bundle import read_bundle, write_bundle
+from rhapsode.bundle import Calibration, Mixture, read_text_bundle, text_facts, write_bundle
 from rhapsode.bundle.mixed_predictor import MixedPredictor
 from rhapsode.cli.main import main
 from rhapsode.counts import NGramModel
 from rhapsode.errors import BundleError, DataError
 from rhapsode.evaluation import in_context, part_losses
 from rhapsode.workflows import load
+from rhapsode.workflows.counting import ngram_part
 from rhapsode.workflows.model import Model
 from rhapsode.workflows.play import PlaySession
 from rhapsode.workflows.train import prepare_training
@@ -49,21 +52,43 @@ def dialects(seed: int, size: int = 30_000) -> str:
     return "".join(parts)
 
 
+def train_in(base: Path, patch: pytest.MonkeyPatch) -> Path:
+    (base / "text.txt").write_text(dialects(0))
+    patch.setenv("RHAPSODE_CACHE", str(base / "cache"))
+    assert main(["train", str(base / "text.txt"), "-o", str(base / "run"), *QUICK]) == 0
+    return base / "run"
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose network and whose counts each know what the other does not."""
-    base = tmp_path_factory.mktemp("mixed")
-    (base / "text.txt").write_text(dialects(0))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RHAPSODE_CACHE", str(base / "cache"))
-        assert main(["train", str(base / "text.txt"), "-o", str(base / "run"), *QUICK]) == 0
-    return base / "run"
+        found = train_in(tmp_path_factory.mktemp("mixed"), patch)
+    assert not (found / "ngram.safetensors").exists()
+    return found
+
+
+@pytest.fixture(scope="module")
+def trained_beside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with its counts beside the model file, as if they were too large for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_facts, "MOST_INSIDE", 0)
+        found = train_in(tmp_path_factory.mktemp("beside"), patch)
+    assert (found / "ngram.safetensors").exists()
+    assert read_text_bundle(found).facts.ngram is None
+    return found
 
 
 @pytest.fixture
 def run(trained: Path, tmp_path: Path) -> Path:
-    """A copy of it to be changed."""
+    """A copy of a run to be changed."""
     return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+@pytest.fixture
+def beside(trained_beside: Path, tmp_path: Path) -> Path:
+    """A copy of a run with a sidecar, to be changed."""
+    return Path(shutil.copytree(trained_beside, tmp_path / "beside"))
 
 
 def summary_of(run: Path) -> dict[str, Any]:
@@ -71,10 +96,23 @@ def summary_of(run: Path) -> dict[str, Any]:
     return found
 
 
-def change(run: Path, mixture: object) -> None:
-    bundle = read_bundle(run)
-    facts = {**bundle.provenance, "mixture": mixture}
-    write_bundle(run / "model.safetensors", replace(bundle, provenance=facts))
+def change(run: Path, mixture: Mixture | None) -> None:
+    bundle = read_text_bundle(run)
+    write_bundle(run / "model.safetensors", replace(bundle, calibration=Calibration(mixture)))
+
+
+def rewrite(run: Path, harm: Callable[[dict[str, Any], dict[str, np.ndarray]], None]) -> Path:
+    """Write the model file of a run again, its metadata and arrays changed by hand."""
+    path = run / "model.safetensors"
+    with safe_open(path, framework="np") as file:
+        kept = file.metadata()
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    plain = ("format", "format_version", "modality")
+    entries = {name: json.loads(text) for name, text in kept.items() if name not in plain}
+    harm(entries, arrays)
+    texts = {name: json.dumps(value) for name, value in entries.items()}
+    save_file(arrays, path, metadata={**kept, **texts})
+    return path
 
 
 def generated(cli: Cli, run: Path, *more: str) -> str:
@@ -98,9 +136,11 @@ def test_the_figures_are_those_of_the_mixture_and_beside_them_those_of_its_parts
     assert np.exp(network["loss"]) == pytest.approx(network["perplexity"])
     ratio = network["loss"] / summary["loss"]
     assert network["bits_per_byte"] == pytest.approx(ratio * summary["bits_per_byte"])
-    bundle = read_bundle(trained)
-    assert bundle.provenance["mixture"] == mixture
-    assert bundle.provenance["test"]["network"]["loss"] == network["loss"]
+    bundle = read_text_bundle(trained)
+    assert bundle.calibration.mixture is not None
+    assert asdict(bundle.calibration.mixture) == mixture
+    assert bundle.provenance.test is not None
+    assert bundle.provenance.test["network"]["loss"] == network["loss"]
 
 
 def test_the_figures_are_what_one_finds_by_hand(trained: Path) -> None:
@@ -203,9 +243,9 @@ def test_every_way_of_writing_takes_it(
     mixed = generated(cli, trained, *more)
     change(run, None)
     assert generated(cli, run, *more) != mixed
-    change(run, {"share": 1e-12, "ngram": summary_of(trained)["mixture"]["ngram"]})
+    change(run, Mixture(1e-12, summary_of(trained)["mixture"]["ngram"]))
     nearly = generated(cli, run, *more)
-    change(run, {"share": 0.0})
+    change(run, Mixture(0.0))
     assert generated(cli, run, *more) == nearly
 
 
@@ -236,7 +276,7 @@ def remove(run: Path) -> None:
 
 
 def swap(run: Path) -> None:
-    encoder = read_bundle(run).encoder
+    encoder = read_text_bundle(run).encoder
     other = NGramModel.learn(encoder.encode(dialects(1)), encoder.vocab_size)
     other.save(run / "ngram.safetensors")
 
@@ -262,11 +302,12 @@ def recount(run: Path) -> None:
 )
 def test_without_its_own_counts_the_network_predicts_alone_and_says_so(
     cli: Cli,
-    run: Path,
+    beside: Path,
     harm: Callable[[Path], None],
     why: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    run = beside
     whole = (run / "model.safetensors").read_bytes()
     assert load(run).alone is None
     harm(run)
@@ -295,8 +336,8 @@ def test_without_its_own_counts_the_network_predicts_alone_and_says_so(
     assert load(run).alone is not None
 
 
-def test_a_model_file_without_its_folder_writes(cli: Cli, trained: Path) -> None:
-    shutil.copy(trained / "model.safetensors", "plain.safetensors")
+def test_a_model_file_without_its_folder_writes(cli: Cli, trained_beside: Path) -> None:
+    shutil.copy(trained_beside / "model.safetensors", "plain.safetensors")
     done = cli("generate", "plain.safetensors", "ab", "--length", "20", "--seed", "1")
     assert done.code == 0
     assert ALONE in done.err
@@ -307,8 +348,9 @@ def test_a_model_file_without_its_folder_writes(cli: Cli, trained: Path) -> None
 
 
 def test_a_share_changed_by_hand_is_used(cli: Cli, trained: Path, run: Path) -> None:
-    mixture = read_bundle(run).provenance["mixture"]
-    change(run, {**mixture, "share": 0.1})
+    mixture = read_text_bundle(run).calibration.mixture
+    assert mixture is not None
+    change(run, replace(mixture, share=0.1))
     predictor = Model(run).scorer
     assert isinstance(predictor, MixedPredictor)
     assert predictor.share == 0.1
@@ -322,13 +364,207 @@ def test_a_share_changed_by_hand_is_used(cli: Cli, trained: Path, run: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "mixture", [5, {"share": 2}, {"share": True}, {"share": "all"}, {"share": 0.5}, {"share": -0.1}]
+    ("mixture", "told"),
+    [
+        (5, "setting 'mixture': expected a table"),
+        ({"share": 2}, "its mixture has no share from 0 to 1"),
+        ({"share": True}, "setting 'mixture.share': expected a number"),
+        ({"share": "all"}, "setting 'mixture.share': expected a number"),
+        ({"share": 0.5}, "its mixture does not tell with which n-gram model"),
+        ({"share": -0.1}, "its mixture has no share from 0 to 1"),
+    ],
 )
-def test_a_mixture_that_makes_no_sense_is_refused(run: Path, mixture: object) -> None:
-    change_raw = replace(read_bundle(run), provenance={"mixture": mixture})
-    write_bundle(run / "model.safetensors", change_raw)
-    with pytest.raises(BundleError, match="its mixture"):
-        read_bundle(run)
+def test_a_mixture_that_makes_no_sense_is_refused(run: Path, mixture: object, told: str) -> None:
+    path = rewrite(run, lambda entries, _: entries.update(calibration={"mixture": mixture}))
+    with pytest.raises(BundleError) as caught:
+        read_text_bundle(run)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert told in str(caught.value)
+
+
+# Counts inside the model file
+
+
+def test_counts_inside_and_beside_are_one_mixture(trained: Path, trained_beside: Path) -> None:
+    inside, beside = Model(trained), Model(trained_beside)
+    assert inside.bundle.calibration == beside.bundle.calibration
+    ids_1T = np.array([[0, *inside.bundle.encoder.encode("ab").astype(np.int64)]])
+    for engine in ("compiled", "torch"):
+        first, second = (model.predictor_for(engine) for model in (inside, beside))
+        assert isinstance(first, MixedPredictor)
+        one, _ = first.advance(ids_1T, first.start(1))
+        other, _ = second.advance(ids_1T, second.start(1))
+        np.testing.assert_array_equal(one.logits_BV, other.logits_BV)
+
+
+def test_a_model_file_away_from_its_folder_predicts_as_the_mixture(cli: Cli, trained: Path) -> None:
+    shutil.copy(trained / "model.safetensors", "away.safetensors")
+    away, home = Model("away.safetensors"), Model(trained)
+    assert away.alone is None
+    ids_2T = np.array([[0, *home.bundle.encoder.encode(text)] for text in ("abcdef", "zyxwvu")])
+    for engine in ("compiled", "torch"):
+        one, other = (model.predictor_for(engine) for model in (away, home))
+        assert isinstance(one, MixedPredictor)
+        assert isinstance(other, MixedPredictor)
+        assert one.share == other.share == summary_of(trained)["ngram_share"]
+        assert one.ngram.fingerprint == other.ngram.fingerprint
+        found, state = one.advance(ids_2T.astype(np.int64), one.start(2))
+        wanted, kept = other.advance(ids_2T.astype(np.int64), other.start(2))
+        np.testing.assert_array_equal(found.logits_BV, wanted.logits_BV)
+        found, _ = one.advance(ids_2T[:, 1:2].astype(np.int64), state)
+        wanted, _ = other.advance(ids_2T[:, 1:2].astype(np.int64), kept)
+        np.testing.assert_array_equal(found.logits_BV, wanted.logits_BV)
+    asked = ("ab", "--length", "60", "--seed", "3")
+    done = cli("generate", "away.safetensors", *asked)
+    assert done.code == 0
+    assert "warning" not in done.err
+    assert done.out == generated(cli, trained)
+    Path("some.txt").write_text(dialects(0)[:600])
+    figures = [
+        json.loads(cli("evaluate", path, "some.txt", "--json").out)
+        for path in ("away.safetensors", str(trained))
+    ]
+    for name in ("loss", "network", "ngram_share", "floors"):
+        assert figures[0][name] == figures[1][name]
+    assert figures[0]["network"] is not None
+
+
+Arrays = dict[str, np.ndarray]
+Entries = dict[str, Any]
+
+
+def far_element(entries: Entries, arrays: Arrays) -> None:
+    arrays["counts.ngram.element_M"][5] = 2**30
+
+
+def far_child(entries: Entries, arrays: Arrays) -> None:
+    arrays["counts.ngram.first_M"][-1] += 1000
+
+
+def far_suffix(entries: Entries, arrays: Arrays) -> None:
+    arrays["counts.ngram.suffix_M"][-1] = -7
+
+
+def negative_count(entries: Entries, arrays: Arrays) -> None:
+    arrays["counts.ngram.count_M"][3] = -1
+
+
+def negative_ending(entries: Entries, arrays: Arrays) -> None:
+    arrays["counts.ngram.ending_M"][2] = -1
+
+
+def short_array(entries: Entries, arrays: Arrays) -> None:
+    arrays["counts.ngram.count_M"] = arrays["counts.ngram.count_M"][:-1]
+
+
+def wide_array(entries: Entries, arrays: Arrays) -> None:
+    arrays["counts.ngram.suffix_M"] = arrays["counts.ngram.suffix_M"].astype(np.int64)
+
+
+def flat_array(entries: Entries, arrays: Arrays) -> None:
+    arrays["counts.ngram.element_M"] = arrays["counts.ngram.element_M"][None]
+
+
+def lost_array(entries: Entries, arrays: Arrays) -> None:
+    del arrays["counts.ngram.ending_M"]
+
+
+def no_arrays(entries: Entries, arrays: Arrays) -> None:
+    for name in [name for name in arrays if name.startswith("counts.ngram.")]:
+        del arrays[name]
+
+
+def far_order(entries: Entries, arrays: Arrays) -> None:
+    entries["facts"]["ngram"]["chosen"][0] = 9
+
+
+def other_smoothing(entries: Entries, arrays: Arrays) -> None:
+    entries["facts"]["ngram"]["chosen"][1] = "os.system"
+
+
+def no_choice(entries: Entries, arrays: Arrays) -> None:
+    entries["facts"]["ngram"]["chosen"] = None
+
+
+def other_levels(entries: Entries, arrays: Arrays) -> None:
+    entries["facts"]["ngram"]["begin_L"][-1] += 1
+
+
+DAMAGE = [
+    far_element, far_child, far_suffix, negative_count, negative_ending, short_array, wide_array, flat_array,
+    lost_array, no_arrays, far_order, other_smoothing, no_choice, other_levels,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("harm", DAMAGE, ids=lambda harm: harm.__name__)
+def test_damaged_counts_inside_the_file_are_refused(
+    cli: Cli, run: Path, harm: Callable[[Entries, Arrays], None]
+) -> None:
+    path = rewrite(run, harm)
+    for ask in (lambda model: model.predictor, lambda model: model.scorer):
+        with pytest.raises(BundleError, match="its n-gram counts are") as caught:
+            ask(Model(path))
+        assert str(caught.value).startswith(f"{path}: ")
+        assert str(caught.value).isprintable()
+    done = cli("generate", str(run), "ab", "--length", "5")
+    assert done.code == 1
+    assert done.out == ""
+    assert [line.startswith("error:") for line in done.err.splitlines()] == [True]
+    assert "n-gram counts" in done.err
+
+
+def test_counts_inside_that_nothing_describes_are_refused(run: Path) -> None:
+    path = rewrite(run, lambda entries, _: entries.update(facts={}))
+    with pytest.raises(BundleError, match="its n-gram counts are not described") as caught:
+        read_text_bundle(run)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_counts_inside_of_another_text_are_refused(cli: Cli, run: Path) -> None:
+    bundle = read_text_bundle(run)
+    encoder = bundle.encoder
+    other = NGramModel.learn(encoder.encode(dialects(1)), encoder.vocab_size)
+    part = ngram_part(other)
+    assert part is not None
+    path = run / "model.safetensors"
+    write_bundle(path, replace(bundle, facts=replace(bundle.facts, ngram=part)))
+    with pytest.raises(BundleError, match="n-gram counts are those of another text") as caught:
+        _ = Model(run).predictor
+    assert str(caught.value).startswith(f"{path}: ")
+    done = cli("generate", str(run), "ab", "--length", "5")
+    assert done.code == 1
+    assert "another text" in done.err
+
+
+def test_other_counts_inside_of_the_same_text_are_not_mixed_in(cli: Cli, run: Path) -> None:
+    bundle = read_text_bundle(run)
+    assert bundle.facts.ngram is not None
+    kept = NGramModel.from_arrays(bundle.facts.ngram.numbers, bundle.facts.ngram.arrays)
+    facts = replace(bundle.facts, ngram=ngram_part(kept.view(2, "absolute")))
+    write_bundle(run / "model.safetensors", replace(bundle, facts=facts))
+    done = cli("generate", str(run), "ab", "--length", "60", "--seed", "3")
+    assert done.code == 0
+    assert done.err.count("warning") == 1
+    assert ALONE in done.err
+    assert "are not those that this model was mixed with" in done.err
+    change(run, None)
+    assert cli("generate", str(run), "ab", "--length", "60", "--seed", "3").out == done.out
+
+
+def test_where_counts_lie_follows_their_size(
+    trained: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = read_text_bundle(trained).facts.ngram
+    assert part is not None
+    assert part.size == sum(array.nbytes for array in part.arrays.values())
+    source, asked = str(trained.parent / "text.txt"), ("-o", "run", *QUICK)
+    for most, beside in ((part.size, False), (part.size - 1, True)):
+        monkeypatch.setattr(text_facts, "MOST_INSIDE", most)
+        assert cli("train", source, *asked).code == 0
+        assert Path("run/ngram.safetensors").exists() is beside
+        assert (read_text_bundle("run").facts.ngram is None) is beside
+        assert Model("run").alone is None
+        shutil.rmtree("run")
 
 
 # The setting
@@ -383,8 +619,9 @@ def test_repeated_runs_tell_of_mixture_and_network(cli: Cli, trained: Path) -> N
 
 
 def test_a_saved_session_of_the_mixture_is_not_gone_on_with_by_the_network(
-    cli: Cli, trained: Path, run: Path
+    cli: Cli, trained_beside: Path, beside: Path
 ) -> None:
+    trained, run = trained_beside, beside
     session = PlaySession(Model(trained))
     session.add("ab")
     session.save(Path("session.json"))

@@ -6,7 +6,8 @@ A predictor of identifiers claims the contract with a subclass that makes one::
     class TestCompiledPredictor(PredictorContract):
         def make(self): ...
 
-A predictor that sees the last N elements only sets `window`. One of values claims `ValueContract`. Nothing here needs
+A predictor that sees the last N elements only sets `window`, one within a grammar draws its elements from that and sets
+`restricted`. One of values claims `ValueContract`. Nothing here needs
 torch.
 """
 
@@ -198,6 +199,8 @@ class PredictorContract(AnyPredictorContract):
     """
 
     window: ClassVar[int] = 0
+    restricted: ClassVar[bool] = False
+    """Whether only some elements may follow."""
 
     def elements(
         self, predictor: Predictor, time: int = TIME, rows: int = ROWS, seed: int = 0
@@ -231,7 +234,10 @@ class PredictorContract(AnyPredictorContract):
             following, _ = predictor.advance(self.elements(predictor, time), predictor.start(ROWS))
             assert following.logits_BV.shape == (ROWS, predictor.vocab_size)
             assert following.logits_BV.dtype == np.float32
-            assert np.isfinite(following.logits_BV).all()
+            finite_BV = np.isfinite(following.logits_BV)
+            assert finite_BV.any(axis=1).all()
+            assert finite_BV.all() != self.restricted
+            assert not np.isnan(following.logits_BV).any()
             np.testing.assert_array_equal(following.logits_BKV[:, 0], following.logits_BV)
 
     def test_log_probabilities_and_tables_are_those_of_the_logits(self) -> None:
@@ -260,9 +266,12 @@ class PredictorContract(AnyPredictorContract):
 
     def test_scores_of_all_elements_are_one_in_total(self) -> None:
         predictor = self.make()
-        vocabulary = predictor.vocab_size
-        ids_BT = np.repeat(self.scored(predictor)[:1], vocabulary, axis=0)
-        ids_BT[:, -1] = np.arange(vocabulary)
+        text_1T = self.scored(predictor)[:1]
+        following, _ = predictor.advance(text_1T[:, :-1], predictor.start(1))
+        candidates = np.flatnonzero(np.isfinite(following.logits_BV[0]))
+        assert (len(candidates) < predictor.vocab_size) == self.restricted
+        ids_BT = np.repeat(text_1T, len(candidates), axis=0)
+        ids_BT[:, -1] = candidates
         scores_BT, _ = predictor.score(batch_of(ids_BT))
         assert np.exp(scores_BT[:, -1].astype(np.float64)).sum() == pytest.approx(1, abs=1e-5)
 
@@ -351,7 +360,8 @@ class PredictorContract(AnyPredictorContract):
         self.assert_close(examined.log_prob_BT, scores_BT)
         self.assert_close(examined.top_log_prob_BT, wanted_BTV.max(axis=-1))
         self.assert_close(self.at_targets(wanted_BTV, examined.top_BT), wanted_BTV.max(axis=-1))
-        entropy_BT = -(np.exp(wanted_BTV) * wanted_BTV).sum(axis=-1)
+        finite_BTV = np.where(np.isneginf(wanted_BTV), 0, wanted_BTV)
+        entropy_BT = -(np.exp(wanted_BTV) * finite_BTV).sum(axis=-1)
         np.testing.assert_allclose(examined.entropy_BT, entropy_BT, atol=1e-4)
         if self.window:
             assert behind is None

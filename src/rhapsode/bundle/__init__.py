@@ -14,6 +14,7 @@ from rhapsode.bundle.distribution import (
     draw,
     log_softmax,
 )
+from rhapsode.bundle.grammatical import Grammatical, GrammaticalNetwork
 from rhapsode.bundle.model_file import (
     FACTS,
     FORMAT_VERSION,
@@ -55,6 +56,8 @@ __all__ = [
     "Elements",
     "Examined",
     "Facts",
+    "Grammatical",
+    "GrammaticalNetwork",
     "Job",
     "LogitsDistribution",
     "Member",

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from rhapsode.bundle.network import Network, batch_tensors
+from rhapsode.bundle.network import Network, batch_tensors, mask_logits, mask_tensors
 from rhapsode.data import Batch
 from rhapsode.heads import Categorical
 from rhapsode.models import State
@@ -87,6 +87,8 @@ def adapted_losses(
     exp(theta * cosine). The paper takes the plain product; with the cosine one theta serves models of any width. Until
     there is something in the cache, the model speaks alone.
 
+    Where batches say what may follow, every way is normalised over that.
+
     Arguments:
         network: left as it is.
         batches: in reading order, elements to score in the order of rows, then columns. What has weight 0 is read,
@@ -126,18 +128,19 @@ def adapted_losses(
             if positions and moment - began >= seconds:
                 break
             with torch.no_grad():
-                y_TH, targets_T, log_prob_T = still.read(batch)
+                y_TH, targets_T, log_prob_T, allowed_TV = still.read(batch)
             nats["static"].append(-log_prob_T)
             assert batch.positions_BT is not None, "sweeps say where their targets stand"
             positions.append(batch.positions_BT[batch.weights_BT > 0])
             took("static", "cache")
             if caches:
-                nats["cache"].append(-caches["cache"].mix(y_TH, targets_T, log_prob_T))
+                cached_T = caches["cache"].mix(y_TH, targets_T, log_prob_T, allowed_TV)
+                nats["cache"].append(-cached_T)
                 took("cache")
             if diverged is not None:
                 continue
             with torch.enable_grad():
-                y_TH, targets_T, learnt_T = learning.read(batch)
+                y_TH, targets_T, learnt_T, allowed_TV = learning.read(batch)
             nats["dynamic"].append(-learnt_T.detach())
             if not len(targets_T):
                 took("dynamic", "both")
@@ -150,7 +153,7 @@ def adapted_losses(
                 diverged = int(positions[-1][0])
                 continue
             if caches:
-                both_T = caches["both"].mix(y_TH.detach(), targets_T, learnt_T.detach())
+                both_T = caches["both"].mix(y_TH.detach(), targets_T, learnt_T.detach(), allowed_TV)
                 nats["both"].append(-both_T)
                 took("both")
     finally:
@@ -180,10 +183,16 @@ class _Reader:
         self._carried = carried
         self._state: State | None = None
 
-    def read(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Features (T, H), targets (T,) and their log-probabilities (T,): those to score, in reading order."""
+    def read(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Features and log-probabilities of scored targets, in reading order.
+
+        Returns:
+            Features (T, H), targets (T,), their log-probabilities (T,), and what may follow
+            (T, V); None: everything.
+        """
         network = self._network
         device = next(network.parameters()).device
+        masks = mask_tensors(batch, device)
         inputs, targets, reset_BT = batch_tensors(batch, device)
         before = network.state_before(batch, self._state)
         y_BTH, state = network.model(network.input(inputs), before, reset_BT=reset_BT)
@@ -192,15 +201,20 @@ class _Reader:
         scored_BT = torch.from_numpy(batch.weights_BT > 0).to(device)
         y_TH, targets = y_BTH[scored_BT], targets[scored_BT]
         if not len(targets):
-            return y_TH, targets, y_TH.new_zeros(0)
+            return y_TH, targets, y_TH.new_zeros(0), None
         jacobian = batch.log_jacobian_BT
         jacobian_BT = None if jacobian is None else torch.from_numpy(jacobian).to(device)
+        parameters = network.head(y_TH[None])
+        allowed_TV = None
+        if masks is not None:
+            allowed_TV = masks[0][scored_BT]
+            parameters = mask_logits(parameters, allowed_TV[None])
         log_prob_BT = network.head.log_prob(
-            network.head(y_TH[None]),
+            parameters,
             targets[None],
             None if jacobian_BT is None else jacobian_BT[scored_BT][None],
         )
-        return y_TH, targets, log_prob_BT[0]
+        return y_TH, targets, log_prob_BT[0], allowed_TV
 
 
 class _Learner:
@@ -254,7 +268,9 @@ class _Cache:
         self._keys_WH: Tensor | None = None
         self._values_W: Tensor | None = None
 
-    def mix(self, y_TH: Tensor, targets_T: Tensor, log_prob_T: Tensor) -> Tensor:
+    def mix(
+        self, y_TH: Tensor, targets_T: Tensor, log_prob_T: Tensor, allowed_TV: Tensor | None
+    ) -> Tensor:
         """Log-probabilities of the mixture; every element sees those before it, also of its own segment."""
         size, share = self._settings.cache_size, self._settings.cache_share
         keys_SH = functional.normalize(y_TH.float(), dim=-1)
@@ -266,6 +282,8 @@ class _Cache:
         number_S = torch.arange(len(values_S), device=values_S.device)
         number_T1 = number_S[old:, None]
         seen_TS = (number_S < number_T1) & (number_S >= number_T1 - size)
+        if allowed_TV is not None:
+            seen_TS &= allowed_TV[:, values_S]
         votes_TS = (queries_TH @ keys_SH.T) * self._settings.theta
         votes_TS = votes_TS.masked_fill(~seen_TS, -math.inf)
         right_TS = votes_TS.masked_fill(values_S != targets_T[:, None], -math.inf)

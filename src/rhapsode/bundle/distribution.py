@@ -62,6 +62,8 @@ class Distribution(ABC):
 
     features_BTH: Singles | None = None
     """A network's features behind the elements that were read, where they were asked for."""
+    allowed_BV: NDArray[np.bool_] | None = None
+    """Identifiers that a grammar allows; None where it allows all, or there is none."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -123,11 +125,21 @@ class LogitsDistribution(Distribution):
     Arguments:
         logits_BV: unnormalised log-probabilities, float32.
         features_BTH: of the network, where they were asked for.
+        allowed_BV: identifiers that a grammar allows, where it does not allow all; the logits of
+            the others become -inf.
     """
 
-    def __init__(self, logits_BV: Singles, features_BTH: Singles | None = None) -> None:
+    def __init__(
+        self,
+        logits_BV: Singles,
+        features_BTH: Singles | None = None,
+        allowed_BV: NDArray[np.bool_] | None = None,
+    ) -> None:
+        if allowed_BV is not None:
+            logits_BV = np.where(allowed_BV, logits_BV, np.float32(-np.inf))
         self._logits_BV = logits_BV
         self.features_BTH = features_BTH
+        self.allowed_BV = allowed_BV
 
     def __len__(self) -> int:
         """B, the number of rows."""
@@ -178,7 +190,8 @@ class LogitsDistribution(Distribution):
     def select(self, rows_R: NDArray[np.int64]) -> LogitsDistribution:
         """The distributions of some rows."""
         features_BTH = None if self.features_BTH is None else self.features_BTH[rows_R]
-        return LogitsDistribution(self._logits_BV[rows_R], features_BTH)
+        allowed_BV = None if self.allowed_BV is None else self.allowed_BV[rows_R]
+        return LogitsDistribution(self._logits_BV[rows_R], features_BTH, allowed_BV)
 
 
 def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:

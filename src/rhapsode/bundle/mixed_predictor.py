@@ -23,6 +23,7 @@ from rhapsode.bundle.predictor import (
 if TYPE_CHECKING:  # counting loads a compiler, which not everybody who scores needs
     from rhapsode.counts.ngram import NGramModel, NGramState
     from rhapsode.data import Batch
+    from rhapsode.encoding.grammar import Grammar
 
 __all__ = ["MixedPredictor", "MixedState", "mixed_log_probs"]
 
@@ -48,6 +49,8 @@ class MixedPredictor(Predictor):
 
     The n-gram model reads what the network reads: it starts afresh where the network does, and behind a window of N
     elements it looks no further back than these.
+
+    A grammar is the network's, see `restricted`; the counts are normalised over it, too.
 
     Arguments:
         network: the network.
@@ -89,23 +92,30 @@ class MixedPredictor(Predictor):
         """Read ids (B, T); the distribution of what follows, and the state behind them."""
         following, behind = self.network.advance(elements, state.network, features=features)
         counted = self.ngram.advance(np.asarray(elements, dtype=np.int64), state.ngram)
-        known_BV = np.log(self.ngram.distribution(counted))
+        allowed_BV = following.allowed_BV
+        known_BV = _logarithms(self.ngram.distribution(counted, allowed_BV))
         mixed_BV = mixed_log_probs(log_softmax(following.logits_BV), known_BV, self.share)
-        return LogitsDistribution(mixed_BV, following.features_BTH), MixedState(behind, counted)
+        mixed = LogitsDistribution(mixed_BV, following.features_BTH, allowed_BV)
+        return mixed, MixedState(behind, counted)
 
     def score(
         self, batch: Batch, state: MixedState | None = None
     ) -> tuple[NDArray[np.float32], MixedState | None]:
         """Log-probability (nats) of every target, (B, T), 0 where it is not scored, and the state behind the batch."""
+        batch = self.masked(batch, state)
         (network_BT, ngram_BT), behind = self.score_parts(batch, state)
         mixed_BT = mixed_log_probs(network_BT, ngram_BT, self.share)
+        if batch.mask() is not None:
+            mixed_BT = _certain(mixed_BT, network_BT, ngram_BT)
         return np.where(batch.weights_BT > 0, mixed_BT, np.float32(0.0)), behind
 
     def score_parts(
         self, batch: Batch, state: MixedState | None = None
     ) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32]], MixedState | None]:
         """What the network and what the n-gram model give every target, as `score`, and the state behind the batch."""
+        batch = self.masked(batch, state)
         known = self._known(batch, state)
+        allowed_BTV = batch.mask()
         network_BT, behind = self.network.score(batch, known.network)
         ngram_BT, counted = self.ngram.score(
             np.asarray(batch.inputs, dtype=np.int64),
@@ -113,6 +123,7 @@ class MixedPredictor(Predictor):
             known.ngram,
             scored_BT=batch.weights_BT > 0,
             reset_BT=batch.reset_BT,
+            allowed_BTV=allowed_BTV,
         )
         return (network_BT, ngram_BT), None if self.network.window else MixedState(behind, counted)
 
@@ -120,7 +131,9 @@ class MixedPredictor(Predictor):
         self, batch: Batch, state: MixedState | None = None
     ) -> tuple[Examined, MixedState | None]:
         """Log-probabilities of the targets, likeliest elements and entropies, all (B, T), and the state behind."""
+        batch = self.masked(batch, state)
         known = self._known(batch, state)
+        allowed_BTV = batch.mask()
         inputs_BT = np.asarray(batch.inputs, dtype=np.int64)
         targets_BT = np.asarray(batch.targets, dtype=np.int64)
         parts, behind = self.network.distributions(batch, known.network)
@@ -134,15 +147,22 @@ class MixedPredictor(Predictor):
                 inputs_BT[:, some],
                 counted,
                 reset_BT=None if batch.reset_BT is None else batch.reset_BT[:, some],
+                allowed_BTV=None if allowed_BTV is None else allowed_BTV[:, some],
             )
-            mixed_BTV = mixed_log_probs(part_BTV, np.log(share_BTV), self.share)
+            known_BTV = _logarithms(share_BTV)
+            mixed_BTV = mixed_log_probs(part_BTV, known_BTV, self.share)
+            finite_BTV = mixed_BTV
+            if allowed_BTV is not None:
+                mixed_BTV = _certain(mixed_BTV, part_BTV, known_BTV)
+                # What is not allowed adds nothing to an entropy; an exempt target gets 0.
+                finite_BTV = np.where(allowed_BTV[:, some], mixed_BTV, np.float32(0.0))
             top_BT = mixed_BTV.argmax(axis=-1)
             found.append(
                 (
-                    _at(mixed_BTV, targets_BT[:, some]),
+                    _at(finite_BTV, targets_BT[:, some]),
                     top_BT,
                     _at(mixed_BTV, top_BT),
-                    -(np.exp(mixed_BTV) * mixed_BTV).sum(axis=-1),
+                    -(np.exp(mixed_BTV) * finite_BTV).sum(axis=-1),
                 )
             )
         joined = (np.concatenate(columns, axis=1) for columns in zip(*found, strict=True))
@@ -163,6 +183,14 @@ class MixedPredictor(Predictor):
         nodes = [state.ngram.node_B for state in states]
         network = self.network.join([state.network for state in states])
         return MixedState(network, replace(states[0].ngram, node_B=np.concatenate(nodes)))
+
+    def restricted(self, grammar: Grammar) -> MixedPredictor:
+        """The mixture of both parts, each normalised over what a grammar allows."""
+        return MixedPredictor(self.network.restricted(grammar), self.ngram, self.share)
+
+    def masked(self, batch: Batch, state: MixedState | None = None) -> Batch:
+        """A batch with its mask, where the network has a grammar."""
+        return self.network.masked(batch, self._known(batch, state).network)
 
     def stretches(self, request: StretchRequest) -> Iterator[Stretch] | None:
         """As the network's own, every probability mixed with that of the counts."""
@@ -186,6 +214,20 @@ def mixed_log_probs(
         np.asarray(network, np.float64) + rest, np.asarray(ngram, np.float64) + part
     )
     return mixed.astype(np.float32)
+
+
+def _logarithms(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logarithms of probabilities; -inf for what is not allowed."""
+    with np.errstate(divide="ignore"):
+        logarithms: NDArray[np.float64] = np.log(share)
+    return logarithms
+
+
+def _certain(
+    mixed: NDArray[np.float32], network: NDArray[np.floating], ngram: NDArray[np.floating]
+) -> NDArray[np.float32]:
+    """Log-probabilities of a mixture, exactly 0 where both parts are certain."""
+    return np.where((network == 0) & (ngram == 0), np.float32(0.0), mixed)
 
 
 def _at(log_prob_BTV: NDArray[np.float32], which_BT: NDArray[np.int64]) -> NDArray[np.float32]:

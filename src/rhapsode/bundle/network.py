@@ -14,6 +14,7 @@ from torch.nn import functional
 from rhapsode.bundle.model_file import Bundle, Component, NetworkConfig
 from rhapsode.config import from_mapping
 from rhapsode.data import Batch
+from rhapsode.data.batch import forbidden_targets
 from rhapsode.errors import BundleError, RhapsodeError, SettingsError
 from rhapsode.heads import HEADS, Categorical, DensityHead, Head
 from rhapsode.models import (
@@ -33,6 +34,8 @@ __all__ = [
     "build_network",
     "evaluating",
     "load_network",
+    "mask_logits",
+    "mask_tensors",
     "network_arrays",
     "torch_workers",
 ]
@@ -125,6 +128,7 @@ class Network(nn.Module):
     def _scored(
         self, score: Callable[..., Tensor], batch: Batch, state: State | None
     ) -> tuple[Tensor, State]:
+        masks = mask_tensors(batch, next(self.parameters()).device)
         inputs, targets, reset_BT = batch_tensors(batch, next(self.parameters()).device)
         jacobian = batch.log_jacobian_BT
         before = self.state_before(batch, state)
@@ -148,13 +152,18 @@ class Network(nn.Module):
                 parameters = self.head.scaled(
                     parameters, log_scale_BK[:, None].expand(-1, parameters.shape[1], -1)
                 )
-            parts.append(
-                score(
-                    parameters,
-                    targets[:, some],
-                    None if jacobian_BT is None else jacobian_BT[:, some],
-                )
+            # Of the mask and what is exempt, the same positions as of the targets.
+            place = slice(skipped + start, skipped + start + most)
+            if masks is not None:
+                parameters = mask_logits(parameters, masks[0][:, place], masks[1][:, place])
+            scored_BT = score(
+                parameters,
+                targets[:, some],
+                None if jacobian_BT is None else jacobian_BT[:, some],
             )
+            if masks is not None:
+                scored_BT = scored_BT.masked_fill(masks[1][:, place], 0.0)
+            parts.append(scored_BT)
         scored_BT = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         if skipped:
             scored_BT = functional.pad(scored_BT, (skipped, 0))
@@ -207,6 +216,44 @@ def batch_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, T
     if batch.known_BTK is not None:
         inputs = torch.cat((inputs, torch.from_numpy(batch.known_BTK).to(device)), dim=-1)
     return inputs, torch.from_numpy(batch.targets).to(device), reset
+
+
+def mask_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor] | None:
+    """The mask of a batch and its exempt targets, as tensors.
+
+    Exempt are targets that may not follow; they have weight 0.
+
+    Returns:
+        The mask (B, T, V) and the exempt targets (B, T), bool; None where everything may follow.
+
+    Raises:
+        DataError: a target of a weight above 0 is not allowed.
+    """
+    allowed_BTV = batch.mask()
+    if allowed_BTV is None:
+        return None
+    exempt_BT = forbidden_targets(batch.targets, allowed_BTV)
+    return torch.from_numpy(allowed_BTV).to(device), torch.from_numpy(exempt_BT).to(device)
+
+
+def mask_logits(logits_BTV: Tensor, allowed_BTV: Tensor, exempt_BT: Tensor | None = None) -> Tensor:
+    """Logits that are -inf for what may not follow.
+
+    Arguments:
+        logits_BTV: unnormalised log-probabilities.
+        allowed_BTV: what may follow, bool.
+        exempt_BT: positions that are left as they are, so that their gradients are finite.
+
+    Raises:
+        ValueError: the logits are not those of V identifiers.
+    """
+    if logits_BTV.shape != allowed_BTV.shape:
+        raise ValueError(
+            f"a mask {tuple(allowed_BTV.shape)} does not fit logits {tuple(logits_BTV.shape)}"
+        )
+    if exempt_BT is not None:
+        allowed_BTV = allowed_BTV | exempt_BT[..., None]
+    return logits_BTV.masked_fill(~allowed_BTV, -torch.inf)
 
 
 def _make(entry: type[Any], component: Component, extra: Mapping[str, Any]) -> Any:

@@ -61,6 +61,7 @@ class NGramPredictor(Predictor):
             self.start(batch.rows) if state is None else state,
             scored_BT=batch.weights_BT > 0,
             reset_BT=batch.reset_BT,
+            allowed_BTV=batch.mask(),
         )
 
     def examine(self, batch: Batch, state: NGramState | None = None) -> tuple[Examined, NGramState]:
@@ -70,6 +71,7 @@ class NGramPredictor(Predictor):
             np.asarray(batch.targets, dtype=np.int64),
             self.start(batch.rows) if state is None else state,
             reset_BT=batch.reset_BT,
+            allowed_BTV=batch.mask(),
         )
         return Examined(*found), state
 

@@ -18,6 +18,7 @@ from rhapsode.errors import SettingsError
 if TYPE_CHECKING:
     from rhapsode.counts.ngram import NGramModel
     from rhapsode.data import Batch
+    from rhapsode.encoding.grammar import Grammar, GrammarTable
 
 __all__ = [
     "CompiledSteps",
@@ -98,6 +99,7 @@ class StretchRequest:
         dropped: indices of jobs that the caller has ended; it may grow meanwhile.
         window: elements that count, 0 where all do.
         counting: counts that every probability is mixed with.
+        grammar: what may follow, each part of a mixture normalised over it; None: everything.
     """
 
     jobs: Sequence[Job]
@@ -106,6 +108,7 @@ class StretchRequest:
     dropped: set[int]
     window: int = 0
     counting: Counting | None = None
+    grammar: GrammarTable | None = None
 
 
 @dataclass(frozen=True)
@@ -215,6 +218,21 @@ class Predictor(ABC):
         joined = LogitsDistribution(np.concatenate(logits)[back])
         return joined, self.select(self.join(states), back)
 
+    def restricted(self, grammar: Grammar) -> Predictor:
+        """The same predictor, every distribution normalised over what a grammar allows."""
+        from rhapsode.bundle.grammatical import Grammatical
+
+        return Grammatical(self, grammar)
+
+    def masked(self, batch: Batch, state: Any | None = None) -> Batch:
+        """A batch with its mask, where this predictor has a grammar.
+
+        Arguments:
+            batch: one that holds it already stays as it is.
+            state: before the batch; it is left as it is.
+        """
+        return batch
+
     def stretches(self, request: StretchRequest) -> Iterator[Stretch] | None:
         """Write continuations many elements at a time, equal to the loop; None where that cannot be done."""
         return None
@@ -245,6 +263,12 @@ class NetworkPredictor(Predictor):
     def window(self) -> int:
         """Elements that count, 0 where all do."""
         return 0
+
+    def restricted(self, grammar: Grammar) -> NetworkPredictor:
+        """The same predictor, every distribution normalised over what a grammar allows."""
+        from rhapsode.bundle.grammatical import GrammaticalNetwork
+
+        return GrammaticalNetwork(self, grammar)
 
     @abstractmethod
     def distributions(

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from rhapsode.bundle.averaged_predictor import as_one
 from rhapsode.bundle.distribution import Elements, LogitsDistribution
-from rhapsode.bundle.network import SCORED_AT_ONCE, Network, batch_tensors, evaluating
+from rhapsode.bundle.network import (
+    SCORED_AT_ONCE,
+    Network,
+    batch_tensors,
+    evaluating,
+    mask_logits,
+    mask_tensors,
+)
 from rhapsode.bundle.predictor import Examined, NetworkPredictor, refuse_condition
 from rhapsode.config import SeenContext
 from rhapsode.data import Batch, Condition
@@ -97,6 +104,7 @@ class TorchPredictor(NetworkPredictor):
     @torch.no_grad()
     def examine(self, batch: Batch, state: Any | None = None) -> tuple[Examined, Any]:
         """Log-probabilities of the targets, likeliest elements and entropies, all (B, T), and the state behind."""
+        masks = mask_tensors(batch, torch.device("cpu"))
         with evaluating(self._network):
             inputs, targets, reset_BT = batch_tensors(batch, torch.device("cpu"))
             before = self._network.state_before(batch, state)
@@ -108,8 +116,13 @@ class TorchPredictor(NetworkPredictor):
             parts = []
             for start in range(0, length, most):
                 some = slice(start, start + most)
-                log_prob_BTV = self._network.head(y_BTH[:, some]).float().log_softmax(-1)
+                logits_BTV = self._network.head(y_BTH[:, some]).float()
+                if masks is not None:
+                    logits_BTV = mask_logits(logits_BTV, masks[0][:, some])
+                log_prob_BTV = logits_BTV.log_softmax(-1)
                 target_BT = log_prob_BTV.gather(-1, targets[:, some, None])[..., 0]
+                if masks is not None:
+                    target_BT = target_BT.masked_fill(masks[1][:, some], 0.0)
                 top_BT, which_BT = log_prob_BTV.max(-1)
                 entropy_BT = -(log_prob_BTV.exp() * log_prob_BTV.clamp_min(-1e4)).sum(-1)
                 parts.append((target_BT, which_BT, top_BT, entropy_BT))
@@ -121,6 +134,7 @@ class TorchPredictor(NetworkPredictor):
         self, batch: Batch, state: Any | None = None
     ) -> tuple[Iterator[NDArray[np.float32]], Any]:
         """Log-probabilities of all elements behind every input, in parts (B, some T, V), and the state behind."""
+        masks = mask_tensors(batch, torch.device("cpu"))
         with evaluating(self._network):
             inputs, _, reset_BT = batch_tensors(batch, torch.device("cpu"))
             before = self._network.state_before(batch, state)
@@ -128,13 +142,21 @@ class TorchPredictor(NetworkPredictor):
                 self._network.input(inputs), before, reset_BT=reset_BT
             )
         most = max(1, _SPREAD_AT_ONCE // (len(inputs) * self._network.head.width))
-        return (self._spread(some_BTH) for some_BTH in y_BTH.split(most, dim=1)), state
+        starts = range(0, y_BTH.shape[1], most)
+        return (
+            self._spread(
+                y_BTH[:, start : start + most],
+                None if masks is None else masks[0][:, start : start + most],
+            )
+            for start in starts
+        ), state
 
     @torch.no_grad()
-    def _spread(self, y_BTH: torch.Tensor) -> NDArray[np.float32]:
-        log_prob_BTV: NDArray[np.float32] = (
-            self._network.head(y_BTH).float().log_softmax(-1).numpy()
-        )
+    def _spread(self, y_BTH: torch.Tensor, allowed_BTV: torch.Tensor | None) -> NDArray[np.float32]:
+        logits_BTV = self._network.head(y_BTH).float()
+        if allowed_BTV is not None:
+            logits_BTV = mask_logits(logits_BTV, allowed_BTV)
+        log_prob_BTV: NDArray[np.float32] = logits_BTV.log_softmax(-1).numpy()
         return log_prob_BTV
 
     def select(self, state: State, rows_R: NDArray[np.int64]) -> State:

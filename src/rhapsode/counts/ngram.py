@@ -268,10 +268,19 @@ class NGramModel:
         kernels.read_rows(*self._arrays, as_ids(elements_BT, self.vocab_size), node_B)
         return NGramState(node_B)
 
-    def distribution(self, state: NGramState) -> NDArray[np.float64]:
-        """The probability of every element to come next, (B, V)."""
+    def distribution(
+        self, state: NGramState, allowed_BV: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.float64]:
+        """The probability of every element to come next, (B, V).
+
+        Arguments:
+            state: of B rows.
+            allowed_BV: elements that may; the others get 0. None: all.
+        """
         share_BV = np.empty((len(state.node_B), self.vocab_size))
         kernels.spread_rows(*self._arrays, state.node_B, share_BV)
+        if allowed_BV is not None:
+            kernels.restrict_rows(share_BV, np.ascontiguousarray(allowed_BV))
         return share_BV
 
     def spread(
@@ -280,6 +289,7 @@ class NGramModel:
         state: NGramState,
         *,
         reset_BT: NDArray[np.bool_] | None = None,
+        allowed_BTV: NDArray[np.bool_] | None = None,
     ) -> tuple[NDArray[np.float64], NGramState]:
         """The probability of every element to come behind each that is read.
 
@@ -287,6 +297,7 @@ class NGramModel:
             elements_BT: ids of any integer type.
             state: of B rows.
             reset_BT: True where a row starts afresh before it reads the element. None: nowhere.
+            allowed_BTV: elements that may come behind each; the others get 0. None: all.
 
         Returns:
             Probabilities (B, T, V), and the state behind the elements.
@@ -299,6 +310,11 @@ class NGramModel:
         share_BTV = np.empty((*ids_BT.shape, self.vocab_size))
         reset = _flags(reset_BT, ids_BT.shape, missing=False)
         kernels.spread_along(*self._arrays, ids_BT, reset, node_B, share_BTV)
+        if allowed_BTV is not None:
+            flat = (-1, self.vocab_size)
+            kernels.restrict_rows(
+                share_BTV.reshape(flat), np.ascontiguousarray(allowed_BTV).reshape(flat)
+            )
         return share_BTV, NGramState(node_B)
 
     def score(
@@ -309,6 +325,7 @@ class NGramModel:
         *,
         scored_BT: NDArray[np.bool_] | None = None,
         reset_BT: NDArray[np.bool_] | None = None,
+        allowed_BTV: NDArray[np.bool_] | None = None,
     ) -> tuple[Scores, NGramState]:
         """How probable a target is behind each element.
 
@@ -318,6 +335,8 @@ class NGramModel:
             state: of B rows.
             scored_BT: False where the target does not matter and 0 is told. None: all matter.
             reset_BT: True where a row starts afresh before it reads the element. None: nowhere.
+            allowed_BTV: elements that may come behind each, among them every target that matters.
+                None: all.
 
         Returns:
             Natural logarithms (B, T), and the state behind the elements.
@@ -328,15 +347,19 @@ class NGramModel:
         ids_BT = as_ids(elements_BT, self.vocab_size)
         node_B = state.node_B.copy()
         log_prob_BT = np.empty(ids_BT.shape, dtype=np.float32)
-        kernels.score_rows(
-            *self._arrays,
+        arguments = (
             ids_BT,
             as_ids(targets_BT, self.vocab_size),
             _flags(scored_BT, ids_BT.shape, missing=True),
             _flags(reset_BT, ids_BT.shape, missing=False),
             node_B,
-            log_prob_BT,
         )
+        if allowed_BTV is None:
+            kernels.score_rows(*self._arrays, *arguments, log_prob_BT)
+        else:
+            kernels.score_allowed_rows(
+                *self._arrays, *arguments, np.ascontiguousarray(allowed_BTV), log_prob_BT
+            )
         return log_prob_BT, NGramState(node_B)
 
     def examine(
@@ -346,6 +369,7 @@ class NGramModel:
         state: NGramState,
         *,
         reset_BT: NDArray[np.bool_] | None = None,
+        allowed_BTV: NDArray[np.bool_] | None = None,
     ) -> tuple[tuple[Scores, NDArray[np.int64], Scores, Scores], NGramState]:
         """What the distribution behind each element is like; every one is spread over the vocabulary.
 
@@ -354,6 +378,8 @@ class NGramModel:
             targets_BT: what is asked for behind each of them.
             state: of B rows.
             reset_BT: True where a row starts afresh before it reads the element. None: nowhere.
+            allowed_BTV: elements that may come behind each; a target that may not gets 0. None:
+                all.
 
         Returns:
             The log-probability of the target, the likeliest element, its log-probability and the entropy, in nats, all
@@ -374,6 +400,10 @@ class NGramModel:
             as_ids(targets_BT, self.vocab_size),
             _flags(reset_BT, ids_BT.shape, missing=False),
             node_B,
+            allowed_BTV is not None,
+            np.ones((1, 1, 1), np.bool_)
+            if allowed_BTV is None
+            else np.ascontiguousarray(allowed_BTV),
             np.empty(self.vocab_size),
             log_prob_BT,
             top_BT,

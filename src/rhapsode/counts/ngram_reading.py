@@ -17,6 +17,9 @@ __all__ = [
     "examine_rows",
     "read_one",
     "read_rows",
+    "restrict_one",
+    "restrict_rows",
+    "score_allowed_rows",
     "score_rows",
     "score_text",
     "smooth_level",
@@ -209,6 +212,70 @@ def spread_one(
 
 
 @compiled
+def restrict_one(share_V: Floats, allowed_V: NDArray[np.bool_]) -> None:
+    """Normalise a distribution over what is allowed, in place.
+
+    The others get 0. Where all are allowed nothing changes.
+    """
+    total = 0.0
+    whole = True
+    for element in range(len(share_V)):
+        if allowed_V[element]:
+            total += share_V[element]
+        else:
+            whole = False
+    if whole:
+        return
+    for element in range(len(share_V)):
+        share_V[element] = share_V[element] / total if allowed_V[element] else 0.0
+
+
+@compiled
+def restrict_rows(share_NV: Floats, allowed_NV: NDArray[np.bool_]) -> None:
+    """Normalise each distribution over what is allowed, in place."""
+    for row in range(len(share_NV)):
+        restrict_one(share_NV[row], allowed_NV[row])
+
+
+@compiled
+def score_allowed_rows(
+    first_M: Ints,
+    element_M: Ints,
+    suffix_M: Ints,
+    share_M: Floats,
+    rest_M: Floats,
+    elements_BT: Ints,
+    targets_BT: Ints,
+    scored_BT: NDArray[np.bool_],
+    reset_BT: NDArray[np.bool_],
+    node_B: Ints,
+    allowed_BTV: NDArray[np.bool_],
+    log_prob_BT: Scores,
+) -> None:
+    """As `score_rows`, every distribution normalised over what is allowed behind the element."""
+    share_V = np.empty(allowed_BTV.shape[2])
+    for row in range(elements_BT.shape[0]):
+        node = int(node_B[row])
+        for i in range(elements_BT.shape[1]):
+            if reset_BT[row, i]:
+                node = 0
+            _, node = read_one(
+                first_M, element_M, suffix_M, share_M, rest_M, node, elements_BT[row, i]
+            )
+            log_prob_BT[row, i] = 0
+            if scored_BT[row, i]:
+                target = targets_BT[row, i]
+                if allowed_BTV[row, i].all():
+                    share, _ = read_one(first_M, element_M, suffix_M, share_M, rest_M, node, target)
+                else:
+                    spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_V)
+                    restrict_one(share_V, allowed_BTV[row, i])
+                    share = share_V[target]
+                log_prob_BT[row, i] = math.log(share)
+        node_B[row] = node
+
+
+@compiled
 def spread_rows(
     first_M: Ints,
     element_M: Ints,
@@ -260,13 +327,18 @@ def examine_rows(
     targets_BT: Ints,
     reset_BT: NDArray[np.bool_],
     node_B: Ints,
+    restricted: bool,
+    allowed_BTV: NDArray[np.bool_],
     share_V: Floats,
     log_prob_BT: Scores,
     top_BT: NDArray[np.int64],
     top_log_prob_BT: Scores,
     entropy_BT: Scores,
 ) -> None:
-    """Read along rows and write what the distribution behind each element is like; `share_V` is scratch."""
+    """Read along rows and describe the distribution behind each element.
+
+    `share_V` is scratch. Where it is `restricted` to what is allowed, a target that is not gets 0.
+    """
     for row in range(elements_BT.shape[0]):
         node = int(node_B[row])
         for i in range(elements_BT.shape[1]):
@@ -276,13 +348,17 @@ def examine_rows(
                 first_M, element_M, suffix_M, share_M, rest_M, node, elements_BT[row, i]
             )
             spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_V)
+            if restricted:
+                restrict_one(share_V, allowed_BTV[row, i])
             top = 0
             entropy = 0.0
             for element in range(len(share_V)):
-                entropy -= share_V[element] * math.log(share_V[element])
+                if share_V[element] > 0.0:
+                    entropy -= share_V[element] * math.log(share_V[element])
                 if share_V[element] > share_V[top]:
                     top = element
-            log_prob_BT[row, i] = math.log(share_V[targets_BT[row, i]])
+            share = share_V[targets_BT[row, i]]
+            log_prob_BT[row, i] = math.log(share) if share > 0.0 else 0.0
             top_BT[row, i] = top
             top_log_prob_BT[row, i] = math.log(share_V[top])
             entropy_BT[row, i] = entropy

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rhapsode.errors import DataError
 
-__all__ = ["Batch", "Condition"]
+__all__ = ["Batch", "Condition", "forbidden_targets"]
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,8 @@ class Batch:
         positions_BT: where each target stands in the array that is swept, int64; None in training.
         condition: what the whole sequence of each row depends on, B rows. It counts where rows
             begin with the batch; a state that goes on has its own.
+        allowed_BTV: bool, for ids: which elements may follow each input; distributions are
+            normalised over them. None: all.
     """
 
     inputs: NDArray[np.int64] | NDArray[np.float32]
@@ -110,6 +112,7 @@ class Batch:
     log_scale_BK: NDArray[np.float32] | None = None
     positions_BT: NDArray[np.int64] | None = None
     condition: Condition | None = None
+    allowed_BTV: NDArray[np.bool_] | None = None
 
     @property
     def rows(self) -> int:
@@ -119,6 +122,30 @@ class Batch:
     def select(self, rows_R: NDArray[np.int64] | slice) -> Batch:
         """Some rows of the batch, in that order."""
         return Batch(**_picked(self, rows_R))
+
+    def mask(self) -> NDArray[np.bool_] | None:
+        """The mask of the batch, checked; None where everything may follow.
+
+        Raises:
+            DataError: a target of a weight above 0 is not allowed.
+            ValueError: the mask does not fit the targets, or allows nothing somewhere.
+        """
+        allowed_BTV = self.allowed_BTV
+        if allowed_BTV is None or allowed_BTV.all():
+            return None
+        if allowed_BTV.ndim != 3 or allowed_BTV.shape[:2] != self.targets.shape:
+            raise ValueError(f"a mask {allowed_BTV.shape} does not fit {self.targets.shape} ids")
+        if not allowed_BTV.any(axis=-1).all():
+            raise ValueError("at least one element must be allowed behind every input")
+        wrong_BT = forbidden_targets(self.targets, allowed_BTV) & (self.weights_BT > 0)
+        if wrong_BT.any():
+            row, time = (int(place) for place in np.argwhere(wrong_BT)[0])
+            raise DataError(
+                f"element {int(self.targets[row, time])} is not allowed by the grammar",
+                where=f"row {row}, position {time} of a batch",
+                hint="check that the text and the grammar belong together",
+            )
+        return allowed_BTV
 
 
 def _picked(whole: Batch | Condition, rows_R: NDArray[np.int64] | slice) -> dict[str, Any]:
@@ -132,3 +159,11 @@ def _picked(whole: Batch | Condition, rows_R: NDArray[np.int64] | slice) -> dict
             part = part[rows_R]
         parts[field.name] = part
     return parts
+
+
+def forbidden_targets(
+    targets_BT: NDArray[Any], allowed_BTV: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Targets that a mask does not allow, (B, T)."""
+    ids_BT1 = np.asarray(targets_BT, dtype=np.int64)[..., None]
+    return ~np.take_along_axis(allowed_BTV, ids_BT1, axis=-1)[..., 0]

@@ -4,6 +4,7 @@ from rhapsode.encoding.bytes import ByteEncoder
 from rhapsode.encoding.characters import CharacterEncoder
 from rhapsode.encoding.chinese import JiebaEncoder
 from rhapsode.encoding.choose import choose_encoding
+from rhapsode.encoding.contexts import Contexts, ContextsTable, FiniteContexts
 from rhapsode.encoding.contract import (
     ENCODERS,
     END_ID,
@@ -13,6 +14,7 @@ from rhapsode.encoding.contract import (
     IncrementalDecoder,
     encoder_from_mapping,
 )
+from rhapsode.encoding.grammar import FiniteGrammar, Grammar, GrammarTable
 from rhapsode.encoding.ready import ReadyEncoder
 from rhapsode.encoding.series import (
     EncodedSeries,
@@ -33,9 +35,15 @@ __all__ = [
     "BpeEncoder",
     "ByteEncoder",
     "CharacterEncoder",
+    "Contexts",
+    "ContextsTable",
     "CountingEncoder",
     "EncodedSeries",
     "Encoder",
+    "FiniteContexts",
+    "FiniteGrammar",
+    "Grammar",
+    "GrammarTable",
     "IncrementalDecoder",
     "JiebaEncoder",
     "ReadyEncoder",

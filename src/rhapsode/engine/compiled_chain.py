@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import CompiledSteps
-from rhapsode.encoding import END_ID
+from rhapsode.encoding import END_ID, GrammarTable
 from rhapsode.engine import sampling_steps
 
 __all__ = ["Plan", "plan_of"]
@@ -44,6 +44,14 @@ class Plan:
     least: int
     reads: bool
     counts: bool
+
+    def blocks(self, grammar: GrammarTable) -> bool:
+        """True where the chain may leave nothing that a grammar allows."""
+        left_SV = grammar.allowed_SV.copy()
+        left_SV[:, self.banned_N] = False
+        if self.least:
+            left_SV[:, END_ID] = False
+        return not bool(left_SV.any(axis=1).all())
 
 
 def plan_of(chain: CompiledSteps, vocab_size: int) -> Plan | None:

@@ -22,7 +22,8 @@ from rhapsode.bundle import (
     refuse_condition,
 )
 from rhapsode.bundle.averaged_predictor import as_one
-from rhapsode.encoding import END_ID
+from rhapsode.data.batch import forbidden_targets
+from rhapsode.encoding import END_ID, FiniteGrammar
 from rhapsode.engine import offsets as at
 from rhapsode.engine.compiled_chain import Plan, plan_of
 from rhapsode.engine.compiled_steps import (
@@ -53,6 +54,7 @@ SECONDS = 0.02
 """And about the longest time."""
 _SPREAD_AT_ONCE = 1 << 21
 """Numbers of the distributions that are given at once."""
+_NO_GRAMMAR = (False, np.zeros((1, 1), dtype=np.int32), np.ones((1, 1), dtype=np.bool_))
 _NO_NGRAM = (0.0, *(np.zeros(1, dtype=np.int32) for _ in range(3)), np.zeros(1), np.zeros(1))
 
 
@@ -159,9 +161,22 @@ class CompiledPredictor(NetworkPredictor):
         targets_BT = np.array(batch.targets, dtype=np.int64, order="C")
         if targets_BT.size and not 0 <= targets_BT.min() <= targets_BT.max() < self.vocab_size:
             raise ValueError(f"targets must lie from 0 to {self.vocab_size - 1}")
+        allowed_BTV = batch.mask()
         y_BTH, known = self._features(batch, state)
         told_N4 = np.empty((targets_BT.size, 4))
-        score_rows(*self._asked, y_BTH.reshape(-1), targets_BT.reshape(-1), told_N4)
+        allowed_NV = _NO_GRAMMAR[2]
+        if allowed_BTV is not None:
+            allowed_NV = np.require(allowed_BTV, np.bool_, ["C", "W"]).reshape(-1, self.vocab_size)
+        score_rows(
+            *self._asked,
+            y_BTH.reshape(-1),
+            targets_BT.reshape(-1),
+            allowed_BTV is not None,
+            allowed_NV,
+            told_N4,
+        )
+        if allowed_BTV is not None:
+            told_N4[forbidden_targets(targets_BT, allowed_BTV).reshape(-1), 0] = 0.0
         log_prob, top, top_log_prob, entropy = told_N4.T.reshape(4, *targets_BT.shape)
         return (
             Examined(
@@ -178,16 +193,24 @@ class CompiledPredictor(NetworkPredictor):
     ) -> tuple[Iterator[NDArray[np.float32]], Any]:
         """Log-probabilities of all elements behind every input, in parts (B, some T, V), and the state behind."""
         refuse_condition(batch.condition)
+        allowed_BTV = batch.mask()
         y_BTH, known = self._features(batch, state)
         rows, length = y_BTH.shape[:2]
         most = max(1, _SPREAD_AT_ONCE // (rows * self._row))
-        parts = (y_BTH[:, start : start + most] for start in range(0, length, most))
-        return (self._spread(part_BTH) for part_BTH in parts), known
+        parts = (slice(start, start + most) for start in range(0, length, most))
+        return (
+            self._spread(y_BTH[:, part], None if allowed_BTV is None else allowed_BTV[:, part])
+            for part in parts
+        ), known
 
-    def _spread(self, y_BTH: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _spread(
+        self, y_BTH: NDArray[np.float32], allowed_BTV: NDArray[np.bool_] | None
+    ) -> NDArray[np.float32]:
         logits_BTV = np.empty((*y_BTH.shape[:2], self.vocab_size), dtype=np.float32)
         y = np.ascontiguousarray(y_BTH).reshape(-1)
         spread_features(*self._asked, y, logits_BTV.reshape(-1, self.vocab_size))
+        if allowed_BTV is not None:
+            logits_BTV = np.where(allowed_BTV, logits_BTV, np.float32(-np.inf))
         return log_softmax(logits_BTV).astype(np.float32)
 
     def _features(
@@ -214,11 +237,14 @@ class CompiledPredictor(NetworkPredictor):
     def stretches(self, request: StretchRequest) -> Iterator[Stretch] | None:
         """Write all jobs side by side, a stretch of each in turn.
 
-        None where a step of the chain is not compiled, or prompts are of unequal length.
+        None where a step of the chain is not compiled, prompts are of unequal length, or the chain
+        may leave nothing of what the grammar allows.
         """
         plan = plan_of(request.chain, self.vocab_size)
         lengths = {len(job.prompt_N) for job in request.jobs if job.length > 0}
         if plan is None or len(lengths) > 1:
+            return None
+        if request.grammar is not None and plan.blocks(request.grammar):
             return None
         return self._stretches(request, plan)
 
@@ -296,6 +322,13 @@ class _Rows:
             ngram = counting.ngram
             self._ngram = (counting.share, *ngram.arrays)
             self._node_R = ngram.advance(elements_BT, ngram.start(len(distinct))).node_B[rows_R]
+        self._grammar, self._place_R = _NO_GRAMMAR, np.zeros(len(jobs), dtype=np.int32)
+        if request.grammar is not None:
+            table = request.grammar
+            self._grammar = (True, table.next_SV, table.allowed_SV)
+            grammar = FiniteGrammar(table)
+            place = grammar.advance(elements_BT, grammar.init(len(distinct)))
+            self._place_R = place.state_B[rows_R]
         self._values_RS = np.ascontiguousarray(state.values_BS)
         self._count_R = state.count_B
         self._z_RV = np.zeros((len(jobs), predictor._row), dtype=np.float32)
@@ -346,6 +379,8 @@ class _Rows:
             END_ID,
             *self._ngram,
             self._node_R,
+            *self._grammar,
+            self._place_R,
             out_TR,
             end_R,
         )
@@ -359,6 +394,7 @@ class _Rows:
         self._z_RV = self._z_RV[rows_R]
         self._last_R1 = self._last_R1[rows_R]
         self._node_R = self._node_R[rows_R]
+        self._place_R = self._place_R[rows_R]
         self._sequence_R = self._sequence_R[rows_R]
         self._length_R = self._length_R[rows_R]
         if self._window:

@@ -13,7 +13,7 @@ import numpy as np
 from numba import types
 
 # Compiled into what is kept here: `STAMP` covers them.
-from rhapsode.counts.ngram_reading import read_one, spread_one
+from rhapsode.counts.ngram_reading import read_one, restrict_one, spread_one
 from rhapsode.engine.kernels.attention import read_attention
 from rhapsode.engine.kernels.convolution import read_convolution
 from rhapsode.engine.kernels.jit import STAMP, apart, entry, inner, ready
@@ -32,7 +32,7 @@ from rhapsode.engine.offsets import (
     TRANSFORMER,
     VOCAB,
 )
-from rhapsode.engine.sampling_steps import draw, filter_row, mix_row, uniform
+from rhapsode.engine.sampling_steps import draw, filter_row, mask_row, mix_row, uniform
 
 __all__ = [
     "LENGTH",
@@ -107,7 +107,8 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
         window: int, seen_BN: Any, steps_S: Any, values_S: Any, banned_N: Any, least: int, read_BV: Any,
         written_BV: Any, seed: Any, sequence_B: Any, position: int, length_B: Any, end_element: int,
         share: float, first_M: Any, element_M: Any, suffix_M: Any, share_M: Any, rest_M: Any,
-        node_B: Any, out_TB: Any, end_B: Any,
+        node_B: Any, restricted: bool, next_SV: Any, allowed_SV: Any, place_B: Any, out_TB: Any,
+        end_B: Any,
     ) -> int:  # fmt: skip
         """Choose one element after another for all rows, until one ends or there is no more room.
 
@@ -140,6 +141,10 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
             share_M: likewise.
             rest_M: likewise.
             node_B: where each row stands in it, int32, changed in place.
+            restricted: True where a grammar says what may follow.
+            next_SV: its transitions, by state, int32.
+            allowed_SV: what may follow, by state.
+            place_B: its state in each row, int32, changed in place.
             out_TB: takes what is chosen.
             end_B: takes why a row ended, 0 where it did not.
 
@@ -188,6 +193,13 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
             ended = False
             for b in range(rows):
                 z_V = z[b * row : b * row + vocab]
+                place = 0
+                if restricted:
+                    place = int(place_B[b])
+                    if not (fresh and done == 0):
+                        place = int(next_SV[place, last_B1[b, 0]])
+                        place_B[b] = place
+                    mask_row(z_V, allowed_SV[place])
                 if share > 0.0:
                     node = int(node_B[b])
                     if not (fresh and done == 0):
@@ -197,6 +209,8 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                         )
                         node_B[b] = node
                     spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_V)
+                    if restricted:
+                        restrict_one(share_V, allowed_SV[place])
                     mix_row(z_V, share, share_V, weight_V)
                 for n in range(len(banned_N)):
                     z_V[banned_N[n]] = -np.inf
@@ -228,7 +242,10 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
     """The entries that are the same for all families."""
 
     @entry
-    def score_rows(w: Any, m: Any, spec: Any, y: Any, targets_N: Any, found_N4: Any) -> None:
+    def score_rows(
+        w: Any, m: Any, spec: Any, y: Any, targets_N: Any, restricted: bool, allowed_NV: Any,
+        found_N4: Any,
+    ) -> None:  # fmt: skip
         """What the distributions behind features are like.
 
         Arguments:
@@ -237,6 +254,8 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
             spec: what the network is.
             y: features, flat.
             targets_N: the element asked for behind each.
+            restricted: whether only some elements may follow.
+            allowed_NV: which.
             found_N4: takes the log-probability of that, the likeliest element, its log-probability and the entropy,
                 float64.
         """
@@ -250,6 +269,8 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
             _logits(w, m, spec, y, start * size, size, rows, z)
             for r in range(rows):
                 z_V = z[r * row : r * row + vocab]
+                if restricted:
+                    mask_row(z_V, allowed_NV[start + r])
                 best = 0
                 for v in range(1, vocab):
                     if z_V[v] > z_V[best]:
@@ -259,7 +280,8 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
                 for v in range(vocab):
                     weight = np.exp(np.float64(z_V[v]) - most)
                     total += weight
-                    mean += weight * (np.float64(z_V[v]) - most)
+                    if weight > 0.0:
+                        mean += weight * (np.float64(z_V[v]) - most)
                 shift = np.log(total)
                 n = start + r
                 found_N4[n, 0] = np.float64(z_V[targets_N[n]]) - most - shift
@@ -322,7 +344,8 @@ _INT = types.int64
 _READ = (_I1, _I2, _F1, _I1, _F1, _F1)
 _WRITE = (
     _I1, _F1, _I1, _F1, _I2, types.boolean, _INT, _I2, _I1, _D1, _I1, _INT, _N2, _N2,
-    types.uint64, _I1, _INT, _I1, _INT, types.float64, _N1, _N1, _N1, _D1, _D1, _N1, _I2, _I1,
+    types.uint64, _I1, _INT, _I1, _INT, types.float64, _N1, _N1, _N1, _D1, _D1, _N1,
+    types.boolean, _N2, types.boolean[:, ::1], _N1, _I2, _I1,
 )  # fmt: skip
 
 

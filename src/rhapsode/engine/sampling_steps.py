@@ -26,6 +26,7 @@ __all__ = [
     "TOP_P",
     "draw",
     "filter_row",
+    "mask_row",
     "mix_row",
     "uniform",
 ]
@@ -278,13 +279,22 @@ def _repetition(z_V: Any, penalty: float, read_V: Any, written_V: Any, weight_V:
 
 
 @inner
+def mask_row(z_V: Any, allowed_V: Any) -> None:
+    """Make the logits of what is not allowed -inf, in place."""
+    apart()
+    for v in range(len(z_V)):
+        if not allowed_V[v]:
+            z_V[v] = _NEVER
+
+
+@inner
 def mix_row(z_V: Any, share: float, share_V: Any, weight_V: Any) -> None:
     """Make logits the log-probabilities of a mixture, in place.
 
     Arguments:
         z_V: logits, float32.
         share: what of every probability the other distribution gives.
-        share_V: that distribution, float64, nowhere 0.
+        share_V: that distribution, float64; 0 only where the logit is -inf.
         weight_V: scratch, float64.
     """
     apart()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rhapsode.bundle.series_bundle import write_series_bundle
 
 import rhapsode as rh
-from rhapsode.bundle.series_bundle import write_series_bundle
 from rhapsode.config import SeriesDataSettings
 from rhapsode.data.tables import SeriesSet, read_series
 from rhapsode.errors import BundleError, DataError, SettingsError

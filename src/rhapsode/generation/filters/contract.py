@@ -140,9 +140,15 @@ class Suppress(Filter):
         self._elements = np.array(sorted(set(elements)), dtype=np.int64)
 
     def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """-inf at the suppressed elements."""
+        """-inf at the suppressed elements.
+
+        Raises:
+            SettingsError: a grammar allows nothing but suppressed elements.
+        """
         logits_BV = logits_BV.copy()
         logits_BV[:, self._elements] = -np.inf
+        if np.isneginf(logits_BV.max(axis=1)).any():
+            raise SettingsError("the grammar allows nothing but suppressed elements here")
         return logits_BV, state
 
     def compiled(self) -> tuple[str, Any]:

@@ -1,0 +1,166 @@
+"""State machines over elements, which grammars and contexts are. No torch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Place", "StateMachine", "TableMachine", "checked_transitions"]
+
+Ids = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+class MachineState(Protocol):
+    """The state of rows in a state machine."""
+
+    def select(self, rows_R: Ids) -> Self:
+        """The state of some rows, in that order."""
+        ...
+
+    def fork(self) -> Self:
+        """A state of its own, which its twin never sees."""
+        ...
+
+
+class StateMachine(ABC):
+    """A Moore machine over elements: its output depends on its state alone.
+
+    It reads every element of the vocabulary in every state. A state has `select(rows)` and
+    `fork()`. `advance` may write into the state that it is given: fork it first to keep it. What a
+    row becomes never depends on the rows beside it, nor on how its elements are cut into calls.
+    """
+
+    @property
+    @abstractmethod
+    def vocab_size(self) -> int:
+        """V, the number of identifiers."""
+
+    @abstractmethod
+    def init(self, rows: int) -> Any:
+        """The state of rows that have read nothing."""
+
+    @abstractmethod
+    def advance(self, elements_BT: Ids, state: Any) -> Any:
+        """Read elements; the state behind them.
+
+        Arguments:
+            elements_BT: ids from 0 to V - 1; T may be 0.
+            state: of B rows; it may be written into.
+        """
+
+    @abstractmethod
+    def join(self, states: Sequence[Any]) -> Any:
+        """The rows of several states, in order."""
+
+    def renew(self, state: Any, reset_B: Flags) -> Any:
+        """The state with some rows begun anew.
+
+        Arguments:
+            state: of B rows.
+            reset_B: True where a row begins anew.
+        """
+        if not reset_B.any():
+            return state
+        rows = len(reset_B)
+        rows_B = np.where(reset_B, rows, np.arange(rows))
+        return self.join([state, self.init(1)]).select(rows_B)
+
+    def read(self, ids_BT: Ids, state: Any, reset_BT: Flags | None = None) -> Any:
+        """The state behind some elements, rows beginning anew on the way.
+
+        Arguments:
+            ids_BT: ids from 0 to V - 1.
+            state: of B rows; it may be written into.
+            reset_BT: True where a row begins anew before it reads the element. None: nowhere.
+        """
+        if reset_BT is None or not reset_BT.any():
+            return self.advance(ids_BT, state)
+        for t in range(ids_BT.shape[1]):
+            state = self.advance(ids_BT[:, t : t + 1], self.renew(state, reset_BT[:, t]))
+        return state
+
+
+@dataclass(frozen=True)
+class Place:
+    """The states of rows in a finite machine; never changed in place.
+
+    Arguments:
+        state_B: numbers of states, int32.
+    """
+
+    state_B: NDArray[np.int32]
+
+    def select(self, rows_R: Ids) -> Place:
+        """The states of some rows."""
+        return Place(self.state_B[rows_R])
+
+    def fork(self) -> Place:
+        """A state of its own."""
+        return self
+
+
+class TableMachine(StateMachine):
+    """A state machine in a table; rows begin in state 0.
+
+    Arguments:
+        next_SV: the state behind each element, by state, int32.
+    """
+
+    def __init__(self, next_SV: NDArray[np.int32]) -> None:
+        self._next_SV = next_SV
+
+    @property
+    def vocab_size(self) -> int:
+        """V."""
+        return int(self._next_SV.shape[1])
+
+    def init(self, rows: int) -> Place:
+        """State 0."""
+        return Place(np.zeros(rows, dtype=np.int32))
+
+    def advance(self, elements_BT: Ids, state: Place) -> Place:
+        """Read elements; the states behind them."""
+        return Place(self.path(elements_BT, state)[:, -1].copy())
+
+    def join(self, states: Sequence[Place]) -> Place:
+        """The rows of several states."""
+        return Place(np.concatenate([state.state_B for state in states]))
+
+    def path(self, ids_BT: Ids, state: Place, reset_BT: Flags | None = None) -> NDArray[np.int32]:
+        """States before the first element and behind each, (B, T + 1).
+
+        Arguments:
+            ids_BT: ids from 0 to V - 1.
+            state: of B rows.
+            reset_BT: True where a row begins anew before it reads the element. None: nowhere.
+        """
+        rows, time = ids_BT.shape
+        state_BT = np.empty((rows, time + 1), dtype=np.int32)
+        state_BT[:, 0] = here_B = state.state_B
+        for t in range(time):
+            if reset_BT is not None:
+                here_B = np.where(reset_BT[:, t], np.int32(0), here_B)
+            state_BT[:, t + 1] = here_B = self._next_SV[here_B, ids_BT[:, t]]
+        return state_BT
+
+
+def checked_transitions(next_SV: NDArray[Any]) -> NDArray[np.int32]:
+    """Transitions as compiled code reads them: int32, contiguous, writeable.
+
+    Arguments:
+        next_SV: the state behind each element, by state.
+
+    Raises:
+        ValueError: it is no table, or leads to a state that is none.
+    """
+    if next_SV.ndim != 2 or not next_SV.size:
+        raise ValueError(f"transitions have the shape (S, V), not {next_SV.shape}")
+    if not 0 <= next_SV.min() <= next_SV.max() < len(next_SV):
+        raise ValueError(f"transitions must lead to states from 0 to {len(next_SV) - 1}")
+    return np.require(next_SV, np.int32, ["C", "W"])
