@@ -13,6 +13,7 @@ from rhapsode.bundle.network import network_arrays
 from rhapsode.bundle.torch_predictor import TorchPredictor, torch_predictor
 from rhapsode.config import parse_context
 from rhapsode.counts import NGramModel
+from rhapsode.encoding import FiniteGrammar, GrammarTable
 from rhapsode.engine.compiled_predictor import compiled_predictor
 from rhapsode.generation import Chain, Job, continue_jobs, generate_elements
 from rhapsode.generation.filters.temperature import Temperature
@@ -146,3 +147,22 @@ def test_an_element_without_probability_stays_without() -> None:
 def test_weights_that_are_none_are_refused(weights: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match=r"weight"):
         AveragedPredictor(members("lstm"), weights)
+
+
+def test_a_grammar_acts_on_the_mean_in_reading_and_in_scoring() -> None:
+    allowed_SV = np.ones((1, VOCABULARY), dtype=np.bool_)
+    allowed_SV[0, 4:] = False
+    table = GrammarTable(np.zeros((1, VOCABULARY), dtype=np.int32), allowed_SV)
+    mean = AveragedPredictor(members("lstm"), (0.5, 0.5))
+    restricted = mean.restricted(FiniteGrammar(table))
+    ids_BT = IDS_BT % 4
+    scores_BT, _ = restricted.score(batch_of(ids_BT))
+    state, free = restricted.start(3), mean.start(3)
+    for t in range(ids_BT.shape[1] - 1):
+        following, state = restricted.advance(ids_BT[:, t : t + 1], state)
+        plain, free = mean.advance(ids_BT[:, t : t + 1], free)
+        shares_BV = np.exp(log_softmax(plain.logits_BV))[:, :4]
+        wanted_BV = np.log(shares_BV / shares_BV.sum(axis=1, keepdims=True))
+        found_B = following.log_prob(ids_BT[:, t + 1])
+        np.testing.assert_allclose(found_B, wanted_BV[range(3), ids_BT[:, t + 1]], atol=1e-5)
+        np.testing.assert_allclose(scores_BT[:, t], found_B, atol=1e-5)

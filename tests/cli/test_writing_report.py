@@ -2,11 +2,22 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from rhapsode.bundle import read_text_bundle, write_bundle
+from rhapsode.workflows.counting import inner_ngram
 from tests.cli.conftest import Cli
+
+
+def move_out(run: Path, folder: Path) -> None:
+    """Put the model of a run into a folder, its counts beside it as larger ones lie."""
+    bundle = read_text_bundle(run)
+    inner_ngram(bundle.facts).save(folder / "ngram.safetensors")
+    facts = replace(bundle.facts, ngram=None)
+    write_bundle(folder / "model.safetensors", replace(bundle, facts=facts))
 
 
 def test_train_leaves_the_measures_and_the_index(cli: Cli, run_folder: Path) -> None:
@@ -59,6 +70,10 @@ def test_evaluate_without_an_index_or_enough_text(cli: Cli, run_folder: Path, pr
     assert "self-BLEU" in shown
     assert "longest copy" not in shown
     floors = json.loads(cli("evaluate", "alone", "text.txt", "--json").out)["floors"]
+    assert floors["ngram"] is not None  # its counts lie inside the file
+    move_out(run_folder, Path("alone"))
+    Path("alone/ngram.safetensors").unlink()
+    floors = json.loads(cli("evaluate", "alone", "text.txt", "--json").out)["floors"]
     assert floors["ngram"] is None
     assert floors["ngram_reason"] == "there is no ngram.safetensors beside the model"
     Path("text.txt").write_text(prose[-500:], encoding="utf-8")
@@ -70,6 +85,7 @@ def test_evaluate_knows_its_own_counts(cli: Cli, run_folder: Path, prose: str) -
     from rhapsode.counts import NGramModel
 
     shutil.copytree(run_folder, "run")
+    move_out(run_folder, Path("run"))
     Path("text.txt").write_text(prose[-300:], encoding="utf-8")
 
     def floors() -> dict[str, object]:

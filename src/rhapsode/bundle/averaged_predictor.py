@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,7 +103,13 @@ class AveragedPredictor(NetworkPredictor):
     def score(
         self, batch: Batch, state: MemberStates | None = None
     ) -> tuple[Singles, MemberStates | None]:
-        """Log-probability (nats) of every target, (B, T), and the states behind the batch."""
+        """Log-probability (nats) of every target, (B, T), and the states behind the batch.
+
+        A mask is applied to the mean, as it is where a grammar follows what is generated.
+        """
+        if batch.mask() is not None:
+            examined, after = self.examine(batch, state)
+            return examined.log_prob_BT, after
         found = [
             member.score(batch, own)
             for member, own in zip(self._members, self._states(state), strict=True)
@@ -138,13 +144,26 @@ class AveragedPredictor(NetworkPredictor):
         self, batch: Batch, state: MemberStates | None = None
     ) -> tuple[Iterator[Singles], MemberStates | None]:
         """Log-probabilities of all elements behind every input, in parts, and the states behind."""
+        allowed_BTV, plain = batch.mask(), replace(batch, allowed_BTV=None)
         found = [
-            member.distributions(batch, own)
+            member.distributions(plain, own)
             for member, own in zip(self._members, self._states(state), strict=True)
         ]
         parts = zip(*(own for own, _ in found), strict=True)
-        mean = (averaged(part, self._weights).astype(np.float32) for part in parts)
-        return mean, self._joint([after for _, after in found])
+        return self._means(parts, allowed_BTV), self._joint([after for _, after in found])
+
+    def _means(
+        self, parts: Iterable[tuple[Singles, ...]], allowed_BTV: NDArray[np.bool_] | None
+    ) -> Iterator[Singles]:
+        """Means of parts of the members' log-probabilities, normalised over what is allowed."""
+        done = 0
+        for part in parts:
+            mean_BTV = averaged(part, self._weights)
+            if allowed_BTV is not None:
+                own_BTV = allowed_BTV[:, done : done + mean_BTV.shape[1]]
+                mean_BTV = log_softmax(np.where(own_BTV, mean_BTV, -np.inf))
+            done += mean_BTV.shape[1]
+            yield mean_BTV.astype(np.float32)
 
     def select(self, state: MemberStates, rows_R: NDArray[np.int64]) -> MemberStates:
         """The states of some rows."""

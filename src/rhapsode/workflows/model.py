@@ -210,6 +210,8 @@ class Model:
         if isinstance(ngram, str):
             return ngram
         if ngram.fingerprint != mixture.ngram:
+            if self.bundle.facts.ngram is not None:
+                return "its n-gram counts are not those that this model was mixed with"
             return f"{NGRAM} is not the one that this model was mixed with"
         return None
 

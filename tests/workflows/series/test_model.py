@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rhapsode.bundle.series_bundle import write_series_bundle
+from rhapsode.bundle import write_bundle
+from rhapsode.bundle.series_facts import Templates
 
 import rhapsode as rh
 from rhapsode.config import SeriesDataSettings
@@ -122,7 +123,7 @@ def test_observing_is_reading_a_longer_history(model: rh.SeriesModel) -> None:
 def test_a_run_is_opened_by_its_kind(model: rh.SeriesModel) -> None:
     opened = rh.load(model.path.parent)
     assert isinstance(opened, rh.SeriesModel)
-    assert opened.bundle.names == model.bundle.names
+    assert opened.bundle.facts.names == model.bundle.facts.names
     with pytest.raises(BundleError, match="use rhapsode forecast"):
         rh.Model(model.path.parent)
     summary = json.loads((model.path.parent / "summary.json").read_text())
@@ -163,7 +164,7 @@ def test_several_numbers_at_a_time(tmp_path: Path) -> None:
     assert found.paths_BSHK.shape == (1, 30, 3, 2)
     assert np.abs(found.mean()[0, :, 1] - 100).max() < 5
     figures, _ = fitted.evaluate(str(table), methods=())
-    assert figures["forecasts"]["forecasts"] == 2 * (9 // fitted.bundle.horizon)
+    assert figures["forecasts"]["forecasts"] == 2 * (9 // fitted.bundle.facts.horizon)
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert "10.0%" in summary["protocol"]["split"]
     turned = tmp_path / "turned" / "pair.csv"
