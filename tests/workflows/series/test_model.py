@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rhapsode.bundle import write_bundle
-from rhapsode.bundle.series_facts import Templates
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 import rhapsode as rh
+from rhapsode.bundle import Provenance, write_bundle
 from rhapsode.config import SeriesDataSettings
 from rhapsode.data.tables import SeriesSet, read_series
 from rhapsode.errors import BundleError, DataError, SettingsError
@@ -179,22 +180,78 @@ def test_several_numbers_at_a_time(tmp_path: Path) -> None:
         fitted.forecast(rising(30))
 
 
+def with_templates(model: rh.SeriesModel, path: Path, change: object) -> None:
+    """Write a model whose file says something else of the series it learnt from."""
+    write_bundle(path, replace(model.bundle, provenance=Provenance()))
+    with safe_open(path, framework="np") as file:
+        metadata = file.metadata()
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    facts = json.loads(metadata["facts"])
+    kept = facts["templates"]
+    if isinstance(change, dict) and isinstance(change.get("series"), list):
+        (first, *_), changes = kept["series"], change["series"]
+        change = {**kept, **change, "series": [{**first, **one} for one in changes]}
+    facts["templates"] = change
+    save_file(arrays, path, metadata={**metadata, "facts": json.dumps(facts)})
+
+
+STATS = [[0.0], [1.0], [0.0], [1.0]]
+
+
 @pytest.mark.parametrize(
-    "keepsakes",
-    [None, [], {"series": []}, {"series": [{"stats": 3}]}, {"series": [{"length": 10**13}]}],
-)
+    "templates",
+    [
+        None,
+        {"series": []},
+        {"series": [{"stats": STATS[:3]}]},
+        {"series": [{"stats": [[0.0, 1.0]] * 4}]},
+        {"series": [{"stats": [[float("nan")], *STATS[1:]]}]},
+        {"series": [{"stats": [STATS[0], [0.0], *STATS[2:]]}]},
+        {"series": [{"static": [1.0]}]},
+        {"series": [{"categories": [2]}]},
+        {"series": [{"categories": [2**70]}]},
+        {"series": [{"start": 2**70}]},
+        {"series": [{"start": -(2**63), "frequency": {"unit": "day"}}], "kind": "time"},
+        {"series": [{"frequency": {"unit": "step", "step": 2**62}, "start": 2**62}], "kind": "integer"},
+        {"series": [{"frequency": {"unit": "step", "step": 2**70}}], "kind": "integer"},
+        {"series": [{"frequency": {"unit": "month", "step": 2**40}}], "kind": "time"},
+        {"series": [{"frequency": {"unit": "business day", "step": 2**40}}], "kind": "time"},
+    ],
+)  # fmt: skip
 def test_what_a_file_says_of_its_series_is_looked_over(
-    model: rh.SeriesModel, tmp_path: Path, keepsakes: object
+    model: rh.SeriesModel, tmp_path: Path, templates: object
 ) -> None:
-    kept = model.bundle.provenance["keepsakes"]
-    if isinstance(keepsakes, dict) and keepsakes["series"]:
-        keepsakes = {**kept, "series": [{**kept["series"][0], **keepsakes["series"][0]}]}
-    facts = {**model.bundle.provenance, "keepsakes": keepsakes, "settings": []}
-    write_series_bundle(tmp_path / "m.safetensors", replace(model.bundle, provenance=facts))
+    with_templates(model, tmp_path / "m.safetensors", templates)
     opened = rh.SeriesModel(tmp_path / "m.safetensors")
     with pytest.raises(BundleError, match="malformed"):
         opened.generate()
     assert opened.forecast(two(), horizon=2, samples=3).paths_BSHK.shape == (2, 3, 2, 1)
+
+
+@pytest.mark.parametrize(
+    "templates",
+    [
+        [],
+        {},
+        3,
+        {"kind": "integer"},
+        {"series": [{"stats": 3}]},
+        {"series": [{"length": 10**13}]},
+        {"series": [{"length": -1}]},
+        {"series": [{"id": None}]},
+        {"series": [{"frequency": {"unit": "fortnight"}}]},
+        {"series": [{}], "kind": "sideways"},
+        {"series": [{}], "category_levels": "ab"},
+    ],
+)
+def test_a_file_that_says_of_its_series_what_cannot_be_is_refused(
+    model: rh.SeriesModel, tmp_path: Path, templates: object
+) -> None:
+    path = tmp_path / "m.safetensors"
+    with_templates(model, path, templates)
+    with pytest.raises(BundleError, match="templates") as caught:
+        rh.SeriesModel(path)
+    assert str(caught.value).startswith(f"{path}: ")
 
 
 def test_what_is_a_series_and_what_is_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
