@@ -271,7 +271,7 @@ def test_a_file_without_a_conditioner_does_not_name_one(tmp_path: Path) -> None:
     network, path = build_network(configuration()), tmp_path / "model.safetensors"
     write_bundle(path, bundle_of(network, configuration()))
     with safe_open(path, framework="np") as file:
-        assert sorted(json.loads(file.metadata()["config"])) == [
+        assert sorted(json.loads(file.metadata()["network"])) == [
             "context",
             "head",
             "input",

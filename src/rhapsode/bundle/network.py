@@ -316,9 +316,10 @@ def load_network(bundle: Bundle[Any, Any], member: int = 0) -> Network:
     Raises:
         BundleError: unknown components, or arrays that do not fit them.
     """
+    config = bundle.config
     try:
         with torch.device("meta"):
-            network = build_network(bundle.config)
+            network = build_network(config)
     except SettingsError as problem:
         raise BundleError(problem.what, where=problem.where, hint=problem.hint) from None
     except (RhapsodeError, RuntimeError, ValueError, OverflowError) as problem:

@@ -2,7 +2,8 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -40,6 +41,8 @@ def from_mapping(
         place = place.rstrip("`")
         name = f"setting {place!r}: " if place else ""
         raise error(f"{name}{_plain(message)}", where=where) from None
+    except UnicodeEncodeError:  # of a word where only some are allowed
+        raise error("a setting holds half of a surrogate pair", where=where) from None
 
 
 def _plain(message: str) -> str:
@@ -63,25 +66,47 @@ def _plain(message: str) -> str:
 
 
 def _refuse_unknown(
-    cls: type[Any], mapping: Mapping[str, Any], path: str, where: str, error: type[RhapsodeError]
+    cls: Any, mapping: Mapping[str, Any], path: str, where: str, error: type[RhapsodeError]
 ) -> None:
-    fields = {field.name: field for field in dataclasses.fields(cls)}
+    sections = _sections(cls)
     for name, value in mapping.items():
-        if name not in fields:
+        if name not in sections:
             raise error(
                 f"unknown setting {path + str(name)!r}",
                 where=where,
-                hint=suggest(str(name), list(fields)),
+                hint=suggest(str(name), list(sections)),
             )
-        inner = fields[name].type
-        if isinstance(inner, type) and dataclasses.is_dataclass(inner):
-            if not isinstance(value, Mapping):
-                raise error(
-                    f"setting {path + name!r} is a section, not a value",
-                    where=where,
-                    hint=f"write {path}{name}.<key>",
-                )
+        inner, needed = sections[name]
+        if inner is None:
+            continue
+        if isinstance(value, Mapping):
             _refuse_unknown(inner, value, f"{path}{name}.", where, error)
+        elif isinstance(value, list | tuple) and not needed:
+            for place, each in enumerate(value):
+                if isinstance(each, Mapping):
+                    _refuse_unknown(inner, each, f"{path}{name}[{place}].", where, error)
+        elif needed:
+            raise error(
+                f"setting {path + name!r} is a section, not a value",
+                where=where,
+                hint=f"write {path}{name}.<key>",
+            )
+
+
+@cache
+def _sections(cls: Any) -> dict[str, tuple[type[Any] | None, bool]]:
+    """The dataclass that each field of a dataclass holds, if any, and whether it is the only thing it may hold."""
+    hints = get_type_hints(cls)
+    found: dict[str, tuple[type[Any] | None, bool]] = {}
+    for field in dataclasses.fields(cls):
+        hint = hints[field.name]
+        inner = [
+            each
+            for each in (hint, *get_args(hint))
+            if isinstance(each, type) and dataclasses.is_dataclass(each)
+        ]
+        found[field.name] = (inner[0] if inner else None, inner[:1] == [hint])
+    return found
 
 
 def to_mapping(settings: Any) -> dict[str, Any]:

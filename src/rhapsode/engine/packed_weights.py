@@ -137,6 +137,7 @@ def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
     return np.concatenate(parts, out=room[skip : skip + size])
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def lay_out(bundle: TextBundle, kind: str = "float32", member: int = 0) -> Laid:
     """One of the networks of a bundle.
 

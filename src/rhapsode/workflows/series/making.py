@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["learn_templates", "make_series"]
 
 MOST_KEPT = 256
+DAY = 86_400_000_000_000
+"""Nanoseconds."""
 
 
 def learn_templates(encoder: SeriesEncoder, given: SeriesSet) -> Templates:
@@ -138,12 +140,29 @@ def _checked(bundle: SeriesBundle) -> Templates:
         for template in templates.series:
             stats = np.array(template.stats, dtype=np.float64)
             fits = stats.shape == (4, bundle.encoder.target_size) and np.isfinite(stats).all()
-            if not fits or (stats[[1, 3]] <= 0).any():
+            if not fits or (stats[[1, 3]] <= 0).any() or not _stands(templates, template):
                 raise ValueError
-            _empty_like(templates, template, bundle.facts.names)
+            bundle.facts.covariates.check(_empty_like(templates, template, bundle.facts.names))
     except (TypeError, ValueError, OverflowError, RhapsodeError):
         raise BundleError("what it says of the series it learnt from is malformed") from None
     return templates
+
+
+def _stands(templates: Templates, template: Template) -> bool:
+    """Whether a template has a place in time, and the attributes that are named."""
+    frequency = template.frequency
+    longest = {"month": 31 * DAY, "business day": 3 * DAY}.get(frequency.unit, 1)
+    reach = template.length * frequency.stride * longest
+    levels = templates.category_levels
+    return (
+        frequency.step >= 1
+        and abs(template.start) + reach < 2**63
+        and len(template.static) == len(templates.static_names)
+        and len(template.categories) == len(templates.category_names) == len(levels)
+        and all(
+            -1 <= kind < len(own) for kind, own in zip(template.categories, levels, strict=True)
+        )
+    )
 
 
 def _empty_like(templates: Templates, template: Template, names: tuple[str, ...]) -> SeriesSet:

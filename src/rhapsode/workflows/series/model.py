@@ -20,7 +20,7 @@ from rhapsode.config import (
     read_toml,
 )
 from rhapsode.data.tables import SeriesSet, read_series
-from rhapsode.errors import DataError, SettingsError
+from rhapsode.errors import BundleError, DataError, SettingsError
 from rhapsode.evaluation.losses import value_losses
 from rhapsode.workflows.series.corpus import digest, observed_lengths
 
@@ -90,11 +90,19 @@ class SeriesModel:
 
     @cached_property
     def predictor(self) -> SeriesPredictor:
-        """What predicts."""
+        """What predicts.
+
+        Raises:
+            BundleError: the arrays do not fit the configuration, or the head not the encoder.
+        """
         from rhapsode.bundle.network import load_network
         from rhapsode.bundle.series_predictor import SeriesPredictor
 
-        return SeriesPredictor(self.bundle, load_network(self.bundle))
+        try:
+            return SeriesPredictor(self.bundle, load_network(self.bundle))
+        except BundleError as problem:
+            where = f"{self.path}: {problem.where}" if problem.where else str(self.path)
+            raise BundleError(problem.what, where=where, hint=problem.hint) from None
 
     @property
     def bins(self) -> int | None:
