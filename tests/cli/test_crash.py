@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from rhapsode.bundle import text_facts
 from rhapsode.errors import RunError
 from rhapsode.training import Step, read_checkpoint
 from rhapsode.workflows import planning as planning_module
@@ -257,6 +258,8 @@ def test_what_cannot_be_written_is_told_and_leaves_the_last_checkpoint(
 
     with pytest.MonkeyPatch.context() as patch:
         refuse(patch, name, problem)
+        if name == NGRAM:  # counts too large for the model file
+            patch.setattr(text_facts, "MOST_INSIDE", 0)
         with pytest.raises(RunError, match=str(problem.strerror)) as caught:
             end()
     assert str(folder / name) in str(caught.value) or name == "last.safetensors"

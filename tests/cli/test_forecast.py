@@ -417,6 +417,8 @@ def test_settings_that_do_not_go_together(cli: Cli) -> None:
         (("--encoding", "binned", "--set", "head.bins=1"), "bins"),
         (("--encoding", "binned", "--set", "head.edges=[1.0]"), "edges"),
         (("--set", "network.units=3"), "network.units"),
+        (("--set", "training.windw=3"), "training.windw"),
+        (("--set", "data.sampels=3"), "data.sampels"),
         (("--set", "encoder.laggs=[2]"), "laggs"),
         (("--encoding", "bytes", "--set", "series.frequency=none"), "no encoding"),
         (("--from", "x"), "--from"),

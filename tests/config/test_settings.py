@@ -229,6 +229,38 @@ def test_the_name_is_whole_however_deep_the_setting_lies(leaf: Any, message: str
     assert from_mapping(Tree, {"branch": {"leaf": {"size": 5}}}, where="here").branch.leaf.size == 5
 
 
+@dataclasses.dataclass(frozen=True)
+class Bush:
+    leaf: "Leaf"
+    other: "Leaf | None" = None
+    more: "tuple[Leaf, ...]" = ()
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({"leaf": {"sise": 1}}, "unknown setting 'leaf.sise'"),
+        ({"leaf": 3}, "setting 'leaf' is a section, not a value"),
+        ({"leaf": {}, "other": {"sise": 1}}, "unknown setting 'other.sise'"),
+        ({"leaf": {}, "other": 3}, "setting 'other': expected a table"),
+        ({"leaf": {}, "more": [{}, {"sise": 1}]}, "unknown setting 'more[1].sise'"),
+        ({"leaf": {}, "more": [{}, 3]}, "setting 'more[1]': expected a table"),
+        ({"leaf": {}, "more": {"size": 1}}, "setting 'more': expected a list"),
+    ],
+)
+def test_settings_that_may_be_missing_or_many_are_looked_into(
+    mapping: dict[str, Any], message: str
+):
+    # Annotations are text here, as in modules that put off their evaluation.
+    with pytest.raises(SettingsError) as caught:
+        from_mapping(Bush, mapping, where="here")
+    assert str(caught.value).startswith(f"here: {message}")
+    whole = from_mapping(
+        Bush, {"leaf": {"size": 2}, "other": None, "more": [{"size": 3}, {}]}, where="here"
+    )
+    assert whole == Bush(Leaf(2), None, (Leaf(3), Leaf()))
+
+
 def test_the_error_is_of_the_class_that_was_asked_for():
     with pytest.raises(BundleError):
         from_mapping(TrainSettings, {"x": 1}, where="here", error=BundleError)

@@ -167,6 +167,14 @@ def test_arrays_that_do_not_fit_are_refused(family: str) -> None:
         lay_out(replace(bundle, members=(Member(more),)))
 
 
+def test_weights_that_are_too_large_for_their_sums_are_laid_out_without_a_warning() -> None:
+    config = network_config("lstm")
+    bundle = bundle_of(config, network_of(config))
+    largest = np.finfo(np.float32).max
+    arrays = {name: np.full_like(array, largest) for name, array in bundle.arrays.items()}
+    assert lay_out(replace(bundle, members=(Member(arrays),))).kind == "float32"
+
+
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "many", None])
 def test_settings_that_are_no_size_are_refused(value: object) -> None:
     config = network_config("lstm")
@@ -185,7 +193,7 @@ def test_what_has_no_compiled_form_is_named() -> None:
         compiled_predictor(other)
     carried = replace(bundle, network=replace(config, model=Component("transformer_classic.v1")))
     assert "in a window only" in (unsupported(carried) or "")
-    conditioned = replace(bundle, config=replace(config, conditioner=Component("static")))
+    conditioned = replace(bundle, network=replace(config, conditioner=Component("static")))
     assert unsupported(conditioned) == "it has no form of static.v1"
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from rhapsode.bundle import Provenance
 from rhapsode.workflows.card import shares_in_words
 
 
@@ -22,11 +23,9 @@ from rhapsode.workflows.card import shares_in_words
 def test_how_a_corpus_was_divided(
     test: float, validation: float, split: str, words: tuple[str, str]
 ) -> None:
-    facts = {
-        "test_share": test,
-        "validation_share": validation,
-        "settings": {"data": {"split": split}},
-    }
+    facts = Provenance(
+        test_share=test, validation_share=validation, settings={"data": {"split": split}}
+    )
     said = shares_in_words(facts)
     assert all(part in said for part in words)
     assert ("The last" in said) == (split == "tail" and test > 0)

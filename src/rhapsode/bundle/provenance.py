@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rhapsode.errors import BundleError
@@ -30,6 +30,11 @@ class Mixture:
     network_validation_loss: float | None = None
     ngram_validation_loss: float | None = None
     reason: str | None = None
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values; losses that are not known are left out."""
+        values = asdict(self)
+        return {n: value for n, value in values.items() if value is not None or n == "reason"}
 
     def check(self) -> None:
         """Refuse a mixture that makes no sense.

@@ -67,5 +67,5 @@ def _provenance(bundle: Bundle[Any, Any]) -> dict[str, Any]:
     """Where it came from, and its mixture."""
     told: dict[str, Any] = asdict(bundle.provenance)
     mixture = bundle.calibration.mixture
-    told |= {} if mixture is None else {"mixture": asdict(mixture)}
+    told |= {} if mixture is None else {"mixture": mixture.to_mapping()}
     return {name: value for name, value in told.items() if value not in (None, ())}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,7 @@ class Training(Running):
         write_bundle(self.folder.model, replace(bundle, provenance=provenance))
         summary: dict[str, Any] = {
             **(figures.to_mapping() if figures else {"loss": None, "reason": "no test share"}),
-            "mixture": asdict(mixture),
+            "mixture": mixture.to_mapping(),
             "writing": writing,
             **self._facts(len(self.corpus.train)),
         }
