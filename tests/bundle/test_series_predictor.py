@@ -32,7 +32,8 @@ from rhapsode.encoding import SeriesEncoder, SeriesEncoderSettings
 from rhapsode.errors import BundleError, DataError, SettingsError
 from rhapsode.evaluation.losses import value_losses
 from rhapsode.generation import paths as paths_module
-from rhapsode.generation.chain import chain_of
+from rhapsode.generation.chain import Chain, chain_of
+from rhapsode.generation.draw import uniforms
 from rhapsode.generation.paths import path_seed, sample_paths
 from rhapsode.heads import HEADS, DensityHead
 from tests.contracts.predictor_contract import ROWS, TIME, ValueContract
@@ -282,6 +283,33 @@ def test_paths_do_not_depend_on_what_is_drawn_beside_them(
     monkeypatch.setattr(paths_module, "AT_ONCE", 7)
     np.testing.assert_allclose(draw([0, 1, 2], 20), whole, rtol=1e-5)
     assert len(np.unique(whole)) == whole.size
+
+
+@pytest.mark.parametrize(
+    ("head", "filtered"),
+    [("gaussian.v1", False), ("student_t.v1", False), ("bins.v1", False), ("bins.v1", True)],
+)
+def test_every_number_of_a_step_is_drawn_by_a_uniform_of_its_own(head: str, filtered: bool) -> None:
+    predictor = predictor_of(
+        bundle_of(head=head, of_head=BINS if head == "bins.v1" else {}, width=3)
+    )
+    paths, seed = 400, path_seed(0, "a")
+    drawn = sample_paths(
+        predictor,
+        predictor.begin(histories(series_of([9], width=3))),
+        np.zeros((1, 2, 0), np.float32),
+        samples=paths,
+        seeds=[seed],
+        chain=chain_of(SamplingSettings(), vocab_size=8, suppressed=()) if filtered else Chain([]),
+    )[0, :, 0]
+    # Behind one history a number of the first step rises with its uniform, so that ranks tell it.
+    ranks_SK = drawn.argsort(axis=0).argsort(axis=0)
+    number_S, position_S = np.arange(paths), np.zeros(paths, dtype=np.int64)
+    for lane in range(3):
+        wanted_S = uniforms(seed, number_S, position_S, lane)
+        np.testing.assert_array_equal(ranks_SK[:, lane], wanted_S.argsort().argsort())
+    alike_KK = np.corrcoef(ranks_SK, rowvar=False)
+    assert np.abs(alike_KK[~np.eye(3, dtype=bool)]).max() < 4.5 / paths**0.5
 
 
 def test_one_step_paths_are_draws_of_the_distribution() -> None:

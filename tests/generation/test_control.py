@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,12 @@ from rhapsode.encoding import BpeEncoder, CharacterEncoder, Encoder, WordEncoder
 from rhapsode.errors import SettingsError
 from rhapsode.generation import Chain, Filter, Job, generate_elements
 from rhapsode.generation.filters.contract import Suppress
-from rhapsode.generation.filters.control_filters import Bias, control_filters, spellings
+from rhapsode.generation.filters.control_filters import (
+    Bias,
+    MinLength,
+    control_filters,
+    spellings,
+)
 from tests.contracts.filter_contract import context_of
 from tests.generation.even import Even
 from tests.generation.markov import Markov
@@ -157,6 +163,15 @@ def test_no_continuation_is_shorter_than_min_length(least: int) -> None:
     assert least == 12 or min(sizes) < 12
     free = written(LETTERS, [], count=40)
     assert min(len(ids) for ids in free) == 1
+
+
+def test_the_end_may_follow_the_last_element_that_min_length_asks_for() -> None:
+    logits_BV = np.arange(20, dtype=np.float32).reshape(4, 5)
+    context = replace(context_of(4), position_B=np.array([0, 2, 3, 4]))
+    after_BV, _ = MinLength(3, LETTERS).apply(logits_BV, context, None)
+    assert np.isneginf(after_BV[:, 0]).tolist() == [True, True, False, False]
+    np.testing.assert_array_equal(after_BV[:, 1:], logits_BV[:, 1:])
+    np.testing.assert_array_equal(after_BV[2:], logits_BV[2:])
 
 
 @pytest.mark.parametrize("encoder", [LETTERS, PIECES], ids=["characters", "bpe"])

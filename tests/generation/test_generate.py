@@ -113,6 +113,28 @@ def test_a_job_does_not_notice_others_ending():
         assert texts[index] == run(model, [job])[0]
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"repetition_penalty": 1.8},
+        {"frequency_penalty": 1.5},
+        {"dry_multiplier": 3.0, "dry_allowed_length": 1},
+        {"no_repeat_ngram": 2},
+        {"mirostat_tau": 1.0, "mirostat_eta": 0.5},
+    ],
+    ids=lambda asked: next(iter(asked)),
+)
+def test_what_filters_remember_goes_on_with_its_row(asked: dict[str, float]):
+    model = Markov.random(4)
+    chain = chain_of(GenerateSettings(**asked), vocab_size=4, suppressed=(0,))
+    mixed = [Job(EMPTY, sequence, length) for sequence, length in enumerate([1, 30, 3, 12, 30, 9])]
+    texts = run(model, mixed, chain)
+    without = chain_of(GenerateSettings(), vocab_size=4, suppressed=(0,))
+    for index, job in enumerate(mixed):
+        assert texts[index] == run(model, [job], chain)[0]
+    assert texts[4] != run(model, [mixed[4]], without)[0]
+
+
 def test_a_longer_text_begins_like_the_shorter_one():
     model = Markov.random(4)
     long, short = run(model, jobs_of([3], 40))[0], run(model, jobs_of([3], 7))[0]

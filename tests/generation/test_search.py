@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhapsode.bundle import LogitsDistribution
+from rhapsode.config import GenerateSettings
 from rhapsode.config.sampling import SamplingSettings
 from rhapsode.config.search import SearchSettings, check_search
 from rhapsode.counts import SuffixIndex
+from rhapsode.encoding import CharacterEncoder
 from rhapsode.errors import SettingsError
-from rhapsode.generation import Chain, Job, generate_elements
+from rhapsode.generation import Chain, Context, Job, chain_of, generate_elements
 from rhapsode.generation.filters.contract import Suppress
 from rhapsode.generation.filters.control_filters import Bias
 from rhapsode.generation.filters.temperature import Temperature
@@ -26,6 +28,7 @@ from rhapsode.generation.search.candidates import Found, best_first
 from rhapsode.generation.search.contrastive import contrastive_search
 from rhapsode.generation.search.ranking import mean_log_probs, rank_by_likelihood, rank_by_novelty
 from rhapsode.generation.search.stochastic_beam import stochastic_beam_search
+from rhapsode.workflows.searching import draw_best
 from tests.generation.markov import Markov
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=40)
@@ -147,6 +150,57 @@ def test_what_a_filter_removes_is_not_shared_out() -> None:
     assert {whole(each) for each in found} == set(allowed)
     for each in found:
         assert each.score == pytest.approx(allowed[whole(each)], abs=1e-5)
+
+
+def filtered_score(model: Markov, chain: Chain, path: tuple[int, ...]) -> float:
+    """The log-probability of a path, every step filtered by a state that starts afresh."""
+    prompt = (np.empty(0, dtype=np.int64),)
+    before, total = (0, 0), 0.0
+    for step, element in enumerate(path):
+        output = (np.array(path[:step], dtype=np.int64),)
+        context = Context(prompt, output, np.array([step]), np.zeros(1, dtype=np.int64), 0)
+        log_1V = model.log_VVV[before][None].astype(np.float32)
+        total += float(chain.apply(log_1V, context, chain.init(1))[0][0, element])
+        before = (before[1], element)
+    return total
+
+
+REMEMBERING = pytest.mark.parametrize(
+    "asked",
+    [
+        {"repetition_penalty": 1.7},
+        {"frequency_penalty": 0.9},
+        {"dry_multiplier": 1.5, "dry_allowed_length": 1},
+        {"no_repeat_ngram": 2},
+    ],
+    ids=lambda asked: next(iter(asked)),
+)
+
+
+@REMEMBERING
+@pytest.mark.parametrize("beams", [2, 3, 5])
+def test_beams_keep_what_filters_remember_of_their_own_text(
+    asked: dict[str, Any], beams: int
+) -> None:
+    for seed in range(8):
+        model = Markov.random(5, seed)
+        chain = chain_of(SamplingSettings(**asked), vocab_size=5, suppressed=(0,))
+        for each in beam_search(model, job_of(12), chain, beams=beams):
+            score = filtered_score(model, chain, each.elements)
+            assert each.score == pytest.approx(score, abs=1e-4)
+
+
+@REMEMBERING
+def test_beams_find_the_best_of_all_under_filters_that_remember(asked: dict[str, Any]) -> None:
+    for seed in range(8):
+        model = Markov.random(3, seed)
+        chain = chain_of(SamplingSettings(**asked), vocab_size=3, suppressed=())
+        every = {path: filtered_score(model, chain, path) for path in model.endings(5)}
+        wanted = sorted((score for score in every.values() if score > -np.inf), reverse=True)
+        found = beam_search(model, job_of(5), chain, beams=81)
+        assert [each.score for each in found] == pytest.approx(wanted, abs=1e-4)
+        for each in found:
+            assert each.score == pytest.approx(every[whole(each)], abs=1e-4)
 
 
 def test_nothing_to_write() -> None:
@@ -313,6 +367,25 @@ def test_the_likeliest_comes_first() -> None:
     model = Markov(np.zeros((4, 4, 4)) + np.array([0.1, 0.5, 0.3, 0.1]))
     outputs = [[3], [1, 2], [1, 1, 1], [2, 2], []]
     assert rank_by_likelihood(model, np.empty(0, dtype=np.int64), outputs) == [2, 1, 3, 0, 4]
+
+
+def test_every_best_is_picked_from_draws_of_its_own() -> None:
+    encoder = CharacterEncoder.learn(["abcabaab"], {})
+    model = Markov.random(encoder.vocab_size, seed=1)
+    chain = Chain([Suppress((0, 1), encoder.vocab_size)])
+    asked = GenerateSettings(count=5, best_of=3, seed=4)
+    drawn: list[list[int]] = [[] for _ in range(15)]
+    jobs = [job_of(12, (2,), sequence) for sequence in range(15)]
+    for one in generate_elements(model, jobs, chain, seed=4):
+        drawn[one.job].append(one.element)
+    wanted = []
+    for first in range(0, 15, 3):
+        own = drawn[first : first + 3]
+        means = [-model.loss(ids, (0, 2)) / len(ids) for ids in own]
+        wanted.append(own[int(np.argmax(means))])
+    found = draw_best(model, encoder, np.array([2]), chain, asked, length=12, open_index=None)
+    assert [each.text for each in found] == [encoder.decode(ids) for ids in wanted]
+    assert len({each.text for each in found}) == 5
 
 
 def test_what_copies_least_comes_first() -> None:

@@ -249,6 +249,94 @@ MUTANTS = (
         within=("def _update",),
         tests=("tests/workflows/test_contexts.py::test_accumulated_batches_are_one_large_batch",),
     ),
+    Mutant(
+        21,
+        "uniforms of sample paths: all numbers of a step share the first one's",
+        old="uniforms(key.seed, key.sequence_R, position_R, lane)",
+        new="uniforms(key.seed, key.sequence_R, position_R, 0)",
+        within=(
+            "class Rows",
+            "def draw",
+        ),
+        tests=(
+            "tests/bundle/test_series_predictor.py"
+            "::test_every_number_of_a_step_is_drawn_by_a_uniform_of_its_own",
+        ),
+    ),
+    Mutant(
+        22,
+        "best of several: the draws of one continuation overlap with those of the next",
+        old="first = number * settings.best_of",
+        new="first = number",
+        within=("def draw_best",),
+        tests=("tests/generation/test_search.py::test_every_best_is_picked_from_draws_of_its_own",),
+    ),
+    Mutant(
+        23,
+        "backtest: a history holds the first value that is to come",
+        old="values_TK[:count, number], values_TK[count:, number]",
+        new="values_TK[: count + 1, number], values_TK[count:, number]",
+        within=("def backtest",),
+        tests=(
+            "tests/workflows/series/test_model.py"
+            "::test_a_backtest_knows_nothing_of_what_is_to_come",
+        ),
+    ),
+    Mutant(
+        24,
+        "backtest: every number is scored with the first one's forecast",
+        old="drawn[place, :, :steps, number]",
+        new="drawn[place, :, :steps, 0]",
+        within=("def backtest",),
+        tests=(
+            "tests/workflows/series/test_model.py"
+            "::test_a_backtest_scores_every_number_by_its_own_forecast",
+        ),
+    ),
+    Mutant(
+        25,
+        "rows that go on: what filters remember stays with the first rows",
+        old="self.chain.select(states, rows_R) for states in self._states",
+        new="states for states in self._states",
+        within=(
+            "class Rows",
+            "def select",
+        ),
+        tests=(
+            "tests/generation/test_generate.py::test_what_filters_remember_goes_on_with_its_row",
+            "tests/generation/test_search.py"
+            "::test_beams_keep_what_filters_remember_of_their_own_text",
+        ),
+    ),
+    Mutant(
+        26,
+        "plan for series: one window is read before a forecast, not four",
+        old="settings.data.run_up or RUN_UP_WINDOWS * training.window",
+        new="settings.data.run_up or training.window",
+        within=("def plan_training",),
+        tests=(
+            "tests/workflows/series/test_model.py::test_a_forecast_reads_four_windows_before_it",
+        ),
+    ),
+    Mutant(
+        27,
+        "training on series: first weights are those of seed 0, whatever the seed",
+        old="torch.manual_seed(settings.seed)",
+        new="torch.manual_seed(0)",
+        within=("def prepare_series_training",),
+        tests=("tests/workflows/series/test_model.py::test_the_seed_decides_the_first_weights",),
+    ),
+    Mutant(
+        28,
+        "least length: the end is refused to one element more",
+        old="context.position_B < self._least",
+        new="context.position_B <= self._least",
+        within=("class MinLength",),
+        tests=(
+            "tests/generation/test_control.py"
+            "::test_the_end_may_follow_the_last_element_that_min_length_asks_for",
+        ),
+    ),
 )
 
 

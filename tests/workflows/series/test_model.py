@@ -11,11 +11,13 @@ from safetensors.numpy import save_file
 
 import rhapsode as rh
 from rhapsode.bundle import Provenance, write_bundle
-from rhapsode.config import SeriesDataSettings
+from rhapsode.config import SeriesDataSettings, SeriesTrainSettings, from_mapping
 from rhapsode.data.tables import SeriesSet, read_series
 from rhapsode.errors import BundleError, DataError, SettingsError
-from rhapsode.workflows.series.backtest import origins_of
+from rhapsode.workflows.series.backtest import backtest, draw_forecasts, origins_of
 from rhapsode.workflows.series.corpus import divide, is_series_run, observed_lengths
+from rhapsode.workflows.series.planning import plan_training
+from rhapsode.workflows.series.training import prepare_series_training
 
 QUICK = {"steps": 30, "network": {"hidden_size": 8}, "training": {"evaluations": 2}}
 
@@ -33,6 +35,27 @@ def two(length: int = 120) -> dict[str, np.ndarray]:
 def model(tmp_path_factory: pytest.TempPathFactory) -> rh.SeriesModel:
     folder = tmp_path_factory.mktemp("series") / "run"
     return rh.train_series(two(), output=str(folder), **QUICK)
+
+
+def pair_table(folder: Path, columns: tuple[str, str] = ("a", "b")) -> Path:
+    """A table of two numbers at a time, a hundred apart."""
+    angles = np.arange(90) / 4
+    values = {"a": np.sin(angles), "b": 100 + np.cos(angles)}
+    lines = zip(*(values[name] for name in columns), strict=True)
+    table = folder / "pair.csv"
+    table.write_text("\n".join([",".join(columns), *(f"{x},{y}" for x, y in lines)]) + "\n")
+    return table
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[rh.SeriesModel, Path]:
+    """A model of two numbers at a time, and its table."""
+    folder = tmp_path_factory.mktemp("pair")
+    table = pair_table(folder)
+    fitted = rh.train_series(
+        str(table), output=str(folder / "run"), series={"joint": True}, **QUICK
+    )
+    return fitted, table
 
 
 def rising(length: int) -> np.ndarray:
@@ -154,23 +177,16 @@ def test_covariates_known_ahead(tmp_path: Path) -> None:
         fitted.generate()
 
 
-def test_several_numbers_at_a_time(tmp_path: Path) -> None:
-    steps = np.arange(90)
-    table = tmp_path / "pair.csv"
-    table.write_text("a,b\n" + "".join(f"{np.sin(t / 4)},{100 + np.cos(t / 4)}\n" for t in steps))
-    fitted = rh.train_series(
-        str(table), output=str(tmp_path / "run"), series={"joint": True}, **QUICK
-    )
+def test_several_numbers_at_a_time(pair: tuple[rh.SeriesModel, Path], tmp_path: Path) -> None:
+    fitted, table = pair
     found = fitted.forecast(str(table), horizon=3, samples=30)
     assert found.paths_BSHK.shape == (1, 30, 3, 2)
     assert np.abs(found.mean()[0, :, 1] - 100).max() < 5
     figures, _ = fitted.evaluate(str(table), methods=())
     assert figures["forecasts"]["forecasts"] == 2 * (9 // fitted.bundle.facts.horizon)
-    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    summary = json.loads((fitted.path.parent / "summary.json").read_text())
     assert "10.0%" in summary["protocol"]["split"]
-    turned = tmp_path / "turned" / "pair.csv"
-    turned.parent.mkdir()
-    turned.write_text("b,a\n" + "".join(f"{100 + np.cos(t / 4)},{np.sin(t / 4)}\n" for t in steps))
+    turned = pair_table(tmp_path, ("b", "a"))
     middle, again = (
         fitted.forecast(str(source), horizon=3, samples=1, temperature=0.0).paths_BSHK
         for source in (table, turned)
@@ -178,6 +194,72 @@ def test_several_numbers_at_a_time(tmp_path: Path) -> None:
     np.testing.assert_allclose(again, middle, rtol=1e-4)
     with pytest.raises(DataError, match="the model learnt 2"):
         fitted.forecast(rising(30))
+
+
+def test_a_backtest_scores_every_number_by_its_own_forecast(
+    pair: tuple[rh.SeriesModel, Path],
+) -> None:
+    fitted, table = pair
+    given = fitted.read(str(table))
+    which, rows = np.array([0, 0, 0]), np.array([60, 70, 88])
+    asked = {"samples": 21, "seed": 3}
+    drawn, _ = draw_forecasts(fitted.predictor, given, which, rows, 4, wanted=False, **asked)
+    found = backtest(fitted.predictor, given, which, rows, horizon=4, season=1, methods=(), **asked)
+    # Only two steps are left behind the last origin.
+    actual = [given.values_NK[count : count + 4] for count in rows]
+    middle, mean = np.median(drawn, axis=1), drawn.mean(axis=1)
+    away = [np.abs(middle[n, : len(came)] - came).ravel() for n, came in enumerate(actual)]
+    over = [(mean[n, : len(came)] - came).ravel() for n, came in enumerate(actual)]
+    figures = found.figures["model"]
+    assert (found.forecasts, figures.points) == (6, 20)
+    assert figures.mae == pytest.approx(np.concatenate(away).mean())
+    assert figures.bias == pytest.approx(np.concatenate(over).mean())
+    assert figures.mae < 20
+
+
+def test_a_backtest_knows_nothing_of_what_is_to_come(model: rh.SeriesModel) -> None:
+    # The differences are 1, 3, 5 and so on: the mean of those of a history tells its length.
+    given = read_series({"low": np.arange(60) ** 2 / 1.0, "high": np.arange(50) ** 2 + 0.5})
+    which, rows = np.array([0, 1, 0]), np.array([30, 41, 52])
+    asked = {"samples": 15, "seed": 2}
+    found = backtest(model.predictor, given, which, rows, horizon=3, season=1, methods=(), **asked)
+    away, scaled, ours = [], [], []
+    for series, count in zip(which, rows, strict=True):
+        own = given.select(np.array([series]))
+        known = own.cut(np.zeros(1, dtype=np.int64), np.array([count]))
+        drawn, _ = draw_forecasts(
+            model.predictor, known, np.zeros(1, dtype=np.int64), np.array([count]), 3, **asked
+        )
+        values = own.values_NK[:, 0]
+        away.append(values[count : count + 3] - values[count - 1])
+        scaled.append(away[-1] / (count - 1))
+        ours.append(np.abs(np.median(drawn[0, :, :, 0], axis=0) - values[count : count + 3]))
+    naive, figures = found.figures["seasonal naive"], found.figures["model"]
+    assert naive.mae == pytest.approx(np.concatenate(away).mean())
+    assert naive.mase == pytest.approx(np.concatenate(scaled).mean())
+    assert figures.mae == pytest.approx(np.concatenate(ours).mean(), rel=1e-5)
+
+
+def test_a_forecast_reads_four_windows_before_it(model: rh.SeriesModel) -> None:
+    settings = from_mapping(SeriesTrainSettings, QUICK, where="x")
+    planned = plan_training((two(),), settings, silent)
+    assert planned.run_up == 4 * planned.settings.training.window
+    assert model.bundle.facts.run_up == planned.run_up
+    asked = replace(settings, data=replace(settings.data, run_up=17))
+    assert plan_training((two(),), asked, silent).run_up == 17
+
+
+def test_the_seed_decides_the_first_weights(tmp_path: Path) -> None:
+    def weights(seed: int, name: str) -> np.ndarray:
+        asked = {**QUICK, "seed": seed}
+        training = prepare_series_training((two(),), asked, output=str(tmp_path / name))
+        return np.concatenate(
+            [each.detach().numpy().ravel() for each in training.network.parameters()]
+        )
+
+    first = weights(1, "first")
+    np.testing.assert_array_equal(weights(1, "again"), first)
+    assert (weights(2, "other") != first).mean() > 0.5
 
 
 def with_templates(model: rh.SeriesModel, path: Path, change: object) -> None:
