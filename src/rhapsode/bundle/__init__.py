@@ -1,8 +1,8 @@
 """One object and the one file it lives in.
 
 This face is the half that reads and the predictor contract: configuration, encoder, provenance, arrays, distributions,
-without torch. The network half is `rhapsode.bundle.network` and `rhapsode.bundle.torch_predictor`; models of series are in
-`rhapsode.bundle.series_bundle`.
+without torch. The network half is `rhapsode.bundle.network`, `rhapsode.bundle.torch_predictor` and
+`rhapsode.bundle.series_predictor`.
 """
 
 from rhapsode.bundle.distribution import (
