@@ -12,13 +12,11 @@ from rhapsode.bundle import (
     Mixture,
     NetworkConfig,
     Provenance,
-    SeriesBundle,
-    SeriesFacts,
     TextBundle,
     TextFacts,
 )
 from rhapsode.bundle.network import build_network, network_arrays
-from rhapsode.bundle.series_facts import Covariates, Template, Templates
+from rhapsode.bundle.series_facts import Covariates, SeriesBundle, SeriesFacts, Template, Templates
 from rhapsode.counts import NGramModel
 from rhapsode.data.tables import Frequency
 from rhapsode.encoding import CharacterEncoder, SeriesEncoder, SeriesEncoderSettings

@@ -30,11 +30,11 @@ from rhapsode.bundle import (
     TextFacts,
     bundle_path,
     modality_of,
-    read_series_bundle,
     read_text_bundle,
     write_bundle,
 )
 from rhapsode.bundle.network import load_network
+from rhapsode.bundle.series_facts import read_series_bundle
 from rhapsode.encoding import ByteEncoder, CharacterEncoder, Encoder
 from rhapsode.errors import BundleError, RhapsodeError, RunError
 from rhapsode.workflows.counting import inner_ngram

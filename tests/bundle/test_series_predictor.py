@@ -15,16 +15,13 @@ from rhapsode.bundle import (
     Member,
     NetworkConfig,
     Predictor,
-    SeriesBundle,
-    SeriesFacts,
     modality_of,
-    read_series_bundle,
     read_text_bundle,
     write_bundle,
 )
 from rhapsode.bundle import series_predictor as module
 from rhapsode.bundle.network import build_network, load_network, network_arrays
-from rhapsode.bundle.series_facts import Covariates
+from rhapsode.bundle.series_facts import Covariates, SeriesBundle, SeriesFacts, read_series_bundle
 from rhapsode.bundle.series_predictor import History, SeriesCondition, SeriesPredictor
 from rhapsode.config import SamplingSettings, from_mapping
 from rhapsode.data import Condition, SeriesArrays

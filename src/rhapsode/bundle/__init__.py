@@ -40,7 +40,6 @@ from rhapsode.bundle.predictor import (
     refuse_condition,
 )
 from rhapsode.bundle.provenance import Calibration, Mixture, Provenance
-from rhapsode.bundle.series_facts import SeriesBundle, SeriesFacts, read_series_bundle
 from rhapsode.bundle.text_facts import COUNTS, TextBundle, TextFacts, read_text_bundle
 
 __all__ = [
@@ -67,8 +66,6 @@ __all__ = [
     "Predictor",
     "Provenance",
     "Sample",
-    "SeriesBundle",
-    "SeriesFacts",
     "Stretch",
     "StretchRequest",
     "Table",
@@ -79,7 +76,6 @@ __all__ = [
     "modality_of",
     "log_softmax",
     "read_bundle",
-    "read_series_bundle",
     "read_text_bundle",
     "refuse_condition",
     "write_bundle",

@@ -147,6 +147,8 @@ class Facts(ABC):
 
 
 FACTS: Registry[type[Facts]] = Registry("modality")
+FACTS.register_at("text.v1", "rhapsode.bundle.text_facts:TextFacts")
+FACTS.register_at("series.v1", "rhapsode.bundle.series_facts:SeriesFacts")
 
 F = TypeVar("F", bound=Facts)
 

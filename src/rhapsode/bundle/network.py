@@ -14,7 +14,6 @@ from torch.nn import functional
 from rhapsode.bundle.model_file import Bundle, Component, NetworkConfig
 from rhapsode.config import from_mapping
 from rhapsode.data import Batch
-from rhapsode.data.batch import forbidden_targets
 from rhapsode.errors import BundleError, RhapsodeError, SettingsError
 from rhapsode.heads import HEADS, Categorical, DensityHead, Head
 from rhapsode.models import (
@@ -232,7 +231,7 @@ def mask_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor] | 
     allowed_BTV = batch.mask()
     if allowed_BTV is None:
         return None
-    exempt_BT = forbidden_targets(batch.targets, allowed_BTV)
+    exempt_BT = batch.forbidden_targets()
     return torch.from_numpy(allowed_BTV).to(device), torch.from_numpy(exempt_BT).to(device)
 
 

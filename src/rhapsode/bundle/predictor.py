@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,6 +15,8 @@ from rhapsode.bundle.distribution import Distribution, Elements, LogitsDistribut
 from rhapsode.errors import SettingsError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from rhapsode.counts.ngram import NGramModel
     from rhapsode.data import Batch
     from rhapsode.encoding.grammar import Grammar, GrammarTable

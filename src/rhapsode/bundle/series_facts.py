@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from rhapsode.bundle.model_file import FACTS, Bundle, Facts, NetworkSizes, read_bundle
+from rhapsode.bundle.model_file import Bundle, Facts, NetworkSizes, read_bundle
 from rhapsode.config import from_mapping
 from rhapsode.data.tables import (
     CALENDAR_VALUES,
@@ -227,7 +227,6 @@ class Templates:
     series: tuple[Template, ...]
 
 
-@FACTS.register("series.v1")
 @dataclass(frozen=True)
 class SeriesFacts(Facts):
     """What a model of series knows beside its encoder and network.

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle.model_file import FACTS, Bundle, Facts, NetworkSizes, read_bundle
+from rhapsode.bundle.model_file import Bundle, Facts, NetworkSizes, read_bundle
 from rhapsode.encoding import Encoder, encoder_from_mapping
 from rhapsode.errors import BundleError
 
@@ -21,7 +21,6 @@ MOST_INSIDE = 16 << 20
 """Bytes of n-gram counts that lie inside the model file; larger ones lie beside it."""
 
 
-@FACTS.register("text.v1")
 @dataclass(frozen=True)
 class TextFacts(Facts):
     """Counts of a text model.

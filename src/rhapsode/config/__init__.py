@@ -1,5 +1,8 @@
 """Frozen settings, the name registry, TOML in and out. Knows nothing of models, data or encoders."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from rhapsode.config.context import SeenContext, parse_context
 from rhapsode.config.durations import format_duration, parse_duration
 from rhapsode.config.generate import GenerateSettings, RequestSettings
@@ -9,23 +12,25 @@ from rhapsode.config.registry import Registry, suggest
 from rhapsode.config.sampling import SamplingSettings
 from rhapsode.config.schema import from_mapping, to_mapping
 from rhapsode.config.series import SeriesSettings
-from rhapsode.config.series_train import (
-    ForecastSettings,
-    SeriesDataSettings,
-    SeriesTrainSettings,
-)
 from rhapsode.config.source import SourceSettings
 from rhapsode.config.toml import apply_assignments, dump_toml, merge, read_toml
-from rhapsode.config.train import (
-    DEFAULT_BUDGET,
-    DataSettings,
-    OptimisationSettings,
-    ReadingSettings,
-    RunSettings,
-    SampleSettings,
-    TrackSettings,
-    TrainSettings,
-)
+
+if TYPE_CHECKING:
+    from rhapsode.config.series_train import (
+        ForecastSettings,
+        SeriesDataSettings,
+        SeriesTrainSettings,
+    )
+    from rhapsode.config.train import (
+        DEFAULT_BUDGET,
+        DataSettings,
+        OptimisationSettings,
+        ReadingSettings,
+        RunSettings,
+        SampleSettings,
+        TrackSettings,
+        TrainSettings,
+    )
 
 __all__ = [
     "DEFAULT_BUDGET",
@@ -62,3 +67,25 @@ __all__ = [
     "suggest",
     "to_mapping",
 ]
+
+# Training is not what most commands do: ten milliseconds.
+_PLACES = {
+    "DEFAULT_BUDGET": "train",
+    "DataSettings": "train",
+    "OptimisationSettings": "train",
+    "ReadingSettings": "train",
+    "RunSettings": "train",
+    "SampleSettings": "train",
+    "TrackSettings": "train",
+    "TrainSettings": "train",
+    "ForecastSettings": "series_train",
+    "SeriesDataSettings": "series_train",
+    "SeriesTrainSettings": "series_train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load settings of training when they are asked for."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)

@@ -1,8 +1,9 @@
 """Names that files and settings may use for components, and nothing else they may use."""
 
 import difflib
+import importlib
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from rhapsode.errors import SettingsError
 
@@ -18,6 +19,12 @@ def suggest(name: str, known: list[str]) -> str:
     near += [bare[word] for word in difflib.get_close_matches(name, list(bare), n=1)]
     listing = f"known: {', '.join(known)}" if known else "there are none"
     return f"did you mean {near[0]!r}? {listing}" if near else listing
+
+
+class _Place(str):
+    """Where an entry is imported from."""
+
+    __slots__ = ()
 
 
 class Registry(Generic[T]):
@@ -46,6 +53,10 @@ class Registry(Generic[T]):
             return entry
 
         return enter
+
+    def register_at(self, name: str, place: str) -> None:
+        """Enter what stands at "module:attribute", which is imported when it is asked for."""
+        self.register(name)(cast("T", _Place(place)))
 
     def names(self) -> list[str]:
         """All full names, sorted."""
@@ -79,4 +90,9 @@ class Registry(Generic[T]):
         Raises:
             SettingsError: nothing of that name is registered.
         """
-        return self._entries[self.full_name(name)]
+        name = self.full_name(name)
+        entry = self._entries[name]
+        if isinstance(entry, _Place):
+            module, _, attribute = entry.partition(":")
+            entry = self._entries[name] = getattr(importlib.import_module(module), attribute)
+        return entry

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rhapsode.errors import DataError
 
-__all__ = ["Batch", "Condition", "forbidden_targets"]
+__all__ = ["Batch", "Condition"]
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Batch:
             raise ValueError(f"a mask {allowed_BTV.shape} does not fit {self.targets.shape} ids")
         if not allowed_BTV.any(axis=-1).all():
             raise ValueError("at least one element must be allowed behind every input")
-        wrong_BT = forbidden_targets(self.targets, allowed_BTV) & (self.weights_BT > 0)
+        wrong_BT = self.forbidden_targets() & (self.weights_BT > 0)
         if wrong_BT.any():
             row, time = (int(place) for place in np.argwhere(wrong_BT)[0])
             raise DataError(
@@ -146,6 +146,13 @@ class Batch:
                 hint="check that the text and the grammar belong together",
             )
         return allowed_BTV
+
+    def forbidden_targets(self) -> NDArray[np.bool_]:
+        """Targets that the mask does not allow, (B, T); none without a mask."""
+        if self.allowed_BTV is None:
+            return np.zeros(self.targets.shape[:2], dtype=np.bool_)
+        ids_BT1 = np.asarray(self.targets, dtype=np.int64)[..., None]
+        return ~np.take_along_axis(self.allowed_BTV, ids_BT1, axis=-1)[..., 0]
 
 
 def _picked(whole: Batch | Condition, rows_R: NDArray[np.int64] | slice) -> dict[str, Any]:
@@ -159,11 +166,3 @@ def _picked(whole: Batch | Condition, rows_R: NDArray[np.int64] | slice) -> dict
             part = part[rows_R]
         parts[field.name] = part
     return parts
-
-
-def forbidden_targets(
-    targets_BT: NDArray[Any], allowed_BTV: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
-    """Targets that a mask does not allow, (B, T)."""
-    ids_BT1 = np.asarray(targets_BT, dtype=np.int64)[..., None]
-    return ~np.take_along_axis(allowed_BTV, ids_BT1, axis=-1)[..., 0]

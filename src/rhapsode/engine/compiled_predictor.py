@@ -22,7 +22,6 @@ from rhapsode.bundle import (
     refuse_condition,
 )
 from rhapsode.bundle.averaged_predictor import as_one
-from rhapsode.data.batch import forbidden_targets
 from rhapsode.encoding import END_ID, FiniteGrammar
 from rhapsode.engine import offsets as at
 from rhapsode.engine.compiled_chain import Plan, plan_of
@@ -176,7 +175,7 @@ class CompiledPredictor(NetworkPredictor):
             told_N4,
         )
         if allowed_BTV is not None:
-            told_N4[forbidden_targets(targets_BT, allowed_BTV).reshape(-1), 0] = 0.0
+            told_N4[batch.forbidden_targets().reshape(-1), 0] = 0.0
         log_prob, top, top_log_prob, entropy = told_N4.T.reshape(4, *targets_BT.shape)
         return (
             Examined(

@@ -17,26 +17,25 @@ from rhapsode.models.families import (
     PlanRequest,
 )
 
-from rhapsode.models.lstm.config import LSTMConfig  # isort: skip  # the order of the help
-from rhapsode.models.awd_lstm.config import AWDLSTMConfig  # isort: skip
-from rhapsode.models.skip_lstm.config import SkipLSTMConfig  # isort: skip
-from rhapsode.models.gru.config import GRUConfig  # isort: skip
-from rhapsode.models.rnn.config import RNNConfig  # isort: skip
-from rhapsode.models.tcn.config import TCNConfig  # isort: skip
-from rhapsode.models.transformer.config import TransformerConfig  # isort: skip
-from rhapsode.models.transformer_classic.config import TransformerClassicConfig  # isort: skip
-
 if TYPE_CHECKING:
+    from rhapsode.models.awd_lstm.config import AWDLSTMConfig
     from rhapsode.models.awd_lstm.network import AWDLSTM
     from rhapsode.models.conditioners import CONDITIONERS, Conditioned, Conditioner
     from rhapsode.models.contract import SequenceModel, State
+    from rhapsode.models.gru.config import GRUConfig
     from rhapsode.models.gru.network import GRU
     from rhapsode.models.inputs import INPUTS, InputModule
+    from rhapsode.models.lstm.config import LSTMConfig
     from rhapsode.models.lstm.network import LSTM, LSTMState
+    from rhapsode.models.rnn.config import RNNConfig
     from rhapsode.models.rnn.network import RNN, HiddenState
+    from rhapsode.models.skip_lstm.config import SkipLSTMConfig
     from rhapsode.models.skip_lstm.network import SkipLSTM
+    from rhapsode.models.tcn.config import TCNConfig
     from rhapsode.models.tcn.network import TCN, TCNState
+    from rhapsode.models.transformer.config import TransformerConfig
     from rhapsode.models.transformer.network import Transformer, TransformerState
+    from rhapsode.models.transformer_classic.config import TransformerClassicConfig
     from rhapsode.models.transformer_classic.network import (
         TransformerClassic,
         TransformerClassicState,
@@ -78,7 +77,28 @@ __all__ = [
     "TransformerState",
 ]
 
-_WITH_TORCH = {
+# The order is that of the help.
+for _name, _place in (
+    ("lstm.v1", "lstm.config:LSTMFamily"),
+    ("awd_lstm.v1", "awd_lstm.config:AWDLSTMFamily"),
+    ("lstm_skip.v1", "skip_lstm.config:SkipLSTMFamily"),
+    ("gru.v1", "gru.config:GRUFamily"),
+    ("rnn.v1", "rnn.config:RNNFamily"),
+    ("tcn.v1", "tcn.config:TCNFamily"),
+    ("transformer.v1", "transformer.config:TransformerFamily"),
+    ("transformer_classic.v1", "transformer_classic.config:TransformerClassicFamily"),
+):
+    FAMILIES.register_at(_name, f"{__name__}.{_place}")
+
+_PLACES = {
+    "AWDLSTMConfig": "awd_lstm.config",
+    "GRUConfig": "gru.config",
+    "LSTMConfig": "lstm.config",
+    "RNNConfig": "rnn.config",
+    "SkipLSTMConfig": "skip_lstm.config",
+    "TCNConfig": "tcn.config",
+    "TransformerConfig": "transformer.config",
+    "TransformerClassicConfig": "transformer_classic.config",
     "AWDLSTM": "awd_lstm.network",
     "CONDITIONERS": "conditioners",
     "Conditioned": "conditioners",
@@ -103,7 +123,7 @@ _WITH_TORCH = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load what needs torch."""
-    if name not in _WITH_TORCH:
+    """Load what is asked for, and torch with a network."""
+    if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_WITH_TORCH[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)

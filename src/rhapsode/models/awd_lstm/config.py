@@ -7,7 +7,6 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from rhapsode.models.families import FAMILIES
 from rhapsode.models.lstm.config import LSTMConfig, LSTMFamily
 
 __all__ = ["AWDLSTMConfig", "AWDLSTMFamily"]
@@ -21,7 +20,6 @@ class AWDLSTMConfig(LSTMConfig):
     """Share of the hidden-to-hidden weights dropped in training, the same ones for all rows over a window."""
 
 
-@FAMILIES.register("awd_lstm.v1")
 class AWDLSTMFamily(LSTMFamily):
     """The LSTM whose hidden-to-hidden weights are dropped in training; afterwards it is an LSTM."""
 

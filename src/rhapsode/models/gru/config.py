@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rhapsode.models.families import FAMILIES
 from rhapsode.models.recurrent_config import GatedConfig, RecurrentFamily
 
 __all__ = ["GRUConfig", "GRUFamily"]
@@ -15,7 +14,6 @@ class GRUConfig(GatedConfig):
     """Settings of `gru.v1`."""
 
 
-@FAMILIES.register("gru.v1")
 class GRUFamily(RecurrentFamily):
     """The gated recurrent unit."""
 

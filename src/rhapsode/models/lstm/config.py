@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rhapsode.models.families import FAMILIES, LARGE_VOCABULARY, FamilyPlan, PlanRequest
+from rhapsode.models.families import LARGE_VOCABULARY, FamilyPlan, PlanRequest
 from rhapsode.models.recurrent_config import GatedConfig, RecurrentFamily
 
 __all__ = ["LSTMConfig", "LSTMFamily"]
@@ -15,7 +15,6 @@ class LSTMConfig(GatedConfig):
     """Settings of `lstm.v1`."""
 
 
-@FAMILIES.register("lstm.v1")
 class LSTMFamily(RecurrentFamily):
     """Long short-term memory."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from rhapsode.config import SeenContext
-from rhapsode.models.families import FAMILIES, EngineForm
+from rhapsode.models.families import EngineForm
 from rhapsode.models.recurrent_config import RecurrentConfig, RecurrentFamily
 
 __all__ = ["RNNConfig", "RNNFamily"]
@@ -21,7 +21,6 @@ class RNNConfig(RecurrentConfig):
     """What bends the sum of input and past."""
 
 
-@FAMILIES.register("rnn.v1")
 class RNNFamily(RecurrentFamily):
     """The plain recurrent layer."""
 

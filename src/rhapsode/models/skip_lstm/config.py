@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rhapsode.models.families import FAMILIES
 from rhapsode.models.lstm.config import LSTMConfig, LSTMFamily
 
 __all__ = ["SkipLSTMConfig", "SkipLSTMFamily"]
@@ -15,7 +14,6 @@ class SkipLSTMConfig(LSTMConfig):
     """Settings of `lstm_skip.v1`."""
 
 
-@FAMILIES.register("lstm_skip.v1")
 class SkipLSTMFamily(LSTMFamily):
     """The LSTM beside a straight line; its features are wider than any table, and it has no engine form."""
 

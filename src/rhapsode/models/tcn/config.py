@@ -10,7 +10,6 @@ from msgspec import Meta
 
 from rhapsode.config import SeenContext
 from rhapsode.models.families import (
-    FAMILIES,
     EngineForm,
     Family,
     FamilyPlan,
@@ -37,7 +36,6 @@ class TCNConfig:
     """Share of channels dropped behind every convolution in training, the same ones over a window."""
 
 
-@FAMILIES.register("tcn.v1")
 class TCNFamily(Family):
     """Causal convolutions of growing dilation."""
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from rhapsode.config import SeenContext
-from rhapsode.models.families import FAMILIES, EngineForm, Family, FamilyPlan, PlanRequest
+from rhapsode.models.families import EngineForm, Family, FamilyPlan, PlanRequest
 
 __all__ = ["TransformerConfig", "TransformerFamily"]
 
@@ -34,7 +34,6 @@ class TransformerConfig:
     """Base of the rotary frequencies."""
 
 
-@FAMILIES.register("transformer.v1")
 class TransformerFamily(Family):
     """A decoder with rotary positions and a ring buffer of keys and values."""
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from rhapsode.config import SeenContext
-from rhapsode.models.families import FAMILIES, EngineForm, Family, FamilyPlan, PlanRequest
+from rhapsode.models.families import EngineForm, Family, FamilyPlan, PlanRequest
 
 __all__ = ["TransformerClassicConfig", "TransformerClassicFamily"]
 
@@ -35,7 +35,6 @@ class TransformerClassicConfig:
     """Share dropped of attention weights, feed-forward units and branches in training."""
 
 
-@FAMILIES.register("transformer_classic.v1")
 class TransformerClassicFamily(Family):
     """A decoder with learned positions, which is trained and used in a window of them."""
 

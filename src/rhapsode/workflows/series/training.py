@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from rhapsode import __version__
-from rhapsode.bundle import Member, Provenance, SeriesBundle, SeriesFacts, write_bundle
+from rhapsode.bundle import Member, Provenance, write_bundle
 from rhapsode.bundle.network import Network, build_network, network_arrays
+from rhapsode.bundle.series_facts import SeriesBundle, SeriesFacts
 from rhapsode.bundle.series_predictor import SeriesPredictor
 from rhapsode.config import (
     SeriesTrainSettings,
