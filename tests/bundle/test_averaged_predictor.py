@@ -166,3 +166,15 @@ def test_a_grammar_acts_on_the_mean_in_reading_and_in_scoring() -> None:
         found_B = following.log_prob(ids_BT[:, t + 1])
         np.testing.assert_allclose(found_B, wanted_BV[range(3), ids_BT[:, t + 1]], atol=1e-5)
         np.testing.assert_allclose(scores_BT[:, t], found_B, atol=1e-5)
+
+
+def test_a_forbidden_target_that_is_not_scored_costs_nothing() -> None:
+    mean = AveragedPredictor(members("lstm"), (0.5, 0.5))
+    batch = batch_of(IDS_BT)
+    allowed_BTV = np.ones((*batch.targets.shape, VOCABULARY), dtype=np.bool_)
+    allowed_BTV[0, 2, batch.targets[0, 2]] = False
+    weights_BT = batch.weights_BT.copy()
+    weights_BT[0, 2] = 0.0
+    scores_BT, _ = mean.score(replace(batch, allowed_BTV=allowed_BTV, weights_BT=weights_BT))
+    assert scores_BT[0, 2] == 0.0
+    assert np.isfinite(scores_BT).all()

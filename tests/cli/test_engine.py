@@ -186,7 +186,7 @@ def test_what_writes_is_compiled_when_training_ends_and_says_so(
     (tmp_path / "text.txt").write_text(prose, encoding="utf-8")
     trained = cli("train", "text.txt", "-o", "run", "--steps", "2", *QUICK)
     assert trained.code == 0, trained.err
-    assert trained.err.count("compiled what writes in 7 s; it is kept for next time") == 1
+    assert trained.err.count("compiled the generator in 7 s, once per machine") == 1
     assert "compiled" not in cli("next", "run", "T").err
 
 

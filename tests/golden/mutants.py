@@ -91,8 +91,8 @@ MUTANTS = (
     Mutant(
         4,
         "scoring of a batch by the network: resets of rows are dropped",
-        old="y_BTH, state = self.model(self.input(inputs), state, reset_BT=reset_BT)",
-        new="y_BTH, state = self.model(self.input(inputs), state, reset_BT=None)",
+        old="y_BTH, state = self.model(self.input(inputs), before, reset_BT=reset_BT)",
+        new="y_BTH, state = self.model(self.input(inputs), before, reset_BT=None)",
         within=("def _scored",),
         tests=("tests/bundle/test_network.py::test_the_log_probability_of_a_batch",),
     ),
@@ -218,8 +218,8 @@ MUTANTS = (
     Mutant(
         17,
         "figures at the end of training: they are of the validation share, not the test share",
-        old="corpus.test, model.bundle.counts_V, protocol,",
-        new="corpus.validation, model.bundle.counts_V, protocol,",
+        old="corpus.test, model.bundle.facts.counts_V, protocol,",
+        new="corpus.validation, model.bundle.facts.counts_V, protocol,",
         within=("def _test_figures",),
         tests=("tests/cli/test_mixture.py::test_the_figures_are_what_one_finds_by_hand",),
     ),

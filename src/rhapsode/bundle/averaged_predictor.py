@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle.distribution import Elements, LogitsDistribution, log_softmax
-from rhapsode.bundle.predictor import Examined, NetworkPredictor, refuse_condition
+from rhapsode.bundle.predictor import Examined, NetworkPredictor
 from rhapsode.bundle.window import Window
 from rhapsode.config import SeenContext
 
@@ -72,8 +72,7 @@ class AveragedPredictor(NetworkPredictor):
 
     def start(self, rows: int, condition: Any = None) -> MemberStates:
         """The states of rows that have read nothing."""
-        refuse_condition(condition)
-        return MemberStates(tuple(member.start(rows) for member in self._members))
+        return MemberStates(tuple(member.start(rows, condition) for member in self._members))
 
     def advance(
         self,
@@ -137,8 +136,11 @@ class AveragedPredictor(NetworkPredictor):
                     -(np.exp(part_BTV) * np.maximum(part_BTV, -1e4)).sum(axis=-1),
                 )
             )
-        joined = (np.concatenate(column, axis=1) for column in zip(*columns, strict=True))
-        return Examined(*joined), after
+        log_prob_BT, *rest = (
+            np.concatenate(column, axis=1) for column in zip(*columns, strict=True)
+        )
+        log_prob_BT[batch.forbidden_targets()] = 0.0
+        return Examined(log_prob_BT, *rest), after
 
     def distributions(
         self, batch: Batch, state: MemberStates | None = None
@@ -190,7 +192,13 @@ class AveragedPredictor(NetworkPredictor):
 def as_one(
     members: Sequence[NetworkPredictor], weights: Sequence[float], context: SeenContext
 ) -> NetworkPredictor:
-    """Networks of one model as one predictor, in the context they were trained in."""
+    """Join the networks of a model, in the context they were trained in.
+
+    Arguments:
+        members: predictors of the networks.
+        weights: of each, one in total.
+        context: what they were trained to see.
+    """
     one = members[0] if len(members) == 1 else AveragedPredictor(members, weights)
     return Window(one, context.size) if context.kind == "window" else one
 

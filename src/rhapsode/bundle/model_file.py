@@ -142,7 +142,7 @@ class Facts(ABC):
         """Sizes that a network must have."""
 
     def context(self) -> str:
-        """How a model without a network sees its past."""
+        """The context of a model without a network."""
         return "carried"
 
 
@@ -202,7 +202,7 @@ class Bundle(Generic[E, F]):
 
     @property
     def context(self) -> SeenContext:
-        """How the model sees its past."""
+        """The context that the model was trained in."""
         return parse_context(self.facts.context() if self.network is None else self.network.context)
 
     @property

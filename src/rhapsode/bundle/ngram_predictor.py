@@ -55,6 +55,7 @@ class NGramPredictor(Predictor):
         self, batch: Batch, state: NGramState | None = None
     ) -> tuple[NDArray[np.float32], NGramState]:
         """Log-probability (nats) of every target, (B, T), 0 where it is not scored, and the state behind the batch."""
+        refuse_condition(batch.condition)
         return self._model.score(
             np.asarray(batch.inputs, dtype=np.int64),
             np.asarray(batch.targets, dtype=np.int64),
@@ -66,6 +67,7 @@ class NGramPredictor(Predictor):
 
     def examine(self, batch: Batch, state: NGramState | None = None) -> tuple[Examined, NGramState]:
         """Log-probabilities of the targets, likeliest elements and entropies, all (B, T), and the state behind."""
+        refuse_condition(batch.condition)
         found, state = self._model.examine(
             np.asarray(batch.inputs, dtype=np.int64),
             np.asarray(batch.targets, dtype=np.int64),

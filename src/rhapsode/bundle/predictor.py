@@ -196,7 +196,7 @@ class Predictor(ABC):
         return state.select(rows_R)
 
     def examine(self, batch: Batch, state: Any | None = None) -> tuple[Examined, Any]:
-        """What `score` gives and more of each distribution over ids, and the state behind the batch."""
+        """Score a batch and describe each distribution over ids; see `score`."""
         raise SettingsError("this model predicts numbers, not elements of a vocabulary")
 
     def read(
@@ -206,17 +206,22 @@ class Predictor(ABC):
         places: dict[int, list[int]] = {}
         for place, history_T in enumerate(histories):
             places.setdefault(len(history_T), []).append(place)
-        logits, states = [], []
+        logits, allowed, states = [], [], []
         for rows in places.values():
             rows_R = np.array(rows, dtype=np.int64)
             elements_RT = np.stack([histories[row] for row in rows])
             following, after = self.advance(elements_RT, self.select(state, rows_R))
             logits.append(following.logits_BV)
+            own_BV = following.allowed_BV
+            allowed.append(np.isfinite(following.logits_BV) if own_BV is None else own_BV)
             states.append(after)
         order = np.concatenate([np.array(rows) for rows in places.values()])
         back = np.empty(len(order), dtype=np.int64)
         back[order] = np.arange(len(order))
-        joined = LogitsDistribution(np.concatenate(logits)[back])
+        allowed_BV = np.concatenate(allowed)[back]
+        joined = LogitsDistribution(
+            np.concatenate(logits)[back], None, None if allowed_BV.all() else allowed_BV
+        )
         return joined, self.select(self.join(states), back)
 
     def restricted(self, grammar: Grammar) -> Predictor:

@@ -1,4 +1,4 @@
-"""Where a model came from, and what was set after its training. No torch."""
+"""Provenance of a model, and values set after its training. No torch."""
 
 from __future__ import annotations
 

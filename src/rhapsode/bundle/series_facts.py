@@ -45,7 +45,7 @@ Steps = Annotated[int, Meta(ge=1, le=1 << 24)]
 
 @dataclass(frozen=True)
 class Covariates:
-    """What a network is fed beside the values, and how it is scaled.
+    """Inputs of a network beside the values, and how it is scaled.
 
     Arguments:
         calendar: names of the calendar features.

@@ -361,12 +361,15 @@ class SeriesPredictor(Predictor):
         return parameters_BP, memory
 
     @torch.no_grad()
-    def score(self, batch: Batch, state: State | None = None) -> tuple[Singles, State]:
+    def score(
+        self, batch: Batch, state: SeriesState | State | None = None
+    ) -> tuple[Singles, State]:
         """Log-density (nats, in the data's own units) of every target, (B, T), and the network's state behind them.
 
         A batch holds features, of which nobody can tell the values: its state goes on with further batches only.
         """
-        log_prob_BT, after = self.network.log_prob(batch, state)
+        memory = state.memory if isinstance(state, SeriesState) else state
+        log_prob_BT, after = self.network.log_prob(batch, memory)
         return log_prob_BT.numpy(), after
 
     def join(self, states: Sequence[SeriesState]) -> SeriesState:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle.model_file import Bundle, Facts, NetworkSizes, read_bundle
+from rhapsode.config import parse_context
 from rhapsode.encoding import Encoder, encoder_from_mapping
 from rhapsode.errors import BundleError
 
@@ -28,6 +29,7 @@ class TextFacts(Facts):
     Arguments:
         counts_V: how often each element occurred in the training share, int64.
         ngram: arrays and numbers of the n-gram counts, where they lie in the file.
+        counted_in: context of counts that predict without a network; None: as their numbers say.
     """
 
     modality: ClassVar[str] = "text.v1"
@@ -36,14 +38,18 @@ class TextFacts(Facts):
 
     counts_V: NDArray[np.int64]
     ngram: NGramPart | None = None
+    counted_in: str | None = None
 
     def to_file(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """The counts."""
-        arrays = {COUNTS: self.counts_V}
-        if self.ngram is None:
-            return {}, arrays
-        arrays |= {NGRAM_PREFIX + name: array for name, array in self.ngram.arrays.items()}
-        return {"ngram": dict(self.ngram.numbers)}, arrays
+        table: dict[str, Any] = {}
+        arrays: dict[str, NDArray[Any]] = {COUNTS: self.counts_V}
+        if self.counted_in is not None:
+            table["counted_in"] = self.counted_in
+        if self.ngram is not None:
+            table["ngram"] = dict(self.ngram.numbers)
+            arrays |= {NGRAM_PREFIX + name: array for name, array in self.ngram.arrays.items()}
+        return table, arrays
 
     @classmethod
     def from_file(
@@ -51,7 +57,7 @@ class TextFacts(Facts):
     ) -> Self:
         """The counts, checked against the vocabulary; n-gram counts are checked where they are opened."""
         for name in table:
-            if name != "ngram":
+            if name not in ("counted_in", "ngram"):
                 raise BundleError(f"unknown entry {name!r}", where="facts")
         counts_V = arrays.pop(COUNTS, None)
         fits = counts_V is not None and counts_V.shape == (encoder.vocab_size,)
@@ -61,14 +67,19 @@ class TextFacts(Facts):
             )
         if (counts_V < 0).any():
             raise BundleError(f"the array {COUNTS!r} holds negative counts")
+        counted_in = table.get("counted_in")
+        if counted_in is not None and not isinstance(counted_in, str):
+            raise BundleError("the context of its counts is no text", where="facts")
+        if counted_in is not None:
+            parse_context(counted_in)
         own = {name: arrays.pop(name) for name in list(arrays) if name.startswith(NGRAM_PREFIX)}
         numbers = table.get("ngram")
         if numbers is None and not own:
-            return cls(counts_V)
+            return cls(counts_V, None, counted_in)
         if not isinstance(numbers, dict):
             raise BundleError("its n-gram counts are not described")
         named = {name.removeprefix(NGRAM_PREFIX): array for name, array in own.items()}
-        return cls(counts_V, NGramPart(numbers, named))
+        return cls(counts_V, NGramPart(numbers, named), counted_in)
 
     @classmethod
     def open_encoder(cls, table: Mapping[str, Any]) -> Encoder:
@@ -81,7 +92,9 @@ class TextFacts(Facts):
         return NetworkSizes("elements", vocabulary, vocabulary)
 
     def context(self) -> str:
-        """Per document where the counts know the openings of documents."""
+        """The declared one, or per document where the counts know openings of documents."""
+        if self.counted_in is not None:
+            return self.counted_in
         opening = None if self.ngram is None else self.ngram.numbers.get("opening")
         return "carried" if opening is None else "fresh"
 

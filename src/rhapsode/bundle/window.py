@@ -105,16 +105,19 @@ class Window(NetworkPredictor):
 
     def score(self, batch: Batch, state: Any | None = None) -> tuple[NDArray[np.float32], None]:
         """Log-probability (nats) of the targets of windows, each read from the zero state."""
+        refuse_condition(batch.condition)
         return self._predictor.score(batch, None)[0], None
 
     def examine(self, batch: Batch, state: Any | None = None) -> tuple[Examined, None]:
         """As for every predictor; windows are read from the zero state."""
+        refuse_condition(batch.condition)
         return self._predictor.examine(batch, None)[0], None
 
     def distributions(
         self, batch: Batch, state: Any | None = None
     ) -> tuple[Iterator[NDArray[np.float32]], None]:
         """As for every network; windows are read from the zero state."""
+        refuse_condition(batch.condition)
         return self._predictor.distributions(batch, None)[0], None
 
     def join(self, states: Sequence[LastElements]) -> LastElements:

@@ -64,10 +64,17 @@ def _parts(facts: dict[str, Any]) -> Table:
     table.add_column(overflow="fold")
     encoder, provenance = facts["encoder"], facts["provenance"]
     table.add_row("parameters", f"{facts['parameters']:,}  ({facts['bytes']:,} bytes on disk)")
-    for part in ("input", "model", "head"):
-        component = facts["config"][part]
+    config = facts["config"]
+    if config is None:
+        table.add_row("network", "none: it predicts by its counts")
+    for part in ("input", "model", "head") if config is not None else ():
+        component = config[part]
         table.add_row(part, f"{component['name']}  {_settings(component['settings'])}")
-    table.add_row("context", facts["config"]["context"])
+    if config is not None:
+        table.add_row("context", config["context"])
+    if "members" in facts:
+        weights = ", ".join(f"{weight:.3g}" for weight in facts["members"])
+        table.add_row("members", f"{len(facts['members'])} networks, of weights {weights}")
     engine = facts.get("engine")
     if engine and engine["reason"] is not None:
         table.add_row("engine", f"torch; of the compiled one: {engine['reason']}")

@@ -33,6 +33,7 @@ from rhapsode.config import (
 from rhapsode.errors import RhapsodeError, SettingsError
 
 if TYPE_CHECKING:
+    from rhapsode.bundle import TextBundle
     from rhapsode.workflows.play import PlaySession, Why
 
 __all__ = ["PlayCommand", "run"]
@@ -144,7 +145,7 @@ class _Player:
         bundle = self._session.model.bundle
         title = Text.assemble(
             (self._session.model.path.parent.name or str(self._session.model.path), "bold"),
-            (f"  {bundle.config.model.name.partition('.')[0]}", "dim"),
+            (f"  {_family_of(bundle)}", "dim"),
             (f"  {bundle.encoder.name.partition('.')[0]}", "dim"),
             (f"  temperature {self._session.settings.temperature:g}", "dim"),
         )
@@ -498,3 +499,8 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
         yield lambda: asked
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def _family_of(bundle: TextBundle) -> str:
+    """The family of a model, or that it has counts alone."""
+    return "counts" if bundle.network is None else bundle.network.model.name.partition(".")[0]

@@ -430,7 +430,7 @@ def compiled_predictor(
         compiled += helper_for(weights).compiled
     seconds = time.perf_counter() - began
     if compiled and seconds > 1.0 and tell is not None:  # not what is there by now
-        tell(f"compiled what writes in {seconds:.0f} s; it is kept for next time")
+        tell(f"compiled the generator in {seconds:.0f} s, once per machine")
     predictors = [CompiledPredictor(each, threads) for each in networks]
     return as_one(predictors, bundle.weights, bundle.context)
 

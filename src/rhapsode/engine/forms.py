@@ -21,7 +21,7 @@ def full_name(name: str) -> str:
 
 
 def unsupported_form(bundle: TextBundle) -> str | None:
-    """Why the engine has no form of a model; None where it has one."""
+    """The reason why the engine cannot run a model; None where it can."""
     if bundle.network is None:
         return "it has no network"
     config = bundle.config
@@ -48,7 +48,7 @@ def unsupported_form(bundle: TextBundle) -> str | None:
 
 
 def engine_form(bundle: TextBundle) -> EngineForm | None:
-    """How the engine runs a model of a registered family; None where it does not.
+    """The engine form of a model of a registered family; None where there is none.
 
     Raises:
         BundleError: a setting that the family lacks, or out of range.

@@ -48,7 +48,7 @@ class Laid:
     Arguments:
         weights: tables, norms and biases, float32.
         matrices: all matrices, of one kind of weights.
-        spec: what lies where; see `spec`.
+        spec: what lies where; see `offsets`.
         kind: "float32", "bf16" or "int8".
     """
 

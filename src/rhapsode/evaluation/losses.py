@@ -104,7 +104,7 @@ def read_batches(
         if context.kind == "window":
             state = None
         elif state is None:
-            state = predictor.start(batch.rows)
+            state = predictor.start(batch.rows, batch.condition)
         answer, state = ask(batch, state)
         yield batch, answer
 

@@ -182,7 +182,7 @@ class Rows:
         return self._following
 
     def context(self, lane: int = 0) -> Context:
-        """What filters may look at before the next choice."""
+        """The context of the filters before the next choice."""
         lanes, rows = len(self._states), len(self)
         written_RT = self._written_KRT[lane, :, : self.position]
         written_RT.flags.writeable = False
@@ -254,7 +254,7 @@ class Rows:
         return Step(drawn.elements, drawn.ids_BK, None, filtered_RKV, removed_SR)
 
     def trace(self, element: int, top: int) -> Trace:
-        """How the only row would come to choose an id next; nothing is drawn.
+        """Trace the choice of an id as the next one of the only row; nothing is drawn.
 
         Arguments:
             element: the id to explain.

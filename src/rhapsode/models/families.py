@@ -61,7 +61,7 @@ class FamilyPlan:
 
 @dataclass(frozen=True)
 class EngineForm:
-    """How the compiled engine runs a network of a family.
+    """Kernel, cell and sizes by which the compiled engine runs a network.
 
     Arguments:
         kernel: "recurrent", "attention" or "convolution".
@@ -77,7 +77,7 @@ class EngineForm:
 class Family(ABC):
     """A family of models: its settings, plan defaults, cost, engine form and network.
 
-    A new family is a subclass in `models/<name>/config.py`, registered in `FAMILIES`, and a network beside it.
+    A new family is a subclass in `models/<name>/config.py`, entered in `models/__init__`, and a network beside it.
     """
 
     name: ClassVar[str]
@@ -102,8 +102,6 @@ class Family(ABC):
     """Whether its head has a bias."""
     embedding_std: ClassVar[float | None] = None
     """Standard deviation of a fresh table; None for the table's own."""
-    uses_condition: ClassVar[bool] = False
-    """Whether its state can begin from a condition."""
 
     @classmethod
     @abstractmethod

@@ -13,7 +13,7 @@ from rhapsode.bundle import NetworkConfig, TextBundle, bundle_path, read_text_bu
 from rhapsode.config import TrainSettings, merge
 from rhapsode.data import Parts, TextStore
 from rhapsode.encoding import ENCODERS, Encoder
-from rhapsode.errors import EncodingError, RunError, SettingsError
+from rhapsode.errors import BundleError, EncodingError, RunError, SettingsError
 from rhapsode.models import FAMILIES, INPUTS
 from rhapsode.training import Plan
 from rhapsode.workflows.corpus import Corpus
@@ -79,6 +79,12 @@ def open_ancestor(model: str | Path, *, sha256: str | None = None) -> Ancestor:
     """
     path = bundle_path(model)
     bundle = read_text_bundle(path)
+    if len(bundle.members) != 1:
+        raise BundleError(
+            f"training goes on with one network, this model has {len(bundle.members)}",
+            where=str(path),
+            hint="begin as a model of one network",
+        )
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if sha256 is not None and found != sha256:

@@ -284,7 +284,9 @@ def look_back(bundle: TextBundle) -> int | None:
     """How many elements a model sees at once; None where it carries all it has read."""
     if bundle.context.kind == "window":
         return bundle.context.size
-    window = bundle.config.model.settings.get("window")
+    if bundle.network is None:
+        return None
+    window = bundle.network.model.settings.get("window")
     return window if isinstance(window, int) else None
 
 

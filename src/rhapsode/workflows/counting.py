@@ -1,4 +1,4 @@
-"""The sidecars of a run folder: what counting alone knows of its training share."""
+"""N-gram counts of a model, in its file or beside it."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ from rhapsode.data import (
     sweep_windows,
 )
 from rhapsode.encoding import Encoder
+from rhapsode.errors import SettingsError
 from rhapsode.evaluation import (
     Bucket,
     Calibration,
@@ -326,6 +327,11 @@ def losses_while_learning(
     from rhapsode.bundle.adapting import AdaptSettings, adapted_losses
     from rhapsode.bundle.network import load_network
 
+    if len(bundle.members) != 1:
+        raise SettingsError(
+            f"learning while scoring needs one network, this model has {len(bundle.members)}",
+            where="dynamic",
+        )
     settings, context = AdaptSettings(), bundle.context
     tell(f"going on learning while it scores: up to {seconds:.0f} s")
     found = adapted_losses(

@@ -24,7 +24,8 @@ def describe(model: Model | SeriesModel) -> dict[str, Any]:
         "path": str(model.path),
         "bytes": model.path.stat().st_size,
         "parameters": sum(int(array.size) for array in arrays.values()),
-        "config": to_mapping(bundle.config),
+        "config": None if bundle.network is None else to_mapping(bundle.network),
+        **({"members": list(bundle.weights)} if len(bundle.members) > 1 else {}),
         "encoder": {
             "name": bundle.encoder.name,
             "elements": bundle.encoder.vocab_size,
@@ -64,7 +65,7 @@ def _of_series(model: SeriesModel) -> dict[str, Any]:
 
 
 def _provenance(bundle: Bundle[Any, Any]) -> dict[str, Any]:
-    """Where it came from, and its mixture."""
+    """The provenance of a model with its mixture."""
     told: dict[str, Any] = asdict(bundle.provenance)
     mixture = bundle.calibration.mixture
     told |= {} if mixture is None else {"mixture": mixture.to_mapping()}

@@ -509,7 +509,7 @@ class PlaySession:
         """The only row of a session, at a place."""
         return Rows(
             self.model.predictor,
-            place.state,
+            place.state.fork(),
             chain,
             key,
             unread=np.array([place.waiting], dtype=np.int64),
@@ -660,7 +660,15 @@ def _turn_mapping(turn: Turn) -> Mapping[str, Any]:
 def _fingerprint(model: Model) -> str:
     """A hash of all that decides what a model writes."""
     digest = hashlib.sha256(model.bundle.encoder.fingerprint.encode())
-    digest.update(json.dumps(to_mapping(model.bundle.config), sort_keys=True).encode())
+    network = model.bundle.network
+    if network is not None:
+        digest.update(json.dumps(to_mapping(network), sort_keys=True).encode())
+    elif model.bundle.facts.ngram is not None:
+        digest.update(json.dumps(dict(model.bundle.facts.ngram.numbers), sort_keys=True).encode())
+        for name, array in sorted(model.bundle.facts.ngram.arrays.items()):
+            digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+    if len(model.bundle.members) > 1:
+        digest.update(repr(model.bundle.weights).encode())
     for name, array in sorted(model.bundle.arrays.items()):
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(array).tobytes())

@@ -114,11 +114,12 @@ class Training(Running):
             test=None if figures is None else figures.to_mapping(),
             text_index=None if isinstance(index, str) else index_fingerprint(index),
         )
-        if ngram is not None and part is None:
+        beside = ngram is not None and part is None
+        if ngram is not None and beside:
             ngram.save(self.folder.ngram)
-        else:
-            self.folder.ngram.unlink(missing_ok=True)
         write_bundle(self.folder.model, replace(bundle, provenance=provenance))
+        if not beside:
+            self.folder.ngram.unlink(missing_ok=True)
         summary: dict[str, Any] = {
             **(figures.to_mapping() if figures else {"loss": None, "reason": "no test share"}),
             "mixture": mixture.to_mapping(),

@@ -59,7 +59,7 @@ class Candidates:
 
 
 def best_first(values_M: NDArray[np.float64], most: int) -> NDArray[np.int64]:
-    """Where the largest finite values are, at most so many, the largest first, ties in order."""
+    """Places of the largest finite values, the largest first, ties in order."""
     places = np.flatnonzero(values_M > -np.inf)
     if len(places) > most:
         least = np.partition(values_M[places], len(places) - most)[len(places) - most]

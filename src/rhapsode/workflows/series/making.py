@@ -149,7 +149,7 @@ def _checked(bundle: SeriesBundle) -> Templates:
 
 
 def _stands(templates: Templates, template: Template) -> bool:
-    """Whether a template has a place in time, and the attributes that are named."""
+    """True if a template has a place in time and the attributes that are named."""
     frequency = template.frequency
     longest = {"month": 31 * DAY, "business day": 3 * DAY}.get(frequency.unit, 1)
     reach = template.length * frequency.stride * longest

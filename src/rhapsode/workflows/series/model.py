@@ -90,7 +90,7 @@ class SeriesModel:
 
     @cached_property
     def predictor(self) -> SeriesPredictor:
-        """What predicts.
+        """The predictor of the model.
 
         Raises:
             BundleError: the arrays do not fit the configuration, or the head not the encoder.
@@ -99,6 +99,9 @@ class SeriesModel:
         from rhapsode.bundle.series_predictor import SeriesPredictor
 
         try:
+            if len(self.bundle.members) != 1:
+                count = len(self.bundle.members)
+                raise BundleError(f"forecasts are made by one network, this model has {count}")
             return SeriesPredictor(self.bundle, load_network(self.bundle))
         except BundleError as problem:
             where = f"{self.path}: {problem.where}" if problem.where else str(self.path)
