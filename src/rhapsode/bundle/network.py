@@ -177,11 +177,14 @@ class Network(nn.Module):
 def evaluating(network: Network) -> Iterator[None]:
     """Hold a network in evaluation mode."""
     was_training = network.training
-    network.eval()
+    # Walking through all modules takes longer than a step of a small network.
+    if was_training:
+        network.eval()
     try:
         yield
     finally:
-        network.train(was_training)
+        if was_training:
+            network.train()
 
 
 @contextmanager

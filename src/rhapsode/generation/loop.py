@@ -32,6 +32,7 @@ __all__ = [
 Ids = NDArray[np.int64]
 Singles = NDArray[np.float32]
 _BUFFER = 64
+_UNIFORMS_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,8 @@ class Rows:
         lanes = predictor.element_size
         self._states = [chain.init(rows) for _ in range(lanes)]
         self._written_KRT = np.empty((lanes, rows, 0), dtype=np.int64)
+        self._uniforms_RTK = np.empty((rows, 0, lanes))
+        self._uniforms_end = 0
 
     @classmethod
     def of_jobs(
@@ -242,16 +245,25 @@ class Rows:
         filtered_RKV, removed_SR = None, None
         if self.chain.filters or count:
             filtered_RKV, removed_SR = self.filter(count=count)
-        position_R = np.full(len(self), self.position, dtype=np.int64)
-        key = self._key
-        columns = [
-            uniforms(key.seed, key.sequence_R, position_R, lane)
-            for lane in range(len(self._states))
-        ]
-        uniforms_RK = columns[0][:, None] if len(columns) == 1 else np.stack(columns, axis=1)
+        uniforms_RK = self._uniforms()
         own = filtered_RKV if self.chain.filters else None
         drawn: Sample = self.following().sample(uniforms_RK, temperature, own)
         return Step(drawn.elements, drawn.ids_BK, None, filtered_RKV, removed_SR)
+
+    def _uniforms(self) -> NDArray[np.float64]:
+        """Uniforms (R, K) of the next draw; those of many steps are made at once."""
+        if self.position >= self._uniforms_end:
+            key, rows, lanes = self._key, len(self), len(self._states)
+            made = self._uniforms_RTK.shape[1]
+            time = max(1, min(2 * made, 32, _UNIFORMS_AT_ONCE // (rows * lanes)))
+            positions = np.tile(np.arange(self.position, self.position + time), rows)
+            sequences = np.repeat(key.sequence_R, time)
+            seeds = key.seed if isinstance(key.seed, int) else np.repeat(key.seed, time)
+            columns = [uniforms(seeds, sequences, positions, lane) for lane in range(lanes)]
+            self._uniforms_RTK = np.stack(columns, axis=1).reshape(rows, time, lanes)
+            self._uniforms_end = self.position + time
+        uniforms_RK: NDArray[np.float64] = self._uniforms_RTK[:, self.position - self._uniforms_end]
+        return uniforms_RK
 
     def trace(self, element: int, top: int) -> Trace:
         """Trace the choice of an id as the next one of the only row; nothing is drawn.
@@ -277,6 +289,7 @@ class Rows:
             self._known_RHX = self._known_RHX[rows_R]
         self._key, self._filter_key = self._key.select(rows_R), self._filter_key.select(rows_R)
         self._prompts = tuple(self._prompts[row] for row in rows_R)
+        self._uniforms_RTK = self._uniforms_RTK[rows_R]
         self._written_KRT = self._written_KRT[:, rows_R]
 
     def write(self, step: Step) -> None:
