@@ -252,11 +252,11 @@ MUTANTS = (
     Mutant(
         21,
         "uniforms of sample paths: all numbers of a step share the first one's",
-        old="uniforms(key.seed, key.sequence_R, position_R, lane)",
-        new="uniforms(key.seed, key.sequence_R, position_R, 0)",
+        old="uniforms(seeds, sequences, positions, lane)",
+        new="uniforms(seeds, sequences, positions, 0)",
         within=(
             "class Rows",
-            "def draw",
+            "def _uniforms",
         ),
         tests=(
             "tests/bundle/test_series_predictor.py"
