@@ -126,7 +126,6 @@ class ValueDistribution(Distribution):
         )
         return np.asarray(log_prob_B1[:, 0].double().numpy() + jacobian_B)
 
-    @torch.no_grad()
     def sample(
         self,
         uniforms_BK: Floats,
@@ -244,7 +243,7 @@ class SeriesPredictor(Predictor):
         time = elements.shape[1]
         known_BUX = self._known(known_BUX, len(elements), time)
         for step in range(time):
-            state = self.observe(elements[:, step], state, known_BUX[:, step])
+            state = self._observe(elements[:, step], state, known_BUX[:, step])
         parameters_BP, ahead = self._parameters(state.paths, state.memory, known_BUX[:, time])
         following = ValueDistribution(self.head, parameters_BP, state.paths)
         return following, SeriesState(state.memory, state.paths, ahead)
@@ -261,6 +260,10 @@ class SeriesPredictor(Predictor):
         Raises:
             EncodingError: values that the encoder's settings declare impossible.
         """
+        return self._observe(values_BK, state, known_BX)
+
+    def _observe(self, values_BK: Elements, state: SeriesState, known_BX: Singles) -> SeriesState:
+        # Entering `no_grad` takes a few per cent of a step of a small network: the caller has.
         ahead = state.ahead
         if ahead is None:
             _, ahead = self._parameters(state.paths, state.memory, known_BX)

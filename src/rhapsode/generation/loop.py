@@ -95,6 +95,7 @@ class Rows:
         filter_key: of the draws of filters, with a single seed; None: the same as `key`.
         known_RHX: covariates of the steps to come, for values.
         features: whether distributions tell the network's features.
+        steps: how many steps there will be, where that is known: their uniforms are made at once.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class Rows:
         filter_key: DrawKey | None = None,
         known_RHX: Singles | None = None,
         features: bool = False,
+        steps: int | None = None,
     ) -> None:
         rows = len(key.sequence_R)
         self.predictor = predictor
@@ -124,7 +126,7 @@ class Rows:
         self._states = [chain.init(rows) for _ in range(lanes)]
         self._written_KRT = np.empty((lanes, rows, 0), dtype=np.int64)
         self._uniforms_RTK = np.empty((rows, 0, lanes))
-        self._uniforms_end = 0
+        self._uniforms_end, self._steps = 0, steps
 
     @classmethod
     def of_jobs(
@@ -255,7 +257,8 @@ class Rows:
         if self.position >= self._uniforms_end:
             key, rows, lanes = self._key, len(self), len(self._states)
             made = self._uniforms_RTK.shape[1]
-            time = max(1, min(2 * made, 32, _UNIFORMS_AT_ONCE // (rows * lanes)))
+            wished = min(2 * made, 32) if self._steps is None else self._steps - self.position
+            time = max(1, min(wished, _UNIFORMS_AT_ONCE // (rows * lanes)))
             positions = np.tile(np.arange(self.position, self.position + time), rows)
             sequences = np.repeat(key.sequence_R, time)
             seeds = key.seed if isinstance(key.seed, int) else np.repeat(key.seed, time)

@@ -71,6 +71,7 @@ def sample_paths(
             filter_key=DrawKey(filter_seed, (low_R + number_R) & _LOW),
             unread=np.empty((len(own_R), 0, predictor.element_size)),
             known_RHX=known_BHX[own_R],
+            steps=horizon,
         )
         for step in run(
             rows, lambda rows: rows.draw(temperature) if rows.position < horizon else None
