@@ -22,11 +22,12 @@ import torch
 from rhapsode.bundle import Predictor
 from rhapsode.bundle.network import Network, build_network
 from rhapsode.bundle.torch_predictor import torch_predictor
-from rhapsode.config import TrainSettings, from_mapping, parse_context
+from rhapsode.config import from_mapping, parse_context
 from rhapsode.data import Document, ElementStore, sweep_lanes, write_store
 from rhapsode.evaluation import Protocol, evaluate_store
+from rhapsode.modalities.ids.components import network_config
+from rhapsode.modalities.text.settings import TrainSettings
 from rhapsode.training import matmul_rates, prepare_process
-from rhapsode.workflows.components import network_config
 
 PROTOCOL = Protocol("all", "nothing", "", "none", "its own")
 CASES = (

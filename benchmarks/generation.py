@@ -27,22 +27,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from rhapsode.bundle import (
-    Component,
-    Member,
-    NetworkConfig,
-    Predictor,
-    StretchRequest,
-    TextBundle,
-    TextFacts,
-)
+from rhapsode.bundle import Component, Member, NetworkConfig, Predictor, StretchRequest
 from rhapsode.bundle.network import build_network, network_arrays
 from rhapsode.bundle.torch_predictor import TorchPredictor
 from rhapsode.config import GenerateSettings
-from rhapsode.encoding import CharacterEncoder
+from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.engine.compiled_predictor import compiled_predictor
 from rhapsode.engine.kernels.tiles import PANEL, matmul
 from rhapsode.generation import Chain, Job, chain_of, generate_elements
+from rhapsode.modalities.text.facts import TextBundle, TextFacts
 
 EMBEDDING = 64
 TURNS = 3

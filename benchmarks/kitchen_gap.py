@@ -11,17 +11,18 @@ import math
 
 import numpy as np
 
-from rhapsode.config import TrainSettings, from_mapping
+from rhapsode.config import from_mapping
 from rhapsode.data import kitchen_log_prob
-from rhapsode.workflows.corpus import split_texts
-from rhapsode.workflows.model import Model
-from rhapsode.workflows.texts import prepare_texts
+from rhapsode.modalities.text.corpus import split_texts
+from rhapsode.modalities.text.model import TextModel
+from rhapsode.modalities.text.read_texts import prepare_texts
+from rhapsode.modalities.text.settings import TrainSettings
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
-    model = Model(parser.parse_args().model)
+    model = TextModel(parser.parse_args().model)
     settings = from_mapping(TrainSettings, model.bundle.provenance.settings, where="model")
     store = prepare_texts(["kitchen"], settings.source, print).store
     parts = split_texts(store, settings).test

@@ -17,14 +17,14 @@ import torch
 from rhapsode.bundle import Component, NetworkConfig
 from rhapsode.bundle.network import build_network
 from rhapsode.bundle.torch_predictor import TorchPredictor
-from rhapsode.counts import TextIndex
 from rhapsode.data import catalogue_documents
-from rhapsode.encoding import CharacterEncoder
+from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.generation import Chain, Job, generate_elements
 from rhapsode.generation.filters.contract import Suppress
 from rhapsode.generation.filters.copying import NoCopy
 from rhapsode.generation.filters.temperature import Temperature
-from rhapsode.workflows.no_copy import index_elements
+from rhapsode.modalities.text.elements_index import index_elements
+from rhapsode.modalities.text.text_index import TextIndex
 
 ROWS = 64
 

@@ -27,15 +27,15 @@ from typing import Any
 
 import numpy as np
 
-from rhapsode.config import SeriesSettings
 from rhapsode.data.tables import SeriesSet, read_series
+from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.evaluation import (
     forecast_figures,
     forecast_of_samples,
     score_forecast,
     seasonal_naive,
 )
-from rhapsode.evaluation.statistical import statistical_forecast
+from rhapsode.evaluation.statistical_methods import statistical_forecast
 
 HERE = Path(__file__).parent
 DATA = Path(os.environ.get("RHAPSODE_DATA", "../shared/data")) / "timeseries"
@@ -99,13 +99,13 @@ def places(given: SeriesSet, one: Set) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 def ours(given: SeriesSet, one: Set, seed: int, budget: str) -> tuple[np.ndarray, float]:
     """Paths (B, S, H), and seconds of learning."""
-    from rhapsode.workflows.series.backtest import draw_forecasts
-    from rhapsode.workflows.series.training import train_series
+    from rhapsode.modalities.series.metrics import draw_forecasts
+    from rhapsode.workflows.runs.run import train
 
     which, rows, first = places(given, one)
     with tempfile.TemporaryDirectory() as scratch:
         began = time.perf_counter()
-        model = train_series(
+        model = train(
             given.cut(given.offsets[:-1], given.offsets[:-1] + first),
             output=f"{scratch}/run",
             budget=budget,

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
+from rhapsode.modalities.series.metrics import draw_forecasts
 from rhapsode.training import matmul_rates
-from rhapsode.workflows.series.backtest import draw_forecasts
-from rhapsode.workflows.series.training import train_series
+from rhapsode.workflows.runs.run import train
 from series_quality import HERE, SETS
 
 SERIES, PATHS, STEPS = 100, 1_000, 48
@@ -39,7 +39,7 @@ def main() -> None:
     which = np.arange(SERIES)
     with tempfile.TemporaryDirectory() as scratch:
         known = whole.cut(whole.offsets[:-1], whole.offsets[:-1] + rows)
-        model = train_series(
+        model = train(
             known,
             output=f"{scratch}/run",
             steps=30,

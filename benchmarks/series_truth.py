@@ -18,10 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rhapsode.bundle.series_predictor import SeriesPredictor
+from rhapsode.bundle.value_predictor import ValuePredictor
 from rhapsode.data.tables import SeriesSet, read_series
-from rhapsode.workflows.series.corpus import histories_of
-from rhapsode.workflows.series.training import train_series
+from rhapsode.modalities.series.corpus import histories_of
+from rhapsode.workflows.runs.run import train
 
 Row = tuple[float, float, float, float, int, str]
 
@@ -124,7 +124,7 @@ PROCESSES: dict[str, Callable[[np.random.Generator], Process]] = {
 }
 
 
-def covered(predictor: SeriesPredictor, given: SeriesSet, first: np.ndarray) -> float:
+def covered(predictor: ValuePredictor, given: SeriesSet, first: np.ndarray) -> float:
     """Share of values behind the first rows inside the central 90 % intervals one step ahead."""
     which = np.arange(len(given))
     state = predictor.begin(histories_of(given, predictor.bundle.facts.covariates, which, first))
@@ -169,9 +169,7 @@ def measured(name: str, seed: int, budget: str) -> Row:
     """Nats of the model and of the process, how often the intervals of both hold, values, and the head."""
     process = PROCESSES[name](np.random.default_rng(seed + 100))
     with tempfile.TemporaryDirectory() as scratch:
-        model = train_series(
-            process.series, output=f"{scratch}/run", budget=budget, **process.settings
-        )
+        model = train(process.series, output=f"{scratch}/run", budget=budget, **process.settings)
         given = read_series(process.series)
         first = given.lengths - np.rint(0.1 * given.lengths).astype(np.int64)
         loss, points = model.loss(given, first)

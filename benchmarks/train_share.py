@@ -17,11 +17,12 @@ from torch import nn
 from torch.nn import functional
 
 from rhapsode.bundle.network import build_network
-from rhapsode.config import TrainSettings, from_mapping
+from rhapsode.config import from_mapping
 from rhapsode.data import CarriedStream, read_sources
-from rhapsode.encoding import CharacterEncoder
+from rhapsode.encoding.text import CharacterEncoder
+from rhapsode.modalities.ids.components import network_config
+from rhapsode.modalities.text.settings import TrainSettings
 from rhapsode.training import LoopHooks, StepClock, TrainingLoop, matmul_rates, prepare_process
-from rhapsode.workflows.components import network_config
 
 BATCH, WINDOW, EMBEDDING, HIDDEN, DROPOUT, RATE = 16, 64, 64, 512, 0.09, 3e-3
 

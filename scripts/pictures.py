@@ -13,8 +13,8 @@ FOLDER = Path(__file__).parent.parent / "docs" / "pictures"
 
 def data_info_kitchen(path: Path) -> None:
     """What `rhapsode data info kitchen --plot` draws."""
-    from rhapsode.workflows.survey import survey
-    from rhapsode.workflows.survey_picture import write_picture
+    from rhapsode.modalities.text.survey import survey
+    from rhapsode.views.survey_picture import write_picture
 
     write_picture(survey("kitchen"), path)
 
@@ -25,13 +25,13 @@ def forecast(path: Path) -> None:
     from dataclasses import replace
 
     from rhapsode.data.tables import read_series
-    from rhapsode.workflows.series.chart import write_chart
-    from rhapsode.workflows.series.training import train_series
+    from rhapsode.modalities.series.chart import write_chart
+    from rhapsode.workflows.runs.run import train
 
     whole = read_series("airline")
     known = whole.cut(whole.offsets[:-1], whole.offsets[1:] - 24)
     with tempfile.TemporaryDirectory() as scratch:
-        model = train_series(
+        model = train(
             known, output=f"{scratch}/run", data={"test_share": 0.0, "horizon": 24}, steps=500
         )
         found = replace(model.forecast(known, horizon=24, samples=1000), given=whole)

@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from rhapsode.config import (
-    DataSettings,
     OptimisationSettings,
     ReadingSettings,
     RunSettings,
     SampleSettings,
-    SeriesDataSettings,
-    SeriesSettings,
     TrackSettings,
 )
-from rhapsode.encoding import ENCODERS, SeriesEncoderSettings
+from rhapsode.data.tables.settings import SeriesSettings
+from rhapsode.encoding import ENCODERS
+from rhapsode.encoding.series import SeriesEncoderSettings
 from rhapsode.heads import HEADS
+from rhapsode.modalities.series.settings import SeriesDataSettings
+from rhapsode.modalities.text.settings import DataSettings
 from rhapsode.models import FAMILIES
 
 PAGE = Path(__file__).parent.parent / "docs" / "settings.md"

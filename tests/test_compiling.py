@@ -9,7 +9,7 @@ import pytest
 
 COUNT = """
 import numpy as np
-from rhapsode.counts.ngram_reading import counts_of_counts
+from rhapsode.counts.ngram_lookup import counts_of_counts
 def count():
     return counts_of_counts(np.array([0, 1, 1, 3, 9], np.int32), 0, 5).tolist()
 """

@@ -18,24 +18,22 @@ __all__ = [
     "__version__",
     "load",
     "train",
-    "train_series",
 ]
 
 if TYPE_CHECKING:
     from rhapsode.errors import RhapsodeError
-    from rhapsode.workflows import Continuation, Model, load
-    from rhapsode.workflows.series.model import SeriesForecast, SeriesModel
-    from rhapsode.workflows.series.training import train_series
-    from rhapsode.workflows.train import train
+    from rhapsode.modalities.ids.continuation import Continuation
+    from rhapsode.modalities.series.model import SeriesForecast, SeriesModel
+    from rhapsode.workflows import Model, load
+    from rhapsode.workflows.runs.run import train
 
 _HOMES = {
-    "Continuation": "rhapsode.workflows",
+    "Continuation": "rhapsode.modalities.ids.continuation",
     "Model": "rhapsode.workflows",
     "load": "rhapsode.workflows",
-    "SeriesForecast": "rhapsode.workflows.series.model",
-    "SeriesModel": "rhapsode.workflows.series.model",
-    "train": "rhapsode.workflows.train",
-    "train_series": "rhapsode.workflows.series.training",
+    "SeriesForecast": "rhapsode.modalities.series.model",
+    "SeriesModel": "rhapsode.modalities.series.model",
+    "train": "rhapsode.workflows.runs.run",
     "RhapsodeError": "rhapsode.errors",
 }
 

@@ -61,18 +61,14 @@ def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> Non
                 scratch.unlink()
 
 
-def clear_scratch(path: Path) -> None:
-    """Remove what writes of `path` left behind that were killed. Only where nobody else writes it.
-
-    Arguments:
-        path: the file that was to be written; it is not touched.
-    """
+def clear_scratch(folder: Path) -> None:
+    """Remove what killed writes into a folder left behind. Only where nobody else writes it."""
     # Ours, and that of safetensors, which writes to a file of its own choice before it renames it.
-    scratch = re.compile(rf"\.{re.escape(path.name)}-[a-z0-9_]{{8}}|\.tmp[A-Za-z0-9]{{6}}")
+    scratch = re.compile(r"\.\w[\w.]*\.\w+-[a-z0-9_]{8}|\.tmp[A-Za-z0-9]{6}")
     with contextlib.suppress(OSError):
-        for other in path.parent.iterdir():
-            if scratch.fullmatch(other.name):
-                other.unlink()
+        for path in folder.iterdir():
+            if scratch.fullmatch(path.name):
+                path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

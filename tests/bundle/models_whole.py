@@ -5,22 +5,21 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from rhapsode.bundle import (
-    Calibration,
-    Component,
-    Member,
-    Mixture,
-    NetworkConfig,
-    Provenance,
-    TextBundle,
-    TextFacts,
-)
+from rhapsode.bundle import Calibration, Component, Member, Mixture, NetworkConfig, Provenance
 from rhapsode.bundle.network import build_network, network_arrays
-from rhapsode.bundle.series_facts import Covariates, SeriesBundle, SeriesFacts, Template, Templates
 from rhapsode.counts import NGramModel
 from rhapsode.data.tables import Frequency
-from rhapsode.encoding import CharacterEncoder, SeriesEncoder, SeriesEncoderSettings
-from rhapsode.workflows.counting import ngram_part
+from rhapsode.encoding.series import SeriesEncoder, SeriesEncoderSettings
+from rhapsode.encoding.text import CharacterEncoder
+from rhapsode.modalities.ids.ngram_sidecar import ngram_part
+from rhapsode.modalities.series.facts import (
+    Covariates,
+    SeriesBundle,
+    SeriesFacts,
+    Template,
+    Templates,
+)
+from rhapsode.modalities.text.facts import TextBundle, TextFacts
 
 TEXT = "the cat sat on the mat and the cat ran at the rat\n" * 4
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from rhapsode.bundle import LogitsDistribution, Member, NetworkPredictor, Predictor, log_softmax
-from rhapsode.bundle.averaged_predictor import AveragedPredictor, as_one
-from rhapsode.bundle.mixed_predictor import MixedPredictor
+from rhapsode.bundle.combined.averaged_predictor import AveragedPredictor, as_one
+from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.bundle.network import network_arrays
 from rhapsode.bundle.torch_predictor import TorchPredictor, torch_predictor
 from rhapsode.config import parse_context

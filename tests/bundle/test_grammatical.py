@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from rhapsode.bundle import Grammatical, GrammaticalNetwork, Job, Predictor, log_softmax
-from rhapsode.bundle.mixed_predictor import MixedPredictor
+from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.bundle.ngram_predictor import NGramPredictor
 from rhapsode.bundle.torch_predictor import torch_predictor
 from rhapsode.config import GenerateSettings, parse_context
@@ -368,5 +368,5 @@ def test_a_mixture_within_a_grammar_is_one_of_parts_within_it() -> None:
 
 
 def test_it_loads_no_torch() -> None:
-    code = "import sys, rhapsode.bundle.grammatical; assert 'torch' not in sys.modules"
+    code = "import sys, rhapsode.bundle.combined.grammatical; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from rhapsode.bundle import LogitsDistribution, Predictor, log_softmax
-from rhapsode.bundle.mixed_predictor import MixedPredictor, mixed_log_probs
+from rhapsode.bundle.combined.mixed_predictor import MixedPredictor, mixed_log_probs
 from rhapsode.bundle.torch_predictor import torch_predictor
 from rhapsode.config import parse_context
 from rhapsode.counts.ngram import NGramModel
@@ -219,5 +219,5 @@ def test_a_fingerprint_tells_counts_order_and_smoothing() -> None:
 
 
 def test_it_loads_no_torch() -> None:
-    code = "import sys, rhapsode.bundle.mixed_predictor; assert 'torch' not in sys.modules"
+    code = "import sys, rhapsode.bundle.combined.mixed_predictor; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -17,7 +17,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rhapsode.bundle import (
-    COUNTS,
     FORMAT_VERSION,
     Bundle,
     Calibration,
@@ -26,20 +25,20 @@ from rhapsode.bundle import (
     Mixture,
     NetworkConfig,
     Provenance,
-    TextBundle,
-    TextFacts,
     bundle_path,
     modality_of,
-    read_text_bundle,
     write_bundle,
 )
+from rhapsode.bundle.id_facts import COUNTS
 from rhapsode.bundle.network import load_network
-from rhapsode.bundle.series_facts import read_series_bundle
-from rhapsode.encoding import ByteEncoder, CharacterEncoder, Encoder
+from rhapsode.encoding import Encoder
+from rhapsode.encoding.text import ByteEncoder, CharacterEncoder
 from rhapsode.errors import BundleError, RhapsodeError, RunError
-from rhapsode.workflows.counting import inner_ngram
-from rhapsode.workflows.model import Model
-from rhapsode.workflows.series.model import SeriesModel
+from rhapsode.modalities.ids.ngram_sidecar import inner_ngram
+from rhapsode.modalities.series.facts import read_series_bundle
+from rhapsode.modalities.series.model import SeriesModel
+from rhapsode.modalities.text.facts import TextBundle, TextFacts, read_text_bundle
+from rhapsode.modalities.text.model import TextModel
 from tests.bundle.file_mutations import joined, mutated, parts
 from tests.bundle.models_whole import series_model, text_model
 
@@ -424,7 +423,7 @@ def test_more_members_than_networks_are_refused(
         with pytest.raises(BundleError, match="has shape None, its configuration asks for"):
             load_network(bundle, member)
     with pytest.raises(BundleError, match="has shape None") as caught:
-        _ = Model(path).predictor
+        _ = TextModel(path).predictor
     assert str(caught.value).startswith(f"{path}: ")
 
 
@@ -884,7 +883,7 @@ def open_mutant(path: Path, *, series: bool) -> str:
         for member in range(max(1, len(bundle.members))):
             load_network(bundle, member)
     try:
-        _ = (SeriesModel if series else Model)(path).predictor
+        _ = (SeriesModel if series else TextModel)(path).predictor
     except BundleError as problem:
         one_line(problem, path)
         return "opened"

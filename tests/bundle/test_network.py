@@ -12,15 +12,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from rhapsode.bundle import (
-    Component,
-    Member,
-    NetworkConfig,
-    TextBundle,
-    TextFacts,
-    read_text_bundle,
-    write_bundle,
-)
+from rhapsode.bundle import Component, Member, NetworkConfig, write_bundle
 from rhapsode.bundle import network as network_module
 from rhapsode.bundle.network import (
     Network,
@@ -30,8 +22,9 @@ from rhapsode.bundle.network import (
     network_arrays,
 )
 from rhapsode.data import Batch, Condition
-from rhapsode.encoding import CharacterEncoder
+from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.errors import BundleError, SettingsError
+from rhapsode.modalities.text.facts import TextBundle, TextFacts, read_text_bundle
 
 ENCODER = CharacterEncoder("etaoin", {})
 VOCABULARY = ENCODER.vocab_size

@@ -10,22 +10,13 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from rhapsode.bundle import (
-    Component,
-    Member,
-    NetworkConfig,
-    Predictor,
-    modality_of,
-    read_text_bundle,
-    write_bundle,
-)
-from rhapsode.bundle import series_predictor as module
+from rhapsode.bundle import Component, Member, NetworkConfig, Predictor, modality_of, write_bundle
+from rhapsode.bundle import value_predictor as module
 from rhapsode.bundle.network import build_network, load_network, network_arrays
-from rhapsode.bundle.series_facts import Covariates, SeriesBundle, SeriesFacts, read_series_bundle
-from rhapsode.bundle.series_predictor import History, SeriesCondition, SeriesPredictor
+from rhapsode.bundle.value_predictor import History, ValueCondition, ValuePredictor
 from rhapsode.config import SamplingSettings, from_mapping
-from rhapsode.data import Condition, SeriesArrays
-from rhapsode.encoding import SeriesEncoder, SeriesEncoderSettings
+from rhapsode.data import Condition, ValueArrays
+from rhapsode.encoding.series import SeriesEncoder, SeriesEncoderSettings
 from rhapsode.errors import BundleError, DataError, SettingsError
 from rhapsode.evaluation.losses import value_losses
 from rhapsode.generation import paths as paths_module
@@ -33,6 +24,13 @@ from rhapsode.generation.chain import Chain, chain_of
 from rhapsode.generation.draw import uniforms
 from rhapsode.generation.paths import path_seed, sample_paths
 from rhapsode.heads import HEADS, DensityHead
+from rhapsode.modalities.series.facts import (
+    Covariates,
+    SeriesBundle,
+    SeriesFacts,
+    read_series_bundle,
+)
+from rhapsode.modalities.text.facts import read_text_bundle
 from tests.contracts.predictor_contract import ROWS, TIME, ValueContract
 
 FAMILIES = {
@@ -73,8 +71,8 @@ def bundle_of(
     return SeriesBundle(config, encoder, facts, (Member(arrays),))
 
 
-def predictor_of(bundle: SeriesBundle) -> SeriesPredictor:
-    return SeriesPredictor(bundle, load_network(bundle))
+def predictor_of(bundle: SeriesBundle) -> ValuePredictor:
+    return ValuePredictor(bundle, load_network(bundle))
 
 
 def series_of(lengths: list[int], width: int = 1, seed: int = 0) -> list[np.ndarray]:
@@ -154,15 +152,15 @@ def histories(values: list[np.ndarray], size: int = 0) -> list[History]:
     return [History(v, np.full((len(v), size), 0.25, dtype=np.float32)) for v in values]
 
 
-def parameters(predictor: SeriesPredictor, state: module.SeriesState) -> torch.Tensor:
+def parameters(predictor: ValuePredictor, state: module.ValueState) -> torch.Tensor:
     """Parameters of what comes next."""
     following, _ = predictor.advance(np.empty((len(state.paths), 0, 1)), state)
     return following.parameters_BP
 
 
 def observed(
-    predictor: SeriesPredictor, value: np.ndarray, state: module.SeriesState
-) -> module.SeriesState:
+    predictor: ValuePredictor, value: np.ndarray, state: module.ValueState
+) -> module.ValueState:
     return predictor.observe(value[None], state, np.zeros((1, 0), np.float32))
 
 
@@ -225,7 +223,7 @@ def test_losses_are_the_sums_of_single_steps(head: str) -> None:
         stats = encoder.stats(own[:known])
         parts.append(encoder.encode(own, stats))
         logs.append(np.log(stats.count_scale_K))
-    arrays = SeriesArrays(
+    arrays = ValueArrays(
         np.array([0, 12, 19]),
         np.concatenate([p.features_TD for p in parts]),
         np.zeros((19, 0), np.float32),
@@ -396,7 +394,7 @@ def test_covariates_refuse_what_lacks_them() -> None:
         Covariates(known=("price",), known_shift=(0.0,), known_scale=(1.0,)).check(given)
 
 
-def binned(predictor: SeriesPredictor, values: np.ndarray) -> np.ndarray:
+def binned(predictor: ValuePredictor, values: np.ndarray) -> np.ndarray:
     """Bins of values that are encoded as they are."""
     return np.searchsorted(BINS["edges"], values, side="right")
 
@@ -476,10 +474,10 @@ def test_series_begin_under_their_own_attributes() -> None:
     unconditional = parameters(predictor, predictor.begin(read))
     assert ((unconditional - together).abs().amax(dim=1) > 1e-4).all()
     scale = predictor.bundle.encoder.stats(values[0])
-    started = predictor.start(3, SeriesCondition(scale, sources))
+    started = predictor.start(3, ValueCondition(scale, sources))
     assert len(started.memory.memory_MC) == 3
     assert started.fork().memory.memory_MC is started.memory.memory_MC
     with pytest.raises(SettingsError, match="3 rows for 2 series"):
         predictor.begin(read[:2], sources)
     with pytest.raises(SettingsError, match="cannot use a condition"):
-        predictor_of(bundle_of("gru.v1")).start(3, SeriesCondition(scale, sources))
+        predictor_of(bundle_of("gru.v1")).start(3, ValueCondition(scale, sources))

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from rhapsode.bundle import read_text_bundle
 from rhapsode.bundle.network import Network, build_network, load_network
-from rhapsode.config import TrainSettings, from_mapping
+from rhapsode.config import from_mapping
 from rhapsode.errors import SettingsError
-from rhapsode.workflows.components import network_config
-from rhapsode.workflows.model import Model
-from rhapsode.workflows.train import train
+from rhapsode.modalities.ids.components import network_config
+from rhapsode.modalities.text.facts import read_text_bundle
+from rhapsode.modalities.text.model import TextModel
+from rhapsode.modalities.text.settings import TrainSettings
+from rhapsode.workflows.runs.run import train
 
 
 def network(**settings: Any) -> Network:
@@ -60,6 +61,6 @@ def test_it_stays_tied_in_the_file_and_goes_on_from_it(prose: str, tmp_path: Pat
     one = run.generate("The", length=20, seed=1, engine="compiled")
     assert one == run.generate("The", length=20, seed=1, engine="torch")
     more = train(str(source), output=str(tmp_path / "more"), steps=4, start=run.path)
-    after = Model(more.path).bundle
+    after = TextModel(more.path).bundle
     assert np.array_equal(after.arrays["input.weight"], after.arrays["head.weight"])
     assert not np.array_equal(after.arrays["head.weight"], bundle.arrays["head.weight"])

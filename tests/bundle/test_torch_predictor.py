@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from rhapsode.bundle import Component, NetworkConfig, Predictor
+from rhapsode.bundle.combined.window import Window
 from rhapsode.bundle.network import Network, build_network
 from rhapsode.bundle.torch_predictor import TorchPredictor, torch_predictor
-from rhapsode.bundle.window import Window
 from rhapsode.config import parse_context
 from rhapsode.data import Condition
 from rhapsode.errors import SettingsError

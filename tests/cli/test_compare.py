@@ -165,7 +165,7 @@ def test_blind_texts_are_equally_long_whatever_a_character_takes(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rhapsode.config import GenerateSettings
-    from rhapsode.workflows.blind import blind_pairs
+    from rhapsode.workflows.inference.blind import blind_pairs
 
     Path("poem.txt").write_text("牀前看月光疑是地上霜" * 400, encoding="utf-8")
     for encoding in ("characters", "bytes"):
@@ -195,7 +195,7 @@ def test_blind_takes_prompts_from_a_text(
 
 
 def test_the_sign_test_is_exact() -> None:
-    from rhapsode.workflows.blind import sign_test
+    from rhapsode.workflows.inference.blind import sign_test
 
     assert sign_test(0, 0) == 1.0
     assert sign_test(5, 5) == 1.0

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rhapsode.counts import TextIndex
-from rhapsode.workflows.no_copy import ELEMENTS_INDEX
-from rhapsode.workflows.writing import TEXT_INDEX
+from rhapsode.modalities.text.elements_index import ELEMENTS_INDEX
+from rhapsode.modalities.text.text_index import TextIndex
+from rhapsode.modalities.text.writing_check import TEXT_INDEX
 from tests.cli.conftest import Cli
 
 
@@ -197,7 +197,7 @@ def test_explain_says_how_elements_are_chosen(cli: Cli, run_folder: Path) -> Non
 def test_best_of_draws_no_further_than_a_stop_text(
     cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rhapsode.workflows import searching
+    from rhapsode.modalities.ids import search_prompt as searching
 
     drawn: list[int] = []
     plain = searching.continue_jobs

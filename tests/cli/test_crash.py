@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from rhapsode.bundle import text_facts
 from rhapsode.errors import RunError
+from rhapsode.modalities.ids.ngram_sidecar import NGRAM
+from rhapsode.modalities.text import facts as text_facts
+from rhapsode.modalities.text.writing_check import TEXT_INDEX
 from rhapsode.training import Step, read_checkpoint
-from rhapsode.workflows import planning as planning_module
-from rhapsode.workflows.counting import NGRAM
-from rhapsode.workflows.train import Training, prepare_training
-from rhapsode.workflows.writing import TEXT_INDEX
+from rhapsode.workflows.runs import plan_run as planning_module
+from rhapsode.workflows.runs.run import Training, prepare_training
 from tests.cli.conftest import Cli
 from tests.training.test_resume import assert_same_run
 
@@ -48,9 +48,9 @@ import json, os, signal, sys, threading
 from pathlib import Path
 from tests.cli.test_crash import ASKED, INTERVAL, settled_step
 from rhapsode.training import Step
-from rhapsode.workflows import planning as planning_module
-from rhapsode.workflows.counting import NGRAM
-from rhapsode.workflows.train import prepare_training
+from rhapsode.workflows.runs import plan_run as planning_module
+from rhapsode.modalities.ids.ngram_sidecar import NGRAM
+from rhapsode.workflows.runs.run import prepare_training
 
 source, base = Path(sys.argv[1]), Path(sys.argv[2])
 planning_module.matmul_rates = lambda: {"float32": 1.0, "bfloat16": 1.0}

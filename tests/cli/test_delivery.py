@@ -9,8 +9,8 @@ import pytest
 from rhapsode.config import GenerateSettings
 from rhapsode.encoding import END_ID
 from rhapsode.generation import uniforms
-from rhapsode.workflows.continuing import collect, continue_prompts
-from rhapsode.workflows.model import Model
+from rhapsode.modalities.ids.continuation import collect, continue_prompts
+from rhapsode.modalities.text.model import TextModel
 from tests.cli.conftest import QUICK, Cli
 
 PROMPTS = ["The ", "In the", "A", "the way of the", "If ", "The value of", "x", "", "Note: "]
@@ -137,7 +137,7 @@ def test_a_trace_goes_with_jsonl(cli: Cli, run_folder: Path) -> None:
     assert "trace" not in entries(plain.out)[0]
 
 
-def near_boundary(model: Model, settings: GenerateSettings, prompt: str, text: str) -> float:
+def near_boundary(model: TextModel, settings: GenerateSettings, prompt: str, text: str) -> float:
     """How near the draw behind `text` lies to a boundary of its distribution."""
     ids_N = model.bundle.encoder.encode(prompt + text).astype(np.int64)
     predictor = model.predictor
@@ -154,7 +154,7 @@ def near_boundary(model: Model, settings: GenerateSettings, prompt: str, text: s
 
 
 def test_alone_in_a_batch_or_streamed_the_text_is_the_same(run_folder: Path) -> None:
-    model = Model(run_folder)
+    model = TextModel(run_folder)
     settings = GenerateSettings(length=150, seed=7, temperature=0.9)
     lines = [f"{prompt}{more}" for prompt in PROMPTS for more in ("", "a", "of", "to a", "is", "s")]
     together = list(

@@ -36,12 +36,12 @@ def test_evaluate_dynamic(cli: Cli, run_folder: Path, prose: str) -> None:
 
 def test_no_time_to_come_to_what_is_scored(cli: Cli, run_folder: Path, prose: str) -> None:
     from rhapsode.config import SourceSettings
-    from rhapsode.workflows.evaluating import losses_while_learning
-    from rhapsode.workflows.model import Model
+    from rhapsode.modalities.text.metrics import losses_while_learning
+    from rhapsode.modalities.text.model import TextModel
 
     pair = {"a": prose[:500], "b": prose[500:600]}
     Path("pairs.jsonl").write_text(json.dumps(pair), encoding="utf-8")
-    model, lines = Model(run_folder), list[str]()
+    model, lines = TextModel(run_folder), list[str]()
     source = SourceSettings(prompt_field="a", completion_field="b")
     texts = model.read(["pairs.jsonl"], source, lines.append)
     _, _, store = model.score(texts, "all", lines.append)

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from rhapsode.bundle import TextBundle
-from rhapsode.bundle.mixed_predictor import MixedPredictor
+from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.bundle.torch_predictor import TorchPredictor
 from rhapsode.engine import compiled_predictor as predictor
 from rhapsode.engine.compiled_predictor import CompiledPredictor
 from rhapsode.engine.compiled_steps import Entries
-from rhapsode.workflows.model import Model
+from rhapsode.modalities.text.facts import TextBundle
+from rhapsode.modalities.text.model import TextModel
 from tests.cli.conftest import QUICK, Cli
 
 BLOCKED = """
@@ -58,15 +58,15 @@ def test_engine_says_what_computes(
     cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used: list[tuple[type, type]] = []
-    taken = Model.predictor_for
+    taken = TextModel.predictor_for
 
-    def noted(self: Model, *asked: Any, **how: Any) -> object:
+    def noted(self: TextModel, *asked: Any, **how: Any) -> object:
         predictor = taken(self, *asked, **how)
         assert isinstance(predictor, MixedPredictor)
         used.append((type(predictor), type(predictor.network)))
         return predictor
 
-    monkeypatch.setattr(Model, "predictor_for", noted)
+    monkeypatch.setattr(TextModel, "predictor_for", noted)
     texts = {}
     for engine, kind in (
         ("auto", (MixedPredictor, CompiledPredictor)),

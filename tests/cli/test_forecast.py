@@ -349,13 +349,13 @@ def test_the_classic_preset(cli: Cli) -> None:
 def test_a_killed_run_goes_on(cli: Cli, tmp_path: Path) -> None:
     """The run that was cut at its checkpoint and resumed is the unbroken one."""
     from rhapsode.training import Finished
-    from rhapsode.workflows.series.training import prepare_series_training
+    from rhapsode.workflows.runs.run import prepare_training
 
     asked = {"steps": 30, "network": {"hidden_size": 8}, "data": {"validation_share": 0.1}}
-    whole = prepare_series_training(("airline",), asked, output="whole")
+    whole = prepare_training(("airline",), asked, output="whole")
     assert list(whole.events())
     whole.finish()
-    half = prepare_series_training(("airline",), asked, output="half")
+    half = prepare_training(("airline",), asked, output="half")
     for event in half.events():
         if getattr(event, "step", 0) == 13:
             half.loop.stop()

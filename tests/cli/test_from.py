@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rhapsode.bundle import Provenance, read_text_bundle, write_bundle
-from rhapsode.workflows.ancestor import GENTLER
-from rhapsode.workflows.model import Model
-from rhapsode.workflows.play import PlaySession
-from rhapsode.workflows.train import prepare_training
+from rhapsode.bundle import Provenance, write_bundle
+from rhapsode.modalities.text.facts import read_text_bundle
+from rhapsode.modalities.text.model import TextModel
+from rhapsode.training.fine_tuning import GENTLER
+from rhapsode.workflows.inference.session import PlaySession
+from rhapsode.workflows.runs.run import prepare_training
 from tests.cli.conftest import Cli
 
 FAST = ("--set", "training.precision=float32", "--set", "samples.length=0")
@@ -154,7 +155,7 @@ def test_a_model_that_is_none(cli: Cli, new_text: Path) -> None:
 
 
 def test_kept_texts_can_be_learnt(cli: Cli, run_folder: Path) -> None:
-    session = PlaySession(Model(run_folder))
+    session = PlaySession(TextModel(run_folder))
     for _ in range(3):
         session.add("The list is the value of the name. ")
     session.keep(Path("kept.jsonl"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rhapsode.training import Step
-from rhapsode.workflows.train import prepare_training
+from rhapsode.workflows.runs.run import prepare_training
 from tests.cli.conftest import QUICK
 
 

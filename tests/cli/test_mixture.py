@@ -14,17 +14,18 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from rhapsode.bundle import Calibration, Mixture, read_text_bundle, text_facts, write_bundle
-from rhapsode.bundle.mixed_predictor import MixedPredictor
+from rhapsode.bundle import Calibration, Mixture, id_facts, write_bundle
+from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.cli.main import main
 from rhapsode.counts import NGramModel
 from rhapsode.errors import BundleError, DataError
 from rhapsode.evaluation import in_context, part_losses
+from rhapsode.modalities.ids.ngram_sidecar import ngram_part
+from rhapsode.modalities.text.facts import read_text_bundle
+from rhapsode.modalities.text.model import TextModel
 from rhapsode.workflows import load
-from rhapsode.workflows.counting import ngram_part
-from rhapsode.workflows.model import Model
-from rhapsode.workflows.play import PlaySession
-from rhapsode.workflows.train import prepare_training
+from rhapsode.workflows.inference.session import PlaySession
+from rhapsode.workflows.runs.run import prepare_training
 from tests.cli.conftest import Cli
 from tests.cli.test_engine import blocked
 
@@ -72,7 +73,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained_beside(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with its counts beside the model file, as if they were too large for it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_facts, "MOST_INSIDE", 0)
+        patch.setattr(id_facts, "MOST_INSIDE", 0)
         found = train_in(tmp_path_factory.mktemp("beside"), patch)
     assert (found / "ngram.safetensors").exists()
     assert read_text_bundle(found).facts.ngram is None
@@ -150,7 +151,7 @@ def test_the_figures_are_what_one_finds_by_hand(trained: Path) -> None:
         output=str(trained.parent / "never"),
     )
     test = training.corpus.test
-    model = Model(trained)
+    model = TextModel(trained)
     predictor = model.scorer
     assert isinstance(predictor, MixedPredictor)
     batches = in_context(test.elements_N, test.starts, model.bundle.context, lanes=1)
@@ -250,7 +251,7 @@ def test_every_way_of_writing_takes_it(
 
 
 def test_raw_probabilities_of_next_and_of_a_trace_are_the_mixtures(cli: Cli, trained: Path) -> None:
-    model = Model(trained)
+    model = TextModel(trained)
     ids_N = model.bundle.encoder.encode("ab").astype(np.int64)
     read_1T = np.array([[0, *ids_N]])
     following, _ = model.predictor.advance(read_1T, model.predictor.start(1))
@@ -341,7 +342,7 @@ def test_a_model_file_without_its_folder_writes(cli: Cli, trained_beside: Path) 
     done = cli("generate", "plain.safetensors", "ab", "--length", "20", "--seed", "1")
     assert done.code == 0
     assert ALONE in done.err
-    model, lines = Model("plain.safetensors"), list[str]()
+    model, lines = TextModel("plain.safetensors"), list[str]()
     for engine in ("auto", "torch", "compiled"):
         model.predictor_for(engine, lines.append)
     assert len(lines) == 1
@@ -351,7 +352,7 @@ def test_a_share_changed_by_hand_is_used(cli: Cli, trained: Path, run: Path) -> 
     mixture = read_text_bundle(run).calibration.mixture
     assert mixture is not None
     change(run, replace(mixture, share=0.1))
-    predictor = Model(run).scorer
+    predictor = TextModel(run).scorer
     assert isinstance(predictor, MixedPredictor)
     assert predictor.share == 0.1
     Path("some.txt").write_text(dialects(0)[:600])
@@ -386,7 +387,7 @@ def test_a_mixture_that_makes_no_sense_is_refused(run: Path, mixture: object, to
 
 
 def test_counts_inside_and_beside_are_one_mixture(trained: Path, trained_beside: Path) -> None:
-    inside, beside = Model(trained), Model(trained_beside)
+    inside, beside = TextModel(trained), TextModel(trained_beside)
     assert inside.bundle.calibration == beside.bundle.calibration
     ids_1T = np.array([[0, *inside.bundle.encoder.encode("ab").astype(np.int64)]])
     for engine in ("compiled", "torch"):
@@ -399,7 +400,7 @@ def test_counts_inside_and_beside_are_one_mixture(trained: Path, trained_beside:
 
 def test_a_model_file_away_from_its_folder_predicts_as_the_mixture(cli: Cli, trained: Path) -> None:
     shutil.copy(trained / "model.safetensors", "away.safetensors")
-    away, home = Model("away.safetensors"), Model(trained)
+    away, home = TextModel("away.safetensors"), TextModel(trained)
     assert away.alone is None
     ids_2T = np.array([[0, *home.bundle.encoder.encode(text)] for text in ("abcdef", "zyxwvu")])
     for engine in ("compiled", "torch"):
@@ -503,7 +504,7 @@ def test_damaged_counts_inside_the_file_are_refused(
     path = rewrite(run, harm)
     for ask in (lambda model: model.predictor, lambda model: model.scorer):
         with pytest.raises(BundleError, match="its n-gram counts are") as caught:
-            ask(Model(path))
+            ask(TextModel(path))
         assert str(caught.value).startswith(f"{path}: ")
         assert str(caught.value).isprintable()
     done = cli("generate", str(run), "ab", "--length", "5")
@@ -530,7 +531,7 @@ def test_counts_inside_of_another_text_are_refused(cli: Cli, run: Path) -> None:
     path = run / "model.safetensors"
     write_bundle(path, replace(bundle, facts=replace(bundle.facts, ngram=part)))
     with pytest.raises(BundleError, match="n-gram counts are those of another text") as caught:
-        _ = Model(run).predictor
+        _ = TextModel(run).predictor
     assert str(caught.value).startswith(f"{path}: ")
     done = cli("generate", str(run), "ab", "--length", "5")
     assert done.code == 1
@@ -560,11 +561,11 @@ def test_where_counts_lie_follows_their_size(
     assert part.size == sum(array.nbytes for array in part.arrays.values())
     source, asked = str(trained.parent / "text.txt"), ("-o", "run", *QUICK)
     for most, beside in ((part.size, False), (part.size - 1, True)):
-        monkeypatch.setattr(text_facts, "MOST_INSIDE", most)
+        monkeypatch.setattr(id_facts, "MOST_INSIDE", most)
         assert cli("train", source, *asked).code == 0
         assert Path("run/ngram.safetensors").exists() is beside
         assert (read_text_bundle("run").facts.ngram is None) is beside
-        assert Model("run").alone is None
+        assert TextModel("run").alone is None
         shutil.rmtree("run")
 
 
@@ -601,7 +602,7 @@ def test_a_run_from_a_mixture_counts_its_own_text(cli: Cli, trained: Path) -> No
     assert done.code == 0, done.err
     mixture = summary_of(Path("run"))["mixture"]
     assert mixture["ngram"] != summary_of(trained)["mixture"]["ngram"]
-    assert Model("run").alone is None
+    assert TextModel("run").alone is None
 
 
 def test_repeated_runs_tell_of_mixture_and_network(cli: Cli, trained: Path) -> None:
@@ -623,10 +624,10 @@ def test_a_saved_session_of_the_mixture_is_not_gone_on_with_by_the_network(
     cli: Cli, trained_beside: Path, beside: Path
 ) -> None:
     trained, run = trained_beside, beside
-    session = PlaySession(Model(trained))
+    session = PlaySession(TextModel(trained))
     session.add("ab")
     session.save(Path("session.json"))
-    PlaySession(Model(trained)).load(Path("session.json"))
+    PlaySession(TextModel(trained)).load(Path("session.json"))
     remove(run)
     with pytest.raises(DataError, match="another model"):
-        PlaySession(Model(run)).load(Path("session.json"))
+        PlaySession(TextModel(run)).load(Path("session.json"))

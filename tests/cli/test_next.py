@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rhapsode.cli.console import plain, print_json
-from rhapsode.workflows.model import Model
+from rhapsode.modalities.text.model import TextModel
 from tests.cli.conftest import Cli
 
 PROMPT = "the the the th"
@@ -36,7 +36,7 @@ def test_the_figures_of_a_table(cli: Cli, run_folder: Path) -> None:
     ranks = [entry["rank"] for entry in top]
     assert ranks == sorted(ranks)
     assert len(set(range(1, len(top) + 2)) - set(ranks)) == 1  # that of the unknown element
-    assert found["candidates"] == len(top) == Model(run_folder).bundle.encoder.vocab_size - 1
+    assert found["candidates"] == len(top) == TextModel(run_folder).bundle.encoder.vocab_size - 1
     assert sum(shares(found).values()) == pytest.approx(1)
     entropy = -sum(s * math.log(s) for s in shares(found).values())
     assert found["entropy"] == pytest.approx(entropy)

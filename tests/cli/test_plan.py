@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rhapsode.config import from_mapping
-from rhapsode.config.train import TrainSettings
+from rhapsode.modalities.text.settings import TrainSettings
 from tests.cli.conftest import Cli
 
 

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rhapsode.bundle import read_text_bundle
-from rhapsode.config import TrainSettings, from_mapping, presets, read_settings
+from rhapsode.config import from_mapping, presets, read_settings
 from rhapsode.errors import SettingsError
-from rhapsode.workflows.train import prepare_training
+from rhapsode.modalities.text.facts import read_text_bundle
+from rhapsode.modalities.text.settings import TrainSettings
+from rhapsode.workflows.runs.run import prepare_training
 from tests.cli.conftest import Cli
 
 RECIPES = [

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from rhapsode.errors import RunError
-from rhapsode.workflows.repeating import repeat, repeated_summary
-from rhapsode.workflows.resume import find_run
-from rhapsode.workflows.train import Training
+from rhapsode.workflows.runs.repeat import repeat, repeated_summary
+from rhapsode.workflows.runs.resume_run import find_run
+from rhapsode.workflows.runs.run import Training
 from tests.cli.conftest import QUICK, Cli
 
 SETTINGS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rhapsode.workflows.model import Model
+from rhapsode.modalities.text.model import TextModel
 from tests.cli.conftest import QUICK, Cli
 
 RECORDS = [
@@ -43,7 +43,7 @@ def test_a_field(cli: Cli, records: str) -> None:
     shown = json.loads(cli("data", "show", records, "--field", "note.by", "--json").out)
     assert (shown["text"], shown["documents"]) == ("Ann", 60)
     assert cli("train", records, "--field", "steps", "-o", "run", "--steps", "3", *QUICK).code == 0
-    assert Model("run").source_settings([records]).field == "steps"
+    assert TextModel("run").source_settings([records]).field == "steps"
     wrong = cli("train", records, "--field", "stepz", "-o", "other")
     assert wrong.code == 1
     assert "steps" in wrong.err
@@ -58,7 +58,7 @@ def test_pairs_learn_the_completion_only(cli: Cli) -> None:
     assert shown["text"] == "word 0?\nyes"
     done = cli("train", "pairs.jsonl", *flags, "-o", "run", "--steps", "150", *QUICK)
     assert done.code == 0
-    model = Model("run")
+    model = TextModel("run")
     assert model.bundle.context.kind == "fresh"
     figures = json.loads(cli("evaluate", "run", "pairs.jsonl", *flags, "--json").out)
     assert figures["elements"] == sum(len(line["answer"]) + 1 for line in lines)
@@ -76,7 +76,7 @@ def test_limit(cli: Cli, records: str) -> None:
     flags = ("--field", "title", "--limit", "20")
     assert json.loads(cli("data", "show", records, *flags, "--json").out)["documents"] == 20
     assert cli("train", records, *flags, "-o", "run", "--steps", "3", *QUICK).code == 0
-    assert Model("run").bundle.provenance.documents == 20
+    assert TextModel("run").bundle.provenance.documents == 20
     few = json.loads(cli("evaluate", "run", records, "--limit", "2", "--json").out)
     assert few["elements"] == 2 * len("Soup 0 ")
 
@@ -88,7 +88,7 @@ def test_pattern(cli: Cli) -> None:
     flags = ("--pattern", "*.txt")
     assert json.loads(cli("data", "show", "books", *flags, "--json").out)["documents"] == 2
     assert cli("train", "books", *flags, "-o", "run", "--steps", "3", *QUICK).code == 0
-    assert Model("run").bundle.provenance.documents == 2
+    assert TextModel("run").bundle.provenance.documents == 2
     one = json.loads(cli("evaluate", "run", "books", "--pattern", "old/*", "--json").out)
     assert one["elements"] == len("old/c.txt says: to be or not to be\n" * 30) + 1
 
@@ -100,12 +100,12 @@ def test_text_encoding_errors_and_newlines(cli: Cli) -> None:
     shown = json.loads(cli("data", "show", "old.txt", *flags, "--json").out)
     assert shown["text"] == "naïve café\r\n" * 60
     assert cli("train", "old.txt", *flags, "-o", "run", "--steps", "3", *QUICK).code == 0
-    assert "\r" in Model("run").bundle.encoder.vocabulary
+    assert "\r" in TextModel("run").bundle.encoder.vocabulary
     told = json.loads(cli("evaluate", "run", "old.txt", *flags, "--json").out)
     assert told["elements"] == len(raw) + 1
     guessed = cli("train", "old.txt", "-o", "guessed", "--steps", "3", *QUICK)
     assert "old.txt: read as cp1252" in guessed.err
-    assert Model("guessed").bundle.encoder.unknown("naïve café\n") == []
+    assert TextModel("guessed").bundle.encoder.unknown("naïve café\n") == []
 
     Path("torn.txt").write_bytes(
         "fine text — yes\n".encode() * 60 + b"\xff\n" + b"more text\n" * 60
@@ -118,7 +118,7 @@ def test_text_encoding_errors_and_newlines(cli: Cli) -> None:
         done = cli(*command, "--errors", "replace", *(QUICK if command[0] == "train" else ()),
                    *(("--steps", "3") if command[0] == "train" else ()))  # fmt: skip
         assert done.code == 0, done.err
-    assert "\N{REPLACEMENT CHARACTER}" in Model("torn").bundle.encoder.vocabulary
+    assert "\N{REPLACEMENT CHARACTER}" in TextModel("torn").bundle.encoder.vocabulary
 
 
 def test_standard_input(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +133,7 @@ def test_standard_input(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("sys.stdin", piped)
         done = cli("train", "-", "-o", "run", "--steps", "3", *QUICK)
     assert done.code == 0, done.err
-    assert Model("run").bundle.provenance.characters == 19 * 60
+    assert TextModel("run").bundle.provenance.characters == 19 * 60
 
 
 def test_copies_are_counted(cli: Cli) -> None:

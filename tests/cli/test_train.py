@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rhapsode.bundle import read_text_bundle
-from rhapsode.workflows.model import Model
+from rhapsode.modalities.text.facts import read_text_bundle
+from rhapsode.modalities.text.model import TextModel
 from tests.cli.conftest import QUICK, Cli
 
 
@@ -107,7 +107,7 @@ def test_one_hot_input(cli: Cli, prose_file: Path) -> None:
     done = cli("train", str(prose_file), "-o", "run", "--steps", "3",
                "--set", "network.input=onehot", "--set", "training.precision=float32")  # fmt: skip
     assert done.code == 0
-    assert Model("run").bundle.config.input.name == "onehot.v1"
+    assert TextModel("run").bundle.config.input.name == "onehot.v1"
     assert cli("generate", "run", "The", "--length", "5").code == 0
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rhapsode.bundle import read_text_bundle, write_bundle
-from rhapsode.workflows.counting import inner_ngram
+from rhapsode.bundle import write_bundle
+from rhapsode.modalities.ids.ngram_sidecar import inner_ngram
+from rhapsode.modalities.text.facts import read_text_bundle
 from tests.cli.conftest import Cli
 
 

@@ -15,16 +15,15 @@ from hypothesis import strategies as st
 
 from rhapsode.config import (
     DEFAULT_BUDGET,
-    DataSettings,
     GenerateSettings,
     SourceSettings,
-    TrainSettings,
     dump_toml,
     from_mapping,
     parse_duration,
     to_mapping,
 )
 from rhapsode.errors import BundleError, SettingsError
+from rhapsode.modalities.text.settings import DataSettings, TrainSettings
 
 PROVE = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhapsode.config import SourceSettings
-from rhapsode.data.reading import read_sources
+from rhapsode.data.sources import read_sources
 from rhapsode.errors import DataError
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=60)

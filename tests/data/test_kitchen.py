@@ -4,7 +4,13 @@ import math
 
 import numpy as np
 
-from rhapsode.data.grammar import (
+from rhapsode.data.corpora.kitchen import (
+    grammar,
+    kitchen_documents,
+    kitchen_log_prob,
+    kitchen_record,
+)
+from rhapsode.data.corpora.kitchen_grammar import (
     Choice,
     Optional,
     Recall,
@@ -14,7 +20,6 @@ from rhapsode.data.grammar import (
     log_prob,
     parses,
 )
-from rhapsode.data.kitchen import grammar, kitchen_documents, kitchen_log_prob, kitchen_record
 
 
 def test_drawn_texts_have_the_probability_they_were_drawn_with_and_one_parse() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rhapsode.config import SourceSettings
-from rhapsode.data.reading import Reading, read_sources
+from rhapsode.data.sources import Reading, read_sources
 from rhapsode.errors import DataError
 
 HEADER = "\t\n\x0b\x0c\n start \t\n\x0b\x0c\n end \t\n\x0b\x0c\n"

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhapsode.config import SourceSettings
-from rhapsode.data.reading import Found, pieces, read_pieces, read_sources, tables
-from rhapsode.data.reading.json_records import json_records
-from rhapsode.data.reading.selector import Selector
-from rhapsode.data.reading.tables import csv_records
+from rhapsode.data.sources import Found, pieces, read_pieces, read_sources, tables
+from rhapsode.data.sources.fields.json_records import json_records
+from rhapsode.data.sources.fields.record_tables import csv_records
+from rhapsode.data.sources.fields.selector import Selector
 from rhapsode.errors import DataError, SettingsError
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=80)

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rhapsode.data import SeriesArrays, SeriesStream, sweep_series
+from rhapsode.data import ValueArrays, ValueStream, sweep_values
 from rhapsode.errors import DataError
 
 lengths_of = st.lists(st.integers(1, 40), min_size=1, max_size=6)
 
 
-def arrays_of(lengths: list[int], missing: tuple[int, ...] = ()) -> SeriesArrays:
+def arrays_of(lengths: list[int], missing: tuple[int, ...] = ()) -> ValueArrays:
     """Series whose every row holds its own number."""
     total = sum(lengths)
     numbers = np.arange(total, dtype=np.float32)[:, None]
@@ -20,7 +20,7 @@ def arrays_of(lengths: list[int], missing: tuple[int, ...] = ()) -> SeriesArrays
     for row in missing:
         weights[row % total] = 0.0
         targets[row % total] = np.nan
-    return SeriesArrays(
+    return ValueArrays(
         np.cumsum([0, *lengths]),
         numbers,
         np.zeros((total, 0), dtype=np.float32),
@@ -36,7 +36,7 @@ def test_every_value_is_scored_once_a_pass(
     lengths: list[int], rows: int, window: int, longest: int, seed: int
 ) -> None:
     arrays = arrays_of(lengths)
-    stream = SeriesStream(arrays, batch_size=rows, window=window, longest=longest, seed=seed)
+    stream = ValueStream(arrays, batch_size=rows, window=window, longest=longest, seed=seed)
     seen: dict[int, int] = {}
     step = 0
     while len(seen) < sum(lengths):
@@ -59,7 +59,7 @@ def test_every_value_is_scored_once_a_pass(
 def test_a_row_goes_on_or_begins_afresh_at_a_window(
     lengths: list[int], rows: int, window: int, longest: int
 ) -> None:
-    stream = SeriesStream(arrays_of(lengths), batch_size=rows, window=window, longest=longest)
+    stream = ValueStream(arrays_of(lengths), batch_size=rows, window=window, longest=longest)
     last = np.full(rows, -1)
     for step in range(12):
         batch = stream.batch(step)
@@ -79,7 +79,7 @@ def test_a_row_goes_on_or_begins_afresh_at_a_window(
 
 def test_a_step_depends_on_nothing_but_the_step() -> None:
     made = [
-        SeriesStream(arrays_of([30, 7, 19]), batch_size=2, window=4, longest=12) for _ in range(2)
+        ValueStream(arrays_of([30, 7, 19]), batch_size=2, window=4, longest=12) for _ in range(2)
     ]
     far = made[0].batch(17)
     for step in range(17):
@@ -90,7 +90,7 @@ def test_a_step_depends_on_nothing_but_the_step() -> None:
 
 
 def test_parts_of_a_long_series_begin_elsewhere_at_every_pass() -> None:
-    stream = SeriesStream(arrays_of([60]), batch_size=1, window=10, longest=20)
+    stream = ValueStream(arrays_of([60]), batch_size=1, window=10, longest=20)
     begins = {
         int(batch.targets[0, 0, 0])
         for batch in map(stream.batch, range(40))
@@ -101,14 +101,14 @@ def test_parts_of_a_long_series_begin_elsewhere_at_every_pass() -> None:
 
 def test_missing_values_are_not_scored() -> None:
     arrays = arrays_of([5, 5], missing=(1, 7))
-    stream = SeriesStream(arrays, batch_size=2, window=5, longest=5)
+    stream = ValueStream(arrays, batch_size=2, window=5, longest=5)
     assert stream.elements_per_epoch == 8
     assert stream.batch(0).weights_BT.sum() == 8
 
 
 def test_nothing_to_learn_from() -> None:
     with pytest.raises(DataError, match="no known value"):
-        SeriesStream(arrays_of([2], missing=(0, 1)), batch_size=1, window=2, longest=2)
+        ValueStream(arrays_of([2], missing=(0, 1)), batch_size=1, window=2, longest=2)
 
 
 @given(lengths_of, st.integers(1, 4), st.integers(1, 9), st.data())
@@ -118,7 +118,7 @@ def test_a_sweep_reads_each_stretch_once(
     arrays = arrays_of(lengths)
     starts = arrays.offsets[:-1] + [data.draw(st.integers(0, n)) for n in lengths]
     found: list[int] = []
-    for _, batch in sweep_series(arrays, starts, arrays.offsets[1:], rows=rows, window=window):
+    for _, batch in sweep_values(arrays, starts, arrays.offsets[1:], rows=rows, window=window):
         assert batch.positions_BT is not None
         found += batch.positions_BT[batch.positions_BT >= 0].tolist()
         assert (batch.weights_BT[batch.positions_BT < 0] == 0).all()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rhapsode.config import SourceSettings
 from rhapsode.data import CATALOGUE
-from rhapsode.data.reading import Found, decoding, pieces, read_pieces, read_sources, textfile
+from rhapsode.data.sources import Found, decoding, pieces, read_pieces, read_sources, textfile
 from rhapsode.errors import DataError
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=50)

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhapsode.config import SourceSettings
-from rhapsode.data.reading import Found, decoding, textfile
-from rhapsode.data.reading.decoding import find_codec
-from rhapsode.data.reading.found import NotText
-from rhapsode.data.reading.textfile import text_chunks
+from rhapsode.data.sources import Found, decoding, textfile
+from rhapsode.data.sources.decoding import find_codec
+from rhapsode.data.sources.formats import NotText
+from rhapsode.data.sources.textfile import text_chunks
 from rhapsode.errors import DataError, SettingsError
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=60)

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from rhapsode.encoding import ByteEncoder, encoder_from_mapping
+from rhapsode.encoding import encoder_from_mapping
+from rhapsode.encoding.text import ByteEncoder
 from rhapsode.errors import BundleError, EncodingError
 from tests.contracts.encoder_contract import PROVE, EncoderContract, texts
 

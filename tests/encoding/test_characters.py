@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rhapsode.encoding import UNKNOWN_ID, CharacterEncoder, contract, encoder_from_mapping
+from rhapsode.encoding import UNKNOWN_ID, contract, encoder_from_mapping
+from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.errors import BundleError, SettingsError
 from tests.contracts.encoder_contract import PROVE, EncoderContract, texts
 from tests.encoding.normal import normal

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from rhapsode.encoding import UNKNOWN_ID, Encoder, JiebaEncoder, chinese, encoder_from_mapping
+from rhapsode.encoding import UNKNOWN_ID, Encoder, encoder_from_mapping
+from rhapsode.encoding.text import JiebaEncoder, chinese
 from rhapsode.errors import MissingExtraError, SettingsError
 from tests.contracts.encoder_contract import PROVE, EncoderContract
 from tests.encoding.normal import normal

@@ -1,6 +1,7 @@
 """Automatic choice of an encoding: characters, unless there are too many of them or too much text."""
 
-from rhapsode.encoding import ENCODERS, choose_encoding
+from rhapsode.encoding import ENCODERS
+from rhapsode.encoding.text import choose_encoding
 
 
 def scripts(count: int) -> str:

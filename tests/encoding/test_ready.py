@@ -16,7 +16,8 @@ from tokenizers import (
     trainers,
 )
 
-from rhapsode.encoding import UNKNOWN_ID, Encoder, ReadyEncoder, encoder_from_mapping
+from rhapsode.encoding import UNKNOWN_ID, Encoder, encoder_from_mapping
+from rhapsode.encoding.text import ReadyEncoder
 from rhapsode.errors import SettingsError
 from tests.contracts.encoder_contract import EncoderContract
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rhapsode.encoding.series import SeriesEncoder, SeriesEncoderSettings, SeriesPaths
-from rhapsode.encoding.series_bins import BinSettings, learn_bins
-from rhapsode.encoding.series_scaling import SeriesStats
+from rhapsode.encoding.series.bin_edges import BinSettings, learn_bins
+from rhapsode.encoding.series.scaling import SeriesStats
+from rhapsode.encoding.series.values import SeriesEncoder, SeriesEncoderSettings, SeriesPaths
 from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
 
 PROVE = settings(max_examples=60, deadline=None, derandomize=True)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rhapsode.encoding import UNKNOWN_ID, Encoder, contract
-from rhapsode.encoding.words import WordEncoder
+from rhapsode.encoding.text.words import WordEncoder
 from rhapsode.errors import SettingsError
 from tests.contracts.encoder_contract import PROVE, EncoderContract, texts
 from tests.encoding.normal import normal

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from rhapsode.bundle import Component, Member, NetworkConfig, TextBundle, TextFacts
+from rhapsode.bundle import Component, Member, NetworkConfig
 from rhapsode.bundle.network import Network, build_network, network_arrays
-from rhapsode.encoding import CharacterEncoder
+from rhapsode.encoding.text import CharacterEncoder
+from rhapsode.modalities.text.facts import TextBundle, TextFacts
 
 # Twelve elements, so that unit vectors, too, divide into heads.
 ENCODER = CharacterEncoder.learn(["abcdefghij"], {})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rhapsode.bundle import Predictor, StretchRequest
-from rhapsode.bundle.mixed_predictor import MixedPredictor
+from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.bundle.torch_predictor import torch_predictor
 from rhapsode.encoding import FiniteGrammar, GrammarTable
 from rhapsode.engine.sampling_steps import mask_row as inner_mask_row

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rhapsode.bundle import Predictor, log_softmax
-from rhapsode.bundle.mixed_predictor import MixedPredictor
+from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.bundle.torch_predictor import torch_predictor
 from rhapsode.engine.sampling_steps import mix_row as inner_mix_row
 from rhapsode.generation import Job, continue_jobs, generate_elements

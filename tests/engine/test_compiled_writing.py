@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from rhapsode.bundle import NetworkPredictor, Predictor, Stretch, StretchRequest
 from rhapsode.config import GenerateSettings
-from rhapsode.encoding import END_ID, CharacterEncoder
+from rhapsode.encoding import END_ID
+from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.engine.compiled_chain import plan_of
 from rhapsode.engine.compiled_predictor import ELEMENTS, compiled_predictor
 from rhapsode.engine.compiled_steps import apply_rows

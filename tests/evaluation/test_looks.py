@@ -21,7 +21,7 @@ from rhapsode.evaluation import (
     surprises,
     windowed_loss,
 )
-from rhapsode.evaluation.spelling import CODE_POINTS, Speller
+from rhapsode.modalities.text.spelling import CODE_POINTS, Speller
 from tests.generation.markov import Markov
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=60)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rhapsode.bundle.mixed_predictor import MixedPredictor
+from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.config import parse_context
 from rhapsode.counts.ngram import NGramModel
 from rhapsode.data import Document, write_store

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rhapsode.errors import DataError, MissingExtraError, SettingsError
-from rhapsode.evaluation.statistical import STATISTICAL, statistical_forecast
+from rhapsode.evaluation.statistical_methods import STATISTICAL, statistical_forecast
 
 NAN = math.nan
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rhapsode.counts.text_index import TextIndex
 from rhapsode.errors import DataError
-from rhapsode.evaluation.copying import LENGTHS, measure_copying
-from rhapsode.evaluation.writing import (
+from rhapsode.modalities.text.copies import LENGTHS, measure_copying
+from rhapsode.modalities.text.text_index import TextIndex
+from rhapsode.modalities.text.text_quality import (
     choose_unit,
     cut_equally,
     distinct,

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rhapsode.encoding import (
+from rhapsode.encoding import Encoder
+from rhapsode.encoding.text import (
     BpeEncoder,
     ByteEncoder,
     CharacterEncoder,
-    Encoder,
     ReadyEncoder,
     UnigramEncoder,
     WordEncoder,

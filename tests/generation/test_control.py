@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhapsode.config.control import ControlSettings
-from rhapsode.encoding import BpeEncoder, CharacterEncoder, Encoder, WordEncoder
+from rhapsode.encoding import Encoder
+from rhapsode.encoding.text import BpeEncoder, CharacterEncoder, WordEncoder
 from rhapsode.errors import SettingsError
 from rhapsode.generation import Chain, Filter, Job, generate_elements
 from rhapsode.generation.filters.contract import Suppress

@@ -8,18 +8,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rhapsode.bundle import Component, NetworkConfig, Provenance, TextBundle, TextFacts
+from rhapsode.bundle import Component, NetworkConfig, Provenance
 from rhapsode.config.control import ControlSettings
-from rhapsode.counts import Passage, SuffixIndex, TextIndex
-from rhapsode.encoding import BpeEncoder, CharacterEncoder, Encoder, WordEncoder
+from rhapsode.counts import SuffixIndex
+from rhapsode.encoding import Encoder
+from rhapsode.encoding.text import BpeEncoder, CharacterEncoder, WordEncoder
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.generation import Chain, Job, generate_elements
 from rhapsode.generation.filters.contract import Suppress
 from rhapsode.generation.filters.control_filters import control_filters
 from rhapsode.generation.filters.copying import NoCopy
-from rhapsode.workflows import no_copy
-from rhapsode.workflows.no_copy import ELEMENTS_INDEX, index_elements, open_elements_index
-from rhapsode.workflows.writing import TEXT_INDEX, index_fingerprint
+from rhapsode.modalities.text import elements_index as no_copy
+from rhapsode.modalities.text.elements_index import (
+    ELEMENTS_INDEX,
+    index_elements,
+    open_elements_index,
+)
+from rhapsode.modalities.text.facts import TextBundle, TextFacts
+from rhapsode.modalities.text.text_index import Passage, TextIndex
+from rhapsode.modalities.text.writing_check import TEXT_INDEX, index_fingerprint
 from tests.generation.even import Even
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=60)

@@ -15,7 +15,7 @@ from rhapsode.config import GenerateSettings
 from rhapsode.config.sampling import SamplingSettings
 from rhapsode.config.search import SearchSettings, check_search
 from rhapsode.counts import SuffixIndex
-from rhapsode.encoding import CharacterEncoder
+from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.errors import SettingsError
 from rhapsode.generation import Chain, Context, Job, chain_of, generate_elements
 from rhapsode.generation.filters.contract import Suppress
@@ -28,7 +28,7 @@ from rhapsode.generation.search.candidates import Found, best_first
 from rhapsode.generation.search.contrastive import contrastive_search
 from rhapsode.generation.search.ranking import mean_log_probs, rank_by_likelihood, rank_by_novelty
 from rhapsode.generation.search.stochastic_beam import stochastic_beam_search
-from rhapsode.workflows.searching import draw_best
+from rhapsode.modalities.ids.search_prompt import draw_best
 from tests.generation.markov import Markov
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=40)

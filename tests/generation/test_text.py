@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rhapsode.encoding import ByteEncoder, CharacterEncoder, IncrementalDecoder
+from rhapsode.encoding import IncrementalDecoder
+from rhapsode.encoding.text import ByteEncoder, CharacterEncoder
 from rhapsode.generation import StopText
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=200)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, distributions
 
 from rhapsode.config import from_mapping
-from rhapsode.encoding import SeriesEncoder, SeriesEncoderSettings
+from rhapsode.encoding.series import SeriesEncoder, SeriesEncoderSettings
 from rhapsode.errors import SettingsError
 from rhapsode.heads import (
     HEADS,

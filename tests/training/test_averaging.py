@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from rhapsode.bundle.network import Network, build_network
-from rhapsode.config import TrainSettings, from_mapping
+from rhapsode.config import from_mapping
+from rhapsode.modalities.ids.components import network_config
+from rhapsode.modalities.text.settings import TrainSettings
 from rhapsode.training.averaging import WeightAverage
-from rhapsode.workflows.components import network_config
 
 
 def network() -> Network:

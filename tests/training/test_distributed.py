@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rhapsode.bundle import read_text_bundle
 from rhapsode.data import Batch, Condition
 from rhapsode.errors import SettingsError
+from rhapsode.modalities.text.facts import read_text_bundle
 from rhapsode.training import Group, SingleProcess, Step, read_checkpoint
-from rhapsode.workflows.train import prepare_training
+from rhapsode.workflows.runs.run import prepare_training
 
 STEPS = 50
 LSTM = {"embedding_size": 8, "hidden_size": 16, "dropout": 0.0}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rhapsode.training import Evaluated, Finished
-from rhapsode.workflows.train import prepare_training
+from rhapsode.workflows.runs.run import prepare_training
 
 LOSSES = [3.0, 2.0, 2.5, 2.4, 2.1, 1.9, 2.0, 2.0, 2.0, 1.0]
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rhapsode.bundle import read_text_bundle
 from rhapsode.errors import RunError
+from rhapsode.modalities.text.facts import read_text_bundle
 from rhapsode.training import ReplayClock, Step, read_checkpoint
-from rhapsode.workflows.train import prepare_training
+from rhapsode.workflows.runs.run import prepare_training
 
 STEPS = 24
 SMALL: dict[str, dict[str, Any]] = {

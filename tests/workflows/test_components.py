@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from rhapsode.config import SeenContext, TrainSettings, from_mapping
-from rhapsode.encoding import CharacterEncoder
+from rhapsode.config import SeenContext, from_mapping
+from rhapsode.encoding.text import CharacterEncoder
+from rhapsode.modalities.ids.components import network_config, planned_settings
+from rhapsode.modalities.text.settings import TrainSettings
 from rhapsode.training import Plan
-from rhapsode.workflows.components import network_config, planned_settings
 
 TIED: dict[str, Any] = {
     "embedding_size": 8,

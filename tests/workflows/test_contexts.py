@@ -12,7 +12,7 @@ import torch
 
 import rhapsode as rh
 from rhapsode.bundle import Calibration, Member, write_bundle
-from rhapsode.bundle.mixed_predictor import MixedPredictor
+from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.bundle.network import load_network, network_arrays
 from rhapsode.errors import SettingsError
 from rhapsode.models import FAMILIES

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 
 import rhapsode as rh
-from rhapsode.bundle import TextBundle, TextFacts, write_bundle
+from rhapsode.bundle import write_bundle
+from rhapsode.bundle.id_facts import NGramPart
 from rhapsode.bundle.ngram_predictor import NGramPredictor
-from rhapsode.bundle.text_facts import NGramPart
 from rhapsode.cli.main import main
 from rhapsode.config import GenerateSettings
 from rhapsode.counts import NGramModel
-from rhapsode.encoding import CharacterEncoder
-from rhapsode.workflows.next import next_elements
-from rhapsode.workflows.play import PlaySession
+from rhapsode.encoding.text import CharacterEncoder
+from rhapsode.modalities.text.facts import TextBundle, TextFacts
+from rhapsode.workflows.inference.next_elements import next_elements
+from rhapsode.workflows.inference.session import PlaySession
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rhapsode.bundle import Component, NetworkConfig, TextBundle, TextFacts
+from rhapsode.bundle import Component, NetworkConfig
 from rhapsode.config import GenerateSettings
-from rhapsode.encoding import ByteEncoder, CharacterEncoder, Encoder
-from rhapsode.workflows.next import next_elements
+from rhapsode.encoding import Encoder
+from rhapsode.encoding.text import ByteEncoder, CharacterEncoder
+from rhapsode.modalities.text.facts import TextBundle, TextFacts
+from rhapsode.workflows.inference.next_elements import next_elements
 from tests.generation.even import Ruled
 
 # Solved for the shares that the literature gives at temperatures 1, 0.5 and 2.

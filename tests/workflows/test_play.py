@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rhapsode.bundle import Component, NetworkConfig, Predictor, TextBundle, TextFacts
+from rhapsode.bundle import Component, NetworkConfig, Predictor
 from rhapsode.config import GenerateSettings, SourceSettings
 from rhapsode.data import Batch, read_sources
-from rhapsode.encoding import ByteEncoder
+from rhapsode.encoding.text import ByteEncoder
 from rhapsode.errors import DataError, EncodingError, RhapsodeError, SettingsError
-from rhapsode.workflows.model import Model
-from rhapsode.workflows.play import PlaySession
+from rhapsode.modalities.text.facts import TextBundle, TextFacts
+from rhapsode.modalities.text.model import TextModel
+from rhapsode.workflows.inference.session import PlaySession
 from tests.cli.conftest import run_folder  # noqa: F401 - a fixture
 from tests.generation.even import Ruled
 
@@ -53,11 +54,11 @@ class Counting(Predictor):
 
 
 @pytest.fixture
-def model(run_folder: Path) -> Model:  # noqa: F811
-    return Model(run_folder)
+def model(run_folder: Path) -> TextModel:  # noqa: F811
+    return TextModel(run_folder)
 
 
-def behind(model: Model, ids: Sequence[int]) -> np.ndarray:
+def behind(model: TextModel, ids: Sequence[int]) -> np.ndarray:
     """Logits (V,) behind a text."""
     read_1T = np.array([[0, *ids]])
     return model.predictor.advance(read_1T, model.predictor.start(1))[0].logits_BV[0]
@@ -67,14 +68,14 @@ def said(pieces: Iterator[str]) -> str:
     return "".join(pieces)
 
 
-def test_the_first_turn_is_what_generate_writes(model: Model) -> None:
+def test_the_first_turn_is_what_generate_writes(model: TextModel) -> None:
     session = PlaySession(model, SETTINGS)
     session.add("The ")
     assert said(session.write()) == model.continuations("The ", SETTINGS)[0].text
     assert session.text == "The " + session.turns[1].text
 
 
-def test_no_element_is_read_twice(model: Model) -> None:
+def test_no_element_is_read_twice(model: TextModel) -> None:
     counting = Counting(model.predictor)
     model.__dict__["predictor"] = counting
     session = PlaySession(model, SETTINGS)
@@ -96,7 +97,7 @@ def test_no_element_is_read_twice(model: Model) -> None:
     assert counting.seen == []
 
 
-def test_undo(model: Model) -> None:
+def test_undo(model: TextModel) -> None:
     session = PlaySession(model, SETTINGS)
     session.add("The ")
     first = said(session.write())
@@ -115,7 +116,7 @@ def test_undo(model: Model) -> None:
     assert session.undo() == 0
 
 
-def test_again_keeps_the_earlier_one(model: Model) -> None:
+def test_again_keeps_the_earlier_one(model: TextModel) -> None:
     session = PlaySession(model, SETTINGS)
     with pytest.raises(SettingsError, match="nothing to write again"):
         said(session.again())
@@ -129,7 +130,7 @@ def test_again_keeps_the_earlier_one(model: Model) -> None:
     assert [view.name for view in session.branches() if view.current] == [3]
 
 
-def test_branches_do_not_touch_each_other(model: Model) -> None:
+def test_branches_do_not_touch_each_other(model: TextModel) -> None:
     alone = PlaySession(model, SETTINGS)
     alone.add("The ")
     said(alone.write())
@@ -151,7 +152,7 @@ def test_branches_do_not_touch_each_other(model: Model) -> None:
         session.switch(7)
 
 
-def test_a_saved_session_goes_on_bit_for_bit(model: Model, tmp_path: Path) -> None:
+def test_a_saved_session_goes_on_bit_for_bit(model: TextModel, tmp_path: Path) -> None:
     session = PlaySession(model, SETTINGS)
     session.add("The ")
     said(session.write())
@@ -163,7 +164,7 @@ def test_a_saved_session_goes_on_bit_for_bit(model: Model, tmp_path: Path) -> No
     said(session.write())
     session.switch(1)
     said(session.write())
-    other = PlaySession(Model(model.path), GenerateSettings(seed=1))
+    other = PlaySession(TextModel(model.path), GenerateSettings(seed=1))
     other.load(tmp_path / "session.json")
     assert other.settings.temperature == 0.7
     assert other.current == 2
@@ -175,7 +176,7 @@ def test_a_saved_session_goes_on_bit_for_bit(model: Model, tmp_path: Path) -> No
     np.testing.assert_array_equal(other.why().logits_V, session.why().logits_V)
 
 
-def test_what_is_interrupted_stays(model: Model) -> None:
+def test_what_is_interrupted_stays(model: TextModel) -> None:
     session = PlaySession(model, SETTINGS)
     session.add("The ")
     pieces = session.write()
@@ -190,7 +191,7 @@ def test_what_is_interrupted_stays(model: Model) -> None:
     np.testing.assert_allclose(session.why().logits_V, fresh, atol=1e-4)
 
 
-def test_why(model: Model) -> None:
+def test_why(model: TextModel) -> None:
     session = PlaySession(model, SETTINGS)
     with pytest.raises(SettingsError, match="no element yet"):
         session.why()
@@ -215,7 +216,7 @@ def test_why(model: Model) -> None:
             session.why(wrong)
 
 
-def test_a_stop_text_is_cut_off_the_elements_too(model: Model, tmp_path: Path) -> None:
+def test_a_stop_text_is_cut_off_the_elements_too(model: TextModel, tmp_path: Path) -> None:
     session = PlaySession(model, SETTINGS)
     session.add("The ")
     whole = said(session.write())
@@ -239,7 +240,7 @@ def test_a_stop_text_is_cut_off_the_elements_too(model: Model, tmp_path: Path) -
     np.testing.assert_array_equal(other.why(first).logits_V, session.why(first).logits_V)
 
 
-def test_an_ended_text_is_followed_by_another(model: Model, tmp_path: Path) -> None:
+def test_an_ended_text_is_followed_by_another(model: TextModel, tmp_path: Path) -> None:
     session = PlaySession(model, GenerateSettings(length=30, seed=1, bias=("#0=99",)))
     session.add("The ")
     assert said(session.write()) == ""
@@ -262,7 +263,7 @@ def test_an_ended_text_is_followed_by_another(model: Model, tmp_path: Path) -> N
         PlaySession(model).keep(tmp_path / "kept.jsonl")
 
 
-def test_settings(model: Model) -> None:
+def test_settings(model: TextModel) -> None:
     session = PlaySession(model, SETTINGS)
     session.set("top-k", "3")
     assert session.settings.top_k == 3
@@ -291,7 +292,7 @@ def test_settings(model: Model) -> None:
     assert session.add("☃a") == "a"
 
 
-def test_a_file_that_is_no_session(model: Model, tmp_path: Path) -> None:
+def test_a_file_that_is_no_session(model: TextModel, tmp_path: Path) -> None:
     session = PlaySession(model, SETTINGS)
     session.add("The ")
     said(session.write())
@@ -367,7 +368,7 @@ def test_half_a_character_waits_for_the_next_turn() -> None:
     assert session.text == "añ中"
 
 
-def test_what_was_held_back_for_a_stop_text_is_kept_when_interrupted(model: Model) -> None:
+def test_what_was_held_back_for_a_stop_text_is_kept_when_interrupted(model: TextModel) -> None:
     plain = model.continuations("The ", SETTINGS)[0].text
     # A stop text that begins like what is written, and goes on otherwise.
     session = PlaySession(model, replace(SETTINGS, stop=(f"{plain[:9]}\0",)))
@@ -381,7 +382,7 @@ def test_what_was_held_back_for_a_stop_text_is_kept_when_interrupted(model: Mode
     assert session.model.bundle.encoder.decode(session.ids) == session.text
 
 
-def test_a_turn_that_a_stop_text_leaves_empty_is_not_repeated_for_ever(model: Model) -> None:
+def test_a_turn_that_a_stop_text_leaves_empty_is_not_repeated_for_ever(model: TextModel) -> None:
     session = PlaySession(model, SETTINGS)
     session.add("The ")
     first = said(session.write())
@@ -393,7 +394,7 @@ def test_a_turn_that_a_stop_text_leaves_empty_is_not_repeated_for_ever(model: Mo
     assert any(texts)
 
 
-def test_a_saved_text_that_cannot_be_written_is_refused(model: Model, tmp_path: Path) -> None:
+def test_a_saved_text_that_cannot_be_written_is_refused(model: TextModel, tmp_path: Path) -> None:
     session = PlaySession(model, SETTINGS)
     session.add("The ")
     session.save(tmp_path / "session.json")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rhapsode.config import DataSettings, SourceSettings, TrainSettings
+from rhapsode.config import SourceSettings
 from rhapsode.data import Document
 from rhapsode.data.statistics import (
     TextCounts,
@@ -19,7 +19,8 @@ from rhapsode.data.statistics import (
 )
 from rhapsode.encoding import ENCODERS
 from rhapsode.errors import DataError, SettingsError
-from rhapsode.workflows.survey import survey
+from rhapsode.modalities.text.settings import DataSettings, TrainSettings
+from rhapsode.modalities.text.survey import survey
 
 
 def counted(*pieces: Document) -> TextCounts:

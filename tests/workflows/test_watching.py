@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 
 from rhapsode.errors import MissingExtraError
-from rhapsode.training import Evaluated, Step
-from rhapsode.workflows import tracking
-from rhapsode.workflows.curve import Course, draw_course, read_course
-from rhapsode.workflows.train import Training, prepare_training
+from rhapsode.training import Evaluated, Step, tracking
+from rhapsode.views.curve import Course, draw_course, read_course
+from rhapsode.workflows.runs.run import Training, prepare_training
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "watching.md"
 TYPES: dict[str, tuple[type, ...]] = {

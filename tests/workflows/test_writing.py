@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Provenance, TextBundle, TextFacts
-from rhapsode.config import TrainSettings, from_mapping
-from rhapsode.encoding import END_ID, CharacterEncoder
-from rhapsode.workflows.corpus import Corpus, prepare_corpus
-from rhapsode.workflows.texts import silent
-from rhapsode.workflows.writing import (
+from rhapsode.bundle import Provenance
+from rhapsode.config import from_mapping
+from rhapsode.encoding import END_ID
+from rhapsode.encoding.text import CharacterEncoder
+from rhapsode.modalities.text.corpus import TextCorpus, prepare_corpus
+from rhapsode.modalities.text.facts import TextBundle, TextFacts
+from rhapsode.modalities.text.read_texts import silent
+from rhapsode.modalities.text.settings import TrainSettings
+from rhapsode.modalities.text.writing_check import (
     LENGTHS,
     TEXT_INDEX,
     RealText,
@@ -25,7 +28,7 @@ from rhapsode.workflows.writing import (
     open_text_index,
     read_real_text,
 )
-from rhapsode.workflows.writing_table import (
+from rhapsode.views.writing_table import (
     copying_in_short,
     longest_copies,
     writing_rows,
@@ -60,7 +63,7 @@ class Script(Ruled):
 
 
 @pytest.fixture
-def corpus(tmp_path: Path, prose: str) -> Corpus:
+def corpus(tmp_path: Path, prose: str) -> TextCorpus:
     """Two documents, of which the second is held out from its middle on."""
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "a.txt").write_text(prose[:15_000], encoding="utf-8")
@@ -70,13 +73,13 @@ def corpus(tmp_path: Path, prose: str) -> Corpus:
     return prepare_corpus([str(tmp_path / "texts")], settings, silent)
 
 
-def bundle_of(corpus: Corpus, **source: str) -> TextBundle:
+def bundle_of(corpus: TextCorpus, **source: str) -> TextBundle:
     provenance = Provenance(settings={"source": source})
     facts = TextFacts(corpus.counts_V())
     return TextBundle(None, corpus.encoder, facts, provenance=provenance)
 
 
-def random_texts(corpus: Corpus, number: int, length: int) -> list[str]:
+def random_texts(corpus: TextCorpus, number: int, length: int) -> list[str]:
     letters = [text for text in corpus.encoder.vocabulary if text.isalpha()]
     return [
         "".join(" " if i % 8 == 7 else rng.choice(letters) for i in range(length))
@@ -84,7 +87,7 @@ def random_texts(corpus: Corpus, number: int, length: int) -> list[str]:
     ]
 
 
-def measured(corpus: Corpus, texts: list[str], **options: Any) -> dict[str, Any]:
+def measured(corpus: TextCorpus, texts: list[str], **options: Any) -> dict[str, Any]:
     index = learn_text_index(corpus)
     real = read_real_text(corpus.texts, corpus.split.test, corpus.encoder)
     assert isinstance(corpus.encoder, CharacterEncoder)
@@ -92,7 +95,7 @@ def measured(corpus: Corpus, texts: list[str], **options: Any) -> dict[str, Any]
     return measure_model(script, bundle_of(corpus), index, real, **options)  # type: ignore[arg-type]
 
 
-def test_the_index_knows_documents_offsets_and_lines_of_parts(corpus: Corpus, prose: str):
+def test_the_index_knows_documents_offsets_and_lines_of_parts(corpus: TextCorpus, prose: str):
     index = learn_text_index(corpus)
     assert not isinstance(index, str)
     documents = {"a.txt": prose[:15_000], "b.txt": prose[15_000:]}
@@ -115,7 +118,7 @@ def test_the_index_knows_documents_offsets_and_lines_of_parts(corpus: Corpus, pr
     assert index.find(documents["b.txt"][held[0] + 10 : held[0] + 200]) == []
 
 
-def test_a_model_that_recites_is_found_with_the_place(corpus: Corpus, prose: str):
+def test_a_model_that_recites_is_found_with_the_place(corpus: TextCorpus, prose: str):
     number, begin, end = corpus.split.train[-1].tolist()
     assert number == 1
     document = prose[15_000:]
@@ -147,7 +150,7 @@ def test_a_model_that_recites_is_found_with_the_place(corpus: Corpus, prose: str
     assert "200 characters at temperature 1" in copying_in_short(found)
 
 
-def test_what_nobody_wrote_is_new(corpus: Corpus):
+def test_what_nobody_wrote_is_new(corpus: TextCorpus):
     found = measured(corpus, random_texts(corpus, 16, 600))
     written = found["temperatures"][0]["written"]
     assert written["novelty"]["16"] == 1.0
@@ -159,7 +162,7 @@ def test_what_nobody_wrote_is_new(corpus: Corpus):
     assert "new at 64 characters" not in rows  # everything is new before
 
 
-def test_no_copy_goes_from_one_document_into_the_next(corpus: Corpus, prose: str):
+def test_no_copy_goes_from_one_document_into_the_next(corpus: TextCorpus, prose: str):
     _, begin, _ = corpus.split.train[1].tolist()
     passage = prose[begin + 100 : begin + 160]
     found = measured(corpus, [passage[30:] + passage[:30]])
@@ -167,7 +170,7 @@ def test_no_copy_goes_from_one_document_into_the_next(corpus: Corpus, prose: str
     assert 30 <= length <= 31
 
 
-def test_texts_that_end_are_joined_by_line_feeds(corpus: Corpus):
+def test_texts_that_end_are_joined_by_line_feeds(corpus: TextCorpus):
     found = measured(corpus, random_texts(corpus, 16, 30))
     assert found["reason"] is None
     one = found["temperatures"][0]
@@ -176,14 +179,14 @@ def test_texts_that_end_are_joined_by_line_feeds(corpus: Corpus):
     assert one["elements_per_text"] == found["length"]
 
 
-def test_a_model_that_writes_nothing_ends(corpus: Corpus):
+def test_a_model_that_writes_nothing_ends(corpus: TextCorpus):
     ticks = itertools.count()
     found = measured(corpus, [""], clock=lambda: next(ticks), seconds=50)
     assert found["temperatures"] is None
     assert "too short" in found["reason"]
 
 
-def test_too_little_time_gives_shorter_texts(corpus: Corpus):
+def test_too_little_time_gives_shorter_texts(corpus: TextCorpus):
     full = measured(corpus, random_texts(corpus, 16, 600))
     ticks = itertools.count()
     found = measured(
@@ -194,7 +197,7 @@ def test_too_little_time_gives_shorter_texts(corpus: Corpus):
     assert found["texts"] >= full["texts"]
 
 
-def test_too_short_a_test_share(corpus: Corpus):
+def test_too_short_a_test_share(corpus: TextCorpus):
     script = Script(corpus.encoder, ["a"])  # type: ignore[arg-type]
     found = measure_model(script, bundle_of(corpus), "none", RealText("x" * 1000))  # type: ignore[arg-type]
     assert found == {
@@ -206,7 +209,7 @@ def test_too_short_a_test_share(corpus: Corpus):
     assert longest_copies(found) == writing_rows(found) == []
 
 
-def test_without_an_index_the_other_measures_are_there(corpus: Corpus):
+def test_without_an_index_the_other_measures_are_there(corpus: TextCorpus):
     real = read_real_text(corpus.texts, corpus.split.test, corpus.encoder)
     script = Script(corpus.encoder, random_texts(corpus, 16, 600))  # type: ignore[arg-type]
     found = measure_model(script, bundle_of(corpus), "it was lost", real)  # type: ignore[arg-type]
@@ -221,7 +224,7 @@ def test_without_an_index_the_other_measures_are_there(corpus: Corpus):
     assert "self-BLEU" in names
 
 
-def test_the_sidecar_is_whole_and_of_this_model(corpus: Corpus, tmp_path: Path):
+def test_the_sidecar_is_whole_and_of_this_model(corpus: TextCorpus, tmp_path: Path):
     told: list[str] = []
     model = tmp_path / "model.safetensors"
     assert open_text_index(model, "", told.append) == f"there is no {TEXT_INDEX} beside the model"

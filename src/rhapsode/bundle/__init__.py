@@ -2,9 +2,10 @@
 
 This face is the half that reads and the predictor contract: configuration, encoder, provenance, arrays, distributions,
 without torch. The network half is `rhapsode.bundle.network`, `rhapsode.bundle.torch_predictor` and
-`rhapsode.bundle.series_predictor`.
+`rhapsode.bundle.value_predictor`.
 """
 
+from rhapsode.bundle.combined.grammatical import Grammatical, GrammaticalNetwork
 from rhapsode.bundle.distribution import (
     Distribution,
     Elements,
@@ -14,7 +15,6 @@ from rhapsode.bundle.distribution import (
     draw,
     log_softmax,
 )
-from rhapsode.bundle.grammatical import Grammatical, GrammaticalNetwork
 from rhapsode.bundle.model_file import (
     FACTS,
     FORMAT_VERSION,
@@ -23,6 +23,7 @@ from rhapsode.bundle.model_file import (
     Facts,
     Member,
     NetworkConfig,
+    NetworkSizes,
     bundle_path,
     modality_of,
     read_bundle,
@@ -40,10 +41,8 @@ from rhapsode.bundle.predictor import (
     refuse_condition,
 )
 from rhapsode.bundle.provenance import Calibration, Mixture, Provenance
-from rhapsode.bundle.text_facts import COUNTS, TextBundle, TextFacts, read_text_bundle
 
 __all__ = [
-    "COUNTS",
     "FACTS",
     "FORMAT_VERSION",
     "Bundle",
@@ -62,6 +61,7 @@ __all__ = [
     "Member",
     "Mixture",
     "NetworkConfig",
+    "NetworkSizes",
     "NetworkPredictor",
     "Predictor",
     "Provenance",
@@ -69,14 +69,11 @@ __all__ = [
     "Stretch",
     "StretchRequest",
     "Table",
-    "TextBundle",
-    "TextFacts",
     "bundle_path",
     "draw",
     "modality_of",
     "log_softmax",
     "read_bundle",
-    "read_text_bundle",
     "refuse_condition",
     "write_bundle",
 ]

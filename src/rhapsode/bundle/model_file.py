@@ -45,7 +45,7 @@ FORMAT_VERSION = 2
 MOST_MEMBERS = 64
 
 Arrays = Mapping[str, NDArray[Any]]
-E = TypeVar("E")
+E_co = TypeVar("E_co", covariant=True)
 
 
 @dataclass(frozen=True)
@@ -141,20 +141,22 @@ class Facts(ABC):
     def sizes(self, encoder: Any) -> NetworkSizes:
         """Sizes that a network must have."""
 
+    @abstractmethod
+    def described(self, encoder: Any) -> dict[str, Any]:
+        """Plain values that tell of them: "encoder", and further sections by name."""
+
     def context(self) -> str:
         """The context of a model without a network."""
         return "carried"
 
 
 FACTS: Registry[type[Facts]] = Registry("modality")
-FACTS.register_at("text.v1", "rhapsode.bundle.text_facts:TextFacts")
-FACTS.register_at("series.v1", "rhapsode.bundle.series_facts:SeriesFacts")
 
-F = TypeVar("F", bound=Facts)
+F_co = TypeVar("F_co", bound=Facts, covariant=True)
 
 
 @dataclass(frozen=True)
-class Bundle(Generic[E, F]):
+class Bundle(Generic[E_co, F_co]):
     """Contents of a model file.
 
     Arguments:
@@ -167,8 +169,8 @@ class Bundle(Generic[E, F]):
     """
 
     network: NetworkConfig | None
-    encoder: E
-    facts: F
+    encoder: E_co
+    facts: F_co
     members: tuple[Member, ...] = ()
     calibration: Calibration = field(default_factory=Calibration)
     provenance: Provenance = field(default_factory=Provenance)
@@ -287,12 +289,12 @@ def modality_of(model: str | Path) -> str | None:
         return None
 
 
-def read_bundle(model: str | Path, facts: type[F]) -> Bundle[Any, F]:
+def read_bundle(model: str | Path, facts: type[F_co] | None = None) -> Bundle[Any, F_co]:
     """The model in a run folder or model file.
 
     Arguments:
         model: the folder or file.
-        facts: of the modality that is wanted.
+        facts: of the modality that is wanted; None for any.
 
     Raises:
         BundleError: missing, torn, hostile, of another version or modality, or with components this release lacks.
@@ -302,13 +304,13 @@ def read_bundle(model: str | Path, facts: type[F]) -> Bundle[Any, F]:
     try:
         _check_format(metadata)
         found = _facts_of(metadata)
-        if found is not facts:
+        if facts is not None and found is not facts:
             raise BundleError(
                 f"this model goes on with {found.goes_on_with}, not with {facts.goes_on_with}",
                 hint=f"use {found.command}",
             )
         encoder = found.open_encoder(_table(metadata, "encoder"))
-        own = facts.from_file(_table(metadata, "facts"), arrays, encoder)
+        own: Any = found.from_file(_table(metadata, "facts"), arrays, encoder)
         network = _network(metadata)
         bundle = Bundle(
             network,

@@ -226,7 +226,7 @@ class Predictor(ABC):
 
     def restricted(self, grammar: Grammar) -> Predictor:
         """The same predictor, every distribution normalised over what a grammar allows."""
-        from rhapsode.bundle.grammatical import Grammatical
+        from rhapsode.bundle.combined.grammatical import Grammatical
 
         return Grammatical(self, grammar)
 
@@ -272,7 +272,7 @@ class NetworkPredictor(Predictor):
 
     def restricted(self, grammar: Grammar) -> NetworkPredictor:
         """The same predictor, every distribution normalised over what a grammar allows."""
-        from rhapsode.bundle.grammatical import GrammaticalNetwork
+        from rhapsode.bundle.combined.grammatical import GrammaticalNetwork
 
         return GrammaticalNetwork(self, grammar)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rhapsode.bundle.averaged_predictor import as_one
+from rhapsode.bundle.combined.averaged_predictor import as_one
 from rhapsode.bundle.distribution import Elements, LogitsDistribution
 from rhapsode.bundle.network import (
     SCORED_AT_ONCE,

@@ -75,10 +75,10 @@ def run(arguments: Sequence[str], began: float) -> int:
         return _vote(command, arguments)
     if not command.on:
         raise SettingsError("no text was given", where="compare", hint="name one with --on")
-    from rhapsode.workflows.comparing import compare
-    from rhapsode.workflows.model import Model
+    from rhapsode.modalities.text.model import TextModel
+    from rhapsode.workflows.inference.comparison import compare
 
-    source = asked_source(command, arguments, Model(command.models[0]), command.on)
+    source = asked_source(command, arguments, TextModel(command.models[0]), command.on)
     found = compare(command.models, *command.on, source=source, tell=note).to_mapping()
     if command.json:
         print_json(found)
@@ -146,8 +146,8 @@ def _contrast(contrast: Mapping[str, Any]) -> Text:
 
 
 def _vote(command: CompareCommand, arguments: Sequence[str]) -> int:
-    from rhapsode.workflows.blind import Ballot, blind_pairs, passages_of, scores_of
-    from rhapsode.workflows.model import Model
+    from rhapsode.modalities.text.model import TextModel
+    from rhapsode.workflows.inference.blind import Ballot, blind_pairs, passages_of, scores_of
 
     ballot = Ballot(Path(command.output))
     seed = secrets.randbits(32) if command.seed is None else command.seed
@@ -157,7 +157,7 @@ def _vote(command: CompareCommand, arguments: Sequence[str]) -> int:
     )
     prompts = list(command.prompt)
     if command.on:
-        first = Model(command.models[0])
+        first = TextModel(command.models[0])
         texts = first.read(command.on, asked_source(command, arguments, first, command.on), note)
         prompts += passages_of(texts, count=command.rounds, length=_PROMPT, seed=seed)
     if not prompts:

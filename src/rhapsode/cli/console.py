@@ -14,13 +14,11 @@ from rhapsode.errors import RunError
 
 if TYPE_CHECKING:  # takes longer to load than a text to write
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
 __all__ = [
     "elements_text",
     "fail",
-    "figures_table",
     "json_text",
     "note",
     "plain",
@@ -119,42 +117,3 @@ def elements_text(shown: Mapping[str, Any], *, most: int | None = None) -> Text:
         line.append(visible, style="bold red" if element == 1 else "bold")
         line.append(f" {element}  ", style="dim cyan")
     return line
-
-
-def figures_table(figures: Mapping[str, Any], title: str) -> Table:
-    """The figures of a sweep and how they came about, for people."""
-    from rich.table import Table
-
-    table = Table(
-        title=title,
-        title_justify="left",
-        show_header=False,
-        box=None,
-        padding=(0, 2, 0, 0),
-        min_width=min(len(title) + 2, 100),
-    )
-    table.add_column(style="dim")
-    table.add_column(justify="right", style="bold")
-    floors = figures["floors"]
-
-    from rhapsode.workflows.card import (
-        figure_in_words,
-        mixture_rows,
-    )  # late: with it comes what reads models
-
-    interval = figures["interval"]
-    about = f" ± {1.96 * interval['standard_error']:.4f}" if interval else ""
-    table.add_row("loss (nats per element)", figure_in_words(figures["loss"], 4) + about)
-    for name, value in mixture_rows(figures):
-        table.add_row(f"  {name}", value)
-    table.add_row("perplexity", figure_in_words(figures["perplexity"], 3))
-    table.add_row("bits per byte", figure_in_words(figures["bits_per_byte"], 4))
-    table.add_row("bits per character", figure_in_words(figures["bits_per_character"], 4))
-    if figures["word_perplexity"] is not None:
-        table.add_row("perplexity per word", figure_in_words(figures["word_perplexity"], 2))
-    table.add_row("elements scored", f"{figures['elements']:,}")
-    table.add_row("unknown elements", f"{figures['unknown_rate']:.2%}")
-    table.add_row("floor: uniform / unigram", f"{floors['uniform']:.3f} / {floors['unigram']:.3f}")
-    if floors["ngram"] is not None and not figures["ngram_share"]:
-        table.add_row(f"floor: n-gram, {floors['ngram_model']}", f"{floors['ngram']:.4f}")
-    return table

@@ -14,15 +14,9 @@ from rich.text import Text
 
 from rhapsode.cli.console import elements_text, note, print_json
 from rhapsode.cli.parse import parse, settings_of
-from rhapsode.config import (
-    Positional,
-    Repeated,
-    SourceSettings,
-    TrainSettings,
-    apply_assignments,
-    option,
-)
+from rhapsode.config import Positional, Repeated, SourceSettings, apply_assignments, option
 from rhapsode.errors import SettingsError
+from rhapsode.modalities.text.settings import TrainSettings
 
 __all__ = ["DataCommand", "run"]
 
@@ -77,7 +71,7 @@ def run(arguments: Sequence[str], began: float) -> int:
             as_json=command.json,
             plot=command.plot,
         )
-    from rhapsode.workflows import show
+    from rhapsode.workflows.inference import show_corpus as show
 
     if command.action == "fetch":
         sys.stdout.write(show.fetch_corpus(command.source) + "\n")

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rhapsode.cli.console import note, print_json
-from rhapsode.config import TrainSettings
+from rhapsode.modalities.text.settings import TrainSettings
 
 __all__ = ["info", "report"]
 
@@ -42,10 +42,10 @@ def info(source: str, settings: TrainSettings, *, as_json: bool, plot: str | Non
         RhapsodeError: a source, setting or picture that does not fit.
     """
     if plot is not None:
-        from rhapsode.workflows.survey_picture import check_picture
+        from rhapsode.views.survey_picture import check_picture
 
         check_picture(Path(plot))
-    from rhapsode.workflows.survey import survey
+    from rhapsode.modalities.text.survey import survey
 
     found = survey(source, settings=settings, tell=note)
     if as_json:
@@ -56,7 +56,7 @@ def info(source: str, settings: TrainSettings, *, as_json: bool, plot: str | Non
         for part in report(found, console.width):
             console.print(part)
     if plot is not None:
-        from rhapsode.workflows.survey_picture import write_picture
+        from rhapsode.views.survey_picture import write_picture
 
         write_picture(found, Path(plot))
         note(f"the picture is in {plot}")

@@ -40,8 +40,8 @@ class DemoCommand:
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
     command = parse(DemoCommand, "demo", DESCRIPTION, arguments)
-    from rhapsode.workflows.model import Model
-    from rhapsode.workflows.train import prepare_training
+    from rhapsode.modalities.text.model import TextModel
+    from rhapsode.workflows.runs.run import prepare_training
 
     note("Learning to write like Python's reference manual, a character at a time.")
     training = prepare_training(
@@ -54,7 +54,7 @@ def run(arguments: Sequence[str], began: float) -> int:
     if not run_training(training):
         return 130
     path = training.folder.path
-    model = Model(path)
+    model = TextModel(path)
     console = Console(highlight=False)
     for temperature in TEMPERATURES:
         console.print()

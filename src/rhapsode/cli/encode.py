@@ -32,8 +32,8 @@ class EncodeCommand:
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
     command = parse(EncodeCommand, "encode", DESCRIPTION, arguments)
-    from rhapsode.bundle import read_text_bundle
-    from rhapsode.workflows.show import elements_of
+    from rhapsode.modalities.text.facts import read_text_bundle
+    from rhapsode.workflows.inference.show_corpus import elements_of
 
     encoder = read_text_bundle(command.model).encoder
     text = read_stdin() if command.text == "-" else command.text

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from rhapsode.cli.console import note, print_json
-from rhapsode.cli.evaluation_report import print_evaluation
 from rhapsode.cli.parse import parse
 from rhapsode.cli.series import evaluate_series, series_model_in
 from rhapsode.cli.train import source_flags, typed_flags
 from rhapsode.config import Positional, SourceSettings, from_mapping, option, to_mapping
 from rhapsode.errors import SettingsError
+from rhapsode.views.evaluation_report import print_evaluation
 
 if TYPE_CHECKING:
-    from rhapsode.workflows.model import Model
+    from rhapsode.modalities.text.model import TextModel
 
 __all__ = ["EvaluateCommand", "asked_source", "run"]
 
@@ -47,9 +47,9 @@ def run(arguments: Sequence[str], began: float) -> int:
     command = parse(EvaluateCommand, "evaluate", DESCRIPTION, arguments)
     if not command.sources:
         raise SettingsError("no source was given", where="evaluate", hint="name a text to score")
-    from rhapsode.workflows.model import Model
+    from rhapsode.modalities.text.model import TextModel
 
-    model = Model(command.model)
+    model = TextModel(command.model)
     source = asked_source(command, arguments, model, command.sources)
     found = model.evaluate(
         *command.sources,
@@ -67,7 +67,7 @@ def run(arguments: Sequence[str], began: float) -> int:
 
 
 def asked_source(
-    command: SourceSettings, arguments: Sequence[str], model: Model, sources: Sequence[str]
+    command: SourceSettings, arguments: Sequence[str], model: TextModel, sources: Sequence[str]
 ) -> SourceSettings | None:
     """How sources are to be read: as in training, but for what was typed; None where nothing was."""
     flags = source_flags(command, typed_flags(arguments, command))

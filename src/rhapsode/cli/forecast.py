@@ -12,20 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 from rhapsode.bundle import modality_of
 from rhapsode.cli.console import note, print_json, put
 from rhapsode.cli.parse import parse, settings_of
-from rhapsode.cli.series import explain_samplers, train_on_series
+from rhapsode.cli.series import explain_samplers
 from rhapsode.cli.train import typed_flags
-from rhapsode.config import (
-    ForecastSettings,
-    Positional,
-    SeriesSettings,
-    from_mapping,
-    option,
-)
+from rhapsode.config import Positional, from_mapping, option
+from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import SettingsError
 from rhapsode.files import is_there
+from rhapsode.modalities.series.settings import ForecastSettings
 
 if TYPE_CHECKING:
-    from rhapsode.workflows.series.model import SeriesForecast, SeriesModel
+    from rhapsode.modalities.series.model import SeriesForecast, SeriesModel
 
 __all__ = ["ForecastCommand", "run"]
 
@@ -71,8 +67,8 @@ def run(arguments: Sequence[str], began: float) -> int:
         )
     typed = typed_flags(arguments, command)
     reading = _reading(command, typed)
-    from rhapsode.workflows.series.chart import check_picture
-    from rhapsode.workflows.series.output import check_table
+    from rhapsode.modalities.series.chart import check_picture
+    from rhapsode.modalities.series.output import check_table
 
     if command.plot is not None:
         check_picture(Path(command.plot))
@@ -104,7 +100,7 @@ def _model(
     command: ForecastCommand, reading: dict[str, Any], began: float
 ) -> tuple[SeriesModel | None, Any]:
     """The model, and the history it is to continue; no model where learning was interrupted."""
-    from rhapsode.workflows.series.model import SeriesModel
+    from rhapsode.modalities.series.model import SeriesModel
 
     path = Path(command.model)
     if modality_of(command.model) == "series.v1" or (is_there(path) and path.is_dir()):
@@ -121,18 +117,24 @@ def _model(
         asked["series"] = reading
     if command.horizon is not None:
         asked["data"] = {"horizon": command.horizon}
-    from rhapsode.workflows.series.sampling import chain_of_bins
+    from rhapsode.modalities.series.binned_filters import chain_of_bins
 
     chain_of_bins(settings_of(command, ForecastSettings), None)  # refused before anything is learnt
-    folder = train_on_series((command.model,), asked, spent=time.monotonic() - began)
-    if folder is None:
+    from rhapsode.cli.train import run_training
+    from rhapsode.workflows.runs.run import prepare_training
+
+    asked["modality"] = "series"
+    spent = time.monotonic() - began
+    training = prepare_training((command.model,), asked, spent=spent, tell=note)
+    if not run_training(training):
         return None, None
+    folder = training.folder.path
     note(f"the model is kept in {folder}")
     return SeriesModel(folder), command.history or command.model
 
 
 def _plot(path: Path, model: SeriesModel, found: SeriesForecast) -> None:
-    from rhapsode.workflows.series.chart import write_chart
+    from rhapsode.modalities.series.chart import write_chart
 
     steps = found.paths_BSHK.shape[2]
     title = f"{steps} steps ahead, {found.paths_BSHK.shape[1]:,} paths"
@@ -141,8 +143,8 @@ def _plot(path: Path, model: SeriesModel, found: SeriesForecast) -> None:
 
 
 def _tell(command: ForecastCommand, settings: ForecastSettings, found: SeriesForecast) -> None:
-    from rhapsode.workflows.series.model import LEVELS
-    from rhapsode.workflows.series.output import (
+    from rhapsode.modalities.series.model import LEVELS
+    from rhapsode.modalities.series.output import (
         csv_text,
         forecast_mapping,
         forecast_rows,

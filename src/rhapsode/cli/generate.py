@@ -19,8 +19,8 @@ if TYPE_CHECKING:  # takes longer to load than a text to write
     from rich.table import Table
 
     from rhapsode.counts import SuffixIndex
-    from rhapsode.workflows.continuing import Continuation, OpenIndex
-    from rhapsode.workflows.model import Model
+    from rhapsode.modalities.ids.continuation import Continuation, OpenIndex
+    from rhapsode.modalities.text.model import TextModel
 
 __all__ = ["GenerateCommand", "run"]
 
@@ -59,12 +59,12 @@ def run(arguments: Sequence[str], began: float) -> int:
     settings = settings_of(command, GenerateSettings)
     request = settings_of(command, RequestSettings)
     _check(command, settings, request)
-    from rhapsode.workflows.continuing import chain_for, with_seed
-    from rhapsode.workflows.model import Model
-    from rhapsode.workflows.searching import way_of
+    from rhapsode.modalities.ids.continuation import chain_for, with_seed
+    from rhapsode.modalities.ids.search_prompt import way_of
+    from rhapsode.modalities.text.model import TextModel
 
     seeded = with_seed(settings)
-    model = Model(command.model)
+    model = TextModel(command.model)
     prompts = [model.usable_prompt(p, seeded) for p in _prompts(command, request, model, seeded)]
     _warn(model, prompts)
     several = [replace(seeded, temperature=t) for t in request.temperatures] or [seeded]
@@ -109,12 +109,12 @@ def _check(command: GenerateCommand, settings: GenerateSettings, request: Reques
 
 
 def _prompts(
-    command: GenerateCommand, request: RequestSettings, model: Model, settings: GenerateSettings
+    command: GenerateCommand, request: RequestSettings, model: TextModel, settings: GenerateSettings
 ) -> list[str]:
     """What is to be continued, as it was given."""
     if request.prompts is None and request.prompt_from_data is None:
         return [read_stdin() if command.prompt == "-" else command.prompt]
-    from rhapsode.workflows.prompts import parse_prompts, prompts_from_data, read_prompts
+    from rhapsode.modalities.text.prompts import parse_prompts, prompts_from_data, read_prompts
 
     if request.prompts == "-":
         return parse_prompts(read_stdin(), "-")
@@ -127,9 +127,9 @@ def _prompts(
     )
 
 
-def _warn(model: Model, prompts: Sequence[str]) -> None:
+def _warn(model: TextModel, prompts: Sequence[str]) -> None:
     """Say what the model does not see of its prompts as one might think."""
-    from rhapsode.workflows.continuing import look_back
+    from rhapsode.modalities.ids.continuation import look_back
 
     unknown = list(dict.fromkeys(w for prompt in prompts for w in model.unknown_words(prompt)))
     if unknown:
@@ -151,18 +151,18 @@ def _warn(model: Model, prompts: Sequence[str]) -> None:
 
 
 def _continuations(
-    model: Model, prompts: Sequence[str], settings: GenerateSettings
+    model: TextModel, prompts: Sequence[str], settings: GenerateSettings
 ) -> Iterator[Continuation]:
-    from rhapsode.workflows.continuing import collect, continue_prompts
+    from rhapsode.modalities.ids.continuation import collect, continue_prompts
 
     predictor = model.writer_for(settings)
     pieces = continue_prompts(predictor, model.bundle, prompts, settings, _index_of(model))
     return collect(pieces, prompts, settings)
 
 
-def _stream(model: Model, prompt: str, settings: GenerateSettings) -> None:
+def _stream(model: TextModel, prompt: str, settings: GenerateSettings) -> None:
     """One continuation as it comes."""
-    from rhapsode.workflows.continuing import continue_prompt
+    from rhapsode.modalities.ids.continuation import continue_prompt
 
     _say(prompt)
     ended = prompt.endswith("\n")
@@ -176,7 +176,7 @@ def _stream(model: Model, prompt: str, settings: GenerateSettings) -> None:
 
 
 def _by_temperature(
-    model: Model, prompts: Sequence[str], several: Sequence[GenerateSettings]
+    model: TextModel, prompts: Sequence[str], several: Sequence[GenerateSettings]
 ) -> None:
     """Continuations at several temperatures: under headings, or in columns where there is room for short ones."""
     from rich.console import Console
@@ -223,19 +223,19 @@ def _whole(continuation: Continuation) -> str:
     return text if text.endswith("\n") else text + "\n"
 
 
-def _index_of(model: Model) -> OpenIndex:
+def _index_of(model: TextModel) -> OpenIndex:
     return lambda: _index(model)
 
 
 @cache
-def _index(model: Model) -> SuffixIndex:
+def _index(model: TextModel) -> SuffixIndex:
     """The index of a model's training data, opened once however often it is asked for."""
-    from rhapsode.workflows.no_copy import open_elements_index
+    from rhapsode.modalities.text.elements_index import open_elements_index
 
     return open_elements_index(model.bundle, model.path, note)
 
 
-def _mapping(model: Model, continuation: Continuation) -> dict[str, object]:
+def _mapping(model: TextModel, continuation: Continuation) -> dict[str, object]:
     """One object of jsonl; the trace with the elements' names, and only where it was asked for."""
     plain = asdict(continuation)
     del plain["trace"]

@@ -35,7 +35,7 @@ def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
     command = parse(InfoCommand, "info", DESCRIPTION, arguments)
     from rhapsode.workflows import load
-    from rhapsode.workflows.info import describe
+    from rhapsode.workflows.inference.describe import describe
 
     facts = describe(load(command.model))
     if command.json:
@@ -45,6 +45,9 @@ def run(arguments: Sequence[str], began: float) -> int:
     console.print(_parts(facts))
     console.print(_arrays(facts))
     return 0
+
+
+_COMMON = ("config", "encoder", "arrays", "engine", "provenance")
 
 
 def _grid(title: str) -> Table:
@@ -78,15 +81,14 @@ def _parts(facts: dict[str, Any]) -> Table:
     engine = facts.get("engine")
     if engine and engine["reason"] is not None:
         table.add_row("engine", f"torch; of the compiled one: {engine['reason']}")
-    series = facts.get("series")
-    what = (
-        f"{encoder['elements']:,} elements, {encoder['round_trip']}"
-        if series is None
-        else f"{encoder['numbers']} number{'s' if encoder['numbers'] != 1 else ''} a time"
-    )
-    own = f"; {_settings(encoder['settings'])}" if encoder["settings"] else ""
-    table.add_row("encoder", f"{encoder['name']}  {what}{own}")
-    for name, value in (series or {}).items():
+    if "elements" in encoder:
+        what = f"{encoder['elements']:,} elements, {encoder['round_trip']}"
+    else:
+        what = f"{encoder['numbers']} number{'s' if encoder['numbers'] != 1 else ''} a time"
+    settings = f"; {_settings(encoder['settings'])}" if encoder["settings"] else ""
+    table.add_row("encoder", f"{encoder['name']}  {what}{settings}")
+    own = [part for name, part in facts.items() if name not in _COMMON and isinstance(part, dict)]
+    for name, value in ((name, value) for part in own for name, value in part.items()):
         table.add_row(name.replace("_", " "), str(value))
     for name in (
         "documents",

@@ -19,7 +19,7 @@ from rhapsode.config.sampling import SamplingSettings
 from rhapsode.errors import SettingsError
 
 if TYPE_CHECKING:
-    from rhapsode.workflows.next import Candidate, NextElements
+    from rhapsode.workflows.inference.next_elements import Candidate, NextElements
 
 __all__ = ["NextCommand", "bar", "next_table", "run", "share_in_words", "visible"]
 
@@ -75,10 +75,10 @@ def run(arguments: Sequence[str], began: float) -> int:
     if sampling.trace is not None:
         raise SettingsError("nothing is written here", where="--trace", hint="see --top")
     settings = GenerateSettings(**sampling.__dict__, unknown=shown.unknown)
-    from rhapsode.workflows.model import Model
-    from rhapsode.workflows.next import next_elements
+    from rhapsode.modalities.text.model import TextModel
+    from rhapsode.workflows.inference.next_elements import next_elements
 
-    model = Model(command.model)
+    model = TextModel(command.model)
     prompts = [read_stdin() if text == "-" else text for text in command.text or ("",)]
     for prompt in prompts:
         if unknown := model.unknown_words(prompt):

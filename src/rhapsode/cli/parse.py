@@ -95,10 +95,12 @@ def _filled(help: str | None) -> str | None:
     """A help text with the names of what is registered."""
     if help is None:
         return None
+    from rhapsode.modalities import MODALITIES
     from rhapsode.models import FAMILIES
 
     *names, last = FAMILIES.words()
-    return help.format(families=f"{', '.join(names)} or {last}")
+    kinds = ", ".join(MODALITIES.words())
+    return help.format(families=f"{', '.join(names)} or {last}", modalities=kinds)
 
 
 def _unmarked(value: Any) -> Any:

@@ -33,8 +33,8 @@ from rhapsode.config import (
 from rhapsode.errors import RhapsodeError, SettingsError
 
 if TYPE_CHECKING:
-    from rhapsode.bundle import TextBundle
-    from rhapsode.workflows.play import PlaySession, Why
+    from rhapsode.bundle.id_facts import IdBundle
+    from rhapsode.workflows.inference.session import PlaySession, Why
 
 __all__ = ["PlayCommand", "run"]
 
@@ -85,10 +85,10 @@ def run(arguments: Sequence[str], began: float) -> int:
     if command.seed is not None:
         asked["seed"] = command.seed
     settings = from_mapping(GenerateSettings, asked, where="--set")
-    from rhapsode.workflows.model import Model
-    from rhapsode.workflows.play import PlaySession
+    from rhapsode.modalities.text.model import TextModel
+    from rhapsode.workflows.inference.session import PlaySession
 
-    model = Model(command.model)
+    model = TextModel(command.model)
     session = PlaySession(model, settings, tell=note)
     model.predictor_for("auto", note)  # what cannot be used is told of before the first line
     if command.load is not None:
@@ -319,7 +319,7 @@ class _Player:
 
     def _settings_table(self, given: list[str]) -> Table:
         """The settings that differ from their defaults, or the one that is named."""
-        from rhapsode.workflows.play import NOT_HERE
+        from rhapsode.workflows.inference.session import NOT_HERE
 
         known = {f.name: f.default for f in dataclasses.fields(GenerateSettings)}
         if given and given[0].replace("-", "_") not in known:
@@ -392,7 +392,7 @@ def why_shown(session: PlaySession, why: Why, width: int) -> Group:
         why: the element.
         width: cells of the terminal.
     """
-    from rhapsode.workflows.next import name_of
+    from rhapsode.workflows.inference.next_elements import name_of
 
     trace, encoder = why.trace, session.model.bundle.encoder
     title = Text.assemble(
@@ -501,6 +501,6 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _family_of(bundle: TextBundle) -> str:
+def _family_of(bundle: IdBundle) -> str:
     """The family of a model, or that it has counts alone."""
     return "counts" if bundle.network is None else bundle.network.model.name.partition(".")[0]

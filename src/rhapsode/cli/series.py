@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-
-from rich.table import Table
 
 from rhapsode.bundle import modality_of
 from rhapsode.cli.console import note, print_json, put, stderr
@@ -20,21 +14,15 @@ from rhapsode.config import Positional, Repeated, option
 from rhapsode.errors import SettingsError
 
 if TYPE_CHECKING:
-    from rhapsode.config import ForecastSettings
-    from rhapsode.workflows.series.model import SeriesModel
-    from rhapsode.workflows.series.training import SeriesTraining
+    from rhapsode.modalities.series.model import SeriesModel
+    from rhapsode.modalities.series.settings import ForecastSettings
 
 __all__ = [
     "EvaluateSeriesCommand",
     "evaluate_series",
     "explain_samplers",
-    "forecasts_table",
     "generate_series",
-    "method_notes",
-    "run_series_training",
     "series_model_in",
-    "stopping",
-    "train_on_series",
 ]
 
 DESCRIPTION = """Forecasts of a model of series, from rolling origins over the end of every series, beside what came.
@@ -45,108 +33,6 @@ Seasonal naive stands beside always; ETS, ARIMA and Theta where statsforecast is
 def series_model_in(arguments: Sequence[str]) -> bool:
     """Whether one of the words names a model of series."""
     return any(not word.startswith("-") and modality_of(word) == "series.v1" for word in arguments)
-
-
-def train_on_series(
-    sources: tuple[str, ...],
-    asked: Mapping[str, Any],
-    *,
-    output: str | None = None,
-    resume: bool = False,
-    spent: float = 0.0,
-) -> Path | None:
-    """Train on the terminal, to the summary; the run folder, or None when it was interrupted."""
-    from rhapsode.workflows.series.training import prepare_series_training
-
-    training = prepare_series_training(
-        sources, asked, output=output, resume=resume, spent=spent, tell=note
-    )
-    return training.folder.path if run_series_training(training) else None
-
-
-def run_series_training(training: SeriesTraining) -> bool:
-    """Train on the terminal, to the summary; False when it was interrupted."""
-    from rhapsode.cli.watch import Watch
-    from rhapsode.training.events import Finished
-
-    ended = "done"
-    with stopping(training.loop), Watch(training.settings.budget_seconds()) as watch:
-        for event in training.events():
-            watch.show(event)
-            if isinstance(event, Finished):
-                ended = event.reason
-    path = training.folder.path
-    if ended == "interrupted":
-        note(f"interrupted and saved; go on with: rhapsode train -o {path} --resume")
-        return False
-    if not training.group.first:
-        return True
-    if ended == "overfitting":
-        note(
-            f"stopped early: validation had not improved for {training.settings.training.patience} looks; kept is the best"
-        )
-    summary = training.finish(note)
-    stderr().print()
-    if summary["loss"] is not None:
-        note(f"test share, the end of every series, swept once ({path})")
-        note(f"density: {summary['loss']:.4f} nats a value over {summary['elements']:,} values")
-        if summary["forecasts"]:
-            stderr().print(forecasts_table(summary["forecasts"]))
-            method_notes(summary["forecasts"])
-    note(
-        f"{summary['steps']:,} updates in {summary['seconds']:.1f} s; finishing {summary['finishing_seconds']:.1f} s"
-    )
-    note(f"the course of the run: {training.folder.curve}")
-    return True
-
-
-@contextmanager
-def stopping(loop: Any) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) ends the loop behind its step, saved; the second ends at once."""
-
-    def stop(number: int, frame: object) -> None:
-        if number == signal.SIGINT:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        loop.stop()
-        sys.stderr.write("\nstopping and saving ...\n")
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def forecasts_table(forecasts: Mapping[str, Any]) -> Table:
-    """Methods and their figures, for people."""
-    from rhapsode.workflows.series.report import METHOD_COLUMNS, method_rows
-
-    count, steps = forecasts["forecasts"], forecasts["horizon"]
-    table = Table(
-        title=f"{count:,} forecast{'s' if count != 1 else ''}, {steps} steps ahead",
-        title_justify="left",
-        box=None,
-        padding=(0, 2, 0, 0),
-    )
-    table.add_column("")
-    for name in METHOD_COLUMNS:
-        table.add_column(name, justify="right")
-    for name, *cells in method_rows(forecasts):
-        table.add_row(name, *cells, style="bold" if name == "model" else "")
-    return table
-
-
-def method_notes(forecasts: Mapping[str, Any]) -> None:
-    """What was left out, and a warning where the model is no better than a season ago."""
-    for line in forecasts["notes"]:
-        note(line)
-    for found in forecasts["methods"].values():
-        for line in found["notes"]:
-            note(line)
-        break
-    if forecasts["warning"]:
-        stderr().print(f"warning: {forecasts['warning']}", style="yellow")
 
 
 @dataclass(frozen=True)
@@ -180,7 +66,7 @@ def evaluate_series(arguments: Sequence[str]) -> int:
         value = getattr(command, name)
         if value is not None and value < least:
             raise SettingsError(f"{value} is too small", where=f"--{name}")
-    from rhapsode.workflows.series.model import SeriesModel
+    from rhapsode.modalities.series.model import SeriesModel
 
     model = SeriesModel(command.model)
     methods: tuple[str, ...] | None = command.method or None
@@ -214,8 +100,11 @@ def evaluate_series(arguments: Sequence[str]) -> int:
             "beside the model has not seen what it forecasts",
             style="yellow",
         )
+    from rhapsode.modalities.series.report import forecasts_table, method_notes
+
     console.print(forecasts_table(figures["forecasts"]))
-    method_notes(figures["forecasts"])
+    for line in method_notes(figures["forecasts"]):
+        note(line)
     return 0
 
 
@@ -225,7 +114,7 @@ def explain_samplers(model: SeriesModel, settings: ForecastSettings) -> None:
     Raises:
         SettingsError: a sampler of elements, for a model of densities.
     """
-    from rhapsode.workflows.series.sampling import chain_of_bins
+    from rhapsode.modalities.series.binned_filters import chain_of_bins
 
     chain = chain_of_bins(settings, model.bins)
     if settings.explain:
@@ -240,7 +129,8 @@ def generate_series(command: Any, typed: Sequence[str]) -> int:
         command: the flags.
         typed: names of those that were typed.
     """
-    from rhapsode.config import ForecastSettings, SamplingSettings, from_mapping
+    from rhapsode.config import SamplingSettings, from_mapping
+    from rhapsode.modalities.series.settings import ForecastSettings
 
     samplers = {field.name for field in dataclasses.fields(SamplingSettings)} - {"trace"}
     other = [name for name in typed if name not in {"length", "count", "seed", *samplers}]
@@ -249,8 +139,8 @@ def generate_series(command: Any, typed: Sequence[str]) -> int:
             "this is for text; a model of series takes --length, --count, --seed and samplers",
             where=f"--{other[0].replace('_', '-')}",
         )
-    from rhapsode.workflows.series.model import SeriesModel
-    from rhapsode.workflows.series.output import csv_text, forecast_rows, series_rows
+    from rhapsode.modalities.series.model import SeriesModel
+    from rhapsode.modalities.series.output import csv_text, forecast_rows, series_rows
 
     length = command.length if "length" in typed else None
     seed = 0 if command.seed is None else command.seed

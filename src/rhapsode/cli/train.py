@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.table import Table
 
-from rhapsode.cli.console import figures_table, note, stderr
+from rhapsode.cli.console import note, stderr
 from rhapsode.cli.parse import parse
 from rhapsode.config import (
     Positional,
     Repeated,
     RunSettings,
-    SeriesSettings,
     SourceSettings,
     apply_assignments,
     merge,
@@ -26,10 +27,11 @@ from rhapsode.config import (
     presets,
     read_settings,
 )
+from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import RhapsodeError, SettingsError
 
 if TYPE_CHECKING:
-    from rhapsode.workflows.train import Training
+    from rhapsode.workflows.runs.training import Training
 
 __all__ = ["TrainCommand", "in_settings", "run", "run_training", "source_flags", "typed_flags"]
 
@@ -106,21 +108,14 @@ def _run(arguments: Sequence[str], began: float) -> int:
         raise SettingsError(
             "no source was given", where="train", hint="name a text file, a folder or a corpus"
         )
-    from rhapsode.workflows.series.corpus import is_series_run
-
-    series = is_series_run(command.sources, asked, command.output if command.resume else None)
-    if series and command.from_ is not None:
-        raise SettingsError("models of series are trained afresh", where="--from")
     if command.plan:
-        return _plan(command, asked, series)
-    from rhapsode.workflows.repeating import is_repeated
+        return _plan(command, asked)
+    from rhapsode.workflows.runs.repeat import is_repeated
 
     again = command.resume and command.output is not None and is_repeated(command.output)
     if command.repeat is not None or again:
-        return _repeat(command, asked, began, series)
-    if series:
-        return _series(command, asked, began)
-    from rhapsode.workflows.train import prepare_training
+        return _repeat(command, asked, began)
+    from rhapsode.workflows.runs.run import prepare_training
 
     training = prepare_training(
         command.sources,
@@ -133,40 +128,18 @@ def _run(arguments: Sequence[str], began: float) -> int:
     )
     if not run_training(training):
         return 130
-    note(f'\nnext:  rhapsode generate {training.folder.path} "..." --temperature 0.8')
+    note(f"\nnext:  {training.run.modality.next_command(training.folder.path)}")
     return 0
 
 
-def _series(command: TrainCommand, asked: dict[str, Any], began: float) -> int:
-    """Train on a table of numbers."""
-    from rhapsode.cli.series import train_on_series
-
-    folder = train_on_series(
-        command.sources,
-        asked,
-        output=command.output,
-        resume=command.resume,
-        spent=time.monotonic() - began,
-    )
-    if folder is None:
-        return 130
-    note(f"\nnext:  rhapsode forecast {folder} --plot forecast.png")
-    return 0
-
-
-def _plan(command: TrainCommand, asked: dict[str, Any], series: bool) -> int:
+def _plan(command: TrainCommand, asked: dict[str, Any]) -> int:
     """Print what would be done."""
     if command.resume or command.repeat is not None:
         raise SettingsError(
             "a plan is of one new run", where="--plan", hint="leave out --resume and --repeat"
         )
-    if series:
-        from rhapsode.workflows.series.planning import series_plan_in_toml
-
-        sys.stdout.write(series_plan_in_toml(command.sources, asked, note))
-        return 0
     from rhapsode.training import join_group
-    from rhapsode.workflows.planning import plan_in_toml, plan_training
+    from rhapsode.workflows.runs.plan_run import plan_in_toml, plan_training
 
     planned = plan_training(
         command.sources, asked, kept=None, start=command.from_, tell=note, group=join_group()
@@ -175,17 +148,15 @@ def _plan(command: TrainCommand, asked: dict[str, Any], series: bool) -> int:
     return 0
 
 
-def _repeat(command: TrainCommand, asked: dict[str, Any], began: float, series: bool) -> int:
+def _repeat(command: TrainCommand, asked: dict[str, Any], began: float) -> int:
     """Run several seeds, and tell how far apart they lie."""
-    from rhapsode.cli.series import run_series_training
-    from rhapsode.workflows.repeating import repeat
+    from rhapsode.workflows.runs.repeat import repeat
 
     folder, summary = repeat(
         command.sources,
         asked,
         command.repeat,
-        run_series_training if series else run_training,
-        series=series,
+        run_training,
         output=command.output,
         resume=command.resume,
         start=command.from_,
@@ -277,34 +248,35 @@ def typed_flags(arguments: Sequence[str], plain: object) -> list[str]:
 
 def run_training(training: Training) -> bool:
     """Train on the terminal, to the summary; False when it was interrupted."""
-    from rhapsode.cli.series import stopping
     from rhapsode.cli.watch import Watch
     from rhapsode.training.events import Finished
-    from rhapsode.workflows.writing_table import copying_in_short
 
-    interrupted = stopped_early = False
-    floor = None if training.counted is None else training.counted.loss
-    with stopping(training.loop), Watch(training.settings.budget_seconds(), floor) as watch:
+    ended = "done"
+    budget, baseline = training.settings.budget_seconds(), training.run.planned.baseline
+    with stopping(training.loop), Watch(budget, baseline) as watch:
         for event in training.events():
             watch.show(event)
             if isinstance(event, Finished):
-                interrupted = event.reason == "interrupted"
-                stopped_early = event.reason == "overfitting"
+                ended = event.reason
     path = training.folder.path
-    if interrupted:
+    if ended == "interrupted":
         note(f"interrupted and saved; go on with: rhapsode train -o {path} --resume")
         return False
     if not training.group.first:
         return True
-    if stopped_early:
+    if ended == "overfitting":
         note(
             f"stopped early: validation had not improved for {training.settings.training.patience} looks, so the "
-            "text was being learnt by heart; kept is the best (more dropout, a smaller network or less time may help)"
+            f"{training.run.modality.noun} was being learnt by heart; kept is the best (more dropout, a smaller network "
+            "or less time may help)"
         )
     summary = training.finish(note)
     stderr().print()
-    if summary["loss"] is not None:
-        stderr().print(figures_table(summary, f"test share, swept once ({path})"))
+    for told in training.run.modality.told(summary, f"test share, swept once ({path})"):
+        if isinstance(told, str):
+            note(told)
+        else:
+            stderr().print(told)
     note(
         f"{summary['steps']:,} updates in {summary['seconds']:.1f} s, "
         f"{summary['elements_per_second']:,.0f} elements/s; finishing {summary['finishing_seconds']:.1f} s"
@@ -313,7 +285,26 @@ def run_training(training: Training) -> bool:
     if start is not None and start.get("validation_loss") is not None:
         before, after = start["validation_loss"], summary["validation_loss"]
         verdict = "" if after < before else ": no better, so the model is the old one"
-        note(f"validation on the new text: {before:.4f} before, {after:.4f} now{verdict}")
-    note(copying_in_short(summary["writing"]))
+        note(
+            f"validation on the new {training.run.modality.noun}: {before:.4f} before, {after:.4f} now{verdict}"
+        )
     note(f"the course of the run: {training.folder.curve}")
     return True
+
+
+@contextmanager
+def stopping(loop: Any) -> Iterator[None]:
+    """The first Ctrl-C (or SIGTERM) ends the loop after its step, saved; the second ends at once."""
+
+    def stop(number: int, frame: object) -> None:
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        loop.stop()
+        sys.stderr.write("\nstopping and saving ...\n")
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

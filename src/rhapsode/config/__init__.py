@@ -11,32 +11,25 @@ from rhapsode.config.presets import presets, read_settings
 from rhapsode.config.registry import Registry, suggest
 from rhapsode.config.sampling import SamplingSettings
 from rhapsode.config.schema import from_mapping, to_mapping
-from rhapsode.config.series import SeriesSettings
 from rhapsode.config.source import SourceSettings
 from rhapsode.config.toml import apply_assignments, dump_toml, merge, read_toml
 
 if TYPE_CHECKING:
-    from rhapsode.config.series_train import (
-        ForecastSettings,
-        SeriesDataSettings,
-        SeriesTrainSettings,
-    )
     from rhapsode.config.train import (
         DEFAULT_BUDGET,
-        DataSettings,
+        IdSettings,
         OptimisationSettings,
         ReadingSettings,
         RunSettings,
         SampleSettings,
         TrackSettings,
-        TrainSettings,
+        TrainingSettings,
     )
 
 __all__ = [
     "DEFAULT_BUDGET",
-    "DataSettings",
-    "ForecastSettings",
     "GenerateSettings",
+    "IdSettings",
     "OptimisationSettings",
     "ReadingSettings",
     "Positional",
@@ -47,12 +40,9 @@ __all__ = [
     "SampleSettings",
     "SamplingSettings",
     "SeenContext",
-    "SeriesDataSettings",
-    "SeriesSettings",
-    "SeriesTrainSettings",
     "SourceSettings",
     "TrackSettings",
-    "TrainSettings",
+    "TrainingSettings",
     "apply_assignments",
     "dump_toml",
     "format_duration",
@@ -71,16 +61,13 @@ __all__ = [
 # Training is not what most commands do: ten milliseconds.
 _PLACES = {
     "DEFAULT_BUDGET": "train",
-    "DataSettings": "train",
     "OptimisationSettings": "train",
     "ReadingSettings": "train",
     "RunSettings": "train",
     "SampleSettings": "train",
     "TrackSettings": "train",
-    "TrainSettings": "train",
-    "ForecastSettings": "series_train",
-    "SeriesDataSettings": "series_train",
-    "SeriesTrainSettings": "series_train",
+    "TrainingSettings": "train",
+    "IdSettings": "train",
 }
 
 

@@ -8,39 +8,23 @@ from msgspec import Meta
 
 from rhapsode.config.durations import parse_duration
 from rhapsode.config.options import option
-from rhapsode.config.source import SourceSettings
 from rhapsode.errors import SettingsError
 
 __all__ = [
-    "DataSettings",
+    "DEFAULT_BUDGET",
+    "IdSettings",
     "OptimisationSettings",
     "ReadingSettings",
     "RunSettings",
     "SampleSettings",
     "TrackSettings",
-    "TrainSettings",
+    "TrainingSettings",
 ]
 
 DEFAULT_BUDGET = "3m"
-Share = Annotated[float, Meta(ge=0.0, le=0.5)]
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 # Never gt=0.0: that is stored as the least denormal, which training flushes to zero.
 Rate = Annotated[float, Meta(ge=1e-9, le=10.0)]
-
-
-@dataclass(frozen=True)
-class DataSettings:
-    """How the text is divided."""
-
-    test_share: Share = 0.1
-    """Share held out to the very end and swept once; at most a million characters."""
-    validation_share: Share = 0.05
-    """Share of the rest that chooses the best weights; at most half a million characters."""
-    split: Literal["tail", "documents"] = "tail"
-    """tail: the end of the corpus is held out; documents: the hash of a document decides, and it stays where it is
-    when others are added."""
-    duplicates: Literal["keep", "drop"] = "keep"
-    """Whether documents that occur more than once are learnt from as often."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +137,10 @@ class RunSettings:
     encoding: Annotated[str, option("NAME")] = "auto"
     """What an element is: characters, words, bytes, bpe, wordpiece, unigram, jieba, tokenizer for a ready
     tokenizer.json, or auto to choose by the text."""
+    modality: Annotated[
+        str, option("NAME", help="Kind of the sources: {modalities}, or auto to look at them.")
+    ] = "auto"
+    """Kind of the sources by its name; auto looks at them."""
     seed: Annotated[Annotated[int, Meta(ge=0, le=2**63 - 1)], option("N")] = 0
     """Seed of everything random in the run."""
 
@@ -173,16 +161,20 @@ class RunSettings:
 
 
 @dataclass(frozen=True)
-class TrainSettings(RunSettings):
-    """Everything that decides what a training run does."""
+class TrainingSettings(RunSettings):
+    """The settings of a run on sequences of any kind."""
 
-    source: SourceSettings = field(default_factory=SourceSettings)
-    data: DataSettings = field(default_factory=DataSettings)
-    reading: ReadingSettings = field(default_factory=ReadingSettings)
     training: OptimisationSettings = field(default_factory=OptimisationSettings)
     samples: SampleSettings = field(default_factory=SampleSettings)
     track: TrackSettings = field(default_factory=TrackSettings)
     network: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the model's family, as hidden_size; what is unset is planned."""
     encoder: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of the encoding."""
+    """Settings of the encoding; what is unset is found out."""
+
+
+@dataclass(frozen=True)
+class IdSettings(TrainingSettings):
+    """The settings of a run on sequences of identifiers."""
+
+    reading: ReadingSettings = field(default_factory=ReadingSettings)

@@ -11,22 +11,17 @@ if TYPE_CHECKING:
     from rhapsode.counts.ngram import SMOOTHINGS, NGramModel, NGramState, Smoothing
     from rhapsode.counts.ngram_choice import Tried, best_ngram
     from rhapsode.counts.suffix import Span, SuffixIndex
-    from rhapsode.counts.text_index import Copied, Passage, Place, TextIndex
     from rhapsode.counts.trie import MOST_NODES, MOST_ORDER, Trie
 
 __all__ = [
-    "Copied",
     "MOST_NODES",
     "MOST_ORDER",
     "NGramModel",
     "NGramState",
-    "Passage",
-    "Place",
     "SMOOTHINGS",
     "Smoothing",
     "Span",
     "SuffixIndex",
-    "TextIndex",
     "Trie",
     "Tried",
     "best_ngram",
@@ -36,7 +31,6 @@ _HOMES = {
     **dict.fromkeys(("SMOOTHINGS", "NGramModel", "NGramState", "Smoothing"), "ngram"),
     **dict.fromkeys(("Tried", "best_ngram"), "ngram_choice"),
     **dict.fromkeys(("Span", "SuffixIndex"), "suffix"),
-    **dict.fromkeys(("Copied", "Passage", "Place", "TextIndex"), "text_index"),
     **dict.fromkeys(("MOST_NODES", "MOST_ORDER", "Trie"), "trie"),
 }
 

@@ -17,7 +17,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.counts import ngram_reading as kernels
+from rhapsode.counts import ngram_lookup as kernels
 from rhapsode.counts.chunks import Elements, as_ids, chunks, first_places
 from rhapsode.counts.ngram_file import check_trie, read_trie, trie_arrays, write_trie
 from rhapsode.counts.trie import MOST_NODES, Trie, learn_trie

@@ -4,13 +4,16 @@ Knows nothing of encoders: what turns text into ids is handed in as a callable. 
 """
 
 from rhapsode.data.batch import Batch, Condition
-from rhapsode.data.catalogue import CATALOGUE, CatalogueEntry, catalogue_documents
+from rhapsode.data.batching.carried import CarriedStream, sweep, sweep_lanes
+from rhapsode.data.batching.fresh import FreshStream, document_spans, sweep_fresh
+from rhapsode.data.batching.strided import part_of, sweep_rows, sweep_strided
+from rhapsode.data.batching.value_stream import ValueArrays, ValueStream, sweep_values
+from rhapsode.data.batching.windows import WindowStream, sweep_windows
+from rhapsode.data.corpora.catalogue import CATALOGUE, CatalogueEntry, catalogue_documents
+from rhapsode.data.corpora.fetch import Download, find_copy, local_copy
+from rhapsode.data.corpora.kitchen import kitchen_documents, kitchen_log_prob, kitchen_record
 from rhapsode.data.document import Document
-from rhapsode.data.fetch import Download, find_copy, local_copy
-from rhapsode.data.fresh import FreshStream, document_spans, sweep_fresh
-from rhapsode.data.kitchen import kitchen_documents, kitchen_log_prob, kitchen_record
-from rhapsode.data.reading import Found, Reading, read_pieces, read_sources, record_kind
-from rhapsode.data.series_stream import SeriesArrays, SeriesStream, sweep_series
+from rhapsode.data.sources import Found, Reading, read_pieces, read_sources, record_kind
 from rhapsode.data.splits import Split, first_copies, split_documents
 from rhapsode.data.store import (
     ElementStore,
@@ -21,10 +24,7 @@ from rhapsode.data.store import (
     write_store,
 )
 from rhapsode.data.stream import Stream
-from rhapsode.data.streams import CarriedStream, sweep, sweep_lanes
-from rhapsode.data.strided import part_of, sweep_rows, sweep_strided
 from rhapsode.data.texts import PIECE, Parts, TextStore, open_texts, write_texts
-from rhapsode.data.windows import WindowStream, sweep_windows
 
 __all__ = [
     "CATALOGUE",
@@ -41,8 +41,8 @@ __all__ = [
     "PIECE",
     "Parts",
     "Reading",
-    "SeriesArrays",
-    "SeriesStream",
+    "ValueArrays",
+    "ValueStream",
     "TextStore",
     "Split",
     "Stream",
@@ -62,7 +62,7 @@ __all__ = [
     "sweep_fresh",
     "sweep_lanes",
     "sweep_rows",
-    "sweep_series",
+    "sweep_values",
     "sweep_strided",
     "sweep_windows",
     "encode_piece",

@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import (
+    Bundle,
     Elements,
     Examined,
     LogitsDistribution,
     NetworkPredictor,
     Stretch,
     StretchRequest,
-    TextBundle,
     log_softmax,
     refuse_condition,
 )
-from rhapsode.bundle.averaged_predictor import as_one
+from rhapsode.bundle.combined.averaged_predictor import as_one
 from rhapsode.encoding import END_ID, FiniteGrammar
 from rhapsode.engine import offsets as at
 from rhapsode.engine.compiled_chain import Plan, plan_of
@@ -404,7 +404,7 @@ class _Rows:
 
 
 def compiled_predictor(
-    bundle: TextBundle,
+    bundle: Bundle[Any, Any],
     tell: Callable[[str], None] | None = None,
     *,
     weights: str = "float32",

@@ -13,7 +13,7 @@ import numpy as np
 from numba import types
 
 # Compiled into what is kept here: `STAMP` covers them.
-from rhapsode.counts.ngram_reading import read_one, restrict_one, spread_one
+from rhapsode.counts.ngram_lookup import read_one, restrict_one, spread_one
 from rhapsode.engine.kernels.attention import read_attention
 from rhapsode.engine.kernels.convolution import read_convolution
 from rhapsode.engine.kernels.jit import STAMP, apart, entry, inner, ready
@@ -135,7 +135,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
             length_B: most elements of each row.
             end_element: end-of-sequence.
             share: what of every probability an n-gram model gives; 0 where there is none.
-            first_M: of that model's nodes, as for `rhapsode.counts.ngram_reading`.
+            first_M: of that model's nodes, as for `rhapsode.counts.ngram_lookup`.
             element_M: likewise.
             suffix_M: likewise.
             share_M: likewise.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
-from rhapsode.bundle import TextBundle
+from rhapsode.bundle import Bundle
 from rhapsode.config import from_mapping
 from rhapsode.errors import BundleError
 from rhapsode.models.families import FAMILIES, EngineForm
@@ -20,7 +21,7 @@ def full_name(name: str) -> str:
     return name if "." in name else f"{name}.v1"
 
 
-def unsupported_form(bundle: TextBundle) -> str | None:
+def unsupported_form(bundle: Bundle[Any, Any]) -> str | None:
     """The reason why the engine cannot run a model; None where it can."""
     if bundle.network is None:
         return "it has no network"
@@ -47,7 +48,7 @@ def unsupported_form(bundle: TextBundle) -> str | None:
     return None
 
 
-def engine_form(bundle: TextBundle) -> EngineForm | None:
+def engine_form(bundle: Bundle[Any, Any]) -> EngineForm | None:
     """The engine form of a model of a registered family; None where there is none.
 
     Raises:

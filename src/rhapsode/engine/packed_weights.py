@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import TextBundle
+from rhapsode.bundle import Bundle
 from rhapsode.engine import offsets as at
 from rhapsode.engine.forms import engine_form, full_name, unsupported_form
 from rhapsode.engine.kernels import attention, convolution
@@ -61,7 +61,7 @@ class Laid:
         return int(self.spec[place])
 
 
-def unsupported(bundle: TextBundle) -> str | None:
+def unsupported(bundle: Bundle[Any, Any]) -> str | None:
     """Why this engine cannot run a model here; None where it can."""
     if _config.DISABLE_JIT:
         return "numba's compiler is switched off"
@@ -138,7 +138,7 @@ def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def lay_out(bundle: TextBundle, kind: str = "float32", member: int = 0) -> Laid:
+def lay_out(bundle: Bundle[Any, Any], kind: str = "float32", member: int = 0) -> Laid:
     """One of the networks of a bundle.
 
     Arguments:
@@ -160,7 +160,7 @@ def lay_out(bundle: TextBundle, kind: str = "float32", member: int = 0) -> Laid:
         raise BundleError(f"the network cannot be built ({problem})") from None
 
 
-def _lay_out(bundle: TextBundle, arrays: _Arrays) -> Laid:
+def _lay_out(bundle: Bundle[Any, Any], arrays: _Arrays) -> Laid:
     config, vocab = bundle.config, bundle.encoder.vocab_size
     for part, component in (("input", config.input), ("head", config.head)):
         size = component.settings.get("vocab_size", vocab)

@@ -2,16 +2,6 @@
 
 from rhapsode.evaluation.baselines import Baseline, drift, naive, seasonal_naive
 from rhapsode.evaluation.calibration import Calibration, ReliabilityBin, calibration_of
-from rhapsode.evaluation.figures import (
-    Figures,
-    NetworkFigures,
-    Protocol,
-    Text,
-    evaluate_store,
-    figures_of,
-    floors_of,
-    ngram_in_words,
-)
 from rhapsode.evaluation.forecasts import (
     Forecast,
     ForecastFigures,
@@ -26,7 +16,7 @@ from rhapsode.evaluation.forecasts import (
     seasonal_error,
 )
 from rhapsode.evaluation.intervals import Interval, interval_of, unit_begins, unit_sums
-from rhapsode.evaluation.looks import (
+from rhapsode.evaluation.loss_breakdowns import (
     Bucket,
     Surprise,
     context_losses,
@@ -43,6 +33,16 @@ from rhapsode.evaluation.losses import (
     without_given,
 )
 from rhapsode.evaluation.mixture import LEAST_GAIN, best_share, mixture_nats, part_losses
+from rhapsode.evaluation.model_metrics import (
+    Figures,
+    NetworkFigures,
+    Protocol,
+    Text,
+    evaluate_store,
+    figures_of,
+    floors_of,
+    ngram_in_words,
+)
 from rhapsode.evaluation.paired import Difference, paired_difference
 
 __all__ = [

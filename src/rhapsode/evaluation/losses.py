@@ -13,10 +13,10 @@ from rhapsode.bundle import Predictor
 from rhapsode.config import SeenContext
 from rhapsode.data import (
     Batch,
-    SeriesArrays,
+    ValueArrays,
     sweep,
     sweep_fresh,
-    sweep_series,
+    sweep_values,
     sweep_windows,
 )
 
@@ -141,7 +141,7 @@ def element_losses(
 
 
 def value_losses(
-    predictor: Predictor, arrays: SeriesArrays, scored_S: NDArray[np.int64], *, warm_up: int
+    predictor: Predictor, arrays: ValueArrays, scored_S: NDArray[np.int64], *, warm_up: int
 ) -> NDArray[np.float64]:
     """Nats of every known target from a row of each series on, (N,); NaN where none is scored.
 
@@ -154,7 +154,7 @@ def value_losses(
     starts_S = np.maximum(arrays.offsets[:-1], scored_S - warm_up)
     nats_N = np.full(int(arrays.offsets[-1]), np.nan)
     state: Any = None
-    for fresh, batch in sweep_series(
+    for fresh, batch in sweep_values(
         arrays, starts_S, arrays.offsets[1:], rows=SERIES_ROWS, window=SERIES_WINDOW
     ):
         log_prob_BT, state = predictor.score(batch, None if fresh else state)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle.mixed_predictor import MixedPredictor, mixed_log_probs
+from rhapsode.bundle.combined.mixed_predictor import MixedPredictor, mixed_log_probs
 from rhapsode.config import SeenContext
 from rhapsode.data import Batch
 from rhapsode.evaluation.losses import read_batches

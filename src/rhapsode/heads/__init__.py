@@ -3,13 +3,14 @@
 from rhapsode.heads.bins import Bins, BinsConfig
 from rhapsode.heads.categorical import Categorical, CategoricalConfig
 from rhapsode.heads.contract import HEADS, Head
-from rhapsode.heads.counting import (
+from rhapsode.heads.count_data import (
     NegativeBinomial,
     NegativeBinomialConfig,
     Poisson,
     PoissonConfig,
 )
 from rhapsode.heads.density import DensityHead
+from rhapsode.heads.gaussian_mixture import GaussianMixture, GaussianMixtureConfig
 from rhapsode.heads.location_scale import (
     Gaussian,
     GaussianConfig,
@@ -18,7 +19,6 @@ from rhapsode.heads.location_scale import (
     StudentT,
     StudentTConfig,
 )
-from rhapsode.heads.mixture import GaussianMixture, GaussianMixtureConfig
 from rhapsode.heads.quantiles import Quantiles, QuantilesConfig
 
 __all__ = [

@@ -20,7 +20,6 @@ from rhapsode.training.machine import (
 from rhapsode.training.optimiser import make_optimiser
 from rhapsode.training.planner import Plan, machine_speed, plan_run
 from rhapsode.training.schedule import rate_share
-from rhapsode.training.series_planner import enough_steps, plan_series
 from rhapsode.training.training_loop import LoopHooks, TrainingLoop, training_loss
 
 __all__ = [
@@ -42,7 +41,6 @@ __all__ = [
     "Step",
     "StepClock",
     "TrainingLoop",
-    "enough_steps",
     "faster_precision",
     "give_back_memory",
     "join_group",
@@ -51,7 +49,6 @@ __all__ = [
     "make_optimiser",
     "matmul_rates",
     "plan_run",
-    "plan_series",
     "prepare_process",
     "rate_share",
     "read_checkpoint",

@@ -6,26 +6,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from rhapsode.bundle import modality_of
-from rhapsode.workflows.continuing import Continuation, Piece
-from rhapsode.workflows.model import Model
+from rhapsode.bundle import modality_of, read_bundle
+from rhapsode.modalities import MODALITIES
+from rhapsode.modalities.contract import Model
 
-if TYPE_CHECKING:
-    from rhapsode.workflows.series.model import SeriesModel  # loads what reads tables
-
-__all__ = ["Continuation", "Model", "Piece", "load"]
+__all__ = ["Model", "load"]
 
 
-def load(path: str | Path) -> Model | SeriesModel:
-    """The model in a run folder or model file: of text, or of series of numbers.
+def load(path: str | Path) -> Model:
+    """The model in a run folder or model file.
 
     Raises:
         BundleError: missing, damaged, or of another version.
     """
-    if modality_of(path) == "series.v1":
-        from rhapsode.workflows.series.model import SeriesModel
-
-        return SeriesModel(path)
-    return Model(path)
+    name = modality_of(path)
+    if name not in MODALITIES.names():
+        read_bundle(path)  # which says what is wrong with it
+    model: Model = MODALITIES.get(str(name)).open(path)
+    return model

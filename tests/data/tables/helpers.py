@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from rhapsode.config import SeriesSettings, SourceSettings
+from rhapsode.config import SourceSettings
 from rhapsode.data.tables import SeriesSet, read_series
+from rhapsode.data.tables.settings import SeriesSettings
 
 
 def series_of(folder: Path, text: str, name: str = "t.csv", **settings: Any) -> SeriesSet:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rhapsode.config import SeriesSettings
 from rhapsode.data.tables import Frequency, read_series
+from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError, MissingExtraError
 
 MONTHS = np.arange("2020-01", "2020-11", dtype="datetime64[M]")

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rhapsode.config import SeriesSettings
 from rhapsode.data.tables import Frequency
+from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError, SettingsError
 from tests.data.tables.helpers import series_of, told
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rhapsode.config import SeriesSettings
 from rhapsode.data.tables import SeriesSet, read_series
+from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError
 
 # File, settings, series, rows of the shortest and longest, frequency, missing values.

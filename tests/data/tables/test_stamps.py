@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rhapsode.data.tables.stamps import as_bytes, parse_stamps, understood
+from rhapsode.data.tables.parsing.stamps import as_bytes, parse_stamps, understood
 
 
 def parsed(*cells: str, dates: str = "auto"):

@@ -6,10 +6,10 @@ import torch
 
 from rhapsode.bundle import Component, NetworkConfig
 from rhapsode.bundle.network import build_network
-from rhapsode.data import SeriesArrays
-from rhapsode.encoding import SeriesEncoder, SeriesEncoderSettings
-from rhapsode.workflows.series.choosing import choose_encoding, planned_lags
-from rhapsode.workflows.series.linear import ridge, start_linear
+from rhapsode.data import ValueArrays
+from rhapsode.encoding.series import SeriesEncoder, SeriesEncoderSettings
+from rhapsode.modalities.series.encoding_choice import choose_encoding, planned_lags
+from rhapsode.modalities.series.linear_start import ridge, start_linear
 
 RANDOM = np.random.default_rng(0)
 STEPS = np.arange(600)
@@ -85,7 +85,7 @@ def test_ridge_finds_weights_and_what_is_left() -> None:
     assert deviation == pytest.approx(0.3, rel=0.05)
 
 
-def ar2_arrays(length: int = 4000) -> tuple[SeriesArrays, int]:
+def ar2_arrays(length: int = 4000) -> tuple[ValueArrays, int]:
     noise = RANDOM.normal(size=length)
     y = np.zeros(length)
     for t in range(2, length):
@@ -93,7 +93,7 @@ def ar2_arrays(length: int = 4000) -> tuple[SeriesArrays, int]:
     encoder = SeriesEncoder(SeriesEncoderSettings(scaling="none", lags=(2,)))
     values = y[:, None]
     found = encoder.encode(values, encoder.stats(values))
-    arrays = SeriesArrays(
+    arrays = ValueArrays(
         np.array([0, length]),
         found.features_TD,
         np.zeros((length, 0), np.float32),

@@ -11,13 +11,14 @@ from safetensors.numpy import save_file
 
 import rhapsode as rh
 from rhapsode.bundle import Provenance, write_bundle
-from rhapsode.config import SeriesDataSettings, SeriesTrainSettings, from_mapping
+from rhapsode.config import from_mapping
 from rhapsode.data.tables import SeriesSet, read_series
 from rhapsode.errors import BundleError, DataError, SettingsError
-from rhapsode.workflows.series.backtest import backtest, draw_forecasts, origins_of
-from rhapsode.workflows.series.corpus import divide, is_series_run, observed_lengths
-from rhapsode.workflows.series.planning import plan_training
-from rhapsode.workflows.series.training import prepare_series_training
+from rhapsode.modalities.series.corpus import divide, is_series_run, observed_lengths
+from rhapsode.modalities.series.metrics import backtest, draw_forecasts, origins_of
+from rhapsode.modalities.series.plan import plan_training
+from rhapsode.modalities.series.settings import SeriesDataSettings, SeriesTrainSettings
+from rhapsode.workflows.runs.run import prepare_training
 
 QUICK = {"steps": 30, "network": {"hidden_size": 8}, "training": {"evaluations": 2}}
 
@@ -34,7 +35,7 @@ def two(length: int = 120) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> rh.SeriesModel:
     folder = tmp_path_factory.mktemp("series") / "run"
-    return rh.train_series(two(), output=str(folder), **QUICK)
+    return rh.train(two(), output=str(folder), **QUICK)
 
 
 def pair_table(folder: Path, columns: tuple[str, str] = ("a", "b")) -> Path:
@@ -52,9 +53,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[rh.SeriesModel, Path
     """A model of two numbers at a time, and its table."""
     folder = tmp_path_factory.mktemp("pair")
     table = pair_table(folder)
-    fitted = rh.train_series(
-        str(table), output=str(folder / "run"), series={"joint": True}, **QUICK
-    )
+    fitted = rh.train(str(table), output=str(folder / "run"), series={"joint": True}, **QUICK)
     return fitted, table
 
 
@@ -166,7 +165,7 @@ def test_covariates_known_ahead(tmp_path: Path) -> None:
     table = tmp_path / "sales.csv"
     table.write_text("\n".join(lines) + "\n")
     asked = {"time_column": ["day"], "known": ["price"], "value_columns": ["sales"]}
-    fitted = rh.train_series(
+    fitted = rh.train(
         str(table), output=str(tmp_path / "run"), series=asked, data={"test_share": 0.0}, **QUICK
     )
     middle = fitted.forecast(str(table), horizon=10, samples=200).quantiles([0.5])[0, 0, :, 0]
@@ -252,7 +251,7 @@ def test_a_forecast_reads_four_windows_before_it(model: rh.SeriesModel) -> None:
 def test_the_seed_decides_the_first_weights(tmp_path: Path) -> None:
     def weights(seed: int, name: str) -> np.ndarray:
         asked = {**QUICK, "seed": seed}
-        training = prepare_series_training((two(),), asked, output=str(tmp_path / name))
+        training = prepare_training((two(),), asked, output=str(tmp_path / name))
         return np.concatenate(
             [each.detach().numpy().ravel() for each in training.network.parameters()]
         )
@@ -358,7 +357,7 @@ def test_what_is_a_series_and_what_is_text(tmp_path: Path, monkeypatch: pytest.M
 def test_a_set_may_be_given_itself(tmp_path: Path) -> None:
     given = read_series(two())
     assert isinstance(given, SeriesSet)
-    fitted = rh.train_series(given, output=str(tmp_path / "run"), **QUICK)
+    fitted = rh.train(given, output=str(tmp_path / "run"), **QUICK)
     assert fitted.forecast(given, horizon=2).paths_BSHK.shape[:3] == (2, 200, 2)
     with pytest.raises(SettingsError, match="name a table"):
         rh.SeriesModel(

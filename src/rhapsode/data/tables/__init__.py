@@ -13,13 +13,15 @@ from rhapsode.data.tables.frequency import (
     infer_frequency,
     parse_frequency,
 )
-from rhapsode.data.tables.read import read_series
-from rhapsode.data.tables.series import SeriesSet, format_time, future_times
+from rhapsode.data.tables.layout import NoNumbersError
+from rhapsode.data.tables.read import read_head, read_series
+from rhapsode.data.tables.series_set import SeriesSet, format_time, future_times
 
 __all__ = [
     "CALENDAR_VALUES",
     "SERIES",
     "Frequency",
+    "NoNumbersError",
     "SeriesSet",
     "TimeKind",
     "calendar_features",
@@ -28,5 +30,6 @@ __all__ = [
     "future_times",
     "infer_frequency",
     "parse_frequency",
+    "read_head",
     "read_series",
 ]

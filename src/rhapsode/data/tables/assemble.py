@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.config.series import SeriesSettings
-from rhapsode.data.tables.columns import Labels, Numbers, Table
 from rhapsode.data.tables.frequency import Frequency, TimeKind, parse_frequency
 from rhapsode.data.tables.grid import Gridded, Observations, onto_grid
 from rhapsode.data.tables.layout import Roles
-from rhapsode.data.tables.series import SeriesSet, format_time, ranges
-from rhapsode.data.tables.stamps import NO_TIME
+from rhapsode.data.tables.parsing.columns import Labels, Numbers, Table
+from rhapsode.data.tables.parsing.stamps import NO_TIME
+from rhapsode.data.tables.series_set import SeriesSet, format_time, ranges
+from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError, SettingsError
 
 __all__ = ["assemble"]
@@ -60,7 +60,7 @@ def assemble(table: Table, roles: Roles, settings: SeriesSettings) -> SeriesSet:
         notes.append(constant)
     notes.extend(hint)
     summary = _summary(table, roles, made)
-    return replace(made, notes=(summary, *notes))
+    return replace(made, notes=(summary, *notes), left_out=roles.left_out)
 
 
 def _numbers(table: Table, place: int) -> Floats:

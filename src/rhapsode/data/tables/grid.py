@@ -18,7 +18,7 @@ from rhapsode.data.tables.frequency import (
     anchored,
     infer_frequency,
 )
-from rhapsode.data.tables.series import format_time, ranges
+from rhapsode.data.tables.series_set import format_time, ranges
 from rhapsode.errors import DataError
 
 __all__ = ["Gridded", "Observations", "onto_grid"]

@@ -14,16 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.config.registry import suggest
-from rhapsode.config.series import SeriesSettings
-from rhapsode.data.tables.clocks import (
+from rhapsode.data.tables.parsing.clocks import (
     Times,
     find_times,
     named_times,
     plain_name,
     times_of_names,
 )
-from rhapsode.data.tables.columns import Labels, Numbers, Stamps, Table
-from rhapsode.data.tables.stamps import NO_TIME
+from rhapsode.data.tables.parsing.columns import Labels, Numbers, Stamps, Table
+from rhapsode.data.tables.parsing.stamps import NO_TIME
+from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError
 
 __all__ = ["Roles", "find_roles"]
@@ -54,6 +54,7 @@ class Roles:
         known: covariates known ahead.
         static: attributes of whole series.
         notes: what there is to say, a line each.
+        left_out: names of columns that hold no numbers and play no part.
     """
 
     rows: bool
@@ -63,6 +64,11 @@ class Roles:
     known: tuple[int, ...]
     static: tuple[int, ...]
     notes: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+
+
+class NoNumbersError(DataError):
+    """A table in which no column holds numbers."""
 
 
 @dataclass
@@ -70,6 +76,7 @@ class _Finder:
     table: Table
     settings: SeriesSettings
     notes: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     def place(self, name: str) -> int:
         """The place of a column that the settings name."""
@@ -138,11 +145,14 @@ def find_roles(table: Table, settings: SeriesSettings) -> Roles:
         if place not in values and place not in static and place not in known
     ]
     _tell_left(finder, [column.name for column in left if not isinstance(column, Numbers)])
-    return Roles(False, times, ids, values, known, static, tuple(finder.notes))
+    return Roles(
+        False, times, ids, values, known, static, tuple(finder.notes), tuple(finder.left_out)
+    )
 
 
 def _tell_left(finder: _Finder, names: Sequence[str]) -> None:
     if names:
+        finder.left_out.extend(names)
         listed = ", ".join(repr(name) for name in names[:_LISTED])
         more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
         plural = "s" if len(names) > 1 else ""
@@ -199,7 +209,8 @@ def _value_columns(finder: _Finder, free: Sequence[int]) -> Iterator[int]:
             if empty
             else "no column holds numbers to learn"
         )
-        raise DataError(
+        problem = DataError if empty else NoNumbersError
+        raise problem(
             f"{what} (columns: {names})",
             where=_first_place(table),
             hint="--value-columns names one; --header, --decimal and --missing-values say how to read it",
@@ -234,7 +245,7 @@ def _as_rows(finder: _Finder, free: Sequence[int]) -> Roles | None:
         if when is None and not (_numbered(names) and (ids or _distinct(table, labels))):
             return None
     if not values:
-        raise DataError("no column holds numbers to learn", where=_first_place(table))
+        raise NoNumbersError("no column holds numbers to learn", where=_first_place(table))
     if not ids:
         ids = tuple(_distinct(table, labels))
     static = finder.places(settings.static)

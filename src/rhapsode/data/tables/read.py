@@ -9,27 +9,30 @@ from typing import Any
 
 import numpy as np
 
-from rhapsode.config.series import SeriesSettings
 from rhapsode.config.source import SourceSettings
-from rhapsode.data.reading.archives import archive_kind, members
-from rhapsode.data.reading.blob import Blob, file_blob, in_any_order, spooled
-from rhapsode.data.reading.compression import bare_name, unpacked
-from rhapsode.data.reading.folders import inside
-from rhapsode.data.reading.found import Found
-from rhapsode.data.reading.textfile import text_chunks
-from rhapsode.data.tables.arrays import array_table, npy_arrays
+from rhapsode.data.sources.archives import archive_kind, members
+from rhapsode.data.sources.blob import Blob, file_blob, in_any_order, spooled
+from rhapsode.data.sources.compression import bare_name, unpacked
+from rhapsode.data.sources.folders import inside
+from rhapsode.data.sources.formats import Found
+from rhapsode.data.sources.textfile import text_chunks
 from rhapsode.data.tables.assemble import assemble
-from rhapsode.data.tables.columns import Numbers, Table
-from rhapsode.data.tables.csv_table import csv_table
 from rhapsode.data.tables.embedded import SERIES, embedded_text
-from rhapsode.data.tables.frames import frame_table, is_frame, parquet_table
-from rhapsode.data.tables.layout import Roles, find_roles
-from rhapsode.data.tables.numerals import amounts_of
-from rhapsode.data.tables.series import SeriesSet
-from rhapsode.errors import DataError
+from rhapsode.data.tables.layout import NoNumbersError, Roles, find_roles
+from rhapsode.data.tables.parsing.arrays import array_table, npy_arrays
+from rhapsode.data.tables.parsing.columns import Numbers, Table
+from rhapsode.data.tables.parsing.csv_table import csv_table
+from rhapsode.data.tables.parsing.frames import frame_table, is_frame, parquet_table
+from rhapsode.data.tables.parsing.numerals import amounts_of
+from rhapsode.data.tables.series_set import SeriesSet
+from rhapsode.data.tables.settings import SeriesSettings
+from rhapsode.errors import DataError, RhapsodeError
 from rhapsode.files import is_there
 
-__all__ = ["read_series"]
+__all__ = ["read_head", "read_series"]
+
+HEAD = 1 << 18
+"""Characters by which a large table is judged."""
 
 _DEFAULT = SeriesSettings()
 _READING = SourceSettings()
@@ -70,6 +73,33 @@ def read_series(
     return _made(table, settings)
 
 
+def read_head(path: Path, most: int = HEAD) -> SeriesSet | None:
+    """The series of the first rows of a large table of text.
+
+    Arguments:
+        path: a file.
+        most: characters that are read.
+
+    Returns:
+        None where the file is no larger, or is no table of text: it is then read whole.
+
+    Raises:
+        NoNumbersError: no column holds numbers.
+    """
+    blob = file_blob(path)
+    suffix = Path(bare_name(blob.relative).lower()).suffix
+    if path.stat().st_size <= most or suffix not in {".csv", ".tsv", ".tab"}:
+        return None
+    text = _Text(unpacked(blob), _READING, Found(), suffix != ".csv", most)
+    try:
+        table = text.table(_DEFAULT)
+        return assemble(table, find_roles(table, _DEFAULT), _DEFAULT)
+    except NoNumbersError:
+        raise
+    except RhapsodeError:  # perhaps only of the part: a quoted cell that was cut, an odd last row
+        return None
+
+
 def _made(table: Table, settings: SeriesSettings) -> SeriesSet:
     """The series of a table that was never text; its missing values are told by their amount."""
     amounts = np.array(sorted(amounts_of(settings.missing_values)))
@@ -95,9 +125,20 @@ class _Text:
     reading: SourceSettings
     found: Found
     tabs: bool
+    most: int | None = None
+    """Characters that are read, cut after a line end."""
 
     def chunks(self) -> Iterator[str]:
-        return text_chunks(self.blob.open, self.blob.name, self.reading, self.found, zeros=True)
+        chunks = text_chunks(self.blob.open, self.blob.name, self.reading, self.found, zeros=True)
+        if self.most is None:
+            yield from chunks
+            return
+        head = ""
+        for chunk in chunks:
+            head += chunk
+            if len(head) > self.most:
+                break
+        yield head[: head.rfind("\n", 0, self.most) + 1]
 
     def table(self, settings: SeriesSettings, labels: frozenset[str] = frozenset()) -> Table:
         self.found.encodings.clear()

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder, ReadyEncoder, WordEncoder
-from rhapsode.encoding.bytes import Utf8, printable_bytes
+from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
+from rhapsode.encoding.text import ReadyEncoder, WordEncoder
+from rhapsode.encoding.text.bytes import Utf8, printable_bytes
 from rhapsode.errors import MissingExtraError, SettingsError
 from rhapsode.generation.filters.contract import Context, Filter, Logits
 from rhapsode.generation.filters.dead_end import refuse_dead_ends

@@ -1,0 +1,1 @@
+"""Predictors made of other predictors."""

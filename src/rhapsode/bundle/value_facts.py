@@ -1,0 +1,122 @@
+"""Contents of a model file of values, and the contract of their encoder. No torch."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.bundle.model_file import Bundle, Facts
+
+__all__ = ["ValueBundle", "ValueEncoder", "ValueFacts", "ValuePaths"]
+
+Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+
+
+class ValuePaths(Protocol):
+    """B paths of values, each with what its next value depends on."""
+
+    def __len__(self) -> int:
+        """B, the number of paths."""
+        ...
+
+    def features(self) -> Singles:
+        """Features (B, D) before the next value."""
+        ...
+
+    def log_scale(self) -> Floats:
+        """Natural logarithm of the factor of the mean of each count, (B, K)."""
+        ...
+
+    def encode_next(self, values_BK: Floats) -> tuple[Floats, Floats]:
+        """Targets (B, K) and log-Jacobians (B,) of values, which are not read."""
+        ...
+
+    def decode_next(self, targets_BK: Any) -> Floats:
+        """Values (B, K) of targets; nothing is read."""
+        ...
+
+    def push(self, values_BK: Floats) -> None:
+        """Read the next value of every path, (B, K); NaN where missing."""
+        ...
+
+    def select(self, rows_R: NDArray[np.int64]) -> Self:
+        """Some of the paths, in that order; a row may occur twice."""
+        ...
+
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """The paths of several, in order."""
+        ...
+
+
+class ValueEncoder(Protocol):
+    """Values of K numbers to features and targets, and back."""
+
+    name: str
+
+    @property
+    def target_size(self) -> int:
+        """K, the numbers of an element."""
+        ...
+
+    @property
+    def feature_size(self) -> int:
+        """D, the features of an element."""
+        ...
+
+    @property
+    def span(self) -> int:
+        """Steps back that features depend on."""
+        ...
+
+    @property
+    def counts(self) -> bool:
+        """True if targets are counts, for a head of counts."""
+        ...
+
+    @property
+    def spans_gaps(self) -> bool:
+        """True if features depend on any distance where values are missing."""
+        ...
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values that describe the encoder."""
+        ...
+
+    def stats(self, history_TK: Any) -> Any:
+        """The scale of a history."""
+        ...
+
+    def encode(self, values_TK: Any, stats: Any) -> Any:
+        """Features, targets, weights and log-Jacobians of values under a scale."""
+        ...
+
+    def paths(self, stats: Any, copies: int = 1) -> Any:
+        """Paths that have read nothing: `copies` of each scale."""
+        ...
+
+    def paths_after(self, values_TK: Any, stats: Any) -> Any:
+        """A path that has read values."""
+        ...
+
+
+class ValueFacts(Facts):
+    """Contents of a model file of values."""
+
+    @property
+    @abstractmethod
+    def covariate_size(self) -> int:
+        """X, the covariates of a time."""
+
+    @property
+    @abstractmethod
+    def warm_up(self) -> int:
+        """Values of a history that go through the network before a forecast, at most."""
+
+
+ValueBundle = Bundle[ValueEncoder, ValueFacts]

@@ -1,0 +1,388 @@
+"""Many series side by side, each at its own step: reading values, and what the next ones are likely to be. Loads torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rhapsode.bundle.distribution import GREEDY_BELOW, Distribution, Elements, Sample, Table
+from rhapsode.bundle.network import Network, torch_workers
+from rhapsode.bundle.predictor import Predictor
+from rhapsode.bundle.value_facts import ValueBundle, ValuePaths
+from rhapsode.data import Batch, Condition
+from rhapsode.errors import BundleError, SettingsError
+from rhapsode.heads import Bins, DensityHead
+from rhapsode.models import State
+
+__all__ = [
+    "History",
+    "ValueCondition",
+    "ValuePredictor",
+    "ValueState",
+    "ValueDistribution",
+]
+
+B_co = TypeVar("B_co", bound=ValueBundle, covariant=True)
+Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+
+# Steps that one call of the network reads.
+WINDOW = 256
+# Numbers of the distributions that one call of many rows gives at most.
+NUMBERS_AT_ONCE = 1 << 18
+
+
+@dataclass(frozen=True)
+class History:
+    """What is known of one series before a forecast.
+
+    Arguments:
+        values_TK: NaN where missing.
+        known_TX: its covariates, scaled, at the same times; at least those of as many last ones as a model reads.
+    """
+
+    values_TK: Floats
+    known_TX: Singles
+
+
+@dataclass(frozen=True)
+class ValueCondition:
+    """Scales and sources that series begin with.
+
+    Arguments:
+        scales: one for all of them, or one for each.
+        sources: what they depend on, for a network with a conditioner; likewise.
+    """
+
+    scales: Any
+    sources: Condition | None = None
+
+
+@dataclass(frozen=True)
+class ValueState:
+    """Where B paths stand: what the network remembers, and the last values.
+
+    Arguments:
+        memory: of the network before the next value, B rows.
+        paths: the last values, B paths; reading writes into them.
+        ahead: of the network behind what was known of the next value, once its distribution was asked for.
+    """
+
+    memory: State
+    paths: ValuePaths
+    ahead: State | None = None
+
+    def select(self, rows_R: NDArray[np.int64]) -> ValueState:
+        """Some of the paths, in that order; a row may occur twice."""
+        some = torch.from_numpy(np.asarray(rows_R))
+        ahead = None if self.ahead is None else self.ahead.select(some)
+        return ValueState(self.memory.select(some), self.paths.select(np.asarray(rows_R)), ahead)
+
+    def fork(self) -> ValueState:
+        """The same paths, which never see what these read."""
+        return self.select(np.arange(len(self.paths)))
+
+
+class ValueDistribution(Distribution):
+    """The distribution of the next K values of every path, in the data's own units.
+
+    Arguments:
+        head: of the network.
+        parameters_BP: of its distribution.
+        paths: the values before.
+    """
+
+    def __init__(self, head: DensityHead, parameters_BP: Tensor, paths: ValuePaths) -> None:
+        self.head = head
+        self.parameters_BP = parameters_BP
+        self._paths = paths
+
+    def __len__(self) -> int:
+        """B, the number of rows."""
+        return len(self.parameters_BP)
+
+    @property
+    def logits_BKV(self) -> Singles | None:
+        """Logits of the bins; None for a density."""
+        if not isinstance(self.head, Bins):
+            return None
+        logits_BKV: Singles = self.head.logits(self.parameters_BP).float().numpy()
+        return logits_BKV
+
+    @torch.no_grad()
+    def log_prob(self, elements: Elements) -> Floats:
+        """Log-density (nats) of values (B, K), (B,); missing numbers add nothing."""
+        targets_BK, jacobian_B = self._paths.encode_next(np.asarray(elements, dtype=np.float64))
+        log_prob_B1 = self.head.log_prob(
+            self.parameters_BP[:, None], torch.from_numpy(targets_BK)[:, None]
+        )
+        return np.asarray(log_prob_B1[:, 0].double().numpy() + jacobian_B)
+
+    def sample(
+        self,
+        uniforms_BK: Floats,
+        temperature: float = 1.0,
+        logits_BKV: Singles | None = None,
+    ) -> Sample:
+        """Draw K values a path by inversion, and the bins they lie in where there are any."""
+        uniforms = torch.from_numpy(np.ascontiguousarray(uniforms_BK))
+        if logits_BKV is None or not isinstance(self.head, Bins):
+            targets_BK = self.head.sample(self.parameters_BP, uniforms, temperature)
+            return Sample(self._paths.decode_next(targets_BK.numpy()), None)
+        targets_BK, bins_BK = self.head.draw_bins(torch.from_numpy(logits_BKV), uniforms)
+        if temperature < GREEDY_BELOW:
+            targets_BK = self.head.centres()[bins_BK]
+        return Sample(self._paths.decode_next(targets_BK.numpy()), bins_BK.numpy())
+
+    @torch.no_grad()
+    def table(self, k: int) -> Table:
+        """Quantiles (B, k, K) at k levels evenly spaced between 0 and 1."""
+        levels_C = np.arange(1, k + 1) / (k + 1)
+        rows = [
+            self._paths.decode_next(self.head.quantile(self.parameters_BP, float(level)).numpy())
+            for level in levels_C
+        ]
+        return Table(np.stack(rows, axis=1), levels_C)
+
+    def select(self, rows_R: NDArray[np.int64]) -> ValueDistribution:
+        """The distributions of some rows."""
+        parameters_RP = self.parameters_BP[torch.from_numpy(np.asarray(rows_R))]
+        return ValueDistribution(self.head, parameters_RP, self._paths.select(np.asarray(rows_R)))
+
+
+class ValuePredictor(Predictor, Generic[B_co]):
+    """A predictor of the next values of series.
+
+    Arguments:
+        bundle: encoder and covariates.
+        network: its network, in evaluation mode.
+
+    Raises:
+        BundleError: a head that does not fit.
+    """
+
+    def __init__(self, bundle: B_co, network: Network) -> None:
+        if not isinstance(network.head, DensityHead):
+            raise BundleError("its head is no distribution over numbers")
+        if network.head.counts != bundle.encoder.counts:
+            raise BundleError("its head and its encoder do not agree whether values are counts")
+        self.bundle = bundle
+        self.network = network
+        self.head = network.head
+        self._rescaled = self.head.counts
+
+    @property
+    def vocab_size(self) -> int:
+        """V where a number is drawn as an element, one of so many bins; 0 for a density."""
+        return self.head.bins if isinstance(self.head, Bins) else 0
+
+    @property
+    def element_size(self) -> int:
+        """K, the numbers of one step."""
+        return self.bundle.encoder.target_size
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows of one call: fewer where the distribution of a step is told by many numbers."""
+        return max(1, min(super().batch_rows, NUMBERS_AT_ONCE // self.head.width))
+
+    @torch.no_grad()
+    def start(self, rows: int, condition: Any = None) -> ValueState:
+        """The state of series that have no past yet.
+
+        Arguments:
+            rows: B.
+            condition: `ValueCondition`, or scales alone: `SeriesStats`, one for all rows, or one
+                for each.
+
+        Raises:
+            SettingsError: there is no scale, or not one for each; or the network cannot use what
+                the series depend on.
+        """
+        if condition is None:
+            raise SettingsError("a series begins with its scale, which was not given")
+        if not isinstance(condition, ValueCondition):
+            condition = ValueCondition(condition)
+        one = not isinstance(condition.scales, Sequence)
+        paths = self.bundle.encoder.paths(condition.scales, rows if one else 1)
+        if len(paths) != rows:
+            raise SettingsError(f"{len(paths)} scales were given for {rows} series")
+        memory = self.network.model.init_state(rows, condition=condition.sources)
+        return ValueState(memory, paths)
+
+    @torch.no_grad()
+    def advance(
+        self,
+        elements: Elements,
+        state: ValueState,
+        known_BUX: Singles | None = None,
+        *,
+        features: bool = False,
+    ) -> tuple[ValueDistribution, ValueState]:
+        """Read values (B, T, K), NaN where missing; the distribution of the next ones, and the state behind them.
+
+        Arguments:
+            elements: in the data's own units; T may be 0.
+            state: before them; its last values are written into.
+            known_BUX: covariates, scaled, of the times of the values and of the time after them; those of a value
+                whose distribution was asked for are not looked at again.
+            features: not told for values.
+
+        Raises:
+            EncodingError: values that the encoder's settings declare impossible.
+            SettingsError: covariates of other times than these.
+        """
+        time = elements.shape[1]
+        known_BUX = self._known(known_BUX, len(elements), time)
+        for step in range(time):
+            state = self._observe(elements[:, step], state, known_BUX[:, step])
+        parameters_BP, ahead = self._parameters(state.paths, state.memory, known_BUX[:, time])
+        following = ValueDistribution(self.head, parameters_BP, state.paths)
+        return following, ValueState(state.memory, state.paths, ahead)
+
+    @torch.no_grad()
+    def observe(self, values_BK: Elements, state: ValueState, known_BX: Singles) -> ValueState:
+        """Read the next value of every path, without asking for the distribution of what follows.
+
+        Arguments:
+            values_BK: in the data's own units, NaN where missing.
+            state: before them; its last values are written into.
+            known_BX: covariates of that time, scaled.
+
+        Raises:
+            EncodingError: values that the encoder's settings declare impossible.
+        """
+        return self._observe(values_BK, state, known_BX)
+
+    def _observe(self, values_BK: Elements, state: ValueState, known_BX: Singles) -> ValueState:
+        # Entering `no_grad` takes a few per cent of a step of a small network: the caller has.
+        ahead = state.ahead
+        if ahead is None:
+            _, ahead = self._parameters(state.paths, state.memory, known_BX)
+        state.paths.push(np.asarray(values_BK, dtype=np.float64))
+        return ValueState(ahead, state.paths)
+
+    def _known(self, known_BUX: Singles | None, rows: int, time: int) -> Singles:
+        size = self.bundle.facts.covariate_size
+        if known_BUX is None and not size:
+            return np.zeros((rows, time + 1, 0), dtype=np.float32)
+        if known_BUX is None or known_BUX.shape != (rows, time + 1, size):
+            shape = None if known_BUX is None else known_BUX.shape
+            raise SettingsError(
+                f"{time} values of {rows} series need {size} covariates at {time + 1} times, not {shape}"
+            )
+        return known_BUX
+
+    @torch.no_grad()
+    def begin(self, histories: Sequence[History], sources: Condition | None = None) -> ValueState:
+        """Read histories: at most the last `run_up` values of each go through the network, all of them set its scale.
+
+        What a series' state becomes does not depend on the others.
+
+        Arguments:
+            histories: one a series.
+            sources: what each series depends on, for a network with a conditioner.
+
+        Raises:
+            EncodingError: values that the encoder's settings declare impossible.
+            SettingsError: the network cannot use the sources, or there is not one for each series.
+        """
+        if sources is not None and sources.rows != len(histories):
+            raise SettingsError(
+                f"the condition has {sources.rows} rows for {len(histories)} series"
+            )
+        encoder = self.bundle.encoder
+        paths, features = [], []
+        for history in histories:
+            scale = encoder.stats(history.values_TK)
+            length = len(history.values_TK)
+            read = min(length, self.bundle.facts.warm_up)
+            # What lies further back than features reach is spared; over gaps a difference reaches any distance.
+            gaps = encoder.spans_gaps and not np.isfinite(history.values_TK).all()
+            spared = 0 if gaps else max(0, length - read - encoder.span)
+            tail_TK = history.values_TK[spared:]
+            encoded = encoder.encode(tail_TK, scale)
+            paths.append(encoder.paths_after(tail_TK, scale))
+            parts = (encoded.features_TD[len(tail_TK) - read :], history.known_TX[-read:])
+            features.append(np.concatenate(parts, axis=1) if read else self._no_features())
+        return ValueState(self._memory(features, sources), type(paths[0]).join(paths))
+
+    def _no_features(self) -> Singles:
+        return np.zeros(
+            (0, self.bundle.facts.sizes(self.bundle.encoder).input[1]), dtype=np.float32
+        )
+
+    def _memory(self, features: Sequence[Singles], sources: Condition | None = None) -> State:
+        """The network's state behind each of some series (T, D) of whatever lengths.
+
+        All end together; a shorter one joins when those before it have as many steps left.
+        """
+        lengths = np.array([len(each) for each in features])
+        order = np.argsort(-lengths, kind="stable")
+        left = int(lengths.max(initial=0))
+        states: list[State] = []
+        joined = 0
+        while True:
+            enter = [row for row in order[joined:] if lengths[row] == left]
+            if enter:
+                own = None if sources is None else sources.select(np.array(enter))
+                states.append(self.network.model.init_state(len(enter), condition=own))
+                joined += len(enter)
+            rows = order[:joined]
+            state = type(states[0]).join(states)
+            if left == 0:
+                break
+            later = lengths[order[joined:]].max(initial=0) if joined < len(order) else 0
+            time = min(left - int(later), WINDOW)
+            x_BTD = np.stack([features[r][len(features[r]) - left :][:time] for r in rows])
+            _, state = self.network.model(self.network.input(torch.from_numpy(x_BTD)), state)
+            states = [state]
+            left -= time
+        back = np.empty(len(order), dtype=np.int64)
+        back[order] = np.arange(len(order))
+        return state.select(torch.from_numpy(back))
+
+    def _parameters(
+        self, paths: ValuePaths, memory: State, known_BX: Singles
+    ) -> tuple[Tensor, State]:
+        """Parameters (B, P) of the distribution of every path's next target, and the network's state behind them."""
+        inputs_BD = torch.from_numpy(paths.features())
+        if known_BX.shape[1]:
+            inputs_BD = torch.cat((inputs_BD, torch.from_numpy(known_BX)), dim=1)
+        parameters_BP, memory = self.network.step(inputs_BD, memory)
+        if self._rescaled:
+            log_scale_BK = torch.from_numpy(paths.log_scale()).float()
+            parameters_BP = self.head.scaled(parameters_BP, log_scale_BK)
+        return parameters_BP, memory
+
+    @torch.no_grad()
+    def score(self, batch: Batch, state: ValueState | State | None = None) -> tuple[Singles, State]:
+        """Log-density (nats, in the data's own units) of every target, (B, T), and the network's state behind them.
+
+        A batch holds features, of which nobody can tell the values: its state goes on with further batches only.
+        """
+        memory = state.memory if isinstance(state, ValueState) else state
+        log_prob_BT, after = self.network.log_prob(batch, memory)
+        return log_prob_BT.numpy(), after
+
+    def join(self, states: Sequence[ValueState]) -> ValueState:
+        """The paths of several states."""
+        memory, ahead = [state.memory for state in states], [state.ahead for state in states]
+        known = [each for each in ahead if each is not None]
+        return ValueState(
+            type(memory[0]).join(memory),
+            type(states[0].paths).join([state.paths for state in states]),
+            type(known[0]).join(known) if len(known) == len(states) else None,
+        )
+
+    def workers(self, calls: int) -> AbstractContextManager[Executor | None]:
+        """Threads in each of which torch uses one core."""
+        return torch_workers(calls)

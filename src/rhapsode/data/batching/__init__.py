@@ -1,0 +1,1 @@
+"""Elements as batches: streams for training and sweeps for scoring."""

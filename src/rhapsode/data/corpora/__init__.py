@@ -1,0 +1,1 @@
+"""Corpora by name: embedded ones, and those that are fetched."""

@@ -1,0 +1,180 @@
+"""Corpora known by name: some travel with every Python or are drawn here, others are fetched when first asked for."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from rhapsode.data.corpora.fetch import Download, local_copy
+from rhapsode.data.corpora.kitchen import kitchen_documents
+from rhapsode.data.document import Document
+from rhapsode.errors import DataError
+
+__all__ = ["CATALOGUE", "CatalogueEntry", "catalogue_documents"]
+
+
+@dataclass(frozen=True)
+class CatalogueEntry:
+    """What is known of a named corpus.
+
+    Arguments:
+        title: one line about it.
+        licence: under which terms it comes.
+        download: where it is fetched from; None when it is on this machine already.
+        series: whether it holds numbers in time, not text.
+    """
+
+    title: str
+    licence: str
+    download: Download | None = None
+    series: bool = False
+
+    @property
+    def kind(self) -> str:
+        """Either "series", or of text "embedded" or "fetched"."""
+        if self.series:
+            return "series"
+        return "embedded" if self.download is None else "fetched"
+
+
+_GITHUB = "https://raw.githubusercontent.com"
+
+CATALOGUE = MappingProxyType(
+    {
+        "python-docs": CatalogueEntry(
+            "English prose: the language reference that every CPython carries", "PSF-2.0"
+        ),
+        "python-code": CatalogueEntry(
+            "Source code: the standard library of this Python", "PSF-2.0"
+        ),
+        "kitchen": CatalogueEntry(
+            "10,000 recipes from a grammar, so that the best possible loss is known", "Apache-2.0"
+        ),
+        "tinyshakespeare": CatalogueEntry(
+            "1.1 MB of Shakespeare's plays, the sample of char-rnn",
+            "public domain",
+            Download(
+                "tinyshakespeare/input.txt",
+                f"{_GITHUB}/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+                1_115_394,
+                "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+            ),
+        ),
+        "nietzsche": CatalogueEntry(
+            "0.6 MB of Nietzsche's essays in English, the sample of Keras",
+            "public domain",
+            Download(
+                "nietzsche/nietzsche.txt",
+                "https://s3.amazonaws.com/text-datasets/nietzsche.txt",
+                600_901,
+                "23cf69874ab69d3d256099ab530ea4be24d47d9675b673bcc67cbcd6298ec647",
+            ),
+        ),
+        "irish-abc": CatalogueEntry(
+            "804 Irish tunes in ABC notation",
+            "MIT, traditional tunes",
+            Download(
+                "irish_abc/irish.abc",
+                f"{_GITHUB}/MITDeepLearning/introtodeeplearning/master/mitdeeplearning/data/irish.abc",
+                None,
+                "df3782d5f7b5a2f4c66aa7c13f13008d5f48757b3f5f51620cd6c1ceb2c53023",
+            ),
+        ),
+        "red-chamber": CatalogueEntry(
+            "红楼梦, Dream of the Red Chamber: 0.9 M Chinese characters",
+            "public domain",
+            Download(
+                "chinese_novels/红楼梦.txt",
+                f"{_GITHUB}/tennessine/corpus/master/红楼梦.txt",
+                None,
+                "5eca888fb54188d644df70fa555dd3c9cbdd3a8d7b3034fb59f7a81e16f05dc7",
+            ),
+        ),
+        "airline": CatalogueEntry(
+            "Series: passengers of airlines, thousands a month, 1949 to 1960",
+            "public domain",
+            series=True,
+        ),
+        "sine-trend": CatalogueEntry(
+            "Series: 2,400 hours of a noisy sine on a trend, from a formula",
+            "Apache-2.0",
+            series=True,
+        ),
+        "regimes": CatalogueEntry(
+            "Series: 3,000 days that switch between two normal laws, from a formula",
+            "Apache-2.0",
+            series=True,
+        ),
+        "ar2": CatalogueEntry(
+            "Series: 3,000 steps of a second-order autoregression, from a formula",
+            "Apache-2.0",
+            series=True,
+        ),
+    }
+)
+
+_NOT_LIBRARY = frozenset(
+    {"test", "tests", "idle_test", "site-packages", "dist-packages", "lib2to3", "__pycache__",
+     "pydoc_data", "encodings"}
+)  # fmt: skip
+
+
+def catalogue_documents(name: str) -> Iterator[Document]:
+    """The documents of a named corpus, fetched if it is not on this machine yet.
+
+    Raises:
+        DataError: this Python came without it, it cannot be fetched, or it holds numbers, not text.
+    """
+    if CATALOGUE[name].series:
+        raise DataError(
+            "a series of numbers, not text",
+            where=name,
+            hint="rhapsode.data.tables.read_series reads it",
+        )
+    download = CATALOGUE[name].download
+    if download is not None:
+        raw = local_copy(name, download).read_bytes()
+        return iter((Document(raw.decode("utf-8").removeprefix("\N{BYTE ORDER MARK}"), name),))
+    return {
+        "python-docs": _python_docs,
+        "python-code": _python_code,
+        "kitchen": kitchen_documents,
+    }[name]()
+
+
+def _python_docs() -> Iterator[Document]:
+    try:
+        from pydoc_data.topics import topics
+    except ImportError:
+        raise DataError(
+            "this Python came without its documentation topics",
+            where="python-docs",
+            hint="Debian's python3-minimal lacks them: install python3, or name a file of yours",
+        ) from None
+    for topic in sorted(topics):
+        yield Document(topics[topic], f"python-docs/{topic}")
+
+
+def _python_code() -> Iterator[Document]:
+    root = Path(sysconfig.get_paths()["stdlib"])
+    found = False
+    for path in sorted(root.rglob("*.py")):
+        relative = path.relative_to(root)
+        if _NOT_LIBRARY.intersection(relative.parts):
+            continue
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        if text:
+            found = True
+            yield Document(text, f"python-code/{relative.as_posix()}")
+    if not found:
+        raise DataError(
+            f"the standard library of Python {sys.version.split()[0]} is not kept as source files",
+            where="python-code",
+        )

@@ -1,0 +1,204 @@
+"""Bytes with a name, opened from the start as often as one likes; failures of files as errors of ours.
+
+Knows nothing of what the bytes are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gzip
+import lzma
+import stat
+import struct
+import tarfile
+import tempfile
+import weakref
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol, cast
+
+from rhapsode.data.sources.formats import NotText, Unreadable
+from rhapsode.errors import DataError
+from rhapsode.files import first_line
+
+__all__ = [
+    "Blob",
+    "Guarded",
+    "Open",
+    "Raw",
+    "Torn",
+    "file_blob",
+    "in_any_order",
+    "read_up_to",
+    "spooled",
+    "told",
+]
+
+SPOOL = 64 << 20
+_OUT_OF_REACH = frozenset({errno.EACCES, errno.EPERM, errno.ENOENT, errno.ELOOP})
+
+
+class Raw(Protocol):
+    """A stream of bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to so many bytes; none at the end."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+Open = Callable[[], Raw]
+
+
+@dataclass(frozen=True)
+class Blob:
+    """Bytes with a name.
+
+    Arguments:
+        name: where they are, for messages and documents.
+        relative: their path within the folder or archive they were found in.
+        open: opens them from the start, as often as one likes.
+        path: the file that holds just them, where there is one.
+    """
+
+    name: str
+    relative: str
+    open: Open
+    path: Path | None = None
+
+
+class Guarded:
+    """A stream whose failures are told as errors of ours."""
+
+    def __init__(self, raw: BinaryIO, where: str, *owned: BinaryIO) -> None:
+        self._raw = raw
+        self._where = where
+        self._owned = owned
+
+    def read(self, size: int, /) -> bytes:
+        with told(self._where):
+            return self._raw.read(size)
+
+    def close(self) -> None:
+        for file in (self._raw, *self._owned):
+            file.close()
+
+
+@contextlib.contextmanager
+def told(where: str) -> Iterator[None]:
+    """Failures of files and of their compression as one line."""
+    try:
+        yield
+    except (EOFError, zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error,
+            struct.error, gzip.BadGzipFile, Torn) as problem:  # fmt: skip
+        raise Unreadable(
+            f"the compressed data is damaged or cut short ({first_line(problem)})",
+            where=where,
+            hint="fetch or make the file again",
+        ) from None
+    except OSError as problem:
+        if problem.errno is None:  # what bz2 says of bad data
+            raise Unreadable(
+                f"the compressed data is damaged ({first_line(problem)})",
+                where=where,
+                hint="fetch or make the file again",
+            ) from None
+        kind = NotText if problem.errno in _OUT_OF_REACH else DataError
+        raise kind(f"cannot read: {problem.strerror}", where=where) from None
+    except (NotImplementedError, RuntimeError, ValueError, OverflowError) as problem:
+        # zipfile: a password, or a compression it does not know; tarfile: numbers out of range.
+        raise Unreadable(f"cannot unpack: {first_line(problem)}", where=where) from None
+
+
+class Torn(Exception):  # noqa: N818
+    """Compressed data that ends too early or is no such data."""
+
+
+def file_blob(path: Path, relative: str | None = None) -> Blob:
+    """A file on disk; a pipe is kept aside, so that it can be read twice.
+
+    Raises:
+        DataError: a device, or a pipe that fails.
+    """
+    name = str(path)
+    with told(name):
+        mode = path.stat().st_mode
+        if stat.S_ISFIFO(mode):
+            with path.open("rb") as pipe:
+                return Blob(name, relative or path.name, spooled(pipe, name))
+    if not stat.S_ISREG(mode):
+        raise NotText("neither a file, a pipe nor a folder", where=name)
+
+    def opened() -> Raw:
+        with told(name):
+            return Guarded(path.open("rb"), name)
+
+    return Blob(name, relative or path.name, opened, path)
+
+
+def spooled(raw: Raw, where: str) -> Open:
+    """A copy of a stream, in memory up to 64 MB and beyond that in a nameless temporary file.
+
+    Raises:
+        DataError: the stream fails, or there is no room for it.
+    """
+    kept = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=SPOOL))  # noqa: SIM115
+    with told(where):
+        while block := raw.read(1 << 20):
+            kept.write(block)
+
+    def opened() -> Raw:
+        kept.seek(0)
+        return Guarded(cast(BinaryIO, _Unclosed(kept)), where)
+
+    weakref.finalize(opened, kept.close)
+    return opened
+
+
+class _Unclosed:
+    """A stream that stays open, to be read again."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+
+    def read(self, size: int = -1) -> bytes:
+        return self._raw.read(size)
+
+    def close(self) -> None:
+        """Nothing: whoever made the stream keeps it."""
+
+
+@contextlib.contextmanager
+def in_any_order(blob: Blob) -> Iterator[BinaryIO]:
+    """The bytes as a file that can be read in any order."""
+    if blob.path is not None:
+        with told(blob.name):
+            file = blob.path.open("rb")
+        with file:
+            yield file
+        return
+    raw = blob.open()
+    kept = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=SPOOL))  # noqa: SIM115
+    try:
+        with told(blob.name):
+            while block := raw.read(1 << 20):
+                kept.write(block)
+            kept.seek(0)
+        yield kept
+    finally:
+        raw.close()
+        kept.close()
+
+
+def read_up_to(raw: Raw, size: int) -> bytes:
+    """So many bytes of a stream that may give fewer at a time; fewer only at the end."""
+    parts = []
+    while size > 0 and (part := raw.read(size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)

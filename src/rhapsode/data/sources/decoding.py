@@ -1,0 +1,140 @@
+"""Text encodings by name, and decoding block by block that knows where in the file it is."""
+
+import codecs
+import difflib
+import encodings.aliases
+import threading
+from typing import NamedTuple
+
+from rhapsode.data.sources.blob import Open
+from rhapsode.data.sources.formats import Unreadable
+from rhapsode.errors import SettingsError
+
+__all__ = ["BLOCK", "REPLACE", "Fault", "Steps", "find_codec", "first_fault", "undecodable"]
+
+BLOCK = 1 << 20
+"""Bytes decoded at a time."""
+REPLACE = "rhapsode-replace"
+"""The error handler that puts U+FFFD in the place of what cannot be decoded, and counts."""
+_REFUSED = frozenset(
+    {"unicode_escape", "raw_unicode_escape", "idna", "punycode", "undefined", "mbcs", "oem"}
+)
+_USUAL = ("utf-8", "utf-16", "gb18030", "big5", "cp932", "euc_jp", "cp949", "cp1251", "cp1252")
+
+
+class Fault(NamedTuple):
+    """The first bytes that are no text: where, and which."""
+
+    offset: int
+    line: int
+    byte: int
+
+
+def find_codec(name: str) -> str:
+    """The name Python has for a text encoding.
+
+    Raises:
+        SettingsError: there is none of this name, or it does not make text of bytes.
+    """
+    try:
+        info = codecs.lookup(name)
+    except (LookupError, ValueError, UnicodeError):
+        near = difflib.get_close_matches(name.lower(), _names(), n=1)
+        guess = f"did you mean {near[0]!r}? " if near else ""
+        raise SettingsError(
+            f"unknown encoding {name!r}",
+            where="text_encoding",
+            hint=f"{guess}usual ones: {', '.join(_USUAL)}",
+        ) from None
+    bare = info.name.replace("-", "_")
+    # Marked by Python for its own use; there is no other way to tell.
+    if not getattr(info, "_is_text_encoding", True) or bare in _REFUSED:
+        raise SettingsError(
+            f"{name!r} is no encoding of text files",
+            where="text_encoding",
+            hint=f"usual ones: {', '.join(_USUAL)}",
+        )
+    return "utf-8" if bare == "utf_8_sig" else info.name
+
+
+def _names() -> list[str]:
+    return [*encodings.aliases.aliases, *encodings.aliases.aliases.values(), "utf-8", "utf-16"]
+
+
+class Steps:
+    """An incremental decoder that knows where in the file it is."""
+
+    def __init__(self, codec: str, errors: str) -> None:
+        self._decoder = codecs.getincrementaldecoder(codec)(errors)
+        self._codec = codec
+        self._fed = self._lines = 0
+        self.fault: Fault | None = None
+        self.replaced = 0
+        self.first_replaced = -1
+
+    def feed(self, block: bytes, *, final: bool) -> str:
+        """The text so far; sets `fault` and returns nothing at the first bytes that are no text."""
+        self._fed += len(block)
+        _HANDLER.bad = 0
+        try:
+            text = self._decoder.decode(block, final)
+        except UnicodeDecodeError as problem:
+            before = problem.object[: problem.start].decode(self._codec, "replace")
+            # What the decoder complains of ends where the block ends, whatever it kept from before.
+            offset = self._fed - len(problem.object) + problem.start
+            line = self._lines + before.count("\n") + 1
+            self.fault = Fault(offset, line, problem.object[problem.start])
+            return ""
+        except UnicodeError:  # some decoders give up without saying where
+            self.fault = Fault(self._fed - len(block), self._lines + 1, block[0] if block else 0)
+            return ""
+        if _HANDLER.bad:
+            if not self.replaced:
+                self.first_replaced = self._fed - _HANDLER.distance
+            self.replaced += _HANDLER.bad
+        self._lines += text.count("\n")
+        return text
+
+
+class _Handler(threading.local):
+    """Replaces what cannot be decoded by U+FFFD, counting."""
+
+    bad = 0
+    distance = 0
+
+    def __call__(self, problem: UnicodeError) -> tuple[str, int]:
+        if not isinstance(problem, UnicodeDecodeError):
+            raise problem
+        if not self.bad:
+            self.distance = len(problem.object) - problem.start
+        self.bad += problem.end - problem.start
+        return "\ufffd", problem.end
+
+
+_HANDLER = _Handler()
+codecs.register_error(REPLACE, _HANDLER)
+
+
+def first_fault(opened: Open, codec: str) -> Fault | None:
+    """The first fault of a file, read to its end."""
+    raw = opened()
+    try:
+        steps = Steps(codec, "strict")
+        final = False
+        while not final and steps.fault is None:
+            block = raw.read(BLOCK)
+            final = not block
+            steps.feed(block, final=final)
+        return steps.fault
+    finally:
+        raw.close()
+
+
+def undecodable(fault: Fault, codec: str, where: str, hint: str | None = None) -> Unreadable:
+    """The error that tells a fault."""
+    shown = "UTF-8" if codec == "utf-8" else codec
+    return Unreadable(
+        f"not {shown} text: byte 0x{fault.byte:02x} at offset {fault.offset}, line {fault.line}",
+        where=where,
+        hint=hint or "--errors replace or skip reads on, --text-encoding names another encoding",
+    )

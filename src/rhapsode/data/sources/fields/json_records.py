@@ -1,0 +1,161 @@
+"""Records of JSON and JSON Lines.
+
+Takes text in chunks and knows nothing of where it came from. Memory stays at a few records.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from rhapsode.data.sources.fields.selector import Selector
+from rhapsode.errors import DataError
+
+__all__ = ["json_records"]
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+
+
+def json_records(chunks: Iterator[str], where: str, selector: Selector) -> Iterator[Any]:
+    """The records of JSON text: of a list, of values one after another (JSON Lines), or of a list within an object.
+
+    Numbers keep the spelling that they have, as strings. All but the last kind is streamed.
+
+    Raises:
+        DataError: malformed JSON, with line and column.
+    """
+    text = _Growing(chunks, where)
+    number = 0
+    while (character := text.peek()) is not None:
+        if character == "[":
+            yield from _items(text)
+            number += 1
+            continue
+        value = text.value()
+        number += 1
+        # A first object without the field may be all there is, with the records inside.
+        odd = number == 1 and isinstance(value, dict) and not selector.is_in(value)
+        if odd and text.peek() is None:
+            yield from _within(value)
+            return
+        yield value
+
+
+def _items(text: _Growing) -> Iterator[Any]:
+    text.take("[")
+    if text.peek() == "]":
+        text.take("]")
+        return
+    while True:
+        yield text.value()
+        if text.peek() == ",":
+            text.take(",")
+        elif text.peek() == "]":
+            text.take("]")
+            return
+        else:
+            text.fail("Expecting ',' or ']'")
+
+
+def _within(record: dict[str, Any]) -> list[Any]:
+    """The records inside a single object: its one list of objects, or the objects it is made of."""
+    lists = [
+        value
+        for value in record.values()
+        if isinstance(value, list) and value and isinstance(value[0], dict)
+    ]
+    if len(lists) == 1:
+        return lists[0]
+    if record and all(isinstance(value, dict) for value in record.values()):
+        return list(record.values())
+    return [record]
+
+
+class _Growing:
+    """JSON text of which only what is being read is in memory."""
+
+    def __init__(self, chunks: Iterator[str], where: str) -> None:
+        self._chunks = chunks
+        self._where = where
+        self._text = ""
+        self._place = 0
+        self._line, self._column = 1, 1  # of the first character in memory
+        self._ended = False
+        self._decoder = json.JSONDecoder(
+            parse_int=str, parse_float=str, parse_constant=_constant, strict=False
+        )
+
+    def peek(self) -> str | None:
+        """The next character that is not white space; None at the end."""
+        while True:
+            match = _SPACE.match(self._text, self._place)
+            self._place = match.end() if match else self._place
+            if self._place < len(self._text):
+                return self._text[self._place]
+            if not self._more(1):
+                return None
+
+    def take(self, character: str) -> None:
+        """Step over a character that was seen."""
+        self._place += len(character)
+
+    def value(self) -> Any:
+        """The next value, whole."""
+        if self.peek() is None:
+            self.fail("the text ends where a value should follow")
+        while True:
+            try:
+                value, end = self._decoder.raw_decode(self._text, self._place)
+            except json.JSONDecodeError as problem:
+                # Only what lies at the end of the text may be mended by more of it.
+                near = problem.msg.startswith("Unterminated") or problem.pos + 16 > len(self._text)
+                if near and self._more(len(self._text) - self._place):
+                    continue
+                self.fail(problem.msg, problem.pos)
+            except RecursionError:
+                self.fail("nested too deeply")
+            # A number may go on in the next chunk.
+            if end + 3 > len(self._text) and isinstance(value, str) and self._more(3):
+                continue
+            self._place = end
+            return value
+
+    def _more(self, least: int) -> bool:
+        """Read on, at least so many characters; what has been used is let go of."""
+        if self._ended:
+            return False
+        parts, size = [self._text[self._place :]], 0
+        while size < max(1, least):
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                self._ended = True
+                break
+            parts.append(chunk)
+            size += len(chunk)
+        if not size:
+            return False
+        used = self._text[: self._place]
+        lines = used.count("\n")
+        if lines:
+            self._line += lines
+            self._column = len(used) - used.rfind("\n")
+        else:
+            self._column += len(used)
+        self._text, self._place = "".join(parts), 0
+        return True
+
+    def fail(self, what: str, place: int | None = None) -> None:
+        """Raise with line and column."""
+        before = self._text[: self._place if place is None else place]
+        lines = before.count("\n")
+        column = len(before) - before.rfind("\n") if lines else self._column + len(before)
+        raise DataError(
+            f"malformed JSON at line {self._line + lines}, column {column}: {what}",
+            where=self._where,
+        )
+
+
+def _constant(name: str) -> str | None:
+    return None if name == "NaN" else name

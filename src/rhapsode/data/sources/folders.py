@@ -1,0 +1,80 @@
+"""Files of folders, patterns of their names, and paths that lead into archives."""
+
+import fnmatch
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from rhapsode.data.sources.archives import archive_kind
+from rhapsode.data.sources.blob import Blob, file_blob
+from rhapsode.data.sources.formats import Found
+from rhapsode.errors import DataError
+from rhapsode.files import is_there
+
+__all__ = ["inside", "like", "walk"]
+
+
+def walk(folder: Path, found: Found) -> Iterator[Blob]:
+    """The files of a folder and its folders, in order of their names; links to folders are not followed."""
+    waiting = [(folder, "")]
+    while waiting:
+        path, relative = waiting.pop()
+        try:
+            is_folder = path.is_dir() and (not path.is_symlink() or not relative)
+            if is_folder:
+                names = sorted(os.listdir(path), reverse=True)  # noqa: PTH208
+                inner = [name for name in names if not name.startswith(".")]
+                waiting += [
+                    (path / name, f"{relative}/{name}" if relative else name) for name in inner
+                ]
+                continue
+            if path.is_dir():
+                found.skipped.append(f"{path}: a link to a folder")
+                continue
+            if not path.is_file():
+                if not path.exists():
+                    found.skipped.append(f"{path}: gone, or a link to nothing")
+                continue
+        except OSError as problem:
+            found.skipped.append(
+                str(DataError(f"cannot read: {problem.strerror}", where=str(path)))
+            )
+            continue
+        yield file_blob(path, relative)
+
+
+def inside(source: str) -> tuple[Path, str] | None:
+    """An archive and the path inside it that a source names; None if it names no such thing."""
+    outer, mark, inner = source.partition("::")
+    if mark and is_there(Path(outer)):
+        return Path(outer), inner
+    path = Path(source)
+    for parent in path.parents:
+        try:
+            if parent.is_file():
+                kind = archive_kind(file_blob(parent))
+                return (parent, path.relative_to(parent).as_posix()) if kind else None
+        except (OSError, ValueError):
+            return None
+    return None
+
+
+def like(name: str, pattern: str) -> bool:
+    """Whether a path matches a pattern in which ** stands for any folders."""
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", pattern)
+    made = ""
+    for part in parts:
+        if part == "**/":
+            made += "(?:.*/)?"
+        elif part == "**":
+            made += ".*"
+        elif part == "*":
+            made += "[^/]*"
+        elif part == "?":
+            made += "[^/]"
+        elif part.startswith("[") and part.endswith("]") and len(part) > 2:
+            made += fnmatch.translate(part)[4:-3]
+        else:
+            made += re.escape(part)
+    return re.fullmatch(made, name, re.DOTALL) is not None

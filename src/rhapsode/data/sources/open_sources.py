@@ -1,0 +1,340 @@
+"""Sources to documents: files, folders, archives, records and corpora known by name, as a stream of texts.
+
+Knows what a SOURCE may be and in which order its parts come; bytes, archives and records have modules of their own.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rhapsode.config import SourceSettings
+from rhapsode.data.corpora.catalogue import CATALOGUE, catalogue_documents
+from rhapsode.data.document import Document
+from rhapsode.data.sources.archives import archive_kind, members
+from rhapsode.data.sources.blob import Blob, file_blob, spooled
+from rhapsode.data.sources.compression import bare_name, unpacked
+from rhapsode.data.sources.fields.records import record_kind, records_of, refuse_parquet
+from rhapsode.data.sources.fields.selector import Selector
+from rhapsode.data.sources.folders import inside, like, walk
+from rhapsode.data.sources.formats import Found, NotText, Unreadable
+from rhapsode.data.sources.pieces import chain, cut, first_lines
+from rhapsode.data.sources.textfile import text_chunks
+from rhapsode.errors import DataError
+from rhapsode.files import is_there
+
+__all__ = ["Reading", "read_pieces", "read_sources"]
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_DEFAULT = SourceSettings()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was found at the sources.
+
+    Arguments:
+        documents: the texts, in order.
+        skipped: files of folders and archives that were left out, each with the reason.
+        found: what else reading has noticed.
+    """
+
+    documents: tuple[Document, ...]
+    skipped: tuple[str, ...]
+    found: Found
+
+
+def read_sources(sources: Sequence[str], settings: SourceSettings = _DEFAULT) -> Reading:
+    """The documents of sources, whole and all in memory; see `read_pieces`.
+
+    Raises:
+        DataError: a source that does not exist, cannot be read, or holds no text.
+        SettingsError: an unknown encoding or a malformed template.
+        MissingExtraError: an optional package is needed for a file.
+    """
+    found = Found()
+    documents: list[Document] = []
+    parts: list[Document] = []
+    for piece in read_pieces(sources, settings, found):
+        parts.append(piece)
+        if piece.complete:
+            text = "".join(part.text for part in parts)
+            prompt = sum(part.prompt for part in parts)
+            documents.append(Document(text, piece.name, prompt=prompt))
+            parts.clear()
+    return Reading(tuple(documents), tuple(found.skipped), found)
+
+
+def read_pieces(
+    sources: Sequence[str], settings: SourceSettings = _DEFAULT, found: Found | None = None
+) -> Iterator[Document]:
+    """The documents of files, folders, archives, patterns, "-" and catalogue names, in order.
+
+    A path that exists wins over a catalogue name. A text longer than 4M characters comes in several documents of one
+    name, only the first with `opening` and only the last with `complete`; each ends behind a line end where there is
+    one within the next 4M characters. Whatever the size, no more than a few of them are in memory.
+
+    Arguments:
+        sources: what to read.
+        settings: which files, fields and encoding.
+        found: filled with what is noticed on the way.
+
+    Raises:
+        DataError: a source that does not exist, cannot be read, or holds no text.
+        SettingsError: an unknown encoding or a malformed template.
+        MissingExtraError: an optional package is needed for a file.
+    """
+    if not sources:
+        raise DataError(
+            "no source was given", hint="name a text file, a folder or a catalogue name"
+        )
+    reader = _Reader(settings, found if found is not None else Found())
+    some = False
+    for source in sources:
+        if not source:
+            raise DataError("a source has no name", hint="name a text file, a folder or a corpus")
+        for document in reader.read(source):
+            some = True
+            yield document
+    if not some:
+        raise DataError("there is no text in it", where=", ".join(sources))
+
+
+class _Reader:
+    """One reading of some sources."""
+
+    def __init__(self, settings: SourceSettings, found: Found) -> None:
+        self._settings = settings
+        self._found = found
+        self._selector = Selector(settings) if settings.records else None
+        self._records = 0  # documents made of records, in all
+
+    def read(self, source: str) -> Iterator[Document]:
+        """The documents of one source."""
+        if self._selector is not None:
+            if self._done:
+                return
+            self._selector = Selector(self._settings)
+        yield from self._source(source)
+        if self._selector is not None and not self._done:
+            self._selector.check(source)
+
+    @property
+    def _done(self) -> bool:
+        limit = self._settings.limit
+        return self._selector is not None and limit is not None and self._records >= limit
+
+    def _source(self, source: str) -> Iterator[Document]:
+        path = Path(source)
+        if source == "-":
+            if sys.stdin is None:
+                raise DataError("standard input is closed", where="-", hint="pipe a text into it")
+            blob = Blob("-", "-", spooled(sys.stdin.buffer, "-"))
+            yield from self._single(blob)
+        elif is_there(path) and path.is_dir():
+            yield from self._many(walk(path, self._found), source, "this folder")
+        elif is_there(path):
+            blob = file_blob(path)
+            yield from self._archive_or_single(blob)
+        elif source in CATALOGUE:
+            yield from self._catalogue(source)
+        elif (parts := inside(source)) is not None:
+            yield from self._archive_or_single(file_blob(parts[0]), parts[1])
+        elif any(character in source for character in "*?["):
+            yield from self._glob(source)
+        else:
+            raise DataError(
+                "no such file or folder",
+                where=source,
+                hint=f"known by name: {', '.join(CATALOGUE)}",
+            )
+
+    def _archive_or_single(self, blob: Blob, inner: str = "") -> Iterator[Document]:
+        kind = archive_kind(blob)
+        if kind is None:
+            if inner:
+                raise DataError("no archive, so nothing is inside it", where=blob.name)
+            yield from self._single(blob)
+            return
+        with members(blob, kind, inner) as entries:
+            if inner:
+                first = next(entries)
+                if first.relative.strip("/") == inner.strip("/"):
+                    yield from self._single(first)
+                    return
+                yield from self._many(chain(first, entries), blob.name, f"{inner!r}")
+            else:
+                yield from self._many(entries, blob.name, "this archive")
+
+    def _glob(self, source: str) -> Iterator[Document]:
+        names = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - a pattern may be absolute
+        if not names:
+            raise DataError("no file matches this pattern", where=source)
+        blobs = (
+            blob
+            for path in map(Path, names)
+            for blob in (
+                walk(path, self._found)
+                if path.is_dir()
+                else [file_blob(path, path.name)]
+                if path.is_file()
+                else []
+            )
+        )
+        yield from self._many(blobs, source, "what this pattern matches")
+
+    def _catalogue(self, name: str) -> Iterator[Document]:
+        if self._selector is not None:
+            raise DataError("a corpus known by name has no fields", where=name)
+        single = CATALOGUE[name].download is not None
+        limit = self._settings.limit
+        for number, document in enumerate(catalogue_documents(name)):
+            if limit is not None and number >= limit and not single:
+                return
+            text = self._clean(document.text, document.name)
+            chunks = first_lines(iter([text]), limit) if single and limit else [text]
+            yield from cut(document.name, chunks)
+
+    def _single(self, blob: Blob) -> Iterator[Document]:
+        """A file that was named: it must be text, and a limit counts its lines."""
+        begun = False
+        try:
+            for document in self._file(blob, lines=self._settings.limit, named=True):
+                begun = True
+                yield document
+        except Unreadable as problem:
+            if begun or self._settings.errors != "skip":
+                raise
+            self._skip(problem)
+
+    def _many(self, blobs: Iterable[Blob], where: str, place: str) -> Iterator[Document]:
+        """Files of a folder or archive: what is no text is passed over, and a limit counts files."""
+        files, skipped = 0, len(self._found.skipped)
+        for blob in self._expanded(blobs):
+            if not self._matches(blob):
+                continue
+            before = len(self._found.skipped)
+            yield from self._one_of_many(blob)
+            files += len(self._found.skipped) == before
+            if self._done or (self._selector is None and files == self._settings.limit):
+                return
+        if not files:
+            left = self._found.skipped[skipped:]
+            some = "1 file" if len(left) == 1 else f"{len(left):,} files"
+            reason = f" ({some} left out, the first: {left[0]})" if left else ""
+            pattern = self._settings.pattern
+            matching = f" that matches {pattern!r}" if pattern else ""
+            raise DataError(f"no text file{matching} in {place}{reason}", where=where)
+
+    def _expanded(self, blobs: Iterable[Blob]) -> Iterator[Blob]:
+        """Files, and in the place of an archive what is in it."""
+        for blob in blobs:
+            try:
+                kind = archive_kind(blob) if blob.path is not None else None
+                if kind is not None:
+                    with members(blob, kind) as entries:
+                        for entry in entries:
+                            yield Blob(entry.name, f"{blob.relative}/{entry.relative}", entry.open)
+            except (NotText, Unreadable) as problem:
+                if isinstance(problem, Unreadable) and self._settings.errors != "skip":
+                    raise _with_way_out(problem) from None
+                self._skip(problem)
+                continue
+            if kind is None:
+                yield blob
+
+    def _one_of_many(self, blob: Blob) -> Iterator[Document]:
+        begun = False
+        try:
+            for document in self._file(blob, lines=None, named=False):
+                begun = True
+                yield document
+        except NotText as problem:
+            self._skip(problem)
+        except Unreadable as problem:
+            if self._settings.errors != "skip":
+                raise _with_way_out(problem) from None
+            if begun:
+                raise
+            self._skip(problem)
+
+    def _skip(self, problem: DataError) -> None:
+        self._found.skipped.append(str(problem))
+
+    def _matches(self, blob: Blob) -> bool:
+        pattern = self._settings.pattern
+        if pattern is None:
+            return True
+        names = (blob.relative, bare_name(blob.relative))
+        return any(
+            like(name, pattern) or fnmatch.fnmatchcase(name.rpartition("/")[2], pattern)
+            for name in names
+        )
+
+    def _file(self, blob: Blob, lines: int | None, *, named: bool) -> Iterator[Document]:
+        kind = record_kind(blob.relative)
+        plain = unpacked(blob)
+        if self._selector is not None:
+            if kind is None and not named:
+                raise NotText("not a file of records", where=blob.name)
+            records = records_of(plain, kind, self._selector, self._settings, self._found)
+            yield from self._selected(records, plain)
+            return
+        if kind == "parquet":
+            if not named:
+                raise NotText(
+                    "Parquet holds columns", where=blob.name, hint="name one with --field"
+                )
+            refuse_parquet(plain)
+        if not named and archive_kind(blob) is not None:
+            raise NotText("an archive inside an archive", where=blob.name, hint="unpack it first")
+        chunks = text_chunks(plain.open, blob.name, self._settings, self._found)
+        yield from cut(blob.name, first_lines(chunks, lines) if lines else chunks)
+
+    def _selected(self, records: Iterator[object], blob: Blob) -> Iterator[Document]:
+        assert self._selector is not None
+        for number, record in enumerate(records):
+            name = f"{blob.name}#{number}"
+            try:
+                chosen = self._selector.text(record)
+            except DataError as problem:
+                raise DataError(problem.what, where=name, hint=problem.hint) from None
+            except RecursionError:
+                raise DataError("nested too deeply", where=name) from None
+            if chosen is None:
+                self._found.incomplete += 1
+                continue
+            text, prompt = chosen
+            given = self._clean(text[:prompt], name)
+            text = given + self._clean(text[prompt:], name)
+            if not text:
+                continue
+            self._records += 1
+            yield from cut(name, [text], len(given))
+            if self._done:
+                return
+
+    def _clean(self, text: str, name: str) -> str:
+        """Text that did not come through a decoder: half pairs, zeros and line ends as in one that did."""
+        if not text.isascii():
+            text = _SURROGATES.sub("\ufffd", text)
+        if "\0" in text:
+            self._found.notes.append(f"{name}: zero characters dropped")
+            text = text.replace("\0", "")
+        if self._settings.newlines == "lf" and "\r" in text:
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        return text
+
+
+def _with_way_out(problem: Unreadable) -> Unreadable:
+    """The same error of one file among many, saying how the others can be read."""
+    hint = problem.hint or ""
+    if "--errors" in hint:
+        return problem
+    hint = f"{hint}, or --errors skip leaves it out" if hint else "--errors skip leaves it out"
+    return Unreadable(problem.what, where=problem.where, hint=hint)

@@ -1,0 +1,109 @@
+"""Bytes of a file to text, block by block: decoded, line ends turned, zeros dropped.
+
+Knows nothing of folders, archives or records. Memory stays at a few blocks whatever the size.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+
+from rhapsode.config import SourceSettings
+from rhapsode.data.sources.blob import Open, read_up_to
+from rhapsode.data.sources.decoding import (
+    BLOCK,
+    REPLACE,
+    Steps,
+    find_codec,
+    first_fault,
+    undecodable,
+)
+from rhapsode.data.sources.detection import HEAD, byte_order, detect, refuse_zeros
+from rhapsode.data.sources.formats import Found, NotText
+
+__all__ = ["text_chunks"]
+
+
+def text_chunks(
+    opened: Open, where: str, settings: SourceSettings, found: Found, *, zeros: bool = False
+) -> Iterator[str]:
+    """The text of a file in chunks of about a million characters, without byte order mark.
+
+    Arguments:
+        opened: opens the file from its start; called more than once.
+        where: its name, for messages.
+        settings: `text_encoding`, `errors` and `newlines` are used.
+        found: where encodings, replaced bytes and dropped zeros are noted.
+        zeros: whether zero bytes say nothing against its being text.
+
+    Raises:
+        NotText: it is empty, or not text at all.
+        DataError: bytes that are no text in the encoding, unless `errors` is "replace".
+        SettingsError: an unknown encoding.
+    """
+    auto = settings.text_encoding == "auto"
+    asked = "" if auto else find_codec(settings.text_encoding)
+    raw = opened()
+    try:
+        head = read_up_to(raw, HEAD)
+    finally:
+        raw.close()
+    if not head:
+        raise NotText("the file is empty", where=where)
+    if auto:
+        codec = detect(opened, head, where, settings, zeros=zeros)
+    else:
+        codec = byte_order(head, asked)
+        if not (zeros or codec.startswith(("utf-16", "utf-32"))):
+            refuse_zeros(head, where)
+        if settings.errors == "skip" and (fault := first_fault(opened, codec)):
+            raise undecodable(fault, codec, where)
+    if codec not in {"utf-8", "ascii"}:
+        found.encodings[where] = codec
+    return _decode(opened, codec, where, settings, found)
+
+
+def _decode(
+    opened: Open, codec: str, where: str, settings: SourceSettings, found: Found
+) -> Iterator[str]:
+    replace = settings.errors == "replace"
+    turn = io.IncrementalNewlineDecoder(None, translate=True) if settings.newlines == "lf" else None
+    steps = Steps(codec, REPLACE if replace else "strict")
+    dropped, first, raw = 0, True, opened()
+    try:
+        final = False
+        while not final:
+            block = raw.read(BLOCK)
+            final = not block
+            text = steps.feed(block, final=final)
+            if steps.fault:
+                raise undecodable(steps.fault, codec, where)
+            if first and text:
+                first = False
+                text = text.removeprefix("\N{BYTE ORDER MARK}") if _is_unicode(codec) else text
+            if "\0" in text:
+                dropped += text.count("\0")
+                text = text.replace("\0", "")
+            if codec == "utf-7":  # the only one that lets half a pair through
+                text = re.sub("[\ud800-\udfff]", "\ufffd", text)
+            if turn is not None:
+                text = turn.decode(text, final)
+            if text:
+                yield text
+    finally:
+        raw.close()
+    if dropped:
+        found.notes.append(f"{where}: {_count(dropped, 'zero byte')} dropped")
+    if steps.replaced:
+        found.undecodable += steps.replaced
+        found.notes.append(
+            f"{where}: {_count(steps.replaced, 'byte')} that {'is' if steps.replaced == 1 else 'are'} "
+            f"not {codec} replaced by U+FFFD, the first at offset {steps.first_replaced}"
+        )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _is_unicode(codec: str) -> bool:
+    return codec.startswith("utf") or codec == "gb18030"

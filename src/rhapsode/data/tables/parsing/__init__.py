@@ -1,0 +1,1 @@
+"""Cells, columns and frames of a table."""

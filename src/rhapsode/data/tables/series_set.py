@@ -1,0 +1,206 @@
+"""A set of series of unequal length in flat arrays: values, times, covariates and attributes.
+
+Knows nothing of files and tables.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.data.tables.frequency import Frequency, TimeKind
+from rhapsode.errors import DataError, SettingsError
+
+__all__ = ["SeriesSet", "format_time", "future_times", "ranges"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_DAY = 86_400_000_000_000
+
+
+@dataclass(frozen=True)
+class SeriesSet:
+    """Series one behind the other: series s has the rows `offsets[s]` to `offsets[s + 1]`.
+
+    Arguments:
+        ids: a name for each series, none twice.
+        offsets: where each series begins, and where the last one ends; one more than there are series.
+        times_N: when each row was, rising within a series; what they are is said by `kind`.
+        values_NK: the values; NaN where missing.
+        names: of the K values at a time.
+        kind: what times are: nanoseconds since 1970-01-01, whole numbers, or places from 0.
+        frequencies: of each series; "order" where its times lie on no grid.
+        known_NC: covariates that are known ahead; NaN where missing. Rows at the end of a series that hold nothing else
+            are its future.
+        known_names: of the C covariates.
+        static_SA: what is known of whole series, in numbers; NaN where missing.
+        static_names: of the A numbers.
+        categories_SA: what is known of whole series, in kinds; -1 where missing.
+        category_names: of the A kinds.
+        category_levels: for each of them the kinds that there are.
+        notes: what was inferred and noticed in reading, a line each, the summary first.
+        left_out: names of columns of the table that hold no numbers and play no part.
+    """
+
+    ids: tuple[str, ...]
+    offsets: Ints
+    times_N: Ints
+    values_NK: Floats
+    names: tuple[str, ...]
+    kind: TimeKind
+    frequencies: tuple[Frequency, ...]
+    known_NC: Floats
+    known_names: tuple[str, ...]
+    static_SA: Floats
+    static_names: tuple[str, ...]
+    categories_SA: Ints
+    category_names: tuple[str, ...]
+    category_levels: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = field(default=())
+    left_out: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """How many series there are."""
+        return len(self.ids)
+
+    @property
+    def lengths(self) -> Ints:
+        """How many rows each series has."""
+        return np.diff(self.offsets)
+
+    @property
+    def observed_NK(self) -> NDArray[np.bool_]:
+        """Where a value is there."""
+        return ~np.isnan(self.values_NK)
+
+    @property
+    def frequency(self) -> Frequency:
+        """The commonest frequency."""
+        return Counter(self.frequencies).most_common(1)[0][0]
+
+    @property
+    def period(self) -> int:
+        """Values to the likeliest season of the commonest frequency; 1 where there is none."""
+        return self.frequency.period
+
+    def rows(self, series: int) -> slice:
+        """Where the rows of a series are."""
+        return slice(int(self.offsets[series]), int(self.offsets[series + 1]))
+
+    def select(self, series: Sequence[int] | Ints) -> SeriesSet:
+        """Only these series, in this order."""
+        chosen = np.asarray(series, np.int64)
+        cut = self.cut(self.offsets[:-1][chosen], self.offsets[1:][chosen], chosen)
+        return replace(
+            cut,
+            ids=tuple(self.ids[number] for number in chosen),
+            frequencies=tuple(self.frequencies[number] for number in chosen),
+            static_SA=self.static_SA[chosen],
+            categories_SA=self.categories_SA[chosen],
+        )
+
+    def cut(self, starts: Ints, stops: Ints, chosen: Ints | None = None) -> SeriesSet:
+        """Of each series only some rows.
+
+        Arguments:
+            starts: for each series the first row, counted over all series.
+            stops: for each the row behind its last.
+            chosen: which series these are, where it is not all of them; their names are then for the caller to put right.
+        """
+        keep = ranges(starts, stops)
+        offsets = np.concatenate([[0], np.cumsum(np.maximum(stops - starts, 0))]).astype(np.int64)
+        return replace(
+            self,
+            offsets=offsets,
+            times_N=self.times_N[keep],
+            values_NK=self.values_NK[keep],
+            known_NC=self.known_NC[keep],
+        )
+
+    def split_tail(
+        self, horizon: int | None = None, *, share: float | None = None
+    ) -> tuple[SeriesSet, SeriesSet]:
+        """Cut off the end of every series: what is before it, and the end itself, of the same series each.
+
+        Arguments:
+            horizon: how many rows the end has; of a series that is no longer than that, none.
+            share: or which share of each series, from 0 to 1, to the nearest row; at least one row is left before it.
+
+        Raises:
+            SettingsError: neither or both are given, or are out of range.
+        """
+        lengths = self.lengths
+        if (horizon is None) == (share is None):
+            raise SettingsError("a tail is either a number of rows or a share")
+        if horizon is not None:
+            if horizon < 0:
+                raise SettingsError(f"a tail of {horizon} rows")
+            tails = np.where(lengths > horizon, horizon, 0)
+        else:
+            assert share is not None
+            if not 0 <= share <= 1:
+                raise SettingsError(f"a share of {share}")
+            tails = np.minimum(np.rint(lengths * share), np.maximum(lengths - 1, 0))
+        middle = (self.offsets[1:] - tails).astype(np.int64)
+        return self.cut(self.offsets[:-1], middle), self.cut(middle, self.offsets[1:])
+
+
+def ranges(starts: Ints, stops: Ints) -> Ints:
+    """The numbers from each start to each stop, one range behind the other."""
+    lengths = np.maximum(stops - starts, 0)
+    ends = np.cumsum(lengths)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.asarray(np.arange(total) + np.repeat(starts - (ends - lengths), lengths))
+
+
+def future_times(series_set: SeriesSet, series: int, horizon: int) -> Ints:
+    """The times that follow a series.
+
+    Times on no grid go on by their usual distance.
+
+    Arguments:
+        series_set: the set.
+        series: which of it.
+        horizon: how many times.
+
+    Raises:
+        DataError: the series is empty, or has a single time and no frequency.
+    """
+    times_N = series_set.times_N[series_set.rows(series)]
+    steps = np.arange(1, horizon + 1)
+    if series_set.kind == "order":
+        return len(times_N) - 1 + steps
+    frequency = series_set.frequencies[series]
+    if not len(times_N) or (frequency.unit == "order" and len(times_N) < 2):
+        raise DataError(
+            "a single time tells nothing of the next",
+            where=f"series {series_set.ids[series]!r}",
+            hint="--frequency says how far apart values are",
+        )
+    last = np.full(horizon, times_N[-1])
+    if frequency.unit == "order":
+        return last + steps * max(1, int(np.median(np.diff(times_N))))
+    return frequency.advance(last, steps)
+
+
+def format_time(time: int, kind: TimeKind, frequency: Frequency) -> str:
+    """A time in words, no finer than the frequency: 1949, 1998Q1, 1949-01, 2020-03-01, 2020-03-01 18:00."""
+    if kind != "time":
+        return str(time)
+    stamp = np.datetime64(int(time), "ns")
+    if frequency.unit == "month" and frequency.day in {0, 1, 31}:
+        text = str(stamp.astype("datetime64[M]"))
+        if frequency.step % 12 == 0:
+            return text[:-3]
+        if frequency.step == 3 and text[-2:] in {"01", "04", "07", "10", "03", "06", "09", "12"}:
+            return f"{text[:-3]}Q{(int(text[-2:]) + 2) // 3}"
+        return text
+    if time % _DAY == 0 and frequency.unit in {"month", "business day", "week", "day", "order"}:
+        return str(stamp.astype("datetime64[D]"))
+    unit = "m" if time % 60_000_000_000 == 0 else "s" if time % 1_000_000_000 == 0 else "ms"
+    return str(stamp.astype(f"datetime64[{unit}]")).replace("T", " ")

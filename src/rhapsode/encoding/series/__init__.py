@@ -1,0 +1,21 @@
+"""The encoder of series: values to features and targets, and back."""
+
+from rhapsode.encoding.series.bin_edges import BinSettings, learn_bins
+from rhapsode.encoding.series.scaling import SeriesStats, column_scale
+from rhapsode.encoding.series.values import (
+    EncodedSeries,
+    SeriesEncoder,
+    SeriesEncoderSettings,
+    SeriesPaths,
+)
+
+__all__ = [
+    "BinSettings",
+    "EncodedSeries",
+    "SeriesEncoder",
+    "SeriesEncoderSettings",
+    "SeriesPaths",
+    "SeriesStats",
+    "column_scale",
+    "learn_bins",
+]

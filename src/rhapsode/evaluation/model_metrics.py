@@ -1,0 +1,277 @@
+"""Loss, perplexity and bits, with the protocol they were measured under."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.bundle import Predictor
+from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
+from rhapsode.config import SeenContext
+from rhapsode.data import ElementStore, sweep_lanes
+from rhapsode.evaluation.intervals import Interval, interval_of
+from rhapsode.evaluation.losses import context_in_words, element_losses, in_context
+from rhapsode.evaluation.mixture import mixture_nats, part_losses
+
+if TYPE_CHECKING:  # counting loads a compiler, which not everybody who scores needs
+    from rhapsode.counts import NGramModel
+
+__all__ = [
+    "Figures",
+    "NetworkFigures",
+    "Protocol",
+    "Text",
+    "evaluate_store",
+    "figures_of",
+    "floors_of",
+]
+
+NO_NGRAM = "no n-gram model was counted"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a figure came about; a figure without one is not reported.
+
+    Arguments:
+        split: which share was scored.
+        selected_on: what the weights were chosen on.
+        context: what the model saw before each element.
+        normalisation: what was done to the text before scoring.
+        unknown_cost: what an element outside the vocabulary is charged.
+    """
+
+    split: str
+    selected_on: str
+    context: str
+    normalisation: str
+    unknown_cost: str
+
+
+@dataclass(frozen=True)
+class Text:
+    """What a store no longer tells of the text it was made from.
+
+    Arguments:
+        words: pieces between white space; None in scripts that do not set words apart.
+        spelling: nats of spelling what has no element of its own.
+        speller: the model that spelled it; None where nothing was unknown.
+    """
+
+    words: int | None = None
+    spelling: float = 0.0
+    speller: str | None = None
+
+
+@dataclass(frozen=True)
+class NetworkFigures:
+    """What the network of a mixture gives alone, over the same elements and under the same protocol.
+
+    Arguments:
+        loss: nats per element.
+        perplexity: exp(loss).
+        bits_per_byte: as in `Figures`.
+        bits_per_character: as in `Figures`.
+        word_perplexity: as in `Figures`.
+    """
+
+    loss: float
+    perplexity: float
+    bits_per_byte: float | None
+    bits_per_character: float | None
+    word_perplexity: float | None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a sweep over a text gives.
+
+    Arguments:
+        loss: nats per element: the sum over all elements by their number.
+        perplexity: exp(loss).
+        bits_per_byte: all nats, those of spelling unknown pieces too, / ln 2 / UTF-8 bytes of the source.
+        bits_per_character: the same by characters of the source.
+        word_perplexity: exp(all nats / words of the source); None where a script does not set words apart.
+        elements: how many were scored, ends of documents included.
+        unknown_rate: share of elements outside the vocabulary.
+        interval: of the loss, 95 %; None where there is too little text.
+        floors: nats per element of what needs no learning: uniform, unigram, ngram (null with a reason).
+        protocol: how.
+        ngram_share: what of every probability the n-gram model gave that the network is mixed with; 0: there is none.
+        network: figures of the network alone; None where it is not mixed.
+    """
+
+    loss: float
+    perplexity: float
+    bits_per_byte: float | None
+    bits_per_character: float | None
+    word_perplexity: float | None
+    elements: int
+    unknown_rate: float
+    interval: Interval | None
+    floors: dict[str, Any]
+    protocol: Protocol
+    ngram_share: float
+    network: NetworkFigures | None
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def floors_of(
+    found_V: NDArray[np.int64],
+    counts_V: NDArray[np.int64],
+    ngram: dict[str, Any] | str = NO_NGRAM,
+) -> dict[str, Any]:
+    """Nats per element of models that learn nothing, or only frequencies, or only count.
+
+    The unigram model has one count added to each element, so that nothing is impossible.
+
+    Arguments:
+        found_V: how often each element is scored.
+        counts_V: how often it occurs in the training share.
+        ngram: what `ngram_floor` gave, or why there is no n-gram model.
+    """
+    share_V = (counts_V + 1.0) / (counts_V.sum() + len(counts_V))
+    return {
+        "uniform": math.log(len(counts_V)),
+        "unigram": float(-(found_V * np.log(share_V)).sum() / found_V.sum()),
+        **({"ngram": None, "ngram_reason": ngram} if isinstance(ngram, str) else ngram),
+    }
+
+
+def ngram_floor(store: ElementStore, ngram: NGramModel, *, fresh: bool) -> dict[str, Any]:
+    """Nats per scored element of an n-gram model, and which one.
+
+    Arguments:
+        store: what is scored.
+        ngram: counted on the training share.
+        fresh: whether every document is read without what came before it.
+    """
+    log_prob_N = ngram.log_prob(store.elements_N, store.starts if fresh else None)
+    if store.scored_N is not None:
+        log_prob_N = log_prob_N[store.scored_N]
+    return {"ngram": -float(log_prob_N.mean()), "ngram_model": ngram_in_words(ngram)}
+
+
+def ngram_in_words(ngram: NGramModel) -> str:
+    """Order and smoothing, for people."""
+    return f"order {ngram.order}, {ngram.smoothing.replace('_', ' ')}"
+
+
+def figures_of(
+    total: float,
+    count: int,
+    *,
+    bytes: int,
+    characters: int,
+    unknown: int,
+    floors: dict[str, Any],
+    protocol: Protocol,
+    text: Text | None = None,
+    interval: Interval | None = None,
+) -> Figures:
+    """Figures of a sum of nats over a number of elements (at least 1)."""
+    text = text or Text()
+    loss = total / count
+    spelled = total + text.spelling
+    bits = spelled / math.log(2)
+    return Figures(
+        loss=loss,
+        perplexity=_exp(loss),
+        bits_per_byte=bits / bytes if bytes else None,
+        bits_per_character=bits / characters if characters else None,
+        word_perplexity=_exp(spelled / text.words) if text.words else None,
+        elements=count,
+        unknown_rate=unknown / count,
+        interval=interval,
+        floors=floors,
+        protocol=protocol,
+        ngram_share=0.0,
+        network=None,
+    )
+
+
+def _exp(nats: float) -> float:
+    return math.exp(min(nats, 700.0))
+
+
+def evaluate_store(
+    predictor: Predictor,
+    store: ElementStore,
+    counts_V: NDArray[np.int64],
+    protocol: Protocol,
+    context: SeenContext,
+    *,
+    text: Text | None = None,
+    ngram: NGramModel | str | None = None,
+    every: int = 1,
+) -> tuple[Figures, NDArray[np.float32]]:
+    """Sweep a store once.
+
+    Arguments:
+        predictor: the model.
+        store: what to score; at least one element.
+        counts_V: element counts of the training share, for the floors.
+        protocol: what to say of split, selection and normalisation; context and unknown cost are completed here.
+        context: what the model sees of the past.
+        text: what is known of the text itself.
+        ngram: the counting floor, or why there is none.
+        every: for `window:N`, score only every so manieth element behind the first window; the others are taken to cost
+            as much on average, and the protocol says so.
+
+    Returns:
+        The figures, and the nats of every element, NaN where one is not scored.
+    """
+    text = text or Text()
+    lanes = sweep_lanes(len(store))
+    batches = in_context(
+        store.elements_N, store.starts, context, lanes=lanes, scored_N=store.scored_N, every=every
+    )
+    alone_N: NDArray[np.float32] | None = None
+    share = 0.0
+    if isinstance(predictor, MixedPredictor):
+        share = predictor.share
+        alone_N, ngram_N = part_losses(predictor, batches, context, elements=len(store))
+        nats_N = mixture_nats(alone_N, ngram_N, share)
+    else:
+        nats_N = element_losses(predictor, batches, context, elements=len(store))
+    cost = protocol.unknown_cost
+    if text.speller:
+        cost += f"; in bits and per word also its spelling by {text.speller}"
+    found_V = store.counts_V
+    if store.scored_N is not None:
+        scored_S = np.asarray(store.elements_N)[store.scored_N]
+        found_V = np.bincount(scored_S, minlength=len(counts_V)).astype(np.int64)
+    counted: dict[str, Any] | str = ngram if isinstance(ngram, str) else NO_NGRAM
+    if ngram is not None and not isinstance(ngram, str):
+        counted = ngram_floor(store, ngram, fresh=context.kind == "fresh")
+    size: dict[str, Any] = {
+        "bytes": store.bytes,
+        "characters": store.characters,
+        "unknown": store.unknown,
+        "floors": floors_of(found_V, counts_V, counted),
+        "protocol": replace(
+            protocol, context=context_in_words(context, lanes, every), unknown_cost=cost
+        ),
+        "text": text,
+    }
+    read = int(np.count_nonzero(~np.isnan(nats_N)))
+    count = len(store) if store.scored_N is None else int(np.count_nonzero(store.scored_N))
+    figures = figures_of(
+        float(np.nansum(nats_N, dtype=np.float64)) / read * count,
+        count,
+        interval=interval_of(nats_N, store.starts),
+        **size,
+    )
+    if alone_N is not None:
+        nats = float(np.nansum(alone_N, dtype=np.float64)) / read * count
+        alone = figures_of(nats, count, **size)
+        told = {field.name: getattr(alone, field.name) for field in fields(NetworkFigures)}
+        figures = replace(figures, ngram_share=share, network=NetworkFigures(**told))
+    return replace(figures, elements=read), nats_N

@@ -1,0 +1,49 @@
+"""Which modality sources belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rhapsode.errors import DataError, SettingsError
+from rhapsode.modalities.contract import Claim, Degree, Modality
+from rhapsode.modalities.registry import MODALITIES
+
+__all__ = ["AnyModality", "choose_modality"]
+
+AnyModality = Modality[Any, Any, Any]
+
+
+def choose_modality(
+    sources: Sequence[Any], asked: Mapping[str, Any], name: str | None = None
+) -> tuple[AnyModality, Claim]:
+    """The modality with the highest claim, and the claim.
+
+    Arguments:
+        sources: paths, names, or things in memory.
+        asked: settings by name; `modality` decides where it is set.
+        name: the modality of a run that is resumed, or of a base model.
+
+    Raises:
+        SettingsError: an unknown modality, or equal highest claims.
+        DataError: no modality claims the sources.
+    """
+    wanted = asked.get("modality", "auto") if name is None else name
+    if wanted != "auto":
+        modality = MODALITIES.get(str(wanted))
+        return modality, Claim(Degree.SURE, "as asked")
+    claims = {known: MODALITIES.get(known).claim(sources, asked) for known in MODALITIES.names()}
+    highest = max(claim.degree for claim in claims.values())
+    best = [known for known, claim in claims.items() if claim.degree == highest]
+    named = ", ".join(str(source) for source in sources[:3]) or "no source"
+    if highest == Degree.NONE:
+        told = "; ".join(f"{known}: {claim.reason}" for known, claim in claims.items())
+        raise DataError(f"nothing here learns from this ({told})", where=named)
+    if len(best) > 1:
+        words = [known.partition(".")[0] for known in best]
+        raise SettingsError(
+            f"this may be {' or '.join(words)}",
+            where=named,
+            hint=f"say which: --modality {words[0]}",
+        )
+    return MODALITIES.get(best[0]), claims[best[0]]

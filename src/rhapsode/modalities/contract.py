@@ -1,0 +1,290 @@
+"""The modality contract: what the rooms above ask of a kind of sequence."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+
+from rhapsode.bundle import Bundle
+
+if TYPE_CHECKING:  # training loads torch
+    from rhapsode.bundle.network import Network
+    from rhapsode.config import TrainingSettings
+    from rhapsode.data import Stream
+    from rhapsode.training.fine_tuning import BaseModel
+    from rhapsode.training.planner import Plan
+    from rhapsode.views.card import Card
+
+__all__ = [
+    "Claim",
+    "Corpus",
+    "Degree",
+    "Finished",
+    "Model",
+    "Modality",
+    "Planned",
+    "RunRequest",
+    "Tell",
+]
+
+Tell = Callable[[str], None]
+
+
+class Degree(IntEnum):
+    """How sure a modality is that sources are its own."""
+
+    NONE = 0
+    POSSIBLE = 1
+    LIKELY = 2
+    SURE = 3
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a modality says of sources.
+
+    Arguments:
+        degree: how sure it is.
+        reason: why, in words.
+        opened: what was read on the way, so that nothing is read twice.
+    """
+
+    degree: Degree
+    reason: str = ""
+    opened: Any = None
+
+
+class Corpus(Protocol):
+    """Documents of a run, divided into parts."""
+
+    @property
+    def sha256(self) -> str:
+        """Over all documents and their boundaries."""
+        ...
+
+    @property
+    def documents(self) -> int:
+        """Documents, series, tunes."""
+        ...
+
+    @property
+    def characters(self) -> int:
+        """Length of all documents: characters of text, steps of series."""
+        ...
+
+
+class Model(Protocol):
+    """A model file, opened; networks are loaded when the first prediction is asked for."""
+
+    @property
+    def path(self) -> Path:
+        """The model file."""
+        ...
+
+    @property
+    def bundle(self) -> Bundle[Any, Any]:
+        """Contents of the file."""
+        ...
+
+
+S = TypeVar("S", bound="TrainingSettings")
+C = TypeVar("C", bound=Corpus)
+B = TypeVar("B", bound=Bundle[Any, Any])
+
+
+@dataclass(frozen=True)
+class RunRequest(Generic[S]):
+    """What a plan must respect.
+
+    Arguments:
+        settings: as asked for.
+        seconds: the budget; None where epochs or steps rule.
+        speed: of the machine, 1 for the one that plans were measured on.
+        base: the model that the run begins as; None for fresh weights.
+        first: whether this process is the one that tells and counts.
+        tell: takes lines of progress.
+    """
+
+    settings: S
+    seconds: float | None
+    speed: float
+    base: BaseModel | None
+    first: bool
+    tell: Tell
+
+
+@dataclass(frozen=True)
+class Planned(Generic[S, C, B]):
+    """A run that is decided.
+
+    Arguments:
+        settings: resolved, but for precision and the rows of a process.
+        corpus: what is learnt from.
+        bundle: components, encoder, facts and provenance; no networks yet.
+        plan: what was planned, and why.
+        elements: of one pass over the training part.
+        most_steps: updates after which nothing more is gained; None for no limit.
+        baseline: nats per element of the validation part by the best model that only counts.
+        own: what the modality keeps from here to the end of the run.
+    """
+
+    settings: S
+    corpus: C
+    bundle: B
+    plan: Plan
+    elements: int
+    most_steps: int | None = None
+    baseline: float | None = None
+    own: Any = None
+
+
+@dataclass(frozen=True)
+class Finished(Generic[B]):
+    """The end of a run.
+
+    Arguments:
+        bundle: with calibration and figures, to be written.
+        figures: of the test part, as the summary holds them.
+        summary: further entries of the summary.
+        baselines: nats per element of what learns nothing or only counts, by name, for the curve.
+        marks: further losses for the curve: `test`, `mixed`.
+    """
+
+    bundle: B
+    figures: Mapping[str, Any]
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    baselines: Mapping[str, float | None] = field(default_factory=dict)
+    marks: Mapping[str, float | None] = field(default_factory=dict)
+
+
+class Modality(ABC, Generic[S, C, B]):
+    """A kind of sequence.
+
+    The rooms above ask it for what differs, and never which one it is.
+    """
+
+    name: ClassVar[str]
+    """The registered name."""
+    noun: ClassVar[str]
+    """Noun of its data, for messages: "text", "series"."""
+    decides_all_of: ClassVar[tuple[str, ...]] = ("encoder", "network")
+    """Sections of the settings in which a base model decides every entry."""
+
+    @property
+    @abstractmethod
+    def settings(self) -> type[S]:
+        """The dataclass of its settings; loads no torch."""
+
+    @abstractmethod
+    def claim(self, sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
+        """Say whether sources are of this kind.
+
+        Arguments:
+            sources: paths, names, or things in memory.
+            asked: settings by name.
+        """
+
+    @abstractmethod
+    def open(self, path: str | Path) -> Any:
+        """The model in a run folder or model file.
+
+        Raises:
+            BundleError: missing, damaged, or of another version.
+        """
+
+    @abstractmethod
+    def check(self, settings: S) -> None:
+        """Refuse settings that make no sense before anything is read.
+
+        Raises:
+            SettingsError: an unknown component or setting, or values that exclude one another.
+        """
+
+    @abstractmethod
+    def corpus(
+        self,
+        sources: Sequence[Any],
+        settings: S,
+        tell: Tell,
+        *,
+        opened: Any = None,
+        base: B | None = None,
+    ) -> C:
+        """Read sources, divide and encode them.
+
+        Arguments:
+            sources: what to learn from.
+            settings: as asked for.
+            tell: takes lines of progress.
+            opened: what a claim has read already.
+            base: a model whose encoder is used.
+
+        Raises:
+            DataError: they cannot be read, or hold too little.
+        """
+
+    @abstractmethod
+    def decided(self, bundle: B) -> Mapping[str, Any]:
+        """The settings that a base model decides, by name."""
+
+    def suggested(self, bundle: B) -> dict[str, Any]:
+        """The settings that a base model suggests where nothing else is asked for."""
+        names = ("optimiser", "beta1", "beta2", "weight_decay", "clip")
+        trained = bundle.provenance.section("training")
+        return {"training": {name: trained[name] for name in names if name in trained}}
+
+    def alike(self, name: str, asked: Any, decided: Any) -> bool:
+        """True if a setting says what a base model decides, perhaps by another name."""
+        return bool(asked == decided)
+
+    @abstractmethod
+    def plan(self, corpus: C, request: RunRequest[S]) -> Planned[S, C, B]:
+        """Decide on everything that was left open."""
+
+    @abstractmethod
+    def stream(self, planned: Planned[S, C, B]) -> Stream:
+        """The training part as batches."""
+
+    def initialise(self, network: Network, planned: Planned[S, C, B]) -> bool:
+        """Set weights that training begins with; True if they are worth keeping as they are."""
+        return False
+
+    @abstractmethod
+    def validation(self, planned: Planned[S, C, B], network: Network) -> Callable[[], float] | None:
+        """The function that gives nats per element of the validation part; None if there is none."""
+
+    @abstractmethod
+    def samples(
+        self, planned: Planned[S, C, B], network: Network
+    ) -> Callable[[], tuple[tuple[float, str], ...]]:
+        """The function that gives temperatures and previews of what the network would write."""
+
+    @abstractmethod
+    def finish(
+        self, planned: Planned[S, C, B], bundle: B, network: Network, folder: Path, tell: Tell
+    ) -> Finished[B]:
+        """Calibrate the best weights, measure them on the test part, and keep sidecars.
+
+        Arguments:
+            planned: the run.
+            bundle: the best weights.
+            network: what was trained; its weights are not the best ones.
+            folder: where sidecars go.
+            tell: takes lines of progress.
+        """
+
+    @abstractmethod
+    def card(self, bundle: B, summary: Mapping[str, Any]) -> Card:
+        """Contents of the card of a run."""
+
+    @abstractmethod
+    def told(self, summary: Mapping[str, Any], title: str) -> Iterator[Any]:
+        """What a person is told at the end of a run: lines, and tables of `rich`."""
+
+    @abstractmethod
+    def next_command(self, folder: Path) -> str:
+        """The command to try after training."""

@@ -1,0 +1,236 @@
+"""The components of a network over identifiers, from settings and plan."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import torch
+
+from rhapsode.bundle import Component, NetworkConfig
+from rhapsode.bundle.network import build_network
+from rhapsode.config import (
+    DEFAULT_BUDGET,
+    IdSettings,
+    OptimisationSettings,
+    ReadingSettings,
+    SeenContext,
+    from_mapping,
+    parse_context,
+    suggest,
+    to_mapping,
+)
+from rhapsode.data import CarriedStream, ElementStore, FreshStream, Stream, WindowStream
+from rhapsode.encoding import Encoder
+from rhapsode.errors import SettingsError
+from rhapsode.modalities.ids.contract import IdCorpus
+from rhapsode.models import FAMILIES, INPUTS
+from rhapsode.training import Plan, plan_run
+
+__all__ = ["check_network", "network_config", "open_stream", "planned_settings", "seen_context"]
+
+S = TypeVar("S", bound=IdSettings)
+MANY_DOCUMENTS = 200
+SHORT_DOCUMENT = 512
+
+
+def planned_settings(
+    settings: S, plan: Plan, family: str, encoder: Encoder, context: SeenContext
+) -> S:
+    """The settings with what was left open filled from the plan."""
+    asked = to_mapping(settings.training)
+    if context.kind == "window":
+        asked["window"] = context.size
+    training = from_mapping(OptimisationSettings, {**plan.training, **asked}, where="[training]")
+    timed = settings.epochs is None and settings.steps is None
+    return replace(
+        settings,
+        model=family,
+        encoding=encoder.name,
+        encoder=encoder.settings,
+        training=training,
+        reading=replace(settings.reading, context=str(context)),
+        network=_own_network(plan.network, settings.network),
+        budget=(settings.budget or DEFAULT_BUDGET) if timed else None,
+    )
+
+
+def seen_context(
+    settings: IdSettings, family: str, train: ElementStore | None = None, *, pairs: bool = False
+) -> SeenContext:
+    """The context asked for, or what suits the family and the text.
+
+    Many short documents are read each from the zero state: gradients reach over all of one, and none goes to
+    remembering the one before.
+
+    Arguments:
+        settings: `reading`, `network` and `training` are used.
+        family: full name of the model.
+        train: the training share; without it the text is taken for one long document.
+        pairs: whether parts of documents are given.
+
+    Raises:
+        SettingsError: a context the family cannot have, or settings that only windows have.
+    """
+    reading = settings.reading
+    fixed = FAMILIES.get(family).fixed_window(settings.network)
+    if reading.context is not None:
+        context = parse_context(reading.context)
+    elif fixed is not None:
+        context = SeenContext("window", fixed)
+    elif pairs or (train is not None and _many_short(train)):
+        context = SeenContext("fresh")
+    else:
+        context = SeenContext("carried")
+    if pairs and context.kind != "fresh":
+        raise SettingsError(
+            f"pairs of prompt and completion are read each afresh, not {context}",
+            where="[reading] context",
+            hint="leave it out" if fixed is None else "use another model",
+        )
+    if fixed is not None and context.kind != "window":
+        raise SettingsError(
+            f"{family} has learnt positions and cannot read on and on",
+            where="[reading] context",
+            hint="use window:N",
+        )
+    asked_length = settings.network.get("length")
+    if fixed is not None and isinstance(asked_length, int) and context.size > asked_length:
+        raise SettingsError(
+            f"window:{context.size} is longer than the {asked_length} positions of the model",
+            where="[reading] context",
+        )
+    plain = ReadingSettings()
+    for name in ("stride", "shuffle", "drop_last", "loss"):
+        if context.kind != "window" and getattr(reading, name) != getattr(plain, name):
+            raise SettingsError(
+                f"{name!r} belongs to a window:N context, this one is {context}",
+                where="[reading]",
+                hint="set reading.context=window:N",
+            )
+    asked = settings.training.window
+    if context.kind == "window" and asked not in (None, context.size):
+        raise SettingsError(
+            f"training.window is {asked}, the context {context}",
+            where="[training] window",
+            hint="leave it out: a window:N context decides it",
+        )
+    return context
+
+
+def _many_short(train: ElementStore) -> bool:
+    documents = len(train.starts)
+    return documents >= MANY_DOCUMENTS and len(train) <= SHORT_DOCUMENT * documents
+
+
+def open_stream(settings: IdSettings, corpus: IdCorpus) -> Stream:
+    """The training share as the batches that resolved settings ask for.
+
+    Raises:
+        DataError: too little for one window.
+    """
+    reading, training = settings.reading, settings.training
+    assert reading.context is not None
+    assert training.batch_size is not None
+    assert training.window is not None
+    context = parse_context(reading.context)
+    elements_N = corpus.train.elements_N
+    if context.kind == "window":
+        return WindowStream(
+            elements_N,
+            size=context.size,
+            batch_size=training.batch_size,
+            stride=reading.stride,
+            shuffle=reading.shuffle,
+            drop_last=reading.drop_last,
+            loss=reading.loss,
+            seed=settings.seed,
+        )
+    if context.kind == "fresh":
+        return FreshStream(
+            elements_N,
+            corpus.train.starts,
+            batch_size=training.batch_size,
+            window=training.window,
+            seed=settings.seed,
+            scored_N=corpus.train.scored_N,
+        )
+    return CarriedStream(
+        elements_N,
+        batch_size=training.batch_size,
+        window=training.window,
+        complete=corpus.train.complete,
+    )
+
+
+def _own_network(planned: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What was planned, and over it what was asked for, without what then has no place."""
+    network = {**planned, **asked}
+    table = not str(network.get("input", "table")).startswith("onehot")
+    sizes = [asked[name] for name in ("embedding_size", "hidden_size") if name in asked]
+    if network.get("tied") and len(sizes) < 2 and "hidden_size" in network:
+        size = sizes[0] if sizes else network["hidden_size"]
+        network |= {"embedding_size": size, "hidden_size": size}
+    beside = {"embedding_size", "input_dropout", "tied"} if not table else set()
+    if len(set(sizes)) > 1:
+        beside.add("tied")
+    return {name: value for name, value in network.items() if name not in beside or name in asked}
+
+
+def network_config(settings: IdSettings, vocab_size: int) -> NetworkConfig:
+    """The components that `[network]` describes.
+
+    `input`, `embedding_size` and `input_dropout` belong to the input module, `head_bias` and `tied` to the head,
+    everything else to the family.
+    """
+    network = dict(settings.network)
+    input_name = INPUTS.full_name(str(network.pop("input", "table")))
+    input_settings: dict[str, Any] = {"vocab_size": vocab_size}
+    if input_name.startswith("table") and "embedding_size" in network:
+        input_settings["embedding_size"] = network.pop("embedding_size")
+    if "input_dropout" in network:
+        input_settings["dropout"] = network.pop("input_dropout")
+    family = FAMILIES.get(settings.model)
+    if family.embedding_std is not None and input_name.startswith("table"):
+        input_settings["init_std"] = family.embedding_std
+    head: dict[str, Any] = {"vocab_size": vocab_size}
+    head["bias"] = network.pop("head_bias", family.head_bias)
+    if network.pop("tied", False):
+        head["tied"] = True
+    return NetworkConfig(
+        Component(input_name, input_settings),
+        Component(settings.model, network),
+        Component("categorical.v1", head),
+        settings.reading.context or "carried",
+    )
+
+
+def check_network(settings: IdSettings, family: str) -> None:
+    """Find what is wrong with `[network]` before anything is read.
+
+    Raises:
+        SettingsError: a setting that this family lacks, or values that do not go together.
+    """
+    own = {field.name for field in dataclasses.fields(FAMILIES.get(family).Config)} - {"input_size"}
+    known = [*sorted(own), "embedding_size", "head_bias", "input", "input_dropout", "tied"]
+    for name in settings.network:
+        if name not in known:
+            raise SettingsError(
+                f"unknown setting 'network.{name}' for {family}", hint=suggest(name, known)
+            )
+    plan = plan_run(
+        family=family,
+        elements=1 << 20,
+        documents=1,
+        vocab_size=3,
+        context=seen_context(settings, family),
+        seconds=60.0,
+        epochs=None,
+        steps=None,
+        speed=1.0,
+    )
+    asked = replace(settings, model=family, network=_own_network(plan.network, settings.network))
+    with torch.device("meta"):
+        build_network(network_config(asked, 3))

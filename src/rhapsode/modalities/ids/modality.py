@@ -1,0 +1,377 @@
+"""What every modality of identifiers shares: plan, batches, validation, samples, mixture."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+
+from rhapsode import __version__
+from rhapsode.bundle import Calibration, NetworkConfig, Provenance
+from rhapsode.bundle.id_facts import IdBundle, IdFacts
+from rhapsode.config import GenerateSettings, IdSettings
+from rhapsode.encoding import ENCODERS, Encoder
+from rhapsode.errors import EncodingError, SettingsError
+from rhapsode.evaluation import Figures, Protocol, evaluate_store, floors_of, ngram_in_words
+from rhapsode.modalities.contract import Finished, Modality, Planned, RunRequest, Tell
+from rhapsode.modalities.ids.contract import IdCorpus
+from rhapsode.models.families import FAMILIES
+
+if TYPE_CHECKING:  # training loads torch, counting a compiler
+    from rhapsode.bundle.network import Network
+    from rhapsode.data import Stream
+    from rhapsode.evaluation import Text
+    from rhapsode.modalities.ids.ngram_sidecar import Counted
+    from rhapsode.modalities.ids.predictors import IdPredictors
+
+__all__ = ["IdModality"]
+
+COUNTING_SECONDS = 2e-6
+"""About what counting takes per element."""
+COUNTING_SHARE = 0.03
+"""Of the budget, what counting may take before training; else it is done after it."""
+FINISHING_READS = 1_500_000
+"""Elements that the sweep of the test part reads in windows, about half a minute's; `rhapsode evaluate` reads all."""
+SAMPLE_SEED = 0
+
+S = TypeVar("S", bound=IdSettings)
+C = TypeVar("C", bound=IdCorpus)
+
+
+class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
+    """A kind of sequence whose elements are identifiers."""
+
+    facts: type[IdFacts]
+
+    def check(self, settings: S) -> None:
+        """Refuse networks that cannot be built, and samples of two beginnings."""
+        from rhapsode.modalities.ids.components import check_network
+
+        check_network(settings, FAMILIES.full_name(settings.model))
+        if settings.samples.prompt and settings.samples.passage:
+            raise SettingsError(
+                "samples continue a prompt or a passage, not both",
+                where="[samples]",
+                hint="set prompt or passage",
+            )
+
+    @abstractmethod
+    def provenance(self, corpus: C, settings: S) -> Provenance:
+        """Data and splits of a run, for its model file."""
+
+    @abstractmethod
+    def test_part(self, settings: S, corpus: C) -> str:
+        """The test part in words, for a protocol."""
+
+    def text(self, corpus: C) -> Text | None:
+        """Sizes of the documents of the test part, for figures in bits; None where they have none."""
+        return None
+
+    def decided(self, bundle: IdBundle) -> Mapping[str, Any]:
+        """Family, encoding, network and context."""
+        encoder, config = bundle.encoder, bundle.config
+        return {
+            "model": config.model.name,
+            "encoding": encoder.name,
+            "encoder": dict(encoder.settings),
+            "network": network_settings(config),
+            "reading": {"context": config.context},
+        }
+
+    def suggested(self, bundle: IdBundle) -> dict[str, Any]:
+        """How it was fitted, and how windows were read."""
+        reading = bundle.provenance.section("reading")
+        names = ("stride", "shuffle", "drop_last", "loss")
+        kept = {name: reading[name] for name in names if name in reading}
+        windows = bundle.config.context.startswith("window")
+        return {**super().suggested(bundle), "reading": kept if windows else {}}
+
+    def alike(self, name: str, asked: Any, decided: Any) -> bool:
+        """True for the same value, or another name of the same component."""
+        if name == "model":
+            return bool(FAMILIES.full_name(str(asked)) == decided)
+        if name == "encoding":
+            return bool(asked == "auto" or ENCODERS.full_name(str(asked)) == decided)
+        if name == "network.input":
+            from rhapsode.models import INPUTS
+
+            return bool(INPUTS.full_name(str(asked)).partition(".")[0] == decided)
+        return super().alike(name, asked, decided)
+
+    def plan(self, corpus: C, request: RunRequest[S]) -> Planned[S, C, IdBundle]:
+        """Choose context, sizes and rates, and count where that is soon done."""
+        from rhapsode.modalities.ids.components import (
+            network_config,
+            planned_settings,
+            seen_context,
+        )
+        from rhapsode.training import give_back_memory, plan_run
+        from rhapsode.training.fine_tuning import gentler_plan
+
+        settings, base = request.settings, request.base
+        family = FAMILIES.full_name(settings.model)
+        context = seen_context(settings, family, corpus.train, pairs=corpus.pairs)
+        counted = None
+        elements, seconds = len(corpus.train), request.seconds
+        soon = seconds is None or elements * COUNTING_SECONDS < COUNTING_SHARE * seconds
+        if soon and request.first:
+            counted = self._count(corpus, fresh=context.kind == "fresh")
+            if counted is not None:
+                request.tell(
+                    f"the best n-gram model ({ngram_in_words(counted.model)}): "
+                    f"validation {counted.loss:.4f}; counted in {counted.seconds:.1f} s"
+                )
+        give_back_memory()
+        width = settings.network.get("hidden_size")
+        plan = plan_run(
+            family=family,
+            elements=elements,
+            documents=len(corpus.train.starts),
+            vocab_size=corpus.encoder.vocab_size,
+            context=context,
+            seconds=seconds,
+            epochs=settings.epochs,
+            steps=settings.steps,
+            speed=request.speed,
+            hidden_size=width if type(width) is int and width > 0 else None,
+        )
+        if base is not None:
+            plan = gentler_plan(
+                plan,
+                base,
+                elements,
+                asked=settings.training.learning_rate,
+                fits_window=settings.reading.context == "carried",
+            )
+        settings = planned_settings(settings, plan, family, corpus.encoder, context)
+        missing = corpus.encoder.unknown(settings.samples.prompt)
+        if missing:
+            raise EncodingError(
+                f"the text has no {', '.join(map(repr, missing[:8]))}", where="[samples] prompt"
+            )
+        if base is None:
+            config = network_config(settings, corpus.encoder.vocab_size)
+        else:
+            config = base.bundle.config
+        bundle = IdBundle(
+            config,
+            corpus.encoder,
+            self.facts(corpus.counts_V()),
+            provenance=replace(
+                self.provenance(corpus, settings),
+                data_sha256=corpus.sha256,
+                documents=corpus.documents,
+                characters=corpus.characters,
+                copies=corpus.copies,
+                selected_on="a validation slice of the training share"
+                if len(corpus.validation)
+                else "nothing: the last weights",
+                rhapsode=__version__,
+            ),
+        )
+        baseline = None if counted is None else counted.loss
+        return Planned(settings, corpus, bundle, plan, elements, None, baseline, counted)
+
+    def _count(self, corpus: C, *, fresh: bool) -> Counted | None:
+        from rhapsode.modalities.ids.ngram_sidecar import learn_ngram
+
+        size = corpus.encoder.vocab_size
+        return learn_ngram(corpus.train, corpus.validation, size, fresh=fresh)
+
+    def stream(self, planned: Planned[S, C, IdBundle]) -> Stream:
+        """The training part in the context of the settings."""
+        from rhapsode.modalities.ids.components import open_stream
+
+        return open_stream(planned.settings, planned.corpus)
+
+    def validation(
+        self, planned: Planned[S, C, IdBundle], network: Network
+    ) -> Callable[[], float] | None:
+        """Nats per element of the validation part, or of as much of it as a second reads."""
+        import torch
+
+        from rhapsode.bundle.torch_predictor import torch_predictor
+        from rhapsode.evaluation import total_loss
+        from rhapsode.modalities.ids.validation import ValidationPart
+
+        context = planned.bundle.context
+        part = ValidationPart.of(planned.corpus, network, context)
+        if not len(part):
+            return None
+        predictor = torch_predictor(network, planned.corpus.encoder.vocab_size, context)
+        rounded = planned.settings.training.precision == "bfloat16"
+
+        def evaluate() -> float:
+            with torch.autocast("cpu", torch.bfloat16, enabled=rounded):
+                total, count = total_loss(predictor, part.batches(), context)
+            return total / count
+
+        return evaluate
+
+    def samples(
+        self, planned: Planned[S, C, IdBundle], network: Network
+    ) -> Callable[[], tuple[tuple[float, str], ...]]:
+        """Continuations of the prompt, or of a passage, at several temperatures."""
+        from rhapsode.bundle.torch_predictor import torch_predictor
+        from rhapsode.modalities.ids.continuation import continue_prompt
+
+        asked, corpus, bundle = planned.settings.samples, planned.corpus, planned.bundle
+        predictor = torch_predictor(network, corpus.encoder.vocab_size, bundle.context)
+
+        def sample() -> tuple[tuple[float, str], ...]:
+            if asked.length == 0:
+                return ()
+            prompt = asked.prompt
+            if asked.passage:
+                prompt = _passage(corpus, network, asked.passage)
+            texts: list[tuple[float, str]] = []
+            for temperature in asked.temperatures:
+                options = GenerateSettings(
+                    length=asked.length, temperature=temperature, seed=SAMPLE_SEED
+                )
+                pieces = continue_prompt(predictor, bundle, prompt, options)
+                texts.append((temperature, prompt + "".join(piece.text for piece in pieces)))
+            return tuple(texts)
+
+        return sample
+
+    def finish(
+        self,
+        planned: Planned[S, C, IdBundle],
+        bundle: IdBundle,
+        network: Network,
+        folder: Path,
+        tell: Tell,
+    ) -> Finished[IdBundle]:
+        """Count, mix, score the test part with the mixture, and keep counts inside the file or beside it."""
+        from rhapsode.modalities.ids.mixture_weight import choose_mixture, no_mixture
+        from rhapsode.modalities.ids.ngram_sidecar import NGRAM, ngram_part
+        from rhapsode.modalities.ids.predictors import IdPredictors
+        from rhapsode.modalities.ids.validation import ValidationPart
+
+        settings, corpus = planned.settings, planned.corpus
+        file = folder / "model.safetensors"
+        alone = IdPredictors(file, bundle)
+        alone.predictor_for("auto", tell)
+        counted: Counted | None = planned.own
+        if counted is None:
+            counted = self._count(corpus, fresh=bundle.context.kind == "fresh")
+        asked = settings.training.counts_share
+        part = ValidationPart.of(corpus, network, bundle.context)
+        if asked == 0:
+            mixture = no_mixture("training.counts_share is 0")
+        elif counted is None or not len(part):
+            mixture = no_mixture("no n-gram model was counted: there is nothing to choose it by")
+        else:
+            mixture = choose_mixture(alone.network_scorer, counted.model, part, asked)
+        ngram = None if counted is None else counted.model
+        inside = None if ngram is None else ngram_part(ngram)
+        bundle = replace(
+            bundle,
+            facts=replace(bundle.facts, ngram=inside),
+            calibration=Calibration(mixture),
+        )
+        predictors = IdPredictors(file, bundle, ngram)
+        figures = self._test_figures(planned, predictors, counted)
+        bundle, extra = self.measured(planned, bundle, predictors, folder)
+        bundle = replace(
+            bundle,
+            provenance=replace(
+                bundle.provenance, test=None if figures is None else figures.to_mapping()
+            ),
+        )
+        if ngram is not None and inside is None:
+            ngram.save(folder / NGRAM)
+        else:
+            (folder / NGRAM).unlink(missing_ok=True)
+        baselines: dict[str, Any] = {}
+        if len(corpus.validation):
+            baselines = floors_of(corpus.validation.counts_V, corpus.counts_V())
+            baselines["ngram"] = None if counted is None else counted.loss
+        elif figures is not None:
+            baselines = figures.floors
+        mixed = None if figures is None or figures.network is None else figures.loss
+        return Finished(
+            bundle,
+            figures.to_mapping() if figures else {"loss": None, "reason": "no test share"},
+            {"mixture": mixture.to_mapping(), **extra},
+            {"n-gram model": baselines.get("ngram"), "unigram model": baselines.get("unigram")},
+            {
+                "test": None if figures is None else (figures.network or figures).loss,
+                "mixed": mixed,
+            },
+        )
+
+    def measured(
+        self,
+        planned: Planned[S, C, IdBundle],
+        bundle: IdBundle,
+        predictors: IdPredictors,
+        folder: Path,
+    ) -> tuple[IdBundle, dict[str, Any]]:
+        """Measure what only this modality measures; the bundle with it, and entries of the summary."""
+        return bundle, {}
+
+    def _test_figures(
+        self,
+        planned: Planned[S, C, IdBundle],
+        predictors: IdPredictors,
+        counted: Counted | None,
+    ) -> Figures | None:
+        corpus, bundle = planned.corpus, predictors.bundle
+        if len(corpus.test) == 0:
+            return None
+        protocol = Protocol(
+            split=self.test_part(planned.settings, corpus),
+            selected_on=str(bundle.provenance.selected_on),
+            context=bundle.config.context,
+            normalisation=normalisation_of(bundle.encoder),
+            unknown_cost="the unknown element's own",
+        )
+        every = max(1, len(corpus.test) * bundle.context.size // FINISHING_READS)
+        figures, _ = evaluate_store(
+            predictors.scorer,
+            corpus.test,
+            bundle.facts.counts_V,
+            protocol,
+            bundle.context,
+            text=self.text(corpus),
+            ngram=None if counted is None else counted.model,
+            every=every,
+        )
+        return figures
+
+
+def normalisation_of(encoder: Encoder) -> str:
+    """The change that an encoder makes to a document before it is scored, for a protocol."""
+    return "none" if encoder.round_trip == "lossless" else encoder.round_trip
+
+
+def network_settings(config: NetworkConfig) -> dict[str, Any]:
+    """The entries of `[network]` that give these components."""
+    table = {"embedding_size": "embedding_size", "dropout": "input_dropout"}
+    return {
+        "input": config.input.name.partition(".")[0],
+        **{
+            ours: config.input.settings[theirs]
+            for theirs, ours in table.items()
+            if theirs in config.input.settings
+        },
+        **config.model.settings,
+        "head_bias": bool(config.head.settings.get("bias", True)),
+    }
+
+
+def _passage(corpus: IdCorpus, network: Network, length: int) -> str:
+    """A passage of the training part, another one at every evaluation."""
+    elements_N = corpus.train.elements_N
+    # The weights decide which: a resumed run shows the same, and no random state is spent on it.
+    *_, last = network.parameters()
+    digest = hashlib.sha256(last.detach().cpu().numpy().tobytes()).digest()
+    begin = int.from_bytes(digest[:8]) % max(1, len(elements_N) - length + 1)
+    return corpus.encoder.decode(np.asarray(elements_N[begin : begin + length]).astype(np.int64))

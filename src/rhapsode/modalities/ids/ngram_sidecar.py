@@ -1,0 +1,136 @@
+"""N-gram counts of a model, in its file or beside it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.bundle import id_facts
+from rhapsode.bundle.id_facts import IdFacts, NGramPart
+from rhapsode.encoding import END_ID
+from rhapsode.errors import BundleError, DataError
+
+if TYPE_CHECKING:  # counting loads a compiler: late, and only where it is asked for
+    from rhapsode.counts import NGramModel
+    from rhapsode.data import ElementStore
+
+__all__ = ["NGRAM", "Counted", "inner_ngram", "learn_ngram", "ngram_part", "open_ngram"]
+
+NGRAM = "ngram.safetensors"
+MOST_COUNTED = 20_000_000
+"""Elements of the training share that are counted; of more, these first ones."""
+MOST_ORDER = 6
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The best n-gram model of a training share.
+
+    Arguments:
+        model: order and smoothing chosen on the validation slice.
+        loss: nats per element of that slice.
+        seconds: what counting and choosing took.
+    """
+
+    model: NGramModel
+    loss: float
+    seconds: float
+
+
+def learn_ngram(
+    train: ElementStore, validation: ElementStore, vocab_size: int, *, fresh: bool
+) -> Counted | None:
+    """The best n-gram model up to order 6, its order and smoothing chosen on the validation slice.
+
+    Arguments:
+        train: what is counted, up to 20 million elements.
+        validation: what chooses.
+        vocab_size: V.
+        fresh: whether documents are read without those before them.
+
+    Returns:
+        None where there is nothing to count, or nothing to choose by.
+    """
+    if not len(validation) or not len(train):
+        return None
+    began = time.monotonic()
+    from rhapsode.counts import best_ngram
+
+    counted = min(len(train), MOST_COUNTED)
+    starts = train.starts[train.starts < counted]
+    try:
+        model, tried = best_ngram(
+            np.asarray(train.elements_N[:counted]),
+            np.asarray(validation.elements_N),
+            vocab_size,
+            most_order=MOST_ORDER,
+            starts=starts if fresh else None,
+            opening=END_ID if fresh else None,
+            validation_starts=validation.starts if fresh else None,
+        )
+    except DataError:
+        return None
+    return Counted(model, min(one.loss for one in tried), time.monotonic() - began)
+
+
+def ngram_part(model: NGramModel) -> NGramPart | None:
+    """The counts as a part of the model file; None where they are too large for it."""
+    numbers, arrays = model.to_arrays()
+    part = NGramPart(numbers, arrays)
+    return part if part.size <= id_facts.MOST_INSIDE else None
+
+
+def inner_ngram(facts: IdFacts) -> NGramModel:
+    """The n-gram model inside a model file.
+
+    Raises:
+        BundleError: its counts do not fit together, or are those of another text.
+    """
+    from rhapsode.counts import NGramModel
+
+    assert facts.ngram is not None
+    ngram = NGramModel.from_arrays(facts.ngram.numbers, facts.ngram.arrays)
+    if not _same_text(ngram, facts.counts_V):
+        raise BundleError("its n-gram counts are those of another text")
+    return ngram
+
+
+def _same_text(ngram: NGramModel, counts_V: NDArray[np.int64]) -> bool:
+    counted_V = ngram.trie.occurrences_V
+    return (
+        len(counted_V) == len(counts_V)
+        and int(counted_V.sum()) == min(int(counts_V.sum()), MOST_COUNTED)
+        and bool((counted_V <= counts_V).all())
+    )
+
+
+def open_ngram(
+    model: Path, counts_V: NDArray[np.int64], tell: Callable[[str], None]
+) -> NGramModel | str:
+    """The n-gram model beside a model file, or why there is none.
+
+    Arguments:
+        model: the model file.
+        counts_V: how often each element occurs in what the model has learnt from, by which it knows its own sidecar.
+        tell: takes a line where a sidecar cannot be used.
+    """
+    path = model.parent / NGRAM
+    if not path.exists():
+        return f"there is no {NGRAM} beside the model"
+    from rhapsode.counts import NGramModel
+
+    try:
+        ngram = NGramModel.load(path)
+    except BundleError as problem:
+        tell(f"warning: {problem}")
+        return f"{NGRAM} cannot be used: {problem.what}"
+    if not _same_text(ngram, counts_V):
+        tell(f"warning: {path} counts another text than the one this model learnt from")
+        return f"{NGRAM} counts another text than the one this model learnt from"
+    return ngram

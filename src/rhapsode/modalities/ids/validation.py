@@ -1,0 +1,70 @@
+"""The validation part that tells two networks apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.config import SeenContext
+from rhapsode.data import Batch, part_of
+from rhapsode.evaluation import in_context
+
+if TYPE_CHECKING:
+    from rhapsode.bundle.network import Network
+    from rhapsode.modalities.ids.contract import IdCorpus
+
+__all__ = ["ValidationPart"]
+
+VALIDATION_LANES = 32
+VALIDATION_RUN_UP = 256
+VALIDATION_WORK = 500_000
+VALIDATION_PRODUCTS = 1e11
+"""Multiply-adds that a sweep of the validation part may take, about a second's; it is read in part if it wants more."""
+LEAST_VALIDATION = 8192
+
+
+@dataclass(frozen=True)
+class ValidationPart:
+    """What of the validation slice is read to tell two models apart: all of it, or as much as about a second reads.
+
+    Arguments:
+        elements_N: ids.
+        starts: where documents begin among them.
+        scored_N: which are scored; None: all.
+        context: what the model sees of the past.
+    """
+
+    elements_N: NDArray[np.unsignedinteger]
+    starts: NDArray[np.int64]
+    scored_N: NDArray[np.bool_] | None
+    context: SeenContext
+
+    @classmethod
+    def of(cls, corpus: IdCorpus, network: Network, context: SeenContext) -> ValidationPart:
+        """The part that a network of its size can read."""
+        inner = network.parameter_count() - sum(p.numel() for p in network.input.parameters())
+        most = max(LEAST_VALIDATION, int(VALIDATION_PRODUCTS / max(1, inner)))
+        if context.kind == "window":
+            most = len(corpus.validation)  # of which only some windows are read
+        return cls(*part_of(corpus.validation, most, fresh=context.kind == "fresh"), context)
+
+    def __len__(self) -> int:
+        """Elements."""
+        return len(self.elements_N)
+
+    def batches(self) -> Iterator[Batch]:
+        """It, in the model's own context."""
+        return in_context(
+            self.elements_N,
+            self.starts,
+            self.context,
+            lanes=max(1, min(VALIDATION_LANES, len(self) // 512)),
+            run_up=VALIDATION_RUN_UP,
+            window=256,
+            scored_N=self.scored_N,
+            every=max(1, len(self) * self.context.size // VALIDATION_WORK),
+        )

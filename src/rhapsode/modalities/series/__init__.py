@@ -1,0 +1,9 @@
+"""Series of numbers, in tables."""
+
+from rhapsode.modalities.registry import register
+
+register(
+    "series.v1",
+    modality="rhapsode.modalities.series.modality:SERIES",
+    facts="rhapsode.modalities.series.facts:SeriesFacts",
+)

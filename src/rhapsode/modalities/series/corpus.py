@@ -1,0 +1,298 @@
+"""Sources of series to encoded arrays, divided in time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.bundle.value_predictor import History
+from rhapsode.data import ValueArrays
+from rhapsode.data.tables import SeriesSet, future_times, read_series
+from rhapsode.data.tables.settings import SeriesSettings
+from rhapsode.encoding.series import SeriesEncoder
+from rhapsode.errors import DataError, EncodingError
+from rhapsode.modalities.series.facts import Covariates
+from rhapsode.modalities.series.settings import SeriesDataSettings
+
+__all__ = [
+    "FEW",
+    "digest",
+    "SeriesCorpus",
+    "encode_series",
+    "future_covariates",
+    "histories_of",
+    "observed_lengths",
+    "open_series",
+    "source_name",
+]
+
+FEW = 1_000
+"""Known values below which more of them are needed to choose the best weights."""
+SHARE_OF_FEW = 0.2
+NO_SEASON = 12
+LEAST = 8
+"""Known values that there must be to learn anything."""
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SeriesCorpus:
+    """Series and how they are divided.
+
+    Arguments:
+        given: the series, without ends that hold no value.
+        train_S: rows of each that are learnt from, from its beginning.
+        chosen_S: rows before the test share: behind those that are learnt from lies the validation slice.
+        season: values to a season.
+        horizon: steps that figures are of.
+        sha256: of values, times and covariates.
+    """
+
+    given: SeriesSet
+    train_S: Ints
+    chosen_S: Ints
+    season: int
+    horizon: int
+    sha256: str
+
+    @property
+    def points(self) -> int:
+        """Known values of the training share."""
+        kept = self.given.cut(self.given.offsets[:-1], self.given.offsets[:-1] + self.train_S)
+        return int(kept.observed_NK.any(axis=1).sum())
+
+    @property
+    def documents(self) -> int:
+        """Series."""
+        return len(self.given)
+
+    @property
+    def characters(self) -> int:
+        """Steps of all series."""
+        return len(self.given.times_N)
+
+    @property
+    def validation_values(self) -> int:
+        """Known values of the validation part."""
+        given = self.given
+        return sum(
+            int(given.observed_NK[given.offsets[s] :][train:chosen].sum())
+            for s, (train, chosen) in enumerate(zip(self.train_S, self.chosen_S, strict=True))
+        )
+
+    def until(self, rows_S: Ints) -> SeriesSet:
+        """So many first rows of every series."""
+        return self.given.cut(self.given.offsets[:-1], self.given.offsets[:-1] + rows_S)
+
+
+def observed_lengths(given: SeriesSet) -> Ints:
+    """Rows of each series up to its last known value; what lies behind is its future, with covariates at most."""
+    known_N: NDArray[np.bool_] = np.asarray(given.observed_NK.any(axis=1))
+    lengths = np.zeros(len(given), dtype=np.int64)
+    for series in range(len(given)):
+        places = np.nonzero(known_N[given.rows(series)])[0]
+        lengths[series] = places[-1] + 1 if len(places) else 0
+    return lengths
+
+
+def source_name(source: Any) -> str:
+    """A source in a word: its path or name, or what kind of thing in memory it is."""
+    return str(source) if isinstance(source, str | Path) else f"<{type(source).__name__}>"
+
+
+def open_series(
+    sources: tuple[Any, ...],
+    reading: SeriesSettings,
+    settings: SeriesDataSettings,
+    tell: Callable[[str], None],
+    opened: SeriesSet | None = None,
+) -> SeriesCorpus:
+    """Read one source, or take a set that was read already, and divide it.
+
+    Raises:
+        DataError: more than one source, or too little to learn from.
+    """
+    if len(sources) != 1:
+        raise DataError("series are learnt from one table", hint="name a single file")
+    source = sources[0]
+    if isinstance(source, SeriesSet):
+        opened = source
+    whole = read_series(source, reading) if opened is None else opened
+    for line in whole.notes:
+        tell(line)
+    return divide(whole, settings, tell, where=source_name(source))
+
+
+def divide(
+    whole: SeriesSet, settings: SeriesDataSettings, tell: Callable[[str], None], *, where: str
+) -> SeriesCorpus:
+    """Divide series in time: what is learnt from, what chooses, what is held out.
+
+    Raises:
+        DataError: too few known values.
+    """
+    lengths = observed_lengths(whole)
+    empty = np.nonzero(lengths == 0)[0]
+    if len(empty):
+        named = ", ".join(repr(whole.ids[number]) for number in empty[:5])
+        tell(f"left out, without any value: {named}{', ...' if len(empty) > 5 else ''}")
+        kept = np.nonzero(lengths)[0]
+        whole, lengths = whole.select(kept), lengths[kept]
+    given = whole.cut(whole.offsets[:-1], whole.offsets[:-1] + lengths)
+    total = int(given.observed_NK.any(axis=1).sum())
+    if total < LEAST:
+        raise DataError(
+            f"{total} known values, too few to learn from", where=where, hint="give a longer series"
+        )
+    chosen_S = lengths - _tails(lengths, settings.test_share)
+    share = settings.validation_share
+    if share is None:
+        share = SHARE_OF_FEW if total < FEW else 0.1
+    train_S = chosen_S - _tails(chosen_S, share)
+    season = settings.season or given.period
+    longest = int((lengths - chosen_S).max()) or int(lengths.max() // 4) or 1
+    wanted = settings.horizon or (season if season > 1 else NO_SEASON)
+    horizon = wanted if settings.horizon else max(1, min(wanted, longest))
+    return SeriesCorpus(given, train_S, chosen_S, season, horizon, digest(given))
+
+
+def _tails(lengths: Ints, share: float) -> Ints:
+    """Rows at the end; at least one is left before them."""
+    tails = np.minimum(np.rint(lengths * share), np.maximum(lengths - 1, 0))
+    return np.asarray(tails, dtype=np.int64)
+
+
+def digest(given: SeriesSet) -> str:
+    """sha256 of values, times, covariates and names."""
+    found = hashlib.sha256()
+    for array in (given.offsets, given.times_N, given.values_NK, given.known_NC, given.static_SA):
+        found.update(np.ascontiguousarray(array).tobytes())
+    found.update("\0".join(given.ids).encode("utf-8", "surrogateescape"))
+    return found.hexdigest()
+
+
+def encode_series(
+    encoder: SeriesEncoder, covariates: Covariates, given: SeriesSet, scaled_S: Ints
+) -> ValueArrays:
+    """Series as a network takes them.
+
+    Arguments:
+        encoder: values to features and targets.
+        covariates: what stands beside them.
+        given: the series.
+        scaled_S: rows of each, from its beginning, that set its scale.
+
+    Raises:
+        EncodingError: a value that the encoder's settings declare impossible, with its series.
+    """
+    parts: list[tuple[Any, NDArray[np.float32], NDArray[np.float64]]] = []
+    for series in range(len(given)):
+        rows = given.rows(series)
+        values_TK = given.values_NK[rows]
+        with _of_series(given.ids[series]):
+            stats = encoder.stats(values_TK[: scaled_S[series]])
+            encoded = encoder.encode(values_TK, stats)
+        known_TX = covariates.rows(given, series, given.times_N[rows], given.known_NC[rows])
+        parts.append((encoded, known_TX, np.log(stats.count_scale_K)))
+    single = np.float32
+    return ValueArrays(
+        given.offsets,
+        np.concatenate([part.features_TD for part, _, _ in parts]),
+        np.concatenate([known for _, known, _ in parts]),
+        np.concatenate([part.targets_TK for part, _, _ in parts]).astype(single),
+        np.concatenate([part.weights_T for part, _, _ in parts]),
+        np.concatenate([part.log_jacobian_T for part, _, _ in parts]).astype(single),
+        np.stack([scale for _, _, scale in parts]).astype(single)
+        if encoder.settings.counts
+        else None,
+    )
+
+
+class _of_series:  # noqa: N801  # read as a phrase
+    """Names the series in which an error lies."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
+        if isinstance(problem, EncodingError):
+            where = f"series {self._name!r}, {problem.where}"
+            raise EncodingError(problem.what, where=where, hint=problem.hint) from None
+
+
+def histories_of(
+    given: SeriesSet, covariates: Covariates, which: Ints, rows: Ints, *, run_up: int | None = None
+) -> list[History]:
+    """The beginnings of series as a predictor reads them.
+
+    Arguments:
+        given: the series.
+        covariates: of the model.
+        which: series; one may occur several times.
+        rows: how many first rows of each are known.
+        run_up: of how many last ones covariates are wanted; None for all.
+    """
+    found = []
+    for series, count in zip(which.tolist(), rows.tolist(), strict=True):
+        first = int(given.offsets[series])
+        last = slice(first + (0 if run_up is None else max(0, count - run_up)), first + count)
+        found.append(
+            History(
+                given.values_NK[first : first + count],
+                covariates.rows(given, series, given.times_N[last], given.known_NC[last]),
+            )
+        )
+    return found
+
+
+def future_covariates(
+    given: SeriesSet,
+    covariates: Covariates,
+    series: int,
+    rows: int,
+    horizon: int,
+    *,
+    wanted: bool = True,
+) -> tuple[Ints, NDArray[np.float32]]:
+    """Times and covariates of the steps that follow the first rows of a series.
+
+    Arguments:
+        given: the series; rows of it behind `rows` are where covariates known ahead are found.
+        covariates: of the model.
+        series: which.
+        rows: how many rows are history.
+        horizon: how many steps follow.
+        wanted: whether what is not known ahead is an error; if not, it is missing.
+
+    Raises:
+        DataError: covariates that must be known ahead are not given so far.
+    """
+    first = int(given.offsets[series])
+    there = min(horizon, int(given.offsets[series + 1]) - first - rows)
+    some = slice(first + rows, first + rows + there)
+    times = given.times_N[some]
+    if there < horizon:
+        cut = replace(given.select([series]), known_NC=given.known_NC[given.rows(series)])
+        times = np.concatenate((times, future_times(cut, 0, horizon - there)))
+    known_TC = np.full((horizon, len(given.known_names)), np.nan)
+    known_TC[:there] = given.known_NC[some]
+    columns = [given.known_names.index(name) for name in covariates.known]
+    missing = np.isnan(known_TC[:, columns]).any(axis=0)
+    if wanted and missing.any():
+        name = covariates.known[int(np.nonzero(missing)[0][0])]
+        raise DataError(
+            f"{name!r} must be known for all {horizon} steps to come",
+            where=f"series {given.ids[series]!r}",
+            hint="give the table rows that hold it behind the last value, or a smaller horizon",
+        )
+    return times, covariates.rows(given, series, times, known_TC)

@@ -1,0 +1,281 @@
+"""How series are best encoded, found out by forecasting their own past with linear models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.encoding.series import column_scale
+
+__all__ = ["Encoding", "choose_encoding", "planned_lags"]
+
+Floats = NDArray[np.float64]
+
+MOST_SERIES = 60
+MOST_STEPS = 4_000
+ORIGINS = 48
+# Origins lie in so many seasons or horizons before the end, at most.
+STRETCH = 32
+ORDER = 4
+# How much better a less simple form must be.
+GAIN = 0.9
+# Counts with a larger mean are as well taken for real numbers.
+LARGEST_COUNT = 60.0
+# Steps from which on more lags cost less than they tell.
+MANY = 500
+# Values that a level is the mean of, where there is no season.
+NO_SEASON = 12
+# Share of series whose level must drift.
+DRIFTING = 0.4
+LEAST_NATS = 0.05
+# A level may also be the mean of so many seasons, where series have so many.
+SEASONS, LONG = 4, 30
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """An encoding that was chosen.
+
+    Arguments:
+        settings: of the encoder: scaling, log, difference, counts.
+        reason: why, in a line.
+    """
+
+    settings: dict[str, Any]
+    reason: str
+
+
+def planned_lags(season: int, second: int, longest: int) -> tuple[int, ...]:
+    """Further inputs: the last few values and those of the season before.
+
+    Arguments:
+        season: values to a season.
+        second: values to a longer season, as a week of hours; 1 for none.
+        longest: steps of the longest history; lags reach back a third of it at most.
+    """
+    many = longest >= MANY
+    wanted = set(range(2, 7 if many else 4))
+    for period in (season, second):
+        if period > 1:
+            reach = 2 if many else 1
+            wanted |= set(range(period - reach, period + reach + 1)) | {2 * period}
+            if many:
+                wanted |= {2 * period - 1, 2 * period + 1, 3 * period}
+    return tuple(sorted(lag for lag in wanted if 1 < lag <= longest // 3))
+
+
+@dataclass(frozen=True)
+class _Form:
+    """Log or not, and what values are compared with: nothing, one so many steps before, or the mean of so many."""
+
+    log: bool = False
+    difference: int = 0
+    centre: int = 0
+
+    def in_words(self) -> str:
+        if self.difference:
+            over = "a step" if self.difference == 1 else f"a season of {self.difference}"
+            return f"changes over {over}{', of logarithms' if self.log else ''}"
+        if self.centre:
+            return (
+                f"distances from the mean of the {self.centre} before"
+                f"{', of logarithms' if self.log else ''}"
+            )
+        return "logarithms of 1 + x" if self.log else "the values themselves"
+
+
+def choose_encoding(
+    histories: Sequence[Floats],
+    season: int,
+    horizon: int,
+    *,
+    negative: bool = False,
+    broken: bool = False,
+) -> Encoding:
+    """Log or not, differences or not: what lets a linear autoregression forecast the last third of these best.
+
+    Forecasts are iterated over the horizon from several origins, by coefficients fitted before the first of them; errors
+    are squared, in units of each series' seasonal change. Among forms within 10 % of each other the simplest wins, by
+    logarithms where the density of the next value gains by them; the values themselves are out where the last level of
+    many series is one that they did not have before.
+
+    Arguments:
+        histories: columns of values, (T,) each; NaN where missing.
+        season: values to a season.
+        horizon: steps to forecast.
+        negative: whether there are negative values elsewhere, so that there is no logarithm.
+        broken: whether there are values elsewhere that are not whole, so that these are no counts.
+    """
+    step = max(1, len(histories) // MOST_SERIES)
+    some = [_filled(column)[-MOST_STEPS:] for column in histories[::step]]
+    some = [column for column in some if len(column) > 1]
+    known = [column[np.isfinite(column)] for column in histories]
+    every = np.concatenate(known) if known else np.zeros(0)
+    whole = bool(len(every)) and bool(((every >= 0) & (every == np.round(every))).all())
+    if (
+        whole
+        and not (negative or broken)
+        and float(every.mean()) <= LARGEST_COUNT
+        and len(np.unique(every)) > 2
+    ):
+        return Encoding({"counts": True}, f"counts: whole numbers, {every.mean():.3g} on average")
+    about = season if season > 1 else NO_SEASON
+    forms = [
+        _Form(),
+        _Form(centre=about),
+        _Form(difference=1),
+        _Form(log=True),
+        _Form(log=True, centre=about),
+        _Form(log=True, difference=1),
+    ]
+    if all(len(column) > LONG * about for column in some):
+        forms += [_Form(centre=SEASONS * about), _Form(log=True, centre=SEASONS * about)]
+    if season > 1:
+        forms += [_Form(difference=season), _Form(log=True, difference=season)]
+    scores: list[tuple[float, _Form]] = []
+    nats: dict[_Form, float] = {}
+    for form in forms:
+        if form.log and (negative or not len(every) or every.min() < 0):
+            continue
+        tried = [_error(column, form, season, horizon) for column in some]
+        found = [errors for errors in tried if errors is not None]
+        if found:
+            scores.append((float(np.mean([error for error, _ in found])), form))
+            nats[form] = float(np.mean([cost for _, cost in found]))
+    if not scores:
+        return Encoding(
+            {"scaling": "standard"}, "the values themselves: too few to compare encodings"
+        )
+    plain = scores[0][0]
+    drifting = sum(_drifts(column, about) for column in some) > DRIFTING * len(some)
+    if drifting:
+        scores = [entry for entry in scores if entry[1].centre or entry[1].difference] or scores
+    best = min(score for score, _ in scores)
+    near = [entry for entry in scores if entry[0] * GAIN <= best]
+    score, form = near[0]
+    for other, logged in near:
+        # Whether what varies grows with the level shows in the density rather than in the forecast.
+        if logged == replace(form, log=True) and nats[logged] < nats[form] - LEAST_NATS:
+            score, form = other, logged
+    for other, wider in near:
+        # A mean over more is surer, and over less follows sooner: the density tells which is wanted.
+        if form.centre and wider.centre > form.centre and wider.log == form.log:
+            score, form = (other, wider) if nats[wider] < nats[form] else (score, form)
+    why = f"a linear model forecasts them with error {score:.2f}"
+    if score != plain:
+        why += f", plain values with {plain:.2f}"
+    if drifting:
+        why += "; levels drift"
+    settings: dict[str, Any] = {
+        "log": form.log,
+        "difference": form.difference,
+        "centre": form.centre,
+        "scaling": "standard",
+    }
+    return Encoding(settings, f"{form.in_words()}: {why}")
+
+
+def _drifts(column: Floats, about: int) -> bool:
+    """Whether the mean level over the last season is outside all that it was in the first two thirds."""
+    if len(column) < 4 * about:
+        return False
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = np.cumsum(np.concatenate(([0.0], column / about)))
+        levels = sums[about:] - sums[:-about]
+    before = levels[: 2 * len(levels) // 3]
+    return bool(levels[-1] > before.max() or levels[-1] < before.min())
+
+
+def _filled(column: Floats) -> Floats:
+    """From the first known value to the last, straight lines over gaps."""
+    (places,) = np.nonzero(np.isfinite(column))
+    if not len(places):
+        return np.zeros(0)
+    filled: Floats = np.interp(np.arange(places[0], places[-1] + 1), places, column[places])
+    return filled
+
+
+def _error(column: Floats, form: _Form, season: int, horizon: int) -> tuple[float, float] | None:
+    """Error of iterated forecasts, and nats of the values to come, each a step ahead; None where there is too little.
+
+    The error is a root mean square, in units of the seasonal change.
+    """
+    levels = np.log1p(column) if form.log else column
+    back = form.difference or form.centre
+    with np.errstate(over="ignore", invalid="ignore"):
+        if form.centre:
+            sums = np.cumsum(np.concatenate(([0.0], levels / back)))
+            changes = levels[back:] - (sums[back:-1] - sums[: -back - 1])
+        else:
+            changes = levels[back:] - levels[: len(levels) - back] if back else levels
+    length = len(changes)
+    horizon = max(1, min(horizon, length // 6))
+    first = max(int(length * 0.6), length - horizon - STRETCH * max(horizon, season))
+    lags = [*range(1, ORDER + 1)]
+    if season > 1 and first > 3 * season:
+        lags += [lag for lag in (season - 1, season, season + 1) if lag > ORDER]
+    if season > 1 and first > 6 * season:
+        lags += [2 * season]
+    reach = max(lags)
+    if first < reach + 2 * len(lags) or length - horizon < first:
+        return None
+    shift, scale = column_scale(changes[:first], "standard")
+    with np.errstate(over="ignore", invalid="ignore"):
+        z: Floats = (changes - shift) / scale
+        weights = _fit(z[:first], lags)
+        rest = _left(z, lags, weights)
+        inside, outside = rest[: first - reach], rest[first - reach :]
+        width = max(float(inside.std()), 1e-6)
+        cost = 0.5 * float(np.square(outside / width).mean()) + np.log(width * scale)
+        if form.log:
+            cost += float(levels[back + first :].mean())
+        origins = np.unique(np.linspace(first, length - horizon, ORIGINS).astype(int))
+        past_OT: Floats = np.stack([z[origin - reach : origin] for origin in origins])
+        for _ in range(horizon):
+            picked_OL = past_OT[:, [past_OT.shape[1] - each for each in lags]]
+            next_O = picked_OL @ weights[:-1] + weights[-1]
+            past_OT = np.concatenate((past_OT, next_O[:, None]), axis=1, dtype=np.float64)
+        ahead_OH = past_OT[:, reach:] * scale + shift
+        forecast_OH = np.empty_like(ahead_OH)
+        for row, origin in enumerate(origins):
+            known = list(levels[: origin + back])
+            for step in range(horizon):
+                about = 0.0
+                if form.difference:
+                    about = known[-back]
+                elif form.centre:
+                    about = float(np.mean(known[-back:]))
+                known.append(ahead_OH[row, step] + about)
+            forecast_OH[row] = known[origin + back :]
+        if form.log:
+            forecast_OH = np.expm1(np.minimum(forecast_OH, 690.0))
+        actual_OH = np.stack([column[o + back : o + back + horizon] for o in origins])
+        apart = season if season < len(column) else 1
+        unit = float(np.square(column[apart:] - column[:-apart]).mean()) ** 0.5
+        error = float(np.square(forecast_OH - actual_OH).mean()) ** 0.5
+    if not unit > 0 or not np.isfinite([error, unit, cost]).all():
+        return None
+    return float(min(error / unit, 1e6)), float(cost)
+
+
+def _left(z: Floats, lags: Sequence[int], weights: Floats) -> Floats:
+    """What the coefficients leave of every value that has all lags before it."""
+    reach = max(lags)
+    told: Floats = np.full(len(z) - reach, weights[-1])
+    for weight, lag in zip(weights[:-1], lags, strict=True):
+        told += weight * z[reach - lag : len(z) - lag]
+    return z[reach:] - told
+
+
+def _fit(z: Floats, lags: Sequence[int]) -> Floats:
+    """Coefficients of the lags and a constant, by least squares with a little shrinkage."""
+    reach = max(lags)
+    rows = np.ones((len(z) - reach, len(lags) + 1))
+    for place, lag in enumerate(lags):
+        rows[:, place] = z[reach - lag : len(z) - lag]
+    gram = rows.T @ rows + 1e-4 * len(rows) * np.eye(rows.shape[1])
+    return np.asarray(np.linalg.solve(gram, rows.T @ z[reach:]), dtype=np.float64)

@@ -1,0 +1,369 @@
+"""Contents of a model file that belong to series: covariates, season, horizon, templates. No torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from rhapsode.bundle import Bundle, NetworkSizes, read_bundle
+from rhapsode.bundle.value_facts import ValueFacts
+from rhapsode.config import from_mapping, to_mapping
+from rhapsode.data.tables import (
+    CALENDAR_VALUES,
+    Frequency,
+    SeriesSet,
+    TimeKind,
+    calendar_features,
+    calendar_names,
+)
+from rhapsode.encoding.series import SeriesEncoder
+from rhapsode.errors import BundleError, DataError
+
+__all__ = [
+    "Covariates",
+    "SeriesBundle",
+    "SeriesFacts",
+    "Template",
+    "Templates",
+    "learn_covariates",
+    "read_series_bundle",
+]
+
+# Kinds beyond this many are not told apart: nothing would be learnt of each.
+MOST_LEVELS = 256
+
+Singles = NDArray[np.float32]
+Steps = Annotated[int, Meta(ge=1, le=1 << 24)]
+
+
+@dataclass(frozen=True)
+class Covariates:
+    """Inputs of a network beside the values, and how it is scaled.
+
+    Arguments:
+        calendar: names of the calendar features.
+        known: names of the columns that are known ahead.
+        known_shift: what is taken off each.
+        known_scale: what each is then divided by.
+        static: names of the numbers that say something of a whole series.
+        static_shift: what is taken off each.
+        static_scale: what each is then divided by.
+        categories: names of the kinds that say something of a whole series.
+        levels: of each of them, those that are told apart; a column each.
+    """
+
+    calendar: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    known_shift: tuple[float, ...] = ()
+    known_scale: tuple[float, ...] = ()
+    static: tuple[str, ...] = ()
+    static_shift: tuple[float, ...] = ()
+    static_scale: tuple[float, ...] = ()
+    categories: tuple[str, ...] = ()
+    levels: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def size(self) -> int:
+        """X, the number of covariates at a time."""
+        kinds = sum(map(len, self.levels))
+        return 2 * (len(self.calendar) + len(self.known) + len(self.static)) + kinds
+
+    def check(self, given: SeriesSet) -> None:
+        """Refuse series that lack what the model was fed.
+
+        Raises:
+            DataError: a column is missing, or another calendar belongs to these times.
+        """
+        for frequency in set(given.frequencies):
+            if set(self.calendar) <= set(calendar_names(frequency, given.kind)):
+                continue
+            raise DataError(
+                f"these series have {frequency.name}, which tells no {', '.join(self.calendar)}, as the model is fed",
+                hint="give a history with times, of the frequency it learnt from",
+            )
+        for kind, wanted, there in (
+            ("known", self.known, given.known_names),
+            ("static", self.static, given.static_names),
+            ("static", self.categories, given.category_names),
+        ):
+            for name in wanted:
+                if name not in there:
+                    raise DataError(
+                        f"the model was fed a {kind} column {name!r}, which this table lacks",
+                        hint="add it, or train a model without it",
+                    )
+
+    def rows(
+        self, given: SeriesSet, series: int, times_T: NDArray[np.int64], known_TC: NDArray[Any]
+    ) -> Singles:
+        """Covariates (T, X) of one series at some times.
+
+        Arguments:
+            given: the set; only names, frequencies and static attributes are looked at.
+            series: which of it.
+            times_T: when.
+            known_TC: its covariates then, in the set's order; NaN where missing.
+        """
+        length = len(times_T)
+        frequency = given.frequencies[series]
+        parts: list[NDArray[Any]] = []
+        if self.calendar:
+            names = calendar_names(frequency, given.kind)
+            features_TF = calendar_features(times_T, frequency, given.kind)
+            chosen_TF = features_TF[:, [names.index(name) for name in self.calendar]]
+            # Places on a circle: the last hour of a day stands beside the first.
+            turns = np.array([_turn(name) for name in self.calendar])
+            parts += [np.sin(chosen_TF * turns), np.cos(chosen_TF * turns)]
+        for place, name in enumerate(self.known):
+            column_T = known_TC[:, given.known_names.index(name)]
+            parts += _scaled(column_T, self.known_shift[place], self.known_scale[place])
+        for place, name in enumerate(self.static):
+            value = given.static_SA[series, given.static_names.index(name)]
+            column_T = np.full(length, value)
+            parts += _scaled(column_T, self.static_shift[place], self.static_scale[place])
+        for name, levels in zip(self.categories, self.levels, strict=True):
+            column = given.category_names.index(name)
+            kind = int(given.categories_SA[series, column])
+            hot = np.zeros((length, len(levels)))
+            if kind >= 0 and (level := given.category_levels[column][kind]) in levels:
+                hot[:, levels.index(level)] = 1.0
+            parts.append(hot)
+        if not parts:
+            return np.zeros((length, 0), dtype=np.float32)
+        whole: Singles = np.concatenate(parts, axis=1, dtype=np.float32)
+        return whole
+
+
+def _turn(name: str) -> float:
+    """What takes a calendar feature, -0.5 to 0.5 over so many values, to an angle."""
+    values = CALENDAR_VALUES[name]
+    return 2 * math.pi * (values - 1) / values
+
+
+def _scaled(column_T: NDArray[Any], shift: float, scale: float) -> list[NDArray[Any]]:
+    """A scaled column and whether it is known, (T, 1) each."""
+    known_T = np.isfinite(column_T)
+    scaled_T = np.where(known_T, (np.where(known_T, column_T, 0.0) - shift) / scale, 0.0)
+    return [np.clip(scaled_T, -1e4, 1e4)[:, None], known_T[:, None].astype(float)]
+
+
+def learn_covariates(given: SeriesSet) -> Covariates:
+    """What there is to be fed beside the values of these series, scaled by them."""
+    known = [_location(column) for column in given.known_NC.T]
+    static = [_location(column) for column in given.static_SA.T]
+    kept = [
+        (name, tuple(levels))
+        for name, levels in zip(given.category_names, given.category_levels, strict=True)
+        if 1 < len(levels) <= MOST_LEVELS
+    ]
+    alike = len(set(given.frequencies)) == 1
+    return Covariates(
+        calendar=tuple(calendar_names(given.frequency, given.kind)) if alike else (),
+        known=given.known_names,
+        known_shift=tuple(shift for shift, _ in known),
+        known_scale=tuple(scale for _, scale in known),
+        static=given.static_names,
+        static_shift=tuple(shift for shift, _ in static),
+        static_scale=tuple(scale for _, scale in static),
+        categories=tuple(name for name, _ in kept),
+        levels=tuple(levels for _, levels in kept),
+    )
+
+
+def _location(column_N: NDArray[Any]) -> tuple[float, float]:
+    column_N = column_N[np.isfinite(column_N)]
+    if not len(column_N):
+        return 0.0, 1.0
+    spread = float(column_N.std())
+    return float(column_N.mean()), spread if spread > 0 else 1.0
+
+
+@dataclass(frozen=True)
+class Template:
+    """A series that was learnt from, as far as a new one can stand in its place.
+
+    Arguments:
+        id: its name.
+        length: steps.
+        start: time of its first step.
+        stats: its scale, four rows of K numbers, as `SeriesStats.to_array` gives them.
+        frequency: of its times.
+        static: numbers that describe it; None where one is missing.
+        categories: levels of its categories.
+    """
+
+    id: str
+    length: Annotated[int, Meta(ge=0, le=1 << 20)]
+    start: int
+    stats: tuple[tuple[float, ...], ...]
+    frequency: Frequency
+    static: tuple[float | None, ...]
+    categories: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Templates:
+    """Series that were learnt from, at most a few hundred.
+
+    Arguments:
+        kind: of their times.
+        static_names: names of the numbers that describe a series.
+        category_names: names of the categories.
+        category_levels: levels of each.
+        series: the templates.
+    """
+
+    kind: TimeKind
+    static_names: tuple[str, ...]
+    category_names: tuple[str, ...]
+    category_levels: tuple[tuple[str, ...], ...]
+    series: tuple[Template, ...]
+
+
+@dataclass(frozen=True)
+class SeriesFacts(ValueFacts):
+    """What a model of series knows beside its encoder and network.
+
+    Arguments:
+        covariates: what it is fed beside the values.
+        season: values to a season; 1 for none.
+        horizon: steps ahead that its metrics are of.
+        run_up: values of a history that are read, at most, before a forecast.
+        frequency: of the series, in words.
+        names: of the numbers of one time.
+        templates: of new series; None where nothing is known of those it learnt from.
+    """
+
+    modality: ClassVar[str] = "series.v1"
+    goes_on_with: ClassVar[str] = "series of numbers"
+    command: ClassVar[str] = "rhapsode forecast"
+
+    covariates: Covariates
+    season: Steps
+    horizon: Steps
+    run_up: Steps
+    frequency: str
+    names: tuple[str, ...]
+    templates: Templates | None = None
+
+    @property
+    def covariate_size(self) -> int:
+        """X, the covariates of a time."""
+        return self.covariates.size
+
+    @property
+    def warm_up(self) -> int:
+        """Values of a history that go through the network before a forecast, at most."""
+        return self.run_up
+
+    def to_file(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """The facts as plain values."""
+        table: dict[str, Any] = msgspec.to_builtins(self)
+        return table, {}
+
+    @classmethod
+    def from_file(
+        cls, table: Mapping[str, Any], arrays: dict[str, NDArray[Any]], encoder: SeriesEncoder
+    ) -> Self:
+        """The facts, checked against the encoder."""
+        facts = from_mapping(cls, table, where="facts", error=BundleError)
+        facts.check(encoder)
+        return facts
+
+    @classmethod
+    def open_encoder(cls, table: Mapping[str, Any]) -> SeriesEncoder:
+        """An encoder of values."""
+        return SeriesEncoder.from_mapping(table)
+
+    def sizes(self, encoder: SeriesEncoder) -> NetworkSizes:
+        """Features with covariates in, targets out."""
+        return NetworkSizes(
+            "numbers",
+            ("value_size", encoder.feature_size + self.covariates.size),
+            ("target_size", encoder.target_size),
+        )
+
+    def described(self, encoder: SeriesEncoder) -> dict[str, Any]:
+        """The encoder, and what it is fed."""
+        covariates = self.covariates
+        fed = (*covariates.calendar, *covariates.known, *covariates.static, *covariates.categories)
+        return {
+            "encoder": {
+                "name": encoder.name,
+                "numbers": encoder.target_size,
+                "settings": to_mapping(encoder.settings),
+            },
+            "series": {
+                "values": ", ".join(self.names),
+                "frequency": self.frequency,
+                "season": self.season,
+                "horizon": self.horizon,
+                "covariates": ", ".join(fed) or "none",
+            },
+        }
+
+    def check_series(self, given: SeriesSet) -> SeriesSet:
+        """Series as the model takes them, their numbers in its order.
+
+        Raises:
+            DataError: series that the model does not fit.
+        """
+        names = self.names
+        if len(given.names) != len(names):
+            raise DataError(
+                f"{len(given.names)} values a time ({', '.join(given.names)}), the model learnt "
+                f"{len(names)} ({', '.join(names)})",
+                hint="name the columns with --value-columns, or set --joint as in training",
+            )
+        if given.names != names and len(names) > 1:
+            if set(given.names) != set(names):
+                raise DataError(
+                    f"the values are {', '.join(given.names)}, the model learnt {', '.join(names)}",
+                    hint="name the columns as in training",
+                )
+            order = [given.names.index(name) for name in names]
+            given = replace(given, names=names, values_NK=given.values_NK[:, order])
+        self.covariates.check(given)
+        if self.covariates.calendar and given.frequency.name != self.frequency:
+            raise DataError(
+                f"these series are {given.frequency.name}, the model learnt {self.frequency} ones",
+                hint="give a history of that frequency",
+            )
+        return given
+
+    def check(self, encoder: SeriesEncoder) -> None:
+        """Refuse facts that make no sense.
+
+        Raises:
+            BundleError: covariates, names or templates are malformed.
+        """
+        covariates = self.covariates
+        pairs = (
+            (covariates.known, covariates.known_shift, covariates.known_scale),
+            (covariates.static, covariates.static_shift, covariates.static_scale),
+            (covariates.categories, covariates.levels, covariates.levels),
+        )
+        sizes_fit = all(len(names) == len(a) == len(b) for names, a, b in pairs)
+        scales = (*covariates.known_scale, *covariates.static_scale)
+        shifts = (*covariates.known_shift, *covariates.static_shift)
+        finite = all(map(math.isfinite, (*scales, *shifts)))
+        if not sizes_fit or not finite or not all(scale > 0 for scale in scales):
+            raise BundleError("the description of its covariates is malformed")
+        if len(self.names) != encoder.target_size:
+            raise BundleError("the description of its series is malformed")
+
+
+SeriesBundle = Bundle[SeriesEncoder, SeriesFacts]
+
+
+def read_series_bundle(model: str | Path) -> SeriesBundle:
+    """The model of series in a run folder or model file; see `read_bundle`."""
+    return read_bundle(model, SeriesFacts)

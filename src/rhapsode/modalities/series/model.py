@@ -1,0 +1,381 @@
+"""A trained model of series as one object: forecast, observe, generate, evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.bundle import bundle_path
+from rhapsode.config import from_mapping, read_toml
+from rhapsode.data.tables import SeriesSet, read_series
+from rhapsode.data.tables.settings import SeriesSettings
+from rhapsode.errors import BundleError, DataError, SettingsError
+from rhapsode.evaluation.losses import value_losses
+from rhapsode.modalities.series.corpus import digest, observed_lengths
+from rhapsode.modalities.series.facts import SeriesBundle, read_series_bundle
+from rhapsode.modalities.series.settings import ForecastSettings
+
+if TYPE_CHECKING:
+    from rhapsode.bundle.value_predictor import ValuePredictor, ValueState  # loads torch
+    from rhapsode.modalities.series.metrics import Backtest
+
+__all__ = ["SeriesForecast", "SeriesModel"]
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+@dataclass(frozen=True)
+class SeriesForecast:
+    """What follows some series.
+
+    Arguments:
+        given: the series, with their histories.
+        which: of them, B.
+        rows: how many rows of each were history, B.
+        times: of the steps to come, H each.
+        paths_BSHK: sample paths, in the data's own units.
+    """
+
+    given: SeriesSet
+    which: Ints
+    rows: Ints
+    times: tuple[Ints, ...]
+    paths_BSHK: Floats
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Names of the series."""
+        return tuple(self.given.ids[series] for series in self.which.tolist())
+
+    def quantiles(self, levels: Sequence[float] = LEVELS) -> Floats:
+        """Quantiles of the paths, (Q, B, H, K)."""
+        return np.quantile(self.paths_BSHK, levels, axis=1, method="weibull")
+
+    def mean(self) -> Floats:
+        """Means of the paths, (B, H, K)."""
+        return np.asarray(self.paths_BSHK.mean(axis=1))
+
+    def history(self, place: int) -> tuple[Ints, Floats]:
+        """Times (T,) and values (T, K) that one forecast knew."""
+        first = int(self.given.offsets[self.which[place]])
+        some = slice(first, first + int(self.rows[place]))
+        return self.given.times_N[some], self.given.values_NK[some]
+
+
+class SeriesModel:
+    """A model file of series, opened. The network is loaded, and torch with it, when the first prediction is asked for.
+
+    Arguments:
+        path: a run folder or a model file.
+
+    Raises:
+        BundleError: missing, damaged, of another version, or a model of text.
+    """
+
+    def __init__(self, path: str | Path, bundle: SeriesBundle | None = None) -> None:
+        self.path = bundle_path(path)
+        self.bundle = read_series_bundle(path) if bundle is None else bundle
+
+    @cached_property
+    def predictor(self) -> ValuePredictor[SeriesBundle]:
+        """The predictor of the model.
+
+        Raises:
+            BundleError: the arrays do not fit the configuration, or the head not the encoder.
+        """
+        from rhapsode.bundle.network import load_network
+        from rhapsode.bundle.value_predictor import ValuePredictor
+
+        try:
+            if len(self.bundle.members) != 1:
+                count = len(self.bundle.members)
+                raise BundleError(f"forecasts are made by one network, this model has {count}")
+            return ValuePredictor(self.bundle, load_network(self.bundle))
+        except BundleError as problem:
+            where = f"{self.path}: {problem.where}" if problem.where else str(self.path)
+            raise BundleError(problem.what, where=where, hint=problem.hint) from None
+
+    @property
+    def bins(self) -> int | None:
+        """How many elements a number is drawn from; None where it is drawn from a density."""
+        edges = self.bundle.config.head.settings.get("edges")
+        return len(edges) + 1 if isinstance(edges, list | tuple) else None
+
+    def own_source(self) -> str:
+        """The table that the model learnt from, as its run folder names it.
+
+        Raises:
+            SettingsError: the model lies in no run folder.
+        """
+        config = self.path.parent / "config.toml"
+        sources = read_toml(config).get("run", {}).get("sources", []) if config.is_file() else []
+        if len(sources) != 1:
+            raise SettingsError(
+                "no history was given, and nothing beside the model tells of its own",
+                hint="name a table",
+            )
+        return str(sources[0])
+
+    def read(self, source: Any, reading: Mapping[str, Any] | None = None) -> SeriesSet:
+        """Series of a table, frame or array, as this model takes them.
+
+        Arguments:
+            source: as in `read_series`; a set that was read already is taken as it is.
+            reading: which column plays which part, by names of `SeriesSettings`; what is unset is as it was in training.
+
+        Raises:
+            DataError: series the model does not fit.
+        """
+        if isinstance(source, SeriesSet):
+            given = source
+        else:
+            merged = {**self.bundle.provenance.section("series"), **(reading or {})}
+            given = read_series(source, from_mapping(SeriesSettings, merged, where="[series]"))
+        return self.bundle.facts.check_series(given)
+
+    def forecast(
+        self, history: Any, settings: ForecastSettings | None = None, **options: Any
+    ) -> SeriesForecast:
+        """Sample paths behind the last known value of every series.
+
+        Arguments:
+            history: a table, name, frame, array or set; covariates known ahead stand in rows behind the last value.
+            settings: horizon, samples, temperature, seed, and where values are elements, samplers.
+            **options: the same by name.
+
+        Raises:
+            RhapsodeError: a history the model does not fit.
+        """
+        from rhapsode.modalities.series.binned_filters import chain_of_bins
+        from rhapsode.modalities.series.metrics import draw_forecasts
+
+        if settings is None:
+            settings = from_mapping(ForecastSettings, options, where="options")
+        given = self.read(history)
+        rows = observed_lengths(given)
+        which = np.nonzero(rows)[0]
+        if not len(which):
+            raise DataError("no series holds a value", hint="give a history")
+        horizon = settings.horizon or self.bundle.facts.horizon
+        paths, times = draw_forecasts(
+            self.predictor,
+            given,
+            which,
+            rows[which],
+            horizon,
+            samples=settings.samples,
+            seed=settings.seed,
+            temperature=settings.temperature,
+            chain=chain_of_bins(settings, self.predictor.vocab_size),
+        )
+        return SeriesForecast(given, which, rows[which], tuple(times), paths)
+
+    def start(self, history: Any) -> ValueState:
+        """The state behind the known values of every series, for `observe`."""
+        from rhapsode.modalities.series.corpus import histories_of
+
+        given = self.read(history)
+        rows = observed_lengths(given)
+        which = np.arange(len(given))
+        return self.predictor.begin(histories_of(given, self.bundle.facts.covariates, which, rows))
+
+    def observe(
+        self, values: Any, state: ValueState, known: NDArray[np.float32] | None = None
+    ) -> ValueState:
+        """The state behind one more value of every series.
+
+        Arguments:
+            values: (B,) or (B, K), in the data's own units; NaN where missing.
+            state: before it; it is not changed.
+            known: covariates of that time, (B, X), scaled, where the model has any: `covariates.rows` makes them.
+
+        Raises:
+            SettingsError: the model needs covariates and none are given.
+        """
+        if known is None and self.bundle.facts.covariates.size:
+            raise SettingsError("this model needs the covariates of that time")
+        values_BK = np.asarray(values, dtype=np.float64)
+        if values_BK.ndim == 1:
+            values_BK = values_BK[:, None]
+        if known is None:
+            known = np.zeros((len(values_BK), 0), dtype=np.float32)
+        return self.predictor.observe(values_BK, state.fork(), known)
+
+    def ahead(
+        self,
+        state: ValueState,
+        horizon: int,
+        *,
+        samples: int = 200,
+        seed: int = 0,
+        known: NDArray[np.float32] | None = None,
+    ) -> Floats:
+        """Sample paths (B, S, H, K) from a state, which is not changed.
+
+        Arguments:
+            state: from `start` or `observe`.
+            horizon: steps.
+            samples: paths of each series.
+            seed: of the paths.
+            known: covariates of the steps to come, (B, H, X), scaled.
+
+        Raises:
+            SettingsError: the model needs covariates and none are given.
+        """
+        from rhapsode.generation.paths import path_seed, sample_paths
+
+        rows = len(state.paths)
+        size = self.bundle.facts.covariates.size
+        if known is None:
+            if size:
+                raise SettingsError("this model needs the covariates of the steps to come")
+            known = np.zeros((rows, horizon, 0), dtype=np.float32)
+        seeds = [path_seed(seed, str(row)) for row in range(rows)]
+        return sample_paths(self.predictor, state, known, samples=samples, seeds=seeds)
+
+    def loss(self, given: SeriesSet, first_S: Ints) -> tuple[float, int]:
+        """Nats a value, in the data's own units, behind the first rows of series, and how many values these are.
+
+        Arguments:
+            given: the series.
+            first_S: rows of each that set its scale and are not scored.
+        """
+        from rhapsode.modalities.series.corpus import encode_series
+
+        arrays = encode_series(self.bundle.encoder, self.bundle.facts.covariates, given, first_S)
+        nats_N = value_losses(
+            self.predictor, arrays, given.offsets[:-1] + first_S, warm_up=self.bundle.facts.run_up
+        )
+        known_NK = given.observed_NK & np.isfinite(nats_N)[:, None]
+        points = int(known_NK.sum())
+        return float(np.nansum(nats_N) / max(1, points)), points
+
+    def evaluate(
+        self,
+        source: Any,
+        *,
+        horizon: int | None = None,
+        origins: int | None = None,
+        stride: int | None = None,
+        share: float = 0.1,
+        samples: int = 200,
+        seed: int = 0,
+        methods: Sequence[str] | None = None,
+    ) -> tuple[dict[str, Any], Backtest]:
+        """Forecasts of the end of series from rolling origins, beside seasonal naive and statistical methods.
+
+        Arguments:
+            source: a table, name, frame, array or set.
+            horizon: steps ahead; the model's own.
+            origins: of each series; as many as `share` has room for.
+            stride: steps between origins; the horizon.
+            share: of the end of every series that is forecast, where `origins` is not given.
+            samples: paths.
+            seed: of the paths.
+            methods: "ets", "arima", "theta"; None: all where statsforecast is installed.
+
+        Returns:
+            Plain values as `--json` prints them, and the figures behind them.
+        """
+        from rhapsode.modalities.series.metrics import (
+            backtest,
+            origins_of,
+            protocol_of,
+            statistical_methods,
+        )
+
+        whole = self.read(source)
+        lengths = observed_lengths(whole)
+        kept = np.nonzero(lengths)[0]
+        whole, lengths = whole.select(kept), lengths[kept]
+        given = whole.cut(whole.offsets[:-1], whole.offsets[:-1] + lengths)
+        ahead = horizon or self.bundle.facts.horizon
+        if origins is None:
+            tails = np.maximum(np.rint(lengths * share).astype(np.int64), ahead)
+            first_S = np.where(lengths > ahead, lengths - tails, lengths)
+        else:
+            reach = ahead + (origins - 1) * (stride or ahead)
+            first_S = np.where(lengths > ahead, np.maximum(1, lengths - reach), lengths)
+        which, rows = origins_of(given, first_S, ahead, origins=origins, stride=stride)
+        if not len(which):
+            raise DataError(
+                f"no series is long enough for a forecast of {ahead} steps",
+                hint="give longer series, or a smaller --horizon",
+            )
+        loss, points = self.loss(given, first_S)
+        found = backtest(
+            self.predictor,
+            given,
+            which,
+            rows,
+            horizon=ahead,
+            season=self.bundle.facts.season,
+            samples=samples,
+            seed=seed,
+            methods=statistical_methods() if methods is None else methods,
+        )
+        known = int(given.observed_NK.sum())
+        split = f"the last {points:,} of {known:,} values, the end of every series"
+        learnt = self._learnt(given, first_S)
+        if learnt:
+            split += f"; of these the model learnt from {learnt:,}, or chose its weights by them"
+        return {
+            "loss": loss,
+            "elements": points,
+            "learnt": learnt,
+            "forecasts": found.to_mapping(),
+            "protocol": protocol_of(self.bundle, split),
+        }, found
+
+    def _learnt(self, given: SeriesSet, first_S: Ints) -> int:
+        """How many of the values behind the first rows the model knows from training; 0 where these are other series."""
+        facts = self.bundle.provenance
+        share = facts.test_share
+        if facts.data_sha256 != digest(given) or share is None:
+            return 0
+        end_S = given.lengths - np.rint(given.lengths * share).astype(np.int64)
+        return sum(
+            int(given.observed_NK[given.offsets[s] :][first:end].sum())
+            for s, (first, end) in enumerate(zip(first_S, end_S, strict=True))
+            if end > first
+        )
+
+    def generate(
+        self,
+        length: int | None = None,
+        *,
+        count: int = 1,
+        like: str | None = None,
+        settings: ForecastSettings | None = None,
+        **options: Any,
+    ) -> SeriesSet:
+        """New series, each in the place of one it learnt from: its scale, first time, length and attributes.
+
+        Arguments:
+            length: steps; None: as long as the one in whose place it stands.
+            count: how many.
+            like: the series in whose place all stand; None draws one for each.
+            settings: seed of the choice and of the paths, temperature, and where values are elements, samplers.
+            **options: the same by name.
+
+        Returns:
+            The series, each named by the one in whose place it stands and a number.
+
+        Raises:
+            SettingsError: no such series, or samplers that do not go with the model.
+            DataError: the model was fed covariates that nobody knows of a new series.
+        """
+        from rhapsode.modalities.series.synthesis import make_series
+
+        if settings is None:
+            settings = from_mapping(ForecastSettings, options, where="options")
+        return make_series(self.predictor, length, like, count=count, settings=settings)

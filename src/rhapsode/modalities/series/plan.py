@@ -1,0 +1,289 @@
+"""The plan of a run on series: encoding, head, sizes and rates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from rhapsode import __version__
+from rhapsode.bundle import Component, NetworkConfig, Provenance
+from rhapsode.config import (
+    DEFAULT_BUDGET,
+    OptimisationSettings,
+    from_mapping,
+    suggest,
+    to_mapping,
+)
+from rhapsode.data import ValueArrays
+from rhapsode.encoding.series import BinSettings, SeriesEncoder, SeriesEncoderSettings, learn_bins
+from rhapsode.errors import SettingsError
+from rhapsode.heads import HEADS, Bins, DensityHead
+from rhapsode.modalities.contract import Planned, RunRequest
+from rhapsode.modalities.series.corpus import SeriesCorpus, encode_series
+from rhapsode.modalities.series.encoding_choice import Encoding, choose_encoding, planned_lags
+from rhapsode.modalities.series.facts import (
+    Covariates,
+    SeriesBundle,
+    SeriesFacts,
+    learn_covariates,
+)
+from rhapsode.modalities.series.settings import SeriesTrainSettings
+from rhapsode.modalities.series.sizing import enough_steps, plan_series
+from rhapsode.modalities.series.synthesis import learn_templates
+from rhapsode.models import FAMILIES
+from rhapsode.training.fine_tuning import gentler_plan
+
+__all__ = ["BINNED", "SeriesParts", "check_settings", "plan_series_run"]
+
+BINNED = "binned"
+RUN_UP_WINDOWS = 4
+SECOND_SEASONS = {"hour": 168, "day": 365, "business day": 260}
+MOST_BINS, LEAST_BINS, VALUES_A_BIN = 256, 8, 20
+
+
+@dataclass(frozen=True)
+class SeriesParts:
+    """What a plan leaves for the rest of a run.
+
+    Arguments:
+        covariates: inputs beside the values.
+        fitted: the training part, encoded.
+    """
+
+    covariates: Covariates
+    fitted: ValueArrays
+
+
+def check_settings(settings: SeriesTrainSettings) -> None:
+    """Refuse encodings and families that do not exist before anything is read.
+
+    Raises:
+        SettingsError: an unknown one.
+    """
+    FAMILIES.full_name(settings.model)
+    if settings.encoding not in ("auto", BINNED):
+        raise SettingsError(
+            f"series have no encoding {settings.encoding!r}",
+            where="--encoding",
+            hint="leave it out, or binned; --set encoder.log=true and the like set how numbers are scaled",
+        )
+
+
+def plan_series_run(
+    corpus: SeriesCorpus, request: RunRequest[SeriesTrainSettings]
+) -> Planned[SeriesTrainSettings, SeriesCorpus, SeriesBundle]:
+    """Choose encoding, sizes and rates.
+
+    Raises:
+        RhapsodeError: a setting that does not fit.
+    """
+    settings, base = request.settings, request.base
+    family = FAMILIES.full_name(settings.model)
+    given = corpus.given
+    train = corpus.until(corpus.train_S)
+    columns = [
+        train.values_NK[train.rows(series), number]
+        for series in range(len(train))
+        for number in range(train.values_NK.shape[1])
+    ]
+    if base is None:
+        encoder, head, how = _encoding(settings, columns, corpus)
+        covariates = learn_covariates(train)
+    else:
+        encoder, covariates = base.bundle.encoder, base.bundle.facts.covariates
+        head, how = _without(base.bundle.config.head.settings, "target_size"), ""
+        head["name"] = base.bundle.config.head.name
+        base.bundle.facts.check_series(given)
+    plan = plan_series(
+        points=corpus.points,
+        series=len(given),
+        longest=int(corpus.train_S.max()),
+        season=corpus.season,
+        horizon=corpus.horizon,
+        hidden_size=_asked_width(settings.network),
+    )
+    if base is not None:
+        asked = settings.training.learning_rate
+        plan = gentler_plan(plan, base, corpus.points, asked=asked, fits_window=False)
+    training = from_mapping(
+        OptimisationSettings,
+        {
+            **plan.training,
+            "precision": "float32",
+            "counts_share": 0.0,
+            **to_mapping(settings.training),
+        }
+        | ({"precision": "float32"} if settings.training.precision == "auto" else {}),
+        where="[training]",
+    )
+    assert training.window is not None
+    assert training.batch_size is not None
+    network = dict(settings.network)
+    if base is None:
+        network = FAMILIES.get(family).series_settings(plan.network, training.window) | network
+    input_size = encoder.feature_size + covariates.size
+    fitted = encode_series(encoder, covariates, train, corpus.train_S)
+    kept_head = dict(head)
+    if base is None and HEADS.get(HEADS.full_name(str(head["name"]))) is Bins:
+        bins, head = _bins(head, fitted)
+        kept_head = {"name": head["name"], **to_mapping(bins)}
+        how = f"{how}; in {len(head['edges']) + 1} bins"
+    if base is not None:
+        config = base.bundle.config
+    else:
+        config = _config(family, network, head, input_size, encoder.target_size)
+        plan = replace(plan, network=network, reasons=(how, *plan.reasons))
+    if "edges" not in head:
+        kept_head = {"name": config.head.name, **_without(config.head.settings, "target_size")}
+    elif base is not None:
+        kept_head = dict(base.trained("head"))
+    timed = settings.epochs is None and settings.steps is None
+    enough = enough_steps(corpus.points, training.window * training.batch_size) if timed else None
+    if enough is not None:
+        plan = replace(
+            plan,
+            reasons=(*plan.reasons, f"at most {enough:,} updates: more would only learn by heart"),
+        )
+    settings = replace(
+        settings,
+        model=family,
+        training=training,
+        network=network,
+        encoder=to_mapping(encoder.settings),
+        head=kept_head,
+        data=replace(settings.data, horizon=corpus.horizon, season=corpus.season),
+        budget=(settings.budget or DEFAULT_BUDGET) if timed else None,
+    )
+    values = corpus.validation_values
+    bundle = SeriesBundle(
+        config,
+        encoder,
+        SeriesFacts(
+            covariates,
+            corpus.season,
+            corpus.horizon,
+            settings.data.run_up or RUN_UP_WINDOWS * training.window,
+            given.frequency.name,
+            given.names,
+            learn_templates(encoder, train),
+        ),
+        provenance=Provenance(
+            data_sha256=corpus.sha256,
+            series=len(given),
+            values=int(given.observed_NK.sum()),
+            test_share=settings.data.test_share,
+            selected_on="a validation slice: the end of the training share of every series"
+            if values
+            else "nothing: the last weights",
+            rhapsode=__version__,
+        ),
+    )
+    parts = SeriesParts(covariates, fitted)
+    elements = int(fitted.weights_N.sum())
+    return Planned(settings, corpus, bundle, plan, elements, enough, None, parts)
+
+
+def _without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in names}
+
+
+def _asked_width(network: Mapping[str, Any]) -> int | None:
+    size = network.get("hidden_size")
+    return size if type(size) is int and size > 0 else None
+
+
+def _encoding(
+    settings: SeriesTrainSettings, columns: list[Any], corpus: SeriesCorpus
+) -> tuple[SeriesEncoder, dict[str, Any], str]:
+    """The encoder, the head's settings, and why."""
+    head = dict(settings.head)
+    binned = settings.encoding == BINNED
+    if binned and HEADS.full_name(str(head.setdefault("name", "bins"))) != "bins.v1":
+        raise SettingsError(
+            f"{head['name']} is a distribution over numbers, and bins are elements",
+            where="[head] name",
+            hint="leave it out, or --encoding binned",
+        )
+    name = head.get("name")
+    entry = None if name is None else HEADS.get(HEADS.full_name(str(name)))
+    if entry is not None and not issubclass(entry, DensityHead):
+        raise SettingsError(
+            f"{name!r} is a distribution over a vocabulary, not over numbers",
+            where="[head] name",
+            hint="laplace, gaussian, student_t, gaussian_mixture, quantiles, poisson, negative_binomial or bins",
+        )
+    asked = dict(settings.encoder)
+    found = Encoding({}, "as asked for")
+    if not {"log", "difference", "centre", "counts"} & set(asked):
+        # What the encoding declares impossible must not come later: sign and wholeness of all values, and no more.
+        every = corpus.given.values_NK[corpus.given.observed_NK]
+        found = choose_encoding(
+            columns,
+            corpus.season,
+            corpus.horizon,
+            negative=bool((every < 0).any()),
+            broken=bool((every != np.round(every)).any()),
+        )
+    planned = dict(found.settings)
+    if entry is not None and entry.counts:
+        planned = {"counts": True}
+    elif entry is not None and planned.pop("counts", False):
+        found = Encoding({}, f"the values themselves: {name} is no distribution of counts")
+    unit = corpus.given.frequency.unit
+    second = SECOND_SEASONS.get(unit, 1) if corpus.season == corpus.given.period else 1
+    longest = int(corpus.train_S.max())
+    planned["lags"] = planned_lags(corpus.season, second, longest)
+    encoder_settings = from_mapping(SeriesEncoderSettings, {**planned, **asked}, where="[encoder]")
+    encoder = SeriesEncoder(encoder_settings, corpus.given.values_NK.shape[1])
+    if name is None:
+        head["name"] = "negative_binomial" if encoder_settings.counts else "student_t"
+    counts = HEADS.get(HEADS.full_name(str(head["name"]))).counts  # type: ignore[attr-defined]
+    if counts != encoder_settings.counts:
+        raise SettingsError(
+            f"{head['name']} is {'a' if counts else 'no'} distribution of counts, and encoder.counts is "
+            f"{str(encoder_settings.counts).lower()}",
+            where="[head] name",
+            hint="set both, or neither",
+        )
+    return encoder, head, found.reason
+
+
+def _bins(head: Mapping[str, Any], fitted: ValueArrays) -> tuple[BinSettings, dict[str, Any]]:
+    """How bins were chosen, and settings of a head over them."""
+    asked = _without(head, "name")
+    known = int(np.isfinite(fitted.targets_NK).sum())
+    planned = {"bins": max(LEAST_BINS, min(MOST_BINS, known // VALUES_A_BIN))}
+    bins = from_mapping(BinSettings, {**planned, **asked}, where="[head]")
+    edges, tails = learn_bins(fitted.targets_NK, bins)
+    return bins, {"name": "bins.v1", "edges": list(edges), "tails": list(tails)}
+
+
+def _config(
+    family: str,
+    network: Mapping[str, Any],
+    head: Mapping[str, Any],
+    input_size: int,
+    target_size: int,
+) -> NetworkConfig:
+    own = dict(network)
+    fed = {"value_size": input_size}
+    embedding = own.pop("embedding_size", None)
+    if embedding is not None:
+        fed["embedding_size"] = embedding
+    known = set(FAMILIES.get(family).Config.__dataclass_fields__) - {"input_size"}
+    for name in own:
+        if name not in known:
+            raise SettingsError(
+                f"unknown setting 'network.{name}' for {family}",
+                hint=suggest(name, [*sorted(known), "embedding_size"]),
+            )
+    shape = _without(head, "name")
+    return NetworkConfig(
+        Component("values.v1" if embedding is None else "linear.v1", fed),
+        Component(family, own),
+        Component(HEADS.full_name(str(head["name"])), {**shape, "target_size": target_size}),
+        "carried",
+    )

@@ -1,0 +1,9 @@
+"""Texts: files and records of characters."""
+
+from rhapsode.modalities.registry import register
+
+register(
+    "text.v1",
+    modality="rhapsode.modalities.text.modality:TEXT",
+    facts="rhapsode.modalities.text.facts:TextFacts",
+)

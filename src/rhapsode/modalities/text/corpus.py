@@ -1,0 +1,291 @@
+"""Sources to an encoder and three encoded shares."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode import __version__
+from rhapsode.data import (
+    ElementStore,
+    Parts,
+    Split,
+    TextStore,
+    cache_folder,
+    first_copies,
+    split_documents,
+    write_store,
+)
+from rhapsode.encoding import ENCODERS, UNKNOWN_ID, Encoder, encoder_from_mapping
+from rhapsode.encoding.text import choose_encoding
+from rhapsode.errors import DataError, EncodingError, RhapsodeError
+from rhapsode.files import is_there, write_atomically
+from rhapsode.modalities.text.processes import counted, encoded, piece_size, release
+from rhapsode.modalities.text.read_texts import Texts, prepare_texts, progress
+from rhapsode.modalities.text.settings import TrainSettings
+
+__all__ = [
+    "TextCorpus",
+    "encode_parts",
+    "found_lines",
+    "learn_encoder",
+    "prepare_corpus",
+    "split_texts",
+    "unknown_lines",
+]
+
+Tell = Callable[[str], None]
+MOST_UNKNOWN = 0.5
+"""Share of a text above which nothing can be learnt from it."""
+NAMED = 8
+LOOKED_AT = 1 << 21
+"""Characters in which unknown pieces are counted by name."""
+FEW = 50
+"""Documents up to which it is said where the test share lies."""
+
+
+@dataclass(frozen=True)
+class TextCorpus:
+    """A corpus ready to learn from.
+
+    Arguments:
+        encoder: learnt on the training share.
+        encoding_reason: why this encoding.
+        train: encoded training share.
+        validation: encoded validation slice, possibly empty.
+        test: encoded test share, possibly empty.
+        sha256: over all texts and their boundaries.
+        characters: of all texts.
+        documents: how many texts.
+        copies: how many of them repeat an earlier one.
+        pairs: whether parts of documents are given.
+        texts: the documents themselves.
+        split: which parts of them are in which share.
+    """
+
+    encoder: Encoder
+    encoding_reason: str
+    train: ElementStore
+    validation: ElementStore
+    test: ElementStore
+    sha256: str
+    characters: int
+    documents: int
+    copies: int
+    pairs: bool
+    texts: TextStore
+    split: Split
+
+    def counts_V(self) -> NDArray[np.int64]:
+        """How often each element occurs in the training share."""
+        return self.train.counts_V
+
+
+def prepare_corpus(
+    sources: Sequence[str],
+    settings: TrainSettings,
+    tell: Tell,
+    *,
+    encoder: Encoder | None = None,
+) -> TextCorpus:
+    """Read, split, learn an encoder on the training share, and encode.
+
+    Arguments:
+        sources: files, folders, catalogue names.
+        settings: `encoding`, `encoder`, `source` and `data` are used.
+        tell: takes lines of progress.
+        encoder: use this one instead of learning one.
+
+    Raises:
+        DataError: nothing to read, or too little.
+        SettingsError: an unknown encoding or a setting it lacks.
+    """
+    if settings.encoding != "auto":
+        ENCODERS.get(settings.encoding)
+    texts = prepare_texts(sources, settings.source, tell)
+    store = texts.store
+    split = split_texts(store, settings)
+    if not len(split.train) or store.characters < 2:
+        raise DataError(
+            f"{_count(store.characters, 'character')} of text: too little to learn from",
+            where=", ".join(sources),
+        )
+    reason = "as asked"
+    if encoder is None:
+        encoder, reason = learn_encoder(store, split.train, settings, tell)
+    copies = int(np.count_nonzero(first_copies(store.digests_DB) != np.arange(len(store))))
+    for line in _said(texts, copies, split, encoder, reason):
+        tell(line)
+    train, validation, test = (
+        encode_parts(store, parts, encoder, tell)
+        for parts in (split.train, split.validation, split.test)
+    )
+    release()
+    return TextCorpus(
+        encoder,
+        reason,
+        train,
+        validation,
+        test,
+        store.sha256,
+        store.characters,
+        len(store),
+        copies,
+        store.pairs,
+        store,
+        split,
+    )
+
+
+def split_texts(store: TextStore, settings: TrainSettings) -> Split:
+    """The three shares of a corpus under `[data]`."""
+    return split_documents(
+        store.lengths_D,
+        store.digests_DB,
+        test_share=settings.data.test_share,
+        validation_share=settings.data.validation_share,
+        by=settings.data.split,
+        duplicates=settings.data.duplicates,
+    )
+
+
+def _said(texts: Texts, copies: int, split: Split, encoder: Encoder, reason: str) -> Iterator[str]:
+    """What a user should know of the corpus, a line each."""
+    store = texts.store
+    kind = encoder.name.partition(".")[0]
+    yield (
+        f"{_count(len(store), 'document')}, {store.characters:,} characters; "
+        f"{kind}: {encoder.vocab_size:,} elements ({reason})"
+    )
+    yield from found_lines(texts)
+    tested = np.unique(split.test[:, 0])
+    if 1 < len(store) <= FEW and len(tested) == 1:
+        number = int(tested[0])
+        yield f"the test share is the end of {store.names[number]}"
+    if copies:
+        out = f"; {split.left_out:,} left out" if split.left_out else ""
+        yield f"{_count(copies, 'document')} like an earlier one{out}; none is on both sides of a split"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def found_lines(texts: Texts) -> Iterator[str]:
+    """What was noticed while reading, a line each."""
+    found = texts.found
+    for name, codec in list(found.encodings.items())[:3]:
+        yield f"{name}: read as {codec}"
+    if len(found.encodings) > 3:
+        yield f"and {len(found.encodings) - 3:,} more files that are not UTF-8"
+    yield from found.notes[:5]
+    if found.skipped:
+        yield f"{_count(len(found.skipped), 'file')} left out, the first: {found.skipped[0]}"
+    if found.incomplete:
+        yield f"{_count(found.incomplete, 'record')} left out for lack of a field"
+
+
+def learn_encoder(
+    store: TextStore, train: Parts, settings: TrainSettings, tell: Tell
+) -> tuple[Encoder, str]:
+    """The encoder that settings ask for, learnt on the training share or taken from the cache, and why it.
+
+    Raises:
+        SettingsError: an unknown encoding or a setting it lacks.
+    """
+    told = json.dumps([__version__, settings.encoding, dict(settings.encoder)], default=str)
+    key = _key(store, train, told)
+    kept = cache_folder() / "encoders" / f"{key}.json"
+    # A file named in the settings may have changed.
+    lasting = not any(name in settings.encoder for name in ("file", "user_dictionary"))
+    if lasting and is_there(kept):
+        try:
+            known = json.loads(kept.read_text(encoding="utf-8"))
+            return encoder_from_mapping(known["encoder"]), str(known["reason"])
+        except (OSError, ValueError, TypeError, KeyError, RhapsodeError):
+            pass  # learn anew
+    name, reason = settings.encoding, "as asked"
+    if name == "auto":
+        characters = int((train[:, 2] - train[:, 1]).sum())
+        texts = (piece.text for piece in store.pieces(train))
+        name, reason = choose_encoding(texts, characters=characters)
+    learner = ENCODERS.get(name)
+    pieces = progress(store.pieces(train, piece_size(learner)), "learning the encoding", tell)
+    encoder = counted(learner, pieces, settings.encoder, store.characters)
+    if lasting:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        whole = {"encoder": encoder.to_mapping(), "reason": reason}
+        write_atomically(kept, json.dumps(whole).encode())
+    return encoder, reason
+
+
+def encode_parts(store: TextStore, parts: Parts, encoder: Encoder, tell: Tell) -> ElementStore:
+    """The element store of some parts, taken from the cache when it is there.
+
+    Raises:
+        DataError: the cache folder cannot be written.
+    """
+    folder: Path = cache_folder() / "stores" / _key(store, parts, encoder.fingerprint)
+    characters = int((parts[:, 2] - parts[:, 1]).sum())
+    return write_store(
+        folder,
+        progress(store.pieces(parts, piece_size(type(encoder))), "encoding", tell),
+        encoder.encode,
+        vocab_size=encoder.vocab_size,
+        unknown_id=UNKNOWN_ID,
+        each=encoded(encoder, characters),
+    )
+
+
+def _key(store: TextStore, parts: Parts, more: str) -> str:
+    digest = hashlib.sha256(store.sha256.encode())
+    digest.update(np.ascontiguousarray(parts).tobytes())
+    digest.update(more.encode())
+    return digest.hexdigest()[:32]
+
+
+def unknown_lines(corpus: TextCorpus) -> Iterator[str]:
+    """What of a new text the encoder of a model has no elements for, in words.
+
+    Raises:
+        EncodingError: most of the text is unknown.
+    """
+    shares = (corpus.train, corpus.validation, corpus.test)
+    total = sum(len(share) for share in shares)
+    unknown = sum(share.unknown for share in shares)
+    if not unknown:
+        return
+    counts = _counted(corpus.texts, corpus.texts.whole, corpus.encoder)
+    named = ", ".join(f"{piece!r} {count:,}" for piece, count in counts.most_common(NAMED))
+    rest = len(counts) - NAMED
+    more = f" and {rest:,} others" if rest > 0 else ""
+    share = unknown / total
+    if share > MOST_UNKNOWN:
+        raise EncodingError(
+            f"{share:.0%} of the text is unknown to the model ({named}{more})",
+            where="--from",
+            hint="train a new model on it, without --from",
+        )
+    yield (
+        f"{unknown:,} of {total:,} elements ({share:.2%}) are unknown to the model and read as its "
+        f"unknown element, which it never writes: {named}{more}"
+    )
+
+
+def _counted(texts: TextStore, parts: Parts, encoder: Encoder) -> Counter[str]:
+    """How often unknown pieces occur in the beginning of a corpus."""
+    counts: Counter[str] = Counter()
+    seen = 0
+    for piece in texts.pieces(parts):
+        counts.update(encoder.unknown_pieces(piece.text))
+        seen += len(piece.text)
+        if seen >= LOOKED_AT:
+            break
+    return counts

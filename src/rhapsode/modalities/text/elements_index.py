@@ -1,0 +1,95 @@
+"""The index of a model's training data by its own elements, made from that of the text and kept beside the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.bundle.id_facts import IdBundle
+from rhapsode.encoding import END_ID, Encoder
+from rhapsode.errors import BundleError, RunError
+from rhapsode.modalities.text.writing_check import open_text_index
+
+if TYPE_CHECKING:
+    from rhapsode.counts import SuffixIndex
+    from rhapsode.modalities.text.text_index import TextIndex  # loads the compiler
+
+__all__ = ["ELEMENTS_INDEX", "index_elements", "open_elements_index"]
+
+ELEMENTS_INDEX = "elements_index.safetensors"
+_KIND = "rhapsode.elements_index"
+
+
+def open_elements_index(bundle: IdBundle, model: Path, tell: Callable[[str], None]) -> SuffixIndex:
+    """The index over the elements of what a model has learnt from; made once where the folder can be written.
+
+    Arguments:
+        bundle: the model.
+        model: its file; the index of the text lies beside it.
+        tell: takes lines of progress and warnings.
+
+    Raises:
+        RunError: there is no index of the text, so that what is copied cannot be known.
+    """
+    path = model.parent / ELEMENTS_INDEX
+    learnt = bundle.provenance.text_index
+    facts = {"separator": END_ID, "encoder": bundle.encoder.fingerprint, "text_index": learnt}
+    if learnt is not None and path.exists():
+        kept = _read(path, facts, bundle.encoder.vocab_size, tell)
+        if kept is not None:
+            return kept
+    text = open_text_index(model, learnt, tell)
+    if isinstance(text, str):
+        raise RunError(
+            f"what would be a copy cannot be known: {text}",
+            where="--no-copy",
+            hint="use a run folder whose training kept the index of its text, or leave it out",
+        )
+    from rhapsode.counts import suffix_file
+
+    tell(f"indexing {len(text):,} characters of training data by elements")
+    index = index_elements(text, bundle.encoder)
+    try:
+        suffix_file.write_index(path, _KIND, index.to_arrays(), facts)
+    except RunError as problem:
+        tell(f"not kept for the next time: {problem}")
+    return index
+
+
+def index_elements(text: TextIndex, encoder: Encoder) -> SuffixIndex:
+    """The elements of an indexed text with their suffixes in order; no run goes from one passage into the next.
+
+    Arguments:
+        text: index of the text.
+        encoder: of the model.
+    """
+    from rhapsode.counts import SuffixIndex
+
+    last = encoder.vocab_size - 1
+    dtype = np.uint8 if last < 1 << 8 else np.uint16 if last < 1 << 16 else np.uint32
+    end_1 = np.array([END_ID], dtype=dtype)
+    pieces: list[NDArray[Any]] = []
+    for passage in text.passages():
+        pieces += (encoder.encode(passage).astype(dtype), end_1)
+    return SuffixIndex.build(np.concatenate(pieces), separator=END_ID)
+
+
+def _read(
+    path: Path, facts: dict[str, object], vocab_size: int, tell: Callable[[str], None]
+) -> SuffixIndex | None:
+    """The kept index, if it is whole and of this model and text."""
+    from rhapsode.counts import SuffixIndex, suffix_file
+
+    try:
+        arrays, found = suffix_file.read_index(path, _KIND)
+        if found != facts:
+            return None
+        index = SuffixIndex.from_arrays(arrays, END_ID, path)
+    except BundleError as problem:
+        tell(f"warning: {problem}; it is made anew")
+        return None
+    return index if int(index.elements_N.max(initial=0)) < vocab_size else None

@@ -1,0 +1,266 @@
+"""A trained model as one object: generate, evaluate, describe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.bundle import bundle_path
+from rhapsode.bundle.id_facts import IdBundle
+from rhapsode.config import GenerateSettings, SourceSettings, from_mapping
+from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
+from rhapsode.modalities.ids.continuation import (
+    Continuation,
+    Piece,
+    collect,
+    continue_prompt,
+    with_seed,
+)
+from rhapsode.modalities.ids.predictors import IdPredictors
+from rhapsode.modalities.text.facts import read_text_bundle
+
+if TYPE_CHECKING:  # what only scores need, and what loads the compiler
+    from rhapsode.counts import NGramModel, SuffixIndex
+    from rhapsode.data import ElementStore, TextStore
+    from rhapsode.evaluation import Figures
+    from rhapsode.modalities.text.metrics import Evaluation
+
+__all__ = ["TextModel"]
+
+
+class TextModel(IdPredictors):
+    """A model file, opened. What computes is loaded when the first prediction is asked for, torch for scores only.
+
+    Where the file names a mixture and the n-gram model lies beside it, all that predicts is the mixture; without that
+    sidecar, or with another run's, it is the network alone, and `alone` says why.
+
+    Arguments:
+        path: a run folder or a model file.
+        bundle: what is in the file, or will be; None reads it.
+        ngram: the counts that belong to it, where they are at hand.
+
+    Raises:
+        BundleError: missing, damaged, or of another version.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        bundle: IdBundle | None = None,
+        ngram: NGramModel | None = None,
+    ) -> None:
+        read = read_text_bundle(path) if bundle is None else bundle
+        super().__init__(bundle_path(path), read, ngram)
+        self._elements: SuffixIndex | None = None
+
+    def stream(
+        self, prompt: str, settings: GenerateSettings | None = None, **options: Any
+    ) -> Iterator[Piece]:
+        """Continue a prompt, giving text as it comes.
+
+        Arguments:
+            prompt: any text, also none.
+            settings: how.
+            options: those of `GenerateSettings` by name, in place of `settings`: length=100, temperature=0.8, ...
+
+        Raises:
+            EncodingError: the prompt has characters that the model has never seen.
+            SettingsError: an option out of range.
+        """
+        settings = _settings(settings, options)
+        prompt = self.usable_prompt(prompt, settings)
+        yield from continue_prompt(
+            self.writer_for(settings),
+            self.bundle,
+            prompt,
+            settings,
+            self.elements_index,
+        )
+
+    def elements_index(self, tell: Callable[[str], None] | None = None) -> SuffixIndex:
+        """The index over the elements of what the model has learnt from; opened on first use.
+
+        Arguments:
+            tell: takes lines of progress and warnings.
+
+        Raises:
+            RunError: there is no index of the text beside the model.
+        """
+        if self._elements is None:
+            from rhapsode.modalities.text.elements_index import open_elements_index
+
+            self._elements = open_elements_index(self.bundle, self.path, tell or _silent)
+        return self._elements
+
+    def continuations(
+        self, prompt: str, settings: GenerateSettings | None = None, **options: Any
+    ) -> list[Continuation]:
+        """Continue a prompt `count` times; see `stream`. A search may find fewer."""
+        settings = with_seed(_settings(settings, options))
+        prompt = self.usable_prompt(prompt, settings)
+        predictor = self.writer_for(settings)
+        pieces = continue_prompt(predictor, self.bundle, prompt, settings, self.elements_index)
+        return list(collect(pieces, [prompt], settings))
+
+    def generate(self, prompt: str = "", **options: Any) -> str:
+        """Prompt and continuation as one text; see `stream` for the options."""
+        if options.get("count", 1) != 1:
+            raise SettingsError("generate gives one text", hint="use continuations(count=...)")
+        return prompt + self.continuations(prompt, **options)[0].text
+
+    def usable_prompt(self, prompt: str, settings: GenerateSettings) -> str:
+        """The prompt, or what is left of it under `unknown="skip"`.
+
+        Raises:
+            EncodingError: it has pieces without an element of their own, which are named.
+        """
+        encoder = self.bundle.encoder
+        if self.source_settings().prompt_field is not None and prompt and prompt[-1] != "\n":
+            prompt += "\n"  # behind which completions stood
+        missing = encoder.unknown(prompt)
+        if not missing or (encoder.unknown_prompt == "element" and settings.unknown != "skip"):
+            return prompt
+        if settings.unknown == "skip":
+            return encoder.without_unknown(prompt)
+        named = ", ".join(f"{piece!r} (U+{ord(piece[0]):04X})" for piece in missing[:8])
+        more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
+        raise EncodingError(
+            f"the model has never seen {named}{more}",
+            where="prompt",
+            hint="leave them out, or drop them with --unknown skip",
+        )
+
+    def source_settings(self, sources: Sequence[str] = ()) -> SourceSettings:
+        """How sources were read in training; files that hold no records are read as text."""
+        kept = self.bundle.provenance.section("source")
+        learnt = from_mapping(SourceSettings, kept, where="settings", error=BundleError)
+        if sources and learnt.records and not any(_may_hold_records(name) for name in sources):
+            return SourceSettings(newlines=learnt.newlines)
+        return replace(learnt, limit=None, pattern=None, text_encoding="auto", errors="stop")
+
+    def unknown_words(self, prompt: str) -> list[str]:
+        """Words of a prompt that this model reads as its unknown element."""
+        encoder = self.bundle.encoder
+        return encoder.unknown(prompt) if encoder.unknown_prompt == "element" else []
+
+    def evaluate(
+        self,
+        *sources: str,
+        source: SourceSettings | None = None,
+        tell: Callable[[str], None] | None = None,
+        dynamic: bool = False,
+        weights: str = "float32",
+    ) -> Evaluation:
+        """Loss, perplexity and bits of this model on a text, and where they come from.
+
+        Arguments:
+            sources: files, folders, corpora.
+            source: how they are read [default: records as in training, everything else as it is].
+            tell: takes lines of progress.
+            dynamic: whether to report, apart, what models that go on learning from what they score would lose.
+            weights: "bf16" or "int8" also scores a part of the text with weights of so many bits, as generation may
+                have them; all other figures are those of float32.
+
+        Raises:
+            DataError: the sources cannot be read, or hold no element.
+        """
+        from rhapsode.modalities.text import metrics as evaluating
+        from rhapsode.modalities.text import writing_check as writing
+
+        tell = tell or _silent
+        rounded = None if weights == "float32" else self.predictor_for("compiled", weights=weights)
+        texts = self.read(sources, source, tell)
+        figures, nats_N, store = self.score(texts, evaluating.split_in_words(sources, source), tell)
+        looks = evaluating.look_closer(self.scorer, self.bundle, store, nats_N, texts.names)
+        learning = evaluating.losses_while_learning(self.bundle, store, tell) if dynamic else None
+        reduced = None
+        if rounded is not None:
+            reduced = evaluating.loss_of_rounded(
+                self.scorer, rounded, store, self.bundle.context, weights
+            )
+        index = writing.open_text_index(self.path, self.bundle.provenance.text_index, tell)
+        real = writing.read_real_text(texts, texts.whole, self.bundle.encoder)
+        written = writing.measure_model(self.predictor, self.bundle, index, real)
+        return evaluating.Evaluation.of(
+            figures, **looks, dynamic=learning, writing=written, reduced=reduced
+        )
+
+    def read(
+        self, sources: Sequence[str], source: SourceSettings | None, tell: Callable[[str], None]
+    ) -> TextStore:
+        """The documents of sources, to score; see `evaluate`."""
+        from rhapsode.modalities.text.corpus import found_lines
+        from rhapsode.modalities.text.read_texts import prepare_texts
+
+        read = prepare_texts(sources, source or self.source_settings(sources), tell)
+        for line in found_lines(read):
+            tell(line)
+        return read.store
+
+    def score(
+        self, texts: TextStore, split: str, tell: Callable[[str], None]
+    ) -> tuple[Figures, NDArray[np.float32], ElementStore]:
+        """Figures over whole documents, the nats of every element (NaN: not scored), and the elements.
+
+        Arguments:
+            texts: the documents.
+            split: what to call them in the protocol.
+            tell: takes lines of progress.
+
+        Raises:
+            DataError: they hold no element.
+        """
+        from rhapsode.evaluation import Protocol, evaluate_store
+        from rhapsode.modalities.ids.modality import normalisation_of
+        from rhapsode.modalities.text.corpus import encode_parts
+        from rhapsode.modalities.text.metrics import text_facts
+
+        encoder = self.bundle.encoder
+        store = encode_parts(texts, texts.whole, encoder, tell)
+        if not store.scored:
+            raise DataError("there is nothing to score", where=split)
+        protocol = Protocol(
+            split=split,
+            selected_on=self.bundle.provenance.selected_on or "unknown",
+            context=str(self.bundle.context),
+            normalisation=normalisation_of(encoder),
+            unknown_cost="the unknown element's own",
+        )
+        self.tell_alone(tell)
+        ngram, warnings = self.counts
+        if self.alone is None:
+            for line in warnings:
+                tell(line)
+        figures, nats_N = evaluate_store(
+            self.scorer,
+            store,
+            self.bundle.facts.counts_V,
+            protocol,
+            self.bundle.context,
+            text=text_facts(texts, texts.whole, encoder, unknown=store.unknown),
+            ngram=ngram,
+        )
+        return figures, nats_N, store
+
+
+def _may_hold_records(source: str) -> bool:
+    from rhapsode.data import record_kind
+
+    return source == "-" or record_kind(source) is not None or Path(source).is_dir()
+
+
+def _silent(line: str) -> None:
+    pass
+
+
+def _settings(settings: GenerateSettings | None, options: dict[str, Any]) -> GenerateSettings:
+    if settings is not None and not options:
+        return settings
+    if settings is not None:
+        raise SettingsError("give settings or single options, not both")
+    return from_mapping(GenerateSettings, options, where="generate")

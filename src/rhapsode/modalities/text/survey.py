@@ -1,0 +1,280 @@
+"""What a source holds, and what training would make of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rhapsode.bundle.network import build_network
+from rhapsode.data import ElementStore, Parts, Split, TextStore, first_copies
+from rhapsode.data.statistics import (
+    TextCounts,
+    coverage,
+    frequency_curve,
+    lengths_summary,
+    zipf_exponent,
+)
+from rhapsode.encoding import ENCODERS, END_ID, UNKNOWN_ID, Encoder
+from rhapsode.errors import DataError
+from rhapsode.modalities.ids.components import (
+    network_config,
+    open_stream,
+    planned_settings,
+    seen_context,
+)
+from rhapsode.modalities.text.corpus import (
+    TextCorpus,
+    encode_parts,
+    found_lines,
+    learn_encoder,
+    split_texts,
+)
+from rhapsode.modalities.text.read_texts import Texts, prepare_texts, progress
+from rhapsode.modalities.text.settings import TrainSettings
+from rhapsode.models import FAMILIES
+from rhapsode.training import machine_speed, matmul_rates, plan_run
+
+__all__ = ["survey"]
+
+Tell = Callable[[str], None]
+TOP = 20
+COVERED = (50, 90, 95, 99, 100)
+SHARES = ("train", "validation", "test")
+
+
+def survey(
+    *sources: str, settings: TrainSettings | None = None, tell: Tell = lambda _: None
+) -> dict[str, Any]:
+    """What sources hold, and what `rhapsode train` would choose for them; plain values.
+
+    The text is read in pieces and never held; what is encoded goes into the cache, where training finds it.
+
+    Arguments:
+        sources: files, folders, catalogue names.
+        settings: as for training; `encoding`, `encoder`, `source`, `data`, `model` and the budget are used.
+        tell: takes lines of progress.
+
+    Returns:
+        sources: what was asked for.
+        documents, characters, bytes: of the decoded text, bytes in UTF-8.
+        reading: `encodings` (files by encoding, where it is not UTF-8), `left_out` (files), `incomplete` (records),
+            `undecodable` (bytes), `lines` (the same in words).
+        text: `distinct`, `kinds`, `scripts` (letters), `line_ends`, `odd`; counts.
+        lengths: of `documents_in_characters`, `documents_in_elements` (without end-of-sequence) and
+            `lines_in_characters` (not the empty ones): order statistics and a histogram.
+        duplicates: `documents` that repeat an earlier one, their `characters` and `share` of all, `left_out` of the
+            shares, an `example`.
+        shares: of `train`, `validation` and `test`: documents, characters, elements, and `unknown`, the share of
+            elements that are the unknown one; None in an empty share.
+        vocabulary: of the encoding learnt on the training share and counted there, end-of-sequence left out:
+            `encoding`, `reason`, `settings`, `size`, `seen`, `elements`, `top`, `coverage` (percent to number of
+            elements, None where unknown elements are in the way), `once` (share of the elements seen that are seen
+            once), `zipf_exponent`, `curve`. None when there is too little text.
+        training: `model`, `parameters`, `encoding`, `context`, `network`, `batch_size`, `window`, `learning_rate`, `budget`, and
+            `reasons`; only `reasons` when training is not possible.
+
+    Raises:
+        DataError: nothing to read.
+        SettingsError: an unknown encoding or a setting it lacks.
+    """
+    settings = settings if settings is not None else TrainSettings()
+    if settings.encoding != "auto":
+        ENCODERS.get(settings.encoding)
+    family = FAMILIES.full_name(settings.model)
+    texts = prepare_texts(sources, settings.source, tell)
+    store = texts.store
+    counts = TextCounts()
+    counts.watch(progress(store.pieces(store.whole), "counting", tell))
+    split = split_texts(store, settings)
+    first_D = first_copies(store.digests_DB)
+    found: dict[str, Any] = {
+        "sources": list(sources),
+        "documents": len(store),
+        "characters": store.characters,
+        "bytes": int(store.byte_ends_D[-1]) if len(store) else 0,
+        "reading": _reading(texts),
+        "text": counts.characters(),
+        "lengths": {
+            "documents_in_characters": lengths_summary(store.lengths_D),
+            "documents_in_elements": None,
+            "lines_in_characters": lengths_summary(counts.lines),
+        },
+        "duplicates": _duplicates(store, first_D, split),
+        "shares": {name: _share(getattr(split, name)) for name in SHARES},
+        "vocabulary": None,
+        "training": {"reasons": ["too little text to learn from"]},
+    }
+    if not len(split.train) or store.characters < 2:
+        return found
+    encoder, reason = learn_encoder(store, split.train, settings, tell)
+    stores = {name: encode_parts(store, getattr(split, name), encoder, tell) for name in SHARES}
+    for name, encoded in stores.items():
+        elements = len(encoded) - int(encoded.counts_V[END_ID])
+        found["shares"][name]["elements"] = elements
+        unknown = int(encoded.counts_V[UNKNOWN_ID])
+        found["shares"][name]["unknown"] = unknown / elements if elements else None
+    found["lengths"]["documents_in_elements"] = lengths_summary(
+        _elements(store, split, stores, first_D)
+    )
+    found["vocabulary"] = _vocabulary(encoder, reason, stores["train"])
+    corpus = TextCorpus(
+        encoder,
+        reason,
+        stores["train"],
+        stores["validation"],
+        stores["test"],
+        store.sha256,
+        store.characters,
+        len(store),
+        int(np.count_nonzero(first_D != np.arange(len(store)))),
+        store.pairs,
+        store,
+        split,
+    )
+    found["training"] = _training(settings, family, corpus)
+    return found
+
+
+def _reading(texts: Texts) -> dict[str, Any]:
+    found = texts.found
+    return {
+        "encodings": dict(Counter(found.encodings.values()).most_common()),
+        "left_out": len(found.skipped),
+        "incomplete": found.incomplete,
+        "undecodable": found.undecodable,
+        "lines": list(found_lines(texts)),
+    }
+
+
+def _duplicates(store: TextStore, first_D: NDArray[np.int64], split: Split) -> dict[str, Any]:
+    copies = np.flatnonzero(first_D != np.arange(len(store)))
+    characters = int(store.lengths_D[copies].sum())
+    example = None
+    if len(copies):
+        copy = int(copies[0])
+        example = {"copy": store.names[copy], "of": store.names[int(first_D[copy])]}
+    return {
+        "documents": len(copies),
+        "characters": characters,
+        "share": characters / max(1, store.characters),
+        "left_out": split.left_out,
+        "example": example,
+    }
+
+
+def _share(parts: Parts) -> dict[str, Any]:
+    return {
+        "documents": len(np.unique(parts[:, 0])),
+        "characters": int((parts[:, 2] - parts[:, 1]).sum()),
+        "elements": None,
+        "unknown": None,
+    }
+
+
+def _elements(
+    store: TextStore,
+    split: Split,
+    stores: dict[str, ElementStore],
+    first_D: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """Elements of each document, end-of-sequence not counted.
+
+    The stores keep where documents begin, not where a later part of a cut one does: what such parts share with a
+    neighbour is divided by their characters. At most a cut a share and slice is concerned.
+    """
+    elements_D = np.zeros(len(store), dtype=np.float64)
+    reached_D = np.zeros(len(store), dtype=bool)
+    for name in SHARES:
+        parts: Parts = getattr(split, name)
+        encoded = stores[name]
+        if not len(parts):
+            continue
+        opening_P = parts[:, 1] == 0
+        opening_P[0] = True
+        group_P = np.cumsum(opening_P) - 1
+        sizes_P = (parts[:, 2] - parts[:, 1]).astype(np.float64)
+        ends_P = parts[:, 2] == store.lengths_D[parts[:, 0]]
+        held_G = np.diff(encoded.starts, append=len(encoded)).astype(np.float64)
+        held_G -= np.bincount(group_P, weights=ends_P)
+        all_G = np.maximum(1.0, np.bincount(group_P, weights=sizes_P))
+        elements_P = held_G[group_P] * sizes_P / all_G[group_P]
+        np.add.at(elements_D, parts[:, 0], elements_P)
+        reached_D[parts[:, 0]] = True
+    # A copy that no share holds is as long as the one it repeats.
+    elements_D = np.where(reached_D, elements_D, elements_D[first_D])
+    return np.round(elements_D).astype(np.int64)
+
+
+def _vocabulary(encoder: Encoder, reason: str, train: ElementStore) -> dict[str, Any]:
+    counts_V = train.counts_V[UNKNOWN_ID:].astype(np.int64)
+    total = int(counts_V.sum())
+    seen = counts_V[counts_V > 0]
+    top = [int(place) for place in np.argsort(-counts_V, kind="stable")[:TOP] if counts_V[place]]
+    covering = coverage(counts_V, [percent / 100 for percent in COVERED])
+    return {
+        "encoding": encoder.name,
+        "reason": reason,
+        "settings": dict(encoder.settings),
+        "size": encoder.vocab_size,
+        "seen": len(seen),
+        "elements": total,
+        "characters_per_element": round(train.characters / max(1, total), 4),
+        "top": [
+            {
+                "id": place + UNKNOWN_ID,
+                "element": encoder.label(place + UNKNOWN_ID),
+                "count": int(counts_V[place]),
+                "share": int(counts_V[place]) / total,
+            }
+            for place in top
+        ],
+        "coverage": {str(percent): n for percent, n in zip(COVERED, covering, strict=True)},
+        "once": float(np.mean(seen == 1)) if len(seen) else 0.0,
+        "zipf_exponent": zipf_exponent(counts_V),
+        "curve": frequency_curve(counts_V),
+    }
+
+
+def _training(settings: TrainSettings, family: str, corpus: TextCorpus) -> dict[str, Any]:
+    """What training would choose, and why."""
+    train = corpus.train
+    rates = matmul_rates()
+    context = seen_context(settings, family, train, pairs=corpus.pairs)
+    plan = plan_run(
+        family=family,
+        elements=len(train),
+        documents=len(train.starts),
+        vocab_size=corpus.encoder.vocab_size,
+        context=context,
+        seconds=settings.budget_seconds(),
+        epochs=settings.epochs,
+        steps=settings.steps,
+        speed=machine_speed(rates, torch.get_num_threads()),
+    )
+    chosen = planned_settings(settings, plan, family, corpus.encoder, context)
+    try:
+        open_stream(chosen, corpus)
+    except DataError as problem:
+        return {"reasons": [problem.what]}
+    with torch.device("meta"):
+        network = build_network(network_config(chosen, corpus.encoder.vocab_size))
+    return {
+        "model": family,
+        "parameters": network.parameter_count(),
+        "encoding": corpus.encoder.name,
+        "encoding_reason": corpus.encoding_reason,
+        "context": str(context),
+        "network": dict(chosen.network),
+        "batch_size": chosen.training.batch_size,
+        "window": chosen.training.window,
+        "learning_rate": chosen.training.learning_rate,
+        "budget": chosen.budget,
+        "epochs": chosen.epochs,
+        "steps": chosen.steps,
+        "reasons": list(plan.reasons),
+    }

@@ -1,0 +1,372 @@
+"""Measures of written texts: loops, repetition, likeness to one another, invented words, copying.
+
+Each can be taken of any texts, so that the same measure of real text stands beside it. Most depend on how long the
+texts are and on their number: only equal ones are compared. No model is known here.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from rhapsode.errors import DataError
+from rhapsode.modalities.text.copies import Copying, measure_copying
+from rhapsode.modalities.text.text_index import TextIndex
+
+__all__ = [
+    "Unit",
+    "WritingMeasures",
+    "choose_unit",
+    "cut_equally",
+    "distinct",
+    "held_out_pieces",
+    "loop_period",
+    "measure_writing",
+    "repetition",
+    "self_bleu",
+    "units_of",
+]
+
+Unit = Literal["word", "character"]
+ORDERS = (1, 2, 3, 4)
+LOOP_REPEATS = 3
+LOOP_CHARACTERS = 24
+SELF_BLEU_TEXTS = 200
+EXAMPLES = 10
+_SMOOTH = 0.1
+_SAMPLE = 100_000
+# Thai, Lao, Tibetan, Burmese, Khmer, kana, Han.
+_SPACELESS = re.compile(
+    "[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+
+
+@dataclass(frozen=True)
+class WritingMeasures:
+    """What `measure_writing` finds. Shares are from 0 to 1.
+
+    Arguments:
+        texts: how many were measured.
+        length: characters that each was cut to.
+        left_out: how many were shorter, and are not measured.
+        unit: what n-grams are made of: words and punctuation marks, or characters without spaces.
+        distinct: by n: different n-grams / all n-grams, over all texts.
+        repetition: by n: 1 - different n-grams / all n-grams of one text, the mean over the texts.
+        self_bleu: how alike the texts are: the mean BLEU-4 of one against the others; None for a single text.
+        self_bleu_texts: on how many of them.
+        loops: share of the texts that end in a loop.
+        longest_loop: the longest period of those loops, characters; 0 without any.
+        invented_words: share of words that the training text lacks; None without an answer.
+        invented_examples: the most frequent of them.
+        copying: novelty and copied spans; None without an index.
+        reason: why what needs the training text is None; empty when it is there.
+    """
+
+    texts: int
+    length: int
+    left_out: int
+    unit: Unit
+    distinct: Mapping[int, float | None]
+    repetition: Mapping[int, float | None]
+    self_bleu: float | None
+    self_bleu_texts: int
+    loops: float
+    longest_loop: int
+    invented_words: float | None
+    invented_examples: tuple[str, ...]
+    copying: Copying | None
+    reason: str
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        nothing = {"novelty": None, "longest_copy": None, "copied_share": None}
+        return {
+            "texts": self.texts,
+            "length": self.length,
+            "left_out": self.left_out,
+            "unit": self.unit,
+            **{f"distinct_{n}": share for n, share in self.distinct.items()},
+            **{f"rep_{n}": share for n, share in self.repetition.items()},
+            "self_bleu": self.self_bleu,
+            "self_bleu_texts": self.self_bleu_texts,
+            "loops": self.loops,
+            "longest_loop": self.longest_loop,
+            "invented_words": self.invented_words,
+            "invented_examples": list(self.invented_examples),
+            **(nothing if self.copying is None else self.copying.to_mapping()),
+            **({"reason": self.reason} if self.reason else {}),
+        }
+
+    def beside(self, real: WritingMeasures) -> dict[str, Any]:
+        """These measures and the same of real text, for JSON.
+
+        Raises:
+            DataError: the texts differ in number, length or unit, on which the measures depend.
+        """
+        mine = (self.texts, self.length, self.unit)
+        other = (real.texts, real.length, real.unit)
+        if mine != other:
+            raise DataError(
+                f"measures of {mine[0]} texts of {mine[1]} characters by {mine[2]} stand beside none of "
+                f"{other[0]} of {other[1]} by {other[2]}",
+                hint="cut both to the same length and number",
+            )
+        return {"written": self.to_mapping(), "held_out": real.to_mapping()}
+
+
+def measure_writing(
+    texts: Iterable[str],
+    index: TextIndex | str,
+    *,
+    length: int,
+    number: int | None = None,
+    unit: Unit | None = None,
+    words: Collection[str] | None = None,
+    seed: int = 0,
+) -> WritingMeasures:
+    """Measure written texts, or real ones.
+
+    Arguments:
+        texts: what was written, prompts not included.
+        index: of the training text, or why there is none.
+        length: characters that each text is cut to; shorter ones are left out.
+        number: how many are measured, the first ones that are long enough; all without it.
+        unit: what n-grams are made of; without it what the training text, or else the texts, suggest.
+        words: those of the training text, when it is not the index that shall be asked.
+        seed: of the choice of texts for self-BLEU.
+
+    Raises:
+        DataError: fewer texts than `number`, or none, are that long.
+    """
+    all_texts = list(texts)
+    cut = cut_equally(all_texts, length=length, number=number)
+    if unit is None:
+        sample = [index.text(0, _SAMPLE)] if isinstance(index, TextIndex) else cut
+        unit = choose_unit(sample)
+    pieces = [units_of(text, unit) for text in cut]
+    chosen = _chosen(pieces, seed)
+    periods = [loop_period(text) for text in cut]
+    invented, examples, reason = _invented(cut, index, words, unit)
+    return WritingMeasures(
+        texts=len(cut),
+        length=length,
+        left_out=sum(len(text) < length for text in all_texts),
+        unit=unit,
+        distinct={n: distinct(pieces, n) for n in ORDERS},
+        repetition={n: repetition(pieces, n) for n in ORDERS},
+        self_bleu=self_bleu(chosen),
+        self_bleu_texts=len(chosen),
+        loops=sum(period > 0 for period in periods) / len(cut),
+        longest_loop=max(periods),
+        invented_words=invented,
+        invented_examples=examples,
+        copying=measure_copying(cut, index) if isinstance(index, TextIndex) else None,
+        reason=index if isinstance(index, str) else reason,
+    )
+
+
+def cut_equally(texts: Iterable[str], *, length: int, number: int | None = None) -> list[str]:
+    """The first `number` texts of at least `length` characters, cut to that.
+
+    Raises:
+        DataError: there are fewer, or none.
+    """
+    if length < 1 or (number is not None and number < 1):
+        raise ValueError("length and number are at least 1")
+    cut = [text[:length] for text in texts if len(text) >= length]
+    if len(cut) < (number or 1):
+        raise DataError(
+            f"{len(cut)} texts have {length} characters, {number or 1} are needed",
+            hint="measure shorter texts, or fewer",
+        )
+    return cut[:number]
+
+
+def held_out_pieces(text: str, *, length: int, number: int) -> list[str]:
+    """Pieces of a real text to measure beside written ones: equally far apart, not overlapping.
+
+    Fewer than `number` when the text is too short for so many.
+    """
+    count = min(number, len(text) // length)
+    starts = [i * (len(text) - length) // max(1, count - 1) for i in range(count)]
+    return [text[start : start + length] for start in starts]
+
+
+def choose_unit(texts: Iterable[str]) -> Unit:
+    """`character` when at least half of the letters belong to scripts that are written without spaces."""
+    letters = spaceless = 0
+    for text in texts:
+        letters += sum(map(str.isalpha, text))
+        spaceless += sum(found.isalpha() for found in _SPACELESS.findall(text))
+    return "character" if letters and 2 * spaceless >= letters else "word"
+
+
+def units_of(text: str, unit: Unit) -> list[str]:
+    """What n-grams are made of.
+
+    For `word`: letters, digits, marks on them and underscores in a row, apostrophes inside included; every other
+    character but spaces by itself. For `character`: every character but spaces.
+    """
+    if unit == "character":
+        return [character for character in text if not character.isspace()]
+    return [found.group() for found in _units(text)]
+
+
+def _units(text: str) -> Iterator[re.Match[str]]:
+    # Marks on letters are parts of words, but not for `re`.
+    marks = {mark for mark in set(text) if unicodedata.category(mark).startswith("M")}
+    inside = r"[\w" + "".join(re.escape(mark) for mark in sorted(marks)) + "]"
+    return re.finditer(rf"{inside}+(?:['’]{inside}+)*|\S", text)
+
+
+def distinct(pieces: Sequence[Sequence[str]], n: int) -> float | None:
+    """Different n-grams / all n-grams over all texts; None without any.
+
+    Li, Galley, Brockett, Gao and Dolan, "A Diversity-Promoting Objective Function for Neural Conversation Models",
+    NAACL 2016. No n-gram goes from one text into the next.
+    """
+    grams = Counter(gram for piece in pieces for gram in _grams(piece, n))
+    return len(grams) / grams.total() if grams else None
+
+
+def repetition(pieces: Sequence[Sequence[str]], n: int) -> float | None:
+    """The mean over the texts of 1 - different n-grams / all n-grams of the text; None without any.
+
+    The measure seq-rep-n of Welleck, Kulikov, Roller, Dinan, Cho and Weston, "Neural Text Generation with Unlikelihood
+    Training", ICLR 2020.
+    """
+    shares = [
+        1 - len(set(_grams(piece, n))) / (len(piece) - n + 1) for piece in pieces if len(piece) >= n
+    ]
+    return sum(shares) / len(shares) if shares else None
+
+
+def _grams(piece: Sequence[str], n: int) -> Iterator[tuple[str, ...]]:
+    return zip(*(piece[i:] for i in range(n)), strict=False)
+
+
+def _chosen(pieces: Sequence[list[str]], seed: int) -> list[list[str]]:
+    """At most 200 texts, the same ones for the same number of texts and seed."""
+    if len(pieces) <= SELF_BLEU_TEXTS:
+        return list(pieces)
+    picked = np.random.default_rng(seed).choice(len(pieces), SELF_BLEU_TEXTS, replace=False)
+    return [pieces[number] for number in sorted(picked.tolist())]
+
+
+def self_bleu(pieces: Sequence[Sequence[str]]) -> float | None:
+    """The mean BLEU-4 of each text against all others; 1 when all are the same and have four units, None for one.
+
+    Zhu, Lu, Zheng, Guo, Zhang, Wang and Yu, "Texygen: A Benchmarking Platform for Text Generation Models", SIGIR 2018.
+    BLEU (Papineni, Roukos, Ward and Zhu, ACL 2002) of one text: the geometric mean for n = 1 to 4 of the share of its
+    n-grams that occur in the others, each at most as often as in that one of them which has it most, times
+    exp(1 - r / c) where c units are fewer than the r of the other text nearest in length (the shorter of two equally
+    near). As in Texygen, a share of 0 counts as 0.1 n-grams (`method1` of Chen and Cherry, WMT 2014), and a text
+    that shares no unit scores 0.
+    """
+    if len(pieces) < 2:
+        return None
+    shares_TN = [_clipped(pieces, n) for n in ORDERS]
+    sizes = [len(piece) for piece in pieces]
+    scores = []
+    for text, size in enumerate(sizes):
+        shares = [shares_T[text] for shares_T in shares_TN]
+        if not shares[0][0]:
+            scores.append(0.0)
+            continue
+        logs = [math.log((found or _SMOOTH) / max(1, total)) for found, total in shares]
+        nearest = min(
+            (abs(other - size), other) for number, other in enumerate(sizes) if number != text
+        )[1]
+        brevity = min(0.0, 1 - nearest / size)
+        scores.append(math.exp(sum(logs) / len(logs) + brevity))
+    return sum(scores) / len(scores)
+
+
+def _clipped(pieces: Sequence[Sequence[str]], n: int) -> list[tuple[int, int]]:
+    """For each text: how many of its n-grams the others have, and how many it has."""
+    counts = [Counter(_grams(piece, n)) for piece in pieces]
+    # The text that has an n-gram most often, how often, and how often the next one has it.
+    most: dict[tuple[str, ...], tuple[int, int, int]] = {}
+    for text, grams in enumerate(counts):
+        for gram, count in grams.items():
+            who, first, second = most.get(gram, (-1, 0, 0))
+            if count > first:
+                most[gram] = (text, count, first)
+            elif count > second:
+                most[gram] = (who, first, count)
+    found = []
+    for text, grams in enumerate(counts):
+        kept = 0
+        for gram, count in grams.items():
+            who, first, second = most[gram]
+            kept += min(count, second if who == text else first)
+        found.append((kept, grams.total()))
+    return found
+
+
+def loop_period(text: str) -> int:
+    """The period of the loop that a text ends in; 0 without one.
+
+    A text ends in a loop when its last characters are one block at least three times in a row, where the block may
+    be cut at the end of the text, and when these are at least 24 characters, so that "..." or "ha ha ha" is none. The
+    shortest such block counts.
+    """
+    # How much of the text backwards begins at its own p-th character: the Z function.
+    back = text[::-1]
+    size = len(back)
+    shared_T = [0] * size
+    left = right = 0
+    for at in range(1, size):
+        same = min(right - at, shared_T[at - left]) if at < right else 0
+        while at + same < size and back[same] == back[at + same]:
+            same += 1
+        shared_T[at] = same
+        if at + same > right:
+            left, right = at, at + same
+        if same + at >= max(LOOP_REPEATS * at, LOOP_CHARACTERS):
+            return at
+        if LOOP_REPEATS * (at + 1) > size:
+            break
+    return 0
+
+
+def _invented(
+    texts: Sequence[str], index: TextIndex | str, words: Collection[str] | None, unit: Unit
+) -> tuple[float | None, tuple[str, ...], str]:
+    """The share of words that the training text lacks, the most frequent of them, or why there is no answer.
+
+    A word has at least one letter. The training text has it when it stands there with the same letters, or with a
+    small or capital first letter instead, and no letter or digit beside it. The first and the last word of a
+    text do not count where they touch its edge: they may have been cut.
+    """
+    if unit == "character":
+        return None, (), "words are not told apart in a script without spaces"
+    if words is None and isinstance(index, str):
+        return None, (), index
+    counts: Counter[str] = Counter()
+    for text in texts:
+        for found in _units(text):
+            whole = found.start() > 0 and found.end() < len(text)
+            if whole and any(map(str.isalpha, found.group())):
+                counts[found.group()] += 1
+    if not counts:
+        return None, (), "the texts have no words"
+
+    def known(word: str) -> bool:
+        forms = dict.fromkeys((word, word[0].lower() + word[1:], word[0].upper() + word[1:]))
+        if words is not None:
+            return any(form in words for form in forms)
+        assert isinstance(index, TextIndex)
+        return any(index.has_word(form) for form in forms)
+
+    new = Counter({word: count for word, count in counts.items() if not known(word)})
+    examples = tuple(word for word, _ in new.most_common(EXAMPLES))
+    return new.total() / counts.total(), examples, ""

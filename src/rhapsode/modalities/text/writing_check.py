@@ -1,0 +1,424 @@
+"""What a model writes, measured beside real text: does it copy, repeat itself, invent words?
+
+The index of the training text lies beside the model, in the run folder. What needs it is null without it, with the
+reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rhapsode.bundle import Predictor
+from rhapsode.bundle.id_facts import IdBundle
+from rhapsode.config import GenerateSettings
+from rhapsode.data import Parts, TextStore
+from rhapsode.encoding import Encoder
+from rhapsode.encoding.normalise import Normaliser, NormalSettings
+from rhapsode.errors import BundleError, RhapsodeError
+from rhapsode.modalities.ids.continuation import continue_prompt
+from rhapsode.modalities.text.corpus import TextCorpus
+
+if TYPE_CHECKING:  # counting loads a compiler: late, and only where it is asked for
+    from rhapsode.modalities.text.text_index import Passage, TextIndex
+
+__all__ = [
+    "TEMPERATURES",
+    "TEXT_INDEX",
+    "RealText",
+    "index_fingerprint",
+    "learn_text_index",
+    "measure_model",
+    "open_text_index",
+    "read_real_text",
+]
+
+TEXT_INDEX = "text_index.safetensors"
+TEMPERATURES = (1.0, 0.7)
+TEXTS = 32
+FEWEST = 16
+LENGTHS = (500, 400, 300, 250, 200, 150, 100)
+"""Characters of a text: the first of these of which the real text has enough pieces, and the time allows so many."""
+SECONDS = 8.0
+"""What the writing may take, all temperatures together."""
+SMALL = 4_000_000
+"""Parameters up to which a step of so few texts is fastest on one thread."""
+SEED = 0
+ROUNDS = 1000
+DRAWS = 4
+"""Continuations of each held-out prompt, written side by side."""
+MOST_REAL = 1_000_000
+"""Characters of real text that pieces are taken from."""
+MOST_PROMPTS = 500
+ELEMENTS_PER_CHARACTER = 4
+"""The most elements that a character is made of: the bytes of UTF-8."""
+BREAK = "\n"
+"""What stands between documents, of written texts and of real ones alike."""
+
+
+@dataclass(frozen=True)
+class RealText:
+    """Text that a model has not learnt from.
+
+    Arguments:
+        text: of all documents, prompts not included, a line feed between them; normalised as the model reads it.
+        prompts: those of its documents, some of them where there are many; empty where nothing is given.
+    """
+
+    text: str
+    prompts: tuple[str, ...] = ()
+
+
+def learn_text_index(corpus: TextCorpus) -> TextIndex | str:
+    """The index of a training share, or why there is none.
+
+    It holds the text as the model reads it, prompts included. Where that is normalised, offsets count its characters.
+    """
+    from rhapsode.modalities.text.text_index import TextIndex
+
+    normaliser = _normaliser(corpus.encoder)
+    return TextIndex.build(_passages(corpus.texts, corpus.split.train, normaliser))
+
+
+def index_fingerprint(index: TextIndex) -> str:
+    """A hash of the indexed text and its documents' bounds, by which a model knows its own index."""
+    digest = hashlib.sha256()
+    for array in (index.suffixes.elements_N, index.characters_V, index.starts_P):
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:32]
+
+
+def open_text_index(
+    model: Path, expected: str | None, tell: Callable[[str], None]
+) -> TextIndex | str:
+    """The index beside a model file, or why there is none.
+
+    Arguments:
+        model: the model file.
+        expected: the fingerprint of the index that was made with it; None where none was.
+        tell: takes a line where a sidecar cannot be used.
+    """
+    path = model.parent / TEXT_INDEX
+    if not path.exists():
+        return f"there is no {TEXT_INDEX} beside the model"
+    from rhapsode.modalities.text.text_index import TextIndex
+
+    try:
+        index = TextIndex.load(path)
+    except BundleError as problem:
+        tell(f"warning: {problem}")
+        return f"{TEXT_INDEX} cannot be used: {problem.what}"
+    if index_fingerprint(index) != expected:
+        tell(f"warning: {path} holds another text than the one this model learnt from")
+        return f"{TEXT_INDEX} holds another text than the one this model learnt from"
+    return index
+
+
+def _passages(store: TextStore, parts: Parts, normaliser: Normaliser) -> Iterator[Passage]:
+    """The training text as it is indexed.
+
+    What lies before a part of a document is read too, for its line.
+    """
+    from rhapsode.modalities.text.text_index import Passage
+
+    names = store.names
+    wanted: list[tuple[int, int, int]] = []
+    kept: list[bool] = []
+    document = at = 0
+    for number, begin, end in parts.tolist():
+        if number != document:
+            document, at = number, 0
+        if begin > at:
+            wanted.append((document, at, begin))
+            kept.append(False)
+        wanted.append((document, begin, end))
+        kept.append(True)
+        at = end
+    pieces = store.pieces(np.array(wanted, dtype=np.int64).reshape(-1, 3))
+    going_on = False
+    offset, line, last = 0, 1, -1
+    for (number, begin, end), indexed in zip(wanted, kept, strict=True):
+        if number != last:
+            going_on, offset, line, last = False, 0, 1, number
+        left = end - begin
+        while left > 0:
+            piece = next(pieces).text
+            left -= len(piece)
+            text = normaliser(piece)
+            if indexed:
+                yield Passage(names[number], text, not going_on, offset, line)
+            going_on = indexed
+            offset += len(text)
+            line += text.count("\n")
+
+
+def read_real_text(store: TextStore, parts: Parts, encoder: Encoder) -> RealText:
+    """What written texts are measured beside: at most the first million characters of some parts.
+
+    Arguments:
+        store: the documents.
+        parts: such as the model has not learnt from.
+        encoder: how the model reads them.
+    """
+    normaliser = _normaliser(encoder)
+    texts: list[str] = []
+    prompts: list[str] = []
+    size = 0
+    open_document = ""
+    for piece in store.pieces(parts):
+        if size >= MOST_REAL:
+            break
+        if texts and (piece.opening or piece.name != open_document):
+            texts.append(BREAK)
+        open_document = piece.name
+        if piece.prompt and piece.opening and len(prompts) < MOST_PROMPTS:
+            prompts.append(piece.text[: piece.prompt])
+        texts.append(normaliser(piece.text[piece.prompt :]))
+        size += len(texts[-1])
+    return RealText("".join(texts), tuple(prompts))
+
+
+def measure_model(
+    predictor: Predictor,
+    bundle: IdBundle,
+    index: TextIndex | str,
+    real: RealText,
+    *,
+    seconds: float = SECONDS,
+    clock: Callable[[], float] = time.monotonic,
+) -> dict[str, Any]:
+    """Let a model write, and measure that beside as many equally long pieces of real text.
+
+    It writes from the empty prompt, or from held-out prompts where it completes prompts, with no filter but the
+    temperature. A text that ends by itself is followed by another one, a line feed between them, until there are
+    enough characters; documents of real text are joined in the same way. So a text may hold the end of nothing but
+    its last document, and no copy goes from one document into the next. Whether there was time for texts of full
+    length depends on the machine; `texts` and `length` say what was measured.
+
+    Arguments:
+        predictor: the model.
+        bundle: its encoder and how its texts were read.
+        index: of its training text, or why there is none.
+        real: text that it has not learnt from.
+        seconds: what the writing may take.
+        clock: seconds, of any origin.
+
+    Returns:
+        For JSON: `prompt`, `seed`, `texts`, `length`, `temperatures`: for each its `temperature`, the
+        `elements_per_text` and `documents` that were written, and `written` beside `held_out` as
+        `WritingMeasures.beside` gives them. Where nothing can be measured, `temperatures` is None and `reason` says why.
+    """
+    try:
+        return _measured(predictor, bundle, index, real, seconds=seconds, clock=clock)
+    except RhapsodeError as problem:  # a finished run shall not fail for this
+        return _nothing(problem.what)
+
+
+def _measured(
+    predictor: Predictor,
+    bundle: IdBundle,
+    index: TextIndex | str,
+    real: RealText,
+    *,
+    seconds: float,
+    clock: Callable[[], float],
+) -> dict[str, Any]:
+    completes = bundle.provenance.section("source").get("prompt_field")
+    if completes and not real.prompts:
+        return _nothing("this model completes prompts, and the text has none")
+    sizes = [length for length in LENGTHS if len(real.text) // length >= FEWEST]
+    if not sizes:
+        least = FEWEST * LENGTHS[-1]
+        return _nothing(
+            f"the held-out text has {len(real.text):,} characters, at least {least:,} are needed"
+        )
+    wanted = min(TEXTS, len(real.text) // sizes[0])
+    began = clock()
+    written: list[_Written] = []
+    for number, temperature in enumerate(TEMPERATURES):
+        one = _Written(predictor, bundle, temperature, number=wanted, length=sizes[0])
+        with _few_threads(bundle):
+            one.write(real.prompts, began + seconds * (number + 1) / len(TEMPERATURES), clock)
+        written.append(one)
+    for length in sizes:
+        number = min(TEXTS, len(real.text) // length, *(len(one.texts(length)) for one in written))
+        if number >= FEWEST:
+            break
+    else:
+        return _nothing(
+            f"{seconds:g} s were too short for {FEWEST} texts of {LENGTHS[-1]} characters"
+        )
+    from rhapsode.modalities.text.text_index import TextIndex
+    from rhapsode.modalities.text.text_quality import choose_unit, held_out_pieces, measure_writing
+
+    known = index.text(0, len(real.text)) if isinstance(index, TextIndex) else real.text
+    unit = choose_unit([known])
+    pieces = held_out_pieces(real.text, length=length, number=number)
+    beside = measure_writing(pieces, index, length=length, number=number, unit=unit, seed=SEED)
+    measured = []
+    for one in written:
+        texts = one.texts(length)[:number]
+        mine = measure_writing(texts, index, length=length, number=number, unit=unit, seed=SEED)
+        measured.append(
+            {
+                "temperature": one.temperature,
+                "elements_per_text": round(one.elements_per_character * length, 1),
+                "documents": one.documents,
+                **mine.beside(beside),
+            }
+        )
+    return {
+        "prompt": "held-out prompts" if real.prompts else "",
+        "seed": SEED,
+        "texts": number,
+        "length": length,
+        "temperatures": measured,
+        "reason": None,
+    }
+
+
+def _nothing(reason: str) -> dict[str, Any]:
+    return {"temperatures": None, "reason": reason}
+
+
+class _Written:
+    """What a model writes at one temperature.
+
+    Arguments:
+        predictor: the model.
+        bundle: its encoder.
+        temperature: of the draw.
+        number: how many texts are wanted.
+        length: of how many characters each.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        bundle: IdBundle,
+        temperature: float,
+        *,
+        number: int,
+        length: int,
+    ) -> None:
+        self.temperature = temperature
+        self._predictor, self._bundle = predictor, bundle
+        self._number, self._length = number, length
+        # By number of the draw and of the call: what follows one another in a text has different prompts.
+        self._found: dict[tuple[int, int], _Draft] = {}
+
+    def write(self, prompts: tuple[str, ...], until: float, clock: Callable[[], float]) -> None:
+        """Write until there is enough, the time is up, or all prompts are used."""
+        calls = ROUNDS if not prompts else len(prompts)
+        draws = DRAWS if prompts else self._number
+        for call in range(calls):
+            if clock() > until or len(self.texts(self._length)) >= self._number:
+                return
+            # Prompts from everywhere, however many are used.
+            prompt = prompts[call * _step(calls) % calls] if prompts else ""
+            self._write_some(prompt, call, draws, lambda: clock() > until)
+
+    def _write_some(self, prompt: str, call: int, draws: int, late: Callable[[], bool]) -> None:
+        options = GenerateSettings(
+            temperature=self.temperature,
+            length=self._length * ELEMENTS_PER_CHARACTER,
+            count=draws,
+            seed=SEED + call,
+        )
+        drafts = [_Draft() for _ in range(draws)]
+        self._found.update({(draw, call): draft for draw, draft in enumerate(drafts)})
+        going = set(range(draws))
+        before = -1
+        for piece in continue_prompt(self._predictor, self._bundle, prompt, options):
+            # Between two steps, where all rows are equally far.
+            if piece.index <= before and late():
+                return
+            before = piece.index
+            draft = drafts[piece.index]
+            if piece.index in going:
+                draft.add(piece.text, piece.elements)
+            if piece.end is not None:
+                draft.ended = piece.end == "stop"
+                going.discard(piece.index)
+            elif draft.characters >= self._length:
+                going.discard(piece.index)
+            if not going:
+                return
+
+    @property
+    def documents(self) -> int:
+        """How many were begun."""
+        return len(self._found)
+
+    @property
+    def elements_per_character(self) -> float:
+        """The mean over all that was written."""
+        characters = sum(draft.characters for draft in self._found.values())
+        return sum(draft.elements for draft in self._found.values()) / max(1, characters)
+
+    def texts(self, length: int) -> list[str]:
+        """Texts of so many characters, documents that ended by themselves joined. What is torn and shorter is dropped."""
+        found: list[str] = []
+        text = ""
+        for key in sorted(self._found):
+            draft = self._found[key]
+            whole = draft.ended or draft.characters >= length
+            if not draft.characters or not whole:
+                continue
+            text += (BREAK if text else "") + "".join(draft.parts)
+            if len(text) >= length:
+                found.append(text[:length])
+                text = ""
+        return found
+
+
+class _Draft:
+    """One document as it is written; `ended` when it ended by itself."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.characters = self.elements = 0
+        self.ended = False
+
+    def add(self, text: str, elements: int) -> None:
+        self.parts.append(text)
+        self.characters += len(text)
+        self.elements = elements
+
+
+def _step(number: int) -> int:
+    """A step that comes by all of `number` prompts, each far from the last one: prime to it, near the golden ratio."""
+    step = max(1, int(number * 0.618))
+    while np.gcd(step, number) != 1:
+        step += 1
+    return step
+
+
+@contextmanager
+def _few_threads(bundle: IdBundle) -> Iterator[None]:
+    """One thread for a small network: several spend a step on waiting for one another, most of all on a busy machine."""
+    torch = sys.modules.get("torch")  # without it, nothing of it computes
+    if torch is None or sum(array.size for array in bundle.arrays.values()) > SMALL:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _normaliser(encoder: Encoder) -> Normaliser:
+    known = {field.name for field in fields(NormalSettings)}
+    return Normaliser(
+        NormalSettings(**{name: value for name, value in encoder.settings.items() if name in known})
+    )

@@ -1,0 +1,55 @@
+"""The card of a run: what it was made from, what it can do, and what it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+__all__ = ["Card", "card_text", "markdown_table"]
+
+
+@dataclass(frozen=True)
+class Card:
+    """Contents of a card.
+
+    Arguments:
+        title: of the page.
+        summary: what it is, how long it was trained.
+        data: lines on the data.
+        made_of: an entry a line.
+        figures: lines.
+        sections: further ones, by title.
+        limits: lines.
+        use: commands.
+    """
+
+    title: str
+    summary: str
+    data: Sequence[str]
+    figures: Sequence[str]
+    limits: Sequence[str]
+    use: Sequence[str]
+    made_of: Sequence[str] = ()
+    sections: dict[str, Sequence[str]] = field(default_factory=dict)
+
+
+def card_text(card: Card) -> str:
+    """The Markdown text of a run folder's README.md."""
+    parts: dict[str, Sequence[str]] = {"Data": card.data}
+    if card.made_of:
+        parts["Made of"] = [f"- {entry}" for entry in card.made_of]
+    parts |= {"Figures": card.figures, **card.sections, "Limits": card.limits}
+    parts["Use"] = ["```sh", *card.use, "```"]
+    lines = [f"# {card.title}", "", card.summary]
+    for title, content in parts.items():
+        lines += ["", f"## {title}", "", *content]
+    return "\n".join([*lines, ""])
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table whose first column is text and whose others are numbers."""
+    return [
+        f"| {' | '.join(header)} |",
+        f"|---|{'--:|' * (len(header) - 1)}",
+        *(f"| {' | '.join(row)} |" for row in rows),
+    ]

@@ -1,0 +1,259 @@
+"""Which model writes better, judged by a person who does not know which is which."""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from itertools import combinations
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from rhapsode.config import GenerateSettings
+from rhapsode.data import TextStore
+from rhapsode.errors import RunError, SettingsError
+from rhapsode.files import is_there, write_atomically
+from rhapsode.modalities.text.model import TextModel
+from rhapsode.modalities.text.read_texts import silent
+from rhapsode.modalities.text.writing_check import ELEMENTS_PER_CHARACTER
+from rhapsode.workflows.inference.comparison import open_models
+
+__all__ = [
+    "Ballot",
+    "Pair",
+    "Score",
+    "Vote",
+    "blind_pairs",
+    "passages_of",
+    "scores_of",
+    "sign_test",
+]
+
+Choice = Literal["first", "second", "tie"]
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two continuations of one prompt, in random order.
+
+    Arguments:
+        round: which one, from 0.
+        prompt: what both continue.
+        texts: the first and the second.
+        models: who wrote them.
+        seed: of the draw.
+    """
+
+    round: int
+    prompt: str
+    texts: tuple[str, str]
+    models: tuple[str, str]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Vote:
+    """What a person said of a pair.
+
+    Arguments:
+        pair: the two texts and who wrote them.
+        choice: which was better.
+        when: the moment, ISO 8601, UTC.
+    """
+
+    pair: Pair
+    choice: Choice
+    when: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """How two models stand with the voters.
+
+    Arguments:
+        models: the two.
+        wins: of each.
+        ties: neither was better.
+        p_value: chance of a result at least as uneven if both were alike (two-sided sign test, ties left out).
+    """
+
+    models: tuple[str, str]
+    wins: tuple[int, int]
+    ties: int
+    p_value: float
+
+
+class Ballot:
+    """Votes, kept in a JSON file behind every one of them; what the file holds already stays.
+
+    Arguments:
+        path: the file.
+
+    Raises:
+        RunError: it exists and holds something else.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.votes: list[Vote] = []
+        if not is_there(path):
+            return
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+            if kept["format"] != "rhapsode.votes" or kept["version"] != _VERSION:
+                raise ValueError
+            self.votes = [_vote(entry) for entry in kept["votes"]]
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            raise RunError(
+                "this file holds no votes of a blind comparison",
+                where=str(path),
+                hint="name another file with -o",
+            ) from None
+
+    def add(self, pair: Pair, choice: Choice) -> None:
+        """Keep a vote.
+
+        Raises:
+            RunError: the file cannot be written.
+        """
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        self.votes.append(Vote(pair, choice, when))
+        content = {
+            "format": "rhapsode.votes",
+            "version": _VERSION,
+            "votes": [asdict(vote) for vote in self.votes],
+        }
+        told = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+        # Halves of surrogate pairs, which UTF-8 lacks, become escapes that JSON knows.
+        write_atomically(self.path, told.encode("utf-8", "backslashreplace"))
+
+
+def _vote(entry: Mapping[str, Any]) -> Vote:
+    """A vote off its JSON.
+
+    Raises:
+        KeyError, TypeError, ValueError, OverflowError: it is none.
+    """
+    told = entry["pair"]
+    texts, models = tuple(map(str, told["texts"])), tuple(map(str, told["models"]))
+    if len(texts) != 2 or len(models) != 2 or entry["choice"] not in ("first", "second", "tie"):
+        raise ValueError
+    pair = Pair(
+        int(told["round"]),
+        str(told["prompt"]),
+        (texts[0], texts[1]),
+        (models[0], models[1]),
+        int(told["seed"]),
+    )
+    return Vote(pair, entry["choice"], str(entry["when"]))
+
+
+def blind_pairs(
+    models: Sequence[str],
+    prompts: Sequence[str],
+    settings: GenerateSettings,
+    *,
+    rounds: int,
+    tell: Callable[[str], None] = silent,
+) -> Iterator[Pair]:
+    """Pairs of continuations, the order of the two drawn anew each time.
+
+    With more than two models every pair of them gets its turn.
+
+    Arguments:
+        models: run folders or model files, at least two.
+        prompts: taken in turn; a model that has never seen a character of one is given what is left of it.
+        settings: how they write; the seed decides all, and `length` counts characters.
+        rounds: how many pairs.
+        tell: takes lines of progress and warnings.
+
+    Raises:
+        SettingsError: fewer than two models, one named twice, or no prompt.
+        BundleError: a model that cannot be opened.
+    """
+    opened = open_models(models)
+    if not prompts:
+        raise SettingsError("a blind comparison needs a prompt", where="compare")
+    for model in opened.values():
+        model.writer_for(settings, tell)
+    seed = secrets.randbits(32) if settings.seed is None else settings.seed
+    generator = np.random.default_rng(seed)
+    couples = list(combinations(models, 2))
+    order = generator.permutation(len(couples))
+    for number in range(rounds):
+        couple = couples[order[number % len(couples)]]
+        first, second = couple if generator.integers(2) else (couple[1], couple[0])
+        prompt = prompts[number % len(prompts)]
+        asked = replace(settings, seed=seed + number, unknown="skip", count=1)
+        texts = [_written(opened[name], prompt, asked) for name in (first, second)]
+        yield Pair(number, prompt, (texts[0], texts[1]), (first, second), seed + number)
+
+
+def _written(model: TextModel, prompt: str, settings: GenerateSettings) -> str:
+    """A continuation of `length` characters, where that is set, or of fewer where it ends by itself.
+
+    As many of every model: their number would tell the encodings apart.
+    """
+    most = settings.length
+    if most is not None:
+        settings = replace(settings, length=most * ELEMENTS_PER_CHARACTER)
+    text = ""
+    for piece in model.stream(prompt, settings):
+        text += piece.text
+        if most is not None and len(text) >= most:
+            break
+    return text[:most]
+
+
+def passages_of(texts: TextStore, *, count: int, length: int, seed: int) -> list[str]:
+    """Prompts from random places of documents, from the beginning of a line where there is one near.
+
+    Arguments:
+        texts: the documents.
+        count: how many.
+        length: characters of each, at most.
+        seed: of the places.
+    """
+    generator = np.random.default_rng(seed)
+    weights = texts.lengths_D / max(1, texts.characters)
+    found: list[str] = []
+    for document in generator.choice(len(texts), size=count, p=weights).tolist():
+        size = int(texts.lengths_D[document])
+        begin = int(generator.integers(0, max(1, size - length)))
+        parts = np.array([[document, begin, min(size, begin + 2 * length)]], dtype=np.int64)
+        text = "".join(piece.text for piece in texts.pieces(parts))
+        line = text.find("\n", 0, length) + 1
+        found.append(text[line : line + length])
+    return [text for text in found if text.strip()]
+
+
+def scores_of(votes: Sequence[Vote]) -> list[Score]:
+    """Wins and ties of every pair of models that was voted on, in order of their names."""
+    table: dict[tuple[str, str], list[int]] = {}
+    for vote in votes:
+        first, second = vote.pair.models
+        couple = (first, second) if first < second else (second, first)
+        counts = table.setdefault(couple, [0, 0, 0])
+        if vote.choice == "tie":
+            counts[2] += 1
+        else:
+            winner = vote.pair.models[0 if vote.choice == "first" else 1]
+            counts[couple.index(winner)] += 1
+    return [
+        Score(couple, (one, other), ties, sign_test(one, other))
+        for couple, (one, other, ties) in sorted(table.items())
+    ]
+
+
+def sign_test(one: int, other: int) -> float:
+    """The two-sided p-value of a fair coin that fell `one` times to this and `other` times to that side."""
+    total = one + other
+    tail = sum(math.comb(total, k) for k in range(min(one, other) + 1))
+    return float(min(1.0, 2 * tail / 2**total))

@@ -1,0 +1,249 @@
+"""Everything up to the plan of a run: data, network, batches, precision. Nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal
+
+import torch
+
+from rhapsode.bundle import FACTS, bundle_path, modality_of, read_bundle
+from rhapsode.bundle.network import Network, build_network, load_network
+from rhapsode.config import TrainingSettings, dump_toml, from_mapping, to_mapping
+from rhapsode.data import Stream
+from rhapsode.errors import RunError, SettingsError
+from rhapsode.modalities.choose import AnyModality, choose_modality
+from rhapsode.modalities.contract import Claim, Planned, RunRequest, Tell
+from rhapsode.training import (
+    Group,
+    faster_precision,
+    machine_speed,
+    matmul_rates,
+    prepare_process,
+    runs,
+    training_loss,
+)
+from rhapsode.training.fine_tuning import BaseModel, base_of
+from rhapsode.training.tracking import check_trackers
+from rhapsode.workflows.runs.base_model import inherited
+from rhapsode.workflows.runs.resume_run import ResumedRun
+
+__all__ = ["PlannedRun", "plan_in_toml", "plan_training"]
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run that is decided and has not begun.
+
+    Arguments:
+        modality: of its data.
+        planned: corpus, components and settings.
+        network: with the weights it begins with.
+        stream: batches of the training part.
+        machine: measured matmul rates, GFLOP/s.
+        base: the model it begins as; None for fresh weights.
+        begins_well: whether its first weights are worth keeping.
+    """
+
+    modality: AnyModality
+    planned: Planned[Any, Any, Any]
+    network: Network
+    stream: Stream
+    machine: dict[str, float]
+    base: BaseModel | None
+    begins_well: bool
+
+    @property
+    def settings(self) -> Any:
+        """Resolved."""
+        return self.planned.settings
+
+
+def plan_training(
+    sources: Sequence[Any],
+    asked: Mapping[str, Any],
+    *,
+    kept: ResumedRun | None,
+    start: str | None,
+    tell: Tell,
+    group: Group,
+) -> PlannedRun:
+    """Read the sources and decide on everything that was left open.
+
+    Arguments:
+        sources: what to learn from.
+        asked: settings by name.
+        kept: the run that is resumed.
+        start: a run folder or model file to begin as.
+        tell: takes lines of progress.
+        group: the processes that train together.
+
+    Raises:
+        RhapsodeError: a source or setting that does not fit.
+    """
+    base = _base(start, kept)
+    modality, claim = _modality(sources, asked, kept, base)
+    if base is not None and kept is None:
+        asked = inherited(asked, base, modality)
+    settings = from_mapping(modality.settings, asked, where="settings")
+    seconds = settings.budget_seconds()
+    modality.check(settings)
+    check_trackers(settings.track)
+    prepare_process()
+    begun = None if base is None else base.bundle
+    with group.first_goes():  # the others find what it has encoded in the cache
+        corpus = modality.corpus(sources, settings, tell, opened=claim.opened, base=begun)
+    if corpus.sha256 != group.agree(lambda: corpus.sha256):
+        raise RunError(
+            f"the {modality.noun} is not the one that the first process reads",
+            where=", ".join(map(str, sources)),
+        )
+    if kept is not None:
+        kept.check(corpus.sha256, corpus.documents, corpus.characters, modality.noun)
+    machine = group.agree(matmul_rates)
+    speed = machine_speed(machine, torch.get_num_threads())
+    request = RunRequest(settings, seconds, speed, base, group.first, tell)
+    by_hand = settings.training.batch_size is not None
+    planned = modality.plan(corpus, request)
+    rows = group.divide(planned.settings.training.batch_size, asked=by_hand)
+    planned = _with_training(planned, batch_size=rows)
+    torch.manual_seed(settings.seed)
+    config = planned.bundle.config
+    network = build_network(config) if base is None else load_network(base.bundle)
+    going_on = kept is not None and kept.folder.checkpoint.exists()
+    begins_well = base is None and not going_on and modality.initialise(network, planned)
+    stream = modality.stream(planned)
+    precision = group.agree(
+        partial(
+            _precision, planned.settings, network, stream, machine, tell, again=kept is not None
+        )
+    )
+    planned = _with_training(planned, precision=precision)
+    provenance = replace(
+        planned.bundle.provenance,
+        settings=to_mapping(planned.settings),
+        ancestors=() if base is None else base.line,
+    )
+    planned = replace(planned, bundle=replace(planned.bundle, provenance=provenance))
+    return PlannedRun(modality, planned, network, stream, machine, base, begins_well)
+
+
+def _with_training(planned: Planned[Any, Any, Any], **changes: Any) -> Planned[Any, Any, Any]:
+    settings = planned.settings
+    changed = replace(settings, training=replace(settings.training, **changes))
+    return replace(planned, settings=changed)
+
+
+def _modality(
+    sources: Sequence[Any],
+    asked: Mapping[str, Any],
+    kept: ResumedRun | None,
+    base: BaseModel | None,
+) -> tuple[AnyModality, Claim]:
+    """The modality of the run, and what its claim has read."""
+    if kept is not None:
+        return choose_modality(sources, asked, kept.modality)
+    modality, claim = choose_modality(sources, asked)
+    if base is not None and base.bundle.modality != modality.name:
+        raise SettingsError(
+            f"this model goes on with {base.bundle.facts.goes_on_with}, the sources are "
+            f"{modality.noun}",
+            where="--from",
+            hint="name sources of its kind, or say --modality",
+        )
+    return modality, claim
+
+
+def _base(start: str | None, kept: ResumedRun | None) -> BaseModel | None:
+    """The model that a run begins as, or began as; None for fresh weights."""
+    if kept is None:
+        return None if start is None else _open_base(start)
+    if kept.start is None:
+        return None
+    if kept.folder.checkpoint.exists() and kept.folder.model.exists():
+        # The run's own file has the same elements and network; the first model may be gone by now.
+        own = _read_any(kept.folder.model)
+        return replace(
+            base_of(kept.folder.model, own),
+            path=bundle_path(kept.start["model"]),
+            sha256=kept.start["sha256"],
+            line=own.provenance.ancestors,
+        )
+    return _open_base(kept.start["model"], sha256=kept.start["sha256"])
+
+
+def _open_base(model: str, *, sha256: str | None = None) -> BaseModel:
+    return base_of(bundle_path(model), _read_any(model), sha256=sha256)
+
+
+def _read_any(model: Any) -> Any:
+    """The model in a file, of whatever modality."""
+    name = modality_of(model)
+    return read_bundle(model, FACTS.get(name)) if name is not None else read_bundle(model)
+
+
+def _precision(
+    settings: TrainingSettings,
+    network: Network,
+    stream: Stream,
+    machine: Mapping[str, float],
+    tell: Callable[[str], None],
+    *,
+    again: bool,
+) -> Literal["float32", "bfloat16"]:
+    """The precision asked for, or the faster one, measured for a moment on this very network.
+
+    Arguments:
+        settings: as asked for.
+        network: to be trained.
+        stream: its batches.
+        machine: measured matmul rates, GFLOP/s.
+        tell: takes a line.
+        again: whether the run was begun before, perhaps on another machine.
+
+    Raises:
+        SettingsError: this machine cannot do what was asked for.
+    """
+
+    def step(precision: str) -> None:
+        loss, _ = training_loss(network, stream, 0, None, precision)
+        torch.autograd.backward(loss)
+
+    wanted = settings.training.precision
+    if wanted == "float32":
+        return wanted
+    try:
+        with torch.random.fork_rng():
+            if wanted == "bfloat16":
+                if runs(step, wanted):
+                    return wanted
+                if not again:
+                    raise SettingsError(
+                        "PyTorch has no bfloat16 kernel for this network on this machine",
+                        where="[training] precision",
+                        hint="leave it at auto, or set float32",
+                    )
+                tell("float32: this machine cannot go on in bfloat16")
+                return "float32"
+            if machine["bfloat16"] < machine["float32"]:
+                tell("float32: this machine has no fast bfloat16")
+                return "float32"
+            seconds = min(2.0, (settings.budget_seconds() or 120.0) / 120)
+            precision, ratio = faster_precision(step, seconds=seconds)
+    finally:
+        network.zero_grad(set_to_none=True)
+    tell(f"{precision}: bfloat16 is {ratio:.2f} x as fast on this machine")
+    return precision
+
+
+def plan_in_toml(run: PlannedRun) -> str:
+    """The resolved settings, as `--config` reads them, after the reasons for what was planned, as comments."""
+    about = [
+        f"{run.settings.model}: {run.network.parameter_count():,} parameters",
+        *run.planned.plan.reasons,
+        f"one pass: {run.stream.steps(1.0):,} updates over {run.planned.elements:,} elements",
+    ]
+    written = dump_toml(to_mapping(run.settings))
+    return "".join(f"# {line}\n" for line in about) + "\n" + written

@@ -1,0 +1,206 @@
+"""Training, from sources to a finished run folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rhapsode import __version__
+from rhapsode.config import to_mapping
+from rhapsode.errors import SettingsError
+from rhapsode.files import is_there
+from rhapsode.modalities.contract import Tell
+from rhapsode.modalities.text.model import TextModel
+from rhapsode.training import (
+    BudgetClock,
+    CappedClock,
+    Clock,
+    Event,
+    LoopHooks,
+    StepClock,
+    TrainingLoop,
+    join_group,
+    read_checkpoint,
+)
+from rhapsode.training.fine_tuning import BaseModel
+from rhapsode.workflows.runs.hooks import begin_with, loop_hooks
+from rhapsode.workflows.runs.plan_run import PlannedRun, plan_training
+from rhapsode.workflows.runs.resume_run import find_run
+from rhapsode.workflows.runs.run_folder import RunFolder
+from rhapsode.workflows.runs.training import Training, silent
+
+__all__ = ["prepare_training", "train"]
+
+
+def train(
+    *sources: Any,
+    output: str | None = None,
+    resume: bool = False,
+    start: str | Path | None = None,
+    watch: Callable[[Event], None] | None = None,
+    **settings: Any,
+) -> TextModel:
+    """Train on files, folders, catalogue names, or tables in memory.
+
+    Arguments:
+        sources: what to learn from.
+        output: the run folder [default: runs/<name>].
+        resume: go on with the run in `output`.
+        start: a run folder or model file to begin as, with its elements and its network.
+        watch: called with every event.
+        settings: those of the modality by name, sections as mappings: `budget="3m"`, `network={"hidden_size": 256}`.
+
+    Returns:
+        The trained model, opened.
+
+    Raises:
+        RhapsodeError: a source, setting or folder that does not fit.
+    """
+    training = prepare_training(sources, settings, output=output, resume=resume, start=start)
+    for event in training.events():
+        if watch is not None:
+            watch(event)
+    with training.group.first_goes():
+        if training.group.first:
+            training.finish()
+    return TextModel(training.folder.path)
+
+
+def prepare_training(
+    sources: Sequence[Any],
+    asked: Mapping[str, Any],
+    *,
+    output: str | None = None,
+    resume: bool = False,
+    start: str | Path | None = None,
+    spent: float = 0.0,
+    tell: Tell = silent,
+    clock: Clock | None = None,
+) -> Training:
+    """Everything up to the first update. A new folder appears only when all input has been found good.
+
+    Arguments:
+        sources: what to learn from; may be left out with `resume`.
+        asked: settings by name.
+        output: the run folder.
+        resume: go on with the run in `output`.
+        start: a run folder or model file to begin as.
+        spent: seconds of the budget that are gone already.
+        tell: takes lines of progress.
+        clock: replaces the run's clock, to replay one.
+
+    Raises:
+        RhapsodeError: a source, setting or folder that does not fit.
+    """
+    began = time.monotonic() - spent
+    group = join_group()
+    if group.size > 1 and "-" in [source for source in sources if isinstance(source, str)]:
+        raise SettingsError(
+            "several processes cannot share standard input", hint="name a file instead"
+        )
+    kept = None
+    if resume:
+        if start is not None:
+            raise SettingsError("a resumed run knows what it began as", hint="leave out --from")
+        kept = find_run(output, tuple(sources), asked)
+        folder, sources, asked = kept.folder, kept.sources, kept.settings
+    else:
+        # Only the first process places and makes the folder: another would find it there already.
+        names = [source_name(source) for source in sources] or [""]
+        folder = RunFolder(Path(group.agree(lambda: str(RunFolder.place(output, names).path))))
+    run = plan_training(
+        sources,
+        asked,
+        kept=kept,
+        start=None if start is None else str(start),
+        tell=tell,
+        group=group,
+    )
+    hooks = loop_hooks(folder, run)
+    going_on = kept is not None and folder.checkpoint.exists()
+    began_as: dict[str, Any] | None = None
+    if kept is not None and kept.start is not None:
+        began_as = dict(kept.start)
+    elif run.base is not None:
+        began_as = group.agree(partial(_before, run.base, hooks, run.modality.noun, tell))
+    if kept is None and group.first:
+        folder.create(_config_of(sources, run, began_as))
+    if clock is None:
+        clock = _clock(run, time.monotonic() - began, folder if going_on else None)
+    loop = TrainingLoop(run.network, run.stream, clock, run.settings.training, hooks, group=group)
+    if going_on:
+        loop.resume(folder.checkpoint)
+    elif began_as is not None:
+        begin_with(began_as.get("validation_loss"), loop, hooks, folder, group)
+    elif run.begins_well and hooks.evaluate is not None and group.size == 1:
+        before = hooks.evaluate()
+        tell(f"before the first update: validation {before:.4f}")
+        begin_with(before, loop, hooks, folder, group)
+    if kept is not None and group.first:
+        # Without a checkpoint too: a run that was killed before its first one begins again.
+        folder.rewind(loop.step)
+    tell(
+        f"{run.settings.model}: {run.network.parameter_count():,} parameters; "
+        f"{'; '.join(run.planned.plan.reasons)}; {run.settings.training.precision}"
+    )
+    return Training(folder=folder, run=run, loop=loop, start=began_as, group=group)
+
+
+def source_name(source: Any) -> str:
+    """A source in a word: its path or name, or its type where it lies in memory."""
+    return str(source) if isinstance(source, str | Path) else f"<{type(source).__name__}>"
+
+
+def _config_of(
+    sources: Sequence[Any], run: PlannedRun, began_as: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The contents of the run's `config.toml`."""
+    names = [source_name(source) for source in sources]
+    corpus = run.planned.corpus
+    entry: dict[str, Any] = {
+        "sources": [str(Path(name).resolve()) if is_there(Path(name)) else name for name in names],
+        "modality": run.modality.name,
+        "sha256": corpus.sha256,
+        "documents": corpus.documents,
+        "characters": corpus.characters,
+        "rhapsode": __version__,
+    }
+    if began_as is not None:
+        entry["from"] = {name: value for name, value in began_as.items() if value is not None}
+    return {"run": entry, **to_mapping(run.settings)}
+
+
+def _before(base: BaseModel, hooks: LoopHooks, noun: str, tell: Tell) -> dict[str, Any]:
+    """The model a run begins as, and what it makes of the new data."""
+    loss = None if hooks.evaluate is None else hooks.evaluate()
+    if loss is not None:
+        tell(f"before: validation {loss:.4f} on the new {noun}, by {base.path}")
+    return {"model": str(base.path.resolve()), "sha256": base.sha256, "validation_loss": loss}
+
+
+def _clock(run: PlannedRun, before: float, resumed: RunFolder | None) -> Clock:
+    """The run's clock; a resumed one starts where its checkpoint left it.
+
+    Arguments:
+        run: budget, epochs or steps.
+        before: seconds this process has spent.
+        resumed: the folder with the checkpoint.
+    """
+    settings, origin = run.settings, None
+    if resumed is not None:
+        kept = read_checkpoint(resumed.checkpoint).values
+        before += float(kept["spent"])
+        origin = float(kept["origin"])
+    seconds = settings.budget_seconds()
+    if seconds is not None:
+        timed = BudgetClock(seconds, spent=before, origin=origin)
+        most = run.planned.most_steps
+        return timed if most is None else CappedClock(timed, most)
+    steps = settings.steps
+    if steps is None:
+        assert settings.epochs is not None
+        steps = max(1, run.stream.steps(settings.epochs) // settings.training.accumulate)
+    return StepClock(steps, spent=before)

@@ -1,0 +1,204 @@
+"""The files of a run folder."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+from rhapsode.config import dump_toml, read_toml
+from rhapsode.errors import RunError
+from rhapsode.files import clear_scratch, first_line, write_atomically
+from rhapsode.training.events import Evaluated, Event, Sampled, Step
+
+__all__ = ["RunFolder"]
+
+_SAMPLES_TITLE = b"# What the model wrote as it learned\n"
+
+
+class RunFolder:
+    """Where a run keeps what it makes.
+
+    Arguments:
+        path: the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.model = path / "model.safetensors"
+        self.checkpoint = path / "checkpoints" / "last.safetensors"
+        self.config = path / "config.toml"
+        self.metrics = path / "metrics.jsonl"
+        self.samples = path / "samples.md"
+        self.summary = path / "summary.json"
+        self.card = path / "README.md"
+        self.curve = path / "curve.svg"
+        self.tensorboard = path / "tensorboard"
+        self._log: TextIO | None = None
+
+    @classmethod
+    def place(cls, output: str | None, sources: Sequence[str]) -> RunFolder:
+        """The folder a new run will get; nothing is made yet.
+
+        Raises:
+            RunError: `output` exists already.
+        """
+        if output is not None:
+            path = Path(output)
+            if path.exists() or path.is_symlink():
+                raise RunError(
+                    "this folder exists already",
+                    where=output,
+                    hint="go on with it by --resume, or choose another name",
+                )
+            return cls(path)
+        stem = Path(sources[0]).name
+        while Path(stem).suffix and not stem.startswith("."):
+            stem = Path(stem).stem
+        name = re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "run"
+        path = Path("runs") / name
+        number = 2
+        while path.exists():
+            path = Path("runs") / f"{name}-{number}"
+            number += 1
+        return cls(path)
+
+    def create(self, config: Mapping[str, Any]) -> None:
+        """Make the folder with its settings; it appears with all of them, or not at all.
+
+        Raises:
+            RunError: it cannot be made.
+        """
+        scratch = None
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            scratch = tempfile.mkdtemp(prefix=f".{self.path.name}-", dir=self.path.parent)
+            made = RunFolder(Path(scratch))
+            made.checkpoint.parent.mkdir()
+            write_atomically(made.config, dump_toml(config).encode("utf-8", "backslashreplace"))
+            write_atomically(made.samples, _SAMPLES_TITLE)
+            write_atomically(made.metrics, b"")
+            made.path.chmod(0o755)
+            made.path.rename(self.path)
+        except OSError as problem:
+            raise RunError(
+                f"cannot make the run folder: {problem.strerror}", where=str(self.path)
+            ) from None
+        finally:
+            if scratch is not None:
+                shutil.rmtree(scratch, ignore_errors=True)
+
+    def read_config(self) -> dict[str, Any]:
+        """The settings the run was made with.
+
+        Raises:
+            RunError: this is no run folder, or the run is finished.
+        """
+        if not self.config.exists():
+            raise RunError(
+                "there is no run here to resume (no config.toml)",
+                where=str(self.path),
+            )
+        if self.summary.exists():
+            raise RunError(
+                "this run is finished", where=str(self.path), hint="start a new one elsewhere"
+            )
+        return read_toml(self.config)
+
+    def rewind(self, step: int) -> None:
+        """Drop from metrics and samples what came after `step`, so that it can come again.
+
+        What was being written when the run was killed goes too.
+
+        Raises:
+            RunError: a file is missing or damaged, or cannot be written.
+        """
+        for folder in (self.path, self.checkpoint.parent):
+            clear_scratch(folder)
+        try:
+            self._rewind(step)
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            raise RunError(
+                f"the record of the run is missing or damaged ({first_line(problem)})",
+                where=str(self.metrics),
+            ) from None
+
+    def _rewind(self, step: int) -> None:
+        kept: list[str] = []
+        size = len(_SAMPLES_TITLE)
+        for line in self.metrics.read_text(encoding="utf-8").splitlines(keepends=True):
+            entry = json.loads(line) if line.endswith("\n") else {"step": step + 1}
+            if entry["step"] <= step:
+                kept.append(line)
+                size = entry.get("samples_bytes", size)
+        write_atomically(self.metrics, "".join(kept).encode())
+        write_atomically(self.samples, self.samples.read_bytes()[:size])
+
+    def record(self, event: Event) -> None:
+        """Keep an event in `metrics.jsonl` or `samples.md`.
+
+        Raises:
+            RunError: the disk is full.
+        """
+        try:
+            if isinstance(event, Step | Evaluated):
+                kind = "step" if isinstance(event, Step) else "evaluation"
+                self._write_metrics({"event": kind, **asdict(event)})
+            elif isinstance(event, Sampled):
+                with self.samples.open("a", encoding="utf-8", newline="\n") as file:
+                    file.write(_samples_section(event))
+                    size = file.tell()
+                entry = {"event": "samples", "step": event.step, "samples_bytes": size}
+                self._write_metrics(entry)
+        except OSError as problem:
+            raise RunError(f"cannot write: {problem.strerror}", where=str(self.path)) from None
+
+    def _write_metrics(self, entry: Mapping[str, Any]) -> None:
+        if self._log is None:
+            # By lines: what a checkpoint is behind must survive a kill.
+            self._log = self.metrics.open("a", encoding="utf-8", buffering=1)
+        self._log.write(json.dumps(entry) + "\n")
+
+    def secure(self) -> None:
+        """Bring what was recorded to the disk, so that a checkpoint behind it never knows more than the log.
+
+        Raises:
+            RunError: the disk is full.
+        """
+        try:
+            for path in (self.metrics, self.samples):
+                with path.open("ab") as file:
+                    os.fsync(file.fileno())
+        except OSError as problem:
+            raise RunError(f"cannot write: {problem.strerror}", where=str(self.path)) from None
+
+    def close(self) -> None:
+        """Close the log."""
+        if self._log is not None:
+            # Every line has been written by itself; what failed to be written has been told.
+            with contextlib.suppress(OSError):
+                self._log.close()
+            self._log = None
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write `summary.json`."""
+        write_atomically(
+            self.summary, (json.dumps(summary, indent=2, ensure_ascii=False) + "\n").encode()
+        )
+
+
+def _samples_section(event: Sampled) -> str:
+    parts = [f"## Step {event.step}\n"]
+    for temperature, text in event.texts:
+        fence = "```"
+        while fence in text:
+            fence += "`"
+        parts.append(f"\nTemperature {temperature:g}:\n\n{fence}text\n{text}\n{fence}\n")
+    return "\n" + "".join(parts)

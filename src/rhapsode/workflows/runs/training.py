@@ -1,0 +1,172 @@
+"""A run: its events, each on disk before anybody sees it, and its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from rhapsode import __version__
+from rhapsode.bundle import Bundle, read_bundle, write_bundle
+from rhapsode.config import to_mapping
+from rhapsode.errors import RunError
+from rhapsode.files import write_atomically
+from rhapsode.modalities.contract import Finished, Tell
+from rhapsode.training import (
+    Event,
+    Group,
+    TrainingLoop,
+    give_back_memory,
+    join_group,
+)
+from rhapsode.training import (
+    Finished as Ended,
+)
+from rhapsode.training.tracking import TensorBoard
+from rhapsode.views.card import card_text
+from rhapsode.views.curve import draw_course, read_course
+from rhapsode.workflows.runs.plan_run import PlannedRun
+from rhapsode.workflows.runs.run_folder import RunFolder
+
+__all__ = ["Training", "silent"]
+
+
+def silent(line: str) -> None:
+    """Take a line and say nothing."""
+
+
+@dataclass(kw_only=True)
+class Training:
+    """A run that is ready to go.
+
+    Arguments:
+        folder: where it writes.
+        run: data, network and settings.
+        loop: the loop.
+        start: the model it began as: `model`, `sha256`, `validation_loss` before the first update; None for fresh
+            weights.
+        group: the processes that train together; only the first one writes and finishes.
+    """
+
+    folder: RunFolder
+    run: PlannedRun
+    loop: TrainingLoop
+    start: dict[str, Any] | None = None
+    group: Group = field(default_factory=join_group)
+    _last: Ended | None = None
+
+    @property
+    def settings(self) -> Any:
+        """Resolved settings of the modality."""
+        return self.run.settings
+
+    @property
+    def corpus(self) -> Any:
+        """What it learns from."""
+        return self.run.planned.corpus
+
+    def events(self) -> Iterator[Event]:
+        """Train; every event is in the run folder before it is given on.
+
+        Raises:
+            RunError: a file cannot be written, or the loss is no longer a number.
+        """
+        board = None
+        if self.settings.track.tensorboard and self.group.first:
+            board = TensorBoard(self.folder.tensorboard, self.loop.step)
+        try:
+            for event in self.loop.run():
+                if self.group.first:
+                    self.folder.record(event)
+                if board is not None:
+                    board.take(event)
+                if isinstance(event, Ended):
+                    self._last = event
+                    if event.reason == "diverged":
+                        raise RunError(
+                            f"the loss stopped being a number at step {event.step}",
+                            where=str(self.folder.path),
+                            hint="train anew with a smaller --set training.learning_rate",
+                        )
+                yield event
+        finally:
+            self.folder.close()
+            if board is not None:
+                board.close()
+
+    def finish(self, tell: Tell = silent) -> dict[str, Any]:
+        """Calibrate the best weights, measure them on the test part, and write model, summary, curve and card.
+
+        Of several processes only the first does this.
+
+        Arguments:
+            tell: takes lines of progress.
+
+        Returns:
+            Contents of `summary.json`.
+        """
+        assert self._last is not None, "finish comes after the events"
+        began = time.monotonic()
+        self.loop.release()
+        give_back_memory()
+        modality, planned = self.run.modality, self.run.planned
+        best: Bundle[Any, Any] = read_bundle(self.folder.model)
+        finished = modality.finish(planned, best, self.run.network, self.folder.path, tell)
+        write_bundle(self.folder.model, finished.bundle)
+        summary: dict[str, Any] = {
+            **finished.figures,
+            **finished.summary,
+            **self._facts(self._last),
+        }
+        if self.start is not None:
+            summary["from"] = self.start
+        write_atomically(self.folder.curve, self._course(finished))
+        card = card_text(modality.card(finished.bundle, summary))
+        write_atomically(self.folder.card, card.encode())
+        summary["finishing_seconds"] = round(time.monotonic() - began, 3)
+        self.folder.write_summary(summary)
+        return summary
+
+    def _facts(self, last: Ended) -> dict[str, Any]:
+        """Entries of `summary.json` that every run has."""
+        settings = self.settings
+        elements = self.run.stream.scored(last.step * settings.training.accumulate)
+        sections = ("network", "training", "encoder", "head")
+        plan = {name: to_mapping(settings).get(name) for name in sections}
+        return {
+            "modality": self.run.modality.name,
+            "validation_loss": self.loop.best,
+            "steps": last.step,
+            "ended": last.reason,
+            "seconds": round(last.elapsed, 3),
+            "elements_per_second": round(elements / max(last.elapsed, 1e-9), 1),
+            "epochs": round(elements / max(1, self.run.planned.elements), 3),
+            "parameters": self.run.network.parameter_count(),
+            "plan": {
+                **{name: value for name, value in plan.items() if value is not None},
+                "reasons": list(self.run.planned.plan.reasons),
+            },
+            "machine": {
+                "matmul_gflops": self.run.machine,
+                "threads": torch.get_num_threads(),
+                "processes": self.group.size,
+            },
+            "rhapsode": __version__,
+        }
+
+    def _course(self, finished: Finished[Any]) -> bytes:
+        """The course of the run as a picture, beside what learns nothing or only counts."""
+        marks: Mapping[str, float | None] = finished.marks
+        before = None if self.start is None else self.start.get("validation_loss")
+        drawn = draw_course(
+            read_course(self.folder.metrics),
+            title=f"{self.folder.path.resolve().name}: {self.settings.model.partition('.')[0]}, "
+            f"{self.run.network.parameter_count():,} parameters",
+            floors=finished.baselines,
+            before=before,
+            **marks,
+        )
+        return drawn.encode("utf-8", "backslashreplace")
