@@ -236,7 +236,12 @@ class CompiledPredictor(NetworkPredictor):
 
         None where a step of the chain is not compiled, prompts are of unequal length, or the chain
         may leave nothing of what the grammar allows.
+
+        Raises:
+            SettingsError: a job has a condition.
         """
+        for job in request.jobs:
+            refuse_condition(job.condition)
         plan = plan_of(request.chain, self.vocab_size)
         lengths = {len(job.prompt_N) for job in request.jobs if job.length > 0}
         if plan is None or len(lengths) > 1:
