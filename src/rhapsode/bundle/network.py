@@ -306,6 +306,11 @@ def _check_sizes(bundle: Bundle[Any, Any]) -> None:
         found = component.settings.get(name, size)
         if found != size:
             raise BundleError(f"the {part} has {found} {sizes.noun}, the encoder {size}")
+    if sizes.conditioner is not None:
+        name, size = sizes.conditioner
+        found = {} if config.conditioner is None else config.conditioner.settings
+        if found.get(name) != size:
+            raise BundleError(f"its network has no conditioner of {name} {size}")
 
 
 def load_network(bundle: Bundle[Any, Any], member: int = 0) -> Network:

@@ -49,7 +49,8 @@ class SeriesTrainSettings(RunSettings):
     training: OptimisationSettings = field(default_factory=OptimisationSettings)
     track: TrackSettings = field(default_factory=TrackSettings)
     network: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of the model's family, as hidden_size; what is unset is planned."""
+    """Settings of the model's family, as hidden_size; what is unset is planned. Where conditioner is
+    static, what is said of whole series conditions the network; it is fed at every step elsewhere."""
     encoder: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the encoding: scaling, log, difference, lags, counts; what is unset is found out."""
     head: Mapping[str, Any] = field(default_factory=dict)

@@ -375,12 +375,11 @@ def _look(predictor: SeriesPredictor, corpus: SeriesCorpus, series: int) -> str:
     horizon = (
         min(horizon, max(1, int(given.lengths[series]) - rows)) if given.known_names else horizon
     )
-    _, known_HX = future_covariates(
-        given, predictor.bundle.facts.covariates, series, rows, horizon, wanted=False
-    )
+    covariates = predictor.bundle.facts.covariates
+    _, known_HX = future_covariates(given, covariates, series, rows, horizon, wanted=False)
     which = np.array([series])
     state = predictor.begin(
-        histories_of(given, predictor.bundle.facts.covariates, which, np.array([rows]))
+        histories_of(given, covariates, which, np.array([rows])), covariates.condition(given, which)
     )
     path = sample_paths(predictor, state, known_HX[None], samples=FORECAST_PATHS, seeds=[0])
     before = given.values_NK[given.rows(series)][:rows, 0][-SHOWN:]
