@@ -331,7 +331,8 @@ class SeriesFacts(Facts):
         scales = (*covariates.known_scale, *covariates.static_scale)
         shifts = (*covariates.known_shift, *covariates.static_shift)
         finite = all(map(math.isfinite, (*scales, *shifts)))
-        if not sizes_fit or not finite or not all(scale > 0 for scale in scales):
+        empty = covariates.conditioned and not covariates.static_size
+        if not sizes_fit or empty or not finite or not all(scale > 0 for scale in scales):
             raise BundleError("the description of its covariates is malformed")
         if len(self.names) != encoder.target_size:
             raise BundleError("the description of its series is malformed")
