@@ -85,6 +85,9 @@ class SeriesModality(Modality[SeriesTrainSettings, "SeriesCorpus", SeriesBundle]
         network = dict(config.model.settings)
         if "embedding_size" in config.input.settings:
             network["embedding_size"] = config.input.settings["embedding_size"]
+        if config.conditioner is not None:
+            network["conditioner"] = config.conditioner.name.partition(".")[0]
+            network["condition_size"] = config.conditioner.settings.get("condition_size")
         head = bundle.provenance.section("head")
         return {
             "model": config.model.name,
