@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from rhapsode.bundle import id_facts
 from rhapsode.errors import RunError
 from rhapsode.modalities.ids.ngram_sidecar import NGRAM
-from rhapsode.modalities.text import facts as text_facts
 from rhapsode.modalities.text.writing_check import TEXT_INDEX
 from rhapsode.training import Step, read_checkpoint
 from rhapsode.workflows.runs import plan_run as planning_module
@@ -259,7 +259,7 @@ def test_what_cannot_be_written_is_told_and_leaves_the_last_checkpoint(
     with pytest.MonkeyPatch.context() as patch:
         refuse(patch, name, problem)
         if name == NGRAM:  # counts too large for the model file
-            patch.setattr(text_facts, "MOST_INSIDE", 0)
+            patch.setattr(id_facts, "MOST_INSIDE", 0)
         with pytest.raises(RunError, match=str(problem.strerror)) as caught:
             end()
     assert str(folder / name) in str(caught.value) or name == "last.safetensors"

@@ -421,7 +421,6 @@ def test_settings_that_do_not_go_together(cli: Cli) -> None:
         (("--set", "data.sampels=3"), "data.sampels"),
         (("--set", "encoder.laggs=[2]"), "laggs"),
         (("--encoding", "bytes", "--set", "series.frequency=none"), "no encoding"),
-        (("--from", "x"), "--from"),
     ):
         done = cli("train", "airline", "-o", "run", *QUICK, *flags)
         assert done.code == 1, flags

@@ -19,6 +19,7 @@ from rhapsode.modalities.contract import silent
 from rhapsode.modalities.series.corpus import divide, observed_lengths
 from rhapsode.modalities.series.metrics import backtest, draw_forecasts, origins_of
 from rhapsode.modalities.series.settings import SeriesDataSettings
+from rhapsode.modalities.text.model import TextModel
 from rhapsode.training import join_group
 from rhapsode.workflows.runs.plan_run import plan_training
 from rhapsode.workflows.runs.run import prepare_training
@@ -147,7 +148,7 @@ def test_a_run_is_opened_by_its_kind(model: rh.SeriesModel) -> None:
     assert isinstance(opened, rh.SeriesModel)
     assert opened.bundle.facts.names == model.bundle.facts.names
     with pytest.raises(BundleError, match="use rhapsode forecast"):
-        rh.Model(model.path.parent)
+        TextModel(model.path.parent)
     summary = json.loads((model.path.parent / "summary.json").read_text())
     assert summary["protocol"]["normalisation"].startswith("none")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -167,7 +168,7 @@ def _base(start: str | None, kept: ResumedRun | None) -> BaseModel | None:
         own = _read_any(kept.folder.model)
         return replace(
             base_of(kept.folder.model, own),
-            path=bundle_path(kept.start["model"]),
+            path=Path(kept.start["model"]),
             sha256=kept.start["sha256"],
             line=own.provenance.ancestors,
         )
