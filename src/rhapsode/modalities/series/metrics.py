@@ -58,7 +58,6 @@ __all__ = [
     "origins_of",
     "part_of_corpus",
     "protocol_of",
-    "series_losses",
 ]
 
 Ints = NDArray[np.int64]
@@ -103,6 +102,7 @@ class SeriesMetrics:
         learnt: values among them that training knew.
         forecasts: from rolling origins; None where the part is too short for any.
         protocol: how these came about.
+        nats_N: of each row; NaN where none is scored.
     """
 
     loss: float
@@ -110,6 +110,7 @@ class SeriesMetrics:
     learnt: int
     forecasts: Backtest | None
     protocol: dict[str, Any]
+    nats_N: NDArray[np.float64]
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -481,14 +482,6 @@ def part_of_corpus(corpus: SeriesCorpus, name: PartName) -> SeriesPart:
     return SeriesPart(given, first_S, scaled_S, words[name], learnt)
 
 
-def series_losses(model: SeriesModel, part: SeriesPart) -> NDArray[np.float64]:
-    """Nats of each row in the data's own units, (N,); NaN where none is scored."""
-    bundle, given = model.bundle, part.given
-    arrays = encode_series(bundle.encoder, bundle.facts.covariates, given, part.scaled_S)
-    scored_S = given.offsets[:-1] + part.first_S
-    return value_losses(model.predictor, arrays, scored_S, warm_up=bundle.facts.run_up)
-
-
 def measure_series(
     model: SeriesModel,
     part: SeriesPart,
@@ -510,7 +503,10 @@ def measure_series(
         methods: statistical methods beside the model.
         most: forecasts in all.
     """
-    nats_N = series_losses(model, part)
+    bundle, given = model.bundle, part.given
+    arrays = encode_series(bundle.encoder, bundle.facts.covariates, given, part.scaled_S)
+    scored_S = given.offsets[:-1] + part.first_S
+    nats_N = value_losses(model.predictor, arrays, scored_S, warm_up=bundle.facts.run_up)
     known_NK = part.given.observed_NK & np.isfinite(nats_N)[:, None]
     points = int(known_NK.sum())
     which, rows = origins_of(
@@ -540,6 +536,7 @@ def measure_series(
         part.learnt,
         forecasts,
         protocol_of(model.bundle, part.split),
+        nats_N,
     )
 
 
@@ -576,7 +573,7 @@ def compare_series(
         tell(f"scoring with {name}")
         own = replace(part, given=model.bundle.facts.check_series(part.given))
         metrics = measure_series(model, own, horizon=horizon, season=season, settings=settings)
-        nats_N = series_losses(model, own)
+        nats_N = metrics.nats_N
         known_N = np.where(np.isfinite(nats_N), own.given.observed_NK.sum(axis=1), 0)
         forecasts = metrics.forecasts
         scores = [] if forecasts is None else forecasts.scores["model"]
