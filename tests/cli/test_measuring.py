@@ -164,6 +164,8 @@ def test_a_table_is_surveyed(cli: Cli) -> None:
         assert word in shown.out
     text = json.loads(cli("data", "info", "t.csv", "--modality", "text", "--json").out)
     assert text["characters"] == Path("t.csv").stat().st_size
+    plan = cli("train", "t.csv", "--modality", "text", "--encoding", "bytes", "--plan")
+    assert 'encoding = "bytes.v1"' in plan.out
     Path("s.csv").write_text("y\n1\n2\n3\n")
     short = json.loads(cli("data", "info", "s.csv", "--json").out)
     assert "too few to learn from" in short["training"]["reasons"][0]

@@ -51,12 +51,11 @@ def run(arguments: Sequence[str], began: float) -> int:
         print_json(figures)
         return 0
     data = f"the {command.split} part" if command.split else ", ".join(command.sources)
-    print_parts(modality.report(figures, f"{command.model} on {data or 'its own'}"))
+    print_parts(modality.report(figures, f"{command.model} on {data or 'what it learnt from'}"))
     for line in modality.cautions(figures):
-        if line.startswith("warning: "):
-            stderr().print(line, style="yellow")
-        else:
-            note(line)
+        stderr().print(line, style="yellow")
+    for line in modality.notes(figures):
+        note(line)
     return 0
 
 

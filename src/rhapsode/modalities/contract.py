@@ -99,6 +99,10 @@ class Model(Protocol):
         """Contents of the file."""
         ...
 
+    def evaluate(self, *sources: Any, **settings: Any) -> Metrics:
+        """Metrics of the model on sources."""
+        ...
+
 
 S = TypeVar("S", bound="TrainingSettings")
 C = TypeVar("C", bound=Corpus)
@@ -355,7 +359,11 @@ class Modality(ABC, Generic[S, C, B]):
         yield f"{metrics['loss']:.4f} nats per element"
 
     def cautions(self, metrics: Mapping[str, Any]) -> Iterator[str]:
-        """Warnings and notes that belong to metrics."""
+        """Warnings that belong to metrics."""
+        yield from ()
+
+    def notes(self, metrics: Mapping[str, Any]) -> Iterator[str]:
+        """What else should be known of metrics."""
         yield from ()
 
     def compare(self, models: Mapping[str, Any], part: Any, settings: Any, tell: Tell) -> Compared:

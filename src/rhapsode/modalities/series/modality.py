@@ -277,14 +277,17 @@ class SeriesModality(Modality[SeriesTrainSettings, "SeriesCorpus", SeriesBundle]
             yield forecasts_table(metrics["forecasts"])
 
     def cautions(self, metrics: Mapping[str, Any]) -> Iterator[str]:
-        """What was learnt from, left out, or forecast better by the last season."""
-        from rhapsode.views.forecast_tables import method_notes
-
+        """How much was learnt from."""
         if metrics["learnt"]:
             yield (
                 f"warning: {metrics['learnt']:,} of the values scored were learnt from, or chose the weights; what "
                 "stands beside the model has not seen what it forecasts"
             )
+
+    def notes(self, metrics: Mapping[str, Any]) -> Iterator[str]:
+        """What was left out, or forecast better by the last season."""
+        from rhapsode.views.forecast_tables import method_notes
+
         if metrics["forecasts"]:
             yield from method_notes(metrics["forecasts"])
 
