@@ -6,6 +6,7 @@ import secrets
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Annotated
 
@@ -16,8 +17,8 @@ from rich.rule import Rule
 from rich.text import Text
 
 from rhapsode.cli.console import note, print_json, stderr
-from rhapsode.cli.evaluate import modalities_for, print_parts
-from rhapsode.cli.parse import parse, typed_settings, with_settings
+from rhapsode.cli.evaluate import print_parts
+from rhapsode.cli.parse import parse_of_model, typed_settings
 from rhapsode.config import GenerateSettings, Positional, Repeated, from_mapping, option
 from rhapsode.errors import SettingsError
 
@@ -63,9 +64,9 @@ class CompareCommand:
 
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
-    settings = tuple(modality.comparison for modality in modalities_for(arguments))
-    kind = with_settings(CompareCommand, *settings)
-    command = parse(kind, "compare", DESCRIPTION, arguments)
+    command = parse_of_model(
+        CompareCommand, attrgetter("comparison"), "compare", DESCRIPTION, arguments
+    )
     if len(command.models) < 2:
         raise SettingsError(
             "a comparison needs two or more models",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 from rhapsode.cli.console import note, print_json, stderr
-from rhapsode.cli.parse import modality_named, parse, typed_settings, with_settings
+from rhapsode.cli.parse import parse_of_model, typed_settings
 from rhapsode.config import Positional, option
 
-__all__ = ["EvaluateCommand", "run"]
+__all__ = ["EvaluateCommand", "print_parts", "run"]
 
 DESCRIPTION = """Measure a model on data: likelihood, baselines, and what its kind of data adds.
 
@@ -37,9 +38,9 @@ class EvaluateCommand:
 
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
-    settings = tuple(modality.evaluation for modality in modalities_for(arguments))
-    kind = with_settings(EvaluateCommand, *settings)
-    command = parse(kind, "evaluate", DESCRIPTION, arguments)
+    command = parse_of_model(
+        EvaluateCommand, attrgetter("evaluation"), "evaluate", DESCRIPTION, arguments
+    )
     from rhapsode.workflows.inference.evaluate import evaluate
     from rhapsode.workflows.inference.opening import open_model
 
@@ -57,17 +58,6 @@ def run(arguments: Sequence[str], began: float) -> int:
     for line in modality.notes(figures):
         note(line)
     return 0
-
-
-def modalities_for(arguments: Sequence[str]) -> Iterator[Any]:
-    """The modality of the model among the arguments; all where there is none, for the error that this is."""
-    found = modality_named(arguments)
-    if found is not None:
-        yield found
-    elif "--help" not in arguments and "-h" not in arguments:
-        from rhapsode.modalities import MODALITIES
-
-        yield from (MODALITIES.get(name) for name in MODALITIES.names())
 
 
 def print_parts(parts: Iterator[Any]) -> None:

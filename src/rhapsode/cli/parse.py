@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from rhapsode.cli.quick import quick
 from rhapsode.config import from_mapping
 from rhapsode.config.options import POSITIONAL, REPEATED, Flag
 from rhapsode.errors import DataError
 
-__all__ = ["modality_named", "parse", "settings_of", "typed_settings", "with_settings"]
+if TYPE_CHECKING:
+    from rhapsode.modalities.choose import AnyModality
+
+__all__ = ["parse", "parse_of_model", "settings_of", "typed_settings"]
 
 C = TypeVar("C")
 S = TypeVar("S")
@@ -111,22 +114,42 @@ def _unmarked(value: Any) -> Any:
     return value
 
 
-def with_settings(command: type[C], *settings: type[Any]) -> type[C]:
-    """A command that also takes the settings of modalities as flags, before its own.
+def parse_of_model(
+    command: type[C],
+    settings: Callable[[AnyModality], type[Any]],
+    name: str,
+    description: str,
+    arguments: Sequence[str],
+) -> C:
+    """As `parse`, with the settings of the modality of the first model among the arguments as flags too.
+
+    Without a model all flags there are can be typed, so that it is the model that is told to be missing; `--help` then
+    shows those of the command.
 
     Arguments:
-        command: the dataclass whose fields are the flags of all.
-        settings: dataclasses whose fields are flags too; of equal names the first counts.
+        command: the dataclass whose fields are the flags of every modality.
+        settings: the dataclass of a modality whose fields are flags too.
+        name: of the command.
+        description: for the help.
+        arguments: what was typed behind the name.
     """
-    own = list(dict.fromkeys(s for s in settings if not issubclass(command, s)))
+    from rhapsode.modalities import MODALITIES
+
+    asked_help = any(word in ("-h", "--help") for word in arguments)
+    found = _modality_named(arguments)
+    modalities = [found] if found is not None else []
+    if found is None and not asked_help:
+        modalities = [MODALITIES.get(known) for known in MODALITIES.names()]
+    own = list(dict.fromkeys(map(settings, modalities)))
     # A base stands behind what is derived from it.
     bases = [s for s in own if not any(s is not other and issubclass(other, s) for other in own)]
     joined = type(command.__name__, (command, *bases), {"__doc__": command.__doc__})
-    return dataclasses.dataclass(frozen=True, kw_only=True)(joined)
+    kind: Any = dataclasses.dataclass(frozen=True, kw_only=True)(joined)
+    read: C = parse(kind, name, description, ["--help"] if asked_help else arguments)
+    return read
 
 
-def modality_named(arguments: Sequence[str]) -> Any | None:
-    """The modality of the first model among the arguments; None where there is no model."""
+def _modality_named(arguments: Sequence[str]) -> AnyModality | None:
     from rhapsode.bundle import modality_of
     from rhapsode.modalities import MODALITIES
 
