@@ -287,7 +287,8 @@ def _training(training: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield table
         return
     kind = training["encoding"].partition(".")[0]
-    table.add_row("encoding", _because(kind, training.get("encoding_reason", "")))
+    if kind != "auto":  # then the reasons tell it
+        table.add_row("encoding", _because(kind, training["encoding_reason"]))
     table.add_row(
         "model",
         _because(
