@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from rhapsode.cli.quick import quick
 from rhapsode.config import from_mapping
 from rhapsode.config.options import POSITIONAL, REPEATED, Flag
 from rhapsode.errors import DataError
 
-__all__ = ["parse", "settings_of"]
+if TYPE_CHECKING:
+    from rhapsode.modalities.choose import AnyModality
+
+__all__ = ["parse", "parse_of_model", "settings_of", "typed_settings"]
 
 C = TypeVar("C")
 S = TypeVar("S")
@@ -109,6 +112,67 @@ def _unmarked(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_unmarked(entry) for entry in value)
     return value
+
+
+def parse_of_model(
+    command: type[C],
+    settings: Callable[[AnyModality], type[Any]],
+    name: str,
+    description: str,
+    arguments: Sequence[str],
+) -> C:
+    """As `parse`, with the settings of the modality of the first model among the arguments as flags too.
+
+    Without a model all flags there are can be typed, so that it is the model that is told to be missing; `--help` then
+    shows those of the command.
+
+    Arguments:
+        command: the dataclass whose fields are the flags of every modality.
+        settings: the dataclass of a modality whose fields are flags too.
+        name: of the command.
+        description: for the help.
+        arguments: what was typed behind the name.
+    """
+    from rhapsode.modalities import MODALITIES
+
+    asked_help = any(word in ("-h", "--help") for word in arguments)
+    found = _modality_named(arguments)
+    modalities = [found] if found is not None else []
+    if found is None and not asked_help:
+        modalities = [MODALITIES.get(known) for known in MODALITIES.names()]
+    own = list(dict.fromkeys(map(settings, modalities)))
+    # A base stands behind what is derived from it.
+    bases = [s for s in own if not any(s is not other and issubclass(other, s) for other in own)]
+    joined = type(command.__name__, (command, *bases), {"__doc__": command.__doc__})
+    kind: Any = dataclasses.dataclass(frozen=True, kw_only=True)(joined)
+    read: C = parse(kind, name, description, ["--help"] if asked_help else arguments)
+    return read
+
+
+def _modality_named(arguments: Sequence[str]) -> AnyModality | None:
+    from rhapsode.bundle import modality_of
+    from rhapsode.modalities import MODALITIES
+
+    for word in arguments:
+        name = None if word.startswith("-") else modality_of(word)
+        if name in MODALITIES.names():
+            return MODALITIES.get(str(name))
+    return None
+
+
+def typed_settings(command: Any, arguments: Sequence[str], cls: type[Any]) -> dict[str, Any]:
+    """What was typed of the settings `cls`, by name."""
+    return {
+        field.name: getattr(command, field.name)
+        for field in dataclasses.fields(cls)
+        if _typed(field.name, arguments)
+    }
+
+
+def _typed(name: str, arguments: Sequence[str]) -> bool:
+    flag = f"--{name.rstrip('_')}"
+    words = {argument.partition("=")[0] for argument in arguments}
+    return flag in words or flag.replace("_", "-") in words
 
 
 def settings_of(command: Any, cls: type[S]) -> S:

@@ -9,14 +9,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from rhapsode.config import from_mapping
+from rhapsode.errors import DataError
 from rhapsode.modalities.contract import Claim, Finished, Modality, Planned, RunRequest, Tell
+from rhapsode.modalities.scoring import Compared, PartName, Surveyed
 from rhapsode.modalities.series.facts import SeriesBundle
-from rhapsode.modalities.series.settings import SeriesTrainSettings
+from rhapsode.modalities.series.settings import (
+    SeriesComparisonSettings,
+    SeriesEvaluationSettings,
+    SeriesTrainSettings,
+)
 
 if TYPE_CHECKING:
     from rhapsode.bundle.network import Network
     from rhapsode.data import Stream
     from rhapsode.modalities.series.corpus import SeriesCorpus
+    from rhapsode.modalities.series.metrics import SeriesMetrics, SeriesPart
     from rhapsode.modalities.series.model import SeriesModel
     from rhapsode.views.card import Card
 
@@ -191,46 +199,128 @@ class SeriesModality(Modality[SeriesTrainSettings, "SeriesCorpus", SeriesBundle]
         """Score the test part, and forecast it from rolling origins."""
         from rhapsode.modalities.series.model import SeriesModel
 
-        figures = self._test_figures(planned, SeriesModel(folder / "model.safetensors", bundle))
+        model = SeriesModel(folder / "model.safetensors", bundle)
+        figures = self._test_figures(planned, model)
         provenance = replace(bundle.provenance, test=figures)
         return Finished(
             replace(bundle, provenance=provenance), figures, marks={"test": figures["loss"]}
         )
 
-    def _test_figures(self, planned: SeriesPlan, model: Any) -> dict[str, Any]:
-        from rhapsode.modalities.series.metrics import backtest, origins_of, protocol_of
+    def _test_figures(self, planned: SeriesPlan, model: SeriesModel) -> dict[str, Any]:
+        from rhapsode.modalities.series.metrics import measure_series, part_of_corpus
 
         corpus = planned.corpus
         if (corpus.chosen_S >= corpus.given.lengths).all():
             return {"loss": None, "reason": "no test share"}
-        loss, points = model.loss(corpus.given, corpus.chosen_S)
-        which, rows = origins_of(
-            corpus.given,
-            corpus.chosen_S,
-            corpus.horizon,
-            origins=None,
-            stride=None,
+        part = part_of_corpus(corpus, "test")
+        figures = measure_series(
+            model,
+            replace(part, split=f"{part.split}, swept once"),
+            horizon=corpus.horizon,
+            season=corpus.season,
+            settings=SeriesComparisonSettings(samples=planned.settings.data.samples),
             most=FINISHING_FORECASTS,
+        ).to_mapping()
+        del figures["learnt"]
+        return figures
+
+    @property
+    def evaluation(self) -> type[SeriesEvaluationSettings]:
+        """Forecasts, and the methods beside them."""
+        return SeriesEvaluationSettings
+
+    @property
+    def comparison(self) -> type[SeriesComparisonSettings]:
+        """Forecasts."""
+        return SeriesComparisonSettings
+
+    def to_score(
+        self, model: Any, sources: Sequence[str], asked: Mapping[str, Any], tell: Tell
+    ) -> SeriesPart:
+        """The ends of the series of one table; the table it learnt from where none is named."""
+        from rhapsode.modalities.series.metrics import end_of_series
+
+        if len(sources) > 1:
+            raise DataError("series are scored in one table", hint="name a single file")
+        source = sources[0] if sources else model.own_source()
+        settings = from_mapping(SeriesEvaluationSettings, asked, where="options")
+        return end_of_series(model, source, settings)
+
+    def part(
+        self, corpus: SeriesCorpus, settings: SeriesTrainSettings, name: PartName
+    ) -> SeriesPart:
+        """A part of the corpus of a run."""
+        from rhapsode.modalities.series.metrics import part_of_corpus
+
+        return part_of_corpus(corpus, name)
+
+    def metrics(
+        self, model: Any, part: Any, settings: SeriesEvaluationSettings, tell: Tell
+    ) -> SeriesMetrics:
+        """Density, and forecasts beside seasonal naive and statistical methods."""
+        from rhapsode.modalities.series.metrics import asked_methods, measure_series
+
+        facts = model.bundle.facts
+        return measure_series(
+            model,
+            part,
+            horizon=settings.horizon or facts.horizon,
+            season=facts.season,
+            settings=settings,
+            methods=asked_methods(settings),
         )
-        forecasts = None
-        if len(which):
-            forecasts = backtest(
-                model.predictor,
-                corpus.given,
-                which,
-                rows,
-                horizon=corpus.horizon,
-                season=corpus.season,
-                samples=planned.settings.data.samples,
-            ).to_mapping()
-        share = f"{points / max(1, int(corpus.given.observed_NK.sum())):.1%}"
-        split = f"test: the last {share} of the values, the end of every series, swept once"
-        return {
-            "loss": loss,
-            "elements": points,
-            "forecasts": forecasts,
-            "protocol": protocol_of(model.bundle, split),
-        }
+
+    def report(self, metrics: Mapping[str, Any], title: str) -> Iterator[Any]:
+        """Density, and a table of forecasts by each method."""
+        from rhapsode.views.forecast_tables import density_in_words, forecasts_table
+
+        yield title
+        yield density_in_words(metrics)
+        if metrics["forecasts"]:
+            yield forecasts_table(metrics["forecasts"])
+
+    def cautions(self, metrics: Mapping[str, Any]) -> Iterator[str]:
+        """How much was learnt from."""
+        if metrics["learnt"]:
+            yield (
+                f"warning: {metrics['learnt']:,} of the values scored were learnt from, or chose the weights; what "
+                "stands beside the model has not seen what it forecasts"
+            )
+
+    def notes(self, metrics: Mapping[str, Any]) -> Iterator[str]:
+        """What was left out, or forecast better by the last season."""
+        from rhapsode.views.forecast_tables import method_notes
+
+        if metrics["forecasts"]:
+            yield from method_notes(metrics["forecasts"])
+
+    def compare(
+        self, models: Mapping[str, Any], part: Any, settings: SeriesComparisonSettings, tell: Tell
+    ) -> Compared:
+        """Density, and the same forecasts by each model."""
+        from rhapsode.modalities.series.metrics import compare_series
+
+        return compare_series(models, part, settings, tell)
+
+    def comparison_report(self, compared: Mapping[str, Any], title: str) -> Iterator[Any]:
+        """Density, MASE and CRPS of each model, and the paired tests."""
+        from rhapsode.views.comparison_report import forecast_comparison
+
+        yield from forecast_comparison(compared, title)
+
+    def survey(
+        self, sources: Sequence[Any], settings: SeriesTrainSettings, tell: Tell, opened: Any
+    ) -> Surveyed[SeriesCorpus]:
+        """Series, lengths, frequency and missing values."""
+        from rhapsode.modalities.series.survey import survey_series
+
+        return survey_series(sources, settings, tell, opened)
+
+    def survey_report(self, found: Mapping[str, Any], width: int) -> Iterator[Any]:
+        """Series, lengths, frequency and missing values, for people."""
+        from rhapsode.views.survey_report import series_survey
+
+        yield from series_survey(found, width)
 
     def card(self, bundle: SeriesBundle, summary: Mapping[str, Any]) -> Card:
         """Data, plan, and figures of forecasts."""
