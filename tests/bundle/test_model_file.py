@@ -571,6 +571,21 @@ def changed(raw: bytes, key: str, change: Callable[[Any], Any]) -> bytes:
         ("provenance", lambda entry: entry.update(selected_on=[]), "setting 'selected_on'"),
         ("provenance", lambda entry: entry.update(settings=[]), "setting 'settings'"),
         ("provenance", lambda entry: entry.update(settings=None), "setting 'settings'"),
+        *(
+            ("provenance", lambda entry, value=value: entry.update(settings=value), message)
+            for value, message in (
+                ({"": 1}, "expected text of length >= 1"),
+                ({"a" * 257: 1}, "expected text of length <= 256"),
+                ({"seed": 2**63}, "expected a whole number <= 9223372036854775807"),
+                ({"prompt": "a" * ((1 << 20) + 1)}, "expected text of length <= 1048576"),
+                ({"lags": [[1]]}, "got a list"),
+                ({"lags": [{"a": 1}]}, "got a table"),
+                ({"lags": [1] * ((1 << 16) + 1)}, "length <= 65536"),
+                ({"a": {"b": {"c": {"d": 1}}}}, "got a table"),
+                ({"a": {"b": {"c": [None, [1]]}}}, "got a list"),
+                ({str(number): 1 for number in range(1025)}, "length <= 1024"),
+            )
+        ),
         ("provenance", lambda entry: entry.update(ancestors={}), "setting 'ancestors'"),
         ("provenance", lambda entry: entry.update(ancestors=[3]), "setting 'ancestors[0]'"),
         ("provenance", lambda entry: entry.update(step="last"), "setting 'step'"),
@@ -588,6 +603,17 @@ def test_an_unknown_component_or_setting_is_named(
     message: str,
 ):
     assert message in refused(tmp_path / "m", changed(whole, key, change))
+
+
+def test_settings_of_training_are_read_as_they_were(tmp_path: Path, whole: bytes):
+    kept = {"steps": None, "network": {"hidden": [2, 0.5, "a"], "segmenter": {"version": "1"}}}
+    (tmp_path / "m").write_bytes(
+        changed(whole, "provenance", lambda entry: entry.update(settings=kept))
+    )
+    provenance = read_text_bundle(tmp_path / "m").provenance
+    assert provenance.settings == kept
+    assert provenance.section("network") == kept["network"]
+    assert provenance.section("steps") == {}
 
 
 @pytest.mark.parametrize(
@@ -609,6 +635,10 @@ def test_an_unknown_component_or_setting_is_named(
         ("facts", lambda entry: entry["covariates"].update(known_scale=[0]), "covariates is malformed"),
         ("facts", lambda entry: entry["covariates"].update(known_scale=[NAN]), "covariates is malformed"),
         ("facts", lambda entry: entry["covariates"].update(levels=[]), "covariates is malformed"),
+        ("facts", lambda entry: entry["covariates"].update(conditioned=1), "covariates.conditioned"),
+        ("facts", lambda entry: entry["covariates"].update(
+            conditioned=True, static=[], static_shift=[], static_scale=[], categories=[], levels=[]),
+         "covariates is malformed"),
         ("facts", lambda entry: entry.update(templates=3), "setting 'templates'"),
         ("facts", lambda entry: entry["templates"].update(kind="sideways"), "setting 'templates.kind'"),
         ("facts", lambda entry: entry["templates"].update(kind="\ud800"), "half of a surrogate pair"),

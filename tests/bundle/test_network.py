@@ -272,15 +272,20 @@ def test_a_file_without_a_conditioner_does_not_name_one(tmp_path: Path) -> None:
         ]
 
 
-def test_a_batch_begins_under_its_condition_and_goes_on_under_that_of_its_state() -> None:
+def test_rows_go_on_under_the_condition_of_the_batch_or_else_their_own() -> None:
     network = build_network(dataclasses.replace(configuration(), conditioner=STATIC)).eval()
-    loss_BT, behind = network.loss(batch_under(SOURCES))
-    loss_BT.sum().backward()
-    gradients = [parameter.grad for parameter in network.model.conditioner.parameters()]
-    assert all(gradient.abs().max() > 0 for gradient in gradients)
-    found_BT, _ = network.log_prob(batch_under(SOURCES.select(np.array([1, 0]))), behind)
+    conditioner = list(network.model.conditioner.parameters())
+    _, behind = network.loss(batch_under(SOURCES))
+    for state in (None, behind.detach()):
+        network.zero_grad()
+        loss_BT, _ = network.loss(batch_under(SOURCES), state)
+        loss_BT.sum().backward()
+        assert all(parameter.grad.abs().max() > 0 for parameter in conditioner)
+    found_BT, _ = network.log_prob(batch_under(SOURCES), behind)
     wanted_BT, _ = network.log_prob(batch_under(None), behind)
     assert torch.equal(found_BT, wanted_BT)
+    other_BT, _ = network.log_prob(batch_under(SOURCES.select(np.array([1, 0]))), behind)
+    assert not torch.allclose(other_BT, wanted_BT)
 
 
 def test_a_network_without_a_conditioner_refuses_a_condition() -> None:

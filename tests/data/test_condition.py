@@ -59,3 +59,28 @@ def test_rows_of_a_batch_take_their_condition_along() -> None:
     assert part.inputs.tolist() == [[2, 0, 0]]
     assert part.condition.static_BK.tolist() == [[0.0, 2.0]]
     assert part.reset_BT is None
+
+
+def test_joined_conditions_keep_their_rows() -> None:
+    short = Condition(ids_BS=np.array([[7]]), lengths_B=np.array([1]), static_BK=STATIC_BK[:1])
+    long = Condition(ids_BS=IDS_BS, lengths_B=LENGTHS_B, static_BK=STATIC_BK)
+    joined = Condition.join([short, long])
+    assert joined.ids_BS.tolist() == [[7, 0, 0], [3, 1, 0], [2, 0, 0]]
+    assert joined.lengths_B.tolist() == [1, 2, 1]
+    np.testing.assert_array_equal(joined.static_BK, STATIC_BK[[0, 0, 1]])
+    assert joined.values_BSK is None
+    values = Condition(values_BSK=VALUES_BSK, lengths_B=LENGTHS_B)
+    narrow = Condition(values_BSK=VALUES_BSK[:, :2], lengths_B=LENGTHS_B)
+    assert Condition.join([narrow, values]).values_BSK.shape == (4, 3, 1)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Condition(ids_BS=IDS_BS, lengths_B=LENGTHS_B),
+        Condition(static_BK=STATIC_BK[:, :1]),
+    ],
+)
+def test_conditions_that_differ_in_kind_are_not_joined(other: Condition) -> None:
+    with pytest.raises(DataError, match="differ in kind or size"):
+        Condition.join([Condition(static_BK=STATIC_BK), other])

@@ -147,6 +147,30 @@ class ConditionedContract(ModelContract):
         found_BTH, _ = model(torch.cat((x_BTD, x_BTD[:1], x_BTD[:2])), whole)
         torch.testing.assert_close(found_BTH, torch.cat(wanted), rtol=TOLERANCE, atol=TOLERANCE)
 
+    def test_shares_of_rows_with_sources_of_their_own_make_the_whole(self, config: Any) -> None:
+        model = self.make(config)
+        x_BTD = self.window(model)
+        _, state = model(x_BTD, self.start(model))
+        turned = torch.tensor([2, 0, 0, 1])
+        shares = [state.select(turned[:1]).unshared(), state.select(turned[1:]).unshared(1)]
+        names = list(state.tensors())
+        whole = model.init_state(len(turned)).rebuild(
+            {name: torch.cat([share.tensors()[name] for share in shares]) for name in names}
+        )
+        assert whole.source_B.tolist() == [0, 1, 2, 3]
+        found, wanted = model(x_BTD[turned], whole), model(x_BTD[turned], state.select(turned))
+        torch.testing.assert_close(found[0], wanted[0], rtol=TOLERANCE, atol=TOLERANCE)
+
+    def test_rows_under_another_state_keep_what_they_have_read(self, config: Any) -> None:
+        model = self.make(config)
+        x_BTD, turned = self.window(model), torch.tensor([1, 2, 0])
+        _, state = model(x_BTD, self.start(model))
+        other = model.init_state(ROWS, condition=self.condition(ROWS).select(turned.numpy()))
+        again = state.under(self.start(model))
+        assert torch.equal(model(x_BTD, again)[0], model(x_BTD, state)[0])
+        assert_same(row_tensors(state.under(other).inner), row_tensors(state.inner))
+        assert not torch.allclose(model(x_BTD, state.under(other))[0], model(x_BTD, state)[0])
+
     def test_another_source_is_never_seen(self, config: Any) -> None:
         model = self.make(config)
         x_BTD, state = self.window(model), self.start(model)

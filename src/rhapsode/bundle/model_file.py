@@ -96,11 +96,13 @@ class NetworkSizes:
         noun: of what they count.
         input: name and value of a setting of the input module.
         head: name and value of a setting of the head.
+        conditioner: likewise, for a model that needs one; None: the encoder needs none.
     """
 
     noun: str
     input: tuple[str, int]
     head: tuple[str, int]
+    conditioner: tuple[str, int] | None = None
 
 
 class Facts(ABC):

@@ -96,24 +96,26 @@ class Network(nn.Module):
         """The state that a batch begins from.
 
         Arguments:
-            batch: its condition counts where there is no state.
+            batch: its condition is that of its rows, whether they begin or go on.
             state: behind the batch before; None where rows begin with this one.
 
         Returns:
-            The state given, else one under the condition of the batch; None without either.
+            The state given, or one of rows that begin, under the condition of the batch. Without a
+            condition, the state given.
 
         Raises:
             SettingsError: the batch has a condition that this network cannot use.
         """
-        if state is not None or batch.condition is None:
+        if batch.condition is None:
             return state
-        return self.model.init_state(batch.rows, condition=batch.condition)
+        begun = self.model.init_state(batch.rows, condition=batch.condition)
+        return begun if state is None else state.under(begun)
 
     def log_prob(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:
         """Log-probability (nats) of every target, (B, T) float32, and the state behind the batch.
 
-        Targets whose weight is 0 may get 0. Without a state, rows begin under the condition of the
-        batch; a state that goes on has its own.
+        Targets whose weight is 0 may get 0. Rows are under the condition of the batch; without
+        one, a state that goes on has its own.
         """
         return self._scored(self.head.log_prob, batch, state)
 
@@ -304,6 +306,11 @@ def _check_sizes(bundle: Bundle[Any, Any]) -> None:
         found = component.settings.get(name, size)
         if found != size:
             raise BundleError(f"the {part} has {found} {sizes.noun}, the encoder {size}")
+    if sizes.conditioner is not None:
+        name, size = sizes.conditioner
+        found = {} if config.conditioner is None else config.conditioner.settings
+        if found.get(name) != size:
+            raise BundleError(f"its network has no conditioner of {name} {size}")
 
 
 def load_network(bundle: Bundle[Any, Any], member: int = 0) -> Network:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from rhapsode.counts.ngram import NGramModel
-    from rhapsode.data import Batch
+    from rhapsode.data import Batch, Condition
     from rhapsode.encoding.grammar import Grammar, GrammarTable
 
 __all__ = [
@@ -61,11 +61,21 @@ class Job:
         prompt_N: ids of the prompt, without the end-of-sequence that every text starts behind.
         sequence: index of the continuation; with the seed it decides the draw.
         length: most new elements, end-of-sequence not counted.
+        condition: what the whole text depends on, one row; None: nothing.
+
+    Raises:
+        ValueError: a condition of several rows.
     """
 
     prompt_N: NDArray[np.int64]
     sequence: int
     length: int
+    condition: Condition | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a condition of several rows."""
+        if self.condition is not None and self.condition.rows != 1:
+            raise ValueError(f"a job has one condition, not {self.condition.rows}")
 
 
 class CompiledSteps(Protocol):

@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from rhapsode.errors import BundleError
 
 __all__ = ["Calibration", "Mixture", "Provenance"]
+
+
+# The settings of a modality would be a stricter type. But reading a model would load them all, and a
+# model whose training had a setting that a later release drops or renames would no longer open.
+# Bounds are far above what training writes: they keep hostile files small.
+Name = Annotated[str, Meta(min_length=1, max_length=256)]
+Single = (
+    Annotated[str, Meta(max_length=1 << 20)]
+    | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+    | float
+    | bool
+    | None
+)
+Setting = Single | Annotated[list[Single], Meta(max_length=1 << 16)]
+Table = Annotated[Mapping[Name, Setting], Meta(max_length=1024)]
+Section = Annotated[Mapping[Name, Setting | Table], Meta(max_length=1024)]
 
 
 @dataclass(frozen=True)
@@ -73,7 +91,8 @@ class Provenance:
         test_share: part of the data that was held out, 0 to 1.
         validation_share: part of the rest that chose the weights.
         selected_on: what the weights were chosen by, in words.
-        settings: of the run, resolved, as its config.toml has them.
+        settings: of the run, resolved, as its config.toml has them: values, and sections of values
+            and tables.
         ancestors: the models before it, the nearest last.
         step: update of its weights.
         validation_loss: then, nats per element.
@@ -91,7 +110,9 @@ class Provenance:
     test_share: float | None = None
     validation_share: float | None = None
     selected_on: str | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Annotated[Mapping[Name, Setting | Section], Meta(max_length=1024)] = field(
+        default_factory=dict
+    )
     ancestors: tuple[Mapping[str, Any], ...] = ()
     step: int | None = None
     validation_loss: float | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +80,26 @@ class Condition:
         arrays = (self.ids_BS, self.values_BSK, self.static_BK)
         return next(len(array) for array in arrays if array is not None)
 
+    @classmethod
+    def join(cls, conditions: Sequence[Condition]) -> Condition:
+        """The rows of several conditions, in order; shorter sequences are padded.
+
+        Raises:
+            DataError: they hold arrays of different kinds or sizes.
+        """
+        joined: dict[str, NDArray[Any]] = {}
+        for field in dataclasses.fields(cls):
+            parts = [getattr(each, field.name) for each in conditions]
+            arrays = [part for part in parts if part is not None]
+            if arrays and field.name in {"ids_BS", "values_BSK"}:
+                longest = max(array.shape[1] for array in arrays)
+                arrays = [_padded(array, longest) for array in arrays]
+            if len(arrays) not in {0, len(parts)} or len({each.shape[1:] for each in arrays}) > 1:
+                raise DataError(f"the conditions of a batch differ in kind or size: {field.name}")
+            if arrays:
+                joined[field.name] = np.concatenate(arrays)
+        return cls(**joined)
+
     def select(self, rows_R: NDArray[np.int64] | slice) -> Condition:
         """The condition of some rows, in that order; a row may occur twice."""
         return Condition(**_picked(self, rows_R))
@@ -97,8 +118,9 @@ class Batch:
         log_jacobian_BT: float32, nats: the encoder's change of units, for series.
         log_scale_BK: float32: natural logarithm of what the mean of each target is multiplied by, for counts.
         positions_BT: where each target stands in the array that is swept, int64; None in training.
-        condition: what the whole sequence of each row depends on, B rows. It counts where rows
-            begin with the batch; a state that goes on has its own.
+        condition: what the sequence of each row depends on, B rows: of those that begin with the
+            batch, and again of those that go on, so that gradients of every window reach what
+            reads it. None: rows that go on keep theirs.
         allowed_BTV: bool, for ids: which elements may follow each input; distributions are
             normalised over them. None: all.
     """
@@ -153,6 +175,12 @@ class Batch:
             return np.zeros(self.targets.shape[:2], dtype=np.bool_)
         ids_BT1 = np.asarray(self.targets, dtype=np.int64)[..., None]
         return ~np.take_along_axis(self.allowed_BTV, ids_BT1, axis=-1)[..., 0]
+
+
+def _padded(sources: NDArray[Any], longest: int) -> NDArray[Any]:
+    """Sources (B, S) or (B, S, K) padded to a length."""
+    room = [(0, 0), (0, longest - sources.shape[1]), (0, 0)][: sources.ndim]
+    return np.pad(sources, room)
 
 
 def _picked(whole: Batch | Condition, rows_R: NDArray[np.int64] | slice) -> dict[str, Any]:

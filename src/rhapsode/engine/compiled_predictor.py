@@ -53,7 +53,6 @@ SECONDS = 0.02
 """And about the longest time."""
 _SPREAD_AT_ONCE = 1 << 21
 """Numbers of the distributions that are given at once."""
-_NO_GRAMMAR = (False, np.zeros((1, 1), dtype=np.int32), np.ones((1, 1), dtype=np.bool_))
 _NO_NGRAM = (0.0, *(np.zeros(1, dtype=np.int32) for _ in range(3)), np.zeros(1), np.zeros(1))
 
 
@@ -163,14 +162,13 @@ class CompiledPredictor(NetworkPredictor):
         allowed_BTV = batch.mask()
         y_BTH, known = self._features(batch, state)
         told_N4 = np.empty((targets_BT.size, 4))
-        allowed_NV = _NO_GRAMMAR[2]
+        allowed_NV = None
         if allowed_BTV is not None:
             allowed_NV = np.require(allowed_BTV, np.bool_, ["C", "W"]).reshape(-1, self.vocab_size)
         score_rows(
             *self._asked,
             y_BTH.reshape(-1),
             targets_BT.reshape(-1),
-            allowed_BTV is not None,
             allowed_NV,
             told_N4,
         )
@@ -238,7 +236,12 @@ class CompiledPredictor(NetworkPredictor):
 
         None where a step of the chain is not compiled, prompts are of unequal length, or the chain
         may leave nothing of what the grammar allows.
+
+        Raises:
+            SettingsError: a job has a condition.
         """
+        for job in request.jobs:
+            refuse_condition(job.condition)
         plan = plan_of(request.chain, self.vocab_size)
         lengths = {len(job.prompt_N) for job in request.jobs if job.length > 0}
         if plan is None or len(lengths) > 1:
@@ -321,10 +324,12 @@ class _Rows:
             ngram = counting.ngram
             self._ngram = (counting.share, *ngram.arrays)
             self._node_R = ngram.advance(elements_BT, ngram.start(len(distinct))).node_B[rows_R]
-        self._grammar, self._place_R = _NO_GRAMMAR, np.zeros(len(jobs), dtype=np.int32)
+        self._grammar: tuple[Any, Any] = (None, None)
+        self._place_R: NDArray[np.int32] | None = None
         if request.grammar is not None:
             table = request.grammar
-            self._grammar = (True, table.next_SV, table.allowed_SV)
+            self._entries.within_grammar()
+            self._grammar = (table.next_SV, table.allowed_SV)
             grammar = FiniteGrammar(table)
             place = grammar.advance(elements_BT, grammar.init(len(distinct)))
             self._place_R = place.state_B[rows_R]
@@ -393,7 +398,8 @@ class _Rows:
         self._z_RV = self._z_RV[rows_R]
         self._last_R1 = self._last_R1[rows_R]
         self._node_R = self._node_R[rows_R]
-        self._place_R = self._place_R[rows_R]
+        if self._place_R is not None:
+            self._place_R = self._place_R[rows_R]
         self._sequence_R = self._sequence_R[rows_R]
         self._length_R = self._length_R[rows_R]
         if self._window:

@@ -107,7 +107,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
         window: int, seen_BN: Any, steps_S: Any, values_S: Any, banned_N: Any, least: int, read_BV: Any,
         written_BV: Any, seed: Any, sequence_B: Any, position: int, length_B: Any, end_element: int,
         share: float, first_M: Any, element_M: Any, suffix_M: Any, share_M: Any, rest_M: Any,
-        node_B: Any, restricted: bool, next_SV: Any, allowed_SV: Any, place_B: Any, out_TB: Any,
+        node_B: Any, next_SV: Any, allowed_SV: Any, place_B: Any, out_TB: Any,
         end_B: Any,
     ) -> int:  # fmt: skip
         """Choose one element after another for all rows, until one ends or there is no more room.
@@ -141,10 +141,9 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
             share_M: likewise.
             rest_M: likewise.
             node_B: where each row stands in it, int32, changed in place.
-            restricted: True where a grammar says what may follow.
-            next_SV: its transitions, by state, int32.
-            allowed_SV: what may follow, by state.
-            place_B: its state in each row, int32, changed in place.
+            next_SV: transitions of a grammar, by state, int32; None, a type of its own, without one.
+            allowed_SV: what it says may follow, by state; None likewise.
+            place_B: its state in each row, int32, changed in place; None likewise.
             out_TB: takes what is chosen.
             end_B: takes why a row ended, 0 where it did not.
 
@@ -194,7 +193,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
             for b in range(rows):
                 z_V = z[b * row : b * row + vocab]
                 place = 0
-                if restricted:
+                if next_SV is not None:  # else cut off before it is compiled
                     place = int(place_B[b])
                     if not (fresh and done == 0):
                         place = int(next_SV[place, last_B1[b, 0]])
@@ -209,7 +208,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                         )
                         node_B[b] = node
                     spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_V)
-                    if restricted:
+                    if allowed_SV is not None:
                         restrict_one(share_V, allowed_SV[place])
                     mix_row(z_V, share, share_V, weight_V)
                 for n in range(len(banned_N)):
@@ -243,9 +242,8 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
 
     @entry
     def score_rows(
-        w: Any, m: Any, spec: Any, y: Any, targets_N: Any, restricted: bool, allowed_NV: Any,
-        found_N4: Any,
-    ) -> None:  # fmt: skip
+        w: Any, m: Any, spec: Any, y: Any, targets_N: Any, allowed_NV: Any, found_N4: Any
+    ) -> None:
         """What the distributions behind features are like.
 
         Arguments:
@@ -254,8 +252,7 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
             spec: what the network is.
             y: features, flat.
             targets_N: the element asked for behind each.
-            restricted: whether only some elements may follow.
-            allowed_NV: which.
+            allowed_NV: which elements may follow each; None, a type of its own: all.
             found_N4: takes the log-probability of that, the likeliest element, its log-probability and the entropy,
                 float64.
         """
@@ -269,7 +266,7 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
             _logits(w, m, spec, y, start * size, size, rows, z)
             for r in range(rows):
                 z_V = z[r * row : r * row + vocab]
-                if restricted:
+                if allowed_NV is not None:
                     mask_row(z_V, allowed_NV[start + r])
                 best = 0
                 for v in range(1, vocab):
@@ -345,8 +342,10 @@ _READ = (_I1, _I2, _F1, _I1, _F1, _F1)
 _WRITE = (
     _I1, _F1, _I1, _F1, _I2, types.boolean, _INT, _I2, _I1, _D1, _I1, _INT, _N2, _N2,
     types.uint64, _I1, _INT, _I1, _INT, types.float64, _N1, _N1, _N1, _D1, _D1, _N1,
-    types.boolean, _N2, types.boolean[:, ::1], _N1, _I2, _I1,
 )  # fmt: skip
+_FREE = (types.none, types.none, types.none)
+_GRAMMAR = (_N2, types.boolean[:, ::1], _N1)
+_OUT = (_I2, _I1)
 
 
 _KINDS = {
@@ -364,11 +363,17 @@ class Entries:
         read: reads elements.
         write: writes elements.
         compiled: how many of the two had to be compiled; those kept by an earlier run are not counted.
+        kind: of the weights.
     """
 
     read: Callable[..., None]
     write: Callable[..., int]
     compiled: int
+    kind: str
+
+    def within_grammar(self) -> None:
+        """Compile or load the form of `write` that follows a grammar; the others do not wait for it."""
+        ready(self.write, (_F1, _KINDS[self.kind], *_WRITE, *_GRAMMAR, *_OUT))
 
 
 @cache
@@ -395,9 +400,9 @@ def _entries_for(group: int, kind: str) -> Entries:
     read, write = _functions(group)
     compiled = sum(
         ready(function, (_F1, _KINDS[kind], *signature))
-        for function, signature in ((read, _READ), (write, _WRITE))
+        for function, signature in ((read, _READ), (write, (*_WRITE, *_FREE, *_OUT)))
     )
-    return Entries(read, write, compiled)
+    return Entries(read, write, compiled, kind)
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import Distribution, Elements, Job, Predictor, Sample, StretchRequest
+from rhapsode.data.batch import Condition
 from rhapsode.encoding import END_ID
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.draw import uniforms
@@ -140,13 +141,22 @@ class Rows:
     ) -> Rows:
         """Rows behind the prompts of jobs, after the end-of-sequence that every text starts behind.
 
-        Equal prompts are read once.
+        Equal prompts under equal conditions are read once.
+
+        Raises:
+            SettingsError: jobs have a condition and the predictor cannot use it.
+            DataError: their conditions differ in kind or size.
+            ValueError: only some of them have one.
         """
-        texts = [job.prompt_N.tobytes() for job in jobs]
+        texts = [(job.prompt_N.tobytes(), _name(job.condition)) for job in jobs]
         distinct = list(dict.fromkeys(texts))
         first_of = [jobs[texts.index(text)] for text in distinct]
         prompts = [np.concatenate(([END_ID], job.prompt_N)).astype(np.int64) for job in first_of]
-        start = predictor.start(len(distinct))
+        conditions = [job.condition for job in first_of if job.condition is not None]
+        if len(conditions) not in {0, len(first_of)}:
+            raise ValueError("jobs with and without a condition are not read together")
+        condition = Condition.join(conditions) if conditions else None
+        start = predictor.start(len(distinct), condition)
         following: Distribution
         if len({len(prompt) for prompt in prompts}) == 1:
             following, state = predictor.advance(np.stack(prompts), start, features=features)
@@ -310,6 +320,14 @@ class Rows:
         self.position += 1
 
 
+def _name(condition: Condition | None) -> Hashable:
+    """A name of a condition, the same for equal ones."""
+    if condition is None:
+        return None
+    arrays = (getattr(condition, field.name) for field in fields(condition))
+    return tuple(None if each is None else (each.shape, each.tobytes()) for each in arrays)
+
+
 def forced(rows: Rows, ids_R: Ids) -> Step:
     """The step by which every row goes on with a given id, after reading those before it."""
     rows.following()
@@ -365,6 +383,7 @@ def generate_elements(
     """Write all jobs side by side, an element of each in turn.
 
     A job ends at end-of-sequence, at its length, or when the caller adds its index to `dropped`.
+    Jobs without a condition are written before those that have one.
 
     Arguments:
         predictor: the model.
@@ -373,12 +392,36 @@ def generate_elements(
         seed: seed of the draw.
         dropped: indices of jobs that the caller has ended.
         trace: explain every choice, with this many of the likeliest elements; None explains nothing.
+
+    Raises:
+        SettingsError: a job has a condition and the predictor cannot use it.
     """
     dropped = dropped if dropped is not None else set()
-    live = [index for index, job in enumerate(jobs) if job.length > 0]
-    if not live:
-        return
-    rows = Rows.of_jobs(predictor, [jobs[index] for index in live], chain, seed)
+    groups: dict[bool, list[int]] = {False: [], True: []}
+    for index, job in enumerate(jobs):
+        if job.length > 0:
+            groups[job.condition is not None].append(index)
+    begun = [
+        (live, Rows.of_jobs(predictor, [jobs[index] for index in live], chain, seed))
+        for live in groups.values()
+        if live
+    ]
+    for live, rows in begun:
+        yield from _written(rows, live, jobs, dropped, trace)
+
+
+def _written(
+    rows: Rows, live: list[int], jobs: Sequence[Job], dropped: set[int], trace: int | None
+) -> Iterator[Chosen]:
+    """Choices of rows that go on together.
+
+    Arguments:
+        rows: behind their prompts.
+        live: index of the job of each row.
+        jobs: as for `generate_elements`.
+        dropped: likewise.
+        trace: likewise.
+    """
     for step in run(rows, lambda rows: rows.draw(count=trace is not None)):
         going: list[int] = []
         for row, index in enumerate(live):
@@ -389,7 +432,7 @@ def generate_elements(
             if trace is not None and step.removed_SR is not None:
                 assert step.filtered_RKV is not None
                 told = trace_of(
-                    chain,
+                    rows.chain,
                     rows.following().logits_BV[row],
                     step.filtered_RKV[row, 0],
                     [int(count) for count in step.removed_SR[:, row]],

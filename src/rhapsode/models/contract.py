@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Protocol, Self, TypeVar, dataclass_transform
 
 import numpy as np
@@ -170,6 +171,32 @@ class State:
                 n: [getattr(state, n) for state, _ in firsts.values()] for n in memory_names
             }
         return cls(**{name: _joined(parts) for name, parts in columns.items()})
+
+    def under(self, begun: Self) -> Self:
+        """The same rows over the memories of another state of as many."""
+        names = self._names(memory=True)
+        if not names:
+            return self
+        parts = {name: getattr(begun, name) for name in (*names, "source_B")}
+        return dataclasses.replace(self, **parts)  # type: ignore[type-var]
+
+    def unshared(self, first: int = 0) -> Self:
+        """The same values, every row with a source of its own.
+
+        Arguments:
+            first: number of the first source.
+        """
+        names = self._names(memory=True)
+        if not names:
+            return self
+        source_B = vars(self)["source_B"]
+        own_B = torch.arange(first, first + len(source_B), device=source_B.device)
+        parts: dict[str, Any] = {"source_B": own_B}
+        for name in names:
+            memory = vars(self)[name]
+            own = memory.select if isinstance(memory, State) else partial(memory.index_select, 0)
+            parts[name] = own(source_B)
+        return dataclasses.replace(self, **parts)  # type: ignore[type-var]
 
     def detach(self) -> Self:
         """The same values, cut from the graph that made them."""

@@ -295,7 +295,9 @@ class TrainingLoop:
         for name, tensor in self._average.tensors().items():
             tensors[f"average.{name}"] = tensor
         if self._carried is not None:
-            for name, tensor in self._carried.tensors().items():
+            # Shares of a memory cannot be put together unless each row has its own part of it.
+            first = self._group.rows(self._stream.batch_size).start
+            for name, tensor in self._carried.unshared(first).tensors().items():
                 tensors[f"carried.{name}"] = self._group.gather(tensor)
         tensors["random"] = self._group.gather(torch.get_rng_state()[None])
         values: dict[str, Any] = {
@@ -332,10 +334,8 @@ class TrainingLoop:
             carried = _below("carried.", tensors)
             if carried:
                 rows = self._group.rows(self._stream.batch_size)
-                empty = self.network.model.init_state(rows.stop - rows.start)
-                self._carried = empty.rebuild(
-                    {name: tensor[rows].clone() for name, tensor in carried.items()}
-                )
+                whole = self.network.model.init_state(self._stream.batch_size).rebuild(carried)
+                self._carried = whole.select(torch.arange(rows.start, rows.stop))
             self._take_random(tensors["random"])
             self._step = int(values["step"])
             self._evaluations = int(values["evaluations"])

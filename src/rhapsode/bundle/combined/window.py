@@ -10,13 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle.distribution import Distribution, Elements
-from rhapsode.bundle.predictor import (
-    Examined,
-    NetworkPredictor,
-    Stretch,
-    StretchRequest,
-    refuse_condition,
-)
+from rhapsode.bundle.predictor import Examined, NetworkPredictor, Stretch, StretchRequest
+from rhapsode.data.batch import Condition
 
 if TYPE_CHECKING:
     from rhapsode.data import Batch
@@ -31,14 +26,17 @@ class LastElements:
     Arguments:
         elements_BT: up to N; where a row has fewer, they stand at its end.
         count_B: how many each row has.
+        condition: what every row depends on, B sources; None: nothing.
     """
 
     elements_BT: NDArray[np.int64]
     count_B: NDArray[np.int64]
+    condition: Condition | None = None
 
     def select(self, rows_R: NDArray[np.int64]) -> LastElements:
         """The memory of some rows."""
-        return LastElements(self.elements_BT[rows_R], self.count_B[rows_R])
+        condition = None if self.condition is None else self.condition.select(rows_R)
+        return LastElements(self.elements_BT[rows_R], self.count_B[rows_R], condition)
 
     def fork(self) -> LastElements:
         """A memory of its own; nothing changes one in place."""
@@ -69,8 +67,12 @@ class Window(NetworkPredictor):
 
     def start(self, rows: int, condition: Any = None) -> LastElements:
         """The memory of rows that have read nothing."""
-        refuse_condition(condition)
-        return LastElements(np.zeros((rows, 0), dtype=np.int64), np.zeros(rows, dtype=np.int64))
+        if condition is not None:
+            self._predictor.start(rows, condition)  # refuses one that it cannot use
+            if condition.rows == 1:
+                condition = condition.select(np.zeros(rows, dtype=np.int64))
+        none_B0 = np.zeros((rows, 0), dtype=np.int64)
+        return LastElements(none_B0, np.zeros(rows, dtype=np.int64), condition)
 
     def advance(
         self,
@@ -90,14 +92,14 @@ class Window(NetworkPredictor):
         ids_BT = np.asarray(elements, dtype=np.int64)
         seen_BT = np.concatenate((state.elements_BT, ids_BT), axis=1)[:, -self._size :]
         count_B = np.minimum(state.count_B + time, self._size)
-        memory = LastElements(seen_BT, count_B)
+        memory = LastElements(seen_BT, count_B, state.condition)
+        start = self._predictor.start(len(seen_BT), state.condition)
         if (count_B < seen_BT.shape[1]).any():  # rows of unequal length
             rows = [
                 row_T[len(row_T) - count :] for row_T, count in zip(seen_BT, count_B, strict=True)
             ]
-            following, _ = self._predictor.read(rows, self._predictor.start(len(rows)))
+            following, _ = self._predictor.read(rows, start)
             return following, memory
-        start = self._predictor.start(len(seen_BT))
         windows, _ = self._predictor.advance(seen_BT, start, features=features)
         if windows.features_BTH is not None:
             windows.features_BTH = windows.features_BTH[:, -time:]
@@ -105,19 +107,16 @@ class Window(NetworkPredictor):
 
     def score(self, batch: Batch, state: Any | None = None) -> tuple[NDArray[np.float32], None]:
         """Log-probability (nats) of the targets of windows, each read from the zero state."""
-        refuse_condition(batch.condition)
         return self._predictor.score(batch, None)[0], None
 
     def examine(self, batch: Batch, state: Any | None = None) -> tuple[Examined, None]:
         """As for every predictor; windows are read from the zero state."""
-        refuse_condition(batch.condition)
         return self._predictor.examine(batch, None)[0], None
 
     def distributions(
         self, batch: Batch, state: Any | None = None
     ) -> tuple[Iterator[NDArray[np.float32]], None]:
         """As for every network; windows are read from the zero state."""
-        refuse_condition(batch.condition)
         return self._predictor.distributions(batch, None)[0], None
 
     def join(self, states: Sequence[LastElements]) -> LastElements:
@@ -128,7 +127,12 @@ class Window(NetworkPredictor):
             for state in states
         ]
         counts = [state.count_B for state in states]
-        return LastElements(np.concatenate(padded), np.concatenate(counts))
+        conditions = [state.condition for state in states]
+        there = [condition for condition in conditions if condition is not None]
+        if len(there) not in {0, len(states)}:
+            raise ValueError("rows with and without a condition are not joined")
+        condition = Condition.join(there) if there else None
+        return LastElements(np.concatenate(padded), np.concatenate(counts), condition)
 
     def stretches(self, request: StretchRequest) -> Iterator[Stretch] | None:
         """As the network's own, within the window."""

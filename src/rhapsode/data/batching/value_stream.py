@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.data.batch import Batch
+from rhapsode.data.batch import Batch, Condition
 from rhapsode.errors import DataError
 
 __all__ = ["ValueArrays", "ValueStream", "sweep_values"]
@@ -32,6 +32,7 @@ class ValueArrays:
         weights_N: 0 where no target is known.
         log_jacobian_N: nats.
         log_scale_SK: what the means of counts are multiplied by, of each series; None where targets are no counts.
+        condition: what each series depends on, S rows; None: nothing.
     """
 
     offsets: Ints
@@ -41,6 +42,7 @@ class ValueArrays:
     weights_N: Singles
     log_jacobian_N: Singles
     log_scale_SK: Singles | None = None
+    condition: Condition | None = None
 
     def __len__(self) -> int:
         """How many series there are."""
@@ -68,6 +70,7 @@ class ValueArrays:
             log_jacobian_BT=self.log_jacobian_N[places_BT] * inside_BT,
             log_scale_BK=None if self.log_scale_SK is None else self.log_scale_SK[series_B],
             positions_BT=np.where(inside_BT, places_BT, -1),
+            condition=None if self.condition is None else self.condition.select(series_B),
         )
 
 

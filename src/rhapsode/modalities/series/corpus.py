@@ -212,6 +212,7 @@ def encode_series(
         np.stack([scale for _, _, scale in parts]).astype(single)
         if encoder.settings.counts
         else None,
+        covariates.condition(given, np.arange(len(given))),
     )
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rhapsode.bundle import Bundle, NetworkSizes, read_bundle
 from rhapsode.bundle.value_facts import ValueFacts
 from rhapsode.config import from_mapping, to_mapping
+from rhapsode.data import Condition
 from rhapsode.data.tables import (
     CALENDAR_VALUES,
     Frequency,
@@ -58,6 +59,8 @@ class Covariates:
         static_scale: what each is then divided by.
         categories: names of the kinds that say something of a whole series.
         levels: of each of them, those that are told apart; a column each.
+        conditioned: whether what is said of a whole series is its condition; if not, it is fed at
+            every time.
     """
 
     calendar: tuple[str, ...] = ()
@@ -69,12 +72,18 @@ class Covariates:
     static_scale: tuple[float, ...] = ()
     categories: tuple[str, ...] = ()
     levels: tuple[tuple[str, ...], ...] = ()
+    conditioned: bool = False
 
     @property
     def size(self) -> int:
         """X, the number of covariates at a time."""
-        kinds = sum(map(len, self.levels))
-        return 2 * (len(self.calendar) + len(self.known) + len(self.static)) + kinds
+        fed = 0 if self.conditioned else len(self.static) + self.static_size
+        return 2 * (len(self.calendar) + len(self.known)) + fed
+
+    @property
+    def static_size(self) -> int:
+        """K, the static attributes of a series; a missing number adds no indicator."""
+        return len(self.static) + sum(map(len, self.levels))
 
     def check(self, given: SeriesSet) -> None:
         """Refuse series that lack what the model was fed.
@@ -125,21 +134,46 @@ class Covariates:
         for place, name in enumerate(self.known):
             column_T = known_TC[:, given.known_names.index(name)]
             parts += _scaled(column_T, self.known_shift[place], self.known_scale[place])
-        for place, name in enumerate(self.static):
-            value = given.static_SA[series, given.static_names.index(name)]
-            column_T = np.full(length, value)
-            parts += _scaled(column_T, self.static_shift[place], self.static_scale[place])
-        for name, levels in zip(self.categories, self.levels, strict=True):
-            column = given.category_names.index(name)
-            kind = int(given.categories_SA[series, column])
-            hot = np.zeros((length, len(levels)))
-            if kind >= 0 and (level := given.category_levels[column][kind]) in levels:
-                hot[:, levels.index(level)] = 1.0
-            parts.append(hot)
+        if not self.conditioned:
+            numbers, kinds = self._static(given, np.full(length, series))
+            parts += [*numbers, *kinds]
         if not parts:
             return np.zeros((length, 0), dtype=np.float32)
         whole: Singles = np.concatenate(parts, axis=1, dtype=np.float32)
         return whole
+
+    def condition(self, given: SeriesSet, which: NDArray[np.int64]) -> Condition | None:
+        """Static attributes of some series, as rows (B, K); None where they are fed.
+
+        Arguments:
+            given: the set; only static attributes are looked at.
+            which: series of it, B.
+        """
+        if not self.conditioned:
+            return None
+        numbers, kinds = self._static(given, which)
+        pairs = zip(numbers[::2], numbers[1::2], strict=True)
+        known = [np.where(known_B1 > 0, scaled_B1, np.nan) for scaled_B1, known_B1 in pairs]
+        return Condition(static_BK=np.concatenate([*known, *kinds], axis=1, dtype=np.float32))
+
+    def _static(
+        self, given: SeriesSet, which: NDArray[np.int64]
+    ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
+        """Numbers, each beside whether it is known, and kinds of series, in columns."""
+        numbers: list[NDArray[Any]] = []
+        for place, name in enumerate(self.static):
+            column_B = given.static_SA[which, given.static_names.index(name)]
+            numbers += _scaled(column_B, self.static_shift[place], self.static_scale[place])
+        kinds: list[NDArray[Any]] = []
+        for name, levels in zip(self.categories, self.levels, strict=True):
+            column = given.category_names.index(name)
+            kind_B = given.categories_SA[which, column]
+            hot = np.zeros((len(which), len(levels)))
+            for kind in np.unique(kind_B[kind_B >= 0]).tolist():
+                if (level := given.category_levels[column][kind]) in levels:
+                    hot[kind_B == kind, levels.index(level)] = 1.0
+            kinds.append(hot)
+        return numbers, kinds
 
 
 def _turn(name: str) -> float:
@@ -289,6 +323,7 @@ class SeriesFacts(ValueFacts):
             "numbers",
             ("value_size", encoder.feature_size + self.covariates.size),
             ("target_size", encoder.target_size),
+            ("static_size", self.covariates.static_size) if self.covariates.conditioned else None,
         )
 
     def described(self, encoder: SeriesEncoder) -> dict[str, Any]:
@@ -355,7 +390,8 @@ class SeriesFacts(ValueFacts):
         scales = (*covariates.known_scale, *covariates.static_scale)
         shifts = (*covariates.known_shift, *covariates.static_shift)
         finite = all(map(math.isfinite, (*scales, *shifts)))
-        if not sizes_fit or not finite or not all(scale > 0 for scale in scales):
+        empty = covariates.conditioned and not covariates.static_size
+        if not sizes_fit or empty or not finite or not all(scale > 0 for scale in scales):
             raise BundleError("the description of its covariates is malformed")
         if len(self.names) != encoder.target_size:
             raise BundleError("the description of its series is malformed")

@@ -187,7 +187,10 @@ def draw_forecasts(
         for series, count in zip(which.tolist(), rows.tolist(), strict=True)
     ]
     run_up = predictor.bundle.facts.run_up
-    state = predictor.begin(histories_of(given, covariates, which, rows, run_up=run_up))
+    state = predictor.begin(
+        histories_of(given, covariates, which, rows, run_up=run_up),
+        covariates.condition(given, which),
+    )
     known_BHX = np.stack([known for _, known in ahead])
     seeds = [
         path_seed(seed, f"{given.ids[series]}:{count}")

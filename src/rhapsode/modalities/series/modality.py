@@ -85,6 +85,10 @@ class SeriesModality(Modality[SeriesTrainSettings, "SeriesCorpus", SeriesBundle]
         network = dict(config.model.settings)
         if "embedding_size" in config.input.settings:
             network["embedding_size"] = config.input.settings["embedding_size"]
+        if config.conditioner is not None:
+            size = config.conditioner.settings.get("condition_size")
+            network["conditioner"] = config.conditioner.name
+            network |= {} if size is None else {"condition_size": size}
         head = bundle.provenance.section("head")
         return {
             "model": config.model.name,
@@ -96,9 +100,13 @@ class SeriesModality(Modality[SeriesTrainSettings, "SeriesCorpus", SeriesBundle]
     def alike(self, name: str, asked: Any, decided: Any) -> bool:
         """True for the same value, or another name of the same component."""
         from rhapsode.heads import HEADS
-        from rhapsode.models.families import FAMILIES
+        from rhapsode.models import CONDITIONERS, FAMILIES
 
-        registries: dict[str, Any] = {"model": FAMILIES, "head.name": HEADS}
+        registries: dict[str, Any] = {
+            "model": FAMILIES,
+            "head.name": HEADS,
+            "network.conditioner": CONDITIONERS,
+        }
         if name in registries:
             full = registries[name].full_name
             return bool(full(str(asked)) == full(str(decided)))

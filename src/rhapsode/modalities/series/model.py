@@ -186,7 +186,10 @@ class SeriesModel:
         given = self.read(history)
         rows = observed_lengths(given)
         which = np.arange(len(given))
-        return self.predictor.begin(histories_of(given, self.bundle.facts.covariates, which, rows))
+        covariates = self.bundle.facts.covariates
+        return self.predictor.begin(
+            histories_of(given, covariates, which, rows), covariates.condition(given, which)
+        )
 
     def observe(
         self, values: Any, state: ValueState, known: NDArray[np.float32] | None = None

@@ -33,12 +33,14 @@ from rhapsode.modalities.series.facts import (
 from rhapsode.modalities.series.settings import SeriesTrainSettings
 from rhapsode.modalities.series.sizing import enough_steps, plan_series
 from rhapsode.modalities.series.synthesis import learn_templates
-from rhapsode.models import FAMILIES
+from rhapsode.models import CONDITIONERS, FAMILIES
 from rhapsode.training.fine_tuning import gentler_plan
 
 __all__ = ["BINNED", "SeriesParts", "check_settings", "plan_series_run"]
 
 BINNED = "binned"
+CONDITIONING = ("conditioner", "condition_size")
+"""Settings of the network that concern static attributes."""
 RUN_UP_WINDOWS = 4
 SECOND_SEASONS = {"hour": 168, "day": 365, "business day": 260}
 MOST_BINS, LEAST_BINS, VALUES_A_BIN = 256, 8, 20
@@ -92,6 +94,14 @@ def plan_series_run(
     if base is None:
         encoder, head, how = _encoding(settings, columns, corpus)
         covariates = learn_covariates(train)
+        if settings.network.get("conditioner") is not None:
+            covariates = replace(covariates, conditioned=True)
+            if not covariates.static_size:
+                raise SettingsError(
+                    "a conditioner reads static attributes, and these series have none",
+                    where="[network] conditioner",
+                    hint="name columns by series.static, or leave it out",
+                )
     else:
         encoder, covariates = base.bundle.encoder, base.bundle.facts.covariates
         head, how = _without(base.bundle.config.head.settings, "target_size"), ""
@@ -135,6 +145,7 @@ def plan_series_run(
         config = base.bundle.config
     else:
         config = _config(family, network, head, input_size, encoder.target_size)
+        config = replace(config, conditioner=_conditioner(network, covariates.static_size))
         plan = replace(plan, network=network, reasons=(how, *plan.reasons))
     if "edges" not in head:
         kept_head = {"name": config.head.name, **_without(config.head.settings, "target_size")}
@@ -251,6 +262,23 @@ def _encoding(
     return encoder, head, found.reason
 
 
+def _conditioner(network: Mapping[str, Any], static_size: int) -> Component | None:
+    """The part of a network that reads static attributes; None where none is asked for."""
+    name, size = (network.get(setting) for setting in CONDITIONING)
+    if name is None:
+        if size is not None:
+            raise SettingsError(
+                "network.condition_size is a setting of a conditioner",
+                where="[network] condition_size",
+                hint="set network.conditioner=static as well",
+            )
+        return None
+    settings = {"static_size": static_size}
+    if size is not None:
+        settings["condition_size"] = size
+    return Component(CONDITIONERS.full_name(str(name)), settings)
+
+
 def _bins(head: Mapping[str, Any], fitted: ValueArrays) -> tuple[BinSettings, dict[str, Any]]:
     """How bins were chosen, and settings of a head over them."""
     asked = _without(head, "name")
@@ -268,7 +296,7 @@ def _config(
     input_size: int,
     target_size: int,
 ) -> NetworkConfig:
-    own = dict(network)
+    own = _without(network, *CONDITIONING)
     fed = {"value_size": input_size}
     embedding = own.pop("embedding_size", None)
     if embedding is not None:
@@ -278,7 +306,7 @@ def _config(
         if name not in known:
             raise SettingsError(
                 f"unknown setting 'network.{name}' for {family}",
-                hint=suggest(name, [*sorted(known), "embedding_size"]),
+                hint=suggest(name, [*sorted(known), "embedding_size", *CONDITIONING]),
             )
     shape = _without(head, "name")
     return NetworkConfig(

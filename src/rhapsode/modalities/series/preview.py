@@ -42,7 +42,7 @@ def preview_path(
     histories = histories_of(given, covariates, np.array([series]), np.array([rows]))
     path = sample_paths(
         predictor,
-        predictor.begin(histories),
+        predictor.begin(histories, covariates.condition(given, np.array([series]))),
         known_HX[None],
         samples=1,
         seeds=[0],

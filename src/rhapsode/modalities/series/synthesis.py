@@ -65,6 +65,7 @@ def make_series(
     settings: ForecastSettings,
 ) -> SeriesSet:
     """New series; see `SeriesModel.generate`."""
+    from rhapsode.bundle.value_predictor import ValueCondition
     from rhapsode.generation.paths import path_seed, sample_paths
 
     bundle, seed = predictor.bundle, settings.seed
@@ -94,9 +95,10 @@ def make_series(
         times = start + steps_T if ordered else frequency.advance(start, steps_T)
         known_TX = bundle.facts.covariates.rows(given, 0, times, np.zeros((steps, 0)))
         scale = SeriesStats.from_array(np.array(template.stats))
+        sources = bundle.facts.covariates.condition(given, np.zeros(1, dtype=np.int64))
         drawn = sample_paths(
             predictor,
-            predictor.start(1, scale),
+            predictor.start(1, ValueCondition(scale, sources)),
             known_TX[None],
             samples=1,
             seeds=[path_seed(seed, str(number))],

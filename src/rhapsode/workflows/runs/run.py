@@ -12,8 +12,7 @@ from rhapsode import __version__
 from rhapsode.config import to_mapping
 from rhapsode.errors import SettingsError
 from rhapsode.files import is_there
-from rhapsode.modalities.contract import Tell
-from rhapsode.modalities.text.model import TextModel
+from rhapsode.modalities.contract import Model, Tell
 from rhapsode.training import (
     BudgetClock,
     CappedClock,
@@ -42,7 +41,7 @@ def train(
     start: str | Path | None = None,
     watch: Callable[[Event], None] | None = None,
     **settings: Any,
-) -> TextModel:
+) -> Model:
     """Train on files, folders, catalogue names, or tables in memory.
 
     Arguments:
@@ -66,7 +65,8 @@ def train(
     with training.group.first_goes():
         if training.group.first:
             training.finish()
-    return TextModel(training.folder.path)
+    model: Model = training.run.modality.open(training.folder.path)
+    return model
 
 
 def prepare_training(
