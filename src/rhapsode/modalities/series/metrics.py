@@ -27,7 +27,7 @@ from rhapsode.generation.paths import path_seed, sample_paths
 from rhapsode.modalities.series.corpus import future_covariates, histories_of
 from rhapsode.modalities.series.facts import SeriesBundle
 
-__all__ = ["Backtest", "backtest", "draw_forecasts", "figures_mapping", "origins_of", "protocol_of"]
+__all__ = ["Backtest", "backtest", "draw_forecasts", "figures_mapping", "origins_of"]
 
 Ints = NDArray[np.int64]
 MOST_FORECASTS = 2_000
@@ -285,19 +285,3 @@ def statistical_methods() -> tuple[str, ...]:
     import importlib.util
 
     return tuple(STATISTICAL) if importlib.util.find_spec("statsforecast") else ()
-
-
-def protocol_of(bundle: SeriesBundle, split: str) -> dict[str, Any]:
-    """The protocol of a sweep.
-
-    Arguments:
-        bundle: the model.
-        split: which values were scored, in words.
-    """
-    return {
-        "split": split,
-        "selected_on": bundle.provenance.selected_on,
-        "context": f"carried, at most {bundle.facts.run_up} values before the first scored one",
-        "normalisation": "none: nats of the values in their own units",
-        "unknown_cost": "missing values are not scored",
-    }

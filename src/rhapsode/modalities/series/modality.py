@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rhapsode.modalities.contract import Claim, Finished, Modality, Planned, RunRequest, Tell
+from rhapsode.modalities.contract import Claim, Planned, RunRequest, Tell
 from rhapsode.modalities.series.facts import SeriesBundle
 from rhapsode.modalities.series.settings import SeriesTrainSettings
+from rhapsode.modalities.values.modality import ValueModality
+from rhapsode.modalities.values.scored_part import ScoredPart
 
 if TYPE_CHECKING:
     from rhapsode.bundle.network import Network
-    from rhapsode.data import Stream
+    from rhapsode.bundle.value_predictor import ValuePredictor
+    from rhapsode.data import ValueArrays
+    from rhapsode.data.tables import SeriesSet
     from rhapsode.modalities.series.corpus import SeriesCorpus
     from rhapsode.modalities.series.model import SeriesModel
     from rhapsode.views.card import Card
@@ -24,17 +29,15 @@ __all__ = ["SERIES", "SeriesModality"]
 
 FINISHING_FORECASTS = 400
 """Forecasts of the test part when training ends, at most; `rhapsode evaluate` makes more."""
-STRETCH_WINDOWS = 8
 
 SeriesPlan = Planned[SeriesTrainSettings, "SeriesCorpus", SeriesBundle]
 
 
-class SeriesModality(Modality[SeriesTrainSettings, "SeriesCorpus", SeriesBundle]):
+class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBundle]):
     """Series of numbers, one or several a time."""
 
     name: ClassVar[str] = "series.v1"
     noun: ClassVar[str] = "series"
-    decides_all_of: ClassVar[tuple[str, ...]] = ("encoder", "network", "head")
 
     @property
     def settings(self) -> type[SeriesTrainSettings]:
@@ -77,61 +80,16 @@ class SeriesModality(Modality[SeriesTrainSettings, "SeriesCorpus", SeriesBundle]
         given = base.facts.check_series(corpus.given)
         return replace(corpus, given=given, season=settings.data.season or base.facts.season)
 
-    def decided(self, bundle: SeriesBundle) -> Mapping[str, Any]:
-        """Family, encoding, network and distribution."""
-        from rhapsode.config import to_mapping
-
-        config = bundle.config
-        network = dict(config.model.settings)
-        if "embedding_size" in config.input.settings:
-            network["embedding_size"] = config.input.settings["embedding_size"]
-        if config.conditioner is not None:
-            size = config.conditioner.settings.get("condition_size")
-            network["conditioner"] = config.conditioner.name
-            network |= {} if size is None else {"condition_size": size}
-        head = bundle.provenance.section("head")
-        return {
-            "model": config.model.name,
-            "encoder": to_mapping(bundle.encoder.settings),
-            "network": network,
-            "head": dict(head) or {"name": config.head.name},
-        }
-
-    def alike(self, name: str, asked: Any, decided: Any) -> bool:
-        """True for the same value, or another name of the same component."""
-        from rhapsode.heads import HEADS
-        from rhapsode.models import CONDITIONERS, FAMILIES
-
-        registries: dict[str, Any] = {
-            "model": FAMILIES,
-            "head.name": HEADS,
-            "network.conditioner": CONDITIONERS,
-        }
-        if name in registries:
-            full = registries[name].full_name
-            return bool(full(str(asked)) == full(str(decided)))
-        return super().alike(name, asked, decided)
-
     def plan(self, corpus: SeriesCorpus, request: RunRequest[SeriesTrainSettings]) -> SeriesPlan:
         """Choose encoding, distribution, sizes and rates."""
         from rhapsode.modalities.series.plan import plan_series_run
 
         return plan_series_run(corpus, request)
 
-    def stream(self, planned: SeriesPlan) -> Stream:
-        """Windows of series that go on where they stopped."""
-        from rhapsode.data import ValueStream
-
-        training = planned.settings.training
-        assert training.batch_size is not None
-        assert training.window is not None
-        return ValueStream(
-            planned.own.fitted,
-            batch_size=training.batch_size,
-            window=training.window,
-            longest=STRETCH_WINDOWS * training.window,
-            seed=planned.settings.seed,
-        )
+    def fitted(self, planned: SeriesPlan) -> ValueArrays:
+        """The training part, encoded."""
+        fitted: ValueArrays = planned.own.fitted
+        return fitted
 
     def initialise(self, network: Network, planned: SeriesPlan) -> bool:
         """Begin as a linear autoregression where the network can, which may be the best there is."""
@@ -140,75 +98,52 @@ class SeriesModality(Modality[SeriesTrainSettings, "SeriesCorpus", SeriesBundle]
         start_linear(network, planned.own.fitted)
         return True
 
-    def validation(self, planned: SeriesPlan, network: Network) -> Callable[[], float] | None:
-        """Nats a value of the validation part."""
-        from rhapsode.bundle.value_predictor import ValuePredictor
-        from rhapsode.evaluation.losses import value_losses
-        from rhapsode.modalities.series.corpus import encode_series
-
-        corpus, bundle = planned.corpus, planned.bundle
-        values = corpus.validation_values
-        if not values:
-            return None
+    def validation_part(self, planned: SeriesPlan) -> ScoredPart | None:
+        """The end of the training share of every series."""
+        corpus = planned.corpus
         # What lies after the validation part must not be scored, nor read.
-        known = corpus.until(corpus.chosen_S)
-        valid = encode_series(bundle.encoder, bundle.facts.covariates, known, corpus.train_S)
-        predictor = ValuePredictor(bundle, network)
+        return self._part(planned, corpus.until(corpus.chosen_S), corpus.train_S)
 
-        def evaluate() -> float:
-            network.eval()
-            first = valid.offsets[:-1] + corpus.train_S
-            nats_N = value_losses(predictor, valid, first, warm_up=bundle.facts.run_up)
-            return float(np.nansum(nats_N) / values)
+    def test_part(self, planned: SeriesPlan) -> tuple[ScoredPart, str] | None:
+        """The end of every series."""
+        given = planned.corpus.given
+        part = self._part(planned, given, planned.corpus.chosen_S)
+        if part is None:
+            return None
+        share = f"{part.values / max(1, int(given.observed_NK.sum())):.1%}"
+        split = f"test: the last {share} of the values, the end of every series, swept once"
+        return part, split
 
-        return evaluate
+    def _part(
+        self, planned: SeriesPlan, given: SeriesSet, first_S: NDArray[np.int64]
+    ) -> ScoredPart | None:
+        """What lies behind the first rows of series; None where nothing is known there."""
+        from rhapsode.modalities.series.corpus import encode_series, known_behind
 
-    def samples(
-        self, planned: SeriesPlan, network: Network
-    ) -> Callable[[], tuple[tuple[float, str], ...]]:
-        """The end of the longest series and one path after it, as bars, at several temperatures."""
-        from rhapsode.bundle.value_predictor import ValuePredictor
+        if not known_behind(given, first_S).any():
+            return None
+        bundle = planned.bundle
+        arrays = encode_series(bundle.encoder, bundle.facts.covariates, given, first_S)
+        scored_NK = known_behind(given, first_S) & (arrays.weights_N > 0)[:, None]
+        return ScoredPart(arrays, first_S, int(scored_NK.sum()))
+
+    def preview(
+        self, planned: SeriesPlan, predictor: ValuePredictor[SeriesBundle], temperature: float
+    ) -> str:
+        """The end of the longest series and one path after it, as bars."""
         from rhapsode.modalities.series.preview import preview_path
 
-        corpus, asked = planned.corpus, planned.settings.samples
-        predictor = ValuePredictor(planned.bundle, network)
+        corpus = planned.corpus
         shown = int(np.argmax(corpus.train_S))
+        return preview_path(predictor, corpus, shown, planned.settings.samples, temperature)
 
-        def sample() -> tuple[tuple[float, str], ...]:
-            if asked.length == 0:
-                return ()
-            network.eval()
-            return tuple(
-                (temperature, preview_path(predictor, corpus, shown, asked, temperature))
-                for temperature in asked.temperatures
-            )
-
-        return sample
-
-    def finish(
-        self,
-        planned: SeriesPlan,
-        bundle: SeriesBundle,
-        network: Network,
-        folder: Path,
-        tell: Tell,
-    ) -> Finished[SeriesBundle]:
-        """Score the test part, and forecast it from rolling origins."""
-        from rhapsode.modalities.series.model import SeriesModel
-
-        figures = self._test_figures(planned, SeriesModel(folder / "model.safetensors", bundle))
-        provenance = replace(bundle.provenance, test=figures)
-        return Finished(
-            replace(bundle, provenance=provenance), figures, marks={"test": figures["loss"]}
-        )
-
-    def _test_figures(self, planned: SeriesPlan, model: Any) -> dict[str, Any]:
-        from rhapsode.modalities.series.metrics import backtest, origins_of, protocol_of
+    def measured(
+        self, planned: SeriesPlan, predictor: ValuePredictor[SeriesBundle]
+    ) -> dict[str, Any]:
+        """Forecasts of the test part from rolling origins."""
+        from rhapsode.modalities.series.metrics import backtest, origins_of
 
         corpus = planned.corpus
-        if (corpus.chosen_S >= corpus.given.lengths).all():
-            return {"loss": None, "reason": "no test share"}
-        loss, points = model.loss(corpus.given, corpus.chosen_S)
         which, rows = origins_of(
             corpus.given,
             corpus.chosen_S,
@@ -217,25 +152,18 @@ class SeriesModality(Modality[SeriesTrainSettings, "SeriesCorpus", SeriesBundle]
             stride=None,
             most=FINISHING_FORECASTS,
         )
-        forecasts = None
-        if len(which):
-            forecasts = backtest(
-                model.predictor,
-                corpus.given,
-                which,
-                rows,
-                horizon=corpus.horizon,
-                season=corpus.season,
-                samples=planned.settings.data.samples,
-            ).to_mapping()
-        share = f"{points / max(1, int(corpus.given.observed_NK.sum())):.1%}"
-        split = f"test: the last {share} of the values, the end of every series, swept once"
-        return {
-            "loss": loss,
-            "elements": points,
-            "forecasts": forecasts,
-            "protocol": protocol_of(model.bundle, split),
-        }
+        if not len(which):
+            return {"forecasts": None}
+        forecasts = backtest(
+            predictor,
+            corpus.given,
+            which,
+            rows,
+            horizon=corpus.horizon,
+            season=corpus.season,
+            samples=planned.settings.data.samples,
+        )
+        return {"forecasts": forecasts.to_mapping()}
 
     def card(self, bundle: SeriesBundle, summary: Mapping[str, Any]) -> Card:
         """Data, plan, and figures of forecasts."""

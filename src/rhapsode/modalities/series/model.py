@@ -292,9 +292,9 @@ class SeriesModel:
         from rhapsode.modalities.series.metrics import (
             backtest,
             origins_of,
-            protocol_of,
             statistical_methods,
         )
+        from rhapsode.modalities.values.scored_part import protocol_of
 
         whole = self.read(source)
         lengths = observed_lengths(whole)
