@@ -1,0 +1,149 @@
+"""A toy modality of values: moves of a three-way pen, under a phase known ahead and a class."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rhapsode.bundle import Bundle, Component, NetworkConfig, Provenance, bundle_path, read_bundle
+from rhapsode.bundle.network import load_network
+from rhapsode.bundle.value_predictor import ValueCondition, ValuePredictor
+from rhapsode.config import TrainingSettings
+from rhapsode.data import Condition, ValueArrays
+from rhapsode.generation.paths import sample_paths
+from rhapsode.heads import HEADS
+from rhapsode.modalities.contract import Claim, Degree, Planned, RunRequest, Tell
+from rhapsode.modalities.values.modality import ValueModality
+from rhapsode.modalities.values.resolved import resolved
+from rhapsode.modalities.values.scored_part import ScoredPart
+from rhapsode.models import FAMILIES
+from rhapsode.training.planner import Plan
+from rhapsode.views.card import Card
+from tests.modalities.pen_head import PenHead
+from tests.modalities.zigzag_encoder import JACOBIAN, NAME, ZigzagEncoder, ZigzagFacts, phase
+
+REGISTRATION = {
+    "modality": "tests.modalities.zigzag:ZIGZAG",
+    "facts": "tests.modalities.zigzag:ZigzagFacts",
+}
+PLANNED = {"batch_size": 4, "window": 16, "learning_rate": 0.01, "averaging": 0.9}
+
+HEADS.register("pen.v1")(PenHead)
+
+
+class ZigzagCorpus:
+    """A drawing a line: its class, and moves `x,y,pen`."""
+
+    def __init__(self, text: str) -> None:
+        self.sha256 = hashlib.sha256(text.encode()).hexdigest()
+        lines = [line.split() for line in text.splitlines()]
+        self.classes = [int(line[0]) for line in lines]
+        self.drawings = [np.array([m.split(",") for m in line[1:]], float) for line in lines]
+        self.documents, self.characters = len(lines), sum(map(len, self.drawings))
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Where validation and test drawings begin."""
+        return self.documents * 8 // 10, self.documents * 9 // 10
+
+    def part(self, begin: int, end: int) -> ValueArrays:
+        encoded = [ZigzagEncoder().encode(each, None) for each in self.drawings[begin:end]]
+        features_ND = np.concatenate([each.features_TD for each in encoded])
+        targets_NK = np.concatenate([each.targets_TK for each in encoded]).astype(np.float32)
+        lengths = [len(each.targets_TK) for each in encoded]
+        ones_N = np.ones(sum(lengths), np.float32)
+        condition = Condition(static_BK=np.eye(2, dtype=np.float32)[self.classes[begin:end]])
+        known_N1 = np.concatenate([phase(length) for length in lengths])
+        arrays = (features_ND, known_N1, targets_NK, ones_N, JACOBIAN * ones_N)
+        return ValueArrays(np.cumsum([0, *lengths]), *arrays, condition=condition)
+
+
+@dataclass(frozen=True)
+class ZigzagModel:
+    path: Path
+    bundle: Bundle[Any, Any]
+
+    def generate(self, kind: int = 0, length: int = 8, seed: int = 0) -> Any:
+        return draw(ValuePredictor(self.bundle, load_network(self.bundle)), kind, length, seed=seed)
+
+
+class ZigzagModality(ValueModality[TrainingSettings, ZigzagCorpus, Any]):
+    name: ClassVar[str] = NAME
+    noun: ClassVar[str] = "zigzags"
+    settings = TrainingSettings
+
+    def claim(self, sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
+        own = all(str(source).endswith(".zigzag") for source in sources)
+        return Claim(Degree.SURE if own else Degree.NONE, "by suffix")
+
+    def open(self, path: str | Path) -> ZigzagModel:
+        return ZigzagModel(bundle_path(path), read_bundle(path, ZigzagFacts))
+
+    def check(self, settings: TrainingSettings) -> None:
+        pass
+
+    def corpus(self, sources: Sequence[Any], settings: Any, tell: Tell, **read: Any) -> Any:
+        return ZigzagCorpus("".join(Path(source).read_text() for source in sources))
+
+    def plan(self, corpus: ZigzagCorpus, request: RunRequest[Any]) -> Planned[Any, Any, Any]:
+        plan = Plan({"hidden_size": 8}, PLANNED, ("a toy",))
+        asked = request.settings
+        settings = resolved(asked, plan, FAMILIES.full_name(asked.model))
+        settings = replace(settings, network={**plan.network, **asked.network})
+        config = NetworkConfig(
+            Component("values.v1", {"value_size": 6}),
+            Component(settings.model, settings.network),
+            Component("pen.v1", {"target_size": 3}),
+            conditioner=Component("static.v1", {"static_size": 2}),
+        )
+        provenance = Provenance(data_sha256=corpus.sha256, selected_on="a validation part")
+        bundle = Bundle(config, ZigzagEncoder(), ZigzagFacts(), provenance=provenance)
+        train = corpus.part(0, corpus.bounds[0])
+        return Planned(settings, corpus, bundle, plan, len(train.weights_N), own=train)
+
+    def fitted(self, planned: Any) -> ValueArrays:
+        train: ValueArrays = planned.own
+        return train
+
+    def validation_part(self, planned: Any) -> ScoredPart:
+        return scored(planned.corpus.part(*planned.corpus.bounds))
+
+    def test_part(self, planned: Any) -> tuple[ScoredPart, str]:
+        corpus = planned.corpus
+        return scored(corpus.part(corpus.bounds[1], corpus.documents)), "test: the last tenth"
+
+    def preview(self, planned: Any, predictor: Any, temperature: float) -> str:
+        moves_TK = draw(predictor, 0, 8, seed=0, temperature=temperature)
+        return " ".join("/-\\"[int(pen)] for pen in moves_TK[:, 2])
+
+    def card(self, bundle: Any, summary: Mapping[str, Any]) -> Card:
+        figures = [f"{summary['loss']} nats"]
+        return Card("Zigzags", "A toy.", ["Moves."], figures, ["Toy."], ["rhapsode generate ."])
+
+    def told(self, summary: Mapping[str, Any], title: str) -> Iterator[Any]:
+        yield f"{title}: {summary['loss']:.4f}"
+
+    def next_command(self, folder: Path) -> str:
+        return f"rhapsode generate {folder}"
+
+
+def scored(arrays: ValueArrays) -> ScoredPart:
+    return ScoredPart(arrays, np.zeros(len(arrays), np.int64), 3 * len(arrays.weights_N))
+
+
+def draw(predictor: Any, kind: int, length: int, *, seed: int, temperature: float = 1.0) -> Any:
+    """New moves (T, 3) of a class."""
+    sources = Condition(static_BK=np.eye(2, dtype=np.float32)[[kind]])
+    state = predictor.start(1, ValueCondition(None, sources))
+    known_1HX = phase(length)[None]
+    return sample_paths(
+        predictor, state, known_1HX, samples=1, seeds=[seed], temperature=temperature
+    )[0, 0]
+
+
+ZIGZAG = ZigzagModality()
