@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +16,6 @@ from rhapsode.bundle.value_predictor import ValueCondition, ValuePredictor
 from rhapsode.config import TrainingSettings
 from rhapsode.data import Condition, ValueArrays
 from rhapsode.generation.paths import sample_paths
-from rhapsode.heads import HEADS
 from rhapsode.modalities.contract import Claim, Degree, Planned, RunRequest, Tell
 from rhapsode.modalities.values.modality import ValueModality
 from rhapsode.modalities.values.resolved import resolved
@@ -27,13 +26,12 @@ from rhapsode.views.card import Card
 from tests.modalities.pen_head import PenHead
 from tests.modalities.zigzag_encoder import JACOBIAN, NAME, ZigzagEncoder, ZigzagFacts, phase
 
-REGISTRATION = {
+REGISTRATION: dict[str, Any] = {
     "modality": "tests.modalities.zigzag:ZIGZAG",
     "facts": "tests.modalities.zigzag:ZigzagFacts",
+    "heads": {"pen.v1": PenHead},
 }
 PLANNED = {"batch_size": 4, "window": 16, "learning_rate": 0.01, "averaging": 0.9}
-
-HEADS.register("pen.v1")(PenHead)
 
 
 class ZigzagCorpus:
@@ -72,10 +70,15 @@ class ZigzagModel:
         return draw(ValuePredictor(self.bundle, load_network(self.bundle)), kind, length, seed=seed)
 
 
-class ZigzagModality(ValueModality[TrainingSettings, ZigzagCorpus, Any]):
+@dataclass(frozen=True)
+class ZigzagSettings(TrainingSettings):
+    head: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ZigzagModality(ValueModality[ZigzagSettings, ZigzagCorpus, Any]):
     name: ClassVar[str] = NAME
     noun: ClassVar[str] = "zigzags"
-    settings = TrainingSettings
+    settings = ZigzagSettings
 
     def claim(self, sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
         own = all(str(source).endswith(".zigzag") for source in sources)
@@ -84,7 +87,7 @@ class ZigzagModality(ValueModality[TrainingSettings, ZigzagCorpus, Any]):
     def open(self, path: str | Path) -> ZigzagModel:
         return ZigzagModel(bundle_path(path), read_bundle(path, ZigzagFacts))
 
-    def check(self, settings: TrainingSettings) -> None:
+    def check(self, settings: ZigzagSettings) -> None:
         pass
 
     def corpus(self, sources: Sequence[Any], settings: Any, tell: Tell, **read: Any) -> Any:
@@ -92,9 +95,8 @@ class ZigzagModality(ValueModality[TrainingSettings, ZigzagCorpus, Any]):
 
     def plan(self, corpus: ZigzagCorpus, request: RunRequest[Any]) -> Planned[Any, Any, Any]:
         plan = Plan({"hidden_size": 8}, PLANNED, ("a toy",))
-        asked = request.settings
-        settings = resolved(asked, plan, FAMILIES.full_name(asked.model))
-        settings = replace(settings, network={**plan.network, **asked.network})
+        settings = resolved(request.settings, plan, FAMILIES.full_name(request.settings.model))
+        settings = replace(settings, network={**plan.network, **settings.network})
         config = NetworkConfig(
             Component("values.v1", {"value_size": 6}),
             Component(settings.model, settings.network),
@@ -102,13 +104,13 @@ class ZigzagModality(ValueModality[TrainingSettings, ZigzagCorpus, Any]):
             conditioner=Component("static.v1", {"static_size": 2}),
         )
         provenance = Provenance(data_sha256=corpus.sha256, selected_on="a validation part")
+        config = config if request.base is None else request.base.bundle.config
         bundle = Bundle(config, ZigzagEncoder(), ZigzagFacts(), provenance=provenance)
         train = corpus.part(0, corpus.bounds[0])
         return Planned(settings, corpus, bundle, plan, len(train.weights_N), own=train)
 
-    def fitted(self, planned: Any) -> ValueArrays:
-        train: ValueArrays = planned.own
-        return train
+    def fitted(self, planned: Any) -> Any:
+        return planned.own
 
     def validation_part(self, planned: Any) -> ScoredPart:
         return scored(planned.corpus.part(*planned.corpus.bounds))
@@ -122,8 +124,7 @@ class ZigzagModality(ValueModality[TrainingSettings, ZigzagCorpus, Any]):
         return " ".join("/-\\"[int(pen)] for pen in moves_TK[:, 2])
 
     def card(self, bundle: Any, summary: Mapping[str, Any]) -> Card:
-        figures = [f"{summary['loss']} nats"]
-        return Card("Zigzags", "A toy.", ["Moves."], figures, ["Toy."], ["rhapsode generate ."])
+        return Card("Zigzags", "A toy.", ["Moves."], [str(summary["loss"])], ["Toy."], ["..."])
 
     def told(self, summary: Mapping[str, Any], title: str) -> Iterator[Any]:
         yield f"{title}: {summary['loss']:.4f}"

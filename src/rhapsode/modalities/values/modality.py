@@ -28,7 +28,10 @@ B = TypeVar("B", bound=ValueBundle)
 
 
 class ValueModality(Modality[S, C, B], Generic[S, C, B]):
-    """A kind of sequence whose elements are vectors of numbers."""
+    """A kind of sequence whose elements are vectors of numbers.
+
+    Its settings have a section `head`.
+    """
 
     decides_all_of: ClassVar[tuple[str, ...]] = ("encoder", "network", "head")
 
