@@ -51,11 +51,10 @@ def test_help_of_a_command_is_light(command: str) -> None:
 def test_reading_encoding_and_filtering_are_light(tmp_path: Path) -> None:
     code = f"""
 import numpy as np
-from rhapsode.bundle import (
-    Component, Member, NetworkConfig, TextBundle, TextFacts, read_text_bundle, write_bundle
-)
+from rhapsode.bundle import Component, Member, NetworkConfig, write_bundle
+from rhapsode.modalities.text.facts import TextBundle, TextFacts, read_text_bundle
 from rhapsode.config import GenerateSettings
-from rhapsode.encoding import CharacterEncoder
+from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.generation import Context, chain_of
 from pathlib import Path
 encoder = CharacterEncoder.learn(["abc"], {{}})

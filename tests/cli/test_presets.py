@@ -106,12 +106,12 @@ def test_the_shapes_of_the_classics(cli: Cli, prose: str) -> None:
     source = write_source("nietzsche-char-lstm", prose[:12_000])
     asked = {**read_settings("nietzsche-char-lstm"), "epochs": None, "steps": 1}
     training = prepare_training(tuple(source), asked, output="run")
-    assert sorted(training.network.model.state_dict()) == [
+    assert sorted(training.run.network.model.state_dict()) == [
         "bias_hh_l0", "bias_ih_l0", "weight_hh_l0", "weight_ih_l0",
     ]  # fmt: skip
     vocab_size = training.corpus.encoder.vocab_size
-    assert training.network.model.state_dict()["weight_ih_l0"].shape == (512, vocab_size)
-    first, second = training.stream.batch(0), training.stream.batch(0)
+    assert training.run.network.model.state_dict()["weight_ih_l0"].shape == (512, vocab_size)
+    first, second = training.run.stream.batch(0), training.run.stream.batch(0)
     assert first.inputs.shape == (128, 60)
     assert first.weights_BT.sum() == 128
     np.testing.assert_array_equal(first.inputs, second.inputs)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhapsode.config import SourceSettings
-from rhapsode.data.sources import Found, pieces, read_pieces, read_sources, tables
+from rhapsode.data.sources import Found, pieces, read_pieces, read_sources
+from rhapsode.data.sources.fields import record_tables as tables
 from rhapsode.data.sources.fields.json_records import json_records
 from rhapsode.data.sources.fields.record_tables import csv_records
 from rhapsode.data.sources.fields.selector import Selector

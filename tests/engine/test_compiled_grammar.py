@@ -70,6 +70,17 @@ class TestMixture(GrammaticalContract):
         return predictor("gru", mixed=True).restricted(last_element_grammar(VOCABULARY))
 
 
+def test_writing_has_one_form_with_a_grammar_and_one_without() -> None:
+    plain = predictor_of("gru")
+    within = plain.restricted(last_element_grammar(VOCABULARY))
+    write = plain._entries.write
+    plain._entries.within_grammar()
+    forms = set(write.overloads)
+    for each in (plain, within):
+        list(continue_jobs(each, jobs_of(2, 5, (3,)), chain(), seed=1))
+    assert set(write.overloads) == forms  # nothing was compiled for other types
+
+
 @pytest.mark.parametrize("mixed", [False, True])
 @pytest.mark.parametrize("family", CHOSEN)
 def test_a_grammar_that_allows_everything_changes_nothing(family: str, mixed: bool) -> None:

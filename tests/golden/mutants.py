@@ -218,8 +218,8 @@ MUTANTS = (
     Mutant(
         17,
         "figures at the end of training: they are of the validation share, not the test share",
-        old="corpus.test, model.bundle.facts.counts_V, protocol,",
-        new="corpus.validation, model.bundle.facts.counts_V, protocol,",
+        old="corpus.test, bundle.facts.counts_V, protocol,",
+        new="corpus.validation, bundle.facts.counts_V, protocol,",
         within=("def _test_figures",),
         tests=("tests/cli/test_mixture.py::test_the_figures_are_what_one_finds_by_hand",),
     ),
@@ -313,7 +313,7 @@ MUTANTS = (
         "plan for series: one window is read before a forecast, not four",
         old="settings.data.run_up or RUN_UP_WINDOWS * training.window",
         new="settings.data.run_up or training.window",
-        within=("def plan_training",),
+        within=("def plan_series_run",),
         tests=(
             "tests/workflows/series/test_model.py::test_a_forecast_reads_four_windows_before_it",
         ),
@@ -323,7 +323,7 @@ MUTANTS = (
         "training on series: first weights are those of seed 0, whatever the seed",
         old="torch.manual_seed(settings.seed)",
         new="torch.manual_seed(0)",
-        within=("def prepare_series_training",),
+        within=("def plan_training",),
         tests=("tests/workflows/series/test_model.py::test_the_seed_decides_the_first_weights",),
     ),
     Mutant(

@@ -14,9 +14,9 @@ from rhapsode.bundle import Provenance
 from rhapsode.config import from_mapping
 from rhapsode.encoding import END_ID
 from rhapsode.encoding.text import CharacterEncoder
+from rhapsode.modalities.contract import silent
 from rhapsode.modalities.text.corpus import TextCorpus, prepare_corpus
 from rhapsode.modalities.text.facts import TextBundle, TextFacts
-from rhapsode.modalities.text.read_texts import silent
 from rhapsode.modalities.text.settings import TrainSettings
 from rhapsode.modalities.text.writing_check import (
     LENGTHS,

@@ -3,6 +3,9 @@
 Encoders of text are in `rhapsode.encoding.text`, those of series in `rhapsode.encoding.series`.
 """
 
+import importlib
+import pkgutil
+
 from rhapsode.encoding.contexts import Contexts, ContextsTable, FiniteContexts
 from rhapsode.encoding.contract import (
     ENCODERS,
@@ -30,3 +33,8 @@ __all__ = [
     "IncrementalDecoder",
     "encoder_from_mapping",
 ]
+
+# A kind of encoder is a folder here, whose encoders are then known by name.
+for _module in pkgutil.iter_modules(__path__):
+    if _module.ispkg:
+        importlib.import_module(f"{__name__}.{_module.name}")

@@ -29,9 +29,14 @@ __all__ = [
     "Planned",
     "RunRequest",
     "Tell",
+    "silent",
 ]
 
 Tell = Callable[[str], None]
+
+
+def silent(line: str) -> None:
+    """Take a line and say nothing."""
 
 
 class Degree(IntEnum):

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rhapsode.config import SourceSettings
-from rhapsode.data.tables import csv_table, read_series
+from rhapsode.data.tables import read_series
+from rhapsode.data.tables.parsing import csv_table
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError
 from tests.data.tables.helpers import series_of, told

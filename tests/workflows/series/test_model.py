@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +12,15 @@ from safetensors.numpy import save_file
 
 import rhapsode as rh
 from rhapsode.bundle import Provenance, write_bundle
-from rhapsode.config import from_mapping
 from rhapsode.data.tables import SeriesSet, read_series
 from rhapsode.errors import BundleError, DataError, SettingsError
-from rhapsode.modalities.series.corpus import divide, is_series_run, observed_lengths
+from rhapsode.modalities.choose import choose_modality
+from rhapsode.modalities.contract import silent
+from rhapsode.modalities.series.corpus import divide, observed_lengths
 from rhapsode.modalities.series.metrics import backtest, draw_forecasts, origins_of
-from rhapsode.modalities.series.plan import plan_training
-from rhapsode.modalities.series.settings import SeriesDataSettings, SeriesTrainSettings
+from rhapsode.modalities.series.settings import SeriesDataSettings
+from rhapsode.training import join_group
+from rhapsode.workflows.runs.plan_run import plan_training
 from rhapsode.workflows.runs.run import prepare_training
 
 QUICK = {"steps": 30, "network": {"hidden_size": 8}, "training": {"evaluations": 2}}
@@ -60,10 +63,6 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[rh.SeriesModel, Path
 def rising(length: int) -> np.ndarray:
     """Numbers that nobody takes for times."""
     return np.arange(length) + 0.25
-
-
-def silent(line: str) -> None:
-    del line
 
 
 def test_the_end_of_every_series_is_held_out() -> None:
@@ -240,12 +239,14 @@ def test_a_backtest_knows_nothing_of_what_is_to_come(model: rh.SeriesModel) -> N
 
 
 def test_a_forecast_reads_four_windows_before_it(model: rh.SeriesModel) -> None:
-    settings = from_mapping(SeriesTrainSettings, QUICK, where="x")
-    planned = plan_training((two(),), settings, silent)
-    assert planned.run_up == 4 * planned.settings.training.window
-    assert model.bundle.facts.run_up == planned.run_up
-    asked = replace(settings, data=replace(settings.data, run_up=17))
-    assert plan_training((two(),), asked, silent).run_up == 17
+    def warm_up(asked: dict[str, Any]) -> tuple[int, int]:
+        group = join_group()
+        run = plan_training((two(),), asked, kept=None, start=None, tell=silent, group=group)
+        return run.planned.bundle.facts.run_up, run.settings.training.window
+
+    values, window = warm_up(QUICK)
+    assert values == 4 * window == model.bundle.facts.run_up
+    assert warm_up({**QUICK, "data": {**QUICK.get("data", {}), "run_up": 17}})[0] == 17
 
 
 def test_the_seed_decides_the_first_weights(tmp_path: Path) -> None:
@@ -253,7 +254,7 @@ def test_the_seed_decides_the_first_weights(tmp_path: Path) -> None:
         asked = {**QUICK, "seed": seed}
         training = prepare_training((two(),), asked, output=str(tmp_path / name))
         return np.concatenate(
-            [each.detach().numpy().ravel() for each in training.network.parameters()]
+            [each.detach().numpy().ravel() for each in training.run.network.parameters()]
         )
 
     first = weights(1, "first")
@@ -341,17 +342,23 @@ def test_what_is_a_series_and_what_is_text(tmp_path: Path, monkeypatch: pytest.M
     Path("words.csv").write_text("text\nhello\nthere\n")
     Path("mixed.csv").write_text("text,stars\nfine words,3\nother words,4\n")
     Path("a.txt").write_text("1 2 3\n")
-    assert is_series_run(("n.csv",), {})
-    assert is_series_run(("airline",), {})
-    assert is_series_run((np.arange(3.0),), {})
-    assert not is_series_run(("n.csv",), {"source": {"field": "t"}})
-    assert not is_series_run(("n.csv",), {"encoding": "bytes"})
-    assert not is_series_run(("words.csv",), {})
-    assert not is_series_run(("a.txt",), {})
-    assert not is_series_run(("n.csv", "n.csv"), {})
-    assert not is_series_run(("nowhere.csv",), {})
+
+    def kind(sources: tuple[Any, ...], asked: dict[str, Any]) -> str:
+        return choose_modality(sources, asked)[0].name
+
+    assert kind(("n.csv",), {}) == "series.v1"
+    assert kind(("airline",), {}) == "series.v1"
+    assert kind((np.arange(3.0),), {}) == "series.v1"
+    assert kind(("n.csv",), {"source": {"field": "t"}}) == "text.v1"
+    assert kind(("n.csv",), {"encoding": "bytes"}) == "text.v1"
+    assert kind(("n.csv",), {"modality": "text"}) == "text.v1"
+    assert kind(("words.csv",), {}) == "text.v1"
+    assert kind(("a.txt",), {}) == "text.v1"
+    assert kind(("a.txt",), {"modality": "series"}) == "series.v1"
+    assert kind(("n.csv", "n.csv"), {}) == "text.v1"
+    assert kind(("nowhere.csv",), {}) == "text.v1"
     with pytest.raises(SettingsError, match="text and numbers"):
-        is_series_run(("mixed.csv",), {})
+        kind(("mixed.csv",), {})
 
 
 def test_a_set_may_be_given_itself(tmp_path: Path) -> None:

@@ -39,10 +39,11 @@ def preview_path(
     if given.known_names:
         horizon = min(horizon, max(1, int(given.lengths[series]) - rows))
     _, known_HX = future_covariates(given, covariates, series, rows, horizon, wanted=False)
-    histories = histories_of(given, covariates, np.array([series]), np.array([rows]))
+    which = np.array([series])
+    histories = histories_of(given, covariates, which, np.array([rows]))
     path = sample_paths(
         predictor,
-        predictor.begin(histories, covariates.condition(given, np.array([series]))),
+        predictor.begin(histories, covariates.condition(given, which)),
         known_HX[None],
         samples=1,
         seeds=[0],

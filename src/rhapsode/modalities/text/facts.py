@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import rhapsode.encoding.text  # noqa: F401 - its encoders are then known by name
 from rhapsode.bundle import Bundle, read_bundle
 from rhapsode.bundle.id_facts import IdFacts
 from rhapsode.encoding import Encoder

@@ -26,7 +26,7 @@ from rhapsode.data import (
 from rhapsode.errors import DataError
 from rhapsode.files import is_there, write_atomically
 
-__all__ = ["Texts", "prepare_texts", "progress", "silent"]
+__all__ = ["Texts", "prepare_texts", "progress"]
 
 LARGE = 8 << 20
 """Bytes from which on sources are known again by size and time; smaller ones are read anew, which costs nothing."""
@@ -43,10 +43,6 @@ class Texts:
 
     store: TextStore
     found: Found = field(default_factory=Found)
-
-
-def silent(line: str) -> None:
-    """Say nothing: what takes lines where nobody wants them."""
 
 
 def prepare_texts(sources: Sequence[str], settings: SourceSettings, tell: Tell) -> Texts:

@@ -18,8 +18,8 @@ from rhapsode.config import GenerateSettings
 from rhapsode.data import TextStore
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.files import is_there, write_atomically
+from rhapsode.modalities.contract import silent
 from rhapsode.modalities.text.model import TextModel
-from rhapsode.modalities.text.read_texts import silent
 from rhapsode.modalities.text.writing_check import ELEMENTS_PER_CHARACTER
 from rhapsode.workflows.inference.comparison import open_models
 

@@ -16,10 +16,10 @@ from rhapsode.data import PIECE, Document, ElementStore, TextStore, encode_piece
 from rhapsode.encoding import Encoder
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.evaluation import Difference, Figures, paired_difference
+from rhapsode.modalities.contract import silent
 from rhapsode.modalities.text.metrics import split_in_words
 from rhapsode.modalities.text.model import TextModel
 from rhapsode.modalities.text.processes import piece_size
-from rhapsode.modalities.text.read_texts import silent
 
 if TYPE_CHECKING:  # loads the compiler
     from rhapsode.modalities.text.spelling import Speller

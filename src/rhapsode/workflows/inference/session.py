@@ -19,9 +19,9 @@ from rhapsode.errors import DataError, RhapsodeError, SettingsError
 from rhapsode.files import write_atomically
 from rhapsode.generation import Chain, Rows, StopText, Trace
 from rhapsode.generation.loop import DrawKey, Step, forced, run
+from rhapsode.modalities.contract import silent
 from rhapsode.modalities.ids.continuation import chain_for, with_seed
 from rhapsode.modalities.text.model import TextModel
-from rhapsode.modalities.text.read_texts import silent
 
 if TYPE_CHECKING:
     from rhapsode.counts import SuffixIndex  # loads the compiler

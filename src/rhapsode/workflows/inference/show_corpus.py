@@ -11,9 +11,10 @@ from rhapsode.data.corpora.catalogue import CATALOGUE
 from rhapsode.encoding import ENCODERS, UNKNOWN_ID, Encoder
 from rhapsode.encoding.text import choose_encoding
 from rhapsode.errors import DataError
+from rhapsode.modalities.contract import silent
 from rhapsode.modalities.text.corpus import found_lines
 from rhapsode.modalities.text.processes import counted, piece_size
-from rhapsode.modalities.text.read_texts import prepare_texts, silent
+from rhapsode.modalities.text.read_texts import prepare_texts
 
 __all__ = ["elements_of", "fetch_corpus", "list_corpora", "show_source"]
 

@@ -14,10 +14,11 @@ from rhapsode import __version__
 from rhapsode.config import dump_toml, merge, read_toml
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.files import write_atomically
+from rhapsode.modalities.contract import silent
 from rhapsode.training import join_group
 from rhapsode.workflows.runs.run import prepare_training
 from rhapsode.workflows.runs.run_folder import RunFolder
-from rhapsode.workflows.runs.training import Training, silent
+from rhapsode.workflows.runs.training import Training
 
 __all__ = ["is_repeated", "repeat", "repeated_summary"]
 

@@ -12,7 +12,7 @@ from rhapsode import __version__
 from rhapsode.config import to_mapping
 from rhapsode.errors import SettingsError
 from rhapsode.files import is_there
-from rhapsode.modalities.contract import Model, Tell
+from rhapsode.modalities.contract import Model, Tell, silent
 from rhapsode.training import (
     BudgetClock,
     CappedClock,
@@ -29,7 +29,7 @@ from rhapsode.workflows.runs.hooks import begin_with, loop_hooks
 from rhapsode.workflows.runs.plan_run import PlannedRun, plan_training
 from rhapsode.workflows.runs.resume_run import find_run
 from rhapsode.workflows.runs.run_folder import RunFolder
-from rhapsode.workflows.runs.training import Training, silent
+from rhapsode.workflows.runs.training import Training
 
 __all__ = ["prepare_training", "train"]
 

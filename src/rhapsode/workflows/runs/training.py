@@ -14,7 +14,7 @@ from rhapsode.bundle import Bundle, read_bundle, write_bundle
 from rhapsode.config import to_mapping
 from rhapsode.errors import RunError
 from rhapsode.files import write_atomically
-from rhapsode.modalities.contract import Finished, Tell
+from rhapsode.modalities.contract import Finished, Tell, silent
 from rhapsode.training import (
     Event,
     Group,
@@ -31,11 +31,7 @@ from rhapsode.views.curve import draw_course, read_course
 from rhapsode.workflows.runs.plan_run import PlannedRun
 from rhapsode.workflows.runs.run_folder import RunFolder
 
-__all__ = ["Training", "silent"]
-
-
-def silent(line: str) -> None:
-    """Take a line and say nothing."""
+__all__ = ["Training"]
 
 
 @dataclass(kw_only=True)
