@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import Predictor
-from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.config import SeenContext
 from rhapsode.data import ElementStore, sweep_lanes
 from rhapsode.evaluation.intervals import Interval, interval_of
@@ -277,9 +276,10 @@ def evaluate_store(
     )
     alone_N: NDArray[np.float32] | None = None
     share = 0.0
-    if isinstance(predictor, MixedPredictor):
-        share = predictor.share
-        alone_N, ngram_N = part_losses(predictor, batches, context, elements=len(store))
+    mixed = predictor.mixed
+    if mixed is not None:
+        share = mixed.share
+        alone_N, ngram_N = part_losses(mixed, batches, context, elements=len(store))
         nats_N = mixture_nats(alone_N, ngram_N, share)
     else:
         nats_N = element_losses(predictor, batches, context, elements=len(store))
