@@ -13,10 +13,10 @@ FOLDER = Path(__file__).parent.parent / "docs" / "pictures"
 
 def data_info_kitchen(path: Path) -> None:
     """What `rhapsode data info kitchen --plot` draws."""
-    from rhapsode.modalities.text.survey import survey
+    from rhapsode.workflows.inference.survey import survey
     from rhapsode.views.survey_picture import write_picture
 
-    write_picture(survey("kitchen"), path)
+    write_picture(survey("kitchen")[1], path)
 
 
 def forecast(path: Path) -> None:

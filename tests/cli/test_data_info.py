@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from rhapsode.cli.data_info import bar, visible
+from rhapsode.views.blocks import bar, visible
 from tests.cli.conftest import Cli
 
 SECTIONS = ("Characters", "Lengths", "Vocabulary", "Shares", "rhapsode train would choose")
@@ -91,4 +91,5 @@ def test_bars_and_elements() -> None:
     assert bar(0.0, 4) == ""
     assert visible(" a\n") == "␣a↵"
     assert visible("\u0301") == "◌\u0301"
-    assert cell_len(visible("红" * 20)) <= 14
+    assert bar(1.0, 4, full=2.0) == "██"
+    assert bar(3.0, 4, full=2.0) == "████"

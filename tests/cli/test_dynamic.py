@@ -36,15 +36,15 @@ def test_evaluate_dynamic(cli: Cli, run_folder: Path, prose: str) -> None:
 
 def test_no_time_to_come_to_what_is_scored(cli: Cli, run_folder: Path, prose: str) -> None:
     from rhapsode.config import SourceSettings
-    from rhapsode.modalities.text.metrics import losses_while_learning
+    from rhapsode.modalities.ids.metrics import losses_while_learning
+    from rhapsode.modalities.text.metrics import read_part
     from rhapsode.modalities.text.model import TextModel
 
     pair = {"a": prose[:500], "b": prose[500:600]}
     Path("pairs.jsonl").write_text(json.dumps(pair), encoding="utf-8")
     model, lines = TextModel(run_folder), list[str]()
     source = SourceSettings(prompt_field="a", completion_field="b")
-    texts = model.read(["pairs.jsonl"], source, lines.append)
-    _, _, store = model.score(texts, "all", lines.append)
+    store = read_part(model, ["pairs.jsonl"], source, lines.append).store
     found = losses_while_learning(model.bundle, store, lines.append, seconds=0.0)
     assert (found["losses"], found["elements"], found["of"]) == ({}, 0, 101)
     json.dumps(found, allow_nan=False)

@@ -8,11 +8,17 @@ from pathlib import Path
 import pytest
 
 from rhapsode.cli.main import COMMANDS
+from rhapsode.modalities import MODALITIES
+
+OF_MODALITIES = {"evaluate": "evaluation", "compare": "comparison"}
+"""Commands that take the settings of modalities as flags too."""
 
 
 def flags_of(command: str) -> list[str]:
     module = importlib.import_module(f"rhapsode.cli.{command}")
-    fields = dataclasses.fields(getattr(module, f"{command.capitalize()}Command"))
+    fields = [*dataclasses.fields(getattr(module, f"{command.capitalize()}Command"))]
+    for name in MODALITIES.names() if command in OF_MODALITIES else ():
+        fields += dataclasses.fields(getattr(MODALITIES.get(name), OF_MODALITIES[command]))
     positional = {"sources", "source", "text", "action", "models", "history"}
     if command == "generate":
         positional.add("prompt")

@@ -280,7 +280,7 @@ def test_numbers_out_of_range(cli: Cli, monthly: Path) -> None:
         (("generate", "--length", "-5"), "--length"),
         (("generate", "--temperature", "-1"), "temperature"),
         (("generate", "--format", "jsonl"), "--format"),
-        (("evaluate", "--seed", "-1"), "--seed"),
+        (("evaluate", "--seed", "-1"), "seed"),
         (("evaluate", "--method", "none", "--method", "ets"), "--method"),
         (("forecast", "--samples", "1000000", "--horizon", "100000"), "too many to hold"),
         (("forecast", "--paths", "--format", "json"), "--format"),

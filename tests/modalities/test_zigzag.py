@@ -68,7 +68,7 @@ def test_reading_step_by_step_costs_what_a_sweep_says(
 ) -> None:
     predictor = ValuePredictor(model.bundle, load_network(model.bundle))
     corpus = zigzag.ZigzagCorpus(Path(source).read_text())
-    arrays, moves = corpus.part(4, 5), corpus.drawings[4]
+    arrays, moves = corpus.part("train").arrays, corpus.drawings[0]
     length = len(moves)
     one = np.array([0])
     batch = arrays.batch(one, np.array([length]), one, length)
@@ -90,7 +90,7 @@ def test_another_class_or_phase_makes_the_same_moves_unlikely(
 ) -> None:
     predictor = ValuePredictor(model.bundle, load_network(model.bundle))
     corpus = zigzag.ZigzagCorpus(Path(source).read_text())
-    arrays, one, length = corpus.part(4, 5), np.array([0]), len(corpus.drawings[4])
+    arrays, one, length = corpus.part("train").arrays, np.array([0]), len(corpus.drawings[0])
     batch = arrays.batch(one, np.array([length]), one, length)
     own, _ = predictor.score(batch, None)
     flipped = Condition(static_BK=batch.condition.static_BK[:, ::-1].copy())

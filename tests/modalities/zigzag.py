@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ from rhapsode.config import TrainingSettings
 from rhapsode.data import Condition, ValueArrays
 from rhapsode.generation.paths import sample_paths
 from rhapsode.modalities.contract import Claim, Degree, Planned, RunRequest, Tell
+from rhapsode.modalities.scoring import PartName
 from rhapsode.modalities.values.modality import ValueModality
 from rhapsode.modalities.values.resolved import resolved
 from rhapsode.modalities.values.scored_part import ScoredPart
@@ -34,6 +36,12 @@ REGISTRATION: dict[str, Any] = {
 PLANNED = {"batch_size": 4, "window": 16, "learning_rate": 0.01, "averaging": 0.9}
 
 
+@dataclass(frozen=True)
+class ZigzagPart:
+    arrays: ValueArrays
+    split: str
+
+
 class ZigzagCorpus:
     """A drawing a line: its class, and moves `x,y,pen`."""
 
@@ -44,30 +52,33 @@ class ZigzagCorpus:
         self.drawings = [np.array([m.split(",") for m in line[1:]], float) for line in lines]
         self.documents, self.characters = len(lines), sum(map(len, self.drawings))
 
-    @property
-    def bounds(self) -> tuple[int, int]:
-        """Where validation and test drawings begin."""
-        return self.documents * 8 // 10, self.documents * 9 // 10
-
-    def part(self, begin: int, end: int) -> ValueArrays:
-        encoded = [ZigzagEncoder().encode(each, None) for each in self.drawings[begin:end]]
+    def part(self, name: PartName) -> ZigzagPart:
+        ends = [0, self.documents * 8 // 10, self.documents * 9 // 10, self.documents]
+        number = ("train", "validation", "test").index(name)
+        some = slice(ends[number], ends[number + 1])
+        encoded = [ZigzagEncoder().encode(each, None) for each in self.drawings[some]]
         features_ND = np.concatenate([each.features_TD for each in encoded])
         targets_NK = np.concatenate([each.targets_TK for each in encoded]).astype(np.float32)
         lengths = [len(each.targets_TK) for each in encoded]
         ones_N = np.ones(sum(lengths), np.float32)
-        condition = Condition(static_BK=np.eye(2, dtype=np.float32)[self.classes[begin:end]])
+        condition = Condition(static_BK=np.eye(2, dtype=np.float32)[self.classes[some]])
         known_N1 = np.concatenate([phase(length) for length in lengths])
         arrays = (features_ND, known_N1, targets_NK, ones_N, JACOBIAN * ones_N)
-        return ValueArrays(np.cumsum([0, *lengths]), *arrays, condition=condition)
+        whole = ValueArrays(np.cumsum([0, *lengths]), *arrays, condition=condition)
+        return ZigzagPart(whole, f"{name}: a part of the lines")
 
 
-@dataclass(frozen=True)
+@dataclass
 class ZigzagModel:
     path: Path
     bundle: Bundle[Any, Any]
 
+    @cached_property
+    def predictor(self) -> Any:
+        return ValuePredictor(self.bundle, load_network(self.bundle))
+
     def generate(self, kind: int = 0, length: int = 8, seed: int = 0) -> Any:
-        return draw(ValuePredictor(self.bundle, load_network(self.bundle)), kind, length, seed=seed)
+        return draw(self.predictor, kind, length, seed=seed)
 
 
 @dataclass(frozen=True)
@@ -106,18 +117,18 @@ class ZigzagModality(ValueModality[ZigzagSettings, ZigzagCorpus, Any]):
         provenance = Provenance(data_sha256=corpus.sha256, selected_on="a validation part")
         config = config if request.base is None else request.base.bundle.config
         bundle = Bundle(config, ZigzagEncoder(), ZigzagFacts(), provenance=provenance)
-        train = corpus.part(0, corpus.bounds[0])
+        train = corpus.part("train").arrays
         return Planned(settings, corpus, bundle, plan, len(train.weights_N), own=train)
 
     def fitted(self, planned: Any) -> Any:
         return planned.own
 
-    def validation_part(self, planned: Any) -> ScoredPart:
-        return scored(planned.corpus.part(*planned.corpus.bounds))
+    def part(self, corpus: ZigzagCorpus, settings: Any, name: PartName) -> ZigzagPart:
+        return corpus.part(name)
 
-    def test_part(self, planned: Any) -> tuple[ScoredPart, str]:
-        corpus = planned.corpus
-        return scored(corpus.part(corpus.bounds[1], corpus.documents)), "test: the last tenth"
+    def encoded(self, bundle: Any, part: ZigzagPart) -> ScoredPart:
+        lengths = np.diff(part.arrays.offsets)
+        return ScoredPart(part.arrays, 0 * lengths, 3 * lengths)
 
     def preview(self, planned: Any, predictor: Any, temperature: float) -> str:
         moves_TK = draw(predictor, 0, 8, seed=0, temperature=temperature)
@@ -131,10 +142,6 @@ class ZigzagModality(ValueModality[ZigzagSettings, ZigzagCorpus, Any]):
 
     def next_command(self, folder: Path) -> str:
         return f"rhapsode generate {folder}"
-
-
-def scored(arrays: ValueArrays) -> ScoredPart:
-    return ScoredPart(arrays, np.zeros(len(arrays), np.int64), 3 * len(arrays.weights_N))
 
 
 def draw(predictor: Any, kind: int, length: int, *, seed: int, temperature: float = 1.0) -> Any:

@@ -3,11 +3,11 @@
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from rhapsode.config import SourceSettings
 from rhapsode.data import Document
 from rhapsode.data.statistics import (
     TextCounts,
@@ -19,8 +19,11 @@ from rhapsode.data.statistics import (
 )
 from rhapsode.encoding import ENCODERS
 from rhapsode.errors import DataError, SettingsError
-from rhapsode.modalities.text.settings import DataSettings, TrainSettings
-from rhapsode.modalities.text.survey import survey
+from rhapsode.workflows.inference.survey import survey as survey_of
+
+
+def survey(*sources: str, **asked: Any) -> dict[str, Any]:
+    return survey_of(*sources, **asked)[1]
 
 
 def counted(*pieces: Document) -> TextCounts:
@@ -134,10 +137,8 @@ def test_lengths_in_elements_are_those_of_the_encoder(tmp_path: Path) -> None:
     for number, text in enumerate(texts):
         (tmp_path / f"{number:03}.txt").write_text(text)
     for duplicates in ("keep", "drop"):
-        settings = TrainSettings(
-            encoding="words", data=DataSettings(split="documents", duplicates=duplicates)
-        )
-        found = survey(str(tmp_path), settings=settings)
+        data = {"split": "documents", "duplicates": duplicates}
+        found = survey(str(tmp_path), encoding="words", data=data)
         encoder = ENCODERS.get("words").learn(texts, {})
         lengths = np.array([len(encoder.encode(text)) for text in texts])
         assert found["lengths"]["documents_in_elements"] == lengths_summary(lengths)
@@ -160,8 +161,7 @@ def test_one_long_text_that_the_split_cuts(tmp_path: Path) -> None:
 def test_unknown_elements_stand_in_the_way_of_full_coverage(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("to be or not to be. " * 400 + "unheard " + "to be or not. " * 60)
-    settings = TrainSettings(encoding="words", encoder={"min_count": 2})
-    found = survey(str(path), settings=settings)
+    found = survey(str(path), encoding="words", encoder={"min_count": 2})
     assert found["vocabulary"]["coverage"]["50"] is not None
     # Held out, and seen there only.
     assert max(found["shares"][name]["unknown"] for name in ("train", "validation", "test")) > 0
@@ -178,13 +178,13 @@ def test_tiny_and_wrong_sources(tmp_path: Path) -> None:
     with pytest.raises(DataError):
         survey(str(tmp_path / "none.txt"))
     with pytest.raises(SettingsError, match="unknown encoding"):
-        survey(str(path), settings=TrainSettings(encoding="runes"))
+        survey(str(path), encoding="runes")
 
 
 def test_how_a_file_was_read_is_told(tmp_path: Path) -> None:
     path = tmp_path / "old.txt"
     path.write_bytes(("naïve café\r\n" * 60).encode("cp1252"))
-    found = survey(str(path), settings=TrainSettings(source=SourceSettings(newlines="keep")))
+    found = survey(str(path), source={"newlines": "keep"})
     assert found["reading"]["encodings"] == {"cp1252": 1}
     assert found["text"]["line_ends"] == {"lf": 0, "crlf": 60, "cr": 0}
     assert any("read as cp1252" in line for line in found["reading"]["lines"])

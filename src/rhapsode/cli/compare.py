@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import Meta
 from rich.console import Console
 from rich.panel import Panel
 from rich.rule import Rule
-from rich.table import Table
 from rich.text import Text
 
 from rhapsode.cli.console import note, print_json, stderr
-from rhapsode.cli.evaluate import asked_source
-from rhapsode.cli.parse import parse, settings_of
-from rhapsode.config import GenerateSettings, Positional, Repeated, SourceSettings, option
+from rhapsode.cli.evaluate import modalities_for, print_parts
+from rhapsode.cli.parse import parse, typed_settings, with_settings
+from rhapsode.config import GenerateSettings, Positional, Repeated, from_mapping, option
 from rhapsode.errors import SettingsError
 
 __all__ = ["CompareCommand", "run"]
 
-DESCRIPTION = """Score the same text with several models, side by side.
+DESCRIPTION = """Score the same data with several models of one kind, side by side.
 
-Bits per character compare across encodings: what a model has no element for is charged with its spelling. The paired test
-tells whether a difference is more than chance.
+Of text, bits per character compare across encodings: what a model has no element for is charged with its spelling. Of
+series, density and the same forecasts are compared. The paired test tells whether a difference is more than chance.
+Options that belong to one kind of data are told by rhapsode compare MODEL --help.
 
 --blind shows pairs of continuations in random order instead, asks which is better, and keeps the votes."""
 
@@ -36,14 +36,13 @@ _KEYS = {"1": "first", "2": "second", "=": "tie"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareCommand(SourceSettings):
+class CompareCommand:
     """Flags of `rhapsode compare`."""
 
     models: Positional[Annotated[tuple[str, ...], option("MODEL")]] = ()
     """Run folders or model files, two or more."""
     on: Annotated[Repeated[tuple[str, ...]], option("SOURCE", "none")] = ()
-    """Text to score, or, with --blind, to take prompts from: a file, folder, pattern, - or named corpus; may be
-    repeated."""
+    """Data to score, or, with --blind, to take prompts from: a file, folder, pattern, - or a name; may be repeated."""
     json: bool = False
     """Print one JSON object."""
     blind: bool = False
@@ -57,14 +56,16 @@ class CompareCommand(SourceSettings):
     temperature: Annotated[Annotated[float, Meta(ge=0.0, le=1e6)], option("T")] = 0.8
     """With --blind: as in generate."""
     seed: Annotated[Annotated[int, Meta(ge=0, le=2**62)] | None, option("N", "a new one")] = None
-    """With --blind: decides texts and order."""
+    """Decides what is drawn; with --blind, texts and order."""
     output: Annotated[str, option("FILE.json", alias="-o")] = "votes.json"
     """With --blind: where votes are kept; those in it already count too."""
 
 
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
-    command = parse(CompareCommand, "compare", DESCRIPTION, arguments)
+    settings = tuple(modality.comparison for modality in modalities_for(arguments))
+    kind = with_settings(CompareCommand, *settings)
+    command = parse(kind, "compare", DESCRIPTION, arguments)
     if len(command.models) < 2:
         raise SettingsError(
             "a comparison needs two or more models",
@@ -74,92 +75,44 @@ def run(arguments: Sequence[str], began: float) -> int:
     if command.blind:
         return _vote(command, arguments)
     if not command.on:
-        raise SettingsError("no text was given", where="compare", hint="name one with --on")
-    from rhapsode.modalities.text.model import TextModel
-    from rhapsode.workflows.inference.comparison import compare
+        raise SettingsError("no data was given", where="compare", hint="name some with --on")
+    from rhapsode.workflows.inference.comparison import compare, open_models
 
-    source = asked_source(command, arguments, TextModel(command.models[0]), command.on)
-    found = compare(command.models, *command.on, source=source, tell=note).to_mapping()
+    modality, opened = open_models(command.models)
+    asked = typed_settings(command, arguments, modality.comparison)
+    compared = compare(opened, *command.on, tell=note, **asked)
+    found = compared.to_mapping()
     if command.json:
         print_json(found)
         return 0
-    _print(found, f"on {', '.join(command.on)}")
+    print_parts(modality.comparison_report(found, f"on {', '.join(command.on)}"))
     return 0
 
 
-def _print(found: Mapping[str, Any], title: str) -> None:
-    console = Console(highlight=False)
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    table.add_column("model", style="bold", overflow="fold")
-    table.add_column("bits/char", justify="right", style="bold", no_wrap=True)
-    table.add_column("elements", style="dim", no_wrap=True)
-    for name in ("nats each", "network", "n-gram", "unknown", "weights"):
-        table.add_column(name, justify="right", style="dim", no_wrap=True)
-    for row in found["rows"]:
-        figures = row["figures"]
-        floor = figures["floors"]["ngram"]
-        table.add_row(
-            row["model"],
-            f"{figures['bits_per_character']:.4f}",
-            f"{figures['elements']:,} {row['encoding']}",
-            f"{figures['loss']:.4f}",
-            f"{(figures['network'] or figures)['loss']:.4f}",
-            "-" if floor is None else f"{floor:.4f}",
-            f"{figures['unknown_rate']:.2%}",
-            f"{row['parameters'] / 1e6:.2f}M",
-        )
-    console.print(table)
-    console.print()
-    for contrast in found["contrasts"]:
-        console.print(_contrast(contrast))
-    console.print(Text(f"paired over {found['passages']}", style="dim"))
-    for row in found["rows"]:
-        protocol = row["figures"]["protocol"]
-        told = (
-            f"{row['model']}: {protocol['context']}; normalisation: {protocol['normalisation']}; "
-            f"unknown cost: {protocol['unknown_cost']}; share of the n-gram: "
-            f"{row['figures']['ngram_share']:.3g}"
-        )
-        console.print(Text(told, style="dim"))
-    if found["caution"] is not None:
-        console.print(Text(found["caution"], style="yellow"))
-
-
-def _contrast(contrast: Mapping[str, Any]) -> Text:
-    found = contrast["difference"]
-    line = Text.assemble(
-        (contrast["better"], "bold green"),
-        f" needs {found['bits_per_character']:.4f} bits per character less than ",
-        (contrast["worse"], "bold"),
-    )
-    if found["p_value"] is None:
-        line.append("; too few passages for a test", style="dim")
-        return line
-    line.append(f" (95 %: {found['low']:.4f} to {found['high']:.4f}")
-    sure = found["p_value"] < 0.05
-    line.append(f"; p = {found['p_value']:.4f}, ", style="")
-    line.append(
-        "more than chance" if sure else "may be chance", style="green" if sure else "yellow"
-    )
-    line.append(f"; {found['passages']:,} passages)")
-    return line
-
-
 def _vote(command: CompareCommand, arguments: Sequence[str]) -> int:
-    from rhapsode.modalities.text.model import TextModel
-    from rhapsode.workflows.inference.blind import Ballot, blind_pairs, passages_of, scores_of
+    from rhapsode.workflows.inference.blind import Ballot, blind_pairs, passages_for, scores_of
+    from rhapsode.workflows.inference.comparison import open_models
 
     ballot = Ballot(Path(command.output))
+    modality, opened = open_models(command.models)
     seed = secrets.randbits(32) if command.seed is None else command.seed
-    settings = settings_of(
-        GenerateSettings(length=command.length, temperature=command.temperature, seed=seed),
+    settings = from_mapping(
         GenerateSettings,
+        {"length": command.length, "temperature": command.temperature, "seed": seed},
+        where="options",
     )
     prompts = list(command.prompt)
     if command.on:
-        first = TextModel(command.models[0])
-        texts = first.read(command.on, asked_source(command, arguments, first, command.on), note)
-        prompts += passages_of(texts, count=command.rounds, length=_PROMPT, seed=seed)
+        asked = typed_settings(command, arguments, modality.comparison)
+        prompts += passages_for(
+            opened,
+            command.on,
+            count=command.rounds,
+            length=_PROMPT,
+            seed=seed,
+            tell=note,
+            **asked,
+        )
     if not prompts:
         raise SettingsError(
             "a blind comparison needs prompts",
@@ -169,7 +122,7 @@ def _vote(command: CompareCommand, arguments: Sequence[str]) -> int:
     stderr().print(
         Text("1 or 2: the better one   =: no difference   s: skip   q: end", style="dim")
     )
-    for pair in blind_pairs(command.models, prompts, settings, rounds=command.rounds, tell=note):
+    for pair in blind_pairs(opened, prompts, settings, rounds=command.rounds, tell=note):
         stderr().print(Rule(f"{pair.round + 1} of {command.rounds}", style="dim"))
         stderr().print(Text(pair.prompt, style="italic"))
         for number, text in enumerate(pair.texts, 1):

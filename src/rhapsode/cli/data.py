@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,20 +14,20 @@ from rich.table import Table
 from rich.text import Text
 
 from rhapsode.cli.console import elements_text, note, print_json
-from rhapsode.cli.parse import parse, settings_of
+from rhapsode.cli.parse import parse, settings_of, typed_settings
 from rhapsode.config import Positional, Repeated, SourceSettings, apply_assignments, option
 from rhapsode.errors import SettingsError
-from rhapsode.modalities.text.settings import TrainSettings
 
 __all__ = ["DataCommand", "run"]
 
 DESCRIPTION = """The corpora that can be named in place of a file, and what a source looks like to a model.
 
 list shows the corpora known by name, fetch brings one onto this machine, show prints one document of a source and its
-elements, info tells what a source holds: its characters, lengths, vocabulary, copies and shares, and what train would
-choose for it."""
+elements, info tells what a source holds, of text its characters, lengths, vocabulary, copies and shares, of series their
+lengths, times and missing values, and what train would choose for it."""
 
 SHOWN = 400
+WIDEST = 100
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,9 @@ class DataCommand(SourceSettings):
     """The encoding; for show learnt on the whole source, for info on its training share."""
     set: Annotated[Repeated[tuple[str, ...]], option("KEY=VALUE", "none")] = ()
     """A setting of the encoding, as lowercase=true; may be repeated."""
+    modality: Annotated[
+        str, option("NAME", help="For info: what the source is: auto, {modalities}.")
+    ] = "auto"
     plot: Annotated[str | None, option("FILE", "none")] = None
     """For info: draw frequencies by rank, coverage and lengths into a .png or .svg file."""
     json: bool = False
@@ -59,18 +63,7 @@ def run(arguments: Sequence[str], began: float) -> int:
     if command.plot is not None and command.action != "info":
         raise SettingsError(f"data {command.action} draws nothing", where="--plot")
     if command.action == "info":
-        from rhapsode.cli.data_info import info
-
-        return info(
-            command.source,
-            TrainSettings(
-                source=settings_of(command, SourceSettings),
-                encoding=command.encoding,
-                encoder=apply_assignments({}, command.set),
-            ),
-            as_json=command.json,
-            plot=command.plot,
-        )
+        return _info(command, typed_settings(command, arguments, SourceSettings))
     from rhapsode.workflows.inference import show_corpus as show
 
     if command.action == "fetch":
@@ -112,4 +105,34 @@ def run(arguments: Sequence[str], began: float) -> int:
         note(f"the first {SHOWN} of {len(shown['ids']):,} elements; --json prints all")
     if "log_prob" in shown:
         console.print(f"log-probability under the grammar: {shown['log_prob']:.4f} nats")
+    return 0
+
+
+def _info(command: DataCommand, reading: Mapping[str, Any]) -> int:
+    """Survey a source and print what was found."""
+    if command.plot is not None:
+        from rhapsode.views.survey_picture import check_picture
+
+        check_picture(Path(command.plot))
+    from rhapsode.workflows.inference.survey import survey
+
+    asked = {
+        "source": dict(reading),
+        "encoding": command.encoding if command.encoding != "auto" else None,
+        "encoder": apply_assignments({}, command.set),
+        "modality": command.modality if command.modality != "auto" else None,
+    }
+    modality, found = survey(
+        command.source, tell=note, **{name: value for name, value in asked.items() if value}
+    )
+    if command.json:
+        print_json(found)
+    else:
+        console = Console(highlight=False)
+        console.width = min(console.width, WIDEST)
+        for part in modality.survey_report(found, console.width):
+            console.print(part)
+    if command.plot is not None:
+        modality.draw_survey(found, Path(command.plot))
+        note(f"the picture is in {command.plot}")
     return 0

@@ -2,78 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from rhapsode.cli.console import note, print_json
-from rhapsode.cli.parse import parse
-from rhapsode.cli.series import evaluate_series, series_model_in
-from rhapsode.cli.train import source_flags, typed_flags
-from rhapsode.config import Positional, SourceSettings, from_mapping, option, to_mapping
-from rhapsode.errors import SettingsError
-from rhapsode.views.evaluation_report import print_evaluation
+from rhapsode.cli.console import note, print_json, stderr
+from rhapsode.cli.parse import modality_named, parse, typed_settings, with_settings
+from rhapsode.config import Positional, option
 
-if TYPE_CHECKING:
-    from rhapsode.modalities.text.model import TextModel
+__all__ = ["EvaluateCommand", "run"]
 
-__all__ = ["EvaluateCommand", "asked_source", "run"]
+DESCRIPTION = """Measure a model on data: likelihood, baselines, and what its kind of data adds.
 
-DESCRIPTION = """Score a text with a model: every element once, in the context the model was trained in.
-
-A model of series forecasts the ends of a table, and has options of its own: rhapsode evaluate MODEL --help."""
+Every element is scored once, in the context the model was trained in. Of series the ends are forecast from rolling
+origins too, beside what came. Options that belong to one kind of data are told by rhapsode evaluate MODEL --help."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateCommand(SourceSettings):
+class EvaluateCommand:
     """Flags of `rhapsode evaluate`."""
 
     model: Positional[Annotated[str, option("MODEL")]]
     """Run folder or model file."""
     sources: Positional[Annotated[tuple[str, ...], option("SOURCE", "")]] = ()
-    """Files, folders, patterns, - for standard input, or named corpora; records are read as in training."""
-    dynamic: bool = False
-    """Report, apart, what the text costs if the model goes on learning from it: up to a minute more."""
-    weights: Literal["float32", "bf16", "int8"] = "float32"
-    """Also score a part of the text with weights kept as these, as generate can have them, and tell what that costs."""
+    """Files, folders, patterns, - for standard input, or names; read as in training. Of series one table, or none for
+    what the model learnt from."""
+    split: Annotated[
+        Literal["train", "validation", "test"] | None, option("train|validation|test", "none")
+    ] = None
+    """Score this part of what the run of the model began with, in place of a source."""
     json: bool = False
     """Print one JSON object."""
 
 
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
-    if series_model_in(arguments):
-        return evaluate_series(arguments)
-    command = parse(EvaluateCommand, "evaluate", DESCRIPTION, arguments)
-    if not command.sources:
-        raise SettingsError("no source was given", where="evaluate", hint="name a text to score")
-    from rhapsode.modalities.text.model import TextModel
+    settings = tuple(modality.evaluation for modality in modalities_for(arguments))
+    kind = with_settings(EvaluateCommand, *settings)
+    command = parse(kind, "evaluate", DESCRIPTION, arguments)
+    from rhapsode.workflows.inference.evaluate import evaluate
+    from rhapsode.workflows.inference.opening import open_model
 
-    model = TextModel(command.model)
-    source = asked_source(command, arguments, model, command.sources)
-    found = model.evaluate(
-        *command.sources,
-        source=source,
-        tell=note,
-        dynamic=command.dynamic,
-        weights=command.weights,
-    )
-    figures = found.to_mapping()
+    modality, model = open_model(command.model)
+    asked = typed_settings(command, arguments, modality.evaluation)
+    metrics = evaluate(model, *command.sources, split=command.split, tell=note, **asked)
+    figures = metrics.to_mapping()
     if command.json:
         print_json(figures)
         return 0
-    print_evaluation(figures, f"{command.model} on {', '.join(command.sources)}")
+    data = f"the {command.split} part" if command.split else ", ".join(command.sources)
+    print_parts(modality.report(figures, f"{command.model} on {data or 'its own'}"))
+    for line in modality.cautions(figures):
+        if line.startswith("warning: "):
+            stderr().print(line, style="yellow")
+        else:
+            note(line)
     return 0
 
 
-def asked_source(
-    command: SourceSettings, arguments: Sequence[str], model: TextModel, sources: Sequence[str]
-) -> SourceSettings | None:
-    """How sources are to be read: as in training, but for what was typed; None where nothing was."""
-    flags = source_flags(command, typed_flags(arguments, command))
-    if not flags:
-        return None
-    kept = to_mapping(model.source_settings(sources))
-    if any(name in flags for name in ("field", "template", "prompt_field")):
-        kept = {**kept, **dict.fromkeys(("field", "template", "prompt_field", "completion_field"))}
-    return from_mapping(SourceSettings, {**kept, **flags}, where="[source]")
+def modalities_for(arguments: Sequence[str]) -> Iterator[Any]:
+    """The modality of the model among the arguments; all where there is none, for the error that this is."""
+    found = modality_named(arguments)
+    if found is not None:
+        yield found
+    elif "--help" not in arguments and "-h" not in arguments:
+        from rhapsode.modalities import MODALITIES
+
+        yield from (MODALITIES.get(name) for name in MODALITIES.names())
+
+
+def print_parts(parts: Iterator[Any]) -> None:
+    """Print lines, and what `rich` draws, to stdout."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    for part in parts:
+        if isinstance(part, str):
+            console.print(part, soft_wrap=True, markup=False)
+        else:
+            console.print(part)

@@ -17,11 +17,12 @@ from rhapsode.cli.parse import parse, read_stdin, settings_of
 from rhapsode.config import GenerateSettings, Positional, option
 from rhapsode.config.sampling import SamplingSettings
 from rhapsode.errors import SettingsError
+from rhapsode.views.blocks import bar, visible
 
 if TYPE_CHECKING:
     from rhapsode.workflows.inference.next_elements import Candidate, NextElements
 
-__all__ = ["NextCommand", "bar", "next_table", "run", "share_in_words", "visible"]
+__all__ = ["NextCommand", "next_table", "run", "share_in_words"]
 
 DESCRIPTION = """The table of likeliest next elements behind a prompt: what the model expects, and what the sampling steps
 leave of it.
@@ -100,25 +101,6 @@ def run(arguments: Sequence[str], began: float) -> int:
     return 0
 
 
-def visible(name: str) -> str:
-    """A name with white space to be seen and nothing that a terminal would obey."""
-    shown = name.replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥")
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)
-
-
-def bar(share: float, full: float, width: int) -> str:
-    """A share as a bar, to an eighth of a cell.
-
-    Arguments:
-        share: 0 to `full`.
-        full: the share that fills all the width.
-        width: cells.
-    """
-    eighths = max(1, round(share / full * width * 8)) if share > 0 else 0
-    parts: tuple[str, ...] = ("", *"▏▎▍▌▋▊▉")
-    return "█" * (eighths // 8) + parts[eighths % 8]
-
-
 def share_in_words(share: float) -> str:
     """A share in per cent."""
     if share <= 0:
@@ -193,7 +175,7 @@ def next_table(row: Sequence[NextElements], cells: int, names: int, full: float)
         for one in row:
             share = float(one.share_V[candidate.element])
             line.append(Text(share_in_words(share), style="" if share > 0 else "dim"))
-            line.append(Text(" " + bar(share, full, cells)))
+            line.append(Text(" " + bar(share, cells, full=full)))
         table.add_row(*line)
     for name, values in _facts(row, list(rows)):
         line = [Text(""), Text(f" {name}")]

@@ -12,7 +12,7 @@ from rhapsode.config import from_mapping
 from rhapsode.config.options import POSITIONAL, REPEATED, Flag
 from rhapsode.errors import DataError
 
-__all__ = ["parse", "settings_of"]
+__all__ = ["modality_named", "parse", "settings_of", "typed_settings", "with_settings"]
 
 C = TypeVar("C")
 S = TypeVar("S")
@@ -109,6 +109,47 @@ def _unmarked(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_unmarked(entry) for entry in value)
     return value
+
+
+def with_settings(command: type[C], *settings: type[Any]) -> type[C]:
+    """A command that also takes the settings of modalities as flags, before its own.
+
+    Arguments:
+        command: the dataclass whose fields are the flags of all.
+        settings: dataclasses whose fields are flags too; of equal names the first counts.
+    """
+    own = list(dict.fromkeys(s for s in settings if not issubclass(command, s)))
+    # A base stands behind what is derived from it.
+    bases = [s for s in own if not any(s is not other and issubclass(other, s) for other in own)]
+    joined = type(command.__name__, (command, *bases), {"__doc__": command.__doc__})
+    return dataclasses.dataclass(frozen=True, kw_only=True)(joined)
+
+
+def modality_named(arguments: Sequence[str]) -> Any | None:
+    """The modality of the first model among the arguments; None where there is no model."""
+    from rhapsode.bundle import modality_of
+    from rhapsode.modalities import MODALITIES
+
+    for word in arguments:
+        name = None if word.startswith("-") else modality_of(word)
+        if name in MODALITIES.names():
+            return MODALITIES.get(str(name))
+    return None
+
+
+def typed_settings(command: Any, arguments: Sequence[str], cls: type[Any]) -> dict[str, Any]:
+    """What was typed of the settings `cls`, by name."""
+    return {
+        field.name: getattr(command, field.name)
+        for field in dataclasses.fields(cls)
+        if _typed(field.name, arguments)
+    }
+
+
+def _typed(name: str, arguments: Sequence[str]) -> bool:
+    flag = f"--{name.rstrip('_')}"
+    words = {argument.partition("=")[0] for argument in arguments}
+    return flag in words or flag.replace("_", "-") in words
 
 
 def settings_of(command: Any, cls: type[S]) -> S:

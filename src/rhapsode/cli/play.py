@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rhapsode.cli.console import fail, note, plain, put
-from rhapsode.cli.next import bar, share_in_words, visible
+from rhapsode.cli.next import share_in_words
 from rhapsode.cli.parse import parse
 from rhapsode.config import (
     GenerateSettings,
@@ -31,6 +31,7 @@ from rhapsode.config import (
     to_mapping,
 )
 from rhapsode.errors import RhapsodeError, SettingsError
+from rhapsode.views.blocks import bar, visible
 
 if TYPE_CHECKING:
     from rhapsode.bundle.id_facts import IdBundle
@@ -419,7 +420,7 @@ def why_shown(session: PlaySession, why: Why, width: int) -> Group:
             Text(visible(name_of(encoder, element)), style="bold" if chosen else ""),
             share_in_words(raw),
             share_in_words(after),
-            bar(after, full, cells),
+            bar(after, cells, full=full),
         )
     return Group(title, table, Text(_why_facts(why), style="dim"))
 

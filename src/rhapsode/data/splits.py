@@ -36,6 +36,10 @@ class Split:
     test: Parts
     left_out: int = 0
 
+    def part(self, name: Literal["train", "validation", "test"]) -> Parts:
+        """A share by its name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
+
 
 def first_copies(digests_DB: NDArray[np.uint8]) -> NDArray[np.int64]:
     """For every document the number of the first one with the same text, (D,)."""

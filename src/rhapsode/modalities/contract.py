@@ -10,6 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from rhapsode.bundle import Bundle
+from rhapsode.errors import DataError, SettingsError
+from rhapsode.modalities.scoring import (
+    Compared,
+    Metrics,
+    NoSettings,
+    Part,
+    PartName,
+    Surveyed,
+)
 
 if TYPE_CHECKING:  # training loads torch
     from rhapsode.bundle.network import Network
@@ -176,6 +185,8 @@ class Modality(ABC, Generic[S, C, B]):
     """The registered name."""
     noun: ClassVar[str]
     """Noun of its data, for messages: "text", "series"."""
+    blind: ClassVar[bool] = False
+    """True if a person can tell which of two continuations is better."""
     decides_all_of: ClassVar[tuple[str, ...]] = ("encoder", "network")
     """Sections of the settings in which a base model decides every entry."""
 
@@ -293,3 +304,122 @@ class Modality(ABC, Generic[S, C, B]):
     @abstractmethod
     def next_command(self, folder: Path) -> str:
         """The command to try after training."""
+
+    @property
+    def evaluation(self) -> type[Any]:
+        """The dataclass of the settings of an evaluation; loads no torch."""
+        return NoSettings
+
+    @property
+    def comparison(self) -> type[Any]:
+        """The dataclass of the settings of a comparison; loads no torch."""
+        return NoSettings
+
+    def to_score(
+        self, model: Any, sources: Sequence[str], asked: Mapping[str, Any], tell: Tell
+    ) -> Part:
+        """Read sources as a model takes them.
+
+        Arguments:
+            model: the model.
+            sources: what to score.
+            asked: settings of `evaluation` by name; what is left out is as it was in training.
+            tell: takes lines of progress.
+
+        Raises:
+            DataError: they cannot be read, or hold nothing to score.
+        """
+        raise DataError(
+            f"only parts of a run are scored, of {self.noun}",
+            where=", ".join(sources),
+            hint="--split test",
+        )
+
+    def part(self, corpus: C, settings: S, name: PartName) -> Part:
+        """A part of the corpus of a run.
+
+        Raises:
+            DataError: it is empty.
+        """
+        raise DataError(f"there are no parts of {self.noun}", where="--split")
+
+    def metrics(self, model: Any, part: Any, settings: Any, tell: Tell) -> Metrics:
+        """Measure a model: likelihood in the data's own units, baselines, and what is its own.
+
+        Arguments:
+            model: the model.
+            part: from `part` or `to_score`.
+            settings: of `evaluation`.
+            tell: takes lines of progress.
+        """
+        raise SettingsError(f"models of {self.noun} are not evaluated", where="evaluate")
+
+    def report(self, metrics: Mapping[str, Any], title: str) -> Iterator[Any]:
+        """Metrics for people: lines, and what `rich` prints."""
+        yield title
+        yield f"{metrics['loss']:.4f} nats per element"
+
+    def cautions(self, metrics: Mapping[str, Any]) -> Iterator[str]:
+        """Warnings and notes that belong to metrics."""
+        yield from ()
+
+    def compare(self, models: Mapping[str, Any], part: Any, settings: Any, tell: Tell) -> Compared:
+        """Measure several models on one part, unit by unit.
+
+        Arguments:
+            models: by name.
+            part: from `to_score` or `part`.
+            settings: of `comparison`.
+            tell: takes lines of progress.
+        """
+        raise SettingsError(f"models of {self.noun} are not compared", where="compare")
+
+    def comparison_report(self, compared: Mapping[str, Any], title: str) -> Iterator[Any]:
+        """A comparison for people: lines, and what `rich` prints."""
+        from rhapsode.views.comparison_report import plain_comparison
+
+        yield from plain_comparison(compared, title)
+
+    def passages(self, part: Any, *, count: int, length: int, seed: int) -> list[str]:
+        """Prompts from random places of a part, for a blind comparison.
+
+        Raises:
+            SettingsError: nobody could tell which continuation is better.
+        """
+        raise SettingsError(f"continuations of {self.noun} are not compared blind", where="--blind")
+
+    def survey(self, sources: Sequence[Any], settings: S, tell: Tell, opened: Any) -> Surveyed[C]:
+        """Describe sources, and prepare what training would learn from.
+
+        Arguments:
+            sources: paths, names, or things in memory.
+            settings: as for training.
+            tell: takes lines of progress.
+            opened: what a claim has read already.
+        """
+        corpus = self.corpus(sources, settings, tell, opened=opened)
+        found = {
+            "sources": [str(source) for source in sources],
+            "documents": corpus.documents,
+            "characters": corpus.characters,
+        }
+        return Surveyed(found, corpus)
+
+    def survey_report(self, found: Mapping[str, Any], width: int) -> Iterator[Any]:
+        """A survey for people: what `rich` prints.
+
+        Arguments:
+            found: from `survey`, with `training`.
+            width: columns there are.
+        """
+        from rhapsode.views.survey_report import plain_survey
+
+        yield from plain_survey(found, width)
+
+    def draw_survey(self, found: Mapping[str, Any], path: Path) -> None:
+        """Draw a survey into a .png or .svg file.
+
+        Raises:
+            SettingsError: there is no picture of it.
+        """
+        raise SettingsError(f"there is no picture of {self.noun}", where="--plot")

@@ -2,61 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from rhapsode.views.blocks import bar
 from rhapsode.views.figures import figures_table
 
-__all__ = ["bar", "print_evaluation"]
+__all__ = ["evaluation_report"]
 
 _BAR = 28
-_EIGHTHS = " ▏▎▍▌▋▊▉"
 _QUOTED = 110
 
 
-def print_evaluation(found: Mapping[str, Any], title: str) -> None:
-    """Print to stdout what `Evaluation.to_mapping` holds."""
-    console = Console(highlight=False)
-    console.print(figures_table(found, title))
+def evaluation_report(found: Mapping[str, Any], title: str) -> Iterator[RenderableType]:
+    """Metrics of a model of identifiers, from top to bottom.
+
+    Arguments:
+        found: plain values of the metrics.
+        title: above them.
+    """
+    yield figures_table(found, title)
     windowed = found["windowed"]
     if windowed is not None:
-        console.print(
-            Text(
-                f"in windows of {windowed['window']:,} by steps of {windowed['stride']:,}, nothing carried: "
-                f"{windowed['loss']:.4f} over {windowed['elements']:,} elements",
-                style="dim",
-            )
+        yield Text(
+            f"in windows of {windowed['window']:,} by steps of {windowed['stride']:,}, nothing carried: "
+            f"{windowed['loss']:.4f} over {windowed['elements']:,} elements",
+            style="dim",
         )
     reduced = found.get("reduced")
     if reduced is not None:
-        console.print(
-            Text(
-                f"with {reduced['weights']} weights {reduced['loss']:.4f} over {reduced['elements']:,} elements, "
-                f"with float32 {reduced['float32']:.4f}: {reduced['loss'] - reduced['float32']:+.4f}"
-            )
+        yield Text(
+            f"with {reduced['weights']} weights {reduced['loss']:.4f} over {reduced['elements']:,} elements, "
+            f"with float32 {reduced['float32']:.4f}: {reduced['loss'] - reduced['float32']:+.4f}"
         )
     for part in (_by_context(found), _calibration(found), _dynamic(found), _writing(found)):
         if part is not None:
-            console.print()
-            console.print(part)
+            yield Text()
+            yield part
     if found["surprising"]:
-        console.print()
-        console.print(Text("what surprised most", style="bold"))
+        yield Text()
+        yield Text("what surprised most", style="bold")
         for passage in found["surprising"]:
-            console.print(_passage(passage))
-    console.print()
+            yield _passage(passage)
+    yield Text()
     for name, value in found["protocol"].items():
-        console.print(Text.assemble((f"{name.replace('_', ' ')}: ", "dim"), value))
-
-
-def bar(share: float, width: int = _BAR) -> str:
-    """A bar of eighths of a cell, `share` of `width` long."""
-    eighths = round(max(0.0, min(1.0, share)) * width * 8)
-    return "█" * (eighths // 8) + (_EIGHTHS[eighths % 8] if eighths % 8 else "")
+        yield Text.assemble((f"{name.replace('_', ' ')}: ", "dim"), value)
 
 
 def _grid(*justify: str) -> Table:
@@ -79,7 +73,7 @@ def _by_context(found: Mapping[str, Any]) -> RenderableType | None:
         table.add_row(
             seen,
             f"{bucket['loss']:.3f}",
-            Text(bar(share), style="cyan"),
+            Text(bar(share, _BAR), style="cyan"),
             Text(f"{bucket['elements']:,}", style="dim"),
         )
     title = Text.assemble(("loss by elements seen before", "bold"), ("   nats, elements", "dim"))
@@ -104,7 +98,7 @@ def _calibration(found: Mapping[str, Any]) -> RenderableType | None:
             continue
         table.add_row(
             f"said {one['confidence']:.0%}",
-            Text(bar(one["accuracy"]), style="green"),
+            Text(bar(one["accuracy"], _BAR), style="green"),
             f"was {one['accuracy']:.0%}",
             Text(f"{one['elements']:,}", style="dim"),
         )

@@ -38,7 +38,7 @@ def figure_in_words(value: float | None, digits: int) -> str:
 
 
 def interval_in_words(interval: Mapping[str, Any] | None) -> str:
-    """A confidence interval after a figure; empty where there is none."""
+    """A 95 % interval behind its figure; nothing where there is none."""
     if interval is None:
         return ""
     return f" (95 %: {interval['low']:.4f} to {interval['high']:.4f}, over {interval['units']})"

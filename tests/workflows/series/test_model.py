@@ -180,7 +180,7 @@ def test_several_numbers_at_a_time(pair: tuple[rh.SeriesModel, Path], tmp_path: 
     found = fitted.forecast(str(table), horizon=3, samples=30)
     assert found.paths_BSHK.shape == (1, 30, 3, 2)
     assert np.abs(found.mean()[0, :, 1] - 100).max() < 5
-    figures, _ = fitted.evaluate(str(table), methods=())
+    figures = fitted.evaluate(str(table), method=("none",)).to_mapping()
     assert figures["forecasts"]["forecasts"] == 2 * (9 // fitted.bundle.facts.horizon)
     summary = json.loads((fitted.path.parent / "summary.json").read_text())
     assert "10.0%" in summary["protocol"]["split"]

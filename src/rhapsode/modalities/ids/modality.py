@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
@@ -15,11 +15,26 @@ from rhapsode import __version__
 from rhapsode.bundle import Calibration, NetworkConfig, Provenance
 from rhapsode.bundle.id_facts import IdBundle, IdFacts
 from rhapsode.config import GenerateSettings, IdSettings
-from rhapsode.encoding import ENCODERS, Encoder
-from rhapsode.errors import EncodingError, SettingsError
-from rhapsode.evaluation import Figures, Protocol, evaluate_store, floors_of, ngram_in_words
+from rhapsode.encoding import ENCODERS
+from rhapsode.errors import DataError, EncodingError, SettingsError
+from rhapsode.evaluation import (
+    Figures,
+    evaluate_store,
+    floors_of,
+    ngram_in_words,
+    unit_sums,
+)
 from rhapsode.modalities.contract import Finished, Modality, Planned, RunRequest, Tell
 from rhapsode.modalities.ids.contract import IdCorpus
+from rhapsode.modalities.ids.metrics import (
+    Evaluation,
+    IdPart,
+    measure_ids,
+    protocol_of,
+    score_part,
+)
+from rhapsode.modalities.ids.settings import IdEvaluationSettings
+from rhapsode.modalities.scoring import Compared, Measure, PartName, Scored
 from rhapsode.models.families import FAMILIES
 
 if TYPE_CHECKING:  # training loads torch, counting a compiler
@@ -29,7 +44,7 @@ if TYPE_CHECKING:  # training loads torch, counting a compiler
     from rhapsode.modalities.ids.ngram_sidecar import Counted
     from rhapsode.modalities.ids.predictors import IdPredictors
 
-__all__ = ["IdModality"]
+__all__ = ["IdModality", "described"]
 
 COUNTING_SECONDS = 2e-6
 """About what counting takes per element."""
@@ -47,6 +62,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     """A kind of sequence whose elements are identifiers."""
 
     facts: type[IdFacts]
+    blind: ClassVar[bool] = True
 
     def check(self, settings: S) -> None:
         """Refuse networks that cannot be built, and samples of two beginnings."""
@@ -68,9 +84,55 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     def test_part(self, settings: S, corpus: C) -> str:
         """The test part in words, for a protocol."""
 
-    def text(self, corpus: C) -> Text | None:
-        """Sizes of the documents of the test part, for figures in bits; None where they have none."""
+    def sizes(self, model: IdPredictors, part: IdPart) -> Text | None:
+        """Sizes of the documents of a part, for figures in bits; None where they have none."""
         return None
+
+    @property
+    def evaluation(self) -> type[Any]:
+        """Settings of an evaluation."""
+        return IdEvaluationSettings
+
+    def part(self, corpus: C, settings: S, name: PartName) -> IdPart:
+        """A part of the corpus of a run."""
+        stores = {"train": corpus.train, "validation": corpus.validation, "test": corpus.test}
+        share = len(stores[name]) / max(1, sum(map(len, stores.values())))
+        words = f"{name}: {share:.2%} of the elements of the corpus"
+        if name == "test":
+            words = self.test_part(settings, corpus)
+        if not len(stores[name]):
+            raise DataError(f"the {name} part of this run is empty", where="--split")
+        return IdPart(stores[name], words, ())
+
+    def metrics(
+        self, model: Any, part: Any, settings: IdEvaluationSettings, tell: Tell
+    ) -> Evaluation:
+        """Loss, baselines, and where the loss comes from."""
+        return measure_ids(model, part, self.sizes(model, part), settings, tell)
+
+    def report(self, metrics: Mapping[str, Any], title: str) -> Iterator[Any]:
+        """Figures, losses by context, calibration, and what surprised most."""
+        from rhapsode.views.evaluation_report import evaluation_report
+
+        yield from evaluation_report(metrics, title)
+
+    def compare(self, models: Mapping[str, Any], part: Any, settings: Any, tell: Tell) -> Compared:
+        """Nats of each document or block, by models that share an encoder.
+
+        Raises:
+            SettingsError: their elements are not the same.
+        """
+        if len({model.bundle.encoder.fingerprint for model in models.values()}) > 1:
+            raise SettingsError("models of other elements do not compare", where="compare")
+        measure = Measure("nats_per_element", "nats per element")
+        scored: dict[str, Scored] = {}
+        for name, model in models.items():
+            tell(f"scoring with {name}")
+            figures, nats_N = score_part(model, part, self.sizes(model, part), tell)
+            sums_U, sizes_U, words = unit_sums(nats_N, part.store.starts)
+            scored[name] = Scored(described(model, figures), {measure.key: sums_U})
+        sizes = {measure.key: sizes_U.astype(np.int64)}
+        return Compared(scored, (measure,), sizes, "passages", words)
 
     def decided(self, bundle: IdBundle) -> Mapping[str, Any]:
         """Family, encoding, network and context."""
@@ -333,21 +395,15 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         corpus, bundle = planned.corpus, predictors.bundle
         if len(corpus.test) == 0:
             return None
-        protocol = Protocol(
-            split=self.test_part(planned.settings, corpus),
-            selected_on=str(bundle.provenance.selected_on),
-            context=bundle.config.context,
-            normalisation=normalisation_of(bundle.encoder),
-            unknown_cost="the unknown element's own",
-        )
+        part = self.part(corpus, planned.settings, "test")
         every = max(1, len(corpus.test) * bundle.context.size // FINISHING_READS)
         figures, _ = evaluate_store(
             predictors.scorer,
-            corpus.test,
+            part.store,
             bundle.facts.counts_V,
-            protocol,
+            protocol_of(bundle, f"{part.split}, swept once"),
             bundle.context,
-            text=self.text(corpus),
+            text=self.sizes(predictors, part),
             ngram=None if counted is None else counted.model,
             every=every,
             grammar=self.facts.grammar(corpus.encoder),
@@ -355,9 +411,13 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         return figures
 
 
-def normalisation_of(encoder: Encoder) -> str:
-    """The change that an encoder makes to a document before it is scored, for a protocol."""
-    return "none" if encoder.round_trip == "lossless" else encoder.round_trip
+def described(model: IdPredictors, figures: Figures) -> dict[str, Any]:
+    """Plain values of a model of a comparison."""
+    return {
+        "encoding": model.bundle.encoder.name.partition(".")[0],
+        "parameters": sum(array.size for array in model.bundle.arrays.values()),
+        "figures": figures.to_mapping(),
+    }
 
 
 def network_settings(config: NetworkConfig) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from rhapsode.data.tables import SeriesSet
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.evaluation import (
     ForecastFigures,
+    ForecastScore,
     forecast_figures,
     forecast_of_samples,
     rolling_origins,
@@ -24,10 +25,41 @@ from rhapsode.evaluation import (
 from rhapsode.evaluation.statistical_methods import STATISTICAL, statistical_forecast
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.paths import path_seed, sample_paths
-from rhapsode.modalities.series.corpus import future_covariates, histories_of
+from rhapsode.modalities.contract import Tell
+from rhapsode.modalities.scoring import Compared, Measure, PartName, Scored
+from rhapsode.modalities.series.corpus import (
+    SeriesCorpus,
+    digest,
+    encode_series,
+    future_covariates,
+    histories_of,
+    known_behind,
+    observed_lengths,
+)
 from rhapsode.modalities.series.facts import SeriesBundle
+from rhapsode.modalities.series.settings import (
+    SeriesComparisonSettings,
+    SeriesEvaluationSettings,
+)
+from rhapsode.modalities.values.scored_part import ScoredPart, protocol_of
 
-__all__ = ["Backtest", "backtest", "draw_forecasts", "figures_mapping", "origins_of"]
+if TYPE_CHECKING:
+    from rhapsode.modalities.series.model import SeriesModel
+
+__all__ = [
+    "Backtest",
+    "SeriesMetrics",
+    "SeriesPart",
+    "backtest",
+    "compare_series",
+    "draw_forecasts",
+    "encode_part",
+    "end_of_series",
+    "figures_mapping",
+    "measure_series",
+    "origins_of",
+    "part_of_corpus",
+]
 
 Ints = NDArray[np.int64]
 MOST_FORECASTS = 2_000
@@ -35,6 +67,61 @@ MOST_FORECASTS = 2_000
 MOST_NUMBERS = 1 << 28
 """Numbers of one forecast, 2 GB."""
 NUMBERS_AT_ONCE = 1 << 24
+SHARE = 0.1
+"""Part of the end of every series that is forecast where nothing else is asked for."""
+NATS = Measure("nats_per_value", "nats per value")
+CRPS = Measure("crps", "CRPS")
+MASE = Measure("mase", "MASE")
+
+
+@dataclass(frozen=True)
+class SeriesPart:
+    """Rows of series to score.
+
+    Arguments:
+        given: the series, up to the last scored row.
+        first_S: rows of each before the first scored one.
+        scaled_S: rows of each that set its scale.
+        split: the scored rows, in words.
+        learnt: values among the scored ones that training knew.
+    """
+
+    given: SeriesSet
+    first_S: Ints
+    scaled_S: Ints
+    split: str
+    learnt: int = 0
+
+
+@dataclass(frozen=True)
+class SeriesMetrics:
+    """Metrics of a model of series.
+
+    Arguments:
+        loss: nats a value, in the data's own units.
+        elements: values scored.
+        learnt: values among them that training knew.
+        forecasts: from rolling origins; None where the part is too short for any.
+        protocol: how these came about.
+        nats_N: of each row; NaN where none is scored.
+    """
+
+    loss: float
+    elements: int
+    learnt: int
+    forecasts: Backtest | None
+    protocol: dict[str, Any]
+    nats_N: NDArray[np.float64]
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "loss": self.loss,
+            "elements": self.elements,
+            "learnt": self.learnt,
+            "forecasts": None if self.forecasts is None else self.forecasts.to_mapping(),
+            "protocol": self.protocol,
+        }
 
 
 @dataclass(frozen=True)
@@ -47,6 +134,8 @@ class Backtest:
         season: values to a season.
         forecasts: how many origins, over all series and numbers.
         notes: what could not be done.
+        scores: by method, of every forecast.
+        places: the origin of each of these.
     """
 
     figures: dict[str, ForecastFigures]
@@ -54,6 +143,8 @@ class Backtest:
     season: int
     forecasts: int
     notes: tuple[str, ...]
+    scores: dict[str, list[ForecastScore]]
+    places: list[int]
 
     @property
     def warning(self) -> str | None:
@@ -238,8 +329,9 @@ def backtest(
         MissingExtraError: statistical methods are asked for and statsforecast is not installed.
     """
     names = ("model", "seasonal naive", *methods)
-    scores: dict[str, list[Any]] = {name: [] for name in names}
+    scores: dict[str, list[ForecastScore]] = {name: [] for name in names}
     notes: list[str] = []
+    places: list[int] = []
     failed: dict[str, int] = dict.fromkeys(methods, 0)
     width = given.values_NK.shape[1]
     at_once = max(1, NUMBERS_AT_ONCE // max(1, samples * horizon * width))
@@ -263,6 +355,7 @@ def backtest(
                     continue
                 steps = len(actual)
                 own = forecast_of_samples(drawn[place, :, :steps, number])
+                places.append(start + place)
                 scores["model"].append(score_forecast(own, actual, history, season))
                 plain = seasonal_naive(history, steps, season, samples=samples, seed=seed)
                 naive = forecast_of_samples(plain.samples_ST, plain.point_T)
@@ -277,7 +370,8 @@ def backtest(
         if count:
             notes.append(f"{name} cannot be fitted to {count} of {len(scores['model'])} histories")
     figures = {name: forecast_figures(found) for name, found in scores.items()}
-    return Backtest(figures, horizon, season, len(scores["model"]), tuple(notes))
+    count = len(scores["model"])
+    return Backtest(figures, horizon, season, count, tuple(notes), scores, places)
 
 
 def statistical_methods() -> tuple[str, ...]:
@@ -285,3 +379,226 @@ def statistical_methods() -> tuple[str, ...]:
     import importlib.util
 
     return tuple(STATISTICAL) if importlib.util.find_spec("statsforecast") else ()
+
+
+def end_of_series(
+    model: SeriesModel, source: Any, settings: SeriesComparisonSettings
+) -> SeriesPart:
+    """The ends of series that a model has not seen, or of which it is told what it has.
+
+    Arguments:
+        model: the model.
+        source: a table, name, frame, array or set.
+        settings: horizon, origins and stride decide how long the ends are.
+
+    Raises:
+        DataError: no series is long enough.
+    """
+    whole = model.read(source)
+    lengths = observed_lengths(whole)
+    kept = np.nonzero(lengths)[0]
+    whole, lengths = whole.select(kept), lengths[kept]
+    given = whole.cut(whole.offsets[:-1], whole.offsets[:-1] + lengths)
+    ahead = settings.horizon or model.bundle.facts.horizon
+    if settings.origins is None:
+        tails = np.maximum(np.rint(lengths * SHARE).astype(np.int64), ahead)
+        first_S = np.where(lengths > ahead, lengths - tails, lengths)
+    else:
+        reach = ahead + (settings.origins - 1) * (settings.stride or ahead)
+        first_S = np.where(lengths > ahead, np.maximum(1, lengths - reach), lengths)
+    if (first_S >= lengths).all():
+        raise DataError(
+            f"no series is long enough for a forecast of {ahead} steps",
+            hint="give longer series, or a smaller --horizon",
+        )
+    points = int(known_behind(given, first_S).sum())
+    known = int(given.observed_NK.sum())
+    split = f"the last {points:,} of {known:,} values, the end of every series"
+    learnt = _learnt(model.bundle, given, first_S)
+    if learnt:
+        split += f"; of these the model learnt from {learnt:,}, or chose its weights by them"
+    return SeriesPart(given, first_S, first_S, split, learnt)
+
+
+def _learnt(bundle: SeriesBundle, given: SeriesSet, first_S: Ints) -> int:
+    """Values behind the first rows that a model knows from training; 0 where these are other series."""
+    facts = bundle.provenance
+    share = facts.test_share
+    if facts.data_sha256 != digest(given) or share is None:
+        return 0
+    end_S = given.lengths - np.rint(given.lengths * share).astype(np.int64)
+    return sum(
+        int(given.observed_NK[given.offsets[s] :][first:end].sum())
+        for s, (first, end) in enumerate(zip(first_S, end_S, strict=True))
+        if end > first
+    )
+
+
+def part_of_corpus(corpus: SeriesCorpus, name: PartName) -> SeriesPart:
+    """A part of the corpus of a run.
+
+    Of the training part the first horizon is history only; its scale is the one it was learnt with.
+
+    Raises:
+        DataError: the part is empty.
+    """
+    lengths = corpus.given.lengths
+    first_S, end_S, scaled_S = {
+        "train": (np.minimum(corpus.horizon, corpus.train_S), corpus.train_S, corpus.train_S),
+        "validation": (corpus.train_S, corpus.chosen_S, corpus.train_S),
+        "test": (corpus.chosen_S, lengths, corpus.chosen_S),
+    }[name]
+    given = corpus.until(end_S)
+    points = int(known_behind(given, first_S).sum())
+    if not points:
+        raise DataError(f"the {name} part of this run is empty", where="--split")
+    share = f"{points / max(1, int(corpus.given.observed_NK.sum())):.1%}"
+    words = {
+        "train": f"train: {share} of the values, what was learnt from, but the first of each series",
+        "validation": f"validation: {share} of the values, before the test part of every series",
+        "test": f"test: the last {share} of the values, the end of every series",
+    }
+    learnt = 0 if name == "test" else points
+    return SeriesPart(given, first_S, scaled_S, words[name], learnt)
+
+
+def encode_part(bundle: SeriesBundle, part: SeriesPart) -> ScoredPart:
+    """A part of series as the network of a model takes it."""
+    given = part.given
+    arrays = encode_series(bundle.encoder, bundle.facts.covariates, given, part.scaled_S)
+    known_NK = known_behind(given, part.first_S) & (arrays.weights_N > 0)[:, None]
+    owner_N = np.repeat(np.arange(len(given)), given.lengths)
+    values_S = np.bincount(owner_N, known_NK.sum(axis=1), minlength=len(given))
+    return ScoredPart(arrays, part.first_S, values_S.astype(np.int64))
+
+
+def measure_series(
+    predictor: ValuePredictor[SeriesBundle],
+    part: SeriesPart,
+    *,
+    horizon: int,
+    season: int,
+    settings: SeriesComparisonSettings,
+    methods: Sequence[str] = (),
+    most: int = MOST_FORECASTS,
+) -> SeriesMetrics:
+    """Density of a part, and forecasts of it from rolling origins.
+
+    Arguments:
+        predictor: the model.
+        part: what to score.
+        horizon: steps ahead.
+        season: values to a season.
+        settings: origins, stride, samples and seed.
+        methods: statistical methods beside the model.
+        most: forecasts in all.
+    """
+    bundle = predictor.bundle
+    encoded = encode_part(bundle, part)
+    nats_N = encoded.nats(predictor, bundle.facts.run_up)
+    which, rows = origins_of(
+        part.given,
+        part.first_S,
+        horizon,
+        origins=settings.origins,
+        stride=settings.stride,
+        most=most,
+    )
+    forecasts = None
+    if len(which):
+        forecasts = backtest(
+            predictor,
+            part.given,
+            which,
+            rows,
+            horizon=horizon,
+            season=season,
+            samples=settings.samples,
+            seed=settings.seed,
+            methods=methods,
+        )
+    return SeriesMetrics(
+        float(np.nansum(nats_N) / max(1, encoded.values)),
+        encoded.values,
+        part.learnt,
+        forecasts,
+        protocol_of(bundle, part.split),
+        nats_N,
+    )
+
+
+def asked_methods(settings: SeriesEvaluationSettings) -> tuple[str, ...]:
+    """Statistical methods that settings ask for; all that can be fitted where they do not say."""
+    if settings.method == ("none",):
+        return ()
+    return settings.method or statistical_methods()
+
+
+def compare_series(
+    models: Mapping[str, SeriesModel],
+    part: SeriesPart,
+    settings: SeriesComparisonSettings,
+    tell: Tell,
+) -> Compared:
+    """Density of stretches, and scores of the same forecasts, by several models.
+
+    Arguments:
+        models: by name; the first one's horizon and season are those of all.
+        part: what to score.
+        settings: horizon, origins, stride, samples and seed.
+        tell: takes lines of progress.
+
+    Raises:
+        DataError: the series do not fit one of the models.
+    """
+    first = next(iter(models.values())).bundle.facts
+    horizon, season = settings.horizon or first.horizon, first.season
+    begins_U = _stretches(part, horizon)
+    scored: dict[str, Scored] = {}
+    sizes: dict[str, NDArray[np.int64]] = {}
+    for name, model in models.items():
+        tell(f"scoring with {name}")
+        own = replace(part, given=model.bundle.facts.check_series(part.given))
+        metrics = measure_series(
+            model.predictor, own, horizon=horizon, season=season, settings=settings
+        )
+        nats_N = metrics.nats_N
+        known_N = np.where(np.isfinite(nats_N), own.given.observed_NK.sum(axis=1), 0)
+        forecasts = metrics.forecasts
+        scores = [] if forecasts is None else forecasts.scores["model"]
+        places = np.array([] if forecasts is None else forecasts.places, dtype=np.int64)
+        sums = {
+            NATS.key: np.add.reduceat(np.nan_to_num(nats_N), begins_U),
+            CRPS.key: np.bincount(places, [score.crps or 0.0 for score in scores]),
+            MASE.key: np.bincount(places, [score.scaled or 0.0 for score in scores]),
+        }
+        scaled = [0 if score.scaled is None else score.points for score in scores]
+        sizes = {
+            NATS.key: np.add.reduceat(known_N, begins_U).astype(np.int64),
+            CRPS.key: np.bincount(places, [score.points for score in scores]).astype(np.int64),
+            MASE.key: np.bincount(places, scaled).astype(np.int64),
+        }
+        bundle = model.bundle
+        row = {
+            "encoding": bundle.config.head.name.partition(".")[0],
+            "parameters": sum(array.size for array in bundle.arrays.values()),
+            "figures": metrics.to_mapping(),
+        }
+        scored[name] = Scored(row, sums)
+    passages = f"forecasts of {horizon:,} steps, and as long stretches of values"
+    return Compared(scored, (NATS, CRPS, MASE), sizes, "forecasts", passages)
+
+
+def _stretches(part: SeriesPart, horizon: int) -> Ints:
+    """Rows at which stretches of a part begin, each of at most a horizon, and none over two series."""
+    begins = [
+        np.arange(offset + first, end, horizon)
+        for offset, first, end in zip(
+            part.given.offsets[:-1].tolist(),
+            part.first_S.tolist(),
+            part.given.offsets[1:].tolist(),
+            strict=True,
+        )
+    ]
+    # Rows that are not scored belong to the stretch before them, to which they add nothing.
+    return np.unique(np.concatenate([[0], *begins])).astype(np.int64)

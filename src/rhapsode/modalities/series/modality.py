@@ -8,11 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from rhapsode.config import from_mapping
+from rhapsode.errors import DataError
 from rhapsode.modalities.contract import Claim, Planned, RunRequest, Tell
+from rhapsode.modalities.scoring import Compared, PartName, Surveyed
 from rhapsode.modalities.series.facts import SeriesBundle
-from rhapsode.modalities.series.settings import SeriesTrainSettings
+from rhapsode.modalities.series.settings import (
+    SeriesComparisonSettings,
+    SeriesEvaluationSettings,
+    SeriesTrainSettings,
+)
 from rhapsode.modalities.values.modality import ValueModality
 from rhapsode.modalities.values.scored_part import ScoredPart
 
@@ -20,8 +26,8 @@ if TYPE_CHECKING:
     from rhapsode.bundle.network import Network
     from rhapsode.bundle.value_predictor import ValuePredictor
     from rhapsode.data import ValueArrays
-    from rhapsode.data.tables import SeriesSet
     from rhapsode.modalities.series.corpus import SeriesCorpus
+    from rhapsode.modalities.series.metrics import SeriesMetrics, SeriesPart
     from rhapsode.modalities.series.model import SeriesModel
     from rhapsode.views.card import Card
 
@@ -98,34 +104,11 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         start_linear(network, planned.own.fitted)
         return True
 
-    def validation_part(self, planned: SeriesPlan) -> ScoredPart | None:
-        """The end of the training share of every series."""
-        corpus = planned.corpus
-        # What lies after the validation part must not be scored, nor read.
-        return self._part(planned, corpus.until(corpus.chosen_S), corpus.train_S)
+    def encoded(self, bundle: SeriesBundle, part: SeriesPart) -> ScoredPart:
+        """The rows of series that are scored, behind those that set their scale."""
+        from rhapsode.modalities.series.metrics import encode_part
 
-    def test_part(self, planned: SeriesPlan) -> tuple[ScoredPart, str] | None:
-        """The end of every series."""
-        given = planned.corpus.given
-        part = self._part(planned, given, planned.corpus.chosen_S)
-        if part is None:
-            return None
-        share = f"{part.values / max(1, int(given.observed_NK.sum())):.1%}"
-        split = f"test: the last {share} of the values, the end of every series, swept once"
-        return part, split
-
-    def _part(
-        self, planned: SeriesPlan, given: SeriesSet, first_S: NDArray[np.int64]
-    ) -> ScoredPart | None:
-        """What lies behind the first rows of series; None where nothing is known there."""
-        from rhapsode.modalities.series.corpus import encode_series, known_behind
-
-        if not known_behind(given, first_S).any():
-            return None
-        bundle = planned.bundle
-        arrays = encode_series(bundle.encoder, bundle.facts.covariates, given, first_S)
-        scored_NK = known_behind(given, first_S) & (arrays.weights_N > 0)[:, None]
-        return ScoredPart(arrays, first_S, int(scored_NK.sum()))
+        return encode_part(bundle, part)
 
     def preview(
         self, planned: SeriesPlan, predictor: ValuePredictor[SeriesBundle], temperature: float
@@ -137,33 +120,118 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         shown = int(np.argmax(corpus.train_S))
         return preview_path(predictor, corpus, shown, planned.settings.samples, temperature)
 
-    def measured(
-        self, planned: SeriesPlan, predictor: ValuePredictor[SeriesBundle]
+    def test_figures(
+        self, planned: SeriesPlan, part: SeriesPart, predictor: ValuePredictor[SeriesBundle]
     ) -> dict[str, Any]:
-        """Forecasts of the test part from rolling origins."""
-        from rhapsode.modalities.series.metrics import backtest, origins_of
+        """Density, and forecasts from rolling origins."""
+        from rhapsode.modalities.series.metrics import measure_series
 
         corpus = planned.corpus
-        which, rows = origins_of(
-            corpus.given,
-            corpus.chosen_S,
-            corpus.horizon,
-            origins=None,
-            stride=None,
-            most=FINISHING_FORECASTS,
-        )
-        if not len(which):
-            return {"forecasts": None}
-        forecasts = backtest(
+        figures = measure_series(
             predictor,
-            corpus.given,
-            which,
-            rows,
+            replace(part, split=f"{part.split}, swept once"),
             horizon=corpus.horizon,
             season=corpus.season,
-            samples=planned.settings.data.samples,
+            settings=SeriesComparisonSettings(samples=planned.settings.data.samples),
+            most=FINISHING_FORECASTS,
+        ).to_mapping()
+        del figures["learnt"]
+        return figures
+
+    @property
+    def evaluation(self) -> type[SeriesEvaluationSettings]:
+        """Forecasts, and the methods beside them."""
+        return SeriesEvaluationSettings
+
+    @property
+    def comparison(self) -> type[SeriesComparisonSettings]:
+        """Forecasts."""
+        return SeriesComparisonSettings
+
+    def to_score(
+        self, model: Any, sources: Sequence[str], asked: Mapping[str, Any], tell: Tell
+    ) -> SeriesPart:
+        """The ends of the series of one table; the table it learnt from where none is named."""
+        from rhapsode.modalities.series.metrics import end_of_series
+
+        if len(sources) > 1:
+            raise DataError("series are scored in one table", hint="name a single file")
+        source = sources[0] if sources else model.own_source()
+        settings = from_mapping(SeriesEvaluationSettings, asked, where="options")
+        return end_of_series(model, source, settings)
+
+    def part(
+        self, corpus: SeriesCorpus, settings: SeriesTrainSettings, name: PartName
+    ) -> SeriesPart:
+        """A part of the corpus of a run."""
+        from rhapsode.modalities.series.metrics import part_of_corpus
+
+        return part_of_corpus(corpus, name)
+
+    def metrics(
+        self, model: Any, part: Any, settings: SeriesEvaluationSettings, tell: Tell
+    ) -> SeriesMetrics:
+        """Density, and forecasts beside seasonal naive and statistical methods."""
+        from rhapsode.modalities.series.metrics import asked_methods, measure_series
+
+        facts = model.bundle.facts
+        return measure_series(
+            model.predictor,
+            part,
+            horizon=settings.horizon or facts.horizon,
+            season=facts.season,
+            settings=settings,
+            methods=asked_methods(settings),
         )
-        return {"forecasts": forecasts.to_mapping()}
+
+    def report(self, metrics: Mapping[str, Any], title: str) -> Iterator[Any]:
+        """Density, and a table of forecasts by each method."""
+        from rhapsode.views.forecast_tables import density_in_words, forecasts_table
+
+        yield title
+        yield density_in_words(metrics)
+        if metrics["forecasts"]:
+            yield forecasts_table(metrics["forecasts"])
+
+    def cautions(self, metrics: Mapping[str, Any]) -> Iterator[str]:
+        """What was learnt from, left out, or forecast better by the last season."""
+        from rhapsode.views.forecast_tables import method_notes
+
+        if metrics["learnt"]:
+            yield (
+                f"warning: {metrics['learnt']:,} of the values scored were learnt from, or chose the weights; what "
+                "stands beside the model has not seen what it forecasts"
+            )
+        if metrics["forecasts"]:
+            yield from method_notes(metrics["forecasts"])
+
+    def compare(
+        self, models: Mapping[str, Any], part: Any, settings: SeriesComparisonSettings, tell: Tell
+    ) -> Compared:
+        """Density, and the same forecasts by each model."""
+        from rhapsode.modalities.series.metrics import compare_series
+
+        return compare_series(models, part, settings, tell)
+
+    def comparison_report(self, compared: Mapping[str, Any], title: str) -> Iterator[Any]:
+        """Density, MASE and CRPS of each model, and the paired tests."""
+        from rhapsode.views.comparison_report import forecast_comparison
+
+        yield from forecast_comparison(compared, title)
+
+    def survey(
+        self, sources: Sequence[Any], settings: SeriesTrainSettings, tell: Tell, opened: Any
+    ) -> Surveyed[SeriesCorpus]:
+        """Series, lengths, frequency and missing values."""
+        from rhapsode.modalities.series.survey import survey_series
+
+        return survey_series(sources, settings, tell, opened)
+
+    def survey_report(self, found: Mapping[str, Any], width: int) -> Iterator[Any]:
+        """Series, lengths, frequency and missing values, for people."""
+        from rhapsode.views.survey_report import series_survey
+
+        yield from series_survey(found, width)
 
     def card(self, bundle: SeriesBundle, summary: Mapping[str, Any]) -> Card:
         """Data, plan, and figures of forecasts."""

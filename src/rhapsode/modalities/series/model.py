@@ -16,14 +16,13 @@ from rhapsode.config import from_mapping, read_toml
 from rhapsode.data.tables import SeriesSet, read_series
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import BundleError, DataError, SettingsError
-from rhapsode.evaluation.losses import value_losses
-from rhapsode.modalities.series.corpus import digest, observed_lengths
+from rhapsode.modalities.series.corpus import observed_lengths
 from rhapsode.modalities.series.facts import SeriesBundle, read_series_bundle
 from rhapsode.modalities.series.settings import ForecastSettings
 
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValuePredictor, ValueState  # loads torch
-    from rhapsode.modalities.series.metrics import Backtest
+    from rhapsode.modalities.series.metrics import SeriesMetrics
 
 __all__ = ["SeriesForecast", "SeriesModel"]
 
@@ -245,111 +244,27 @@ class SeriesModel:
         seeds = [path_seed(seed, str(row)) for row in range(rows)]
         return sample_paths(self.predictor, state, known, samples=samples, seeds=seeds)
 
-    def loss(self, given: SeriesSet, first_S: Ints) -> tuple[float, int]:
-        """Nats a value, in the data's own units, behind the first rows of series, and how many values these are.
-
-        Arguments:
-            given: the series.
-            first_S: rows of each that set its scale and are not scored.
-        """
-        from rhapsode.modalities.series.corpus import encode_series
-
-        arrays = encode_series(self.bundle.encoder, self.bundle.facts.covariates, given, first_S)
-        nats_N = value_losses(
-            self.predictor, arrays, given.offsets[:-1] + first_S, warm_up=self.bundle.facts.run_up
-        )
-        known_NK = given.observed_NK & np.isfinite(nats_N)[:, None]
-        points = int(known_NK.sum())
-        return float(np.nansum(nats_N) / max(1, points)), points
-
-    def evaluate(
-        self,
-        source: Any,
-        *,
-        horizon: int | None = None,
-        origins: int | None = None,
-        stride: int | None = None,
-        share: float = 0.1,
-        samples: int = 200,
-        seed: int = 0,
-        methods: Sequence[str] | None = None,
-    ) -> tuple[dict[str, Any], Backtest]:
+    def evaluate(self, source: Any = None, **options: Any) -> SeriesMetrics:
         """Forecasts of the end of series from rolling origins, beside seasonal naive and statistical methods.
 
         Arguments:
-            source: a table, name, frame, array or set.
-            horizon: steps ahead; the model's own.
-            origins: of each series; as many as `share` has room for.
-            stride: steps between origins; the horizon.
-            share: of the end of every series that is forecast, where `origins` is not given.
-            samples: paths.
-            seed: of the paths.
-            methods: "ets", "arima", "theta"; None: all where statsforecast is installed.
+            source: a table, name, frame, array or set; None: what it learnt from.
+            **options: of `SeriesEvaluationSettings`: horizon, origins, stride, samples, seed, method.
 
-        Returns:
-            Plain values as `--json` prints them, and the figures behind them.
+        Raises:
+            DataError: no series is long enough.
         """
-        from rhapsode.modalities.series.metrics import (
-            backtest,
-            origins_of,
-            statistical_methods,
-        )
-        from rhapsode.modalities.values.scored_part import protocol_of
+        from rhapsode.modalities.series.metrics import asked_methods, end_of_series, measure_series
+        from rhapsode.modalities.series.settings import SeriesEvaluationSettings
 
-        whole = self.read(source)
-        lengths = observed_lengths(whole)
-        kept = np.nonzero(lengths)[0]
-        whole, lengths = whole.select(kept), lengths[kept]
-        given = whole.cut(whole.offsets[:-1], whole.offsets[:-1] + lengths)
-        ahead = horizon or self.bundle.facts.horizon
-        if origins is None:
-            tails = np.maximum(np.rint(lengths * share).astype(np.int64), ahead)
-            first_S = np.where(lengths > ahead, lengths - tails, lengths)
-        else:
-            reach = ahead + (origins - 1) * (stride or ahead)
-            first_S = np.where(lengths > ahead, np.maximum(1, lengths - reach), lengths)
-        which, rows = origins_of(given, first_S, ahead, origins=origins, stride=stride)
-        if not len(which):
-            raise DataError(
-                f"no series is long enough for a forecast of {ahead} steps",
-                hint="give longer series, or a smaller --horizon",
-            )
-        loss, points = self.loss(given, first_S)
-        found = backtest(
+        settings = from_mapping(SeriesEvaluationSettings, options, where="options")
+        return measure_series(
             self.predictor,
-            given,
-            which,
-            rows,
-            horizon=ahead,
+            end_of_series(self, self.own_source() if source is None else source, settings),
+            horizon=settings.horizon or self.bundle.facts.horizon,
             season=self.bundle.facts.season,
-            samples=samples,
-            seed=seed,
-            methods=statistical_methods() if methods is None else methods,
-        )
-        known = int(given.observed_NK.sum())
-        split = f"the last {points:,} of {known:,} values, the end of every series"
-        learnt = self._learnt(given, first_S)
-        if learnt:
-            split += f"; of these the model learnt from {learnt:,}, or chose its weights by them"
-        return {
-            "loss": loss,
-            "elements": points,
-            "learnt": learnt,
-            "forecasts": found.to_mapping(),
-            "protocol": protocol_of(self.bundle, split),
-        }, found
-
-    def _learnt(self, given: SeriesSet, first_S: Ints) -> int:
-        """How many of the values behind the first rows the model knows from training; 0 where these are other series."""
-        facts = self.bundle.provenance
-        share = facts.test_share
-        if facts.data_sha256 != digest(given) or share is None:
-            return 0
-        end_S = given.lengths - np.rint(given.lengths * share).astype(np.int64)
-        return sum(
-            int(given.observed_NK[given.offsets[s] :][first:end].sum())
-            for s, (first, end) in enumerate(zip(first_S, end_S, strict=True))
-            if end > first
+            settings=settings,
+            methods=asked_methods(settings),
         )
 
     def generate(

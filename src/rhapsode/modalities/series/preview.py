@@ -9,7 +9,7 @@ from rhapsode.config import SampleSettings
 from rhapsode.generation.paths import sample_paths
 from rhapsode.modalities.series.corpus import SeriesCorpus, future_covariates, histories_of
 from rhapsode.modalities.series.facts import SeriesBundle
-from rhapsode.modalities.series.report import sparkline
+from rhapsode.views.blocks import sparkline
 
 __all__ = ["preview_path"]
 

@@ -1,81 +1,21 @@
-"""Series and their figures for people: a line of small bars, tables, the card of a run."""
+"""The card of a run on series, and what is told at its end."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from rhapsode.modalities.series.facts import SeriesBundle
 from rhapsode.views.card import Card, markdown_table
+from rhapsode.views.forecast_tables import (
+    METHOD_COLUMNS,
+    density_in_words,
+    forecasts_table,
+    method_notes,
+    method_rows,
+)
 
-if TYPE_CHECKING:  # takes longer to load than most commands
-    from rich.table import Table
-
-__all__ = [
-    "METHOD_COLUMNS",
-    "card_of",
-    "figures_told",
-    "forecasts_table",
-    "method_notes",
-    "method_rows",
-    "sparkline",
-]
-
-BARS = "▁▂▃▄▅▆▇█"
-
-METHOD_COLUMNS = ("MASE", "sMAPE", "CRPS", "WQL", "80 % holds", "90 % holds")
-
-
-def sparkline(before: NDArray[Any], after: NDArray[Any] | None = None) -> str:
-    """Values as bars of eight heights; a bar stands between what was and what is drawn, a dot where nothing is known."""
-    parts = [np.asarray(before, dtype=np.float64)]
-    if after is not None:
-        parts.append(np.asarray(after, dtype=np.float64))
-    known = np.concatenate(parts)
-    known = known[np.isfinite(known)]
-    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
-    # Halves: the difference of two large numbers may be none.
-    span = high / 2 - low / 2
-
-    def bar(value: float) -> str:
-        if not math.isfinite(value):
-            return "·"
-        share = 0.5 if span <= 0 else (value / 2 - low / 2) / span
-        return BARS[min(len(BARS) - 1, int(share * len(BARS)))]
-
-    return "│".join("".join(map(bar, part.tolist())) for part in parts)
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """A figure with so many places that count, or a dash."""
-    if value is None or not math.isfinite(value):
-        return "-"
-    return f"{value:,.{digits}g}" if abs(value) < 10**digits else f"{value:,.0f}"
-
-
-def method_rows(forecasts: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """A row a method: its name and the figures of `METHOD_COLUMNS`."""
-    rows = []
-    for name, found in forecasts["methods"].items():
-        cover = found["coverage"]
-        rows.append(
-            (
-                name,
-                number(found["mase"]),
-                number(found["smape"]),
-                number(found["crps"]),
-                number(found["weighted_quantile_loss"]),
-                *(
-                    "-" if cover.get(share) is None else f"{cover[share]:.0%}"
-                    for share in ("80%", "90%")
-                ),
-            )
-        )
-    return rows
+__all__ = ["card_of", "figures_told"]
 
 
 def card_of(bundle: SeriesBundle, summary: Mapping[str, Any]) -> Card:
@@ -134,36 +74,7 @@ def figures_told(summary: Mapping[str, Any], title: str) -> Iterator[Any]:
     if summary["loss"] is None:
         return
     yield title
-    yield f"density: {summary['loss']:.4f} nats a value over {summary['elements']:,} values"
+    yield density_in_words(summary)
     if summary["forecasts"]:
         yield forecasts_table(summary["forecasts"])
         yield from method_notes(summary["forecasts"])
-
-
-def forecasts_table(forecasts: Mapping[str, Any]) -> Table:
-    """Methods and their figures, for people."""
-    from rich.table import Table
-
-    count, steps = forecasts["forecasts"], forecasts["horizon"]
-    table = Table(
-        title=f"{count:,} forecast{'s' if count != 1 else ''}, {steps} steps ahead",
-        title_justify="left",
-        box=None,
-        padding=(0, 2, 0, 0),
-    )
-    table.add_column("")
-    for name in METHOD_COLUMNS:
-        table.add_column(name, justify="right")
-    for name, *cells in method_rows(forecasts):
-        table.add_row(name, *cells, style="bold" if name == "model" else "")
-    return table
-
-
-def method_notes(forecasts: Mapping[str, Any]) -> Iterator[str]:
-    """What was left out, and a warning where the model is no better than a season ago."""
-    yield from forecasts["notes"]
-    for found in forecasts["methods"].values():
-        yield from found["notes"]
-        break
-    if forecasts["warning"]:
-        yield f"warning: {forecasts['warning']}"

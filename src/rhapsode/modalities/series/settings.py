@@ -12,8 +12,15 @@ from rhapsode.config.options import Repeated, option
 from rhapsode.config.sampling import RepetitionSettings, TemperatureSettings, TruncationSettings
 from rhapsode.config.train import TrainingSettings
 from rhapsode.data.tables.settings import SeriesSettings
+from rhapsode.errors import SettingsError
 
-__all__ = ["ForecastSettings", "SeriesDataSettings", "SeriesTrainSettings"]
+__all__ = [
+    "ForecastSettings",
+    "SeriesComparisonSettings",
+    "SeriesDataSettings",
+    "SeriesEvaluationSettings",
+    "SeriesTrainSettings",
+]
 
 Share = Annotated[float, Meta(ge=0.0, le=0.5)]
 Steps = Annotated[int, Meta(ge=1, le=1 << 20)]
@@ -80,3 +87,31 @@ class ForecastSettings(RepetitionSettings, TruncationSettings, TemperatureSettin
     """Print the sample paths themselves, not quantiles of them."""
     format: Annotated[Literal["csv", "json"], option("csv|json")] = "csv"
     """What is printed."""
+
+
+@dataclass(frozen=True)
+class SeriesComparisonSettings:
+    """Settings of a comparison of models of series."""
+
+    horizon: Annotated[Steps | None, option("N", "the model's own")] = None
+    """Steps ahead."""
+    origins: Annotated[Steps | None, option("N", "all in the last tenth")] = None
+    """Forecasts of every series, the last of which ends with it."""
+    stride: Annotated[Steps | None, option("N", "the horizon")] = None
+    """Steps from one origin to the next."""
+    samples: Annotated[Annotated[int, Meta(ge=2, le=1_000_000)], option("N")] = 200
+    """Sample paths of every forecast."""
+    seed: Annotated[Annotated[int, Meta(ge=0, le=2**63 - 1)], option("N")] = 0
+    """Seed of the paths."""
+
+
+@dataclass(frozen=True)
+class SeriesEvaluationSettings(SeriesComparisonSettings):
+    """Settings of an evaluation of a model of series."""
+
+    method: Annotated[Repeated[tuple[str, ...]], option("NAME", "all there are")] = ()
+    """A statistical method beside it: ets, arima, theta or none; may be repeated."""
+
+    def __post_init__(self) -> None:
+        if "none" in self.method and len(self.method) > 1:
+            raise SettingsError("none goes with nothing else", where="--method")

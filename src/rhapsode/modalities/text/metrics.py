@@ -1,65 +1,35 @@
-"""Scoring a text with a model: the figures, and a closer look at where they come from."""
+"""Metrics of models of text: sizes in words and characters, spelling, what a model writes."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from rhapsode.bundle import Predictor
-from rhapsode.bundle.id_facts import IdBundle
-from rhapsode.config import SeenContext, SourceSettings
-from rhapsode.data import (
-    Batch,
-    ElementStore,
-    Parts,
-    TextStore,
-    document_spans,
-    part_of,
-    sweep,
-    sweep_fresh,
-    sweep_windows,
-)
+from rhapsode.config import SourceSettings
+from rhapsode.data import ElementStore, Parts, TextStore
 from rhapsode.encoding import Encoder
-from rhapsode.errors import SettingsError
-from rhapsode.evaluation import (
-    Bucket,
-    Calibration,
-    Figures,
-    Text,
-    calibration_of,
-    context_losses,
-    in_context,
-    position_losses,
-    read_batches,
-    surprises,
-    total_loss,
-    windowed_loss,
-    without_given,
-)
+from rhapsode.evaluation import Text
+from rhapsode.modalities.ids.metrics import Evaluation, IdPart, measure_ids
+from rhapsode.modalities.ids.settings import IdEvaluationSettings
+from rhapsode.modalities.text.corpus import encode_parts, found_lines
+from rhapsode.modalities.text.read_texts import Tell, prepare_texts
+
+if TYPE_CHECKING:
+    from rhapsode.modalities.text.model import TextModel
 
 __all__ = [
-    "Evaluation",
-    "SurprisingPassage",
-    "batches_in_order",
-    "loss_of_rounded",
-    "losses_while_learning",
-    "look_closer",
+    "TextEvaluation",
+    "TextPart",
+    "measure_text",
+    "read_part",
+    "read_texts",
     "split_in_words",
     "text_facts",
 ]
 
-EXAMINED = 50_000
-WINDOWED = 200_000
-WINDOW = 512
-DYNAMIC_SECONDS = 60.0
-"""What a model that goes on learning may read for; it reads 50 to 1,000 elements a second."""
 UNSPACED = 0.2
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U000323af]"
@@ -68,62 +38,91 @@ _UNSPACED = re.compile(
 
 
 @dataclass(frozen=True)
-class SurprisingPassage:
-    """A passage that the model expected least.
+class TextPart(IdPart):
+    """Documents to score.
 
     Arguments:
-        document: where it stands.
-        element: the place of its first element in the document, from 0.
-        nats: mean nats per element.
-        before: what stands before it.
-        text: the passage.
-        worst: the element in it that cost most.
-        worst_nats: what that cost.
+        texts: the documents.
+        parts: which parts of them are scored.
     """
 
-    document: str
-    element: int
-    nats: float
-    before: str
-    text: str
-    worst: str
-    worst_nats: float
+    texts: TextStore
+    parts: Parts
+
+    @classmethod
+    def of(cls, store: ElementStore, texts: TextStore, parts: Parts, split: str) -> TextPart:
+        """Parts of documents, and their elements."""
+        opening_P = parts[:, 1] == 0
+        opening_P[:1] = True  # where the first document is cut, the store begins in its middle
+        names = texts.names
+        shown = [names[document] for document in parts[opening_P, 0].tolist()]
+        return cls(store, split, shown, texts, parts)
 
 
 @dataclass(frozen=True)
-class Evaluation(Figures):
-    """The figures of a sweep, and looks at where they come from.
+class TextEvaluation(Evaluation):
+    """Figures of a sweep over a text, and what the model writes.
 
     Arguments:
-        windowed: nats per element where nothing is carried: `loss`, `window`, `stride`, `elements`; None where the
-            part of the text that it is taken of has nothing to score.
-        calibration: reliability of the likeliest candidate.
-        by_context: losses by how much the model had seen before.
-        surprising: the passages that cost most.
-        dynamic: losses of a model that goes on learning from what it scores, and how; None unless asked for.
         writing: what the model writes, measured beside the text; see `measure_model`.
-        reduced: what weights of fewer bits cost on a part of the text: `weights`, `loss`, `float32` (the loss with
-            those), `elements`; None unless asked for.
     """
 
-    windowed: dict[str, Any] | None
-    calibration: Calibration | None
-    by_context: list[Bucket]
-    surprising: list[SurprisingPassage]
-    dynamic: dict[str, Any] | None = None
     writing: dict[str, Any] | None = None
-    reduced: dict[str, Any] | None = None
 
-    @classmethod
-    def of(cls, figures: Figures, **looks: Any) -> Evaluation:
-        """Figures with the looks added."""
-        return cls(
-            **{field.name: getattr(figures, field.name) for field in fields(Figures)}, **looks
-        )
 
-    def to_mapping(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
+def read_texts(
+    model: TextModel, sources: Sequence[str], source: SourceSettings | None, tell: Tell
+) -> TextStore:
+    """The documents of sources.
+
+    Arguments:
+        model: decides how they are read where `source` does not.
+        sources: files, folders, corpora.
+        source: how they are read; None: as in training, whole.
+        tell: takes lines of progress.
+
+    Raises:
+        DataError: the sources cannot be read.
+    """
+    read = prepare_texts(sources, source or model.source_settings(sources), tell)
+    for line in found_lines(read):
+        tell(line)
+    return read.store
+
+
+def read_part(
+    model: TextModel, sources: Sequence[str], source: SourceSettings | None, tell: Tell
+) -> TextPart:
+    """All documents of sources, encoded; see `read_texts`."""
+    texts = read_texts(model, sources, source, tell)
+    store = encode_parts(texts, texts.whole, model.bundle.encoder, tell)
+    return TextPart.of(store, texts, texts.whole, split_in_words(sources, source))
+
+
+def measure_text(
+    model: TextModel, part: TextPart, settings: IdEvaluationSettings, tell: Tell
+) -> TextEvaluation:
+    """Metrics of a model on texts, and on what it writes beside them.
+
+    Arguments:
+        model: the model.
+        part: what to score.
+        settings: what is measured beside it.
+        tell: takes lines of progress.
+    """
+    from rhapsode.modalities.text.writing_check import (
+        measure_model,
+        open_text_index,
+        read_real_text,
+    )
+
+    encoder = model.bundle.encoder
+    text = text_facts(part.texts, part.parts, encoder, unknown=part.store.unknown)
+    metrics = measure_ids(model, part, text, settings, tell)
+    index = open_text_index(model.path, model.bundle.provenance.text_index, tell)
+    real = read_real_text(part.texts, part.parts, encoder)
+    written = measure_model(model.predictor, model.bundle, index, real)
+    return TextEvaluation.of(metrics, writing=written)
 
 
 def split_in_words(sources: Sequence[str], source: SourceSettings | None) -> str:
@@ -166,215 +165,3 @@ def text_facts(texts: TextStore, parts: Parts, encoder: Encoder, *, unknown: int
 
     speller = Speller(encoder.vocabulary)
     return Text(spaced, speller.nats(pieces), speller.name)
-
-
-def look_closer(
-    predictor: Predictor,
-    bundle: IdBundle,
-    store: ElementStore,
-    nats_N: NDArray[np.float32],
-    names: list[str],
-) -> dict[str, Any]:
-    """The looks of an `Evaluation`, each over a part of the text that takes seconds.
-
-    Arguments:
-        predictor: the model.
-        bundle: its context and encoder.
-        store: what was scored.
-        nats_N: nats of every element; NaN where one is not scored.
-        names: where each document of the store came from.
-    """
-    context = bundle.context
-    if context.kind == "fresh":
-        by_context = position_losses(nats_N, store.starts)
-    else:
-        by_context = context_losses(predictor, store.elements_N, context, scored_N=store.scored_N)
-    return {
-        "windowed": _windowed(predictor, store, context),
-        "calibration": _calibration(predictor, store, context),
-        "by_context": by_context,
-        "surprising": _surprising(bundle.encoder, store, nats_N, names),
-    }
-
-
-def _windowed(
-    predictor: Predictor, store: ElementStore, context: SeenContext
-) -> dict[str, Any] | None:
-    window = context.size if context.kind == "window" else WINDOW
-    stride = max(1, window // 2)
-    elements_N, _, scored_N = part_of(store, WINDOWED, fresh=False)
-    total, count = windowed_loss(
-        predictor, elements_N, window=window, stride=stride, scored_N=scored_N
-    )
-    if not count:
-        return None
-    return {"loss": total / count, "window": window, "stride": stride, "elements": count}
-
-
-def _calibration(
-    predictor: Predictor, store: ElementStore, context: SeenContext
-) -> Calibration | None:
-    fresh = context.kind == "fresh"
-    elements_N, starts, scored_N = part_of(store, EXAMINED, fresh=fresh)
-    every = max(1, len(elements_N) * context.size // 500_000) if context.kind == "window" else 1
-    batches = in_context(elements_N, starts, context, lanes=1, scored_N=scored_N, every=every)
-    return calibration_of(read_batches(predictor, predictor.examine, batches, context))
-
-
-def loss_of_rounded(
-    predictor: Predictor,
-    rounded: Predictor,
-    store: ElementStore,
-    context: SeenContext,
-    weights: str,
-) -> dict[str, Any] | None:
-    """What weights of fewer bits cost, beside float32, over the part of a text that calibration is taken of.
-
-    Arguments:
-        predictor: the model.
-        rounded: the same with such weights.
-        store: what is scored.
-        context: what the model sees of the past.
-        weights: what they are kept as.
-
-    Returns:
-        See `Evaluation.reduced`; None where nothing of the part is scored.
-    """
-    elements_N, starts, scored_N = part_of(store, EXAMINED, fresh=context.kind == "fresh")
-    every = max(1, len(elements_N) * context.size // 500_000) if context.kind == "window" else 1
-    losses, count = [], 0
-    for each in (rounded, predictor):
-        batches = in_context(elements_N, starts, context, lanes=1, scored_N=scored_N, every=every)
-        total, count = total_loss(each, batches, context)
-        losses.append(total)
-    if not count:
-        return None
-    loss, exact = (total / count for total in losses)
-    return {"weights": weights, "loss": loss, "float32": exact, "elements": count}
-
-
-def _surprising(
-    encoder: Encoder, store: ElementStore, nats_N: NDArray[np.float32], names: list[str]
-) -> list[SurprisingPassage]:
-    found = []
-    for run in surprises(nats_N, store.starts):
-        document = max(0, int(np.searchsorted(store.starts, run.begin, side="right")) - 1)
-        opening = int(store.starts[document]) if len(store.starts) else 0
-        ids_N = np.asarray(store.elements_N[max(opening, run.begin - 48) : run.end])
-        split = min(48, run.begin - opening)
-        found.append(
-            SurprisingPassage(
-                document=names[document] if document < len(names) else "",
-                element=run.begin - opening,
-                nats=run.nats,
-                before=encoder.decode(ids_N[:split]),
-                text=encoder.decode(ids_N[split:]),
-                worst=encoder.label(int(store.elements_N[run.worst])),
-                worst_nats=float(nats_N[run.worst]),
-            )
-        )
-    return found
-
-
-def batches_in_order(store: ElementStore, context: SeenContext, *, segment: int) -> Iterator[Batch]:
-    """Batches that score every element once, in the order of the text.
-
-    Arguments:
-        store: what to score; given elements get weight 0.
-        context: what the model sees of the past. `carried` is one pass in order; `fresh` reads one document after the
-            other, each from the zero state; `window:N` lays `segment` windows side by side, each for one element.
-        segment: elements of a batch; the first of `window:N` has N, the last of a text or document may have fewer.
-    """
-    elements_N, scored_N = store.elements_N, store.scored_N
-    if context.kind == "fresh":
-        for begin, end in document_spans(store.starts, len(store)).tolist():
-            yield from sweep_fresh(
-                elements_N[:end], np.array([begin]), rows=1, window=segment, scored_N=scored_N
-            )
-        return
-    if context.kind == "window":
-        batches = sweep_windows(elements_N, size=context.size, rows=segment)
-    else:
-        batches = sweep(elements_N, lanes=1, window=segment)
-    yield from batches if scored_N is None else without_given(batches, scored_N)
-
-
-def losses_while_learning(
-    bundle: IdBundle,
-    store: ElementStore,
-    tell: Callable[[str], None],
-    *,
-    seconds: float = DYNAMIC_SECONDS,
-) -> dict[str, Any]:
-    """What a text costs a model that goes on learning from it, over as much of its beginning as time allows.
-
-    Arguments:
-        bundle: the model; it is not changed.
-        store: what to score.
-        tell: takes lines of progress.
-        seconds: about how long.
-
-    Returns:
-        `losses`: for "static" (over the same elements), "dynamic", "cache" and "both" `loss`, `perplexity` and
-        `seconds`; `elements`, `of`, `settings`, and `protocol` by the same names. Where learning diverged, "dynamic"
-        and "both" are missing and `diverged` is the element; where time led to nothing that is scored, all are.
-    """
-    from rhapsode.bundle.adapting import AdaptSettings, adapted_losses
-    from rhapsode.bundle.network import load_network
-
-    if len(bundle.members) != 1:
-        raise SettingsError(
-            f"learning while scoring needs one network, this model has {len(bundle.members)}",
-            where="dynamic",
-        )
-    settings, context = AdaptSettings(), bundle.context
-    tell(f"going on learning while it scores: up to {seconds:.0f} s")
-    found = adapted_losses(
-        load_network(bundle),
-        batches_in_order(store, context, segment=settings.segment),
-        settings,
-        carried=context.kind != "window",
-        seconds=seconds,
-    )
-    count = len(found.positions_N)
-    losses = {}
-    for name, nats_N in found.nats.items() if count else ():
-        loss = float(nats_N.mean(dtype=np.float64))
-        losses[name] = {
-            "loss": loss,
-            "perplexity": math.exp(min(loss, 700.0)),
-            "seconds": found.seconds[name],
-        }
-    if found.diverged is not None:
-        tell(
-            f"learning broke down at element {found.diverged:,} "
-            f"(learning rate {settings.learning_rate:g}): no figure of it is reported"
-        )
-    whose = (
-        "the model" if bundle.mixture is None else "the network alone, without the n-gram model,"
-    )
-    how = {
-        "static": f"the same elements by {whose} as it is, in its own context, read in order",
-        "dynamic": (
-            f"scored, then one step on every {settings.segment} elements: learning rate "
-            f"{settings.learning_rate:g}, decay {settings.decay:g}, damping {settings.damping:g}; mean squares of "
-            "gradients from the text so far"
-        ),
-        "cache": (
-            f"the last {settings.cache_size:,} features, theta {settings.theta:g}, "
-            f"share {settings.cache_share:g}"
-        ),
-        "both": "the same cache over the features of the model that learns",
-    }
-    part = "all" if count == store.scored else "the first"
-    return {
-        "losses": losses,
-        "elements": count,
-        "of": store.scored,
-        "diverged": found.diverged,
-        "settings": asdict(settings),
-        "protocol": {
-            "elements": f"{part} {count:,} of {store.scored:,}, as far as {seconds:.0f} s lead",
-            **{name: how[name] for name in losses},
-        },
-    }

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rhapsode.bundle import Provenance
 from rhapsode.bundle.id_facts import IdBundle
+from rhapsode.config import SourceSettings, from_mapping, to_mapping
+from rhapsode.errors import SettingsError
 from rhapsode.modalities.contract import Claim, Degree, Tell
 from rhapsode.modalities.ids.modality import IdModality
+from rhapsode.modalities.ids.settings import IdEvaluationSettings
+from rhapsode.modalities.scoring import Compared, PartName, Surveyed
 from rhapsode.modalities.text.facts import TextFacts
-from rhapsode.modalities.text.settings import TrainSettings
+from rhapsode.modalities.text.settings import TextEvaluationSettings, TrainSettings
 
 if TYPE_CHECKING:
     from rhapsode.evaluation import Text
     from rhapsode.modalities.contract import Planned
     from rhapsode.modalities.ids.predictors import IdPredictors
     from rhapsode.modalities.text.corpus import TextCorpus
+    from rhapsode.modalities.text.metrics import TextEvaluation, TextPart
     from rhapsode.modalities.text.model import TextModel
     from rhapsode.views.card import Card
 
@@ -80,19 +85,94 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
 
     def test_part(self, settings: TrainSettings, corpus: TextCorpus) -> str:
         """Which documents, or how much of the end."""
-        parts = corpus.split.test
-        characters = int((parts[:, 2] - parts[:, 1]).sum())
-        share = f"{characters / max(1, corpus.characters):.2%}"
         if settings.data.split == "documents":
-            return f"test: documents chosen by their hash, {share} of the corpus, swept once"
-        return f"test: the last {share} of the corpus, swept once"
+            return f"test: documents chosen by their hash, {_share(corpus, 'test')} of the corpus"
+        return f"test: the last {_share(corpus, 'test')} of the corpus"
 
-    def text(self, corpus: TextCorpus) -> Text:
-        """Words, characters and spelling of the test part."""
+    @property
+    def evaluation(self) -> type[TextEvaluationSettings]:
+        """How sources are read, and what is measured beside the figures."""
+        return TextEvaluationSettings
+
+    @property
+    def comparison(self) -> type[SourceSettings]:
+        """How sources are read."""
+        return SourceSettings
+
+    def to_score(
+        self, model: Any, sources: Sequence[str], asked: Mapping[str, Any], tell: Tell
+    ) -> TextPart:
+        """All documents of sources; records are read as in training, but for what is asked."""
+        from rhapsode.modalities.text.metrics import read_part
+
+        if not sources:
+            raise SettingsError(
+                "no source was given", where="evaluate", hint="name a text to score"
+            )
+        return read_part(model, sources, _reading(model, sources, asked), tell)
+
+    def part(self, corpus: TextCorpus, settings: TrainSettings, name: PartName) -> TextPart:
+        """A part of the corpus of a run, with its documents."""
+        from rhapsode.modalities.text.metrics import TextPart
+
+        words = f"{name}: {_share(corpus, name)} of the corpus"
+        if name == "test":
+            words = self.test_part(settings, corpus)
+        store = super().part(corpus, settings, name).store
+        return TextPart.of(store, corpus.texts, corpus.split.part(name), words)
+
+    def sizes(self, model: IdPredictors, part: Any) -> Text:
+        """Words, characters and spelling of a part."""
         from rhapsode.modalities.text.metrics import text_facts
 
-        parts, unknown = corpus.split.test, corpus.test.unknown
-        return text_facts(corpus.texts, parts, corpus.encoder, unknown=unknown)
+        encoder, unknown = model.bundle.encoder, part.store.unknown
+        return text_facts(part.texts, part.parts, encoder, unknown=unknown)
+
+    def metrics(
+        self, model: Any, part: Any, settings: IdEvaluationSettings, tell: Tell
+    ) -> TextEvaluation:
+        """Figures, where the loss comes from, and what the model writes beside the text."""
+        from rhapsode.modalities.text.metrics import measure_text
+
+        return measure_text(model, part, settings, tell)
+
+    def compare(self, models: Mapping[str, Any], part: Any, settings: Any, tell: Tell) -> Compared:
+        """Bits of passages, which compare across encodings."""
+        from rhapsode.modalities.text.comparison import compare_on
+
+        return compare_on(models, part, tell)
+
+    def comparison_report(self, compared: Mapping[str, Any], title: str) -> Iterator[Any]:
+        """Bits per character, and the paired test."""
+        from rhapsode.views.comparison_report import text_comparison
+
+        yield from text_comparison(compared, title)
+
+    def passages(self, part: Any, *, count: int, length: int, seed: int) -> list[str]:
+        """Prompts from random places of documents."""
+        from rhapsode.modalities.text.comparison import passages_of
+
+        return passages_of(part.texts, count=count, length=length, seed=seed)
+
+    def survey(
+        self, sources: Sequence[Any], settings: TrainSettings, tell: Tell, opened: Any
+    ) -> Surveyed[TextCorpus]:
+        """Characters, lengths, copies, parts and vocabulary."""
+        from rhapsode.modalities.text.survey import survey_texts
+
+        return survey_texts([str(source) for source in sources], settings, tell)
+
+    def survey_report(self, found: Mapping[str, Any], width: int) -> Iterator[Any]:
+        """Characters, lengths, copies, parts and vocabulary, for people."""
+        from rhapsode.views.survey_report import text_survey
+
+        yield from text_survey(found, width)
+
+    def draw_survey(self, found: Mapping[str, Any], path: Path) -> None:
+        """Frequencies by rank, coverage, lengths."""
+        from rhapsode.views.survey_picture import write_picture
+
+        write_picture(found, path)
 
     def measured(
         self,
@@ -139,6 +219,27 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
     def next_command(self, folder: Path) -> str:
         """Continue a prompt."""
         return f'rhapsode generate {folder} "..." --temperature 0.8'
+
+
+def _share(corpus: TextCorpus, name: PartName) -> str:
+    """The characters of a part among those of the corpus."""
+    parts = corpus.split.part(name)
+    characters = int((parts[:, 2] - parts[:, 1]).sum())
+    return f"{characters / max(1, corpus.characters):.2%}"
+
+
+def _reading(
+    model: TextModel, sources: Sequence[str], asked: Mapping[str, Any]
+) -> SourceSettings | None:
+    """How sources are to be read: as in training, but for what is asked; None where nothing is."""
+    names = {field.name for field in fields(SourceSettings)}
+    wanted = {name: value for name, value in asked.items() if name in names}
+    if not wanted:
+        return None
+    kept = to_mapping(model.source_settings(sources))
+    if any(name in wanted for name in ("field", "template", "prompt_field")):
+        kept = {**kept, **dict.fromkeys(("field", "template", "prompt_field", "completion_field"))}
+    return from_mapping(SourceSettings, {**kept, **wanted}, where="[source]")
 
 
 TEXT = TextModality()

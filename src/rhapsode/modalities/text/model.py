@@ -7,13 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from rhapsode.bundle import bundle_path
 from rhapsode.bundle.id_facts import IdBundle
 from rhapsode.config import GenerateSettings, SourceSettings, from_mapping
-from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
+from rhapsode.errors import BundleError, EncodingError, SettingsError
 from rhapsode.modalities.ids.continuation import (
     Continuation,
     Piece,
@@ -26,9 +23,7 @@ from rhapsode.modalities.text.facts import read_text_bundle
 
 if TYPE_CHECKING:  # what only scores need, and what loads the compiler
     from rhapsode.counts import NGramModel, SuffixIndex
-    from rhapsode.data import ElementStore, TextStore
-    from rhapsode.evaluation import Figures
-    from rhapsode.modalities.text.metrics import Evaluation
+    from rhapsode.modalities.text.metrics import TextEvaluation
 
 __all__ = ["TextModel"]
 
@@ -155,7 +150,7 @@ class TextModel(IdPredictors):
         tell: Callable[[str], None] | None = None,
         dynamic: bool = False,
         weights: str = "float32",
-    ) -> Evaluation:
+    ) -> TextEvaluation:
         """Loss, perplexity and bits of this model on a text, and where they come from.
 
         Arguments:
@@ -169,83 +164,14 @@ class TextModel(IdPredictors):
         Raises:
             DataError: the sources cannot be read, or hold no element.
         """
-        from rhapsode.modalities.text import metrics as evaluating
-        from rhapsode.modalities.text import writing_check as writing
+        from rhapsode.modalities.ids.settings import IdEvaluationSettings
+        from rhapsode.modalities.text.metrics import measure_text, read_part
 
+        settings = from_mapping(
+            IdEvaluationSettings, {"dynamic": dynamic, "weights": weights}, where="evaluate"
+        )
         tell = tell or _silent
-        rounded = None if weights == "float32" else self.predictor_for("compiled", weights=weights)
-        texts = self.read(sources, source, tell)
-        figures, nats_N, store = self.score(texts, evaluating.split_in_words(sources, source), tell)
-        looks = evaluating.look_closer(self.scorer, self.bundle, store, nats_N, texts.names)
-        learning = evaluating.losses_while_learning(self.bundle, store, tell) if dynamic else None
-        reduced = None
-        if rounded is not None:
-            reduced = evaluating.loss_of_rounded(
-                self.scorer, rounded, store, self.bundle.context, weights
-            )
-        index = writing.open_text_index(self.path, self.bundle.provenance.text_index, tell)
-        real = writing.read_real_text(texts, texts.whole, self.bundle.encoder)
-        written = writing.measure_model(self.predictor, self.bundle, index, real)
-        return evaluating.Evaluation.of(
-            figures, **looks, dynamic=learning, writing=written, reduced=reduced
-        )
-
-    def read(
-        self, sources: Sequence[str], source: SourceSettings | None, tell: Callable[[str], None]
-    ) -> TextStore:
-        """The documents of sources, to score; see `evaluate`."""
-        from rhapsode.modalities.text.corpus import found_lines
-        from rhapsode.modalities.text.read_texts import prepare_texts
-
-        read = prepare_texts(sources, source or self.source_settings(sources), tell)
-        for line in found_lines(read):
-            tell(line)
-        return read.store
-
-    def score(
-        self, texts: TextStore, split: str, tell: Callable[[str], None]
-    ) -> tuple[Figures, NDArray[np.float32], ElementStore]:
-        """Figures over whole documents, the nats of every element (NaN: not scored), and the elements.
-
-        Arguments:
-            texts: the documents.
-            split: what to call them in the protocol.
-            tell: takes lines of progress.
-
-        Raises:
-            DataError: they hold no element.
-        """
-        from rhapsode.evaluation import Protocol, evaluate_store
-        from rhapsode.modalities.ids.modality import normalisation_of
-        from rhapsode.modalities.text.corpus import encode_parts
-        from rhapsode.modalities.text.metrics import text_facts
-
-        encoder = self.bundle.encoder
-        store = encode_parts(texts, texts.whole, encoder, tell)
-        if not store.scored:
-            raise DataError("there is nothing to score", where=split)
-        protocol = Protocol(
-            split=split,
-            selected_on=self.bundle.provenance.selected_on or "unknown",
-            context=str(self.bundle.context),
-            normalisation=normalisation_of(encoder),
-            unknown_cost="the unknown element's own",
-        )
-        self.tell_alone(tell)
-        ngram, warnings = self.counts
-        if self.alone is None:
-            for line in warnings:
-                tell(line)
-        figures, nats_N = evaluate_store(
-            self.scorer,
-            store,
-            self.bundle.facts.counts_V,
-            protocol,
-            self.bundle.context,
-            text=text_facts(texts, texts.whole, encoder, unknown=store.unknown),
-            ngram=ngram,
-        )
-        return figures, nats_N, store
+        return measure_text(self, read_part(self, sources, source, tell), settings, tell)
 
 
 def _may_hold_records(source: str) -> bool:

@@ -7,8 +7,9 @@ from msgspec import Meta
 
 from rhapsode.config.source import SourceSettings
 from rhapsode.config.train import IdSettings
+from rhapsode.modalities.ids.settings import IdEvaluationSettings
 
-__all__ = ["DataSettings", "TrainSettings"]
+__all__ = ["DataSettings", "TextEvaluationSettings", "TrainSettings"]
 
 Share = Annotated[float, Meta(ge=0.0, le=0.5)]
 
@@ -34,3 +35,8 @@ class TrainSettings(IdSettings):
 
     source: SourceSettings = field(default_factory=SourceSettings)
     data: DataSettings = field(default_factory=DataSettings)
+
+
+@dataclass(frozen=True)
+class TextEvaluationSettings(IdEvaluationSettings, SourceSettings):
+    """Settings of an evaluation of a model of text; records are read as in training."""

@@ -1,16 +1,14 @@
-"""What a source holds, and what training would make of it."""
+"""Survey of texts: characters, lengths, copies, parts, vocabulary."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from rhapsode.bundle.network import build_network
 from rhapsode.data import ElementStore, Parts, Split, TextStore, first_copies
 from rhapsode.data.statistics import (
     TextCounts,
@@ -20,13 +18,8 @@ from rhapsode.data.statistics import (
     zipf_exponent,
 )
 from rhapsode.encoding import ENCODERS, END_ID, UNKNOWN_ID, Encoder
-from rhapsode.errors import DataError
-from rhapsode.modalities.ids.components import (
-    network_config,
-    open_stream,
-    planned_settings,
-    seen_context,
-)
+from rhapsode.modalities.contract import Tell
+from rhapsode.modalities.scoring import Surveyed
 from rhapsode.modalities.text.corpus import (
     TextCorpus,
     encode_parts,
@@ -36,27 +29,24 @@ from rhapsode.modalities.text.corpus import (
 )
 from rhapsode.modalities.text.read_texts import Texts, prepare_texts, progress
 from rhapsode.modalities.text.settings import TrainSettings
-from rhapsode.models import FAMILIES
-from rhapsode.training import machine_speed, matmul_rates, plan_run
 
-__all__ = ["survey"]
+__all__ = ["survey_texts"]
 
-Tell = Callable[[str], None]
 TOP = 20
 COVERED = (50, 90, 95, 99, 100)
 SHARES = ("train", "validation", "test")
 
 
-def survey(
-    *sources: str, settings: TrainSettings | None = None, tell: Tell = lambda _: None
-) -> dict[str, Any]:
-    """What sources hold, and what `rhapsode train` would choose for them; plain values.
+def survey_texts(
+    sources: Sequence[str], settings: TrainSettings, tell: Tell
+) -> Surveyed[TextCorpus]:
+    """Describe documents, and encode them as training does; plain values.
 
     The text is read in pieces and never held; what is encoded goes into the cache, where training finds it.
 
     Arguments:
         sources: files, folders, catalogue names.
-        settings: as for training; `encoding`, `encoder`, `source`, `data`, `model` and the budget are used.
+        settings: as for training; `encoding`, `encoder`, `source` and `data` are used.
         tell: takes lines of progress.
 
     Returns:
@@ -75,17 +65,13 @@ def survey(
             `encoding`, `reason`, `settings`, `size`, `seen`, `elements`, `top`, `coverage` (percent to number of
             elements, None where unknown elements are in the way), `once` (share of the elements seen that are seen
             once), `zipf_exponent`, `curve`. None when there is too little text.
-        training: `model`, `parameters`, `encoding`, `context`, `network`, `batch_size`, `window`, `learning_rate`, `budget`, and
-            `reasons`; only `reasons` when training is not possible.
 
     Raises:
         DataError: nothing to read.
         SettingsError: an unknown encoding or a setting it lacks.
     """
-    settings = settings if settings is not None else TrainSettings()
     if settings.encoding != "auto":
         ENCODERS.get(settings.encoding)
-    family = FAMILIES.full_name(settings.model)
     texts = prepare_texts(sources, settings.source, tell)
     store = texts.store
     counts = TextCounts()
@@ -107,10 +93,9 @@ def survey(
         "duplicates": _duplicates(store, first_D, split),
         "shares": {name: _share(getattr(split, name)) for name in SHARES},
         "vocabulary": None,
-        "training": {"reasons": ["too little text to learn from"]},
     }
     if not len(split.train) or store.characters < 2:
-        return found
+        return Surveyed(found, None, "too little text to learn from")
     encoder, reason = learn_encoder(store, split.train, settings, tell)
     stores = {name: encode_parts(store, getattr(split, name), encoder, tell) for name in SHARES}
     for name, encoded in stores.items():
@@ -136,8 +121,7 @@ def survey(
         store,
         split,
     )
-    found["training"] = _training(settings, family, corpus)
-    return found
+    return Surveyed(found, corpus, encoding_reason=reason)
 
 
 def _reading(texts: Texts) -> dict[str, Any]:
@@ -237,44 +221,4 @@ def _vocabulary(encoder: Encoder, reason: str, train: ElementStore) -> dict[str,
         "once": float(np.mean(seen == 1)) if len(seen) else 0.0,
         "zipf_exponent": zipf_exponent(counts_V),
         "curve": frequency_curve(counts_V),
-    }
-
-
-def _training(settings: TrainSettings, family: str, corpus: TextCorpus) -> dict[str, Any]:
-    """What training would choose, and why."""
-    train = corpus.train
-    rates = matmul_rates()
-    context = seen_context(settings, family, train, pairs=corpus.pairs)
-    plan = plan_run(
-        family=family,
-        elements=len(train),
-        documents=len(train.starts),
-        vocab_size=corpus.encoder.vocab_size,
-        context=context,
-        seconds=settings.budget_seconds(),
-        epochs=settings.epochs,
-        steps=settings.steps,
-        speed=machine_speed(rates, torch.get_num_threads()),
-    )
-    chosen = planned_settings(settings, plan, family, corpus.encoder, context)
-    try:
-        open_stream(chosen, corpus)
-    except DataError as problem:
-        return {"reasons": [problem.what]}
-    with torch.device("meta"):
-        network = build_network(network_config(chosen, corpus.encoder.vocab_size))
-    return {
-        "model": family,
-        "parameters": network.parameter_count(),
-        "encoding": corpus.encoder.name,
-        "encoding_reason": corpus.encoding_reason,
-        "context": str(context),
-        "network": dict(chosen.network),
-        "batch_size": chosen.training.batch_size,
-        "window": chosen.training.window,
-        "learning_rate": chosen.training.learning_rate,
-        "budget": chosen.budget,
-        "epochs": chosen.epochs,
-        "steps": chosen.steps,
-        "reasons": list(plan.reasons),
     }

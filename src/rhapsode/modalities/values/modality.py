@@ -8,17 +8,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+import numpy as np
+
 from rhapsode.bundle.value_facts import ValueBundle
 from rhapsode.config import TrainingSettings
+from rhapsode.errors import DataError
 from rhapsode.modalities.contract import Corpus, Finished, Modality, Planned, Tell
-from rhapsode.modalities.values.scored_part import ScoredPart, protocol_of
+from rhapsode.modalities.scoring import Compared, Measure, Metrics, Scored
+from rhapsode.modalities.values.scored_part import ScoredPart, ValueMetrics, protocol_of
 
 if TYPE_CHECKING:
     from rhapsode.bundle.network import Network
     from rhapsode.bundle.value_predictor import ValuePredictor
     from rhapsode.data import Stream, ValueArrays
 
-__all__ = ["ValueModality"]
+__all__ = ["NATS", "ValueModality"]
+
+NATS = Measure("nats_per_value", "nats per value")
 
 STRETCH_WINDOWS = 8
 
@@ -40,12 +46,13 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         """The training part, encoded."""
 
     @abstractmethod
-    def validation_part(self, planned: Planned[S, C, B]) -> ScoredPart | None:
-        """The part that chooses the best weights; None if there is none."""
+    def encoded(self, bundle: B, part: Any) -> ScoredPart:
+        """A part of a corpus, or sources, as the network of a model takes it.
 
-    @abstractmethod
-    def test_part(self, planned: Planned[S, C, B]) -> tuple[ScoredPart, str] | None:
-        """The part that is scored once, and a description of it; None if there is none."""
+        Arguments:
+            bundle: the model.
+            part: from `part` or `to_score`.
+        """
 
     @abstractmethod
     def preview(
@@ -105,9 +112,11 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         """Nats a value of the validation part."""
         from rhapsode.bundle.value_predictor import ValuePredictor
 
-        part = self.validation_part(planned)
-        if part is None:
+        try:
+            found = self.part(planned.corpus, planned.settings, "validation")
+        except DataError:
             return None
+        part = self.encoded(planned.bundle, found)
         predictor = ValuePredictor(planned.bundle, network)
 
         def evaluate() -> float:
@@ -139,26 +148,49 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
     def finish(
         self, planned: Planned[S, C, B], bundle: B, network: Network, folder: Path, tell: Tell
     ) -> Finished[B]:
-        """Score the test part."""
+        """Measure the test part."""
         from rhapsode.bundle.network import load_network
         from rhapsode.bundle.value_predictor import ValuePredictor
 
-        found = self.test_part(planned)
         figures: dict[str, Any] = {"loss": None, "reason": "no test share"}
-        if found is not None:
-            part, split = found
+        try:
+            part = self.part(planned.corpus, planned.settings, "test")
+        except DataError:
+            part = None
+        if part is not None:
             predictor = ValuePredictor(bundle, load_network(bundle))
-            figures = {
-                "loss": part.loss(predictor, bundle.facts.warm_up),
-                "elements": part.values,
-                **self.measured(planned, predictor),
-                "protocol": protocol_of(bundle, split),
-            }
+            figures = self.test_figures(planned, part, predictor)
         provenance = replace(bundle.provenance, test=figures)
         return Finished(
             replace(bundle, provenance=provenance), figures, marks={"test": figures["loss"]}
         )
 
-    def measured(self, planned: Planned[S, C, B], predictor: ValuePredictor[B]) -> dict[str, Any]:
-        """Further figures of the test part, which only this modality has."""
-        return {}
+    def test_figures(
+        self, planned: Planned[S, C, B], part: Any, predictor: ValuePredictor[B]
+    ) -> dict[str, Any]:
+        """Metrics of the test part, as the summary holds them."""
+        return self._density(predictor, part, f"{part.split}, swept once").to_mapping()
+
+    def metrics(self, model: Any, part: Any, settings: Any, tell: Tell) -> Metrics:
+        """Density in the data's own units."""
+        return self._density(model.predictor, part, part.split)
+
+    def _density(self, predictor: ValuePredictor[B], part: Any, split: str) -> ValueMetrics:
+        bundle = predictor.bundle
+        encoded = self.encoded(bundle, part)
+        loss = encoded.loss(predictor, bundle.facts.warm_up)
+        return ValueMetrics(loss, encoded.values, protocol_of(bundle, split))
+
+    def compare(self, models: Mapping[str, Any], part: Any, settings: Any, tell: Tell) -> Compared:
+        """Density of each sequence by each model."""
+        scored: dict[str, Scored] = {}
+        sizes_S = np.zeros(0, dtype=np.int64)
+        for name, model in models.items():
+            tell(f"scoring with {name}")
+            predictor = model.predictor
+            encoded = self.encoded(model.bundle, part)
+            nats_N = encoded.nats(predictor, model.bundle.facts.warm_up)
+            figures = self._density(predictor, part, part.split).to_mapping()
+            scored[name] = Scored({"figures": figures}, {NATS.key: encoded.sums(nats_N)})
+            sizes_S = encoded.values_S
+        return Compared(scored, (NATS,), {NATS.key: sizes_S}, self.noun, f"whole {self.noun}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import combinations
@@ -15,13 +15,10 @@ from typing import Any, Literal
 import numpy as np
 
 from rhapsode.config import GenerateSettings
-from rhapsode.data import TextStore
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.files import is_there, write_atomically
-from rhapsode.modalities.contract import silent
-from rhapsode.modalities.text.model import TextModel
-from rhapsode.modalities.text.writing_check import ELEMENTS_PER_CHARACTER
-from rhapsode.workflows.inference.comparison import open_models
+from rhapsode.modalities.contract import Tell
+from rhapsode.workflows.inference.comparison import Models, open_models
 
 __all__ = [
     "Ballot",
@@ -29,7 +26,7 @@ __all__ = [
     "Score",
     "Vote",
     "blind_pairs",
-    "passages_of",
+    "passages_for",
     "scores_of",
     "sign_test",
 ]
@@ -37,6 +34,8 @@ __all__ = [
 Choice = Literal["first", "second", "tie"]
 
 _VERSION = 1
+ELEMENTS_PER_CHARACTER = 4
+"""Elements of a character, at most: bytes of UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -156,19 +155,19 @@ def _vote(entry: Mapping[str, Any]) -> Vote:
 
 
 def blind_pairs(
-    models: Sequence[str],
+    models: Models,
     prompts: Sequence[str],
     settings: GenerateSettings,
     *,
     rounds: int,
-    tell: Callable[[str], None] = silent,
+    tell: Tell = lambda _: None,
 ) -> Iterator[Pair]:
     """Pairs of continuations, the order of the two drawn anew each time.
 
     With more than two models every pair of them gets its turn.
 
     Arguments:
-        models: run folders or model files, at least two.
+        models: at least two, of one modality.
         prompts: taken in turn; a model that has never seen a character of one is given what is left of it.
         settings: how they write; the seed decides all, and `length` counts characters.
         rounds: how many pairs.
@@ -178,14 +177,18 @@ def blind_pairs(
         SettingsError: fewer than two models, one named twice, or no prompt.
         BundleError: a model that cannot be opened.
     """
-    opened = open_models(models)
+    modality, opened = open_models(models)
+    if not modality.blind:
+        raise SettingsError(
+            f"continuations of {modality.noun} are not compared blind", where="--blind"
+        )
     if not prompts:
         raise SettingsError("a blind comparison needs a prompt", where="compare")
     for model in opened.values():
         model.writer_for(settings, tell)
     seed = secrets.randbits(32) if settings.seed is None else settings.seed
     generator = np.random.default_rng(seed)
-    couples = list(combinations(models, 2))
+    couples = list(combinations(opened, 2))
     order = generator.permutation(len(couples))
     for number in range(rounds):
         couple = couples[order[number % len(couples)]]
@@ -196,7 +199,33 @@ def blind_pairs(
         yield Pair(number, prompt, (texts[0], texts[1]), (first, second), seed + number)
 
 
-def _written(model: TextModel, prompt: str, settings: GenerateSettings) -> str:
+def passages_for(
+    models: Models,
+    sources: Sequence[str],
+    *,
+    count: int,
+    length: int,
+    seed: int,
+    tell: Tell = lambda _: None,
+    **asked: Any,
+) -> list[str]:
+    """Prompts from random places of sources.
+
+    Arguments:
+        models: whose continuations are compared; sources are read as in the training of the first.
+        sources: where prompts stand.
+        count: how many.
+        length: of each, at most.
+        seed: of the places.
+        tell: takes lines of progress.
+        asked: settings of the modality's comparisons by name.
+    """
+    modality, opened = open_models(models)
+    part = modality.to_score(next(iter(opened.values())), sources, asked, tell)
+    return modality.passages(part, count=count, length=length, seed=seed)
+
+
+def _written(model: Any, prompt: str, settings: GenerateSettings) -> str:
     """A continuation of `length` characters, where that is set, or of fewer where it ends by itself.
 
     As many of every model: their number would tell the encodings apart.
@@ -210,28 +239,6 @@ def _written(model: TextModel, prompt: str, settings: GenerateSettings) -> str:
         if most is not None and len(text) >= most:
             break
     return text[:most]
-
-
-def passages_of(texts: TextStore, *, count: int, length: int, seed: int) -> list[str]:
-    """Prompts from random places of documents, from the beginning of a line where there is one near.
-
-    Arguments:
-        texts: the documents.
-        count: how many.
-        length: characters of each, at most.
-        seed: of the places.
-    """
-    generator = np.random.default_rng(seed)
-    weights = texts.lengths_D / max(1, texts.characters)
-    found: list[str] = []
-    for document in generator.choice(len(texts), size=count, p=weights).tolist():
-        size = int(texts.lengths_D[document])
-        begin = int(generator.integers(0, max(1, size - length)))
-        parts = np.array([[document, begin, min(size, begin + 2 * length)]], dtype=np.int64)
-        text = "".join(piece.text for piece in texts.pieces(parts))
-        line = text.find("\n", 0, length) + 1
-        found.append(text[line : line + length])
-    return [text for text in found if text.strip()]
 
 
 def scores_of(votes: Sequence[Vote]) -> list[Score]:

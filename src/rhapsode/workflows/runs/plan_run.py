@@ -31,7 +31,7 @@ from rhapsode.training.tracking import check_trackers
 from rhapsode.workflows.runs.base_model import inherited
 from rhapsode.workflows.runs.resume_run import ResumedRun
 
-__all__ = ["PlannedRun", "plan_in_toml", "plan_training"]
+__all__ = ["PlannedRun", "plan_corpus", "plan_in_toml", "plan_training"]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def plan_training(
     if base is not None and kept is None:
         asked = inherited(asked, base, modality)
     settings = from_mapping(modality.settings, asked, where="settings")
-    seconds = settings.budget_seconds()
+    settings.budget_seconds()  # refused here where it makes no sense
     modality.check(settings)
     check_trackers(settings.track)
     prepare_process()
@@ -104,10 +104,10 @@ def plan_training(
     if kept is not None:
         kept.check(corpus.sha256, corpus.documents, corpus.characters, modality.noun)
     machine = group.agree(matmul_rates)
-    speed = machine_speed(machine, torch.get_num_threads())
-    request = RunRequest(settings, seconds, speed, base, group.first, tell)
     by_hand = settings.training.batch_size is not None
-    planned = modality.plan(corpus, request)
+    planned = plan_corpus(
+        modality, corpus, settings, machine, base=base, first=group.first, tell=tell
+    )
     rows = group.divide(planned.settings.training.batch_size, asked=by_hand)
     planned = _with_training(planned, batch_size=rows)
     torch.manual_seed(settings.seed)
@@ -129,6 +129,32 @@ def plan_training(
     )
     planned = replace(planned, bundle=replace(planned.bundle, provenance=provenance))
     return PlannedRun(modality, planned, network, stream, machine, base, begins_well)
+
+
+def plan_corpus(
+    modality: AnyModality,
+    corpus: Any,
+    settings: Any,
+    machine: Mapping[str, float],
+    *,
+    base: BaseModel | None = None,
+    first: bool = False,
+    tell: Tell = lambda _: None,
+) -> Planned[Any, Any, Any]:
+    """Decide on everything that a run on a corpus leaves open.
+
+    Arguments:
+        modality: of the corpus.
+        corpus: what is learnt from.
+        settings: as asked for.
+        machine: measured matmul rates, GFLOP/s.
+        base: the model that the run begins as.
+        first: whether this process tells and counts.
+        tell: takes lines of progress.
+    """
+    speed = machine_speed(machine, torch.get_num_threads())
+    seconds = settings.budget_seconds()
+    return modality.plan(corpus, RunRequest(settings, seconds, speed, base, first, tell))
 
 
 def _with_training(planned: Planned[Any, Any, Any], **changes: Any) -> Planned[Any, Any, Any]:

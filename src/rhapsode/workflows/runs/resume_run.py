@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from rhapsode.config import merge
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.workflows.runs.run_folder import RunFolder
 
-__all__ = ["ResumedRun", "find_run"]
+__all__ = ["ResumedRun", "find_run", "read_run"]
 
 
 @dataclass(frozen=True)
@@ -82,25 +82,10 @@ def find_run(output: str | None, sources: tuple[str, ...], asked: Mapping[str, A
     folder = RunFolder(Path(output))
     if not folder.path.is_dir():
         raise RunError("there is no run here to resume", where=output)
-    kept = folder.read_config()
-    try:
-        run = kept.pop("run")
-        if "repeat" in run:
-            raise RunError(
-                "this folder holds the runs of several seeds",
-                where=output,
-                hint="resume them all by rhapsode train --resume, or one by its own folder",
-            )
-        known, expected = tuple(map(str, run["sources"])), str(run["sha256"])
-        modality = str(run["modality"])
-        size = (int(run["documents"]), int(run["characters"])) if "documents" in run else None
-        start = run.get("from")
-        if start is not None:
-            start = {"model": str(start["model"]), "sha256": str(start["sha256"]), **start}
-    except (KeyError, TypeError, ValueError):
-        raise RunError(
-            "the section [run] is missing or damaged", where=str(folder.config)
-        ) from None
+    run = read_run(folder)
+    if folder.summary.exists():
+        raise RunError("this run is finished", where=output, hint="start a new one elsewhere")
+    kept = run.settings
     merged = merge(kept, asked)
     if merged != kept:
         changed = sorted(_differences(kept, merged))
@@ -109,7 +94,41 @@ def find_run(output: str | None, sources: tuple[str, ...], asked: Mapping[str, A
             where=output,
             hint="leave them out, or start a new run",
         )
-    return ResumedRun(folder, sources or known, kept, modality, expected, start, size)
+    return replace(run, sources=sources or run.sources)
+
+
+def read_run(folder: RunFolder) -> ResumedRun:
+    """The run in a folder, as its `config.toml` notes it.
+
+    Raises:
+        RunError: no run is there, or the runs of several seeds.
+    """
+    kept = folder.read_config()
+    try:
+        run = kept.pop("run")
+        if "repeat" in run:
+            raise RunError(
+                "this folder holds the runs of several seeds",
+                where=str(folder.path),
+                hint="name one of its folders, or resume them all by rhapsode train --resume",
+            )
+        size = (int(run["documents"]), int(run["characters"])) if "documents" in run else None
+        start = run.get("from")
+        if start is not None:
+            start = {"model": str(start["model"]), "sha256": str(start["sha256"]), **start}
+        return ResumedRun(
+            folder,
+            tuple(map(str, run["sources"])),
+            kept,
+            str(run["modality"]),
+            str(run["sha256"]),
+            start,
+            size,
+        )
+    except (KeyError, TypeError, ValueError):
+        raise RunError(
+            "the section [run] is missing or damaged", where=str(folder.config)
+        ) from None
 
 
 def _differences(kept: Mapping[str, Any], asked: Mapping[str, Any], path: str = "") -> list[str]:

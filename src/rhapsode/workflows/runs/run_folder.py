@@ -99,16 +99,12 @@ class RunFolder:
         """The settings the run was made with.
 
         Raises:
-            RunError: this is no run folder, or the run is finished.
+            RunError: this is no run folder.
         """
         if not self.config.exists():
             raise RunError(
                 "there is no run here to resume (no config.toml)",
                 where=str(self.path),
-            )
-        if self.summary.exists():
-            raise RunError(
-                "this run is finished", where=str(self.path), hint="start a new one elsewhere"
             )
         return read_toml(self.config)
 

@@ -1,73 +1,34 @@
-"""`rhapsode data info`: a survey for people."""
+"""Surveys of sources for people."""
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from rhapsode.cli.console import note, print_json
-from rhapsode.modalities.text.settings import TrainSettings
+from rhapsode.views.blocks import RISING, bar, visible
+from rhapsode.views.forecast_tables import number
 
-__all__ = ["info", "report"]
+__all__ = ["plain_survey", "series_survey", "text_survey"]
 
-WIDEST = 100
 ACCENT = "cyan"
-EIGHTHS = "▏▎▍▌▋▊▉█"
-RISING = "▁▂▃▄▅▆▇█"
 HEIGHT = 4
 FEW = 5
 LONGEST = 14
 UNUSUAL = 5
 
 
-def info(source: str, settings: TrainSettings, *, as_json: bool, plot: str | None) -> int:
-    """Survey a source and print what was found.
+def text_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableType]:
+    """A survey of texts, from top to bottom.
 
     Arguments:
-        source: a file, folder or corpus.
-        settings: how it is read and encoded.
-        as_json: print one JSON object.
-        plot: the picture to draw.
-
-    Raises:
-        RhapsodeError: a source, setting or picture that does not fit.
-    """
-    if plot is not None:
-        from rhapsode.views.survey_picture import check_picture
-
-        check_picture(Path(plot))
-    from rhapsode.modalities.text.survey import survey
-
-    found = survey(source, settings=settings, tell=note)
-    if as_json:
-        print_json(found)
-    else:
-        console = Console(highlight=False)
-        console.width = min(console.width, WIDEST)
-        for part in report(found, console.width):
-            console.print(part)
-    if plot is not None:
-        from rhapsode.views.survey_picture import write_picture
-
-        write_picture(found, Path(plot))
-        note(f"the picture is in {plot}")
-    return 0
-
-
-def report(found: Mapping[str, Any], width: int) -> Iterator[RenderableType]:
-    """The parts of a report, from top to bottom.
-
-    Arguments:
-        found: what `survey` gave.
+        found: plain values of the survey.
         width: columns there are.
     """
     yield Text(", ".join(found["sources"]), style="bold", overflow="ellipsis", no_wrap=True)
@@ -83,7 +44,7 @@ def report(found: Mapping[str, Any], width: int) -> Iterator[RenderableType]:
     yield _heading("Characters", f"{found['text']['distinct']:,} distinct", width)
     yield from _characters(found["text"], width)
     yield _heading("Lengths", "", width)
-    yield from _lengths(found["lengths"], width)
+    yield from _lengths(found["lengths"], width, "documents_in_characters", "lines_in_characters")
     vocabulary = found["vocabulary"]
     if vocabulary is not None:
         title = f"{vocabulary['encoding'].partition('.')[0]}, {vocabulary['size']:,} elements"
@@ -110,15 +71,6 @@ def _heading(title: str, more: str, width: int) -> RenderableType:
     text.truncate(width - 4, overflow="ellipsis")
     rule = Rule(text, align="left", style="dim", characters="─")
     return Padding(rule, (1, 0, 0, 0))
-
-
-def bar(share: float, width: int) -> str:
-    """A bar of block characters, `width` columns where the share is one; never nothing for more than nothing."""
-    eighths = round(max(0.0, min(1.0, share)) * width * 8)
-    if share > 0:
-        eighths = max(1, eighths)
-    whole, rest = divmod(eighths, 8)
-    return "█" * whole + (EIGHTHS[rest - 1] if rest else "")
 
 
 def _percent(share: float) -> str:
@@ -177,7 +129,10 @@ def _characters(text: Mapping[str, Any], width: int) -> Iterator[RenderableType]
         yield line
 
 
-def _lengths(lengths: Mapping[str, Any], width: int) -> Iterator[RenderableType]:
+def _lengths(
+    lengths: Mapping[str, Any], width: int, many: str, few: str
+) -> Iterator[RenderableType]:
+    """Order statistics, and a histogram of `many`, or where these are few of `few`."""
     table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="dim")
     table.add_column("", style="dim")
     for heading in ("count", "least", "25 %", "median", "75 %", "95 %", "most"):
@@ -191,11 +146,13 @@ def _lengths(lengths: Mapping[str, Any], width: int) -> Iterator[RenderableType]
             alone = row["count"] == 1
             table.add_row(f"{of}, {unit}", *([cells[0], *[""] * 5, cells[-1]] if alone else cells))
     yield table
-    documents, lines = lengths["documents_in_characters"], lengths["lines_in_characters"]
-    shown = documents if documents is not None and documents["count"] >= FEW else lines
-    if shown is not None and len(shown["histogram"]["counts"]) > 3:
-        of = "documents" if shown is documents else "lines"
-        yield Padding(_histogram(shown["histogram"], f"{of} by characters", width), (1, 0, 0, 0))
+    # Of few documents the lengths of their lines tell more.
+    row = lengths[many]
+    drawn = many if row is not None and row["count"] >= FEW else few
+    row = lengths[drawn]
+    if row is not None and len(row["histogram"]["counts"]) > 3:
+        title = drawn.replace("_in_", " by ")
+        yield Padding(_histogram(row["histogram"], title, width), (1, 0, 0, 0))
 
 
 def _histogram(histogram: Mapping[str, Any], title: str, width: int) -> Text:
@@ -229,12 +186,9 @@ def _histogram(histogram: Mapping[str, Any], title: str, width: int) -> Text:
     return drawn
 
 
-def visible(element: str) -> str:
-    """An element as it can stand in a table: white space by signs, nothing that is not seen."""
-    shown = element.replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥").replace("\r", "␍")
-    shown = "".join(one if one.isprintable() else repr(one)[1:-1] for one in shown)
-    if shown and unicodedata.category(shown[0])[0] == "M":
-        shown = "◌" + shown
+def _element(text: str) -> str:
+    """An element as it can stand in a table."""
+    shown = visible(text)
     if cell_len(shown) > LONGEST:
         shown = set_cell_size(shown, LONGEST - 1).rstrip() + "…"
     return shown
@@ -266,7 +220,7 @@ def _vocabulary(vocabulary: Mapping[str, Any], width: int) -> Iterator[Renderabl
 
 def _top(top: Sequence[Mapping[str, Any]], width: int) -> Table:
     """The most frequent elements, down one column after another."""
-    elements = [visible(one["element"]) for one in top]
+    elements = [_element(one["element"]) for one in top]
     counts = [f"{one['count']:,}" for one in top]
     # Element, count and share, and the gap behind them.
     each = max(map(cell_len, elements)) + max(map(len, counts)) + 8 + 2 + 3
@@ -333,7 +287,7 @@ def _training(training: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield table
         return
     kind = training["encoding"].partition(".")[0]
-    table.add_row("encoding", _because(kind, training["encoding_reason"]))
+    table.add_row("encoding", _because(kind, training.get("encoding_reason", "")))
     table.add_row(
         "model",
         _because(
@@ -360,3 +314,77 @@ def _training(training: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 def _because(what: str, why: str) -> Text:
     return Text.assemble(what, (f"  {why}" if why else "", "dim"))
+
+
+def plain_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableType]:
+    """A survey of which only the sizes are known."""
+    yield Text(", ".join(found["sources"]), style="bold", overflow="ellipsis", no_wrap=True)
+    yield Text(f"{_plural(found['documents'], 'document')}  ·  length {found['characters']:,}")
+    yield _heading("rhapsode train would choose", _within(found["training"]), width)
+    yield from _training(found["training"])
+
+
+def series_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableType]:
+    """A survey of series, from top to bottom.
+
+    Arguments:
+        found: plain values of the survey.
+        width: columns there are.
+    """
+    yield Text(", ".join(found["sources"]), style="bold", overflow="ellipsis", no_wrap=True)
+    missing = f"{found['missing']:,} missing" if found["missing"] else "none missing"
+    counted = [
+        f"{found['series']:,} series",
+        _plural(found["rows"], "row"),
+        _plural(found["values"], "value"),
+        missing,
+    ]
+    yield Text("  ·  ".join(counted))
+    for line in found["reading"]["lines"]:
+        yield Text(line, style="yellow")
+    yield _heading("Times", "", width)
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    several = len(found["frequencies"]) > 1
+    frequencies = (
+        f"{name}{f' ({count:,} series)' if several else ''}"
+        for name, count in found["frequencies"].items()
+    )
+    table.add_row("frequency", ", ".join(frequencies))
+    table.add_row("from, to", f"{found['first']}, {found['last']}")
+    period = found["period"]
+    table.add_row("season", f"{period:,} values" if period > 1 else "none")
+    for name in ("known", "static", "categories"):
+        if found[name]:
+            table.add_row(name, ", ".join(found[name]))
+    yield table
+    yield _heading("Values", "", width)
+    yield _columns(found["columns"])
+    yield _heading("Lengths", "", width)
+    yield from _lengths(
+        {"series_in_rows": found["lengths"]["rows"]}, width, "series_in_rows", "series_in_rows"
+    )
+    if found["shares"] is not None:
+        yield _heading("Shares", "", width)
+        table = Table(box=None, padding=(0, 0, 0, 3), pad_edge=False, header_style="dim")
+        table.add_column("", style="dim")
+        for heading in ("rows", "values"):
+            table.add_column(heading, justify="right")
+        for name, share in found["shares"].items():
+            table.add_row(name, f"{share['rows']:,}", f"{share['values']:,}")
+        yield table
+    yield _heading("rhapsode train would choose", _within(found["training"]), width)
+    yield from _training(found["training"])
+
+
+def _columns(columns: Sequence[Mapping[str, Any]]) -> Table:
+    """Known and missing values of each column, and their range."""
+    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="dim")
+    table.add_column("", style="dim", overflow="fold")
+    for heading in ("values", "missing", "least", "median", "most"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in columns:
+        figures = (number(one[name]) for name in ("min", "median", "max"))
+        table.add_row(one["name"], f"{one['values']:,}", f"{one['missing']:,}", *figures)
+    return table

@@ -1,0 +1,426 @@
+"""Metrics of models of identifiers: a sweep, and where its losses come from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.bundle import Predictor
+from rhapsode.bundle.id_facts import IdBundle
+from rhapsode.config import SeenContext
+from rhapsode.data import (
+    Batch,
+    ElementStore,
+    document_spans,
+    part_of,
+    sweep,
+    sweep_fresh,
+    sweep_windows,
+)
+from rhapsode.encoding import Encoder
+from rhapsode.errors import DataError, SettingsError
+from rhapsode.evaluation import (
+    Bucket,
+    Calibration,
+    Figures,
+    Protocol,
+    Text,
+    calibration_of,
+    context_losses,
+    evaluate_store,
+    in_context,
+    position_losses,
+    read_batches,
+    surprises,
+    total_loss,
+    windowed_loss,
+    without_given,
+)
+from rhapsode.modalities.contract import Tell
+from rhapsode.modalities.ids.settings import IdEvaluationSettings
+
+if TYPE_CHECKING:
+    from rhapsode.modalities.ids.predictors import IdPredictors
+
+__all__ = [
+    "Evaluation",
+    "IdPart",
+    "SurprisingPassage",
+    "batches_in_order",
+    "loss_of_rounded",
+    "losses_while_learning",
+    "measure_ids",
+    "normalisation_of",
+    "protocol_of",
+    "score_part",
+]
+
+EXAMINED = 50_000
+WINDOWED = 200_000
+WINDOW = 512
+DYNAMIC_SECONDS = 60.0
+"""What a model that goes on learning may read for; it reads 50 to 1,000 elements a second."""
+
+
+@dataclass(frozen=True)
+class IdPart:
+    """Elements to score.
+
+    Arguments:
+        store: the elements.
+        split: what they are, in words, for a protocol.
+        names: of the documents in the store.
+    """
+
+    store: ElementStore
+    split: str
+    names: Sequence[str]
+
+
+@dataclass(frozen=True)
+class SurprisingPassage:
+    """A passage that the model expected least.
+
+    Arguments:
+        document: where it stands.
+        element: the place of its first element in the document, from 0.
+        nats: mean nats per element.
+        before: what stands before it.
+        text: the passage.
+        worst: the element in it that cost most.
+        worst_nats: what that cost.
+    """
+
+    document: str
+    element: int
+    nats: float
+    before: str
+    text: str
+    worst: str
+    worst_nats: float
+
+
+@dataclass(frozen=True)
+class Evaluation(Figures):
+    """The figures of a sweep, and looks at where they come from.
+
+    Arguments:
+        windowed: nats per element where nothing is carried: `loss`, `window`, `stride`, `elements`; None where the
+            part of the text that it is taken of has nothing to score.
+        calibration: reliability of the likeliest candidate.
+        by_context: losses by how much the model had seen before.
+        surprising: the passages that cost most.
+        dynamic: losses of a model that goes on learning from what it scores, and how; None unless asked for.
+        reduced: what weights of fewer bits cost on a part of the text: `weights`, `loss`, `float32` (the loss with
+            those), `elements`; None unless asked for.
+    """
+
+    windowed: dict[str, Any] | None
+    calibration: Calibration | None
+    by_context: list[Bucket]
+    surprising: list[SurprisingPassage]
+    dynamic: dict[str, Any] | None = None
+    reduced: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, figures: Figures, **looks: Any) -> Self:
+        """Figures with the looks added."""
+        known = {field.name: getattr(figures, field.name) for field in fields(figures)}
+        return cls(**{**known, **looks})
+
+
+def normalisation_of(encoder: Encoder) -> str:
+    """The change that an encoder makes to a document before it is scored, for a protocol."""
+    return "none" if encoder.round_trip == "lossless" else encoder.round_trip
+
+
+def protocol_of(bundle: IdBundle, split: str) -> Protocol:
+    """The protocol of a sweep.
+
+    Arguments:
+        bundle: the model.
+        split: what is scored, in words.
+    """
+    return Protocol(
+        split=split,
+        selected_on=bundle.provenance.selected_on or "unknown",
+        context=str(bundle.context),
+        normalisation=normalisation_of(bundle.encoder),
+        unknown_cost="the unknown element's own",
+    )
+
+
+def score_part(
+    model: IdPredictors, part: IdPart, text: Text | None, tell: Tell
+) -> tuple[Figures, NDArray[np.float32]]:
+    """Figures over a part, and the nats of every element (NaN: not scored).
+
+    Arguments:
+        model: the model.
+        part: what to score.
+        text: sizes of its documents, where they have any.
+        tell: takes lines of progress.
+
+    Raises:
+        DataError: it holds no element.
+    """
+    if not part.store.scored:
+        raise DataError("there is nothing to score", where=part.split)
+    model.tell_alone(tell)
+    ngram, warnings = model.counts
+    if model.alone is None:
+        for line in warnings:
+            tell(line)
+    return evaluate_store(
+        model.scorer,
+        part.store,
+        model.bundle.facts.counts_V,
+        protocol_of(model.bundle, part.split),
+        model.bundle.context,
+        text=text,
+        ngram=ngram,
+    )
+
+
+def measure_ids(
+    model: IdPredictors, part: IdPart, text: Text | None, settings: IdEvaluationSettings, tell: Tell
+) -> Evaluation:
+    """Loss, perplexity and bits of a model on a part, and where they come from.
+
+    Arguments:
+        model: the model.
+        part: what to score.
+        text: sizes of its documents, where they have any.
+        settings: what is measured beside it.
+        tell: takes lines of progress.
+
+    Raises:
+        DataError: the part holds no element.
+        SettingsError: this model cannot have such weights, or cannot go on learning.
+    """
+    weights, store = settings.weights, part.store
+    rounded = None if weights == "float32" else model.predictor_for("compiled", weights=weights)
+    figures, nats_N = score_part(model, part, text, tell)
+    looks = _look_closer(model.scorer, model.bundle, store, nats_N, part.names)
+    learning = losses_while_learning(model.bundle, store, tell) if settings.dynamic else None
+    reduced = None
+    if rounded is not None:
+        reduced = loss_of_rounded(model.scorer, rounded, store, model.bundle.context, weights)
+    return Evaluation.of(figures, **looks, dynamic=learning, reduced=reduced)
+
+
+def _look_closer(
+    predictor: Predictor,
+    bundle: IdBundle,
+    store: ElementStore,
+    nats_N: NDArray[np.float32],
+    names: Sequence[str],
+) -> dict[str, Any]:
+    """The looks of an `Evaluation`, each over a part of the text that takes seconds.
+
+    Arguments:
+        predictor: the model.
+        bundle: its context and encoder.
+        store: what was scored.
+        nats_N: nats of every element; NaN where one is not scored.
+        names: where each document of the store came from.
+    """
+    context = bundle.context
+    if context.kind == "fresh":
+        by_context = position_losses(nats_N, store.starts)
+    else:
+        by_context = context_losses(predictor, store.elements_N, context, scored_N=store.scored_N)
+    return {
+        "windowed": _windowed(predictor, store, context),
+        "calibration": _calibration(predictor, store, context),
+        "by_context": by_context,
+        "surprising": _surprising(bundle.encoder, store, nats_N, names),
+    }
+
+
+def _windowed(
+    predictor: Predictor, store: ElementStore, context: SeenContext
+) -> dict[str, Any] | None:
+    window = context.size if context.kind == "window" else WINDOW
+    stride = max(1, window // 2)
+    elements_N, _, scored_N = part_of(store, WINDOWED, fresh=False)
+    total, count = windowed_loss(
+        predictor, elements_N, window=window, stride=stride, scored_N=scored_N
+    )
+    if not count:
+        return None
+    return {"loss": total / count, "window": window, "stride": stride, "elements": count}
+
+
+def _calibration(
+    predictor: Predictor, store: ElementStore, context: SeenContext
+) -> Calibration | None:
+    fresh = context.kind == "fresh"
+    elements_N, starts, scored_N = part_of(store, EXAMINED, fresh=fresh)
+    every = max(1, len(elements_N) * context.size // 500_000) if context.kind == "window" else 1
+    batches = in_context(elements_N, starts, context, lanes=1, scored_N=scored_N, every=every)
+    return calibration_of(read_batches(predictor, predictor.examine, batches, context))
+
+
+def loss_of_rounded(
+    predictor: Predictor,
+    rounded: Predictor,
+    store: ElementStore,
+    context: SeenContext,
+    weights: str,
+) -> dict[str, Any] | None:
+    """What weights of fewer bits cost, beside float32, over the part of a text that calibration is taken of.
+
+    Arguments:
+        predictor: the model.
+        rounded: the same with such weights.
+        store: what is scored.
+        context: what the model sees of the past.
+        weights: what they are kept as.
+
+    Returns:
+        See `Evaluation.reduced`; None where nothing of the part is scored.
+    """
+    elements_N, starts, scored_N = part_of(store, EXAMINED, fresh=context.kind == "fresh")
+    every = max(1, len(elements_N) * context.size // 500_000) if context.kind == "window" else 1
+    losses, count = [], 0
+    for each in (rounded, predictor):
+        batches = in_context(elements_N, starts, context, lanes=1, scored_N=scored_N, every=every)
+        total, count = total_loss(each, batches, context)
+        losses.append(total)
+    if not count:
+        return None
+    loss, exact = (total / count for total in losses)
+    return {"weights": weights, "loss": loss, "float32": exact, "elements": count}
+
+
+def _surprising(
+    encoder: Encoder, store: ElementStore, nats_N: NDArray[np.float32], names: Sequence[str]
+) -> list[SurprisingPassage]:
+    found = []
+    for run in surprises(nats_N, store.starts):
+        document = max(0, int(np.searchsorted(store.starts, run.begin, side="right")) - 1)
+        opening = int(store.starts[document]) if len(store.starts) else 0
+        ids_N = np.asarray(store.elements_N[max(opening, run.begin - 48) : run.end])
+        split = min(48, run.begin - opening)
+        found.append(
+            SurprisingPassage(
+                document=names[document] if document < len(names) else "",
+                element=run.begin - opening,
+                nats=run.nats,
+                before=encoder.decode(ids_N[:split]),
+                text=encoder.decode(ids_N[split:]),
+                worst=encoder.label(int(store.elements_N[run.worst])),
+                worst_nats=float(nats_N[run.worst]),
+            )
+        )
+    return found
+
+
+def batches_in_order(store: ElementStore, context: SeenContext, *, segment: int) -> Iterator[Batch]:
+    """Batches that score every element once, in the order of the text.
+
+    Arguments:
+        store: what to score; given elements get weight 0.
+        context: what the model sees of the past. `carried` is one pass in order; `fresh` reads one document after the
+            other, each from the zero state; `window:N` lays `segment` windows side by side, each for one element.
+        segment: elements of a batch; the first of `window:N` has N, the last of a text or document may have fewer.
+    """
+    elements_N, scored_N = store.elements_N, store.scored_N
+    if context.kind == "fresh":
+        for begin, end in document_spans(store.starts, len(store)).tolist():
+            yield from sweep_fresh(
+                elements_N[:end], np.array([begin]), rows=1, window=segment, scored_N=scored_N
+            )
+        return
+    if context.kind == "window":
+        batches = sweep_windows(elements_N, size=context.size, rows=segment)
+    else:
+        batches = sweep(elements_N, lanes=1, window=segment)
+    yield from batches if scored_N is None else without_given(batches, scored_N)
+
+
+def losses_while_learning(
+    bundle: IdBundle,
+    store: ElementStore,
+    tell: Tell,
+    *,
+    seconds: float = DYNAMIC_SECONDS,
+) -> dict[str, Any]:
+    """What a text costs a model that goes on learning from it, over as much of its beginning as time allows.
+
+    Arguments:
+        bundle: the model; it is not changed.
+        store: what to score.
+        tell: takes lines of progress.
+        seconds: about how long.
+
+    Returns:
+        `losses`: for "static" (over the same elements), "dynamic", "cache" and "both" `loss`, `perplexity` and
+        `seconds`; `elements`, `of`, `settings`, and `protocol` by the same names. Where learning diverged, "dynamic"
+        and "both" are missing and `diverged` is the element; where time led to nothing that is scored, all are.
+    """
+    from rhapsode.bundle.adapting import AdaptSettings, adapted_losses
+    from rhapsode.bundle.network import load_network
+
+    if len(bundle.members) != 1:
+        raise SettingsError(
+            f"learning while scoring needs one network, this model has {len(bundle.members)}",
+            where="dynamic",
+        )
+    settings, context = AdaptSettings(), bundle.context
+    tell(f"going on learning while it scores: up to {seconds:.0f} s")
+    found = adapted_losses(
+        load_network(bundle),
+        batches_in_order(store, context, segment=settings.segment),
+        settings,
+        carried=context.kind != "window",
+        seconds=seconds,
+    )
+    count = len(found.positions_N)
+    losses = {}
+    for name, nats_N in found.nats.items() if count else ():
+        loss = float(nats_N.mean(dtype=np.float64))
+        losses[name] = {
+            "loss": loss,
+            "perplexity": math.exp(min(loss, 700.0)),
+            "seconds": found.seconds[name],
+        }
+    if found.diverged is not None:
+        tell(
+            f"learning broke down at element {found.diverged:,} "
+            f"(learning rate {settings.learning_rate:g}): no figure of it is reported"
+        )
+    whose = (
+        "the model" if bundle.mixture is None else "the network alone, without the n-gram model,"
+    )
+    how = {
+        "static": f"the same elements by {whose} as it is, in its own context, read in order",
+        "dynamic": (
+            f"scored, then one step on every {settings.segment} elements: learning rate "
+            f"{settings.learning_rate:g}, decay {settings.decay:g}, damping {settings.damping:g}; mean squares of "
+            "gradients from the text so far"
+        ),
+        "cache": (
+            f"the last {settings.cache_size:,} features, theta {settings.theta:g}, "
+            f"share {settings.cache_share:g}"
+        ),
+        "both": "the same cache over the features of the model that learns",
+    }
+    part = "all" if count == store.scored else "the first"
+    return {
+        "losses": losses,
+        "elements": count,
+        "of": store.scored,
+        "diverged": found.diverged,
+        "settings": asdict(settings),
+        "protocol": {
+            "elements": f"{part} {count:,} of {store.scored:,}, as far as {seconds:.0f} s lead",
+            **{name: how[name] for name in losses},
+        },
+    }

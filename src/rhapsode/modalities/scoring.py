@@ -1,0 +1,117 @@
+"""What measuring shares over all modalities: parts, measures of a comparison, surveys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "Compared",
+    "Measure",
+    "Metrics",
+    "NoSettings",
+    "Part",
+    "PartName",
+    "Scored",
+    "Surveyed",
+]
+
+PartName = Literal["train", "validation", "test"]
+C = TypeVar("C")
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """No settings of its own."""
+
+
+class Part(Protocol):
+    """Data to score, opened."""
+
+    @property
+    def split(self) -> str:
+        """The data in words, for a protocol."""
+        ...
+
+
+class Metrics(Protocol):
+    """Metrics of a model on a part."""
+
+    @property
+    def loss(self) -> float:
+        """Nats per element, in the data's own units."""
+        ...
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        ...
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure by which models are compared; less is better.
+
+    Arguments:
+        key: its name in JSON.
+        name: its name for people.
+        per: nats of one unit of the measure, where it counts something else than nats.
+    """
+
+    key: str
+    name: str
+    per: float = 1.0
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One model of a comparison.
+
+    Arguments:
+        row: plain values that tell of it.
+        sums_U: by measure, the sum over each unit of the part.
+    """
+
+    row: Mapping[str, Any]
+    sums_U: Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Models on a common part.
+
+    Arguments:
+        models: by name.
+        measures: the first one decides the order.
+        sizes_U: by measure, the size of each unit; a unit without size or cost is left out.
+        units: noun of a unit.
+        passages: the units in words.
+        caution: why the metrics do not compare; None where they do.
+    """
+
+    models: Mapping[str, Scored]
+    measures: Sequence[Measure]
+    sizes_U: Mapping[str, NDArray[np.int64]]
+    units: str
+    passages: str
+    caution: str | None = None
+
+
+@dataclass(frozen=True)
+class Surveyed(Generic[C]):
+    """Contents of sources.
+
+    Arguments:
+        found: plain values.
+        corpus: what training would learn from; None where it could not.
+        reason: why it could not.
+        encoding_reason: why the encoding was chosen.
+    """
+
+    found: dict[str, Any]
+    corpus: C | None
+    reason: str = ""
+    encoding_reason: str = ""

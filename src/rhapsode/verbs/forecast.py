@@ -1,0 +1,233 @@
+"""The verb `forecast`: what comes next in series, by a model or straight from a table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from rhapsode.bundle import modality_of
+from rhapsode.config import Positional, option
+from rhapsode.data.tables.settings import SeriesSettings
+from rhapsode.errors import SettingsError
+from rhapsode.files import is_there
+from rhapsode.modalities.contract import Tell
+from rhapsode.modalities.series.settings import ForecastSettings
+
+if TYPE_CHECKING:
+    from rhapsode.modalities.series.model import SeriesForecast, SeriesModel
+    from rhapsode.workflows.runs.training import Training
+
+__all__ = [
+    "ForecastOptions",
+    "ForecastSettings",
+    "SeriesSettings",
+    "forecast",
+    "forecast_mapping",
+    "forecast_text",
+]
+
+DIRECT_BUDGET = "1m"
+MODALITY = "series.v1"
+
+
+@dataclass(frozen=True)
+class _Places:
+    model: Positional[Annotated[str, option("MODEL|TABLE")]]
+    """Run folder or model file, or a table to learn from: CSV, TSV, Parquet, .npy, .npz, or a name."""
+    history: Positional[Annotated[str, option("HISTORY", "what it learnt from")]] = ""
+    """Table of what came before; - reads it from standard input."""
+
+
+@dataclass(frozen=True)
+class ForecastOptions(SeriesSettings, ForecastSettings, _Places):
+    """Options of a forecast."""
+
+    output: Annotated[str | None, option("FILE", "standard output", alias="-o")] = None
+    """A .csv, .tsv or .parquet file for the forecast."""
+    plot: Annotated[str | None, option("FILE", "none")] = None
+    """A .png or .svg picture of history and forecast."""
+    budget: Annotated[str | None, option("TIME", DIRECT_BUDGET)] = None
+    """Time to learn in, where a table stands in the place of the model."""
+
+
+def all_of_it(training: Training) -> bool:
+    """Train to the end, and finish."""
+    for _ in training.events():
+        pass
+    training.finish()
+    return True
+
+
+@dataclass(frozen=True)
+class _Learner:
+    """How a table is learnt from.
+
+    Arguments:
+        train: trains to the end; False where it was interrupted.
+        spent: seconds of the budget that are gone already.
+        tell: takes lines of progress.
+    """
+
+    train: Callable[[Training], bool] = all_of_it
+    spent: float = 0.0
+    tell: Tell = field(default=lambda _: None)
+
+
+def forecast(
+    model: str,
+    history: Any = "",
+    settings: ForecastSettings | None = None,
+    *,
+    reading: Mapping[str, Any] | None = None,
+    output: str | None = None,
+    plot: str | None = None,
+    budget: str | None = None,
+    train: Callable[[Training], bool] = all_of_it,
+    began: float | None = None,
+    tell: Tell = lambda _: None,
+) -> SeriesForecast | None:
+    """Forecast, and write a table and a picture where these are asked for.
+
+    Arguments:
+        model: a run folder or model file, or a table to learn from.
+        history: what came before; what the model learnt from where it is left out.
+        settings: horizon, paths, quantiles, samplers.
+        reading: settings of reading a table by name; what is left out is as in training.
+        output: a .csv, .tsv or .parquet file.
+        plot: a .png or .svg file.
+        budget: time to learn in, where a table stands in the place of the model.
+        train: trains a run to its end and finishes it; False where it was interrupted.
+        began: moment of the monotonic clock at which the budget begins; None for now.
+        tell: takes lines of progress.
+
+    Returns:
+        The forecast; None where learning was interrupted.
+
+    Raises:
+        RhapsodeError: a model, table or setting that does not fit.
+    """
+    from rhapsode.modalities.series.binned_filters import chain_of_bins
+    from rhapsode.modalities.series.output import check_table, write_table
+    from rhapsode.views.survey_picture import check_picture
+
+    settings = ForecastSettings() if settings is None else settings
+    if plot is not None:
+        check_picture(Path(plot))
+    if output is not None:
+        check_table(Path(output))
+    spent = 0.0 if began is None else time.monotonic() - began
+    learner = _Learner(train, spent, tell)
+    opened, source = _model(
+        model, history, settings, reading=dict(reading or {}), budget=budget, learner=learner
+    )
+    if opened is None:
+        return None
+    given = opened.read(source, reading)
+    for line in given.notes:
+        tell(line)
+    chain = chain_of_bins(settings, opened.bins)
+    if settings.explain:
+        density = f"draw from the density, temperature {settings.temperature:g}"
+        tell(density if chain is None else chain.explain())
+    found = opened.forecast(given, settings)
+    if plot is not None:
+        _plot(Path(plot), found, tell)
+    if output is not None:
+        write_table(Path(output), _rows(found, settings))
+        tell(f"forecast: {output}")
+    return found
+
+
+def forecast_text(found: SeriesForecast, settings: ForecastSettings) -> Any:
+    """A forecast as CSV, in pieces."""
+    from rhapsode.modalities.series.output import csv_text
+
+    return csv_text(_rows(found, settings))
+
+
+def forecast_mapping(found: SeriesForecast, settings: ForecastSettings) -> dict[str, Any]:
+    """A forecast as plain values for JSON."""
+    from rhapsode.modalities.series import output
+
+    return output.forecast_mapping(found, _levels(settings))
+
+
+def _rows(found: SeriesForecast, settings: ForecastSettings) -> Any:
+    from rhapsode.modalities.series.output import forecast_rows
+
+    return forecast_rows(found, _levels(settings), paths=settings.paths)
+
+
+def _levels(settings: ForecastSettings) -> tuple[float, ...]:
+    from rhapsode.modalities.series.model import LEVELS
+
+    return tuple(sorted(set(settings.quantiles))) or LEVELS
+
+
+def _model(
+    name: str,
+    history: Any,
+    settings: ForecastSettings,
+    *,
+    reading: dict[str, Any],
+    budget: str | None,
+    learner: _Learner,
+) -> tuple[SeriesModel | None, Any]:
+    """The model, and the history it is to continue; no model where learning was interrupted."""
+    from rhapsode.modalities.series.model import SeriesModel
+
+    path = Path(name)
+    given = history is not None and not (isinstance(history, str) and not history)
+    if modality_of(name) == MODALITY or (is_there(path) and path.is_dir()):
+        if budget is not None:
+            raise SettingsError(
+                "a model has learnt already", where="--budget", hint="name a table to learn from"
+            )
+        model = SeriesModel(name)
+        return model, history if given else model.own_source()
+    if path.suffix == ".safetensors":
+        return SeriesModel(name), history
+    folder = _learn(name, settings, reading, budget, learner)
+    if folder is None:
+        return None, None
+    return SeriesModel(folder), history if given else name
+
+
+def _learn(
+    table: str,
+    settings: ForecastSettings,
+    reading: dict[str, Any],
+    budget: str | None,
+    learner: _Learner,
+) -> Path | None:
+    """The run folder of a model of a table; None where learning was interrupted."""
+    from rhapsode.modalities.series.binned_filters import chain_of_bins
+    from rhapsode.workflows.runs.run import prepare_training
+
+    asked: dict[str, Any] = {
+        "modality": MODALITY,
+        "budget": budget or DIRECT_BUDGET,
+        "seed": settings.seed,
+    }
+    if reading:
+        asked["series"] = reading
+    if settings.horizon is not None:
+        asked["data"] = {"horizon": settings.horizon}
+    chain_of_bins(settings, None)  # refused before anything is learnt
+    training = prepare_training((table,), asked, spent=learner.spent, tell=learner.tell)
+    if not learner.train(training):
+        return None
+    learner.tell(f"the model is kept in {training.folder.path}")
+    return training.folder.path
+
+
+def _plot(path: Path, found: SeriesForecast, tell: Tell) -> None:
+    from rhapsode.modalities.series.chart import write_chart
+
+    steps = found.paths_BSHK.shape[2]
+    title = f"{steps} steps ahead, {found.paths_BSHK.shape[1]:,} paths"
+    left = write_chart(path, found, title=title)
+    tell(f"picture: {path}" + (f" ({left} more series are not in it)" if left else ""))

@@ -1,0 +1,78 @@
+"""Contents of sources, and the run that training would plan for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rhapsode.config import from_mapping
+from rhapsode.errors import DataError
+from rhapsode.modalities.choose import AnyModality, choose_modality
+from rhapsode.modalities.contract import Tell
+from rhapsode.modalities.scoring import Surveyed
+
+__all__ = ["survey"]
+
+
+def survey(
+    *sources: Any, tell: Tell = lambda _: None, **asked: Any
+) -> tuple[AnyModality, dict[str, Any]]:
+    """Describe sources, and plan a run on them.
+
+    What is encoded goes into the cache, where training finds it.
+
+    Arguments:
+        sources: files, folders, catalogue names, tables.
+        tell: takes lines of progress.
+        asked: settings of training by name.
+
+    Returns:
+        The modality, and plain values: what it found, and under `training` model, parameters, encoding, context,
+        network, batch_size, window, learning_rate, budget, epochs, steps and reasons; only `reasons` where training is
+        not possible.
+
+    Raises:
+        DataError: nothing to read.
+        SettingsError: a setting that does not fit.
+    """
+    modality, claim = choose_modality(sources, asked)
+    settings = from_mapping(modality.settings, asked, where="settings")
+    settings.budget_seconds()  # refused here where it makes no sense
+    modality.check(settings)
+    surveyed = modality.survey(sources, settings, tell, claim.opened)
+    training: dict[str, Any] = {"reasons": [surveyed.reason]}
+    if surveyed.corpus is not None:
+        training = _planned(modality, surveyed, settings)
+    return modality, {**surveyed.found, "training": training}
+
+
+def _planned(modality: AnyModality, surveyed: Surveyed[Any], settings: Any) -> dict[str, Any]:
+    """What training would choose, and why."""
+    import torch
+
+    from rhapsode.bundle.network import build_network
+    from rhapsode.training import matmul_rates
+    from rhapsode.workflows.runs.plan_run import plan_corpus
+
+    planned = plan_corpus(modality, surveyed.corpus, settings, matmul_rates())
+    try:
+        modality.stream(planned)
+    except DataError as problem:
+        return {"reasons": [problem.what]}
+    with torch.device("meta"):
+        network = build_network(planned.bundle.config)
+    chosen = planned.settings
+    return {
+        "model": chosen.model,
+        "parameters": network.parameter_count(),
+        "encoding": chosen.encoding,
+        "encoding_reason": surveyed.encoding_reason,
+        "context": planned.bundle.config.context,
+        "network": dict(chosen.network),
+        "batch_size": chosen.training.batch_size,
+        "window": chosen.training.window,
+        "learning_rate": chosen.training.learning_rate,
+        "budget": chosen.budget,
+        "epochs": chosen.epochs,
+        "steps": chosen.steps,
+        "reasons": list(planned.plan.reasons),
+    }
