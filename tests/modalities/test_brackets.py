@@ -1,5 +1,6 @@
 """A toy modality of identifiers: its grammar holds in training, scoring and drawing."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from rhapsode.bundle.network import load_network
 from rhapsode.cli.main import main
 from rhapsode.data import Batch
+from rhapsode.workflows.inference.evaluate import evaluate
 from rhapsode.workflows.runs.run import prepare_training
 from tests.encoding.brackets import DEEPEST, END, UNKNOWN
 from tests.modalities import brackets
@@ -171,3 +173,34 @@ def test_the_command_line_trains_it(
     assert "brackets" not in printed.out
     assert f"next:  rhapsode generate {folder}" in printed.err
     assert (folder / "README.md").read_text().startswith("# Brackets")
+
+
+def test_it_is_evaluated_on_parts_of_its_run(run: tuple[Any, dict[str, Any]]) -> None:
+    training, summary = run
+    measured = evaluate(training.folder.path, split="test").to_mapping()
+    assert measured["loss"] == pytest.approx(summary["loss"], abs=1e-6)
+    assert measured["floors"]["ngram"] == pytest.approx(summary["floors"]["ngram"], abs=1e-6)
+    assert np.isfinite(measured["windowed"]["loss"])
+    assert all(np.isfinite(bucket["loss"]) for bucket in measured["by_context"])
+    rounded = evaluate(training.folder.path, split="validation", weights="int8").to_mapping()
+    assert rounded["reduced"]["loss"] == pytest.approx(rounded["reduced"]["float32"], abs=0.05)
+
+
+def test_models_are_compared(run: tuple[Any, dict[str, Any]], model: brackets.BracketModel) -> None:
+    training, _ = run
+    part = training.run.modality.part(training.corpus, training.settings, "test")
+    found = training.run.modality.compare(
+        {"one": brackets.BRACKETS.open(training.folder.path), "two": model}, part, None, len
+    )
+    nats = [float(scored.sums_U["nats_per_element"].sum()) for scored in found.models.values()]
+    assert all(np.isfinite(nats))
+    assert found.sizes_U["nats_per_element"].sum() == len(part.store)
+
+
+def test_the_command_line_evaluates_it(
+    run: tuple[Any, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    training, summary = run
+    arguments = ["evaluate", str(training.folder.path), "--split", "test", "--json"]
+    assert main(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["loss"] == pytest.approx(summary["loss"], abs=1e-6)

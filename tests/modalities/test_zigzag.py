@@ -1,5 +1,6 @@
 """A toy modality of values: phase and class decide what is learnt, scored and drawn."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from rhapsode.bundle.network import load_network
 from rhapsode.bundle.value_predictor import ValueCondition, ValuePredictor
 from rhapsode.cli.main import main
 from rhapsode.data import Condition
+from rhapsode.workflows.inference.evaluate import evaluate
 from rhapsode.workflows.runs.run import prepare_training
 from tests.modalities import zigzag
 from tests.modalities.pen_head import PenConfig, PenHead
@@ -119,3 +121,29 @@ def test_the_density_of_the_head_is_one() -> None:
         log_prob = head.log_prob(parameters.expand(1, targets.shape[1], -1), targets)
         total += float(log_prob.detach().double().exp().sum()) * 0.1**2
     assert total == pytest.approx(1.0, abs=1e-3)
+
+
+def test_it_is_evaluated_and_compared_on_parts_of_its_run(
+    model: zigzag.ZigzagModel,
+    source: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    summary = json.loads((model.path.parent / "summary.json").read_text())
+    measured = evaluate(model.path.parent, split="test").to_mapping()
+    assert measured["loss"] == pytest.approx(summary["loss"])
+    assert measured["elements"] == summary["elements"]
+    folder = tmp_path / "other"
+    training = prepare_training((source,), {"steps": 3}, output=str(folder))
+    list(training.events())
+    training.finish()
+    other = zigzag.ZIGZAG.open(folder)
+    part = zigzag.ZIGZAG.part(training.corpus, training.settings, "test")
+    found = zigzag.ZIGZAG.compare({"good": model, "bad": other}, part, None, len)
+    sums = {name: one.sums_U["nats_per_value"] for name, one in found.models.items()}
+    assert sums["good"].sum() / found.sizes_U["nats_per_value"].sum() == pytest.approx(
+        summary["loss"], rel=1e-6
+    )
+    assert sums["good"].sum() < sums["bad"].sum()
+    assert main(["evaluate", str(folder), "--split", "test", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["elements"] == summary["elements"]
