@@ -13,11 +13,13 @@ from rhapsode.bundle import Predictor
 from rhapsode.encoding import ENCODERS
 from rhapsode.generation import FILTERS
 from rhapsode.heads import HEADS
+from rhapsode.modalities import MODALITIES
 from rhapsode.models import FAMILIES
 from rhapsode.models.conditioners import CONDITIONERS
 from tests.contracts.encoder_contract import EncoderContract
 from tests.contracts.filter_contract import FilterContract
 from tests.contracts.head_contract import HeadContract
+from tests.contracts.modality_contract import ModalityContract
 from tests.contracts.model_contract import ModelContract
 from tests.contracts.predictor_contract import AnyPredictorContract
 
@@ -98,3 +100,8 @@ def test_every_encoding_runs_the_suite(name: str) -> None:
     assert any(
         ENCODERS.full_name(suite.encoding) == name for suite in suites("encoding", EncoderContract)
     )
+
+
+@pytest.mark.parametrize("name", MODALITIES.names())
+def test_every_modality_runs_the_suite(name: str) -> None:
+    assert any(suite.name == name for suite in suites("modalities", ModalityContract))

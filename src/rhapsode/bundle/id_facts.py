@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from rhapsode.bundle.model_file import Bundle, Facts, NetworkSizes
 from rhapsode.config import parse_context
 from rhapsode.encoding import Encoder, encoder_from_mapping
 from rhapsode.errors import BundleError
+
+if TYPE_CHECKING:
+    from rhapsode.encoding import Grammar
 
 __all__ = ["COUNTS", "MOST_INSIDE", "NGRAM_PREFIX", "IdBundle", "IdFacts", "NGramPart"]
 
@@ -81,6 +84,14 @@ class IdFacts(Facts):
     def open_encoder(cls, table: Mapping[str, Any]) -> Any:
         """An encoder that is registered."""
         return encoder_from_mapping(table)
+
+    @classmethod
+    def grammar(cls, encoder: Encoder) -> Grammar | None:
+        """The grammar of this modality's elements; None where anything may follow anything.
+
+        All that learns, scores and draws is normalised over what it allows.
+        """
+        return None
 
     def sizes(self, encoder: Encoder) -> NetworkSizes:
         """The vocabulary's."""

@@ -17,6 +17,7 @@ from rhapsode.errors import SettingsError
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+    from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
     from rhapsode.counts.ngram import NGramModel
     from rhapsode.data import Batch, Condition
     from rhapsode.encoding.grammar import Grammar, GrammarTable
@@ -239,6 +240,11 @@ class Predictor(ABC):
         from rhapsode.bundle.combined.grammatical import Grammatical
 
         return Grammatical(self, grammar)
+
+    @property
+    def mixed(self) -> MixedPredictor | None:
+        """This predictor where it mixes a network with counts; None elsewhere."""
+        return None
 
     def masked(self, batch: Batch, state: Any | None = None) -> Batch:
         """A batch with its mask, where this predictor has a grammar.

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from rhapsode import __version__
@@ -17,7 +18,7 @@ from rhapsode.errors import RhapsodeError
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = {
+_KNOWN = {
     "train": "learn from text files, folders or named corpora",
     "generate": "write more, from a prompt",
     "next": "the likeliest next elements behind a prompt",
@@ -30,6 +31,9 @@ COMMANDS = {
     "data": "the corpora known by name; what a source looks like to a model",
     "demo": "train on what every Python carries, write, and show: no data, no network",
 }
+
+COMMANDS = {name: about for name, about in _KNOWN.items() if find_spec(f"rhapsode.cli.{name}")}
+"""Those whose file is there: one that only one modality has goes with it."""
 
 _SHORT = ("generate", "next", "info", "encode")
 """Commands that are over soon: of the time it takes to load them, a tenth went into looking for rubbish."""

@@ -27,8 +27,8 @@ from rhapsode.config import (
     presets,
     read_settings,
 )
-from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import RhapsodeError, SettingsError
+from rhapsode.modalities import MODALITIES
 
 if TYPE_CHECKING:
     from rhapsode.workflows.runs.training import Training
@@ -85,21 +85,30 @@ def run(arguments: Sequence[str], began: float) -> int:
 
 
 def in_settings(hint: str) -> str:
-    """A hint that speaks of the flags by which `forecast` reads tables, as training takes them."""
-    own, reading = (
-        {field.name.replace("_", "-") for field in dataclasses.fields(of)}
-        for of in (TrainCommand, SeriesSettings)
-    )
-    names = reading - own
+    """A hint that speaks of flags of other commands, as training takes these settings."""
+    sections = _sections()
 
     def setting(found: re.Match[str]) -> str:
-        name, value = found[1], found[2]
-        if name not in names:
+        name, value = found[1].replace("-", "_"), found[2]
+        if name not in sections:
             return found[0]
-        told = f"--set series.{name.replace('-', '_')}"
+        told = f"--set {sections[name]}.{name}"
         return f"{told}={value}" if value else told
 
     return re.sub(r"--([a-z-]+)(?: (none|mean|\S)(?= |$))?", setting, hint)
+
+
+def _sections() -> dict[str, str]:
+    """Settings that say how one modality reads its sources, by section; those without a flag here."""
+    flags = {field.name for field in dataclasses.fields(TrainCommand)}
+    found: dict[str, str] = {}
+    for name in MODALITIES.names():
+        # That section is named as the modality is.
+        section = name.partition(".")[0]
+        own = getattr(MODALITIES.get(name).settings(), section, None)
+        names = dataclasses.fields(own) if dataclasses.is_dataclass(own) else ()
+        found |= {field.name: section for field in names if field.name not in flags}
+    return found
 
 
 def _run(arguments: Sequence[str], began: float) -> int:

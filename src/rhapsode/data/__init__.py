@@ -6,6 +6,7 @@ Knows nothing of encoders: what turns text into ids is handed in as a callable. 
 from rhapsode.data.batch import Batch, Condition
 from rhapsode.data.batching.carried import CarriedStream, sweep, sweep_lanes
 from rhapsode.data.batching.fresh import FreshStream, document_spans, sweep_fresh
+from rhapsode.data.batching.masked import AllowedElements, MaskedStream
 from rhapsode.data.batching.strided import part_of, sweep_rows, sweep_strided
 from rhapsode.data.batching.value_stream import ValueArrays, ValueStream, sweep_values
 from rhapsode.data.batching.windows import WindowStream, sweep_windows
@@ -27,6 +28,7 @@ from rhapsode.data.stream import Stream
 from rhapsode.data.texts import PIECE, Parts, TextStore, open_texts, write_texts
 
 __all__ = [
+    "AllowedElements",
     "CATALOGUE",
     "Batch",
     "CarriedStream",
@@ -38,6 +40,7 @@ __all__ = [
     "FreshStream",
     "Encoded",
     "Found",
+    "MaskedStream",
     "PIECE",
     "Parts",
     "Reading",

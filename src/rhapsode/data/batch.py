@@ -117,7 +117,7 @@ class Batch:
         known_BTK: float32 covariates known ahead, for series.
         log_jacobian_BT: float32, nats: the encoder's change of units, for series.
         log_scale_BK: float32: natural logarithm of what the mean of each target is multiplied by, for counts.
-        positions_BT: where each target stands in the array that is swept, int64; None in training.
+        positions_BT: where each target stands in the array that is read, int64; None: not told.
         condition: what the sequence of each row depends on, B rows: of those that begin with the
             batch, and again of those that go on, so that gradients of every window reach what
             reads it. None: rows that go on keep theirs.

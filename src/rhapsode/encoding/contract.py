@@ -120,6 +120,20 @@ class Encoder(ABC):
     def without_unknown(self, text: str) -> str:
         """The text with every piece dropped that has no element of its own."""
 
+    def element_bytes(self) -> tuple[bytes, ...]:
+        """UTF-8 bytes that each element adds to a text, from id 2 on; maybe a part of a character.
+
+        Raises:
+            SettingsError: they depend on the elements beside it.
+        """
+        texts = (self.decode([element]) for element in range(2, self.vocab_size))
+        return tuple(text.encode("utf-8", "surrogatepass") for text in texts)
+
+    @property
+    def spaced(self) -> bool:
+        """True if a space stands between two elements, but beside line ends."""
+        return False
+
     @property
     def vocab_size(self) -> int:
         """V, end-of-sequence and unknown included."""

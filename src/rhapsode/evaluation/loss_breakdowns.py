@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rhapsode.bundle import Predictor
 from rhapsode.config import SeenContext
-from rhapsode.data import document_spans, sweep_rows, sweep_strided
+from rhapsode.data import AllowedElements, document_spans, sweep_rows, sweep_strided
 from rhapsode.evaluation.losses import without_given
 
 __all__ = [
@@ -132,6 +132,7 @@ def context_losses(
     rows: int = 64,
     longest: int = 1024,
     scored_N: NDArray[np.bool_] | None = None,
+    allowed: AllowedElements | None = None,
 ) -> list[Bucket]:
     """`loss_by_context` of rows that begin at places spread evenly over a text, each from the zero state.
 
@@ -142,6 +143,7 @@ def context_losses(
         rows: how many rows, fewer where the text has fewer places.
         longest: elements read in each.
         scored_N: False where an element is given, not scored; None: all are scored.
+        allowed: what may stand at each place; None: anything.
     """
     if context.kind == "window":
         longest = min(longest, context.size)
@@ -156,7 +158,8 @@ def context_losses(
     for offset, batch in sweep_rows(elements_N, begins_R, length=longest, width=width):
         if state is None and context.kind != "window":
             state = predictor.start(batch.rows)
-        log_prob_BT, state = predictor.score(batch, state)
+        masked = batch if allowed is None else allowed.fill(batch)
+        log_prob_BT, state = predictor.score(masked, state)
         columns_T = np.arange(offset, offset + log_prob_BT.shape[1], dtype=np.int64)
         seen.append(np.tile(columns_T, batch.rows))
         if scored_N is not None:
@@ -173,6 +176,7 @@ def windowed_loss(
     stride: int,
     rows: int = 32,
     scored_N: NDArray[np.bool_] | None = None,
+    allowed: AllowedElements | None = None,
 ) -> tuple[float, int]:
     """Nats over all scored elements, and their number, each behind at least `window - stride` others.
 
@@ -185,10 +189,13 @@ def windowed_loss(
         stride: elements between the beginnings of two windows, below `window`.
         rows: windows side by side.
         scored_N: False where an element is given, not scored; None: all are scored.
+        allowed: what may stand at each place; None: anything.
     """
     total, count = 0.0, 0
     batches = sweep_strided(elements_N, window=window, stride=stride, rows=rows)
-    for batch in batches if scored_N is None else without_given(batches, scored_N):
+    if scored_N is not None:
+        batches = without_given(batches, scored_N)
+    for batch in batches if allowed is None else map(allowed.fill, batches):
         log_prob_BT, _ = predictor.score(batch, None)
         scored_BT = batch.weights_BT > 0
         total -= float(log_prob_BT[scored_BT].sum(dtype=np.float64))

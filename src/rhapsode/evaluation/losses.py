@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import Predictor
+from rhapsode.bundle.combined.allowed_elements import allowed_elements
 from rhapsode.config import SeenContext
 from rhapsode.data import (
     Batch,
@@ -19,6 +20,9 @@ from rhapsode.data import (
     sweep_values,
     sweep_windows,
 )
+
+if TYPE_CHECKING:
+    from rhapsode.encoding import Grammar
 
 __all__ = [
     "context_in_words",
@@ -48,6 +52,7 @@ def in_context(
     run_up: int = RUN_UP,
     every: int = 1,
     scored_N: NDArray[np.bool_] | None = None,
+    grammar: Grammar | None = None,
 ) -> Iterator[Batch]:
     """Batches that score every element once in a model's own context; what is given is read and has weight 0.
 
@@ -61,15 +66,20 @@ def in_context(
         run_up: elements read before a lane's first scored one.
         every: for `window:N`, score only a part.
         scored_N: False where an element is given, not scored; None: all are scored.
+        grammar: fills the masks of the batches, which may begin within a document.
     """
     if context.kind == "fresh":
-        return sweep_fresh(elements_N, starts, rows=ROWS, window=window, scored_N=scored_N)
-    if context.kind == "window":
+        batches = sweep_fresh(elements_N, starts, rows=ROWS, window=window, scored_N=scored_N)
+    elif context.kind == "window":
         rows = max(1, ROWS * window // (2 * context.size))
         batches = sweep_windows(elements_N, size=context.size, rows=rows, every=every)
     else:
         batches = sweep(elements_N, lanes=lanes, window=window, run_up=run_up)
-    return batches if scored_N is None else without_given(batches, scored_N)
+    if scored_N is not None and context.kind != "fresh":
+        batches = without_given(batches, scored_N)
+    if grammar is None:
+        return batches
+    return map(allowed_elements(grammar, elements_N, starts).fill, batches)
 
 
 def without_given(batches: Iterable[Batch], scored_N: NDArray[np.bool_]) -> Iterator[Batch]:

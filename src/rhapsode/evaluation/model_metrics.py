@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import Predictor
-from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.config import SeenContext
 from rhapsode.data import ElementStore, sweep_lanes
 from rhapsode.evaluation.intervals import Interval, interval_of
-from rhapsode.evaluation.losses import context_in_words, element_losses, in_context
+from rhapsode.evaluation.losses import context_in_words, element_losses, in_context, total_loss
 from rhapsode.evaluation.mixture import mixture_nats, part_losses
 
 if TYPE_CHECKING:  # counting loads a compiler, which not everybody who scores needs
     from rhapsode.counts import NGramModel
+    from rhapsode.encoding import Grammar
 
 __all__ = [
     "Figures",
@@ -27,6 +27,7 @@ __all__ = [
     "Text",
     "evaluate_store",
     "figures_of",
+    "grammatical_loss",
     "floors_of",
 ]
 
@@ -145,18 +146,50 @@ def floors_of(
     }
 
 
-def ngram_floor(store: ElementStore, ngram: NGramModel, *, fresh: bool) -> dict[str, Any]:
+def ngram_floor(
+    store: ElementStore, ngram: NGramModel, *, fresh: bool, grammar: Grammar | None = None
+) -> dict[str, Any]:
     """Nats per scored element of an n-gram model, and which one.
 
     Arguments:
         store: what is scored.
         ngram: counted on the training share.
         fresh: whether every document is read without what came before it.
+        grammar: the model is normalised over what it allows.
     """
+    if grammar is not None:
+        loss = grammatical_loss(store, ngram, grammar, fresh=fresh)
+        return {"ngram": loss, "ngram_model": ngram_in_words(ngram)}
     log_prob_N = ngram.log_prob(store.elements_N, store.starts if fresh else None)
     if store.scored_N is not None:
         log_prob_N = log_prob_N[store.scored_N]
     return {"ngram": -float(log_prob_N.mean()), "ngram_model": ngram_in_words(ngram)}
+
+
+def grammatical_loss(
+    store: ElementStore, ngram: NGramModel, grammar: Grammar, *, fresh: bool
+) -> float:
+    """Nats per scored element of an n-gram model that is normalised over what a grammar allows.
+
+    Arguments:
+        store: what is scored.
+        ngram: counted on the training share.
+        grammar: over the same elements.
+        fresh: whether every document is read without what came before it.
+    """
+    from rhapsode.bundle.ngram_predictor import NGramPredictor
+
+    context = SeenContext("fresh" if fresh else "carried")
+    batches = in_context(
+        store.elements_N,
+        store.starts,
+        context,
+        lanes=1,
+        scored_N=store.scored_N,
+        grammar=grammar,
+    )
+    total, count = total_loss(NGramPredictor(ngram), batches, context)
+    return total / count
 
 
 def ngram_in_words(ngram: NGramModel) -> str:
@@ -211,6 +244,7 @@ def evaluate_store(
     text: Text | None = None,
     ngram: NGramModel | str | None = None,
     every: int = 1,
+    grammar: Grammar | None = None,
 ) -> tuple[Figures, NDArray[np.float32]]:
     """Sweep a store once.
 
@@ -224,6 +258,7 @@ def evaluate_store(
         ngram: the counting floor, or why there is none.
         every: for `window:N`, score only every so manieth element behind the first window; the others are taken to cost
             as much on average, and the protocol says so.
+        grammar: what may follow; the predictor is normalised over it.
 
     Returns:
         The figures, and the nats of every element, NaN where one is not scored.
@@ -231,13 +266,20 @@ def evaluate_store(
     text = text or Text()
     lanes = sweep_lanes(len(store))
     batches = in_context(
-        store.elements_N, store.starts, context, lanes=lanes, scored_N=store.scored_N, every=every
+        store.elements_N,
+        store.starts,
+        context,
+        lanes=lanes,
+        scored_N=store.scored_N,
+        every=every,
+        grammar=grammar,
     )
     alone_N: NDArray[np.float32] | None = None
     share = 0.0
-    if isinstance(predictor, MixedPredictor):
-        share = predictor.share
-        alone_N, ngram_N = part_losses(predictor, batches, context, elements=len(store))
+    mixed = predictor.mixed
+    if mixed is not None:
+        share = mixed.share
+        alone_N, ngram_N = part_losses(mixed, batches, context, elements=len(store))
         nats_N = mixture_nats(alone_N, ngram_N, share)
     else:
         nats_N = element_losses(predictor, batches, context, elements=len(store))
@@ -250,7 +292,7 @@ def evaluate_store(
         found_V = np.bincount(scored_S, minlength=len(counts_V)).astype(np.int64)
     counted: dict[str, Any] | str = ngram if isinstance(ngram, str) else NO_NGRAM
     if ngram is not None and not isinstance(ngram, str):
-        counted = ngram_floor(store, ngram, fresh=context.kind == "fresh")
+        counted = ngram_floor(store, ngram, fresh=context.kind == "fresh", grammar=grammar)
     size: dict[str, Any] = {
         "bytes": store.bytes,
         "characters": store.characters,

@@ -188,6 +188,11 @@ class MixedPredictor(Predictor):
         """The mixture of both parts, each normalised over what a grammar allows."""
         return MixedPredictor(self.network.restricted(grammar), self.ngram, self.share)
 
+    @property
+    def mixed(self) -> MixedPredictor:
+        """This predictor."""
+        return self
+
     def masked(self, batch: Batch, state: MixedState | None = None) -> Batch:
         """A batch with its mask, where the network has a grammar."""
         return self.network.masked(batch, self._known(batch, state).network)

@@ -78,7 +78,7 @@ class CarriedStream:
             if appended.any():
                 ids[appended] = END
                 weights_BT[appended[:, 1:]] = 0.0
-        return Batch(ids[:, :-1], ids[:, 1:], weights_BT)
+        return Batch(ids[:, :-1], ids[:, 1:], weights_BT, positions_BT=positions[:, 1:])
 
 
 def sweep_lanes(

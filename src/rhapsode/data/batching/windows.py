@@ -93,7 +93,8 @@ class WindowStream:
         weights_BT = np.ones((len(starts), self._size), dtype=np.float32)
         if self._last:
             weights_BT[:, :-1] = 0.0
-        return Batch(ids[:, :-1], ids[:, 1:], weights_BT)
+        positions_BT = starts[:, None] + np.arange(1, self._size + 1, dtype=np.int64)
+        return Batch(ids[:, :-1], ids[:, 1:], weights_BT, positions_BT=positions_BT)
 
     def scored(self, steps: int) -> int:
         """Elements scored by the first `steps` steps."""

@@ -116,6 +116,9 @@ class ByteEncoder(Encoder):
     def decoder(self) -> IncrementalDecoder:
         return Utf8(_RAW)
 
+    def element_bytes(self) -> tuple[bytes, ...]:
+        return tuple(_RAW)
+
     def unknown_pieces(self, text: str) -> list[str]:
         return []
 

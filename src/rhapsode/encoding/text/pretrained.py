@@ -23,6 +23,7 @@ from rhapsode.encoding.contract import (
     IncrementalDecoder,
     without_surrogates,
 )
+from rhapsode.encoding.text.bytes import printable_bytes
 from rhapsode.encoding.text.encode_chunks import Sample, encode_chunks
 from rhapsode.errors import BundleError, RhapsodeError, SettingsError
 
@@ -133,6 +134,22 @@ class ReadyEncoder(Encoder):
 
     def decoder(self) -> IncrementalDecoder:
         return _Stream(self._tokenizer, self._theirs)
+
+    def element_bytes(self) -> tuple[bytes, ...]:
+        try:
+            kind = json.loads(self._text)["decoder"]["type"]
+        except (KeyError, TypeError):
+            kind = None
+        if kind != "ByteLevel":
+            raise SettingsError(
+                "this model's tokenizer.json is not one over bytes: what an element writes depends on others",
+                hint="leave it out, or use a model of characters, bytes, words or subwords",
+            )
+        values = {stand_in: byte for byte, stand_in in enumerate(printable_bytes())}
+        return tuple(
+            bytes(values[each] for each in piece) if set(piece) <= set(values) else piece.encode()
+            for piece in self.vocabulary
+        )
 
     def unknown_pieces(self, text: str) -> list[str]:
         pieces: list[str] = []

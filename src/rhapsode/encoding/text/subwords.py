@@ -138,6 +138,9 @@ class _Subwords(Encoder):
     def decoder(self) -> IncrementalDecoder:
         return Utf8(self._pieces)
 
+    def element_bytes(self) -> tuple[bytes, ...]:
+        return tuple(self._pieces)
+
     def unknown_pieces(self, text: str) -> list[str]:
         return []
 

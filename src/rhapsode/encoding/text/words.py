@@ -131,6 +131,10 @@ class WordEncoder(Encoder):
     def decoder(self) -> IncrementalDecoder:
         return _Spaced(self._texts) if self._known.split == "whitespace" else Joined(self._texts)
 
+    @property
+    def spaced(self) -> bool:
+        return self._known.split == "whitespace"
+
     def unknown_pieces(self, text: str) -> list[str]:
         pieces: list[str] = []
         for chunk in line_chunks(self._before(text)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -14,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
-from rhapsode.encoding.text import ReadyEncoder, WordEncoder
-from rhapsode.encoding.text.bytes import Utf8, printable_bytes
 from rhapsode.errors import MissingExtraError, SettingsError
 from rhapsode.generation.filters.contract import Context, Filter, Logits
 from rhapsode.generation.filters.dead_end import refuse_dead_ends
@@ -199,34 +196,11 @@ def spell_elements(encoder: Encoder) -> Spelt:
     Raises:
         SettingsError: what an element writes depends on others in ways unknown here.
     """
-    decoder = encoder.decoder()
-    if isinstance(decoder, Utf8):
-        return Spelt((b"", b"", *decoder._pieces), spaced=False)
-    if isinstance(encoder, ReadyEncoder):
-        return Spelt((b"", b"", *_byte_level(encoder)), spaced=False)
-    texts = [encoder.decode([element]) for element in range(2, encoder.vocab_size)]
-    pieces = tuple(text.encode("utf-8", "surrogatepass") for text in texts)
-    spaced = isinstance(encoder, WordEncoder) and encoder.settings["split"] == "whitespace"
-    return Spelt((b"", b"", *pieces), spaced=spaced)
-
-
-def _byte_level(encoder: ReadyEncoder) -> list[bytes]:
-    """The bytes of a ready tokenizer's elements, where it is one over bytes."""
     try:
-        kind = json.loads(encoder.to_tokenizer_json())["decoder"]["type"]
-    except (KeyError, TypeError):
-        kind = None
-    if kind != "ByteLevel":
-        raise SettingsError(
-            "this model's tokenizer.json is not one over bytes: what an element writes depends on others",
-            where=_WHERE,
-            hint="leave it out, or use a model of characters, bytes, words or subwords",
-        )
-    values = {stand_in: byte for byte, stand_in in enumerate(printable_bytes())}
-    return [
-        bytes(values[each] for each in piece) if set(piece) <= set(values) else piece.encode()
-        for piece in encoder.vocabulary
-    ]
+        pieces = encoder.element_bytes()
+    except SettingsError as problem:
+        raise SettingsError(problem.what, where=_WHERE, hint=problem.hint) from None
+    return Spelt((b"", b"", *pieces), spaced=encoder.spaced)
 
 
 class _Walker:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import torch
 
 from rhapsode.bundle import Component, NetworkConfig
+from rhapsode.bundle.combined.allowed_elements import allowed_elements
 from rhapsode.bundle.network import build_network
 from rhapsode.config import (
     DEFAULT_BUDGET,
@@ -22,8 +23,15 @@ from rhapsode.config import (
     suggest,
     to_mapping,
 )
-from rhapsode.data import CarriedStream, ElementStore, FreshStream, Stream, WindowStream
-from rhapsode.encoding import Encoder
+from rhapsode.data import (
+    CarriedStream,
+    ElementStore,
+    FreshStream,
+    MaskedStream,
+    Stream,
+    WindowStream,
+)
+from rhapsode.encoding import Encoder, Grammar
 from rhapsode.errors import SettingsError
 from rhapsode.modalities.ids.contract import IdCorpus
 from rhapsode.models import FAMILIES, INPUTS
@@ -125,12 +133,25 @@ def _many_short(train: ElementStore) -> bool:
     return documents >= MANY_DOCUMENTS and len(train) <= SHORT_DOCUMENT * documents
 
 
-def open_stream(settings: IdSettings, corpus: IdCorpus) -> Stream:
+def open_stream(settings: IdSettings, corpus: IdCorpus, grammar: Grammar | None = None) -> Stream:
     """The training share as the batches that resolved settings ask for.
+
+    Arguments:
+        settings: resolved.
+        corpus: what is learnt from.
+        grammar: fills the masks of the batches; None: anything may follow.
 
     Raises:
         DataError: too little for one window.
     """
+    stream = _open_stream(settings, corpus)
+    if grammar is None:
+        return stream
+    train = corpus.train
+    return MaskedStream(stream, allowed_elements(grammar, train.elements_N, train.starts))
+
+
+def _open_stream(settings: IdSettings, corpus: IdCorpus) -> Stream:
     reading, training = settings.reading, settings.training
     assert reading.context is not None
     assert training.batch_size is not None

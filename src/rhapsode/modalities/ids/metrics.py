@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import Predictor
+from rhapsode.bundle.combined.allowed_elements import allowed_elements
 from rhapsode.bundle.id_facts import IdBundle
 from rhapsode.config import SeenContext
 from rhapsode.data import (
+    AllowedElements,
     Batch,
     ElementStore,
     document_spans,
@@ -22,7 +24,7 @@ from rhapsode.data import (
     sweep_fresh,
     sweep_windows,
 )
-from rhapsode.encoding import Encoder
+from rhapsode.encoding import Encoder, Grammar
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.evaluation import (
     Bucket,
@@ -184,7 +186,18 @@ def score_part(
         model.bundle.context,
         text=text,
         ngram=ngram,
+        grammar=_grammar(model.bundle),
     )
+
+
+def _grammar(bundle: IdBundle) -> Grammar | None:
+    return bundle.facts.grammar(bundle.encoder)
+
+
+def _allowed(
+    grammar: Grammar | None, elements_N: NDArray[np.unsignedinteger], starts: NDArray[np.int64]
+) -> AllowedElements | None:
+    return None if grammar is None else allowed_elements(grammar, elements_N, starts)
 
 
 def measure_ids(
@@ -210,7 +223,14 @@ def measure_ids(
     learning = losses_while_learning(model.bundle, store, tell) if settings.dynamic else None
     reduced = None
     if rounded is not None:
-        reduced = loss_of_rounded(model.scorer, rounded, store, model.bundle.context, weights)
+        reduced = loss_of_rounded(
+            model.scorer,
+            rounded,
+            store,
+            model.bundle.context,
+            weights,
+            grammar=_grammar(model.bundle),
+        )
     return Evaluation.of(figures, **looks, dynamic=learning, reduced=reduced)
 
 
@@ -230,27 +250,38 @@ def _look_closer(
         nats_N: nats of every element; NaN where one is not scored.
         names: where each document of the store came from.
     """
-    context = bundle.context
+    context, grammar = bundle.context, _grammar(bundle)
     if context.kind == "fresh":
         by_context = position_losses(nats_N, store.starts)
     else:
-        by_context = context_losses(predictor, store.elements_N, context, scored_N=store.scored_N)
+        by_context = context_losses(
+            predictor,
+            store.elements_N,
+            context,
+            scored_N=store.scored_N,
+            allowed=_allowed(grammar, store.elements_N, store.starts),
+        )
     return {
-        "windowed": _windowed(predictor, store, context),
-        "calibration": _calibration(predictor, store, context),
+        "windowed": _windowed(predictor, store, context, grammar),
+        "calibration": _calibration(predictor, store, context, grammar),
         "by_context": by_context,
         "surprising": _surprising(bundle.encoder, store, nats_N, names),
     }
 
 
 def _windowed(
-    predictor: Predictor, store: ElementStore, context: SeenContext
+    predictor: Predictor, store: ElementStore, context: SeenContext, grammar: Grammar | None
 ) -> dict[str, Any] | None:
     window = context.size if context.kind == "window" else WINDOW
     stride = max(1, window // 2)
-    elements_N, _, scored_N = part_of(store, WINDOWED, fresh=False)
+    elements_N, starts, scored_N = part_of(store, WINDOWED, fresh=grammar is not None)
     total, count = windowed_loss(
-        predictor, elements_N, window=window, stride=stride, scored_N=scored_N
+        predictor,
+        elements_N,
+        window=window,
+        stride=stride,
+        scored_N=scored_N,
+        allowed=_allowed(grammar, elements_N, starts),
     )
     if not count:
         return None
@@ -258,12 +289,14 @@ def _windowed(
 
 
 def _calibration(
-    predictor: Predictor, store: ElementStore, context: SeenContext
+    predictor: Predictor, store: ElementStore, context: SeenContext, grammar: Grammar | None
 ) -> Calibration | None:
-    fresh = context.kind == "fresh"
+    fresh = context.kind == "fresh" or grammar is not None
     elements_N, starts, scored_N = part_of(store, EXAMINED, fresh=fresh)
     every = max(1, len(elements_N) * context.size // 500_000) if context.kind == "window" else 1
-    batches = in_context(elements_N, starts, context, lanes=1, scored_N=scored_N, every=every)
+    batches = in_context(
+        elements_N, starts, context, lanes=1, scored_N=scored_N, every=every, grammar=grammar
+    )
     return calibration_of(read_batches(predictor, predictor.examine, batches, context))
 
 
@@ -273,6 +306,8 @@ def loss_of_rounded(
     store: ElementStore,
     context: SeenContext,
     weights: str,
+    *,
+    grammar: Grammar | None = None,
 ) -> dict[str, Any] | None:
     """What weights of fewer bits cost, beside float32, over the part of a text that calibration is taken of.
 
@@ -282,15 +317,20 @@ def loss_of_rounded(
         store: what is scored.
         context: what the model sees of the past.
         weights: what they are kept as.
+        grammar: what may follow; both are normalised over it.
 
     Returns:
         See `Evaluation.reduced`; None where nothing of the part is scored.
     """
-    elements_N, starts, scored_N = part_of(store, EXAMINED, fresh=context.kind == "fresh")
+    elements_N, starts, scored_N = part_of(
+        store, EXAMINED, fresh=context.kind == "fresh" or grammar is not None
+    )
     every = max(1, len(elements_N) * context.size // 500_000) if context.kind == "window" else 1
     losses, count = [], 0
     for each in (rounded, predictor):
-        batches = in_context(elements_N, starts, context, lanes=1, scored_N=scored_N, every=every)
+        batches = in_context(
+            elements_N, starts, context, lanes=1, scored_N=scored_N, every=every, grammar=grammar
+        )
         total, count = total_loss(each, batches, context)
         losses.append(total)
     if not count:
@@ -373,6 +413,8 @@ def losses_while_learning(
             f"learning while scoring needs one network, this model has {len(bundle.members)}",
             where="dynamic",
         )
+    if _grammar(bundle) is not None:
+        raise SettingsError("learning while scoring knows no grammar", where="dynamic")
     settings, context = AdaptSettings(), bundle.context
     tell(f"going on learning while it scores: up to {seconds:.0f} s")
     found = adapted_losses(

@@ -243,13 +243,15 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         from rhapsode.modalities.ids.ngram_sidecar import learn_ngram
 
         size = corpus.encoder.vocab_size
-        return learn_ngram(corpus.train, corpus.validation, size, fresh=fresh)
+        grammar = self.facts.grammar(corpus.encoder)
+        return learn_ngram(corpus.train, corpus.validation, size, fresh=fresh, grammar=grammar)
 
     def stream(self, planned: Planned[S, C, IdBundle]) -> Stream:
         """The training part in the context of the settings."""
         from rhapsode.modalities.ids.components import open_stream
 
-        return open_stream(planned.settings, planned.corpus)
+        grammar = self.facts.grammar(planned.corpus.encoder)
+        return open_stream(planned.settings, planned.corpus, grammar)
 
     def validation(
         self, planned: Planned[S, C, IdBundle], network: Network
@@ -262,7 +264,8 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         from rhapsode.modalities.ids.validation import ValidationPart
 
         context = planned.bundle.context
-        part = ValidationPart.of(planned.corpus, network, context)
+        grammar = self.facts.grammar(planned.corpus.encoder)
+        part = ValidationPart.of(planned.corpus, network, context, grammar)
         if not len(part):
             return None
         predictor = torch_predictor(network, planned.corpus.encoder.vocab_size, context)
@@ -284,6 +287,9 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
 
         asked, corpus, bundle = planned.settings.samples, planned.corpus, planned.bundle
         predictor = torch_predictor(network, corpus.encoder.vocab_size, bundle.context)
+        grammar = self.facts.grammar(corpus.encoder)
+        if grammar is not None:
+            predictor = predictor.restricted(grammar)
 
         def sample() -> tuple[tuple[float, str], ...]:
             if asked.length == 0:
@@ -324,7 +330,8 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         if counted is None:
             counted = self._count(corpus, fresh=bundle.context.kind == "fresh")
         asked = settings.training.counts_share
-        part = ValidationPart.of(corpus, network, bundle.context)
+        grammar = self.facts.grammar(corpus.encoder)
+        part = ValidationPart.of(corpus, network, bundle.context, grammar)
         if asked == 0:
             mixture = no_mixture("training.counts_share is 0")
         elif counted is None or not len(part):
@@ -399,6 +406,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             text=self.sizes(predictors, part),
             ngram=None if counted is None else counted.model,
             every=every,
+            grammar=self.facts.grammar(corpus.encoder),
         )
         return figures
 

@@ -19,6 +19,7 @@ from rhapsode.errors import BundleError, DataError
 if TYPE_CHECKING:  # counting loads a compiler: late, and only where it is asked for
     from rhapsode.counts import NGramModel
     from rhapsode.data import ElementStore
+    from rhapsode.encoding import Grammar
 
 __all__ = ["NGRAM", "Counted", "inner_ngram", "learn_ngram", "ngram_part", "open_ngram"]
 
@@ -44,7 +45,12 @@ class Counted:
 
 
 def learn_ngram(
-    train: ElementStore, validation: ElementStore, vocab_size: int, *, fresh: bool
+    train: ElementStore,
+    validation: ElementStore,
+    vocab_size: int,
+    *,
+    fresh: bool,
+    grammar: Grammar | None = None,
 ) -> Counted | None:
     """The best n-gram model up to order 6, its order and smoothing chosen on the validation slice.
 
@@ -53,6 +59,7 @@ def learn_ngram(
         validation: what chooses.
         vocab_size: V.
         fresh: whether documents are read without those before them.
+        grammar: what may follow; the loss is normalised over it.
 
     Returns:
         None where there is nothing to count, or nothing to choose by.
@@ -61,6 +68,7 @@ def learn_ngram(
         return None
     began = time.monotonic()
     from rhapsode.counts import best_ngram
+    from rhapsode.evaluation.model_metrics import grammatical_loss
 
     counted = min(len(train), MOST_COUNTED)
     starts = train.starts[train.starts < counted]
@@ -76,7 +84,10 @@ def learn_ngram(
         )
     except DataError:
         return None
-    return Counted(model, min(one.loss for one in tried), time.monotonic() - began)
+    loss = min(one.loss for one in tried)
+    if grammar is not None:
+        loss = grammatical_loss(validation, model, grammar, fresh=fresh)
+    return Counted(model, loss, time.monotonic() - began)
 
 
 def ngram_part(model: NGramModel) -> NGramPart | None:

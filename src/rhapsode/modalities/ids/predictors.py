@@ -17,6 +17,7 @@ from rhapsode.modalities.ids.ngram_sidecar import NGRAM, inner_ngram, open_ngram
 
 if TYPE_CHECKING:  # what only scores need, and what loads the compiler
     from rhapsode.counts import NGramModel
+    from rhapsode.encoding import Grammar
     from rhapsode.engine.rounding import Rounding
 
 __all__ = ["IdPredictors"]
@@ -91,7 +92,7 @@ class IdPredictors:
             return self.scorer
         with self._named():
             network = compiled_predictor(self.bundle, tell, weights=weights, threads=threads)
-        self._compiled[weights, threads] = made = self._mixed(network)
+        self._compiled[weights, threads] = made = self._mixed(self._restricted(network))
         return made
 
     def writer_for(
@@ -136,7 +137,8 @@ class IdPredictors:
         ngram, _ = self.counts
         if isinstance(ngram, str):
             raise BundleError(f"this model has no network, and {ngram}", where=str(self.path))
-        return NGramPredictor(ngram)
+        predictor = NGramPredictor(ngram)
+        return predictor if self._grammar is None else predictor.restricted(self._grammar)
 
     def _mixed(self, network: NetworkPredictor) -> Predictor:
         """A network with the counts that it is mixed with, where there are any."""
@@ -155,7 +157,17 @@ class IdPredictors:
         bundle = self.bundle
         with self._named():
             networks = [load_network(bundle, member) for member in range(len(bundle.members))]
-        return torch_predictor(networks, bundle.encoder.vocab_size, bundle.context, bundle.weights)
+        return self._restricted(
+            torch_predictor(networks, bundle.encoder.vocab_size, bundle.context, bundle.weights)
+        )
+
+    @cached_property
+    def _grammar(self) -> Grammar | None:
+        return self.bundle.facts.grammar(self.bundle.encoder)
+
+    def _restricted(self, network: NetworkPredictor) -> NetworkPredictor:
+        """A network within the grammar of its elements, where there is one."""
+        return network if self._grammar is None else network.restricted(self._grammar)
 
     @cached_property
     def counts(self) -> tuple[NGramModel | str, list[str]]:

@@ -15,6 +15,7 @@ from rhapsode.evaluation import in_context
 
 if TYPE_CHECKING:
     from rhapsode.bundle.network import Network
+    from rhapsode.encoding import Grammar
     from rhapsode.modalities.ids.contract import IdCorpus
 
 __all__ = ["ValidationPart"]
@@ -36,21 +37,31 @@ class ValidationPart:
         starts: where documents begin among them.
         scored_N: which are scored; None: all.
         context: what the model sees of the past.
+        grammar: what may follow; None: anything.
     """
 
     elements_N: NDArray[np.unsignedinteger]
     starts: NDArray[np.int64]
     scored_N: NDArray[np.bool_] | None
     context: SeenContext
+    grammar: Grammar | None = None
 
     @classmethod
-    def of(cls, corpus: IdCorpus, network: Network, context: SeenContext) -> ValidationPart:
+    def of(
+        cls,
+        corpus: IdCorpus,
+        network: Network,
+        context: SeenContext,
+        grammar: Grammar | None = None,
+    ) -> ValidationPart:
         """The part that a network of its size can read."""
         inner = network.parameter_count() - sum(p.numel() for p in network.input.parameters())
         most = max(LEAST_VALIDATION, int(VALIDATION_PRODUCTS / max(1, inner)))
         if context.kind == "window":
             most = len(corpus.validation)  # of which only some windows are read
-        return cls(*part_of(corpus.validation, most, fresh=context.kind == "fresh"), context)
+        # A grammar reads documents from their beginning.
+        whole = context.kind == "fresh" or grammar is not None
+        return cls(*part_of(corpus.validation, most, fresh=whole), context, grammar)
 
     def __len__(self) -> int:
         """Elements."""
@@ -67,4 +78,5 @@ class ValidationPart:
             window=256,
             scored_N=self.scored_N,
             every=max(1, len(self) * self.context.size // VALIDATION_WORK),
+            grammar=self.grammar,
         )

@@ -27,6 +27,7 @@ __all__ = [
     "encode_series",
     "future_covariates",
     "histories_of",
+    "known_behind",
     "observed_lengths",
     "open_series",
     "source_name",
@@ -81,15 +82,18 @@ class SeriesCorpus:
     @property
     def validation_values(self) -> int:
         """Known values of the validation part."""
-        given = self.given
-        return sum(
-            int(given.observed_NK[given.offsets[s] :][train:chosen].sum())
-            for s, (train, chosen) in enumerate(zip(self.train_S, self.chosen_S, strict=True))
-        )
+        return int(known_behind(self.until(self.chosen_S), self.train_S).sum())
 
     def until(self, rows_S: Ints) -> SeriesSet:
         """So many first rows of every series."""
         return self.given.cut(self.given.offsets[:-1], self.given.offsets[:-1] + rows_S)
+
+
+def known_behind(given: SeriesSet, first_S: Ints) -> NDArray[np.bool_]:
+    """Known values behind the first rows of series, (N, K)."""
+    rows_N = np.arange(len(given.times_N)) - np.repeat(given.offsets[:-1], given.lengths)
+    behind_N = rows_N >= np.repeat(first_S, given.lengths)
+    return np.asarray(given.observed_NK & behind_N[:, None])
 
 
 def observed_lengths(given: SeriesSet) -> Ints:

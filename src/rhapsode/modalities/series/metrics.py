@@ -22,7 +22,6 @@ from rhapsode.evaluation import (
     score_forecast,
     seasonal_naive,
 )
-from rhapsode.evaluation.losses import value_losses
 from rhapsode.evaluation.statistical_methods import STATISTICAL, statistical_forecast
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.paths import path_seed, sample_paths
@@ -34,6 +33,7 @@ from rhapsode.modalities.series.corpus import (
     encode_series,
     future_covariates,
     histories_of,
+    known_behind,
     observed_lengths,
 )
 from rhapsode.modalities.series.facts import SeriesBundle
@@ -41,6 +41,7 @@ from rhapsode.modalities.series.settings import (
     SeriesComparisonSettings,
     SeriesEvaluationSettings,
 )
+from rhapsode.modalities.values.scored_part import ScoredPart, protocol_of
 
 if TYPE_CHECKING:
     from rhapsode.modalities.series.model import SeriesModel
@@ -52,12 +53,12 @@ __all__ = [
     "backtest",
     "compare_series",
     "draw_forecasts",
+    "encode_part",
     "end_of_series",
     "figures_mapping",
     "measure_series",
     "origins_of",
     "part_of_corpus",
-    "protocol_of",
 ]
 
 Ints = NDArray[np.int64]
@@ -380,22 +381,6 @@ def statistical_methods() -> tuple[str, ...]:
     return tuple(STATISTICAL) if importlib.util.find_spec("statsforecast") else ()
 
 
-def protocol_of(bundle: SeriesBundle, split: str) -> dict[str, Any]:
-    """The protocol of a sweep.
-
-    Arguments:
-        bundle: the model.
-        split: which values were scored, in words.
-    """
-    return {
-        "split": split,
-        "selected_on": bundle.provenance.selected_on,
-        "context": f"carried, at most {bundle.facts.run_up} values before the first scored one",
-        "normalisation": "none: nats of the values in their own units",
-        "unknown_cost": "missing values are not scored",
-    }
-
-
 def end_of_series(
     model: SeriesModel, source: Any, settings: SeriesComparisonSettings
 ) -> SeriesPart:
@@ -426,21 +411,13 @@ def end_of_series(
             f"no series is long enough for a forecast of {ahead} steps",
             hint="give longer series, or a smaller --horizon",
         )
-    points = scored_values(given, first_S)
+    points = int(known_behind(given, first_S).sum())
     known = int(given.observed_NK.sum())
     split = f"the last {points:,} of {known:,} values, the end of every series"
     learnt = _learnt(model.bundle, given, first_S)
     if learnt:
         split += f"; of these the model learnt from {learnt:,}, or chose its weights by them"
     return SeriesPart(given, first_S, first_S, split, learnt)
-
-
-def scored_values(given: SeriesSet, first_S: Ints) -> int:
-    """Known values behind the first rows of series."""
-    return sum(
-        int(given.observed_NK[given.rows(series)][first:].sum())
-        for series, first in enumerate(first_S.tolist())
-    )
 
 
 def _learnt(bundle: SeriesBundle, given: SeriesSet, first_S: Ints) -> int:
@@ -472,7 +449,7 @@ def part_of_corpus(corpus: SeriesCorpus, name: PartName) -> SeriesPart:
         "test": (corpus.chosen_S, lengths, corpus.chosen_S),
     }[name]
     given = corpus.until(end_S)
-    points = scored_values(given, first_S)
+    points = int(known_behind(given, first_S).sum())
     if not points:
         raise DataError(f"the {name} part of this run is empty", where="--split")
     share = f"{points / max(1, int(corpus.given.observed_NK.sum())):.1%}"
@@ -485,8 +462,18 @@ def part_of_corpus(corpus: SeriesCorpus, name: PartName) -> SeriesPart:
     return SeriesPart(given, first_S, scaled_S, words[name], learnt)
 
 
+def encode_part(bundle: SeriesBundle, part: SeriesPart) -> ScoredPart:
+    """A part of series as the network of a model takes it."""
+    given = part.given
+    arrays = encode_series(bundle.encoder, bundle.facts.covariates, given, part.scaled_S)
+    known_NK = known_behind(given, part.first_S) & (arrays.weights_N > 0)[:, None]
+    owner_N = np.repeat(np.arange(len(given)), given.lengths)
+    values_S = np.bincount(owner_N, known_NK.sum(axis=1), minlength=len(given))
+    return ScoredPart(arrays, part.first_S, values_S.astype(np.int64))
+
+
 def measure_series(
-    model: SeriesModel,
+    predictor: ValuePredictor[SeriesBundle],
     part: SeriesPart,
     *,
     horizon: int,
@@ -498,7 +485,7 @@ def measure_series(
     """Density of a part, and forecasts of it from rolling origins.
 
     Arguments:
-        model: the model.
+        predictor: the model.
         part: what to score.
         horizon: steps ahead.
         season: values to a season.
@@ -506,12 +493,9 @@ def measure_series(
         methods: statistical methods beside the model.
         most: forecasts in all.
     """
-    bundle, given = model.bundle, part.given
-    arrays = encode_series(bundle.encoder, bundle.facts.covariates, given, part.scaled_S)
-    scored_S = given.offsets[:-1] + part.first_S
-    nats_N = value_losses(model.predictor, arrays, scored_S, warm_up=bundle.facts.run_up)
-    known_NK = part.given.observed_NK & np.isfinite(nats_N)[:, None]
-    points = int(known_NK.sum())
+    bundle = predictor.bundle
+    encoded = encode_part(bundle, part)
+    nats_N = encoded.nats(predictor, bundle.facts.run_up)
     which, rows = origins_of(
         part.given,
         part.first_S,
@@ -523,7 +507,7 @@ def measure_series(
     forecasts = None
     if len(which):
         forecasts = backtest(
-            model.predictor,
+            predictor,
             part.given,
             which,
             rows,
@@ -534,11 +518,11 @@ def measure_series(
             methods=methods,
         )
     return SeriesMetrics(
-        float(np.nansum(nats_N) / max(1, points)),
-        points,
+        float(np.nansum(nats_N) / max(1, encoded.values)),
+        encoded.values,
         part.learnt,
         forecasts,
-        protocol_of(model.bundle, part.split),
+        protocol_of(bundle, part.split),
         nats_N,
     )
 
@@ -575,7 +559,9 @@ def compare_series(
     for name, model in models.items():
         tell(f"scoring with {name}")
         own = replace(part, given=model.bundle.facts.check_series(part.given))
-        metrics = measure_series(model, own, horizon=horizon, season=season, settings=settings)
+        metrics = measure_series(
+            model.predictor, own, horizon=horizon, season=season, settings=settings
+        )
         nats_N = metrics.nats_N
         known_N = np.where(np.isfinite(nats_N), own.given.observed_NK.sum(axis=1), 0)
         forecasts = metrics.forecasts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,7 +11,7 @@ import numpy as np
 
 from rhapsode.config import from_mapping
 from rhapsode.errors import DataError
-from rhapsode.modalities.contract import Claim, Finished, Modality, Planned, RunRequest, Tell
+from rhapsode.modalities.contract import Claim, Planned, RunRequest, Tell
 from rhapsode.modalities.scoring import Compared, PartName, Surveyed
 from rhapsode.modalities.series.facts import SeriesBundle
 from rhapsode.modalities.series.settings import (
@@ -19,10 +19,13 @@ from rhapsode.modalities.series.settings import (
     SeriesEvaluationSettings,
     SeriesTrainSettings,
 )
+from rhapsode.modalities.values.modality import ValueModality
+from rhapsode.modalities.values.scored_part import ScoredPart
 
 if TYPE_CHECKING:
     from rhapsode.bundle.network import Network
-    from rhapsode.data import Stream
+    from rhapsode.bundle.value_predictor import ValuePredictor
+    from rhapsode.data import ValueArrays
     from rhapsode.modalities.series.corpus import SeriesCorpus
     from rhapsode.modalities.series.metrics import SeriesMetrics, SeriesPart
     from rhapsode.modalities.series.model import SeriesModel
@@ -32,17 +35,15 @@ __all__ = ["SERIES", "SeriesModality"]
 
 FINISHING_FORECASTS = 400
 """Forecasts of the test part when training ends, at most; `rhapsode evaluate` makes more."""
-STRETCH_WINDOWS = 8
 
 SeriesPlan = Planned[SeriesTrainSettings, "SeriesCorpus", SeriesBundle]
 
 
-class SeriesModality(Modality[SeriesTrainSettings, "SeriesCorpus", SeriesBundle]):
+class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBundle]):
     """Series of numbers, one or several a time."""
 
     name: ClassVar[str] = "series.v1"
     noun: ClassVar[str] = "series"
-    decides_all_of: ClassVar[tuple[str, ...]] = ("encoder", "network", "head")
 
     @property
     def settings(self) -> type[SeriesTrainSettings]:
@@ -85,56 +86,16 @@ class SeriesModality(Modality[SeriesTrainSettings, "SeriesCorpus", SeriesBundle]
         given = base.facts.check_series(corpus.given)
         return replace(corpus, given=given, season=settings.data.season or base.facts.season)
 
-    def decided(self, bundle: SeriesBundle) -> Mapping[str, Any]:
-        """Family, encoding, network and distribution."""
-        from rhapsode.config import to_mapping
-
-        config = bundle.config
-        network = dict(config.model.settings)
-        if "embedding_size" in config.input.settings:
-            network["embedding_size"] = config.input.settings["embedding_size"]
-        if config.conditioner is not None:
-            network["conditioner"] = config.conditioner.name.partition(".")[0]
-            network["condition_size"] = config.conditioner.settings.get("condition_size")
-        head = bundle.provenance.section("head")
-        return {
-            "model": config.model.name,
-            "encoder": to_mapping(bundle.encoder.settings),
-            "network": network,
-            "head": dict(head) or {"name": config.head.name},
-        }
-
-    def alike(self, name: str, asked: Any, decided: Any) -> bool:
-        """True for the same value, or another name of the same component."""
-        from rhapsode.heads import HEADS
-        from rhapsode.models.families import FAMILIES
-
-        registries: dict[str, Any] = {"model": FAMILIES, "head.name": HEADS}
-        if name in registries:
-            full = registries[name].full_name
-            return bool(full(str(asked)) == full(str(decided)))
-        return super().alike(name, asked, decided)
-
     def plan(self, corpus: SeriesCorpus, request: RunRequest[SeriesTrainSettings]) -> SeriesPlan:
         """Choose encoding, distribution, sizes and rates."""
         from rhapsode.modalities.series.plan import plan_series_run
 
         return plan_series_run(corpus, request)
 
-    def stream(self, planned: SeriesPlan) -> Stream:
-        """Windows of series that go on where they stopped."""
-        from rhapsode.data import ValueStream
-
-        training = planned.settings.training
-        assert training.batch_size is not None
-        assert training.window is not None
-        return ValueStream(
-            planned.own.fitted,
-            batch_size=training.batch_size,
-            window=training.window,
-            longest=STRETCH_WINDOWS * training.window,
-            seed=planned.settings.seed,
-        )
+    def fitted(self, planned: SeriesPlan) -> ValueArrays:
+        """The training part, encoded."""
+        fitted: ValueArrays = planned.own.fitted
+        return fitted
 
     def initialise(self, network: Network, planned: SeriesPlan) -> bool:
         """Begin as a linear autoregression where the network can, which may be the best there is."""
@@ -143,78 +104,31 @@ class SeriesModality(Modality[SeriesTrainSettings, "SeriesCorpus", SeriesBundle]
         start_linear(network, planned.own.fitted)
         return True
 
-    def validation(self, planned: SeriesPlan, network: Network) -> Callable[[], float] | None:
-        """Nats a value of the validation part."""
-        from rhapsode.bundle.value_predictor import ValuePredictor
-        from rhapsode.evaluation.losses import value_losses
-        from rhapsode.modalities.series.corpus import encode_series
+    def encoded(self, bundle: SeriesBundle, part: SeriesPart) -> ScoredPart:
+        """The rows of series that are scored, behind those that set their scale."""
+        from rhapsode.modalities.series.metrics import encode_part
 
-        corpus, bundle = planned.corpus, planned.bundle
-        values = corpus.validation_values
-        if not values:
-            return None
-        # What lies after the validation part must not be scored, nor read.
-        known = corpus.until(corpus.chosen_S)
-        valid = encode_series(bundle.encoder, bundle.facts.covariates, known, corpus.train_S)
-        predictor = ValuePredictor(bundle, network)
+        return encode_part(bundle, part)
 
-        def evaluate() -> float:
-            network.eval()
-            first = valid.offsets[:-1] + corpus.train_S
-            nats_N = value_losses(predictor, valid, first, warm_up=bundle.facts.run_up)
-            return float(np.nansum(nats_N) / values)
-
-        return evaluate
-
-    def samples(
-        self, planned: SeriesPlan, network: Network
-    ) -> Callable[[], tuple[tuple[float, str], ...]]:
-        """The end of the longest series and one path after it, as bars, at several temperatures."""
-        from rhapsode.bundle.value_predictor import ValuePredictor
+    def preview(
+        self, planned: SeriesPlan, predictor: ValuePredictor[SeriesBundle], temperature: float
+    ) -> str:
+        """The end of the longest series and one path after it, as bars."""
         from rhapsode.modalities.series.preview import preview_path
 
-        corpus, asked = planned.corpus, planned.settings.samples
-        predictor = ValuePredictor(planned.bundle, network)
+        corpus = planned.corpus
         shown = int(np.argmax(corpus.train_S))
+        return preview_path(predictor, corpus, shown, planned.settings.samples, temperature)
 
-        def sample() -> tuple[tuple[float, str], ...]:
-            if asked.length == 0:
-                return ()
-            network.eval()
-            return tuple(
-                (temperature, preview_path(predictor, corpus, shown, asked, temperature))
-                for temperature in asked.temperatures
-            )
-
-        return sample
-
-    def finish(
-        self,
-        planned: SeriesPlan,
-        bundle: SeriesBundle,
-        network: Network,
-        folder: Path,
-        tell: Tell,
-    ) -> Finished[SeriesBundle]:
-        """Score the test part, and forecast it from rolling origins."""
-        from rhapsode.modalities.series.model import SeriesModel
-
-        model = SeriesModel(folder / "model.safetensors", bundle)
-        figures = self._test_figures(planned, model)
-        provenance = replace(bundle.provenance, test=figures)
-        return Finished(
-            replace(bundle, provenance=provenance), figures, marks={"test": figures["loss"]}
-        )
-
-    def _test_figures(self, planned: SeriesPlan, model: SeriesModel) -> dict[str, Any]:
-        from rhapsode.modalities.series.metrics import measure_series, part_of_corpus
+    def test_figures(
+        self, planned: SeriesPlan, part: SeriesPart, predictor: ValuePredictor[SeriesBundle]
+    ) -> dict[str, Any]:
+        """Density, and forecasts from rolling origins."""
+        from rhapsode.modalities.series.metrics import measure_series
 
         corpus = planned.corpus
-        if (corpus.chosen_S >= corpus.given.lengths).all():
-            return {"loss": None, "reason": "no test share"}
-        part = part_of_corpus(corpus, "test")
         figures = measure_series(
-            model,
+            predictor,
             replace(part, split=f"{part.split}, swept once"),
             horizon=corpus.horizon,
             season=corpus.season,
@@ -262,7 +176,7 @@ class SeriesModality(Modality[SeriesTrainSettings, "SeriesCorpus", SeriesBundle]
 
         facts = model.bundle.facts
         return measure_series(
-            model,
+            model.predictor,
             part,
             horizon=settings.horizon or facts.horizon,
             season=facts.season,

@@ -259,7 +259,7 @@ class SeriesModel:
 
         settings = from_mapping(SeriesEvaluationSettings, options, where="options")
         return measure_series(
-            self,
+            self.predictor,
             end_of_series(self, self.own_source() if source is None else source, settings),
             horizon=settings.horizon or self.bundle.facts.horizon,
             season=self.bundle.facts.season,

@@ -11,8 +11,6 @@ import numpy as np
 from rhapsode import __version__
 from rhapsode.bundle import Component, NetworkConfig, Provenance
 from rhapsode.config import (
-    DEFAULT_BUDGET,
-    OptimisationSettings,
     from_mapping,
     suggest,
     to_mapping,
@@ -33,6 +31,7 @@ from rhapsode.modalities.series.facts import (
 from rhapsode.modalities.series.settings import SeriesTrainSettings
 from rhapsode.modalities.series.sizing import enough_steps, plan_series
 from rhapsode.modalities.series.synthesis import learn_templates
+from rhapsode.modalities.values.resolved import resolved
 from rhapsode.models import CONDITIONERS, FAMILIES
 from rhapsode.training.fine_tuning import gentler_plan
 
@@ -118,17 +117,8 @@ def plan_series_run(
     if base is not None:
         asked = settings.training.learning_rate
         plan = gentler_plan(plan, base, corpus.points, asked=asked, fits_window=False)
-    training = from_mapping(
-        OptimisationSettings,
-        {
-            **plan.training,
-            "precision": "float32",
-            "counts_share": 0.0,
-            **to_mapping(settings.training),
-        }
-        | ({"precision": "float32"} if settings.training.precision == "auto" else {}),
-        where="[training]",
-    )
+    settings = resolved(settings, plan, family)
+    training = settings.training
     assert training.window is not None
     assert training.batch_size is not None
     network = dict(settings.network)
@@ -160,13 +150,10 @@ def plan_series_run(
         )
     settings = replace(
         settings,
-        model=family,
-        training=training,
         network=network,
         encoder=to_mapping(encoder.settings),
         head=kept_head,
         data=replace(settings.data, horizon=corpus.horizon, season=corpus.season),
-        budget=(settings.budget or DEFAULT_BUDGET) if timed else None,
     )
     values = corpus.validation_values
     bundle = SeriesBundle(

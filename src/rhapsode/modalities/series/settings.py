@@ -53,6 +53,9 @@ class SeriesTrainSettings(TrainingSettings):
     """Family: lstm_skip, lstm, awd_lstm, gru, rnn, tcn or transformer."""
     series: SeriesSettings = field(default_factory=SeriesSettings)
     data: SeriesDataSettings = field(default_factory=SeriesDataSettings)
+    network: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the model's family, as hidden_size; what is unset is planned. Where conditioner is
+    static, what is said of whole series conditions the network; it is fed at every step elsewhere."""
     head: Mapping[str, Any] = field(default_factory=dict)
     """The distribution: name is laplace, gaussian, student_t, gaussian_mixture, quantiles, poisson,
     negative_binomial or bins; and its own settings, of bins: bins, spacing, limit."""

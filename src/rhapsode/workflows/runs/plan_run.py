@@ -15,6 +15,7 @@ from rhapsode.bundle.network import Network, build_network, load_network
 from rhapsode.config import TrainingSettings, dump_toml, from_mapping, to_mapping
 from rhapsode.data import Stream
 from rhapsode.errors import RunError, SettingsError
+from rhapsode.modalities import MODALITIES
 from rhapsode.modalities.choose import AnyModality, choose_modality
 from rhapsode.modalities.contract import Claim, Planned, RunRequest, Tell
 from rhapsode.training import (
@@ -173,7 +174,7 @@ def _modality(
     if kept is not None:
         return choose_modality(sources, asked, kept.modality)
     modality, claim = choose_modality(sources, asked)
-    if base is not None and base.bundle.modality != modality.name:
+    if base is not None and MODALITIES.get(base.bundle.modality) is not modality:
         raise SettingsError(
             f"this model goes on with {base.bundle.facts.goes_on_with}, the sources are "
             f"{modality.noun}",

@@ -1,0 +1,1 @@
+"""Base of every modality whose elements are vectors of numbers."""

@@ -1,0 +1,1 @@
+"""Toy modalities, and what every modality must do."""
