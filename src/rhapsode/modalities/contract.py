@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from rhapsode.bundle import Bundle
+from rhapsode.modalities.opened import Model
 
 if TYPE_CHECKING:  # training loads torch
     from rhapsode.bundle.network import Network
@@ -74,20 +75,6 @@ class Corpus(Protocol):
     @property
     def characters(self) -> int:
         """Length of all documents: characters of text, steps of series."""
-        ...
-
-
-class Model(Protocol):
-    """A model file, opened; networks are loaded when the first prediction is asked for."""
-
-    @property
-    def path(self) -> Path:
-        """The model file."""
-        ...
-
-    @property
-    def bundle(self) -> Bundle[Any, Any]:
-        """Contents of the file."""
         ...
 
 
@@ -189,7 +176,7 @@ class Modality(ABC, Generic[S, C, B]):
         """
 
     @abstractmethod
-    def open(self, path: str | Path) -> Any:
+    def open(self, path: str | Path) -> Model[B]:
         """The model in a run folder or model file.
 
         Raises:

@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from rhapsode.bundle import modality_of, read_bundle
 from rhapsode.modalities import MODALITIES
 from rhapsode.modalities.contract import Model
 
-__all__ = ["Model", "load"]
+__all__ = ["AnyModel", "Model", "load"]
+
+AnyModel = Model[Any]
 
 
-def load(path: str | Path) -> Model:
+def load(path: str | Path) -> AnyModel:
     """The model in a run folder or model file.
 
     Raises:
@@ -23,5 +26,5 @@ def load(path: str | Path) -> Model:
     name = modality_of(path)
     if name not in MODALITIES.names():
         read_bundle(path)  # which says what is wrong with it
-    model: Model = MODALITIES.get(str(name)).open(path)
+    model: AnyModel = MODALITIES.get(str(name)).open(path)
     return model
