@@ -15,7 +15,6 @@ from rhapsode.config import GenerateSettings
 from rhapsode.counts import NGramModel
 from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.modalities.text.facts import TextBundle, TextFacts
-from rhapsode.workflows.inference.next_elements import next_elements
 from rhapsode.workflows.inference.session import PlaySession
 
 

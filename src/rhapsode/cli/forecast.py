@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 from rhapsode.bundle import modality_of
 from rhapsode.cli.console import note, print_json, put
 from rhapsode.cli.parse import parse, settings_of
-from rhapsode.cli.series import explain_samplers
 from rhapsode.cli.train import typed_flags
 from rhapsode.config import Positional, from_mapping, option
 from rhapsode.data.tables.settings import SeriesSettings
@@ -80,7 +79,9 @@ def run(arguments: Sequence[str], began: float) -> int:
     given = model.read(source, reading)
     for line in given.notes:
         note(line)
-    explain_samplers(model, settings)
+    explained = model.explained_forecast(settings)  # refuses what does not fit the model
+    if settings.explain:
+        note(explained)
     found = model.forecast(given, settings)
     if command.plot is not None:
         _plot(Path(command.plot), model, found)

@@ -112,7 +112,11 @@ def _values(
     from rhapsode.workflows.inference.prompt_files import parse_prompts, read_prompts
 
     assert request.prompts is not None
-    return parse_prompts(read_stdin(), "-") if request.prompts == "-" else read_prompts(request.prompts)
+    return (
+        parse_prompts(read_stdin(), "-")
+        if request.prompts == "-"
+        else read_prompts(request.prompts)
+    )
 
 
 def _continuations(

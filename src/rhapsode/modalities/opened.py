@@ -383,6 +383,10 @@ class Model(ABC, Generic[B]):
         return plain
 
     @abstractmethod
+    def name_of(self, element: Any) -> str:
+        """The name of an element, for tables."""
+
+    @abstractmethod
     def why(self, rows: Rows, element: Any, top: int) -> Shown:
         """What the model thought of an element.
 

@@ -211,6 +211,11 @@ class IdModel(IdPredictors, Model[IdBundle]):
             ]
         return plain
 
+    def name_of(self, element: int) -> str:
+        from rhapsode.modalities.ids.next_elements import name_of
+
+        return name_of(self.bundle.encoder, element)
+
     def why(self, rows: Rows, element: int, top: int) -> IdChoice:
         from rhapsode.modalities.ids.next_elements import IdChoice
 

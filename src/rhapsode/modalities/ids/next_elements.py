@@ -69,11 +69,6 @@ class IdChoice:
         """Plain values for JSON."""
         return {"text": self.encoder.label(self.trace.element), **self.trace.to_mapping()}
 
-    @property
-    def name(self) -> str:
-        """Name of the element."""
-        return name_of(self.encoder, self.trace.element)
-
     def shown(self, width: int) -> Sequence[RenderableType]:
         """The likeliest elements and the chosen one, before and behind the filters."""
         from rich.text import Text

@@ -1,0 +1,1 @@
+"""What every modality of values shares."""
