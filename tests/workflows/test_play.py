@@ -390,7 +390,7 @@ def byte_model(text: str) -> TextModel:
     nothing = Component("none")
     facts = TextFacts(np.ones(ByteEncoder().vocab_size, dtype=np.int64))
     bundle = TextBundle(NetworkConfig(nothing, nothing, nothing), ByteEncoder(), facts)
-    model = TextModel("nowhere.safetensors", bundle)
+    model = TextModel(__file__, bundle)  # of which nothing is read
     model.__dict__["predictor"] = Spelling(text)
     return model
 

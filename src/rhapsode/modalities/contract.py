@@ -176,14 +176,6 @@ class Modality(ABC, Generic[S, C, B]):
         """
 
     @abstractmethod
-    def open(self, path: str | Path) -> Model[B]:
-        """The model in a run folder or model file.
-
-        Raises:
-            BundleError: missing, damaged, or of another version.
-        """
-
-    @abstractmethod
     def check(self, settings: S) -> None:
         """Refuse settings that make no sense before anything is read.
 

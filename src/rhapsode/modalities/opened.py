@@ -299,6 +299,14 @@ class Model(ABC, Generic[B]):
     kept: ClassVar[str] = "kept.jsonl"
     """File beside the model for documents of sessions that are kept."""
 
+    @abstractmethod
+    def __init__(self, path: str | Path) -> None:
+        """Open the model in a run folder or model file.
+
+        Raises:
+            BundleError: missing, damaged, or of another version.
+        """
+
     def refuse(self, names: Iterable[str]) -> None:
         """Refuse settings of a request that have no meaning for this kind of model.
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rhapsode.bundle.network import Network
     from rhapsode.data import Stream
     from rhapsode.modalities.series.corpus import SeriesCorpus
-    from rhapsode.modalities.series.model import SeriesModel
     from rhapsode.views.card import Card
 
 __all__ = ["SERIES", "SeriesModality"]
@@ -46,12 +45,6 @@ class SeriesModality(Modality[SeriesTrainSettings, "SeriesCorpus", SeriesBundle]
         from rhapsode.modalities.series.claim import claim_series
 
         return claim_series(sources, asked)
-
-    def open(self, path: str | Path) -> SeriesModel:
-        """The model in a run folder or model file."""
-        from rhapsode.modalities.series.model import SeriesModel
-
-        return SeriesModel(path)
 
     def check(self, settings: SeriesTrainSettings) -> None:
         """Refuse encodings and families that do not exist."""

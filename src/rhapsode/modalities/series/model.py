@@ -302,7 +302,7 @@ class SeriesModel(Model[SeriesBundle]):
         import io
 
         old = old_content(path)
-        number = old.count(b"\n")
+        number = len({line.split(b",")[0] for line in old.splitlines()[1:]})
         added = io.StringIO()
         for document in documents:
             lines = document.text().splitlines(keepends=True)
@@ -310,7 +310,8 @@ class SeriesModel(Model[SeriesBundle]):
                 added.write(lines[0])
             rows = csv.reader(lines[1:])
             table = csv.writer(added, lineterminator="\n")
-            table.writerows([f"{row[0]} #{number + 1}", *row[1:]] for row in rows)
+            number += 1
+            table.writerows([f"kept {number} {row[0]}", *row[1:]] for row in rows)
         between = b"\n" if old and not old.endswith(b"\n") else b""
         write_atomically(path, old + between + added.getvalue().encode("utf-8", "surrogateescape"))
         return added.tell()

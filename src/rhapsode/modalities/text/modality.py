@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from rhapsode.modalities.contract import Planned
     from rhapsode.modalities.ids.predictors import IdPredictors
     from rhapsode.modalities.text.corpus import TextCorpus
-    from rhapsode.modalities.text.model import TextModel
     from rhapsode.views.card import Card
 
 __all__ = ["TEXT", "TextModality"]
@@ -46,12 +45,6 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         if isinstance(source, Mapping) and any(source.get(name) for name in records):
             return Claim(Degree.SURE, "a field of records is named")
         return Claim(Degree.POSSIBLE, "what can be decoded is text")
-
-    def open(self, path: str | Path) -> TextModel:
-        """The model in a run folder or model file."""
-        from rhapsode.modalities.text.model import TextModel
-
-        return TextModel(path)
 
     def corpus(
         self,

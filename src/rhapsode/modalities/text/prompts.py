@@ -15,7 +15,6 @@ from rhapsode.errors import DataError, RhapsodeError, RunError
 from rhapsode.modalities.text.corpus import split_texts
 from rhapsode.modalities.text.read_texts import prepare_texts
 from rhapsode.modalities.text.settings import TrainSettings
-from rhapsode.workflows.runs.run_folder import RunFolder
 
 __all__ = ["prompts_from_data"]
 
@@ -66,22 +65,20 @@ def prompts_from_data(
 
 def _held_out(model: Path, tell: Callable[[str], None]) -> tuple[TextStore, Parts, str]:
     """The documents of a run, the parts of them to draw from, and the names of the sources."""
-    folder = RunFolder(model.parent)
-    if not folder.config.exists():
+    config = model.parent / "config.toml"
+    if not config.exists():
         raise RunError(
             "there is no config.toml beside the model to name its sources",
             where=str(model),
             hint="prompts from data need the run folder",
         )
-    kept = read_toml(folder.config)
+    kept = read_toml(config)
     try:
         run = kept.pop("run")
         sources, sha256 = [str(source) for source in run["sources"]], str(run["sha256"])
     except (KeyError, TypeError):
-        raise RunError(
-            "the section [run] is missing or damaged", where=str(folder.config)
-        ) from None
-    settings = from_mapping(TrainSettings, kept, where=str(folder.config))
+        raise RunError("the section [run] is missing or damaged", where=str(config)) from None
+    settings = from_mapping(TrainSettings, kept, where=str(config))
     named = ", ".join(sources)
     hint = "restore them, or give the prompts by --prompts FILE"
     if "-" in sources:
