@@ -14,7 +14,7 @@ def flags_of(command: str) -> list[str]:
     module = importlib.import_module(f"rhapsode.cli.{command}")
     fields = dataclasses.fields(getattr(module, f"{command.capitalize()}Command"))
     positional = {"sources", "source", "text", "action", "models", "history"}
-    if command == "generate":
+    if command in ("generate", "play"):
         positional.add("prompt")
     if command != "train":
         positional.add("model")
