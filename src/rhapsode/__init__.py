@@ -22,13 +22,13 @@ __all__ = [
 
 if TYPE_CHECKING:
     from rhapsode.errors import RhapsodeError
-    from rhapsode.modalities.ids.continuation import Continuation
+    from rhapsode.modalities.opened import Continuation
     from rhapsode.modalities.series.model import SeriesForecast, SeriesModel
     from rhapsode.workflows import Model, load
     from rhapsode.workflows.runs.run import train
 
 _HOMES = {
-    "Continuation": "rhapsode.modalities.ids.continuation",
+    "Continuation": "rhapsode.modalities.opened",
     "Model": "rhapsode.workflows",
     "load": "rhapsode.workflows",
     "SeriesForecast": "rhapsode.modalities.series.model",

@@ -9,7 +9,7 @@ import pytest
 from rhapsode.config import GenerateSettings
 from rhapsode.encoding import END_ID
 from rhapsode.generation import uniforms
-from rhapsode.modalities.ids.continuation import collect, continue_prompts
+from rhapsode.modalities.opened import collect
 from rhapsode.modalities.text.model import TextModel
 from tests.cli.conftest import QUICK, Cli
 
@@ -158,7 +158,11 @@ def test_alone_in_a_batch_or_streamed_the_text_is_the_same(run_folder: Path) -> 
     settings = GenerateSettings(length=150, seed=7, temperature=0.9)
     lines = [f"{prompt}{more}" for prompt in PROMPTS for more in ("", "a", "of", "to a", "is", "s")]
     together = list(
-        collect(continue_prompts(model.predictor, model.bundle, lines, settings), lines, settings)
+        collect(
+            model.write([model.prompt(line, settings) for line in lines], settings, print),
+            lines,
+            settings,
+        )
     )
     assert [one.prompt for one in together] == lines
     different = 0

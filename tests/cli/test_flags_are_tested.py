@@ -20,7 +20,7 @@ def flags_of(command: str) -> list[str]:
     for name in MODALITIES.names() if command in OF_MODALITIES else ():
         fields += dataclasses.fields(getattr(MODALITIES.get(name), OF_MODALITIES[command]))
     positional = {"sources", "source", "text", "action", "models", "history"}
-    if command == "generate":
+    if command in ("generate", "play"):
         positional.add("prompt")
     if command != "train":
         positional.add("model")

@@ -165,3 +165,15 @@ def test_help_names_every_command(feed) -> None:
     out = feed("play", ["/help"]).out
     for name in ("again", "undo", "branch", "why", "set", "show", "keep", "save", "load", "quit"):
         assert f"/{name}" in out
+
+
+def test_a_beginning(feed) -> None:
+    begun = feed("play", ["", "/show"], "The ")
+    assert begun.out.endswith("".join(feed("play", ["The ", "/show"]).out.splitlines(True)[-1:]))
+
+
+def test_edit(feed) -> None:
+    done = feed("play", ["The ", "/edit man ", "/show", "/branch"])
+    assert "branch 2; the earlier continuation is branch 1" in done.err
+    assert "The man " in done.out
+    assert "nothing to edit" in feed("play", ["/edit man"]).err

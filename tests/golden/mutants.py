@@ -194,8 +194,8 @@ MUTANTS = (
     Mutant(
         14,
         "continuations of prompts: all have sequence number 0, so that they draw alike",
-        old="Job(encoded[number], index, length)",
-        new="Job(encoded[number], 0, length)",
+        old="Job(prompts[number], index, length)",
+        new="Job(prompts[number], 0, length)",
         within=("def continue_prompts",),
         tests=("tests/cli/test_generate.py::test_count_and_format",),
     ),

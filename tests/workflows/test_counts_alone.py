@@ -15,7 +15,6 @@ from rhapsode.config import GenerateSettings
 from rhapsode.counts import NGramModel
 from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.modalities.text.facts import TextBundle, TextFacts
-from rhapsode.workflows.inference.next_elements import next_elements
 from rhapsode.workflows.inference.session import PlaySession
 
 
@@ -37,7 +36,8 @@ def test_counts_write_and_tell_what_comes_next(path: Path, prose: str) -> None:
     text = model.generate("The ", length=60, seed=2)
     assert text == model.generate("The ", length=60, seed=2, engine="torch")
     assert len(text) == 64
-    ((table,),) = next_elements(model, ["th"])
+    settings = GenerateSettings()
+    ((table,),) = model.following([model.prompt("th", settings)], settings).tables
     assert table.top[0].share == pytest.approx(table.share_V.max())
 
 

@@ -10,7 +10,8 @@ from rhapsode.config import GenerateSettings
 from rhapsode.encoding import Encoder
 from rhapsode.encoding.text import ByteEncoder, CharacterEncoder
 from rhapsode.modalities.text.facts import TextBundle, TextFacts
-from rhapsode.workflows.inference.next_elements import next_elements
+from rhapsode.modalities.text.model import TextModel
+from rhapsode.views.candidates import NextElements
 from tests.generation.even import Ruled
 
 # Solved for the shares that the literature gives at temperatures 1, 0.5 and 2.
@@ -30,25 +31,30 @@ class Fixed(Ruled):
         return np.repeat(self.logits_V[None], len(elements_BT), axis=0), state
 
 
-class FixedModel:
-    """What `next_elements` asks of a model."""
+def fixed_model(encoder: Encoder, logits_V: list[float]) -> TextModel:
+    """A model that expects the same always."""
+    nothing = Component("none")
+    facts = TextFacts(np.ones(encoder.vocab_size, dtype=np.int64))
+    bundle = TextBundle(NetworkConfig(nothing, nothing, nothing), encoder, facts)
+    model = TextModel(__file__, bundle)  # of which nothing is read
+    model.__dict__["predictor"] = Fixed(logits_V)
+    return model
 
-    def __init__(self, encoder: Encoder, logits_V: list[float]) -> None:
-        nothing = Component("none")
-        facts = TextFacts(np.ones(encoder.vocab_size, dtype=np.int64))
-        self.bundle = TextBundle(NetworkConfig(nothing, nothing, nothing), encoder, facts)
-        self.predictor = Fixed(logits_V)
 
-    def usable_prompt(self, prompt: str, settings: GenerateSettings) -> str:
-        return prompt
+def following(
+    model: TextModel, prompt: str, settings: GenerateSettings | None = None, **options: Any
+) -> NextElements:
+    settings = settings or GenerateSettings()
+    ((found,),) = model.following([model.prompt(prompt, settings)], settings, **options).tables
+    return found
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 def test_shares_are_those_of_the_formula(temperature: float) -> None:
     encoder = CharacterEncoder.learn(["aaaabbbccd"], {})
     logits = [LOGITS[4], 9.0, *LOGITS[:4]]  # end, unknown (never generated), a, b, c, d
-    model: Any = FixedModel(encoder, logits)
-    ((found,),) = next_elements(model, ["ab"], temperatures=[temperature], top=5)
+    model = fixed_model(encoder, logits)
+    found = following(model, "ab", temperatures=[temperature], top=5)
     weights = np.exp(np.array(LOGITS) / temperature)
     wanted = weights / weights.sum()
     assert [candidate.text for candidate in found.top] == ["a", "b", "c", "d", "<end>"]
@@ -67,16 +73,16 @@ def test_bytes_have_names() -> None:
     logits = [-50.0] * 258
     for place, byte in enumerate((ord("e"), 0xE4, ord(" "), ord("\n"))):
         logits[2 + byte] = -float(place)
-    model: Any = FixedModel(ByteEncoder(), logits)
-    ((found,),) = next_elements(model, [""], top=4)
+    model = fixed_model(ByteEncoder(), logits)
+    found = following(model, "", top=4)
     assert [candidate.text for candidate in found.top] == ["e", "0xe4", " ", "\n"]
 
 
 def test_what_a_step_removes_is_not_listed() -> None:
     encoder = CharacterEncoder.learn(["aaaabbbccd"], {})
-    model: Any = FixedModel(encoder, [-9.0, -9.0, 3.0, 2.0, 1.0, 0.0])
+    model = fixed_model(encoder, [-9.0, -9.0, 3.0, 2.0, 1.0, 0.0])
     settings = GenerateSettings(top_k=2)
-    ((found,),) = next_elements(model, ["a"], settings, top=5)
+    found = following(model, "a", settings, top=5)
     assert [candidate.text for candidate in found.top] == ["a", "b"]
     assert found.candidates == 2
     assert found.entropy < found.raw_entropy

@@ -85,7 +85,7 @@ def test_no_element_is_read_twice(model: TextModel) -> None:
     session.add("more")
     said(session.write())
     everything = [element for elements in counting.seen for element in elements]
-    assert everything == [0, *session.ids[:-1]]
+    assert everything == [0, *session.elements[:-1]]
     counting.seen.clear()
     session.fork()
     said(session.write())
@@ -173,7 +173,7 @@ def test_a_saved_session_goes_on_bit_for_bit(model: TextModel, tmp_path: Path) -
     said(other.write())
     assert other.branches()[0].text == session.branches()[0].text
     assert other.branches()[1].text == session.branches()[1].text
-    np.testing.assert_array_equal(other.why().logits_V, session.why().logits_V)
+    np.testing.assert_array_equal(other.why().choice.logits_V, session.why().choice.logits_V)
 
 
 def test_what_is_interrupted_stays(model: TextModel) -> None:
@@ -184,11 +184,11 @@ def test_what_is_interrupted_stays(model: TextModel) -> None:
     pieces.close()  # type: ignore[attr-defined]
     assert session.turns[-1].end == "interrupted"
     assert session.text == "The " + begun
-    assert len(session.ids) == 4 + 7
+    assert len(session.elements) == 4 + 7
     more = said(session.write())
     assert session.text == "The " + begun + more
-    fresh = behind(model, session.ids[:-1])
-    np.testing.assert_allclose(session.why().logits_V, fresh, atol=1e-4)
+    fresh = behind(model, session.elements[:-1])
+    np.testing.assert_allclose(session.why().choice.logits_V, fresh, atol=1e-4)
 
 
 def test_why(model: TextModel) -> None:
@@ -201,15 +201,15 @@ def test_why(model: TextModel) -> None:
     session.set("top_k", "1")
     for number in (1, 3, 5, 20, 44):
         why = session.why(number)
-        logits_V = behind(model, session.ids[: number - 1])
+        logits_V = behind(model, session.elements[: number - 1])
         shifted_V = logits_V.astype(np.float64) - logits_V.max()
         log_V = shifted_V - np.log(np.exp(shifted_V).sum())
-        assert why.element == session.ids[number - 1]
-        assert why.trace.raw_log_prob == pytest.approx(log_V[why.element], abs=1e-4)
+        assert why.element == session.elements[number - 1]
+        assert why.choice.trace.raw_log_prob == pytest.approx(log_V[why.element], abs=1e-4)
         assert why.kind == ("given" if number <= 4 else "written")
         if number > 4:  # under the settings it was written with
-            assert why.trace.candidates == 5
-            assert why.trace.rank <= 6
+            assert why.choice.trace.candidates == 5
+            assert why.choice.trace.rank <= 6
     assert session.why(-1).number == session.why().number == 44
     for wrong in (0, 45, -45):
         with pytest.raises(SettingsError, match="no element"):
@@ -227,7 +227,7 @@ def test_a_stop_text_is_cut_off_the_elements_too(model: TextModel, tmp_path: Pat
     session.add("The ")
     assert said(session.write()) == cut
     encoder = model.bundle.encoder
-    assert session.ids == encoder.encode("The " + cut).tolist()
+    assert session.elements == encoder.encode("The " + cut).tolist()
     assert session.turns[-1].end == "stop"
     session.save(tmp_path / "s.json")
     wanted = said(session.write())
@@ -235,22 +235,24 @@ def test_a_stop_text_is_cut_off_the_elements_too(model: TextModel, tmp_path: Pat
     other.load(tmp_path / "s.json")
     assert said(other.write()) == wanted
     first = len("The " + cut) + 1
-    fresh = behind(model, session.ids[: first - 1])
-    np.testing.assert_allclose(session.why(first).logits_V, fresh, atol=1e-4)
-    np.testing.assert_array_equal(other.why(first).logits_V, session.why(first).logits_V)
+    fresh = behind(model, session.elements[: first - 1])
+    np.testing.assert_allclose(session.why(first).choice.logits_V, fresh, atol=1e-4)
+    np.testing.assert_array_equal(
+        other.why(first).choice.logits_V, session.why(first).choice.logits_V
+    )
 
 
 def test_an_ended_text_is_followed_by_another(model: TextModel, tmp_path: Path) -> None:
     session = PlaySession(model, GenerateSettings(length=30, seed=1, bias=("#0=99",)))
     session.add("The ")
     assert said(session.write()) == ""
-    assert session.turns[-1].ends_text
+    assert session.ends_document(session.turns[-1])
     session.set("bias", "#0=-99")
     more = said(session.write())
     assert session.documents == ["The ", more]
     assert session.text == "The \n\n" + more
-    fresh = behind(model, session.ids[:-1])
-    np.testing.assert_allclose(session.why().logits_V, fresh, atol=1e-4)
+    fresh = behind(model, session.elements[:-1])
+    np.testing.assert_allclose(session.why().choice.logits_V, fresh, atol=1e-4)
     session.keep(tmp_path / "kept.jsonl")
     session.keep(tmp_path / "kept.jsonl")
     read = read_sources([str(tmp_path / "kept.jsonl")], SourceSettings(field="text")).documents
@@ -289,7 +291,39 @@ def test_settings(model: TextModel) -> None:
     with pytest.raises(EncodingError, match="2603"):
         session.add("☃")
     session.set("unknown", "skip")
-    assert session.add("☃a") == "a"
+    assert session.add("☃a").text == "a"
+
+
+def test_a_session_of_the_first_version(model: TextModel, tmp_path: Path) -> None:
+    session = PlaySession(model, SETTINGS)
+    session.add("The ")
+    said(session.write())
+    session.save(tmp_path / "session.json")
+    kept = json.loads((tmp_path / "session.json").read_text())
+    kept["version"] = 1
+    del kept["prompt"]
+    for turn in kept["branches"][0]["turns"]:
+        turn["ids"] = turn.pop("elements")
+    (tmp_path / "session.json").write_text(json.dumps(kept))
+    other = PlaySession(model)
+    other.load(tmp_path / "session.json")
+    assert other.elements == session.elements
+    assert said(other.write()) == said(session.write())
+
+
+def test_what_was_written_is_edited(model: TextModel) -> None:
+    session = PlaySession(model, SETTINGS)
+    with pytest.raises(SettingsError, match="nothing to edit"):
+        session.edit("x")
+    session.add("The ")
+    first = said(session.write())
+    session.edit("man ")
+    assert session.text == "The man "
+    assert [view.text for view in session.branches()] == ["The " + first, "The man "]
+    said(session.write())
+    with pytest.raises(EncodingError):
+        session.edit("☃")
+    assert session.current == 2
 
 
 def test_a_file_that_is_no_session(model: TextModel, tmp_path: Path) -> None:
@@ -313,9 +347,9 @@ def test_a_file_that_is_no_session(model: TextModel, tmp_path: Path) -> None:
     refused("another model", model={"path": "/there", "sha256": "0"})
     refused("unknown setting", settings={"tempo": 1})
     refused("branches", branches=3)
-    turn = {"kind": "given", "ids": [10**6], "text": "x"}
+    turn = {"kind": "given", "elements": [10**6], "text": "x"}
     refused("element that the model does not have", branches=[{"name": 1, "turns": [turn]}])
-    turn = {"kind": "written", "ids": [5], "text": "x", "settings": {"seed": "x"}}
+    turn = {"kind": "written", "elements": [5], "text": "x", "settings": {"seed": "x"}}
     refused("seed", branches=[{"name": 1, "turns": [turn]}])
     for raw in (b"", b"[1]", b"\xff", b"[" * 100000):
         path.write_bytes(raw)
@@ -351,18 +385,18 @@ class At:
         return At(self.at)
 
 
-class ByteModel:
-    """What a session asks of a model."""
-
-    def __init__(self, text: str) -> None:
-        nothing = Component("none")
-        facts = TextFacts(np.ones(ByteEncoder().vocab_size, dtype=np.int64))
-        self.bundle = TextBundle(NetworkConfig(nothing, nothing, nothing), ByteEncoder(), facts)
-        self.predictor = Spelling(text)
+def byte_model(text: str) -> TextModel:
+    """A model that spells a text for ever."""
+    nothing = Component("none")
+    facts = TextFacts(np.ones(ByteEncoder().vocab_size, dtype=np.int64))
+    bundle = TextBundle(NetworkConfig(nothing, nothing, nothing), ByteEncoder(), facts)
+    model = TextModel(__file__, bundle)  # of which nothing is read
+    model.__dict__["predictor"] = Spelling(text)
+    return model
 
 
 def test_half_a_character_waits_for_the_next_turn() -> None:
-    model: Any = ByteModel("añ中")
+    model = byte_model("añ中")
     session = PlaySession(model, GenerateSettings(length=2, seed=1))
     assert [said(session.write()) for _ in range(3)] == ["a", "ñ", "中"]
     assert session.text == "añ中"
@@ -379,7 +413,7 @@ def test_what_was_held_back_for_a_stop_text_is_kept_when_interrupted(model: Text
     pieces.close()
     assert session.turns[-1].end == "interrupted"
     assert session.text == "The " + plain[:5]
-    assert session.model.bundle.encoder.decode(session.ids) == session.text
+    assert session.model.bundle.encoder.decode(session.elements) == session.text
 
 
 def test_a_turn_that_a_stop_text_leaves_empty_is_not_repeated_for_ever(model: TextModel) -> None:

@@ -111,6 +111,10 @@ class Distribution(ABC):
         """
 
     @abstractmethod
+    def given(self, elements: Elements) -> Sample:
+        """Elements that were not drawn, one a row, with the identifiers that filters may look at."""
+
+    @abstractmethod
     def table(self, k: int) -> Table:
         """The k likeliest ids, or k evenly spaced quantiles of each number."""
 
@@ -179,6 +183,11 @@ class LogitsDistribution(Distribution):
         else:
             logits_BV = logits_BKV[:, 0]
         ids_B = draw(logits_BV, uniforms_BK[:, 0])
+        return Sample(ids_B, ids_B[:, None])
+
+    def given(self, elements: Elements) -> Sample:
+        """Ids, one a row."""
+        ids_B = np.asarray(elements, dtype=np.int64)
         return Sample(ids_B, ids_B[:, None])
 
     def table(self, k: int) -> Table:

@@ -142,6 +142,14 @@ class ValueDistribution(Distribution):
             targets_BK = self.head.centres()[bins_BK]
         return Sample(self._paths.decode_next(targets_BK.numpy()), bins_BK.numpy())
 
+    def given(self, elements: Elements) -> Sample:
+        """Values (B, K), and the bins they lie in where there are any; a missing one in the first."""
+        values_BK = np.asarray(elements, dtype=np.float64)
+        if not isinstance(self.head, Bins):
+            return Sample(values_BK, None)
+        targets_BK, _ = self._paths.encode_next(values_BK)
+        return Sample(values_BK, self.head.bins_of(torch.from_numpy(targets_BK)).numpy())
+
     @torch.no_grad()
     def table(self, k: int) -> Table:
         """Quantiles (B, k, K) at k levels evenly spaced between 0 and 1."""

@@ -14,10 +14,8 @@ from rhapsode.errors import RunError
 
 if TYPE_CHECKING:  # takes longer to load than a text to write
     from rich.console import Console
-    from rich.text import Text
 
 __all__ = [
-    "elements_text",
     "fail",
     "json_text",
     "note",
@@ -104,16 +102,3 @@ def plain(text: str) -> str:
     return "".join(
         "·" if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" else c for c in text
     )
-
-
-def elements_text(shown: Mapping[str, Any], *, most: int | None = None) -> Text:
-    """Elements with their ids behind them, white space made visible, unknown ones in red."""
-    from rich.text import Text
-
-    line = Text()
-    for element, name in list(zip(shown["ids"], shown["elements"], strict=True))[:most]:
-        visible = name.replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥")
-        visible = "".join(c if c.isprintable() else repr(c)[1:-1] for c in visible)
-        line.append(visible, style="bold red" if element == 1 else "bold")
-        line.append(f" {element}  ", style="dim cyan")
-    return line

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from rhapsode.cli.console import elements_text, note, print_json
+from rhapsode.cli.console import note, print_json
 from rhapsode.cli.parse import parse, settings_of, typed_settings
 from rhapsode.config import Positional, Repeated, SourceSettings, apply_assignments, option
 from rhapsode.errors import SettingsError
@@ -100,6 +100,8 @@ def run(arguments: Sequence[str], began: float) -> int:
     )
     console.print()
     console.print(Text(shown["text"][: SHOWN * 4]))
+    from rhapsode.views.candidates import elements_text
+
     console.print(elements_text(shown, most=SHOWN))
     if len(shown["ids"]) > SHOWN:
         note(f"the first {SHOWN} of {len(shown['ids']):,} elements; --json prints all")

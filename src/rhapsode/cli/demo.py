@@ -40,6 +40,7 @@ class DemoCommand:
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
     command = parse(DemoCommand, "demo", DESCRIPTION, arguments)
+    from rhapsode.workflows import load
     from rhapsode.workflows.runs.run import prepare_training
 
     note("Learning to write like Python's reference manual, a character at a time.")
@@ -53,7 +54,7 @@ def run(arguments: Sequence[str], began: float) -> int:
     if not run_training(training):
         return 130
     path = training.folder.path
-    model = training.run.modality.open(path)
+    model = load(path)
     console = Console(highlight=False)
     for temperature in TEMPERATURES:
         console.print()

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cache
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rhapsode.bundle import modality_of
 from rhapsode.cli.console import json_text, note, plain, put
 from rhapsode.cli.parse import parse, read_stdin, settings_of
 from rhapsode.config import GenerateSettings, Positional, RequestSettings, option
@@ -18,9 +16,8 @@ if TYPE_CHECKING:  # takes longer to load than a text to write
     from rich.console import Console
     from rich.table import Table
 
-    from rhapsode.counts import SuffixIndex
-    from rhapsode.modalities.ids.continuation import Continuation, OpenIndex
-    from rhapsode.modalities.text.model import TextModel
+    from rhapsode.modalities.opened import Continuation, Prompt
+    from rhapsode.workflows import AnyModel
 
 __all__ = ["GenerateCommand", "run"]
 
@@ -40,7 +37,7 @@ class _Places:
     model: Positional[Annotated[str, option("MODEL")]]
     """Run folder or model file."""
     prompt: Positional[Annotated[str, option("PROMPT", "none")]] = ""
-    """Text to continue; - reads it from standard input."""
+    """Text to continue, or a table of series; - reads it from standard input."""
 
 
 @dataclass(frozen=True)
@@ -51,37 +48,32 @@ class GenerateCommand(GenerateSettings, RequestSettings, _Places):
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
     command = parse(GenerateCommand, "generate", DESCRIPTION, arguments)
-    if modality_of(command.model) == "series.v1":
-        from rhapsode.cli.series import generate_series
-        from rhapsode.cli.train import typed_flags
-
-        return generate_series(command, typed_flags(arguments, command))
     settings = settings_of(command, GenerateSettings)
     request = settings_of(command, RequestSettings)
-    _check(command, settings, request)
-    from rhapsode.modalities.ids.continuation import chain_for, with_seed
-    from rhapsode.modalities.ids.search_prompt import way_of
-    from rhapsode.modalities.text.model import TextModel
+    from rhapsode.modalities.opened import changed, with_seed
+    from rhapsode.workflows import load
 
-    seeded = with_seed(settings)
-    model = TextModel(command.model)
-    prompts = [model.usable_prompt(p, seeded) for p in _prompts(command, request, model, seeded)]
-    _warn(model, prompts)
+    model = load(command.model)
+    model.refuse([*changed(settings), *changed(request)])
+    _check(command, settings, request)
+    fresh = settings.seed is None and model.seed is None
+    seeded = with_seed(replace(settings, seed=model.seed) if settings.seed is None else settings)
+    prompts = [model.prompt(value, seeded) for value in _values(command, request, model, seeded)]
+    for line in model.notes(prompts):
+        note(line)
     several = [replace(seeded, temperature=t) for t in request.temperatures] or [seeded]
-    chains = [chain_for(model.bundle, one, _index_of(model)) for one in several]
+    explained = [model.explained(one, note) for one in several]  # refuses what does not fit
     if settings.explain:
-        for chain in chains:
-            note(chain.explain(way_of(settings)))
-    if settings.seed is None and any(one.temperature >= 1e-5 for one in several):
+        for line in explained:
+            note(line)
+    if fresh and any(one.temperature >= 1e-5 for one in several):
         note(f"seed {seeded.seed}")
     # Nothing is printed of a model that cannot be used.
-    model.writer_for(seeded, note)
-    if settings.weights != "float32":
-        note(model.rounding(settings.weights).in_words())
+    model.ready(seeded, note)
     if settings.format == "jsonl":
         for one in several:
             for continuation in _continuations(model, prompts, one):
-                put(json_text(_mapping(model, continuation)) + "\n")
+                put(json_text(model.described(continuation)) + "\n")
     elif request.temperatures:
         _by_temperature(model, prompts, several)
     elif len(prompts) > 1 or settings.count > 1:
@@ -108,66 +100,39 @@ def _check(command: GenerateCommand, settings: GenerateSettings, request: Reques
         raise SettingsError("a trace is part of jsonl", where="--trace", hint="add --format jsonl")
 
 
-def _prompts(
-    command: GenerateCommand, request: RequestSettings, model: TextModel, settings: GenerateSettings
-) -> list[str]:
+def _values(
+    command: GenerateCommand, request: RequestSettings, model: AnyModel, settings: GenerateSettings
+) -> Sequence[Any]:
     """What is to be continued, as it was given."""
     if request.prompts is None and request.prompt_from_data is None:
-        return [read_stdin() if command.prompt == "-" else command.prompt]
-    from rhapsode.modalities.text.prompts import parse_prompts, prompts_from_data, read_prompts
+        piped = command.prompt == "-" and model.prompts_are_text
+        return [read_stdin() if piped else command.prompt]
+    if request.prompt_from_data is not None:
+        return model.held_out(request.prompt_from_data, settings, note)
+    from rhapsode.workflows.inference.prompt_files import parse_prompts, read_prompts
 
-    if request.prompts == "-":
-        return parse_prompts(read_stdin(), "-")
-    if request.prompts is not None:
-        return read_prompts(request.prompts)
-    assert request.prompt_from_data is not None
-    assert settings.seed is not None
-    return prompts_from_data(
-        model.path, model.bundle.encoder, request.prompt_from_data, settings.seed, note
+    assert request.prompts is not None
+    return (
+        parse_prompts(read_stdin(), "-")
+        if request.prompts == "-"
+        else read_prompts(request.prompts)
     )
 
 
-def _warn(model: TextModel, prompts: Sequence[str]) -> None:
-    """Say what the model does not see of its prompts as one might think."""
-    from rhapsode.modalities.ids.continuation import look_back
-
-    unknown = list(dict.fromkeys(w for prompt in prompts for w in model.unknown_words(prompt)))
-    if unknown:
-        named = ", ".join(map(repr, unknown[:8]))
-        note(f"warning: the model does not know {named}, and reads the unknown element there")
-    window = look_back(model.bundle)
-    if window is None:
-        return
-    longest = max(len(model.bundle.encoder.encode(prompt)) for prompt in prompts)
-    if longest < window:
-        return
-    if model.bundle.context.kind == "window":
-        note(f"the prompt has {longest:,} elements, of which the model sees the last {window:,}")
-    else:
-        note(
-            f"the prompt has {longest:,} elements; the model looks back {window:,}, and to what lies "
-            "before them through its layers only"
-        )
-
-
 def _continuations(
-    model: TextModel, prompts: Sequence[str], settings: GenerateSettings
+    model: AnyModel, prompts: Sequence[Prompt], settings: GenerateSettings
 ) -> Iterator[Continuation]:
-    from rhapsode.modalities.ids.continuation import collect, continue_prompts
+    from rhapsode.modalities.opened import collect
 
-    predictor = model.writer_for(settings)
-    pieces = continue_prompts(predictor, model.bundle, prompts, settings, _index_of(model))
-    return collect(pieces, prompts, settings)
+    texts = [prompt.text for prompt in prompts]
+    return collect(model.write(prompts, settings, note), texts, settings)
 
 
-def _stream(model: TextModel, prompt: str, settings: GenerateSettings) -> None:
+def _stream(model: AnyModel, prompt: Prompt, settings: GenerateSettings) -> None:
     """One continuation as it comes."""
-    from rhapsode.modalities.ids.continuation import continue_prompt
-
-    _say(prompt)
-    ended = prompt.endswith("\n")
-    predictor = model.writer_for(settings)
-    for piece in continue_prompt(predictor, model.bundle, prompt, settings, _index_of(model)):
+    _say(prompt.text)
+    ended = prompt.text.endswith("\n")
+    for piece in model.write([prompt], settings, note):
         if piece.text:
             _say(piece.text)
             ended = piece.text.endswith("\n")
@@ -176,7 +141,7 @@ def _stream(model: TextModel, prompt: str, settings: GenerateSettings) -> None:
 
 
 def _by_temperature(
-    model: TextModel, prompts: Sequence[str], several: Sequence[GenerateSettings]
+    model: AnyModel, prompts: Sequence[Prompt], several: Sequence[GenerateSettings]
 ) -> None:
     """Continuations at several temperatures: under headings, or in columns where there is room for short ones."""
     from rich.console import Console
@@ -221,31 +186,6 @@ def _whole(continuation: Continuation) -> str:
     """Prompt and continuation, on lines of their own."""
     text = continuation.prompt + continuation.text
     return text if text.endswith("\n") else text + "\n"
-
-
-def _index_of(model: TextModel) -> OpenIndex:
-    return lambda: _index(model)
-
-
-@cache
-def _index(model: TextModel) -> SuffixIndex:
-    """The index of a model's training data, opened once however often it is asked for."""
-    from rhapsode.modalities.text.elements_index import open_elements_index
-
-    return open_elements_index(model.bundle, model.path, note)
-
-
-def _mapping(model: TextModel, continuation: Continuation) -> dict[str, object]:
-    """One object of jsonl; the trace with the elements' names, and only where it was asked for."""
-    plain = asdict(continuation)
-    del plain["trace"]
-    if continuation.trace is None:
-        return plain
-    label = model.bundle.encoder.label
-    plain["trace"] = [
-        {"text": label(trace.element), **trace.to_mapping()} for trace in continuation.trace
-    ]
-    return plain
 
 
 def _say(text: str) -> None:

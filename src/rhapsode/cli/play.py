@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import shlex
 import signal
 import sys
@@ -18,7 +17,6 @@ from rich.table import Table
 from rich.text import Text
 
 from rhapsode.cli.console import fail, note, plain, put
-from rhapsode.cli.next import share_in_words
 from rhapsode.cli.parse import parse
 from rhapsode.config import (
     GenerateSettings,
@@ -31,10 +29,11 @@ from rhapsode.config import (
     to_mapping,
 )
 from rhapsode.errors import RhapsodeError, SettingsError
-from rhapsode.views.blocks import bar, visible
+from rhapsode.views.blocks import visible
+from rhapsode.views.candidates import visible_end
 
 if TYPE_CHECKING:
-    from rhapsode.bundle.id_facts import IdBundle
+    from rhapsode.modalities.opened import Given
     from rhapsode.workflows.inference.session import PlaySession, Why
 
 __all__ = ["PlayCommand", "run"]
@@ -47,6 +46,7 @@ HELP = (
     ("TEXT", "append it to the text and go on; \\n in it is a line end, // at its front one slash"),
     ("(an empty line)", "go on"),
     ("/again", "another continuation; the last one stays as a branch"),
+    ("/edit TEXT", "put this in place of the last continuation, which stays as a branch"),
     ("/undo [N]", "take back the last step, or N of them"),
     ("/branch", "list the branches; /branch new begins one here, /branch 2 goes to the second"),
     ("/why [N]", "what the model thought of the last element; of element N; of the N-th last: -N"),
@@ -68,6 +68,8 @@ class PlayCommand:
 
     model: Positional[Annotated[str, option("MODEL")]]
     """Run folder or model file."""
+    prompt: Positional[Annotated[str, option("PROMPT", "nothing")]] = ""
+    """What the text begins with; of a model of series a table whose series is continued."""
     set: Annotated[Repeated[tuple[str, ...]], option("KEY=VALUE", "none")] = ()
     """A setting of generate, as temperature=0.7 or length=100; may be repeated."""
     seed: Annotated[int | None, option("N", "a new one, told on stderr")] = None
@@ -86,15 +88,15 @@ def run(arguments: Sequence[str], began: float) -> int:
     if command.seed is not None:
         asked["seed"] = command.seed
     settings = from_mapping(GenerateSettings, asked, where="--set")
-    from rhapsode.modalities.text.model import TextModel
+    from rhapsode.workflows import load
     from rhapsode.workflows.inference.session import PlaySession
 
-    model = TextModel(command.model)
-    session = PlaySession(model, settings, tell=note)
-    model.predictor_for("auto", note)  # what cannot be used is told of before the first line
+    model = load(command.model)
+    session = PlaySession(model, settings, note, command.prompt)
+    model.ready(session.settings, note)  # what cannot be used is told of before the first line
     if command.load is not None:
         session.load(Path(command.load))
-    keep = Path(command.keep) if command.keep else model.path.parent / "kept.jsonl"
+    keep = Path(command.keep) if command.keep else model.path.parent / model.kept
     _Player(session, keep, seed_told=command.seed is not None or "seed" in asked).play()
     return 0
 
@@ -117,6 +119,7 @@ class _Player:
         self._commands: dict[str, Callable[[list[str]], None]] = {
             "again": self._again,
             "branch": self._branch,
+            "edit": self._edit,
             "help": self._help,
             "keep": self._keep_text,
             "load": self._load,
@@ -144,9 +147,11 @@ class _Player:
         if not self._terminal:
             return
         bundle = self._session.model.bundle
+        network = bundle.network
+        family = "counts" if network is None else network.model.name.partition(".")[0]
         title = Text.assemble(
             (self._session.model.path.parent.name or str(self._session.model.path), "bold"),
-            (f"  {_family_of(bundle)}", "dim"),
+            (f"  {family}", "dim"),
             (f"  {bundle.encoder.name.partition('.')[0]}", "dim"),
             (f"  temperature {self._session.settings.temperature:g}", "dim"),
         )
@@ -207,19 +212,22 @@ class _Player:
         text = _unescaped(line)
         added = ""
         if text:
-            added = self._session.add(text)
-            unknown = self._session.model.unknown_words(added)
-            if unknown:
-                named = ", ".join(map(repr, unknown[:8]))
-                note(f"the model does not know {named}, and reads the unknown element there")
+            added = self._added(self._session.add(text))
         self._write(self._session.write(), added)
+
+    def _added(self, given: Given) -> str:
+        for line in given.notes:
+            note(line)
+        return given.text
 
     def _obey(self, line: str) -> None:
         name, _, rest = line.partition(" ")
         if name not in self._commands:
             hint = suggest(name, [*self._commands, "quit"])
             raise SettingsError(f"no command /{name}", hint=hint or "/help lists them")
-        if name == "set":
+        if name == "edit":
+            given = [rest]
+        elif name == "set":
             given = rest.strip().split(maxsplit=1)  # values may hold quotation marks
         else:
             try:
@@ -245,7 +253,7 @@ class _Player:
             return
         if turns[-1].end == "interrupted":
             note("stopped; an empty line goes on")
-        elif turns[-1].ends_text:
+        elif self._session.ends_document(turns[-1]):
             note("the text ends here; an empty line begins another")
 
     def _print(self, text: str, style: str = "") -> None:
@@ -264,6 +272,13 @@ class _Player:
         _most(given, 0, "again")
         before = self._session.current
         self._write(self._session.again())
+        note(f"branch {self._session.current}; the earlier continuation is branch {before}")
+
+    def _edit(self, given: list[str]) -> None:
+        before = self._session.current
+        self._print(self._added(self._session.edit(_unescaped(given[0]))), style="bold")
+        if not self._session.text.endswith("\n"):
+            self._print("\n")
         note(f"branch {self._session.current}; the earlier continuation is branch {before}")
 
     def _undo(self, given: list[str]) -> None:
@@ -304,7 +319,7 @@ class _Player:
         _most(given, 1, "why")
         number = _number(given[0], "/why") if given else None
         why = self._session.why(number, top=5)
-        self._console.print(why_shown(self._session, why, self._console.width))
+        self._console.print(why_shown(why, self._console.width))
 
     def _set(self, given: list[str]) -> None:
         if len(given) == 1 and "=" in given[0]:
@@ -349,10 +364,12 @@ class _Player:
 
     def _shown(self) -> Iterator[tuple[str, str]]:
         """The turns' texts, what was given apart from what was written."""
-        ended = False
+        ended, head = False, self._session.prompt.head
+        if head:
+            yield "head", head
         for turn in self._session.turns:
-            yield turn.kind, ("\n\n" if ended else "") + turn.text
-            ended = turn.ends_text
+            yield turn.kind, (f"\n\n{head}" if ended else "") + turn.text
+            ended = self._session.ends_document(turn)
 
     def _tail(self) -> None:
         """Where the text stands now."""
@@ -385,65 +402,19 @@ class _Player:
         self._console.print(table)
 
 
-def why_shown(session: PlaySession, why: Why, width: int) -> Group:
+def why_shown(why: Why, width: int) -> Group:
     """What the model thought of one element, and what the filters made of that.
 
     Arguments:
-        session: its model names the elements.
         why: the element.
         width: cells of the terminal.
     """
-    from rhapsode.workflows.inference.next_elements import name_of
-
-    trace, encoder = why.trace, session.model.bundle.encoder
     title = Text.assemble(
         (visible_end(why.before, width // 3), "dim"),
-        (visible(name_of(encoder, why.element)), "bold"),
+        (visible(why.name), "bold"),
         (f"   element {why.number:,}, {why.kind}", "dim"),
     )
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("", justify="right", style="dim")
-    table.add_column("")
-    table.add_column("model", justify="right")
-    table.add_column("chain", justify="right")
-    cells = max(6, min(24, width - 50))
-    table.add_column("", style="cyan", width=cells, no_wrap=True)
-    rows = [(place, *entry) for place, entry in enumerate(trace.top, 1)]
-    if why.element not in [row[1] for row in rows]:
-        rows.append((trace.rank, why.element, trace.raw_log_prob, trace.log_prob))
-    shares = [(_share(raw), _share(after)) for _, _, raw, after in rows]
-    full = max(after for _, after in shares) or 1.0
-    for (rank, element, _, _), (raw, after) in zip(rows, shares, strict=True):
-        chosen = element == why.element
-        table.add_row(
-            f"{'→ ' if chosen else ''}{rank}",
-            Text(visible(name_of(encoder, element)), style="bold" if chosen else ""),
-            share_in_words(raw),
-            share_in_words(after),
-            bar(after, cells, full=full),
-        )
-    return Group(title, table, Text(_why_facts(why), style="dim"))
-
-
-def _why_facts(why: Why) -> str:
-    trace = why.trace
-    facts = [
-        f"rank {trace.rank:,}",
-        f"{-trace.raw_log_prob:.2f} nats",
-        f"entropy {trace.entropy:.2f} nats",
-        f"{trace.candidates:,} candidates left",
-    ]
-    gone = [f"{name} {count:,}" for name, count in trace.removed if count]
-    return "; ".join(facts) + (f"\nremoved by {', '.join(gone)}" if gone else "")
-
-
-def _share(log_prob: float) -> float:
-    return math.exp(log_prob) if log_prob > -math.inf else 0.0
-
-
-def visible_end(text: str, most: int) -> str:
-    """The end of a text on one line."""
-    return visible(text[-most:]).replace("␣", " ")
+    return Group(title, *why.choice.shown(width))
 
 
 def _end(text: str, most: int) -> str:
@@ -500,8 +471,3 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
         yield lambda: asked
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _family_of(bundle: IdBundle) -> str:
-    """The family of a model, or that it has counts alone."""
-    return "counts" if bundle.network is None else bundle.network.model.name.partition(".")[0]

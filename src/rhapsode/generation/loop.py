@@ -94,7 +94,7 @@ class Rows:
         following: the distribution behind what was read.
         prompts: ids before the output of each row, for filters.
         filter_key: of the draws of filters, with a single seed; None: the same as `key`.
-        known_RHX: covariates of the steps to come, for values.
+        known_RHX: covariates of the times of the unread elements and of the steps to come, for values.
         features: whether distributions tell the network's features.
         steps: how many steps there will be, where that is known: their uniforms are made at once.
     """
@@ -120,6 +120,7 @@ class Rows:
         self.position = 0
         self.state = state
         self._unread, self._following, self._features = unread, following, features
+        self._first = 0 if unread is None else unread.shape[1]
         self._key, self._filter_key = key, filter_key or key
         self._prompts = prompts or (np.zeros(0, dtype=np.int64),) * rows
         self._known_RHX = known_RHX
@@ -189,7 +190,8 @@ class Rows:
             known = self._known_RHX
             if known is not None:
                 time = self._unread.shape[1]
-                known = known[:, self.position - time : self.position + 1]
+                here = self._first + self.position
+                known = known[:, here - time : here + 1]
             self._following, self.state = self.predictor.advance(
                 self._unread, self.state, known, features=self._features
             )
@@ -328,10 +330,15 @@ def _name(condition: Condition | None) -> Hashable:
     return tuple(None if each is None else (each.shape, each.tobytes()) for each in arrays)
 
 
-def forced(rows: Rows, ids_R: Ids) -> Step:
-    """The step by which every row goes on with a given id, after reading those before it."""
-    rows.following()
-    return Step(ids_R, ids_R[:, None])
+def forced(rows: Rows, elements: Elements) -> Step:
+    """The step by which every row goes on with a given element, after reading those before it.
+
+    Arguments:
+        rows: what goes on.
+        elements: ids (R,), or values (R, K).
+    """
+    given = rows.following().given(elements)
+    return Step(given.elements, given.ids_BK)
 
 
 def run(rows: Rows, choose: Callable[[Rows], Step | None]) -> Iterator[Step]:

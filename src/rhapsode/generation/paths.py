@@ -13,7 +13,7 @@ from rhapsode.bundle import Predictor
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.loop import DrawKey, Rows, run
 
-__all__ = ["path_seed", "sample_paths"]
+__all__ = ["path_keys", "path_seed", "sample_paths"]
 
 AT_ONCE = 8192
 """Most rows of one part."""
@@ -24,6 +24,20 @@ def path_seed(seed: int, name: str) -> int:
     """The seed of one series' paths: what is drawn for it does not depend on which others are asked for beside it."""
     digest = hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:8])
+
+
+def path_keys(
+    seeds_R: NDArray[np.uint64], number_R: NDArray[np.int64], filter_seed: int
+) -> tuple[DrawKey, DrawKey]:
+    """Names of the draws of paths, and of the filters before them.
+
+    Arguments:
+        seeds_R: of the series of each path.
+        number_R: of each path in its series.
+        filter_seed: of the request.
+    """
+    low_R = (seeds_R & np.uint64(_LOW)).astype(np.int64)
+    return DrawKey(seeds_R, number_R), DrawKey(filter_seed, (low_R + number_R) & _LOW)
 
 
 def sample_paths(
@@ -62,13 +76,13 @@ def sample_paths(
 
     def draw(part: slice) -> None:
         own_R, number_R = owner[part], number[part]
-        low_R = (seeds_B[own_R] & np.uint64(_LOW)).astype(np.int64)
+        key, filter_key = path_keys(seeds_B[own_R], number_R, filter_seed)
         rows = Rows(
             predictor,
             predictor.select(state, own_R),
             filters,
-            DrawKey(seeds_B[own_R], number_R),
-            filter_key=DrawKey(filter_seed, (low_R + number_R) & _LOW),
+            key,
+            filter_key=filter_key,
             unread=np.empty((len(own_R), 0, predictor.element_size)),
             known_RHX=known_BHX[own_R],
             steps=horizon,

@@ -6,6 +6,7 @@ comparable with any other (bins of scaled values as in Ansari et al. 2024, Chron
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -66,6 +67,11 @@ class Bins(DensityHead):
         edges, widths = self._edges, self._widths
         low, high = edges[:1] - widths[:1], edges[-1:] + widths[-1:]
         return torch.cat((low, (edges[:-1] + edges[1:]) / 2, high))
+
+    def bins_of(self, values: Tensor) -> Tensor:
+        """The bins that values (..., K) lie in, int64; missing values in the first."""
+        edges = self._edges.to(values.device)
+        return torch.searchsorted(edges, values.nan_to_num(-math.inf).contiguous(), right=True)
 
     def logits(self, parameters: Tensor) -> Tensor:
         """Logits (..., K, V) of parameters (..., P)."""

@@ -6,9 +6,9 @@ A modality is a folder here, whose `__init__` registers it and loads nothing els
 import importlib
 import pkgutil
 
-from rhapsode.modalities.registry import MODALITIES
+from rhapsode.modalities.registry import MODALITIES, MODELS
 
-__all__ = ["MODALITIES"]
+__all__ = ["MODALITIES", "MODELS"]
 
 for _module in pkgutil.iter_modules(__path__):
     if _module.ispkg:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from rhapsode.bundle import Bundle
 from rhapsode.errors import DataError, SettingsError
+from rhapsode.modalities.opened import Model
 from rhapsode.modalities.scoring import (
     Compared,
     Metrics,
@@ -88,24 +89,6 @@ class Corpus(Protocol):
     @property
     def characters(self) -> int:
         """Length of all documents: characters of text, steps of series."""
-        ...
-
-
-class Model(Protocol):
-    """A model file, opened; networks are loaded when the first prediction is asked for."""
-
-    @property
-    def path(self) -> Path:
-        """The model file."""
-        ...
-
-    @property
-    def bundle(self) -> Bundle[Any, Any]:
-        """Contents of the file."""
-        ...
-
-    def evaluate(self, *sources: Any, **settings: Any) -> Metrics:
-        """Metrics of the model on sources."""
         ...
 
 
@@ -206,14 +189,6 @@ class Modality(ABC, Generic[S, C, B]):
         Arguments:
             sources: paths, names, or things in memory.
             asked: settings by name.
-        """
-
-    @abstractmethod
-    def open(self, path: str | Path) -> Any:
-        """The model in a run folder or model file.
-
-        Raises:
-            BundleError: missing, damaged, or of another version.
         """
 
     @abstractmethod

@@ -2,94 +2,40 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rhapsode.bundle import Predictor
 from rhapsode.bundle.id_facts import IdBundle
 from rhapsode.config import GenerateSettings
 from rhapsode.config.search import check_search
 from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
-from rhapsode.generation import Chain, Job, StopText, Trace, chain_of, continue_jobs
+from rhapsode.generation import Chain, Job, StopText, chain_of, continue_jobs
 from rhapsode.generation.filters.control_filters import control_filters
 from rhapsode.modalities.ids.search_prompt import draw_best, search_prompt
+from rhapsode.modalities.opened import Piece, with_seed
 
 if TYPE_CHECKING:
     from rhapsode.counts import SuffixIndex  # loads the compiler
 
 __all__ = [
-    "Continuation",
     "OpenIndex",
-    "Piece",
     "chain_for",
-    "collect",
     "continue_prompt",
     "continue_prompts",
     "look_back",
     "suppressed_elements",
-    "with_seed",
 ]
 
 LENGTH = 400
 ROWS = 64
 BREAKERS = ("\n", ":", '"', "*")
 """Texts that end a repeated run where no others are named."""
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Text as it comes.
-
-    Arguments:
-        index: which continuation.
-        text: what is certain now; may be empty.
-        end: "stop" or "length" with the last piece, else None.
-        elements: new elements so far.
-        prompt: which prompt it continues, from 0.
-        trace: how the element was chosen, where that was asked for.
-    """
-
-    index: int
-    text: str
-    end: str | None
-    elements: int
-    prompt: int = 0
-    trace: Trace | None = None
-
-
-@dataclass(frozen=True)
-class Continuation:
-    """One finished continuation.
-
-    Arguments:
-        index: which one; with the seed it decides the draw.
-        prompt: what it continues.
-        text: what was written.
-        elements: how many elements that took.
-        finish_reason: "stop" (end-of-sequence or a stop text) or "length".
-        seed: of the draw.
-        temperature: it was written at; None where nobody said.
-        trace: how every element was chosen, end-of-sequence included, where that was asked for.
-    """
-
-    index: int
-    prompt: str
-    text: str
-    elements: int
-    finish_reason: str
-    seed: int
-    temperature: float | None = None
-    trace: tuple[Trace, ...] | None = None
-
-
-def with_seed(settings: GenerateSettings) -> GenerateSettings:
-    """The settings with a fresh seed where none was given."""
-    return settings if settings.seed is not None else replace(settings, seed=secrets.randbits(32))
 
 
 OpenIndex = Callable[[], "SuffixIndex"]
@@ -152,13 +98,14 @@ def continue_prompt(
     open_index: OpenIndex | None = None,
 ) -> Iterator[Piece]:
     """Continue a prompt; see `continue_prompts`."""
-    yield from continue_prompts(predictor, bundle, [prompt], settings, open_index)
+    ids_N = bundle.encoder.encode(prompt).astype(np.int64)
+    yield from continue_prompts(predictor, bundle, [ids_N], settings, open_index)
 
 
 def continue_prompts(
     predictor: Predictor,
     bundle: IdBundle,
-    prompts: Sequence[str],
+    prompts: Sequence[NDArray[np.int64]],
     settings: GenerateSettings,
     open_index: OpenIndex | None = None,
 ) -> Iterator[Piece]:
@@ -170,20 +117,19 @@ def continue_prompts(
     Arguments:
         predictor: what predicts.
         bundle: its encoder.
-        prompts: texts without unseen characters.
+        prompts: ids of each.
         settings: how.
         open_index: for `no_copy`.
     """
     settings = with_seed(settings)
     chain = chain_for(bundle, settings, open_index)
-    encoded = [bundle.encoder.encode(prompt).astype(np.int64) for prompt in prompts]
     by_length: dict[int, list[int]] = {}
-    for number, prompt_N in enumerate(encoded):
+    for number, prompt_N in enumerate(prompts):
         by_length.setdefault(len(prompt_N), []).append(number)
     length = LENGTH if settings.length is None else settings.length
     if settings.searching or settings.best_of is not None:
         asked = (predictor, bundle.encoder)
-        for number, prompt_N in enumerate(encoded):
+        for number, prompt_N in enumerate(prompts):
             found = (
                 search_prompt(*asked, prompt_N, chain, settings, length=length)
                 if settings.searching
@@ -200,7 +146,7 @@ def continue_prompts(
             if length == 0:
                 yield from (Piece(index, "", "length", 0, number) for number, index in rows)
                 continue
-            jobs = [Job(encoded[number], index, length) for number, index in rows]
+            jobs = [Job(prompts[number], index, length) for number, index in rows]
             for piece in _write(predictor, bundle, jobs, chain, settings):
                 number, index = rows[piece.index]
                 yield replace(piece, index=index, prompt=number)
@@ -239,46 +185,6 @@ def _write(
             if text.stopped:  # by what had been held back
                 end = "stop"
         yield Piece(job, "".join(parts), end, written[job], trace=one.trace)
-
-
-def collect(
-    pieces: Iterable[Piece], prompts: Sequence[str], settings: GenerateSettings
-) -> Iterator[Continuation]:
-    """Finished continuations, in order of prompts and indices, each as soon as all before it are finished.
-
-    Arguments:
-        pieces: what `continue_prompts` gives for the same prompts and settings.
-        prompts: what is continued.
-        settings: how, with a seed.
-    """
-    assert settings.seed is not None
-    parts: dict[tuple[int, int], list[str]] = {}
-    traces: dict[tuple[int, int], list[Trace]] = {}
-    finished: dict[tuple[int, int], Continuation] = {}
-    order = ((number, index) for number in range(len(prompts)) for index in range(settings.count))
-    following = next(order, None)
-    for piece in pieces:
-        key = (piece.prompt, piece.index)
-        parts.setdefault(key, []).append(piece.text)
-        if piece.trace is not None:
-            traces.setdefault(key, []).append(piece.trace)
-        if piece.end is None:
-            continue
-        finished[key] = Continuation(
-            piece.index,
-            prompts[piece.prompt],
-            "".join(parts.pop(key)),
-            piece.elements,
-            piece.end,
-            settings.seed,
-            settings.temperature,
-            tuple(traces.pop(key, ())) if settings.trace is not None else None,
-        )
-        while following in finished:
-            yield finished.pop(following)
-            following = next(order, None)
-    # A search may find fewer than were asked for, so that the order has gaps.
-    yield from (finished[key] for key in sorted(finished))
 
 
 def look_back(bundle: IdBundle) -> int | None:

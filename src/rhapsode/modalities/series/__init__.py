@@ -6,4 +6,5 @@ register(
     "series.v1",
     modality="rhapsode.modalities.series.modality:SERIES",
     facts="rhapsode.modalities.series.facts:SeriesFacts",
+    model="rhapsode.modalities.series.model:SeriesModel",
 )

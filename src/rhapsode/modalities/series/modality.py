@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from rhapsode.data import ValueArrays
     from rhapsode.modalities.series.corpus import SeriesCorpus
     from rhapsode.modalities.series.metrics import SeriesMetrics, SeriesPart
-    from rhapsode.modalities.series.model import SeriesModel
     from rhapsode.views.card import Card
 
 __all__ = ["SERIES", "SeriesModality"]
@@ -55,12 +54,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         from rhapsode.modalities.series.claim import claim_series
 
         return claim_series(sources, asked)
-
-    def open(self, path: str | Path) -> SeriesModel:
-        """The model in a run folder or model file."""
-        from rhapsode.modalities.series.model import SeriesModel
-
-        return SeriesModel(path)
 
     def check(self, settings: SeriesTrainSettings) -> None:
         """Refuse encodings and families that do not exist."""

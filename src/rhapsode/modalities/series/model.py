@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import csv
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,23 +15,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import bundle_path
-from rhapsode.config import from_mapping, read_toml
-from rhapsode.data.tables import SeriesSet, read_series
+from rhapsode.config import (
+    GenerateSettings,
+    SamplingSettings,
+    from_mapping,
+    read_toml,
+    to_mapping,
+)
+from rhapsode.data.tables import SeriesSet, format_time, read_series
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import BundleError, DataError, SettingsError
+from rhapsode.files import write_atomically
+from rhapsode.modalities.opened import Document, Model, Piece, Prompt, old_content
 from rhapsode.modalities.series.corpus import observed_lengths
 from rhapsode.modalities.series.facts import SeriesBundle, read_series_bundle
 from rhapsode.modalities.series.settings import ForecastSettings
 
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValuePredictor, ValueState  # loads torch
+    from rhapsode.generation import Chain, Rows
     from rhapsode.modalities.series.metrics import SeriesMetrics
+    from rhapsode.modalities.series.prompts import SeriesPrompt
+    from rhapsode.modalities.series.seen import SeriesSeen
+    from rhapsode.modalities.values.next_steps import StepsFollowing, ValueChoice
 
 __all__ = ["SeriesForecast", "SeriesModel"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+Tell = Callable[[str], None]
+
+NEXT_PATHS = 1000
+"""Sample paths whose quantiles tell the next steps."""
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -70,8 +89,10 @@ class SeriesForecast:
         return self.given.times_N[some], self.given.values_NK[some]
 
 
-class SeriesModel:
-    """A model file of series, opened. The network is loaded, and torch with it, when the first prediction is asked for.
+class SeriesModel(Model[SeriesBundle]):
+    """A model file of series, opened.
+
+    The network is loaded, and torch with it, when the first prediction is asked for.
 
     Arguments:
         path: a run folder or a model file.
@@ -79,6 +100,10 @@ class SeriesModel:
     Raises:
         BundleError: missing, damaged, of another version, or a model of text.
     """
+
+    prompts_are_text = False
+    seed = 0
+    kept = "kept.csv"
 
     def __init__(self, path: str | Path, bundle: SeriesBundle | None = None) -> None:
         self.path = bundle_path(path)
@@ -108,6 +133,187 @@ class SeriesModel:
         """How many elements a number is drawn from; None where it is drawn from a density."""
         edges = self.bundle.config.head.settings.get("edges")
         return len(edges) + 1 if isinstance(edges, list | tuple) else None
+
+    @property
+    def turn_length(self) -> int:  # type: ignore[override]
+        """The horizon."""
+        return self.bundle.facts.horizon
+
+    def refuse(self, names: Iterable[str]) -> None:
+        samplers = {field.name for field in fields(SamplingSettings)} - {"trace"}
+        taken = {"length", "count", "seed", "temperatures", *samplers}
+        for name in names:
+            if name not in taken:
+                raise SettingsError(
+                    "this is for text; a model of series takes --length, --count, --seed and samplers",
+                    where=f"--{name.replace('_', '-')}",
+                )
+
+    def ready(self, settings: GenerateSettings, tell: Tell) -> None:
+        _ = self.predictor
+
+    def prompt(self, value: Any, settings: GenerateSettings) -> SeriesPrompt:
+        """The series of a table, frame, array or set; "" for a new one, in a place that the seed draws."""
+        from rhapsode.modalities.series.prompts import SeriesPrompt
+        from rhapsode.modalities.series.synthesis import new_place
+
+        if isinstance(value, str) and not value:
+            return SeriesPrompt(self, *new_place(self.bundle, settings.seed or 0))
+        return SeriesPrompt(self, self.read(value))
+
+    def restored(self, saved: Mapping[str, Any]) -> SeriesPrompt:
+        from rhapsode.modalities.series.prompts import SeriesPrompt
+
+        return SeriesPrompt.of_saved(self, saved)
+
+    def chain(self, settings: GenerateSettings, tell: Tell) -> Chain:
+        from rhapsode.generation.chain import Chain
+        from rhapsode.modalities.series.binned_filters import chain_of_bins
+
+        return chain_of_bins(_forecast_settings(settings), self.bins) or Chain([])
+
+    def explained(self, settings: GenerateSettings, tell: Tell) -> str:
+        return self.explained_forecast(_forecast_settings(settings))
+
+    def explained_forecast(self, settings: ForecastSettings) -> str:
+        """The samplers of a forecast in words.
+
+        Raises:
+            SettingsError: a sampler of elements, for a model of densities.
+        """
+        from rhapsode.modalities.series.binned_filters import chain_of_bins
+
+        chain = chain_of_bins(settings, self.bins)
+        if chain is None:
+            return f"draw from the density, temperature {settings.temperature:g}"
+        return chain.explain()
+
+    def write(
+        self, prompts: Sequence[Prompt], settings: GenerateSettings, tell: Tell
+    ) -> Iterator[Piece]:
+        """The series of a prompt as one table, whatever their number."""
+        from rhapsode.modalities.series.output import csv_text, forecast_rows, series_rows
+
+        asked = _forecast_settings(settings)
+        for number, prompt in enumerate(map(_of_series, prompts)):
+            if prompt.place is None:
+                table = forecast_rows(self.forecast(prompt.series, asked), paths=True)
+            else:
+                made = self.generate(settings.length, count=settings.count, settings=asked)
+                table = series_rows(made)
+            for text in csv_text(table):
+                yield Piece(0, text, None, 0, number)
+            yield Piece(0, "", "length", settings.length or 0, number)
+
+    def name_of(self, element: Sequence[float]) -> str:
+        from rhapsode.modalities.series.prompts import number_text
+
+        return ",".join(number_text(value) or "missing" for value in element)
+
+    def why(self, rows: Rows, element: Sequence[float], top: int) -> ValueChoice:
+        from rhapsode.modalities.values.next_steps import choice_of
+
+        return choice_of(rows, element, self.bundle.facts.names)
+
+    def following(
+        self,
+        prompts: Sequence[Prompt],
+        settings: GenerateSettings,
+        *,
+        temperatures: Sequence[float] = (),
+        top: int = 5,
+    ) -> StepsFollowing:
+        """Quantiles of the next steps of every series, `top` of them."""
+        from rhapsode.modalities.values.next_steps import LEVELS, NextSteps, StepsFollowing
+
+        found: list[list[NextSteps]] = []
+        several = [replace(settings, temperature=t) for t in temperatures] or [settings]
+        for prompt in map(_of_series, prompts):
+            rows: dict[str, list[NextSteps]] = {}
+            for one in several:
+                asked = replace(_forecast_settings(one), horizon=top, samples=NEXT_PATHS)
+                forecast = self._ahead_of(prompt, asked)
+                for place, name in enumerate(forecast.ids):
+                    frequency = forecast.given.frequencies[int(forecast.which[place])]
+                    times = tuple(
+                        format_time(int(time), forecast.given.kind, frequency)
+                        for time in forecast.times[place]
+                    )
+                    quantiles_QHK = forecast.quantiles(LEVELS)[:, place]
+                    rows.setdefault(name, []).append(
+                        NextSteps(
+                            name,
+                            times,
+                            forecast.given.names,
+                            quantiles_QHK,
+                            one.temperature,
+                            self.explained_forecast(asked),
+                        )
+                    )
+            found += rows.values()
+        return StepsFollowing(found)
+
+    def _ahead_of(self, prompt: SeriesPrompt, settings: ForecastSettings) -> SeriesForecast:
+        """Sample paths behind a prompt."""
+        if prompt.place is None:
+            return self.forecast(prompt.series, settings)
+        from rhapsode.generation.paths import path_seed, sample_paths
+        from rhapsode.modalities.series.binned_filters import chain_of_bins
+        from rhapsode.modalities.series.prompts import step_times
+
+        steps = settings.horizon or self.bundle.facts.horizon
+        known_1HX = prompt.known(0, steps)
+        if known_1HX is None:
+            known_1HX = np.zeros((1, steps, 0), dtype=np.float32)
+        paths = sample_paths(
+            self.predictor,
+            prompt.start(self.predictor)[0],
+            known_1HX,
+            samples=settings.samples,
+            seeds=[path_seed(settings.seed, "0")],
+            temperature=settings.temperature,
+            chain=chain_of_bins(settings, self.predictor.vocab_size),
+            filter_seed=settings.seed,
+        )
+        times = step_times(prompt.series, prompt.place[1], steps)
+        only = np.zeros(1, dtype=np.int64)
+        return SeriesForecast(prompt.series, only, only, (times,), paths)
+
+    def encoded(self, value: Any) -> SeriesSeen:
+        """The scaled values of a table that the network learns from."""
+        from rhapsode.modalities.series.seen import SeriesSeen
+
+        return SeriesSeen.of(self.bundle, self.read(value))
+
+    def fingerprint(self) -> str:
+        told = {
+            "encoder": self.bundle.encoder.to_mapping(),
+            "config": to_mapping(self.bundle.config),
+        }
+        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+        for name, array in sorted(self.bundle.arrays.items()):
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def keep(self, path: Path, documents: Sequence[Document]) -> int:
+        """Append series to a table, each by a name of its own."""
+        import io
+
+        old = old_content(path)
+        number = len({line.split(b",")[0] for line in old.splitlines()[1:]})
+        added = io.StringIO()
+        for document in documents:
+            lines = document.text().splitlines(keepends=True)
+            if not old and not added.tell():
+                added.write(lines[0])
+            rows = csv.reader(lines[1:])
+            table = csv.writer(added, lineterminator="\n")
+            number += 1
+            table.writerows([f"kept {number} {row[0]}", *row[1:]] for row in rows)
+        between = b"\n" if old and not old.endswith(b"\n") else b""
+        write_atomically(path, old + between + added.getvalue().encode("utf-8", "surrogateescape"))
+        return added.tell()
 
     def own_source(self) -> str:
         """The table that the model learnt from, as its run folder names it.
@@ -297,3 +503,30 @@ class SeriesModel:
         if settings is None:
             settings = from_mapping(ForecastSettings, options, where="options")
         return make_series(self.predictor, length, like, count=count, settings=settings)
+
+
+def _of_series(prompt: Prompt) -> SeriesPrompt:
+    """A prompt of this model, which no other kind of model makes."""
+    from rhapsode.modalities.series.prompts import SeriesPrompt
+
+    assert isinstance(prompt, SeriesPrompt)
+    return prompt
+
+
+def _forecast_settings(settings: GenerateSettings) -> ForecastSettings:
+    """What settings of generation ask of series.
+
+    Raises:
+        SettingsError: a value that makes no sense for them.
+    """
+    if settings.length is not None and settings.length < 1:
+        raise SettingsError(f"{settings.length} is too small", where="--length")
+    samplers = {field.name for field in fields(SamplingSettings)} - {"trace"}
+    asked = {
+        "horizon": settings.length,
+        "samples": settings.count,
+        "seed": settings.seed,
+        **{name: getattr(settings, name) for name in samplers},
+    }
+    given = {name: value for name, value in asked.items() if value is not None}
+    return from_mapping(ForecastSettings, given, where="options")

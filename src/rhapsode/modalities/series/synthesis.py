@@ -13,12 +13,13 @@ from rhapsode.encoding.series import SeriesEncoder, SeriesStats
 from rhapsode.errors import BundleError, DataError, RhapsodeError, SettingsError
 from rhapsode.modalities.series.binned_filters import chain_of_bins
 from rhapsode.modalities.series.facts import SeriesBundle, Template, Templates
+from rhapsode.modalities.series.prompts import step_times
 from rhapsode.modalities.series.settings import ForecastSettings
 
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValuePredictor  # loads torch
 
-__all__ = ["learn_templates", "make_series"]
+__all__ = ["learn_templates", "make_series", "new_place"]
 
 MOST_KEPT = 256
 DAY = 86_400_000_000_000
@@ -69,12 +70,7 @@ def make_series(
     from rhapsode.generation.paths import path_seed, sample_paths
 
     bundle, seed = predictor.bundle, settings.seed
-    if bundle.facts.covariates.known:
-        raise DataError(
-            f"nobody knows {bundle.facts.covariates.known[0]!r} of a new series",
-            hint="forecast from a table that holds it",
-        )
-    templates = _checked(bundle)
+    templates = usable_templates(bundle)
     there = {template.id: place for place, template in enumerate(templates.series)}
     if like is not None and like not in there:
         named = ", ".join(map(repr, list(there)[:5]))
@@ -89,10 +85,7 @@ def make_series(
         template = templates.series[place]
         steps = template.length if length is None else length
         given = _empty_like(templates, template, bundle.facts.names)
-        frequency = given.frequencies[0]
-        start, steps_T = np.full(steps, template.start, dtype=np.int64), np.arange(steps)
-        ordered = given.kind == "order" or frequency.unit == "order"
-        times = start + steps_T if ordered else frequency.advance(start, steps_T)
+        times = step_times(given, template.start, steps)
         known_TX = bundle.facts.covariates.rows(given, 0, times, np.zeros((steps, 0)))
         scale = SeriesStats.from_array(np.array(template.stats))
         sources = bundle.facts.covariates.condition(given, np.zeros(1, dtype=np.int64))
@@ -129,12 +122,18 @@ def make_series(
     )
 
 
-def _checked(bundle: SeriesBundle) -> Templates:
+def usable_templates(bundle: SeriesBundle) -> Templates:
     """The templates of a model.
 
     Raises:
+        DataError: the model was fed covariates that nobody knows of a new series.
         BundleError: they are missing, or make no sense.
     """
+    if bundle.facts.covariates.known:
+        raise DataError(
+            f"nobody knows {bundle.facts.covariates.known[0]!r} of a new series",
+            hint="forecast from a table that holds it",
+        )
     templates = bundle.facts.templates
     try:
         if templates is None or not templates.series:
@@ -148,6 +147,19 @@ def _checked(bundle: SeriesBundle) -> Templates:
     except (TypeError, ValueError, OverflowError, RhapsodeError):
         raise BundleError("what it says of the series it learnt from is malformed") from None
     return templates
+
+
+def new_place(bundle: SeriesBundle, seed: int) -> tuple[SeriesSet, tuple[SeriesStats, int]]:
+    """An empty series in a place that a seed draws, its scale and the time of its first step.
+
+    Raises:
+        RhapsodeError: see `usable_templates`.
+    """
+    templates = usable_templates(bundle)
+    (place,) = np.random.default_rng(seed).integers(len(templates.series), size=1).tolist()
+    template = templates.series[place]
+    given = _empty_like(templates, template, bundle.facts.names)
+    return given, (SeriesStats.from_array(np.array(template.stats)), template.start)
 
 
 def _stands(templates: Templates, template: Template) -> bool:

@@ -6,4 +6,5 @@ register(
     "text.v1",
     modality="rhapsode.modalities.text.modality:TEXT",
     facts="rhapsode.modalities.text.facts:TextFacts",
+    model="rhapsode.modalities.text.model:TextModel",
 )

@@ -52,12 +52,6 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
             return Claim(Degree.SURE, "a field of records is named")
         return Claim(Degree.POSSIBLE, "what can be decoded is text")
 
-    def open(self, path: str | Path) -> TextModel:
-        """The model in a run folder or model file."""
-        from rhapsode.modalities.text.model import TextModel
-
-        return TextModel(path)
-
     def corpus(
         self,
         sources: Sequence[Any],

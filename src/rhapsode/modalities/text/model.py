@@ -11,14 +11,9 @@ from rhapsode.bundle import bundle_path
 from rhapsode.bundle.id_facts import IdBundle
 from rhapsode.config import GenerateSettings, SourceSettings, from_mapping
 from rhapsode.errors import BundleError, EncodingError, SettingsError
-from rhapsode.modalities.ids.continuation import (
-    Continuation,
-    Piece,
-    collect,
-    continue_prompt,
-    with_seed,
-)
-from rhapsode.modalities.ids.predictors import IdPredictors
+from rhapsode.modalities.ids.continuation import OpenIndex
+from rhapsode.modalities.ids.model import IdModel, IdPrompt
+from rhapsode.modalities.opened import Continuation, Piece, collect, with_seed
 from rhapsode.modalities.text.facts import read_text_bundle
 
 if TYPE_CHECKING:  # what only scores need, and what loads the compiler
@@ -28,7 +23,7 @@ if TYPE_CHECKING:  # what only scores need, and what loads the compiler
 __all__ = ["TextModel"]
 
 
-class TextModel(IdPredictors):
+class TextModel(IdModel):
     """A model file, opened. What computes is loaded when the first prediction is asked for, torch for scores only.
 
     Where the file names a mixture and the n-gram model lies beside it, all that predicts is the mixture; without that
@@ -68,14 +63,7 @@ class TextModel(IdPredictors):
             SettingsError: an option out of range.
         """
         settings = _settings(settings, options)
-        prompt = self.usable_prompt(prompt, settings)
-        yield from continue_prompt(
-            self.writer_for(settings),
-            self.bundle,
-            prompt,
-            settings,
-            self.elements_index,
-        )
+        yield from self.write([self.prompt(prompt, settings)], settings, _silent)
 
     def elements_index(self, tell: Callable[[str], None] | None = None) -> SuffixIndex:
         """The index over the elements of what the model has learnt from; opened on first use.
@@ -97,10 +85,9 @@ class TextModel(IdPredictors):
     ) -> list[Continuation]:
         """Continue a prompt `count` times; see `stream`. A search may find fewer."""
         settings = with_seed(_settings(settings, options))
-        prompt = self.usable_prompt(prompt, settings)
-        predictor = self.writer_for(settings)
-        pieces = continue_prompt(predictor, self.bundle, prompt, settings, self.elements_index)
-        return list(collect(pieces, [prompt], settings))
+        usable = self.prompt(prompt, settings)
+        pieces = self.write([usable], settings, _silent)
+        return list(collect(pieces, [usable.text], settings))
 
     def generate(self, prompt: str = "", **options: Any) -> str:
         """Prompt and continuation as one text; see `stream` for the options."""
@@ -108,12 +95,28 @@ class TextModel(IdPredictors):
             raise SettingsError("generate gives one text", hint="use continuations(count=...)")
         return prompt + self.continuations(prompt, **options)[0].text
 
-    def usable_prompt(self, prompt: str, settings: GenerateSettings) -> str:
-        """The prompt, or what is left of it under `unknown="skip"`.
+    def prompt(self, value: Any, settings: GenerateSettings) -> IdPrompt:
+        """The text, or what is left of it under `unknown="skip"`.
 
         Raises:
             EncodingError: it has pieces without an element of their own, which are named.
         """
+        return IdPrompt(self, self._usable(str(value), settings))
+
+    def held_out(
+        self, number: int, settings: GenerateSettings, tell: Callable[[str], None]
+    ) -> list[str]:
+        """Passages of what the run held out of its sources, drawn by the seed."""
+        from rhapsode.modalities.text.prompts import prompts_from_data
+
+        assert settings.seed is not None
+        return prompts_from_data(self.path, self.bundle.encoder, number, settings.seed, tell)
+
+    def open_index(self, tell: Callable[[str], None]) -> OpenIndex:
+        """Opens the index over the elements of what the model has learnt from, once."""
+        return lambda: self.elements_index(tell)
+
+    def _usable(self, prompt: str, settings: GenerateSettings) -> str:
         encoder = self.bundle.encoder
         if self.source_settings().prompt_field is not None and prompt and prompt[-1] != "\n":
             prompt += "\n"  # behind which completions stood
@@ -137,11 +140,6 @@ class TextModel(IdPredictors):
         if sources and learnt.records and not any(_may_hold_records(name) for name in sources):
             return SourceSettings(newlines=learnt.newlines)
         return replace(learnt, limit=None, pattern=None, text_encoding="auto", errors="stop")
-
-    def unknown_words(self, prompt: str) -> list[str]:
-        """Words of a prompt that this model reads as its unknown element."""
-        encoder = self.bundle.encoder
-        return encoder.unknown(prompt) if encoder.unknown_prompt == "element" else []
 
     def evaluate(
         self,

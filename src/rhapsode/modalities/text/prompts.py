@@ -1,8 +1,7 @@
-"""Where many prompts come from: the lines of a file, or what a run held out of its sources."""
+"""Prompts from what a run held out of its sources."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,9 +15,8 @@ from rhapsode.errors import DataError, RhapsodeError, RunError
 from rhapsode.modalities.text.corpus import split_texts
 from rhapsode.modalities.text.read_texts import prepare_texts
 from rhapsode.modalities.text.settings import TrainSettings
-from rhapsode.workflows.runs.run_folder import RunFolder
 
-__all__ = ["parse_prompts", "prompts_from_data", "read_prompts"]
+__all__ = ["prompts_from_data"]
 
 CHARACTERS = 80
 """Most characters of a passage that is drawn as a prompt."""
@@ -26,48 +24,6 @@ TRIES = 200
 """Draws before a passage is given up that the model can read."""
 DRAWN = 0x9D0
 """Keeps these draws apart from all others of the same seed."""
-
-
-def read_prompts(path: str) -> list[str]:
-    """The prompts in a file; see `parse_prompts`.
-
-    Raises:
-        DataError: it cannot be read, is not UTF-8, or holds no prompt.
-    """
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except (OSError, ValueError) as problem:
-        what = "this is not UTF-8" if isinstance(problem, UnicodeDecodeError) else "cannot read"
-        reason = getattr(problem, "strerror", None)
-        raise DataError(
-            f"{what}: {reason}" if reason else what,
-            where=path,
-            hint="--prompts takes a text file with a prompt a line",
-        ) from None
-    return parse_prompts(text, path)
-
-
-def parse_prompts(text: str, where: str) -> list[str]:
-    """A prompt a line, empty lines left out; lines that are all JSON strings are read as such.
-
-    Arguments:
-        text: the lines.
-        where: their file, for messages.
-
-    Raises:
-        DataError: there is none.
-    """
-    lines = [line.removesuffix("\r") for line in text.split("\n")]
-    lines = [line for line in lines if line]
-    if not lines:
-        raise DataError("there is no prompt", where=where, hint="write one a line")
-    if not all(line.lstrip().startswith('"') for line in lines):
-        return lines
-    try:
-        prompts = [json.loads(line) for line in lines]
-    except ValueError:
-        return lines  # a text whose lines begin with quotation marks
-    return prompts if all(isinstance(prompt, str) for prompt in prompts) else lines
 
 
 def prompts_from_data(
@@ -109,22 +65,20 @@ def prompts_from_data(
 
 def _held_out(model: Path, tell: Callable[[str], None]) -> tuple[TextStore, Parts, str]:
     """The documents of a run, the parts of them to draw from, and the names of the sources."""
-    folder = RunFolder(model.parent)
-    if not folder.config.exists():
+    config = model.parent / "config.toml"
+    if not config.exists():
         raise RunError(
             "there is no config.toml beside the model to name its sources",
             where=str(model),
             hint="prompts from data need the run folder",
         )
-    kept = read_toml(folder.config)
+    kept = read_toml(config)
     try:
         run = kept.pop("run")
         sources, sha256 = [str(source) for source in run["sources"]], str(run["sha256"])
     except (KeyError, TypeError):
-        raise RunError(
-            "the section [run] is missing or damaged", where=str(folder.config)
-        ) from None
-    settings = from_mapping(TrainSettings, kept, where=str(folder.config))
+        raise RunError("the section [run] is missing or damaged", where=str(config)) from None
+    settings = from_mapping(TrainSettings, kept, where=str(config))
     named = ", ".join(sources)
     hint = "restore them, or give the prompts by --prompts FILE"
     if "-" in sources:

@@ -9,7 +9,7 @@ from rhapsode.modalities.contract import Model
 __all__ = ["describe"]
 
 
-def describe(model: Model) -> dict[str, Any]:
+def describe(model: Model[Any]) -> dict[str, Any]:
     """Components, arrays with shapes, parameters, encoder and provenance, as plain values."""
     from rhapsode.engine.forms import unsupported_form
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from rhapsode.modalities.choose import AnyModality
 from rhapsode.modalities.registry import MODALITIES
-from rhapsode.workflows import Model, load
+from rhapsode.workflows import AnyModel, load
 
 __all__ = ["open_model"]
 
 
-def open_model(path: str | Path | Model) -> tuple[AnyModality, Any]:
+def open_model(path: str | Path | AnyModel) -> tuple[AnyModality, Any]:
     """A model and its modality.
 
     Arguments:

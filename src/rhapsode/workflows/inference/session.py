@@ -1,37 +1,26 @@
-"""Writing together with a model: a text that grows by turns, its branches, and a state that is never read anew."""
+"""Writing together with a model: a document that grows by turns, its branches, and a state never read anew."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Literal
 
 from rhapsode.config import GenerateSettings, apply_assignments, from_mapping, to_mapping
 from rhapsode.config.search import SearchSettings
-from rhapsode.encoding import END_ID
 from rhapsode.errors import DataError, RhapsodeError, SettingsError
 from rhapsode.files import write_atomically
-from rhapsode.generation import Chain, Rows, StopText, Trace
+from rhapsode.generation import Chain, Rows
 from rhapsode.generation.loop import DrawKey, Step, forced, run
-from rhapsode.modalities.contract import silent
-from rhapsode.modalities.ids.continuation import chain_for, with_seed
-from rhapsode.modalities.text.model import TextModel
+from rhapsode.modalities.opened import Document, Given, Prompt, Shown, changed, with_seed
+from rhapsode.workflows import AnyModel
 
-if TYPE_CHECKING:
-    from rhapsode.counts import SuffixIndex  # loads the compiler
+__all__ = ["BranchView", "PlaySession", "Turn", "Why"]
 
-__all__ = ["LENGTH", "BranchView", "PlaySession", "Turn", "Why"]
-
-LENGTH = 200
-"""Elements of a turn where no length is set."""
 FORMAT = "rhapsode play"
-VERSION = 1
+VERSION = 2
 ATTEMPTS = 1024
 NOT_HERE = (
     "count",
@@ -46,13 +35,17 @@ NOT_HERE = (
 """Settings that ask for what a session does not give."""
 
 
+def _silent(line: str) -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class Turn:
     """What one of the two has added.
 
     Arguments:
         kind: "given" by the person, or "written" by the model.
-        ids: the elements; a text that ended holds its end-of-sequence.
+        elements: ids, or the numbers of every step; a document that ended holds its end-of-sequence.
         text: what they say.
         end: why the model stopped: "stop", "length" or "interrupted"; None for what was given.
         attempt: which continuation of what stands before it, from 0.
@@ -60,16 +53,11 @@ class Turn:
     """
 
     kind: Literal["given", "written"]
-    ids: tuple[int, ...]
+    elements: tuple[Any, ...]
     text: str
     end: Literal["stop", "length", "interrupted"] | None = None
     attempt: int = 0
     settings: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def ends_text(self) -> bool:
-        """Whether the model has ended the text here."""
-        return self.kind == "written" and bool(self.ids) and self.ids[-1] == END_ID
 
 
 @dataclass(frozen=True)
@@ -95,21 +83,21 @@ class Why:
 
     Arguments:
         number: its place in the text, from 1.
-        element: its id.
+        element: its id, or its numbers.
         kind: who chose it, as in `Turn`.
         before: the end of what stands before it.
+        name: of the element.
         chain: the filters in words.
-        trace: ranks, probabilities, and what every filter removed.
-        logits_V: of the model.
+        choice: what the model thought, as its kind of model tells it.
     """
 
     number: int
-    element: int
+    element: Any
     kind: str
     before: str
+    name: str
     chain: str
-    trace: Trace
-    logits_V: NDArray[np.float32]
+    choice: Shown
 
 
 @dataclass(frozen=True)
@@ -117,7 +105,7 @@ class _Place:
     """Where the model stands: a state, and elements that it has still to read."""
 
     state: Any
-    waiting: tuple[int, ...]
+    waiting: tuple[Any, ...]
 
 
 @dataclass
@@ -150,18 +138,20 @@ class _Saved:
     settings: dict[str, Any]
     current: int
     branches: tuple[_SavedBranch, ...]
+    prompt: dict[str, Any] = field(default_factory=dict)
 
 
 class PlaySession:
-    """A text that a person and a model write in turn.
+    """A document that a person and a model write in turn.
 
-    What the model writes depends on the text, the settings, the seed and the attempt alone: a session that is saved
+    What the model writes depends on the document, the settings, the seed and the attempt alone: a session that is saved
     and loaded goes on bit for bit. Every turn of the model is a request of its own: its filters begin anew.
 
     Arguments:
         model: what writes.
-        settings: how; without a seed one is drawn, without a length a turn has 200 elements.
+        settings: how; without a seed one is drawn, without a length the model decides.
         tell: takes lines of progress.
+        prompt: what the document begins with: a text, or a series in a table.
 
     Raises:
         SettingsError: a setting that has no meaning here.
@@ -169,21 +159,26 @@ class PlaySession:
 
     def __init__(
         self,
-        model: TextModel,
+        model: AnyModel,
         settings: GenerateSettings | None = None,
-        tell: Callable[[str], None] = silent,
+        tell: Callable[[str], None] = _silent,
+        prompt: Any = "",
     ) -> None:
         self.model = model
         self._tell = tell
-        self.settings = _complete(settings or GenerateSettings())
-        self._index: SuffixIndex | None = None
+        asked = changed(settings or GenerateSettings())
         for name in NOT_HERE:
-            known = {entry.name: entry.default for entry in fields(GenerateSettings)}
-            if name in known and getattr(self.settings, name) != known[name]:
+            if name in asked:
                 raise _not_here(name)
+        model.refuse(asked)
+        self.settings = self._complete(settings or GenerateSettings())
         self._chain(self.settings)  # refuses what does not fit this model
-        self._branches = {1: self._fresh()}
+        self.prompt: Prompt = model.prompt(prompt, self.settings)
+        self._branches = {1: _fresh()}
         self._current = 1
+        opening = self.prompt.opening
+        if opening.elements:
+            self._append(Turn("given", opening.elements, opening.text))
 
     # What there is
 
@@ -193,9 +188,9 @@ class PlaySession:
         return tuple(self._branch.turns)
 
     @property
-    def ids(self) -> list[int]:
+    def elements(self) -> list[Any]:
         """The elements of the current branch."""
-        return [element for turn in self._branch.turns for element in turn.ids]
+        return self._before_turn(len(self._branch.turns))
 
     @property
     def text(self) -> str:
@@ -205,7 +200,12 @@ class PlaySession:
     @property
     def documents(self) -> list[str]:
         """The texts of the current branch, cut where the model ended one."""
-        return _documents(self._branch.turns)
+        return self._texts(self._branch)
+
+    def ends_document(self, turn: Turn) -> bool:
+        """True if the model has ended a document with a turn."""
+        end = self.prompt.end
+        return end is not None and turn.kind == "written" and turn.elements[-1:] == (end,)
 
     @property
     def current(self) -> int:
@@ -218,25 +218,52 @@ class PlaySession:
             BranchView(
                 name,
                 name == self._current,
-                sum(len(turn.ids) for turn in branch.turns),
-                "\n\n".join(_documents(branch.turns)),
+                sum(len(turn.elements) for turn in branch.turns),
+                "\n\n".join(self._texts(branch)),
             )
             for name, branch in sorted(self._branches.items())
         ]
 
     # What can be done
 
-    def add(self, text: str) -> str:
-        """Append a text of the person's; what is left of it where unknown characters are skipped.
+    def add(self, text: str) -> Given:
+        """Append what a person types; what is left of it where unknown characters are skipped.
 
         Raises:
-            EncodingError: it has characters that the model has never seen.
+            EncodingError: the model cannot read it.
         """
-        text = self.model.usable_prompt(text, self.settings)
-        ids = tuple(int(element) for element in self.model.bundle.encoder.encode(text))
-        if ids:
-            self._append(Turn("given", ids, text))
-        return text
+        given = self._given(text)
+        if given.elements:
+            self._append(Turn("given", given.elements, given.text))
+        return given
+
+    def edit(self, text: str) -> Given:
+        """Put what a person types in place of what the model wrote last, which stays behind as the branch it was.
+
+        Raises:
+            SettingsError: the model has not written last.
+            EncodingError: it cannot read this.
+        """
+        turns = self._branch.turns
+        if not turns or turns[-1].kind != "written":
+            raise SettingsError("there is nothing to edit", hint="an empty line goes on")
+        before = self._current
+        self._fork(len(turns) - 1)
+        try:
+            return self.add(text)
+        except RhapsodeError:
+            del self._branches[self._current]
+            self._current = before
+            raise
+
+    def _given(self, text: str) -> Given:
+        given = self.prompt.given(text, self.settings)
+        fragments = self.prompt.fragments(self.elements, GenerateSettings())
+        return (
+            given
+            if given.text or not given.elements
+            else replace(given, text="".join(fragments.feed(element) for element in given.elements))
+        )
 
     def write(self) -> Iterator[str]:
         """Let the model go on; text as it comes. Closing the iterator stops the writing, and what is there stays."""
@@ -301,6 +328,7 @@ class PlaySession:
         name = name.replace("-", "_")
         if name in NOT_HERE:
             raise _not_here(name)
+        self.model.refuse([name])
         mapping = to_mapping(self.settings)
         default = next((f.default for f in fields(GenerateSettings) if f.name == name), None)
         mapping.pop(name, None)
@@ -311,10 +339,10 @@ class PlaySession:
             elif isinstance(default, tuple) and not isinstance(kept, list):
                 kept = [value]
             mapping[name] = kept
-        changed = _complete(from_mapping(GenerateSettings, mapping, where="/set"))
-        self._chain(changed)
-        self.settings = changed
-        return changed
+        settings = self._complete(from_mapping(GenerateSettings, mapping, where="/set"))
+        self._chain(settings)
+        self.settings = settings
+        return settings
 
     def why(self, number: int | None = None, *, top: int = 5) -> Why:
         """What the model thought of an element of the current branch.
@@ -326,7 +354,8 @@ class PlaySession:
         Raises:
             SettingsError: there is no such element.
         """
-        total = len(self.ids)
+        elements = self.elements
+        total = len(elements)
         if total == 0:
             raise SettingsError("there is no element yet")
         place = total if number is None else number + total + 1 if number < 0 else number
@@ -335,8 +364,8 @@ class PlaySession:
                 f"there is no element {number}", hint=f"the text has {total:,}, from 1"
             )
         offset, at = place - 1, 0
-        while offset >= len(self._branch.turns[at].ids):
-            offset -= len(self._branch.turns[at].ids)
+        while offset >= len(self._branch.turns[at].elements):
+            offset -= len(self._branch.turns[at].elements)
             at += 1
         turn = self._branch.turns[at]
         settings = self.settings
@@ -344,42 +373,43 @@ class PlaySession:
             settings = from_mapping(GenerateSettings, turn.settings, where="turn")
         chain = self._chain(settings)
         rows = self._before(at, offset, chain, settings)
+        element = turn.elements[offset]
+        begin = max(0, place - 60)
+        said = self.prompt.fragments(elements[:begin], GenerateSettings())
+        choice = self.model.why(rows, element, top)
         return Why(
             number=place,
-            element=turn.ids[offset],
+            element=element,
             kind=turn.kind,
-            before=self.model.bundle.encoder.decode(self.ids[max(0, place - 60) : place - 1]),
+            before="".join(said.feed(each) for each in elements[begin : place - 1]) + said.pause(),
+            name=self.model.name_of(element),
             chain=chain.explain(),
-            trace=rows.trace(turn.ids[offset], top),
-            logits_V=rows.following().logits_BV[0],
+            choice=choice,
         )
 
     def keep(self, path: Path) -> int:
-        """Append the texts of the current branch to a file; how many characters that was.
+        """Append the documents of the current branch to a file; how many characters that was.
 
-        A `.jsonl` file gets an object a text, which `train --field text` reads as documents of their own; any other
-        file gets the texts with a blank line between.
+        See `Model.keep`.
 
         Raises:
             SettingsError: there is nothing to keep.
             DataError: the file cannot be read.
             RunError: it cannot be written.
         """
-        texts = [text for text in self.documents if text.strip()]
-        if not texts:
+        if not any(text.strip() for text in self.documents):
             raise SettingsError("there is nothing to keep yet")
-        try:
-            old = path.read_bytes() if path.exists() else b""
-        except OSError as problem:
-            raise DataError(f"cannot read: {problem.strerror}", where=str(path)) from None
-        if path.suffix.lower() in {".jsonl", ".ndjson"}:
-            added = "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts)
-            between = b"\n" if old and not old.endswith(b"\n") else b""
-        else:
-            added = "\n".join(text.removesuffix("\n") + "\n" for text in texts)
-            between = b"" if not old else b"\n" if old.endswith(b"\n") else b"\n\n"
-        write_atomically(path, old + between + added.encode("utf-8", "surrogateescape"))
-        return sum(map(len, texts))
+        return self.model.keep(path, self._documents())
+
+    def _documents(self) -> list[Document]:
+        """The documents of the current branch that are not empty."""
+        parts: list[list[Any]] = [[]]
+        for turn in self._branch.turns:
+            parts[-1] += turn.elements
+            if self.ends_document(turn):
+                parts.append([])
+        documents = [self.prompt.document(part) for part in parts if part]
+        return [document for document in documents if document.text().strip()]
 
     def save(self, path: Path) -> None:
         """Write the session into a file.
@@ -390,7 +420,8 @@ class PlaySession:
         saved = {
             "format": FORMAT,
             "version": VERSION,
-            "model": {"path": str(self.model.path.resolve()), "sha256": _fingerprint(self.model)},
+            "model": {"path": str(self.model.path.resolve()), "sha256": self.model.fingerprint()},
+            "prompt": self.prompt.saved(),
             "settings": to_mapping(self.settings),
             "current": self._current,
             "branches": [
@@ -415,27 +446,27 @@ class PlaySession:
             raise DataError("this is not a saved session", where=str(path)) from None
         if not isinstance(mapping, dict) or mapping.get("format") != FORMAT:
             raise DataError("this is not a saved session", where=str(path))
+        if mapping.get("version") == 1:
+            mapping = _of_version_2(mapping)
         if mapping.get("version") != VERSION:
             raise DataError(
                 f"version {mapping.get('version')!r} of a session cannot be read", where=str(path)
             )
         saved = from_mapping(_Saved, mapping, where=str(path), error=DataError)
-        if saved.model.sha256 != _fingerprint(self.model):
+        if saved.model.sha256 != self.model.fingerprint():
             raise DataError(
                 "this session was played with another model",
                 where=str(path),
                 hint=f"that one lay in {saved.model.path}",
             )
-        branches: dict[int, _Branch] = {}
-        for kept in saved.branches:
-            if any(not 0 <= e < self.model.bundle.encoder.vocab_size for e in _ids(kept.turns)):
-                raise DataError("an element that the model does not have", where=str(path))
-            if any(_half_of_a_pair(turn.text) for turn in kept.turns):
-                raise DataError("a text with half of a surrogate pair", where=str(path))
-            branch = self._fresh()
-            branch.turns += kept.turns
-            branch.places += [None] * len(kept.turns)
-            branches[kept.name] = branch
+        try:
+            prompt = self.model.restored(saved.prompt)
+            branches = {
+                kept.name: _fresh([_restored(prompt, turn) for turn in kept.turns])
+                for kept in saved.branches
+            }
+        except RhapsodeError as problem:
+            raise DataError(problem.what, where=str(path), hint=problem.hint) from None
         if saved.current not in branches:
             raise DataError(f"there is no branch {saved.current}", where=str(path))
         try:
@@ -445,27 +476,33 @@ class PlaySession:
             self._chain(settings)
         except RhapsodeError as problem:
             raise DataError(problem.what, where=str(path), hint=problem.hint) from None
-        self._branches, self._current = branches, saved.current
-        self.settings = _complete(settings)
+        self._branches, self._current, self.prompt = branches, saved.current, prompt
+        self.settings = self._complete(settings)
 
     # How it is done
 
     def _chain(self, settings: GenerateSettings) -> Chain:
-        return chain_for(self.model.bundle, settings, self._open_index)
+        return self.model.chain(settings, self._tell)
 
-    def _open_index(self) -> SuffixIndex:
-        if self._index is None:
-            from rhapsode.modalities.text.elements_index import open_elements_index
+    def _complete(self, settings: GenerateSettings) -> GenerateSettings:
+        """The settings with a length and a seed."""
+        length = self.model.turn_length if settings.length is None else settings.length
+        return with_seed(replace(settings, length=length))
 
-            self._index = open_elements_index(self.model.bundle, self.model.path, self._tell)
-        return self._index
+    def _texts(self, branch: _Branch) -> list[str]:
+        """The texts of a branch, cut where the model ended one."""
+        texts = [self.prompt.head]
+        ended = False
+        for turn in branch.turns:
+            if ended:
+                texts.append(self.prompt.head)
+            texts[-1] += turn.text
+            ended = self.ends_document(turn)
+        return texts
 
     @property
     def _branch(self) -> _Branch:
         return self._branches[self._current]
-
-    def _fresh(self) -> _Branch:
-        return _Branch([], [None])
 
     def _fork(self, turns: int) -> int:
         here = self._branch
@@ -489,84 +526,141 @@ class PlaySession:
             known -= 1
         place = places[known]
         if place is None:
-            place = places[0] = _Place(self.model.predictor.start(1), (END_ID,))
+            place = places[0] = _Place(*self.prompt.start(self.model.predictor))
         for at in range(known, number):
-            place = places[at + 1] = self._read(place, turns[at])
+            place = places[at + 1] = self._read(place, turns[at], self._size(at))
         return place
 
-    def _read(self, place: _Place, turn: Turn) -> _Place:
-        """The place behind a turn, read in the very steps in which it was written."""
-        if turn.kind == "given":
-            return _Place(place.state, place.waiting + turn.ids)
-        if self._anew(turn):
-            return _Place(self.model.predictor.start(1), (END_ID,))
-        rows = self._rows(place, Chain([]), DrawKey(0, np.zeros(1, dtype=np.int64)))
-        for _ in run(rows, _forced_turn(turn.ids)):
-            pass
-        return _Place(rows.state, turn.ids[-1:]) if turn.ids else place
+    def _read(self, place: _Place, turn: Turn, first: int) -> _Place:
+        """The place behind a turn, read in the very steps in which it was written.
 
-    def _rows(self, place: _Place, chain: Chain, key: DrawKey, prompt: Sequence[int] = ()) -> Rows:
-        """The only row of a session, at a place."""
+        Arguments:
+            place: before it.
+            turn: what is read.
+            first: how many elements stand before it.
+        """
+        if turn.kind == "given":
+            return _Place(place.state, place.waiting + turn.elements)
+        if self._anew(turn):
+            return _Place(*self.prompt.start(self.model.predictor))
+        steps = len(turn.elements)
+        rows = self._rows(place, Chain([]), self.prompt.keys(0, 0), first=first, steps=steps)
+        for _ in run(rows, self._forced_turn(turn.elements)):
+            pass
+        return _Place(rows.state, turn.elements[-1:]) if turn.elements else place
+
+    def _rows(
+        self,
+        place: _Place,
+        chain: Chain,
+        keys: tuple[DrawKey, DrawKey],
+        *,
+        first: int,
+        steps: int,
+        prompt: Sequence[Any] = (),
+    ) -> Rows:
+        """The only row of a session, at a place.
+
+        Arguments:
+            place: where it stands.
+            chain: filters before the draw.
+            keys: of the draws of elements and of filters.
+            first: how many elements stand before what is written.
+            steps: to be written, at most.
+            prompt: elements that filters see before what is written.
+        """
+        waiting = len(place.waiting)
         return Rows(
             self.model.predictor,
             place.state.fork(),
             chain,
-            key,
-            unread=np.array([place.waiting], dtype=np.int64),
-            prompts=(np.array(prompt, dtype=np.int64),),
+            keys[0],
+            unread=self.prompt.stack(place.waiting),
+            prompts=(self.prompt.seen(prompt),),
+            filter_key=keys[1],
+            known_RHX=self.prompt.known(first - waiting, waiting + max(1, steps)),
         )
 
     def _sequence(self, at: int, attempt: int) -> int:
         """The index of a turn's draws: 0 for the first turn, so that it equals what `generate` writes."""
         # A turn of which a stop text has left nothing counts too: going on from it draws anew.
         written = sum(
-            max(1, len(turn.ids)) for turn in self._branch.turns[:at] if turn.kind == "written"
+            max(1, len(turn.elements)) for turn in self._branch.turns[:at] if turn.kind == "written"
         )
         return (written * ATTEMPTS + attempt) % (1 << 32)
 
-    def _key(self, at: int, attempt: int, settings: GenerateSettings) -> DrawKey:
+    def _keys(self, at: int, attempt: int, settings: GenerateSettings) -> tuple[DrawKey, DrawKey]:
         """Names of the draws of a turn."""
         assert settings.seed is not None
-        return DrawKey(settings.seed, np.array([self._sequence(at, attempt)], dtype=np.int64))
+        return self.prompt.keys(settings.seed, self._sequence(at, attempt))
 
-    def _text_before(self, at: int) -> list[int]:
-        """The ids of all turns before one."""
-        return [element for turn in self._branch.turns[:at] for element in turn.ids]
+    def _before_turn(self, at: int) -> list[Any]:
+        """The elements of all turns before one."""
+        return [element for turn in self._branch.turns[:at] for element in turn.elements]
+
+    def _size(self, at: int) -> int:
+        """How many elements stand before a turn."""
+        return sum(len(turn.elements) for turn in self._branch.turns[:at])
 
     def _before(self, at: int, offset: int, chain: Chain, settings: GenerateSettings) -> Rows:
         """The row of a session before an element of a turn, its filters as they were then."""
-        turn, place, before = self._branch.turns[at], self._place(at), self._text_before(at)
+        turn, place, before = self._branch.turns[at], self._place(at), self._before_turn(at)
         if turn.kind == "given":
-            read = turn.ids[:offset]
-            place = _Place(place.state, place.waiting + read)
-            return self._rows(place, chain, self._key(at, 0, settings), [*before, *read])
-        rows = self._rows(place, chain, self._key(at, turn.attempt, settings), before)
-        for _ in run(rows, _forced_turn(turn.ids[:offset], filtered=True)):
+            before += turn.elements[:offset]
+            place = _Place(place.state, place.waiting + turn.elements[:offset])
+            return self._rows(
+                place,
+                chain,
+                self._keys(at, 0, settings),
+                first=len(before),
+                steps=1,
+                prompt=before,
+            )
+        keys = self._keys(at, turn.attempt, settings)
+        rows = self._rows(place, chain, keys, first=len(before), steps=offset + 1, prompt=before)
+        for _ in run(rows, self._forced_turn(turn.elements[:offset], filtered=True)):
             pass
         return rows
+
+    def _forced_turn(
+        self, elements: Sequence[Any], *, filtered: bool = False
+    ) -> Callable[[Rows], Step | None]:
+        """Choices that repeat a turn element by element, with `filtered` through the filters, too."""
+
+        def choose(rows: Rows) -> Step | None:
+            if rows.position == len(elements):
+                return None
+            if filtered and rows.chain.filters:
+                rows.filter()
+            return forced(rows, self.prompt.stack(elements[rows.position :][:1])[0])
+
+        return choose
 
     def _write(self, attempt: int) -> Iterator[str]:
         settings = self.settings
         length = settings.length
         assert length is not None
         chain = self._chain(settings)
-        decoder = self.model.bundle.encoder.decoder()
-        decoder.feed(self.ids)  # so that a character or a space between turns comes out whole
-        text = StopText(decoder, settings.stop, after=settings.min_length)
         at = len(self._branch.turns)
+        before = self._before_turn(at)
+        text = self.prompt.fragments(before, settings)
         began = place = self._place(at)
-        rows = self._rows(place, chain, self._key(at, attempt, settings), self._text_before(at))
-        ids: list[int] = []
+        keys = self._keys(at, attempt, settings)
+        rows = self._rows(place, chain, keys, first=len(before), steps=length, prompt=before)
+        elements: list[Any] = []
         parts: list[str] = []
         end: Literal["stop", "length", "interrupted"] = "interrupted"
         finished = False
         try:
-            for step in run(rows, lambda rows: rows.draw() if rows.position < length else None):
-                element = int(step.elements[0])
+            for step in run(
+                rows,
+                lambda rows: rows.draw(settings.temperature) if rows.position < length else None,
+            ):
+                element = self.prompt.restored(step.elements[0].tolist())
                 place = _Place(rows.state, (element,))
-                ids.append(element)
-                parts.append(text.feed(element) if element != END_ID else "")
-                if element == END_ID or text.stopped:
+                elements.append(element)
+                parts.append(text.feed(element))
+                if element == self.prompt.end or text.stopped:
                     end = "stop"
                     break
                 yield parts[-1]
@@ -574,74 +668,73 @@ class PlaySession:
                 end = "length"
             finished = True
             if not text.stopped:
-                # Half a character is not shown: the next turn may complete it.
-                parts.append(text.finish().removesuffix("\N{REPLACEMENT CHARACTER}"))
+                parts.append(text.pause())
             yield parts[-1]
         finally:
             if not finished and not text.stopped:
                 # What was held back for a stop text has been written all the same.
-                parts.append(text.finish().removesuffix("\N{REPLACEMENT CHARACTER}"))
-            if ids:
-                self._commit(Turn("written", tuple(ids), "".join(parts), end, attempt,
-                                  to_mapping(settings)), began, place, cut=text.stopped)  # fmt: skip
+                parts.append(text.pause())
+            if elements:
+                turn = Turn("written", tuple(elements), "".join(parts), end, attempt,
+                            to_mapping(settings))  # fmt: skip
+                self._commit(turn, began, place, cut=text.stopped)
 
     def _commit(self, turn: Turn, began: _Place, place: _Place, *, cut: bool) -> None:
         """Keep a turn; one that a stop text has cut is read anew, without the elements of that text."""
+        first = self._size(len(self._branch.turns))
         if cut:
-            encoder = self.model.bundle.encoder
-            kept = len(turn.ids)
-            while kept and not turn.text.startswith(encoder.decode(turn.ids[:kept])):
-                kept -= 1
-            rest = turn.text[len(encoder.decode(turn.ids[:kept])) :]
-            ids = turn.ids[:kept] + tuple(int(element) for element in encoder.encode(rest))
-            turn = replace(turn, ids=ids)
-            place = self._read(began, turn)
+            turn = replace(turn, elements=self.prompt.cut(turn.elements, turn.text))
+            place = self._read(began, turn, first)
         elif self._anew(turn):
-            place = self._read(began, turn)
+            place = self._read(began, turn, first)
         self._append(turn, place)
 
     def _anew(self, turn: Turn) -> bool:
         """Whether the model forgets what was before, since each text was learnt from the zero state."""
-        return turn.ends_text and self.model.bundle.context.kind == "fresh"
-
-
-def _forced_turn(ids: Sequence[int], *, filtered: bool = False) -> Callable[[Rows], Step | None]:
-    """Choices that repeat a turn element by element, with `filtered` through the filters, too."""
-
-    def choose(rows: Rows) -> Step | None:
-        if rows.position == len(ids):
-            return None
-        if filtered:
-            rows.filter()
-        return forced(rows, np.array(ids[rows.position :][:1], dtype=np.int64))
-
-    return choose
-
-
-def _complete(settings: GenerateSettings) -> GenerateSettings:
-    """The settings with a length and a seed."""
-    length = LENGTH if settings.length is None else settings.length
-    return with_seed(replace(settings, length=length))
+        return self.ends_document(turn) and self.model.bundle.context.kind == "fresh"
 
 
 def _not_here(name: str) -> SettingsError:
     return SettingsError(f"{name} has no meaning while playing", hint="see rhapsode generate")
 
 
-def _documents(turns: Sequence[Turn]) -> list[str]:
-    texts = [""]
-    ended = False
-    for turn in turns:
-        if ended:
-            texts.append("")
-        texts[-1] += turn.text
-        ended = turn.ends_text
-    return texts
+def _fresh(turns: Sequence[Turn] = ()) -> _Branch:
+    return _Branch(list(turns), [None] * (len(turns) + 1))
 
 
-def _ids(turns: Sequence[Turn]) -> Iterator[int]:
-    for turn in turns:
-        yield from turn.ids
+def _restored(prompt: Prompt, turn: Turn) -> Turn:
+    """A turn off its file.
+
+    Raises:
+        DataError: it holds what no turn can.
+    """
+    if _half_of_a_pair(turn.text):
+        raise DataError("a text with half of a surrogate pair")
+    return replace(turn, elements=tuple(prompt.restored(each) for each in turn.elements))
+
+
+def _of_version_2(mapping: dict[str, Any]) -> dict[str, Any]:
+    """A session of version 1, in which elements were called ids."""
+    branches = mapping.get("branches")
+    renamed: Any = branches
+    if isinstance(branches, list):
+        renamed = [
+            {
+                name: [
+                    {("elements" if key == "ids" else key): kept for key, kept in turn.items()}
+                    if isinstance(turn, dict)
+                    else turn
+                    for turn in value
+                ]
+                if name == "turns" and isinstance(value, list)
+                else value
+                for name, value in branch.items()
+            }
+            if isinstance(branch, dict)
+            else branch
+            for branch in branches
+        ]
+    return {**mapping, "version": VERSION, "branches": renamed}
 
 
 def _half_of_a_pair(text: str) -> bool:
@@ -655,24 +748,3 @@ def _half_of_a_pair(text: str) -> bool:
 
 def _turn_mapping(turn: Turn) -> Mapping[str, Any]:
     return {entry.name: getattr(turn, entry.name) for entry in fields(turn)}
-
-
-def _fingerprint(model: TextModel) -> str:
-    """A hash of all that decides what a model writes."""
-    digest = hashlib.sha256(model.bundle.encoder.fingerprint.encode())
-    network = model.bundle.network
-    if network is not None:
-        digest.update(json.dumps(to_mapping(network), sort_keys=True).encode())
-    elif model.bundle.facts.ngram is not None:
-        digest.update(json.dumps(dict(model.bundle.facts.ngram.numbers), sort_keys=True).encode())
-        for name, array in sorted(model.bundle.facts.ngram.arrays.items()):
-            digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
-    if len(model.bundle.members) > 1:
-        digest.update(repr(model.bundle.weights).encode())
-    for name, array in sorted(model.bundle.arrays.items()):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    mixture = model.bundle.mixture
-    if mixture is not None and model.alone is None:
-        digest.update(f"{mixture.share!r} of {mixture.ngram}".encode())
-    return digest.hexdigest()

@@ -8,32 +8,19 @@ from typing import Any
 from rhapsode.config import SourceSettings
 from rhapsode.data import TextStore, find_copy, kitchen_log_prob, kitchen_record, local_copy
 from rhapsode.data.corpora.catalogue import CATALOGUE
-from rhapsode.encoding import ENCODERS, UNKNOWN_ID, Encoder
+from rhapsode.encoding import ENCODERS
 from rhapsode.encoding.text import choose_encoding
 from rhapsode.errors import DataError
 from rhapsode.modalities.contract import silent
+from rhapsode.modalities.ids.model import elements_of
 from rhapsode.modalities.text.corpus import found_lines
 from rhapsode.modalities.text.processes import counted, piece_size
 from rhapsode.modalities.text.read_texts import prepare_texts
 
-__all__ = ["elements_of", "fetch_corpus", "list_corpora", "show_source"]
+__all__ = ["fetch_corpus", "list_corpora", "show_source"]
 
 MOST_SHOWN = 1_000_000
 """Characters of a document that are shown."""
-
-
-def elements_of(encoder: Encoder, text: str) -> dict[str, Any]:
-    """The elements of a text: ids, their names, and what is unknown."""
-    ids_N = encoder.encode(text)
-    return {
-        "encoding": encoder.name,
-        "text": text,
-        "ids": ids_N.tolist(),
-        "elements": [encoder.label(int(element)) for element in ids_N],
-        "unknown": encoder.unknown(text),
-        "unknown_elements": int((ids_N == UNKNOWN_ID).sum()),
-        "round_trip": encoder.decode(ids_N) == text,
-    }
 
 
 def show_source(

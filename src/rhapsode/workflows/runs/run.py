@@ -12,7 +12,7 @@ from rhapsode import __version__
 from rhapsode.config import to_mapping
 from rhapsode.errors import SettingsError
 from rhapsode.files import is_there
-from rhapsode.modalities.contract import Model, Tell, silent
+from rhapsode.modalities.contract import Tell, silent
 from rhapsode.training import (
     BudgetClock,
     CappedClock,
@@ -25,6 +25,7 @@ from rhapsode.training import (
     read_checkpoint,
 )
 from rhapsode.training.fine_tuning import BaseModel
+from rhapsode.workflows import AnyModel, load
 from rhapsode.workflows.runs.hooks import begin_with, loop_hooks
 from rhapsode.workflows.runs.plan_run import PlannedRun, plan_training
 from rhapsode.workflows.runs.resume_run import find_run
@@ -41,7 +42,7 @@ def train(
     start: str | Path | None = None,
     watch: Callable[[Event], None] | None = None,
     **settings: Any,
-) -> Model:
+) -> AnyModel:
     """Train on files, folders, catalogue names, or tables in memory.
 
     Arguments:
@@ -65,8 +66,7 @@ def train(
     with training.group.first_goes():
         if training.group.first:
             training.finish()
-    model: Model = training.run.modality.open(training.folder.path)
-    return model
+    return load(training.folder.path)
 
 
 def prepare_training(

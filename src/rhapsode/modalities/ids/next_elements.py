@@ -1,10 +1,10 @@
-"""What a model expects next: the likeliest elements behind a prompt."""
+"""The likeliest next elements behind prompts, and what was thought of a chosen one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,110 +12,109 @@ from numpy.typing import NDArray
 from rhapsode.bundle import Predictor
 from rhapsode.config import GenerateSettings
 from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
-from rhapsode.generation import Chain, Context, Job, Rows
-from rhapsode.modalities.ids.continuation import chain_for
-from rhapsode.modalities.text.model import TextModel
+from rhapsode.generation import Chain, Context, Job, Rows, Trace
+from rhapsode.views.candidates import (
+    Candidate,
+    Chosen,
+    NextElements,
+    beside,
+    candidates_table,
+)
 
-__all__ = ["Candidate", "NextElements", "name_of", "next_elements"]
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
-
-@dataclass(frozen=True)
-class Candidate:
-    """One element that may come next.
-
-    Arguments:
-        element: its id.
-        text: its name.
-        share: its probability behind the chain of filters, 0 to 1.
-        raw_share: the same before the chain.
-        rank: its place among all elements before the chain, from 1.
-    """
-
-    element: int
-    text: str
-    share: float
-    raw_share: float
-    rank: int
+__all__ = ["IdChoice", "IdsFollowing", "name_of", "next_elements"]
 
 
 @dataclass(frozen=True)
-class NextElements:
-    """The distribution over the next element, in short.
+class IdsFollowing:
+    """Distributions over the next element behind prompts, at several temperatures each.
 
     Arguments:
-        prompt: what stands before it.
-        temperature: of the chain.
-        chain: the filters in words.
-        candidates: how many elements the chain leaves.
-        entropy: of what it leaves, nats.
-        raw_entropy: before the chain, nats.
-        top: the likeliest ones, in order.
-        share_V: the probability of every element behind the chain.
+        tables: for each prompt, one a temperature.
     """
 
-    prompt: str
-    temperature: float
-    chain: str
-    candidates: int
-    entropy: float
-    raw_entropy: float
-    top: tuple[Candidate, ...]
-    share_V: NDArray[np.float64] = field(repr=False, compare=False)
+    tables: list[list[NextElements]]
 
     @property
-    def perplexity(self) -> float:
-        """Among how many equally likely elements the choice would be as hard."""
-        return float(np.exp(self.entropy))
+    def chains(self) -> list[str]:
+        """The filters in words, for each temperature."""
+        return [one.chain for one in self.tables[0]]
 
-    @property
-    def rest(self) -> float:
-        """The share of all that are not among the likeliest."""
-        return max(0.0, 1.0 - sum(candidate.share for candidate in self.top))
+    def to_list(self) -> list[dict[str, Any]]:
+        """Plain values for JSON, an entry a prompt and temperature."""
+        return [one.to_mapping() for row in self.tables for one in row]
+
+    def shown(self, width: int) -> Sequence[RenderableType]:
+        """As many tables side by side as fit."""
+        return beside(self.tables, width)
+
+
+@dataclass(frozen=True)
+class IdChoice:
+    """What a model thought of an element.
+
+    Arguments:
+        trace: ranks, probabilities, and what every filter removed.
+        logits_V: of the model.
+        encoder: names the elements.
+    """
+
+    trace: Trace
+    logits_V: NDArray[np.float32]
+    encoder: Encoder
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return {
-            "prompt": self.prompt,
-            "temperature": self.temperature,
-            "chain": self.chain,
-            "candidates": self.candidates,
-            "entropy": self.entropy,
-            "perplexity": self.perplexity,
-            "raw_entropy": self.raw_entropy,
-            "rest": self.rest,
-            "top": [asdict(candidate) for candidate in self.top],
-        }
+        return {"text": self.encoder.label(self.trace.element), **self.trace.to_mapping()}
+
+    def shown(self, width: int) -> Sequence[RenderableType]:
+        """The likeliest elements and the chosen one, before and behind the filters."""
+        from rich.text import Text
+
+        trace = self.trace
+        rows = [(place, *entry) for place, entry in enumerate(trace.top, 1)]
+        if trace.element not in [row[1] for row in rows]:
+            rows.append((trace.rank, trace.element, trace.raw_log_prob, trace.log_prob))
+        table = candidates_table(
+            [
+                Chosen(rank, name_of(self.encoder, element), raw, after, element == trace.element)
+                for rank, element, raw, after in rows
+            ],
+            width,
+        )
+        facts = [
+            f"rank {trace.rank:,}",
+            f"{-trace.raw_log_prob:.2f} nats",
+            f"entropy {trace.entropy:.2f} nats",
+            f"{trace.candidates:,} candidates left",
+        ]
+        gone = [f"{name} {count:,}" for name, count in trace.removed if count]
+        told = "; ".join(facts) + (f"\nremoved by {', '.join(gone)}" if gone else "")
+        return [table, Text(told, style="dim")]
 
 
 def next_elements(
-    model: TextModel,
-    prompts: Sequence[str],
-    settings: GenerateSettings | None = None,
+    predictor: Predictor,
+    encoder: Encoder,
+    prompts: Sequence[tuple[str, NDArray[np.int64]]],
+    chains: Sequence[tuple[GenerateSettings, Chain]],
     *,
-    temperatures: Sequence[float] = (),
     top: int = 5,
-) -> list[list[NextElements]]:
-    """The likeliest next elements behind prompts, for each at every temperature.
+) -> IdsFollowing:
+    """The likeliest next elements behind prompts.
 
     Arguments:
-        model: what predicts.
-        prompts: texts, also empty ones.
-        settings: the filters; nothing is drawn.
-        temperatures: in place of the settings' own.
+        predictor: the model.
+        encoder: names the elements.
+        prompts: texts and their ids.
+        chains: settings and filters, for each temperature.
         top: how many elements to name.
-
-    Raises:
-        EncodingError: a prompt has characters that the model has never seen.
-        SettingsError: an option out of range.
     """
-    settings = settings or GenerateSettings()
-    several = [replace(settings, temperature=t) for t in temperatures] or [settings]
-    chains = [chain_for(model.bundle, one) for one in several]
-    tables: list[list[NextElements]] = []
-    for prompt in prompts:
-        usable = model.usable_prompt(prompt, settings)
-        ids_N = model.bundle.encoder.encode(usable).astype(np.int64)
-        logits_V = _behind(model.predictor, ids_N)
+    tables = []
+    for text, ids_N in prompts:
+        logits_V = _behind(predictor, ids_N)
         tables.append(
             [
                 _table_of(
@@ -123,14 +122,14 @@ def next_elements(
                     chain,
                     ids_N=ids_N,
                     settings=one,
-                    encoder=model.bundle.encoder,
-                    prompt=usable,
+                    encoder=encoder,
+                    prompt=text,
                     top=top,
                 )
-                for chain, one in zip(chains, several, strict=True)
+                for one, chain in chains
             ]
         )
-    return tables
+    return IdsFollowing(tables)
 
 
 def _behind(predictor: Predictor, ids_N: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -1,0 +1,487 @@
+"""The contract of an opened model: prompts, documents, and everything that uses them."""
+
+from __future__ import annotations
+
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+
+from rhapsode.bundle import Bundle
+from rhapsode.config import GenerateSettings
+from rhapsode.errors import SettingsError
+
+if TYPE_CHECKING:  # what draws takes longer to load than a text to write
+    import numpy as np
+    from numpy.typing import NDArray
+    from rich.console import RenderableType
+
+    from rhapsode.bundle import Elements, Predictor
+    from rhapsode.generation import Chain, Rows, Trace
+    from rhapsode.generation.loop import DrawKey
+
+__all__ = [
+    "Continuation",
+    "Document",
+    "Following",
+    "Fragments",
+    "Given",
+    "Model",
+    "Piece",
+    "Prompt",
+    "Shown",
+    "changed",
+    "collect",
+    "old_content",
+    "with_seed",
+]
+
+B = TypeVar("B", bound=Bundle[Any, Any])
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Text as it comes.
+
+    Arguments:
+        index: which continuation.
+        text: what is certain now; may be empty.
+        end: "stop" or "length" with the last piece, else None.
+        elements: new elements so far.
+        prompt: which prompt it continues, from 0.
+        trace: how the element was chosen, where that was asked for.
+    """
+
+    index: int
+    text: str
+    end: str | None
+    elements: int
+    prompt: int = 0
+    trace: Trace | None = None
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """One finished continuation.
+
+    Arguments:
+        index: which one; with the seed it decides the draw.
+        prompt: what it continues.
+        text: what was written.
+        elements: how many elements that took.
+        finish_reason: "stop" (end-of-sequence or a stop text) or "length".
+        seed: of the draw.
+        temperature: it was written at; None where nobody said.
+        trace: how every element was chosen, end-of-sequence included, where that was asked for.
+    """
+
+    index: int
+    prompt: str
+    text: str
+    elements: int
+    finish_reason: str
+    seed: int
+    temperature: float | None = None
+    trace: tuple[Trace, ...] | None = None
+
+
+def with_seed(settings: GenerateSettings) -> GenerateSettings:
+    """The settings with a fresh seed where none was given."""
+    return settings if settings.seed is not None else replace(settings, seed=secrets.randbits(32))
+
+
+def changed(settings: Any) -> list[str]:
+    """Names of the settings that differ from their defaults."""
+    return [each.name for each in fields(settings) if getattr(settings, each.name) != each.default]
+
+
+def collect(
+    pieces: Iterable[Piece], prompts: Sequence[str], settings: GenerateSettings
+) -> Iterator[Continuation]:
+    """Finished continuations, in order of prompts and indices, each as soon as all before it are.
+
+    Arguments:
+        pieces: what `Model.write` gives for the same prompts and settings.
+        prompts: texts of what is continued.
+        settings: how, with a seed.
+    """
+    assert settings.seed is not None
+    parts: dict[tuple[int, int], list[str]] = {}
+    traces: dict[tuple[int, int], list[Trace]] = {}
+    finished: dict[tuple[int, int], Continuation] = {}
+    order = ((number, index) for number in range(len(prompts)) for index in range(settings.count))
+    following = next(order, None)
+    for piece in pieces:
+        key = (piece.prompt, piece.index)
+        parts.setdefault(key, []).append(piece.text)
+        if piece.trace is not None:
+            traces.setdefault(key, []).append(piece.trace)
+        if piece.end is None:
+            continue
+        finished[key] = Continuation(
+            piece.index,
+            prompts[piece.prompt],
+            "".join(parts.pop(key)),
+            piece.elements,
+            piece.end,
+            settings.seed,
+            settings.temperature,
+            tuple(traces.pop(key, ())) if settings.trace is not None else None,
+        )
+        while following in finished:
+            yield finished.pop(following)
+            following = next(order, None)
+    # A search may find fewer than were asked for, so that the order has gaps.
+    yield from (finished[key] for key in sorted(finished))
+
+
+class Document(Protocol):
+    """A finished sequence."""
+
+    @property
+    def value(self) -> Any:
+        """Its Python value: a text, a set of series."""
+        ...
+
+    def text(self) -> str:
+        """The document for a terminal."""
+        ...
+
+    def save(self, path: Path) -> None:
+        """Write it into a file, in the format of its suffix.
+
+        Raises:
+            SettingsError: a suffix that it has no format for.
+            RunError: it cannot be written.
+        """
+        ...
+
+
+class Shown(Protocol):
+    """Something to look at."""
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        ...
+
+    def shown(self, width: int) -> Sequence[RenderableType]:
+        """What a terminal of so many cells shows."""
+        ...
+
+
+class Fragments(ABC):
+    """The text of a document as it grows."""
+
+    stopped: bool = False
+    """True once a stop text has appeared."""
+
+    @abstractmethod
+    def feed(self, element: Any) -> str:
+        """The text that is certain after an element."""
+
+    def pause(self) -> str:
+        """What was held back, where the writing stops and may go on later."""
+        return ""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a person adds to a document.
+
+    Arguments:
+        elements: it is made of.
+        text: as the document shows it.
+        notes: lines to tell.
+    """
+
+    elements: tuple[Any, ...]
+    text: str
+    notes: tuple[str, ...] = ()
+
+
+class Prompt(ABC):
+    """The beginning of documents, and what they depend on.
+
+    An element is an id, or a tuple of the numbers of one step.
+    """
+
+    text: str = ""
+    """As it is printed before what is written."""
+    head: str = ""
+    """What the text of a document begins with."""
+    end: int | None = None
+    """The element that ends a document; None where none does."""
+
+    @property
+    @abstractmethod
+    def opening(self) -> Given:
+        """The elements that it holds; what `start` has read already is not among them."""
+
+    @abstractmethod
+    def start(self, predictor: Predictor) -> tuple[Any, tuple[Any, ...]]:
+        """The state of one row behind the beginning, and elements that it has still to read."""
+
+    @abstractmethod
+    def stack(self, elements: Sequence[Any]) -> Elements:
+        """Elements as a predictor reads them, one row."""
+
+    @abstractmethod
+    def restored(self, plain: Any) -> Any:
+        """An element off its JSON.
+
+        Raises:
+            DataError: the model has no such element.
+        """
+
+    def seen(self, elements: Sequence[Any]) -> NDArray[np.int64]:
+        """Identifiers that filters look at."""
+        import numpy as np
+
+        return np.zeros(0, dtype=np.int64)
+
+    def known(self, first: int, count: int) -> NDArray[np.float32] | None:
+        """Covariates (1, count, X) of some steps, counted from the start; None where there are none.
+
+        Raises:
+            DataError: they must be known ahead, and are not.
+        """
+        return None
+
+    @abstractmethod
+    def keys(self, seed: int, sequence: int) -> tuple[DrawKey, DrawKey]:
+        """Names of the draws of elements and of filters.
+
+        Arguments:
+            seed: of the request.
+            sequence: index of the continuation.
+        """
+
+    @abstractmethod
+    def fragments(self, before: Sequence[Any], settings: GenerateSettings) -> Fragments:
+        """The text of what follows some elements."""
+
+    @abstractmethod
+    def given(self, text: str, settings: GenerateSettings) -> Given:
+        """What a person types, as elements.
+
+        Raises:
+            EncodingError: the model cannot read it.
+        """
+
+    def cut(self, elements: tuple[Any, ...], text: str) -> tuple[Any, ...]:
+        """The elements of what a stop text has left of a document."""
+        return elements
+
+    @abstractmethod
+    def document(self, elements: Sequence[Any]) -> Document:
+        """The document of the beginning and some elements."""
+
+    def saved(self) -> dict[str, Any]:
+        """Plain values from which `Model.restored` makes it again."""
+        return {}
+
+
+class Model(ABC, Generic[B]):
+    """A model file, opened; networks are loaded when the first prediction is asked for."""
+
+    path: Path
+    """The model file."""
+    bundle: B
+    """Contents of the file."""
+    prompts_are_text: ClassVar[bool] = True
+    """True if a prompt is the text itself, False if it names a file."""
+    seed: ClassVar[int | None] = None
+    """Of the draw where none is asked for; None for a fresh one, which is told."""
+    turn_length: int = 200
+    """Elements of a turn of a session, where no length is set."""
+    kept: ClassVar[str] = "kept.jsonl"
+    """File beside the model for documents of sessions that are kept."""
+
+    @abstractmethod
+    def __init__(self, path: str | Path) -> None:
+        """Open the model in a run folder or model file.
+
+        Raises:
+            BundleError: missing, damaged, or of another version.
+        """
+
+    def refuse(self, names: Iterable[str]) -> None:
+        """Refuse settings of a request that have no meaning for this kind of model.
+
+        Raises:
+            SettingsError: there is one.
+        """
+
+    @property
+    @abstractmethod
+    def predictor(self) -> Any:
+        """What predicts one element after another; made on first use."""
+
+    @abstractmethod
+    def ready(self, settings: GenerateSettings, tell: Callable[[str], None]) -> None:
+        """Load what writes, so that nothing is printed of a model that cannot be used.
+
+        Raises:
+            RhapsodeError: it cannot.
+        """
+
+    @abstractmethod
+    def prompt(self, value: Any, settings: GenerateSettings) -> Prompt:
+        """The beginning that a value, path or text is; "" for a new document.
+
+        Raises:
+            RhapsodeError: the model cannot read it.
+        """
+
+    @abstractmethod
+    def restored(self, saved: Mapping[str, Any]) -> Prompt:
+        """A beginning off what `Prompt.saved` gave.
+
+        Raises:
+            DataError: it is none.
+        """
+
+    def held_out(
+        self, number: int, settings: GenerateSettings, tell: Callable[[str], None]
+    ) -> list[Any]:
+        """Prompts from what the run held out of its sources, drawn by the seed.
+
+        Raises:
+            RhapsodeError: there are none.
+        """
+        raise SettingsError("this kind of model draws no prompts from its data")
+
+    def notes(self, prompts: Sequence[Prompt]) -> list[str]:
+        """Lines on what the model does not see of its prompts."""
+        return []
+
+    @abstractmethod
+    def chain(self, settings: GenerateSettings, tell: Callable[[str], None]) -> Chain:
+        """The filters between the model and the draw.
+
+        Raises:
+            SettingsError: they do not go with this model.
+        """
+
+    @abstractmethod
+    def explained(self, settings: GenerateSettings, tell: Callable[[str], None]) -> str:
+        """The filters and the draw in words."""
+
+    @abstractmethod
+    def write(
+        self,
+        prompts: Sequence[Prompt],
+        settings: GenerateSettings,
+        tell: Callable[[str], None],
+    ) -> Iterator[Piece]:
+        """Continue prompts, giving text as it comes.
+
+        Arguments:
+            prompts: of this model.
+            settings: how, with a seed.
+            tell: takes lines of progress.
+        """
+
+    def described(self, continuation: Continuation) -> dict[str, Any]:
+        """A continuation as plain values."""
+        plain = asdict(continuation)
+        del plain["trace"]
+        return plain
+
+    @abstractmethod
+    def name_of(self, element: Any) -> str:
+        """The name of an element, for tables."""
+
+    @abstractmethod
+    def why(self, rows: Rows, element: Any, top: int) -> Shown:
+        """What the model thought of an element.
+
+        Arguments:
+            rows: the only row, before the element.
+            element: what was chosen.
+            top: how many likeliest ones to name.
+        """
+
+    @abstractmethod
+    def following(
+        self,
+        prompts: Sequence[Prompt],
+        settings: GenerateSettings,
+        *,
+        temperatures: Sequence[float] = (),
+        top: int = 5,
+    ) -> Following:
+        """What is expected behind prompts; nothing is written.
+
+        Arguments:
+            prompts: of this model.
+            settings: the filters.
+            temperatures: in place of the settings' own.
+            top: how many elements, or steps, to name.
+        """
+
+    @abstractmethod
+    def encoded(self, value: Any) -> Shown:
+        """A value, path or text as the model sees it."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A hash of all that decides what the model writes."""
+
+    def keep(self, path: Path, documents: Sequence[Document]) -> int:
+        """Append documents to a file from which a model can learn; how many characters that was.
+
+        A `.jsonl` file gets an object a document, which `train --field text` reads; any other file
+        gets the texts with a blank line between.
+
+        Raises:
+            DataError: the file cannot be read.
+            RunError: it cannot be written.
+        """
+        import json
+
+        from rhapsode.files import write_atomically
+
+        texts = [document.text() for document in documents]
+        old = old_content(path)
+        if path.suffix.lower() in {".jsonl", ".ndjson"}:
+            added = "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts)
+            between = b"\n" if old and not old.endswith(b"\n") else b""
+        else:
+            added = "\n".join(text.removesuffix("\n") + "\n" for text in texts)
+            between = b"" if not old else b"\n" if old.endswith(b"\n") else b"\n\n"
+        write_atomically(path, old + between + added.encode("utf-8", "surrogateescape"))
+        return sum(map(len, texts))
+
+
+class Following(Protocol):
+    """What a model expects behind prompts."""
+
+    @property
+    def chains(self) -> Sequence[str]:
+        """The filters in words, for each temperature."""
+        ...
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """Plain values for JSON, an entry a prompt and temperature."""
+        ...
+
+    def shown(self, width: int) -> Sequence[RenderableType]:
+        """What a terminal of so many cells shows."""
+        ...
+
+
+def old_content(path: Path) -> bytes:
+    """What a file holds, nothing where there is none.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    from rhapsode.errors import DataError
+
+    try:
+        return path.read_bytes() if path.exists() else b""
+    except OSError as problem:
+        raise DataError(f"cannot read: {problem.strerror}", where=str(path)) from None

@@ -1,0 +1,171 @@
+"""Quantiles of the next steps, and of a step that was chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.generation import Rows
+
+if TYPE_CHECKING:  # takes longer to load than what it draws
+    from rich.console import RenderableType
+
+__all__ = ["LEVELS", "NextSteps", "StepsFollowing", "ValueChoice", "choice_of"]
+
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+CHOICE_LEVELS = 9
+"""Quantiles of a chosen step, evenly spaced."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ValueChoice:
+    """What a model thought of the numbers of one step.
+
+    Arguments:
+        names: of the numbers.
+        values_K: what was chosen; NaN where missing.
+        levels: of the quantiles, rising.
+        quantiles_QK: of the model, before any filter.
+        nats: negative log-density of the step, in the data's own units.
+    """
+
+    names: tuple[str, ...]
+    values_K: Floats
+    levels: Floats
+    quantiles_QK: Floats
+    nats: float
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "values": [plain_number(value) for value in self.values_K],
+            "levels": self.levels.tolist(),
+            "quantiles": {
+                name: self.quantiles_QK[:, number].tolist()
+                for number, name in enumerate(self.names)
+            },
+            "nats": plain_number(self.nats),
+        }
+
+    def shown(self, width: int) -> Sequence[RenderableType]:
+        """The value in its place among the quantiles, for each number."""
+        from rich.text import Text
+
+        from rhapsode.views.quantile_tables import choice_table
+
+        levels = self.levels.tolist()
+        return [
+            *(
+                choice_table(
+                    name,
+                    levels,
+                    self.quantiles_QK[:, number].tolist(),
+                    float(self.values_K[number]),
+                )
+                for number, name in enumerate(self.names)
+            ),
+            Text(f"{self.nats:.2f} nats", style="dim"),
+        ]
+
+
+def choice_of(rows: Rows, values: Sequence[float], names: tuple[str, ...]) -> ValueChoice:
+    """What a model thinks of the next values of the only row.
+
+    Arguments:
+        rows: before the values.
+        values: of the K numbers.
+        names: of the numbers.
+    """
+    following = rows.following()
+    table = following.table(CHOICE_LEVELS)
+    values_K = np.array(values, dtype=np.float64)
+    nats = -float(following.log_prob(values_K[None])[0])
+    quantiles_QK: Floats = np.asarray(table.elements[0], dtype=np.float64)
+    return ValueChoice(names, values_K, table.probabilities, quantiles_QK, nats)
+
+
+@dataclass(frozen=True)
+class NextSteps:
+    """Quantiles of the steps that follow a series.
+
+    Arguments:
+        series: its name.
+        times: of the steps.
+        names: of the numbers of a step.
+        quantiles_QHK: at `LEVELS`, of sample paths.
+        temperature: of the draw.
+        chain: the filters and the draw in words.
+    """
+
+    series: str
+    times: tuple[str, ...]
+    names: tuple[str, ...]
+    quantiles_QHK: Floats
+    temperature: float
+    chain: str
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "series": self.series,
+            "temperature": self.temperature,
+            "chain": self.chain,
+            "levels": list(LEVELS),
+            "steps": [
+                {
+                    "time": time,
+                    "quantiles": {
+                        name: [plain_number(v) for v in self.quantiles_QHK[:, step, number]]
+                        for number, name in enumerate(self.names)
+                    },
+                }
+                for step, time in enumerate(self.times)
+            ],
+        }
+
+
+@dataclass(frozen=True)
+class StepsFollowing:
+    """Quantiles of the steps that follow series, at one or more temperatures.
+
+    Arguments:
+        steps: for each series, one a temperature.
+    """
+
+    steps: list[list[NextSteps]]
+
+    @property
+    def chains(self) -> list[str]:
+        """The filters in words, for each temperature."""
+        return [one.chain for one in self.steps[0]]
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """Plain values for JSON, an entry a series and temperature."""
+        return [one.to_mapping() for row in self.steps for one in row]
+
+    def shown(self, width: int) -> Sequence[RenderableType]:
+        """A table for each series, number and temperature."""
+        from rhapsode.views.quantile_tables import steps_table
+
+        blocks = []
+        for row in self.steps:
+            for one in row:
+                for number, name in enumerate(one.names):
+                    title = one.series if one.series == name else f"{one.series}, {name}"
+                    if len(row) > 1:
+                        title += f", temperature {one.temperature:g}"
+                    quantiles_HQ = one.quantiles_QHK[:, :, number].T.tolist()
+                    rows = list(zip(one.times, quantiles_HQ, strict=True))
+                    blocks.append(steps_table(title, LEVELS, rows, width))
+        return blocks
+
+
+def plain_number(value: float) -> float | None:
+    """A number as JSON has it; None for what it has not."""
+    return float(value) if np.isfinite(value) else None
