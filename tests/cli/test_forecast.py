@@ -275,9 +275,10 @@ def test_what_was_learnt_from_is_told(cli: Cli, monthly: Path) -> None:
 
 def test_numbers_out_of_range(cli: Cli, monthly: Path) -> None:
     for words, said in (
-        (("generate", "--count", "0"), "--count"),
+        (("generate", "--count", "0"), "count"),
         (("generate", "--seed", "-1"), "seed"),
-        (("generate", "--length", "-5"), "--length"),
+        (("generate", "--length", "-5"), "length"),
+        (("generate", "--length", "0"), "--length"),
         (("generate", "--temperature", "-1"), "temperature"),
         (("generate", "--format", "jsonl"), "--format"),
         (("evaluate", "--seed", "-1"), "seed"),
