@@ -59,8 +59,8 @@ def run(arguments: Sequence[str], began: float) -> int:
     for temperature in TEMPERATURES:
         console.print()
         console.print(Rule(f"temperature {temperature:g}", align="left", style="cyan"))
-        text = model.generate(PROMPT, temperature=temperature, length=400, seed=1)
-        console.print(Text(text))
+        (written,) = model.continuations(PROMPT, temperature=temperature, length=400, seed=1)
+        console.print(Text(written.prompt + written.text))
     console.print()
     console.print(Rule("what to type next", align="left", style="cyan"))
     for line in (

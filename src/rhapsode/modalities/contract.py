@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from rhapsode.bundle import Bundle
 from rhapsode.errors import DataError, SettingsError
-from rhapsode.modalities.opened import Model
+from rhapsode.modalities.opened import Model, Tell, silent
 from rhapsode.modalities.scoring import (
     Compared,
     Metrics,
@@ -41,12 +41,6 @@ __all__ = [
     "Tell",
     "silent",
 ]
-
-Tell = Callable[[str], None]
-
-
-def silent(line: str) -> None:
-    """Take a line and say nothing."""
 
 
 class Degree(IntEnum):

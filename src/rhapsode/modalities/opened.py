@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from rhapsode.bundle import Bundle
-from rhapsode.config import GenerateSettings
+from rhapsode.config import GenerateSettings, from_mapping
 from rhapsode.errors import SettingsError
 
 if TYPE_CHECKING:  # what draws takes longer to load than a text to write
@@ -32,13 +32,20 @@ __all__ = [
     "Piece",
     "Prompt",
     "Shown",
+    "Tell",
     "changed",
     "collect",
     "old_content",
+    "silent",
     "with_seed",
 ]
 
 B = TypeVar("B", bound=Bundle[Any, Any])
+Tell = Callable[[str], None]
+
+
+def silent(line: str) -> None:
+    """Take a line and say nothing."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,12 @@ class Continuation:
 def with_seed(settings: GenerateSettings) -> GenerateSettings:
     """The settings with a fresh seed where none was given."""
     return settings if settings.seed is not None else replace(settings, seed=secrets.randbits(32))
+
+
+def _settings(settings: GenerateSettings | None, options: dict[str, Any]) -> GenerateSettings:
+    if settings is not None and options:
+        raise SettingsError("give settings or single options, not both")
+    return settings or from_mapping(GenerateSettings, options, where="generate")
 
 
 def changed(settings: Any) -> list[str]:
@@ -320,7 +333,7 @@ class Model(ABC, Generic[B]):
         """What predicts one element after another; made on first use."""
 
     @abstractmethod
-    def ready(self, settings: GenerateSettings, tell: Callable[[str], None]) -> None:
+    def ready(self, settings: GenerateSettings, tell: Tell) -> None:
         """Load what writes, so that nothing is printed of a model that cannot be used.
 
         Raises:
@@ -343,9 +356,7 @@ class Model(ABC, Generic[B]):
             DataError: it is none.
         """
 
-    def held_out(
-        self, number: int, settings: GenerateSettings, tell: Callable[[str], None]
-    ) -> list[Any]:
+    def held_out(self, number: int, settings: GenerateSettings, tell: Tell) -> list[Any]:
         """Prompts from what the run held out of its sources, drawn by the seed.
 
         Raises:
@@ -358,7 +369,7 @@ class Model(ABC, Generic[B]):
         return []
 
     @abstractmethod
-    def chain(self, settings: GenerateSettings, tell: Callable[[str], None]) -> Chain:
+    def chain(self, settings: GenerateSettings, tell: Tell) -> Chain:
         """The filters between the model and the draw.
 
         Raises:
@@ -366,7 +377,7 @@ class Model(ABC, Generic[B]):
         """
 
     @abstractmethod
-    def explained(self, settings: GenerateSettings, tell: Callable[[str], None]) -> str:
+    def explained(self, settings: GenerateSettings, tell: Tell) -> str:
         """The filters and the draw in words."""
 
     @abstractmethod
@@ -374,7 +385,7 @@ class Model(ABC, Generic[B]):
         self,
         prompts: Sequence[Prompt],
         settings: GenerateSettings,
-        tell: Callable[[str], None],
+        tell: Tell,
     ) -> Iterator[Piece]:
         """Continue prompts, giving text as it comes.
 
@@ -383,6 +394,31 @@ class Model(ABC, Generic[B]):
             settings: how, with a seed.
             tell: takes lines of progress.
         """
+
+    def stream(
+        self, prompt: Any = "", settings: GenerateSettings | None = None, **options: Any
+    ) -> Iterator[Piece]:
+        """Continue a prompt, giving text as it comes.
+
+        Arguments:
+            prompt: what to continue, as `prompt` takes it.
+            settings: how.
+            options: those of `GenerateSettings` by name, in place of `settings`: length=100, temperature=0.8, ...
+
+        Raises:
+            EncodingError: the prompt has elements that the model has never seen.
+            SettingsError: an option out of range.
+        """
+        settings = with_seed(_settings(settings, options))
+        yield from self.write([self.prompt(prompt, settings)], settings, silent)
+
+    def continuations(
+        self, prompt: Any = "", settings: GenerateSettings | None = None, **options: Any
+    ) -> list[Continuation]:
+        """Continue a prompt `count` times; see `stream`. A search may find fewer."""
+        settings = with_seed(_settings(settings, options))
+        usable = self.prompt(prompt, settings)
+        return list(collect(self.write([usable], settings, silent), [usable.text], settings))
 
     def described(self, continuation: Continuation) -> dict[str, Any]:
         """A continuation as plain values."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from rhapsode.views.candidates import bar
+from rhapsode.views.blocks import bar
 
 __all__ = ["choice_table", "steps_table"]
 
@@ -47,7 +47,7 @@ def steps_table(
     for name, quantiles in rows:
         line = [Text(name), *(Text(f"{value:.6g}") for value in quantiles)]
         if cells > 5:
-            line.append(Text(bar(quantiles[middle] - low, (high - low) or 1.0, cells)))
+            line.append(Text(bar(quantiles[middle] - low, cells, full=(high - low) or 1.0)))
         table.add_row(*line)
     return table
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from rhapsode.config import GenerateSettings, SourceSettings, from_mapping
 from rhapsode.errors import BundleError, EncodingError, SettingsError
 from rhapsode.modalities.ids.continuation import OpenIndex
 from rhapsode.modalities.ids.model import IdModel, IdPrompt
-from rhapsode.modalities.opened import Continuation, Piece, collect, with_seed
+from rhapsode.modalities.opened import silent
 from rhapsode.modalities.text.facts import read_text_bundle
 
 if TYPE_CHECKING:  # what only scores need, and what loads the compiler
@@ -48,23 +48,6 @@ class TextModel(IdModel):
         super().__init__(bundle_path(path), read, ngram)
         self._elements: SuffixIndex | None = None
 
-    def stream(
-        self, prompt: str, settings: GenerateSettings | None = None, **options: Any
-    ) -> Iterator[Piece]:
-        """Continue a prompt, giving text as it comes.
-
-        Arguments:
-            prompt: any text, also none.
-            settings: how.
-            options: those of `GenerateSettings` by name, in place of `settings`: length=100, temperature=0.8, ...
-
-        Raises:
-            EncodingError: the prompt has characters that the model has never seen.
-            SettingsError: an option out of range.
-        """
-        settings = _settings(settings, options)
-        yield from self.write([self.prompt(prompt, settings)], settings, _silent)
-
     def elements_index(self, tell: Callable[[str], None] | None = None) -> SuffixIndex:
         """The index over the elements of what the model has learnt from; opened on first use.
 
@@ -77,20 +60,11 @@ class TextModel(IdModel):
         if self._elements is None:
             from rhapsode.modalities.text.elements_index import open_elements_index
 
-            self._elements = open_elements_index(self.bundle, self.path, tell or _silent)
+            self._elements = open_elements_index(self.bundle, self.path, tell or silent)
         return self._elements
 
-    def continuations(
-        self, prompt: str, settings: GenerateSettings | None = None, **options: Any
-    ) -> list[Continuation]:
-        """Continue a prompt `count` times; see `stream`. A search may find fewer."""
-        settings = with_seed(_settings(settings, options))
-        usable = self.prompt(prompt, settings)
-        pieces = self.write([usable], settings, _silent)
-        return list(collect(pieces, [usable.text], settings))
-
     def generate(self, prompt: str = "", **options: Any) -> str:
-        """Prompt and continuation as one text; see `stream` for the options."""
+        """Prompt and continuation as one text; see `Model.stream` for the options."""
         if options.get("count", 1) != 1:
             raise SettingsError("generate gives one text", hint="use continuations(count=...)")
         return prompt + self.continuations(prompt, **options)[0].text
@@ -168,7 +142,7 @@ class TextModel(IdModel):
         settings = from_mapping(
             IdEvaluationSettings, {"dynamic": dynamic, "weights": weights}, where="evaluate"
         )
-        tell = tell or _silent
+        tell = tell or silent
         return measure_text(self, read_part(self, sources, source, tell), settings, tell)
 
 
@@ -176,15 +150,3 @@ def _may_hold_records(source: str) -> bool:
     from rhapsode.data import record_kind
 
     return source == "-" or record_kind(source) is not None or Path(source).is_dir()
-
-
-def _silent(line: str) -> None:
-    pass
-
-
-def _settings(settings: GenerateSettings | None, options: dict[str, Any]) -> GenerateSettings:
-    if settings is not None and not options:
-        return settings
-    if settings is not None:
-        raise SettingsError("give settings or single options, not both")
-    return from_mapping(GenerateSettings, options, where="generate")

@@ -14,7 +14,7 @@ from rhapsode.errors import DataError, RhapsodeError, SettingsError
 from rhapsode.files import write_atomically
 from rhapsode.generation import Chain, Rows
 from rhapsode.generation.loop import DrawKey, Step, forced, run
-from rhapsode.modalities.opened import Document, Given, Prompt, Shown, changed, with_seed
+from rhapsode.modalities.opened import Document, Given, Prompt, Shown, changed, silent, with_seed
 from rhapsode.workflows import AnyModel
 
 __all__ = ["BranchView", "PlaySession", "Turn", "Why"]
@@ -33,10 +33,6 @@ NOT_HERE = (
     *(entry.name for entry in fields(SearchSettings)),
 )
 """Settings that ask for what a session does not give."""
-
-
-def _silent(line: str) -> None:
-    pass
 
 
 @dataclass(frozen=True)
@@ -161,7 +157,7 @@ class PlaySession:
         self,
         model: AnyModel,
         settings: GenerateSettings | None = None,
-        tell: Callable[[str], None] = _silent,
+        tell: Callable[[str], None] = silent,
         prompt: Any = "",
     ) -> None:
         self.model = model
