@@ -11,7 +11,7 @@ from tests.modalities import brackets, zigzag
 from tests.modalities.registered import registered
 from tests.modalities.sources import bracket_lines, write, zigzag_lines
 
-LONGEST = 160
+LONGEST = 150
 
 
 @pytest.mark.parametrize("module", [brackets, zigzag])

@@ -26,7 +26,14 @@ from rhapsode.models import FAMILIES
 from rhapsode.training.planner import Plan
 from rhapsode.views.card import Card
 from tests.modalities.pen_head import PenHead
-from tests.modalities.zigzag_encoder import JACOBIAN, NAME, ZigzagEncoder, ZigzagFacts, phase
+from tests.modalities.zigzag_encoder import (
+    JACOBIAN,
+    NAME,
+    ZigzagEncoder,
+    ZigzagFacts,
+    ZigzagPart,
+    phase,
+)
 
 REGISTRATION: dict[str, Any] = {
     "modality": "tests.modalities.zigzag:ZIGZAG",
@@ -34,12 +41,6 @@ REGISTRATION: dict[str, Any] = {
     "heads": {"pen.v1": PenHead},
 }
 PLANNED = {"batch_size": 4, "window": 16, "learning_rate": 0.01, "averaging": 0.9}
-
-
-@dataclass(frozen=True)
-class ZigzagPart:
-    arrays: ValueArrays
-    split: str
 
 
 class ZigzagCorpus:

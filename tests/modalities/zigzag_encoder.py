@@ -10,6 +10,7 @@ import numpy as np
 
 from rhapsode.bundle import NetworkSizes
 from rhapsode.bundle.value_facts import ValueFacts
+from rhapsode.data import ValueArrays
 
 NAME = "zigzag.v1"
 SCALE_3 = np.array([0.5, 0.5, 1.0])
@@ -105,3 +106,9 @@ class ZigzagFacts(ValueFacts):
 def phase(length: int) -> Any:
     """The covariate known ahead, (T, 1)."""
     return (np.arange(length, dtype=np.float32) % 2)[:, None]
+
+
+@dataclass(frozen=True)
+class ZigzagPart:
+    arrays: ValueArrays
+    split: str
