@@ -1,5 +1,7 @@
 """Sources of the toy modalities, drawn from laws that are known."""
 
+from pathlib import Path
+
 import numpy as np
 
 from tests.encoding.brackets import END, Brackets, walk
@@ -31,3 +33,9 @@ def zigzag_lines() -> str:
         ]
         lines.append(" ".join([str(kind), *moves]))
     return "\n".join(lines) + "\n"
+
+
+def write(path: Path, text: str) -> tuple[str]:
+    """Write a source."""
+    path.write_text(text, encoding="utf-8")
+    return (str(path),)

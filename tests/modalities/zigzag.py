@@ -13,10 +13,9 @@ import numpy as np
 
 from rhapsode.bundle import Bundle, Component, NetworkConfig, Provenance, bundle_path, read_bundle
 from rhapsode.bundle.network import load_network
-from rhapsode.bundle.value_predictor import ValueCondition, ValuePredictor
+from rhapsode.bundle.value_predictor import ValuePredictor
 from rhapsode.config import TrainingSettings
 from rhapsode.data import Condition, ValueArrays
-from rhapsode.generation.paths import sample_paths
 from rhapsode.modalities.contract import Claim, Degree, Planned, RunRequest, Tell
 from rhapsode.modalities.scoring import PartName
 from rhapsode.modalities.values.modality import ValueModality
@@ -26,7 +25,15 @@ from rhapsode.models import FAMILIES
 from rhapsode.training.planner import Plan
 from rhapsode.views.card import Card
 from tests.modalities.pen_head import PenHead
-from tests.modalities.zigzag_encoder import JACOBIAN, NAME, ZigzagEncoder, ZigzagFacts, phase
+from tests.modalities.zigzag_encoder import (
+    JACOBIAN,
+    NAME,
+    ZigzagEncoder,
+    ZigzagFacts,
+    ZigzagPart,
+    draw,
+    phase,
+)
 
 REGISTRATION: dict[str, Any] = {
     "modality": "tests.modalities.zigzag:ZIGZAG",
@@ -34,12 +41,6 @@ REGISTRATION: dict[str, Any] = {
     "heads": {"pen.v1": PenHead},
 }
 PLANNED = {"batch_size": 4, "window": 16, "learning_rate": 0.01, "averaging": 0.9}
-
-
-@dataclass(frozen=True)
-class ZigzagPart:
-    arrays: ValueArrays
-    split: str
 
 
 class ZigzagCorpus:
@@ -142,16 +143,6 @@ class ZigzagModality(ValueModality[ZigzagSettings, ZigzagCorpus, Any]):
 
     def next_command(self, folder: Path) -> str:
         return f"rhapsode generate {folder}"
-
-
-def draw(predictor: Any, kind: int, length: int, *, seed: int, temperature: float = 1.0) -> Any:
-    """New moves (T, 3) of a class."""
-    sources = Condition(static_BK=np.eye(2, dtype=np.float32)[[kind]])
-    state = predictor.start(1, ValueCondition(None, sources))
-    known_1HX = phase(length)[None]
-    return sample_paths(
-        predictor, state, known_1HX, samples=1, seeds=[seed], temperature=temperature
-    )[0, 0]
 
 
 ZIGZAG = ZigzagModality()

@@ -10,6 +10,9 @@ import numpy as np
 
 from rhapsode.bundle import NetworkSizes
 from rhapsode.bundle.value_facts import ValueFacts
+from rhapsode.bundle.value_predictor import ValueCondition
+from rhapsode.data import Condition, ValueArrays
+from rhapsode.generation.paths import sample_paths
 
 NAME = "zigzag.v1"
 SCALE_3 = np.array([0.5, 0.5, 1.0])
@@ -105,3 +108,19 @@ class ZigzagFacts(ValueFacts):
 def phase(length: int) -> Any:
     """The covariate known ahead, (T, 1)."""
     return (np.arange(length, dtype=np.float32) % 2)[:, None]
+
+
+@dataclass(frozen=True)
+class ZigzagPart:
+    arrays: ValueArrays
+    split: str
+
+
+def draw(predictor: Any, kind: int, length: int, *, seed: int, temperature: float = 1.0) -> Any:
+    """New moves (T, 3) of a class."""
+    sources = Condition(static_BK=np.eye(2, dtype=np.float32)[[kind]])
+    state = predictor.start(1, ValueCondition(None, sources))
+    known_1HX = phase(length)[None]
+    return sample_paths(
+        predictor, state, known_1HX, samples=1, seeds=[seed], temperature=temperature
+    )[0, 0]
