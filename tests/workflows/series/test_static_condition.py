@@ -78,8 +78,9 @@ def test_the_condition_is_learnt_and_decides_forecasts(model: rh.SeriesModel, sh
     np.testing.assert_allclose(alone[0], together[3], rtol=1e-5)
     assert np.abs(paths_of(model, moved(given)) - together).max() > 1e-4
 
-    first_S = np.full(len(given), 20)
-    assert model.loss(given, first_S)[0] != model.loss(moved(given), first_S)[0]
+    asked = {"horizon": 3, "samples": 4, "method": ("none",)}
+    here, elsewhere = (model.evaluate(each, **asked).to_mapping() for each in (given, moved(given)))
+    assert here["loss"] != elsewhere["loss"]
     state = model.start(given)
     again = model.start(moved(given))
     assert not np.allclose(state.memory.memory_MC, again.memory.memory_MC)
