@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
@@ -62,7 +62,6 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     """A kind of sequence whose elements are identifiers."""
 
     facts: type[IdFacts]
-    blind: ClassVar[bool] = True
 
     def check(self, settings: S) -> None:
         """Refuse networks that cannot be built, and samples of two beginnings."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rhapsode.data import ValueArrays
     from rhapsode.modalities.series.corpus import SeriesCorpus
     from rhapsode.modalities.series.metrics import SeriesMetrics, SeriesPart
+    from rhapsode.modalities.series.seen import SeriesSeen
     from rhapsode.views.card import Card
 
 __all__ = ["SERIES", "SeriesModality"]
@@ -214,6 +215,28 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         from rhapsode.views.comparison_report import forecast_comparison
 
         yield from forecast_comparison(compared, title)
+
+    def show(
+        self,
+        sources: Sequence[Any],
+        number: int,
+        settings: SeriesTrainSettings,
+        tell: Tell,
+        *,
+        opened: Any = None,
+    ) -> SeriesSeen:
+        """One series, as the planned network would learn it."""
+        from rhapsode.modalities.series.seen import SeriesSeen
+
+        corpus = self.corpus(sources, settings, tell, opened=opened)
+        given = corpus.given
+        if not 0 <= number < len(given):
+            raise DataError(
+                f"there is no series {number}, they are numbered 0 to {len(given) - 1}",
+                where=", ".join(map(str, sources)),
+            )
+        request = RunRequest(settings, settings.budget_seconds(), 1.0, None, False, tell)
+        return SeriesSeen.of(self.plan(corpus, request).bundle, given.select([number]))
 
     def survey(
         self, sources: Sequence[Any], settings: SeriesTrainSettings, tell: Tell, opened: Any

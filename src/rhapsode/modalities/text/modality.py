@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rhapsode.modalities.text.corpus import TextCorpus
     from rhapsode.modalities.text.metrics import TextEvaluation, TextPart
     from rhapsode.modalities.text.model import TextModel
+    from rhapsode.modalities.text.show import TextSeen
     from rhapsode.views.card import Card
 
 __all__ = ["TEXT", "TextModality"]
@@ -147,6 +148,20 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         from rhapsode.modalities.text.comparison import passages_of
 
         return passages_of(part.texts, count=count, length=length, seed=seed)
+
+    def show(
+        self,
+        sources: Sequence[Any],
+        number: int,
+        settings: TrainSettings,
+        tell: Tell,
+        *,
+        opened: Any = None,
+    ) -> TextSeen:
+        """A document under an encoding learnt on all of them."""
+        from rhapsode.modalities.text.show import show_text
+
+        return show_text([str(source) for source in sources], number, settings, tell)
 
     def survey(
         self, sources: Sequence[Any], settings: TrainSettings, tell: Tell, opened: Any

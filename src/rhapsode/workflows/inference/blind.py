@@ -177,15 +177,11 @@ def blind_pairs(
         SettingsError: fewer than two models, one named twice, or no prompt.
         BundleError: a model that cannot be opened.
     """
-    modality, opened = open_models(models)
-    if not modality.blind:
-        raise SettingsError(
-            f"continuations of {modality.noun} are not compared blind", where="--blind"
-        )
+    _, opened = open_models(models)
     if not prompts:
         raise SettingsError("a blind comparison needs a prompt", where="compare")
     for model in opened.values():
-        model.writer_for(settings, tell)
+        model.ready(settings, tell)
     seed = secrets.randbits(32) if settings.seed is None else settings.seed
     generator = np.random.default_rng(seed)
     couples = list(combinations(opened, 2))
@@ -228,9 +224,10 @@ def passages_for(
 def _written(model: Any, prompt: str, settings: GenerateSettings) -> str:
     """A continuation of `length` characters, where that is set, or of fewer where it ends by itself.
 
-    As many of every model: their number would tell the encodings apart.
+    As many of every model: their number would tell the encodings apart. Where a prompt names a file,
+    `length` counts elements.
     """
-    most = settings.length
+    most = settings.length if model.prompts_are_text else None
     if most is not None:
         settings = replace(settings, length=most * ELEMENTS_PER_CHARACTER)
     text = ""
