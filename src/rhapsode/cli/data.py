@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from rhapsode.cli.console import note, print_json
 from rhapsode.cli.parse import parse, typed_settings
@@ -83,9 +83,11 @@ def _list(console: Console, *, json: bool) -> None:
     if json:
         print_json(corpora)
         return
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("name", "what it is", "licence", "where"):
-        table.add_column(heading)
+    table = Table(
+        *(Column(heading) for heading in ("name", "what it is", "licence", "where")),
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
     for name, entry in corpora.items():
         table.add_row(f"[bold]{name}", entry["title"], entry["licence"], entry["place"])
     console.print(table)

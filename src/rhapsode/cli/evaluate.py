@@ -41,8 +41,8 @@ def run(arguments: Sequence[str], began: float) -> int:
     command = parse_of_model(
         EvaluateCommand, attrgetter("evaluation"), "evaluate", DESCRIPTION, arguments
     )
+    from rhapsode.workflows import open_model
     from rhapsode.workflows.inference.evaluate import evaluate
-    from rhapsode.workflows.inference.opening import open_model
 
     modality, model = open_model(command.model)
     asked = typed_settings(command, arguments, modality.evaluation)

@@ -168,11 +168,12 @@ class Modality(ABC, Generic[S, C, B]):
     """Noun of its data, for messages: "text", "series"."""
     decides_all_of: ClassVar[tuple[str, ...]] = ("encoder", "network")
     """Sections of the settings in which a base model decides every entry."""
-
-    @property
-    @abstractmethod
-    def settings(self) -> type[S]:
-        """The dataclass of its settings; loads no torch."""
+    settings: type[S]
+    """The dataclass of its settings; loads no torch."""
+    evaluation: ClassVar[type[Any]] = NoSettings
+    """The dataclass of the settings of an evaluation; loads no torch."""
+    comparison: ClassVar[type[Any]] = NoSettings
+    """The dataclass of the settings of a comparison; loads no torch."""
 
     @abstractmethod
     def claim(self, sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
@@ -275,16 +276,6 @@ class Modality(ABC, Generic[S, C, B]):
     @abstractmethod
     def next_command(self, folder: Path) -> str:
         """The command to try after training."""
-
-    @property
-    def evaluation(self) -> type[Any]:
-        """The dataclass of the settings of an evaluation; loads no torch."""
-        return NoSettings
-
-    @property
-    def comparison(self) -> type[Any]:
-        """The dataclass of the settings of a comparison; loads no torch."""
-        return NoSettings
 
     def to_score(
         self, model: Any, sources: Sequence[str], asked: Mapping[str, Any], tell: Tell

@@ -46,9 +46,11 @@ def interval_in_words(interval: Mapping[str, Any] | None) -> str:
 
 def figures_table(figures: Mapping[str, Any], title: str) -> Table:
     """The figures of a sweep and how they came about, for people."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
     table = Table(
+        Column(style="dim"),
+        Column(justify="right", style="bold"),
         title=title,
         title_justify="left",
         show_header=False,
@@ -56,8 +58,6 @@ def figures_table(figures: Mapping[str, Any], title: str) -> Table:
         padding=(0, 2, 0, 0),
         min_width=min(len(title) + 2, 100),
     )
-    table.add_column(style="dim")
-    table.add_column(justify="right", style="bold")
     floors = figures["floors"]
 
     interval = figures["interval"]

@@ -56,18 +56,17 @@ def method_rows(forecasts: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 def forecasts_table(forecasts: Mapping[str, Any]) -> Table:
     """Methods and their figures, for people."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
     count, steps = forecasts["forecasts"], forecasts["horizon"]
     table = Table(
-        title=f"{count:,} forecast{'s' if count != 1 else ''}, {steps} steps ahead",
+        "",
+        *(Column(name, justify="right") for name in METHOD_COLUMNS),
+        title=f"{count:,} forecast{('s' if count != 1 else '')}, {steps} steps ahead",
         title_justify="left",
         box=None,
         padding=(0, 2, 0, 0),
     )
-    table.add_column("")
-    for name in METHOD_COLUMNS:
-        table.add_column(name, justify="right")
     for name, *cells in method_rows(forecasts):
         table.add_row(name, *cells, style="bold" if name == "model" else "")
     return table

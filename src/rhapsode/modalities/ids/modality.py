@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
@@ -62,6 +62,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     """A kind of sequence whose elements are identifiers."""
 
     facts: type[IdFacts]
+    evaluation: ClassVar[type[Any]] = IdEvaluationSettings
 
     def check(self, settings: S) -> None:
         """Refuse networks that cannot be built, and samples of two beginnings."""
@@ -86,11 +87,6 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     def sizes(self, model: IdPredictors, part: IdPart) -> Text | None:
         """Sizes of the documents of a part, for figures in bits; None where they have none."""
         return None
-
-    @property
-    def evaluation(self) -> type[Any]:
-        """Settings of an evaluation."""
-        return IdEvaluationSettings
 
     def part(self, corpus: C, settings: S, name: PartName) -> IdPart:
         """A part of the corpus of a run."""

@@ -44,11 +44,9 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
 
     name: ClassVar[str] = "series.v1"
     noun: ClassVar[str] = "series"
-
-    @property
-    def settings(self) -> type[SeriesTrainSettings]:
-        """Settings of training on series."""
-        return SeriesTrainSettings
+    settings = SeriesTrainSettings
+    evaluation = SeriesEvaluationSettings
+    comparison = SeriesComparisonSettings
 
     def claim(self, sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
         """Likely for a table of numbers."""
@@ -131,16 +129,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         ).to_mapping()
         del figures["learnt"]
         return figures
-
-    @property
-    def evaluation(self) -> type[SeriesEvaluationSettings]:
-        """Forecasts, and the methods beside them."""
-        return SeriesEvaluationSettings
-
-    @property
-    def comparison(self) -> type[SeriesComparisonSettings]:
-        """Forecasts."""
-        return SeriesComparisonSettings
 
     def to_score(
         self, model: Any, sources: Sequence[str], asked: Mapping[str, Any], tell: Tell

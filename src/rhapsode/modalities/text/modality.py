@@ -37,11 +37,9 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
     name: ClassVar[str] = "text.v1"
     noun: ClassVar[str] = "text"
     facts = TextFacts
-
-    @property
-    def settings(self) -> type[TrainSettings]:
-        """Settings of training on texts."""
-        return TrainSettings
+    settings = TrainSettings
+    evaluation = TextEvaluationSettings
+    comparison = SourceSettings
 
     def claim(self, sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
         """Possible for whatever can be decoded; likely where a field of records is asked for."""
@@ -83,16 +81,6 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         if settings.data.split == "documents":
             return f"test: documents chosen by their hash, {_share(corpus, 'test')} of the corpus"
         return f"test: the last {_share(corpus, 'test')} of the corpus"
-
-    @property
-    def evaluation(self) -> type[TextEvaluationSettings]:
-        """How sources are read, and what is measured beside the figures."""
-        return TextEvaluationSettings
-
-    @property
-    def comparison(self) -> type[SourceSettings]:
-        """How sources are read."""
-        return SourceSettings
 
     def to_score(
         self, model: Any, sources: Sequence[str], asked: Mapping[str, Any], tell: Tell

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -421,7 +421,7 @@ class PlaySession:
             "settings": to_mapping(self.settings),
             "current": self._current,
             "branches": [
-                {"name": name, "turns": [_turn_mapping(turn) for turn in branch.turns]}
+                {"name": name, "turns": [vars(turn) for turn in branch.turns]}
                 for name, branch in sorted(self._branches.items())
             ],
         }
@@ -435,7 +435,8 @@ class PlaySession:
             DataError: the file cannot be read, is damaged, or is of another model.
         """
         try:
-            mapping = json.loads(path.read_bytes())
+            raw = path.read_bytes()
+            mapping = json.loads(raw)
         except OSError as problem:
             raise DataError(f"cannot read: {problem.strerror}", where=str(path)) from None
         except (ValueError, RecursionError):
@@ -443,7 +444,8 @@ class PlaySession:
         if not isinstance(mapping, dict) or mapping.get("format") != FORMAT:
             raise DataError("this is not a saved session", where=str(path))
         if mapping.get("version") == 1:
-            mapping = _of_version_2(mapping)
+            renamed = json.loads(raw, object_pairs_hook=_without_ids)
+            mapping = {**renamed, "version": VERSION}
         if mapping.get("version") != VERSION:
             raise DataError(
                 f"version {mapping.get('version')!r} of a session cannot be read", where=str(path)
@@ -709,28 +711,9 @@ def _restored(prompt: Prompt, turn: Turn) -> Turn:
     return replace(turn, elements=tuple(prompt.restored(each) for each in turn.elements))
 
 
-def _of_version_2(mapping: dict[str, Any]) -> dict[str, Any]:
-    """A session of version 1, in which elements were called ids."""
-    branches = mapping.get("branches")
-    renamed: Any = branches
-    if isinstance(branches, list):
-        renamed = [
-            {
-                name: [
-                    {("elements" if key == "ids" else key): kept for key, kept in turn.items()}
-                    if isinstance(turn, dict)
-                    else turn
-                    for turn in value
-                ]
-                if name == "turns" and isinstance(value, list)
-                else value
-                for name, value in branch.items()
-            }
-            if isinstance(branch, dict)
-            else branch
-            for branch in branches
-        ]
-    return {**mapping, "version": VERSION, "branches": renamed}
+def _without_ids(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of version 1, in which elements were called ids."""
+    return {"elements" if key == "ids" else key: value for key, value in pairs}
 
 
 def _half_of_a_pair(text: str) -> bool:
@@ -740,7 +723,3 @@ def _half_of_a_pair(text: str) -> bool:
     except UnicodeEncodeError:
         return True
     return False
-
-
-def _turn_mapping(turn: Turn) -> Mapping[str, Any]:
-    return {entry.name: getattr(turn, entry.name) for entry in fields(turn)}
