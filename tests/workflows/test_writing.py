@@ -17,8 +17,7 @@ from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.modalities.contract import silent
 from rhapsode.modalities.text.corpus import TextCorpus, prepare_corpus
 from rhapsode.modalities.text.facts import TextBundle, TextFacts
-from rhapsode.modalities.text.settings import TrainSettings
-from rhapsode.modalities.text.writing_check import (
+from rhapsode.modalities.text.quality.writing_check import (
     LENGTHS,
     TEXT_INDEX,
     RealText,
@@ -28,6 +27,7 @@ from rhapsode.modalities.text.writing_check import (
     open_text_index,
     read_real_text,
 )
+from rhapsode.modalities.text.settings import TrainSettings
 from rhapsode.views.writing_table import (
     copying_in_short,
     longest_copies,

@@ -95,7 +95,7 @@ def _list(console: Console, *, json: bool) -> None:
 
 def _look(command: DataCommand, arguments: Sequence[str], console: Console) -> None:
     """Survey a source, or show one of its documents."""
-    from rhapsode.workflows.inference.survey import show, survey
+    from rhapsode.workflows.inference.sources import show, survey
 
     asked = {
         "source": typed_settings(command, arguments, SourceSettings),

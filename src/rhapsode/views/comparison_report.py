@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from rhapsode.views.forecast_tables import number
+from rhapsode.views.figures import number
 
 __all__ = ["forecast_comparison", "plain_comparison", "text_comparison"]
 

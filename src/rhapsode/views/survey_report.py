@@ -13,7 +13,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from rhapsode.views.blocks import RISING, bar, visible
-from rhapsode.views.forecast_tables import number
+from rhapsode.views.figures import number
 
 __all__ = ["plain_survey", "series_survey", "text_survey"]
 

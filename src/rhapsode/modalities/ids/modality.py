@@ -312,10 +312,9 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         tell: Tell,
     ) -> Finished[IdBundle]:
         """Count, mix, score the test part with the mixture, and keep counts inside the file or beside it."""
-        from rhapsode.modalities.ids.mixture_weight import choose_mixture, no_mixture
         from rhapsode.modalities.ids.ngram_sidecar import NGRAM, ngram_part
         from rhapsode.modalities.ids.predictors import IdPredictors
-        from rhapsode.modalities.ids.validation import ValidationPart
+        from rhapsode.modalities.ids.validation import ValidationPart, choose_mixture, no_mixture
 
         settings, corpus = planned.settings, planned.corpus
         file = folder / "model.safetensors"

@@ -56,7 +56,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
 
     def check(self, settings: SeriesTrainSettings) -> None:
         """Refuse encodings and families that do not exist."""
-        from rhapsode.modalities.series.plan import check_settings
+        from rhapsode.modalities.series.fitting.plan import check_settings
 
         check_settings(settings)
 
@@ -80,7 +80,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
 
     def plan(self, corpus: SeriesCorpus, request: RunRequest[SeriesTrainSettings]) -> SeriesPlan:
         """Choose encoding, distribution, sizes and rates."""
-        from rhapsode.modalities.series.plan import plan_series_run
+        from rhapsode.modalities.series.fitting.plan import plan_series_run
 
         return plan_series_run(corpus, request)
 
@@ -91,7 +91,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
 
     def initialise(self, network: Network, planned: SeriesPlan) -> bool:
         """Begin as a linear autoregression where the network can, which may be the best there is."""
-        from rhapsode.modalities.series.linear_start import start_linear
+        from rhapsode.modalities.series.fitting.linear_start import start_linear
 
         start_linear(network, planned.own.fitted)
         return True
@@ -106,7 +106,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         self, planned: SeriesPlan, predictor: ValuePredictor[SeriesBundle], temperature: float
     ) -> str:
         """The end of the longest series and one path after it, as bars."""
-        from rhapsode.modalities.series.preview import preview_path
+        from rhapsode.modalities.series.reports.preview import preview_path
 
         corpus = planned.corpus
         shown = int(np.argmax(corpus.train_S))
@@ -168,7 +168,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
 
     def report(self, metrics: Mapping[str, Any], title: str) -> Iterator[Any]:
         """Density, and a table of forecasts by each method."""
-        from rhapsode.views.forecast_tables import density_in_words, forecasts_table
+        from rhapsode.views.figures import density_in_words, forecasts_table
 
         yield title
         yield density_in_words(metrics)
@@ -185,7 +185,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
 
     def notes(self, metrics: Mapping[str, Any]) -> Iterator[str]:
         """What was left out, or forecast better by the last season."""
-        from rhapsode.views.forecast_tables import method_notes
+        from rhapsode.views.figures import method_notes
 
         if metrics["forecasts"]:
             yield from method_notes(metrics["forecasts"])
@@ -230,7 +230,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         self, sources: Sequence[Any], settings: SeriesTrainSettings, tell: Tell, opened: Any
     ) -> Surveyed[SeriesCorpus]:
         """Series, lengths, frequency and missing values."""
-        from rhapsode.modalities.series.survey import survey_series
+        from rhapsode.modalities.series.reports.survey import survey_series
 
         return survey_series(sources, settings, tell, opened)
 
@@ -242,13 +242,13 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
 
     def card(self, bundle: SeriesBundle, summary: Mapping[str, Any]) -> Card:
         """Data, plan, and figures of forecasts."""
-        from rhapsode.modalities.series.report import card_of
+        from rhapsode.modalities.series.reports.report import card_of
 
         return card_of(bundle, summary)
 
     def told(self, summary: Mapping[str, Any], title: str) -> Iterator[Any]:
         """Density and forecasts of the test part."""
-        from rhapsode.modalities.series.report import figures_told
+        from rhapsode.modalities.series.reports.report import figures_told
 
         yield from figures_told(summary, title)
 

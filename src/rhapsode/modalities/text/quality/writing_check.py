@@ -28,7 +28,7 @@ from rhapsode.modalities.ids.continuation import continue_prompt
 from rhapsode.modalities.text.corpus import TextCorpus
 
 if TYPE_CHECKING:  # counting loads a compiler: late, and only where it is asked for
-    from rhapsode.modalities.text.text_index import Passage, TextIndex
+    from rhapsode.modalities.text.quality.text_index import Passage, TextIndex
 
 __all__ = [
     "TEMPERATURES",
@@ -82,7 +82,7 @@ def learn_text_index(corpus: TextCorpus) -> TextIndex | str:
 
     It holds the text as the model reads it, prompts included. Where that is normalised, offsets count its characters.
     """
-    from rhapsode.modalities.text.text_index import TextIndex
+    from rhapsode.modalities.text.quality.text_index import TextIndex
 
     normaliser = _normaliser(corpus.encoder)
     return TextIndex.build(_passages(corpus.texts, corpus.split.train, normaliser))
@@ -109,7 +109,7 @@ def open_text_index(
     path = model.parent / TEXT_INDEX
     if not path.exists():
         return f"there is no {TEXT_INDEX} beside the model"
-    from rhapsode.modalities.text.text_index import TextIndex
+    from rhapsode.modalities.text.quality.text_index import TextIndex
 
     try:
         index = TextIndex.load(path)
@@ -127,7 +127,7 @@ def _passages(store: TextStore, parts: Parts, normaliser: Normaliser) -> Iterato
 
     What lies before a part of a document is read too, for its line.
     """
-    from rhapsode.modalities.text.text_index import Passage
+    from rhapsode.modalities.text.quality.text_index import Passage
 
     names = store.names
     wanted: list[tuple[int, int, int]] = []
@@ -256,8 +256,12 @@ def _measured(
         return _nothing(
             f"{seconds:g} s were too short for {FEWEST} texts of {LENGTHS[-1]} characters"
         )
-    from rhapsode.modalities.text.text_index import TextIndex
-    from rhapsode.modalities.text.text_quality import choose_unit, held_out_pieces, measure_writing
+    from rhapsode.modalities.text.quality.text_index import TextIndex
+    from rhapsode.modalities.text.quality.text_quality import (
+        choose_unit,
+        held_out_pieces,
+        measure_writing,
+    )
 
     known = index.text(0, len(real.text)) if isinstance(index, TextIndex) else real.text
     unit = choose_unit([known])

@@ -13,8 +13,8 @@ from rhapsode.errors import DataError
 from rhapsode.modalities.contract import Tell
 from rhapsode.modalities.ids.model import elements_of
 from rhapsode.modalities.text.corpus import found_lines
-from rhapsode.modalities.text.processes import counted, piece_size
-from rhapsode.modalities.text.read_texts import prepare_texts
+from rhapsode.modalities.text.reading.processes import counted, piece_size
+from rhapsode.modalities.text.reading.read_texts import prepare_texts
 from rhapsode.modalities.text.settings import TrainSettings
 
 if TYPE_CHECKING:
