@@ -321,12 +321,8 @@ class Modality(ABC, Generic[S, C, B]):
         yield title
         yield f"{metrics['loss']:.4f} nats per element"
 
-    def cautions(self, metrics: Mapping[str, Any]) -> Iterator[str]:
-        """Warnings that belong to metrics."""
-        yield from ()
-
     def notes(self, metrics: Mapping[str, Any]) -> Iterator[str]:
-        """What else should be known of metrics."""
+        """Warnings that belong to metrics, and what else should be known of them."""
         yield from ()
 
     def compare(self, models: Mapping[str, Any], part: Any, settings: Any, tell: Tell) -> Compared:

@@ -175,18 +175,15 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         if metrics["forecasts"]:
             yield forecasts_table(metrics["forecasts"])
 
-    def cautions(self, metrics: Mapping[str, Any]) -> Iterator[str]:
-        """How much was learnt from."""
+    def notes(self, metrics: Mapping[str, Any]) -> Iterator[str]:
+        """How much was learnt from, what was left out, or forecast better by the last season."""
+        from rhapsode.views.figures import method_notes
+
         if metrics["learnt"]:
             yield (
                 f"warning: {metrics['learnt']:,} of the values scored were learnt from, or chose the weights; what "
                 "stands beside the model has not seen what it forecasts"
             )
-
-    def notes(self, metrics: Mapping[str, Any]) -> Iterator[str]:
-        """What was left out, or forecast better by the last season."""
-        from rhapsode.views.figures import method_notes
-
         if metrics["forecasts"]:
             yield from method_notes(metrics["forecasts"])
 

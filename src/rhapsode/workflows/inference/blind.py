@@ -114,7 +114,7 @@ class Ballot:
             return
         try:
             kept = from_mapping(_Kept, json.loads(path.read_bytes()), where=str(path))
-        except (OSError, ValueError, TypeError, RecursionError, SettingsError):
+        except (OSError, ValueError, AttributeError, RecursionError, SettingsError):
             raise RunError(
                 "this file holds no votes of a blind comparison",
                 where=str(path),
