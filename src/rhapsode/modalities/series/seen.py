@@ -70,12 +70,15 @@ class SeriesSeen:
 
     def shown(self, width: int) -> Sequence[RenderableType]:
         """The last steps of every series, values and targets."""
-        from rich.table import Table
+        from rich.table import Column, Table
         from rich.text import Text
 
         blocks: list[RenderableType] = []
         for one in self.series:
             table = Table(
+                "",
+                Column("value", justify="right"),
+                Column("target", justify="right"),
                 title=Text(one["series"], style="bold"),
                 title_justify="left",
                 title_style="",
@@ -83,9 +86,6 @@ class SeriesSeen:
                 padding=(0, 2, 0, 0),
                 header_style="dim",
             )
-            table.add_column("")
-            table.add_column("value", justify="right")
-            table.add_column("target", justify="right")
             rows = list(zip(one["times"], one["values"], one["targets"], strict=True))
             for time, values, targets in rows[-SHOWN:]:
                 table.add_row(time, _text(values), _text(targets))

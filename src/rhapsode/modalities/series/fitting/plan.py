@@ -21,15 +21,19 @@ from rhapsode.errors import SettingsError
 from rhapsode.heads import HEADS, Bins, DensityHead
 from rhapsode.modalities.contract import Planned, RunRequest
 from rhapsode.modalities.series.corpus import SeriesCorpus, encode_series
-from rhapsode.modalities.series.encoding_choice import Encoding, choose_encoding, planned_lags
 from rhapsode.modalities.series.facts import (
     Covariates,
     SeriesBundle,
     SeriesFacts,
     learn_covariates,
 )
+from rhapsode.modalities.series.fitting.encoding_choice import (
+    Encoding,
+    choose_encoding,
+    planned_lags,
+)
+from rhapsode.modalities.series.fitting.sizing import enough_steps, plan_series
 from rhapsode.modalities.series.settings import SeriesTrainSettings
-from rhapsode.modalities.series.sizing import enough_steps, plan_series
 from rhapsode.modalities.series.synthesis import learn_templates
 from rhapsode.modalities.values.resolved import resolved
 from rhapsode.models import CONDITIONERS, FAMILIES
