@@ -11,6 +11,7 @@ from rhapsode.heads.count_data import (
 )
 from rhapsode.heads.density import DensityHead
 from rhapsode.heads.gaussian_mixture import GaussianMixture, GaussianMixtureConfig
+from rhapsode.heads.joint import Joint, JointConfig
 from rhapsode.heads.location_scale import (
     Gaussian,
     GaussianConfig,
@@ -33,6 +34,8 @@ __all__ = [
     "GaussianMixture",
     "GaussianMixtureConfig",
     "Head",
+    "Joint",
+    "JointConfig",
     "Laplace",
     "LaplaceConfig",
     "NegativeBinomial",

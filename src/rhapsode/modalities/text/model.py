@@ -7,46 +7,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rhapsode.bundle import bundle_path
-from rhapsode.bundle.id_facts import IdBundle
 from rhapsode.config import GenerateSettings, SourceSettings, from_mapping
 from rhapsode.errors import BundleError, EncodingError, SettingsError
 from rhapsode.modalities.ids.continuation import OpenIndex
 from rhapsode.modalities.ids.model import IdModel, IdPrompt
 from rhapsode.modalities.opened import silent
-from rhapsode.modalities.text.facts import read_text_bundle
+from rhapsode.modalities.text.facts import TextFacts
 
 if TYPE_CHECKING:  # what only scores need, and what loads the compiler
-    from rhapsode.counts import NGramModel, SuffixIndex
+    from rhapsode.counts import SuffixIndex
     from rhapsode.modalities.text.metrics import TextEvaluation
 
 __all__ = ["TextModel"]
 
 
 class TextModel(IdModel):
-    """A model file, opened. What computes is loaded when the first prediction is asked for, torch for scores only.
+    """A model file of texts, opened."""
 
-    Where the file names a mixture and the n-gram model lies beside it, all that predicts is the mixture; without that
-    sidecar, or with another run's, it is the network alone, and `alone` says why.
-
-    Arguments:
-        path: a run folder or a model file.
-        bundle: what is in the file, or will be; None reads it.
-        ngram: the counts that belong to it, where they are at hand.
-
-    Raises:
-        BundleError: missing, damaged, or of another version.
-    """
-
-    def __init__(
-        self,
-        path: str | Path,
-        bundle: IdBundle | None = None,
-        ngram: NGramModel | None = None,
-    ) -> None:
-        read = read_text_bundle(path) if bundle is None else bundle
-        super().__init__(bundle_path(path), read, ngram)
-        self._elements: SuffixIndex | None = None
+    facts = TextFacts
+    _elements: SuffixIndex | None = None
 
     def elements_index(self, tell: Callable[[str], None] | None = None) -> SuffixIndex:
         """The index over the elements of what the model has learnt from; opened on first use.
