@@ -9,7 +9,7 @@ from rhapsode.heads.count_data import (
     Poisson,
     PoissonConfig,
 )
-from rhapsode.heads.density import DensityHead
+from rhapsode.heads.density import AlikeHead, DensityHead
 from rhapsode.heads.gaussian_mixture import GaussianMixture, GaussianMixtureConfig
 from rhapsode.heads.joint import Joint, JointConfig
 from rhapsode.heads.location_scale import (
@@ -24,6 +24,7 @@ from rhapsode.heads.quantiles import Quantiles, QuantilesConfig
 
 __all__ = [
     "HEADS",
+    "AlikeHead",
     "Bins",
     "BinsConfig",
     "Categorical",

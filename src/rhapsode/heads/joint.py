@@ -83,7 +83,13 @@ class Joint(DensityHead):
         return total_BT if log_jacobian_BT is None else total_BT + log_jacobian_BT
 
     def sample(self, parameters: Tensor, uniforms_B: Tensor, temperature: float = 1.0) -> Tensor:
-        """One observation a row, (B, K) float64, by inversion of a lane for each number."""
+        """One observation a row, (B, K) float64, by inversion of a lane for each number.
+
+        Raises:
+            ValueError: a negative temperature.
+        """
+        if temperature < 0:
+            raise ValueError(f"temperature {temperature} is negative")
         numbers, logits = self._parts(parameters.detach())
         uniforms = self._columns(parameters, uniforms_B)
         measured = self.numbers.target_size

@@ -16,7 +16,7 @@ from rhapsode.bundle import Predictor, bundle_path, read_bundle
 from rhapsode.bundle.id_facts import IdBundle, IdFacts
 from rhapsode.config import GenerateSettings, to_mapping
 from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
-from rhapsode.errors import DataError
+from rhapsode.errors import DataError, EncodingError
 from rhapsode.files import write_atomically
 from rhapsode.generation import Chain, Rows, StopText
 from rhapsode.generation.loop import DrawKey
@@ -165,7 +165,24 @@ class IdModel(IdPredictors, Model[IdBundle]):
             tell(self.rounding(settings.weights).in_words())
 
     def prompt(self, value: Any, settings: GenerateSettings) -> IdPrompt:
-        return IdPrompt(self, str(value))
+        """The text, or what is left of it under `unknown="skip"`.
+
+        Raises:
+            EncodingError: it has pieces without an element of their own, which are named.
+        """
+        encoder, text = self.bundle.encoder, str(value)
+        missing = encoder.unknown(text)
+        if not missing or (encoder.unknown_prompt == "element" and settings.unknown != "skip"):
+            return IdPrompt(self, text)
+        if settings.unknown == "skip":
+            return IdPrompt(self, encoder.without_unknown(text))
+        named = ", ".join(f"{piece!r} (U+{ord(piece[0]):04X})" for piece in missing[:8])
+        more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
+        raise EncodingError(
+            f"the model has never seen {named}{more}",
+            where="prompt",
+            hint="leave them out, or drop them with --unknown skip",
+        )
 
     def restored(self, saved: Mapping[str, Any]) -> IdPrompt:
         if saved:

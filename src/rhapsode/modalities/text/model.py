@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rhapsode.config import GenerateSettings, SourceSettings, from_mapping
-from rhapsode.errors import BundleError, EncodingError, SettingsError
+from rhapsode.errors import BundleError, SettingsError
 from rhapsode.modalities.ids.continuation import OpenIndex
 from rhapsode.modalities.ids.model import IdModel, IdPrompt
 from rhapsode.modalities.opened import silent
@@ -49,12 +49,10 @@ class TextModel(IdModel):
         return prompt + self.continuations(prompt, **options)[0].text
 
     def prompt(self, value: Any, settings: GenerateSettings) -> IdPrompt:
-        """The text, or what is left of it under `unknown="skip"`.
-
-        Raises:
-            EncodingError: it has pieces without an element of their own, which are named.
-        """
-        return IdPrompt(self, self._usable(str(value), settings))
+        text = str(value)
+        if self.source_settings().prompt_field is not None and text and text[-1] != "\n":
+            text += "\n"  # behind which completions stood
+        return super().prompt(text, settings)
 
     def held_out(
         self, number: int, settings: GenerateSettings, tell: Callable[[str], None]
@@ -68,23 +66,6 @@ class TextModel(IdModel):
     def open_index(self, tell: Callable[[str], None]) -> OpenIndex:
         """Opens the index over the elements of what the model has learnt from, once."""
         return lambda: self.elements_index(tell)
-
-    def _usable(self, prompt: str, settings: GenerateSettings) -> str:
-        encoder = self.bundle.encoder
-        if self.source_settings().prompt_field is not None and prompt and prompt[-1] != "\n":
-            prompt += "\n"  # behind which completions stood
-        missing = encoder.unknown(prompt)
-        if not missing or (encoder.unknown_prompt == "element" and settings.unknown != "skip"):
-            return prompt
-        if settings.unknown == "skip":
-            return encoder.without_unknown(prompt)
-        named = ", ".join(f"{piece!r} (U+{ord(piece[0]):04X})" for piece in missing[:8])
-        more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
-        raise EncodingError(
-            f"the model has never seen {named}{more}",
-            where="prompt",
-            hint="leave them out, or drop them with --unknown skip",
-        )
 
     def source_settings(self, sources: Sequence[str] = ()) -> SourceSettings:
         """How sources were read in training; files that hold no records are read as text."""

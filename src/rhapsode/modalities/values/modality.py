@@ -190,7 +190,10 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
             predictor = model.predictor
             encoded = self.encoded(model.bundle, part)
             nats_N = encoded.nats(predictor, model.bundle.facts.warm_up)
-            figures = self._density(predictor, part, part.split).to_mapping()
-            scored[name] = Scored({"figures": figures}, {NATS.key: encoded.sums(nats_N)})
+            row = {
+                "parameters": sum(array.size for array in model.bundle.arrays.values()),
+                "figures": self._density(predictor, part, part.split).to_mapping(),
+            }
+            scored[name] = Scored(row, {NATS.key: encoded.sums(nats_N)})
             sizes_S = encoded.values_S
         return Compared(scored, (NATS,), {NATS.key: sizes_S}, self.noun, f"whole {self.noun}")
