@@ -217,7 +217,8 @@ def test_the_command_line_uses_it(model: Any, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out.startswith("(a")
     assert main(["next", folder, "((", "--json", "--top", "9"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["next"]
-    assert {each["text"] for each in found["candidates"]} == set("()abc")
+    assert {each["text"] for each in found["top"]} == set("()abc")
+    assert found["candidates"] == 5
     assert main(["info", folder]) == 0
     assert "brackets.v1" in capsys.readouterr().out
     assert main(["encode", folder, "(a)"]) == 0

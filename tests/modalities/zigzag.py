@@ -21,7 +21,7 @@ from rhapsode.modalities.values.modality import ValueModality
 from rhapsode.modalities.values.model import ValueModel
 from rhapsode.modalities.values.prompts import Step, ValuePrompt, read_steps
 from rhapsode.modalities.values.resolved import resolved
-from rhapsode.modalities.values.scored_part import ScoredPart
+from rhapsode.modalities.values.scored_part import ValuePart
 from rhapsode.models import FAMILIES
 from rhapsode.training.planner import Plan
 from rhapsode.views.card import Card
@@ -85,12 +85,6 @@ class ZigzagModel(ValueModel[Any]):
         return ZigzagPrompt(self, saved["kind"])
 
 
-@dataclass(frozen=True)
-class ZigzagPart:
-    arrays: ValueArrays
-    split: str
-
-
 class ZigzagCorpus:
     """A drawing a line: its class, and moves `x,y,pen`."""
 
@@ -102,7 +96,7 @@ class ZigzagCorpus:
         self.drawings = [np.array([m.split(",") for m in line[1:]], float) for line in lines]
         self.documents, self.characters = len(lines), sum(map(len, self.drawings))
 
-    def part(self, name: str) -> ZigzagPart:
+    def part(self, name: str) -> ValuePart:
         tenths = {"train": (0, 8), "validation": (8, 9), "test": (9, 10)}.get(name, (0, 10))
         some = slice(*(self.documents * tenth // 10 for tenth in tenths))
         arrays = ValueArrays.join(
@@ -110,7 +104,7 @@ class ZigzagCorpus:
             [phase(0, len(moves)) for moves in self.drawings[some]],
             condition=condition_of(self.classes[some]),
         )
-        return ZigzagPart(arrays, f"{name}: a part of the lines")
+        return ValuePart(arrays, f"{name}: a part of the lines")
 
 
 @dataclass(frozen=True)
@@ -152,15 +146,11 @@ class ZigzagModality(ValueModality[ZigzagSettings, ZigzagCorpus, Any]):
     def fitted(self, planned: Any) -> Any:
         return planned.own
 
-    def part(self, corpus: ZigzagCorpus, settings: Any, name: PartName) -> ZigzagPart:
+    def part(self, corpus: ZigzagCorpus, settings: Any, name: PartName) -> ValuePart:
         return corpus.part(name)
 
-    def to_score(self, model: Any, sources: Sequence[str], asked: Any, tell: Tell) -> ZigzagPart:
+    def to_score(self, model: Any, sources: Sequence[str], asked: Any, tell: Tell) -> ValuePart:
         return ZigzagCorpus(sources).part(", ".join(sources))
-
-    def encoded(self, bundle: Any, part: ZigzagPart) -> ScoredPart:
-        lengths = np.diff(part.arrays.offsets)
-        return ScoredPart(part.arrays, 0 * lengths, 3 * lengths)
 
     def preview(self, planned: Any, predictor: Any, temperature: float) -> str:
         state, known = predictor.start(1, ValueCondition(None, condition_of([0]))), phase(0, 8)

@@ -45,14 +45,14 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
     def fitted(self, planned: Planned[S, C, B]) -> ValueArrays:
         """The training part, encoded."""
 
-    @abstractmethod
     def encoded(self, bundle: B, part: Any) -> ScoredPart:
         """A part of a corpus, or sources, as the network of a model takes it.
 
         Arguments:
             bundle: the model.
-            part: from `part` or `to_score`.
+            part: from `part` or `to_score`; a `ValuePart` unless a modality says otherwise.
         """
+        return ScoredPart.whole(part.arrays)
 
     @abstractmethod
     def preview(
