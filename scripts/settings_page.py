@@ -19,7 +19,7 @@ from rhapsode.config import (
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.encoding import ENCODERS
 from rhapsode.encoding.series import SeriesEncoderSettings
-from rhapsode.heads import HEADS
+from rhapsode.heads import HEADS, AlikeHead
 from rhapsode.modalities.series.settings import SeriesDataSettings
 from rhapsode.modalities.text.settings import DataSettings
 from rhapsode.models import FAMILIES
@@ -101,7 +101,7 @@ def page() -> str:
     parts += ["### [head] of series\n", HEAD_NAMES]
     for name in HEADS.names():
         own = table(HEADS.get(name).Config, without=("feature_size", "target_size"))
-        if name != "categorical.v1" and own.count("\n") > 2:
+        if issubclass(HEADS.get(name), AlikeHead) and own.count("\n") > 2:
             parts += [f"#### {name}\n", own]
     return "\n".join(parts)
 

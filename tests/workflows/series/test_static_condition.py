@@ -8,6 +8,7 @@ import pytest
 
 import rhapsode as rh
 from rhapsode.bundle.network import load_network, network_arrays
+from rhapsode.config import GenerateSettings
 from rhapsode.data.tables import SeriesSet
 from rhapsode.errors import BundleError, SettingsError
 from rhapsode.modalities.series.corpus import encode_series
@@ -93,6 +94,20 @@ def test_the_condition_is_learnt_and_decides_forecasts(model: rh.SeriesModel, sh
     state = model.start(given)
     again = model.start(moved(given))
     assert not np.allclose(state.memory.memory_MC, again.memory.memory_MC)
+
+
+def test_prompts_begin_under_the_attributes_of_their_series(
+    model: rh.SeriesModel, shops: Path
+) -> None:
+    given = model.read(str(shops)).select([3])
+    state, _ = model.prompt(given, GenerateSettings()).start(model.predictor)
+    memory_MC = state.memory.memory_MC
+    np.testing.assert_array_equal(memory_MC, model.start(given).memory.memory_MC)
+    prompt = model.prompt("", GenerateSettings(seed=1))
+    found, _ = prompt.start(model.predictor)
+    own = model.bundle.facts.covariates.condition(prompt.series, np.array([0]))
+    memory = model.predictor.network.model.init_state(1, condition=own).memory_MC
+    np.testing.assert_array_equal(found.memory.memory_MC, memory.detach())
 
 
 def test_new_series_begin_under_the_attributes_of_their_template(model: rh.SeriesModel) -> None:
