@@ -25,6 +25,7 @@ from rhapsode.modalities.choose import choose_modality
 from rhapsode.modalities.contract import Degree, Modality, Planned, RunRequest
 from rhapsode.models import FAMILIES
 from rhapsode.training import Step, read_checkpoint
+from rhapsode.workflows import load
 from rhapsode.workflows.runs.run import prepare_training
 from rhapsode.workflows.runs.training import Training
 
@@ -213,7 +214,7 @@ class ModalityContract:
         assert json.loads((folder.path / "summary.json").read_text()) == json.loads(
             json.dumps(summary)
         )
-        model = modality.open(folder.path)
+        model = load(folder.path)
         assert model.path == folder.model
         assert model.bundle.modality == self.name
         assert model.bundle.provenance.test["loss"] == summary["loss"]

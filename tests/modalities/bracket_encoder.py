@@ -1,7 +1,5 @@
 """Brackets and letters to identifiers, for the toy modality of identifiers."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,18 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.encoding import Encoder, IncrementalDecoder
+from rhapsode.encoding import Encoder, IncrementalDecoder, JoiningDecoder
 
 NAME = "brackets.v1"
 SIGNS = "()abc"
-
-
-class BracketDecoder(IncrementalDecoder):
-    def feed(self, ids: Any) -> str:
-        return "".join("" if i == 0 else "\ufffd" if i == 1 else SIGNS[i - 2] for i in ids)
-
-    def finish(self) -> str:
-        return ""
 
 
 class BracketEncoder(Encoder):
@@ -32,11 +22,11 @@ class BracketEncoder(Encoder):
         super().__init__(SIGNS, {})
 
     @classmethod
-    def learn(cls, texts: Iterable[str], settings: Mapping[str, Any]) -> BracketEncoder:
+    def learn(cls, texts: Iterable[str], settings: Mapping[str, Any]) -> "BracketEncoder":
         return cls()
 
     @classmethod
-    def from_tokenizer_json(cls, text: str, settings: Mapping[str, Any]) -> BracketEncoder:
+    def from_tokenizer_json(cls, text: str, settings: Mapping[str, Any]) -> "BracketEncoder":
         return cls()
 
     def to_tokenizer_json(self) -> str:
@@ -46,10 +36,10 @@ class BracketEncoder(Encoder):
         return np.array([SIGNS.find(sign) + 2 for sign in text], dtype=np.uint8)
 
     def decode(self, ids: Any) -> str:
-        return BracketDecoder().feed(ids)
+        return "".join("" if i == 0 else "\ufffd" if i == 1 else SIGNS[i - 2] for i in ids)
 
     def decoder(self) -> IncrementalDecoder:
-        return BracketDecoder()
+        return JoiningDecoder(self)
 
     def unknown_pieces(self, text: str) -> list[str]:
         return [sign for sign in text if sign not in SIGNS]

@@ -1,7 +1,5 @@
 """A toy modality of identifiers with a grammar: lines of balanced brackets and letters."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,29 +8,28 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Provenance, bundle_path, read_bundle
+from rhapsode.bundle import Provenance
 from rhapsode.bundle.id_facts import IdBundle, IdFacts
-from rhapsode.config import GenerateSettings, IdSettings
+from rhapsode.config import IdSettings
 from rhapsode.data import ElementStore
 from rhapsode.encoding import Encoder, Grammar
 from rhapsode.modalities.contract import Claim, Degree, Tell
-from rhapsode.modalities.ids.continuation import collect, continue_prompt, with_seed
+from rhapsode.modalities.ids.metrics import IdPart
 from rhapsode.modalities.ids.modality import IdModality
-from rhapsode.modalities.ids.predictors import IdPredictors
+from rhapsode.modalities.ids.model import IdModel
 from rhapsode.views.card import Card
 from tests.encoding.brackets import Brackets
-from tests.modalities.bracket_encoder import NAME, SIGNS, BracketEncoder
+from tests.modalities.bracket_encoder import NAME, BracketEncoder
 
 REGISTRATION = {
     "modality": "tests.modalities.brackets:BRACKETS",
     "facts": "tests.modalities.brackets:BracketFacts",
+    "model": "tests.modalities.brackets:BracketModel",
 }
 
 
 class BracketFacts(IdFacts):
-    modality = NAME
-    goes_on_with = "brackets"
-    command = "rhapsode generate"
+    modality, goes_on_with, command = NAME, "brackets", "rhapsode generate"
 
     @classmethod
     def open_encoder(cls, table: Mapping[str, Any]) -> Encoder:
@@ -43,35 +40,30 @@ class BracketFacts(IdFacts):
         return Brackets(encoder.vocab_size)
 
 
-def store_of(lines: Sequence[str]) -> ElementStore:
-    ids = [np.append(BracketEncoder().encode(line), np.uint8(0)) for line in lines]
-    elements_N = np.concatenate([np.zeros(0, dtype=np.uint8), *ids])
-    starts = np.cumsum([0, *map(len, ids)])[:-1]
-    size = sum(map(len, lines))
-    counts_V = np.bincount(elements_N, minlength=len(SIGNS) + 2)
-    return ElementStore(elements_N, starts, size, size, 0, True, counts_V)
+class BracketModel(IdModel):
+    facts = BracketFacts
 
 
 class BracketCorpus:
     encoder: Encoder = BracketEncoder()
     pairs, copies = False, 0
 
-    def __init__(self, lines: Sequence[str]) -> None:
-        tenth = len(lines) // 10
-        self.documents, self.characters = len(lines), sum(map(len, lines))
-        self.sha256 = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-        parts = lines[: -2 * tenth], lines[-2 * tenth : -tenth], lines[-tenth:]
-        self.train, self.validation, self.test = map(store_of, parts)
+    def __init__(self, sources: Sequence[Any]) -> None:
+        self.lines = "\n".join(Path(source).read_text() for source in sources).split("\n")
+        tenth = len(self.lines) // 10
+        self.documents, self.characters = len(self.lines), sum(map(len, self.lines))
+        self.sha256 = hashlib.sha256("\n".join(self.lines).encode()).hexdigest()
+        self.train = self.store(0, -2 * tenth)
+        self.validation = self.store(-2 * tenth, -tenth)
+        self.test = self.store(-tenth, None)
+
+    def store(self, first: int, end: int | None) -> ElementStore:
+        lines = self.lines[first:end]
+        ids = [self.encoder.encode(line) for line in lines]
+        return ElementStore.of(ids, sum(map(len, lines)), self.encoder.vocab_size)
 
     def counts_V(self) -> NDArray[np.int64]:
         return self.train.counts_V
-
-
-class BracketModel(IdPredictors):
-    def generate(self, prompt: str = "", **options: Any) -> str:
-        settings = with_seed(GenerateSettings(**options))
-        pieces = continue_prompt(self.writer_for(settings), self.bundle, prompt, settings)
-        return prompt + next(collect(pieces, [prompt], settings)).text
 
 
 class BracketModality(IdModality[IdSettings, BracketCorpus]):
@@ -84,19 +76,17 @@ class BracketModality(IdModality[IdSettings, BracketCorpus]):
         own = all(str(source).endswith(".brackets") for source in sources)
         return Claim(Degree.SURE if own else Degree.NONE, "by suffix")
 
-    def open(self, path: str | Path) -> BracketModel:
-        return BracketModel(bundle_path(path), read_bundle(path, BracketFacts))
-
-    def corpus(
-        self, sources: Sequence[Any], settings: IdSettings, tell: Tell, **read: Any
-    ) -> BracketCorpus:
-        return BracketCorpus("\n".join(Path(s).read_text() for s in sources).split("\n"))
+    def corpus(self, sources: Sequence[Any], settings: Any, tell: Tell, **read: Any) -> Any:
+        return BracketCorpus(sources)
 
     def provenance(self, corpus: BracketCorpus, settings: IdSettings) -> Provenance:
         return Provenance(test_share=0.1, validation_share=0.1)
 
     def test_part(self, settings: IdSettings, corpus: BracketCorpus) -> str:
         return "test: the last tenth of the lines"
+
+    def to_score(self, model: Any, sources: Sequence[str], asked: Any, tell: Tell) -> IdPart:
+        return IdPart(BracketCorpus(sources).store(0, None), ", ".join(sources), ())
 
     def card(self, bundle: IdBundle, summary: Mapping[str, Any]) -> Card:
         figures = [f"{summary['loss']} nats"]

@@ -9,10 +9,16 @@ import numpy as np
 import pytest
 import torch
 
+from rhapsode.bundle import StretchRequest
 from rhapsode.bundle.network import load_network
 from rhapsode.cli.main import main
+from rhapsode.config import GenerateSettings
 from rhapsode.data import Batch
+from rhapsode.engine.compiled_predictor import CompiledPredictor
+from rhapsode.modalities.opened import Model
+from rhapsode.workflows import load
 from rhapsode.workflows.inference.evaluate import evaluate
+from rhapsode.workflows.inference.session import PlaySession
 from rhapsode.workflows.runs.run import prepare_training
 from tests.encoding.brackets import DEEPEST, END, UNKNOWN
 from tests.modalities import brackets
@@ -52,6 +58,11 @@ SAMPLERS: dict[str, dict[str, Any]] = {
     "best of": {"best_of": 3},
 }
 SEARCHES = {"beams", "stochastic beams", "contrastive", "best of"}
+SLOW = {
+    "dynamic", "typical", "epsilon", "eta", "top n sigma", "xtc", "mirostat", "n-grams", "dry",
+    "bias",
+}  # fmt: skip
+"""Samplers that need every distribution whole."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -81,12 +92,12 @@ def run(
 
 
 @pytest.fixture(scope="module")
-def model(source: str, tmp_path_factory: pytest.TempPathFactory) -> brackets.BracketModel:
+def model(source: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("model") / "run"
     training = prepare_training((source,), SMALL, output=str(folder))
     list(training.events())
     training.finish()
-    return brackets.BRACKETS.open(folder)
+    return load(folder)
 
 
 def depths(text: str) -> list[int]:
@@ -124,7 +135,7 @@ def test_figures_are_finite_and_normalised_over_what_is_allowed(
     assert 0 < summary["loss"] < summary["floors"]["uniform"]
     assert 0 < summary["floors"]["ngram"] < summary["floors"]["unigram"]
     assert summary["mixture"]["share"] == 0.3
-    model = brackets.BRACKETS.open(training.folder.path)
+    model = load(training.folder.path)
     for predictor in (model.scorer, model.network_scorer, model.predictor_for("compiled")):
         ids = model.bundle.encoder.encode("(a(b").astype(np.int64)
         following, _ = predictor.advance(np.concatenate(([END], ids))[None], predictor.start(1))
@@ -138,7 +149,7 @@ def test_figures_are_finite_and_normalised_over_what_is_allowed(
 
 def test_the_network_learns_what_it_is_scored_by(run: tuple[Any, dict[str, Any]]) -> None:
     training, _ = run
-    model = brackets.BRACKETS.open(training.folder.path)
+    model = load(training.folder.path)
     network, batch = load_network(model.bundle), training.run.stream.batch(0)
     with torch.no_grad():
         loss_BT, _ = network.loss(batch)
@@ -147,20 +158,93 @@ def test_the_network_learns_what_it_is_scored_by(run: tuple[Any, dict[str, Any]]
     np.testing.assert_allclose(loss_BT.numpy()[scored], -scored_BT[scored], atol=1e-5)
 
 
+@pytest.fixture
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each request for stretches of the compiled engine was granted."""
+    granted: list[bool] = []
+    whole = CompiledPredictor.stretches
+
+    def stretches(self: CompiledPredictor, request: StretchRequest) -> Any:
+        found = whole(self, request)
+        granted.append(found is not None)
+        return found
+
+    monkeypatch.setattr(CompiledPredictor, "stretches", stretches)
+    return granted
+
+
+def written(model: Any, prompt: str, **options: Any) -> list[str]:
+    found = model.continuations(prompt, seed=5, length=40, **options)
+    return [prompt + each.text for each in found]
+
+
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_whatever_draws_obeys_the_grammar(name: str, model: brackets.BracketModel) -> None:
-    options = {"seed": 5, "length": 40, **SAMPLERS[name]}
-    texts = [model.generate("(a", engine=engine, **options) for engine in ("torch", "compiled")]
-    assert texts[0] == texts[1]
-    for text in texts:
-        assert text.startswith("(a")
-        assert_grammatical(text, ended=len(text) < 42 and name not in SEARCHES)
+def test_whatever_draws_obeys_the_grammar_on_both_engines(
+    name: str, model: Model[Any], taken: list[bool]
+) -> None:
+    options = SAMPLERS[name]
+    asked = len(written(model, "(a", engine="torch", **options))
+    assert not taken
+    for prompt in ("(a", ""):
+        texts = written(model, prompt, engine="compiled", **options)
+        assert texts == written(model, prompt, engine="torch", **options)
+        assert len(texts) == asked
+        for text in texts:
+            assert text.startswith(prompt)
+            ended = len(text) < len(prompt) + 40 and name not in SEARCHES
+            assert_grammatical(text, ended=ended)
+    # Beams and candidates are looked at element by element; the best of several are drawn alike.
+    asked_for = 0 if name in SEARCHES - {"best of"} else 2
+    assert taken == [name not in SLOW] * asked_for
 
 
-def test_a_compiled_run_of_letters_writes_many_lines(model: brackets.BracketModel) -> None:
+def test_a_compiled_run_of_letters_writes_many_lines(model: Any, taken: list[bool]) -> None:
     for seed in range(20):
-        text = model.generate("", seed=seed, length=60, engine="compiled")
-        assert_grammatical(text, ended=len(text) < 60)
+        (found,) = model.continuations("", seed=seed, length=60, engine="compiled")
+        assert_grammatical(found.text, ended=len(found.text) < 60)
+    assert taken == [True] * 20
+
+
+def test_the_command_line_uses_it(model: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(model.path.parent)
+    for prompt in ("(a", ""):
+        assert main(["generate", folder, prompt, "--length", "30", "--seed", "5"]) == 0
+        text = capsys.readouterr().out.removesuffix("\n")
+        assert text == prompt + model.continuations(prompt, length=30, seed=5)[0].text
+    assert main(["generate", folder, "(x"]) == 1
+    assert "(U+0078)" in capsys.readouterr().err
+    assert main(["generate", folder, "(xa", "--unknown", "skip", "--length", "3"]) == 0
+    assert capsys.readouterr().out.startswith("(a")
+    assert main(["next", folder, "((", "--json", "--top", "9"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["next"]
+    assert {each["text"] for each in found["top"]} == set("()abc")
+    assert found["candidates"] == 5
+    assert main(["info", folder]) == 0
+    assert "brackets.v1" in capsys.readouterr().out
+    assert main(["encode", folder, "(a)"]) == 0
+    assert "3 elements" in capsys.readouterr().out
+
+
+def test_a_session_goes_on_bit_for_bit(model: Any, tmp_path: Path) -> None:
+    settings = GenerateSettings(length=12, seed=5)
+    session = PlaySession(model, settings, prompt="(a")
+    first = "".join(session.write())
+    assert first == model.continuations("(a", settings)[0].text
+    session.add("((")
+    second = "".join(session.write())
+    assert_grammatical(session.text.split("\n\n")[-1], ended=False)
+    assert session.undo() == 1
+    assert session.text == "(a" + first
+    session.add("((")
+    session.fork()
+    assert "".join(session.write()) == second
+    session.save(tmp_path / "session.json")
+    loaded = PlaySession(load(model.path), settings)
+    loaded.load(tmp_path / "session.json")
+    assert loaded.branches() == session.branches()
+    assert "".join(loaded.write()) == "".join(session.write())
+    one, other = loaded.why(), session.why()
+    assert one.choice.to_mapping() == other.choice.to_mapping()
 
 
 def test_the_command_line_trains_it(
@@ -186,21 +270,31 @@ def test_it_is_evaluated_on_parts_of_its_run(run: tuple[Any, dict[str, Any]]) ->
     assert rounded["reduced"]["loss"] == pytest.approx(rounded["reduced"]["float32"], abs=0.05)
 
 
-def test_models_are_compared(run: tuple[Any, dict[str, Any]], model: brackets.BracketModel) -> None:
+def test_models_are_compared(run: tuple[Any, dict[str, Any]], model: Any) -> None:
     training, _ = run
     part = training.run.modality.part(training.corpus, training.settings, "test")
     found = training.run.modality.compare(
-        {"one": brackets.BRACKETS.open(training.folder.path), "two": model}, part, None, len
+        {"one": load(training.folder.path), "two": model}, part, None, len
     )
     nats = [float(scored.sums_U["nats_per_element"].sum()) for scored in found.models.values()]
     assert all(np.isfinite(nats))
     assert found.sizes_U["nats_per_element"].sum() == len(part.store)
 
 
-def test_the_command_line_evaluates_it(
-    run: tuple[Any, dict[str, Any]], capsys: pytest.CaptureFixture[str]
+def test_the_command_line_evaluates_and_compares_it(
+    run: tuple[Any, dict[str, Any]],
+    model: Any,
+    source: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     training, summary = run
-    arguments = ["evaluate", str(training.folder.path), "--split", "test", "--json"]
-    assert main(arguments) == 0
+    folder, other = str(training.folder.path), str(model.path.parent)
+    assert main(["evaluate", folder, "--split", "test", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["loss"] == pytest.approx(summary["loss"], abs=1e-6)
+    assert main(["evaluate", folder, source, "--json"]) == 0
+    assert 0 < json.loads(capsys.readouterr().out)["loss"] < summary["floors"]["uniform"]
+    assert main(["compare", folder, other, "--on", source, "--json"]) == 0
+    compared = json.loads(capsys.readouterr().out)
+    assert {row["model"] for row in compared["rows"]} == {folder, other}
+    assert main(["compare", folder, other, "--on", source]) == 0
+    assert "nats per element" in capsys.readouterr().out

@@ -1,85 +1,110 @@
 """A toy modality of values: moves of a three-way pen, under a phase known ahead and a class."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from rhapsode.bundle import Bundle, Component, NetworkConfig, Provenance, bundle_path, read_bundle
-from rhapsode.bundle.network import load_network
-from rhapsode.bundle.value_predictor import ValuePredictor
+from rhapsode.bundle import Bundle, Component, NetworkConfig, Provenance
+from rhapsode.bundle.value_facts import ValueFacts
+from rhapsode.bundle.value_predictor import ValueCondition
 from rhapsode.config import TrainingSettings
 from rhapsode.data import Condition, ValueArrays
+from rhapsode.encoding.vectors import VectorEncoder, VectorSettings
+from rhapsode.generation.paths import sample_paths
 from rhapsode.modalities.contract import Claim, Degree, Planned, RunRequest, Tell
 from rhapsode.modalities.scoring import PartName
 from rhapsode.modalities.values.modality import ValueModality
+from rhapsode.modalities.values.model import ValueModel
+from rhapsode.modalities.values.prompts import Step, ValuePrompt, read_steps
 from rhapsode.modalities.values.resolved import resolved
-from rhapsode.modalities.values.scored_part import ScoredPart
+from rhapsode.modalities.values.scored_part import ValuePart
 from rhapsode.models import FAMILIES
 from rhapsode.training.planner import Plan
 from rhapsode.views.card import Card
-from tests.modalities.pen_head import PenHead
-from tests.modalities.zigzag_encoder import (
-    JACOBIAN,
-    NAME,
-    ZigzagEncoder,
-    ZigzagFacts,
-    ZigzagPart,
-    draw,
-    phase,
-)
 
-REGISTRATION: dict[str, Any] = {
+NAME = "zigzag.v1"
+REGISTRATION = {
     "modality": "tests.modalities.zigzag:ZIGZAG",
     "facts": "tests.modalities.zigzag:ZigzagFacts",
-    "heads": {"pen.v1": PenHead},
+    "model": "tests.modalities.zigzag:ZigzagModel",
 }
 PLANNED = {"batch_size": 4, "window": 16, "learning_rate": 0.01, "averaging": 0.9}
+ENCODER = VectorEncoder(VectorSettings(scale=(0.5, 0.5), kinds=(3,)))
+
+
+def phase(first: int, count: int) -> Any:
+    """The covariate known ahead, (T, 1)."""
+    return (np.arange(first, first + count, dtype=np.float32) % 2)[:, None]
+
+
+def condition_of(kinds: Sequence[int]) -> Condition:
+    return Condition(static_BK=np.eye(2, dtype=np.float32)[kinds])
+
+
+@dataclass(frozen=True)
+class ZigzagFacts(ValueFacts):
+    modality, goes_on_with, command = NAME, "zigzags", "rhapsode generate"
+    names = ("x", "y", "pen")
+    covariate_size, warm_up, static_size = 1, 64, 2  # type: ignore[assignment]
+
+    @classmethod
+    def open_encoder(cls, table: Mapping[str, Any]) -> VectorEncoder:
+        return VectorEncoder.from_mapping(table)
+
+
+class ZigzagPrompt(ValuePrompt):
+    """A class, and moves."""
+
+    def __init__(self, model: Any, kind: int, steps: Sequence[Step] = ()) -> None:
+        super().__init__(model, steps)
+        self.kind = kind
+
+    @property
+    def condition(self) -> Condition:
+        return condition_of([self.kind])
+
+    def known(self, first: int, count: int) -> Any:
+        return phase(first, count)[None]
+
+    def saved(self) -> dict[str, Any]:
+        return {"kind": self.kind}
+
+
+class ZigzagModel(ValueModel[Any]):
+    facts = ZigzagFacts
+
+    def prompt(self, value: Any, settings: Any) -> ZigzagPrompt:
+        kind, *moves = value.split() or ["0"]
+        return ZigzagPrompt(self, int(kind), read_steps(";".join(moves), 3))
+
+    def restored(self, saved: Mapping[str, Any]) -> ZigzagPrompt:
+        return ZigzagPrompt(self, saved["kind"])
 
 
 class ZigzagCorpus:
     """A drawing a line: its class, and moves `x,y,pen`."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, sources: Sequence[Any]) -> None:
+        text = "".join(Path(source).read_text() for source in sources)
         self.sha256 = hashlib.sha256(text.encode()).hexdigest()
         lines = [line.split() for line in text.splitlines()]
         self.classes = [int(line[0]) for line in lines]
         self.drawings = [np.array([m.split(",") for m in line[1:]], float) for line in lines]
         self.documents, self.characters = len(lines), sum(map(len, self.drawings))
 
-    def part(self, name: PartName) -> ZigzagPart:
-        ends = [0, self.documents * 8 // 10, self.documents * 9 // 10, self.documents]
-        number = ("train", "validation", "test").index(name)
-        some = slice(ends[number], ends[number + 1])
-        encoded = [ZigzagEncoder().encode(each, None) for each in self.drawings[some]]
-        features_ND = np.concatenate([each.features_TD for each in encoded])
-        targets_NK = np.concatenate([each.targets_TK for each in encoded]).astype(np.float32)
-        lengths = [len(each.targets_TK) for each in encoded]
-        ones_N = np.ones(sum(lengths), np.float32)
-        condition = Condition(static_BK=np.eye(2, dtype=np.float32)[self.classes[some]])
-        known_N1 = np.concatenate([phase(length) for length in lengths])
-        arrays = (features_ND, known_N1, targets_NK, ones_N, JACOBIAN * ones_N)
-        whole = ValueArrays(np.cumsum([0, *lengths]), *arrays, condition=condition)
-        return ZigzagPart(whole, f"{name}: a part of the lines")
-
-
-@dataclass
-class ZigzagModel:
-    path: Path
-    bundle: Bundle[Any, Any]
-
-    @cached_property
-    def predictor(self) -> Any:
-        return ValuePredictor(self.bundle, load_network(self.bundle))
-
-    def generate(self, kind: int = 0, length: int = 8, seed: int = 0) -> Any:
-        return draw(self.predictor, kind, length, seed=seed)
+    def part(self, name: str) -> ValuePart:
+        tenths = {"train": (0, 8), "validation": (8, 9), "test": (9, 10)}.get(name, (0, 10))
+        some = slice(*(self.documents * tenth // 10 for tenth in tenths))
+        arrays = ValueArrays.join(
+            [ENCODER.encode(moves) for moves in self.drawings[some]],
+            [phase(0, len(moves)) for moves in self.drawings[some]],
+            condition=condition_of(self.classes[some]),
+        )
+        return ValuePart(arrays, f"{name}: a part of the lines")
 
 
 @dataclass(frozen=True)
@@ -96,14 +121,11 @@ class ZigzagModality(ValueModality[ZigzagSettings, ZigzagCorpus, Any]):
         own = all(str(source).endswith(".zigzag") for source in sources)
         return Claim(Degree.SURE if own else Degree.NONE, "by suffix")
 
-    def open(self, path: str | Path) -> ZigzagModel:
-        return ZigzagModel(bundle_path(path), read_bundle(path, ZigzagFacts))
-
     def check(self, settings: ZigzagSettings) -> None:
         pass
 
     def corpus(self, sources: Sequence[Any], settings: Any, tell: Tell, **read: Any) -> Any:
-        return ZigzagCorpus("".join(Path(source).read_text() for source in sources))
+        return ZigzagCorpus(sources)
 
     def plan(self, corpus: ZigzagCorpus, request: RunRequest[Any]) -> Planned[Any, Any, Any]:
         plan = Plan({"hidden_size": 8}, PLANNED, ("a toy",))
@@ -112,27 +134,28 @@ class ZigzagModality(ValueModality[ZigzagSettings, ZigzagCorpus, Any]):
         config = NetworkConfig(
             Component("values.v1", {"value_size": 6}),
             Component(settings.model, settings.network),
-            Component("pen.v1", {"target_size": 3}),
+            Component("joint.v1", {"target_size": 3, "kinds": [3]}),
             conditioner=Component("static.v1", {"static_size": 2}),
         )
-        provenance = Provenance(data_sha256=corpus.sha256, selected_on="a validation part")
         config = config if request.base is None else request.base.bundle.config
-        bundle = Bundle(config, ZigzagEncoder(), ZigzagFacts(), provenance=provenance)
+        provenance = Provenance(data_sha256=corpus.sha256, selected_on="a validation part")
+        bundle = Bundle(config, ENCODER, ZigzagFacts(), provenance=provenance)
         train = corpus.part("train").arrays
         return Planned(settings, corpus, bundle, plan, len(train.weights_N), own=train)
 
     def fitted(self, planned: Any) -> Any:
         return planned.own
 
-    def part(self, corpus: ZigzagCorpus, settings: Any, name: PartName) -> ZigzagPart:
+    def part(self, corpus: ZigzagCorpus, settings: Any, name: PartName) -> ValuePart:
         return corpus.part(name)
 
-    def encoded(self, bundle: Any, part: ZigzagPart) -> ScoredPart:
-        lengths = np.diff(part.arrays.offsets)
-        return ScoredPart(part.arrays, 0 * lengths, 3 * lengths)
+    def to_score(self, model: Any, sources: Sequence[str], asked: Any, tell: Tell) -> ValuePart:
+        return ZigzagCorpus(sources).part(", ".join(sources))
 
     def preview(self, planned: Any, predictor: Any, temperature: float) -> str:
-        moves_TK = draw(predictor, 0, 8, seed=0, temperature=temperature)
+        state, known = predictor.start(1, ValueCondition(None, condition_of([0]))), phase(0, 8)
+        asked: dict[str, Any] = {"samples": 1, "seeds": [0], "temperature": temperature}
+        moves_TK = sample_paths(predictor, state, known[None], **asked)[0, 0]
         return " ".join("/-\\"[int(pen)] for pen in moves_TK[:, 2])
 
     def card(self, bundle: Any, summary: Mapping[str, Any]) -> Card:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle.model_file import Bundle, Facts
+from rhapsode.bundle.model_file import Bundle, Facts, NetworkSizes
+from rhapsode.config import from_mapping
+from rhapsode.errors import BundleError
 
 __all__ = ["ValueBundle", "ValueEncoder", "ValueFacts", "ValuePaths"]
 
@@ -106,7 +109,10 @@ class ValueEncoder(Protocol):
 
 
 class ValueFacts(Facts):
-    """Contents of a model file of values."""
+    """Contents of a model file of values: the fields of a dataclass."""
+
+    names: tuple[str, ...]
+    """Of the numbers of an element."""
 
     @property
     @abstractmethod
@@ -117,6 +123,49 @@ class ValueFacts(Facts):
     @abstractmethod
     def warm_up(self) -> int:
         """Values of a history that go through the network before a forecast, at most."""
+
+    @property
+    def static_size(self) -> int:
+        """Attributes of a sequence that are its condition; 0 where there is none."""
+        return 0
+
+    def to_file(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """The facts as plain values."""
+        table: dict[str, Any] = msgspec.to_builtins(self)
+        return table, {}
+
+    @classmethod
+    def from_file(
+        cls, table: Mapping[str, Any], arrays: dict[str, NDArray[Any]], encoder: Any
+    ) -> Self:
+        """The facts, checked against the encoder."""
+        facts = from_mapping(cls, table, where="facts", error=BundleError)
+        facts.check(encoder)
+        return facts
+
+    def check(self, encoder: Any) -> None:
+        """Refuse facts that make no sense.
+
+        Raises:
+            BundleError: there are more or fewer names than numbers.
+        """
+        if len(self.names) != encoder.target_size:
+            raise BundleError(f"the description of its {self.goes_on_with} is malformed")
+
+    def sizes(self, encoder: Any) -> NetworkSizes:
+        """Features with covariates in, targets out."""
+        return NetworkSizes(
+            "numbers",
+            ("value_size", encoder.feature_size + self.covariate_size),
+            ("target_size", encoder.target_size),
+            ("static_size", self.static_size) if self.static_size else None,
+        )
+
+    def described(self, encoder: Any) -> dict[str, Any]:
+        """The encoder."""
+        settings = encoder.to_mapping()["settings"]
+        numbers = encoder.target_size
+        return {"encoder": {"name": encoder.name, "numbers": numbers, "settings": settings}}
 
 
 ValueBundle = Bundle[ValueEncoder, ValueFacts]

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -69,6 +69,24 @@ class ElementStore:
     complete: bool
     counts_V: NDArray[np.int64]
     scored_N: NDArray[np.bool_] | None = None
+
+    @classmethod
+    def of(
+        cls, documents: Sequence[NDArray[np.unsignedinteger]], characters: int, vocab_size: int
+    ) -> "ElementStore":
+        """Documents in memory, all of them complete and without an unknown element.
+
+        Arguments:
+            documents: ids of each, without end-of-sequence.
+            characters: of all of them, a byte each.
+            vocab_size: V.
+        """
+        elements_N = np.concatenate(
+            [np.append(ids_N, ids_N.dtype.type(END)) for ids_N in documents]
+        )
+        starts = np.cumsum([0, *(len(ids_N) + 1 for ids_N in documents)])[:-1]
+        counts_V = np.bincount(elements_N, minlength=vocab_size)
+        return cls(elements_N, starts, characters, characters, 0, True, counts_V)
 
     def __len__(self) -> int:
         return len(self.elements_N)

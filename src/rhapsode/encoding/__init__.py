@@ -14,6 +14,7 @@ from rhapsode.encoding.contract import (
     CountingEncoder,
     Encoder,
     IncrementalDecoder,
+    JoiningDecoder,
     encoder_from_mapping,
 )
 from rhapsode.encoding.grammar import FiniteGrammar, Grammar, GrammarTable
@@ -31,6 +32,7 @@ __all__ = [
     "Grammar",
     "GrammarTable",
     "IncrementalDecoder",
+    "JoiningDecoder",
     "encoder_from_mapping",
 ]
 

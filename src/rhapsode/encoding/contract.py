@@ -187,6 +187,23 @@ class CountingEncoder(Encoder):
         return cls.from_counts(cls.count(texts, settings), settings)
 
 
+class JoiningDecoder(IncrementalDecoder):
+    """Elements whose texts stand one behind the other, whatever is beside them.
+
+    Arguments:
+        encoder: tells the texts.
+    """
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+
+    def feed(self, ids: Ids) -> str:
+        return self._encoder.decode(ids)
+
+    def finish(self) -> str:
+        return ""
+
+
 ENCODERS: Registry[type[Encoder]] = Registry("encoding")
 
 

@@ -9,8 +9,9 @@ from rhapsode.heads.count_data import (
     Poisson,
     PoissonConfig,
 )
-from rhapsode.heads.density import DensityHead
+from rhapsode.heads.density import AlikeHead, DensityHead
 from rhapsode.heads.gaussian_mixture import GaussianMixture, GaussianMixtureConfig
+from rhapsode.heads.joint import Joint, JointConfig
 from rhapsode.heads.location_scale import (
     Gaussian,
     GaussianConfig,
@@ -23,6 +24,7 @@ from rhapsode.heads.quantiles import Quantiles, QuantilesConfig
 
 __all__ = [
     "HEADS",
+    "AlikeHead",
     "Bins",
     "BinsConfig",
     "Categorical",
@@ -33,6 +35,8 @@ __all__ = [
     "GaussianMixture",
     "GaussianMixtureConfig",
     "Head",
+    "Joint",
+    "JointConfig",
     "Laplace",
     "LaplaceConfig",
     "NegativeBinomial",

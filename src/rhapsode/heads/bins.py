@@ -15,7 +15,7 @@ from torch import Tensor
 
 from rhapsode.errors import SettingsError
 from rhapsode.heads.contract import HEADS
-from rhapsode.heads.density import TINY, DensityHead, Features, Targets, constant
+from rhapsode.heads.density import TINY, AlikeHead, Features, Targets, constant
 
 __all__ = ["Bins", "BinsConfig"]
 
@@ -39,7 +39,7 @@ class BinsConfig:
 
 
 @HEADS.register("bins.v1")
-class Bins(DensityHead):
+class Bins(AlikeHead):
     """A logit for every bin. The temperature divides the logits; 0 is the middle of the likeliest bin.
 
     The bins stay where they are, so that `scaled` is refused.

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from rhapsode.heads.contract import HEADS, Head
 
-__all__ = ["Categorical", "CategoricalConfig"]
+__all__ = ["Categorical", "CategoricalConfig", "drawn_ids"]
 
 GREEDY_BELOW = 1e-5
 
@@ -65,13 +65,18 @@ class Categorical(Head):
         Raises:
             ValueError: a negative temperature.
         """
-        if temperature < 0:
-            raise ValueError(f"temperature {temperature} is negative")
-        if temperature < GREEDY_BELOW:
-            return parameters.argmax(dim=-1)
-        logits_BV = parameters.double() / temperature
-        total_BV = (logits_BV - logits_BV.amax(-1, keepdim=True)).exp().cumsum(-1)
-        point_B1 = uniforms_B.double()[:, None] * total_BV[:, -1:]
-        return torch.searchsorted(total_BV, point_B1, right=True).clamp_(max=total_BV.shape[1] - 1)[
-            :, 0
-        ]
+        return drawn_ids(parameters, uniforms_B, temperature)
+
+
+def drawn_ids(logits_BV: Tensor, uniforms_B: Tensor, temperature: float) -> Tensor:
+    """Ids (B,) from logits; see `Categorical.sample`."""
+    if temperature < 0:
+        raise ValueError(f"temperature {temperature} is negative")
+    if temperature < GREEDY_BELOW:
+        return logits_BV.argmax(dim=-1)
+    logits_BV = logits_BV.double() / temperature
+    total_BV = (logits_BV - logits_BV.amax(-1, keepdim=True)).exp().cumsum(-1)
+    point_B1 = uniforms_B.double()[:, None] * total_BV[:, -1:]
+    return torch.searchsorted(total_BV, point_B1, right=True).clamp_(max=total_BV.shape[1] - 1)[
+        :, 0
+    ]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from rhapsode.heads.contract import HEADS
 from rhapsode.heads.count_quantiles import negative_binomial_quantile, poisson_quantile
-from rhapsode.heads.density import LOWEST, TINY, DensityHead, Features, Targets, log_softplus
+from rhapsode.heads.density import LOWEST, TINY, AlikeHead, Features, Targets, log_softplus
 
 __all__ = ["NegativeBinomial", "NegativeBinomialConfig", "Poisson", "PoissonConfig"]
 
@@ -27,7 +27,7 @@ _LOG_MEAN_RANGE = (-700.0, 80.0)
 _LOG_DISPERSION_RANGE = (-14.0, 9.0)
 
 
-class CountHead(DensityHead):
+class CountHead(AlikeHead):
     """A mean, as its logarithm in the first column, and what else the shape has."""
 
     counts = True

@@ -18,6 +18,7 @@ from torch.nn import functional
 from rhapsode.heads.contract import Head
 
 __all__ = [
+    "AlikeHead",
     "DensityHead",
     "Features",
     "LeastScale",
@@ -70,7 +71,7 @@ def log_softplus(x: Tensor, floor: float = 0.0) -> Tensor:
 
 
 class DensityHead(Head):
-    """A distribution over K numbers, independent of one another given the features.
+    """A distribution over K numbers.
 
     Values are computed in float64; a target that is NaN is missing and adds nothing; parameters of any size and
     targets up to 1e35 give finite log-probabilities (at least -1e30) and finite gradients (at most 1e6 a parameter).
@@ -80,6 +81,60 @@ class DensityHead(Head):
     """Whether targets are whole numbers in the data's own units, whatever the scale of the inputs."""
     target_size: int
     """Numbers of one observation, K."""
+
+    @property
+    def lanes(self) -> int:
+        """Uniforms that one draw needs, one for each target."""
+        return self.target_size
+
+    def start_linear(self, weight_KF: Tensor, bias_K: Tensor, log_width_K: Tensor) -> bool:
+        """Let every distribution begin about a linear function of the last F features.
+
+        Arguments:
+            weight_KF: of the features, for each target.
+            bias_K: added to it.
+            log_width_K: natural logarithm of the standard deviation about it.
+
+        Returns:
+            Whether this head has such a beginning; if not, nothing was changed.
+        """
+        return False
+
+    @abstractmethod
+    def quantile(self, parameters: Tensor, level: float | Tensor) -> Tensor:
+        """The values that are not exceeded with a probability, (..., K) float64, from parameters (..., P).
+
+        Arguments:
+            parameters: of any leading shape.
+            level: in (0, 1); a number, or a tensor that broadcasts against (..., K).
+        """
+
+    @abstractmethod
+    def mean(self, parameters: Tensor) -> Tensor:
+        """Expected values, (..., K) float64, from parameters (..., P)."""
+
+    @abstractmethod
+    def scaled(self, parameters: Tensor, log_scale: Tensor) -> Tensor:
+        """Parameters (..., P) of the distribution of exp(log_scale) times the values.
+
+        Arguments:
+            parameters: (..., P).
+            log_scale: (..., K), or (...) where K is 1: natural logarithm of each target's scale.
+        """
+
+    def _columns(self, parameters: Tensor, values: Tensor) -> Tensor:
+        """Values with the K of the targets as their last axis."""
+        if values.ndim == parameters.ndim - 1 and self.target_size == 1:
+            return values[..., None]
+        if values.ndim != parameters.ndim or values.shape[-1] != self.target_size:
+            raise ValueError(
+                f"values of shape {tuple(values.shape)} for {self.target_size} targets a position"
+            )
+        return values
+
+
+class AlikeHead(DensityHead):
+    """A distribution over K numbers of one shape, independent of one another given the features."""
 
     def __init__(self, feature_size: int, target_size: int, each: int) -> None:
         super().__init__()
@@ -96,16 +151,6 @@ class DensityHead(Head):
             self.bias.copy_(values.repeat(self.target_size))
 
     def start_linear(self, weight_KF: Tensor, bias_K: Tensor, log_width_K: Tensor) -> bool:
-        """Let every distribution begin about a linear function of the last F features.
-
-        Arguments:
-            weight_KF: of the features, for each target.
-            bias_K: added to it.
-            log_width_K: natural logarithm of the standard deviation about it.
-
-        Returns:
-            Whether this head has such a beginning; if not, nothing was changed.
-        """
         rows = self._middle_rows()
         if rows is None:
             return False
@@ -128,11 +173,6 @@ class DensityHead(Head):
     def _width_rows(self) -> tuple[tuple[int, float], ...]:
         """Which are widths behind softplus, and which share of the standard deviation each is."""
         return ()
-
-    @property
-    def lanes(self) -> int:
-        """Uniforms that one draw needs, one for each target."""
-        return self.target_size
 
     def forward(self, y_BTH: Tensor) -> Tensor:
         """Parameters (B, T, P), float32 whatever the features."""
@@ -181,28 +221,15 @@ class DensityHead(Head):
         return drawn
 
     def quantile(self, parameters: Tensor, level: float | Tensor) -> Tensor:
-        """The values that are not exceeded with a probability, (..., K) float64, from parameters (..., P).
-
-        Arguments:
-            parameters: of any leading shape.
-            level: in (0, 1); a number, or a tensor that broadcasts against (..., K).
-        """
         split = self._split(parameters.detach().double())
         levels = torch.as_tensor(level, dtype=torch.float64, device=split.device)
         levels = levels.expand(split.shape[:-1]).clamp(TINY, 1 - 2 * TINY).contiguous()
         return self._quantile(split, levels)
 
     def mean(self, parameters: Tensor) -> Tensor:
-        """Expected values, (..., K) float64, from parameters (..., P)."""
         return self._mean(self._split(parameters.detach().double()))
 
     def scaled(self, parameters: Tensor, log_scale: Tensor) -> Tensor:
-        """Parameters (..., P) of the distribution of exp(log_scale) times the values.
-
-        Arguments:
-            parameters: (..., P).
-            log_scale: (..., K), or (...) where K is 1: natural logarithm of each target's scale.
-        """
         return self._scaled(
             self._split(parameters), self._columns(parameters, log_scale)[..., None]
         ).flatten(-2)
@@ -210,16 +237,6 @@ class DensityHead(Head):
     def _split(self, parameters: Tensor) -> Tensor:
         """Parameters (..., P) as (..., K, each)."""
         return parameters.view(*parameters.shape[:-1], self.target_size, -1)
-
-    def _columns(self, parameters: Tensor, values: Tensor) -> Tensor:
-        """Values with the K of the targets as their last axis."""
-        if values.ndim == parameters.ndim - 1 and self.target_size == 1:
-            return values[..., None]
-        if values.ndim != parameters.ndim or values.shape[-1] != self.target_size:
-            raise ValueError(
-                f"values of shape {tuple(values.shape)} for {self.target_size} targets a position"
-            )
-        return values
 
     def _known(self, parameters: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Targets (..., K), float64 and finite, and which of them are not missing."""

@@ -13,7 +13,7 @@ from rhapsode.heads.contract import HEADS
 from rhapsode.heads.density import (
     LOG_WIDEST,
     TINY,
-    DensityHead,
+    AlikeHead,
     Features,
     LeastScale,
     Targets,
@@ -42,7 +42,7 @@ class GaussianMixtureConfig:
 
 
 @HEADS.register("gaussian_mixture.v1")
-class GaussianMixture(DensityHead):
+class GaussianMixture(AlikeHead):
     """Logits of the weights, means, and logarithms of the standard deviations.
 
     A draw takes its bell with the cumulative weights and its place in the bell with what is left of the same uniform.

@@ -16,7 +16,7 @@ from torch import Tensor
 from rhapsode.heads.contract import HEADS
 from rhapsode.heads.density import (
     LOG_WIDEST,
-    DensityHead,
+    AlikeHead,
     Features,
     LeastScale,
     Targets,
@@ -32,7 +32,7 @@ _DF_UNIT = 10.0
 _LOG_DF_RANGE = (-12.0, 14.0)
 
 
-class LocationScale(DensityHead):
+class LocationScale(AlikeHead):
     """A location, the logarithm of a width, and what else the shape has."""
 
     width_share: ClassVar[float] = 1.0

@@ -18,7 +18,7 @@ from rhapsode.errors import SettingsError
 from rhapsode.heads.contract import HEADS
 from rhapsode.heads.density import (
     LOG_WIDEST,
-    DensityHead,
+    AlikeHead,
     Features,
     LeastScale,
     Targets,
@@ -47,7 +47,7 @@ class QuantilesConfig:
 
 
 @HEADS.register("quantiles.v1")
-class Quantiles(DensityHead):
+class Quantiles(AlikeHead):
     """The median, the logarithms of the distances between neighbouring quantiles, and of the two tails' mean lengths.
 
     Rising by construction. The temperature multiplies the distance from the median; 0 is the median.

@@ -10,8 +10,10 @@ import rhapsode as rh
 from rhapsode.bundle.network import load_network, network_arrays
 from rhapsode.data.tables import SeriesSet
 from rhapsode.errors import BundleError, SettingsError
+from rhapsode.modalities.series.corpus import encode_series
 from rhapsode.modalities.series.settings import ForecastSettings
 from rhapsode.modalities.series.synthesis import make_series
+from rhapsode.modalities.values.scored_part import ScoredPart
 from rhapsode.training import Step
 from rhapsode.workflows.runs.run import prepare_training
 
@@ -79,7 +81,15 @@ def test_the_condition_is_learnt_and_decides_forecasts(model: rh.SeriesModel, sh
     assert np.abs(paths_of(model, moved(given)) - together).max() > 1e-4
 
     first_S = np.full(len(given), 20)
-    assert model.loss(given, first_S)[0] != model.loss(moved(given), first_S)[0]
+    losses = [
+        ScoredPart(
+            encode_series(bundle.encoder, covariates, each, first_S),
+            first_S,
+            each.lengths - first_S,
+        ).loss(model.predictor, bundle.facts.warm_up)
+        for each in (given, moved(given))
+    ]
+    assert losses[0] != losses[1]
     state = model.start(given)
     again = model.start(moved(given))
     assert not np.allclose(state.memory.memory_MC, again.memory.memory_MC)

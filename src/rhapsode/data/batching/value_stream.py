@@ -5,8 +5,9 @@ Knows encoded arrays, not what encoded them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,34 @@ class ValueArrays:
     log_jacobian_N: Singles
     log_scale_SK: Singles | None = None
     condition: Condition | None = None
+
+    @classmethod
+    def join(
+        cls,
+        encoded: Sequence[Any],
+        known: Sequence[Singles],
+        *,
+        log_scale_SK: Singles | None = None,
+        condition: Condition | None = None,
+    ) -> ValueArrays:
+        """Encoded series one behind the other.
+
+        Arguments:
+            encoded: features, targets, weights and log-Jacobians of each, as encoders give them.
+            known: covariates of each, (T, X).
+            log_scale_SK: of each, where targets are counts.
+            condition: of each, where there is any.
+        """
+        return cls(
+            np.cumsum([0, *(len(each.targets_TK) for each in encoded)]),
+            np.concatenate([each.features_TD for each in encoded]),
+            np.concatenate(known),
+            np.concatenate([each.targets_TK for each in encoded]).astype(np.float32),
+            np.concatenate([each.weights_T for each in encoded]),
+            np.concatenate([each.log_jacobian_T for each in encoded]).astype(np.float32),
+            log_scale_SK,
+            condition,
+        )
 
     def __len__(self) -> int:
         """How many series there are."""

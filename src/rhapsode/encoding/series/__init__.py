@@ -3,7 +3,6 @@
 from rhapsode.encoding.series.bin_edges import BinSettings, learn_bins
 from rhapsode.encoding.series.scaling import SeriesStats, column_scale
 from rhapsode.encoding.series.values import (
-    EncodedSeries,
     SeriesEncoder,
     SeriesEncoderSettings,
     SeriesPaths,
@@ -11,7 +10,6 @@ from rhapsode.encoding.series.values import (
 
 __all__ = [
     "BinSettings",
-    "EncodedSeries",
     "SeriesEncoder",
     "SeriesEncoderSettings",
     "SeriesPaths",

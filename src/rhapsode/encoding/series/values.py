@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from rhapsode.config import from_mapping, to_mapping
 from rhapsode.encoding.series.scaling import Scaling, SeriesStats, column_scale
+from rhapsode.encoding.vectors import EncodedValues
 from rhapsode.errors import BundleError, EncodingError, SettingsError
 
-__all__ = ["EncodedSeries", "SeriesEncoder", "SeriesPaths", "SeriesEncoderSettings"]
+__all__ = ["SeriesEncoder", "SeriesPaths", "SeriesEncoderSettings"]
 
 # Features further out are cut: nothing is learnt from how far beyond ten thousand scales a value lies.
 FARTHEST = 1e4
@@ -50,24 +51,6 @@ class SeriesEncoderSettings:
     """Further inputs: the values that many steps before the one to come."""
     counts: bool = False
     """Targets are the counts themselves, for a head of counts; only the inputs are scaled."""
-
-
-@dataclass(frozen=True)
-class EncodedSeries:
-    """A series as a network takes it; row t of the features is known before row t of the targets.
-
-    Arguments:
-        features_TD: float32: for each target the value before and whether it was there, the same for every lag, and
-            a tenth of the logarithm of the scale.
-        targets_TK: float64, NaN where missing or where there is nothing to take a difference with.
-        weights_T: float32; 0 where no target is known.
-        log_jacobian_T: float64, nats: what the log-density of the known targets lacks to one in the data's own units.
-    """
-
-    features_TD: NDArray[np.float32]
-    targets_TK: NDArray[np.float64]
-    weights_T: NDArray[np.float32]
-    log_jacobian_T: NDArray[np.float64]
 
 
 class SeriesEncoder:
@@ -181,7 +164,7 @@ class SeriesEncoder:
             np.where(empty_K, 1 / (known_K + 1), means_K),
         )
 
-    def encode(self, values_TK: NDArray[np.floating], stats: SeriesStats) -> EncodedSeries:
+    def encode(self, values_TK: NDArray[np.floating], stats: SeriesStats) -> EncodedValues:
         """A series from its beginning on.
 
         Arguments:
@@ -195,7 +178,7 @@ class SeriesEncoder:
         values_TK = self._checked(values_TK)
         levels_TK = self._levels(values_TK)
         z_TK = self._scaled(levels_TK - self._references(levels_TK), stats)
-        return EncodedSeries(
+        return EncodedValues(
             self._features(z_TK, stats),
             *self._targets(values_TK, z_TK, stats),
         )

@@ -21,6 +21,7 @@ from rhapsode.encoding.contract import (
     CountingEncoder,
     Ids,
     IncrementalDecoder,
+    JoiningDecoder,
     line_chunks,
     most_frequent,
     vocabulary_of,
@@ -47,17 +48,6 @@ class CharacterSettings(NormalSettings):
     """Keep only the most frequent elements, end-of-sequence and unknown counted in."""
     min_count: Annotated[int, Meta(ge=1)] = 1
     """Elements seen less often become the unknown element."""
-
-
-class _Joining(IncrementalDecoder):
-    def __init__(self, encoder: CharacterEncoder) -> None:
-        self._encoder = encoder
-
-    def feed(self, ids: Ids) -> str:
-        return self._encoder.decode(ids)
-
-    def finish(self) -> str:
-        return ""
 
 
 @ENCODERS.register("characters.v1", aliases=("character", "chars", "char"))
@@ -135,7 +125,7 @@ class CharacterEncoder(CountingEncoder):
         return "".join([self._texts[element] for element in ids])
 
     def decoder(self) -> IncrementalDecoder:
-        return _Joining(self)
+        return JoiningDecoder(self)
 
     def unknown_pieces(self, text: str) -> list[str]:
         known = set(self.vocabulary)

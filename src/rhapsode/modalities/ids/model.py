@@ -7,16 +7,16 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Predictor
-from rhapsode.bundle.id_facts import IdBundle
+from rhapsode.bundle import Predictor, bundle_path, read_bundle
+from rhapsode.bundle.id_facts import IdBundle, IdFacts
 from rhapsode.config import GenerateSettings, to_mapping
 from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
-from rhapsode.errors import DataError
+from rhapsode.errors import DataError, EncodingError
 from rhapsode.files import write_atomically
 from rhapsode.generation import Chain, Rows, StopText
 from rhapsode.generation.loop import DrawKey
@@ -33,6 +33,7 @@ from rhapsode.modalities.opened import Continuation, Fragments, Given, Model, Pi
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from rhapsode.counts import NGramModel  # loads the compiler
     from rhapsode.modalities.ids.next_elements import IdChoice, IdsFollowing
 
 __all__ = ["IdDocument", "IdModel", "IdPrompt", "IdsSeen", "elements_of"]
@@ -137,8 +138,26 @@ class IdModel(IdPredictors, Model[IdBundle]):
     """A model file of identifiers, opened.
 
     What computes is loaded when the first prediction is asked for, torch for scores only. Where the
-    file names a mixture and the n-gram model lies beside it, all that predicts is the mixture.
+    file names a mixture and the n-gram model lies beside it, all that predicts is the mixture;
+    without that sidecar, or with another run's, it is the network alone, and `alone` says why.
+
+    Arguments:
+        path: a run folder or a model file.
+        bundle: its contents, where they are at hand; None reads them.
+        ngram: the counts that belong to it, where they are at hand.
+
+    Raises:
+        BundleError: missing, damaged, or of another version or modality.
     """
+
+    facts: ClassVar[type[IdFacts]]
+    """Of its modality."""
+
+    def __init__(
+        self, path: str | Path, bundle: IdBundle | None = None, ngram: NGramModel | None = None
+    ) -> None:
+        read = read_bundle(path, self.facts) if bundle is None else bundle
+        super().__init__(bundle_path(path), read, ngram)
 
     def ready(self, settings: GenerateSettings, tell: Callable[[str], None]) -> None:
         self.writer_for(settings, tell)
@@ -146,7 +165,24 @@ class IdModel(IdPredictors, Model[IdBundle]):
             tell(self.rounding(settings.weights).in_words())
 
     def prompt(self, value: Any, settings: GenerateSettings) -> IdPrompt:
-        return IdPrompt(self, str(value))
+        """The text, or what is left of it under `unknown="skip"`.
+
+        Raises:
+            EncodingError: it has pieces without an element of their own, which are named.
+        """
+        encoder, text = self.bundle.encoder, str(value)
+        missing = encoder.unknown(text)
+        if not missing or (encoder.unknown_prompt == "element" and settings.unknown != "skip"):
+            return IdPrompt(self, text)
+        if settings.unknown == "skip":
+            return IdPrompt(self, encoder.without_unknown(text))
+        named = ", ".join(f"{piece!r} (U+{ord(piece[0]):04X})" for piece in missing[:8])
+        more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
+        raise EncodingError(
+            f"the model has never seen {named}{more}",
+            where="prompt",
+            hint="leave them out, or drop them with --unknown skip",
+        )
 
     def restored(self, saved: Mapping[str, Any]) -> IdPrompt:
         if saved:

@@ -196,27 +196,20 @@ def encode_series(
     Raises:
         EncodingError: a value that the encoder's settings declare impossible, with its series.
     """
-    parts: list[tuple[Any, NDArray[np.float32], NDArray[np.float64]]] = []
+    encoded, known, scales = [], [], []
     for series in range(len(given)):
         rows = given.rows(series)
         values_TK = given.values_NK[rows]
         with _of_series(given.ids[series]):
             stats = encoder.stats(values_TK[: scaled_S[series]])
-            encoded = encoder.encode(values_TK, stats)
-        known_TX = covariates.rows(given, series, given.times_N[rows], given.known_NC[rows])
-        parts.append((encoded, known_TX, np.log(stats.count_scale_K)))
-    single = np.float32
-    return ValueArrays(
-        given.offsets,
-        np.concatenate([part.features_TD for part, _, _ in parts]),
-        np.concatenate([known for _, known, _ in parts]),
-        np.concatenate([part.targets_TK for part, _, _ in parts]).astype(single),
-        np.concatenate([part.weights_T for part, _, _ in parts]),
-        np.concatenate([part.log_jacobian_T for part, _, _ in parts]).astype(single),
-        np.stack([scale for _, _, scale in parts]).astype(single)
-        if encoder.settings.counts
-        else None,
-        covariates.condition(given, np.arange(len(given))),
+            encoded.append(encoder.encode(values_TK, stats))
+        known.append(covariates.rows(given, series, given.times_N[rows], given.known_NC[rows]))
+        scales.append(np.log(stats.count_scale_K))
+    return ValueArrays.join(
+        encoded,
+        known,
+        log_scale_SK=np.stack(scales).astype(np.float32) if encoder.settings.counts else None,
+        condition=covariates.condition(given, np.arange(len(given))),
     )
 
 

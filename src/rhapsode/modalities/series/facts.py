@@ -6,16 +6,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
-import msgspec
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Bundle, NetworkSizes, read_bundle
+from rhapsode.bundle import Bundle, read_bundle
 from rhapsode.bundle.value_facts import ValueFacts
-from rhapsode.config import from_mapping, to_mapping
 from rhapsode.data import Condition
 from rhapsode.data.tables import (
     CALENDAR_VALUES,
@@ -298,44 +296,22 @@ class SeriesFacts(ValueFacts):
         """Values of a history that go through the network before a forecast, at most."""
         return self.run_up
 
-    def to_file(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """The facts as plain values."""
-        table: dict[str, Any] = msgspec.to_builtins(self)
-        return table, {}
-
-    @classmethod
-    def from_file(
-        cls, table: Mapping[str, Any], arrays: dict[str, NDArray[Any]], encoder: SeriesEncoder
-    ) -> Self:
-        """The facts, checked against the encoder."""
-        facts = from_mapping(cls, table, where="facts", error=BundleError)
-        facts.check(encoder)
-        return facts
+    @property
+    def static_size(self) -> int:
+        """Static attributes, where they are the condition of the network."""
+        return self.covariates.static_size if self.covariates.conditioned else 0
 
     @classmethod
     def open_encoder(cls, table: Mapping[str, Any]) -> SeriesEncoder:
         """An encoder of values."""
         return SeriesEncoder.from_mapping(table)
 
-    def sizes(self, encoder: SeriesEncoder) -> NetworkSizes:
-        """Features with covariates in, targets out."""
-        return NetworkSizes(
-            "numbers",
-            ("value_size", encoder.feature_size + self.covariates.size),
-            ("target_size", encoder.target_size),
-            ("static_size", self.covariates.static_size) if self.covariates.conditioned else None,
-        )
-
     def described(self, encoder: SeriesEncoder) -> dict[str, Any]:
         """The encoder, and what it is fed."""
         covariates = self.covariates
         fed = (*covariates.calendar, *covariates.known, *covariates.static, *covariates.categories)
         return {
-            "encoder": {
-                "name": encoder.name,
-                "numbers": encoder.target_size,
-                "settings": to_mapping(encoder.settings),
-            },
+            **super().described(encoder),
             "series": {
                 "values": ", ".join(self.names),
                 "frequency": self.frequency,
@@ -393,8 +369,7 @@ class SeriesFacts(ValueFacts):
         empty = covariates.conditioned and not covariates.static_size
         if not sizes_fit or empty or not finite or not all(scale > 0 for scale in scales):
             raise BundleError("the description of its covariates is malformed")
-        if len(self.names) != encoder.target_size:
-            raise BundleError("the description of its series is malformed")
+        super().check(encoder)
 
 
 SeriesBundle = Bundle[SeriesEncoder, SeriesFacts]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rhapsode.data import ValueArrays
     from rhapsode.modalities.series.corpus import SeriesCorpus
     from rhapsode.modalities.series.metrics import SeriesMetrics, SeriesPart
-    from rhapsode.modalities.series.seen import SeriesSeen
+    from rhapsode.modalities.values.seen import ValuesSeen
     from rhapsode.views.card import Card
 
 __all__ = ["SERIES", "SeriesModality"]
@@ -209,9 +209,9 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         tell: Tell,
         *,
         opened: Any = None,
-    ) -> SeriesSeen:
+    ) -> ValuesSeen:
         """One series, as the planned network would learn it."""
-        from rhapsode.modalities.series.seen import SeriesSeen
+        from rhapsode.modalities.series.seen import series_seen
 
         corpus = self.corpus(sources, settings, tell, opened=opened)
         given = corpus.given
@@ -221,7 +221,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
                 where=", ".join(map(str, sources)),
             )
         request = RunRequest(settings, settings.budget_seconds(), 1.0, None, False, tell)
-        return SeriesSeen.of(self.plan(corpus, request).bundle, given.select([number]))
+        return series_seen(self.plan(corpus, request).bundle, given.select([number]))
 
     def survey(
         self, sources: Sequence[Any], settings: SeriesTrainSettings, tell: Tell, opened: Any

@@ -3,51 +3,43 @@
 from __future__ import annotations
 
 import csv
-import hashlib
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import bundle_path
 from rhapsode.config import (
     GenerateSettings,
     SamplingSettings,
     from_mapping,
     read_toml,
-    to_mapping,
 )
 from rhapsode.data.tables import SeriesSet, format_time, read_series
 from rhapsode.data.tables.settings import SeriesSettings
-from rhapsode.errors import BundleError, DataError, SettingsError
+from rhapsode.errors import DataError, SettingsError
 from rhapsode.files import write_atomically
-from rhapsode.modalities.opened import Document, Model, Piece, Prompt, old_content
+from rhapsode.modalities.opened import Document, Piece, Prompt, Tell, old_content, silent
 from rhapsode.modalities.series.corpus import observed_lengths
-from rhapsode.modalities.series.facts import SeriesBundle, read_series_bundle
+from rhapsode.modalities.series.facts import SeriesBundle, SeriesFacts
 from rhapsode.modalities.series.settings import ForecastSettings
+from rhapsode.modalities.values.model import NEXT_PATHS, ValueModel
+from rhapsode.modalities.values.next_steps import NextSteps
 
 if TYPE_CHECKING:
-    from rhapsode.bundle.value_predictor import ValuePredictor, ValueState  # loads torch
-    from rhapsode.generation import Chain, Rows
+    from rhapsode.bundle.value_predictor import ValueState  # loads torch
+    from rhapsode.generation import Chain
     from rhapsode.modalities.series.metrics import SeriesMetrics
     from rhapsode.modalities.series.prompts import SeriesPrompt
-    from rhapsode.modalities.series.seen import SeriesSeen
-    from rhapsode.modalities.values.next_steps import StepsFollowing, ValueChoice
+    from rhapsode.modalities.values.seen import ValuesSeen
 
 __all__ = ["SeriesForecast", "SeriesModel"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-Tell = Callable[[str], None]
-
-NEXT_PATHS = 1000
-"""Sample paths whose quantiles tell the next steps."""
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -89,68 +81,17 @@ class SeriesForecast:
         return self.given.times_N[some], self.given.values_NK[some]
 
 
-class SeriesModel(Model[SeriesBundle]):
-    """A model file of series, opened.
+class SeriesModel(ValueModel[SeriesBundle]):
+    """A model file of series, opened."""
 
-    The network is loaded, and torch with it, when the first prediction is asked for.
-
-    Arguments:
-        path: a run folder or a model file.
-
-    Raises:
-        BundleError: missing, damaged, of another version, or a model of text.
-    """
-
+    facts = SeriesFacts
     prompts_are_text = False
-    seed = 0
     kept = "kept.csv"
-
-    def __init__(self, path: str | Path, bundle: SeriesBundle | None = None) -> None:
-        self.path = bundle_path(path)
-        self.bundle = read_series_bundle(path) if bundle is None else bundle
-
-    @cached_property
-    def predictor(self) -> ValuePredictor[SeriesBundle]:
-        """The predictor of the model.
-
-        Raises:
-            BundleError: the arrays do not fit the configuration, or the head not the encoder.
-        """
-        from rhapsode.bundle.network import load_network
-        from rhapsode.bundle.value_predictor import ValuePredictor
-
-        try:
-            if len(self.bundle.members) != 1:
-                count = len(self.bundle.members)
-                raise BundleError(f"forecasts are made by one network, this model has {count}")
-            return ValuePredictor(self.bundle, load_network(self.bundle))
-        except BundleError as problem:
-            where = f"{self.path}: {problem.where}" if problem.where else str(self.path)
-            raise BundleError(problem.what, where=where, hint=problem.hint) from None
-
-    @property
-    def bins(self) -> int | None:
-        """How many elements a number is drawn from; None where it is drawn from a density."""
-        edges = self.bundle.config.head.settings.get("edges")
-        return len(edges) + 1 if isinstance(edges, list | tuple) else None
 
     @property
     def turn_length(self) -> int:  # type: ignore[override]
         """The horizon."""
         return self.bundle.facts.horizon
-
-    def refuse(self, names: Iterable[str]) -> None:
-        samplers = {field.name for field in fields(SamplingSettings)} - {"trace"}
-        taken = {"length", "count", "seed", "temperatures", *samplers}
-        for name in names:
-            if name not in taken:
-                raise SettingsError(
-                    "this is for text; a model of series takes --length, --count, --seed and samplers",
-                    where=f"--{name.replace('_', '-')}",
-                )
-
-    def ready(self, settings: GenerateSettings, tell: Tell) -> None:
-        _ = self.predictor
 
     def prompt(self, value: Any, settings: GenerateSettings) -> SeriesPrompt:
         """The series of a table, frame, array or set; "" for a new one, in a place that the seed draws."""
@@ -172,22 +113,6 @@ class SeriesModel(Model[SeriesBundle]):
 
         return chain_of_bins(_forecast_settings(settings), self.bins) or Chain([])
 
-    def explained(self, settings: GenerateSettings, tell: Tell) -> str:
-        return self.explained_forecast(_forecast_settings(settings))
-
-    def explained_forecast(self, settings: ForecastSettings) -> str:
-        """The samplers of a forecast in words.
-
-        Raises:
-            SettingsError: a sampler of elements, for a model of densities.
-        """
-        from rhapsode.modalities.series.binned_filters import chain_of_bins
-
-        chain = chain_of_bins(settings, self.bins)
-        if chain is None:
-            return f"draw from the density, temperature {settings.temperature:g}"
-        return chain.explain()
-
     def write(
         self, prompts: Sequence[Prompt], settings: GenerateSettings, tell: Tell
     ) -> Iterator[Piece]:
@@ -205,96 +130,37 @@ class SeriesModel(Model[SeriesBundle]):
                 yield Piece(0, text, None, 0, number)
             yield Piece(0, "", "length", settings.length or 0, number)
 
-    def name_of(self, element: Sequence[float]) -> str:
-        from rhapsode.modalities.series.prompts import number_text
+    def next_steps(
+        self, prompt: Prompt, settings: GenerateSettings, count: int
+    ) -> Iterator[NextSteps]:
+        """Quantiles of the next steps of every series of a prompt."""
+        given = _of_series(prompt)
+        asked = replace(_forecast_settings(settings), horizon=count, samples=NEXT_PATHS)
+        if given.place is not None:
+            yield from super().next_steps(prompt, settings, count)
+            return
+        forecast = self.forecast(given.series, asked)
+        quantiles_QBHK = forecast.quantiles(LEVELS)
+        for place, name in enumerate(forecast.ids):
+            frequency = forecast.given.frequencies[int(forecast.which[place])]
+            times = tuple(
+                format_time(int(time), forecast.given.kind, frequency)
+                for time in forecast.times[place]
+            )
+            yield NextSteps(
+                name,
+                times,
+                forecast.given.names,
+                quantiles_QBHK[:, place],
+                settings.temperature,
+                self.explained(settings, silent),
+            )
 
-        return ",".join(number_text(value) or "missing" for value in element)
-
-    def why(self, rows: Rows, element: Sequence[float], top: int) -> ValueChoice:
-        from rhapsode.modalities.values.next_steps import choice_of
-
-        return choice_of(rows, element, self.bundle.facts.names)
-
-    def following(
-        self,
-        prompts: Sequence[Prompt],
-        settings: GenerateSettings,
-        *,
-        temperatures: Sequence[float] = (),
-        top: int = 5,
-    ) -> StepsFollowing:
-        """Quantiles of the next steps of every series, `top` of them."""
-        from rhapsode.modalities.values.next_steps import LEVELS, NextSteps, StepsFollowing
-
-        found: list[list[NextSteps]] = []
-        several = [replace(settings, temperature=t) for t in temperatures] or [settings]
-        for prompt in map(_of_series, prompts):
-            rows: dict[str, list[NextSteps]] = {}
-            for one in several:
-                asked = replace(_forecast_settings(one), horizon=top, samples=NEXT_PATHS)
-                forecast = self._ahead_of(prompt, asked)
-                for place, name in enumerate(forecast.ids):
-                    frequency = forecast.given.frequencies[int(forecast.which[place])]
-                    times = tuple(
-                        format_time(int(time), forecast.given.kind, frequency)
-                        for time in forecast.times[place]
-                    )
-                    quantiles_QHK = forecast.quantiles(LEVELS)[:, place]
-                    rows.setdefault(name, []).append(
-                        NextSteps(
-                            name,
-                            times,
-                            forecast.given.names,
-                            quantiles_QHK,
-                            one.temperature,
-                            self.explained_forecast(asked),
-                        )
-                    )
-            found += rows.values()
-        return StepsFollowing(found)
-
-    def _ahead_of(self, prompt: SeriesPrompt, settings: ForecastSettings) -> SeriesForecast:
-        """Sample paths behind a prompt."""
-        if prompt.place is None:
-            return self.forecast(prompt.series, settings)
-        from rhapsode.generation.paths import path_seed, sample_paths
-        from rhapsode.modalities.series.binned_filters import chain_of_bins
-        from rhapsode.modalities.series.prompts import step_times
-
-        steps = settings.horizon or self.bundle.facts.horizon
-        known_1HX = prompt.known(0, steps)
-        if known_1HX is None:
-            known_1HX = np.zeros((1, steps, 0), dtype=np.float32)
-        paths = sample_paths(
-            self.predictor,
-            prompt.start(self.predictor)[0],
-            known_1HX,
-            samples=settings.samples,
-            seeds=[path_seed(settings.seed, "0")],
-            temperature=settings.temperature,
-            chain=chain_of_bins(settings, self.predictor.vocab_size),
-            filter_seed=settings.seed,
-        )
-        times = step_times(prompt.series, prompt.place[1], steps)
-        only = np.zeros(1, dtype=np.int64)
-        return SeriesForecast(prompt.series, only, only, (times,), paths)
-
-    def encoded(self, value: Any) -> SeriesSeen:
+    def encoded(self, value: Any) -> ValuesSeen:
         """The scaled values of a table that the network learns from."""
-        from rhapsode.modalities.series.seen import SeriesSeen
+        from rhapsode.modalities.series.seen import series_seen
 
-        return SeriesSeen.of(self.bundle, self.read(value))
-
-    def fingerprint(self) -> str:
-        told = {
-            "encoder": self.bundle.encoder.to_mapping(),
-            "config": to_mapping(self.bundle.config),
-        }
-        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
-        for name, array in sorted(self.bundle.arrays.items()):
-            digest.update(name.encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
+        return series_seen(self.bundle, self.read(value))
 
     def keep(self, path: Path, documents: Sequence[Document]) -> int:
         """Append series to a table, each by a name of its own."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -13,24 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.config import GenerateSettings, from_mapping, to_mapping
+from rhapsode.config import from_mapping, to_mapping
+from rhapsode.data import Condition
 from rhapsode.data.tables import Frequency, SeriesSet, format_time
 from rhapsode.encoding.series import SeriesStats
-from rhapsode.errors import DataError, EncodingError
-from rhapsode.generation.loop import DrawKey
-from rhapsode.generation.paths import path_keys, path_seed
-from rhapsode.modalities.opened import Fragments, Given, Prompt
+from rhapsode.errors import DataError
 from rhapsode.modalities.series.corpus import future_covariates, histories_of, observed_lengths
+from rhapsode.modalities.values.prompts import Step, ValuePrompt
 
 if TYPE_CHECKING:
     from rhapsode.modalities.series.model import SeriesModel
 
-__all__ = ["SeriesDocument", "SeriesPrompt", "number_text", "step_times"]
+__all__ = ["SeriesDocument", "SeriesPrompt", "step_times"]
 
 _INTS = ("offsets", "times_N", "categories_SA")
 _FLOATS = ("values_NK", "known_NC", "static_SA")
-
-Step = tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -57,25 +53,7 @@ class SeriesDocument:
         write_table(path, series_rows(self.value))
 
 
-class _Lines(Fragments):
-    """A line of CSV for every step.
-
-    Arguments:
-        prompt: tells the times.
-        first: steps before.
-    """
-
-    def __init__(self, prompt: SeriesPrompt, first: int) -> None:
-        self._prompt = prompt
-        self._first = first
-
-    def feed(self, element: Step) -> str:
-        (time,) = self._prompt.times(self._first, 1)
-        self._first += 1
-        return f"{time},{','.join(number_text(value) for value in element)}\n"
-
-
-class SeriesPrompt(Prompt):
+class SeriesPrompt(ValuePrompt):
     """The beginning of series.
 
     Arguments:
@@ -87,17 +65,14 @@ class SeriesPrompt(Prompt):
     def __init__(
         self, model: SeriesModel, series: SeriesSet, place: tuple[SeriesStats, int] | None = None
     ) -> None:
-        self._model = model
+        super().__init__(model)
+        self._encoder, self._facts = model.bundle.encoder, model.bundle.facts
         self.series = series
         self.place = place
         self.rows_S = observed_lengths(series)
         head = io.StringIO()
         csv.writer(head, lineterminator="\n").writerow(["time", *series.names])
         self.head = head.getvalue()
-
-    @property
-    def opening(self) -> Given:
-        return Given((), "")
 
     def only(self) -> int:
         """The index of the only series.
@@ -117,32 +92,25 @@ class SeriesPrompt(Prompt):
         return int(which[0])
 
     @property
+    def condition(self) -> Condition | None:
+        return self._facts.covariates.condition(self.series, np.array([self.only()]))
+
+    @property
     def stats(self) -> SeriesStats:
         """The scale of the only series."""
         if self.place is not None:
             return self.place[0]
         series = self.only()
         history_TK = self.series.values_NK[self.series.rows(series)][: self.rows_S[series]]
-        return self._model.bundle.encoder.stats(history_TK)
+        return self._encoder.stats(history_TK)
 
     def start(self, predictor: Any) -> tuple[Any, tuple[Step, ...]]:
-        series = self.only()
         if self.place is not None:
-            return predictor.start(1, self.place[0]), ()
-        facts = self._model.bundle.facts
-        which, rows = np.array([series]), self.rows_S[[series]]
+            return super().start(predictor)
+        which = np.array([self.only()])
+        rows, facts = self.rows_S[which], self._facts
         histories = histories_of(self.series, facts.covariates, which, rows, run_up=facts.run_up)
-        return predictor.begin(histories), ()
-
-    def stack(self, elements: Sequence[Step]) -> NDArray[np.float64]:
-        width = len(self.series.names)
-        return np.array(elements, dtype=np.float64).reshape(1, len(elements), width)
-
-    def restored(self, plain: Any) -> Step:
-        numbers = isinstance(plain, list | tuple) and len(plain) == len(self.series.names)
-        if not numbers or not all(isinstance(value, int | float) for value in plain):
-            raise DataError("a step that is not made of the numbers of this model")
-        return tuple(float(value) for value in plain)
+        return predictor.begin(histories, self.condition), ()
 
     def _times(self, count: int) -> NDArray[np.int64]:
         """Times of the first steps."""
@@ -155,7 +123,7 @@ class SeriesPrompt(Prompt):
             count: how many.
             wanted: whether covariates that are not known ahead are an error.
         """
-        covariates = self._model.bundle.facts.covariates
+        covariates = self._facts.covariates
         series = self.only()
         if self.place is None:
             rows = int(self.rows_S[series])
@@ -172,25 +140,24 @@ class SeriesPrompt(Prompt):
         ]
 
     def known(self, first: int, count: int) -> NDArray[np.float32] | None:
-        if not self._model.bundle.facts.covariates.size:
+        if not self._facts.covariates.size:
             return None
         return self._ahead(first + count, wanted=True)[1][None, first:]
 
-    def keys(self, seed: int, sequence: int) -> tuple[DrawKey, DrawKey]:
+    @property
+    def title(self) -> str:
+        return self.series.ids[self.only()]
+
+    @property
+    def name(self) -> str:
+        if self.place is not None:
+            return "0"
         series = self.only()
-        name = "0" if self.place is not None else f"{self.series.ids[series]}:{self.rows_S[series]}"
-        return path_keys(
-            np.array([path_seed(seed, name)], dtype=np.uint64), np.array([sequence]), seed
-        )
+        return f"{self.series.ids[series]}:{self.rows_S[series]}"
 
-    def fragments(self, before: Sequence[Step], settings: GenerateSettings) -> Fragments:
-        return _Lines(self, len(before))
-
-    def given(self, text: str, settings: GenerateSettings) -> Given:
-        steps = read_steps(text, len(self.series.names))
-        if steps:
-            self._model.bundle.encoder.encode(np.array(steps, dtype=np.float64), self.stats)
-        return Given(steps, "")
+    def line(self, place: int, step: Step) -> str:
+        (time,) = self.times(place, 1)
+        return f"{time},{super().line(place, step)}"
 
     def document(self, elements: Sequence[Step]) -> SeriesDocument:
         series = self.only()
@@ -276,48 +243,3 @@ def step_times(given: SeriesSet, start: int, steps: int) -> NDArray[np.int64]:
     ordered = given.kind == "order" or frequency.unit == "order"
     times: NDArray[np.int64] = start_T + steps_T if ordered else frequency.advance(start_T, steps_T)
     return times
-
-
-def read_steps(text: str, width: int) -> tuple[Step, ...]:
-    """Steps as a person types them: numbers of a step by commas, steps by semicolons or line ends.
-
-    A series of single numbers takes commas between steps, too. What is empty or nan is missing.
-
-    Arguments:
-        text: what was typed.
-        width: numbers of a step.
-
-    Raises:
-        EncodingError: something is no number, or a step has more or fewer of them.
-    """
-    lines = [line for part in text.splitlines() for line in part.split(";") if line.strip()]
-    steps: list[Step] = []
-    for line in lines:
-        numbers = tuple(_number(word) for word in line.split(","))
-        if width == 1:
-            steps += [(number,) for number in numbers]
-        elif len(numbers) != width:
-            raise EncodingError(
-                f"a step of this model has {width} numbers, not {len(numbers)}",
-                where=line.strip(),
-                hint="commas stand between numbers, semicolons between steps",
-            )
-        else:
-            steps.append(numbers)
-    return tuple(steps)
-
-
-def _number(word: str) -> float:
-    if word.strip().lower() in ("", "nan"):
-        return math.nan
-    try:
-        return float(word)
-    except ValueError:
-        raise EncodingError(
-            f"{word.strip()!r} is no number", hint="as 112, 118.5 with commas between steps"
-        ) from None
-
-
-def number_text(value: float) -> str:
-    """A number as tables hold it."""
-    return f"{value:.10g}" if math.isfinite(value) else ""

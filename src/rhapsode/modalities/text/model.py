@@ -7,46 +7,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rhapsode.bundle import bundle_path
-from rhapsode.bundle.id_facts import IdBundle
 from rhapsode.config import GenerateSettings, SourceSettings, from_mapping
-from rhapsode.errors import BundleError, EncodingError, SettingsError
+from rhapsode.errors import BundleError, SettingsError
 from rhapsode.modalities.ids.continuation import OpenIndex
 from rhapsode.modalities.ids.model import IdModel, IdPrompt
 from rhapsode.modalities.opened import silent
-from rhapsode.modalities.text.facts import read_text_bundle
+from rhapsode.modalities.text.facts import TextFacts
 
 if TYPE_CHECKING:  # what only scores need, and what loads the compiler
-    from rhapsode.counts import NGramModel, SuffixIndex
+    from rhapsode.counts import SuffixIndex
     from rhapsode.modalities.text.metrics import TextEvaluation
 
 __all__ = ["TextModel"]
 
 
 class TextModel(IdModel):
-    """A model file, opened. What computes is loaded when the first prediction is asked for, torch for scores only.
+    """A model file of texts, opened."""
 
-    Where the file names a mixture and the n-gram model lies beside it, all that predicts is the mixture; without that
-    sidecar, or with another run's, it is the network alone, and `alone` says why.
-
-    Arguments:
-        path: a run folder or a model file.
-        bundle: what is in the file, or will be; None reads it.
-        ngram: the counts that belong to it, where they are at hand.
-
-    Raises:
-        BundleError: missing, damaged, or of another version.
-    """
-
-    def __init__(
-        self,
-        path: str | Path,
-        bundle: IdBundle | None = None,
-        ngram: NGramModel | None = None,
-    ) -> None:
-        read = read_text_bundle(path) if bundle is None else bundle
-        super().__init__(bundle_path(path), read, ngram)
-        self._elements: SuffixIndex | None = None
+    facts = TextFacts
+    _elements: SuffixIndex | None = None
 
     def elements_index(self, tell: Callable[[str], None] | None = None) -> SuffixIndex:
         """The index over the elements of what the model has learnt from; opened on first use.
@@ -70,12 +49,10 @@ class TextModel(IdModel):
         return prompt + self.continuations(prompt, **options)[0].text
 
     def prompt(self, value: Any, settings: GenerateSettings) -> IdPrompt:
-        """The text, or what is left of it under `unknown="skip"`.
-
-        Raises:
-            EncodingError: it has pieces without an element of their own, which are named.
-        """
-        return IdPrompt(self, self._usable(str(value), settings))
+        text = str(value)
+        if self.source_settings().prompt_field is not None and text and text[-1] != "\n":
+            text += "\n"  # behind which completions stood
+        return super().prompt(text, settings)
 
     def held_out(
         self, number: int, settings: GenerateSettings, tell: Callable[[str], None]
@@ -89,23 +66,6 @@ class TextModel(IdModel):
     def open_index(self, tell: Callable[[str], None]) -> OpenIndex:
         """Opens the index over the elements of what the model has learnt from, once."""
         return lambda: self.elements_index(tell)
-
-    def _usable(self, prompt: str, settings: GenerateSettings) -> str:
-        encoder = self.bundle.encoder
-        if self.source_settings().prompt_field is not None and prompt and prompt[-1] != "\n":
-            prompt += "\n"  # behind which completions stood
-        missing = encoder.unknown(prompt)
-        if not missing or (encoder.unknown_prompt == "element" and settings.unknown != "skip"):
-            return prompt
-        if settings.unknown == "skip":
-            return encoder.without_unknown(prompt)
-        named = ", ".join(f"{piece!r} (U+{ord(piece[0]):04X})" for piece in missing[:8])
-        more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
-        raise EncodingError(
-            f"the model has never seen {named}{more}",
-            where="prompt",
-            hint="leave them out, or drop them with --unknown skip",
-        )
 
     def source_settings(self, sources: Sequence[str] = ()) -> SourceSettings:
         """How sources were read in training; files that hold no records are read as text."""

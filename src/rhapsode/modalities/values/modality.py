@@ -45,14 +45,14 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
     def fitted(self, planned: Planned[S, C, B]) -> ValueArrays:
         """The training part, encoded."""
 
-    @abstractmethod
     def encoded(self, bundle: B, part: Any) -> ScoredPart:
         """A part of a corpus, or sources, as the network of a model takes it.
 
         Arguments:
             bundle: the model.
-            part: from `part` or `to_score`.
+            part: from `part` or `to_score`; a `ValuePart` unless a modality says otherwise.
         """
+        return ScoredPart.whole(part.arrays)
 
     @abstractmethod
     def preview(
@@ -190,7 +190,10 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
             predictor = model.predictor
             encoded = self.encoded(model.bundle, part)
             nats_N = encoded.nats(predictor, model.bundle.facts.warm_up)
-            figures = self._density(predictor, part, part.split).to_mapping()
-            scored[name] = Scored({"figures": figures}, {NATS.key: encoded.sums(nats_N)})
+            row = {
+                "parameters": sum(array.size for array in model.bundle.arrays.values()),
+                "figures": self._density(predictor, part, part.split).to_mapping(),
+            }
+            scored[name] = Scored(row, {NATS.key: encoded.sums(nats_N)})
             sizes_S = encoded.values_S
         return Compared(scored, (NATS,), {NATS.key: sizes_S}, self.noun, f"whole {self.noun}")

@@ -15,7 +15,20 @@ if TYPE_CHECKING:
     from rhapsode.bundle import Predictor
     from rhapsode.data import ValueArrays
 
-__all__ = ["ScoredPart", "ValueMetrics", "protocol_of"]
+__all__ = ["ScoredPart", "ValueMetrics", "ValuePart", "protocol_of"]
+
+
+@dataclass(frozen=True)
+class ValuePart:
+    """Whole sequences to score, encoded.
+
+    Arguments:
+        arrays: the sequences.
+        split: what they are, in words, for a protocol.
+    """
+
+    arrays: ValueArrays
+    split: str
 
 
 @dataclass(frozen=True)
@@ -31,6 +44,13 @@ class ScoredPart:
     arrays: ValueArrays
     first_S: NDArray[np.int64]
     values_S: NDArray[np.int64]
+
+    @classmethod
+    def whole(cls, arrays: ValueArrays) -> ScoredPart:
+        """Sequences that are scored from their first row on."""
+        known_N = np.isfinite(arrays.targets_NK).sum(axis=1)
+        ends_S = np.concatenate(([0], np.cumsum(known_N)))[arrays.offsets]
+        return cls(arrays, np.zeros(len(arrays), dtype=np.int64), np.diff(ends_S))
 
     @property
     def values(self) -> int:

@@ -18,7 +18,7 @@ from rhapsode.config import (
 from rhapsode.data import ValueArrays
 from rhapsode.encoding.series import BinSettings, SeriesEncoder, SeriesEncoderSettings, learn_bins
 from rhapsode.errors import SettingsError
-from rhapsode.heads import HEADS, Bins, DensityHead
+from rhapsode.heads import HEADS, AlikeHead, Bins
 from rhapsode.modalities.contract import Planned, RunRequest
 from rhapsode.modalities.series.corpus import SeriesCorpus, encode_series
 from rhapsode.modalities.series.facts import (
@@ -196,7 +196,7 @@ def _encoding(
         )
     name = head.get("name")
     entry = None if name is None else HEADS.get(HEADS.full_name(str(name)))
-    if entry is not None and not issubclass(entry, DensityHead):
+    if entry is not None and not issubclass(entry, AlikeHead):
         raise SettingsError(
             f"{name!r} is a distribution over a vocabulary, not over numbers",
             where="[head] name",

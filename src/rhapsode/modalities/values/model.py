@@ -1,0 +1,226 @@
+"""An opened model of values: predictor, paths behind prompts, and tables of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.bundle import bundle_path, read_bundle
+from rhapsode.bundle.value_facts import ValueBundle, ValueFacts
+from rhapsode.config import GenerateSettings, SamplingSettings, to_mapping
+from rhapsode.errors import BundleError, SettingsError
+from rhapsode.generation import Chain, Rows
+from rhapsode.generation.loop import run
+from rhapsode.generation.paths import path_seed, sample_paths
+from rhapsode.modalities.opened import Model, Piece, Prompt, Tell, silent
+from rhapsode.modalities.values.chain import chain_of_values
+from rhapsode.modalities.values.next_steps import LEVELS, NextSteps, StepsFollowing, choice_of
+from rhapsode.modalities.values.prompts import ValuePrompt, number_text
+from rhapsode.modalities.values.seen import ValuesSeen, plain_row
+
+if TYPE_CHECKING:
+    from rhapsode.bundle.value_predictor import ValuePredictor  # loads torch
+    from rhapsode.modalities.values.next_steps import ValueChoice
+
+__all__ = ["NEXT_PATHS", "ValueModel"]
+
+NEXT_PATHS = 1000
+"""Sample paths whose quantiles tell the next steps."""
+
+B = TypeVar("B", bound=ValueBundle)
+
+
+class ValueModel(Model[B], Generic[B]):
+    """A model file of values, opened.
+
+    The network is loaded, and torch with it, when the first prediction is asked for.
+
+    Arguments:
+        path: a run folder or a model file.
+        bundle: its contents, where they are at hand; None reads them.
+
+    Raises:
+        BundleError: missing, damaged, or of another version or modality.
+    """
+
+    facts: ClassVar[type[ValueFacts]]
+    """Of its modality."""
+    seed = 0
+
+    def __init__(self, path: str | Path, bundle: B | None = None) -> None:
+        self.path = bundle_path(path)
+        read: Any = read_bundle(path, self.facts) if bundle is None else bundle
+        self.bundle = read
+
+    @cached_property
+    def predictor(self) -> ValuePredictor[B]:
+        """The predictor of the model.
+
+        Raises:
+            BundleError: the arrays do not fit the configuration, or the head not the encoder.
+        """
+        from rhapsode.bundle.network import load_network
+        from rhapsode.bundle.value_predictor import ValuePredictor
+
+        try:
+            if len(self.bundle.members) != 1:
+                count = len(self.bundle.members)
+                raise BundleError(f"forecasts are made by one network, this model has {count}")
+            return ValuePredictor(self.bundle, load_network(self.bundle))
+        except BundleError as problem:
+            where = f"{self.path}: {problem.where}" if problem.where else str(self.path)
+            raise BundleError(problem.what, where=where, hint=problem.hint) from None
+
+    @property
+    def bins(self) -> int | None:
+        """How many elements a number is drawn from; None where it is drawn from a density."""
+        edges = self.bundle.config.head.settings.get("edges")
+        return len(edges) + 1 if isinstance(edges, list | tuple) else None
+
+    def refuse(self, names: Iterable[str]) -> None:
+        samplers = {field.name for field in fields(SamplingSettings)} - {"trace"}
+        taken = {"length", "count", "seed", "temperatures", *samplers}
+        noun = self.bundle.facts.goes_on_with.partition(" ")[0]
+        for name in names:
+            if name not in taken:
+                raise SettingsError(
+                    f"this is for text; a model of {noun} takes --length, --count, --seed and "
+                    "samplers",
+                    where=f"--{name.replace('_', '-')}",
+                )
+
+    def ready(self, settings: GenerateSettings, tell: Tell) -> None:
+        _ = self.predictor
+
+    def chain(self, settings: GenerateSettings, tell: Tell) -> Chain:
+        return chain_of_values(settings, self.bins) or Chain([])
+
+    def explained(self, settings: GenerateSettings, tell: Tell) -> str:
+        chain = self.chain(settings, tell)
+        if self.bins is None:
+            return f"draw from the density, temperature {settings.temperature:g}"
+        return chain.explain()
+
+    def write(
+        self, prompts: Sequence[Prompt], settings: GenerateSettings, tell: Tell
+    ) -> Iterator[Piece]:
+        """A line for every step."""
+        chain, seed = self.chain(settings, tell), settings.seed or 0
+        length = self.turn_length if settings.length is None else settings.length
+        for number, prompt in enumerate(prompts):
+            given = prompt.opening.elements
+            for index in range(settings.count):
+                key, filter_key = prompt.keys(seed, index)
+                state, waiting = prompt.start(self.predictor)
+                rows = Rows(
+                    self.predictor,
+                    state,
+                    chain,
+                    key,
+                    unread=prompt.stack((*waiting, *given)),
+                    filter_key=filter_key,
+                    known_RHX=prompt.known(0, len(given) + length),
+                    steps=length,
+                )
+                text = prompt.fragments(given, settings)
+                for step in run(
+                    rows,
+                    lambda rows: (
+                        rows.draw(settings.temperature) if rows.position < length else None
+                    ),
+                ):
+                    line = text.feed(prompt.restored(step.elements[0].tolist()))
+                    yield Piece(index, line, None, rows.position + 1, number)
+                yield Piece(index, text.pause(), "length", rows.position, number)
+
+    def name_of(self, element: Sequence[float]) -> str:
+        return ",".join(number_text(value) or "missing" for value in element)
+
+    def why(self, rows: Rows, element: Sequence[float], top: int) -> ValueChoice:
+        return choice_of(rows, element, self.bundle.facts.names)
+
+    def following(
+        self,
+        prompts: Sequence[Prompt],
+        settings: GenerateSettings,
+        *,
+        temperatures: Sequence[float] = (),
+        top: int = 5,
+    ) -> StepsFollowing:
+        """Quantiles of the next steps of every sequence, `top` of them."""
+        found: list[list[NextSteps]] = []
+        several = [replace(settings, temperature=t) for t in temperatures] or [settings]
+        for prompt in prompts:
+            rows: dict[str, list[NextSteps]] = {}
+            for one in several:
+                for steps in self.next_steps(prompt, one, top):
+                    rows.setdefault(steps.series, []).append(steps)
+            found += rows.values()
+        return StepsFollowing(found)
+
+    def next_steps(
+        self, prompt: Prompt, settings: GenerateSettings, count: int
+    ) -> Iterator[NextSteps]:
+        """Quantiles of some steps behind a prompt, for every sequence that it holds."""
+        assert isinstance(prompt, ValuePrompt)
+        given, seed = prompt.opening.elements, settings.seed or 0
+        known = prompt.known(0, len(given) + count)
+        if known is None:
+            known = np.zeros((1, len(given) + count, 0), dtype=np.float32)
+        state, _ = prompt.start(self.predictor)
+        for place, step in enumerate(given):
+            state = self.predictor.observe(prompt.stack([step])[:, 0], state, known[:, place])
+        paths_BSHK = sample_paths(
+            self.predictor,
+            state,
+            known[:, len(given) :],
+            samples=NEXT_PATHS,
+            seeds=[path_seed(seed, prompt.name)],
+            temperature=settings.temperature,
+            chain=self.chain(settings, silent),
+            filter_seed=seed,
+        )
+        quantiles_QHK: NDArray[np.float64] = np.quantile(
+            paths_BSHK[0], LEVELS, axis=0, method="weibull"
+        )
+        yield NextSteps(
+            prompt.title,
+            tuple(prompt.times(len(given), count)),
+            self.bundle.facts.names,
+            quantiles_QHK,
+            settings.temperature,
+            self.explained(settings, silent),
+        )
+
+    def encoded(self, value: Any) -> ValuesSeen:
+        """Values and targets of a prompt."""
+        prompt = self.prompt(value, GenerateSettings())
+        assert isinstance(prompt, ValuePrompt)
+        values_TK = prompt.stack(prompt.opening.elements)[0]
+        targets_TK = self.bundle.encoder.encode(values_TK, prompt.stats).targets_TK
+        seen = {
+            "series": prompt.title,
+            "times": prompt.times(0, len(values_TK)),
+            "values": [plain_row(row) for row in values_TK],
+            "targets": [plain_row(row) for row in targets_TK],
+        }
+        return ValuesSeen(self.bundle.encoder.name, [seen])
+
+    def fingerprint(self) -> str:
+        told: Mapping[str, Any] = {
+            "encoder": self.bundle.encoder.to_mapping(),
+            "config": to_mapping(self.bundle.config),
+        }
+        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+        for name, array in sorted(self.bundle.arrays.items()):
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()

@@ -1,0 +1,197 @@
+"""Beginnings of sequences of values: steps that were given, and text of those that follow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.config import GenerateSettings
+from rhapsode.data import Condition
+from rhapsode.errors import DataError, EncodingError
+from rhapsode.files import write_atomically
+from rhapsode.generation.loop import DrawKey
+from rhapsode.generation.paths import path_keys, path_seed
+from rhapsode.modalities.opened import Document, Fragments, Given, Prompt
+
+if TYPE_CHECKING:
+    from rhapsode.modalities.values.model import ValueModel
+
+__all__ = ["Step", "ValueDocument", "ValuePrompt", "number_text", "read_steps"]
+
+Step = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ValueDocument:
+    """Steps as a document.
+
+    Arguments:
+        value: (T, K).
+    """
+
+    value: NDArray[np.float64]
+
+    def text(self) -> str:
+        """A line for each step."""
+        return "".join(map(line_of, self.value.tolist()))
+
+    def save(self, path: Path) -> None:
+        """Write the lines."""
+        write_atomically(path, self.text().encode())
+
+
+class _Lines(Fragments):
+    """A line for every step.
+
+    Arguments:
+        prompt: tells what stands in them.
+        first: steps before.
+    """
+
+    def __init__(self, prompt: ValuePrompt, first: int) -> None:
+        self._prompt = prompt
+        self._first = first
+
+    def feed(self, element: Step) -> str:
+        self._first += 1
+        return self._prompt.line(self._first - 1, element)
+
+
+class ValuePrompt(Prompt):
+    """The beginning of a sequence of values.
+
+    Arguments:
+        model: that continues it.
+        steps: it is made of.
+    """
+
+    def __init__(self, model: ValueModel[Any], steps: Sequence[Step] = ()) -> None:
+        self._model = model
+        self._steps = tuple(steps)
+        self.text = "".join(self.line(place, step) for place, step in enumerate(self._steps))
+
+    @property
+    def name(self) -> str:
+        """Name that decides the draws, with the seed."""
+        return "0"
+
+    @property
+    def condition(self) -> Condition | None:
+        """Sources of the sequence, one row; None where it depends on nothing."""
+        return None
+
+    @property
+    def title(self) -> str:
+        """Name of the sequence, for tables."""
+        return str(self._model.bundle.facts.goes_on_with)
+
+    @property
+    def stats(self) -> Any:
+        """The scale of the sequence; None where the encoder needs none."""
+        return None
+
+    @property
+    def opening(self) -> Given:
+        return Given(self._steps, self.text)
+
+    def start(self, predictor: Any) -> tuple[Any, tuple[Step, ...]]:
+        from rhapsode.bundle.value_predictor import ValueCondition
+
+        return predictor.start(1, ValueCondition(self.stats, self.condition)), ()
+
+    def stack(self, elements: Sequence[Step]) -> NDArray[np.float64]:
+        width = len(self._model.bundle.facts.names)
+        return np.array(elements, dtype=np.float64).reshape(1, len(elements), width)
+
+    def restored(self, plain: Any) -> Step:
+        width = len(self._model.bundle.facts.names)
+        numbers = isinstance(plain, list | tuple) and len(plain) == width
+        if not numbers or not all(isinstance(value, int | float) for value in plain):
+            raise DataError("a step that is not made of the numbers of this model")
+        return tuple(float(value) for value in plain)
+
+    def keys(self, seed: int, sequence: int) -> tuple[DrawKey, DrawKey]:
+        return path_keys(
+            np.array([path_seed(seed, self.name)], dtype=np.uint64), np.array([sequence]), seed
+        )
+
+    def times(self, first: int, count: int) -> list[str]:
+        """The times of some steps, in words: their numbers, from 1."""
+        return [str(number + 1) for number in range(first, first + count)]
+
+    def line(self, place: int, step: Step) -> str:
+        """The text of a step.
+
+        Arguments:
+            place: steps before it.
+            step: its numbers.
+        """
+        return line_of(step)
+
+    def fragments(self, before: Sequence[Step], settings: GenerateSettings) -> Fragments:
+        return _Lines(self, len(before))
+
+    def given(self, text: str, settings: GenerateSettings) -> Given:
+        steps = read_steps(text, len(self._model.bundle.facts.names))
+        if steps:
+            self._model.bundle.encoder.encode(self.stack(steps)[0], self.stats)
+        return Given(steps, "")
+
+    def document(self, elements: Sequence[Step]) -> Document:
+        return ValueDocument(self.stack(elements)[0])
+
+
+def read_steps(text: str, width: int) -> tuple[Step, ...]:
+    """Steps as a person types them: numbers of a step by commas, steps by semicolons or line ends.
+
+    A series of single numbers takes commas between steps, too. What is empty or nan is missing.
+
+    Arguments:
+        text: what was typed.
+        width: numbers of a step.
+
+    Raises:
+        EncodingError: something is no number, or a step has more or fewer of them.
+    """
+    lines = [line for part in text.splitlines() for line in part.split(";") if line.strip()]
+    steps: list[Step] = []
+    for line in lines:
+        numbers = tuple(_number(word) for word in line.split(","))
+        if width == 1:
+            steps += [(number,) for number in numbers]
+        elif len(numbers) != width:
+            raise EncodingError(
+                f"a step of this model has {width} numbers, not {len(numbers)}",
+                where=line.strip(),
+                hint="commas stand between numbers, semicolons between steps",
+            )
+        else:
+            steps.append(numbers)
+    return tuple(steps)
+
+
+def _number(word: str) -> float:
+    if word.strip().lower() in ("", "nan"):
+        return math.nan
+    try:
+        return float(word)
+    except ValueError:
+        raise EncodingError(
+            f"{word.strip()!r} is no number", hint="as 112, 118.5 with commas between steps"
+        ) from None
+
+
+def number_text(value: float) -> str:
+    """A number as tables hold it."""
+    return f"{value:.10g}" if math.isfinite(value) else ""
+
+
+def line_of(step: Sequence[float]) -> str:
+    """The numbers of a step in a line."""
+    return ",".join(map(number_text, step)) + "\n"
