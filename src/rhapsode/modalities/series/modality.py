@@ -86,14 +86,14 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
 
     def fitted(self, planned: SeriesPlan) -> ValueArrays:
         """The training part, encoded."""
-        fitted: ValueArrays = planned.own.fitted
+        fitted: ValueArrays = planned.own
         return fitted
 
     def initialise(self, network: Network, planned: SeriesPlan) -> bool:
         """Begin as a linear autoregression where the network can, which may be the best there is."""
         from rhapsode.modalities.series.fitting.linear_start import start_linear
 
-        start_linear(network, planned.own.fitted)
+        start_linear(network, planned.own)
         return True
 
     def encoded(self, bundle: SeriesBundle, part: SeriesPart) -> ScoredPart:

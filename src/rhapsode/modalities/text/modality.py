@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rhapsode.bundle import Provenance
 from rhapsode.bundle.id_facts import IdBundle
 from rhapsode.config import SourceSettings, from_mapping, to_mapping
+from rhapsode.config.source import names_records
 from rhapsode.errors import SettingsError
 from rhapsode.modalities.contract import Claim, Degree, Tell
 from rhapsode.modalities.ids.modality import IdModality
@@ -45,9 +46,7 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         """Possible for whatever can be decoded; likely where a field of records is asked for."""
         if not all(isinstance(source, str | Path) for source in sources):
             return Claim(Degree.NONE, "it lies in memory and is no path")
-        source = asked.get("source", {})
-        records = ("field", "template", "prompt_field", "completion_field")
-        if isinstance(source, Mapping) and any(source.get(name) for name in records):
+        if names_records(asked):
             return Claim(Degree.SURE, "a field of records is named")
         return Claim(Degree.POSSIBLE, "what can be decoded is text")
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rhapsode.data import TextStore, kitchen_log_prob, kitchen_record
 from rhapsode.encoding import ENCODERS
 from rhapsode.encoding.text import choose_encoding
 from rhapsode.errors import DataError
 from rhapsode.modalities.contract import Tell
-from rhapsode.modalities.ids.model import elements_of
+from rhapsode.modalities.ids.model import IdsSeen, elements_of
 from rhapsode.modalities.text.corpus import found_lines
 from rhapsode.modalities.text.reading.processes import counted, piece_size
 from rhapsode.modalities.text.reading.read_texts import prepare_texts
@@ -29,20 +29,15 @@ FIRST = 400
 
 
 @dataclass(frozen=True)
-class TextSeen:
+class TextSeen(IdsSeen):
     """One document and its elements.
 
     Arguments:
+        mapping: plain values.
         number: of the document, from 0.
-        found: plain values.
     """
 
     number: int
-    found: dict[str, Any]
-
-    def to_mapping(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return self.found
 
     def shown(self, width: int) -> Sequence[RenderableType]:
         """The beginning of the text, and its first elements."""
@@ -50,7 +45,7 @@ class TextSeen:
 
         from rhapsode.views.candidates import elements_text
 
-        found = self.found
+        found = self.mapping
         facts = f"{found['encoding']}, {found['vocabulary']:,} elements"
         place = f"document {self.number} of {found['documents']:,}"
         blocks: list[RenderableType] = [
@@ -109,7 +104,7 @@ def show_text(sources: Sequence[str], number: int, settings: TrainSettings, tell
     if list(sources) == ["kitchen"]:
         found["record"] = kitchen_record(text)
         found["log_prob"] = kitchen_log_prob(text)
-    return TextSeen(number, found)
+    return TextSeen(found, number)
 
 
 def _beginning(store: TextStore, number: int) -> Iterator[str]:
