@@ -439,9 +439,7 @@ def test_filters_of_elements_narrow_every_step_of_every_number() -> None:
     np.testing.assert_array_equal(alone[0], drawn(xtc_probability=0.5)[1])
 
 
-@pytest.mark.parametrize(
-    "head", [n for n in HEADS.names() if issubclass(HEADS.get(n), AlikeHead)]
-)
+@pytest.mark.parametrize("head", [n for n in HEADS.names() if issubclass(HEADS.get(n), AlikeHead)])
 def test_a_network_read_back_is_the_one_that_was_written(head: str, tmp_path: Path) -> None:
     of_head = BINS if head == "bins.v1" else {}
     bundle = bundle_of(head=head, of_head=of_head, counts=HEADS.get(head).counts)
