@@ -23,8 +23,8 @@ from rhapsode.generation import Chain, Job, generate_elements
 from rhapsode.generation.filters.contract import Suppress
 from rhapsode.generation.filters.copying import NoCopy
 from rhapsode.generation.filters.temperature import Temperature
-from rhapsode.modalities.text.elements_index import index_elements
-from rhapsode.modalities.text.text_index import TextIndex
+from rhapsode.modalities.text.quality.elements_index import index_elements
+from rhapsode.modalities.text.quality.text_index import TextIndex
 
 ROWS = 64
 

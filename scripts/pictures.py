@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parent.parent / "docs" / "pictures"
 def data_info_kitchen(path: Path) -> None:
     """What `rhapsode data info kitchen --plot` draws."""
     from rhapsode.views.survey_picture import write_picture
-    from rhapsode.workflows.inference.survey import survey
+    from rhapsode.workflows.inference.sources import survey
 
     write_picture(survey("kitchen")[1], path)
 
@@ -25,7 +25,7 @@ def forecast(path: Path) -> None:
     from dataclasses import replace
 
     from rhapsode.data.tables import read_series
-    from rhapsode.modalities.series.chart import write_chart
+    from rhapsode.modalities.series.reports.chart import write_chart
     from rhapsode.workflows.runs.run import train
 
     whole = read_series("airline")

@@ -23,7 +23,7 @@ __all__ = [
 if TYPE_CHECKING:
     from rhapsode.errors import RhapsodeError
     from rhapsode.modalities.opened import Continuation
-    from rhapsode.modalities.series.model import SeriesForecast, SeriesModel
+    from rhapsode.verbs.series import SeriesForecast, SeriesModel
     from rhapsode.workflows import Model, load
     from rhapsode.workflows.runs.run import train
 
@@ -31,8 +31,8 @@ _HOMES = {
     "Continuation": "rhapsode.modalities.opened",
     "Model": "rhapsode.workflows",
     "load": "rhapsode.workflows",
-    "SeriesForecast": "rhapsode.modalities.series.model",
-    "SeriesModel": "rhapsode.modalities.series.model",
+    "SeriesForecast": "rhapsode.verbs.series",
+    "SeriesModel": "rhapsode.verbs.series",
     "train": "rhapsode.workflows.runs.run",
     "RhapsodeError": "rhapsode.errors",
 }

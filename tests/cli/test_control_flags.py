@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rhapsode.modalities.text.elements_index import ELEMENTS_INDEX
-from rhapsode.modalities.text.text_index import TextIndex
-from rhapsode.modalities.text.writing_check import TEXT_INDEX
+from rhapsode.modalities.text.quality.elements_index import ELEMENTS_INDEX
+from rhapsode.modalities.text.quality.text_index import TextIndex
+from rhapsode.modalities.text.quality.writing_check import TEXT_INDEX
 from tests.cli.conftest import Cli
 
 

@@ -18,7 +18,7 @@ import pytest
 from rhapsode.bundle import id_facts
 from rhapsode.errors import RunError
 from rhapsode.modalities.ids.ngram_sidecar import NGRAM
-from rhapsode.modalities.text.writing_check import TEXT_INDEX
+from rhapsode.modalities.text.quality.writing_check import TEXT_INDEX
 from rhapsode.training import Step, read_checkpoint
 from rhapsode.workflows.runs import plan_run as planning_module
 from rhapsode.workflows.runs.run import Training, prepare_training

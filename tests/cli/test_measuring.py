@@ -1,5 +1,6 @@
 """Measuring by one workflow: parts of a run, series side by side, tables surveyed, flags by modality."""
 
+import io
 import json
 import shutil
 import tomllib
@@ -124,8 +125,32 @@ def test_models_of_different_kinds_do_not_compare(
     assert "of text" in done.err
     assert "of series" in done.err
     twin = shutil.copytree(passengers, "twin")
-    blind = cli("compare", str(passengers), str(twin), "--blind", "--prompt", "1949")
-    assert (blind.code, "not compared blind" in blind.err) == (1, True)
+    blind = cli("compare", str(passengers), str(twin), "--blind", "--on", "airline")
+    assert (blind.code, "no prompts are taken" in blind.err) == (1, True)
+
+
+def test_series_are_compared_blind(
+    cli: Cli, passengers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twin = shutil.copytree(passengers, "twin")
+    Path("history.csv").write_text(
+        "month,value\n" + "".join(f"1950-{month:02},{100 + month}\n" for month in range(1, 13))
+    )
+    monkeypatch.setattr("sys.stdin", io.StringIO("1\n"))
+    flags = ("--blind", "--prompt", "history.csv", "--length", "3", "--json")
+    done = cli("compare", str(passengers), str(twin), *flags)
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["votes"] == 1
+    assert "1951-03" in done.err
+    assert "1951-04" not in done.err
+
+
+def test_a_series_is_shown_as_a_network_learns_it(cli: Cli) -> None:
+    seen = json.loads(cli("data", "show", "airline", "--json").out)
+    (series,) = seen["series"]
+    assert len(series["targets"]) == len(series["values"]) == 144
+    assert "144 steps" in cli("data", "show", "airline").out
+    assert "numbered 0 to 0" in cli("data", "show", "airline", "--document", "1").err
 
 
 def test_help_tells_the_flags_of_the_model(cli: Cli, run_folder: Path, passengers: Path) -> None:

@@ -164,3 +164,12 @@ def test_pipes_and_broken_links_are_no_patterns(cli: Cli) -> None:
     Path("broken").symlink_to("nowhere")
     done = cli("data", "show", "broken")
     assert (done.code, "Traceback" in done.err) == (1, False)
+
+
+def test_a_field_of_a_table_with_numbers_is_text(cli: Cli) -> None:
+    rows = "".join(f'{n % 7},"a pie of {n}"\n' for n in range(50))
+    Path("titles.csv").write_text("steps,title\n" + rows, encoding="utf-8")
+    assert "say --field NAME" in cli("data", "show", "titles.csv").err
+    shown = cli("data", "show", "titles.csv", "--field", "title", "--json")
+    assert json.loads(shown.out)["text"] == "a pie of 0"
+    assert cli("data", "info", "titles.csv", "--field", "title").code == 0

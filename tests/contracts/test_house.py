@@ -32,31 +32,6 @@ ASKED = ("Predictor", "Model", "Bundle", "Encoder", "Document", "Modality", "Fac
 """Ends of the names of classes that nobody may be asked for by `isinstance` or `match`."""
 LONGEST_CLASS = 400
 
-EXCEPTIONS: dict[str, dict[str, str]] = {
-    "__init__.py": {"imports rhapsode.modalities.series": "names of the public API are kept"},
-    "cli/data.py": {"compares a modality": "a setting that was typed, beside its default"},
-    "cli/encode.py": {"imports rhapsode.modalities.text": "opens text models only"},
-    "cli/generate.py": {
-        "compares a modality": "continues series by a path of its own",
-        "imports rhapsode.modalities.text": "opens text models only",
-        "names series.v1": "continues series by a path of its own",
-    },
-    "cli/next.py": {"imports rhapsode.modalities.text": "opens text models only"},
-    "cli/play.py": {"imports rhapsode.modalities.text": "opens text models only"},
-    "cli/series.py": {"imports rhapsode.modalities.series": "continues series"},
-    "workflows/inference/next_elements.py": {
-        "imports rhapsode.modalities.text": "answers with pieces of text"
-    },
-    "workflows/inference/session.py": {
-        "imports rhapsode.modalities.text": "a session is over text"
-    },
-    "workflows/inference/show_corpus.py": {
-        "imports rhapsode.encoding.text": "shows how a text is encoded",
-        "imports rhapsode.modalities.text": "shows how a text is encoded",
-    },
-}
-"""What is still found, by file and finding, with a reason each. This list only shrinks."""
-
 
 def files() -> list[str]:
     return sorted(str(path.relative_to(SOURCE)) for path in SOURCE.rglob("*.py"))
@@ -142,12 +117,7 @@ def place(value: str) -> str:
 
 @pytest.mark.parametrize("name", shared())
 def test_a_shared_file_knows_no_modality(name: str) -> None:
-    assert findings(name) == set(EXCEPTIONS.get(name, {}))
-
-
-def test_exceptions_are_of_files_that_are_there() -> None:
-    assert set(EXCEPTIONS) <= set(shared())
-    assert all(reason for entry in EXCEPTIONS.values() for reason in entry.values())
+    assert not findings(name)
 
 
 @pytest.mark.parametrize("name", [name for name in files() if name.startswith("modalities/")])

@@ -22,6 +22,7 @@ SERIES = (
     "encoding/series",
     "data/tables",
     "verbs/forecast.py",
+    "verbs/series.py",
     "cli/forecast.py",
 )
 TEXT = ("modalities/text", "encoding/text")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rhapsode.counts.suffix import SuffixIndex
 from rhapsode.counts.suffix_file import read_index, write_index
 from rhapsode.errors import BundleError
-from rhapsode.modalities.text.text_index import Passage, Place, TextIndex
+from rhapsode.modalities.text.quality.text_index import Passage, Place, TextIndex
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=150)
 TEXT = st.text(st.sampled_from("ab\n漢😀\ud800"), max_size=12)

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhapsode.errors import DataError
-from rhapsode.modalities.text.copies import LENGTHS, measure_copying
-from rhapsode.modalities.text.text_index import TextIndex
-from rhapsode.modalities.text.text_quality import (
+from rhapsode.modalities.text.quality.copies import LENGTHS, measure_copying
+from rhapsode.modalities.text.quality.text_index import TextIndex
+from rhapsode.modalities.text.quality.text_quality import (
     choose_unit,
     cut_equally,
     distinct,

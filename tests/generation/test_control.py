@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rhapsode.config.control import ControlSettings
+from rhapsode.config.sampling import ControlSettings
 from rhapsode.encoding import Encoder
 from rhapsode.encoding.text import BpeEncoder, CharacterEncoder, WordEncoder
 from rhapsode.errors import SettingsError

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhapsode.bundle import Component, NetworkConfig, Provenance
-from rhapsode.config.control import ControlSettings
+from rhapsode.config.sampling import ControlSettings
 from rhapsode.counts import SuffixIndex
 from rhapsode.encoding import Encoder
 from rhapsode.encoding.text import BpeEncoder, CharacterEncoder, WordEncoder
@@ -18,15 +18,15 @@ from rhapsode.generation import Chain, Job, generate_elements
 from rhapsode.generation.filters.contract import Suppress
 from rhapsode.generation.filters.control_filters import control_filters
 from rhapsode.generation.filters.copying import NoCopy
-from rhapsode.modalities.text import elements_index as no_copy
-from rhapsode.modalities.text.elements_index import (
+from rhapsode.modalities.text.facts import TextBundle, TextFacts
+from rhapsode.modalities.text.quality import elements_index as no_copy
+from rhapsode.modalities.text.quality.elements_index import (
     ELEMENTS_INDEX,
     index_elements,
     open_elements_index,
 )
-from rhapsode.modalities.text.facts import TextBundle, TextFacts
-from rhapsode.modalities.text.text_index import Passage, TextIndex
-from rhapsode.modalities.text.writing_check import TEXT_INDEX, index_fingerprint
+from rhapsode.modalities.text.quality.text_index import Passage, TextIndex
+from rhapsode.modalities.text.quality.writing_check import TEXT_INDEX, index_fingerprint
 from tests.generation.even import Even
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=60)

@@ -3,7 +3,7 @@
 import pytest
 
 from rhapsode.bundle import Provenance
-from rhapsode.modalities.text.card import shares_in_words
+from rhapsode.modalities.text.report import shares_in_words
 
 
 @pytest.mark.parametrize(

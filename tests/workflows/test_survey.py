@@ -19,7 +19,7 @@ from rhapsode.data.statistics import (
 )
 from rhapsode.encoding import ENCODERS
 from rhapsode.errors import DataError, SettingsError
-from rhapsode.workflows.inference.survey import survey as survey_of
+from rhapsode.workflows.inference.sources import survey as survey_of
 
 
 def survey(*sources: str, **asked: Any) -> dict[str, Any]:

@@ -17,8 +17,7 @@ from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.modalities.contract import silent
 from rhapsode.modalities.text.corpus import TextCorpus, prepare_corpus
 from rhapsode.modalities.text.facts import TextBundle, TextFacts
-from rhapsode.modalities.text.settings import TrainSettings
-from rhapsode.modalities.text.writing_check import (
+from rhapsode.modalities.text.quality.writing_check import (
     LENGTHS,
     TEXT_INDEX,
     RealText,
@@ -28,6 +27,7 @@ from rhapsode.modalities.text.writing_check import (
     open_text_index,
     read_real_text,
 )
+from rhapsode.modalities.text.settings import TrainSettings
 from rhapsode.views.writing_table import (
     copying_in_short,
     longest_copies,
@@ -143,8 +143,8 @@ def test_a_model_that_recites_is_found_with_the_place(corpus: TextCorpus, prose:
         assert one["held_out"]["texts"] == one["written"]["texts"] == found["texts"]
         assert one["held_out"]["length"] == one["written"]["length"] == found["length"]
         assert one["elements_per_text"] == found["length"]
-    copy = longest_copies(found)[0]
-    assert copy.text == passage
+    _, copy = longest_copies(found)[0]
+    assert copy["text"] == passage
     assert "has 200 characters" in writing_verdict(found)
     assert f"{200 / characters:.1%} of what it writes" in writing_verdict(found)
     assert "200 characters at temperature 1" in copying_in_short(found)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Annotated, Any, Literal
 
-from rhapsode.cli.console import note, print_json, stderr
+from rhapsode.cli.console import note, print_json
 from rhapsode.cli.parse import parse_of_model, typed_settings
 from rhapsode.config import Positional, option
 
@@ -41,8 +41,8 @@ def run(arguments: Sequence[str], began: float) -> int:
     command = parse_of_model(
         EvaluateCommand, attrgetter("evaluation"), "evaluate", DESCRIPTION, arguments
     )
+    from rhapsode.workflows import open_model
     from rhapsode.workflows.inference.evaluate import evaluate
-    from rhapsode.workflows.inference.opening import open_model
 
     modality, model = open_model(command.model)
     asked = typed_settings(command, arguments, modality.evaluation)
@@ -53,8 +53,6 @@ def run(arguments: Sequence[str], began: float) -> int:
         return 0
     data = f"the {command.split} part" if command.split else ", ".join(command.sources)
     print_parts(modality.report(figures, f"{command.model} on {data or 'what it learnt from'}"))
-    for line in modality.cautions(figures):
-        stderr().print(line, style="yellow")
     for line in modality.notes(figures):
         note(line)
     return 0
@@ -69,4 +67,4 @@ def print_parts(parts: Iterator[Any]) -> None:
         if isinstance(part, str):
             console.print(part, soft_wrap=True, markup=False)
         else:
-            console.print(part)
+            console.print(part, soft_wrap=True)

@@ -171,12 +171,16 @@ def _heading(settings: GenerateSettings, console: Console) -> None:
 
 def _beside(found: Sequence[Sequence[Continuation]], several: Sequence[GenerateSettings]) -> Table:
     """A column a temperature, a row a continuation."""
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(box=None, padding=(0, 3, 1, 0), expand=True, header_style="cyan")
-    for one in several:
-        table.add_column(f"temperature {one.temperature:g}", ratio=1, overflow="fold")
+    table = Table(
+        *(Column(f"temperature {one.temperature:g}", ratio=1, overflow="fold") for one in several),
+        box=None,
+        padding=(0, 3, 1, 0),
+        expand=True,
+        header_style="cyan",
+    )
     for row in zip(*found, strict=True):
         table.add_row(*(Text.assemble((c.prompt, "bold"), plain(c.text)) for c in row))
     return table

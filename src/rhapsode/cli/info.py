@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from rhapsode.cli.console import print_json
 from rhapsode.cli.parse import parse
@@ -50,21 +50,21 @@ def run(arguments: Sequence[str], began: float) -> int:
 _COMMON = ("config", "encoder", "arrays", "engine", "provenance")
 
 
-def _grid(title: str) -> Table:
-    return Table(
-        title=title, title_justify="left", show_header=False, box=None, padding=(0, 2, 0, 0)
-    )
-
-
 def _settings(settings: dict[str, Any]) -> str:
     shown = {name: value for name, value in settings.items() if value not in ("", None, {})}
     return ", ".join(f"{name} {value}" for name, value in shown.items())
 
 
 def _parts(facts: dict[str, Any]) -> Table:
-    table = _grid(facts["path"])
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
+    table = Table(
+        Column(style="dim", no_wrap=True),
+        Column(overflow="fold"),
+        title=facts["path"],
+        title_justify="left",
+        show_header=False,
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
     encoder, provenance = facts["encoder"], facts["provenance"]
     table.add_row("parameters", f"{facts['parameters']:,}  ({facts['bytes']:,} bytes on disk)")
     config = facts["config"]
@@ -114,10 +114,15 @@ def _parts(facts: dict[str, Any]) -> Table:
 
 
 def _arrays(facts: dict[str, Any]) -> Table:
-    table = Table(title="layers", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    table.add_column("array")
-    table.add_column("shape", justify="right")
-    table.add_column("parameters", justify="right")
+    table = Table(
+        "array",
+        Column("shape", justify="right"),
+        Column("parameters", justify="right"),
+        title="layers",
+        title_justify="left",
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
     for name, shape in facts["arrays"].items():
         table.add_row(name, " x ".join(map(str, shape)), f"{math.prod(shape):,}")
     table.add_row("[bold]all", "", f"[bold]{facts['parameters']:,}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from rich.console import Console, Group
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from rhapsode.cli.console import fail, note, plain, put
@@ -302,10 +302,14 @@ class _Player:
             self._session.switch(_number(given[0], "/branch", "new or the number of a branch"))
             self._tail()
             return
-        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-        table.add_column(justify="right", style="cyan", no_wrap=True)
-        table.add_column(justify="right", style="dim", no_wrap=True)
-        table.add_column(no_wrap=True, overflow="ellipsis")
+        table = Table(
+            Column(justify="right", style="cyan", no_wrap=True),
+            Column(justify="right", style="dim", no_wrap=True),
+            Column(no_wrap=True, overflow="ellipsis"),
+            box=None,
+            show_header=False,
+            padding=(0, 2, 0, 0),
+        )
         most = max(20, self._console.width - 30)
         for view in self._session.branches():
             table.add_row(
@@ -343,9 +347,13 @@ class _Player:
                 f"unknown setting {given[0]!r}", hint=suggest(given[0], list(known))
             )
         mapping = to_mapping(self._session.settings)
-        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-        table.add_column(style="cyan", no_wrap=True)
-        table.add_column(overflow="fold")
+        table = Table(
+            Column(style="cyan", no_wrap=True),
+            Column(overflow="fold"),
+            box=None,
+            show_header=False,
+            padding=(0, 2, 0, 0),
+        )
         for name, default in known.items():
             value = getattr(self._session.settings, name)
             named = given and given[0].replace("-", "_") == name
@@ -394,9 +402,13 @@ class _Player:
 
     def _help(self, given: list[str]) -> None:
         _most(given, 0, "help")
-        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-        table.add_column(style="cyan", no_wrap=True)
-        table.add_column()
+        table = Table(
+            Column(style="cyan", no_wrap=True),
+            Column(),
+            box=None,
+            show_header=False,
+            padding=(0, 2, 0, 0),
+        )
         for command, meaning in HELP:
             table.add_row(Text(command), Text(meaning))
         self._console.print(table)

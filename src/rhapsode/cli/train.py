@@ -7,15 +7,15 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
 from rhapsode.cli.console import note, stderr
-from rhapsode.cli.parse import parse
+from rhapsode.cli.parse import parse, typed_settings
 from rhapsode.config import (
     Positional,
     Repeated,
@@ -33,7 +33,7 @@ from rhapsode.modalities import MODALITIES
 if TYPE_CHECKING:
     from rhapsode.workflows.runs.training import Training
 
-__all__ = ["TrainCommand", "in_settings", "run", "run_training", "source_flags", "typed_flags"]
+__all__ = ["TrainCommand", "in_settings", "run", "run_training"]
 
 DESCRIPTION = """Learn from files, folders, archives or named corpora, and leave a run folder.
 
@@ -182,8 +182,13 @@ def _repeat(command: TrainCommand, asked: dict[str, Any], began: float) -> int:
 
 def _spread_table(summary: dict[str, Any], title: str) -> Table:
     """Losses seed by seed, their mean and their standard deviation."""
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    table.add_column("seed", style="dim")
+    table = Table(
+        Column("seed", style="dim"),
+        title=title,
+        title_justify="left",
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
     headings = {
         "loss": "test loss",
         "network_loss": "network alone",
@@ -218,13 +223,10 @@ def _asked(arguments: Sequence[str]) -> tuple[TrainCommand, dict[str, Any]]:
     if command.config is not None:
         base = read_settings(command.config)
         base.pop("run", None)  # what a config.toml notes of its own run
-    _drop_head(base, command, arguments)
-    flags = {field.name: field.default for field in dataclasses.fields(RunSettings)}
-    plain = TrainCommand()
-    typed = typed_flags(arguments, plain)
     # A flag that was typed wins even where it says what is the default anyway.
-    given = {name: getattr(command, name) for name in flags if name in typed}
-    source = source_flags(command, typed)
+    given = typed_settings(command, arguments, RunSettings)
+    _drop_head(base, command, given)
+    source = typed_settings(command, arguments, SourceSettings)
     if source:
         given["source"] = source
     if any(name in given for name in _LENGTHS):
@@ -232,27 +234,13 @@ def _asked(arguments: Sequence[str]) -> tuple[TrainCommand, dict[str, Any]]:
     return command, merge(apply_assignments(base, command.set), given)
 
 
-def _drop_head(base: dict[str, Any], command: TrainCommand, arguments: Sequence[str]) -> None:
+def _drop_head(base: dict[str, Any], command: TrainCommand, given: Mapping[str, Any]) -> None:
     """A head or encoding that was typed takes the place of the file's, with all that belongs to it."""
-    typed = typed_flags(arguments, command)
     named = any(word.partition("=")[0].strip() == "head.name" for word in command.set)
     if named and base.get("encoding") == "binned":
         del base["encoding"]
-    if named or ("encoding" in typed and base.get("encoding", "auto") != command.encoding):
+    if named or ("encoding" in given and base.get("encoding", "auto") != command.encoding):
         base.pop("head", None)
-
-
-def source_flags(command: SourceSettings, typed: Sequence[str]) -> dict[str, Any]:
-    """What was typed of how sources are read."""
-    names = [field.name for field in dataclasses.fields(SourceSettings)]
-    return {name: getattr(command, name) for name in names if name in typed}
-
-
-def typed_flags(arguments: Sequence[str], plain: object) -> list[str]:
-    """Names of the flags among the arguments."""
-    words = {argument.partition("=")[0] for argument in arguments}
-    names = [field.name for field in dataclasses.fields(plain)]  # type: ignore[arg-type]
-    return [name for name in names if f"--{name.rstrip('_').replace('_', '-')}" in words]
 
 
 def run_training(training: Training) -> bool:

@@ -6,7 +6,7 @@ import time
 from types import TracebackType
 
 from rich.live import Live
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from rhapsode.cli.console import stderr
@@ -105,9 +105,13 @@ class Watch:
 
 def samples_table(event: Sampled) -> Table:
     """What the model wrote, a row a temperature; line ends shown as a small arrow."""
-    table = Table(show_header=False, box=None, padding=(0, 1, 0, 0))
-    table.add_column(style="cyan", no_wrap=True)
-    table.add_column(overflow="fold")
+    table = Table(
+        Column(style="cyan", no_wrap=True),
+        Column(overflow="fold"),
+        show_header=False,
+        box=None,
+        padding=(0, 1, 0, 0),
+    )
     for temperature, text in event.texts:
         shown = Text()
         for index, line in enumerate(text.split("\n")):

@@ -8,7 +8,7 @@ from rhapsode.config.durations import format_duration, parse_duration
 from rhapsode.config.generate import GenerateSettings, RequestSettings
 from rhapsode.config.options import Positional, Repeated, option
 from rhapsode.config.presets import presets, read_settings
-from rhapsode.config.registry import Registry, suggest
+from rhapsode.config.registries import Registry, suggest
 from rhapsode.config.sampling import SamplingSettings
 from rhapsode.config.schema import from_mapping, to_mapping
 from rhapsode.config.source import SourceSettings

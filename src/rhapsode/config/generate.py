@@ -5,9 +5,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from rhapsode.config.control import ControlSettings
 from rhapsode.config.options import option
-from rhapsode.config.sampling import SamplingSettings
+from rhapsode.config.sampling import ControlSettings, SamplingSettings
 from rhapsode.config.search import SearchSettings
 
 __all__ = ["GenerateSettings", "RequestSettings"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rhapsode.config.registry import suggest
+from rhapsode.config.registries import suggest
 from rhapsode.config.toml import read_toml
 from rhapsode.errors import SettingsError
 

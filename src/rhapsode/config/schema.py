@@ -7,7 +7,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 
-from rhapsode.config.registry import suggest
+from rhapsode.config.registries import suggest
 from rhapsode.errors import RhapsodeError, SettingsError
 
 __all__ = ["from_mapping", "to_mapping"]

@@ -1,14 +1,15 @@
 """How sources become documents: which files, which fields, which text encoding."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
 from rhapsode.config.options import option
 from rhapsode.errors import SettingsError
 
-__all__ = ["SourceSettings"]
+__all__ = ["SourceSettings", "names_records"]
 
 Count = Annotated[int, Meta(ge=1, le=2**62)]
 
@@ -55,3 +56,10 @@ class SourceSettings:
     def records(self) -> bool:
         """Whether a field of records is asked for."""
         return any(way is not None for way in (self.field, self.template, self.prompt_field))
+
+
+def names_records(asked: Mapping[str, Any]) -> bool:
+    """True if settings by name ask for a field of records."""
+    source = asked.get("source")
+    names = ("field", "template", "prompt_field", "completion_field")
+    return isinstance(source, Mapping) and any(source.get(name) for name in names)

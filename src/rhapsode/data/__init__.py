@@ -10,7 +10,13 @@ from rhapsode.data.batching.masked import AllowedElements, MaskedStream
 from rhapsode.data.batching.strided import part_of, sweep_rows, sweep_strided
 from rhapsode.data.batching.value_stream import ValueArrays, ValueStream, sweep_values
 from rhapsode.data.batching.windows import WindowStream, sweep_windows
-from rhapsode.data.corpora.catalogue import CATALOGUE, CatalogueEntry, catalogue_documents
+from rhapsode.data.corpora.catalogue import (
+    CATALOGUE,
+    CatalogueEntry,
+    catalogue_documents,
+    fetch_corpus,
+    list_corpora,
+)
 from rhapsode.data.corpora.fetch import Download, find_copy, local_copy
 from rhapsode.data.corpora.kitchen import kitchen_documents, kitchen_log_prob, kitchen_record
 from rhapsode.data.document import Document
@@ -53,10 +59,12 @@ __all__ = [
     "cache_folder",
     "catalogue_documents",
     "document_spans",
+    "fetch_corpus",
     "find_copy",
     "kitchen_documents",
     "kitchen_log_prob",
     "kitchen_record",
+    "list_corpora",
     "local_copy",
     "open_store",
     "read_sources",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +14,6 @@ __all__ = ["Place", "StateMachine", "TableMachine", "checked_transitions"]
 
 Ids = NDArray[np.int64]
 Flags = NDArray[np.bool_]
-
-
-class MachineState(Protocol):
-    """The state of rows in a state machine."""
-
-    def select(self, rows_R: Ids) -> Self:
-        """The state of some rows, in that order."""
-        ...
-
-    def fork(self) -> Self:
-        """A state of its own, which its twin never sees."""
-        ...
 
 
 class StateMachine(ABC):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from rhapsode.bundle import Bundle
 from rhapsode.errors import DataError, SettingsError
-from rhapsode.modalities.opened import Model, Tell, silent
+from rhapsode.modalities.opened import Model, Shown, Tell, silent
 from rhapsode.modalities.scoring import (
     Compared,
     Metrics,
@@ -166,15 +166,14 @@ class Modality(ABC, Generic[S, C, B]):
     """The registered name."""
     noun: ClassVar[str]
     """Noun of its data, for messages: "text", "series"."""
-    blind: ClassVar[bool] = False
-    """True if a person can tell which of two continuations is better."""
     decides_all_of: ClassVar[tuple[str, ...]] = ("encoder", "network")
     """Sections of the settings in which a base model decides every entry."""
-
-    @property
-    @abstractmethod
-    def settings(self) -> type[S]:
-        """The dataclass of its settings; loads no torch."""
+    settings: type[S]
+    """The dataclass of its settings; loads no torch."""
+    evaluation: ClassVar[type[Any]] = NoSettings
+    """The dataclass of the settings of an evaluation; loads no torch."""
+    comparison: ClassVar[type[Any]] = NoSettings
+    """The dataclass of the settings of a comparison; loads no torch."""
 
     @abstractmethod
     def claim(self, sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
@@ -278,16 +277,6 @@ class Modality(ABC, Generic[S, C, B]):
     def next_command(self, folder: Path) -> str:
         """The command to try after training."""
 
-    @property
-    def evaluation(self) -> type[Any]:
-        """The dataclass of the settings of an evaluation; loads no torch."""
-        return NoSettings
-
-    @property
-    def comparison(self) -> type[Any]:
-        """The dataclass of the settings of a comparison; loads no torch."""
-        return NoSettings
-
     def to_score(
         self, model: Any, sources: Sequence[str], asked: Mapping[str, Any], tell: Tell
     ) -> Part:
@@ -332,12 +321,8 @@ class Modality(ABC, Generic[S, C, B]):
         yield title
         yield f"{metrics['loss']:.4f} nats per element"
 
-    def cautions(self, metrics: Mapping[str, Any]) -> Iterator[str]:
-        """Warnings that belong to metrics."""
-        yield from ()
-
     def notes(self, metrics: Mapping[str, Any]) -> Iterator[str]:
-        """What else should be known of metrics."""
+        """Warnings that belong to metrics, and what else should be known of them."""
         yield from ()
 
     def compare(self, models: Mapping[str, Any], part: Any, settings: Any, tell: Tell) -> Compared:
@@ -361,9 +346,26 @@ class Modality(ABC, Generic[S, C, B]):
         """Prompts from random places of a part, for a blind comparison.
 
         Raises:
-            SettingsError: nobody could tell which continuation is better.
+            SettingsError: prompts are not taken from places of data.
         """
-        raise SettingsError(f"continuations of {self.noun} are not compared blind", where="--blind")
+        raise SettingsError(f"no prompts are taken from {self.noun}", where="--on")
+
+    def show(
+        self, sources: Sequence[Any], number: int, settings: S, tell: Tell, *, opened: Any = None
+    ) -> Shown:
+        """One document of sources as training would encode it.
+
+        Arguments:
+            sources: paths, names, or things in memory.
+            number: which document, from 0.
+            settings: as for training.
+            tell: takes lines of progress.
+            opened: what a claim has read already.
+
+        Raises:
+            DataError: there are fewer documents.
+        """
+        raise SettingsError(f"documents of {self.noun} are not shown", where="data show")
 
     def survey(self, sources: Sequence[Any], settings: S, tell: Tell, opened: Any) -> Surveyed[C]:
         """Describe sources, and prepare what training would learn from.

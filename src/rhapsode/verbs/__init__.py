@@ -1,1 +1,1 @@
-"""What only one kind of sequence can do."""
+"""Verbs and classes of the Python API that belong to one kind of sequence."""

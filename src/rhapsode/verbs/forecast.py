@@ -225,7 +225,7 @@ def _learn(
 
 
 def _plot(path: Path, found: SeriesForecast, tell: Tell) -> None:
-    from rhapsode.modalities.series.chart import write_chart
+    from rhapsode.modalities.series.reports.chart import write_chart
 
     steps = found.paths_BSHK.shape[2]
     title = f"{steps} steps ahead, {found.paths_BSHK.shape[1]:,} paths"

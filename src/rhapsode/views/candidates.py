@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.cells import cell_len
 from rich.console import RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from rhapsode.views.blocks import bar, visible
@@ -157,6 +157,8 @@ def next_table(row: Sequence[NextElements], cells: int, names: int, full: float)
     """
     width = RANK + names + len(row) * (NUMBER + cells + 3)
     table = Table(
+        Column("", justify="right", style="dim", width=RANK - 1),
+        Column("", width=names + 1, no_wrap=True, overflow="ellipsis"),
         title=_title(row[0].prompt, width - 1),
         title_justify="left",
         title_style="",
@@ -165,8 +167,6 @@ def next_table(row: Sequence[NextElements], cells: int, names: int, full: float)
         pad_edge=False,
         header_style="dim",
     )
-    table.add_column("", justify="right", style="dim", width=RANK - 1)
-    table.add_column("", width=names + 1, no_wrap=True, overflow="ellipsis")
     for one in row:
         table.add_column(f"T {one.temperature:g}", justify="right", width=NUMBER, no_wrap=True)
         table.add_column("", style="cyan", width=cells + 3, no_wrap=True)
@@ -242,13 +242,17 @@ def candidates_table(rows: Sequence[Chosen], width: int) -> Table:
         rows: a line each.
         width: cells of the terminal.
     """
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("", justify="right", style="dim")
-    table.add_column("")
-    table.add_column("model", justify="right")
-    table.add_column("chain", justify="right")
     cells = max(6, min(24, width - 50))
-    table.add_column("", style="cyan", width=cells, no_wrap=True)
+    table = Table(
+        Column(justify="right", style="dim"),
+        "",
+        Column("model", justify="right"),
+        Column("chain", justify="right"),
+        Column(style="cyan", width=cells, no_wrap=True),
+        box=None,
+        padding=(0, 2, 0, 0),
+        header_style="dim",
+    )
     shares = [(_share(row.raw_log_prob), _share(row.log_prob)) for row in rows]
     full = max(after for _, after in shares) or 1.0
     for row, (raw, after) in zip(rows, shares, strict=True):

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
-from rhapsode.views.forecast_tables import number
+from rhapsode.views.figures import number
 
 __all__ = ["forecast_comparison", "plain_comparison", "text_comparison"]
 
@@ -21,11 +21,9 @@ def text_comparison(found: Mapping[str, Any], title: str) -> Iterator[Renderable
         found: plain values of the comparison.
         title: above them.
     """
-    table = _table(title)
-    table.add_column("bits/char", justify="right", style="bold", no_wrap=True)
-    table.add_column("elements", style="dim", no_wrap=True)
-    for name in ("nats each", "network", "n-gram", "unknown", "weights"):
-        table.add_column(name, justify="right", style="dim", no_wrap=True)
+    elements = Column("elements", style="dim", no_wrap=True)
+    others = ("nats each", "network", "n-gram", "unknown", "weights")
+    table = _table(title, "bits/char", elements, *map(_figure, others))
     for row in found["rows"]:
         figures = row["figures"]
         floor = figures["floors"]["ngram"]
@@ -61,10 +59,8 @@ def forecast_comparison(found: Mapping[str, Any], title: str) -> Iterator[Render
         found: plain values of the comparison.
         title: above them.
     """
-    table = _table(title)
-    table.add_column("nats a value", justify="right", style="bold", no_wrap=True)
-    for name in ("values", "MASE", "CRPS", "distribution", "weights"):
-        table.add_column(name, justify="right", style="dim", no_wrap=True)
+    others = ("values", "MASE", "CRPS", "distribution", "weights")
+    table = _table(title, "nats a value", *map(_figure, others))
     for row in found["rows"]:
         figures = row["figures"]
         forecasts = figures["forecasts"] or {"methods": {"model": {"mase": None, "crps": None}}}
@@ -86,9 +82,7 @@ def forecast_comparison(found: Mapping[str, Any], title: str) -> Iterator[Render
 
 def plain_comparison(found: Mapping[str, Any], title: str) -> Iterator[RenderableType]:
     """Nats per element of models that share their elements, and paired differences."""
-    table = _table(title)
-    table.add_column("nats each", justify="right", style="bold", no_wrap=True)
-    table.add_column("weights", justify="right", style="dim", no_wrap=True)
+    table = _table(title, "nats each", _figure("weights"))
     for row in found["rows"]:
         loss, weights = row["figures"]["loss"], row["parameters"] / 1e6
         table.add_row(row["model"], f"{loss:.4f}", f"{weights:.2f}M")
@@ -97,10 +91,20 @@ def plain_comparison(found: Mapping[str, Any], title: str) -> Iterator[Renderabl
     yield from _contrasts(found)
 
 
-def _table(title: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
-    table.add_column("model", style="bold", overflow="fold")
-    return table
+def _figure(name: str, style: str = "dim") -> Column:
+    return Column(name, justify="right", style=style, no_wrap=True)
+
+
+def _table(title: str, measure: str, *others: Column) -> Table:
+    return Table(
+        Column("model", style="bold", overflow="fold"),
+        _figure(measure, "bold"),
+        *others,
+        title=title,
+        title_justify="left",
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
 
 
 def _contrasts(found: Mapping[str, Any]) -> Iterator[Text]:

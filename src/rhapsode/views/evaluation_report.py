@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from rhapsode.views.blocks import bar
@@ -149,21 +149,27 @@ def _writing(found: Mapping[str, Any]) -> RenderableType | None:
             "dim",
         ),
     )
-    table = Table(box=None, padding=(0, 3, 0, 0), header_style="dim")
-    table.add_column()
-    for name, _ in columns:
-        table.add_column(name, justify="right", style="" if name == columns[-1][0] else "bold")
+    table = Table(
+        Column(),
+        *(
+            Column(name, justify="right", style="" if name == columns[-1][0] else "bold")
+            for (name, _) in columns
+        ),
+        box=None,
+        padding=(0, 3, 0, 0),
+        header_style="dim",
+    )
     for name, values in writing_rows(writing):
         table.add_row(Text(name, style="dim"), *values)
     parts: list[RenderableType] = [title, verdict, Text(), table]
     copies = _grid("right", "left")
-    for copy in longest_copies(writing):
-        times = "" if copy.count == 1 else f", {copy.count:,} times in all"
+    for who, copy in longest_copies(writing):
+        times = "" if copy["count"] == 1 else f", {copy['count']:,} times in all"
         copies.add_row(
-            Text(copy.who, style="dim"),
+            Text(who, style="dim"),
             Text.assemble(
-                f"“{_quoted(copy.text)}”  ",
-                (f"{copy.document}, line {copy.line:,}{times}", "dim"),
+                f"“{_quoted(copy['text'])}”  ",
+                (f"{copy['document']}, line {copy['line']:,}{times}", "dim"),
             ),
         )
     if copies.row_count:

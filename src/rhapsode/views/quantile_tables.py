@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from rhapsode.views.blocks import bar
@@ -28,6 +28,8 @@ def steps_table(
         width: cells of the terminal.
     """
     table = Table(
+        "",
+        *(Column(f"{level:.0%}", justify="right", no_wrap=True) for level in levels),
         title=Text(title, style="bold"),
         title_justify="left",
         title_style="",
@@ -35,9 +37,6 @@ def steps_table(
         padding=(0, 2, 0, 0),
         header_style="dim",
     )
-    table.add_column("")
-    for level in levels:
-        table.add_column(f"{level:.0%}", justify="right", no_wrap=True)
     middle = len(levels) // 2
     low = min(min(quantiles) for _, quantiles in rows)
     high = max(max(quantiles) for _, quantiles in rows)
@@ -63,9 +62,13 @@ def choice_table(
         quantiles: of the model.
         value: that was chosen; NaN where it is missing.
     """
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("", justify="right", style="dim")
-    table.add_column(name, justify="right")
+    table = Table(
+        Column("", justify="right", style="dim"),
+        Column(name, justify="right"),
+        box=None,
+        padding=(0, 2, 0, 0),
+        header_style="dim",
+    )
     rows = [(f"{level:.0%}", number) for level, number in zip(levels, quantiles, strict=True)]
     place = None if math.isnan(value) else sum(number <= value for number in quantiles)
     for number, (level, quantile) in enumerate(rows):

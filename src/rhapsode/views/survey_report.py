@@ -9,11 +9,11 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import RenderableType
 from rich.padding import Padding
 from rich.rule import Rule
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from rhapsode.views.blocks import RISING, bar, visible
-from rhapsode.views.forecast_tables import number
+from rhapsode.views.figures import number
 
 __all__ = ["plain_survey", "series_survey", "text_survey"]
 
@@ -87,13 +87,16 @@ def _percent(share: float) -> str:
 def _bars(rows: Iterable[tuple[str, float]], width: int) -> Table:
     """Names, bars and shares."""
     rows = list(rows)
-    table = Table.grid(padding=(0, 1))
     longest = max((cell_len(name) for name, _ in rows), default=0)
-    table.add_column(style="dim")
-    table.add_column(width=max(4, width - longest - 10), style=ACCENT)
-    table.add_column(justify="right", min_width=7)
+    cells = max(4, width - longest - 10)
+    table = Table.grid(
+        Column(style="dim"),
+        Column(width=cells, style=ACCENT),
+        Column(justify="right", min_width=7),
+        padding=(0, 1),
+    )
     for name, share in rows:
-        table.add_row(name, bar(share, max(4, width - longest - 10)), _percent(share))
+        table.add_row(name, bar(share, cells), _percent(share))
     return table
 
 
@@ -108,9 +111,11 @@ def _ranked(counts: Mapping[str, int], most: int = 6) -> list[tuple[str, float]]
 
 def _characters(text: Mapping[str, Any], width: int) -> Iterator[RenderableType]:
     half = (width - 4) // 2
-    both = Table.grid(padding=(0, 4, 0, 0))
-    both.add_column(width=half)
-    both.add_column(width=half)
+    both = Table.grid(
+        Column(width=half),
+        Column(width=half),
+        padding=(0, 4, 0, 0),
+    )
     scripts: RenderableType = _bars(_ranked(text["scripts"]), half)
     if not text["scripts"]:
         scripts = Text("no letters", style="dim")
@@ -133,10 +138,17 @@ def _lengths(
     lengths: Mapping[str, Any], width: int, many: str, few: str
 ) -> Iterator[RenderableType]:
     """Order statistics, and a histogram of `many`, or where these are few of `few`."""
-    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="dim")
-    table.add_column("", style="dim")
-    for heading in ("count", "least", "25 %", "median", "75 %", "95 %", "most"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = Table(
+        Column("", style="dim"),
+        *(
+            Column(heading, justify="right", no_wrap=True)
+            for heading in ("count", "least", "25 %", "median", "75 %", "95 %", "most")
+        ),
+        box=None,
+        padding=(0, 0, 0, 2),
+        pad_edge=False,
+        header_style="dim",
+    )
     names = ("count", "min", "quartile_1", "median", "quartile_3", "percentile_95", "max")
     for name, row in lengths.items():
         if row is not None:
@@ -197,12 +209,17 @@ def _element(text: str) -> str:
 def _vocabulary(vocabulary: Mapping[str, Any], width: int) -> Iterator[RenderableType]:
     yield Text("most frequent in the training share", style="dim")
     yield Padding(_top(vocabulary["top"], width), (0, 0, 1, 0))
-    table = Table(box=None, padding=(0, 0, 0, 3), pad_edge=False, header_style="dim")
     room = max(10, width - 41)
-    table.add_column("covered", justify="right")
-    table.add_column("by elements", justify="right", style="bold")
-    table.add_column("of those seen", justify="right", style="dim")
-    table.add_column("", style=ACCENT, width=room)
+    table = Table(
+        Column("covered", justify="right"),
+        Column("by elements", justify="right", style="bold"),
+        Column("of those seen", justify="right", style="dim"),
+        Column(style=ACCENT, width=room),
+        box=None,
+        padding=(0, 0, 0, 3),
+        pad_edge=False,
+        header_style="dim",
+    )
     seen = max(1, vocabulary["seen"])
     for percent, needed in vocabulary["coverage"].items():
         if needed is None:
@@ -244,10 +261,17 @@ def _top(top: Sequence[Mapping[str, Any]], width: int) -> Table:
 
 
 def _shares(found: Mapping[str, Any]) -> Iterator[RenderableType]:
-    table = Table(box=None, padding=(0, 0, 0, 3), pad_edge=False, header_style="dim")
-    table.add_column("", style="dim")
-    for heading in ("documents", "characters", "elements", "unknown"):
-        table.add_column(heading, justify="right")
+    table = Table(
+        Column("", style="dim"),
+        *(
+            Column(heading, justify="right")
+            for heading in ("documents", "characters", "elements", "unknown")
+        ),
+        box=None,
+        padding=(0, 0, 0, 3),
+        pad_edge=False,
+        header_style="dim",
+    )
     for name, share in found["shares"].items():
         unknown = "-" if share["unknown"] is None else _percent(share["unknown"])
         elements = "-" if share["elements"] is None else f"{share['elements']:,}"
@@ -279,9 +303,11 @@ def _within(training: Mapping[str, Any]) -> str:
 
 
 def _training(training: Mapping[str, Any]) -> Iterator[RenderableType]:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column()
+    table = Table.grid(
+        Column(style="dim", no_wrap=True),
+        Column(),
+        padding=(0, 2),
+    )
     if "model" not in training:
         table.add_row("nothing", "; ".join(training["reasons"]))
         yield table
@@ -344,9 +370,11 @@ def series_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableTy
     for line in found["reading"]["lines"]:
         yield Text(line, style="yellow")
     yield _heading("Times", "", width)
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column()
+    table = Table.grid(
+        Column(style="dim", no_wrap=True),
+        Column(),
+        padding=(0, 2),
+    )
     several = len(found["frequencies"]) > 1
     frequencies = (
         f"{name}{f' ({count:,} series)' if several else ''}"
@@ -368,10 +396,14 @@ def series_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableTy
     )
     if found["shares"] is not None:
         yield _heading("Shares", "", width)
-        table = Table(box=None, padding=(0, 0, 0, 3), pad_edge=False, header_style="dim")
-        table.add_column("", style="dim")
-        for heading in ("rows", "values"):
-            table.add_column(heading, justify="right")
+        table = Table(
+            Column("", style="dim"),
+            *(Column(heading, justify="right") for heading in ("rows", "values")),
+            box=None,
+            padding=(0, 0, 0, 3),
+            pad_edge=False,
+            header_style="dim",
+        )
         for name, share in found["shares"].items():
             table.add_row(name, f"{share['rows']:,}", f"{share['values']:,}")
         yield table
@@ -381,10 +413,17 @@ def series_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableTy
 
 def _columns(columns: Sequence[Mapping[str, Any]]) -> Table:
     """Known and missing values of each column, and their range."""
-    table = Table(box=None, padding=(0, 0, 0, 2), pad_edge=False, header_style="dim")
-    table.add_column("", style="dim", overflow="fold")
-    for heading in ("values", "missing", "least", "median", "most"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = Table(
+        Column("", style="dim", overflow="fold"),
+        *(
+            Column(heading, justify="right", no_wrap=True)
+            for heading in ("values", "missing", "least", "median", "most")
+        ),
+        box=None,
+        padding=(0, 0, 0, 2),
+        pad_edge=False,
+        header_style="dim",
+    )
     for one in columns:
         figures = (number(one[name]) for name in ("min", "median", "max"))
         table.add_row(one["name"], f"{one['values']:,}", f"{one['missing']:,}", *figures)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 __all__ = [
-    "LongestCopy",
     "copying_in_short",
     "longest_copies",
     "one_line",
@@ -23,25 +21,6 @@ AS_MUCH = 1.25
 
 SEEN = 0.5
 """From which copied share on a text is taken for one that was learnt from."""
-
-
-@dataclass(frozen=True)
-class LongestCopy:
-    """The longest stretch that texts share with the training text.
-
-    Arguments:
-        who: which texts.
-        text: the stretch.
-        document: where it occurs first.
-        line: its line there.
-        count: how often it occurs.
-    """
-
-    who: str
-    text: str
-    document: str
-    line: int
-    count: int
 
 
 def writing_columns(writing: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -70,18 +49,13 @@ def writing_rows(writing: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     return [(name, values) for name, values in told if any(value != "-" for value in values)]
 
 
-def longest_copies(writing: Mapping[str, Any]) -> list[LongestCopy]:
-    """The longest copy of every column that has one."""
-    found = []
-    for who, measures in writing_columns(writing):
-        longest = measures["longest_copy"]
-        if longest is not None:
-            found.append(
-                LongestCopy(
-                    who, longest["text"], longest["document"], longest["line"], longest["count"]
-                )
-            )
-    return found
+def longest_copies(writing: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The longest copy of every column that has one: `text`, `document`, `line`, `count`."""
+    return [
+        (who, measures["longest_copy"])
+        for who, measures in writing_columns(writing)
+        if measures["longest_copy"] is not None
+    ]
 
 
 def writing_verdict(writing: Mapping[str, Any]) -> str:

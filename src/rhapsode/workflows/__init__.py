@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rhapsode.bundle import modality_of, read_bundle
-from rhapsode.modalities import MODELS
+from rhapsode.modalities import MODALITIES, MODELS
 from rhapsode.modalities.opened import Model
 
-__all__ = ["AnyModel", "Model", "load"]
+if TYPE_CHECKING:
+    from rhapsode.modalities.choose import AnyModality
+
+__all__ = ["AnyModel", "Model", "load", "open_model"]
 
 AnyModel = Model[Any]
 
@@ -28,3 +31,16 @@ def load(path: str | Path) -> AnyModel:
         read_bundle(path)  # which says what is wrong with it
     model: AnyModel = MODELS.get(str(name))(path)
     return model
+
+
+def open_model(path: str | Path | AnyModel) -> tuple[AnyModality, Any]:
+    """A model and its modality.
+
+    Arguments:
+        path: a run folder or model file, or a model that is open already.
+
+    Raises:
+        BundleError: missing, damaged, or of another version.
+    """
+    model = load(path) if isinstance(path, str | Path) else path
+    return MODALITIES.get(model.bundle.modality), model

@@ -8,8 +8,8 @@ from rhapsode.bundle import Component, NetworkConfig
 from rhapsode.bundle.network import build_network
 from rhapsode.data import ValueArrays
 from rhapsode.encoding.series import SeriesEncoder, SeriesEncoderSettings
-from rhapsode.modalities.series.encoding_choice import choose_encoding, planned_lags
-from rhapsode.modalities.series.linear_start import ridge, start_linear
+from rhapsode.modalities.series.fitting.encoding_choice import choose_encoding, planned_lags
+from rhapsode.modalities.series.fitting.linear_start import ridge, start_linear
 
 RANDOM = np.random.default_rng(0)
 STEPS = np.arange(600)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from rhapsode.data.corpora.fetch import Download, local_copy
+from rhapsode.data.corpora.fetch import Download, find_copy, local_copy
 from rhapsode.data.corpora.kitchen import kitchen_documents
 from rhapsode.data.document import Document
 from rhapsode.errors import DataError
 
-__all__ = ["CATALOGUE", "CatalogueEntry", "catalogue_documents"]
+__all__ = ["CATALOGUE", "CatalogueEntry", "catalogue_documents", "fetch_corpus", "list_corpora"]
 
 
 @dataclass(frozen=True)
@@ -178,3 +178,28 @@ def _python_code() -> Iterator[Document]:
             f"the standard library of Python {sys.version.split()[0]} is not kept as source files",
             where="python-code",
         )
+
+
+def list_corpora() -> dict[str, dict[str, str]]:
+    """The named corpora: what they are, their licences, and where they are now."""
+    listed: dict[str, dict[str, str]] = {}
+    for name, entry in CATALOGUE.items():
+        place = "here"
+        if entry.download is not None and find_copy(entry.download) is None:
+            place = "to be fetched"
+        listed[name] = {"title": entry.title, "licence": entry.licence, "place": place}
+    return listed
+
+
+def fetch_corpus(name: str) -> str:
+    """Bring a named corpus onto this machine; where it is.
+
+    Raises:
+        DataError: no corpus of that name, or it cannot be fetched.
+    """
+    if name not in CATALOGUE:
+        raise DataError(
+            f"there is no corpus {name!r}", hint=f"known by name: {', '.join(CATALOGUE)}"
+        )
+    download = CATALOGUE[name].download
+    return "embedded: nothing to fetch" if download is None else str(local_copy(name, download))

@@ -24,7 +24,7 @@ from rhapsode.data.corpora.kitchen_grammar import (
 )
 from rhapsode.data.document import Document
 
-__all__ = ["kitchen_documents", "kitchen_log_prob", "kitchen_record", "kitchen_records"]
+__all__ = ["kitchen_documents", "kitchen_log_prob", "kitchen_record"]
 
 COUNT = 10_000
 SEED = 1795
@@ -130,9 +130,3 @@ def kitchen_record(text: str) -> dict[str, Any]:
         "source": "rhapsode kitchen",
         "url": None,
     }
-
-
-def kitchen_records(count: int = COUNT, seed: int = SEED) -> Iterator[dict[str, Any]]:
-    """Drawn recipes as records."""
-    for document in kitchen_documents(count, seed):
-        yield kitchen_record(document.text)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.config.registry import suggest
+from rhapsode.config.registries import suggest
 from rhapsode.data.tables.parsing.clocks import (
     Times,
     find_times,

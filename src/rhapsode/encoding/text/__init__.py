@@ -3,7 +3,7 @@
 from rhapsode.encoding.text.bytes import ByteEncoder
 from rhapsode.encoding.text.characters import CharacterEncoder
 from rhapsode.encoding.text.chinese import JiebaEncoder
-from rhapsode.encoding.text.choose import choose_encoding
+from rhapsode.encoding.text.choice import choose_encoding
 from rhapsode.encoding.text.pretrained import ReadyEncoder
 from rhapsode.encoding.text.subwords import BpeEncoder, UnigramEncoder, WordPieceEncoder
 from rhapsode.encoding.text.words import WordEncoder

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.config.control import ControlSettings
+from rhapsode.config.sampling import ControlSettings
 from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
 from rhapsode.errors import SettingsError
 from rhapsode.generation.filters.constraint import Matching

@@ -7,8 +7,8 @@ from rhapsode.config.search import SearchSettings
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.loop import Job
 from rhapsode.generation.search.beam import beam_search
-from rhapsode.generation.search.candidates import Found
 from rhapsode.generation.search.contrastive import contrastive_search
+from rhapsode.generation.search.likeliest import Found
 from rhapsode.generation.search.stochastic_beam import stochastic_beam_search
 
 __all__ = ["search"]

@@ -11,7 +11,7 @@ from rhapsode.bundle import Predictor
 from rhapsode.encoding import END_ID
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.loop import Job, Rows, Step, run
-from rhapsode.generation.search.candidates import Candidates, Found, best_first
+from rhapsode.generation.search.likeliest import Candidates, Found, best_first
 
 __all__ = ["beam_search"]
 

@@ -11,7 +11,7 @@ from rhapsode.errors import SettingsError
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.filters.truncation import TopK
 from rhapsode.generation.loop import Job, Rows, Step, run
-from rhapsode.generation.search.candidates import Found, best_first
+from rhapsode.generation.search.likeliest import Found, best_first
 
 __all__ = ["contrastive_search"]
 

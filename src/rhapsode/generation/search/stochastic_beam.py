@@ -10,7 +10,7 @@ from rhapsode.encoding import END_ID
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.draw import philox
 from rhapsode.generation.loop import Job, Rows, Step, run
-from rhapsode.generation.search.candidates import Candidates, Found, best_first
+from rhapsode.generation.search.likeliest import Candidates, Found, best_first
 
 __all__ = ["FIRST_BEAM_LANE", "stochastic_beam_search"]
 

@@ -62,7 +62,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     """A kind of sequence whose elements are identifiers."""
 
     facts: type[IdFacts]
-    blind: ClassVar[bool] = True
+    evaluation: ClassVar[type[Any]] = IdEvaluationSettings
 
     def check(self, settings: S) -> None:
         """Refuse networks that cannot be built, and samples of two beginnings."""
@@ -87,11 +87,6 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     def sizes(self, model: IdPredictors, part: IdPart) -> Text | None:
         """Sizes of the documents of a part, for figures in bits; None where they have none."""
         return None
-
-    @property
-    def evaluation(self) -> type[Any]:
-        """Settings of an evaluation."""
-        return IdEvaluationSettings
 
     def part(self, corpus: C, settings: S, name: PartName) -> IdPart:
         """A part of the corpus of a run."""
@@ -317,10 +312,9 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         tell: Tell,
     ) -> Finished[IdBundle]:
         """Count, mix, score the test part with the mixture, and keep counts inside the file or beside it."""
-        from rhapsode.modalities.ids.mixture_weight import choose_mixture, no_mixture
         from rhapsode.modalities.ids.ngram_sidecar import NGRAM, ngram_part
         from rhapsode.modalities.ids.predictors import IdPredictors
-        from rhapsode.modalities.ids.validation import ValidationPart
+        from rhapsode.modalities.ids.validation import ValidationPart, choose_mixture, no_mixture
 
         settings, corpus = planned.settings, planned.corpus
         file = folder / "model.safetensors"

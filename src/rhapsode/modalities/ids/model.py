@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from rhapsode.counts import NGramModel  # loads the compiler
     from rhapsode.modalities.ids.next_elements import IdChoice, IdsFollowing
 
-__all__ = ["IdDocument", "IdModel", "IdPrompt", "elements_of"]
+__all__ = ["IdDocument", "IdModel", "IdPrompt", "IdsSeen", "elements_of"]
 
 
 @dataclass(frozen=True)

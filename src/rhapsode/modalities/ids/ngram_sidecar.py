@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,17 @@ if TYPE_CHECKING:  # counting loads a compiler: late, and only where it is asked
     from rhapsode.data import ElementStore
     from rhapsode.encoding import Grammar
 
-__all__ = ["NGRAM", "Counted", "inner_ngram", "learn_ngram", "ngram_part", "open_ngram"]
+__all__ = [
+    "NGRAM",
+    "Counted",
+    "inner_ngram",
+    "learn_ngram",
+    "ngram_part",
+    "open_ngram",
+    "open_sidecar",
+]
+
+T = TypeVar("T")
 
 NGRAM = "ngram.safetensors"
 MOST_COUNTED = 20_000_000
@@ -131,17 +141,42 @@ def open_ngram(
         counts_V: how often each element occurs in what the model has learnt from, by which it knows its own sidecar.
         tell: takes a line where a sidecar cannot be used.
     """
-    path = model.parent / NGRAM
-    if not path.exists():
-        return f"there is no {NGRAM} beside the model"
-    from rhapsode.counts import NGramModel
 
+    def load(path: Path) -> NGramModel:
+        from rhapsode.counts import NGramModel
+
+        return NGramModel.load(path)
+
+    return open_sidecar(
+        model.parent / NGRAM, load, lambda ngram: _same_text(ngram, counts_V), "counts", tell
+    )
+
+
+def open_sidecar(
+    path: Path,
+    load: Callable[[Path], T],
+    is_own: Callable[[T], bool],
+    verb: str,
+    tell: Callable[[str], None],
+) -> T | str:
+    """What lies beside a model file, or why it is of no use.
+
+    Arguments:
+        path: of the sidecar.
+        load: reads it.
+        is_own: says whether it is of the text that the model has learnt from.
+        verb: what it does with a text, for messages.
+        tell: takes a line where it cannot be used.
+    """
+    if not path.exists():
+        return f"there is no {path.name} beside the model"
     try:
-        ngram = NGramModel.load(path)
+        sidecar = load(path)
     except BundleError as problem:
         tell(f"warning: {problem}")
-        return f"{NGRAM} cannot be used: {problem.what}"
-    if not _same_text(ngram, counts_V):
-        tell(f"warning: {path} counts another text than the one this model learnt from")
-        return f"{NGRAM} counts another text than the one this model learnt from"
-    return ngram
+        return f"{path.name} cannot be used: {problem.what}"
+    if is_own(sidecar):
+        return sidecar
+    reason = f"{verb} another text than the one this model learnt from"
+    tell(f"warning: {path} {reason}")
+    return f"{path.name} {reason}"

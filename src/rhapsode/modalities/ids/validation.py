@@ -1,7 +1,8 @@
-"""The validation part that tells two networks apart."""
+"""The validation part that tells two networks apart, and chooses the share of an n-gram model."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,16 +10,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from rhapsode.bundle import Mixture
+from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
+from rhapsode.bundle.predictor import NetworkPredictor
 from rhapsode.config import SeenContext
 from rhapsode.data import Batch, part_of
-from rhapsode.evaluation import in_context
+from rhapsode.evaluation import LEAST_GAIN, best_share, in_context, mixture_nats, part_losses
 
 if TYPE_CHECKING:
     from rhapsode.bundle.network import Network
+    from rhapsode.counts import NGramModel  # loads a compiler
     from rhapsode.encoding import Grammar
     from rhapsode.modalities.ids.contract import IdCorpus
 
-__all__ = ["ValidationPart"]
+__all__ = ["ValidationPart", "choose_mixture", "no_mixture"]
 
 VALIDATION_LANES = 32
 VALIDATION_RUN_UP = 256
@@ -80,3 +85,46 @@ class ValidationPart:
             every=max(1, len(self) * self.context.size // VALIDATION_WORK),
             grammar=self.grammar,
         )
+
+
+def choose_mixture(
+    network: NetworkPredictor,
+    ngram: NGramModel,
+    part: ValidationPart,
+    asked: float | None = None,
+) -> Mixture:
+    """The share of the n-gram model that the validation slice wants.
+
+    Arguments:
+        network: with the best weights.
+        ngram: counted on the training share.
+        part: of the validation slice; both read it once, side by side.
+        asked: the share that was asked for; None takes the best.
+
+    Returns:
+        The mixture with its losses on the same part; `reason` where the share is 0.
+    """
+    predictor = MixedPredictor(network, ngram, 0.5)
+    network_N, ngram_N = part_losses(predictor, part.batches(), part.context, elements=len(part))
+    share = best_share(network_N, ngram_N) if asked is None else asked
+    reason = None
+    if not share:
+        reason = f"the mixture gains less than {LEAST_GAIN:g} nats on the validation slice"
+    return Mixture(
+        share,
+        ngram.fingerprint,
+        _mean(mixture_nats(network_N, ngram_N, share)),
+        _mean(network_N),
+        _mean(ngram_N),
+        reason,
+    )
+
+
+def no_mixture(reason: str) -> Mixture:
+    """The mixture of a network alone."""
+    return Mixture(0.0, reason=reason)
+
+
+def _mean(nats_N: NDArray[np.float32]) -> float | None:
+    mean = float(np.nanmean(nats_N, dtype=np.float64)) if (~np.isnan(nats_N)).any() else math.nan
+    return None if math.isnan(mean) else mean

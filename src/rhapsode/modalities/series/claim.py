@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rhapsode.config.source import names_records
 from rhapsode.data.tables import SERIES, NoNumbersError, read_head, read_series
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError, SettingsError
@@ -26,6 +27,8 @@ def claim_series(sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
     """
     if "series" in asked or any(not isinstance(source, str | Path) for source in sources):
         return Claim(Degree.SURE, "columns of series are named, or it is a table in memory")
+    if names_records(asked):
+        return Claim(Degree.NONE, "a field of records is named")
     if len(sources) != 1 or asked.get("encoding", "auto") not in ("auto", "binned"):
         return Claim(Degree.NONE, "series are one table")
     source = str(sources[0])

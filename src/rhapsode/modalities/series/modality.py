@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rhapsode.data import ValueArrays
     from rhapsode.modalities.series.corpus import SeriesCorpus
     from rhapsode.modalities.series.metrics import SeriesMetrics, SeriesPart
+    from rhapsode.modalities.values.seen import ValuesSeen
     from rhapsode.views.card import Card
 
 __all__ = ["SERIES", "SeriesModality"]
@@ -43,11 +44,9 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
 
     name: ClassVar[str] = "series.v1"
     noun: ClassVar[str] = "series"
-
-    @property
-    def settings(self) -> type[SeriesTrainSettings]:
-        """Settings of training on series."""
-        return SeriesTrainSettings
+    settings = SeriesTrainSettings
+    evaluation = SeriesEvaluationSettings
+    comparison = SeriesComparisonSettings
 
     def claim(self, sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
         """Likely for a table of numbers."""
@@ -57,7 +56,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
 
     def check(self, settings: SeriesTrainSettings) -> None:
         """Refuse encodings and families that do not exist."""
-        from rhapsode.modalities.series.plan import check_settings
+        from rhapsode.modalities.series.fitting.plan import check_settings
 
         check_settings(settings)
 
@@ -81,20 +80,20 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
 
     def plan(self, corpus: SeriesCorpus, request: RunRequest[SeriesTrainSettings]) -> SeriesPlan:
         """Choose encoding, distribution, sizes and rates."""
-        from rhapsode.modalities.series.plan import plan_series_run
+        from rhapsode.modalities.series.fitting.plan import plan_series_run
 
         return plan_series_run(corpus, request)
 
     def fitted(self, planned: SeriesPlan) -> ValueArrays:
         """The training part, encoded."""
-        fitted: ValueArrays = planned.own.fitted
+        fitted: ValueArrays = planned.own
         return fitted
 
     def initialise(self, network: Network, planned: SeriesPlan) -> bool:
         """Begin as a linear autoregression where the network can, which may be the best there is."""
-        from rhapsode.modalities.series.linear_start import start_linear
+        from rhapsode.modalities.series.fitting.linear_start import start_linear
 
-        start_linear(network, planned.own.fitted)
+        start_linear(network, planned.own)
         return True
 
     def encoded(self, bundle: SeriesBundle, part: SeriesPart) -> ScoredPart:
@@ -107,7 +106,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         self, planned: SeriesPlan, predictor: ValuePredictor[SeriesBundle], temperature: float
     ) -> str:
         """The end of the longest series and one path after it, as bars."""
-        from rhapsode.modalities.series.preview import preview_path
+        from rhapsode.modalities.series.reports.preview import preview_path
 
         corpus = planned.corpus
         shown = int(np.argmax(corpus.train_S))
@@ -130,16 +129,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         ).to_mapping()
         del figures["learnt"]
         return figures
-
-    @property
-    def evaluation(self) -> type[SeriesEvaluationSettings]:
-        """Forecasts, and the methods beside them."""
-        return SeriesEvaluationSettings
-
-    @property
-    def comparison(self) -> type[SeriesComparisonSettings]:
-        """Forecasts."""
-        return SeriesComparisonSettings
 
     def to_score(
         self, model: Any, sources: Sequence[str], asked: Mapping[str, Any], tell: Tell
@@ -179,25 +168,22 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
 
     def report(self, metrics: Mapping[str, Any], title: str) -> Iterator[Any]:
         """Density, and a table of forecasts by each method."""
-        from rhapsode.views.forecast_tables import density_in_words, forecasts_table
+        from rhapsode.views.figures import density_in_words, forecasts_table
 
         yield title
         yield density_in_words(metrics)
         if metrics["forecasts"]:
             yield forecasts_table(metrics["forecasts"])
 
-    def cautions(self, metrics: Mapping[str, Any]) -> Iterator[str]:
-        """How much was learnt from."""
+    def notes(self, metrics: Mapping[str, Any]) -> Iterator[str]:
+        """How much was learnt from, what was left out, or forecast better by the last season."""
+        from rhapsode.views.figures import method_notes
+
         if metrics["learnt"]:
             yield (
                 f"warning: {metrics['learnt']:,} of the values scored were learnt from, or chose the weights; what "
                 "stands beside the model has not seen what it forecasts"
             )
-
-    def notes(self, metrics: Mapping[str, Any]) -> Iterator[str]:
-        """What was left out, or forecast better by the last season."""
-        from rhapsode.views.forecast_tables import method_notes
-
         if metrics["forecasts"]:
             yield from method_notes(metrics["forecasts"])
 
@@ -215,11 +201,33 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
 
         yield from forecast_comparison(compared, title)
 
+    def show(
+        self,
+        sources: Sequence[Any],
+        number: int,
+        settings: SeriesTrainSettings,
+        tell: Tell,
+        *,
+        opened: Any = None,
+    ) -> ValuesSeen:
+        """One series, as the planned network would learn it."""
+        from rhapsode.modalities.series.seen import series_seen
+
+        corpus = self.corpus(sources, settings, tell, opened=opened)
+        given = corpus.given
+        if not 0 <= number < len(given):
+            raise DataError(
+                f"there is no series {number}, they are numbered 0 to {len(given) - 1}",
+                where=", ".join(map(str, sources)),
+            )
+        request = RunRequest(settings, settings.budget_seconds(), 1.0, None, False, tell)
+        return series_seen(self.plan(corpus, request).bundle, given.select([number]))
+
     def survey(
         self, sources: Sequence[Any], settings: SeriesTrainSettings, tell: Tell, opened: Any
     ) -> Surveyed[SeriesCorpus]:
         """Series, lengths, frequency and missing values."""
-        from rhapsode.modalities.series.survey import survey_series
+        from rhapsode.modalities.series.reports.survey import survey_series
 
         return survey_series(sources, settings, tell, opened)
 
@@ -231,13 +239,13 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
 
     def card(self, bundle: SeriesBundle, summary: Mapping[str, Any]) -> Card:
         """Data, plan, and figures of forecasts."""
-        from rhapsode.modalities.series.report import card_of
+        from rhapsode.modalities.series.reports.report import card_of
 
         return card_of(bundle, summary)
 
     def told(self, summary: Mapping[str, Any], title: str) -> Iterator[Any]:
         """Density and forecasts of the test part."""
-        from rhapsode.modalities.series.report import figures_told
+        from rhapsode.modalities.series.reports.report import figures_told
 
         yield from figures_told(summary, title)
 

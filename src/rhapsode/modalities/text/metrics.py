@@ -15,7 +15,7 @@ from rhapsode.evaluation import Text
 from rhapsode.modalities.ids.metrics import Evaluation, IdPart, measure_ids
 from rhapsode.modalities.ids.settings import IdEvaluationSettings
 from rhapsode.modalities.text.corpus import encode_parts, found_lines
-from rhapsode.modalities.text.read_texts import Tell, prepare_texts
+from rhapsode.modalities.text.reading.read_texts import Tell, prepare_texts
 
 if TYPE_CHECKING:
     from rhapsode.modalities.text.model import TextModel
@@ -110,7 +110,7 @@ def measure_text(
         settings: what is measured beside it.
         tell: takes lines of progress.
     """
-    from rhapsode.modalities.text.writing_check import (
+    from rhapsode.modalities.text.quality.writing_check import (
         measure_model,
         open_text_index,
         read_real_text,

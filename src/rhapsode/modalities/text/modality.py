@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rhapsode.bundle import Provenance
 from rhapsode.bundle.id_facts import IdBundle
 from rhapsode.config import SourceSettings, from_mapping, to_mapping
+from rhapsode.config.source import names_records
 from rhapsode.errors import SettingsError
 from rhapsode.modalities.contract import Claim, Degree, Tell
 from rhapsode.modalities.ids.modality import IdModality
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from rhapsode.modalities.text.corpus import TextCorpus
     from rhapsode.modalities.text.metrics import TextEvaluation, TextPart
     from rhapsode.modalities.text.model import TextModel
+    from rhapsode.modalities.text.reading.show import TextSeen
     from rhapsode.views.card import Card
 
 __all__ = ["TEXT", "TextModality"]
@@ -36,19 +38,15 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
     name: ClassVar[str] = "text.v1"
     noun: ClassVar[str] = "text"
     facts = TextFacts
-
-    @property
-    def settings(self) -> type[TrainSettings]:
-        """Settings of training on texts."""
-        return TrainSettings
+    settings = TrainSettings
+    evaluation = TextEvaluationSettings
+    comparison = SourceSettings
 
     def claim(self, sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
         """Possible for whatever can be decoded; likely where a field of records is asked for."""
         if not all(isinstance(source, str | Path) for source in sources):
             return Claim(Degree.NONE, "it lies in memory and is no path")
-        source = asked.get("source", {})
-        records = ("field", "template", "prompt_field", "completion_field")
-        if isinstance(source, Mapping) and any(source.get(name) for name in records):
+        if names_records(asked):
             return Claim(Degree.SURE, "a field of records is named")
         return Claim(Degree.POSSIBLE, "what can be decoded is text")
 
@@ -82,16 +80,6 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         if settings.data.split == "documents":
             return f"test: documents chosen by their hash, {_share(corpus, 'test')} of the corpus"
         return f"test: the last {_share(corpus, 'test')} of the corpus"
-
-    @property
-    def evaluation(self) -> type[TextEvaluationSettings]:
-        """How sources are read, and what is measured beside the figures."""
-        return TextEvaluationSettings
-
-    @property
-    def comparison(self) -> type[SourceSettings]:
-        """How sources are read."""
-        return SourceSettings
 
     def to_score(
         self, model: Any, sources: Sequence[str], asked: Mapping[str, Any], tell: Tell
@@ -132,7 +120,7 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
 
     def compare(self, models: Mapping[str, Any], part: Any, settings: Any, tell: Tell) -> Compared:
         """Bits of passages, which compare across encodings."""
-        from rhapsode.modalities.text.comparison import compare_on
+        from rhapsode.modalities.text.passages import compare_on
 
         return compare_on(models, part, tell)
 
@@ -144,9 +132,23 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
 
     def passages(self, part: Any, *, count: int, length: int, seed: int) -> list[str]:
         """Prompts from random places of documents."""
-        from rhapsode.modalities.text.comparison import passages_of
+        from rhapsode.modalities.text.passages import passages_of
 
         return passages_of(part.texts, count=count, length=length, seed=seed)
+
+    def show(
+        self,
+        sources: Sequence[Any],
+        number: int,
+        settings: TrainSettings,
+        tell: Tell,
+        *,
+        opened: Any = None,
+    ) -> TextSeen:
+        """A document under an encoding learnt on all of them."""
+        from rhapsode.modalities.text.reading.show import show_text
+
+        return show_text([str(source) for source in sources], number, settings, tell)
 
     def survey(
         self, sources: Sequence[Any], settings: TrainSettings, tell: Tell, opened: Any
@@ -176,7 +178,7 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         folder: Path,
     ) -> tuple[IdBundle, dict[str, Any]]:
         """Copies, words and repetitions of what the model writes, beside real text."""
-        from rhapsode.modalities.text.writing_check import (
+        from rhapsode.modalities.text.quality.writing_check import (
             TEXT_INDEX,
             index_fingerprint,
             learn_text_index,
@@ -197,7 +199,7 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
 
     def card(self, bundle: IdBundle, summary: Mapping[str, Any]) -> Card:
         """Data, figures, and whether it copies."""
-        from rhapsode.modalities.text.card import card_of
+        from rhapsode.modalities.text.report import card_of
 
         return card_of(bundle, summary)
 

@@ -37,7 +37,7 @@ class TextModel(IdModel):
             RunError: there is no index of the text beside the model.
         """
         if self._elements is None:
-            from rhapsode.modalities.text.elements_index import open_elements_index
+            from rhapsode.modalities.text.quality.elements_index import open_elements_index
 
             self._elements = open_elements_index(self.bundle, self.path, tell or silent)
         return self._elements

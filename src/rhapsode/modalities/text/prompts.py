@@ -13,7 +13,7 @@ from rhapsode.data import Parts, TextStore
 from rhapsode.encoding import Encoder
 from rhapsode.errors import DataError, RhapsodeError, RunError
 from rhapsode.modalities.text.corpus import split_texts
-from rhapsode.modalities.text.read_texts import prepare_texts
+from rhapsode.modalities.text.reading.read_texts import prepare_texts
 from rhapsode.modalities.text.settings import TrainSettings
 
 __all__ = ["prompts_from_data"]

@@ -27,7 +27,7 @@ from rhapsode.modalities.text.corpus import (
     learn_encoder,
     split_texts,
 )
-from rhapsode.modalities.text.read_texts import Texts, prepare_texts, progress
+from rhapsode.modalities.text.reading.read_texts import Texts, prepare_texts, progress
 from rhapsode.modalities.text.settings import TrainSettings
 
 __all__ = ["survey_texts"]

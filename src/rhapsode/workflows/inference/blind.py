@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import combinations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from rhapsode.config import GenerateSettings
+from rhapsode.config import GenerateSettings, from_mapping
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.files import is_there, write_atomically
 from rhapsode.modalities.contract import Tell
@@ -33,7 +33,6 @@ __all__ = [
 
 Choice = Literal["first", "second", "tie"]
 
-_VERSION = 1
 ELEMENTS_PER_CHARACTER = 4
 """Elements of a character, at most: bytes of UTF-8."""
 
@@ -89,6 +88,15 @@ class Score:
     p_value: float
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """Votes as they lie in their file."""
+
+    format: Literal["rhapsode.votes"]
+    version: Literal[1]
+    votes: tuple[Vote, ...]
+
+
 class Ballot:
     """Votes, kept in a JSON file behind every one of them; what the file holds already stays.
 
@@ -105,16 +113,14 @@ class Ballot:
         if not is_there(path):
             return
         try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            if kept["format"] != "rhapsode.votes" or kept["version"] != _VERSION:
-                raise ValueError
-            self.votes = [_vote(entry) for entry in kept["votes"]]
-        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            kept = from_mapping(_Kept, json.loads(path.read_bytes()), where=str(path))
+        except (OSError, ValueError, AttributeError, RecursionError, SettingsError):
             raise RunError(
                 "this file holds no votes of a blind comparison",
                 where=str(path),
                 hint="name another file with -o",
             ) from None
+        self.votes = list(kept.votes)
 
     def add(self, pair: Pair, choice: Choice) -> None:
         """Keep a vote.
@@ -124,34 +130,14 @@ class Ballot:
         """
         when = datetime.now(UTC).isoformat(timespec="seconds")
         self.votes.append(Vote(pair, choice, when))
-        content = {
-            "format": "rhapsode.votes",
-            "version": _VERSION,
-            "votes": [asdict(vote) for vote in self.votes],
-        }
-        told = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+        told = (
+            json.dumps(
+                asdict(_Kept("rhapsode.votes", 1, tuple(self.votes))), ensure_ascii=False, indent=1
+            )
+            + "\n"
+        )
         # Halves of surrogate pairs, which UTF-8 lacks, become escapes that JSON knows.
         write_atomically(self.path, told.encode("utf-8", "backslashreplace"))
-
-
-def _vote(entry: Mapping[str, Any]) -> Vote:
-    """A vote off its JSON.
-
-    Raises:
-        KeyError, TypeError, ValueError, OverflowError: it is none.
-    """
-    told = entry["pair"]
-    texts, models = tuple(map(str, told["texts"])), tuple(map(str, told["models"]))
-    if len(texts) != 2 or len(models) != 2 or entry["choice"] not in ("first", "second", "tie"):
-        raise ValueError
-    pair = Pair(
-        int(told["round"]),
-        str(told["prompt"]),
-        (texts[0], texts[1]),
-        (models[0], models[1]),
-        int(told["seed"]),
-    )
-    return Vote(pair, entry["choice"], str(entry["when"]))
 
 
 def blind_pairs(
@@ -177,15 +163,11 @@ def blind_pairs(
         SettingsError: fewer than two models, one named twice, or no prompt.
         BundleError: a model that cannot be opened.
     """
-    modality, opened = open_models(models)
-    if not modality.blind:
-        raise SettingsError(
-            f"continuations of {modality.noun} are not compared blind", where="--blind"
-        )
+    _, opened = open_models(models)
     if not prompts:
         raise SettingsError("a blind comparison needs a prompt", where="compare")
     for model in opened.values():
-        model.writer_for(settings, tell)
+        model.ready(settings, tell)
     seed = secrets.randbits(32) if settings.seed is None else settings.seed
     generator = np.random.default_rng(seed)
     couples = list(combinations(opened, 2))
@@ -228,9 +210,10 @@ def passages_for(
 def _written(model: Any, prompt: str, settings: GenerateSettings) -> str:
     """A continuation of `length` characters, where that is set, or of fewer where it ends by itself.
 
-    As many of every model: their number would tell the encodings apart.
+    As many of every model: their number would tell the encodings apart. Where a prompt names a file,
+    `length` counts elements.
     """
-    most = settings.length
+    most = settings.length if model.prompts_are_text else None
     if most is not None:
         settings = replace(settings, length=most * ELEMENTS_PER_CHARACTER)
     text = ""

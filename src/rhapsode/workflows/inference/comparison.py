@@ -16,7 +16,7 @@ from rhapsode.evaluation import Difference, paired_difference
 from rhapsode.modalities.choose import AnyModality
 from rhapsode.modalities.contract import Tell
 from rhapsode.modalities.scoring import Compared, Measure
-from rhapsode.workflows.inference.opening import open_model
+from rhapsode.workflows import open_model
 
 __all__ = ["Comparison", "Contrast", "Models", "compare", "open_models"]
 

@@ -11,8 +11,7 @@ from rhapsode.errors import RunError, SettingsError
 from rhapsode.modalities.choose import AnyModality
 from rhapsode.modalities.contract import Tell
 from rhapsode.modalities.scoring import Metrics, Part, PartName
-from rhapsode.workflows import AnyModel
-from rhapsode.workflows.inference.opening import open_model
+from rhapsode.workflows import AnyModel, open_model
 from rhapsode.workflows.runs.resume_run import read_run
 from rhapsode.workflows.runs.run_folder import RunFolder
 

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from rhapsode.config import GenerateSettings, apply_assignments, from_mapping, to_mapping
 from rhapsode.config.search import SearchSettings
 from rhapsode.errors import DataError, RhapsodeError, SettingsError
-from rhapsode.files import write_atomically
 from rhapsode.generation import Chain, Rows
 from rhapsode.generation.loop import DrawKey, Step, forced, run
 from rhapsode.modalities.opened import Document, Given, Prompt, Shown, changed, silent, with_seed
 from rhapsode.workflows import AnyModel
+from rhapsode.workflows.inference.session_file import (
+    SavedBranch,
+    SavedModel,
+    SavedSession,
+    Turn,
+    read_session,
+    write_session,
+)
 
 __all__ = ["BranchView", "PlaySession", "Turn", "Why"]
 
-FORMAT = "rhapsode play"
-VERSION = 2
 ATTEMPTS = 1024
 NOT_HERE = (
     "count",
@@ -33,27 +37,6 @@ NOT_HERE = (
     *(entry.name for entry in fields(SearchSettings)),
 )
 """Settings that ask for what a session does not give."""
-
-
-@dataclass(frozen=True)
-class Turn:
-    """What one of the two has added.
-
-    Arguments:
-        kind: "given" by the person, or "written" by the model.
-        elements: ids, or the numbers of every step; a document that ended holds its end-of-sequence.
-        text: what they say.
-        end: why the model stopped: "stop", "length" or "interrupted"; None for what was given.
-        attempt: which continuation of what stands before it, from 0.
-        settings: it was written with, as plain values.
-    """
-
-    kind: Literal["given", "written"]
-    elements: tuple[Any, ...]
-    text: str
-    end: Literal["stop", "length", "interrupted"] | None = None
-    attempt: int = 0
-    settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -110,31 +93,6 @@ class _Branch:
 
     turns: list[Turn]
     places: list[_Place | None]
-
-
-@dataclass(frozen=True)
-class _SavedModel:
-    path: str
-    sha256: str
-
-
-@dataclass(frozen=True)
-class _SavedBranch:
-    name: int
-    turns: tuple[Turn, ...]
-
-
-@dataclass(frozen=True)
-class _Saved:
-    """A session as it lies in its file."""
-
-    format: str
-    version: int
-    model: _SavedModel
-    settings: dict[str, Any]
-    current: int
-    branches: tuple[_SavedBranch, ...]
-    prompt: dict[str, Any] = field(default_factory=dict)
 
 
 class PlaySession:
@@ -413,20 +371,20 @@ class PlaySession:
         Raises:
             RunError: it cannot be written.
         """
-        saved = {
-            "format": FORMAT,
-            "version": VERSION,
-            "model": {"path": str(self.model.path.resolve()), "sha256": self.model.fingerprint()},
-            "prompt": self.prompt.saved(),
-            "settings": to_mapping(self.settings),
-            "current": self._current,
-            "branches": [
-                {"name": name, "turns": [_turn_mapping(turn) for turn in branch.turns]}
-                for name, branch in sorted(self._branches.items())
-            ],
-        }
-        # Escapes keep bytes that were never UTF-8.
-        write_atomically(path, (json.dumps(saved, indent=1) + "\n").encode())
+        model = SavedModel(str(self.model.path.resolve()), self.model.fingerprint())
+        branches = tuple(
+            SavedBranch(name, tuple(branch.turns))
+            for name, branch in sorted(self._branches.items())
+        )
+        settings, prompt = to_mapping(self.settings), self.prompt.saved()
+        session = SavedSession(
+            model=model,
+            prompt=prompt,
+            settings=settings,
+            current=self._current,
+            branches=branches,
+        )
+        write_session(path, session)
 
     def load(self, path: Path) -> None:
         """Take up a saved session; the one at hand stays as it is when that fails.
@@ -434,27 +392,7 @@ class PlaySession:
         Raises:
             DataError: the file cannot be read, is damaged, or is of another model.
         """
-        try:
-            mapping = json.loads(path.read_bytes())
-        except OSError as problem:
-            raise DataError(f"cannot read: {problem.strerror}", where=str(path)) from None
-        except (ValueError, RecursionError):
-            raise DataError("this is not a saved session", where=str(path)) from None
-        if not isinstance(mapping, dict) or mapping.get("format") != FORMAT:
-            raise DataError("this is not a saved session", where=str(path))
-        if mapping.get("version") == 1:
-            mapping = _of_version_2(mapping)
-        if mapping.get("version") != VERSION:
-            raise DataError(
-                f"version {mapping.get('version')!r} of a session cannot be read", where=str(path)
-            )
-        saved = from_mapping(_Saved, mapping, where=str(path), error=DataError)
-        if saved.model.sha256 != self.model.fingerprint():
-            raise DataError(
-                "this session was played with another model",
-                where=str(path),
-                hint=f"that one lay in {saved.model.path}",
-            )
+        saved = read_session(path, self.model.fingerprint())
         try:
             prompt = self.model.restored(saved.prompt)
             branches = {
@@ -709,30 +647,6 @@ def _restored(prompt: Prompt, turn: Turn) -> Turn:
     return replace(turn, elements=tuple(prompt.restored(each) for each in turn.elements))
 
 
-def _of_version_2(mapping: dict[str, Any]) -> dict[str, Any]:
-    """A session of version 1, in which elements were called ids."""
-    branches = mapping.get("branches")
-    renamed: Any = branches
-    if isinstance(branches, list):
-        renamed = [
-            {
-                name: [
-                    {("elements" if key == "ids" else key): kept for key, kept in turn.items()}
-                    if isinstance(turn, dict)
-                    else turn
-                    for turn in value
-                ]
-                if name == "turns" and isinstance(value, list)
-                else value
-                for name, value in branch.items()
-            }
-            if isinstance(branch, dict)
-            else branch
-            for branch in branches
-        ]
-    return {**mapping, "version": VERSION, "branches": renamed}
-
-
 def _half_of_a_pair(text: str) -> bool:
     """Whether a text cannot be written; what stands for bytes that were never UTF-8 can."""
     try:
@@ -740,7 +654,3 @@ def _half_of_a_pair(text: str) -> bool:
     except UnicodeEncodeError:
         return True
     return False
-
-
-def _turn_mapping(turn: Turn) -> Mapping[str, Any]:
-    return {entry.name: getattr(turn, entry.name) for entry in fields(turn)}

@@ -126,11 +126,11 @@ def _writing(writing: Mapping[str, Any]) -> list[str]:
     copies = longest_copies(writing)
     if copies:
         lines += ["", "The longest copies, and where they stand first:", ""]
-    for copy in copies:
-        times = "" if copy.count == 1 else f", {copy.count:,} times in all"
+    for who, copy in copies:
+        times = "" if copy["count"] == 1 else f", {copy['count']:,} times in all"
         lines.append(
-            f"- {copy.who}, {len(copy.text):,} characters: {_code(copy.text)} "
-            f"in {_code(copy.document)}, line {copy.line:,}{times}"
+            f"- {who}, {len(copy['text']):,} characters: {_code(copy['text'])} "
+            f"in {_code(copy['document'])}, line {copy['line']:,}{times}"
         )
     return lines
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,21 +21,24 @@ from rhapsode.errors import SettingsError
 from rhapsode.heads import HEADS, AlikeHead, Bins
 from rhapsode.modalities.contract import Planned, RunRequest
 from rhapsode.modalities.series.corpus import SeriesCorpus, encode_series
-from rhapsode.modalities.series.encoding_choice import Encoding, choose_encoding, planned_lags
 from rhapsode.modalities.series.facts import (
-    Covariates,
     SeriesBundle,
     SeriesFacts,
     learn_covariates,
 )
+from rhapsode.modalities.series.fitting.encoding_choice import (
+    Encoding,
+    choose_encoding,
+    planned_lags,
+)
+from rhapsode.modalities.series.fitting.sizing import enough_steps, plan_series
 from rhapsode.modalities.series.settings import SeriesTrainSettings
-from rhapsode.modalities.series.sizing import enough_steps, plan_series
 from rhapsode.modalities.series.synthesis import learn_templates
 from rhapsode.modalities.values.resolved import resolved
 from rhapsode.models import CONDITIONERS, FAMILIES
 from rhapsode.training.fine_tuning import gentler_plan
 
-__all__ = ["BINNED", "SeriesParts", "check_settings", "plan_series_run"]
+__all__ = ["BINNED", "check_settings", "plan_series_run"]
 
 BINNED = "binned"
 CONDITIONING = ("conditioner", "condition_size")
@@ -43,19 +46,6 @@ CONDITIONING = ("conditioner", "condition_size")
 RUN_UP_WINDOWS = 4
 SECOND_SEASONS = {"hour": 168, "day": 365, "business day": 260}
 MOST_BINS, LEAST_BINS, VALUES_A_BIN = 256, 8, 20
-
-
-@dataclass(frozen=True)
-class SeriesParts:
-    """What a plan leaves for the rest of a run.
-
-    Arguments:
-        covariates: inputs beside the values.
-        fitted: the training part, encoded.
-    """
-
-    covariates: Covariates
-    fitted: ValueArrays
 
 
 def check_settings(settings: SeriesTrainSettings) -> None:
@@ -179,9 +169,8 @@ def plan_series_run(
             rhapsode=__version__,
         ),
     )
-    parts = SeriesParts(covariates, fitted)
     elements = int(fitted.weights_N.sum())
-    return Planned(settings, corpus, bundle, plan, elements, enough, None, parts)
+    return Planned(settings, corpus, bundle, plan, elements, enough, None, fitted)
 
 
 def _without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from rhapsode.bundle.id_facts import IdBundle
 from rhapsode.encoding import END_ID, Encoder
 from rhapsode.errors import BundleError, RunError
-from rhapsode.modalities.text.writing_check import open_text_index
+from rhapsode.modalities.text.quality.writing_check import open_text_index
 
 if TYPE_CHECKING:
     from rhapsode.counts import SuffixIndex
-    from rhapsode.modalities.text.text_index import TextIndex  # loads the compiler
+    from rhapsode.modalities.text.quality.text_index import TextIndex  # loads the compiler
 
 __all__ = ["ELEMENTS_INDEX", "index_elements", "open_elements_index"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rhapsode.modalities.series.facts import SeriesBundle
 from rhapsode.views.card import Card, markdown_table
-from rhapsode.views.forecast_tables import (
+from rhapsode.views.figures import (
     METHOD_COLUMNS,
     density_in_words,
     forecasts_table,

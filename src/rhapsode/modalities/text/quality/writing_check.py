@@ -23,12 +23,13 @@ from rhapsode.config import GenerateSettings
 from rhapsode.data import Parts, TextStore
 from rhapsode.encoding import Encoder
 from rhapsode.encoding.normalise import Normaliser, NormalSettings
-from rhapsode.errors import BundleError, RhapsodeError
+from rhapsode.errors import RhapsodeError
 from rhapsode.modalities.ids.continuation import continue_prompt
+from rhapsode.modalities.ids.ngram_sidecar import open_sidecar
 from rhapsode.modalities.text.corpus import TextCorpus
 
 if TYPE_CHECKING:  # counting loads a compiler: late, and only where it is asked for
-    from rhapsode.modalities.text.text_index import Passage, TextIndex
+    from rhapsode.modalities.text.quality.text_index import Passage, TextIndex
 
 __all__ = [
     "TEMPERATURES",
@@ -82,7 +83,7 @@ def learn_text_index(corpus: TextCorpus) -> TextIndex | str:
 
     It holds the text as the model reads it, prompts included. Where that is normalised, offsets count its characters.
     """
-    from rhapsode.modalities.text.text_index import TextIndex
+    from rhapsode.modalities.text.quality.text_index import TextIndex
 
     normaliser = _normaliser(corpus.encoder)
     return TextIndex.build(_passages(corpus.texts, corpus.split.train, normaliser))
@@ -106,20 +107,19 @@ def open_text_index(
         expected: the fingerprint of the index that was made with it; None where none was.
         tell: takes a line where a sidecar cannot be used.
     """
-    path = model.parent / TEXT_INDEX
-    if not path.exists():
-        return f"there is no {TEXT_INDEX} beside the model"
-    from rhapsode.modalities.text.text_index import TextIndex
 
-    try:
-        index = TextIndex.load(path)
-    except BundleError as problem:
-        tell(f"warning: {problem}")
-        return f"{TEXT_INDEX} cannot be used: {problem.what}"
-    if index_fingerprint(index) != expected:
-        tell(f"warning: {path} holds another text than the one this model learnt from")
-        return f"{TEXT_INDEX} holds another text than the one this model learnt from"
-    return index
+    def load(path: Path) -> TextIndex:
+        from rhapsode.modalities.text.quality.text_index import TextIndex
+
+        return TextIndex.load(path)
+
+    return open_sidecar(
+        model.parent / TEXT_INDEX,
+        load,
+        lambda index: index_fingerprint(index) == expected,
+        "holds",
+        tell,
+    )
 
 
 def _passages(store: TextStore, parts: Parts, normaliser: Normaliser) -> Iterator[Passage]:
@@ -127,7 +127,7 @@ def _passages(store: TextStore, parts: Parts, normaliser: Normaliser) -> Iterato
 
     What lies before a part of a document is read too, for its line.
     """
-    from rhapsode.modalities.text.text_index import Passage
+    from rhapsode.modalities.text.quality.text_index import Passage
 
     names = store.names
     wanted: list[tuple[int, int, int]] = []
@@ -256,8 +256,12 @@ def _measured(
         return _nothing(
             f"{seconds:g} s were too short for {FEWEST} texts of {LENGTHS[-1]} characters"
         )
-    from rhapsode.modalities.text.text_index import TextIndex
-    from rhapsode.modalities.text.text_quality import choose_unit, held_out_pieces, measure_writing
+    from rhapsode.modalities.text.quality.text_index import TextIndex
+    from rhapsode.modalities.text.quality.text_quality import (
+        choose_unit,
+        held_out_pieces,
+        measure_writing,
+    )
 
     known = index.text(0, len(real.text)) if isinstance(index, TextIndex) else real.text
     unit = choose_unit([known])

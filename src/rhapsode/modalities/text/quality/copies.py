@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.modalities.text.text_index import Copied, TextIndex
+from rhapsode.modalities.text.quality.text_index import Copied, TextIndex
 
 __all__ = ["LENGTHS", "Copying", "measure_copying"]
 

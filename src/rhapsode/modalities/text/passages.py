@@ -18,8 +18,8 @@ from rhapsode.modalities.ids.modality import described
 from rhapsode.modalities.scoring import Compared, Measure, Scored
 from rhapsode.modalities.text.corpus import encode_parts
 from rhapsode.modalities.text.metrics import TextPart, text_facts
-from rhapsode.modalities.text.processes import piece_size
-from rhapsode.modalities.text.read_texts import Tell
+from rhapsode.modalities.text.reading.processes import piece_size
+from rhapsode.modalities.text.reading.read_texts import Tell
 
 if TYPE_CHECKING:
     from rhapsode.modalities.text.model import TextModel

@@ -17,8 +17,8 @@ from typing import Any, Literal
 import numpy as np
 
 from rhapsode.errors import DataError
-from rhapsode.modalities.text.copies import Copying, measure_copying
-from rhapsode.modalities.text.text_index import TextIndex
+from rhapsode.modalities.text.quality.copies import Copying, measure_copying
+from rhapsode.modalities.text.quality.text_index import TextIndex
 
 __all__ = [
     "Unit",

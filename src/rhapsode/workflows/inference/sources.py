@@ -1,16 +1,18 @@
-"""Contents of sources, and the run that training would plan for them."""
+"""Contents of sources, their documents, and the run that training would plan for them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rhapsode.config import from_mapping
 from rhapsode.errors import DataError
 from rhapsode.modalities.choose import AnyModality, choose_modality
 from rhapsode.modalities.contract import Tell
+from rhapsode.modalities.opened import Shown
 from rhapsode.modalities.scoring import Surveyed
 
-__all__ = ["survey"]
+__all__ = ["show", "survey"]
 
 
 def survey(
@@ -34,15 +36,38 @@ def survey(
         DataError: nothing to read.
         SettingsError: a setting that does not fit.
     """
-    modality, claim = choose_modality(sources, asked)
-    settings = from_mapping(modality.settings, asked, where="settings")
-    settings.budget_seconds()  # refused here where it makes no sense
-    modality.check(settings)
-    surveyed = modality.survey(sources, settings, tell, claim.opened)
+    modality, settings, opened = _chosen(sources, asked)
+    surveyed = modality.survey(sources, settings, tell, opened)
     training: dict[str, Any] = {"reasons": [surveyed.reason]}
     if surveyed.corpus is not None:
         training = _planned(modality, surveyed, settings)
     return modality, {**surveyed.found, "training": training}
+
+
+def show(*sources: Any, number: int = 0, tell: Tell = lambda _: None, **asked: Any) -> Shown:
+    """One document of sources as training would encode it.
+
+    Arguments:
+        sources: files, folders, catalogue names, tables.
+        number: which document, from 0.
+        tell: takes lines of what was noticed.
+        asked: settings of training by name.
+
+    Raises:
+        DataError: nothing to read, or fewer documents.
+        SettingsError: a setting that does not fit.
+    """
+    modality, settings, opened = _chosen(sources, asked)
+    return modality.show(sources, number, settings, tell, opened=opened)
+
+
+def _chosen(sources: Sequence[Any], asked: Mapping[str, Any]) -> tuple[AnyModality, Any, Any]:
+    """The modality of sources, the settings, and what was read on the way."""
+    modality, claim = choose_modality(sources, asked)
+    settings = from_mapping(modality.settings, asked, where="settings")
+    settings.budget_seconds()  # refused here where it makes no sense
+    modality.check(settings)
+    return modality, settings, claim.opened
 
 
 def _planned(modality: AnyModality, surveyed: Surveyed[Any], settings: Any) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Series and figures of them for people."""

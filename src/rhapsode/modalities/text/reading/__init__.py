@@ -1,0 +1,1 @@
+"""Texts read and encoded, piece by piece."""
