@@ -101,7 +101,7 @@ MUTANTS = (
         "generating loop: a continuation ends one element behind its length",
         old="ends = rows.position + 1 >= jobs[index].length",
         new="ends = rows.position >= jobs[index].length",
-        within=("def generate_elements",),
+        within=("def _written",),
         tests=("tests/generation/test_generate.py::test_lengths_are_kept_one_by_one",),
     ),
     Mutant(

@@ -67,4 +67,4 @@ def print_parts(parts: Iterator[Any]) -> None:
         if isinstance(part, str):
             console.print(part, soft_wrap=True, markup=False)
         else:
-            console.print(part, soft_wrap=True)
+            console.print(part)

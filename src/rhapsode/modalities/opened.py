@@ -288,8 +288,13 @@ class Prompt(ABC):
         return elements
 
     @abstractmethod
-    def document(self, elements: Sequence[Any]) -> Document:
-        """The document of the beginning and some elements."""
+    def document(self, elements: Sequence[Any], text: str = "") -> Document:
+        """The document of the beginning and some elements.
+
+        Arguments:
+            elements: after the beginning.
+            text: theirs, as it was typed and written, where elements may not tell it.
+        """
 
     def saved(self) -> dict[str, Any]:
         """Plain values from which `Model.restored` makes it again."""

@@ -130,8 +130,8 @@ class IdPrompt(Prompt):
         rest = text[len(encoder.decode(elements[:kept])) :]
         return elements[:kept] + tuple(int(element) for element in encoder.encode(rest))
 
-    def document(self, elements: Sequence[int]) -> IdDocument:
-        return IdDocument(self._model.bundle.encoder.decode(elements))
+    def document(self, elements: Sequence[int], text: str = "") -> IdDocument:
+        return IdDocument(text or self._model.bundle.encoder.decode(elements))
 
 
 class IdModel(IdPredictors, Model[IdBundle]):

@@ -159,7 +159,7 @@ class SeriesPrompt(ValuePrompt):
         (time,) = self.times(place, 1)
         return f"{time},{super().line(place, step)}"
 
-    def document(self, elements: Sequence[Step]) -> SeriesDocument:
+    def document(self, elements: Sequence[Step], text: str = "") -> SeriesDocument:
         series = self.only()
         rows = self.series.rows(series)
         history = slice(rows.start, rows.start + int(self.rows_S[series]))

@@ -143,7 +143,7 @@ class ValuePrompt(Prompt):
             self._model.bundle.encoder.encode(self.stack(steps)[0], self.stats)
         return Given(steps, "")
 
-    def document(self, elements: Sequence[Step]) -> Document:
+    def document(self, elements: Sequence[Step], text: str = "") -> Document:
         return ValueDocument(self.stack(elements)[0])
 
 

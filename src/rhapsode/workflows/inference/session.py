@@ -357,12 +357,16 @@ class PlaySession:
 
     def _documents(self) -> list[Document]:
         """The documents of the current branch that are not empty."""
-        parts: list[list[Any]] = [[]]
+        parts: list[tuple[list[Any], list[str]]] = [([], [])]
         for turn in self._branch.turns:
-            parts[-1] += turn.elements
+            elements, texts = parts[-1]
+            elements += turn.elements
+            texts.append(turn.text)
             if self.ends_document(turn):
-                parts.append([])
-        documents = [self.prompt.document(part) for part in parts if part]
+                parts.append(([], []))
+        documents = [
+            self.prompt.document(elements, "".join(texts)) for elements, texts in parts if elements
+        ]
         return [document for document in documents if document.text().strip()]
 
     def save(self, path: Path) -> None:
