@@ -218,8 +218,8 @@ MUTANTS = (
     Mutant(
         17,
         "figures at the end of training: they are of the validation share, not the test share",
-        old="corpus.test, bundle.facts.counts_V, protocol,",
-        new="corpus.validation, bundle.facts.counts_V, protocol,",
+        old='self.part(corpus, planned.settings, "test")',
+        new='self.part(corpus, planned.settings, "validation")',
         within=("def _test_figures",),
         tests=("tests/cli/test_mixture.py::test_the_figures_are_what_one_finds_by_hand",),
     ),
