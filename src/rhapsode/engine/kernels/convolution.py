@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from rhapsode.engine.kernels.jit import apart, inner
+from rhapsode.engine.kernels.moves import copy
 from rhapsode.engine.kernels.products import product
 from rhapsode.engine.kernels.tiles import PANEL
-from rhapsode.engine.kernels.vectors import copy
 from rhapsode.engine.offsets import (
     BOARD,
     EACH,

@@ -10,9 +10,9 @@ import numpy as np
 
 from rhapsode.engine.kernels.jit import apart, inner
 from rhapsode.engine.kernels.maths import sigmoid32, tanh32
+from rhapsode.engine.kernels.moves import copy, fill
 from rhapsode.engine.kernels.products import product
 from rhapsode.engine.kernels.tiles import PANEL
-from rhapsode.engine.kernels.vectors import copy, fill
 from rhapsode.engine.offsets import (
     BOARD,
     EACH,

@@ -7,7 +7,7 @@ from dataclasses import fields
 from rhapsode.config import SamplingSettings
 from rhapsode.generation.chain import Chain
 from rhapsode.modalities.series.settings import ForecastSettings
-from rhapsode.modalities.values.chain import chain_of_values
+from rhapsode.modalities.values.value_filters import chain_of_values
 
 __all__ = ["chain_of_bins"]
 

@@ -21,10 +21,10 @@ from rhapsode.generation import Chain, Rows
 from rhapsode.generation.loop import run
 from rhapsode.generation.paths import path_seed, sample_paths
 from rhapsode.modalities.opened import Model, Piece, Prompt, Tell, silent
-from rhapsode.modalities.values.chain import chain_of_values
 from rhapsode.modalities.values.next_steps import LEVELS, NextSteps, StepsFollowing, choice_of
 from rhapsode.modalities.values.prompts import ValuePrompt, number_text
 from rhapsode.modalities.values.seen import ValuesSeen, plain_row
+from rhapsode.modalities.values.value_filters import chain_of_values
 
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValuePredictor  # loads torch
