@@ -627,7 +627,7 @@ def test_settings_of_training_are_read_as_they_were(tmp_path: Path, whole: bytes
         ("facts", lambda entry: entry.update(run_up=True), "setting 'run_up'"),
         ("facts", lambda entry: entry.update(frequency=3), "setting 'frequency'"),
         ("facts", lambda entry: entry.update(names="ab"), "setting 'names'"),
-        ("facts", lambda entry: entry.update(names=["a"]), "its series is malformed"),
+        ("facts", lambda entry: entry.update(names=["a"]), "its series of numbers is malformed"),
         ("facts", lambda entry: entry.update(names=["a", 1]), "setting 'names[1]'"),
         ("facts", lambda entry: entry.update(covariates=3), "'covariates'"),
         ("facts", lambda entry: entry["covariates"].update(x=1), "unknown setting 'covariates.x'"),

@@ -83,7 +83,7 @@ def module_of(path: Path) -> str:
     return ".".join(path.relative_to(TESTS.parent).with_suffix("").parts)
 
 
-def tests_of(rooms: tuple[str, ...]) -> set[Path]:
+def suite_files(rooms: tuple[str, ...]) -> set[Path]:
     """Test files that import what is taken out, themselves or through others."""
     gone = {f"rhapsode.{room.removesuffix('.py').replace('/', '.')}" for room in rooms}
     files = [path for path in TESTS.rglob("*.py") if path.name != "__init__.py"]
@@ -107,7 +107,7 @@ def without_series(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy_without(folder, SERIES)
     shutil.copytree(TESTS, folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(TESTS.parent / "pyproject.toml", folder)
-    own = tests_of(SERIES) | {TESTS / "modalities" / "test_series.py", Path(__file__)}
+    own = suite_files(SERIES) | {TESTS / "modalities" / "test_series.py", Path(__file__)}
     for path in own:
         (folder / path.relative_to(TESTS.parent)).unlink()
     for name in SERIES_TESTS:

@@ -147,7 +147,7 @@ def test_only_encoding_needs_jieba(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_jieba_says_nothing_and_writes_nothing(tmp_path: Path):
-    program = "from rhapsode.encoding import JiebaEncoder as J; print(len(J.learn(['北京'], {}).vocabulary))"
+    program = "from rhapsode.encoding.text import JiebaEncoder as J; print(len(J.learn(['北京'], {}).vocabulary))"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
         capture_output=True,
