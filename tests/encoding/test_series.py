@@ -5,13 +5,16 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from rhapsode.config import from_mapping
 from rhapsode.encoding.series.bin_edges import BinSettings, learn_bins
 from rhapsode.encoding.series.scaling import SeriesStats
 from rhapsode.encoding.series.values import SeriesEncoder, SeriesEncoderSettings, SeriesPaths
 from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
+from rhapsode.heads import HEADS, DensityHead
 
 PROVE = settings(max_examples=60, deadline=None, derandomize=True)
 SCALINGS = ["mean_abs", "standard", "robust", "none"]
@@ -402,3 +405,25 @@ def test_constant_data_have_no_quantiles() -> None:
             learn_bins(np.array(values), BinSettings(bins=4))
     edges, _ = learn_bins(np.array([3.0, 3.0]), BinSettings(bins=4, spacing="uniform", limit=2.0))
     assert edges == (-1.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("name", ["gaussian.v1", "laplace.v1", "student_t.v1", "quantiles.v1"])
+def test_with_its_log_jacobian_a_density_is_one_in_total_in_the_datas_own_units(name: str) -> None:
+    history_TK = np.random.default_rng(0).lognormal(5.0, 0.1, size=(40, 1))
+    encoder = SeriesEncoder(SeriesEncoderSettings(scaling="standard", log=True, difference=1))
+    paths = encoder.paths_after(history_TK, encoder.stats(history_TK))
+    torch.manual_seed(1)
+    entry = HEADS.get(name)
+    head = entry(from_mapping(entry.Config, {"feature_size": 4}, where="x"))
+    assert isinstance(head, DensityHead)
+    parameters_P = head(0.3 * torch.randn(1, 1, 4)).detach()[0, 0]
+    x_N = np.exp(np.linspace(0.0, 10.0, 200_001))
+    every = paths.select(np.zeros(len(x_N), dtype=np.int64))
+    z_NK, jacobian_N = every.encode_next(x_N[:, None])
+    log_prob_N = head.log_prob(
+        parameters_P.expand(len(x_N), 1, -1),
+        torch.from_numpy(z_NK)[:, None],
+        torch.from_numpy(jacobian_N.astype(np.float32))[:, None],
+    )[:, 0]
+    total = np.trapezoid(np.exp(log_prob_N.double().numpy()), x_N)
+    assert total == pytest.approx(1.0, abs=2e-3)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, distributions
 
 from rhapsode.config import from_mapping
-from rhapsode.encoding.series import SeriesEncoder, SeriesEncoderSettings
 from rhapsode.errors import SettingsError
 from rhapsode.heads import (
     HEADS,
@@ -599,25 +598,3 @@ def test_places_of_several_targets_are_drawn_from_lanes_of_their_own() -> None:
     parameters = torch.tensor([[10.0, 0.0, -10.0, math.log(2.0)]])
     drawn = head.sample(parameters, torch.tensor([[0.5, 0.975]], dtype=torch.float64))
     assert drawn[0].tolist() == pytest.approx([10.0, -10 + 2 * 1.959963984540054])
-
-
-@pytest.mark.parametrize("name", ["gaussian.v1", "laplace.v1", "student_t.v1", "quantiles.v1"])
-def test_with_its_log_jacobian_a_density_is_one_in_total_in_the_datas_own_units(name: str) -> None:
-    history_TK = np.random.default_rng(0).lognormal(5.0, 0.1, size=(40, 1))
-    encoder = SeriesEncoder(SeriesEncoderSettings(scaling="standard", log=True, difference=1))
-    paths = encoder.paths_after(history_TK, encoder.stats(history_TK))
-    torch.manual_seed(1)
-    entry = HEADS.get(name)
-    head = entry(from_mapping(entry.Config, {"feature_size": 4}, where="x"))
-    assert isinstance(head, DensityHead)
-    parameters_P = head(0.3 * torch.randn(1, 1, 4)).detach()[0, 0]
-    x_N = np.exp(np.linspace(0.0, 10.0, 200_001))
-    every = paths.select(np.zeros(len(x_N), dtype=np.int64))
-    z_NK, jacobian_N = every.encode_next(x_N[:, None])
-    log_prob_N = head.log_prob(
-        parameters_P.expand(len(x_N), 1, -1),
-        torch.from_numpy(z_NK)[:, None],
-        torch.from_numpy(jacobian_N.astype(np.float32))[:, None],
-    )[:, 0]
-    total = np.trapezoid(np.exp(log_prob_N.double().numpy()), x_N)
-    assert total == pytest.approx(1.0, abs=2e-3)
