@@ -1,37 +1,42 @@
 """Files to documents to memory-mapped arrays to batches.
 
 Knows nothing of encoders: what turns text into ids is handed in as a callable. No torch.
+A name is loaded when it is asked for: whoever continues a prompt reads no sources.
 """
 
-from rhapsode.data.batch import Batch, Condition
-from rhapsode.data.batching.carried import CarriedStream, sweep, sweep_lanes
-from rhapsode.data.batching.fresh import FreshStream, document_spans, sweep_fresh
-from rhapsode.data.batching.masked import AllowedElements, MaskedStream
-from rhapsode.data.batching.strided import part_of, sweep_rows, sweep_strided
-from rhapsode.data.batching.value_stream import ValueArrays, ValueStream, sweep_values
-from rhapsode.data.batching.windows import WindowStream, sweep_windows
-from rhapsode.data.corpora.catalogue import (
-    CATALOGUE,
-    CatalogueEntry,
-    catalogue_documents,
-    fetch_corpus,
-    list_corpora,
-)
-from rhapsode.data.corpora.fetch import Download, find_copy, local_copy
-from rhapsode.data.corpora.kitchen import kitchen_documents, kitchen_log_prob, kitchen_record
-from rhapsode.data.document import Document
-from rhapsode.data.sources import Found, Reading, read_pieces, read_sources, record_kind
-from rhapsode.data.splits import Split, first_copies, split_documents
-from rhapsode.data.store import (
-    ElementStore,
-    Encoded,
-    cache_folder,
-    encode_piece,
-    open_store,
-    write_store,
-)
-from rhapsode.data.stream import Stream
-from rhapsode.data.texts import PIECE, Parts, TextStore, open_texts, write_texts
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rhapsode.data.batch import Batch, Condition
+    from rhapsode.data.batching.carried import CarriedStream, sweep, sweep_lanes
+    from rhapsode.data.batching.fresh import FreshStream, document_spans, sweep_fresh
+    from rhapsode.data.batching.masked import AllowedElements, MaskedStream
+    from rhapsode.data.batching.strided import part_of, sweep_rows, sweep_strided
+    from rhapsode.data.batching.value_stream import ValueArrays, ValueStream, sweep_values
+    from rhapsode.data.batching.windows import WindowStream, sweep_windows
+    from rhapsode.data.corpora.catalogue import (
+        CATALOGUE,
+        CatalogueEntry,
+        catalogue_documents,
+        fetch_corpus,
+        list_corpora,
+    )
+    from rhapsode.data.corpora.fetch import Download, find_copy, local_copy
+    from rhapsode.data.corpora.kitchen import kitchen_documents, kitchen_log_prob, kitchen_record
+    from rhapsode.data.document import Document
+    from rhapsode.data.sources import Found, Reading, read_pieces, read_sources, record_kind
+    from rhapsode.data.splits import Split, first_copies, split_documents
+    from rhapsode.data.store import (
+        ElementStore,
+        Encoded,
+        cache_folder,
+        encode_piece,
+        open_store,
+        write_store,
+    )
+    from rhapsode.data.stream import Stream
+    from rhapsode.data.texts import PIECE, Parts, TextStore, open_texts, write_texts
 
 __all__ = [
     "AllowedElements",
@@ -85,3 +90,35 @@ __all__ = [
     "write_store",
     "write_texts",
 ]
+
+_PLACES = {
+    **dict.fromkeys(("Batch", "Condition"), "batch"),
+    **dict.fromkeys(("CarriedStream", "sweep", "sweep_lanes"), "batching.carried"),
+    **dict.fromkeys(("FreshStream", "document_spans", "sweep_fresh"), "batching.fresh"),
+    **dict.fromkeys(("AllowedElements", "MaskedStream"), "batching.masked"),
+    **dict.fromkeys(("part_of", "sweep_rows", "sweep_strided"), "batching.strided"),
+    **dict.fromkeys(("ValueArrays", "ValueStream", "sweep_values"), "batching.value_stream"),
+    **dict.fromkeys(("WindowStream", "sweep_windows"), "batching.windows"),
+    **dict.fromkeys(
+        ("CATALOGUE", "CatalogueEntry", "catalogue_documents", "fetch_corpus", "list_corpora"),
+        "corpora.catalogue",
+    ),
+    **dict.fromkeys(("Download", "find_copy", "local_copy"), "corpora.fetch"),
+    **dict.fromkeys(("kitchen_documents", "kitchen_log_prob", "kitchen_record"), "corpora.kitchen"),
+    **dict.fromkeys(("Document",), "document"),
+    **dict.fromkeys(("Found", "Reading", "read_pieces", "read_sources", "record_kind"), "sources"),
+    **dict.fromkeys(("Split", "first_copies", "split_documents"), "splits"),
+    **dict.fromkeys(
+        ("ElementStore", "Encoded", "cache_folder", "encode_piece", "open_store", "write_store"),
+        "store",
+    ),
+    **dict.fromkeys(("Stream",), "stream"),
+    **dict.fromkeys(("PIECE", "Parts", "TextStore", "open_texts", "write_texts"), "texts"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
