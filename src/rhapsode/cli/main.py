@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _no_such(name)
     try:
         with one_voice(), _few_collections(name in _SHORT):
-            code: int = importlib.import_module(f"rhapsode.cli.{name}").run(rest, began)
+            code = _run(name, rest, began)
         if sys.stdout is not None:  # it may be closed
             sys.stdout.flush()
     except RhapsodeError as problem:
@@ -97,6 +97,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code
+
+
+def _run(name: str, rest: Sequence[str], began: float) -> int:
+    code: int = importlib.import_module(f"rhapsode.cli.{name}").run(rest, began)
+    return code
+
+
+# CPython keeps frames in chunks of 16 kB, and maps and unmaps a chunk each time a call crosses the end
+# of one. A loop that stands there pays two system calls a pass, which made `generate` a tenth slower. A
+# frame that claims a large stack makes one chunk of a megabyte, with room for every call it makes.
+_run.__code__ = _run.__code__.replace(co_stacksize=70_000)
 
 
 @contextlib.contextmanager
