@@ -6,10 +6,16 @@ import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from rhapsode.errors import RunError
 
-__all__ = ["clear_scratch", "first_line", "is_there", "write_atomically"]
+__all__ = ["clear_scratch", "first_line", "is_there", "source_name", "write_atomically"]
+
+
+def source_name(source: Any) -> str:
+    """The path or name of a source, or its type in angle brackets if it lies in memory."""
+    return str(source) if isinstance(source, str | Path) else f"<{type(source).__name__}>"
 
 
 def is_there(path: Path) -> bool:

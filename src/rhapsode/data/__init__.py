@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rhapsode.data.corpora.kitchen import kitchen_documents, kitchen_log_prob, kitchen_record
     from rhapsode.data.document import Document
     from rhapsode.data.sources import Found, Reading, read_pieces, read_sources, record_kind
+    from rhapsode.data.sources.memory import holds_documents, holds_records
     from rhapsode.data.splits import Split, first_copies, split_documents
     from rhapsode.data.store import (
         ElementStore,
@@ -65,6 +66,8 @@ __all__ = [
     "catalogue_documents",
     "document_spans",
     "fetch_corpus",
+    "holds_documents",
+    "holds_records",
     "find_copy",
     "kitchen_documents",
     "kitchen_log_prob",
@@ -107,6 +110,7 @@ _PLACES = {
     **dict.fromkeys(("kitchen_documents", "kitchen_log_prob", "kitchen_record"), "corpora.kitchen"),
     **dict.fromkeys(("Document",), "document"),
     **dict.fromkeys(("Found", "Reading", "read_pieces", "read_sources", "record_kind"), "sources"),
+    **dict.fromkeys(("holds_documents", "holds_records"), "sources.memory"),
     **dict.fromkeys(("Split", "first_copies", "split_documents"), "splits"),
     **dict.fromkeys(
         ("ElementStore", "Encoded", "cache_folder", "encode_piece", "open_store", "write_store"),

@@ -9,9 +9,10 @@ import fnmatch
 import glob
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rhapsode.config import SourceSettings
 from rhapsode.data.corpora.catalogue import CATALOGUE, catalogue_documents
@@ -23,10 +24,11 @@ from rhapsode.data.sources.fields.records import record_kind, records_of, refuse
 from rhapsode.data.sources.fields.selector import Selector
 from rhapsode.data.sources.folders import inside, like, walk
 from rhapsode.data.sources.formats import Found, NotText, Unreadable
+from rhapsode.data.sources.memory import default_field, items
 from rhapsode.data.sources.pieces import chain, cut, first_lines
 from rhapsode.data.sources.textfile import text_chunks
 from rhapsode.errors import DataError
-from rhapsode.files import is_there
+from rhapsode.files import is_there, source_name
 
 __all__ = ["Reading", "read_pieces", "read_sources"]
 
@@ -49,7 +51,7 @@ class Reading:
     found: Found
 
 
-def read_sources(sources: Sequence[str], settings: SourceSettings = _DEFAULT) -> Reading:
+def read_sources(sources: Sequence[Any], settings: SourceSettings = _DEFAULT) -> Reading:
     """The documents of sources, whole and all in memory; see `read_pieces`.
 
     Raises:
@@ -71,9 +73,9 @@ def read_sources(sources: Sequence[str], settings: SourceSettings = _DEFAULT) ->
 
 
 def read_pieces(
-    sources: Sequence[str], settings: SourceSettings = _DEFAULT, found: Found | None = None
+    sources: Sequence[Any], settings: SourceSettings = _DEFAULT, found: Found | None = None
 ) -> Iterator[Document]:
-    """The documents of files, folders, archives, patterns, "-" and catalogue names, in order.
+    """The documents of files, folders, archives, patterns, "-", catalogue names and collections in memory, in order.
 
     A path that exists wins over a catalogue name. A text longer than 4M characters comes in several documents of one
     name, only the first with `opening` and only the last with `complete`; each ends behind a line end where there is
@@ -96,13 +98,13 @@ def read_pieces(
     reader = _Reader(settings, found if found is not None else Found())
     some = False
     for source in sources:
-        if not source:
+        if isinstance(source, str) and not source:
             raise DataError("a source has no name", hint="name a text file, a folder or a corpus")
         for document in reader.read(source):
             some = True
             yield document
     if not some:
-        raise DataError("there is no text in it", where=", ".join(sources))
+        raise DataError("there is no text in it", where=", ".join(map(source_name, sources)))
 
 
 class _Reader:
@@ -114,8 +116,12 @@ class _Reader:
         self._selector = Selector(settings) if settings.records else None
         self._records = 0  # documents made of records, in all
 
-    def read(self, source: str) -> Iterator[Document]:
+    def read(self, source: Any) -> Iterator[Document]:
         """The documents of one source."""
+        if not isinstance(source, str | Path):
+            yield from self._memory(source)
+            return
+        source = str(source)
         if self._selector is not None:
             if self._done:
                 return
@@ -128,6 +134,33 @@ class _Reader:
     def _done(self) -> bool:
         limit = self._settings.limit
         return self._selector is not None and limit is not None and self._records >= limit
+
+    def _memory(self, source: Any) -> Iterator[Document]:
+        """The texts of a collection in memory, or of the records that it holds."""
+        name, limit = source_name(source), self._settings.limit
+        entries = items(source, name)
+        first = next(entries, None)
+        if first is None:
+            return
+        entries = chain(first, entries)
+        if isinstance(first, Mapping):
+            settings = self._settings
+            if self._selector is None:
+                settings = replace(settings, field=default_field(first, name))
+            self._selector = Selector(settings)
+            yield from self._selected(entries, name)
+            if not self._done:
+                self._selector.check(name)
+            return
+        if self._selector is not None:
+            raise DataError("a text has no fields", where=name, hint="leave the field out")
+        for number, text in enumerate(entries):
+            place = f"{name}#{number}"
+            if not isinstance(text, str):
+                raise DataError("a record among texts", where=place)
+            if number == limit:
+                return
+            yield from cut(place, [self._clean(text, place)])
 
     def _source(self, source: str) -> Iterator[Document]:
         path = Path(source)
@@ -283,7 +316,7 @@ class _Reader:
             if kind is None and not named:
                 raise NotText("not a file of records", where=blob.name)
             records = records_of(plain, kind, self._selector, self._settings, self._found)
-            yield from self._selected(records, plain)
+            yield from self._selected(records, plain.name)
             return
         if kind == "parquet":
             if not named:
@@ -296,10 +329,10 @@ class _Reader:
         chunks = text_chunks(plain.open, blob.name, self._settings, self._found)
         yield from cut(blob.name, first_lines(chunks, lines) if lines else chunks)
 
-    def _selected(self, records: Iterator[object], blob: Blob) -> Iterator[Document]:
+    def _selected(self, records: Iterator[object], where: str) -> Iterator[Document]:
         assert self._selector is not None
         for number, record in enumerate(records):
-            name = f"{blob.name}#{number}"
+            name = f"{where}#{number}"
             try:
                 chosen = self._selector.text(record)
             except DataError as problem:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rhapsode.config.source import names_records
+from rhapsode.data import holds_documents
 from rhapsode.data.tables import SERIES, NoNumbersError, read_head, read_series
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError, SettingsError
@@ -25,10 +26,15 @@ def claim_series(sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
     Raises:
         SettingsError: a table without times that holds both text and numbers.
     """
-    if "series" in asked or any(not isinstance(source, str | Path) for source in sources):
-        return Claim(Degree.SURE, "columns of series are named, or it is a table in memory")
+    if "series" in asked:
+        return Claim(Degree.SURE, "columns of series are named")
     if names_records(asked):
         return Claim(Degree.NONE, "a field of records is named")
+    memory = [source for source in sources if not isinstance(source, str | Path)]
+    if any(map(holds_documents, memory)):
+        return Claim(Degree.NONE, "texts in memory")
+    if memory:
+        return Claim(Degree.SURE, "a table in memory")
     if len(sources) != 1 or asked.get("encoding", "auto") not in ("auto", "binned"):
         return Claim(Degree.NONE, "series are one table")
     source = str(sources[0])

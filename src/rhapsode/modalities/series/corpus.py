@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from rhapsode.data.tables import SeriesSet, future_times, read_series
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.encoding.series import SeriesEncoder
 from rhapsode.errors import DataError, EncodingError
+from rhapsode.files import source_name
 from rhapsode.modalities.series.facts import Covariates
 from rhapsode.modalities.series.settings import SeriesDataSettings
 
@@ -30,7 +30,6 @@ __all__ = [
     "known_behind",
     "observed_lengths",
     "open_series",
-    "source_name",
 ]
 
 FEW = 1_000
@@ -104,11 +103,6 @@ def observed_lengths(given: SeriesSet) -> Ints:
         places = np.nonzero(known_N[given.rows(series)])[0]
         lengths[series] = places[-1] + 1 if len(places) else 0
     return lengths
-
-
-def source_name(source: Any) -> str:
-    """A source in a word: its path or name, or what kind of thing in memory it is."""
-    return str(source) if isinstance(source, str | Path) else f"<{type(source).__name__}>"
 
 
 def open_series(

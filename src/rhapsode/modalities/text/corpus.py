@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ from rhapsode.data import (
 from rhapsode.encoding import ENCODERS, UNKNOWN_ID, Encoder, encoder_from_mapping
 from rhapsode.encoding.text import choose_encoding
 from rhapsode.errors import DataError, EncodingError, RhapsodeError
-from rhapsode.files import is_there, write_atomically
+from rhapsode.files import is_there, source_name, write_atomically
 from rhapsode.modalities.text.reading.processes import counted, encoded, piece_size, release
 from rhapsode.modalities.text.reading.read_texts import Texts, prepare_texts, progress
 from rhapsode.modalities.text.settings import TrainSettings
@@ -89,7 +90,7 @@ class TextCorpus:
 
 
 def prepare_corpus(
-    sources: Sequence[str],
+    sources: Sequence[Any],
     settings: TrainSettings,
     tell: Tell,
     *,
@@ -115,7 +116,7 @@ def prepare_corpus(
     if not len(split.train) or store.characters < 2:
         raise DataError(
             f"{_count(store.characters, 'character')} of text: too little to learn from",
-            where=", ".join(sources),
+            where=", ".join(map(source_name, sources)),
         )
     reason = "as asked"
     if encoder is None:

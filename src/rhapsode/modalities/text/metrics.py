@@ -12,6 +12,7 @@ from rhapsode.config import SourceSettings
 from rhapsode.data import ElementStore, Parts, TextStore
 from rhapsode.encoding import Encoder
 from rhapsode.evaluation import Text
+from rhapsode.files import source_name
 from rhapsode.modalities.ids.metrics import Evaluation, IdPart, measure_ids
 from rhapsode.modalities.ids.settings import IdEvaluationSettings
 from rhapsode.modalities.text.corpus import encode_parts, found_lines
@@ -71,7 +72,7 @@ class TextEvaluation(Evaluation):
 
 
 def read_texts(
-    model: TextModel, sources: Sequence[str], source: SourceSettings | None, tell: Tell
+    model: TextModel, sources: Sequence[Any], source: SourceSettings | None, tell: Tell
 ) -> TextStore:
     """The documents of sources.
 
@@ -91,7 +92,7 @@ def read_texts(
 
 
 def read_part(
-    model: TextModel, sources: Sequence[str], source: SourceSettings | None, tell: Tell
+    model: TextModel, sources: Sequence[Any], source: SourceSettings | None, tell: Tell
 ) -> TextPart:
     """All documents of sources, encoded; see `read_texts`."""
     texts = read_texts(model, sources, source, tell)
@@ -125,14 +126,14 @@ def measure_text(
     return TextEvaluation.of(metrics, writing=written)
 
 
-def split_in_words(sources: Sequence[str], source: SourceSettings | None) -> str:
+def split_in_words(sources: Sequence[Any], source: SourceSettings | None) -> str:
     """What of some sources is scored, for a protocol.
 
     Arguments:
         sources: files, folders, corpora.
         source: how they are read; None: as in training, whole.
     """
-    told = ", ".join(sources)
+    told = ", ".join(map(source_name, sources))
     if source is not None and source.pattern is not None:
         told += f", there what matches {source.pattern}"
     if source is not None and source.limit is not None:

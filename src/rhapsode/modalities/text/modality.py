@@ -11,6 +11,7 @@ from rhapsode.bundle import Provenance
 from rhapsode.bundle.id_facts import IdBundle
 from rhapsode.config import SourceSettings, from_mapping, to_mapping
 from rhapsode.config.source import names_records
+from rhapsode.data import holds_documents
 from rhapsode.errors import SettingsError
 from rhapsode.modalities.contract import Claim, Degree, Tell
 from rhapsode.modalities.ids.modality import IdModality
@@ -44,10 +45,13 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
 
     def claim(self, sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
         """Possible for whatever can be decoded; likely where a field of records is asked for."""
-        if not all(isinstance(source, str | Path) for source in sources):
-            return Claim(Degree.NONE, "it lies in memory and is no path")
         if names_records(asked):
             return Claim(Degree.SURE, "a field of records is named")
+        memory = [source for source in sources if not isinstance(source, str | Path)]
+        if not all(map(holds_documents, memory)):
+            return Claim(Degree.NONE, "it lies in memory and holds no texts")
+        if memory:
+            return Claim(Degree.SURE, "texts in memory")
         return Claim(Degree.POSSIBLE, "what can be decoded is text")
 
     def corpus(
@@ -63,7 +67,7 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         from rhapsode.modalities.text.corpus import prepare_corpus, unknown_lines
 
         encoder = None if base is None else base.encoder
-        corpus = prepare_corpus([str(s) for s in sources], settings, tell, encoder=encoder)
+        corpus = prepare_corpus(sources, settings, tell, encoder=encoder)
         if base is not None:
             for line in unknown_lines(corpus):
                 tell(line)
@@ -82,7 +86,7 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         return f"test: the last {_share(corpus, 'test')} of the corpus"
 
     def to_score(
-        self, model: Any, sources: Sequence[str], asked: Mapping[str, Any], tell: Tell
+        self, model: Any, sources: Sequence[Any], asked: Mapping[str, Any], tell: Tell
     ) -> TextPart:
         """All documents of sources; records are read as in training, but for what is asked."""
         from rhapsode.modalities.text.metrics import read_part
@@ -148,7 +152,7 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         """A document under an encoding learnt on all of them."""
         from rhapsode.modalities.text.reading.show import show_text
 
-        return show_text([str(source) for source in sources], number, settings, tell)
+        return show_text(sources, number, settings, tell)
 
     def survey(
         self, sources: Sequence[Any], settings: TrainSettings, tell: Tell, opened: Any
@@ -156,7 +160,7 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         """Characters, lengths, copies, parts and vocabulary."""
         from rhapsode.modalities.text.survey import survey_texts
 
-        return survey_texts([str(source) for source in sources], settings, tell)
+        return survey_texts(sources, settings, tell)
 
     def survey_report(self, found: Mapping[str, Any], width: int) -> Iterator[Any]:
         """Characters, lengths, copies, parts and vocabulary, for people."""
@@ -225,7 +229,7 @@ def _share(corpus: TextCorpus, name: PartName) -> str:
 
 
 def _reading(
-    model: TextModel, sources: Sequence[str], asked: Mapping[str, Any]
+    model: TextModel, sources: Sequence[Any], asked: Mapping[str, Any]
 ) -> SourceSettings | None:
     """How sources are to be read: as in training, but for what is asked; None where nothing is."""
     names = {field.name for field in fields(SourceSettings)}

@@ -67,7 +67,7 @@ class TextModel(IdModel):
         """Opens the index over the elements of what the model has learnt from, once."""
         return lambda: self.elements_index(tell)
 
-    def source_settings(self, sources: Sequence[str] = ()) -> SourceSettings:
+    def source_settings(self, sources: Sequence[Any] = ()) -> SourceSettings:
         """How sources were read in training; files that hold no records are read as text."""
         kept = self.bundle.provenance.section("source")
         learnt = from_mapping(SourceSettings, kept, where="settings", error=BundleError)
@@ -77,7 +77,7 @@ class TextModel(IdModel):
 
     def evaluate(
         self,
-        *sources: str,
+        *sources: Any,
         source: SourceSettings | None = None,
         tell: Callable[[str], None] | None = None,
         dynamic: bool = False,
@@ -106,7 +106,9 @@ class TextModel(IdModel):
         return measure_text(self, read_part(self, sources, source, tell), settings, tell)
 
 
-def _may_hold_records(source: str) -> bool:
-    from rhapsode.data import record_kind
+def _may_hold_records(source: Any) -> bool:
+    from rhapsode.data import holds_records, record_kind
 
-    return source == "-" or record_kind(source) is not None or Path(source).is_dir()
+    if not isinstance(source, str | Path):
+        return holds_records(source)
+    return source == "-" or record_kind(str(source)) is not None or Path(source).is_dir()

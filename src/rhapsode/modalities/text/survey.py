@@ -38,7 +38,7 @@ SHARES = ("train", "validation", "test")
 
 
 def survey_texts(
-    sources: Sequence[str], settings: TrainSettings, tell: Tell
+    sources: Sequence[Any], settings: TrainSettings, tell: Tell
 ) -> Surveyed[TextCorpus]:
     """Describe documents, and encode them as training does; plain values.
 

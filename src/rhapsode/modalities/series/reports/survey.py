@@ -11,9 +11,10 @@ import numpy as np
 from rhapsode.data.statistics import lengths_summary
 from rhapsode.data.tables import SeriesSet, format_time, read_series
 from rhapsode.errors import DataError
+from rhapsode.files import source_name
 from rhapsode.modalities.contract import Tell
 from rhapsode.modalities.scoring import Surveyed
-from rhapsode.modalities.series.corpus import SeriesCorpus, divide, source_name
+from rhapsode.modalities.series.corpus import SeriesCorpus, divide
 from rhapsode.modalities.series.settings import SeriesTrainSettings
 
 __all__ = ["survey_series"]

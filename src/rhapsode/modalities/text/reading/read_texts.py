@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from glob import iglob
 from pathlib import Path
+from typing import Any
 
 from rhapsode import __version__
 from rhapsode.config import SourceSettings
@@ -45,7 +46,7 @@ class Texts:
     found: Found = field(default_factory=Found)
 
 
-def prepare_texts(sources: Sequence[str], settings: SourceSettings, tell: Tell) -> Texts:
+def prepare_texts(sources: Sequence[Any], settings: SourceSettings, tell: Tell) -> Texts:
     """The documents of sources, decoded into the cache; large ones that have not changed are not read again.
 
     Arguments:
@@ -86,12 +87,14 @@ def progress(pieces: Iterator[Document], doing: str, tell: Tell) -> Iterator[Doc
             tell(f"{doing}: {characters / 1e6:,.0f} million characters ...")
 
 
-def _signature(sources: Sequence[str], settings: SourceSettings) -> str | None:
+def _signature(sources: Sequence[Any], settings: SourceSettings) -> str | None:
     """A key of names, sizes and times of large sources; None where they must be read to be known."""
     facts: list[tuple[str, int, int]] = []
     try:
         for source in sources:
-            for path in _files(source):
+            if not isinstance(source, str | Path):
+                return None
+            for path in _files(str(source)):
                 status = path.stat()
                 facts.append((str(path.resolve()), status.st_size, status.st_mtime_ns))
     except (OSError, ValueError):
@@ -99,7 +102,7 @@ def _signature(sources: Sequence[str], settings: SourceSettings) -> str | None:
     newest = max((when for _, _, when in facts), default=0)
     if sum(size for _, size, _ in facts) < LARGE or time.time() - newest / 1e9 < SETTLED:
         return None
-    told = json.dumps([__version__, list(sources), asdict(settings), facts])
+    told = json.dumps([__version__, list(map(str, sources)), asdict(settings), facts])
     return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

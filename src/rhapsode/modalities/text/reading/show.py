@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rhapsode.data import TextStore, kitchen_log_prob, kitchen_record
 from rhapsode.encoding import ENCODERS
 from rhapsode.encoding.text import choose_encoding
 from rhapsode.errors import DataError
+from rhapsode.files import source_name
 from rhapsode.modalities.contract import Tell
 from rhapsode.modalities.ids.model import IdsSeen, elements_of
 from rhapsode.modalities.text.corpus import found_lines
@@ -62,7 +63,7 @@ class TextSeen(IdsSeen):
         return blocks
 
 
-def show_text(sources: Sequence[str], number: int, settings: TrainSettings, tell: Tell) -> TextSeen:
+def show_text(sources: Sequence[Any], number: int, settings: TrainSettings, tell: Tell) -> TextSeen:
     """One document of sources, and its elements under an encoding learnt on all of them.
 
     Arguments:
@@ -82,7 +83,7 @@ def show_text(sources: Sequence[str], number: int, settings: TrainSettings, tell
     if not 0 <= number < len(store):
         raise DataError(
             f"there is no document {number}, they are numbered 0 to {len(store) - 1}",
-            where=", ".join(sources),
+            where=", ".join(map(source_name, sources)),
         )
     name = settings.encoding
     if name == "auto":

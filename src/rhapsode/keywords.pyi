@@ -1,0 +1,316 @@
+"""Keywords of the Python API. Written by scripts/keyword_types.py from the settings; do not edit."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypedDict
+
+class TrainingOptions(TypedDict, total=False):
+    """Settings under `training`."""
+
+    batch_size: int | None
+    window: int | None
+    accumulate: int
+    optimiser: Literal["adamw", "adam", "rmsprop", "sgd"]
+    learning_rate: float | None
+    weight_decay: float
+    beta1: float
+    beta2: float
+    schedule: Literal["cosine", "linear", "constant"]
+    warmup: float
+    final_rate: float
+    averaging: float | None
+    clip: float
+    counts_share: float | None
+    precision: Literal["auto", "float32", "bfloat16"]
+    evaluations: int
+    patience: int
+
+class SamplesOptions(TypedDict, total=False):
+    """Settings under `samples`."""
+
+    temperatures: Sequence[float]
+    length: int
+    prompt: str
+    passage: int
+
+class TrackOptions(TypedDict, total=False):
+    """Settings under `track`."""
+
+    tensorboard: bool
+
+class ReadingOptions(TypedDict, total=False):
+    """Settings under `reading`."""
+
+    context: str | None
+    stride: int | None
+    shuffle: bool
+    drop_last: bool
+    loss: Literal["all", "last"]
+
+class SourceOptions(TypedDict, total=False):
+    """Settings under `source`."""
+
+    field: str | None
+    template: str | None
+    prompt_field: str | None
+    completion_field: str | None
+    limit: int | None
+    pattern: str | None
+    text_encoding: str
+    errors: Literal["stop", "replace", "skip"]
+    newlines: Literal["lf", "keep"]
+
+class DataOptions(TypedDict, total=False):
+    """Settings under `data`."""
+
+    test_share: float
+    validation_share: float | None
+    split: Literal["tail", "documents"]
+    duplicates: Literal["keep", "drop"]
+    horizon: int | None
+    season: int | None
+    samples: int
+    run_up: int | None
+
+class SeriesOptions(TypedDict, total=False):
+    """Settings under `series`."""
+
+    layout: Literal["auto", "wide", "long", "rows"]
+    joint: bool
+    id_column: Sequence[str]
+    time_column: Sequence[str]
+    value_columns: Sequence[str]
+    known: Sequence[str]
+    static: Sequence[str]
+    dates: Literal["auto", "day-first", "month-first"]
+    frequency: str
+    duplicates: Literal["error", "mean", "last"]
+    missing_values: Sequence[str]
+    decimal: Literal["auto", "point", "comma"]
+    header: Literal["auto", "yes", "no"]
+
+class NetworkOptions(TypedDict, total=False):
+    """Settings under `network`."""
+
+    input: Literal["table", "onehot"]
+    embedding_size: int
+    input_dropout: float
+    head_bias: bool
+    tied: bool
+    conditioner: Literal["static"]
+    hidden_size: int
+    num_layers: int
+    dropout: float
+    chrono: int
+    chrono_share: float
+    weight_dropout: float
+    nonlinearity: Literal["tanh", "relu"]
+    kernel_size: int
+    num_heads: int
+    window: int
+    feedforward_size: int | None
+    rope_base: float
+    length: int
+
+class EncoderOptions(TypedDict, total=False):
+    """Settings under `encoder`."""
+
+    lowercase: bool
+    unicode: Literal["", "nfc", "nfkc", "nfd", "nfkd"]
+    chinese: Literal["", "simplified", "traditional"]
+    vocab_size: int
+    min_count: int
+    graphemes: bool
+    max_vocabulary: int | None
+    unknown: Literal["element", "spell"]
+    user_dictionary: str
+    hmm: bool
+    segmenter: Mapping[str, str]
+    file: str
+    round_trip: Literal["", "lossless", "as its tokenizer.json decodes"]
+    split: Literal["words", "whitespace"]
+    punctuation: bool
+    strip_html: bool
+    stem: str
+    scaling: Literal["mean_abs", "standard", "robust", "none"]
+    log: bool
+    difference: int
+    centre: int
+    lags: Sequence[int]
+    counts: bool
+
+class HeadOptions(TypedDict, total=False):
+    """Settings under `head`."""
+
+    name: str
+    edges: Sequence[float]
+    tails: Sequence[float]
+    vocab_size: int
+    bias: bool
+    tied: bool
+    least_scale: float
+    components: int
+    kinds: Sequence[int]
+    numbers: str
+    settings: Mapping[str, Any]
+    levels: Sequence[float]
+
+class TrainOptions(TypedDict, total=False):
+    """Keywords of `train` and `plan`."""
+
+    budget: str | None
+    epochs: float | None
+    steps: int | None
+    model: str
+    encoding: str
+    modality: str
+    seed: int
+    training: TrainingOptions
+    samples: SamplesOptions
+    track: TrackOptions
+    network: NetworkOptions
+    encoder: EncoderOptions
+    reading: ReadingOptions
+    source: SourceOptions
+    data: DataOptions
+    series: SeriesOptions
+    head: HeadOptions
+
+class GenerateOptions(TypedDict, total=False):
+    """Keywords of `generate`."""
+
+    length: int | None
+    temperature: float
+    dynatemp_low: float | None
+    dynatemp_high: float | None
+    dynatemp_exponent: float
+    top_k: int
+    top_p: float
+    min_p: float
+    typical_p: float
+    epsilon_cutoff: float
+    eta_cutoff: float
+    top_n_sigma: float
+    xtc_probability: float
+    xtc_threshold: float
+    mirostat_tau: float
+    mirostat_eta: float
+    repetition_penalty: float
+    frequency_penalty: float
+    presence_penalty: float
+    no_repeat_ngram: int
+    dry_multiplier: float
+    dry_base: float
+    dry_allowed_length: int
+    dry_breakers: Sequence[str]
+    order: str
+    explain: bool
+    trace: int | None
+    stop: Sequence[str]
+    min_length: int
+    ban: Sequence[str]
+    bias: Sequence[str]
+    prefix: str
+    regex: str | None
+    no_copy: int | None
+    beams: int | None
+    length_penalty: float
+    beam_groups: int
+    diversity_penalty: float
+    stochastic_beams: bool
+    penalty_alpha: float | None
+    best_of: int | None
+    rank_by: Literal["likelihood", "novelty"]
+    count: int
+    seed: int | None
+    unknown: Literal["error", "skip"]
+    format: Literal["text", "jsonl"]
+    engine: Literal["auto", "torch", "compiled"]
+    weights: Literal["float32", "bf16", "int8"]
+    threads: int | None
+
+class ForecastOptions(TypedDict, total=False):
+    """Keywords of `forecast`."""
+
+    temperature: float
+    dynatemp_low: float | None
+    dynatemp_high: float | None
+    dynatemp_exponent: float
+    top_k: int
+    top_p: float
+    min_p: float
+    typical_p: float
+    epsilon_cutoff: float
+    eta_cutoff: float
+    top_n_sigma: float
+    xtc_probability: float
+    xtc_threshold: float
+    mirostat_tau: float
+    mirostat_eta: float
+    repetition_penalty: float
+    frequency_penalty: float
+    presence_penalty: float
+    no_repeat_ngram: int
+    dry_multiplier: float
+    dry_base: float
+    dry_allowed_length: int
+    dry_breakers: Sequence[str]
+    order: str
+    explain: bool
+    horizon: int | None
+    samples: int
+    quantiles: Sequence[float]
+    seed: int
+    paths: bool
+    format: Literal["csv", "json"]
+
+class EvaluateOptions(TypedDict, total=False):
+    """Keywords of `evaluate`."""
+
+    field: str | None
+    template: str | None
+    prompt_field: str | None
+    completion_field: str | None
+    limit: int | None
+    pattern: str | None
+    text_encoding: str
+    errors: Literal["stop", "replace", "skip"]
+    newlines: Literal["lf", "keep"]
+    dynamic: bool
+    weights: Literal["float32", "bf16", "int8"]
+    horizon: int | None
+    origins: int | None
+    stride: int | None
+    samples: int
+    seed: int
+    method: Sequence[str]
+    layout: Literal["auto", "wide", "long", "rows"]
+    joint: bool
+    id_column: Sequence[str]
+    time_column: Sequence[str]
+    value_columns: Sequence[str]
+    known: Sequence[str]
+    static: Sequence[str]
+    dates: Literal["auto", "day-first", "month-first"]
+    frequency: str
+    duplicates: Literal["error", "mean", "last"]
+    missing_values: Sequence[str]
+    decimal: Literal["auto", "point", "comma"]
+    header: Literal["auto", "yes", "no"]
+
+class CompareOptions(TypedDict, total=False):
+    """Keywords of `compare`."""
+
+    field: str | None
+    template: str | None
+    prompt_field: str | None
+    completion_field: str | None
+    limit: int | None
+    pattern: str | None
+    text_encoding: str
+    errors: Literal["stop", "replace", "skip"]
+    newlines: Literal["lf", "keep"]
+    horizon: int | None
+    origins: int | None
+    stride: int | None
+    samples: int
+    seed: int
