@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import json
 import sys
 import types
 from collections.abc import Mapping, Sequence
@@ -76,7 +77,7 @@ def spelled(hint: Any) -> str:
     if origin in (Union, types.UnionType):
         return " | ".join(dict.fromkeys(spelled(each) for each in inner))
     if origin is Literal:
-        return f"Literal[{', '.join(map(repr, inner))}]"
+        return f"Literal[{', '.join(map(json.dumps, inner))}]"
     if origin is tuple:
         return f"Sequence[{' | '.join(dict.fromkeys(spelled(i) for i in inner if i is not ...))}]"
     if origin is not None and issubclass(origin, Mapping):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
+
 class TrainingOptions(TypedDict, total=False):
     """Settings under `training`."""
 
@@ -24,6 +25,7 @@ class TrainingOptions(TypedDict, total=False):
     evaluations: int
     patience: int
 
+
 class SamplesOptions(TypedDict, total=False):
     """Settings under `samples`."""
 
@@ -32,10 +34,12 @@ class SamplesOptions(TypedDict, total=False):
     prompt: str
     passage: int
 
+
 class TrackOptions(TypedDict, total=False):
     """Settings under `track`."""
 
     tensorboard: bool
+
 
 class ReadingOptions(TypedDict, total=False):
     """Settings under `reading`."""
@@ -45,6 +49,7 @@ class ReadingOptions(TypedDict, total=False):
     shuffle: bool
     drop_last: bool
     loss: Literal["all", "last"]
+
 
 class SourceOptions(TypedDict, total=False):
     """Settings under `source`."""
@@ -59,6 +64,7 @@ class SourceOptions(TypedDict, total=False):
     errors: Literal["stop", "replace", "skip"]
     newlines: Literal["lf", "keep"]
 
+
 class DataOptions(TypedDict, total=False):
     """Settings under `data`."""
 
@@ -70,6 +76,7 @@ class DataOptions(TypedDict, total=False):
     season: int | None
     samples: int
     run_up: int | None
+
 
 class SeriesOptions(TypedDict, total=False):
     """Settings under `series`."""
@@ -87,6 +94,7 @@ class SeriesOptions(TypedDict, total=False):
     missing_values: Sequence[str]
     decimal: Literal["auto", "point", "comma"]
     header: Literal["auto", "yes", "no"]
+
 
 class NetworkOptions(TypedDict, total=False):
     """Settings under `network`."""
@@ -110,6 +118,7 @@ class NetworkOptions(TypedDict, total=False):
     feedforward_size: int | None
     rope_base: float
     length: int
+
 
 class EncoderOptions(TypedDict, total=False):
     """Settings under `encoder`."""
@@ -138,6 +147,7 @@ class EncoderOptions(TypedDict, total=False):
     lags: Sequence[int]
     counts: bool
 
+
 class HeadOptions(TypedDict, total=False):
     """Settings under `head`."""
 
@@ -153,6 +163,7 @@ class HeadOptions(TypedDict, total=False):
     numbers: str
     settings: Mapping[str, Any]
     levels: Sequence[float]
+
 
 class TrainOptions(TypedDict, total=False):
     """Keywords of `train` and `plan`."""
@@ -174,6 +185,7 @@ class TrainOptions(TypedDict, total=False):
     data: DataOptions
     series: SeriesOptions
     head: HeadOptions
+
 
 class GenerateOptions(TypedDict, total=False):
     """Keywords of `generate`."""
@@ -228,6 +240,7 @@ class GenerateOptions(TypedDict, total=False):
     weights: Literal["float32", "bf16", "int8"]
     threads: int | None
 
+
 class ForecastOptions(TypedDict, total=False):
     """Keywords of `forecast`."""
 
@@ -263,6 +276,7 @@ class ForecastOptions(TypedDict, total=False):
     paths: bool
     format: Literal["csv", "json"]
 
+
 class EvaluateOptions(TypedDict, total=False):
     """Keywords of `evaluate`."""
 
@@ -296,6 +310,7 @@ class EvaluateOptions(TypedDict, total=False):
     missing_values: Sequence[str]
     decimal: Literal["auto", "point", "comma"]
     header: Literal["auto", "yes", "no"]
+
 
 class CompareOptions(TypedDict, total=False):
     """Keywords of `compare`."""

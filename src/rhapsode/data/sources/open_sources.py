@@ -34,6 +34,8 @@ __all__ = ["Reading", "read_pieces", "read_sources"]
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _DEFAULT = SourceSettings()
+LONGEST_PATH = 400
+"""Characters above which a source that does not exist is taken for a text."""
 
 
 @dataclass(frozen=True)
@@ -181,11 +183,7 @@ class _Reader:
         elif any(character in source for character in "*?["):
             yield from self._glob(source)
         else:
-            raise DataError(
-                "no such file or folder",
-                where=source,
-                hint=f"known by name: {', '.join(CATALOGUE)}",
-            )
+            raise DataError("no such file or folder", where=source, hint=_where_to_look(source))
 
     def _archive_or_single(self, blob: Blob, inner: str = "") -> Iterator[Document]:
         kind = archive_kind(blob)
@@ -362,6 +360,15 @@ class _Reader:
         if self._settings.newlines == "lf" and "\r" in text:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
         return text
+
+
+def _where_to_look(source: str) -> str:
+    """A hint for a source that is neither a path nor a name."""
+    if source.startswith("<") and source.endswith(">"):
+        return "it lay in memory when the run began: give it again"
+    if "\n" in source or len(source) > LONGEST_PATH:
+        return "a text in memory goes into a list: rh.train([text])"
+    return f"known by name: {', '.join(CATALOGUE)}"
 
 
 def _with_way_out(problem: Unreadable) -> Unreadable:
