@@ -73,17 +73,14 @@ class Corpus(Protocol):
     @property
     def sha256(self) -> str:
         """Over all documents and their boundaries."""
-        ...
 
     @property
     def documents(self) -> int:
         """Documents, series, tunes."""
-        ...
 
     @property
     def characters(self) -> int:
         """Length of all documents: characters of text, steps of series."""
-        ...
 
 
 S = TypeVar("S", bound="TrainingSettings")

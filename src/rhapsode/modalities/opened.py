@@ -177,11 +177,9 @@ class Shown(Protocol):
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        ...
 
     def shown(self, width: int) -> Sequence[RenderableType]:
         """What a terminal of so many cells shows."""
-        ...
 
 
 class Fragments(ABC):
@@ -503,15 +501,12 @@ class Following(Protocol):
     @property
     def chains(self) -> Sequence[str]:
         """The filters in words, for each temperature."""
-        ...
 
     def to_list(self) -> list[dict[str, Any]]:
         """Plain values for JSON, an entry a prompt and temperature."""
-        ...
 
     def shown(self, width: int) -> Sequence[RenderableType]:
         """What a terminal of so many cells shows."""
-        ...
 
 
 def old_content(path: Path) -> bytes:

@@ -65,7 +65,6 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     evaluation: ClassVar[type[Any]] = IdEvaluationSettings
 
     def check(self, settings: S) -> None:
-        """Refuse networks that cannot be built, and samples of two beginnings."""
         from rhapsode.modalities.ids.components import check_network
 
         check_network(settings, FAMILIES.full_name(settings.model))
@@ -89,7 +88,6 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         return None
 
     def part(self, corpus: C, settings: S, name: PartName) -> IdPart:
-        """A part of the corpus of a run."""
         stores = {"train": corpus.train, "validation": corpus.validation, "test": corpus.test}
         share = len(stores[name]) / max(1, sum(map(len, stores.values())))
         words = f"{name}: {share:.2%} of the elements of the corpus"
@@ -102,11 +100,9 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     def metrics(
         self, model: Any, part: Any, settings: IdEvaluationSettings, tell: Tell
     ) -> Evaluation:
-        """Loss, baselines, and where the loss comes from."""
         return measure_ids(model, part, self.sizes(model, part), settings, tell)
 
     def report(self, metrics: Mapping[str, Any], title: str) -> Iterator[Any]:
-        """Figures, losses by context, calibration, and what surprised most."""
         from rhapsode.views.evaluation_report import evaluation_report
 
         yield from evaluation_report(metrics, title)
@@ -130,7 +126,6 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         return Compared(scored, (measure,), sizes, "passages", words)
 
     def decided(self, bundle: IdBundle) -> Mapping[str, Any]:
-        """Family, encoding, network and context."""
         encoder, config = bundle.encoder, bundle.config
         return {
             "model": config.model.name,
@@ -141,7 +136,6 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         }
 
     def suggested(self, bundle: IdBundle) -> dict[str, Any]:
-        """How it was fitted, and how windows were read."""
         reading = bundle.provenance.section("reading")
         names = ("stride", "shuffle", "drop_last", "loss")
         kept = {name: reading[name] for name in names if name in reading}
@@ -149,7 +143,6 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         return {**super().suggested(bundle), "reading": kept if windows else {}}
 
     def alike(self, name: str, asked: Any, decided: Any) -> bool:
-        """True for the same value, or another name of the same component."""
         if name == "model":
             return bool(FAMILIES.full_name(str(asked)) == decided)
         if name == "encoding":
@@ -242,7 +235,6 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         return learn_ngram(corpus.train, corpus.validation, size, fresh=fresh, grammar=grammar)
 
     def stream(self, planned: Planned[S, C, IdBundle]) -> Stream:
-        """The training part in the context of the settings."""
         from rhapsode.modalities.ids.components import open_stream
 
         grammar = self.facts.grammar(planned.corpus.encoder)
@@ -251,7 +243,6 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     def validation(
         self, planned: Planned[S, C, IdBundle], network: Network
     ) -> Callable[[], float] | None:
-        """Nats per element of the validation part, or of as much of it as a second reads."""
         import torch
 
         from rhapsode.bundle.torch_predictor import torch_predictor
@@ -276,7 +267,6 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     def samples(
         self, planned: Planned[S, C, IdBundle], network: Network
     ) -> Callable[[], tuple[tuple[float, str], ...]]:
-        """Continuations of the prompt, or of a passage, at several temperatures."""
         from rhapsode.bundle.torch_predictor import torch_predictor
         from rhapsode.modalities.ids.continuation import continue_prompt
 

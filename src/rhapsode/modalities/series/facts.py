@@ -288,26 +288,21 @@ class SeriesFacts(ValueFacts):
 
     @property
     def covariate_size(self) -> int:
-        """X, the covariates of a time."""
         return self.covariates.size
 
     @property
     def warm_up(self) -> int:
-        """Values of a history that go through the network before a forecast, at most."""
         return self.run_up
 
     @property
     def static_size(self) -> int:
-        """Static attributes, where they are the condition of the network."""
         return self.covariates.static_size if self.covariates.conditioned else 0
 
     @classmethod
     def open_encoder(cls, table: Mapping[str, Any]) -> SeriesEncoder:
-        """An encoder of values."""
         return SeriesEncoder.from_mapping(table)
 
     def described(self, encoder: SeriesEncoder) -> dict[str, Any]:
-        """The encoder, and what it is fed."""
         covariates = self.covariates
         fed = (*covariates.calendar, *covariates.known, *covariates.static, *covariates.categories)
         return {

@@ -90,7 +90,6 @@ class SeriesModel(ValueModel[SeriesBundle]):
 
     @property
     def turn_length(self) -> int:  # type: ignore[override]
-        """The horizon."""
         return self.bundle.facts.horizon
 
     def prompt(self, value: Any, settings: GenerateSettings) -> SeriesPrompt:
@@ -133,7 +132,6 @@ class SeriesModel(ValueModel[SeriesBundle]):
     def next_steps(
         self, prompt: Prompt, settings: GenerateSettings, count: int
     ) -> Iterator[NextSteps]:
-        """Quantiles of the next steps of every series of a prompt."""
         given = _of_series(prompt)
         asked = replace(_forecast_settings(settings), horizon=count, samples=NEXT_PATHS)
         if given.place is not None:
@@ -157,7 +155,6 @@ class SeriesModel(ValueModel[SeriesBundle]):
             )
 
     def encoded(self, value: Any) -> ValuesSeen:
-        """The scaled values of a table that the network learns from."""
         from rhapsode.modalities.series.seen import series_seen
 
         return series_seen(self.bundle, self.read(value))

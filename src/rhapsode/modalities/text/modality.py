@@ -59,7 +59,6 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         opened: Any = None,
         base: IdBundle | None = None,
     ) -> TextCorpus:
-        """Read, split, learn an encoder on the training part, and encode."""
         from rhapsode.modalities.text.corpus import prepare_corpus, unknown_lines
 
         encoder = None if base is None else base.encoder
@@ -70,13 +69,11 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         return corpus
 
     def provenance(self, corpus: TextCorpus, settings: TrainSettings) -> Provenance:
-        """The shares that were held out."""
         return Provenance(
             test_share=settings.data.test_share, validation_share=settings.data.validation_share
         )
 
     def test_part(self, settings: TrainSettings, corpus: TextCorpus) -> str:
-        """Which documents, or how much of the end."""
         if settings.data.split == "documents":
             return f"test: documents chosen by their hash, {_share(corpus, 'test')} of the corpus"
         return f"test: the last {_share(corpus, 'test')} of the corpus"
@@ -104,7 +101,6 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         return TextPart.of(store, corpus.texts, corpus.split.part(name), words)
 
     def sizes(self, model: IdPredictors, part: Any) -> Text:
-        """Words, characters and spelling of a part."""
         from rhapsode.modalities.text.metrics import text_facts
 
         encoder, unknown = model.bundle.encoder, part.store.unknown
@@ -113,25 +109,21 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
     def metrics(
         self, model: Any, part: Any, settings: IdEvaluationSettings, tell: Tell
     ) -> TextEvaluation:
-        """Figures, where the loss comes from, and what the model writes beside the text."""
         from rhapsode.modalities.text.metrics import measure_text
 
         return measure_text(model, part, settings, tell)
 
     def compare(self, models: Mapping[str, Any], part: Any, settings: Any, tell: Tell) -> Compared:
-        """Bits of passages, which compare across encodings."""
         from rhapsode.modalities.text.passages import compare_on
 
         return compare_on(models, part, tell)
 
     def comparison_report(self, compared: Mapping[str, Any], title: str) -> Iterator[Any]:
-        """Bits per character, and the paired test."""
         from rhapsode.views.comparison_report import text_comparison
 
         yield from text_comparison(compared, title)
 
     def passages(self, part: Any, *, count: int, length: int, seed: int) -> list[str]:
-        """Prompts from random places of documents."""
         from rhapsode.modalities.text.passages import passages_of
 
         return passages_of(part.texts, count=count, length=length, seed=seed)
@@ -153,19 +145,16 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
     def survey(
         self, sources: Sequence[Any], settings: TrainSettings, tell: Tell, opened: Any
     ) -> Surveyed[TextCorpus]:
-        """Characters, lengths, copies, parts and vocabulary."""
         from rhapsode.modalities.text.survey import survey_texts
 
         return survey_texts([str(source) for source in sources], settings, tell)
 
     def survey_report(self, found: Mapping[str, Any], width: int) -> Iterator[Any]:
-        """Characters, lengths, copies, parts and vocabulary, for people."""
         from rhapsode.views.survey_report import text_survey
 
         yield from text_survey(found, width)
 
     def draw_survey(self, found: Mapping[str, Any], path: Path) -> None:
-        """Frequencies by rank, coverage, lengths."""
         from rhapsode.views.survey_picture import write_picture
 
         write_picture(found, path)
@@ -198,13 +187,11 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         return replace(bundle, provenance=provenance), {"writing": writing}
 
     def card(self, bundle: IdBundle, summary: Mapping[str, Any]) -> Card:
-        """Data, figures, and whether it copies."""
         from rhapsode.modalities.text.report import card_of
 
         return card_of(bundle, summary)
 
     def told(self, summary: Mapping[str, Any], title: str) -> Iterator[Any]:
-        """Figures of the test part, and copying in short."""
         from rhapsode.views.figures import figures_table
         from rhapsode.views.writing_table import copying_in_short
 
@@ -213,7 +200,6 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         yield copying_in_short(summary["writing"])
 
     def next_command(self, folder: Path) -> str:
-        """Continue a prompt."""
         return f'rhapsode generate {folder} "..." --temperature 0.8'
 
 

@@ -64,7 +64,6 @@ class TextModel(IdModel):
         return prompts_from_data(self.path, self.bundle.encoder, number, settings.seed, tell)
 
     def open_index(self, tell: Callable[[str], None]) -> OpenIndex:
-        """Opens the index over the elements of what the model has learnt from, once."""
         return lambda: self.elements_index(tell)
 
     def source_settings(self, sources: Sequence[str] = ()) -> SourceSettings:

@@ -61,7 +61,6 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         """A drawn path in one line."""
 
     def decided(self, bundle: B) -> Mapping[str, Any]:
-        """Family, encoding, network and distribution."""
         config = bundle.config
         network = dict(config.model.settings)
         if "embedding_size" in config.input.settings:
@@ -109,7 +108,6 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         )
 
     def validation(self, planned: Planned[S, C, B], network: Network) -> Callable[[], float] | None:
-        """Nats a value of the validation part."""
         from rhapsode.bundle.value_predictor import ValuePredictor
 
         try:
@@ -128,7 +126,6 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
     def samples(
         self, planned: Planned[S, C, B], network: Network
     ) -> Callable[[], tuple[tuple[float, str], ...]]:
-        """Previews at several temperatures."""
         from rhapsode.bundle.value_predictor import ValuePredictor
 
         asked = planned.settings.samples
@@ -148,7 +145,6 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
     def finish(
         self, planned: Planned[S, C, B], bundle: B, network: Network, folder: Path, tell: Tell
     ) -> Finished[B]:
-        """Measure the test part."""
         from rhapsode.bundle.network import load_network
         from rhapsode.bundle.value_predictor import ValuePredictor
 
@@ -172,7 +168,6 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         return self._density(predictor, part, f"{part.split}, swept once").to_mapping()
 
     def metrics(self, model: Any, part: Any, settings: Any, tell: Tell) -> Metrics:
-        """Density in the data's own units."""
         return self._density(model.predictor, part, part.split)
 
     def _density(self, predictor: ValuePredictor[B], part: Any, split: str) -> ValueMetrics:
@@ -182,7 +177,6 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         return ValueMetrics(loss, encoded.values, protocol_of(bundle, split))
 
     def compare(self, models: Mapping[str, Any], part: Any, settings: Any, tell: Tell) -> Compared:
-        """Density of each sequence by each model."""
         scored: dict[str, Scored] = {}
         sizes_S = np.zeros(0, dtype=np.int64)
         for name, model in models.items():

@@ -112,7 +112,6 @@ class ValueModel(Model[B], Generic[B]):
     def write(
         self, prompts: Sequence[Prompt], settings: GenerateSettings, tell: Tell
     ) -> Iterator[Piece]:
-        """A line for every step."""
         chain, seed = self.chain(settings, tell), settings.seed or 0
         length = self.turn_length if settings.length is None else settings.length
         for number, prompt in enumerate(prompts):
@@ -155,7 +154,6 @@ class ValueModel(Model[B], Generic[B]):
         temperatures: Sequence[float] = (),
         top: int = 5,
     ) -> StepsFollowing:
-        """Quantiles of the next steps of every sequence, `top` of them."""
         found: list[list[NextSteps]] = []
         several = [replace(settings, temperature=t) for t in temperatures] or [settings]
         for prompt in prompts:
@@ -201,7 +199,6 @@ class ValueModel(Model[B], Generic[B]):
         )
 
     def encoded(self, value: Any) -> ValuesSeen:
-        """Values and targets of a prompt."""
         prompt = self.prompt(value, GenerateSettings())
         assert isinstance(prompt, ValuePrompt)
         values_TK = prompt.stack(prompt.opening.elements)[0]

@@ -40,7 +40,6 @@ class TextSeen(IdsSeen):
     number: int
 
     def shown(self, width: int) -> Sequence[RenderableType]:
-        """The beginning of the text, and its first elements."""
         from rich.text import Text
 
         from rhapsode.views.candidates import elements_text
