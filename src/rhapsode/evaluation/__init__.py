@@ -1,12 +1,10 @@
 """Figures with their protocols. Models come as predictors; no torch."""
 
-from rhapsode.evaluation.baselines import Baseline, drift, naive, seasonal_naive
 from rhapsode.evaluation.calibration import Calibration, ReliabilityBin, calibration_of
 from rhapsode.evaluation.forecasts import (
     Forecast,
     ForecastFigures,
     ForecastScore,
-    energy_score,
     forecast_figures,
     forecast_of_quantiles,
     forecast_of_samples,
@@ -14,6 +12,7 @@ from rhapsode.evaluation.forecasts import (
     sample_crps,
     score_forecast,
     seasonal_error,
+    seasonal_naive,
 )
 from rhapsode.evaluation.intervals import Interval, interval_of, unit_begins, unit_sums
 from rhapsode.evaluation.loss_breakdowns import (
@@ -46,7 +45,6 @@ from rhapsode.evaluation.model_metrics import (
 from rhapsode.evaluation.paired import Difference, paired_difference
 
 __all__ = [
-    "Baseline",
     "Bucket",
     "Calibration",
     "Difference",
@@ -64,9 +62,7 @@ __all__ = [
     "best_share",
     "calibration_of",
     "context_losses",
-    "drift",
     "element_losses",
-    "energy_score",
     "evaluate_store",
     "figures_of",
     "floors_of",
@@ -77,7 +73,6 @@ __all__ = [
     "interval_of",
     "loss_by_context",
     "mixture_nats",
-    "naive",
     "ngram_in_words",
     "paired_difference",
     "part_losses",

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Bundle, read_bundle
+from rhapsode.bundle import Bundle
 from rhapsode.bundle.value_facts import ValueFacts
 from rhapsode.data import Condition
 from rhapsode.data.tables import (
@@ -33,7 +32,6 @@ __all__ = [
     "Template",
     "Templates",
     "learn_covariates",
-    "read_series_bundle",
 ]
 
 # Kinds beyond this many are not told apart: nothing would be learnt of each.
@@ -368,8 +366,3 @@ class SeriesFacts(ValueFacts):
 
 
 SeriesBundle = Bundle[SeriesEncoder, SeriesFacts]
-
-
-def read_series_bundle(model: str | Path) -> SeriesBundle:
-    """The model of series in a run folder or model file; see `read_bundle`."""
-    return read_bundle(model, SeriesFacts)

@@ -357,8 +357,7 @@ def backtest(
                 own = forecast_of_samples(drawn[place, :, :steps, number])
                 places.append(start + place)
                 scores["model"].append(score_forecast(own, actual, history, season))
-                plain = seasonal_naive(history, steps, season, samples=samples, seed=seed)
-                naive = forecast_of_samples(plain.samples_ST, plain.point_T)
+                naive = seasonal_naive(history, steps, season, samples=samples, seed=seed)
                 scores["seasonal naive"].append(score_forecast(naive, actual, history, season))
                 for name in methods:
                     try:
