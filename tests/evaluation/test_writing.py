@@ -10,14 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhapsode.errors import DataError
-from rhapsode.modalities.text.quality.copies import LENGTHS, measure_copying
 from rhapsode.modalities.text.quality.text_index import TextIndex
 from rhapsode.modalities.text.quality.text_quality import (
+    LENGTHS,
     choose_unit,
     cut_equally,
     distinct,
     held_out_pieces,
     loop_period,
+    measure_copying,
     measure_writing,
     repetition,
     self_bleu,

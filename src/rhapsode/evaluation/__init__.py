@@ -1,6 +1,5 @@
 """Figures with their protocols. Models come as predictors; no torch."""
 
-from rhapsode.evaluation.calibration import Calibration, ReliabilityBin, calibration_of
 from rhapsode.evaluation.forecasts import (
     Forecast,
     ForecastFigures,
@@ -14,10 +13,20 @@ from rhapsode.evaluation.forecasts import (
     seasonal_error,
     seasonal_naive,
 )
-from rhapsode.evaluation.intervals import Interval, interval_of, unit_begins, unit_sums
+from rhapsode.evaluation.intervals import (
+    Difference,
+    Interval,
+    interval_of,
+    paired_difference,
+    unit_begins,
+    unit_sums,
+)
 from rhapsode.evaluation.loss_breakdowns import (
     Bucket,
+    Calibration,
+    ReliabilityBin,
     Surprise,
+    calibration_of,
     context_losses,
     loss_by_context,
     position_losses,
@@ -25,13 +34,16 @@ from rhapsode.evaluation.loss_breakdowns import (
     windowed_loss,
 )
 from rhapsode.evaluation.losses import (
+    LEAST_GAIN,
+    best_share,
     element_losses,
     in_context,
+    mixture_nats,
+    part_losses,
     read_batches,
     total_loss,
     without_given,
 )
-from rhapsode.evaluation.mixture import LEAST_GAIN, best_share, mixture_nats, part_losses
 from rhapsode.evaluation.model_metrics import (
     Figures,
     NetworkFigures,
@@ -42,7 +54,6 @@ from rhapsode.evaluation.model_metrics import (
     floors_of,
     ngram_in_words,
 )
-from rhapsode.evaluation.paired import Difference, paired_difference
 
 __all__ = [
     "Bucket",

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rhapsode.errors import DataError, SettingsError
+from rhapsode.modalities import MODALITIES
 from rhapsode.modalities.contract import Claim, Degree, Modality
-from rhapsode.modalities.registry import MODALITIES
 
 __all__ = ["AnyModality", "choose_modality"]
 

@@ -109,8 +109,8 @@ def forecast(
     Raises:
         RhapsodeError: a model, table or setting that does not fit.
     """
-    from rhapsode.modalities.series.binned_filters import chain_of_bins
     from rhapsode.modalities.series.output import check_table, write_table
+    from rhapsode.modalities.values.model import chain_of_values
     from rhapsode.views.forecast_chart import check_picture
 
     settings = ForecastSettings() if settings is None else settings
@@ -128,7 +128,7 @@ def forecast(
     given = opened.read(source, reading)
     for line in given.notes:
         tell(line)
-    chain = chain_of_bins(settings, opened.bins)
+    chain = chain_of_values(settings, opened.bins)
     if settings.explain:
         density = f"draw from the density, temperature {settings.temperature:g}"
         tell(density if chain is None else chain.explain())
@@ -204,7 +204,7 @@ def _learn(
     learner: _Learner,
 ) -> Path | None:
     """The run folder of a model of a table; None where learning was interrupted."""
-    from rhapsode.modalities.series.binned_filters import chain_of_bins
+    from rhapsode.modalities.values.model import chain_of_values
     from rhapsode.workflows.runs.run import prepare_training
 
     asked: dict[str, Any] = {
@@ -216,7 +216,7 @@ def _learn(
         asked["series"] = reading
     if settings.horizon is not None:
         asked["data"] = {"horizon": settings.horizon}
-    chain_of_bins(settings, None)  # refused before anything is learnt
+    chain_of_values(settings, None)  # refused before anything is learnt
     training = prepare_training((table,), asked, spent=learner.spent, tell=learner.tell)
     if not learner.train(training):
         return None
@@ -225,7 +225,7 @@ def _learn(
 
 
 def _plot(path: Path, found: SeriesForecast, tell: Tell) -> None:
-    from rhapsode.modalities.series.reports.chart import write_chart
+    from rhapsode.modalities.series.reports import write_chart
 
     steps = found.paths_BSHK.shape[2]
     title = f"{steps} steps ahead, {found.paths_BSHK.shape[1]:,} paths"

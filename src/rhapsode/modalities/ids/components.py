@@ -5,23 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
 from rhapsode.bundle import Component, NetworkConfig
-from rhapsode.bundle.combined.allowed_elements import allowed_elements
+from rhapsode.bundle.combined.grammatical import allowed_elements
 from rhapsode.bundle.network import build_network
 from rhapsode.config import (
-    DEFAULT_BUDGET,
     IdSettings,
-    OptimisationSettings,
     ReadingSettings,
     SeenContext,
-    from_mapping,
     parse_context,
     suggest,
-    to_mapping,
 )
 from rhapsode.data import (
     CarriedStream,
@@ -31,38 +27,16 @@ from rhapsode.data import (
     Stream,
     WindowStream,
 )
-from rhapsode.encoding import Encoder, Grammar
+from rhapsode.encoding import Grammar
 from rhapsode.errors import SettingsError
 from rhapsode.modalities.ids.contract import IdCorpus
 from rhapsode.models import FAMILIES, INPUTS
-from rhapsode.training import Plan, plan_run
+from rhapsode.training import plan_run
 
-__all__ = ["check_network", "network_config", "open_stream", "planned_settings", "seen_context"]
+__all__ = ["check_network", "network_config", "open_stream", "own_network", "seen_context"]
 
-S = TypeVar("S", bound=IdSettings)
 MANY_DOCUMENTS = 200
 SHORT_DOCUMENT = 512
-
-
-def planned_settings(
-    settings: S, plan: Plan, family: str, encoder: Encoder, context: SeenContext
-) -> S:
-    """The settings with what was left open filled from the plan."""
-    asked = to_mapping(settings.training)
-    if context.kind == "window":
-        asked["window"] = context.size
-    training = from_mapping(OptimisationSettings, {**plan.training, **asked}, where="[training]")
-    timed = settings.epochs is None and settings.steps is None
-    return replace(
-        settings,
-        model=family,
-        encoding=encoder.name,
-        encoder=encoder.settings,
-        training=training,
-        reading=replace(settings.reading, context=str(context)),
-        network=_own_network(plan.network, settings.network),
-        budget=(settings.budget or DEFAULT_BUDGET) if timed else None,
-    )
 
 
 def seen_context(
@@ -186,7 +160,7 @@ def _open_stream(settings: IdSettings, corpus: IdCorpus) -> Stream:
     )
 
 
-def _own_network(planned: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+def own_network(planned: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
     """What was planned, and over it what was asked for, without what then has no place."""
     network = {**planned, **asked}
     table = not str(network.get("input", "table")).startswith("onehot")
@@ -252,6 +226,6 @@ def check_network(settings: IdSettings, family: str) -> None:
         steps=None,
         speed=1.0,
     )
-    asked = replace(settings, model=family, network=_own_network(plan.network, settings.network))
+    asked = replace(settings, model=family, network=own_network(plan.network, settings.network))
     with torch.device("meta"):
         build_network(network_config(asked, 3))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import Predictor
-from rhapsode.bundle.combined.allowed_elements import allowed_elements
+from rhapsode.bundle.combined.grammatical import allowed_elements
 from rhapsode.bundle.id_facts import IdBundle
 from rhapsode.config import SeenContext
 from rhapsode.data import (
@@ -44,10 +44,10 @@ from rhapsode.evaluation import (
     without_given,
 )
 from rhapsode.modalities.contract import Tell
-from rhapsode.modalities.ids.settings import IdEvaluationSettings
+from rhapsode.modalities.ids.contract import IdEvaluationSettings
 
 if TYPE_CHECKING:
-    from rhapsode.modalities.ids.predictors import IdPredictors
+    from rhapsode.modalities.ids.model import IdModel
 
 __all__ = [
     "Evaluation",
@@ -158,7 +158,7 @@ def protocol_of(bundle: IdBundle, split: str) -> Protocol:
 
 
 def score_part(
-    model: IdPredictors, part: IdPart, text: Text | None, tell: Tell
+    model: IdModel, part: IdPart, text: Text | None, tell: Tell
 ) -> tuple[Figures, NDArray[np.float32]]:
     """Figures over a part, and the nats of every element (NaN: not scored).
 
@@ -201,7 +201,7 @@ def _allowed(
 
 
 def measure_ids(
-    model: IdPredictors, part: IdPart, text: Text | None, settings: IdEvaluationSettings, tell: Tell
+    model: IdModel, part: IdPart, text: Text | None, settings: IdEvaluationSettings, tell: Tell
 ) -> Evaluation:
     """Loss, perplexity and bits of a model on a part, and where they come from.
 

@@ -24,8 +24,8 @@ from rhapsode.evaluation import (
     ngram_in_words,
     unit_sums,
 )
-from rhapsode.modalities.contract import Finished, Modality, Planned, RunRequest, Tell
-from rhapsode.modalities.ids.contract import IdCorpus
+from rhapsode.modalities.contract import Finished, Modality, Planned, RunRequest, Tell, resolved
+from rhapsode.modalities.ids.contract import IdCorpus, IdEvaluationSettings
 from rhapsode.modalities.ids.metrics import (
     Evaluation,
     IdPart,
@@ -33,7 +33,6 @@ from rhapsode.modalities.ids.metrics import (
     protocol_of,
     score_part,
 )
-from rhapsode.modalities.ids.settings import IdEvaluationSettings
 from rhapsode.modalities.scoring import Compared, Measure, PartName, Scored
 from rhapsode.models.families import FAMILIES
 
@@ -41,8 +40,8 @@ if TYPE_CHECKING:  # training loads torch, counting a compiler
     from rhapsode.bundle.network import Network
     from rhapsode.data import Stream
     from rhapsode.evaluation import Text
+    from rhapsode.modalities.ids.model import IdModel
     from rhapsode.modalities.ids.ngram_sidecar import Counted
-    from rhapsode.modalities.ids.predictors import IdPredictors
 
 __all__ = ["IdModality", "described"]
 
@@ -83,7 +82,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     def test_part(self, settings: S, corpus: C) -> str:
         """The test part in words, for a protocol."""
 
-    def sizes(self, model: IdPredictors, part: IdPart) -> Text | None:
+    def sizes(self, model: IdModel, part: IdPart) -> Text | None:
         """Sizes of the documents of a part, for figures in bits; None where they have none."""
         return None
 
@@ -157,7 +156,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         """Choose context, sizes and rates, and count where that is soon done."""
         from rhapsode.modalities.ids.components import (
             network_config,
-            planned_settings,
+            own_network,
             seen_context,
         )
         from rhapsode.training import give_back_memory, plan_run
@@ -198,7 +197,15 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
                 asked=settings.training.learning_rate,
                 fits_window=settings.reading.context == "carried",
             )
-        settings = planned_settings(settings, plan, family, corpus.encoder, context)
+        settings = resolved(
+            settings,
+            plan,
+            fixed={"window": context.size} if context.kind == "window" else {},
+            encoding=corpus.encoder.name,
+            encoder=corpus.encoder.settings,
+            reading=replace(settings.reading, context=str(context)),
+            network=own_network(plan.network, settings.network),
+        )
         missing = corpus.encoder.unknown(settings.samples.prompt)
         if missing:
             raise EncodingError(
@@ -302,13 +309,13 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         tell: Tell,
     ) -> Finished[IdBundle]:
         """Count, mix, score the test part with the mixture, and keep counts inside the file or beside it."""
+        from rhapsode.modalities.ids.model import IdModel
         from rhapsode.modalities.ids.ngram_sidecar import NGRAM, ngram_part
-        from rhapsode.modalities.ids.predictors import IdPredictors
         from rhapsode.modalities.ids.validation import ValidationPart, choose_mixture, no_mixture
 
         settings, corpus = planned.settings, planned.corpus
         file = folder / "model.safetensors"
-        alone = IdPredictors(file, bundle)
+        alone = IdModel(file, bundle)
         alone.predictor_for("auto", tell)
         counted: Counted | None = planned.own
         if counted is None:
@@ -329,7 +336,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             facts=replace(bundle.facts, ngram=inside),
             calibration=Calibration(mixture),
         )
-        predictors = IdPredictors(file, bundle, ngram)
+        predictors = IdModel(file, bundle, ngram)
         figures = self._test_figures(planned, predictors, counted)
         bundle, extra = self.measured(planned, bundle, predictors, folder)
         bundle = replace(
@@ -364,7 +371,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         self,
         planned: Planned[S, C, IdBundle],
         bundle: IdBundle,
-        predictors: IdPredictors,
+        predictors: IdModel,
         folder: Path,
     ) -> tuple[IdBundle, dict[str, Any]]:
         """Measure what only this modality measures; the bundle with it, and entries of the summary."""
@@ -373,7 +380,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     def _test_figures(
         self,
         planned: Planned[S, C, IdBundle],
-        predictors: IdPredictors,
+        predictors: IdModel,
         counted: Counted | None,
     ) -> Figures | None:
         corpus, bundle = planned.corpus, predictors.bundle
@@ -395,7 +402,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         return figures
 
 
-def described(model: IdPredictors, figures: Figures) -> dict[str, Any]:
+def described(model: IdModel, figures: Figures) -> dict[str, Any]:
     """Plain values of a model of a comparison."""
     return {
         "encoding": model.bundle.encoder.name.partition(".")[0],

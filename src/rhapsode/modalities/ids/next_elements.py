@@ -1,4 +1,4 @@
-"""The likeliest next elements behind prompts, and what was thought of a chosen one."""
+"""Elements for people: the likeliest after prompts, a chosen one, those of a text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rhapsode.views.candidates import (
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["IdChoice", "IdsFollowing", "name_of", "next_elements"]
+__all__ = ["IdChoice", "IdsFollowing", "IdsSeen", "elements_of", "name_of", "next_elements"]
 
 
 @dataclass(frozen=True)
@@ -205,3 +205,45 @@ def entropy(share_V: NDArray[np.float64]) -> float:
     """Of a distribution, nats."""
     some = share_V[share_V > 0]
     return max(0.0, float(-(some * np.log(some)).sum()))
+
+
+@dataclass(frozen=True)
+class IdsSeen:
+    """Elements of a text.
+
+    Arguments:
+        mapping: as `elements_of` gives them.
+    """
+
+    mapping: dict[str, Any]
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return self.mapping
+
+    def shown(self, width: int) -> Sequence[RenderableType]:
+        """The elements, and how many they are."""
+        from rich.text import Text
+
+        from rhapsode.views.candidates import elements_text
+
+        seen = self.mapping
+        summary = f"{len(seen['ids']):,} elements"
+        if seen["unknown"]:
+            named = ", ".join(map(repr, seen["unknown"][:8]))
+            summary += f", {seen['unknown_elements']} of them unknown: {named}"
+        return [elements_text(seen), Text(summary)]
+
+
+def elements_of(encoder: Encoder, text: str) -> dict[str, Any]:
+    """The elements of a text: ids, their names, and what is unknown."""
+    ids_N = encoder.encode(text)
+    return {
+        "encoding": encoder.name,
+        "text": text,
+        "ids": ids_N.tolist(),
+        "elements": [encoder.label(int(element)) for element in ids_N],
+        "unknown": encoder.unknown(text),
+        "unknown_elements": int((ids_N == UNKNOWN_ID).sum()),
+        "round_trip": encoder.decode(ids_N) == text,
+    }

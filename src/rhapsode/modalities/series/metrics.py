@@ -26,9 +26,9 @@ from rhapsode.evaluation.statistical_methods import STATISTICAL, statistical_for
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.paths import path_seed, sample_paths
 from rhapsode.modalities.contract import Tell
-from rhapsode.modalities.scoring import Compared, Measure, PartName, Scored
+from rhapsode.modalities.scoring import Compared, Measure, Scored
 from rhapsode.modalities.series.corpus import (
-    SeriesCorpus,
+    SeriesPart,
     digest,
     encode_series,
     future_covariates,
@@ -41,7 +41,7 @@ from rhapsode.modalities.series.settings import (
     SeriesComparisonSettings,
     SeriesEvaluationSettings,
 )
-from rhapsode.modalities.values.scored_part import ScoredPart, protocol_of
+from rhapsode.modalities.values.modality import NATS, ScoredPart, protocol_of
 
 if TYPE_CHECKING:
     from rhapsode.modalities.series.model import SeriesModel
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Backtest",
     "SeriesMetrics",
-    "SeriesPart",
     "backtest",
     "compare_series",
     "draw_forecasts",
@@ -58,7 +57,6 @@ __all__ = [
     "figures_mapping",
     "measure_series",
     "origins_of",
-    "part_of_corpus",
 ]
 
 Ints = NDArray[np.int64]
@@ -69,28 +67,8 @@ MOST_NUMBERS = 1 << 28
 NUMBERS_AT_ONCE = 1 << 24
 SHARE = 0.1
 """Part of the end of every series that is forecast where nothing else is asked for."""
-NATS = Measure("nats_per_value", "nats per value")
 CRPS = Measure("crps", "CRPS")
 MASE = Measure("mase", "MASE")
-
-
-@dataclass(frozen=True)
-class SeriesPart:
-    """Rows of series to score.
-
-    Arguments:
-        given: the series, up to the last scored row.
-        first_S: rows of each before the first scored one.
-        scaled_S: rows of each that set its scale.
-        split: the scored rows, in words.
-        learnt: values among the scored ones that training knew.
-    """
-
-    given: SeriesSet
-    first_S: Ints
-    scaled_S: Ints
-    split: str
-    learnt: int = 0
 
 
 @dataclass(frozen=True)
@@ -431,34 +409,6 @@ def _learnt(bundle: SeriesBundle, given: SeriesSet, first_S: Ints) -> int:
         for s, (first, end) in enumerate(zip(first_S, end_S, strict=True))
         if end > first
     )
-
-
-def part_of_corpus(corpus: SeriesCorpus, name: PartName) -> SeriesPart:
-    """A part of the corpus of a run.
-
-    Of the training part the first horizon is history only; its scale is the one it was learnt with.
-
-    Raises:
-        DataError: the part is empty.
-    """
-    lengths = corpus.given.lengths
-    first_S, end_S, scaled_S = {
-        "train": (np.minimum(corpus.horizon, corpus.train_S), corpus.train_S, corpus.train_S),
-        "validation": (corpus.train_S, corpus.chosen_S, corpus.train_S),
-        "test": (corpus.chosen_S, lengths, corpus.chosen_S),
-    }[name]
-    given = corpus.until(end_S)
-    points = int(known_behind(given, first_S).sum())
-    if not points:
-        raise DataError(f"the {name} part of this run is empty", where="--split")
-    share = f"{points / max(1, int(corpus.given.observed_NK.sum())):.1%}"
-    words = {
-        "train": f"train: {share} of the values, what was learnt from, but the first of each series",
-        "validation": f"validation: {share} of the values, before the test part of every series",
-        "test": f"test: the last {share} of the values, the end of every series",
-    }
-    learnt = 0 if name == "test" else points
-    return SeriesPart(given, first_S, scaled_S, words[name], learnt)
 
 
 def encode_part(bundle: SeriesBundle, part: SeriesPart) -> ScoredPart:

@@ -12,23 +12,21 @@ import numpy as np
 from rhapsode.config import from_mapping
 from rhapsode.errors import DataError
 from rhapsode.modalities.contract import Claim, Planned, RunRequest, Tell
-from rhapsode.modalities.scoring import Compared, PartName, Surveyed
+from rhapsode.modalities.scoring import Compared, Surveyed
 from rhapsode.modalities.series.facts import SeriesBundle
 from rhapsode.modalities.series.settings import (
     SeriesComparisonSettings,
     SeriesEvaluationSettings,
     SeriesTrainSettings,
 )
-from rhapsode.modalities.values.modality import ValueModality
-from rhapsode.modalities.values.scored_part import ScoredPart
+from rhapsode.modalities.values.modality import ScoredPart, ValueModality
 
 if TYPE_CHECKING:
     from rhapsode.bundle.network import Network
     from rhapsode.bundle.value_predictor import ValuePredictor
-    from rhapsode.data import ValueArrays
-    from rhapsode.modalities.series.corpus import SeriesCorpus
-    from rhapsode.modalities.series.metrics import SeriesMetrics, SeriesPart
-    from rhapsode.modalities.values.seen import ValuesSeen
+    from rhapsode.modalities.series.corpus import SeriesCorpus, SeriesPart
+    from rhapsode.modalities.series.metrics import SeriesMetrics
+    from rhapsode.modalities.values.next_steps import ValuesSeen
     from rhapsode.views.card import Card
 
 __all__ = ["SERIES", "SeriesModality"]
@@ -81,10 +79,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
 
         return plan_series_run(corpus, request)
 
-    def fitted(self, planned: SeriesPlan) -> ValueArrays:
-        fitted: ValueArrays = planned.own
-        return fitted
-
     def initialise(self, network: Network, planned: SeriesPlan) -> bool:
         """Begin as a linear autoregression where the network can, which may be the best there is."""
         from rhapsode.modalities.series.fitting.linear_start import start_linear
@@ -101,7 +95,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         self, planned: SeriesPlan, predictor: ValuePredictor[SeriesBundle], temperature: float
     ) -> str:
         """The end of the longest series and one path after it, as bars."""
-        from rhapsode.modalities.series.reports.preview import preview_path
+        from rhapsode.modalities.series.reports import preview_path
 
         corpus = planned.corpus
         shown = int(np.argmax(corpus.train_S))
@@ -135,13 +129,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         source = sources[0] if sources else model.own_source()
         settings = from_mapping(SeriesEvaluationSettings, asked, where="options")
         return end_of_series(model, source, settings)
-
-    def part(
-        self, corpus: SeriesCorpus, settings: SeriesTrainSettings, name: PartName
-    ) -> SeriesPart:
-        from rhapsode.modalities.series.metrics import part_of_corpus
-
-        return part_of_corpus(corpus, name)
 
     def metrics(
         self, model: Any, part: Any, settings: SeriesEvaluationSettings, tell: Tell
@@ -198,7 +185,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         *,
         opened: Any = None,
     ) -> ValuesSeen:
-        from rhapsode.modalities.series.seen import series_seen
+        from rhapsode.modalities.series.corpus import series_seen
 
         corpus = self.corpus(sources, settings, tell, opened=opened)
         given = corpus.given
@@ -213,7 +200,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
     def survey(
         self, sources: Sequence[Any], settings: SeriesTrainSettings, tell: Tell, opened: Any
     ) -> Surveyed[SeriesCorpus]:
-        from rhapsode.modalities.series.reports.survey import survey_series
+        from rhapsode.modalities.series.reports import survey_series
 
         return survey_series(sources, settings, tell, opened)
 
@@ -223,12 +210,12 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         yield from series_survey(found, width)
 
     def card(self, bundle: SeriesBundle, summary: Mapping[str, Any]) -> Card:
-        from rhapsode.modalities.series.reports.report import card_of
+        from rhapsode.modalities.series.reports import card_of
 
         return card_of(bundle, summary)
 
     def told(self, summary: Mapping[str, Any], title: str) -> Iterator[Any]:
-        from rhapsode.modalities.series.reports.report import figures_told
+        from rhapsode.modalities.series.reports import figures_told
 
         yield from figures_told(summary, title)
 

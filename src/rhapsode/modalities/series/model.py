@@ -25,7 +25,7 @@ from rhapsode.modalities.opened import Document, Piece, Prompt, Tell, old_conten
 from rhapsode.modalities.series.corpus import observed_lengths
 from rhapsode.modalities.series.facts import SeriesBundle, SeriesFacts
 from rhapsode.modalities.series.settings import ForecastSettings
-from rhapsode.modalities.values.model import NEXT_PATHS, ValueModel
+from rhapsode.modalities.values.model import NEXT_PATHS, ValueModel, chain_of_values
 from rhapsode.modalities.values.next_steps import NextSteps
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rhapsode.generation import Chain
     from rhapsode.modalities.series.metrics import SeriesMetrics
     from rhapsode.modalities.series.prompts import SeriesPrompt
-    from rhapsode.modalities.values.seen import ValuesSeen
+    from rhapsode.modalities.values.next_steps import ValuesSeen
 
 __all__ = ["SeriesForecast", "SeriesModel"]
 
@@ -108,9 +108,8 @@ class SeriesModel(ValueModel[SeriesBundle]):
 
     def chain(self, settings: GenerateSettings, tell: Tell) -> Chain:
         from rhapsode.generation.chain import Chain
-        from rhapsode.modalities.series.binned_filters import chain_of_bins
 
-        return chain_of_bins(_forecast_settings(settings), self.bins) or Chain([])
+        return chain_of_values(_forecast_settings(settings), self.bins) or Chain([])
 
     def write(
         self, prompts: Sequence[Prompt], settings: GenerateSettings, tell: Tell
@@ -155,7 +154,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
             )
 
     def encoded(self, value: Any) -> ValuesSeen:
-        from rhapsode.modalities.series.seen import series_seen
+        from rhapsode.modalities.series.corpus import series_seen
 
         return series_seen(self.bundle, self.read(value))
 
@@ -223,7 +222,6 @@ class SeriesModel(ValueModel[SeriesBundle]):
         Raises:
             RhapsodeError: a history the model does not fit.
         """
-        from rhapsode.modalities.series.binned_filters import chain_of_bins
         from rhapsode.modalities.series.metrics import draw_forecasts
 
         if settings is None:
@@ -243,7 +241,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
             samples=settings.samples,
             seed=settings.seed,
             temperature=settings.temperature,
-            chain=chain_of_bins(settings, self.predictor.vocab_size),
+            chain=chain_of_values(settings, self.predictor.vocab_size),
         )
         return SeriesForecast(given, which, rows[which], tuple(times), paths)
 

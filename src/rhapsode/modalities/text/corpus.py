@@ -27,8 +27,15 @@ from rhapsode.encoding import ENCODERS, UNKNOWN_ID, Encoder, encoder_from_mappin
 from rhapsode.encoding.text import choose_encoding
 from rhapsode.errors import DataError, EncodingError, RhapsodeError
 from rhapsode.files import is_there, write_atomically
-from rhapsode.modalities.text.reading.processes import counted, encoded, piece_size, release
-from rhapsode.modalities.text.reading.read_texts import Texts, prepare_texts, progress
+from rhapsode.modalities.text.reading import (
+    Texts,
+    counted,
+    encoded,
+    piece_size,
+    prepare_texts,
+    progress,
+    release,
+)
 from rhapsode.modalities.text.settings import TrainSettings
 
 __all__ = [

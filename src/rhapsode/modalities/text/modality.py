@@ -13,8 +13,8 @@ from rhapsode.config import SourceSettings, from_mapping, to_mapping
 from rhapsode.config.source import names_records
 from rhapsode.errors import SettingsError
 from rhapsode.modalities.contract import Claim, Degree, Tell
+from rhapsode.modalities.ids.contract import IdEvaluationSettings
 from rhapsode.modalities.ids.modality import IdModality
-from rhapsode.modalities.ids.settings import IdEvaluationSettings
 from rhapsode.modalities.scoring import Compared, PartName, Surveyed
 from rhapsode.modalities.text.facts import TextFacts
 from rhapsode.modalities.text.settings import TextEvaluationSettings, TrainSettings
@@ -22,11 +22,11 @@ from rhapsode.modalities.text.settings import TextEvaluationSettings, TrainSetti
 if TYPE_CHECKING:
     from rhapsode.evaluation import Text
     from rhapsode.modalities.contract import Planned
-    from rhapsode.modalities.ids.predictors import IdPredictors
+    from rhapsode.modalities.ids.model import IdModel
     from rhapsode.modalities.text.corpus import TextCorpus
     from rhapsode.modalities.text.metrics import TextEvaluation, TextPart
     from rhapsode.modalities.text.model import TextModel
-    from rhapsode.modalities.text.reading.show import TextSeen
+    from rhapsode.modalities.text.survey import TextSeen
     from rhapsode.views.card import Card
 
 __all__ = ["TEXT", "TextModality"]
@@ -100,7 +100,7 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         store = super().part(corpus, settings, name).store
         return TextPart.of(store, corpus.texts, corpus.split.part(name), words)
 
-    def sizes(self, model: IdPredictors, part: Any) -> Text:
+    def sizes(self, model: IdModel, part: Any) -> Text:
         from rhapsode.modalities.text.metrics import text_facts
 
         encoder, unknown = model.bundle.encoder, part.store.unknown
@@ -138,7 +138,7 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         opened: Any = None,
     ) -> TextSeen:
         """A document under an encoding learnt on all of them."""
-        from rhapsode.modalities.text.reading.show import show_text
+        from rhapsode.modalities.text.survey import show_text
 
         return show_text([str(source) for source in sources], number, settings, tell)
 
@@ -163,7 +163,7 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         self,
         planned: Planned[TrainSettings, TextCorpus, IdBundle],
         bundle: IdBundle,
-        predictors: IdPredictors,
+        predictors: IdModel,
         folder: Path,
     ) -> tuple[IdBundle, dict[str, Any]]:
         """Copies, words and repetitions of what the model writes, beside real text."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rhapsode.config import GenerateSettings, SourceSettings, from_mapping
 from rhapsode.errors import BundleError, SettingsError
 from rhapsode.modalities.ids.continuation import OpenIndex
-from rhapsode.modalities.ids.model import IdModel, IdPrompt
+from rhapsode.modalities.ids.model import IdModel
+from rhapsode.modalities.ids.prompts import IdPrompt
 from rhapsode.modalities.opened import silent
 from rhapsode.modalities.text.facts import TextFacts
 
@@ -58,7 +59,7 @@ class TextModel(IdModel):
         self, number: int, settings: GenerateSettings, tell: Callable[[str], None]
     ) -> list[str]:
         """Passages of what the run held out of its sources, drawn by the seed."""
-        from rhapsode.modalities.text.prompts import prompts_from_data
+        from rhapsode.modalities.text.passages import prompts_from_data
 
         assert settings.seed is not None
         return prompts_from_data(self.path, self.bundle.encoder, number, settings.seed, tell)
@@ -95,7 +96,7 @@ class TextModel(IdModel):
         Raises:
             DataError: the sources cannot be read, or hold no element.
         """
-        from rhapsode.modalities.ids.settings import IdEvaluationSettings
+        from rhapsode.modalities.ids.contract import IdEvaluationSettings
         from rhapsode.modalities.text.metrics import measure_text, read_part
 
         settings = from_mapping(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ import torch
 
 from rhapsode.bundle import FACTS, bundle_path, modality_of, read_bundle
 from rhapsode.bundle.network import Network, build_network, load_network
-from rhapsode.config import TrainingSettings, dump_toml, from_mapping, to_mapping
+from rhapsode.config import TrainingSettings, dump_toml, from_mapping, merge, to_mapping
 from rhapsode.data import Stream
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.modalities import MODALITIES
@@ -29,10 +29,9 @@ from rhapsode.training import (
 )
 from rhapsode.training.fine_tuning import BaseModel, base_of
 from rhapsode.training.tracking import check_trackers
-from rhapsode.workflows.runs.base_model import inherited
 from rhapsode.workflows.runs.resume_run import ResumedRun
 
-__all__ = ["PlannedRun", "plan_corpus", "plan_in_toml", "plan_training"]
+__all__ = ["PlannedRun", "inherited", "plan_corpus", "plan_in_toml", "plan_training"]
 
 
 @dataclass(frozen=True)
@@ -275,3 +274,45 @@ def plan_in_toml(run: PlannedRun) -> str:
     ]
     written = dump_toml(to_mapping(run.settings))
     return "".join(f"# {line}\n" for line in about) + "\n" + written
+
+
+def inherited(asked: Mapping[str, Any], base: BaseModel, modality: AnyModality) -> dict[str, Any]:
+    """The settings asked for, with all that the base model decides filled in from it.
+
+    Arguments:
+        asked: settings by name.
+        base: decides network and encoding, and how it was fitted where nothing else is asked.
+        modality: says what a model decides.
+
+    Raises:
+        SettingsError: something is asked for that the model decides otherwise.
+    """
+    decided = modality.decided(base.bundle)
+    differing = list(_differences(asked, decided, modality))
+    if differing:
+        raise SettingsError(
+            f"the model decides this: {', '.join(differing)}",
+            where="--from",
+            hint="leave it out, or train a new model without --from",
+        )
+    return merge(merge(modality.suggested(base.bundle), asked), decided)
+
+
+def _differences(
+    asked: Mapping[str, Any], decided: Mapping[str, Any], modality: AnyModality
+) -> Iterator[str]:
+    """What is asked for and differs, as "network.hidden_size is 512, not 64"."""
+    for section, fixed in decided.items():
+        wanted = asked.get(section)
+        if wanted is None:
+            continue
+        if not isinstance(fixed, Mapping):
+            if not modality.alike(section, wanted, fixed):
+                yield f"{section} is {fixed}, not {wanted}"
+            continue
+        for name, value in wanted.items() if isinstance(wanted, Mapping) else ():
+            has = fixed.get(name)
+            if name not in fixed and section not in modality.decides_all_of:
+                continue
+            if not modality.alike(f"{section}.{name}", value, has):
+                yield f"{section}.{name} is {'not set' if has is None else has}, not {value}"
