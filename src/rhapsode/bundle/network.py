@@ -265,8 +265,7 @@ def _make(entry: type[Any], component: Component, extra: Mapping[str, Any]) -> A
                 where=f"[network] of {component.name}",
             )
     settings = {**component.settings, **extra}
-    config = from_mapping(entry.Config, settings, where=f"[network] of {component.name}")
-    return entry(config)
+    return entry(from_mapping(entry.Config, settings, where=f"[network] of {component.name}"))
 
 
 def build_network(config: NetworkConfig) -> Network:

@@ -137,13 +137,12 @@ class TorchPredictor(NetworkPredictor):
                 self._network.input(inputs), before, reset_BT=reset_BT
             )
         most = max(1, _SPREAD_AT_ONCE // (len(inputs) * self._network.head.width))
-        starts = range(0, y_BTH.shape[1], most)
         return (
             self._spread(
                 y_BTH[:, start : start + most],
                 None if masks is None else masks[0][:, start : start + most],
             )
-            for start in starts
+            for start in range(0, y_BTH.shape[1], most)
         ), state
 
     @torch.no_grad()

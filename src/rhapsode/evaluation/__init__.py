@@ -35,6 +35,7 @@ from rhapsode.evaluation.loss_breakdowns import (
 )
 from rhapsode.evaluation.losses import (
     LEAST_GAIN,
+    allowed_elements,
     best_share,
     element_losses,
     in_context,
@@ -70,6 +71,7 @@ __all__ = [
     "ReliabilityBin",
     "Surprise",
     "Text",
+    "allowed_elements",
     "best_share",
     "calibration_of",
     "context_losses",

@@ -144,8 +144,7 @@ def seasonal_naive(
     if season >= len(history_T):
         season = 1
     errors = history_T[season:] - history_T[:-season]
-    last = _last_season(history_T, season)
-    point_T = np.resize(last, horizon)
+    point_T = np.resize(_last_season(history_T, season), horizon)
     drawn_ST = _drawn(errors, samples, horizon, seed)
     # A step's error stays in all the seasons that follow it.
     for t in range(season, horizon):
@@ -295,8 +294,7 @@ def _scored(
     scale, unscaled = seasonal_error(history_T, season)
     crps = None
     if forecast.samples_ST is not None:
-        drawn = forecast.samples_ST[:, known_T]
-        crps = float(sample_crps(drawn, y).sum())
+        crps = float(sample_crps(forecast.samples_ST[:, known_T], y).sum())
     return ForecastScore(
         points=len(y),
         absolute=float(away.sum()),

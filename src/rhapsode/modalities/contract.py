@@ -15,10 +15,12 @@ from rhapsode.errors import DataError, SettingsError
 from rhapsode.modalities.opened import Model, Shown, Tell, silent
 from rhapsode.modalities.scoring import (
     Compared,
+    Measure,
     Metrics,
     NoSettings,
     Part,
     PartName,
+    Scored,
     Surveyed,
 )
 from rhapsode.models.families import FAMILIES
@@ -33,15 +35,23 @@ if TYPE_CHECKING:  # training loads torch
 
 __all__ = [
     "Claim",
+    "Compared",
     "Corpus",
     "Degree",
     "Finished",
-    "Model",
+    "Measure",
+    "Metrics",
     "Modality",
+    "Model",
+    "Part",
+    "PartName",
     "Planned",
     "RunRequest",
-    "resolved",
+    "Scored",
+    "Shown",
+    "Surveyed",
     "Tell",
+    "resolved",
     "silent",
 ]
 

@@ -227,7 +227,6 @@ def _learn(
 def _plot(path: Path, found: SeriesForecast, tell: Tell) -> None:
     from rhapsode.modalities.series.reports import write_chart
 
-    steps = found.paths_BSHK.shape[2]
-    title = f"{steps} steps ahead, {found.paths_BSHK.shape[1]:,} paths"
+    title = f"{found.paths_BSHK.shape[2]} steps ahead, {found.paths_BSHK.shape[1]:,} paths"
     left = write_chart(path, found, title=title)
     tell(f"picture: {path}" + (f" ({left} more series are not in it)" if left else ""))

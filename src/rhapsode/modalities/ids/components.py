@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from rhapsode.bundle import Component, NetworkConfig
-from rhapsode.bundle.combined.grammatical import allowed_elements
 from rhapsode.bundle.network import build_network
 from rhapsode.config import (
     IdSettings,
@@ -29,6 +28,7 @@ from rhapsode.data import (
 )
 from rhapsode.encoding import Grammar
 from rhapsode.errors import SettingsError
+from rhapsode.evaluation import allowed_elements
 from rhapsode.modalities.ids.contract import IdCorpus
 from rhapsode.models import FAMILIES, INPUTS
 from rhapsode.training import plan_run

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Predictor
-from rhapsode.bundle.id_facts import IdBundle
+from rhapsode.bundle import IdBundle, Predictor
 from rhapsode.config import GenerateSettings
 from rhapsode.config.search import SearchSettings, check_search
 from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder

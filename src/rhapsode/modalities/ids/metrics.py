@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Predictor
-from rhapsode.bundle.combined.grammatical import allowed_elements
-from rhapsode.bundle.id_facts import IdBundle
+from rhapsode.bundle import IdBundle, Predictor
 from rhapsode.config import SeenContext
 from rhapsode.data import (
     AllowedElements,
@@ -32,6 +30,7 @@ from rhapsode.evaluation import (
     Figures,
     Protocol,
     Text,
+    allowed_elements,
     calibration_of,
     context_losses,
     evaluate_store,

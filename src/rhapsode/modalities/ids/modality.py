@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from rhapsode import __version__
-from rhapsode.bundle import Calibration, NetworkConfig, Provenance
-from rhapsode.bundle.id_facts import IdBundle, IdFacts
+from rhapsode.bundle import Calibration, IdBundle, IdFacts, NetworkConfig, Provenance
 from rhapsode.config import GenerateSettings, IdSettings
 from rhapsode.encoding import ENCODERS
 from rhapsode.errors import DataError, EncodingError, SettingsError
@@ -24,7 +23,18 @@ from rhapsode.evaluation import (
     ngram_in_words,
     unit_sums,
 )
-from rhapsode.modalities.contract import Finished, Modality, Planned, RunRequest, Tell, resolved
+from rhapsode.modalities.contract import (
+    Compared,
+    Finished,
+    Measure,
+    Modality,
+    PartName,
+    Planned,
+    RunRequest,
+    Scored,
+    Tell,
+    resolved,
+)
 from rhapsode.modalities.ids.contract import IdCorpus, IdEvaluationSettings
 from rhapsode.modalities.ids.metrics import (
     Evaluation,
@@ -33,7 +43,6 @@ from rhapsode.modalities.ids.metrics import (
     protocol_of,
     score_part,
 )
-from rhapsode.modalities.scoring import Compared, Measure, PartName, Scored
 from rhapsode.models.families import FAMILIES
 
 if TYPE_CHECKING:  # training loads torch, counting a compiler
@@ -387,7 +396,6 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         if len(corpus.test) == 0:
             return None
         part = self.part(corpus, planned.settings, "test")
-        every = max(1, len(corpus.test) * bundle.context.size // FINISHING_READS)
         figures, _ = evaluate_store(
             predictors.scorer,
             part.store,
@@ -396,7 +404,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             bundle.context,
             text=self.sizes(predictors, part),
             ngram=None if counted is None else counted.model,
-            every=every,
+            every=max(1, len(corpus.test) * bundle.context.size // FINISHING_READS),
             grammar=self.facts.grammar(corpus.encoder),
         )
         return figures

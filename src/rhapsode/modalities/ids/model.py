@@ -13,9 +13,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from rhapsode.bundle import NetworkPredictor, Predictor, bundle_path, read_bundle
-from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
-from rhapsode.bundle.id_facts import IdBundle, IdFacts
+from rhapsode.bundle import (
+    IdBundle,
+    IdFacts,
+    MixedPredictor,
+    NetworkPredictor,
+    Predictor,
+    bundle_path,
+    read_bundle,
+)
 from rhapsode.config import GenerateSettings, to_mapping
 from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
 from rhapsode.generation import Chain, Rows

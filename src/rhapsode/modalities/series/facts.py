@@ -11,8 +11,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Bundle
-from rhapsode.bundle.value_facts import ValueFacts
+from rhapsode.bundle import Bundle, ValueFacts
 from rhapsode.data import Condition
 from rhapsode.data.tables import (
     CALENDAR_VALUES,

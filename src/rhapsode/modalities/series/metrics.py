@@ -25,8 +25,7 @@ from rhapsode.evaluation import (
 from rhapsode.evaluation.statistical_methods import STATISTICAL, statistical_forecast
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.paths import path_seed, sample_paths
-from rhapsode.modalities.contract import Tell
-from rhapsode.modalities.scoring import Compared, Measure, Scored
+from rhapsode.modalities.contract import Compared, Measure, Scored, Tell
 from rhapsode.modalities.series.corpus import (
     SeriesPart,
     digest,
@@ -255,9 +254,8 @@ def draw_forecasts(
         future_covariates(given, covariates, series, count, horizon, wanted=wanted)
         for series, count in zip(which.tolist(), rows.tolist(), strict=True)
     ]
-    run_up = predictor.bundle.facts.run_up
     state = predictor.begin(
-        histories_of(given, covariates, which, rows, run_up=run_up),
+        histories_of(given, covariates, which, rows, run_up=predictor.bundle.facts.run_up),
         covariates.condition(given, which),
     )
     known_BHX = np.stack([known for _, known in ahead])

@@ -11,8 +11,7 @@ import numpy as np
 
 from rhapsode.config import from_mapping
 from rhapsode.errors import DataError
-from rhapsode.modalities.contract import Claim, Planned, RunRequest, Tell
-from rhapsode.modalities.scoring import Compared, Surveyed
+from rhapsode.modalities.contract import Claim, Compared, Planned, RunRequest, Surveyed, Tell
 from rhapsode.modalities.series.facts import SeriesBundle
 from rhapsode.modalities.series.settings import (
     SeriesComparisonSettings,

@@ -231,13 +231,12 @@ class SeriesModel(ValueModel[SeriesBundle]):
         which = np.nonzero(rows)[0]
         if not len(which):
             raise DataError("no series holds a value", hint="give a history")
-        horizon = settings.horizon or self.bundle.facts.horizon
         paths, times = draw_forecasts(
             self.predictor,
             given,
             which,
             rows[which],
-            horizon,
+            settings.horizon or self.bundle.facts.horizon,
             samples=settings.samples,
             seed=settings.seed,
             temperature=settings.temperature,

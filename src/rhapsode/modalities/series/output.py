@@ -79,8 +79,7 @@ def forecast_rows(
         quantiles_QBHK = found.quantiles(levels) if not paths else None
         mean_BHK = found.mean()
         for place in range(len(found.which)):
-            times = _times(found, place)
-            for step, when in enumerate(times):
+            for step, when in enumerate(_times(found, place)):
                 for number, name in enumerate(names):
                     lead = [ids[place], when, step + 1, *([name] if several else [])]
                     if quantiles_QBHK is None:

@@ -15,8 +15,7 @@ from rhapsode.data.statistics import lengths_summary
 from rhapsode.data.tables import SeriesSet, format_time, read_series
 from rhapsode.errors import DataError
 from rhapsode.generation.paths import sample_paths
-from rhapsode.modalities.contract import Tell
-from rhapsode.modalities.scoring import Surveyed
+from rhapsode.modalities.contract import Surveyed, Tell
 from rhapsode.modalities.series.corpus import (
     SeriesCorpus,
     divide,

@@ -174,8 +174,7 @@ def _said(texts: Texts, copies: int, split: Split, encoder: Encoder, reason: str
     yield from found_lines(texts)
     tested = np.unique(split.test[:, 0])
     if 1 < len(store) <= FEW and len(tested) == 1:
-        number = int(tested[0])
-        yield f"the test share is the end of {store.names[number]}"
+        yield f"the test share is the end of {store.names[int(tested[0])]}"
     if copies:
         out = f"; {split.left_out:,} left out" if split.left_out else ""
         yield f"{_count(copies, 'document')} like an earlier one{out}; none is on both sides of a split"

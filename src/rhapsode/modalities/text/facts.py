@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rhapsode.bundle import Bundle
-from rhapsode.bundle.id_facts import IdFacts
+from rhapsode.bundle import Bundle, IdFacts
 from rhapsode.encoding import Encoder
 
 __all__ = ["TextBundle", "TextFacts"]

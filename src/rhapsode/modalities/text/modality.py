@@ -7,15 +7,13 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rhapsode.bundle import Provenance
-from rhapsode.bundle.id_facts import IdBundle
+from rhapsode.bundle import IdBundle, Provenance
 from rhapsode.config import SourceSettings, from_mapping, to_mapping
 from rhapsode.config.source import names_records
 from rhapsode.errors import SettingsError
-from rhapsode.modalities.contract import Claim, Degree, Tell
+from rhapsode.modalities.contract import Claim, Compared, Degree, PartName, Surveyed, Tell
 from rhapsode.modalities.ids.contract import IdEvaluationSettings
 from rhapsode.modalities.ids.modality import IdModality
-from rhapsode.modalities.scoring import Compared, PartName, Surveyed
 from rhapsode.modalities.text.facts import TextFacts
 from rhapsode.modalities.text.settings import TextEvaluationSettings, TrainSettings
 
@@ -182,8 +180,7 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         if isinstance(index, str):
             return bundle, {"writing": writing}
         index.save(folder / TEXT_INDEX)
-        fingerprint = index_fingerprint(index)
-        provenance = replace(bundle.provenance, text_index=fingerprint)
+        provenance = replace(bundle.provenance, text_index=index_fingerprint(index))
         return replace(bundle, provenance=provenance), {"writing": writing}
 
     def card(self, bundle: IdBundle, summary: Mapping[str, Any]) -> Card:

@@ -29,9 +29,8 @@ from rhapsode.data.statistics import (
 from rhapsode.encoding import ENCODERS, END_ID, UNKNOWN_ID, Encoder
 from rhapsode.encoding.text import choose_encoding
 from rhapsode.errors import DataError
-from rhapsode.modalities.contract import Tell
+from rhapsode.modalities.contract import Surveyed, Tell
 from rhapsode.modalities.ids.next_elements import IdsSeen, elements_of
-from rhapsode.modalities.scoring import Surveyed
 from rhapsode.modalities.text.corpus import (
     TextCorpus,
     encode_parts,

@@ -15,8 +15,19 @@ from rhapsode.bundle.value_facts import ValueBundle
 from rhapsode.config import TrainingSettings
 from rhapsode.errors import DataError
 from rhapsode.evaluation.losses import value_losses
-from rhapsode.modalities.contract import Corpus, Finished, Modality, Planned, Tell, resolved
-from rhapsode.modalities.scoring import Compared, Measure, Metrics, PartName, Scored
+from rhapsode.modalities.contract import (
+    Compared,
+    Corpus,
+    Finished,
+    Measure,
+    Metrics,
+    Modality,
+    PartName,
+    Planned,
+    Scored,
+    Tell,
+    resolved,
+)
 
 if TYPE_CHECKING:
     from rhapsode.bundle import Predictor
@@ -85,12 +96,11 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
             network["conditioner"] = config.conditioner.name
             size = config.conditioner.settings.get("condition_size")
             network |= {} if size is None else {"condition_size": size}
-        head = bundle.provenance.section("head")
         return {
             "model": config.model.name,
             "encoder": dict(bundle.provenance.section("encoder")),
             "network": network,
-            "head": dict(head) or {"name": config.head.name},
+            "head": dict(bundle.provenance.section("head")) or {"name": config.head.name},
         }
 
     def alike(self, name: str, asked: Any, decided: Any) -> bool:
@@ -173,8 +183,7 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         except DataError:
             part = None
         if part is not None:
-            predictor = ValuePredictor(bundle, load_network(bundle))
-            figures = self.test_figures(planned, part, predictor)
+            figures = self.test_figures(planned, part, ValuePredictor(bundle, load_network(bundle)))
         provenance = replace(bundle.provenance, test=figures)
         return Finished(
             replace(bundle, provenance=provenance), figures, marks={"test": figures["loss"]}

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import bundle_path, read_bundle
-from rhapsode.bundle.value_facts import ValueBundle, ValueFacts
+from rhapsode.bundle import ValueBundle, ValueFacts, bundle_path, read_bundle
 from rhapsode.config import GenerateSettings, SamplingSettings, to_mapping
 from rhapsode.config.sampling import TemperatureSettings
 from rhapsode.errors import BundleError, SettingsError

@@ -14,8 +14,7 @@ from rhapsode.config import from_mapping
 from rhapsode.errors import SettingsError
 from rhapsode.evaluation import Difference, paired_difference
 from rhapsode.modalities.choose import AnyModality
-from rhapsode.modalities.contract import Tell
-from rhapsode.modalities.scoring import Compared, Measure
+from rhapsode.modalities.contract import Compared, Measure, Tell
 from rhapsode.workflows import open_model
 
 __all__ = ["Comparison", "Contrast", "Models", "compare", "open_models"]

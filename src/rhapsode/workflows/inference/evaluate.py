@@ -9,8 +9,7 @@ from rhapsode.bundle import bundle_path
 from rhapsode.config import from_mapping
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.modalities.choose import AnyModality
-from rhapsode.modalities.contract import Tell
-from rhapsode.modalities.scoring import Metrics, Part, PartName
+from rhapsode.modalities.contract import Metrics, Part, PartName, Tell
 from rhapsode.workflows import AnyModel, open_model
 from rhapsode.workflows.runs.resume_run import read_run
 from rhapsode.workflows.runs.run_folder import RunFolder

@@ -111,8 +111,7 @@ def plan_training(
     rows = group.divide(planned.settings.training.batch_size, asked=by_hand)
     planned = _with_training(planned, batch_size=rows)
     torch.manual_seed(settings.seed)
-    config = planned.bundle.config
-    network = build_network(config) if base is None else load_network(base.bundle)
+    network = build_network(planned.bundle.config) if base is None else load_network(base.bundle)
     going_on = kept is not None and kept.folder.checkpoint.exists()
     begins_well = base is None and not going_on and modality.initialise(network, planned)
     stream = modality.stream(planned)

@@ -151,8 +151,7 @@ class RunFolder:
                 with self.samples.open("a", encoding="utf-8", newline="\n") as file:
                     file.write(_samples_section(event))
                     size = file.tell()
-                entry = {"event": "samples", "step": event.step, "samples_bytes": size}
-                self._write_metrics(entry)
+                self._write_metrics({"event": "samples", "step": event.step, "samples_bytes": size})
         except OSError as problem:
             raise RunError(f"cannot write: {problem.strerror}", where=str(self.path)) from None
 

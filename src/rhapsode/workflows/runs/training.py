@@ -160,13 +160,12 @@ class Training:
     def _course(self, finished: Finished[Any]) -> bytes:
         """The course of the run as a picture, beside what learns nothing or only counts."""
         marks: Mapping[str, float | None] = finished.marks
-        before = None if self.start is None else self.start.get("validation_loss")
         drawn = draw_course(
             read_course(self.folder.metrics),
             title=f"{self.folder.path.resolve().name}: {self.settings.model.partition('.')[0]}, "
             f"{self.run.network.parameter_count():,} parameters",
             floors=finished.baselines,
-            before=before,
+            before=(None if self.start is None else self.start.get("validation_loss")),
             **marks,
         )
         return drawn.encode("utf-8", "backslashreplace")

@@ -145,7 +145,6 @@ def plan_series_run(
         head=kept_head,
         data=replace(settings.data, horizon=corpus.horizon, season=corpus.season),
     )
-    values = corpus.validation_values
     bundle = SeriesBundle(
         config,
         encoder,
@@ -164,7 +163,7 @@ def plan_series_run(
             values=int(given.observed_NK.sum()),
             test_share=settings.data.test_share,
             selected_on="a validation slice: the end of the training share of every series"
-            if values
+            if corpus.validation_values
             else "nothing: the last weights",
             rhapsode=__version__,
         ),
@@ -221,8 +220,7 @@ def _encoding(
         found = Encoding({}, f"the values themselves: {name} is no distribution of counts")
     unit = corpus.given.frequency.unit
     second = SECOND_SEASONS.get(unit, 1) if corpus.season == corpus.given.period else 1
-    longest = int(corpus.train_S.max())
-    planned["lags"] = planned_lags(corpus.season, second, longest)
+    planned["lags"] = planned_lags(corpus.season, second, int(corpus.train_S.max()))
     encoder_settings = from_mapping(SeriesEncoderSettings, {**planned, **asked}, where="[encoder]")
     encoder = SeriesEncoder(encoder_settings, corpus.given.values_NK.shape[1])
     if name is None:
@@ -326,11 +324,10 @@ def plan_series(
         "dropout": dropout,
     }
     few = points < 1_000
-    rate = 1e-3 if few else 3e-3
     training = {
         "batch_size": rows,
         "window": window,
-        "learning_rate": rate,
+        "learning_rate": (1e-3 if few else 3e-3),
         "averaging": 0.9 if few else 0.99,
         "evaluations": 40 if few else 20,
         "patience": 12 if few else 6,
