@@ -78,7 +78,7 @@ def test_training_text_is_nowhere_new(prose: str, prose_index: TextIndex):
     assert found.copying.novelty == dict.fromkeys(LENGTHS, 0.0)
     assert found.copying.copied_share == 1
     assert found.copying.longest_copy is not None
-    assert found.copying.longest_copy.length == 500
+    assert len(found.copying.longest_copy.text) == 500
     assert found.invented_words == 0
     assert found.invented_examples == ()
     assert found.reason == ""

@@ -303,7 +303,7 @@ class Modality(ABC, Generic[S, C, B]):
     def told(self, summary: Mapping[str, Any], title: str) -> Iterator[Any]:
         """Lines and tables of `rich` that a person is told at the end of a run."""
         if summary["loss"] is not None:
-            yield from self.report(summary, title)
+            yield f"{title}: {summary['loss']:.4f} nats per element"
 
     def next_command(self, folder: Path) -> str:
         """The command to try after training."""

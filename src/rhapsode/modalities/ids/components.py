@@ -118,14 +118,6 @@ def open_stream(settings: IdSettings, corpus: IdCorpus, grammar: Grammar | None 
     Raises:
         DataError: too little for one window.
     """
-    stream = _open_stream(settings, corpus)
-    if grammar is None:
-        return stream
-    train = corpus.train
-    return MaskedStream(stream, allowed_elements(grammar, train.elements_N, train.starts))
-
-
-def _open_stream(settings: IdSettings, corpus: IdCorpus) -> Stream:
     reading, training = settings.reading, settings.training
     assert reading.context is not None
     assert training.batch_size is not None
@@ -133,7 +125,7 @@ def _open_stream(settings: IdSettings, corpus: IdCorpus) -> Stream:
     context = parse_context(reading.context)
     elements_N = corpus.train.elements_N
     if context.kind == "window":
-        return WindowStream(
+        stream: Stream = WindowStream(
             elements_N,
             size=context.size,
             batch_size=training.batch_size,
@@ -143,8 +135,8 @@ def _open_stream(settings: IdSettings, corpus: IdCorpus) -> Stream:
             loss=reading.loss,
             seed=settings.seed,
         )
-    if context.kind == "fresh":
-        return FreshStream(
+    elif context.kind == "fresh":
+        stream = FreshStream(
             elements_N,
             corpus.train.starts,
             batch_size=training.batch_size,
@@ -152,12 +144,16 @@ def _open_stream(settings: IdSettings, corpus: IdCorpus) -> Stream:
             seed=settings.seed,
             scored_N=corpus.train.scored_N,
         )
-    return CarriedStream(
-        elements_N,
-        batch_size=training.batch_size,
-        window=training.window,
-        complete=corpus.train.complete,
-    )
+    else:
+        stream = CarriedStream(
+            elements_N,
+            batch_size=training.batch_size,
+            window=training.window,
+            complete=corpus.train.complete,
+        )
+    if grammar is None:
+        return stream
+    return MaskedStream(stream, allowed_elements(grammar, elements_N, corpus.train.starts))
 
 
 def own_network(planned: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -287,15 +287,22 @@ def _windowed(
     return {"loss": total / count, "window": window, "stride": stride, "elements": count}
 
 
-def _calibration(
-    predictor: Predictor, store: ElementStore, context: SeenContext, grammar: Grammar | None
-) -> Calibration | None:
+def _examined(
+    store: ElementStore, context: SeenContext, grammar: Grammar | None
+) -> Iterator[Batch]:
+    """Batches of a part of a store that is read in seconds."""
     fresh = context.kind == "fresh" or grammar is not None
     elements_N, starts, scored_N = part_of(store, EXAMINED, fresh=fresh)
     every = max(1, len(elements_N) * context.size // 500_000) if context.kind == "window" else 1
-    batches = in_context(
+    return in_context(
         elements_N, starts, context, lanes=1, scored_N=scored_N, every=every, grammar=grammar
     )
+
+
+def _calibration(
+    predictor: Predictor, store: ElementStore, context: SeenContext, grammar: Grammar | None
+) -> Calibration | None:
+    batches = _examined(store, context, grammar)
     return calibration_of(read_batches(predictor, predictor.examine, batches, context))
 
 
@@ -321,15 +328,9 @@ def loss_of_rounded(
     Returns:
         See `Evaluation.reduced`; None where nothing of the part is scored.
     """
-    elements_N, starts, scored_N = part_of(
-        store, EXAMINED, fresh=context.kind == "fresh" or grammar is not None
-    )
-    every = max(1, len(elements_N) * context.size // 500_000) if context.kind == "window" else 1
     losses, count = [], 0
     for each in (rounded, predictor):
-        batches = in_context(
-            elements_N, starts, context, lanes=1, scored_N=scored_N, every=every, grammar=grammar
-        )
+        batches = _examined(store, context, grammar)
         total, count = total_loss(each, batches, context)
         losses.append(total)
     if not count:

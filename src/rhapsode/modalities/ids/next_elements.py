@@ -13,6 +13,7 @@ from rhapsode.bundle import Predictor
 from rhapsode.config import GenerateSettings
 from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
 from rhapsode.generation import Chain, Context, Job, Rows, Trace
+from rhapsode.modalities.opened import Following
 from rhapsode.views.candidates import (
     Candidate,
     Chosen,
@@ -27,24 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["IdChoice", "IdsFollowing", "IdsSeen", "elements_of", "name_of", "next_elements"]
 
 
-@dataclass(frozen=True)
-class IdsFollowing:
-    """Distributions over the next element behind prompts, at several temperatures each.
-
-    Arguments:
-        tables: for each prompt, one a temperature.
-    """
-
-    tables: list[list[NextElements]]
-
-    @property
-    def chains(self) -> list[str]:
-        """The filters in words, for each temperature."""
-        return [one.chain for one in self.tables[0]]
-
-    def to_list(self) -> list[dict[str, Any]]:
-        """Plain values for JSON, an entry a prompt and temperature."""
-        return [one.to_mapping() for row in self.tables for one in row]
+class IdsFollowing(Following):
+    """Distributions over the next element after prompts, at several temperatures each."""
 
     def shown(self, width: int) -> Sequence[RenderableType]:
         """As many tables side by side as fit."""

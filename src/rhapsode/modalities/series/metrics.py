@@ -40,7 +40,7 @@ from rhapsode.modalities.series.settings import (
     SeriesComparisonSettings,
     SeriesEvaluationSettings,
 )
-from rhapsode.modalities.values.modality import NATS, ScoredPart, protocol_of
+from rhapsode.modalities.values.modality import NATS, ScoredPart, ValueMetrics, protocol_of
 
 if TYPE_CHECKING:
     from rhapsode.modalities.series.model import SeriesModel
@@ -71,23 +71,17 @@ MASE = Measure("mase", "MASE")
 
 
 @dataclass(frozen=True)
-class SeriesMetrics:
+class SeriesMetrics(ValueMetrics):
     """Metrics of a model of series.
 
     Arguments:
-        loss: nats a value, in the data's own units.
-        elements: values scored.
-        learnt: values among them that training knew.
+        learnt: values among those scored that training knew.
         forecasts: from rolling origins; None where the part is too short for any.
-        protocol: how these came about.
         nats_N: of each row; NaN where none is scored.
     """
 
-    loss: float
-    elements: int
     learnt: int
     forecasts: Backtest | None
-    protocol: dict[str, Any]
     nats_N: NDArray[np.float64]
 
     def to_mapping(self) -> dict[str, Any]:
@@ -467,9 +461,9 @@ def measure_series(
     return SeriesMetrics(
         float(np.nansum(nats_N) / max(1, encoded.values)),
         encoded.values,
+        protocol_of(bundle, part.split),
         part.learnt,
         forecasts,
-        protocol_of(bundle, part.split),
         nats_N,
     )
 

@@ -26,12 +26,11 @@ from rhapsode.modalities.series.corpus import observed_lengths
 from rhapsode.modalities.series.facts import SeriesBundle, SeriesFacts
 from rhapsode.modalities.series.settings import ForecastSettings
 from rhapsode.modalities.values.model import NEXT_PATHS, ValueModel, chain_of_values
-from rhapsode.modalities.values.next_steps import NextSteps
+from rhapsode.modalities.values.next_steps import LEVELS, NextSteps
 
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValueState  # loads torch
     from rhapsode.generation import Chain
-    from rhapsode.modalities.series.metrics import SeriesMetrics
     from rhapsode.modalities.series.prompts import SeriesPrompt
     from rhapsode.modalities.values.next_steps import ValuesSeen
 
@@ -39,8 +38,6 @@ __all__ = ["SeriesForecast", "SeriesModel"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 @dataclass(frozen=True)
@@ -309,29 +306,6 @@ class SeriesModel(ValueModel[SeriesBundle]):
             known = np.zeros((rows, horizon, 0), dtype=np.float32)
         seeds = [path_seed(seed, str(row)) for row in range(rows)]
         return sample_paths(self.predictor, state, known, samples=samples, seeds=seeds)
-
-    def evaluate(self, source: Any = None, **options: Any) -> SeriesMetrics:
-        """Forecasts of the end of series from rolling origins, beside seasonal naive and statistical methods.
-
-        Arguments:
-            source: a table, name, frame, array or set; None: what it learnt from.
-            **options: of `SeriesEvaluationSettings`: horizon, origins, stride, samples, seed, method.
-
-        Raises:
-            DataError: no series is long enough.
-        """
-        from rhapsode.modalities.series.metrics import asked_methods, end_of_series, measure_series
-        from rhapsode.modalities.series.settings import SeriesEvaluationSettings
-
-        settings = from_mapping(SeriesEvaluationSettings, options, where="options")
-        return measure_series(
-            self.predictor,
-            end_of_series(self, self.own_source() if source is None else source, settings),
-            horizon=settings.horizon or self.bundle.facts.horizon,
-            season=self.bundle.facts.season,
-            settings=settings,
-            methods=asked_methods(settings),
-        )
 
     def generate(
         self,

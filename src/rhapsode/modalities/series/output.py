@@ -13,7 +13,8 @@ import numpy as np
 from rhapsode.data.tables import SeriesSet, format_time
 from rhapsode.errors import MissingExtraError, SettingsError
 from rhapsode.files import write_atomically
-from rhapsode.modalities.series.model import LEVELS, SeriesForecast
+from rhapsode.modalities.series.model import SeriesForecast
+from rhapsode.modalities.values.next_steps import LEVELS
 
 __all__ = [
     "check_table",

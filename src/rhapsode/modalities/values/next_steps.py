@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.generation import Rows
+from rhapsode.modalities.opened import Following
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -138,31 +139,15 @@ class NextSteps:
         }
 
 
-@dataclass(frozen=True)
-class StepsFollowing:
-    """Quantiles of the steps that follow series, at one or more temperatures.
-
-    Arguments:
-        steps: for each series, one a temperature.
-    """
-
-    steps: list[list[NextSteps]]
-
-    @property
-    def chains(self) -> list[str]:
-        """The filters in words, for each temperature."""
-        return [one.chain for one in self.steps[0]]
-
-    def to_list(self) -> list[dict[str, Any]]:
-        """Plain values for JSON, an entry a series and temperature."""
-        return [one.to_mapping() for row in self.steps for one in row]
+class StepsFollowing(Following):
+    """Quantiles of the steps that follow series, at one or more temperatures."""
 
     def shown(self, width: int) -> Sequence[RenderableType]:
         """A table for each series, number and temperature."""
         from rhapsode.views.quantile_tables import steps_table
 
         blocks = []
-        for row in self.steps:
+        for row in self.tables:
             for one in row:
                 for number, name in enumerate(one.names):
                     title = one.series if one.series == name else f"{one.series}, {name}"

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from rhapsode.bundle import FACTS, bundle_path, modality_of, read_bundle
+from rhapsode.bundle import bundle_path, read_bundle
 from rhapsode.bundle.network import Network, build_network, load_network
 from rhapsode.config import TrainingSettings, dump_toml, from_mapping, merge, to_mapping
 from rhapsode.data import Stream
@@ -29,7 +29,7 @@ from rhapsode.training import (
 )
 from rhapsode.training.fine_tuning import BaseModel, base_of
 from rhapsode.training.tracking import check_trackers
-from rhapsode.workflows.runs.resume_run import ResumedRun
+from rhapsode.workflows.runs.run_folder import ResumedRun
 
 __all__ = ["PlannedRun", "inherited", "plan_corpus", "plan_in_toml", "plan_training"]
 
@@ -190,7 +190,7 @@ def _base(start: str | None, kept: ResumedRun | None) -> BaseModel | None:
         return None
     if kept.folder.checkpoint.exists() and kept.folder.model.exists():
         # The run's own file has the same elements and network; the first model may be gone by now.
-        own = _read_any(kept.folder.model)
+        own: Any = read_bundle(kept.folder.model)
         return replace(
             base_of(kept.folder.model, own),
             path=Path(kept.start["model"]),
@@ -201,13 +201,7 @@ def _base(start: str | None, kept: ResumedRun | None) -> BaseModel | None:
 
 
 def _open_base(model: str, *, sha256: str | None = None) -> BaseModel:
-    return base_of(bundle_path(model), _read_any(model), sha256=sha256)
-
-
-def _read_any(model: Any) -> Any:
-    """The model in a file, of whatever modality."""
-    name = modality_of(model)
-    return read_bundle(model, FACTS.get(name)) if name is not None else read_bundle(model)
+    return base_of(bundle_path(model), read_bundle(model), sha256=sha256)
 
 
 def _precision(
