@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from rhapsode.data import Document
 from rhapsode.encoding import ENCODERS
 from rhapsode.encoding.contract import line_chunks
-from rhapsode.modalities.text.reading import processes
+from rhapsode.modalities.text import reading as processes
 
 LEAST = 6_000_000
 ROUNDS = 3

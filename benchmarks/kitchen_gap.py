@@ -15,7 +15,7 @@ from rhapsode.config import from_mapping
 from rhapsode.data import kitchen_log_prob
 from rhapsode.modalities.text.corpus import split_texts
 from rhapsode.modalities.text.model import TextModel
-from rhapsode.modalities.text.reading.read_texts import prepare_texts
+from rhapsode.modalities.text.reading import prepare_texts
 from rhapsode.modalities.text.settings import TrainSettings
 
 

@@ -22,7 +22,7 @@ from tokenizers import Tokenizer
 from rhapsode.config import SourceSettings, dump_toml, from_mapping, read_settings
 from rhapsode.encoding import ENCODERS
 from rhapsode.modalities.contract import silent
-from rhapsode.modalities.text.reading.read_texts import prepare_texts
+from rhapsode.modalities.text.reading import prepare_texts
 
 DATA = Path(os.environ.get("RHAPSODE_DATA", "../shared/data"))
 SOURCES = {

@@ -25,7 +25,7 @@ def forecast(path: Path) -> None:
     from dataclasses import replace
 
     from rhapsode.data.tables import read_series
-    from rhapsode.modalities.series.reports.chart import write_chart
+    from rhapsode.modalities.series.reports import write_chart
     from rhapsode.workflows.runs.run import train
 
     whole = read_series("airline")

@@ -7,6 +7,7 @@ import struct
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -27,6 +28,7 @@ from rhapsode.bundle import (
     Provenance,
     bundle_path,
     modality_of,
+    read_bundle,
     write_bundle,
 )
 from rhapsode.bundle.id_facts import COUNTS
@@ -35,12 +37,15 @@ from rhapsode.encoding import Encoder
 from rhapsode.encoding.text import ByteEncoder, CharacterEncoder
 from rhapsode.errors import BundleError, RhapsodeError, RunError
 from rhapsode.modalities.ids.ngram_sidecar import inner_ngram
-from rhapsode.modalities.series.facts import read_series_bundle
+from rhapsode.modalities.series.facts import SeriesFacts
 from rhapsode.modalities.series.model import SeriesModel
-from rhapsode.modalities.text.facts import TextBundle, TextFacts, read_text_bundle
+from rhapsode.modalities.text.facts import TextBundle, TextFacts
 from rhapsode.modalities.text.model import TextModel
 from tests.bundle.file_mutations import joined, mutated, parts
 from tests.bundle.models_whole import series_model, text_model
+
+read_text_bundle = partial(read_bundle, facts=TextFacts)
+read_series_bundle = partial(read_bundle, facts=SeriesFacts)
 
 ENTRIES = ("network", "members", "encoder", "facts", "calibration", "provenance")
 TABLES = tuple(name for name in ENTRIES if name != "members")

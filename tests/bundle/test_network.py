@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from rhapsode.bundle import Component, Member, NetworkConfig, write_bundle
+from rhapsode.bundle import Component, Member, NetworkConfig, read_bundle, write_bundle
 from rhapsode.bundle import network as network_module
 from rhapsode.bundle.network import (
     Network,
@@ -24,7 +24,7 @@ from rhapsode.bundle.network import (
 from rhapsode.data import Batch, Condition
 from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.errors import BundleError, SettingsError
-from rhapsode.modalities.text.facts import TextBundle, TextFacts, read_text_bundle
+from rhapsode.modalities.text.facts import TextBundle, TextFacts
 
 ENCODER = CharacterEncoder("etaoin", {})
 VOCABULARY = ENCODER.vocab_size
@@ -222,7 +222,7 @@ def test_a_network_comes_back_bit_for_bit(input: str, model: str, tmp_path: Path
     network = build_network(config).eval()
     path = tmp_path / "model.safetensors"
     write_bundle(path, bundle_of(network, config))
-    loaded = load_network(read_text_bundle(path))
+    loaded = load_network(read_bundle(path))
     assert not any(module.training for module in loaded.modules())
     assert list(loaded.state_dict()) == list(network.state_dict())
     found_BTV, found = loaded(IDS_BT)
@@ -250,7 +250,7 @@ def test_a_conditioned_network_comes_back_bit_for_bit(tmp_path: Path) -> None:
     network = build_network(config).eval()
     path = tmp_path / "model.safetensors"
     write_bundle(path, bundle_of(network, config))
-    bundle = read_text_bundle(path)
+    bundle = read_bundle(path)
     assert bundle.config.conditioner == STATIC
     batch = batch_under(SOURCES)
     with torch.no_grad():

@@ -10,7 +10,15 @@ import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from rhapsode.bundle import Component, Member, NetworkConfig, Predictor, modality_of, write_bundle
+from rhapsode.bundle import (
+    Component,
+    Member,
+    NetworkConfig,
+    Predictor,
+    modality_of,
+    read_bundle,
+    write_bundle,
+)
 from rhapsode.bundle import value_predictor as module
 from rhapsode.bundle.network import build_network, load_network, network_arrays
 from rhapsode.bundle.value_predictor import History, ValueCondition, ValuePredictor
@@ -28,9 +36,8 @@ from rhapsode.modalities.series.facts import (
     Covariates,
     SeriesBundle,
     SeriesFacts,
-    read_series_bundle,
 )
-from rhapsode.modalities.text.facts import read_text_bundle
+from rhapsode.modalities.text.facts import TextFacts
 from tests.contracts.predictor_contract import ROWS, TIME, ValueContract
 
 FAMILIES = {
@@ -331,7 +338,7 @@ def test_a_file_comes_back_whole(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     write_bundle(path, bundle)
     assert modality_of(path) == "series.v1"
-    again = read_series_bundle(path)
+    again = read_bundle(path, SeriesFacts)
     assert dataclasses.replace(again, members=(), encoder=None) == dataclasses.replace(
         bundle, members=(), encoder=None
     )
@@ -344,7 +351,7 @@ def test_a_file_comes_back_whole(tmp_path: Path) -> None:
     with pytest.raises(
         BundleError, match="series of numbers, not with text; use rhapsode forecast"
     ):
-        read_text_bundle(path)
+        read_bundle(path, TextFacts)
 
 
 def rewritten(path: Path, **changes: str) -> None:
@@ -374,7 +381,7 @@ def test_a_file_that_makes_no_sense(tmp_path: Path, entry: str, change: dict[str
         table = json.loads(file.metadata()[entry])
     rewritten(path, **{entry: json.dumps({**table, **change})})
     with pytest.raises(BundleError, match=r"model\.safetensors"):
-        read_series_bundle(path)
+        read_bundle(path, SeriesFacts)
 
 
 def test_a_network_of_another_width_than_the_encoder(tmp_path: Path) -> None:
@@ -446,7 +453,7 @@ def test_a_network_read_back_is_the_one_that_was_written(head: str, tmp_path: Pa
     torch.manual_seed(3)
     network = build_network(bundle.config).eval()
     write_bundle(tmp_path / "m.safetensors", bundle)
-    again = load_network(read_series_bundle(tmp_path / "m.safetensors"))
+    again = load_network(read_bundle(tmp_path / "m.safetensors"))
     inputs = torch.randn(2, 5, bundle.facts.sizes(bundle.encoder).input[1])
     targets = torch.tensor([0.0, 1.0, 2.0, 7.0, 3.0]).expand(2, 5)[..., None]
     found = []

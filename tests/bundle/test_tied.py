@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from rhapsode.bundle import read_bundle
 from rhapsode.bundle.network import Network, build_network, load_network
 from rhapsode.config import from_mapping
 from rhapsode.errors import SettingsError
 from rhapsode.modalities.ids.components import network_config
-from rhapsode.modalities.text.facts import read_text_bundle
 from rhapsode.modalities.text.model import TextModel
 from rhapsode.modalities.text.settings import TrainSettings
 from rhapsode.workflows.runs.run import train
@@ -54,7 +54,7 @@ def test_it_stays_tied_in_the_file_and_goes_on_from_it(prose: str, tmp_path: Pat
     source.write_text(prose[:3000], encoding="utf-8")
     small: dict[str, Any] = {"embedding_size": 8, "hidden_size": 8, "tied": True}
     run = train(str(source), output=str(tmp_path / "run"), steps=4, network=small)
-    bundle = read_text_bundle(run.path)
+    bundle = read_bundle(run.path)
     assert np.array_equal(bundle.arrays["input.weight"], bundle.arrays["head.weight"])
     opened = load_network(bundle)
     assert opened.input.weight is opened.head.weight

@@ -197,7 +197,7 @@ def test_explain_says_how_elements_are_chosen(cli: Cli, run_folder: Path) -> Non
 def test_best_of_draws_no_further_than_a_stop_text(
     cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rhapsode.modalities.ids import search_prompt as searching
+    from rhapsode.modalities.ids import continuation as searching
 
     drawn: list[int] = []
     plain = searching.continue_jobs

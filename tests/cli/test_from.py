@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rhapsode.bundle import Provenance, write_bundle
-from rhapsode.modalities.text.facts import read_text_bundle
+from rhapsode.bundle import Provenance, read_bundle, write_bundle
 from rhapsode.modalities.text.model import TextModel
 from rhapsode.training.fine_tuning import GENTLER
 from rhapsode.workflows.inference.session import PlaySession
@@ -40,7 +39,7 @@ def test_it_begins_where_the_model_ended(cli: Cli, run_folder: Path, new_text: P
         "train", str(new_text), "--from", str(run_folder), "-o", "more", "--steps", "40", *FEW
     )
     assert done.code == 0, done.err
-    old, new = read_text_bundle(run_folder), read_text_bundle("more")
+    old, new = read_bundle(run_folder), read_bundle("more")
     assert new.config == old.config
     assert new.encoder.fingerprint == old.encoder.fingerprint
     start = read_summary("more")["from"]
@@ -65,7 +64,7 @@ def test_the_rate_is_lower_and_the_ancestry_is_kept(
         == 0
     )
     assert cli("train", str(new_text), "--from", "b", "-o", "c", "--steps", "4", *FEW).code == 0
-    a, b, c = (read_text_bundle(run) for run in (run_folder, "b", "c"))
+    a, b, c = (read_bundle(run) for run in (run_folder, "b", "c"))
     rates = [run.provenance.section("training")["learning_rate"] for run in (a, b, c)]
     assert rates[1] == pytest.approx(GENTLER * rates[0])
     assert rates[2] == pytest.approx(GENTLER * rates[1])
@@ -79,7 +78,7 @@ def test_the_rate_is_lower_and_the_ancestry_is_kept(
     done = cli("train", str(new_text), "--from", "b", "-o", "d", "--steps", "2", *FEW,
                "--set", "training.learning_rate=0.0003")  # fmt: skip
     assert done.code == 0
-    assert read_text_bundle("d").provenance.section("training")["learning_rate"] == 0.0003
+    assert read_bundle("d").provenance.section("training")["learning_rate"] == 0.0003
 
 
 def test_a_model_that_gets_no_better_stays_the_old_one(cli: Cli, run_folder: Path) -> None:
@@ -91,7 +90,7 @@ def test_a_model_that_gets_no_better_stays_the_old_one(cli: Cli, run_folder: Pat
     summary = read_summary("worse")
     assert summary["validation_loss"] == summary["from"]["validation_loss"]
     assert "no better, so the model is the old one" in done.err
-    old, new = read_text_bundle(run_folder), read_text_bundle("worse")
+    old, new = read_bundle(run_folder), read_bundle("worse")
     assert len(new.members) == 1
     assert sorted(new.arrays) == sorted(old.arrays)
     for name, array in old.arrays.items():
@@ -196,10 +195,7 @@ def test_resumed_without_the_old_model(cli: Cli, run_folder: Path, new_text: Pat
     whole, halved = read_summary("whole"), read_summary("halved")
     assert halved["loss"] == whole["loss"]
     assert halved["from"] == whole["from"]
-    assert (
-        read_text_bundle("halved").provenance.ancestors
-        == read_text_bundle("whole").provenance.ancestors
-    )
+    assert read_bundle("halved").provenance.ancestors == read_bundle("whole").provenance.ancestors
 
 
 def test_resumed_before_its_first_checkpoint(cli: Cli, run_folder: Path, new_text: Path) -> None:
@@ -213,7 +209,7 @@ def test_resumed_before_its_first_checkpoint(cli: Cli, run_folder: Path, new_tex
     Path("run/checkpoints").mkdir()
     Path("run/metrics.jsonl").write_text("")
     whole = Path("old/model.safetensors").read_bytes()
-    other = read_text_bundle("old")
+    other = read_bundle("old")
     write_bundle(Path("old/model.safetensors"), replace(other, provenance=Provenance()))
     done = cli("train", "-o", "run", "--resume")
     assert done.code == 1

@@ -14,14 +14,13 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from rhapsode.bundle import Calibration, Mixture, id_facts, write_bundle
+from rhapsode.bundle import Calibration, Mixture, id_facts, read_bundle, write_bundle
 from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.cli.main import main
 from rhapsode.counts import NGramModel
 from rhapsode.errors import BundleError, DataError
 from rhapsode.evaluation import in_context, part_losses
 from rhapsode.modalities.ids.ngram_sidecar import ngram_part
-from rhapsode.modalities.text.facts import read_text_bundle
 from rhapsode.modalities.text.model import TextModel
 from rhapsode.workflows import load
 from rhapsode.workflows.inference.session import PlaySession
@@ -76,7 +75,7 @@ def trained_beside(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(id_facts, "MOST_INSIDE", 0)
         found = train_in(tmp_path_factory.mktemp("beside"), patch)
     assert (found / "ngram.safetensors").exists()
-    assert read_text_bundle(found).facts.ngram is None
+    assert read_bundle(found).facts.ngram is None
     return found
 
 
@@ -98,7 +97,7 @@ def summary_of(run: Path) -> dict[str, Any]:
 
 
 def change(run: Path, mixture: Mixture | None) -> None:
-    bundle = read_text_bundle(run)
+    bundle = read_bundle(run)
     write_bundle(run / "model.safetensors", replace(bundle, calibration=Calibration(mixture)))
 
 
@@ -137,7 +136,7 @@ def test_the_figures_are_those_of_the_mixture_and_beside_them_those_of_its_parts
     assert np.exp(network["loss"]) == pytest.approx(network["perplexity"])
     ratio = network["loss"] / summary["loss"]
     assert network["bits_per_byte"] == pytest.approx(ratio * summary["bits_per_byte"])
-    bundle = read_text_bundle(trained)
+    bundle = read_bundle(trained)
     assert bundle.calibration.mixture is not None
     assert asdict(bundle.calibration.mixture) == mixture
     assert bundle.provenance.test is not None
@@ -277,7 +276,7 @@ def remove(run: Path) -> None:
 
 
 def swap(run: Path) -> None:
-    encoder = read_text_bundle(run).encoder
+    encoder = read_bundle(run).encoder
     other = NGramModel.learn(encoder.encode(dialects(1)), encoder.vocab_size)
     other.save(run / "ngram.safetensors")
 
@@ -349,7 +348,7 @@ def test_a_model_file_without_its_folder_writes(cli: Cli, trained_beside: Path) 
 
 
 def test_a_share_changed_by_hand_is_used(cli: Cli, trained: Path, run: Path) -> None:
-    mixture = read_text_bundle(run).calibration.mixture
+    mixture = read_bundle(run).calibration.mixture
     assert mixture is not None
     change(run, replace(mixture, share=0.1))
     predictor = TextModel(run).scorer
@@ -378,7 +377,7 @@ def test_a_share_changed_by_hand_is_used(cli: Cli, trained: Path, run: Path) -> 
 def test_a_mixture_that_makes_no_sense_is_refused(run: Path, mixture: object, told: str) -> None:
     path = rewrite(run, lambda entries, _: entries.update(calibration={"mixture": mixture}))
     with pytest.raises(BundleError) as caught:
-        read_text_bundle(run)
+        read_bundle(run)
     assert str(caught.value).startswith(f"{path}: ")
     assert told in str(caught.value)
 
@@ -518,12 +517,12 @@ def test_damaged_counts_inside_the_file_are_refused(
 def test_counts_inside_that_nothing_describes_are_refused(run: Path) -> None:
     path = rewrite(run, lambda entries, _: entries.update(facts={}))
     with pytest.raises(BundleError, match="its n-gram counts are not described") as caught:
-        read_text_bundle(run)
+        read_bundle(run)
     assert str(caught.value).startswith(f"{path}: ")
 
 
 def test_counts_inside_of_another_text_are_refused(cli: Cli, run: Path) -> None:
-    bundle = read_text_bundle(run)
+    bundle = read_bundle(run)
     encoder = bundle.encoder
     other = NGramModel.learn(encoder.encode(dialects(1)), encoder.vocab_size)
     part = ngram_part(other)
@@ -539,7 +538,7 @@ def test_counts_inside_of_another_text_are_refused(cli: Cli, run: Path) -> None:
 
 
 def test_other_counts_inside_of_the_same_text_are_not_mixed_in(cli: Cli, run: Path) -> None:
-    bundle = read_text_bundle(run)
+    bundle = read_bundle(run)
     assert bundle.facts.ngram is not None
     kept = NGramModel.from_arrays(bundle.facts.ngram.numbers, bundle.facts.ngram.arrays)
     facts = replace(bundle.facts, ngram=ngram_part(kept.view(2, "absolute")))
@@ -556,7 +555,7 @@ def test_other_counts_inside_of_the_same_text_are_not_mixed_in(cli: Cli, run: Pa
 def test_where_counts_lie_follows_their_size(
     trained: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    part = read_text_bundle(trained).facts.ngram
+    part = read_bundle(trained).facts.ngram
     assert part is not None
     assert part.size == sum(array.nbytes for array in part.arrays.values())
     source, asked = str(trained.parent / "text.txt"), ("-o", "run", *QUICK)
@@ -564,7 +563,7 @@ def test_where_counts_lie_follows_their_size(
         monkeypatch.setattr(id_facts, "MOST_INSIDE", most)
         assert cli("train", source, *asked).code == 0
         assert Path("run/ngram.safetensors").exists() is beside
-        assert (read_text_bundle("run").facts.ngram is None) is beside
+        assert (read_bundle("run").facts.ngram is None) is beside
         assert TextModel("run").alone is None
         shutil.rmtree("run")
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rhapsode.bundle import read_bundle
 from rhapsode.config import from_mapping, presets, read_settings
 from rhapsode.errors import SettingsError
-from rhapsode.modalities.text.facts import read_text_bundle
 from rhapsode.modalities.text.settings import TrainSettings
 from rhapsode.workflows.runs.run import prepare_training
 from tests.cli.conftest import Cli
@@ -52,7 +52,7 @@ def test_it_trains_and_writes(cli: Cli, prose: str, name: str) -> None:
     assert done.code == 0, done.err
     summary = json.loads(Path("run/summary.json").read_text())
     assert summary["steps"] == 3
-    training = read_text_bundle("run").provenance.section("training")
+    training = read_bundle("run").provenance.section("training")
     asked = {**read_settings(name)["training"], "precision": "float32", "evaluations": 1}
     assert {key: training[key] for key in asked} == asked
     temperatures = read_settings(name)["samples"]["temperatures"]
@@ -122,7 +122,7 @@ def test_flags_and_set_win_over_a_preset(cli: Cli, prose: str) -> None:
     done = cli("train", *source, "--config", "nietzsche-char-lstm", "-o", "run", "--steps", "2",
                "--set", "network.hidden_size=9", "--set", "samples.length=0", "--model", "gru")  # fmt: skip
     assert done.code == 0, done.err
-    bundle = read_text_bundle("run")
+    bundle = read_bundle("run")
     assert bundle.config.model.name == "gru.v1"
     assert bundle.config.model.settings["hidden_size"] == 9
 

@@ -9,8 +9,8 @@ import pytest
 
 from rhapsode.errors import RunError
 from rhapsode.workflows.runs.repeat import repeat, repeated_summary
-from rhapsode.workflows.runs.resume_run import find_run
 from rhapsode.workflows.runs.run import Training
+from rhapsode.workflows.runs.run_folder import find_run
 from tests.cli.conftest import QUICK, Cli
 
 SETTINGS = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rhapsode.modalities.text.facts import read_text_bundle
+from rhapsode.bundle import read_bundle
 from rhapsode.modalities.text.model import TextModel
 from tests.cli.conftest import QUICK, Cli
 
@@ -80,7 +80,7 @@ def test_steps_and_config_and_set(cli: Cli, prose_file: Path) -> None:
     assert tomllib.loads(Path("three/config.toml").read_text()).get("steps") is None
     cli("train", str(prose_file), "-o", "four", "--config", "one/config.toml",
         "--set", "network.hidden_size=7")  # fmt: skip
-    assert read_text_bundle("four").config.model.settings["hidden_size"] == 7
+    assert read_bundle("four").config.model.settings["hidden_size"] == 7
 
 
 def test_model_and_encoding(cli: Cli, prose_file: Path) -> None:
@@ -90,7 +90,7 @@ def test_model_and_encoding(cli: Cli, prose_file: Path) -> None:
         "--set", "training.window=16",
     )  # fmt: skip
     assert done.code == 0
-    bundle = read_text_bundle("run")
+    bundle = read_bundle("run")
     assert bundle.config.model.name == "transformer.v1"
     assert bundle.encoder.name == "bytes.v1"
 

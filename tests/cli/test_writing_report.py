@@ -7,15 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from rhapsode.bundle import write_bundle
+from rhapsode.bundle import read_bundle, write_bundle
 from rhapsode.modalities.ids.ngram_sidecar import inner_ngram
-from rhapsode.modalities.text.facts import read_text_bundle
 from tests.cli.conftest import Cli
 
 
 def move_out(run: Path, folder: Path) -> None:
     """Put the model of a run into a folder, its counts beside it as larger ones lie."""
-    bundle = read_text_bundle(run)
+    bundle = read_bundle(run)
     inner_ngram(bundle.facts).save(folder / "ngram.safetensors")
     facts = replace(bundle.facts, ngram=None)
     write_bundle(folder / "model.safetensors", replace(bundle, facts=facts))

@@ -63,11 +63,11 @@ def test_match_lengths_and_the_longest_copy(texts: list[str], query: str):
         return
     assert copied is not None
     start = lengths.index(max(lengths))
-    assert (copied.start, copied.length) == (start, max(lengths))
+    assert (copied.start, len(copied.text)) == (start, max(lengths))
     assert copied.text == query[start : start + max(lengths)]
     hits = found_by_hand(texts, copied.text)
     assert copied.count == len(hits)
-    assert (copied.document, copied.offset) == hits[0]
+    assert (copied.place.document, copied.place.offset) == hits[0]
 
 
 def test_passages_of_one_document_are_joined_and_keep_their_places():
@@ -88,11 +88,11 @@ def test_places_are_found_far_inside(prose: str):
     index = built(("first", "x" * 1000), ("second", prose))
     copied = index.longest_copy("§" + "".join(lines[300:304]) + "§")
     assert copied is not None
-    assert copied.document == "second"
-    assert copied.line == 301
-    assert copied.offset == len("".join(lines[:300]))
+    assert copied.place.document == "second"
+    assert copied.place.line == 301
+    assert copied.place.offset == len("".join(lines[:300]))
     assert copied.text == "".join(lines[300:304])
-    assert prose[copied.offset - 40 : copied.offset] == copied.place.before
+    assert prose[copied.place.offset - 40 : copied.place.offset] == copied.place.before
     mapping = copied.to_mapping()
     assert mapping["line"] == 301
     assert mapping["after"] == copied.place.after

@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 
 from rhapsode.errors import DataError
-from rhapsode.evaluation.baselines import drift, naive, seasonal_naive
 from rhapsode.evaluation.forecasts import (
     COVERAGES,
     LEVELS,
-    energy_score,
     forecast_figures,
     forecast_of_quantiles,
     forecast_of_samples,
@@ -18,6 +16,7 @@ from rhapsode.evaluation.forecasts import (
     sample_crps,
     score_forecast,
     seasonal_error,
+    seasonal_naive,
 )
 
 NAN = math.nan
@@ -86,20 +85,7 @@ def test_crps_worked_out_by_hand() -> None:
     samples_ST = np.array([[1.0], [3.0], [6.0]])
     # Distances to 2: 1, 1, 4; between paths: 2, 3, 5.
     assert sample_crps(samples_ST, np.array([2.0]))[0] == pytest.approx(2 - 10 / 6)
-    plain = sample_crps(samples_ST, np.array([2.0]), fair=False)[0]
-    assert plain == pytest.approx(2 - 10 / 9)
     assert sample_crps(samples_ST[:1], np.array([2.0]))[0] == 1.0
-
-
-def test_the_plain_crps_is_the_integral_it_is_named_for() -> None:
-    random = np.random.default_rng(1)
-    samples = random.normal(size=40)
-    grid = np.linspace(-8, 8, 400_001)
-    step = (np.searchsorted(np.sort(samples), grid, side="right") / 40 - (grid >= 0.7)) ** 2
-    integral = step.sum() * (grid[1] - grid[0])
-    assert sample_crps(samples[:, None], np.array([0.7]), fair=False)[0] == pytest.approx(
-        integral, abs=1e-4
-    )
 
 
 def test_the_fair_crps_does_not_depend_on_the_number_of_paths() -> None:
@@ -111,29 +97,6 @@ def test_the_fair_crps_does_not_depend_on_the_number_of_paths() -> None:
         samples_ST = random.normal(size=(count, 40_000))
         fair = sample_crps(samples_ST, np.full(40_000, 0.5)).mean()
         assert fair == pytest.approx(wanted, abs=0.01)
-        plain = sample_crps(samples_ST, np.full(40_000, 0.5), fair=False).mean()
-        assert plain == pytest.approx(wanted + 1 / (count * math.sqrt(math.pi)), abs=0.01)
-
-
-def test_the_energy_score_of_one_number_is_the_crps() -> None:
-    random = np.random.default_rng(3)
-    samples_STK = random.normal(size=(50, 4, 1))
-    actual_TK = random.normal(size=(4, 1))
-    found_T = energy_score(samples_STK, actual_TK)
-    np.testing.assert_allclose(found_T, sample_crps(samples_STK[..., 0], actual_TK[:, 0]))
-
-
-def test_the_energy_score_leaves_missing_numbers_out() -> None:
-    random = np.random.default_rng(3)
-    samples_STK = random.normal(size=(20, 3, 2))
-    actual_TK = np.array([[0.5, 1.0], [0.2, NAN], [NAN, NAN]])
-    found_T = energy_score(samples_STK, actual_TK)
-    assert found_T[1] == pytest.approx(sample_crps(samples_STK[:, 1, :1], np.array([0.2]))[0])
-    assert math.isnan(found_T[2])
-    gaps = samples_STK[:, 0, None] - samples_STK[None, :, 0]
-    spread = np.linalg.norm(gaps, axis=2).sum() / (20 * 19)
-    error = np.linalg.norm(samples_STK[:, 0] - actual_TK[0], axis=1).mean()
-    assert found_T[0] == pytest.approx(error - spread / 2)
 
 
 @pytest.mark.parametrize("count", [19, 99, 199])
@@ -233,36 +196,31 @@ def test_origins_roll_up_to_the_end_of_the_series() -> None:
 
 def test_the_seasonal_naive_forecast_repeats_the_last_season() -> None:
     history = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
-    assert seasonal_naive(history, 5, 3).point_T.tolist() == [5.0, 6.0, 7.0, 5.0, 6.0]
-    assert seasonal_naive(history, 2, 7).point_T.tolist() == [7.0, 7.0]
-    assert naive(history, 3).point_T.tolist() == [7.0] * 3
-    assert drift(history, 3).point_T.tolist() == [8.0, 9.0, 10.0]
+    assert seasonal_naive(history, 5, 3).mean_T.tolist() == [5.0, 6.0, 7.0, 5.0, 6.0]
+    assert seasonal_naive(history, 2, 7).mean_T.tolist() == [7.0, 7.0]
+    assert seasonal_naive(history, 3, 1).mean_T.tolist() == [7.0] * 3
 
 
 def test_baselines_bridge_what_is_missing() -> None:
     history = np.array([1.0, 2.0, NAN, 3.0, NAN, NAN])
-    assert seasonal_naive(history, 4, 3).point_T.tolist() == [3.0, 2.0, 3.0, 3.0]
-    assert naive(history, 2).point_T.tolist() == [3.0, 3.0]
-    # Two from place 0 to place 3; the first step to forecast is three steps behind the last one known.
-    assert drift(history, 2).point_T.tolist() == pytest.approx([5.0, 5 + 2 / 3])
-    for baseline in (seasonal_naive, drift):
-        extra = (3,) if baseline is seasonal_naive else ()
-        assert baseline(np.array([5.0]), 2, *extra).samples_ST.tolist() == [[5.0, 5.0]] * 100
-        with pytest.raises(DataError, match="without any value"):
-            baseline(np.array([NAN, math.inf]), 2, *extra)
+    assert seasonal_naive(history, 4, 3).mean_T.tolist() == [3.0, 2.0, 3.0, 3.0]
+    assert seasonal_naive(history, 2, 1).mean_T.tolist() == [3.0, 3.0]
+    assert seasonal_naive(np.array([5.0]), 2, 3).samples_ST.tolist() == [[5.0, 5.0]] * 100
+    with pytest.raises(DataError, match="without any value"):
+        seasonal_naive(np.array([NAN, math.inf]), 2, 3)
 
 
 def test_paths_of_baselines_spread_as_their_errors_add_up() -> None:
     random = np.random.default_rng(5)
     walk = random.normal(size=4000).cumsum()
-    baseline = naive(walk, 16, samples=4000, seed=1)
-    spread_T = (baseline.samples_ST - baseline.point_T).std(axis=0)
+    baseline = seasonal_naive(walk, 16, 1, samples=4000, seed=1)
+    spread_T = (baseline.samples_ST - baseline.mean_T).std(axis=0)
     np.testing.assert_allclose(spread_T, np.sqrt(np.arange(1, 17)), rtol=0.06)
-    np.testing.assert_allclose(baseline.samples_ST.mean(axis=0), baseline.point_T, atol=0.3)
+    np.testing.assert_allclose(baseline.samples_ST.mean(axis=0), baseline.mean_T, atol=0.3)
     seasonal = seasonal_naive(random.normal(size=4000), 8, 4, samples=4000, seed=1)
-    spread_T = (seasonal.samples_ST - seasonal.point_T).std(axis=0)
+    spread_T = (seasonal.samples_ST - seasonal.mean_T).std(axis=0)
     np.testing.assert_allclose(spread_T, [math.sqrt(2)] * 4 + [2.0] * 4, rtol=0.1)
-    again = naive(walk, 16, samples=4000, seed=1)
+    again = seasonal_naive(walk, 16, 1, samples=4000, seed=1)
     np.testing.assert_array_equal(again.samples_ST, baseline.samples_ST)
 
 
@@ -270,12 +228,11 @@ def test_on_air_passengers_the_seasonal_naive_forecast_has_its_known_error(share
     table = np.loadtxt(
         shared_data / "timeseries" / "AirPassengers.csv", delimiter=",", skiprows=1, usecols=1
     )
-    baseline = seasonal_naive(table[:132], 12, 12)
-    forecast = forecast_of_samples(baseline.samples_ST, baseline.point_T)
+    forecast = seasonal_naive(table[:132], 12, 12)
     figures = forecast_figures([score_forecast(forecast, table[132:], table[:132], 12)])
     assert figures.mase == pytest.approx(1.571, abs=5e-4)
     assert figures.crps is not None
     assert figures.rmse == pytest.approx(np.sqrt(np.mean((table[132:] - table[120:132]) ** 2)))
-    flat = forecast_of_samples(naive(table[:132], 12).point_T[None])
+    flat = forecast_of_samples(seasonal_naive(table[:132], 12, 1).mean_T[None])
     figures = forecast_figures([score_forecast(flat, table[132:], table[:132], 12)])
     assert figures.mase == pytest.approx(2.50, abs=5e-3)

@@ -10,14 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhapsode.errors import DataError
-from rhapsode.modalities.text.quality.copies import LENGTHS, measure_copying
 from rhapsode.modalities.text.quality.text_index import TextIndex
 from rhapsode.modalities.text.quality.text_quality import (
+    LENGTHS,
     choose_unit,
     cut_equally,
     distinct,
     held_out_pieces,
     loop_period,
+    measure_copying,
     measure_writing,
     repetition,
     self_bleu,
@@ -77,7 +78,7 @@ def test_training_text_is_nowhere_new(prose: str, prose_index: TextIndex):
     assert found.copying.novelty == dict.fromkeys(LENGTHS, 0.0)
     assert found.copying.copied_share == 1
     assert found.copying.longest_copy is not None
-    assert found.copying.longest_copy.length == 500
+    assert len(found.copying.longest_copy.text) == 500
     assert found.invented_words == 0
     assert found.invented_examples == ()
     assert found.reason == ""

@@ -28,7 +28,7 @@ from rhapsode.generation.search.contrastive import contrastive_search
 from rhapsode.generation.search.likeliest import Found, best_first
 from rhapsode.generation.search.ranking import mean_log_probs, rank_by_likelihood, rank_by_novelty
 from rhapsode.generation.search.stochastic_beam import stochastic_beam_search
-from rhapsode.modalities.ids.search_prompt import draw_best
+from rhapsode.modalities.ids.continuation import draw_best
 from tests.generation.markov import Markov
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=40)

@@ -1,7 +1,7 @@
 """A toy modality of identifiers with a grammar: lines of balanced brackets and letters."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -91,12 +91,6 @@ class BracketModality(IdModality[IdSettings, BracketCorpus]):
     def card(self, bundle: IdBundle, summary: Mapping[str, Any]) -> Card:
         figures = [f"{summary['loss']} nats"]
         return Card("Brackets", "A toy.", ["Lines."], figures, ["Toy."], ["rhapsode generate ."])
-
-    def told(self, summary: Mapping[str, Any], title: str) -> Iterator[Any]:
-        yield f"{title}: {summary['loss']:.4f}"
-
-    def next_command(self, folder: Path) -> str:
-        return f"rhapsode generate {folder}"
 
 
 BRACKETS = BracketModality()

@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rhapsode.bundle import FACTS
-from rhapsode.modalities import MODALITIES, MODELS
-from rhapsode.modalities.registry import register
+from rhapsode.modalities import MODALITIES, MODELS, register
 
 
 @contextmanager

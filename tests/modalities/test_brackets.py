@@ -17,7 +17,7 @@ from rhapsode.data import Batch
 from rhapsode.engine.compiled_predictor import CompiledPredictor
 from rhapsode.modalities.opened import Model
 from rhapsode.workflows import load
-from rhapsode.workflows.inference.evaluate import evaluate
+from rhapsode.workflows.inference.comparison import evaluate
 from rhapsode.workflows.inference.session import PlaySession
 from rhapsode.workflows.runs.run import prepare_training
 from tests.encoding.brackets import DEEPEST, END, UNKNOWN

@@ -15,7 +15,7 @@ from rhapsode.cli.main import main
 from rhapsode.config import GenerateSettings
 from rhapsode.data import Condition
 from rhapsode.workflows import load
-from rhapsode.workflows.inference.evaluate import evaluate
+from rhapsode.workflows.inference.comparison import evaluate
 from rhapsode.workflows.inference.session import PlaySession
 from rhapsode.workflows.runs.run import prepare_training
 from tests.modalities import zigzag

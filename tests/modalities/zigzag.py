@@ -1,8 +1,8 @@
 """A toy modality of values: moves of a three-way pen, under a phase known ahead and a class."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,13 +16,9 @@ from rhapsode.data import Condition, ValueArrays
 from rhapsode.encoding.vectors import VectorEncoder, VectorSettings
 from rhapsode.generation.paths import sample_paths
 from rhapsode.modalities.contract import Claim, Degree, Planned, RunRequest, Tell
-from rhapsode.modalities.scoring import PartName
-from rhapsode.modalities.values.modality import ValueModality
+from rhapsode.modalities.values.modality import ValueModality, ValuePart, resolved_values
 from rhapsode.modalities.values.model import ValueModel
 from rhapsode.modalities.values.prompts import Step, ValuePrompt, read_steps
-from rhapsode.modalities.values.resolved import resolved
-from rhapsode.modalities.values.scored_part import ValuePart
-from rhapsode.models import FAMILIES
 from rhapsode.training.planner import Plan
 from rhapsode.views.card import Card
 
@@ -60,12 +56,8 @@ class ZigzagPrompt(ValuePrompt):
     """A class, and moves."""
 
     def __init__(self, model: Any, kind: int, steps: Sequence[Step] = ()) -> None:
-        super().__init__(model, steps)
+        super().__init__(model, steps, condition_of([kind]))
         self.kind = kind
-
-    @property
-    def condition(self) -> Condition:
-        return condition_of([self.kind])
 
     def known(self, first: int, count: int) -> Any:
         return phase(first, count)[None]
@@ -121,16 +113,12 @@ class ZigzagModality(ValueModality[ZigzagSettings, ZigzagCorpus, Any]):
         own = all(str(source).endswith(".zigzag") for source in sources)
         return Claim(Degree.SURE if own else Degree.NONE, "by suffix")
 
-    def check(self, settings: ZigzagSettings) -> None:
-        pass
-
     def corpus(self, sources: Sequence[Any], settings: Any, tell: Tell, **read: Any) -> Any:
         return ZigzagCorpus(sources)
 
     def plan(self, corpus: ZigzagCorpus, request: RunRequest[Any]) -> Planned[Any, Any, Any]:
         plan = Plan({"hidden_size": 8}, PLANNED, ("a toy",))
-        settings = resolved(request.settings, plan, FAMILIES.full_name(request.settings.model))
-        settings = replace(settings, network={**plan.network, **settings.network})
+        settings = resolved_values(request.settings, plan)
         config = NetworkConfig(
             Component("values.v1", {"value_size": 6}),
             Component(settings.model, settings.network),
@@ -143,12 +131,6 @@ class ZigzagModality(ValueModality[ZigzagSettings, ZigzagCorpus, Any]):
         train = corpus.part("train").arrays
         return Planned(settings, corpus, bundle, plan, len(train.weights_N), own=train)
 
-    def fitted(self, planned: Any) -> Any:
-        return planned.own
-
-    def part(self, corpus: ZigzagCorpus, settings: Any, name: PartName) -> ValuePart:
-        return corpus.part(name)
-
     def to_score(self, model: Any, sources: Sequence[str], asked: Any, tell: Tell) -> ValuePart:
         return ZigzagCorpus(sources).part(", ".join(sources))
 
@@ -160,12 +142,6 @@ class ZigzagModality(ValueModality[ZigzagSettings, ZigzagCorpus, Any]):
 
     def card(self, bundle: Any, summary: Mapping[str, Any]) -> Card:
         return Card("Zigzags", "A toy.", ["Moves."], [str(summary["loss"])], ["Toy."], ["..."])
-
-    def told(self, summary: Mapping[str, Any], title: str) -> Iterator[Any]:
-        yield f"{title}: {summary['loss']:.4f}"
-
-    def next_command(self, folder: Path) -> str:
-        return f"rhapsode generate {folder}"
 
 
 ZIGZAG = ZigzagModality()

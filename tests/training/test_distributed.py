@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rhapsode.bundle import read_bundle
 from rhapsode.data import Batch, Condition
 from rhapsode.errors import SettingsError
-from rhapsode.modalities.text.facts import read_text_bundle
 from rhapsode.training import Group, SingleProcess, Step, read_checkpoint
 from rhapsode.workflows.runs.run import prepare_training
 
@@ -176,7 +176,7 @@ def assert_close(one: Path, two: Path) -> None:
         ]
         assert np.abs(np.subtract(*losses)).max() < 1e-5
     assert sum(line["event"] == "step" for line in first) == STEPS
-    best, again = read_text_bundle(one), read_text_bundle(two)
+    best, again = read_bundle(one), read_bundle(two)
     for name, array in best.arrays.items():
         np.testing.assert_allclose(array, again.arrays[name], atol=1e-4, err_msg=name)
 

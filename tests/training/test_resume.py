@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rhapsode.bundle import read_bundle
 from rhapsode.errors import RunError
-from rhapsode.modalities.text.facts import read_text_bundle
 from rhapsode.training import ReplayClock, Step, read_checkpoint
 from rhapsode.workflows.runs.run import prepare_training
 
@@ -76,7 +76,7 @@ def assert_same_run(one: Path, other: Path) -> None:
     assert sorted(first) == sorted(second)
     for name, tensor in first.items():
         assert np.array_equal(tensor.float().numpy(), second[name].float().numpy()), name
-    best, again = read_text_bundle(one), read_text_bundle(other)
+    best, again = read_bundle(one), read_bundle(other)
     for name, array in best.arrays.items():
         assert np.array_equal(array, again.arrays[name]), name
     assert (one / "samples.md").read_text() == (other / "samples.md").read_text()

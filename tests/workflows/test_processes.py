@@ -11,7 +11,7 @@ import pytest
 from rhapsode.data import Document
 from rhapsode.encoding import ENCODERS
 from rhapsode.errors import SettingsError
-from rhapsode.modalities.text.reading import processes
+from rhapsode.modalities.text import reading as processes
 
 CHINESE = "黛玉见了，便吃一大惊，心下想道：好生奇怪！\n宝玉笑道：这个妹妹我曾见过的。\n"
 
@@ -71,7 +71,7 @@ def test_a_script_needs_no_guard(tmp_path: Path) -> None:
         f"""
 from rhapsode.data import Document
 from rhapsode.encoding import ENCODERS
-from rhapsode.modalities.text.reading import processes
+from rhapsode.modalities.text import reading as processes
 print("begun")
 processes.WORTH, processes.workers = 0, lambda: 2
 encoder = ENCODERS.get("jieba.v1").learn([{CHINESE!r}], {{}})

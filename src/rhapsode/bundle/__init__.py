@@ -6,6 +6,7 @@ without torch. The network half is `rhapsode.bundle.network`, `rhapsode.bundle.t
 """
 
 from rhapsode.bundle.combined.grammatical import Grammatical, GrammaticalNetwork
+from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.bundle.distribution import (
     Distribution,
     Elements,
@@ -15,6 +16,7 @@ from rhapsode.bundle.distribution import (
     draw,
     log_softmax,
 )
+from rhapsode.bundle.id_facts import IdBundle, IdFacts, NGramPart
 from rhapsode.bundle.model_file import (
     FACTS,
     FORMAT_VERSION,
@@ -41,6 +43,7 @@ from rhapsode.bundle.predictor import (
     refuse_condition,
 )
 from rhapsode.bundle.provenance import Calibration, Mixture, Provenance
+from rhapsode.bundle.value_facts import ValueBundle, ValueFacts, ValuePaths
 
 __all__ = [
     "FACTS",
@@ -56,10 +59,14 @@ __all__ = [
     "Facts",
     "Grammatical",
     "GrammaticalNetwork",
+    "IdBundle",
+    "IdFacts",
     "Job",
     "LogitsDistribution",
     "Member",
+    "MixedPredictor",
     "Mixture",
+    "NGramPart",
     "NetworkConfig",
     "NetworkSizes",
     "NetworkPredictor",
@@ -69,6 +76,9 @@ __all__ = [
     "Stretch",
     "StretchRequest",
     "Table",
+    "ValueBundle",
+    "ValueFacts",
+    "ValuePaths",
     "bundle_path",
     "draw",
     "modality_of",

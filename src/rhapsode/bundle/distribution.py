@@ -146,21 +146,17 @@ class LogitsDistribution(Distribution):
         self.allowed_BV = allowed_BV
 
     def __len__(self) -> int:
-        """B, the number of rows."""
         return len(self._logits_BV)
 
     @property
     def logits_BKV(self) -> Singles:
-        """Logits (B, 1, V)."""
         return self._logits_BV[:, None]
 
     @property
     def logits_BV(self) -> Singles:
-        """Logits (B, V)."""
         return self._logits_BV
 
     def log_prob(self, elements: Elements) -> NDArray[np.float64]:
-        """Log-probability (nats) of an id a row, (B,)."""
         log_prob_B: NDArray[np.float64] = log_softmax(self._logits_BV)[
             np.arange(len(elements)), np.asarray(elements, dtype=np.int64)
         ]
@@ -172,7 +168,6 @@ class LogitsDistribution(Distribution):
         temperature: float = 1.0,
         logits_BKV: Singles | None = None,
     ) -> Sample:
-        """Draw one id a row; see `draw`."""
         if logits_BKV is None:
             logits_BV = self._logits_BV
             if temperature < GREEDY_BELOW:
@@ -186,7 +181,6 @@ class LogitsDistribution(Distribution):
         return Sample(ids_B, ids_B[:, None])
 
     def given(self, elements: Elements) -> Sample:
-        """Ids, one a row."""
         ids_B = np.asarray(elements, dtype=np.int64)
         return Sample(ids_B, ids_B[:, None])
 
@@ -197,7 +191,6 @@ class LogitsDistribution(Distribution):
         return Table(ids_BC, np.exp(np.take_along_axis(log_BV, ids_BC, axis=1)))
 
     def select(self, rows_R: NDArray[np.int64]) -> LogitsDistribution:
-        """The distributions of some rows."""
         features_BTH = None if self.features_BTH is None else self.features_BTH[rows_R]
         allowed_BV = None if self.allowed_BV is None else self.allowed_BV[rows_R]
         return LogitsDistribution(self._logits_BV[rows_R], features_BTH, allowed_BV)

@@ -40,7 +40,6 @@ class IdFacts(Facts):
     counted_in: str | None = None
 
     def to_file(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """The counts."""
         table: dict[str, Any] = {}
         arrays: dict[str, NDArray[Any]] = {COUNTS: self.counts_V}
         if self.counted_in is not None:
@@ -82,7 +81,6 @@ class IdFacts(Facts):
 
     @classmethod
     def open_encoder(cls, table: Mapping[str, Any]) -> Any:
-        """An encoder that is registered."""
         return encoder_from_mapping(table)
 
     @classmethod
@@ -94,12 +92,10 @@ class IdFacts(Facts):
         return None
 
     def sizes(self, encoder: Encoder) -> NetworkSizes:
-        """The vocabulary's."""
         vocabulary = ("vocab_size", encoder.vocab_size)
         return NetworkSizes("elements", vocabulary, vocabulary)
 
     def described(self, encoder: Encoder) -> dict[str, Any]:
-        """The encoder."""
         return {
             "encoder": {
                 "name": encoder.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,9 +38,6 @@ __all__ = [
     "network_arrays",
     "torch_workers",
 ]
-
-M = TypeVar("M", bound=nn.Module)
-
 
 SCORED_AT_ONCE = 1 << 24
 """Numbers (64 MB of float32) of the distributions that scoring holds at once."""
@@ -268,8 +265,7 @@ def _make(entry: type[Any], component: Component, extra: Mapping[str, Any]) -> A
                 where=f"[network] of {component.name}",
             )
     settings = {**component.settings, **extra}
-    config = from_mapping(entry.Config, settings, where=f"[network] of {component.name}")
-    return entry(config)
+    return entry(from_mapping(entry.Config, settings, where=f"[network] of {component.name}"))
 
 
 def build_network(config: NetworkConfig) -> Network:

@@ -28,11 +28,9 @@ class NGramPredictor(Predictor):
 
     @property
     def vocab_size(self) -> int:
-        """V."""
         return self._model.vocab_size
 
     def start(self, rows: int, condition: Any = None) -> NGramState:
-        """The state of rows that have read nothing."""
         refuse_condition(condition)
         return self._model.start(rows)
 
@@ -44,7 +42,6 @@ class NGramPredictor(Predictor):
         *,
         features: bool = False,
     ) -> tuple[LogitsDistribution, NGramState]:
-        """Read ids (B, T); the distribution of what follows, and the state behind them."""
         if elements.shape[1] == 0:
             raise ValueError("advance needs at least one element")
         state = self._model.advance(np.asarray(elements, dtype=np.int64), state)
@@ -54,7 +51,6 @@ class NGramPredictor(Predictor):
     def score(
         self, batch: Batch, state: NGramState | None = None
     ) -> tuple[NDArray[np.float32], NGramState]:
-        """Log-probability (nats) of every target, (B, T), 0 where it is not scored, and the state behind the batch."""
         refuse_condition(batch.condition)
         return self._model.score(
             np.asarray(batch.inputs, dtype=np.int64),
@@ -66,7 +62,6 @@ class NGramPredictor(Predictor):
         )
 
     def examine(self, batch: Batch, state: NGramState | None = None) -> tuple[Examined, NGramState]:
-        """Log-probabilities of the targets, likeliest elements and entropies, all (B, T), and the state behind."""
         refuse_condition(batch.condition)
         found, state = self._model.examine(
             np.asarray(batch.inputs, dtype=np.int64),
@@ -78,5 +73,4 @@ class NGramPredictor(Predictor):
         return Examined(*found), state
 
     def join(self, states: Sequence[NGramState]) -> NGramState:
-        """The rows of several states."""
         return NGramState(np.concatenate([state.node_B for state in states]))

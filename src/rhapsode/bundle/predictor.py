@@ -84,7 +84,6 @@ class CompiledSteps(Protocol):
 
     def compiled(self) -> list[tuple[str, Any]] | None:
         """Name and value of every step in order; None where a step has no compiled form."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -287,7 +286,6 @@ class NetworkPredictor(Predictor):
         return 0
 
     def restricted(self, grammar: Grammar) -> NetworkPredictor:
-        """The same predictor, every distribution normalised over what a grammar allows."""
         from rhapsode.bundle.combined.grammatical import GrammaticalNetwork
 
         return GrammaticalNetwork(self, grammar)

@@ -51,8 +51,7 @@ class Mixture:
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values; losses that are not known are left out."""
-        values = asdict(self)
-        return {n: value for n, value in values.items() if value is not None or n == "reason"}
+        return {n: value for n, value in asdict(self).items() if value is not None or n == "reason"}
 
     def check(self) -> None:
         """Refuse a mixture that makes no sense.

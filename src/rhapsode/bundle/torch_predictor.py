@@ -46,7 +46,6 @@ class TorchPredictor(NetworkPredictor):
 
     @property
     def vocab_size(self) -> int:
-        """V."""
         return self._vocab_size
 
     @torch.no_grad()
@@ -76,7 +75,6 @@ class TorchPredictor(NetworkPredictor):
         *,
         features: bool = False,
     ) -> tuple[LogitsDistribution, State]:
-        """Read ids (B, T); the distribution of what follows, and the state behind them."""
         if elements.shape[1] == 0:
             raise ValueError("advance needs at least one element")
         ids_BT = torch.from_numpy(np.ascontiguousarray(elements, dtype=np.int64))
@@ -96,14 +94,12 @@ class TorchPredictor(NetworkPredictor):
 
     @torch.no_grad()
     def score(self, batch: Batch, state: Any | None = None) -> tuple[NDArray[np.float32], Any]:
-        """Log-probability (nats) of every target, (B, T), and the state behind the batch."""
         with evaluating(self._network):
             log_prob_BT, after = self._network.log_prob(batch, state)
             return log_prob_BT.numpy(), after
 
     @torch.no_grad()
     def examine(self, batch: Batch, state: Any | None = None) -> tuple[Examined, Any]:
-        """Log-probabilities of the targets, likeliest elements and entropies, all (B, T), and the state behind."""
         masks = mask_tensors(batch, torch.device("cpu"))
         with evaluating(self._network):
             inputs, targets, reset_BT = batch_tensors(batch, torch.device("cpu"))
@@ -133,7 +129,6 @@ class TorchPredictor(NetworkPredictor):
     def distributions(
         self, batch: Batch, state: Any | None = None
     ) -> tuple[Iterator[NDArray[np.float32]], Any]:
-        """Log-probabilities of all elements behind every input, in parts (B, some T, V), and the state behind."""
         masks = mask_tensors(batch, torch.device("cpu"))
         with evaluating(self._network):
             inputs, _, reset_BT = batch_tensors(batch, torch.device("cpu"))
@@ -142,13 +137,12 @@ class TorchPredictor(NetworkPredictor):
                 self._network.input(inputs), before, reset_BT=reset_BT
             )
         most = max(1, _SPREAD_AT_ONCE // (len(inputs) * self._network.head.width))
-        starts = range(0, y_BTH.shape[1], most)
         return (
             self._spread(
                 y_BTH[:, start : start + most],
                 None if masks is None else masks[0][:, start : start + most],
             )
-            for start in starts
+            for start in range(0, y_BTH.shape[1], most)
         ), state
 
     @torch.no_grad()
@@ -160,11 +154,9 @@ class TorchPredictor(NetworkPredictor):
         return log_prob_BTV
 
     def select(self, state: State, rows_R: NDArray[np.int64]) -> State:
-        """The state of some rows."""
         return state.select(torch.from_numpy(rows_R))
 
     def join(self, states: Sequence[State]) -> State:
-        """The rows of several states."""
         return type(states[0]).join(states)
 
 

@@ -25,36 +25,28 @@ class ValuePaths(Protocol):
 
     def __len__(self) -> int:
         """B, the number of paths."""
-        ...
 
     def features(self) -> Singles:
         """Features (B, D) before the next value."""
-        ...
 
     def log_scale(self) -> Floats:
         """Natural logarithm of the factor of the mean of each count, (B, K)."""
-        ...
 
     def encode_next(self, values_BK: Floats) -> tuple[Floats, Floats]:
         """Targets (B, K) and log-Jacobians (B,) of values, which are not read."""
-        ...
 
     def decode_next(self, targets_BK: Any) -> Floats:
         """Values (B, K) of targets; nothing is read."""
-        ...
 
     def push(self, values_BK: Floats) -> None:
         """Read the next value of every path, (B, K); NaN where missing."""
-        ...
 
     def select(self, rows_R: NDArray[np.int64]) -> Self:
         """Some of the paths, in that order; a row may occur twice."""
-        ...
 
     @classmethod
     def join(cls, parts: Sequence[Self]) -> Self:
         """The paths of several, in order."""
-        ...
 
 
 class ValueEncoder(Protocol):
@@ -65,47 +57,37 @@ class ValueEncoder(Protocol):
     @property
     def target_size(self) -> int:
         """K, the numbers of an element."""
-        ...
 
     @property
     def feature_size(self) -> int:
         """D, the features of an element."""
-        ...
 
     @property
     def span(self) -> int:
         """Steps back that features depend on."""
-        ...
 
     @property
     def counts(self) -> bool:
         """True if targets are counts, for a head of counts."""
-        ...
 
     @property
     def spans_gaps(self) -> bool:
         """True if features depend on any distance where values are missing."""
-        ...
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values that describe the encoder."""
-        ...
 
     def stats(self, history_TK: Any) -> Any:
         """The scale of a history."""
-        ...
 
     def encode(self, values_TK: Any, stats: Any) -> Any:
         """Features, targets, weights and log-Jacobians of values under a scale."""
-        ...
 
     def paths(self, stats: Any, copies: int = 1) -> Any:
         """Paths that have read nothing: `copies` of each scale."""
-        ...
 
     def paths_after(self, values_TK: Any, stats: Any) -> Any:
         """A path that has read values."""
-        ...
 
 
 class ValueFacts(Facts):
@@ -130,7 +112,6 @@ class ValueFacts(Facts):
         return 0
 
     def to_file(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """The facts as plain values."""
         table: dict[str, Any] = msgspec.to_builtins(self)
         return table, {}
 
@@ -138,7 +119,6 @@ class ValueFacts(Facts):
     def from_file(
         cls, table: Mapping[str, Any], arrays: dict[str, NDArray[Any]], encoder: Any
     ) -> Self:
-        """The facts, checked against the encoder."""
         facts = from_mapping(cls, table, where="facts", error=BundleError)
         facts.check(encoder)
         return facts
@@ -153,7 +133,6 @@ class ValueFacts(Facts):
             raise BundleError(f"the description of its {self.goes_on_with} is malformed")
 
     def sizes(self, encoder: Any) -> NetworkSizes:
-        """Features with covariates in, targets out."""
         return NetworkSizes(
             "numbers",
             ("value_size", encoder.feature_size + self.covariate_size),
@@ -162,7 +141,6 @@ class ValueFacts(Facts):
         )
 
     def described(self, encoder: Any) -> dict[str, Any]:
-        """The encoder."""
         settings = encoder.to_mapping()["settings"]
         numbers = encoder.target_size
         return {"encoder": {"name": encoder.name, "numbers": numbers, "settings": settings}}

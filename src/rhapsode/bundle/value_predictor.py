@@ -106,12 +106,10 @@ class ValueDistribution(Distribution):
         self._paths = paths
 
     def __len__(self) -> int:
-        """B, the number of rows."""
         return len(self.parameters_BP)
 
     @property
     def logits_BKV(self) -> Singles | None:
-        """Logits of the bins; None for a density."""
         if not isinstance(self.head, Bins):
             return None
         logits_BKV: Singles = self.head.logits(self.parameters_BP).float().numpy()
@@ -119,7 +117,6 @@ class ValueDistribution(Distribution):
 
     @torch.no_grad()
     def log_prob(self, elements: Elements) -> Floats:
-        """Log-density (nats) of values (B, K), (B,); missing numbers add nothing."""
         targets_BK, jacobian_B = self._paths.encode_next(np.asarray(elements, dtype=np.float64))
         log_prob_B1 = self.head.log_prob(
             self.parameters_BP[:, None], torch.from_numpy(targets_BK)[:, None]
@@ -132,7 +129,6 @@ class ValueDistribution(Distribution):
         temperature: float = 1.0,
         logits_BKV: Singles | None = None,
     ) -> Sample:
-        """Draw K values a path by inversion, and the bins they lie in where there are any."""
         uniforms = torch.from_numpy(np.ascontiguousarray(uniforms_BK))
         if logits_BKV is None or not isinstance(self.head, Bins):
             targets_BK = self.head.sample(self.parameters_BP, uniforms, temperature)
@@ -152,7 +148,6 @@ class ValueDistribution(Distribution):
 
     @torch.no_grad()
     def table(self, k: int) -> Table:
-        """Quantiles (B, k, K) at k levels evenly spaced between 0 and 1."""
         levels_C = np.arange(1, k + 1) / (k + 1)
         rows = [
             self._paths.decode_next(self.head.quantile(self.parameters_BP, float(level)).numpy())
@@ -161,7 +156,6 @@ class ValueDistribution(Distribution):
         return Table(np.stack(rows, axis=1), levels_C)
 
     def select(self, rows_R: NDArray[np.int64]) -> ValueDistribution:
-        """The distributions of some rows."""
         parameters_RP = self.parameters_BP[torch.from_numpy(np.asarray(rows_R))]
         return ValueDistribution(self.head, parameters_RP, self._paths.select(np.asarray(rows_R)))
 
@@ -189,12 +183,10 @@ class ValuePredictor(Predictor, Generic[B_co]):
 
     @property
     def vocab_size(self) -> int:
-        """V where a number is drawn as an element, one of so many bins; 0 for a density."""
         return self.head.bins if isinstance(self.head, Bins) else 0
 
     @property
     def element_size(self) -> int:
-        """K, the numbers of one step."""
         return self.bundle.encoder.target_size
 
     @property
@@ -382,7 +374,6 @@ class ValuePredictor(Predictor, Generic[B_co]):
         return log_prob_BT.numpy(), after
 
     def join(self, states: Sequence[ValueState]) -> ValueState:
-        """The paths of several states."""
         memory, ahead = [state.memory for state in states], [state.ahead for state in states]
         known = [each for each in ahead if each is not None]
         return ValueState(
@@ -392,5 +383,4 @@ class ValuePredictor(Predictor, Generic[B_co]):
         )
 
     def workers(self, calls: int) -> AbstractContextManager[Executor | None]:
-        """Threads in each of which torch uses one core."""
         return torch_workers(calls)

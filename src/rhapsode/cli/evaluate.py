@@ -42,7 +42,7 @@ def run(arguments: Sequence[str], began: float) -> int:
         EvaluateCommand, attrgetter("evaluation"), "evaluate", DESCRIPTION, arguments
     )
     from rhapsode.workflows import open_model
-    from rhapsode.workflows.inference.evaluate import evaluate
+    from rhapsode.workflows.inference.comparison import evaluate
 
     modality, model = open_model(command.model)
     asked = typed_settings(command, arguments, modality.evaluation)

@@ -1,12 +1,9 @@
 """Figures with their protocols. Models come as predictors; no torch."""
 
-from rhapsode.evaluation.baselines import Baseline, drift, naive, seasonal_naive
-from rhapsode.evaluation.calibration import Calibration, ReliabilityBin, calibration_of
 from rhapsode.evaluation.forecasts import (
     Forecast,
     ForecastFigures,
     ForecastScore,
-    energy_score,
     forecast_figures,
     forecast_of_quantiles,
     forecast_of_samples,
@@ -14,11 +11,22 @@ from rhapsode.evaluation.forecasts import (
     sample_crps,
     score_forecast,
     seasonal_error,
+    seasonal_naive,
 )
-from rhapsode.evaluation.intervals import Interval, interval_of, unit_begins, unit_sums
+from rhapsode.evaluation.intervals import (
+    Difference,
+    Interval,
+    interval_of,
+    paired_difference,
+    unit_begins,
+    unit_sums,
+)
 from rhapsode.evaluation.loss_breakdowns import (
     Bucket,
+    Calibration,
+    ReliabilityBin,
     Surprise,
+    calibration_of,
     context_losses,
     loss_by_context,
     position_losses,
@@ -26,13 +34,17 @@ from rhapsode.evaluation.loss_breakdowns import (
     windowed_loss,
 )
 from rhapsode.evaluation.losses import (
+    LEAST_GAIN,
+    allowed_elements,
+    best_share,
     element_losses,
     in_context,
+    mixture_nats,
+    part_losses,
     read_batches,
     total_loss,
     without_given,
 )
-from rhapsode.evaluation.mixture import LEAST_GAIN, best_share, mixture_nats, part_losses
 from rhapsode.evaluation.model_metrics import (
     Figures,
     NetworkFigures,
@@ -43,10 +55,8 @@ from rhapsode.evaluation.model_metrics import (
     floors_of,
     ngram_in_words,
 )
-from rhapsode.evaluation.paired import Difference, paired_difference
 
 __all__ = [
-    "Baseline",
     "Bucket",
     "Calibration",
     "Difference",
@@ -61,12 +71,11 @@ __all__ = [
     "ReliabilityBin",
     "Surprise",
     "Text",
+    "allowed_elements",
     "best_share",
     "calibration_of",
     "context_losses",
-    "drift",
     "element_losses",
-    "energy_score",
     "evaluate_store",
     "figures_of",
     "floors_of",
@@ -77,7 +86,6 @@ __all__ = [
     "interval_of",
     "loss_by_context",
     "mixture_nats",
-    "naive",
     "ngram_in_words",
     "paired_difference",
     "part_losses",

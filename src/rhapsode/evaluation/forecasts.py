@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rhapsode.errors import DataError
+
 __all__ = [
     "COVERAGES",
     "LEVELS",
     "Forecast",
     "ForecastFigures",
     "ForecastScore",
-    "energy_score",
     "forecast_figures",
     "forecast_of_quantiles",
     "forecast_of_samples",
@@ -27,6 +28,7 @@ __all__ = [
     "sample_crps",
     "score_forecast",
     "seasonal_error",
+    "seasonal_naive",
 ]
 
 Floats = NDArray[np.float64]
@@ -38,8 +40,6 @@ _ALL_LEVELS = tuple(
         {*LEVELS, *(round(0.5 + side * share / 2, 6) for share in COVERAGES for side in (-1, 1))}
     )
 )
-# Pairs of paths whose distances are held at once.
-AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -117,6 +117,70 @@ def forecast_of_quantiles(
     return Forecast(each, wide_QT, np.asarray(middle_T, dtype=np.float64))
 
 
+def seasonal_naive(
+    history_T: NDArray[np.floating],
+    horizon: int,
+    season: int,
+    *,
+    samples: int = 100,
+    seed: int = 0,
+) -> Forecast:
+    """Every step as it was a season before; a season that is not wholly known is filled from earlier ones.
+
+    Paths are the forecast's own recursion with centred in-sample errors drawn with replacement (Hyndman and
+    Athanasopoulos 2021, section 5.5): nothing is assumed of the errors but that they are alike and independent.
+
+    Arguments:
+        history_T: values; NaN where missing.
+        horizon: steps to forecast.
+        season: steps in a season; 1, as for a history that is no longer, repeats the last value.
+        samples: sample paths, S.
+        seed: of the errors drawn.
+
+    Raises:
+        DataError: no value is known.
+    """
+    history_T = _known(history_T)
+    if season >= len(history_T):
+        season = 1
+    errors = history_T[season:] - history_T[:-season]
+    point_T = np.resize(_last_season(history_T, season), horizon)
+    drawn_ST = _drawn(errors, samples, horizon, seed)
+    # A step's error stays in all the seasons that follow it.
+    for t in range(season, horizon):
+        drawn_ST[:, t] += drawn_ST[:, t - season]
+    return forecast_of_samples(point_T + drawn_ST, point_T)
+
+
+def _known(history_T: NDArray[np.floating]) -> Floats:
+    values_T: Floats = np.asarray(history_T, dtype=np.float64)
+    values_T = np.where(np.isfinite(values_T), values_T, np.nan)
+    if np.isnan(values_T).all():
+        raise DataError("a history without any value has no naive forecast")
+    return values_T
+
+
+def _last_season(history_T: Floats, season: int) -> Floats:
+    """The last known value of every step of the season, in the order in which they come next."""
+    length = len(history_T)
+    last = np.full(season, np.nan)
+    for place in range(season):
+        phase = history_T[(length + place) % season :: season]
+        known = phase[~np.isnan(phase)]
+        if len(known):
+            last[place] = known[-1]
+    # A step of the season that was never seen: the last value of all.
+    return np.where(np.isnan(last), history_T[~np.isnan(history_T)][-1], last)
+
+
+def _drawn(errors: Floats, samples: int, horizon: int, seed: int) -> Floats:
+    """Errors (S, T) drawn with replacement, without their mean; zeros where there are none."""
+    errors = errors[np.isfinite(errors)]
+    if not len(errors):
+        return np.zeros((samples, horizon))
+    return np.random.default_rng(seed).choice(errors - errors.mean(), size=(samples, horizon))
+
+
 def seasonal_error(history_T: NDArray[np.floating], season: int) -> tuple[float | None, str | None]:
     """Mean absolute error of the seasonal naive forecast inside a history: what MASE divides by.
 
@@ -141,19 +205,16 @@ def seasonal_error(history_T: NDArray[np.floating], season: int) -> tuple[float 
     return mean, None
 
 
-def sample_crps(
-    samples_ST: NDArray[np.floating], actual_T: NDArray[np.floating], *, fair: bool = True
-) -> Floats:
+def sample_crps(samples_ST: NDArray[np.floating], actual_T: NDArray[np.floating]) -> Floats:
     """Continuous ranked probability score of sample paths at every step, (T,), in the data's units.
 
     Mean of abs(x - y) less half the mean of abs(x - x'). The fair estimator leaves a path's distance to itself out of
-    the second mean and so does not depend on how many paths there are (Ferro 2014); the plain one does not leave it
-    out and is larger by a share of about 1 / S of the spread.
+    the second mean and so does not depend on how many paths there are (Ferro 2014). A single path has no other, and
+    gives its absolute error.
 
     Arguments:
         samples_ST: S paths of T steps.
         actual_T: what came.
-        fair: which; a single path has no other, and gives its absolute error.
     """
     sorted_ST = np.sort(np.asarray(samples_ST, dtype=np.float64), axis=0)
     count = len(sorted_ST)
@@ -161,33 +222,8 @@ def sample_crps(
     if count == 1:
         return error_T
     rank_S = 2.0 * np.arange(1, count + 1) - count - 1
-    pairs = count * (count - 1) if fair else count * count
-    score_T: Floats = error_T - (rank_S[:, None] * sorted_ST).sum(axis=0) / pairs
+    score_T: Floats = error_T - (rank_S[:, None] * sorted_ST).sum(axis=0) / (count * (count - 1))
     return score_T
-
-
-def energy_score(samples_STK: NDArray[np.floating], actual_TK: NDArray[np.floating]) -> Floats:
-    """The fair energy score at every step, (T,): CRPS with distances in K dimensions (Gneiting and Raftery 2007).
-
-    Arguments:
-        samples_STK: S paths of T steps of K numbers.
-        actual_TK: what came; a missing number is left out of the distances of its step, a step of none is NaN.
-    """
-    samples_STK = np.asarray(samples_STK, dtype=np.float64)
-    count, length, _ = samples_STK.shape
-    scores_T = np.full(length, np.nan)
-    for t in range(length):
-        known_K = ~np.isnan(actual_TK[t])
-        if not known_K.any():
-            continue
-        x_SK = samples_STK[:, t, known_K]
-        error = float(np.linalg.norm(x_SK - actual_TK[t, known_K], axis=1).mean())
-        apart, rows = 0.0, max(1, AT_ONCE // (count * x_SK.shape[1]))
-        for start in range(0, count, rows):
-            gaps = x_SK[start : start + rows, None] - x_SK[None]
-            apart += float(np.linalg.norm(gaps, axis=2).sum())
-        scores_T[t] = error - apart / (2 * max(1, count * (count - 1)))
-    return scores_T
 
 
 @dataclass(frozen=True)
@@ -206,7 +242,6 @@ class ForecastScore:
         quantile_losses: sum of 2 |(y - q) (1[y <= q] - level)| for each of `LEVELS`; NaN where a forecast lacks one.
         covered: points inside each central interval of `COVERAGES`; NaN where a forecast lacks one.
         crps: sum of the fair CRPS; None without sample paths.
-        crps_plain: sum of the plain one.
     """
 
     points: int
@@ -220,7 +255,6 @@ class ForecastScore:
     quantile_losses: tuple[float, ...]
     covered: tuple[float, ...]
     crps: float | None
-    crps_plain: float | None
 
     @property
     def mase(self) -> float | None:
@@ -258,11 +292,9 @@ def _scored(
     away = np.abs(y - median)
     both = np.abs(y) + np.abs(median)
     scale, unscaled = seasonal_error(history_T, season)
-    crps = plain = None
+    crps = None
     if forecast.samples_ST is not None:
-        drawn = forecast.samples_ST[:, known_T]
-        crps = float(sample_crps(drawn, y).sum())
-        plain = float(sample_crps(drawn, y, fair=False).sum())
+        crps = float(sample_crps(forecast.samples_ST[:, known_T], y).sum())
     return ForecastScore(
         points=len(y),
         absolute=float(away.sum()),
@@ -277,7 +309,6 @@ def _scored(
         ),
         covered=tuple(_covered(forecast, known_T, y, share) for share in COVERAGES),
         crps=crps,
-        crps_plain=plain,
     )
 
 
@@ -301,7 +332,6 @@ class ForecastFigures:
             the histories (Hyndman and Koehler 2006).
         smape: symmetric mean absolute percentage error of the median, 0 to 200.
         crps: fair continuous ranked probability score, in the data's units.
-        crps_plain: the plain estimator.
         weighted_quantile_loss: mean over the levels 0.1 to 0.9 of the summed quantile loss over the summed absolute
             values (GluonTS: mean_weighted_sum_quantile_loss).
         weighted_quantile_losses: of each level.
@@ -317,7 +347,6 @@ class ForecastFigures:
     mase: float | None
     smape: float | None
     crps: float | None
-    crps_plain: float | None
     weighted_quantile_loss: float | None
     weighted_quantile_losses: dict[float, float | None]
     coverage: dict[float, float | None]
@@ -361,9 +390,6 @@ def forecast_figures(scores: Iterable[ForecastScore]) -> ForecastFigures:
         ),
         smape=mean(math.fsum(score.symmetric for score in kept), points),
         crps=mean(math.fsum(score.crps or 0.0 for score in kept), points) if sampled else None,
-        crps_plain=(
-            mean(math.fsum(score.crps_plain or 0.0 for score in kept), points) if sampled else None
-        ),
         weighted_quantile_loss=(
             math.fsum(every) / len(LEVELS) if len(every) == len(LEVELS) else None
         ),

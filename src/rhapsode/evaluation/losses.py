@@ -1,4 +1,4 @@
-"""What every element costs a model, in the context the model was trained to see."""
+"""Losses of elements in the context a model was trained to see, alone and mixed with counts."""
 
 from __future__ import annotations
 
@@ -10,24 +10,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import Predictor
-from rhapsode.bundle.combined.allowed_elements import allowed_elements
+from rhapsode.bundle.combined.mixed_predictor import MixedPredictor, mixed_log_probs
 from rhapsode.config import SeenContext
 from rhapsode.data import (
+    AllowedElements,
     Batch,
     ValueArrays,
+    document_spans,
     sweep,
     sweep_fresh,
     sweep_values,
     sweep_windows,
 )
+from rhapsode.encoding import END_ID
 
 if TYPE_CHECKING:
     from rhapsode.encoding import Grammar
 
 __all__ = [
+    "allowed_elements",
+    "LEAST_GAIN",
+    "best_share",
     "context_in_words",
     "element_losses",
     "in_context",
+    "mixture_nats",
+    "part_losses",
     "read_batches",
     "total_loss",
     "value_losses",
@@ -38,6 +46,9 @@ RUN_UP = 2048
 WINDOW = 512
 ROWS = 32
 SERIES_WINDOW, SERIES_ROWS = 256, 256
+
+DOCUMENTS_AT_ONCE = 256
+NUMBERS_AT_ONCE = 1 << 22
 
 T = TypeVar("T")
 
@@ -186,3 +197,124 @@ def context_in_words(context: SeenContext, lanes: int, every: int = 1) -> str:
     if lanes == 1:
         return "carried, one pass in order"
     return f"carried, {lanes} parts side by side, each after {RUN_UP} elements of run-up"
+
+
+LEAST_GAIN = 0.002
+"""Nats per element below which a mixture is not worth its sidecar."""
+DIGITS = 3
+_HALVINGS = 24
+
+
+def part_losses(
+    predictor: MixedPredictor, batches: Iterable[Batch], context: SeenContext, *, elements: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Nats of every element, (N,), by the network alone and by the n-gram model alone; NaN where one is not scored.
+
+    Arguments:
+        predictor: the mixture, whose network reads every batch once.
+        batches: from a sweep, which says where its targets stand.
+        context: what the network sees of the past.
+        elements: N.
+    """
+    network_N, ngram_N = (np.full(elements, np.nan, dtype=np.float32) for _ in range(2))
+    for batch, (network_BT, ngram_BT) in read_batches(
+        predictor, predictor.score_parts, batches, context
+    ):
+        scored_BT = batch.weights_BT > 0
+        assert batch.positions_BT is not None, "sweeps say where their targets stand"
+        places = batch.positions_BT[scored_BT]
+        network_N[places] = -network_BT[scored_BT]
+        ngram_N[places] = -ngram_BT[scored_BT]
+    return network_N, ngram_N
+
+
+def mixture_nats(
+    network_N: NDArray[np.floating], ngram_N: NDArray[np.floating], share: float
+) -> NDArray[np.float32]:
+    """Nats of every element under the mixture.
+
+    Arguments:
+        network_N: nats of each by the network alone, NaN where one is not scored.
+        ngram_N: by the n-gram model alone.
+        share: of the n-gram model, 0 to 1.
+    """
+    mixed_N = np.full(len(network_N), np.nan, dtype=np.float32)
+    known_N = ~np.isnan(network_N)
+    mixed_N[known_N] = -mixed_log_probs(-network_N[known_N], -ngram_N[known_N], share)
+    return mixed_N
+
+
+def best_share(network_N: NDArray[np.floating], ngram_N: NDArray[np.floating]) -> float:
+    """The share of the n-gram model with which the mixture costs least, to three decimals.
+
+    The loss is convex in the share: its slope is followed to where it is 0 by halving the range.
+
+    Arguments:
+        network_N: nats of elements by the network alone, NaN where one is not scored.
+        ngram_N: by the n-gram model alone.
+
+    Returns:
+        From 0 to 1; 0 where nothing is scored, or the mixture gains less than `LEAST_GAIN` nats per element.
+    """
+    known_N = ~(np.isnan(network_N) | np.isnan(ngram_N))
+    network_K, ngram_K = (
+        np.asarray(nats_N, np.float64)[known_N] for nats_N in (network_N, ngram_N)
+    )
+    if not len(network_K):
+        return 0.0
+    # Probabilities beside the larger of the two, so that none of both vanishes.
+    least_K = np.minimum(network_K, ngram_K)
+    own_K, given_K = np.exp(least_K - network_K), np.exp(least_K - ngram_K)
+    low, high = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        share = (low + high) / 2
+        mixed_K = (1 - share) * own_K + share * given_K
+        if float(((given_K - own_K) / mixed_K).sum()) > 0:
+            low = share
+        else:
+            high = share
+    share = round((low + high) / 2, DIGITS)
+    mixed = float(mixture_nats(network_K, ngram_K, share).mean(dtype=np.float64))
+    return share if float(network_K.mean()) - mixed >= LEAST_GAIN else 0.0
+
+
+def allowed_elements(
+    grammar: Grammar, elements_N: NDArray[np.unsignedinteger], starts: NDArray[np.int64]
+) -> AllowedElements:
+    """Elements that may stand at each place, each document read from its beginning.
+
+    Every document is read behind an end-of-sequence element, as prompts are.
+
+    Arguments:
+        grammar: over the same elements.
+        elements_N: ids, each document followed by end-of-sequence.
+        starts: where documents begin; the array begins with one.
+    """
+    total = len(elements_N)
+    which_N = np.zeros(total, dtype=np.int64)
+    known: dict[bytes, int] = {}
+    masks: list[NDArray[np.bool_]] = []
+    spans = document_spans(np.union1d(np.zeros(1, dtype=np.int64), starts), total)
+    spans = spans[np.argsort(spans[:, 0] - spans[:, 1], kind="stable")]  # the longest first
+    for first in range(0, len(spans), DOCUMENTS_AT_ONCE):
+        begins, ends = spans[first : first + DOCUMENTS_AT_ONCE].T
+        longest = int((ends - begins).max())
+        most = max(1, NUMBERS_AT_ONCE // (len(begins) * grammar.vocab_size))
+        state = grammar.init(len(begins))
+        for offset in range(0, longest, most):
+            columns_T = np.arange(offset, min(longest, offset + most), dtype=np.int64)
+            places_BT = begins[:, None] + columns_T
+            inside_BT = places_BT < ends[:, None]
+            read_BT = inside_BT & (columns_T > 0)
+            before_BT = np.clip(places_BT - 1, 0, total - 1)
+            inputs_BT = np.where(read_BT, elements_N[before_BT], END_ID).astype(np.int64)
+            allowed_BTV, state = grammar.masks(inputs_BT, state)
+            distinct_MV, which_M = np.unique(allowed_BTV[inside_BT], axis=0, return_inverse=True)
+            numbers_M = np.empty(len(distinct_MV), dtype=np.int64)
+            for row, mask_V in enumerate(distinct_MV):
+                numbers_M[row] = known.setdefault(mask_V.tobytes(), len(masks))
+                if numbers_M[row] == len(masks):
+                    masks.append(mask_V)
+            which_N[places_BT[inside_BT]] = numbers_M[which_M.reshape(-1)]
+    table_MV = np.stack(masks) if masks else np.ones((1, grammar.vocab_size), dtype=np.bool_)
+    return AllowedElements(table_MV, which_N)

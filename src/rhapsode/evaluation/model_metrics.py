@@ -13,8 +13,14 @@ from rhapsode.bundle import Predictor
 from rhapsode.config import SeenContext
 from rhapsode.data import ElementStore, sweep_lanes
 from rhapsode.evaluation.intervals import Interval, interval_of
-from rhapsode.evaluation.losses import context_in_words, element_losses, in_context, total_loss
-from rhapsode.evaluation.mixture import mixture_nats, part_losses
+from rhapsode.evaluation.losses import (
+    context_in_words,
+    element_losses,
+    in_context,
+    mixture_nats,
+    part_losses,
+    total_loss,
+)
 
 if TYPE_CHECKING:  # counting loads a compiler, which not everybody who scores needs
     from rhapsode.counts import NGramModel

@@ -5,10 +5,35 @@ A modality is a folder here, whose `__init__` registers it and loads nothing els
 
 import importlib
 import pkgutil
+from typing import TYPE_CHECKING, Any
 
-from rhapsode.modalities.registry import MODALITIES, MODELS
+from rhapsode.bundle.model_file import FACTS
+from rhapsode.config import Registry
 
-__all__ = ["MODALITIES", "MODELS"]
+if TYPE_CHECKING:
+    from rhapsode.modalities.contract import Modality
+    from rhapsode.modalities.opened import Model
+
+__all__ = ["MODALITIES", "MODELS", "register"]
+
+MODALITIES: "Registry[Modality[Any, Any, Any]]" = Registry("modality")
+MODELS: "Registry[type[Model[Any]]]" = Registry("kind of model")
+"""Classes of opened models by modality. Opening a model loads nothing that only training needs."""
+
+
+def register(name: str, *, modality: str, facts: str, model: str) -> None:
+    """Enter a modality.
+
+    Arguments:
+        name: "<word>.v<number>".
+        modality: "module:attribute" of the object.
+        facts: "module:attribute" of the class of its contents of a model file.
+        model: "module:attribute" of the class of its opened models.
+    """
+    MODALITIES.register_at(name, modality)
+    FACTS.register_at(name, facts)
+    MODELS.register_at(name, model)
+
 
 for _module in pkgutil.iter_modules(__path__):
     if _module.ispkg:

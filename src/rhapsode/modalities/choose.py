@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rhapsode.errors import DataError, SettingsError
+from rhapsode.modalities import MODALITIES
 from rhapsode.modalities.contract import Claim, Degree, Modality
-from rhapsode.modalities.registry import MODALITIES
 
 __all__ = ["AnyModality", "choose_modality"]
 
@@ -30,8 +30,7 @@ def choose_modality(
     """
     wanted = asked.get("modality", "auto") if name is None else name
     if wanted != "auto":
-        modality = MODALITIES.get(str(wanted))
-        return modality, Claim(Degree.SURE, "as asked")
+        return MODALITIES.get(str(wanted)), Claim(Degree.SURE, "as asked")
     claims = {known: MODALITIES.get(known).claim(sources, asked) for known in MODALITIES.names()}
     highest = max(claim.degree for claim in claims.values())
     best = [known for known, claim in claims.items() if claim.degree == highest]

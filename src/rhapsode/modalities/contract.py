@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
-from rhapsode.bundle import Bundle
+from rhapsode.bundle import FACTS, Bundle
+from rhapsode.config import DEFAULT_BUDGET, OptimisationSettings, from_mapping, to_mapping
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.modalities.opened import Model, Shown, Tell, silent
 from rhapsode.modalities.scoring import (
     Compared,
+    Measure,
     Metrics,
     NoSettings,
     Part,
     PartName,
+    Scored,
     Surveyed,
 )
+from rhapsode.models.families import FAMILIES
 
 if TYPE_CHECKING:  # training loads torch
     from rhapsode.bundle.network import Network
@@ -31,14 +35,23 @@ if TYPE_CHECKING:  # training loads torch
 
 __all__ = [
     "Claim",
+    "Compared",
     "Corpus",
     "Degree",
     "Finished",
-    "Model",
+    "Measure",
+    "Metrics",
     "Modality",
+    "Model",
+    "Part",
+    "PartName",
     "Planned",
     "RunRequest",
+    "Scored",
+    "Shown",
+    "Surveyed",
     "Tell",
+    "resolved",
     "silent",
 ]
 
@@ -73,17 +86,14 @@ class Corpus(Protocol):
     @property
     def sha256(self) -> str:
         """Over all documents and their boundaries."""
-        ...
 
     @property
     def documents(self) -> int:
         """Documents, series, tunes."""
-        ...
 
     @property
     def characters(self) -> int:
         """Length of all documents: characters of text, steps of series."""
-        ...
 
 
 S = TypeVar("S", bound="TrainingSettings")
@@ -156,6 +166,27 @@ class Finished(Generic[B]):
     marks: Mapping[str, float | None] = field(default_factory=dict)
 
 
+def resolved(settings: S, plan: Plan, *, fixed: Mapping[str, Any], **changes: Any) -> S:
+    """The settings with family, network, optimisation and budget filled from a plan.
+
+    Arguments:
+        settings: as asked for.
+        plan: fills what was left open.
+        fixed: entries of `[training]` that the modality decides.
+        changes: further settings.
+    """
+    training = {**plan.training, **to_mapping(settings.training), **fixed}
+    timed = settings.epochs is None and settings.steps is None
+    settings = replace(
+        settings,
+        model=FAMILIES.full_name(settings.model),
+        network={**plan.network, **settings.network},
+        training=from_mapping(OptimisationSettings, training, where="[training]"),
+        budget=(settings.budget or DEFAULT_BUDGET) if timed else None,
+    )
+    return replace(settings, **changes)
+
+
 class Modality(ABC, Generic[S, C, B]):
     """A kind of sequence.
 
@@ -184,13 +215,13 @@ class Modality(ABC, Generic[S, C, B]):
             asked: settings by name.
         """
 
-    @abstractmethod
     def check(self, settings: S) -> None:
         """Refuse settings that make no sense before anything is read.
 
         Raises:
             SettingsError: an unknown component or setting, or values that exclude one another.
         """
+        FAMILIES.full_name(settings.model)
 
     @abstractmethod
     def corpus(
@@ -269,13 +300,14 @@ class Modality(ABC, Generic[S, C, B]):
     def card(self, bundle: B, summary: Mapping[str, Any]) -> Card:
         """Contents of the card of a run."""
 
-    @abstractmethod
     def told(self, summary: Mapping[str, Any], title: str) -> Iterator[Any]:
-        """What a person is told at the end of a run: lines, and tables of `rich`."""
+        """Lines and tables of `rich` that a person is told at the end of a run."""
+        if summary["loss"] is not None:
+            yield f"{title}: {summary['loss']:.4f} nats per element"
 
-    @abstractmethod
     def next_command(self, folder: Path) -> str:
         """The command to try after training."""
+        return f"{FACTS.get(self.name).command} {folder}"
 
     def to_score(
         self, model: Any, sources: Sequence[str], asked: Mapping[str, Any], tell: Tell

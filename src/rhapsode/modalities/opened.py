@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # what draws takes longer to load than a text to write
     from rhapsode.bundle import Elements, Predictor
     from rhapsode.generation import Chain, Rows, Trace
     from rhapsode.generation.loop import DrawKey
+    from rhapsode.modalities.scoring import Metrics
 
 __all__ = [
     "Continuation",
@@ -177,11 +178,9 @@ class Shown(Protocol):
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        ...
 
     def shown(self, width: int) -> Sequence[RenderableType]:
         """What a terminal of so many cells shows."""
-        ...
 
 
 class Fragments(ABC):
@@ -467,6 +466,23 @@ class Model(ABC, Generic[B]):
     def encoded(self, value: Any) -> Shown:
         """A value, path or text as the model sees it."""
 
+    def evaluate(self, *sources: Any, tell: Tell = silent, **asked: Any) -> Metrics:
+        """Measure the model.
+
+        Arguments:
+            sources: what to score; by name, by path, or in memory.
+            tell: takes lines of progress.
+            asked: settings of the modality's evaluation by name.
+
+        Raises:
+            DataError: the sources cannot be read, or hold nothing to score.
+        """
+        from rhapsode.modalities import MODALITIES
+
+        modality = MODALITIES.get(self.bundle.modality)
+        settings = from_mapping(modality.evaluation, asked, where="evaluate")
+        return modality.metrics(self, modality.to_score(self, sources, asked, tell), settings, tell)
+
     @abstractmethod
     def fingerprint(self) -> str:
         """A hash of all that decides what the model writes."""
@@ -497,21 +513,28 @@ class Model(ABC, Generic[B]):
         return sum(map(len, texts))
 
 
-class Following(Protocol):
-    """What a model expects behind prompts."""
+@dataclass(frozen=True)
+class Following(ABC):
+    """Expectations of a model after prompts, or after each of their sequences.
+
+    Arguments:
+        tables: for each of them, one a temperature.
+    """
+
+    tables: Sequence[Sequence[Any]]
 
     @property
-    def chains(self) -> Sequence[str]:
+    def chains(self) -> list[str]:
         """The filters in words, for each temperature."""
-        ...
+        return [table.chain for table in self.tables[0]]
 
     def to_list(self) -> list[dict[str, Any]]:
-        """Plain values for JSON, an entry a prompt and temperature."""
-        ...
+        """Plain values for JSON, an entry a table."""
+        return [table.to_mapping() for row in self.tables for table in row]
 
+    @abstractmethod
     def shown(self, width: int) -> Sequence[RenderableType]:
-        """What a terminal of so many cells shows."""
-        ...
+        """Lines and tables for a terminal of so many cells."""
 
 
 def old_content(path: Path) -> bytes:

@@ -35,7 +35,6 @@ class Part(Protocol):
     @property
     def split(self) -> str:
         """The data in words, for a protocol."""
-        ...
 
 
 class Metrics(Protocol):
@@ -44,11 +43,9 @@ class Metrics(Protocol):
     @property
     def loss(self) -> float:
         """Nats per element, in the data's own units."""
-        ...
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        ...
 
 
 @dataclass(frozen=True)

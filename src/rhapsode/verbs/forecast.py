@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,21 +62,6 @@ def all_of_it(training: Training) -> bool:
     return True
 
 
-@dataclass(frozen=True)
-class _Learner:
-    """How a table is learnt from.
-
-    Arguments:
-        train: trains to the end; False where it was interrupted.
-        spent: seconds of the budget that are gone already.
-        tell: takes lines of progress.
-    """
-
-    train: Callable[[Training], bool] = all_of_it
-    spent: float = 0.0
-    tell: Tell = field(default=lambda _: None)
-
-
 def forecast(
     model: str,
     history: Any = "",
@@ -109,8 +95,8 @@ def forecast(
     Raises:
         RhapsodeError: a model, table or setting that does not fit.
     """
-    from rhapsode.modalities.series.binned_filters import chain_of_bins
     from rhapsode.modalities.series.output import check_table, write_table
+    from rhapsode.modalities.values.model import chain_of_values
     from rhapsode.views.forecast_chart import check_picture
 
     settings = ForecastSettings() if settings is None else settings
@@ -119,16 +105,16 @@ def forecast(
     if output is not None:
         check_table(Path(output))
     spent = 0.0 if began is None else time.monotonic() - began
-    learner = _Learner(train, spent, tell)
-    opened, source = _model(
-        model, history, settings, reading=dict(reading or {}), budget=budget, learner=learner
+    learn = partial(
+        _learn, model, settings, dict(reading or {}), budget, train=train, spent=spent, tell=tell
     )
+    opened, source = _model(model, history, budget, learn)
     if opened is None:
         return None
     given = opened.read(source, reading)
     for line in given.notes:
         tell(line)
-    chain = chain_of_bins(settings, opened.bins)
+    chain = chain_of_values(settings, opened.bins)
     if settings.explain:
         density = f"draw from the density, temperature {settings.temperature:g}"
         tell(density if chain is None else chain.explain())
@@ -162,19 +148,13 @@ def _rows(found: SeriesForecast, settings: ForecastSettings) -> Any:
 
 
 def _levels(settings: ForecastSettings) -> tuple[float, ...]:
-    from rhapsode.modalities.series.model import LEVELS
+    from rhapsode.modalities.values.next_steps import LEVELS
 
     return tuple(sorted(set(settings.quantiles))) or LEVELS
 
 
 def _model(
-    name: str,
-    history: Any,
-    settings: ForecastSettings,
-    *,
-    reading: dict[str, Any],
-    budget: str | None,
-    learner: _Learner,
+    name: str, history: Any, budget: str | None, learn: Callable[[], Path | None]
 ) -> tuple[SeriesModel | None, Any]:
     """The model, and the history it is to continue; no model where learning was interrupted."""
     from rhapsode.modalities.series.model import SeriesModel
@@ -190,7 +170,7 @@ def _model(
         return model, history if given else model.own_source()
     if path.suffix == ".safetensors":
         return SeriesModel(name), history
-    folder = _learn(name, settings, reading, budget, learner)
+    folder = learn()
     if folder is None:
         return None, None
     return SeriesModel(folder), history if given else name
@@ -201,33 +181,33 @@ def _learn(
     settings: ForecastSettings,
     reading: dict[str, Any],
     budget: str | None,
-    learner: _Learner,
+    *,
+    train: Callable[[Training], bool],
+    spent: float,
+    tell: Tell,
 ) -> Path | None:
     """The run folder of a model of a table; None where learning was interrupted."""
-    from rhapsode.modalities.series.binned_filters import chain_of_bins
+    from rhapsode.modalities.values.model import chain_of_values
     from rhapsode.workflows.runs.run import prepare_training
 
     asked: dict[str, Any] = {
         "modality": MODALITY,
         "budget": budget or DIRECT_BUDGET,
         "seed": settings.seed,
+        **({"series": reading} if reading else {}),
+        **({} if settings.horizon is None else {"data": {"horizon": settings.horizon}}),
     }
-    if reading:
-        asked["series"] = reading
-    if settings.horizon is not None:
-        asked["data"] = {"horizon": settings.horizon}
-    chain_of_bins(settings, None)  # refused before anything is learnt
-    training = prepare_training((table,), asked, spent=learner.spent, tell=learner.tell)
-    if not learner.train(training):
+    chain_of_values(settings, None)  # refused before anything is learnt
+    training = prepare_training((table,), asked, spent=spent, tell=tell)
+    if not train(training):
         return None
-    learner.tell(f"the model is kept in {training.folder.path}")
+    tell(f"the model is kept in {training.folder.path}")
     return training.folder.path
 
 
 def _plot(path: Path, found: SeriesForecast, tell: Tell) -> None:
-    from rhapsode.modalities.series.reports.chart import write_chart
+    from rhapsode.modalities.series.reports import write_chart
 
-    steps = found.paths_BSHK.shape[2]
-    title = f"{steps} steps ahead, {found.paths_BSHK.shape[1]:,} paths"
+    title = f"{found.paths_BSHK.shape[2]} steps ahead, {found.paths_BSHK.shape[1]:,} paths"
     left = write_chart(path, found, title=title)
     tell(f"picture: {path}" + (f" ({left} more series are not in it)" if left else ""))

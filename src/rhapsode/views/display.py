@@ -58,9 +58,12 @@ def _console(width: int, *, record: bool = False) -> Console:
     from rich.console import Console
 
     return Console(
-        width=width, record=record, highlight=False, force_jupyter=False, color_system="truecolor"
-        if record
-        else None, force_terminal=record
+        width=width,
+        record=record,
+        highlight=False,
+        force_jupyter=False,
+        color_system="truecolor" if record else None,
+        force_terminal=record,
     )
 
 

@@ -14,7 +14,7 @@ from rhapsode.errors import BundleError, SettingsError
 from rhapsode.modalities.series.corpus import encode_series
 from rhapsode.modalities.series.settings import ForecastSettings
 from rhapsode.modalities.series.synthesis import make_series
-from rhapsode.modalities.values.scored_part import ScoredPart
+from rhapsode.modalities.values.modality import ScoredPart
 from rhapsode.training import Step
 from rhapsode.workflows.runs.run import prepare_training
 

@@ -62,16 +62,13 @@ class AveragedPredictor(NetworkPredictor):
 
     @property
     def vocab_size(self) -> int:
-        """V."""
         return self._members[0].vocab_size
 
     @property
     def window(self) -> int:
-        """Elements that count, 0 where all do."""
         return self._members[0].window
 
     def start(self, rows: int, condition: Any = None) -> MemberStates:
-        """The states of rows that have read nothing."""
         return MemberStates(tuple(member.start(rows, condition) for member in self._members))
 
     def advance(
@@ -119,7 +116,6 @@ class AveragedPredictor(NetworkPredictor):
     def examine(
         self, batch: Batch, state: MemberStates | None = None
     ) -> tuple[Examined, MemberStates | None]:
-        """Log-probabilities of the targets, likeliest elements and entropies, and the states behind."""
         parts, after = self.distributions(batch, state)
         targets_BT = np.asarray(batch.targets, dtype=np.int64)
         columns: list[tuple[NDArray[Any], ...]] = []
@@ -145,7 +141,6 @@ class AveragedPredictor(NetworkPredictor):
     def distributions(
         self, batch: Batch, state: MemberStates | None = None
     ) -> tuple[Iterator[Singles], MemberStates | None]:
-        """Log-probabilities of all elements behind every input, in parts, and the states behind."""
         allowed_BTV, plain = batch.mask(), replace(batch, allowed_BTV=None)
         found = [
             member.distributions(plain, own)
@@ -168,12 +163,10 @@ class AveragedPredictor(NetworkPredictor):
             yield mean_BTV.astype(np.float32)
 
     def select(self, state: MemberStates, rows_R: NDArray[np.int64]) -> MemberStates:
-        """The states of some rows."""
         pairs = zip(self._members, state.members, strict=True)
         return MemberStates(tuple(member.select(own, rows_R) for member, own in pairs))
 
     def join(self, states: Sequence[MemberStates]) -> MemberStates:
-        """The rows of several states."""
         return MemberStates(
             tuple(
                 member.join([state.members[number] for state in states])

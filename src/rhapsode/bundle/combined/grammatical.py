@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     from rhapsode.data import Batch
     from rhapsode.encoding.grammar import Grammar, GrammarTable
 
-__all__ = ["Grammatical", "GrammaticalNetwork", "GrammaticalState"]
+__all__ = [
+    "Grammatical",
+    "GrammaticalNetwork",
+    "GrammaticalState",
+]
 
 
 @dataclass(frozen=True)
@@ -69,16 +73,13 @@ class Grammatical(Predictor):
 
     @property
     def vocab_size(self) -> int:
-        """V."""
         return self._predictor.vocab_size
 
     @property
     def batch_rows(self) -> int:
-        """As the predictor's own."""
         return self._predictor.batch_rows
 
     def start(self, rows: int, condition: Any = None) -> GrammaticalState:
-        """The state of rows that have read nothing."""
         return GrammaticalState(self._predictor.start(rows, condition), self._grammar.init(rows))
 
     def advance(
@@ -89,7 +90,6 @@ class Grammatical(Predictor):
         *,
         features: bool = False,
     ) -> tuple[Distribution, GrammaticalState]:
-        """Read ids (B, T); the distribution of what may follow, and the state."""
         following, behind = self._predictor.advance(
             elements, state.predictor, known_BUX, features=features
         )
@@ -101,7 +101,6 @@ class Grammatical(Predictor):
         return following, GrammaticalState(behind, place)
 
     def masked(self, batch: Batch, state: GrammaticalState | None = None) -> Batch:
-        """A batch that holds what may follow each input."""
         if batch.allowed_BTV is not None:
             return batch
         return self._masked(batch, state)[0]
@@ -140,13 +139,11 @@ class Grammatical(Predictor):
         return examined, _joined(behind, place)
 
     def select(self, state: GrammaticalState, rows_R: NDArray[np.int64]) -> GrammaticalState:
-        """The state of some rows."""
         return GrammaticalState(
             self._predictor.select(state.predictor, rows_R), state.grammar.select(rows_R)
         )
 
     def join(self, states: Sequence[GrammaticalState]) -> GrammaticalState:
-        """The rows of several states."""
         return GrammaticalState(
             self._predictor.join([state.predictor for state in states]),
             self._grammar.join([state.grammar for state in states]),
@@ -163,7 +160,6 @@ class Grammatical(Predictor):
         return self._predictor.stretches(replace(request, grammar=self._table))
 
     def workers(self, calls: int) -> AbstractContextManager[Executor | None]:
-        """As the predictor's own."""
         return self._predictor.workers(calls)
 
 
@@ -181,7 +177,6 @@ class GrammaticalNetwork(Grammatical, NetworkPredictor):
 
     @property
     def window(self) -> int:
-        """Elements that count for the network, 0 where all do."""
         return self._network.window
 
     def distributions(

@@ -74,11 +74,9 @@ class MixedPredictor(Predictor):
 
     @property
     def vocab_size(self) -> int:
-        """V."""
         return self.network.vocab_size
 
     def start(self, rows: int, condition: Any = None) -> MixedState:
-        """The state of rows that have read nothing."""
         return MixedState(self.network.start(rows, condition), self.ngram.start(rows))
 
     def advance(
@@ -89,7 +87,6 @@ class MixedPredictor(Predictor):
         *,
         features: bool = False,
     ) -> tuple[LogitsDistribution, MixedState]:
-        """Read ids (B, T); the distribution of what follows, and the state behind them."""
         following, behind = self.network.advance(elements, state.network, features=features)
         counted = self.ngram.advance(np.asarray(elements, dtype=np.int64), state.ngram)
         allowed_BV = following.allowed_BV
@@ -101,7 +98,6 @@ class MixedPredictor(Predictor):
     def score(
         self, batch: Batch, state: MixedState | None = None
     ) -> tuple[NDArray[np.float32], MixedState | None]:
-        """Log-probability (nats) of every target, (B, T), 0 where it is not scored, and the state behind the batch."""
         batch = self.masked(batch, state)
         (network_BT, ngram_BT), behind = self.score_parts(batch, state)
         mixed_BT = mixed_log_probs(network_BT, ngram_BT, self.share)
@@ -130,7 +126,6 @@ class MixedPredictor(Predictor):
     def examine(
         self, batch: Batch, state: MixedState | None = None
     ) -> tuple[Examined, MixedState | None]:
-        """Log-probabilities of the targets, likeliest elements and entropies, all (B, T), and the state behind."""
         batch = self.masked(batch, state)
         known = self._known(batch, state)
         allowed_BTV = batch.mask()
@@ -175,11 +170,9 @@ class MixedPredictor(Predictor):
         return state
 
     def select(self, state: MixedState, rows_R: NDArray[np.int64]) -> MixedState:
-        """The state of some rows."""
         return MixedState(self.network.select(state.network, rows_R), state.ngram.select(rows_R))
 
     def join(self, states: Sequence[MixedState]) -> MixedState:
-        """The rows of several states."""
         nodes = [state.ngram.node_B for state in states]
         network = self.network.join([state.network for state in states])
         return MixedState(network, replace(states[0].ngram, node_B=np.concatenate(nodes)))
@@ -190,11 +183,9 @@ class MixedPredictor(Predictor):
 
     @property
     def mixed(self) -> MixedPredictor:
-        """This predictor."""
         return self
 
     def masked(self, batch: Batch, state: MixedState | None = None) -> Batch:
-        """A batch with its mask, where the network has a grammar."""
         return self.network.masked(batch, self._known(batch, state).network)
 
     def stretches(self, request: StretchRequest) -> Iterator[Stretch] | None:

@@ -57,16 +57,13 @@ class Window(NetworkPredictor):
 
     @property
     def vocab_size(self) -> int:
-        """V."""
         return self._predictor.vocab_size
 
     @property
     def window(self) -> int:
-        """N."""
         return self._size
 
     def start(self, rows: int, condition: Any = None) -> LastElements:
-        """The memory of rows that have read nothing."""
         if condition is not None:
             self._predictor.start(rows, condition)  # refuses one that it cannot use
             if condition.rows == 1:
@@ -106,21 +103,17 @@ class Window(NetworkPredictor):
         return windows, memory
 
     def score(self, batch: Batch, state: Any | None = None) -> tuple[NDArray[np.float32], None]:
-        """Log-probability (nats) of the targets of windows, each read from the zero state."""
         return self._predictor.score(batch, None)[0], None
 
     def examine(self, batch: Batch, state: Any | None = None) -> tuple[Examined, None]:
-        """As for every predictor; windows are read from the zero state."""
         return self._predictor.examine(batch, None)[0], None
 
     def distributions(
         self, batch: Batch, state: Any | None = None
     ) -> tuple[Iterator[NDArray[np.float32]], None]:
-        """As for every network; windows are read from the zero state."""
         return self._predictor.distributions(batch, None)[0], None
 
     def join(self, states: Sequence[LastElements]) -> LastElements:
-        """The rows of several memories."""
         width = max(state.elements_BT.shape[1] for state in states)
         padded = [
             np.pad(state.elements_BT, ((0, 0), (width - state.elements_BT.shape[1], 0)))
@@ -135,5 +128,4 @@ class Window(NetworkPredictor):
         return LastElements(np.concatenate(padded), np.concatenate(counts), condition)
 
     def stretches(self, request: StretchRequest) -> Iterator[Stretch] | None:
-        """As the network's own, within the window."""
         return self._predictor.stretches(replace(request, window=self._size))

@@ -5,23 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
 from rhapsode.bundle import Component, NetworkConfig
-from rhapsode.bundle.combined.allowed_elements import allowed_elements
 from rhapsode.bundle.network import build_network
 from rhapsode.config import (
-    DEFAULT_BUDGET,
     IdSettings,
-    OptimisationSettings,
     ReadingSettings,
     SeenContext,
-    from_mapping,
     parse_context,
     suggest,
-    to_mapping,
 )
 from rhapsode.data import (
     CarriedStream,
@@ -31,38 +26,17 @@ from rhapsode.data import (
     Stream,
     WindowStream,
 )
-from rhapsode.encoding import Encoder, Grammar
+from rhapsode.encoding import Grammar
 from rhapsode.errors import SettingsError
+from rhapsode.evaluation import allowed_elements
 from rhapsode.modalities.ids.contract import IdCorpus
 from rhapsode.models import FAMILIES, INPUTS
-from rhapsode.training import Plan, plan_run
+from rhapsode.training import plan_run
 
-__all__ = ["check_network", "network_config", "open_stream", "planned_settings", "seen_context"]
+__all__ = ["check_network", "network_config", "open_stream", "own_network", "seen_context"]
 
-S = TypeVar("S", bound=IdSettings)
 MANY_DOCUMENTS = 200
 SHORT_DOCUMENT = 512
-
-
-def planned_settings(
-    settings: S, plan: Plan, family: str, encoder: Encoder, context: SeenContext
-) -> S:
-    """The settings with what was left open filled from the plan."""
-    asked = to_mapping(settings.training)
-    if context.kind == "window":
-        asked["window"] = context.size
-    training = from_mapping(OptimisationSettings, {**plan.training, **asked}, where="[training]")
-    timed = settings.epochs is None and settings.steps is None
-    return replace(
-        settings,
-        model=family,
-        encoding=encoder.name,
-        encoder=encoder.settings,
-        training=training,
-        reading=replace(settings.reading, context=str(context)),
-        network=_own_network(plan.network, settings.network),
-        budget=(settings.budget or DEFAULT_BUDGET) if timed else None,
-    )
 
 
 def seen_context(
@@ -144,14 +118,6 @@ def open_stream(settings: IdSettings, corpus: IdCorpus, grammar: Grammar | None 
     Raises:
         DataError: too little for one window.
     """
-    stream = _open_stream(settings, corpus)
-    if grammar is None:
-        return stream
-    train = corpus.train
-    return MaskedStream(stream, allowed_elements(grammar, train.elements_N, train.starts))
-
-
-def _open_stream(settings: IdSettings, corpus: IdCorpus) -> Stream:
     reading, training = settings.reading, settings.training
     assert reading.context is not None
     assert training.batch_size is not None
@@ -159,7 +125,7 @@ def _open_stream(settings: IdSettings, corpus: IdCorpus) -> Stream:
     context = parse_context(reading.context)
     elements_N = corpus.train.elements_N
     if context.kind == "window":
-        return WindowStream(
+        stream: Stream = WindowStream(
             elements_N,
             size=context.size,
             batch_size=training.batch_size,
@@ -169,8 +135,8 @@ def _open_stream(settings: IdSettings, corpus: IdCorpus) -> Stream:
             loss=reading.loss,
             seed=settings.seed,
         )
-    if context.kind == "fresh":
-        return FreshStream(
+    elif context.kind == "fresh":
+        stream = FreshStream(
             elements_N,
             corpus.train.starts,
             batch_size=training.batch_size,
@@ -178,15 +144,19 @@ def _open_stream(settings: IdSettings, corpus: IdCorpus) -> Stream:
             seed=settings.seed,
             scored_N=corpus.train.scored_N,
         )
-    return CarriedStream(
-        elements_N,
-        batch_size=training.batch_size,
-        window=training.window,
-        complete=corpus.train.complete,
-    )
+    else:
+        stream = CarriedStream(
+            elements_N,
+            batch_size=training.batch_size,
+            window=training.window,
+            complete=corpus.train.complete,
+        )
+    if grammar is None:
+        return stream
+    return MaskedStream(stream, allowed_elements(grammar, elements_N, corpus.train.starts))
 
 
-def _own_network(planned: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+def own_network(planned: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
     """What was planned, and over it what was asked for, without what then has no place."""
     network = {**planned, **asked}
     table = not str(network.get("input", "table")).startswith("onehot")
@@ -252,6 +222,6 @@ def check_network(settings: IdSettings, family: str) -> None:
         steps=None,
         speed=1.0,
     )
-    asked = replace(settings, model=family, network=_own_network(plan.network, settings.network))
+    asked = replace(settings, model=family, network=own_network(plan.network, settings.network))
     with torch.device("meta"):
         build_network(network_config(asked, 3))

@@ -1,8 +1,9 @@
-"""The corpus of a modality of identifiers."""
+"""The corpus of a modality of identifiers, and settings of measuring its models."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from rhapsode.data import ElementStore
     from rhapsode.encoding import Encoder
 
-__all__ = ["IdCorpus"]
+__all__ = ["IdCorpus", "IdEvaluationSettings"]
 
 
 class IdCorpus(Corpus, Protocol):
@@ -22,33 +23,36 @@ class IdCorpus(Corpus, Protocol):
     @property
     def encoder(self) -> Encoder:
         """Documents to identifiers."""
-        ...
 
     @property
     def train(self) -> ElementStore:
         """The training part."""
-        ...
 
     @property
     def validation(self) -> ElementStore:
         """The part that chooses, possibly empty."""
-        ...
 
     @property
     def test(self) -> ElementStore:
         """The part that is scored once, possibly empty."""
-        ...
 
     @property
     def pairs(self) -> bool:
         """True if parts of documents are given, and only the rest is learnt."""
-        ...
 
     @property
     def copies(self) -> int:
         """Documents that repeat an earlier one."""
-        ...
 
     def counts_V(self) -> NDArray[np.int64]:
         """How often each element occurs in the training part."""
-        ...
+
+
+@dataclass(frozen=True)
+class IdEvaluationSettings:
+    """Settings of an evaluation of a model of identifiers."""
+
+    dynamic: bool = False
+    """Report, apart, what the text costs if the model goes on learning from it: up to a minute more."""
+    weights: Literal["float32", "bf16", "int8"] = "float32"
+    """Also score a part of the text with weights kept as these, as generate can have them, and tell what that costs."""

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Predictor
-from rhapsode.bundle.combined.allowed_elements import allowed_elements
-from rhapsode.bundle.id_facts import IdBundle
+from rhapsode.bundle import IdBundle, Predictor
 from rhapsode.config import SeenContext
 from rhapsode.data import (
     AllowedElements,
@@ -32,6 +30,7 @@ from rhapsode.evaluation import (
     Figures,
     Protocol,
     Text,
+    allowed_elements,
     calibration_of,
     context_losses,
     evaluate_store,
@@ -44,10 +43,10 @@ from rhapsode.evaluation import (
     without_given,
 )
 from rhapsode.modalities.contract import Tell
-from rhapsode.modalities.ids.settings import IdEvaluationSettings
+from rhapsode.modalities.ids.contract import IdEvaluationSettings
 
 if TYPE_CHECKING:
-    from rhapsode.modalities.ids.predictors import IdPredictors
+    from rhapsode.modalities.ids.model import IdModel
 
 __all__ = [
     "Evaluation",
@@ -158,7 +157,7 @@ def protocol_of(bundle: IdBundle, split: str) -> Protocol:
 
 
 def score_part(
-    model: IdPredictors, part: IdPart, text: Text | None, tell: Tell
+    model: IdModel, part: IdPart, text: Text | None, tell: Tell
 ) -> tuple[Figures, NDArray[np.float32]]:
     """Figures over a part, and the nats of every element (NaN: not scored).
 
@@ -201,7 +200,7 @@ def _allowed(
 
 
 def measure_ids(
-    model: IdPredictors, part: IdPart, text: Text | None, settings: IdEvaluationSettings, tell: Tell
+    model: IdModel, part: IdPart, text: Text | None, settings: IdEvaluationSettings, tell: Tell
 ) -> Evaluation:
     """Loss, perplexity and bits of a model on a part, and where they come from.
 
@@ -288,15 +287,22 @@ def _windowed(
     return {"loss": total / count, "window": window, "stride": stride, "elements": count}
 
 
-def _calibration(
-    predictor: Predictor, store: ElementStore, context: SeenContext, grammar: Grammar | None
-) -> Calibration | None:
+def _examined(
+    store: ElementStore, context: SeenContext, grammar: Grammar | None
+) -> Iterator[Batch]:
+    """Batches of a part of a store that is read in seconds."""
     fresh = context.kind == "fresh" or grammar is not None
     elements_N, starts, scored_N = part_of(store, EXAMINED, fresh=fresh)
     every = max(1, len(elements_N) * context.size // 500_000) if context.kind == "window" else 1
-    batches = in_context(
+    return in_context(
         elements_N, starts, context, lanes=1, scored_N=scored_N, every=every, grammar=grammar
     )
+
+
+def _calibration(
+    predictor: Predictor, store: ElementStore, context: SeenContext, grammar: Grammar | None
+) -> Calibration | None:
+    batches = _examined(store, context, grammar)
     return calibration_of(read_batches(predictor, predictor.examine, batches, context))
 
 
@@ -322,15 +328,9 @@ def loss_of_rounded(
     Returns:
         See `Evaluation.reduced`; None where nothing of the part is scored.
     """
-    elements_N, starts, scored_N = part_of(
-        store, EXAMINED, fresh=context.kind == "fresh" or grammar is not None
-    )
-    every = max(1, len(elements_N) * context.size // 500_000) if context.kind == "window" else 1
     losses, count = [], 0
     for each in (rounded, predictor):
-        batches = in_context(
-            elements_N, starts, context, lanes=1, scored_N=scored_N, every=every, grammar=grammar
-        )
+        batches = _examined(store, context, grammar)
         total, count = total_loss(each, batches, context)
         losses.append(total)
     if not count:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from rhapsode import __version__
-from rhapsode.bundle import Calibration, NetworkConfig, Provenance
-from rhapsode.bundle.id_facts import IdBundle, IdFacts
+from rhapsode.bundle import Calibration, IdBundle, IdFacts, NetworkConfig, Provenance
 from rhapsode.config import GenerateSettings, IdSettings
 from rhapsode.encoding import ENCODERS
 from rhapsode.errors import DataError, EncodingError, SettingsError
@@ -24,8 +23,19 @@ from rhapsode.evaluation import (
     ngram_in_words,
     unit_sums,
 )
-from rhapsode.modalities.contract import Finished, Modality, Planned, RunRequest, Tell
-from rhapsode.modalities.ids.contract import IdCorpus
+from rhapsode.modalities.contract import (
+    Compared,
+    Finished,
+    Measure,
+    Modality,
+    PartName,
+    Planned,
+    RunRequest,
+    Scored,
+    Tell,
+    resolved,
+)
+from rhapsode.modalities.ids.contract import IdCorpus, IdEvaluationSettings
 from rhapsode.modalities.ids.metrics import (
     Evaluation,
     IdPart,
@@ -33,16 +43,14 @@ from rhapsode.modalities.ids.metrics import (
     protocol_of,
     score_part,
 )
-from rhapsode.modalities.ids.settings import IdEvaluationSettings
-from rhapsode.modalities.scoring import Compared, Measure, PartName, Scored
 from rhapsode.models.families import FAMILIES
 
 if TYPE_CHECKING:  # training loads torch, counting a compiler
     from rhapsode.bundle.network import Network
     from rhapsode.data import Stream
     from rhapsode.evaluation import Text
+    from rhapsode.modalities.ids.model import IdModel
     from rhapsode.modalities.ids.ngram_sidecar import Counted
-    from rhapsode.modalities.ids.predictors import IdPredictors
 
 __all__ = ["IdModality", "described"]
 
@@ -65,7 +73,6 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     evaluation: ClassVar[type[Any]] = IdEvaluationSettings
 
     def check(self, settings: S) -> None:
-        """Refuse networks that cannot be built, and samples of two beginnings."""
         from rhapsode.modalities.ids.components import check_network
 
         check_network(settings, FAMILIES.full_name(settings.model))
@@ -84,12 +91,11 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     def test_part(self, settings: S, corpus: C) -> str:
         """The test part in words, for a protocol."""
 
-    def sizes(self, model: IdPredictors, part: IdPart) -> Text | None:
+    def sizes(self, model: IdModel, part: IdPart) -> Text | None:
         """Sizes of the documents of a part, for figures in bits; None where they have none."""
         return None
 
     def part(self, corpus: C, settings: S, name: PartName) -> IdPart:
-        """A part of the corpus of a run."""
         stores = {"train": corpus.train, "validation": corpus.validation, "test": corpus.test}
         share = len(stores[name]) / max(1, sum(map(len, stores.values())))
         words = f"{name}: {share:.2%} of the elements of the corpus"
@@ -102,11 +108,9 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     def metrics(
         self, model: Any, part: Any, settings: IdEvaluationSettings, tell: Tell
     ) -> Evaluation:
-        """Loss, baselines, and where the loss comes from."""
         return measure_ids(model, part, self.sizes(model, part), settings, tell)
 
     def report(self, metrics: Mapping[str, Any], title: str) -> Iterator[Any]:
-        """Figures, losses by context, calibration, and what surprised most."""
         from rhapsode.views.evaluation_report import evaluation_report
 
         yield from evaluation_report(metrics, title)
@@ -130,7 +134,6 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         return Compared(scored, (measure,), sizes, "passages", words)
 
     def decided(self, bundle: IdBundle) -> Mapping[str, Any]:
-        """Family, encoding, network and context."""
         encoder, config = bundle.encoder, bundle.config
         return {
             "model": config.model.name,
@@ -141,7 +144,6 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         }
 
     def suggested(self, bundle: IdBundle) -> dict[str, Any]:
-        """How it was fitted, and how windows were read."""
         reading = bundle.provenance.section("reading")
         names = ("stride", "shuffle", "drop_last", "loss")
         kept = {name: reading[name] for name in names if name in reading}
@@ -149,7 +151,6 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         return {**super().suggested(bundle), "reading": kept if windows else {}}
 
     def alike(self, name: str, asked: Any, decided: Any) -> bool:
-        """True for the same value, or another name of the same component."""
         if name == "model":
             return bool(FAMILIES.full_name(str(asked)) == decided)
         if name == "encoding":
@@ -164,7 +165,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         """Choose context, sizes and rates, and count where that is soon done."""
         from rhapsode.modalities.ids.components import (
             network_config,
-            planned_settings,
+            own_network,
             seen_context,
         )
         from rhapsode.training import give_back_memory, plan_run
@@ -205,7 +206,15 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
                 asked=settings.training.learning_rate,
                 fits_window=settings.reading.context == "carried",
             )
-        settings = planned_settings(settings, plan, family, corpus.encoder, context)
+        settings = resolved(
+            settings,
+            plan,
+            fixed={"window": context.size} if context.kind == "window" else {},
+            encoding=corpus.encoder.name,
+            encoder=corpus.encoder.settings,
+            reading=replace(settings.reading, context=str(context)),
+            network=own_network(plan.network, settings.network),
+        )
         missing = corpus.encoder.unknown(settings.samples.prompt)
         if missing:
             raise EncodingError(
@@ -242,7 +251,6 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         return learn_ngram(corpus.train, corpus.validation, size, fresh=fresh, grammar=grammar)
 
     def stream(self, planned: Planned[S, C, IdBundle]) -> Stream:
-        """The training part in the context of the settings."""
         from rhapsode.modalities.ids.components import open_stream
 
         grammar = self.facts.grammar(planned.corpus.encoder)
@@ -251,7 +259,6 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     def validation(
         self, planned: Planned[S, C, IdBundle], network: Network
     ) -> Callable[[], float] | None:
-        """Nats per element of the validation part, or of as much of it as a second reads."""
         import torch
 
         from rhapsode.bundle.torch_predictor import torch_predictor
@@ -276,7 +283,6 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     def samples(
         self, planned: Planned[S, C, IdBundle], network: Network
     ) -> Callable[[], tuple[tuple[float, str], ...]]:
-        """Continuations of the prompt, or of a passage, at several temperatures."""
         from rhapsode.bundle.torch_predictor import torch_predictor
         from rhapsode.modalities.ids.continuation import continue_prompt
 
@@ -312,13 +318,13 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         tell: Tell,
     ) -> Finished[IdBundle]:
         """Count, mix, score the test part with the mixture, and keep counts inside the file or beside it."""
+        from rhapsode.modalities.ids.model import IdModel
         from rhapsode.modalities.ids.ngram_sidecar import NGRAM, ngram_part
-        from rhapsode.modalities.ids.predictors import IdPredictors
         from rhapsode.modalities.ids.validation import ValidationPart, choose_mixture, no_mixture
 
         settings, corpus = planned.settings, planned.corpus
         file = folder / "model.safetensors"
-        alone = IdPredictors(file, bundle)
+        alone = IdModel(file, bundle)
         alone.predictor_for("auto", tell)
         counted: Counted | None = planned.own
         if counted is None:
@@ -339,7 +345,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             facts=replace(bundle.facts, ngram=inside),
             calibration=Calibration(mixture),
         )
-        predictors = IdPredictors(file, bundle, ngram)
+        predictors = IdModel(file, bundle, ngram)
         figures = self._test_figures(planned, predictors, counted)
         bundle, extra = self.measured(planned, bundle, predictors, folder)
         bundle = replace(
@@ -374,7 +380,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         self,
         planned: Planned[S, C, IdBundle],
         bundle: IdBundle,
-        predictors: IdPredictors,
+        predictors: IdModel,
         folder: Path,
     ) -> tuple[IdBundle, dict[str, Any]]:
         """Measure what only this modality measures; the bundle with it, and entries of the summary."""
@@ -383,14 +389,13 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     def _test_figures(
         self,
         planned: Planned[S, C, IdBundle],
-        predictors: IdPredictors,
+        predictors: IdModel,
         counted: Counted | None,
     ) -> Figures | None:
         corpus, bundle = planned.corpus, predictors.bundle
         if len(corpus.test) == 0:
             return None
         part = self.part(corpus, planned.settings, "test")
-        every = max(1, len(corpus.test) * bundle.context.size // FINISHING_READS)
         figures, _ = evaluate_store(
             predictors.scorer,
             part.store,
@@ -399,13 +404,13 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             bundle.context,
             text=self.sizes(predictors, part),
             ngram=None if counted is None else counted.model,
-            every=every,
+            every=max(1, len(corpus.test) * bundle.context.size // FINISHING_READS),
             grammar=self.facts.grammar(corpus.encoder),
         )
         return figures
 
 
-def described(model: IdPredictors, figures: Figures) -> dict[str, Any]:
+def described(model: IdModel, figures: Figures) -> dict[str, Any]:
     """Plain values of a model of a comparison."""
     return {
         "encoding": model.bundle.encoder.name.partition(".")[0],

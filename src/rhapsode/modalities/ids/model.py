@@ -1,140 +1,50 @@
-"""An opened model of identifiers: its prompts, and continuations of them."""
+"""An opened model of identifiers: its predictors, and continuations of prompts."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rhapsode.bundle import Predictor, bundle_path, read_bundle
-from rhapsode.bundle.id_facts import IdBundle, IdFacts
+from rhapsode.bundle import (
+    IdBundle,
+    IdFacts,
+    MixedPredictor,
+    NetworkPredictor,
+    Predictor,
+    bundle_path,
+    read_bundle,
+)
 from rhapsode.config import GenerateSettings, to_mapping
-from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
-from rhapsode.errors import DataError, EncodingError
-from rhapsode.files import write_atomically
-from rhapsode.generation import Chain, Rows, StopText
-from rhapsode.generation.loop import DrawKey
+from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
+from rhapsode.generation import Chain, Rows
 from rhapsode.modalities.ids.continuation import (
     OpenIndex,
     chain_for,
     continue_prompts,
     look_back,
+    way_of,
 )
-from rhapsode.modalities.ids.predictors import IdPredictors
-from rhapsode.modalities.ids.search_prompt import way_of
-from rhapsode.modalities.opened import Continuation, Fragments, Given, Model, Piece, Prompt
+from rhapsode.modalities.ids.ngram_sidecar import NGRAM, inner_ngram, open_ngram
+from rhapsode.modalities.ids.prompts import IdPrompt
+from rhapsode.modalities.opened import Continuation, Model, Piece, Prompt
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
+if TYPE_CHECKING:  # what loads the compiler, or draws tables
+    from rhapsode.counts import NGramModel
+    from rhapsode.encoding import Grammar
+    from rhapsode.modalities.ids.next_elements import IdChoice, IdsFollowing, IdsSeen
 
-    from rhapsode.counts import NGramModel  # loads the compiler
-    from rhapsode.modalities.ids.next_elements import IdChoice, IdsFollowing
-
-__all__ = ["IdDocument", "IdModel", "IdPrompt", "IdsSeen", "elements_of"]
-
-
-@dataclass(frozen=True)
-class IdDocument:
-    """A document as text.
-
-    Arguments:
-        value: the text.
-    """
-
-    value: str
-
-    def text(self) -> str:
-        """The text."""
-        return self.value
-
-    def save(self, path: Path) -> None:
-        """Write it as UTF-8; escapes for bytes that were never UTF-8 become those bytes again."""
-        write_atomically(path, self.value.encode("utf-8", "surrogateescape"))
+__all__ = ["IdModel"]
 
 
-class _Decoded(Fragments):
-    """Text of ids as they come, up to a stop text."""
-
-    def __init__(self, encoder: Encoder, before: Sequence[int], settings: GenerateSettings) -> None:
-        decoder = encoder.decoder()
-        decoder.feed(before)  # so that a character or a space between turns comes out whole
-        self._text = StopText(decoder, settings.stop, after=settings.min_length)
-
-    @property
-    def stopped(self) -> bool:  # type: ignore[override]
-        return self._text.stopped
-
-    def feed(self, element: int) -> str:
-        return self._text.feed(element) if element != END_ID else ""
-
-    def pause(self) -> str:
-        # Half a character is not shown: the next turn may complete it.
-        return self._text.finish().removesuffix("\N{REPLACEMENT CHARACTER}")
-
-
-class IdPrompt(Prompt):
-    """A text that is continued.
-
-    Arguments:
-        model: that continues it.
-        text: the text, of which the model knows every piece.
-    """
-
-    end = END_ID
-
-    def __init__(self, model: IdModel, text: str) -> None:
-        self._model = model
-        self.text = text
-        self.ids_N: NDArray[np.int64] = model.bundle.encoder.encode(text).astype(np.int64)
-
-    @property
-    def opening(self) -> Given:
-        return Given(tuple(self.ids_N.tolist()), self.text)
-
-    def start(self, predictor: Predictor) -> tuple[Any, tuple[int, ...]]:
-        return predictor.start(1), (END_ID,)
-
-    def stack(self, elements: Sequence[int]) -> NDArray[np.int64]:
-        return np.array([elements], dtype=np.int64)
-
-    def restored(self, plain: Any) -> int:
-        if not isinstance(plain, int) or not 0 <= plain < self._model.bundle.encoder.vocab_size:
-            raise DataError("an element that the model does not have")
-        return plain
-
-    def seen(self, elements: Sequence[int]) -> NDArray[np.int64]:
-        return np.array(elements, dtype=np.int64)
-
-    def keys(self, seed: int, sequence: int) -> tuple[DrawKey, DrawKey]:
-        key = DrawKey(seed, np.array([sequence], dtype=np.int64))
-        return key, key
-
-    def fragments(self, before: Sequence[int], settings: GenerateSettings) -> Fragments:
-        return _Decoded(self._model.bundle.encoder, before, settings)
-
-    def given(self, text: str, settings: GenerateSettings) -> Given:
-        more = self._model.prompt(text, settings)
-        return replace(more.opening, notes=tuple(self._model.unknown_notes([more])))
-
-    def cut(self, elements: tuple[int, ...], text: str) -> tuple[int, ...]:
-        encoder = self._model.bundle.encoder
-        kept = len(elements)
-        while kept and not text.startswith(encoder.decode(elements[:kept])):
-            kept -= 1
-        rest = text[len(encoder.decode(elements[:kept])) :]
-        return elements[:kept] + tuple(int(element) for element in encoder.encode(rest))
-
-    def document(self, elements: Sequence[int], text: str = "") -> IdDocument:
-        return IdDocument(text or self._model.bundle.encoder.decode(elements))
-
-
-class IdModel(IdPredictors, Model[IdBundle]):
+class IdModel(Model[IdBundle]):
     """A model file of identifiers, opened.
 
     What computes is loaded when the first prediction is asked for, torch for scores only. Where the
@@ -156,13 +66,20 @@ class IdModel(IdPredictors, Model[IdBundle]):
     def __init__(
         self, path: str | Path, bundle: IdBundle | None = None, ngram: NGramModel | None = None
     ) -> None:
-        read = read_bundle(path, self.facts) if bundle is None else bundle
-        super().__init__(bundle_path(path), read, ngram)
+        self.path = bundle_path(path)
+        self.bundle = read_bundle(path, self.facts) if bundle is None else bundle
+        self._ngram = ngram
+        self._compiled: dict[tuple[str, int | None], Predictor] = {}
+        self._told = False
 
     def ready(self, settings: GenerateSettings, tell: Callable[[str], None]) -> None:
         self.writer_for(settings, tell)
         if settings.weights != "float32":
-            tell(self.rounding(settings.weights).in_words())
+            from rhapsode.engine.rounding import rounding_of
+
+            exact = self.predictor_for("compiled")
+            rounded = self.predictor_for("compiled", weights=settings.weights)
+            tell(rounding_of(exact, rounded).in_words())
 
     def prompt(self, value: Any, settings: GenerateSettings) -> IdPrompt:
         """The text, or what is left of it under `unknown="skip"`.
@@ -278,6 +195,8 @@ class IdModel(IdPredictors, Model[IdBundle]):
         )
 
     def encoded(self, value: Any) -> IdsSeen:
+        from rhapsode.modalities.ids.next_elements import IdsSeen, elements_of
+
         return IdsSeen(elements_of(self.bundle.encoder, str(value)))
 
     def fingerprint(self) -> str:
@@ -298,44 +217,168 @@ class IdModel(IdPredictors, Model[IdBundle]):
             digest.update(f"{bundle.mixture.share!r} of {bundle.mixture.ngram}".encode())
         return digest.hexdigest()
 
+    @cached_property
+    def predictor(self) -> Predictor:
+        """What predicts one element after another; `predictor_for("auto")`."""
+        return self.predictor_for("auto")
 
-@dataclass(frozen=True)
-class IdsSeen:
-    """Elements of a text.
+    def predictor_for(
+        self,
+        engine: str,
+        tell: Callable[[str], None] | None = None,
+        *,
+        weights: str = "float32",
+        threads: int | None = None,
+    ) -> Predictor:
+        """What predicts, by an engine; made on first use.
 
-    Arguments:
-        mapping: as `elements_of` gives them.
-    """
+        Arguments:
+            engine: "compiled" (loads no torch), "torch", or "auto": compiled where it can run this model.
+            tell: takes a line where code has to be compiled first.
+            weights: what the compiled engine keeps them as: "float32", "bf16" or "int8".
+            threads: cores that it may use; None: as many as pay.
 
-    mapping: dict[str, Any]
+        Raises:
+            BundleError: the arrays do not fit the configuration.
+            SettingsError: the compiled engine cannot run this model, or torch is to have other weights than float32.
+        """
+        self.tell_alone(tell)
+        if engine == "torch":
+            if weights != "float32":
+                raise SettingsError(
+                    f"torch has no {weights} weights here",
+                    where="--weights",
+                    hint="leave --engine out",
+                )
+            return self.scorer
+        kept = self._compiled.get((weights, threads))
+        if kept is not None:
+            return kept
+        from rhapsode.engine.compiled_predictor import compiled_predictor
+        from rhapsode.engine.packed_weights import unsupported
 
-    def to_mapping(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return self.mapping
+        reason = unsupported(self.bundle)
+        if reason is not None and (engine == "compiled" or weights != "float32"):
+            raise SettingsError(
+                f"the compiled engine cannot run this model: {reason}",
+                where="--engine" if engine == "compiled" else "--weights",
+            )
+        if reason is not None:
+            return self.scorer
+        with self._named():
+            network = compiled_predictor(self.bundle, tell, weights=weights, threads=threads)
+        self._compiled[weights, threads] = made = self._mixed(self._restricted(network))
+        return made
 
-    def shown(self, width: int) -> Sequence[RenderableType]:
-        """The elements, and how many they are."""
-        from rich.text import Text
+    def writer_for(
+        self, settings: GenerateSettings, tell: Callable[[str], None] | None = None
+    ) -> Predictor:
+        """The predictor that settings ask for; see `predictor_for`."""
+        return self.predictor_for(
+            settings.engine, tell, weights=settings.weights, threads=settings.threads
+        )
 
-        from rhapsode.views.candidates import elements_text
+    @cached_property
+    def scorer(self) -> Predictor:
+        """What scores whole texts: torch, on all cores; made on first use.
 
-        seen = self.mapping
-        summary = f"{len(seen['ids']):,} elements"
-        if seen["unknown"]:
-            named = ", ".join(map(repr, seen["unknown"][:8]))
-            summary += f", {seen['unknown_elements']} of them unknown: {named}"
-        return [elements_text(seen), Text(summary)]
+        Raises:
+            BundleError: the arrays do not fit the configuration.
+        """
+        if self.bundle.network is None:
+            return self._counts_alone()
+        return self._mixed(self.network_scorer)
 
+    def _counts_alone(self) -> Predictor:
+        """The predictor of a model without a network.
 
-def elements_of(encoder: Encoder, text: str) -> dict[str, Any]:
-    """The elements of a text: ids, their names, and what is unknown."""
-    ids_N = encoder.encode(text)
-    return {
-        "encoding": encoder.name,
-        "text": text,
-        "ids": ids_N.tolist(),
-        "elements": [encoder.label(int(element)) for element in ids_N],
-        "unknown": encoder.unknown(text),
-        "unknown_elements": int((ids_N == UNKNOWN_ID).sum()),
-        "round_trip": encoder.decode(ids_N) == text,
-    }
+        Raises:
+            BundleError: there are no counts either.
+        """
+        from rhapsode.bundle.ngram_predictor import NGramPredictor
+
+        ngram, _ = self.counts
+        if isinstance(ngram, str):
+            raise BundleError(f"this model has no network, and {ngram}", where=str(self.path))
+        predictor = NGramPredictor(ngram)
+        return predictor if self._grammar is None else predictor.restricted(self._grammar)
+
+    def _mixed(self, network: NetworkPredictor) -> Predictor:
+        """A network with the counts that it is mixed with, where there are any."""
+        return network if self._mixed_with is None else MixedPredictor(network, *self._mixed_with)
+
+    @cached_property
+    def network_scorer(self) -> NetworkPredictor:
+        """The network alone, in torch; made on first use.
+
+        Raises:
+            BundleError: the arrays do not fit the configuration.
+        """
+        from rhapsode.bundle.network import load_network
+        from rhapsode.bundle.torch_predictor import torch_predictor
+
+        bundle = self.bundle
+        with self._named():
+            networks = [load_network(bundle, member) for member in range(len(bundle.members))]
+        return self._restricted(
+            torch_predictor(networks, bundle.encoder.vocab_size, bundle.context, bundle.weights)
+        )
+
+    @cached_property
+    def _grammar(self) -> Grammar | None:
+        return self.bundle.facts.grammar(self.bundle.encoder)
+
+    def _restricted(self, network: NetworkPredictor) -> NetworkPredictor:
+        """A network within the grammar of its elements, where there is one."""
+        return network if self._grammar is None else network.restricted(self._grammar)
+
+    @cached_property
+    def counts(self) -> tuple[NGramModel | str, list[str]]:
+        """The n-gram model beside the file, or why there is none; and the warnings that this gave."""
+        if self._ngram is not None:
+            return self._ngram, []
+        if self.bundle.facts.ngram is not None:
+            with self._named():
+                return inner_ngram(self.bundle.facts), []
+        warnings: list[str] = []
+        return open_ngram(self.path, self.bundle.facts.counts_V, warnings.append), warnings
+
+    @cached_property
+    def _mixed_with(self) -> tuple[NGramModel, float] | None:
+        """The n-gram model that the network is mixed with, and its share."""
+        mixture = self.bundle.mixture
+        if mixture is None or self.alone is not None:
+            return None
+        ngram, _ = self.counts
+        assert not isinstance(ngram, str)
+        return ngram, mixture.share
+
+    @cached_property
+    def alone(self) -> str | None:
+        """Why the network predicts alone although the file names a mixture; None where it does not, or need not."""
+        mixture = self.bundle.mixture
+        if mixture is None:
+            return None
+        ngram, _ = self.counts
+        if isinstance(ngram, str):
+            return ngram
+        if ngram.fingerprint != mixture.ngram:
+            if self.bundle.facts.ngram is not None:
+                return "its n-gram counts are not those that this model was mixed with"
+            return f"{NGRAM} is not the one that this model was mixed with"
+        return None
+
+    def tell_alone(self, tell: Callable[[str], None] | None) -> None:
+        """Warn, once, where what predicts is not what the file's figures are of."""
+        if tell is not None and not self._told and self.alone is not None:
+            self._told = True
+            tell(f"warning: {self.alone}: figures and text are those of the network alone")
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors of the file name it."""
+        try:
+            yield
+        except BundleError as problem:
+            where = f"{self.path}: {problem.where}" if problem.where else str(self.path)
+            raise BundleError(problem.what, where=where, hint=problem.hint) from None

@@ -1,4 +1,4 @@
-"""The likeliest next elements behind prompts, and what was thought of a chosen one."""
+"""Elements for people: the likeliest after prompts, a chosen one, those of a text."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rhapsode.bundle import Predictor
 from rhapsode.config import GenerateSettings
 from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
 from rhapsode.generation import Chain, Context, Job, Rows, Trace
+from rhapsode.modalities.opened import Following
 from rhapsode.views.candidates import (
     Candidate,
     Chosen,
@@ -24,27 +25,11 @@ from rhapsode.views.candidates import (
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["IdChoice", "IdsFollowing", "name_of", "next_elements"]
+__all__ = ["IdChoice", "IdsFollowing", "IdsSeen", "elements_of", "name_of", "next_elements"]
 
 
-@dataclass(frozen=True)
-class IdsFollowing:
-    """Distributions over the next element behind prompts, at several temperatures each.
-
-    Arguments:
-        tables: for each prompt, one a temperature.
-    """
-
-    tables: list[list[NextElements]]
-
-    @property
-    def chains(self) -> list[str]:
-        """The filters in words, for each temperature."""
-        return [one.chain for one in self.tables[0]]
-
-    def to_list(self) -> list[dict[str, Any]]:
-        """Plain values for JSON, an entry a prompt and temperature."""
-        return [one.to_mapping() for row in self.tables for one in row]
+class IdsFollowing(Following):
+    """Distributions over the next element after prompts, at several temperatures each."""
 
     def shown(self, width: int) -> Sequence[RenderableType]:
         """As many tables side by side as fit."""
@@ -205,3 +190,45 @@ def entropy(share_V: NDArray[np.float64]) -> float:
     """Of a distribution, nats."""
     some = share_V[share_V > 0]
     return max(0.0, float(-(some * np.log(some)).sum()))
+
+
+@dataclass(frozen=True)
+class IdsSeen:
+    """Elements of a text.
+
+    Arguments:
+        mapping: as `elements_of` gives them.
+    """
+
+    mapping: dict[str, Any]
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return self.mapping
+
+    def shown(self, width: int) -> Sequence[RenderableType]:
+        """The elements, and how many they are."""
+        from rich.text import Text
+
+        from rhapsode.views.candidates import elements_text
+
+        seen = self.mapping
+        summary = f"{len(seen['ids']):,} elements"
+        if seen["unknown"]:
+            named = ", ".join(map(repr, seen["unknown"][:8]))
+            summary += f", {seen['unknown_elements']} of them unknown: {named}"
+        return [elements_text(seen), Text(summary)]
+
+
+def elements_of(encoder: Encoder, text: str) -> dict[str, Any]:
+    """The elements of a text: ids, their names, and what is unknown."""
+    ids_N = encoder.encode(text)
+    return {
+        "encoding": encoder.name,
+        "text": text,
+        "ids": ids_N.tolist(),
+        "elements": [encoder.label(int(element)) for element in ids_N],
+        "unknown": encoder.unknown(text),
+        "unknown_elements": int((ids_N == UNKNOWN_ID).sum()),
+        "round_trip": encoder.decode(ids_N) == text,
+    }

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import id_facts
-from rhapsode.bundle.id_facts import IdFacts, NGramPart
+from rhapsode.bundle import IdFacts, NGramPart, id_facts
 from rhapsode.encoding import END_ID
 from rhapsode.errors import BundleError, DataError
 

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Mixture
-from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
-from rhapsode.bundle.predictor import NetworkPredictor
+from rhapsode.bundle import MixedPredictor, Mixture, NetworkPredictor
 from rhapsode.config import SeenContext
 from rhapsode.data import Batch, part_of
 from rhapsode.evaluation import LEAST_GAIN, best_share, in_context, mixture_nats, part_losses

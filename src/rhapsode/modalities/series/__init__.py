@@ -1,6 +1,6 @@
 """Series of numbers, in tables."""
 
-from rhapsode.modalities.registry import register
+from rhapsode.modalities import register
 
 register(
     "series.v1",

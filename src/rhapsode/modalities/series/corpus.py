@@ -12,24 +12,28 @@ from numpy.typing import NDArray
 
 from rhapsode.bundle.value_predictor import History
 from rhapsode.data import ValueArrays
-from rhapsode.data.tables import SeriesSet, future_times, read_series
+from rhapsode.data.tables import SeriesSet, format_time, future_times, read_series
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.encoding.series import SeriesEncoder
 from rhapsode.errors import DataError, EncodingError
 from rhapsode.files import source_name
-from rhapsode.modalities.series.facts import Covariates
+from rhapsode.modalities.scoring import PartName
+from rhapsode.modalities.series.facts import Covariates, SeriesBundle
 from rhapsode.modalities.series.settings import SeriesDataSettings
+from rhapsode.modalities.values.next_steps import ValuesSeen, plain_row
 
 __all__ = [
     "FEW",
-    "digest",
     "SeriesCorpus",
+    "SeriesPart",
+    "digest",
     "encode_series",
     "future_covariates",
     "histories_of",
     "known_behind",
     "observed_lengths",
     "open_series",
+    "series_seen",
 ]
 
 FEW = 1_000
@@ -40,6 +44,25 @@ LEAST = 8
 """Known values that there must be to learn anything."""
 
 Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SeriesPart:
+    """Rows of series to score.
+
+    Arguments:
+        given: the series, up to the last scored row.
+        first_S: rows of each before the first scored one.
+        scaled_S: rows of each that set its scale.
+        split: the scored rows, in words.
+        learnt: values among the scored ones that training knew.
+    """
+
+    given: SeriesSet
+    first_S: Ints
+    scaled_S: Ints
+    split: str
+    learnt: int = 0
 
 
 @dataclass(frozen=True)
@@ -86,6 +109,33 @@ class SeriesCorpus:
     def until(self, rows_S: Ints) -> SeriesSet:
         """So many first rows of every series."""
         return self.given.cut(self.given.offsets[:-1], self.given.offsets[:-1] + rows_S)
+
+    def part(self, name: PartName) -> SeriesPart:
+        """A part to score.
+
+        Of the training part the first horizon is history only; its scale is the one it was learnt with.
+
+        Raises:
+            DataError: it is empty.
+        """
+        lengths = self.given.lengths
+        first_S, end_S, scaled_S = {
+            "train": (np.minimum(self.horizon, self.train_S), self.train_S, self.train_S),
+            "validation": (self.train_S, self.chosen_S, self.train_S),
+            "test": (self.chosen_S, lengths, self.chosen_S),
+        }[name]
+        given = self.until(end_S)
+        points = int(known_behind(given, first_S).sum())
+        if not points:
+            raise DataError(f"the {name} part of this run is empty", where="--split")
+        share = f"{points / max(1, int(self.given.observed_NK.sum())):.1%}"
+        words = {
+            "train": f"train: {share} of the values, what was learnt from, but the first of each series",
+            "validation": f"validation: {share} of the values, before the test part of every series",
+            "test": f"test: the last {share} of the values, the end of every series",
+        }
+        learnt = 0 if name == "test" else points
+        return SeriesPart(given, first_S, scaled_S, words[name], learnt)
 
 
 def known_behind(given: SeriesSet, first_S: Ints) -> NDArray[np.bool_]:
@@ -288,3 +338,32 @@ def future_covariates(
             hint="give the table rows that hold it behind the last value, or a smaller horizon",
         )
     return times, covariates.rows(given, series, times, known_TC)
+
+
+def series_seen(bundle: SeriesBundle, given: SeriesSet) -> ValuesSeen:
+    """The targets of all series.
+
+    Arguments:
+        bundle: its encoder is used.
+        given: the series.
+    """
+    encoder = bundle.encoder
+    seen = []
+    for number, length in enumerate(observed_lengths(given).tolist()):
+        rows = given.rows(number)
+        some = slice(rows.start, rows.start + length)
+        values_TK = given.values_NK[some]
+        stats = encoder.stats(values_TK)
+        encoded = encoder.encode(values_TK, stats)
+        frequency = given.frequencies[number]
+        seen.append(
+            {
+                "series": given.ids[number],
+                "shift": stats.shift_K.tolist(),
+                "scale": stats.scale_K.tolist(),
+                "times": [format_time(int(t), given.kind, frequency) for t in given.times_N[some]],
+                "values": [plain_row(row) for row in values_TK],
+                "targets": [plain_row(row) for row in encoded.targets_TK],
+            }
+        )
+    return ValuesSeen(encoder.name, seen)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Bundle, read_bundle
-from rhapsode.bundle.value_facts import ValueFacts
+from rhapsode.bundle import Bundle, ValueFacts
 from rhapsode.data import Condition
 from rhapsode.data.tables import (
     CALENDAR_VALUES,
@@ -33,7 +31,6 @@ __all__ = [
     "Template",
     "Templates",
     "learn_covariates",
-    "read_series_bundle",
 ]
 
 # Kinds beyond this many are not told apart: nothing would be learnt of each.
@@ -288,26 +285,21 @@ class SeriesFacts(ValueFacts):
 
     @property
     def covariate_size(self) -> int:
-        """X, the covariates of a time."""
         return self.covariates.size
 
     @property
     def warm_up(self) -> int:
-        """Values of a history that go through the network before a forecast, at most."""
         return self.run_up
 
     @property
     def static_size(self) -> int:
-        """Static attributes, where they are the condition of the network."""
         return self.covariates.static_size if self.covariates.conditioned else 0
 
     @classmethod
     def open_encoder(cls, table: Mapping[str, Any]) -> SeriesEncoder:
-        """An encoder of values."""
         return SeriesEncoder.from_mapping(table)
 
     def described(self, encoder: SeriesEncoder) -> dict[str, Any]:
-        """The encoder, and what it is fed."""
         covariates = self.covariates
         fed = (*covariates.calendar, *covariates.known, *covariates.static, *covariates.categories)
         return {
@@ -373,8 +365,3 @@ class SeriesFacts(ValueFacts):
 
 
 SeriesBundle = Bundle[SeriesEncoder, SeriesFacts]
-
-
-def read_series_bundle(model: str | Path) -> SeriesBundle:
-    """The model of series in a run folder or model file; see `read_bundle`."""
-    return read_bundle(model, SeriesFacts)

@@ -25,10 +25,9 @@ from rhapsode.evaluation import (
 from rhapsode.evaluation.statistical_methods import STATISTICAL, statistical_forecast
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.paths import path_seed, sample_paths
-from rhapsode.modalities.contract import Tell
-from rhapsode.modalities.scoring import Compared, Measure, PartName, Scored
+from rhapsode.modalities.contract import Compared, Measure, Scored, Tell
 from rhapsode.modalities.series.corpus import (
-    SeriesCorpus,
+    SeriesPart,
     digest,
     encode_series,
     future_covariates,
@@ -41,7 +40,7 @@ from rhapsode.modalities.series.settings import (
     SeriesComparisonSettings,
     SeriesEvaluationSettings,
 )
-from rhapsode.modalities.values.scored_part import ScoredPart, protocol_of
+from rhapsode.modalities.values.modality import NATS, ScoredPart, ValueMetrics, protocol_of
 
 if TYPE_CHECKING:
     from rhapsode.modalities.series.model import SeriesModel
@@ -49,7 +48,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Backtest",
     "SeriesMetrics",
-    "SeriesPart",
     "backtest",
     "compare_series",
     "draw_forecasts",
@@ -58,7 +56,6 @@ __all__ = [
     "figures_mapping",
     "measure_series",
     "origins_of",
-    "part_of_corpus",
 ]
 
 Ints = NDArray[np.int64]
@@ -69,48 +66,22 @@ MOST_NUMBERS = 1 << 28
 NUMBERS_AT_ONCE = 1 << 24
 SHARE = 0.1
 """Part of the end of every series that is forecast where nothing else is asked for."""
-NATS = Measure("nats_per_value", "nats per value")
 CRPS = Measure("crps", "CRPS")
 MASE = Measure("mase", "MASE")
 
 
 @dataclass(frozen=True)
-class SeriesPart:
-    """Rows of series to score.
-
-    Arguments:
-        given: the series, up to the last scored row.
-        first_S: rows of each before the first scored one.
-        scaled_S: rows of each that set its scale.
-        split: the scored rows, in words.
-        learnt: values among the scored ones that training knew.
-    """
-
-    given: SeriesSet
-    first_S: Ints
-    scaled_S: Ints
-    split: str
-    learnt: int = 0
-
-
-@dataclass(frozen=True)
-class SeriesMetrics:
+class SeriesMetrics(ValueMetrics):
     """Metrics of a model of series.
 
     Arguments:
-        loss: nats a value, in the data's own units.
-        elements: values scored.
-        learnt: values among them that training knew.
+        learnt: values among those scored that training knew.
         forecasts: from rolling origins; None where the part is too short for any.
-        protocol: how these came about.
         nats_N: of each row; NaN where none is scored.
     """
 
-    loss: float
-    elements: int
     learnt: int
     forecasts: Backtest | None
-    protocol: dict[str, Any]
     nats_N: NDArray[np.float64]
 
     def to_mapping(self) -> dict[str, Any]:
@@ -277,9 +248,8 @@ def draw_forecasts(
         future_covariates(given, covariates, series, count, horizon, wanted=wanted)
         for series, count in zip(which.tolist(), rows.tolist(), strict=True)
     ]
-    run_up = predictor.bundle.facts.run_up
     state = predictor.begin(
-        histories_of(given, covariates, which, rows, run_up=run_up),
+        histories_of(given, covariates, which, rows, run_up=predictor.bundle.facts.run_up),
         covariates.condition(given, which),
     )
     known_BHX = np.stack([known for _, known in ahead])
@@ -357,8 +327,7 @@ def backtest(
                 own = forecast_of_samples(drawn[place, :, :steps, number])
                 places.append(start + place)
                 scores["model"].append(score_forecast(own, actual, history, season))
-                plain = seasonal_naive(history, steps, season, samples=samples, seed=seed)
-                naive = forecast_of_samples(plain.samples_ST, plain.point_T)
+                naive = seasonal_naive(history, steps, season, samples=samples, seed=seed)
                 scores["seasonal naive"].append(score_forecast(naive, actual, history, season))
                 for name in methods:
                     try:
@@ -434,34 +403,6 @@ def _learnt(bundle: SeriesBundle, given: SeriesSet, first_S: Ints) -> int:
     )
 
 
-def part_of_corpus(corpus: SeriesCorpus, name: PartName) -> SeriesPart:
-    """A part of the corpus of a run.
-
-    Of the training part the first horizon is history only; its scale is the one it was learnt with.
-
-    Raises:
-        DataError: the part is empty.
-    """
-    lengths = corpus.given.lengths
-    first_S, end_S, scaled_S = {
-        "train": (np.minimum(corpus.horizon, corpus.train_S), corpus.train_S, corpus.train_S),
-        "validation": (corpus.train_S, corpus.chosen_S, corpus.train_S),
-        "test": (corpus.chosen_S, lengths, corpus.chosen_S),
-    }[name]
-    given = corpus.until(end_S)
-    points = int(known_behind(given, first_S).sum())
-    if not points:
-        raise DataError(f"the {name} part of this run is empty", where="--split")
-    share = f"{points / max(1, int(corpus.given.observed_NK.sum())):.1%}"
-    words = {
-        "train": f"train: {share} of the values, what was learnt from, but the first of each series",
-        "validation": f"validation: {share} of the values, before the test part of every series",
-        "test": f"test: the last {share} of the values, the end of every series",
-    }
-    learnt = 0 if name == "test" else points
-    return SeriesPart(given, first_S, scaled_S, words[name], learnt)
-
-
 def encode_part(bundle: SeriesBundle, part: SeriesPart) -> ScoredPart:
     """A part of series as the network of a model takes it."""
     given = part.given
@@ -520,9 +461,9 @@ def measure_series(
     return SeriesMetrics(
         float(np.nansum(nats_N) / max(1, encoded.values)),
         encoded.values,
+        protocol_of(bundle, part.split),
         part.learnt,
         forecasts,
-        protocol_of(bundle, part.split),
         nats_N,
     )
 

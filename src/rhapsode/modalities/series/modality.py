@@ -11,24 +11,21 @@ import numpy as np
 
 from rhapsode.config import from_mapping
 from rhapsode.errors import DataError
-from rhapsode.modalities.contract import Claim, Planned, RunRequest, Tell
-from rhapsode.modalities.scoring import Compared, PartName, Surveyed
+from rhapsode.modalities.contract import Claim, Compared, Planned, RunRequest, Surveyed, Tell
 from rhapsode.modalities.series.facts import SeriesBundle
 from rhapsode.modalities.series.settings import (
     SeriesComparisonSettings,
     SeriesEvaluationSettings,
     SeriesTrainSettings,
 )
-from rhapsode.modalities.values.modality import ValueModality
-from rhapsode.modalities.values.scored_part import ScoredPart
+from rhapsode.modalities.values.modality import ScoredPart, ValueModality
 
 if TYPE_CHECKING:
     from rhapsode.bundle.network import Network
     from rhapsode.bundle.value_predictor import ValuePredictor
-    from rhapsode.data import ValueArrays
-    from rhapsode.modalities.series.corpus import SeriesCorpus
-    from rhapsode.modalities.series.metrics import SeriesMetrics, SeriesPart
-    from rhapsode.modalities.values.seen import ValuesSeen
+    from rhapsode.modalities.series.corpus import SeriesCorpus, SeriesPart
+    from rhapsode.modalities.series.metrics import SeriesMetrics
+    from rhapsode.modalities.values.next_steps import ValuesSeen
     from rhapsode.views.card import Card
 
 __all__ = ["SERIES", "SeriesModality"]
@@ -55,7 +52,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         return claim_series(sources, asked)
 
     def check(self, settings: SeriesTrainSettings) -> None:
-        """Refuse encodings and families that do not exist."""
         from rhapsode.modalities.series.fitting.plan import check_settings
 
         check_settings(settings)
@@ -69,7 +65,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         opened: Any = None,
         base: SeriesBundle | None = None,
     ) -> SeriesCorpus:
-        """Read one table, and divide every series in time."""
         from rhapsode.modalities.series.corpus import open_series
 
         corpus = open_series(tuple(sources), settings.series, settings.data, tell, opened)
@@ -79,15 +74,9 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         return replace(corpus, given=given, season=settings.data.season or base.facts.season)
 
     def plan(self, corpus: SeriesCorpus, request: RunRequest[SeriesTrainSettings]) -> SeriesPlan:
-        """Choose encoding, distribution, sizes and rates."""
         from rhapsode.modalities.series.fitting.plan import plan_series_run
 
         return plan_series_run(corpus, request)
-
-    def fitted(self, planned: SeriesPlan) -> ValueArrays:
-        """The training part, encoded."""
-        fitted: ValueArrays = planned.own
-        return fitted
 
     def initialise(self, network: Network, planned: SeriesPlan) -> bool:
         """Begin as a linear autoregression where the network can, which may be the best there is."""
@@ -97,7 +86,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         return True
 
     def encoded(self, bundle: SeriesBundle, part: SeriesPart) -> ScoredPart:
-        """The rows of series that are scored, behind those that set their scale."""
         from rhapsode.modalities.series.metrics import encode_part
 
         return encode_part(bundle, part)
@@ -106,7 +94,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         self, planned: SeriesPlan, predictor: ValuePredictor[SeriesBundle], temperature: float
     ) -> str:
         """The end of the longest series and one path after it, as bars."""
-        from rhapsode.modalities.series.reports.preview import preview_path
+        from rhapsode.modalities.series.reports import preview_path
 
         corpus = planned.corpus
         shown = int(np.argmax(corpus.train_S))
@@ -115,7 +103,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
     def test_figures(
         self, planned: SeriesPlan, part: SeriesPart, predictor: ValuePredictor[SeriesBundle]
     ) -> dict[str, Any]:
-        """Density, and forecasts from rolling origins."""
         from rhapsode.modalities.series.metrics import measure_series
 
         corpus = planned.corpus
@@ -142,18 +129,9 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         settings = from_mapping(SeriesEvaluationSettings, asked, where="options")
         return end_of_series(model, source, settings)
 
-    def part(
-        self, corpus: SeriesCorpus, settings: SeriesTrainSettings, name: PartName
-    ) -> SeriesPart:
-        """A part of the corpus of a run."""
-        from rhapsode.modalities.series.metrics import part_of_corpus
-
-        return part_of_corpus(corpus, name)
-
     def metrics(
         self, model: Any, part: Any, settings: SeriesEvaluationSettings, tell: Tell
     ) -> SeriesMetrics:
-        """Density, and forecasts beside seasonal naive and statistical methods."""
         from rhapsode.modalities.series.metrics import asked_methods, measure_series
 
         facts = model.bundle.facts
@@ -167,7 +145,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         )
 
     def report(self, metrics: Mapping[str, Any], title: str) -> Iterator[Any]:
-        """Density, and a table of forecasts by each method."""
         from rhapsode.views.figures import density_in_words, forecasts_table
 
         yield title
@@ -176,7 +153,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
             yield forecasts_table(metrics["forecasts"])
 
     def notes(self, metrics: Mapping[str, Any]) -> Iterator[str]:
-        """How much was learnt from, what was left out, or forecast better by the last season."""
         from rhapsode.views.figures import method_notes
 
         if metrics["learnt"]:
@@ -190,13 +166,11 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
     def compare(
         self, models: Mapping[str, Any], part: Any, settings: SeriesComparisonSettings, tell: Tell
     ) -> Compared:
-        """Density, and the same forecasts by each model."""
         from rhapsode.modalities.series.metrics import compare_series
 
         return compare_series(models, part, settings, tell)
 
     def comparison_report(self, compared: Mapping[str, Any], title: str) -> Iterator[Any]:
-        """Density, MASE and CRPS of each model, and the paired tests."""
         from rhapsode.views.comparison_report import forecast_comparison
 
         yield from forecast_comparison(compared, title)
@@ -210,8 +184,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         *,
         opened: Any = None,
     ) -> ValuesSeen:
-        """One series, as the planned network would learn it."""
-        from rhapsode.modalities.series.seen import series_seen
+        from rhapsode.modalities.series.corpus import series_seen
 
         corpus = self.corpus(sources, settings, tell, opened=opened)
         given = corpus.given
@@ -226,31 +199,26 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
     def survey(
         self, sources: Sequence[Any], settings: SeriesTrainSettings, tell: Tell, opened: Any
     ) -> Surveyed[SeriesCorpus]:
-        """Series, lengths, frequency and missing values."""
-        from rhapsode.modalities.series.reports.survey import survey_series
+        from rhapsode.modalities.series.reports import survey_series
 
         return survey_series(sources, settings, tell, opened)
 
     def survey_report(self, found: Mapping[str, Any], width: int) -> Iterator[Any]:
-        """Series, lengths, frequency and missing values, for people."""
         from rhapsode.views.survey_report import series_survey
 
         yield from series_survey(found, width)
 
     def card(self, bundle: SeriesBundle, summary: Mapping[str, Any]) -> Card:
-        """Data, plan, and figures of forecasts."""
-        from rhapsode.modalities.series.reports.report import card_of
+        from rhapsode.modalities.series.reports import card_of
 
         return card_of(bundle, summary)
 
     def told(self, summary: Mapping[str, Any], title: str) -> Iterator[Any]:
-        """Density and forecasts of the test part."""
-        from rhapsode.modalities.series.reports.report import figures_told
+        from rhapsode.modalities.series.reports import figures_told
 
         yield from figures_told(summary, title)
 
     def next_command(self, folder: Path) -> str:
-        """Forecast."""
         return f"rhapsode forecast {folder} --plot forecast.png"
 
 

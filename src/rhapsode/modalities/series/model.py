@@ -25,22 +25,19 @@ from rhapsode.modalities.opened import Document, Piece, Prompt, Tell, old_conten
 from rhapsode.modalities.series.corpus import observed_lengths
 from rhapsode.modalities.series.facts import SeriesBundle, SeriesFacts
 from rhapsode.modalities.series.settings import ForecastSettings
-from rhapsode.modalities.values.model import NEXT_PATHS, ValueModel
-from rhapsode.modalities.values.next_steps import NextSteps
+from rhapsode.modalities.values.model import NEXT_PATHS, ValueModel, chain_of_values
+from rhapsode.modalities.values.next_steps import LEVELS, NextSteps
 
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValueState  # loads torch
     from rhapsode.generation import Chain
-    from rhapsode.modalities.series.metrics import SeriesMetrics
     from rhapsode.modalities.series.prompts import SeriesPrompt
-    from rhapsode.modalities.values.seen import ValuesSeen
+    from rhapsode.modalities.values.next_steps import ValuesSeen
 
 __all__ = ["SeriesForecast", "SeriesModel"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,6 @@ class SeriesModel(ValueModel[SeriesBundle]):
 
     @property
     def turn_length(self) -> int:  # type: ignore[override]
-        """The horizon."""
         return self.bundle.facts.horizon
 
     def prompt(self, value: Any, settings: GenerateSettings) -> SeriesPrompt:
@@ -109,9 +105,8 @@ class SeriesModel(ValueModel[SeriesBundle]):
 
     def chain(self, settings: GenerateSettings, tell: Tell) -> Chain:
         from rhapsode.generation.chain import Chain
-        from rhapsode.modalities.series.binned_filters import chain_of_bins
 
-        return chain_of_bins(_forecast_settings(settings), self.bins) or Chain([])
+        return chain_of_values(_forecast_settings(settings), self.bins) or Chain([])
 
     def write(
         self, prompts: Sequence[Prompt], settings: GenerateSettings, tell: Tell
@@ -133,7 +128,6 @@ class SeriesModel(ValueModel[SeriesBundle]):
     def next_steps(
         self, prompt: Prompt, settings: GenerateSettings, count: int
     ) -> Iterator[NextSteps]:
-        """Quantiles of the next steps of every series of a prompt."""
         given = _of_series(prompt)
         asked = replace(_forecast_settings(settings), horizon=count, samples=NEXT_PATHS)
         if given.place is not None:
@@ -157,8 +151,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
             )
 
     def encoded(self, value: Any) -> ValuesSeen:
-        """The scaled values of a table that the network learns from."""
-        from rhapsode.modalities.series.seen import series_seen
+        from rhapsode.modalities.series.corpus import series_seen
 
         return series_seen(self.bundle, self.read(value))
 
@@ -226,7 +219,6 @@ class SeriesModel(ValueModel[SeriesBundle]):
         Raises:
             RhapsodeError: a history the model does not fit.
         """
-        from rhapsode.modalities.series.binned_filters import chain_of_bins
         from rhapsode.modalities.series.metrics import draw_forecasts
 
         if settings is None:
@@ -236,17 +228,16 @@ class SeriesModel(ValueModel[SeriesBundle]):
         which = np.nonzero(rows)[0]
         if not len(which):
             raise DataError("no series holds a value", hint="give a history")
-        horizon = settings.horizon or self.bundle.facts.horizon
         paths, times = draw_forecasts(
             self.predictor,
             given,
             which,
             rows[which],
-            horizon,
+            settings.horizon or self.bundle.facts.horizon,
             samples=settings.samples,
             seed=settings.seed,
             temperature=settings.temperature,
-            chain=chain_of_bins(settings, self.predictor.vocab_size),
+            chain=chain_of_values(settings, self.predictor.vocab_size),
         )
         return SeriesForecast(given, which, rows[which], tuple(times), paths)
 
@@ -315,29 +306,6 @@ class SeriesModel(ValueModel[SeriesBundle]):
             known = np.zeros((rows, horizon, 0), dtype=np.float32)
         seeds = [path_seed(seed, str(row)) for row in range(rows)]
         return sample_paths(self.predictor, state, known, samples=samples, seeds=seeds)
-
-    def evaluate(self, source: Any = None, **options: Any) -> SeriesMetrics:
-        """Forecasts of the end of series from rolling origins, beside seasonal naive and statistical methods.
-
-        Arguments:
-            source: a table, name, frame, array or set; None: what it learnt from.
-            **options: of `SeriesEvaluationSettings`: horizon, origins, stride, samples, seed, method.
-
-        Raises:
-            DataError: no series is long enough.
-        """
-        from rhapsode.modalities.series.metrics import asked_methods, end_of_series, measure_series
-        from rhapsode.modalities.series.settings import SeriesEvaluationSettings
-
-        settings = from_mapping(SeriesEvaluationSettings, options, where="options")
-        return measure_series(
-            self.predictor,
-            end_of_series(self, self.own_source() if source is None else source, settings),
-            horizon=settings.horizon or self.bundle.facts.horizon,
-            season=self.bundle.facts.season,
-            settings=settings,
-            methods=asked_methods(settings),
-        )
 
     def generate(
         self,

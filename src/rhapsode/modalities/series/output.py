@@ -13,7 +13,8 @@ import numpy as np
 from rhapsode.data.tables import SeriesSet, format_time
 from rhapsode.errors import MissingExtraError, SettingsError
 from rhapsode.files import write_atomically
-from rhapsode.modalities.series.model import LEVELS, SeriesForecast
+from rhapsode.modalities.series.model import SeriesForecast
+from rhapsode.modalities.values.next_steps import LEVELS
 
 __all__ = [
     "check_table",
@@ -79,8 +80,7 @@ def forecast_rows(
         quantiles_QBHK = found.quantiles(levels) if not paths else None
         mean_BHK = found.mean()
         for place in range(len(found.which)):
-            times = _times(found, place)
-            for step, when in enumerate(times):
+            for step, when in enumerate(_times(found, place)):
                 for number, name in enumerate(names):
                     lead = [ids[place], when, step + 1, *([name] if several else [])]
                     if quantiles_QBHK is None:

@@ -97,7 +97,6 @@ class SeriesPrompt(ValuePrompt):
 
     @property
     def stats(self) -> SeriesStats:
-        """The scale of the only series."""
         if self.place is not None:
             return self.place[0]
         series = self.only()
@@ -132,7 +131,6 @@ class SeriesPrompt(ValuePrompt):
         return times, covariates.rows(self.series, 0, times, np.zeros((count, 0)))
 
     def times(self, first: int, count: int) -> list[str]:
-        """The times of some steps."""
         frequency = self.series.frequencies[self.only()]
         return [
             format_time(int(time), self.series.kind, frequency)

@@ -11,10 +11,10 @@ import numpy as np
 from rhapsode.data.tables import SeriesSet
 from rhapsode.encoding.series import SeriesEncoder, SeriesStats
 from rhapsode.errors import BundleError, DataError, RhapsodeError, SettingsError
-from rhapsode.modalities.series.binned_filters import chain_of_bins
 from rhapsode.modalities.series.facts import SeriesBundle, Template, Templates
 from rhapsode.modalities.series.prompts import step_times
 from rhapsode.modalities.series.settings import ForecastSettings
+from rhapsode.modalities.values.model import chain_of_values
 
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValuePredictor  # loads torch
@@ -79,7 +79,7 @@ def make_series(
     places = (
         random.integers(len(there), size=count) if like is None else np.full(count, there[like])
     )
-    chain = chain_of_bins(settings, predictor.vocab_size)
+    chain = chain_of_values(settings, predictor.vocab_size)
     made: list[SeriesSet] = []
     for number, place in enumerate(places.tolist()):
         template = templates.series[place]

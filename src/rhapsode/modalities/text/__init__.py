@@ -1,6 +1,6 @@
 """Texts: files and records of characters."""
 
-from rhapsode.modalities.registry import register
+from rhapsode.modalities import register
 
 register(
     "text.v1",

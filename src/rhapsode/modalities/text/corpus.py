@@ -28,8 +28,15 @@ from rhapsode.encoding import ENCODERS, UNKNOWN_ID, Encoder, encoder_from_mappin
 from rhapsode.encoding.text import choose_encoding
 from rhapsode.errors import DataError, EncodingError, RhapsodeError
 from rhapsode.files import is_there, source_name, write_atomically
-from rhapsode.modalities.text.reading.processes import counted, encoded, piece_size, release
-from rhapsode.modalities.text.reading.read_texts import Texts, prepare_texts, progress
+from rhapsode.modalities.text.reading import (
+    Texts,
+    counted,
+    encoded,
+    piece_size,
+    prepare_texts,
+    progress,
+    release,
+)
 from rhapsode.modalities.text.settings import TrainSettings
 
 __all__ = [
@@ -168,8 +175,7 @@ def _said(texts: Texts, copies: int, split: Split, encoder: Encoder, reason: str
     yield from found_lines(texts)
     tested = np.unique(split.test[:, 0])
     if 1 < len(store) <= FEW and len(tested) == 1:
-        number = int(tested[0])
-        yield f"the test share is the end of {store.names[number]}"
+        yield f"the test share is the end of {store.names[int(tested[0])]}"
     if copies:
         out = f"; {split.left_out:,} left out" if split.left_out else ""
         yield f"{_count(copies, 'document')} like an earlier one{out}; none is on both sides of a split"

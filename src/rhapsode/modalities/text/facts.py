@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
-from rhapsode.bundle import Bundle, read_bundle
-from rhapsode.bundle.id_facts import IdFacts
+from rhapsode.bundle import Bundle, IdFacts
 from rhapsode.encoding import Encoder
 
-__all__ = ["TextBundle", "TextFacts", "read_text_bundle"]
+__all__ = ["TextBundle", "TextFacts"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +21,3 @@ class TextFacts(IdFacts):
 
 
 TextBundle = Bundle[Encoder, TextFacts]
-
-
-def read_text_bundle(model: str | Path) -> TextBundle:
-    """The model of text in a run folder or model file; see `read_bundle`."""
-    return read_bundle(model, TextFacts)

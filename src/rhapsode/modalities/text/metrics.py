@@ -13,10 +13,10 @@ from rhapsode.data import ElementStore, Parts, TextStore
 from rhapsode.encoding import Encoder
 from rhapsode.evaluation import Text
 from rhapsode.files import source_name
+from rhapsode.modalities.ids.contract import IdEvaluationSettings
 from rhapsode.modalities.ids.metrics import Evaluation, IdPart, measure_ids
-from rhapsode.modalities.ids.settings import IdEvaluationSettings
 from rhapsode.modalities.text.corpus import encode_parts, found_lines
-from rhapsode.modalities.text.reading.read_texts import Tell, prepare_texts
+from rhapsode.modalities.text.reading import Tell, prepare_texts
 
 if TYPE_CHECKING:
     from rhapsode.modalities.text.model import TextModel

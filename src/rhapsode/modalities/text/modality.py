@@ -7,27 +7,25 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rhapsode.bundle import Provenance
-from rhapsode.bundle.id_facts import IdBundle
+from rhapsode.bundle import IdBundle, Provenance
 from rhapsode.config import SourceSettings, from_mapping, to_mapping
 from rhapsode.config.source import names_records
 from rhapsode.data import holds_documents
 from rhapsode.errors import SettingsError
-from rhapsode.modalities.contract import Claim, Degree, Tell
+from rhapsode.modalities.contract import Claim, Compared, Degree, PartName, Surveyed, Tell
+from rhapsode.modalities.ids.contract import IdEvaluationSettings
 from rhapsode.modalities.ids.modality import IdModality
-from rhapsode.modalities.ids.settings import IdEvaluationSettings
-from rhapsode.modalities.scoring import Compared, PartName, Surveyed
 from rhapsode.modalities.text.facts import TextFacts
 from rhapsode.modalities.text.settings import TextEvaluationSettings, TrainSettings
 
 if TYPE_CHECKING:
     from rhapsode.evaluation import Text
     from rhapsode.modalities.contract import Planned
-    from rhapsode.modalities.ids.predictors import IdPredictors
+    from rhapsode.modalities.ids.model import IdModel
     from rhapsode.modalities.text.corpus import TextCorpus
     from rhapsode.modalities.text.metrics import TextEvaluation, TextPart
     from rhapsode.modalities.text.model import TextModel
-    from rhapsode.modalities.text.reading.show import TextSeen
+    from rhapsode.modalities.text.survey import TextSeen
     from rhapsode.views.card import Card
 
 __all__ = ["TEXT", "TextModality"]
@@ -63,7 +61,6 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         opened: Any = None,
         base: IdBundle | None = None,
     ) -> TextCorpus:
-        """Read, split, learn an encoder on the training part, and encode."""
         from rhapsode.modalities.text.corpus import prepare_corpus, unknown_lines
 
         encoder = None if base is None else base.encoder
@@ -74,13 +71,11 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         return corpus
 
     def provenance(self, corpus: TextCorpus, settings: TrainSettings) -> Provenance:
-        """The shares that were held out."""
         return Provenance(
             test_share=settings.data.test_share, validation_share=settings.data.validation_share
         )
 
     def test_part(self, settings: TrainSettings, corpus: TextCorpus) -> str:
-        """Which documents, or how much of the end."""
         if settings.data.split == "documents":
             return f"test: documents chosen by their hash, {_share(corpus, 'test')} of the corpus"
         return f"test: the last {_share(corpus, 'test')} of the corpus"
@@ -107,8 +102,7 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         store = super().part(corpus, settings, name).store
         return TextPart.of(store, corpus.texts, corpus.split.part(name), words)
 
-    def sizes(self, model: IdPredictors, part: Any) -> Text:
-        """Words, characters and spelling of a part."""
+    def sizes(self, model: IdModel, part: Any) -> Text:
         from rhapsode.modalities.text.metrics import text_facts
 
         encoder, unknown = model.bundle.encoder, part.store.unknown
@@ -117,25 +111,21 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
     def metrics(
         self, model: Any, part: Any, settings: IdEvaluationSettings, tell: Tell
     ) -> TextEvaluation:
-        """Figures, where the loss comes from, and what the model writes beside the text."""
         from rhapsode.modalities.text.metrics import measure_text
 
         return measure_text(model, part, settings, tell)
 
     def compare(self, models: Mapping[str, Any], part: Any, settings: Any, tell: Tell) -> Compared:
-        """Bits of passages, which compare across encodings."""
         from rhapsode.modalities.text.passages import compare_on
 
         return compare_on(models, part, tell)
 
     def comparison_report(self, compared: Mapping[str, Any], title: str) -> Iterator[Any]:
-        """Bits per character, and the paired test."""
         from rhapsode.views.comparison_report import text_comparison
 
         yield from text_comparison(compared, title)
 
     def passages(self, part: Any, *, count: int, length: int, seed: int) -> list[str]:
-        """Prompts from random places of documents."""
         from rhapsode.modalities.text.passages import passages_of
 
         return passages_of(part.texts, count=count, length=length, seed=seed)
@@ -150,26 +140,23 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         opened: Any = None,
     ) -> TextSeen:
         """A document under an encoding learnt on all of them."""
-        from rhapsode.modalities.text.reading.show import show_text
+        from rhapsode.modalities.text.survey import show_text
 
         return show_text(sources, number, settings, tell)
 
     def survey(
         self, sources: Sequence[Any], settings: TrainSettings, tell: Tell, opened: Any
     ) -> Surveyed[TextCorpus]:
-        """Characters, lengths, copies, parts and vocabulary."""
         from rhapsode.modalities.text.survey import survey_texts
 
         return survey_texts(sources, settings, tell)
 
     def survey_report(self, found: Mapping[str, Any], width: int) -> Iterator[Any]:
-        """Characters, lengths, copies, parts and vocabulary, for people."""
         from rhapsode.views.survey_report import text_survey
 
         yield from text_survey(found, width)
 
     def draw_survey(self, found: Mapping[str, Any], path: Path) -> None:
-        """Frequencies by rank, coverage, lengths."""
         from rhapsode.views.survey_picture import write_picture
 
         write_picture(found, path)
@@ -178,7 +165,7 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         self,
         planned: Planned[TrainSettings, TextCorpus, IdBundle],
         bundle: IdBundle,
-        predictors: IdPredictors,
+        predictors: IdModel,
         folder: Path,
     ) -> tuple[IdBundle, dict[str, Any]]:
         """Copies, words and repetitions of what the model writes, beside real text."""
@@ -197,18 +184,15 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         if isinstance(index, str):
             return bundle, {"writing": writing}
         index.save(folder / TEXT_INDEX)
-        fingerprint = index_fingerprint(index)
-        provenance = replace(bundle.provenance, text_index=fingerprint)
+        provenance = replace(bundle.provenance, text_index=index_fingerprint(index))
         return replace(bundle, provenance=provenance), {"writing": writing}
 
     def card(self, bundle: IdBundle, summary: Mapping[str, Any]) -> Card:
-        """Data, figures, and whether it copies."""
         from rhapsode.modalities.text.report import card_of
 
         return card_of(bundle, summary)
 
     def told(self, summary: Mapping[str, Any], title: str) -> Iterator[Any]:
-        """Figures of the test part, and copying in short."""
         from rhapsode.views.figures import figures_table
         from rhapsode.views.writing_table import copying_in_short
 
@@ -217,7 +201,6 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         yield copying_in_short(summary["writing"])
 
     def next_command(self, folder: Path) -> str:
-        """Continue a prompt."""
         return f'rhapsode generate {folder} "..." --temperature 0.8'
 
 

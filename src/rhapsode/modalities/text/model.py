@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from rhapsode.config import GenerateSettings, SourceSettings, from_mapping
 from rhapsode.errors import BundleError, SettingsError
 from rhapsode.modalities.ids.continuation import OpenIndex
-from rhapsode.modalities.ids.model import IdModel, IdPrompt
+from rhapsode.modalities.ids.model import IdModel
+from rhapsode.modalities.ids.prompts import IdPrompt
 from rhapsode.modalities.opened import silent
 from rhapsode.modalities.text.facts import TextFacts
 
 if TYPE_CHECKING:  # what only scores need, and what loads the compiler
     from rhapsode.counts import SuffixIndex
-    from rhapsode.modalities.text.metrics import TextEvaluation
 
 __all__ = ["TextModel"]
 
@@ -58,13 +58,12 @@ class TextModel(IdModel):
         self, number: int, settings: GenerateSettings, tell: Callable[[str], None]
     ) -> list[str]:
         """Passages of what the run held out of its sources, drawn by the seed."""
-        from rhapsode.modalities.text.prompts import prompts_from_data
+        from rhapsode.modalities.text.passages import prompts_from_data
 
         assert settings.seed is not None
         return prompts_from_data(self.path, self.bundle.encoder, number, settings.seed, tell)
 
     def open_index(self, tell: Callable[[str], None]) -> OpenIndex:
-        """Opens the index over the elements of what the model has learnt from, once."""
         return lambda: self.elements_index(tell)
 
     def source_settings(self, sources: Sequence[Any] = ()) -> SourceSettings:
@@ -74,36 +73,6 @@ class TextModel(IdModel):
         if sources and learnt.records and not any(_may_hold_records(name) for name in sources):
             return SourceSettings(newlines=learnt.newlines)
         return replace(learnt, limit=None, pattern=None, text_encoding="auto", errors="stop")
-
-    def evaluate(
-        self,
-        *sources: Any,
-        source: SourceSettings | None = None,
-        tell: Callable[[str], None] | None = None,
-        dynamic: bool = False,
-        weights: str = "float32",
-    ) -> TextEvaluation:
-        """Loss, perplexity and bits of this model on a text, and where they come from.
-
-        Arguments:
-            sources: files, folders, corpora.
-            source: how they are read [default: records as in training, everything else as it is].
-            tell: takes lines of progress.
-            dynamic: whether to report, apart, what models that go on learning from what they score would lose.
-            weights: "bf16" or "int8" also scores a part of the text with weights of so many bits, as generation may
-                have them; all other figures are those of float32.
-
-        Raises:
-            DataError: the sources cannot be read, or hold no element.
-        """
-        from rhapsode.modalities.ids.settings import IdEvaluationSettings
-        from rhapsode.modalities.text.metrics import measure_text, read_part
-
-        settings = from_mapping(
-            IdEvaluationSettings, {"dynamic": dynamic, "weights": weights}, where="evaluate"
-        )
-        tell = tell or silent
-        return measure_text(self, read_part(self, sources, source, tell), settings, tell)
 
 
 def _may_hold_records(source: Any) -> bool:

@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rhapsode.bundle import Provenance
-from rhapsode.bundle.id_facts import IdBundle
+from rhapsode.bundle import IdBundle, Provenance
 from rhapsode.data.splits import MOST_TEST, MOST_VALIDATION
 from rhapsode.views.card import Card
 from rhapsode.views.figures import figure_in_words, interval_in_words, mixture_rows

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from rhapsode.config.source import SourceSettings
 from rhapsode.config.train import IdSettings
-from rhapsode.modalities.ids.settings import IdEvaluationSettings
+from rhapsode.modalities.ids.contract import IdEvaluationSettings
 
 __all__ = ["DataSettings", "TextEvaluationSettings", "TrainSettings"]
 

@@ -1,15 +1,24 @@
-"""Survey of texts: characters, lengths, copies, parts, vocabulary."""
+"""Surveys of texts, and one document as an encoder sees it."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.data import ElementStore, Parts, Split, TextStore, first_copies
+from rhapsode.data import (
+    ElementStore,
+    Parts,
+    Split,
+    TextStore,
+    first_copies,
+    kitchen_log_prob,
+    kitchen_record,
+)
 from rhapsode.data.statistics import (
     TextCounts,
     coverage,
@@ -18,8 +27,11 @@ from rhapsode.data.statistics import (
     zipf_exponent,
 )
 from rhapsode.encoding import ENCODERS, END_ID, UNKNOWN_ID, Encoder
-from rhapsode.modalities.contract import Tell
-from rhapsode.modalities.scoring import Surveyed
+from rhapsode.encoding.text import choose_encoding
+from rhapsode.errors import DataError
+from rhapsode.files import source_name
+from rhapsode.modalities.contract import Surveyed, Tell
+from rhapsode.modalities.ids.next_elements import IdsSeen, elements_of
 from rhapsode.modalities.text.corpus import (
     TextCorpus,
     encode_parts,
@@ -27,10 +39,13 @@ from rhapsode.modalities.text.corpus import (
     learn_encoder,
     split_texts,
 )
-from rhapsode.modalities.text.reading.read_texts import Texts, prepare_texts, progress
+from rhapsode.modalities.text.reading import Texts, counted, piece_size, prepare_texts, progress
 from rhapsode.modalities.text.settings import TrainSettings
 
-__all__ = ["survey_texts"]
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+__all__ = ["TextSeen", "show_text", "survey_texts"]
 
 TOP = 20
 COVERED = (50, 90, 95, 99, 100)
@@ -222,3 +237,95 @@ def _vocabulary(encoder: Encoder, reason: str, train: ElementStore) -> dict[str,
         "zipf_exponent": zipf_exponent(counts_V),
         "curve": frequency_curve(counts_V),
     }
+
+
+MOST_SHOWN = 1_000_000
+"""Characters of a document that are shown."""
+FIRST = 400
+"""Elements that a terminal shows."""
+
+
+@dataclass(frozen=True)
+class TextSeen(IdsSeen):
+    """One document and its elements.
+
+    Arguments:
+        mapping: plain values.
+        number: of the document, from 0.
+    """
+
+    number: int
+
+    def shown(self, width: int) -> Sequence[RenderableType]:
+        from rich.text import Text
+
+        from rhapsode.views.candidates import elements_text
+
+        found = self.mapping
+        facts = f"{found['encoding']}, {found['vocabulary']:,} elements"
+        place = f"document {self.number} of {found['documents']:,}"
+        blocks: list[RenderableType] = [
+            Text.assemble((found["source"], "bold"), f"  {place}; {facts}"),
+            "",
+            Text(found["text"][: FIRST * 4]),
+            elements_text(found, most=FIRST),
+        ]
+        if len(found["ids"]) > FIRST:
+            left = f"the first {FIRST} of {len(found['ids']):,} elements; --json prints all"
+            blocks.append(Text(left, style="dim"))
+        if "log_prob" in found:
+            blocks.append(f"log-probability under the grammar: {found['log_prob']:.4f} nats")
+        return blocks
+
+
+def show_text(sources: Sequence[Any], number: int, settings: TrainSettings, tell: Tell) -> TextSeen:
+    """One document of sources, and its elements under an encoding learnt on all of them.
+
+    Arguments:
+        sources: files, folders, corpora.
+        number: which document, from 0.
+        settings: `encoding`, `encoder` and `source` are used.
+        tell: takes lines of what was noticed.
+
+    Raises:
+        DataError: nothing to read, or fewer documents.
+        SettingsError: an unknown encoding or setting.
+    """
+    texts = prepare_texts(sources, settings.source, tell)
+    for line in found_lines(texts):
+        tell(line)
+    store = texts.store
+    if not 0 <= number < len(store):
+        raise DataError(
+            f"there is no document {number}, they are numbered 0 to {len(store) - 1}",
+            where=", ".join(map(source_name, sources)),
+        )
+    name = settings.encoding
+    if name == "auto":
+        some = (piece.text for piece in store.pieces(store.whole))
+        name = choose_encoding(some, characters=store.characters)[0]
+    learner = ENCODERS.get(name)
+    pieces = store.pieces(store.whole, piece_size(learner))
+    encoder = counted(learner, pieces, settings.encoder, store.characters)
+    text = "".join(_beginning(store, number))
+    length = store.lengths_D[number]
+    if len(text) < length:
+        tell(f"document {number} has {length:,} characters; the first {len(text):,} are shown")
+    found = {
+        "source": store.names[number],
+        "documents": len(store),
+        "vocabulary": encoder.vocab_size,
+        **elements_of(encoder, text),
+    }
+    if list(sources) == ["kitchen"]:
+        found["record"] = kitchen_record(text)
+        found["log_prob"] = kitchen_log_prob(text)
+    return TextSeen(found, number)
+
+
+def _beginning(store: TextStore, number: int) -> Iterator[str]:
+    """The pieces of a document, up to the first million characters."""
+    parts = store.whole[number : number + 1].copy()
+    parts[0, 2] = min(int(parts[0, 2]), MOST_SHOWN)
+    for piece in store.pieces(parts):
+        yield piece.text

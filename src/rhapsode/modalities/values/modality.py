@@ -4,46 +4,73 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rhapsode.bundle.value_facts import ValueBundle
 from rhapsode.config import TrainingSettings
 from rhapsode.errors import DataError
-from rhapsode.modalities.contract import Corpus, Finished, Modality, Planned, Tell
-from rhapsode.modalities.scoring import Compared, Measure, Metrics, Scored
-from rhapsode.modalities.values.scored_part import ScoredPart, ValueMetrics, protocol_of
+from rhapsode.evaluation.losses import value_losses
+from rhapsode.modalities.contract import (
+    Compared,
+    Corpus,
+    Finished,
+    Measure,
+    Metrics,
+    Modality,
+    PartName,
+    Planned,
+    Scored,
+    Tell,
+    resolved,
+)
 
 if TYPE_CHECKING:
+    from rhapsode.bundle import Predictor
     from rhapsode.bundle.network import Network
     from rhapsode.bundle.value_predictor import ValuePredictor
     from rhapsode.data import Stream, ValueArrays
+    from rhapsode.training.planner import Plan
 
-__all__ = ["NATS", "ValueModality"]
+__all__ = [
+    "NATS",
+    "ScoredPart",
+    "ValueCorpus",
+    "ValueMetrics",
+    "ValueModality",
+    "ValuePart",
+    "protocol_of",
+    "resolved_values",
+]
 
 NATS = Measure("nats_per_value", "nats per value")
 
 STRETCH_WINDOWS = 8
 
 S = TypeVar("S", bound=TrainingSettings)
-C = TypeVar("C", bound=Corpus)
+C = TypeVar("C", bound="ValueCorpus")
 B = TypeVar("B", bound=ValueBundle)
+
+
+def resolved_values(settings: S, plan: Plan) -> S:
+    """The settings filled from a plan; values are never mixed with counts, and learnt in single precision by default."""
+    plan = replace(plan, training={**plan.training, "counts_share": 0.0})
+    fixed = {"precision": "float32"} if settings.training.precision == "auto" else {}
+    return resolved(settings, plan, fixed=fixed)
 
 
 class ValueModality(Modality[S, C, B], Generic[S, C, B]):
     """A kind of sequence whose elements are vectors of numbers.
 
-    Its settings have a section `head`.
+    Its settings have a section `head`, its corpora a method `part`. The plan of a run keeps the encoded training part
+    as its own.
     """
 
     decides_all_of: ClassVar[tuple[str, ...]] = ("encoder", "network", "head")
-
-    @abstractmethod
-    def fitted(self, planned: Planned[S, C, B]) -> ValueArrays:
-        """The training part, encoded."""
 
     def encoded(self, bundle: B, part: Any) -> ScoredPart:
         """A part of a corpus, or sources, as the network of a model takes it.
@@ -61,7 +88,6 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         """A drawn path in one line."""
 
     def decided(self, bundle: B) -> Mapping[str, Any]:
-        """Family, encoding, network and distribution."""
         config = bundle.config
         network = dict(config.model.settings)
         if "embedding_size" in config.input.settings:
@@ -70,12 +96,11 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
             network["conditioner"] = config.conditioner.name
             size = config.conditioner.settings.get("condition_size")
             network |= {} if size is None else {"condition_size": size}
-        head = bundle.provenance.section("head")
         return {
             "model": config.model.name,
             "encoder": dict(bundle.provenance.section("encoder")),
             "network": network,
-            "head": dict(head) or {"name": config.head.name},
+            "head": dict(bundle.provenance.section("head")) or {"name": config.head.name},
         }
 
     def alike(self, name: str, asked: Any, decided: Any) -> bool:
@@ -101,15 +126,17 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         assert training.batch_size is not None
         assert training.window is not None
         return ValueStream(
-            self.fitted(planned),
+            planned.own,
             batch_size=training.batch_size,
             window=training.window,
             longest=STRETCH_WINDOWS * training.window,
             seed=planned.settings.seed,
         )
 
+    def part(self, corpus: C, settings: S, name: PartName) -> Any:
+        return corpus.part(name)
+
     def validation(self, planned: Planned[S, C, B], network: Network) -> Callable[[], float] | None:
-        """Nats a value of the validation part."""
         from rhapsode.bundle.value_predictor import ValuePredictor
 
         try:
@@ -128,7 +155,6 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
     def samples(
         self, planned: Planned[S, C, B], network: Network
     ) -> Callable[[], tuple[tuple[float, str], ...]]:
-        """Previews at several temperatures."""
         from rhapsode.bundle.value_predictor import ValuePredictor
 
         asked = planned.settings.samples
@@ -148,7 +174,6 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
     def finish(
         self, planned: Planned[S, C, B], bundle: B, network: Network, folder: Path, tell: Tell
     ) -> Finished[B]:
-        """Measure the test part."""
         from rhapsode.bundle.network import load_network
         from rhapsode.bundle.value_predictor import ValuePredictor
 
@@ -158,8 +183,7 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         except DataError:
             part = None
         if part is not None:
-            predictor = ValuePredictor(bundle, load_network(bundle))
-            figures = self.test_figures(planned, part, predictor)
+            figures = self.test_figures(planned, part, ValuePredictor(bundle, load_network(bundle)))
         provenance = replace(bundle.provenance, test=figures)
         return Finished(
             replace(bundle, provenance=provenance), figures, marks={"test": figures["loss"]}
@@ -172,7 +196,6 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         return self._density(predictor, part, f"{part.split}, swept once").to_mapping()
 
     def metrics(self, model: Any, part: Any, settings: Any, tell: Tell) -> Metrics:
-        """Density in the data's own units."""
         return self._density(model.predictor, part, part.split)
 
     def _density(self, predictor: ValuePredictor[B], part: Any, split: str) -> ValueMetrics:
@@ -182,7 +205,6 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         return ValueMetrics(loss, encoded.values, protocol_of(bundle, split))
 
     def compare(self, models: Mapping[str, Any], part: Any, settings: Any, tell: Tell) -> Compared:
-        """Density of each sequence by each model."""
         scored: dict[str, Scored] = {}
         sizes_S = np.zeros(0, dtype=np.int64)
         for name, model in models.items():
@@ -197,3 +219,109 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
             scored[name] = Scored(row, {NATS.key: encoded.sums(nats_N)})
             sizes_S = encoded.values_S
         return Compared(scored, (NATS,), {NATS.key: sizes_S}, self.noun, f"whole {self.noun}")
+
+
+class ValueCorpus(Corpus, Protocol):
+    """A corpus of values, divided into parts."""
+
+    def part(self, name: PartName) -> Any:
+        """A part to score: a `ValuePart`, unless the modality encodes parts itself.
+
+        Raises:
+            DataError: it is empty.
+        """
+
+
+@dataclass(frozen=True)
+class ValuePart:
+    """Whole sequences to score, encoded.
+
+    Arguments:
+        arrays: the sequences.
+        split: what they are, in words, for a protocol.
+    """
+
+    arrays: ValueArrays
+    split: str
+
+
+@dataclass(frozen=True)
+class ScoredPart:
+    """Encoded sequences, of which the ends are scored.
+
+    Arguments:
+        arrays: the sequences, up to the last scored row.
+        first_S: rows of each before the first scored one.
+        values_S: scored numbers of each.
+    """
+
+    arrays: ValueArrays
+    first_S: NDArray[np.int64]
+    values_S: NDArray[np.int64]
+
+    @classmethod
+    def whole(cls, arrays: ValueArrays) -> ScoredPart:
+        """Sequences that are scored from their first row on."""
+        known_N = np.isfinite(arrays.targets_NK).sum(axis=1)
+        ends_S = np.concatenate(([0], np.cumsum(known_N)))[arrays.offsets]
+        return cls(arrays, np.zeros(len(arrays), dtype=np.int64), np.diff(ends_S))
+
+    @property
+    def values(self) -> int:
+        """Scored numbers."""
+        return int(self.values_S.sum())
+
+    def nats(self, predictor: Predictor, warm_up: int) -> NDArray[np.float64]:
+        """Nats of each row in the data's own units, (N,); NaN where none is scored.
+
+        Arguments:
+            predictor: the model.
+            warm_up: rows read before the first scored one, at most.
+        """
+        first_S = self.arrays.offsets[:-1] + self.first_S
+        return value_losses(predictor, self.arrays, first_S, warm_up=warm_up)
+
+    def loss(self, predictor: Predictor, warm_up: int) -> float:
+        """Nats a value, in the data's own units."""
+        return float(np.nansum(self.nats(predictor, warm_up)) / max(1, self.values))
+
+    def sums(self, nats_N: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Nats of each sequence, (S,)."""
+        owner_N = np.repeat(np.arange(len(self.arrays)), np.diff(self.arrays.offsets))
+        sums_S = np.bincount(owner_N, np.nan_to_num(nats_N), minlength=len(self.arrays))
+        return sums_S.astype(np.float64)
+
+
+@dataclass(frozen=True)
+class ValueMetrics:
+    """Density of a part.
+
+    Arguments:
+        loss: nats a value, in the data's own units.
+        elements: values scored.
+        protocol: how these came about.
+    """
+
+    loss: float
+    elements: int
+    protocol: dict[str, Any]
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"loss": self.loss, "elements": self.elements, "protocol": self.protocol}
+
+
+def protocol_of(bundle: ValueBundle, split: str) -> dict[str, Any]:
+    """The protocol of a sweep.
+
+    Arguments:
+        bundle: the model.
+        split: scored values, in words.
+    """
+    return {
+        "split": split,
+        "selected_on": bundle.provenance.selected_on,
+        "context": f"carried, at most {bundle.facts.warm_up} values before the first scored one",
+        "normalisation": "none: nats of the values in their own units",
+        "unknown_cost": "missing values are not scored",
+    }

@@ -13,24 +13,30 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import bundle_path, read_bundle
-from rhapsode.bundle.value_facts import ValueBundle, ValueFacts
+from rhapsode.bundle import ValueBundle, ValueFacts, bundle_path, read_bundle
 from rhapsode.config import GenerateSettings, SamplingSettings, to_mapping
+from rhapsode.config.sampling import TemperatureSettings
 from rhapsode.errors import BundleError, SettingsError
-from rhapsode.generation import Chain, Rows
+from rhapsode.generation import Rows
+from rhapsode.generation.chain import Chain, chain_of
 from rhapsode.generation.loop import run
 from rhapsode.generation.paths import path_seed, sample_paths
 from rhapsode.modalities.opened import Model, Piece, Prompt, Tell, silent
-from rhapsode.modalities.values.next_steps import LEVELS, NextSteps, StepsFollowing, choice_of
+from rhapsode.modalities.values.next_steps import (
+    LEVELS,
+    NextSteps,
+    StepsFollowing,
+    ValuesSeen,
+    choice_of,
+    plain_row,
+)
 from rhapsode.modalities.values.prompts import ValuePrompt, number_text
-from rhapsode.modalities.values.seen import ValuesSeen, plain_row
-from rhapsode.modalities.values.value_filters import chain_of_values
 
 if TYPE_CHECKING:
-    from rhapsode.bundle.value_predictor import ValuePredictor  # loads torch
+    from rhapsode.bundle.value_predictor import ValuePredictor
     from rhapsode.modalities.values.next_steps import ValueChoice
 
-__all__ = ["NEXT_PATHS", "ValueModel"]
+__all__ = ["NEXT_PATHS", "ValueModel", "chain_of_values"]
 
 NEXT_PATHS = 1000
 """Sample paths whose quantiles tell the next steps."""
@@ -112,7 +118,6 @@ class ValueModel(Model[B], Generic[B]):
     def write(
         self, prompts: Sequence[Prompt], settings: GenerateSettings, tell: Tell
     ) -> Iterator[Piece]:
-        """A line for every step."""
         chain, seed = self.chain(settings, tell), settings.seed or 0
         length = self.turn_length if settings.length is None else settings.length
         for number, prompt in enumerate(prompts):
@@ -155,7 +160,6 @@ class ValueModel(Model[B], Generic[B]):
         temperatures: Sequence[float] = (),
         top: int = 5,
     ) -> StepsFollowing:
-        """Quantiles of the next steps of every sequence, `top` of them."""
         found: list[list[NextSteps]] = []
         several = [replace(settings, temperature=t) for t in temperatures] or [settings]
         for prompt in prompts:
@@ -201,7 +205,6 @@ class ValueModel(Model[B], Generic[B]):
         )
 
     def encoded(self, value: Any) -> ValuesSeen:
-        """Values and targets of a prompt."""
         prompt = self.prompt(value, GenerateSettings())
         assert isinstance(prompt, ValuePrompt)
         values_TK = prompt.stack(prompt.opening.elements)[0]
@@ -224,3 +227,32 @@ class ValueModel(Model[B], Generic[B]):
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+
+def chain_of_values(settings: TemperatureSettings, bins: int | None) -> Chain | None:
+    """The filters before a draw of bins; None for a density, which has no elements.
+
+    Arguments:
+        settings: samplers, some or all of `SamplingSettings`.
+        bins: of the model; 0 or None where it has a density.
+
+    Raises:
+        SettingsError: a sampler that drops or weighs elements, for a density; or one that cannot be.
+    """
+    names = {field.name for field in fields(settings)} & {
+        field.name for field in fields(SamplingSettings)
+    }
+    sampling = SamplingSettings(**{name: getattr(settings, name) for name in names})
+    plain = replace(SamplingSettings(), temperature=sampling.temperature, explain=sampling.explain)
+    if any(sampling.dry_breakers):
+        raise SettingsError("numbers have no text that could end a run", where="dry_breakers")
+    if bins:
+        return chain_of(sampling, vocab_size=bins, suppressed=())
+    for field in fields(SamplingSettings):
+        if getattr(sampling, field.name) != getattr(plain, field.name):
+            raise SettingsError(
+                "this model draws from a density, which only a temperature narrows or widens",
+                where=field.name,
+                hint="train with --encoding binned for samplers of elements",
+            )
+    return None

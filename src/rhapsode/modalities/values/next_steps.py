@@ -1,4 +1,4 @@
-"""Quantiles of the next steps, and of a step that was chosen."""
+"""Values for people: quantiles of next steps, a chosen step, values as a network sees them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.generation import Rows
+from rhapsode.modalities.opened import Following
 
-if TYPE_CHECKING:  # takes longer to load than what it draws
+if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["LEVELS", "NextSteps", "StepsFollowing", "ValueChoice", "choice_of"]
+__all__ = [
+    "LEVELS",
+    "NextSteps",
+    "StepsFollowing",
+    "ValueChoice",
+    "ValuesSeen",
+    "choice_of",
+    "plain_row",
+]
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 CHOICE_LEVELS = 9
@@ -130,31 +139,15 @@ class NextSteps:
         }
 
 
-@dataclass(frozen=True)
-class StepsFollowing:
-    """Quantiles of the steps that follow series, at one or more temperatures.
-
-    Arguments:
-        steps: for each series, one a temperature.
-    """
-
-    steps: list[list[NextSteps]]
-
-    @property
-    def chains(self) -> list[str]:
-        """The filters in words, for each temperature."""
-        return [one.chain for one in self.steps[0]]
-
-    def to_list(self) -> list[dict[str, Any]]:
-        """Plain values for JSON, an entry a series and temperature."""
-        return [one.to_mapping() for row in self.steps for one in row]
+class StepsFollowing(Following):
+    """Quantiles of the steps that follow series, at one or more temperatures."""
 
     def shown(self, width: int) -> Sequence[RenderableType]:
         """A table for each series, number and temperature."""
         from rhapsode.views.quantile_tables import steps_table
 
         blocks = []
-        for row in self.steps:
+        for row in self.tables:
             for one in row:
                 for number, name in enumerate(one.names):
                     title = one.series if one.series == name else f"{one.series}, {name}"
@@ -169,3 +162,59 @@ class StepsFollowing:
 def plain_number(value: float) -> float | None:
     """A number as JSON has it; None for what it has not."""
     return float(value) if np.isfinite(value) else None
+
+
+SHOWN = 40
+"""Steps of a sequence that a terminal shows, the last ones."""
+
+
+@dataclass(frozen=True)
+class ValuesSeen:
+    """Targets of sequences, as the network learns them.
+
+    Arguments:
+        encoding: name of the encoder.
+        series: name, times, values and targets of each, and its scale where it has one.
+    """
+
+    encoding: str
+    series: list[dict[str, Any]]
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {"encoding": self.encoding, "series": self.series}
+
+    def shown(self, width: int) -> Sequence[RenderableType]:
+        """The last steps of every sequence, values and targets."""
+        from rich.table import Table
+        from rich.text import Text
+
+        blocks: list[RenderableType] = []
+        for one in self.series:
+            table = Table(
+                title=Text(one["series"], style="bold"),
+                title_justify="left",
+                title_style="",
+                box=None,
+                padding=(0, 2, 0, 0),
+                header_style="dim",
+            )
+            table.add_column("")
+            table.add_column("value", justify="right")
+            table.add_column("target", justify="right")
+            rows = list(zip(one["times"], one["values"], one["targets"], strict=True))
+            for time, values, targets in rows[-SHOWN:]:
+                table.add_row(time, _text(values), _text(targets))
+            left = len(rows) - SHOWN
+            more = f", of which the last {SHOWN} are shown" if left > 0 else ""
+            blocks += [table, Text(f"{len(rows):,} steps{more}", style="dim")]
+        return blocks
+
+
+def plain_row(row: Any) -> list[float | None]:
+    """A row of numbers for JSON; None where one is missing."""
+    return [float(value) if np.isfinite(value) else None for value in row]
+
+
+def _text(numbers: Sequence[float | None]) -> str:
+    return " ".join("–" if number is None else f"{number:.6g}" for number in numbers)

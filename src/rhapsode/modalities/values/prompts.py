@@ -69,11 +69,18 @@ class ValuePrompt(Prompt):
     Arguments:
         model: that continues it.
         steps: it is made of.
+        condition: sources of the sequence, one row; None where it depends on nothing.
     """
 
-    def __init__(self, model: ValueModel[Any], steps: Sequence[Step] = ()) -> None:
+    def __init__(
+        self,
+        model: ValueModel[Any],
+        steps: Sequence[Step] = (),
+        condition: Condition | None = None,
+    ) -> None:
         self._model = model
         self._steps = tuple(steps)
+        self._condition = condition
         self.text = "".join(self.line(place, step) for place, step in enumerate(self._steps))
 
     @property
@@ -84,7 +91,7 @@ class ValuePrompt(Prompt):
     @property
     def condition(self) -> Condition | None:
         """Sources of the sequence, one row; None where it depends on nothing."""
-        return None
+        return self._condition
 
     @property
     def title(self) -> str:

@@ -128,8 +128,7 @@ class Ballot:
         Raises:
             RunError: the file cannot be written.
         """
-        when = datetime.now(UTC).isoformat(timespec="seconds")
-        self.votes.append(Vote(pair, choice, when))
+        self.votes.append(Vote(pair, choice, datetime.now(UTC).isoformat(timespec="seconds")))
         told = (
             json.dumps(
                 asdict(_Kept("rhapsode.votes", 1, tuple(self.votes))), ensure_ascii=False, indent=1

@@ -1,24 +1,24 @@
-"""Models side by side on the same data."""
+"""Models measured on data: one by itself, several side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rhapsode.bundle import bundle_path
 from rhapsode.config import from_mapping
-from rhapsode.errors import SettingsError
+from rhapsode.errors import RunError, SettingsError
 from rhapsode.evaluation import Difference, paired_difference
 from rhapsode.modalities.choose import AnyModality
-from rhapsode.modalities.contract import Tell
-from rhapsode.modalities.scoring import Compared, Measure
-from rhapsode.workflows import open_model
+from rhapsode.modalities.contract import Compared, Measure, Metrics, Part, PartName, Tell
+from rhapsode.workflows import AnyModel, open_model
 
-__all__ = ["Comparison", "Contrast", "Models", "compare", "open_models"]
+__all__ = ["Comparison", "Contrast", "Models", "compare", "evaluate", "open_models", "part_of_run"]
 
 
 @dataclass(frozen=True)
@@ -164,3 +164,65 @@ def _difference(compared: Compared, measure: Measure, better: str, worse: str) -
         np.asarray(compared.models[name].sums_U[measure.key])[kept_U] for name in (worse, better)
     )
     return paired_difference(one_U, other_U, sizes_U[kept_U], per=measure.per)
+
+
+def evaluate(
+    model: str | Path | AnyModel,
+    *sources: str,
+    split: PartName | None = None,
+    tell: Tell = lambda _: None,
+    **asked: Any,
+) -> Metrics:
+    """Measure a model.
+
+    Arguments:
+        model: a run folder or model file, or a model that is open already.
+        sources: what to score.
+        split: the part of the sources of its run to score instead.
+        tell: takes lines of progress.
+        asked: settings of the modality's evaluation by name.
+
+    Raises:
+        RhapsodeError: a model, source or setting that does not fit.
+    """
+    modality, opened = open_model(model)
+    if split is None:
+        metrics: Metrics = opened.evaluate(*sources, tell=tell, **asked)
+        return metrics
+    if sources:
+        raise SettingsError(
+            "a part of a run belongs to the sources of that run",
+            where="--split",
+            hint="leave out the sources, or --split",
+        )
+    settings = from_mapping(modality.evaluation, asked, where="evaluate")
+    return modality.metrics(opened, part_of_run(modality, opened, split, tell), settings, tell)
+
+
+def part_of_run(modality: AnyModality, model: Any, split: PartName, tell: Tell) -> Part:
+    """A part of the corpus that the run of a model began with, prepared again.
+
+    Arguments:
+        modality: of the model.
+        model: opened from a run folder.
+        split: which part.
+        tell: takes lines of progress.
+
+    Raises:
+        RunError: the model lies in no run folder, or its sources have changed.
+        DataError: the sources cannot be read, or the part is empty.
+    """
+    from rhapsode.workflows.runs.run_folder import RunFolder, read_run  # loads torch
+
+    folder = RunFolder(bundle_path(model.path).parent)
+    if not folder.config.exists():
+        raise RunError(
+            "nothing beside this model tells what it learnt from (no config.toml)",
+            where=str(folder.path),
+            hint="name a source in place of --split",
+        )
+    kept = read_run(folder)
+    settings = from_mapping(modality.settings, kept.settings, where=str(folder.config))
+    corpus = modality.corpus(kept.sources, settings, tell, base=model.bundle)
+    kept.check(corpus.sha256, corpus.documents, corpus.characters, modality.noun)
+    return modality.part(corpus, settings, split)

@@ -330,7 +330,6 @@ class PlaySession:
         element = turn.elements[offset]
         begin = max(0, place - 60)
         said = self.prompt.fragments(elements[:begin], GenerateSettings())
-        choice = self.model.why(rows, element, top)
         return Why(
             number=place,
             element=element,
@@ -338,7 +337,7 @@ class PlaySession:
             before="".join(said.feed(each) for each in elements[begin : place - 1]) + said.pause(),
             name=self.model.name_of(element),
             chain=chain.explain(),
-            choice=choice,
+            choice=self.model.why(rows, element, top),
         )
 
     def keep(self, path: Path) -> int:

@@ -8,9 +8,7 @@ from typing import Any
 from rhapsode.config import from_mapping
 from rhapsode.errors import DataError
 from rhapsode.modalities.choose import AnyModality, choose_modality
-from rhapsode.modalities.contract import Tell
-from rhapsode.modalities.opened import Shown
-from rhapsode.modalities.scoring import Surveyed
+from rhapsode.modalities.contract import Shown, Surveyed, Tell
 
 __all__ = ["show", "survey"]
 

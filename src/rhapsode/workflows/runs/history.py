@@ -51,7 +51,9 @@ class History(Shown, Mapping[str, list[float]]):
         from rich.table import Column, Table
 
         table = Table(
-            *(Column(name, justify="right") for name in self._columns), box=None, padding=(0, 2, 0, 0)
+            *(Column(name, justify="right") for name in self._columns),
+            box=None,
+            padding=(0, 2, 0, 0),
         )
         for row in zip(*self._columns.values(), strict=True):
             table.add_row(*(f"{v:,.4f}" if isinstance(v, float) else f"{v:,}" for v in row))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 import torch
 
-from rhapsode.bundle import FACTS, bundle_path, modality_of, read_bundle
+from rhapsode.bundle import bundle_path, read_bundle
 from rhapsode.bundle.network import Network, build_network, load_network
-from rhapsode.config import TrainingSettings, dump_toml, from_mapping, to_mapping
+from rhapsode.config import TrainingSettings, dump_toml, from_mapping, merge, to_mapping
 from rhapsode.data import Stream
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.modalities import MODALITIES
@@ -29,10 +29,9 @@ from rhapsode.training import (
 )
 from rhapsode.training.fine_tuning import BaseModel, base_of
 from rhapsode.training.tracking import check_trackers
-from rhapsode.workflows.runs.base_model import inherited
-from rhapsode.workflows.runs.resume_run import ResumedRun
+from rhapsode.workflows.runs.run_folder import ResumedRun
 
-__all__ = ["PlannedRun", "plan_corpus", "plan_in_toml", "plan_training"]
+__all__ = ["PlannedRun", "inherited", "plan_corpus", "plan_in_toml", "plan_training"]
 
 
 @dataclass(frozen=True)
@@ -112,8 +111,7 @@ def plan_training(
     rows = group.divide(planned.settings.training.batch_size, asked=by_hand)
     planned = _with_training(planned, batch_size=rows)
     torch.manual_seed(settings.seed)
-    config = planned.bundle.config
-    network = build_network(config) if base is None else load_network(base.bundle)
+    network = build_network(planned.bundle.config) if base is None else load_network(base.bundle)
     going_on = kept is not None and kept.folder.checkpoint.exists()
     begins_well = base is None and not going_on and modality.initialise(network, planned)
     stream = modality.stream(planned)
@@ -192,7 +190,7 @@ def _base(start: str | None, kept: ResumedRun | None) -> BaseModel | None:
         return None
     if kept.folder.checkpoint.exists() and kept.folder.model.exists():
         # The run's own file has the same elements and network; the first model may be gone by now.
-        own = _read_any(kept.folder.model)
+        own: Any = read_bundle(kept.folder.model)
         return replace(
             base_of(kept.folder.model, own),
             path=Path(kept.start["model"]),
@@ -203,13 +201,7 @@ def _base(start: str | None, kept: ResumedRun | None) -> BaseModel | None:
 
 
 def _open_base(model: str, *, sha256: str | None = None) -> BaseModel:
-    return base_of(bundle_path(model), _read_any(model), sha256=sha256)
-
-
-def _read_any(model: Any) -> Any:
-    """The model in a file, of whatever modality."""
-    name = modality_of(model)
-    return read_bundle(model, FACTS.get(name)) if name is not None else read_bundle(model)
+    return base_of(bundle_path(model), read_bundle(model), sha256=sha256)
 
 
 def _precision(
@@ -275,3 +267,45 @@ def plan_in_toml(run: PlannedRun) -> str:
     ]
     written = dump_toml(to_mapping(run.settings))
     return "".join(f"# {line}\n" for line in about) + "\n" + written
+
+
+def inherited(asked: Mapping[str, Any], base: BaseModel, modality: AnyModality) -> dict[str, Any]:
+    """The settings asked for, with all that the base model decides filled in from it.
+
+    Arguments:
+        asked: settings by name.
+        base: decides network and encoding, and how it was fitted where nothing else is asked.
+        modality: says what a model decides.
+
+    Raises:
+        SettingsError: something is asked for that the model decides otherwise.
+    """
+    decided = modality.decided(base.bundle)
+    differing = list(_differences(asked, decided, modality))
+    if differing:
+        raise SettingsError(
+            f"the model decides this: {', '.join(differing)}",
+            where="--from",
+            hint="leave it out, or train a new model without --from",
+        )
+    return merge(merge(modality.suggested(base.bundle), asked), decided)
+
+
+def _differences(
+    asked: Mapping[str, Any], decided: Mapping[str, Any], modality: AnyModality
+) -> Iterator[str]:
+    """What is asked for and differs, as "network.hidden_size is 512, not 64"."""
+    for section, fixed in decided.items():
+        wanted = asked.get(section)
+        if wanted is None:
+            continue
+        if not isinstance(fixed, Mapping):
+            if not modality.alike(section, wanted, fixed):
+                yield f"{section} is {fixed}, not {wanted}"
+            continue
+        for name, value in wanted.items() if isinstance(wanted, Mapping) else ():
+            has = fixed.get(name)
+            if name not in fixed and section not in modality.decides_all_of:
+                continue
+            if not modality.alike(f"{section}.{name}", value, has):
+                yield f"{section}.{name} is {'not set' if has is None else has}, not {value}"

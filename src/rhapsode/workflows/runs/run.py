@@ -26,11 +26,9 @@ from rhapsode.training import (
 )
 from rhapsode.training.fine_tuning import BaseModel
 from rhapsode.workflows import AnyModel, load
-from rhapsode.workflows.runs.hooks import begin_with, loop_hooks
 from rhapsode.workflows.runs.plan_run import PlannedRun, plan_training
-from rhapsode.workflows.runs.resume_run import find_run
-from rhapsode.workflows.runs.run_folder import RunFolder
-from rhapsode.workflows.runs.training import Training
+from rhapsode.workflows.runs.run_folder import RunFolder, find_run
+from rhapsode.workflows.runs.training import Training, begin_with, loop_hooks
 
 __all__ = ["prepare_training", "train"]
 

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from rhapsode import __version__
-from rhapsode.bundle import Bundle, read_bundle, write_bundle
+from rhapsode.bundle import Bundle, Member, read_bundle, write_bundle
+from rhapsode.bundle.network import network_arrays
 from rhapsode.config import to_mapping
 from rhapsode.errors import RunError
 from rhapsode.files import write_atomically
 from rhapsode.modalities.contract import Finished, Tell, silent
 from rhapsode.training import (
+    Checkpoint,
     Event,
     Group,
+    LoopHooks,
     TrainingLoop,
     give_back_memory,
     join_group,
+    write_checkpoint,
 )
 from rhapsode.training import (
     Finished as Ended,
@@ -31,7 +35,7 @@ from rhapsode.views.curve import draw_course, read_course
 from rhapsode.workflows.runs.plan_run import PlannedRun
 from rhapsode.workflows.runs.run_folder import RunFolder
 
-__all__ = ["Training"]
+__all__ = ["Training", "begin_with", "loop_hooks"]
 
 
 @dataclass(kw_only=True)
@@ -156,13 +160,57 @@ class Training:
     def _course(self, finished: Finished[Any]) -> bytes:
         """The course of the run as a picture, beside what learns nothing or only counts."""
         marks: Mapping[str, float | None] = finished.marks
-        before = None if self.start is None else self.start.get("validation_loss")
         drawn = draw_course(
             read_course(self.folder.metrics),
             title=f"{self.folder.path.resolve().name}: {self.settings.model.partition('.')[0]}, "
             f"{self.run.network.parameter_count():,} parameters",
             floors=finished.baselines,
-            before=before,
+            before=(None if self.start is None else self.start.get("validation_loss")),
             **marks,
         )
         return drawn.encode("utf-8", "backslashreplace")
+
+
+def loop_hooks(folder: RunFolder, run: PlannedRun) -> LoopHooks:
+    """Hooks that write into a run folder.
+
+    Arguments:
+        folder: where the best weights and the checkpoint go.
+        run: the run.
+    """
+    bundle = run.planned.bundle
+
+    def keep_best(step: int, loss: float | None) -> None:
+        provenance = replace(bundle.provenance, step=step, validation_loss=loss)
+        members = (Member(network_arrays(run.network)),)
+        write_bundle(folder.model, replace(bundle, members=members, provenance=provenance))
+
+    evaluate: Callable[[], float] | None = run.modality.validation(run.planned, run.network)
+    return LoopHooks(
+        evaluate=evaluate,
+        sample=run.modality.samples(run.planned, run.network),
+        keep_best=keep_best,
+        checkpoint=folder.checkpoint,
+        secure=folder.secure,
+    )
+
+
+def begin_with(
+    loss: float | None, loop: TrainingLoop, hooks: LoopHooks, folder: RunFolder, group: Group
+) -> None:
+    """Make the weights a run begins with its best so far, and its first checkpoint.
+
+    Arguments:
+        loss: theirs, on the validation part; None where there is none.
+        loop: which has done nothing yet.
+        hooks: what keeps the best.
+        folder: of the run.
+        group: the processes that train together.
+    """
+    fresh = loop.state()
+    first = Checkpoint(fresh.tensors, {**fresh.values, "best": loss})
+    with group.first_goes():
+        if group.first:
+            hooks.keep_best(0, loss)
+            write_checkpoint(folder.checkpoint, first)
+    loop.resume(folder.checkpoint)

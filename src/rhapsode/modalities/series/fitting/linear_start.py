@@ -72,8 +72,7 @@ def ridge(x_ND: Floats, y_N: Floats) -> tuple[Floats, float, float]:
     for strength in STRENGTHS:
         weight_D, bias = _solve(x_ND[:cut], y_N[:cut], strength)
         errors.append(float(np.square(x_ND[cut:] @ weight_D + bias - y_N[cut:]).mean()))
-    best = STRENGTHS[int(np.argmin(errors))]
-    weight_D, bias = _solve(x_ND, y_N, best)
+    weight_D, bias = _solve(x_ND, y_N, STRENGTHS[int(np.argmin(errors))])
     return weight_D, bias, float(np.std(y_N - x_ND @ weight_D - bias))
 
 

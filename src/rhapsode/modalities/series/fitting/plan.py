@@ -31,14 +31,14 @@ from rhapsode.modalities.series.fitting.encoding_choice import (
     choose_encoding,
     planned_lags,
 )
-from rhapsode.modalities.series.fitting.sizing import enough_steps, plan_series
 from rhapsode.modalities.series.settings import SeriesTrainSettings
 from rhapsode.modalities.series.synthesis import learn_templates
-from rhapsode.modalities.values.resolved import resolved
+from rhapsode.modalities.values.modality import resolved_values
 from rhapsode.models import CONDITIONERS, FAMILIES
 from rhapsode.training.fine_tuning import gentler_plan
+from rhapsode.training.planner import Plan
 
-__all__ = ["BINNED", "check_settings", "plan_series_run"]
+__all__ = ["BINNED", "check_settings", "enough_steps", "plan_series", "plan_series_run"]
 
 BINNED = "binned"
 CONDITIONING = ("conditioner", "condition_size")
@@ -107,11 +107,11 @@ def plan_series_run(
     if base is not None:
         asked = settings.training.learning_rate
         plan = gentler_plan(plan, base, corpus.points, asked=asked, fits_window=False)
-    settings = resolved(settings, plan, family)
+    settings = resolved_values(settings, plan)
     training = settings.training
     assert training.window is not None
     assert training.batch_size is not None
-    network = dict(settings.network)
+    network = dict(request.settings.network)
     if base is None:
         network = FAMILIES.get(family).series_settings(plan.network, training.window) | network
     input_size = encoder.feature_size + covariates.size
@@ -145,7 +145,6 @@ def plan_series_run(
         head=kept_head,
         data=replace(settings.data, horizon=corpus.horizon, season=corpus.season),
     )
-    values = corpus.validation_values
     bundle = SeriesBundle(
         config,
         encoder,
@@ -164,7 +163,7 @@ def plan_series_run(
             values=int(given.observed_NK.sum()),
             test_share=settings.data.test_share,
             selected_on="a validation slice: the end of the training share of every series"
-            if values
+            if corpus.validation_values
             else "nothing: the last weights",
             rhapsode=__version__,
         ),
@@ -221,8 +220,7 @@ def _encoding(
         found = Encoding({}, f"the values themselves: {name} is no distribution of counts")
     unit = corpus.given.frequency.unit
     second = SECOND_SEASONS.get(unit, 1) if corpus.season == corpus.given.period else 1
-    longest = int(corpus.train_S.max())
-    planned["lags"] = planned_lags(corpus.season, second, longest)
+    planned["lags"] = planned_lags(corpus.season, second, int(corpus.train_S.max()))
     encoder_settings = from_mapping(SeriesEncoderSettings, {**planned, **asked}, where="[encoder]")
     encoder = SeriesEncoder(encoder_settings, corpus.given.values_NK.shape[1])
     if name is None:
@@ -291,3 +289,64 @@ def _config(
         Component(HEADS.full_name(str(head["name"])), {**shape, "target_size": target_size}),
         "carried",
     )
+
+
+def plan_series(
+    *,
+    points: int,
+    series: int,
+    longest: int,
+    season: int,
+    horizon: int,
+    hidden_size: int | None = None,
+) -> Plan:
+    """A plan for a set of series.
+
+    Few values want a small network, steps enough to fit it and weights that are pulled towards nothing; many want a
+    wide one and no more passes than the budget has.
+
+    Arguments:
+        points: known values of the training share.
+        series: how many series there are.
+        longest: steps of the longest.
+        season: steps in a season.
+        horizon: steps that are to be forecast.
+        hidden_size: units that were asked for, to which the rest is fitted; None to choose them.
+    """
+    size = 24 if points < 1_000 else 40 if points < 10_000 else 64 if points < 100_000 else 96
+    size = size if hidden_size is None else hidden_size
+    window = min(longest, max(32, min(192, 2 * season, 4 * horizon), horizon))
+    rows = max(1, min(64, 3072 // window, -(-points // window)))
+    dropout = 0.3 if points < 1_000 else 0.1
+    network = {
+        "hidden_size": size,
+        "num_layers": 1,
+        "dropout": dropout,
+    }
+    few = points < 1_000
+    training = {
+        "batch_size": rows,
+        "window": window,
+        "learning_rate": (1e-3 if few else 3e-3),
+        "averaging": 0.9 if few else 0.99,
+        "evaluations": 40 if few else 20,
+        "patience": 12 if few else 6,
+        "weight_decay": 0.02,
+    }
+    reasons = (
+        f"{size} units: for {points:,} values of {series:,} series",
+        f"windows of {window} steps, {rows} side by side: seasons of {season}, {horizon} steps to forecast",
+        f"dropout {dropout:g}, decay {training['weight_decay']:g}",
+    )
+    return Plan(network, training, reasons)
+
+
+def enough_steps(points: int, elements_per_step: int) -> int:
+    """Updates behind which a set of so many values has nothing more to give.
+
+    Arguments:
+        points: known values of the training share.
+        elements_per_step: steps times rows of one update.
+    """
+    passes = max(15.0, min(600.0, 8.0e6 / max(1, points)))
+    return round(max(500.0, passes * points / max(1, elements_per_step)))

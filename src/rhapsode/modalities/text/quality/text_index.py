@@ -81,36 +81,16 @@ class Copied:
     count: int
     place: Place
 
-    @property
-    def length(self) -> int:
-        """Characters."""
-        return len(self.text)
-
-    @property
-    def document(self) -> str:
-        """The name of the document it occurs in."""
-        return self.place.document
-
-    @property
-    def offset(self) -> int:
-        """Characters of that document before it."""
-        return self.place.offset
-
-    @property
-    def line(self) -> int:
-        """Its line there, from 1."""
-        return self.place.line
-
     def to_mapping(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {
-            "length": self.length,
+            "length": len(self.text),
             "text": self.text,
             "start": self.start,
             "count": self.count,
-            "document": self.document,
-            "offset": self.offset,
-            "line": self.line,
+            "document": self.place.document,
+            "offset": self.place.offset,
+            "line": self.place.line,
             "before": self.place.before,
             "after": self.place.after,
         }

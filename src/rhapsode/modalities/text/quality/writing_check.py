@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rhapsode.bundle import Predictor
-from rhapsode.bundle.id_facts import IdBundle
+from rhapsode.bundle import IdBundle, Predictor
 from rhapsode.config import GenerateSettings
 from rhapsode.data import Parts, TextStore
 from rhapsode.encoding import Encoder
@@ -85,8 +84,7 @@ def learn_text_index(corpus: TextCorpus) -> TextIndex | str:
     """
     from rhapsode.modalities.text.quality.text_index import TextIndex
 
-    normaliser = _normaliser(corpus.encoder)
-    return TextIndex.build(_passages(corpus.texts, corpus.split.train, normaliser))
+    return TextIndex.build(_passages(corpus.texts, corpus.split.train, _normaliser(corpus.encoder)))
 
 
 def index_fingerprint(index: TextIndex) -> str:

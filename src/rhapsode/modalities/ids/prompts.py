@@ -1,0 +1,120 @@
+"""Prompts and documents of identifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.bundle import Predictor
+from rhapsode.config import GenerateSettings
+from rhapsode.encoding import END_ID, Encoder
+from rhapsode.errors import DataError
+from rhapsode.files import write_atomically
+from rhapsode.generation import StopText
+from rhapsode.generation.loop import DrawKey
+from rhapsode.modalities.opened import Fragments, Given, Prompt
+
+if TYPE_CHECKING:
+    from rhapsode.modalities.ids.model import IdModel
+
+__all__ = ["IdDocument", "IdPrompt"]
+
+
+@dataclass(frozen=True)
+class IdDocument:
+    """A document as text.
+
+    Arguments:
+        value: the text.
+    """
+
+    value: str
+
+    def text(self) -> str:
+        """The text."""
+        return self.value
+
+    def save(self, path: Path) -> None:
+        """Write it as UTF-8; escapes for bytes that were never UTF-8 become those bytes again."""
+        write_atomically(path, self.value.encode("utf-8", "surrogateescape"))
+
+
+class _Decoded(Fragments):
+    """Text of ids as they come, up to a stop text."""
+
+    def __init__(self, encoder: Encoder, before: Sequence[int], settings: GenerateSettings) -> None:
+        decoder = encoder.decoder()
+        decoder.feed(before)  # so that a character or a space between turns comes out whole
+        self._text = StopText(decoder, settings.stop, after=settings.min_length)
+
+    @property
+    def stopped(self) -> bool:  # type: ignore[override]
+        return self._text.stopped
+
+    def feed(self, element: int) -> str:
+        return self._text.feed(element) if element != END_ID else ""
+
+    def pause(self) -> str:
+        # Half a character is not shown: the next turn may complete it.
+        return self._text.finish().removesuffix("\N{REPLACEMENT CHARACTER}")
+
+
+class IdPrompt(Prompt):
+    """A text that is continued.
+
+    Arguments:
+        model: that continues it.
+        text: the text, of which the model knows every piece.
+    """
+
+    end = END_ID
+
+    def __init__(self, model: IdModel, text: str) -> None:
+        self._model = model
+        self.text = text
+        self.ids_N: NDArray[np.int64] = model.bundle.encoder.encode(text).astype(np.int64)
+
+    @property
+    def opening(self) -> Given:
+        return Given(tuple(self.ids_N.tolist()), self.text)
+
+    def start(self, predictor: Predictor) -> tuple[Any, tuple[int, ...]]:
+        return predictor.start(1), (END_ID,)
+
+    def stack(self, elements: Sequence[int]) -> NDArray[np.int64]:
+        return np.array([elements], dtype=np.int64)
+
+    def restored(self, plain: Any) -> int:
+        if not isinstance(plain, int) or not 0 <= plain < self._model.bundle.encoder.vocab_size:
+            raise DataError("an element that the model does not have")
+        return plain
+
+    def seen(self, elements: Sequence[int]) -> NDArray[np.int64]:
+        return np.array(elements, dtype=np.int64)
+
+    def keys(self, seed: int, sequence: int) -> tuple[DrawKey, DrawKey]:
+        key = DrawKey(seed, np.array([sequence], dtype=np.int64))
+        return key, key
+
+    def fragments(self, before: Sequence[int], settings: GenerateSettings) -> Fragments:
+        return _Decoded(self._model.bundle.encoder, before, settings)
+
+    def given(self, text: str, settings: GenerateSettings) -> Given:
+        more = self._model.prompt(text, settings)
+        return replace(more.opening, notes=tuple(self._model.unknown_notes([more])))
+
+    def cut(self, elements: tuple[int, ...], text: str) -> tuple[int, ...]:
+        encoder = self._model.bundle.encoder
+        kept = len(elements)
+        while kept and not text.startswith(encoder.decode(elements[:kept])):
+            kept -= 1
+        rest = text[len(encoder.decode(elements[:kept])) :]
+        return elements[:kept] + tuple(int(element) for element in encoder.encode(rest))
+
+    def document(self, elements: Sequence[int], text: str = "") -> IdDocument:
+        return IdDocument(text or self._model.bundle.encoder.decode(elements))

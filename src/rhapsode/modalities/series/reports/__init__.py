@@ -1,1 +1,0 @@
-"""Series and figures of them for people."""

@@ -1,0 +1,286 @@
+"""Sources to a text store, read only when they have changed, and encoding in several processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from glob import iglob
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rhapsode import __version__
+from rhapsode.config import SourceSettings
+from rhapsode.data import (
+    CATALOGUE,
+    PIECE,
+    Document,
+    Encoded,
+    Found,
+    TextStore,
+    cache_folder,
+    encode_piece,
+    find_copy,
+    open_texts,
+    read_pieces,
+    write_texts,
+)
+from rhapsode.encoding import CountingEncoder, Encoder, encoder_from_mapping
+from rhapsode.errors import DataError
+from rhapsode.files import is_there, write_atomically
+
+__all__ = [
+    "Texts",
+    "counted",
+    "encoded",
+    "piece_size",
+    "prepare_texts",
+    "progress",
+    "release",
+    "workers",
+]
+
+LARGE = 8 << 20
+"""Bytes from which on sources are known again by size and time; smaller ones are read anew, which costs nothing."""
+SETTLED = 2.0
+"""Seconds that a file must have been left alone to be known by its time."""
+EVERY = 3.0
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Decoded documents, and what was noticed when they were read."""
+
+    store: TextStore
+    found: Found = field(default_factory=Found)
+
+
+def prepare_texts(sources: Sequence[Any], settings: SourceSettings, tell: Tell) -> Texts:
+    """The documents of sources, decoded into the cache; large ones that have not changed are not read again.
+
+    Arguments:
+        sources: files, folders, glob patterns, "-", catalogue names.
+        settings: how they are read.
+        tell: takes lines of progress.
+
+    Raises:
+        DataError: a source that cannot be read, or a cache that cannot be written.
+    """
+    folder = cache_folder()
+    key = _signature(sources, settings)
+    known = folder / "sources" / f"{key}.json"
+    if key is not None and is_there(known):
+        try:
+            kept = json.loads(known.read_text(encoding="utf-8"))
+            return Texts(open_texts(folder / "texts" / kept["texts"]), Found(**kept["found"]))
+        except (OSError, ValueError, TypeError, KeyError, DataError):
+            pass  # read anew
+    found = Found()
+    pieces = progress(read_pieces(sources, settings, found), "reading", tell)
+    store = write_texts(folder / "texts", pieces)
+    if key is not None:
+        known.parent.mkdir(parents=True, exist_ok=True)
+        kept = {"texts": store.folder.name, "found": asdict(found)}
+        write_atomically(known, json.dumps(kept).encode())
+    return Texts(store, found)
+
+
+def progress(pieces: Iterator[Document], doing: str, tell: Tell) -> Iterator[Document]:
+    """The same pieces; what takes long says how far it is."""
+    characters, last = 0, time.monotonic()
+    for piece in pieces:
+        yield piece
+        characters += len(piece.text)
+        if time.monotonic() - last > EVERY:
+            last = time.monotonic()
+            tell(f"{doing}: {characters / 1e6:,.0f} million characters ...")
+
+
+def _signature(sources: Sequence[Any], settings: SourceSettings) -> str | None:
+    """A key of names, sizes and times of large sources; None where they must be read to be known."""
+    facts: list[tuple[str, int, int]] = []
+    try:
+        for source in sources:
+            if not isinstance(source, str | Path):
+                return None
+            for path in _files(str(source)):
+                status = path.stat()
+                facts.append((str(path.resolve()), status.st_size, status.st_mtime_ns))
+    except (OSError, ValueError):
+        return None
+    newest = max((when for _, _, when in facts), default=0)
+    if sum(size for _, size, _ in facts) < LARGE or time.time() - newest / 1e9 < SETTLED:
+        return None
+    told = json.dumps([__version__, list(map(str, sources)), asdict(settings), facts])
+    return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _files(source: str) -> Iterator[Path]:
+    """The files that a source is made of.
+
+    Raises:
+        ValueError: it is not made of files.
+    """
+    path = Path(source)
+    if is_there(path) and path.is_dir():
+        yield from (inner for inner in sorted(path.rglob("*")) if inner.is_file())
+    elif is_there(path) and path.is_file():
+        yield path
+    elif source in CATALOGUE:
+        download = CATALOGUE[source].download
+        copy = find_copy(download) if download is not None else None
+        if copy is None:
+            raise ValueError("not a file")
+        yield copy
+    else:
+        # A pipe or a broken link would match itself for ever.
+        if is_there(path) or not any(character in source for character in "*?["):
+            raise ValueError("not a file")
+        names = sorted(iglob(source, recursive=True))  # noqa: PTH207 - absolute patterns too
+        matched = [name for name in names if Path(name).is_file() or Path(name).is_dir()]
+        if not matched:
+            raise ValueError("not a file")
+        for name in matched:
+            yield from _files(name)
+
+
+WORTH = 300_000
+"""Characters from which on starting processes pays."""
+TASK = 1 << 16
+"""Characters of a task."""
+
+_begun: list[Any] = []
+
+
+def workers() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def piece_size(kind: type[Encoder]) -> int:
+    """Characters of the pieces that an encoding is given."""
+    return TASK if kind.parallel == "processes" else PIECE
+
+
+def counted(
+    learner: type[Encoder],
+    pieces: Iterable[Document],
+    settings: Mapping[str, Any],
+    characters: int,
+) -> Encoder:
+    """An encoder learnt on pieces of text; counting is shared among processes where that pays.
+
+    Arguments:
+        learner: the encoding.
+        pieces: what to learn from.
+        settings: of the encoding.
+        characters: about how much there is.
+    """
+    if _alone(learner, characters) or not issubclass(learner, CountingEncoder):
+        return learner.learn((piece.text for piece in pieces), settings)
+    counts: Counter[str] = Counter()
+    learner.count([], settings)  # bad settings are an error here, not in another process
+    tasks = ((learner, group, dict(settings)) for group in _groups(pieces))
+    for found in _in_order(_pool(), _count, tasks):
+        counts.update(found)
+    return learner.from_counts(counts, settings)
+
+
+def encoded(
+    encoder: Encoder, characters: int
+) -> Callable[[Iterator[Document]], Iterator[tuple[Document, Encoded]]] | None:
+    """What encodes pieces in several processes, in order; None where that does not pay.
+
+    Arguments:
+        encoder: the encoder.
+        characters: about how much there is.
+    """
+    if _alone(type(encoder), characters):
+        return None
+
+    def each(pieces: Iterator[Document]) -> Iterator[tuple[Document, Encoded]]:
+        # A worker reads the encoder once, not with every task.
+        with tempfile.TemporaryDirectory(prefix="rhapsode-") as folder:
+            file = Path(folder) / "encoder.json"
+            file.write_text(json.dumps(encoder.to_mapping()), encoding="utf-8")
+            tasks = ((str(file), group) for group in _groups(pieces))
+            for done in _in_order(_pool(), _encode, tasks):
+                yield from done
+
+    return each
+
+
+def _pool() -> Executor:
+    """Processes that stay for the next task, with what they have loaded, until `release`."""
+    # A fork of a process with threads may hang, and multiprocessing's own fresh processes run the user's script
+    # again unless it guards against that; loky's do neither.
+    import loky
+
+    _begun.append(loky.get_reusable_executor(workers(), timeout=60))
+    pool: Executor = _begun[-1]
+    return pool
+
+
+def release() -> None:
+    """End the processes, if there are any."""
+    while _begun:
+        _begun.pop().shutdown(wait=True, kill_workers=True)
+
+
+def _alone(kind: type[Encoder], characters: int) -> bool:
+    """Whether other processes would not pay, or cannot be had."""
+    small = workers() == 1 or characters < WORTH
+    return small or kind.parallel != "processes" or find_spec("loky") is None
+
+
+def _in_order(
+    pool: Executor, work: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]
+) -> Iterator[Any]:
+    """Results in the order of tasks, of which only a few wait at a time."""
+    waiting: deque[Future[Any]] = deque()
+    for task in tasks:
+        waiting.append(pool.submit(work, *task))
+        if len(waiting) > 4 * workers():
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _groups(pieces: Iterable[Document]) -> Iterator[list[Document]]:
+    """Pieces, several short ones together."""
+    group: list[Document] = []
+    size = 0
+    for piece in pieces:
+        group.append(piece)
+        size += len(piece.text)
+        if size >= TASK:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _count(
+    learner: type[CountingEncoder], group: list[Document], settings: dict[str, Any]
+) -> Counter[str]:
+    return learner.count([piece.text for piece in group], settings)
+
+
+@lru_cache(maxsize=1)
+def _read_encoder(file: str) -> Encoder:
+    return encoder_from_mapping(json.loads(Path(file).read_text(encoding="utf-8")))
+
+
+def _encode(file: str, group: list[Document]) -> list[tuple[Document, Encoded]]:
+    encoder = _read_encoder(file)
+    return [(piece, encode_piece(piece, encoder.encode)) for piece in group]

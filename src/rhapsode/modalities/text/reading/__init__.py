@@ -1,1 +1,0 @@
-"""Texts read and encoded, piece by piece."""
