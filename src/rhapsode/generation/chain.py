@@ -28,8 +28,6 @@ from rhapsode.generation.filters.truncation import (
     Xtc,
 )
 
-__all__ = ["CONTROL", "ORDERS", "STEPS", "Chain", "chain_of"]
-
 CONTROL = "control"
 
 # What drops candidates by their probability: Mirostat takes the place of all of it.

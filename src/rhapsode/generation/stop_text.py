@@ -8,8 +8,6 @@ from functools import lru_cache
 
 from rhapsode.encoding import IncrementalDecoder
 
-__all__ = ["StopText"]
-
 
 class StopText:
     """Decodes the elements of one continuation, holding back what may begin a stop string.

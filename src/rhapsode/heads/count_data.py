@@ -20,8 +20,6 @@ from rhapsode.heads.contract import HEADS
 from rhapsode.heads.count_quantiles import negative_binomial_quantile, poisson_quantile
 from rhapsode.heads.density import LOWEST, TINY, AlikeHead, Features, Targets, log_softplus
 
-__all__ = ["NegativeBinomial", "NegativeBinomialConfig", "Poisson", "PoissonConfig"]
-
 _LOG_MEAN_RANGE = (-700.0, 80.0)
 # With less dispersion than e^-14 it is Poisson to seven digits, with more than e^9 nearly always zero.
 _LOG_DISPERSION_RANGE = (-14.0, 9.0)

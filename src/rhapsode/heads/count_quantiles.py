@@ -16,8 +16,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["count_quantile", "negative_binomial_quantile", "poisson_quantile"]
-
 # Counts up to this are reached by adding up; means above this are not tried.
 ADDED = 64
 SMALL_MEAN = 40.0

@@ -17,17 +17,6 @@ from torch.nn import functional
 
 from rhapsode.heads.contract import Head
 
-__all__ = [
-    "AlikeHead",
-    "DensityHead",
-    "Features",
-    "LeastScale",
-    "Targets",
-    "bounded",
-    "constant",
-    "log_softplus",
-]
-
 Features = Annotated[int, Meta(ge=1, le=1 << 20)]
 Targets = Annotated[int, Meta(ge=1, le=1 << 12)]
 LeastScale = Annotated[float, Meta(gt=0.0, le=1.0)]
@@ -175,7 +164,6 @@ class AlikeHead(DensityHead):
         return ()
 
     def forward(self, y_BTH: Tensor) -> Tensor:
-        """Parameters (B, T, P), float32 whatever the features."""
         with torch.autocast(y_BTH.device.type, enabled=False):
             raw = functional.linear(y_BTH.float(), self.weight.float(), self.bias.float())
             return self._link(self._split(raw)).flatten(-2)

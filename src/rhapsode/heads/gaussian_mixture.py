@@ -20,8 +20,6 @@ from rhapsode.heads.density import (
     log_softplus,
 )
 
-__all__ = ["GaussianMixture", "GaussianMixtureConfig"]
-
 _LOG_TAU = 1.8378770664093453
 _HALVINGS = 80
 GREEDY_BELOW = 1e-5

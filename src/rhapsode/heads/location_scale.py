@@ -24,8 +24,6 @@ from rhapsode.heads.density import (
 )
 from rhapsode.heads.student_t import student_t_quantile
 
-__all__ = ["Gaussian", "GaussianConfig", "Laplace", "LaplaceConfig", "StudentT", "StudentTConfig"]
-
 _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 # Degrees of freedom begin near 9, where the tails are felt and the middle is nearly Gaussian.
 _DF_UNIT = 10.0

@@ -27,8 +27,6 @@ from rhapsode.heads.density import (
     log_softplus,
 )
 
-__all__ = ["Quantiles", "QuantilesConfig"]
-
 _LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 

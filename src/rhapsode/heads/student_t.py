@@ -18,8 +18,6 @@ from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["exact_student_t_quantile", "student_t_quantile"]
-
 # A score of 8.4 lies behind all levels that float64 tells from 0.
 FARTHEST_SCORE = 8.4
 DEGREES = (24, 20)

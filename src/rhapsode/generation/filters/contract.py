@@ -16,17 +16,6 @@ from numpy.typing import NDArray
 from rhapsode.config import Registry
 from rhapsode.errors import SettingsError
 
-__all__ = [
-    "FILTERS",
-    "Context",
-    "Filter",
-    "Logits",
-    "Suppress",
-    "entropy",
-    "keep",
-    "likeliest_only",
-]
-
 Logits = NDArray[np.float32]
 
 
@@ -152,9 +141,7 @@ class Suppress(Filter):
         return logits_BV, state
 
     def compiled(self) -> tuple[str, Any]:
-        """The suppressed elements."""
         return "suppress", self._elements
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"suppress {self._elements.tolist()}"

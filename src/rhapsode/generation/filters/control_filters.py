@@ -20,8 +20,6 @@ from rhapsode.generation.filters.dead_end import refuse_dead_ends
 if TYPE_CHECKING:
     from rhapsode.counts import SuffixIndex  # loads the compiler
 
-__all__ = ["Ban", "Bias", "MinLength", "Prefix", "control_filters", "spellings"]
-
 Ids = tuple[int, ...]
 
 
@@ -196,7 +194,6 @@ class Bias(Filter):
         return (logits_BV + self._bias_V).astype(np.float32), state
 
     def explain(self) -> str:
-        """The step in a few words."""
         return "bias " + ", ".join(
             f"#{element} {bias:+g}" for element, bias in self._biases.items()
         )
@@ -262,7 +259,6 @@ class Ban(Filter):
         return logits_BV, state
 
     def explain(self) -> str:
-        """The step in a few words."""
         parts = [str(self._single.tolist())] if len(self._single) else []
         if self._sequences:
             parts.append(f"{self._sequences} sequences")
@@ -305,11 +301,9 @@ class MinLength(Filter):
         return logits_BV, state
 
     def compiled(self) -> tuple[str, int]:
-        """The least number of elements."""
         return "min_length", self._least
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"min_length {self._least}"
 
 
@@ -339,5 +333,4 @@ class Prefix(Filter):
         return logits_BV, state
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"prefix of {len(self._elements_N)}"

@@ -11,8 +11,6 @@ from rhapsode.bundle import log_softmax
 from rhapsode.errors import SettingsError
 from rhapsode.generation.filters.contract import FILTERS, Context, Filter, Logits, keep
 
-__all__ = ["Mirostat", "Steering"]
-
 BITS = 1.0 / np.log(2.0)
 
 
@@ -89,5 +87,4 @@ class Mirostat(Filter):
         return bound_B
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"mirostat {self._tau:g} eta {self._eta:g}" if self._tau else "mirostat off"

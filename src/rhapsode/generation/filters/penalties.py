@@ -11,8 +11,6 @@ from rhapsode.bundle import log_softmax
 from rhapsode.errors import SettingsError
 from rhapsode.generation.filters.contract import FILTERS, Context, Filter, Logits
 
-__all__ = ["Frequency", "Presence", "Repetition"]
-
 
 @dataclass
 class Counted:
@@ -98,11 +96,9 @@ class Repetition(_Counting):
         return log_BV.astype(np.float32), state
 
     def compiled(self) -> tuple[str, float] | None:
-        """The step by its name; none for a penalty that changes nothing."""
         return None if self._penalty == 1.0 else ("repetition", self._penalty)
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"repetition {self._penalty:g}" if self._penalty != 1.0 else "repetition off"
 
 
@@ -136,11 +132,9 @@ class Frequency(_Counting):
         return after_BV, state
 
     def compiled(self) -> tuple[str, float]:
-        """The step by its name."""
         return "frequency", self._penalty
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"frequency {self._penalty:g}" if self._penalty else "frequency off"
 
 
@@ -173,9 +167,7 @@ class Presence(_Counting):
         return after_BV, state
 
     def compiled(self) -> tuple[str, float]:
-        """The step by its name."""
         return "presence", self._penalty
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"presence {self._penalty:g}" if self._penalty else "presence off"

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from rhapsode.errors import SettingsError
 from rhapsode.generation.filters.contract import FILTERS, Context, Filter, Logits
 
-__all__ = ["Dry", "NoRepeatNgram"]
-
 # No penalty is larger: logits stay finite, and whatever is lower than others by this much is never drawn.
 LARGEST_PENALTY = 1e9
 
@@ -171,7 +169,6 @@ class NoRepeatNgram(_Echoing):
         return after_BV, state
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"no_repeat_ngram {self._size}" if self._size else "no_repeat_ngram off"
 
 
@@ -231,7 +228,6 @@ class Dry(_Echoing):
         return after_BV, state
 
     def explain(self) -> str:
-        """The step in a few words."""
         if self._multiplier == 0.0:
             return "dry off"
         text = f"dry {self._multiplier:g} x {self._base:g}^(length - {self._allowed})"

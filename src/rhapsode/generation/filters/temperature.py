@@ -18,8 +18,6 @@ from rhapsode.generation.filters.contract import (
     likeliest_only,
 )
 
-__all__ = ["DynamicTemperature", "Temperature"]
-
 
 @FILTERS.register("temperature.v1")
 class Temperature(Filter):
@@ -48,12 +46,10 @@ class Temperature(Filter):
         return (shifted_BV / np.float64(self._temperature)).astype(np.float32), state
 
     def compiled(self) -> tuple[str, float]:
-        """Division by the temperature, or greedy choice."""
         name = "greedy" if self._temperature < GREEDY_BELOW else "temperature"
         return name, self._temperature
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"temperature {self._temperature:g}"
 
 
@@ -99,5 +95,4 @@ class DynamicTemperature(Filter):
         return np.where(greedy_B[:, None], likeliest_only(logits_BV), divided_BV), state
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"dynatemp {self._low:g} to {self._high:g}, exponent {self._exponent:g}"

@@ -21,8 +21,6 @@ from rhapsode.generation.filters.contract import (
     keep,
 )
 
-__all__ = ["Epsilon", "Eta", "MinP", "TopK", "TopNSigma", "TopP", "Typical", "Xtc"]
-
 # Vocabularies up to this size are sorted whole, all rows at once; of larger ones only what is needed, row by row.
 SORTED_WHOLE = 2048
 
@@ -59,11 +57,9 @@ class TopK(Filter):
         return np.where(keep_BV, logits_BV, np.float32(-np.inf)), state
 
     def compiled(self) -> tuple[str, float]:
-        """The step by its name."""
         return "top_k", float(self._k)
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"top_k {self._k}" if self._k else "top_k off"
 
 
@@ -95,11 +91,9 @@ class TopP(Filter):
         return np.where(keep_BV, logits_BV, np.float32(-np.inf)), state
 
     def compiled(self) -> tuple[str, float]:
-        """The step by its name."""
         return "top_p", self._p
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"top_p {self._p:g}" if self._p < 1.0 else "top_p off"
 
 
@@ -130,11 +124,9 @@ class MinP(Filter):
         return keep(logits_BV, wide_BV >= bound_B1), state
 
     def compiled(self) -> tuple[str, float]:
-        """The step by its name."""
         return "min_p", self._m
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"min_p {self._m:g}" if self._m else "min_p off"
 
 
@@ -168,7 +160,6 @@ class Typical(Filter):
         return np.where(keep_BV, logits_BV, np.float32(-np.inf)), state
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"typical {self._p:g}" if self._p < 1.0 else "typical off"
 
 
@@ -197,7 +188,6 @@ class Epsilon(Filter):
         return keep(logits_BV, log_softmax(logits_BV) >= math.log(self._epsilon)), state
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"epsilon {self._epsilon:g}" if self._epsilon else "epsilon off"
 
 
@@ -231,7 +221,6 @@ class Eta(Filter):
         return keep(logits_BV, log_BV >= bound_B[:, None]), state
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"eta {self._epsilon:g}" if self._epsilon else "eta off"
 
 
@@ -270,7 +259,6 @@ class TopNSigma(Filter):
         return keep(logits_BV, below_BV >= -self._n * sigma_B1), state
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"top_n_sigma {self._n:g}" if self._n else "top_n_sigma off"
 
 
@@ -319,7 +307,6 @@ class Xtc(Filter):
         return after_BV, state
 
     def explain(self) -> str:
-        """The step in a few words."""
         if self._probability == 0.0:
             return "xtc off"
         text = f"xtc {self._probability:g} from {self._threshold:g}"
