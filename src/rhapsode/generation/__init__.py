@@ -1,6 +1,6 @@
 """Step by step from a seed: filters, the draw, stops, streams. No torch: models come as predictors."""
 
-from rhapsode.bundle import Job, draw
+from rhapsode.bundle import Job
 from rhapsode.generation.chain import ORDERS, STEPS, Chain, chain_of
 from rhapsode.generation.draw import ELEMENT_LANE, uniforms
 from rhapsode.generation.filters.contract import FILTERS, Context, Filter
@@ -29,7 +29,6 @@ __all__ = [
     "chain_of",
     "continue_jobs",
     "control_filters",
-    "draw",
     "generate_elements",
     "search",
     "trace_row",

@@ -330,7 +330,6 @@ class Matching(Filter):
     def apply(
         self, logits_BV: Logits, context: Context, state: NDArray[np.int64]
     ) -> tuple[Logits, NDArray[np.int64]]:
-        """-inf at every element that leads nowhere."""
         behind_B = np.array(
             [
                 self._follow(int(before), output_N)

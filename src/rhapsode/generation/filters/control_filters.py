@@ -190,7 +190,6 @@ class Bias(Filter):
         self._bias_V[list(self._biases)] = list(self._biases.values())
 
     def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """Logits with the biases added."""
         return (logits_BV + self._bias_V).astype(np.float32), state
 
     def explain(self) -> str:
@@ -242,7 +241,6 @@ class Ban(Filter):
         self._sequences = len({ids for ids in banned if len(ids) > 1})
 
     def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """-inf at what is banned."""
         logits_BV = logits_BV.copy()
         logits_BV[:, self._single] = -np.inf
         if self._last:
@@ -290,7 +288,6 @@ class MinLength(Filter):
         self._forced = forced
 
     def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """-inf at end-of-sequence while less is written."""
         early_B = context.position_B < self._least
         if not early_B.any():
             return logits_BV, state
@@ -320,7 +317,6 @@ class Prefix(Filter):
         self._elements_N = np.array(elements, dtype=np.int64)
 
     def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """-inf everywhere but at the element that is due."""
         rows_R = np.flatnonzero(context.position_B < len(self._elements_N))
         if not len(rows_R):
             return logits_BV, state

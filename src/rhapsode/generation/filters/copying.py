@@ -50,7 +50,6 @@ class NoCopy(Filter):
         return len(rows_R) if isinstance(state, int) else state[rows_R]
 
     def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """-inf at every element that would complete a run of N."""
         state_B3 = self._read(context) if isinstance(state, int) else self._written(state, context)
         logits_BV = logits_BV.copy()
         known: dict[bytes, NDArray[np.unsignedinteger]] = {}
