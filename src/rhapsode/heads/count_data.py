@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from rhapsode.heads.contract import HEADS
-from rhapsode.heads.count_quantiles import negative_binomial_quantile, poisson_quantile
+from rhapsode.heads.exact_quantiles import negative_binomial_quantile, poisson_quantile
 from rhapsode.heads.density import LOWEST, TINY, AlikeHead, Features, Targets, log_softplus
 
 _LOG_MEAN_RANGE = (-700.0, 80.0)
