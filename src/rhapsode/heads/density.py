@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import torch
@@ -20,6 +21,17 @@ from rhapsode.heads.contract import Head
 Features = Annotated[int, Meta(ge=1, le=1 << 20)]
 Targets = Annotated[int, Meta(ge=1, le=1 << 12)]
 LeastScale = Annotated[float, Meta(gt=0.0, le=1.0)]
+
+
+@dataclass(frozen=True)
+class DensityConfig:
+    """Settings of heads over numbers."""
+
+    feature_size: Features
+    """Features coming in, H."""
+    target_size: Targets = 1
+    """Numbers of one observation, K."""
+
 
 # Beyond these nothing is left of float32, which the training loop adds up and clips in.
 FARTHEST = 1e35

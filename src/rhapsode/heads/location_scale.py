@@ -17,9 +17,8 @@ from rhapsode.heads.contract import HEADS
 from rhapsode.heads.density import (
     LOG_WIDEST,
     AlikeHead,
-    Features,
+    DensityConfig,
     LeastScale,
-    Targets,
     log_softplus,
 )
 from rhapsode.heads.exact_quantiles import student_t_quantile
@@ -82,13 +81,9 @@ def _log_width(parameters: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class LaplaceConfig:
+class LaplaceConfig(DensityConfig):
     """Settings of `laplace.v1`."""
 
-    feature_size: Features
-    """Features coming in, H."""
-    target_size: Targets = 1
-    """Numbers of one observation, K."""
     least_scale: LeastScale = 1e-4
     """Smallest width, in the units of the targets."""
 
@@ -112,13 +107,9 @@ class Laplace(LocationScale):
 
 
 @dataclass(frozen=True)
-class GaussianConfig:
+class GaussianConfig(DensityConfig):
     """Settings of `gaussian.v1`."""
 
-    feature_size: Features
-    """Features coming in, H."""
-    target_size: Targets = 1
-    """Numbers of one observation, K."""
     least_scale: LeastScale = 1e-4
     """Smallest standard deviation, in the units of the targets."""
 
@@ -141,13 +132,9 @@ class Gaussian(LocationScale):
 
 
 @dataclass(frozen=True)
-class StudentTConfig:
+class StudentTConfig(DensityConfig):
     """Settings of `student_t.v1`."""
 
-    feature_size: Features
-    """Features coming in, H."""
-    target_size: Targets = 1
-    """Numbers of one observation, K."""
     least_scale: LeastScale = 1e-4
     """Smallest width, in the units of the targets."""
 
