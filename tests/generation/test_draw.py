@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rhapsode.bundle import draw
 from rhapsode.config import GenerateSettings
-from rhapsode.generation import ELEMENT_LANE, Context, chain_of, draw, uniforms
+from rhapsode.generation import ELEMENT_LANE, Context, chain_of, uniforms
 from rhapsode.generation.draw import XTC_LANE, philox
 from tests.contracts.filter_contract import logits, probabilities
 

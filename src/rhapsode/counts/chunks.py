@@ -6,10 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Chunk", "Elements", "as_ids", "chunks", "first_places"]
-
+# Elements looked at at a time.
 _CHUNK = 1 << 22
-"""Elements looked at at a time."""
 
 Elements = NDArray[np.integer]
 

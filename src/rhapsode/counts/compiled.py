@@ -7,8 +7,6 @@ import numba  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
 from rhapsode.compiling import kept
 
-__all__ = ["compiled"]
-
 _njit: Any = numba.njit
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -23,8 +23,6 @@ from rhapsode.counts.ngram_file import check_trie, read_trie, trie_arrays, write
 from rhapsode.counts.trie import MOST_NODES, Trie, learn_trie
 from rhapsode.errors import BundleError
 
-__all__ = ["SMOOTHINGS", "NGramModel", "NGramState", "Smoothing"]
-
 Smoothing = Literal["kneser_ney", "absolute"]
 SMOOTHINGS: tuple[Smoothing, ...] = get_args(Smoothing)
 

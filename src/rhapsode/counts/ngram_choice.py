@@ -8,8 +8,6 @@ from rhapsode.counts.ngram import SMOOTHINGS, NGramModel, Smoothing
 from rhapsode.counts.trie import MOST_NODES, learn_trie
 from rhapsode.errors import DataError
 
-__all__ = ["Tried", "best_ngram"]
-
 
 @dataclass(frozen=True)
 class Tried:

@@ -12,18 +12,6 @@ from numpy.typing import NDArray
 
 from rhapsode.counts.compiled import compiled
 
-__all__ = [
-    "check_nodes",
-    "count_endings",
-    "count_nodes",
-    "count_openings",
-    "fill_level",
-    "find_child",
-    "gather_keys",
-    "keep_repeated",
-    "link_level",
-]
-
 Ints = NDArray[np.int32]
 Keys = NDArray[np.int64]
 

@@ -18,8 +18,6 @@ from rhapsode.counts.trie import MOST_ORDER, Trie
 from rhapsode.errors import BundleError
 from rhapsode.files import first_line, write_atomically
 
-__all__ = ["NGRAM_VERSION", "check_trie", "read_trie", "trie_arrays", "write_trie"]
-
 _FORMAT = "rhapsode.ngram"
 NGRAM_VERSION = 1
 

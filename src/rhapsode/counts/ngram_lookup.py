@@ -12,22 +12,6 @@ from rhapsode.counts.compiled import compiled
 # Compiled into what is kept here: when it changes, this file must, too.
 from rhapsode.counts.ngram_counting import find_child
 
-__all__ = [
-    "counts_of_counts",
-    "examine_rows",
-    "read_one",
-    "read_rows",
-    "restrict_one",
-    "restrict_rows",
-    "score_allowed_rows",
-    "score_rows",
-    "score_text",
-    "smooth_level",
-    "spread_along",
-    "spread_one",
-    "spread_rows",
-]
-
 Ints = NDArray[np.int32]
 Floats = NDArray[np.float64]
 Scores = NDArray[np.float32]

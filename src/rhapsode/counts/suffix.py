@@ -13,8 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 from rhapsode.counts import suffix_file, suffix_search
 from rhapsode.counts.suffix_sort import fixed, shared_lengths, suffix_order
 
-__all__ = ["Span", "SuffixIndex"]
-
 _KIND = "rhapsode.suffix_index"
 _WIDTHS: tuple[type[np.unsignedinteger], ...] = (np.uint8, np.uint16, np.uint32)
 _NONE = -1

@@ -16,8 +16,6 @@ from safetensors.numpy import save_file
 from rhapsode.errors import BundleError
 from rhapsode.files import first_line, write_atomically
 
-__all__ = ["Arrays", "damaged", "read_index", "write_index"]
-
 Arrays = Mapping[str, NDArray[Any]]
 
 _VERSION = "1"

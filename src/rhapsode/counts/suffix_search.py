@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from rhapsode.counts.compiled import compiled
 from rhapsode.counts.suffix_sort import Elements, Places
 
-__all__ = ["Sorted", "block_minima", "extend_rows", "interval", "match", "stands_alone"]
-
 _BITS = 5
 _BLOCK = 1 << _BITS
 Levels = NDArray[np.int64]

@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from rhapsode.counts.compiled import compiled
 
-__all__ = ["Elements", "Places", "fixed", "shared_lengths", "suffix_order"]
-
 Array = TypeVar("Array", bound=NDArray[Any])
 Elements = NDArray[np.unsignedinteger]
 Places = NDArray[np.int32]

@@ -13,17 +13,15 @@ from rhapsode.counts import ngram_counting as kernels
 from rhapsode.counts.chunks import Chunk, Elements, chunks, first_places
 from rhapsode.errors import DataError
 
-__all__ = ["MOST_NODES", "MOST_ORDER", "Trie", "learn_trie"]
-
 MOST_ORDER = 8
+# Nodes kept by default: about 30 bytes each, with the probabilities of one model.
 MOST_NODES = 16_000_000
-"""Nodes kept by default: about 30 bytes each, with the probabilities of one model."""
 
+# Keys sorted at a time.
 _KEYS = 1 << 24
-"""Keys sorted at a time."""
 
+# Bits of a key: room for a node and at least one element.
 _KEY_BITS = 63
-"""Bits of a key: room for a node and at least one element."""
 
 
 @dataclass(frozen=True)

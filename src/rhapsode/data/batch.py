@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from rhapsode.errors import DataError
 
-__all__ = ["Batch", "Condition"]
-
 
 @dataclass(frozen=True)
 class Condition:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Document"]
-
 
 @dataclass(frozen=True)
 class Document:

@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 
 from rhapsode.data.texts import Parts
 
-__all__ = ["MOST_TEST", "MOST_VALIDATION", "Split", "first_copies", "split_documents"]
-
 SLICES = 8
 SHORTEST_SLICE = 1000
+# Characters of the largest test share: sweeping it must not take longer than training.
 MOST_TEST = 1_000_000
-"""Characters of the largest test share: sweeping it must not take longer than training."""
+# Characters of the largest validation share: it is swept many times.
 MOST_VALIDATION = 500_000
-"""Characters of the largest validation share: it is swept many times."""
 
 
 @dataclass(frozen=True)

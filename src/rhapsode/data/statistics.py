@@ -13,15 +13,6 @@ from numpy.typing import NDArray
 
 from rhapsode.data.document import Document
 
-__all__ = [
-    "TextCounts",
-    "coverage",
-    "frequency_curve",
-    "lengths_summary",
-    "script_of",
-    "zipf_exponent",
-]
-
 _CODE_POINTS = 0x110000
 _BATCH = 1 << 20
 _BINS = 48

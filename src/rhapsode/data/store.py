@@ -14,19 +14,10 @@ from numpy.typing import NDArray
 from rhapsode.data.document import Document
 from rhapsode.errors import DataError
 
-__all__ = [
-    "ElementStore",
-    "Encoded",
-    "cache_folder",
-    "encode_piece",
-    "open_store",
-    "write_store",
-]
-
 _VERSION = 2
 END = 0
+# Characters between two moments at which progress is kept.
 KEPT_EVERY = 1 << 24
-"""Characters between two moments at which progress is kept."""
 
 Encode = Callable[[str], NDArray[np.unsignedinteger]]
 

@@ -4,8 +4,6 @@ from typing import Protocol
 
 from rhapsode.data.batch import Batch
 
-__all__ = ["Stream"]
-
 
 class Stream(Protocol):
     """Batches by step. What a step reads depends on nothing but the step: the whole cursor is one number."""

@@ -22,16 +22,14 @@ from numpy.typing import NDArray
 from rhapsode.data.document import Document
 from rhapsode.errors import DataError
 
-__all__ = ["PIECE", "Parts", "TextStore", "open_texts", "write_texts"]
-
+# Characters of the longest piece that is held in memory.
 PIECE = 1 << 20
-"""Characters of the longest piece that is held in memory."""
 _VERSION = 1
 _MARK = 1 << 20
 _DIGEST = 16
 
+# (P, 3): number of a document, and from which to which of its characters.
 Parts = NDArray[np.int64]
-"""(P, 3): number of a document, and from which to which of its characters."""
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,6 @@ from rhapsode.encoding.state_machine import (
     checked_transitions,
 )
 
-__all__ = ["Contexts", "ContextsTable", "FiniteContexts"]
-
 
 @dataclass(frozen=True)
 class ContextsTable:
@@ -105,18 +103,14 @@ class FiniteContexts(TableMachine, Contexts):
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """The number of values of each of the C integers."""
         return self._table.sizes
 
     def values_BC(self, state: Place) -> Ids:
-        """The integers of each row, (B, C)."""
         return self._table.values_SC[state.state_B]
 
     def along(self, ids_BT: Ids, state: Place, reset_BT: Flags | None = None) -> tuple[Ids, Place]:
-        """The integers behind each element that is read, and the state behind."""
         state_BT = self.path(ids_BT, state, reset_BT)
         return self._table.values_SC[state_BT[:, 1:]], Place(state_BT[:, -1].copy())
 
     def compiled(self) -> ContextsTable:
-        """The automaton."""
         return self._table

@@ -16,16 +16,6 @@ from numpy.typing import NDArray
 from rhapsode.config import Registry
 from rhapsode.errors import BundleError
 
-__all__ = [
-    "ENCODERS",
-    "END_ID",
-    "UNKNOWN_ID",
-    "CountingEncoder",
-    "Encoder",
-    "IncrementalDecoder",
-    "encoder_from_mapping",
-]
-
 END_ID = 0
 UNKNOWN_ID = 1
 UNKNOWN_TEXT = "\N{REPLACEMENT CHARACTER}"

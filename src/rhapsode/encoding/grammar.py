@@ -18,8 +18,6 @@ from rhapsode.encoding.state_machine import (
     checked_transitions,
 )
 
-__all__ = ["FiniteGrammar", "Grammar", "GrammarTable"]
-
 
 @dataclass(frozen=True)
 class GrammarTable:
@@ -101,16 +99,13 @@ class FiniteGrammar(TableMachine, Grammar):
         self._table = table
 
     def allowed_BV(self, state: Place) -> Flags:
-        """Elements that may follow, (B, V)."""
         return self._table.allowed_SV[state.state_B]
 
     def masks(
         self, ids_BT: Ids, state: Place, reset_BT: Flags | None = None
     ) -> tuple[Flags, Place]:
-        """Elements that may follow each one read, and the state behind."""
         state_BT = self.path(ids_BT, state, reset_BT)
         return self._table.allowed_SV[state_BT[:, 1:]], Place(state_BT[:, -1].copy())
 
     def compiled(self) -> GrammarTable:
-        """The automaton."""
         return self._table

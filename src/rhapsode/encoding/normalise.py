@@ -11,8 +11,6 @@ from tokenizers import normalizers
 from rhapsode.encoding.contract import line_chunks, without_surrogates
 from rhapsode.errors import MissingExtraError
 
-__all__ = ["Normaliser", "NormalSettings", "stated"]
-
 _FORMS = {
     "nfc": normalizers.NFC,
     "nfkc": normalizers.NFKC,

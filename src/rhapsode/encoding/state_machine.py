@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Place", "StateMachine", "TableMachine", "checked_transitions"]
-
 Ids = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
@@ -105,7 +103,6 @@ class TableMachine(StateMachine):
 
     @property
     def vocab_size(self) -> int:
-        """V."""
         return int(self._next_SV.shape[1])
 
     def init(self, rows: int) -> Place:
@@ -117,7 +114,6 @@ class TableMachine(StateMachine):
         return Place(self.path(elements_BT, state)[:, -1].copy())
 
     def join(self, states: Sequence[Place]) -> Place:
-        """The rows of several states."""
         return Place(np.concatenate([state.state_B for state in states]))
 
     def path(self, ids_BT: Ids, state: Place, reset_BT: Flags | None = None) -> NDArray[np.int32]:

@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from rhapsode.config import from_mapping, to_mapping
 from rhapsode.errors import BundleError, EncodingError
 
-__all__ = ["EncodedValues", "VectorEncoder", "VectorPaths", "VectorSettings"]
-
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
+# Features further out are cut.
 FARTHEST = 1e4
-"""Features further out are cut."""
 
 
 @dataclass(frozen=True)

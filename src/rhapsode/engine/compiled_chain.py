@@ -11,8 +11,6 @@ from rhapsode.bundle import CompiledSteps
 from rhapsode.encoding import END_ID, GrammarTable
 from rhapsode.engine import sampling_steps
 
-__all__ = ["Plan", "plan_of"]
-
 _STEPS = {
     "greedy": sampling_steps.GREEDY,
     "temperature": sampling_steps.TEMPERATURE,

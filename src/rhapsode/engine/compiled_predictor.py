@@ -41,18 +41,12 @@ from rhapsode.engine.threads import Helped, abreast, cores, may_help, parts_of
 if TYPE_CHECKING:
     from rhapsode.data import Batch
 
-__all__ = [
-    "CompiledPredictor",
-    "CompiledState",
-    "compiled_predictor",
-]
-
+# Most elements of a row that are written before Python hears of them.
 ELEMENTS = 64
-"""Most elements of a row that are written before Python hears of them."""
+# And about the longest time.
 SECONDS = 0.02
-"""And about the longest time."""
+# Numbers of the distributions that are given at once.
 _SPREAD_AT_ONCE = 1 << 21
-"""Numbers of the distributions that are given at once."""
 _NO_NGRAM = (0.0, *(np.zeros(1, dtype=np.int32) for _ in range(3)), np.zeros(1), np.zeros(1))
 
 
@@ -96,11 +90,9 @@ class CompiledPredictor(NetworkPredictor):
 
     @property
     def vocab_size(self) -> int:
-        """V."""
         return self._network[at.VOCAB]
 
     def start(self, rows: int, condition: Any = None) -> CompiledState:
-        """The state of rows that have read nothing."""
         refuse_condition(condition)
         return self._zero(rows)
 
@@ -142,19 +134,16 @@ class CompiledPredictor(NetworkPredictor):
         *,
         features: bool = False,
     ) -> tuple[LogitsDistribution, CompiledState]:
-        """Read ids (B, T); the distribution of what follows, and the state behind them."""
         parts: list[NDArray[np.float32]] | None = [] if features else None
         logits_BV, state = self._read(elements, state, parts)
         features_BTH = np.concatenate(parts, axis=1) if parts is not None else None
         return LogitsDistribution(logits_BV, features_BTH), state
 
     def score(self, batch: Batch, state: Any | None = None) -> tuple[NDArray[np.float32], Any]:
-        """Log-probability (nats) of every target, (B, T), and the state behind the batch."""
         examined, state = self.examine(batch, state)
         return examined.log_prob_BT, state
 
     def examine(self, batch: Batch, state: Any | None = None) -> tuple[Examined, Any]:
-        """Log-probabilities of the targets, likeliest elements and entropies, all (B, T), and the state behind."""
         refuse_condition(batch.condition)
         targets_BT = np.array(batch.targets, dtype=np.int64, order="C")
         if targets_BT.size and not 0 <= targets_BT.min() <= targets_BT.max() < self.vocab_size:
@@ -225,7 +214,6 @@ class CompiledPredictor(NetworkPredictor):
         return np.ascontiguousarray(np.concatenate(found, axis=1)), known
 
     def join(self, states: Sequence[CompiledState]) -> CompiledState:
-        """The rows of several states."""
         return CompiledState(
             np.concatenate([state.values_BS for state in states]),
             np.concatenate([state.count_B for state in states]),

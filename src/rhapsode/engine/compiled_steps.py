@@ -34,27 +34,15 @@ from rhapsode.engine.offsets import (
 )
 from rhapsode.engine.sampling_steps import draw, filter_row, mask_row, mix_row, uniform
 
-__all__ = [
-    "LENGTH",
-    "STOP",
-    "TOGETHER",
-    "Entries",
-    "Helper",
-    "apply_rows",
-    "entries_for",
-    "helper_for",
-    "score_rows",
-    "spread_features",
-]
-
+# Why a row ended.
 STOP, LENGTH = 1, 2
-"""Why a row ended."""
 
+# Groups of families that are compiled apart: nobody waits for what they do not use.
 RECURRENT, ATTENTION, CONVOLVING = range(3)
-"""Groups of families that are compiled apart: nobody waits for what they do not use."""
 
+# Positions, of all rows, that are read at once: their gates and the like must find room in the
+# cache.
 TOGETHER = 512
-"""Positions, of all rows, that are read at once: their gates and the like must find room in the cache."""
 
 
 @inner

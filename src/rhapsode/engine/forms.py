@@ -10,10 +10,8 @@ from rhapsode.config import from_mapping
 from rhapsode.errors import BundleError
 from rhapsode.models.families import FAMILIES, EngineForm
 
-__all__ = ["WIDEST", "engine_form", "full_name", "unsupported_form"]
-
+# Elements of the widest window that is read anew for every element.
 WIDEST = 8192
-"""Elements of the widest window that is read anew for every element."""
 
 
 def full_name(name: str) -> str:

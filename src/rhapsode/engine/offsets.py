@@ -5,38 +5,6 @@ row remembers in a third, so that every family is read by code of one and the sa
 begins, and how large it is.
 """
 
-__all__ = [
-    "CLASSIC",
-    "CONVOLUTION",
-    "EACH",
-    "EMBEDDING",
-    "FAMILY",
-    "FEATURES",
-    "FIRST",
-    "FOLDED",
-    "FREQUENCIES",
-    "GRU",
-    "HEAD",
-    "HEAD_BIAS",
-    "HEADS",
-    "INNER",
-    "LAYERS",
-    "LSTM",
-    "NORM",
-    "POSITIONS",
-    "RELU",
-    "BOARD",
-    "STATE",
-    "TABLE",
-    "TABLE_STEP",
-    "TANH",
-    "TAPS",
-    "TAP_SIZE",
-    "TRANSFORMER",
-    "VOCAB",
-    "WINDOW",
-]
-
 # Families
 LSTM, GRU, TANH, RELU, TRANSFORMER, CLASSIC, CONVOLUTION = range(7)
 

@@ -20,8 +20,6 @@ from rhapsode.engine.kernels.products import matrix_size, packed
 from rhapsode.engine.kernels.tiles import padded
 from rhapsode.errors import BundleError
 
-__all__ = ["Laid", "lay_out", "unsupported"]
-
 Array = NDArray[np.float32]
 
 _config: Any = numba.config
@@ -37,8 +35,8 @@ _CELLS = {
 }
 _GATES = {at.LSTM: 4, at.GRU: 3, at.TANH: 1, at.RELU: 1}
 
+# Numbers (256 MB) of the largest table in which elements and the first layer's products are one.
 FOLDED = 1 << 26
-"""Numbers (256 MB) of the largest table in which elements and the first layer's products are one."""
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,13 @@ from itertools import islice
 
 import numpy as np
 
-from rhapsode.bundle import Predictor, log_softmax
+from rhapsode.bundle import Job, Predictor, log_softmax
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.filters.contract import Suppress
-from rhapsode.generation.loop import Job, Rows, forced, generate_elements, run
+from rhapsode.generation.loop import Rows, forced, generate_elements, run
 
-__all__ = ["Rounding", "rounding_of"]
-
+# Texts of so many elements that the exact network writes: less than a second on a core for most.
 ROWS, LENGTH = 4, 64
-"""Texts of so many elements that the exact network writes: less than a second on a core for most."""
 
 
 @dataclass(frozen=True)

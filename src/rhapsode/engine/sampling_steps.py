@@ -15,22 +15,6 @@ import numpy as np
 from rhapsode.engine.kernels.jit import apart, inner
 from rhapsode.engine.kernels.maths import exp64
 
-__all__ = [
-    "FREQUENCY",
-    "GREEDY",
-    "MIN_P",
-    "PRESENCE",
-    "REPETITION",
-    "TEMPERATURE",
-    "TOP_K",
-    "TOP_P",
-    "draw",
-    "filter_row",
-    "mask_row",
-    "mix_row",
-    "uniform",
-]
-
 GREEDY, TEMPERATURE, TOP_K, TOP_P, MIN_P, REPETITION, FREQUENCY, PRESENCE = range(8)
 
 _NEVER = np.float32(-np.inf)

@@ -20,18 +20,16 @@ from rhapsode.engine.compiled_steps import helper_for
 from rhapsode.engine.kernels import team
 from rhapsode.engine.packed_weights import Laid
 
-__all__ = ["PART", "Helped", "Pace", "abreast", "cores", "may_help", "parts_of"]
-
 T = TypeVar("T")
 
+# Rows of a part are a multiple of it: so many are multiplied at once.
 PART = 4
-"""Rows of a part are a multiple of it: so many are multiplied at once."""
+# Threads that are started at most.
 MOST = 16
-"""Threads that are started at most."""
+# Rounds after which the slower way is tried again.
 AGAIN = 24
-"""Rounds after which the slower way is tried again."""
+# Bytes of the matrices of the smallest network that helpers are asked for.
 SHARED_BYTES = 1 << 20
-"""Bytes of the matrices of the smallest network that helpers are asked for."""
 
 
 def cores() -> int:

@@ -1,10 +1,11 @@
 """Step by step from a seed: filters, the draw, stops, streams. No torch: models come as predictors."""
 
+from rhapsode.bundle import Job
 from rhapsode.generation.chain import ORDERS, STEPS, Chain, chain_of
-from rhapsode.generation.draw import ELEMENT_LANE, draw, uniforms
+from rhapsode.generation.draw import ELEMENT_LANE, uniforms
 from rhapsode.generation.filters.contract import FILTERS, Context, Filter
 from rhapsode.generation.filters.control_filters import control_filters
-from rhapsode.generation.loop import Chosen, Continued, Job, Rows, continue_jobs, generate_elements
+from rhapsode.generation.loop import Chosen, Continued, Rows, continue_jobs, generate_elements
 from rhapsode.generation.search import search
 from rhapsode.generation.search.likeliest import Found
 from rhapsode.generation.stop_text import StopText
@@ -28,7 +29,6 @@ __all__ = [
     "chain_of",
     "continue_jobs",
     "control_filters",
-    "draw",
     "generate_elements",
     "search",
     "trace_row",

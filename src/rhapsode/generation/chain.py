@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rhapsode.config import SamplingSettings, suggest
 from rhapsode.errors import SettingsError
-from rhapsode.generation.filters.contract import Context, Filter, Logits, Suppress
+from rhapsode.generation.filters.contract import Context, Filter, Logits, NumberFilter, Suppress
 from rhapsode.generation.filters.mirostat import Mirostat
 from rhapsode.generation.filters.penalties import Frequency, Presence, Repetition
 from rhapsode.generation.filters.repeats import Dry, NoRepeatNgram
@@ -28,9 +28,21 @@ from rhapsode.generation.filters.truncation import (
     Xtc,
 )
 
-__all__ = ["CONTROL", "ORDERS", "STEPS", "Chain", "chain_of"]
-
 CONTROL = "control"
+
+_OF_ONE_NUMBER: tuple[type[NumberFilter], ...] = (
+    Repetition,
+    Frequency,
+    Presence,
+    NoRepeatNgram,
+    TopNSigma,
+    TopK,
+    TopP,
+    MinP,
+    Typical,
+    Epsilon,
+    Eta,
+)
 
 # What drops candidates by their probability: Mirostat takes the place of all of it.
 _TRUNCATION = ("top_n_sigma", "top_k", "top_p", "min_p", "typical", "epsilon", "eta", "xtc")
@@ -198,7 +210,12 @@ def chain_of(
             step or leaves out one that is in use.
     """
     steps = _steps(settings, protected, breakers)
-    _check(settings, steps)
+    truncating = [name for name in _TRUNCATION if name in steps]
+    if "mirostat" in steps and truncating:
+        raise SettingsError(
+            f"mirostat_tau and {', '.join(truncating)} contradict each other",
+            hint="Mirostat takes the place of every other step that drops candidates",
+        )
     names = _order(settings.order, steps)
     filters: list[Filter] = [Suppress(tuple(suppressed), vocab_size)] if suppressed else []
     for name in names:
@@ -225,52 +242,24 @@ def _steps(
             "a dynamic temperature and a fixed one contradict each other",
             hint="leave out temperature, or dynatemp_low and dynatemp_high",
         )
-    steps: dict[str, Filter] = {}
-    if settings.repetition_penalty != 1.0:
-        steps["repetition"] = Repetition(settings.repetition_penalty)
-    if settings.frequency_penalty != 0.0:
-        steps["frequency"] = Frequency(settings.frequency_penalty)
-    if settings.presence_penalty != 0.0:
-        steps["presence"] = Presence(settings.presence_penalty)
-    if settings.dry_multiplier != 0.0:
-        steps["dry"] = Dry(
-            settings.dry_multiplier, settings.dry_base, settings.dry_allowed_length, breakers
-        )
-    if settings.no_repeat_ngram != 0:
-        steps["no_repeat_ngram"] = NoRepeatNgram(settings.no_repeat_ngram)
+    steps: dict[str, Filter] = {
+        kind.name: kind(value)
+        for kind in _OF_ONE_NUMBER
+        if (value := getattr(settings, kind.setting)) != kind.off
+    }
     if settings.temperature != 1.0:
         steps["temperature"] = Temperature(settings.temperature)
     if low is not None and high is not None:
         steps["dynatemp"] = DynamicTemperature(low, high, settings.dynatemp_exponent)
+    if settings.dry_multiplier != 0.0:
+        steps["dry"] = Dry(
+            settings.dry_multiplier, settings.dry_base, settings.dry_allowed_length, breakers
+        )
     if settings.mirostat_tau != 0.0:
         steps["mirostat"] = Mirostat(settings.mirostat_tau, settings.mirostat_eta)
-    if settings.top_n_sigma != 0.0:
-        steps["top_n_sigma"] = TopNSigma(settings.top_n_sigma)
-    if settings.top_k != 0:
-        steps["top_k"] = TopK(settings.top_k)
-    if settings.top_p != 1.0:
-        steps["top_p"] = TopP(settings.top_p)
-    if settings.min_p != 0.0:
-        steps["min_p"] = MinP(settings.min_p)
-    if settings.typical_p != 1.0:
-        steps["typical"] = Typical(settings.typical_p)
-    if settings.epsilon_cutoff != 0.0:
-        steps["epsilon"] = Epsilon(settings.epsilon_cutoff)
-    if settings.eta_cutoff != 0.0:
-        steps["eta"] = Eta(settings.eta_cutoff)
     if settings.xtc_probability != 0.0:
         steps["xtc"] = Xtc(settings.xtc_probability, settings.xtc_threshold, protected)
     return steps
-
-
-def _check(settings: SamplingSettings, steps: Mapping[str, Filter]) -> None:
-    """Refuse what would silently have no effect, or another one than it says."""
-    both = [name for name in _TRUNCATION if name in steps]
-    if "mirostat" in steps and both:
-        raise SettingsError(
-            f"mirostat_tau and {', '.join(both)} contradict each other",
-            hint="Mirostat takes the place of every other step that drops candidates",
-        )
 
 
 def _order(order: str, steps: Mapping[str, Filter]) -> tuple[str, ...]:

@@ -7,10 +7,6 @@ what else is generated beside it, nor on how it is cut into pieces.
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import draw
-
-__all__ = ["ELEMENT_LANE", "XTC_LANE", "draw", "philox", "uniforms"]
-
 Seed = int | NDArray[np.uint64]
 
 ELEMENT_LANE = 0

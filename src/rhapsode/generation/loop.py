@@ -17,19 +17,6 @@ from rhapsode.generation.draw import uniforms
 from rhapsode.generation.filters.contract import Context
 from rhapsode.generation.trace import Trace, trace_of, trace_row
 
-__all__ = [
-    "Chosen",
-    "Continued",
-    "DrawKey",
-    "Job",
-    "Rows",
-    "Step",
-    "continue_jobs",
-    "forced",
-    "generate_elements",
-    "run",
-]
-
 Ids = NDArray[np.int64]
 Singles = NDArray[np.float32]
 _BUFFER = 64

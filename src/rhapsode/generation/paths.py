@@ -13,10 +13,8 @@ from rhapsode.bundle import Predictor
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.loop import DrawKey, Rows, run
 
-__all__ = ["path_keys", "path_seed", "sample_paths"]
-
+# Most rows of one part.
 AT_ONCE = 8192
-"""Most rows of one part."""
 _LOW = 0xFFFFFFFF
 
 

@@ -13,8 +13,6 @@ from rhapsode.bundle import log_softmax
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.filters.contract import Context, Logits, entropy
 
-__all__ = ["Trace", "trace_of", "trace_row"]
-
 
 @dataclass(frozen=True)
 class Trace:

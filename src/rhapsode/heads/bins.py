@@ -17,8 +17,6 @@ from rhapsode.errors import SettingsError
 from rhapsode.heads.contract import HEADS
 from rhapsode.heads.density import TINY, AlikeHead, Features, Targets, constant
 
-__all__ = ["Bins", "BinsConfig"]
-
 MOST_BINS = 1 << 16
 # A beginning no narrower than this, in the units of the targets: logits grow with its inverse square.
 LEAST_WIDTH = 0.05

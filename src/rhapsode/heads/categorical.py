@@ -10,8 +10,6 @@ from torch.nn import functional
 
 from rhapsode.heads.contract import HEADS, Head
 
-__all__ = ["Categorical", "CategoricalConfig", "drawn_ids"]
-
 GREEDY_BELOW = 1e-5
 
 
@@ -46,13 +44,11 @@ class Categorical(Head):
             nn.init.uniform_(parameter, -bound, bound)
 
     def forward(self, y_BTH: Tensor) -> Tensor:
-        """Logits (B, T, V)."""
         return functional.linear(y_BTH, self.weight, self.bias)
 
     def log_prob(
         self, parameters: Tensor, targets: Tensor, log_jacobian_BT: Tensor | None = None
     ) -> Tensor:
-        """Log-probability (nats) of ids (B, T) under logits (B, T, V); float32."""
         flat = functional.cross_entropy(
             parameters.flatten(0, 1).float(), targets.flatten(), reduction="none"
         )

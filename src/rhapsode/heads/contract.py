@@ -7,8 +7,6 @@ from torch import Tensor, nn
 
 from rhapsode.config import Registry
 
-__all__ = ["HEADS", "Head"]
-
 
 class Head(nn.Module, ABC):
     """Owns the link from features to the parameters of a distribution, its density and its draw.

@@ -17,10 +17,8 @@ import torch
 from torch import Tensor
 
 from rhapsode.heads.contract import HEADS
-from rhapsode.heads.count_quantiles import negative_binomial_quantile, poisson_quantile
-from rhapsode.heads.density import LOWEST, TINY, AlikeHead, Features, Targets, log_softplus
-
-__all__ = ["NegativeBinomial", "NegativeBinomialConfig", "Poisson", "PoissonConfig"]
+from rhapsode.heads.density import LOWEST, TINY, AlikeHead, DensityConfig, log_softplus
+from rhapsode.heads.exact_quantiles import negative_binomial_quantile, poisson_quantile
 
 _LOG_MEAN_RANGE = (-700.0, 80.0)
 # With less dispersion than e^-14 it is Poisson to seven digits, with more than e^9 nearly always zero.
@@ -63,13 +61,8 @@ def _log_mean(parameters: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class PoissonConfig:
+class PoissonConfig(DensityConfig):
     """Settings of `poisson.v1`."""
-
-    feature_size: Features
-    """Features coming in, H."""
-    target_size: Targets = 1
-    """Numbers of one observation, K."""
 
 
 @HEADS.register("poisson.v1")
@@ -96,13 +89,8 @@ class Poisson(CountHead):
 
 
 @dataclass(frozen=True)
-class NegativeBinomialConfig:
+class NegativeBinomialConfig(DensityConfig):
     """Settings of `negative_binomial.v1`."""
-
-    feature_size: Features
-    """Features coming in, H."""
-    target_size: Targets = 1
-    """Numbers of one observation, K."""
 
 
 @HEADS.register("negative_binomial.v1")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import torch
@@ -17,20 +18,20 @@ from torch.nn import functional
 
 from rhapsode.heads.contract import Head
 
-__all__ = [
-    "AlikeHead",
-    "DensityHead",
-    "Features",
-    "LeastScale",
-    "Targets",
-    "bounded",
-    "constant",
-    "log_softplus",
-]
-
 Features = Annotated[int, Meta(ge=1, le=1 << 20)]
 Targets = Annotated[int, Meta(ge=1, le=1 << 12)]
 LeastScale = Annotated[float, Meta(gt=0.0, le=1.0)]
+
+
+@dataclass(frozen=True)
+class DensityConfig:
+    """Settings of heads over numbers."""
+
+    feature_size: Features
+    """Features coming in, H."""
+    target_size: Targets = 1
+    """Numbers of one observation, K."""
+
 
 # Beyond these nothing is left of float32, which the training loop adds up and clips in.
 FARTHEST = 1e35
@@ -175,7 +176,6 @@ class AlikeHead(DensityHead):
         return ()
 
     def forward(self, y_BTH: Tensor) -> Tensor:
-        """Parameters (B, T, P), float32 whatever the features."""
         with torch.autocast(y_BTH.device.type, enabled=False):
             raw = functional.linear(y_BTH.float(), self.weight.float(), self.bias.float())
             return self._link(self._split(raw)).flatten(-2)

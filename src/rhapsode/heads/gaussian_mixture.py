@@ -14,13 +14,10 @@ from rhapsode.heads.density import (
     LOG_WIDEST,
     TINY,
     AlikeHead,
-    Features,
+    DensityConfig,
     LeastScale,
-    Targets,
     log_softplus,
 )
-
-__all__ = ["GaussianMixture", "GaussianMixtureConfig"]
 
 _LOG_TAU = 1.8378770664093453
 _HALVINGS = 80
@@ -28,13 +25,9 @@ GREEDY_BELOW = 1e-5
 
 
 @dataclass(frozen=True)
-class GaussianMixtureConfig:
+class GaussianMixtureConfig(DensityConfig):
     """Settings of `gaussian_mixture.v1`."""
 
-    feature_size: Features
-    """Features coming in, H."""
-    target_size: Targets = 1
-    """Numbers of one observation, K."""
     components: Annotated[int, Meta(ge=1, le=1 << 10)] = 5
     """Bells of one target."""
     least_scale: LeastScale = 1e-4

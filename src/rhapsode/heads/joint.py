@@ -17,8 +17,6 @@ from rhapsode.heads.categorical import drawn_ids
 from rhapsode.heads.contract import HEADS
 from rhapsode.heads.density import TINY, DensityHead, Features, Targets, bounded
 
-__all__ = ["Joint", "JointConfig"]
-
 
 @dataclass(frozen=True)
 class JointConfig:
@@ -61,7 +59,6 @@ class Joint(DensityHead):
         self.width = self.numbers.width + sum(config.kinds)
 
     def forward(self, y_BTH: Tensor) -> Tensor:
-        """Parameters (B, T, P): those of the numbers, then logits; float32 whatever the features."""
         with torch.autocast(y_BTH.device.type, enabled=False):
             weight, bias = self.logits.weight.float(), self.logits.bias.float()
             logits = functional.linear(y_BTH.float(), weight, bias)
@@ -70,7 +67,6 @@ class Joint(DensityHead):
     def log_prob(
         self, parameters: Tensor, targets: Tensor, log_jacobian_BT: Tensor | None = None
     ) -> Tensor:
-        """Log-probability (nats) of targets (B, T, K), NaN where missing; float32."""
         numbers, logits = self._parts(parameters)
         targets = self._columns(parameters, targets)
         measured = self.numbers.target_size

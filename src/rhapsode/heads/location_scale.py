@@ -17,14 +17,11 @@ from rhapsode.heads.contract import HEADS
 from rhapsode.heads.density import (
     LOG_WIDEST,
     AlikeHead,
-    Features,
+    DensityConfig,
     LeastScale,
-    Targets,
     log_softplus,
 )
-from rhapsode.heads.student_t import student_t_quantile
-
-__all__ = ["Gaussian", "GaussianConfig", "Laplace", "LaplaceConfig", "StudentT", "StudentTConfig"]
+from rhapsode.heads.exact_quantiles import student_t_quantile
 
 _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 # Degrees of freedom begin near 9, where the tails are felt and the middle is nearly Gaussian.
@@ -84,13 +81,9 @@ def _log_width(parameters: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class LaplaceConfig:
+class LaplaceConfig(DensityConfig):
     """Settings of `laplace.v1`."""
 
-    feature_size: Features
-    """Features coming in, H."""
-    target_size: Targets = 1
-    """Numbers of one observation, K."""
     least_scale: LeastScale = 1e-4
     """Smallest width, in the units of the targets."""
 
@@ -114,13 +107,9 @@ class Laplace(LocationScale):
 
 
 @dataclass(frozen=True)
-class GaussianConfig:
+class GaussianConfig(DensityConfig):
     """Settings of `gaussian.v1`."""
 
-    feature_size: Features
-    """Features coming in, H."""
-    target_size: Targets = 1
-    """Numbers of one observation, K."""
     least_scale: LeastScale = 1e-4
     """Smallest standard deviation, in the units of the targets."""
 
@@ -143,13 +132,9 @@ class Gaussian(LocationScale):
 
 
 @dataclass(frozen=True)
-class StudentTConfig:
+class StudentTConfig(DensityConfig):
     """Settings of `student_t.v1`."""
 
-    feature_size: Features
-    """Features coming in, H."""
-    target_size: Targets = 1
-    """Numbers of one observation, K."""
     least_scale: LeastScale = 1e-4
     """Smallest width, in the units of the targets."""
 

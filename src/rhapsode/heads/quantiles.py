@@ -19,27 +19,20 @@ from rhapsode.heads.contract import HEADS
 from rhapsode.heads.density import (
     LOG_WIDEST,
     AlikeHead,
-    Features,
+    DensityConfig,
     LeastScale,
-    Targets,
     bounded,
     constant,
     log_softplus,
 )
 
-__all__ = ["Quantiles", "QuantilesConfig"]
-
 _LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
 @dataclass(frozen=True)
-class QuantilesConfig:
+class QuantilesConfig(DensityConfig):
     """Settings of `quantiles.v1`."""
 
-    feature_size: Features
-    """Features coming in, H."""
-    target_size: Targets = 1
-    """Numbers of one observation, K."""
     levels: tuple[float, ...] = _LEVELS
     """Levels of the quantiles, rising, 0.5 among them."""
     least_scale: LeastScale = 1e-4

@@ -14,15 +14,6 @@ from rhapsode.config import Registry
 from rhapsode.errors import SettingsError
 from rhapsode.models.contract import ConditionLike, SequenceModel, State, shared, state_dataclass
 
-__all__ = [
-    "CONDITIONERS",
-    "Conditioned",
-    "ConditionedState",
-    "Conditioner",
-    "Static",
-    "StaticConfig",
-]
-
 
 class Conditioner(nn.Module, ABC):
     """A map of a condition to a memory (M, memory_size)."""
@@ -69,7 +60,6 @@ class Static(Conditioner):
         self.linear = nn.Linear(2 * config.static_size, config.condition_size)
 
     def forward(self, condition: ConditionLike) -> Tensor:
-        """Attributes (M, K) of a condition to a memory (M, condition_size)."""
         static = condition.static_BK
         if static is None:
             raise SettingsError("the condition has no static attributes, which this model reads")
@@ -174,7 +164,6 @@ class Conditioned(SequenceModel):
     def forward(
         self, x_BTD: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
     ) -> tuple[Tensor, ConditionedState]:
-        """Read a window; see the contract."""
         known = self._check(state, len(x_BTD))
         added_B1D = self._added(known)[:, None].to(x_BTD.dtype)
         y_BTH, inner = self.inner(x_BTD + added_B1D, known.inner, reset_BT=reset_BT)
@@ -183,7 +172,6 @@ class Conditioned(SequenceModel):
     def step(
         self, x_BD: Tensor, state: State, *, reset_B: Tensor | None = None
     ) -> tuple[Tensor, ConditionedState]:
-        """Read one position by the step of the model within."""
         known = self._check(state, len(x_BD))
         added_BD = self._added(known).to(x_BD.dtype)
         y_BH, inner = self.inner.step(x_BD + added_BD, known.inner, reset_B=reset_B)

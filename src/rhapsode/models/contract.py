@@ -15,15 +15,6 @@ from torch import Tensor, nn
 
 from rhapsode.errors import SettingsError
 
-__all__ = [
-    "ConditionLike",
-    "SequenceModel",
-    "State",
-    "is_shared",
-    "shared",
-    "state_dataclass",
-]
-
 S = TypeVar("S")
 
 _SHARED = "rhapsode.shared"

@@ -13,18 +13,9 @@ from rhapsode.config import Registry, SeenContext
 if TYPE_CHECKING:
     from rhapsode.models.contract import SequenceModel  # loads torch
 
-__all__ = [
-    "FAMILIES",
-    "LARGE_VOCABULARY",
-    "EngineForm",
-    "Family",
-    "FamilyPlan",
-    "PlanRequest",
-    "embedding_width",
-]
-
+# Elements from which on the table is the larger part of a network, and pays twice where it is also
+# the head.
 LARGE_VOCABULARY = 6000
-"""Elements from which on the table is the larger part of a network, and pays twice where it is also the head."""
 
 
 @dataclass(frozen=True)

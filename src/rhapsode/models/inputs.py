@@ -11,8 +11,6 @@ from torch.nn import functional
 
 from rhapsode.config import Registry
 
-__all__ = ["INPUTS", "InputModule", "Linear", "OneHot", "Table", "Values"]
-
 Vocabulary = Annotated[int, Meta(ge=1, le=1 << 31)]
 Width = Annotated[int, Meta(ge=1, le=1 << 20)]
 
@@ -61,7 +59,6 @@ class Table(InputModule):
             nn.init.normal_(self.weight, std=config.init_std)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Ids (B, T) to features (B, T, embedding_size)."""
         x_BTD = functional.embedding(inputs, self.weight)
         if self.training and self.config.dropout:
             keep = 1 - self.config.dropout
@@ -90,7 +87,6 @@ class OneHot(InputModule):
         self.register_buffer("like", torch.zeros(0), persistent=False)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Ids (B, T) to features (B, T, V)."""
         return functional.one_hot(inputs, self.output_size).to(self.like.dtype)
 
 
@@ -118,7 +114,6 @@ class Linear(InputModule):
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Values (B, T, K) to features (B, T, embedding_size)."""
         return functional.linear(inputs, self.weight, self.bias)
 
 
@@ -141,5 +136,4 @@ class Values(InputModule):
         self.output_size = config.value_size
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Values (B, T, K), unchanged."""
         return inputs

@@ -17,8 +17,6 @@ from torch import Tensor, nn
 from rhapsode.models.contract import SequenceModel, State
 from rhapsode.models.recurrent_config import RecurrentConfig
 
-__all__ = ["Recurrent", "open_memory", "segments"]
-
 
 def open_memory(keep: Tensor, write: Tensor | None, positions: int) -> None:
     """Biases of gates in place, so that units forget over times spread evenly in log up to `positions`.

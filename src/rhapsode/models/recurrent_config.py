@@ -17,8 +17,6 @@ from rhapsode.models.families import (
     embedding_width,
 )
 
-__all__ = ["GatedConfig", "RecurrentConfig", "RecurrentFamily"]
-
 
 @dataclass(frozen=True)
 class RecurrentConfig:
@@ -64,7 +62,6 @@ class RecurrentFamily(Family):
 
     @classmethod
     def plan(cls, request: PlanRequest) -> FamilyPlan:
-        """One layer of the wanted size."""
         size = request.hidden_size
         network = {
             "embedding_size": embedding_width(request.vocab_size),
@@ -81,17 +78,14 @@ class RecurrentFamily(Family):
 
     @classmethod
     def inner_cost(cls, hidden_size: int) -> int:
-        """Multiply-adds of the layer, its input 64 wide."""
         return cls.products * hidden_size * (hidden_size + 64)
 
     @classmethod
     def series_settings(cls, recurrent: Mapping[str, Any], window: int) -> dict[str, Any]:
-        """The settings themselves."""
         return dict(recurrent)
 
     @classmethod
     def engine_form(cls, settings: Mapping[str, Any], context: SeenContext) -> EngineForm | None:
-        """Its cell, for any number of layers."""
         if not cls.engine_runs:
             return None
         sizes = {name: settings[name] for name in ("hidden_size", "num_layers")}

@@ -10,8 +10,6 @@ from torch import Tensor
 
 from rhapsode.bundle.network import Network
 
-__all__ = ["WeightAverage"]
-
 
 class WeightAverage:
     """An exponential moving average of a network's parameters (Polyak and Juditsky 1992).

@@ -15,8 +15,6 @@ from torch import Tensor
 from rhapsode.errors import RunError
 from rhapsode.files import first_line, write_atomically
 
-__all__ = ["Checkpoint", "read_checkpoint", "write_checkpoint"]
-
 VERSION = 1
 
 

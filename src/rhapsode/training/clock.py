@@ -6,8 +6,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 
-__all__ = ["BudgetClock", "CappedClock", "Clock", "ReplayClock", "StepClock"]
-
 LOOKING = 0.05
 
 

@@ -25,12 +25,11 @@ from torch.distributed.rendezvous import rendezvous
 from rhapsode.data import Batch
 from rhapsode.errors import RunError, SettingsError
 
-__all__ = ["Group", "ManyProcesses", "SingleProcess", "join_group", "joined"]
-
 T = TypeVar("T")
 
+# How long a process may keep the others waiting between two updates: the first one evaluates and
+# samples there.
 TIMEOUT = timedelta(minutes=30)
-"""How long a process may keep the others waiting between two updates: the first one evaluates and samples there."""
 _POLL = 0.02
 _FAILED = "failed"
 

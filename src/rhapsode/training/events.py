@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Evaluated", "Event", "Finished", "Sampled", "Saved", "Step"]
-
 
 @dataclass(frozen=True)
 class Step:

@@ -12,16 +12,13 @@ from rhapsode.bundle import Bundle
 from rhapsode.errors import BundleError, RunError
 from rhapsode.training.planner import Plan
 
-__all__ = ["GENTLER", "BaseModel", "base_of", "gentler_plan"]
-
+# Factor of the learning rate that a base model was trained with. Measured with LSTMs of 256 after
+# 1,500 updates (test loss on the new text, loss on the old one): Shakespeare, then 150 kB of
+# Nietzsche for 400 updates: all of the rate 1.560 and 2.074, half 1.622 and 2.004, a quarter 1.700
+# and 1.942, a tenth 1.836 and 1.873. Python's manual, then Shakespeare, best validation loss: 60 kB
+# for 300 updates 1.675, 1.733, 1.819, 1.979; 30 kB for 800 updates 1.702, 1.698, 1.702, where all
+# of the rate ends at 1.956 and half at 1.780.
 GENTLER = 0.5
-"""Factor of the learning rate that a base model was trained with.
-
-Measured with LSTMs of 256 after 1,500 updates (test loss on the new text, loss on the old one): Shakespeare, then
-150 kB of Nietzsche for 400 updates: all of the rate 1.560 and 2.074, half 1.622 and 2.004, a quarter 1.700 and 1.942, a
-tenth 1.836 and 1.873. Python's manual, then Shakespeare, best validation loss: 60 kB for 300 updates 1.675, 1.733,
-1.819, 1.979; 30 kB for 800 updates 1.702, 1.698, 1.702, where all of the rate ends at 1.956 and half at 1.780.
-"""
 
 
 @dataclass(frozen=True)

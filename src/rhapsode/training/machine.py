@@ -11,8 +11,6 @@ from typing import Any, Literal
 
 import torch
 
-__all__ = ["faster_precision", "give_back_memory", "matmul_rates", "prepare_process", "runs"]
-
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 # Where to look first whether a precision is slow, and which share of float32's rate is slow.
 _SMALL, _SLOW = 256, 0.25

@@ -10,8 +10,6 @@ import torch
 from rhapsode.bundle.network import Network
 from rhapsode.config import OptimisationSettings
 
-__all__ = ["make_optimiser", "update_weights"]
-
 
 def make_optimiser(network: Network, settings: OptimisationSettings) -> torch.optim.Optimizer:
     """The optimiser that the settings name; biases and norms never decay.

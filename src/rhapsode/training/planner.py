@@ -10,8 +10,6 @@ from typing import Any
 from rhapsode.config import SeenContext
 from rhapsode.models.families import FAMILIES, LARGE_VOCABULARY, PlanRequest
 
-__all__ = ["Plan", "machine_speed", "plan_run"]
-
 _STEP = 1024
 # Multiply-adds a second in training on two cores with fast bfloat16 (430 GFLOP/s; 200 in float32), measured for an LSTM
 # of 512; families say how much of that they reach. What settings were measured at, a minute of it being a minute here,

@@ -4,8 +4,6 @@ import math
 
 from rhapsode.config import OptimisationSettings
 
-__all__ = ["rate_share"]
-
 
 def rate_share(fraction: float, settings: OptimisationSettings) -> float:
     """The learning rate as a share of its peak: a linear rise, then the fall that was asked for.

@@ -13,8 +13,6 @@ from rhapsode.training.events import Evaluated, Event, Sampled, Step
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-__all__ = ["TensorBoard", "check_trackers"]
-
 _FENCE = "    "
 
 

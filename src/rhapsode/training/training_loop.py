@@ -26,8 +26,6 @@ from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved,
 from rhapsode.training.optimiser import make_optimiser, update_weights
 from rhapsode.training.schedule import rate_share
 
-__all__ = ["LoopHooks", "TrainingLoop", "training_loss"]
-
 
 @dataclass(frozen=True)
 class LoopHooks:

@@ -97,7 +97,7 @@ def forecast(
     """
     from rhapsode.modalities.series.output import check_table, write_table
     from rhapsode.modalities.values.model import chain_of_values
-    from rhapsode.views.forecast_chart import check_picture
+    from rhapsode.views.survey_picture import check_picture
 
     settings = ForecastSettings() if settings is None else settings
     if plot is not None:

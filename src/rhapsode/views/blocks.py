@@ -6,8 +6,6 @@ import math
 import unicodedata
 from collections.abc import Iterable
 
-__all__ = ["bar", "sparkline", "visible"]
-
 EIGHTHS = "▏▎▍▌▋▊▉"
 RISING = "▁▂▃▄▅▆▇█"
 

@@ -16,22 +16,10 @@ from rich.text import Text
 
 from rhapsode.views.blocks import bar, visible
 
-__all__ = [
-    "Candidate",
-    "Chosen",
-    "NextElements",
-    "beside",
-    "candidates_table",
-    "elements_text",
-    "next_table",
-    "share_in_words",
-    "visible_end",
-]
-
+# Cells of a bar.
 NARROWEST, WIDEST = 6, 24
-"""Cells of a bar."""
+# Cells of an element's name.
 MOST_NAME = 16
-"""Cells of an element's name."""
 RANK = 4
 NUMBER = 8
 GAP = 4

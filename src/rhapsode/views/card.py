@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["Card", "card_text", "markdown_table"]
-
 
 @dataclass(frozen=True)
 class Card:

@@ -11,8 +11,6 @@ from rich.text import Text
 
 from rhapsode.views.figures import number
 
-__all__ = ["forecast_comparison", "plain_comparison", "text_comparison"]
-
 
 def text_comparison(found: Mapping[str, Any], title: str) -> Iterator[RenderableType]:
     """Bits per character of models of text, paired differences, protocols.

@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 
 from rhapsode.config import format_duration
 
-__all__ = ["Course", "draw_course", "read_course"]
-
 WIDTH, HEIGHT = 960, 470
 LEFT, RIGHT, TOP, BOTTOM = 64, 226, 84, 52
+# Columns of which each shows the range of the losses in it.
 COLUMNS = 330
-"""Columns of which each shows the range of the losses in it."""
+# Least distance between two labels at the right.
 LABEL = 17
-"""Least distance between two labels at the right."""
 _TICKS = 6
 _STYLE = """
 svg { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; font-size: 12px; }

@@ -12,8 +12,6 @@ from rich.text import Text
 from rhapsode.views.blocks import bar
 from rhapsode.views.figures import figures_table
 
-__all__ = ["evaluation_report"]
-
 _BAR = 28
 _QUOTED = 110
 

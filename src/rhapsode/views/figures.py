@@ -9,19 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # takes longer to load than a text to write
     from rich.table import Table
 
-__all__ = [
-    "METHOD_COLUMNS",
-    "density_in_words",
-    "figure_in_words",
-    "figures_table",
-    "forecasts_table",
-    "interval_in_words",
-    "method_notes",
-    "method_rows",
-    "mixture_rows",
-    "number",
-]
-
 METHOD_COLUMNS = ("MASE", "sMAPE", "CRPS", "WQL", "80 % holds", "90 % holds")
 
 

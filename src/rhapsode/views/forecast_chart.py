@@ -11,15 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.files import write_atomically
-from rhapsode.views.survey_picture import PICTURE_STYLE, check_picture
+from rhapsode.views.survey_picture import PICTURE_STYLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["MOST", "Fan", "check_picture", "draw_fans"]
-
+# Panels of one picture.
 MOST = 12
-"""Panels of one picture."""
 BANDS = ((0.05, 0.95, 0.18), (0.25, 0.75, 0.34))
 INK, FAN, TRUTH = "#2b3a42", "#0b6e8a", "#c4501b"
 

@@ -10,8 +10,6 @@ from rich.text import Text
 
 from rhapsode.views.blocks import bar
 
-__all__ = ["choice_table", "steps_table"]
-
 
 def steps_table(
     title: str,

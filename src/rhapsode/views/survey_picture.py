@@ -15,8 +15,6 @@ from rhapsode.files import is_there, write_atomically
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["PICTURE_STYLE", "check_picture", "write_picture"]
-
 SUFFIXES = (".png", ".svg")
 _ACCENT = "#0b6e8a"
 _PALE = "#cfe3e9"

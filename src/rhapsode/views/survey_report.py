@@ -15,8 +15,6 @@ from rich.text import Text
 from rhapsode.views.blocks import RISING, bar, visible
 from rhapsode.views.figures import number
 
-__all__ = ["plain_survey", "series_survey", "text_survey"]
-
 ACCENT = "cyan"
 HEIGHT = 4
 FEW = 5

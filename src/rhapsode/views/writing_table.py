@@ -5,22 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = [
-    "copying_in_short",
-    "longest_copies",
-    "one_line",
-    "writing_columns",
-    "writing_rows",
-    "writing_verdict",
-]
-
+# Lengths at which novelty is shown, of those that are measured.
 NOVELTY = ("8", "16", "32", "64")
-"""Lengths at which novelty is shown, of those that are measured."""
+# Up to how many times the longest copy of real text a model's counts as no more than that.
 AS_MUCH = 1.25
-"""Up to how many times the longest copy of real text a model's counts as no more than that."""
 
+# From which copied share on a text is taken for one that was learnt from.
 SEEN = 0.5
-"""From which copied share on a text is taken for one that was learnt from."""
 
 
 def writing_columns(writing: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

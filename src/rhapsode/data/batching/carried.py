@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from rhapsode.data.batch import Batch
 from rhapsode.errors import DataError
 
-__all__ = ["CarriedStream", "sweep", "sweep_lanes"]
-
 END = 0
 
 

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 from rhapsode.data.batch import Batch
 from rhapsode.errors import DataError
 
-__all__ = ["FreshStream", "document_spans", "sweep_fresh"]
-
 END = 0
 _POOL = 64
 

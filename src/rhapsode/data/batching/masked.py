@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from rhapsode.data.batch import Batch
 from rhapsode.data.stream import Stream
 
-__all__ = ["AllowedElements", "MaskedStream"]
-
 
 @dataclass(frozen=True)
 class AllowedElements:

@@ -9,8 +9,6 @@ from rhapsode.data.batch import Batch
 from rhapsode.data.batching.fresh import document_spans
 from rhapsode.data.store import ElementStore
 
-__all__ = ["part_of", "sweep_rows", "sweep_strided"]
-
 END = 0
 WIDTH = 512
 PARTS = 8

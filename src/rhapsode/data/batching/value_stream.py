@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from rhapsode.data.batch import Batch, Condition
 from rhapsode.errors import DataError
 
-__all__ = ["ValueArrays", "ValueStream", "sweep_values"]
-
 Ints = NDArray[np.int64]
 Singles = NDArray[np.float32]
 

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from rhapsode.data.batch import Batch
 from rhapsode.errors import DataError
 
-__all__ = ["WindowStream", "sweep_windows"]
-
 END = 0
 
 

@@ -14,8 +14,6 @@ from rhapsode.data.corpora.kitchen import kitchen_documents
 from rhapsode.data.document import Document
 from rhapsode.errors import DataError
 
-__all__ = ["CATALOGUE", "CatalogueEntry", "catalogue_documents", "fetch_corpus", "list_corpora"]
-
 
 @dataclass(frozen=True)
 class CatalogueEntry:

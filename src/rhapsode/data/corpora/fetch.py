@@ -11,8 +11,6 @@ from rhapsode.data.store import cache_folder
 from rhapsode.errors import DataError, RunError
 from rhapsode.files import is_there, write_atomically
 
-__all__ = ["Download", "find_copy", "local_copy"]
-
 SECONDS = 30.0
 MOST = 1 << 30
 

@@ -24,8 +24,6 @@ from rhapsode.data.corpora.kitchen_grammar import (
 )
 from rhapsode.data.document import Document
 
-__all__ = ["kitchen_documents", "kitchen_log_prob", "kitchen_record"]
-
 COUNT = 10_000
 SEED = 1795
 

@@ -11,18 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = [
-    "Choice",
-    "Node",
-    "Optional",
-    "Recall",
-    "Series",
-    "Text",
-    "draw_text",
-    "log_prob",
-    "parses",
-]
-
 Memory = Mapping[str, int]
 
 

@@ -25,8 +25,6 @@ from rhapsode.data.sources.compression import TAR_SUFFIXES, bare_name, is_compre
 from rhapsode.data.sources.formats import Unreadable
 from rhapsode.errors import DataError
 
-__all__ = ["archive_kind", "members"]
-
 _TAR_MARK = 257  # where a tar file says "ustar"
 
 

@@ -25,19 +25,6 @@ from rhapsode.data.sources.formats import NotText, Unreadable
 from rhapsode.errors import DataError
 from rhapsode.files import first_line
 
-__all__ = [
-    "Blob",
-    "Guarded",
-    "Open",
-    "Raw",
-    "Torn",
-    "file_blob",
-    "in_any_order",
-    "read_up_to",
-    "spooled",
-    "told",
-]
-
 SPOOL = 64 << 20
 _OUT_OF_REACH = frozenset({errno.EACCES, errno.EPERM, errno.ENOENT, errno.ELOOP})
 

@@ -13,8 +13,6 @@ from rhapsode.data.sources.blob import Blob, Guarded, Raw, Torn, read_up_to, tol
 from rhapsode.errors import MissingExtraError
 from rhapsode.files import first_line
 
-__all__ = ["TAR_SUFFIXES", "bare_name", "is_compressed", "unpacked"]
-
 _SUFFIXES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd", ".zstd": "zstd"}
 _MAGIC = (
     (b"\x1f\x8b\x08", "gzip"),

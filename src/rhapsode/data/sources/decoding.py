@@ -10,12 +10,10 @@ from rhapsode.data.sources.blob import Open
 from rhapsode.data.sources.formats import Unreadable
 from rhapsode.errors import SettingsError
 
-__all__ = ["BLOCK", "REPLACE", "Fault", "Steps", "find_codec", "first_fault", "undecodable"]
-
+# Bytes decoded at a time.
 BLOCK = 1 << 20
-"""Bytes decoded at a time."""
+# The error handler that puts U+FFFD in the place of what cannot be decoded, and counts.
 REPLACE = "rhapsode-replace"
-"""The error handler that puts U+FFFD in the place of what cannot be decoded, and counts."""
 _REFUSED = frozenset(
     {"unicode_escape", "raw_unicode_escape", "idna", "punycode", "undefined", "mbcs", "oem"}
 )

@@ -10,12 +10,10 @@ from rhapsode.data.sources.blob import Open, read_up_to
 from rhapsode.data.sources.decoding import BLOCK, Fault, first_fault, undecodable
 from rhapsode.data.sources.formats import NotText, Unreadable
 
-__all__ = ["HEAD", "byte_order", "detect", "refuse_zeros"]
-
+# Bytes looked at for zeros.
 HEAD = 1 << 16
-"""Bytes looked at for zeros."""
+# Bytes from the start, and again around the first fault, to guess from.
 SAMPLE = 1 << 17
-"""Bytes from the start, and again around the first fault, to guess from."""
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),

@@ -12,8 +12,6 @@ from rhapsode.data.sources.formats import Found
 from rhapsode.errors import DataError
 from rhapsode.files import is_there
 
-__all__ = ["inside", "like", "walk"]
-
 
 def walk(folder: Path, found: Found) -> Iterator[Blob]:
     """The files of a folder and its folders, in order of their names; links to folders are not followed."""

@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 
 from rhapsode.errors import DataError
 
-__all__ = ["Found", "NotText", "Unreadable"]
-
 
 class NotText(DataError):  # noqa: N818
     """A file that holds no text: an error when named, passed over within a folder."""

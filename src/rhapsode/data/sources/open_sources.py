@@ -30,8 +30,6 @@ from rhapsode.data.sources.textfile import text_chunks
 from rhapsode.errors import DataError
 from rhapsode.files import is_there, source_name
 
-__all__ = ["Reading", "read_pieces", "read_sources"]
-
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _DEFAULT = SourceSettings()
 LONGEST_PATH = 400

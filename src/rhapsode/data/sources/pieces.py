@@ -5,11 +5,9 @@ from typing import TypeVar
 
 from rhapsode.data.document import Document
 
-__all__ = ["PIECE", "chain", "cut", "first_lines"]
-
 T = TypeVar("T")
+# Characters from which on a text is cut behind its next line end.
 PIECE = 4 << 20
-"""Characters from which on a text is cut behind its next line end."""
 
 
 def chain(first: T, rest: Iterator[T]) -> Iterator[T]:

@@ -20,8 +20,6 @@ from rhapsode.data.sources.decoding import (
 from rhapsode.data.sources.detection import HEAD, byte_order, detect, refuse_zeros
 from rhapsode.data.sources.formats import Found, NotText
 
-__all__ = ["text_chunks"]
-
 
 def text_chunks(
     opened: Open, where: str, settings: SourceSettings, found: Found, *, zeros: bool = False

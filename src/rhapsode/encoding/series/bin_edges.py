@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from rhapsode.errors import DataError
 
-__all__ = ["BinSettings", "learn_bins"]
-
 
 @dataclass(frozen=True)
 class BinSettings:

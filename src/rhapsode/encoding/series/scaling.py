@@ -8,8 +8,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Scaling", "SeriesStats", "column_scale"]
-
 Scaling = Literal["mean_abs", "standard", "robust", "none"]
 
 # A spread below this share of the largest value is the rounding of a constant.

@@ -21,8 +21,6 @@ from rhapsode.encoding.series.scaling import Scaling, SeriesStats, column_scale
 from rhapsode.encoding.vectors import EncodedValues
 from rhapsode.errors import BundleError, EncodingError, SettingsError
 
-__all__ = ["SeriesEncoder", "SeriesPaths", "SeriesEncoderSettings"]
-
 # Features further out are cut: nothing is learnt from how far beyond ten thousand scales a value lies.
 FARTHEST = 1e4
 # Drawn values stay numbers: e^690 and this are inside float64.

@@ -22,8 +22,6 @@ from rhapsode.encoding.contract import (
 )
 from rhapsode.errors import BundleError, EncodingError
 
-__all__ = ["ByteEncoder", "Utf8", "printable_bytes"]
-
 RESERVED = ("<end>", "<unknown>")
 _FIRST = 2
 _RAW = [bytes((byte,)) for byte in range(256)]

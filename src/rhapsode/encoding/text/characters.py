@@ -31,8 +31,6 @@ from rhapsode.encoding.normalise import Normaliser, NormalSettings, stated
 from rhapsode.encoding.text.encode_chunks import encode_chunks
 from rhapsode.errors import BundleError
 
-__all__ = ["CharacterEncoder"]
-
 # Longer than any single element, so that they can never be read from a text.
 RESERVED = ("<end>", "<unknown>")
 _CODE_POINTS = 0x110000

@@ -36,8 +36,6 @@ from rhapsode.encoding.normalise import Normaliser, NormalSettings, stated
 from rhapsode.encoding.text.words import RESERVED, Joined, with_characters, word_model
 from rhapsode.errors import BundleError, MissingExtraError, SettingsError
 
-__all__ = ["JiebaEncoder"]
-
 # Two characters that Unicode reserves for the inside of programs. No element holds both, so that a text with one or
 # the other, or both, is cut in the right places.
 SEPARATOR = "\ufdd0\ufdd1"

@@ -6,8 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-__all__ = ["choose_encoding"]
-
 _MOST_CHARACTERS = 12_000
 _LONG = 20_000_000
 _LOOK_AT = 8_000_000

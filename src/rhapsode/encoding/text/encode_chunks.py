@@ -12,8 +12,6 @@ from tokenizers import Tokenizer
 
 from rhapsode.encoding.contract import line_chunks
 
-__all__ = ["Sample", "encode_chunks"]
-
 # Chunks that are encoded together: enough for many cores, little enough to keep in memory.
 _TOGETHER = 256
 

@@ -27,8 +27,6 @@ from rhapsode.encoding.text.bytes import printable_bytes
 from rhapsode.encoding.text.encode_chunks import Sample, encode_chunks
 from rhapsode.errors import BundleError, RhapsodeError, SettingsError
 
-__all__ = ["ReadyEncoder"]
-
 _SAMPLE = 1_000_000
 _MOST_IDS = 1 << 24
 # A character has at most four bytes; what still looks unfinished after so many elements is malformed.

@@ -35,8 +35,6 @@ from rhapsode.encoding.text.bytes import Utf8, printable_bytes
 from rhapsode.encoding.text.encode_chunks import Sample, encode_chunks
 from rhapsode.errors import BundleError, SettingsError
 
-__all__ = ["BpeEncoder", "UnigramEncoder", "WordPieceEncoder"]
-
 # With a space inside, which no byte stands for.
 RESERVED = ("<end of sequence>", "<unknown piece>")
 # Runs are bounded, since some of the models take time in the square of their length.

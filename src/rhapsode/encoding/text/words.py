@@ -30,8 +30,6 @@ from rhapsode.encoding.normalise import Normaliser, NormalSettings, stated
 from rhapsode.encoding.text.encode_chunks import encode_chunks
 from rhapsode.errors import BundleError, MissingExtraError, RhapsodeError, SettingsError
 
-__all__ = ["Joined", "WordEncoder", "with_characters", "word_model"]
-
 # With a space inside, which no element of a text has.
 RESERVED = ("<end of sequence>", "<unknown word>")
 # A word with the space before it, a mark with the space before it, or one character of white space.

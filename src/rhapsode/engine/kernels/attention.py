@@ -36,22 +36,6 @@ from rhapsode.engine.offsets import (
     WINDOW,
 )
 
-__all__ = [
-    "DOWN",
-    "DOWN_BIAS",
-    "NORM1",
-    "NORM1_BIAS",
-    "NORM2",
-    "NORM2_BIAS",
-    "OUT",
-    "OUT_BIAS",
-    "QKV",
-    "QKV_BIAS",
-    "UP",
-    "UP_BIAS",
-    "read_attention",
-]
-
 # Of a layer
 QKV, OUT, UP, DOWN, NORM1, NORM2, QKV_BIAS, OUT_BIAS, UP_BIAS, DOWN_BIAS, NORM1_BIAS, NORM2_BIAS = (
     range(12)

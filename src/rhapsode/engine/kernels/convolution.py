@@ -24,8 +24,6 @@ from rhapsode.engine.offsets import (
     TAPS,
 )
 
-__all__ = ["CONV1", "CONV1_BIAS", "CONV2", "CONV2_BIAS", "read_convolution"]
-
 # Of a layer
 CONV1, CONV2, CONV1_BIAS, CONV2_BIAS = range(4)
 

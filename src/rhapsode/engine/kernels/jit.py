@@ -13,8 +13,6 @@ from numba.extending import intrinsic, overload
 
 from rhapsode.compiling import kept
 
-__all__ = ["STAMP", "apart", "entry", "form_of", "inner", "ready"]
-
 _njit: Any = numba.njit
 _overload: Any = overload
 
@@ -41,8 +39,8 @@ def _stamp() -> str:
     return digest.hexdigest()
 
 
+# What is kept of an entry is renewed when any of these files changes: entries close over this.
 STAMP = _stamp()
-"""What is kept of an entry is renewed when any of these files changes: entries close over this."""
 
 
 def inner(function: F) -> F:
@@ -87,5 +85,5 @@ def _apart(typing: Any) -> Any:
     return types.void(), emit
 
 
+# Called in a function, keeps it out of those that call it: they compile many times as fast.
 apart = cast("Callable[[], None]", intrinsic(_apart))
-"""Called in a function, keeps it out of those that call it: they compile many times as fast."""

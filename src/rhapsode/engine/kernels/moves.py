@@ -6,8 +6,6 @@ from typing import Any
 
 from rhapsode.engine.kernels.jit import apart, inner
 
-__all__ = ["copy", "fill"]
-
 
 @inner
 def copy(y: Any, y_at: int, x: Any, x_at: int, size: int) -> None:

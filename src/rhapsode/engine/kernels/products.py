@@ -32,17 +32,16 @@ from rhapsode.engine.kernels.reduced import (
 )
 from rhapsode.engine.kernels.tiles import PANEL, matmul, pack, padded
 
-__all__ = ["KINDS", "LARGE", "help_out", "matrix_size", "packed", "product"]
-
+# What the numbers of the vector are, by the kind of weights.
 KINDS: dict[str, type[np.generic]] = {
     "float32": np.float32,
     "bf16": np.uint32,
     "int8": np.uint8,
 }
-"""What the numbers of the vector are, by the kind of weights."""
 
+# Bytes, times rows, of the smallest product that cores share: meeting takes about as long as
+# reading ten thousand.
 LARGE = 1 << 19
-"""Bytes, times rows, of the smallest product that cores share: meeting takes about as long as reading ten thousand."""
 
 
 def packed(weight_GK: NDArray[np.float32], kind: str) -> NDArray[Any]:

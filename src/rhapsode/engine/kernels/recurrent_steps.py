@@ -29,8 +29,6 @@ from rhapsode.engine.offsets import (
     TANH,
 )
 
-__all__ = ["BIAS", "INPUT", "INPUT_SIZE", "PAST", "PAST_BIAS", "read_recurrent"]
-
 # Of a layer
 INPUT, PAST, BIAS, PAST_BIAS, INPUT_SIZE = range(5)
 

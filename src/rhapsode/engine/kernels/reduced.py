@@ -27,24 +27,14 @@ from numpy.typing import NDArray
 from rhapsode.engine.kernels.jit import apart, inner
 from rhapsode.engine.kernels.tiles import PANEL, features_of, lanes_of, padded, shares
 
-__all__ = [
-    "BLOCK",
-    "BLOCK_BYTES",
-    "INPUT_BYTES",
-    "pack_bf16",
-    "pack_int8",
-    "some_panels_bf16",
-    "some_panels_int8",
-    "round_inputs",
-]
-
+# Inputs that share a scale.
 BLOCK = 64
-"""Inputs that share a scale."""
+# Of a panel of int8 weights.
 BLOCK_BYTES = 4 * PANEL + BLOCK * PANEL
-"""Of a panel of int8 weights."""
 _SUM, _NEGATIVE, _INPUTS = 4, 8, 12
+# Of rounded inputs: their scale, -128 times their sum, minus the sum of the negative ones, and
+# themselves.
 INPUT_BYTES = _INPUTS + BLOCK
-"""Of rounded inputs: their scale, -128 times their sum, minus the sum of the negative ones, and themselves."""
 
 cgutils: Any = _cgutils
 

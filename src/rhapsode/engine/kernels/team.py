@@ -18,27 +18,13 @@ from numba import types
 from numba.core import cgutils as _cgutils
 from numba.extending import intrinsic
 
-__all__ = [
-    "BOARD",
-    "CLAIM",
-    "DONE",
-    "ENDED",
-    "SHARED",
-    "TICKET",
-    "add",
-    "exchange",
-    "read",
-    "rest",
-    "write",
-]
-
 cgutils: Any = _cgutils
 
 TICKET, DONE, ENDED, SHARED = 0, 8, 16, 24
+# Numbers on it.
 BOARD = 48
-"""Numbers on it."""
+# Panels that are claimed at a time.
 CLAIM = 4
-"""Panels that are claimed at a time."""
 
 _INT = ir.IntType(64)
 
@@ -95,7 +81,7 @@ def _rest(typing: Any) -> Any:
 read: Any = intrinsic(_read)
 write: Any = intrinsic(_write)
 add: Any = intrinsic(_add)
+# Whether the number was still the one known, and is now the other.
 exchange: Any = intrinsic(_exchange)
-"""Whether the number was still the one known, and is now the other."""
+# A moment of waiting.
 rest: Any = intrinsic(_rest)
-"""A moment of waiting."""

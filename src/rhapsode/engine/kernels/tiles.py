@@ -22,13 +22,12 @@ from numpy.typing import NDArray
 
 from rhapsode.engine.kernels.jit import apart, inner
 
-__all__ = ["PANEL", "features_of", "lanes_of", "matmul", "pack", "padded", "shares"]
-
 PANEL = 32
+# Vectors of eight sums that a part of a tile keeps: two a cycle, four cycles each, and the
+# registers hold them.
 _ROOM = 8
-"""Vectors of eight sums that a part of a tile keeps: two a cycle, four cycles each, and the registers hold them."""
+# Of a panel, 16 kB stay in the nearest cache while all rows are read.
 _NEAR, _ALL = 128, 1 << 40
-"""Of a panel, 16 kB stay in the nearest cache while all rows are read."""
 
 cgutils: Any = _cgutils
 
@@ -159,8 +158,8 @@ def _at_once(typing: Any) -> Any:
     return types.int64(), emit
 
 
+# Inputs that one output after the other is made of where many rows read the same panel.
 _deep = cast("Callable[[], int]", intrinsic(_at_once))
-"""Inputs that one output after the other is made of where many rows read the same panel."""
 
 _one_row = _tile(1, 4)
 _one_row_rest = _tile(1, 1)

@@ -17,8 +17,6 @@ from rhapsode.errors import MissingExtraError, SettingsError
 from rhapsode.generation.filters.contract import Context, Filter, Logits
 from rhapsode.generation.filters.dead_end import refuse_dead_ends
 
-__all__ = ["Automaton", "Matching", "Spelt", "compile_expression", "spell_elements"]
-
 _WHERE = "--regex"
 _DEAD = -1
 _MOST_STATES = 1 << 16
@@ -26,8 +24,8 @@ _MOST_STATES = 1 << 16
 _MOST_PAIRS = 10_000_000
 _NEWLINE = b"\n"
 _SHOWN = 12
+# Seconds after which an automaton that is still being built is taken to be too large.
 _PATIENCE = 20.0
-"""Seconds after which an automaton that is still being built is taken to be too large."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -324,17 +322,14 @@ class Matching(Filter):
                 )
 
     def init(self, rows: int) -> NDArray[np.int64]:
-        """The states of rows that have written nothing."""
         return np.full(rows, self._walker.start, dtype=np.int64)
 
     def select(self, state: NDArray[np.int64], rows_R: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The states of some rows."""
         return state[rows_R]
 
     def apply(
         self, logits_BV: Logits, context: Context, state: NDArray[np.int64]
     ) -> tuple[Logits, NDArray[np.int64]]:
-        """-inf at every element that leads nowhere."""
         behind_B = np.array(
             [
                 self._follow(int(before), output_N)
@@ -381,7 +376,6 @@ class Matching(Filter):
                 )
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"regex {self._expression!r}"
 
     def _follow(self, state: int, output_N: NDArray[np.int64]) -> int:

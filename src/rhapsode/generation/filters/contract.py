@@ -6,7 +6,9 @@ truncation, penalties, repeats, mirostat.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,17 +17,6 @@ from numpy.typing import NDArray
 
 from rhapsode.config import Registry
 from rhapsode.errors import SettingsError
-
-__all__ = [
-    "FILTERS",
-    "Context",
-    "Filter",
-    "Logits",
-    "Suppress",
-    "entropy",
-    "keep",
-    "likeliest_only",
-]
 
 Logits = NDArray[np.float32]
 
@@ -94,6 +85,76 @@ class Filter(ABC):
 FILTERS: Registry[type[Filter]] = Registry("filter")
 
 
+@dataclass(frozen=True)
+class Limits:
+    """A range of numbers.
+
+    Arguments:
+        hold: True for a number in it; NaN is in none.
+        words: what is wrong with any other number.
+    """
+
+    hold: Callable[[float], bool]
+    words: str
+
+    def check(self, setting: str, value: float) -> None:
+        """Pass when a setting is in the range.
+
+        Raises:
+            SettingsError: it is not.
+        """
+        if not self.hold(value):
+            raise SettingsError(f"{setting} {value} {self.words}")
+
+
+FROM_ZERO = Limits(lambda value: 0.0 <= value < math.inf, "is not a number from 0 up")
+PROBABILITY = Limits(lambda value: 0.0 <= value <= 1.0, "is not between 0 and 1")
+BELOW_ONE = Limits(lambda value: 0.0 <= value < 1.0, "is not from 0 to below 1")
+POSITIVE = Limits(lambda value: 0.0 < value < math.inf, "is not a positive number")
+WHOLE = Limits(lambda value: value >= 0, "is negative")
+
+
+class NumberFilter(Filter):
+    """A filter of one number, which changes nothing at the value that is called off.
+
+    Arguments:
+        value: the number.
+
+    Raises:
+        SettingsError: it is out of range.
+    """
+
+    setting: ClassVar[str]
+    """What the number is called among the settings."""
+    limits: ClassVar[Limits]
+    off: ClassVar[float] = 0.0
+    has_kernel: ClassVar[bool] = False
+    """Whether compiled code has this step, by its name."""
+
+    def __init__(self, value: float) -> None:
+        self.limits.check(self.setting, value)
+        self._value = value
+
+    def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
+        if self._value != self.off:
+            logits_BV = self._change(logits_BV, context, state)
+        return logits_BV, state
+
+    @abstractmethod
+    def _change(self, logits_BV: Logits, context: Context, state: Any) -> Logits:
+        """The logits after this step, which is not off."""
+
+    def compiled(self) -> tuple[str, Any] | None:
+        runs = self.has_kernel and self._value != self.off
+        return (self.name, float(self._value)) if runs else None
+
+    def explain(self) -> str:
+        if self._value == self.off:
+            return f"{self.name} off"
+        shown = self._value if isinstance(self._value, int) else f"{self._value:g}"
+        return f"{self.name} {shown}"
+
+
 def entropy(log_BV: NDArray[np.float64]) -> NDArray[np.float64]:
     """Entropy of each row, nats; an element of no probability adds nothing.
 
@@ -152,9 +213,7 @@ class Suppress(Filter):
         return logits_BV, state
 
     def compiled(self) -> tuple[str, Any]:
-        """The suppressed elements."""
         return "suppress", self._elements
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"suppress {self._elements.tolist()}"

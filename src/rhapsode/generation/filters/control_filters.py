@@ -20,8 +20,6 @@ from rhapsode.generation.filters.dead_end import refuse_dead_ends
 if TYPE_CHECKING:
     from rhapsode.counts import SuffixIndex  # loads the compiler
 
-__all__ = ["Ban", "Bias", "MinLength", "Prefix", "control_filters", "spellings"]
-
 Ids = tuple[int, ...]
 
 
@@ -192,11 +190,9 @@ class Bias(Filter):
         self._bias_V[list(self._biases)] = list(self._biases.values())
 
     def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """Logits with the biases added."""
         return (logits_BV + self._bias_V).astype(np.float32), state
 
     def explain(self) -> str:
-        """The step in a few words."""
         return "bias " + ", ".join(
             f"#{element} {bias:+g}" for element, bias in self._biases.items()
         )
@@ -245,7 +241,6 @@ class Ban(Filter):
         self._sequences = len({ids for ids in banned if len(ids) > 1})
 
     def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """-inf at what is banned."""
         logits_BV = logits_BV.copy()
         logits_BV[:, self._single] = -np.inf
         if self._last:
@@ -262,7 +257,6 @@ class Ban(Filter):
         return logits_BV, state
 
     def explain(self) -> str:
-        """The step in a few words."""
         parts = [str(self._single.tolist())] if len(self._single) else []
         if self._sequences:
             parts.append(f"{self._sequences} sequences")
@@ -294,7 +288,6 @@ class MinLength(Filter):
         self._forced = forced
 
     def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """-inf at end-of-sequence while less is written."""
         early_B = context.position_B < self._least
         if not early_B.any():
             return logits_BV, state
@@ -305,11 +298,9 @@ class MinLength(Filter):
         return logits_BV, state
 
     def compiled(self) -> tuple[str, int]:
-        """The least number of elements."""
         return "min_length", self._least
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"min_length {self._least}"
 
 
@@ -326,7 +317,6 @@ class Prefix(Filter):
         self._elements_N = np.array(elements, dtype=np.int64)
 
     def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """-inf everywhere but at the element that is due."""
         rows_R = np.flatnonzero(context.position_B < len(self._elements_N))
         if not len(rows_R):
             return logits_BV, state
@@ -339,5 +329,4 @@ class Prefix(Filter):
         return logits_BV, state
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"prefix of {len(self._elements_N)}"

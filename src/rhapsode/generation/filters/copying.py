@@ -14,8 +14,6 @@ from rhapsode.generation.filters.dead_end import refuse_dead_ends
 if TYPE_CHECKING:
     from rhapsode.counts import SuffixIndex  # loads the compiler
 
-__all__ = ["NoCopy"]
-
 
 class NoCopy(Filter):
     """Removes every element that would complete a run of N elements found verbatim in the training data.
@@ -49,11 +47,9 @@ class NoCopy(Filter):
         return rows
 
     def select(self, state: Any, rows_R: NDArray[np.int64]) -> Any:
-        """The state of some rows."""
         return len(rows_R) if isinstance(state, int) else state[rows_R]
 
     def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """-inf at every element that would complete a run of N."""
         state_B3 = self._read(context) if isinstance(state, int) else self._written(state, context)
         logits_BV = logits_BV.copy()
         known: dict[bytes, NDArray[np.unsignedinteger]] = {}
@@ -87,5 +83,4 @@ class NoCopy(Filter):
         return self._index.extend(state_B3, last_B, most=self._size - 1)
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"no_copy {self._size}"

@@ -8,8 +8,6 @@ from rhapsode.encoding import Encoder
 from rhapsode.errors import SettingsError
 from rhapsode.generation.filters.contract import Context, Logits
 
-__all__ = ["refuse_dead_ends"]
-
 _SHOWN = 40
 _HINT = "loosen a limit, or choose another seed"
 

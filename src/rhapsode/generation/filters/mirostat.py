@@ -8,10 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import log_softmax
-from rhapsode.errors import SettingsError
-from rhapsode.generation.filters.contract import FILTERS, Context, Filter, Logits, keep
-
-__all__ = ["Mirostat", "Steering"]
+from rhapsode.generation.filters.contract import FILTERS, FROM_ZERO, Context, Filter, Logits, keep
 
 BITS = 1.0 / np.log(2.0)
 
@@ -49,10 +46,8 @@ class Mirostat(Filter):
     name = "mirostat"
 
     def __init__(self, tau: float, eta: float = 0.1) -> None:
-        if not 0.0 <= tau < float("inf"):
-            raise SettingsError(f"mirostat_tau {tau} is not a number from 0 up")
-        if not 0.0 <= eta < float("inf"):
-            raise SettingsError(f"mirostat_eta {eta} is not a number from 0 up")
+        FROM_ZERO.check("mirostat_tau", tau)
+        FROM_ZERO.check("mirostat_eta", eta)
         self._tau, self._eta = tau, eta
 
     def init(self, rows: int) -> Steering:
@@ -65,7 +60,6 @@ class Mirostat(Filter):
     def apply(
         self, logits_BV: Logits, context: Context, state: Steering
     ) -> tuple[Logits, Steering]:
-        """-inf where the surprise is above the row's bound."""
         if self._tau == 0.0:
             return logits_BV, state
         bound_B = self._updated(context, state)
@@ -89,5 +83,4 @@ class Mirostat(Filter):
         return bound_B
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"mirostat {self._tau:g} eta {self._eta:g}" if self._tau else "mirostat off"

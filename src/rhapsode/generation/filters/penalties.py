@@ -8,10 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import log_softmax
-from rhapsode.errors import SettingsError
-from rhapsode.generation.filters.contract import FILTERS, Context, Filter, Logits
+from rhapsode.generation.filters.contract import (
+    FILTERS,
+    POSITIVE,
+    Context,
+    Limits,
+    Logits,
+    NumberFilter,
+)
 
-__all__ = ["Frequency", "Presence", "Repetition"]
+_WITHIN_TWO = Limits(lambda value: -2.0 <= value <= 2.0, "is not between -2 and 2")
 
 
 @dataclass
@@ -27,7 +33,7 @@ class Counted:
     read: list[int]
 
 
-class _Counting(Filter):
+class _Counting(NumberFilter):
     """Shared by the penalties: occurrences in the output, or in prompt and output, carried from step to step."""
 
     _with_prompt: bool
@@ -81,29 +87,17 @@ class Repetition(_Counting):
     """
 
     name = "repetition"
+    setting = "repetition_penalty"
+    limits = POSITIVE
+    off = 1.0
+    has_kernel = True
     _with_prompt = True
 
-    def __init__(self, penalty: float) -> None:
-        if not 0.0 < penalty < float("inf"):
-            raise SettingsError(f"repetition_penalty {penalty} is not a positive number")
-        self._penalty = penalty
-
-    def apply(self, logits_BV: Logits, context: Context, state: Counted) -> tuple[Logits, Counted]:
-        """Log-probabilities, those of what has occurred multiplied."""
-        if self._penalty == 1.0:
-            return logits_BV, state
+    def _change(self, logits_BV: Logits, context: Context, state: Counted) -> Logits:
         count_BV = self._counts(state, context, logits_BV.shape)
         log_BV = log_softmax(logits_BV)
-        np.multiply(log_BV, self._penalty, out=log_BV, where=count_BV > 0)
-        return log_BV.astype(np.float32), state
-
-    def compiled(self) -> tuple[str, float] | None:
-        """The step by its name; none for a penalty that changes nothing."""
-        return None if self._penalty == 1.0 else ("repetition", self._penalty)
-
-    def explain(self) -> str:
-        """The step in a few words."""
-        return f"repetition {self._penalty:g}" if self._penalty != 1.0 else "repetition off"
+        np.multiply(log_BV, self._value, out=log_BV, where=count_BV > 0)
+        return log_BV.astype(np.float32)
 
 
 @FILTERS.register("frequency.v1")
@@ -118,30 +112,17 @@ class Frequency(_Counting):
     """
 
     name = "frequency"
+    setting = "frequency_penalty"
+    limits = _WITHIN_TWO
+    has_kernel = True
     _with_prompt = False
 
-    def __init__(self, penalty: float) -> None:
-        if not -2.0 <= penalty <= 2.0:
-            raise SettingsError(f"frequency_penalty {penalty} is not between -2 and 2")
-        self._penalty = penalty
-
-    def apply(self, logits_BV: Logits, context: Context, state: Counted) -> tuple[Logits, Counted]:
-        """Logits lowered in proportion to the count."""
-        if self._penalty == 0.0:
-            return logits_BV, state
+    def _change(self, logits_BV: Logits, context: Context, state: Counted) -> Logits:
         count_BV = self._counts(state, context, logits_BV.shape)
         after_BV = logits_BV.copy()
         written = count_BV.nonzero()
-        after_BV[written] -= np.float64(self._penalty) * count_BV[written]
-        return after_BV, state
-
-    def compiled(self) -> tuple[str, float]:
-        """The step by its name."""
-        return "frequency", self._penalty
-
-    def explain(self) -> str:
-        """The step in a few words."""
-        return f"frequency {self._penalty:g}" if self._penalty else "frequency off"
+        after_BV[written] -= np.float64(self._value) * count_BV[written]
+        return after_BV
 
 
 @FILTERS.register("presence.v1")
@@ -156,26 +137,13 @@ class Presence(_Counting):
     """
 
     name = "presence"
+    setting = "presence_penalty"
+    limits = _WITHIN_TWO
+    has_kernel = True
     _with_prompt = False
 
-    def __init__(self, penalty: float) -> None:
-        if not -2.0 <= penalty <= 2.0:
-            raise SettingsError(f"presence_penalty {penalty} is not between -2 and 2")
-        self._penalty = penalty
-
-    def apply(self, logits_BV: Logits, context: Context, state: Counted) -> tuple[Logits, Counted]:
-        """Logits lowered once."""
-        if self._penalty == 0.0:
-            return logits_BV, state
+    def _change(self, logits_BV: Logits, context: Context, state: Counted) -> Logits:
         count_BV = self._counts(state, context, logits_BV.shape)
         after_BV = logits_BV.copy()
-        after_BV[count_BV.nonzero()] -= np.float32(self._penalty)
-        return after_BV, state
-
-    def compiled(self) -> tuple[str, float]:
-        """The step by its name."""
-        return "presence", self._penalty
-
-    def explain(self) -> str:
-        """The step in a few words."""
-        return f"presence {self._penalty:g}" if self._penalty else "presence off"
+        after_BV[count_BV.nonzero()] -= np.float32(self._value)
+        return after_BV

@@ -14,9 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.errors import SettingsError
-from rhapsode.generation.filters.contract import FILTERS, Context, Filter, Logits
-
-__all__ = ["Dry", "NoRepeatNgram"]
+from rhapsode.generation.filters.contract import (
+    FILTERS,
+    FROM_ZERO,
+    WHOLE,
+    Context,
+    Filter,
+    Logits,
+    NumberFilter,
+)
 
 # No penalty is larger: logits stay finite, and whatever is lower than others by this much is never drawn.
 LARGEST_PENALTY = 1e9
@@ -135,7 +141,7 @@ class _Echoing(Filter):
 
 
 @FILTERS.register("no_repeat_ngram.v1")
-class NoRepeatNgram(_Echoing):
+class NoRepeatNgram(NumberFilter, _Echoing):
     """No n elements in a row occur twice in prompt and output; 0 is off (Paulus et al. 2017).
 
     Where that leaves no candidate, the row stays as it is.
@@ -147,32 +153,21 @@ class NoRepeatNgram(_Echoing):
         SettingsError: n is negative.
     """
 
-    name = "no_repeat_ngram"
+    name = setting = "no_repeat_ngram"
+    limits = WHOLE
 
-    def __init__(self, size: int) -> None:
-        if size < 0:
-            raise SettingsError(f"no_repeat_ngram {size} is negative")
-        self._size = size
-
-    def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """-inf at every element that would complete a run of n seen before."""
-        if self._size == 0:
-            return logits_BV, state
+    def _change(self, logits_BV: Logits, context: Context, state: Any) -> Logits:
         after_BV = logits_BV.copy()
         for row, echo in enumerate(self._echoes(state, context)):
-            banned_R, _ = echo.followers(self._size - 1)
-            if self._size == 1:
+            banned_R, _ = echo.followers(int(self._value) - 1)
+            if self._value == 1:
                 banned_R = np.concatenate(
                     (context.prompt[row][:1], context.output[row][:1], banned_R)
                 )
             after_BV[row, banned_R] = -np.inf
             if not np.isfinite(after_BV[row]).any():
                 after_BV[row] = logits_BV[row]
-        return after_BV, state
-
-    def explain(self) -> str:
-        """The step in a few words."""
-        return f"no_repeat_ngram {self._size}" if self._size else "no_repeat_ngram off"
+        return after_BV
 
 
 @FILTERS.register("dry.v1")
@@ -198,8 +193,7 @@ class Dry(_Echoing):
     def __init__(
         self, multiplier: float, base: float = 1.75, allowed: int = 2, breakers: Sequence[int] = ()
     ) -> None:
-        if not 0.0 <= multiplier < float("inf"):
-            raise SettingsError(f"dry_multiplier {multiplier} is not a number from 0 up")
+        FROM_ZERO.check("dry_multiplier", multiplier)
         if not 1.0 <= base < float("inf"):
             raise SettingsError(f"dry_base {base} is not a number from 1 up")
         if allowed < 1:
@@ -208,7 +202,6 @@ class Dry(_Echoing):
         self._breakers = np.array(sorted(set(breakers)), dtype=np.int64)
 
     def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """Logits lowered at every element that would go on repeating."""
         if self._multiplier == 0.0:
             return logits_BV, state
         breakers_V = np.zeros(logits_BV.shape[1], dtype=bool)
@@ -231,7 +224,6 @@ class Dry(_Echoing):
         return after_BV, state
 
     def explain(self) -> str:
-        """The step in a few words."""
         if self._multiplier == 0.0:
             return "dry off"
         text = f"dry {self._multiplier:g} x {self._base:g}^(length - {self._allowed})"

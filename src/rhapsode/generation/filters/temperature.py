@@ -11,14 +11,14 @@ from rhapsode.bundle.distribution import GREEDY_BELOW
 from rhapsode.errors import SettingsError
 from rhapsode.generation.filters.contract import (
     FILTERS,
+    FROM_ZERO,
+    POSITIVE,
     Context,
     Filter,
     Logits,
     entropy,
     likeliest_only,
 )
-
-__all__ = ["DynamicTemperature", "Temperature"]
 
 
 @FILTERS.register("temperature.v1")
@@ -35,12 +35,10 @@ class Temperature(Filter):
     name = "temperature"
 
     def __init__(self, temperature: float) -> None:
-        if not (0.0 <= temperature < float("inf")):
-            raise SettingsError(f"temperature {temperature} is not a number from 0 up")
+        FROM_ZERO.check("temperature", temperature)
         self._temperature = temperature
 
     def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """Logits divided by the temperature."""
         if self._temperature < GREEDY_BELOW:
             return likeliest_only(logits_BV), state
         # From the maximum, so that no logit overflows: the distribution is the same.
@@ -48,12 +46,10 @@ class Temperature(Filter):
         return (shifted_BV / np.float64(self._temperature)).astype(np.float32), state
 
     def compiled(self) -> tuple[str, float]:
-        """Division by the temperature, or greedy choice."""
         name = "greedy" if self._temperature < GREEDY_BELOW else "temperature"
         return name, self._temperature
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"temperature {self._temperature:g}"
 
 
@@ -80,12 +76,10 @@ class DynamicTemperature(Filter):
             raise SettingsError(
                 f"dynamic temperature from {low:g} to {high:g} is no range from 0 up"
             )
-        if not 0.0 < exponent < float("inf"):
-            raise SettingsError(f"dynatemp_exponent {exponent} is not a positive number")
+        POSITIVE.check("dynatemp_exponent", exponent)
         self._low, self._high, self._exponent = low, high, exponent
 
     def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """Logits divided by each row's own temperature."""
         log_BV = log_softmax(logits_BV)
         entropy_B = entropy(log_BV)
         most_B = np.log(np.isfinite(logits_BV).sum(axis=1))
@@ -99,5 +93,4 @@ class DynamicTemperature(Filter):
         return np.where(greedy_B[:, None], likeliest_only(logits_BV), divided_BV), state
 
     def explain(self) -> str:
-        """The step in a few words."""
         return f"dynatemp {self._low:g} to {self._high:g}, exponent {self._exponent:g}"

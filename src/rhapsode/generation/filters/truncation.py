@@ -10,25 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import log_softmax
-from rhapsode.errors import SettingsError
 from rhapsode.generation.draw import XTC_LANE, uniforms
 from rhapsode.generation.filters.contract import (
+    BELOW_ONE,
     FILTERS,
+    FROM_ZERO,
+    PROBABILITY,
+    WHOLE,
     Context,
     Filter,
     Logits,
+    NumberFilter,
     entropy,
     keep,
 )
-
-__all__ = ["Epsilon", "Eta", "MinP", "TopK", "TopNSigma", "TopP", "Typical", "Xtc"]
 
 # Vocabularies up to this size are sorted whole, all rows at once; of larger ones only what is needed, row by row.
 SORTED_WHOLE = 2048
 
 
 @FILTERS.register("top_k.v1")
-class TopK(Filter):
+class TopK(NumberFilter):
     """The k largest logits, ties broken by the lowest id; 0 is off, as is k >= V (Fan et al. 2018).
 
     Arguments:
@@ -38,37 +40,25 @@ class TopK(Filter):
         SettingsError: a negative k.
     """
 
-    name = "top_k"
+    name = setting = "top_k"
+    limits = WHOLE
+    has_kernel = True
 
-    def __init__(self, k: int) -> None:
-        if k < 0:
-            raise SettingsError(f"top_k {k} is negative")
-        self._k = k
-
-    def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """-inf outside the k largest."""
-        vocab_size = logits_BV.shape[1]
-        if self._k == 0 or self._k >= vocab_size:
-            return logits_BV, state
-        least_B1 = np.partition(logits_BV, vocab_size - self._k, axis=1)[:, -self._k][:, None]
+    def _change(self, logits_BV: Logits, context: Context, state: Any) -> Logits:
+        k, vocab_size = int(self._value), logits_BV.shape[1]
+        if k >= vocab_size:
+            return logits_BV
+        least_B1 = np.partition(logits_BV, vocab_size - k, axis=1)[:, -k][:, None]
         above_BV = logits_BV > least_B1
         tied_BV = logits_BV == least_B1
         # Of those equal to the smallest that stays, the lowest ids fill the places left.
-        places_B1 = self._k - above_BV.sum(axis=1, keepdims=True)
+        places_B1 = k - above_BV.sum(axis=1, keepdims=True)
         keep_BV = above_BV | (tied_BV & (np.cumsum(tied_BV, axis=1) <= places_B1))
-        return np.where(keep_BV, logits_BV, np.float32(-np.inf)), state
-
-    def compiled(self) -> tuple[str, float]:
-        """The step by its name."""
-        return "top_k", float(self._k)
-
-    def explain(self) -> str:
-        """The step in a few words."""
-        return f"top_k {self._k}" if self._k else "top_k off"
+        return np.where(keep_BV, logits_BV, np.float32(-np.inf))
 
 
 @FILTERS.register("top_p.v1")
-class TopP(Filter):
+class TopP(NumberFilter):
     """The smallest set of likeliest elements with mass >= p, at least one; p = 1 is off (Holtzman et al. 2020).
 
     Arguments:
@@ -78,33 +68,20 @@ class TopP(Filter):
         SettingsError: p outside 0 to 1.
     """
 
-    name = "top_p"
+    name = setting = "top_p"
+    limits = PROBABILITY
+    off = 1.0
+    has_kernel = True
 
-    def __init__(self, p: float) -> None:
-        if not 0.0 <= p <= 1.0:
-            raise SettingsError(f"top_p {p} is not between 0 and 1")
-        self._p = p
-
-    def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """-inf outside the set."""
-        if self._p >= 1.0:
-            return logits_BV, state
+    def _change(self, logits_BV: Logits, context: Context, state: Any) -> Logits:
         wide_BV = logits_BV.astype(np.float64)
         weight_BV = np.exp(wide_BV - wide_BV.max(axis=1, keepdims=True))
-        keep_BV = _smallest_set(-wide_BV, weight_BV, self._p)
-        return np.where(keep_BV, logits_BV, np.float32(-np.inf)), state
-
-    def compiled(self) -> tuple[str, float]:
-        """The step by its name."""
-        return "top_p", self._p
-
-    def explain(self) -> str:
-        """The step in a few words."""
-        return f"top_p {self._p:g}" if self._p < 1.0 else "top_p off"
+        keep_BV = _smallest_set(-wide_BV, weight_BV, self._value)
+        return np.where(keep_BV, logits_BV, np.float32(-np.inf))
 
 
 @FILTERS.register("min_p.v1")
-class MinP(Filter):
+class MinP(NumberFilter):
     """Elements with p >= m p_max, ties kept; 0 is off (Nguyen et al. 2024).
 
     Arguments:
@@ -114,32 +91,19 @@ class MinP(Filter):
         SettingsError: m outside 0 to 1.
     """
 
-    name = "min_p"
+    name = setting = "min_p"
+    limits = PROBABILITY
+    has_kernel = True
 
-    def __init__(self, m: float) -> None:
-        if not 0.0 <= m <= 1.0:
-            raise SettingsError(f"min_p {m} is not between 0 and 1")
-        self._m = m
-
-    def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """-inf below the bound, which is taken among logits: no probability underflows."""
-        if self._m == 0.0:
-            return logits_BV, state
+    def _change(self, logits_BV: Logits, context: Context, state: Any) -> Logits:
+        # Among logits: no probability underflows.
         wide_BV = logits_BV.astype(np.float64)
-        bound_B1 = wide_BV.max(axis=1, keepdims=True) + math.log(self._m)
-        return keep(logits_BV, wide_BV >= bound_B1), state
-
-    def compiled(self) -> tuple[str, float]:
-        """The step by its name."""
-        return "min_p", self._m
-
-    def explain(self) -> str:
-        """The step in a few words."""
-        return f"min_p {self._m:g}" if self._m else "min_p off"
+        bound_B1 = wide_BV.max(axis=1, keepdims=True) + math.log(self._value)
+        return keep(logits_BV, wide_BV >= bound_B1)
 
 
 @FILTERS.register("typical.v1")
-class Typical(Filter):
+class Typical(NumberFilter):
     """The smallest set with mass >= p of elements whose surprise is nearest the entropy (Meister et al. 2023).
 
     Elements are taken by abs(-log p - H), the lowest id first on ties; the one that crosses p stays; p = 1 is off.
@@ -152,28 +116,19 @@ class Typical(Filter):
     """
 
     name = "typical"
+    setting = "typical_p"
+    limits = PROBABILITY
+    off = 1.0
 
-    def __init__(self, p: float) -> None:
-        if not 0.0 <= p <= 1.0:
-            raise SettingsError(f"typical_p {p} is not between 0 and 1")
-        self._p = p
-
-    def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """-inf outside the set."""
-        if self._p >= 1.0:
-            return logits_BV, state
+    def _change(self, logits_BV: Logits, context: Context, state: Any) -> Logits:
         log_BV = log_softmax(logits_BV)
         apart_BV = np.abs(log_BV + entropy(log_BV)[:, None])
-        keep_BV = _smallest_set(apart_BV, np.exp(log_BV), self._p)
-        return np.where(keep_BV, logits_BV, np.float32(-np.inf)), state
-
-    def explain(self) -> str:
-        """The step in a few words."""
-        return f"typical {self._p:g}" if self._p < 1.0 else "typical off"
+        keep_BV = _smallest_set(apart_BV, np.exp(log_BV), self._value)
+        return np.where(keep_BV, logits_BV, np.float32(-np.inf))
 
 
 @FILTERS.register("epsilon.v1")
-class Epsilon(Filter):
+class Epsilon(NumberFilter):
     """Elements with p >= epsilon; the likeliest stays in any case. 0 is off (Hewitt et al. 2022).
 
     Arguments:
@@ -184,25 +139,15 @@ class Epsilon(Filter):
     """
 
     name = "epsilon"
+    setting = "epsilon_cutoff"
+    limits = BELOW_ONE
 
-    def __init__(self, epsilon: float) -> None:
-        if not 0.0 <= epsilon < 1.0:
-            raise SettingsError(f"epsilon_cutoff {epsilon} is not from 0 to below 1")
-        self._epsilon = epsilon
-
-    def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """-inf below the bound."""
-        if self._epsilon == 0.0:
-            return logits_BV, state
-        return keep(logits_BV, log_softmax(logits_BV) >= math.log(self._epsilon)), state
-
-    def explain(self) -> str:
-        """The step in a few words."""
-        return f"epsilon {self._epsilon:g}" if self._epsilon else "epsilon off"
+    def _change(self, logits_BV: Logits, context: Context, state: Any) -> Logits:
+        return keep(logits_BV, log_softmax(logits_BV) >= math.log(self._value))
 
 
 @FILTERS.register("eta.v1")
-class Eta(Filter):
+class Eta(NumberFilter):
     """Elements with p >= min(epsilon, sqrt(epsilon) exp(-H)); the likeliest stays in any case (Hewitt et al. 2022).
 
     H is the entropy of the candidates left, so that the bound falls where the model is unsure. 0 is off.
@@ -215,28 +160,18 @@ class Eta(Filter):
     """
 
     name = "eta"
+    setting = "eta_cutoff"
+    limits = BELOW_ONE
 
-    def __init__(self, epsilon: float) -> None:
-        if not 0.0 <= epsilon < 1.0:
-            raise SettingsError(f"eta_cutoff {epsilon} is not from 0 to below 1")
-        self._epsilon = epsilon
-
-    def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """-inf below each row's bound."""
-        if self._epsilon == 0.0:
-            return logits_BV, state
+    def _change(self, logits_BV: Logits, context: Context, state: Any) -> Logits:
         log_BV = log_softmax(logits_BV)
-        log_epsilon = math.log(self._epsilon)
+        log_epsilon = math.log(self._value)
         bound_B = np.minimum(log_epsilon, 0.5 * log_epsilon - entropy(log_BV))
-        return keep(logits_BV, log_BV >= bound_B[:, None]), state
-
-    def explain(self) -> str:
-        """The step in a few words."""
-        return f"eta {self._epsilon:g}" if self._epsilon else "eta off"
+        return keep(logits_BV, log_BV >= bound_B[:, None])
 
 
 @FILTERS.register("top_n_sigma.v1")
-class TopNSigma(Filter):
+class TopNSigma(NumberFilter):
     """Logits z >= max - n std(z); 0 is off (Tang et al. 2024). The set does not depend on a temperature before it.
 
     The standard deviation is that of the finite logits, divided by their number.
@@ -248,17 +183,10 @@ class TopNSigma(Filter):
         SettingsError: n is negative, or no number.
     """
 
-    name = "top_n_sigma"
+    name = setting = "top_n_sigma"
+    limits = FROM_ZERO
 
-    def __init__(self, n: float) -> None:
-        if not 0.0 <= n < float("inf"):
-            raise SettingsError(f"top_n_sigma {n} is not a number from 0 up")
-        self._n = n
-
-    def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """-inf below the bound."""
-        if self._n == 0.0:
-            return logits_BV, state
+    def _change(self, logits_BV: Logits, context: Context, state: Any) -> Logits:
         finite_BV = np.isfinite(logits_BV)
         # From the maximum: the deviation is the same, and large logits lose no digits.
         below_BV = logits_BV.astype(np.float64) - logits_BV.max(axis=1, keepdims=True)
@@ -267,11 +195,7 @@ class TopNSigma(Filter):
         mean_B1 = known_BV.sum(axis=1, keepdims=True) / count_B1
         square_BV = np.where(finite_BV, known_BV - mean_B1, 0.0) ** 2
         sigma_B1 = np.sqrt(square_BV.sum(axis=1, keepdims=True) / count_B1)
-        return keep(logits_BV, below_BV >= -self._n * sigma_B1), state
-
-    def explain(self) -> str:
-        """The step in a few words."""
-        return f"top_n_sigma {self._n:g}" if self._n else "top_n_sigma off"
+        return keep(logits_BV, below_BV >= -self._value * sigma_B1)
 
 
 @FILTERS.register("xtc.v1")
@@ -293,15 +217,12 @@ class Xtc(Filter):
     name = "xtc"
 
     def __init__(self, probability: float, threshold: float, protected: Sequence[int] = ()) -> None:
-        if not 0.0 <= probability <= 1.0:
-            raise SettingsError(f"xtc_probability {probability} is not between 0 and 1")
-        if not 0.0 <= threshold <= 1.0:
-            raise SettingsError(f"xtc_threshold {threshold} is not between 0 and 1")
+        PROBABILITY.check("xtc_probability", probability)
+        PROBABILITY.check("xtc_threshold", threshold)
         self._probability, self._threshold = probability, threshold
         self._protected = np.array(sorted(set(protected)), dtype=np.int64)
 
     def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        """-inf at the top choices, where the row's coin says so."""
         if self._probability == 0.0:
             return logits_BV, state
         coin_B = uniforms(context.seed, context.sequence_B, context.position_B, XTC_LANE)
@@ -319,7 +240,6 @@ class Xtc(Filter):
         return after_BV, state
 
     def explain(self) -> str:
-        """The step in a few words."""
         if self._probability == 0.0:
             return "xtc off"
         text = f"xtc {self._probability:g} from {self._threshold:g}"

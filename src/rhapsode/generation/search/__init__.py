@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from rhapsode.bundle import Predictor
+from rhapsode.bundle import Job, Predictor
 from rhapsode.config.search import SearchSettings
 from rhapsode.generation.chain import Chain
-from rhapsode.generation.loop import Job
 from rhapsode.generation.search.beam import beam_search
 from rhapsode.generation.search.contrastive import contrastive_search
 from rhapsode.generation.search.likeliest import Found

@@ -7,13 +7,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Predictor
+from rhapsode.bundle import Job, Predictor
 from rhapsode.encoding import END_ID
 from rhapsode.generation.chain import Chain
-from rhapsode.generation.loop import Job, Rows, Step, run
+from rhapsode.generation.loop import Rows, Step, run
 from rhapsode.generation.search.likeliest import Candidates, Found, best_first
-
-__all__ = ["beam_search"]
 
 
 def beam_search(

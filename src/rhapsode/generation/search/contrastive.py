@@ -5,15 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Predictor, log_softmax
+from rhapsode.bundle import Job, Predictor, log_softmax
 from rhapsode.encoding import END_ID
 from rhapsode.errors import SettingsError
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.filters.truncation import TopK
-from rhapsode.generation.loop import Job, Rows, Step, run
+from rhapsode.generation.loop import Rows, Step, run
 from rhapsode.generation.search.likeliest import Found, best_first
-
-__all__ = ["contrastive_search"]
 
 
 def contrastive_search(predictor: Predictor, job: Job, chain: Chain, *, alpha: float) -> Found:

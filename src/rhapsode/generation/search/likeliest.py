@@ -12,10 +12,8 @@ from rhapsode.bundle import log_softmax
 from rhapsode.encoding import END_ID
 from rhapsode.generation.loop import Rows
 
-__all__ = ["Candidates", "Found", "best_first"]
-
+# Nats by which a log-probability may differ for no other reason.
 ROUNDING = 1e-4
-"""Nats by which a log-probability may differ for no other reason."""
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Predictor
+from rhapsode.bundle import Job, Predictor
 from rhapsode.encoding import END_ID
 from rhapsode.generation.chain import Chain
-from rhapsode.generation.loop import Job, Rows, forced, run
+from rhapsode.generation.loop import Rows, forced, run
 
 if TYPE_CHECKING:
     from rhapsode.counts import SuffixIndex  # loads the compiler
-
-__all__ = ["mean_log_probs", "rank_by_likelihood", "rank_by_novelty"]
 
 
 def mean_log_probs(

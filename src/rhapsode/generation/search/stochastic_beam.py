@@ -5,17 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Predictor, log_softmax
+from rhapsode.bundle import Job, Predictor, log_softmax
 from rhapsode.encoding import END_ID
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.draw import philox
-from rhapsode.generation.loop import Job, Rows, Step, run
+from rhapsode.generation.loop import Rows, Step, run
 from rhapsode.generation.search.likeliest import Candidates, Found, best_first
 
-__all__ = ["FIRST_BEAM_LANE", "stochastic_beam_search"]
-
+# From here on lanes belong to pairs of beam and element.
 FIRST_BEAM_LANE = 1 << 16
-"""From here on lanes belong to pairs of beam and element."""
 _LOW = np.uint64(0xFFFFFFFF)
 
 

@@ -9,8 +9,6 @@ from msgspec import Meta
 
 from rhapsode.models.lstm.config import LSTMConfig, LSTMFamily
 
-__all__ = ["AWDLSTMConfig", "AWDLSTMFamily"]
-
 
 @dataclass(frozen=True)
 class AWDLSTMConfig(LSTMConfig):

@@ -8,10 +8,8 @@ from torch import Tensor
 from rhapsode.models.awd_lstm.config import AWDLSTMConfig
 from rhapsode.models.lstm.network import LSTM
 
-__all__ = ["AWDLSTM"]
-
+# Where a stretch of dropped weights may begin.
 PLACES = 1 << 20
-"""Where a stretch of dropped weights may begin."""
 
 
 class AWDLSTM(LSTM):

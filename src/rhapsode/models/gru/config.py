@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from rhapsode.models.recurrent_config import GatedConfig, RecurrentFamily
 
-__all__ = ["GRUConfig", "GRUFamily"]
-
 
 @dataclass(frozen=True)
 class GRUConfig(GatedConfig):

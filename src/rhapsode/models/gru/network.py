@@ -10,8 +10,6 @@ from rhapsode.models.gru.config import GRUConfig
 from rhapsode.models.recurrent import Recurrent, open_memory, shifted
 from rhapsode.models.rnn.network import HiddenState
 
-__all__ = ["GRU"]
-
 
 class GRU(Recurrent):
     """GRU (Cho et al. 2014), the reset gate behind the product with the past, as in torch.

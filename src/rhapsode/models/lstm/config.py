@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from rhapsode.models.families import LARGE_VOCABULARY, FamilyPlan, PlanRequest
 from rhapsode.models.recurrent_config import GatedConfig, RecurrentFamily
 
-__all__ = ["LSTMConfig", "LSTMFamily"]
-
 
 @dataclass(frozen=True)
 class LSTMConfig(GatedConfig):

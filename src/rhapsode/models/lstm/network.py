@@ -10,10 +10,9 @@ from rhapsode.models.contract import State, state_dataclass
 from rhapsode.models.lstm.config import LSTMConfig
 from rhapsode.models.recurrent import Recurrent, open_memory, shifted
 
-__all__ = ["LSTM", "LSTMState", "lstm_reference"]
-
+# Rows from which on the buffers of `torch.lstm_cell` cost more than its products (2 to 2.5 times,
+# on two cores).
 MANY_ROWS = 256
-"""Rows from which on the buffers of `torch.lstm_cell` cost more than its products (2 to 2.5 times, on two cores)."""
 
 
 @state_dataclass

@@ -10,8 +10,6 @@ from rhapsode.config import SeenContext
 from rhapsode.models.families import EngineForm
 from rhapsode.models.recurrent_config import RecurrentConfig, RecurrentFamily
 
-__all__ = ["RNNConfig", "RNNFamily"]
-
 
 @dataclass(frozen=True)
 class RNNConfig(RecurrentConfig):
@@ -37,6 +35,5 @@ class RNNFamily(RecurrentFamily):
 
     @classmethod
     def engine_form(cls, settings: Mapping[str, Any], context: SeenContext) -> EngineForm:
-        """The cell of its nonlinearity."""
         sizes = {name: settings[name] for name in ("hidden_size", "num_layers")}
         return EngineForm("recurrent", settings["nonlinearity"], sizes)

@@ -10,8 +10,6 @@ from rhapsode.models.contract import State, state_dataclass
 from rhapsode.models.recurrent import Recurrent, shifted
 from rhapsode.models.rnn.config import RNNConfig
 
-__all__ = ["RNN", "HiddenState"]
-
 
 @state_dataclass
 class HiddenState(State):

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from rhapsode.models.lstm.config import LSTMConfig, LSTMFamily
 
-__all__ = ["SkipLSTMConfig", "SkipLSTMFamily"]
-
 
 @dataclass(frozen=True)
 class SkipLSTMConfig(LSTMConfig):

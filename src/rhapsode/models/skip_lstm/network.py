@@ -9,8 +9,6 @@ from rhapsode.models.contract import State
 from rhapsode.models.lstm.network import LSTM
 from rhapsode.models.skip_lstm.config import SkipLSTMConfig, SkipLSTMFamily
 
-__all__ = ["SkipLSTM"]
-
 
 class SkipLSTM(LSTM):
     """An LSTM whose outputs are followed by its inputs, so that a head over both is an autoregression that it corrects.

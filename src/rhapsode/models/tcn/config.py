@@ -17,8 +17,6 @@ from rhapsode.models.families import (
     embedding_width,
 )
 
-__all__ = ["TCNConfig", "TCNFamily"]
-
 
 @dataclass(frozen=True)
 class TCNConfig:
@@ -47,7 +45,6 @@ class TCNFamily(Family):
 
     @classmethod
     def plan(cls, request: PlanRequest) -> FamilyPlan:
-        """Five blocks."""
         channels = 128 if request.hidden_size <= 384 else 192
         network = {
             "embedding_size": embedding_width(request.vocab_size),
@@ -59,11 +56,9 @@ class TCNFamily(Family):
 
     @classmethod
     def inner_cost(cls, hidden_size: int) -> int:
-        """Twelve convolutions of three taps over half as many channels."""
         return 12 * 3 * (hidden_size // 2) ** 2
 
     @classmethod
     def engine_form(cls, settings: Mapping[str, Any], context: SeenContext) -> EngineForm:
-        """Its convolutions."""
         names = ("hidden_size", "num_layers", "kernel_size")
         return EngineForm("convolution", "tcn", {name: settings[name] for name in names})

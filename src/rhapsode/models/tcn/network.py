@@ -12,8 +12,6 @@ from rhapsode.models.contract import SequenceModel, State, state_dataclass
 from rhapsode.models.recurrent import segments
 from rhapsode.models.tcn.config import TCNConfig
 
-__all__ = ["TCN", "TCNState", "convolution_reference"]
-
 
 @state_dataclass
 class TCNState(State):

@@ -11,8 +11,6 @@ from msgspec import Meta
 from rhapsode.config import SeenContext
 from rhapsode.models.families import EngineForm, Family, FamilyPlan, PlanRequest
 
-__all__ = ["TransformerConfig", "TransformerFamily"]
-
 
 @dataclass(frozen=True)
 class TransformerConfig:
@@ -60,11 +58,9 @@ class TransformerFamily(Family):
 
     @classmethod
     def inner_cost(cls, hidden_size: int) -> int:
-        """Four layers of 12 squares of the width."""
         return 4 * 12 * (hidden_size * 3 // 8) ** 2
 
     @classmethod
     def engine_form(cls, settings: Mapping[str, Any], context: SeenContext) -> EngineForm:
-        """Its attention."""
         names = ("num_layers", "num_heads", "window", "feedforward_size", "rope_base")
         return EngineForm("attention", "rotary", {name: settings[name] for name in names})

@@ -16,8 +16,6 @@ from rhapsode.errors import SettingsError
 from rhapsode.models.contract import SequenceModel, State, state_dataclass
 from rhapsode.models.transformer.config import TransformerConfig
 
-__all__ = ["Transformer", "TransformerState", "attention_reference"]
-
 
 @state_dataclass
 class TransformerState(State):

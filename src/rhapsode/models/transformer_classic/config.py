@@ -11,10 +11,8 @@ from msgspec import Meta
 from rhapsode.config import SeenContext
 from rhapsode.models.families import EngineForm, Family, FamilyPlan, PlanRequest
 
-__all__ = ["TransformerClassicConfig", "TransformerClassicFamily"]
-
+# Positions where nothing else is asked for.
 LENGTH = 128
-"""Positions where nothing else is asked for."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,6 @@ class TransformerClassicFamily(Family):
 
     @classmethod
     def plan(cls, request: PlanRequest) -> FamilyPlan:
-        """Two layers."""
         width = 128 if request.hidden_size <= 384 else 192
         network = {
             "embedding_size": width,
@@ -58,18 +55,15 @@ class TransformerClassicFamily(Family):
 
     @classmethod
     def inner_cost(cls, hidden_size: int) -> int:
-        """Four layers of 12 squares of the width."""
         return 4 * 12 * (hidden_size * 3 // 8) ** 2
 
     @classmethod
     def fixed_window(cls, settings: Mapping[str, Any]) -> int:
-        """As many elements as it has positions."""
         length = settings.get("length")
         return length if isinstance(length, int) else LENGTH
 
     @classmethod
     def engine_form(cls, settings: Mapping[str, Any], context: SeenContext) -> EngineForm | None:
-        """Its attention, in a window."""
         if context.kind != "window":
             return None
         names = ("num_layers", "num_heads", "length", "feedforward_size")

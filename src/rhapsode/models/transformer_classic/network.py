@@ -17,8 +17,6 @@ from rhapsode.models.recurrent import segments
 from rhapsode.models.transformer.network import attention_reference
 from rhapsode.models.transformer_classic.config import TransformerClassicConfig
 
-__all__ = ["TransformerClassic", "TransformerClassicState"]
-
 
 @state_dataclass
 class TransformerClassicState(State):
