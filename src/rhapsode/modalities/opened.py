@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, Unpack
 
 from rhapsode.bundle import Bundle
 from rhapsode.config import GenerateSettings, from_mapping
@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # what draws takes longer to load than a text to write
     from rhapsode.bundle import Elements, Predictor
     from rhapsode.generation import Chain, Rows, Trace
     from rhapsode.generation.loop import DrawKey
+    from rhapsode.keywords import GenerateOptions
     from rhapsode.modalities.scoring import Metrics
 
 __all__ = [
@@ -60,6 +61,7 @@ class Piece:
         elements: new elements so far.
         prompt: which prompt it continues, from 0.
         trace: how the element was chosen, where that was asked for.
+        chosen: the elements that came with this piece, end-of-sequence left out.
     """
 
     index: int
@@ -68,6 +70,7 @@ class Piece:
     elements: int
     prompt: int = 0
     trace: Trace | None = None
+    chosen: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class Continuation:
         seed: of the draw.
         temperature: it was written at; None where nobody said.
         trace: how every element was chosen, end-of-sequence included, where that was asked for.
+        chosen: the elements, end-of-sequence left out.
     """
 
     index: int
@@ -93,6 +97,7 @@ class Continuation:
     seed: int
     temperature: float | None = None
     trace: tuple[Trace, ...] | None = None
+    chosen: tuple[Any, ...] = ()
 
 
 def with_seed(settings: GenerateSettings) -> GenerateSettings:
@@ -124,12 +129,14 @@ def collect(
     assert settings.seed is not None
     parts: dict[tuple[int, int], list[str]] = {}
     traces: dict[tuple[int, int], list[Trace]] = {}
+    chosen: dict[tuple[int, int], list[Any]] = {}
     finished: dict[tuple[int, int], Continuation] = {}
     order = ((number, index) for number in range(len(prompts)) for index in range(settings.count))
     following = next(order, None)
     for piece in pieces:
         key = (piece.prompt, piece.index)
         parts.setdefault(key, []).append(piece.text)
+        chosen.setdefault(key, []).extend(piece.chosen)
         if piece.trace is not None:
             traces.setdefault(key, []).append(piece.trace)
         if piece.end is None:
@@ -143,6 +150,7 @@ def collect(
             settings.seed,
             settings.temperature,
             tuple(traces.pop(key, ())) if settings.trace is not None else None,
+            tuple(chosen.pop(key)),
         )
         while following in finished:
             yield finished.pop(following)
@@ -159,11 +167,26 @@ class Document(Protocol):
         """Its Python value: a text, a set of series."""
         ...
 
+    @property
+    def elements(self) -> tuple[Any, ...]:
+        """Ids, or steps as tuples of numbers."""
+        ...
+
+    @property
+    def seed(self) -> int | None:
+        """Of the draw; None if nothing was drawn."""
+        ...
+
+    @property
+    def finish_reason(self) -> str | None:
+        """The reason for its end: "stop" or "length"; None if it is not known."""
+        ...
+
     def text(self) -> str:
         """The document for a terminal."""
         ...
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write it into a file, in the format of its suffix.
 
         Raises:
@@ -287,12 +310,13 @@ class Prompt(ABC):
         return elements
 
     @abstractmethod
-    def document(self, elements: Sequence[Any], text: str = "") -> Document:
-        """The document of the beginning and some elements.
+    def document(self, elements: Sequence[Any], text: str = "", **made: Any) -> Document:
+        """The document of some elements, after what `start` has read.
 
         Arguments:
-            elements: after the beginning.
+            elements: those of `opening` among them.
             text: theirs, as it was typed and written, where elements may not tell it.
+            made: `seed` and `finish_reason` of what was drawn.
         """
 
     def saved(self) -> dict[str, Any]:
@@ -400,7 +424,10 @@ class Model(ABC, Generic[B]):
         """
 
     def stream(
-        self, prompt: Any = "", settings: GenerateSettings | None = None, **options: Any
+        self,
+        prompt: Any = "",
+        settings: GenerateSettings | None = None,
+        **options: Unpack[GenerateOptions],
     ) -> Iterator[Piece]:
         """Continue a prompt, giving text as it comes.
 
@@ -413,21 +440,72 @@ class Model(ABC, Generic[B]):
             EncodingError: the prompt has elements that the model has never seen.
             SettingsError: an option out of range.
         """
-        settings = with_seed(_settings(settings, options))
+        settings = with_seed(_settings(settings, dict(options)))
         yield from self.write([self.prompt(prompt, settings)], settings, silent)
 
+    def request(
+        self, settings: GenerateSettings | None, options: Mapping[str, Any]
+    ) -> GenerateSettings:
+        """The settings of one request for a document, with a seed.
+
+        Raises:
+            SettingsError: settings and options, an option out of range, or one for several documents.
+        """
+        asked = _settings(settings, dict(options))
+        if asked.count != 1:
+            raise SettingsError(
+                "generate gives one document", where="count", hint="use continuations(count=...)"
+            )
+        self.refuse(changed(asked))
+        if asked.seed is None and self.seed is not None:
+            asked = replace(asked, seed=self.seed)
+        return with_seed(asked)
+
+    def generate(
+        self,
+        prompt: Any = "",
+        settings: GenerateSettings | None = None,
+        **options: Unpack[GenerateOptions],
+    ) -> Document:
+        """Continue a prompt.
+
+        Arguments:
+            prompt: what to continue, as `prompt` takes it.
+            settings: how.
+            options: those of `GenerateSettings` by name, in place of `settings`.
+
+        Returns:
+            Prompt and continuation: for text a `str`, with `elements`, `seed` and `finish_reason`.
+
+        Raises:
+            EncodingError: the prompt has elements that the model has never seen.
+            SettingsError: an option out of range.
+        """
+        asked = self.request(settings, options)
+        usable = self.prompt(prompt, asked)
+        found = next(collect(self.write([usable], asked, silent), [usable.text], asked))
+        return usable.document(
+            (*usable.opening.elements, *found.chosen),
+            usable.text + found.text,
+            seed=asked.seed,
+            finish_reason=found.finish_reason,
+        )
+
     def continuations(
-        self, prompt: Any = "", settings: GenerateSettings | None = None, **options: Any
+        self,
+        prompt: Any = "",
+        settings: GenerateSettings | None = None,
+        **options: Unpack[GenerateOptions],
     ) -> list[Continuation]:
         """Continue a prompt `count` times; see `stream`. A search may find fewer."""
-        settings = with_seed(_settings(settings, options))
+        settings = with_seed(_settings(settings, dict(options)))
         usable = self.prompt(prompt, settings)
         return list(collect(self.write([usable], settings, silent), [usable.text], settings))
 
     def described(self, continuation: Continuation) -> dict[str, Any]:
         """A continuation as plain values."""
         plain = asdict(continuation)
-        del plain["trace"]
+        del plain["trace"], plain["chosen"]
         return plain
 
     @abstractmethod

@@ -143,7 +143,7 @@ def continue_prompts(
                 )
             )
             for index, one in enumerate(found):
-                yield Piece(index, one.text, one.end, one.elements, number)
+                yield Piece(index, one.text, one.end, one.elements, number, None, one.chosen)
         return
     for numbers in by_length.values():
         wanted = ((number, index) for number in numbers for index in range(settings.count))
@@ -176,9 +176,11 @@ def _write(
     ):
         job, text, end = one.job, texts[one.job], one.last
         parts: list[str] = []
+        chosen: list[int] = []
         for element in one.elements:
             if element != END_ID:
                 written[job] += 1
+                chosen.append(element)
                 parts.append(text.feed(element))
                 if text.stopped:
                     break
@@ -189,7 +191,7 @@ def _write(
             parts.append(text.finish())
             if text.stopped:  # by what had been held back
                 end = "stop"
-        yield Piece(job, "".join(parts), end, written[job], trace=one.trace)
+        yield Piece(job, "".join(parts), end, written[job], 0, one.trace, tuple(chosen))
 
 
 def look_back(bundle: IdBundle) -> int | None:
@@ -215,11 +217,13 @@ class Written:
         text: up to a stop text, if it has one.
         elements: how many that took, end-of-sequence not counted.
         end: "stop" or "length".
+        chosen: the elements, end-of-sequence left out.
     """
 
     text: str
     elements: int
     end: str
+    chosen: tuple[int, ...] = ()
 
 
 def way_of(settings: SearchSettings) -> str:
@@ -334,10 +338,14 @@ def _cut(
     parts: list[str] = []
     for place, element in enumerate(output, 1):
         if element == END_ID:
-            return Written("".join([*parts, text.finish()]), place - 1, "stop"), list(output)
+            chosen = tuple(output[: place - 1])
+            return Written("".join([*parts, text.finish()]), place - 1, "stop", chosen), list(
+                output
+            )
         parts.append(text.feed(element))
         if text.stopped:
-            return Written("".join(parts), place, "stop"), list(output[:place])
+            chosen = tuple(output[:place])
+            return Written("".join(parts), place, "stop", chosen), list(chosen)
     parts.append(text.finish())
     end = "stop" if text.stopped else "length"
-    return Written("".join(parts), len(output), end), list(output)
+    return Written("".join(parts), len(output), end, tuple(output)), list(output)

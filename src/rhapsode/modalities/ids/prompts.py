@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,23 +26,50 @@ if TYPE_CHECKING:
 __all__ = ["IdDocument", "IdPrompt"]
 
 
-@dataclass(frozen=True)
-class IdDocument:
-    """A document as text.
+class IdDocument(str):
+    """A text, and how it was made.
 
     Arguments:
         value: the text.
+        elements: ids of the text, those of the prompt first.
+        seed: of the draw; None if nothing was drawn.
+        finish_reason: "stop" (end-of-sequence or a stop text) or "length"; None if it is not known.
     """
 
-    value: str
+    elements: tuple[int, ...]
+    seed: int | None
+    finish_reason: str | None
+
+    def __new__(
+        cls,
+        value: str,
+        elements: Sequence[int] = (),
+        seed: int | None = None,
+        finish_reason: str | None = None,
+    ) -> Self:
+        document = super().__new__(cls, value)
+        document.elements, document.seed = tuple(elements), seed
+        document.finish_reason = finish_reason
+        return document
+
+    @property
+    def value(self) -> str:
+        """The text as a plain `str`."""
+        return str(self)
+
+    def __str__(self) -> str:
+        return super().__str__()[:]
 
     def text(self) -> str:
-        """The text."""
-        return self.value
+        """The text as a plain `str`."""
+        return str(self)
 
-    def save(self, path: Path) -> None:
-        """Write it as UTF-8; escapes for bytes that were never UTF-8 become those bytes again."""
-        write_atomically(path, self.value.encode("utf-8", "surrogateescape"))
+    def save(self, path: str | Path) -> None:
+        """Write UTF-8; escapes for bytes that were never UTF-8 become those bytes again."""
+        write_atomically(Path(path), self.encode("utf-8", "surrogateescape"))
+
+    def _repr_html_(self) -> str:
+        return f'<pre style="white-space:pre-wrap">{html.escape(self)}</pre>'
 
 
 class _Decoded(Fragments):
@@ -116,5 +144,5 @@ class IdPrompt(Prompt):
         rest = text[len(encoder.decode(elements[:kept])) :]
         return elements[:kept] + tuple(int(element) for element in encoder.encode(rest))
 
-    def document(self, elements: Sequence[int], text: str = "") -> IdDocument:
-        return IdDocument(text or self._model.bundle.encoder.decode(elements))
+    def document(self, elements: Sequence[int], text: str = "", **made: Any) -> IdDocument:
+        return IdDocument(text or self._model.bundle.encoder.decode(elements), elements, **made)

@@ -31,7 +31,7 @@ from rhapsode.modalities.values.next_steps import LEVELS, NextSteps
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValueState  # loads torch
     from rhapsode.generation import Chain
-    from rhapsode.modalities.series.prompts import SeriesPrompt
+    from rhapsode.modalities.series.prompts import SeriesDocument, SeriesPrompt
     from rhapsode.modalities.values.next_steps import ValuesSeen
 
 __all__ = ["SeriesForecast", "SeriesModel"]
@@ -119,11 +119,26 @@ class SeriesModel(ValueModel[SeriesBundle]):
             if prompt.place is None:
                 table = forecast_rows(self.forecast(prompt.series, asked), paths=True)
             else:
-                made = self.generate(settings.length, count=settings.count, settings=asked)
+                made = self.new_series(settings.length, count=settings.count, settings=asked)
                 table = series_rows(made)
             for text in csv_text(table):
                 yield Piece(0, text, None, 0, number)
             yield Piece(0, "", "length", settings.length or 0, number)
+
+    def generate(
+        self, prompt: Any = "", settings: GenerateSettings | None = None, **options: Any
+    ) -> SeriesDocument:
+        """Continue every series of a prompt by one sample path, or draw a new series for ""."""
+        from rhapsode.modalities.series.prompts import SeriesDocument, continued
+
+        settings = self.request(settings, options)
+        asked = _forecast_settings(settings)
+        given = self.prompt(prompt, settings)
+        if given.place is not None:
+            value = self.new_series(settings.length, settings=asked)
+        else:
+            value = continued(self.forecast(given.series, replace(asked, samples=1)))
+        return SeriesDocument(value, asked.seed, "length")
 
     def next_steps(
         self, prompt: Prompt, settings: GenerateSettings, count: int
@@ -307,7 +322,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
         seeds = [path_seed(seed, str(row)) for row in range(rows)]
         return sample_paths(self.predictor, state, known, samples=samples, seeds=seeds)
 
-    def generate(
+    def new_series(
         self,
         length: int | None = None,
         *,

@@ -21,9 +21,9 @@ from rhapsode.modalities.series.corpus import future_covariates, histories_of, o
 from rhapsode.modalities.values.prompts import Step, ValuePrompt
 
 if TYPE_CHECKING:
-    from rhapsode.modalities.series.model import SeriesModel
+    from rhapsode.modalities.series.model import SeriesForecast, SeriesModel
 
-__all__ = ["SeriesDocument", "SeriesPrompt", "step_times"]
+__all__ = ["SeriesDocument", "SeriesPrompt", "continued", "step_times"]
 
 _INTS = ("offsets", "times_N", "categories_SA")
 _FLOATS = ("values_NK", "known_NC", "static_SA")
@@ -35,9 +35,18 @@ class SeriesDocument:
 
     Arguments:
         value: the series.
+        seed: of the draw; None if nothing was drawn.
+        finish_reason: "length"; None if it is not known.
     """
 
     value: SeriesSet
+    seed: int | None = None
+    finish_reason: str | None = None
+
+    @property
+    def elements(self) -> tuple[Step, ...]:
+        """Steps of all series, one after the other."""
+        return tuple(map(tuple, self.value.values_NK.tolist()))
 
     def text(self) -> str:
         """A table in CSV."""
@@ -45,12 +54,12 @@ class SeriesDocument:
 
         return "".join(csv_text(series_rows(self.value)))
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write CSV, TSV or Parquet, by the suffix."""
         from rhapsode.modalities.series.output import check_table, series_rows, write_table
 
-        check_table(path)
-        write_table(path, series_rows(self.value))
+        check_table(Path(path))
+        write_table(Path(path), series_rows(self.value))
 
 
 class SeriesPrompt(ValuePrompt):
@@ -157,7 +166,7 @@ class SeriesPrompt(ValuePrompt):
         (time,) = self.times(place, 1)
         return f"{time},{super().line(place, step)}"
 
-    def document(self, elements: Sequence[Step], text: str = "") -> SeriesDocument:
+    def document(self, elements: Sequence[Step], text: str = "", **made: Any) -> SeriesDocument:
         series = self.only()
         rows = self.series.rows(series)
         history = slice(rows.start, rows.start + int(self.rows_S[series]))
@@ -171,7 +180,8 @@ class SeriesPrompt(ValuePrompt):
                 values_NK=values_TK,
                 known_NC=np.zeros((len(times_T), 0)),
                 known_names=(),
-            )
+            ),
+            **made,
         )
 
     def saved(self) -> dict[str, Any]:
@@ -226,6 +236,28 @@ class SeriesPrompt(ValuePrompt):
             return cls(model, series, (SeriesStats.from_array(stats_4K), int(place[1])))
         except (KeyError, TypeError, ValueError, IndexError, AttributeError):
             raise DataError("what this session begins with is damaged") from None
+
+
+def continued(forecast: SeriesForecast) -> SeriesSet:
+    """Every forecast series with its first sample path behind its history."""
+    parts = []
+    for place in range(len(forecast.which)):
+        times_T, values_TK = forecast.history(place)
+        parts.append(
+            (
+                np.concatenate((times_T, forecast.times[place])),
+                np.concatenate((values_TK, forecast.paths_BSHK[place, 0])),
+            )
+        )
+    times_N = np.concatenate([times_T for times_T, _ in parts])
+    return replace(
+        forecast.given.select(forecast.which.tolist()),
+        offsets=np.cumsum([0, *(len(times_T) for times_T, _ in parts)]),
+        times_N=times_N,
+        values_NK=np.concatenate([values_TK for _, values_TK in parts]),
+        known_NC=np.zeros((len(times_N), 0)),
+        known_names=(),
+    )
 
 
 def step_times(given: SeriesSet, start: int, steps: int) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rhapsode.config import GenerateSettings, SourceSettings, from_mapping
-from rhapsode.errors import BundleError, SettingsError
+from rhapsode.errors import BundleError
 from rhapsode.modalities.ids.continuation import OpenIndex
 from rhapsode.modalities.ids.model import IdModel
 from rhapsode.modalities.ids.prompts import IdPrompt
@@ -41,12 +41,6 @@ class TextModel(IdModel):
 
             self._elements = open_elements_index(self.bundle, self.path, tell or silent)
         return self._elements
-
-    def generate(self, prompt: str = "", **options: Any) -> str:
-        """Prompt and continuation as one text; see `Model.stream` for the options."""
-        if options.get("count", 1) != 1:
-            raise SettingsError("generate gives one text", hint="use continuations(count=...)")
-        return prompt + self.continuations(prompt, **options)[0].text
 
     def prompt(self, value: Any, settings: GenerateSettings) -> IdPrompt:
         text = str(value)

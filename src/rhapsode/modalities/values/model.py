@@ -142,8 +142,9 @@ class ValueModel(Model[B], Generic[B]):
                         rows.draw(settings.temperature) if rows.position < length else None
                     ),
                 ):
-                    line = text.feed(prompt.restored(step.elements[0].tolist()))
-                    yield Piece(index, line, None, rows.position + 1, number)
+                    element = prompt.restored(step.elements[0].tolist())
+                    line, count = text.feed(element), rows.position + 1
+                    yield Piece(index, line, None, count, number, None, (element,))
                 yield Piece(index, text.pause(), "length", rows.position, number)
 
     def name_of(self, element: Sequence[float]) -> str:

@@ -33,17 +33,26 @@ class ValueDocument:
 
     Arguments:
         value: (T, K).
+        seed: of the draw; None if nothing was drawn.
+        finish_reason: "length"; None if it is not known.
     """
 
     value: NDArray[np.float64]
+    seed: int | None = None
+    finish_reason: str | None = None
+
+    @property
+    def elements(self) -> tuple[Step, ...]:
+        """Its steps."""
+        return tuple(map(tuple, self.value.tolist()))
 
     def text(self) -> str:
         """A line for each step."""
         return "".join(map(line_of, self.value.tolist()))
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write the lines."""
-        write_atomically(path, self.text().encode())
+        write_atomically(Path(path), self.text().encode())
 
 
 class _Lines(Fragments):
@@ -150,8 +159,8 @@ class ValuePrompt(Prompt):
             self._model.bundle.encoder.encode(self.stack(steps)[0], self.stats)
         return Given(steps, "")
 
-    def document(self, elements: Sequence[Step], text: str = "") -> Document:
-        return ValueDocument(self.stack(elements)[0])
+    def document(self, elements: Sequence[Step], text: str = "", **made: Any) -> Document:
+        return ValueDocument(self.stack(elements)[0], **made)
 
 
 def read_steps(text: str, width: int) -> tuple[Step, ...]:
