@@ -52,7 +52,7 @@ def run(arguments: Sequence[str], began: float) -> int:
         print_json(figures)
         return 0
     data = f"the {command.split} part" if command.split else ", ".join(command.sources)
-    print_parts(modality.report(figures, f"{command.model} on {data or 'what it learnt from'}"))
+    print_parts(metrics.report(f"{command.model} on {data or 'what it learnt from'}"))
     for line in modality.notes(figures):
         note(line)
     return 0

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -147,13 +145,9 @@ def _plan(command: TrainCommand, asked: dict[str, Any]) -> int:
         raise SettingsError(
             "a plan is of one new run", where="--plan", hint="leave out --resume and --repeat"
         )
-    from rhapsode.training import join_group
-    from rhapsode.workflows.runs.plan_run import plan_in_toml, plan_training
+    from rhapsode.workflows.runs.plan_run import plan
 
-    planned = plan_training(
-        command.sources, asked, kept=None, start=command.from_, tell=note, group=join_group()
-    )
-    sys.stdout.write(plan_in_toml(planned))
+    sys.stdout.write(plan(*command.sources, base=command.from_, **asked).toml())
     return 0
 
 
@@ -250,7 +244,7 @@ def run_training(training: Training) -> bool:
 
     ended = "done"
     budget, baseline = training.settings.budget_seconds(), training.run.planned.baseline
-    with stopping(training.loop), Watch(budget, baseline) as watch:
+    with training.stopped_by_signals(_say_stopping), Watch(budget, baseline) as watch:
         for event in training.events():
             watch.show(event)
             if isinstance(event, Finished):
@@ -289,19 +283,5 @@ def run_training(training: Training) -> bool:
     return True
 
 
-@contextmanager
-def stopping(loop: Any) -> Iterator[None]:
-    """The first Ctrl-C (or SIGTERM) ends the loop after its step, saved; the second ends at once."""
-
-    def stop(number: int, frame: object) -> None:
-        if number == signal.SIGINT:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        loop.stop()
-        sys.stderr.write("\nstopping and saving ...\n")
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _say_stopping() -> None:
+    sys.stderr.write("\nstopping and saving ...\n")

@@ -348,11 +348,6 @@ class Modality(ABC, Generic[S, C, B]):
         """
         raise SettingsError(f"models of {self.noun} are not evaluated", where="evaluate")
 
-    def report(self, metrics: Mapping[str, Any], title: str) -> Iterator[Any]:
-        """Metrics for people: lines, and what `rich` prints."""
-        yield title
-        yield f"{metrics['loss']:.4f} nats per element"
-
     def notes(self, metrics: Mapping[str, Any]) -> Iterator[str]:
         """Warnings that belong to metrics, and what else should be known of them."""
         yield from ()

@@ -6,23 +6,26 @@ import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, Unpack
 
 from rhapsode.bundle import Bundle
 from rhapsode.config import GenerateSettings, from_mapping
 from rhapsode.errors import SettingsError
+from rhapsode.views.display import Shown
 
 if TYPE_CHECKING:  # what draws takes longer to load than a text to write
     import numpy as np
     from numpy.typing import NDArray
-    from rich.console import RenderableType
 
     from rhapsode.bundle import Elements, Predictor
+    from rhapsode.bundle.network import Network
     from rhapsode.generation import Chain, Rows, Trace
     from rhapsode.generation.loop import DrawKey
     from rhapsode.keywords import GenerateOptions
     from rhapsode.modalities.scoring import Metrics
+    from rhapsode.views.history import History
 
 __all__ = [
     "Continuation",
@@ -196,16 +199,6 @@ class Document(Protocol):
         ...
 
 
-class Shown(Protocol):
-    """Something to look at."""
-
-    def to_mapping(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-
-    def shown(self, width: int) -> Sequence[RenderableType]:
-        """What a terminal of so many cells shows."""
-
-
 class Fragments(ABC):
     """The text of a document as it grows."""
 
@@ -339,6 +332,72 @@ class Model(ABC, Generic[B]):
     """Elements of a turn of a session, where no length is set."""
     kept: ClassVar[str] = "kept.jsonl"
     """File beside the model for documents of sessions that are kept."""
+
+    @property
+    def modality(self) -> str:
+        """The registered name of its kind of sequence."""
+        return self.bundle.modality
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the model file: the run folder, if a run has made it."""
+        return self.path.parent
+
+    @property
+    def summary(self) -> dict[str, Any] | None:
+        """Contents of the run's `summary.json`; None if the run is not finished, or there is none."""
+        import json
+
+        file = self.folder / "summary.json"
+        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+    @property
+    def history(self) -> History:
+        """Losses by evaluation of the run that made the model; empty if there is none."""
+        from rhapsode.views.history import read_history
+
+        return read_history(self.folder / "metrics.jsonl", self.folder / "curve.svg")
+
+    @cached_property
+    def network(self) -> Network:
+        """The network in torch, in evaluation mode; the first one of several."""
+        from rhapsode.bundle.network import load_network
+
+        return load_network(self.bundle)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model file to another place.
+
+        Raises:
+            BundleError: it cannot be written.
+        """
+        from rhapsode.bundle import write_bundle
+
+        write_bundle(Path(path), self.bundle)
+
+    def encode(self, value: Any) -> NDArray[Any]:
+        """Elements of a document: ids (N,), or values (T, K)."""
+        import numpy as np
+
+        return np.array(self.prompt(value, GenerateSettings()).opening.elements)
+
+    def decode(self, elements: Sequence[Any]) -> Document:
+        """The document of some elements."""
+        beginning = self.prompt("", GenerateSettings())
+        return beginning.document([beginning.restored(element) for element in elements])
+
+    def __repr__(self) -> str:
+        from rhapsode.views.display import as_text
+        from rhapsode.views.model_view import model_blocks
+
+        return as_text(model_blocks(self.path, self.bundle, self.summary))
+
+    def _repr_html_(self) -> str:
+        from rhapsode.views.display import as_html
+        from rhapsode.views.model_view import model_blocks
+
+        page = as_html(model_blocks(self.path, self.bundle, self.summary))
+        return page + (self.history.curve or "")
 
     @abstractmethod
     def __init__(self, path: str | Path) -> None:
@@ -591,8 +650,8 @@ class Model(ABC, Generic[B]):
         return sum(map(len, texts))
 
 
-@dataclass(frozen=True)
-class Following(ABC):
+@dataclass(frozen=True, repr=False)
+class Following(Shown):
     """Expectations of a model after prompts, or after each of their sequences.
 
     Arguments:
@@ -610,9 +669,8 @@ class Following(ABC):
         """Plain values for JSON, an entry a table."""
         return [table.to_mapping() for row in self.tables for table in row]
 
-    @abstractmethod
-    def shown(self, width: int) -> Sequence[RenderableType]:
-        """Lines and tables for a terminal of so many cells."""
+    def to_mapping(self) -> dict[str, Any]:
+        return {"next": self.to_list()}
 
 
 def old_content(path: Path) -> bytes:

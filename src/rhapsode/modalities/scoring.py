@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rhapsode.views.display import Shown
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 __all__ = [
     "Compared",
@@ -37,15 +43,15 @@ class Part(Protocol):
         """The data in words, for a protocol."""
 
 
-class Metrics(Protocol):
+class Metrics(Shown):
     """Metrics of a model on a part."""
 
-    @property
-    def loss(self) -> float:
-        """Nats per element, in the data's own units."""
+    loss: float
+    """Nats per element, in the data's own units."""
 
-    def to_mapping(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+    @abstractmethod
+    def report(self, title: str) -> Iterator[RenderableType]:
+        """Metrics for people under a title: lines, and what `rich` prints."""
 
 
 @dataclass(frozen=True)

@@ -44,8 +44,11 @@ from rhapsode.evaluation import (
 )
 from rhapsode.modalities.contract import Tell
 from rhapsode.modalities.ids.contract import IdEvaluationSettings
+from rhapsode.modalities.scoring import Metrics
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from rhapsode.modalities.ids.model import IdModel
 
 __all__ = [
@@ -106,8 +109,8 @@ class SurprisingPassage:
     worst_nats: float
 
 
-@dataclass(frozen=True)
-class Evaluation(Figures):
+@dataclass(frozen=True, repr=False)
+class Evaluation(Figures, Metrics):
     """The figures of a sweep, and looks at where they come from.
 
     Arguments:
@@ -127,6 +130,15 @@ class Evaluation(Figures):
     surprising: list[SurprisingPassage]
     dynamic: dict[str, Any] | None = None
     reduced: dict[str, Any] | None = None
+
+    def shown(self, width: int) -> Sequence[RenderableType]:
+        return list(self.report(f"{self.protocol.split}"))
+
+    def report(self, title: str) -> Iterator[RenderableType]:
+        """Metrics, losses by context, calibration, and what surprised most, under a title."""
+        from rhapsode.views.evaluation_report import evaluation_report
+
+        yield from evaluation_report(self.to_mapping(), title)
 
     @classmethod
     def of(cls, figures: Figures, **looks: Any) -> Self:

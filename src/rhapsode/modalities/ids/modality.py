@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -109,11 +109,6 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         self, model: Any, part: Any, settings: IdEvaluationSettings, tell: Tell
     ) -> Evaluation:
         return measure_ids(model, part, self.sizes(model, part), settings, tell)
-
-    def report(self, metrics: Mapping[str, Any], title: str) -> Iterator[Any]:
-        from rhapsode.views.evaluation_report import evaluation_report
-
-        yield from evaluation_report(metrics, title)
 
     def compare(self, models: Mapping[str, Any], part: Any, settings: Any, tell: Tell) -> Compared:
         """Nats of each document or block, by models that share an encoder.

@@ -21,6 +21,7 @@ from rhapsode.views.candidates import (
     beside,
     candidates_table,
 )
+from rhapsode.views.display import Shown
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -36,8 +37,8 @@ class IdsFollowing(Following):
         return beside(self.tables, width)
 
 
-@dataclass(frozen=True)
-class IdChoice:
+@dataclass(frozen=True, repr=False)
+class IdChoice(Shown):
     """What a model thought of an element.
 
     Arguments:
@@ -192,8 +193,8 @@ def entropy(share_V: NDArray[np.float64]) -> float:
     return max(0.0, float(-(some * np.log(some)).sum()))
 
 
-@dataclass(frozen=True)
-class IdsSeen:
+@dataclass(frozen=True, repr=False)
+class IdsSeen(Shown):
     """Elements of a text.
 
     Arguments:

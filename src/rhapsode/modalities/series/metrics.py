@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,8 @@ from rhapsode.modalities.series.settings import (
 from rhapsode.modalities.values.modality import NATS, ScoredPart, ValueMetrics, protocol_of
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from rhapsode.modalities.series.model import SeriesModel
 
 __all__ = [
@@ -70,7 +72,7 @@ CRPS = Measure("crps", "CRPS")
 MASE = Measure("mase", "MASE")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SeriesMetrics(ValueMetrics):
     """Metrics of a model of series.
 
@@ -93,6 +95,16 @@ class SeriesMetrics(ValueMetrics):
             "forecasts": None if self.forecasts is None else self.forecasts.to_mapping(),
             "protocol": self.protocol,
         }
+
+    def report(self, title: str) -> Iterator[RenderableType]:
+        """Density, and a table of forecasts by each method, under a title."""
+        from rhapsode.views.figures import density_in_words, forecasts_table
+
+        metrics = self.to_mapping()
+        yield title
+        yield density_in_words(metrics)
+        if metrics["forecasts"]:
+            yield forecasts_table(metrics["forecasts"])
 
 
 @dataclass(frozen=True)

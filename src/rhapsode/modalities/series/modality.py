@@ -144,14 +144,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
             methods=asked_methods(settings),
         )
 
-    def report(self, metrics: Mapping[str, Any], title: str) -> Iterator[Any]:
-        from rhapsode.views.figures import density_in_words, forecasts_table
-
-        yield title
-        yield density_in_words(metrics)
-        if metrics["forecasts"]:
-            yield forecasts_table(metrics["forecasts"])
-
     def notes(self, metrics: Mapping[str, Any]) -> Iterator[str]:
         from rhapsode.views.figures import method_notes
 

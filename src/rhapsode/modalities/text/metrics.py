@@ -60,7 +60,7 @@ class TextPart(IdPart):
         return cls(store, split, shown, texts, parts)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TextEvaluation(Evaluation):
     """Figures of a sweep over a text, and what the model writes.
 

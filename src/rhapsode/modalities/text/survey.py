@@ -245,7 +245,7 @@ FIRST = 400
 """Elements that a terminal shows."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TextSeen(IdsSeen):
     """One document and its elements.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
@@ -30,6 +30,8 @@ from rhapsode.modalities.contract import (
 )
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from rhapsode.bundle import Predictor
     from rhapsode.bundle.network import Network
     from rhapsode.bundle.value_predictor import ValuePredictor
@@ -292,8 +294,8 @@ class ScoredPart:
         return sums_S.astype(np.float64)
 
 
-@dataclass(frozen=True)
-class ValueMetrics:
+@dataclass(frozen=True, repr=False)
+class ValueMetrics(Metrics):
     """Density of a part.
 
     Arguments:
@@ -309,6 +311,14 @@ class ValueMetrics:
     def to_mapping(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return {"loss": self.loss, "elements": self.elements, "protocol": self.protocol}
+
+    def shown(self, width: int) -> Sequence[RenderableType]:
+        return list(self.report(str(self.protocol["split"])))
+
+    def report(self, title: str) -> Iterator[RenderableType]:
+        """Density under a title."""
+        yield title
+        yield f"{self.loss:.4f} nats per element"
 
 
 def protocol_of(bundle: ValueBundle, split: str) -> dict[str, Any]:

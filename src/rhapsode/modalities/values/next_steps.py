@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rhapsode.generation import Rows
 from rhapsode.modalities.opened import Following
+from rhapsode.views.display import Shown
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -32,8 +33,8 @@ CHOICE_LEVELS = 9
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class ValueChoice:
+@dataclass(frozen=True, repr=False)
+class ValueChoice(Shown):
     """What a model thought of the numbers of one step.
 
     Arguments:
@@ -168,8 +169,8 @@ SHOWN = 40
 """Steps of a sequence that a terminal shows, the last ones."""
 
 
-@dataclass(frozen=True)
-class ValuesSeen:
+@dataclass(frozen=True, repr=False)
+class ValuesSeen(Shown):
     """Targets of sequences, as the network learns them.
 
     Arguments:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -16,7 +16,13 @@ from rhapsode.errors import RunError, SettingsError
 from rhapsode.evaluation import Difference, paired_difference
 from rhapsode.modalities.choose import AnyModality
 from rhapsode.modalities.contract import Compared, Measure, Metrics, Part, PartName, Tell
+from rhapsode.views.display import Shown
 from rhapsode.workflows import AnyModel, open_model
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from rhapsode.keywords import CompareOptions, EvaluateOptions
 
 __all__ = ["Comparison", "Contrast", "Models", "compare", "evaluate", "open_models", "part_of_run"]
 
@@ -38,8 +44,8 @@ class Contrast:
     difference: Difference
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Shown):
     """Models on common data, best first, and every pair of them.
 
     Arguments:
@@ -58,8 +64,10 @@ class Comparison:
     passages: str
     caution: str | None = None
 
+    def shown(self, width: int) -> Sequence[RenderableType]:
+        return list(self.modality.comparison_report(self.to_mapping(), "comparison"))
+
     def to_mapping(self) -> dict[str, Any]:
-        """Plain values for JSON."""
         return {
             "rows": self.rows,
             "contrasts": [
@@ -113,7 +121,9 @@ def open_models(models: Models) -> tuple[AnyModality, dict[str, Any]]:
     return modality, {name: model for name, (_, model) in opened.items()}
 
 
-def compare(models: Models, *sources: str, tell: Tell = lambda _: None, **asked: Any) -> Comparison:
+def compare(
+    models: Models, *sources: Any, tell: Tell = lambda _: None, **asked: Unpack[CompareOptions]
+) -> Comparison:
     """Score the same data with several models.
 
     Arguments:
@@ -168,10 +178,10 @@ def _difference(compared: Compared, measure: Measure, better: str, worse: str) -
 
 def evaluate(
     model: str | Path | AnyModel,
-    *sources: str,
+    *sources: Any,
     split: PartName | None = None,
     tell: Tell = lambda _: None,
-    **asked: Any,
+    **asked: Unpack[EvaluateOptions],
 ) -> Metrics:
     """Measure a model.
 

@@ -1,12 +1,52 @@
-"""What a model is made of."""
+"""Components, layers and provenance of a model."""
 
-from dataclasses import asdict
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rhapsode.config import to_mapping
 from rhapsode.modalities.contract import Model
+from rhapsode.views.display import Shown
+from rhapsode.workflows import open_model
 
-__all__ = ["describe"]
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+__all__ = ["Info", "describe", "info"]
+
+
+@dataclass(frozen=True, repr=False)
+class Info(Shown):
+    """Components, layers, encoder and provenance of a model.
+
+    Arguments:
+        facts: plain values.
+    """
+
+    facts: dict[str, Any]
+
+    def to_mapping(self) -> dict[str, Any]:
+        return self.facts
+
+    def shown(self, width: int) -> Sequence[RenderableType]:
+        from rhapsode.views.model_view import array_table, info_table
+
+        return [info_table(self.facts), array_table(self.facts)]
+
+
+def info(model: str | Path | Model[Any]) -> Info:
+    """Describe a model.
+
+    Arguments:
+        model: a run folder or model file, or an open model.
+
+    Raises:
+        BundleError: missing, damaged, or of another version.
+    """
+    return Info(describe(open_model(model)[1]))
 
 
 def describe(model: Model[Any]) -> dict[str, Any]:

@@ -3,14 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
 
 from rhapsode.config import from_mapping
 from rhapsode.errors import DataError
 from rhapsode.modalities.choose import AnyModality, choose_modality
 from rhapsode.modalities.contract import Shown, Surveyed, Tell
 
-__all__ = ["show", "survey"]
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from rhapsode.keywords import TrainOptions
+
+__all__ = ["Survey", "describe", "show", "survey"]
+
+
+@dataclass(frozen=True, repr=False)
+class Survey(Shown):
+    """Contents of sources, and the run that training would plan for them.
+
+    Arguments:
+        modality: of the sources.
+        found: plain values; see `survey`.
+    """
+
+    modality: AnyModality
+    found: dict[str, Any]
+
+    def to_mapping(self) -> dict[str, Any]:
+        return self.found
+
+    def shown(self, width: int) -> Sequence[RenderableType]:
+        return list(self.modality.survey_report(self.found, width))
+
+    def plot(self, path: str | Path) -> None:
+        """Draw it into a .png or .svg file.
+
+        Raises:
+            SettingsError: there is no picture of such data.
+        """
+        self.modality.draw_survey(self.found, Path(path))
+
+
+def describe(*sources: Any, **settings: Unpack[TrainOptions]) -> Survey:
+    """Describe sources, and plan a run on them.
+
+    Arguments:
+        sources: files, folders, catalogue names, or texts, records and tables in memory.
+        settings: of training by name.
+
+    Raises:
+        DataError: nothing to read.
+        SettingsError: a setting that does not fit.
+    """
+    return Survey(*survey(*sources, **settings))
 
 
 def survey(

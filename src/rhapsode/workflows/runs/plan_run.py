@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import torch
 
 from rhapsode.bundle import bundle_path, read_bundle
 from rhapsode.bundle.network import Network, build_network, load_network
-from rhapsode.config import TrainingSettings, dump_toml, from_mapping, merge, to_mapping
+from rhapsode.config import TrainingSettings, dump_toml, from_mapping, to_mapping
 from rhapsode.data import Stream
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.modalities import MODALITIES
 from rhapsode.modalities.choose import AnyModality, choose_modality
-from rhapsode.modalities.contract import Claim, Planned, RunRequest, Tell
+from rhapsode.modalities.contract import Claim, Planned, RunRequest, Tell, silent
 from rhapsode.training import (
     Group,
     faster_precision,
+    join_group,
     machine_speed,
     matmul_rates,
     prepare_process,
@@ -29,9 +30,15 @@ from rhapsode.training import (
 )
 from rhapsode.training.fine_tuning import BaseModel, base_of
 from rhapsode.training.tracking import check_trackers
+from rhapsode.views.display import Shown
 from rhapsode.workflows.runs.run_folder import ResumedRun
 
-__all__ = ["PlannedRun", "inherited", "plan_corpus", "plan_in_toml", "plan_training"]
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from rhapsode.keywords import TrainOptions
+
+__all__ = ["PlannedRun", "inherited", "plan_corpus", "Plan", "plan", "plan_training"]
 
 
 @dataclass(frozen=True)
@@ -258,15 +265,62 @@ def _precision(
     return precision
 
 
-def plan_in_toml(run: PlannedRun) -> str:
-    """The resolved settings, as `--config` reads them, after the reasons for what was planned, as comments."""
-    about = [
-        f"{run.settings.model}: {run.network.parameter_count():,} parameters",
-        *run.planned.plan.reasons,
-        f"one pass: {run.stream.steps(1.0):,} updates over {run.planned.elements:,} elements",
-    ]
-    written = dump_toml(to_mapping(run.settings))
-    return "".join(f"# {line}\n" for line in about) + "\n" + written
+@dataclass(frozen=True, repr=False)
+class Plan(Shown):
+    """Settings that training would use, and why.
+
+    Arguments:
+        settings: resolved.
+        reasons: for what was planned.
+        parameters: of the network.
+        updates: of one pass over the training part.
+        elements: of that pass.
+    """
+
+    settings: TrainingSettings
+    reasons: tuple[str, ...]
+    parameters: int
+    updates: int
+    elements: int
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Settings by name."""
+        return to_mapping(self.settings)
+
+    def toml(self) -> str:
+        """A file for `--config`, after the reasons as comments."""
+        about = [
+            f"{self.settings.model}: {self.parameters:,} parameters",
+            *self.reasons,
+            f"one pass: {self.updates:,} updates over {self.elements:,} elements",
+        ]
+        written = dump_toml(self.to_mapping())
+        return "".join(f"# {line}\n" for line in about) + "\n" + written
+
+    def shown(self, width: int) -> Sequence[RenderableType]:
+        return [self.toml()]
+
+
+def plan(*sources: Any, base: str | Path | None = None, **settings: Unpack[TrainOptions]) -> Plan:
+    """Decide on everything that a run leaves open; nothing is written.
+
+    Arguments:
+        sources: as in `train`.
+        base: as in `train`.
+        settings: as in `train`.
+
+    Raises:
+        RhapsodeError: a source or setting that does not fit.
+    """
+    start = None if base is None else str(base)
+    run = plan_training(sources, settings, kept=None, start=start, group=join_group(), tell=silent)
+    return Plan(
+        run.settings,
+        tuple(run.planned.plan.reasons),
+        run.network.parameter_count(),
+        run.stream.steps(1.0),
+        run.planned.elements,
+    )
 
 
 def inherited(asked: Mapping[str, Any], base: BaseModel, modality: AnyModality) -> dict[str, Any]:

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from rhapsode import __version__
 from rhapsode.config import to_mapping
-from rhapsode.errors import SettingsError
+from rhapsode.errors import RunError, SettingsError
 from rhapsode.files import is_there, source_name
+from rhapsode.log import log
 from rhapsode.modalities.contract import Tell, silent
 from rhapsode.training import (
     BudgetClock,
@@ -30,6 +31,9 @@ from rhapsode.workflows.runs.plan_run import PlannedRun, plan_training
 from rhapsode.workflows.runs.run_folder import RunFolder, find_run
 from rhapsode.workflows.runs.training import Training, begin_with, loop_hooks
 
+if TYPE_CHECKING:
+    from rhapsode.keywords import TrainOptions
+
 __all__ = ["prepare_training", "train"]
 
 
@@ -37,34 +41,49 @@ def train(
     *sources: Any,
     output: str | None = None,
     resume: bool = False,
-    start: str | Path | None = None,
-    watch: Callable[[Event], None] | None = None,
-    **settings: Any,
+    base: str | Path | None = None,
+    on_event: Callable[[Event], None] | None = None,
+    **settings: Unpack[TrainOptions],
 ) -> AnyModel:
-    """Train on files, folders, catalogue names, or tables in memory.
+    """Train a model.
+
+    Interrupted by Ctrl-C or a stopped cell, the run is saved and returned without a test figure;
+    `train(output=..., resume=True)` continues it.
 
     Arguments:
-        sources: what to learn from.
-        output: the run folder [default: runs/<name>].
-        resume: go on with the run in `output`.
-        start: a run folder or model file to begin as, with its elements and its network.
-        watch: called with every event.
-        settings: those of the modality by name, sections as mappings: `budget="3m"`, `network={"hidden_size": 256}`.
+        sources: files, folders, catalogue names; or lists of texts or records, data frames, arrays.
+        output: the run folder. [default: runs/<name>]
+        resume: continue the run in `output`.
+        base: a run folder or model file whose encoder and weights training begins with.
+        on_event: called with every event of the run.
+        settings: of the modality by name, sections as mappings: `budget="3m"`,
+            `network={"hidden_size": 256}`.
 
     Returns:
-        The trained model, opened.
+        The trained model. `history` and `summary` tell of the run.
 
     Raises:
         RhapsodeError: a source, setting or folder that does not fit.
+        RunError: interrupted before the first evaluation.
     """
-    training = prepare_training(sources, settings, output=output, resume=resume, start=start)
-    for event in training.events():
-        if watch is not None:
-            watch(event)
+    training = prepare_training(sources, settings, output=output, resume=resume, start=base)
+    with training.stopped_by_signals():
+        for event in training.events():
+            if on_event is not None:
+                on_event(event)
+    path = training.folder.path
+    if training.interrupted:
+        hint = f'continue with train(output="{path}", resume=True)'
+        if not training.folder.model.exists():
+            raise RunError(
+                "interrupted before the first evaluation; saved", where=str(path), hint=hint
+            )
+        log.warning(f"interrupted and saved; {hint}")
+        return load(path)
     with training.group.first_goes():
         if training.group.first:
             training.finish()
-    return load(training.folder.path)
+    return load(path)
 
 
 def prepare_training(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -96,6 +99,38 @@ class Training:
             self.folder.close()
             if board is not None:
                 board.close()
+
+    @property
+    def interrupted(self) -> bool:
+        """True if the run was stopped before its end."""
+        return self._last is not None and self._last.reason == "interrupted"
+
+    @contextmanager
+    def stopped_by_signals(self, told: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Let the first SIGINT or SIGTERM stop the run after its step, saved; a second SIGINT interrupts.
+
+        Outside the main thread, where Python handles no signals, nothing is changed.
+
+        Arguments:
+            told: called when the first signal comes.
+        """
+
+        def stop(number: int, frame: object) -> None:
+            if number == signal.SIGINT:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+            self.loop.stop()
+            told()
+
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, stop) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def finish(self, tell: Tell = silent) -> dict[str, Any]:
         """Calibrate the best weights, measure them on the test part, and write model, summary, curve and card.

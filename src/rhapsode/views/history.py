@@ -28,7 +28,7 @@ class History(Shown, Mapping[str, list[float]]):
 
     def __init__(self, columns: Mapping[str, list[float]], curve: str | None = None) -> None:
         self._columns = dict(columns)
-        self._curve = curve
+        self.curve = curve
 
     def __getitem__(self, name: str) -> list[float]:
         return self._columns[name]
@@ -60,7 +60,7 @@ class History(Shown, Mapping[str, list[float]]):
         return [table]
 
     def _repr_html_(self) -> str:
-        return self._curve or super()._repr_html_()
+        return self.curve or super()._repr_html_()
 
 
 def read_history(metrics: Path, curve: Path) -> History:
@@ -72,7 +72,7 @@ def read_history(metrics: Path, curve: Path) -> History:
         event = json.loads(line)
         if event.get("event") == "step":
             losses.append(event["loss"])
-        elif event.get("event") == "evaluated":
+        elif event.get("event") == "evaluation":
             columns["step"].append(event["step"])
             columns["seconds"].append(event["elapsed"])
             columns["loss"].append(sum(losses) / len(losses) if losses else None)
