@@ -148,5 +148,5 @@ def array_table(facts: dict[str, Any]) -> Table:
     )
     for name, shape in facts["arrays"].items():
         table.add_row(name, " x ".join(map(str, shape)), f"{math.prod(shape):,}")
-    table.add_row("[bold]all", "", f"[bold]{facts['parameters']:,}")
+    table.add_row("all", "", f"{facts['parameters']:,}", style="bold")
     return table

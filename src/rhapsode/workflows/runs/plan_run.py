@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ import torch
 
 from rhapsode.bundle import bundle_path, read_bundle
 from rhapsode.bundle.network import Network, build_network, load_network
-from rhapsode.config import TrainingSettings, dump_toml, from_mapping, to_mapping
+from rhapsode.config import TrainingSettings, dump_toml, from_mapping, merge, to_mapping
 from rhapsode.data import Stream
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.modalities import MODALITIES
