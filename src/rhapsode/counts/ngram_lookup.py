@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.counts.compiled import compiled
+from rhapsode.compiling import compiled
 
 # Compiled into what is kept here: when it changes, this file must, too.
 from rhapsode.counts.ngram_counting import find_child

@@ -17,7 +17,7 @@ from rhapsode.counts.ngram_lookup import read_one, restrict_one, spread_one
 from rhapsode.engine.kernels.attention import read_attention
 from rhapsode.engine.kernels.convolution import read_convolution
 from rhapsode.engine.kernels.jit import STAMP, apart, entry, inner, ready
-from rhapsode.engine.kernels.moves import copy, fill
+from rhapsode.engine.kernels.maths import copy, fill
 from rhapsode.engine.kernels.products import help_out, product
 from rhapsode.engine.kernels.recurrent_steps import read_recurrent
 from rhapsode.engine.kernels.tiles import PANEL

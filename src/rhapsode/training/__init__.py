@@ -17,9 +17,8 @@ from rhapsode.training.machine import (
     prepare_process,
     runs,
 )
-from rhapsode.training.optimiser import make_optimiser
+from rhapsode.training.optimiser import make_optimiser, rate_share
 from rhapsode.training.planner import Plan, machine_speed, plan_run
-from rhapsode.training.schedule import rate_share
 from rhapsode.training.training_loop import LoopHooks, TrainingLoop, training_loss
 
 __all__ = [

@@ -23,8 +23,7 @@ from rhapsode.training.checkpoint import Checkpoint, read_checkpoint, write_chec
 from rhapsode.training.clock import Clock
 from rhapsode.training.distributed import Group, SingleProcess
 from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
-from rhapsode.training.optimiser import make_optimiser, update_weights
-from rhapsode.training.schedule import rate_share
+from rhapsode.training.optimiser import make_optimiser, rate_share, update_weights
 
 
 @dataclass(frozen=True)

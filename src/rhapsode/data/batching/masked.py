@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.data.batch import Batch
-from rhapsode.data.stream import Stream
+from rhapsode.data.batch import Batch, Stream
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ larger than 128: an input gives its size, a weight takes its sign. Elsewhere the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -331,22 +331,15 @@ def round_inputs(x: Any, x_at: int, depth: int, rounded: Any, at: int) -> None:
         at += INPUT_BYTES
 
 
-def _panels_of(
-    one: Callable[..., None],
-    rest: Callable[..., None],
-    four: Callable[..., None],
-    block: int,
-    size: int,
-) -> Callable[..., None]:
+def _panels_of(tiles: Iterable[Callable[..., None]], block: int, size: int) -> Callable[..., None]:
     """A product by tiles of four panels, of one, and of four rows by one panel.
 
     Arguments:
-        one: adds the products of four panels and a row.
-        rest: of a panel and a row.
-        four: of a panel and four rows.
+        tiles: one for each of `SHAPES`.
         block: inputs that a tile counts as one.
         size: numbers of a panel for each of them.
     """
+    one, rest, four = tiles
 
     @inner
     def some_panels(
@@ -383,9 +376,9 @@ def _panels_of(
 
 
 some_panels_bf16 = _panels_of(
-    *(summing_tile(rows, panels, _bf16_weights, 2) for rows, panels in SHAPES), 1, PANEL // 2
+    (summing_tile(rows, panels, _bf16_weights, 2) for rows, panels in SHAPES), 1, PANEL // 2
 )
 # Off rounded inputs.
 some_panels_int8 = _panels_of(
-    *(_tile_int8(rows, panels) for rows, panels in SHAPES), BLOCK, BLOCK_BYTES
+    (_tile_int8(rows, panels) for rows, panels in SHAPES), BLOCK, BLOCK_BYTES
 )
