@@ -194,6 +194,40 @@ def _picked(whole: Batch | Condition, rows_R: NDArray[np.int64] | slice) -> dict
     return parts
 
 
+END = 0
+
+
+def lay_out(
+    elements_N: NDArray[np.unsignedinteger],
+    positions_BT: NDArray[np.int64],
+    *,
+    inside_BT: NDArray[np.bool_],
+    read_BT: NDArray[np.bool_],
+    weights_BT: NDArray[Any],
+    reset_BT: NDArray[np.bool_] | None = None,
+) -> Batch:
+    """Ids at some places as targets, behind inputs one place before them.
+
+    Arguments:
+        elements_N: ids, at least one.
+        positions_BT: places of the targets.
+        inside_BT: which of them there are; the others are end-of-sequence.
+        read_BT: where the element before is read; elsewhere end-of-sequence is.
+        weights_BT: of the targets.
+        reset_BT: where a row starts afresh.
+    """
+    last = len(elements_N) - 1
+    targets_BT = np.where(inside_BT, elements_N[np.clip(positions_BT, 0, last)], END)
+    inputs_BT = np.where(read_BT, elements_N[np.clip(positions_BT - 1, 0, last)], END)
+    return Batch(
+        inputs_BT.astype(np.int64),
+        targets_BT.astype(np.int64),
+        weights_BT.astype(np.float32),
+        reset_BT,
+        positions_BT=positions_BT,
+    )
+
+
 class Stream(Protocol):
     """Batches by step. What a step reads depends on nothing but the step: the whole cursor is one number."""
 

@@ -8,7 +8,7 @@ from rhapsode.training.clock import (
     ReplayClock,
     StepClock,
 )
-from rhapsode.training.distributed import Group, ManyProcesses, SingleProcess, join_group, joined
+from rhapsode.training.distributed import Group, ManyProcesses, join_group, joined
 from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
 from rhapsode.training.machine import (
     faster_precision,
@@ -36,7 +36,6 @@ __all__ = [
     "ReplayClock",
     "Sampled",
     "Saved",
-    "SingleProcess",
     "Step",
     "StepClock",
     "TrainingLoop",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rhapsode.bundle import Job, Predictor, log_softmax
 from rhapsode.encoding import END_ID
 from rhapsode.generation.chain import Chain
-from rhapsode.generation.draw import philox
+from rhapsode.generation.draw import uniforms
 from rhapsode.generation.loop import Rows, Step, run
 from rhapsode.generation.search.likeliest import Candidates, Found, best_first
 
@@ -247,13 +247,8 @@ def _uniforms(
     count = shape[0] * shape[1]
     if count + FIRST_BEAM_LANE > int(_LOW):
         raise ValueError("too many pairs of beam and element")
-    counter_N4 = np.empty((count, 4), dtype=np.uint64)
-    counter_N4[:, 0] = position & int(_LOW)
-    counter_N4[:, 1] = position >> 32
-    counter_N4[:, 2] = sequence & int(_LOW)
-    counter_N4[:, 3] = np.arange(FIRST_BEAM_LANE, FIRST_BEAM_LANE + count, dtype=np.uint64)
-    words_N4 = philox(counter_N4, seed)
-    high, low = words_N4[:, 0] >> np.uint64(5), words_N4[:, 1] >> np.uint64(6)
-    bits = high.astype(np.float64) * 67108864.0 + low.astype(np.float64)
+    sequence_N, position_N = np.full(count, sequence), np.full(count, position)
+    lane_N = np.arange(FIRST_BEAM_LANE, FIRST_BEAM_LANE + count)
+    bits = uniforms(seed, sequence_N, position_N, lane_N) * 9007199254740992.0
     # Half a step off either end: the logarithm of 0 is no noise.
     return ((bits + 0.5) / 9007199254740992.0).reshape(shape).clip(1e-300, 1 - 2.0**-53)
