@@ -21,7 +21,7 @@ from rhapsode.data import catalogue_documents
 from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.generation import Chain, Job, generate_elements
 from rhapsode.generation.filters.contract import Suppress
-from rhapsode.generation.filters.copying import NoCopy
+from rhapsode.generation.filters.control_filters import NoCopy
 from rhapsode.generation.filters.temperature import Temperature
 from rhapsode.modalities.text.quality.elements_index import index_elements
 from rhapsode.modalities.text.quality.text_index import TextIndex

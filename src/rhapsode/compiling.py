@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
-__all__ = ["kept"]
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def kept(function: Any) -> Any:
@@ -33,3 +34,15 @@ def kept(function: Any) -> Any:
 
     cache.load_overload = load
     return function
+
+
+def compiled(function: F) -> F:
+    """Compile at the first call, for the argument types of that call, and keep the result between runs.
+
+    It is free of the interpreter's lock. What is kept is renewed when the function's own file changes, not when a file changes that it calls into: functions
+    that call one another live in one file.
+    """
+    import numba
+
+    njit: Any = numba.njit
+    return cast(F, kept(njit(cache=True, nogil=True, no_cfunc_wrapper=True)(function)))

@@ -10,8 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rhapsode.config import from_mapping
-from rhapsode.encoding.series.bin_edges import BinSettings, learn_bins
-from rhapsode.encoding.series.scaling import SeriesStats
+from rhapsode.encoding.series.scaling import BinSettings, SeriesStats, learn_bins
 from rhapsode.encoding.series.values import SeriesEncoder, SeriesEncoderSettings, SeriesPaths
 from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
 from rhapsode.heads import HEADS, DensityHead

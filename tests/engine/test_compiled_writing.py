@@ -35,7 +35,7 @@ from rhapsode.generation import (
 )
 from rhapsode.generation.filters.contract import Suppress
 from rhapsode.generation.filters.control_filters import MinLength, control_filters
-from rhapsode.generation.filters.penalties import Frequency, Presence, Repetition
+from rhapsode.generation.filters.repeats import Frequency, Presence, Repetition
 from rhapsode.generation.filters.temperature import Temperature
 from rhapsode.generation.filters.truncation import MinP, TopK, TopP
 from tests.contracts.filter_contract import ORACLE, ChainContract, context_of, logits

@@ -12,14 +12,13 @@ from rhapsode.config import GenerateSettings
 from rhapsode.errors import SettingsError
 from rhapsode.generation import FILTERS, STEPS, Chain, Context, Filter, chain_of
 from rhapsode.generation.filters.contract import Suppress
-from rhapsode.generation.filters.mirostat import Mirostat
-from rhapsode.generation.filters.penalties import Frequency, Presence, Repetition
-from rhapsode.generation.filters.repeats import Dry, NoRepeatNgram
+from rhapsode.generation.filters.repeats import Dry, Frequency, NoRepeatNgram, Presence, Repetition
 from rhapsode.generation.filters.temperature import DynamicTemperature, Temperature
 from rhapsode.generation.filters.truncation import (
     Epsilon,
     Eta,
     MinP,
+    Mirostat,
     TopK,
     TopNSigma,
     TopP,

@@ -5,7 +5,7 @@ import pytest
 
 from rhapsode.config import GenerateSettings
 from rhapsode.generation import Context, Job, chain_of, generate_elements
-from rhapsode.generation.filters.mirostat import Mirostat
+from rhapsode.generation.filters.truncation import Mirostat
 from tests.generation.markov import Markov
 
 EMPTY = np.empty(0, dtype=np.int64)

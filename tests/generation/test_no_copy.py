@@ -16,8 +16,7 @@ from rhapsode.encoding.text import BpeEncoder, CharacterEncoder, WordEncoder
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.generation import Chain, Job, generate_elements
 from rhapsode.generation.filters.contract import Suppress
-from rhapsode.generation.filters.control_filters import control_filters
-from rhapsode.generation.filters.copying import NoCopy
+from rhapsode.generation.filters.control_filters import NoCopy, control_filters
 from rhapsode.modalities.text.facts import TextBundle, TextFacts
 from rhapsode.modalities.text.quality import elements_index as no_copy
 from rhapsode.modalities.text.quality.elements_index import (

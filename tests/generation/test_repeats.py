@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhapsode.generation import Context
-from rhapsode.generation.filters.penalties import Frequency, Repetition
-from rhapsode.generation.filters.repeats import Dry, Echo, NoRepeatNgram
+from rhapsode.generation.filters.repeats import Dry, Echo, Frequency, NoRepeatNgram, Repetition
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=150)
 TEXT = st.lists(st.integers(0, 2), max_size=24) | st.lists(st.just(1), max_size=24)

@@ -6,8 +6,6 @@ import torch
 from torch import nn
 
 from rhapsode.models import LSTM, LSTMConfig
-from rhapsode.models.lstm.network import lstm_reference
-from tests.contracts.model_contract import assert_same
 from tests.models.recurrent_contract import GatedContract
 
 
@@ -37,11 +35,3 @@ class TestLSTM(GatedContract):
             cell_BTH = gate["forget_gate"] * before_BTH + gate["input_gate"] * gate["cell_gate"]
             torch.testing.assert_close(gate["cell"], cell_BTH)
             torch.testing.assert_close(gate["hidden"], gate["output_gate"] * cell_BTH.tanh())
-
-    def test_the_reference_goes_by_the_name_of_the_family_too(self, config: LSTMConfig) -> None:
-        model = self.make(config)
-        x_BTD, state = self.window(model), self.past(model, "ragged")
-        found_BTH, found, _ = lstm_reference(model, x_BTD, state)
-        wanted_BTH, wanted, _ = model.reference(x_BTD, state)
-        assert torch.equal(found_BTH, wanted_BTH)
-        assert_same(found.tensors(), wanted.tensors(), 0.0)

@@ -15,7 +15,7 @@ import pytest
 from rhapsode.bundle import read_bundle
 from rhapsode.data import Batch, Condition
 from rhapsode.errors import SettingsError
-from rhapsode.training import Group, SingleProcess, Step, read_checkpoint
+from rhapsode.training import Group, Step, read_checkpoint
 from rhapsode.workflows.runs.run import prepare_training
 
 STEPS = 50
@@ -276,7 +276,7 @@ def test_ctrl_c_ends_all_of_them_saved(source: Path, tmp_path: Path) -> None:
     assert values["step"] == done
 
 
-class Third(SingleProcess):
+class Third(Group):
     """A process that thinks it is the second of three."""
 
     def __init__(self) -> None:

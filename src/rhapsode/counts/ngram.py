@@ -345,19 +345,16 @@ class NGramModel:
         ids_BT = as_ids(elements_BT, self.vocab_size)
         node_B = state.node_B.copy()
         log_prob_BT = np.empty(ids_BT.shape, dtype=np.float32)
-        arguments = (
+        kernels.score_rows(
+            *self._arrays,
             ids_BT,
             as_ids(targets_BT, self.vocab_size),
             _flags(scored_BT, ids_BT.shape, missing=True),
             _flags(reset_BT, ids_BT.shape, missing=False),
             node_B,
+            *_restriction(allowed_BTV),
+            log_prob_BT,
         )
-        if allowed_BTV is None:
-            kernels.score_rows(*self._arrays, *arguments, log_prob_BT)
-        else:
-            kernels.score_allowed_rows(
-                *self._arrays, *arguments, np.ascontiguousarray(allowed_BTV), log_prob_BT
-            )
         return log_prob_BT, NGramState(node_B)
 
     def examine(
@@ -398,10 +395,7 @@ class NGramModel:
             as_ids(targets_BT, self.vocab_size),
             _flags(reset_BT, ids_BT.shape, missing=False),
             node_B,
-            allowed_BTV is not None,
-            np.ones((1, 1, 1), np.bool_)
-            if allowed_BTV is None
-            else np.ascontiguousarray(allowed_BTV),
+            *_restriction(allowed_BTV),
             np.empty(self.vocab_size),
             log_prob_BT,
             top_BT,
@@ -464,6 +458,13 @@ def _flags(
     if flags_BT is None:
         return np.full(shape, missing)
     return np.array(np.broadcast_to(flags_BT, shape), dtype=bool, order="C")
+
+
+def _restriction(allowed_BTV: NDArray[np.bool_] | None) -> tuple[bool, NDArray[np.bool_]]:
+    """Whether distributions are restricted, and the mask as compiled code takes it."""
+    if allowed_BTV is None:
+        return False, np.ones((1, 1, 1), np.bool_)
+    return True, np.ascontiguousarray(allowed_BTV)
 
 
 def _absolute(counts_4: Sequence[int]) -> tuple[float, float, float]:

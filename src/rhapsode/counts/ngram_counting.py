@@ -10,7 +10,7 @@ on. The children of a node lie side by side, ordered by element, from `first_M[n
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.counts.compiled import compiled
+from rhapsode.compiling import compiled
 
 Ints = NDArray[np.int32]
 Keys = NDArray[np.int64]

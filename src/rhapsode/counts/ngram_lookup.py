@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.counts.compiled import compiled
+from rhapsode.compiling import compiled
 
 # Compiled into what is kept here: when it changes, this file must, too.
 from rhapsode.counts.ngram_counting import find_child
@@ -132,38 +132,6 @@ def read_rows(
 
 
 @compiled
-def score_rows(
-    first_M: Ints,
-    element_M: Ints,
-    suffix_M: Ints,
-    share_M: Floats,
-    rest_M: Floats,
-    elements_BT: Ints,
-    targets_BT: Ints,
-    scored_BT: NDArray[np.bool_],
-    reset_BT: NDArray[np.bool_],
-    node_B: Ints,
-    log_prob_BT: Scores,
-) -> None:
-    """Read along rows and write the log-probability of what follows each element, 0 where it is not scored."""
-    for row in range(elements_BT.shape[0]):
-        node = int(node_B[row])
-        for i in range(elements_BT.shape[1]):
-            if reset_BT[row, i]:
-                node = 0
-            _, node = read_one(
-                first_M, element_M, suffix_M, share_M, rest_M, node, elements_BT[row, i]
-            )
-            log_prob_BT[row, i] = 0
-            if scored_BT[row, i]:
-                share, _ = read_one(
-                    first_M, element_M, suffix_M, share_M, rest_M, node, targets_BT[row, i]
-                )
-                log_prob_BT[row, i] = math.log(share)
-        node_B[row] = node
-
-
-@compiled
 def spread_one(
     first_M: Ints,
     element_M: Ints,
@@ -222,7 +190,7 @@ def restrict_rows(share_NV: Floats, allowed_NV: NDArray[np.bool_]) -> None:
 
 
 @compiled
-def score_allowed_rows(
+def score_rows(
     first_M: Ints,
     element_M: Ints,
     suffix_M: Ints,
@@ -233,10 +201,14 @@ def score_allowed_rows(
     scored_BT: NDArray[np.bool_],
     reset_BT: NDArray[np.bool_],
     node_B: Ints,
+    restricted: bool,
     allowed_BTV: NDArray[np.bool_],
     log_prob_BT: Scores,
 ) -> None:
-    """As `score_rows`, every distribution normalised over what is allowed behind the element."""
+    """Read along rows and write the log-probability of what follows each element, 0 where it is not scored.
+
+    Where it is `restricted`, every distribution is normalised over what is allowed behind the element.
+    """
     share_V = np.empty(allowed_BTV.shape[2])
     for row in range(elements_BT.shape[0]):
         node = int(node_B[row])
@@ -249,7 +221,7 @@ def score_allowed_rows(
             log_prob_BT[row, i] = 0
             if scored_BT[row, i]:
                 target = targets_BT[row, i]
-                if allowed_BTV[row, i].all():
+                if not restricted or allowed_BTV[row, i].all():
                     share, _ = read_one(first_M, element_M, suffix_M, share_M, rest_M, node, target)
                 else:
                     spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_V)

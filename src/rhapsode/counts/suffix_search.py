@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.counts.compiled import compiled
+from rhapsode.compiling import compiled
 from rhapsode.counts.suffix_sort import Elements, Places
 
 _BITS = 5

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.counts.compiled import compiled
+from rhapsode.compiling import compiled
 
 Array = TypeVar("Array", bound=NDArray[Any])
 Elements = NDArray[np.unsignedinteger]

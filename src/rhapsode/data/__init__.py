@@ -8,7 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rhapsode.data.batch import Batch, Condition
+    from rhapsode.data.batch import Batch, Condition, Stream
     from rhapsode.data.batching.carried import CarriedStream, sweep, sweep_lanes
     from rhapsode.data.batching.fresh import FreshStream, document_spans, sweep_fresh
     from rhapsode.data.batching.masked import AllowedElements, MaskedStream
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
         open_store,
         write_store,
     )
-    from rhapsode.data.stream import Stream
     from rhapsode.data.texts import PIECE, Parts, TextStore, open_texts, write_texts
 
 __all__ = [
@@ -95,7 +94,7 @@ __all__ = [
 ]
 
 _PLACES = {
-    **dict.fromkeys(("Batch", "Condition"), "batch"),
+    **dict.fromkeys(("Batch", "Condition", "Stream"), "batch"),
     **dict.fromkeys(("CarriedStream", "sweep", "sweep_lanes"), "batching.carried"),
     **dict.fromkeys(("FreshStream", "document_spans", "sweep_fresh"), "batching.fresh"),
     **dict.fromkeys(("AllowedElements", "MaskedStream"), "batching.masked"),
@@ -116,7 +115,6 @@ _PLACES = {
         ("ElementStore", "Encoded", "cache_folder", "encode_piece", "open_store", "write_store"),
         "store",
     ),
-    **dict.fromkeys(("Stream",), "stream"),
     **dict.fromkeys(("PIECE", "Parts", "TextStore", "open_texts", "write_texts"), "texts"),
 }
 

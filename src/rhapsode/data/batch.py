@@ -1,11 +1,11 @@
-"""What a loader yields and a network takes."""
+"""What a loader yields and a network takes, and what yields it."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -192,3 +192,68 @@ def _picked(whole: Batch | Condition, rows_R: NDArray[np.int64] | slice) -> dict
             part = part[rows_R]
         parts[field.name] = part
     return parts
+
+
+END = 0
+
+
+def lay_out(
+    elements_N: NDArray[np.unsignedinteger],
+    positions_BT: NDArray[np.int64],
+    *,
+    inside_BT: NDArray[np.bool_],
+    read_BT: NDArray[np.bool_],
+    weights_BT: NDArray[Any],
+    reset_BT: NDArray[np.bool_] | None = None,
+) -> Batch:
+    """Ids at some places as targets, behind inputs one place before them.
+
+    Arguments:
+        elements_N: ids, at least one.
+        positions_BT: places of the targets.
+        inside_BT: which of them there are; the others are end-of-sequence.
+        read_BT: where the element before is read; elsewhere end-of-sequence is.
+        weights_BT: of the targets.
+        reset_BT: where a row starts afresh.
+    """
+    last = len(elements_N) - 1
+    targets_BT = np.where(inside_BT, elements_N[np.clip(positions_BT, 0, last)], END)
+    inputs_BT = np.where(read_BT, elements_N[np.clip(positions_BT - 1, 0, last)], END)
+    return Batch(
+        inputs_BT.astype(np.int64),
+        targets_BT.astype(np.int64),
+        weights_BT.astype(np.float32),
+        reset_BT,
+        positions_BT=positions_BT,
+    )
+
+
+class Stream(Protocol):
+    """Batches by step. What a step reads depends on nothing but the step: the whole cursor is one number."""
+
+    @property
+    def batch_size(self) -> int:
+        """B, rows of a batch; the last of an epoch may have fewer where nothing is carried."""
+        ...
+
+    @property
+    def carries(self) -> bool:
+        """Whether the state behind a batch is the state before the next; if not, each begins afresh."""
+        ...
+
+    @property
+    def elements_per_epoch(self) -> int:
+        """Elements scored in one pass."""
+        ...
+
+    def batch(self, step: int) -> Batch:
+        """What `step` (0, 1, 2, ...) reads."""
+        ...
+
+    def scored(self, steps: int) -> int:
+        """Elements scored by the first `steps` steps."""
+        ...
+
+    def steps(self, epochs: float) -> int:
+        """Steps that make so many passes, at least 1."""
+        ...

@@ -22,17 +22,28 @@ KEPT_EVERY = 1 << 24
 Encode = Callable[[str], NDArray[np.unsignedinteger]]
 
 
-@dataclass(frozen=True)
-class _Facts:
-    version: int
-    dtype: str
-    elements: int
-    documents: int
-    spans: int
-    characters: int
-    bytes: int
-    unknown: int
-    complete: bool
+@dataclass
+class _Amounts:
+    elements: int = 0
+    documents: int = 0
+    spans: int = 0
+    characters: int = 0
+    bytes: int = 0
+    unknown: int = 0
+    complete: bool = True
+
+
+@dataclass
+class _Facts(_Amounts):
+    version: int = 0
+    dtype: str = ""
+
+
+@dataclass
+class _Progress(_Amounts):
+    """How far a store is written; what lies behind is cut off when it is taken up again."""
+
+    pieces: int = 0
 
 
 @dataclass(frozen=True)
@@ -174,20 +185,6 @@ def write_store(
             hint="name another folder with RHAPSODE_CACHE",
         ) from None
     return open_store(folder)
-
-
-@dataclass
-class _Progress:
-    """How far a store is written; what lies behind is cut off when it is taken up again."""
-
-    pieces: int = 0
-    elements: int = 0
-    documents: int = 0
-    spans: int = 0
-    characters: int = 0
-    bytes: int = 0
-    unknown: int = 0
-    complete: bool = True
 
 
 def _write(

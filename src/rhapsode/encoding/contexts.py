@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rhapsode.encoding.state_machine import (
     Flags,
@@ -15,12 +14,12 @@ from rhapsode.encoding.state_machine import (
     Place,
     StateMachine,
     TableMachine,
-    checked_transitions,
+    Transitions,
 )
 
 
 @dataclass(frozen=True)
-class ContextsTable:
+class ContextsTable(Transitions):
     """A finite automaton with C integers a state; rows begin in 0.
 
     Arguments:
@@ -32,12 +31,11 @@ class ContextsTable:
         ValueError: shapes that differ, a state that is none, or a value out of range.
     """
 
-    next_SV: NDArray[np.int32]
     values_SC: Ids
     sizes: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "next_SV", checked_transitions(self.next_SV))
+        super().__post_init__()
         if self.values_SC.shape != (len(self.next_SV), len(self.sizes)):
             raise ValueError(
                 f"values have the shape {(len(self.next_SV), len(self.sizes))}, "
@@ -46,11 +44,6 @@ class ContextsTable:
         if (self.values_SC < 0).any() or (self.values_SC >= np.array(self.sizes)).any():
             raise ValueError(f"values must lie from 0 up to, not including, {self.sizes}")
         object.__setattr__(self, "values_SC", np.require(self.values_SC, np.int64, ["C", "W"]))
-
-    @property
-    def vocab_size(self) -> int:
-        """V."""
-        return int(self.next_SV.shape[1])
 
 
 class Contexts(StateMachine):
@@ -76,30 +69,20 @@ class Contexts(StateMachine):
         Returns:
             The integers (B, T, C), and the state behind the elements.
         """
-        rows, time = ids_BT.shape
-        values_BTC = np.empty((rows, time, len(self.sizes)), dtype=np.int64)
-        for t in range(time):
-            if reset_BT is not None:
-                state = self.renew(state, reset_BT[:, t])
-            state = self.advance(ids_BT[:, t : t + 1], state)
-            values_BTC[:, t] = self.values_BC(state)
-        return values_BTC, state
+        values_BTC = np.empty((*ids_BT.shape, len(self.sizes)), dtype=np.int64)
+        return values_BTC, self.fill(values_BTC, self.values_BC, ids_BT, state, reset_BT)
 
     def compiled(self) -> ContextsTable | None:
         """The contexts as a finite automaton; None where they are none."""
         return None
 
 
-class FiniteContexts(TableMachine, Contexts):
+class FiniteContexts(TableMachine[ContextsTable], Contexts):
     """Contexts given by a finite automaton.
 
     Arguments:
         table: the automaton.
     """
-
-    def __init__(self, table: ContextsTable) -> None:
-        super().__init__(table.next_SV)
-        self._table = table
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -111,6 +94,3 @@ class FiniteContexts(TableMachine, Contexts):
     def along(self, ids_BT: Ids, state: Place, reset_BT: Flags | None = None) -> tuple[Ids, Place]:
         state_BT = self.path(ids_BT, state, reset_BT)
         return self._table.values_SC[state_BT[:, 1:]], Place(state_BT[:, -1].copy())
-
-    def compiled(self) -> ContextsTable:
-        return self._table

@@ -90,9 +90,10 @@ class Encoder(ABC):
     def encode(self, text: str) -> NDArray[np.unsignedinteger]:
         """The ids of a text, (N,); what has no element of its own becomes the unknown element."""
 
-    @abstractmethod
     def decode(self, ids: Ids) -> str:
         """The text of ids; end-of-sequence is nothing, the unknown element U+FFFD."""
+        decoder = self.decoder()
+        return decoder.feed(ids) + decoder.finish()
 
     @abstractmethod
     def decoder(self) -> IncrementalDecoder:
@@ -106,9 +107,10 @@ class Encoder(ABC):
         """The distinct pieces of a text that have no element of their own, in order of appearance."""
         return list(dict.fromkeys(self.unknown_pieces(text)))
 
-    @abstractmethod
     def without_unknown(self, text: str) -> str:
         """The text with every piece dropped that has no element of its own."""
+        ids_N = self.encode(text)
+        return self.decode(ids_N[(ids_N != UNKNOWN_ID) & (ids_N != END_ID)])
 
     def element_bytes(self) -> tuple[bytes, ...]:
         """UTF-8 bytes that each element adds to a text, from id 2 on; maybe a part of a character.

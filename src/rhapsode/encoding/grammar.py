@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rhapsode.encoding.state_machine import (
     Flags,
@@ -15,12 +14,12 @@ from rhapsode.encoding.state_machine import (
     Place,
     StateMachine,
     TableMachine,
-    checked_transitions,
+    Transitions,
 )
 
 
 @dataclass(frozen=True)
-class GrammarTable:
+class GrammarTable(Transitions):
     """A finite automaton of what may follow; rows begin in state 0.
 
     Arguments:
@@ -31,11 +30,10 @@ class GrammarTable:
         ValueError: shapes that differ, a state that is none, or one that allows nothing.
     """
 
-    next_SV: NDArray[np.int32]
     allowed_SV: Flags
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "next_SV", checked_transitions(self.next_SV))
+        super().__post_init__()
         if self.allowed_SV.shape != self.next_SV.shape:
             raise ValueError(
                 f"transitions {self.next_SV.shape} and what is allowed {self.allowed_SV.shape} "
@@ -44,11 +42,6 @@ class GrammarTable:
         if not self.allowed_SV.any(axis=1).all():
             raise ValueError("at least one element must be allowed in every state")
         object.__setattr__(self, "allowed_SV", np.require(self.allowed_SV, np.bool_, ["C", "W"]))
-
-    @property
-    def vocab_size(self) -> int:
-        """V."""
-        return int(self.next_SV.shape[1])
 
 
 class Grammar(StateMachine):
@@ -73,30 +66,20 @@ class Grammar(StateMachine):
         Returns:
             What may follow (B, T, V), and the state behind the elements.
         """
-        rows, time = ids_BT.shape
-        allowed_BTV = np.empty((rows, time, self.vocab_size), dtype=np.bool_)
-        for t in range(time):
-            if reset_BT is not None:
-                state = self.renew(state, reset_BT[:, t])
-            state = self.advance(ids_BT[:, t : t + 1], state)
-            allowed_BTV[:, t] = self.allowed_BV(state)
-        return allowed_BTV, state
+        allowed_BTV = np.empty((*ids_BT.shape, self.vocab_size), dtype=np.bool_)
+        return allowed_BTV, self.fill(allowed_BTV, self.allowed_BV, ids_BT, state, reset_BT)
 
     def compiled(self) -> GrammarTable | None:
         """The grammar as a finite automaton; None where it is none."""
         return None
 
 
-class FiniteGrammar(TableMachine, Grammar):
+class FiniteGrammar(TableMachine[GrammarTable], Grammar):
     """A grammar given by a finite automaton.
 
     Arguments:
         table: the automaton.
     """
-
-    def __init__(self, table: GrammarTable) -> None:
-        super().__init__(table.next_SV)
-        self._table = table
 
     def allowed_BV(self, state: Place) -> Flags:
         return self._table.allowed_SV[state.state_B]
@@ -106,6 +89,3 @@ class FiniteGrammar(TableMachine, Grammar):
     ) -> tuple[Flags, Place]:
         state_BT = self.path(ids_BT, state, reset_BT)
         return self._table.allowed_SV[state_BT[:, 1:]], Place(state_BT[:, -1].copy())
-
-    def compiled(self) -> GrammarTable:
-        return self._table

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,30 @@ class StateMachine(ABC):
         rows_B = np.where(reset_B, rows, np.arange(rows))
         return self.join([state, self.init(1)]).select(rows_B)
 
+    def fill(
+        self,
+        outputs_BTX: NDArray[Any],
+        output: Callable[[Any], NDArray[Any]],
+        ids_BT: Ids,
+        state: Any,
+        reset_BT: Flags | None,
+    ) -> Any:
+        """Write the output of the state behind each element; the last state.
+
+        Arguments:
+            outputs_BTX: takes the outputs.
+            output: of a state, (B, X).
+            ids_BT: ids from 0 to V - 1.
+            state: of B rows; it may be written into.
+            reset_BT: True where a row begins anew before it reads the element. None: nowhere.
+        """
+        for t in range(ids_BT.shape[1]):
+            if reset_BT is not None:
+                state = self.renew(state, reset_BT[:, t])
+            state = self.advance(ids_BT[:, t : t + 1], state)
+            outputs_BTX[:, t] = output(state)
+        return state
+
     def read(self, ids_BT: Ids, state: Any, reset_BT: Flags | None = None) -> Any:
         """The state behind some elements, rows beginning anew on the way.
 
@@ -91,19 +115,54 @@ class Place:
         return self
 
 
-class TableMachine(StateMachine):
-    """A state machine in a table; rows begin in state 0.
+@dataclass(frozen=True)
+class Transitions:
+    """A finite automaton; rows begin in state 0.
 
     Arguments:
         next_SV: the state behind each element, by state, int32.
+
+    Raises:
+        ValueError: it is no table, or leads to a state that is none.
     """
 
-    def __init__(self, next_SV: NDArray[np.int32]) -> None:
-        self._next_SV = next_SV
+    next_SV: NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        next_SV = self.next_SV
+        if next_SV.ndim != 2 or not next_SV.size:
+            raise ValueError(f"transitions have the shape (S, V), not {next_SV.shape}")
+        if not 0 <= next_SV.min() <= next_SV.max() < len(next_SV):
+            raise ValueError(f"transitions must lead to states from 0 to {len(next_SV) - 1}")
+        # As compiled code reads them.
+        object.__setattr__(self, "next_SV", np.require(next_SV, np.int32, ["C", "W"]))
 
     @property
     def vocab_size(self) -> int:
-        return int(self._next_SV.shape[1])
+        """V."""
+        return int(self.next_SV.shape[1])
+
+
+Table = TypeVar("Table", bound=Transitions)
+
+
+class TableMachine(StateMachine, Generic[Table]):
+    """A state machine in a table.
+
+    Arguments:
+        table: the automaton.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    @property
+    def vocab_size(self) -> int:
+        return self._table.vocab_size
+
+    def compiled(self) -> Table:
+        """The automaton."""
+        return self._table
 
     def init(self, rows: int) -> Place:
         """State 0."""
@@ -130,21 +189,5 @@ class TableMachine(StateMachine):
         for t in range(time):
             if reset_BT is not None:
                 here_B = np.where(reset_BT[:, t], np.int32(0), here_B)
-            state_BT[:, t + 1] = here_B = self._next_SV[here_B, ids_BT[:, t]]
+            state_BT[:, t + 1] = here_B = self._table.next_SV[here_B, ids_BT[:, t]]
         return state_BT
-
-
-def checked_transitions(next_SV: NDArray[Any]) -> NDArray[np.int32]:
-    """Transitions as compiled code reads them: int32, contiguous, writeable.
-
-    Arguments:
-        next_SV: the state behind each element, by state.
-
-    Raises:
-        ValueError: it is no table, or leads to a state that is none.
-    """
-    if next_SV.ndim != 2 or not next_SV.size:
-        raise ValueError(f"transitions have the shape (S, V), not {next_SV.shape}")
-    if not 0 <= next_SV.min() <= next_SV.max() < len(next_SV):
-        raise ValueError(f"transitions must lead to states from 0 to {len(next_SV) - 1}")
-    return np.require(next_SV, np.int32, ["C", "W"])

@@ -17,7 +17,7 @@ from rhapsode.counts.ngram_lookup import read_one, restrict_one, spread_one
 from rhapsode.engine.kernels.attention import read_attention
 from rhapsode.engine.kernels.convolution import read_convolution
 from rhapsode.engine.kernels.jit import STAMP, apart, entry, inner, ready
-from rhapsode.engine.kernels.moves import copy, fill
+from rhapsode.engine.kernels.maths import copy, fill
 from rhapsode.engine.kernels.products import help_out, product
 from rhapsode.engine.kernels.recurrent_steps import read_recurrent
 from rhapsode.engine.kernels.tiles import PANEL
@@ -58,7 +58,8 @@ def _logits(w: Any, m: Any, spec: Any, y: Any, y_at: int, y_step: int, rows: int
 
 
 def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """The entries for one group of families: the branches of the others are cut off before they are compiled."""
+    """The entries for one group of families; those of the others are not compiled."""
+    read = (read_recurrent, read_attention, read_convolution)[group]
 
     @entry
     def read_rows(
@@ -79,12 +80,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
         _ = stamp
         rows, time = elements_BT.shape
         size = spec[FEATURES]
-        if group == RECURRENT:
-            read_recurrent(w, m, spec, elements_BT, values, y)
-        elif group == ATTENTION:
-            read_attention(w, m, spec, elements_BT, values, count_B, y)
-        else:
-            read_convolution(w, m, spec, elements_BT, values, count_B, y)
+        read(w, m, spec, elements_BT, values, count_B, y)
         for b in range(rows):
             count_B[b] += time
         _logits(w, m, spec, y, (time - 1) * size, time * size, rows, z)
@@ -168,12 +164,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                     to = min(rows, b + few)
                     ids_BT = last_B1[b:to] if time == 1 else seen_BN[b:to]
                     own, own_y = values[b * state : to * state], y[b * time * size :]
-                    if group == RECURRENT:
-                        read_recurrent(w, m, spec, ids_BT, own, own_y)
-                    elif group == ATTENTION:
-                        read_attention(w, m, spec, ids_BT, own, count_B[b:to], own_y)
-                    else:
-                        read_convolution(w, m, spec, ids_BT, own, count_B[b:to], own_y)
+                    read(w, m, spec, ids_BT, own, count_B[b:to], own_y)
                 for b in range(rows):
                     count_B[b] += time
                 _logits(w, m, spec, y, (time - 1) * size, time * size, rows, z)

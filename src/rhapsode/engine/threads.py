@@ -10,7 +10,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,51 +136,27 @@ def abreast(parts: Sequence[Iterator[T]], size: Callable[[T], int]) -> Iterator[
     """What iterators give, the next of each made at the same time where that pays, told in their order.
 
     Arguments:
-        parts: the iterators.
+        parts: the iterators, of anything but None.
         size: how many elements one gave at a time.
     """
     pace, going = Pace(), list(parts)
     while going:
-        asked = [_next_of(each) for each in going]
+        asked = [partial(next, each, None) for each in going]
         together = len(going) > 1 and pace.together()
         began = time.perf_counter()
         found = _all_at_once(asked) if together else [ask() for ask in asked]
+        given = [one for one in found if one is not None]
         if len(going) > 1:
-            count = sum(size(one[0]) for one in found if one)
+            count = sum(map(size, given))
             pace.told(together, (time.perf_counter() - began) / max(1, count))
-        yield from (one[0] for one in found if one)
-        going = [each for each, one in zip(going, found, strict=True) if one]
-
-
-def _next_of(each: Iterator[T]) -> Callable[[], list[T]]:
-    def ask() -> list[T]:
-        for one in each:
-            return [one]
-        return []
-
-    return ask
+        yield from given
+        going = [each for each, one in zip(going, found, strict=True) if one is not None]
 
 
 def _all_at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
-    """What some calls give, the first made here and the others by threads; what one raises is raised."""
-    found: dict[int, Any] = {}
-    raised: list[BaseException] = []
+    """Results of calls in order, the first made here and the others by threads; an error is raised here."""
+    from concurrent.futures import ThreadPoolExecutor
 
-    def make(number: int) -> None:
-        try:
-            found[number] = calls[number]()
-        except BaseException as problem:
-            raised.append(problem)
-
-    threads = [
-        threading.Thread(target=make, args=(number,), daemon=True)
-        for number in range(1, len(calls))
-    ]
-    for thread in threads:
-        thread.start()
-    make(0)
-    for thread in threads:
-        thread.join()
-    if raised:
-        raise raised[0]
-    return [found[number] for number in range(len(calls))]
+    with ThreadPoolExecutor(len(calls)) as pool:
+        others = [pool.submit(call) for call in calls[1:]]
+        return [calls[0](), *(other.result() for other in others)]

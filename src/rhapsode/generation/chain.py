@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 from rhapsode.config import SamplingSettings, suggest
 from rhapsode.errors import SettingsError
 from rhapsode.generation.filters.contract import Context, Filter, Logits, NumberFilter, Suppress
-from rhapsode.generation.filters.mirostat import Mirostat
-from rhapsode.generation.filters.penalties import Frequency, Presence, Repetition
-from rhapsode.generation.filters.repeats import Dry, NoRepeatNgram
+from rhapsode.generation.filters.repeats import Dry, Frequency, NoRepeatNgram, Presence, Repetition
 from rhapsode.generation.filters.temperature import DynamicTemperature, Temperature
 from rhapsode.generation.filters.truncation import (
     Epsilon,
     Eta,
     MinP,
+    Mirostat,
     TopK,
     TopNSigma,
     TopP,

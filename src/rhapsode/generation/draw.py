@@ -46,7 +46,7 @@ def uniforms(
     seed: Seed,
     sequence_B: NDArray[np.int64],
     position_B: NDArray[np.int64],
-    lane: int = ELEMENT_LANE,
+    lane: int | NDArray[np.int64] = ELEMENT_LANE,
 ) -> NDArray[np.float64]:
     """One uniform in [0, 1) for each row, with 53 random bits.
 
@@ -54,7 +54,7 @@ def uniforms(
         seed: 0 to 2**64 - 1, one for all rows or one for each (B,).
         sequence_B: index of the continuation, below 2**32.
         position_B: counted from the first generated element.
-        lane: 0 for the element itself; further ones for what needs more.
+        lane: 0 for the element itself; further ones for what needs more; one for all rows or one for each (B,).
     """
     position_N = position_B.astype(np.uint64)
     counter_N4 = np.stack(

@@ -150,21 +150,16 @@ class Conditioned(SequenceModel):
         dtype: torch.dtype | None = None,
     ) -> ConditionedState:
         """The zero state of the model within, over one source of zeros."""
-        like = self.projection.weight
-        where = device if device is not None else like.device
-        memory_MC = torch.zeros(
-            (1, self.conditioner.memory_size),
-            device=where,
-            dtype=dtype if dtype is not None else like.dtype,
-        )
-        source_B = torch.zeros(batch, dtype=torch.int64, device=where)
+        size = (1, self.conditioner.memory_size)
+        memory_MC = self.projection.weight.new_zeros(size, device=device, dtype=dtype)
+        source_B = torch.zeros(batch, dtype=torch.int64, device=memory_MC.device)
         inner = self.inner.zero_state(batch, device=device, dtype=dtype)
         return ConditionedState(inner, source_B, memory_MC)
 
     def forward(
         self, x_BTD: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
     ) -> tuple[Tensor, ConditionedState]:
-        known = self._check(state, len(x_BTD))
+        known = self.begun(state, len(x_BTD), ConditionedState)
         added_B1D = self._added(known)[:, None].to(x_BTD.dtype)
         y_BTH, inner = self.inner(x_BTD + added_B1D, known.inner, reset_BT=reset_BT)
         return y_BTH, ConditionedState(inner, known.source_B, known.memory_MC)
@@ -172,14 +167,14 @@ class Conditioned(SequenceModel):
     def step(
         self, x_BD: Tensor, state: State, *, reset_B: Tensor | None = None
     ) -> tuple[Tensor, ConditionedState]:
-        known = self._check(state, len(x_BD))
+        known = self.begun(state, len(x_BD), ConditionedState)
         added_BD = self._added(known).to(x_BD.dtype)
         y_BH, inner = self.inner.step(x_BD + added_BD, known.inner, reset_B=reset_B)
         return y_BH, ConditionedState(inner, known.source_B, known.memory_MC)
 
     def probe(self, x_BTD: Tensor, state: State | None = None) -> dict[str, Tensor]:
         """The probe of the model within, and `condition` (B, D), added to each input."""
-        known = self._check(state, len(x_BTD))
+        known = self.begun(state, len(x_BTD), ConditionedState)
         added_BD = self._added(known)
         shown = self.inner.probe(x_BTD + added_BD[:, None].to(x_BTD.dtype), known.inner)
         return {"condition": added_BD, **shown}
@@ -188,13 +183,3 @@ class Conditioned(SequenceModel):
         memory_BC = state.memory_MC.index_select(0, state.source_B)
         added_BD: Tensor = self.projection(memory_BC.to(self.projection.weight.dtype))
         return added_BD
-
-    def _check(self, state: State | None, batch: int) -> ConditionedState:
-        if state is None:
-            return self.zero_state(batch)
-        if not isinstance(state, ConditionedState):
-            raise TypeError(
-                f"the state is a {type(state).__name__}, a conditioned model's is a "
-                "ConditionedState"
-            )
-        return state

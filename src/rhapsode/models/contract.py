@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from rhapsode.errors import SettingsError
 
 S = TypeVar("S")
+Kind = TypeVar("Kind", bound="State")
 
 _SHARED = "rhapsode.shared"
 
@@ -26,27 +27,22 @@ class ConditionLike(Protocol):
     @property
     def ids_BS(self) -> NDArray[np.int64] | None:
         """Identifiers of the sources, padded."""
-        ...
 
     @property
     def values_BSK(self) -> NDArray[np.float32] | None:
         """Values of the sources, padded."""
-        ...
 
     @property
     def lengths_B(self) -> NDArray[np.int64] | None:
         """Elements of each source."""
-        ...
 
     @property
     def static_BK(self) -> NDArray[np.float32] | None:
         """Attributes of whole sequences, NaN where missing."""
-        ...
 
     @property
     def rows(self) -> int:
         """The number of sources."""
-        ...
 
 
 def shared() -> Any:
@@ -273,6 +269,24 @@ class SequenceModel(nn.Module, ABC):
         dtype: torch.dtype | None = None,
     ) -> State:
         """The state of `batch` rows that have seen nothing, under no condition."""
+
+    def begun(self, state: State | None, batch: int, kind: type[Kind]) -> Kind:
+        """The state to go on from.
+
+        Arguments:
+            state: what came before; None for nothing.
+            batch: B.
+            kind: the states of this family.
+
+        Raises:
+            TypeError: the state is of another family.
+        """
+        state = self.zero_state(batch) if state is None else state
+        if not isinstance(state, kind):
+            raise TypeError(
+                f"the state is a {type(state).__name__}, this family's is a {kind.__name__}"
+            )
+        return state
 
     @abstractmethod
     def forward(

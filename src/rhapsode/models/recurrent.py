@@ -108,23 +108,13 @@ class Recurrent(SequenceModel):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> State:
-        like = self.get_parameter("weight_ih_l0")
-        zeros = torch.zeros(
-            (batch, self.config.num_layers, self.config.hidden_size),
-            device=device if device is not None else like.device,
-            dtype=dtype if dtype is not None else like.dtype,
-        )
+        size = (batch, self.config.num_layers, self.config.hidden_size)
+        zeros = self.get_parameter("weight_ih_l0").new_zeros(size, device=device, dtype=dtype)
         fields = self.Carried.__dataclass_fields__  # type: ignore[attr-defined]
         return self.Carried(*(zeros.clone() for _ in fields))
 
     def _memory(self, state: State | None, batch: int) -> tuple[Tensor, ...]:
-        if state is None:
-            state = self.zero_state(batch)
-        if not isinstance(state, self.Carried):
-            raise TypeError(
-                f"the state is a {type(state).__name__}, this family's is a {self.Carried.__name__}"
-            )
-        return tuple(state.tensors().values())
+        return tuple(self.begun(state, batch, self.Carried).tensors().values())
 
     def forward(
         self, x_BTD: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None

@@ -8,7 +8,7 @@ from rhapsode.training.clock import (
     ReplayClock,
     StepClock,
 )
-from rhapsode.training.distributed import Group, ManyProcesses, SingleProcess, join_group, joined
+from rhapsode.training.distributed import Group, ManyProcesses, join_group, joined
 from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
 from rhapsode.training.machine import (
     faster_precision,
@@ -17,9 +17,8 @@ from rhapsode.training.machine import (
     prepare_process,
     runs,
 )
-from rhapsode.training.optimiser import make_optimiser
+from rhapsode.training.optimiser import make_optimiser, rate_share
 from rhapsode.training.planner import Plan, machine_speed, plan_run
-from rhapsode.training.schedule import rate_share
 from rhapsode.training.training_loop import LoopHooks, TrainingLoop, training_loss
 
 __all__ = [
@@ -37,7 +36,6 @@ __all__ = [
     "ReplayClock",
     "Sampled",
     "Saved",
-    "SingleProcess",
     "Step",
     "StepClock",
     "TrainingLoop",

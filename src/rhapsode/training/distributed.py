@@ -11,7 +11,6 @@ import contextlib
 import json
 import os
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -34,15 +33,15 @@ _POLL = 0.02
 _FAILED = "failed"
 
 
-class Group(ABC):
-    """What a process of a run must know of the others.
+class Group:
+    """What a process of a run must know of the others; by default it is alone.
 
     Arguments:
         rank: the number of this process, from 0.
         size: how many there are.
     """
 
-    def __init__(self, rank: int, size: int) -> None:
+    def __init__(self, rank: int = 0, size: int = 1) -> None:
         self.rank = rank
         self.size = size
 
@@ -80,15 +79,12 @@ class Group(ABC):
             )
         return more
 
-    @abstractmethod
     def start_random(self) -> None:
         """Give each process random numbers of its own; those of the first stay as they are."""
 
-    @abstractmethod
     def copy_first(self, tensors: Sequence[Tensor]) -> None:
         """Overwrite tensors by those of the first process."""
 
-    @abstractmethod
     def sum_gradients(self, parameters: Sequence[Tensor], value: float) -> float:
         """Replace every gradient by its sum over all processes, the same everywhere to the last bit.
 
@@ -99,8 +95,8 @@ class Group(ABC):
         Returns:
             The sum of the values.
         """
+        return value
 
-    @abstractmethod
     def decide(self, values: Sequence[float], flag: bool) -> tuple[tuple[float, ...], bool]:
         """What the first process says, and whether any process raised its flag.
 
@@ -108,12 +104,12 @@ class Group(ABC):
             values: only those of the first process count.
             flag: this process's.
         """
+        return tuple(values), flag
 
-    @abstractmethod
     def gather(self, rows: Tensor) -> Tensor:
         """The rows of all processes, in order; each has as many."""
+        return rows
 
-    @abstractmethod
     def agree(self, make: Callable[[], T]) -> T:
         """What `make` gives in the first process; the others wait, however long it takes.
 
@@ -123,10 +119,11 @@ class Group(ABC):
         Raises:
             RunError: the first process failed, or is lost.
         """
+        return make()
 
-    @abstractmethod
     def tells(self) -> bool:
         """Whether this process is the one to tell of an error: the first that asks."""
+        return True
 
     @contextmanager
     def first_goes(self) -> Iterator[None]:
@@ -154,34 +151,6 @@ class Group(ABC):
 
         with contextlib.suppress(type(problem)):
             self.agree(fail)
-
-
-class SingleProcess(Group):
-    """The usual case: nobody to share with."""
-
-    def __init__(self) -> None:
-        super().__init__(0, 1)
-
-    def start_random(self) -> None:
-        pass
-
-    def copy_first(self, tensors: Sequence[Tensor]) -> None:
-        pass
-
-    def sum_gradients(self, parameters: Sequence[Tensor], value: float) -> float:
-        return value
-
-    def decide(self, values: Sequence[float], flag: bool) -> tuple[tuple[float, ...], bool]:
-        return tuple(values), flag
-
-    def gather(self, rows: Tensor) -> Tensor:
-        return rows
-
-    def agree(self, make: Callable[[], T]) -> T:
-        return make()
-
-    def tells(self) -> bool:
-        return True
 
 
 class ManyProcesses(Group):
@@ -302,7 +271,7 @@ def join_group() -> Group:
         return _joined[0]
     told = all(name in os.environ for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"))
     many = told and int(os.environ["WORLD_SIZE"]) > 1
-    _joined.append(ManyProcesses(os.environ) if many else SingleProcess())
+    _joined.append(ManyProcesses(os.environ) if many else Group())
     return _joined[0]
 
 

@@ -1,8 +1,9 @@
-"""Optimisers by name."""
+"""Optimisers by name, and the learning rate over a run."""
 
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Any
 
 import torch
@@ -52,3 +53,22 @@ def _leave_compiler_out() -> None:
         plain = getattr(function, "__wrapped__", None)
         if plain is not None and not hasattr(plain, "__dynamo_disable"):
             setattr(plain, "__dynamo_disable", plain)
+
+
+def rate_share(fraction: float, settings: OptimisationSettings) -> float:
+    """The learning rate as a share of its peak: a linear rise, then the fall that was asked for.
+
+    The cosine is that of Loshchilov and Hutter (2017), without restarts.
+
+    Arguments:
+        fraction: of the run that is over, 0 to 1.
+        settings: `warmup`, `schedule` and `final_rate`.
+    """
+    if fraction < settings.warmup:
+        # Never nothing: the first step of a run may come at fraction 0.
+        return max(fraction / settings.warmup, 0.02)
+    if settings.schedule == "constant":
+        return 1.0
+    over = min(1.0, (fraction - settings.warmup) / (1.0 - settings.warmup))
+    left = 1.0 - over if settings.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * over))
+    return settings.final_rate + (1.0 - settings.final_rate) * left

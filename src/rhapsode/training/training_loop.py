@@ -21,10 +21,9 @@ from rhapsode.models import State
 from rhapsode.training.averaging import WeightAverage
 from rhapsode.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from rhapsode.training.clock import Clock
-from rhapsode.training.distributed import Group, SingleProcess
+from rhapsode.training.distributed import Group
 from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
-from rhapsode.training.optimiser import make_optimiser, update_weights
-from rhapsode.training.schedule import rate_share
+from rhapsode.training.optimiser import make_optimiser, rate_share, update_weights
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ class TrainingLoop:
         self._settings = settings
         self._peak = settings.learning_rate
         self._hooks = hooks
-        self._group = SingleProcess() if group is None else group
+        self._group = Group() if group is None else group
         self._group.start_random()
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         self._optimiser = make_optimiser(network, settings)

@@ -11,6 +11,13 @@ from rich.text import Text
 
 from rhapsode.views.blocks import bar
 from rhapsode.views.figures import figures_table
+from rhapsode.views.writing_table import (
+    longest_copies,
+    one_line,
+    writing_columns,
+    writing_rows,
+    writing_verdict,
+)
 
 _BAR = 28
 _QUOTED = 110
@@ -125,13 +132,6 @@ def _dynamic(found: Mapping[str, Any]) -> RenderableType | None:
 
 def _writing(found: Mapping[str, Any]) -> RenderableType | None:
     """What the model writes beside the text that was scored; the longest copies and where they stand."""
-    from rhapsode.views.writing_table import (
-        longest_copies,
-        writing_columns,
-        writing_rows,
-        writing_verdict,
-    )
-
     writing = found.get("writing")
     if not writing:
         return None
@@ -177,16 +177,12 @@ def _writing(found: Mapping[str, Any]) -> RenderableType | None:
 
 def _quoted(text: str) -> str:
     """A text on one line, shortened in its middle."""
-    from rhapsode.views.writing_table import one_line
-
     shown = one_line(text)
     half = _QUOTED // 2
     return shown if len(shown) <= _QUOTED else f"{shown[:half]} ... {shown[-half:]}"
 
 
 def _passage(passage: Mapping[str, Any]) -> Text:
-    from rhapsode.views.writing_table import one_line
-
     where = f"{passage['document']}, element {passage['element']:,}"
     line = Text(f"  {passage['nats']:.2f}  ", style="bold red")
     before = one_line(passage["before"])[-_QUOTED // 3 :]

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.files import write_atomically
-from rhapsode.views.survey_picture import PICTURE_STYLE
+from rhapsode.views.survey_picture import PICTURE_STYLE, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,11 +84,7 @@ def draw_fans(path: Path, fans: Sequence[Fan], *, title: str) -> None:
             frameon=False,
             fontsize=8.5,
         )
-        kind = path.suffix.lower()[1:]
-        metadata = {"Date": None} if kind == "svg" else {}
-        write_atomically(
-            path, lambda scratch: figure.savefig(scratch, format=kind, metadata=metadata)
-        )
+        save_figure(figure, path)
 
 
 def _panel(axis: Axes, fan: Fan) -> None:

@@ -14,6 +14,7 @@ from rhapsode.files import is_there, write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SUFFIXES = (".png", ".svg")
 _ACCENT = "#0b6e8a"
@@ -95,12 +96,19 @@ def write_picture(surveyed: Mapping[str, Any], path: Path) -> None:
         _ranks(panels[0], surveyed["vocabulary"])
         _coverage(panels[1], surveyed["vocabulary"])
         _lengths(panels[2], surveyed["lengths"])
-        kind = path.suffix.lower()[1:]
-        # Without the date: the same survey gives the same file.
-        metadata = {"Date": None} if kind == "svg" else {}
-        write_atomically(
-            path, lambda scratch: figure.savefig(scratch, format=kind, metadata=metadata)
-        )
+        save_figure(figure, path)
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure in the format that the suffix says.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    kind = path.suffix.lower()[1:]
+    # Without the date: the same data give the same file.
+    metadata = {"Date": None} if kind == "svg" else {}
+    write_atomically(path, lambda scratch: figure.savefig(scratch, format=kind, metadata=metadata))
 
 
 def _about(surveyed: Mapping[str, Any]) -> str:

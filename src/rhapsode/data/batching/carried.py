@@ -5,10 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.data.batch import Batch
+from rhapsode.data.batch import END, Batch, lay_out
 from rhapsode.errors import DataError
-
-END = 0
 
 
 class CarriedStream:
@@ -116,16 +114,14 @@ def sweep(
         columns_T = np.arange(offset, offset + width, dtype=np.int64)
         positions_BT = starts_B[:, None] + columns_T
         inside_BT = (positions_BT >= 0) & (positions_BT < total)
-        targets_BT = np.where(inside_BT, elements_N[np.clip(positions_BT, 0, total - 1)], END)
-        previous_BT = positions_BT - 1
-        known_BT = (previous_BT >= 0) & (previous_BT < total)
-        inputs_BT = np.where(known_BT, elements_N[np.clip(previous_BT, 0, total - 1)], END)
-        weights_BT = (inside_BT & (columns_T >= 0)).astype(np.float32)
-        reset_BT = positions_BT == 0 if before else None
-        yield Batch(
-            inputs_BT.astype(np.int64),
-            targets_BT.astype(np.int64),
-            weights_BT,
-            reset_BT if reset_BT is not None and reset_BT.any() else None,
-            positions_BT=positions_BT,
+        read_BT = (positions_BT > 0) & (positions_BT <= total)
+        weights_BT = inside_BT & (columns_T >= 0)
+        reset_BT = positions_BT == 0
+        yield lay_out(
+            elements_N,
+            positions_BT,
+            inside_BT=inside_BT,
+            read_BT=read_BT,
+            weights_BT=weights_BT,
+            reset_BT=reset_BT if before and reset_BT.any() else None,
         )

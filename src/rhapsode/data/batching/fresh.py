@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.data.batch import Batch
+from rhapsode.data.batch import Batch, lay_out
 from rhapsode.errors import DataError
 
-END = 0
 _POOL = 64
 
 
@@ -46,21 +45,19 @@ def _window(
     starts[: len(spans), 0], ends[: len(spans), 0] = spans[:, 0], spans[:, 1]
     positions_BT = starts + np.arange(offset, offset + width, dtype=np.int64)
     inside_BT = positions_BT < ends
-    last = len(elements_N) - 1
-    targets_BT = np.where(inside_BT, elements_N[np.minimum(positions_BT, last)], END)
     weights_BT = inside_BT
     if scored_N is not None:
-        weights_BT = inside_BT & scored_N[np.minimum(positions_BT, last)]
+        weights_BT = inside_BT & scored_N[np.minimum(positions_BT, len(scored_N) - 1)]
     read_BT = inside_BT & (positions_BT > starts)
-    inputs_BT = np.where(read_BT, elements_N[np.clip(positions_BT - 1, 0, last)], END)
     reset_BT = np.zeros(positions_BT.shape, dtype=bool)
-    reset_BT[:, 0] = offset == 0
-    return Batch(
-        inputs_BT.astype(np.int64),
-        targets_BT.astype(np.int64),
-        weights_BT.astype(np.float32),
-        reset_BT if offset == 0 else None,
-        positions_BT=positions_BT,
+    reset_BT[:, 0] = True
+    return lay_out(
+        elements_N,
+        positions_BT,
+        inside_BT=inside_BT,
+        read_BT=read_BT,
+        weights_BT=weights_BT,
+        reset_BT=None if offset else reset_BT,
     )
 
 

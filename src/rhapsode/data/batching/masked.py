@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.data.batch import Batch
-from rhapsode.data.stream import Stream
+from rhapsode.data.batch import Batch, Stream
 
 
 @dataclass(frozen=True)
@@ -50,30 +49,10 @@ class MaskedStream:
     def __init__(self, stream: Stream, allowed: AllowedElements) -> None:
         self._stream = stream
         self._allowed = allowed
-
-    @property
-    def batch_size(self) -> int:
-        """B, rows of a batch."""
-        return self._stream.batch_size
-
-    @property
-    def carries(self) -> bool:
-        """As the stream's own."""
-        return self._stream.carries
-
-    @property
-    def elements_per_epoch(self) -> int:
-        """Elements scored in one pass."""
-        return self._stream.elements_per_epoch
+        self.batch_size, self.carries = stream.batch_size, stream.carries
+        self.elements_per_epoch = stream.elements_per_epoch
+        self.scored, self.steps = stream.scored, stream.steps
 
     def batch(self, step: int) -> Batch:
         """The batch of a step, with its mask."""
         return self._allowed.fill(self._stream.batch(step))
-
-    def scored(self, steps: int) -> int:
-        """Elements scored by the first `steps` steps."""
-        return self._stream.scored(steps)
-
-    def steps(self, epochs: float) -> int:
-        """Steps that make so many passes, at least 1."""
-        return self._stream.steps(epochs)

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.data.batch import Batch
+from rhapsode.data.batch import Batch, lay_out
 from rhapsode.data.batching.fresh import document_spans
 from rhapsode.data.store import ElementStore
 
-END = 0
 WIDTH = 512
 PARTS = 8
 
@@ -95,17 +94,13 @@ def sweep_rows(
 def _rows(
     elements_N: NDArray[np.unsignedinteger], begins_R: NDArray[np.int64], offset: int, width: int
 ) -> Batch:
-    total = len(elements_N)
     columns_T = np.arange(offset, offset + width, dtype=np.int64)
     positions_BT = begins_R[:, None] + columns_T
-    inside_BT = positions_BT < total
-    last = max(0, total - 1)
-    targets_BT = np.where(inside_BT, elements_N[np.minimum(positions_BT, last)], END)
-    read_BT = inside_BT & (columns_T > 0)
-    inputs_BT = np.where(read_BT, elements_N[np.clip(positions_BT - 1, 0, last)], END)
-    return Batch(
-        inputs_BT.astype(np.int64),
-        targets_BT.astype(np.int64),
-        inside_BT.astype(np.float32),
-        positions_BT=positions_BT,
+    inside_BT = positions_BT < len(elements_N)
+    return lay_out(
+        elements_N,
+        positions_BT,
+        inside_BT=inside_BT,
+        read_BT=inside_BT & (columns_T > 0),
+        weights_BT=inside_BT,
     )

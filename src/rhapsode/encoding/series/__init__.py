@@ -1,7 +1,6 @@
 """The encoder of series: values to features and targets, and back."""
 
-from rhapsode.encoding.series.bin_edges import BinSettings, learn_bins
-from rhapsode.encoding.series.scaling import SeriesStats, column_scale
+from rhapsode.encoding.series.scaling import BinSettings, SeriesStats, column_scale, learn_bins
 from rhapsode.encoding.series.values import (
     SeriesEncoder,
     SeriesEncoderSettings,

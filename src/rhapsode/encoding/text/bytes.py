@@ -107,10 +107,6 @@ class ByteEncoder(Encoder):
             ) from None
         return np.frombuffer(raw, dtype=np.uint8).astype(np.uint16) + np.uint16(_FIRST)
 
-    def decode(self, ids: Ids) -> str:
-        whole = self.decoder()
-        return whole.feed(ids) + whole.finish()
-
     def decoder(self) -> IncrementalDecoder:
         return Utf8(_RAW)
 

@@ -21,19 +21,19 @@ from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers
 from rhapsode.config import from_mapping
 from rhapsode.encoding.contract import (
     ENCODERS,
-    END_ID,
     UNKNOWN_ID,
     UNKNOWN_TEXT,
     CountingEncoder,
     Ids,
     IncrementalDecoder,
+    JoiningDecoder,
     line_chunks,
     most_frequent,
     vocabulary_of,
     without_surrogates,
 )
 from rhapsode.encoding.normalise import Normaliser, NormalSettings, stated
-from rhapsode.encoding.text.words import RESERVED, Joined, with_characters, word_model
+from rhapsode.encoding.text.words import RESERVED, with_characters, word_model
 from rhapsode.errors import BundleError, MissingExtraError, SettingsError
 
 # Two characters that Unicode reserves for the inside of programs. No element holds both, so that a text with one or
@@ -103,14 +103,6 @@ class JiebaEncoder(CountingEncoder):
         """What found the words when this encoder learnt: name, version, and hash of the dictionary."""
         return dict(self._known.segmenter)
 
-    @property
-    def segmenter_changed(self) -> bool:
-        """Whether the jieba installed here may find other words; not where none is installed."""
-        try:
-            return _described() != self._known.segmenter
-        except MissingExtraError:
-            return False
-
     @classmethod
     def count(cls, texts: Iterable[str], settings: Mapping[str, Any]) -> Counter[str]:
         known = _with_content(from_mapping(JiebaSettings, settings, where="[encoder]"))
@@ -148,19 +140,15 @@ class JiebaEncoder(CountingEncoder):
         return np.array(ids, dtype=np.uint32)
 
     def decode(self, ids: Ids) -> str:
-        return self.decoder().feed(ids)
+        return "".join([self._texts[element] for element in ids])
 
     def decoder(self) -> IncrementalDecoder:
-        return Joined(self._texts)
+        return JoiningDecoder(self)
 
     def unknown_pieces(self, text: str) -> list[str]:
         spell = self._known.unknown == "spell"
         pieces = self._spelled(text) if spell else self._segments(text)
         return [piece.strip() for piece in pieces if piece not in self._table]
-
-    def without_unknown(self, text: str) -> str:
-        ids_N = self.encode(text)
-        return self.decode(ids_N[(ids_N != UNKNOWN_ID) & (ids_N != END_ID)])
 
     def _segments(self, text: str) -> Iterator[str]:
         return _segments(without_surrogates(self._normaliser(text)), self._known)

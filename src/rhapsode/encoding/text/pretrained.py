@@ -126,10 +126,6 @@ class ReadyEncoder(Encoder):
         known_N = np.minimum(theirs_N, len(self._ours) - 1)
         return np.where(known_N == theirs_N, self._ours[known_N], np.uint32(UNKNOWN_ID))
 
-    def decode(self, ids: Ids) -> str:
-        decoder = self.decoder()
-        return decoder.feed(ids) + decoder.finish()
-
     def decoder(self) -> IncrementalDecoder:
         return _Stream(self._tokenizer, self._theirs)
 
@@ -157,10 +153,6 @@ class ReadyEncoder(Encoder):
                 if theirs >= len(self._ours) or self._ours[theirs] == UNKNOWN_ID:
                     pieces.append(line[start:end].strip())
         return pieces
-
-    def without_unknown(self, text: str) -> str:
-        ids_N = self.encode(text)
-        return self.decode(ids_N[(ids_N != UNKNOWN_ID) & (ids_N != END_ID)])
 
 
 class _Stream(IncrementalDecoder):

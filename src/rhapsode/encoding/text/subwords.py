@@ -23,7 +23,6 @@ from rhapsode.config import from_mapping
 from rhapsode.encoding.contract import (
     ENCODERS,
     Encoder,
-    Ids,
     IncrementalDecoder,
     line_chunks,
     tokens_of,
@@ -128,10 +127,6 @@ class _Subwords(Encoder):
 
     def encode(self, text: str) -> NDArray[np.unsignedinteger]:
         return encode_chunks(self._tokenizer, line_chunks(self._normaliser.converted(text)))
-
-    def decode(self, ids: Ids) -> str:
-        decoder = self.decoder()
-        return decoder.feed(ids) + decoder.finish()
 
     def decoder(self) -> IncrementalDecoder:
         return Utf8(self._pieces)

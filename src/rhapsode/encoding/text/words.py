@@ -16,12 +16,12 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from rhapsode.config import from_mapping
 from rhapsode.encoding.contract import (
     ENCODERS,
-    END_ID,
     UNKNOWN_ID,
     UNKNOWN_TEXT,
     Encoder,
     Ids,
     IncrementalDecoder,
+    JoiningDecoder,
     line_chunks,
     most_frequent,
     vocabulary_of,
@@ -123,11 +123,12 @@ class WordEncoder(Encoder):
         return encode_chunks(self._tokenizer, line_chunks(self._before(text)))
 
     def decode(self, ids: Ids) -> str:
-        decoder = self.decoder()
-        return decoder.feed(ids) + decoder.finish()
+        if self.spaced:
+            return _Spaced(self._texts).feed(ids)
+        return "".join([self._texts[element] for element in ids])
 
     def decoder(self) -> IncrementalDecoder:
-        return _Spaced(self._texts) if self._known.split == "whitespace" else Joined(self._texts)
+        return _Spaced(self._texts) if self.spaced else JoiningDecoder(self)
 
     @property
     def spaced(self) -> bool:
@@ -143,10 +144,6 @@ class WordEncoder(Encoder):
                 if element == UNKNOWN_ID
             )
         return pieces
-
-    def without_unknown(self, text: str) -> str:
-        ids_N = self.encode(text)
-        return self.decode(ids_N[(ids_N != UNKNOWN_ID) & (ids_N != END_ID)])
 
 
 class _Before:
@@ -165,19 +162,6 @@ class _Before:
     def __call__(self, text: str) -> str:
         text = self._normaliser.converted(text)
         return self._stems.text(text) if self._stems else text
-
-
-class Joined(IncrementalDecoder):
-    """Elements carry their own spaces."""
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        self._texts = texts
-
-    def feed(self, ids: Ids) -> str:
-        return "".join([self._texts[element] for element in ids])
-
-    def finish(self) -> str:
-        return ""
 
 
 class _Spaced(IncrementalDecoder):

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from rhapsode.engine.kernels.jit import apart, inner
-from rhapsode.engine.kernels.maths import exp32, sigmoid32
-from rhapsode.engine.kernels.moves import copy, fill
+from rhapsode.engine.kernels.maths import copy, exp32, fill, sigmoid32
 from rhapsode.engine.kernels.products import product
 from rhapsode.engine.kernels.tiles import PANEL, matmul
 from rhapsode.engine.offsets import (

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rhapsode.engine.kernels.jit import apart, inner
-from rhapsode.engine.kernels.moves import copy
+from rhapsode.engine.kernels.maths import copy
 from rhapsode.engine.kernels.products import product
 from rhapsode.engine.kernels.tiles import PANEL
 from rhapsode.engine.offsets import (

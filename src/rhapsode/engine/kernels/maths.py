@@ -1,4 +1,7 @@
-"""exp, the logistic function and tanh without a branch, so that loops over them become vector instructions."""
+"""exp, the logistic function and tanh without a branch, so that loops over them become vector instructions.
+
+And stretches of vectors: what would otherwise be slices, which take long to compile.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rhapsode.engine.kernels.jit import inner
+from rhapsode.engine.kernels.jit import apart, inner
 
 _f = np.float32
 _LOW, _HIGH = _f(-87.0), _f(88.0)
@@ -80,3 +83,21 @@ def exp64(x: float) -> float:
     power = np.int64((np.float64(rounded).view(np.int64) << 52) + _BIAS_64)
     told = p * power.view(np.float64)
     return told if x > _LOW64 else 0.0
+
+
+@inner
+def copy(y: Any, y_at: int, x: Any, x_at: int, size: int) -> None:
+    """y[y_at:] = x[x_at:], so many numbers."""
+    apart()
+    to, of = y[y_at : y_at + size], x[x_at : x_at + size]
+    for j in range(size):
+        to[j] = of[j]
+
+
+@inner
+def fill(y: Any, y_at: int, number: Any, size: int) -> None:
+    """y[y_at:] = number, so many times."""
+    apart()
+    to = y[y_at : y_at + size]
+    for j in range(size):
+        to[j] = number

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from rhapsode.engine.kernels.jit import apart, inner
-from rhapsode.engine.kernels.maths import sigmoid32, tanh32
-from rhapsode.engine.kernels.moves import copy, fill
+from rhapsode.engine.kernels.maths import copy, fill, sigmoid32, tanh32
 from rhapsode.engine.kernels.products import product
 from rhapsode.engine.kernels.tiles import PANEL
 from rhapsode.engine.offsets import (
@@ -79,7 +78,9 @@ def _plain(z: Any, z_at: int, values: Any, h_at: int, size: int, bent: bool) -> 
 
 
 @inner
-def read_recurrent(w: Any, m: Any, spec: Any, elements_BT: Any, values: Any, y: Any) -> None:
+def read_recurrent(
+    w: Any, m: Any, spec: Any, elements_BT: Any, values: Any, count_B: Any, y: Any
+) -> None:
     """Features behind every element; the state goes on in place.
 
     What the inputs of a layer add to its gates is made for all positions at once; only the past is taken in turn.
@@ -91,6 +92,7 @@ def read_recurrent(w: Any, m: Any, spec: Any, elements_BT: Any, values: Any, y: 
         elements_BT: ids.
         values: what the rows remember, in rows of `STATE` numbers: for every layer its hidden values, and an LSTM's
             cell values behind them.
+        count_B: elements that each row has read; not looked at.
         y: takes the features, in rows of `FEATURES`, position by position of row after row.
     """
     apart()

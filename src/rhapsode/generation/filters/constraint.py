@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
 from rhapsode.errors import MissingExtraError, SettingsError
-from rhapsode.generation.filters.contract import Context, Filter, Logits
-from rhapsode.generation.filters.dead_end import refuse_dead_ends
+from rhapsode.generation.filters.contract import Context, Filter, Logits, refuse_dead_ends
 
 _WHERE = "--regex"
 _DEAD = -1

@@ -5,10 +5,9 @@ from __future__ import annotations
 from rhapsode.bundle import Job, Predictor
 from rhapsode.config.search import SearchSettings
 from rhapsode.generation.chain import Chain
-from rhapsode.generation.search.beam import beam_search
+from rhapsode.generation.search.beam import beam_search, stochastic_beam_search
 from rhapsode.generation.search.contrastive import contrastive_search
 from rhapsode.generation.search.likeliest import Found
-from rhapsode.generation.search.stochastic_beam import stochastic_beam_search
 
 __all__ = ["search"]
 

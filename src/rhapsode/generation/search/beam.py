@@ -1,4 +1,4 @@
-"""Beam search, and beams in groups that keep off each other."""
+"""Beam search: the likeliest continuations, in groups that keep off each other, or a sample of different ones."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Job, Predictor
+from rhapsode.bundle import Job, Predictor, log_softmax
 from rhapsode.encoding import END_ID
 from rhapsode.generation.chain import Chain
+from rhapsode.generation.draw import uniforms
 from rhapsode.generation.loop import Rows, Step, run
 from rhapsode.generation.search.likeliest import Candidates, Found, best_first
 
@@ -154,3 +155,100 @@ class _Pool:
         except OverflowError:
             return math.inf
         return weight
+
+
+# From here on lanes belong to pairs of beam and element.
+FIRST_BEAM_LANE = 1 << 16
+_LOW = np.uint64(0xFFFFFFFF)
+
+
+def stochastic_beam_search(
+    predictor: Predictor, job: Job, chain: Chain, *, beams: int, seed: int
+) -> list[Found]:
+    """As many different continuations, drawn without replacement from what the model and the chain would draw from.
+
+    Kool, van Hoof and Welling, "Stochastic Beams and Where to Find Them", ICML 2019: every continuation has a
+    log-probability with Gumbel noise, drawn from the beginning on so that the noise of a beginning is the largest of
+    what continues it; those with the largest are kept.
+
+    Arguments:
+        predictor: the model.
+        job: what to continue; its sequence and the seed decide the noise.
+        chain: filters between the model's logits and the distribution.
+        beams: how many.
+        seed: of the noise.
+
+    Returns:
+        the largest noisy log-probability (their score) first: the first is an ordinary sample, the second one from
+        what is left, and so on. Fewer than asked for when there are no more.
+    """
+    if job.length == 0:
+        return [Found((), 0.0, 0.0, "length")]
+    rows = Rows.of_jobs(predictor, [job], chain, seed)
+    search = _NoisyBeams(job, beams, seed)
+    for _ in run(rows, search.choose):
+        pass
+    return sorted(search.done, key=lambda each: -each.score)
+
+
+class _NoisyBeams:
+    """The choices of a stochastic beam search, and what it has finished."""
+
+    def __init__(self, job: Job, beams: int, seed: int) -> None:
+        self.done: list[Found] = []
+        self._job, self._beams, self._seed = job, beams, seed
+        self._candidates = Candidates()
+        self._total_R, self._noisy_R = np.zeros(1), np.zeros(1)
+
+    def choose(self, rows: Rows) -> Step | None:
+        """The extensions with the largest noisy log-probabilities; None where all are finished."""
+        log_RV = log_softmax(self._candidates.of(rows))
+        total_RV = self._total_R[:, None] + log_RV
+        noise_RV = -np.log(
+            -np.log(_uniforms(self._seed, self._job.sequence, rows.position, log_RV.shape))
+        )
+        noisy_RV = _below(total_RV + noise_RV, self._noisy_R)
+        finished = np.array([each.score for each in self.done])
+        best = best_first(np.concatenate((finished, noisy_RV.reshape(-1))), self._beams)
+        count = len(self.done)
+        self.done = [self.done[place] for place in best if place < count]
+        pairs = np.array([place - count for place in best if place >= count], dtype=np.int64)
+        rows_R, elements_R = np.divmod(pairs, log_RV.shape[1])
+        last = rows.position + 1 >= self._job.length
+        ended_R = (elements_R == END_ID) | last
+        for row, element in zip(rows_R[ended_R], elements_R[ended_R], strict=True):
+            written = [int(each) for each in rows.output_RT[row]]
+            end = "stop" if element == END_ID else "length"
+            if element != END_ID:
+                written.append(int(element))
+            total, noisy = float(total_RV[row, element]), float(noisy_RV[row, element])
+            self.done.append(Found(tuple(written), total, noisy, end))
+        rows_R, elements_R = rows_R[~ended_R], elements_R[~ended_R]
+        if not len(rows_R):
+            return None
+        self._total_R, self._noisy_R = total_RV[rows_R, elements_R], noisy_RV[rows_R, elements_R]
+        return Step(elements_R, elements_R[:, None], rows_R)
+
+
+def _below(noisy_RV: NDArray[np.float64], most_R: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Gumbel variables given that the largest of each row is `most_R`: appendix B.3 of the paper."""
+    largest_R1 = noisy_RV.max(axis=1, keepdims=True)
+    most_R1 = most_R[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gap_RV = most_R1 - noisy_RV + np.log1p(-np.exp(noisy_RV - largest_R1))
+        below_RV = most_R1 - np.maximum(0, gap_RV) - np.log1p(np.exp(-np.abs(gap_RV)))
+    return np.where(np.isneginf(noisy_RV), -np.inf, below_RV)
+
+
+def _uniforms(
+    seed: int, sequence: int, position: int, shape: tuple[int, int]
+) -> NDArray[np.float64]:
+    """A uniform in (0, 1) for each pair of row and element."""
+    count = shape[0] * shape[1]
+    if count + FIRST_BEAM_LANE > int(_LOW):
+        raise ValueError("too many pairs of beam and element")
+    sequence_N, position_N = np.full(count, sequence), np.full(count, position)
+    lane_N = np.arange(FIRST_BEAM_LANE, FIRST_BEAM_LANE + count)
+    bits = uniforms(seed, sequence_N, position_N, lane_N) * 9007199254740992.0
+    # Half a step off either end: the logarithm of 0 is no noise.
+    return ((bits + 0.5) / 9007199254740992.0).reshape(shape).clip(1e-300, 1 - 2.0**-53)

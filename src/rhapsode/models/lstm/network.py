@@ -107,10 +107,3 @@ def _cell_of_many(
     i_BH, f_BH, g_BH, o_BH = gates_BG.chunk(4, dim=-1)
     c_BH = torch.addcmul(i_BH * g_BH, f_BH, c_BH)
     return c_BH.tanh().mul_(o_BH), c_BH
-
-
-def lstm_reference(
-    model: LSTM, x_BTD: Tensor, state: LSTMState, reset_BT: Tensor | None = None
-) -> tuple[Tensor, State, dict[str, Tensor]]:
-    """`Recurrent.reference` under the LSTM's name."""
-    return model.reference(x_BTD, state, reset_BT)

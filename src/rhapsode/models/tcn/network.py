@@ -66,21 +66,14 @@ class TCN(SequenceModel):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> TCNState:
-        like = self.project.weight
         width = sum(2 * block.reach for block in self._blocks())
-        return TCNState(
-            torch.zeros(
-                (batch, width, self.config.hidden_size),
-                device=device if device is not None else like.device,
-                dtype=dtype if dtype is not None else like.dtype,
-            )
-        )
+        size = (batch, width, self.config.hidden_size)
+        return TCNState(self.project.weight.new_zeros(size, device=device, dtype=dtype))
 
     def forward(
         self, x_BTD: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
     ) -> tuple[Tensor, TCNState]:
-        state = self._check(state, len(x_BTD))
-        buffer_BWH = state.buffer_BWH
+        buffer_BWH = self.begun(state, len(x_BTD), TCNState).buffer_BWH
         masks = self._masks(len(x_BTD), x_BTD)
         if reset_BT is None:
             y_BTH, buffer_BWH, _ = self._window(x_BTD, buffer_BWH, masks)
@@ -129,16 +122,9 @@ class TCN(SequenceModel):
             for _ in range(2 * self.config.num_layers)
         ]
 
-    def _check(self, state: State | None, rows: int) -> TCNState:
-        if state is None:
-            return self.zero_state(rows)
-        if not isinstance(state, TCNState):
-            raise TypeError(f"the state is a {type(state).__name__}, this family's is a TCNState")
-        return state
-
     def probe(self, x_BTD: Tensor, state: State | None = None) -> dict[str, Tensor]:
         """Per layer what its branch adds and its output, each (B, T, H)."""
-        known = self._check(state, len(x_BTD))
+        known = self.begun(state, len(x_BTD), TCNState)
         return self._window(x_BTD, known.buffer_BWH, None)[2]
 
 

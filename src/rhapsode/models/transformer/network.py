@@ -147,30 +147,17 @@ class Transformer(SequenceModel):
         dtype: torch.dtype | None = None,
     ) -> TransformerState:
         config = self.config
-        where = device if device is not None else self.norm.weight.device
-        cache = torch.zeros(
-            (batch, config.num_layers, config.num_heads, config.window,
-             config.input_size // config.num_heads),
-            device=where,
-            dtype=dtype if dtype is not None else self.norm.weight.dtype,
-        )  # fmt: skip
-        counter = torch.zeros(batch, dtype=torch.int64, device=where)
+        width = config.input_size // config.num_heads
+        size = (batch, config.num_layers, config.num_heads, config.window, width)
+        cache = self.norm.weight.new_zeros(size, device=device, dtype=dtype)
+        counter = torch.zeros(batch, dtype=torch.int64, device=cache.device)
         return TransformerState(cache, cache.clone(), counter, counter.clone())
-
-    def _check(self, state: State | None, batch: int) -> TransformerState:
-        if state is None:
-            return self.zero_state(batch)
-        if not isinstance(state, TransformerState):
-            raise TypeError(
-                f"a transformer's state is a TransformerState, not a {type(state).__name__}"
-            )
-        return state
 
     def forward(
         self, x_BTD: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
     ) -> tuple[Tensor, TransformerState]:
         batch, time, _ = x_BTD.shape
-        known = self._check(state, batch)
+        known = self.begun(state, batch, TransformerState)
         start_BT = _starts(known, reset_BT, time)
         # Without a past, a reset, or a window to end, the plain causal kernel is the same and faster.
         plain = state is None and reset_BT is None and time <= self.config.window
@@ -242,7 +229,7 @@ class Transformer(SequenceModel):
         Weights are (B, A, T, S), over the cache's slots and then the new positions; features (B, T, D).
         """
         batch, time, _ = x_BTD.shape
-        known = self._check(state, batch)
+        known = self.begun(state, batch, TransformerState)
         places = self._places(known, _starts(known, None, time), plain=False)
         found: dict[str, Tensor] = {}
         for layer, block in enumerate(self._blocks()):

@@ -74,17 +74,12 @@ class TransformerClassic(SequenceModel):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> TransformerClassicState:
-        config, like = self.config, self.position.weight
-        where = device if device is not None else like.device
-        cache = torch.zeros(
-            (batch, config.num_layers, config.num_heads, config.length,
-             config.input_size // config.num_heads),
-            device=where,
-            dtype=dtype if dtype is not None else like.dtype,
-        )  # fmt: skip
-        return TransformerClassicState(
-            cache, cache.clone(), torch.zeros(batch, dtype=torch.int64, device=where)
-        )
+        config = self.config
+        width = config.input_size // config.num_heads
+        size = (batch, config.num_layers, config.num_heads, config.length, width)
+        cache = self.position.weight.new_zeros(size, device=device, dtype=dtype)
+        counter = torch.zeros(batch, dtype=torch.int64, device=cache.device)
+        return TransformerClassicState(cache, cache.clone(), counter)
 
     def forward(
         self, x_BTD: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
@@ -94,7 +89,7 @@ class TransformerClassic(SequenceModel):
         Raises:
             ValueError: a row would read more than `length` elements since its start.
         """
-        known = self._check(state, len(x_BTD))
+        known = self.begun(state, len(x_BTD), TransformerClassicState)
         if reset_BT is None:
             return self._window(x_BTD, known)
         outputs: list[Tensor] = []
@@ -157,16 +152,9 @@ class TransformerClassic(SequenceModel):
         )
         return x_BTD, after
 
-    def _check(self, state: State | None, rows: int) -> TransformerClassicState:
-        if state is None:
-            return self.zero_state(rows)
-        if not isinstance(state, TransformerClassicState):
-            raise TypeError(f"the state is a {type(state).__name__}, not this family's")
-        return state
-
     def probe(self, x_BTD: Tensor, state: State | None = None) -> dict[str, Tensor]:
         """Per layer the attention weights (B, A, T, length) and the output (B, T, D)."""
-        known = self._check(state, len(x_BTD))
+        known = self.begun(state, len(x_BTD), TransformerClassicState)
         trace: dict[str, Tensor] = {}
         self._window(x_BTD, known, trace)
         return trace
