@@ -55,8 +55,6 @@ def run(arguments: Sequence[str], began: float) -> int:
         began=began,
         tell=note,
     )
-    if found is None:
-        return 130
     if command.output is not None:
         return 0
     if settings.format == "json":

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 from rhapsode.bundle import modality_of
-from rhapsode.config import Positional, option
+from rhapsode.config import Positional, from_mapping, option
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import SettingsError
 from rhapsode.files import is_there
@@ -18,6 +18,7 @@ from rhapsode.modalities.contract import Tell
 from rhapsode.modalities.series.settings import ForecastSettings
 
 if TYPE_CHECKING:
+    from rhapsode.keywords import ForecastOptions as ForecastKeywords
     from rhapsode.modalities.series.model import SeriesForecast, SeriesModel
     from rhapsode.workflows.runs.training import Training
 
@@ -74,12 +75,13 @@ def forecast(
     train: Callable[[Training], bool] = all_of_it,
     began: float | None = None,
     tell: Tell = lambda _: None,
-) -> SeriesForecast | None:
-    """Forecast, and write a table and a picture where these are asked for.
+    **options: Unpack[ForecastKeywords],
+) -> SeriesForecast:
+    """Forecast series, and write a table and a picture if asked to.
 
     Arguments:
         model: a run folder or model file, or a table to learn from.
-        history: what came before; what the model learnt from where it is left out.
+        history: a table, frame or array of what came before. [default: what the model learnt from]
         settings: horizon, paths, quantiles, samplers.
         reading: settings of reading a table by name; what is left out is as in training.
         output: a .csv, .tsv or .parquet file.
@@ -88,18 +90,19 @@ def forecast(
         train: trains a run to its end and finishes it; False where it was interrupted.
         began: moment of the monotonic clock at which the budget begins; None for now.
         tell: takes lines of progress.
-
-    Returns:
-        The forecast; None where learning was interrupted.
+        options: those of `ForecastSettings` by name, in place of `settings`.
 
     Raises:
         RhapsodeError: a model, table or setting that does not fit.
+        KeyboardInterrupt: learning was interrupted; the run is saved.
     """
     from rhapsode.modalities.series.output import check_table, write_table
     from rhapsode.modalities.values.model import chain_of_values
     from rhapsode.views.survey_picture import check_picture
 
-    settings = ForecastSettings() if settings is None else settings
+    if settings is not None and options:
+        raise SettingsError("give settings or single options, not both")
+    settings = settings or from_mapping(ForecastSettings, options, where="forecast")
     if plot is not None:
         check_picture(Path(plot))
     if output is not None:
@@ -110,7 +113,7 @@ def forecast(
     )
     opened, source = _model(model, history, budget, learn)
     if opened is None:
-        return None
+        raise KeyboardInterrupt
     given = opened.read(source, reading)
     for line in given.notes:
         tell(line)

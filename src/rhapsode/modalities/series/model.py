@@ -19,7 +19,7 @@ from rhapsode.config import (
 )
 from rhapsode.data.tables import SeriesSet, format_time, read_series
 from rhapsode.data.tables.settings import SeriesSettings
-from rhapsode.errors import DataError, SettingsError
+from rhapsode.errors import DataError, MissingExtraError, SettingsError
 from rhapsode.files import write_atomically
 from rhapsode.modalities.opened import Document, Piece, Prompt, Tell, old_content, silent
 from rhapsode.modalities.series.corpus import observed_lengths
@@ -27,8 +27,12 @@ from rhapsode.modalities.series.facts import SeriesBundle, SeriesFacts
 from rhapsode.modalities.series.settings import ForecastSettings
 from rhapsode.modalities.values.model import NEXT_PATHS, ValueModel, chain_of_values
 from rhapsode.modalities.values.next_steps import LEVELS, NextSteps
+from rhapsode.views.display import Shown
 
 if TYPE_CHECKING:
+    import pandas  # type: ignore[import-untyped,import-not-found,unused-ignore]  # noqa: ICN001
+    from rich.console import RenderableType
+
     from rhapsode.bundle.value_predictor import ValueState  # loads torch
     from rhapsode.generation import Chain
     from rhapsode.modalities.series.prompts import SeriesDocument, SeriesPrompt
@@ -40,8 +44,8 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class SeriesForecast:
+@dataclass(frozen=True, repr=False)
+class SeriesForecast(Shown):
     """What follows some series.
 
     Arguments:
@@ -57,6 +61,35 @@ class SeriesForecast:
     rows: Ints
     times: tuple[Ints, ...]
     paths_BSHK: Floats
+
+    def to_mapping(self) -> dict[str, Any]:
+        from rhapsode.modalities.series.output import forecast_mapping
+
+        return forecast_mapping(self)
+
+    def shown(self, width: int) -> Sequence[RenderableType]:
+        from rhapsode.modalities.series.output import forecast_tables
+
+        return forecast_tables(self, width)
+
+    def frame(self, levels: Sequence[float] = LEVELS, *, paths: bool = False) -> pandas.DataFrame:
+        """A row for every series, time and number.
+
+        Arguments:
+            levels: of the quantiles, a column each beside the mean.
+            paths: the sample paths instead, a row each.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        from rhapsode.modalities.series.output import forecast_rows
+
+        try:
+            import pandas  # noqa: ICN001
+        except ImportError:
+            raise MissingExtraError("series", "data frames") from None
+        head, rows = forecast_rows(self, levels, paths=paths)
+        return pandas.DataFrame(rows, columns=head)
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -95,6 +95,30 @@ def forecast_rows(
     return [*head, *ends], rows()
 
 
+def forecast_tables(found: SeriesForecast, width: int, most: int = 5) -> list[Any]:
+    """Quantiles of the first series for a terminal, a table for each number.
+
+    Arguments:
+        found: the forecast.
+        width: cells of the terminal.
+        most: series to show.
+    """
+    from rhapsode.views.quantile_tables import steps_table
+
+    quantiles_QBHK = found.quantiles()
+    blocks: list[Any] = []
+    for place, name in list(enumerate(found.ids))[:most]:
+        for number, own in enumerate(found.given.names):
+            rows = zip(
+                _times(found, place), quantiles_QBHK[:, place, :, number].T.tolist(), strict=True
+            )
+            title = name if name == own else f"{name}, {own}"
+            blocks.append(steps_table(title, LEVELS, list(rows), width))
+    if len(found.ids) > most:
+        blocks.append(f"{len(found.ids) - most:,} more series")
+    return blocks
+
+
 def forecast_mapping(found: SeriesForecast, levels: Sequence[float] = LEVELS) -> dict[str, Any]:
     """A forecast as plain values."""
     quantiles_QBHK, mean_BHK = found.quantiles(levels), found.mean()
