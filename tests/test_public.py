@@ -1,0 +1,132 @@
+"""The public face: names, documents, representations, keywords."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import rhapsode as rh
+
+NAMES = [
+    "Comparison",
+    "Continuation",
+    "Document",
+    "Following",
+    "Forecast",
+    "History",
+    "Info",
+    "Metrics",
+    "Model",
+    "Piece",
+    "Plan",
+    "RhapsodeError",
+    "SeriesModel",
+    "Session",
+    "Survey",
+    "__version__",
+    "compare",
+    "describe",
+    "encode",
+    "evaluate",
+    "fetch",
+    "forecast",
+    "info",
+    "load",
+    "next",
+    "plan",
+    "session",
+    "train",
+]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory, prose: str) -> Any:
+    """A small model of texts in memory."""
+    texts = [prose[start : start + 400] for start in range(0, 8_000, 400)]
+    output = tmp_path_factory.mktemp("public") / "run"
+    return rh.train(
+        texts,
+        output=str(output),
+        steps=4,
+        network={"hidden_size": 8},
+        training={"evaluations": 2},
+        samples={"length": 8},
+    )
+
+
+def test_the_names_are_these_and_all_there() -> None:
+    assert sorted(rh.__all__) == NAMES
+    assert dir(rh) == sorted(rh.__all__)
+    for name in rh.__all__:
+        assert getattr(rh, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        importlib.import_module("rhapsode").nothing  # noqa: B018
+
+
+def test_a_document_is_a_text_that_knows_how_it_was_made(model: Any) -> None:
+    document = model.generate("The ", length=12, seed=3)
+    assert isinstance(document, str)
+    assert document.startswith("The ")
+    assert document.seed == 3
+    assert document.finish_reason in ("length", "stop")
+    assert model.decode(document.elements) == document
+    again = "".join(piece.text for piece in model.stream("The ", length=12, seed=3))
+    assert document == "The " + again
+    assert (model.encode("The ") == np.array(document.elements[:4])).all()
+    with pytest.raises(rh.RhapsodeError, match="one document"):
+        model.generate("The ", count=2)
+
+
+def test_a_search_and_stop_texts_give_their_elements(model: Any) -> None:
+    best = model.generate("The ", length=6, beams=2, seed=1)
+    assert model.decode(best.elements) == best
+    stopped = model.generate("The ", length=40, stop=(" ",), seed=1)
+    assert stopped.finish_reason in ("length", "stop")
+
+
+def test_history_and_summary_tell_of_the_run(model: Any, tmp_path: Path) -> None:
+    history = model.history
+    assert history["step"][-1] == 4
+    assert {len(column) for column in history.values()} == {len(history["step"])}
+    assert history.history["val_loss"] == history["val_loss"]
+    assert model.summary["steps"] == 4
+    model.save(tmp_path / "copy.safetensors")
+    copy = rh.load(tmp_path / "copy.safetensors")
+    assert copy.summary is None
+    assert not copy.history["step"]
+    assert copy.generate("The ", length=5, seed=1) == model.generate("The ", length=5, seed=1)
+    assert sum(p.numel() for p in copy.network.parameters()) == rh.info(copy).facts["parameters"]
+
+
+def test_results_have_a_text_and_a_page(model: Any) -> None:
+    results = {
+        "next": (rh.next(model, "The ", top=3), "others"),
+        "info": (rh.info(model), "characters.v1"),
+        "encode": (rh.encode(model, "The"), "3 elements"),
+        "metrics": (model.evaluate(["The cat sat on the mat."]), "perplexity"),
+        "plan": (rh.plan("kitchen", encoding="words", steps=2), "hidden_size"),
+        "history": (model.history, "val_loss"),
+        "model": (model, "parameters"),
+    }
+    for name, (result, word) in results.items():
+        assert word in repr(result), name
+        assert "\x1b" not in repr(result), name
+        page = result._repr_html_()
+        assert page.startswith(("<pre", "<svg", "<?xml")), name
+    assert isinstance(results["plan"][0].to_mapping()["network"], dict)
+
+
+def test_series_share_the_verbs(tmp_path: Path) -> None:
+    values = np.sin(np.arange(120.0) / 3)
+    series = rh.train(values, output=str(tmp_path / "run"), steps=2, data={"horizon": 4})
+    document = series.generate(values[:60], length=5)
+    assert len(document.elements) == 65
+    assert document.finish_reason == "length"
+    assert document.text().count("\n") == 66
+    forecast = rh.forecast(str(tmp_path / "run"), values[:60], horizon=3, samples=20)
+    assert forecast.paths_BSHK.shape == (1, 20, 3, 1)
+    assert "50%" in repr(forecast)
+    with pytest.raises(rh.RhapsodeError, match="did you mean 'horizon'"):
+        rh.forecast(str(tmp_path / "run"), horizn=3)  # type: ignore[call-arg]
