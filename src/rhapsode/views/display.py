@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -40,33 +41,29 @@ class Shown(ABC):
 
 def as_text(blocks: Sequence[RenderableType], width: int = WIDTH) -> str:
     """Renderables as plain text."""
-    console = _console(width)
-    with console.capture() as captured:
-        _print(console, blocks)
-    return "\n".join(line.rstrip() for line in captured.get().splitlines()).strip("\n")
+    console = _printed(blocks, width)
+    lines = console.export_text().splitlines()
+    return "\n".join(line.rstrip() for line in lines).strip("\n")
 
 
 def as_html(blocks: Sequence[RenderableType], width: int = WIDTH) -> str:
     """Renderables as HTML with inline styles."""
-    console = _console(width, record=True)
-    with console.capture():
-        _print(console, blocks)
-    return console.export_html(code_format=_PAGE, inline_styles=True)
+    return _printed(blocks, width).export_html(code_format=_PAGE, inline_styles=True)
 
 
-def _console(width: int, *, record: bool = False) -> Console:
+def _printed(blocks: Sequence[RenderableType], width: int) -> Console:
+    """A console that has recorded the renderables."""
     from rich.console import Console
 
-    return Console(
+    console = Console(
+        file=io.StringIO(),
         width=width,
-        record=record,
+        record=True,
         highlight=False,
         force_jupyter=False,
-        color_system="truecolor" if record else None,
-        force_terminal=record,
+        force_terminal=True,
+        color_system="truecolor",
     )
-
-
-def _print(console: Console, blocks: Sequence[RenderableType]) -> None:
     for block in blocks:
         console.print(block, soft_wrap=isinstance(block, str), markup=False)
+    return console
