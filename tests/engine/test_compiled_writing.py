@@ -1,10 +1,10 @@
 """The compiled loop: the literal outcomes of its filters, the draw's uniforms, the same elements as the NumPy loop."""
 
-from collections import inspect
+import inspect
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import defaultdict
 import numpy as np
 import pytest
 from hypothesis import given, settings
