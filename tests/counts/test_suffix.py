@@ -135,7 +135,6 @@ def test_patterns_are_found(elements: list[int], pattern: list[int], separator: 
     assert index.find(pattern).tolist() == places
     assert index.find(pattern, most=2).tolist() == places[:2]
     assert index.find(pattern, most=0).tolist() == []
-    assert index.first(pattern) == (places[0] if places else None)
 
 
 @PROVE

@@ -118,11 +118,6 @@ class SuffixIndex:
             places = np.partition(places, most)[:most]
         return np.sort(places).astype(np.int64)
 
-    def first(self, pattern_M: ArrayLike) -> int | None:
-        """The earliest place where a pattern occurs; None when it does not."""
-        low, high = self.interval(pattern_M)
-        return int(self.order_N[low:high].min()) if low < high else None
-
     def matches(self, query_M: ArrayLike) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """For every place of a query, the longest run beginning there that occurs in the sequence.
 
@@ -133,7 +128,7 @@ class SuffixIndex:
             query_M: whole numbers; such as the sequence lacks, negative ones too, match nothing.
 
         Returns:
-            lengths_M, and places_M: a place of each, not always the earliest (`first` tells it); -1 where the
+            lengths_M, and places_M: a place of each, not always the earliest; -1 where the
             length is 0.
         """
         known_M = _query(query_M)

@@ -58,8 +58,10 @@ def _logits(w: Any, m: Any, spec: Any, y: Any, y_at: int, y_step: int, rows: int
 
 
 def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """The entries for one group of families; those of the others are not compiled."""
-    read = (read_recurrent, read_attention, read_convolution)[group]
+    """The entries for one group of families: the branches of the others are cut off before they are compiled.
+
+    They close over plain values only: a function in a closure would never be found again among what is kept.
+    """
 
     @entry
     def read_rows(
@@ -80,7 +82,12 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
         _ = stamp
         rows, time = elements_BT.shape
         size = spec[FEATURES]
-        read(w, m, spec, elements_BT, values, count_B, y)
+        if group == RECURRENT:
+            read_recurrent(w, m, spec, elements_BT, values, y)
+        elif group == ATTENTION:
+            read_attention(w, m, spec, elements_BT, values, count_B, y)
+        else:
+            read_convolution(w, m, spec, elements_BT, values, count_B, y)
         for b in range(rows):
             count_B[b] += time
         _logits(w, m, spec, y, (time - 1) * size, time * size, rows, z)
@@ -164,7 +171,12 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                     to = min(rows, b + few)
                     ids_BT = last_B1[b:to] if time == 1 else seen_BN[b:to]
                     own, own_y = values[b * state : to * state], y[b * time * size :]
-                    read(w, m, spec, ids_BT, own, count_B[b:to], own_y)
+                    if group == RECURRENT:
+                        read_recurrent(w, m, spec, ids_BT, own, own_y)
+                    elif group == ATTENTION:
+                        read_attention(w, m, spec, ids_BT, own, count_B[b:to], own_y)
+                    else:
+                        read_convolution(w, m, spec, ids_BT, own, count_B[b:to], own_y)
                 for b in range(rows):
                     count_B[b] += time
                 _logits(w, m, spec, y, (time - 1) * size, time * size, rows, z)

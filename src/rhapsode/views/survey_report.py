@@ -29,16 +29,13 @@ def text_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableType
         found: plain values of the survey.
         width: columns there are.
     """
-    yield Text(", ".join(found["sources"]), style="bold", overflow="ellipsis", no_wrap=True)
     counted = [
         _plural(found["documents"], "document"),
         _plural(found["characters"], "character"),
         _plural(found["bytes"], "byte"),
         _encodings(found["reading"]["encodings"]),
     ]
-    yield Text("  ·  ".join(counted))
-    for line in found["reading"]["lines"]:
-        yield Text(line, style="yellow")
+    yield from _head(found, counted, found["reading"]["lines"])
     yield _heading("Characters", f"{found['text']['distinct']:,} distinct", width)
     yield from _characters(found["text"], width)
     yield _heading("Lengths", "", width)
@@ -50,8 +47,17 @@ def text_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableType
         yield from _vocabulary(vocabulary, width)
     yield _heading("Shares", "", width)
     yield from _shares(found)
-    yield _heading("rhapsode train would choose", _within(found["training"]), width)
-    yield from _training(found["training"])
+    yield from _training(found["training"], width)
+
+
+def _head(
+    found: Mapping[str, Any], counted: Sequence[str], lines: Sequence[str] = ()
+) -> Iterator[Text]:
+    """Sources, their sizes, and remarks of reading them."""
+    yield Text(", ".join(found["sources"]), style="bold", overflow="ellipsis", no_wrap=True)
+    yield Text("  ·  ".join(counted))
+    for line in lines:
+        yield Text(line, style="yellow")
 
 
 def _plural(count: int, what: str) -> str:
@@ -296,11 +302,9 @@ def _shares(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     yield Text(f"the first: {names[0]}, as {names[1]}", style="dim")
 
 
-def _within(training: Mapping[str, Any]) -> str:
-    return f"in {training['budget']}" if training.get("budget") else ""
-
-
-def _training(training: Mapping[str, Any]) -> Iterator[RenderableType]:
+def _training(training: Mapping[str, Any], width: int) -> Iterator[RenderableType]:
+    within = f"in {training['budget']}" if training.get("budget") else ""
+    yield _heading("rhapsode train would choose", within, width)
     table = Table.grid(
         Column(style="dim", no_wrap=True),
         Column(),
@@ -343,10 +347,9 @@ def _because(what: str, why: str) -> Text:
 
 def plain_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableType]:
     """A survey of which only the sizes are known."""
-    yield Text(", ".join(found["sources"]), style="bold", overflow="ellipsis", no_wrap=True)
-    yield Text(f"{_plural(found['documents'], 'document')}  ·  length {found['characters']:,}")
-    yield _heading("rhapsode train would choose", _within(found["training"]), width)
-    yield from _training(found["training"])
+    counted = [_plural(found["documents"], "document"), f"length {found['characters']:,}"]
+    yield from _head(found, counted)
+    yield from _training(found["training"], width)
 
 
 def series_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableType]:
@@ -356,7 +359,6 @@ def series_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableTy
         found: plain values of the survey.
         width: columns there are.
     """
-    yield Text(", ".join(found["sources"]), style="bold", overflow="ellipsis", no_wrap=True)
     missing = f"{found['missing']:,} missing" if found["missing"] else "none missing"
     counted = [
         f"{found['series']:,} series",
@@ -364,9 +366,7 @@ def series_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableTy
         _plural(found["values"], "value"),
         missing,
     ]
-    yield Text("  ·  ".join(counted))
-    for line in found["reading"]["lines"]:
-        yield Text(line, style="yellow")
+    yield from _head(found, counted, found["reading"]["lines"])
     yield _heading("Times", "", width)
     table = Table.grid(
         Column(style="dim", no_wrap=True),
@@ -405,8 +405,7 @@ def series_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableTy
         for name, share in found["shares"].items():
             table.add_row(name, f"{share['rows']:,}", f"{share['values']:,}")
         yield table
-    yield _heading("rhapsode train would choose", _within(found["training"]), width)
-    yield from _training(found["training"])
+    yield from _training(found["training"], width)
 
 
 def _columns(columns: Sequence[Mapping[str, Any]]) -> Table:

@@ -78,9 +78,7 @@ def _plain(z: Any, z_at: int, values: Any, h_at: int, size: int, bent: bool) -> 
 
 
 @inner
-def read_recurrent(
-    w: Any, m: Any, spec: Any, elements_BT: Any, values: Any, count_B: Any, y: Any
-) -> None:
+def read_recurrent(w: Any, m: Any, spec: Any, elements_BT: Any, values: Any, y: Any) -> None:
     """Features behind every element; the state goes on in place.
 
     What the inputs of a layer add to its gates is made for all positions at once; only the past is taken in turn.
@@ -92,7 +90,6 @@ def read_recurrent(
         elements_BT: ids.
         values: what the rows remember, in rows of `STATE` numbers: for every layer its hidden values, and an LSTM's
             cell values behind them.
-        count_B: elements that each row has read; not looked at.
         y: takes the features, in rows of `FEATURES`, position by position of row after row.
     """
     apart()

@@ -73,9 +73,10 @@ class Filter(ABC):
         return None
 
     def __init_subclass__(cls) -> None:
-        """Give no compiled form to a filter that changes another's `apply` and says nothing of its own."""
+        """Give no compiled form to a filter that changes what another does and says nothing of its own."""
         super().__init_subclass__()
-        if "apply" in vars(cls) and "compiled" not in vars(cls):
+        own = vars(cls).keys()
+        if own & {"apply", "_change"} and not own & {"compiled", "kernel"}:
             cls.compiled = Filter.compiled  # type: ignore[method-assign]
 
     def explain(self) -> str:
@@ -129,8 +130,8 @@ class NumberFilter(Filter):
     """What the number is called among the settings."""
     limits: ClassVar[Limits]
     off: ClassVar[float] = 0.0
-    has_kernel: ClassVar[bool] = False
-    """Whether compiled code has this step, by its name."""
+    kernel: ClassVar[str | None] = None
+    """Name of this step in compiled code; None where it has no such form."""
 
     def __init__(self, value: float) -> None:
         self.limits.check(self.setting, value)
@@ -146,8 +147,9 @@ class NumberFilter(Filter):
         """The logits after this step, which is not off."""
 
     def compiled(self) -> tuple[str, Any] | None:
-        runs = self.has_kernel and self._value != self.off
-        return (self.name, float(self._value)) if runs else None
+        if self.kernel is None or self._value == self.off:
+            return None
+        return self.kernel, float(self._value)
 
     def explain(self) -> str:
         if self._value == self.off:

@@ -303,11 +303,10 @@ class Repetition(_Counting):
         SettingsError: r is not positive.
     """
 
-    name = "repetition"
+    name = kernel = "repetition"
     setting = "repetition_penalty"
     limits = POSITIVE
     off = 1.0
-    has_kernel = True
     _with_prompt = True
 
     def _change(self, logits_BV: Logits, context: Context, state: Counted) -> Logits:
@@ -328,10 +327,9 @@ class Frequency(_Counting):
         SettingsError: f outside its range.
     """
 
-    name = "frequency"
+    name = kernel = "frequency"
     setting = "frequency_penalty"
     limits = _WITHIN_TWO
-    has_kernel = True
     _with_prompt = False
 
     def _change(self, logits_BV: Logits, context: Context, state: Counted) -> Logits:
@@ -353,10 +351,9 @@ class Presence(_Counting):
         SettingsError: p outside its range.
     """
 
-    name = "presence"
+    name = kernel = "presence"
     setting = "presence_penalty"
     limits = _WITHIN_TWO
-    has_kernel = True
     _with_prompt = False
 
     def _change(self, logits_BV: Logits, context: Context, state: Counted) -> Logits:

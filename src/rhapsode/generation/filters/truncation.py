@@ -41,9 +41,8 @@ class TopK(NumberFilter):
         SettingsError: a negative k.
     """
 
-    name = setting = "top_k"
+    name = setting = kernel = "top_k"
     limits = WHOLE
-    has_kernel = True
 
     def _change(self, logits_BV: Logits, context: Context, state: Any) -> Logits:
         k, vocab_size = int(self._value), logits_BV.shape[1]
@@ -69,10 +68,9 @@ class TopP(NumberFilter):
         SettingsError: p outside 0 to 1.
     """
 
-    name = setting = "top_p"
+    name = setting = kernel = "top_p"
     limits = PROBABILITY
     off = 1.0
-    has_kernel = True
 
     def _change(self, logits_BV: Logits, context: Context, state: Any) -> Logits:
         wide_BV = logits_BV.astype(np.float64)
@@ -92,9 +90,8 @@ class MinP(NumberFilter):
         SettingsError: m outside 0 to 1.
     """
 
-    name = setting = "min_p"
+    name = setting = kernel = "min_p"
     limits = PROBABILITY
-    has_kernel = True
 
     def _change(self, logits_BV: Logits, context: Context, state: Any) -> Logits:
         # Among logits: no probability underflows.
