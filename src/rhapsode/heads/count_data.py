@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from rhapsode.heads.contract import HEADS
+from rhapsode.heads.count_quantiles import negative_binomial_quantile, poisson_quantile
 from rhapsode.heads.density import LOWEST, TINY, AlikeHead, DensityConfig, log_softplus
-from rhapsode.heads.exact_quantiles import negative_binomial_quantile, poisson_quantile
 
 _LOG_MEAN_RANGE = (-700.0, 80.0)
 # With less dispersion than e^-14 it is Poisson to seven digits, with more than e^9 nearly always zero.

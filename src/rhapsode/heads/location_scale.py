@@ -21,7 +21,7 @@ from rhapsode.heads.density import (
     LeastScale,
     log_softplus,
 )
-from rhapsode.heads.exact_quantiles import student_t_quantile
+from rhapsode.heads.student_t import student_t_quantile
 
 _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 # Degrees of freedom begin near 9, where the tails are felt and the middle is nearly Gaussian.

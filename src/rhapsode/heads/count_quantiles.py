@@ -1,7 +1,8 @@
-"""Quantiles of Student's t and of counts, many at once, on the processor.
+"""Quantiles of counts, many at once, on the processor.
 
-Those of counts are exact where the mean is below a million; above that they are those of the gamma variable of equal
-mean and variance, less than 1e-4 off in cumulative probability. SciPy is loaded at the first call: only what draws or asks for quantiles needs it.
+They are exact where the mean is below a million; above that they are those of the gamma variable of equal
+mean and variance, less than 1e-4 off in cumulative probability. SciPy is loaded
+at the first call: only what draws counts or asks for their quantiles needs it.
 """
 
 from __future__ import annotations
@@ -20,13 +21,6 @@ SMALL_MEAN = 40.0
 MOST_EXACT = 1e6
 
 Floats = NDArray[np.float64]
-
-
-def student_t_quantile(levels: Tensor, df: Tensor) -> Tensor:
-    """Quantiles at levels in (0, 1), float64; the degrees of freedom have the same shape."""
-    from scipy.special import stdtrit
-
-    return torch.from_numpy(np.asarray(stdtrit(df.cpu().numpy(), levels.cpu().numpy()))).to(levels)
 
 
 def poisson_quantile(levels: Tensor, mean: Tensor) -> Tensor:
