@@ -149,7 +149,7 @@ def test_what_is_kept_can_be_learnt_from(model: Any, tmp_path: Path) -> None:
     kept = read_series(str(tmp_path / "kept.csv"))
     assert kept.lengths.tolist() == [147, 147]
     assert (kept.values_NK[kept.rows(0)][:144] == kept.values_NK[kept.rows(1)][:144]).all()
-    (document,) = session._documents()
+    (document,) = session._branch.documents()
     document.save(tmp_path / "one.csv")
     assert (tmp_path / "one.csv").read_text() == document.text()
     assert len(document.value.times_N) == 147
@@ -198,7 +198,7 @@ def test_quantiles_of_the_next_steps(model: Any) -> None:
     np.testing.assert_array_equal(usual.quantiles_QHK, wanted)
     widths = [one.quantiles_QHK[-1] - one.quantiles_QHK[0] for one in (calm, usual)]
     assert (widths[0] < widths[1]).all()
-    new = model.following([model.prompt("", settings)], settings, top=2).steps[0][0]
+    new = model.following([model.prompt("", settings)], settings, top=2).tables[0][0]
     assert len(new.times) == 2
 
 
