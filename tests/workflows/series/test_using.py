@@ -191,7 +191,7 @@ def test_quantiles_of_the_next_steps(model: Any) -> None:
     settings = GenerateSettings(seed=0)
     prompt = model.prompt("airline", settings)
     found = model.following([prompt], settings, temperatures=(0.5, 1.0), top=4)
-    ((calm, usual),) = found.steps
+    ((calm, usual),) = found.tables
     assert usual.times == ("1961-01", "1961-02", "1961-03", "1961-04")
     paths = model.forecast("airline", horizon=4, samples=1000, seed=0)
     wanted = paths.quantiles()[:, 0]
