@@ -426,19 +426,10 @@ def _members(
         prefix = f"network.{number}."
         own = {name: arrays.pop(name) for name in list(arrays) if name.startswith(prefix)}
         named = {name.removeprefix(prefix): array for name, array in own.items()}
-        check_weights(named)
+        for name, array in named.items():
+            if array.dtype != np.float32:
+                raise BundleError(f"the array {name!r} is {array.dtype}, not float32")
+            if not np.isfinite(array).all():
+                raise BundleError(f"the array {name!r} holds values that are not finite")
         members.append(Member(named, float(weight)))
     return tuple(members)
-
-
-def check_weights(arrays: Arrays) -> None:
-    """Refuse weights that are not finite numbers of single precision.
-
-    Raises:
-        BundleError: as said.
-    """
-    for name, array in arrays.items():
-        if array.dtype != np.float32:
-            raise BundleError(f"the array {name!r} is {array.dtype}, not float32")
-        if not np.isfinite(array).all():
-            raise BundleError(f"the array {name!r} holds values that are not finite")

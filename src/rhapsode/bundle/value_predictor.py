@@ -179,7 +179,6 @@ class ValuePredictor(Predictor, Generic[B_co]):
         self.bundle = bundle
         self.network = network
         self.head = network.head
-        self._rescaled = self.head.counts
 
     @property
     def vocab_size(self) -> int:
@@ -300,6 +299,7 @@ class ValuePredictor(Predictor, Generic[B_co]):
                 f"the condition has {sources.rows} rows for {len(histories)} series"
             )
         encoder = self.bundle.encoder
+        none_0D = np.zeros((0, self.bundle.facts.sizes(encoder).input[1]), dtype=np.float32)
         paths, features = [], []
         for history in histories:
             scale = encoder.stats(history.values_TK)
@@ -312,13 +312,8 @@ class ValuePredictor(Predictor, Generic[B_co]):
             encoded = encoder.encode(tail_TK, scale)
             paths.append(encoder.paths_after(tail_TK, scale))
             parts = (encoded.features_TD[len(tail_TK) - read :], history.known_TX[-read:])
-            features.append(np.concatenate(parts, axis=1) if read else self._no_features())
+            features.append(np.concatenate(parts, axis=1) if read else none_0D)
         return ValueState(self._memory(features, sources), type(paths[0]).join(paths))
-
-    def _no_features(self) -> Singles:
-        return np.zeros(
-            (0, self.bundle.facts.sizes(self.bundle.encoder).input[1]), dtype=np.float32
-        )
 
     def _memory(self, features: Sequence[Singles], sources: Condition | None = None) -> State:
         """The network's state behind each of some series (T, D) of whatever lengths.
@@ -358,7 +353,7 @@ class ValuePredictor(Predictor, Generic[B_co]):
         if known_BX.shape[1]:
             inputs_BD = torch.cat((inputs_BD, torch.from_numpy(known_BX)), dim=1)
         parameters_BP, memory = self.network.step(inputs_BD, memory)
-        if self._rescaled:
+        if self.head.counts:
             log_scale_BK = torch.from_numpy(paths.log_scale()).float()
             parameters_BP = self.head.scaled(parameters_BP, log_scale_BK)
         return parameters_BP, memory

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rhapsode.data import document_spans
 
-__all__ = ["Difference", "Interval", "interval_of", "paired_difference", "unit_begins", "unit_sums"]
+__all__ = ["Difference", "Interval", "interval_of", "paired_difference", "unit_sums"]
 
 UNITS = 100
 LEAST_BLOCK = 200
@@ -48,24 +48,19 @@ def unit_sums(
         starts: where each document begins.
         units: how many blocks to cut where documents are few; fewer where they would be short.
     """
-    begins, words = unit_begins(len(values_N), starts, units=units)
+    total = len(values_N)
+    spans = document_spans(starts, total)
+    if len(spans) >= FEWEST_DOCUMENTS:
+        begins, words = spans[:, 0], f"{len(spans):,} documents"
+    else:
+        count = max(1, min(units, total // LEAST_BLOCK))
+        begins = np.arange(count, dtype=np.int64) * total // count
+        words = f"{count} blocks of {total // count:,} elements"
     known_N = ~np.isnan(values_N)
     sums_U = np.add.reduceat(np.where(known_N, values_N, 0.0).astype(np.float64), begins)
     counts_U = np.add.reduceat(known_N.astype(np.float64), begins)
     kept_U = counts_U > 0
     return sums_U[kept_U], counts_U[kept_U], words
-
-
-def unit_begins(
-    total: int, starts: NDArray[np.int64], *, units: int = UNITS
-) -> tuple[NDArray[np.int64], str]:
-    """Where the units of `unit_sums` begin, and what they are."""
-    spans = document_spans(starts, total)
-    if len(spans) >= FEWEST_DOCUMENTS:
-        return spans[:, 0], f"{len(spans):,} documents"
-    count = max(1, min(units, total // LEAST_BLOCK))
-    begins = np.arange(count, dtype=np.int64) * total // count
-    return begins, f"{count} blocks of {total // count:,} elements"
 
 
 def interval_of(nats_N: NDArray[np.floating], starts: NDArray[np.int64]) -> Interval | None:

@@ -53,6 +53,7 @@ __all__ = [
     "Tell",
     "resolved",
     "silent",
+    "source_name",
 ]
 
 
@@ -78,6 +79,11 @@ class Claim:
     degree: Degree
     reason: str = ""
     opened: Any = None
+
+
+def source_name(source: Any) -> str:
+    """A source in a word: its path or name, or what kind of thing in memory it is."""
+    return str(source) if isinstance(source, str | Path) else f"<{type(source).__name__}>"
 
 
 class Corpus(Protocol):

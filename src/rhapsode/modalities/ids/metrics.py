@@ -56,7 +56,6 @@ __all__ = [
     "loss_of_rounded",
     "losses_while_learning",
     "measure_ids",
-    "normalisation_of",
     "protocol_of",
     "score_part",
 ]
@@ -135,11 +134,6 @@ class Evaluation(Figures):
         return cls(**{**known, **looks})
 
 
-def normalisation_of(encoder: Encoder) -> str:
-    """The change that an encoder makes to a document before it is scored, for a protocol."""
-    return "none" if encoder.round_trip == "lossless" else encoder.round_trip
-
-
 def protocol_of(bundle: IdBundle, split: str) -> Protocol:
     """The protocol of a sweep.
 
@@ -147,11 +141,12 @@ def protocol_of(bundle: IdBundle, split: str) -> Protocol:
         bundle: the model.
         split: what is scored, in words.
     """
+    encoder = bundle.encoder
     return Protocol(
         split=split,
         selected_on=bundle.provenance.selected_on or "unknown",
         context=str(bundle.context),
-        normalisation=normalisation_of(bundle.encoder),
+        normalisation="none" if encoder.round_trip == "lossless" else encoder.round_trip,
         unknown_cost="the unknown element's own",
     )
 

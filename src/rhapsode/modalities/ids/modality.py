@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from rhapsode import __version__
-from rhapsode.bundle import Calibration, IdBundle, IdFacts, NetworkConfig, Provenance
+from rhapsode.bundle import Calibration, IdBundle, IdFacts, Mixture, NetworkConfig, Provenance
 from rhapsode.config import GenerateSettings, IdSettings
 from rhapsode.encoding import ENCODERS
 from rhapsode.errors import DataError, EncodingError, SettingsError
@@ -320,7 +320,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         """Count, mix, score the test part with the mixture, and keep counts inside the file or beside it."""
         from rhapsode.modalities.ids.model import IdModel
         from rhapsode.modalities.ids.ngram_sidecar import NGRAM, ngram_part
-        from rhapsode.modalities.ids.validation import ValidationPart, choose_mixture, no_mixture
+        from rhapsode.modalities.ids.validation import ValidationPart, choose_mixture
 
         settings, corpus = planned.settings, planned.corpus
         file = folder / "model.safetensors"
@@ -333,9 +333,10 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         grammar = self.facts.grammar(corpus.encoder)
         part = ValidationPart.of(corpus, network, bundle.context, grammar)
         if asked == 0:
-            mixture = no_mixture("training.counts_share is 0")
+            mixture = Mixture(0.0, reason="training.counts_share is 0")
         elif counted is None or not len(part):
-            mixture = no_mixture("no n-gram model was counted: there is nothing to choose it by")
+            reason = "no n-gram model was counted: there is nothing to choose it by"
+            mixture = Mixture(0.0, reason=reason)
         else:
             mixture = choose_mixture(alone.network_scorer, counted.model, part, asked)
         ngram = None if counted is None else counted.model

@@ -99,7 +99,8 @@ def next_elements(
     """
     tables = []
     for text, ids_N in prompts:
-        logits_V = _behind(predictor, ids_N)
+        rows = Rows.of_jobs(predictor, [Job(ids_N, 0, 0)], Chain([]), 0)
+        logits_V = rows.following().logits_BV[0]
         tables.append(
             [
                 _table_of(
@@ -115,12 +116,6 @@ def next_elements(
             ]
         )
     return IdsFollowing(tables)
-
-
-def _behind(predictor: Predictor, ids_N: NDArray[np.int64]) -> NDArray[np.float32]:
-    rows = Rows.of_jobs(predictor, [Job(ids_N, 0, 0)], Chain([]), 0)
-    logits_V: NDArray[np.float32] = rows.following().logits_BV[0]
-    return logits_V
 
 
 def _table_of(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rhapsode.encoding import Grammar
     from rhapsode.modalities.ids.contract import IdCorpus
 
-__all__ = ["ValidationPart", "choose_mixture", "no_mixture"]
+__all__ = ["ValidationPart", "choose_mixture"]
 
 VALIDATION_LANES = 32
 VALIDATION_RUN_UP = 256
@@ -116,11 +116,6 @@ def choose_mixture(
         _mean(ngram_N),
         reason,
     )
-
-
-def no_mixture(reason: str) -> Mixture:
-    """The mixture of a network alone."""
-    return Mixture(0.0, reason=reason)
 
 
 def _mean(nats_N: NDArray[np.float32]) -> float | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from rhapsode.data.tables import SeriesSet, format_time, future_times, read_seri
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.encoding.series import SeriesEncoder
 from rhapsode.errors import DataError, EncodingError
-from rhapsode.modalities.scoring import PartName
+from rhapsode.modalities.contract import PartName, source_name
 from rhapsode.modalities.series.facts import Covariates, SeriesBundle
 from rhapsode.modalities.series.settings import SeriesDataSettings
 from rhapsode.modalities.values.next_steps import ValuesSeen, plain_row
@@ -34,7 +34,6 @@ __all__ = [
     "observed_lengths",
     "open_series",
     "series_seen",
-    "source_name",
 ]
 
 FEW = 1_000
@@ -156,11 +155,6 @@ def observed_lengths(given: SeriesSet) -> Ints:
     return lengths
 
 
-def source_name(source: Any) -> str:
-    """A source in a word: its path or name, or what kind of thing in memory it is."""
-    return str(source) if isinstance(source, str | Path) else f"<{type(source).__name__}>"
-
-
 def open_series(
     sources: tuple[Any, ...],
     reading: SeriesSettings,
@@ -263,19 +257,14 @@ def encode_series(
     )
 
 
-class _of_series:  # noqa: N801  # read as a phrase
-    """Names the series in which an error lies."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
-        if isinstance(problem, EncodingError):
-            where = f"series {self._name!r}, {problem.where}"
-            raise EncodingError(problem.what, where=where, hint=problem.hint) from None
+@contextmanager
+def _of_series(name: str) -> Iterator[None]:
+    """Name the series in which an error lies."""
+    try:
+        yield
+    except EncodingError as problem:
+        where = f"series {name!r}, {problem.where}"
+        raise EncodingError(problem.what, where=where, hint=problem.hint) from None
 
 
 def histories_of(

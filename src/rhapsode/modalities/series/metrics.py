@@ -343,13 +343,6 @@ def backtest(
     return Backtest(figures, horizon, season, count, tuple(notes), scores, places)
 
 
-def statistical_methods() -> tuple[str, ...]:
-    """Those that can be fitted here: none without statsforecast."""
-    import importlib.util
-
-    return tuple(STATISTICAL) if importlib.util.find_spec("statsforecast") else ()
-
-
 def end_of_series(
     model: SeriesModel, source: Any, settings: SeriesComparisonSettings
 ) -> SeriesPart:
@@ -472,7 +465,10 @@ def asked_methods(settings: SeriesEvaluationSettings) -> tuple[str, ...]:
     """Statistical methods that settings ask for; all that can be fitted where they do not say."""
     if settings.method == ("none",):
         return ()
-    return settings.method or statistical_methods()
+    import importlib.util
+
+    there = importlib.util.find_spec("statsforecast") is not None
+    return settings.method or (tuple(STATISTICAL) if there else ())
 
 
 def compare_series(

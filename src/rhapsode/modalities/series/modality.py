@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from rhapsode.config import from_mapping
-from rhapsode.errors import DataError
+from rhapsode.errors import DataError, SettingsError
 from rhapsode.modalities.contract import Claim, Compared, Planned, RunRequest, Surveyed, Tell
 from rhapsode.modalities.series.facts import SeriesBundle
 from rhapsode.modalities.series.settings import (
+    BINNED,
     SeriesComparisonSettings,
     SeriesEvaluationSettings,
     SeriesTrainSettings,
@@ -52,9 +53,13 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         return claim_series(sources, asked)
 
     def check(self, settings: SeriesTrainSettings) -> None:
-        from rhapsode.modalities.series.fitting.plan import check_settings
-
-        check_settings(settings)
+        super().check(settings)
+        if settings.encoding not in ("auto", BINNED):
+            raise SettingsError(
+                f"series have no encoding {settings.encoding!r}",
+                where="--encoding",
+                hint="leave it out, or binned; --set encoder.log=true and the like set how numbers are scaled",
+            )
 
     def corpus(
         self,

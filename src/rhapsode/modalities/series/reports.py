@@ -15,13 +15,12 @@ from rhapsode.data.statistics import lengths_summary
 from rhapsode.data.tables import SeriesSet, format_time, read_series
 from rhapsode.errors import DataError
 from rhapsode.generation.paths import sample_paths
-from rhapsode.modalities.contract import Surveyed, Tell
+from rhapsode.modalities.contract import Surveyed, Tell, source_name
 from rhapsode.modalities.series.corpus import (
     SeriesCorpus,
     divide,
     future_covariates,
     histories_of,
-    source_name,
 )
 from rhapsode.modalities.series.facts import SeriesBundle
 from rhapsode.modalities.series.model import SeriesForecast

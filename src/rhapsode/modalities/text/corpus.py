@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from rhapsode.encoding import ENCODERS, UNKNOWN_ID, Encoder, encoder_from_mappin
 from rhapsode.encoding.text import choose_encoding
 from rhapsode.errors import DataError, EncodingError, RhapsodeError
 from rhapsode.files import is_there, write_atomically
+from rhapsode.modalities.opened import Tell
 from rhapsode.modalities.text.reading import (
     Texts,
     counted,
@@ -48,7 +49,6 @@ __all__ = [
     "unknown_lines",
 ]
 
-Tell = Callable[[str], None]
 MOST_UNKNOWN = 0.5
 """Share of a text above which nothing can be learnt from it."""
 NAMED = 8

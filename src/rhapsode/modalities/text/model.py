@@ -68,14 +68,17 @@ class TextModel(IdModel):
 
     def source_settings(self, sources: Sequence[str] = ()) -> SourceSettings:
         """How sources were read in training; files that hold no records are read as text."""
+        from rhapsode.data import record_kind
+
         kept = self.bundle.provenance.section("source")
         learnt = from_mapping(SourceSettings, kept, where="settings", error=BundleError)
-        if sources and learnt.records and not any(_may_hold_records(name) for name in sources):
+        if (
+            sources
+            and learnt.records
+            and not any(
+                name == "-" or record_kind(name) is not None or Path(name).is_dir()
+                for name in sources
+            )
+        ):
             return SourceSettings(newlines=learnt.newlines)
         return replace(learnt, limit=None, pattern=None, text_encoding="auto", errors="stop")
-
-
-def _may_hold_records(source: str) -> bool:
-    from rhapsode.data import record_kind
-
-    return source == "-" or record_kind(source) is not None or Path(source).is_dir()

@@ -36,6 +36,7 @@ from rhapsode.data import (
 from rhapsode.encoding import CountingEncoder, Encoder, encoder_from_mapping
 from rhapsode.errors import DataError
 from rhapsode.files import is_there, write_atomically
+from rhapsode.modalities.opened import Tell
 
 __all__ = [
     "Texts",
@@ -53,8 +54,6 @@ LARGE = 8 << 20
 SETTLED = 2.0
 """Seconds that a file must have been left alone to be known by its time."""
 EVERY = 3.0
-
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)

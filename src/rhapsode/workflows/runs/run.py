@@ -12,7 +12,7 @@ from rhapsode import __version__
 from rhapsode.config import to_mapping
 from rhapsode.errors import SettingsError
 from rhapsode.files import is_there
-from rhapsode.modalities.contract import Tell, silent
+from rhapsode.modalities.contract import Tell, silent, source_name
 from rhapsode.training import (
     BudgetClock,
     CappedClock,
@@ -145,11 +145,6 @@ def prepare_training(
         f"{'; '.join(run.planned.plan.reasons)}; {run.settings.training.precision}"
     )
     return Training(folder=folder, run=run, loop=loop, start=began_as, group=group)
-
-
-def source_name(source: Any) -> str:
-    """A source in a word: its path or name, or its type where it lies in memory."""
-    return str(source) if isinstance(source, str | Path) else f"<{type(source).__name__}>"
 
 
 def _config_of(

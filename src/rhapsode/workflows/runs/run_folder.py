@@ -95,19 +95,6 @@ class RunFolder:
             if scratch is not None:
                 shutil.rmtree(scratch, ignore_errors=True)
 
-    def read_config(self) -> dict[str, Any]:
-        """The settings the run was made with.
-
-        Raises:
-            RunError: this is no run folder.
-        """
-        if not self.config.exists():
-            raise RunError(
-                "there is no run here to resume (no config.toml)",
-                where=str(self.path),
-            )
-        return read_toml(self.config)
-
     def rewind(self, step: int) -> None:
         """Drop from metrics and samples what came after `step`, so that it can come again.
 
@@ -288,7 +275,9 @@ def read_run(folder: RunFolder) -> ResumedRun:
     Raises:
         RunError: no run is there, or the runs of several seeds.
     """
-    kept = folder.read_config()
+    if not folder.config.exists():
+        raise RunError("there is no run here to resume (no config.toml)", where=str(folder.path))
+    kept = read_toml(folder.config)
     try:
         run = kept.pop("run")
         if "repeat" in run:

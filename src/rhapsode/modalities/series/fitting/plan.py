@@ -31,36 +31,20 @@ from rhapsode.modalities.series.fitting.encoding_choice import (
     choose_encoding,
     planned_lags,
 )
-from rhapsode.modalities.series.settings import SeriesTrainSettings
+from rhapsode.modalities.series.settings import BINNED, SeriesTrainSettings
 from rhapsode.modalities.series.synthesis import learn_templates
 from rhapsode.modalities.values.modality import resolved_values
 from rhapsode.models import CONDITIONERS, FAMILIES
 from rhapsode.training.fine_tuning import gentler_plan
 from rhapsode.training.planner import Plan
 
-__all__ = ["BINNED", "check_settings", "enough_steps", "plan_series", "plan_series_run"]
+__all__ = ["enough_steps", "plan_series", "plan_series_run"]
 
-BINNED = "binned"
 CONDITIONING = ("conditioner", "condition_size")
 """Settings of the network that concern static attributes."""
 RUN_UP_WINDOWS = 4
 SECOND_SEASONS = {"hour": 168, "day": 365, "business day": 260}
 MOST_BINS, LEAST_BINS, VALUES_A_BIN = 256, 8, 20
-
-
-def check_settings(settings: SeriesTrainSettings) -> None:
-    """Refuse encodings and families that do not exist before anything is read.
-
-    Raises:
-        SettingsError: an unknown one.
-    """
-    FAMILIES.full_name(settings.model)
-    if settings.encoding not in ("auto", BINNED):
-        raise SettingsError(
-            f"series have no encoding {settings.encoding!r}",
-            where="--encoding",
-            hint="leave it out, or binned; --set encoder.log=true and the like set how numbers are scaled",
-        )
 
 
 def plan_series_run(

@@ -257,9 +257,10 @@ class TextIndex:
 
     @cached_property
     def _inside_V(self) -> NDArray[np.bool_]:
-        """Which numbers are letters, digits, marks on them, or the underscore."""
-        inside = (chr(code) for code in self.characters_V.tolist())
-        return np.array([False, *(_in_words(character) for character in inside)])
+        """Mask of the numbers of letters, digits, marks on them, and the underscore."""
+        characters = map(chr, self.characters_V.tolist())
+        inside = (c.isalnum() or c == "_" or unicodedata.category(c)[0] == "M" for c in characters)
+        return np.array([False, *inside])
 
     def save(self, path: Path) -> None:
         """Write the index into one safetensors file, whole or not at all.
@@ -306,13 +307,6 @@ class TextIndex:
         if not whole or not _fits(suffixes, characters_V, starts_P):
             raise suffix_file.damaged("names, characters or places that do not fit", path)
         return cls(suffixes, characters_V, starts_P, offsets_P, lines_P, names)
-
-
-def _in_words(character: str) -> bool:
-    """Whether a character is part of words: a letter, a digit, a mark on a letter, or the underscore."""
-    return (
-        character.isalnum() or character == "_" or unicodedata.category(character).startswith("M")
-    )
 
 
 def _code_points(text: str) -> NDArray[np.uint32]:
