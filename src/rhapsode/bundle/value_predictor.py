@@ -16,15 +16,13 @@ from torch import Tensor
 from rhapsode.bundle.distribution import GREEDY_BELOW, Distribution, Elements, Sample, Table
 from rhapsode.bundle.network import Network, torch_workers
 from rhapsode.bundle.predictor import Predictor
-from rhapsode.bundle.value_facts import ValueBundle, ValuePaths
+from rhapsode.bundle.value_facts import History, ValueBundle, ValueCondition, ValuePaths
 from rhapsode.data import Batch, Condition
 from rhapsode.errors import BundleError, SettingsError
 from rhapsode.heads import Bins, DensityHead
 from rhapsode.models import State
 
 __all__ = [
-    "History",
-    "ValueCondition",
     "ValuePredictor",
     "ValueState",
     "ValueDistribution",
@@ -38,32 +36,6 @@ Singles = NDArray[np.float32]
 WINDOW = 256
 # Numbers of the distributions that one call of many rows gives at most.
 NUMBERS_AT_ONCE = 1 << 18
-
-
-@dataclass(frozen=True)
-class History:
-    """What is known of one series before a forecast.
-
-    Arguments:
-        values_TK: NaN where missing.
-        known_TX: its covariates, scaled, at the same times; at least those of as many last ones as a model reads.
-    """
-
-    values_TK: Floats
-    known_TX: Singles
-
-
-@dataclass(frozen=True)
-class ValueCondition:
-    """Scales and sources that series begin with.
-
-    Arguments:
-        scales: one for all of them, or one for each.
-        sources: what they depend on, for a network with a conditioner; likewise.
-    """
-
-    scales: Any
-    sources: Condition | None = None
 
 
 @dataclass(frozen=True)

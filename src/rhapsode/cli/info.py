@@ -34,8 +34,7 @@ class InfoCommand:
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
     command = parse(InfoCommand, "info", DESCRIPTION, arguments)
-    from rhapsode.workflows import load
-    from rhapsode.workflows.inference.describe import describe
+    from rhapsode.workflows import describe, load
 
     facts = describe(load(command.model))
     if command.json:

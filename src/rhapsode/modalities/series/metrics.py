@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle.value_predictor import ValuePredictor
 from rhapsode.data.tables import SeriesSet
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.evaluation import (
@@ -43,6 +42,7 @@ from rhapsode.modalities.series.settings import (
 from rhapsode.modalities.values.modality import NATS, ScoredPart, ValueMetrics, protocol_of
 
 if TYPE_CHECKING:
+    from rhapsode.bundle.value_predictor import ValuePredictor
     from rhapsode.modalities.series.model import SeriesModel
 
 __all__ = [

@@ -12,7 +12,22 @@ import numpy as np
 from rhapsode.config import from_mapping
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.modalities.contract import Claim, Compared, Planned, RunRequest, Surveyed, Tell
+from rhapsode.modalities.series.corpus import (
+    SeriesCorpus,
+    SeriesPart,
+    claim_series,
+    open_series,
+    series_seen,
+)
 from rhapsode.modalities.series.facts import SeriesBundle
+from rhapsode.modalities.series.metrics import (
+    SeriesMetrics,
+    asked_methods,
+    compare_series,
+    encode_part,
+    end_of_series,
+    measure_series,
+)
 from rhapsode.modalities.series.settings import (
     BINNED,
     SeriesComparisonSettings,
@@ -24,8 +39,6 @@ from rhapsode.modalities.values.modality import ScoredPart, ValueModality
 if TYPE_CHECKING:
     from rhapsode.bundle.network import Network
     from rhapsode.bundle.value_predictor import ValuePredictor
-    from rhapsode.modalities.series.corpus import SeriesCorpus, SeriesPart
-    from rhapsode.modalities.series.metrics import SeriesMetrics
     from rhapsode.modalities.values.next_steps import ValuesSeen
     from rhapsode.views.card import Card
 
@@ -34,10 +47,10 @@ __all__ = ["SERIES", "SeriesModality"]
 FINISHING_FORECASTS = 400
 """Forecasts of the test part when training ends, at most; `rhapsode evaluate` makes more."""
 
-SeriesPlan = Planned[SeriesTrainSettings, "SeriesCorpus", SeriesBundle]
+SeriesPlan = Planned[SeriesTrainSettings, SeriesCorpus, SeriesBundle]
 
 
-class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBundle]):
+class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBundle]):
     """Series of numbers, one or several a time."""
 
     name: ClassVar[str] = "series.v1"
@@ -48,8 +61,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
 
     def claim(self, sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
         """Likely for a table of numbers."""
-        from rhapsode.modalities.series.claim import claim_series
-
         return claim_series(sources, asked)
 
     def check(self, settings: SeriesTrainSettings) -> None:
@@ -70,8 +81,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         opened: Any = None,
         base: SeriesBundle | None = None,
     ) -> SeriesCorpus:
-        from rhapsode.modalities.series.corpus import open_series
-
         corpus = open_series(tuple(sources), settings.series, settings.data, tell, opened)
         if base is None:
             return corpus
@@ -91,8 +100,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         return True
 
     def encoded(self, bundle: SeriesBundle, part: SeriesPart) -> ScoredPart:
-        from rhapsode.modalities.series.metrics import encode_part
-
         return encode_part(bundle, part)
 
     def preview(
@@ -108,8 +115,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
     def test_figures(
         self, planned: SeriesPlan, part: SeriesPart, predictor: ValuePredictor[SeriesBundle]
     ) -> dict[str, Any]:
-        from rhapsode.modalities.series.metrics import measure_series
-
         corpus = planned.corpus
         figures = measure_series(
             predictor,
@@ -126,8 +131,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         self, model: Any, sources: Sequence[str], asked: Mapping[str, Any], tell: Tell
     ) -> SeriesPart:
         """The ends of the series of one table; the table it learnt from where none is named."""
-        from rhapsode.modalities.series.metrics import end_of_series
-
         if len(sources) > 1:
             raise DataError("series are scored in one table", hint="name a single file")
         source = sources[0] if sources else model.own_source()
@@ -137,8 +140,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
     def metrics(
         self, model: Any, part: Any, settings: SeriesEvaluationSettings, tell: Tell
     ) -> SeriesMetrics:
-        from rhapsode.modalities.series.metrics import asked_methods, measure_series
-
         facts = model.bundle.facts
         return measure_series(
             model.predictor,
@@ -171,8 +172,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
     def compare(
         self, models: Mapping[str, Any], part: Any, settings: SeriesComparisonSettings, tell: Tell
     ) -> Compared:
-        from rhapsode.modalities.series.metrics import compare_series
-
         return compare_series(models, part, settings, tell)
 
     def comparison_report(self, compared: Mapping[str, Any], title: str) -> Iterator[Any]:
@@ -189,8 +188,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         *,
         opened: Any = None,
     ) -> ValuesSeen:
-        from rhapsode.modalities.series.corpus import series_seen
-
         corpus = self.corpus(sources, settings, tell, opened=opened)
         given = corpus.given
         if not 0 <= number < len(given):

@@ -21,16 +21,18 @@ from rhapsode.data.tables import SeriesSet, format_time, read_series
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.files import write_atomically
+from rhapsode.generation.chain import Chain
+from rhapsode.generation.paths import path_seed, sample_paths
 from rhapsode.modalities.opened import Document, Piece, Prompt, Tell, old_content, silent
-from rhapsode.modalities.series.corpus import observed_lengths
+from rhapsode.modalities.series.corpus import histories_of, observed_lengths, series_seen
 from rhapsode.modalities.series.facts import SeriesBundle, SeriesFacts
+from rhapsode.modalities.series.metrics import draw_forecasts
 from rhapsode.modalities.series.settings import ForecastSettings
 from rhapsode.modalities.values.model import NEXT_PATHS, ValueModel, chain_of_values
 from rhapsode.modalities.values.next_steps import LEVELS, NextSteps
 
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValueState  # loads torch
-    from rhapsode.generation import Chain
     from rhapsode.modalities.series.prompts import SeriesPrompt
     from rhapsode.modalities.values.next_steps import ValuesSeen
 
@@ -104,8 +106,6 @@ class SeriesModel(ValueModel[SeriesBundle]):
         return SeriesPrompt.of_saved(self, saved)
 
     def chain(self, settings: GenerateSettings, tell: Tell) -> Chain:
-        from rhapsode.generation.chain import Chain
-
         return chain_of_values(_forecast_settings(settings), self.bins) or Chain([])
 
     def write(
@@ -151,8 +151,6 @@ class SeriesModel(ValueModel[SeriesBundle]):
             )
 
     def encoded(self, value: Any) -> ValuesSeen:
-        from rhapsode.modalities.series.corpus import series_seen
-
         return series_seen(self.bundle, self.read(value))
 
     def keep(self, path: Path, documents: Sequence[Document]) -> int:
@@ -219,8 +217,6 @@ class SeriesModel(ValueModel[SeriesBundle]):
         Raises:
             RhapsodeError: a history the model does not fit.
         """
-        from rhapsode.modalities.series.metrics import draw_forecasts
-
         if settings is None:
             settings = from_mapping(ForecastSettings, options, where="options")
         given = self.read(history)
@@ -243,8 +239,6 @@ class SeriesModel(ValueModel[SeriesBundle]):
 
     def start(self, history: Any) -> ValueState:
         """The state behind the known values of every series, for `observe`."""
-        from rhapsode.modalities.series.corpus import histories_of
-
         given = self.read(history)
         rows = observed_lengths(given)
         which = np.arange(len(given))
@@ -296,8 +290,6 @@ class SeriesModel(ValueModel[SeriesBundle]):
         Raises:
             SettingsError: the model needs covariates and none are given.
         """
-        from rhapsode.generation.paths import path_seed, sample_paths
-
         rows = len(state.paths)
         size = self.bundle.facts.covariates.size
         if known is None:

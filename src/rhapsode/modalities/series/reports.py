@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rhapsode.bundle.value_predictor import ValuePredictor
 from rhapsode.config import SampleSettings
 from rhapsode.data.statistics import lengths_summary
 from rhapsode.data.tables import SeriesSet, format_time, read_series
@@ -35,6 +34,9 @@ from rhapsode.views.figures import (
     method_rows,
 )
 from rhapsode.views.forecast_chart import MOST, Fan, draw_fans
+
+if TYPE_CHECKING:
+    from rhapsode.bundle.value_predictor import ValuePredictor
 
 __all__ = ["card_of", "figures_told", "preview_path", "survey_series", "write_chart"]
 
