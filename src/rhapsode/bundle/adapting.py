@@ -171,8 +171,7 @@ def adapted_losses(
 
 
 def _joined(parts: list[Tensor]) -> NDArray[np.float32]:
-    joined: NDArray[np.float32] = (torch.cat(parts) if parts else torch.zeros(0)).cpu().numpy()
-    return joined
+    return (torch.cat(parts) if parts else torch.zeros(0)).cpu().numpy()
 
 
 class _Reader:

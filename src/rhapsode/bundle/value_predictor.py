@@ -84,8 +84,7 @@ class ValueDistribution(Distribution):
     def logits_BKV(self) -> Singles | None:
         if not isinstance(self.head, Bins):
             return None
-        logits_BKV: Singles = self.head.logits(self.parameters_BP).float().numpy()
-        return logits_BKV
+        return self.head.logits(self.parameters_BP).float().numpy()
 
     @torch.no_grad()
     def log_prob(self, elements: Elements) -> Floats:

@@ -73,8 +73,7 @@ def _filled(history_T: NDArray[np.float64]) -> NDArray[np.float64]:
     if not len(known):
         return np.zeros(0)
     places = np.arange(known[0], known[-1] + 1)
-    filled_T: NDArray[np.float64] = np.interp(places, known, history_T[known])
-    return filled_T
+    return np.interp(places, known, history_T[known])
 
 
 def _models() -> Any:

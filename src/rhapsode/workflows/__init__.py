@@ -31,8 +31,7 @@ def load(path: str | Path) -> AnyModel:
     name = modality_of(path)
     if name not in MODELS.names():
         read_bundle(path)  # which says what is wrong with it
-    model: AnyModel = MODELS.get(str(name))(path)
-    return model
+    return MODELS.get(str(name))(path)
 
 
 def open_model(path: str | Path | AnyModel) -> tuple[AnyModality, Any]:

@@ -134,8 +134,7 @@ class Covariates:
             parts += [*numbers, *kinds]
         if not parts:
             return np.zeros((length, 0), dtype=np.float32)
-        whole: Singles = np.concatenate(parts, axis=1, dtype=np.float32)
-        return whole
+        return np.concatenate(parts, axis=1, dtype=np.float32)
 
     def condition(self, given: SeriesSet, which: NDArray[np.int64]) -> Condition | None:
         """Static attributes of some series, as rows (B, K); None where they are fed.

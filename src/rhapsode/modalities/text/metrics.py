@@ -14,8 +14,9 @@ from rhapsode.encoding import Encoder
 from rhapsode.evaluation import Text
 from rhapsode.modalities.ids.contract import IdEvaluationSettings
 from rhapsode.modalities.ids.metrics import Evaluation, IdPart, measure_ids
+from rhapsode.modalities.opened import Tell
 from rhapsode.modalities.text.corpus import encode_parts, found_lines
-from rhapsode.modalities.text.reading import Tell, prepare_texts
+from rhapsode.modalities.text.reading import prepare_texts
 
 if TYPE_CHECKING:
     from rhapsode.modalities.text.model import TextModel

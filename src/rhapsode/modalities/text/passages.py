@@ -17,10 +17,11 @@ from rhapsode.encoding import Encoder
 from rhapsode.errors import DataError, RhapsodeError, RunError
 from rhapsode.modalities.ids.metrics import score_part
 from rhapsode.modalities.ids.modality import described
+from rhapsode.modalities.opened import Tell
 from rhapsode.modalities.scoring import Compared, Measure, Scored
 from rhapsode.modalities.text.corpus import encode_parts, split_texts
 from rhapsode.modalities.text.metrics import TextPart, text_facts
-from rhapsode.modalities.text.reading import Tell, piece_size, prepare_texts
+from rhapsode.modalities.text.reading import piece_size, prepare_texts
 from rhapsode.modalities.text.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -205,8 +206,7 @@ def _passage_nats(
             f"the {encoder.name} encoding gives {ends_U[-1]:,} elements in passages, {len(store):,} in one piece"
         )
     whole = np.concatenate(([0.0], np.cumsum(np.nan_to_num(nats_N), dtype=np.float64)))
-    nats_U: NDArray[np.float64] = np.diff(whole[np.concatenate(([0], ends_U))]) + spelled_U
-    return nats_U
+    return np.diff(whole[np.concatenate(([0], ends_U))]) + spelled_U
 
 
 CHARACTERS = 80

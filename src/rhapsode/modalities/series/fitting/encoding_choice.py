@@ -195,8 +195,7 @@ def _filled(column: Floats) -> Floats:
     (places,) = np.nonzero(np.isfinite(column))
     if not len(places):
         return np.zeros(0)
-    filled: Floats = np.interp(np.arange(places[0], places[-1] + 1), places, column[places])
-    return filled
+    return np.interp(np.arange(places[0], places[-1] + 1), places, column[places])
 
 
 def _error(column: Floats, form: _Form, season: int, horizon: int) -> tuple[float, float] | None:
