@@ -262,6 +262,7 @@ class ForecastScore:
         return None if self.scaled is None or not self.points else self.scaled / self.points
 
 
+@np.errstate(over="ignore", invalid="ignore")  # squares of the largest numbers
 def score_forecast(
     forecast: Forecast,
     actual_T: NDArray[np.floating],
@@ -276,16 +277,6 @@ def score_forecast(
         history_T: what the forecast knew, for the seasonal error.
         season: steps in a season, 1 for none.
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # squares of the largest numbers
-        return _scored(forecast, actual_T, history_T, season)
-
-
-def _scored(
-    forecast: Forecast,
-    actual_T: NDArray[np.floating],
-    history_T: NDArray[np.floating],
-    season: int,
-) -> ForecastScore:
     known_T = np.isfinite(actual_T)
     y = np.asarray(actual_T, dtype=np.float64)[known_T]
     median, mean = forecast.at(0.5)[known_T], forecast.mean_T[known_T]
@@ -305,15 +296,12 @@ def _scored(
         scaled=None if scale is None else float(away.sum() / scale),
         unscaled=unscaled,
         quantile_losses=tuple(
-            _quantile_loss(y, forecast.at(level)[known_T], level) for level in LEVELS
+            float(2 * np.abs((y - quantile) * ((y <= quantile) - level)).sum())
+            for level, quantile in ((level, forecast.at(level)[known_T]) for level in LEVELS)
         ),
         covered=tuple(_covered(forecast, known_T, y, share) for share in COVERAGES),
         crps=crps,
     )
-
-
-def _quantile_loss(y: Floats, quantile: Floats, level: float) -> float:
-    return float(2 * np.abs((y - quantile) * ((y <= quantile) - level)).sum())
 
 
 def _covered(forecast: Forecast, known_T: NDArray[np.bool_], y: Floats, share: float) -> float:

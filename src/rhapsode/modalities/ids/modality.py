@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from rhapsode import __version__
-from rhapsode.bundle import Calibration, IdBundle, IdFacts, Mixture, NetworkConfig, Provenance
+from rhapsode.bundle import Calibration, IdBundle, IdFacts, Mixture, Provenance
 from rhapsode.config import GenerateSettings, IdSettings
 from rhapsode.encoding import ENCODERS
 from rhapsode.errors import DataError, EncodingError, SettingsError
@@ -139,7 +139,19 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             "model": config.model.name,
             "encoding": encoder.name,
             "encoder": dict(encoder.settings),
-            "network": network_settings(config),
+            "network": {
+                "input": config.input.name.partition(".")[0],
+                **{
+                    ours: config.input.settings[theirs]
+                    for theirs, ours in (
+                        ("embedding_size", "embedding_size"),
+                        ("dropout", "input_dropout"),
+                    )
+                    if theirs in config.input.settings
+                },
+                **config.model.settings,
+                "head_bias": bool(config.head.settings.get("bias", True)),
+            },
             "reading": {"context": config.context},
         }
 
@@ -417,21 +429,6 @@ def described(model: IdModel, figures: Figures) -> dict[str, Any]:
         "encoding": model.bundle.encoder.name.partition(".")[0],
         "parameters": sum(array.size for array in model.bundle.arrays.values()),
         "figures": figures.to_mapping(),
-    }
-
-
-def network_settings(config: NetworkConfig) -> dict[str, Any]:
-    """The entries of `[network]` that give these components."""
-    table = {"embedding_size": "embedding_size", "dropout": "input_dropout"}
-    return {
-        "input": config.input.name.partition(".")[0],
-        **{
-            ours: config.input.settings[theirs]
-            for theirs, ours in table.items()
-            if theirs in config.input.settings
-        },
-        **config.model.settings,
-        "head_bias": bool(config.head.settings.get("bias", True)),
     }
 
 

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rhapsode.config import from_mapping
 from rhapsode.errors import DataError, SettingsError
-from rhapsode.modalities.contract import Claim, Compared, Planned, RunRequest, Surveyed, Tell
+from rhapsode.evaluation.statistical_methods import STATISTICAL
+from rhapsode.modalities.contract import (
+    Claim,
+    Compared,
+    Measure,
+    Planned,
+    RunRequest,
+    Scored,
+    Surveyed,
+    Tell,
+)
 from rhapsode.modalities.series.corpus import (
     SeriesCorpus,
     SeriesPart,
@@ -22,11 +34,10 @@ from rhapsode.modalities.series.corpus import (
 from rhapsode.modalities.series.facts import SeriesBundle
 from rhapsode.modalities.series.metrics import (
     SeriesMetrics,
-    asked_methods,
-    compare_series,
     encode_part,
     end_of_series,
     measure_series,
+    stretches_of,
 )
 from rhapsode.modalities.series.settings import (
     BINNED,
@@ -34,7 +45,7 @@ from rhapsode.modalities.series.settings import (
     SeriesEvaluationSettings,
     SeriesTrainSettings,
 )
-from rhapsode.modalities.values.modality import ScoredPart, ValueModality
+from rhapsode.modalities.values.modality import NATS, ScoredPart, ValueModality
 
 if TYPE_CHECKING:
     from rhapsode.bundle.network import Network
@@ -44,6 +55,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SERIES", "SeriesModality"]
 
+CRPS = Measure("crps", "CRPS")
+MASE = Measure("mase", "MASE")
 FINISHING_FORECASTS = 400
 """Forecasts of the test part when training ends, at most; `rhapsode evaluate` makes more."""
 
@@ -141,13 +154,16 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         self, model: Any, part: Any, settings: SeriesEvaluationSettings, tell: Tell
     ) -> SeriesMetrics:
         facts = model.bundle.facts
+        methods = () if settings.method == ("none",) else settings.method
+        if not settings.method and importlib.util.find_spec("statsforecast") is not None:
+            methods = tuple(STATISTICAL)
         return measure_series(
             model.predictor,
             part,
             horizon=settings.horizon or facts.horizon,
             season=facts.season,
             settings=settings,
-            methods=asked_methods(settings),
+            methods=methods,
         )
 
     def report(self, metrics: Mapping[str, Any], title: str) -> Iterator[Any]:
@@ -172,7 +188,42 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
     def compare(
         self, models: Mapping[str, Any], part: Any, settings: SeriesComparisonSettings, tell: Tell
     ) -> Compared:
-        return compare_series(models, part, settings, tell)
+        first = next(iter(models.values())).bundle.facts
+        horizon, season = settings.horizon or first.horizon, first.season
+        begins_U = stretches_of(part, horizon)
+        scored: dict[str, Scored] = {}
+        sizes: dict[str, NDArray[np.int64]] = {}
+        for name, model in models.items():
+            tell(f"scoring with {name}")
+            own = replace(part, given=model.bundle.facts.check_series(part.given))
+            metrics = measure_series(
+                model.predictor, own, horizon=horizon, season=season, settings=settings
+            )
+            nats_N = metrics.nats_N
+            known_N = np.where(np.isfinite(nats_N), own.given.observed_NK.sum(axis=1), 0)
+            forecasts = metrics.forecasts
+            scores = [] if forecasts is None else forecasts.scores["model"]
+            places = np.array([] if forecasts is None else forecasts.places, dtype=np.int64)
+            sums = {
+                NATS.key: np.add.reduceat(np.nan_to_num(nats_N), begins_U),
+                CRPS.key: np.bincount(places, [score.crps or 0.0 for score in scores]),
+                MASE.key: np.bincount(places, [score.scaled or 0.0 for score in scores]),
+            }
+            scaled = [0 if score.scaled is None else score.points for score in scores]
+            sizes = {
+                NATS.key: np.add.reduceat(known_N, begins_U).astype(np.int64),
+                CRPS.key: np.bincount(places, [score.points for score in scores]).astype(np.int64),
+                MASE.key: np.bincount(places, scaled).astype(np.int64),
+            }
+            bundle = model.bundle
+            row = {
+                "encoding": bundle.config.head.name.partition(".")[0],
+                "parameters": sum(array.size for array in bundle.arrays.values()),
+                "figures": metrics.to_mapping(),
+            }
+            scored[name] = Scored(row, sums)
+        passages = f"forecasts of {horizon:,} steps, and as long stretches of values"
+        return Compared(scored, (NATS, CRPS, MASE), sizes, "forecasts", passages)
 
     def comparison_report(self, compared: Mapping[str, Any], title: str) -> Iterator[Any]:
         from rhapsode.views.comparison_report import forecast_comparison
@@ -216,9 +267,12 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         return card_of(bundle, summary)
 
     def told(self, summary: Mapping[str, Any], title: str) -> Iterator[Any]:
-        from rhapsode.modalities.series.reports import figures_told
+        from rhapsode.views.figures import method_notes
 
-        yield from figures_told(summary, title)
+        if summary["loss"] is not None:
+            yield from self.report(summary, title)
+            if summary["forecasts"]:
+                yield from method_notes(summary["forecasts"])
 
     def next_command(self, folder: Path) -> str:
         return f"rhapsode forecast {folder} --plot forecast.png"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +28,6 @@ from rhapsode.views.blocks import sparkline
 from rhapsode.views.card import Card, markdown_table
 from rhapsode.views.figures import (
     METHOD_COLUMNS,
-    density_in_words,
-    forecasts_table,
-    method_notes,
     method_rows,
 )
 from rhapsode.views.forecast_chart import MOST, Fan, draw_fans
@@ -38,7 +35,7 @@ from rhapsode.views.forecast_chart import MOST, Fan, draw_fans
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValuePredictor
 
-__all__ = ["card_of", "figures_told", "preview_path", "survey_series", "write_chart"]
+__all__ = ["card_of", "preview_path", "survey_series", "write_chart"]
 
 
 def card_of(bundle: SeriesBundle, summary: Mapping[str, Any]) -> Card:
@@ -90,17 +87,6 @@ def card_of(bundle: SeriesBundle, summary: Mapping[str, Any]) -> Card:
             f"rhapsode forecast . history.csv --horizon {bundle.facts.horizon} --plot forecast.svg"
         ],
     )
-
-
-def figures_told(summary: Mapping[str, Any], title: str) -> Iterator[Any]:
-    """Lines and tables of the figures of a sweep, for people."""
-    if summary["loss"] is None:
-        return
-    yield title
-    yield density_in_words(summary)
-    if summary["forecasts"]:
-        yield forecasts_table(summary["forecasts"])
-        yield from method_notes(summary["forecasts"])
 
 
 NAMED = 20

@@ -107,9 +107,18 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
     def metrics(
         self, model: Any, part: Any, settings: IdEvaluationSettings, tell: Tell
     ) -> TextEvaluation:
-        from rhapsode.modalities.text.metrics import measure_text
+        from rhapsode.modalities.text.metrics import TextEvaluation
+        from rhapsode.modalities.text.quality.writing_check import (
+            measure_model,
+            open_text_index,
+            read_real_text,
+        )
 
-        return measure_text(model, part, settings, tell)
+        metrics = super().metrics(model, part, settings, tell)
+        index = open_text_index(model.path, model.bundle.provenance.text_index, tell)
+        real = read_real_text(part.texts, part.parts, model.bundle.encoder)
+        written = measure_model(model.predictor, model.bundle, index, real)
+        return TextEvaluation.of(metrics, writing=written)
 
     def compare(self, models: Mapping[str, Any], part: Any, settings: Any, tell: Tell) -> Compared:
         from rhapsode.modalities.text.passages import compare_on
