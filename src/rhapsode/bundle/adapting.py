@@ -30,7 +30,7 @@ __all__ = ["AdaptSettings", "Adapted", "adapted_losses"]
 
 @dataclass(frozen=True)
 class AdaptSettings:
-    """How a model adapts. The defaults were chosen on validation slices, see docs/experiments.md."""
+    """Settings of adaptation. The defaults were chosen on validation slices, see docs/experiments.md."""
 
     segment: Annotated[int, Meta(ge=1)] = 20
     """Elements that are scored before one step is made on them."""
@@ -50,7 +50,7 @@ class AdaptSettings:
 
 @dataclass(frozen=True)
 class Adapted:
-    """What every element cost.
+    """Losses of elements by models that adapt.
 
     Arguments:
         positions_N: where the scored elements stand in the text, in the order they were read.

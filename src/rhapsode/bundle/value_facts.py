@@ -96,7 +96,7 @@ class ValueEncoder(Protocol):
 
 @dataclass(frozen=True)
 class History:
-    """What is known of one series before a forecast.
+    """The known beginning of one series.
 
     Arguments:
         values_TK: NaN where missing.

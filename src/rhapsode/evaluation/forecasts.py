@@ -1,4 +1,4 @@
-"""How good forecasts are: point errors, quantiles, whole distributions; pooled over series and origins.
+"""Figures of forecasts: point errors, quantiles, whole distributions; pooled over series and origins.
 
 Averages are taken over observed points of all forecasts together, as GluonTS does (gluonts.ev with axis=None): a
 series counts by the points it is forecast for. Missing actual values count nowhere.
@@ -44,7 +44,7 @@ _ALL_LEVELS = tuple(
 
 @dataclass(frozen=True)
 class Forecast:
-    """What is foretold of the steps that follow one history, for one number a step.
+    """A forecast of the steps that follow one history, one number a step.
 
     Arguments:
         levels: of the quantiles, rising; 0.5 among them.
@@ -140,24 +140,19 @@ def seasonal_naive(
     Raises:
         DataError: no value is known.
     """
-    history_T = _known(history_T)
-    if season >= len(history_T):
+    values_T: Floats = np.asarray(history_T, dtype=np.float64)
+    values_T = np.where(np.isfinite(values_T), values_T, np.nan)
+    if np.isnan(values_T).all():
+        raise DataError("a history without any value has no naive forecast")
+    if season >= len(values_T):
         season = 1
-    errors = history_T[season:] - history_T[:-season]
-    point_T = np.resize(_last_season(history_T, season), horizon)
+    errors = values_T[season:] - values_T[:-season]
+    point_T = np.resize(_last_season(values_T, season), horizon)
     drawn_ST = _drawn(errors, samples, horizon, seed)
     # A step's error stays in all the seasons that follow it.
     for t in range(season, horizon):
         drawn_ST[:, t] += drawn_ST[:, t - season]
     return forecast_of_samples(point_T + drawn_ST, point_T)
-
-
-def _known(history_T: NDArray[np.floating]) -> Floats:
-    values_T: Floats = np.asarray(history_T, dtype=np.float64)
-    values_T = np.where(np.isfinite(values_T), values_T, np.nan)
-    if np.isnan(values_T).all():
-        raise DataError("a history without any value has no naive forecast")
-    return values_T
 
 
 def _last_season(history_T: Floats, season: int) -> Floats:

@@ -1,4 +1,4 @@
-"""How sure a mean loss is, and whether two models differ."""
+"""Confidence intervals of mean losses, and paired tests of two models."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NORMAL_95 = 1.959964
 
 @dataclass(frozen=True)
 class Interval:
-    """How far a mean loss may be from what endless text of this kind would give.
+    """The 95 % interval of a mean loss.
 
     Arguments:
         low: lower end of the 95 % interval, nats per element.
@@ -90,7 +90,7 @@ AT_ONCE = 1 << 22
 
 @dataclass(frozen=True)
 class Difference:
-    """How much more one model needs than another, over units that both have scored.
+    """The difference of two models over units that both have scored.
 
     Arguments:
         mean: over the sizes of all units; above 0 where the first needs more.

@@ -188,7 +188,7 @@ def value_losses(
 
 
 def context_in_words(context: SeenContext, lanes: int, every: int = 1) -> str:
-    """How `in_context` reads, for a protocol."""
+    """The order in which `in_context` reads, for a protocol."""
     if context.kind == "fresh":
         return "fresh: every document from the zero state"
     if context.kind == "window":

@@ -6,7 +6,6 @@ It is imported when a forecast is asked for, not before.
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +49,11 @@ def statistical_forecast(
         raise DataError(f"{name} needs a history of at least {LEAST_STEPS} values")
     if len(history_T) < 2 * season:
         season = 1
-    model = getattr(_models(), STATISTICAL[name])(season_length=season)
+    try:
+        from statsforecast import models  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError:
+        raise MissingExtraError("series", "a forecast by ETS, ARIMA or Theta") from None
+    model = getattr(models, STATISTICAL[name])(season_length=season)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -74,11 +77,3 @@ def _filled(history_T: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.zeros(0)
     places = np.arange(known[0], known[-1] + 1)
     return np.interp(places, known, history_T[known])
-
-
-def _models() -> Any:
-    try:
-        import statsforecast.models  # type: ignore[import-not-found, import-untyped, unused-ignore]
-    except ImportError:
-        raise MissingExtraError("series", "a forecast by ETS, ARIMA or Theta") from None
-    return statsforecast.models

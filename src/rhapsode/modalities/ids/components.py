@@ -154,7 +154,7 @@ def open_stream(settings: IdSettings, corpus: IdCorpus, grammar: Grammar | None 
 
 
 def own_network(planned: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What was planned, and over it what was asked for, without what then has no place."""
+    """Merge planned and requested settings, without those that no longer apply."""
     network = {**planned, **asked}
     table = not str(network.get("input", "table")).startswith("onehot")
     sizes = [asked[name] for name in ("embedding_size", "hidden_size") if name in asked]

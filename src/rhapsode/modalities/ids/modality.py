@@ -1,4 +1,4 @@
-"""What every modality of identifiers shares: plan, batches, validation, samples, mixture."""
+"""Base of modalities of identifiers: plan, batches, validation, samples, mixture."""
 
 from __future__ import annotations
 

@@ -219,7 +219,7 @@ class IdModel(Model[IdBundle]):
 
     @cached_property
     def predictor(self) -> Predictor:
-        """What predicts one element after another; `predictor_for("auto")`."""
+        """The predictor of `predictor_for("auto")`."""
         return self.predictor_for("auto")
 
     def predictor_for(
@@ -230,7 +230,7 @@ class IdModel(Model[IdBundle]):
         weights: str = "float32",
         threads: int | None = None,
     ) -> Predictor:
-        """What predicts, by an engine; made on first use.
+        """The predictor of an engine; made on first use.
 
         Arguments:
             engine: "compiled" (loads no torch), "torch", or "auto": compiled where it can run this model.
@@ -280,7 +280,7 @@ class IdModel(Model[IdBundle]):
 
     @cached_property
     def scorer(self) -> Predictor:
-        """What scores whole texts: torch, on all cores; made on first use.
+        """The predictor that scores whole texts: torch, on all cores; made on first use.
 
         Raises:
             BundleError: the arrays do not fit the configuration.

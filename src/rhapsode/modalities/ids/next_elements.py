@@ -38,7 +38,7 @@ class IdsFollowing(Following):
 
 @dataclass(frozen=True)
 class IdChoice:
-    """What a model thought of an element.
+    """The distribution in which an element was chosen.
 
     Arguments:
         trace: ranks, probabilities, and what every filter removed.
@@ -182,7 +182,7 @@ def shares(logits_V: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def entropy(share_V: NDArray[np.float64]) -> float:
-    """Of a distribution, nats."""
+    """Entropy of a distribution, nats."""
     some = share_V[share_V > 0]
     return max(0.0, float(-(some * np.log(some)).sum()))
 

@@ -33,7 +33,7 @@ LEAST_VALIDATION = 8192
 
 @dataclass(frozen=True)
 class ValidationPart:
-    """What of the validation slice is read to tell two models apart: all of it, or as much as about a second reads.
+    """The validation slice, or as much of it as about a second reads.
 
     Arguments:
         elements_N: ids.

@@ -171,7 +171,7 @@ class Covariates:
 
 
 def _turn(name: str) -> float:
-    """What takes a calendar feature, -0.5 to 0.5 over so many values, to an angle."""
+    """Factor from a calendar feature, -0.5 to 0.5 over its values, to an angle."""
     values = CALENDAR_VALUES[name]
     return 2 * math.pi * (values - 1) / values
 
@@ -184,7 +184,7 @@ def _scaled(column_T: NDArray[Any], shift: float, scale: float) -> list[NDArray[
 
 
 def learn_covariates(given: SeriesSet) -> Covariates:
-    """What there is to be fed beside the values of these series, scaled by them."""
+    """Covariates of series, scaled by them."""
     known = [_location(column) for column in given.known_NC.T]
     static = [_location(column) for column in given.static_SA.T]
     kept = [
@@ -258,7 +258,7 @@ class Templates:
 
 @dataclass(frozen=True)
 class SeriesFacts(ValueFacts):
-    """What a model of series knows beside its encoder and network.
+    """Contents of a model file of series beside encoder and network.
 
     Arguments:
         covariates: what it is fed beside the values.

@@ -44,7 +44,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SeriesForecast:
-    """What follows some series.
+    """A forecast of series.
 
     Arguments:
         given: the series, with their histories.
@@ -340,7 +340,7 @@ def _of_series(prompt: Prompt) -> SeriesPrompt:
 
 
 def _forecast_settings(settings: GenerateSettings) -> ForecastSettings:
-    """What settings of generation ask of series.
+    """Settings of generation as those of a forecast.
 
     Raises:
         SettingsError: a value that makes no sense for them.

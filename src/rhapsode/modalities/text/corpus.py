@@ -91,7 +91,7 @@ class TextCorpus:
     split: Split
 
     def counts_V(self) -> NDArray[np.int64]:
-        """How often each element occurs in the training share."""
+        """Occurrences of each element in the training share."""
         return self.train.counts_V
 
 
@@ -164,7 +164,7 @@ def split_texts(store: TextStore, settings: TrainSettings) -> Split:
 
 
 def _said(texts: Texts, copies: int, split: Split, encoder: Encoder, reason: str) -> Iterator[str]:
-    """What a user should know of the corpus, a line each."""
+    """Notes on a corpus for the user, a line each."""
     store = texts.store
     kind = encoder.name.partition(".")[0]
     yield (
@@ -185,7 +185,7 @@ def _count(number: int, what: str) -> str:
 
 
 def found_lines(texts: Texts) -> Iterator[str]:
-    """What was noticed while reading, a line each."""
+    """Notes on reading, a line each."""
     found = texts.found
     for name, codec in list(found.encodings.items())[:3]:
         yield f"{name}: read as {codec}"
@@ -258,7 +258,7 @@ def _key(store: TextStore, parts: Parts, more: str) -> str:
 
 
 def unknown_lines(corpus: TextCorpus) -> Iterator[str]:
-    """What of a new text the encoder of a model has no elements for, in words.
+    """Pieces of a new text that the encoder of a model lacks, in words.
 
     Raises:
         EncodingError: most of the text is unknown.
@@ -286,7 +286,7 @@ def unknown_lines(corpus: TextCorpus) -> Iterator[str]:
 
 
 def _counted(texts: TextStore, parts: Parts, encoder: Encoder) -> Counter[str]:
-    """How often unknown pieces occur in the beginning of a corpus."""
+    """Occurrences of unknown pieces in the beginning of a corpus."""
     counts: Counter[str] = Counter()
     seen = 0
     for piece in texts.pieces(parts):

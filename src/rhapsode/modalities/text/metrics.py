@@ -91,7 +91,7 @@ def read_part(
 
 
 def split_in_words(sources: Sequence[str], source: SourceSettings | None) -> str:
-    """What of some sources is scored, for a protocol.
+    """The scored part of sources in words, for a protocol.
 
     Arguments:
         sources: files, folders, corpora.
@@ -106,7 +106,7 @@ def split_in_words(sources: Sequence[str], source: SourceSettings | None) -> str
 
 
 def text_facts(texts: TextStore, parts: Parts, encoder: Encoder, *, unknown: int) -> Text:
-    """What figures need to know of the text itself.
+    """Text statistics that figures need.
 
     Arguments:
         texts: the documents.

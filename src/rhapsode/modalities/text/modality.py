@@ -219,7 +219,7 @@ def _share(corpus: TextCorpus, name: PartName) -> str:
 def _reading(
     model: TextModel, sources: Sequence[str], asked: Mapping[str, Any]
 ) -> SourceSettings | None:
-    """How sources are to be read: as in training, but for what is asked; None where nothing is."""
+    """Settings of reading sources: those of training under those asked for; None without any."""
     names = {field.name for field in fields(SourceSettings)}
     wanted = {name: value for name, value in asked.items() if name in names}
     if not wanted:

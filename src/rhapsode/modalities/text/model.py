@@ -67,7 +67,7 @@ class TextModel(IdModel):
         return lambda: self.elements_index(tell)
 
     def source_settings(self, sources: Sequence[str] = ()) -> SourceSettings:
-        """How sources were read in training; files that hold no records are read as text."""
+        """Settings of reading in training; files that hold no records are read as text."""
         from rhapsode.data import record_kind
 
         kept = self.bundle.provenance.section("source")

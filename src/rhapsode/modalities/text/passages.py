@@ -79,7 +79,7 @@ def _caution(normalisations: Mapping[str, str]) -> str | None:
 
 @dataclass(frozen=True)
 class _Passages:
-    """How a text is cut for the paired test: whole documents, or runs of lines of a document.
+    """Units of a text for the paired test: whole documents, or runs of lines.
 
     Arguments:
         texts: the documents.
@@ -294,7 +294,7 @@ def _held_out(model: Path, tell: Callable[[str], None]) -> tuple[TextStore, Part
 
 
 def _passage(store: TextStore, part_3: NDArray[np.int64], point: float) -> str:
-    """What is given of a document, or a beginning of a line in a part of it."""
+    """The prompt of a document, or the beginning of a line in a part of it."""
     document, begin, end = part_3.tolist()
     if store.pairs:
         given_13 = np.array([[document, 0, store.prompts_D[document]]])

@@ -196,7 +196,7 @@ def counted(
 def encoded(
     encoder: Encoder, characters: int
 ) -> Callable[[Iterator[Document]], Iterator[tuple[Document, Encoded]]] | None:
-    """What encodes pieces in several processes, in order; None where that does not pay.
+    """A function that encodes pieces in several processes; None where that does not pay.
 
     Arguments:
         encoder: the encoder.
@@ -235,7 +235,7 @@ def release() -> None:
 
 
 def _alone(kind: type[Encoder], characters: int) -> bool:
-    """Whether other processes would not pay, or cannot be had."""
+    """True if other processes would not pay, or cannot be had."""
     small = workers() == 1 or characters < WORTH
     return small or kind.parallel != "processes" or find_spec("loky") is None
 

@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ValueChoice:
-    """What a model thought of the numbers of one step.
+    """The distribution in which the numbers of one step were chosen.
 
     Arguments:
         names: of the numbers.
@@ -84,7 +84,7 @@ class ValueChoice:
 
 
 def choice_of(rows: Rows, values: Sequence[float], names: tuple[str, ...]) -> ValueChoice:
-    """What a model thinks of the next values of the only row.
+    """The distribution of the next values of the only row.
 
     Arguments:
         rows: before the values.

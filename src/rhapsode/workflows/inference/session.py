@@ -264,7 +264,7 @@ class PlaySession:
         return settings
 
     def why(self, number: int | None = None, *, top: int = 5) -> Why:
-        """What the model thought of an element of the current branch.
+        """The distribution in which an element of the current branch was chosen.
 
         Arguments:
             number: its place in the text, from 1; negative ones count from the end; None for the last.

@@ -39,7 +39,7 @@ SPREAD = (
 
 
 def is_repeated(folder: str | Path) -> bool:
-    """Whether a folder holds the runs of several seeds.
+    """True if a folder holds the runs of several seeds.
 
     Raises:
         SettingsError: its `config.toml` is damaged.
@@ -212,7 +212,7 @@ def _found(
     count: int | None,
     start: str | Path | None,
 ) -> tuple[Path, tuple[str, ...], dict[str, Any], list[int], str | None]:
-    """What the outer folder says of the runs that began there."""
+    """The runs that began in an outer folder, as it notes them."""
     if output is None:
         raise SettingsError("--resume needs the run folder", hint="name it with -o")
     outer = Path(output)

@@ -106,23 +106,20 @@ class RunFolder:
         for folder in (self.path, self.checkpoint.parent):
             clear_scratch(folder)
         try:
-            self._rewind(step)
+            kept: list[str] = []
+            size = len(_SAMPLES_TITLE)
+            for line in self.metrics.read_text(encoding="utf-8").splitlines(keepends=True):
+                entry = json.loads(line) if line.endswith("\n") else {"step": step + 1}
+                if entry["step"] <= step:
+                    kept.append(line)
+                    size = entry.get("samples_bytes", size)
+            write_atomically(self.metrics, "".join(kept).encode())
+            write_atomically(self.samples, self.samples.read_bytes()[:size])
         except (OSError, ValueError, KeyError, TypeError) as problem:
             raise RunError(
                 f"the record of the run is missing or damaged ({first_line(problem)})",
                 where=str(self.metrics),
             ) from None
-
-    def _rewind(self, step: int) -> None:
-        kept: list[str] = []
-        size = len(_SAMPLES_TITLE)
-        for line in self.metrics.read_text(encoding="utf-8").splitlines(keepends=True):
-            entry = json.loads(line) if line.endswith("\n") else {"step": step + 1}
-            if entry["step"] <= step:
-                kept.append(line)
-                size = entry.get("samples_bytes", size)
-        write_atomically(self.metrics, "".join(kept).encode())
-        write_atomically(self.samples, self.samples.read_bytes()[:size])
 
     def record(self, event: Event) -> None:
         """Keep an event in `metrics.jsonl` or `samples.md`.
@@ -188,7 +185,7 @@ def _samples_section(event: Sampled) -> str:
 
 @dataclass(frozen=True)
 class ResumedRun:
-    """What a run folder says of the run that began there.
+    """The run that began in a folder, as the folder notes it.
 
     Arguments:
         folder: the folder.

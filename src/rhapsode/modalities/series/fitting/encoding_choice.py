@@ -1,4 +1,4 @@
-"""How series are best encoded, found out by forecasting their own past with linear models."""
+"""The choice of an encoding, by linear forecasts of the series' own past."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def choose_encoding(
 
 
 def _drifts(column: Floats, about: int) -> bool:
-    """Whether the mean level over the last season is outside all that it was in the first two thirds."""
+    """True if the last season's mean level lies outside those of the first two thirds."""
     if len(column) < 4 * about:
         return False
     with np.errstate(over="ignore", invalid="ignore"):
@@ -262,7 +262,7 @@ def _error(column: Floats, form: _Form, season: int, horizon: int) -> tuple[floa
 
 
 def _left(z: Floats, lags: Sequence[int], weights: Floats) -> Floats:
-    """What the coefficients leave of every value that has all lags before it."""
+    """Residuals of every value that has all lags before it."""
     reach = max(lags)
     told: Floats = np.full(len(z) - reach, weights[-1])
     for weight, lag in zip(weights[:-1], lags, strict=True):

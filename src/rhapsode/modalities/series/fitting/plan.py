@@ -80,13 +80,14 @@ def plan_series_run(
         head, how = _without(base.bundle.config.head.settings, "target_size"), ""
         head["name"] = base.bundle.config.head.name
         base.bundle.facts.check_series(given)
+    width = settings.network.get("hidden_size")
     plan = plan_series(
         points=corpus.points,
         series=len(given),
         longest=int(corpus.train_S.max()),
         season=corpus.season,
         horizon=corpus.horizon,
-        hidden_size=_asked_width(settings.network),
+        hidden_size=width if type(width) is int and width > 0 else None,
     )
     if base is not None:
         asked = settings.training.learning_rate
@@ -158,11 +159,6 @@ def plan_series_run(
 
 def _without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in names}
-
-
-def _asked_width(network: Mapping[str, Any]) -> int | None:
-    size = network.get("hidden_size")
-    return size if type(size) is int and size > 0 else None
 
 
 def _encoding(
@@ -238,7 +234,7 @@ def _conditioner(network: Mapping[str, Any], static_size: int) -> Component | No
 
 
 def _bins(head: Mapping[str, Any], fitted: ValueArrays) -> tuple[BinSettings, dict[str, Any]]:
-    """How bins were chosen, and settings of a head over them."""
+    """Settings of the bins, and of a head over them."""
     asked = _without(head, "name")
     known = int(np.isfinite(fitted.targets_NK).sum())
     planned = {"bins": max(LEAST_BINS, min(MOST_BINS, known // VALUES_A_BIN))}

@@ -54,7 +54,7 @@ _SPACELESS = re.compile(
 
 @dataclass(frozen=True)
 class WritingMeasures:
-    """What `measure_writing` finds. Shares are from 0 to 1.
+    """Measures of written texts. Shares are from 0 to 1.
 
     Arguments:
         texts: how many were measured.
@@ -213,7 +213,7 @@ def choose_unit(texts: Iterable[str]) -> Unit:
 
 
 def units_of(text: str, unit: Unit) -> list[str]:
-    """What n-grams are made of.
+    """The units of n-grams.
 
     For `word`: letters, digits, marks on them and underscores in a row, apostrophes inside included; every other
     character but spaces by itself. For `character`: every character but spaces.
@@ -383,7 +383,7 @@ SPAN = 50
 
 @dataclass(frozen=True)
 class Copying:
-    """What texts have in common with the training text.
+    """Overlap of texts with the training text.
 
     Arguments:
         novelty: by length l: the share of all stretches of l characters of the texts that the training text lacks.
