@@ -164,14 +164,13 @@ def adapted_losses(
             spent.pop(name, None)
     return Adapted(
         np.concatenate(positions) if positions else np.zeros(0, dtype=np.int64),
-        {name: _joined(parts) for name, parts in nats.items()},
+        {
+            name: (torch.cat(parts) if parts else torch.zeros(0)).cpu().numpy()
+            for name, parts in nats.items()
+        },
         spent,
         diverged,
     )
-
-
-def _joined(parts: list[Tensor]) -> NDArray[np.float32]:
-    return (torch.cat(parts) if parts else torch.zeros(0)).cpu().numpy()
 
 
 class _Reader:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rhapsode.errors import DataError, MissingExtraError, SettingsError
 from rhapsode.evaluation.forecasts import Forecast, forecast_of_quantiles
 
-__all__ = ["STATISTICAL", "statistical_forecast"]
+__all__ = ["STATISTICAL", "filled", "statistical_forecast"]
 
 STATISTICAL = {"ets": "AutoETS", "arima": "AutoARIMA", "theta": "AutoTheta"}
 """Names here, and the models of statsforecast that they mean."""
@@ -44,7 +44,7 @@ def statistical_forecast(
     if name not in STATISTICAL:
         known = ", ".join(STATISTICAL)
         raise SettingsError(f"unknown statistical method {name!r}", hint=f"known: {known}")
-    history_T = _filled(np.asarray(history_T, dtype=np.float64))
+    history_T = filled(np.asarray(history_T, dtype=np.float64))
     if len(history_T) < LEAST_STEPS:
         raise DataError(f"{name} needs a history of at least {LEAST_STEPS} values")
     if len(history_T) < 2 * season:
@@ -71,7 +71,8 @@ def statistical_forecast(
     return forecast_of_quantiles(levels, rows_QT, np.asarray(found["mean"], dtype=np.float64))
 
 
-def _filled(history_T: NDArray[np.float64]) -> NDArray[np.float64]:
+def filled(history_T: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values from the first known one to the last, along straight lines over gaps."""
     (known,) = np.nonzero(np.isfinite(history_T))
     if not len(known):
         return np.zeros(0)

@@ -124,7 +124,9 @@ class Covariates:
             features_TF = calendar_features(times_T, frequency, given.kind)
             chosen_TF = features_TF[:, [names.index(name) for name in self.calendar]]
             # Places on a circle: the last hour of a day stands beside the first.
-            turns = np.array([_turn(name) for name in self.calendar])
+            # A feature over n values lies in -0.5 to 0.5: it is taken to an angle.
+            counts = np.array([CALENDAR_VALUES[name] for name in self.calendar])
+            turns = 2 * math.pi * (counts - 1) / counts
             parts += [np.sin(chosen_TF * turns), np.cos(chosen_TF * turns)]
         for place, name in enumerate(self.known):
             column_T = known_TC[:, given.known_names.index(name)]
@@ -168,12 +170,6 @@ class Covariates:
                     hot[kind_B == kind, levels.index(level)] = 1.0
             kinds.append(hot)
         return numbers, kinds
-
-
-def _turn(name: str) -> float:
-    """Factor from a calendar feature, -0.5 to 0.5 over its values, to an angle."""
-    values = CALENDAR_VALUES[name]
-    return 2 * math.pi * (values - 1) / values
 
 
 def _scaled(column_T: NDArray[Any], shift: float, scale: float) -> list[NDArray[Any]]:

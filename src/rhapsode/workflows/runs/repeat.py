@@ -113,7 +113,10 @@ def repeat(
         tell(f"seed {seed}, {number} of {len(seeds)}:")
         going_on = (folder / "config.toml").exists()
         if not going_on:
-            _clear(folder)
+            # A run that is killed while its folder is made leaves empty folders.
+            for path in (folder / "checkpoints", folder):
+                with contextlib.suppress(OSError):
+                    path.rmdir()
         how: dict[str, Any] = {
             "output": str(folder),
             "resume": going_on,
@@ -169,14 +172,6 @@ def repeated_summary(outer: Path, seeds: Sequence[int]) -> dict[str, Any]:
                 "max": max(values),
             }
     return {"repeat": len(runs), **spreads, "runs": runs, "rhapsode": __version__}
-
-
-def _clear(folder: Path) -> None:
-    """Remove what a run leaves that is killed while its folder is made: empty folders."""
-    with contextlib.suppress(OSError):
-        (folder / "checkpoints").rmdir()
-    with contextlib.suppress(OSError):
-        folder.rmdir()
 
 
 def _named(source: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.encoding.series import column_scale
+from rhapsode.evaluation.statistical_methods import filled
 
 __all__ = ["Encoding", "choose_encoding", "planned_lags"]
 
@@ -111,7 +112,7 @@ def choose_encoding(
         broken: whether there are values elsewhere that are not whole, so that these are no counts.
     """
     step = max(1, len(histories) // MOST_SERIES)
-    some = [_filled(column)[-MOST_STEPS:] for column in histories[::step]]
+    some = [filled(column)[-MOST_STEPS:] for column in histories[::step]]
     some = [column for column in some if len(column) > 1]
     known = [column[np.isfinite(column)] for column in histories]
     every = np.concatenate(known) if known else np.zeros(0)
@@ -188,14 +189,6 @@ def _drifts(column: Floats, about: int) -> bool:
         levels = sums[about:] - sums[:-about]
     before = levels[: 2 * len(levels) // 3]
     return bool(levels[-1] > before.max() or levels[-1] < before.min())
-
-
-def _filled(column: Floats) -> Floats:
-    """From the first known value to the last, straight lines over gaps."""
-    (places,) = np.nonzero(np.isfinite(column))
-    if not len(places):
-        return np.zeros(0)
-    return np.interp(np.arange(places[0], places[-1] + 1), places, column[places])
 
 
 def _error(column: Floats, form: _Form, season: int, horizon: int) -> tuple[float, float] | None:
