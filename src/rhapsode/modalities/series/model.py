@@ -27,13 +27,14 @@ from rhapsode.modalities.opened import Document, Piece, Prompt, Tell, old_conten
 from rhapsode.modalities.series.corpus import histories_of, observed_lengths, series_seen
 from rhapsode.modalities.series.facts import SeriesBundle, SeriesFacts
 from rhapsode.modalities.series.metrics import draw_forecasts
+from rhapsode.modalities.series.prompts import SeriesPrompt
 from rhapsode.modalities.series.settings import ForecastSettings
+from rhapsode.modalities.series.synthesis import make_series, new_place
 from rhapsode.modalities.values.model import NEXT_PATHS, ValueModel, chain_of_values
 from rhapsode.modalities.values.next_steps import LEVELS, NextSteps
 
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValueState  # loads torch
-    from rhapsode.modalities.series.prompts import SeriesPrompt
     from rhapsode.modalities.values.next_steps import ValuesSeen
 
 __all__ = ["SeriesForecast", "SeriesModel"]
@@ -93,16 +94,11 @@ class SeriesModel(ValueModel[SeriesBundle]):
 
     def prompt(self, value: Any, settings: GenerateSettings) -> SeriesPrompt:
         """The series of a table, frame, array or set; "" for a new one, in a place that the seed draws."""
-        from rhapsode.modalities.series.prompts import SeriesPrompt
-        from rhapsode.modalities.series.synthesis import new_place
-
         if isinstance(value, str) and not value:
             return SeriesPrompt(self, *new_place(self.bundle, settings.seed or 0))
         return SeriesPrompt(self, self.read(value))
 
     def restored(self, saved: Mapping[str, Any]) -> SeriesPrompt:
-        from rhapsode.modalities.series.prompts import SeriesPrompt
-
         return SeriesPrompt.of_saved(self, saved)
 
     def chain(self, settings: GenerateSettings, tell: Tell) -> Chain:
@@ -324,8 +320,6 @@ class SeriesModel(ValueModel[SeriesBundle]):
             SettingsError: no such series, or samplers that do not go with the model.
             DataError: the model was fed covariates that nobody knows of a new series.
         """
-        from rhapsode.modalities.series.synthesis import make_series
-
         if settings is None:
             settings = from_mapping(ForecastSettings, options, where="options")
         return make_series(self.predictor, length, like, count=count, settings=settings)
@@ -333,8 +327,6 @@ class SeriesModel(ValueModel[SeriesBundle]):
 
 def _of_series(prompt: Prompt) -> SeriesPrompt:
     """A prompt of this model, which no other kind of model makes."""
-    from rhapsode.modalities.series.prompts import SeriesPrompt
-
     assert isinstance(prompt, SeriesPrompt)
     return prompt
 
