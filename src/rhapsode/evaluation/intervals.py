@@ -17,6 +17,8 @@ LEAST_BLOCK = 200
 FEWEST_DOCUMENTS = 30
 FEWEST_UNITS = 10
 NORMAL_95 = 1.959964
+FLIPS = 10_000
+AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,6 @@ def interval_of(nats_N: NDArray[np.floating], starts: NDArray[np.int64]) -> Inte
     variance = units / (units - 1) * float(residual_U @ residual_U)
     error = math.sqrt(variance) / float(counts_U.sum())
     return Interval(mean - NORMAL_95 * error, mean + NORMAL_95 * error, error, words)
-
-
-FLIPS = 10_000
-AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,8 @@ LEAST = 8
 """Known values that there must be to learn anything."""
 
 Ints = NDArray[np.int64]
+TABLES = (".csv", ".tsv", ".tab", ".parquet", ".pq", ".npy", ".npz")
+PACKED = (".gz", ".bz2", ".xz", ".zst")
 
 
 @dataclass(frozen=True)
@@ -374,10 +376,6 @@ def series_seen(bundle: SeriesBundle, given: SeriesSet) -> ValuesSeen:
             }
         )
     return ValuesSeen(encoder.name, seen)
-
-
-TABLES = (".csv", ".tsv", ".tab", ".parquet", ".pq", ".npy", ".npz")
-PACKED = (".gz", ".bz2", ".xz", ".zst")
 
 
 def claim_series(sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValuePredictor
 
 __all__ = ["card_of", "preview_path", "survey_series", "write_chart"]
+NAMED = 20
+"""Columns of values that are told one by one."""
+SHOWN = 32
+"""Values of history that are shown, and steps that follow, at most."""
 
 
 def card_of(bundle: SeriesBundle, summary: Mapping[str, Any]) -> Card:
@@ -87,10 +91,6 @@ def card_of(bundle: SeriesBundle, summary: Mapping[str, Any]) -> Card:
             f"rhapsode forecast . history.csv --horizon {bundle.facts.horizon} --plot forecast.svg"
         ],
     )
-
-
-NAMED = 20
-"""Columns of values that are told one by one."""
 
 
 def survey_series(
@@ -181,10 +181,6 @@ def _shares(corpus: SeriesCorpus) -> dict[str, dict[str, int]]:
         part = given.cut(given.offsets[:-1] + first_S, given.offsets[:-1] + end_S)
         shares[name] = {"rows": len(part.times_N), "values": int(part.observed_NK.sum())}
     return shares
-
-
-SHOWN = 32
-"""Values of history that are shown, and steps that follow, at most."""
 
 
 def preview_path(

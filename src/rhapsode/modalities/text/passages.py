@@ -34,6 +34,12 @@ PASSAGES = 100
 LEAST_PASSAGE = 500
 FEWEST_DOCUMENTS = 30
 BITS = Measure("bits_per_character", "bits per character", math.log(2))
+CHARACTERS = 80
+"""Most characters of a passage that is drawn as a prompt."""
+TRIES = 200
+"""Draws before a passage is given up that the model can read."""
+DRAWN = 0x9D0
+"""Keeps these draws apart from all others of the same seed."""
 
 
 def compare_on(models: Mapping[str, TextModel], part: TextPart, tell: Tell) -> Compared:
@@ -207,14 +213,6 @@ def _passage_nats(
         )
     whole = np.concatenate(([0.0], np.cumsum(np.nan_to_num(nats_N), dtype=np.float64)))
     return np.diff(whole[np.concatenate(([0], ends_U))]) + spelled_U
-
-
-CHARACTERS = 80
-"""Most characters of a passage that is drawn as a prompt."""
-TRIES = 200
-"""Draws before a passage is given up that the model can read."""
-DRAWN = 0x9D0
-"""Keeps these draws apart from all others of the same seed."""
 
 
 def prompts_from_data(

@@ -54,6 +54,11 @@ LARGE = 8 << 20
 SETTLED = 2.0
 """Seconds that a file must have been left alone to be known by its time."""
 EVERY = 3.0
+WORTH = 300_000
+"""Characters from which on starting processes pays."""
+TASK = 1 << 16
+"""Characters of a task."""
+_begun: list[Any] = []
 
 
 @dataclass(frozen=True)
@@ -149,14 +154,6 @@ def _files(source: str) -> Iterator[Path]:
             raise ValueError("not a file")
         for name in matched:
             yield from _files(name)
-
-
-WORTH = 300_000
-"""Characters from which on starting processes pays."""
-TASK = 1 << 16
-"""Characters of a task."""
-
-_begun: list[Any] = []
 
 
 def workers() -> int:

@@ -49,6 +49,10 @@ __all__ = ["TextSeen", "show_text", "survey_texts"]
 TOP = 20
 COVERED = (50, 90, 95, 99, 100)
 SHARES = ("train", "validation", "test")
+MOST_SHOWN = 1_000_000
+"""Characters of a document that are shown."""
+FIRST = 400
+"""Elements that a terminal shows."""
 
 
 def survey_texts(
@@ -236,12 +240,6 @@ def _vocabulary(encoder: Encoder, reason: str, train: ElementStore) -> dict[str,
         "zipf_exponent": zipf_exponent(counts_V),
         "curve": frequency_curve(counts_V),
     }
-
-
-MOST_SHOWN = 1_000_000
-"""Characters of a document that are shown."""
-FIRST = 400
-"""Elements that a terminal shows."""
 
 
 @dataclass(frozen=True)

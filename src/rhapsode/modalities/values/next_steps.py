@@ -30,6 +30,8 @@ CHOICE_LEVELS = 9
 """Quantiles of a chosen step, evenly spaced."""
 
 Floats = NDArray[np.float64]
+SHOWN = 40
+"""Steps of a sequence that a terminal shows, the last ones."""
 
 
 @dataclass(frozen=True)
@@ -162,10 +164,6 @@ class StepsFollowing(Following):
 def plain_number(value: float) -> float | None:
     """A number as JSON has it; None for what it has not."""
     return float(value) if np.isfinite(value) else None
-
-
-SHOWN = 40
-"""Steps of a sequence that a terminal shows, the last ones."""
 
 
 @dataclass(frozen=True)

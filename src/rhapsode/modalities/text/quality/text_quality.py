@@ -50,6 +50,10 @@ _SPACELESS = re.compile(
     "[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff"
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
+LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+"""Lengths at which novelty is told, characters."""
+SPAN = 50
+"""Characters from which on a copied span counts as one."""
 
 
 @dataclass(frozen=True)
@@ -373,12 +377,6 @@ def _invented(
     new = Counter({word: count for word, count in counts.items() if not known(word)})
     examples = tuple(word for word, _ in new.most_common(EXAMPLES))
     return new.total() / counts.total(), examples, ""
-
-
-LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
-"""Lengths at which novelty is told, characters."""
-SPAN = 50
-"""Characters from which on a copied span counts as one."""
 
 
 @dataclass(frozen=True)
