@@ -12,16 +12,18 @@ from safetensors.numpy import save_file
 
 from rhapsode.bundle import (
     Component,
+    History,
     Member,
     NetworkConfig,
     Predictor,
+    ValueCondition,
     modality_of,
     read_bundle,
     write_bundle,
 )
 from rhapsode.bundle import value_predictor as module
 from rhapsode.bundle.network import build_network, load_network, network_arrays
-from rhapsode.bundle.value_predictor import History, ValueCondition, ValuePredictor
+from rhapsode.bundle.value_predictor import ValuePredictor
 from rhapsode.config import SamplingSettings, from_mapping
 from rhapsode.data import Condition, ValueArrays
 from rhapsode.encoding.series import SeriesEncoder, SeriesEncoderSettings

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from rhapsode.bundle import Bundle, Component, Member, NetworkConfig, Predictor
+from rhapsode.bundle import Bundle, Component, Member, NetworkConfig, Predictor, ValueCondition
 from rhapsode.bundle.network import build_network, load_network, network_arrays
-from rhapsode.bundle.value_predictor import ValueCondition, ValuePredictor
+from rhapsode.bundle.value_predictor import ValuePredictor
 from tests.contracts.predictor_contract import ROWS, TIME, ValueContract
 from tests.modalities.zigzag import ENCODER, ZigzagFacts, condition_of, phase
 

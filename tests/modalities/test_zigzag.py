@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rhapsode.bundle import ValueCondition
 from rhapsode.bundle.network import load_network
-from rhapsode.bundle.value_predictor import ValueCondition, ValuePredictor
+from rhapsode.bundle.value_predictor import ValuePredictor
 from rhapsode.cli.main import main
 from rhapsode.config import GenerateSettings
 from rhapsode.data import Condition

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from rhapsode.config import SeenContext, from_mapping
-from rhapsode.encoding.text import CharacterEncoder
-from rhapsode.modalities.ids.components import network_config, planned_settings
+from rhapsode.config import from_mapping
+from rhapsode.modalities.contract import resolved
+from rhapsode.modalities.ids.components import network_config, own_network
 from rhapsode.modalities.text.settings import TrainSettings
 from rhapsode.training import Plan
 
@@ -44,15 +44,12 @@ REST = {"num_layers": 1, "dropout": 0.2}
 def test_what_is_planned_follows_what_is_asked(
     planned: dict[str, Any], asked: dict[str, Any], found: dict[str, Any]
 ):
-    plan = Plan(
-        planned, {"batch_size": 4, "window": 8, "learning_rate": 1e-3, "averaging": 0.0}, ()
-    )
-    settings = planned_settings(
+    rates = {"batch_size": 4, "window": 8, "learning_rate": 1e-3, "averaging": 0.0}
+    settings = resolved(
         from_mapping(TrainSettings, {"network": asked, "steps": 1}, where="test"),
-        plan,
-        "lstm.v1",
-        CharacterEncoder.learn(["abc"], {}),
-        SeenContext("carried"),
+        Plan(planned, rates, ()),
+        fixed={},
+        network=own_network(planned, asked),
     )
     assert settings.network == found
     config = network_config(settings, 5)

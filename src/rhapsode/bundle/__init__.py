@@ -43,7 +43,7 @@ from rhapsode.bundle.predictor import (
     refuse_condition,
 )
 from rhapsode.bundle.provenance import Calibration, Mixture, Provenance
-from rhapsode.bundle.value_facts import ValueBundle, ValueFacts, ValuePaths
+from rhapsode.bundle.value_facts import History, ValueBundle, ValueCondition, ValueFacts, ValuePaths
 
 __all__ = [
     "FACTS",
@@ -59,6 +59,7 @@ __all__ = [
     "Facts",
     "Grammatical",
     "GrammaticalNetwork",
+    "History",
     "IdBundle",
     "IdFacts",
     "Job",
@@ -77,6 +78,7 @@ __all__ = [
     "StretchRequest",
     "Table",
     "ValueBundle",
+    "ValueCondition",
     "ValueFacts",
     "ValuePaths",
     "bundle_path",

@@ -30,7 +30,7 @@ __all__ = ["AdaptSettings", "Adapted", "adapted_losses"]
 
 @dataclass(frozen=True)
 class AdaptSettings:
-    """How a model adapts. The defaults were chosen on validation slices, see docs/experiments.md."""
+    """Settings of adaptation. The defaults were chosen on validation slices, see docs/experiments.md."""
 
     segment: Annotated[int, Meta(ge=1)] = 20
     """Elements that are scored before one step is made on them."""
@@ -50,7 +50,7 @@ class AdaptSettings:
 
 @dataclass(frozen=True)
 class Adapted:
-    """What every element cost.
+    """Losses of elements by models that adapt.
 
     Arguments:
         positions_N: where the scored elements stand in the text, in the order they were read.
@@ -164,15 +164,13 @@ def adapted_losses(
             spent.pop(name, None)
     return Adapted(
         np.concatenate(positions) if positions else np.zeros(0, dtype=np.int64),
-        {name: _joined(parts) for name, parts in nats.items()},
+        {
+            name: (torch.cat(parts) if parts else torch.zeros(0)).cpu().numpy()
+            for name, parts in nats.items()
+        },
         spent,
         diverged,
     )
-
-
-def _joined(parts: list[Tensor]) -> NDArray[np.float32]:
-    joined: NDArray[np.float32] = (torch.cat(parts) if parts else torch.zeros(0)).cpu().numpy()
-    return joined
 
 
 class _Reader:

@@ -304,7 +304,16 @@ def read_bundle(model: str | Path, facts: type[F_co] | None = None) -> Bundle[An
     path = bundle_path(model)
     metadata, arrays = _open(path)
     try:
-        _check_format(metadata)
+        if metadata.get("format") != FORMAT:
+            raise BundleError(
+                "this safetensors file was not written by rhapsode (its metadata says nothing of it)"
+            )
+        version = metadata.get("format_version")
+        if version != str(FORMAT_VERSION):
+            raise BundleError(
+                f"format version {version!r} cannot be read, only {FORMAT_VERSION}",
+                hint="train it again, or use the rhapsode release that wrote it",
+            )
         found = _facts_of(metadata)
         if facts is not None and found is not facts:
             raise BundleError(
@@ -352,19 +361,6 @@ def _open(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
             where=str(path),
             hint="it was cut off or altered: copy or train it again",
         ) from None
-
-
-def _check_format(metadata: Mapping[str, str]) -> None:
-    if metadata.get("format") != FORMAT:
-        raise BundleError(
-            "this safetensors file was not written by rhapsode (its metadata says nothing of it)"
-        )
-    version = metadata.get("format_version")
-    if version != str(FORMAT_VERSION):
-        raise BundleError(
-            f"format version {version!r} cannot be read, only {FORMAT_VERSION}",
-            hint="train it again, or use the rhapsode release that wrote it",
-        )
 
 
 def _facts_of(metadata: Mapping[str, str]) -> type[Facts]:
@@ -426,19 +422,10 @@ def _members(
         prefix = f"network.{number}."
         own = {name: arrays.pop(name) for name in list(arrays) if name.startswith(prefix)}
         named = {name.removeprefix(prefix): array for name, array in own.items()}
-        check_weights(named)
+        for name, array in named.items():
+            if array.dtype != np.float32:
+                raise BundleError(f"the array {name!r} is {array.dtype}, not float32")
+            if not np.isfinite(array).all():
+                raise BundleError(f"the array {name!r} holds values that are not finite")
         members.append(Member(named, float(weight)))
     return tuple(members)
-
-
-def check_weights(arrays: Arrays) -> None:
-    """Refuse weights that are not finite numbers of single precision.
-
-    Raises:
-        BundleError: as said.
-    """
-    for name, array in arrays.items():
-        if array.dtype != np.float32:
-            raise BundleError(f"the array {name!r} is {array.dtype}, not float32")
-        if not np.isfinite(array).all():
-            raise BundleError(f"the array {name!r} holds values that are not finite")

@@ -117,7 +117,7 @@ class Network(nn.Module):
         return self._scored(self.head.log_prob, batch, state)
 
     def loss(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:
-        """What training makes small at every target, (B, T) float32, and the state behind the batch.
+        """Training loss of every target, (B, T) float32, and the state after the batch.
 
         It is the negative of `log_prob`, unless the head says otherwise.
         """

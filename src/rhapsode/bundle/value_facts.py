@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import msgspec
 import numpy as np
@@ -14,7 +15,10 @@ from rhapsode.bundle.model_file import Bundle, Facts, NetworkSizes
 from rhapsode.config import from_mapping
 from rhapsode.errors import BundleError
 
-__all__ = ["ValueBundle", "ValueEncoder", "ValueFacts", "ValuePaths"]
+if TYPE_CHECKING:
+    from rhapsode.data import Condition
+
+__all__ = ["History", "ValueBundle", "ValueCondition", "ValueEncoder", "ValueFacts", "ValuePaths"]
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
@@ -88,6 +92,32 @@ class ValueEncoder(Protocol):
 
     def paths_after(self, values_TK: Any, stats: Any) -> Any:
         """A path that has read values."""
+
+
+@dataclass(frozen=True)
+class History:
+    """The known beginning of one series.
+
+    Arguments:
+        values_TK: NaN where missing.
+        known_TX: its covariates, scaled, at the same times; at least those of as many last ones as a model reads.
+    """
+
+    values_TK: Floats
+    known_TX: Singles
+
+
+@dataclass(frozen=True)
+class ValueCondition:
+    """Scales and sources that series begin with.
+
+    Arguments:
+        scales: one for all of them, or one for each.
+        sources: what they depend on, for a network with a conditioner; likewise.
+    """
+
+    scales: Any
+    sources: Condition | None = None
 
 
 class ValueFacts(Facts):

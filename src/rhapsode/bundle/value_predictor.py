@@ -16,15 +16,13 @@ from torch import Tensor
 from rhapsode.bundle.distribution import GREEDY_BELOW, Distribution, Elements, Sample, Table
 from rhapsode.bundle.network import Network, torch_workers
 from rhapsode.bundle.predictor import Predictor
-from rhapsode.bundle.value_facts import ValueBundle, ValuePaths
+from rhapsode.bundle.value_facts import History, ValueBundle, ValueCondition, ValuePaths
 from rhapsode.data import Batch, Condition
 from rhapsode.errors import BundleError, SettingsError
 from rhapsode.heads import Bins, DensityHead
 from rhapsode.models import State
 
 __all__ = [
-    "History",
-    "ValueCondition",
     "ValuePredictor",
     "ValueState",
     "ValueDistribution",
@@ -38,32 +36,6 @@ Singles = NDArray[np.float32]
 WINDOW = 256
 # Numbers of the distributions that one call of many rows gives at most.
 NUMBERS_AT_ONCE = 1 << 18
-
-
-@dataclass(frozen=True)
-class History:
-    """What is known of one series before a forecast.
-
-    Arguments:
-        values_TK: NaN where missing.
-        known_TX: its covariates, scaled, at the same times; at least those of as many last ones as a model reads.
-    """
-
-    values_TK: Floats
-    known_TX: Singles
-
-
-@dataclass(frozen=True)
-class ValueCondition:
-    """Scales and sources that series begin with.
-
-    Arguments:
-        scales: one for all of them, or one for each.
-        sources: what they depend on, for a network with a conditioner; likewise.
-    """
-
-    scales: Any
-    sources: Condition | None = None
 
 
 @dataclass(frozen=True)
@@ -112,8 +84,7 @@ class ValueDistribution(Distribution):
     def logits_BKV(self) -> Singles | None:
         if not isinstance(self.head, Bins):
             return None
-        logits_BKV: Singles = self.head.logits(self.parameters_BP).float().numpy()
-        return logits_BKV
+        return self.head.logits(self.parameters_BP).float().numpy()
 
     @torch.no_grad()
     def log_prob(self, elements: Elements) -> Floats:
@@ -179,7 +150,6 @@ class ValuePredictor(Predictor, Generic[B_co]):
         self.bundle = bundle
         self.network = network
         self.head = network.head
-        self._rescaled = self.head.counts
 
     @property
     def vocab_size(self) -> int:
@@ -300,6 +270,7 @@ class ValuePredictor(Predictor, Generic[B_co]):
                 f"the condition has {sources.rows} rows for {len(histories)} series"
             )
         encoder = self.bundle.encoder
+        none_0D = np.zeros((0, self.bundle.facts.sizes(encoder).input[1]), dtype=np.float32)
         paths, features = [], []
         for history in histories:
             scale = encoder.stats(history.values_TK)
@@ -312,13 +283,8 @@ class ValuePredictor(Predictor, Generic[B_co]):
             encoded = encoder.encode(tail_TK, scale)
             paths.append(encoder.paths_after(tail_TK, scale))
             parts = (encoded.features_TD[len(tail_TK) - read :], history.known_TX[-read:])
-            features.append(np.concatenate(parts, axis=1) if read else self._no_features())
+            features.append(np.concatenate(parts, axis=1) if read else none_0D)
         return ValueState(self._memory(features, sources), type(paths[0]).join(paths))
-
-    def _no_features(self) -> Singles:
-        return np.zeros(
-            (0, self.bundle.facts.sizes(self.bundle.encoder).input[1]), dtype=np.float32
-        )
 
     def _memory(self, features: Sequence[Singles], sources: Condition | None = None) -> State:
         """The network's state behind each of some series (T, D) of whatever lengths.
@@ -358,7 +324,7 @@ class ValuePredictor(Predictor, Generic[B_co]):
         if known_BX.shape[1]:
             inputs_BD = torch.cat((inputs_BD, torch.from_numpy(known_BX)), dim=1)
         parameters_BP, memory = self.network.step(inputs_BD, memory)
-        if self._rescaled:
+        if self.head.counts:
             log_scale_BK = torch.from_numpy(paths.log_scale()).float()
             parameters_BP = self.head.scaled(parameters_BP, log_scale_BK)
         return parameters_BP, memory

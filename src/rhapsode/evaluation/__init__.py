@@ -18,7 +18,6 @@ from rhapsode.evaluation.intervals import (
     Interval,
     interval_of,
     paired_difference,
-    unit_begins,
     unit_sums,
 )
 from rhapsode.evaluation.loss_breakdowns import (
@@ -98,7 +97,6 @@ __all__ = [
     "seasonal_naive",
     "surprises",
     "total_loss",
-    "unit_begins",
     "unit_sums",
     "windowed_loss",
     "without_given",

@@ -1,4 +1,4 @@
-"""How good forecasts are: point errors, quantiles, whole distributions; pooled over series and origins.
+"""Figures of forecasts: point errors, quantiles, whole distributions; pooled over series and origins.
 
 Averages are taken over observed points of all forecasts together, as GluonTS does (gluonts.ev with axis=None): a
 series counts by the points it is forecast for. Missing actual values count nowhere.
@@ -44,7 +44,7 @@ _ALL_LEVELS = tuple(
 
 @dataclass(frozen=True)
 class Forecast:
-    """What is foretold of the steps that follow one history, for one number a step.
+    """A forecast of the steps that follow one history, one number a step.
 
     Arguments:
         levels: of the quantiles, rising; 0.5 among them.
@@ -140,24 +140,19 @@ def seasonal_naive(
     Raises:
         DataError: no value is known.
     """
-    history_T = _known(history_T)
-    if season >= len(history_T):
+    values_T: Floats = np.asarray(history_T, dtype=np.float64)
+    values_T = np.where(np.isfinite(values_T), values_T, np.nan)
+    if np.isnan(values_T).all():
+        raise DataError("a history without any value has no naive forecast")
+    if season >= len(values_T):
         season = 1
-    errors = history_T[season:] - history_T[:-season]
-    point_T = np.resize(_last_season(history_T, season), horizon)
+    errors = values_T[season:] - values_T[:-season]
+    point_T = np.resize(_last_season(values_T, season), horizon)
     drawn_ST = _drawn(errors, samples, horizon, seed)
     # A step's error stays in all the seasons that follow it.
     for t in range(season, horizon):
         drawn_ST[:, t] += drawn_ST[:, t - season]
     return forecast_of_samples(point_T + drawn_ST, point_T)
-
-
-def _known(history_T: NDArray[np.floating]) -> Floats:
-    values_T: Floats = np.asarray(history_T, dtype=np.float64)
-    values_T = np.where(np.isfinite(values_T), values_T, np.nan)
-    if np.isnan(values_T).all():
-        raise DataError("a history without any value has no naive forecast")
-    return values_T
 
 
 def _last_season(history_T: Floats, season: int) -> Floats:
@@ -262,6 +257,7 @@ class ForecastScore:
         return None if self.scaled is None or not self.points else self.scaled / self.points
 
 
+@np.errstate(over="ignore", invalid="ignore")  # squares of the largest numbers
 def score_forecast(
     forecast: Forecast,
     actual_T: NDArray[np.floating],
@@ -276,16 +272,6 @@ def score_forecast(
         history_T: what the forecast knew, for the seasonal error.
         season: steps in a season, 1 for none.
     """
-    with np.errstate(over="ignore", invalid="ignore"):  # squares of the largest numbers
-        return _scored(forecast, actual_T, history_T, season)
-
-
-def _scored(
-    forecast: Forecast,
-    actual_T: NDArray[np.floating],
-    history_T: NDArray[np.floating],
-    season: int,
-) -> ForecastScore:
     known_T = np.isfinite(actual_T)
     y = np.asarray(actual_T, dtype=np.float64)[known_T]
     median, mean = forecast.at(0.5)[known_T], forecast.mean_T[known_T]
@@ -305,15 +291,12 @@ def _scored(
         scaled=None if scale is None else float(away.sum() / scale),
         unscaled=unscaled,
         quantile_losses=tuple(
-            _quantile_loss(y, forecast.at(level)[known_T], level) for level in LEVELS
+            float(2 * np.abs((y - quantile) * ((y <= quantile) - level)).sum())
+            for level, quantile in ((level, forecast.at(level)[known_T]) for level in LEVELS)
         ),
         covered=tuple(_covered(forecast, known_T, y, share) for share in COVERAGES),
         crps=crps,
     )
-
-
-def _quantile_loss(y: Floats, quantile: Floats, level: float) -> float:
-    return float(2 * np.abs((y - quantile) * ((y <= quantile) - level)).sum())
 
 
 def _covered(forecast: Forecast, known_T: NDArray[np.bool_], y: Floats, share: float) -> float:

@@ -1,4 +1,4 @@
-"""How sure a mean loss is, and whether two models differ."""
+"""Confidence intervals of mean losses, and paired tests of two models."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from numpy.typing import NDArray
 
 from rhapsode.data import document_spans
 
-__all__ = ["Difference", "Interval", "interval_of", "paired_difference", "unit_begins", "unit_sums"]
+__all__ = ["Difference", "Interval", "interval_of", "paired_difference", "unit_sums"]
 
 UNITS = 100
 LEAST_BLOCK = 200
 FEWEST_DOCUMENTS = 30
 FEWEST_UNITS = 10
 NORMAL_95 = 1.959964
+FLIPS = 10_000
+AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True)
 class Interval:
-    """How far a mean loss may be from what endless text of this kind would give.
+    """The 95 % interval of a mean loss.
 
     Arguments:
         low: lower end of the 95 % interval, nats per element.
@@ -48,24 +50,19 @@ def unit_sums(
         starts: where each document begins.
         units: how many blocks to cut where documents are few; fewer where they would be short.
     """
-    begins, words = unit_begins(len(values_N), starts, units=units)
+    total = len(values_N)
+    spans = document_spans(starts, total)
+    if len(spans) >= FEWEST_DOCUMENTS:
+        begins, words = spans[:, 0], f"{len(spans):,} documents"
+    else:
+        count = max(1, min(units, total // LEAST_BLOCK))
+        begins = np.arange(count, dtype=np.int64) * total // count
+        words = f"{count} blocks of {total // count:,} elements"
     known_N = ~np.isnan(values_N)
     sums_U = np.add.reduceat(np.where(known_N, values_N, 0.0).astype(np.float64), begins)
     counts_U = np.add.reduceat(known_N.astype(np.float64), begins)
     kept_U = counts_U > 0
     return sums_U[kept_U], counts_U[kept_U], words
-
-
-def unit_begins(
-    total: int, starts: NDArray[np.int64], *, units: int = UNITS
-) -> tuple[NDArray[np.int64], str]:
-    """Where the units of `unit_sums` begin, and what they are."""
-    spans = document_spans(starts, total)
-    if len(spans) >= FEWEST_DOCUMENTS:
-        return spans[:, 0], f"{len(spans):,} documents"
-    count = max(1, min(units, total // LEAST_BLOCK))
-    begins = np.arange(count, dtype=np.int64) * total // count
-    return begins, f"{count} blocks of {total // count:,} elements"
 
 
 def interval_of(nats_N: NDArray[np.floating], starts: NDArray[np.int64]) -> Interval | None:
@@ -89,13 +86,9 @@ def interval_of(nats_N: NDArray[np.floating], starts: NDArray[np.int64]) -> Inte
     return Interval(mean - NORMAL_95 * error, mean + NORMAL_95 * error, error, words)
 
 
-FLIPS = 10_000
-AT_ONCE = 1 << 22
-
-
 @dataclass(frozen=True)
 class Difference:
-    """How much more one model needs than another, over units that both have scored.
+    """The difference of two models over units that both have scored.
 
     Arguments:
         mean: over the sizes of all units; above 0 where the first needs more.

@@ -26,6 +26,7 @@ __all__ = [
     "surprises",
     "windowed_loss",
 ]
+BINS = 15
 
 
 @dataclass(frozen=True)
@@ -205,9 +206,6 @@ def windowed_loss(
         total -= float(log_prob_BT[scored_BT].sum(dtype=np.float64))
         count += int(scored_BT.sum())
     return total, count
-
-
-BINS = 15
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,10 @@ DOCUMENTS_AT_ONCE = 256
 NUMBERS_AT_ONCE = 1 << 22
 
 T = TypeVar("T")
+LEAST_GAIN = 0.002
+"""Nats per element below which a mixture is not worth its sidecar."""
+DIGITS = 3
+_HALVINGS = 24
 
 
 def in_context(
@@ -188,7 +192,7 @@ def value_losses(
 
 
 def context_in_words(context: SeenContext, lanes: int, every: int = 1) -> str:
-    """How `in_context` reads, for a protocol."""
+    """The order in which `in_context` reads, for a protocol."""
     if context.kind == "fresh":
         return "fresh: every document from the zero state"
     if context.kind == "window":
@@ -197,12 +201,6 @@ def context_in_words(context: SeenContext, lanes: int, every: int = 1) -> str:
     if lanes == 1:
         return "carried, one pass in order"
     return f"carried, {lanes} parts side by side, each after {RUN_UP} elements of run-up"
-
-
-LEAST_GAIN = 0.002
-"""Nats per element below which a mixture is not worth its sidecar."""
-DIGITS = 3
-_HALVINGS = 24
 
 
 def part_losses(

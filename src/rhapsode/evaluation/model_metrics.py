@@ -42,7 +42,7 @@ NO_NGRAM = "no n-gram model was counted"
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a figure came about; a figure without one is not reported.
+    """The protocol of a figure; a figure without one is not reported.
 
     Arguments:
         split: which share was scored.
@@ -61,7 +61,7 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Text:
-    """What a store no longer tells of the text it was made from.
+    """Text statistics that an element store does not keep.
 
     Arguments:
         words: pieces between white space; None in scripts that do not set words apart.
@@ -76,7 +76,7 @@ class Text:
 
 @dataclass(frozen=True)
 class NetworkFigures:
-    """What the network of a mixture gives alone, over the same elements and under the same protocol.
+    """Figures of the network of a mixture alone, under the same protocol.
 
     Arguments:
         loss: nats per element.
@@ -95,7 +95,7 @@ class NetworkFigures:
 
 @dataclass(frozen=True)
 class Figures:
-    """What a sweep over a text gives.
+    """Figures of a sweep over a text.
 
     Arguments:
         loss: nats per element: the sum over all elements by their number.

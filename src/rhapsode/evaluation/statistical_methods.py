@@ -6,7 +6,6 @@ It is imported when a forecast is asked for, not before.
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from rhapsode.errors import DataError, MissingExtraError, SettingsError
 from rhapsode.evaluation.forecasts import Forecast, forecast_of_quantiles
 
-__all__ = ["STATISTICAL", "statistical_forecast"]
+__all__ = ["STATISTICAL", "filled", "statistical_forecast"]
 
 STATISTICAL = {"ets": "AutoETS", "arima": "AutoARIMA", "theta": "AutoTheta"}
 """Names here, and the models of statsforecast that they mean."""
@@ -45,12 +44,16 @@ def statistical_forecast(
     if name not in STATISTICAL:
         known = ", ".join(STATISTICAL)
         raise SettingsError(f"unknown statistical method {name!r}", hint=f"known: {known}")
-    history_T = _filled(np.asarray(history_T, dtype=np.float64))
+    history_T = filled(np.asarray(history_T, dtype=np.float64))
     if len(history_T) < LEAST_STEPS:
         raise DataError(f"{name} needs a history of at least {LEAST_STEPS} values")
     if len(history_T) < 2 * season:
         season = 1
-    model = getattr(_models(), STATISTICAL[name])(season_length=season)
+    try:
+        from statsforecast import models  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError:
+        raise MissingExtraError("series", "a forecast by ETS, ARIMA or Theta") from None
+    model = getattr(models, STATISTICAL[name])(season_length=season)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -68,18 +71,10 @@ def statistical_forecast(
     return forecast_of_quantiles(levels, rows_QT, np.asarray(found["mean"], dtype=np.float64))
 
 
-def _filled(history_T: NDArray[np.float64]) -> NDArray[np.float64]:
+def filled(history_T: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values from the first known one to the last, along straight lines over gaps."""
     (known,) = np.nonzero(np.isfinite(history_T))
     if not len(known):
         return np.zeros(0)
     places = np.arange(known[0], known[-1] + 1)
-    filled_T: NDArray[np.float64] = np.interp(places, known, history_T[known])
-    return filled_T
-
-
-def _models() -> Any:
-    try:
-        import statsforecast.models  # type: ignore[import-not-found, import-untyped, unused-ignore]
-    except ImportError:
-        raise MissingExtraError("series", "a forecast by ETS, ARIMA or Theta") from None
-    return statsforecast.models
+    return np.interp(places, known, history_T[known])

@@ -1,4 +1,4 @@
-"""Which modality sources belong to."""
+"""The modality of sources."""
 
 from __future__ import annotations
 

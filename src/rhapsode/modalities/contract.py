@@ -57,7 +57,7 @@ __all__ = [
 
 
 class Degree(IntEnum):
-    """How sure a modality is that sources are its own."""
+    """Confidence of a modality that sources are its own."""
 
     NONE = 0
     POSSIBLE = 1
@@ -67,7 +67,7 @@ class Degree(IntEnum):
 
 @dataclass(frozen=True)
 class Claim:
-    """What a modality says of sources.
+    """The answer of a modality to sources.
 
     Arguments:
         degree: how sure it is.
@@ -103,7 +103,7 @@ B = TypeVar("B", bound=Bundle[Any, Any])
 
 @dataclass(frozen=True)
 class RunRequest(Generic[S]):
-    """What a plan must respect.
+    """Constraints on a plan.
 
     Arguments:
         settings: as asked for.

@@ -210,13 +210,13 @@ class Fragments(ABC):
         """The text that is certain after an element."""
 
     def pause(self) -> str:
-        """What was held back, where the writing stops and may go on later."""
+        """The text that was held back, where writing stops and may go on later."""
         return ""
 
 
 @dataclass(frozen=True)
 class Given:
-    """What a person adds to a document.
+    """An addition of a person to a document.
 
     Arguments:
         elements: it is made of.
@@ -292,7 +292,7 @@ class Prompt(ABC):
 
     @abstractmethod
     def given(self, text: str, settings: GenerateSettings) -> Given:
-        """What a person types, as elements.
+        """The elements of a text that a person types.
 
         Raises:
             EncodingError: the model cannot read it.
@@ -417,7 +417,7 @@ class Model(ABC, Generic[B]):
     @property
     @abstractmethod
     def predictor(self) -> Any:
-        """What predicts one element after another; made on first use."""
+        """The predictor of the model; made on first use."""
 
     @abstractmethod
     def ready(self, settings: GenerateSettings, tell: Tell) -> None:
@@ -573,7 +573,7 @@ class Model(ABC, Generic[B]):
 
     @abstractmethod
     def why(self, rows: Rows, element: Any, top: int) -> Shown:
-        """What the model thought of an element.
+        """The distribution in which an element was chosen.
 
         Arguments:
             rows: the only row, before the element.
@@ -590,7 +590,7 @@ class Model(ABC, Generic[B]):
         temperatures: Sequence[float] = (),
         top: int = 5,
     ) -> Following:
-        """What is expected behind prompts; nothing is written.
+        """Expectations of the model after prompts; nothing is written.
 
         Arguments:
             prompts: of this model.
@@ -674,7 +674,7 @@ class Following(Shown):
 
 
 def old_content(path: Path) -> bytes:
-    """What a file holds, nothing where there is none.
+    """Contents of a file, empty where there is none.
 
     Raises:
         DataError: it cannot be read.

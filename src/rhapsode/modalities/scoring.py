@@ -1,4 +1,4 @@
-"""What measuring shares over all modalities: parts, measures of a comparison, surveys."""
+"""Contracts of measuring: parts, metrics, comparisons, surveys."""
 
 from __future__ import annotations
 

@@ -123,7 +123,11 @@ def forecast(
         tell(density if chain is None else chain.explain())
     found = opened.forecast(given, settings)
     if plot is not None:
-        _plot(Path(plot), found, tell)
+        from rhapsode.modalities.series.reports import write_chart
+
+        title = f"{found.paths_BSHK.shape[2]} steps ahead, {found.paths_BSHK.shape[1]:,} paths"
+        left = write_chart(Path(plot), found, title=title)
+        tell(f"picture: {Path(plot)}" + (f" ({left} more series are not in it)" if left else ""))
     if output is not None:
         write_table(Path(output), _rows(found, settings))
         tell(f"forecast: {output}")
@@ -206,11 +210,3 @@ def _learn(
         return None
     tell(f"the model is kept in {training.folder.path}")
     return training.folder.path
-
-
-def _plot(path: Path, found: SeriesForecast, tell: Tell) -> None:
-    from rhapsode.modalities.series.reports import write_chart
-
-    title = f"{found.paths_BSHK.shape[2]} steps ahead, {found.paths_BSHK.shape[1]:,} paths"
-    left = write_chart(path, found, title=title)
-    tell(f"picture: {path}" + (f" ({left} more series are not in it)" if left else ""))

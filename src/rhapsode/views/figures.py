@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # takes longer to load than a text to write
+    from rich.console import RenderableType
     from rich.table import Table
 
 METHOD_COLUMNS = ("MASE", "sMAPE", "CRPS", "WQL", "80 % holds", "90 % holds")
@@ -77,6 +78,19 @@ def figures_table(figures: Mapping[str, Any], title: str) -> Table:
     if floors["ngram"] is not None and not figures["ngram_share"]:
         table.add_row(f"floor: n-gram, {floors['ngram_model']}", f"{floors['ngram']:.4f}")
     return table
+
+
+def forecasts_report(metrics: Mapping[str, Any], title: str) -> Iterator[RenderableType]:
+    """Density, and a table of forecasts by each method, under a title.
+
+    Arguments:
+        metrics: plain values of the metrics of a model of series.
+        title: above them.
+    """
+    yield title
+    yield density_in_words(metrics)
+    if metrics["forecasts"]:
+        yield forecasts_table(metrics["forecasts"])
 
 
 def density_in_words(figures: Mapping[str, Any]) -> str:

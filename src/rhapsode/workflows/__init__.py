@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rhapsode.bundle import modality_of, read_bundle
+from rhapsode.config import to_mapping
 from rhapsode.modalities import MODALITIES, MODELS
 from rhapsode.modalities.opened import Model
 
 if TYPE_CHECKING:
     from rhapsode.modalities.choose import AnyModality
 
-__all__ = ["AnyModel", "Model", "load", "open_model"]
+__all__ = ["AnyModel", "Model", "describe", "load", "open_model"]
 
 AnyModel = Model[Any]
 
@@ -29,8 +31,7 @@ def load(path: str | Path) -> AnyModel:
     name = modality_of(path)
     if name not in MODELS.names():
         read_bundle(path)  # which says what is wrong with it
-    model: AnyModel = MODELS.get(str(name))(path)
-    return model
+    return MODELS.get(str(name))(path)
 
 
 def open_model(path: str | Path | AnyModel) -> tuple[AnyModality, Any]:
@@ -44,3 +45,27 @@ def open_model(path: str | Path | AnyModel) -> tuple[AnyModality, Any]:
     """
     model = load(path) if isinstance(path, str | Path) else path
     return MODALITIES.get(model.bundle.modality), model
+
+
+def describe(model: AnyModel) -> dict[str, Any]:
+    """Components, arrays with shapes, parameters, encoder and provenance, as plain values."""
+    from rhapsode.engine.forms import unsupported_form
+
+    bundle = model.bundle
+    arrays = bundle.arrays
+    reason = unsupported_form(bundle)
+    provenance: dict[str, Any] = asdict(bundle.provenance)
+    mixture = bundle.calibration.mixture
+    provenance |= {} if mixture is None else {"mixture": mixture.to_mapping()}
+    return {
+        "path": str(model.path),
+        "bytes": model.path.stat().st_size,
+        "modality": bundle.modality,
+        "parameters": sum(int(array.size) for array in arrays.values()),
+        "config": None if bundle.network is None else to_mapping(bundle.network),
+        **({"members": list(bundle.weights)} if len(bundle.members) > 1 else {}),
+        **bundle.facts.described(bundle.encoder),
+        "arrays": {name: list(array.shape) for name, array in arrays.items()},
+        "engine": {"name": "compiled" if reason is None else "torch", "reason": reason},
+        "provenance": {n: value for n, value in provenance.items() if value not in (None, ())},
+    }

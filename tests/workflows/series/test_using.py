@@ -149,7 +149,7 @@ def test_what_is_kept_can_be_learnt_from(model: Any, tmp_path: Path) -> None:
     kept = read_series(str(tmp_path / "kept.csv"))
     assert kept.lengths.tolist() == [147, 147]
     assert (kept.values_NK[kept.rows(0)][:144] == kept.values_NK[kept.rows(1)][:144]).all()
-    (document,) = session._documents()
+    (document,) = session._branch.documents()
     document.save(tmp_path / "one.csv")
     assert (tmp_path / "one.csv").read_text() == document.text()
     assert len(document.value.times_N) == 147
@@ -191,14 +191,14 @@ def test_quantiles_of_the_next_steps(model: Any) -> None:
     settings = GenerateSettings(seed=0)
     prompt = model.prompt("airline", settings)
     found = model.following([prompt], settings, temperatures=(0.5, 1.0), top=4)
-    ((calm, usual),) = found.steps
+    ((calm, usual),) = found.tables
     assert usual.times == ("1961-01", "1961-02", "1961-03", "1961-04")
     paths = model.forecast("airline", horizon=4, samples=1000, seed=0)
     wanted = paths.quantiles()[:, 0]
     np.testing.assert_array_equal(usual.quantiles_QHK, wanted)
     widths = [one.quantiles_QHK[-1] - one.quantiles_QHK[0] for one in (calm, usual)]
     assert (widths[0] < widths[1]).all()
-    new = model.following([model.prompt("", settings)], settings, top=2).steps[0][0]
+    new = model.following([model.prompt("", settings)], settings, top=2).tables[0][0]
     assert len(new.times) == 2
 
 

@@ -30,7 +30,7 @@ __all__ = ["MixedPredictor", "MixedState", "mixed_log_probs"]
 
 @dataclass(frozen=True)
 class MixedState:
-    """What rows have read, as the network keeps it and as the n-gram model does; a value, never changed in place."""
+    """The states of network and n-gram model; a value, never changed in place."""
 
     network: Any
     ngram: NGramState
@@ -108,7 +108,7 @@ class MixedPredictor(Predictor):
     def score_parts(
         self, batch: Batch, state: MixedState | None = None
     ) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32]], MixedState | None]:
-        """What the network and what the n-gram model give every target, as `score`, and the state behind the batch."""
+        """Scores by the network and by the n-gram model, each as `score` gives them, and the state after the batch."""
         batch = self.masked(batch, state)
         known = self._known(batch, state)
         allowed_BTV = batch.mask()
@@ -227,6 +227,6 @@ def _certain(
 
 
 def _at(log_prob_BTV: NDArray[np.float32], which_BT: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Of each distribution one element."""
+    """One log-probability of each distribution."""
     found_BT1: NDArray[np.float32] = np.take_along_axis(log_prob_BTV, which_BT[..., None], axis=-1)
     return found_BT1[..., 0]

@@ -1,1 +1,1 @@
-"""What every modality of identifiers shares."""
+"""Base of every modality whose elements are identifiers."""

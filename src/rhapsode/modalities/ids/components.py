@@ -57,12 +57,14 @@ def seen_context(
         SettingsError: a context the family cannot have, or settings that only windows have.
     """
     reading = settings.reading
+    documents = 0 if train is None else len(train.starts)
+    many_short = documents >= MANY_DOCUMENTS and len(train or ()) <= SHORT_DOCUMENT * documents
     fixed = FAMILIES.get(family).fixed_window(settings.network)
     if reading.context is not None:
         context = parse_context(reading.context)
     elif fixed is not None:
         context = SeenContext("window", fixed)
-    elif pairs or (train is not None and _many_short(train)):
+    elif pairs or many_short:
         context = SeenContext("fresh")
     else:
         context = SeenContext("carried")
@@ -100,11 +102,6 @@ def seen_context(
             hint="leave it out: a window:N context decides it",
         )
     return context
-
-
-def _many_short(train: ElementStore) -> bool:
-    documents = len(train.starts)
-    return documents >= MANY_DOCUMENTS and len(train) <= SHORT_DOCUMENT * documents
 
 
 def open_stream(settings: IdSettings, corpus: IdCorpus, grammar: Grammar | None = None) -> Stream:
@@ -157,7 +154,7 @@ def open_stream(settings: IdSettings, corpus: IdCorpus, grammar: Grammar | None 
 
 
 def own_network(planned: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What was planned, and over it what was asked for, without what then has no place."""
+    """Merge planned and requested settings, without those that no longer apply."""
     network = {**planned, **asked}
     table = not str(network.get("input", "table")).startswith("onehot")
     sizes = [asked[name] for name in ("embedding_size", "hidden_size") if name in asked]

@@ -195,7 +195,7 @@ def _write(
 
 
 def look_back(bundle: IdBundle) -> int | None:
-    """How many elements a model sees at once; None where it carries all it has read."""
+    """Elements that a model sees at once; None where it carries all it has read."""
     if bundle.context.kind == "window":
         return bundle.context.size
     if bundle.network is None:
@@ -227,7 +227,7 @@ class Written:
 
 
 def way_of(settings: SearchSettings) -> str:
-    """How elements are chosen behind the chain, in a few words."""
+    """The choice of elements after the chain, in a few words."""
     if settings.penalty_alpha is not None:
         return f"contrastive search {settings.penalty_alpha:g}"
     if settings.beams is not None:

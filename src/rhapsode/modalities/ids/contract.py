@@ -45,7 +45,7 @@ class IdCorpus(Corpus, Protocol):
         """Documents that repeat an earlier one."""
 
     def counts_V(self) -> NDArray[np.int64]:
-        """How often each element occurs in the training part."""
+        """Occurrences of each element in the training part."""
 
 
 @dataclass(frozen=True)

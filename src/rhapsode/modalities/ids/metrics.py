@@ -59,7 +59,6 @@ __all__ = [
     "loss_of_rounded",
     "losses_while_learning",
     "measure_ids",
-    "normalisation_of",
     "protocol_of",
     "score_part",
 ]
@@ -147,11 +146,6 @@ class Evaluation(Figures, Metrics):
         return cls(**{**known, **looks})
 
 
-def normalisation_of(encoder: Encoder) -> str:
-    """The change that an encoder makes to a document before it is scored, for a protocol."""
-    return "none" if encoder.round_trip == "lossless" else encoder.round_trip
-
-
 def protocol_of(bundle: IdBundle, split: str) -> Protocol:
     """The protocol of a sweep.
 
@@ -159,11 +153,12 @@ def protocol_of(bundle: IdBundle, split: str) -> Protocol:
         bundle: the model.
         split: what is scored, in words.
     """
+    encoder = bundle.encoder
     return Protocol(
         split=split,
         selected_on=bundle.provenance.selected_on or "unknown",
         context=str(bundle.context),
-        normalisation=normalisation_of(bundle.encoder),
+        normalisation="none" if encoder.round_trip == "lossless" else encoder.round_trip,
         unknown_cost="the unknown element's own",
     )
 
@@ -227,57 +222,33 @@ def measure_ids(
         DataError: the part holds no element.
         SettingsError: this model cannot have such weights, or cannot go on learning.
     """
-    weights, store = settings.weights, part.store
+    weights, store, bundle = settings.weights, part.store, model.bundle
     rounded = None if weights == "float32" else model.predictor_for("compiled", weights=weights)
     figures, nats_N = score_part(model, part, text, tell)
-    looks = _look_closer(model.scorer, model.bundle, store, nats_N, part.names)
-    learning = losses_while_learning(model.bundle, store, tell) if settings.dynamic else None
-    reduced = None
-    if rounded is not None:
-        reduced = loss_of_rounded(
-            model.scorer,
-            rounded,
-            store,
-            model.bundle.context,
-            weights,
-            grammar=_grammar(model.bundle),
-        )
-    return Evaluation.of(figures, **looks, dynamic=learning, reduced=reduced)
-
-
-def _look_closer(
-    predictor: Predictor,
-    bundle: IdBundle,
-    store: ElementStore,
-    nats_N: NDArray[np.float32],
-    names: Sequence[str],
-) -> dict[str, Any]:
-    """The looks of an `Evaluation`, each over a part of the text that takes seconds.
-
-    Arguments:
-        predictor: the model.
-        bundle: its context and encoder.
-        store: what was scored.
-        nats_N: nats of every element; NaN where one is not scored.
-        names: where each document of the store came from.
-    """
-    context, grammar = bundle.context, _grammar(bundle)
+    scorer, context, grammar = model.scorer, bundle.context, _grammar(bundle)
     if context.kind == "fresh":
         by_context = position_losses(nats_N, store.starts)
     else:
         by_context = context_losses(
-            predictor,
+            scorer,
             store.elements_N,
             context,
             scored_N=store.scored_N,
             allowed=_allowed(grammar, store.elements_N, store.starts),
         )
-    return {
-        "windowed": _windowed(predictor, store, context, grammar),
-        "calibration": _calibration(predictor, store, context, grammar),
-        "by_context": by_context,
-        "surprising": _surprising(bundle.encoder, store, nats_N, names),
-    }
+    # Each over a part of the text that takes seconds.
+    examined = read_batches(scorer, scorer.examine, _examined(store, context, grammar), context)
+    return Evaluation.of(
+        figures,
+        windowed=_windowed(scorer, store, context, grammar),
+        calibration=calibration_of(examined),
+        by_context=by_context,
+        surprising=_surprising(bundle.encoder, store, nats_N, part.names),
+        dynamic=losses_while_learning(bundle, store, tell) if settings.dynamic else None,
+        reduced=None
+        if rounded is None
+        else loss_of_rounded(scorer, rounded, store, context, weights, grammar=grammar),
+    )
 
 
 def _windowed(
@@ -311,13 +282,6 @@ def _examined(
     )
 
 
-def _calibration(
-    predictor: Predictor, store: ElementStore, context: SeenContext, grammar: Grammar | None
-) -> Calibration | None:
-    batches = _examined(store, context, grammar)
-    return calibration_of(read_batches(predictor, predictor.examine, batches, context))
-
-
 def loss_of_rounded(
     predictor: Predictor,
     rounded: Predictor,
@@ -327,7 +291,7 @@ def loss_of_rounded(
     *,
     grammar: Grammar | None = None,
 ) -> dict[str, Any] | None:
-    """What weights of fewer bits cost, beside float32, over the part of a text that calibration is taken of.
+    """The loss with weights of fewer bits, beside float32, over the part that calibration reads.
 
     Arguments:
         predictor: the model.
@@ -404,7 +368,7 @@ def losses_while_learning(
     *,
     seconds: float = DYNAMIC_SECONDS,
 ) -> dict[str, Any]:
-    """What a text costs a model that goes on learning from it, over as much of its beginning as time allows.
+    """Losses of a model that goes on learning, over as much text as time allows.
 
     Arguments:
         bundle: the model; it is not changed.

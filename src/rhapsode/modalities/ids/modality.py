@@ -1,4 +1,4 @@
-"""What every modality of identifiers shares: plan, batches, validation, samples, mixture."""
+"""Base of modalities of identifiers: plan, batches, validation, samples, mixture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from rhapsode import __version__
-from rhapsode.bundle import Calibration, IdBundle, IdFacts, NetworkConfig, Provenance
+from rhapsode.bundle import Calibration, IdBundle, IdFacts, Mixture, Provenance
 from rhapsode.config import GenerateSettings, IdSettings
 from rhapsode.encoding import ENCODERS
 from rhapsode.errors import DataError, EncodingError, SettingsError
@@ -134,7 +134,19 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             "model": config.model.name,
             "encoding": encoder.name,
             "encoder": dict(encoder.settings),
-            "network": network_settings(config),
+            "network": {
+                "input": config.input.name.partition(".")[0],
+                **{
+                    ours: config.input.settings[theirs]
+                    for theirs, ours in (
+                        ("embedding_size", "embedding_size"),
+                        ("dropout", "input_dropout"),
+                    )
+                    if theirs in config.input.settings
+                },
+                **config.model.settings,
+                "head_bias": bool(config.head.settings.get("bias", True)),
+            },
             "reading": {"context": config.context},
         }
 
@@ -315,7 +327,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         """Count, mix, score the test part with the mixture, and keep counts inside the file or beside it."""
         from rhapsode.modalities.ids.model import IdModel
         from rhapsode.modalities.ids.ngram_sidecar import NGRAM, ngram_part
-        from rhapsode.modalities.ids.validation import ValidationPart, choose_mixture, no_mixture
+        from rhapsode.modalities.ids.validation import ValidationPart, choose_mixture
 
         settings, corpus = planned.settings, planned.corpus
         file = folder / "model.safetensors"
@@ -328,9 +340,10 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         grammar = self.facts.grammar(corpus.encoder)
         part = ValidationPart.of(corpus, network, bundle.context, grammar)
         if asked == 0:
-            mixture = no_mixture("training.counts_share is 0")
+            mixture = Mixture(0.0, reason="training.counts_share is 0")
         elif counted is None or not len(part):
-            mixture = no_mixture("no n-gram model was counted: there is nothing to choose it by")
+            reason = "no n-gram model was counted: there is nothing to choose it by"
+            mixture = Mixture(0.0, reason=reason)
         else:
             mixture = choose_mixture(alone.network_scorer, counted.model, part, asked)
         ngram = None if counted is None else counted.model
@@ -411,21 +424,6 @@ def described(model: IdModel, figures: Figures) -> dict[str, Any]:
         "encoding": model.bundle.encoder.name.partition(".")[0],
         "parameters": sum(array.size for array in model.bundle.arrays.values()),
         "figures": figures.to_mapping(),
-    }
-
-
-def network_settings(config: NetworkConfig) -> dict[str, Any]:
-    """The entries of `[network]` that give these components."""
-    table = {"embedding_size": "embedding_size", "dropout": "input_dropout"}
-    return {
-        "input": config.input.name.partition(".")[0],
-        **{
-            ours: config.input.settings[theirs]
-            for theirs, ours in table.items()
-            if theirs in config.input.settings
-        },
-        **config.model.settings,
-        "head_bias": bool(config.head.settings.get("bias", True)),
     }
 
 

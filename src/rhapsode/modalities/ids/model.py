@@ -219,7 +219,7 @@ class IdModel(Model[IdBundle]):
 
     @cached_property
     def predictor(self) -> Predictor:
-        """What predicts one element after another; `predictor_for("auto")`."""
+        """The predictor of `predictor_for("auto")`."""
         return self.predictor_for("auto")
 
     def predictor_for(
@@ -230,7 +230,7 @@ class IdModel(Model[IdBundle]):
         weights: str = "float32",
         threads: int | None = None,
     ) -> Predictor:
-        """What predicts, by an engine; made on first use.
+        """The predictor of an engine; made on first use.
 
         Arguments:
             engine: "compiled" (loads no torch), "torch", or "auto": compiled where it can run this model.
@@ -280,21 +280,13 @@ class IdModel(Model[IdBundle]):
 
     @cached_property
     def scorer(self) -> Predictor:
-        """What scores whole texts: torch, on all cores; made on first use.
+        """The predictor that scores whole texts: torch, on all cores; made on first use.
 
         Raises:
-            BundleError: the arrays do not fit the configuration.
+            BundleError: the arrays do not fit the configuration, or there are neither network nor counts.
         """
-        if self.bundle.network is None:
-            return self._counts_alone()
-        return self._mixed(self.network_scorer)
-
-    def _counts_alone(self) -> Predictor:
-        """The predictor of a model without a network.
-
-        Raises:
-            BundleError: there are no counts either.
-        """
+        if self.bundle.network is not None:
+            return self._mixed(self.network_scorer)
         from rhapsode.bundle.ngram_predictor import NGramPredictor
 
         ngram, _ = self.counts
@@ -305,7 +297,12 @@ class IdModel(Model[IdBundle]):
 
     def _mixed(self, network: NetworkPredictor) -> Predictor:
         """A network with the counts that it is mixed with, where there are any."""
-        return network if self._mixed_with is None else MixedPredictor(network, *self._mixed_with)
+        mixture = self.bundle.mixture
+        if mixture is None or self.alone is not None:
+            return network
+        ngram, _ = self.counts
+        assert not isinstance(ngram, str)
+        return MixedPredictor(network, ngram, mixture.share)
 
     @cached_property
     def network_scorer(self) -> NetworkPredictor:
@@ -342,16 +339,6 @@ class IdModel(Model[IdBundle]):
                 return inner_ngram(self.bundle.facts), []
         warnings: list[str] = []
         return open_ngram(self.path, self.bundle.facts.counts_V, warnings.append), warnings
-
-    @cached_property
-    def _mixed_with(self) -> tuple[NGramModel, float] | None:
-        """The n-gram model that the network is mixed with, and its share."""
-        mixture = self.bundle.mixture
-        if mixture is None or self.alone is not None:
-            return None
-        ngram, _ = self.counts
-        assert not isinstance(ngram, str)
-        return ngram, mixture.share
 
     @cached_property
     def alone(self) -> str | None:

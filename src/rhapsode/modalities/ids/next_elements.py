@@ -39,7 +39,7 @@ class IdsFollowing(Following):
 
 @dataclass(frozen=True, repr=False)
 class IdChoice(Shown):
-    """What a model thought of an element.
+    """The distribution in which an element was chosen.
 
     Arguments:
         trace: ranks, probabilities, and what every filter removed.
@@ -100,7 +100,8 @@ def next_elements(
     """
     tables = []
     for text, ids_N in prompts:
-        logits_V = _behind(predictor, ids_N)
+        rows = Rows.of_jobs(predictor, [Job(ids_N, 0, 0)], Chain([]), 0)
+        logits_V = rows.following().logits_BV[0]
         tables.append(
             [
                 _table_of(
@@ -116,12 +117,6 @@ def next_elements(
             ]
         )
     return IdsFollowing(tables)
-
-
-def _behind(predictor: Predictor, ids_N: NDArray[np.int64]) -> NDArray[np.float32]:
-    rows = Rows.of_jobs(predictor, [Job(ids_N, 0, 0)], Chain([]), 0)
-    logits_V: NDArray[np.float32] = rows.following().logits_BV[0]
-    return logits_V
 
 
 def _table_of(
@@ -188,7 +183,7 @@ def shares(logits_V: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def entropy(share_V: NDArray[np.float64]) -> float:
-    """Of a distribution, nats."""
+    """Entropy of a distribution, nats."""
     some = share_V[share_V > 0]
     return max(0.0, float(-(some * np.log(some)).sum()))
 

@@ -158,7 +158,7 @@ def open_sidecar(
     verb: str,
     tell: Callable[[str], None],
 ) -> T | str:
-    """What lies beside a model file, or why it is of no use.
+    """Read a file beside a model, or tell why it is of no use.
 
     Arguments:
         path: of the sidecar.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rhapsode.encoding import Grammar
     from rhapsode.modalities.ids.contract import IdCorpus
 
-__all__ = ["ValidationPart", "choose_mixture", "no_mixture"]
+__all__ = ["ValidationPart", "choose_mixture"]
 
 VALIDATION_LANES = 32
 VALIDATION_RUN_UP = 256
@@ -33,7 +33,7 @@ LEAST_VALIDATION = 8192
 
 @dataclass(frozen=True)
 class ValidationPart:
-    """What of the validation slice is read to tell two models apart: all of it, or as much as about a second reads.
+    """The validation slice, or as much of it as about a second reads.
 
     Arguments:
         elements_N: ids.
@@ -116,11 +116,6 @@ def choose_mixture(
         _mean(ngram_N),
         reason,
     )
-
-
-def no_mixture(reason: str) -> Mixture:
-    """The mixture of a network alone."""
-    return Mixture(0.0, reason=reason)
 
 
 def _mean(nats_N: NDArray[np.float32]) -> float | None:

@@ -1,23 +1,34 @@
-"""Sources of series to encoded arrays, divided in time."""
+"""Sources of series: whether they are series, and encoded arrays divided in time."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle.value_predictor import History
-from rhapsode.data import ValueArrays
-from rhapsode.data.tables import SeriesSet, format_time, future_times, read_series
+from rhapsode.bundle import History
+from rhapsode.config.source import names_records
+from rhapsode.data import ValueArrays, holds_documents
+from rhapsode.data.tables import (
+    SERIES,
+    NoNumbersError,
+    SeriesSet,
+    format_time,
+    future_times,
+    read_head,
+    read_series,
+)
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.encoding.series import SeriesEncoder
-from rhapsode.errors import DataError, EncodingError
-from rhapsode.files import source_name
-from rhapsode.modalities.scoring import PartName
+from rhapsode.errors import DataError, EncodingError, SettingsError
+from rhapsode.files import is_there, source_name
+from rhapsode.modalities.contract import Claim, Degree, PartName
 from rhapsode.modalities.series.facts import Covariates, SeriesBundle
 from rhapsode.modalities.series.settings import SeriesDataSettings
 from rhapsode.modalities.values.next_steps import ValuesSeen, plain_row
@@ -26,6 +37,7 @@ __all__ = [
     "FEW",
     "SeriesCorpus",
     "SeriesPart",
+    "claim_series",
     "digest",
     "encode_series",
     "future_covariates",
@@ -44,6 +56,8 @@ LEAST = 8
 """Known values that there must be to learn anything."""
 
 Ints = NDArray[np.int64]
+TABLES = (".csv", ".tsv", ".tab", ".parquet", ".pq", ".npy", ".npz")
+PACKED = (".gz", ".bz2", ".xz", ".zst")
 
 
 @dataclass(frozen=True)
@@ -257,19 +271,14 @@ def encode_series(
     )
 
 
-class _of_series:  # noqa: N801  # read as a phrase
-    """Names the series in which an error lies."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
-        if isinstance(problem, EncodingError):
-            where = f"series {self._name!r}, {problem.where}"
-            raise EncodingError(problem.what, where=where, hint=problem.hint) from None
+@contextmanager
+def _of_series(name: str) -> Iterator[None]:
+    """Name the series in which an error lies."""
+    try:
+        yield
+    except EncodingError as problem:
+        where = f"series {name!r}, {problem.where}"
+        raise EncodingError(problem.what, where=where, hint=problem.hint) from None
 
 
 def histories_of(
@@ -367,3 +376,45 @@ def series_seen(bundle: SeriesBundle, given: SeriesSet) -> ValuesSeen:
             }
         )
     return ValuesSeen(encoder.name, seen)
+
+
+def claim_series(sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
+    """Sure of what lies in memory or is asked for as series; likely for a table of numbers.
+
+    Raises:
+        SettingsError: a table without times that holds both text and numbers.
+    """
+    if "series" in asked:
+        return Claim(Degree.SURE, "columns of series are named")
+    if names_records(asked):
+        return Claim(Degree.NONE, "a field of records is named")
+    memory = [source for source in sources if not isinstance(source, str | Path)]
+    if any(map(holds_documents, memory)):
+        return Claim(Degree.NONE, "texts in memory")
+    if memory:
+        return Claim(Degree.SURE, "a table in memory")
+    if len(sources) != 1 or asked.get("encoding", "auto") not in ("auto", "binned"):
+        return Claim(Degree.NONE, "series are one table")
+    source = str(sources[0])
+    path = Path(source)
+    if not is_there(path):
+        named = source in SERIES
+        return Claim(Degree.LIKELY if named else Degree.NONE, "known by that name" if named else "")
+    name = path.with_suffix("") if path.suffix.lower() in PACKED else path
+    if path.is_dir() or name.suffix.lower() not in TABLES:
+        return Claim(Degree.NONE, "no table by its suffix")
+    try:
+        head = read_head(path)
+        found = read_series(source, SeriesSettings()) if head is None else head
+    except NoNumbersError as problem:
+        return Claim(Degree.NONE, problem.what)
+    except DataError:
+        # It is a table of numbers, whose errors are told where it is learnt from.
+        return Claim(Degree.LIKELY, "a table of numbers")
+    if found.kind == "order" and found.left_out:
+        raise SettingsError(
+            "this table holds text and numbers, and no times",
+            where=source,
+            hint="for its text say --field NAME; for its numbers --set series.value_columns='[\"NAME\"]'",
+        )
+    return Claim(Degree.LIKELY, "a table of numbers", found if head is None else None)

@@ -124,7 +124,9 @@ class Covariates:
             features_TF = calendar_features(times_T, frequency, given.kind)
             chosen_TF = features_TF[:, [names.index(name) for name in self.calendar]]
             # Places on a circle: the last hour of a day stands beside the first.
-            turns = np.array([_turn(name) for name in self.calendar])
+            # A feature over n values lies in -0.5 to 0.5: it is taken to an angle.
+            counts = np.array([CALENDAR_VALUES[name] for name in self.calendar])
+            turns = 2 * math.pi * (counts - 1) / counts
             parts += [np.sin(chosen_TF * turns), np.cos(chosen_TF * turns)]
         for place, name in enumerate(self.known):
             column_T = known_TC[:, given.known_names.index(name)]
@@ -134,8 +136,7 @@ class Covariates:
             parts += [*numbers, *kinds]
         if not parts:
             return np.zeros((length, 0), dtype=np.float32)
-        whole: Singles = np.concatenate(parts, axis=1, dtype=np.float32)
-        return whole
+        return np.concatenate(parts, axis=1, dtype=np.float32)
 
     def condition(self, given: SeriesSet, which: NDArray[np.int64]) -> Condition | None:
         """Static attributes of some series, as rows (B, K); None where they are fed.
@@ -171,12 +172,6 @@ class Covariates:
         return numbers, kinds
 
 
-def _turn(name: str) -> float:
-    """What takes a calendar feature, -0.5 to 0.5 over so many values, to an angle."""
-    values = CALENDAR_VALUES[name]
-    return 2 * math.pi * (values - 1) / values
-
-
 def _scaled(column_T: NDArray[Any], shift: float, scale: float) -> list[NDArray[Any]]:
     """A scaled column and whether it is known, (T, 1) each."""
     known_T = np.isfinite(column_T)
@@ -185,7 +180,7 @@ def _scaled(column_T: NDArray[Any], shift: float, scale: float) -> list[NDArray[
 
 
 def learn_covariates(given: SeriesSet) -> Covariates:
-    """What there is to be fed beside the values of these series, scaled by them."""
+    """Covariates of series, scaled by them."""
     known = [_location(column) for column in given.known_NC.T]
     static = [_location(column) for column in given.static_SA.T]
     kept = [
@@ -259,7 +254,7 @@ class Templates:
 
 @dataclass(frozen=True)
 class SeriesFacts(ValueFacts):
-    """What a model of series knows beside its encoder and network.
+    """Contents of a model file of series beside encoder and network.
 
     Arguments:
         covariates: what it is fed beside the values.

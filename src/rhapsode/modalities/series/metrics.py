@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle.value_predictor import ValuePredictor
 from rhapsode.data.tables import SeriesSet
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.evaluation import (
@@ -22,10 +21,9 @@ from rhapsode.evaluation import (
     score_forecast,
     seasonal_naive,
 )
-from rhapsode.evaluation.statistical_methods import STATISTICAL, statistical_forecast
+from rhapsode.evaluation.statistical_methods import statistical_forecast
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.paths import path_seed, sample_paths
-from rhapsode.modalities.contract import Compared, Measure, Scored, Tell
 from rhapsode.modalities.series.corpus import (
     SeriesPart,
     digest,
@@ -38,26 +36,26 @@ from rhapsode.modalities.series.corpus import (
 from rhapsode.modalities.series.facts import SeriesBundle
 from rhapsode.modalities.series.settings import (
     SeriesComparisonSettings,
-    SeriesEvaluationSettings,
 )
-from rhapsode.modalities.values.modality import NATS, ScoredPart, ValueMetrics, protocol_of
+from rhapsode.modalities.values.modality import ScoredPart, ValueMetrics, protocol_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from rhapsode.bundle.value_predictor import ValuePredictor
     from rhapsode.modalities.series.model import SeriesModel
 
 __all__ = [
     "Backtest",
     "SeriesMetrics",
     "backtest",
-    "compare_series",
     "draw_forecasts",
     "encode_part",
     "end_of_series",
     "figures_mapping",
     "measure_series",
     "origins_of",
+    "stretches_of",
 ]
 
 Ints = NDArray[np.int64]
@@ -68,8 +66,6 @@ MOST_NUMBERS = 1 << 28
 NUMBERS_AT_ONCE = 1 << 24
 SHARE = 0.1
 """Part of the end of every series that is forecast where nothing else is asked for."""
-CRPS = Measure("crps", "CRPS")
-MASE = Measure("mase", "MASE")
 
 
 @dataclass(frozen=True, repr=False)
@@ -98,13 +94,9 @@ class SeriesMetrics(ValueMetrics):
 
     def report(self, title: str) -> Iterator[RenderableType]:
         """Density, and a table of forecasts by each method, under a title."""
-        from rhapsode.views.figures import density_in_words, forecasts_table
+        from rhapsode.views.figures import forecasts_report
 
-        metrics = self.to_mapping()
-        yield title
-        yield density_in_words(metrics)
-        if metrics["forecasts"]:
-            yield forecasts_table(metrics["forecasts"])
+        yield from forecasts_report(self.to_mapping(), title)
 
 
 @dataclass(frozen=True)
@@ -355,13 +347,6 @@ def backtest(
     return Backtest(figures, horizon, season, count, tuple(notes), scores, places)
 
 
-def statistical_methods() -> tuple[str, ...]:
-    """Those that can be fitted here: none without statsforecast."""
-    import importlib.util
-
-    return tuple(STATISTICAL) if importlib.util.find_spec("statsforecast") else ()
-
-
 def end_of_series(
     model: SeriesModel, source: Any, settings: SeriesComparisonSettings
 ) -> SeriesPart:
@@ -480,69 +465,7 @@ def measure_series(
     )
 
 
-def asked_methods(settings: SeriesEvaluationSettings) -> tuple[str, ...]:
-    """Statistical methods that settings ask for; all that can be fitted where they do not say."""
-    if settings.method == ("none",):
-        return ()
-    return settings.method or statistical_methods()
-
-
-def compare_series(
-    models: Mapping[str, SeriesModel],
-    part: SeriesPart,
-    settings: SeriesComparisonSettings,
-    tell: Tell,
-) -> Compared:
-    """Density of stretches, and scores of the same forecasts, by several models.
-
-    Arguments:
-        models: by name; the first one's horizon and season are those of all.
-        part: what to score.
-        settings: horizon, origins, stride, samples and seed.
-        tell: takes lines of progress.
-
-    Raises:
-        DataError: the series do not fit one of the models.
-    """
-    first = next(iter(models.values())).bundle.facts
-    horizon, season = settings.horizon or first.horizon, first.season
-    begins_U = _stretches(part, horizon)
-    scored: dict[str, Scored] = {}
-    sizes: dict[str, NDArray[np.int64]] = {}
-    for name, model in models.items():
-        tell(f"scoring with {name}")
-        own = replace(part, given=model.bundle.facts.check_series(part.given))
-        metrics = measure_series(
-            model.predictor, own, horizon=horizon, season=season, settings=settings
-        )
-        nats_N = metrics.nats_N
-        known_N = np.where(np.isfinite(nats_N), own.given.observed_NK.sum(axis=1), 0)
-        forecasts = metrics.forecasts
-        scores = [] if forecasts is None else forecasts.scores["model"]
-        places = np.array([] if forecasts is None else forecasts.places, dtype=np.int64)
-        sums = {
-            NATS.key: np.add.reduceat(np.nan_to_num(nats_N), begins_U),
-            CRPS.key: np.bincount(places, [score.crps or 0.0 for score in scores]),
-            MASE.key: np.bincount(places, [score.scaled or 0.0 for score in scores]),
-        }
-        scaled = [0 if score.scaled is None else score.points for score in scores]
-        sizes = {
-            NATS.key: np.add.reduceat(known_N, begins_U).astype(np.int64),
-            CRPS.key: np.bincount(places, [score.points for score in scores]).astype(np.int64),
-            MASE.key: np.bincount(places, scaled).astype(np.int64),
-        }
-        bundle = model.bundle
-        row = {
-            "encoding": bundle.config.head.name.partition(".")[0],
-            "parameters": sum(array.size for array in bundle.arrays.values()),
-            "figures": metrics.to_mapping(),
-        }
-        scored[name] = Scored(row, sums)
-    passages = f"forecasts of {horizon:,} steps, and as long stretches of values"
-    return Compared(scored, (NATS, CRPS, MASE), sizes, "forecasts", passages)
-
-
-def _stretches(part: SeriesPart, horizon: int) -> Ints:
+def stretches_of(part: SeriesPart, horizon: int) -> Ints:
     """Rows at which stretches of a part begin, each of at most a horizon, and none over two series."""
     begins = [
         np.arange(offset + first, end, horizon)

@@ -2,41 +2,68 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rhapsode.config import from_mapping
-from rhapsode.errors import DataError
-from rhapsode.modalities.contract import Claim, Compared, Planned, RunRequest, Surveyed, Tell
+from rhapsode.errors import DataError, SettingsError
+from rhapsode.evaluation.statistical_methods import STATISTICAL
+from rhapsode.modalities.contract import (
+    Claim,
+    Compared,
+    Measure,
+    Planned,
+    RunRequest,
+    Scored,
+    Surveyed,
+    Tell,
+)
+from rhapsode.modalities.series.corpus import (
+    SeriesCorpus,
+    SeriesPart,
+    claim_series,
+    open_series,
+    series_seen,
+)
 from rhapsode.modalities.series.facts import SeriesBundle
+from rhapsode.modalities.series.metrics import (
+    SeriesMetrics,
+    encode_part,
+    end_of_series,
+    measure_series,
+    stretches_of,
+)
 from rhapsode.modalities.series.settings import (
+    BINNED,
     SeriesComparisonSettings,
     SeriesEvaluationSettings,
     SeriesTrainSettings,
 )
-from rhapsode.modalities.values.modality import ScoredPart, ValueModality
+from rhapsode.modalities.values.modality import NATS, ScoredPart, ValueModality
 
 if TYPE_CHECKING:
     from rhapsode.bundle.network import Network
     from rhapsode.bundle.value_predictor import ValuePredictor
-    from rhapsode.modalities.series.corpus import SeriesCorpus, SeriesPart
-    from rhapsode.modalities.series.metrics import SeriesMetrics
     from rhapsode.modalities.values.next_steps import ValuesSeen
     from rhapsode.views.card import Card
 
 __all__ = ["SERIES", "SeriesModality"]
 
+CRPS = Measure("crps", "CRPS")
+MASE = Measure("mase", "MASE")
 FINISHING_FORECASTS = 400
 """Forecasts of the test part when training ends, at most; `rhapsode evaluate` makes more."""
 
-SeriesPlan = Planned[SeriesTrainSettings, "SeriesCorpus", SeriesBundle]
+SeriesPlan = Planned[SeriesTrainSettings, SeriesCorpus, SeriesBundle]
 
 
-class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBundle]):
+class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBundle]):
     """Series of numbers, one or several a time."""
 
     name: ClassVar[str] = "series.v1"
@@ -47,14 +74,16 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
 
     def claim(self, sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
         """Likely for a table of numbers."""
-        from rhapsode.modalities.series.claim import claim_series
-
         return claim_series(sources, asked)
 
     def check(self, settings: SeriesTrainSettings) -> None:
-        from rhapsode.modalities.series.fitting.plan import check_settings
-
-        check_settings(settings)
+        super().check(settings)
+        if settings.encoding not in ("auto", BINNED):
+            raise SettingsError(
+                f"series have no encoding {settings.encoding!r}",
+                where="--encoding",
+                hint="leave it out, or binned; --set encoder.log=true and the like set how numbers are scaled",
+            )
 
     def corpus(
         self,
@@ -65,8 +94,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         opened: Any = None,
         base: SeriesBundle | None = None,
     ) -> SeriesCorpus:
-        from rhapsode.modalities.series.corpus import open_series
-
         corpus = open_series(tuple(sources), settings.series, settings.data, tell, opened)
         if base is None:
             return corpus
@@ -86,8 +113,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         return True
 
     def encoded(self, bundle: SeriesBundle, part: SeriesPart) -> ScoredPart:
-        from rhapsode.modalities.series.metrics import encode_part
-
         return encode_part(bundle, part)
 
     def preview(
@@ -103,8 +128,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
     def test_figures(
         self, planned: SeriesPlan, part: SeriesPart, predictor: ValuePredictor[SeriesBundle]
     ) -> dict[str, Any]:
-        from rhapsode.modalities.series.metrics import measure_series
-
         corpus = planned.corpus
         figures = measure_series(
             predictor,
@@ -121,8 +144,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         self, model: Any, sources: Sequence[str], asked: Mapping[str, Any], tell: Tell
     ) -> SeriesPart:
         """The ends of the series of one table; the table it learnt from where none is named."""
-        from rhapsode.modalities.series.metrics import end_of_series
-
         if len(sources) > 1:
             raise DataError("series are scored in one table", hint="name a single file")
         source = sources[0] if sources else model.own_source()
@@ -132,16 +153,17 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
     def metrics(
         self, model: Any, part: Any, settings: SeriesEvaluationSettings, tell: Tell
     ) -> SeriesMetrics:
-        from rhapsode.modalities.series.metrics import asked_methods, measure_series
-
         facts = model.bundle.facts
+        methods = () if settings.method == ("none",) else settings.method
+        if not settings.method and importlib.util.find_spec("statsforecast") is not None:
+            methods = tuple(STATISTICAL)
         return measure_series(
             model.predictor,
             part,
             horizon=settings.horizon or facts.horizon,
             season=facts.season,
             settings=settings,
-            methods=asked_methods(settings),
+            methods=methods,
         )
 
     def notes(self, metrics: Mapping[str, Any]) -> Iterator[str]:
@@ -158,9 +180,42 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
     def compare(
         self, models: Mapping[str, Any], part: Any, settings: SeriesComparisonSettings, tell: Tell
     ) -> Compared:
-        from rhapsode.modalities.series.metrics import compare_series
-
-        return compare_series(models, part, settings, tell)
+        first = next(iter(models.values())).bundle.facts
+        horizon, season = settings.horizon or first.horizon, first.season
+        begins_U = stretches_of(part, horizon)
+        scored: dict[str, Scored] = {}
+        sizes: dict[str, NDArray[np.int64]] = {}
+        for name, model in models.items():
+            tell(f"scoring with {name}")
+            own = replace(part, given=model.bundle.facts.check_series(part.given))
+            metrics = measure_series(
+                model.predictor, own, horizon=horizon, season=season, settings=settings
+            )
+            nats_N = metrics.nats_N
+            known_N = np.where(np.isfinite(nats_N), own.given.observed_NK.sum(axis=1), 0)
+            forecasts = metrics.forecasts
+            scores = [] if forecasts is None else forecasts.scores["model"]
+            places = np.array([] if forecasts is None else forecasts.places, dtype=np.int64)
+            sums = {
+                NATS.key: np.add.reduceat(np.nan_to_num(nats_N), begins_U),
+                CRPS.key: np.bincount(places, [score.crps or 0.0 for score in scores]),
+                MASE.key: np.bincount(places, [score.scaled or 0.0 for score in scores]),
+            }
+            scaled = [0 if score.scaled is None else score.points for score in scores]
+            sizes = {
+                NATS.key: np.add.reduceat(known_N, begins_U).astype(np.int64),
+                CRPS.key: np.bincount(places, [score.points for score in scores]).astype(np.int64),
+                MASE.key: np.bincount(places, scaled).astype(np.int64),
+            }
+            bundle = model.bundle
+            row = {
+                "encoding": bundle.config.head.name.partition(".")[0],
+                "parameters": sum(array.size for array in bundle.arrays.values()),
+                "figures": metrics.to_mapping(),
+            }
+            scored[name] = Scored(row, sums)
+        passages = f"forecasts of {horizon:,} steps, and as long stretches of values"
+        return Compared(scored, (NATS, CRPS, MASE), sizes, "forecasts", passages)
 
     def comparison_report(self, compared: Mapping[str, Any], title: str) -> Iterator[Any]:
         from rhapsode.views.comparison_report import forecast_comparison
@@ -176,8 +231,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         *,
         opened: Any = None,
     ) -> ValuesSeen:
-        from rhapsode.modalities.series.corpus import series_seen
-
         corpus = self.corpus(sources, settings, tell, opened=opened)
         given = corpus.given
         if not 0 <= number < len(given):
@@ -206,9 +259,12 @@ class SeriesModality(ValueModality[SeriesTrainSettings, "SeriesCorpus", SeriesBu
         return card_of(bundle, summary)
 
     def told(self, summary: Mapping[str, Any], title: str) -> Iterator[Any]:
-        from rhapsode.modalities.series.reports import figures_told
+        from rhapsode.views.figures import forecasts_report, method_notes
 
-        yield from figures_told(summary, title)
+        if summary["loss"] is not None:
+            yield from forecasts_report(summary, title)
+            if summary["forecasts"]:
+                yield from method_notes(summary["forecasts"])
 
     def next_command(self, folder: Path) -> str:
         return f"rhapsode forecast {folder} --plot forecast.png"

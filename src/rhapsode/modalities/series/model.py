@@ -21,10 +21,15 @@ from rhapsode.data.tables import SeriesSet, format_time, read_series
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError, MissingExtraError, SettingsError
 from rhapsode.files import write_atomically
+from rhapsode.generation.chain import Chain
+from rhapsode.generation.paths import path_seed, sample_paths
 from rhapsode.modalities.opened import Document, Piece, Prompt, Tell, old_content, silent
-from rhapsode.modalities.series.corpus import observed_lengths
+from rhapsode.modalities.series.corpus import histories_of, observed_lengths, series_seen
 from rhapsode.modalities.series.facts import SeriesBundle, SeriesFacts
+from rhapsode.modalities.series.metrics import draw_forecasts
+from rhapsode.modalities.series.prompts import SeriesDocument, SeriesPrompt, continued
 from rhapsode.modalities.series.settings import ForecastSettings
+from rhapsode.modalities.series.synthesis import make_series, new_place
 from rhapsode.modalities.values.model import NEXT_PATHS, ValueModel, chain_of_values
 from rhapsode.modalities.values.next_steps import LEVELS, NextSteps
 from rhapsode.views.display import Shown
@@ -34,8 +39,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from rhapsode.bundle.value_predictor import ValueState  # loads torch
-    from rhapsode.generation import Chain
-    from rhapsode.modalities.series.prompts import SeriesDocument, SeriesPrompt
     from rhapsode.modalities.values.next_steps import ValuesSeen
 
 __all__ = ["SeriesForecast", "SeriesModel"]
@@ -46,7 +49,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, repr=False)
 class SeriesForecast(Shown):
-    """What follows some series.
+    """A forecast of series.
 
     Arguments:
         given: the series, with their histories.
@@ -124,21 +127,14 @@ class SeriesModel(ValueModel[SeriesBundle]):
 
     def prompt(self, value: Any, settings: GenerateSettings) -> SeriesPrompt:
         """The series of a table, frame, array or set; "" for a new one, in a place that the seed draws."""
-        from rhapsode.modalities.series.prompts import SeriesPrompt
-        from rhapsode.modalities.series.synthesis import new_place
-
         if isinstance(value, str) and not value:
             return SeriesPrompt(self, *new_place(self.bundle, settings.seed or 0))
         return SeriesPrompt(self, self.read(value))
 
     def restored(self, saved: Mapping[str, Any]) -> SeriesPrompt:
-        from rhapsode.modalities.series.prompts import SeriesPrompt
-
         return SeriesPrompt.of_saved(self, saved)
 
     def chain(self, settings: GenerateSettings, tell: Tell) -> Chain:
-        from rhapsode.generation.chain import Chain
-
         return chain_of_values(_forecast_settings(settings), self.bins) or Chain([])
 
     def write(
@@ -162,8 +158,6 @@ class SeriesModel(ValueModel[SeriesBundle]):
         self, prompt: Any = "", settings: GenerateSettings | None = None, **options: Any
     ) -> SeriesDocument:
         """Continue every series of a prompt by one sample path, or draw a new series for ""."""
-        from rhapsode.modalities.series.prompts import SeriesDocument, continued
-
         settings = self.request(settings, options)
         asked = _forecast_settings(settings)
         given = self.prompt(prompt, settings)
@@ -199,8 +193,6 @@ class SeriesModel(ValueModel[SeriesBundle]):
             )
 
     def encoded(self, value: Any) -> ValuesSeen:
-        from rhapsode.modalities.series.corpus import series_seen
-
         return series_seen(self.bundle, self.read(value))
 
     def keep(self, path: Path, documents: Sequence[Document]) -> int:
@@ -267,8 +259,6 @@ class SeriesModel(ValueModel[SeriesBundle]):
         Raises:
             RhapsodeError: a history the model does not fit.
         """
-        from rhapsode.modalities.series.metrics import draw_forecasts
-
         if settings is None:
             settings = from_mapping(ForecastSettings, options, where="options")
         given = self.read(history)
@@ -291,8 +281,6 @@ class SeriesModel(ValueModel[SeriesBundle]):
 
     def start(self, history: Any) -> ValueState:
         """The state behind the known values of every series, for `observe`."""
-        from rhapsode.modalities.series.corpus import histories_of
-
         given = self.read(history)
         rows = observed_lengths(given)
         which = np.arange(len(given))
@@ -344,8 +332,6 @@ class SeriesModel(ValueModel[SeriesBundle]):
         Raises:
             SettingsError: the model needs covariates and none are given.
         """
-        from rhapsode.generation.paths import path_seed, sample_paths
-
         rows = len(state.paths)
         size = self.bundle.facts.covariates.size
         if known is None:
@@ -380,8 +366,6 @@ class SeriesModel(ValueModel[SeriesBundle]):
             SettingsError: no such series, or samplers that do not go with the model.
             DataError: the model was fed covariates that nobody knows of a new series.
         """
-        from rhapsode.modalities.series.synthesis import make_series
-
         if settings is None:
             settings = from_mapping(ForecastSettings, options, where="options")
         return make_series(self.predictor, length, like, count=count, settings=settings)
@@ -389,14 +373,12 @@ class SeriesModel(ValueModel[SeriesBundle]):
 
 def _of_series(prompt: Prompt) -> SeriesPrompt:
     """A prompt of this model, which no other kind of model makes."""
-    from rhapsode.modalities.series.prompts import SeriesPrompt
-
     assert isinstance(prompt, SeriesPrompt)
     return prompt
 
 
 def _forecast_settings(settings: GenerateSettings) -> ForecastSettings:
-    """What settings of generation ask of series.
+    """Settings of generation as those of a forecast.
 
     Raises:
         SettingsError: a value that makes no sense for them.

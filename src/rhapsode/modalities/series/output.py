@@ -8,13 +8,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rhapsode.data.tables import SeriesSet, format_time
 from rhapsode.errors import MissingExtraError, SettingsError
 from rhapsode.files import write_atomically
 from rhapsode.modalities.series.model import SeriesForecast
-from rhapsode.modalities.values.next_steps import LEVELS
+from rhapsode.modalities.values.next_steps import LEVELS, plain_number
 
 __all__ = [
     "check_table",
@@ -49,10 +47,6 @@ def check_table(path: Path) -> None:
 
         if importlib.util.find_spec("pyarrow") is None:
             raise MissingExtraError("series", "writing Parquet")
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def _times(found: SeriesForecast, place: int) -> list[str]:
@@ -133,9 +127,11 @@ def forecast_mapping(found: SeriesForecast, levels: Sequence[float] = LEVELS) ->
                 "times": _times(found, place),
                 "values": {
                     name: {
-                        "mean": [_number(v) for v in mean_BHK[place, :, number]],
+                        "mean": [plain_number(v) for v in mean_BHK[place, :, number]],
                         "quantiles": {
-                            f"{level:g}": [_number(v) for v in quantiles_QBHK[q, place, :, number]]
+                            f"{level:g}": [
+                                plain_number(v) for v in quantiles_QBHK[q, place, :, number]
+                            ]
                             for q, level in enumerate(levels)
                         },
                     }

@@ -271,5 +271,4 @@ def step_times(given: SeriesSet, start: int, steps: int) -> NDArray[np.int64]:
     frequency = given.frequencies[0]
     start_T, steps_T = np.full(steps, start, dtype=np.int64), np.arange(steps)
     ordered = given.kind == "order" or frequency.unit == "order"
-    times: NDArray[np.int64] = start_T + steps_T if ordered else frequency.advance(start_T, steps_T)
-    return times
+    return start_T + steps_T if ordered else frequency.advance(start_T, steps_T)

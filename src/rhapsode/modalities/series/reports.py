@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rhapsode.bundle.value_predictor import ValuePredictor
 from rhapsode.config import SampleSettings
 from rhapsode.data.statistics import lengths_summary
 from rhapsode.data.tables import SeriesSet, format_time, read_series
@@ -30,14 +29,18 @@ from rhapsode.views.blocks import sparkline
 from rhapsode.views.card import Card, markdown_table
 from rhapsode.views.figures import (
     METHOD_COLUMNS,
-    density_in_words,
-    forecasts_table,
-    method_notes,
     method_rows,
 )
 from rhapsode.views.forecast_chart import MOST, Fan, draw_fans
 
-__all__ = ["card_of", "figures_told", "preview_path", "survey_series", "write_chart"]
+if TYPE_CHECKING:
+    from rhapsode.bundle.value_predictor import ValuePredictor
+
+__all__ = ["card_of", "preview_path", "survey_series", "write_chart"]
+NAMED = 20
+"""Columns of values that are told one by one."""
+SHOWN = 32
+"""Values of history that are shown, and steps that follow, at most."""
 
 
 def card_of(bundle: SeriesBundle, summary: Mapping[str, Any]) -> Card:
@@ -89,21 +92,6 @@ def card_of(bundle: SeriesBundle, summary: Mapping[str, Any]) -> Card:
             f"rhapsode forecast . history.csv --horizon {bundle.facts.horizon} --plot forecast.svg"
         ],
     )
-
-
-def figures_told(summary: Mapping[str, Any], title: str) -> Iterator[Any]:
-    """Lines and tables of the figures of a sweep, for people."""
-    if summary["loss"] is None:
-        return
-    yield title
-    yield density_in_words(summary)
-    if summary["forecasts"]:
-        yield forecasts_table(summary["forecasts"])
-        yield from method_notes(summary["forecasts"])
-
-
-NAMED = 20
-"""Columns of values that are told one by one."""
 
 
 def survey_series(
@@ -194,10 +182,6 @@ def _shares(corpus: SeriesCorpus) -> dict[str, dict[str, int]]:
         part = given.cut(given.offsets[:-1] + first_S, given.offsets[:-1] + end_S)
         shares[name] = {"rows": len(part.times_N), "values": int(part.observed_NK.sum())}
     return shares
-
-
-SHOWN = 32
-"""Values of history that are shown, and steps that follow, at most."""
 
 
 def preview_path(

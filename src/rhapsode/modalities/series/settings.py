@@ -15,12 +15,16 @@ from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import SettingsError
 
 __all__ = [
+    "BINNED",
     "ForecastSettings",
     "SeriesComparisonSettings",
     "SeriesDataSettings",
     "SeriesEvaluationSettings",
     "SeriesTrainSettings",
 ]
+
+BINNED = "binned"
+"""The encoding whose elements are bins."""
 
 Share = Annotated[float, Meta(ge=0.0, le=0.5)]
 Steps = Annotated[int, Meta(ge=1, le=1 << 20)]

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rhapsode.bundle import ValueCondition
 from rhapsode.data.tables import SeriesSet
 from rhapsode.encoding.series import SeriesEncoder, SeriesStats
 from rhapsode.errors import BundleError, DataError, RhapsodeError, SettingsError
+from rhapsode.generation.paths import path_seed, sample_paths
 from rhapsode.modalities.series.facts import SeriesBundle, Template, Templates
 from rhapsode.modalities.series.prompts import step_times
 from rhapsode.modalities.series.settings import ForecastSettings
@@ -66,9 +68,6 @@ def make_series(
     settings: ForecastSettings,
 ) -> SeriesSet:
     """New series; see `SeriesModel.generate`."""
-    from rhapsode.bundle.value_predictor import ValueCondition
-    from rhapsode.generation.paths import path_seed, sample_paths
-
     bundle, seed = predictor.bundle, settings.seed
     templates = usable_templates(bundle)
     there = {template.id: place for place, template in enumerate(templates.series)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from rhapsode.encoding import ENCODERS, UNKNOWN_ID, Encoder, encoder_from_mappin
 from rhapsode.encoding.text import choose_encoding
 from rhapsode.errors import DataError, EncodingError, RhapsodeError
 from rhapsode.files import is_there, source_name, write_atomically
+from rhapsode.modalities.opened import Tell
 from rhapsode.modalities.text.reading import (
     Texts,
     counted,
@@ -49,7 +50,6 @@ __all__ = [
     "unknown_lines",
 ]
 
-Tell = Callable[[str], None]
 MOST_UNKNOWN = 0.5
 """Share of a text above which nothing can be learnt from it."""
 NAMED = 8
@@ -92,7 +92,7 @@ class TextCorpus:
     split: Split
 
     def counts_V(self) -> NDArray[np.int64]:
-        """How often each element occurs in the training share."""
+        """Occurrences of each element in the training share."""
         return self.train.counts_V
 
 
@@ -165,7 +165,7 @@ def split_texts(store: TextStore, settings: TrainSettings) -> Split:
 
 
 def _said(texts: Texts, copies: int, split: Split, encoder: Encoder, reason: str) -> Iterator[str]:
-    """What a user should know of the corpus, a line each."""
+    """Notes on a corpus for the user, a line each."""
     store = texts.store
     kind = encoder.name.partition(".")[0]
     yield (
@@ -186,7 +186,7 @@ def _count(number: int, what: str) -> str:
 
 
 def found_lines(texts: Texts) -> Iterator[str]:
-    """What was noticed while reading, a line each."""
+    """Notes on reading, a line each."""
     found = texts.found
     for name, codec in list(found.encodings.items())[:3]:
         yield f"{name}: read as {codec}"
@@ -259,7 +259,7 @@ def _key(store: TextStore, parts: Parts, more: str) -> str:
 
 
 def unknown_lines(corpus: TextCorpus) -> Iterator[str]:
-    """What of a new text the encoder of a model has no elements for, in words.
+    """Pieces of a new text that the encoder of a model lacks, in words.
 
     Raises:
         EncodingError: most of the text is unknown.
@@ -287,7 +287,7 @@ def unknown_lines(corpus: TextCorpus) -> Iterator[str]:
 
 
 def _counted(texts: TextStore, parts: Parts, encoder: Encoder) -> Counter[str]:
-    """How often unknown pieces occur in the beginning of a corpus."""
+    """Occurrences of unknown pieces in the beginning of a corpus."""
     counts: Counter[str] = Counter()
     seen = 0
     for piece in texts.pieces(parts):

@@ -13,10 +13,10 @@ from rhapsode.data import ElementStore, Parts, TextStore
 from rhapsode.encoding import Encoder
 from rhapsode.evaluation import Text
 from rhapsode.files import source_name
-from rhapsode.modalities.ids.contract import IdEvaluationSettings
-from rhapsode.modalities.ids.metrics import Evaluation, IdPart, measure_ids
+from rhapsode.modalities.ids.metrics import Evaluation, IdPart
+from rhapsode.modalities.opened import Tell
 from rhapsode.modalities.text.corpus import encode_parts, found_lines
-from rhapsode.modalities.text.reading import Tell, prepare_texts
+from rhapsode.modalities.text.reading import prepare_texts
 
 if TYPE_CHECKING:
     from rhapsode.modalities.text.model import TextModel
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "TextEvaluation",
     "TextPart",
-    "measure_text",
     "read_part",
-    "read_texts",
     "split_in_words",
     "text_facts",
 ]
@@ -71,10 +69,10 @@ class TextEvaluation(Evaluation):
     writing: dict[str, Any] | None = None
 
 
-def read_texts(
+def read_part(
     model: TextModel, sources: Sequence[Any], source: SourceSettings | None, tell: Tell
-) -> TextStore:
-    """The documents of sources.
+) -> TextPart:
+    """All documents of sources, encoded.
 
     Arguments:
         model: decides how they are read where `source` does not.
@@ -88,46 +86,13 @@ def read_texts(
     read = prepare_texts(sources, source or model.source_settings(sources), tell)
     for line in found_lines(read):
         tell(line)
-    return read.store
-
-
-def read_part(
-    model: TextModel, sources: Sequence[Any], source: SourceSettings | None, tell: Tell
-) -> TextPart:
-    """All documents of sources, encoded; see `read_texts`."""
-    texts = read_texts(model, sources, source, tell)
+    texts = read.store
     store = encode_parts(texts, texts.whole, model.bundle.encoder, tell)
     return TextPart.of(store, texts, texts.whole, split_in_words(sources, source))
 
 
-def measure_text(
-    model: TextModel, part: TextPart, settings: IdEvaluationSettings, tell: Tell
-) -> TextEvaluation:
-    """Metrics of a model on texts, and on what it writes beside them.
-
-    Arguments:
-        model: the model.
-        part: what to score.
-        settings: what is measured beside it.
-        tell: takes lines of progress.
-    """
-    from rhapsode.modalities.text.quality.writing_check import (
-        measure_model,
-        open_text_index,
-        read_real_text,
-    )
-
-    encoder = model.bundle.encoder
-    text = text_facts(part.texts, part.parts, encoder, unknown=part.store.unknown)
-    metrics = measure_ids(model, part, text, settings, tell)
-    index = open_text_index(model.path, model.bundle.provenance.text_index, tell)
-    real = read_real_text(part.texts, part.parts, encoder)
-    written = measure_model(model.predictor, model.bundle, index, real)
-    return TextEvaluation.of(metrics, writing=written)
-
-
 def split_in_words(sources: Sequence[Any], source: SourceSettings | None) -> str:
-    """What of some sources is scored, for a protocol.
+    """The scored part of sources in words, for a protocol.
 
     Arguments:
         sources: files, folders, corpora.
@@ -142,7 +107,7 @@ def split_in_words(sources: Sequence[Any], source: SourceSettings | None) -> str
 
 
 def text_facts(texts: TextStore, parts: Parts, encoder: Encoder, *, unknown: int) -> Text:
-    """What figures need to know of the text itself.
+    """Text statistics that figures need.
 
     Arguments:
         texts: the documents.

@@ -111,9 +111,18 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
     def metrics(
         self, model: Any, part: Any, settings: IdEvaluationSettings, tell: Tell
     ) -> TextEvaluation:
-        from rhapsode.modalities.text.metrics import measure_text
+        from rhapsode.modalities.text.metrics import TextEvaluation
+        from rhapsode.modalities.text.quality.writing_check import (
+            measure_model,
+            open_text_index,
+            read_real_text,
+        )
 
-        return measure_text(model, part, settings, tell)
+        metrics = super().metrics(model, part, settings, tell)
+        index = open_text_index(model.path, model.bundle.provenance.text_index, tell)
+        real = read_real_text(part.texts, part.parts, model.bundle.encoder)
+        written = measure_model(model.predictor, model.bundle, index, real)
+        return TextEvaluation.of(metrics, writing=written)
 
     def compare(self, models: Mapping[str, Any], part: Any, settings: Any, tell: Tell) -> Compared:
         from rhapsode.modalities.text.passages import compare_on
@@ -214,7 +223,7 @@ def _share(corpus: TextCorpus, name: PartName) -> str:
 def _reading(
     model: TextModel, sources: Sequence[Any], asked: Mapping[str, Any]
 ) -> SourceSettings | None:
-    """How sources are to be read: as in training, but for what is asked; None where nothing is."""
+    """Settings of reading sources: those of training under those asked for; None without any."""
     names = {field.name for field in fields(SourceSettings)}
     wanted = {name: value for name, value in asked.items() if name in names}
     if not wanted:

@@ -61,17 +61,18 @@ class TextModel(IdModel):
         return lambda: self.elements_index(tell)
 
     def source_settings(self, sources: Sequence[Any] = ()) -> SourceSettings:
-        """How sources were read in training; files that hold no records are read as text."""
+        """Settings of reading in training; files that hold no records are read as text."""
+        from rhapsode.data import holds_records, record_kind
+
         kept = self.bundle.provenance.section("source")
         learnt = from_mapping(SourceSettings, kept, where="settings", error=BundleError)
-        if sources and learnt.records and not any(_may_hold_records(name) for name in sources):
+
+        def may_hold_records(source: Any) -> bool:
+            if not isinstance(source, str | Path):
+                return holds_records(source)
+            kind = record_kind(str(source))
+            return source == "-" or kind is not None or Path(source).is_dir()
+
+        if sources and learnt.records and not any(map(may_hold_records, sources)):
             return SourceSettings(newlines=learnt.newlines)
         return replace(learnt, limit=None, pattern=None, text_encoding="auto", errors="stop")
-
-
-def _may_hold_records(source: Any) -> bool:
-    from rhapsode.data import holds_records, record_kind
-
-    if not isinstance(source, str | Path):
-        return holds_records(source)
-    return source == "-" or record_kind(str(source)) is not None or Path(source).is_dir()

@@ -17,10 +17,11 @@ from rhapsode.encoding import Encoder
 from rhapsode.errors import DataError, RhapsodeError, RunError
 from rhapsode.modalities.ids.metrics import score_part
 from rhapsode.modalities.ids.modality import described
+from rhapsode.modalities.opened import Tell
 from rhapsode.modalities.scoring import Compared, Measure, Scored
 from rhapsode.modalities.text.corpus import encode_parts, split_texts
 from rhapsode.modalities.text.metrics import TextPart, text_facts
-from rhapsode.modalities.text.reading import Tell, piece_size, prepare_texts
+from rhapsode.modalities.text.reading import piece_size, prepare_texts
 from rhapsode.modalities.text.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -33,6 +34,12 @@ PASSAGES = 100
 LEAST_PASSAGE = 500
 FEWEST_DOCUMENTS = 30
 BITS = Measure("bits_per_character", "bits per character", math.log(2))
+CHARACTERS = 80
+"""Most characters of a passage that is drawn as a prompt."""
+TRIES = 200
+"""Draws before a passage is given up that the model can read."""
+DRAWN = 0x9D0
+"""Keeps these draws apart from all others of the same seed."""
 
 
 def compare_on(models: Mapping[str, TextModel], part: TextPart, tell: Tell) -> Compared:
@@ -78,7 +85,7 @@ def _caution(normalisations: Mapping[str, str]) -> str | None:
 
 @dataclass(frozen=True)
 class _Passages:
-    """How a text is cut for the paired test: whole documents, or runs of lines of a document.
+    """Units of a text for the paired test: whole documents, or runs of lines.
 
     Arguments:
         texts: the documents.
@@ -205,16 +212,7 @@ def _passage_nats(
             f"the {encoder.name} encoding gives {ends_U[-1]:,} elements in passages, {len(store):,} in one piece"
         )
     whole = np.concatenate(([0.0], np.cumsum(np.nan_to_num(nats_N), dtype=np.float64)))
-    nats_U: NDArray[np.float64] = np.diff(whole[np.concatenate(([0], ends_U))]) + spelled_U
-    return nats_U
-
-
-CHARACTERS = 80
-"""Most characters of a passage that is drawn as a prompt."""
-TRIES = 200
-"""Draws before a passage is given up that the model can read."""
-DRAWN = 0x9D0
-"""Keeps these draws apart from all others of the same seed."""
+    return np.diff(whole[np.concatenate(([0], ends_U))]) + spelled_U
 
 
 def prompts_from_data(
@@ -294,7 +292,7 @@ def _held_out(model: Path, tell: Callable[[str], None]) -> tuple[TextStore, Part
 
 
 def _passage(store: TextStore, part_3: NDArray[np.int64], point: float) -> str:
-    """What is given of a document, or a beginning of a line in a part of it."""
+    """The prompt of a document, or the beginning of a line in a part of it."""
     document, begin, end = part_3.tolist()
     if store.pairs:
         given_13 = np.array([[document, 0, store.prompts_D[document]]])

@@ -36,6 +36,7 @@ from rhapsode.data import (
 from rhapsode.encoding import CountingEncoder, Encoder, encoder_from_mapping
 from rhapsode.errors import DataError
 from rhapsode.files import is_there, write_atomically
+from rhapsode.modalities.opened import Tell
 
 __all__ = [
     "Texts",
@@ -53,8 +54,11 @@ LARGE = 8 << 20
 SETTLED = 2.0
 """Seconds that a file must have been left alone to be known by its time."""
 EVERY = 3.0
-
-Tell = Callable[[str], None]
+WORTH = 300_000
+"""Characters from which on starting processes pays."""
+TASK = 1 << 16
+"""Characters of a task."""
+_begun: list[Any] = []
 
 
 @dataclass(frozen=True)
@@ -154,14 +158,6 @@ def _files(source: str) -> Iterator[Path]:
             yield from _files(name)
 
 
-WORTH = 300_000
-"""Characters from which on starting processes pays."""
-TASK = 1 << 16
-"""Characters of a task."""
-
-_begun: list[Any] = []
-
-
 def workers() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -199,7 +195,7 @@ def counted(
 def encoded(
     encoder: Encoder, characters: int
 ) -> Callable[[Iterator[Document]], Iterator[tuple[Document, Encoded]]] | None:
-    """What encodes pieces in several processes, in order; None where that does not pay.
+    """A function that encodes pieces in several processes; None where that does not pay.
 
     Arguments:
         encoder: the encoder.
@@ -238,7 +234,7 @@ def release() -> None:
 
 
 def _alone(kind: type[Encoder], characters: int) -> bool:
-    """Whether other processes would not pay, or cannot be had."""
+    """True if other processes would not pay, or cannot be had."""
     small = workers() == 1 or characters < WORTH
     return small or kind.parallel != "processes" or find_spec("loky") is None
 

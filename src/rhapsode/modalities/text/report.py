@@ -54,7 +54,7 @@ def card_of(bundle: IdBundle, summary: Mapping[str, Any]) -> Card:
 
 
 def shares_in_words(facts: Provenance) -> str:
-    """How a corpus was divided, in a sentence.
+    """The division of a corpus in a sentence.
 
     Arguments:
         facts: provenance of a bundle.
@@ -106,7 +106,7 @@ def _figures(summary: Mapping[str, Any]) -> list[str]:
 
 
 def _writing(writing: Mapping[str, Any]) -> list[str]:
-    """What the model writes beside real text: a verdict, a table, the longest copies."""
+    """Writing of the model beside real text: a verdict, a table, the longest copies."""
     lines = [writing_verdict(writing)]
     columns = writing_columns(writing)
     if not columns:

@@ -1,4 +1,4 @@
-"""What it costs to spell what has no element of its own, so that figures of different encodings can be compared."""
+"""The cost of spelling unknown pieces, by which figures of different encodings compare."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Speller:
         return np.array(ids, dtype=np.int32)
 
     def nats(self, pieces: Iterable[str] | Counter[str]) -> float:
-        """What it costs to spell pieces, each with its end.
+        """The cost of spelling pieces, each with its end, nats.
 
         Arguments:
             pieces: texts without an element of their own, every occurrence, or each with how often it occurs.

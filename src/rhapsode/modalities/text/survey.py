@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,10 @@ __all__ = ["TextSeen", "show_text", "survey_texts"]
 TOP = 20
 COVERED = (50, 90, 95, 99, 100)
 SHARES = ("train", "validation", "test")
+MOST_SHOWN = 1_000_000
+"""Characters of a document that are shown."""
+FIRST = 400
+"""Elements that a terminal shows."""
 
 
 def survey_texts(
@@ -239,12 +243,6 @@ def _vocabulary(encoder: Encoder, reason: str, train: ElementStore) -> dict[str,
     }
 
 
-MOST_SHOWN = 1_000_000
-"""Characters of a document that are shown."""
-FIRST = 400
-"""Elements that a terminal shows."""
-
-
 @dataclass(frozen=True, repr=False)
 class TextSeen(IdsSeen):
     """One document and its elements.
@@ -307,8 +305,9 @@ def show_text(sources: Sequence[Any], number: int, settings: TrainSettings, tell
     learner = ENCODERS.get(name)
     pieces = store.pieces(store.whole, piece_size(learner))
     encoder = counted(learner, pieces, settings.encoder, store.characters)
-    text = "".join(_beginning(store, number))
     length = store.lengths_D[number]
+    beginning = np.array([[number, 0, min(int(length), MOST_SHOWN)]], dtype=np.int64)
+    text = "".join(piece.text for piece in store.pieces(beginning))
     if len(text) < length:
         tell(f"document {number} has {length:,} characters; the first {len(text):,} are shown")
     found = {
@@ -321,11 +320,3 @@ def show_text(sources: Sequence[Any], number: int, settings: TrainSettings, tell
         found["record"] = kitchen_record(text)
         found["log_prob"] = kitchen_log_prob(text)
     return TextSeen(found, number)
-
-
-def _beginning(store: TextStore, number: int) -> Iterator[str]:
-    """The pieces of a document, up to the first million characters."""
-    parts = store.whole[number : number + 1].copy()
-    parts[0, 2] = min(int(parts[0, 2]), MOST_SHOWN)
-    for piece in store.pieces(parts):
-        yield piece.text

@@ -87,7 +87,7 @@ class ValueModel(Model[B], Generic[B]):
 
     @property
     def bins(self) -> int | None:
-        """How many elements a number is drawn from; None where it is drawn from a density."""
+        """Elements that a number is drawn from; None where it is drawn from a density."""
         edges = self.bundle.config.head.settings.get("edges")
         return len(edges) + 1 if isinstance(edges, list | tuple) else None
 

@@ -31,11 +31,13 @@ CHOICE_LEVELS = 9
 """Quantiles of a chosen step, evenly spaced."""
 
 Floats = NDArray[np.float64]
+SHOWN = 40
+"""Steps of a sequence that a terminal shows, the last ones."""
 
 
 @dataclass(frozen=True, repr=False)
 class ValueChoice(Shown):
-    """What a model thought of the numbers of one step.
+    """The distribution in which the numbers of one step were chosen.
 
     Arguments:
         names: of the numbers.
@@ -85,7 +87,7 @@ class ValueChoice(Shown):
 
 
 def choice_of(rows: Rows, values: Sequence[float], names: tuple[str, ...]) -> ValueChoice:
-    """What a model thinks of the next values of the only row.
+    """The distribution of the next values of the only row.
 
     Arguments:
         rows: before the values.
@@ -163,10 +165,6 @@ class StepsFollowing(Following):
 def plain_number(value: float) -> float | None:
     """A number as JSON has it; None for what it has not."""
     return float(value) if np.isfinite(value) else None
-
-
-SHOWN = 40
-"""Steps of a sequence that a terminal shows, the last ones."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rhapsode.bundle import ValueCondition
 from rhapsode.config import GenerateSettings
 from rhapsode.data import Condition
 from rhapsode.errors import DataError, EncodingError
@@ -117,8 +118,6 @@ class ValuePrompt(Prompt):
         return Given(self._steps, self.text)
 
     def start(self, predictor: Any) -> tuple[Any, tuple[Step, ...]]:
-        from rhapsode.bundle.value_predictor import ValueCondition
-
         return predictor.start(1, ValueCondition(self.stats, self.condition)), ()
 
     def stack(self, elements: Sequence[Step]) -> NDArray[np.float64]:

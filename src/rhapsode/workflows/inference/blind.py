@@ -58,7 +58,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Vote:
-    """What a person said of a pair.
+    """The judgement of a person on a pair.
 
     Arguments:
         pair: the two texts and who wrote them.
@@ -73,7 +73,7 @@ class Vote:
 
 @dataclass(frozen=True)
 class Score:
-    """How two models stand with the voters.
+    """Wins and ties of two models.
 
     Arguments:
         models: the two.

@@ -5,37 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rhapsode.config import from_mapping
 from rhapsode.errors import DataError
 from rhapsode.files import write_atomically
+from rhapsode.workflows.inference.branch import Turn
 
-__all__ = ["SavedBranch", "SavedModel", "SavedSession", "Turn", "read_session", "write_session"]
+__all__ = ["SavedBranch", "SavedModel", "SavedSession", "read_session", "write_session"]
 
 FORMAT = "rhapsode play"
 VERSION = 2
-
-
-@dataclass(frozen=True)
-class Turn:
-    """What one of the two has added.
-
-    Arguments:
-        kind: "given" by the person, or "written" by the model.
-        elements: ids, or the numbers of every step; a document that ended holds its end-of-sequence.
-        text: what they say.
-        end: why the model stopped: "stop", "length" or "interrupted"; None for what was given.
-        attempt: which continuation of what stands before it, from 0.
-        settings: it was written with, as plain values.
-    """
-
-    kind: Literal["given", "written"]
-    elements: tuple[Any, ...]
-    text: str
-    end: Literal["stop", "length", "interrupted"] | None = None
-    attempt: int = 0
-    settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def _chosen(sources: Sequence[Any], asked: Mapping[str, Any]) -> tuple[AnyModali
 
 
 def _planned(modality: AnyModality, surveyed: Surveyed[Any], settings: Any) -> dict[str, Any]:
-    """What training would choose, and why."""
+    """The choices of training, and their reasons."""
     import torch
 
     from rhapsode.bundle.network import build_network

@@ -348,7 +348,7 @@ def inherited(asked: Mapping[str, Any], base: BaseModel, modality: AnyModality) 
 def _differences(
     asked: Mapping[str, Any], decided: Mapping[str, Any], modality: AnyModality
 ) -> Iterator[str]:
-    """What is asked for and differs, as "network.hidden_size is 512, not 64"."""
+    """Settings asked for that differ, as "network.hidden_size is 512, not 64"."""
     for section, fixed in decided.items():
         wanted = asked.get(section)
         if wanted is None:

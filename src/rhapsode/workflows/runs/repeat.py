@@ -39,7 +39,7 @@ SPREAD = (
 
 
 def is_repeated(folder: str | Path) -> bool:
-    """Whether a folder holds the runs of several seeds.
+    """True if a folder holds the runs of several seeds.
 
     Raises:
         SettingsError: its `config.toml` is damaged.
@@ -113,7 +113,10 @@ def repeat(
         tell(f"seed {seed}, {number} of {len(seeds)}:")
         going_on = (folder / "config.toml").exists()
         if not going_on:
-            _clear(folder)
+            # A run that is killed while its folder is made leaves empty folders.
+            for path in (folder / "checkpoints", folder):
+                with contextlib.suppress(OSError):
+                    path.rmdir()
         how: dict[str, Any] = {
             "output": str(folder),
             "resume": going_on,
@@ -171,14 +174,6 @@ def repeated_summary(outer: Path, seeds: Sequence[int]) -> dict[str, Any]:
     return {"repeat": len(runs), **spreads, "runs": runs, "rhapsode": __version__}
 
 
-def _clear(folder: Path) -> None:
-    """Remove what a run leaves that is killed while its folder is made: empty folders."""
-    with contextlib.suppress(OSError):
-        (folder / "checkpoints").rmdir()
-    with contextlib.suppress(OSError):
-        folder.rmdir()
-
-
 def _named(source: str) -> str:
     """A source wherever one stands."""
     return str(Path(source).resolve()) if Path(source).exists() else source
@@ -212,7 +207,7 @@ def _found(
     count: int | None,
     start: str | Path | None,
 ) -> tuple[Path, tuple[str, ...], dict[str, Any], list[int], str | None]:
-    """What the outer folder says of the runs that began there."""
+    """The runs that began in an outer folder, as it notes them."""
     if output is None:
         raise SettingsError("--resume needs the run folder", hint="name it with -o")
     outer = Path(output)

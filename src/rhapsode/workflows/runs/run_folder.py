@@ -95,19 +95,6 @@ class RunFolder:
             if scratch is not None:
                 shutil.rmtree(scratch, ignore_errors=True)
 
-    def read_config(self) -> dict[str, Any]:
-        """The settings the run was made with.
-
-        Raises:
-            RunError: this is no run folder.
-        """
-        if not self.config.exists():
-            raise RunError(
-                "there is no run here to resume (no config.toml)",
-                where=str(self.path),
-            )
-        return read_toml(self.config)
-
     def rewind(self, step: int) -> None:
         """Drop from metrics and samples what came after `step`, so that it can come again.
 
@@ -119,23 +106,20 @@ class RunFolder:
         for folder in (self.path, self.checkpoint.parent):
             clear_scratch(folder)
         try:
-            self._rewind(step)
+            kept: list[str] = []
+            size = len(_SAMPLES_TITLE)
+            for line in self.metrics.read_text(encoding="utf-8").splitlines(keepends=True):
+                entry = json.loads(line) if line.endswith("\n") else {"step": step + 1}
+                if entry["step"] <= step:
+                    kept.append(line)
+                    size = entry.get("samples_bytes", size)
+            write_atomically(self.metrics, "".join(kept).encode())
+            write_atomically(self.samples, self.samples.read_bytes()[:size])
         except (OSError, ValueError, KeyError, TypeError) as problem:
             raise RunError(
                 f"the record of the run is missing or damaged ({first_line(problem)})",
                 where=str(self.metrics),
             ) from None
-
-    def _rewind(self, step: int) -> None:
-        kept: list[str] = []
-        size = len(_SAMPLES_TITLE)
-        for line in self.metrics.read_text(encoding="utf-8").splitlines(keepends=True):
-            entry = json.loads(line) if line.endswith("\n") else {"step": step + 1}
-            if entry["step"] <= step:
-                kept.append(line)
-                size = entry.get("samples_bytes", size)
-        write_atomically(self.metrics, "".join(kept).encode())
-        write_atomically(self.samples, self.samples.read_bytes()[:size])
 
     def record(self, event: Event) -> None:
         """Keep an event in `metrics.jsonl` or `samples.md`.
@@ -201,7 +185,7 @@ def _samples_section(event: Sampled) -> str:
 
 @dataclass(frozen=True)
 class ResumedRun:
-    """What a run folder says of the run that began there.
+    """The run that began in a folder, as the folder notes it.
 
     Arguments:
         folder: the folder.
@@ -288,7 +272,9 @@ def read_run(folder: RunFolder) -> ResumedRun:
     Raises:
         RunError: no run is there, or the runs of several seeds.
     """
-    kept = folder.read_config()
+    if not folder.config.exists():
+        raise RunError("there is no run here to resume (no config.toml)", where=str(folder.path))
+    kept = read_toml(folder.config)
     try:
         run = kept.pop("run")
         if "repeat" in run:

@@ -68,7 +68,7 @@ class Training:
 
     @property
     def corpus(self) -> Any:
-        """What it learns from."""
+        """The data that it learns from."""
         return self.run.planned.corpus
 
     def events(self) -> Iterator[Event]:

@@ -1,4 +1,4 @@
-"""How series are best encoded, found out by forecasting their own past with linear models."""
+"""The choice of an encoding, by linear forecasts of the series' own past."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.encoding.series import column_scale
+from rhapsode.evaluation.statistical_methods import filled
 
 __all__ = ["Encoding", "choose_encoding", "planned_lags"]
 
@@ -111,7 +112,7 @@ def choose_encoding(
         broken: whether there are values elsewhere that are not whole, so that these are no counts.
     """
     step = max(1, len(histories) // MOST_SERIES)
-    some = [_filled(column)[-MOST_STEPS:] for column in histories[::step]]
+    some = [filled(column)[-MOST_STEPS:] for column in histories[::step]]
     some = [column for column in some if len(column) > 1]
     known = [column[np.isfinite(column)] for column in histories]
     every = np.concatenate(known) if known else np.zeros(0)
@@ -180,7 +181,7 @@ def choose_encoding(
 
 
 def _drifts(column: Floats, about: int) -> bool:
-    """Whether the mean level over the last season is outside all that it was in the first two thirds."""
+    """True if the last season's mean level lies outside those of the first two thirds."""
     if len(column) < 4 * about:
         return False
     with np.errstate(over="ignore", invalid="ignore"):
@@ -188,15 +189,6 @@ def _drifts(column: Floats, about: int) -> bool:
         levels = sums[about:] - sums[:-about]
     before = levels[: 2 * len(levels) // 3]
     return bool(levels[-1] > before.max() or levels[-1] < before.min())
-
-
-def _filled(column: Floats) -> Floats:
-    """From the first known value to the last, straight lines over gaps."""
-    (places,) = np.nonzero(np.isfinite(column))
-    if not len(places):
-        return np.zeros(0)
-    filled: Floats = np.interp(np.arange(places[0], places[-1] + 1), places, column[places])
-    return filled
 
 
 def _error(column: Floats, form: _Form, season: int, horizon: int) -> tuple[float, float] | None:
@@ -263,7 +255,7 @@ def _error(column: Floats, form: _Form, season: int, horizon: int) -> tuple[floa
 
 
 def _left(z: Floats, lags: Sequence[int], weights: Floats) -> Floats:
-    """What the coefficients leave of every value that has all lags before it."""
+    """Residuals of every value that has all lags before it."""
     reach = max(lags)
     told: Floats = np.full(len(z) - reach, weights[-1])
     for weight, lag in zip(weights[:-1], lags, strict=True):

@@ -31,36 +31,20 @@ from rhapsode.modalities.series.fitting.encoding_choice import (
     choose_encoding,
     planned_lags,
 )
-from rhapsode.modalities.series.settings import SeriesTrainSettings
+from rhapsode.modalities.series.settings import BINNED, SeriesTrainSettings
 from rhapsode.modalities.series.synthesis import learn_templates
 from rhapsode.modalities.values.modality import resolved_values
 from rhapsode.models import CONDITIONERS, FAMILIES
 from rhapsode.training.fine_tuning import gentler_plan
 from rhapsode.training.planner import Plan
 
-__all__ = ["BINNED", "check_settings", "enough_steps", "plan_series", "plan_series_run"]
+__all__ = ["enough_steps", "plan_series", "plan_series_run"]
 
-BINNED = "binned"
 CONDITIONING = ("conditioner", "condition_size")
 """Settings of the network that concern static attributes."""
 RUN_UP_WINDOWS = 4
 SECOND_SEASONS = {"hour": 168, "day": 365, "business day": 260}
 MOST_BINS, LEAST_BINS, VALUES_A_BIN = 256, 8, 20
-
-
-def check_settings(settings: SeriesTrainSettings) -> None:
-    """Refuse encodings and families that do not exist before anything is read.
-
-    Raises:
-        SettingsError: an unknown one.
-    """
-    FAMILIES.full_name(settings.model)
-    if settings.encoding not in ("auto", BINNED):
-        raise SettingsError(
-            f"series have no encoding {settings.encoding!r}",
-            where="--encoding",
-            hint="leave it out, or binned; --set encoder.log=true and the like set how numbers are scaled",
-        )
 
 
 def plan_series_run(
@@ -96,13 +80,14 @@ def plan_series_run(
         head, how = _without(base.bundle.config.head.settings, "target_size"), ""
         head["name"] = base.bundle.config.head.name
         base.bundle.facts.check_series(given)
+    width = settings.network.get("hidden_size")
     plan = plan_series(
         points=corpus.points,
         series=len(given),
         longest=int(corpus.train_S.max()),
         season=corpus.season,
         horizon=corpus.horizon,
-        hidden_size=_asked_width(settings.network),
+        hidden_size=width if type(width) is int and width > 0 else None,
     )
     if base is not None:
         asked = settings.training.learning_rate
@@ -174,11 +159,6 @@ def plan_series_run(
 
 def _without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in names}
-
-
-def _asked_width(network: Mapping[str, Any]) -> int | None:
-    size = network.get("hidden_size")
-    return size if type(size) is int and size > 0 else None
 
 
 def _encoding(
@@ -254,7 +234,7 @@ def _conditioner(network: Mapping[str, Any], static_size: int) -> Component | No
 
 
 def _bins(head: Mapping[str, Any], fitted: ValueArrays) -> tuple[BinSettings, dict[str, Any]]:
-    """How bins were chosen, and settings of a head over them."""
+    """Settings of the bins, and of a head over them."""
     asked = _without(head, "name")
     known = int(np.isfinite(fitted.targets_NK).sum())
     planned = {"bins": max(LEAST_BINS, min(MOST_BINS, known // VALUES_A_BIN))}

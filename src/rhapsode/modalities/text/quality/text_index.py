@@ -193,7 +193,7 @@ class TextIndex:
         return self._numbers_U[_code_points(text)].astype(np.int64)
 
     def text(self, start: int, end: int) -> str:
-        """What stands at places of the sequence, without the passage ends among them."""
+        """The text at places of the sequence, without the passage ends among them."""
         numbers_M = np.asarray(self.suffixes.elements_N[max(start, 0) : max(end, 0)])
         codes_M = self.characters_V[numbers_M[numbers_M != _SEPARATOR].astype(np.int64) - 1]
         return str(codes_M.astype("<u4").tobytes(), _UTF32, "surrogatepass")
@@ -229,7 +229,7 @@ class TextIndex:
         )
 
     def count(self, text: str) -> int:
-        """How often a text that is not empty occurs, overlaps included."""
+        """Occurrences of a text that is not empty, overlaps included."""
         return self.suffixes.count(self._query(text))
 
     def find(self, text: str, *, most: int = 10) -> list[Place]:
@@ -252,14 +252,15 @@ class TextIndex:
         return Copied(copied, span.start, span.count, self.place(span.place, span.length))
 
     def has_word(self, word: str) -> bool:
-        """Whether a text occurs with no letter, digit or underscore right before or behind it."""
+        """True if a text occurs with no letter, digit or underscore beside it."""
         return self.suffixes.stands_alone(self._query(word), self._inside_V)
 
     @cached_property
     def _inside_V(self) -> NDArray[np.bool_]:
-        """Which numbers are letters, digits, marks on them, or the underscore."""
-        inside = (chr(code) for code in self.characters_V.tolist())
-        return np.array([False, *(_in_words(character) for character in inside)])
+        """Mask of the numbers of letters, digits, marks on them, and the underscore."""
+        characters = map(chr, self.characters_V.tolist())
+        inside = (c.isalnum() or c == "_" or unicodedata.category(c)[0] == "M" for c in characters)
+        return np.array([False, *inside])
 
     def save(self, path: Path) -> None:
         """Write the index into one safetensors file, whole or not at all.
@@ -308,13 +309,6 @@ class TextIndex:
         return cls(suffixes, characters_V, starts_P, offsets_P, lines_P, names)
 
 
-def _in_words(character: str) -> bool:
-    """Whether a character is part of words: a letter, a digit, a mark on a letter, or the underscore."""
-    return (
-        character.isalnum() or character == "_" or unicodedata.category(character).startswith("M")
-    )
-
-
 def _code_points(text: str) -> NDArray[np.uint32]:
     return np.frombuffer(text.encode(_UTF32, "surrogatepass"), dtype="<u4")
 
@@ -333,7 +327,7 @@ def _numbers(characters_V: NDArray[np.uint32]) -> NDArray[np.unsignedinteger]:
 def _fits(
     suffixes: SuffixIndex, characters_V: NDArray[np.uint32], starts_P: NDArray[np.int64]
 ) -> bool:
-    """Whether every number has a character, and every passage lies inside the sequence."""
+    """True if every number has a character, and every passage lies inside the sequence."""
     return bool(
         len(suffixes)
         and len(characters_V)

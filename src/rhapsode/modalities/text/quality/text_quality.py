@@ -50,11 +50,15 @@ _SPACELESS = re.compile(
     "[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff"
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
+LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+"""Lengths at which novelty is told, characters."""
+SPAN = 50
+"""Characters from which on a copied span counts as one."""
 
 
 @dataclass(frozen=True)
 class WritingMeasures:
-    """What `measure_writing` finds. Shares are from 0 to 1.
+    """Measures of written texts. Shares are from 0 to 1.
 
     Arguments:
         texts: how many were measured.
@@ -213,7 +217,7 @@ def choose_unit(texts: Iterable[str]) -> Unit:
 
 
 def units_of(text: str, unit: Unit) -> list[str]:
-    """What n-grams are made of.
+    """The units of n-grams.
 
     For `word`: letters, digits, marks on them and underscores in a row, apostrophes inside included; every other
     character but spaces by itself. For `character`: every character but spaces.
@@ -375,15 +379,9 @@ def _invented(
     return new.total() / counts.total(), examples, ""
 
 
-LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
-"""Lengths at which novelty is told, characters."""
-SPAN = 50
-"""Characters from which on a copied span counts as one."""
-
-
 @dataclass(frozen=True)
 class Copying:
-    """What texts have in common with the training text.
+    """Overlap of texts with the training text.
 
     Arguments:
         novelty: by length l: the share of all stretches of l characters of the texts that the training text lacks.

@@ -1,4 +1,4 @@
-"""What a model writes, measured beside real text: does it copy, repeat itself, invent words?
+"""Writing of a model measured beside real text: copies, repetitions, invented words.
 
 The index of the training text lies beside the model, in the run folder. What needs it is null without it, with the
 reason.
@@ -159,7 +159,7 @@ def _passages(store: TextStore, parts: Parts, normaliser: Normaliser) -> Iterato
 
 
 def read_real_text(store: TextStore, parts: Parts, encoder: Encoder) -> RealText:
-    """What written texts are measured beside: at most the first million characters of some parts.
+    """Real text to measure beside: at most the first million characters of some parts.
 
     Arguments:
         store: the documents.
@@ -292,7 +292,7 @@ def _nothing(reason: str) -> dict[str, Any]:
 
 
 class _Written:
-    """What a model writes at one temperature.
+    """Texts of a model at one temperature.
 
     Arguments:
         predictor: the model.
@@ -357,7 +357,7 @@ class _Written:
 
     @property
     def documents(self) -> int:
-        """How many were begun."""
+        """Documents that were begun."""
         return len(self._found)
 
     @property

@@ -1,0 +1,281 @@
+"""One branch of a session: its turns, and a state of the model that is never read anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from rhapsode.config import GenerateSettings, to_mapping
+from rhapsode.generation import Chain, Rows
+from rhapsode.generation.loop import DrawKey, Step, forced, run
+from rhapsode.modalities.opened import Document, Prompt
+from rhapsode.workflows import AnyModel
+
+__all__ = ["Branch", "Turn"]
+
+ATTEMPTS = 1024
+"""Continuations of one place whose draws are told apart."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """An addition to the document by the person or the model.
+
+    Arguments:
+        kind: "given" by the person, or "written" by the model.
+        elements: ids, or the numbers of every step; a document that ended holds its end-of-sequence.
+        text: what they say.
+        end: why the model stopped: "stop", "length" or "interrupted"; None for what was given.
+        attempt: which continuation of what stands before it, from 0.
+        settings: it was written with, as plain values.
+    """
+
+    kind: Literal["given", "written"]
+    elements: tuple[Any, ...]
+    text: str
+    end: Literal["stop", "length", "interrupted"] | None = None
+    attempt: int = 0
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the model stands: a state, and elements that it has still to read."""
+
+    state: Any
+    waiting: tuple[Any, ...]
+
+
+class Branch:
+    """Turns of a document, and the places of the model before each of them and after the last.
+
+    A place that is not known yet, as in a session that was loaded, is found when it is asked for, by reading the turns
+    in the very steps in which they were written.
+
+    Arguments:
+        model: what writes.
+        prompt: what the document begins with.
+        turns: so far.
+    """
+
+    def __init__(self, model: AnyModel, prompt: Prompt, turns: Sequence[Turn] = ()) -> None:
+        self.model, self.prompt = model, prompt
+        self.turns = list(turns)
+        self._places: list[_Place | None] = [None] * (len(self.turns) + 1)
+
+    def fork(self, turns: int) -> Branch:
+        """The first turns as a branch of its own."""
+        branch = Branch(self.model, self.prompt, self.turns[:turns])
+        branch._places = [
+            None if place is None else _Place(place.state.fork(), place.waiting)
+            for place in self._places[: turns + 1]
+        ]
+        return branch
+
+    def append(self, turn: Turn, place: _Place | None = None) -> None:
+        """Add a turn, and the place after it where that is known."""
+        self.turns.append(turn)
+        self._places.append(place)
+
+    def undo(self, number: int) -> int:
+        """Take back steps, each what the model wrote and the line it followed; return how many."""
+        done = 0
+        while self.turns and done < number:
+            written = self.turns.pop().kind == "written"
+            if written and self.turns and self.turns[-1].kind == "given":
+                self.turns.pop()
+            done += 1
+        del self._places[len(self.turns) + 1 :]
+        return done
+
+    def elements(self, turns: int | None = None) -> list[Any]:
+        """The elements of the first turns; None for all."""
+        return [element for turn in self.turns[:turns] for element in turn.elements]
+
+    def ends_document(self, turn: Turn) -> bool:
+        """True if the model has ended a document with a turn."""
+        end = self.prompt.end
+        return end is not None and turn.kind == "written" and turn.elements[-1:] == (end,)
+
+    def texts(self) -> list[str]:
+        """The texts of the turns, cut where the model ended one."""
+        texts, ended = [self.prompt.head], False
+        for turn in self.turns:
+            if ended:
+                texts.append(self.prompt.head)
+            texts[-1] += turn.text
+            ended = self.ends_document(turn)
+        return texts
+
+    def documents(self) -> list[Document]:
+        """The documents that are not empty."""
+        parts: list[tuple[list[Any], list[str]]] = [([], [])]
+        for turn in self.turns:
+            elements, texts = parts[-1]
+            elements += turn.elements
+            texts.append(turn.text)
+            if self.ends_document(turn):
+                parts.append(([], []))
+        documents = [
+            self.prompt.document(elements, "".join(texts)) for elements, texts in parts if elements
+        ]
+        return [document for document in documents if document.text().strip()]
+
+    def rows_before(self, at: int, offset: int, chain: Chain, settings: GenerateSettings) -> Rows:
+        """The row before an element of a turn, its filters as they were then.
+
+        Arguments:
+            at: which turn.
+            offset: elements of the turn before the one.
+            chain: filters before the draw.
+            settings: of the turn.
+        """
+        turn, place, before = self.turns[at], self._place(at), self.elements(at)
+        past = turn.elements[:offset]
+        if turn.kind == "given":
+            place, before, past = _Place(place.state, place.waiting + past), [*before, *past], ()
+        keys = self._keys(at, turn.attempt, settings)
+        rows = self._rows(place, chain, keys, before, steps=len(past) + 1)
+        for _ in run(rows, self._forced(past, filtered=True)):
+            pass
+        return rows
+
+    def write(self, chain: Chain, settings: GenerateSettings, attempt: int) -> Iterator[str]:
+        """Let the model go on, giving text as it comes; closing the iterator keeps what is there.
+
+        Arguments:
+            chain: filters before the draw.
+            settings: with a length and a seed.
+            attempt: which continuation of this place, from 0.
+        """
+        length = settings.length
+        assert length is not None
+        at, before = len(self.turns), self.elements()
+        text = self.prompt.fragments(before, settings)
+        began = place = self._place(at)
+        rows = self._rows(place, chain, self._keys(at, attempt, settings), before, steps=length)
+        elements: list[Any] = []
+        parts: list[str] = []
+        end: Literal["stop", "length", "interrupted"] = "interrupted"
+        finished = False
+        try:
+            for step in run(
+                rows,
+                lambda rows: rows.draw(settings.temperature) if rows.position < length else None,
+            ):
+                element = self.prompt.restored(step.elements[0].tolist())
+                place = _Place(rows.state, (element,))
+                elements.append(element)
+                parts.append(text.feed(element))
+                if element == self.prompt.end or text.stopped:
+                    end = "stop"
+                    break
+                yield parts[-1]
+            else:
+                end = "length"
+            finished = True
+            if not text.stopped:
+                parts.append(text.pause())
+            yield parts[-1]
+        finally:
+            if not finished and not text.stopped:
+                # What was held back for a stop text has been written all the same.
+                parts.append(text.pause())
+            if elements:
+                turn = Turn(
+                    "written", tuple(elements), "".join(parts), end, attempt, to_mapping(settings)
+                )
+                if text.stopped:
+                    turn = replace(turn, elements=self.prompt.cut(turn.elements, turn.text))
+                if text.stopped or self._begins_anew(turn):
+                    # Without the elements of a stop text, and without a document that has ended.
+                    place = self._read(began, turn, before)
+                self.append(turn, place)
+
+    def _place(self, number: int) -> _Place:
+        """Where the model stands before a turn; what lies between a known place and it is read."""
+        known = number
+        while known > 0 and self._places[known] is None:
+            known -= 1
+        place = self._places[known]
+        if place is None:
+            place = self._places[0] = _Place(*self.prompt.start(self.model.predictor))
+        for at in range(known, number):
+            place = self._places[at + 1] = self._read(place, self.turns[at], self.elements(at))
+        return place
+
+    def _read(self, place: _Place, turn: Turn, before: Sequence[Any]) -> _Place:
+        """The place after a turn, read in the very steps in which it was written.
+
+        Arguments:
+            place: before it.
+            turn: what is read.
+            before: elements before it.
+        """
+        if turn.kind == "given":
+            return _Place(place.state, place.waiting + turn.elements)
+        if self._begins_anew(turn):
+            return _Place(*self.prompt.start(self.model.predictor))
+        keys = self.prompt.keys(0, 0)
+        rows = self._rows(place, Chain([]), keys, before, steps=len(turn.elements))
+        for _ in run(rows, self._forced(turn.elements)):
+            pass
+        return _Place(rows.state, turn.elements[-1:]) if turn.elements else place
+
+    def _rows(
+        self,
+        place: _Place,
+        chain: Chain,
+        keys: tuple[DrawKey, DrawKey],
+        before: Sequence[Any],
+        *,
+        steps: int,
+    ) -> Rows:
+        """The only row of a session, at a place.
+
+        Arguments:
+            place: where it stands.
+            chain: filters before the draw.
+            keys: of the draws of elements and of filters.
+            before: elements before what is written, which filters see.
+            steps: to be written, at most.
+        """
+        waiting = len(place.waiting)
+        return Rows(
+            self.model.predictor,
+            place.state.fork(),
+            chain,
+            keys[0],
+            unread=self.prompt.stack(place.waiting),
+            prompts=(self.prompt.seen(before),),
+            filter_key=keys[1],
+            known_RHX=self.prompt.known(len(before) - waiting, waiting + max(1, steps)),
+        )
+
+    def _keys(self, at: int, attempt: int, settings: GenerateSettings) -> tuple[DrawKey, DrawKey]:
+        """Names of the draws of a turn; those of the first turn are those of `generate`."""
+        assert settings.seed is not None
+        # A turn of which a stop text has left nothing counts too: going on from it draws anew.
+        written = sum(
+            max(1, len(turn.elements)) for turn in self.turns[:at] if turn.kind == "written"
+        )
+        return self.prompt.keys(settings.seed, (written * ATTEMPTS + attempt) % (1 << 32))
+
+    def _forced(
+        self, elements: Sequence[Any], *, filtered: bool = False
+    ) -> Callable[[Rows], Step | None]:
+        """Choices that repeat elements one by one, with `filtered` through the filters, too."""
+
+        def choose(rows: Rows) -> Step | None:
+            if rows.position == len(elements):
+                return None
+            if filtered and rows.chain.filters:
+                rows.filter()
+            return forced(rows, self.prompt.stack(elements[rows.position :][:1])[0])
+
+        return choose
+
+    def _begins_anew(self, turn: Turn) -> bool:
+        """True if the model forgets what was before, as each text was learnt from the zero state."""
+        return self.ends_document(turn) and self.model.bundle.context.kind == "fresh"
