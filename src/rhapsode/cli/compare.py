@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta
 from rich.console import Console
@@ -18,7 +17,7 @@ from rich.text import Text
 
 from rhapsode.cli.console import note, print_json, stderr
 from rhapsode.cli.evaluate import print_parts
-from rhapsode.cli.parse import parse_of_model, typed_settings
+from rhapsode.cli.parse import modality_settings, parse, typed_of
 from rhapsode.config import GenerateSettings, Positional, Repeated, from_mapping, option
 from rhapsode.errors import SettingsError
 
@@ -64,9 +63,8 @@ class CompareCommand:
 
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
-    command = parse_of_model(
-        CompareCommand, attrgetter("comparison"), "compare", DESCRIPTION, arguments
-    )
+    flags = modality_settings(arguments, "comparison")
+    command, typed = parse(CompareCommand, "compare", DESCRIPTION, arguments, *flags)
     if len(command.models) < 2:
         raise SettingsError(
             "a comparison needs two or more models",
@@ -74,13 +72,13 @@ def run(arguments: Sequence[str], began: float) -> int:
             hint="rhapsode compare run-a run-b --on test.txt",
         )
     if command.blind:
-        return _vote(command, arguments)
+        return _vote(command, typed)
     if not command.on:
         raise SettingsError("no data was given", where="compare", hint="name some with --on")
     from rhapsode.workflows.inference.comparison import compare, open_models
 
     modality, opened = open_models(command.models)
-    asked = typed_settings(command, arguments, modality.comparison)
+    asked = typed_of(typed, modality.comparison)
     compared = compare(opened, *command.on, tell=note, **asked)
     found = compared.to_mapping()
     if command.json:
@@ -90,7 +88,7 @@ def run(arguments: Sequence[str], began: float) -> int:
     return 0
 
 
-def _vote(command: CompareCommand, arguments: Sequence[str]) -> int:
+def _vote(command: CompareCommand, typed: Mapping[str, Any]) -> int:
     from rhapsode.workflows.inference.blind import Ballot, blind_pairs, passages_for, scores_of
     from rhapsode.workflows.inference.comparison import open_models
 
@@ -104,7 +102,7 @@ def _vote(command: CompareCommand, arguments: Sequence[str]) -> int:
     )
     prompts = list(command.prompt)
     if command.on:
-        asked = typed_settings(command, arguments, modality.comparison)
+        asked = typed_of(typed, modality.comparison)
         prompts += passages_for(
             opened,
             command.on,

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from rich.console import Console
 from rich.table import Column, Table
 
 from rhapsode.cli.console import note, print_json
-from rhapsode.cli.parse import parse, typed_settings
+from rhapsode.cli.parse import parse, typed_of
 from rhapsode.config import Positional, Repeated, SourceSettings, apply_assignments, option
 from rhapsode.errors import SettingsError
 
@@ -54,7 +54,7 @@ class DataCommand(SourceSettings):
 
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
-    command = parse(DataCommand, "data", DESCRIPTION, arguments)
+    command, typed = parse(DataCommand, "data", DESCRIPTION, arguments)
     if command.action != "list" and not command.source:
         raise SettingsError(f"data {command.action} needs a source", hint="name one")
     if command.plot is not None and command.action != "info":
@@ -71,7 +71,7 @@ def run(arguments: Sequence[str], began: float) -> int:
     elif command.action == "list":
         _list(console, json=command.json)
     else:
-        _look(command, arguments, console)
+        _look(command, typed, console)
     return 0
 
 
@@ -93,12 +93,12 @@ def _list(console: Console, *, json: bool) -> None:
     console.print(table)
 
 
-def _look(command: DataCommand, arguments: Sequence[str], console: Console) -> None:
+def _look(command: DataCommand, typed: Mapping[str, Any], console: Console) -> None:
     """Survey a source, or show one of its documents."""
     from rhapsode.workflows.inference.sources import show, survey
 
     asked = {
-        "source": typed_settings(command, arguments, SourceSettings),
+        "source": typed_of(typed, SourceSettings),
         "encoder": apply_assignments({}, command.set),
     }
     asked = {name: value for name, value in asked.items() if value}

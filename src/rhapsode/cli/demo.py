@@ -39,7 +39,7 @@ class DemoCommand:
 
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
-    command = parse(DemoCommand, "demo", DESCRIPTION, arguments)
+    command, _ = parse(DemoCommand, "demo", DESCRIPTION, arguments)
     from rhapsode.workflows import load
     from rhapsode.workflows.runs.run import prepare_training
 

@@ -31,7 +31,7 @@ class EncodeCommand:
 
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
-    command = parse(EncodeCommand, "encode", DESCRIPTION, arguments)
+    command, _ = parse(EncodeCommand, "encode", DESCRIPTION, arguments)
     from rhapsode.workflows import load
 
     model = load(command.model)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rhapsode.cli.console import note, print_json, put
-from rhapsode.cli.parse import parse, settings_of, typed_settings
+from rhapsode.cli.parse import parse, settings_of, typed_of
 from rhapsode.config import from_mapping
 from rhapsode.errors import SettingsError
 from rhapsode.verbs.forecast import (
@@ -31,7 +31,7 @@ ForecastCommand = ForecastOptions
 
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
-    command = parse(ForecastCommand, "forecast", DESCRIPTION, arguments)
+    command, typed = parse(ForecastCommand, "forecast", DESCRIPTION, arguments)
     settings = settings_of(command, ForecastSettings)
     if settings.format == "json" and (settings.paths or command.output is not None):
         raise SettingsError(
@@ -39,7 +39,7 @@ def run(arguments: Sequence[str], began: float) -> int:
             where="--format",
             hint="leave out --paths and --output, or --format json",
         )
-    reading = typed_settings(command, arguments, SeriesSettings)
+    reading = typed_of(typed, SeriesSettings)
     from_mapping(SeriesSettings, reading, where="options")  # refused here where it makes no sense
     from rhapsode.cli.train import run_training
 

@@ -47,7 +47,7 @@ class GenerateCommand(GenerateSettings, RequestSettings, _Places):
 
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
-    command = parse(GenerateCommand, "generate", DESCRIPTION, arguments)
+    command, _ = parse(GenerateCommand, "generate", DESCRIPTION, arguments)
     settings = settings_of(command, GenerateSettings)
     request = settings_of(command, RequestSettings)
     from rhapsode.modalities.opened import changed, with_seed

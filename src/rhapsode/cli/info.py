@@ -33,7 +33,7 @@ class InfoCommand:
 
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
-    command = parse(InfoCommand, "info", DESCRIPTION, arguments)
+    command, _ = parse(InfoCommand, "info", DESCRIPTION, arguments)
     from rhapsode.workflows import load
     from rhapsode.workflows.inference.describe import describe
 

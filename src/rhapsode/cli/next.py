@@ -57,7 +57,7 @@ class NextCommand(SamplingSettings, _Next, _Places):
 
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
-    command = parse(NextCommand, "next", DESCRIPTION, arguments)
+    command, _ = parse(NextCommand, "next", DESCRIPTION, arguments)
     shown = settings_of(command, _Next)
     sampling = settings_of(command, SamplingSettings)
     if sampling.trace is not None:

@@ -83,7 +83,7 @@ class PlayCommand:
 
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
-    command = parse(PlayCommand, "play", DESCRIPTION, arguments)
+    command, _ = parse(PlayCommand, "play", DESCRIPTION, arguments)
     asked = apply_assignments({}, command.set)
     if command.seed is not None:
         asked["seed"] = command.seed

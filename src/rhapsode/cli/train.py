@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from rich.table import Column, Table
 
 from rhapsode.cli.console import note, stderr
-from rhapsode.cli.parse import parse, typed_settings
+from rhapsode.cli.parse import parse, typed_of
 from rhapsode.config import (
     Positional,
     Repeated,
@@ -218,15 +218,15 @@ def _asked(arguments: Sequence[str]) -> tuple[TrainCommand, dict[str, Any]]:
     """The command, and the settings asked for by file, `--set` and flags, in that order."""
     # A paragraph each: what is typed on neighbouring lines would be run together.
     listing = "\n\n".join(f"{name}: {about}." for name, about in presets().items())
-    command = parse(TrainCommand, "train", DESCRIPTION.format(presets=listing), arguments)
+    command, typed = parse(TrainCommand, "train", DESCRIPTION.format(presets=listing), arguments)
     base: dict[str, Any] = {}
     if command.config is not None:
         base = read_settings(command.config)
         base.pop("run", None)  # what a config.toml notes of its own run
     # A flag that was typed wins even where it says what is the default anyway.
-    given = typed_settings(command, arguments, RunSettings)
+    given = typed_of(typed, RunSettings)
     _drop_head(base, command, given)
-    source = typed_settings(command, arguments, SourceSettings)
+    source = typed_of(typed, SourceSettings)
     if source:
         given["source"] = source
     if any(name in given for name in _LENGTHS):

@@ -1,16 +1,24 @@
-"""How a setting looks as a flag. Its name, default and help are the field's own."""
+"""Settings fields as flags: the marks on an annotation, and what they say together."""
 
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import sys
+import types
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["POSITIONAL", "REPEATED", "Flag", "Positional", "Repeated", "option"]
+__all__ = ["Flag", "Option", "Positional", "Repeated", "field_docs", "option", "options_of"]
 
 T = TypeVar("T")
 
 POSITIONAL = "positional"
 REPEATED = "repeated"
 
-# What the command line makes of an annotation is its own affair: settings are read without what parses.
 Positional = Annotated[T, POSITIONAL]
 """A field that is given by its place and not by a name."""
 Repeated = Annotated[T, REPEATED]
@@ -19,20 +27,20 @@ Repeated = Annotated[T, REPEATED]
 
 @dataclass(frozen=True)
 class Flag:
-    """What a flag says of itself; see `option`.
+    """Appearance of a settings field on the command line; see `option`.
 
     Arguments:
         metavar: stands for the value in the help.
-        hint: what the help says of the default; None: the field's own.
+        default: shown in the help in place of the field's default; None shows that one, "" none.
         alias: a short form.
-        name: where it is not the field's.
-        help: in place of the field's docstring; `{families}` stands for the families that there are.
+        name: the flag's name; None takes the field's.
+        help: replaces the field's docstring; `{families}` and `{modalities}` stand for their names.
     """
 
-    metavar: str
-    hint: str | None
-    alias: str | None
-    name: str | None
+    metavar: str | None = None
+    default: str | None = None
+    alias: str | None = None
+    name: str | None = None
     help: str | None = None
 
 
@@ -48,10 +56,108 @@ def option(
 
     Arguments:
         metavar: stands for the value in the help.
-        default: what happens when the flag is left out, where the field's default does not say it.
+        default: behaviour without the flag, where the field's default does not say it.
         alias: a short form, as "-o".
         name: the flag's name where the field's cannot be it.
         help: in place of the field's docstring, for what only a registry knows.
     """
-    hint = None if default is None else f"(default: {default})" if default else ""
-    return Flag(metavar, hint, alias, name, help)
+    return Flag(metavar, default, alias, name, help)
+
+
+@dataclass(frozen=True)
+class Option:
+    """A settings field as the command line takes it.
+
+    Arguments:
+        field: of the dataclass.
+        owner: the class that declares it.
+        hint: its type with ranges.
+        kind: `str`, `int`, `float`, `bool` or a `Literal`: the type of one value.
+        many: True for a tuple.
+        repeated: True if each entry of the tuple has a flag of its own.
+        positional: True if it has no flag.
+        flag: its marks.
+    """
+
+    field: dataclasses.Field[Any]
+    owner: type[Any]
+    hint: Any
+    kind: Any
+    many: bool
+    repeated: bool
+    positional: bool
+    flag: Flag
+
+    @property
+    def required(self) -> bool:
+        """True without a default."""
+        return self.field.default is dataclasses.MISSING
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The words that it takes; empty for any."""
+        return get_args(self.kind) if get_origin(self.kind) is Literal else ()
+
+    @property
+    def metavar(self) -> str:
+        """Text that stands for the value in the help; empty for a flag without a value."""
+        if self.kind is bool:
+            return ""
+        return self.flag.metavar or "|".join(self.choices) or self.field.name.upper()
+
+    @property
+    def spellings(self) -> list[str]:
+        """Its flags: the usual one, the one with underscores, the short one."""
+        name = self.flag.name or self.field.name.strip("_")
+        written = [f"--{name.replace('_', '-')}", f"--{name}", self.flag.alias]
+        return [spelling for spelling in dict.fromkeys(written) if spelling is not None]
+
+
+def options_of(*classes: type[Any]) -> dict[str, Option]:
+    """The fields of settings dataclasses as options, by field name; the first class of a name wins."""
+    options: dict[str, Option] = {}
+    for cls in classes:
+        hints = get_type_hints(cls, include_extras=True)
+        bare = get_type_hints(cls)
+        for field in dataclasses.fields(cls):
+            if field.name not in options:
+                options[field.name] = _option(cls, field, hints[field.name], bare[field.name])
+    return options
+
+
+def _option(cls: type[Any], field: dataclasses.Field[Any], hint: Any, bare: Any) -> Option:
+    marks = getattr(hint, "__metadata__", ())
+    if get_origin(bare) in (Union, types.UnionType):
+        (bare,) = (part for part in get_args(bare) if part is not type(None))
+    many = get_origin(bare) is tuple
+    return Option(
+        field=field,
+        owner=next(base for base in cls.__mro__ if field.name in base.__annotations__),
+        hint=hint,
+        kind=get_args(bare)[0] if many else bare,
+        many=many,
+        repeated=REPEATED in marks,
+        positional=POSITIONAL in marks,
+        flag=next((mark for mark in marks if isinstance(mark, Flag)), Flag()),
+    )
+
+
+def field_docs(cls: type[Any]) -> dict[str, str]:
+    """The docstrings of the fields that a class itself declares, as single lines."""
+    body = next(
+        node.body
+        for node in _module_tree(cls.__module__).body
+        if isinstance(node, ast.ClassDef) and node.name == cls.__name__
+    )
+    return {
+        field.target.id: " ".join(doc.value.value.split())
+        for field, doc in zip(body, body[1:], strict=False)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(doc, ast.Expr) and isinstance(doc.value, ast.Constant)
+        if isinstance(doc.value.value, str)
+    }
+
+
+@cache
+def _module_tree(name: str) -> ast.Module:
+    return ast.parse(inspect.getsource(sys.modules[name]))
