@@ -37,9 +37,11 @@ class _Typed(argparse.Action):
     """Collects the words after a flag, beside the flag as it was typed."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
-        words = values if isinstance(values, list) else [values]
+        if self.nargs is None:
+            # Of `--flag=--` argparse leaves an empty list on some versions of Python.
+            values = ["--" if values == [] else values]
         before = getattr(namespace, self.dest, [])
-        setattr(namespace, self.dest, [*before, (option_string, words)])
+        setattr(namespace, self.dest, [*before, (option_string, values)])
 
 
 def parse(

@@ -55,9 +55,9 @@ def convert(
     try:
         return msgspec.convert(value, hint, strict=True)
     except msgspec.ValidationError as problem:
-        message, _, place = str(problem).partition(" - at `$.")
-        place = place.rstrip("`")
-        name = f"setting {place!r}: " if place else ""
+        message, _, place = str(problem).partition(" - at `$")
+        # The entry of a list has no name.
+        name = f"setting {place.strip('.`')!r}: " if place.startswith(".") else ""
         raise error(f"{name}{_plain(message)}", where=where) from None
     except UnicodeEncodeError:  # of a word where only some are allowed
         raise error("a setting holds half of a surrogate pair", where=where) from None
