@@ -25,10 +25,11 @@ TOGETHER = {"prompt_field": ["--completion-field=y"], "completion_field": ["--pr
 def classes_of(name: str) -> list[type[Any]]:
     """The dataclass of a command, and those of modalities whose fields are its flags too."""
     module = importlib.import_module(f"rhapsode.cli.{name}")
-    classes = [getattr(module, f"{name.capitalize()}Command")]
-    for modality in MODALITIES.names() if name in OF_MODALITIES else ():
-        classes.append(getattr(MODALITIES.get(modality), OF_MODALITIES[name]))
-    return classes
+    modalities = MODALITIES.names() if name in OF_MODALITIES else ()
+    return [
+        getattr(module, f"{name.capitalize()}Command"),
+        *(getattr(MODALITIES.get(each), OF_MODALITIES[name]) for each in modalities),
+    ]
 
 
 def places_of(options: dict[str, Option]) -> list[str]:
@@ -202,7 +203,9 @@ def test_flags_without_a_place_here_are_named_where_they_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit):
-        parse(Sample, "x", "", ["a", "--patienc", "3"], elsewhere=lambda: {"--patience": "--set a.b"})
+        parse(
+            Sample, "x", "", ["a", "--patienc", "3"], elsewhere=lambda: {"--patience": "--set a.b"}
+        )
     assert "no flag --patienc; did you mean --set a.b?" in capsys.readouterr().err
 
 

@@ -10,10 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from msgspec import Meta
-from rich.console import Console
-from rich.panel import Panel
-from rich.rule import Rule
-from rich.text import Text
 
 from rhapsode.cli.console import note, print_json, stderr
 from rhapsode.cli.evaluate import print_parts
@@ -37,7 +33,7 @@ _KEYS = {"1": "first", "2": "second", "=": "tie"}
 
 @dataclass(frozen=True, kw_only=True)
 class CompareCommand:
-    """Flags of `rhapsode compare`."""
+    """Options of the command."""
 
     models: Positional[Annotated[tuple[str, ...], option("MODEL")]] = ()
     """Run folders or model files, two or more."""
@@ -89,6 +85,10 @@ def run(arguments: Sequence[str], began: float) -> int:
 
 
 def _vote(command: CompareCommand, typed: Mapping[str, Any]) -> int:
+    from rich.console import Console
+    from rich.text import Text
+
+    from rhapsode.views.terminal.vote_panels import pair_panels, score_line
     from rhapsode.workflows.inference.blind import Ballot, blind_pairs, passages_for, scores_of
     from rhapsode.workflows.inference.comparison import open_models
 
@@ -103,29 +103,19 @@ def _vote(command: CompareCommand, typed: Mapping[str, Any]) -> int:
     prompts = list(command.prompt)
     if command.on:
         asked = typed_of(typed, modality.comparison)
-        prompts += passages_for(
-            opened,
-            command.on,
-            count=command.rounds,
-            length=_PROMPT,
-            seed=seed,
-            tell=note,
-            **asked,
-        )
+        sizes = {"count": command.rounds, "length": _PROMPT}
+        prompts += passages_for(opened, command.on, **sizes, seed=seed, tell=note, **asked)
     if not prompts:
         raise SettingsError(
             "a blind comparison needs prompts",
             where="compare",
             hint='give --prompt "Once upon a time", or a text to take them from by --on',
         )
-    stderr().print(
-        Text("1 or 2: the better one   =: no difference   s: skip   q: end", style="dim")
-    )
+    note("1 or 2: the better one   =: no difference   s: skip   q: end")
     for pair in blind_pairs(opened, prompts, settings, rounds=command.rounds, tell=note):
-        stderr().print(Rule(f"{pair.round + 1} of {command.rounds}", style="dim"))
-        stderr().print(Text(pair.prompt, style="italic"))
-        for number, text in enumerate(pair.texts, 1):
-            stderr().print(Panel(Text(text), title=str(number), title_align="left"))
+        title = f"{pair.round + 1} of {command.rounds}"
+        for panel in pair_panels(title, pair.prompt, pair.texts):
+            stderr().print(panel)
         choice = _choice()
         if choice == "q":
             break
@@ -138,14 +128,7 @@ def _vote(command: CompareCommand, typed: Mapping[str, Any]) -> int:
     console = Console(highlight=False)
     console.print(Text(f"{len(ballot.votes)} votes in {command.output}", style="dim"))
     for score in scores:
-        console.print(
-            Text.assemble(
-                (f"{score.models[0]} {score.wins[0]}", "bold"),
-                "  :  ",
-                (f"{score.wins[1]} {score.models[1]}", "bold"),
-                (f"   no difference {score.ties}; p = {score.p_value:.3f}", "dim"),
-            )
-        )
+        console.print(score_line(score.models, score.wins, score.ties, score.p_value))
     return 0
 
 
@@ -162,4 +145,4 @@ def _choice() -> str:
         answer = line.strip().lower()
         if answer in (*_KEYS, "s", "q"):
             return answer
-        stderr().print(Text("1, 2, =, s or q", style="dim"))
+        note("1, 2, =, s or q")

@@ -6,15 +6,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from rich.console import Console
-from rich.table import Column, Table
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from rhapsode.cli.console import note, print_json
 from rhapsode.cli.parse import parse, typed_of
 from rhapsode.config import Positional, Repeated, SourceSettings, apply_assignments, option
 from rhapsode.errors import SettingsError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = ["DataCommand", "run"]
 
@@ -29,7 +29,7 @@ WIDEST = 100
 
 @dataclass(frozen=True)
 class DataCommand(SourceSettings):
-    """Flags of `rhapsode data`."""
+    """Options of the command."""
 
     action: Positional[
         Annotated[Literal["list", "info", "show", "fetch"], option("list|info|show|fetch")]
@@ -63,6 +63,8 @@ def run(arguments: Sequence[str], began: float) -> int:
         from rhapsode.views.survey_picture import check_picture
 
         check_picture(Path(command.plot))
+    from rich.console import Console
+
     console = Console(highlight=False)
     if command.action == "fetch":
         from rhapsode.data import fetch_corpus
@@ -77,6 +79,8 @@ def run(arguments: Sequence[str], began: float) -> int:
 
 def _list(console: Console, *, json: bool) -> None:
     """The corpora known by name."""
+    from rich.table import Column, Table
+
     from rhapsode.data import list_corpora
 
     corpora = list_corpora()

@@ -7,13 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from rich.console import Console
-from rich.rule import Rule
-from rich.text import Text
-
 from rhapsode.cli.console import note
 from rhapsode.cli.parse import parse
-from rhapsode.cli.train import run_training
+from rhapsode.cli.training_run import run_training
 from rhapsode.config import option
 
 __all__ = ["DemoCommand", "run"]
@@ -29,7 +25,7 @@ TEMPERATURES = (0.5, 0.8, 1.1)
 
 @dataclass(frozen=True)
 class DemoCommand:
-    """Flags of `rhapsode demo`."""
+    """Options of the command."""
 
     budget: Annotated[str, option("TIME")] = "1m"
     """Time to train."""
@@ -40,6 +36,10 @@ class DemoCommand:
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
     command, _ = parse(DemoCommand, "demo", DESCRIPTION, arguments)
+    from rich.console import Console
+    from rich.rule import Rule
+    from rich.text import Text
+
     from rhapsode.workflows import load
     from rhapsode.workflows.runs.run import prepare_training
 

@@ -41,7 +41,7 @@ def run(arguments: Sequence[str], began: float) -> int:
         )
     reading = typed_of(typed, SeriesSettings)
     from_mapping(SeriesSettings, reading, where="options")  # refused here where it makes no sense
-    from rhapsode.cli.train import run_training
+    from rhapsode.cli.training_run import run_training
 
     found = forecast(
         command.model,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from msgspec import Meta
-from rich.console import Console
 
 from rhapsode.cli.console import note, print_json
 from rhapsode.cli.parse import parse, read_stdin, settings_of
@@ -52,7 +51,7 @@ class _Places:
 
 @dataclass(frozen=True)
 class NextCommand(SamplingSettings, _Next, _Places):
-    """Flags of `rhapsode next`."""
+    """Options of the command."""
 
 
 def run(arguments: Sequence[str], began: float) -> int:
@@ -83,6 +82,8 @@ def run(arguments: Sequence[str], began: float) -> int:
     if shown.json:
         print_json({"model": str(model.path), "next": found.to_list()})
         return 0
+    from rich.console import Console
+
     console = Console(highlight=False)
     for block in found.shown(console.width):
         console.print()

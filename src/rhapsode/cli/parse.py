@@ -1,17 +1,14 @@
-"""The reader of command lines: argparse, built from settings dataclasses."""
+"""The reader of command lines: settings dataclasses filled from words."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import difflib
-import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from rhapsode.cli.console import fail
+from rhapsode.cli.words import UsageError, words_of
 from rhapsode.config import convert
 from rhapsode.config.options import Option, options_of
 from rhapsode.errors import DataError
@@ -20,28 +17,6 @@ __all__ = ["modality_settings", "parse", "read_stdin", "settings_of", "typed_of"
 
 C = TypeVar("C")
 S = TypeVar("S")
-
-_NEGATIVE = re.compile(r"-\.?\d")
-
-
-class _UsageError(Exception):
-    """A command line that cannot be read: exit code 2."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise _UsageError(message.removeprefix("argument "))
-
-
-class _Typed(argparse.Action):
-    """Collects the words after a flag, beside the flag as it was typed."""
-
-    def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
-        if self.nargs is None:
-            # Of `--flag=--` argparse leaves an empty list on some versions of Python.
-            values = ["--" if values == [] else values]
-        before = getattr(namespace, self.dest, [])
-        setattr(namespace, self.dest, [*before, (option_string, values)])
 
 
 def parse(
@@ -72,78 +47,16 @@ def parse(
     if _asks_help(arguments):
         from rhapsode.cli.help_page import help_page
 
-        sys.stdout.write(help_page(f"rhapsode {name}", description, options.values()))
+        sys.stdout.write(help_page(f"rhapsode {name}", description, list(options.values())))
         raise SystemExit(0)
     try:
-        words = _words(list(options.values()), arguments, elsewhere)
+        words = words_of(list(options.values()), arguments, elsewhere)
         typed = {name: _value(options[name], *given) for name, given in words.items()}
-    except _UsageError as problem:
+    except UsageError as problem:
         fail(f"{problem}; rhapsode {name} --help lists its options")
         raise SystemExit(2) from None
     names = {field.name for field in dataclasses.fields(command)}  # type: ignore[arg-type]
     return command(**{key: value for key, value in typed.items() if key in names}), typed
-
-
-def _words(
-    options: Sequence[Option],
-    arguments: Sequence[str],
-    elsewhere: Callable[[], Mapping[str, str]],
-) -> dict[str, tuple[str, list[str]]]:
-    """The words of every option that was typed, after its flag or metavar, by field."""
-    parser = _Parser(
-        prog="",
-        add_help=False,
-        allow_abbrev=False,
-        argument_default=argparse.SUPPRESS,
-        formatter_class=partial(argparse.HelpFormatter, width=80),
-    )
-    flags = [option for option in options if not option.positional]
-    for option in flags:
-        nargs = 0 if option.kind is bool else "*" if option.many and not option.repeated else None
-        # An action for each spelling: messages of argparse name the one that was typed.
-        for spelling in option.spellings:
-            parser.add_argument(spelling, dest=option.field.name, action=_Typed, nargs=nargs)
-    stop = arguments.index("--") if "--" in arguments else len(arguments)
-    namespace, rest = parser.parse_known_args(arguments[:stop])
-    for word in rest:
-        if word.startswith("-") and word != "-" and " " not in word and not _NEGATIVE.match(word):
-            raise _UsageError(_unknown(word.partition("=")[0], flags, elsewhere))
-    typed = {
-        option.field.name: _joined(option, getattr(namespace, option.field.name))
-        for option in flags
-        if option.field.name in namespace
-    }
-    places = [option for option in options if option.positional]
-    return typed | _placed(places, [*rest, *arguments[stop + 1 :]])
-
-
-def _joined(option: Option, typed: Sequence[tuple[str, list[str]]]) -> tuple[str, list[str]]:
-    """All words of a repeated option; of others the last typed win."""
-    flag, words = typed[-1]
-    return flag, [word for _, each in typed for word in each] if option.repeated else words
-
-
-def _placed(places: Sequence[Option], words: list[str]) -> dict[str, tuple[str, list[str]]]:
-    """Words given by their place, by field; the last option takes the rest if it takes many."""
-    typed: dict[str, tuple[str, list[str]]] = {}
-    for place in places:
-        taken = words if place.many else words[:1]
-        words = words[len(taken) :]
-        if taken:
-            typed[place.field.name] = place.metavar, taken
-        elif place.required:
-            raise _UsageError(f"{place.metavar} is missing")
-    if words:
-        raise _UsageError(f"unexpected argument {words[0]!r}")
-    return typed
-
-
-def _unknown(flag: str, flags: Iterable[Option], elsewhere: Callable[[], Mapping[str, str]]) -> str:
-    """The message for a flag that does not exist, with the nearest that does."""
-    known = {spelling: spelling for option in flags for spelling in option.spellings}
-    known |= {name: place for name, place in elsewhere().items() if name not in known}
-    near = difflib.get_close_matches(flag, known, n=1, cutoff=0.5)
-    return f"no flag {flag}" + (f"; did you mean {known[near[0]]}?" if near else "")
 
 
 def _value(option: Option, flag: str, words: Sequence[str]) -> Any:
@@ -159,13 +72,13 @@ def _single(option: Option, flag: str, word: str) -> Any:
     if option.choices:
         if word not in option.choices:
             listing = ", ".join(option.choices)
-            raise _UsageError(f"{flag}: no such choice: {word!r}; choose from {listing}")
+            raise UsageError(f"{flag}: no such choice: {word!r}; choose from {listing}")
         return word
     try:
         return option.kind(word)
     except ValueError:
         wanted = "a whole number" if option.kind is int else "a number"
-        raise _UsageError(f"{flag}: expected {wanted}, got {word!r}") from None
+        raise UsageError(f"{flag}: expected {wanted}, got {word!r}") from None
 
 
 def modality_settings(arguments: Sequence[str], name: str) -> list[type[Any]]:
