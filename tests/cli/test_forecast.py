@@ -413,7 +413,7 @@ def test_awkward_values_are_learnt(cli: Cli, tmp_path: Path, values: list[object
 
 def test_settings_that_do_not_go_together(cli: Cli) -> None:
     for flags, said in (
-        (("--set", "head.name=categorical"), "not over numbers"),
+        (("--set", "head.name=categorical"), "is no distribution of series"),
         (("--set", "head.name=poisson", "--set", "encoder.counts=false"), "counts"),
         (("--encoding", "binned", "--set", "head.name=gaussian"), "bins are elements"),
         (("--encoding", "binned", "--set", "head.bins=1"), "bins"),

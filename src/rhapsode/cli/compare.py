@@ -33,9 +33,9 @@ _KEYS = {"1": "first", "2": "second", "=": "tie"}
 
 @dataclass(frozen=True, kw_only=True)
 class CompareCommand:
-    """Options of the command."""
+    """Options."""
 
-    models: Positional[Annotated[tuple[str, ...], option("MODEL")]] = ()
+    models: Positional[Annotated[tuple[str, ...], option("MODEL", "")]] = ()
     """Run folders or model files, two or more."""
     on: Annotated[Repeated[tuple[str, ...]], option("SOURCE", "none")] = ()
     """Data to score, or, with --blind, to take prompts from: a file, folder, pattern, - or a name; may be repeated."""
@@ -88,7 +88,7 @@ def _vote(command: CompareCommand, typed: Mapping[str, Any]) -> int:
     from rich.console import Console
     from rich.text import Text
 
-    from rhapsode.views.terminal.vote_panels import pair_panels, score_line
+    from rhapsode.views.terminal.text_tables import pair_panels, score_line
     from rhapsode.workflows.inference.blind import Ballot, blind_pairs, passages_for, scores_of
     from rhapsode.workflows.inference.comparison import open_models
 

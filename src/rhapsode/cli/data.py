@@ -29,7 +29,7 @@ WIDEST = 100
 
 @dataclass(frozen=True)
 class DataCommand(SourceSettings):
-    """Options of the command."""
+    """Options."""
 
     action: Positional[
         Annotated[Literal["list", "info", "show", "fetch"], option("list|info|show|fetch")]

@@ -25,7 +25,7 @@ TEMPERATURES = (0.5, 0.8, 1.1)
 
 @dataclass(frozen=True)
 class DemoCommand:
-    """Options of the command."""
+    """Options."""
 
     budget: Annotated[str, option("TIME")] = "1m"
     """Time to train."""

@@ -19,7 +19,7 @@ Of a table of series it shows the scaled values that the network learns from."""
 
 @dataclass(frozen=True)
 class EncodeCommand:
-    """Options of the command."""
+    """Options."""
 
     model: Positional[Annotated[str, option("MODEL")]]
     """Run folder or model file."""

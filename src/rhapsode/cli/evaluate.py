@@ -20,7 +20,7 @@ origins too, beside what came. Options that belong to one kind of data are told 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateCommand:
-    """Options of the command."""
+    """Options."""
 
     model: Positional[Annotated[str, option("MODEL")]]
     """Run folder or model file."""

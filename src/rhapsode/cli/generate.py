@@ -34,7 +34,7 @@ class _Places:
 
 @dataclass(frozen=True)
 class GenerateCommand(GenerateSettings, RequestSettings, _Places):
-    """Options of the command."""
+    """Options."""
 
 
 def run(arguments: Sequence[str], began: float) -> int:
@@ -108,7 +108,7 @@ def _by_temperature(
     """Print continuations under a heading for each temperature, or in columns if short texts fit."""
     from rich.console import Console
 
-    from rhapsode.views.terminal.continuation_columns import continuation_columns, has_room
+    from rhapsode.views.terminal.text_tables import continuation_columns, has_room
 
     console = Console(highlight=False, file=sys.stdout)
     rows: Sequence[Iterable[Continuation]] = [

@@ -4,75 +4,59 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import Any
 
-from rhapsode.config.options import Option, field_docs
+from rhapsode.cli.words import new_parser
+from rhapsode.config.options import POSITIONAL, Option, field_docs
 
 __all__ = ["help_page"]
 
 _WIDEST = 100
-_COLUMN = 24
-"""Where texts begin; an invocation that is longer has a line of its own."""
 
 
-def help_page(name: str, description: str, options: Sequence[Option]) -> str:
+def help_page(name: str, description: str, options: Iterable[Option]) -> str:
     """The help of a command as text.
 
     Arguments:
-        name: what is typed before its options.
+        name: words that are typed before its options.
         description: paragraphs; a line that begins with two spaces stays a line.
         options: in the order of the page.
     """
     width = max(40, min(_WIDEST, shutil.get_terminal_size().columns))
-    places = [option for option in options if option.positional]
-    usage = " ".join([f"usage: {name}", *map(_place, places), "[OPTIONS]"])
-    blocks = [usage, *(_paragraph(block, width) for block in description.split("\n\n"))]
-    groups: dict[str, list[Option]] = {"arguments": places} if places else {}
+    paragraphs = [_wrapped(paragraph, width) for paragraph in description.split("\n\n")]
+    parser = new_parser(width, description="\n\n".join(paragraphs))
+    usage = [name]
+    groups: dict[str, Any] = {}
     for option in options:
-        if not option.positional:
-            title = (option.owner.__doc__ or "").strip().partition("\n")[0].rstrip(".")
-            groups.setdefault(title[:1].lower() + title[1:], []).append(option)
-    help_flag = _entry("-h, --help", "Show this page.", width)
-    for title, members in groups.items():
-        entries = [_entry(_invocation(each), _text(each), width) for each in members]
-        blocks.append("\n".join([f"{title}:", *entries]))
-    return "\n\n".join([*blocks, help_flag]) + "\n"
+        text = {"help": _text(option).replace("%", "%%")}
+        if POSITIONAL in option.marks:
+            shown = option.metavar + ("..." if option.many else "")
+            usage.append(shown if option.required else f"[{shown}]")
+            title, flags = "arguments", [option.metavar]
+        else:
+            # The spelling with underscores works too, and is not shown.
+            flags = [s for s in option.spellings if not s.startswith("--") or "_" not in s][::-1]
+            title = (option.owner.__doc__ or "").partition("\n")[0].rstrip(".")
+            text |= {"action": "store_true"} if option.kind is bool else {"metavar": option.metavar}
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title[:1].lower() + title[1:])
+        groups[title].add_argument(*flags, **text)
+    parser.add_argument_group().add_argument("-h", "--help", action="help", help="Show this page.")
+    parser.usage = " ".join([*usage, "[OPTIONS]"])
+    return parser.format_help()
 
 
-def _place(option: Option) -> str:
-    """A positional argument in the usage."""
-    shown = option.metavar + ("..." if option.many else "")
-    return shown if option.required else f"[{shown}]"
-
-
-def _paragraph(text: str, width: int) -> str:
-    if text.startswith("  "):
-        lines = text.splitlines()
-        return "\n".join(textwrap.fill(line, width, subsequent_indent="      ") for line in lines)
-    return textwrap.fill(" ".join(text.split()), width)
-
-
-def _invocation(option: Option) -> str:
-    """The flags with their value; of a positional argument its metavar."""
-    if option.positional:
-        return option.metavar
-    # The spelling with underscores works too, and is not shown.
-    usual, *others = option.spellings
-    short = [spelling for spelling in others if not spelling.startswith("--")]
-    return " ".join([", ".join([*short, usual]), option.metavar]).rstrip()
+def _wrapped(paragraph: str, width: int) -> str:
+    if not paragraph.startswith("  "):
+        return textwrap.fill(" ".join(paragraph.split()), width)
+    lines = paragraph.splitlines()
+    return "\n".join(textwrap.fill(line, width, subsequent_indent="      ") for line in lines)
 
 
 def _text(option: Option) -> str:
     """The help of an option, with its default."""
     text = option.flag.help or field_docs(option.owner)[option.field.name]
-    default = option.flag.default
-    if default is None:
-        default = "" if option.required or option.kind is bool else str(option.field.default)
-    return _filled(text) + (f" (default: {default})" if default else "")
-
-
-def _filled(text: str) -> str:
-    """A text with the names of what is registered."""
     if "{families}" in text or "{modalities}" in text:
         from rhapsode.modalities import MODALITIES
         from rhapsode.models import FAMILIES
@@ -80,13 +64,7 @@ def _filled(text: str) -> str:
         *families, last = FAMILIES.words()
         text = text.replace("{families}", f"{', '.join(families)} or {last}")
         text = text.replace("{modalities}", ", ".join(MODALITIES.words()))
-    return text
-
-
-def _entry(invocation: str, text: str, width: int) -> str:
-    """An option with its text, in two columns."""
-    lines = textwrap.wrap(text, width - _COLUMN)
-    if len(invocation) > _COLUMN - 4:
-        lines = ["", *lines]
-    first = f"  {invocation:<{_COLUMN - 2}}{lines[0]}".rstrip()
-    return "\n".join([first, *(" " * _COLUMN + line for line in lines[1:])])
+    default = option.flag.default
+    if default is None:
+        default = "" if option.required or option.kind is bool else str(option.field.default)
+    return f"{text} (default: {default})" if default else text

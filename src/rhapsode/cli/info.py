@@ -17,7 +17,7 @@ DESCRIPTION = "Show components, layer shapes, parameters, encoder and provenance
 
 @dataclass(frozen=True)
 class InfoCommand:
-    """Options of the command."""
+    """Options."""
 
     model: Positional[Annotated[str, option("MODEL")]]
     """Run folder or model file."""

@@ -27,7 +27,7 @@ Of series it shows quantiles of the next steps, --top of them."""
 
 @dataclass(frozen=True)
 class _Next:
-    """What is shown."""
+    """Contents of the table."""
 
     top: Annotated[Annotated[int, Meta(ge=1, le=1000)], option("N")] = 5
     """How many elements, or steps of series, to show."""
@@ -51,7 +51,7 @@ class _Places:
 
 @dataclass(frozen=True)
 class NextCommand(SamplingSettings, _Next, _Places):
-    """Options of the command."""
+    """Options."""
 
 
 def run(arguments: Sequence[str], began: float) -> int:

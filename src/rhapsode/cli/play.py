@@ -30,7 +30,7 @@ GREETING = "Write a line and the model goes on; an empty line lets it go on; /he
 
 @dataclass(frozen=True)
 class PlayCommand:
-    """Options of the command."""
+    """Options."""
 
     model: Positional[Annotated[str, option("MODEL")]]
     """Run folder or model file."""

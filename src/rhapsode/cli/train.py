@@ -34,7 +34,7 @@ Presets for --config, each a classic with its own settings:
 
 @dataclass(frozen=True)
 class TrainCommand(SourceSettings, RunSettings):
-    """Options of the command."""
+    """Options."""
 
     sources: Positional[Annotated[tuple[str, ...], option("SOURCE", "")]] = ()
     """Files, folders, patterns as "*.txt", - for standard input, or names that `rhapsode data list` shows; a path that
@@ -126,7 +126,7 @@ def _plan(command: TrainCommand, asked: dict[str, Any]) -> int:
 
 def _repeat(command: TrainCommand, asked: dict[str, Any], began: float) -> int:
     """Run several seeds, and tell how far apart they lie."""
-    from rhapsode.views.terminal.training_tables import seeds_table
+    from rhapsode.views.terminal.model_tables import seeds_table
     from rhapsode.workflows.runs.repeat import repeat
 
     folder, summary = repeat(

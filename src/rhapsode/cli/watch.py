@@ -11,7 +11,7 @@ from rich.text import Text
 from rhapsode.cli.console import stderr
 from rhapsode.config import format_duration
 from rhapsode.training.events import Evaluated, Event, Sampled, Step
-from rhapsode.views.terminal.training_tables import samples_table
+from rhapsode.views.terminal.model_tables import samples_table
 
 __all__ = ["Watch"]
 

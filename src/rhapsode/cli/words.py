@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
-from rhapsode.config.options import Option
+from rhapsode.config.options import POSITIONAL, REPEATED, Option
 
-__all__ = ["UsageError", "words_of"]
+__all__ = ["UsageError", "new_parser", "words_of"]
+
+Words = tuple[str, list[str]]
+"""A flag as it was typed, or a metavar, and the words that belong to it."""
 
 _NEGATIVE = re.compile(r"-\.?\d")
 
@@ -26,22 +29,40 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Typed(argparse.Action):
-    """Collects the words after a flag, beside the flag as it was typed."""
+    """Keeps the words after a flag, beside the flag as it was typed; `const` joins all of a flag."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
         if self.nargs is None:
             # Of `--flag=--` argparse leaves an empty list on some versions of Python.
             values = ["--" if values == [] else values]
-        before = getattr(namespace, self.dest, [])
-        setattr(namespace, self.dest, [*before, (option_string, values)])
+        _, before = getattr(namespace, self.dest, ("", []))
+        setattr(namespace, self.dest, (option_string, [*before, *values] if self.const else values))
+
+
+def new_parser(width: int = 80, **settings: Any) -> argparse.ArgumentParser:
+    """A parser without flags; it knows of a line only what was typed, and no abbreviations.
+
+    Arguments:
+        width: characters of a line of help.
+        settings: of argparse.
+    """
+    formatter = partial(argparse.RawDescriptionHelpFormatter, width=width)
+    return _Parser(
+        **settings,
+        prog="",
+        add_help=False,
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+        formatter_class=formatter,
+    )
 
 
 def words_of(
     options: Sequence[Option],
     arguments: Sequence[str],
     elsewhere: Callable[[], Mapping[str, str]],
-) -> dict[str, tuple[str, list[str]]]:
-    """The words of every option that was typed, after its flag or metavar, by field.
+) -> dict[str, Words]:
+    """The words of every option that was typed, by field.
 
     Arguments:
         options: of the command.
@@ -51,42 +72,36 @@ def words_of(
     Raises:
         UsageError: an unknown flag, a flag without its value, or a word too many or too few.
     """
-    parser = _Parser(
-        prog="",
-        add_help=False,
-        allow_abbrev=False,
-        argument_default=argparse.SUPPRESS,
-        formatter_class=partial(argparse.HelpFormatter, width=80),
-    )
-    flags = [option for option in options if not option.positional]
-    for option in flags:
-        nargs = 0 if option.kind is bool else "*" if option.many and not option.repeated else None
+    parser = new_parser()
+    flags: dict[str, str] = {}
+    places: list[Option] = []
+    for option in options:
+        if POSITIONAL in option.marks:
+            places.append(option)
+            continue
+        repeated = REPEATED in option.marks
+        nargs = 0 if option.kind is bool else "*" if option.many and not repeated else None
         # An action for each spelling: messages of argparse name the one that was typed.
         for spelling in option.spellings:
-            parser.add_argument(spelling, dest=option.field.name, action=_Typed, nargs=nargs)
+            parser.add_argument(
+                spelling, dest=option.field.name, action=_Typed, nargs=nargs, const=repeated
+            )
+            flags[spelling] = spelling
     stop = arguments.index("--") if "--" in arguments else len(arguments)
     namespace, rest = parser.parse_known_args(arguments[:stop])
     for word in rest:
         if word.startswith("-") and word != "-" and " " not in word and not _NEGATIVE.match(word):
-            raise UsageError(_unknown(word.partition("=")[0], flags, elsewhere))
-    typed = {
-        option.field.name: _joined(option, getattr(namespace, option.field.name))
-        for option in flags
-        if option.field.name in namespace
-    }
-    places = [option for option in options if option.positional]
-    return typed | _placed(places, [*rest, *arguments[stop + 1 :]])
+            flag, known = word.partition("=")[0], {**elsewhere(), **flags}
+            near = difflib.get_close_matches(flag, known, n=1, cutoff=0.5)
+            raise UsageError(
+                f"no flag {flag}" + (f"; did you mean {known[near[0]]}?" if near else "")
+            )
+    return _placed(places, [*rest, *arguments[stop + 1 :]]) | vars(namespace)
 
 
-def _joined(option: Option, typed: Sequence[tuple[str, list[str]]]) -> tuple[str, list[str]]:
-    """All words of a repeated option; of others the last typed win."""
-    flag, words = typed[-1]
-    return flag, [word for _, each in typed for word in each] if option.repeated else words
-
-
-def _placed(places: Sequence[Option], words: list[str]) -> dict[str, tuple[str, list[str]]]:
+def _placed(places: Sequence[Option], words: list[str]) -> dict[str, Words]:
     """Words given by their place, by field; the last option takes the rest if it takes many."""
-    typed: dict[str, tuple[str, list[str]]] = {}
+    typed: dict[str, Words] = {}
     for place in places:
         taken = words if place.many else words[:1]
         words = words[len(taken) :]
@@ -97,11 +112,3 @@ def _placed(places: Sequence[Option], words: list[str]) -> dict[str, tuple[str, 
     if words:
         raise UsageError(f"unexpected argument {words[0]!r}")
     return typed
-
-
-def _unknown(flag: str, flags: Iterable[Option], elsewhere: Callable[[], Mapping[str, str]]) -> str:
-    """The message for a flag that does not exist, with the nearest that does."""
-    known = {spelling: spelling for option in flags for spelling in option.spellings}
-    known |= {name: place for name, place in elsewhere().items() if name not in known}
-    near = difflib.get_close_matches(flag, known, n=1, cutoff=0.5)
-    return f"no flag {flag}" + (f"; did you mean {known[near[0]]}?" if near else "")

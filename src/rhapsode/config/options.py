@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["Flag", "Option", "Positional", "Repeated", "field_docs", "option", "options_of"]
+__all__ = [
+    "POSITIONAL",
+    "REPEATED",
+    "Flag",
+    "Option",
+    "Positional",
+    "Repeated",
+    "field_docs",
+    "option",
+    "options_of",
+]
 
 T = TypeVar("T")
 
@@ -27,13 +37,13 @@ Repeated = Annotated[T, REPEATED]
 
 @dataclass(frozen=True)
 class Flag:
-    """Appearance of a settings field on the command line; see `option`.
+    """An annotation for a settings field that is also a flag.
 
     Arguments:
-        metavar: stands for the value in the help.
-        default: shown in the help in place of the field's default; None shows that one, "" none.
-        alias: a short form.
-        name: the flag's name; None takes the field's.
+        metavar: stands for the value in the help; None for the field's name or its choices.
+        default: behaviour without the flag, for the help; None for the field's default, "" for none.
+        alias: a short form, as "-o".
+        name: the flag's name; None for the field's.
         help: replaces the field's docstring; `{families}` and `{modalities}` stand for their names.
     """
 
@@ -44,24 +54,7 @@ class Flag:
     help: str | None = None
 
 
-def option(
-    metavar: str,
-    default: str | None = None,
-    *,
-    alias: str | None = None,
-    name: str | None = None,
-    help: str | None = None,
-) -> Any:
-    """An annotation for a settings field that is also a flag.
-
-    Arguments:
-        metavar: stands for the value in the help.
-        default: behaviour without the flag, where the field's default does not say it.
-        alias: a short form, as "-o".
-        name: the flag's name where the field's cannot be it.
-        help: in place of the field's docstring, for what only a registry knows.
-    """
-    return Flag(metavar, default, alias, name, help)
+option = Flag
 
 
 @dataclass(frozen=True)
@@ -74,9 +67,8 @@ class Option:
         hint: its type with ranges.
         kind: `str`, `int`, `float`, `bool` or a `Literal`: the type of one value.
         many: True for a tuple.
-        repeated: True if each entry of the tuple has a flag of its own.
-        positional: True if it has no flag.
-        flag: its marks.
+        marks: `POSITIONAL` and `REPEATED`, where it is so.
+        flag: its appearance.
     """
 
     field: dataclasses.Field[Any]
@@ -84,8 +76,7 @@ class Option:
     hint: Any
     kind: Any
     many: bool
-    repeated: bool
-    positional: bool
+    marks: frozenset[str]
     flag: Flag
 
     @property
@@ -100,9 +91,7 @@ class Option:
 
     @property
     def metavar(self) -> str:
-        """Text that stands for the value in the help; empty for a flag without a value."""
-        if self.kind is bool:
-            return ""
+        """Text that stands for the value."""
         return self.flag.metavar or "|".join(self.choices) or self.field.name.upper()
 
     @property
@@ -114,32 +103,27 @@ class Option:
 
 
 def options_of(*classes: type[Any]) -> dict[str, Option]:
-    """The fields of settings dataclasses as options, by field name; the first class of a name wins."""
+    """The fields of settings dataclasses as options, by name; the first class with a name wins."""
     options: dict[str, Option] = {}
     for cls in classes:
-        hints = get_type_hints(cls, include_extras=True)
-        bare = get_type_hints(cls)
+        hints, bare = get_type_hints(cls, include_extras=True), get_type_hints(cls)
         for field in dataclasses.fields(cls):
-            if field.name not in options:
-                options[field.name] = _option(cls, field, hints[field.name], bare[field.name])
+            kind = bare[field.name]
+            if get_origin(kind) in (Union, types.UnionType):
+                (kind,) = (part for part in get_args(kind) if part is not type(None))
+            many = get_origin(kind) is tuple
+            marks = getattr(hints[field.name], "__metadata__", ())
+            option = Option(
+                field=field,
+                owner=next(base for base in cls.__mro__ if field.name in base.__annotations__),
+                hint=hints[field.name],
+                kind=get_args(kind)[0] if many else kind,
+                many=many,
+                marks=frozenset(mark for mark in marks if isinstance(mark, str)),
+                flag=next((mark for mark in marks if isinstance(mark, Flag)), Flag()),
+            )
+            options.setdefault(field.name, option)
     return options
-
-
-def _option(cls: type[Any], field: dataclasses.Field[Any], hint: Any, bare: Any) -> Option:
-    marks = getattr(hint, "__metadata__", ())
-    if get_origin(bare) in (Union, types.UnionType):
-        (bare,) = (part for part in get_args(bare) if part is not type(None))
-    many = get_origin(bare) is tuple
-    return Option(
-        field=field,
-        owner=next(base for base in cls.__mro__ if field.name in base.__annotations__),
-        hint=hint,
-        kind=get_args(bare)[0] if many else bare,
-        many=many,
-        repeated=REPEATED in marks,
-        positional=POSITIONAL in marks,
-        flag=next((mark for mark in marks if isinstance(mark, Flag)), Flag()),
-    )
 
 
 def field_docs(cls: type[Any]) -> dict[str, str]:

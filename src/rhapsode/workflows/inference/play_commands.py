@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from rhapsode.config import GenerateSettings, suggest, to_mapping
 from rhapsode.errors import RhapsodeError, SettingsError
 from rhapsode.modalities.opened import Given
-from rhapsode.views.terminal.session_tables import (
+from rhapsode.views.terminal.text_tables import (
     branches_table,
     element_title,
     entries_table,

@@ -273,5 +273,6 @@ def plan_in_toml(run: PlannedRun) -> str:
         *run.planned.plan.reasons,
         f"one pass: {run.stream.steps(1.0):,} updates over {run.planned.elements:,} elements",
     ]
-    written = dump_toml(to_mapping(run.settings))
+    word = run.modality.name.partition(".v")[0]
+    written = dump_toml({**to_mapping(run.settings), "modality": word})
     return "".join(f"# {line}\n" for line in about) + "\n" + written
