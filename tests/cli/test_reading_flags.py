@@ -137,6 +137,8 @@ def read(*words: str) -> tuple[Sample, dict[str, Any]]:
         (("a", "--note-text", "x", "-n", "-", "-ny", "--note_text=--joint"), {"place": "a", "note_text": ("x", "-", "y", "--joint")}),
         (("a", "--note-text=--", "--note-text="), {"place": "a", "note_text": ("--", "")}),
         (("a", "--note-text", "- dash and space"), {"place": "a", "note_text": ("- dash and space",)}),
+        (("a", "--note-text", "---", "-n", "-3m", "--count", "2"), {"place": "a", "note_text": ("---", "-3m"), "count": 2}),
+        (("---", "-- x"), {"place": "---", "rest": ("-- x",)}),
         (("a", "--", "--joint", "--"), {"place": "a", "rest": ("--joint", "--")}),
         (("-1", "-2.5"), {"place": "-1", "rest": ("-2.5",)}),
     ],

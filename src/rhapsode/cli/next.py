@@ -82,6 +82,7 @@ def run(arguments: Sequence[str], began: float) -> int:
     if shown.json:
         print_json({"model": str(model.path), "next": found.to_list()})
         return 0
+    
     from rich.console import Console
 
     console = Console(highlight=False)

@@ -16,7 +16,8 @@ __all__ = ["UsageError", "new_parser", "words_of"]
 Words = tuple[str, list[str]]
 """A flag as it was typed, or a metavar, and the words that belong to it."""
 
-_NEGATIVE = re.compile(r"-\.?\d")
+_FLAG = re.compile(r"--?[^\W\d][^ ]*")
+"""A word that can only be a flag; what begins as "-3" or "---" can be a value."""
 
 
 class UsageError(Exception):
@@ -75,6 +76,7 @@ def words_of(
     parser = new_parser()
     flags: dict[str, str] = {}
     places: list[Option] = []
+    takes_one: set[str] = set()
     for option in options:
         if POSITIONAL in option.marks:
             places.append(option)
@@ -87,10 +89,18 @@ def words_of(
                 spelling, dest=option.field.name, action=_Typed, nargs=nargs, const=repeated
             )
             flags[spelling] = spelling
+            if nargs is None:
+                takes_one.add(spelling)
     stop = arguments.index("--") if "--" in arguments else len(arguments)
-    namespace, rest = parser.parse_known_args(arguments[:stop])
+    words: list[str] = []
+    for word in arguments[:stop]:
+        if words and words[-1] in takes_one and word.startswith("-") and not _FLAG.match(word):
+            words[-1] += f"={word}"  # argparse would take it for a flag
+        else:
+            words.append(word)
+    namespace, rest = parser.parse_known_args(words)
     for word in rest:
-        if word.startswith("-") and word != "-" and " " not in word and not _NEGATIVE.match(word):
+        if _FLAG.fullmatch(word):
             flag, known = word.partition("=")[0], {**elsewhere(), **flags}
             near = difflib.get_close_matches(flag, known, n=1, cutoff=0.5)
             raise UsageError(
