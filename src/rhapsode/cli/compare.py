@@ -21,11 +21,11 @@ __all__ = ["CompareCommand", "run"]
 
 DESCRIPTION = """Score the same data with several models of one kind, side by side.
 
-Of text, bits per character compare across encodings: what a model has no element for is charged with its spelling. Of
-series, density and the same forecasts are compared. The paired test tells whether a difference is more than chance.
-Options that belong to one kind of data are told by rhapsode compare MODEL --help.
+For text, bits per character are comparable across encodings: a character without an element costs its spelling. For
+series, densities and forecasts are compared. A paired test tells whether a difference is more than chance.
+rhapsode compare MODEL --help lists the options for the model's kind of data.
 
---blind shows pairs of continuations in random order instead, asks which is better, and keeps the votes."""
+With --blind it shows pairs of continuations in random order, asks which is better, and keeps the votes."""
 
 _PROMPT = 120
 _KEYS = {"1": "first", "2": "second", "=": "tie"}

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["DataCommand", "run"]
 
-DESCRIPTION = """The corpora that can be named in place of a file, and what a source looks like to a model.
+DESCRIPTION = """List the corpora known by name, and survey a source.
 
-list shows the corpora known by name, fetch brings one onto this machine, show prints one document of a source and its
-elements, of a table one series and the scaled values that a network learns from, info tells what a source holds, of text its characters, lengths, vocabulary, copies and shares, of series their
-lengths, times and missing values, and what train would choose for it."""
+  list: the corpora that can be named in place of a file.
+  fetch: download one of them.
+  show: one document of a source and its elements; of a table, one series and its scaled values.
+  info: characters, lengths, vocabulary, duplicates and split of a text, or lengths, times and missing values of series, and what train would choose."""
 
 WIDEST = 100
 

@@ -14,7 +14,7 @@ from rhapsode.config import option
 
 __all__ = ["DemoCommand", "run"]
 
-DESCRIPTION = """Train for a minute on the prose that every Python carries, then write at three temperatures.
+DESCRIPTION = """Train for a minute on the documentation in the Python standard library, then generate at three temperatures.
 
 It needs no data and no network."""
 

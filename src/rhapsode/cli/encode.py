@@ -12,9 +12,9 @@ from rhapsode.config import Positional, option
 
 __all__ = ["EncodeCommand", "run"]
 
-DESCRIPTION = """The elements that a model sees in a text, their ids, and what it does not know.
+DESCRIPTION = """Show the elements of a text as a model reads them, their ids, and unknown characters.
 
-Of a table of series it shows the scaled values that the network learns from."""
+Of a table of series it shows the scaled values that the network reads."""
 
 
 @dataclass(frozen=True)

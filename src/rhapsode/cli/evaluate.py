@@ -12,10 +12,10 @@ from rhapsode.config import Positional, option
 
 __all__ = ["EvaluateCommand", "print_parts", "run"]
 
-DESCRIPTION = """Measure a model on data: likelihood, baselines, and what its kind of data adds.
+DESCRIPTION = """Measure a model on data: likelihood, baselines, and further metrics of its kind of data.
 
-Every element is scored once, in the context the model was trained in. Of series the ends are forecast from rolling
-origins too, beside what came. Options that belong to one kind of data are told by rhapsode evaluate MODEL --help."""
+Every element is scored once, in the context the model was trained in. Series are also forecast from rolling origins and
+compared with the observations. rhapsode evaluate MODEL --help lists the options for the model's kind of data."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,12 +19,12 @@ from rhapsode.verbs.forecast import (
 
 __all__ = ["ForecastCommand", "run"]
 
-DESCRIPTION = """What comes next in series of numbers: sample paths, and quantiles of them.
+DESCRIPTION = """Forecast series of numbers: sample paths, and their quantiles.
 
-MODEL is a run folder or model file; the history is continued behind its last known value, and without one the table that
-the model learnt from is. Covariates that are known ahead stand in rows behind that value.
+MODEL is a run folder or model file. The forecast begins after the last known value of the history; without a history,
+of the table that the model was trained on. Rows after that value hold covariates that are known ahead.
 
-A table in the place of the model is learnt from first, within --budget, and then continued; the run is kept."""
+A table in place of the model is first trained on, within --budget, and then continued; the run is kept."""
 
 ForecastCommand = ForecastOptions
 

@@ -20,8 +20,8 @@ __all__ = ["GenerateCommand", "run"]
 
 DESCRIPTION = """Continue a prompt. Prints prompt and continuation, and nothing else, to stdout.
 
-Temperatures of 0.2 to 0.5 keep to the likely, 0.7 to 0.9 balance, 1.0 to 1.5 invent; 0 always takes the likeliest
-element, which tends to loop. The same seed writes the same text, alone or among others."""
+Temperatures of 0.2 to 0.5 are conservative, 0.7 to 0.9 balanced, 1.0 to 1.5 inventive; 0 always takes the likeliest
+element, which tends to loop. The same seed gives the same text, alone or in a batch."""
 
 
 @dataclass(frozen=True)

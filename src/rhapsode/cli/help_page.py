@@ -28,7 +28,7 @@ def help_page(name: str, description: str, options: Iterable[Option]) -> str:
     parser = new_parser(width, description="\n\n".join(paragraphs))
     usage = [name]
     groups: dict[str, Any] = {}
-    for option in options:
+    for option in sorted(options, key=lambda option: POSITIONAL not in option.marks):
         text = {"help": _text(option).replace("%", "%%")}
         if POSITIONAL in option.marks:
             shown = option.metavar + ("..." if option.many else "")

@@ -16,13 +16,12 @@ from rhapsode.errors import SettingsError
 
 __all__ = ["NextCommand", "run"]
 
-DESCRIPTION = """The table of likeliest next elements behind a prompt: what the model expects, and what the sampling steps
-leave of it.
+DESCRIPTION = """Show the likeliest next elements after a prompt: their probabilities before and after the sampling steps.
 
-A space is shown as ␣, a line end as ↵. The number before an element is its place among all of them before any sampling
-step. Perplexity tells among how many equally likely elements the choice would be as hard.
+A space is shown as ␣, a line end as ↵. The number before an element is its rank before any sampling step. Perplexity is
+the number of equally likely elements among which the choice would be as hard.
 
-Of series it shows quantiles of the next steps, --top of them."""
+For series it shows quantiles of the next steps, --top of them."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class _Places:
     model: Positional[Annotated[str, option("MODEL")]]
     """Run folder or model file."""
     text: Positional[Annotated[tuple[str, ...], option("PROMPT", "the beginning of a text")]] = ()
-    """Texts to look behind, or tables of series; - reads one from standard input."""
+    """Texts, or tables of series; - reads one from standard input."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def run(arguments: Sequence[str], began: float) -> int:
     if shown.json:
         print_json({"model": str(model.path), "next": found.to_list()})
         return 0
-    
+
     from rich.console import Console
 
     console = Console(highlight=False)

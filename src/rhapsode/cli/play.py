@@ -21,9 +21,9 @@ from rhapsode.config import (
 
 __all__ = ["PlayCommand", "run"]
 
-DESCRIPTION = """Write together with a model. A line of yours is appended to the text and continued; an empty line goes on.
+DESCRIPTION = """Write together with a model. Each line is appended to the text and continued; an empty line continues the text.
 
-/help lists the commands. Ctrl-C stops the writing, Ctrl-D leaves. In a pipe the same lines are read from standard input."""
+/help lists the commands. Ctrl-C stops a continuation, Ctrl-D leaves. In a pipe the lines are read from standard input."""
 
 GREETING = "Write a line and the model goes on; an empty line lets it go on; /help tells the rest."
 
@@ -44,7 +44,7 @@ class PlayCommand:
     """Where /keep appends texts: to .jsonl an object each, which train --field text reads as documents; to any other
     file the texts themselves."""
     load: Annotated[str | None, option("FILE", "none")] = None
-    """Go on with a saved session."""
+    """Continue a saved session."""
 
 
 def run(arguments: Sequence[str], began: float) -> int:

@@ -18,14 +18,14 @@ from rhapsode.errors import RhapsodeError, SettingsError
 
 __all__ = ["TrainCommand", "run"]
 
-DESCRIPTION = """Learn from files, folders, archives or named corpora, and leave a run folder.
+DESCRIPTION = """Train a model on files, folders, archives or named corpora, and write a run folder.
 
 Files may be text in any encoding, compressed, inside zip or tar, or records (JSON, JSON Lines, CSV, TSV, Parquet): then
---field or --template says what of a record is its text. A table of numbers (CSV, TSV, Parquet, .npy) is learnt as time
-series; --set series.time_column='["date"]' and the like say what is not found out.
+--field or --template selects the text of a record. A table of numbers (CSV, TSV, Parquet, .npy) is read as time
+series; --set series.time_column='["date"]' and similar settings replace what is detected.
 
-The last tenth of the text is held out and scored once, at the end. While it trains it shows samples of what it would
-write. Ctrl-C stops it, saved; --resume goes on.
+The last tenth of the data is held out and scored once, at the end. Samples are shown while training. Ctrl-C stops and
+saves the run; --resume continues it.
 
 Presets for --config, each a classic with its own settings:
 
@@ -46,14 +46,14 @@ class TrainCommand(SourceSettings, RunSettings):
     set: Annotated[Repeated[tuple[str, ...]], option("SECTION.KEY=VALUE", "none")] = ()
     """Any single setting, as network.hidden_size=256 or training.learning_rate=0.002; may be repeated."""
     resume: bool = False
-    """Go on with the run in -o, exactly where its checkpoint left it."""
+    """Continue the run in -o exactly from its checkpoint."""
     from_: Annotated[str | None, option("MODEL", "fresh weights", name="from")] = None
-    """Begin as this model (a run folder or model file), with its elements and its network, at a lower learning rate."""
+    """Fine-tune this model (a run folder or model file): its elements, network and weights, at a lower learning rate."""
     plan: bool = False
-    """Print the settings it would train with, and why, as a file for --config, and stop; nothing is written."""
+    """Print the planned settings with their reasons, as a file for --config, and stop; nothing is written."""
     repeat: Annotated[int | None, option("N", "one run")] = None
-    """Train with N seeds, --seed (or 1) and those behind it, each in a folder of its own inside -o and with the whole
-    budget; then tell mean and spread. With --resume, the runs that are missing are made."""
+    """Train with N seeds, from --seed (or 1) upwards, each in its own folder inside -o and with the whole budget; then
+    report mean and spread. With --resume, the missing runs are added."""
 
 
 def run(arguments: Sequence[str], began: float) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
@@ -78,24 +79,21 @@ class Player:
         self._session = session
         self._screen = screen
         self._kept = kept
-        self._commands: dict[str, Callable[[list[str]], None]] = {
-            "again": self._again,
-            "branch": self._branch,
-            "edit": self._edit,
-            "help": self._help,
-            "keep": self._keep,
-            "load": self._load,
-            "save": self._save,
-            "set": self._set,
-            "show": self._show,
-            "undo": self._undo,
-            "why": self._why,
+        # Of each command the words that it takes at most.
+        self._commands: dict[str, tuple[Callable[[list[str]], None], float]] = {
+            "again": (self._again, 0),
+            "branch": (self._branch, 1),
+            "edit": (self._edit, math.inf),
+            "help": (lambda _: screen.show(entries_table(HELP)), 0),
+            "keep": (self._keep, 0),
+            "load": (self._load, math.inf),
+            "save": (self._save, math.inf),
+            "set": (self._set, math.inf),
+            "show": (self.show_text, 0),
+            "undo": (self._undo, 1),
+            "why": (self._why, 1),
         }
-
-    @property
-    def commands(self) -> list[str]:
-        """The names of the commands."""
-        return [*sorted(self._commands), "quit"]
+        self.commands = [*sorted(self._commands), "quit"]
 
     def play(self, lines: Iterator[str]) -> None:
         """Take lines until they end, or /quit."""
@@ -107,7 +105,7 @@ class Player:
             except RhapsodeError as problem:
                 self._screen.fail(str(problem))
 
-    def show_text(self) -> None:
+    def show_text(self, words: Sequence[str] = ()) -> None:
         """Print the whole text, the parts that were given in bold."""
         ended, head = False, self._session.prompt.head
         self._screen.write(head)
@@ -134,8 +132,7 @@ class Player:
     def _obey(self, line: str) -> None:
         name, _, rest = line.partition(" ")
         if name not in self._commands:
-            hint = suggest(name, [*self._commands, "quit"])
-            raise SettingsError(f"no command /{name}", hint=hint or "/help lists them")
+            raise SettingsError(f"no command /{name}", hint=suggest(name, self.commands))
         if name == "edit":
             words = [rest]
         elif name == "set":
@@ -145,7 +142,10 @@ class Player:
                 words = shlex.split(rest)
             except ValueError:
                 words = rest.split()
-        self._commands[name](words)
+        command, most = self._commands[name]
+        if len(words) > most:
+            raise SettingsError(f"/{name} takes {'one value' if most else 'nothing more'}")
+        command(words)
 
     def _write(self, pieces: Iterator[str], given: str = "") -> None:
         """Print a continuation as it comes; Ctrl-C stops it, and the text so far stays."""
@@ -170,7 +170,6 @@ class Player:
     # The commands
 
     def _again(self, words: list[str]) -> None:
-        _check_count(words, 0, "again")
         before = self._session.current
         self._write(self._session.again())
         self._tell_branch(before)
@@ -187,7 +186,6 @@ class Player:
         self._screen.note(f"branch {current}; the earlier continuation is branch {before}")
 
     def _undo(self, words: list[str]) -> None:
-        _check_count(words, 1, "undo")
         number = _number(words[0], "/undo") if words else 1
         if number < 1:
             raise SettingsError("/undo takes a number from 1", where=words[0])
@@ -199,7 +197,6 @@ class Player:
         self._tell_end()
 
     def _branch(self, words: list[str]) -> None:
-        _check_count(words, 1, "branch")
         if words == ["new"]:
             self._screen.note(f"branch {self._session.fork()} begins here")
         elif words:
@@ -210,7 +207,6 @@ class Player:
             self._screen.show(branches_table(rows, self._screen.width))
 
     def _why(self, words: list[str]) -> None:
-        _check_count(words, 1, "why")
         why = self._session.why(_number(words[0], "/why") if words else None, top=5)
         width = self._screen.width
         title = element_title(why.before, why.name, why.number, why.kind, width)
@@ -243,17 +239,12 @@ class Player:
             if named or (not words and name not in NOT_HERE and (usual or value != default)):
                 yield name, str(mapping.get(name, "none"))
 
-    def _show(self, words: list[str]) -> None:
-        _check_count(words, 0, "show")
-        self.show_text()
-
     def _tell_end(self) -> None:
         """Tell where the text stands."""
         text = self._session.text
         self._screen.note(shown_end(text, 60) if text else "the text is empty")
 
     def _keep(self, words: list[str]) -> None:
-        _check_count(words, 0, "keep")
         number = self._session.keep(self._kept)
         self._screen.note(f"{number:,} characters appended to {self._kept}")
 
@@ -268,10 +259,6 @@ class Player:
         self._screen.note(f"going on with {path}, seed {self._session.settings.seed}")
         self._tell_end()
 
-    def _help(self, words: list[str]) -> None:
-        _check_count(words, 0, "help")
-        self._screen.show(entries_table(HELP))
-
 
 def _unescaped(line: str) -> str:
     """A line with its line ends."""
@@ -283,11 +270,6 @@ def _number(word: str, where: str, wanted: str = "a whole number") -> int:
         return int(word)
     except ValueError:
         raise SettingsError(f"{word!r} is not {wanted}", where=where) from None
-
-
-def _check_count(words: list[str], most: int, name: str) -> None:
-    if len(words) > most:
-        raise SettingsError(f"/{name} takes {'nothing more' if not most else 'one value'}")
 
 
 def _file(words: list[str], name: str) -> Path:
