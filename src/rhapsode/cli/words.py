@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -101,6 +100,8 @@ def words_of(
     namespace, rest = parser.parse_known_args(words)
     for word in rest:
         if _FLAG.fullmatch(word):
+            import difflib
+
             flag, known = word.partition("=")[0], {**elsewhere(), **flags}
             near = difflib.get_close_matches(flag, known, n=1, cutoff=0.5)
             raise UsageError(
