@@ -73,9 +73,8 @@ def words_of(
         UsageError: an unknown flag, a flag without its value, or a word too many or too few.
     """
     parser = new_parser()
-    flags: dict[str, str] = {}
+    takes_one: dict[str, bool] = {}
     places: list[Option] = []
-    takes_one: set[str] = set()
     for option in options:
         if POSITIONAL in option.marks:
             places.append(option)
@@ -87,13 +86,11 @@ def words_of(
             parser.add_argument(
                 spelling, dest=option.field.name, action=_Typed, nargs=nargs, const=repeated
             )
-            flags[spelling] = spelling
-            if nargs is None:
-                takes_one.add(spelling)
+            takes_one[spelling] = nargs is None
     stop = arguments.index("--") if "--" in arguments else len(arguments)
     words: list[str] = []
     for word in arguments[:stop]:
-        if words and words[-1] in takes_one and word.startswith("-") and not _FLAG.match(word):
+        if words and takes_one.get(words[-1]) and word.startswith("-") and not _FLAG.match(word):
             words[-1] += f"={word}"  # argparse would take it for a flag
         else:
             words.append(word)
@@ -102,7 +99,10 @@ def words_of(
         if _FLAG.fullmatch(word):
             import difflib
 
-            flag, known = word.partition("=")[0], {**elsewhere(), **flags}
+            flag, known = (
+                word.partition("=")[0],
+                {**elsewhere(), **{each: each for each in takes_one}},
+            )
             near = difflib.get_close_matches(flag, known, n=1, cutoff=0.5)
             raise UsageError(
                 f"no flag {flag}" + (f"; did you mean {known[near[0]]}?" if near else "")
