@@ -1,10 +1,7 @@
 """Writes docs/settings.md from the settings' own docstrings; --check only says whether it is up to date."""
 
 import argparse
-import ast
 import dataclasses
-import inspect
-import itertools
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +13,7 @@ from rhapsode.config import (
     SampleSettings,
     TrackSettings,
 )
+from rhapsode.config.options import field_docs
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.encoding import ENCODERS
 from rhapsode.encoding.series import SeriesEncoderSettings
@@ -53,13 +51,7 @@ def described(cls: type[Any]) -> list[tuple[str, str, str]]:
     """Name, default and docstring of every field of a settings dataclass."""
     docs: dict[str, str] = {}
     for owner in reversed([base for base in cls.__mro__ if dataclasses.is_dataclass(base)]):
-        body = ast.parse(inspect.getsource(owner)).body[0]
-        assert isinstance(body, ast.ClassDef)
-        for node, following in itertools.pairwise(body.body):
-            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                assert isinstance(following, ast.Expr)
-                assert isinstance(following.value, ast.Constant)
-                docs[node.target.id] = " ".join(str(following.value.value).split())
+        docs |= field_docs(owner)
     rows = []
     for field in dataclasses.fields(cls):
         default = "" if field.default in (dataclasses.MISSING, None) else f"`{field.default!r}`"

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from rhapsode.cli.main import main
-from rhapsode.cli.train import in_settings
+from rhapsode.cli.set_hints import in_settings
+from rhapsode.cli.train import TrainCommand
 from rhapsode.config import read_settings
 from tests.cli.conftest import Cli
 
@@ -412,7 +413,7 @@ def test_awkward_values_are_learnt(cli: Cli, tmp_path: Path, values: list[object
 
 def test_settings_that_do_not_go_together(cli: Cli) -> None:
     for flags, said in (
-        (("--set", "head.name=categorical"), "not over numbers"),
+        (("--set", "head.name=categorical"), "is no distribution of series"),
         (("--set", "head.name=poisson", "--set", "encoder.counts=false"), "counts"),
         (("--encoding", "binned", "--set", "head.name=gaussian"), "bins are elements"),
         (("--encoding", "binned", "--set", "head.bins=1"), "bins"),
@@ -479,6 +480,6 @@ def test_hints_of_training_name_what_training_takes(cli: Cli, tmp_path: Path) ->
     assert "--set series.duplicates=mean or last settles it" in done.err
     assert "--set series.id_column tells" in done.err
     assert "--duplicates mean" in cli("forecast", str(table), "--budget", "5s").err
-    assert in_settings("--frequency none takes, --field NAME") == (
+    assert in_settings("--frequency none takes, --field NAME", TrainCommand) == (
         "--set series.frequency=none takes, --field NAME"
     )

@@ -129,8 +129,8 @@ def test_a_prompt_from_standard_input(
     ("arguments", "message"),
     [
         (("--temperature", "-1"), "temperature"),
-        (("--top-p", "1.5"), "top_p"),
-        (("--top-k", "-2"), "top_k"),
+        (("--top-p", "1.5"), "--top-p: expected a number <= 1.0"),
+        (("--top-k", "-2"), "--top-k: expected a whole number >= 0"),
         (("--count", "0"), "count"),
         (("--length", "-1"), "length"),
         (("--seed", "-1"), "seed"),

@@ -20,6 +20,7 @@ def test_the_plan_is_the_config_of_the_run_it_stands_for(cli: Cli, prose_file: P
     assert any("passes are expected" in line for line in reasons)
     settings = from_mapping(TrainSettings, tomllib.loads(planned.out), where="plan")
     assert settings.steps == 3
+    assert settings.modality == "text"
     assert settings.network["hidden_size"] == 24
     assert settings.training.batch_size is not None
     assert settings.training.precision != "auto"
@@ -39,3 +40,15 @@ def test_what_has_no_plan_of_its_own_is_refused(
     assert done.code == 1
     assert done.err.count("\n") <= 2
     assert done.out == ""
+
+
+@pytest.mark.parametrize(("head", "encoding"), [("joint", "auto"), ("lapace", "binned")])
+def test_a_head_that_series_lack_is_answered_by_those_they_have(
+    cli: Cli, head: str, encoding: str
+) -> None:
+    asked = ("--steps", "2", "--encoding", encoding, "--set", f"head.name={head}")
+    done = cli("train", "airline", *asked, "--plan")
+    assert (done.code, done.out) == (1, "")
+    assert f"[head] name: {head!r} is no distribution of series" in done.err
+    assert "negative_binomial" in done.err
+    assert "joint," not in done.err

@@ -21,7 +21,14 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from rhapsode.bundle.provenance import Calibration, Mixture, Provenance
-from rhapsode.config import Registry, SeenContext, from_mapping, parse_context, to_mapping
+from rhapsode.config import (
+    Registry,
+    SeenContext,
+    from_mapping,
+    parse_context,
+    shared_registry,
+    to_mapping,
+)
 from rhapsode.errors import BundleError, RhapsodeError, SettingsError
 from rhapsode.files import first_line, is_there, write_atomically
 
@@ -152,7 +159,7 @@ class Facts(ABC):
         return "carried"
 
 
-FACTS: Registry[type[Facts]] = Registry("modality")
+FACTS: Registry[type[Facts]] = shared_registry("modality")
 
 F_co = TypeVar("F_co", bound=Facts, covariant=True)
 

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta
-from rich.console import Console
-from rich.panel import Panel
-from rich.rule import Rule
-from rich.text import Text
 
 from rhapsode.cli.console import note, print_json, stderr
 from rhapsode.cli.evaluate import print_parts
-from rhapsode.cli.parse import parse_of_model, typed_settings
+from rhapsode.cli.parse import modality_settings, parse, typed_of
 from rhapsode.config import GenerateSettings, Positional, Repeated, from_mapping, option
 from rhapsode.errors import SettingsError
 
@@ -26,11 +21,11 @@ __all__ = ["CompareCommand", "run"]
 
 DESCRIPTION = """Score the same data with several models of one kind, side by side.
 
-Of text, bits per character compare across encodings: what a model has no element for is charged with its spelling. Of
-series, density and the same forecasts are compared. The paired test tells whether a difference is more than chance.
-Options that belong to one kind of data are told by rhapsode compare MODEL --help.
+For text, bits per character are comparable across encodings: a character without an element costs its spelling. For
+series, densities and forecasts are compared. A paired test tells whether a difference is more than chance.
+rhapsode compare MODEL --help lists the options for the model's kind of data.
 
---blind shows pairs of continuations in random order instead, asks which is better, and keeps the votes."""
+With --blind it shows pairs of continuations in random order, asks which is better, and keeps the votes."""
 
 _PROMPT = 120
 _KEYS = {"1": "first", "2": "second", "=": "tie"}
@@ -38,9 +33,9 @@ _KEYS = {"1": "first", "2": "second", "=": "tie"}
 
 @dataclass(frozen=True, kw_only=True)
 class CompareCommand:
-    """Flags of `rhapsode compare`."""
+    """Options."""
 
-    models: Positional[Annotated[tuple[str, ...], option("MODEL")]] = ()
+    models: Positional[Annotated[tuple[str, ...], option("MODEL", "")]] = ()
     """Run folders or model files, two or more."""
     on: Annotated[Repeated[tuple[str, ...]], option("SOURCE", "none")] = ()
     """Data to score, or, with --blind, to take prompts from: a file, folder, pattern, - or a name; may be repeated."""
@@ -64,9 +59,8 @@ class CompareCommand:
 
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
-    command = parse_of_model(
-        CompareCommand, attrgetter("comparison"), "compare", DESCRIPTION, arguments
-    )
+    flags = modality_settings(arguments, "comparison")
+    command, typed = parse(CompareCommand, "compare", DESCRIPTION, arguments, *flags)
     if len(command.models) < 2:
         raise SettingsError(
             "a comparison needs two or more models",
@@ -74,13 +68,13 @@ def run(arguments: Sequence[str], began: float) -> int:
             hint="rhapsode compare run-a run-b --on test.txt",
         )
     if command.blind:
-        return _vote(command, arguments)
+        return _vote(command, typed)
     if not command.on:
         raise SettingsError("no data was given", where="compare", hint="name some with --on")
     from rhapsode.workflows.inference.comparison import compare, open_models
 
     modality, opened = open_models(command.models)
-    asked = typed_settings(command, arguments, modality.comparison)
+    asked = typed_of(typed, modality.comparison)
     compared = compare(opened, *command.on, tell=note, **asked)
     found = compared.to_mapping()
     if command.json:
@@ -90,7 +84,11 @@ def run(arguments: Sequence[str], began: float) -> int:
     return 0
 
 
-def _vote(command: CompareCommand, arguments: Sequence[str]) -> int:
+def _vote(command: CompareCommand, typed: Mapping[str, Any]) -> int:
+    from rich.console import Console
+    from rich.text import Text
+
+    from rhapsode.views.terminal.text_tables import pair_panels, score_line
     from rhapsode.workflows.inference.blind import Ballot, blind_pairs, passages_for, scores_of
     from rhapsode.workflows.inference.comparison import open_models
 
@@ -104,30 +102,20 @@ def _vote(command: CompareCommand, arguments: Sequence[str]) -> int:
     )
     prompts = list(command.prompt)
     if command.on:
-        asked = typed_settings(command, arguments, modality.comparison)
-        prompts += passages_for(
-            opened,
-            command.on,
-            count=command.rounds,
-            length=_PROMPT,
-            seed=seed,
-            tell=note,
-            **asked,
-        )
+        asked = typed_of(typed, modality.comparison)
+        sizes = {"count": command.rounds, "length": _PROMPT}
+        prompts += passages_for(opened, command.on, **sizes, seed=seed, tell=note, **asked)
     if not prompts:
         raise SettingsError(
             "a blind comparison needs prompts",
             where="compare",
             hint='give --prompt "Once upon a time", or a text to take them from by --on',
         )
-    stderr().print(
-        Text("1 or 2: the better one   =: no difference   s: skip   q: end", style="dim")
-    )
+    note("1 or 2: the better one   =: no difference   s: skip   q: end")
     for pair in blind_pairs(opened, prompts, settings, rounds=command.rounds, tell=note):
-        stderr().print(Rule(f"{pair.round + 1} of {command.rounds}", style="dim"))
-        stderr().print(Text(pair.prompt, style="italic"))
-        for number, text in enumerate(pair.texts, 1):
-            stderr().print(Panel(Text(text), title=str(number), title_align="left"))
+        title = f"{pair.round + 1} of {command.rounds}"
+        for panel in pair_panels(title, pair.prompt, pair.texts):
+            stderr().print(panel)
         choice = _choice()
         if choice == "q":
             break
@@ -140,14 +128,7 @@ def _vote(command: CompareCommand, arguments: Sequence[str]) -> int:
     console = Console(highlight=False)
     console.print(Text(f"{len(ballot.votes)} votes in {command.output}", style="dim"))
     for score in scores:
-        console.print(
-            Text.assemble(
-                (f"{score.models[0]} {score.wins[0]}", "bold"),
-                "  :  ",
-                (f"{score.wins[1]} {score.models[1]}", "bold"),
-                (f"   no difference {score.ties}; p = {score.p_value:.3f}", "dim"),
-            )
-        )
+        console.print(score_line(score.models, score.wins, score.ties, score.p_value))
     return 0
 
 
@@ -164,4 +145,4 @@ def _choice() -> str:
         answer = line.strip().lower()
         if answer in (*_KEYS, "s", "q"):
             return answer
-        stderr().print(Text("1, 2, =, s or q", style="dim"))
+        note("1, 2, =, s or q")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import unicodedata
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -93,12 +91,16 @@ def put(text: str) -> None:
 
 def json_text(mapping: Mapping[str, Any]) -> str:
     """A mapping as JSON; bytes that were never UTF-8 as the escapes of what stands for them."""
+    import json
+
     text = json.dumps(mapping, ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def plain(text: str) -> str:
     """A text that a terminal obeys in nothing but its line ends; joiners and marks of direction stay."""
+    import unicodedata  # late, as json: most commands print neither
+
     return "".join(
         "·" if unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" else c for c in text
     )

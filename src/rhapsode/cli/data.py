@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
-
-from rich.console import Console
-from rich.table import Column, Table
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from rhapsode.cli.console import note, print_json
-from rhapsode.cli.parse import parse, typed_settings
+from rhapsode.cli.parse import parse, typed_of
 from rhapsode.config import Positional, Repeated, SourceSettings, apply_assignments, option
 from rhapsode.errors import SettingsError
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 __all__ = ["DataCommand", "run"]
 
-DESCRIPTION = """The corpora that can be named in place of a file, and what a source looks like to a model.
+DESCRIPTION = """List the corpora known by name, and survey a source.
 
-list shows the corpora known by name, fetch brings one onto this machine, show prints one document of a source and its
-elements, of a table one series and the scaled values that a network learns from, info tells what a source holds, of text its characters, lengths, vocabulary, copies and shares, of series their
-lengths, times and missing values, and what train would choose for it."""
+  list: the corpora that can be named in place of a file.
+  fetch: download one of them.
+  show: one document of a source and its elements; of a table, one series and its scaled values.
+  info: characters, lengths, vocabulary, duplicates and split of a text, or lengths, times and missing values of series, and what train would choose."""
 
 WIDEST = 100
 
 
 @dataclass(frozen=True)
 class DataCommand(SourceSettings):
-    """Flags of `rhapsode data`."""
+    """Options."""
 
     action: Positional[
         Annotated[Literal["list", "info", "show", "fetch"], option("list|info|show|fetch")]
@@ -54,7 +55,7 @@ class DataCommand(SourceSettings):
 
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
-    command = parse(DataCommand, "data", DESCRIPTION, arguments)
+    command, typed = parse(DataCommand, "data", DESCRIPTION, arguments)
     if command.action != "list" and not command.source:
         raise SettingsError(f"data {command.action} needs a source", hint="name one")
     if command.plot is not None and command.action != "info":
@@ -63,6 +64,8 @@ def run(arguments: Sequence[str], began: float) -> int:
         from rhapsode.views.survey_picture import check_picture
 
         check_picture(Path(command.plot))
+    from rich.console import Console
+
     console = Console(highlight=False)
     if command.action == "fetch":
         from rhapsode.data import fetch_corpus
@@ -71,12 +74,14 @@ def run(arguments: Sequence[str], began: float) -> int:
     elif command.action == "list":
         _list(console, json=command.json)
     else:
-        _look(command, arguments, console)
+        _look(command, typed, console)
     return 0
 
 
 def _list(console: Console, *, json: bool) -> None:
     """The corpora known by name."""
+    from rich.table import Column, Table
+
     from rhapsode.data import list_corpora
 
     corpora = list_corpora()
@@ -93,12 +98,12 @@ def _list(console: Console, *, json: bool) -> None:
     console.print(table)
 
 
-def _look(command: DataCommand, arguments: Sequence[str], console: Console) -> None:
+def _look(command: DataCommand, typed: Mapping[str, Any], console: Console) -> None:
     """Survey a source, or show one of its documents."""
     from rhapsode.workflows.inference.sources import show, survey
 
     asked = {
-        "source": typed_settings(command, arguments, SourceSettings),
+        "source": typed_of(typed, SourceSettings),
         "encoder": apply_assignments({}, command.set),
     }
     asked = {name: value for name, value in asked.items() if value}

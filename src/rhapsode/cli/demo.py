@@ -7,18 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from rich.console import Console
-from rich.rule import Rule
-from rich.text import Text
-
 from rhapsode.cli.console import note
 from rhapsode.cli.parse import parse
-from rhapsode.cli.train import run_training
+from rhapsode.cli.training_run import run_training
 from rhapsode.config import option
 
 __all__ = ["DemoCommand", "run"]
 
-DESCRIPTION = """Train for a minute on the prose that every Python carries, then write at three temperatures.
+DESCRIPTION = """Train for a minute on the documentation in the Python standard library, then generate at three temperatures.
 
 It needs no data and no network."""
 
@@ -29,7 +25,7 @@ TEMPERATURES = (0.5, 0.8, 1.1)
 
 @dataclass(frozen=True)
 class DemoCommand:
-    """Flags of `rhapsode demo`."""
+    """Options."""
 
     budget: Annotated[str, option("TIME")] = "1m"
     """Time to train."""
@@ -39,7 +35,11 @@ class DemoCommand:
 
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
-    command = parse(DemoCommand, "demo", DESCRIPTION, arguments)
+    command, _ = parse(DemoCommand, "demo", DESCRIPTION, arguments)
+    from rich.console import Console
+    from rich.rule import Rule
+    from rich.text import Text
+
     from rhapsode.workflows import load
     from rhapsode.workflows.runs.run import prepare_training
 

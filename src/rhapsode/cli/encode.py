@@ -12,14 +12,14 @@ from rhapsode.config import Positional, option
 
 __all__ = ["EncodeCommand", "run"]
 
-DESCRIPTION = """The elements that a model sees in a text, their ids, and what it does not know.
+DESCRIPTION = """Show the elements of a text as a model reads them, their ids, and unknown characters.
 
-Of a table of series it shows the scaled values that the network learns from."""
+Of a table of series it shows the scaled values that the network reads."""
 
 
 @dataclass(frozen=True)
 class EncodeCommand:
-    """Flags of `rhapsode encode`."""
+    """Options."""
 
     model: Positional[Annotated[str, option("MODEL")]]
     """Run folder or model file."""
@@ -31,7 +31,7 @@ class EncodeCommand:
 
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
-    command = parse(EncodeCommand, "encode", DESCRIPTION, arguments)
+    command, _ = parse(EncodeCommand, "encode", DESCRIPTION, arguments)
     from rhapsode.workflows import load
 
     model = load(command.model)

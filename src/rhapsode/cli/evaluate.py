@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 from rhapsode.cli.console import note, print_json
-from rhapsode.cli.parse import parse_of_model, typed_settings
+from rhapsode.cli.parse import modality_settings, parse, typed_of
 from rhapsode.config import Positional, option
 
 __all__ = ["EvaluateCommand", "print_parts", "run"]
 
-DESCRIPTION = """Measure a model on data: likelihood, baselines, and what its kind of data adds.
+DESCRIPTION = """Measure a model on data: likelihood, baselines, and further metrics of its kind of data.
 
-Every element is scored once, in the context the model was trained in. Of series the ends are forecast from rolling
-origins too, beside what came. Options that belong to one kind of data are told by rhapsode evaluate MODEL --help."""
+Every element is scored once, in the context the model was trained in. Series are also forecast from rolling origins and
+compared with the observations. rhapsode evaluate MODEL --help lists the options for the model's kind of data."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateCommand:
-    """Flags of `rhapsode evaluate`."""
+    """Options."""
 
     model: Positional[Annotated[str, option("MODEL")]]
     """Run folder or model file."""
@@ -38,14 +37,13 @@ class EvaluateCommand:
 
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
-    command = parse_of_model(
-        EvaluateCommand, attrgetter("evaluation"), "evaluate", DESCRIPTION, arguments
-    )
+    flags = modality_settings(arguments, "evaluation")
+    command, typed = parse(EvaluateCommand, "evaluate", DESCRIPTION, arguments, *flags)
     from rhapsode.workflows import open_model
     from rhapsode.workflows.inference.comparison import evaluate
 
     modality, model = open_model(command.model)
-    asked = typed_settings(command, arguments, modality.evaluation)
+    asked = typed_of(typed, modality.evaluation)
     metrics = evaluate(model, *command.sources, split=command.split, tell=note, **asked)
     figures = metrics.to_mapping()
     if command.json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rhapsode.cli.console import note, print_json, put
-from rhapsode.cli.parse import parse, settings_of, typed_settings
+from rhapsode.cli.parse import parse, settings_of, typed_of
 from rhapsode.config import from_mapping
 from rhapsode.errors import SettingsError
 from rhapsode.verbs.forecast import (
@@ -19,19 +19,19 @@ from rhapsode.verbs.forecast import (
 
 __all__ = ["ForecastCommand", "run"]
 
-DESCRIPTION = """What comes next in series of numbers: sample paths, and quantiles of them.
+DESCRIPTION = """Forecast series of numbers: sample paths, and their quantiles.
 
-MODEL is a run folder or model file; the history is continued behind its last known value, and without one the table that
-the model learnt from is. Covariates that are known ahead stand in rows behind that value.
+MODEL is a run folder or model file. The forecast begins after the last known value of the history; without a history,
+of the table that the model was trained on. Rows after that value hold covariates that are known ahead.
 
-A table in the place of the model is learnt from first, within --budget, and then continued; the run is kept."""
+A table in place of the model is first trained on, within --budget, and then continued; the run is kept."""
 
 ForecastCommand = ForecastOptions
 
 
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
-    command = parse(ForecastCommand, "forecast", DESCRIPTION, arguments)
+    command, typed = parse(ForecastCommand, "forecast", DESCRIPTION, arguments)
     settings = settings_of(command, ForecastSettings)
     if settings.format == "json" and (settings.paths or command.output is not None):
         raise SettingsError(
@@ -39,9 +39,9 @@ def run(arguments: Sequence[str], began: float) -> int:
             where="--format",
             hint="leave out --paths and --output, or --format json",
         )
-    reading = typed_settings(command, arguments, SeriesSettings)
+    reading = typed_of(typed, SeriesSettings)
     from_mapping(SeriesSettings, reading, where="options")  # refused here where it makes no sense
-    from rhapsode.cli.train import run_training
+    from rhapsode.cli.training_run import run_training
 
     found = forecast(
         command.model,

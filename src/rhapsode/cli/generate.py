@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from rhapsode.cli.console import json_text, note, plain, put
 from rhapsode.cli.parse import parse, read_stdin, settings_of
@@ -13,9 +13,6 @@ from rhapsode.config import GenerateSettings, Positional, RequestSettings, optio
 from rhapsode.errors import SettingsError
 
 if TYPE_CHECKING:  # takes longer to load than a text to write
-    from rich.console import Console
-    from rich.table import Table
-
     from rhapsode.modalities.opened import Continuation, Prompt
     from rhapsode.workflows import AnyModel
 
@@ -23,13 +20,8 @@ __all__ = ["GenerateCommand", "run"]
 
 DESCRIPTION = """Continue a prompt. Prints prompt and continuation, and nothing else, to stdout.
 
-Temperatures of 0.2 to 0.5 keep to the likely, 0.7 to 0.9 balance, 1.0 to 1.5 invent; 0 always takes the likeliest
-element, which tends to loop. The same seed writes the same text, alone or among others."""
-
-COLUMN = 34
-"""Narrowest column in which temperatures are set side by side."""
-SHORT = 800
-"""Characters of the longest text that is."""
+Temperatures of 0.2 to 0.5 are conservative, 0.7 to 0.9 balanced, 1.0 to 1.5 inventive; 0 always takes the likeliest
+element, which tends to loop. The same seed gives the same text, alone or in a batch."""
 
 
 @dataclass(frozen=True)
@@ -42,23 +34,28 @@ class _Places:
 
 @dataclass(frozen=True)
 class GenerateCommand(GenerateSettings, RequestSettings, _Places):
-    """Flags of `rhapsode generate`."""
+    """Options."""
 
 
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
-    command = parse(GenerateCommand, "generate", DESCRIPTION, arguments)
+    command, _ = parse(GenerateCommand, "generate", DESCRIPTION, arguments)
     settings = settings_of(command, GenerateSettings)
     request = settings_of(command, RequestSettings)
     from rhapsode.modalities.opened import changed, with_seed
     from rhapsode.workflows import load
+    from rhapsode.workflows.inference.requested_prompts import requested_prompts
 
     model = load(command.model)
     model.refuse([*changed(settings), *changed(request)])
-    _check(command, settings, request)
+    if settings.trace is not None and settings.format != "jsonl":
+        raise SettingsError("a trace is part of jsonl", where="--trace", hint="add --format jsonl")
     fresh = settings.seed is None and model.seed is None
     seeded = with_seed(replace(settings, seed=model.seed) if settings.seed is None else settings)
-    prompts = [model.prompt(value, seeded) for value in _values(command, request, model, seeded)]
+    values = requested_prompts(
+        model, command.prompt, request, seeded, read_stdin=read_stdin, tell=note
+    )
+    prompts = [model.prompt(value, seeded) for value in values]
     for line in model.notes(prompts):
         note(line)
     several = [replace(seeded, temperature=t) for t in request.temperatures] or [seeded]
@@ -82,41 +79,6 @@ def run(arguments: Sequence[str], began: float) -> int:
     else:
         _stream(model, prompts[0], seeded)
     return 0
-
-
-def _check(command: GenerateCommand, settings: GenerateSettings, request: RequestSettings) -> None:
-    """Refuse what contradicts itself.
-
-    Raises:
-        SettingsError: more than one place for prompts, or a trace where none is shown.
-    """
-    places = (command.prompt, request.prompts, request.prompt_from_data)
-    if sum(place not in ("", None) for place in places) > 1:
-        raise SettingsError(
-            "prompts from more than one place",
-            hint="give one of PROMPT, --prompts and --prompt-from-data",
-        )
-    if settings.trace is not None and settings.format != "jsonl":
-        raise SettingsError("a trace is part of jsonl", where="--trace", hint="add --format jsonl")
-
-
-def _values(
-    command: GenerateCommand, request: RequestSettings, model: AnyModel, settings: GenerateSettings
-) -> Sequence[Any]:
-    """What is to be continued, as it was given."""
-    if request.prompts is None and request.prompt_from_data is None:
-        piped = command.prompt == "-" and model.prompts_are_text
-        return [read_stdin() if piped else command.prompt]
-    if request.prompt_from_data is not None:
-        return model.held_out(request.prompt_from_data, settings, note)
-    from rhapsode.workflows.inference.prompt_files import parse_prompts, read_prompts
-
-    assert request.prompts is not None
-    return (
-        parse_prompts(read_stdin(), "-")
-        if request.prompts == "-"
-        else read_prompts(request.prompts)
-    )
 
 
 def _continuations(
@@ -143,47 +105,27 @@ def _stream(model: AnyModel, prompt: Prompt, settings: GenerateSettings) -> None
 def _by_temperature(
     model: AnyModel, prompts: Sequence[Prompt], several: Sequence[GenerateSettings]
 ) -> None:
-    """Continuations at several temperatures: under headings, or in columns where there is room for short ones."""
+    """Print continuations under a heading for each temperature, or in columns if short texts fit."""
     from rich.console import Console
 
+    from rhapsode.views.terminal.text_tables import continuation_columns, has_room
+
     console = Console(highlight=False, file=sys.stdout)
-    columns = console.is_terminal and console.width >= (COLUMN + 3) * len(several)
-    if columns:
-        found = [list(_continuations(model, prompts, one)) for one in several]
-        if all(len(c.prompt + c.text) <= SHORT for row in found for c in row):
-            console.print(_beside(found, several))
+    rows: Sequence[Iterable[Continuation]] = [
+        _continuations(model, prompts, each) for each in several
+    ]
+    if console.is_terminal and has_room(console.width, len(several)):
+        rows = columns = [list(row) for row in rows]
+        longest = max(len(each.prompt + each.text) for row in columns for each in row)
+        if has_room(console.width, len(several), longest):
+            texts = [[(each.prompt, plain(each.text)) for each in row] for row in columns]
+            console.print(continuation_columns([each.temperature for each in several], texts))
             return
-        for one, row in zip(several, found, strict=True):
-            _heading(one, console)
-            for continuation in row:
-                _say(_whole(continuation))
-        return
-    for one in several:
-        _heading(one, console)
-        for continuation in _continuations(model, prompts, one):
+    for settings, row in zip(several, rows, strict=True):
+        console.rule(f"temperature {settings.temperature:g}", align="left", style="cyan")
+        sys.stdout.flush()
+        for continuation in row:
             _say(_whole(continuation))
-
-
-def _heading(settings: GenerateSettings, console: Console) -> None:
-    console.rule(f"temperature {settings.temperature:g}", align="left", style="cyan")
-    sys.stdout.flush()
-
-
-def _beside(found: Sequence[Sequence[Continuation]], several: Sequence[GenerateSettings]) -> Table:
-    """A column a temperature, a row a continuation."""
-    from rich.table import Column, Table
-    from rich.text import Text
-
-    table = Table(
-        *(Column(f"temperature {one.temperature:g}", ratio=1, overflow="fold") for one in several),
-        box=None,
-        padding=(0, 3, 1, 0),
-        expand=True,
-        header_style="cyan",
-    )
-    for row in zip(*found, strict=True):
-        table.add_row(*(Text.assemble((c.prompt, "bold"), plain(c.text)) for c in row))
-    return table
 
 
 def _whole(continuation: Continuation) -> str:

@@ -6,22 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from rich.console import Console
-
 from rhapsode.cli.console import print_json
 from rhapsode.cli.parse import parse
 from rhapsode.config import Positional, option
 
 __all__ = ["InfoCommand", "run"]
 
-DESCRIPTION = (
-    """Components, layers with shapes and parameters, encoder and provenance of a model."""
-)
+DESCRIPTION = "Show components, layer shapes, parameters, encoder and provenance of a model."
 
 
 @dataclass(frozen=True)
 class InfoCommand:
-    """Flags of `rhapsode info`."""
+    """Options."""
 
     model: Positional[Annotated[str, option("MODEL")]]
     """Run folder or model file."""
@@ -31,13 +27,15 @@ class InfoCommand:
 
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
-    command = parse(InfoCommand, "info", DESCRIPTION, arguments)
+    command, _ = parse(InfoCommand, "info", DESCRIPTION, arguments)
     import rhapsode as rh
 
     info = rh.info(command.model)
     if command.json:
         print_json(info.to_mapping())
         return 0
+    from rich.console import Console
+
     console = Console(highlight=False)
     for block in info.shown(console.width):
         console.print(block)

@@ -19,17 +19,17 @@ from rhapsode.errors import RhapsodeError
 __all__ = ["COMMANDS", "main"]
 
 _KNOWN = {
-    "train": "learn from text files, folders or named corpora",
-    "generate": "write more, from a prompt",
-    "next": "the likeliest next elements behind a prompt",
+    "train": "train a model on files, folders or named corpora",
+    "generate": "continue a prompt",
+    "next": "the likeliest next elements after a prompt",
     "play": "write together with a model, line by line",
-    "evaluate": "loss, perplexity and bits of a model on a text",
-    "compare": "models side by side on one text; blind, by vote",
-    "info": "what a model is made of and where it came from",
-    "forecast": "what comes next in series of numbers: paths, quantiles, a picture",
-    "encode": "the elements that a model sees in a text",
-    "data": "the corpora known by name; what a source looks like to a model",
-    "demo": "train on what every Python carries, write, and show: no data, no network",
+    "evaluate": "loss, perplexity and bits of a model on data",
+    "compare": "several models on the same data; or a blind vote",
+    "info": "components, parameters and provenance of a model",
+    "forecast": "forecast series of numbers: paths, quantiles, a picture",
+    "encode": "the elements of a text as a model reads them",
+    "data": "corpora known by name; a survey of a source",
+    "demo": "train on the documentation of Python and generate: no data, no network",
 }
 
 COMMANDS = {name: about for name, about in _KNOWN.items() if find_spec(f"rhapsode.cli.{name}")}
@@ -46,7 +46,7 @@ Train an autoregressive model on your own sequences, and generate more.
 commands:
 {commands}
 
-rhapsode COMMAND --help tells a command's options. A first try:
+rhapsode COMMAND --help lists the options of a command. To begin:
 
   rhapsode demo
   rhapsode train my-texts.txt -o my-run --budget 3m

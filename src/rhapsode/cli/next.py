@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from msgspec import Meta
-from rich.console import Console
 
 from rhapsode.cli.console import note, print_json
 from rhapsode.cli.parse import parse, read_stdin, settings_of
@@ -17,18 +16,17 @@ from rhapsode.errors import SettingsError
 
 __all__ = ["NextCommand", "run"]
 
-DESCRIPTION = """The table of likeliest next elements behind a prompt: what the model expects, and what the sampling steps
-leave of it.
+DESCRIPTION = """Show the likeliest next elements after a prompt: their probabilities before and after the sampling steps.
 
-A space is shown as ␣, a line end as ↵. The number before an element is its place among all of them before any sampling
-step. Perplexity tells among how many equally likely elements the choice would be as hard.
+A space is shown as ␣, a line end as ↵. The number before an element is its rank before any sampling step. Perplexity is
+the number of equally likely elements among which the choice would be as hard.
 
-Of series it shows quantiles of the next steps, --top of them."""
+For series it shows quantiles of the next steps, --top of them."""
 
 
 @dataclass(frozen=True)
 class _Next:
-    """What is shown."""
+    """Contents of the table."""
 
     top: Annotated[Annotated[int, Meta(ge=1, le=1000)], option("N")] = 5
     """How many elements, or steps of series, to show."""
@@ -47,17 +45,17 @@ class _Places:
     model: Positional[Annotated[str, option("MODEL")]]
     """Run folder or model file."""
     text: Positional[Annotated[tuple[str, ...], option("PROMPT", "the beginning of a text")]] = ()
-    """Texts to look behind, or tables of series; - reads one from standard input."""
+    """Texts, or tables of series; - reads one from standard input."""
 
 
 @dataclass(frozen=True)
 class NextCommand(SamplingSettings, _Next, _Places):
-    """Flags of `rhapsode next`."""
+    """Options."""
 
 
 def run(arguments: Sequence[str], began: float) -> int:
     """Run the command."""
-    command = parse(NextCommand, "next", DESCRIPTION, arguments)
+    command, _ = parse(NextCommand, "next", DESCRIPTION, arguments)
     shown = settings_of(command, _Next)
     sampling = settings_of(command, SamplingSettings)
     if sampling.trace is not None:
@@ -83,6 +81,9 @@ def run(arguments: Sequence[str], began: float) -> int:
     if shown.json:
         print_json({"model": str(model.path), "next": found.to_list()})
         return 0
+
+    from rich.console import Console
+
     console = Console(highlight=False)
     for block in found.shown(console.width):
         console.print()

@@ -1,189 +1,121 @@
-"""Command lines to dataclasses."""
+"""The reader of command lines: settings dataclasses filled from words."""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
-from rhapsode.cli.quick import quick
-from rhapsode.config import from_mapping
-from rhapsode.config.options import POSITIONAL, REPEATED, Flag
+from rhapsode.cli.console import fail
+from rhapsode.cli.words import UsageError, words_of
+from rhapsode.config import convert
+from rhapsode.config.options import Option, options_of
 from rhapsode.errors import DataError
 
-if TYPE_CHECKING:
-    from rhapsode.modalities.choose import AnyModality
-
-__all__ = ["parse", "parse_of_model", "settings_of", "typed_settings"]
+__all__ = ["modality_settings", "parse", "read_stdin", "settings_of", "typed_of"]
 
 C = TypeVar("C")
 S = TypeVar("S")
 
 
-def parse(command: type[C], name: str, description: str, arguments: Sequence[str]) -> C:
-    """The command's dataclass filled from arguments; `--help` prints and exits 0, bad usage exits 2.
+def parse(
+    command: type[C],
+    name: str,
+    description: str,
+    arguments: Sequence[str],
+    *more: type[Any],
+    elsewhere: Callable[[], Mapping[str, str]] = dict,
+) -> tuple[C, dict[str, Any]]:
+    """Read a command line; `--help` prints and exits 0, bad usage exits 2.
 
     Arguments:
         command: the dataclass whose fields are the flags.
         name: of the command.
         description: for the help.
-        arguments: what was typed behind the name.
-    """
-    plain = quick(command, arguments)
-    return parse_any(command, name, description, arguments) if plain is None else plain
+        arguments: the words after the name.
+        more: further dataclasses whose fields are flags.
+        elsewhere: gives places of settings without a flag, by flag, to name them for an unknown flag.
 
-
-def parse_any(command: type[C], name: str, description: str, arguments: Sequence[str]) -> C:
-    """As `parse`, by the library that reads all command lines."""
-    import tyro
-
-    # A lone "-" means standard input; the parser would take it for a flag.
-    marked = ["\0stdin" if argument == "-" else argument for argument in arguments]
-    given: Any = tyro.cli(
-        _annotated(command),
-        prog=f"rhapsode {name}",
-        description=description,
-        args=marked,
-        config=(
-            tyro.conf.DisallowNone,
-            tyro.conf.FlagCreatePairsOff,
-            tyro.conf.PositionalMetavarFromFieldName,
-        ),
-        compact_help=False,
-    )
-    return command(
-        **{field.name: _unmarked(getattr(given, field.name)) for field in dataclasses.fields(given)}
-    )
-
-
-def _annotated(command: type[Any]) -> type[Any]:
-    """The command as the library reads it: a subclass whose annotations are the library's."""
-    hints = get_type_hints(command, include_extras=True)
-    own: dict[str, Any] = {
-        "__annotations__": {
-            field.name: _translated(hints[field.name]) for field in dataclasses.fields(command)
-        },
-        "__doc__": command.__doc__,
-        "__module__": command.__module__,
-        "__qualname__": command.__qualname__,
-    }
-    return dataclasses.dataclass(frozen=True, kw_only=True)(type(command.__name__, (command,), own))
-
-
-def _translated(hint: Any) -> Any:
-    from tyro.conf import Positional, UseAppendAction, arg
-
-    if get_origin(hint) is not Annotated:
-        return hint
-    inner, *marks = get_args(hint)
-    for mark in marks:
-        if isinstance(mark, Flag):
-            aliases = None if mark.alias is None else (mark.alias,)
-            mark = arg(  # noqa: PLW2901
-                name=mark.name,
-                metavar=mark.metavar,
-                help=_filled(mark.help),
-                help_behavior_hint=mark.hint,
-                aliases=aliases,
-            )
-        elif mark in (POSITIONAL, REPEATED):
-            inner = (Positional if mark == POSITIONAL else UseAppendAction)[inner]
-            continue
-        inner = Annotated[inner, mark]
-    return inner
-
-
-def _filled(help: str | None) -> str | None:
-    """A help text with the names of what is registered."""
-    if help is None:
-        return None
-    from rhapsode.modalities import MODALITIES
-    from rhapsode.models import FAMILIES
-
-    *names, last = FAMILIES.words()
-    kinds = ", ".join(MODALITIES.words())
-    return help.format(families=f"{', '.join(names)} or {last}", modalities=kinds)
-
-
-def _unmarked(value: Any) -> Any:
-    if value == "\0stdin":
-        return "-"
-    if isinstance(value, tuple):
-        return tuple(_unmarked(entry) for entry in value)
-    return value
-
-
-def parse_of_model(
-    command: type[C],
-    settings: Callable[[AnyModality], type[Any]],
-    name: str,
-    description: str,
-    arguments: Sequence[str],
-) -> C:
-    """As `parse`, with the settings of the modality of the first model among the arguments as flags too.
-
-    Without a model all flags there are can be typed, so that it is the model that is told to be missing; `--help` then
-    shows those of the command.
-
-    Arguments:
-        command: the dataclass whose fields are the flags of every modality.
-        settings: the dataclass of a modality whose fields are flags too.
-        name: of the command.
-        description: for the help.
-        arguments: what was typed behind the name.
-    """
-    from rhapsode.modalities import MODALITIES
-
-    asked_help = any(word in ("-h", "--help") for word in arguments)
-    found = _modality_named(arguments)
-    modalities = [found] if found is not None else []
-    if found is None and not asked_help:
-        modalities = [MODALITIES.get(known) for known in MODALITIES.names()]
-    own = list(dict.fromkeys(map(settings, modalities)))
-    # A base stands behind what is derived from it.
-    bases = [s for s in own if not any(s is not other and issubclass(other, s) for other in own)]
-    joined = type(command.__name__, (command, *bases), {"__doc__": command.__doc__})
-    kind: Any = dataclasses.dataclass(frozen=True, kw_only=True)(joined)
-    read: C = parse(kind, name, description, ["--help"] if asked_help else arguments)
-    return read
-
-
-def _modality_named(arguments: Sequence[str]) -> AnyModality | None:
-    from rhapsode.bundle import modality_of
-    from rhapsode.modalities import MODALITIES
-
-    for word in arguments:
-        name = None if word.startswith("-") else modality_of(word)
-        if name in MODALITIES.names():
-            return MODALITIES.get(str(name))
-    return None
-
-
-def typed_settings(command: Any, arguments: Sequence[str], cls: type[Any]) -> dict[str, Any]:
-    """What was typed of the settings `cls`, by name."""
-    return {
-        field.name: getattr(command, field.name)
-        for field in dataclasses.fields(cls)
-        if _typed(field.name, arguments)
-    }
-
-
-def _typed(name: str, arguments: Sequence[str]) -> bool:
-    flag = f"--{name.rstrip('_')}"
-    words = {argument.partition("=")[0] for argument in arguments}
-    return flag in words or flag.replace("_", "-") in words
-
-
-def settings_of(command: Any, cls: type[S]) -> S:
-    """The part of a command's dataclass that is the settings `cls`, ranges checked.
+    Returns:
+        The command, and the values that were typed, those of `more` included, by field.
 
     Raises:
         SettingsError: a value out of range.
     """
+    options = options_of(command, *more)
+    if _asks_help(arguments):
+        from rhapsode.cli.help_page import help_page
+
+        sys.stdout.write(help_page(f"rhapsode {name}", description, list(options.values())))
+        raise SystemExit(0)
+    try:
+        words = words_of(list(options.values()), arguments, elsewhere)
+        typed = {name: _value(options[name], *given) for name, given in words.items()}
+    except UsageError as problem:
+        fail(f"{problem}; rhapsode {name} --help lists its options")
+        raise SystemExit(2) from None
+    names = {field.name for field in dataclasses.fields(command)}  # type: ignore[arg-type]
+    return command(**{key: value for key, value in typed.items() if key in names}), typed
+
+
+def _value(option: Option, flag: str, words: Sequence[str]) -> Any:
+    """The value of an option."""
+    if option.kind is bool:
+        return True
+    values = tuple(_single(option, flag, word) for word in words)
+    return convert(values if option.many else values[0], option.hint, where=flag)
+
+
+def _single(option: Option, flag: str, word: str) -> Any:
+    """One value of an option's kind; its range is not checked yet."""
+    if option.choices:
+        if word not in option.choices:
+            listing = ", ".join(option.choices)
+            raise UsageError(f"{flag}: no such choice: {word!r}; choose from {listing}")
+        return word
+    try:
+        return option.kind(word)
+    except ValueError:
+        wanted = "a whole number" if option.kind is int else "a number"
+        raise UsageError(f"{flag}: expected {wanted}, got {word!r}") from None
+
+
+def modality_settings(arguments: Sequence[str], name: str) -> list[type[Any]]:
+    """Settings of the modality of the first model among arguments.
+
+    Without a model they are those of all modalities, so that any flag can be typed and the model is what is missing;
+    with `--help` alone there are none.
+
+    Arguments:
+        arguments: the words after the command.
+        name: attribute of a modality: "evaluation" or "comparison".
+    """
+    from rhapsode.bundle import modality_of
+    from rhapsode.modalities import MODALITIES
+
+    known = MODALITIES.names()
+    names = [modality_of(word) for word in arguments if not word.startswith("-")]
+    model = [str(name) for name in names if name in known][:1]
+    if not model and not _asks_help(arguments):
+        model = known
+    return [getattr(MODALITIES.get(each), name) for each in model]
+
+
+def _asks_help(arguments: Sequence[str]) -> bool:
+    return any(word in ("-h", "--help") for word in arguments)
+
+
+def settings_of(command: Any, cls: type[S]) -> S:
+    """The part of a command that is the settings `cls`."""
     names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
-    mapping = {name: getattr(command, name) for name in names}
-    return from_mapping(cls, {k: v for k, v in mapping.items() if v is not None}, where="options")
+    return cls(**{name: getattr(command, name) for name in names})
+
+
+def typed_of(typed: Mapping[str, Any], cls: type[Any]) -> dict[str, Any]:
+    """The values that were typed of the settings `cls`, by field."""
+    names = [field.name for field in dataclasses.fields(cls)]
+    return {name: typed[name] for name in names if name in typed}
 
 
 def read_stdin() -> str:

@@ -6,12 +6,12 @@ import time
 from types import TracebackType
 
 from rich.live import Live
-from rich.table import Column, Table
 from rich.text import Text
 
 from rhapsode.cli.console import stderr
 from rhapsode.config import format_duration
 from rhapsode.training.events import Evaluated, Event, Sampled, Step
+from rhapsode.views.terminal.model_tables import samples_table
 
 __all__ = ["Watch"]
 
@@ -61,7 +61,7 @@ class Watch:
             line = f"{format_duration(event.elapsed):>6}  validation {event.loss:.4f}{mark}"
             stderr().print(Text(line, style="bold" if event.best else ""))
         elif isinstance(event, Sampled):
-            stderr().print(samples_table(event))
+            stderr().print(samples_table(event.texts))
 
     def _step(self, event: Step) -> None:
         kept = 0.98
@@ -101,22 +101,3 @@ class Watch:
             line.append(f"  {elements / seconds:,.0f} elements/s", style="dim")
         line.append(f"  {format_duration(left)} left", style="dim")
         return line
-
-
-def samples_table(event: Sampled) -> Table:
-    """What the model wrote, a row a temperature; line ends shown as a small arrow."""
-    table = Table(
-        Column(style="cyan", no_wrap=True),
-        Column(overflow="fold"),
-        show_header=False,
-        box=None,
-        padding=(0, 1, 0, 0),
-    )
-    for temperature, text in event.texts:
-        shown = Text()
-        for index, line in enumerate(text.split("\n")):
-            if index:
-                shown.append("↵ ", style="dim")
-            shown.append("".join(c if c.isprintable() else "·" for c in line))
-        table.add_row(f"{temperature:>6g}", shown)
-    return table

@@ -8,9 +8,9 @@ from rhapsode.config.durations import format_duration, parse_duration
 from rhapsode.config.generate import GenerateSettings, RequestSettings
 from rhapsode.config.options import Positional, Repeated, option
 from rhapsode.config.presets import presets, read_settings
-from rhapsode.config.registries import Registry, suggest
+from rhapsode.config.registries import Registry, shared_registry, suggest
 from rhapsode.config.sampling import SamplingSettings
-from rhapsode.config.schema import from_mapping, to_mapping
+from rhapsode.config.schema import convert, from_mapping, to_mapping
 from rhapsode.config.source import SourceSettings
 from rhapsode.config.toml import apply_assignments, dump_toml, merge, read_toml
 
@@ -44,6 +44,7 @@ __all__ = [
     "TrackSettings",
     "TrainingSettings",
     "apply_assignments",
+    "convert",
     "dump_toml",
     "format_duration",
     "from_mapping",
@@ -54,6 +55,7 @@ __all__ = [
     "presets",
     "read_settings",
     "read_toml",
+    "shared_registry",
     "suggest",
     "to_mapping",
 ]

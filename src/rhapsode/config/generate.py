@@ -14,7 +14,7 @@ __all__ = ["GenerateSettings", "RequestSettings"]
 
 @dataclass(frozen=True)
 class LengthSettings:
-    """How much is written."""
+    """Length of the continuation."""
 
     length: Annotated[
         Annotated[int, Meta(ge=0)] | None, option("N", "until end-of-sequence, at most 400")
@@ -24,7 +24,7 @@ class LengthSettings:
 
 @dataclass(frozen=True)
 class DeliverySettings:
-    """How many continuations, and in which form."""
+    """Number, seed, form and computation of continuations."""
 
     count: Annotated[Annotated[int, Meta(ge=1, le=100000)], option("N")] = 1
     """Independent continuations of each prompt, written side by side."""
@@ -53,7 +53,7 @@ class DeliverySettings:
 class GenerateSettings(
     DeliverySettings, SearchSettings, ControlSettings, SamplingSettings, LengthSettings
 ):
-    """How a model continues a prompt."""
+    """Settings of a continuation."""
 
 
 Temperature = Annotated[float, Meta(ge=0.0, le=1e6)]
@@ -61,7 +61,7 @@ Temperature = Annotated[float, Meta(ge=0.0, le=1e6)]
 
 @dataclass(frozen=True)
 class RequestSettings:
-    """What is asked for in one go."""
+    """Prompts and temperatures of one request."""
 
     prompts: Annotated[str | None, option("FILE", "none")] = None
     """Continue every line of a file, or every text of a file of JSON strings, one a line; - reads standard input."""

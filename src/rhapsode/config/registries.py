@@ -1,19 +1,21 @@
 """Names that files and settings may use for components, and nothing else they may use."""
 
-import difflib
 import importlib
 from collections.abc import Callable
-from typing import Generic, TypeVar, cast
+from functools import cache
+from typing import Any, Generic, TypeVar, cast
 
 from rhapsode.errors import SettingsError
 
-__all__ = ["Registry", "suggest"]
+__all__ = ["Registry", "shared_registry", "suggest"]
 
 T = TypeVar("T")
 
 
 def suggest(name: str, known: list[str]) -> str:
     """A hint naming the nearest known name, or all of them."""
+    import difflib  # late: needed for errors only
+
     bare = {full.partition(".v")[0]: full for full in known}
     near = [*difflib.get_close_matches(name, known, n=1)]
     near += [bare[word] for word in difflib.get_close_matches(name, list(bare), n=1)]
@@ -96,3 +98,13 @@ class Registry(Generic[T]):
             module, _, attribute = entry.partition(":")
             entry = self._entries[name] = getattr(importlib.import_module(module), attribute)
         return entry
+
+
+@cache
+def shared_registry(kind: str) -> Registry[Any]:
+    """The one registry of a kind, for rooms that fill it without loading the room that uses it.
+
+    Arguments:
+        kind: of its entries, for messages.
+    """
+    return Registry(kind)

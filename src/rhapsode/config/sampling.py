@@ -1,4 +1,4 @@
-"""How the next element is chosen among the candidates, and what must and must not be written."""
+"""Settings of sampling and of constraints on generation."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -23,7 +23,7 @@ Penalty = Annotated[float, Meta(ge=-2.0, le=2.0)]
 
 @dataclass(frozen=True)
 class TemperatureSettings:
-    """How evenly the candidates share the probability."""
+    """Temperature of the draw."""
 
     temperature: Annotated[Degrees, option("T")] = 1.0
     """Divides the logits: 0.2 to 0.5 for technical text, 0.7 to 0.9 balanced, 1.0 to 1.5 creative; 0 is greedy: it
@@ -38,7 +38,7 @@ class TemperatureSettings:
 
 @dataclass(frozen=True)
 class TruncationSettings:
-    """Which candidates may be drawn at all."""
+    """Truncation of the candidates."""
 
     top_k: Annotated[Annotated[int, Meta(ge=0)], option("K")] = 0
     """Choose among the K likeliest elements only, as 40; 0 is off."""
@@ -69,7 +69,7 @@ class TruncationSettings:
 
 @dataclass(frozen=True)
 class RepetitionSettings:
-    """What to do about repetition."""
+    """Penalties on repetition."""
 
     repetition_penalty: Annotated[Annotated[float, Meta(ge=0.01, le=100.0)], option("R")] = 1.0
     """Multiplies the log-probability of what occurs in prompt or continuation, as 1.1; 1 is off, below 1 invites it."""
@@ -93,7 +93,7 @@ class RepetitionSettings:
 
 @dataclass(frozen=True)
 class SamplingSettings(RepetitionSettings, TruncationSettings, TemperatureSettings):
-    """The steps between a model's logits and the draw."""
+    """Steps between the logits of a model and the draw."""
 
     order: Annotated[str, option("ORDER")] = "hf"
     """Order of the steps: hf (temperature before truncation), vllm (min_p before top_k and top_p), llamacpp (temperature
@@ -106,7 +106,7 @@ class SamplingSettings(RepetitionSettings, TruncationSettings, TemperatureSettin
 
 @dataclass(frozen=True)
 class ControlSettings:
-    """Limits on what is written."""
+    """Constraints on generation."""
 
     stop: Annotated[Repeated[tuple[str, ...]], option("TEXT", "none")] = ()
     """End before this text; may be repeated."""

@@ -10,7 +10,7 @@ import msgspec
 from rhapsode.config.registries import suggest
 from rhapsode.errors import RhapsodeError, SettingsError
 
-__all__ = ["from_mapping", "to_mapping"]
+__all__ = ["convert", "from_mapping", "to_mapping"]
 
 S = TypeVar("S")
 
@@ -34,12 +34,30 @@ def from_mapping(
         RhapsodeError: as `error`; a name that `cls` lacks, a wrong type, a value out of range.
     """
     _refuse_unknown(cls, mapping, "", where, error)
+    converted: S = convert(mapping, cls, where=where, error=error)
+    return converted
+
+
+def convert(
+    value: Any, hint: Any, *, where: str, error: type[RhapsodeError] = SettingsError
+) -> Any:
+    """A plain value as an annotated type, its range checked.
+
+    Arguments:
+        value: of plain types, such as those of TOML.
+        hint: the type; ranges are its `msgspec.Meta` annotations.
+        where: the file, option or flag that the value came from, for messages.
+        error: the class of error to raise.
+
+    Raises:
+        RhapsodeError: as `error`; a wrong type, a value out of range.
+    """
     try:
-        return msgspec.convert(mapping, cls, strict=True)
+        return msgspec.convert(value, hint, strict=True)
     except msgspec.ValidationError as problem:
-        message, _, place = str(problem).partition(" - at `$.")
-        place = place.rstrip("`")
-        name = f"setting {place!r}: " if place else ""
+        message, _, place = str(problem).partition(" - at `$")
+        # The entry of a list has no name.
+        name = f"setting {place.strip('.`')!r}: " if place.startswith(".") else ""
         raise error(f"{name}{_plain(message)}", where=where) from None
     except UnicodeEncodeError:  # of a word where only some are allowed
         raise error("a setting holds half of a surrogate pair", where=where) from None

@@ -1,8 +1,9 @@
-"""How whole continuations are searched for, in place of drawing one element after another."""
+"""Settings of searches for a whole continuation."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -32,7 +33,7 @@ _Many = Annotated[int, Meta(ge=1, le=4096)]
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """Looking for a likely whole."""
+    """Search for a likely continuation."""
 
     beams: Annotated[_Many | None, option("N", "off")] = None
     """Search with N continuations side by side for one of high probability, in place of drawing; --count gives the best
@@ -82,59 +83,65 @@ def check_search(
     Raises:
         SettingsError: they contradict each other.
     """
-    beams = search.beams
-    if beams is None:
-        for name in ("length_penalty", "beam_groups", "diversity_penalty", "stochastic_beams"):
-            if _is_set(search, name):
-                raise _refused(name, "it says how beams are searched, and there are none", "beams")
-    elif search.penalty_alpha is not None:
-        raise _refused("beams", "contrastive search has none", "penalty_alpha")
-    elif beams < count:
-        raise _refused("beams", f"{beams} beams cannot give {count} continuations", "count")
-    if search.best_of is not None:
-        for name in ("beams", "penalty_alpha"):
-            if getattr(search, name) is not None:
-                raise _refused("best_of", "it ranks what is drawn, and nothing is", name)
-        if _is_set(sampling, "trace"):
-            raise _refused("trace", "of several continuations one is kept", "best_of")
-    elif _is_set(search, "rank_by"):
-        raise _refused("rank_by", "there is nothing to rank", "best_of")
-    if beams is not None and beams % search.beam_groups:
-        raise _refused("beam_groups", f"{beams} beams cannot be shared out evenly", "beams")
-    if search.diversity_penalty and search.beam_groups == 1:
-        raise _refused(
-            "diversity_penalty", "it lies between groups, and there is one", "beam_groups"
-        )
-    if search.stochastic_beams:
-        if _is_set(sampling, "trace"):
-            raise _refused("trace", "beams are drawn as a whole", "stochastic_beams")
-        for name in ("length_penalty", "beam_groups"):
-            if _is_set(search, name):
-                raise _refused(name, "a sample of beams is not ranked", "stochastic_beams")
-    if search.searching and not search.stochastic_beams:
-        allowed = _BESIDE | ({"top_k"} if search.penalty_alpha is not None else set[str]())
-        for name in [field.name for field in dataclasses.fields(SamplingSettings)]:
-            if name not in allowed and _is_set(sampling, name):
-                raise _refused(
-                    name,
-                    "it says how elements are drawn, and none is",
-                    "beams" if beams is not None else "penalty_alpha",
-                )
-    if search.penalty_alpha is not None:
-        if sampling.top_k < 1:
-            raise _refused(
-                "penalty_alpha", "it chooses among few candidates: say how many", "top_k"
-            )
-        if count > 1:
-            raise _refused("penalty_alpha", "contrastive search finds one continuation", "count")
-
-
-def _is_set(settings: object, name: str) -> bool:
-    """Whether a setting differs from its default."""
-    field = type(settings).__dataclass_fields__[name]  # type: ignore[attr-defined]
-    return bool(getattr(settings, name) != field.default)
-
-
-def _refused(name: str, what: str, other: str) -> SettingsError:
-    flags = [f"--{each.replace('_', '-')}" for each in (name, other)]
-    return SettingsError(what, where=flags[0], hint=f"see {flags[1]}")
+    beams, alpha, best_of = search.beams, search.penalty_alpha, search.best_of
+    of_beams = ("length_penalty", "beam_groups", "diversity_penalty", "stochastic_beams")
+    beside = _BESIDE if alpha is None else {*_BESIDE, "top_k"}
+    of_draws = [f.name for f in dataclasses.fields(SamplingSettings) if f.name not in beside]
+    drawn, best = (
+        "it says how elements are drawn, and none is",
+        "it ranks what is drawn, and nothing is",
+    )
+    few = f"{beams} beams cannot give {count} continuations"
+    # Of each rule that applies: settings that must keep their defaults, the reason, another setting.
+    rules: list[tuple[object, Sequence[str], str, str]] = [
+        (beams is None, of_beams, "it says how beams are searched, and there are none", "beams"),
+        (alpha is not None, ["beams"], "contrastive search has none", "penalty_alpha"),
+        (beams is not None and beams < count, ["beams"], few, "count"),
+        (best_of and beams is not None, ["best_of"], best, "beams"),
+        (best_of and alpha is not None, ["best_of"], best, "penalty_alpha"),
+        (best_of, ["trace"], "of several continuations one is kept", "best_of"),
+        (not best_of, ["rank_by"], "there is nothing to rank", "best_of"),
+        (
+            beams is not None and beams % search.beam_groups,
+            ["beam_groups"],
+            f"{beams} beams cannot be shared out evenly",
+            "beams",
+        ),
+        (
+            search.beam_groups == 1,
+            ["diversity_penalty"],
+            "it lies between groups, and there is one",
+            "beam_groups",
+        ),
+        (search.stochastic_beams, ["trace"], "beams are drawn as a whole", "stochastic_beams"),
+        (
+            search.stochastic_beams,
+            ["length_penalty", "beam_groups"],
+            "a sample of beams is not ranked",
+            "stochastic_beams",
+        ),
+        (
+            search.searching and not search.stochastic_beams,
+            of_draws,
+            drawn,
+            "penalty_alpha" if beams is None else "beams",
+        ),
+        (
+            alpha is not None and sampling.top_k < 1,
+            ["penalty_alpha"],
+            "it chooses among few candidates: say how many",
+            "top_k",
+        ),
+        (
+            alpha is not None and count > 1,
+            ["penalty_alpha"],
+            "contrastive search finds one continuation",
+            "count",
+        ),
+    ]
+    for applies, names, reason, other in rules:
+        for name in names if applies else ():
+            settings: Any = search if name in SearchSettings.__dataclass_fields__ else sampling
+            if getattr(settings, name) != settings.__dataclass_fields__[name].default:
+                flag, hint = (f"--{each.replace('_', '-')}" for each in (name, other))
+                raise SettingsError(reason, where=flag, hint=f"see {hint}")

@@ -1,4 +1,4 @@
-"""How sources become documents: which files, which fields, which text encoding."""
+"""Settings of reading sources: files, fields, text encoding."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Count = Annotated[int, Meta(ge=1, le=2**62)]
 
 @dataclass(frozen=True)
 class SourceSettings:
-    """Settings of reading that every command with a SOURCE has as flags."""
+    """Reading of sources."""
 
     field: Annotated[str | None, option("NAME", "none")] = None
     """Of JSON, JSON Lines, CSV, TSV or Parquet: the field that holds the text of a record; a dot leads inside."""

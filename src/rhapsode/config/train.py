@@ -116,7 +116,7 @@ class TrackSettings:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """The settings of a run that have a flag of their own."""
+    """Length, network and data of a run."""
 
     budget: Annotated[str | None, option("TIME", "3m")] = None
     """Time for the whole run, from the start of the program to the last update, as 90s, 3m or 1h30m."""

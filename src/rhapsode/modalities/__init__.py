@@ -7,8 +7,7 @@ import importlib
 import pkgutil
 from typing import TYPE_CHECKING, Any
 
-from rhapsode.bundle.model_file import FACTS
-from rhapsode.config import Registry
+from rhapsode.config import Registry, shared_registry
 
 if TYPE_CHECKING:
     from rhapsode.modalities.contract import Modality
@@ -31,7 +30,7 @@ def register(name: str, *, modality: str, facts: str, model: str) -> None:
         model: "module:attribute" of the class of its opened models.
     """
     MODALITIES.register_at(name, modality)
-    FACTS.register_at(name, facts)
+    shared_registry("modality").register_at(name, facts)
     MODELS.register_at(name, model)
 
 

@@ -13,7 +13,7 @@ Names = Repeated[tuple[str, ...]]
 
 @dataclass(frozen=True)
 class SeriesSettings:
-    """Settings of reading a table of numbers; what is left open is found out, and told."""
+    """Reading of a table of numbers."""
 
     layout: Annotated[
         Literal["auto", "wide", "long", "rows"], option("auto|wide|long|rows", "found out")

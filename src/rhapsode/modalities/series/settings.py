@@ -67,7 +67,10 @@ class SeriesTrainSettings(TrainingSettings):
 
 @dataclass(frozen=True)
 class ForecastSettings(RepetitionSettings, TruncationSettings, TemperatureSettings):
-    """Settings of a forecast. Samplers of elements are for models of binned values."""
+    """Settings of a forecast.
+
+    Samplers of elements are for models of binned values.
+    """
 
     order: Annotated[str, option("ORDER")] = "hf"
     """Order of the samplers' steps: hf, vllm, llamacpp, or step names joined by commas."""

@@ -31,9 +31,9 @@ class Info(Shown):
         return self.facts
 
     def shown(self, width: int) -> Sequence[RenderableType]:
-        from rhapsode.views.model_view import array_table, info_table
+        from rhapsode.views.terminal.model_tables import arrays_table, parts_table
 
-        return [info_table(self.facts), array_table(self.facts)]
+        return [parts_table(self.facts), arrays_table(self.facts)]
 
 
 def info(model: str | Path | Model[Any]) -> Info:

@@ -270,6 +270,7 @@ class Plan(Shown):
     """Settings that training would use, and why.
 
     Arguments:
+        modality: of the sources, without its version.
         settings: resolved.
         reasons: for what was planned.
         parameters: of the network.
@@ -277,6 +278,7 @@ class Plan(Shown):
         elements: of that pass.
     """
 
+    modality: str
     settings: TrainingSettings
     reasons: tuple[str, ...]
     parameters: int
@@ -285,7 +287,7 @@ class Plan(Shown):
 
     def to_mapping(self) -> dict[str, Any]:
         """Settings by name."""
-        return to_mapping(self.settings)
+        return {**to_mapping(self.settings), "modality": self.modality}
 
     def toml(self) -> str:
         """A file for `--config`, after the reasons as comments."""
@@ -315,6 +317,7 @@ def plan(*sources: Any, base: str | Path | None = None, **settings: Unpack[Train
     start = None if base is None else str(base)
     run = plan_training(sources, settings, kept=None, start=start, group=join_group(), tell=silent)
     return Plan(
+        run.modality.name.partition(".v")[0],
         run.settings,
         tuple(run.planned.plan.reasons),
         run.network.parameter_count(),

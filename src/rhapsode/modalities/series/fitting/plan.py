@@ -166,6 +166,13 @@ def _encoding(
 ) -> tuple[SeriesEncoder, dict[str, Any], str]:
     """The encoder, the head's settings, and why."""
     head = dict(settings.head)
+    known = [word for word in HEADS.words() if issubclass(HEADS.get(word), AlikeHead)]
+    if str(head.get("name", known[0])).partition(".v")[0] not in known:
+        raise SettingsError(
+            f"{head['name']!r} is no distribution of series",
+            where="[head] name",
+            hint=suggest(str(head["name"]), known),
+        )
     binned = settings.encoding == BINNED
     if binned and HEADS.full_name(str(head.setdefault("name", "bins"))) != "bins.v1":
         raise SettingsError(
@@ -174,13 +181,7 @@ def _encoding(
             hint="leave it out, or --encoding binned",
         )
     name = head.get("name")
-    entry = None if name is None else HEADS.get(HEADS.full_name(str(name)))
-    if entry is not None and not issubclass(entry, AlikeHead):
-        raise SettingsError(
-            f"{name!r} is a distribution over a vocabulary, not over numbers",
-            where="[head] name",
-            hint="laplace, gaussian, student_t, gaussian_mixture, quantiles, poisson, negative_binomial or bins",
-        )
+    entry: Any = None if name is None else HEADS.get(HEADS.full_name(str(name)))
     asked = dict(settings.encoder)
     found = Encoding({}, "as asked for")
     if not {"log", "difference", "centre", "counts"} & set(asked):

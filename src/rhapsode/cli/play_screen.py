@@ -1,0 +1,126 @@
+"""The terminal of `rhapsode play`, or the pipe in its place."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from rhapsode.cli.console import fail, note, plain, put
+
+__all__ = ["PlayScreen"]
+
+PROMPT = "› "
+
+
+class PlayScreen:
+    """Lines from standard input, text to standard output, notes to stderr."""
+
+    def __init__(self) -> None:
+        self.is_terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+        self._console = Console(highlight=False)
+
+    @property
+    def width(self) -> int:
+        """Cells of a line."""
+        return self._console.width
+
+    def lines(self, commands: Sequence[str], settings: Sequence[str]) -> Iterator[str]:
+        """The lines that are typed, until they end.
+
+        Arguments:
+            commands: names that Tab completes after a slash.
+            settings: names that Tab completes after "/set".
+        """
+        if not self.is_terminal:
+            if sys.stdin is not None:
+                for line in sys.stdin.buffer:
+                    yield line.decode("utf-8", "surrogateescape").rstrip("\r\n")
+            return
+        completes = _line_editing([f"/{name}" for name in commands], settings)
+        # Between the marks stands what has no width.
+        prompt = f"\001\033[36m\002{PROMPT}\001\033[0m\002" if completes else PROMPT
+        while True:
+            try:
+                yield input(prompt)
+            except EOFError:
+                sys.stdout.write("\n")
+                return
+            except KeyboardInterrupt:
+                sys.stdout.write("\n")
+                note("/quit or Ctrl-D leaves")
+
+    def greet(self, name: str, *facts: str) -> None:
+        """Print the head line of a session."""
+        title = Text.assemble((name, "bold"), *((f"  {fact}", "dim") for fact in facts))
+        self._console.rule(title, align="left", style="cyan")
+
+    def write(self, text: str, style: str = "") -> None:
+        """Print a piece of the text as it comes."""
+        if not text:
+            return
+        if self.is_terminal:
+            self._console.print(Text(plain(text), style=style), end="", soft_wrap=True)
+            self._console.file.flush()
+            return
+        # A pipe gets the text as it is, a terminal behind it nothing that it would obey.
+        put(plain(text) if sys.stdout is not None and sys.stdout.isatty() else text)
+
+    def show(self, *blocks: Any) -> None:
+        """Print tables."""
+        for block in blocks:
+            self._console.print(block)
+
+    def note(self, line: str) -> None:
+        """Print a line to stderr."""
+        note(line)
+
+    def fail(self, message: str) -> None:
+        """Print an error to stderr."""
+        fail(message)
+
+    @contextlib.contextmanager
+    def interruptible(self) -> Iterator[Callable[[], bool]]:
+        """Catch the first Ctrl-C, which the callable then tells; the second one interrupts."""
+        asked = False
+
+        def ask(number: int, frame: object) -> None:
+            nonlocal asked
+            if asked:
+                raise KeyboardInterrupt
+            asked = True
+
+        try:
+            before = signal.signal(signal.SIGINT, ask)
+        except ValueError:  # not the main thread, which is the only one to get signals
+            yield lambda: False
+            return
+        try:
+            yield lambda: asked
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+def _line_editing(commands: Sequence[str], settings: Sequence[str]) -> bool:
+    """Arrow keys, history and Tab; False where the system has no readline."""
+    try:
+        import readline
+    except ImportError:
+        return False
+
+    def complete(text: str, number: int) -> str | None:
+        line = readline.get_line_buffer()
+        names = settings if line.startswith("/set ") else commands if text == line else []
+        matches = [name for name in names if name.startswith(text)] if line else []
+        return f"{matches[number]} " if number < len(matches) else None
+
+    readline.set_completer_delims(" ")
+    readline.set_completer(complete)
+    libedit = "libedit" in (readline.__doc__ or "")
+    readline.parse_and_bind("bind ^I rl_complete" if libedit else "tab: complete")
+    return True

@@ -1,0 +1,1 @@
+"""Tables and panels that commands print on a terminal."""

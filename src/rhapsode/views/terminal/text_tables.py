@@ -1,0 +1,163 @@
+"""Tables and panels of generated texts: sessions, columns, pairs to choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.console import RenderableType
+from rich.panel import Panel
+from rich.rule import Rule
+from rich.table import Column, Table
+from rich.text import Text
+
+from rhapsode.views.blocks import visible
+from rhapsode.views.candidates import visible_end
+
+__all__ = [
+    "branches_table",
+    "continuation_columns",
+    "element_title",
+    "entries_table",
+    "has_room",
+    "pair_panels",
+    "score_line",
+    "shown_end",
+]
+
+NARROWEST = 34
+"""Cells of a column, at least."""
+LONGEST = 800
+"""Characters of a text in a column, at most."""
+
+
+def has_room(width: int, columns: int, longest: int = 0) -> bool:
+    """True if texts fit side by side.
+
+    Arguments:
+        width: cells of the terminal.
+        columns: count of columns.
+        longest: characters of the longest text.
+    """
+    return width >= (NARROWEST + 3) * columns and longest <= LONGEST
+
+
+def continuation_columns(
+    temperatures: Sequence[float], columns: Sequence[Sequence[tuple[str, str]]]
+) -> Table:
+    """Continuations in a column for each temperature.
+
+    Arguments:
+        temperatures: of the columns.
+        columns: prompt and continuation of each text.
+    """
+    table = Table(
+        *(Column(f"temperature {each:g}", ratio=1, overflow="fold") for each in temperatures),
+        box=None,
+        padding=(0, 3, 1, 0),
+        expand=True,
+        header_style="cyan",
+    )
+    for row in zip(*columns, strict=True):
+        table.add_row(*(Text.assemble((prompt, "bold"), text) for prompt, text in row))
+    return table
+
+
+def pair_panels(title: str, prompt: str, texts: Sequence[str]) -> Iterator[RenderableType]:
+    """A prompt and its numbered continuations.
+
+    Arguments:
+        title: of the pair.
+        prompt: what all texts continue.
+        texts: from number 1.
+    """
+    yield Rule(title, style="dim")
+    yield Text(prompt, style="italic")
+    for number, text in enumerate(texts, 1):
+        yield Panel(Text(text), title=str(number), title_align="left")
+
+
+def score_line(models: Sequence[str], wins: Sequence[int], ties: int, p_value: float) -> Text:
+    """The votes for two models on one line.
+
+    Arguments:
+        models: the two.
+        wins: of each.
+        ties: votes for neither.
+        p_value: of the sign test.
+    """
+    return Text.assemble(
+        (f"{models[0]} {wins[0]}", "bold"),
+        "  :  ",
+        (f"{wins[1]} {models[1]}", "bold"),
+        (f"   no difference {ties}; p = {p_value:.3f}", "dim"),
+    )
+
+
+def entries_table(entries: Iterable[tuple[str, str]]) -> Table:
+    """Names and what belongs to each, in two columns.
+
+    Arguments:
+        entries: name and text of each row.
+    """
+    table = Table(
+        Column(style="cyan", no_wrap=True),
+        Column(overflow="fold"),
+        box=None,
+        show_header=False,
+        padding=(0, 2, 0, 0),
+    )
+    for name, text in entries:
+        table.add_row(Text(name), Text(text))
+    return table
+
+
+def branches_table(branches: Iterable[tuple[int, bool, int, str]], width: int) -> Table:
+    """The branches of a session.
+
+    Arguments:
+        branches: number, True for the current one, count of elements, and text of each.
+        width: cells of the terminal.
+    """
+    table = Table(
+        Column(justify="right", style="cyan", no_wrap=True),
+        Column(justify="right", style="dim", no_wrap=True),
+        Column(no_wrap=True, overflow="ellipsis"),
+        box=None,
+        show_header=False,
+        padding=(0, 2, 0, 0),
+    )
+    for number, current, elements, text in branches:
+        table.add_row(
+            f"{'→ ' if current else ''}{number}",
+            f"{elements:,} elements",
+            Text(shown_end(text, max(20, width - 30)), style="bold" if current else ""),
+        )
+    return table
+
+
+def element_title(before: str, name: str, number: int, kind: str, width: int) -> Text:
+    """An element of the text, after the end of what precedes it.
+
+    Arguments:
+        before: the text before the element.
+        name: of the element.
+        number: its place, from 1.
+        kind: "given" or "written".
+        width: cells of the terminal.
+    """
+    return Text.assemble(
+        (visible_end(before, width // 3), "dim"),
+        (visible(name), "bold"),
+        (f"   element {number:,}, {kind}", "dim"),
+    )
+
+
+def shown_end(text: str, most: int) -> str:
+    """The end of a text on one line, with an ellipsis if it is cut.
+
+    Arguments:
+        text: to be shown.
+        most: characters.
+    """
+    shown = visible_end(text, most)
+    return f"…{shown[1:]}" if len(text) > most else shown
