@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhapsode.config import SourceSettings
@@ -23,6 +23,7 @@ def texts_of(source: Any, **settings: Any) -> list[str]:
     ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=1))
 def test_a_list_is_read_as_the_files_of_a_folder_are(texts: list[str]) -> None:
     texts = ["x" + text for text in texts]
