@@ -75,7 +75,7 @@ def run(arguments: Sequence[str], began: float) -> int:
 
     modality, opened = open_models(command.models)
     asked = typed_of(typed, modality.comparison)
-    compared = compare(opened, *command.on, tell=note, **asked)
+    compared = compare(opened, *command.on, **asked)
     found = compared.to_mapping()
     if command.json:
         print_json(found)
@@ -104,7 +104,7 @@ def _vote(command: CompareCommand, typed: Mapping[str, Any]) -> int:
     if command.on:
         asked = typed_of(typed, modality.comparison)
         sizes = {"count": command.rounds, "length": _PROMPT}
-        prompts += passages_for(opened, command.on, **sizes, seed=seed, tell=note, **asked)
+        prompts += passages_for(opened, command.on, **sizes, seed=seed, **asked)
     if not prompts:
         raise SettingsError(
             "a blind comparison needs prompts",
@@ -112,7 +112,7 @@ def _vote(command: CompareCommand, typed: Mapping[str, Any]) -> int:
             hint='give --prompt "Once upon a time", or a text to take them from by --on',
         )
     note("1 or 2: the better one   =: no difference   s: skip   q: end")
-    for pair in blind_pairs(opened, prompts, settings, rounds=command.rounds, tell=note):
+    for pair in blind_pairs(opened, prompts, settings, rounds=command.rounds):
         title = f"{pair.round + 1} of {command.rounds}"
         for panel in pair_panels(title, pair.prompt, pair.texts):
             stderr().print(panel)

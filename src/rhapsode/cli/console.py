@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:  # takes longer to load than a text to write
 __all__ = [
     "fail",
     "json_text",
+    "messages_on_stderr",
     "note",
     "plain",
     "print_json",
@@ -45,6 +48,31 @@ def note(line: str) -> None:
     from rich.text import Text
 
     stderr().print(Text(line), style="dim")
+
+
+class _Notes(logging.Handler):
+    """Lines of the package's logger on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        mark = "warning: " if record.levelno >= logging.WARNING else ""
+        note(mark + record.getMessage())
+
+
+@contextmanager
+def messages_on_stderr() -> Iterator[None]:
+    """Show the progress and the warnings of the package while this lasts."""
+    from rhapsode.log import log
+
+    handler, before = _Notes(), (log.level, log.propagate)
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before[0])
+        log.propagate = before[1]
 
 
 def _simple(line: str) -> bool:

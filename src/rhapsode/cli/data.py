@@ -109,14 +109,14 @@ def _look(command: DataCommand, typed: Mapping[str, Any], console: Console) -> N
     asked = {name: value for name, value in asked.items() if value}
     names = {"encoding": command.encoding, "modality": command.modality}
     if command.action == "show":
-        seen = show(command.source, number=command.document, tell=note, **asked, **names)
+        seen = show(command.source, number=command.document, **asked, **names)
         if command.json:
             print_json(seen.to_mapping())
             return
         for block in seen.shown(console.width):
             console.print(block)
         return
-    modality, found = survey(command.source, tell=note, **asked, **names)
+    modality, found = survey(command.source, **asked, **names)
     if command.json:
         print_json(found)
     else:

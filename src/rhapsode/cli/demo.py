@@ -45,11 +45,7 @@ def run(arguments: Sequence[str], began: float) -> int:
 
     note("Learning to write like Python's reference manual, a character at a time.")
     training = prepare_training(
-        (SOURCE,),
-        {"budget": command.budget},
-        output=command.output,
-        spent=time.monotonic() - began,
-        tell=note,
+        (SOURCE,), {"budget": command.budget}, output=command.output, spent=time.monotonic() - began
     )
     if not run_training(training):
         return 130

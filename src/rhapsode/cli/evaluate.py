@@ -44,7 +44,7 @@ def run(arguments: Sequence[str], began: float) -> int:
 
     modality, model = open_model(command.model)
     asked = typed_of(typed, modality.evaluation)
-    metrics = evaluate(model, *command.sources, split=command.split, tell=note, **asked)
+    metrics = evaluate(model, *command.sources, split=command.split, **asked)
     figures = metrics.to_mapping()
     if command.json:
         print_json(figures)

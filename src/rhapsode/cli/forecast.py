@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rhapsode.cli.console import note, print_json, put
+from rhapsode.cli.console import print_json, put
 from rhapsode.cli.parse import parse, settings_of, typed_of
 from rhapsode.config import from_mapping
 from rhapsode.errors import SettingsError
@@ -53,7 +53,6 @@ def run(arguments: Sequence[str], began: float) -> int:
         budget=command.budget,
         train=run_training,
         began=began,
-        tell=note,
     )
     if command.output is not None:
         return 0

@@ -52,21 +52,18 @@ def run(arguments: Sequence[str], began: float) -> int:
         raise SettingsError("a trace is part of jsonl", where="--trace", hint="add --format jsonl")
     fresh = settings.seed is None and model.seed is None
     seeded = with_seed(replace(settings, seed=model.seed) if settings.seed is None else settings)
-    values = requested_prompts(
-        model, command.prompt, request, seeded, read_stdin=read_stdin, tell=note
-    )
+    values = requested_prompts(model, command.prompt, request, seeded, read_stdin=read_stdin)
     prompts = [model.prompt(value, seeded) for value in values]
-    for line in model.notes(prompts):
-        note(line)
+    model.tell_notes(prompts)
     several = [replace(seeded, temperature=t) for t in request.temperatures] or [seeded]
-    explained = [model.explained(one, note) for one in several]  # refuses what does not fit
+    explained = [model.explained(one) for one in several]  # refuses what does not fit
     if settings.explain:
         for line in explained:
             note(line)
     if fresh and any(one.temperature >= 1e-5 for one in several):
         note(f"seed {seeded.seed}")
     # Nothing is printed of a model that cannot be used.
-    model.ready(seeded, note)
+    model.ready(seeded)
     if settings.format == "jsonl":
         for one in several:
             for continuation in _continuations(model, prompts, one):
@@ -87,14 +84,14 @@ def _continuations(
     from rhapsode.modalities.opened import collect
 
     texts = [prompt.text for prompt in prompts]
-    return collect(model.write(prompts, settings, note), texts, settings)
+    return collect(model.write(prompts, settings), texts, settings)
 
 
 def _stream(model: AnyModel, prompt: Prompt, settings: GenerateSettings) -> None:
     """One continuation as it comes."""
     _say(prompt.text)
     ended = prompt.text.endswith("\n")
-    for piece in model.write([prompt], settings, note):
+    for piece in model.write([prompt], settings):
         if piece.text:
             _say(piece.text)
             ended = piece.text.endswith("\n")

@@ -78,8 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name, rest = arguments[0], list(arguments[1:])
     if name not in COMMANDS:
         return _no_such(name)
+    from rhapsode.cli.console import messages_on_stderr
+
     try:
-        with one_voice(), _few_collections(name in _SHORT):
+        with one_voice(), messages_on_stderr(), _few_collections(name in _SHORT):
             code = _run(name, rest, began)
         if sys.stdout is not None:  # it may be closed
             sys.stdout.flush()

@@ -71,9 +71,8 @@ def run(arguments: Sequence[str], began: float) -> int:
         for text in command.text or ("",)
     ]
     prompts = [model.prompt(value, settings) for value in given]
-    for line in model.notes(prompts):
-        note(line)
-    model.ready(settings, note)
+    model.tell_notes(prompts)
+    model.ready(settings)
     found = model.following(prompts, settings, temperatures=shown.temperatures, top=shown.top)
     if sampling.explain:
         for chain in dict.fromkeys(found.chains):

@@ -60,8 +60,8 @@ def run(arguments: Sequence[str], began: float) -> int:
     from rhapsode.workflows.inference.session import PlaySession
 
     model = load(command.model)
-    session = PlaySession(model, settings, note, command.prompt)
-    model.ready(session.settings, note)  # what cannot be used is told of before the first line
+    session = PlaySession(model, settings, command.prompt)
+    model.ready(session.settings)  # what cannot be used is told of before the first line
     if command.load is not None:
         session.load(Path(command.load))
     screen = PlayScreen()

@@ -100,7 +100,6 @@ def _run(arguments: Sequence[str], began: float) -> int:
         resume=command.resume,
         start=command.from_,
         spent=time.monotonic() - began,
-        tell=note,
     )
     if not run_training(training):
         return 130
@@ -134,7 +133,6 @@ def _repeat(command: TrainCommand, asked: dict[str, Any], began: float) -> int:
         resume=command.resume,
         start=command.from_,
         spent=time.monotonic() - began,
-        tell=note,
     )
     if summary is None:
         note(f"go on with all seeds by: rhapsode train -o {folder} --resume")

@@ -37,7 +37,7 @@ def run_training(training: Training) -> bool:
             "evaluations, the model is overfitting; the best weights are kept (more dropout, a "
             "smaller network or less time may help)"
         )
-    summary = training.finish(note)
+    summary = training.finish()
     stderr().print()
     for told in training.run.modality.told(summary, f"test share, swept once ({path})"):
         if isinstance(told, str):

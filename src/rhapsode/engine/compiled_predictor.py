@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ from rhapsode.engine.compiled_steps import (
 from rhapsode.engine.kernels.tiles import padded
 from rhapsode.engine.packed_weights import Laid, lay_out
 from rhapsode.engine.threads import Helped, abreast, cores, may_help, parts_of
+from rhapsode.log import log
 
 if TYPE_CHECKING:
     from rhapsode.data import Batch
@@ -398,17 +399,12 @@ class _Rows:
 
 
 def compiled_predictor(
-    bundle: Bundle[Any, Any],
-    tell: Callable[[str], None] | None = None,
-    *,
-    weights: str = "float32",
-    threads: int | None = None,
+    bundle: Bundle[Any, Any], *, weights: str = "float32", threads: int | None = None
 ) -> NetworkPredictor:
     """The predictor that sees what the network was trained to see.
 
     Arguments:
         bundle: the model.
-        tell: takes a line where the engine had to be compiled first.
         weights: "float32", or rounded to "bf16" or "int8", which reads fewer bytes an element.
         threads: cores that may be used where that pays; None: those that there are.
 
@@ -423,8 +419,8 @@ def compiled_predictor(
     if may_help(network, threads):
         compiled += helper_for(weights).compiled
     seconds = time.perf_counter() - began
-    if compiled and seconds > 1.0 and tell is not None:  # not what is there by now
-        tell(f"compiled the generator in {seconds:.0f} s, once per machine")
+    if compiled and seconds > 1.0:  # not what is there by now
+        log.info(f"compiled the generator in {seconds:.0f} s, once per machine")
     predictors = [CompiledPredictor(each, threads) for each in networks]
     return as_one(predictors, bundle.weights, bundle.context)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 from rhapsode.bundle import FACTS, Bundle
 from rhapsode.config import DEFAULT_BUDGET, OptimisationSettings, from_mapping, to_mapping
 from rhapsode.errors import DataError, SettingsError
-from rhapsode.modalities.opened import Model, Shown, Tell, silent
+from rhapsode.modalities.opened import Model, Shown
 from rhapsode.modalities.scoring import (
     Compared,
     Measure,
@@ -50,9 +50,7 @@ __all__ = [
     "Scored",
     "Shown",
     "Surveyed",
-    "Tell",
     "resolved",
-    "silent",
 ]
 
 
@@ -111,7 +109,6 @@ class RunRequest(Generic[S]):
         speed: of the machine, 1 for the one that plans were measured on.
         base: the model that the run begins as; None for fresh weights.
         first: whether this process is the one that tells and counts.
-        tell: takes lines of progress.
     """
 
     settings: S
@@ -119,7 +116,6 @@ class RunRequest(Generic[S]):
     speed: float
     base: BaseModel | None
     first: bool
-    tell: Tell
 
 
 @dataclass(frozen=True)
@@ -225,20 +221,13 @@ class Modality(ABC, Generic[S, C, B]):
 
     @abstractmethod
     def corpus(
-        self,
-        sources: Sequence[Any],
-        settings: S,
-        tell: Tell,
-        *,
-        opened: Any = None,
-        base: B | None = None,
+        self, sources: Sequence[Any], settings: S, *, opened: Any = None, base: B | None = None
     ) -> C:
         """Read sources, divide and encode them.
 
         Arguments:
             sources: what to learn from.
             settings: as asked for.
-            tell: takes lines of progress.
             opened: what a claim has read already.
             base: a model whose encoder is used.
 
@@ -284,7 +273,7 @@ class Modality(ABC, Generic[S, C, B]):
 
     @abstractmethod
     def finish(
-        self, planned: Planned[S, C, B], bundle: B, network: Network, folder: Path, tell: Tell
+        self, planned: Planned[S, C, B], bundle: B, network: Network, folder: Path
     ) -> Finished[B]:
         """Calibrate the best weights, measure them on the test part, and keep sidecars.
 
@@ -293,7 +282,6 @@ class Modality(ABC, Generic[S, C, B]):
             bundle: the best weights.
             network: what was trained; its weights are not the best ones.
             folder: where sidecars go.
-            tell: takes lines of progress.
         """
 
     @abstractmethod
@@ -309,16 +297,13 @@ class Modality(ABC, Generic[S, C, B]):
         """The command to try after training."""
         return f"{FACTS.get(self.name).command} {folder}"
 
-    def to_score(
-        self, model: Any, sources: Sequence[str], asked: Mapping[str, Any], tell: Tell
-    ) -> Part:
+    def to_score(self, model: Any, sources: Sequence[str], asked: Mapping[str, Any]) -> Part:
         """Read sources as a model takes them.
 
         Arguments:
             model: the model.
             sources: what to score.
             asked: settings of `evaluation` by name; what is left out is as it was in training.
-            tell: takes lines of progress.
 
         Raises:
             DataError: they cannot be read, or hold nothing to score.
@@ -337,14 +322,13 @@ class Modality(ABC, Generic[S, C, B]):
         """
         raise DataError(f"there are no parts of {self.noun}", where="--split")
 
-    def metrics(self, model: Any, part: Any, settings: Any, tell: Tell) -> Metrics:
+    def metrics(self, model: Any, part: Any, settings: Any) -> Metrics:
         """Measure a model: likelihood in the data's own units, baselines, and what is its own.
 
         Arguments:
             model: the model.
             part: from `part` or `to_score`.
             settings: of `evaluation`.
-            tell: takes lines of progress.
         """
         raise SettingsError(f"models of {self.noun} are not evaluated", where="evaluate")
 
@@ -352,14 +336,13 @@ class Modality(ABC, Generic[S, C, B]):
         """Warnings that belong to metrics, and what else should be known of them."""
         yield from ()
 
-    def compare(self, models: Mapping[str, Any], part: Any, settings: Any, tell: Tell) -> Compared:
+    def compare(self, models: Mapping[str, Any], part: Any, settings: Any) -> Compared:
         """Measure several models on one part, unit by unit.
 
         Arguments:
             models: by name.
             part: from `to_score` or `part`.
             settings: of `comparison`.
-            tell: takes lines of progress.
         """
         raise SettingsError(f"models of {self.noun} are not compared", where="compare")
 
@@ -378,7 +361,7 @@ class Modality(ABC, Generic[S, C, B]):
         raise SettingsError(f"no prompts are taken from {self.noun}", where="--on")
 
     def show(
-        self, sources: Sequence[Any], number: int, settings: S, tell: Tell, *, opened: Any = None
+        self, sources: Sequence[Any], number: int, settings: S, *, opened: Any = None
     ) -> Shown:
         """One document of sources as training would encode it.
 
@@ -386,7 +369,6 @@ class Modality(ABC, Generic[S, C, B]):
             sources: paths, names, or things in memory.
             number: which document, from 0.
             settings: as for training.
-            tell: takes lines of progress.
             opened: what a claim has read already.
 
         Raises:
@@ -394,16 +376,15 @@ class Modality(ABC, Generic[S, C, B]):
         """
         raise SettingsError(f"documents of {self.noun} are not shown", where="data show")
 
-    def survey(self, sources: Sequence[Any], settings: S, tell: Tell, opened: Any) -> Surveyed[C]:
+    def survey(self, sources: Sequence[Any], settings: S, opened: Any) -> Surveyed[C]:
         """Describe sources, and prepare what training would learn from.
 
         Arguments:
             sources: paths, names, or things in memory.
             settings: as for training.
-            tell: takes lines of progress.
             opened: what a claim has read already.
         """
-        corpus = self.corpus(sources, settings, tell, opened=opened)
+        corpus = self.corpus(sources, settings, opened=opened)
         found = {
             "sources": [str(source) for source in sources],
             "documents": corpus.documents,

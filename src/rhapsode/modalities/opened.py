@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -37,20 +37,13 @@ __all__ = [
     "Piece",
     "Prompt",
     "Shown",
-    "Tell",
     "changed",
     "collect",
     "old_content",
-    "silent",
     "with_seed",
 ]
 
 B = TypeVar("B", bound=Bundle[Any, Any])
-Tell = Callable[[str], None]
-
-
-def silent(line: str) -> None:
-    """Take a line and say nothing."""
 
 
 @dataclass(frozen=True)
@@ -420,7 +413,7 @@ class Model(ABC, Generic[B]):
         """The predictor of the model; made on first use."""
 
     @abstractmethod
-    def ready(self, settings: GenerateSettings, tell: Tell) -> None:
+    def ready(self, settings: GenerateSettings) -> None:
         """Load what writes, so that nothing is printed of a model that cannot be used.
 
         Raises:
@@ -443,7 +436,7 @@ class Model(ABC, Generic[B]):
             DataError: it is none.
         """
 
-    def held_out(self, number: int, settings: GenerateSettings, tell: Tell) -> list[Any]:
+    def held_out(self, number: int, settings: GenerateSettings) -> list[Any]:
         """Prompts from what the run held out of its sources, drawn by the seed.
 
         Raises:
@@ -451,12 +444,11 @@ class Model(ABC, Generic[B]):
         """
         raise SettingsError("this kind of model draws no prompts from its data")
 
-    def notes(self, prompts: Sequence[Prompt]) -> list[str]:
-        """Lines on what the model does not see of its prompts."""
-        return []
+    def tell_notes(self, prompts: Sequence[Prompt]) -> None:
+        """Log parts of prompts that the model does not see."""
 
     @abstractmethod
-    def chain(self, settings: GenerateSettings, tell: Tell) -> Chain:
+    def chain(self, settings: GenerateSettings) -> Chain:
         """The filters between the model and the draw.
 
         Raises:
@@ -464,22 +456,16 @@ class Model(ABC, Generic[B]):
         """
 
     @abstractmethod
-    def explained(self, settings: GenerateSettings, tell: Tell) -> str:
+    def explained(self, settings: GenerateSettings) -> str:
         """The filters and the draw in words."""
 
     @abstractmethod
-    def write(
-        self,
-        prompts: Sequence[Prompt],
-        settings: GenerateSettings,
-        tell: Tell,
-    ) -> Iterator[Piece]:
+    def write(self, prompts: Sequence[Prompt], settings: GenerateSettings) -> Iterator[Piece]:
         """Continue prompts, giving text as it comes.
 
         Arguments:
             prompts: of this model.
             settings: how, with a seed.
-            tell: takes lines of progress.
         """
 
     def stream(
@@ -500,7 +486,9 @@ class Model(ABC, Generic[B]):
             SettingsError: an option out of range.
         """
         settings = with_seed(_settings(settings, dict(options)))
-        yield from self.write([self.prompt(prompt, settings)], settings, silent)
+        usable = self.prompt(prompt, settings)
+        self.tell_notes([usable])
+        yield from self.write([usable], settings)
 
     def request(
         self, settings: GenerateSettings | None, options: Mapping[str, Any]
@@ -542,7 +530,8 @@ class Model(ABC, Generic[B]):
         """
         asked = self.request(settings, options)
         usable = self.prompt(prompt, asked)
-        found = next(collect(self.write([usable], asked, silent), [usable.text], asked))
+        self.tell_notes([usable])
+        found = next(collect(self.write([usable], asked), [usable.text], asked))
         return usable.document(
             (*usable.opening.elements, *found.chosen),
             usable.text + found.text,
@@ -559,7 +548,8 @@ class Model(ABC, Generic[B]):
         """Continue a prompt `count` times; see `stream`. A search may find fewer."""
         settings = with_seed(_settings(settings, dict(options)))
         usable = self.prompt(prompt, settings)
-        return list(collect(self.write([usable], settings, silent), [usable.text], settings))
+        self.tell_notes([usable])
+        return list(collect(self.write([usable], settings), [usable.text], settings))
 
     def described(self, continuation: Continuation) -> dict[str, Any]:
         """A continuation as plain values."""
@@ -603,12 +593,11 @@ class Model(ABC, Generic[B]):
     def encoded(self, value: Any) -> Shown:
         """A value, path or text as the model sees it."""
 
-    def evaluate(self, *sources: Any, tell: Tell = silent, **asked: Any) -> Metrics:
+    def evaluate(self, *sources: Any, **asked: Any) -> Metrics:
         """Measure the model.
 
         Arguments:
             sources: what to score; by name, by path, or in memory.
-            tell: takes lines of progress.
             asked: settings of the modality's evaluation by name.
 
         Raises:
@@ -618,7 +607,7 @@ class Model(ABC, Generic[B]):
 
         modality = MODALITIES.get(self.bundle.modality)
         settings = from_mapping(modality.evaluation, asked, where="evaluate")
-        return modality.metrics(self, modality.to_score(self, sources, asked, tell), settings, tell)
+        return modality.metrics(self, modality.to_score(self, sources, asked), settings)
 
     @abstractmethod
     def fingerprint(self) -> str:

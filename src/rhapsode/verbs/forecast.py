@@ -14,7 +14,7 @@ from rhapsode.config import Positional, from_mapping, option
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import SettingsError
 from rhapsode.files import is_there
-from rhapsode.modalities.contract import Tell
+from rhapsode.log import log
 from rhapsode.modalities.series.settings import ForecastSettings
 
 if TYPE_CHECKING:
@@ -74,7 +74,6 @@ def forecast(
     budget: str | None = None,
     train: Callable[[Training], bool] = all_of_it,
     began: float | None = None,
-    tell: Tell = lambda _: None,
     **options: Unpack[ForecastKeywords],
 ) -> SeriesForecast:
     """Forecast series, and write a table and a picture if asked to.
@@ -89,7 +88,6 @@ def forecast(
         budget: time to learn in, where a table stands in the place of the model.
         train: trains a run to its end and finishes it; False where it was interrupted.
         began: moment of the monotonic clock at which the budget begins; None for now.
-        tell: takes lines of progress.
         options: those of `ForecastSettings` by name, in place of `settings`.
 
     Raises:
@@ -108,29 +106,29 @@ def forecast(
     if output is not None:
         check_table(Path(output))
     spent = 0.0 if began is None else time.monotonic() - began
-    learn = partial(
-        _learn, model, settings, dict(reading or {}), budget, train=train, spent=spent, tell=tell
-    )
+    learn = partial(_learn, model, settings, dict(reading or {}), budget, train=train, spent=spent)
     opened, source = _model(model, history, budget, learn)
     if opened is None:
         raise KeyboardInterrupt
     given = opened.read(source, reading)
     for line in given.notes:
-        tell(line)
+        log.info(line)
     chain = chain_of_values(settings, opened.bins)
     if settings.explain:
         density = f"draw from the density, temperature {settings.temperature:g}"
-        tell(density if chain is None else chain.explain())
+        log.info(density if chain is None else chain.explain())
     found = opened.forecast(given, settings)
     if plot is not None:
         from rhapsode.modalities.series.reports import write_chart
 
         title = f"{found.paths_BSHK.shape[2]} steps ahead, {found.paths_BSHK.shape[1]:,} paths"
         left = write_chart(Path(plot), found, title=title)
-        tell(f"picture: {Path(plot)}" + (f" ({left} more series are not in it)" if left else ""))
+        log.info(
+            f"picture: {Path(plot)}" + (f" ({left} more series are not in it)" if left else "")
+        )
     if output is not None:
         write_table(Path(output), _rows(found, settings))
-        tell(f"forecast: {output}")
+        log.info(f"forecast: {output}")
     return found
 
 
@@ -191,7 +189,6 @@ def _learn(
     *,
     train: Callable[[Training], bool],
     spent: float,
-    tell: Tell,
 ) -> Path | None:
     """The run folder of a model of a table; None where learning was interrupted."""
     from rhapsode.modalities.values.model import chain_of_values
@@ -205,8 +202,8 @@ def _learn(
         **({} if settings.horizon is None else {"data": {"horizon": settings.horizon}}),
     }
     chain_of_values(settings, None)  # refused before anything is learnt
-    training = prepare_training((table,), asked, spent=spent, tell=tell)
+    training = prepare_training((table,), asked, spent=spent)
     if not train(training):
         return None
-    tell(f"the model is kept in {training.folder.path}")
+    log.info(f"the model is kept in {training.folder.path}")
     return training.folder.path

@@ -42,8 +42,9 @@ from rhapsode.evaluation import (
     windowed_loss,
     without_given,
 )
-from rhapsode.modalities.contract import Tell
+from rhapsode.log import log
 from rhapsode.modalities.ids.contract import IdEvaluationSettings
+from rhapsode.modalities.ids.ngram_sidecar import NGRAM
 from rhapsode.modalities.scoring import Metrics
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def protocol_of(bundle: IdBundle, split: str) -> Protocol:
 
 
 def score_part(
-    model: IdModel, part: IdPart, text: Text | None, tell: Tell
+    model: IdModel, part: IdPart, text: Text | None
 ) -> tuple[Figures, NDArray[np.float32]]:
     """Figures over a part, and the nats of every element (NaN: not scored).
 
@@ -172,18 +173,16 @@ def score_part(
         model: the model.
         part: what to score.
         text: sizes of its documents, where they have any.
-        tell: takes lines of progress.
 
     Raises:
         DataError: it holds no element.
     """
     if not part.store.scored:
         raise DataError("there is nothing to score", where=part.split)
-    model.tell_alone(tell)
-    ngram, warnings = model.counts
-    if model.alone is None:
-        for line in warnings:
-            tell(line)
+    model.tell_alone()
+    ngram = model.counts
+    if model.alone is None and isinstance(ngram, str) and (model.path.parent / NGRAM).exists():
+        log.warning(ngram)
     return evaluate_store(
         model.scorer,
         part.store,
@@ -207,7 +206,7 @@ def _allowed(
 
 
 def measure_ids(
-    model: IdModel, part: IdPart, text: Text | None, settings: IdEvaluationSettings, tell: Tell
+    model: IdModel, part: IdPart, text: Text | None, settings: IdEvaluationSettings
 ) -> Evaluation:
     """Loss, perplexity and bits of a model on a part, and where they come from.
 
@@ -216,7 +215,6 @@ def measure_ids(
         part: what to score.
         text: sizes of its documents, where they have any.
         settings: what is measured beside it.
-        tell: takes lines of progress.
 
     Raises:
         DataError: the part holds no element.
@@ -224,7 +222,7 @@ def measure_ids(
     """
     weights, store, bundle = settings.weights, part.store, model.bundle
     rounded = None if weights == "float32" else model.predictor_for("compiled", weights=weights)
-    figures, nats_N = score_part(model, part, text, tell)
+    figures, nats_N = score_part(model, part, text)
     scorer, context, grammar = model.scorer, bundle.context, _grammar(bundle)
     if context.kind == "fresh":
         by_context = position_losses(nats_N, store.starts)
@@ -244,7 +242,7 @@ def measure_ids(
         calibration=calibration_of(examined),
         by_context=by_context,
         surprising=_surprising(bundle.encoder, store, nats_N, part.names),
-        dynamic=losses_while_learning(bundle, store, tell) if settings.dynamic else None,
+        dynamic=losses_while_learning(bundle, store) if settings.dynamic else None,
         reduced=None
         if rounded is None
         else loss_of_rounded(scorer, rounded, store, context, weights, grammar=grammar),
@@ -362,18 +360,13 @@ def batches_in_order(store: ElementStore, context: SeenContext, *, segment: int)
 
 
 def losses_while_learning(
-    bundle: IdBundle,
-    store: ElementStore,
-    tell: Tell,
-    *,
-    seconds: float = DYNAMIC_SECONDS,
+    bundle: IdBundle, store: ElementStore, *, seconds: float = DYNAMIC_SECONDS
 ) -> dict[str, Any]:
     """Losses of a model that goes on learning, over as much text as time allows.
 
     Arguments:
         bundle: the model; it is not changed.
         store: what to score.
-        tell: takes lines of progress.
         seconds: about how long.
 
     Returns:
@@ -392,7 +385,7 @@ def losses_while_learning(
     if _grammar(bundle) is not None:
         raise SettingsError("learning while scoring knows no grammar", where="dynamic")
     settings, context = AdaptSettings(), bundle.context
-    tell(f"going on learning while it scores: up to {seconds:.0f} s")
+    log.info(f"going on learning while it scores: up to {seconds:.0f} s")
     found = adapted_losses(
         load_network(bundle),
         batches_in_order(store, context, segment=settings.segment),
@@ -410,7 +403,7 @@ def losses_while_learning(
             "seconds": found.seconds[name],
         }
     if found.diverged is not None:
-        tell(
+        log.info(
             f"learning broke down at element {found.diverged:,} "
             f"(learning rate {settings.learning_rate:g}): no figure of it is reported"
         )

@@ -23,6 +23,7 @@ from rhapsode.evaluation import (
     ngram_in_words,
     unit_sums,
 )
+from rhapsode.log import log
 from rhapsode.modalities.contract import (
     Compared,
     Finished,
@@ -32,7 +33,6 @@ from rhapsode.modalities.contract import (
     Planned,
     RunRequest,
     Scored,
-    Tell,
     resolved,
 )
 from rhapsode.modalities.ids.contract import IdCorpus, IdEvaluationSettings
@@ -105,12 +105,10 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             raise DataError(f"the {name} part of this run is empty", where="--split")
         return IdPart(stores[name], words, ())
 
-    def metrics(
-        self, model: Any, part: Any, settings: IdEvaluationSettings, tell: Tell
-    ) -> Evaluation:
-        return measure_ids(model, part, self.sizes(model, part), settings, tell)
+    def metrics(self, model: Any, part: Any, settings: IdEvaluationSettings) -> Evaluation:
+        return measure_ids(model, part, self.sizes(model, part), settings)
 
-    def compare(self, models: Mapping[str, Any], part: Any, settings: Any, tell: Tell) -> Compared:
+    def compare(self, models: Mapping[str, Any], part: Any, settings: Any) -> Compared:
         """Nats of each document or block, by models that share an encoder.
 
         Raises:
@@ -121,8 +119,8 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         measure = Measure("nats_per_element", "nats per element")
         scored: dict[str, Scored] = {}
         for name, model in models.items():
-            tell(f"scoring with {name}")
-            figures, nats_N = score_part(model, part, self.sizes(model, part), tell)
+            log.info(f"scoring with {name}")
+            figures, nats_N = score_part(model, part, self.sizes(model, part))
             sums_U, sizes_U, words = unit_sums(nats_N, part.store.starts)
             scored[name] = Scored(described(model, figures), {measure.key: sums_U})
         sizes = {measure.key: sizes_U.astype(np.int64)}
@@ -187,7 +185,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         if soon and request.first:
             counted = self._count(corpus, fresh=context.kind == "fresh")
             if counted is not None:
-                request.tell(
+                log.info(
                     f"the best n-gram model ({ngram_in_words(counted.model)}): "
                     f"validation {counted.loss:.4f}; counted in {counted.seconds:.1f} s"
                 )
@@ -317,12 +315,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         return sample
 
     def finish(
-        self,
-        planned: Planned[S, C, IdBundle],
-        bundle: IdBundle,
-        network: Network,
-        folder: Path,
-        tell: Tell,
+        self, planned: Planned[S, C, IdBundle], bundle: IdBundle, network: Network, folder: Path
     ) -> Finished[IdBundle]:
         """Count, mix, score the test part with the mixture, and keep counts inside the file or beside it."""
         from rhapsode.modalities.ids.model import IdModel
@@ -332,7 +325,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         settings, corpus = planned.settings, planned.corpus
         file = folder / "model.safetensors"
         alone = IdModel(file, bundle)
-        alone.predictor_for("auto", tell)
+        alone.predictor_for("auto")
         counted: Counted | None = planned.own
         if counted is None:
             counted = self._count(corpus, fresh=bundle.context.kind == "fresh")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -25,6 +25,7 @@ from rhapsode.bundle import (
 from rhapsode.config import GenerateSettings, to_mapping
 from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
 from rhapsode.generation import Chain, Rows
+from rhapsode.log import log
 from rhapsode.modalities.ids.continuation import (
     OpenIndex,
     chain_for,
@@ -72,14 +73,14 @@ class IdModel(Model[IdBundle]):
         self._compiled: dict[tuple[str, int | None], Predictor] = {}
         self._told = False
 
-    def ready(self, settings: GenerateSettings, tell: Callable[[str], None]) -> None:
-        self.writer_for(settings, tell)
+    def ready(self, settings: GenerateSettings) -> None:
+        self.writer_for(settings)
         if settings.weights != "float32":
             from rhapsode.engine.rounding import rounding_of
 
             exact = self.predictor_for("compiled")
             rounded = self.predictor_for("compiled", weights=settings.weights)
-            tell(rounding_of(exact, rounded).in_words())
+            log.info(rounding_of(exact, rounded).in_words())
 
     def prompt(self, value: Any, settings: GenerateSettings) -> IdPrompt:
         """The text, or what is left of it under `unknown="skip"`.
@@ -106,22 +107,21 @@ class IdModel(Model[IdBundle]):
             raise DataError("this session begins behind something that the model cannot read")
         return IdPrompt(self, "")
 
-    def notes(self, prompts: Sequence[Prompt]) -> list[str]:
-        lines = [f"warning: {line}" for line in self.unknown_notes(prompts)]
+    def tell_notes(self, prompts: Sequence[Prompt]) -> None:
+        for line in self.unknown_notes(prompts):
+            log.warning(line)
         window = look_back(self.bundle)
         longest = max(len(prompt.opening.elements) for prompt in prompts)
         if window is None or longest < window:
-            return lines
+            return
         if self.bundle.context.kind == "window":
-            return [
-                *lines,
-                f"the prompt has {longest:,} elements, of which the model sees the last {window:,}",
-            ]
-        return [
-            *lines,
-            f"the prompt has {longest:,} elements; the model looks back {window:,}, and to what "
-            "lies before them through its layers only",
-        ]
+            seen = f"of which the model sees the last {window:,}"
+            log.info(f"the prompt has {longest:,} elements, {seen}")
+        else:
+            log.info(
+                f"the prompt has {longest:,} elements; the model looks back {window:,}, and to what "
+                "lies before them through its layers only"
+            )
 
     def unknown_notes(self, prompts: Sequence[Prompt]) -> list[str]:
         """A line on pieces of prompts that are read as the unknown element."""
@@ -134,25 +134,23 @@ class IdModel(Model[IdBundle]):
         named = ", ".join(map(repr, unknown[:8]))
         return [f"the model does not know {named}, and reads the unknown element there"]
 
-    def open_index(self, tell: Callable[[str], None]) -> OpenIndex | None:
+    def open_index(self) -> OpenIndex | None:
         """Opens the index over the elements of the training data; None where there is none."""
         return None
 
-    def chain(self, settings: GenerateSettings, tell: Callable[[str], None]) -> Chain:
-        return chain_for(self.bundle, settings, self.open_index(tell))
+    def chain(self, settings: GenerateSettings) -> Chain:
+        return chain_for(self.bundle, settings, self.open_index())
 
-    def explained(self, settings: GenerateSettings, tell: Callable[[str], None]) -> str:
-        return self.chain(settings, tell).explain(way_of(settings))
+    def explained(self, settings: GenerateSettings) -> str:
+        return self.chain(settings).explain(way_of(settings))
 
-    def write(
-        self, prompts: Sequence[Prompt], settings: GenerateSettings, tell: Callable[[str], None]
-    ) -> Iterator[Piece]:
+    def write(self, prompts: Sequence[Prompt], settings: GenerateSettings) -> Iterator[Piece]:
         yield from continue_prompts(
             self.writer_for(settings),
             self.bundle,
             [prompt.seen(prompt.opening.elements) for prompt in prompts],
             settings,
-            self.open_index(tell),
+            self.open_index(),
         )
 
     def described(self, continuation: Continuation) -> dict[str, Any]:
@@ -223,18 +221,12 @@ class IdModel(Model[IdBundle]):
         return self.predictor_for("auto")
 
     def predictor_for(
-        self,
-        engine: str,
-        tell: Callable[[str], None] | None = None,
-        *,
-        weights: str = "float32",
-        threads: int | None = None,
+        self, engine: str, *, weights: str = "float32", threads: int | None = None
     ) -> Predictor:
         """The predictor of an engine; made on first use.
 
         Arguments:
             engine: "compiled" (loads no torch), "torch", or "auto": compiled where it can run this model.
-            tell: takes a line where code has to be compiled first.
             weights: what the compiled engine keeps them as: "float32", "bf16" or "int8".
             threads: cores that it may use; None: as many as pay.
 
@@ -242,7 +234,7 @@ class IdModel(Model[IdBundle]):
             BundleError: the arrays do not fit the configuration.
             SettingsError: the compiled engine cannot run this model, or torch is to have other weights than float32.
         """
-        self.tell_alone(tell)
+        self.tell_alone()
         if engine == "torch":
             if weights != "float32":
                 raise SettingsError(
@@ -266,16 +258,14 @@ class IdModel(Model[IdBundle]):
         if reason is not None:
             return self.scorer
         with self._named():
-            network = compiled_predictor(self.bundle, tell, weights=weights, threads=threads)
+            network = compiled_predictor(self.bundle, weights=weights, threads=threads)
         self._compiled[weights, threads] = made = self._mixed(self._restricted(network))
         return made
 
-    def writer_for(
-        self, settings: GenerateSettings, tell: Callable[[str], None] | None = None
-    ) -> Predictor:
+    def writer_for(self, settings: GenerateSettings) -> Predictor:
         """The predictor that settings ask for; see `predictor_for`."""
         return self.predictor_for(
-            settings.engine, tell, weights=settings.weights, threads=settings.threads
+            settings.engine, weights=settings.weights, threads=settings.threads
         )
 
     @cached_property
@@ -289,7 +279,7 @@ class IdModel(Model[IdBundle]):
             return self._mixed(self.network_scorer)
         from rhapsode.bundle.ngram_predictor import NGramPredictor
 
-        ngram, _ = self.counts
+        ngram = self.counts
         if isinstance(ngram, str):
             raise BundleError(f"this model has no network, and {ngram}", where=str(self.path))
         predictor = NGramPredictor(ngram)
@@ -300,7 +290,7 @@ class IdModel(Model[IdBundle]):
         mixture = self.bundle.mixture
         if mixture is None or self.alone is not None:
             return network
-        ngram, _ = self.counts
+        ngram = self.counts
         assert not isinstance(ngram, str)
         return MixedPredictor(network, ngram, mixture.share)
 
@@ -330,15 +320,14 @@ class IdModel(Model[IdBundle]):
         return network if self._grammar is None else network.restricted(self._grammar)
 
     @cached_property
-    def counts(self) -> tuple[NGramModel | str, list[str]]:
-        """The n-gram model beside the file, or why there is none; and the warnings that this gave."""
+    def counts(self) -> NGramModel | str:
+        """The n-gram model beside the file, or the reason why there is none."""
         if self._ngram is not None:
-            return self._ngram, []
+            return self._ngram
         if self.bundle.facts.ngram is not None:
             with self._named():
-                return inner_ngram(self.bundle.facts), []
-        warnings: list[str] = []
-        return open_ngram(self.path, self.bundle.facts.counts_V, warnings.append), warnings
+                return inner_ngram(self.bundle.facts)
+        return open_ngram(self.path, self.bundle.facts.counts_V)
 
     @cached_property
     def alone(self) -> str | None:
@@ -346,7 +335,7 @@ class IdModel(Model[IdBundle]):
         mixture = self.bundle.mixture
         if mixture is None:
             return None
-        ngram, _ = self.counts
+        ngram = self.counts
         if isinstance(ngram, str):
             return ngram
         if ngram.fingerprint != mixture.ngram:
@@ -355,11 +344,11 @@ class IdModel(Model[IdBundle]):
             return f"{NGRAM} is not the one that this model was mixed with"
         return None
 
-    def tell_alone(self, tell: Callable[[str], None] | None) -> None:
+    def tell_alone(self) -> None:
         """Warn, once, where what predicts is not what the file's figures are of."""
-        if tell is not None and not self._told and self.alone is not None:
+        if not self._told and self.alone is not None:
             self._told = True
-            tell(f"warning: {self.alone}: figures and text are those of the network alone")
+            log.warning(f"{self.alone}: figures and text are those of the network alone")
 
     @contextmanager
     def _named(self) -> Iterator[None]:

@@ -130,15 +130,12 @@ def _same_text(ngram: NGramModel, counts_V: NDArray[np.int64]) -> bool:
     )
 
 
-def open_ngram(
-    model: Path, counts_V: NDArray[np.int64], tell: Callable[[str], None]
-) -> NGramModel | str:
+def open_ngram(model: Path, counts_V: NDArray[np.int64]) -> NGramModel | str:
     """The n-gram model beside a model file, or why there is none.
 
     Arguments:
         model: the model file.
         counts_V: how often each element occurs in what the model has learnt from, by which it knows its own sidecar.
-        tell: takes a line where a sidecar cannot be used.
     """
 
     def load(path: Path) -> NGramModel:
@@ -147,16 +144,12 @@ def open_ngram(
         return NGramModel.load(path)
 
     return open_sidecar(
-        model.parent / NGRAM, load, lambda ngram: _same_text(ngram, counts_V), "counts", tell
+        model.parent / NGRAM, load, lambda ngram: _same_text(ngram, counts_V), "counts"
     )
 
 
 def open_sidecar(
-    path: Path,
-    load: Callable[[Path], T],
-    is_own: Callable[[T], bool],
-    verb: str,
-    tell: Callable[[str], None],
+    path: Path, load: Callable[[Path], T], is_own: Callable[[T], bool], verb: str
 ) -> T | str:
     """Read a file beside a model, or tell why it is of no use.
 
@@ -165,17 +158,13 @@ def open_sidecar(
         load: reads it.
         is_own: says whether it is of the text that the model has learnt from.
         verb: what it does with a text, for messages.
-        tell: takes a line where it cannot be used.
     """
     if not path.exists():
         return f"there is no {path.name} beside the model"
     try:
         sidecar = load(path)
     except BundleError as problem:
-        tell(f"warning: {problem}")
         return f"{path.name} cannot be used: {problem.what}"
     if is_own(sidecar):
         return sidecar
-    reason = f"{verb} another text than the one this model learnt from"
-    tell(f"warning: {path} {reason}")
-    return f"{path.name} {reason}"
+    return f"{path.name} {verb} another text than the one this model learnt from"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.encoding.series import SeriesEncoder
 from rhapsode.errors import DataError, EncodingError, SettingsError
 from rhapsode.files import is_there, source_name
+from rhapsode.log import log
 from rhapsode.modalities.contract import Claim, Degree, PartName
 from rhapsode.modalities.series.facts import Covariates, SeriesBundle
 from rhapsode.modalities.series.settings import SeriesDataSettings
@@ -173,7 +174,6 @@ def open_series(
     sources: tuple[Any, ...],
     reading: SeriesSettings,
     settings: SeriesDataSettings,
-    tell: Callable[[str], None],
     opened: SeriesSet | None = None,
 ) -> SeriesCorpus:
     """Read one source, or take a set that was read already, and divide it.
@@ -188,13 +188,11 @@ def open_series(
         opened = source
     whole = read_series(source, reading) if opened is None else opened
     for line in whole.notes:
-        tell(line)
-    return divide(whole, settings, tell, where=source_name(source))
+        log.info(line)
+    return divide(whole, settings, where=source_name(source))
 
 
-def divide(
-    whole: SeriesSet, settings: SeriesDataSettings, tell: Callable[[str], None], *, where: str
-) -> SeriesCorpus:
+def divide(whole: SeriesSet, settings: SeriesDataSettings, *, where: str) -> SeriesCorpus:
     """Divide series in time: what is learnt from, what chooses, what is held out.
 
     Raises:
@@ -204,7 +202,7 @@ def divide(
     empty = np.nonzero(lengths == 0)[0]
     if len(empty):
         named = ", ".join(repr(whole.ids[number]) for number in empty[:5])
-        tell(f"left out, without any value: {named}{', ...' if len(empty) > 5 else ''}")
+        log.info(f"left out, without any value: {named}{', ...' if len(empty) > 5 else ''}")
         kept = np.nonzero(lengths)[0]
         whole, lengths = whole.select(kept), lengths[kept]
     given = whole.cut(whole.offsets[:-1], whole.offsets[:-1] + lengths)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rhapsode.config import from_mapping
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.evaluation.statistical_methods import STATISTICAL
+from rhapsode.log import log
 from rhapsode.modalities.contract import (
     Claim,
     Compared,
@@ -22,7 +23,6 @@ from rhapsode.modalities.contract import (
     RunRequest,
     Scored,
     Surveyed,
-    Tell,
 )
 from rhapsode.modalities.series.corpus import (
     SeriesCorpus,
@@ -89,12 +89,11 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         self,
         sources: Sequence[Any],
         settings: SeriesTrainSettings,
-        tell: Tell,
         *,
         opened: Any = None,
         base: SeriesBundle | None = None,
     ) -> SeriesCorpus:
-        corpus = open_series(tuple(sources), settings.series, settings.data, tell, opened)
+        corpus = open_series(tuple(sources), settings.series, settings.data, opened)
         if base is None:
             return corpus
         given = base.facts.check_series(corpus.given)
@@ -140,9 +139,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         del figures["learnt"]
         return figures
 
-    def to_score(
-        self, model: Any, sources: Sequence[str], asked: Mapping[str, Any], tell: Tell
-    ) -> SeriesPart:
+    def to_score(self, model: Any, sources: Sequence[str], asked: Mapping[str, Any]) -> SeriesPart:
         """The ends of the series of one table; the table it learnt from where none is named."""
         if len(sources) > 1:
             raise DataError("series are scored in one table", hint="name a single file")
@@ -150,9 +147,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         settings = from_mapping(SeriesEvaluationSettings, asked, where="options")
         return end_of_series(model, source, settings)
 
-    def metrics(
-        self, model: Any, part: Any, settings: SeriesEvaluationSettings, tell: Tell
-    ) -> SeriesMetrics:
+    def metrics(self, model: Any, part: Any, settings: SeriesEvaluationSettings) -> SeriesMetrics:
         facts = model.bundle.facts
         methods = () if settings.method == ("none",) else settings.method
         if not settings.method and importlib.util.find_spec("statsforecast") is not None:
@@ -178,7 +173,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
             yield from method_notes(metrics["forecasts"])
 
     def compare(
-        self, models: Mapping[str, Any], part: Any, settings: SeriesComparisonSettings, tell: Tell
+        self, models: Mapping[str, Any], part: Any, settings: SeriesComparisonSettings
     ) -> Compared:
         first = next(iter(models.values())).bundle.facts
         horizon, season = settings.horizon or first.horizon, first.season
@@ -186,7 +181,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         scored: dict[str, Scored] = {}
         sizes: dict[str, NDArray[np.int64]] = {}
         for name, model in models.items():
-            tell(f"scoring with {name}")
+            log.info(f"scoring with {name}")
             own = replace(part, given=model.bundle.facts.check_series(part.given))
             metrics = measure_series(
                 model.predictor, own, horizon=horizon, season=season, settings=settings
@@ -227,26 +222,25 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         sources: Sequence[Any],
         number: int,
         settings: SeriesTrainSettings,
-        tell: Tell,
         *,
         opened: Any = None,
     ) -> ValuesSeen:
-        corpus = self.corpus(sources, settings, tell, opened=opened)
+        corpus = self.corpus(sources, settings, opened=opened)
         given = corpus.given
         if not 0 <= number < len(given):
             raise DataError(
                 f"there is no series {number}, they are numbered 0 to {len(given) - 1}",
                 where=", ".join(map(str, sources)),
             )
-        request = RunRequest(settings, settings.budget_seconds(), 1.0, None, False, tell)
+        request = RunRequest(settings, settings.budget_seconds(), 1.0, None, False)
         return series_seen(self.plan(corpus, request).bundle, given.select([number]))
 
     def survey(
-        self, sources: Sequence[Any], settings: SeriesTrainSettings, tell: Tell, opened: Any
+        self, sources: Sequence[Any], settings: SeriesTrainSettings, opened: Any
     ) -> Surveyed[SeriesCorpus]:
         from rhapsode.modalities.series.reports import survey_series
 
-        return survey_series(sources, settings, tell, opened)
+        return survey_series(sources, settings, opened)
 
     def survey_report(self, found: Mapping[str, Any], width: int) -> Iterator[Any]:
         from rhapsode.views.survey_report import series_survey

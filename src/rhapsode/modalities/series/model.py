@@ -23,7 +23,7 @@ from rhapsode.errors import DataError, MissingExtraError, SettingsError
 from rhapsode.files import write_atomically
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.paths import path_seed, sample_paths
-from rhapsode.modalities.opened import Document, Piece, Prompt, Tell, old_content, silent
+from rhapsode.modalities.opened import Document, Piece, Prompt, old_content
 from rhapsode.modalities.series.corpus import histories_of, observed_lengths, series_seen
 from rhapsode.modalities.series.facts import SeriesBundle, SeriesFacts
 from rhapsode.modalities.series.metrics import draw_forecasts
@@ -134,12 +134,10 @@ class SeriesModel(ValueModel[SeriesBundle]):
     def restored(self, saved: Mapping[str, Any]) -> SeriesPrompt:
         return SeriesPrompt.of_saved(self, saved)
 
-    def chain(self, settings: GenerateSettings, tell: Tell) -> Chain:
+    def chain(self, settings: GenerateSettings) -> Chain:
         return chain_of_values(_forecast_settings(settings), self.bins) or Chain([])
 
-    def write(
-        self, prompts: Sequence[Prompt], settings: GenerateSettings, tell: Tell
-    ) -> Iterator[Piece]:
+    def write(self, prompts: Sequence[Prompt], settings: GenerateSettings) -> Iterator[Piece]:
         """The series of a prompt as one table, whatever their number."""
         from rhapsode.modalities.series.output import csv_text, forecast_rows, series_rows
 
@@ -189,7 +187,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
                 forecast.given.names,
                 quantiles_QBHK[:, place],
                 settings.temperature,
-                self.explained(settings, silent),
+                self.explained(settings),
             )
 
     def encoded(self, value: Any) -> ValuesSeen:

@@ -15,7 +15,7 @@ from rhapsode.data.tables import SeriesSet, format_time, read_series
 from rhapsode.errors import DataError
 from rhapsode.files import source_name
 from rhapsode.generation.paths import sample_paths
-from rhapsode.modalities.contract import Surveyed, Tell
+from rhapsode.modalities.contract import Surveyed
 from rhapsode.modalities.series.corpus import (
     SeriesCorpus,
     divide,
@@ -95,14 +95,13 @@ def card_of(bundle: SeriesBundle, summary: Mapping[str, Any]) -> Card:
 
 
 def survey_series(
-    sources: Sequence[Any], settings: SeriesTrainSettings, tell: Tell, opened: SeriesSet | None
+    sources: Sequence[Any], settings: SeriesTrainSettings, opened: SeriesSet | None
 ) -> Surveyed[SeriesCorpus]:
     """Contents of a table, and the corpus that training would make of it.
 
     Arguments:
         sources: one table.
         settings: as for training; `series` and `data` are used.
-        tell: takes lines of progress.
         opened: the table, where it was read already.
 
     Returns:
@@ -138,7 +137,7 @@ def survey_series(
         "shares": None,
     }
     try:
-        corpus = divide(given, settings.data, tell, where=found["sources"][0])
+        corpus = divide(given, settings.data, where=found["sources"][0])
     except DataError as problem:
         return Surveyed(found, None, problem.what)
     found["shares"] = _shares(corpus)

@@ -28,7 +28,7 @@ from rhapsode.encoding import ENCODERS, UNKNOWN_ID, Encoder, encoder_from_mappin
 from rhapsode.encoding.text import choose_encoding
 from rhapsode.errors import DataError, EncodingError, RhapsodeError
 from rhapsode.files import is_there, source_name, write_atomically
-from rhapsode.modalities.opened import Tell
+from rhapsode.log import log
 from rhapsode.modalities.text.reading import (
     Texts,
     counted,
@@ -97,18 +97,13 @@ class TextCorpus:
 
 
 def prepare_corpus(
-    sources: Sequence[Any],
-    settings: TrainSettings,
-    tell: Tell,
-    *,
-    encoder: Encoder | None = None,
+    sources: Sequence[Any], settings: TrainSettings, *, encoder: Encoder | None = None
 ) -> TextCorpus:
     """Read, split, learn an encoder on the training share, and encode.
 
     Arguments:
         sources: files, folders, catalogue names.
         settings: `encoding`, `encoder`, `source` and `data` are used.
-        tell: takes lines of progress.
         encoder: use this one instead of learning one.
 
     Raises:
@@ -117,7 +112,7 @@ def prepare_corpus(
     """
     if settings.encoding != "auto":
         ENCODERS.get(settings.encoding)
-    texts = prepare_texts(sources, settings.source, tell)
+    texts = prepare_texts(sources, settings.source)
     store = texts.store
     split = split_texts(store, settings)
     if not len(split.train) or store.characters < 2:
@@ -127,13 +122,12 @@ def prepare_corpus(
         )
     reason = "as asked"
     if encoder is None:
-        encoder, reason = learn_encoder(store, split.train, settings, tell)
+        encoder, reason = learn_encoder(store, split.train, settings)
     copies = int(np.count_nonzero(first_copies(store.digests_DB) != np.arange(len(store))))
     for line in _said(texts, copies, split, encoder, reason):
-        tell(line)
+        log.info(line)
     train, validation, test = (
-        encode_parts(store, parts, encoder, tell)
-        for parts in (split.train, split.validation, split.test)
+        encode_parts(store, parts, encoder) for parts in (split.train, split.validation, split.test)
     )
     release()
     return TextCorpus(
@@ -199,9 +193,7 @@ def found_lines(texts: Texts) -> Iterator[str]:
         yield f"{_count(found.incomplete, 'record')} left out for lack of a field"
 
 
-def learn_encoder(
-    store: TextStore, train: Parts, settings: TrainSettings, tell: Tell
-) -> tuple[Encoder, str]:
+def learn_encoder(store: TextStore, train: Parts, settings: TrainSettings) -> tuple[Encoder, str]:
     """The encoder that settings ask for, learnt on the training share or taken from the cache, and why it.
 
     Raises:
@@ -224,7 +216,7 @@ def learn_encoder(
         texts = (piece.text for piece in store.pieces(train))
         name, reason = choose_encoding(texts, characters=characters)
     learner = ENCODERS.get(name)
-    pieces = progress(store.pieces(train, piece_size(learner)), "learning the encoding", tell)
+    pieces = progress(store.pieces(train, piece_size(learner)), "learning the encoding")
     encoder = counted(learner, pieces, settings.encoder, store.characters)
     if lasting:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -233,7 +225,7 @@ def learn_encoder(
     return encoder, reason
 
 
-def encode_parts(store: TextStore, parts: Parts, encoder: Encoder, tell: Tell) -> ElementStore:
+def encode_parts(store: TextStore, parts: Parts, encoder: Encoder) -> ElementStore:
     """The element store of some parts, taken from the cache when it is there.
 
     Raises:
@@ -243,7 +235,7 @@ def encode_parts(store: TextStore, parts: Parts, encoder: Encoder, tell: Tell) -
     characters = int((parts[:, 2] - parts[:, 1]).sum())
     return write_store(
         folder,
-        progress(store.pieces(parts, piece_size(type(encoder))), "encoding", tell),
+        progress(store.pieces(parts, piece_size(type(encoder))), "encoding"),
         encoder.encode,
         vocab_size=encoder.vocab_size,
         unknown_id=UNKNOWN_ID,

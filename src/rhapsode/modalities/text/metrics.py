@@ -13,8 +13,8 @@ from rhapsode.data import ElementStore, Parts, TextStore
 from rhapsode.encoding import Encoder
 from rhapsode.evaluation import Text
 from rhapsode.files import source_name
+from rhapsode.log import log
 from rhapsode.modalities.ids.metrics import Evaluation, IdPart
-from rhapsode.modalities.opened import Tell
 from rhapsode.modalities.text.corpus import encode_parts, found_lines
 from rhapsode.modalities.text.reading import prepare_texts
 
@@ -69,25 +69,22 @@ class TextEvaluation(Evaluation):
     writing: dict[str, Any] | None = None
 
 
-def read_part(
-    model: TextModel, sources: Sequence[Any], source: SourceSettings | None, tell: Tell
-) -> TextPart:
+def read_part(model: TextModel, sources: Sequence[Any], source: SourceSettings | None) -> TextPart:
     """All documents of sources, encoded.
 
     Arguments:
         model: decides how they are read where `source` does not.
         sources: files, folders, corpora.
         source: how they are read; None: as in training, whole.
-        tell: takes lines of progress.
 
     Raises:
         DataError: the sources cannot be read.
     """
-    read = prepare_texts(sources, source or model.source_settings(sources), tell)
+    read = prepare_texts(sources, source or model.source_settings(sources))
     for line in found_lines(read):
-        tell(line)
+        log.info(line)
     texts = read.store
-    store = encode_parts(texts, texts.whole, model.bundle.encoder, tell)
+    store = encode_parts(texts, texts.whole, model.bundle.encoder)
     return TextPart.of(store, texts, texts.whole, split_in_words(sources, source))
 
 

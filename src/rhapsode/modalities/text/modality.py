@@ -12,7 +12,8 @@ from rhapsode.config import SourceSettings, from_mapping, to_mapping
 from rhapsode.config.source import names_records
 from rhapsode.data import holds_documents
 from rhapsode.errors import SettingsError
-from rhapsode.modalities.contract import Claim, Compared, Degree, PartName, Surveyed, Tell
+from rhapsode.log import log
+from rhapsode.modalities.contract import Claim, Compared, Degree, PartName, Surveyed
 from rhapsode.modalities.ids.contract import IdEvaluationSettings
 from rhapsode.modalities.ids.modality import IdModality
 from rhapsode.modalities.text.facts import TextFacts
@@ -56,7 +57,6 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         self,
         sources: Sequence[Any],
         settings: TrainSettings,
-        tell: Tell,
         *,
         opened: Any = None,
         base: IdBundle | None = None,
@@ -64,10 +64,10 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         from rhapsode.modalities.text.corpus import prepare_corpus, unknown_lines
 
         encoder = None if base is None else base.encoder
-        corpus = prepare_corpus(sources, settings, tell, encoder=encoder)
+        corpus = prepare_corpus(sources, settings, encoder=encoder)
         if base is not None:
             for line in unknown_lines(corpus):
-                tell(line)
+                log.info(line)
         return corpus
 
     def provenance(self, corpus: TextCorpus, settings: TrainSettings) -> Provenance:
@@ -80,9 +80,7 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
             return f"test: documents chosen by their hash, {_share(corpus, 'test')} of the corpus"
         return f"test: the last {_share(corpus, 'test')} of the corpus"
 
-    def to_score(
-        self, model: Any, sources: Sequence[Any], asked: Mapping[str, Any], tell: Tell
-    ) -> TextPart:
+    def to_score(self, model: Any, sources: Sequence[Any], asked: Mapping[str, Any]) -> TextPart:
         """All documents of sources; records are read as in training, but for what is asked."""
         from rhapsode.modalities.text.metrics import read_part
 
@@ -90,7 +88,7 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
             raise SettingsError(
                 "no source was given", where="evaluate", hint="name a text to score"
             )
-        return read_part(model, sources, _reading(model, sources, asked), tell)
+        return read_part(model, sources, _reading(model, sources, asked))
 
     def part(self, corpus: TextCorpus, settings: TrainSettings, name: PartName) -> TextPart:
         """A part of the corpus of a run, with its documents."""
@@ -108,9 +106,7 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         encoder, unknown = model.bundle.encoder, part.store.unknown
         return text_facts(part.texts, part.parts, encoder, unknown=unknown)
 
-    def metrics(
-        self, model: Any, part: Any, settings: IdEvaluationSettings, tell: Tell
-    ) -> TextEvaluation:
+    def metrics(self, model: Any, part: Any, settings: IdEvaluationSettings) -> TextEvaluation:
         from rhapsode.modalities.text.metrics import TextEvaluation
         from rhapsode.modalities.text.quality.writing_check import (
             measure_model,
@@ -118,16 +114,16 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
             read_real_text,
         )
 
-        metrics = super().metrics(model, part, settings, tell)
-        index = open_text_index(model.path, model.bundle.provenance.text_index, tell)
+        metrics = super().metrics(model, part, settings)
+        index = open_text_index(model.path, model.bundle.provenance.text_index)
         real = read_real_text(part.texts, part.parts, model.bundle.encoder)
         written = measure_model(model.predictor, model.bundle, index, real)
         return TextEvaluation.of(metrics, writing=written)
 
-    def compare(self, models: Mapping[str, Any], part: Any, settings: Any, tell: Tell) -> Compared:
+    def compare(self, models: Mapping[str, Any], part: Any, settings: Any) -> Compared:
         from rhapsode.modalities.text.passages import compare_on
 
-        return compare_on(models, part, tell)
+        return compare_on(models, part)
 
     def comparison_report(self, compared: Mapping[str, Any], title: str) -> Iterator[Any]:
         from rhapsode.views.comparison_report import text_comparison
@@ -140,25 +136,19 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         return passages_of(part.texts, count=count, length=length, seed=seed)
 
     def show(
-        self,
-        sources: Sequence[Any],
-        number: int,
-        settings: TrainSettings,
-        tell: Tell,
-        *,
-        opened: Any = None,
+        self, sources: Sequence[Any], number: int, settings: TrainSettings, *, opened: Any = None
     ) -> TextSeen:
         """A document under an encoding learnt on all of them."""
         from rhapsode.modalities.text.survey import show_text
 
-        return show_text(sources, number, settings, tell)
+        return show_text(sources, number, settings)
 
     def survey(
-        self, sources: Sequence[Any], settings: TrainSettings, tell: Tell, opened: Any
+        self, sources: Sequence[Any], settings: TrainSettings, opened: Any
     ) -> Surveyed[TextCorpus]:
         from rhapsode.modalities.text.survey import survey_texts
 
-        return survey_texts(sources, settings, tell)
+        return survey_texts(sources, settings)
 
     def survey_report(self, found: Mapping[str, Any], width: int) -> Iterator[Any]:
         from rhapsode.views.survey_report import text_survey

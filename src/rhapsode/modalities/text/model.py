@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,6 @@ from rhapsode.errors import BundleError
 from rhapsode.modalities.ids.continuation import OpenIndex
 from rhapsode.modalities.ids.model import IdModel
 from rhapsode.modalities.ids.prompts import IdPrompt
-from rhapsode.modalities.opened import silent
 from rhapsode.modalities.text.facts import TextFacts
 
 if TYPE_CHECKING:  # what only scores need, and what loads the compiler
@@ -27,11 +26,8 @@ class TextModel(IdModel):
     facts = TextFacts
     _elements: SuffixIndex | None = None
 
-    def elements_index(self, tell: Callable[[str], None] | None = None) -> SuffixIndex:
+    def elements_index(self) -> SuffixIndex:
         """The index over the elements of what the model has learnt from; opened on first use.
-
-        Arguments:
-            tell: takes lines of progress and warnings.
 
         Raises:
             RunError: there is no index of the text beside the model.
@@ -39,7 +35,7 @@ class TextModel(IdModel):
         if self._elements is None:
             from rhapsode.modalities.text.quality.elements_index import open_elements_index
 
-            self._elements = open_elements_index(self.bundle, self.path, tell or silent)
+            self._elements = open_elements_index(self.bundle, self.path)
         return self._elements
 
     def prompt(self, value: Any, settings: GenerateSettings) -> IdPrompt:
@@ -48,17 +44,15 @@ class TextModel(IdModel):
             text += "\n"  # behind which completions stood
         return super().prompt(text, settings)
 
-    def held_out(
-        self, number: int, settings: GenerateSettings, tell: Callable[[str], None]
-    ) -> list[str]:
+    def held_out(self, number: int, settings: GenerateSettings) -> list[str]:
         """Passages of what the run held out of its sources, drawn by the seed."""
         from rhapsode.modalities.text.passages import prompts_from_data
 
         assert settings.seed is not None
-        return prompts_from_data(self.path, self.bundle.encoder, number, settings.seed, tell)
+        return prompts_from_data(self.path, self.bundle.encoder, number, settings.seed)
 
-    def open_index(self, tell: Callable[[str], None]) -> OpenIndex:
-        return lambda: self.elements_index(tell)
+    def open_index(self) -> OpenIndex:
+        return self.elements_index
 
     def source_settings(self, sources: Sequence[Any] = ()) -> SourceSettings:
         """Settings of reading in training; files that hold no records are read as text."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +15,9 @@ from rhapsode.config import from_mapping, read_toml
 from rhapsode.data import PIECE, Document, ElementStore, Parts, TextStore, encode_piece
 from rhapsode.encoding import Encoder
 from rhapsode.errors import DataError, RhapsodeError, RunError
+from rhapsode.log import log
 from rhapsode.modalities.ids.metrics import score_part
 from rhapsode.modalities.ids.modality import described
-from rhapsode.modalities.opened import Tell
 from rhapsode.modalities.scoring import Compared, Measure, Scored
 from rhapsode.modalities.text.corpus import encode_parts, split_texts
 from rhapsode.modalities.text.metrics import TextPart, text_facts
@@ -42,13 +42,12 @@ DRAWN = 0x9D0
 """Keeps these draws apart from all others of the same seed."""
 
 
-def compare_on(models: Mapping[str, TextModel], part: TextPart, tell: Tell) -> Compared:
+def compare_on(models: Mapping[str, TextModel], part: TextPart) -> Compared:
     """Score the same text with several models; bits per character compare across encodings.
 
     Arguments:
         models: by name.
         part: whole documents.
-        tell: takes lines of progress.
 
     Raises:
         DataError: there is nothing to score.
@@ -63,12 +62,12 @@ def compare_on(models: Mapping[str, TextModel], part: TextPart, tell: Tell) -> C
     scored: dict[str, Scored] = {}
     normalisations: dict[str, str] = {}
     for name, model in models.items():
-        tell(f"scoring with {name}")
+        log.info(f"scoring with {name}")
         encoder = model.bundle.encoder
-        store = encode_parts(texts, part.parts, encoder, tell)
+        store = encode_parts(texts, part.parts, encoder)
         own = TextPart.of(store, texts, part.parts, part.split)
         text = text_facts(texts, part.parts, encoder, unknown=store.unknown)
-        figures, nats_N = score_part(model, own, text, tell)
+        figures, nats_N = score_part(model, own, text)
         nats_U = _passage_nats(passages, encoder, store, nats_N)
         scored[name] = Scored(described(model, figures), {BITS.key: nats_U})
         normalisations[name] = figures.protocol.normalisation
@@ -215,9 +214,7 @@ def _passage_nats(
     return np.diff(whole[np.concatenate(([0], ends_U))]) + spelled_U
 
 
-def prompts_from_data(
-    model: Path, encoder: Encoder, number: int, seed: int, tell: Callable[[str], None]
-) -> list[str]:
+def prompts_from_data(model: Path, encoder: Encoder, number: int, seed: int) -> list[str]:
     """Passages of what a run held out of its sources, drawn by a seed.
 
     Of pairs, the part that is given; of other documents, up to 80 characters from the beginning of a line, cut behind
@@ -228,13 +225,12 @@ def prompts_from_data(
         encoder: passages that it cannot read are passed over.
         number: how many.
         seed: decides which.
-        tell: takes lines of what was noticed.
 
     Raises:
         RunError: the file lies in no run folder.
         DataError: the sources are gone, or hold no passage that the model can read.
     """
-    store, parts, sources = _held_out(model, tell)
+    store, parts, sources = _held_out(model)
     chosen = np.random.default_rng([seed, DRAWN])
     # By length, so that every place is as likely; pairs as documents.
     sizes_P = np.ones(len(parts)) if store.pairs else (parts[:, 2] - parts[:, 1]).astype(np.float64)
@@ -252,7 +248,7 @@ def prompts_from_data(
     return prompts
 
 
-def _held_out(model: Path, tell: Callable[[str], None]) -> tuple[TextStore, Parts, str]:
+def _held_out(model: Path) -> tuple[TextStore, Parts, str]:
     """The documents of a run, the parts of them to draw from, and the names of the sources."""
     config = model.parent / "config.toml"
     if not config.exists():
@@ -273,7 +269,7 @@ def _held_out(model: Path, tell: Callable[[str], None]) -> tuple[TextStore, Part
     if "-" in sources:
         raise DataError("this run learnt from standard input, which is gone", hint=hint)
     try:
-        store = prepare_texts(sources, settings.source, tell).store
+        store = prepare_texts(sources, settings.source).store
     except RhapsodeError as problem:
         raise DataError(
             f"the sources of this run are gone ({problem.what})",
@@ -281,13 +277,13 @@ def _held_out(model: Path, tell: Callable[[str], None]) -> tuple[TextStore, Part
             hint=hint,
         ) from None
     if store.sha256 != sha256:
-        tell("the sources have changed since the run: some passages may have been learnt")
+        log.info("the sources have changed since the run: some passages may have been learnt")
     split = split_texts(store, settings)
     share = next((s for s in (split.test, split.validation, split.train) if len(s)), split.train)
     if not len(share):
         raise DataError("the sources hold nothing to draw from", where=named)
     if share is not split.test:
-        tell("this run held no test share out: the passages are from what it knows")
+        log.info("this run held no test share out: the passages are from what it knows")
     return store, share, named
 
 

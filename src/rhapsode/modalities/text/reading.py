@@ -36,7 +36,7 @@ from rhapsode.data import (
 from rhapsode.encoding import CountingEncoder, Encoder, encoder_from_mapping
 from rhapsode.errors import DataError
 from rhapsode.files import is_there, write_atomically
-from rhapsode.modalities.opened import Tell
+from rhapsode.log import log
 
 __all__ = [
     "Texts",
@@ -69,13 +69,12 @@ class Texts:
     found: Found = field(default_factory=Found)
 
 
-def prepare_texts(sources: Sequence[Any], settings: SourceSettings, tell: Tell) -> Texts:
+def prepare_texts(sources: Sequence[Any], settings: SourceSettings) -> Texts:
     """The documents of sources, decoded into the cache; large ones that have not changed are not read again.
 
     Arguments:
         sources: files, folders, glob patterns, "-", catalogue names.
         settings: how they are read.
-        tell: takes lines of progress.
 
     Raises:
         DataError: a source that cannot be read, or a cache that cannot be written.
@@ -90,7 +89,7 @@ def prepare_texts(sources: Sequence[Any], settings: SourceSettings, tell: Tell) 
         except (OSError, ValueError, TypeError, KeyError, DataError):
             pass  # read anew
     found = Found()
-    pieces = progress(read_pieces(sources, settings, found), "reading", tell)
+    pieces = progress(read_pieces(sources, settings, found), "reading")
     store = write_texts(folder / "texts", pieces)
     if key is not None:
         known.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +98,7 @@ def prepare_texts(sources: Sequence[Any], settings: SourceSettings, tell: Tell) 
     return Texts(store, found)
 
 
-def progress(pieces: Iterator[Document], doing: str, tell: Tell) -> Iterator[Document]:
+def progress(pieces: Iterator[Document], doing: str) -> Iterator[Document]:
     """The same pieces; what takes long says how far it is."""
     characters, last = 0, time.monotonic()
     for piece in pieces:
@@ -107,7 +106,7 @@ def progress(pieces: Iterator[Document], doing: str, tell: Tell) -> Iterator[Doc
         characters += len(piece.text)
         if time.monotonic() - last > EVERY:
             last = time.monotonic()
-            tell(f"{doing}: {characters / 1e6:,.0f} million characters ...")
+            log.info(f"{doing}: {characters / 1e6:,.0f} million characters ...")
 
 
 def _signature(sources: Sequence[Any], settings: SourceSettings) -> str | None:

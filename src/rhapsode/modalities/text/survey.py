@@ -30,7 +30,8 @@ from rhapsode.encoding import ENCODERS, END_ID, UNKNOWN_ID, Encoder
 from rhapsode.encoding.text import choose_encoding
 from rhapsode.errors import DataError
 from rhapsode.files import source_name
-from rhapsode.modalities.contract import Surveyed, Tell
+from rhapsode.log import log
+from rhapsode.modalities.contract import Surveyed
 from rhapsode.modalities.ids.next_elements import IdsSeen, elements_of
 from rhapsode.modalities.text.corpus import (
     TextCorpus,
@@ -56,9 +57,7 @@ FIRST = 400
 """Elements that a terminal shows."""
 
 
-def survey_texts(
-    sources: Sequence[Any], settings: TrainSettings, tell: Tell
-) -> Surveyed[TextCorpus]:
+def survey_texts(sources: Sequence[Any], settings: TrainSettings) -> Surveyed[TextCorpus]:
     """Describe documents, and encode them as training does; plain values.
 
     The text is read in pieces and never held; what is encoded goes into the cache, where training finds it.
@@ -66,7 +65,6 @@ def survey_texts(
     Arguments:
         sources: files, folders, catalogue names.
         settings: as for training; `encoding`, `encoder`, `source` and `data` are used.
-        tell: takes lines of progress.
 
     Returns:
         sources: what was asked for.
@@ -91,10 +89,10 @@ def survey_texts(
     """
     if settings.encoding != "auto":
         ENCODERS.get(settings.encoding)
-    texts = prepare_texts(sources, settings.source, tell)
+    texts = prepare_texts(sources, settings.source)
     store = texts.store
     counts = TextCounts()
-    counts.watch(progress(store.pieces(store.whole), "counting", tell))
+    counts.watch(progress(store.pieces(store.whole), "counting"))
     split = split_texts(store, settings)
     first_D = first_copies(store.digests_DB)
     found: dict[str, Any] = {
@@ -115,8 +113,8 @@ def survey_texts(
     }
     if not len(split.train) or store.characters < 2:
         return Surveyed(found, None, "too little text to learn from")
-    encoder, reason = learn_encoder(store, split.train, settings, tell)
-    stores = {name: encode_parts(store, getattr(split, name), encoder, tell) for name in SHARES}
+    encoder, reason = learn_encoder(store, split.train, settings)
+    stores = {name: encode_parts(store, getattr(split, name), encoder) for name in SHARES}
     for name, encoded in stores.items():
         elements = len(encoded) - int(encoded.counts_V[END_ID])
         found["shares"][name]["elements"] = elements
@@ -276,22 +274,21 @@ class TextSeen(IdsSeen):
         return blocks
 
 
-def show_text(sources: Sequence[Any], number: int, settings: TrainSettings, tell: Tell) -> TextSeen:
+def show_text(sources: Sequence[Any], number: int, settings: TrainSettings) -> TextSeen:
     """One document of sources, and its elements under an encoding learnt on all of them.
 
     Arguments:
         sources: files, folders, corpora.
         number: which document, from 0.
         settings: `encoding`, `encoder` and `source` are used.
-        tell: takes lines of what was noticed.
 
     Raises:
         DataError: nothing to read, or fewer documents.
         SettingsError: an unknown encoding or setting.
     """
-    texts = prepare_texts(sources, settings.source, tell)
+    texts = prepare_texts(sources, settings.source)
     for line in found_lines(texts):
-        tell(line)
+        log.info(line)
     store = texts.store
     if not 0 <= number < len(store):
         raise DataError(
@@ -309,7 +306,7 @@ def show_text(sources: Sequence[Any], number: int, settings: TrainSettings, tell
     beginning = np.array([[number, 0, min(int(length), MOST_SHOWN)]], dtype=np.int64)
     text = "".join(piece.text for piece in store.pieces(beginning))
     if len(text) < length:
-        tell(f"document {number} has {length:,} characters; the first {len(text):,} are shown")
+        log.info(f"document {number} has {length:,} characters; the first {len(text):,} are shown")
     found = {
         "source": store.names[number],
         "documents": len(store),

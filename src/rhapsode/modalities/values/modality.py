@@ -15,6 +15,7 @@ from rhapsode.bundle.value_facts import ValueBundle
 from rhapsode.config import TrainingSettings
 from rhapsode.errors import DataError
 from rhapsode.evaluation.losses import value_losses
+from rhapsode.log import log
 from rhapsode.modalities.contract import (
     Compared,
     Corpus,
@@ -25,7 +26,6 @@ from rhapsode.modalities.contract import (
     PartName,
     Planned,
     Scored,
-    Tell,
     resolved,
 )
 
@@ -174,7 +174,7 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         return sample
 
     def finish(
-        self, planned: Planned[S, C, B], bundle: B, network: Network, folder: Path, tell: Tell
+        self, planned: Planned[S, C, B], bundle: B, network: Network, folder: Path
     ) -> Finished[B]:
         from rhapsode.bundle.network import load_network
         from rhapsode.bundle.value_predictor import ValuePredictor
@@ -197,7 +197,7 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         """Metrics of the test part, as the summary holds them."""
         return self._density(predictor, part, f"{part.split}, swept once").to_mapping()
 
-    def metrics(self, model: Any, part: Any, settings: Any, tell: Tell) -> Metrics:
+    def metrics(self, model: Any, part: Any, settings: Any) -> Metrics:
         return self._density(model.predictor, part, part.split)
 
     def _density(self, predictor: ValuePredictor[B], part: Any, split: str) -> ValueMetrics:
@@ -206,11 +206,11 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         loss = encoded.loss(predictor, bundle.facts.warm_up)
         return ValueMetrics(loss, encoded.values, protocol_of(bundle, split))
 
-    def compare(self, models: Mapping[str, Any], part: Any, settings: Any, tell: Tell) -> Compared:
+    def compare(self, models: Mapping[str, Any], part: Any, settings: Any) -> Compared:
         scored: dict[str, Scored] = {}
         sizes_S = np.zeros(0, dtype=np.int64)
         for name, model in models.items():
-            tell(f"scoring with {name}")
+            log.info(f"scoring with {name}")
             predictor = model.predictor
             encoded = self.encoded(model.bundle, part)
             nats_N = encoded.nats(predictor, model.bundle.facts.warm_up)

@@ -21,7 +21,7 @@ from rhapsode.generation import Rows
 from rhapsode.generation.chain import Chain, chain_of
 from rhapsode.generation.loop import run
 from rhapsode.generation.paths import path_seed, sample_paths
-from rhapsode.modalities.opened import Model, Piece, Prompt, Tell, silent
+from rhapsode.modalities.opened import Model, Piece, Prompt
 from rhapsode.modalities.values.next_steps import (
     LEVELS,
     NextSteps,
@@ -103,22 +103,20 @@ class ValueModel(Model[B], Generic[B]):
                     where=f"--{name.replace('_', '-')}",
                 )
 
-    def ready(self, settings: GenerateSettings, tell: Tell) -> None:
+    def ready(self, settings: GenerateSettings) -> None:
         _ = self.predictor
 
-    def chain(self, settings: GenerateSettings, tell: Tell) -> Chain:
+    def chain(self, settings: GenerateSettings) -> Chain:
         return chain_of_values(settings, self.bins) or Chain([])
 
-    def explained(self, settings: GenerateSettings, tell: Tell) -> str:
-        chain = self.chain(settings, tell)
+    def explained(self, settings: GenerateSettings) -> str:
+        chain = self.chain(settings)
         if self.bins is None:
             return f"draw from the density, temperature {settings.temperature:g}"
         return chain.explain()
 
-    def write(
-        self, prompts: Sequence[Prompt], settings: GenerateSettings, tell: Tell
-    ) -> Iterator[Piece]:
-        chain, seed = self.chain(settings, tell), settings.seed or 0
+    def write(self, prompts: Sequence[Prompt], settings: GenerateSettings) -> Iterator[Piece]:
+        chain, seed = self.chain(settings), settings.seed or 0
         length = self.turn_length if settings.length is None else settings.length
         for number, prompt in enumerate(prompts):
             given = prompt.opening.elements
@@ -190,7 +188,7 @@ class ValueModel(Model[B], Generic[B]):
             samples=NEXT_PATHS,
             seeds=[path_seed(seed, prompt.name)],
             temperature=settings.temperature,
-            chain=self.chain(settings, silent),
+            chain=self.chain(settings),
             filter_seed=seed,
         )
         quantiles_QHK: NDArray[np.float64] = np.quantile(
@@ -202,7 +200,7 @@ class ValueModel(Model[B], Generic[B]):
             self.bundle.facts.names,
             quantiles_QHK,
             settings.temperature,
-            self.explained(settings, silent),
+            self.explained(settings),
         )
 
     def encoded(self, value: Any) -> ValuesSeen:

@@ -40,6 +40,7 @@ def next_elements(
     settings = from_mapping(GenerateSettings, options, where="next")
     opened.refuse(changed(settings))
     usable = [opened.prompt(value, settings) for value in prompts or ("",)]
+    opened.tell_notes(usable)
     following: Following = opened.following(usable, settings, temperatures=temperatures, top=top)
     return following
 

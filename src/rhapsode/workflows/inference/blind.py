@@ -17,7 +17,6 @@ import numpy as np
 from rhapsode.config import GenerateSettings, from_mapping
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.files import is_there, write_atomically
-from rhapsode.modalities.contract import Tell
 from rhapsode.workflows.inference.comparison import Models, open_models
 
 __all__ = [
@@ -140,12 +139,7 @@ class Ballot:
 
 
 def blind_pairs(
-    models: Models,
-    prompts: Sequence[str],
-    settings: GenerateSettings,
-    *,
-    rounds: int,
-    tell: Tell = lambda _: None,
+    models: Models, prompts: Sequence[str], settings: GenerateSettings, *, rounds: int
 ) -> Iterator[Pair]:
     """Pairs of continuations, the order of the two drawn anew each time.
 
@@ -156,7 +150,6 @@ def blind_pairs(
         prompts: taken in turn; a model that has never seen a character of one is given what is left of it.
         settings: how they write; the seed decides all, and `length` counts characters.
         rounds: how many pairs.
-        tell: takes lines of progress and warnings.
 
     Raises:
         SettingsError: fewer than two models, one named twice, or no prompt.
@@ -166,7 +159,7 @@ def blind_pairs(
     if not prompts:
         raise SettingsError("a blind comparison needs a prompt", where="compare")
     for model in opened.values():
-        model.ready(settings, tell)
+        model.ready(settings)
     seed = secrets.randbits(32) if settings.seed is None else settings.seed
     generator = np.random.default_rng(seed)
     couples = list(combinations(opened, 2))
@@ -187,7 +180,6 @@ def passages_for(
     count: int,
     length: int,
     seed: int,
-    tell: Tell = lambda _: None,
     **asked: Any,
 ) -> list[str]:
     """Prompts from random places of sources.
@@ -198,11 +190,10 @@ def passages_for(
         count: how many.
         length: of each, at most.
         seed: of the places.
-        tell: takes lines of progress.
         asked: settings of the modality's comparisons by name.
     """
     modality, opened = open_models(models)
-    part = modality.to_score(next(iter(opened.values())), sources, asked, tell)
+    part = modality.to_score(next(iter(opened.values())), sources, asked)
     return modality.passages(part, count=count, length=length, seed=seed)
 
 

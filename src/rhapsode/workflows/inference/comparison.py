@@ -15,7 +15,7 @@ from rhapsode.config import from_mapping
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.evaluation import Difference, paired_difference
 from rhapsode.modalities.choose import AnyModality
-from rhapsode.modalities.contract import Compared, Measure, Metrics, Part, PartName, Tell
+from rhapsode.modalities.contract import Compared, Measure, Metrics, Part, PartName
 from rhapsode.views.display import Shown
 from rhapsode.workflows import AnyModel, open_model
 
@@ -121,15 +121,12 @@ def open_models(models: Models) -> tuple[AnyModality, dict[str, Any]]:
     return modality, {name: model for name, (_, model) in opened.items()}
 
 
-def compare(
-    models: Models, *sources: Any, tell: Tell = lambda _: None, **asked: Unpack[CompareOptions]
-) -> Comparison:
+def compare(models: Models, *sources: Any, **asked: Unpack[CompareOptions]) -> Comparison:
     """Score the same data with several models.
 
     Arguments:
         models: at least two, of one modality.
         sources: what to score.
-        tell: takes lines of progress.
         asked: settings of the modality's comparisons by name; sources are read as in the training of the first model.
 
     Raises:
@@ -139,8 +136,8 @@ def compare(
     """
     modality, opened = open_models(models)
     settings = from_mapping(modality.comparison, asked, where="compare")
-    part = modality.to_score(next(iter(opened.values())), sources, asked, tell)
-    return comparison_of(modality, modality.compare(opened, part, settings, tell))
+    part = modality.to_score(next(iter(opened.values())), sources, asked)
+    return comparison_of(modality, modality.compare(opened, part, settings))
 
 
 def comparison_of(modality: AnyModality, compared: Compared) -> Comparison:
@@ -180,7 +177,6 @@ def evaluate(
     model: str | Path | AnyModel,
     *sources: Any,
     split: PartName | None = None,
-    tell: Tell = lambda _: None,
     **asked: Unpack[EvaluateOptions],
 ) -> Metrics:
     """Measure a model.
@@ -189,7 +185,6 @@ def evaluate(
         model: a run folder or model file, or a model that is open already.
         sources: what to score.
         split: the part of the sources of its run to score instead.
-        tell: takes lines of progress.
         asked: settings of the modality's evaluation by name.
 
     Raises:
@@ -197,7 +192,7 @@ def evaluate(
     """
     modality, opened = open_model(model)
     if split is None:
-        metrics: Metrics = opened.evaluate(*sources, tell=tell, **asked)
+        metrics: Metrics = opened.evaluate(*sources, **asked)
         return metrics
     if sources:
         raise SettingsError(
@@ -206,17 +201,16 @@ def evaluate(
             hint="leave out the sources, or --split",
         )
     settings = from_mapping(modality.evaluation, asked, where="evaluate")
-    return modality.metrics(opened, part_of_run(modality, opened, split, tell), settings, tell)
+    return modality.metrics(opened, part_of_run(modality, opened, split), settings)
 
 
-def part_of_run(modality: AnyModality, model: Any, split: PartName, tell: Tell) -> Part:
+def part_of_run(modality: AnyModality, model: Any, split: PartName) -> Part:
     """A part of the corpus that the run of a model began with, prepared again.
 
     Arguments:
         modality: of the model.
         model: opened from a run folder.
         split: which part.
-        tell: takes lines of progress.
 
     Raises:
         RunError: the model lies in no run folder, or its sources have changed.
@@ -233,6 +227,6 @@ def part_of_run(modality: AnyModality, model: Any, split: PartName, tell: Tell) 
         )
     kept = read_run(folder)
     settings = from_mapping(modality.settings, kept.settings, where=str(folder.config))
-    corpus = modality.corpus(kept.sources, settings, tell, base=model.bundle)
+    corpus = modality.corpus(kept.sources, settings, base=model.bundle)
     kept.check(corpus.sha256, corpus.documents, corpus.characters, modality.noun)
     return modality.part(corpus, settings, split)

@@ -7,7 +7,6 @@ from typing import Any
 
 from rhapsode.config import GenerateSettings, RequestSettings
 from rhapsode.errors import SettingsError
-from rhapsode.modalities.contract import Tell
 from rhapsode.workflows import AnyModel
 
 __all__ = ["requested_prompts"]
@@ -20,7 +19,6 @@ def requested_prompts(
     settings: GenerateSettings,
     *,
     read_stdin: Callable[[], str],
-    tell: Tell,
 ) -> Sequence[Any]:
     """The values to continue, as the model's `prompt` takes them.
 
@@ -30,7 +28,6 @@ def requested_prompts(
         request: other places of prompts.
         settings: the seed draws passages of held-out data.
         read_stdin: gives all of standard input.
-        tell: takes lines of progress.
 
     Raises:
         SettingsError: prompts from more than one place.
@@ -42,7 +39,7 @@ def requested_prompts(
             hint="give one of PROMPT, --prompts and --prompt-from-data",
         )
     if request.prompt_from_data is not None:
-        passages: Sequence[Any] = model.held_out(request.prompt_from_data, settings, tell)
+        passages: Sequence[Any] = model.held_out(request.prompt_from_data, settings)
         return passages
     if request.prompts is None:
         return [read_stdin() if prompt == "-" and model.prompts_are_text else prompt]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from rhapsode.config import GenerateSettings, apply_assignments, from_mapping, t
 from rhapsode.config.search import SearchSettings
 from rhapsode.errors import DataError, RhapsodeError, SettingsError
 from rhapsode.generation import Chain
-from rhapsode.modalities.opened import Given, Prompt, Shown, changed, silent, with_seed
+from rhapsode.modalities.opened import Given, Prompt, Shown, changed, with_seed
 from rhapsode.workflows import AnyModel
 from rhapsode.workflows.inference.branch import Branch, Turn
 from rhapsode.workflows.inference.session_file import (
@@ -86,7 +86,6 @@ class PlaySession:
     Arguments:
         model: what writes.
         settings: how; without a seed one is drawn, without a length the model decides.
-        tell: takes lines of progress.
         prompt: what the document begins with: a text, or a series in a table.
 
     Raises:
@@ -94,14 +93,9 @@ class PlaySession:
     """
 
     def __init__(
-        self,
-        model: AnyModel,
-        settings: GenerateSettings | None = None,
-        tell: Callable[[str], None] = silent,
-        prompt: Any = "",
+        self, model: AnyModel, settings: GenerateSettings | None = None, prompt: Any = ""
     ) -> None:
         self.model = model
-        self._tell = tell
         asked = changed(settings or GenerateSettings())
         for name in NOT_HERE:
             if name in asked:
@@ -369,7 +363,7 @@ class PlaySession:
     # How it is done
 
     def _chain(self, settings: GenerateSettings) -> Chain:
-        return self.model.chain(settings, self._tell)
+        return self.model.chain(settings)
 
     def _complete(self, settings: GenerateSettings) -> GenerateSettings:
         """The settings with a length and a seed."""

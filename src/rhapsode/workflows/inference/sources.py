@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from rhapsode.config import from_mapping
 from rhapsode.errors import DataError
 from rhapsode.modalities.choose import AnyModality, choose_modality
-from rhapsode.modalities.contract import Shown, Surveyed, Tell
+from rhapsode.modalities.contract import Shown, Surveyed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -61,16 +61,13 @@ def describe(*sources: Any, **settings: Unpack[TrainOptions]) -> Survey:
     return Survey(*survey(*sources, **settings))
 
 
-def survey(
-    *sources: Any, tell: Tell = lambda _: None, **asked: Any
-) -> tuple[AnyModality, dict[str, Any]]:
+def survey(*sources: Any, **asked: Any) -> tuple[AnyModality, dict[str, Any]]:
     """Describe sources, and plan a run on them.
 
     What is encoded goes into the cache, where training finds it.
 
     Arguments:
         sources: files, folders, catalogue names, tables.
-        tell: takes lines of progress.
         asked: settings of training by name.
 
     Returns:
@@ -83,20 +80,19 @@ def survey(
         SettingsError: a setting that does not fit.
     """
     modality, settings, opened = _chosen(sources, asked)
-    surveyed = modality.survey(sources, settings, tell, opened)
+    surveyed = modality.survey(sources, settings, opened)
     training: dict[str, Any] = {"reasons": [surveyed.reason]}
     if surveyed.corpus is not None:
         training = _planned(modality, surveyed, settings)
     return modality, {**surveyed.found, "training": training}
 
 
-def show(*sources: Any, number: int = 0, tell: Tell = lambda _: None, **asked: Any) -> Shown:
+def show(*sources: Any, number: int = 0, **asked: Any) -> Shown:
     """One document of sources as training would encode it.
 
     Arguments:
         sources: files, folders, catalogue names, tables.
         number: which document, from 0.
-        tell: takes lines of what was noticed.
         asked: settings of training by name.
 
     Raises:
@@ -104,7 +100,7 @@ def show(*sources: Any, number: int = 0, tell: Tell = lambda _: None, **asked: A
         SettingsError: a setting that does not fit.
     """
     modality, settings, opened = _chosen(sources, asked)
-    return modality.show(sources, number, settings, tell, opened=opened)
+    return modality.show(sources, number, settings, opened=opened)
 
 
 def _chosen(sources: Sequence[Any], asked: Mapping[str, Any]) -> tuple[AnyModality, Any, Any]:

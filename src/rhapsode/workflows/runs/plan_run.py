@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,9 +15,10 @@ from rhapsode.bundle.network import Network, build_network, load_network
 from rhapsode.config import TrainingSettings, dump_toml, from_mapping, merge, to_mapping
 from rhapsode.data import Stream
 from rhapsode.errors import RunError, SettingsError
+from rhapsode.log import log
 from rhapsode.modalities import MODALITIES
 from rhapsode.modalities.choose import AnyModality, choose_modality
-from rhapsode.modalities.contract import Claim, Planned, RunRequest, Tell, silent
+from rhapsode.modalities.contract import Claim, Planned, RunRequest
 from rhapsode.training import (
     Group,
     faster_precision,
@@ -75,7 +76,6 @@ def plan_training(
     *,
     kept: ResumedRun | None,
     start: str | None,
-    tell: Tell,
     group: Group,
 ) -> PlannedRun:
     """Read the sources and decide on everything that was left open.
@@ -85,7 +85,6 @@ def plan_training(
         asked: settings by name.
         kept: the run that is resumed.
         start: a run folder or model file to begin as.
-        tell: takes lines of progress.
         group: the processes that train together.
 
     Raises:
@@ -102,7 +101,7 @@ def plan_training(
     prepare_process()
     begun = None if base is None else base.bundle
     with group.first_goes():  # the others find what it has encoded in the cache
-        corpus = modality.corpus(sources, settings, tell, opened=claim.opened, base=begun)
+        corpus = modality.corpus(sources, settings, opened=claim.opened, base=begun)
     if corpus.sha256 != group.agree(lambda: corpus.sha256):
         raise RunError(
             f"the {modality.noun} is not the one that the first process reads",
@@ -112,9 +111,7 @@ def plan_training(
         kept.check(corpus.sha256, corpus.documents, corpus.characters, modality.noun)
     machine = group.agree(matmul_rates)
     by_hand = settings.training.batch_size is not None
-    planned = plan_corpus(
-        modality, corpus, settings, machine, base=base, first=group.first, tell=tell
-    )
+    planned = plan_corpus(modality, corpus, settings, machine, base=base, first=group.first)
     rows = group.divide(planned.settings.training.batch_size, asked=by_hand)
     planned = _with_training(planned, batch_size=rows)
     torch.manual_seed(settings.seed)
@@ -123,9 +120,7 @@ def plan_training(
     begins_well = base is None and not going_on and modality.initialise(network, planned)
     stream = modality.stream(planned)
     precision = group.agree(
-        partial(
-            _precision, planned.settings, network, stream, machine, tell, again=kept is not None
-        )
+        partial(_precision, planned.settings, network, stream, machine, again=kept is not None)
     )
     planned = _with_training(planned, precision=precision)
     provenance = replace(
@@ -145,7 +140,6 @@ def plan_corpus(
     *,
     base: BaseModel | None = None,
     first: bool = False,
-    tell: Tell = lambda _: None,
 ) -> Planned[Any, Any, Any]:
     """Decide on everything that a run on a corpus leaves open.
 
@@ -156,11 +150,10 @@ def plan_corpus(
         machine: measured matmul rates, GFLOP/s.
         base: the model that the run begins as.
         first: whether this process tells and counts.
-        tell: takes lines of progress.
     """
     speed = machine_speed(machine, torch.get_num_threads())
     seconds = settings.budget_seconds()
-    return modality.plan(corpus, RunRequest(settings, seconds, speed, base, first, tell))
+    return modality.plan(corpus, RunRequest(settings, seconds, speed, base, first))
 
 
 def _with_training(planned: Planned[Any, Any, Any], **changes: Any) -> Planned[Any, Any, Any]:
@@ -216,7 +209,6 @@ def _precision(
     network: Network,
     stream: Stream,
     machine: Mapping[str, float],
-    tell: Callable[[str], None],
     *,
     again: bool,
 ) -> Literal["float32", "bfloat16"]:
@@ -227,7 +219,6 @@ def _precision(
         network: to be trained.
         stream: its batches.
         machine: measured matmul rates, GFLOP/s.
-        tell: takes a line.
         again: whether the run was begun before, perhaps on another machine.
 
     Raises:
@@ -252,16 +243,16 @@ def _precision(
                         where="[training] precision",
                         hint="leave it at auto, or set float32",
                     )
-                tell("float32: this machine cannot go on in bfloat16")
+                log.info("float32: this machine cannot go on in bfloat16")
                 return "float32"
             if machine["bfloat16"] < machine["float32"]:
-                tell("float32: this machine has no fast bfloat16")
+                log.info("float32: this machine has no fast bfloat16")
                 return "float32"
             seconds = min(2.0, (settings.budget_seconds() or 120.0) / 120)
             precision, ratio = faster_precision(step, seconds=seconds)
     finally:
         network.zero_grad(set_to_none=True)
-    tell(f"{precision}: bfloat16 is {ratio:.2f} x as fast on this machine")
+    log.info(f"{precision}: bfloat16 is {ratio:.2f} x as fast on this machine")
     return precision
 
 
@@ -315,7 +306,7 @@ def plan(*sources: Any, base: str | Path | None = None, **settings: Unpack[Train
         RhapsodeError: a source or setting that does not fit.
     """
     start = None if base is None else str(base)
-    run = plan_training(sources, settings, kept=None, start=start, group=join_group(), tell=silent)
+    run = plan_training(sources, settings, kept=None, start=start, group=join_group())
     return Plan(
         run.modality.name.partition(".v")[0],
         run.settings,

@@ -14,7 +14,7 @@ from rhapsode import __version__
 from rhapsode.config import dump_toml, merge, read_toml
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.files import write_atomically
-from rhapsode.modalities.contract import silent
+from rhapsode.log import log
 from rhapsode.training import join_group
 from rhapsode.workflows.runs.run import prepare_training
 from rhapsode.workflows.runs.run_folder import RunFolder
@@ -61,7 +61,6 @@ def repeat(
     resume: bool = False,
     start: str | Path | None = None,
     spent: float = 0.0,
-    tell: Callable[[str], None] = silent,
 ) -> tuple[Path, dict[str, Any] | None]:
     """Train with several seeds, one behind the other; each takes the whole budget.
 
@@ -78,7 +77,6 @@ def repeat(
         resume: go on in `output`.
         start: a run folder or model file to begin as.
         spent: seconds of the first run's budget that are gone already.
-        tell: takes lines of progress.
 
     Returns:
         The outer folder, and what its `summary.json` holds; None when interrupted.
@@ -110,7 +108,7 @@ def repeat(
         folder = outer / f"seed-{seed}"
         if (folder / "summary.json").exists():
             continue
-        tell(f"seed {seed}, {number} of {len(seeds)}:")
+        log.info(f"seed {seed}, {number} of {len(seeds)}:")
         going_on = (folder / "config.toml").exists()
         if not going_on:
             # A run that is killed while its folder is made leaves empty folders.
@@ -121,7 +119,6 @@ def repeat(
             "output": str(folder),
             "resume": going_on,
             "spent": time.monotonic() - began,
-            "tell": tell,
         }
         words = () if going_on else sources
         settings = {} if going_on else merge(asked, {"seed": seed})

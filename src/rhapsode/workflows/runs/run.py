@@ -13,7 +13,6 @@ from rhapsode.config import to_mapping
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.files import is_there, source_name
 from rhapsode.log import log
-from rhapsode.modalities.contract import Tell, silent
 from rhapsode.training import (
     BudgetClock,
     CappedClock,
@@ -94,7 +93,6 @@ def prepare_training(
     resume: bool = False,
     start: str | Path | None = None,
     spent: float = 0.0,
-    tell: Tell = silent,
     clock: Clock | None = None,
 ) -> Training:
     """Everything up to the first update. A new folder appears only when all input has been found good.
@@ -106,7 +104,6 @@ def prepare_training(
         resume: go on with the run in `output`.
         start: a run folder or model file to begin as.
         spent: seconds of the budget that are gone already.
-        tell: takes lines of progress.
         clock: replaces the run's clock, to replay one.
 
     Raises:
@@ -129,12 +126,7 @@ def prepare_training(
         names = [source_name(source) for source in sources] or [""]
         folder = RunFolder(Path(group.agree(lambda: str(RunFolder.place(output, names).path))))
     run = plan_training(
-        sources,
-        asked,
-        kept=kept,
-        start=None if start is None else str(start),
-        tell=tell,
-        group=group,
+        sources, asked, kept=kept, start=None if start is None else str(start), group=group
     )
     hooks = loop_hooks(folder, run)
     going_on = kept is not None and folder.checkpoint.exists()
@@ -142,7 +134,7 @@ def prepare_training(
     if kept is not None and kept.start is not None:
         began_as = dict(kept.start)
     elif run.base is not None:
-        began_as = group.agree(partial(_before, run.base, hooks, run.modality.noun, tell))
+        began_as = group.agree(partial(_before, run.base, hooks, run.modality.noun))
     if kept is None and group.first:
         folder.create(_config_of(sources, run, began_as))
     if clock is None:
@@ -154,12 +146,12 @@ def prepare_training(
         begin_with(began_as.get("validation_loss"), loop, hooks, folder, group)
     elif run.begins_well and hooks.evaluate is not None and group.size == 1:
         before = hooks.evaluate()
-        tell(f"before the first update: validation {before:.4f}")
+        log.info(f"before the first update: validation {before:.4f}")
         begin_with(before, loop, hooks, folder, group)
     if kept is not None and group.first:
         # Without a checkpoint too: a run that was killed before its first one begins again.
         folder.rewind(loop.step)
-    tell(
+    log.info(
         f"{run.settings.model}: {run.network.parameter_count():,} parameters; "
         f"{'; '.join(run.planned.plan.reasons)}; {run.settings.training.precision}"
     )
@@ -185,11 +177,11 @@ def _config_of(
     return {"run": entry, **to_mapping(run.settings)}
 
 
-def _before(base: BaseModel, hooks: LoopHooks, noun: str, tell: Tell) -> dict[str, Any]:
+def _before(base: BaseModel, hooks: LoopHooks, noun: str) -> dict[str, Any]:
     """The model a run begins as, and what it makes of the new data."""
     loss = None if hooks.evaluate is None else hooks.evaluate()
     if loss is not None:
-        tell(f"before: validation {loss:.4f} on the new {noun}, by {base.path}")
+        log.info(f"before: validation {loss:.4f} on the new {noun}, by {base.path}")
     return {"model": str(base.path.resolve()), "sha256": base.sha256, "validation_loss": loss}
 
 

@@ -18,7 +18,7 @@ from rhapsode.bundle.network import network_arrays
 from rhapsode.config import to_mapping
 from rhapsode.errors import RunError
 from rhapsode.files import write_atomically
-from rhapsode.modalities.contract import Finished, Tell, silent
+from rhapsode.modalities.contract import Finished
 from rhapsode.training import (
     Checkpoint,
     Event,
@@ -132,13 +132,10 @@ class Training:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def finish(self, tell: Tell = silent) -> dict[str, Any]:
+    def finish(self) -> dict[str, Any]:
         """Calibrate the best weights, measure them on the test part, and write model, summary, curve and card.
 
         Of several processes only the first does this.
-
-        Arguments:
-            tell: takes lines of progress.
 
         Returns:
             Contents of `summary.json`.
@@ -149,7 +146,7 @@ class Training:
         give_back_memory()
         modality, planned = self.run.modality, self.run.planned
         best: Bundle[Any, Any] = read_bundle(self.folder.model)
-        finished = modality.finish(planned, best, self.run.network, self.folder.path, tell)
+        finished = modality.finish(planned, best, self.run.network, self.folder.path)
         write_bundle(self.folder.model, finished.bundle)
         summary: dict[str, Any] = {
             **finished.figures,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from rhapsode.bundle.id_facts import IdBundle
 from rhapsode.encoding import END_ID, Encoder
 from rhapsode.errors import BundleError, RunError
+from rhapsode.log import log
 from rhapsode.modalities.text.quality.writing_check import open_text_index
 
 if TYPE_CHECKING:
@@ -24,13 +24,12 @@ ELEMENTS_INDEX = "elements_index.safetensors"
 _KIND = "rhapsode.elements_index"
 
 
-def open_elements_index(bundle: IdBundle, model: Path, tell: Callable[[str], None]) -> SuffixIndex:
+def open_elements_index(bundle: IdBundle, model: Path) -> SuffixIndex:
     """The index over the elements of what a model has learnt from; made once where the folder can be written.
 
     Arguments:
         bundle: the model.
         model: its file; the index of the text lies beside it.
-        tell: takes lines of progress and warnings.
 
     Raises:
         RunError: there is no index of the text, so that what is copied cannot be known.
@@ -39,10 +38,10 @@ def open_elements_index(bundle: IdBundle, model: Path, tell: Callable[[str], Non
     learnt = bundle.provenance.text_index
     facts = {"separator": END_ID, "encoder": bundle.encoder.fingerprint, "text_index": learnt}
     if learnt is not None and path.exists():
-        kept = _read(path, facts, bundle.encoder.vocab_size, tell)
+        kept = _read(path, facts, bundle.encoder.vocab_size)
         if kept is not None:
             return kept
-    text = open_text_index(model, learnt, tell)
+    text = open_text_index(model, learnt)
     if isinstance(text, str):
         raise RunError(
             f"what would be a copy cannot be known: {text}",
@@ -51,12 +50,12 @@ def open_elements_index(bundle: IdBundle, model: Path, tell: Callable[[str], Non
         )
     from rhapsode.counts import suffix_file
 
-    tell(f"indexing {len(text):,} characters of training data by elements")
+    log.info(f"indexing {len(text):,} characters of training data by elements")
     index = index_elements(text, bundle.encoder)
     try:
         suffix_file.write_index(path, _KIND, index.to_arrays(), facts)
     except RunError as problem:
-        tell(f"not kept for the next time: {problem}")
+        log.info(f"not kept for the next time: {problem}")
     return index
 
 
@@ -78,9 +77,7 @@ def index_elements(text: TextIndex, encoder: Encoder) -> SuffixIndex:
     return SuffixIndex.build(np.concatenate(pieces), separator=END_ID)
 
 
-def _read(
-    path: Path, facts: dict[str, object], vocab_size: int, tell: Callable[[str], None]
-) -> SuffixIndex | None:
+def _read(path: Path, facts: dict[str, object], vocab_size: int) -> SuffixIndex | None:
     """The kept index, if it is whole and of this model and text."""
     from rhapsode.counts import SuffixIndex, suffix_file
 
@@ -90,6 +87,6 @@ def _read(
             return None
         index = SuffixIndex.from_arrays(arrays, END_ID, path)
     except BundleError as problem:
-        tell(f"warning: {problem}; it is made anew")
+        log.warning(f"{problem}; it is made anew")
         return None
     return index if int(index.elements_N.max(initial=0)) < vocab_size else None

@@ -23,6 +23,7 @@ from rhapsode.data import Parts, TextStore
 from rhapsode.encoding import Encoder
 from rhapsode.encoding.normalise import Normaliser, NormalSettings
 from rhapsode.errors import RhapsodeError
+from rhapsode.log import log
 from rhapsode.modalities.ids.continuation import continue_prompt
 from rhapsode.modalities.ids.ngram_sidecar import open_sidecar
 from rhapsode.modalities.text.corpus import TextCorpus
@@ -95,15 +96,12 @@ def index_fingerprint(index: TextIndex) -> str:
     return digest.hexdigest()[:32]
 
 
-def open_text_index(
-    model: Path, expected: str | None, tell: Callable[[str], None]
-) -> TextIndex | str:
+def open_text_index(model: Path, expected: str | None) -> TextIndex | str:
     """The index beside a model file, or why there is none.
 
     Arguments:
         model: the model file.
         expected: the fingerprint of the index that was made with it; None where none was.
-        tell: takes a line where a sidecar cannot be used.
     """
 
     def load(path: Path) -> TextIndex:
@@ -111,13 +109,11 @@ def open_text_index(
 
         return TextIndex.load(path)
 
-    return open_sidecar(
-        model.parent / TEXT_INDEX,
-        load,
-        lambda index: index_fingerprint(index) == expected,
-        "holds",
-        tell,
-    )
+    path = model.parent / TEXT_INDEX
+    index = open_sidecar(path, load, lambda index: index_fingerprint(index) == expected, "holds")
+    if isinstance(index, str) and path.exists():
+        log.warning(f"{path.parent}: {index}")
+    return index
 
 
 def _passages(store: TextStore, parts: Parts, normaliser: Normaliser) -> Iterator[Passage]:
