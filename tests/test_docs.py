@@ -1,6 +1,6 @@
 """Every example in the documentation runs: shell blocks through the command line, Python blocks as they stand.
 
-Training in them is cut to twenty steps. Blocks are run in the order of a page, in one folder; those that a translation of
+Training in them is cut to twenty steps with two evaluations. Blocks are run in the order of a page, in one folder; those that a translation of
 the README shares with it, once.
 """
 
@@ -26,6 +26,8 @@ BLOCK = re.compile(r"(?ms)^```(sh|python)\n(.*?)^```$")
 # Setting up and building is what `make` and CI do themselves.
 NOT_OURS = ("make", "git", "cd", "pip", "python", "source", "torchrun")
 QUICK = ["--set", "network.hidden_size=16", "--set", "training.precision=float32"]
+EVALUATIONS = "training.evaluations"
+PYTHON_QUICK = 'steps=20, network={"hidden_size": 16}, training={"evaluations": 2}'
 
 
 def commands(block: str) -> list[list[str]]:
@@ -45,8 +47,12 @@ def shortened(words: list[str]) -> list[str]:
         while flag in kept:
             at = kept.index(flag)
             del kept[at : at + 2]
-    transformer = "transformer" in kept
-    return [*kept, "--steps", "20", *([] if transformer else QUICK)]
+    kept += ["--steps", "20"]
+    if "transformer" not in kept:
+        kept += QUICK
+    if not any(word.startswith(EVALUATIONS) for word in kept):
+        kept += ["--set", f"{EVALUATIONS}=2"]
+    return kept
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
@@ -85,7 +91,7 @@ def test_examples_run(
     (tmp_path / "held-out.txt").write_text(prose[:2000], encoding="utf-8")
     for kind, block in blocks(page):
         if kind == "python":
-            quick = re.sub(r'budget="\w+"', 'steps=20, network={"hidden_size": 16}', block)
+            quick = re.sub(r'budget="\w+"', PYTHON_QUICK, block)
             subprocess.run([sys.executable, "-c", quick], cwd=tmp_path, check=True, timeout=120)
             continue
         for words in commands(block):
