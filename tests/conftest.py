@@ -41,6 +41,11 @@ def pytest_collection() -> Iterator[None]:
         gc.enable()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the engine first: its kernels are then compiled in one worker while the other has other work."""
+    items.sort(key=lambda item: item.path.parent.name != "engine")
+
+
 @pytest.fixture(autouse=True)
 def _frozen_modules() -> None:
     """Leave tests and modules out of garbage collections: a run asks for two, each of half a second with them."""
