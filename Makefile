@@ -16,6 +16,8 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/rhapsode demo
 
+# The suite starts a hundred processes: each module is compiled once, not once in each of them.
+test: export PYTHONDONTWRITEBYTECODE =
 test: $(READY)
 	$(BIN)/ruff format --check src tests benchmarks scripts
 	$(BIN)/ruff check src tests benchmarks scripts
@@ -23,7 +25,7 @@ test: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/help_pages.py --check
 	$(BIN)/python scripts/settings_page.py --check
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow

@@ -1,5 +1,7 @@
 """Settings that every test shares: a cache of its own, few threads, a small text."""
 
+import functools
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -10,9 +12,65 @@ from pathlib import Path
 
 import pytest
 
-from rhapsode.data import catalogue_documents
+from rhapsode.data import Document, catalogue_documents
+from rhapsode.data.corpora import catalogue
 
 DATA = os.environ.get("RHAPSODE_DATA")
+# Where the library asks for the speed of the machine; the test of the measuring itself asks the room.
+MEASURED = ("rhapsode.training", "rhapsode.workflows.runs.plan_run")
+FROZEN = {"modules": 0}
+draw_kitchen = catalogue.kitchen_documents
+
+
+@functools.cache
+def kitchen() -> tuple[Document, ...]:
+    return tuple(draw_kitchen())
+
+
+# The same ten thousand recipes each time: they are drawn once in a process.
+catalogue.kitchen_documents = lambda: iter(kitchen())  # type: ignore[assignment]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect no garbage while tests are collected."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the engine first: its kernels are then compiled in one worker while the other has other work."""
+    items.sort(key=lambda item: item.path.parent.name != "engine")
+
+
+@pytest.fixture(autouse=True)
+def _frozen_modules() -> None:
+    """Leave tests and modules out of garbage collections: a run asks for two, each of half a second with them."""
+    if len(sys.modules) > FROZEN["modules"] + 20:
+        FROZEN["modules"] = len(sys.modules)
+        gc.collect()
+        gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def _measured_once() -> None:
+    """Measure the speed of the machine once in a process: it takes a second, and every run asks for it."""
+    for place in MEASURED:
+        room = sys.modules.get(place)
+        if room is not None and not hasattr(room.matmul_rates, "cache_info"):
+            room.matmul_rates = functools.cache(room.matmul_rates)  # type: ignore[attr-defined]
+
+
+def check_handle(handle: int) -> None:
+    """Refuse a handle that is not open, as the system does."""
+    os.fstat(handle)
+
+
+# No test cuts the power, and waiting for the disk takes minutes of the suite.
+os.fsync = check_handle
 
 
 @pytest.fixture(autouse=True)

@@ -31,16 +31,23 @@ LOGIT = (
     | st.floats(-3, 3, width=32, allow_subnormal=False)
 )
 
+CANDIDATE = LOGIT.filter(np.isfinite)
+ROW = (
+    st.tuples(CANDIDATE, *[LOGIT] * (VOCAB_SIZE - 1))
+    | CANDIDATE.map(lambda logit: (logit,) * VOCAB_SIZE)
+    | CANDIDATE.map(lambda logit: (logit,) + (-np.inf,) * (VOCAB_SIZE - 1))
+)
+# Strategies are made once: making one takes longer than drawing from it.
+IDS = st.lists(st.integers(0, VOCAB_SIZE - 1), max_size=8)
+IDS_OFTEN_REPEATED = IDS | st.lists(st.integers(0, 1), max_size=8)
+SEQUENCE, SEED = st.integers(0, 9), st.integers(0, 3)
 
-@st.composite
-def logits(draw: st.DrawFn, rows: int = 3) -> np.ndarray:
+
+def logits(rows: int = 3) -> st.SearchStrategy[np.ndarray]:
     """Logits (B, V) in which element 0 is always a candidate: ties, extremes, gaps, all equal, one left."""
-    candidate = LOGIT.filter(np.isfinite)
-    any_row = st.tuples(candidate, *[LOGIT] * (VOCAB_SIZE - 1))
-    equal = candidate.map(lambda logit: (logit,) * VOCAB_SIZE)
-    lonely = candidate.map(lambda logit: (logit,) + (-np.inf,) * (VOCAB_SIZE - 1))
-    drawn = draw(st.lists(any_row | equal | lonely, min_size=1, max_size=rows))
-    return np.array(drawn, dtype=np.float32)
+    return st.lists(ROW, min_size=1, max_size=rows).map(
+        lambda drawn: np.array(drawn, dtype=np.float32)
+    )
 
 
 def context_of(rows: int, position: int = 0) -> Context:
@@ -58,16 +65,13 @@ def context_of(rows: int, position: int = 0) -> Context:
 @st.composite
 def contexts(draw: st.DrawFn, rows: int) -> Context:
     """A context in which something has been read and written, of another length in every row."""
-    ids = st.lists(st.integers(0, VOCAB_SIZE - 1), max_size=8)
-    few_ids = st.lists(st.integers(0, 1), max_size=8)  # many repeats
     texts = [
-        tuple(np.array(draw(ids | few_ids), dtype=np.int64) for _ in range(rows)) for _ in range(2)
+        tuple(np.array(draw(IDS_OFTEN_REPEATED), dtype=np.int64) for _ in range(rows))
+        for _ in range(2)
     ]
     position_B = np.array([len(output) for output in texts[1]], dtype=np.int64)
-    sequence_B = np.array(
-        draw(st.lists(st.integers(0, 9), min_size=rows, max_size=rows)), dtype=np.int64
-    )
-    return Context(texts[0], texts[1], position_B, sequence_B, draw(st.integers(0, 3)))
+    sequence_B = np.array(draw(st.lists(SEQUENCE, min_size=rows, max_size=rows)), dtype=np.int64)
+    return Context(texts[0], texts[1], position_B, sequence_B, draw(SEED))
 
 
 def rows_of(context: Context, rows_R: Sequence[int]) -> Context:

@@ -3,20 +3,19 @@
 Every array goes over under its own name but for the two at the ends.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import pytest
 import torch
-from transformers import (
-    LlamaConfig,
-    LlamaForCausalLM,
-    MistralConfig,
-    MistralForCausalLM,
-    PretrainedConfig,
-    PreTrainedModel,
-)
 
 from rhapsode.bundle import Component, NetworkConfig
 from rhapsode.bundle.network import Network, build_network
 from tests.contracts.model_contract import noise
+
+if TYPE_CHECKING:  # importing it takes seconds, which collecting the suite does not have
+    from transformers import PretrainedConfig, PreTrainedModel
 
 VOCABULARY, WIDTH, INNER, LAYERS, HEADS, WINDOW = 11, 16, 24, 2, 4, 12
 ENDS = {
@@ -96,6 +95,8 @@ def assert_same_logits_and_gradients(
 
 @pytest.mark.parametrize("base", [10000.0, 50.0])
 def test_llama_within_the_window(base: float) -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
     theirs = LlamaForCausalLM(their_config(LlamaConfig, base, attention_bias=False)).eval()
     ours = our_network(base)
     ours.load_state_dict(weights(theirs), strict=True)
@@ -104,6 +105,8 @@ def test_llama_within_the_window(base: float) -> None:
 
 
 def test_mistral_beyond_the_window() -> None:
+    from transformers import MistralConfig, MistralForCausalLM
+
     theirs = MistralForCausalLM(their_config(MistralConfig, 50.0, sliding_window=WINDOW)).eval()
     ours = our_network(50.0)
     ours.load_state_dict(weights(theirs), strict=True)

@@ -94,6 +94,14 @@ def family(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(scope="module")
+def whole(family: str, small_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The unbroken run of a family."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    train(small_source, folder, asked(family, steps=STEPS))
+    return folder
+
+
 @settings(
     max_examples=4,
     deadline=None,
@@ -102,11 +110,13 @@ def family(request: pytest.FixtureRequest) -> str:
 )
 @given(stops=st.lists(st.integers(1, STEPS - 1), min_size=1, max_size=3, unique=True))
 def test_steps_resumed_anywhere(
-    family: str, small_source: Path, tmp_path_factory: pytest.TempPathFactory, stops: list[int]
+    family: str,
+    whole: Path,
+    small_source: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    stops: list[int],
 ) -> None:
-    base = tmp_path_factory.mktemp("runs")
-    whole, broken = base / "whole", base / "broken"
-    train(small_source, whole, asked(family, steps=STEPS))
+    broken = tmp_path_factory.mktemp("runs") / "broken"
     for number, stop in enumerate(sorted(stops)):
         train(
             small_source,
