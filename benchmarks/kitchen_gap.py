@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("model")
     model = TextModel(parser.parse_args().model)
     settings = from_mapping(TrainSettings, model.bundle.provenance.settings, where="model")
-    store = prepare_texts(["kitchen"], settings.source, print).store
+    store = prepare_texts(["kitchen"], settings.source).store
     parts = split_texts(store, settings).test
     whole = parts[(parts[:, 1] == 0) & (parts[:, 2] == store.lengths_D[parts[:, 0]])]
     test = [store.text(int(document)) for document in whole[:, 0]]

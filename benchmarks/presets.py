@@ -21,7 +21,6 @@ from tokenizers import Tokenizer
 
 from rhapsode.config import SourceSettings, dump_toml, from_mapping, read_settings
 from rhapsode.encoding import ENCODERS
-from rhapsode.modalities.contract import silent
 from rhapsode.modalities.text.reading import prepare_texts
 
 DATA = Path(os.environ.get("RHAPSODE_DATA", "../shared/data"))
@@ -36,7 +35,7 @@ SOURCES = {
 def normalised(preset: dict[str, Any], source: str) -> list[str]:
     """The documents as the preset's encoder reads them."""
     settings = from_mapping(SourceSettings, preset.get("source", {}), where="source")
-    store = prepare_texts([str(DATA / source)], settings, silent).store
+    store = prepare_texts([str(DATA / source)], settings).store
     documents = [store.text(document) for document in range(len(store))]
     entry = ENCODERS.get(ENCODERS.full_name(preset["encoding"]))
     encoder = entry.learn(documents[:50], preset.get("encoder", {}))

@@ -159,7 +159,7 @@ def test_alone_in_a_batch_or_streamed_the_text_is_the_same(run_folder: Path) -> 
     lines = [f"{prompt}{more}" for prompt in PROMPTS for more in ("", "a", "of", "to a", "is", "s")]
     together = list(
         collect(
-            model.write([model.prompt(line, settings) for line in lines], settings, print),
+            model.write([model.prompt(line, settings) for line in lines], settings),
             lines,
             settings,
         )

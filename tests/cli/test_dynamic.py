@@ -42,9 +42,9 @@ def test_no_time_to_come_to_what_is_scored(cli: Cli, run_folder: Path, prose: st
 
     pair = {"a": prose[:500], "b": prose[500:600]}
     Path("pairs.jsonl").write_text(json.dumps(pair), encoding="utf-8")
-    model, lines = TextModel(run_folder), list[str]()
+    model = TextModel(run_folder)
     source = SourceSettings(prompt_field="a", completion_field="b")
-    store = read_part(model, ["pairs.jsonl"], source, lines.append).store
-    found = losses_while_learning(model.bundle, store, lines.append, seconds=0.0)
+    store = read_part(model, ["pairs.jsonl"], source).store
+    found = losses_while_learning(model.bundle, store, seconds=0.0)
     assert (found["losses"], found["elements"], found["of"]) == ({}, 0, 101)
     json.dumps(found, allow_nan=False)

@@ -43,10 +43,6 @@ def same_arrays(one: Any, other: Any) -> bool:
     )
 
 
-def silent(line: str) -> None:
-    """Take a line of progress."""
-
-
 class ModalityContract:
     """Tests of a modality; a subclass names it, writes its sources, and says how small a run is."""
 
@@ -96,8 +92,8 @@ class ModalityContract:
     ) -> Planned[Any, Any, Any]:
         settings = from_mapping(modality.settings, cls.settings(), where="settings")
         modality.check(settings)
-        corpus = modality.corpus(source, settings, silent)
-        planned = modality.plan(corpus, RunRequest(settings, None, 1.0, None, True, silent))
+        corpus = modality.corpus(source, settings)
+        planned = modality.plan(corpus, RunRequest(settings, None, 1.0, None, True))
         training = replace(planned.settings.training, precision="float32")
         return replace(planned, settings=replace(planned.settings, training=training))
 
@@ -148,7 +144,7 @@ class ModalityContract:
     ) -> None:
         settings = from_mapping(modality.settings, self.settings(), where="settings")
         again = self.sources(tmp_path)
-        one, other = (modality.corpus(each, settings, silent) for each in (source, again))
+        one, other = (modality.corpus(each, settings) for each in (source, again))
         assert one.sha256 == other.sha256
         assert len(one.sha256) == 64
         assert one.documents == other.documents >= 1

@@ -252,4 +252,4 @@ def test_an_index_that_cannot_be_kept_is_used_all_the_same(
 def test_without_the_index_of_the_text_nothing_is_promised(tmp_path: Path) -> None:
     text, _ = indexed(["abcab"])
     with pytest.raises(RunError, match=r"--no-copy: what would be a copy cannot be known"):
-        open_elements_index(bundle_of(ABC, text), tmp_path / "model.safetensors", print)
+        open_elements_index(bundle_of(ABC, text), tmp_path / "model.safetensors")

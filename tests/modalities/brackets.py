@@ -13,7 +13,7 @@ from rhapsode.bundle.id_facts import IdBundle, IdFacts
 from rhapsode.config import IdSettings
 from rhapsode.data import ElementStore
 from rhapsode.encoding import Encoder, Grammar
-from rhapsode.modalities.contract import Claim, Degree, Tell
+from rhapsode.modalities.contract import Claim, Degree
 from rhapsode.modalities.ids.metrics import IdPart
 from rhapsode.modalities.ids.modality import IdModality
 from rhapsode.modalities.ids.model import IdModel
@@ -76,7 +76,7 @@ class BracketModality(IdModality[IdSettings, BracketCorpus]):
         own = all(str(source).endswith(".brackets") for source in sources)
         return Claim(Degree.SURE if own else Degree.NONE, "by suffix")
 
-    def corpus(self, sources: Sequence[Any], settings: Any, tell: Tell, **read: Any) -> Any:
+    def corpus(self, sources: Sequence[Any], settings: Any, **read: Any) -> Any:
         return BracketCorpus(sources)
 
     def provenance(self, corpus: BracketCorpus, settings: IdSettings) -> Provenance:
@@ -85,7 +85,7 @@ class BracketModality(IdModality[IdSettings, BracketCorpus]):
     def test_part(self, settings: IdSettings, corpus: BracketCorpus) -> str:
         return "test: the last tenth of the lines"
 
-    def to_score(self, model: Any, sources: Sequence[str], asked: Any, tell: Tell) -> IdPart:
+    def to_score(self, model: Any, sources: Sequence[str], asked: Any) -> IdPart:
         return IdPart(BracketCorpus(sources).store(0, None), ", ".join(sources), ())
 
     def card(self, bundle: IdBundle, summary: Mapping[str, Any]) -> Card:

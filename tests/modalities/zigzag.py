@@ -14,7 +14,7 @@ from rhapsode.config import TrainingSettings
 from rhapsode.data import Condition, ValueArrays
 from rhapsode.encoding.vectors import VectorEncoder, VectorSettings
 from rhapsode.generation.paths import sample_paths
-from rhapsode.modalities.contract import Claim, Degree, Planned, RunRequest, Tell
+from rhapsode.modalities.contract import Claim, Degree, Planned, RunRequest
 from rhapsode.modalities.values.modality import ValueModality, ValuePart, resolved_values
 from rhapsode.modalities.values.model import ValueModel
 from rhapsode.modalities.values.prompts import Step, ValuePrompt, read_steps
@@ -112,7 +112,7 @@ class ZigzagModality(ValueModality[ZigzagSettings, ZigzagCorpus, Any]):
         own = all(str(source).endswith(".zigzag") for source in sources)
         return Claim(Degree.SURE if own else Degree.NONE, "by suffix")
 
-    def corpus(self, sources: Sequence[Any], settings: Any, tell: Tell, **read: Any) -> Any:
+    def corpus(self, sources: Sequence[Any], settings: Any, **read: Any) -> Any:
         return ZigzagCorpus(sources)
 
     def plan(self, corpus: ZigzagCorpus, request: RunRequest[Any]) -> Planned[Any, Any, Any]:
@@ -130,7 +130,7 @@ class ZigzagModality(ValueModality[ZigzagSettings, ZigzagCorpus, Any]):
         train = corpus.part("train").arrays
         return Planned(settings, corpus, bundle, plan, len(train.weights_N), own=train)
 
-    def to_score(self, model: Any, sources: Sequence[str], asked: Any, tell: Tell) -> ValuePart:
+    def to_score(self, model: Any, sources: Sequence[str], asked: Any) -> ValuePart:
         return ZigzagCorpus(sources).part(", ".join(sources))
 
     def preview(self, planned: Any, predictor: Any, temperature: float) -> str:

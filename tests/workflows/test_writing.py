@@ -14,7 +14,6 @@ from rhapsode.bundle import Provenance
 from rhapsode.config import from_mapping
 from rhapsode.encoding import END_ID
 from rhapsode.encoding.text import CharacterEncoder
-from rhapsode.modalities.contract import silent
 from rhapsode.modalities.text.corpus import TextCorpus, prepare_corpus
 from rhapsode.modalities.text.facts import TextBundle, TextFacts
 from rhapsode.modalities.text.quality.writing_check import (
@@ -70,7 +69,7 @@ def corpus(tmp_path: Path, prose: str) -> TextCorpus:
     (tmp_path / "texts" / "b.txt").write_text(prose[15_000:], encoding="utf-8")
     asked = {"encoding": "characters", "steps": 1, "data": {"validation_share": 0.25}}
     settings = from_mapping(TrainSettings, asked, where="test")
-    return prepare_corpus([str(tmp_path / "texts")], settings, silent)
+    return prepare_corpus([str(tmp_path / "texts")], settings)
 
 
 def bundle_of(corpus: TextCorpus, **source: str) -> TextBundle:
@@ -261,7 +260,7 @@ def test_a_model_of_pairs_writes_from_held_out_prompts(tmp_path: Path):
     settings = from_mapping(
         TrainSettings, {"encoding": "characters", "steps": 1, "source": fields}, where="test"
     )
-    corpus = prepare_corpus([str(source)], settings, silent)
+    corpus = prepare_corpus([str(source)], settings)
     index = learn_text_index(corpus)
     assert not isinstance(index, str)
     assert index.count("colour 0\n") == 1  # prompts are training text too
@@ -287,7 +286,7 @@ def test_a_lower_case_model_is_compared_with_lower_case_text(tmp_path: Path, pro
     (tmp_path / "text.txt").write_text(prose, encoding="utf-8")
     asked = {"encoding": "characters", "steps": 1, "encoder": {"lowercase": True}}
     settings = from_mapping(TrainSettings, asked, where="test")
-    corpus = prepare_corpus([str(tmp_path / "text.txt")], settings, silent)
+    corpus = prepare_corpus([str(tmp_path / "text.txt")], settings)
     index = learn_text_index(corpus)
     assert not isinstance(index, str)
     _, begin, _ = corpus.split.train[0].tolist()

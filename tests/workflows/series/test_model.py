@@ -15,7 +15,6 @@ from rhapsode.bundle import Provenance, write_bundle
 from rhapsode.data.tables import SeriesSet, read_series
 from rhapsode.errors import BundleError, DataError, SettingsError
 from rhapsode.modalities.choose import choose_modality
-from rhapsode.modalities.contract import silent
 from rhapsode.modalities.series.corpus import divide, observed_lengths
 from rhapsode.modalities.series.metrics import backtest, draw_forecasts, origins_of
 from rhapsode.modalities.series.settings import SeriesDataSettings
@@ -68,15 +67,15 @@ def rising(length: int) -> np.ndarray:
 
 def test_the_end_of_every_series_is_held_out() -> None:
     given = read_series({"a": rising(100), "b": rising(50), "c": rising(9)})
-    corpus = divide(given, SeriesDataSettings(validation_share=0.2), silent, where="x")
+    corpus = divide(given, SeriesDataSettings(validation_share=0.2), where="x")
     assert corpus.chosen_S.tolist() == [90, 45, 8]
     assert corpus.train_S.tolist() == [72, 36, 6]
     assert corpus.horizon == 10
     assert corpus.points == 114
-    again = divide(given, SeriesDataSettings(), silent, where="x")
+    again = divide(given, SeriesDataSettings(), where="x")
     assert again.sha256 == corpus.sha256
     other = read_series({"a": rising(100) + 1e-9, "b": rising(50), "c": rising(9)})
-    assert divide(other, SeriesDataSettings(), silent, where="x").sha256 != corpus.sha256
+    assert divide(other, SeriesDataSettings(), where="x").sha256 != corpus.sha256
 
 
 def test_what_holds_nothing_is_left_out_and_what_is_to_come_is_no_history() -> None:
@@ -91,7 +90,7 @@ def test_what_holds_nothing_is_left_out_and_what_is_to_come_is_no_history() -> N
     assert len(corpus.given.times_N) == 9
     assert "'b'" in said[0]
     with pytest.raises(DataError, match="too few"):
-        divide(read_series(rising(5)), SeriesDataSettings(), silent, where="x")
+        divide(read_series(rising(5)), SeriesDataSettings(), where="x")
 
 
 def test_origins_end_with_the_series() -> None:
@@ -107,7 +106,7 @@ def test_origins_end_with_the_series() -> None:
 
 
 def test_short_series_are_drawn_at_their_own_level(model: rh.SeriesModel) -> None:
-    low, high = (model.generate(like=name, count=5, seed=1) for name in ("low", "high"))
+    low, high = (model.new_series(like=name, count=5, seed=1) for name in ("low", "high"))
     assert np.abs(low.values_NK.mean()) < 1.5
     assert 8 < high.values_NK.mean() < 12
     assert len(set(low.lengths.tolist())) == 1
@@ -119,7 +118,7 @@ def test_short_series_are_drawn_at_their_own_level(model: rh.SeriesModel) -> Non
     assert np.abs(middle[0]).max() < 2
     assert (np.abs(middle[1] - 10) < 3).all()
     with pytest.raises(SettingsError, match="no series 'other'"):
-        model.generate(like="other")
+        model.new_series(like="other")
 
 
 def test_a_forecast_of_one_series_does_not_depend_on_the_others(model: rh.SeriesModel) -> None:
@@ -173,7 +172,7 @@ def test_covariates_known_ahead(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="'price' must be known for all 11 steps"):
         fitted.forecast(str(table), horizon=11)
     with pytest.raises(DataError, match="nobody knows 'price'"):
-        fitted.generate()
+        fitted.new_series()
 
 
 def test_several_numbers_at_a_time(pair: tuple[rh.SeriesModel, Path], tmp_path: Path) -> None:
@@ -242,7 +241,7 @@ def test_a_backtest_knows_nothing_of_what_is_to_come(model: rh.SeriesModel) -> N
 def test_a_forecast_reads_four_windows_before_it(model: rh.SeriesModel) -> None:
     def warm_up(asked: dict[str, Any]) -> tuple[int, int]:
         group = join_group()
-        run = plan_training((two(),), asked, kept=None, start=None, tell=silent, group=group)
+        run = plan_training((two(),), asked, kept=None, start=None, group=group)
         return run.planned.bundle.facts.run_up, run.settings.training.window
 
     values, window = warm_up(QUICK)
@@ -307,7 +306,7 @@ def test_what_a_file_says_of_its_series_is_looked_over(
     with_templates(model, tmp_path / "m.safetensors", templates)
     opened = rh.SeriesModel(tmp_path / "m.safetensors")
     with pytest.raises(BundleError, match="malformed"):
-        opened.generate()
+        opened.new_series()
     assert opened.forecast(two(), horizon=2, samples=3).paths_BSHK.shape == (2, 3, 2, 1)
 
 

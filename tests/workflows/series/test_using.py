@@ -48,7 +48,7 @@ def test_the_first_turn_is_what_generate_writes(model: Any) -> None:
         session = PlaySession(model, settings, prompt=prompt)
         written = said(session.write())
         beginning = model.prompt(prompt, settings)
-        (whole,) = collect(model.write([beginning], settings, print), [""], settings)
+        (whole,) = collect(model.write([beginning], settings), [""], settings)
         rows = list(csv.reader(io.StringIO(whole.text)))[1:]
         times = [row[1] for row in rows]
         assert [line.split(",")[0] for line in written.splitlines()] == times
