@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rhapsode.data.tables.frequency import Frequency, TimeKind, parse_frequency
 from rhapsode.data.tables.grid import Gridded, Observations, onto_grid
 from rhapsode.data.tables.layout import Roles
-from rhapsode.data.tables.parsing.columns import Labels, Numbers, Table
+from rhapsode.data.tables.parsing.columns import Table
 from rhapsode.data.tables.parsing.stamps import NO_TIME
 from rhapsode.data.tables.series_set import SeriesSet, format_time, ranges
 from rhapsode.data.tables.settings import SeriesSettings
@@ -70,25 +70,20 @@ def _numbers(table: Table, place: int) -> Floats:
         DataError: a cell is no number, or infinite.
     """
     column = table.columns[place]
-    if isinstance(column, Labels):
-        absent = column.missing_N
-        row = int(np.flatnonzero(~absent)[0]) if not absent.all() else 0
-        text = column.levels[column.codes_N[row]] if column.codes_N[row] >= 0 else ""
-        raise _no_number(table, row, column.name, text)
-    if not isinstance(column, Numbers):
-        text = "" if column.cells_N is None else column.cells_N[0].decode("utf-8", "replace")
-        raise _no_number(table, 0, column.name, text)
-    if column.bad is not None:
-        raise _no_number(table, column.bad.row, column.name, column.bad.text)
-    infinite = np.flatnonzero(np.isinf(column.values_N))
+    if column.kind != "number" or column.bad is not None:
+        row = column.bad.row if column.bad else int((~column.missing_N).argmax())
+        raise _no_number(
+            table, row, column.name, column.bad.text if column.bad else column.text(row)
+        )
+    infinite = np.flatnonzero(np.isinf(column.data_N))
     if len(infinite):
         row = int(infinite[0])
         raise DataError(
-            f"an infinite number: {column.values_N[row]:g}",
+            f"an infinite number: {column.data_N[row]:g}",
             where=table.place(row, column.name),
             hint="--missing-values inf takes it as missing",
         )
-    return column.values_N
+    return np.asarray(column.data_N)
 
 
 def _no_number(table: Table, row: int, name: str, text: str) -> DataError:
@@ -248,8 +243,8 @@ def _statics(table: Table, roles: Roles, series_N: Ints, count: int) -> _Statics
     first[series_N[::-1]] = np.arange(table.rows)[::-1]
     for place in roles.static:
         column = table.columns[place]
-        if isinstance(column, Labels):
-            codes = np.where(column.missing_N, -1, column.codes_N).astype(np.int64)
+        if column.kind == "label":
+            codes = np.where(column.missing_N, -1, column.codes_N)
             used, turned = np.unique(codes[codes >= 0], return_inverse=True)
             renamed = codes.copy()
             renamed[codes >= 0] = turned
@@ -289,42 +284,20 @@ def _ids(table: Table, roles: Roles) -> tuple[tuple[str, ...], Ints]:
     joined = np.zeros(table.rows, np.int64)
     for place in roles.ids:
         column = table.columns[place]
-        if isinstance(column, Labels):
-            codes, count = column.codes_N.astype(np.int64), len(column.levels)
-            absent = codes < 0
-        elif isinstance(column, Numbers):
-            values = _numbers(table, place)
-            absent = np.isnan(values)
-            levels, codes = np.unique(values, return_inverse=True)
-            count = len(levels)
-        else:
-            times, codes = np.unique(column.moments.times_N, return_inverse=True)
-            absent, count = column.moments.times_N == NO_TIME, len(times)
-        if absent.any():
-            raise DataError(
-                "a row without an id",
-                where=table.place(int(np.flatnonzero(absent)[0]), column.name),
-            )
-        joined = np.unique(joined * count + codes, return_inverse=True)[1].astype(np.int64)
+        codes = column.codes_N
+        if (codes < 0).any():
+            row = int((codes < 0).argmax())
+            raise DataError("a row without an id", where=table.place(row, column.name))
+        joined = joined * (int(codes.max(initial=0)) + 1) + codes
+        joined = np.unique(joined, return_inverse=True)[1].astype(np.int64)
     _, first, inverse = np.unique(joined, return_index=True, return_inverse=True)
     order = np.argsort(first, kind="stable")
     turn = np.empty(len(order), np.int64)
     turn[order] = np.arange(len(order))
-    ids = tuple("/".join(_text(table, place, int(first[n])) for place in roles.ids) for n in order)
+    ids = tuple(
+        "/".join(table.columns[place].text(int(first[n])) for place in roles.ids) for n in order
+    )
     return ids, turn[inverse.ravel()].astype(np.int64)
-
-
-def _text(table: Table, place: int, row: int) -> str:
-    """A cell in words."""
-    column = table.columns[place]
-    if isinstance(column, Labels):
-        return str(column.levels[column.codes_N[row]])
-    if isinstance(column, Numbers):
-        value = float(column.values_N[row])
-        return str(int(value)) if value.is_integer() else f"{value:g}"
-    if column.cells_N is not None:
-        return str(column.cells_N[row].decode("utf-8", "replace")).strip()
-    return format_time(int(column.moments.times_N[row]), "time", Frequency("second"))
 
 
 def _places(series_N: Ints) -> Ints:

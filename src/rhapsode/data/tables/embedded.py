@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import resources
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SERIES", "embedded_text"]
+__all__ = ["SERIES", "embedded_arrays", "embedded_text"]
 
 Floats = NDArray[np.float64]
 
@@ -17,6 +18,16 @@ Floats = NDArray[np.float64]
 def embedded_text(name: str) -> str:
     """A corpus of `SERIES` as the text of a CSV table with a header."""
     return SERIES[name]()
+
+
+def embedded_arrays(name: str) -> dict[str, NDArray[Any]]:
+    """A corpus of `SERIES` as arrays of times and values, by the names of its columns."""
+    header, *rows = embedded_text(name).splitlines()
+    times, values = zip(*(row.split(",") for row in rows), strict=True)
+    kind = np.float64 if times[0].isdigit() else "datetime64[ns]"
+    return dict(
+        zip(header.split(","), (np.array(times, kind), np.array(values, float)), strict=True)
+    )
 
 
 def _airline() -> str:
