@@ -17,7 +17,7 @@ from rhapsode.data.sources.folders import inside
 from rhapsode.data.sources.formats import Found
 from rhapsode.data.sources.textfile import text_chunks
 from rhapsode.data.tables.assemble import assemble
-from rhapsode.data.tables.embedded import SERIES, embedded_arrays
+from rhapsode.data.tables.embedded import SERIES, embedded_set, embedded_text
 from rhapsode.data.tables.layout import NoNumbersError, find_roles
 from rhapsode.data.tables.parsing.columns import Table
 from rhapsode.data.tables.parsing.csv_table import csv_table
@@ -62,6 +62,13 @@ def read_series(
         SettingsError: an unknown encoding or frequency.
         MissingExtraError: an optional package is needed for the file.
     """
+    if (
+        isinstance(source, str)
+        and source in SERIES
+        and settings == _DEFAULT
+        and not is_there(Path(source))
+    ):
+        return embedded_set(source)
     return _made(_table(source, settings, reading), settings)
 
 
@@ -94,16 +101,9 @@ def read_head(path: Path, most: int = HEAD) -> SeriesSet | None:
 def _made(table: Table, settings: SeriesSettings) -> SeriesSet:
     """The series of a table; of numbers that were never text, missing values are told by their amount."""
     amounts = [*amounts_of(settings.missing_values)] if table.lines_N is None else []
-    columns = tuple(
-        replace(column, data_N=np.where(np.isin(column.data_N, amounts), np.nan, column.data_N))
-        if amounts and column.kind == "number"
-        else column
-        for column in table.columns
-    )
-    table = replace(table, columns=columns)
-    roles = find_roles(table, settings)
-    # Ids are text, even where they look like numbers: 007 is not 7.
-    return assemble(table.with_labels(roles.ids), roles, settings)
+    columns = (c.set(c.is_in(amounts), np.nan) if amounts and c.dtype.is_float() else c for c in table.columns)  # fmt: skip
+    table = replace(table, columns=tuple(columns))
+    return assemble(table, find_roles(table, settings), settings)
 
 
 def _table(source: Any, settings: SeriesSettings, reading: SourceSettings) -> Table:
@@ -112,10 +112,10 @@ def _table(source: Any, settings: SeriesSettings, reading: SourceSettings) -> Ta
     if is_frame(source):
         return frame_table(source, "the data frame", settings)
     if isinstance(source, np.ndarray):
-        return array_table({"": source}, "the array")
+        return array_table({"": source}, "the array", settings)
     if isinstance(source, dict):
         arrays = {str(name): np.asarray(array) for name, array in source.items()}
-        return array_table(arrays, "the arrays")
+        return array_table(arrays, "the arrays", settings)
     raise DataError(
         f"no series can be made of a {type(source).__name__}",
         hint="give a path, a name, a data frame or an array",
@@ -135,7 +135,8 @@ def _named(source: str, settings: SeriesSettings, reading: SourceSettings) -> Ta
             raise DataError("a folder", where=source, hint="name one table in it")
         return _archive_or_table(file_blob(path), "", settings, reading)
     if source in SERIES:
-        return array_table(embedded_arrays(source), source)
+        text = embedded_text(source)
+        return csv_table(lambda: iter([text]), source, settings)
     if source and (parts := inside(source)) is not None:
         return _archive_or_table(file_blob(parts[0]), parts[1], settings, reading)
     raise DataError(
@@ -175,7 +176,7 @@ def _blob_table(blob: Blob, settings: SeriesSettings, reading: SourceSettings) -
     if suffix in {".parquet", ".pq", ".npy", ".npz"}:
         with in_any_order(unpacked(blob) if suffix != ".npz" else blob) as file:
             if suffix in {".npy", ".npz"}:
-                return array_table(npy_arrays(file, blob.name), blob.name)
+                return array_table(npy_arrays(file, blob.name), blob.name, settings)
             return parquet_table(file, blob.name, settings)
     return _text_table(blob, suffix, settings, reading)
 

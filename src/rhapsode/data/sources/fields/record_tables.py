@@ -101,12 +101,9 @@ def _lines(chunks: Iterator[str]) -> Iterator[str]:
             left.append(chunk)
             continue
         text = "".join([*left, chunk])
-        end = 0
-        for match in _LINES.finditer(text):
-            if match.end() == len(text) and text[-1] == "\r":
-                break  # a line feed may follow
-            yield match[0]
-            end = match.end()
+        whole = text[:-1] if text[-1] == "\r" else text  # a line feed may follow
+        end = max(whole.rfind("\n"), whole.rfind("\r")) + 1
+        yield from _LINES.findall(text[:end])
         left = [text[end:]]
     if rest := "".join(left):
         yield from _LINES.findall(rest + "\n")

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.data.tables.frequency import TimeKind
-from rhapsode.data.tables.parsing.columns import Column, Table, plain_name
+from rhapsode.data.tables.parsing.columns import Table, plain_name
 from rhapsode.data.tables.parsing.stamps import (
     DAY,
     NO_TIME,
@@ -83,26 +83,20 @@ def named_times(table: Table, places: Sequence[int]) -> Times:
     Raises:
         DataError: a cell is no time, or the columns do not make one together.
     """
-    columns = [table.columns[place] for place in places]
     if len(places) == 1:
         return _single(table, places[0])
-    found = _parts_of(table, places) or {}
-    if len(found) < len(places):  # by their order, where names say nothing
-        order = [part for part in _PARTS if part != "quarter"]
-        renamed = [replace(column, name=part) for part, column in zip(order, columns, strict=False)]
-        found = _parts_of(replace(table, columns=tuple(renamed)), range(len(renamed))) or {}
-        found = {part: places[place] for part, place in found.items()}
-    if len(found) == len(places):
-        return _from_parts(table, found)
-    clocks = [
-        p for p in places if table.columns[p].kind == "time" and table.columns[p].moments.clock
-    ]
-    dates = [p for p in places if table.columns[p].kind == "time" and p not in clocks]
+    names = [table.names[place] for place in places]
+    in_order = [part for part in _PARTS if part != "quarter"][: len(places)]
+    for known in (names, in_order):  # by their order, where names say nothing
+        parts = _parts_of(table, dict(zip(places, known, strict=False))) or {}
+        if len(parts) == len(places):
+            return _from_parts(table, parts)
+    clocks = [place for place in places if place in table.moments and table.moments[place].clock]
+    dates = [place for place in places if place in table.moments and place not in clocks]
     if len(places) == 2 and len(clocks) == len(dates) == 1:
         return _together(table, dates[0], clocks[0])
-    names = ", ".join(repr(column.name) for column in columns)
     raise DataError(
-        f"the columns {names} do not make a time together",
+        f"the columns {table.listed(places)} do not make a time together",
         where=table.where,
         hint="name a date and a time of day, or columns year, month, day and so on",
     )
@@ -118,26 +112,26 @@ def find_times(table: Table, free: Sequence[int]) -> Times | None:
     Raises:
         DataError: a column of dates has a cell that is none.
     """
-    columns = table.columns
-    stamped = [place for place in free if columns[place].kind == "time"]
-    dates = [place for place in stamped if not columns[place].moments.clock]
+    moments = {place: table.moments[place] for place in free if place in table.moments}
+    dates = [place for place, facts in moments.items() if not facts.clock]
+    clocks = [place for place, facts in moments.items() if facts.clock]
     if dates:
-        named = (place for place in dates if plain_name(columns[place].name) in _TIME_NAMES)
+        named = (place for place in dates if plain_name(table.names[place]) in _TIME_NAMES)
         place = next(named, dates[0])
-        clocks = [clock for clock in stamped if clock not in dates]
-        if clocks and not columns[place].moments.sub_daily:
+        if clocks and not moments[place].sub_daily:
             return _together(table, place, clocks[0])
         return _single(table, place)
-    numbers = [place for place in free if columns[place].kind == "number"]
-    if parts := _parts_of(table, numbers):
+    numbers = [place for place in free if table.kind(place) == "number"]
+    if parts := _parts_of(table, {place: table.names[place] for place in numbers}):
         return _from_parts(table, parts)
     for place in numbers if len(numbers) > 1 else ():
-        column = columns[place]
-        is_named = plain_name(column.name) in _TIME_NAMES or not column.name.strip("# ")
-        if column.bad is None and (is_named or place == 0):
-            found = _numeric(column.data_N, named=is_named, header=table.header)
+        name = table.names[place]
+        is_named = plain_name(name) in _TIME_NAMES or not name.strip("# ")
+        if place not in table.bad and (is_named or place == 0):
+            values_N = table.columns[place].to_numpy()
+            found = _numeric(values_N, named=is_named, header=table.header)
             if found is not None:
-                return Times(*found[:2], (place,), f"column {column.name!r} of {found[2]}")
+                return Times(*found[:2], (place,), f"column {name!r} of {found[2]}")
     return None
 
 
@@ -160,48 +154,48 @@ def times_of_names(names: Sequence[str]) -> tuple[Ints, TimeKind] | None:
 
 def _single(table: Table, place: int) -> Times:
     """The times of one column."""
-    column = table.columns[place]
-    words = f"column {column.name!r}"
-    if column.kind == "time":
-        times_N, notes = _checked(table, column)
-        if column.moments.clock:
+    name, kind = table.names[place], table.kind(place)
+    words = f"column {name!r}"
+    if kind == "time":
+        times_N, notes = _checked(table, place)
+        if table.moments[place].clock:
             raise DataError(
                 "a time of day without a date",
                 where=f"{table.where}, {words}",
                 hint="--frequency none takes values by their order, with --time-column left out",
             )
         return Times(times_N, "time", (place,), words, tuple(notes))
-    if column.kind == "number" and column.bad is None:
-        found = _numeric(column.data_N, sure=True)
+    hint = "dates are read as 2020-01-31, 2020-01, 2020Q1, 31/01/2020 or Jan 31 2020"
+    if place in table.bad:
+        row, text = table.bad[place][:2]
+    elif kind == "number":
+        values_N = table.columns[place].to_numpy()
+        found = _numeric(values_N, sure=True)
         if found is not None:
             return Times(*found[:2], (place,), f"{words} of {found[2]}")
-        values = column.data_N
-        row = int((~np.isfinite(values) | (values != np.floor(values))).argmax())
-        text, hint = f"{values[row]:g}", "times in numbers are whole"
+        row = int((~np.isfinite(values_N) | (values_N != np.floor(values_N))).argmax())
+        text, hint = f"{values_N[row]:g}", "times in numbers are whole"
     else:
-        row, text = (column.bad.row, column.bad.text) if column.bad else (0, "")
-        if column.kind == "label":
-            formed = np.append(are_stamps(as_bytes(column.levels)), True)
-            wrong = ~formed[column.data_N]
-            row = int((wrong if wrong.any() else ~column.missing_N).argmax())
-            text = column.text(row)
-        hint = "dates are read as 2020-01-31, 2020-01, 2020Q1, 31/01/2020 or Jan 31 2020"
-    where = table.place(row, column.name)
-    written = text if column.kind == "number" and column.bad is None else repr(text[:60])
-    raise DataError(f"not a time: {written}", where=where, hint=hint)
+        wrong = ~are_stamps(table.columns[place].fill_null("")) & ~table.missing(place)
+        row = int(wrong.argmax())
+        text = table.text(place, row)
+    what = text if hint.startswith("times") else repr(text[:60])
+    raise DataError(f"not a time: {what}", where=table.place(row, name), hint=hint)
 
 
-def _checked(table: Table, column: Column) -> tuple[Ints, list[str]]:
+def _checked(table: Table, place: int) -> tuple[Ints, list[str]]:
     """The times of a column of dates, and what there is to say."""
-    moments, notes = column.moments, []
+    moments, notes = table.moments[place], []
+    of = f"of column {table.names[place]!r}"
     for row, what, hint in (
         (moments.bad, "not a time", "all times of a column are written alike"),
         (moments.overflow, "a year out of reach", "years go from 1678 to 2261"),
     ):
         if row is not None:
-            where = table.place(row, column.name)
-            raise DataError(f"{what}: {column.text(row)[:60]!r}", where=where, hint=hint)
-    of = f"of column {column.name!r}"
+            text = table.text(place, row)[:60]
+            raise DataError(
+                f"{what}: {text!r}", where=table.place(row, table.names[place]), hint=hint
+            )
     if moments.order is not None:
         first = moments.order.partition("-")[0]
         other = "month-first" if first == "day" else "day-first"
@@ -221,39 +215,37 @@ def _checked(table: Table, column: Column) -> tuple[Ints, list[str]]:
         return moments.times_N, notes
     # By the clock on the wall where that is the same every day, otherwise in UTC.
     local = len(np.unique(moments.local_N[moments.local_N != NO_TIME] % DAY)) == 1
-    notes.append(
-        f"times {of} change their offset from UTC: {'kept as local days' if local else 'turned into UTC'}"
-    )
+    what = "kept as local days" if local else "turned into UTC"
+    notes.append(f"times {of} change their offset from UTC: {what}")
     return moments.local_N if local else moments.times_N, notes
 
 
 def _together(table: Table, date: int, clock: int) -> Times:
     """A date and a time of day."""
-    days_N, notes = _checked(table, table.columns[date])
-    hours_N, _ = _checked(table, table.columns[clock])
+    days_N, notes = _checked(table, date)
+    hours_N, _ = _checked(table, clock)
     missing = (days_N == NO_TIME) | (hours_N == NO_TIME)
     times_N = np.where(missing, NO_TIME, days_N + np.where(missing, 0, hours_N))
-    words = f"columns {table.columns[date].name!r} and {table.columns[clock].name!r}"
+    words = f"columns {table.names[date]!r} and {table.names[clock]!r}"
     return Times(times_N, "time", (date, clock), words, tuple(notes))
 
 
-def _parts_of(table: Table, places: Sequence[int]) -> dict[str, int] | None:
-    """Columns of year and month (or quarter) and so on, by name and cells: from part to place."""
+def _parts_of(table: Table, names: Mapping[int, str]) -> dict[str, int] | None:
+    """Columns of year and month (or quarter) and so on, by name and cells: from part to place.
+
+    Arguments:
+        table: the table.
+        names: of the columns, by place.
+    """
     found: dict[str, int] = {}
-    for place in places:
-        column = table.columns[place]
-        name = plain_name(column.name)
-        part = next((part for part, (names, *_) in _PARTS.items() if name in names), None)
-        if part is None or part in found or column.kind != "number" or column.bad is not None:
+    for place, name in names.items():
+        plain = plain_name(name)
+        part = next((part for part, (known, *_) in _PARTS.items() if plain in known), None)
+        if part is None or part in found or table.kind(place) != "number" or place in table.bad:
             continue
-        values = column.data_N[~np.isnan(column.data_N)]
+        values = table.columns[place].drop_nans()
         _, low, high = _PARTS[part]
-        if (
-            len(values)
-            and np.all(values == np.floor(values))
-            and low <= values.min()
-            and values.max() <= high
-        ):
+        if len(values) and bool(((values == values.floor()) & values.is_between(low, high)).all()):
             found[part] = place
     if "year" not in found or not {"month", "quarter"} & set(found):
         return None
@@ -265,9 +257,9 @@ def _parts_of(table: Table, places: Sequence[int]) -> dict[str, int] | None:
 
 
 def _from_parts(table: Table, parts: Mapping[str, int]) -> Times:
-    columns = {part: table.columns[place] for part, place in parts.items()}
-    missing = np.any([np.isnan(column.data_N) for column in columns.values()], axis=0)
-    whole = {p: np.where(missing, 1, c.data_N).astype(np.int64) for p, c in columns.items()}
+    values = {part: table.columns[place].to_numpy() for part, place in parts.items()}
+    missing = np.any([np.isnan(numbers) for numbers in values.values()], axis=0)
+    whole = {part: np.where(missing, 1, v).astype(np.int64) for part, v in values.items()}
     one = np.ones(table.rows, np.int64)
     month = whole["month"] if "month" in whole else whole["quarter"] * 3 - 2
     year, day = np.where(missing, 1970, whole["year"]), whole.get("day", one)
@@ -275,12 +267,10 @@ def _from_parts(table: Table, parts: Mapping[str, int]) -> Times:
     times_N, odd, _ = instants(year, month, day, hours * 3600 + minutes * 60 + seconds)
     if (odd & ~missing).any():
         row = int((odd & ~missing).argmax())
-        raise DataError(
-            f"not a time: year {year[row]}, month {month[row]}, day {day[row]}",
-            where=table.place(row),
-        )
-    names = [table.columns[place].name for place in sorted(parts.values())]
-    words = "columns " + ", ".join(repr(name) for name in names[:-1]) + f" and {names[-1]!r}"
+        what = f"year {year[row]}, month {month[row]}, day {day[row]}"
+        raise DataError(f"not a time: {what}", where=table.place(row))
+    *names, last = [repr(table.names[place]) for place in sorted(parts.values())]
+    words = f"columns {', '.join(names)} and {last}"
     return Times(np.where(missing, NO_TIME, times_N), "time", tuple(parts.values()), words)
 
 

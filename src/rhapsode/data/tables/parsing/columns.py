@@ -1,23 +1,22 @@
-"""A table in memory: named columns of numbers, labels or times, and where each row came from."""
+"""A table in memory: columns of numbers, labels or times, and where each row came from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.data.tables.parsing.numerals import MISSING
-from rhapsode.data.tables.parsing.stamps import DAY, NO_TIME, Moments
+from rhapsode.data.tables.parsing.numerals import is_missing
+from rhapsode.data.tables.parsing.stamps import DAY, Moments
+from rhapsode.errors import DataError
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["ID_NAMES", "Bad", "Column", "Kind", "Table", "label_column", "plain_name"]
-
-Ints = NDArray[np.int64]
-Kind = Literal["number", "time", "label"]
+__all__ = ["ID_NAMES", "Bad", "Table", "plain_name"]
 
 ID_NAMES = frozenset({
     "id", "ids", "uniqueid", "uid", "seriesid", "itemid", "series", "item", "name", "key", "symbol",
@@ -33,8 +32,7 @@ def plain_name(name: str) -> str:
     return "".join(character for character in name.lower() if character.isalnum())
 
 
-@dataclass(frozen=True)
-class Bad:
+class Bad(NamedTuple):
     """Cells of a column of numbers that are none: row and text of the first, and their count."""
 
     row: int
@@ -43,93 +41,98 @@ class Bad:
 
 
 @dataclass(frozen=True)
-class Column:
-    """A named column.
-
-    Arguments:
-        name: its name.
-        kind: what it holds.
-        data_N: numbers, NaN where missing; nanoseconds, `NO_TIME` where missing; or the place of each text among
-            `levels`, -1 where there is none.
-        levels: the different texts of labels, by first appearance.
-        cells: the cells of times and of numbers that may be ids, where they were text.
-        bad: cells that are no numbers.
-        moments: facts of times that were text.
-    """
-
-    name: str
-    kind: Kind
-    data_N: NDArray[Any]
-    levels: tuple[str, ...] = ()
-    cells: pl.Series | None = None
-    bad: Bad | None = None
-    moments: Moments = Moments(np.zeros(0, np.int64))
-
-    @property
-    def missing_N(self) -> NDArray[np.bool_]:
-        """Cells that hold nothing, or a word for nothing."""
-        if self.kind == "number":
-            return np.isnan(self.data_N)
-        if self.kind == "time":
-            return np.asarray(self.data_N == NO_TIME)
-        nothing = np.array([level.strip().lower() in MISSING for level in self.levels] + [True])
-        return np.asarray(nothing[self.data_N])
-
-    @property
-    def codes_N(self) -> Ints:
-        """For every row the number of its text, number or time; -1 where there is none."""
-        if self.kind == "label":
-            return self.data_N.astype(np.int64)
-        codes = np.unique(self.data_N, return_inverse=True)[1].astype(np.int64)
-        return np.where(self.missing_N, -1, codes)
-
-    def text(self, row: int) -> str:
-        """A cell in words."""
-        value = self.data_N[row]
-        if self.kind == "label":
-            return self.levels[value] if value >= 0 else ""
-        if self.cells is not None:
-            return str(self.cells[row]).strip()
-        if self.kind == "number":
-            return str(int(value)) if float(value).is_integer() else f"{value:g}"
-        unit = "s" if value % DAY else "D"
-        return str(np.datetime64(int(value), "ns").astype(f"datetime64[{unit}]")).replace("T", " ")
-
-    def as_labels(self) -> Column:
-        """The same as text where it was read from text: an id 007 is not 7."""
-        return self if self.cells is None else label_column(self.name, self.cells)
-
-
-def label_column(name: str, cells: pl.Series) -> Column:
-    """A column of text, coded by first appearance, white space around it taken away."""
-    import polars as pl
-
-    text = cells.str.strip_chars()
-    levels = tuple(level for level in text.unique(maintain_order=True).to_list() if level)
-    codes = dict(zip(levels, range(len(levels)), strict=True))
-    coded = text.replace_strict(codes, default=-1, return_dtype=pl.Int64)
-    return Column(name, "label", coded.to_numpy(), levels)
-
-
-@dataclass(frozen=True)
 class Table:
     """Named columns of equal length.
 
     Arguments:
         where: what it was read from, for messages.
-        columns: in order; names may repeat.
-        rows: how many there are.
+        names: of the columns; they may repeat.
+        columns: numbers, NaN where missing; times in nanoseconds or text, null where missing.
+        cells: the text of columns of times and of numbers that may be ids, by place.
+        moments: facts of times that were text, by place.
+        bad: cells that are no numbers, by place.
         lines_N: the line of the file that each row ended on; None where rows are just counted, from 1.
         header: whether the columns' names were in the table.
         notes: what reading has noticed, a line each.
     """
 
     where: str
-    columns: tuple[Column, ...]
-    rows: int
-    lines_N: Ints | None = None
+    names: tuple[str, ...]
+    columns: tuple[pl.Series, ...]
+    cells: Mapping[int, pl.Series] = field(default_factory=dict)
+    moments: Mapping[int, Moments] = field(default_factory=dict)
+    bad: Mapping[int, Bad] = field(default_factory=dict)
+    lines_N: NDArray[np.int64] | None = None
     header: bool = True
     notes: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return len(self.columns[0]) if self.columns else 0
+
+    def kind(self, place: int) -> Literal["number", "time", "label"]:
+        """What a column holds."""
+        dtype = self.columns[place].dtype
+        return "number" if dtype.is_float() else "time" if dtype.is_integer() else "label"
+
+    def numbers(self, place: int) -> NDArray[np.float64]:
+        """The numbers of a column that is to be used.
+
+        Raises:
+            DataError: a cell is no number, or infinite.
+        """
+        wrong = self.bad.get(place)
+        if wrong is None and self.kind(place) != "number":
+            row = int((~self.missing(place)).argmax())
+            wrong = Bad(row, self.text(place, row), 1)
+        if wrong is not None:
+            raise DataError(
+                f"not a number: {wrong.text[:60]!r}",
+                where=self.place(wrong.row, self.names[place]),
+                hint="--missing-values takes it as missing, --value-columns names other columns",
+            )
+        values = self.columns[place].to_numpy()
+        if (infinite := np.isinf(values)).any():
+            row = int(infinite.argmax())
+            raise DataError(
+                f"an infinite number: {values[row]:g}",
+                where=self.place(row, self.names[place]),
+                hint="--missing-values inf takes it as missing",
+            )
+        return np.asarray(values)
+
+    def missing(self, place: int) -> NDArray[np.bool_]:
+        """Cells that hold nothing, or a word for nothing."""
+        column = self.columns[place]
+        if self.kind(place) == "number":
+            return column.is_nan().to_numpy()
+        if self.kind(place) == "time":
+            return column.is_null().to_numpy()
+        return is_missing(column.fill_null(""), frozenset()).to_numpy()
+
+    def text(self, place: int, row: int) -> str:
+        """A cell in words."""
+        value = self.cells.get(place, self.columns[place])[row]
+        if isinstance(value, float):
+            return str(int(value)) if value.is_integer() else f"{value:g}"
+        if isinstance(value, int):
+            unit = "s" if value % DAY else "D"
+            return str(np.datetime64(value, "ns").astype(f"datetime64[{unit}]")).replace("T", " ")
+        return (value or "").strip()
+
+    def texts(self, place: int) -> pl.Series:
+        """A column as text, null where a cell is empty: an id 007 is not 7."""
+        import polars as pl
+
+        column = self.columns[place]
+        if place in self.cells:
+            column = self.cells[place].str.strip_chars().replace("", None)
+        if column.dtype == pl.String:
+            return column
+        empty = self.missing(place)
+        cells = [None if none else self.text(place, row) for row, none in enumerate(empty)]
+        return pl.Series(cells, dtype=pl.String)
 
     def line(self, row: int) -> str:
         """The line of a row, as "line 17"."""
@@ -140,9 +143,8 @@ class Table:
         named = f", column {column!r}" if column is not None else ""
         return f"{self.where}, {self.line(row)}{named}" if self.rows else self.where
 
-    def with_labels(self, places: tuple[int, ...]) -> Table:
-        """The same, some columns as text."""
-        columns = list(self.columns)
-        for place in places:
-            columns[place] = columns[place].as_labels()
-        return replace(self, columns=tuple(columns))
+    def listed(self, places: Sequence[int] | None = None, most: int = 8) -> str:
+        """The names of columns in quotation marks."""
+        names = self.names if places is None else [self.names[place] for place in places]
+        more = f" and {len(names) - most:,} more" if len(names) > most else ""
+        return ", ".join(map(repr, names[:most])) + more

@@ -14,15 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rhapsode.data.sources.fields.record_tables import CsvRows, parsed, usual_width
-from rhapsode.data.tables.parsing.columns import (
-    ID_NAMES,
-    Bad,
-    Column,
-    Kind,
-    Table,
-    label_column,
-    plain_name,
-)
+from rhapsode.data.tables.parsing.columns import ID_NAMES, Bad, Table, plain_name
 from rhapsode.data.tables.parsing.numerals import (
     NumberFormat,
     find_format,
@@ -36,7 +28,7 @@ from rhapsode.errors import DataError
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["csv_table", "text_column"]
+__all__ = ["csv_table"]
 
 Row = tuple[list[str], int]
 
@@ -68,36 +60,54 @@ def csv_table(
         MissingExtraError: the reader of cells is not installed.
     """
     as_bytes([])
+    import polars as pl
+
     reader = CsvRows(opened(), where, "\t" if tabs else None, numbers=True)
     notes: list[str] = []
     rows = iter(reader)
     first = _first_row(rows, reader, where, notes)
     names, kept, header = _header(first, rows, reader, settings, notes)
     body = _even(itertools.chain(kept, rows), len(names), where, reader.delimiter, notes)
-    columns: list[_Builder] = []
+    builders: list[_Builder] = []
     lines: list[int] = []
     while block := list(itertools.islice(body, _BLOCK)):
         cells = [as_bytes(column) for column in zip(*(row for row, _ in block), strict=True)]
-        if not columns:
+        if not builders:
             form = _number_format(cells, reader.delimiter, settings, notes)
-            columns = [
+            builders = [
                 _Builder(name, column, form, settings)
                 for name, column in zip(names, cells, strict=True)
             ]
-        for builder, column in zip(columns, cells, strict=True):
+        for builder, column in zip(builders, cells, strict=True):
             builder.add(column, len(lines))
         lines.extend(line for _, line in block)
     if not lines:
         raise DataError("a table without rows", where=where)
-    finished = []
-    for builder in columns:
-        column = builder.finish(notes)
-        nameless = not column.name or (not header and column.name.startswith("column "))
-        if not (nameless and column.kind == "number" and not column.bad and column.missing_N.all()):
-            finished.append(column)
-    if dropped := len(columns) - len(finished):
+    nameless = {"", *(names if not header else ())}
+    used = [builder for builder in builders if not (builder.name in nameless and builder.is_empty)]
+    if dropped := len(builders) - len(used):
         notes.append(f"{dropped} empty column{'s' if dropped > 1 else ''} left out")
-    return Table(where, tuple(finished), len(lines), np.array(lines), header, tuple(notes))
+    texts = {place: builder.text for place, builder in enumerate(used) if builder.cells}
+    moments = {}
+    columns = []
+    for place, builder in enumerate(used):
+        if builder.kind == "number":
+            columns.append(pl.concat(builder.numbers))
+            if builder.decoration == "signs":
+                notes.append(
+                    f"column {builder.name!r}: numbers read without their signs of currency, percent or magnitude"
+                )
+        elif builder.kind == "time":
+            nothing = is_missing(texts[place].str.strip_chars(), frozenset(settings.missing_values))
+            moments[place] = parse_stamps(texts[place], nothing.to_numpy(), settings.dates)
+            columns.append(moments[place].times)
+        else:
+            columns.append(texts.pop(place).str.strip_chars().replace("", None))
+    bad = {place: builder.bad for place, builder in enumerate(used) if builder.bad}
+    return Table(
+        where, tuple(builder.name for builder in used), tuple(columns), texts, moments, bad,
+        np.array(lines), header, tuple(notes),
+    )  # fmt: skip
 
 
 def _first_row(rows: Iterator[Row], reader: CsvRows, where: str, notes: list[str]) -> Row:
@@ -202,76 +212,56 @@ class _Builder:
     def __init__(
         self, name: str, cells: pl.Series, form: NumberFormat, settings: SeriesSettings
     ) -> None:
-        self._name, self._form, self._settings = name, form, settings
-        self._missing = frozenset(settings.missing_values)
-        self._decoration = ""
-        self._kind = self._settle(cells)
-        self._texts = self._kind != "number" or plain_name(name) in ID_NAMES
-        self._cells: list[pl.Series] = []
-        self._numbers: list[np.ndarray[tuple[int], np.dtype[np.float64]]] = []
-        self._bad: Bad | None = None
+        self.name = name
+        self.decoration = ""
+        self.cells: list[pl.Series] = []
+        self.numbers: list[pl.Series] = []
+        self.bad: Bad | None = None
+        self._form, self._missing = form, frozenset(settings.missing_values)
+        self.kind = "label" if name in settings.id_column else self._settle(cells, settings)
+        self._kept = self.kind != "number" or plain_name(name) in ID_NAMES
 
-    def _settle(self, cells: pl.Series) -> Kind:
-        settings = self._settings
-        if self._name in settings.id_column:
-            return "label"
-        named = self._name in (*settings.value_columns, *settings.known)
+    def _settle(self, cells: pl.Series, settings: SeriesSettings) -> str:
+        named = self.name in (*settings.value_columns, *settings.known)
         _, wrong, nothing = parse_numbers(cells, self._form, self._missing)
-        there = len(cells) - int(nothing.sum())
         if not wrong.any():
             return "number"
         if not named and understood(cells.filter(~nothing)) is not None:
             return "time"
+        most = wrong.sum() >= 0.5 * (~nothing).sum()
         decoration = "words" if named else "signs"
-        most = wrong.sum() > 0.5 * there
         if most and not parse_numbers(cells, self._form, self._missing, decoration)[1].any():
-            self._decoration = decoration
+            self.decoration = decoration
             return "number"
-        return "number" if named or wrong.sum() < 0.5 * there else "label"
+        return "label" if most and not named else "number"
+
+    @property
+    def text(self) -> pl.Series:
+        """All cells."""
+        import polars as pl
+
+        return pl.concat(self.cells)
+
+    @property
+    def is_empty(self) -> bool:
+        """True of a column of numbers in which nothing stands."""
+        return (
+            not self.bad and self.kind == "number" and all(n.is_nan().all() for n in self.numbers)
+        )
 
     def add(self, cells: pl.Series, row: int) -> None:
         """Take the next cells, the first of them that of a row."""
-        if self._texts:
-            self._cells.append(cells)
-        if self._kind == "number":
-            values, wrong, _ = parse_numbers(cells, self._form, self._missing, self._decoration)
-            self._numbers.append(values)
+        import polars as pl
+
+        if self._kept:
+            self.cells.append(cells)
+        if self.kind == "number":
+            values, wrong, _ = parse_numbers(cells, self._form, self._missing, self.decoration)
+            self.numbers.append(pl.Series(values))
             if wrong.any():
                 first = int(wrong.argmax())
-                bad = self._bad or Bad(row + first, cells[first].strip(), 0)
-                self._bad = Bad(bad.row, bad.text, bad.count + int(wrong.sum()))
-
-    def finish(self, notes: list[str]) -> Column:
-        """The whole column."""
-        cells = None
-        if self._cells:
-            import polars as pl
-
-            cells = pl.concat(self._cells)
-        if self._kind == "number":
-            if self._decoration == "signs":
-                notes.append(
-                    f"column {self._name!r}: numbers read without their signs of currency, percent or magnitude"
-                )
-            return Column(
-                self._name, "number", np.concatenate(self._numbers), cells=cells, bad=self._bad
-            )
-        assert cells is not None
-        if self._kind == "label":
-            return label_column(self._name, cells)
-        nothing = is_missing(cells.str.strip_chars(), self._missing).to_numpy()
-        moments = parse_stamps(cells, nothing, self._settings.dates)
-        return Column(self._name, "time", moments.times_N, cells=cells, moments=moments)
-
-
-def text_column(name: str, cells: Sequence[str], settings: SeriesSettings) -> Column:
-    """A column of text that is times if all of it reads so, labels otherwise."""
-    text = as_bytes(cells)
-    there = text.filter(text != "")
-    if name not in settings.id_column and understood(there) is not None:
-        moments = parse_stamps(text, (text == "").to_numpy(), settings.dates)
-        return Column(name, "time", moments.times_N, cells=text, moments=moments)
-    return label_column(name, text)
+                bad = self.bad or Bad(row + first, cells[first].strip(), 0)
+                self.bad = bad._replace(count=bad.count + int(wrong.sum()))
 
 
 def _cell_kinds(rows: Sequence[Sequence[str]]) -> list[list[str]]:

@@ -7,18 +7,27 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.data.sources.fields.record_tables import parquet_file
-from rhapsode.data.tables.parsing.columns import Column, Table
-from rhapsode.data.tables.parsing.csv_table import text_column
-from rhapsode.data.tables.parsing.stamps import DAY, NO_TIME, Moments
+from rhapsode.data.tables.parsing.columns import Table
+from rhapsode.data.tables.parsing.stamps import (
+    DAY,
+    NO_TIME,
+    Moments,
+    as_bytes,
+    parse_stamps,
+    understood,
+)
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError
 from rhapsode.files import first_line
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["array_table", "frame_table", "is_frame", "npy_arrays", "parquet_table"]
 
@@ -44,69 +53,45 @@ def npy_arrays(file: BinaryIO, where: str) -> dict[str, NDArray[Any]]:
         ) from None
 
 
-def array_table(arrays: Mapping[str, NDArray[Any]], where: str, *, header: bool = True) -> Table:
+def array_table(arrays: Mapping[str, NDArray[Any]], where: str, settings: SeriesSettings) -> Table:
     """Arrays as columns: of one axis a column each, of two their columns; shorter ones of numbers end with what is missing.
 
     Raises:
         DataError: there is none, they differ in length and hold times or texts, have more than two axes or hold no numbers.
     """
+    as_bytes([])
+    import polars as pl
+
     flat: dict[str, NDArray[Any]] = {}
     for name, array in arrays.items():
         if array.ndim not in {1, 2}:
+            named = f", {name!r}" if name else ""
             raise DataError(
-                f"an array of {array.ndim} axes, not of one or two",
-                where=f"{where}{f', {name!r}' if name else ''}",
+                f"an array of {array.ndim} axes, not of one or two", where=where + named
             )
-        if array.ndim == 1:
-            flat[name or "value"] = array
-        else:
-            prefix = "column" if len(arrays) == 1 else name
-            flat |= {f"{prefix} {number}": part for number, part in enumerate(array.T, 1)}
-    lengths = {len(array) for array in flat.values()}
-    longest = max(lengths, default=0)
-    if not longest:
-        raise DataError("there is nothing in it", where=where)
+        prefix = "column" if len(arrays) == 1 else name
+        parts = {name or "value": array} if array.ndim == 1 else {f"{prefix} {n}": part for n, part in enumerate(array.T, 1)}  # fmt: skip
+        flat |= parts
+    for name, array in flat.items():
+        if array.dtype.kind not in "fiubMUS":
+            raise DataError(
+                f"an array of {array.dtype} holds neither numbers, times nor text",
+                where=f"{where}, {name!r}",
+            )
+    lengths = sorted({len(array) for array in flat.values()})
     if len(lengths) > 1 and any(array.dtype.kind not in "fiub" for array in flat.values()):
-        raise DataError(f"arrays of different lengths: {sorted(lengths)}", where=where)
-    columns = (_array_column(name, array, where) for name, array in flat.items())
-    even = tuple(
-        Column(c.name, c.kind, np.append(c.data_N, np.full(longest - len(c.data_N), np.nan)))
-        if len(c.data_N) < longest
-        else c
-        for c in columns
-    )
-    return Table(where, even, longest, header=header and len(arrays) > 1)
-
-
-def _array_column(name: str, array: NDArray[Any], where: str) -> Column:
-    """An array of one axis as a column.
-
-    Raises:
-        DataError: it holds neither numbers, times nor text, or a year is out of range.
-    """
-    kind = array.dtype.kind
-    if kind in "fiub":
-        return Column(name, "number", array.astype(np.float64))
-    if kind == "M":
-        times_N = array.astype("datetime64[ns]").astype(np.int64)
-        there = times_N != NO_TIME
-        days = array.astype("datetime64[D]").astype(np.int64)
-        if np.any(np.abs(days - times_N // DAY)[there] > 1):
-            raise DataError(
-                "a year out of reach", where=f"{where}, {name!r}", hint="years go from 1678 to 2261"
-            )
-        sub_daily = bool(np.any(times_N[there] % DAY))
-        return Column(name, "time", times_N, moments=Moments(times_N, sub_daily=sub_daily))
-    if kind not in "US":
-        raise DataError(
-            f"an array of {array.dtype} holds neither numbers, times nor text",
-            where=f"{where}, {name!r}",
-        )
-    text = np.char.strip(np.char.decode(array, "utf-8", "replace") if kind == "S" else array)
-    levels, first, codes = np.unique(text, return_index=True, return_inverse=True)
-    turn = np.argsort(np.argsort(first))[codes.ravel()]
-    ordered = tuple(map(str, levels[np.argsort(first)]))
-    return Column(name, "label", np.where(text == "", -1, turn), ordered)
+        raise DataError(f"arrays of different lengths: {lengths}", where=where)
+    series = []
+    for array in flat.values():
+        if array.dtype.kind in "fiub":
+            end = np.full(lengths[-1] - len(array), np.nan)
+            series.append(pl.Series(np.append(array.astype(np.float64), end)))
+        elif array.dtype.kind == "M":
+            unit = np.datetime_data(array.dtype)[0]
+            series.append(pl.Series(array.astype("datetime64[us]") if unit != "ns" else array))
+        else:
+            series.append(as_bytes(np.char.decode(array, "utf-8", "replace").tolist() if array.dtype.kind == "S" else array.tolist()))  # fmt: skip
+    return _table(tuple(flat), series, where, settings, header=len(arrays) > 1)
 
 
 def is_frame(source: Any) -> bool:
@@ -132,8 +117,11 @@ def frame_table(frame: Any, where: str, settings: SeriesSettings) -> Table:
 
     Raises:
         DataError: it is empty, or a column holds neither numbers, times nor text.
+        MissingExtraError: the reader of cells is not installed.
     """
+    as_bytes([])
     import narwhals as nw
+    import polars as pl
 
     try:
         native = nw.from_native(_with_index(frame), allow_series=True)
@@ -143,10 +131,27 @@ def frame_table(frame: Any, where: str, settings: SeriesSettings) -> Table:
         native = native.collect()
     if isinstance(native, nw.Series):
         native = native.alias(native.name or "value").to_frame()
-    if not native.columns or not len(native):
-        raise DataError("there is nothing in it", where=where)
-    columns = tuple(_column(native[name], str(name), where, settings) for name in native.columns)
-    return Table(where, columns, len(native))
+    names = tuple(map(str, native.columns))
+    series = []
+    for name in native.columns:
+        column = native[name]
+        try:
+            if column.dtype in {nw.Categorical, nw.Enum, nw.Object}:
+                column = column.cast(nw.String)
+            if column.dtype == nw.String:
+                series.append(pl.Series([*map(_text, column.to_list())], dtype=pl.String))
+            else:
+                series.append(column.to_polars())
+        except Exception as problem:
+            raise DataError(
+                f"a column of {column.dtype} that is no text: {first_line(problem)}",
+                where=f"{where}, column {name!r}",
+            ) from None
+    return _table(names, series, where, settings)
+
+
+def _text(cell: Any) -> str | None:
+    return None if cell is None or (isinstance(cell, float) and np.isnan(cell)) else str(cell)
 
 
 def _with_index(frame: Any) -> Any:
@@ -172,43 +177,50 @@ def _with_index(frame: Any) -> Any:
     return frame
 
 
-def _column(series: Any, name: str, where: str, settings: SeriesSettings) -> Column:
-    import narwhals as nw
+def _table(
+    names: tuple[str, ...],
+    series: list[pl.Series],
+    where: str,
+    settings: SeriesSettings,
+    *,
+    header: bool = True,
+) -> Table:
+    import polars as pl
 
-    dtype = series.dtype
-    if name in settings.id_column and dtype.is_integer():
-        return _array_column(name, np.asarray(series.to_numpy()).astype(str), where)
-    if dtype.is_numeric() or dtype == nw.Boolean:
-        return _array_column(name, np.array(series.cast(nw.Float64).to_numpy(), np.float64), where)
-    if dtype == nw.Date:
-        return _times(series.cast(nw.Datetime("us")), name, where)
-    if dtype == nw.Datetime:
-        zone, local = dtype.time_zone, series
-        if zone is not None:
-            local = series.dt.replace_time_zone(None)
-            # In UTC where the clock on the wall shows more times of day than two.
-            if zone != "UTC" and len(np.unique(_times(local, name, where).data_N % DAY)) > 2:
-                local = series.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-        return _times(local, name, where)
-    if dtype in {nw.String, nw.Categorical, nw.Enum, nw.Object}:
-        try:
-            cells = [str(cell) for cell in series.cast(nw.String).fill_null("").to_list()]
-        except Exception as problem:
+    if not series or not len(series[0]):
+        raise DataError("there is nothing in it", where=where)
+    cells, moments = {}, {}
+    for place, (name, column) in enumerate(zip(names, series, strict=True)):
+        dtype = column.dtype
+        if name in settings.id_column and dtype.is_integer():
+            series[place] = column.cast(pl.String)
+        elif dtype.is_numeric() or dtype in {pl.Boolean, pl.Null}:
+            series[place] = column.cast(pl.Float64).fill_null(np.nan)
+        elif dtype == pl.String:
+            text = series[place] = column.str.strip_chars().replace("", None)
+            if name not in settings.id_column and understood(text.drop_nulls()) is not None:
+                moments[place] = parse_stamps(text, text.is_null().to_numpy(), settings.dates)
+                cells[place], series[place] = text.fill_null(""), moments[place].times
+        elif isinstance(dtype, (pl.Date, pl.Datetime)):
+            times = column.cast(pl.Datetime("us")) if dtype == pl.Date else column
+            local = times.dt.replace_time_zone(None)
+            if not local.dt.year().is_between(1678, 2261).all():
+                where = f"{where}, {name!r}"
+                raise DataError(
+                    "a year out of reach", where=where, hint="years go from 1678 to 2261"
+                )
+            # By the clock on the wall where that is the same every day, otherwise in UTC.
+            if (local.dt.timestamp("ns") % DAY).n_unique() > 2 and local.dtype != times.dtype:
+                local = times.dt.convert_time_zone("UTC")
+            series[place] = local.dt.timestamp("ns")
+            sub_daily = bool((series[place] % DAY != 0).any())
+            moments[place] = Moments(
+                series[place].fill_null(NO_TIME).to_numpy(), sub_daily=sub_daily
+            )
+        else:
             raise DataError(
-                f"a column of {dtype} that is no text: {first_line(problem)}",
+                f"a column of {dtype} holds neither numbers, times nor text",
                 where=f"{where}, column {name!r}",
-            ) from None
-        if any(character.isdigit() for cell in cells[:20] for character in cell):
-            return text_column(name, cells, settings)
-        return _array_column(name, np.array(cells), where)
-    if isinstance(dtype, nw.Unknown) and series.is_null().all():
-        return Column(name, "number", np.full(len(series), np.nan))
-    raise DataError(
-        f"a column of {dtype} holds neither numbers, times nor text",
-        where=f"{where}, column {name!r}",
-        hint="leave it out or turn it into text",
-    )
-
-
-def _times(series: Any, name: str, where: str) -> Column:
-    return _array_column(name, np.asarray(series.to_numpy()).astype("datetime64"), where)
+                hint="leave it out or turn it into text",
+            )
+    return Table(where, names, tuple(series), cells, moments, header=header)

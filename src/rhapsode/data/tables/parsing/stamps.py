@@ -108,6 +108,14 @@ class Moments:
     overflow: int | None = None
     offset: int = 0
 
+    @property
+    def times(self) -> pl.Series:
+        """The same times, null where a cell is missing."""
+        import polars as pl
+
+        times = pl.Series(self.times_N)
+        return times.set(times == NO_TIME, None)
+
 
 def as_bytes(cells: Sequence[str]) -> pl.Series:
     """Cells of text as one array of UTF-8.
