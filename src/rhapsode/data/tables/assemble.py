@@ -218,7 +218,7 @@ def _trimmed(table: Table, whole: SeriesSet, notes: list[str]) -> SeriesSet:
     Raises:
         DataError: no series has a value.
     """
-    there = ~np.isnan(whole.values_NK).all(axis=1)
+    there = np.asarray(~np.isnan(whole.values_NK).all(axis=1))
     ahead = there
     if whole.known_NC.shape[1]:
         ahead = there | ~np.isnan(whole.known_NC).any(axis=1)

@@ -214,7 +214,7 @@ def _frequencies(
 def _is_sparse(frequency: Frequency, times_N: Ints) -> bool:
     """True where more than half of the places of a grid would be empty."""
     first, last = frequency.ordinal(times_N[[0, -1]])
-    return len(times_N) < _USUAL_FILL * ((last - first) // frequency.stride + 1)
+    return bool(len(times_N) < _USUAL_FILL * ((last - first) // frequency.stride + 1))
 
 
 def _filled(  # noqa: PLR0917

@@ -159,7 +159,7 @@ class _Finder:
         table = self.table
         numbers = [place for place in free if table.kind(place) == "number"]
         there = {place: int((~table.missing(place)).sum()) for place in numbers}
-        text = [p for p in numbers if (bad := table.bad.get(p)) and bad.count >= there[p]]
+        text = [p for p in numbers if (bad := table.bad.get(p)) and bad.total >= there[p]]
         empty = [p for p in numbers if not there[p] and p not in text]
         self.tell_left(text)
         values = tuple(place for place in numbers if place not in (*text, *empty))

@@ -33,11 +33,11 @@ def plain_name(name: str) -> str:
 
 
 class Bad(NamedTuple):
-    """Cells of a column of numbers that are none: row and text of the first, and their count."""
+    """Cells of a column of numbers that are none: row and text of the first, and how many there are."""
 
     row: int
     text: str
-    count: int
+    total: int
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,8 @@ def csv_table(
     names, kept, header = _header(first, rows, reader, settings, notes)
     body = _even(itertools.chain(kept, rows), len(names), where, reader.delimiter, notes)
     builders: list[_Builder] = []
-    lines: list[int] = []
+    lines: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
+    count = 0
     while block := list(itertools.islice(body, _BLOCK)):
         cells = [as_bytes(column) for column in zip(*(row for row, _ in block), strict=True)]
         if not builders:
@@ -79,8 +80,9 @@ def csv_table(
                 for name, column in zip(names, cells, strict=True)
             ]
         for builder, column in zip(builders, cells, strict=True):
-            builder.add(column, len(lines))
-        lines.extend(line for _, line in block)
+            builder.add(column, count)
+        lines.append(np.array([line for _, line in block]))
+        count += len(block)
     if not lines:
         raise DataError("a table without rows", where=where)
     nameless = {"", *(names if not header else ())}
@@ -106,7 +108,7 @@ def csv_table(
     bad = {place: builder.bad for place, builder in enumerate(used) if builder.bad}
     return Table(
         where, tuple(builder.name for builder in used), tuple(columns), texts, moments, bad,
-        np.array(lines), header, tuple(notes),
+        np.concatenate(lines), header, tuple(notes),
     )  # fmt: skip
 
 
@@ -261,7 +263,7 @@ class _Builder:
             if wrong.any():
                 first = int(wrong.argmax())
                 bad = self.bad or Bad(row + first, cells[first].strip(), 0)
-                self.bad = bad._replace(count=bad.count + int(wrong.sum()))
+                self.bad = bad._replace(total=bad.total + int(wrong.sum()))
 
 
 def _cell_kinds(rows: Sequence[Sequence[str]]) -> list[list[str]]:

@@ -27,6 +27,8 @@ NO_TIME = int(np.iinfo(np.int64).min)
 DAY = 86_400_000_000_000
 _YEARS = (1678, 2261)  # what nanoseconds in 64 bits can hold
 _HEAD = 200
+_BLOCK = 1 << 16
+_NUMBERS = ("y", "yy", "m", "d", "a", "b", "q", "w", "k", "hour", "clock", "minute", "second")
 _MONTHS = (
     "january jan januar janvier janv enero ene gennaio", "february feb februar février févr fév febrero febbraio",
     "march mar märz mär mars marzo", "april apr avril avr abril abr aprile", "may mai mayo maggio",
@@ -137,21 +139,23 @@ def _matched(cells: pl.Series) -> pl.DataFrame:
     """The named groups of the pattern that each cell has, with its row; cells without one are left out."""
     import polars as pl
 
-    cells = cells.str.strip_chars().str.to_lowercase()
-    left = pl.DataFrame({"row": pl.int_range(len(cells), eager=True), "cell": cells})
     # In a column with 18.00.00 the dots are those of a clock, as no day or month is 0.
-    dotted = bool(cells.str.contains(r"\.00\.", literal=False).any())
-    parts = []
-    for form in (_DOTTED, *_FORMS) if dotted else _FORMS:
-        pattern = f"^(?P<all>{form})$".replace(r"\d", "[0-9]")
-        groups = left["cell"].str.extract_groups(pattern).struct.unnest()
-        hit = groups["all"].is_not_null()
-        if hit.any():
-            parts.append(groups.with_columns(row=left["row"]).filter(hit))
-            left = left.filter(~hit)
-        if left.is_empty():
-            break
-    return pl.concat(parts, how="diagonal") if parts else left.select("row").clear()
+    dotted = bool(cells.str.contains(".00.", literal=True).any())
+    parts = [pl.DataFrame({"row": []}, schema={"row": pl.Int64})]
+    for start in range(0, len(cells), _BLOCK):
+        text = cells.slice(start, _BLOCK).str.strip_chars().str.to_lowercase()
+        left = text.to_frame("cell").with_row_index("row", start).cast({"row": pl.Int64})
+        for form in (_DOTTED, *_FORMS) if dotted else _FORMS:
+            pattern = f"^(?P<all>{form})$".replace(r"\d", "[0-9]")
+            groups = left["cell"].str.extract_groups(pattern).struct.unnest()
+            hit = groups["all"].is_not_null()
+            if hit.any():
+                parts.append(groups.drop("all").with_columns(row=left["row"]).filter(hit))
+                left = left.filter(~hit)
+            if left.is_empty():
+                break
+    numbers = pl.selectors.by_name(*_NUMBERS, require_all=False)
+    return pl.concat([part.cast({numbers: pl.Int64}) for part in parts], how="diagonal")
 
 
 def are_stamps(cells: pl.Series) -> Bools:
@@ -212,7 +216,7 @@ def parse_stamps(
     def number(name: str, default: int = 0) -> Ints:
         if name not in found.columns:
             return np.full(len(rows), default)
-        return found[name].cast(pl.Int64).fill_null(default).to_numpy()
+        return found[name].fill_null(default).to_numpy()
 
     def coded(name: str, codes: dict[str, int]) -> Ints:
         if name not in found.columns:
