@@ -116,6 +116,13 @@ def test_decimal_commas_between_commas_are_named(tmp_path: Path):
         series_of(tmp_path, "time,a,b\n01.11.2017,0,02375,0,19375\n02.11.2017,0,02375,0,19375\n")
 
 
+def test_year_and_month_are_found_without_a_header(tmp_path: Path):
+    body = "1950;01;1950.042;0.5\n1950;02;1950.125;3.8\n1950;03;1950.208;7.6\n"
+    found = series_of(tmp_path, body)
+    assert found.frequency.name == "monthly"
+    assert found.ids == ("column 3", "column 4")
+
+
 def test_times_may_be_named_by_their_order(tmp_path: Path):
     body = "1950;01;0.5\n1950;02;3.8\n1950;03;7.6\n"
     found = series_of(tmp_path, body, time_column=("column 1", "column 2"))

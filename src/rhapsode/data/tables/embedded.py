@@ -38,8 +38,8 @@ def embedded_set(name: str) -> SeriesSet:
         f"1 series of {count:,}"
     )
     return SeriesSet(
-        (value,), np.array([0, count]), times_N, np.array(numbers, np.float64)[:, None], (value,), kind,
-        (frequency,), none, (), none[:1], (), none[:1].astype(np.int64), (), (), (summary,),
+        (value,), np.array([0, count]), times_N, np.array(numbers, np.float64)[:, None],
+        (value,), kind, (frequency,), none, (), none[:1], (), none[:1].astype(np.int64), (), (), (summary,),
     )  # fmt: skip
 
 

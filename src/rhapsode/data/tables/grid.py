@@ -187,9 +187,9 @@ def _frequencies(
     lengths = np.diff(offsets)
     times = [seen.times_N[start:stop] for start, stop in itertools.pairwise(offsets)]
     # The frequency of most of some series, the longer ones first.
-    asked = np.argsort(-lengths, kind="stable")[np.unique(np.linspace(0, seen.count - 1, _ASKED).astype(np.int64))]  # fmt: skip
+    longest = np.argsort(-lengths, kind="stable")
     votes: Counter[Frequency] = Counter()
-    for number in asked:
+    for number in longest[np.unique(np.linspace(0, seen.count - 1, _ASKED).astype(np.int64))]:
         if (voted := infer_frequency(times[number], seen.kind)) is not None:
             votes[voted] += 1 + (lengths[number] > 3)
     common = votes.most_common(1)[0][0] if votes else Frequency("order")

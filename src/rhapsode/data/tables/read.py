@@ -101,8 +101,11 @@ def read_head(path: Path, most: int = HEAD) -> SeriesSet | None:
 def _made(table: Table, settings: SeriesSettings) -> SeriesSet:
     """The series of a table; of numbers that were never text, missing values are told by their amount."""
     amounts = [*amounts_of(settings.missing_values)] if table.lines_N is None else []
-    columns = (c.set(c.is_in(amounts), np.nan) if amounts and c.dtype.is_float() else c for c in table.columns)  # fmt: skip
-    table = replace(table, columns=tuple(columns))
+    if amounts:
+        numbers = [
+            c.set(c.is_in(amounts), np.nan) if c.dtype.is_float() else c for c in table.columns
+        ]
+        table = replace(table, columns=tuple(numbers))
     return assemble(table, find_roles(table, settings), settings)
 
 

@@ -124,6 +124,11 @@ def find_times(table: Table, free: Sequence[int]) -> Times | None:
     numbers = [place for place in free if table.kind(place) == "number"]
     if parts := _parts_of(table, {place: table.names[place] for place in numbers}):
         return _from_parts(table, parts)
+    nameless = dict(zip(numbers, () if table.header else ("year", "month"), strict=False))
+    if len(numbers) > 2 and (parts := _parts_of(table, nameless)):
+        times = _from_parts(table, parts)
+        if np.all(np.diff(times.times_N) > 0):
+            return times
     for place in numbers if len(numbers) > 1 else ():
         name = table.names[place]
         is_named = plain_name(name) in _TIME_NAMES or not name.strip("# ")

@@ -96,9 +96,8 @@ def csv_table(
         if builder.kind == "number":
             columns.append(pl.concat(builder.numbers))
             if builder.decoration == "signs":
-                notes.append(
-                    f"column {builder.name!r}: numbers read without their signs of currency, percent or magnitude"
-                )
+                what = "numbers read without their signs of currency, percent or magnitude"
+                notes.append(f"column {builder.name!r}: {what}")
         elif builder.kind == "time":
             nothing = is_missing(texts[place].str.strip_chars(), frozenset(settings.missing_values))
             moments[place] = parse_stamps(texts[place], nothing.to_numpy(), settings.dates)
@@ -135,7 +134,8 @@ def _header(
     place = next((number for number, other in enumerate(sample) if other == row), len(sample))
     below = sample[place + 1 : place + 1 + _JUDGED]
     kinds = _cell_kinds([row, *below])
-    usual = [_commonest(row_kinds[n] for row_kinds in kinds[1:] if n < len(row_kinds)) for n in range(len(row))]  # fmt: skip
+    columns = itertools.islice(itertools.zip_longest(*kinds, fillvalue="nothing"), len(row))
+    usual = [_commonest(column[1:]) for column in columns]
     if settings.header == "yes" or (
         settings.header == "auto" and _is_header(row, kinds[0], below, usual)
     ):
@@ -150,7 +150,7 @@ def _header(
             listed = ", ".join(cell.strip() for cell in other if cell.strip())
             notes.append(f"line {line}, a further row of headings, passed over: {listed[:80]}")
         return _names(row), [], True
-    above = [cells for text in reader.comments[-1:] for cells in parsed([text.lstrip("# \t")], reader.delimiter)]  # fmt: skip
+    above = parsed([text.lstrip("# \t") for text in reader.comments[-1:]], reader.delimiter)
     if settings.header == "auto" and len(row) > 1 and above and len(above[0]) == len(row):
         return _names(above[0]), [first], True
     notes.append("no header: columns are named by their place")
@@ -177,12 +177,14 @@ def _even(
                 hint="put cells that hold the delimiter in quotation marks"
                 + (", as numbers with decimal commas" if commas else ""),
             )
-        if len(row) == 1 < width and _cell_kinds([row]) == [["label"]]:
+        if len(row) == 1 < width and len(passed) < 30 and _cell_kinds([row]) == [["label"]]:
             passed.append(f"line {line}, a lone text, passed over: {row[0].strip()[:80]}")
         elif filled:
             short += len(row) < width
             yield (row + [""] * (width - len(row)))[:width], line
     notes.extend(passed[:3])
+    if len(passed) > 3:
+        notes.append(f"{len(passed) - 3} more lone texts passed over")
     if short:
         notes.append(
             f"{short:,} row{'s are' if short > 1 else ' is'} shorter than the others: "
@@ -280,7 +282,7 @@ def _cell_kinds(rows: Sequence[Sequence[str]]) -> list[list[str]]:
     return [list(itertools.islice(named, len(row))) for row in rows]
 
 
-def _commonest(kinds: Iterator[str]) -> str:
+def _commonest(kinds: Sequence[str]) -> str:
     counts = Counter(kind for kind in kinds if kind != "nothing")
     return counts.most_common(1)[0][0] if counts else "nothing"
 
@@ -300,13 +302,16 @@ def _is_header(row: list[str], kinds: list[str], below: list[list[str]], usual: 
     if not clash:
         return True
     # "country, 1990, 1991, 1992": years, or numbers that go up by one, name the columns.
-    numbers, under = ([cell for cell, kind in zip(cells, kinds, strict=False) if kind == "number"] for cells in (row, below[0]))  # fmt: skip
-    are_years = [all(map(_YEAR.fullmatch, map(str.strip, cells))) for cells in (numbers, under)]
+    numbers, under = (
+        [cell.strip() for cell, kind in zip(cells, kinds, strict=False) if kind == "number"]
+        for cells in (row, below[0])
+    )
+    are_years = [all(map(_YEAR.fullmatch, cells)) for cells in (numbers, under)]
     return _counts_up(numbers) and (not _counts_up(under) or are_years == [True, False])
 
 
 def _counts_up(cells: list[str]) -> bool:
-    if not all(cell.strip().isdigit() for cell in cells):
+    if not all(map(str.isdigit, cells)):
         return False
     steps = {int(after) - int(before) for before, after in itertools.pairwise(cells)}
     return len(steps) == 1 and steps.pop() > 0

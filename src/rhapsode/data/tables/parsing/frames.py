@@ -70,8 +70,10 @@ def array_table(arrays: Mapping[str, NDArray[Any]], where: str, settings: Series
                 f"an array of {array.ndim} axes, not of one or two", where=where + named
             )
         prefix = "column" if len(arrays) == 1 else name
-        parts = {name or "value": array} if array.ndim == 1 else {f"{prefix} {n}": part for n, part in enumerate(array.T, 1)}  # fmt: skip
-        flat |= parts
+        if array.ndim == 1:
+            flat[name or "value"] = array
+        else:
+            flat |= {f"{prefix} {number}": part for number, part in enumerate(array.T, 1)}
     for name, array in flat.items():
         if array.dtype.kind not in "fiubMUS":
             raise DataError(
@@ -90,7 +92,8 @@ def array_table(arrays: Mapping[str, NDArray[Any]], where: str, settings: Series
             unit = np.datetime_data(array.dtype)[0]
             series.append(pl.Series(array.astype("datetime64[us]") if unit != "ns" else array))
         else:
-            series.append(as_bytes(np.char.decode(array, "utf-8", "replace").tolist() if array.dtype.kind == "S" else array.tolist()))  # fmt: skip
+            text = np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
+            series.append(as_bytes(text.tolist()))
     return _table(tuple(flat), series, where, settings, header=len(arrays) > 1)
 
 
