@@ -108,7 +108,7 @@ def test_words_for_true_and_false_are_1_and_0_where_they_are_asked_for(tmp_path:
 def test_a_lone_text_below_the_table_is_no_row(tmp_path: Path):
     found = series_of(tmp_path, f"date,a,b\n{days(5)}\nSales of three years\n")
     assert found.lengths.tolist() == [5, 5]
-    assert "line 8, a lone text, passed over: Sales of three years" in told(found)
+    assert "line 8, below the table, passed over: Sales of three years" in told(found)
 
 
 def test_decimal_commas_between_commas_are_named(tmp_path: Path):

@@ -34,6 +34,7 @@ Row = tuple[list[str], int]
 
 _BLOCK = 50_000
 _JUDGED = 100
+_FOOTER = 5
 _NUMBER = re.compile(
     r"[+-]?\d{1,3}(?:[., ']\d{3})+(?:[.,]\d*)?|[+-]?\d*[.,]?\d+(?:[eE][+-]?\d+)?|[+-]?\d+[.,]"
 )
@@ -67,7 +68,8 @@ def csv_table(
     rows = iter(reader)
     first = _first_row(rows, reader, where, notes)
     names, kept, header = _header(first, rows, reader, settings, notes)
-    body = _even(itertools.chain(kept, rows), len(names), where, reader.delimiter, notes)
+    lacking: list[str] = []
+    body = _even(itertools.chain(kept, rows), len(names), where, reader.delimiter, lacking)
     builders: list[_Builder] = []
     lines: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
     count = 0
@@ -85,6 +87,7 @@ def csv_table(
         count += len(block)
     if not lines:
         raise DataError("a table without rows", where=where)
+    notes.extend(lacking)
     nameless = {"", *(names if not header else ())}
     used = [builder for builder in builders if not (builder.name in nameless and builder.is_empty)]
     if dropped := len(builders) - len(used):
@@ -161,13 +164,20 @@ def _header(
 def _even(
     rows: Iterator[Row], width: int, where: str, delimiter: str, notes: list[str]
 ) -> Iterator[Row]:
-    """Rows of equal length; those without any filled cell and lines of text between them are left out."""
-    short, passed = 0, []
-    for row, line in rows:
+    """Rows of equal length; those without any filled cell and lone texts below them are left out."""
+    short = 0
+    lone: list[Row] = []
+    for row, line in itertools.chain(rows, [([], 0)]):
+        if len(row) == 1 < width and any(map(str.isalpha, row[0])):
+            lone.append((row, line))
+            continue
+        if row or len(lone) > _FOOTER:
+            short += len(lone)
+            yield from ((text + [""] * (width - 1), before) for text, before in lone)
+            lone.clear()
         if len(row) == width and (row[0].strip() or any(map(str.strip, row))):
             yield row, line
             continue
-        filled = [cell for cell in row if cell.strip()]
         extra = next((cell for cell in row[width:] if cell.strip()), None)
         if extra is not None:
             commas = delimiter == "," and all(map(_NUMBER.fullmatch, map(str.strip, row[-2:])))
@@ -177,14 +187,12 @@ def _even(
                 hint="put cells that hold the delimiter in quotation marks"
                 + (", as numbers with decimal commas" if commas else ""),
             )
-        if len(row) == 1 < width and len(passed) < 30 and _cell_kinds([row]) == [["label"]]:
-            passed.append(f"line {line}, a lone text, passed over: {row[0].strip()[:80]}")
-        elif filled:
+        if any(map(str.strip, row)):
             short += len(row) < width
             yield (row + [""] * (width - len(row)))[:width], line
-    notes.extend(passed[:3])
-    if len(passed) > 3:
-        notes.append(f"{len(passed) - 3} more lone texts passed over")
+    if lone:
+        (row, line), more = lone[0], "" if len(lone) == 1 else f" and {len(lone) - 1:,} more"
+        notes.append(f"line {line}, below the table, passed over: {row[0].strip()[:80]}{more}")
     if short:
         notes.append(
             f"{short:,} row{'s are' if short > 1 else ' is'} shorter than the others: "

@@ -72,7 +72,7 @@ class NumberFormat:
         comma = self.decimal == ","
         group, point = (r"\.", ",") if comma else (",", r"\.")
         groups = "|".join(rf"(?:{by}\d{{3}})+" for by in (group, "'", " "))
-        grouped = text.str.contains(rf"^[+-]?\d{{1,3}}(?:{groups})(?:{point}\d*)?{_EXPONENT}$")
+        grouped = text.str.contains(rf"^[+-]?\d{{1,3}}(?:{groups})(?:{point}\d*)?(?:e[369])?$")
         joined = text.str.replace_all(rf"[{group}' ]", "")
         # A point where thousands are not parted is no number.
         rest = text.str.replace_all(".", "x", literal=True) if comma else text
