@@ -141,7 +141,9 @@ def _matched(cells: pl.Series) -> pl.DataFrame:
 
     # In a column with 18.00.00 the dots are those of a clock, as no day or month is 0.
     dotted = bool(cells.str.contains(".00.", literal=True).any())
-    parts = [pl.DataFrame({"row": []}, schema={"row": pl.Int64})]
+    numbers = dict.fromkeys(("row", *_NUMBERS), pl.Int64())
+    texts = dict.fromkeys(("dots", "name", "half", "zone", "part"), pl.String())
+    parts = [pl.DataFrame(schema=numbers | texts)]
     for start in range(0, len(cells), _BLOCK):
         text = cells.slice(start, _BLOCK).str.strip_chars().str.to_lowercase()
         left = text.to_frame("cell").with_row_index("row", start).cast({"row": pl.Int64})
@@ -154,8 +156,8 @@ def _matched(cells: pl.Series) -> pl.DataFrame:
                 left = left.filter(~hit)
             if left.is_empty():
                 break
-    numbers = pl.selectors.by_name(*_NUMBERS, require_all=False)
-    return pl.concat([part.cast({numbers: pl.Int64}) for part in parts], how="diagonal")
+    known = pl.selectors.by_name(*_NUMBERS, require_all=False)
+    return pl.concat([part.cast({known: pl.Int64}) for part in parts], how="diagonal")
 
 
 def are_stamps(cells: pl.Series) -> Bools:
@@ -175,8 +177,7 @@ def understood(cells: pl.Series) -> str | None:
         found = _matched(some)
         if not len(some) or len(found) < len(some):
             return None
-    dated = [name for name in ("y", "yy") if name in found.columns]
-    dates = sum(found[name].count() for name in dated)
+    dates = int((found["y"].is_not_null() | found["yy"].is_not_null()).sum())
     return {len(cells): "date", 0: "clock"}.get(dates)
 
 
@@ -209,18 +210,12 @@ def parse_stamps(
     rows = there[found["row"].to_numpy()]
 
     def has(name: str) -> Bools:
-        if name not in found.columns:
-            return np.zeros(len(rows), bool)
         return found[name].is_not_null().to_numpy()
 
     def number(name: str, default: int = 0) -> Ints:
-        if name not in found.columns:
-            return np.full(len(rows), default)
         return found[name].fill_null(default).to_numpy()
 
     def coded(name: str, codes: dict[str, int]) -> Ints:
-        if name not in found.columns:
-            return np.zeros(len(rows), np.int64)
         return found[name].replace_strict(codes, default=0, return_dtype=pl.Int64).to_numpy()
 
     short, weeks, open_, timed = has("yy"), has("w"), has("a"), has("hour") | has("clock")
@@ -236,11 +231,8 @@ def parse_stamps(
         (number("w") < 1) | (number("w") > 53) | (number("k", 1) < 1) | (number("k", 1) > 7)
     )
     hour = np.where(half > 0, hour % 12 + 12 * (half == 2), hour)
-    nanoseconds = np.zeros(len(rows), np.int64)
-    if "part" in found.columns:
-        nanoseconds = (
-            found["part"].fill_null("0").str.pad_end(9, "0").str.head(9).cast(pl.Int64).to_numpy()
-        )
+    part = found["part"].fill_null("0").str.pad_end(9, "0").str.head(9)
+    nanoseconds = part.cast(pl.Int64).to_numpy()
     order, doubtful = None, False
     day = np.where(weeks, 4, number("d", 1))
     seconds = hour * 3600 + minute * 60 + second
