@@ -1,8 +1,8 @@
 """Tables to time series: CSV, Parquet, arrays and data frames to flat arrays of values and times.
 
-Knows nothing of encoders and models. From the bottom up: `frequency`, `stamps` and `numerals` (what cells mean), `columns`,
-`csv_table`, `arrays` and `frames` (sources to columns), `clocks` and `layout` (which column is what), `series`,
-`grid` and `assemble` (columns to series), `calendar`, `embedded` and `read`. No torch, no pandas.
+Knows nothing of encoders and models. From the bottom up: `frequency`, `parsing/` (cells to columns, by polars; which
+columns hold the time), `layout` (which column plays which part), `series_set`, `grid` and `assemble` (columns to series),
+`calendar`, `embedded` and `read`. No torch; polars only where a table is read.
 """
 
 from rhapsode.data.tables.calendar import CALENDAR_VALUES, calendar_features, calendar_names

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.data.tables.frequency import Frequency, TimeKind, parse_frequency
+from rhapsode.data.tables.frequency import TimeKind, parse_frequency
 from rhapsode.data.tables.grid import Gridded, Observations, onto_grid
 from rhapsode.data.tables.layout import Roles
-from rhapsode.data.tables.parsing.columns import Labels, Numbers, Table
+from rhapsode.data.tables.parsing.columns import Table
 from rhapsode.data.tables.parsing.stamps import NO_TIME
 from rhapsode.data.tables.series_set import SeriesSet, format_time, ranges
 from rhapsode.data.tables.settings import SeriesSettings
@@ -32,178 +33,122 @@ def assemble(table: Table, roles: Roles, settings: SeriesSettings) -> SeriesSet:
     Raises:
         DataError: a cell of numbers is none or infinite, a row lacks its time or id, a time stands twice, or no value
             is there at all.
+        SettingsError: there is no such frequency.
     """
-    if settings.frequency == "auto":
-        frequency = None
-    else:
+    frequency = None
+    if settings.frequency != "auto":
         try:
             frequency = parse_frequency(settings.frequency)
         except SettingsError as problem:
-            raise SettingsError(
-                problem.what, where="[series] frequency", hint=problem.hint
-            ) from None
+            where = "[series] frequency"
+            raise SettingsError(problem.what, where=where, hint=problem.hint) from None
     notes = [*table.notes, *roles.notes]
-    columns = [_numbers(table, place) for place in roles.values]
-    if len(columns) * table.rows > _MOST:
+    values_NK = np.stack([table.numbers(place) for place in roles.values], axis=1)
+    if values_NK.size > _MOST:
         raise DataError(
-            f"{len(columns) * table.rows:,} values, more than the {_MOST:,} that are held in memory",
+            f"{values_NK.size:,} values, more than the {_MOST:,} that are held in memory",
             where=table.where,
             hint="name fewer --value-columns, or cut the table",
         )
-    hint = _codes_for_missing(table, roles, columns)
-    if roles.rows:
-        made = _rows(table, roles, columns, frequency, notes)
-    else:
-        made = _columns(table, roles, columns, settings, frequency, notes)
-    constant = _constants(made)
-    if constant:
-        notes.append(constant)
-    notes.extend(hint)
-    summary = _summary(table, roles, made)
-    return replace(made, notes=(summary, *notes), left_out=roles.left_out)
-
-
-def _numbers(table: Table, place: int) -> Floats:
-    """The numbers of a column that is to be used.
-
-    Raises:
-        DataError: a cell is no number, or infinite.
-    """
-    column = table.columns[place]
-    if isinstance(column, Labels):
-        absent = column.missing_N
-        row = int(np.flatnonzero(~absent)[0]) if not absent.all() else 0
-        text = column.levels[column.codes_N[row]] if column.codes_N[row] >= 0 else ""
-        raise _no_number(table, row, column.name, text)
-    if not isinstance(column, Numbers):
-        text = "" if column.cells_N is None else column.cells_N[0].decode("utf-8", "replace")
-        raise _no_number(table, 0, column.name, text)
-    if column.bad is not None:
-        raise _no_number(table, column.bad.row, column.name, column.bad.text)
-    infinite = np.flatnonzero(np.isinf(column.values_N))
-    if len(infinite):
-        row = int(infinite[0])
-        raise DataError(
-            f"an infinite number: {column.values_N[row]:g}",
-            where=table.place(row, column.name),
-            hint="--missing-values inf takes it as missing",
-        )
-    return column.values_N
-
-
-def _no_number(table: Table, row: int, name: str, text: str) -> DataError:
-    return DataError(
-        f"not a number: {text[:60]!r}",
-        where=table.place(row, name),
-        hint="--missing-values takes it as missing, --value-columns names other columns",
-    )
-
-
-def _codes_for_missing(table: Table, roles: Roles, columns: Sequence[Floats]) -> list[str]:
-    """A hint where one negative number far from all others makes up a good part of columns."""
-    found: dict[float, list[tuple[str, float]]] = {}
-    for place, values in zip(roles.values, columns, strict=True):
-        there = values[~np.isnan(values)]
-        if len(there) < 20:
-            continue
-        low = there.min()
-        if low >= 0:
-            continue
-        count = int(np.count_nonzero(there == low))
-        rest = there[there != low]
-        if count < max(5, 0.01 * len(there)) or (
-            len(rest) and rest.min() < 0 and rest.min() - low <= rest.max() - rest.min()
-        ):
-            continue
-        # Beside numbers from 0 up, a lone -1 or less; a constant column tells nothing.
-        if not len(rest) or low > -1:
-            continue
-        found.setdefault(float(low), []).append((table.columns[place].name, count / len(there)))
-    hints = []
-    for low, hits in found.items():
-        worst, share = max(hits, key=lambda hit: hit[1])
-        more = f" and others of {len(hits) - 1} more" if len(hits) > 1 else ""
-        hints.append(
-            f"{low:g} makes up {100 * share:.0f} % of column {worst!r}{more} and nothing else is near it: "
-            f"if it stands for missing, --missing-values {low:g}"
-        )
-    return hints
-
-
-def _columns(  # noqa: PLR0917
-    table: Table,
-    roles: Roles,
-    columns: Sequence[Floats],
-    settings: SeriesSettings,
-    frequency: Frequency | None,
-    notes: list[str],
-) -> SeriesSet:
-    """Series one below the other or one beside the other."""
-    values_NK = np.stack(columns, axis=1)
-    names = tuple(table.columns[place].name for place in roles.values)
-    known = [_numbers(table, place) for place in roles.known]
-    known_NC = np.stack(known, axis=1) if known else np.zeros((table.rows, 0))
     ids, series_N = _ids(table, roles)
-    times_N = _places(series_N) if roles.times is None else roles.times.times_N
-    kind: TimeKind = "order" if roles.times is None else roles.times.kind
-    seen = Observations(
-        series_N,
-        times_N,
-        kind,
-        values_NK,
-        known_NC,
-        np.arange(table.rows),
-        len(ids),
-    )
-    lost = times_N == NO_TIME
-    if lost.any():
-        bare = lost & np.isnan(values_NK).all(axis=1)
-        if bool((lost & ~bare).any()):
-            row = int(np.flatnonzero(lost & ~bare)[0])
-            raise DataError("a row of values without a time", where=table.place(row))
-        notes.append(f"{int(bare.sum()):,} rows without time and values left out")
-        seen = seen.at(~lost)
-        if not len(seen.times_N):
-            raise DataError("no row has a time", where=table.where)
-    notes.extend(roles.times.notes if roles.times else ())
-    if kind != "order" and frequency is not None and frequency.unit == "order":
-        order = np.lexsort((seen.times_N, seen.series_N))
-        if np.any(order != np.arange(len(order))):
-            seen = seen.at(order)
-        seen = Observations(
-            seen.series_N, _places(seen.series_N), "order", seen.values_NK, seen.known_NC,
-            seen.rows_N, seen.count,
-        )  # fmt: skip
+    seen = _observations(table, roles, values_NK, series_N, len(ids), notes)
+    if seen.kind != "order" and frequency is not None and frequency.unit == "order":
+        seen = seen.at(np.lexsort((seen.times_N, seen.series_N)))
+        seen = replace(seen, times_N=_places(seen.series_N), kind="order")
     gridded = onto_grid(
-        seen, lambda number: ids[number], table.place, table.line,
+        seen, ids.__getitem__, table.place, table.line,
         duplicates=settings.duplicates, frequency=frequency,
     )  # fmt: skip
     notes.extend(gridded.notes)
     irregular = sum(f.unit == "order" for f in gridded.frequencies)
-    single = int((np.diff(gridded.offsets) < 2).sum())
-    if seen.kind != "order" and irregular > single:
+    if seen.kind != "order" and irregular > int((np.diff(gridded.offsets) < 2).sum()):
         what = "times lie" if seen.count == 1 else f"times of {irregular:,} series lie"
         notes.append(
             f"{what} on no grid: values are taken by their order; --frequency names a grid"
         )
-    statics = _statics(table, roles, series_N, len(ids))
-    if settings.joint or len(names) == 1:
-        series_ids = ids if roles.ids else ("+".join(names) if len(names) < 4 else table.where,)
-        return _trimmed(table, series_ids, names, seen.kind, gridded, roles, statics, notes)
-    return _trimmed(
-        table,
-        tuple(f"{i}/{n}" if roles.ids else n for i in ids for n in names),
-        ("value",),
-        seen.kind,
-        _apart(gridded, len(names)),
-        roles,
-        replace(
-            statics,
-            numbers_SA=np.repeat(statics.numbers_SA, len(names), axis=0),
-            kinds_SA=np.repeat(statics.kinds_SA, len(names), axis=0),
-        ),
-        notes,
-    )
+    names = ("value",) if roles.rows else tuple(table.names[place] for place in roles.values)
+    if not roles.rows and len(names) > 1 and not settings.joint:
+        gridded = _apart(gridded, len(names))
+        ids = tuple(f"{i}/{n}" if roles.ids else n for i in ids for n in names)
+        names, copies = ("value",), len(names)
+    else:
+        copies = 1
+        if not roles.rows and not roles.ids:
+            ids = ("+".join(names) if len(names) < 4 else table.where,)
+    whole = SeriesSet(
+        ids, gridded.offsets, gridded.times_N, gridded.values_NK, names, seen.kind,
+        gridded.frequencies, gridded.known_NC, tuple(table.names[p] for p in roles.known),
+        *_statics(table, roles, series_N, copies),
+    )  # fmt: skip
+    made = _trimmed(table, whole, notes)
+    notes.extend(_constants(made))
+    notes.extend(_codes_for_missing(table, roles, values_NK))
+    return replace(made, notes=(_summary(table, roles, made), *notes), left_out=roles.left_out)
+
+
+def _ids(table: Table, roles: Roles) -> tuple[tuple[str, ...], Ints]:
+    """The names of series by first appearance, and the series of every row.
+
+    Raises:
+        DataError: a row has no id, or a series that is a row stands twice.
+    """
+    if not roles.ids:
+        count = table.rows if roles.rows else 1
+        ids = tuple(f"row {row + 1}" for row in range(count)) if roles.rows else ("",)
+        return ids, np.arange(count) if roles.rows else np.zeros(table.rows, np.int64)
+    import polars as pl
+
+    keys = pl.DataFrame({str(place): table.texts(place) for place in roles.ids})
+    for place in roles.ids:
+        if (empty := keys[str(place)].is_null()).any():
+            where = table.place(int(empty.arg_max() or 0), table.names[place])
+            raise DataError("a row without an id", where=where)
+    first = keys.unique(maintain_order=True).with_row_index("series")
+    series = keys.join(first, on=keys.columns, how="left", maintain_order="left")["series"]
+    ids = tuple("/".join(row) for row in first.drop("series").rows())
+    if roles.rows and len(ids) < table.rows:
+        again = int(np.flatnonzero(series.is_duplicated().to_numpy())[1])
+        what = f"the series {ids[series[again]]!r} stands twice"
+        raise DataError(what, where=table.place(again))
+    return ids, series.to_numpy().astype(np.int64)
+
+
+def _observations(  # noqa: PLR0917
+    table: Table, roles: Roles, values_NK: Floats, series_N: Ints, count: int, notes: list[str]
+) -> Observations:
+    """Every value with its series and time; rows without time and values left out."""
+    kind: TimeKind = "order" if roles.times is None else roles.times.kind
+    notes.extend(roles.times.notes if roles.times else ())
+    if roles.rows:
+        width = len(roles.values)
+        times_N = np.arange(width) if roles.times is None else roles.times.times_N
+        rows_N = np.repeat(np.arange(count), width)
+        known_NC = np.zeros((count * width, 0))
+        values = values_NK.reshape(-1, 1)
+        return Observations(rows_N, np.tile(times_N, count), kind, values, known_NC, rows_N, count)
+    known = [table.numbers(place) for place in roles.known]
+    known_NC = np.stack(known, axis=1) if known else np.zeros((table.rows, 0))
+    times_N = _places(series_N) if roles.times is None else roles.times.times_N
+    rows_N = np.arange(table.rows)
+    seen = Observations(series_N, times_N, kind, values_NK, known_NC, rows_N, count)
+    lost = times_N == NO_TIME
+    filled = lost & ~np.isnan(values_NK).all(axis=1)
+    if filled.any():
+        raise DataError("a row of values without a time", where=table.place(int(filled.argmax())))
+    if lost.all():
+        raise DataError("no row has a time", where=table.where)
+    if lost.any():
+        notes.append(f"{int(lost.sum()):,} rows without time and values left out")
+    return seen.at(~lost)
+
+
+def _places(series_N: Ints) -> Ints:
+    """Of every row its place within its series."""
+    order = np.argsort(series_N, kind="stable")
+    ordered = series_N[order]
+    places = np.empty(len(order), np.int64)
+    places[order] = np.arange(len(order)) - np.searchsorted(ordered, ordered)
+    return places
 
 
 def _apart(gridded: Gridded, count: int) -> Gridded:
@@ -222,165 +167,50 @@ def _apart(gridded: Gridded, count: int) -> Gridded:
     )
 
 
-@dataclass(frozen=True)
-class _Statics:
-    """Attributes of series: numbers and kinds."""
-
-    numbers_SA: Floats
-    kinds_SA: Ints
-    number_names: tuple[str, ...]
-    kind_names: tuple[str, ...]
-    levels: tuple[tuple[str, ...], ...]
+Statics = tuple[Floats, tuple[str, ...], Ints, tuple[str, ...], tuple[tuple[str, ...], ...]]
 
 
-def _statics(table: Table, roles: Roles, series_N: Ints, count: int) -> _Statics:
-    """Attributes, one value a series.
+def _statics(table: Table, roles: Roles, series_N: Ints, copies: int) -> Statics:
+    """Attributes, one value a series: numbers and their names, kinds, their names and levels.
 
     Raises:
         DataError: one changes within a series.
     """
-    numbers: list[Floats] = []
-    kinds: list[Ints] = []
-    number_names: list[str] = []
-    kind_names: list[str] = []
-    levels: list[tuple[str, ...]] = []
-    first = np.zeros(count, np.int64)
-    first[series_N[::-1]] = np.arange(table.rows)[::-1]
+    firsts = np.unique(series_N, return_index=True)[1]
+    numbers: dict[str, Floats] = {}
+    kinds: dict[str, tuple[Ints, tuple[str, ...]]] = {}
     for place in roles.static:
-        column = table.columns[place]
-        if isinstance(column, Labels):
-            codes = np.where(column.missing_N, -1, column.codes_N).astype(np.int64)
-            used, turned = np.unique(codes[codes >= 0], return_inverse=True)
-            renamed = codes.copy()
-            renamed[codes >= 0] = turned
-            changed = np.flatnonzero(renamed != renamed[first][series_N])
-            kinds.append(renamed[first])
-            kind_names.append(column.name)
-            levels.append(tuple(column.levels[code] for code in used))
+        name, column = table.names[place], table.columns[place]
+        if table.kind(place) == "label":
+            import polars as pl
+
+            column = column.set(pl.Series(table.missing(place)), None)
+            levels = tuple(column.unique(maintain_order=True).drop_nulls().to_list())
+            codes = dict(zip(levels, range(len(levels)), strict=True))
+            column = column.replace_strict(codes, default=-1, return_dtype=pl.Int64)
+            kinds[name] = np.repeat(column.to_numpy()[firsts], copies), levels
         else:
-            values = _numbers(table, place)
-            mine = values[first][series_N]
-            changed = np.flatnonzero(~((values == mine) | (np.isnan(values) & np.isnan(mine))))
-            numbers.append(values[first])
-            number_names.append(column.name)
-        if len(changed):
+            numbers[name] = np.repeat(table.numbers(place)[firsts], copies)
+        changed = column.gather(firsts[series_N]).ne_missing(column)
+        if changed.any():
             raise DataError(
                 "an attribute of a series that changes within it",
-                where=table.place(int(changed[0]), column.name),
+                where=table.place(int(changed.arg_max() or 0), name),
                 hint="name it with --known if it is known ahead",
             )
-    return _Statics(
-        np.stack(numbers, axis=1) if numbers else np.zeros((count, 0)),
-        np.stack(kinds, axis=1) if kinds else np.zeros((count, 0), np.int64),
-        tuple(number_names),
-        tuple(kind_names),
-        tuple(levels),
+    none = np.zeros((len(firsts) * copies, 0))
+    return (
+        np.stack([*numbers.values()], axis=1) if numbers else none,
+        tuple(numbers),
+        np.stack([codes for codes, _ in kinds.values()], axis=1)
+        if kinds
+        else none.astype(np.int64),
+        tuple(kinds),
+        tuple(levels for _, levels in kinds.values()),
     )
 
 
-def _ids(table: Table, roles: Roles) -> tuple[tuple[str, ...], Ints]:
-    """The names of series by first appearance, and the series of every row.
-
-    Raises:
-        DataError: a row has no id.
-    """
-    if not roles.ids:
-        return ("",), np.zeros(table.rows, np.int64)
-    joined = np.zeros(table.rows, np.int64)
-    for place in roles.ids:
-        column = table.columns[place]
-        if isinstance(column, Labels):
-            codes, count = column.codes_N.astype(np.int64), len(column.levels)
-            absent = codes < 0
-        elif isinstance(column, Numbers):
-            values = _numbers(table, place)
-            absent = np.isnan(values)
-            levels, codes = np.unique(values, return_inverse=True)
-            count = len(levels)
-        else:
-            times, codes = np.unique(column.moments.times_N, return_inverse=True)
-            absent, count = column.moments.times_N == NO_TIME, len(times)
-        if absent.any():
-            raise DataError(
-                "a row without an id",
-                where=table.place(int(np.flatnonzero(absent)[0]), column.name),
-            )
-        joined = np.unique(joined * count + codes, return_inverse=True)[1].astype(np.int64)
-    _, first, inverse = np.unique(joined, return_index=True, return_inverse=True)
-    order = np.argsort(first, kind="stable")
-    turn = np.empty(len(order), np.int64)
-    turn[order] = np.arange(len(order))
-    ids = tuple("/".join(_text(table, place, int(first[n])) for place in roles.ids) for n in order)
-    return ids, turn[inverse.ravel()].astype(np.int64)
-
-
-def _text(table: Table, place: int, row: int) -> str:
-    """A cell in words."""
-    column = table.columns[place]
-    if isinstance(column, Labels):
-        return str(column.levels[column.codes_N[row]])
-    if isinstance(column, Numbers):
-        value = float(column.values_N[row])
-        return str(int(value)) if value.is_integer() else f"{value:g}"
-    if column.cells_N is not None:
-        return str(column.cells_N[row].decode("utf-8", "replace")).strip()
-    return format_time(int(column.moments.times_N[row]), "time", Frequency("second"))
-
-
-def _places(series_N: Ints) -> Ints:
-    """Of every row its place within its series."""
-    order = np.argsort(series_N, kind="stable")
-    ordered = series_N[order]
-    starts = np.searchsorted(ordered, ordered)
-    places = np.empty(len(order), np.int64)
-    places[order] = np.arange(len(order)) - starts
-    return places
-
-
-def _rows(
-    table: Table,
-    roles: Roles,
-    columns: Sequence[Floats],
-    frequency: Frequency | None,
-    notes: list[str],
-) -> SeriesSet:
-    """Every row a series."""
-    matrix = np.stack(columns, axis=1)
-    count, width = matrix.shape
-    if roles.ids:
-        ids, numbers = _ids(table, roles)
-        if len(ids) < count:
-            again = int(np.flatnonzero(np.bincount(numbers)[numbers] > 1)[1])
-            raise DataError(
-                f"the series {ids[numbers[again]]!r} stands twice", where=table.place(again)
-            )
-    else:
-        ids = tuple(f"row {row + 1}" for row in range(count))
-    kind: TimeKind = "order" if roles.times is None else roles.times.kind
-    times = np.arange(width) if roles.times is None else roles.times.times_N
-    seen = Observations(
-        np.repeat(np.arange(count), width), np.tile(times, count), kind,
-        matrix.reshape(-1, 1), np.zeros((count * width, 0)),
-        np.repeat(np.arange(count), width), count,
-    )  # fmt: skip
-    gridded = onto_grid(
-        seen, ids.__getitem__, table.place, table.line, duplicates="error", frequency=frequency
-    )
-    notes.extend(gridded.notes)
-    statics = _statics(table, roles, np.arange(count), count)
-    return _trimmed(table, ids, ("value",), kind, gridded, roles, statics, notes)
-
-
-def _trimmed(  # noqa: PLR0917
-    table: Table,
-    ids: tuple[str, ...],
-    names: tuple[str, ...],
-    kind: TimeKind,
-    gridded: Gridded,
-    roles: Roles,
-    statics: _Statics,
-    notes: list[str],
-) -> SeriesSet:
+def _trimmed(table: Table, whole: SeriesSet, notes: list[str]) -> SeriesSet:
     """Missing values before the first and after the last one cut off; series without any left out.
 
     Rows at the end stay where all known covariates are there: they are the future.
@@ -388,99 +218,99 @@ def _trimmed(  # noqa: PLR0917
     Raises:
         DataError: no series has a value.
     """
-    there = np.asarray(~np.isnan(gridded.values_NK).all(axis=1))
-    known = gridded.known_NC
-    ahead = np.asarray(there | ~np.isnan(known).any(axis=1)) if known.shape[1] else there
+    there = np.asarray(~np.isnan(whole.values_NK).all(axis=1))
+    ahead = there
+    if whole.known_NC.shape[1]:
+        ahead = there | ~np.isnan(whole.known_NC).any(axis=1)
     rows = np.arange(len(there))
-    lengths = np.diff(gridded.offsets)
-    starts, stops = gridded.offsets[:-1].copy(), gridded.offsets[1:].copy()
-    some = lengths > 0
-    if len(there):
-        begins = gridded.offsets[:-1][some]
+    starts, stops = whole.offsets[:-1].copy(), whole.offsets[1:].copy()
+    some = whole.lengths > 0
+    if some.any():
+        begins = whole.offsets[:-1][some]
         first = np.minimum.reduceat(np.where(there, rows, len(rows)), begins)
+        starts[some] = np.minimum(first, whole.offsets[1:][some])
         last = np.maximum.reduceat(np.where(ahead, rows, -1), begins)
-        starts[some] = np.minimum(first, gridded.offsets[1:][some])
         stops[some] = np.maximum(last + 1, starts[some])
-    empty = starts >= gridded.offsets[1:]
+    empty = starts >= whole.offsets[1:]
     if empty.all():
         raise DataError(
             "no value is there: every number is missing",
             where=table.place(0),
             hint="--missing-values and --value-columns say how the table is read",
         )
-    late = int(((starts > gridded.offsets[:-1]) & ~empty).sum())
-    early = int(((stops < gridded.offsets[1:]) & ~empty).sum())
+    late = int(((starts > whole.offsets[:-1]) & ~empty).sum())
+    early = int(((stops < whole.offsets[1:]) & ~empty).sum())
     for number, what in ((late, "before the first value"), (early, "after the last value")):
         if number:
-            which = "" if len(ids) == 1 else f" of {number:,} series"
+            which = "" if len(whole) == 1 else f" of {number:,} series"
             notes.append(f"missing values {what}{which} cut off")
     if empty.any():
-        left = [ids[number] for number in np.flatnonzero(empty)[:_LISTED]]
-        more = "" if empty.sum() <= _LISTED else f" and {int(empty.sum()) - _LISTED:,} more"
-        notes.append(f"series without any value left out: {', '.join(map(repr, left))}{more}")
-    whole = SeriesSet(
-        ids, gridded.offsets, gridded.times_N, gridded.values_NK, names, kind,
-        gridded.frequencies, gridded.known_NC,
-        tuple(table.columns[place].name for place in roles.known),
-        statics.numbers_SA, statics.number_names, statics.kinds_SA, statics.kind_names, statics.levels,
-    )  # fmt: skip
+        left = [whole.ids[number] for number in np.flatnonzero(empty)]
+        notes.append(f"series without any value left out: {_listed(left)}")
     cut = whole.cut(starts, stops)
-    if kind == "order" and late:
-        # Places count from the first value.
-        cut = _with_places(cut)
-    return cut if not empty.any() else cut.select(np.flatnonzero(~empty))
+    if whole.kind == "order" and late:  # places count from the first value
+        places = np.arange(len(cut.times_N)) - np.repeat(cut.offsets[:-1], cut.lengths)
+        cut = replace(cut, times_N=places)
+    return cut.select(np.flatnonzero(~empty)) if empty.any() else cut
 
 
-def _with_places(series_set: SeriesSet) -> SeriesSet:
-    places = np.arange(len(series_set.times_N)) - np.repeat(
-        series_set.offsets[:-1], series_set.lengths
-    )
-    return replace(series_set, times_N=places)
-
-
-def _constants(made: SeriesSet) -> str:
+def _constants(made: SeriesSet) -> list[str]:
     """A word on series that never change."""
-    values = made.values_NK
-    if not len(values):
-        return ""
-    starts = made.offsets[:-1]
+    values, starts = made.values_NK, made.offsets[:-1]
     low = np.minimum.reduceat(np.where(np.isnan(values), np.inf, values), starts, axis=0)
     high = np.maximum.reduceat(np.where(np.isnan(values), -np.inf, values), starts, axis=0)
     still = np.flatnonzero((low == high).all(axis=1) & (made.lengths > 1))
     if not len(still):
-        return ""
+        return []
     if len(made) == 1:
-        return "the series is constant"
+        return ["the series is constant"]
     named = ", ".join(repr(made.ids[number]) for number in still[:4])
-    return f"{len(still):,} series {'are' if len(still) > 1 else 'is'} constant: {named}{', ...' if len(still) > 4 else ''}"
+    more = ", ..." if len(still) > 4 else ""
+    return [f"{len(still):,} series {'are' if len(still) > 1 else 'is'} constant: {named}{more}"]
+
+
+def _codes_for_missing(table: Table, roles: Roles, values_NK: Floats) -> list[str]:
+    """A hint where one negative number far from all others makes up a good part of columns."""
+    found: Mapping[float, list[tuple[float, str]]] = defaultdict(list)
+    for place, values in zip(roles.values, values_NK.T, strict=True):
+        there = values[~np.isnan(values)]
+        low = float(there.min(initial=0))
+        rest = there[there != low]
+        count = len(there) - len(rest)
+        # Beside numbers from 0 up, a lone -1 or less; a constant column tells nothing.
+        if low > -1 or len(there) < 20 or not len(rest) or count < max(5, 0.01 * len(there)):
+            continue
+        if rest.min() >= 0 or rest.min() - low > rest.max() - rest.min():
+            found[low].append((count / len(there), table.names[place]))
+    hints = []
+    for low, hits in found.items():
+        share, worst = max(hits, key=lambda hit: hit[0])
+        more = f" and others of {len(hits) - 1} more" if len(hits) > 1 else ""
+        hints.append(
+            f"{low:g} makes up {100 * share:.0f} % of column {worst!r}{more} and nothing else is near it: "
+            f"if it stands for missing, --missing-values {low:g}"
+        )
+    return hints
 
 
 def _summary(table: Table, roles: Roles, made: SeriesSet) -> str:
     """What was inferred, in one line."""
-    parts = []
-    kind, frequency = made.kind, made.frequency
-    if roles.times is None or kind == "order":
-        parts.append("time: none, values by their order")
-    else:
-        starts = made.times_N[made.offsets[:-1]]
-        ends = made.times_N[made.offsets[1:] - 1]
-        begin = format_time(int(starts.min()), kind, frequency)
-        end = format_time(int(ends.max()), kind, frequency)
-        parts.append(f"time: {roles.times.words} ({frequency.name}, {begin} to {end})")
+    parts = ["time: none, values by their order"]
+    if roles.times is not None and made.kind != "order":
+        ends = made.times_N[made.offsets[:-1]].min(), made.times_N[made.offsets[1:] - 1].max()
+        begin, end = (format_time(int(time), made.kind, made.frequency) for time in ends)
+        parts = [f"time: {roles.times.words} ({made.frequency.name}, {begin} to {end})"]
     if roles.ids:
-        parts.append(f"id: {_listed([table.columns[place].name for place in roles.ids])}")
-    values = [table.columns[place].name for place in roles.values]
+        parts.append(f"id: {table.listed(roles.ids)}")
     if roles.rows:
-        parts.append(f"values: {len(values):,} columns, a series in each row")
+        parts.append(f"values: {len(roles.values):,} columns, a series in each row")
     else:
         joint = ", together" if len(made.names) > 1 else ""
-        parts.append(f"value{'s' if len(values) > 1 else ''}: {_listed(values)}{joint}")
+        plural = "s" if len(roles.values) > 1 else ""
+        parts.append(f"value{plural}: {table.listed(roles.values)}{joint}")
     if roles.known:
-        parts.append(
-            f"known ahead: {_listed([table.columns[place].name for place in roles.known])}"
-        )
-    lengths = made.lengths
-    shortest, longest = int(lengths.min()), int(lengths.max())
+        parts.append(f"known ahead: {table.listed(roles.known)}")
+    shortest, longest = int(made.lengths.min()), int(made.lengths.max())
     of = f"{longest:,}" if shortest == longest else f"{shortest:,} to {longest:,}"
     missing = int(np.isnan(made.values_NK).sum())
     lacking = f", {missing:,} of {made.values_NK.size:,} values missing" if missing else ""
@@ -489,5 +319,5 @@ def _summary(table: Table, roles: Roles, made: SeriesSet) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(repr(name) for name in names[:_LISTED]) + more
+    more = f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
+    return ", ".join(map(repr, names[:_LISTED])) + more

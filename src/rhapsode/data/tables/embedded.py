@@ -9,7 +9,10 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SERIES", "embedded_text"]
+from rhapsode.data.tables.frequency import Frequency, TimeKind, infer_frequency
+from rhapsode.data.tables.series_set import SeriesSet, format_time
+
+__all__ = ["SERIES", "embedded_set", "embedded_text"]
 
 Floats = NDArray[np.float64]
 
@@ -17,6 +20,27 @@ Floats = NDArray[np.float64]
 def embedded_text(name: str) -> str:
     """A corpus of `SERIES` as the text of a CSV table with a header."""
     return SERIES[name]()
+
+
+def embedded_set(name: str) -> SeriesSet:
+    """A corpus of `SERIES`, read as any table is; needs no library of tables."""
+    header, *rows = embedded_text(name).splitlines()
+    time, value = header.split(",")
+    cells, numbers = zip(*(row.split(",") for row in rows), strict=True)
+    kind: TimeKind = "integer" if cells[0].isdigit() else "time"
+    times_N = np.array(cells, np.int64 if kind == "integer" else "datetime64[ns]").astype(np.int64)
+    frequency = infer_frequency(times_N, kind) or Frequency("order")
+    begin, end = (format_time(int(times_N[place]), kind, frequency) for place in (0, -1))
+    written = " of whole numbers" if kind == "integer" else ""
+    count, none = len(rows), np.zeros((len(rows), 0))
+    summary = (
+        f"time: column {time!r}{written} ({frequency.name}, {begin} to {end}); value: {value!r}; "
+        f"1 series of {count:,}"
+    )
+    return SeriesSet(
+        (value,), np.array([0, count]), times_N, np.array(numbers, np.float64)[:, None],
+        (value,), kind, (frequency,), none, (), none[:1], (), none[:1].astype(np.int64), (), (), (summary,),
+    )  # fmt: skip
 
 
 def _airline() -> str:

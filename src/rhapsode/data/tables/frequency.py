@@ -6,7 +6,7 @@ Knows times as whole numbers (nanoseconds since 1970, steps, or places in an ord
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
@@ -41,15 +41,11 @@ _NANOSECONDS = MappingProxyType(
 _DAY = _NANOSECONDS["day"]
 _MONTH_END = 31
 _LEAST_FILL = 0.2
-_MONTH_NAMES = MappingProxyType({1: "monthly", 3: "quarterly", 6: "half-yearly", 12: "yearly"})
-_NAMES = MappingProxyType(
-    {
-        "business day": "business daily",
-        "week": "weekly",
-        "day": "daily",
-        "hour": "hourly",
-    }
-)
+_NAMES: Mapping[tuple[str, int], str] = {
+    ("month", 1): "monthly", ("month", 3): "quarterly", ("month", 6): "half-yearly", ("month", 12): "yearly",
+    ("business day", 1): "business daily", ("week", 1): "weekly", ("day", 1): "daily", ("hour", 1): "hourly",
+    ("order", 1): "no regular time", ("step", 1): "whole numbers",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -77,17 +73,13 @@ class Frequency:
     @property
     def name(self) -> str:
         """In words, as "monthly" or "every 15 minutes"."""
-        if self.unit == "order":
-            return "no regular time"
+        if (name := _NAMES.get((self.unit, self.step))) is not None:
+            return name
         if self.unit == "step":
-            return "whole numbers" if self.step == 1 else f"whole numbers, every {self.step}"
-        if self.unit == "month":
-            if self.step % 12 == 0 and self.step > 12:
-                return f"every {self.step // 12} years"
-            return _MONTH_NAMES.get(self.step, f"every {self.step} months")
-        if self.step == 1:
-            return _NAMES.get(self.unit, f"every {self.unit}")
-        return f"every {self.step} {self.unit}s"
+            return f"whole numbers, every {self.step}"
+        if self.unit == "month" and self.step % 12 == 0:
+            return f"every {self.step // 12} years"
+        return f"every {self.unit}" if self.step == 1 else f"every {self.step} {self.unit}s"
 
     @property
     def period(self) -> int:
@@ -252,49 +244,49 @@ def _weekdays(times_N: Ints) -> NDArray[np.bool_]:
     return np.asarray((times_N // _DAY + 3) % 7 < 5)
 
 
-_BY_NAME: MappingProxyType[str, Callable[[], Frequency]] = MappingProxyType(
-    {
-        "yearly": lambda: Frequency("month", 12),
-        "annual": lambda: Frequency("month", 12),
-        "half-yearly": lambda: Frequency("month", 6),
-        "quarterly": lambda: Frequency("month", 3),
-        "monthly": lambda: Frequency("month"),
-        "weekly": lambda: Frequency("week"),
-        "daily": lambda: Frequency("day"),
-        "business daily": lambda: Frequency("business day"),
-        "business": lambda: Frequency("business day"),
-        "hourly": lambda: Frequency("hour"),
-        "none": lambda: Frequency("order"),
-    }
-)
+_SPELLINGS: Mapping[tuple[Unit, int], str] = {
+    ("month", 12): "yearly annual year y a ye ys as bye bys",
+    ("month", 6): "half-yearly",
+    ("month", 3): "quarterly quarter q qe qs bqe bqs",
+    ("month", 1): "monthly month m mo me bme bms",
+    ("week", 1): "weekly week w",
+    ("day", 1): "daily day d",
+    ("business day", 1): "business-daily business business-day b c",
+    ("hour", 1): "hourly hour h",
+    ("minute", 1): "minute min t",
+    ("second", 1): "second sec s",
+    ("millisecond", 1): "millisecond ms l",
+    ("microsecond", 1): "microsecond us u",
+    ("nanosecond", 1): "nanosecond ns n",
+    ("step", 1): "step",
+    ("order", 1): "none",
+}
 _UNITS = MappingProxyType(
-    {
-        "year": ("month", 12), "y": ("month", 12), "quarter": ("month", 3), "q": ("month", 3),
-        "month": ("month", 1), "m": ("month", 1), "business day": ("business day", 1),
-        "b": ("business day", 1), "week": ("week", 1), "w": ("week", 1), "day": ("day", 1),
-        "d": ("day", 1), "hour": ("hour", 1), "h": ("hour", 1), "minute": ("minute", 1),
-        "min": ("minute", 1), "second": ("second", 1), "sec": ("second", 1), "s": ("second", 1),
-        "millisecond": ("millisecond", 1), "ms": ("millisecond", 1), "step": ("step", 1),
-    }
-)  # fmt: skip
+    {name: unit for unit, names in _SPELLINGS.items() for name in names.split()}
+)
 
 
 def parse_frequency(text: str) -> Frequency:
     """A frequency by its name: monthly, business daily, "15 minutes", 15min, 2h, none.
 
+    The offsets of pandas and polars are names too: MS, QE, BMS, W-SUN, 15T, 1mo; the days of months are the table's.
+
     Raises:
         SettingsError: there is no such frequency.
     """
-    plain = " ".join(text.lower().split())
-    if plain in _BY_NAME:
-        return _BY_NAME[plain]()
-    match = re.fullmatch(r"(?:every )?(\d{0,9}) ?([a-z][a-z ]*)", plain)
-    if match is not None:
+    plain = " ".join(text.lower().split()).replace("business d", "business-d")
+    match = re.fullmatch(
+        r"(?:every )?(\d{0,9}) ?([a-z-]+?)(?:-(?:mon|tue|wed|thu|fri|sat|sun|jan|dec))?", plain
+    )
+    if match is not None and int(match[1] or 1):
         unit = match[2] if match[2] in _UNITS else match[2].removesuffix("s")
-        step = int(match[1] or 1)
-        if unit in _UNITS and step:
+        if unit == "ms" and text.rstrip().endswith(
+            "MS"
+        ):  # the start of a month, where ms is a thousandth of a second
+            unit = "monthly"
+        if unit in _UNITS:
             name, factor = _UNITS[unit]
-            return Frequency(name, step * factor)  # type: ignore[arg-type]
+            return Frequency(name, int(match[1] or 1) * factor)
     raise SettingsError(
         f"no frequency {text!r}",
         where="frequency",

@@ -1,25 +1,144 @@
-"""Records of CSV, TSV and Parquet.
+"""Rows of CSV and Parquet, for texts and for numbers alike; records made of them.
 
-Takes text in chunks (Parquet: a file) and knows nothing of where it came from. Memory stays at a few records.
+Takes text in chunks (Parquet: a file) and knows nothing of where it came from. Memory stays at a few rows.
 """
 
 from __future__ import annotations
 
 import csv
+import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 from rhapsode.data.sources.fields.selector import LISTED, Selector
 from rhapsode.errors import DataError, MissingExtraError
 from rhapsode.files import first_line
 
-__all__ = ["csv_records", "parquet_records"]
+__all__ = ["CsvRows", "csv_records", "parquet_file", "parquet_records", "usual_width"]
 
 Record = Mapping[str, Any]
 
 _LONGEST_CELL = 1 << 28
+_LONGEST_NUMBER = 1 << 24
 _LINES = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)")
+_ALONE = "\x1f"  # in a table of one column, nothing parts the cells
+_SIMPLE = re.compile(
+    r"\s*(?:n/?a|#n/a|nan|nat|null|none|nil|[-.?]|--|[+-]?\d*[.,]?\d+(?:e[+-]?\d+)?|[\d.:/ T+-]*\d[\d.:/ TZ+-]*)?\s*",
+    re.IGNORECASE,
+)
+
+
+class CsvRows:
+    """Rows of text that are not blank, each with the number of the line it ended on.
+
+    Arguments:
+        chunks: the text.
+        where: its name, for messages.
+        delimiter: the character between cells; found out if None.
+        numbers: a table of numbers: lines that begin with # are comments, spaces may part cells, and a quotation mark
+            that is left open is an error.
+    """
+
+    def __init__(
+        self,
+        chunks: Iterator[str],
+        where: str,
+        delimiter: str | None = None,
+        *,
+        numbers: bool = False,
+    ) -> None:
+        csv.field_size_limit(min(_LONGEST_CELL, _LONGEST_NUMBER) if numbers else _LONGEST_CELL)
+        lines = _lines(chunks)
+        ahead = list(itertools.islice(lines, 200 if numbers else 30))
+        named = re.fullmatch(r'"?sep=(.)"?\s*', ahead[0]) if ahead else None
+        self.line = 1 if named else 0
+        self.comments: list[str] = []
+        self._numbers, self._where = numbers, where
+        plain = [line for line in ahead[self.line :] if not (numbers and line.startswith("#"))]
+        self.delimiter = delimiter or (named[1] if named else _delimiter(plain, spaces=numbers))
+        self.sample = parsed(plain, self.delimiter)
+        self._lines = itertools.chain(ahead[self.line :], lines)
+        self._between = True
+
+    def __iter__(self) -> Iterator[tuple[list[str], int]]:
+        rows = csv.reader(
+            self._counted(),
+            delimiter=self.delimiter,
+            skipinitialspace=self.delimiter == " ",
+            strict=self._numbers,
+        )
+        try:
+            for row in rows:
+                self._between = True
+                yield row, self.line
+        except csv.Error as problem:
+            raise DataError(
+                f"malformed table near line {self.line}: {first_line(problem)}",
+                where=self._where,
+                hint="is a quotation mark left open?",
+            ) from None
+
+    def _counted(self) -> Iterator[str]:
+        for line in self._lines:
+            self.line += 1
+            if self._between:
+                if self._numbers and line.startswith("#"):
+                    self.comments = [*self.comments[-99:], line]
+                    continue
+                if line.isspace():
+                    continue
+                self._between = False
+            yield line
+
+
+def _lines(chunks: Iterator[str]) -> Iterator[str]:
+    left: list[str] = []
+    for chunk in chunks:
+        if "\n" not in chunk and "\r" not in chunk:
+            left.append(chunk)
+            continue
+        text = "".join([*left, chunk])
+        whole = text[:-1] if text[-1] == "\r" else text  # a line feed may follow
+        end = max(whole.rfind("\n"), whole.rfind("\r")) + 1
+        yield from _LINES.findall(text[:end])
+        left = [text[end:]]
+    if rest := "".join(left):
+        yield from _LINES.findall(rest + "\n")
+
+
+def parsed(lines: Sequence[str], delimiter: str) -> list[list[str]]:
+    """Rows of some lines that have a filled cell; those after a cut quotation mark are left out."""
+    rows = []
+    try:
+        for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter == " "):
+            if any(cell.strip() for cell in row):
+                rows.append(row)  # noqa: PERF401 - rows before an error are kept
+    except csv.Error:
+        pass
+    return rows
+
+
+def usual_width(rows: Sequence[Sequence[str]]) -> int:
+    """Commonest number of cells, the greater of two equally common ones."""
+    counts = Counter(map(len, rows))
+    return max(counts, key=lambda width: (counts[width], width), default=0)
+
+
+def _delimiter(lines: Sequence[str], *, spaces: bool) -> str:
+    """Choose the character that makes most rows equally long, and most cells numbers and times."""
+    scores = {_ALONE: (0.0, 0.0, 0)}
+    for candidate in "\t;|, " if spaces else "\t;|,":
+        rows = parsed(lines, candidate)
+        usual = usual_width(rows)
+        cells = [cell for row in rows[1:] or rows for cell in row]
+        even = sum(len(row) == usual for row in rows) / max(1, len(rows))
+        simple = sum(_SIMPLE.fullmatch(cell) is not None for cell in cells) / max(1, len(cells))
+        if usual > 1 and (candidate != " " or simple == even == 1):
+            scores[candidate] = (round(even, 1), round(simple, 1), usual)
+    return max(scores, key=scores.__getitem__)
 
 
 def csv_records(
@@ -36,24 +155,14 @@ def csv_records(
     Raises:
         DataError: a cell without an end, or two columns of the asked name.
     """
-    lines = _Ahead(_lines(chunks))
-    csv.field_size_limit(_LONGEST_CELL)
-    reader = csv.reader(lines, delimiter=delimiter or _delimiter(lines.ahead(30)))
     header: list[str] | None = None
-    try:
-        for row in reader:
-            if not any(cell.strip() for cell in row):
-                continue
-            if header is None:
-                header = _header(row, where, selector)
-                continue
-            yield {name: cell for name, cell in zip(header, row, strict=False) if name}
-    except csv.Error as problem:
-        raise DataError(
-            f"malformed table near line {reader.line_num}: {first_line(problem)}",
-            where=where,
-            hint="is a quotation mark left open?",
-        ) from None
+    for row, _ in CsvRows(chunks, where, delimiter):
+        if not any(cell.strip() for cell in row):
+            continue
+        if header is None:
+            header = _header(row, where, selector)
+            continue
+        yield {name: cell for name, cell in zip(header, row, strict=False) if name}
 
 
 def _header(row: list[str], where: str, selector: Selector) -> list[str]:
@@ -72,63 +181,28 @@ def _header(row: list[str], where: str, selector: Selector) -> list[str]:
     return names
 
 
-class _Ahead:
-    """Lines of which the next few can be looked at."""
+@contextmanager
+def parquet_file(file: BinaryIO, where: str, extra: str) -> Iterator[Any]:
+    """A Parquet file, opened.
 
-    def __init__(self, lines: Iterator[str]) -> None:
-        self._lines = lines
-        self._kept: list[str] = []
+    Arguments:
+        file: the file, readable in any order.
+        where: its name, for messages.
+        extra: the extra that a user of it installs.
 
-    def ahead(self, count: int) -> list[str]:
-        """The next lines, blank ones before the first left out."""
-        for line in self._lines:
-            if line.strip() or self._kept:
-                self._kept.append(line)
-            if len(self._kept) >= count:
-                break
-        self._kept.reverse()
-        return self._kept[::-1]
-
-    def __iter__(self) -> _Ahead:
-        return self
-
-    def __next__(self) -> str:
-        return self._kept.pop() if self._kept else next(self._lines)
-
-
-def _lines(chunks: Iterator[str]) -> Iterator[str]:
-    left: list[str] = []
-    for chunk in chunks:
-        if "\n" not in chunk and "\r" not in chunk:
-            left.append(chunk)
-            continue
-        text = "".join([*left, chunk])
-        end = 0
-        for match in _LINES.finditer(text):
-            if match.end() == len(text) and text[-1] == "\r":
-                break  # a line feed may follow
-            yield match[0]
-            end = match.end()
-        left = [text[end:]]
-    if rest := "".join(left):
-        yield from _LINES.findall(rest + "\n")
-
-
-def _delimiter(lines: list[str]) -> str:
-    """What parts the cells: it must do so in the header, and in most rows as often."""
-    best, found = (0.0, 0), "\x1f"  # in a table of one column, nothing
-    for candidate in ",;\t|":
-        try:
-            rows = [row for row in csv.reader(lines, delimiter=candidate) if row]
-        except csv.Error:
-            continue
-        columns = len(rows[0]) if rows else 0
-        if columns < 2:
-            continue
-        same = sum(len(row) == columns for row in rows) / len(rows)
-        if (round(same, 1), columns) > best:
-            best, found = (round(same, 1), columns), candidate
-    return found
+    Raises:
+        DataError: it is damaged.
+        MissingExtraError: the reader is not installed.
+    """
+    try:
+        import pyarrow as pa  # type: ignore[import-untyped,import-not-found,unused-ignore]
+        import pyarrow.parquet as pq  # type: ignore[import-untyped,import-not-found,unused-ignore]
+    except ImportError:
+        raise MissingExtraError(extra, "reading Parquet files") from None
+    try:
+        yield pq.ParquetFile(file, pre_buffer=False)
+    except (pa.ArrowException, OSError, ValueError) as problem:
+        raise DataError(f"damaged Parquet: {first_line(problem)}", where=where) from None
 
 
 def parquet_records(file: BinaryIO, where: str, selector: Selector | None) -> Iterator[Record]:
@@ -143,13 +217,7 @@ def parquet_records(file: BinaryIO, where: str, selector: Selector | None) -> It
         DataError: it is damaged, or no column was asked for.
         MissingExtraError: the reader is not installed.
     """
-    try:
-        import pyarrow as pa  # type: ignore[import-untyped,import-not-found,unused-ignore]
-        import pyarrow.parquet as pq  # type: ignore[import-untyped,import-not-found,unused-ignore]
-    except ImportError:
-        raise MissingExtraError("data", "reading Parquet files") from None
-    try:
-        table = pq.ParquetFile(file, pre_buffer=False)
+    with parquet_file(file, where, "data") as table:
         columns = list(table.schema_arrow.names)
         if selector is None:
             raise DataError(
@@ -162,5 +230,3 @@ def parquet_records(file: BinaryIO, where: str, selector: Selector | None) -> It
         wanted = [name for name in columns if name in asked]
         for batch in table.iter_batches(batch_size=1024, columns=wanted):
             yield from batch.to_pylist()
-    except (pa.ArrowException, OSError, ValueError) as problem:
-        raise DataError(f"damaged Parquet: {first_line(problem)}", where=where) from None

@@ -1,26 +1,104 @@
-"""Data frames of pandas, polars and pyarrow as tables, through narwhals, which needs none of them; Parquet files."""
+"""Arrays, data frames and Parquet files as tables; frames through narwhals, which needs none of their libraries."""
 
 from __future__ import annotations
 
 import sys
-from typing import Any, BinaryIO
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rhapsode.data.tables.parsing.arrays import array_column
-from rhapsode.data.tables.parsing.columns import Column, Labels, Numbers, Stamps, Table
-from rhapsode.data.tables.parsing.stamps import as_bytes, parse_stamps, understood
+from rhapsode.data.sources.fields.record_tables import parquet_file
+from rhapsode.data.tables.parsing.columns import Table
+from rhapsode.data.tables.parsing.stamps import (
+    DAY,
+    NO_TIME,
+    Moments,
+    as_bytes,
+    parse_stamps,
+    understood,
+)
 from rhapsode.data.tables.settings import SeriesSettings
-from rhapsode.errors import DataError, MissingExtraError
+from rhapsode.errors import DataError
 from rhapsode.files import first_line
 
-__all__ = ["frame_table", "is_frame", "parquet_table"]
+if TYPE_CHECKING:
+    import polars as pl
 
-_DAY = 86_400_000_000_000
+__all__ = ["array_table", "frame_table", "is_frame", "npy_arrays", "parquet_table"]
+
+
+def npy_arrays(file: BinaryIO, where: str) -> dict[str, NDArray[Any]]:
+    """The arrays of a .npy or .npz file, by name; "" is that of a .npy. Never unpickles anything.
+
+    Raises:
+        DataError: the file is damaged, or holds Python objects.
+    """
+    try:
+        loaded = np.load(file, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"": loaded}
+        with loaded:
+            return {name: loaded[name] for name in loaded.files}
+    except (ValueError, OSError, EOFError, KeyError, SyntaxError, zipfile.BadZipFile, zlib.error,
+            NotImplementedError, RuntimeError, MemoryError, tokenize.TokenError) as problem:  # fmt: skip
+        raise DataError(
+            f"not an array that can be read: {first_line(problem)[:120]}",
+            where=where,
+            hint="arrays of Python objects are never loaded: save them as numbers",
+        ) from None
+
+
+def array_table(arrays: Mapping[str, NDArray[Any]], where: str, settings: SeriesSettings) -> Table:
+    """Arrays as columns: of one axis a column each, of two their columns; shorter ones of numbers end with what is missing.
+
+    Raises:
+        DataError: there is none, they differ in length and hold times or texts, have more than two axes or hold no numbers.
+    """
+    as_bytes([])
+    import polars as pl
+
+    flat: dict[str, NDArray[Any]] = {}
+    for name, array in arrays.items():
+        if array.ndim not in {1, 2}:
+            named = f", {name!r}" if name else ""
+            raise DataError(
+                f"an array of {array.ndim} axes, not of one or two", where=where + named
+            )
+        prefix = "column" if len(arrays) == 1 else name
+        if array.ndim == 1:
+            flat[name or "value"] = array
+        else:
+            flat |= {f"{prefix} {number}": part for number, part in enumerate(array.T, 1)}
+    for name, array in flat.items():
+        if array.dtype.kind not in "fiubMUS":
+            raise DataError(
+                f"an array of {array.dtype} holds neither numbers, times nor text",
+                where=f"{where}, {name!r}",
+            )
+    lengths = sorted({len(array) for array in flat.values()})
+    if len(lengths) > 1 and any(array.dtype.kind not in "fiub" for array in flat.values()):
+        raise DataError(f"arrays of different lengths: {lengths}", where=where)
+    series = []
+    for array in flat.values():
+        if array.dtype.kind in "fiub":
+            end = np.full(lengths[-1] - len(array), np.nan)
+            series.append(pl.Series(np.append(array.astype(np.float64), end)))
+        elif array.dtype.kind == "M":
+            unit = np.datetime_data(array.dtype)[0]
+            series.append(pl.Series(array.astype("datetime64[us]") if unit != "ns" else array))
+        else:
+            text = np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
+            series.append(as_bytes(text.tolist()))
+    return _table(tuple(flat), series, where, settings, header=len(arrays) > 1)
 
 
 def is_frame(source: Any) -> bool:
-    """Whether something is a data frame, or a series of one; loads no library of frames."""
+    """True of a data frame, or a series of one; loads no library of frames."""
     roots = {"pandas", "polars", "pyarrow", "modin", "cudf", "narwhals", "dask", "duckdb", "ibis"}
     return type(source).__module__.partition(".")[0] in roots
 
@@ -32,15 +110,8 @@ def parquet_table(file: BinaryIO, where: str, settings: SeriesSettings) -> Table
         DataError: the file is damaged.
         MissingExtraError: the reader is not installed.
     """
-    try:
-        import pyarrow as pa  # type: ignore[import-untyped,import-not-found,unused-ignore]
-        import pyarrow.parquet as pq  # type: ignore[import-untyped,import-not-found,unused-ignore]
-    except ImportError:
-        raise MissingExtraError("series", "reading Parquet files") from None
-    try:
-        frame = pq.ParquetFile(file, pre_buffer=False).read()
-    except (pa.ArrowException, OSError, ValueError) as problem:
-        raise DataError(f"damaged Parquet: {first_line(problem)}", where=where) from None
+    with parquet_file(file, where, "series") as opened:
+        frame = opened.read()
     return frame_table(frame, where, settings)
 
 
@@ -49,22 +120,41 @@ def frame_table(frame: Any, where: str, settings: SeriesSettings) -> Table:
 
     Raises:
         DataError: it is empty, or a column holds neither numbers, times nor text.
+        MissingExtraError: the reader of cells is not installed.
     """
+    as_bytes([])
     import narwhals as nw
+    import polars as pl
 
-    frame = _with_index(frame)
     try:
-        native = nw.from_native(frame, allow_series=True)
+        native = nw.from_native(_with_index(frame), allow_series=True)
     except TypeError as problem:
         raise DataError(f"no data frame: {first_line(problem)}", where=where) from None
     if isinstance(native, nw.LazyFrame):
         native = native.collect()
     if isinstance(native, nw.Series):
         native = native.alias(native.name or "value").to_frame()
-    if not native.columns or not len(native):
-        raise DataError("there is nothing in it", where=where)
-    columns = tuple(_column(native[name], str(name), where, settings) for name in native.columns)
-    return Table(where, columns, len(native))
+    names = tuple(map(str, native.columns))
+    series = []
+    for name in native.columns:
+        column = native[name]
+        try:
+            if column.dtype in {nw.Categorical, nw.Enum, nw.Object}:
+                column = column.cast(nw.String)
+            if column.dtype == nw.String:
+                series.append(pl.Series([*map(_text, column.to_list())], dtype=pl.String))
+            else:
+                series.append(column.to_polars())
+        except Exception as problem:
+            raise DataError(
+                f"a column of {column.dtype} that is no text: {first_line(problem)}",
+                where=f"{where}, column {name!r}",
+            ) from None
+    return _table(names, series, where, settings)
+
+
+def _text(cell: Any) -> str | None:
+    return None if cell is None or (isinstance(cell, float) and np.isnan(cell)) else str(cell)
 
 
 def _with_index(frame: Any) -> Any:
@@ -90,74 +180,50 @@ def _with_index(frame: Any) -> Any:
     return frame
 
 
-def _column(series: Any, name: str, where: str, settings: SeriesSettings) -> Column:
-    import narwhals as nw
+def _table(
+    names: tuple[str, ...],
+    series: list[pl.Series],
+    where: str,
+    settings: SeriesSettings,
+    *,
+    header: bool = True,
+) -> Table:
+    import polars as pl
 
-    dtype = series.dtype
-    if name in settings.id_column and dtype.is_integer():
-        series = series.cast(nw.String)
-        dtype = series.dtype
-    if dtype.is_numeric() or dtype == nw.Boolean:
-        return Numbers(name, _floats(series))
-    if dtype == nw.Date:
-        dtype = nw.Datetime
-        series = series.cast(nw.Datetime("us"))
-    if dtype == nw.Datetime:
-        return _stamps(series, name, where)
-    if dtype in {nw.String, nw.Categorical, nw.Enum, nw.Object}:
-        return _texts(series, name, where, settings)
-    if isinstance(dtype, nw.Unknown) and series.is_null().all():
-        return Numbers(name, np.full(len(series), np.nan))
-    raise DataError(
-        f"a column of {dtype} holds neither numbers, times nor text",
-        where=f"{where}, column {name!r}",
-        hint="leave it out or turn it into text",
-    )
-
-
-def _floats(series: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    import narwhals as nw
-
-    return np.array(series.cast(nw.Float64).to_numpy(), dtype=np.float64)
-
-
-def _stamps(series: Any, name: str, where: str) -> Stamps:
-    zone = series.dtype.time_zone
-    local = series
-    if zone is not None and zone != "UTC":
-        # By the clock on the wall where that is the same every day, otherwise in UTC.
-        local = series.dt.replace_time_zone(None)
-        clocks = np.unique(_nanoseconds(local, name, where).moments.times_N % _DAY)
-        if len(clocks) > 2:
-            local = series.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-    elif zone is not None:
-        local = series.dt.replace_time_zone(None)
-    return _nanoseconds(local, name, where)
-
-
-def _nanoseconds(series: Any, name: str, where: str) -> Stamps:
-    column = array_column(name, np.asarray(series.to_numpy()).astype("datetime64"), where)
-    assert isinstance(column, Stamps)
-    return column
-
-
-def _texts(series: Any, name: str, where: str, settings: SeriesSettings) -> Column:
-    """Text: times if all of it reads so, labels otherwise."""
-    import narwhals as nw
-
-    missing = series.is_null().to_numpy().astype(bool)
-    try:
-        cells = [str(cell) for cell in series.cast(nw.String).fill_null("").to_list()]
-    except Exception as problem:
-        raise DataError(
-            f"a column of {series.dtype} that is no text: {first_line(problem)}",
-            where=f"{where}, column {name!r}",
-        ) from None
-    there = [cell for cell, none in zip(cells, missing, strict=True) if not none]
-    if name not in settings.id_column and there:
-        cells_N = as_bytes(cells)
-        if understood(as_bytes(there)) is not None:
-            return Stamps(name, parse_stamps(cells_N, missing, settings.dates), cells_N)
-    levels: dict[str, int] = {}
-    codes = [-1 if cell == "" else levels.setdefault(cell, len(levels)) for cell in cells]
-    return Labels(name, np.array(codes, np.int32), tuple(levels))
+    if not series or not len(series[0]):
+        raise DataError("there is nothing in it", where=where)
+    cells, moments = {}, {}
+    for place, (name, column) in enumerate(zip(names, series, strict=True)):
+        dtype = column.dtype
+        if name in settings.id_column and dtype.is_integer():
+            series[place] = column.cast(pl.String)
+        elif dtype.is_numeric() or dtype in {pl.Boolean, pl.Null}:
+            series[place] = column.cast(pl.Float64).fill_null(np.nan)
+        elif dtype == pl.String:
+            text = series[place] = column.str.strip_chars().replace("", None)
+            if name not in settings.id_column and understood(text.drop_nulls()) is not None:
+                moments[place] = parse_stamps(text, text.is_null().to_numpy(), settings.dates)
+                cells[place], series[place] = text.fill_null(""), moments[place].times
+        elif isinstance(dtype, (pl.Date, pl.Datetime)):
+            times = column.cast(pl.Datetime("us")) if dtype == pl.Date else column
+            local = times.dt.replace_time_zone(None)
+            if not local.dt.year().is_between(1678, 2261).all():
+                where = f"{where}, {name!r}"
+                raise DataError(
+                    "a year out of reach", where=where, hint="years go from 1678 to 2261"
+                )
+            # By the clock on the wall where that is the same every day, otherwise in UTC.
+            if (local.dt.timestamp("ns") % DAY).n_unique() > 2 and local.dtype != times.dtype:
+                local = times.dt.convert_time_zone("UTC")
+            series[place] = local.dt.timestamp("ns")
+            sub_daily = bool((series[place] % DAY != 0).any())
+            moments[place] = Moments(
+                series[place].fill_null(NO_TIME).to_numpy(), sub_daily=sub_daily
+            )
+        else:
+            raise DataError(
+                f"a column of {dtype} holds neither numbers, times nor text",
+                where=f"{where}, column {name!r}",
+                hint="leave it out or turn it into text",
+            )
+    return Table(where, names, tuple(series), cells, moments, header=header)
