@@ -10,7 +10,7 @@ import numpy as np
 
 from rhapsode.errors import DataError
 
-__all__ = ["holds_documents", "holds_records", "items"]
+__all__ = ["holds_documents", "holds_records", "is_frame", "items"]
 
 _FRAMES = ("pandas", "polars", "pyarrow", "modin", "cudf", "narwhals", "dask", "duckdb", "ibis")
 _DEFAULT_FIELDS = ("text", "content", "document")

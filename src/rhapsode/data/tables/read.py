@@ -15,6 +15,7 @@ from rhapsode.data.sources.blob import Blob, file_blob, in_any_order, spooled
 from rhapsode.data.sources.compression import bare_name, unpacked
 from rhapsode.data.sources.folders import inside
 from rhapsode.data.sources.formats import Found
+from rhapsode.data.sources.memory import is_frame
 from rhapsode.data.sources.textfile import text_chunks
 from rhapsode.data.tables.assemble import assemble
 from rhapsode.data.tables.embedded import SERIES, embedded_set, embedded_text
@@ -24,7 +25,6 @@ from rhapsode.data.tables.parsing.csv_table import csv_table
 from rhapsode.data.tables.parsing.frames import (
     array_table,
     frame_table,
-    is_frame,
     npy_arrays,
     parquet_table,
 )

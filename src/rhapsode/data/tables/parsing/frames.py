@@ -29,7 +29,7 @@ from rhapsode.files import first_line
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["array_table", "frame_table", "is_frame", "npy_arrays", "parquet_table"]
+__all__ = ["array_table", "frame_table", "npy_arrays", "parquet_table"]
 
 
 def npy_arrays(file: BinaryIO, where: str) -> dict[str, NDArray[Any]]:
@@ -95,12 +95,6 @@ def array_table(arrays: Mapping[str, NDArray[Any]], where: str, settings: Series
             text = np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
             series.append(as_bytes(text.tolist()))
     return _table(tuple(flat), series, where, settings, header=len(arrays) > 1)
-
-
-def is_frame(source: Any) -> bool:
-    """True of a data frame, or a series of one; loads no library of frames."""
-    roots = {"pandas", "polars", "pyarrow", "modin", "cudf", "narwhals", "dask", "duckdb", "ibis"}
-    return type(source).__module__.partition(".")[0] in roots
 
 
 def parquet_table(file: BinaryIO, where: str, settings: SeriesSettings) -> Table:
