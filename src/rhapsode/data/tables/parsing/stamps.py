@@ -143,7 +143,7 @@ def _matched(cells: pl.Series) -> pl.DataFrame:
     dotted = bool(cells.str.contains(".00.", literal=True).any())
     numbers = dict.fromkeys(("row", *_NUMBERS), pl.Int64())
     texts = dict.fromkeys(("dots", "name", "half", "zone", "part"), pl.String())
-    parts = [pl.DataFrame(schema=numbers | texts)]
+    parts = [pl.DataFrame(schema={**numbers, **texts})]
     for start in range(0, len(cells), _BLOCK):
         text = cells.slice(start, _BLOCK).str.strip_chars().str.to_lowercase()
         left = text.to_frame("cell").with_row_index("row", start).cast({"row": pl.Int64})
