@@ -60,7 +60,7 @@ def test_it_stays_tied_in_the_file_and_goes_on_from_it(prose: str, tmp_path: Pat
     assert opened.input.weight is opened.head.weight
     one = run.generate("The", length=20, seed=1, engine="compiled")
     assert one == run.generate("The", length=20, seed=1, engine="torch")
-    more = train(str(source), output=str(tmp_path / "more"), steps=4, start=run.path)
+    more = train(str(source), output=str(tmp_path / "more"), steps=4, base=run.path)
     after = TextModel(more.path).bundle
     assert np.array_equal(after.arrays["input.weight"], after.arrays["head.weight"])
     assert not np.array_equal(after.arrays["head.weight"], bundle.arrays["head.weight"])

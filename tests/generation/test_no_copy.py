@@ -199,40 +199,36 @@ def bundle_of(encoder: Encoder, text: TextIndex) -> TextBundle:
 
 
 def test_the_index_is_kept_beside_the_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: list[str]
 ) -> None:
     text, index = indexed(["abcab", "bca"])
     text.save(tmp_path / TEXT_INDEX)
     model = tmp_path / "model.safetensors"
-    bundle, told = bundle_of(ABC, text), []
-    made = open_elements_index(bundle, model, told.append)
+    bundle = bundle_of(ABC, text)
+    made = open_elements_index(bundle, model)
     np.testing.assert_array_equal(made.elements_N, index.elements_N)
     assert len(told) == 1
     built: list[int] = []
     monkeypatch.setattr(
         no_copy, "index_elements", lambda *both: built.append(1) or index_elements(*both)
     )
-    again = open_elements_index(bundle, model, told.append)
+    again = open_elements_index(bundle, model)
     np.testing.assert_array_equal(again.order_N, index.order_N)
     assert (built, len(told)) == ([], 1)
     # Of another encoding, of another text, torn: made anew.
-    open_elements_index(
-        bundle_of(CharacterEncoder.learn(["cba"] * 3 + ["c"], {}), text), model, told.append
-    )
+    open_elements_index(bundle_of(CharacterEncoder.learn(["cba"] * 3 + ["c"], {}), text), model)
     other, _ = indexed(["ccc"])
     other.save(tmp_path / TEXT_INDEX)
-    assert (
-        open_elements_index(bundle_of(ABC, other), model, told.append).count(ABC.encode("cc")) == 2
-    )
+    assert open_elements_index(bundle_of(ABC, other), model).count(ABC.encode("cc")) == 2
     kept = tmp_path / ELEMENTS_INDEX
     kept.write_bytes(kept.read_bytes()[:-3])
-    open_elements_index(bundle_of(ABC, other), model, told.append)
+    open_elements_index(bundle_of(ABC, other), model)
     assert len(built) == 3
     assert any("made anew" in line for line in told)
 
 
 def test_an_index_that_cannot_be_kept_is_used_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: list[str]
 ) -> None:
     from rhapsode.counts import suffix_file
 
@@ -242,8 +238,7 @@ def test_an_index_that_cannot_be_kept_is_used_all_the_same(
     text, index = indexed(["abcab"])
     text.save(tmp_path / TEXT_INDEX)
     monkeypatch.setattr(suffix_file, "write_index", refuse)
-    told: list[str] = []
-    made = open_elements_index(bundle_of(ABC, text), tmp_path / "model.safetensors", told.append)
+    made = open_elements_index(bundle_of(ABC, text), tmp_path / "model.safetensors")
     np.testing.assert_array_equal(made.elements_N, index.elements_N)
     assert any("not kept" in line for line in told)
     assert not (tmp_path / ELEMENTS_INDEX).exists()

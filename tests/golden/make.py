@@ -632,7 +632,6 @@ def _python_text() -> Any:
         "continuations": [one.text for one in written],
         "stream": "".join(piece.text for piece in model.stream("O ", length=9, seed=2)),
         "loss": model.evaluate("texts/held.txt").loss,
-        "names": sorted(rh.__all__),
     }
 
 

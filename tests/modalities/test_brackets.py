@@ -274,7 +274,7 @@ def test_models_are_compared(run: tuple[Any, dict[str, Any]], model: Any) -> Non
     training, _ = run
     part = training.run.modality.part(training.corpus, training.settings, "test")
     found = training.run.modality.compare(
-        {"one": load(training.folder.path), "two": model}, part, None, len
+        {"one": load(training.folder.path), "two": model}, part, None
     )
     nats = [float(scored.sums_U["nats_per_element"].sum()) for scored in found.models.values()]
     assert all(np.isfinite(nats))

@@ -78,17 +78,18 @@ def test_the_end_of_every_series_is_held_out() -> None:
     assert divide(other, SeriesDataSettings(), where="x").sha256 != corpus.sha256
 
 
-def test_what_holds_nothing_is_left_out_and_what_is_to_come_is_no_history() -> None:
-    said: list[str] = []
+def test_what_holds_nothing_is_left_out_and_what_is_to_come_is_no_history(
+    told: list[str],
+) -> None:
     values = np.array([1.0, 2, np.nan, 4, 5, 6, 7, 8, 9, np.nan, np.nan])
     given = read_series({"a": values, "b": np.arange(11.0)})
     given = replace(given, values_NK=given.values_NK.copy())
     given.values_NK[given.rows(1)] = np.nan
     assert observed_lengths(given).tolist() == [9, 0]
-    corpus = divide(given, SeriesDataSettings(), said.append, where="x")
+    corpus = divide(given, SeriesDataSettings(), where="x")
     assert corpus.given.ids == ("a",)
     assert len(corpus.given.times_N) == 9
-    assert "'b'" in said[0]
+    assert "'b'" in told[0]
     with pytest.raises(DataError, match="too few"):
         divide(read_series(rising(5)), SeriesDataSettings(), where="x")
 

@@ -32,8 +32,6 @@ from rhapsode.files import is_there, source_name
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _DEFAULT = SourceSettings()
-LONGEST_PATH = 400
-"""Characters above which a source that does not exist is taken for a text."""
 
 
 @dataclass(frozen=True)
@@ -364,7 +362,7 @@ def _where_to_look(source: str) -> str:
     """A hint for a source that is neither a path nor a name."""
     if source.startswith("<") and source.endswith(">"):
         return "it lay in memory when the run began: give it again"
-    if "\n" in source or len(source) > LONGEST_PATH:
+    if "\n" in source:
         return "a text in memory goes into a list: rh.train([text])"
     return f"known by name: {', '.join(CATALOGUE)}"
 
