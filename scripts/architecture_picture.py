@@ -15,7 +15,6 @@ PICTURE = ROOT / "docs" / "pictures" / "rooms.svg"
 
 ABOUT = {
     "cli": "flags and terminals",
-    "api": "the public functions",
     "verbs": "forecast",
     "workflows": "train, evaluate, compare",
     "modalities": "text, series: what differs",

@@ -75,6 +75,7 @@ def test_a_document_is_a_text_that_knows_how_it_was_made(model: Any) -> None:
     again = "".join(piece.text for piece in model.stream("The ", length=12, seed=3))
     assert document == "The " + again
     assert (model.encode("The ") == np.array(document.elements[:4])).all()
+    assert model.decode(model.encode("The ")) == "The "
     with pytest.raises(rh.RhapsodeError, match="one document"):
         model.generate("The ", count=2)
 
@@ -106,6 +107,7 @@ def test_results_have_a_text_and_a_page(model: Any) -> None:
         "info": (rh.info(model), "characters.v1"),
         "encode": (rh.encode(model, "The"), "3 elements"),
         "metrics": (model.evaluate(["The cat sat on the mat."]), "perplexity"),
+        "survey": (rh.describe(["The cat sat on the mat. "] * 50), "Characters"),
         "plan": (rh.plan("kitchen", encoding="words", steps=2), "hidden_size"),
         "history": (model.history, "val_loss"),
         "model": (model, "parameters"),
@@ -128,5 +130,52 @@ def test_series_share_the_verbs(tmp_path: Path) -> None:
     forecast = rh.forecast(str(tmp_path / "run"), values[:60], horizon=3, samples=20)
     assert forecast.paths_BSHK.shape == (1, 20, 3, 1)
     assert "50%" in repr(forecast)
+    again = rh.forecast(series, values[:60], horizon=3, samples=20, quantiles=(0.1, 0.9))
+    assert (again.paths_BSHK == forecast.paths_BSHK).all()
+    assert again.to_mapping()["levels"] == [0.1, 0.9]
+    assert series.encode(values[:9]).shape == (9, 1)
+    with pytest.raises(rh.RhapsodeError, match="command line"):
+        rh.forecast(series, values[:60], paths=True)
     with pytest.raises(rh.RhapsodeError, match="did you mean 'horizon'"):
         rh.forecast(str(tmp_path / "run"), horizn=3)  # type: ignore[call-arg]
+
+
+def test_models_are_compared_by_name_path_or_as_they_are(model: Any, tmp_path: Path) -> None:
+    model.save(tmp_path / "twin.safetensors")
+    twin = rh.load(tmp_path / "twin.safetensors")
+    held_out = ["The cat sat on the mat. " * 20]
+    for models in ([model, twin], {"one": model.path, "two": twin}, [str(model.path), twin.path]):
+        compared = rh.compare(models, held_out)
+        assert len({round(row["nats_per_character"], 3) for row in compared.rows}) == 1
+        assert "nats" in repr(compared)
+    with pytest.raises(rh.RhapsodeError, match="list of models"):
+        rh.compare("gru", held_out)
+    with pytest.raises(rh.RhapsodeError, match="two or more"):
+        rh.compare([model, model], held_out)
+
+
+def test_bad_questions_get_one_line(model: Any, tmp_path: Path) -> None:
+    questions: list[tuple[Any, str]] = [
+        (lambda: rh.load(None), "a model is a path"),  # type: ignore[arg-type]
+        (lambda: rh.next(model, "The ", top=0), "too small"),
+        (lambda: rh.next(model, "The ", temperatures=[-1.0]), "expected"),
+        (lambda: model.stream("The ", lenght=3), "did you mean 'length'"),
+        (lambda: model.stream("\u2603"), "never seen"),
+        (lambda: rh.train(["a"], [1.0, 2.0]), "nothing here learns from this"),
+    ]
+    for ask, message in questions:
+        with pytest.raises(rh.RhapsodeError, match=message) as error:
+            ask()
+        assert len(str(error.value)) < 1000
+
+
+def test_a_run_that_is_being_written_has_a_history(model: Any, tmp_path: Path) -> None:
+    model.save(tmp_path / "model.safetensors")
+    whole = (model.folder / "metrics.jsonl").read_text(encoding="utf-8")
+    (tmp_path / "metrics.jsonl").write_text(whole[:-20], encoding="utf-8")
+    (tmp_path / "summary.json").write_text("{", encoding="utf-8")
+    torn = rh.load(tmp_path)
+    assert len(torn.history["step"]) <= len(model.history["step"])
+    assert torn.summary is None
+    assert "val_loss" in repr(torn.history)
+    assert "parameters" in repr(torn)

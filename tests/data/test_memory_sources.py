@@ -89,3 +89,10 @@ def test_numbers_in_memory_are_no_documents(tmp_path: Path) -> None:
     assert choose_modality([np.arange(300.0)], {})[0].name == "series.v1"
     assert choose_modality([TEXTS], {})[0].name == "text.v1"
     assert choose_modality([iter(TEXTS)], {})[0].name == "text.v1"
+
+
+def test_each_collection_has_its_own_fields(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("from a file\n", encoding="utf-8")
+    sources = [[{"text": "a"}], [{"body": "b"}], str(tmp_path / "t.txt"), ["c"]]
+    read = [document.text for document in read_sources(sources).documents]
+    assert read == ["a", "b", "from a file\n", "c"]

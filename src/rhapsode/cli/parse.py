@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -103,7 +104,8 @@ def modality_settings(arguments: Sequence[str], name: str) -> list[type[Any]]:
 
 
 def _asks_help(arguments: Sequence[str]) -> bool:
-    return any(word in ("-h", "--help") for word in arguments)
+    flags = itertools.takewhile(lambda word: word != "--", arguments)
+    return any(word in ("-h", "--help") for word in flags)
 
 
 def settings_of(command: Any, cls: type[S]) -> S:

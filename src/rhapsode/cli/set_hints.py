@@ -16,6 +16,10 @@ def in_settings(hint: str, command: type[Any]) -> str:
         hint: of an error.
         command: its flags stay.
     """
+    # Other flags only: their places are those of every kind of sequence, which takes time to load.
+    own = {f"--{field.name.strip('_').replace('_', '-')}" for field in dataclasses.fields(command)}
+    if own.issuperset(re.findall(r"--[a-z-]+", hint)):
+        return hint
     places = set_places(command)
 
     def setting(found: re.Match[str]) -> str:

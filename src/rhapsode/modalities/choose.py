@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rhapsode.errors import DataError, SettingsError
+from rhapsode.files import source_name
 from rhapsode.modalities import MODALITIES
 from rhapsode.modalities.contract import Claim, Degree, Modality
 
@@ -34,7 +35,7 @@ def choose_modality(
     claims = {known: MODALITIES.get(known).claim(sources, asked) for known in MODALITIES.names()}
     highest = max(claim.degree for claim in claims.values())
     best = [known for known, claim in claims.items() if claim.degree == highest]
-    named = ", ".join(str(source) for source in sources[:3]) or "no source"
+    named = ", ".join(map(source_name, sources[:3])) or "no source"
     if highest == Degree.NONE:
         told = "; ".join(f"{known}: {claim.reason}" for known, claim in claims.items())
         raise DataError(f"nothing here learns from this ({told})", where=named)

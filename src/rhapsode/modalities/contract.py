@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 from rhapsode.bundle import FACTS, Bundle
 from rhapsode.config import DEFAULT_BUDGET, OptimisationSettings, from_mapping, to_mapping
 from rhapsode.errors import DataError, SettingsError
+from rhapsode.files import source_name
 from rhapsode.modalities.opened import Model, Shown
 from rhapsode.modalities.scoring import (
     Compared,
@@ -386,7 +387,7 @@ class Modality(ABC, Generic[S, C, B]):
         """
         corpus = self.corpus(sources, settings, opened=opened)
         found = {
-            "sources": [str(source) for source in sources],
+            "sources": [source_name(source) for source in sources],
             "documents": corpus.documents,
             "characters": corpus.characters,
         }

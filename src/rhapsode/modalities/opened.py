@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, Unp
 from rhapsode.bundle import Bundle
 from rhapsode.config import GenerateSettings, from_mapping
 from rhapsode.errors import SettingsError
+from rhapsode.log import log
 from rhapsode.views.display import Shown
 
 if TYPE_CHECKING:  # what draws takes longer to load than a text to write
@@ -38,6 +39,7 @@ __all__ = [
     "Prompt",
     "Shown",
     "changed",
+    "check_single",
     "collect",
     "old_content",
     "with_seed",
@@ -101,10 +103,16 @@ def with_seed(settings: GenerateSettings) -> GenerateSettings:
     return settings if settings.seed is not None else replace(settings, seed=secrets.randbits(32))
 
 
-def _settings(settings: GenerateSettings | None, options: dict[str, Any]) -> GenerateSettings:
-    if settings is not None and options:
-        raise SettingsError("give settings or single options, not both")
-    return settings or from_mapping(GenerateSettings, options, where="generate")
+def check_single(settings: GenerateSettings) -> None:
+    """Refuse settings that ask for several documents where one is given.
+
+    Raises:
+        SettingsError: they do.
+    """
+    if settings.count != 1:
+        raise SettingsError(
+            "generate gives one document", where="count", hint="use continuations(count=...)"
+        )
 
 
 def changed(settings: Any) -> list[str]:
@@ -342,7 +350,11 @@ class Model(ABC, Generic[B]):
         import json
 
         file = self.folder / "summary.json"
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        try:
+            return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        except (OSError, ValueError):
+            log.warning(f"{file}: damaged, left out")
+            return None
 
     @property
     def history(self) -> History:
@@ -362,7 +374,7 @@ class Model(ABC, Generic[B]):
         """Write the model file to another place.
 
         Raises:
-            BundleError: it cannot be written.
+            RunError: it cannot be written.
         """
         from rhapsode.bundle import write_bundle
 
@@ -376,8 +388,11 @@ class Model(ABC, Generic[B]):
 
     def decode(self, elements: Sequence[Any]) -> Document:
         """The document of some elements."""
+        import numpy as np
+
         beginning = self.prompt("", GenerateSettings())
-        return beginning.document([beginning.restored(element) for element in elements])
+        plain = np.asarray(elements).tolist() if len(elements) else []
+        return beginning.document([beginning.restored(element) for element in plain])
 
     def __repr__(self) -> str:
         from rhapsode.views.display import as_text
@@ -485,24 +500,22 @@ class Model(ABC, Generic[B]):
             EncodingError: the prompt has elements that the model has never seen.
             SettingsError: an option out of range.
         """
-        settings = with_seed(_settings(settings, dict(options)))
+        settings = self.request(settings, options)
         usable = self.prompt(prompt, settings)
         self.tell_notes([usable])
-        yield from self.write([usable], settings)
+        return self.write([usable], settings)
 
     def request(
         self, settings: GenerateSettings | None, options: Mapping[str, Any]
     ) -> GenerateSettings:
-        """The settings of one request for a document, with a seed.
+        """The settings of a request, with a seed.
 
         Raises:
-            SettingsError: settings and options, an option out of range, or one for several documents.
+            SettingsError: both settings and options, or an option that is out of range or has no meaning.
         """
-        asked = _settings(settings, dict(options))
-        if asked.count != 1:
-            raise SettingsError(
-                "generate gives one document", where="count", hint="use continuations(count=...)"
-            )
+        if settings is not None and options:
+            raise SettingsError("give settings or single options, not both")
+        asked = settings or from_mapping(GenerateSettings, options, where="generate")
         self.refuse(changed(asked))
         if asked.seed is None and self.seed is not None:
             asked = replace(asked, seed=self.seed)
@@ -529,6 +542,7 @@ class Model(ABC, Generic[B]):
             SettingsError: an option out of range.
         """
         asked = self.request(settings, options)
+        check_single(asked)
         usable = self.prompt(prompt, asked)
         self.tell_notes([usable])
         found = next(collect(self.write([usable], asked), [usable.text], asked))
@@ -546,7 +560,7 @@ class Model(ABC, Generic[B]):
         **options: Unpack[GenerateOptions],
     ) -> list[Continuation]:
         """Continue a prompt `count` times; see `stream`. A search may find fewer."""
-        settings = with_seed(_settings(settings, dict(options)))
+        settings = self.request(settings, options)
         usable = self.prompt(prompt, settings)
         self.tell_notes([usable])
         return list(collect(self.write([usable], settings), [usable.text], settings))

@@ -56,15 +56,18 @@ class ForecastOptions(SeriesSettings, ForecastSettings, _Places):
 
 
 def all_of_it(training: Training) -> bool:
-    """Train to the end, and finish."""
-    for _ in training.events():
-        pass
+    """Train to the end, and finish; False if a signal has stopped it, saved."""
+    with training.stopped_by_signals():
+        for _ in training.events():
+            pass
+    if training.interrupted:
+        return False
     training.finish()
     return True
 
 
 def forecast(
-    model: str,
+    model: Any,
     history: Any = "",
     settings: ForecastSettings | None = None,
     *,
@@ -79,7 +82,7 @@ def forecast(
     """Forecast series, and write a table and a picture if asked to.
 
     Arguments:
-        model: a run folder or model file, or a table to learn from.
+        model: a run folder, model file or open model; or a table, frame or array to learn from.
         history: a table, frame or array of what came before. [default: what the model learnt from]
         settings: horizon, paths, quantiles, samplers.
         reading: settings of reading a table by name; what is left out is as in training.
@@ -100,6 +103,9 @@ def forecast(
 
     if settings is not None and options:
         raise SettingsError("give settings or single options, not both")
+    for name in ("paths", "format"):
+        if name in options:
+            raise SettingsError("a way of printing, for the command line", where=name)
     settings = settings or from_mapping(ForecastSettings, options, where="forecast")
     if plot is not None:
         check_picture(Path(plot))
@@ -159,13 +165,18 @@ def _levels(settings: ForecastSettings) -> tuple[float, ...]:
 
 
 def _model(
-    name: str, history: Any, budget: str | None, learn: Callable[[], Path | None]
+    name: Any, history: Any, budget: str | None, learn: Callable[[], Path | None]
 ) -> tuple[SeriesModel | None, Any]:
     """The model, and the history it is to continue; no model where learning was interrupted."""
     from rhapsode.modalities.series.model import SeriesModel
 
-    path = Path(name)
     given = history is not None and not (isinstance(history, str) and not history)
+    if isinstance(name, SeriesModel):
+        return name, history if given else name.own_source()
+    if not isinstance(name, str | Path):
+        folder = learn()
+        return (None, None) if folder is None else (SeriesModel(folder), history if given else name)
+    path = Path(name)
     if modality_of(name) == MODALITY or (is_there(path) and path.is_dir()):
         if budget is not None:
             raise SettingsError(
@@ -182,7 +193,7 @@ def _model(
 
 
 def _learn(
-    table: str,
+    table: Any,
     settings: ForecastSettings,
     reading: dict[str, Any],
     budget: str | None,

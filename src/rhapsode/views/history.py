@@ -56,7 +56,9 @@ class History(Shown, Mapping[str, list[float]]):
             padding=(0, 2, 0, 0),
         )
         for row in zip(*self._columns.values(), strict=True):
-            table.add_row(*(f"{v:,.4f}" if isinstance(v, float) else f"{v:,}" for v in row))
+            table.add_row(
+                *("" if v is None else f"{v:,.4f}" if v % 1 else f"{v:,.0f}" for v in row)
+            )
         return [table]
 
     def _repr_html_(self) -> str:
@@ -69,7 +71,10 @@ def read_history(metrics: Path, curve: Path) -> History:
     losses: list[float] = []
     lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else []
     for line in lines:
-        event = json.loads(line)
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue  # a line that is being written
         if event.get("event") == "step":
             losses.append(event["loss"])
         elif event.get("event") == "evaluation":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rhapsode.bundle import modality_of, read_bundle
 from rhapsode.config import to_mapping
+from rhapsode.errors import SettingsError
 from rhapsode.modalities import MODALITIES, MODELS
 from rhapsode.modalities.opened import Model
 
@@ -28,6 +29,8 @@ def load(path: str | Path) -> AnyModel:
     Raises:
         BundleError: missing, damaged, or of another version.
     """
+    if not isinstance(path, str | Path):
+        raise SettingsError(f"a model is a path, not {type(path).__name__}", where="load")
     name = modality_of(path)
     if name not in MODELS.names():
         read_bundle(path)  # which says what is wrong with it
@@ -43,7 +46,7 @@ def open_model(path: str | Path | AnyModel) -> tuple[AnyModality, Any]:
     Raises:
         BundleError: missing, damaged, or of another version.
     """
-    model = load(path) if isinstance(path, str | Path) else path
+    model = path if isinstance(path, Model) else load(path)
     return MODALITIES.get(model.bundle.modality), model
 
 

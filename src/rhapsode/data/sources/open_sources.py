@@ -131,7 +131,7 @@ class _Reader:
     @property
     def _done(self) -> bool:
         limit = self._settings.limit
-        return self._selector is not None and limit is not None and self._records >= limit
+        return limit is not None and self._records >= limit
 
     def _memory(self, source: Any) -> Iterator[Document]:
         """The texts of a collection in memory, or of the records that it holds."""
@@ -143,12 +143,12 @@ class _Reader:
         entries = chain(first, entries)
         if isinstance(first, Mapping):
             settings = self._settings
-            if self._selector is None:
+            if not settings.records:
                 settings = replace(settings, field=default_field(first, name))
-            self._selector = Selector(settings)
-            yield from self._selected(entries, name)
+            selector = Selector(settings)
+            yield from self._selected(entries, name, selector)
             if not self._done:
-                self._selector.check(name)
+                selector.check(name)
             return
         if self._selector is not None:
             raise DataError("a text has no fields", where=name, hint="leave the field out")
@@ -310,7 +310,7 @@ class _Reader:
             if kind is None and not named:
                 raise NotText("not a file of records", where=blob.name)
             records = records_of(plain, kind, self._selector, self._settings, self._found)
-            yield from self._selected(records, plain.name)
+            yield from self._selected(records, plain.name, self._selector)
             return
         if kind == "parquet":
             if not named:
@@ -323,12 +323,13 @@ class _Reader:
         chunks = text_chunks(plain.open, blob.name, self._settings, self._found)
         yield from cut(blob.name, first_lines(chunks, lines) if lines else chunks)
 
-    def _selected(self, records: Iterator[object], where: str) -> Iterator[Document]:
-        assert self._selector is not None
+    def _selected(
+        self, records: Iterator[object], where: str, selector: Selector
+    ) -> Iterator[Document]:
         for number, record in enumerate(records):
             name = f"{where}#{number}"
             try:
-                chosen = self._selector.text(record)
+                chosen = selector.text(record)
             except DataError as problem:
                 raise DataError(problem.what, where=name, hint=problem.hint) from None
             except RecursionError:

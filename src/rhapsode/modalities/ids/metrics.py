@@ -131,6 +131,8 @@ class Evaluation(Figures, Metrics):
     dynamic: dict[str, Any] | None = None
     reduced: dict[str, Any] | None = None
 
+    __repr__ = Metrics.__repr__
+
     def shown(self, width: int) -> Sequence[RenderableType]:
         return list(self.report(f"{self.protocol.split}"))
 

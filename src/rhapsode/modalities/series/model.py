@@ -23,7 +23,7 @@ from rhapsode.errors import DataError, MissingExtraError, SettingsError
 from rhapsode.files import write_atomically
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.paths import path_seed, sample_paths
-from rhapsode.modalities.opened import Document, Piece, Prompt, old_content
+from rhapsode.modalities.opened import Document, Piece, Prompt, check_single, old_content
 from rhapsode.modalities.series.corpus import histories_of, observed_lengths, series_seen
 from rhapsode.modalities.series.facts import SeriesBundle, SeriesFacts
 from rhapsode.modalities.series.metrics import draw_forecasts
@@ -57,6 +57,7 @@ class SeriesForecast(Shown):
         rows: how many rows of each were history, B.
         times: of the steps to come, H each.
         paths_BSHK: sample paths, in the data's own units.
+        levels: of the quantiles that are shown.
     """
 
     given: SeriesSet
@@ -64,22 +65,23 @@ class SeriesForecast(Shown):
     rows: Ints
     times: tuple[Ints, ...]
     paths_BSHK: Floats
+    levels: tuple[float, ...] = LEVELS
 
     def to_mapping(self) -> dict[str, Any]:
         from rhapsode.modalities.series.output import forecast_mapping
 
-        return forecast_mapping(self)
+        return forecast_mapping(self, self.levels)
 
     def shown(self, width: int) -> Sequence[RenderableType]:
         from rhapsode.modalities.series.output import forecast_tables
 
         return forecast_tables(self, width)
 
-    def frame(self, levels: Sequence[float] = LEVELS, *, paths: bool = False) -> pandas.DataFrame:
+    def frame(self, levels: Sequence[float] = (), *, paths: bool = False) -> pandas.DataFrame:
         """A row for every series, time and number.
 
         Arguments:
-            levels: of the quantiles, a column each beside the mean.
+            levels: of the quantiles, a column each beside the mean. [default: those of the forecast]
             paths: the sample paths instead, a row each.
 
         Raises:
@@ -91,7 +93,7 @@ class SeriesForecast(Shown):
             import pandas  # noqa: ICN001
         except ImportError:
             raise MissingExtraError("series", "data frames") from None
-        head, rows = forecast_rows(self, levels, paths=paths)
+        head, rows = forecast_rows(self, levels or self.levels, paths=paths)
         return pandas.DataFrame(rows, columns=head)
 
     @property
@@ -157,6 +159,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
     ) -> SeriesDocument:
         """Continue every series of a prompt by one sample path, or draw a new series for ""."""
         settings = self.request(settings, options)
+        check_single(settings)
         asked = _forecast_settings(settings)
         given = self.prompt(prompt, settings)
         if given.place is not None:
@@ -164,6 +167,13 @@ class SeriesModel(ValueModel[SeriesBundle]):
         else:
             value = continued(self.forecast(given.series, replace(asked, samples=1)))
         return SeriesDocument(value, asked.seed, "length")
+
+    def encode(self, value: Any) -> NDArray[Any]:
+        """Values (T, K) of the only series of a table, frame or array."""
+        given = self.read(value)
+        if len(given) != 1:
+            raise DataError(f"one series is encoded at a time, not {len(given):,}")
+        return given.values_NK
 
     def next_steps(
         self, prompt: Prompt, settings: GenerateSettings, count: int
@@ -275,7 +285,8 @@ class SeriesModel(ValueModel[SeriesBundle]):
             temperature=settings.temperature,
             chain=chain_of_values(settings, self.predictor.vocab_size),
         )
-        return SeriesForecast(given, which, rows[which], tuple(times), paths)
+        levels = tuple(sorted(set(settings.quantiles))) or LEVELS
+        return SeriesForecast(given, which, rows[which], tuple(times), paths, levels)
 
     def start(self, history: Any) -> ValueState:
         """The state behind the known values of every series, for `observe`."""

@@ -99,7 +99,7 @@ def forecast_tables(found: SeriesForecast, width: int, most: int = 5) -> list[An
     """
     from rhapsode.views.quantile_tables import steps_table
 
-    quantiles_QBHK = found.quantiles()
+    quantiles_QBHK = found.quantiles(found.levels)
     blocks: list[Any] = []
     for place, name in list(enumerate(found.ids))[:most]:
         for number, own in enumerate(found.given.names):
@@ -107,7 +107,7 @@ def forecast_tables(found: SeriesForecast, width: int, most: int = 5) -> list[An
                 _times(found, place), quantiles_QBHK[:, place, :, number].T.tolist(), strict=True
             )
             title = name if name == own else f"{name}, {own}"
-            blocks.append(steps_table(title, LEVELS, list(rows), width))
+            blocks.append(steps_table(title, found.levels, list(rows), width))
     if len(found.ids) > most:
         blocks.append(f"{len(found.ids) - most:,} more series")
     return blocks

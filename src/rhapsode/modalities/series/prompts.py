@@ -29,7 +29,7 @@ _INTS = ("offsets", "times_N", "categories_SA")
 _FLOATS = ("values_NK", "known_NC", "static_SA")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SeriesDocument:
     """Series as a document.
 

@@ -96,7 +96,7 @@ def survey_texts(sources: Sequence[Any], settings: TrainSettings) -> Surveyed[Te
     split = split_texts(store, settings)
     first_D = first_copies(store.digests_DB)
     found: dict[str, Any] = {
-        "sources": list(sources),
+        "sources": [source_name(source) for source in sources],
         "documents": len(store),
         "characters": store.characters,
         "bytes": int(store.byte_ends_D[-1]) if len(store) else 0,

@@ -28,7 +28,7 @@ __all__ = ["Step", "ValueDocument", "ValuePrompt", "number_text", "read_steps"]
 Step = tuple[float, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ValueDocument:
     """Steps as a document.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from rhapsode.config import GenerateSettings, from_mapping
+from rhapsode.errors import SettingsError
 from rhapsode.modalities.opened import Following, Shown, changed
 from rhapsode.workflows import AnyModel, open_model
 
@@ -21,7 +22,7 @@ def next_elements(
     model: str | Path | AnyModel,
     *prompts: Any,
     top: int = 5,
-    temperatures: Sequence[float] = (),
+    temperatures: float | Sequence[float] = (),
     **options: Unpack[GenerateOptions],
 ) -> Following:
     """The likeliest elements after prompts, or quantiles of the next steps of series.
@@ -37,11 +38,16 @@ def next_elements(
         RhapsodeError: a model, prompt or option that does not fit.
     """
     _, opened = open_model(model)
+    several = (temperatures,) if isinstance(temperatures, int | float) else tuple(temperatures)
+    if top < 1:
+        raise SettingsError(f"{top} is too small", where="top", hint="1 or more")
+    for temperature in several:
+        from_mapping(GenerateSettings, {"temperature": temperature}, where="temperatures")
     settings = from_mapping(GenerateSettings, options, where="next")
     opened.refuse(changed(settings))
     usable = [opened.prompt(value, settings) for value in prompts or ("",)]
     opened.tell_notes(usable)
-    following: Following = opened.following(usable, settings, temperatures=temperatures, top=top)
+    following: Following = opened.following(usable, settings, temperatures=several, top=top)
     return following
 
 

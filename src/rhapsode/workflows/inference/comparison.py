@@ -92,7 +92,7 @@ class Comparison(Shown):
         }
 
 
-Models = Sequence[str] | Mapping[str, Any]
+Models = Sequence[str | Path | AnyModel] | Mapping[str, Any]
 """Run folders or model files, or models that are open already, by name."""
 
 
@@ -106,11 +106,13 @@ def open_models(models: Models) -> tuple[AnyModality, dict[str, Any]]:
         SettingsError: fewer than two, one named twice, also by another path, or models of several modalities.
         BundleError: one cannot be opened.
     """
-    named = models if isinstance(models, Mapping) else {}
-    paths = {named[name].path if name in named else bundle_path(name) for name in models}
-    if len(models) < 2 or len({path.resolve() for path in paths}) < len(models):
+    if isinstance(models, str | Path):
+        raise SettingsError("a comparison needs a list of models", where="compare")
+    named = models if isinstance(models, Mapping) else {_name_of(model): model for model in models}
+    opened = {name: open_model(model) for name, model in named.items()}
+    paths = {model.path.resolve() for _, model in opened.values()}
+    if len(models) < 2 or len(paths) < len(models):
         raise SettingsError("a comparison needs two or more different models", where="compare")
-    opened = {name: open_model(named.get(name, name)) for name in models}
     nouns = {name: modality.noun for name, (modality, _) in opened.items()}
     if len(set(nouns.values())) > 1:
         told = ", ".join(f"{name} of {noun}" for name, noun in nouns.items())
@@ -119,6 +121,10 @@ def open_models(models: Models) -> tuple[AnyModality, dict[str, Any]]:
         )
     modality, _ = next(iter(opened.values()))
     return modality, {name: model for name, (_, model) in opened.items()}
+
+
+def _name_of(model: str | Path | AnyModel) -> str:
+    return str(model) if isinstance(model, str | Path) else str(model.path)
 
 
 def compare(models: Models, *sources: Any, **asked: Unpack[CompareOptions]) -> Comparison:

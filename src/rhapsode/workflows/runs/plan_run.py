@@ -15,6 +15,7 @@ from rhapsode.bundle.network import Network, build_network, load_network
 from rhapsode.config import TrainingSettings, dump_toml, from_mapping, merge, to_mapping
 from rhapsode.data import Stream
 from rhapsode.errors import RunError, SettingsError
+from rhapsode.files import source_name
 from rhapsode.log import log
 from rhapsode.modalities import MODALITIES
 from rhapsode.modalities.choose import AnyModality, choose_modality
@@ -105,7 +106,7 @@ def plan_training(
     if corpus.sha256 != group.agree(lambda: corpus.sha256):
         raise RunError(
             f"the {modality.noun} is not the one that the first process reads",
-            where=", ".join(map(str, sources)),
+            where=", ".join(map(source_name, sources)),
         )
     if kept is not None:
         kept.check(corpus.sha256, corpus.documents, corpus.characters, modality.noun)

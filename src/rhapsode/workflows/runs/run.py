@@ -38,7 +38,7 @@ __all__ = ["prepare_training", "train"]
 
 def train(
     *sources: Any,
-    output: str | None = None,
+    output: str | Path | None = None,
     resume: bool = False,
     base: str | Path | None = None,
     on_event: Callable[[Event], None] | None = None,
@@ -65,7 +65,9 @@ def train(
         RhapsodeError: a source, setting or folder that does not fit.
         RunError: interrupted before the first evaluation.
     """
-    training = prepare_training(sources, settings, output=output, resume=resume, start=base)
+    training = prepare_training(
+        sources, settings, output=None if output is None else str(output), resume=resume, start=base
+    )
     with training.stopped_by_signals():
         for event in training.events():
             if on_event is not None:

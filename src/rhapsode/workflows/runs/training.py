@@ -114,8 +114,10 @@ class Training:
         Arguments:
             told: called when the first signal comes.
         """
+        received: list[int] = []
 
         def stop(number: int, frame: object) -> None:
+            received.append(number)
             if number == signal.SIGINT:
                 signal.signal(signal.SIGINT, signal.default_int_handler)
             self.loop.stop()
@@ -130,7 +132,10 @@ class Training:
             yield
         finally:
             for number, handler in before.items():
-                signal.signal(number, handler)
+                if handler is not None:  # one that was not set from Python cannot be restored
+                    signal.signal(number, handler)
+        if signal.SIGTERM in received and before[signal.SIGTERM] is not signal.SIG_DFL:
+            signal.raise_signal(signal.SIGTERM)  # the caller's own handler wants it too
 
     def finish(self) -> dict[str, Any]:
         """Calibrate the best weights, measure them on the test part, and write model, summary, curve and card.
