@@ -5,6 +5,9 @@ without torch. The network half is `rhapsode.bundle.network`, `rhapsode.bundle.t
 `rhapsode.bundle.value_predictor`.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from rhapsode.bundle.combined.grammatical import Grammatical, GrammaticalNetwork
 from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.bundle.distribution import (
@@ -43,7 +46,15 @@ from rhapsode.bundle.predictor import (
     refuse_condition,
 )
 from rhapsode.bundle.provenance import Calibration, Mixture, Provenance
-from rhapsode.bundle.value_facts import History, ValueBundle, ValueCondition, ValueFacts, ValuePaths
+
+if TYPE_CHECKING:
+    from rhapsode.bundle.value_facts import (
+        History,
+        ValueBundle,
+        ValueCondition,
+        ValueFacts,
+        ValuePaths,
+    )
 
 __all__ = [
     "FACTS",
@@ -89,3 +100,10 @@ __all__ = [
     "refuse_condition",
     "write_bundle",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Facts of values are loaded when they are asked for: a text needs none.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module("rhapsode.bundle.value_facts"), name)

@@ -56,9 +56,9 @@ class Registry(Generic[T]):
 
         return enter
 
-    def register_at(self, name: str, place: str) -> None:
+    def register_at(self, name: str, place: str, *, aliases: tuple[str, ...] = ()) -> None:
         """Enter what stands at "module:attribute", which is imported when it is asked for."""
-        self.register(name)(cast("T", _Place(place)))
+        self.register(name, aliases=aliases)(cast("T", _Place(place)))
 
     def names(self) -> list[str]:
         """All full names, sorted."""

@@ -13,7 +13,6 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from rhapsode.config import from_mapping
 from rhapsode.encoding.contract import (
-    ENCODERS,
     UNKNOWN_TEXT,
     Encoder,
     Ids,
@@ -66,7 +65,6 @@ class Utf8(IncrementalDecoder):
         return self._decoder.decode(b"", final=True)
 
 
-@ENCODERS.register("bytes.v1", aliases=("byte",))
 class ByteEncoder(Encoder):
     """One element a byte: id 2 + byte. Lossless for all text."""
 

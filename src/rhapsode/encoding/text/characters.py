@@ -14,7 +14,6 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 from rhapsode.config import from_mapping
 from rhapsode.encoding.contract import (
-    ENCODERS,
     END_ID,
     UNKNOWN_ID,
     UNKNOWN_TEXT,
@@ -48,7 +47,6 @@ class CharacterSettings(NormalSettings):
     """Elements seen less often become the unknown element."""
 
 
-@ENCODERS.register("characters.v1", aliases=("character", "chars", "char"))
 class CharacterEncoder(CountingEncoder):
     """One element a character, in order of frequency; lossless for every character it has seen.
 

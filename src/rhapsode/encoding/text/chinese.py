@@ -20,7 +20,6 @@ from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers
 
 from rhapsode.config import from_mapping
 from rhapsode.encoding.contract import (
-    ENCODERS,
     UNKNOWN_ID,
     UNKNOWN_TEXT,
     CountingEncoder,
@@ -68,7 +67,6 @@ class JiebaSettings(NormalSettings):
     """Written when learning: jieba's version and the hash of its dictionary."""
 
 
-@ENCODERS.register("jieba.v1")
 class JiebaEncoder(CountingEncoder):
     """One element a Chinese word, another word or mark with the space before it, or a character of white space.
 

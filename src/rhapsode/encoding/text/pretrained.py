@@ -14,7 +14,6 @@ from tokenizers import Tokenizer
 
 from rhapsode.config import from_mapping
 from rhapsode.encoding.contract import (
-    ENCODERS,
     END_ID,
     UNKNOWN_ID,
     UNKNOWN_TEXT,
@@ -43,7 +42,6 @@ class ReadySettings:
     """Written when learning: whether a sample of the text came back as it was."""
 
 
-@ENCODERS.register("tokenizer.v1")
 class ReadyEncoder(Encoder):
     """The elements of a ready tokenizer in their order; its special tokens are not among them.
 

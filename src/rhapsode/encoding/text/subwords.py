@@ -21,7 +21,6 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 from rhapsode.config import from_mapping
 from rhapsode.encoding.contract import (
-    ENCODERS,
     Encoder,
     IncrementalDecoder,
     line_chunks,
@@ -194,7 +193,6 @@ class _Subwords(Encoder):
         return tokenizer
 
 
-@ENCODERS.register("bpe.v1")
 class BpeEncoder(_Subwords):
     """Byte pair encoding: the most frequent neighbours are joined, again and again (Sennrich et al. 2016)."""
 
@@ -231,7 +229,6 @@ class BpeEncoder(_Subwords):
         return models.BPE(vocab={token: index for index, token in enumerate(tokens)}, merges=state)
 
 
-@ENCODERS.register("wordpiece.v1")
 class WordPieceEncoder(_Subwords):
     """Always the longest piece that fits (Schuster and Nakajima 2012), over bytes at a word's beginning and within."""
 
@@ -276,7 +273,6 @@ class WordPieceEncoder(_Subwords):
         return decoders.Sequence([decoders.Replace(_JOINED, ""), decoders.ByteLevel()])
 
 
-@ENCODERS.register("unigram.v1")
 class UnigramEncoder(_Subwords):
     """The most probable pieces, each with its own probability (Kudo 2018)."""
 

@@ -15,7 +15,6 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 from rhapsode.config import from_mapping
 from rhapsode.encoding.contract import (
-    ENCODERS,
     UNKNOWN_ID,
     UNKNOWN_TEXT,
     Encoder,
@@ -62,7 +61,6 @@ class WordSettings(NormalSettings):
     """Reduce words to their stems by the Snowball stemmer of this language, as "english"; loses endings and case."""
 
 
-@ENCODERS.register("words.v1", aliases=("word",))
 class WordEncoder(Encoder):
     """One element a word or mark, with the space before it, in order of frequency.
 

@@ -56,12 +56,12 @@ class TextModel(IdModel):
 
     def source_settings(self, sources: Sequence[Any] = ()) -> SourceSettings:
         """Settings of reading in training; files that hold no records are read as text."""
-        from rhapsode.data import holds_records, record_kind
-
         kept = self.bundle.provenance.section("source")
         learnt = from_mapping(SourceSettings, kept, where="settings", error=BundleError)
 
         def may_hold_records(source: Any) -> bool:
+            from rhapsode.data import holds_records, record_kind
+
             if not isinstance(source, str | Path):
                 return holds_records(source)
             kind = record_kind(str(source))
