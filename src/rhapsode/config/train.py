@@ -86,8 +86,8 @@ class OptimisationSettings:
     """Weight of the n-gram model in the predictions of the finished run [0 to 1]; 0 leaves the
     n-gram model out. [default: the weight with the lowest loss on the validation slice]"""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Precision of the forward and backward pass; auto measures the speed for two seconds and
-    chooses."""
+    """Precision of the forward and backward pass; auto times both for up to two seconds and chooses
+    the faster one."""
     evaluations: Annotated[int, Meta(ge=1, le=10000)] = 10
     """Number of evaluations on the validation slice during the run."""
     patience: Annotated[int, Meta(ge=0, le=10000)] = 4
