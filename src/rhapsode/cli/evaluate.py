@@ -30,7 +30,7 @@ class EvaluateCommand:
     split: Annotated[
         Literal["train", "validation", "test"] | None, option("train|validation|test", "none")
     ] = None
-    """Score this split of the training data of the run, in place of a source."""
+    """Score this split of the run's data, in place of a source."""
     json: bool = False
     """Print one JSON object."""
 

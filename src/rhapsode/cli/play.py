@@ -35,13 +35,13 @@ class PlayCommand:
 
     model: Positional[Annotated[str, option("MODEL")]]
     """Run folder or model file."""
-    prompt: Positional[Annotated[str, option("PROMPT", "nothing")]] = ""
+    prompt: Positional[Annotated[str, option("PROMPT", "none")]] = ""
     """Beginning of the text; for a model of series, a table with the series to continue."""
     set: Annotated[Repeated[tuple[str, ...]], option("KEY=VALUE", "none")] = ()
     """Setting of generate, for example temperature=0.7 or length=100; may be repeated."""
-    seed: Annotated[int | None, option("N", "a new one, printed on stderr")] = None
+    seed: Annotated[int | None, option("N", "random, printed on stderr")] = None
     """Random seed; the same seed and the same lines produce the same text."""
-    keep: Annotated[str | None, option("FILE", "kept.jsonl beside the model")] = None
+    keep: Annotated[str | None, option("FILE", "kept.jsonl next to the model")] = None
     """File to which /keep appends texts: one JSON object each for .jsonl (train --field text reads
     them as documents), plain text for any other file."""
     load: Annotated[str | None, option("FILE", "none")] = None

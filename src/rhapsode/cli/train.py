@@ -49,7 +49,7 @@ class TrainCommand(SourceSettings, RunSettings):
     be repeated."""
     resume: bool = False
     """Continue the run in -o exactly from its last checkpoint."""
-    from_: Annotated[str | None, option("MODEL", "fresh weights", name="from")] = None
+    from_: Annotated[str | None, option("MODEL", "random weights", name="from")] = None
     """Fine-tune this base model (a run folder or model file): its encoding, network and weights are
     kept, and the learning rate is lower."""
     plan: bool = False

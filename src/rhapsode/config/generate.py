@@ -29,7 +29,7 @@ class DeliverySettings:
     count: Annotated[Annotated[int, Meta(ge=1, le=100000)], option("N")] = 1
     """Number of independent continuations of each prompt, generated in a batch."""
     seed: Annotated[
-        Annotated[int, Meta(ge=0, le=2**63 - 1)] | None, option("N", "a new one, printed on stderr")
+        Annotated[int, Meta(ge=0, le=2**63 - 1)] | None, option("N", "random, printed on stderr")
     ] = None
     """Random seed; the same seed produces the same text."""
     unknown: Literal["error", "skip"] = "error"

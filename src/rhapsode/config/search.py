@@ -61,9 +61,9 @@ class SearchSettings:
     rank_by: Annotated[Literal["likelihood", "novelty"], option("likelihood|novelty")] = (
         "likelihood"
     )
-    """Criterion of --best-of. likelihood: the highest mean log-probability of an element under the
-    unmodified model; novelty: the longest sequence that also occurs in the training data is as
-    short as possible."""
+    """Criterion of --best-of. likelihood keeps the continuation with the highest mean
+    log-probability of an element under the unmodified model; novelty keeps the one whose longest
+    sequence found in the training data is shortest."""
 
     @property
     def searching(self) -> bool:

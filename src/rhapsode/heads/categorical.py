@@ -24,7 +24,7 @@ class CategoricalConfig:
     bias: bool = True
     """Add a bias for each element."""
     tied: bool = False
-    """Whether its weights are the input table's, which is as wide as the features (Press and Wolf 2017)."""
+    """Use the weights of the input table, which is as wide as the features (Press and Wolf 2017)."""
 
 
 @HEADS.register("categorical.v1")

@@ -80,7 +80,7 @@ class ForecastSettings(RepetitionSettings, TruncationSettings, TemperatureSettin
     """Order of the sampling steps: hf, vllm, llamacpp, or step names separated by commas."""
     explain: bool = False
     """Print the sampling steps in order, and the disabled ones, to stderr."""
-    horizon: Annotated[Steps | None, option("N", "the model's own")] = None
+    horizon: Annotated[Steps | None, option("N", "the horizon of the model")] = None
     """Number of steps to forecast."""
     samples: Annotated[Annotated[int, Meta(ge=1, le=1_000_000)], option("N")] = 200
     """Number of sample paths of each series."""
@@ -104,7 +104,7 @@ class ForecastSettings(RepetitionSettings, TruncationSettings, TemperatureSettin
 class SeriesComparisonSettings:
     """Settings of a comparison of models of series."""
 
-    horizon: Annotated[Steps | None, option("N", "the model's own")] = None
+    horizon: Annotated[Steps | None, option("N", "the horizon of the model")] = None
     """Number of steps to forecast."""
     origins: Annotated[Steps | None, option("N", "all in the last tenth")] = None
     """Number of forecasts of each series; the last one ends at the end of the series."""
