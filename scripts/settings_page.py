@@ -26,24 +26,24 @@ PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
 
 HEAD = """# Settings
 
-Every setting can stand in a TOML file given by `--config`, or be set by `--set section.key=value`; those of the first
-table are flags of their own too. The `config.toml` of a run holds all of them as they were used.
+Every setting can be given in a TOML file with `--config`, or with `--set section.key=value`. The settings of the first
+table also have their own flags. The `config.toml` of a run contains all settings as they were used.
 """
 
-NETWORK = """The widths between the parts follow from each other and are not set. Beside the settings of the family there are `input`
-("table" or "onehot"), `embedding_size` and `input_dropout` (of the table), `head_bias`, and `tied` (true: the table is the
-output layer too). What is unset is planned.
+NETWORK = """The sizes of connected parts are derived from one another and are not set. Besides the settings of the family there are
+`input` ("table", an embedding table, or "onehot"), `embedding_size` and `input_dropout` (for the table), `head_bias`, and
+`tied` (true: the table is also the output layer). Unset values are planned.
 """
 
 
-SERIES = """## Of series of numbers
+SERIES = """## Time series
 
-A table of numbers is trained with the settings of the run, `[training]`, `[network]` (`embedding_size` puts a linear map in front
-of the family), and these.
+A table of numbers is trained with the settings of the run, `[training]`, `[network]` (`embedding_size` adds a linear map before
+the family), and the following.
 """
 
-HEAD_NAMES = """`name`: laplace, gaussian, student_t, gaussian_mixture, quantiles, poisson or negative_binomial; unset, student_t, or
-negative_binomial for small whole numbers. And its own settings:
+HEAD_NAMES = """`name`: laplace, gaussian, student_t, gaussian_mixture, quantiles, poisson or negative_binomial. The default is student_t, or
+negative_binomial for small whole numbers. The settings of each head:
 """
 
 
@@ -70,7 +70,7 @@ def table(cls: type[Any], *, without: tuple[str, ...] = ()) -> str:
 
 def page() -> str:
     """The whole page."""
-    parts = [HEAD, "## Of the run\n", table(RunSettings)]
+    parts = [HEAD, "## Run\n", table(RunSettings)]
     for section, cls in (
         ("data", DataSettings),
         ("reading", ReadingSettings),
@@ -87,10 +87,10 @@ def page() -> str:
         cls = ENCODERS.get(name).Settings
         body = table(cls) if dataclasses.fields(cls) else "None.\n"
         parts += [f"### {name}\n", body]
-    parts += [SERIES, "### [data] of series\n", table(SeriesDataSettings)]
+    parts += [SERIES, "### [data] for series\n", table(SeriesDataSettings)]
     parts += ["### [series]\n", table(SeriesSettings)]
-    parts += ["### [encoder] of series\n", table(SeriesEncoderSettings)]
-    parts += ["### [head] of series\n", HEAD_NAMES]
+    parts += ["### [encoder] for series\n", table(SeriesEncoderSettings)]
+    parts += ["### [head] for series\n", HEAD_NAMES]
     for name in HEADS.names():
         own = table(HEADS.get(name).Config, without=("feature_size", "target_size"))
         if issubclass(HEADS.get(name), AlikeHead) and own.count("\n") > 2:

@@ -204,7 +204,7 @@ MUTANTS = (
         "turn of a played session: another attempt draws as the first one did",
         old="(written * ATTEMPTS + attempt) % (1 << 32)",
         new="(written * ATTEMPTS) % (1 << 32)",
-        within=("def _sequence",),
+        within=("def _keys",),
         tests=("tests/workflows/test_play.py::test_again_keeps_the_earlier_one",),
     ),
     Mutant(

@@ -21,11 +21,11 @@ __all__ = ["CompareCommand", "run"]
 
 DESCRIPTION = """Score the same data with several models of one kind, side by side.
 
-For text, bits per character are comparable across encodings: a character without an element costs its spelling. For
-series, densities and forecasts are compared. A paired test tells whether a difference is more than chance.
+For text, bits per character are comparable across encodings: for a character without an element, its spelling is
+charged. For series, densities and forecasts are compared. A paired test reports whether a difference is significant.
 rhapsode compare MODEL --help lists the options for the model's kind of data.
 
-With --blind it shows pairs of continuations in random order, asks which is better, and keeps the votes."""
+With --blind, pairs of continuations are shown in random order, you choose the better one, and the votes are saved."""
 
 _PROMPT = 120
 _KEYS = {"1": "first", "2": "second", "=": "tie"}
@@ -36,25 +36,26 @@ class CompareCommand:
     """Options."""
 
     models: Positional[Annotated[tuple[str, ...], option("MODEL", "")]] = ()
-    """Run folders or model files, two or more."""
+    """Two or more run folders or model files."""
     on: Annotated[Repeated[tuple[str, ...]], option("SOURCE", "none")] = ()
-    """Data to score, or, with --blind, to take prompts from: a file, folder, pattern, - or a name; may be repeated."""
+    """Data to score, or, with --blind, the source of the prompts: a file, folder, pattern, - or a
+    name; may be repeated."""
     json: bool = False
     """Print one JSON object."""
     blind: bool = False
     """Show pairs of continuations without names, and vote."""
     prompt: Annotated[Repeated[tuple[str, ...]], option("TEXT", "passages of --on")] = ()
-    """With --blind: what the models continue; may be repeated."""
+    """With --blind: prompt that the models continue; may be repeated."""
     rounds: Annotated[Annotated[int, Meta(ge=1, le=100_000)], option("N")] = 10
-    """With --blind: pairs to show."""
+    """With --blind: number of pairs to show."""
     length: Annotated[Annotated[int, Meta(ge=1)], option("N")] = 200
-    """With --blind: characters of each continuation, at most."""
+    """With --blind: maximum number of characters of each continuation."""
     temperature: Annotated[Annotated[float, Meta(ge=0.0, le=1e6)], option("T")] = 0.8
-    """With --blind: as in generate."""
-    seed: Annotated[Annotated[int, Meta(ge=0, le=2**62)] | None, option("N", "a new one")] = None
-    """Decides what is drawn; with --blind, texts and order."""
+    """With --blind: sampling temperature, as in generate."""
+    seed: Annotated[Annotated[int, Meta(ge=0, le=2**62)] | None, option("N", "random")] = None
+    """Random seed; with --blind also of the order of the texts."""
     output: Annotated[str, option("FILE.json", alias="-o")] = "votes.json"
-    """With --blind: where votes are kept; those in it already count too."""
+    """With --blind: file of the votes; votes already in it are counted too."""
 
 
 def run(arguments: Sequence[str], began: float) -> int:

@@ -20,10 +20,10 @@ __all__ = ["DataCommand", "run"]
 
 DESCRIPTION = """List the corpora known by name, and survey a source.
 
-  list: the corpora that can be named in place of a file.
+  list: list the corpora that can be given by name in place of a file.
   fetch: download one of them.
-  show: one document of a source and its elements; of a table, one series and its scaled values.
-  info: characters, lengths, vocabulary, duplicates and split of a text, or lengths, times and missing values of series, and what train would choose."""
+  show: show one document of a source and its elements; for a table, one series and its scaled values.
+  info: report characters, lengths, vocabulary, duplicates and splits of a text, or lengths, times and missing values of series, and the settings that train would choose."""
 
 WIDEST = 100
 
@@ -35,20 +35,20 @@ class DataCommand(SourceSettings):
     action: Positional[
         Annotated[Literal["list", "info", "show", "fetch"], option("list|info|show|fetch")]
     ] = "list"
-    """What to do."""
+    """Action."""
     source: Positional[Annotated[str, option("SOURCE", "")]] = ""
-    """For info and show: a file, folder or corpus; for fetch: a corpus."""
+    """For info and show: a file, folder or corpus. For fetch: a corpus."""
     document: Annotated[int, option("N")] = 0
-    """For show: which document, from 0."""
+    """For show: number of the document, from 0."""
     encoding: Annotated[str, option("NAME")] = "auto"
-    """The encoding; for show learnt on the whole source, for info on its training share."""
+    """Encoding. show learns it from the whole source, info from the training split."""
     set: Annotated[Repeated[tuple[str, ...]], option("KEY=VALUE", "none")] = ()
-    """A setting of the encoding, as lowercase=true; may be repeated."""
-    modality: Annotated[str, option("NAME", help="What the source is: auto, {modalities}.")] = (
+    """Setting of the encoding, for example lowercase=true; may be repeated."""
+    modality: Annotated[str, option("NAME", help="Kind of the source: auto, {modalities}.")] = (
         "auto"
     )
     plot: Annotated[str | None, option("FILE", "none")] = None
-    """For info: draw frequencies by rank, coverage and lengths into a .png or .svg file."""
+    """For info: file for a picture of frequencies by rank, coverage and lengths: .png or .svg."""
     json: bool = False
     """Print one JSON object."""
 

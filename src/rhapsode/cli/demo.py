@@ -16,7 +16,7 @@ __all__ = ["DemoCommand", "run"]
 
 DESCRIPTION = """Train for a minute on the documentation in the Python standard library, then generate at three temperatures.
 
-It needs no data and no network."""
+No data and no internet connection are needed."""
 
 SOURCE = "python-docs"
 PROMPT = "The "
@@ -28,9 +28,9 @@ class DemoCommand:
     """Options."""
 
     budget: Annotated[str, option("TIME")] = "1m"
-    """Time to train."""
+    """Training time."""
     output: Annotated[str | None, option("RUN", "runs/python-docs", alias="-o")] = None
-    """Folder for the model; it must not exist yet."""
+    """Run folder; it must not exist yet."""
 
 
 def run(arguments: Sequence[str], began: float) -> int:

@@ -12,9 +12,9 @@ from rhapsode.config import Positional, option
 
 __all__ = ["EncodeCommand", "run"]
 
-DESCRIPTION = """Show the elements of a text as a model reads them, their ids, and unknown characters.
+DESCRIPTION = """Show the elements of a text, their ids, and unknown characters.
 
-Of a table of series it shows the scaled values that the network reads."""
+For a table of series, the scaled values that the network reads are shown."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class EncodeCommand:
     model: Positional[Annotated[str, option("MODEL")]]
     """Run folder or model file."""
     text: Positional[Annotated[str, option("TEXT", "standard input")]] = "-"
-    """The text, or a table of series; - reads it from standard input."""
+    """Text, or a table of series; - reads it from standard input."""
     json: bool = False
     """Print one JSON object."""
 

@@ -14,8 +14,8 @@ __all__ = ["EvaluateCommand", "print_parts", "run"]
 
 DESCRIPTION = """Measure a model on data: likelihood, baselines, and further metrics of its kind of data.
 
-Every element is scored once, in the context the model was trained in. Series are also forecast from rolling origins and
-compared with the observations. rhapsode evaluate MODEL --help lists the options for the model's kind of data."""
+Every element is scored once, with the context that the model was trained with. Series are also forecast from rolling
+origins and compared with the observations. rhapsode evaluate MODEL --help lists the options for the model's kind of data."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +25,12 @@ class EvaluateCommand:
     model: Positional[Annotated[str, option("MODEL")]]
     """Run folder or model file."""
     sources: Positional[Annotated[tuple[str, ...], option("SOURCE", "")]] = ()
-    """Files, folders, patterns, - for standard input, or names; read as in training. Of series one table, or none for
-    what the model learnt from."""
+    """Files, folders, patterns, - for standard input, or names; read as in training. For series:
+    one table, or none for the training data."""
     split: Annotated[
         Literal["train", "validation", "test"] | None, option("train|validation|test", "none")
     ] = None
-    """Score this part of what the run of the model began with, in place of a source."""
+    """Score this split of the run's data, in place of a source."""
     json: bool = False
     """Print one JSON object."""
 

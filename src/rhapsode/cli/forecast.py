@@ -19,12 +19,12 @@ from rhapsode.verbs.forecast import (
 
 __all__ = ["ForecastCommand", "run"]
 
-DESCRIPTION = """Forecast series of numbers: sample paths, and their quantiles.
+DESCRIPTION = """Forecast series of numbers by sample paths and their quantiles.
 
-MODEL is a run folder or model file. The forecast begins after the last known value of the history; without a history,
-of the table that the model was trained on. Rows after that value hold covariates that are known ahead.
+MODEL is a run folder or model file. The forecast begins after the last known value of the history. Without a history,
+the table that the model was trained on is continued. Rows after the last value contain covariates known in advance.
 
-A table in place of the model is first trained on, within --budget, and then continued; the run is kept."""
+If a table is given in place of the model, a model is trained on it within --budget, and the run is kept."""
 
 ForecastCommand = ForecastOptions
 

@@ -18,10 +18,10 @@ if TYPE_CHECKING:  # takes longer to load than a text to write
 
 __all__ = ["GenerateCommand", "run"]
 
-DESCRIPTION = """Continue a prompt. Prints prompt and continuation, and nothing else, to stdout.
+DESCRIPTION = """Continue a prompt. Only the prompt and the continuation are printed to stdout.
 
-Temperatures of 0.2 to 0.5 are conservative, 0.7 to 0.9 balanced, 1.0 to 1.5 inventive; 0 always takes the likeliest
-element, which tends to loop. The same seed gives the same text, alone or in a batch."""
+Temperatures of 0.2 to 0.5 are conservative, 0.7 to 0.9 balanced, 1.0 to 1.5 creative; 0 always takes the likeliest
+element, and such text tends to repeat itself. The same seed gives the same text, alone or in a batch."""
 
 
 @dataclass(frozen=True)

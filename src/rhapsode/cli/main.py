@@ -21,15 +21,15 @@ __all__ = ["COMMANDS", "main"]
 _KNOWN = {
     "train": "train a model on files, folders or named corpora",
     "generate": "continue a prompt",
-    "next": "the likeliest next elements after a prompt",
-    "play": "write together with a model, line by line",
-    "evaluate": "loss, perplexity and bits of a model on data",
-    "compare": "several models on the same data; or a blind vote",
-    "info": "components, parameters and provenance of a model",
-    "forecast": "forecast series of numbers: paths, quantiles, a picture",
-    "encode": "the elements of a text as a model reads them",
-    "data": "corpora known by name; a survey of a source",
-    "demo": "train on the documentation of Python and generate: no data, no network",
+    "next": "show the likeliest next elements after a prompt",
+    "play": "write a text in turns with a model",
+    "evaluate": "measure loss, perplexity and bits of a model on data",
+    "compare": "compare several models on the same data, or by a blind vote",
+    "info": "show components, parameters and provenance of a model",
+    "forecast": "forecast series of numbers: sample paths, quantiles, a picture",
+    "encode": "show the elements of a text",
+    "data": "list the named corpora, or survey a source",
+    "demo": "train on the documentation of Python and generate; needs no data and no internet",
 }
 
 COMMANDS = {name: about for name, about in _KNOWN.items() if find_spec(f"rhapsode.cli.{name}")}
@@ -41,12 +41,12 @@ _SHORT = ("generate", "next", "info", "encode")
 _HELP = """\
 usage: rhapsode COMMAND ...
 
-Train an autoregressive model on your own sequences, and generate more.
+Train an autoregressive model on your own sequences, and generate new ones.
 
 commands:
 {commands}
 
-rhapsode COMMAND --help lists the options of a command. To begin:
+rhapsode COMMAND --help lists the options of a command. Examples:
 
   rhapsode demo
   rhapsode train my-texts.txt -o my-run --budget 3m

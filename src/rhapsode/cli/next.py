@@ -19,9 +19,9 @@ __all__ = ["NextCommand", "run"]
 DESCRIPTION = """Show the likeliest next elements after a prompt: their probabilities before and after the sampling steps.
 
 A space is shown as ␣, a line end as ↵. The number before an element is its rank before any sampling step. Perplexity is
-the number of equally likely elements among which the choice would be as hard.
+the exponential of the entropy: the number of equally likely elements with the same uncertainty.
 
-For series it shows quantiles of the next steps, --top of them."""
+For series, quantiles of the next --top steps are shown."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class _Next:
     """Contents of the table."""
 
     top: Annotated[Annotated[int, Meta(ge=1, le=1000)], option("N")] = 5
-    """How many elements, or steps of series, to show."""
+    """Number of elements to show, or of steps for series."""
     temperatures: Annotated[
         tuple[Annotated[float, Meta(ge=0.0, le=1e6)], ...], option("T", "that of --temperature")
     ] = ()
     """Temperatures to show side by side."""
     unknown: Literal["error", "skip"] = "error"
-    """What to do with characters of the prompt that the model has never seen; skip drops them."""
+    """Characters of the prompt that the model has never seen: error stops, skip drops them."""
     json: bool = False
     """Print one JSON object."""
 

@@ -21,9 +21,10 @@ from rhapsode.config import (
 
 __all__ = ["PlayCommand", "run"]
 
-DESCRIPTION = """Write together with a model. Each line is appended to the text and continued; an empty line continues the text.
+DESCRIPTION = """Write a text in turns with a model. Each line is appended to the text, and the model continues it. An empty line lets the
+model continue.
 
-/help lists the commands. Ctrl-C stops a continuation, Ctrl-D leaves. In a pipe the lines are read from standard input."""
+/help lists the commands. Ctrl-C stops a continuation, Ctrl-D quits. In a pipe, lines are read from standard input."""
 
 GREETING = "Write a line and the model goes on; an empty line lets it go on; /help tells the rest."
 
@@ -34,15 +35,15 @@ class PlayCommand:
 
     model: Positional[Annotated[str, option("MODEL")]]
     """Run folder or model file."""
-    prompt: Positional[Annotated[str, option("PROMPT", "nothing")]] = ""
-    """What the text begins with; of a model of series a table whose series is continued."""
+    prompt: Positional[Annotated[str, option("PROMPT", "none")]] = ""
+    """Beginning of the text; for a model of series, a table with the series to continue."""
     set: Annotated[Repeated[tuple[str, ...]], option("KEY=VALUE", "none")] = ()
-    """A setting of generate, as temperature=0.7 or length=100; may be repeated."""
-    seed: Annotated[int | None, option("N", "a new one, told on stderr")] = None
-    """Seed of the draw: the same seed and the same lines write the same text."""
-    keep: Annotated[str | None, option("FILE", "kept.jsonl beside the model")] = None
-    """Where /keep appends texts: to .jsonl an object each, which train --field text reads as documents; to any other
-    file the texts themselves."""
+    """Setting of generate, for example temperature=0.7 or length=100; may be repeated."""
+    seed: Annotated[int | None, option("N", "random, printed on stderr")] = None
+    """Random seed; the same seed and the same lines produce the same text."""
+    keep: Annotated[str | None, option("FILE", "kept.jsonl next to the model")] = None
+    """File to which /keep appends texts: one JSON object each for .jsonl (train --field text reads
+    them as documents), plain text for any other file."""
     load: Annotated[str | None, option("FILE", "none")] = None
     """Continue a saved session."""
 

@@ -20,14 +20,14 @@ __all__ = ["TrainCommand", "run"]
 
 DESCRIPTION = """Train a model on files, folders, archives or named corpora, and write a run folder.
 
-Files may be text in any encoding, compressed, inside zip or tar, or records (JSON, JSON Lines, CSV, TSV, Parquet): then
---field or --template selects the text of a record. A table of numbers (CSV, TSV, Parquet, .npy) is read as time
-series; --set series.time_column='["date"]' and similar settings replace what is detected.
+Files may contain text in any character encoding, and may be compressed or inside zip or tar archives. For records
+(JSON, JSON Lines, CSV, TSV, Parquet), --field or --template selects the text. A table of numbers (CSV, TSV, Parquet,
+.npy) is read as time series; --set series.time_column='["date"]' and similar settings override the detected columns.
 
-The last tenth of the data is held out and scored once, at the end. Samples are shown while training. Ctrl-C stops and
+The last tenth of the data is held out and scored once, at the end. Samples are shown during training. Ctrl-C stops and
 saves the run; --resume continues it.
 
-Presets for --config, each a classic with its own settings:
+Presets for --config, each a well-known model with its own settings:
 
 {presets}"""
 
@@ -37,23 +37,27 @@ class TrainCommand(SourceSettings, RunSettings):
     """Options."""
 
     sources: Positional[Annotated[tuple[str, ...], option("SOURCE", "")]] = ()
-    """Files, folders, patterns as "*.txt", - for standard input, or names that `rhapsode data list` shows; a path that
-    exists wins."""
+    """Files, folders, patterns such as "*.txt", - for standard input, or names listed by `rhapsode
+    data list`; an existing path takes precedence."""
     output: Annotated[str | None, option("RUN", "runs/<name of the source>", alias="-o")] = None
-    """Folder for the model and everything about it; it must not exist yet."""
+    """Run folder: the model, its settings and its metrics; it must not exist yet."""
     config: Annotated[str | None, option("FILE.toml|PRESET", "none")] = None
-    """Settings file, such as the config.toml of another run, or the name of a preset; flags win over it."""
+    """Settings file, for example the config.toml of another run, or the name of a preset; flags
+    take precedence."""
     set: Annotated[Repeated[tuple[str, ...]], option("SECTION.KEY=VALUE", "none")] = ()
-    """Any single setting, as network.hidden_size=256 or training.learning_rate=0.002; may be repeated."""
+    """Any single setting, for example network.hidden_size=256 or training.learning_rate=0.002; may
+    be repeated."""
     resume: bool = False
-    """Continue the run in -o exactly from its checkpoint."""
-    from_: Annotated[str | None, option("MODEL", "fresh weights", name="from")] = None
-    """Fine-tune this model (a run folder or model file): its elements, network and weights, at a lower learning rate."""
+    """Continue the run in -o exactly from its last checkpoint."""
+    from_: Annotated[str | None, option("MODEL", "random weights", name="from")] = None
+    """Fine-tune this base model (a run folder or model file): its encoding, network and weights are
+    kept, and the learning rate is lower."""
     plan: bool = False
-    """Print the planned settings with their reasons, as a file for --config, and stop; nothing is written."""
+    """Print the planned settings with their reasons, in the format of --config, and stop; no file
+    is written."""
     repeat: Annotated[int | None, option("N", "one run")] = None
-    """Train with N seeds, from --seed (or 1) upwards, each in its own folder inside -o and with the whole budget; then
-    report mean and spread. With --resume, the missing runs are added."""
+    """Train with N consecutive seeds, from --seed (or 1), each in its own folder inside -o and with
+    the whole budget; then report mean and spread. With --resume, missing runs are added."""
 
 
 def run(arguments: Sequence[str], began: float) -> int:

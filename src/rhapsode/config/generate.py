@@ -19,34 +19,35 @@ class LengthSettings:
     length: Annotated[
         Annotated[int, Meta(ge=0)] | None, option("N", "until end-of-sequence, at most 400")
     ] = None
-    """New elements to write."""
+    """Maximum number of new elements."""
 
 
 @dataclass(frozen=True)
 class DeliverySettings:
-    """Number, seed, form and computation of continuations."""
+    """Number, seed, output format and inference engine."""
 
     count: Annotated[Annotated[int, Meta(ge=1, le=100000)], option("N")] = 1
-    """Independent continuations of each prompt, written side by side."""
+    """Number of independent continuations of each prompt, generated in a batch."""
     seed: Annotated[
-        Annotated[int, Meta(ge=0, le=2**63 - 1)] | None, option("N", "a new one, told on stderr")
+        Annotated[int, Meta(ge=0, le=2**63 - 1)] | None, option("N", "random, printed on stderr")
     ] = None
-    """Seed of the draw: the same seed writes the same text."""
+    """Random seed; the same seed produces the same text."""
     unknown: Literal["error", "skip"] = "error"
-    """What to do with characters of the prompt that the model has never seen; skip drops them. A word model reads its
-    unknown element for unseen words, with a warning, unless they are to be skipped."""
+    """Characters of the prompt that the model has never seen: error stops, skip drops them. A word
+    model reads unseen words as its unknown element, with a warning, unless skip is set."""
     format: Literal["text", "jsonl"] = "text"
-    """text prints prompt and continuation; jsonl one object a continuation, the two apart."""
+    """text prints the prompt and the continuation; jsonl prints one JSON object for each
+    continuation, with the prompt and the continuation in separate keys."""
     engine: Literal["auto", "torch", "compiled"] = "auto"
-    """What computes: compiled needs no torch and is many times as fast; torch can do whatever a model may be made of;
-    auto takes compiled where it can."""
+    """Inference engine. compiled is much faster and does not load torch; torch supports every
+    model; auto uses compiled if it supports the model."""
     weights: Literal["float32", "bf16", "int8"] = "float32"
-    """What the compiled engine keeps weights as: fewer bits are read faster and cost a little, which is told on
-    stderr."""
+    """Number format of the weights in the compiled engine. bf16 and int8 are faster to read and
+    slightly less accurate; the measured difference is printed on stderr."""
     threads: Annotated[
-        Annotated[int, Meta(ge=1, le=256)] | None, option("N", "as many as pay, up to the cores")
+        Annotated[int, Meta(ge=1, le=256)] | None, option("N", "as many as make it faster")
     ] = None
-    """Cores that the compiled engine may use; the text does not depend on it."""
+    """Maximum number of cores for the compiled engine; the text does not depend on it."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,11 @@ class RequestSettings:
     """Prompts and temperatures of one request."""
 
     prompts: Annotated[str | None, option("FILE", "none")] = None
-    """Continue every line of a file, or every text of a file of JSON strings, one a line; - reads standard input."""
+    """File of prompts, with one prompt or one JSON string on each line; - reads standard input."""
     prompt_from_data: Annotated[
         Annotated[int, Meta(ge=1, le=100000)] | None, option("N", "none")
     ] = None
-    """Continue N passages, drawn by the seed, of what the run held out of its sources."""
+    """Continue N passages from the held-out data of the run, drawn with the seed."""
     temperatures: Annotated[tuple[Temperature, ...], option("T", "none")] = ()
-    """Write at each of these temperatures, with the same draws, in place of one."""
+    """Generate at each of these temperatures with the same random numbers, in place of
+    --temperature."""

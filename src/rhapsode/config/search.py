@@ -36,30 +36,34 @@ class SearchSettings:
     """Search for a likely continuation."""
 
     beams: Annotated[_Many | None, option("N", "off")] = None
-    """Search with N continuations side by side for one of high probability, in place of drawing; --count gives the best
-    of them."""
+    """Beam search with N beams for continuations of high probability, in place of sampling; --count
+    returns the best of them."""
     length_penalty: Annotated[Annotated[float, Meta(ge=-10.0, le=10.0)], option("A")] = 0.0
-    """Rank beams by their log-probability divided by their length to the power A, end-of-sequence counted in: 0 by
-    the probability itself, 1 by the mean of an element, above 0 favours longer texts."""
+    """Exponent A of the length in the score of a beam, log-probability / length^A; the length
+    includes end-of-sequence. 0 ranks by the probability, 1 by the mean log-probability of an
+    element; values above 0 favour longer texts."""
     beam_groups: Annotated[_Many, option("G")] = 1
-    """Search in G groups of beams, one after another, each kept off the elements that those before it have chosen."""
+    """Split the beams into G groups; --diversity-penalty discourages each group from choosing
+    elements that earlier groups chose."""
     diversity_penalty: Annotated[Annotated[float, Meta(ge=0.0, le=1e6)], option("X")] = 0.0
-    """What an element chosen at the same place by a beam of an earlier group costs, in nats, when choosing; scores are
-    free of it."""
+    """Penalty, in nats, on an element for each beam of an earlier group that chose it at the same
+    position. It affects the choice of elements, not the scores."""
     stochastic_beams: bool = False
-    """Draw the beams as a sample of different continuations, none of them twice, by the seed."""
+    """Stochastic beam search: sample distinct continuations without replacement, with the seed."""
     penalty_alpha: Annotated[Annotated[float, Meta(ge=0.0, le=1.0)] | None, option("A", "off")] = (
         None
     )
-    """Contrastive search: of the --top-k likeliest elements take the one with the best (1 - A) p - A s, where s is the
-    closest likeness of its features to those of what stands before. Around 0.6 with --top-k 4 or 5."""
+    """Contrastive search: among the --top-k likeliest elements, take the one with the highest (1 -
+    A) p - A s, where s is the largest cosine similarity of its features to those of the preceding
+    elements. Use about 0.6 with --top-k 4 or 5."""
     best_of: Annotated[_Many | None, option("N", "off")] = None
-    """Draw N continuations for each that is written, and keep the best by --rank-by."""
+    """Sample N continuations for each one returned, and keep the best according to --rank-by."""
     rank_by: Annotated[Literal["likelihood", "novelty"], option("likelihood|novelty")] = (
         "likelihood"
     )
-    """What --best-of ranks by: the mean log-probability of an element under the model as it is, or how little stands
-    in the training data: whose longest run of elements found there is shortest."""
+    """Criterion of --best-of. likelihood keeps the continuation with the highest mean
+    log-probability of an element under the unmodified model; novelty keeps the one whose longest
+    sequence found in the training data is shortest."""
 
     @property
     def searching(self) -> bool:

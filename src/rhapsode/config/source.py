@@ -16,26 +16,31 @@ Count = Annotated[int, Meta(ge=1, le=2**62)]
 
 @dataclass(frozen=True)
 class SourceSettings:
-    """Reading of sources."""
+    """Files and records of a source."""
 
     field: Annotated[str | None, option("NAME", "none")] = None
-    """Of JSON, JSON Lines, CSV, TSV or Parquet: the field that holds the text of a record; a dot leads inside."""
+    """For records (JSON, JSON Lines, CSV, TSV, Parquet): the field with the text of a record; a dot
+    selects a nested field."""
     template: Annotated[str | None, option("TEXT", "none")] = None
-    """The text of a record, as "Recipe for {title} | {directions}"; lists are joined by spaces."""
+    """For records: template of the text, for example "Recipe for {title} | {directions}"; lists are
+    joined with spaces."""
     prompt_field: Annotated[str | None, option("NAME", "none")] = None
-    """The field that is given; only the completion is learnt and scored."""
+    """For records: the field with the prompt; only the completion is learnt and scored."""
     completion_field: Annotated[str | None, option("NAME", "none")] = None
-    """The field that answers --prompt-field."""
+    """For records: the field with the completion of --prompt-field."""
     limit: Annotated[Count | None, option("N", "all")] = None
-    """Read only the first so many records or files; of a single text, lines."""
+    """Read only the first N records or files, or the first N lines of a single text."""
     pattern: Annotated[str | None, option("GLOB", "every text file")] = None
-    """Of folders and archives, read only what matches, as "*.txt" or "poems/**/*.json"."""
+    """For folders and archives: read only files that match, for example "*.txt" or
+    "poems/**/*.json"."""
     text_encoding: Annotated[str, option("NAME")] = "auto"
-    """Encoding of the files, as gb18030 or cp1252; auto detects it and says what it found."""
+    """Character encoding of the files, for example gb18030 or cp1252; auto detects it and reports
+    it."""
     errors: Annotated[Literal["stop", "replace", "skip"], option("stop|replace|skip")] = "stop"
-    """What to do about bytes that are not text in that encoding: stop, replace them by U+FFFD, or skip the file."""
+    """Action for bytes that are invalid in that encoding: stop with an error, replace them with
+    U+FFFD, or skip the file."""
     newlines: Annotated[Literal["lf", "keep"], option("lf|keep")] = "lf"
-    """Line ends: lf turns CRLF and CR into LF, keep leaves them."""
+    """Line ends: lf converts CRLF and CR to LF, keep leaves them unchanged."""
 
     def __post_init__(self) -> None:
         if (self.prompt_field is None) != (self.completion_field is None):

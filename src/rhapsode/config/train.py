@@ -29,66 +29,75 @@ Rate = Annotated[float, Meta(ge=1e-9, le=10.0)]
 
 @dataclass(frozen=True)
 class ReadingSettings:
-    """How the model sees its past, and in which order it reads."""
+    """Context of the model, and the order of training data."""
 
     context: str | None = None
-    """carried: documents joined by end-of-sequence, the state carried through; fresh: every document from the zero
-    state; window:N: only the last N elements count. [default: carried; fresh for many short documents; window:N for
+    """carried: stateful; documents are joined by end-of-sequence and the state continues across
+    them. fresh: per document; every document begins with the zero state. window:N: only the last N
+    elements are seen. [default: carried; fresh for many short documents; window:N for
     transformer_classic]"""
     stride: Count | None = None
-    """For window:N: elements between two windows; unset, windows lie end to end."""
+    """For window:N: elements between the starts of consecutive windows. [default: N, so that
+    windows do not overlap]"""
     shuffle: bool = True
-    """For window:N: another order at every pass."""
+    """For window:N: shuffle the windows before every pass."""
     drop_last: bool = False
-    """For window:N: leave out a last batch that is not full."""
+    """For window:N: drop the last batch if it is incomplete."""
     loss: Literal["all", "last"] = "all"
-    """For window:N: learn from what follows every input, or only from what follows the window."""
+    """For window:N: all predicts the next element after every input, last only the element after
+    the window."""
 
 
 @dataclass(frozen=True)
 class OptimisationSettings:
-    """How the weights are fitted. What is left unset is planned from the corpus and the budget."""
+    """Optimisation of the weights. Unset values are planned from the data and the budget."""
 
     batch_size: Count | None = None
-    """Rows read side by side."""
+    """Number of rows in a batch."""
     window: Count | None = None
-    """Elements per row and step: gradients reach back this far."""
+    """Elements of each row in one step; gradients are truncated at this length."""
     accumulate: Annotated[int, Meta(ge=1, le=1 << 16)] = 1
-    """Batches whose gradients are added up for one update."""
+    """Number of batches whose gradients are accumulated for one update."""
     optimiser: Literal["adamw", "adam", "rmsprop", "sgd"] = "adamw"
-    """What turns gradients into updates; sgd has momentum beta1, rmsprop decays squares by beta2."""
+    """Optimiser. sgd uses beta1 as momentum; rmsprop uses beta2 as the decay of squared
+    gradients."""
     learning_rate: Rate | None = None
     """Peak learning rate."""
     weight_decay: Annotated[float, Meta(ge=0.0, le=10.0)] = 0.01
-    """Weight decay: decoupled for adamw, off for adam and rmsprop, in the gradient for sgd; matrices only."""
+    """Weight decay of matrices: decoupled for adamw, added to the gradient for sgd, ignored by adam
+    and rmsprop."""
     beta1: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.9
-    """Decay of the gradient mean."""
+    """Decay of the mean of gradients."""
     beta2: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.99
-    """Decay of the squared gradient mean."""
+    """Decay of the mean of squared gradients."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    """How the learning rate falls behind the warm-up, to `final_rate`; constant keeps the peak."""
+    """Decay of the learning rate after the warm-up, down to `final_rate`; constant keeps the
+    peak."""
     warmup: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.03
-    """Share of the run in which the learning rate rises."""
+    """Fraction of the run during which the learning rate rises."""
     final_rate: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.03
-    """Learning rate at the end, as a share of the peak."""
+    """Learning rate at the end, as a fraction of the peak."""
     averaging: Annotated[float, Meta(ge=0.0, lt=1.0)] | None = None
-    """Decay of a moving average of the weights, which is what is validated, sampled from and kept; 0 takes none."""
+    """Decay of a moving average of the weights. The average is validated, sampled from and saved; 0
+    disables it."""
     clip: Annotated[float, Meta(ge=1e-9)] = 1.0
-    """Largest norm of the gradient."""
+    """Maximum norm of the gradient; larger gradients are scaled down to it."""
     counts_share: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
-    """What of every probability the n-gram model gives when the run is finished, 0 to 1; 0 leaves it out. [default: what
-    the validation slice likes best]"""
+    """Weight of the n-gram model in the predictions of the finished run [0 to 1]; 0 leaves the
+    n-gram model out. [default: the weight with the lowest loss on the validation slice]"""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Arithmetic of the forward and backward pass; auto measures for two seconds."""
+    """Precision of the forward and backward pass; auto times both for up to two seconds and chooses
+    the faster one."""
     evaluations: Annotated[int, Meta(ge=1, le=10000)] = 10
-    """How often the validation slice is swept over the run."""
+    """Number of evaluations on the validation slice during the run."""
     patience: Annotated[int, Meta(ge=0, le=10000)] = 4
-    """Sweeps in a row that find nothing better behind which the run is stopped early; 0 never stops it."""
+    """Stop the run after this many evaluations in a row without improvement (early stopping); 0
+    disables it."""
 
 
 @dataclass(frozen=True)
 class SampleSettings:
-    """What is written while training."""
+    """Samples generated during training."""
 
     temperatures: Annotated[
         tuple[Annotated[float, Meta(ge=0.0, le=100.0)], ...], Meta(max_length=8)
@@ -97,52 +106,52 @@ class SampleSettings:
         0.8,
         1.1,
     )
-    """A sample at each of these, at every evaluation."""
+    """Temperatures of the samples; at every evaluation one sample is generated for each."""
     length: Annotated[int, Meta(ge=0, le=100000)] = 160
-    """Elements per sample; 0 writes none."""
+    """Number of elements of a sample; 0 disables samples."""
     prompt: str = ""
-    """What every sample continues."""
+    """Prompt of every sample."""
     passage: Annotated[int, Meta(ge=0, le=10000)] = 0
-    """Elements of a passage, taken anywhere in the training text, that the samples continue in place of a prompt."""
+    """Number of elements of a random passage of the training text that the samples continue in
+    place of `prompt`; 0 disables it."""
 
 
 @dataclass(frozen=True)
 class TrackSettings:
-    """Where a run can be watched beside its own files."""
+    """Monitoring of a run."""
 
     tensorboard: bool = False
-    """Write the folder `tensorboard` into the run, for `tensorboard --logdir` (extra `track`)."""
+    """Write TensorBoard logs to the folder `tensorboard` of the run (extra `track`)."""
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """Length, network and data of a run."""
+    """Duration, model and data of a run."""
 
     budget: Annotated[str | None, option("TIME", "3m")] = None
-    """Time for the whole run, from the start of the program to the last update, as 90s, 3m or 1h30m."""
-    epochs: Annotated[
-        Annotated[float, Meta(ge=1e-9, le=1e9)] | None, option("N", "the budget rules")
-    ] = None
-    """Passes over the training share, in place of a budget."""
-    steps: Annotated[Count | None, option("N", "the budget rules")] = None
-    """Updates of the weights, in place of a budget."""
+    """Time for the whole run, from the start of the program to the last update, for example 90s, 3m
+    or 1h30m."""
+    epochs: Annotated[Annotated[float, Meta(ge=1e-9, le=1e9)] | None, option("N", "none")] = None
+    """Number of passes over the training split, in place of a budget."""
+    steps: Annotated[Count | None, option("N", "none")] = None
+    """Number of weight updates, in place of a budget."""
     model: Annotated[
         str,
         option(
             "NAME",
-            help="Family: {families}; lstm_skip where numbers are learnt and nothing else is said.",
+            help="Model family: {families}; for series of numbers, lstm_skip is the default.",
         ),
     ] = "lstm"
-    """Family of the network by its name, as `rhapsode train --help` lists them."""
+    """Model family, by a name that `rhapsode train --help` lists."""
     encoding: Annotated[str, option("NAME")] = "auto"
-    """What an element is: characters, words, bytes, bpe, wordpiece, unigram, jieba, tokenizer for a ready
-    tokenizer.json, or auto to choose by the text."""
+    """Kind of element: characters, words, bytes, bpe, wordpiece, unigram, jieba, or tokenizer for
+    an existing tokenizer.json; auto chooses by the text."""
     modality: Annotated[
-        str, option("NAME", help="Kind of the sources: {modalities}, or auto to look at them.")
+        str, option("NAME", help="Kind of the sources: {modalities}, or auto to detect it.")
     ] = "auto"
-    """Kind of the sources by its name; auto looks at them."""
+    """Kind of the sources, by name; auto detects it."""
     seed: Annotated[Annotated[int, Meta(ge=0, le=2**63 - 1)], option("N")] = 0
-    """Seed of everything random in the run."""
+    """Seed of all random numbers in the run."""
 
     def budget_seconds(self) -> float | None:
         """Seconds of the budget; None when epochs or steps rule.
@@ -168,9 +177,9 @@ class TrainingSettings(RunSettings):
     samples: SampleSettings = field(default_factory=SampleSettings)
     track: TrackSettings = field(default_factory=TrackSettings)
     network: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of the model's family, as hidden_size; what is unset is planned."""
+    """Settings of the model family, for example hidden_size; unset values are planned."""
     encoder: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of the encoding; what is unset is found out."""
+    """Settings of the encoding; unset values are detected."""
 
 
 @dataclass(frozen=True)

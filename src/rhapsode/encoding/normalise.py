@@ -22,15 +22,17 @@ _CONVERSIONS = {"simplified": "t2s", "traditional": "s2t"}
 
 @dataclass(frozen=True)
 class NormalSettings:
-    """What every text encoding can do to a text first."""
+    """Normalisation of a text before any text encoding."""
 
     lowercase: bool = False
-    """Turn letters into small ones; loses their case."""
+    """Convert the text to lower case; capital letters are lost."""
     unicode: Literal["", "nfc", "nfkc", "nfd", "nfkd"] = ""
-    """Bring the text into this Unicode normal form; loses how its characters were composed."""
+    """Convert the text to this Unicode normal form; the original composition of characters is
+    lost."""
     chinese: Literal["", "simplified", "traditional"] = ""
-    """Convert Chinese characters by OpenCC (extra `zh`); loses the others. Done before the `tokenizer.json`, which
-    holds for converted text."""
+    """Convert Chinese characters to simplified or traditional ones with OpenCC (extra `zh`); the
+    original ones are lost. The conversion precedes an exported `tokenizer.json`, which expects
+    converted text."""
 
 
 class Normaliser:

@@ -41,9 +41,10 @@ class VectorSettings:
     """Settings of `vectors.v1`."""
 
     scale: tuple[Annotated[float, Meta(gt=0.0, le=1e30)], ...] = ()
-    """Of each measured number, which is divided by it."""
+    """Scale of each measured number, which is divided by it."""
     kinds: tuple[Annotated[int, Meta(ge=2, le=1 << 16)], ...] = ()
-    """Of each number behind them, which is a kind: 0, 1, ... below this."""
+    """Number of categories of each categorical number, which follow the measured ones: 0, 1, ...
+    below this."""
 
 
 class VectorEncoder:

@@ -27,9 +27,9 @@ class BinsConfig:
     """Settings of `bins.v1`."""
 
     feature_size: Features
-    """Features coming in, H."""
+    """Number of input features, H."""
     edges: tuple[float, ...]
-    """Where one bin ends and the next begins, rising: one fewer than there are bins."""
+    """Bin edges in ascending order, one fewer than there are bins."""
     tails: tuple[float, float]
     """Mean lengths of the two outermost bins."""
     target_size: Targets = 1

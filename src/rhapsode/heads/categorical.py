@@ -18,13 +18,13 @@ class CategoricalConfig:
     """Settings of `categorical.v1`."""
 
     feature_size: Annotated[int, Meta(ge=1, le=1 << 20)]
-    """Features coming in, H."""
+    """Number of input features, H."""
     vocab_size: Annotated[int, Meta(ge=1, le=1 << 31)]
-    """Elements, V."""
+    """Number of elements, V."""
     bias: bool = True
-    """Whether every element has a bias of its own."""
+    """Add a bias for each element."""
     tied: bool = False
-    """Whether its weights are the input table's, which is as wide as the features (Press and Wolf 2017)."""
+    """Use the weights of the input table, which is as wide as the features (Press and Wolf 2017)."""
 
 
 @HEADS.register("categorical.v1")

@@ -28,7 +28,7 @@ class DensityConfig:
     """Settings of heads over numbers."""
 
     feature_size: Features
-    """Features coming in, H."""
+    """Number of input features, H."""
     target_size: Targets = 1
     """Numbers of one observation, K."""
 

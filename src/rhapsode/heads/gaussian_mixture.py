@@ -29,9 +29,9 @@ class GaussianMixtureConfig(DensityConfig):
     """Settings of `gaussian_mixture.v1`."""
 
     components: Annotated[int, Meta(ge=1, le=1 << 10)] = 5
-    """Bells of one target."""
+    """Number of mixture components of one target."""
     least_scale: LeastScale = 1e-4
-    """Smallest standard deviation of a bell, in the units of the targets."""
+    """Minimum standard deviation of a component, in units of the targets."""
 
 
 @HEADS.register("gaussian_mixture.v1")

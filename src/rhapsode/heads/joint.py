@@ -23,15 +23,16 @@ class JointConfig:
     """Settings of `joint.v1`."""
 
     feature_size: Features
-    """Features coming in, H."""
+    """Number of input features, H."""
     target_size: Targets = 2
-    """Numbers of one observation, K, kinds included."""
+    """Numbers of one observation, K, including the categorical ones."""
     kinds: Annotated[tuple[Annotated[int, Meta(ge=2, le=1 << 16)], ...], Meta(min_length=1)] = (2,)
-    """Of each of the last numbers, which is a kind: 0, 1, ... below this."""
+    """Number of categories of each categorical number, which follow the others: 0, 1, ... below
+    this."""
     numbers: str = "gaussian.v1"
-    """The distribution of the numbers before them."""
+    """Head of the other numbers."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Its own settings."""
+    """Settings of that head."""
 
 
 @HEADS.register("joint.v1")

@@ -85,7 +85,7 @@ class LaplaceConfig(DensityConfig):
     """Settings of `laplace.v1`."""
 
     least_scale: LeastScale = 1e-4
-    """Smallest width, in the units of the targets."""
+    """Minimum scale, in units of the targets."""
 
 
 @HEADS.register("laplace.v1")
@@ -111,7 +111,7 @@ class GaussianConfig(DensityConfig):
     """Settings of `gaussian.v1`."""
 
     least_scale: LeastScale = 1e-4
-    """Smallest standard deviation, in the units of the targets."""
+    """Minimum standard deviation, in units of the targets."""
 
 
 @HEADS.register("gaussian.v1")
@@ -136,7 +136,7 @@ class StudentTConfig(DensityConfig):
     """Settings of `student_t.v1`."""
 
     least_scale: LeastScale = 1e-4
-    """Smallest width, in the units of the targets."""
+    """Minimum scale, in units of the targets."""
 
 
 @HEADS.register("student_t.v1")

@@ -34,9 +34,9 @@ class QuantilesConfig(DensityConfig):
     """Settings of `quantiles.v1`."""
 
     levels: tuple[float, ...] = _LEVELS
-    """Levels of the quantiles, rising, 0.5 among them."""
+    """Levels of the quantiles in ascending order; 0.5 must be among them."""
     least_scale: LeastScale = 1e-4
-    """Smallest distance of two quantiles, in the units of the targets."""
+    """Minimum distance between two quantiles, in units of the targets."""
 
 
 @HEADS.register("quantiles.v1")

@@ -23,23 +23,26 @@ class RecurrentConfig:
     """Settings of a recurrent family."""
 
     input_size: Annotated[int, Meta(ge=1, le=1 << 20)]
-    """Features coming in."""
+    """Number of input features."""
     hidden_size: Annotated[int, Meta(ge=1, le=1 << 16)] = 512
     """Units of each layer."""
     num_layers: Annotated[int, Meta(ge=1, le=64)] = 1
-    """Layers, each reading the one below."""
+    """Number of stacked layers."""
     dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
-    """Share of every layer's outputs dropped in training, the same ones over a window (locked dropout)."""
+    """Dropout of each layer's outputs, with the same mask at all steps of a window (locked
+    dropout)."""
 
 
 @dataclass(frozen=True)
 class GatedConfig(RecurrentConfig):
-    """Settings of a recurrent family whose gates decide what is kept."""
+    """Settings of a recurrent family with gates."""
 
     chrono: Annotated[int, Meta(ge=0, le=1 << 20)] = 0
-    """Positions over which memory starts out able to reach (chrono initialisation); 0 starts as torch.nn does."""
+    """Number of positions that memory can span at initialisation (chrono initialisation); 0
+    initialises as torch.nn does."""
     chrono_share: Annotated[float, Meta(ge=0.0, le=1.0)] = 1.0
-    """Share of the units that start so; the others start as in torch.nn."""
+    """Fraction of the units with chrono initialisation; the others are initialised as in
+    torch.nn."""
 
     @property
     def remembering(self) -> int:

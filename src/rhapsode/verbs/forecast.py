@@ -38,21 +38,22 @@ MODALITY = "series.v1"
 @dataclass(frozen=True)
 class _Places:
     model: Positional[Annotated[str, option("MODEL|TABLE")]]
-    """Run folder or model file, or a table to learn from: CSV, TSV, Parquet, .npy, .npz, or a name."""
-    history: Positional[Annotated[str, option("HISTORY", "what it learnt from")]] = ""
-    """Table of what came before; - reads it from standard input."""
+    """Run folder or model file, or a table to train on: CSV, TSV, Parquet, .npy, .npz, or the name
+    of a corpus."""
+    history: Positional[Annotated[str, option("HISTORY", "the training data")]] = ""
+    """Table with the values before the forecast; - reads it from standard input."""
 
 
 @dataclass(frozen=True)
 class ForecastOptions(SeriesSettings, ForecastSettings, _Places):
-    """Options of a forecast."""
+    """Output, and training on a table."""
 
     output: Annotated[str | None, option("FILE", "standard output", alias="-o")] = None
-    """A .csv, .tsv or .parquet file for the forecast."""
+    """File for the forecast: .csv, .tsv or .parquet."""
     plot: Annotated[str | None, option("FILE", "none")] = None
-    """A .png or .svg picture of history and forecast."""
+    """File for a picture of the history and the forecast: .png or .svg."""
     budget: Annotated[str | None, option("TIME", DIRECT_BUDGET)] = None
-    """Time to learn in, where a table stands in the place of the model."""
+    """Training time, if a table is given in place of a model."""
 
 
 def all_of_it(training: Training) -> bool:

@@ -1,4 +1,4 @@
-"""How tables become time series: which columns play which part, and what to do where the table is not plain."""
+"""Settings of reading time series from tables: roles of columns and irregular formats."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -13,38 +13,45 @@ Names = Repeated[tuple[str, ...]]
 
 @dataclass(frozen=True)
 class SeriesSettings:
-    """Reading of a table of numbers."""
+    """Columns and format of a table of numbers."""
 
     layout: Annotated[
-        Literal["auto", "wide", "long", "rows"], option("auto|wide|long|rows", "found out")
+        Literal["auto", "wide", "long", "rows"], option("auto|wide|long|rows", "detected")
     ] = "auto"
-    """wide: a column for each series; long: one below the other, told apart by an id; rows: a row for each series."""
+    """wide: one column for each series; long: the series follow one another, distinguished by an id
+    column; rows: one row for each series."""
     joint: bool = False
-    """Take several value columns as one series of several values at a time, not as a series each."""
-    id_column: Annotated[Names, option("NAME", "found out")] = ()
-    """The column that tells series apart; may be repeated."""
-    time_column: Annotated[Names, option("NAME", "found out")] = ()
-    """The column that holds the time; repeated where a date and a time of day, or year, month and day, are apart."""
+    """Treat several value columns as one series of vectors, not as separate series."""
+    id_column: Annotated[Names, option("NAME", "detected")] = ()
+    """Column that identifies the series; may be repeated."""
+    time_column: Annotated[Names, option("NAME", "detected")] = ()
+    """Column with the time; repeat it if date and time of day, or year, month and day, are in
+    separate columns."""
     value_columns: Annotated[Names, option("NAME", "all other columns of numbers")] = ()
-    """A column to learn and forecast; may be repeated."""
+    """Column to learn and forecast; may be repeated."""
     known: Annotated[Names, option("NAME", "none")] = ()
-    """A column of numbers that are known ahead, as a price or a holiday; may be repeated."""
-    static: Annotated[Names, option("NAME", "found out")] = ()
-    """A column that says something of a whole series, as its region; may be repeated."""
+    """Numeric column that is known in advance, for example a price or a holiday; may be
+    repeated."""
+    static: Annotated[Names, option("NAME", "detected")] = ()
+    """Column with an attribute of a whole series, for example its region; may be repeated."""
     dates: Annotated[
         Literal["auto", "day-first", "month-first"], option("auto|day-first|month-first")
     ] = "auto"
-    """Whether 02/01/2020 is in January or in February; auto looks at the whole column."""
-    frequency: Annotated[str, option("NAME", "found out")] = "auto"
-    """Time from one value to the next, as monthly, "15 minutes" or "business days"; none takes values by their order."""
+    """Order of day and month in dates such as 02/01/2020; auto decides from the whole column."""
+    frequency: Annotated[str, option("NAME", "detected")] = "auto"
+    """Time between consecutive values, for example monthly, "15 minutes" or "business days"; none
+    uses only the order of the values."""
     duplicates: Annotated[Literal["error", "mean", "last"], option("error|mean|last")] = "error"
-    """Where a series has two rows of one time: stop, take their mean, or the last of them."""
+    """Two rows of a series with the same time: error stops, mean takes their mean, last takes the
+    last one."""
     missing_values: Annotated[Names, option("VALUE", "none")] = ()
-    """A cell that stands for a missing value, as -200, beside an empty one, NA, NaN, null, - and ?; may be repeated."""
+    """Cell value that marks a missing value, for example -200, in addition to empty cells, NA, NaN,
+    null, - and ?; may be repeated."""
     decimal: Annotated[Literal["auto", "point", "comma"], option("auto|point|comma")] = "auto"
-    """What parts the fraction from a number; the other one may then part thousands."""
+    """Decimal separator of numbers; the other character may then separate thousands."""
     header: Annotated[Literal["auto", "yes", "no"], option("auto|yes|no")] = "auto"
-    """Whether the first row names the columns; without, they are named "column 1", "column 2" and so on."""
+    """yes: the first row names the columns; no: they are named "column 1", "column 2" and so on;
+    auto detects it."""
 
     def __post_init__(self) -> None:
         parts = {

@@ -74,14 +74,14 @@ def column_scale(values_N: NDArray[np.float64], scaling: Scaling) -> tuple[float
 
 @dataclass(frozen=True)
 class BinSettings:
-    """How numbers become elements of a vocabulary."""
+    """Settings of the bins of binned values."""
 
     bins: Annotated[int, Meta(ge=2, le=1 << 16)] = 256
-    """Bins, V."""
+    """Number of bins, V."""
     spacing: Literal["quantile", "uniform"] = "quantile"
-    """Bins that hold equally many of the values learnt from, or bins of equal width."""
+    """quantile: bins with equally many of the training values; uniform: bins of equal width."""
     limit: Annotated[float, Meta(gt=0.0, le=1e6)] = 15.0
-    """Uniform bins lie between minus and plus this many scales."""
+    """Range of uniform bins: from minus to plus this many scales."""
 
 
 def learn_bins(

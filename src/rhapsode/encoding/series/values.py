@@ -36,19 +36,20 @@ class SeriesEncoderSettings:
     """Settings of `series.v1`."""
 
     scaling: Scaling = "mean_abs"
-    """How each series is scaled by its own past: `mean_abs`, `standard` (mean and deviation), `robust` (median and
-    quartiles) or `none`."""
+    """Scaling of each series by its own past: `mean_abs`, `standard` (mean and standard deviation),
+    `robust` (median and quartiles) or `none`."""
     log: bool = False
-    """Model log(1 + x); the values are declared never to be negative."""
+    """Model log(1 + x); requires that values are never negative."""
     difference: Annotated[int, Meta(ge=0, le=1 << 16)] = 0
-    """Model changes: over 1 step, over a season of that many steps, or 0 for the values themselves."""
+    """Model differences over this many steps: 1, or the length of a season; 0 models the values
+    themselves."""
     centre: Annotated[int, Meta(ge=0, le=1 << 16)] = 0
-    """Model distances from the mean of that many values before, or 0 for the values themselves: a level that drifts is
-    then none that was never seen."""
+    """Model differences from the mean of the last N values, for series whose level drifts; 0 models
+    the values themselves."""
     lags: tuple[Lag, ...] = ()
-    """Further inputs: the values that many steps before the one to come."""
+    """Additional inputs: for each N, the value N steps before the target."""
     counts: bool = False
-    """Targets are the counts themselves, for a head of counts; only the inputs are scaled."""
+    """Use whole numbers as targets, for a head of count data; only the inputs are scaled."""
 
 
 class SeriesEncoder:

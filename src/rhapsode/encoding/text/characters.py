@@ -40,11 +40,13 @@ class CharacterSettings(NormalSettings):
     """Settings of `characters.v1`."""
 
     graphemes: bool = False
-    """Keep grapheme clusters whole: a letter with its accents, a flag, a family, a syllable."""
+    """Treat a grapheme cluster as one element: a letter with its accents, a flag, a family, a
+    syllable."""
     max_vocabulary: Annotated[int, Meta(ge=3, le=_CODE_POINTS)] | None = None
-    """Keep only the most frequent elements, end-of-sequence and unknown counted in."""
+    """Maximum number of elements, including end-of-sequence and unknown; the most frequent ones are
+    kept."""
     min_count: Annotated[int, Meta(ge=1)] = 1
-    """Elements seen less often become the unknown element."""
+    """Elements that occur less often than this become the unknown element."""
 
 
 class CharacterEncoder(CountingEncoder):

@@ -53,18 +53,20 @@ class JiebaSettings(NormalSettings):
     """Settings of `jieba.v1`."""
 
     unknown: Literal["element", "spell"] = "element"
-    """element: a word outside the vocabulary becomes the unknown element; spell: it is spelled in characters, which
-    are elements too."""
+    """element: a word outside the vocabulary becomes the unknown element; spell: it is spelled in
+    characters, which are elements too."""
     max_vocabulary: Annotated[int, Meta(ge=3, le=1 << 24)] | None = 20_000
-    """Keep only the most frequent elements, end-of-sequence and unknown counted in."""
+    """Maximum number of elements, including end-of-sequence and unknown; the most frequent ones are
+    kept."""
     min_count: Annotated[int, Meta(ge=1)] = 1
-    """Elements seen less often become the unknown element."""
+    """Elements that occur less often than this become the unknown element."""
     user_dictionary: str = ""
-    """A file of further words, one a line with an optional frequency, in UTF-8; the model keeps its content."""
+    """File of additional words in UTF-8, one on each line with an optional frequency; its content
+    is saved in the model."""
     hmm: bool = True
-    """Also find words that no dictionary has, by jieba's hidden Markov model."""
+    """Also find words outside the dictionaries with jieba's hidden Markov model."""
     segmenter: dict[str, str] = field(default_factory=dict)
-    """Written when learning: jieba's version and the hash of its dictionary."""
+    """Written during training: version of jieba and hash of its dictionary."""
 
 
 class JiebaEncoder(CountingEncoder):

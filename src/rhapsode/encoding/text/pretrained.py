@@ -37,9 +37,9 @@ class ReadySettings:
     """Settings of `tokenizer.v1`."""
 
     file: str = ""
-    """The `tokenizer.json`; the model keeps its content."""
+    """Path of the `tokenizer.json`; its content is saved in the model."""
     round_trip: Literal["", "lossless", "as its tokenizer.json decodes"] = ""
-    """Written when learning: whether a sample of the text came back as it was."""
+    """Written during training: the result of decoding an encoded sample of the text."""
 
 
 class ReadyEncoder(Encoder):

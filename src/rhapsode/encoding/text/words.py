@@ -44,21 +44,24 @@ class WordSettings(NormalSettings):
     """Settings of `words.v1`."""
 
     split: Literal["words", "whitespace"] = "words"
-    """words: words, marks and white space are elements, and the text comes back as it was; whitespace: elements are
-    what stands between white space, and a line end is one; other white space is lost."""
+    """words: words, punctuation marks and white space are elements, and the text is restored
+    exactly; whitespace: the text is split at white space, a line end is an element, and other white
+    space is lost."""
     unknown: Literal["element", "spell"] = "element"
-    """element: a word outside the vocabulary becomes the unknown element; spell: it is spelled in characters, which
-    are elements too."""
+    """element: a word outside the vocabulary becomes the unknown element; spell: it is spelled in
+    characters, which are elements too."""
     max_vocabulary: Annotated[int, Meta(ge=3, le=1 << 24)] | None = 20_000
-    """Keep only the most frequent elements, end-of-sequence and unknown counted in."""
+    """Maximum number of elements, including end-of-sequence and unknown; the most frequent ones are
+    kept."""
     min_count: Annotated[int, Meta(ge=1)] = 1
-    """Elements seen less often become the unknown element."""
+    """Elements that occur less often than this become the unknown element."""
     punctuation: bool = True
-    """Keep marks as elements; false drops them."""
+    """Keep punctuation marks as elements; false drops them."""
     strip_html: bool = False
-    """Replace tags such as <br /> by a space."""
+    """Replace tags such as <br /> with a space."""
     stem: str = ""
-    """Reduce words to their stems by the Snowball stemmer of this language, as "english"; loses endings and case."""
+    """Reduce words to their stems with the Snowball stemmer of this language, for example
+    "english"; endings and case are lost."""
 
 
 class WordEncoder(Encoder):

@@ -53,6 +53,8 @@ class IdEvaluationSettings:
     """Settings of an evaluation of a model of identifiers."""
 
     dynamic: bool = False
-    """Report, apart, what the text costs if the model goes on learning from it: up to a minute more."""
+    """Also report dynamic evaluation, separately: the loss if the model continues to learn from the
+    text. Takes up to one more minute."""
     weights: Literal["float32", "bf16", "int8"] = "float32"
-    """Also score a part of the text with weights kept as these, as generate can have them, and tell what that costs."""
+    """Also score a part of the text with weights in this number format, and report the difference
+    from float32."""

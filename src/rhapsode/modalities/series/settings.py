@@ -32,37 +32,41 @@ Steps = Annotated[int, Meta(ge=1, le=1 << 20)]
 
 @dataclass(frozen=True)
 class SeriesDataSettings:
-    """How series are divided in time, and what the figures are of."""
+    """Splits of series in time, and settings of the metrics."""
 
     test_share: Share = 0.1
-    """Share of the end of every series that is held out and forecast once, when all choices have been made."""
+    """Fraction of each series, at its end, that is held out as the test split and forecast once,
+    after all choices."""
     validation_share: Share | None = None
-    """Share of the end of the rest that chooses the best weights. [default: 0.1; 0.2 where fewer than a thousand
-    values are known]"""
+    """Fraction of the rest, at its end, that selects the best weights. [default: 0.1; 0.2 if fewer
+    than a thousand values are known]"""
     horizon: Steps | None = None
-    """Steps ahead that figures are of. [default: a season, or 12 where there is none; no more than the test share]"""
+    """Forecast steps of the metrics. [default: one season, or 12 without a season; at most the
+    length of the test split]"""
     season: Steps | None = None
-    """Values to a season. [default: by the frequency]"""
+    """Number of values in a season. [default: from the frequency]"""
     samples: Annotated[int, Meta(ge=2, le=100_000)] = 200
-    """Paths of a forecast that figures are of."""
+    """Number of sample paths of a forecast for the metrics."""
     run_up: Steps | None = None
-    """Values of a history that are read before a forecast, at most. [default: four windows]"""
+    """Maximum number of past values that are read before a forecast. [default: four windows]"""
 
 
 @dataclass(frozen=True)
 class SeriesTrainSettings(TrainingSettings):
-    """Everything that decides training on series."""
+    """Settings of training on series."""
 
     model: Annotated[str, option("NAME")] = "lstm_skip"
-    """Family: lstm_skip, lstm, awd_lstm, gru, rnn, tcn or transformer."""
+    """Model family: lstm_skip, lstm, awd_lstm, gru, rnn, tcn or transformer."""
     series: SeriesSettings = field(default_factory=SeriesSettings)
     data: SeriesDataSettings = field(default_factory=SeriesDataSettings)
     network: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of the model's family, as hidden_size; what is unset is planned. Where conditioner is
-    static, what is said of whole series conditions the network; it is fed at every step elsewhere."""
+    """Settings of the model family, for example hidden_size; unset values are planned. With
+    conditioner = static, attributes of a whole series condition the network; otherwise they are
+    inputs at every step."""
     head: Mapping[str, Any] = field(default_factory=dict)
-    """The distribution: name is laplace, gaussian, student_t, gaussian_mixture, quantiles, poisson,
-    negative_binomial or bins; and its own settings, of bins: bins, spacing, limit."""
+    """Output distribution. name is laplace, gaussian, student_t, gaussian_mixture, quantiles,
+    poisson, negative_binomial or bins; the other keys are settings of that distribution, for bins:
+    bins, spacing, limit."""
 
 
 @dataclass(frozen=True)
@@ -73,51 +77,51 @@ class ForecastSettings(RepetitionSettings, TruncationSettings, TemperatureSettin
     """
 
     order: Annotated[str, option("ORDER")] = "hf"
-    """Order of the samplers' steps: hf, vllm, llamacpp, or step names joined by commas."""
+    """Order of the sampling steps: hf, vllm, llamacpp, or step names separated by commas."""
     explain: bool = False
-    """Print the samplers' steps in order, and what is off, to stderr."""
-    horizon: Annotated[Steps | None, option("N", "the model's own")] = None
-    """Steps to forecast."""
+    """Print the sampling steps in order, and the disabled ones, to stderr."""
+    horizon: Annotated[Steps | None, option("N", "the horizon of the model")] = None
+    """Number of steps to forecast."""
     samples: Annotated[Annotated[int, Meta(ge=1, le=1_000_000)], option("N")] = 200
-    """Sample paths of every series."""
+    """Number of sample paths of each series."""
     quantiles: Annotated[
         Repeated[tuple[Annotated[float, Meta(gt=0.0, lt=1.0)], ...]],
         option("P", "0.05 0.25 0.5 0.75 0.95"),
     ] = ()
-    """A level to print, as 0.9; may be repeated."""
+    """Level of a quantile to print, for example 0.9; may be repeated."""
     temperature: Annotated[Annotated[float, Meta(ge=0.0, le=100.0)], option("T")] = 1.0
-    """Below 1 narrows every step's distribution about its middle, above 1 widens it; 0 draws the middle itself, of
-    binned values the likeliest bin."""
+    """Values below 1 narrow each distribution around its centre, values above 1 widen it; 0 returns
+    the centre, or the likeliest bin of binned values."""
     seed: Annotated[Annotated[int, Meta(ge=0, le=2**63 - 1)], option("N")] = 0
-    """Seed of the paths."""
+    """Random seed of the sample paths."""
     paths: bool = False
-    """Print the sample paths themselves, not quantiles of them."""
+    """Print the sample paths in place of their quantiles."""
     format: Annotated[Literal["csv", "json"], option("csv|json")] = "csv"
-    """What is printed."""
+    """Output format."""
 
 
 @dataclass(frozen=True)
 class SeriesComparisonSettings:
     """Settings of a comparison of models of series."""
 
-    horizon: Annotated[Steps | None, option("N", "the model's own")] = None
-    """Steps ahead."""
+    horizon: Annotated[Steps | None, option("N", "the horizon of the model")] = None
+    """Number of steps to forecast."""
     origins: Annotated[Steps | None, option("N", "all in the last tenth")] = None
-    """Forecasts of every series, the last of which ends with it."""
+    """Number of forecasts of each series; the last one ends at the end of the series."""
     stride: Annotated[Steps | None, option("N", "the horizon")] = None
-    """Steps from one origin to the next."""
+    """Number of steps from one forecast origin to the next."""
     samples: Annotated[Annotated[int, Meta(ge=2, le=1_000_000)], option("N")] = 200
-    """Sample paths of every forecast."""
+    """Number of sample paths of each forecast."""
     seed: Annotated[Annotated[int, Meta(ge=0, le=2**63 - 1)], option("N")] = 0
-    """Seed of the paths."""
+    """Random seed of the sample paths."""
 
 
 @dataclass(frozen=True)
 class SeriesEvaluationSettings(SeriesComparisonSettings):
     """Settings of an evaluation of a model of series."""
 
-    method: Annotated[Repeated[tuple[str, ...]], option("NAME", "all there are")] = ()
-    """A statistical method beside it: ets, arima, theta or none; may be repeated."""
+    method: Annotated[Repeated[tuple[str, ...]], option("NAME", "all that are installed")] = ()
+    """Statistical method to compare with: ets, arima, theta or none; may be repeated."""
 
     def __post_init__(self) -> None:
         if "none" in self.method and len(self.method) > 1:

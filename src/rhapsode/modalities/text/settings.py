@@ -16,17 +16,19 @@ Share = Annotated[float, Meta(ge=0.0, le=0.5)]
 
 @dataclass(frozen=True)
 class DataSettings:
-    """How the text is divided."""
+    """Splits of the text."""
 
     test_share: Share = 0.1
-    """Share held out to the very end and swept once; at most a million characters."""
+    """Fraction of the text in the test split, which is scored once, at the end of the run; at most
+    a million characters."""
     validation_share: Share = 0.05
-    """Share of the rest that chooses the best weights; at most half a million characters."""
+    """Fraction of the rest in the validation slices, which select the best weights; at most half a
+    million characters."""
     split: Literal["tail", "documents"] = "tail"
-    """tail: the end of the corpus is held out; documents: the hash of a document decides, and it stays where it is
-    when others are added."""
+    """tail: the end of the corpus is held out; documents: a hash of each document decides, so that
+    a document stays in its split when others are added."""
     duplicates: Literal["keep", "drop"] = "keep"
-    """Whether documents that occur more than once are learnt from as often."""
+    """Documents that occur more than once: keep learns from all copies, drop from one."""
 
 
 @dataclass(frozen=True)

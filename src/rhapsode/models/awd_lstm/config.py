@@ -15,7 +15,8 @@ class AWDLSTMConfig(LSTMConfig):
     """Settings of `awd_lstm.v1`."""
 
     weight_dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.2
-    """Share of the hidden-to-hidden weights dropped in training, the same ones for all rows over a window."""
+    """Dropout of the hidden-to-hidden weights in training, with the same mask for all rows and
+    steps of a window."""
 
 
 class AWDLSTMFamily(LSTMFamily):

@@ -16,7 +16,7 @@ class RNNConfig(RecurrentConfig):
     """Settings of `rnn.v1`."""
 
     nonlinearity: Literal["tanh", "relu"] = "tanh"
-    """What bends the sum of input and past."""
+    """Activation function."""
 
 
 class RNNFamily(RecurrentFamily):

@@ -23,15 +23,16 @@ class TCNConfig:
     """Settings of `tcn.v1`."""
 
     input_size: Annotated[int, Meta(ge=1, le=1 << 20)]
-    """Features coming in."""
+    """Number of input features."""
     hidden_size: Annotated[int, Meta(ge=1, le=1 << 16)] = 256
-    """Channels."""
+    """Number of channels."""
     num_layers: Annotated[int, Meta(ge=1, le=20)] = 6
-    """Residual blocks of two convolutions; each doubles the dilation of the one below."""
+    """Number of residual blocks of two convolutions; each block doubles the dilation of the
+    previous one."""
     kernel_size: Annotated[int, Meta(ge=2, le=64)] = 3
-    """Taps of a convolution."""
+    """Kernel size of a convolution."""
     dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
-    """Share of channels dropped behind every convolution in training, the same ones over a window."""
+    """Dropout of channels after each convolution, with the same mask at all steps of a window."""
 
 
 class TCNFamily(Family):

@@ -17,19 +17,20 @@ class TransformerConfig:
     """Settings of `transformer.v1`."""
 
     input_size: Annotated[int, Meta(ge=1, le=1 << 20)]
-    """Features coming in; this is the width of the model."""
+    """Number of input features, which is the width of the model."""
     num_layers: Annotated[int, Meta(ge=1, le=256)] = 4
-    """Blocks of attention and feed-forward."""
+    """Number of blocks of attention and feed-forward."""
     num_heads: Annotated[int, Meta(ge=1, le=1024)] = 4
-    """Attention heads; they divide the width, each part even."""
+    """Number of attention heads; the width divided by it must be an even number."""
     window: Annotated[int, Meta(ge=1, le=1 << 20)] = 256
-    """How many positions a position looks back to, itself counted."""
+    """Attention window: the number of positions that a position attends to, including itself."""
     feedforward_size: Annotated[int, Meta(ge=1, le=1 << 20)] | None = None
-    """Units of the SwiGLU feed-forward [default: 8/3 of the width, rounded up to 16s]."""
+    """Units of the SwiGLU feed-forward layer. [default: 8/3 of the width, rounded up to a multiple
+    of 16]"""
     dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
-    """Share of every branch's output dropped in training."""
+    """Dropout of the output of each residual branch."""
     rope_base: Annotated[float, Meta(gt=1.0, le=1e12)] = 10000.0
-    """Base of the rotary frequencies."""
+    """Base of the rotary position frequencies."""
 
 
 class TransformerFamily(Family):

@@ -20,17 +20,17 @@ class TransformerClassicConfig:
     """Settings of `transformer_classic.v1`."""
 
     input_size: Annotated[int, Meta(ge=1, le=1 << 20)]
-    """Features coming in; this is the width of the model."""
+    """Number of input features, which is the width of the model."""
     num_layers: Annotated[int, Meta(ge=1, le=256)] = 1
-    """Blocks of attention and feed-forward."""
+    """Number of blocks of attention and feed-forward."""
     num_heads: Annotated[int, Meta(ge=1, le=1024)] = 4
-    """Attention heads; they divide the width."""
+    """Number of attention heads; it must divide the width."""
     length: Annotated[int, Meta(ge=1, le=1 << 20)] = 128
-    """Positions there are vectors for: the longest text that can be read."""
+    """Number of position embeddings: the longest sequence that can be read."""
     feedforward_size: Annotated[int, Meta(ge=1, le=1 << 20)] | None = None
-    """Units of the feed-forward layer [default: 4 times the width]."""
+    """Units of the feed-forward layer. [default: 4 times the width]"""
     dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.0
-    """Share dropped of attention weights, feed-forward units and branches in training."""
+    """Dropout of attention weights, feed-forward units and residual branches."""
 
 
 class TransformerClassicFamily(Family):
