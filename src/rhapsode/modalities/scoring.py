@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,6 +49,11 @@ class Metrics(Shown):
 
     loss: float
     """Nats per element, in the data's own units."""
+
+    @property
+    def perplexity(self) -> float:
+        """The exponential of the loss."""
+        return math.exp(self.loss)
 
     @abstractmethod
     def report(self, title: str) -> Iterator[RenderableType]:
