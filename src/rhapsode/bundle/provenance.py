@@ -1,7 +1,5 @@
 """Provenance of a model, and values set after its training. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any

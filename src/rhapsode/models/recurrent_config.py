@@ -1,7 +1,5 @@
 """Settings, plan defaults and cost that recurrent families share. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar

@@ -14,31 +14,18 @@ larger than 128: an input gives its size, a weight takes its sign. Elsewhere the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped, unused-ignore]
+from numba import types
 from numba.core import cgutils as _cgutils
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from rhapsode.engine.kernels.jit import apart, inner
-from rhapsode.engine.kernels.tiles import (
-    PANEL,
-    SHAPES,
-    features_of,
-    fused_sum,
-    llvm_function,
-    load_vector,
-    offset_pointer,
-    padded,
-    shares,
-    spread_number,
-    store_vector,
-    summing_tile,
-    tile_arguments,
-    tile_intrinsic,
-)
+from rhapsode.engine.kernels.tiles import PANEL, features_of, lanes_of, padded, shares
 
 # Inputs that share a scale.
 BLOCK = 64
@@ -95,13 +82,117 @@ def pack_int8(weight_GK: NDArray[np.float32]) -> NDArray[np.uint8]:
     return panels.reshape(-1)
 
 
-def _bf16_weights(builder: Any, pointer: Any, lanes: int) -> tuple[Any, Any]:
-    """Weights of the two halves of a panel, from words that hold one of each."""
-    floats, words = ir.VectorType(_FLOAT, lanes), ir.VectorType(_WORD, lanes)
-    both = load_vector(builder, pointer, words)
-    low = builder.shl(both, ir.Constant(words, [16] * lanes))
-    high = builder.and_(both, ir.Constant(words, [0xFFFF0000] * lanes))
-    return builder.bitcast(low, floats), builder.bitcast(high, floats)
+def _place(builder: Any, pointer: Any, *offsets: Any) -> Any:
+    for offset in offsets:
+        known = ir.Constant(_INT, offset) if isinstance(offset, int) else offset
+        pointer = builder.gep(pointer, [known])
+    return pointer
+
+
+def _load(builder: Any, pointer: Any, kind: Any, align: int = 4) -> Any:
+    vector = builder.load(builder.bitcast(pointer, kind.as_pointer()))
+    vector.align = align
+    return vector
+
+
+def _store(builder: Any, vector: Any, pointer: Any) -> None:
+    builder.store(vector, builder.bitcast(pointer, vector.type.as_pointer())).align = 4
+
+
+def _spread(builder: Any, number: Any, lanes: int) -> Any:
+    unknown = ir.Constant(ir.VectorType(number.type, lanes), ir.Undefined)
+    first = builder.insert_element(unknown, number, ir.Constant(_WORD, 0))
+    everywhere = ir.Constant(ir.VectorType(_WORD, lanes), [0] * lanes)
+    return builder.shuffle_vector(first, unknown, everywhere)
+
+
+def _fused(builder: Any, lanes: int) -> Any:
+    """A product and a sum of vectors of floats."""
+    kind = ir.VectorType(_FLOAT, lanes)
+    return _function(builder, f"llvm.fmuladd.v{lanes}f32", kind, *[kind] * 3)
+
+
+def _function(builder: Any, name: str, kind: Any, *arguments: Any) -> Any:
+    return cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(kind, list(arguments)), name
+    )
+
+
+def _arguments(context: Any, builder: Any, signature: Any, args: Any) -> tuple[Any, ...]:
+    """Pointers of y, weights and inputs; where the weights begin, panel to panel, how deep; rows of y and of inputs."""
+    pointers = (
+        context.make_array(kind)(context, builder, value).data
+        for kind, value in zip(signature.args[:3], args[:3], strict=True)
+    )
+    rows = (cgutils.unpack_tuple(builder, places) for places in args[6:8])
+    return (*pointers, *args[3:6], *rows)
+
+
+def _intrinsic(emit: Any) -> Callable[..., None]:
+    def tile(
+        typing: Any,
+        y: Any,
+        m: Any,
+        x: Any,
+        m_at: Any,
+        m_step: Any,
+        depth: Any,
+        y_at: Any,
+        x_at: Any,
+    ) -> Any:
+        return types.void(y, m, x, m_at, m_step, depth, y_at, x_at), emit
+
+    return cast("Callable[..., None]", intrinsic(tile))
+
+
+def _tile_bf16(rows: int, panels: int) -> Callable[..., None]:
+    """As the tile of float32 weights; see `tiles`."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        y, m, x, m_at, m_step, depth, y_at, x_at = _arguments(context, builder, signature, args)
+        lanes = lanes_of(context)
+        floats, words = ir.VectorType(_FLOAT, lanes), ir.VectorType(_WORD, lanes)
+        fused = _fused(builder, lanes)
+        starts = [
+            _place(builder, m, m_at, builder.mul(m_step, ir.Constant(_INT, panel)))
+            for panel in range(panels)
+        ]
+        shift = ir.Constant(words, [16] * lanes)
+        mask = ir.Constant(words, [0xFFFF0000] * lanes)
+        for share in shares(lanes, rows, panels, each=2):
+            places = [
+                [
+                    _place(builder, y, y_at[row], panel * PANEL + part + half)
+                    for panel, part in share
+                    for half in (0, _LANES)
+                ]
+                for row in range(rows)
+            ]
+            sums = [
+                [cgutils.alloca_once_value(builder, _load(builder, p, floats)) for p in row]
+                for row in places
+            ]
+            with cgutils.for_range(builder, depth) as loop:
+                first = builder.mul(loop.index, ir.Constant(_INT, _LANES))
+                weights = []
+                for panel, part in share:
+                    both = _load(builder, _place(builder, starts[panel], first, part), words)
+                    weights += [
+                        builder.bitcast(builder.shl(both, shift), floats),
+                        builder.bitcast(builder.and_(both, mask), floats),
+                    ]
+                for row in range(rows):
+                    one = builder.load(_place(builder, x, x_at[row], loop.index))
+                    number = _spread(builder, one, lanes)
+                    for total, weight in zip(sums[row], weights, strict=True):
+                        told = builder.call(fused, [weight, number, builder.load(total)])
+                        builder.store(told, total)
+            for row_sums, row_places in zip(sums, places, strict=True):
+                for total, place in zip(row_sums, row_places, strict=True):
+                    _store(builder, builder.load(total), place)
+        return context.get_dummy_value()
+
+    return _intrinsic(emit)
 
 
 def _way(context: Any) -> str:
@@ -128,7 +219,7 @@ class _Sums:
     def start(self, number: Any) -> Any:
         """Sums that begin with a number."""
         builder, lanes = self._builder, self.lanes
-        spread = spread_number(builder, number, lanes)
+        spread = _spread(builder, number, lanes)
         if self._way != "plain":
             return cgutils.alloca_once_value(builder, spread)
         # Pairs of neighbours are added up last: the second of each begins at 0.
@@ -140,7 +231,7 @@ class _Sums:
     def inputs(self, four: Any) -> tuple[Any, ...]:
         """Four inputs, a word, as `add` takes them."""
         builder = self._builder
-        spread = spread_number(builder, four, self.lanes)
+        spread = _spread(builder, four, self.lanes)
         if self._way != "avx2":
             return (spread,)
         # What is 128 more than a weight becomes the weight, or where the input is negative minus one more than it:
@@ -159,8 +250,8 @@ class _Sums:
         words, halves, some = self._words, self._halves, self._bytes
         if self._way == "avx2":
             sizes, flips = inputs
-            twos = llvm_function(builder, "llvm.x86.avx2.pmadd.ub.sw", halves, some, some)
-            fours = llvm_function(builder, "llvm.x86.avx2.pmadd.wd", words, halves, halves)
+            twos = _function(builder, "llvm.x86.avx2.pmadd.ub.sw", halves, some, some)
+            fours = _function(builder, "llvm.x86.avx2.pmadd.wd", words, halves, halves)
             two = builder.call(twos, [sizes, builder.xor(weights, flips)])
             four = builder.call(fours, [two, ir.Constant(halves, [1] * 2 * lanes)])
             builder.store(builder.add(known, four), total)
@@ -168,7 +259,7 @@ class _Sums:
         (spread,) = inputs
         if self._way != "plain":
             name = f"llvm.x86.avx512.vpdpbusd.{32 * lanes}"
-            dot = llvm_function(builder, name, words, *[words] * 3)
+            dot = _function(builder, name, words, *[words] * 3)
             told = builder.call(dot, [known, builder.bitcast(weights, words), spread])
             builder.store(told, total)
             return
@@ -204,13 +295,13 @@ def _tile_int8(rows: int, panels: int) -> Callable[..., None]:
     """What adds the products of some panels with some rows of rounded inputs; depth counts blocks."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        y, m, x, m_at, m_step, depth, y_at, x_at = tile_arguments(context, builder, signature, args)
+        y, m, x, m_at, m_step, depth, y_at, x_at = _arguments(context, builder, signature, args)
         dots = _Sums(builder, _way(context))
         lanes = dots.lanes
         floats, bytes_ = ir.VectorType(_FLOAT, lanes), ir.VectorType(_BYTE, 4 * lanes)
-        fused = fused_sum(builder, lanes)
+        fused = _fused(builder, lanes)
         starts = [
-            offset_pointer(builder, m, m_at, builder.mul(m_step, ir.Constant(_INT, panel)))
+            _place(builder, m, m_at, builder.mul(m_step, ir.Constant(_INT, panel)))
             for panel in range(panels)
         ]
         # Rows share the reading of weights only: where registers are few, two are enough.
@@ -218,57 +309,43 @@ def _tile_int8(rows: int, panels: int) -> Callable[..., None]:
         for some in (range(row, min(row + most, rows)) for row in range(0, rows, most)):
             for share in shares(lanes, len(some), panels):
                 places = [
-                    [
-                        offset_pointer(builder, y, y_at[row], panel * PANEL + part)
-                        for panel, part in share
-                    ]
+                    [_place(builder, y, y_at[row], panel * PANEL + part) for panel, part in share]
                     for row in some
                 ]
                 totals = [
-                    [
-                        cgutils.alloca_once_value(builder, load_vector(builder, p, floats))
-                        for p in row
-                    ]
+                    [cgutils.alloca_once_value(builder, _load(builder, p, floats)) for p in row]
                     for row in places
                 ]
                 with cgutils.for_range(builder, depth) as block:
                     first = builder.mul(block.index, ir.Constant(_INT, BLOCK_BYTES))
                     begun = builder.mul(block.index, ir.Constant(_INT, INPUT_BYTES))
-                    inputs = [offset_pointer(builder, x, x_at[row], begun) for row in some]
+                    inputs = [_place(builder, x, x_at[row], begun) for row in some]
                     sums = []
                     for own in inputs:
-                        start = load_vector(
-                            builder, offset_pointer(builder, own, dots.start_at), _WORD
-                        )
+                        start = _load(builder, _place(builder, own, dots.start_at), _WORD)
                         sums.append([dots.start(start) for _ in share])
                     with cgutils.for_range(builder, ir.Constant(_INT, BLOCK // 4)) as loop:
                         group = builder.mul(loop.index, ir.Constant(_INT, 4 * PANEL))
                         weights = [
-                            load_vector(
+                            _load(
                                 builder,
-                                offset_pointer(
-                                    builder, starts[panel], first, group, 4 * (PANEL + part)
-                                ),
+                                _place(builder, starts[panel], first, group, 4 * (PANEL + part)),
                                 bytes_,
                             )
                             for panel, part in share
                         ]
                         fours = builder.mul(loop.index, ir.Constant(_INT, 4))
                         for own, row_sums in zip(inputs, sums, strict=True):
-                            four = load_vector(
-                                builder, offset_pointer(builder, own, _INPUTS, fours), _WORD
-                            )
+                            four = _load(builder, _place(builder, own, _INPUTS, fours), _WORD)
                             known = dots.inputs(four)
                             for total, weight in zip(row_sums, weights, strict=True):
                                 dots.add(total, weight, known)
                     scales = [
-                        load_vector(
-                            builder, offset_pointer(builder, starts[panel], first, 4 * part), floats
-                        )
+                        _load(builder, _place(builder, starts[panel], first, 4 * part), floats)
                         for panel, part in share
                     ]
                     for own, row_sums, row_totals in zip(inputs, sums, totals, strict=True):
-                        scale = spread_number(builder, load_vector(builder, own, _FLOAT), lanes)
+                        scale = _spread(builder, _load(builder, own, _FLOAT), lanes)
                         for found, total, weight in zip(row_sums, row_totals, scales, strict=True):
                             whole = builder.sitofp(dots.end(found), floats)
                             both = builder.fmul(weight, scale)
@@ -276,10 +353,10 @@ def _tile_int8(rows: int, panels: int) -> Callable[..., None]:
                             builder.store(told, total)
                 for row_totals, row_places in zip(totals, places, strict=True):
                     for total, place in zip(row_totals, row_places, strict=True):
-                        store_vector(builder, builder.load(total), place)
+                        _store(builder, builder.load(total), place)
         return context.get_dummy_value()
 
-    return tile_intrinsic(emit)
+    return _intrinsic(emit)
 
 
 _ZERO = np.float32(0.0)
@@ -331,54 +408,68 @@ def round_inputs(x: Any, x_at: int, depth: int, rounded: Any, at: int) -> None:
         at += INPUT_BYTES
 
 
-def _panels_of(tiles: Iterable[Callable[..., None]], block: int, size: int) -> Callable[..., None]:
-    """A product by tiles of four panels, of one, and of four rows by one panel.
-
-    Arguments:
-        tiles: one for each of `SHAPES`.
-        block: inputs that a tile counts as one.
-        size: numbers of a panel for each of them.
-    """
-    one, rest, four = tiles
-
-    @inner
-    def some_panels(
-        y: Any, y_at: int, y_step: int, m: Any, m_at: int, depth: int, begin: int, end: int,
-        x: Any, x_at: int, x_step: int, rows: int,
-    ) -> None:  # fmt: skip
-        """The outputs of panels from `begin` to `end`; else as `tiles.matmul`."""
-        apart()
-        blocks = (depth + block - 1) // block
-        step = blocks * size
-        fours = rows // 4 * 4
-        if fours:
-            for panel in range(begin, end):
-                for row in range(0, fours, 4):
-                    a, b = y_at + row * y_step + panel * PANEL, x_at + row * x_step
-                    four(
-                        y, m, x, m_at + panel * step, step, blocks,
-                        (a, a + y_step, a + 2 * y_step, a + 3 * y_step),
-                        (b, b + x_step, b + 2 * x_step, b + 3 * x_step),
-                    )  # fmt: skip
-        for row in range(fours, rows):
-            a, b = y_at + row * y_step, x_at + row * x_step
-            panel = begin
-            while panel + 4 <= end:
-                place = (a + panel * PANEL,)
-                one(y, m, x, m_at + panel * step, step, blocks, place, (b,))
-                panel += 4
-            while panel < end:
-                place = (a + panel * PANEL,)
-                rest(y, m, x, m_at + panel * step, step, blocks, place, (b,))
-                panel += 1
-
-    return some_panels
+_bf16_one, _bf16_rest, _bf16_four = _tile_bf16(1, 4), _tile_bf16(1, 1), _tile_bf16(4, 1)
+_int8_one, _int8_rest, _int8_four = _tile_int8(1, 4), _tile_int8(1, 1), _tile_int8(4, 1)
 
 
-some_panels_bf16 = _panels_of(
-    (summing_tile(rows, panels, _bf16_weights, 2) for rows, panels in SHAPES), 1, PANEL // 2
-)
-# Off rounded inputs.
-some_panels_int8 = _panels_of(
-    (_tile_int8(rows, panels) for rows, panels in SHAPES), BLOCK, BLOCK_BYTES
-)
+@inner
+def some_panels_bf16(
+    y: Any, y_at: int, y_step: int, m: Any, m_at: int, depth: int, begin: int, end: int,
+    x: Any, x_at: int, x_step: int, rows: int,
+) -> None:  # fmt: skip
+    """The outputs of panels from `begin` to `end`; else as `tiles.matmul`."""
+    apart()
+    step = depth * (PANEL // 2)
+    fours = rows // 4 * 4
+    if fours:
+        for panel in range(begin, end):
+            for row in range(0, fours, 4):
+                a, b = y_at + row * y_step + panel * PANEL, x_at + row * x_step
+                _bf16_four(
+                    y, m, x, m_at + panel * step, step, depth,
+                    (a, a + y_step, a + 2 * y_step, a + 3 * y_step),
+                    (b, b + x_step, b + 2 * x_step, b + 3 * x_step),
+                )  # fmt: skip
+    for row in range(fours, rows):
+        a, b = y_at + row * y_step, x_at + row * x_step
+        panel = begin
+        while panel + 4 <= end:
+            place = (a + panel * PANEL,)
+            _bf16_one(y, m, x, m_at + panel * step, step, depth, place, (b,))
+            panel += 4
+        while panel < end:
+            place = (a + panel * PANEL,)
+            _bf16_rest(y, m, x, m_at + panel * step, step, depth, place, (b,))
+            panel += 1
+
+
+@inner
+def some_panels_int8(
+    y: Any, y_at: int, y_step: int, m: Any, m_at: int, depth: int, begin: int, end: int,
+    x: Any, x_at: int, x_step: int, rows: int,
+) -> None:  # fmt: skip
+    """The outputs of panels from `begin` to `end`, off rounded inputs; else as `tiles.matmul`."""
+    apart()
+    blocks = (depth + BLOCK - 1) // BLOCK
+    step = blocks * BLOCK_BYTES
+    fours = rows // 4 * 4
+    if fours:
+        for panel in range(begin, end):
+            for row in range(0, fours, 4):
+                a, b = y_at + row * y_step + panel * PANEL, x_at + row * x_step
+                _int8_four(
+                    y, m, x, m_at + panel * step, step, blocks,
+                    (a, a + y_step, a + 2 * y_step, a + 3 * y_step),
+                    (b, b + x_step, b + 2 * x_step, b + 3 * x_step),
+                )  # fmt: skip
+    for row in range(fours, rows):
+        a, b = y_at + row * y_step, x_at + row * x_step
+        panel = begin
+        while panel + 4 <= end:
+            place = (a + panel * PANEL,)
+            _int8_one(y, m, x, m_at + panel * step, step, blocks, place, (b,))
+            panel += 4
+        while panel < end:
+            place = (a + panel * PANEL,)
+            _int8_rest(y, m, x, m_at + panel * step, step, blocks, place, (b,))
+            panel += 1

@@ -77,139 +77,78 @@ def shares(lanes: int, rows: int, panels: int, each: int = 1) -> list[list[tuple
     return [vectors[first : first + most] for first in range(0, len(vectors), most)]
 
 
-def offset_pointer(builder: Any, pointer: Any, *offsets: Any) -> Any:
-    """A pointer moved on by numbers, known or computed."""
-    for offset in offsets:
-        known = ir.Constant(_INT, offset) if isinstance(offset, int) else offset
-        pointer = builder.gep(pointer, [known])
-    return pointer
-
-
-def load_vector(builder: Any, pointer: Any, kind: Any, align: int = 4) -> Any:
-    """A vector of a kind, from where it need not be aligned to its size."""
-    vector = builder.load(builder.bitcast(pointer, kind.as_pointer()))
-    vector.align = align
-    return vector
-
-
-def store_vector(builder: Any, vector: Any, pointer: Any) -> None:
-    """Write a vector to where it need not be aligned to its size."""
-    builder.store(vector, builder.bitcast(pointer, vector.type.as_pointer())).align = 4
-
-
-def spread_number(builder: Any, number: Any, lanes: int) -> Any:
-    """A vector with a number in every lane."""
-    unknown = ir.Constant(ir.VectorType(number.type, lanes), ir.Undefined)
-    first = builder.insert_element(unknown, number, ir.Constant(_INDEX, 0))
-    everywhere = ir.Constant(ir.VectorType(_INDEX, lanes), [0] * lanes)
-    return builder.shuffle_vector(first, unknown, everywhere)
-
-
-def fused_sum(builder: Any, lanes: int) -> Any:
-    """A product and a sum of vectors of floats."""
-    kind = ir.VectorType(_FLOAT, lanes)
-    return llvm_function(builder, f"llvm.fmuladd.v{lanes}f32", kind, *[kind] * 3)
-
-
-def llvm_function(builder: Any, name: str, kind: Any, *arguments: Any) -> Any:
-    """A function of LLVM by its name."""
-    return cgutils.get_or_insert_function(
-        builder.module, ir.FunctionType(kind, list(arguments)), name
-    )
-
-
-def tile_arguments(context: Any, builder: Any, signature: Any, args: Any) -> tuple[Any, ...]:
-    """Pointers of y, weights and inputs; where the weights begin, panel to panel, how deep; rows of y and of inputs."""
-    pointers = (
-        context.make_array(kind)(context, builder, value).data
-        for kind, value in zip(signature.args[:3], args[:3], strict=True)
-    )
-    rows = (cgutils.unpack_tuple(builder, places) for places in args[6:8])
-    return (*pointers, *args[3:6], *rows)
-
-
-def tile_intrinsic(emit: Any) -> Callable[..., None]:
-    """A tile that compiled code can call, of what emits it."""
-
-    def tile(
-        typing: Any,
-        y: Any,
-        m: Any,
-        x: Any,
-        m_at: Any,
-        m_step: Any,
-        depth: Any,
-        y_at: Any,
-        x_at: Any,
-    ) -> Any:
-        return types.void(y, m, x, m_at, m_step, depth, y_at, x_at), emit
-
-    return cast("Callable[..., None]", intrinsic(tile))
-
-
-def summing_tile(
-    rows: int,
-    panels: int,
-    weights_of: Callable[[Any, Any, int], tuple[Any, ...]],
-    halves: int = 1,
-) -> Callable[..., None]:
-    """What adds the products of some panels with some rows to what is there: accumulators stay in registers.
-
-    Arguments:
-        rows: of inputs.
-        panels: of weights.
-        weights_of: loads vectors of weights, one for each of the halves, from where they lie.
-        halves: of a panel, whose weights lie in one vector.
-    """
+def _tile(rows: int, panels: int) -> Callable[..., None]:
+    """What adds the products of some panels with some rows to what is there: accumulators stay in registers."""
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        y, m, x, m_at, m_step, depth, y_at, x_at = tile_arguments(context, builder, signature, args)
+        y, w, x = (
+            context.make_array(kind)(context, builder, value).data
+            for kind, value in zip(signature.args[:3], args[:3], strict=True)
+        )
+        w_at, w_step, depth = args[3:6]
+        y_at, x_at = (cgutils.unpack_tuple(builder, places) for places in args[6:8])
         lanes = lanes_of(context)
-        floats = ir.VectorType(_FLOAT, lanes)
-        fused = fused_sum(builder, lanes)
+        kind = ir.VectorType(_FLOAT, lanes)
+        fused = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(kind, [kind] * 3), f"llvm.fmuladd.v{lanes}f32"
+        )
+
+        def at(pointer: Any, *offsets: Any) -> Any:
+            for offset in offsets:
+                known = ir.Constant(_INT, offset) if isinstance(offset, int) else offset
+                pointer = builder.gep(pointer, [known])
+            return pointer
+
+        def load(pointer: Any) -> Any:
+            vector = builder.load(builder.bitcast(pointer, kind.as_pointer()))
+            vector.align = 4
+            return vector
+
+        def spread(number: Any) -> Any:
+            unknown = ir.Constant(kind, ir.Undefined)
+            first = builder.insert_element(unknown, number, ir.Constant(_INDEX, 0))
+            mask = ir.Constant(ir.VectorType(_INDEX, lanes), [0] * lanes)
+            return builder.shuffle_vector(first, unknown, mask)
+
         starts = [
-            offset_pointer(builder, m, m_at, builder.mul(m_step, ir.Constant(_INT, panel)))
-            for panel in range(panels)
+            at(w, w_at, builder.mul(w_step, ir.Constant(_INT, panel))) for panel in range(panels)
         ]
-        width = PANEL // halves
-        for share in shares(lanes, rows, panels, each=halves):
+        for share in shares(lanes, rows, panels):
             places = [
-                [
-                    offset_pointer(builder, y, y_at[row], panel * PANEL + part + half)
-                    for panel, part in share
-                    for half in range(0, PANEL, width)
-                ]
+                [at(y, y_at[row], panel * PANEL + part) for panel, part in share]
                 for row in range(rows)
             ]
-            sums = [
-                [cgutils.alloca_once_value(builder, load_vector(builder, p, floats)) for p in row]
-                for row in places
-            ]
+            sums = [[cgutils.alloca_once_value(builder, load(p)) for p in row] for row in places]
             with cgutils.for_range(builder, depth) as loop:
-                first = builder.mul(loop.index, ir.Constant(_INT, width))
-                weights = [
-                    weight
-                    for panel, part in share
-                    for weight in weights_of(
-                        builder, offset_pointer(builder, starts[panel], first, part), lanes
-                    )
-                ]
+                first = builder.mul(loop.index, ir.Constant(_INT, PANEL))
+                weights = [load(at(starts[panel], first, part)) for panel, part in share]
                 for row in range(rows):
-                    one = builder.load(offset_pointer(builder, x, x_at[row], loop.index))
-                    number = spread_number(builder, one, lanes)
+                    number = spread(builder.load(at(x, x_at[row], loop.index)))
                     for total, weight in zip(sums[row], weights, strict=True):
                         told = builder.call(fused, [weight, number, builder.load(total)])
                         builder.store(told, total)
             for row_sums, row_places in zip(sums, places, strict=True):
                 for total, place in zip(row_sums, row_places, strict=True):
-                    store_vector(builder, builder.load(total), place)
+                    stored = builder.store(
+                        builder.load(total), builder.bitcast(place, kind.as_pointer())
+                    )
+                    stored.align = 4
         return context.get_dummy_value()
 
-    return tile_intrinsic(emit)
+    def tile(
+        typing: Any,
+        y: Any,
+        w: Any,
+        x: Any,
+        w_at: Any,
+        w_step: Any,
+        depth: Any,
+        y_at: Any,
+        x_at: Any,
+    ) -> Any:
+        return types.void(y, w, x, w_at, w_step, depth, y_at, x_at), emit
 
-
-def _float32_weights(builder: Any, pointer: Any, lanes: int) -> tuple[Any]:
-    return (load_vector(builder, pointer, ir.VectorType(_FLOAT, lanes)),)
+    return cast("Callable[..., None]", intrinsic(tile))
 
 
 def _at_once(typing: Any) -> Any:
@@ -222,11 +161,9 @@ def _at_once(typing: Any) -> Any:
 # Inputs that one output after the other is made of where many rows read the same panel.
 _deep = cast("Callable[[], int]", intrinsic(_at_once))
 
-# Rows and panels of the tiles that a product is made of.
-SHAPES = ((1, 4), (1, 1), (4, 1))
-_one_row, _one_row_rest, _four_rows = (
-    summing_tile(rows, panels, _float32_weights) for rows, panels in SHAPES
-)
+_one_row = _tile(1, 4)
+_one_row_rest = _tile(1, 1)
+_four_rows = _tile(4, 1)
 
 
 @inner
