@@ -38,9 +38,22 @@ def forecast(path: Path) -> None:
     write_chart(path, found, title="Two years ahead, 1,000 paths", actual=whole)
 
 
+def run(path: Path) -> None:
+    """The curve of three minutes on tinyshakespeare, in two threads."""
+    import shutil
+    import tempfile
+
+    import rhapsode as rh
+
+    with tempfile.TemporaryDirectory() as scratch:
+        model = rh.train("tinyshakespeare", output=f"{scratch}/tinyshakespeare", budget="3m")
+        shutil.copy(model.folder / "curve.svg", path)
+
+
 PICTURES: dict[str, Callable[[Path], None]] = {
     "data-info-kitchen.png": data_info_kitchen,
     "forecast.svg": forecast,
+    "run.svg": run,
 }
 
 
