@@ -257,9 +257,10 @@ def test_tiles_made_part_by_part_give_the_same_bits(
     m = packed(weight_GK, kind)
 
     def told(lanes: int) -> np.ndarray:
-        monkeypatch.setattr(tiles, "lanes_of", lambda _: lanes)
-        weights = (tiles._float32_weights,) if kind == "float32" else (reduced._bf16_weights, 2)
-        one, rest, four = (tiles.summing_tile(*shape, *weights) for shape in tiles.SHAPES)
+        for module in (tiles, reduced):
+            monkeypatch.setattr(module, "lanes_of", lambda _: lanes)
+        made = tiles._tile if kind == "float32" else reduced._tile_bf16
+        one, rest, four = made(1, 4), made(1, 1), made(4, 1)
 
         @numba.njit(fastmath={"contract"})
         def all_of_them(y: Any, m: Any, x: Any) -> None:

@@ -516,7 +516,7 @@ class Model(ABC, Generic[B]):
         if settings is not None and options:
             raise SettingsError("give settings or single options, not both")
         asked = settings or from_mapping(GenerateSettings, options, where="generate")
-        self.refuse(changed(asked))
+        self.refuse([name for name in changed(asked) if name in options])
         if asked.seed is None and self.seed is not None:
             asked = replace(asked, seed=self.seed)
         return with_seed(asked)

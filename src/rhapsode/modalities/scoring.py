@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,10 +49,8 @@ class Metrics(Shown):
     loss: float
     """Nats per element, in the data's own units."""
 
-    @property
-    def perplexity(self) -> float:
-        """The exponential of the loss."""
-        return math.exp(self.loss)
+    perplexity: float
+    """The exponential of the loss."""
 
     @abstractmethod
     def report(self, title: str) -> Iterator[RenderableType]:

@@ -46,7 +46,7 @@ def open_model(path: str | Path | AnyModel) -> tuple[AnyModality, Any]:
     Raises:
         BundleError: missing, damaged, or of another version.
     """
-    model = path if isinstance(path, Model) else load(path)
+    model = load(path) if path is None or isinstance(path, str | Path) else path
     return MODALITIES.get(model.bundle.modality), model
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -307,6 +308,10 @@ class ValueMetrics(Metrics):
     loss: float
     elements: int
     protocol: dict[str, Any]
+
+    @property
+    def perplexity(self) -> float:  # type: ignore[override]
+        return math.exp(self.loss)
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values for JSON."""
