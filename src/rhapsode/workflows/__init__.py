@@ -23,7 +23,7 @@ __all__ = ["AnyModel", "Model", "describe", "load", "open_model"]
 AnyModel = Model[Any]
 
 
-def load(path: str | Path) -> AnyModel:
+def load(path: str | Path | None) -> AnyModel:
     """The model in a run folder or model file.
 
     Raises:
@@ -37,7 +37,7 @@ def load(path: str | Path) -> AnyModel:
     return MODELS.get(str(name))(path)
 
 
-def open_model(path: str | Path | AnyModel) -> tuple[AnyModality, Any]:
+def open_model(path: str | Path | AnyModel | None) -> tuple[AnyModality, Any]:
     """A model and its modality.
 
     Arguments:
