@@ -62,7 +62,7 @@ def run(arguments: Sequence[str], began: float) -> int:
 
     model = load(command.model)
     session = PlaySession(model, settings, command.prompt)
-    model.ready(session.settings)  # what cannot be used is told of before the first line
+    model.ready(session.settings)  # errors come before the first line
     if command.load is not None:
         session.load(Path(command.load))
     screen = PlayScreen()

@@ -68,7 +68,7 @@ class PlayScreen:
             self._console.print(Text(plain(text), style=style), end="", soft_wrap=True)
             self._console.file.flush()
             return
-        # A pipe gets the text as it is, a terminal behind it nothing that it would obey.
+        # A pipe gets the text as it is; a terminal gets no control characters.
         put(plain(text) if sys.stdout is not None and sys.stdout.isatty() else text)
 
     def show(self, *blocks: Any) -> None:

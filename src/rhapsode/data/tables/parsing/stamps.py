@@ -128,7 +128,7 @@ def as_bytes(cells: Sequence[str]) -> pl.Series:
     try:
         import polars as pl
     except ImportError:
-        raise MissingExtraError("series", "reading a table of text") from None
+        raise MissingExtraError("series", "reading tables") from None
     try:
         return pl.Series(cells, dtype=pl.String)
     except UnicodeEncodeError:
