@@ -82,7 +82,7 @@ def test_recorded_numbers_of_threads_are_taken_again() -> None:
 
 def test_the_process_is_left_as_it_was() -> None:
     most = torch.get_num_threads()
-    threads = TrainingThreads(counts=True)
+    threads = TrainingThreads(thread_modes(most, counts=True))
     threads.before(0)
     threads.took(1, 1.0)
     threads.end()

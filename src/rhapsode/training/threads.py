@@ -191,17 +191,20 @@ class TrainingThreads:
     """Threads of the updates of a run: those that are fastest just now, or those that a record names.
 
     Arguments:
-        counts: whether the number of threads may change; else only how they wait.
-        recorded: numbers of threads by the step from which on they hold; None chooses.
+        modes: ways to choose from, the safest first; None leaves how threads wait to the choice, and takes all of them.
+        recorded: numbers of threads by the step from which on they hold; they are taken whatever the modes.
     """
 
-    def __init__(self, *, counts: bool = False, recorded: Mapping[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        modes: Sequence[ThreadMode] | None = None,
+        recorded: Mapping[int, int] | None = None,
+    ) -> None:
         self._most = torch.get_num_threads()
         self._recorded = recorded
         self._waiting = SleepingThreads()
-        self._chooser = ThreadChooser(
-            thread_modes(self._most, counts=counts and recorded is None), self._probe
-        )
+        modes = thread_modes(self._most, counts=False) if modes is None else modes
+        self._chooser = ThreadChooser(modes, self._probe)
 
     def before(self, step: int) -> int:
         """Set the threads of the update after so many; return how many there are."""
