@@ -91,6 +91,7 @@ def cores_are_free() -> bool:
 @dataclass
 class _Record:
     cost: float = 0.0
+    tried: float = 0.0
     due: float = 0.0
     wait: float = SOON
 
@@ -123,11 +124,15 @@ class ThreadChooser:
         """Take note of an update in the present mode; `mode` is then that of the next."""
         best = self._records[self._best]
         settled = self.mode is self._best and best.cost > 0
-        hopeless = not settled and best.cost > 0 and seconds > HOPELESS * best.cost * elements
+        dear = best.cost > 0 and seconds > HOPELESS * best.cost * elements
+        # Beside a busy program one update of spinning threads may take seconds: no second one is waited for.
+        hopeless = dear and (self.mode.spin or not settled)
         self._updates += 1
         if self._updates > 1 or settled or hopeless:
             self._seconds += seconds
             self._elements += elements
+        if hopeless:
+            self._seconds, self._elements = seconds, elements
         enough = self._updates > TRIAL_UPDATES and self._seconds >= TRIAL_SECONDS
         if not (enough or hopeless):
             return
@@ -139,10 +144,11 @@ class ThreadChooser:
         self._choose()
 
     def _watch(self, best: _Record, cost: float) -> None:
-        """Try every way anew where the best one has become dearer or cheaper."""
+        """Try the other ways sooner where the best one has become dearer or cheaper."""
         if not best.cost / CHANGED < cost < best.cost * CHANGED:
             for record in self._records.values():
-                record.wait, record.due = SOON, self._now()
+                record.wait = max(SOON, record.wait / 2)
+                record.due = min(record.due, record.tried + SOON)
             best.cost = cost
         best.cost += (cost - best.cost) / 4
 
@@ -157,7 +163,8 @@ class ThreadChooser:
         self._postpone(loser)
 
     def _postpone(self, record: _Record) -> None:
-        record.due = self._now() + record.wait
+        record.tried = self._now()
+        record.due = record.tried + record.wait
         record.wait = min(LATE, 2 * record.wait)
 
     def _choose(self) -> None:
@@ -228,12 +235,12 @@ class TrainingThreads:
         self._apply(ThreadMode(self._most, spin=True))
 
     def _apply(self, mode: ThreadMode) -> None:
+        if torch.get_num_threads() != mode.threads:
+            torch.set_num_threads(mode.threads)
         if mode.spin or mode.threads < 2:
             self._waiting.spin()
         else:
-            self._waiting.sleep()
-        if torch.get_num_threads() != mode.threads:
-            torch.set_num_threads(mode.threads)
+            self._waiting.sleep()  # its team is as large as the one set above
 
     def _probe(self) -> bool:
         self._apply(ThreadMode(self._most, spin=True))
