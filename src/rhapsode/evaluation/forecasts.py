@@ -22,7 +22,6 @@ __all__ = [
     "ForecastFigures",
     "ForecastScore",
     "forecast_figures",
-    "forecast_of_quantiles",
     "forecast_of_samples",
     "rolling_origins",
     "sample_crps",
@@ -51,6 +50,9 @@ class Forecast:
         quantiles_QT: a row for each level.
         mean_T: expected values.
         samples_ST: the sample paths behind them, where there are any.
+
+    Raises:
+        ValueError: levels that do not rise, or lack 0.5.
     """
 
     levels: tuple[float, ...]
@@ -58,23 +60,22 @@ class Forecast:
     mean_T: Floats
     samples_ST: Floats | None = None
 
+    def __post_init__(self) -> None:
+        if list(self.levels) != sorted(set(self.levels)) or 0.5 not in self.levels:
+            raise ValueError("levels must rise and hold 0.5")
+
     def at(self, level: float) -> Floats:
         """The quantile of a level, (T,), linear between those that there are; NaN beyond them."""
         if level in self.levels:
-            exact_T: Floats = self.quantiles_QT[self.levels.index(level)]
-            return exact_T
-        if not self.levels[0] < level < self.levels[-1]:
-            return np.full(self.quantiles_QT.shape[1], np.nan)
-        above = int(np.searchsorted(self.levels, level))
-        low, high = self.levels[above - 1 : above + 1]
-        share = (level - low) / (high - low)
-        between_T: Floats = self.quantiles_QT[above - 1] * (1 - share)
-        between_T += self.quantiles_QT[above] * share
-        return between_T
+            return np.asarray(self.quantiles_QT[self.levels.index(level)])
+        columns = self.quantiles_QT.T
+        return np.array(
+            [np.interp(level, self.levels, each, math.nan, math.nan) for each in columns]
+        )
 
 
 def forecast_of_samples(
-    samples_ST: NDArray[np.floating], point_T: NDArray[np.floating] | None = None
+    samples_ST: NDArray[np.floating], point_T: Floats | None = None
 ) -> Forecast:
     """The forecast that sample paths make.
 
@@ -89,32 +90,8 @@ def forecast_of_samples(
     quantiles_QT = np.quantile(wide_ST, _ALL_LEVELS, axis=0, method="weibull")
     if point_T is None:
         return Forecast(_ALL_LEVELS, quantiles_QT, wide_ST.mean(axis=0), wide_ST)
-    middle_T: Floats = np.asarray(point_T, dtype=np.float64)
-    quantiles_QT[_ALL_LEVELS.index(0.5)] = middle_T
-    return Forecast(_ALL_LEVELS, quantiles_QT, middle_T, wide_ST)
-
-
-def forecast_of_quantiles(
-    levels: Iterable[float],
-    quantiles_QT: NDArray[np.floating],
-    mean_T: NDArray[np.floating] | None = None,
-) -> Forecast:
-    """The forecast that quantiles make; without a mean the median stands for it.
-
-    Arguments:
-        levels: rising; 0.5 among them.
-        quantiles_QT: a row for each level.
-        mean_T: expected values.
-
-    Raises:
-        ValueError: levels that do not rise, or lack 0.5.
-    """
-    each = tuple(levels)
-    if list(each) != sorted(set(each)) or 0.5 not in each:
-        raise ValueError("levels must rise and hold 0.5")
-    wide_QT: Floats = np.asarray(quantiles_QT, dtype=np.float64)
-    middle_T = wide_QT[each.index(0.5)] if mean_T is None else mean_T
-    return Forecast(each, wide_QT, np.asarray(middle_T, dtype=np.float64))
+    quantiles_QT[_ALL_LEVELS.index(0.5)] = point_T
+    return Forecast(_ALL_LEVELS, quantiles_QT, point_T, wide_ST)
 
 
 def seasonal_naive(
@@ -140,15 +117,18 @@ def seasonal_naive(
     Raises:
         DataError: no value is known.
     """
-    values_T: Floats = np.asarray(history_T, dtype=np.float64)
-    values_T = np.where(np.isfinite(values_T), values_T, np.nan)
+    values_T: Floats = np.where(np.isfinite(history_T), history_T, np.nan).astype(np.float64)
     if np.isnan(values_T).all():
         raise DataError("a history without any value has no naive forecast")
     if season >= len(values_T):
         season = 1
-    errors = values_T[season:] - values_T[:-season]
     point_T = np.resize(_last_season(values_T, season), horizon)
-    drawn_ST = _drawn(errors, samples, horizon, seed)
+    errors = values_T[season:] - values_T[:-season]
+    errors = errors[np.isfinite(errors)]
+    drawn_ST = np.zeros((samples, horizon))
+    if len(errors):
+        random = np.random.default_rng(seed)
+        drawn_ST = random.choice(errors - errors.mean(), size=drawn_ST.shape)
     # A step's error stays in all the seasons that follow it.
     for t in range(season, horizon):
         drawn_ST[:, t] += drawn_ST[:, t - season]
@@ -157,23 +137,15 @@ def seasonal_naive(
 
 def _last_season(history_T: Floats, season: int) -> Floats:
     """The last known value of every step of the season, in the order in which they come next."""
-    length = len(history_T)
-    last = np.full(season, np.nan)
-    for place in range(season):
-        phase = history_T[(length + place) % season :: season]
-        known = phase[~np.isnan(phase)]
-        if len(known):
-            last[place] = known[-1]
+    padded_T = np.concatenate((np.full(-len(history_T) % season, np.nan), history_T))
+    seasons_RC = padded_T.reshape(-1, season)
+    known_RC = ~np.isnan(seasons_RC)
+    row_C = np.where(known_RC, np.arange(len(seasons_RC))[:, None], -1).max(axis=0)
     # A step of the season that was never seen: the last value of all.
-    return np.where(np.isnan(last), history_T[~np.isnan(history_T)][-1], last)
-
-
-def _drawn(errors: Floats, samples: int, horizon: int, seed: int) -> Floats:
-    """Errors (S, T) drawn with replacement, without their mean; zeros where there are none."""
-    errors = errors[np.isfinite(errors)]
-    if not len(errors):
-        return np.zeros((samples, horizon))
-    return np.random.default_rng(seed).choice(errors - errors.mean(), size=(samples, horizon))
+    last_C = np.where(
+        row_C < 0, history_T[~np.isnan(history_T)][-1], seasons_RC[row_C, np.arange(season)]
+    )
+    return np.asarray(last_C)
 
 
 def seasonal_error(history_T: NDArray[np.floating], season: int) -> tuple[float | None, str | None]:
@@ -213,12 +185,9 @@ def sample_crps(samples_ST: NDArray[np.floating], actual_T: NDArray[np.floating]
     """
     sorted_ST = np.sort(np.asarray(samples_ST, dtype=np.float64), axis=0)
     count = len(sorted_ST)
-    error_T: Floats = np.abs(sorted_ST - actual_T).mean(axis=0)
-    if count == 1:
-        return error_T
     rank_S = 2.0 * np.arange(1, count + 1) - count - 1
-    score_T: Floats = error_T - (rank_S[:, None] * sorted_ST).sum(axis=0) / (count * (count - 1))
-    return score_T
+    apart_T = (rank_S[:, None] * sorted_ST).sum(axis=0) / max(1, count * (count - 1))
+    return np.asarray(np.abs(sorted_ST - actual_T).mean(axis=0) - apart_T)
 
 
 @dataclass(frozen=True)
@@ -250,11 +219,6 @@ class ForecastScore:
     quantile_losses: tuple[float, ...]
     covered: tuple[float, ...]
     crps: float | None
-
-    @property
-    def mase(self) -> float | None:
-        """The mean absolute scaled error of this forecast alone."""
-        return None if self.scaled is None or not self.points else self.scaled / self.points
 
 
 @np.errstate(over="ignore", invalid="ignore")  # squares of the largest numbers

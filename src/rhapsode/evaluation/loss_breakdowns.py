@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rhapsode.bundle import Examined, Predictor
 from rhapsode.config import SeenContext
 from rhapsode.data import AllowedElements, Batch, document_spans, sweep_rows, sweep_strided
-from rhapsode.evaluation.losses import without_given
+from rhapsode.evaluation.losses import total_loss, without_given
 
 __all__ = [
     "Bucket",
@@ -66,10 +66,8 @@ def surprises(
     counts = np.concatenate(([0], np.cumsum(known_N)))
     mean_W = (sums[width:] - sums[:-width]) / width
     whole_W = counts[width:] - counts[:-width] == width
-    crossing_W = np.zeros(len(mean_W), dtype=bool)
-    for offset in range(1, width):
-        begins = starts - offset
-        crossing_W[begins[(begins >= 0) & (begins < len(mean_W))]] = True
+    started_N = np.cumsum(np.bincount(starts, minlength=total))
+    crossing_W = started_N[width - 1 : total] > started_N[: total - width + 1]
     if (whole_W & ~crossing_W).any():
         whole_W &= ~crossing_W
     mean_W = np.where(whole_W, mean_W, -np.inf)
@@ -109,24 +107,22 @@ def loss_by_context(seen_N: NDArray[np.int64], nats_N: NDArray[np.floating]) -> 
         nats_N: nats of each; NaN where one is not scored.
     """
     known_N = ~np.isnan(nats_N)
-    seen_N, nats_N = seen_N[known_N], nats_N[known_N]
-    level_N = np.frexp(seen_N.astype(np.float64))[1]
+    level_N = np.frexp(seen_N[known_N].astype(np.float64))[1]
     buckets = []
     for level in np.unique(level_N).tolist():
-        inside_N = level_N == level
-        least = 0 if level == 0 else 1 << (level - 1)
-        most = 0 if level == 0 else (1 << level) - 1
-        mean = float(nats_N[inside_N].mean(dtype=np.float64))
-        buckets.append(Bucket(least, most, mean, int(inside_N.sum())))
+        inside = nats_N[known_N][level_N == level]
+        mean = float(inside.mean(dtype=np.float64))
+        buckets.append(Bucket((1 << level) // 2, (1 << level) - 1, mean, len(inside)))
     return buckets
 
 
 def position_losses(nats_N: NDArray[np.floating], starts: NDArray[np.int64]) -> list[Bucket]:
     """`loss_by_context` where every document was read from the zero state."""
+    begins = document_spans(starts, len(nats_N))[:, 0]
     begins_N = np.zeros(len(nats_N), dtype=np.int64)
-    for begin, end in document_spans(starts, len(nats_N)).tolist():
-        begins_N[begin:end] = begin
-    return loss_by_context(np.arange(len(nats_N), dtype=np.int64) - begins_N, nats_N)
+    begins_N[begins] = begins
+    seen_N = np.arange(len(nats_N)) - np.maximum.accumulate(begins_N)
+    return loss_by_context(seen_N, nats_N)
 
 
 def context_losses(
@@ -196,16 +192,12 @@ def windowed_loss(
         scored_N: False where an element is given, not scored; None: all are scored.
         allowed: what may stand at each place; None: anything.
     """
-    total, count = 0.0, 0
     batches = sweep_strided(elements_N, window=window, stride=stride, rows=rows)
     if scored_N is not None:
         batches = without_given(batches, scored_N)
-    for batch in batches if allowed is None else map(allowed.fill, batches):
-        log_prob_BT, _ = predictor.score(batch, None)
-        scored_BT = batch.weights_BT > 0
-        total -= float(log_prob_BT[scored_BT].sum(dtype=np.float64))
-        count += int(scored_BT.sum())
-    return total, count
+    if allowed is not None:
+        batches = map(allowed.fill, batches)
+    return total_loss(predictor, batches, SeenContext("window", window))
 
 
 @dataclass(frozen=True)

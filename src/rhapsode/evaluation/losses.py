@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -157,12 +157,21 @@ def element_losses(
         context: what the model sees of the past.
         elements: N.
     """
-    nats_N = np.full(elements, np.nan, dtype=np.float32)
-    for batch, log_prob_BT in read_batches(predictor, predictor.score, batches, context):
+    answers = read_batches(predictor, predictor.score, batches, context)
+    (nats_N,) = _laid_out(((batch, (log_prob_BT,)) for batch, log_prob_BT in answers), 1, elements)
+    return nats_N
+
+
+def _laid_out(
+    answers: Iterable[tuple[Batch, Sequence[NDArray[np.float32]]]], kinds: int, elements: int
+) -> NDArray[np.float32]:
+    """Nats of every element by several models, (kinds, N), where batches say that they stand."""
+    nats_LN = np.full((kinds, elements), np.nan, dtype=np.float32)
+    for batch, log_probs in answers:
         scored_BT = batch.weights_BT > 0
         assert batch.positions_BT is not None, "sweeps say where their targets stand"
-        nats_N[batch.positions_BT[scored_BT]] = -log_prob_BT[scored_BT]
-    return nats_N
+        nats_LN[:, batch.positions_BT[scored_BT]] = [-each_BT[scored_BT] for each_BT in log_probs]
+    return nats_LN
 
 
 def value_losses(
@@ -186,8 +195,7 @@ def value_losses(
         assert batch.positions_BT is not None, "sweeps say where their targets stand"
         scored_BT = (batch.weights_BT > 0) & (batch.positions_BT >= 0)
         nats_N[batch.positions_BT[scored_BT]] = -log_prob_BT[scored_BT].astype(np.float64)
-    for series, first in enumerate(scored_S):
-        nats_N[arrays.offsets[series] : first] = np.nan
+    nats_N[np.arange(len(nats_N)) < np.repeat(scored_S, np.diff(arrays.offsets))] = np.nan
     return nats_N
 
 
@@ -214,15 +222,8 @@ def part_losses(
         context: what the network sees of the past.
         elements: N.
     """
-    network_N, ngram_N = (np.full(elements, np.nan, dtype=np.float32) for _ in range(2))
-    for batch, (network_BT, ngram_BT) in read_batches(
-        predictor, predictor.score_parts, batches, context
-    ):
-        scored_BT = batch.weights_BT > 0
-        assert batch.positions_BT is not None, "sweeps say where their targets stand"
-        places = batch.positions_BT[scored_BT]
-        network_N[places] = -network_BT[scored_BT]
-        ngram_N[places] = -ngram_BT[scored_BT]
+    answers = read_batches(predictor, predictor.score_parts, batches, context)
+    network_N, ngram_N = _laid_out(answers, 2, elements)
     return network_N, ngram_N
 
 
@@ -255,9 +256,7 @@ def best_share(network_N: NDArray[np.floating], ngram_N: NDArray[np.floating]) -
         From 0 to 1; 0 where nothing is scored, or the mixture gains less than `LEAST_GAIN` nats per element.
     """
     known_N = ~(np.isnan(network_N) | np.isnan(ngram_N))
-    network_K, ngram_K = (
-        np.asarray(nats_N, np.float64)[known_N] for nats_N in (network_N, ngram_N)
-    )
+    network_K, ngram_K = (each[known_N].astype(np.float64) for each in (network_N, ngram_N))
     if not len(network_K):
         return 0.0
     # Probabilities beside the larger of the two, so that none of both vanishes.
@@ -291,7 +290,6 @@ def allowed_elements(
     total = len(elements_N)
     which_N = np.zeros(total, dtype=np.int64)
     known: dict[bytes, int] = {}
-    masks: list[NDArray[np.bool_]] = []
     spans = document_spans(np.union1d(np.zeros(1, dtype=np.int64), starts), total)
     spans = spans[np.argsort(spans[:, 0] - spans[:, 1], kind="stable")]  # the longest first
     for first in range(0, len(spans), DOCUMENTS_AT_ONCE):
@@ -308,11 +306,9 @@ def allowed_elements(
             inputs_BT = np.where(read_BT, elements_N[before_BT], END_ID).astype(np.int64)
             allowed_BTV, state = grammar.masks(inputs_BT, state)
             distinct_MV, which_M = np.unique(allowed_BTV[inside_BT], axis=0, return_inverse=True)
-            numbers_M = np.empty(len(distinct_MV), dtype=np.int64)
-            for row, mask_V in enumerate(distinct_MV):
-                numbers_M[row] = known.setdefault(mask_V.tobytes(), len(masks))
-                if numbers_M[row] == len(masks):
-                    masks.append(mask_V)
-            which_N[places_BT[inside_BT]] = numbers_M[which_M.reshape(-1)]
-    table_MV = np.stack(masks) if masks else np.ones((1, grammar.vocab_size), dtype=np.bool_)
-    return AllowedElements(table_MV, which_N)
+            numbers_M = [known.setdefault(mask.tobytes(), len(known)) for mask in distinct_MV]
+            which_N[places_BT[inside_BT]] = np.array(numbers_M)[which_M.reshape(-1)]
+    if not known:
+        return AllowedElements(np.ones((1, grammar.vocab_size), dtype=np.bool_), which_N)
+    masks_MV = np.frombuffer(b"".join(known), dtype=np.bool_).reshape(len(known), -1)
+    return AllowedElements(masks_MV, which_N)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.errors import DataError, MissingExtraError, SettingsError
-from rhapsode.evaluation.forecasts import Forecast, forecast_of_quantiles
+from rhapsode.evaluation.forecasts import Forecast
 
 __all__ = ["STATISTICAL", "filled", "statistical_forecast"]
 
@@ -60,15 +60,17 @@ def statistical_forecast(
             found = model.forecast(y=history_T, h=horizon, level=list(CENTRAL))
     except Exception as problem:
         raise DataError(f"{name} cannot be fitted to this history ({problem})") from None
-    quantiles = {0.5: found["mean"]}
-    for share in CENTRAL:
-        quantiles[round(0.5 - share / 200, 6)] = found[f"lo-{share}"]
-        quantiles[round(0.5 + share / 200, 6)] = found[f"hi-{share}"]
-    levels = sorted(quantiles)
-    rows_QT = np.array([quantiles[level] for level in levels], dtype=np.float64)
+    ends = {"lo": -1, "hi": 1}
+    quantiles = {
+        round(0.5 + side * share / 200, 6): found[f"{end}-{share}"]
+        for end, side in ends.items()
+        for share in CENTRAL
+    }
+    levels, rows = zip(*sorted({0.5: found["mean"], **quantiles}.items()), strict=True)
+    rows_QT = np.array(rows, dtype=np.float64)
     if not np.isfinite(rows_QT).all():
         raise DataError(f"{name} gives no finite forecast of this history")
-    return forecast_of_quantiles(levels, rows_QT, np.asarray(found["mean"], dtype=np.float64))
+    return Forecast(levels, rows_QT, rows_QT[levels.index(0.5)])
 
 
 def filled(history_T: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rhapsode.config import from_mapping
 from rhapsode.errors import DataError, SettingsError
@@ -57,8 +56,8 @@ __all__ = ["SERIES", "SeriesModality"]
 
 CRPS = Measure("crps", "CRPS")
 MASE = Measure("mase", "MASE")
+# Forecasts of the test part when training ends, at most; `rhapsode evaluate` makes more.
 FINISHING_FORECASTS = 400
-"""Forecasts of the test part when training ends, at most; `rhapsode evaluate` makes more."""
 
 SeriesPlan = Planned[SeriesTrainSettings, SeriesCorpus, SeriesBundle]
 
@@ -73,7 +72,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
     comparison = SeriesComparisonSettings
 
     def claim(self, sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
-        """Likely for a table of numbers."""
         return claim_series(sources, asked)
 
     def check(self, settings: SeriesTrainSettings) -> None:
@@ -96,8 +94,8 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         corpus = open_series(tuple(sources), settings.series, settings.data, opened)
         if base is None:
             return corpus
-        given = base.facts.check_series(corpus.given)
-        return replace(corpus, given=given, season=settings.data.season or base.facts.season)
+        given, season = base.facts.check_series(corpus.given), base.facts.season
+        return replace(corpus, given=given, season=settings.data.season or season)
 
     def plan(self, corpus: SeriesCorpus, request: RunRequest[SeriesTrainSettings]) -> SeriesPlan:
         from rhapsode.modalities.series.fitting.plan import plan_series_run
@@ -105,7 +103,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         return plan_series_run(corpus, request)
 
     def initialise(self, network: Network, planned: SeriesPlan) -> bool:
-        """Begin as a linear autoregression where the network can, which may be the best there is."""
         from rhapsode.modalities.series.fitting.linear_start import start_linear
 
         start_linear(network, planned.own)
@@ -117,12 +114,9 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
     def preview(
         self, planned: SeriesPlan, predictor: ValuePredictor[SeriesBundle], temperature: float
     ) -> str:
-        """The end of the longest series and one path after it, as bars."""
         from rhapsode.modalities.series.reports import preview_path
 
-        corpus = planned.corpus
-        shown = int(np.argmax(corpus.train_S))
-        return preview_path(predictor, corpus, shown, planned.settings.samples, temperature)
+        return preview_path(predictor, planned.corpus, planned.settings.samples, temperature)
 
     def test_figures(
         self, planned: SeriesPlan, part: SeriesPart, predictor: ValuePredictor[SeriesBundle]
@@ -140,12 +134,10 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         return figures
 
     def to_score(self, model: Any, sources: Sequence[str], asked: Mapping[str, Any]) -> SeriesPart:
-        """The ends of the series of one table; the table it learnt from where none is named."""
         if len(sources) > 1:
             raise DataError("series are scored in one table", hint="name a single file")
-        source = sources[0] if sources else model.own_source()
         settings = from_mapping(SeriesEvaluationSettings, asked, where="options")
-        return end_of_series(model, source, settings)
+        return end_of_series(model, sources[0] if sources else model.own_source(), settings)
 
     def metrics(self, model: Any, part: Any, settings: SeriesEvaluationSettings) -> SeriesMetrics:
         facts = model.bundle.facts
@@ -179,29 +171,26 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         horizon, season = settings.horizon or first.horizon, first.season
         begins_U = stretches_of(part, horizon)
         scored: dict[str, Scored] = {}
-        sizes: dict[str, NDArray[np.int64]] = {}
         for name, model in models.items():
             log.info(f"scoring with {name}")
             own = replace(part, given=model.bundle.facts.check_series(part.given))
             metrics = measure_series(
                 model.predictor, own, horizon=horizon, season=season, settings=settings
             )
-            nats_N = metrics.nats_N
-            known_N = np.where(np.isfinite(nats_N), own.given.observed_NK.sum(axis=1), 0)
+            known_N = np.where(np.isfinite(metrics.nats_N), own.given.observed_NK.sum(axis=1), 0)
+            sums = {NATS.key: np.add.reduceat(np.nan_to_num(metrics.nats_N), begins_U)}
+            sizes = {NATS.key: np.add.reduceat(known_N, begins_U).astype(np.int64)}
             forecasts = metrics.forecasts
             scores = [] if forecasts is None else forecasts.scores["model"]
             places = np.array([] if forecasts is None else forecasts.places, dtype=np.int64)
-            sums = {
-                NATS.key: np.add.reduceat(np.nan_to_num(nats_N), begins_U),
-                CRPS.key: np.bincount(places, [score.crps or 0.0 for score in scores]),
-                MASE.key: np.bincount(places, [score.scaled or 0.0 for score in scores]),
-            }
-            scaled = [0 if score.scaled is None else score.points for score in scores]
-            sizes = {
-                NATS.key: np.add.reduceat(known_N, begins_U).astype(np.int64),
-                CRPS.key: np.bincount(places, [score.points for score in scores]).astype(np.int64),
-                MASE.key: np.bincount(places, scaled).astype(np.int64),
-            }
+            for measure, field in ((CRPS, "crps"), (MASE, "scaled")):
+                values = [getattr(score, field) for score in scores]
+                points = [
+                    0 if value is None else score.points
+                    for value, score in zip(values, scores, strict=True)
+                ]
+                sums[measure.key] = np.bincount(places, [value or 0.0 for value in values])
+                sizes[measure.key] = np.bincount(places, points).astype(np.int64)
             bundle = model.bundle
             row = {
                 "encoding": bundle.config.head.name.partition(".")[0],
@@ -226,14 +215,13 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         opened: Any = None,
     ) -> ValuesSeen:
         corpus = self.corpus(sources, settings, opened=opened)
-        given = corpus.given
-        if not 0 <= number < len(given):
+        if not 0 <= number < corpus.documents:
             raise DataError(
-                f"there is no series {number}, they are numbered 0 to {len(given) - 1}",
+                f"there is no series {number}, they are numbered 0 to {corpus.documents - 1}",
                 where=", ".join(map(str, sources)),
             )
         request = RunRequest(settings, settings.budget_seconds(), 1.0, None, False)
-        return series_seen(self.plan(corpus, request).bundle, given.select([number]))
+        return series_seen(self.plan(corpus, request).bundle, corpus.given.select([number]))
 
     def survey(
         self, sources: Sequence[Any], settings: SeriesTrainSettings, opened: Any

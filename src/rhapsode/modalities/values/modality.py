@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 __all__ = [
     "NATS",
     "ScoredPart",
-    "ValueCorpus",
     "ValueMetrics",
     "ValueModality",
     "ValuePart",
@@ -55,7 +54,7 @@ NATS = Measure("nats_per_value", "nats per value")
 STRETCH_WINDOWS = 8
 
 S = TypeVar("S", bound=TrainingSettings)
-C = TypeVar("C", bound="ValueCorpus")
+C = TypeVar("C", bound=Corpus)
 B = TypeVar("B", bound=ValueBundle)
 
 
@@ -96,8 +95,8 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         if "embedding_size" in config.input.settings:
             network["embedding_size"] = config.input.settings["embedding_size"]
         if config.conditioner is not None:
-            network["conditioner"] = config.conditioner.name
             size = config.conditioner.settings.get("condition_size")
+            network |= {"conditioner": config.conditioner.name}
             network |= {} if size is None else {"condition_size": size}
         return {
             "model": config.model.name,
@@ -107,22 +106,16 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         }
 
     def alike(self, name: str, asked: Any, decided: Any) -> bool:
-        """True for the same value, or another name of the same component."""
         from rhapsode.heads import HEADS
         from rhapsode.models import CONDITIONERS, FAMILIES
 
-        registries: dict[str, Any] = {
-            "model": FAMILIES,
-            "head.name": HEADS,
-            "network.conditioner": CONDITIONERS,
-        }
-        if name in registries:
-            full = registries[name].full_name
-            return bool(full(str(asked)) == full(str(decided)))
-        return super().alike(name, asked, decided)
+        registries = {"model": FAMILIES, "head.name": HEADS, "network.conditioner": CONDITIONERS}
+        registry: Any = registries.get(name)
+        if registry is None:
+            return super().alike(name, asked, decided)
+        return bool(registry.full_name(str(asked)) == registry.full_name(str(decided)))
 
     def stream(self, planned: Planned[S, C, B]) -> Stream:
-        """Windows of sequences that go on where they stopped."""
         from rhapsode.data import ValueStream
 
         training = planned.settings.training
@@ -136,7 +129,7 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
             seed=planned.settings.seed,
         )
 
-    def part(self, corpus: C, settings: S, name: PartName) -> Any:
+    def part(self, corpus: Any, settings: S, name: PartName) -> Any:
         return corpus.part(name)
 
     def validation(self, planned: Planned[S, C, B], network: Network) -> Callable[[], float] | None:
@@ -164,12 +157,10 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         predictor = ValuePredictor(planned.bundle, network)
 
         def sample() -> tuple[tuple[float, str], ...]:
-            if asked.length == 0:
-                return ()
             network.eval()
             return tuple(
                 (temperature, self.preview(planned, predictor, temperature))
-                for temperature in asked.temperatures
+                for temperature in (asked.temperatures if asked.length else ())
             )
 
         return sample
@@ -180,17 +171,14 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         from rhapsode.bundle.network import load_network
         from rhapsode.bundle.value_predictor import ValuePredictor
 
-        figures: dict[str, Any] = {"loss": None, "reason": "no test share"}
         try:
             part = self.part(planned.corpus, planned.settings, "test")
         except DataError:
-            part = None
-        if part is not None:
+            figures = {"loss": None, "reason": "no test share"}
+        else:
             figures = self.test_figures(planned, part, ValuePredictor(bundle, load_network(bundle)))
-        provenance = replace(bundle.provenance, test=figures)
-        return Finished(
-            replace(bundle, provenance=provenance), figures, marks={"test": figures["loss"]}
-        )
+        bundle = replace(bundle, provenance=replace(bundle.provenance, test=figures))
+        return Finished(bundle, figures, marks={"test": figures["loss"]})
 
     def test_figures(
         self, planned: Planned[S, C, B], part: Any, predictor: ValuePredictor[B]
@@ -209,30 +197,17 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
 
     def compare(self, models: Mapping[str, Any], part: Any, settings: Any) -> Compared:
         scored: dict[str, Scored] = {}
-        sizes_S = np.zeros(0, dtype=np.int64)
         for name, model in models.items():
             log.info(f"scoring with {name}")
-            predictor = model.predictor
             encoded = self.encoded(model.bundle, part)
-            nats_N = encoded.nats(predictor, model.bundle.facts.warm_up)
+            nats_N = encoded.nats(model.predictor, model.bundle.facts.warm_up)
             row = {
                 "parameters": sum(array.size for array in model.bundle.arrays.values()),
-                "figures": self._density(predictor, part, part.split).to_mapping(),
+                "figures": self._density(model.predictor, part, part.split).to_mapping(),
             }
             scored[name] = Scored(row, {NATS.key: encoded.sums(nats_N)})
-            sizes_S = encoded.values_S
-        return Compared(scored, (NATS,), {NATS.key: sizes_S}, self.noun, f"whole {self.noun}")
-
-
-class ValueCorpus(Corpus, Protocol):
-    """A corpus of values, divided into parts."""
-
-    def part(self, name: PartName) -> Any:
-        """A part to score: a `ValuePart`, unless the modality encodes parts itself.
-
-        Raises:
-            DataError: it is empty.
-        """
+        sizes = {NATS.key: encoded.values_S}
+        return Compared(scored, (NATS,), sizes, self.noun, f"whole {self.noun}")
 
 
 @dataclass(frozen=True)
@@ -290,9 +265,9 @@ class ScoredPart:
 
     def sums(self, nats_N: NDArray[np.float64]) -> NDArray[np.float64]:
         """Nats of each sequence, (S,)."""
-        owner_N = np.repeat(np.arange(len(self.arrays)), np.diff(self.arrays.offsets))
-        sums_S = np.bincount(owner_N, np.nan_to_num(nats_N), minlength=len(self.arrays))
-        return sums_S.astype(np.float64)
+        size = len(self.arrays)
+        owner_N = np.repeat(np.arange(size), np.diff(self.arrays.offsets))
+        return np.bincount(owner_N, np.nan_to_num(nats_N), minlength=size).astype(np.float64)
 
 
 @dataclass(frozen=True, repr=False)
@@ -314,14 +289,12 @@ class ValueMetrics(Metrics):
         return math.exp(self.loss)
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain values for JSON."""
         return {"loss": self.loss, "elements": self.elements, "protocol": self.protocol}
 
     def shown(self, width: int) -> Sequence[RenderableType]:
         return list(self.report(str(self.protocol["split"])))
 
     def report(self, title: str) -> Iterator[RenderableType]:
-        """Density under a title."""
         yield title
         yield f"{self.loss:.4f} nats per element"
 

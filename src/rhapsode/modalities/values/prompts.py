@@ -44,15 +44,12 @@ class ValueDocument:
 
     @property
     def elements(self) -> tuple[Step, ...]:
-        """Its steps."""
         return tuple(map(tuple, self.value.tolist()))
 
     def text(self) -> str:
-        """A line for each step."""
         return "".join(map(line_of, self.value.tolist()))
 
     def save(self, path: str | Path) -> None:
-        """Write the lines."""
         write_atomically(Path(path), self.text().encode())
 
 
