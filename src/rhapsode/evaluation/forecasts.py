@@ -15,21 +15,6 @@ from numpy.typing import NDArray
 
 from rhapsode.errors import DataError
 
-__all__ = [
-    "COVERAGES",
-    "LEVELS",
-    "Forecast",
-    "ForecastFigures",
-    "ForecastScore",
-    "forecast_figures",
-    "forecast_of_samples",
-    "rolling_origins",
-    "sample_crps",
-    "score_forecast",
-    "seasonal_error",
-    "seasonal_naive",
-]
-
 Floats = NDArray[np.float64]
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)

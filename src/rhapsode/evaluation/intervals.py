@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from rhapsode.data import document_spans
 
-__all__ = ["Difference", "Interval", "interval_of", "paired_difference", "unit_sums"]
-
 UNITS = 100
 LEAST_BLOCK = 200
 FEWEST_DOCUMENTS = 30

@@ -14,18 +14,6 @@ from rhapsode.config import SeenContext
 from rhapsode.data import AllowedElements, Batch, document_spans, sweep_rows, sweep_strided
 from rhapsode.evaluation.losses import total_loss, without_given
 
-__all__ = [
-    "Bucket",
-    "Calibration",
-    "ReliabilityBin",
-    "Surprise",
-    "calibration_of",
-    "context_losses",
-    "loss_by_context",
-    "position_losses",
-    "surprises",
-    "windowed_loss",
-]
 BINS = 15
 
 
@@ -121,8 +109,7 @@ def position_losses(nats_N: NDArray[np.floating], starts: NDArray[np.int64]) -> 
     begins = document_spans(starts, len(nats_N))[:, 0]
     begins_N = np.zeros(len(nats_N), dtype=np.int64)
     begins_N[begins] = begins
-    seen_N = np.arange(len(nats_N)) - np.maximum.accumulate(begins_N)
-    return loss_by_context(seen_N, nats_N)
+    return loss_by_context(np.arange(len(nats_N)) - np.maximum.accumulate(begins_N), nats_N)
 
 
 def context_losses(

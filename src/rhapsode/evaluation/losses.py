@@ -27,20 +27,6 @@ from rhapsode.encoding import END_ID
 if TYPE_CHECKING:
     from rhapsode.encoding import Grammar
 
-__all__ = [
-    "allowed_elements",
-    "LEAST_GAIN",
-    "best_share",
-    "context_in_words",
-    "element_losses",
-    "in_context",
-    "mixture_nats",
-    "part_losses",
-    "read_batches",
-    "total_loss",
-    "value_losses",
-    "without_given",
-]
 
 RUN_UP = 2048
 WINDOW = 512

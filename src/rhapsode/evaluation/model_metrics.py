@@ -26,16 +26,6 @@ if TYPE_CHECKING:  # counting loads a compiler, which not everybody who scores n
     from rhapsode.counts import NGramModel
     from rhapsode.encoding import Grammar
 
-__all__ = [
-    "Figures",
-    "NetworkFigures",
-    "Protocol",
-    "Text",
-    "evaluate_store",
-    "figures_of",
-    "grammatical_loss",
-    "floors_of",
-]
 
 NO_NGRAM = "no n-gram model was counted"
 
@@ -131,7 +121,7 @@ def floors_of(
     Arguments:
         found_V: how often each element is scored.
         counts_V: how often it occurs in the training share.
-        ngram: what `ngram_floor` gave, or why there is no n-gram model.
+        ngram: what `_ngram_floor` gives, or why there is no n-gram model.
     """
     share_V = (counts_V + 1.0) / (counts_V.sum() + len(counts_V))
     return {
@@ -141,7 +131,7 @@ def floors_of(
     }
 
 
-def ngram_floor(
+def _ngram_floor(
     store: ElementStore, ngram: NGramModel, *, fresh: bool, grammar: Grammar | None = None
 ) -> dict[str, Any]:
     """Nats per scored element of an n-gram model, and which one.
@@ -284,7 +274,7 @@ def evaluate_store(
         found_V = np.bincount(scored_S, minlength=len(counts_V)).astype(np.int64)
     counted: dict[str, Any] | str = ngram if isinstance(ngram, str) else NO_NGRAM
     if ngram is not None and not isinstance(ngram, str):
-        counted = ngram_floor(store, ngram, fresh=context.kind == "fresh", grammar=grammar)
+        counted = _ngram_floor(store, ngram, fresh=context.kind == "fresh", grammar=grammar)
     size: dict[str, Any] = {
         "bytes": store.bytes,
         "characters": store.characters,
@@ -301,6 +291,6 @@ def evaluate_store(
     if mixed is not None:
         nats = float(np.nansum(alone_N, dtype=np.float64)) / read * count
         alone = figures_of(nats, count, **size)
-        told = {field.name: getattr(alone, field.name) for field in fields(NetworkFigures)}
-        figures = replace(figures, ngram_share=mixed.share, network=NetworkFigures(**told))
+        network = NetworkFigures(*(getattr(alone, each.name) for each in fields(NetworkFigures)))
+        figures = replace(figures, ngram_share=mixed.share, network=network)
     return replace(figures, elements=read), nats_N

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from rhapsode.errors import DataError, MissingExtraError, SettingsError
 from rhapsode.evaluation.forecasts import Forecast
 
-__all__ = ["STATISTICAL", "filled", "statistical_forecast"]
-
 STATISTICAL = {"ets": "AutoETS", "arima": "AutoARIMA", "theta": "AutoTheta"}
 """Names here, and the models of statsforecast that they mean."""
 

@@ -18,7 +18,8 @@ from rhapsode.modalities.series.settings import ForecastSettings
 
 if TYPE_CHECKING:
     from rhapsode.keywords import ForecastOptions as ForecastKeywords
-    from rhapsode.modalities.series.model import SeriesForecast, SeriesModel
+    from rhapsode.modalities.series.forecast import SeriesForecast
+    from rhapsode.modalities.series.model import SeriesModel
     from rhapsode.workflows.runs.training import Training
 
 __all__ = [
@@ -54,7 +55,7 @@ class ForecastOptions(SeriesSettings, ForecastSettings, _Places):
     """Training time, if a table is given in place of a model."""
 
 
-def all_of_it(training: Training) -> bool:
+def _train_whole(training: Training) -> bool:
     """Train to the end, and finish; False if a signal has stopped it, saved."""
     with training.stopped_by_signals():
         for _ in training.events():
@@ -74,7 +75,7 @@ def forecast(
     output: str | None = None,
     plot: str | None = None,
     budget: str | None = None,
-    train: Callable[[Training], bool] = all_of_it,
+    train: Callable[[Training], bool] = _train_whole,
     began: float | None = None,
     **options: Unpack[ForecastKeywords],
 ) -> SeriesForecast:
@@ -130,8 +131,8 @@ def forecast(
     if plot is not None:
         from rhapsode.modalities.series.reports import write_chart
 
-        title = f"{found.paths_BSHK.shape[2]} steps ahead, {found.paths_BSHK.shape[1]:,} paths"
-        left = write_chart(Path(plot), found, title=title)
+        _, paths, horizon, _ = found.paths_BSHK.shape
+        left = write_chart(Path(plot), found, title=f"{horizon} steps ahead, {paths:,} paths")
         log.info(
             f"picture: {Path(plot)}" + (f" ({left} more series are not in it)" if left else "")
         )

@@ -23,29 +23,13 @@ from rhapsode.data.tables import (
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.encoding.series import SeriesEncoder
 from rhapsode.errors import DataError, EncodingError, SettingsError
-from rhapsode.files import is_there, source_name
+from rhapsode.files import is_there
 from rhapsode.log import log
 from rhapsode.modalities.contract import Claim, Degree, PartName
 from rhapsode.modalities.series.facts import Covariates, SeriesBundle
 from rhapsode.modalities.series.output import times_in_words
 from rhapsode.modalities.series.settings import SeriesDataSettings
 from rhapsode.modalities.values.next_steps import ValuesSeen, plain_row
-
-__all__ = [
-    "FEW",
-    "SeriesCorpus",
-    "SeriesPart",
-    "claim_series",
-    "digest",
-    "encode_series",
-    "known_behind",
-    "observed_lengths",
-    "observed_part",
-    "open_series",
-    "owners_of",
-    "series_seen",
-    "until",
-]
 
 # Known values below which more of them are needed to choose the best weights.
 FEW = 1_000
@@ -146,9 +130,8 @@ class SeriesCorpus:
             "validation": f"validation: {share} of the values, before the test part of every series",
             "test": f"test: the last {share} of the values, the end of every series",
         }
-        learnt = 0 if name == "test" else points
         scaled_S = self.chosen_S if name == "test" else self.train_S
-        return SeriesPart(given, first_S, scaled_S, words[name], learnt)
+        return SeriesPart(given, first_S, scaled_S, words[name], 0 if name == "test" else points)
 
 
 def until(given: SeriesSet, rows_S: Ints) -> SeriesSet:
@@ -158,8 +141,8 @@ def until(given: SeriesSet, rows_S: Ints) -> SeriesSet:
 
 def known_behind(given: SeriesSet, first_S: Ints) -> NDArray[np.bool_]:
     """Known values behind the first rows of series, (N, K)."""
-    behind_N = _places(given) >= np.repeat(first_S, given.lengths)
-    return np.asarray(given.observed_NK & behind_N[:, None])
+    firsts_N = np.repeat(first_S, given.lengths)
+    return np.asarray(given.observed_NK & (_places(given) >= firsts_N)[:, None])
 
 
 def observed_lengths(given: SeriesSet) -> Ints:
@@ -186,26 +169,20 @@ def observed_part(whole: SeriesSet) -> SeriesSet:
     return until(whole.select(kept), lengths[kept])
 
 
-def open_series(
-    sources: tuple[Any, ...],
-    reading: SeriesSettings,
-    settings: SeriesDataSettings,
-    opened: SeriesSet | None = None,
-) -> SeriesCorpus:
-    """Read one source, or take a set that was read already, and divide it.
+def read_one(
+    sources: Sequence[Any], reading: SeriesSettings, opened: SeriesSet | None
+) -> SeriesSet:
+    """The only source of series, unless it was read already.
 
     Raises:
-        DataError: more than one source, or too little to learn from.
+        DataError: more than one source, or one that cannot be read.
     """
     if len(sources) != 1:
         raise DataError("series are learnt from one table", hint="name a single file")
-    source = sources[0]
+    (source,) = sources
     if isinstance(source, SeriesSet):
-        opened = source
-    whole = read_series(source, reading) if opened is None else opened
-    for line in whole.notes:
-        log.info(line)
-    return divide(whole, settings, where=source_name(source))
+        return source
+    return read_series(source, reading) if opened is None else opened
 
 
 def divide(whole: SeriesSet, settings: SeriesDataSettings, *, where: str) -> SeriesCorpus:
@@ -215,7 +192,8 @@ def divide(whole: SeriesSet, settings: SeriesDataSettings, *, where: str) -> Ser
         DataError: too few known values.
     """
     given = observed_part(whole)
-    empty = [name for name in whole.ids if name not in set(given.ids)]
+    kept = set(given.ids)
+    empty = [name for name in whole.ids if name not in kept]
     if empty:
         named = ", ".join(map(repr, empty[:5]))
         log.info(f"left out, without any value: {named}{', ...' if len(empty) > 5 else ''}")
@@ -238,8 +216,7 @@ def divide(whole: SeriesSet, settings: SeriesDataSettings, *, where: str) -> Ser
 
 def _tails(lengths: Ints, share: float) -> Ints:
     """Rows at the end; at least one is left before them."""
-    tails = np.minimum(np.rint(lengths * share), np.maximum(lengths - 1, 0))
-    return np.asarray(tails, dtype=np.int64)
+    return np.minimum(np.rint(lengths * share).astype(np.int64), np.maximum(lengths - 1, 0))
 
 
 def digest(given: SeriesSet) -> str:
@@ -273,8 +250,9 @@ def encode_series(
             stats = encoder.stats(values_TK[: scaled_S[series]])
             encoded.append(encoder.encode(values_TK, stats))
         except EncodingError as problem:
-            where = f"series {name!r}, {problem.where}"
-            raise EncodingError(problem.what, where=where, hint=problem.hint) from None
+            raise EncodingError(
+                problem.what, where=f"series {name!r}, {problem.where}", hint=problem.hint
+            ) from None
         known.append(covariates.rows(given, series, given.times_N[rows], given.known_NC[rows]))
         scales.append(np.log(stats.count_scale_K))
     return ValueArrays.join(
@@ -299,7 +277,6 @@ def series_seen(bundle: SeriesBundle, given: SeriesSet) -> ValuesSeen:
         rows = given.rows(series)
         values_TK = given.values_NK[rows]
         stats = encoder.stats(values_TK)
-        targets_TK = encoder.encode(values_TK, stats).targets_TK
         seen.append(
             {
                 "series": name,
@@ -307,7 +284,7 @@ def series_seen(bundle: SeriesBundle, given: SeriesSet) -> ValuesSeen:
                 "scale": stats.scale_K.tolist(),
                 "times": times_in_words(given, series, given.times_N[rows]),
                 "values": list(map(plain_row, values_TK)),
-                "targets": list(map(plain_row, targets_TK)),
+                "targets": list(map(plain_row, encoder.encode(values_TK, stats).targets_TK)),
             }
         )
     return ValuesSeen(encoder.name, seen)
@@ -333,8 +310,9 @@ def claim_series(sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
     source = str(sources[0])
     path = Path(source)
     if not is_there(path):
-        named = Claim(Degree.LIKELY, "known by that name")
-        return named if source in SERIES else Claim(Degree.NONE)
+        return (
+            Claim(Degree.LIKELY, "known by that name") if source in SERIES else Claim(Degree.NONE)
+        )
     name = path.with_suffix("") if path.suffix.lower() in PACKED else path
     if path.is_dir() or name.suffix.lower() not in TABLES:
         return Claim(Degree.NONE, "no table by its suffix")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rhapsode.bundle import History
 from rhapsode.data.tables import SeriesSet, future_times
 from rhapsode.errors import DataError, MissingExtraError, SettingsError
-from rhapsode.generation.chain import Chain
+from rhapsode.generation import Chain
 from rhapsode.generation.paths import path_seed, sample_paths
 from rhapsode.modalities.series.facts import Covariates, SeriesBundle
 from rhapsode.modalities.series.output import Rows, times_in_words
@@ -25,14 +25,6 @@ if TYPE_CHECKING:
 
     from rhapsode.bundle.value_predictor import ValuePredictor, ValueState
 
-__all__ = [
-    "SeriesForecast",
-    "draw_forecasts",
-    "forecast_rows",
-    "future_covariates",
-    "state_after",
-    "forecast_times",
-]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

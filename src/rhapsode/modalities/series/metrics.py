@@ -44,19 +44,9 @@ if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValuePredictor
     from rhapsode.modalities.series.model import SeriesModel
 
-__all__ = [
-    "Backtest",
-    "SeriesMetrics",
-    "backtest",
-    "encode_part",
-    "end_of_series",
-    "figures_mapping",
-    "measure_series",
-    "origins_of",
-    "stretches_of",
-]
 
 Ints = NDArray[np.int64]
+FIGURES = ("mase", "smape", "crps", "weighted_quantile_loss", "mae", "rmse", "bias")
 # Forecasts of one backtest; of more, evenly spread ones are taken.
 MOST_FORECASTS = 2_000
 NUMBERS_AT_ONCE = 1 << 24
@@ -143,9 +133,8 @@ class Backtest:
 
 def figures_mapping(found: ForecastFigures) -> dict[str, Any]:
     """Figures as plain values; None where one is no finite number."""
-    names = ("mase", "smape", "crps", "weighted_quantile_loss", "mae", "rmse", "bias")
     return {
-        **{name: plain_number(getattr(found, name)) for name in names},
+        **{name: plain_number(getattr(found, name)) for name in FIGURES},
         "coverage": {
             f"{share:.0%}": plain_number(value) for share, value in found.coverage.items()
         },
@@ -345,8 +334,14 @@ def measure_series(
     bundle = predictor.bundle
     encoded = encode_part(bundle, part)
     nats_N = encoded.nats(predictor, bundle.facts.run_up)
-    asked = {"origins": settings.origins, "stride": settings.stride}
-    which, rows = origins_of(part.given, part.first_S, horizon, **asked, most=most)
+    which, rows = origins_of(
+        part.given,
+        part.first_S,
+        horizon,
+        origins=settings.origins,
+        stride=settings.stride,
+        most=most,
+    )
     forecasts = None
     if len(which):
         forecasts = backtest(

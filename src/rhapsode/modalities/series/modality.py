@@ -13,6 +13,7 @@ import numpy as np
 from rhapsode.config import from_mapping
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.evaluation.statistical_methods import STATISTICAL
+from rhapsode.files import source_name
 from rhapsode.log import log
 from rhapsode.modalities.contract import (
     Claim,
@@ -27,7 +28,8 @@ from rhapsode.modalities.series.corpus import (
     SeriesCorpus,
     SeriesPart,
     claim_series,
-    open_series,
+    divide,
+    read_one,
     series_seen,
 )
 from rhapsode.modalities.series.facts import SeriesBundle
@@ -52,7 +54,6 @@ if TYPE_CHECKING:
     from rhapsode.modalities.values.next_steps import ValuesSeen
     from rhapsode.views.card import Card
 
-__all__ = ["SERIES", "SeriesModality"]
 
 CRPS = Measure("crps", "CRPS")
 MASE = Measure("mase", "MASE")
@@ -91,7 +92,10 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         opened: Any = None,
         base: SeriesBundle | None = None,
     ) -> SeriesCorpus:
-        corpus = open_series(tuple(sources), settings.series, settings.data, opened)
+        whole = read_one(sources, settings.series, opened)
+        for line in whole.notes:
+            log.info(line)
+        corpus = divide(whole, settings.data, where=source_name(sources[0]))
         if base is None:
             return corpus
         given, season = base.facts.check_series(corpus.given), base.facts.season
@@ -198,8 +202,13 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
                 "figures": metrics.to_mapping(),
             }
             scored[name] = Scored(row, sums)
-        passages = f"forecasts of {horizon:,} steps, and as long stretches of values"
-        return Compared(scored, (NATS, CRPS, MASE), sizes, "forecasts", passages)
+        return Compared(
+            scored,
+            (NATS, CRPS, MASE),
+            sizes,
+            units="forecasts",
+            passages=f"forecasts of {horizon:,} steps, and as long stretches of values",
+        )
 
     def comparison_report(self, compared: Mapping[str, Any], title: str) -> Iterator[Any]:
         from rhapsode.views.comparison_report import forecast_comparison

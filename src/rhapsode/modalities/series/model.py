@@ -17,7 +17,7 @@ from rhapsode.data.tables import SeriesSet, read_series
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.files import write_atomically
-from rhapsode.generation.chain import Chain
+from rhapsode.generation import Chain
 from rhapsode.generation.paths import path_seed, sample_paths
 from rhapsode.modalities.opened import Document, Piece, check_single, old_content
 from rhapsode.modalities.series.corpus import observed_lengths, series_seen
@@ -34,13 +34,11 @@ from rhapsode.modalities.series.prompts import SeriesDocument, SeriesPrompt, con
 from rhapsode.modalities.series.settings import ForecastSettings
 from rhapsode.modalities.series.synthesis import make_series, new_place
 from rhapsode.modalities.values.model import NEXT_PATHS, ValueModel, chain_of_values
-from rhapsode.modalities.values.next_steps import LEVELS, NextSteps
+from rhapsode.modalities.values.next_steps import LEVELS, NextSteps, ValuesSeen
 
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValueState  # loads torch
-    from rhapsode.modalities.values.next_steps import ValuesSeen
 
-__all__ = ["SeriesForecast", "SeriesModel"]
 
 Floats = NDArray[np.float64]
 
@@ -75,8 +73,9 @@ class SeriesModel(ValueModel[SeriesBundle]):
             if prompt.place is None:
                 table = forecast_rows(self.forecast(prompt.series, asked), (), paths=True)
             else:
-                made = self.new_series(settings.length, count=settings.count, settings=asked)
-                table = series_rows(made)
+                table = series_rows(
+                    self.new_series(settings.length, count=settings.count, settings=asked)
+                )
             for text in csv_text(table):
                 yield Piece(0, text, None, 0, number)
             yield Piece(0, "", "length", settings.length or 0, number)

@@ -16,8 +16,6 @@ from rhapsode.data.tables import SeriesSet, format_time
 from rhapsode.errors import MissingExtraError, SettingsError
 from rhapsode.files import write_atomically
 
-__all__ = ["Rows", "check_table", "csv_text", "series_rows", "times_in_words", "write_table"]
-
 SUFFIXES = (".csv", ".tsv", ".parquet")
 Rows = tuple[list[str], Iterator[list[Any]]]
 

@@ -31,7 +31,6 @@ from rhapsode.modalities.values.prompts import Step, ValuePrompt
 if TYPE_CHECKING:
     from rhapsode.modalities.series.model import SeriesModel
 
-__all__ = ["SeriesDocument", "SeriesPrompt", "continued", "step_times", "with_steps"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -11,12 +11,12 @@ import numpy as np
 
 from rhapsode.config import SampleSettings
 from rhapsode.data.statistics import lengths_summary
-from rhapsode.data.tables import SeriesSet, format_time, read_series
+from rhapsode.data.tables import SeriesSet, format_time
 from rhapsode.errors import DataError
 from rhapsode.files import source_name
 from rhapsode.generation.paths import sample_paths
 from rhapsode.modalities.contract import PartName, Surveyed
-from rhapsode.modalities.series.corpus import SeriesCorpus, divide, known_behind, until
+from rhapsode.modalities.series.corpus import SeriesCorpus, divide, known_behind, read_one, until
 from rhapsode.modalities.series.facts import SeriesBundle
 from rhapsode.modalities.series.forecast import SeriesForecast, future_covariates, state_after
 from rhapsode.modalities.series.settings import SeriesTrainSettings
@@ -28,7 +28,6 @@ from rhapsode.views.forecast_chart import MOST, Fan, draw_fans
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValuePredictor
 
-__all__ = ["card_of", "preview_path", "survey_series", "write_chart"]
 # Columns of values that are told one by one.
 NAMED = 20
 # Values of history that are shown, and steps that follow, at most.
@@ -106,9 +105,7 @@ def survey_series(
     Raises:
         DataError: more than one source, or one that cannot be read.
     """
-    if len(sources) != 1:
-        raise DataError("series are learnt from one table", hint="name a single file")
-    given = read_series(sources[0], settings.series) if opened is None else opened
+    given = read_one(sources, settings.series, opened)
     observed = given.observed_NK
     found: dict[str, Any] = {
         "sources": [source_name(source) for source in sources],

@@ -14,15 +14,6 @@ from rhapsode.config.train import TrainingSettings
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import SettingsError
 
-__all__ = [
-    "BINNED",
-    "ForecastSettings",
-    "SeriesComparisonSettings",
-    "SeriesDataSettings",
-    "SeriesEvaluationSettings",
-    "SeriesTrainSettings",
-]
-
 BINNED = "binned"
 """The encoding whose elements are bins."""
 

@@ -23,7 +23,6 @@ from rhapsode.modalities.values.next_steps import plain_row
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValuePredictor  # loads torch
 
-__all__ = ["learn_templates", "make_series", "new_place"]
 
 MOST_KEPT = 256
 # Nanoseconds.
@@ -39,7 +38,7 @@ def learn_templates(encoder: SeriesEncoder, given: SeriesSet) -> Templates:
         stats = [
             encoder.stats(chosen.values_NK[chosen.rows(series)]) for series in range(len(chosen))
         ]
-    templates = [
+    templates = tuple(
         Template(
             id=name,
             length=int(chosen.lengths[series]),
@@ -50,13 +49,13 @@ def learn_templates(encoder: SeriesEncoder, given: SeriesSet) -> Templates:
             categories=tuple(chosen.categories_SA[series].tolist()),
         )
         for series, name in enumerate(chosen.ids)
-    ]
+    )
     return Templates(
         given.kind,
         given.static_names,
         given.category_names,
         tuple(map(tuple, given.category_levels)),
-        tuple(templates),
+        templates,
     )
 
 
@@ -70,16 +69,13 @@ def make_series(
 ) -> SeriesSet:
     """New series; see `SeriesModel.generate`."""
     facts, seed = predictor.bundle.facts, settings.seed
-    templates = usable_templates(predictor.bundle)
+    templates = _usable_templates(predictor.bundle)
     there = {template.id: place for place, template in enumerate(templates.series)}
     if like is not None and like not in there:
         named = ", ".join(map(repr, list(there)[:5]))
         raise SettingsError(f"no series {like!r}", where="--like", hint=f"known: {named}, ...")
-    random = np.random.default_rng(seed)
-    places = (
-        random.integers(len(there), size=count) if like is None else np.full(count, there[like])
-    )
-    chosen = [templates.series[place] for place in places.tolist()]
+    places = [there[like]] * count if like is not None else _draw_places(templates, seed, count)
+    chosen = [templates.series[place] for place in places]
     given = _empty_like(templates, chosen, facts.names)
     chain = chain_of_values(settings, predictor.vocab_size)
     parts = []
@@ -88,10 +84,10 @@ def make_series(
         times_T = step_times(given, number, template.start, steps)
         known_TX = facts.covariates.rows(given, number, times_T, np.zeros((steps, 0)))
         scale = SeriesStats.from_array(np.array(template.stats))
-        sources = facts.covariates.condition(given, np.array([number]))
+        condition = ValueCondition(scale, facts.covariates.condition(given, np.array([number])))
         drawn = sample_paths(
             predictor,
-            predictor.start(1, ValueCondition(scale, sources)),
+            predictor.start(1, condition),
             known_TX[None],
             samples=1,
             seeds=[path_seed(seed, str(number))],
@@ -100,11 +96,13 @@ def make_series(
             filter_seed=seed,
         )
         parts.append((times_T, drawn[0, 0]))
-    ids = tuple(f"{name} #{number}" for number, name in enumerate(given.ids, 1))
-    return replace(with_steps(given, parts), ids=ids)
+    return replace(
+        with_steps(given, parts),
+        ids=tuple(f"{name} #{number}" for number, name in enumerate(given.ids, 1)),
+    )
 
 
-def usable_templates(bundle: SeriesBundle) -> Templates:
+def _usable_templates(bundle: SeriesBundle) -> Templates:
     """The templates of a model.
 
     Raises:
@@ -135,13 +133,17 @@ def new_place(bundle: SeriesBundle, seed: int) -> tuple[SeriesSet, tuple[SeriesS
     """An empty series in a place that a seed draws, its scale and the time of its first step.
 
     Raises:
-        RhapsodeError: see `usable_templates`.
+        RhapsodeError: see `_usable_templates`.
     """
-    templates = usable_templates(bundle)
-    (place,) = np.random.default_rng(seed).integers(len(templates.series), size=1).tolist()
-    template = templates.series[place]
+    templates = _usable_templates(bundle)
+    template = templates.series[_draw_places(templates, seed, 1)[0]]
     given = _empty_like(templates, [template], bundle.facts.names)
     return given, (SeriesStats.from_array(np.array(template.stats)), template.start)
+
+
+def _draw_places(templates: Templates, seed: int, count: int) -> list[int]:
+    drawn = np.random.default_rng(seed).integers(len(templates.series), size=count)
+    return [int(place) for place in drawn]
 
 
 def _stands(templates: Templates, template: Template) -> bool:

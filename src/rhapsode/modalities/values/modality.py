@@ -39,15 +39,6 @@ if TYPE_CHECKING:
     from rhapsode.data import Stream, ValueArrays
     from rhapsode.training.planner import Plan
 
-__all__ = [
-    "NATS",
-    "ScoredPart",
-    "ValueMetrics",
-    "ValueModality",
-    "ValuePart",
-    "protocol_of",
-    "resolved_values",
-]
 
 NATS = Measure("nats_per_value", "nats per value")
 
@@ -192,8 +183,11 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
     def _density(self, predictor: ValuePredictor[B], part: Any, split: str) -> ValueMetrics:
         bundle = predictor.bundle
         encoded = self.encoded(bundle, part)
-        loss = encoded.loss(predictor, bundle.facts.warm_up)
-        return ValueMetrics(loss, encoded.values, protocol_of(bundle, split))
+        return ValueMetrics(
+            encoded.loss(predictor, bundle.facts.warm_up),
+            encoded.values,
+            protocol_of(bundle, split),
+        )
 
     def compare(self, models: Mapping[str, Any], part: Any, settings: Any) -> Compared:
         scored: dict[str, Scored] = {}
@@ -206,8 +200,13 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
                 "figures": self._density(model.predictor, part, part.split).to_mapping(),
             }
             scored[name] = Scored(row, {NATS.key: encoded.sums(nats_N)})
-        sizes = {NATS.key: encoded.values_S}
-        return Compared(scored, (NATS,), sizes, self.noun, f"whole {self.noun}")
+        return Compared(
+            scored,
+            (NATS,),
+            {NATS.key: encoded.values_S},
+            units=self.noun,
+            passages=f"whole {self.noun}",
+        )
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,7 @@ from rhapsode.bundle import ValueBundle, ValueFacts, bundle_path, read_bundle
 from rhapsode.config import GenerateSettings, SamplingSettings, to_mapping
 from rhapsode.config.sampling import TemperatureSettings
 from rhapsode.errors import BundleError, SettingsError
-from rhapsode.generation import Rows
-from rhapsode.generation.chain import Chain, chain_of
+from rhapsode.generation import Chain, Rows, chain_of
 from rhapsode.generation.loop import run
 from rhapsode.generation.paths import path_seed, sample_paths
 from rhapsode.modalities.opened import Model, Piece, Prompt, changed
@@ -35,7 +34,6 @@ from rhapsode.modalities.values.prompts import number_text
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValuePredictor
 
-__all__ = ["NEXT_PATHS", "ValueModel", "chain_of_values"]
 
 # Sample paths whose quantiles tell the next steps.
 NEXT_PATHS = 1000
@@ -64,8 +62,7 @@ class ValueModel(Model[B], Generic[B]):
 
     def __init__(self, path: str | Path, bundle: B | None = None) -> None:
         self.path = bundle_path(path)
-        read: Any = read_bundle(path, self.facts) if bundle is None else bundle
-        self.bundle = read
+        self.bundle = bundle or read_bundle(path, self.facts)  # type: ignore[assignment]
 
     @cached_property
     def predictor(self) -> ValuePredictor[B]:
@@ -78,8 +75,7 @@ class ValueModel(Model[B], Generic[B]):
         from rhapsode.bundle.value_predictor import ValuePredictor
 
         try:
-            if len(self.bundle.members) != 1:
-                count = len(self.bundle.members)
+            if (count := len(self.bundle.members)) != 1:
                 raise BundleError(f"forecasts are made by one network, this model has {count}")
             return ValuePredictor(self.bundle, load_network(self.bundle))
         except BundleError as problem:
@@ -153,8 +149,9 @@ class ValueModel(Model[B], Generic[B]):
         values_K = np.array(element, dtype=np.float64)
         nats = -float(following.log_prob(values_K[None])[0])
         quantiles_QK: NDArray[np.float64] = np.asarray(table.elements[0], dtype=np.float64)
-        names = self.bundle.facts.names
-        return ValueChoice(names, values_K, table.probabilities, quantiles_QK, nats)
+        return ValueChoice(
+            self.bundle.facts.names, values_K, table.probabilities, quantiles_QK, nats
+        )
 
     def following(
         self,
@@ -195,14 +192,11 @@ class ValueModel(Model[B], Generic[B]):
             chain=self.chain(settings),
             filter_seed=seed,
         )
-        quantiles_QHK: NDArray[np.float64] = np.quantile(
-            paths_BSHK[0], LEVELS, axis=0, method="weibull"
-        )
         yield NextSteps(
             prompt.title,
             tuple(prompt.times(len(given), count)),
             self.bundle.facts.names,
-            quantiles_QHK,
+            np.quantile(paths_BSHK[0], LEVELS, axis=0, method="weibull"),
             settings.temperature,
             self.explained(settings),
         )
@@ -210,12 +204,12 @@ class ValueModel(Model[B], Generic[B]):
     def encoded(self, value: Any) -> ValuesSeen:
         prompt: Any = self.prompt(value, GenerateSettings())
         values_TK = prompt.stack(prompt.opening.elements)[0]
-        targets_TK = self.bundle.encoder.encode(values_TK, prompt.stats).targets_TK
+        encoded = self.bundle.encoder.encode(values_TK, prompt.stats)
         seen = {
             "series": prompt.title,
             "times": prompt.times(0, len(values_TK)),
             "values": list(map(plain_row, values_TK)),
-            "targets": list(map(plain_row, targets_TK)),
+            "targets": list(map(plain_row, encoded.targets_TK)),
         }
         return ValuesSeen(self.bundle.encoder.name, [seen])
 

@@ -15,15 +15,6 @@ from rhapsode.views.display import Shown
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = [
-    "LEVELS",
-    "NextSteps",
-    "StepsFollowing",
-    "ValueChoice",
-    "ValuesSeen",
-    "plain_row",
-    "quantile_tables",
-]
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 # Steps of a sequence that a terminal shows, the last ones.

@@ -23,7 +23,6 @@ from rhapsode.modalities.opened import Document, Fragments, Given, Prompt
 if TYPE_CHECKING:
     from rhapsode.modalities.values.model import ValueModel
 
-__all__ = ["Step", "ValueDocument", "ValuePrompt", "number_text", "read_steps"]
 
 Step = tuple[float, ...]
 
@@ -47,7 +46,7 @@ class ValueDocument:
         return tuple(map(tuple, self.value.tolist()))
 
     def text(self) -> str:
-        return "".join(map(line_of, self.value.tolist()))
+        return "".join(map(_line_of, self.value.tolist()))
 
     def save(self, path: str | Path) -> None:
         write_atomically(Path(path), self.text().encode())
@@ -117,13 +116,15 @@ class ValuePrompt(Prompt):
     def start(self, predictor: Any) -> tuple[Any, tuple[Step, ...]]:
         return predictor.start(1, ValueCondition(self.stats, self.condition)), ()
 
+    @property
+    def _width(self) -> int:
+        return len(self._model.bundle.facts.names)
+
     def stack(self, elements: Sequence[Step]) -> NDArray[np.float64]:
-        width = len(self._model.bundle.facts.names)
-        return np.array(elements, dtype=np.float64).reshape(1, len(elements), width)
+        return np.array(elements, dtype=np.float64).reshape(1, len(elements), self._width)
 
     def restored(self, plain: Any) -> Step:
-        width = len(self._model.bundle.facts.names)
-        numbers = isinstance(plain, list | tuple) and len(plain) == width
+        numbers = isinstance(plain, list | tuple) and len(plain) == self._width
         if not numbers or not all(isinstance(value, int | float) for value in plain):
             raise DataError("a step that is not made of the numbers of this model")
         return tuple(float(value) for value in plain)
@@ -144,13 +145,13 @@ class ValuePrompt(Prompt):
             place: steps before it.
             step: its numbers.
         """
-        return line_of(step)
+        return _line_of(step)
 
     def fragments(self, before: Sequence[Step], settings: GenerateSettings) -> Fragments:
         return _Lines(self, len(before))
 
     def given(self, text: str, settings: GenerateSettings) -> Given:
-        steps = read_steps(text, len(self._model.bundle.facts.names))
+        steps = read_steps(text, self._width)
         if steps:
             self._model.bundle.encoder.encode(self.stack(steps)[0], self.stats)
         return Given(steps, "")
@@ -204,6 +205,6 @@ def number_text(value: float) -> str:
     return f"{value:.10g}" if math.isfinite(value) else ""
 
 
-def line_of(step: Sequence[float]) -> str:
+def _line_of(step: Sequence[float]) -> str:
     """The numbers of a step in a line."""
     return ",".join(map(number_text, step)) + "\n"

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from rhapsode.encoding.series import column_scale
 from rhapsode.evaluation.statistical_methods import filled
 
-__all__ = ["Encoding", "choose_encoding", "planned_lags"]
-
 Floats = NDArray[np.float64]
 
 MOST_SERIES = 60
@@ -126,8 +124,7 @@ def choose_encoding(
     step = max(1, len(histories) // MOST_SERIES)
     some = [filled(column)[-MOST_STEPS:] for column in histories[::step]]
     some = [column for column in some if len(column) > 1]
-    known = (column[np.isfinite(column)] for column in histories)
-    every = np.concatenate([np.zeros(0), *known])
+    every = np.concatenate([np.zeros(0), *(column[np.isfinite(column)] for column in histories)])
     whole = bool(len(every)) and bool(((every >= 0) & (every == np.round(every))).all())
     if (
         whole
@@ -169,7 +166,7 @@ def choose_encoding(
             form = logged
     for wider in near:
         # A mean over more is surer, and over less follows sooner: the density tells which is wanted.
-        same = form.centre and wider.centre > form.centre and wider.log == form.log
+        same = 0 < form.centre < wider.centre and wider.log == form.log
         if same and nats[wider] < nats[form]:
             form = wider
     score = scores[form]
@@ -229,8 +226,8 @@ def _error(column: Floats, form: _Form, season: int, horizon: int) -> tuple[floa
     origins = np.unique(np.linspace(first, length - horizon, ORIGINS).astype(int))
     past_OT: Floats = np.stack([z[origin - reach : origin] for origin in origins])
     for _ in range(horizon):
-        picked_OL = past_OT[:, [past_OT.shape[1] - each for each in lags]]
-        next_O = picked_OL @ weights[:-1] + weights[-1]
+        columns = [past_OT.shape[1] - lag for lag in lags]
+        next_O = past_OT[:, columns] @ weights[:-1] + weights[-1]
         past_OT = np.concatenate((past_OT, next_O[:, None]), axis=1, dtype=np.float64)
     ahead_OH = past_OT[:, reach:] * scale + shift
     level_OT: Floats = np.stack([levels[origin : origin + back] for origin in origins])

@@ -11,8 +11,6 @@ from rhapsode.data import ValueArrays
 from rhapsode.heads import DensityHead
 from rhapsode.models.inputs import Values
 
-__all__ = ["ridge", "start_linear"]
-
 Floats = NDArray[np.float64]
 
 MOST_ROWS = 200_000

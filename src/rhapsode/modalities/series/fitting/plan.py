@@ -37,8 +37,6 @@ from rhapsode.models import CONDITIONERS, FAMILIES
 from rhapsode.training.fine_tuning import gentler_plan
 from rhapsode.training.planner import Plan
 
-__all__ = ["plan_series_run"]
-
 # Settings of the network that concern static attributes.
 CONDITIONING = ("conditioner", "condition_size")
 # Units of a network by the known values, from so many on.
@@ -123,8 +121,15 @@ def plan_series_run(
             rhapsode=__version__,
         ),
     )
-    elements = int(fitted.weights_N.sum())
-    return Planned(settings, corpus, bundle, plan, elements, enough, None, fitted)
+    return Planned(
+        settings,
+        corpus,
+        bundle,
+        plan,
+        elements=int(fitted.weights_N.sum()),
+        most_steps=enough,
+        own=fitted,
+    )
 
 
 def _covariates(settings: SeriesTrainSettings, train: SeriesSet) -> Covariates:
@@ -213,8 +218,8 @@ def _conditioner(network: Mapping[str, Any], static_size: int) -> Component | No
                 hint="set network.conditioner=static as well",
             )
         return None
-    settings = {"static_size": static_size, **({} if size is None else {"condition_size": size})}
-    return Component(CONDITIONERS.full_name(str(name)), settings)
+    sizes = {"static_size": static_size} | ({} if size is None else {"condition_size": size})
+    return Component(CONDITIONERS.full_name(str(name)), sizes)
 
 
 def _bins(head: Mapping[str, Any], fitted: ValueArrays) -> tuple[BinSettings, dict[str, Any]]:
