@@ -123,14 +123,14 @@ def seasonal_naive(
 def _last_season(history_T: Floats, season: int) -> Floats:
     """The last known value of every step of the season, in the order in which they come next."""
     padded_T = np.concatenate((np.full(-len(history_T) % season, np.nan), history_T))
-    seasons_RC = padded_T.reshape(-1, season)
-    known_RC = ~np.isnan(seasons_RC)
-    row_C = np.where(known_RC, np.arange(len(seasons_RC))[:, None], -1).max(axis=0)
+    seasons_RT = padded_T.reshape(-1, season)
+    known_RT = ~np.isnan(seasons_RT)
+    row_T = np.where(known_RT, np.arange(len(seasons_RT))[:, None], -1).max(axis=0)
     # A step of the season that was never seen: the last value of all.
-    last_C = np.where(
-        row_C < 0, history_T[~np.isnan(history_T)][-1], seasons_RC[row_C, np.arange(season)]
+    last_T = np.where(
+        row_T < 0, history_T[~np.isnan(history_T)][-1], seasons_RT[row_T, np.arange(season)]
     )
-    return np.asarray(last_C)
+    return np.asarray(last_T)
 
 
 def seasonal_error(history_T: NDArray[np.floating], season: int) -> tuple[float | None, str | None]:

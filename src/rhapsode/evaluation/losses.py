@@ -144,20 +144,20 @@ def element_losses(
         elements: N.
     """
     answers = read_batches(predictor, predictor.score, batches, context)
-    (nats_N,) = _laid_out(((batch, (log_prob_BT,)) for batch, log_prob_BT in answers), 1, elements)
-    return nats_N
+    single = ((batch, (log_prob_BT,)) for batch, log_prob_BT in answers)
+    return np.asarray(_laid_out(single, 1, elements)[0])
 
 
 def _laid_out(
     answers: Iterable[tuple[Batch, Sequence[NDArray[np.float32]]]], kinds: int, elements: int
 ) -> NDArray[np.float32]:
     """Nats of every element by several models, (kinds, N), where batches say that they stand."""
-    nats_LN = np.full((kinds, elements), np.nan, dtype=np.float32)
+    nats_RN = np.full((kinds, elements), np.nan, dtype=np.float32)
     for batch, log_probs in answers:
         scored_BT = batch.weights_BT > 0
         assert batch.positions_BT is not None, "sweeps say where their targets stand"
-        nats_LN[:, batch.positions_BT[scored_BT]] = [-each_BT[scored_BT] for each_BT in log_probs]
-    return nats_LN
+        nats_RN[:, batch.positions_BT[scored_BT]] = [-each_BT[scored_BT] for each_BT in log_probs]
+    return nats_RN
 
 
 def value_losses(

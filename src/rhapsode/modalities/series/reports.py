@@ -143,7 +143,7 @@ def _ends(given: SeriesSet) -> dict[str, str | None]:
 def _column(given: SeriesSet, number: int) -> dict[str, Any]:
     values_N = given.values_NK[:, number]
     known = values_N[np.isfinite(values_N)]
-    figures = {"min": np.min, "median": np.median, "max": np.max}
+    figures: dict[str, Any] = {"min": np.min, "median": np.median, "max": np.max}
     return {
         "name": given.names[number],
         "values": len(known),

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle.value_facts import ValueBundle
+from rhapsode.bundle import Predictor, ValueBundle
 from rhapsode.config import TrainingSettings
+from rhapsode.data import Stream, ValueArrays, ValueStream
 from rhapsode.errors import DataError
 from rhapsode.evaluation.losses import value_losses
 from rhapsode.log import log
@@ -33,10 +34,8 @@ from rhapsode.modalities.contract import (
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from rhapsode.bundle import Predictor
     from rhapsode.bundle.network import Network
     from rhapsode.bundle.value_predictor import ValuePredictor
-    from rhapsode.data import Stream, ValueArrays
     from rhapsode.training.planner import Plan
 
 
@@ -107,8 +106,6 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         return bool(registry.full_name(str(asked)) == registry.full_name(str(decided)))
 
     def stream(self, planned: Planned[S, C, B]) -> Stream:
-        from rhapsode.data import ValueStream
-
         training = planned.settings.training
         assert training.batch_size is not None
         assert training.window is not None
@@ -165,7 +162,7 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         try:
             part = self.part(planned.corpus, planned.settings, "test")
         except DataError:
-            figures = {"loss": None, "reason": "no test share"}
+            figures: dict[str, Any] = {"loss": None, "reason": "no test share"}
         else:
             figures = self.test_figures(planned, part, ValuePredictor(bundle, load_network(bundle)))
         bundle = replace(bundle, provenance=replace(bundle.provenance, test=figures))
