@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,7 @@ from rhapsode.data import (
     sweep_values,
     sweep_windows,
 )
-from rhapsode.encoding import END_ID
-
-if TYPE_CHECKING:
-    from rhapsode.encoding import Grammar
-
+from rhapsode.encoding import END_ID, Grammar
 
 RUN_UP = 2048
 WINDOW = 512
@@ -37,8 +33,8 @@ DOCUMENTS_AT_ONCE = 256
 NUMBERS_AT_ONCE = 1 << 22
 
 T = TypeVar("T")
+# Nats per element below which a mixture is not worth its sidecar.
 LEAST_GAIN = 0.002
-"""Nats per element below which a mixture is not worth its sidecar."""
 DIGITS = 3
 _HALVINGS = 24
 

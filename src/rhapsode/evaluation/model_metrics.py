@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rhapsode.bundle import Predictor
 from rhapsode.config import SeenContext
 from rhapsode.data import ElementStore, sweep_lanes
+from rhapsode.encoding import Grammar
 from rhapsode.evaluation.intervals import Interval, interval_of
 from rhapsode.evaluation.losses import (
     context_in_words,
@@ -24,7 +25,6 @@ from rhapsode.evaluation.losses import (
 
 if TYPE_CHECKING:  # counting loads a compiler, which not everybody who scores needs
     from rhapsode.counts import NGramModel
-    from rhapsode.encoding import Grammar
 
 
 NO_NGRAM = "no n-gram model was counted"

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from rhapsode.errors import DataError, MissingExtraError, SettingsError
 from rhapsode.evaluation.forecasts import Forecast
 
+# Names here, and the models of statsforecast that they mean.
 STATISTICAL = {"ets": "AutoETS", "arima": "AutoARIMA", "theta": "AutoTheta"}
-"""Names here, and the models of statsforecast that they mean."""
 
 CENTRAL = (20, 40, 50, 60, 80, 90)
 LEAST_STEPS = 3

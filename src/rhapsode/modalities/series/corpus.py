@@ -1,31 +1,22 @@
-"""Sources of series: whether they are series, and encoded arrays divided in time."""
+"""Series of a run, divided in time, and as a network takes them."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.config.source import names_records
-from rhapsode.data import ValueArrays, holds_documents
-from rhapsode.data.tables import (
-    SERIES,
-    NoNumbersError,
-    SeriesSet,
-    read_head,
-    read_series,
-)
+from rhapsode.data import ValueArrays
+from rhapsode.data.tables import SeriesSet, read_series
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.encoding.series import SeriesEncoder
-from rhapsode.errors import DataError, EncodingError, SettingsError
-from rhapsode.files import is_there
+from rhapsode.errors import DataError, EncodingError
 from rhapsode.log import log
-from rhapsode.modalities.contract import Claim, Degree, PartName
+from rhapsode.modalities.contract import PartName
 from rhapsode.modalities.series.facts import Covariates, SeriesBundle
 from rhapsode.modalities.series.output import times_in_words
 from rhapsode.modalities.series.settings import SeriesDataSettings
@@ -39,8 +30,6 @@ NO_SEASON = 12
 LEAST = 8
 
 Ints = NDArray[np.int64]
-TABLES = (".csv", ".tsv", ".tab", ".parquet", ".pq", ".npy", ".npz")
-PACKED = (".gz", ".bz2", ".xz", ".zst")
 
 
 @dataclass(frozen=True)
@@ -216,7 +205,8 @@ def divide(whole: SeriesSet, settings: SeriesDataSettings, *, where: str) -> Ser
 
 def _tails(lengths: Ints, share: float) -> Ints:
     """Rows at the end; at least one is left before them."""
-    return np.minimum(np.rint(lengths * share).astype(np.int64), np.maximum(lengths - 1, 0))
+    tails = np.rint(lengths * share).astype(np.int64)
+    return np.asarray(np.minimum(tails, np.maximum(lengths - 1, 0)))
 
 
 def digest(given: SeriesSet) -> str:
@@ -288,46 +278,3 @@ def series_seen(bundle: SeriesBundle, given: SeriesSet) -> ValuesSeen:
             }
         )
     return ValuesSeen(encoder.name, seen)
-
-
-def claim_series(sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
-    """Sure of what lies in memory or is asked for as series; likely for a table of numbers.
-
-    Raises:
-        SettingsError: a table without times that holds both text and numbers.
-    """
-    if "series" in asked:
-        return Claim(Degree.SURE, "columns of series are named")
-    if names_records(asked):
-        return Claim(Degree.NONE, "a field of records is named")
-    memory = [source for source in sources if not isinstance(source, str | Path)]
-    if any(map(holds_documents, memory)):
-        return Claim(Degree.NONE, "texts in memory")
-    if memory:
-        return Claim(Degree.SURE, "a table in memory")
-    if len(sources) != 1 or asked.get("encoding", "auto") not in ("auto", "binned"):
-        return Claim(Degree.NONE, "series are one table")
-    source = str(sources[0])
-    path = Path(source)
-    if not is_there(path):
-        return (
-            Claim(Degree.LIKELY, "known by that name") if source in SERIES else Claim(Degree.NONE)
-        )
-    name = path.with_suffix("") if path.suffix.lower() in PACKED else path
-    if path.is_dir() or name.suffix.lower() not in TABLES:
-        return Claim(Degree.NONE, "no table by its suffix")
-    try:
-        head = read_head(path)
-        found = read_series(source, SeriesSettings()) if head is None else head
-    except NoNumbersError as problem:
-        return Claim(Degree.NONE, problem.what)
-    except DataError:
-        # It is a table of numbers, whose errors are told where it is learnt from.
-        return Claim(Degree.LIKELY, "a table of numbers")
-    if found.kind == "order" and found.left_out:
-        raise SettingsError(
-            "this table holds text and numbers, and no times",
-            where=source,
-            hint="for its text say --field NAME; for its numbers --set series.value_columns='[\"NAME\"]'",
-        )
-    return Claim(Degree.LIKELY, "a table of numbers", found if head is None else None)

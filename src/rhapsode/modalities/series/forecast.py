@@ -21,7 +21,6 @@ from rhapsode.views.display import Shown
 
 if TYPE_CHECKING:
     import pandas  # type: ignore[import-untyped,import-not-found,unused-ignore]  # noqa: ICN001
-    from rich.console import RenderableType
 
     from rhapsode.bundle.value_predictor import ValuePredictor, ValueState
 
@@ -81,9 +80,9 @@ class SeriesForecast(Shown):
             ],
         }
 
-    def shown(self, width: int) -> Sequence[RenderableType]:
+    def shown(self, width: int) -> Sequence[Any]:
         quantiles_QBHK, ids = self.quantiles(self.levels), self.ids
-        blocks: list[RenderableType] = []
+        blocks: list[Any] = []
         for place, name in enumerate(ids[:MOST_SHOWN]):
             times, quantiles_QHK = forecast_times(self, place), quantiles_QBHK[:, place]
             blocks += quantile_tables(

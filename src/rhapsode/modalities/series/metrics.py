@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,8 +38,6 @@ from rhapsode.modalities.values.modality import ScoredPart, ValueMetrics, protoc
 from rhapsode.modalities.values.next_steps import plain_number
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from rhapsode.bundle.value_predictor import ValuePredictor
     from rhapsode.modalities.series.model import SeriesModel
 
@@ -77,7 +74,7 @@ class SeriesMetrics(ValueMetrics):
             "protocol": self.protocol,
         }
 
-    def report(self, title: str) -> Iterator[RenderableType]:
+    def report(self, title: str) -> Iterator[Any]:
         from rhapsode.views.figures import forecasts_report
 
         yield from forecasts_report(self.to_mapping(), title)
@@ -363,11 +360,3 @@ def measure_series(
         forecasts,
         nats_N,
     )
-
-
-def stretches_of(part: SeriesPart, horizon: int) -> Ints:
-    """Rows at which stretches of a part begin, each of at most a horizon, and none over two series."""
-    offsets = part.given.offsets
-    begins = map(np.arange, offsets[:-1] + part.first_S, offsets[1:], repeat(horizon))
-    # Rows that are not scored belong to the stretch before them, to which they add nothing.
-    return np.unique(np.concatenate([[0], *begins])).astype(np.int64)

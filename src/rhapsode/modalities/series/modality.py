@@ -5,19 +5,26 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from rhapsode.config import from_mapping
+from rhapsode.config.source import names_records
+from rhapsode.data import holds_documents
+from rhapsode.data.tables import SERIES as NAMED_SERIES
+from rhapsode.data.tables import NoNumbersError, read_head, read_series
+from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.evaluation.statistical_methods import STATISTICAL
-from rhapsode.files import source_name
+from rhapsode.files import is_there, source_name
 from rhapsode.log import log
 from rhapsode.modalities.contract import (
     Claim,
     Compared,
+    Degree,
     Measure,
     Planned,
     RunRequest,
@@ -27,7 +34,6 @@ from rhapsode.modalities.contract import (
 from rhapsode.modalities.series.corpus import (
     SeriesCorpus,
     SeriesPart,
-    claim_series,
     divide,
     read_one,
     series_seen,
@@ -38,7 +44,6 @@ from rhapsode.modalities.series.metrics import (
     encode_part,
     end_of_series,
     measure_series,
-    stretches_of,
 )
 from rhapsode.modalities.series.settings import (
     BINNED,
@@ -60,6 +65,9 @@ MASE = Measure("mase", "MASE")
 # Forecasts of the test part when training ends, at most; `rhapsode evaluate` makes more.
 FINISHING_FORECASTS = 400
 
+TABLES = (".csv", ".tsv", ".tab", ".parquet", ".pq", ".npy", ".npz")
+PACKED = (".gz", ".bz2", ".xz", ".zst")
+
 SeriesPlan = Planned[SeriesTrainSettings, SeriesCorpus, SeriesBundle]
 
 
@@ -73,7 +81,48 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
     comparison = SeriesComparisonSettings
 
     def claim(self, sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
-        return claim_series(sources, asked)
+        """Sure of what lies in memory or is asked for as series; likely for a table of numbers.
+
+        Raises:
+            SettingsError: a table without times that holds both text and numbers.
+        """
+        if "series" in asked:
+            return Claim(Degree.SURE, "columns of series are named")
+        if names_records(asked):
+            return Claim(Degree.NONE, "a field of records is named")
+        memory = [source for source in sources if not isinstance(source, str | Path)]
+        if any(map(holds_documents, memory)):
+            return Claim(Degree.NONE, "texts in memory")
+        if memory:
+            return Claim(Degree.SURE, "a table in memory")
+        if len(sources) != 1 or asked.get("encoding", "auto") not in ("auto", "binned"):
+            return Claim(Degree.NONE, "series are one table")
+        source = str(sources[0])
+        path = Path(source)
+        if not is_there(path):
+            return (
+                Claim(Degree.LIKELY, "known by that name")
+                if source in NAMED_SERIES
+                else Claim(Degree.NONE)
+            )
+        name = path.with_suffix("") if path.suffix.lower() in PACKED else path
+        if path.is_dir() or name.suffix.lower() not in TABLES:
+            return Claim(Degree.NONE, "no table by its suffix")
+        try:
+            head = read_head(path)
+            found = read_series(source, SeriesSettings()) if head is None else head
+        except NoNumbersError as problem:
+            return Claim(Degree.NONE, problem.what)
+        except DataError:
+            # It is a table of numbers, whose errors are told where it is learnt from.
+            return Claim(Degree.LIKELY, "a table of numbers")
+        if found.kind == "order" and found.left_out:
+            raise SettingsError(
+                "this table holds text and numbers, and no times",
+                where=source,
+                hint="for its text say --field NAME; for its numbers --set series.value_columns='[\"NAME\"]'",
+            )
+        return Claim(Degree.LIKELY, "a table of numbers", found if head is None else None)
 
     def check(self, settings: SeriesTrainSettings) -> None:
         super().check(settings)
@@ -173,7 +222,10 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
     ) -> Compared:
         first = next(iter(models.values())).bundle.facts
         horizon, season = settings.horizon or first.horizon, first.season
-        begins_U = stretches_of(part, horizon)
+        offsets = part.given.offsets
+        begins = map(np.arange, offsets[:-1] + part.first_S, offsets[1:], repeat(horizon))
+        # Stretches of at most a horizon, none over two series; to that before them, rows that are not scored add nothing.
+        begins_U = np.unique(np.concatenate([[0], *begins])).astype(np.int64)
         scored: dict[str, Scored] = {}
         for name, model in models.items():
             log.info(f"scoring with {name}")

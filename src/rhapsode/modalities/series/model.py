@@ -9,12 +9,14 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.config import GenerateSettings, SamplingSettings, from_mapping, read_toml
 from rhapsode.data.tables import SeriesSet, read_series
 from rhapsode.data.tables.settings import SeriesSettings
+from rhapsode.encoding.series import SeriesStats
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.files import write_atomically
 from rhapsode.generation import Chain
@@ -30,7 +32,7 @@ from rhapsode.modalities.series.forecast import (
     state_after,
 )
 from rhapsode.modalities.series.output import csv_text, series_rows
-from rhapsode.modalities.series.prompts import SeriesDocument, SeriesPrompt, continued
+from rhapsode.modalities.series.prompts import SeriesDocument, SeriesPrompt, continued, saved_series
 from rhapsode.modalities.series.settings import ForecastSettings
 from rhapsode.modalities.series.synthesis import make_series, new_place
 from rhapsode.modalities.values.model import NEXT_PATHS, ValueModel, chain_of_values
@@ -61,7 +63,17 @@ class SeriesModel(ValueModel[SeriesBundle]):
         return SeriesPrompt(self, self.read(value))
 
     def restored(self, saved: Mapping[str, Any]) -> SeriesPrompt:
-        return SeriesPrompt.of_saved(self, saved)
+        try:
+            series = self.bundle.facts.check_series(saved_series(saved["series"]))
+            if saved["place"] is None:
+                return SeriesPrompt(self, series)
+            rows, start = saved["place"]
+            stats_4K = np.array(rows, dtype=np.float64)
+            if stats_4K.shape != (4, len(series.names)):
+                raise ValueError
+            return SeriesPrompt(self, series, (SeriesStats.from_array(stats_4K), int(start)))
+        except (KeyError, TypeError, ValueError, IndexError, msgspec.ValidationError):
+            raise DataError("what this session begins with is damaged") from None
 
     def chain(self, settings: GenerateSettings) -> Chain:
         return chain_of_values(_forecast_settings(settings), self.bins) or Chain([])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -167,27 +167,9 @@ class SeriesPrompt(ValuePrompt):
         place = None if self.place is None else [self.place[0].to_array().tolist(), self.place[1]]
         return {"series": series, "place": place}
 
-    @classmethod
-    def of_saved(cls, model: SeriesModel, saved: Mapping[str, Any]) -> SeriesPrompt:
-        """The beginning off what `saved` gave.
 
-        Raises:
-            DataError: it is none.
-        """
-        try:
-            series = model.bundle.facts.check_series(_series_of(saved["series"]))
-            place = saved["place"]
-            if place is None:
-                return cls(model, series)
-            stats_4K = np.array(place[0], dtype=np.float64)
-            if stats_4K.shape != (4, len(series.names)):
-                raise ValueError
-            return cls(model, series, (SeriesStats.from_array(stats_4K), int(place[1])))
-        except (KeyError, TypeError, ValueError, IndexError, msgspec.ValidationError):
-            raise DataError("what this session begins with is damaged") from None
-
-
-def _series_of(saved: Any) -> SeriesSet:
+def saved_series(saved: Any) -> SeriesSet:
+    """The series that `SeriesPrompt.saved` has written as plain values."""
 
     def array(kind: Any, plain: Any) -> NDArray[Any]:
         (number,) = get_args(get_args(kind)[1])

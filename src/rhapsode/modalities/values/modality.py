@@ -32,8 +32,6 @@ from rhapsode.modalities.contract import (
 )
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from rhapsode.bundle.network import Network
     from rhapsode.bundle.value_predictor import ValuePredictor
     from rhapsode.training.planner import Plan
@@ -287,10 +285,10 @@ class ValueMetrics(Metrics):
     def to_mapping(self) -> dict[str, Any]:
         return {"loss": self.loss, "elements": self.elements, "protocol": self.protocol}
 
-    def shown(self, width: int) -> Sequence[RenderableType]:
+    def shown(self, width: int) -> Sequence[Any]:
         return list(self.report(str(self.protocol["split"])))
 
-    def report(self, title: str) -> Iterator[RenderableType]:
+    def report(self, title: str) -> Iterator[Any]:
         yield title
         yield f"{self.loss:.4f} nats per element"
 

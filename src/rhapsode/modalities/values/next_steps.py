@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.modalities.opened import Following
 from rhapsode.views.display import Shown
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 # Steps of a sequence that a terminal shows, the last ones.
@@ -52,7 +48,7 @@ class ValueChoice(Shown):
             "nats": plain_number(self.nats),
         }
 
-    def shown(self, width: int) -> Sequence[RenderableType]:
+    def shown(self, width: int) -> Sequence[Any]:
         from rich.text import Text
 
         from rhapsode.views.quantile_tables import choice_table
@@ -115,7 +111,7 @@ class NextSteps:
 class StepsFollowing(Following):
     """Quantiles of the steps that follow series, at one or more temperatures."""
 
-    def shown(self, width: int) -> Sequence[RenderableType]:
+    def shown(self, width: int) -> Sequence[Any]:
         return [
             table
             for row in self.tables
@@ -141,7 +137,7 @@ def quantile_tables(
     *,
     width: int,
     ending: str = "",
-) -> Iterator[RenderableType]:
+) -> Iterator[Any]:
     """Quantiles of the steps of a series, a table for each number.
 
     Arguments:
@@ -181,11 +177,11 @@ class ValuesSeen(Shown):
     def to_mapping(self) -> dict[str, Any]:
         return {"encoding": self.encoding, "series": self.series}
 
-    def shown(self, width: int) -> Sequence[RenderableType]:
+    def shown(self, width: int) -> Sequence[Any]:
         from rich.table import Column, Table
         from rich.text import Text
 
-        blocks: list[RenderableType] = []
+        blocks: list[Any] = []
         for one in self.series:
             table = Table(
                 "",

@@ -57,13 +57,12 @@ def planned_lags(season: int, second: int, longest: int) -> tuple[int, ...]:
         longest: steps of the longest history; lags reach back a third of it at most.
     """
     many = longest >= MANY
-    wanted = set(range(2, 7 if many else 4))
+    last, reach = (6, 2) if many else (3, 1)
+    wanted = set(range(2, last + 1))
     for period in (season, second):
         if period > 1:
-            reach = 2 if many else 1
-            wanted |= set(range(period - reach, period + reach + 1)) | {2 * period}
-            if many:
-                wanted |= {2 * period - 1, 2 * period + 1, 3 * period}
+            wanted |= {*range(period - reach, period + reach + 1), 2 * period}
+            wanted |= {2 * period - 1, 2 * period + 1, 3 * period} if many else set()
     return tuple(sorted(lag for lag in wanted if 1 < lag <= longest // 3))
 
 

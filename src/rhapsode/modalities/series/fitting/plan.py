@@ -62,7 +62,8 @@ def plan_series_run(
     else:
         encoder, covariates = base.bundle.encoder, base.bundle.facts.covariates
         base.bundle.facts.check_series(given)
-    plan = _plan_series(corpus, settings.network.get("hidden_size"))
+    network = dict(settings.network)
+    plan = _plan_series(corpus, network.get("hidden_size"))
     if base is not None:
         rate = settings.training.learning_rate
         plan = gentler_plan(plan, base, corpus.points, asked=rate, fits_window=False)
@@ -73,7 +74,7 @@ def plan_series_run(
     fitted = encode_series(encoder, covariates, train, corpus.train_S)
     if base is None:
         family = FAMILIES.get(settings.model)
-        network = family.series_settings(plan.network, training.window) | request.settings.network
+        network = family.series_settings(plan.network, training.window) | network
         trained = dict(head)
         if HEADS.get(HEADS.full_name(str(head["name"]))) is Bins:
             bins, head = _bins(head, fitted)
@@ -82,7 +83,7 @@ def plan_series_run(
         config = _config(settings.model, network, head, encoder, covariates)
         plan = replace(plan, network=network, reasons=(how, *plan.reasons))
     else:
-        network, config = dict(request.settings.network), base.bundle.config
+        config = base.bundle.config
         trained = dict(base.trained("head"))
     if "edges" not in config.head.settings:
         trained = {"name": config.head.name, **_without(config.head.settings, "target_size")}
