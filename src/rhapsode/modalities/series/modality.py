@@ -52,6 +52,7 @@ from rhapsode.modalities.series.settings import (
     SeriesTrainSettings,
 )
 from rhapsode.modalities.values.modality import NATS, ScoredPart, ValueModality
+from rhapsode.views.figures import forecasts_report, method_notes
 
 if TYPE_CHECKING:
     from rhapsode.bundle.network import Network
@@ -207,8 +208,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         )
 
     def notes(self, metrics: Mapping[str, Any]) -> Iterator[str]:
-        from rhapsode.views.figures import method_notes
-
         if metrics["learnt"]:
             yield (
                 f"warning: {metrics['learnt']:,} of the values scored were learnt from, or chose the weights; what "
@@ -302,8 +301,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         return card_of(bundle, summary)
 
     def told(self, summary: Mapping[str, Any], title: str) -> Iterator[Any]:
-        from rhapsode.views.figures import forecasts_report, method_notes
-
         if summary["loss"] is not None:
             yield from forecasts_report(summary, title)
             if summary["forecasts"]:

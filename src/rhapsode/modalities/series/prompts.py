@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -80,9 +78,7 @@ class SeriesPrompt(ValuePrompt):
         self.place = place
         self.rows_S = observed_lengths(series)
         self.history = until(series, self.rows_S)
-        head = io.StringIO()
-        csv.writer(head, lineterminator="\n").writerow(["time", *series.names])
-        self.head = head.getvalue()
+        self.head = "".join(csv_text((["time", *series.names], iter(()))))
 
     def only(self) -> int:
         """The index of the only series.
