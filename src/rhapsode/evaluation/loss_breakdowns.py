@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from rhapsode.bundle import Examined, Predictor
 from rhapsode.config import SeenContext
 from rhapsode.data import AllowedElements, Batch, document_spans, sweep_rows, sweep_strided
-from rhapsode.evaluation.losses import total_loss, without_given
+from rhapsode.evaluation.losses import read_batches, total_loss, without_given
 
 BINS = 15
 
@@ -133,26 +132,20 @@ def context_losses(
         scored_N: False where an element is given, not scored; None: all are scored.
         allowed: what may stand at each place; None: anything.
     """
-    if context.kind == "window":
-        longest = min(longest, context.size)
     total = len(elements_N)
-    longest = min(longest, total)
+    longest = min(longest, total, context.size if context.kind == "window" else total)
     if not longest:
         return []
     begins_R = np.unique(np.linspace(0, total - longest, min(rows, total)).astype(np.int64))
-    seen, nats = [], []
-    state: Any = None
     width = longest if context.kind == "window" else 512
-    for offset, batch in sweep_rows(elements_N, begins_R, length=longest, width=width):
-        if state is None and context.kind != "window":
-            state = predictor.start(batch.rows)
-        masked = batch if allowed is None else allowed.fill(batch)
-        log_prob_BT, state = predictor.score(masked, state)
-        columns_T = np.arange(offset, offset + log_prob_BT.shape[1], dtype=np.int64)
-        seen.append(np.tile(columns_T, batch.rows))
-        if scored_N is not None:
-            log_prob_BT = np.where(scored_N[begins_R[:, None] + columns_T], log_prob_BT, np.nan)
-        nats.append(-log_prob_BT.ravel())
+    swept = sweep_rows(elements_N, begins_R, length=longest, width=width)
+    batches = (batch if allowed is None else allowed.fill(batch) for _, batch in swept)
+    seen, nats = [], []
+    for batch, log_prob_BT in read_batches(predictor, predictor.score, batches, context):
+        assert batch.positions_BT is not None, "sweeps say where their targets stand"
+        seen.append((batch.positions_BT - begins_R[:, None]).ravel())
+        scored_BT = True if scored_N is None else scored_N[batch.positions_BT]
+        nats.append(np.where(scored_BT, -log_prob_BT, np.nan).ravel())
     return loss_by_context(np.concatenate(seen), np.concatenate(nats))
 
 

@@ -40,8 +40,9 @@ def statistical_forecast(
         DataError: a history with fewer than three known values, or one that the method cannot be fitted to.
     """
     if name not in STATISTICAL:
-        known = ", ".join(STATISTICAL)
-        raise SettingsError(f"unknown statistical method {name!r}", hint=f"known: {known}")
+        raise SettingsError(
+            f"unknown statistical method {name!r}", hint=f"known: {', '.join(STATISTICAL)}"
+        )
     history_T = filled(np.asarray(history_T, dtype=np.float64))
     if len(history_T) < LEAST_STEPS:
         raise DataError(f"{name} needs a history of at least {LEAST_STEPS} values")

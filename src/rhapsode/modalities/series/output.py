@@ -6,6 +6,7 @@ import csv
 import importlib.util
 import io
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from rhapsode.data.tables import SeriesSet, format_time
 from rhapsode.errors import MissingExtraError, SettingsError
 from rhapsode.files import write_atomically
 
+ROWS_AT_ONCE = 4096
 SUFFIXES = (".csv", ".tsv", ".parquet")
 Rows = tuple[list[str], Iterator[list[Any]]]
 
@@ -61,16 +63,13 @@ def series_rows(given: SeriesSet) -> Rows:
 def csv_text(table: Rows, *, delimiter: str = ",") -> Iterator[str]:
     """A table as CSV, in pieces of some thousand rows."""
     head, rows = table
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, delimiter=delimiter, lineterminator="\n")
-    writer.writerow(head)
-    for count, row in enumerate(rows, 1):
-        writer.writerow([f"{cell:.10g}" if isinstance(cell, float) else cell for cell in row])
-        if count % 4096 == 0:
-            yield buffer.getvalue()
-            buffer.seek(0)
-            buffer.truncate()
-    yield buffer.getvalue()
+    lines = chain([head], rows)
+    while part := list(islice(lines, ROWS_AT_ONCE)):
+        buffer = io.StringIO()
+        csv.writer(buffer, delimiter=delimiter, lineterminator="\n").writerows(
+            [f"{cell:.10g}" if isinstance(cell, float) else cell for cell in row] for row in part
+        )
+        yield buffer.getvalue()
 
 
 def write_table(path: Path, table: Rows) -> None:

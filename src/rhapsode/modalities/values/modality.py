@@ -80,12 +80,13 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
     def decided(self, bundle: B) -> Mapping[str, Any]:
         config = bundle.config
         network = dict(config.model.settings)
-        if "embedding_size" in config.input.settings:
-            network["embedding_size"] = config.input.settings["embedding_size"]
+        parts = {"embedding_size": config.input}
         if config.conditioner is not None:
-            size = config.conditioner.settings.get("condition_size")
-            network |= {"conditioner": config.conditioner.name}
-            network |= {} if size is None else {"condition_size": size}
+            network["conditioner"] = config.conditioner.name
+            parts["condition_size"] = config.conditioner
+        network |= {
+            name: part.settings[name] for name, part in parts.items() if name in part.settings
+        }
         return {
             "model": config.model.name,
             "encoder": dict(bundle.provenance.section("encoder")),

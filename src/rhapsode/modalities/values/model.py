@@ -161,15 +161,16 @@ class ValueModel(Model[B], Generic[B]):
         temperatures: Sequence[float] = (),
         top: int = 5,
     ) -> StepsFollowing:
-        found: list[list[NextSteps]] = []
         several = [replace(settings, temperature=t) for t in temperatures] or [settings]
-        for prompt in prompts:
-            rows: dict[str, list[NextSteps]] = {}
-            for one in several:
-                for steps in self.next_steps(prompt, one, top):
-                    rows.setdefault(steps.series, []).append(steps)
-            found += rows.values()
-        return StepsFollowing(found)
+        return StepsFollowing(
+            [
+                tables
+                for prompt in prompts
+                for tables in zip(
+                    *(self.next_steps(prompt, each, top) for each in several), strict=True
+                )
+            ]
+        )
 
     def next_steps(
         self, prompt: Any, settings: GenerateSettings, count: int
