@@ -34,7 +34,7 @@ class Forecast:
         levels: of the quantiles, rising; 0.5 among them.
         quantiles_QT: a row for each level.
         mean_T: expected values.
-        samples_ST: the sample paths behind them, where there are any.
+        samples_ST: the sample paths they come from, where there are any.
 
     Raises:
         ValueError: levels that do not rise, or lack 0.5.
@@ -69,7 +69,7 @@ def forecast_of_samples(
 
     Arguments:
         samples_ST: S paths of T steps.
-        point_T: taken for median and mean where the method has a forecast of its own behind the paths.
+        point_T: taken for median and mean where the method has a point forecast of its own.
     """
     wide_ST: Floats = np.asarray(samples_ST, dtype=np.float64)
     quantiles_QT = np.quantile(wide_ST, _ALL_LEVELS, axis=0, method="weibull")

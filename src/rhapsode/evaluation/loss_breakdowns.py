@@ -22,7 +22,7 @@ class Surprise:
 
     Arguments:
         begin: its first element.
-        end: one behind its last.
+        end: one after its last.
         nats: mean nats per element.
         worst: the element in it that cost most.
     """
@@ -71,7 +71,7 @@ def surprises(
 
 @dataclass(frozen=True)
 class Bucket:
-    """The mean loss of elements that have about as much behind them.
+    """The mean loss of elements after contexts of about the same length.
 
     Arguments:
         least: fewest elements seen before one.
@@ -159,7 +159,7 @@ def windowed_loss(
     scored_N: NDArray[np.bool_] | None = None,
     allowed: AllowedElements | None = None,
 ) -> tuple[float, int]:
-    """Nats over all scored elements, and their number, each behind at least `window - stride` others.
+    """Nats over all scored elements, and their number, each after at least `window - stride` others.
 
     Windows do not know of documents: they run across their ends.
 

@@ -57,7 +57,7 @@ def in_context(
         elements_N: ids.
         starts: where each document begins; counts for `fresh`.
         context: what the model sees of the past.
-        lanes: for `carried`: 1 is the plain pass in order; more read side by side, each behind `run_up` unscored
+        lanes: for `carried`: 1 is the plain pass in order; more read side by side, each after `run_up` unscored
             elements.
         window: elements per call.
         run_up: elements read before a lane's first scored one.
@@ -262,7 +262,7 @@ def allowed_elements(
 ) -> AllowedElements:
     """Elements that may stand at each place, each document read from its beginning.
 
-    Every document is read behind an end-of-sequence element, as prompts are.
+    Every document is read after an end-of-sequence element, as prompts are.
 
     Arguments:
         grammar: over the same elements.

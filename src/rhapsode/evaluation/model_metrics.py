@@ -240,7 +240,7 @@ def evaluate_store(
         context: what the model sees of the past.
         text: what is known of the text itself.
         ngram: the counting floor, or why there is none.
-        every: for `window:N`, score only every so manieth element behind the first window; the others are taken to cost
+        every: for `window:N`, score only every n-th element after the first window; the others are taken to cost
             as much on average, and the protocol says so.
         grammar: what may follow; the predictor is normalised over it.
 

@@ -58,7 +58,7 @@ class SeriesCorpus:
     Arguments:
         given: the series, without ends that hold no value.
         train_S: rows of each that are learnt from, from its beginning.
-        chosen_S: rows before the test share: behind those that are learnt from lies the validation slice.
+        chosen_S: rows before the test part; those after the training part are the validation slice.
         season: values to a season.
         horizon: steps that figures are of.
         sha256: of values, times and covariates.
@@ -96,7 +96,7 @@ class SeriesCorpus:
     @property
     def validation_values(self) -> int:
         """Known values of the validation part."""
-        return int(known_behind(until(self.given, self.chosen_S), self.train_S).sum())
+        return int(known_after(until(self.given, self.chosen_S), self.train_S).sum())
 
     def part(self, name: PartName) -> SeriesPart:
         """A part to score.
@@ -110,7 +110,7 @@ class SeriesCorpus:
         if name == "train":
             first_S = np.minimum(self.horizon, end_S)
         given = until(self.given, end_S)
-        points = int(known_behind(given, first_S).sum())
+        points = int(known_after(given, first_S).sum())
         if not points:
             raise DataError(f"the {name} part of this run is empty", where="--split")
         share = f"{points / max(1, int(self.given.observed_NK.sum())):.1%}"
@@ -128,14 +128,14 @@ def until(given: SeriesSet, rows_S: Ints) -> SeriesSet:
     return given.cut(given.offsets[:-1], given.offsets[:-1] + rows_S)
 
 
-def known_behind(given: SeriesSet, first_S: Ints) -> NDArray[np.bool_]:
-    """Known values behind the first rows of series, (N, K)."""
+def known_after(given: SeriesSet, first_S: Ints) -> NDArray[np.bool_]:
+    """Known values after the first rows of series, (N, K)."""
     firsts_N = np.repeat(first_S, given.lengths)
     return np.asarray(given.observed_NK & (_places(given) >= firsts_N)[:, None])
 
 
 def observed_lengths(given: SeriesSet) -> Ints:
-    """Rows of each series up to its last known value; what lies behind is its future, with covariates at most."""
+    """Rows of each series up to its last known value; later rows hold covariates at most."""
     known_N: NDArray[np.bool_] = np.asarray(given.observed_NK.any(axis=1))
     lengths = np.zeros(len(given), dtype=np.int64)
     np.maximum.at(lengths, owners_of(given)[known_N], _places(given)[known_N] + 1)

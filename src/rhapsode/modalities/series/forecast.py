@@ -199,7 +199,7 @@ def future_covariates(
     """Times and covariates of the steps that follow the first rows of a series.
 
     Arguments:
-        given: the series; rows of it behind `rows` are where covariates known ahead are found.
+        given: the series; covariates known ahead are in its rows after `rows`.
         covariates: of the model.
         series: which.
         rows: how many rows are history.

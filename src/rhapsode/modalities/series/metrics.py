@@ -26,7 +26,7 @@ from rhapsode.modalities.series.corpus import (
     SeriesPart,
     digest,
     encode_series,
-    known_behind,
+    known_after,
     observed_part,
     owners_of,
     until,
@@ -154,7 +154,7 @@ def origins_of(
         given: the series.
         first_S: rows of each that every history has at least.
         horizon: steps ahead.
-        origins: how many for each series; None: as many as the rows behind `first_S` have room for.
+        origins: how many for each series; None: as many as fit into the rows after `first_S`.
         stride: steps between two origins; None: the horizon.
         most: forecasts in all; of more, evenly spread ones are taken.
     """
@@ -279,7 +279,7 @@ def end_of_series(
             f"no series is long enough for a forecast of {ahead} steps",
             hint="give longer series, or a smaller --horizon",
         )
-    points = int(known_behind(given, first_S).sum())
+    points = int(known_after(given, first_S).sum())
     split = f"the last {points:,} of {given.observed_NK.sum():,} values, the end of every series"
     learnt = _learnt(model.bundle, given, first_S)
     if learnt:
@@ -288,20 +288,20 @@ def end_of_series(
 
 
 def _learnt(bundle: SeriesBundle, given: SeriesSet, first_S: Ints) -> int:
-    """Values behind the first rows that a model knows from training; 0 where these are other series."""
+    """Values after the first rows that a model knows from training; 0 where these are other series."""
     facts = bundle.provenance
     share = facts.test_share
     if facts.data_sha256 != digest(given) or share is None:
         return 0
     end_S = given.lengths - np.rint(given.lengths * share).astype(np.int64)
-    return int(known_behind(until(given, end_S), first_S).sum())
+    return int(known_after(until(given, end_S), first_S).sum())
 
 
 def encode_part(bundle: SeriesBundle, part: SeriesPart) -> ScoredPart:
     """A part of series as the network of a model takes it."""
     given = part.given
     arrays = encode_series(bundle.encoder, bundle.facts.covariates, given, part.scaled_S)
-    known_NK = known_behind(given, part.first_S) & (arrays.weights_N > 0)[:, None]
+    known_NK = known_after(given, part.first_S) & (arrays.weights_N > 0)[:, None]
     values_S = np.bincount(owners_of(given), known_NK.sum(axis=1), minlength=len(given))
     return ScoredPart(arrays, part.first_S, values_S.astype(np.int64))
 

@@ -183,10 +183,10 @@ class SeriesModel(ValueModel[SeriesBundle]):
     def forecast(
         self, history: Any, settings: ForecastSettings | None = None, **options: Any
     ) -> SeriesForecast:
-        """Sample paths behind the last known value of every series.
+        """Sample paths after the last known value of every series.
 
         Arguments:
-            history: a table, name, frame, array or set; covariates known ahead stand in rows behind the last value.
+            history: a table, name, frame, array or set; covariates known ahead are in rows after the last value.
             settings: horizon, samples, temperature, seed, and where values are elements, samplers.
             **options: the same by name.
 
@@ -214,7 +214,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
         return SeriesForecast(given, which, rows[which], tuple(times), paths, levels)
 
     def start(self, history: Any) -> ValueState:
-        """The state behind the known values of every series, for `observe`."""
+        """The state after the known values of every series, for `observe`."""
         given = self.read(history)
         which = np.arange(len(given))
         return state_after(self.predictor, given, which, observed_lengths(given))
@@ -222,7 +222,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
     def observe(
         self, values: Any, state: ValueState, known: NDArray[np.float32] | None = None
     ) -> ValueState:
-        """The state behind one more value of every series.
+        """The state after one more value of every series.
 
         Arguments:
             values: (B,) or (B, K), in the data's own units; NaN where missing.

@@ -16,7 +16,7 @@ from rhapsode.errors import DataError
 from rhapsode.files import source_name
 from rhapsode.generation.paths import sample_paths
 from rhapsode.modalities.contract import PartName, Surveyed
-from rhapsode.modalities.series.corpus import SeriesCorpus, divide, known_behind, read_one, until
+from rhapsode.modalities.series.corpus import SeriesCorpus, divide, known_after, read_one, until
 from rhapsode.modalities.series.facts import SeriesBundle
 from rhapsode.modalities.series.forecast import SeriesForecast, future_covariates, state_after
 from rhapsode.modalities.series.settings import SeriesTrainSettings
@@ -155,7 +155,7 @@ def _column(given: SeriesSet, number: int) -> dict[str, Any]:
 def _shares(corpus: SeriesCorpus) -> dict[PartName, dict[str, int]]:
     shares = {}
     for name, (first_S, end_S) in corpus.bounds.items():
-        values = int(known_behind(until(corpus.given, end_S), first_S).sum())
+        values = int(known_after(until(corpus.given, end_S), first_S).sum())
         shares[name] = {"rows": int((end_S - first_S).sum()), "values": values}
     return shares
 

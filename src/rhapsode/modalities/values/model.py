@@ -1,4 +1,4 @@
-"""An opened model of values: predictor, paths behind prompts, and tables of them."""
+"""An opened model of values: predictor, paths after prompts, and tables of them."""
 
 from __future__ import annotations
 

@@ -297,7 +297,7 @@ def _plan_series(corpus: SeriesCorpus, hidden_size: Any) -> Plan:
 
 
 def _enough_steps(points: int, elements_per_step: int) -> int:
-    """Updates behind which a set of so many values has nothing more to give.
+    """Updates after which a set of so many values has nothing more to give.
 
     Arguments:
         points: known values of the training share.
