@@ -159,12 +159,13 @@ class Covariates:
         kinds: list[NDArray[Any]] = []
         for name, levels in zip(self.categories, self.levels, strict=True):
             column = given.category_names.index(name)
-            kind_B = given.categories_SA[which, column]
-            hot = np.zeros((len(which), len(levels)))
-            for kind in np.unique(kind_B[kind_B >= 0]).tolist():
-                if (level := given.category_levels[column][kind]) in levels:
-                    hot[kind_B == kind, levels.index(level)] = 1.0
-            kinds.append(hot)
+            places = [
+                levels.index(level) if level in levels else -1
+                for level in given.category_levels[column]
+            ]
+            # A missing kind is -1, and stands at the end.
+            place_B = np.array([*places, -1])[given.categories_SA[which, column]]
+            kinds.append((place_B[:, None] == np.arange(len(levels))).astype(np.float64))
         return numbers, kinds
 
 

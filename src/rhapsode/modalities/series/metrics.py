@@ -268,12 +268,10 @@ def end_of_series(
     given = observed_part(model.read(source))
     lengths = given.lengths
     ahead = settings.horizon or model.bundle.facts.horizon
-    if settings.origins is None:
-        tails = np.maximum(np.rint(lengths * SHARE).astype(np.int64), ahead)
-        first_S = np.where(lengths > ahead, lengths - tails, lengths)
-    else:
-        reach = ahead + (settings.origins - 1) * (settings.stride or ahead)
-        first_S = np.where(lengths > ahead, np.maximum(1, lengths - reach), lengths)
+    tails = np.maximum(np.rint(lengths * SHARE).astype(np.int64), ahead)
+    if settings.origins is not None:
+        tails[:] = ahead + (settings.origins - 1) * (settings.stride or ahead)
+    first_S = np.where(lengths > ahead, np.maximum(1, lengths - tails), lengths)
     if (first_S >= lengths).all():
         raise DataError(
             f"no series is long enough for a forecast of {ahead} steps",

@@ -234,9 +234,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
         """
         if known is None and self.bundle.facts.covariates.size:
             raise SettingsError("this model needs the covariates of that time")
-        values_BK = np.asarray(values, dtype=np.float64)
-        if values_BK.ndim == 1:
-            values_BK = values_BK[:, None]
+        values_BK = np.asarray(values, dtype=np.float64).reshape(len(values), -1)
         if known is None:
             known = np.zeros((len(values_BK), 0), dtype=np.float32)
         return self.predictor.observe(values_BK, state.fork(), known)

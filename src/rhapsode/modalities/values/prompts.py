@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,11 +63,10 @@ class _Lines(Fragments):
 
     def __init__(self, prompt: ValuePrompt, first: int) -> None:
         self._prompt = prompt
-        self._first = first
+        self._places = count(first)
 
     def feed(self, element: Step) -> str:
-        self._first += 1
-        return self._prompt.line(self._first - 1, element)
+        return self._prompt.line(next(self._places), element)
 
 
 class ValuePrompt(Prompt):
@@ -85,6 +85,7 @@ class ValuePrompt(Prompt):
         condition: Condition | None = None,
     ) -> None:
         self._model = model
+        self._width = len(model.bundle.facts.names)
         self._steps = tuple(steps)
         self._condition = condition
         self.text = "".join(self.line(place, step) for place, step in enumerate(self._steps))
@@ -115,10 +116,6 @@ class ValuePrompt(Prompt):
 
     def start(self, predictor: Any) -> tuple[Any, tuple[Step, ...]]:
         return predictor.start(1, ValueCondition(self.stats, self.condition)), ()
-
-    @property
-    def _width(self) -> int:
-        return len(self._model.bundle.facts.names)
 
     def stack(self, elements: Sequence[Step]) -> NDArray[np.float64]:
         return np.array(elements, dtype=np.float64).reshape(1, len(elements), self._width)
