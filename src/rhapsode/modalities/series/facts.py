@@ -159,10 +159,8 @@ class Covariates:
         kinds: list[NDArray[Any]] = []
         for name, levels in zip(self.categories, self.levels, strict=True):
             column = given.category_names.index(name)
-            places = [
-                levels.index(level) if level in levels else -1
-                for level in given.category_levels[column]
-            ]
+            place_of = {level: place for place, level in enumerate(levels)}
+            places = [place_of.get(level, -1) for level in given.category_levels[column]]
             # A missing kind is -1, and stands at the end.
             place_B = np.array([*places, -1])[given.categories_SA[which, column]]
             kinds.append((place_B[:, None] == np.arange(len(levels))).astype(np.float64))
