@@ -1,4 +1,4 @@
-"""Figures of forecasts: point errors, quantiles, whole distributions; pooled over series and origins.
+"""Metrics of forecasts, pooled over series and origins.
 
 Averages are taken over observed points of all forecasts together, as GluonTS does (gluonts.ev with axis=None): a
 series counts by the points it is forecast for. Missing actual values count nowhere.
@@ -28,7 +28,7 @@ _ALL_LEVELS = tuple(
 
 @dataclass(frozen=True)
 class Forecast:
-    """A forecast of the steps that follow one history, one number a step.
+    """A forecast of the steps after one history, one number a step.
 
     Arguments:
         levels: of the quantiles, rising; 0.5 among them.
@@ -50,7 +50,7 @@ class Forecast:
             raise ValueError("levels must rise and hold 0.5")
 
     def at(self, level: float) -> Floats:
-        """The quantile of a level, (T,), linear between those that there are; NaN beyond them."""
+        """The quantile of a level, (T,), interpolated linearly; NaN beyond."""
         if level in self.levels:
             return np.asarray(self.quantiles_QT[self.levels.index(level)])
         columns = self.quantiles_QT.T
@@ -87,7 +87,9 @@ def seasonal_naive(
     samples: int = 100,
     seed: int = 0,
 ) -> Forecast:
-    """Every step as it was a season before; a season that is not wholly known is filled from earlier ones.
+    """The forecast that repeats the last season.
+
+    A season that is not wholly known is filled from earlier ones.
 
     Paths are the forecast's own recursion with centred in-sample errors drawn with replacement (Hyndman and
     Athanasopoulos 2021, section 5.5): nothing is assumed of the errors but that they are alike and independent.
@@ -134,7 +136,7 @@ def _last_season(history_T: Floats, season: int) -> Floats:
 
 
 def seasonal_error(history_T: NDArray[np.floating], season: int) -> tuple[float | None, str | None]:
-    """Mean absolute error of the seasonal naive forecast inside a history: what MASE divides by.
+    """Mean absolute error of seasonal naive inside a history, for MASE.
 
     A history no longer than a season is measured against the step before instead, as GluonTS does.
 
@@ -158,7 +160,7 @@ def seasonal_error(history_T: NDArray[np.floating], season: int) -> tuple[float 
 
 
 def sample_crps(samples_ST: NDArray[np.floating], actual_T: NDArray[np.floating]) -> Floats:
-    """Continuous ranked probability score of sample paths at every step, (T,), in the data's units.
+    """Continuous ranked probability score of sample paths at every step, (T,).
 
     Mean of abs(x - y) less half the mean of abs(x - x'). The fair estimator leaves a path's distance to itself out of
     the second mean and so does not depend on how many paths there are (Ferro 2014). A single path has no other, and
@@ -177,7 +179,7 @@ def sample_crps(samples_ST: NDArray[np.floating], actual_T: NDArray[np.floating]
 
 @dataclass(frozen=True)
 class ForecastScore:
-    """One forecast beside what came: sums over its observed points, which add up over forecasts.
+    """Sums of errors of one forecast over its observed points.
 
     Arguments:
         points: observed points.
@@ -257,7 +259,7 @@ def _covered(forecast: Forecast, known_T: NDArray[np.bool_], y: Floats, share: f
 
 @dataclass(frozen=True)
 class ForecastFigures:
-    """Forecasts beside what came; None where a figure cannot be had, and `notes` say why.
+    """Metrics of forecasts; None where there is none, for reasons in `notes`.
 
     Arguments:
         mase: mean absolute scaled error of the median: below 1 is better than the seasonal naive forecast was inside
@@ -342,7 +344,9 @@ def forecast_figures(scores: Iterable[ForecastScore]) -> ForecastFigures:
 def rolling_origins(
     length: int, horizon: int, origins: int, stride: int | None = None
 ) -> list[int]:
-    """Lengths of the histories of a backtest, rising; the last forecast ends with the series.
+    """Lengths of the histories of a backtest, rising.
+
+    The last forecast ends with the series.
 
     Arguments:
         length: steps of the series.

@@ -39,7 +39,7 @@ class Interval:
 def unit_sums(
     values_N: NDArray[np.floating], starts: NDArray[np.int64], *, units: int = UNITS
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
-    """Sums and numbers of scored values over units that may count as independent, and what these are.
+    """Sums and counts of scored values over independent units, and their name.
 
     Documents are the units where there are at least 30; else equal blocks of consecutive elements.
 
@@ -64,7 +64,9 @@ def unit_sums(
 
 
 def interval_of(nats_N: NDArray[np.floating], starts: NDArray[np.int64]) -> Interval | None:
-    """The 95 % interval of a mean loss, by the linearised ratio estimator over units (Cochran 1977, section 6.3).
+    """The 95 % interval of a mean loss.
+
+    By the linearised ratio estimator over units (Cochran 1977, section 6.3).
 
     Arguments:
         nats_N: nats of every element; NaN where one is not scored.

@@ -1,4 +1,4 @@
-"""Where losses come from: surprises, length of context, calibration."""
+"""Breakdowns of losses: surprises, length of context, calibration."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Surprise:
 def surprises(
     nats_N: NDArray[np.floating], starts: NDArray[np.int64], *, width: int = 24, most: int = 5
 ) -> list[Surprise]:
-    """The runs of `width` elements with the highest mean loss, none overlapping, dearest first.
+    """The runs with the highest mean loss, without overlap, highest first.
 
     Arguments:
         nats_N: nats of every element; NaN where one is not scored.
@@ -87,7 +87,7 @@ class Bucket:
 
 
 def loss_by_context(seen_N: NDArray[np.int64], nats_N: NDArray[np.floating]) -> list[Bucket]:
-    """Mean losses by how many elements were seen before: 0, 1, 2-3, 4-7, ...
+    """Mean losses by length of context: 0, 1, 2-3, 4-7, ...
 
     Arguments:
         seen_N: elements seen before each.
@@ -121,7 +121,7 @@ def context_losses(
     scored_N: NDArray[np.bool_] | None = None,
     allowed: AllowedElements | None = None,
 ) -> list[Bucket]:
-    """`loss_by_context` of rows that begin at places spread evenly over a text, each from the zero state.
+    """`loss_by_context` of rows from evenly spread places, without a past.
 
     Arguments:
         predictor: the model.
@@ -159,7 +159,9 @@ def windowed_loss(
     scored_N: NDArray[np.bool_] | None = None,
     allowed: AllowedElements | None = None,
 ) -> tuple[float, int]:
-    """Nats over all scored elements, and their number, each after at least `window - stride` others.
+    """Nats over all scored elements, and their number, in sliding windows.
+
+    Each element is scored after at least `window - stride` others.
 
     Windows do not know of documents: they run across their ends.
 
@@ -197,7 +199,9 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Reliability of the likeliest candidate (Guo et al. 2017, "On calibration of modern neural networks").
+    """Reliability of the likeliest candidate.
+
+    See Guo et al. 2017, "On calibration of modern neural networks".
 
     Arguments:
         ece: expected calibration error: mean distance of confidence and accuracy over 15 equal bins, weighted by
@@ -218,7 +222,7 @@ class Calibration:
 
 
 def calibration_of(looks: Iterable[tuple[Batch, Examined]]) -> Calibration | None:
-    """Calibration over batches that a predictor has examined; None where nothing was scored.
+    """Calibration over examined batches; None where nothing was scored.
 
     Arguments:
         looks: batches and what the predictor said of them.

@@ -1,4 +1,4 @@
-"""Losses of elements in the context a model was trained to see, alone and mixed with counts."""
+"""Losses of elements in a model's own context."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def in_context(
     scored_N: NDArray[np.bool_] | None = None,
     grammar: Grammar | None = None,
 ) -> Iterator[Batch]:
-    """Batches that score every element once in a model's own context; what is given is read and has weight 0.
+    """Batches that score every element once in a model's own context.
+
+    Given elements are read with weight 0.
 
     Arguments:
         elements_N: ids.
@@ -98,7 +100,9 @@ def read_batches(
     batches: Iterable[Batch],
     context: SeenContext,
 ) -> Iterator[tuple[Batch, T]]:
-    """Batches and what a predictor says of each, its state carried from one to the next where the context has one.
+    """Batches and the answers of a predictor, its state carried along.
+
+    The state of a window is not carried.
 
     Arguments:
         predictor: the model.
@@ -159,7 +163,7 @@ def _laid_out(
 def value_losses(
     predictor: Predictor, arrays: ValueArrays, scored_S: NDArray[np.int64], *, warm_up: int
 ) -> NDArray[np.float64]:
-    """Nats of every known target from a row of each series on, (N,); NaN where none is scored.
+    """Nats of known targets, (N,); NaN where none is scored.
 
     Arguments:
         predictor: the model.
@@ -196,7 +200,9 @@ def context_in_words(context: SeenContext, lanes: int, every: int = 1) -> str:
 def part_losses(
     predictor: MixedPredictor, batches: Iterable[Batch], context: SeenContext, *, elements: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Nats of every element, (N,), by the network alone and by the n-gram model alone; NaN where one is not scored.
+    """Nats of every element, (N,), by network and n-gram model alone.
+
+    NaN where an element is not scored.
 
     Arguments:
         predictor: the mixture, whose network reads every batch once.
@@ -226,7 +232,7 @@ def mixture_nats(
 
 
 def best_share(network_N: NDArray[np.floating], ngram_N: NDArray[np.floating]) -> float:
-    """The share of the n-gram model with which the mixture costs least, to three decimals.
+    """The weight of the n-gram model with the least loss, to three decimals.
 
     The loss is convex in the share: its slope is followed to where it is 0 by halving the range.
 
@@ -260,7 +266,7 @@ def best_share(network_N: NDArray[np.floating], ngram_N: NDArray[np.floating]) -
 def allowed_elements(
     grammar: Grammar, elements_N: NDArray[np.unsignedinteger], starts: NDArray[np.int64]
 ) -> AllowedElements:
-    """Elements that may stand at each place, each document read from its beginning.
+    """Allowed elements at each place, by documents read from their beginning.
 
     Every document is read after an end-of-sequence element, as prompts are.
 

@@ -66,7 +66,7 @@ class Text:
 
 @dataclass(frozen=True)
 class NetworkFigures:
-    """Figures that depend on a model alone, not on what stands beside it.
+    """Losses of a model, without baselines.
 
     Arguments:
         loss: nats per element: the sum over all elements by their number.
@@ -114,7 +114,7 @@ def floors_of(
     counts_V: NDArray[np.int64],
     ngram: dict[str, Any] | str = NO_NGRAM,
 ) -> dict[str, Any]:
-    """Nats per element of models that learn nothing, or only frequencies, or only count.
+    """Nats per element of baselines: uniform, unigram and n-gram.
 
     The unigram model has one count added to each element, so that nothing is impossible.
 
@@ -153,7 +153,7 @@ def _ngram_floor(
 def grammatical_loss(
     store: ElementStore, ngram: NGramModel, grammar: Grammar, *, fresh: bool
 ) -> float:
-    """Nats per scored element of an n-gram model that is normalised over what a grammar allows.
+    """Nats per scored element of an n-gram model under a grammar.
 
     Arguments:
         store: what is scored.
@@ -193,7 +193,7 @@ def figures_of(
     text: Text | None = None,
     interval: Interval | None = None,
 ) -> Figures:
-    """Figures of a sum of nats over a number of elements (at least 1)."""
+    """Figures of a sum of nats over one or more elements."""
     text = text or Text()
     loss = total / count
     spelled = total + text.spelling

@@ -1,4 +1,4 @@
-"""ETS, ARIMA and Theta through statsforecast, where it is installed: what any model of a series is to be held against.
+"""ETS, ARIMA and Theta through statsforecast, as baselines of series.
 
 It is imported when a forecast is asked for, not before.
 """
@@ -23,7 +23,7 @@ LEAST_STEPS = 3
 def statistical_forecast(
     name: str, history_T: NDArray[np.floating], horizon: int, season: int
 ) -> Forecast:
-    """The forecast of a statistical method, its form chosen and fitted on this history alone.
+    """The forecast of a statistical method, fitted to one history alone.
 
     Missing values inside the history are filled along straight lines, those at its ends are left out; a history
     shorter than two seasons is taken to have none.
@@ -73,7 +73,7 @@ def statistical_forecast(
 
 
 def filled(history_T: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values from the first known one to the last, along straight lines over gaps."""
+    """Values from the first to the last known one, gaps interpolated."""
     (known,) = np.nonzero(np.isfinite(history_T))
     if not len(known):
         return np.zeros(0)

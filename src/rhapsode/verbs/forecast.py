@@ -1,4 +1,4 @@
-"""The verb `forecast`: what comes next in series, by a model or straight from a table."""
+"""The verb `forecast`, by a model or straight from a table."""
 
 from __future__ import annotations
 

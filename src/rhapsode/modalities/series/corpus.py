@@ -1,4 +1,4 @@
-"""Series of a run, divided in time, and as a network takes them."""
+"""Series of a run: their division in time, and their encoding."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class SeriesCorpus:
 
     @property
     def bounds(self) -> dict[PartName, tuple[Ints, Ints]]:
-        """The first row of every part in each series, and the row after its last."""
+        """First row of every part in each series, and its end."""
         return {
             "train": (np.zeros_like(self.train_S), self.train_S),
             "validation": (self.train_S, self.chosen_S),
@@ -124,7 +124,7 @@ class SeriesCorpus:
 
 
 def until(given: SeriesSet, rows_S: Ints) -> SeriesSet:
-    """So many first rows of every series."""
+    """The first rows of every series, as many as given for each."""
     return given.cut(given.offsets[:-1], given.offsets[:-1] + rows_S)
 
 
@@ -135,7 +135,10 @@ def known_after(given: SeriesSet, first_S: Ints) -> NDArray[np.bool_]:
 
 
 def observed_lengths(given: SeriesSet) -> Ints:
-    """Rows of each series up to its last known value; later rows hold covariates at most."""
+    """Rows of each series up to its last known value.
+
+    Later rows hold covariates at most.
+    """
     known_N: NDArray[np.bool_] = np.asarray(given.observed_NK.any(axis=1))
     lengths = np.zeros(len(given), dtype=np.int64)
     np.maximum.at(lengths, owners_of(given)[known_N], _places(given)[known_N] + 1)
@@ -175,7 +178,7 @@ def read_one(
 
 
 def divide(whole: SeriesSet, settings: SeriesDataSettings, *, where: str) -> SeriesCorpus:
-    """Divide series in time: what is learnt from, what chooses, what is held out.
+    """Divide series in time into training, validation and test part.
 
     Raises:
         DataError: too few known values.

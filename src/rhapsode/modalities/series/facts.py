@@ -1,4 +1,4 @@
-"""Contents of a model file that belong to series: covariates, season, horizon, templates. No torch."""
+"""Series in a model file: covariates, season, horizon, templates. No torch."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Covariates:
 
     @property
     def static_size(self) -> int:
-        """K, the static attributes of a series; a missing number adds no indicator."""
+        """K, the number of static attributes, without indicators of missing ones."""
         return len(self.static) + sum(map(len, self.levels))
 
     def check(self, given: SeriesSet) -> None:
@@ -130,7 +130,7 @@ class Covariates:
         return np.concatenate(parts, axis=1, dtype=np.float32)
 
     def condition(self, given: SeriesSet, which: NDArray[np.int64]) -> Condition | None:
-        """Static attributes of some series, as rows (B, K); None where they are fed.
+        """Static attributes as rows (B, K); None if they are inputs.
 
         Arguments:
             given: the set; only static attributes are looked at.
@@ -207,7 +207,7 @@ def _location(column_N: NDArray[Any]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Template:
-    """A series that was learnt from, as far as a new one can stand in its place.
+    """A training series as the template of a new one.
 
     Arguments:
         id: its name.

@@ -1,4 +1,4 @@
-"""Forecasts of series: sample paths after histories, their quantiles, and tables of them."""
+"""Forecasts of series: sample paths, quantiles and tables."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def forecast_times(forecast: SeriesForecast, place: int) -> list[str]:
 def forecast_rows(
     forecast: SeriesForecast, levels: Sequence[float], *, paths: bool = False
 ) -> Rows:
-    """A header, and a row for every series, time and number (and path).
+    """A header, and a row per series, time, number and path.
 
     Arguments:
         forecast: the forecast.
@@ -169,7 +169,7 @@ def forecast_rows(
 def state_after(
     predictor: ValuePredictor[SeriesBundle], given: SeriesSet, which: Ints, rows: Ints
 ) -> ValueState:
-    """The state of a predictor that has read the first rows of series.
+    """State of a predictor after the first rows of series.
 
     Arguments:
         predictor: the model.
@@ -196,7 +196,7 @@ def future_covariates(
     *,
     wanted: bool = True,
 ) -> tuple[Ints, NDArray[np.float32]]:
-    """Times and covariates of the steps that follow the first rows of a series.
+    """Times and covariates of the steps after the first rows.
 
     Arguments:
         given: the series; covariates known ahead are in its rows after `rows`.
@@ -240,7 +240,7 @@ def draw_forecasts(
     chain: Chain | None = None,
     wanted: bool = True,
 ) -> tuple[NDArray[np.float64], list[Ints]]:
-    """Paths (B, S, H, K) that follow the first rows of series, and the times of their steps.
+    """Sample paths (B, S, H, K) after the first rows, and their times.
 
     Arguments:
         predictor: the model.

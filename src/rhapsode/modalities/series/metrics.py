@@ -1,4 +1,4 @@
-"""Forecasts from rolling origins beside what came, and beside what needs no model."""
+"""Metrics of series: density, and backtests beside baselines."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Backtest:
 
     @property
     def warning(self) -> str | None:
-        """A sentence where the model is no better than repeating the last season."""
+        """A warning if repeating the last season is as good."""
         model, naive = self.figures["model"], self.figures["seasonal naive"]
         what = "the last season" if self.season > 1 else "the last value"
         pairs = {"MASE": (model.mase, naive.mase), "CRPS": (model.crps, naive.crps)}
@@ -187,7 +187,7 @@ def backtest(
     seed: int = 0,
     methods: Sequence[str] = (),
 ) -> Backtest:
-    """Forecast from every origin and score it, with seasonal naive beside it, and with what else is asked for.
+    """Score forecasts from every origin, by the model and by baselines.
 
     Arguments:
         predictor: the model.
@@ -255,7 +255,7 @@ def backtest(
 def end_of_series(
     model: SeriesModel, source: Any, settings: SeriesComparisonSettings
 ) -> SeriesPart:
-    """The ends of series that a model has not seen, or of which it is told what it has.
+    """Ends of series to score, and how much of them was training data.
 
     Arguments:
         model: the model.

@@ -82,7 +82,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
     comparison = SeriesComparisonSettings
 
     def claim(self, sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
-        """Sure of what lies in memory or is asked for as series; likely for a table of numbers.
+        """Claim tables in memory surely, and files of numbers likely.
 
         Raises:
             SettingsError: a table without times that holds both text and numbers.

@@ -57,7 +57,10 @@ class SeriesModel(ValueModel[SeriesBundle]):
         return self.bundle.facts.horizon
 
     def prompt(self, value: Any, settings: GenerateSettings) -> SeriesPrompt:
-        """The series of a table, frame, array or set; "" for a new one, in a place that the seed draws."""
+        """The series of a table, frame, array or set.
+
+        An empty text stands for a new series, whose template the seed draws.
+        """
         if isinstance(value, str) and not value:
             return SeriesPrompt(self, *new_place(self.bundle, settings.seed or 0))
         return SeriesPrompt(self, self.read(value))
@@ -95,7 +98,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
     def generate(
         self, prompt: Any = "", settings: GenerateSettings | None = None, **options: Any
     ) -> SeriesDocument:
-        """Continue every series of a prompt by one sample path, or draw a new series for ""."""
+        """Continue every series by one sample path; "" draws a new series."""
         settings = self.request(settings, options)
         check_single(settings)
         asked = _forecast_settings(settings)
@@ -107,7 +110,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
         return SeriesDocument(value, asked.seed, "length")
 
     def encode(self, value: Any) -> NDArray[Any]:
-        """Values (T, K) of the only series of a table, frame or array."""
+        """Values (T, K) of the only series of a source."""
         given = self.read(value)
         if len(given) != 1:
             raise DataError(f"one series is encoded at a time, not {len(given):,}")
@@ -151,7 +154,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
         return added.tell()
 
     def own_source(self) -> str:
-        """The table that the model learnt from, as its run folder names it.
+        """The training table, as the run folder names it.
 
         Raises:
             SettingsError: the model lies in no run folder.
@@ -248,7 +251,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
         seed: int = 0,
         known: NDArray[np.float32] | None = None,
     ) -> Floats:
-        """Sample paths (B, S, H, K) from a state, which is not changed.
+        """Sample paths (B, S, H, K) after an unchanged state.
 
         Arguments:
             state: from `start` or `observe`.
@@ -277,7 +280,9 @@ class SeriesModel(ValueModel[SeriesBundle]):
         settings: ForecastSettings | None = None,
         **options: Any,
     ) -> SeriesSet:
-        """New series, each in the place of one it learnt from: its scale, first time, length and attributes.
+        """New series, each drawn after the template of a training series.
+
+        A template gives scale, first time, length and attributes.
 
         Arguments:
             length: steps; None: as long as the one in whose place it stands.

@@ -23,7 +23,7 @@ Rows = tuple[list[str], Iterator[list[Any]]]
 
 
 def check_table(path: Path) -> None:
-    """Find what is in the way of a table before any work is done.
+    """Check that a table can be written, before any work.
 
     Raises:
         SettingsError: another suffix than .csv, .tsv and .parquet, or a folder that does not exist.
@@ -73,7 +73,7 @@ def csv_text(table: Rows, *, delimiter: str = ",") -> Iterator[str]:
 
 
 def write_table(path: Path, table: Rows) -> None:
-    """Write CSV, TSV or Parquet, by the suffix, whole or not at all.
+    """Write CSV, TSV or Parquet by the suffix, atomically.
 
     Raises:
         RunError: it cannot be written.

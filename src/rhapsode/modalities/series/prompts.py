@@ -1,4 +1,4 @@
-"""Beginnings of series: a table that is continued, or the place of a series that was learnt from."""
+"""Prompts of series: a table to continue, or a template."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def saved_series(saved: Any) -> SeriesSet:
 
 
 def continued(forecast: SeriesForecast) -> SeriesSet:
-    """Every forecast series with its first sample path after its history."""
+    """Every series of a forecast, continued by its first sample path."""
     parts = []
     for place, times in enumerate(forecast.times):
         times_T, values_TK = forecast.history(place)

@@ -1,4 +1,4 @@
-"""Series for people: the card of a run, surveys, previews and panels of forecasts."""
+"""Reports of series: card, survey, preview and picture."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def card_of(bundle: SeriesBundle, summary: Mapping[str, Any]) -> Card:
 def survey_series(
     sources: Sequence[Any], settings: SeriesTrainSettings, opened: SeriesSet | None
 ) -> Surveyed[SeriesCorpus]:
-    """Contents of a table, and the corpus that training would make of it.
+    """Contents of a table, and its corpus for training.
 
     Arguments:
         sources: one table.
@@ -166,7 +166,7 @@ def preview_path(
     settings: SampleSettings,
     temperature: float,
 ) -> str:
-    """The end of the longest series and one path after it, as bars.
+    """The end of the longest series and one path, as bars.
 
     Arguments:
         predictor: the network as it is now.
@@ -196,7 +196,7 @@ def preview_path(
 def write_chart(
     path: Path, found: SeriesForecast, *, title: str, actual: SeriesSet | None = None
 ) -> int:
-    """Draw a panel for every series and number, the first twelve, as PNG or SVG.
+    """Draw the first twelve panels of a forecast as PNG or SVG.
 
     Arguments:
         path: where; its suffix says which.

@@ -1,4 +1,4 @@
-"""Every option of training on series of numbers, declared once, and those of forecasting."""
+"""Settings of training, forecasting and evaluation of series."""
 
 from __future__ import annotations
 

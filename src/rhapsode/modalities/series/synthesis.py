@@ -1,4 +1,4 @@
-"""New series in the place of those a model learnt from, and what it remembers of them for that."""
+"""New series, drawn after templates of the training series."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DAY = 86_400_000_000_000
 
 
 def learn_templates(encoder: SeriesEncoder, given: SeriesSet) -> Templates:
-    """Series that were learnt from, so that new ones can stand in their place."""
+    """Templates of the training series, evenly chosen."""
     places = np.unique(np.linspace(0, len(given) - 1, min(len(given), MOST_KEPT)).astype(int))
     chosen = given.select(places)
     with warnings.catch_warnings():
@@ -130,7 +130,7 @@ def _usable_templates(bundle: SeriesBundle) -> Templates:
 
 
 def new_place(bundle: SeriesBundle, seed: int) -> tuple[SeriesSet, tuple[SeriesStats, int]]:
-    """An empty series in a place that a seed draws, its scale and the time of its first step.
+    """An empty series after a drawn template, its scale and first time.
 
     Raises:
         RhapsodeError: see `_usable_templates`.

@@ -1,4 +1,4 @@
-"""Base of modalities of values: batches, validation, samples, density of the test part."""
+"""Base of modalities of values: batches, validation, samples and density."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ B = TypeVar("B", bound=ValueBundle)
 
 
 def resolved_values(settings: S, plan: Plan) -> S:
-    """The settings filled from a plan; values are never mixed with counts, and learnt in single precision by default."""
+    """The settings filled from a plan, without counts, in single precision by default."""
     plan = replace(plan, training={**plan.training, "counts_share": 0.0})
     fixed = {"precision": "float32"} if settings.training.precision == "auto" else {}
     return resolved(settings, plan, fixed=fixed)
@@ -63,7 +63,7 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
     decides_all_of: ClassVar[tuple[str, ...]] = ("encoder", "network", "head")
 
     def encoded(self, bundle: B, part: Any) -> ScoredPart:
-        """A part of a corpus, or sources, as the network of a model takes it.
+        """A part of a corpus, or sources, encoded for a model.
 
         Arguments:
             bundle: the model.
@@ -245,7 +245,7 @@ class ScoredPart:
         return int(self.values_S.sum())
 
     def nats(self, predictor: Predictor, warm_up: int) -> NDArray[np.float64]:
-        """Nats of each row in the data's own units, (N,); NaN where none is scored.
+        """Nats of each row, (N,), in the data's own units; NaN where none is scored.
 
         Arguments:
             predictor: the model.

@@ -1,4 +1,4 @@
-"""An opened model of values: predictor, paths after prompts, and tables of them."""
+"""An opened model of values: predictor, sample paths and tables."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class ValueModel(Model[B], Generic[B]):
 
     @property
     def bins(self) -> int | None:
-        """Elements that a number is drawn from; None where it is drawn from a density."""
+        """Number of bins; None where a density is drawn from."""
         edges = self.bundle.config.head.settings.get("edges")
         return len(edges) + 1 if isinstance(edges, list | tuple) else None
 
@@ -175,7 +175,7 @@ class ValueModel(Model[B], Generic[B]):
     def next_steps(
         self, prompt: Any, settings: GenerateSettings, count: int
     ) -> Iterator[NextSteps]:
-        """Quantiles of some steps after a prompt, for every sequence that it holds."""
+        """Quantiles of the steps after a prompt, for each sequence."""
         given, seed = prompt.opening.elements, settings.seed or 0
         known = prompt.known(0, len(given) + count)
         if known is None:
@@ -227,7 +227,7 @@ class ValueModel(Model[B], Generic[B]):
 
 
 def chain_of_values(settings: TemperatureSettings, bins: int | None) -> Chain | None:
-    """The filters before a draw of bins; None for a density, which has no elements.
+    """The filters before a draw of bins; None for a density.
 
     Arguments:
         settings: samplers, some or all of `SamplingSettings`.

@@ -1,4 +1,4 @@
-"""Values for people: quantiles of next steps, a chosen step, values as a network sees them."""
+"""Views of values: next steps, a chosen step, encoded values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Beginnings of sequences of values: steps that were given, and text of those that follow."""
+"""Prompts of values: given steps, and text of the following ones."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ class ValuePrompt(Prompt):
 
 
 def read_steps(text: str, width: int) -> tuple[Step, ...]:
-    """Steps as a person types them: numbers of a step by commas, steps by semicolons or line ends.
+    """Read typed steps: commas between numbers, semicolons or line ends between steps.
 
     A series of single numbers takes commas between steps, too. What is empty or nan is missing.
 

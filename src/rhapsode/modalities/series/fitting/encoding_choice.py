@@ -1,4 +1,4 @@
-"""The choice of an encoding, by linear forecasts of the series' own past."""
+"""Choice of an encoding, by linear forecasts of each series' past."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def planned_lags(season: int, second: int, longest: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class _Form:
-    """Log or not, and what values are compared with: nothing, one so many steps before, or the mean of so many."""
+    """Log or not, and the reference of values: none, an earlier value, or the mean of the last values."""
 
     log: bool = False
     difference: int = 0
@@ -106,7 +106,7 @@ def choose_encoding(
     negative: bool = False,
     broken: bool = False,
 ) -> Encoding:
-    """Log or not, differences or not: what lets a linear autoregression forecast the last third of these best.
+    """Choose the encoding that suits a linear autoregression best.
 
     Forecasts are iterated over the horizon from several origins, by coefficients fitted before the first of them; errors
     are squared, in units of each series' seasonal change. Among forms within 10 % of each other the simplest wins, by
@@ -121,8 +121,8 @@ def choose_encoding(
         broken: whether there are values elsewhere that are not whole, so that these are no counts.
     """
     step = max(1, len(histories) // MOST_SERIES)
-    some = [filled(column)[-MOST_STEPS:] for column in histories[::step]]
-    some = [column for column in some if len(column) > 1]
+    columns = [filled(column)[-MOST_STEPS:] for column in histories[::step]]
+    columns = [column for column in columns if len(column) > 1]
     every = np.concatenate([np.zeros(0), *(column[np.isfinite(column)] for column in histories)])
     whole = bool(len(every)) and bool(((every >= 0) & (every == np.round(every))).all())
     if (
@@ -133,9 +133,9 @@ def choose_encoding(
     ):
         return Encoding({"counts": True}, f"counts: whole numbers, {every.mean():.3g} on average")
     about = season if season > 1 else NO_SEASON
-    compared = [{}, {"centre": about}, {"difference": 1}]
+    compared: list[dict[str, int]] = [{}, {"centre": about}, {"difference": 1}]
     forms = [_Form(log=log, **each) for log in (False, True) for each in compared]
-    if all(len(column) > LONG * about for column in some):
+    if all(len(column) > LONG * about for column in columns):
         forms += [_Form(log=log, centre=SEASONS * about) for log in (False, True)]
     if season > 1:
         forms += [_Form(log=log, difference=season) for log in (False, True)]
@@ -144,7 +144,7 @@ def choose_encoding(
     scores: dict[_Form, float] = {}
     nats: dict[_Form, float] = {}
     for form in forms:
-        tried = [_error(column, form, season, horizon) for column in some]
+        tried = [_error(column, form, season, horizon) for column in columns]
         found = [errors for errors in tried if errors is not None]
         if found:
             scores[form] = float(np.mean([error for error, _ in found]))
@@ -154,7 +154,7 @@ def choose_encoding(
             {"scaling": "standard"}, "the values themselves: too few to compare encodings"
         )
     plain = next(iter(scores.values()))
-    drifting = sum(_drifts(column, about) for column in some) > DRIFTING * len(some)
+    drifting = sum(_drifts(column, about) for column in columns) > DRIFTING * len(columns)
     usable = [form for form in scores if form.back or not drifting] or list(scores)
     best = min(scores[form] for form in usable)
     near = [form for form in usable if scores[form] * GAIN <= best]

@@ -1,4 +1,4 @@
-"""Where a network of series begins: at the linear autoregression that least squares finds."""
+"""First weights of a network of series: a linear autoregression."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HELD_OUT = 0.2
 
 
 def start_linear(network: Network, arrays: ValueArrays) -> bool:
-    """Let a network whose head sees its inputs begin as a linear autoregression; whether it could.
+    """Initialise a network as a linear autoregression; False if it cannot be.
 
     Arguments:
         network: with fresh weights.
@@ -44,7 +44,9 @@ def start_linear(network: Network, arrays: ValueArrays) -> bool:
 
 
 def ridge(x_ND: Floats, y_N: Floats) -> tuple[Floats, float, float]:
-    """Weights (D,), constant and standard deviation of what is left, by the penalty that tells the last rows best.
+    """Weights (D,), constant and residual standard deviation of a ridge regression.
+
+    The penalty is the one that forecasts the last rows best.
 
     Arguments:
         x_ND: features.
