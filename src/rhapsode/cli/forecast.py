@@ -13,7 +13,6 @@ from rhapsode.verbs.forecast import (
     ForecastSettings,
     SeriesSettings,
     forecast,
-    forecast_mapping,
     forecast_text,
 )
 
@@ -57,8 +56,8 @@ def run(arguments: Sequence[str], began: float) -> int:
     if command.output is not None:
         return 0
     if settings.format == "json":
-        print_json(forecast_mapping(found, settings))
+        print_json(found.to_mapping())
         return 0
-    for piece in forecast_text(found, settings):
+    for piece in forecast_text(found, paths=settings.paths):
         put(piece)
     return 0

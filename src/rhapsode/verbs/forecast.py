@@ -1,11 +1,10 @@
-"""The verb `forecast`: what comes next in series, by a model or straight from a table."""
+"""The verb `forecast`, by a model or straight from a table."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
@@ -19,7 +18,8 @@ from rhapsode.modalities.series.settings import ForecastSettings
 
 if TYPE_CHECKING:
     from rhapsode.keywords import ForecastOptions as ForecastKeywords
-    from rhapsode.modalities.series.model import SeriesForecast, SeriesModel
+    from rhapsode.modalities.series.forecast import SeriesForecast
+    from rhapsode.modalities.series.model import SeriesModel
     from rhapsode.workflows.runs.training import Training
 
 __all__ = [
@@ -27,7 +27,6 @@ __all__ = [
     "ForecastSettings",
     "SeriesSettings",
     "forecast",
-    "forecast_mapping",
     "forecast_text",
 ]
 
@@ -56,7 +55,7 @@ class ForecastOptions(SeriesSettings, ForecastSettings, _Places):
     """Training time, if a table is given in place of a model."""
 
 
-def all_of_it(training: Training) -> bool:
+def _train_whole(training: Training) -> bool:
     """Train to the end, and finish; False if a signal has stopped it, saved."""
     with training.stopped_by_signals():
         for _ in training.events():
@@ -76,7 +75,7 @@ def forecast(
     output: str | None = None,
     plot: str | None = None,
     budget: str | None = None,
-    train: Callable[[Training], bool] = all_of_it,
+    train: Callable[[Training], bool] = _train_whole,
     began: float | None = None,
     **options: Unpack[ForecastKeywords],
 ) -> SeriesForecast:
@@ -98,6 +97,7 @@ def forecast(
         RhapsodeError: a model, table or setting that does not fit.
         KeyboardInterrupt: learning was interrupted; the run is saved.
     """
+    from rhapsode.modalities.series.forecast import forecast_rows
     from rhapsode.modalities.series.output import check_table, write_table
     from rhapsode.modalities.values.model import chain_of_values
     from rhapsode.views.survey_picture import check_picture
@@ -112,11 +112,14 @@ def forecast(
         check_picture(Path(plot))
     if output is not None:
         check_table(Path(output))
-    spent = 0.0 if began is None else time.monotonic() - began
-    learn = partial(_learn, model, settings, dict(reading or {}), budget, train=train, spent=spent)
-    opened, source = _model(model, history, budget, learn)
+    opened = _opened(model, budget)
+    source = history
     if opened is None:
-        raise KeyboardInterrupt
+        spent = 0.0 if began is None else time.monotonic() - began
+        opened = _learn(model, settings, dict(reading or {}), budget, train=train, spent=spent)
+        source = model if _is_empty(history) else history
+    elif _is_empty(history):
+        source = opened.own_source()
     given = opened.read(source, reading)
     for line in given.notes:
         log.info(line)
@@ -128,69 +131,43 @@ def forecast(
     if plot is not None:
         from rhapsode.modalities.series.reports import write_chart
 
-        title = f"{found.paths_BSHK.shape[2]} steps ahead, {found.paths_BSHK.shape[1]:,} paths"
-        left = write_chart(Path(plot), found, title=title)
+        _, paths, horizon, _ = found.paths_BSHK.shape
+        left = write_chart(Path(plot), found, title=f"{horizon} steps ahead, {paths:,} paths")
         log.info(
             f"picture: {Path(plot)}" + (f" ({left} more series are not in it)" if left else "")
         )
     if output is not None:
-        write_table(Path(output), _rows(found, settings))
+        write_table(Path(output), forecast_rows(found, found.levels, paths=settings.paths))
         log.info(f"forecast: {output}")
     return found
 
 
-def forecast_text(found: SeriesForecast, settings: ForecastSettings) -> Any:
+def forecast_text(found: SeriesForecast, *, paths: bool) -> Iterator[str]:
     """A forecast as CSV, in pieces."""
+    from rhapsode.modalities.series.forecast import forecast_rows
     from rhapsode.modalities.series.output import csv_text
 
-    return csv_text(_rows(found, settings))
+    return csv_text(forecast_rows(found, found.levels, paths=paths))
 
 
-def forecast_mapping(found: SeriesForecast, settings: ForecastSettings) -> dict[str, Any]:
-    """A forecast as plain values for JSON."""
-    from rhapsode.modalities.series import output
-
-    return output.forecast_mapping(found, _levels(settings))
+def _is_empty(history: Any) -> bool:
+    return history is None or (isinstance(history, str) and not history)
 
 
-def _rows(found: SeriesForecast, settings: ForecastSettings) -> Any:
-    from rhapsode.modalities.series.output import forecast_rows
-
-    return forecast_rows(found, _levels(settings), paths=settings.paths)
-
-
-def _levels(settings: ForecastSettings) -> tuple[float, ...]:
-    from rhapsode.modalities.values.next_steps import LEVELS
-
-    return tuple(sorted(set(settings.quantiles))) or LEVELS
-
-
-def _model(
-    name: Any, history: Any, budget: str | None, learn: Callable[[], Path | None]
-) -> tuple[SeriesModel | None, Any]:
-    """The model, and the history it is to continue; no model where learning was interrupted."""
+def _opened(name: Any, budget: str | None) -> SeriesModel | None:
     from rhapsode.modalities.series.model import SeriesModel
 
-    given = history is not None and not (isinstance(history, str) and not history)
     if isinstance(name, SeriesModel):
-        return name, history if given else name.own_source()
+        return name
     if not isinstance(name, str | Path):
-        folder = learn()
-        return (None, None) if folder is None else (SeriesModel(folder), history if given else name)
+        return None
     path = Path(name)
-    if modality_of(name) == MODALITY or (is_there(path) and path.is_dir()):
-        if budget is not None:
-            raise SettingsError(
-                "a model has learnt already", where="--budget", hint="name a table to learn from"
-            )
-        model = SeriesModel(name)
-        return model, history if given else model.own_source()
-    if path.suffix == ".safetensors":
-        return SeriesModel(name), history
-    folder = learn()
-    if folder is None:
-        return None, None
-    return SeriesModel(folder), history if given else name
+    is_model = modality_of(name) == MODALITY or (is_there(path) and path.is_dir())
+    if is_model and budget is not None:
+        raise SettingsError(
+            "a model has learnt already", where="--budget", hint="name a table to learn from"
+        )
+    return SeriesModel(name) if is_model or path.suffix == ".safetensors" else None
 
 
 def _learn(
@@ -201,8 +178,8 @@ def _learn(
     *,
     train: Callable[[Training], bool],
     spent: float,
-) -> Path | None:
-    """The run folder of a model of a table; None where learning was interrupted."""
+) -> SeriesModel:
+    from rhapsode.modalities.series.model import SeriesModel
     from rhapsode.modalities.values.model import chain_of_values
     from rhapsode.workflows.runs.run import prepare_training
 
@@ -216,6 +193,6 @@ def _learn(
     chain_of_values(settings, None)  # refused before anything is learnt
     training = prepare_training((table,), asked, spent=spent)
     if not train(training):
-        return None
+        raise KeyboardInterrupt
     log.info(f"the model is kept in {training.folder.path}")
-    return training.folder.path
+    return SeriesModel(training.folder.path)
