@@ -74,7 +74,7 @@ def corpus(tmp_path: Path, prose: str) -> TextCorpus:
 
 def bundle_of(corpus: TextCorpus, **source: str) -> TextBundle:
     provenance = Provenance(settings={"source": source})
-    facts = TextFacts(corpus.counts_V())
+    facts = TextFacts(corpus.train.counts_V)
     return TextBundle(None, corpus.encoder, facts, provenance=provenance)
 
 

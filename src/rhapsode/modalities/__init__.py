@@ -11,7 +11,7 @@ from rhapsode.config import Registry, shared_registry
 
 if TYPE_CHECKING:
     from rhapsode.modalities.contract import Modality
-    from rhapsode.modalities.opened import Model
+    from rhapsode.modalities.model import Model
 
 __all__ = ["MODALITIES", "MODELS", "register"]
 

@@ -13,7 +13,8 @@ from rhapsode.bundle import FACTS, Bundle
 from rhapsode.config import DEFAULT_BUDGET, OptimisationSettings, from_mapping, to_mapping
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.files import source_name
-from rhapsode.modalities.opened import Model, Shown
+from rhapsode.modalities.model import Model
+from rhapsode.modalities.opened import Shown
 from rhapsode.modalities.scoring import (
     Compared,
     Measure,

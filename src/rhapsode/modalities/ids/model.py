@@ -34,12 +34,12 @@ from rhapsode.modalities.ids.continuation import (
     way_of,
 )
 from rhapsode.modalities.ids.ngram_sidecar import NGRAM, inner_ngram, open_ngram
-from rhapsode.modalities.ids.prompts import IdPrompt
-from rhapsode.modalities.opened import Continuation, Model, Piece, Prompt
+from rhapsode.modalities.ids.prompts import IdPrompt, name_of
+from rhapsode.modalities.model import Model
+from rhapsode.modalities.opened import Continuation, Piece, Prompt
 
 if TYPE_CHECKING:  # what loads the compiler, or draws tables
     from rhapsode.counts import NGramModel
-    from rhapsode.encoding import Grammar
     from rhapsode.modalities.ids.next_elements import IdChoice, IdsFollowing, IdsSeen
 
 __all__ = ["IdModel"]
@@ -114,24 +114,24 @@ class IdModel(Model[IdBundle]):
         longest = max(len(prompt.opening.elements) for prompt in prompts)
         if window is None or longest < window:
             return
-        if self.bundle.context.kind == "window":
-            seen = f"of which the model sees the last {window:,}"
-            log.info(f"the prompt has {longest:,} elements, {seen}")
-        else:
-            log.info(
-                f"the prompt has {longest:,} elements; the model looks back {window:,}, and to what "
-                "lies before them through its layers only"
-            )
+        seen = (
+            f", of which the model sees the last {window:,}"
+            if self.bundle.context.kind == "window"
+            else f"; the model looks back {window:,}, and to what lies before them through its "
+            "layers only"
+        )
+        log.info(f"the prompt has {longest:,} elements{seen}")
 
     def unknown_notes(self, prompts: Sequence[Prompt]) -> list[str]:
         """A line on pieces of prompts that are read as the unknown element."""
         encoder = self.bundle.encoder
-        if encoder.unknown_prompt != "element":
-            return []
-        unknown = list(dict.fromkeys(w for each in prompts for w in encoder.unknown(each.text)))
+        read_so = encoder.unknown_prompt == "element"
+        unknown = dict.fromkeys(
+            w for each in prompts if read_so for w in encoder.unknown(each.text)
+        )
         if not unknown:
             return []
-        named = ", ".join(map(repr, unknown[:8]))
+        named = ", ".join(map(repr, list(unknown)[:8]))
         return [f"the model does not know {named}, and reads the unknown element there"]
 
     def open_index(self) -> OpenIndex | None:
@@ -163,8 +163,6 @@ class IdModel(Model[IdBundle]):
         return plain
 
     def name_of(self, element: int) -> str:
-        from rhapsode.modalities.ids.next_elements import name_of
-
         return name_of(self.bundle.encoder, element)
 
     def why(self, rows: Rows, element: int, top: int) -> IdChoice:
@@ -184,13 +182,7 @@ class IdModel(Model[IdBundle]):
         from rhapsode.modalities.ids.next_elements import next_elements
 
         several = [replace(settings, temperature=t) for t in temperatures] or [settings]
-        return next_elements(
-            self.predictor,
-            self.bundle.encoder,
-            [(prompt.text, prompt.seen(prompt.opening.elements)) for prompt in prompts],
-            [(one, chain_for(self.bundle, one)) for one in several],
-            top=top,
-        )
+        return next_elements(self, prompts, several, top)
 
     def encoded(self, value: Any) -> IdsSeen:
         from rhapsode.modalities.ids.next_elements import IdsSeen, elements_of
@@ -235,17 +227,16 @@ class IdModel(Model[IdBundle]):
             SettingsError: the compiled engine cannot run this model, or torch is to have other weights than float32.
         """
         self.tell_alone()
+        if engine == "torch" and weights != "float32":
+            raise SettingsError(
+                f"torch has no {weights} weights here",
+                where="--weights",
+                hint="leave --engine out",
+            )
         if engine == "torch":
-            if weights != "float32":
-                raise SettingsError(
-                    f"torch has no {weights} weights here",
-                    where="--weights",
-                    hint="leave --engine out",
-                )
             return self.scorer
-        kept = self._compiled.get((weights, threads))
-        if kept is not None:
-            return kept
+        if (weights, threads) in self._compiled:
+            return self._compiled[weights, threads]
         from rhapsode.engine.compiled_predictor import compiled_predictor
         from rhapsode.engine.packed_weights import unsupported
 
@@ -282,8 +273,8 @@ class IdModel(Model[IdBundle]):
         ngram = self.counts
         if isinstance(ngram, str):
             raise BundleError(f"this model has no network, and {ngram}", where=str(self.path))
-        predictor = NGramPredictor(ngram)
-        return predictor if self._grammar is None else predictor.restricted(self._grammar)
+        scorer: Predictor = self._restricted(NGramPredictor(ngram))
+        return scorer
 
     def _mixed(self, network: NetworkPredictor) -> Predictor:
         """A network with the counts that it is mixed with, where there are any."""
@@ -307,17 +298,15 @@ class IdModel(Model[IdBundle]):
         bundle = self.bundle
         with self._named():
             networks = [load_network(bundle, member) for member in range(len(bundle.members))]
-        return self._restricted(
+        scorer: NetworkPredictor = self._restricted(
             torch_predictor(networks, bundle.encoder.vocab_size, bundle.context, bundle.weights)
         )
+        return scorer
 
-    @cached_property
-    def _grammar(self) -> Grammar | None:
-        return self.bundle.facts.grammar(self.bundle.encoder)
-
-    def _restricted(self, network: NetworkPredictor) -> NetworkPredictor:
-        """A network within the grammar of its elements, where there is one."""
-        return network if self._grammar is None else network.restricted(self._grammar)
+    def _restricted(self, predictor: Any) -> Any:
+        """A predictor within the grammar of its elements, where there is one."""
+        grammar = self.bundle.facts.grammar(self.bundle.encoder)
+        return predictor if grammar is None else predictor.restricted(grammar)
 
     @cached_property
     def counts(self) -> NGramModel | str:
@@ -331,18 +320,18 @@ class IdModel(Model[IdBundle]):
 
     @cached_property
     def alone(self) -> str | None:
-        """Why the network predicts alone although the file names a mixture; None where it does not, or need not."""
+        """The reason why a network predicts without its counts; None where it does not, or has none."""
         mixture = self.bundle.mixture
         if mixture is None:
             return None
         ngram = self.counts
         if isinstance(ngram, str):
             return ngram
-        if ngram.fingerprint != mixture.ngram:
-            if self.bundle.facts.ngram is not None:
-                return "its n-gram counts are not those that this model was mixed with"
-            return f"{NGRAM} is not the one that this model was mixed with"
-        return None
+        if ngram.fingerprint == mixture.ngram:
+            return None
+        if self.bundle.facts.ngram is not None:
+            return "its n-gram counts are not those that this model was mixed with"
+        return f"{NGRAM} is not the one that this model was mixed with"
 
     def tell_alone(self) -> None:
         """Warn, once, where what predicts is not what the file's figures are of."""
@@ -352,7 +341,7 @@ class IdModel(Model[IdBundle]):
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """Errors of the file name it."""
+        """Name the file in its errors."""
         try:
             yield
         except BundleError as problem:

@@ -21,7 +21,8 @@ from rhapsode.generation import Rows
 from rhapsode.generation.chain import Chain, chain_of
 from rhapsode.generation.loop import run
 from rhapsode.generation.paths import path_seed, sample_paths
-from rhapsode.modalities.opened import Model, Piece, Prompt
+from rhapsode.modalities.model import Model
+from rhapsode.modalities.opened import Piece, Prompt
 from rhapsode.modalities.values.next_steps import (
     LEVELS,
     NextSteps,
