@@ -38,7 +38,6 @@ from rhapsode.modalities.contract import (
     Scored,
     resolved,
 )
-from rhapsode.modalities.ids.continuation import continue_prompt
 from rhapsode.modalities.ids.contract import IdCorpus, IdEvaluationSettings
 from rhapsode.modalities.ids.metrics import (
     Evaluation,
@@ -47,13 +46,13 @@ from rhapsode.modalities.ids.metrics import (
     protocol_of,
     score_part,
 )
-from rhapsode.modalities.ids.model import IdModel
 from rhapsode.modalities.ids.ngram_sidecar import NGRAM, Counted, learn_ngram, ngram_part
 from rhapsode.modalities.ids.validation import ValidationPart, choose_mixture
 from rhapsode.models.families import FAMILIES
 
-if TYPE_CHECKING:  # training loads torch
+if TYPE_CHECKING:  # training loads torch, models filters
     from rhapsode.bundle.network import Network
+    from rhapsode.modalities.ids.model import IdModel
 
 __all__ = ["IdModality", "described"]
 
@@ -287,6 +286,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         self, planned: Planned[S, C, IdBundle], network: Network
     ) -> Callable[[], tuple[tuple[float, str], ...]]:
         from rhapsode.bundle.torch_predictor import torch_predictor
+        from rhapsode.modalities.ids.continuation import continue_prompt
 
         asked, corpus, bundle = planned.settings.samples, planned.corpus, planned.bundle
         predictor = torch_predictor(network, corpus.encoder.vocab_size, bundle.context)
@@ -313,6 +313,8 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         self, planned: Planned[S, C, IdBundle], bundle: IdBundle, network: Network, folder: Path
     ) -> Finished[IdBundle]:
         """Count, mix, score the test part with the mixture, and keep counts inside the file or beside it."""
+        from rhapsode.modalities.ids.model import IdModel
+
         corpus = planned.corpus
         asked = planned.settings.training.counts_share
         file = folder / "model.safetensors"

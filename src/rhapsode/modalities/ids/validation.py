@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -105,19 +104,18 @@ def choose_mixture(
     predictor = MixedPredictor(network, ngram, 0.5)
     network_N, ngram_N = part_losses(predictor, part.batches(), part.context, elements=len(part))
     share = best_share(network_N, ngram_N) if asked is None else asked
-    reason = None
-    if not share:
-        reason = f"the mixture gains less than {LEAST_GAIN:g} nats on the validation slice"
     return Mixture(
         share,
         ngram.fingerprint,
         _mean(mixture_nats(network_N, ngram_N, share)),
         _mean(network_N),
         _mean(ngram_N),
-        reason,
+        None
+        if share
+        else f"the mixture gains less than {LEAST_GAIN:g} nats on the validation slice",
     )
 
 
 def _mean(nats_N: NDArray[np.float32]) -> float | None:
-    mean = float(np.nanmean(nats_N, dtype=np.float64)) if (~np.isnan(nats_N)).any() else math.nan
-    return None if math.isnan(mean) else mean
+    known_N = nats_N[~np.isnan(nats_N)]
+    return float(np.nanmean(nats_N, dtype=np.float64)) if len(known_N) else None

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from rhapsode import __version__
+from rhapsode.config import SourceSettings
 from rhapsode.data import (
     ElementStore,
     Parts,
@@ -48,6 +49,7 @@ __all__ = [
     "learn_anew",
     "learn_encoder",
     "prepare_corpus",
+    "read_texts",
     "split_texts",
     "unknown_lines",
 ]
@@ -187,6 +189,18 @@ def found_lines(texts: Texts) -> Iterator[str]:
         yield f"{_count(len(found.skipped), 'file')} left out, the first: {found.skipped[0]}"
     if found.incomplete:
         yield f"{_count(found.incomplete, 'record')} left out for lack of a field"
+
+
+def read_texts(sources: Sequence[Any], settings: SourceSettings) -> TextStore:
+    """The documents of sources, what was noticed when they were read logged.
+
+    Raises:
+        DataError: the sources cannot be read.
+    """
+    texts = prepare_texts(sources, settings)
+    for line in found_lines(texts):
+        log.info(line)
+    return texts.store
 
 
 def learn_encoder(store: TextStore, train: Parts, settings: TrainSettings) -> tuple[Encoder, str]:

@@ -13,10 +13,9 @@ from rhapsode.data import ElementStore, Parts, TextStore
 from rhapsode.encoding import Encoder
 from rhapsode.evaluation import Text
 from rhapsode.files import source_name
-from rhapsode.log import log
 from rhapsode.modalities.ids.metrics import Evaluation, IdPart
-from rhapsode.modalities.text.corpus import encode_parts, found_lines
-from rhapsode.modalities.text.reading import prepare_texts
+from rhapsode.modalities.text.corpus import encode_parts, read_texts
+from rhapsode.modalities.text.spelling import Speller
 
 if TYPE_CHECKING:
     from rhapsode.modalities.text.model import TextModel
@@ -25,7 +24,6 @@ __all__ = [
     "TextEvaluation",
     "TextPart",
     "read_part",
-    "split_in_words",
     "text_facts",
 ]
 
@@ -80,27 +78,16 @@ def read_part(model: TextModel, sources: Sequence[Any], source: SourceSettings |
     Raises:
         DataError: the sources cannot be read.
     """
-    read = prepare_texts(sources, source or model.source_settings(sources))
-    for line in found_lines(read):
-        log.info(line)
-    texts = read.store
+    settings = source or model.source_settings(sources)
+    texts = read_texts(sources, settings)
     store = encode_parts(texts, texts.whole, model.bundle.encoder)
-    return TextPart.of(store, texts, texts.whole, split_in_words(sources, source))
-
-
-def split_in_words(sources: Sequence[Any], source: SourceSettings | None) -> str:
-    """The scored part of sources in words, for a protocol.
-
-    Arguments:
-        sources: files, folders, corpora.
-        source: how they are read; None: as in training, whole.
-    """
-    told = ", ".join(map(source_name, sources))
-    if source is not None and source.pattern is not None:
-        told += f", there what matches {source.pattern}"
-    if source is not None and source.limit is not None:
-        return f"the first {source.limit:,} records, files or lines of {told}"
-    return f"all of {told}"
+    named = ", ".join(map(source_name, sources))
+    if settings.pattern is not None:
+        named += f", there what matches {settings.pattern}"
+    which = (
+        "all" if settings.limit is None else f"the first {settings.limit:,} records, files or lines"
+    )
+    return TextPart.of(store, texts, texts.whole, f"{which} of {named}")
 
 
 def text_facts(texts: TextStore, parts: Parts, encoder: Encoder, *, unknown: int) -> Text:
@@ -124,7 +111,5 @@ def text_facts(texts: TextStore, parts: Parts, encoder: Encoder, *, unknown: int
     spaced = words if unspaced < UNSPACED * characters else None
     if not pieces:
         return Text(spaced)
-    from rhapsode.modalities.text.spelling import Speller
-
     speller = Speller(encoder.vocabulary)
     return Text(spaced, speller.nats(pieces), speller.name)

@@ -24,7 +24,6 @@ from rhapsode.modalities.contract import (
 )
 from rhapsode.modalities.ids.contract import IdEvaluationSettings
 from rhapsode.modalities.ids.modality import IdModality
-from rhapsode.modalities.ids.model import IdModel
 from rhapsode.modalities.text.corpus import (
     TextCorpus,
     count_characters,
@@ -33,13 +32,14 @@ from rhapsode.modalities.text.corpus import (
 )
 from rhapsode.modalities.text.facts import TextFacts
 from rhapsode.modalities.text.metrics import TextEvaluation, TextPart, read_part, text_facts
-from rhapsode.modalities.text.model import TextModel
 from rhapsode.modalities.text.passages import compare_on, passages_of
 from rhapsode.modalities.text.report import card_of
 from rhapsode.modalities.text.settings import TextEvaluationSettings, TrainSettings
 from rhapsode.views.card import Card
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what loads filters or tables
+    from rhapsode.modalities.ids.model import IdModel
+    from rhapsode.modalities.text.model import TextModel
     from rhapsode.modalities.text.survey import TextSeen
 
 __all__ = ["TEXT", "TextModality"]

@@ -23,10 +23,10 @@ from rhapsode.modalities.text.corpus import encode_parts, split_texts
 from rhapsode.modalities.text.metrics import TextPart, text_facts
 from rhapsode.modalities.text.reading import piece_size, prepare_texts
 from rhapsode.modalities.text.settings import TrainSettings
+from rhapsode.modalities.text.spelling import Speller
 
 if TYPE_CHECKING:
     from rhapsode.modalities.text.model import TextModel
-    from rhapsode.modalities.text.spelling import Speller
 
 __all__ = ["compare_on", "passages_of", "prompts_from_data"]
 
@@ -54,7 +54,7 @@ def compare_on(models: Mapping[str, TextModel], part: TextPart) -> Compared:
     """
     texts = part.texts
     passages = _Passages.of(texts)
-    characters_U = np.zeros(sum(map(len, passages.ends)), dtype=np.int64)
+    characters_U = np.zeros(len(passages.ends_U), dtype=np.int64)
     for passage, piece in passages.pieces(PIECE):
         characters_U[passage] += len(piece.text) - piece.prompt
     if not characters_U.sum():
@@ -71,15 +71,15 @@ def compare_on(models: Mapping[str, TextModel], part: TextPart) -> Compared:
         nats_U = _passage_nats(passages, encoder, store, nats_N)
         scored[name] = Scored(described(model, figures), {BITS.key: nats_U})
         normalisations[name] = figures.protocol.normalisation
+    caution = None
+    if len(set(normalisations.values())) > 1:
+        told = "; ".join(": ".join(entry) for entry in normalisations.items())
+        caution = (
+            "not the same text: each model was scored on what its own normalisation leaves "
+            f"({told})"
+        )
     sizes = {BITS.key: characters_U}
-    return Compared(scored, (BITS,), sizes, "passages", passages.words, _caution(normalisations))
-
-
-def _caution(normalisations: Mapping[str, str]) -> str | None:
-    if len(set(normalisations.values())) < 2:
-        return None
-    told = "; ".join(f"{name}: {normalisation}" for name, normalisation in normalisations.items())
-    return f"not the same text: each model was scored on what its own normalisation leaves ({told})"
+    return Compared(scored, (BITS,), sizes, "passages", passages.words, caution)
 
 
 @dataclass(frozen=True)
@@ -88,72 +88,48 @@ class _Passages:
 
     Arguments:
         texts: the documents.
-        documents: whether passages are whole documents.
-        least: characters of a passage that is not one, but for the last of a document.
-        ends: of every document, how many of its characters lie before the end of each passage.
+        words: what a passage is.
+        ends_U: where each ends, characters from the beginning of the first document.
     """
 
     texts: TextStore
-    documents: bool
-    least: int
-    ends: list[list[int]]
+    words: str
+    ends_U: NDArray[np.int64]
 
     @classmethod
     def of(cls, texts: TextStore) -> _Passages:
-        documents = len(texts) >= FEWEST_DOCUMENTS
+        if len(texts) >= FEWEST_DOCUMENTS:
+            return cls(texts, "documents", texts.character_ends_D)
         least = max(LEAST_PASSAGE, texts.characters // PASSAGES)
-        lengths = texts.lengths_D.tolist()
-        if documents:
-            return cls(texts, documents, least, [[length] for length in lengths])
-        ends: list[list[int]] = [[] for _ in lengths]
-        document, at = -1, 0
+        ends = texts.character_ends_D.tolist()
+        at = last = 0
         for piece in texts.pieces(texts.whole):
             if piece.opening:
-                document, at = document + 1, 0
-            found = ends[document]
-            while True:
-                wanted = (found[-1] if found else 0) + least
-                line = piece.text.find("\n", max(0, wanted - 1 - at))
-                if line < 0 or at + line + 1 >= lengths[document]:
-                    break
-                found.append(at + line + 1)
+                last = at
+            while (line := piece.text.find("\n", max(0, last + least - 1 - at))) >= 0:
+                last = at + line + 1
+                ends.append(last)
             at += len(piece.text)
-        for found, length in zip(ends, lengths, strict=True):
-            found.append(length)
-        return cls(texts, documents, least, ends)
-
-    @property
-    def words(self) -> str:
-        if self.documents:
-            return "documents"
-        return f"passages of about {self.least:,} characters, cut behind line ends"
+        words = f"passages of about {least:,} characters, cut behind line ends"
+        return cls(texts, words, np.unique(ends))
 
     def pieces(self, most: int) -> Iterator[tuple[int, Document]]:
-        """Pieces of the text as `TextStore.pieces` cuts it, cut also where passages end, with their passage's number."""
-        passage = document = -1
-        at = end = 0
-        ends: Iterator[int] = iter(())
+        """Pieces of the text, cut also where passages end, with their passage's number."""
+        at = 0
         for piece in self.texts.pieces(self.texts.whole, most):
-            if piece.opening:
-                document += 1
-                at, end = 0, 0
-                ends = iter(self.ends[document])
             begin = 0
             while begin < len(piece.text):
-                if at == end:
-                    end, passage = next(ends), passage + 1
-                size = min(end - at, len(piece.text) - begin)
+                passage = int(np.searchsorted(self.ends_U, at, side="right"))
+                size = min(int(self.ends_U[passage]) - at, len(piece.text) - begin)
                 stop = begin + size
-                yield (
-                    passage,
-                    Document(
-                        piece.text[begin:stop],
-                        piece.name,
-                        complete=piece.complete and stop == len(piece.text),
-                        opening=piece.opening and begin == 0,
-                        prompt=min(size, max(0, piece.prompt - begin)),
-                    ),
+                part = Document(
+                    piece.text[begin:stop],
+                    piece.name,
+                    complete=piece.complete and stop == len(piece.text),
+                    opening=piece.opening and begin == 0,
+                    prompt=min(size, max(0, piece.prompt - begin)),
                 )
+                yield passage, part
                 begin, at = stop, at + size
 
 
@@ -184,22 +160,18 @@ def _passage_nats(
 ) -> NDArray[np.float64]:
     """Nats of every passage, (U,), the spelling of unknown pieces included.
 
-    Elements are counted off piece by piece, each encoded by itself as for the store: what ends behind a line end, or
+    Elements are counted off piece by piece, each encoded by itself as for the store: what ends after a line end, or
     with its document, has the same ids there.
     """
-    count = sum(map(len, passages.ends))
-    elements_U = np.zeros(count, dtype=np.int64)
-    spelled_U = np.zeros(count)
-    speller: Speller | None = None
-    if store.unknown:
-        from rhapsode.modalities.text.spelling import Speller
-
-        speller = Speller(encoder.vocabulary)
-    if passages.documents:
+    elements_U = np.zeros(len(passages.ends_U), dtype=np.int64)
+    spelled_U = np.zeros(len(elements_U))
+    speller = Speller(encoder.vocabulary) if store.unknown else None
+    by_document = len(elements_U) == len(passages.texts)
+    if by_document:
         elements_U = np.diff(store.starts, append=len(store))
-    if speller is not None or not passages.documents:
+    if speller is not None or not by_document:
         for passage, piece in passages.pieces(piece_size(type(encoder))):
-            if not passages.documents:
+            if not by_document:
                 ids_N = encode_piece(piece, encoder.encode).ids_N
                 elements_U[passage] += len(ids_N) + int(piece.complete)
             if speller is not None:
@@ -264,8 +236,7 @@ def _held_out(model: Path) -> tuple[TextStore, Parts, str]:
     except (KeyError, TypeError):
         raise RunError("the section [run] is missing or damaged", where=str(config)) from None
     settings = from_mapping(TrainSettings, kept, where=str(config))
-    named = ", ".join(sources)
-    hint = "restore them, or give the prompts by --prompts FILE"
+    named, hint = ", ".join(sources), "restore them, or give the prompts by --prompts FILE"
     if "-" in sources:
         raise DataError("this run learnt from standard input, which is gone", hint=hint)
     try:
@@ -279,8 +250,8 @@ def _held_out(model: Path) -> tuple[TextStore, Parts, str]:
     if store.sha256 != sha256:
         log.info("the sources have changed since the run: some passages may have been learnt")
     split = split_texts(store, settings)
-    share = next((s for s in (split.test, split.validation, split.train) if len(s)), split.train)
-    if not len(share):
+    share = next(filter(len, (split.test, split.validation, split.train)), None)
+    if share is None:
         raise DataError("the sources hold nothing to draw from", where=named)
     if share is not split.test:
         log.info("this run held no test share out: the passages are from what it knows")

@@ -111,14 +111,13 @@ def progress(pieces: Iterator[Document], doing: str) -> Iterator[Document]:
 
 def _signature(sources: Sequence[Any], settings: SourceSettings) -> str | None:
     """A key of names, sizes and times of large sources; None where they must be read to be known."""
-    facts: list[tuple[str, int, int]] = []
+    if not all(isinstance(source, str | Path) for source in sources):
+        return None
     try:
-        for source in sources:
-            if not isinstance(source, str | Path):
-                return None
-            for path in _files(str(source)):
-                status = path.stat()
-                facts.append((str(path.resolve()), status.st_size, status.st_mtime_ns))
+        files = [(path, path.stat()) for source in sources for path in _files(str(source))]
+        facts = [
+            (str(path.resolve()), status.st_size, status.st_mtime_ns) for path, status in files
+        ]
     except (OSError, ValueError):
         return None
     newest = max((when for _, _, when in facts), default=0)
@@ -183,8 +182,7 @@ def counted(
     """
     if _alone(learner, characters) or not issubclass(learner, CountingEncoder):
         return learner.learn((piece.text for piece in pieces), settings)
-    counts: Counter[str] = Counter()
-    learner.count([], settings)  # bad settings are an error here, not in another process
+    counts = learner.count([], settings)  # bad settings are an error here, not in another process
     tasks = ((learner, group, dict(settings)) for group in _groups(pieces))
     for found in _in_order(_pool(), _count, tasks):
         counts.update(found)
@@ -221,8 +219,8 @@ def _pool() -> Executor:
     # again unless it guards against that; loky's do neither.
     import loky
 
-    _begun.append(loky.get_reusable_executor(workers(), timeout=60))
-    pool: Executor = _begun[-1]
+    pool: Executor = loky.get_reusable_executor(workers(), timeout=60)
+    _begun.append(pool)
     return pool
 
 
@@ -233,7 +231,6 @@ def release() -> None:
 
 
 def _alone(kind: type[Encoder], characters: int) -> bool:
-    """True if other processes would not pay, or cannot be had."""
     small = workers() == 1 or characters < WORTH
     return small or kind.parallel != "processes" or find_spec("loky") is None
 
@@ -252,7 +249,6 @@ def _in_order(
 
 
 def _groups(pieces: Iterable[Document]) -> Iterator[list[Document]]:
-    """Pieces, several short ones together."""
     group: list[Document] = []
     size = 0
     for piece in pieces:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
-
-from rhapsode.counts import NGramModel
 
 __all__ = ["Speller"]
 
@@ -32,12 +31,14 @@ class Speller:
     def __init__(self, vocabulary: Sequence[str]) -> None:
         pieces = sorted({piece.strip() for piece in vocabulary} - {""})
         self._ids: dict[str, int] = {}
-        self._model: NGramModel | None = None
+        self._model: Any = None
         if all(len(piece) == 1 for piece in pieces):
             self.name = "uniform over Unicode"
             return
-        for character in sorted(set("".join(pieces))):
-            self._ids[character] = FIRST + len(self._ids)
+        from rhapsode.counts import NGramModel  # loads the compiler
+
+        characters = sorted(set("".join(pieces)))
+        self._ids = {character: element for element, character in enumerate(characters, FIRST)}
         self.name = f"a character {ORDER}-gram over the vocabulary"
         starts = np.cumsum([0, *(len(piece) + 1 for piece in pieces[:-1])])
         self._model = NGramModel.learn(
@@ -67,11 +68,11 @@ class Speller:
             return 0.0
         distinct = list(counts)
         times_P = np.array([counts[piece] for piece in distinct], dtype=np.float64)
+        lengths_P = np.array([len(piece) for piece in distinct])
         if self._model is None:
-            lengths_P = np.array([len(piece) for piece in distinct])
             return float((times_P * lengths_P).sum() * math.log(CODE_POINTS))
         elements_N = self._elements(distinct)
-        starts_P = np.cumsum([0, *(len(piece) + 1 for piece in distinct[:-1])])
+        starts_P = np.cumsum(lengths_P + 1) - (lengths_P + 1)
         nats_N = -self._model.log_prob(elements_N, starts=starts_P)
         nats_N = nats_N + np.where(elements_N == OTHER, math.log(CODE_POINTS), 0.0)
         return float((np.add.reduceat(nats_N, starts_P) * times_P).sum())

@@ -40,6 +40,7 @@ from rhapsode.modalities.text.corpus import (
     found_lines,
     learn_anew,
     learn_encoder,
+    read_texts,
     split_texts,
 )
 from rhapsode.modalities.text.reading import prepare_texts, progress
@@ -255,10 +256,7 @@ def show_text(sources: Sequence[Any], number: int, settings: TrainSettings) -> T
         DataError: nothing to read, or fewer documents.
         SettingsError: an unknown encoding or setting.
     """
-    texts = prepare_texts(sources, settings.source)
-    for line in found_lines(texts):
-        log.info(line)
-    store = texts.store
+    store = read_texts(sources, settings.source)
     if not 0 <= number < len(store):
         raise DataError(
             f"there is no document {number}, they are numbered 0 to {len(store) - 1}",

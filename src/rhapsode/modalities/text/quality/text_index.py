@@ -55,7 +55,7 @@ class Place:
         offset: characters of the document before it.
         line: its line, from 1; lines end with a line feed.
         before: what stands before it, at most 40 characters of the same passage.
-        after: what stands behind it, likewise.
+        after: what stands after it, likewise.
     """
 
     document: str
@@ -82,7 +82,6 @@ class Copied:
     place: Place
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain values for JSON."""
         return {
             "length": len(self.text),
             "text": self.text,
@@ -209,35 +208,22 @@ class TextIndex:
 
         Arguments:
             at: the position, as `suffixes` tells it.
-            length: characters that stand there; what is behind them is told.
+            length: characters that stand there; what follows them is told.
         """
         passage = int(np.searchsorted(self.starts_P, at, side="right")) - 1
         begin = int(self.starts_P[passage])
         last = passage + 1 == len(self.names)
         end = (len(self.suffixes) if last else int(self.starts_P[passage + 1])) - 1
-        newline = int(self._numbers_U[ord("\n")])
-        ends = 0
-        if newline != _SEPARATOR:
-            ends = int(np.count_nonzero(self.suffixes.elements_N[begin:at] == newline))
-        behind = at + length
+        # Where no text has a line feed, its number is that of the separator, which is in no passage.
+        line_ends = self.suffixes.elements_N[begin:at] == self._numbers_U[ord("\n")]
+        after = at + length
         return Place(
             self.names[passage],
             int(self.offsets_P[passage]) + at - begin,
-            int(self.lines_P[passage]) + ends,
+            int(self.lines_P[passage]) + int(np.count_nonzero(line_ends)),
             self.text(max(begin, at - _AROUND), at),
-            self.text(behind, min(end, behind + _AROUND)),
+            self.text(after, min(end, after + _AROUND)),
         )
-
-    def count(self, text: str) -> int:
-        """Occurrences of a text that is not empty, overlaps included."""
-        return self.suffixes.count(self._query(text))
-
-    def find(self, text: str, *, most: int = 10) -> list[Place]:
-        """The first places where a text that is not empty occurs, at most so many."""
-        return [
-            self.place(at, len(text))
-            for at in self.suffixes.find(self._query(text), most=most).tolist()
-        ]
 
     def match_lengths(self, text: str) -> NDArray[np.int32]:
         """For every character of a text, how many from there on occur in the corpus in one piece; (M,)."""

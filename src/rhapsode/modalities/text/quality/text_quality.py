@@ -10,7 +10,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -93,7 +93,6 @@ class WritingMeasures:
     reason: str
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain values for JSON."""
         nothing = {"novelty": None, "longest_copy": None, "copied_share": None}
         return {
             "texts": self.texts,
@@ -136,7 +135,6 @@ def measure_writing(
     length: int,
     number: int | None = None,
     unit: Unit | None = None,
-    words: Collection[str] | None = None,
     seed: int = 0,
 ) -> WritingMeasures:
     """Measure written texts, or real ones.
@@ -147,7 +145,6 @@ def measure_writing(
         length: characters that each text is cut to; shorter ones are left out.
         number: how many are measured, the first ones that are long enough; all without it.
         unit: what n-grams are made of; without it what the training text, or else the texts, suggest.
-        words: those of the training text, when it is not the index that shall be asked.
         seed: of the choice of texts for self-BLEU.
 
     Raises:
@@ -156,12 +153,14 @@ def measure_writing(
     all_texts = list(texts)
     cut = cut_equally(all_texts, length=length, number=number)
     if unit is None:
-        sample = [index.text(0, _SAMPLE)] if isinstance(index, TextIndex) else cut
-        unit = choose_unit(sample)
+        unit = choose_unit([index.text(0, _SAMPLE)] if isinstance(index, TextIndex) else cut)
     pieces = [units_of(text, unit) for text in cut]
-    chosen = _chosen(pieces, seed)
+    chosen = pieces
+    if len(pieces) > SELF_BLEU_TEXTS:
+        picked = np.random.default_rng(seed).choice(len(pieces), SELF_BLEU_TEXTS, replace=False)
+        chosen = [pieces[number] for number in sorted(picked.tolist())]
     periods = [loop_period(text) for text in cut]
-    invented, examples, reason = _invented(cut, index, words, unit)
+    invented, examples, reason = _invented(cut, index, unit)
     return WritingMeasures(
         texts=len(cut),
         length=length,
@@ -260,14 +259,6 @@ def _grams(piece: Sequence[str], n: int) -> Iterator[tuple[str, ...]]:
     return zip(*(piece[i:] for i in range(n)), strict=False)
 
 
-def _chosen(pieces: Sequence[list[str]], seed: int) -> list[list[str]]:
-    """At most 200 texts, the same ones for the same number of texts and seed."""
-    if len(pieces) <= SELF_BLEU_TEXTS:
-        return list(pieces)
-    picked = np.random.default_rng(seed).choice(len(pieces), SELF_BLEU_TEXTS, replace=False)
-    return [pieces[number] for number in sorted(picked.tolist())]
-
-
 def self_bleu(pieces: Sequence[Sequence[str]]) -> float | None:
     """The mean BLEU-4 of each text against all others; 1 when all are the same and have four units, None for one.
 
@@ -286,15 +277,12 @@ def self_bleu(pieces: Sequence[Sequence[str]]) -> float | None:
     for text, size in enumerate(sizes):
         shares = [shares_T[text] for shares_T in shares_TN]
         if not shares[0][0]:
-            scores.append(0.0)
             continue
         logs = [math.log((found or _SMOOTH) / max(1, total)) for found, total in shares]
-        nearest = min(
-            (abs(other - size), other) for number, other in enumerate(sizes) if number != text
-        )[1]
-        brevity = min(0.0, 1 - nearest / size)
-        scores.append(math.exp(sum(logs) / len(logs) + brevity))
-    return sum(scores) / len(scores)
+        others = [*sizes[:text], *sizes[text + 1 :]]
+        nearest = min(others, key=lambda other: (abs(other - size), other))
+        scores.append(math.exp(sum(logs) / len(logs) + min(0.0, 1 - nearest / size)))
+    return sum(scores) / len(sizes)
 
 
 def _clipped(pieces: Sequence[Sequence[str]], n: int) -> list[tuple[int, int]]:
@@ -346,7 +334,7 @@ def loop_period(text: str) -> int:
 
 
 def _invented(
-    texts: Sequence[str], index: TextIndex | str, words: Collection[str] | None, unit: Unit
+    texts: Sequence[str], index: TextIndex | str, unit: Unit
 ) -> tuple[float | None, tuple[str, ...], str]:
     """The share of words that the training text lacks, the most frequent of them, or why there is no answer.
 
@@ -356,7 +344,7 @@ def _invented(
     """
     if unit == "character":
         return None, (), "words are not told apart in a script without spaces"
-    if words is None and isinstance(index, str):
+    if isinstance(index, str):
         return None, (), index
     counts: Counter[str] = Counter()
     for text in texts:
@@ -369,10 +357,7 @@ def _invented(
 
     def known(word: str) -> bool:
         forms = dict.fromkeys((word, word[0].lower() + word[1:], word[0].upper() + word[1:]))
-        if words is not None:
-            return any(form in words for form in forms)
-        assert isinstance(index, TextIndex)
-        return any(index.has_word(form) for form in forms)
+        return any(map(index.has_word, forms))
 
     new = Counter({word: count for word, count in counts.items() if not known(word)})
     examples = tuple(word for word, _ in new.most_common(EXAMPLES))
@@ -397,7 +382,6 @@ class Copying:
     copied_share: float
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain values for JSON."""
         longest = None
         if self.longest_copy is not None:
             longest = {**self.longest_copy.to_mapping(), "in_text": self.longest_copy_in}
@@ -437,12 +421,11 @@ def measure_copying(
 def _novelty(found: Sequence[NDArray[np.int32]], lengths: Sequence[int]) -> dict[int, float]:
     novelty = {}
     for length in lengths:
-        stretches = [lengths_M[: max(0, len(lengths_M) - length + 1)] for lengths_M in found]
-        stretches = [known_M for known_M in stretches if len(known_M)]
-        total = sum(len(known_M) for known_M in stretches)
-        if total:
-            new = sum(int(np.count_nonzero(known_M < length)) for known_M in stretches)
-            novelty[length] = new / total
+        known_M = np.concatenate(
+            [lengths_M[: max(0, len(lengths_M) - length + 1)] for lengths_M in found]
+        )
+        if len(known_M):
+            novelty[length] = int(np.count_nonzero(known_M < length)) / len(known_M)
     return novelty
 
 

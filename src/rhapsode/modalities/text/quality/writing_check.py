@@ -22,7 +22,7 @@ from rhapsode.config import GenerateSettings
 from rhapsode.data import Parts, TextStore
 from rhapsode.encoding import Encoder
 from rhapsode.encoding.normalise import Normaliser, NormalSettings
-from rhapsode.errors import RhapsodeError
+from rhapsode.errors import DataError, RhapsodeError
 from rhapsode.log import log
 from rhapsode.modalities.ids.continuation import continue_prompt
 from rhapsode.modalities.ids.ngram_sidecar import open_sidecar
@@ -117,29 +117,25 @@ def open_text_index(model: Path, expected: str | None) -> TextIndex | str:
 
 
 def _passages(store: TextStore, parts: Parts, normaliser: Normaliser) -> Iterator[Passage]:
-    """The training text as it is indexed.
-
-    What lies before a part of a document is read too, for its line.
-    """
+    """The training text as it is indexed; what lies before a part is read too, for its line."""
     from rhapsode.modalities.text.quality.text_index import Passage
 
-    names = store.names
     wanted: list[tuple[int, int, int]] = []
-    kept: list[bool] = []
+    indexed: list[bool] = []
     document = at = 0
     for number, begin, end in parts.tolist():
         if number != document:
             document, at = number, 0
         if begin > at:
             wanted.append((document, at, begin))
-            kept.append(False)
+            indexed.append(False)
         wanted.append((document, begin, end))
-        kept.append(True)
+        indexed.append(True)
         at = end
     pieces = store.pieces(np.array(wanted, dtype=np.int64).reshape(-1, 3))
     going_on = False
     offset, line, last = 0, 1, -1
-    for (number, begin, end), indexed in zip(wanted, kept, strict=True):
+    for (number, begin, end), is_training in zip(wanted, indexed, strict=True):
         if number != last:
             going_on, offset, line, last = False, 0, 1, number
         left = end - begin
@@ -147,9 +143,9 @@ def _passages(store: TextStore, parts: Parts, normaliser: Normaliser) -> Iterato
             piece = next(pieces).text
             left -= len(piece)
             text = normaliser(piece)
-            if indexed:
-                yield Passage(names[number], text, not going_on, offset, line)
-            going_on = indexed
+            if is_training:
+                yield Passage(store.names[number], text, not going_on, offset, line)
+            going_on = is_training
             offset += len(text)
             line += text.count("\n")
 
@@ -166,13 +162,13 @@ def read_real_text(store: TextStore, parts: Parts, encoder: Encoder) -> RealText
     texts: list[str] = []
     prompts: list[str] = []
     size = 0
-    open_document = ""
+    document = ""
     for piece in store.pieces(parts):
         if size >= MOST_REAL:
             break
-        if texts and (piece.opening or piece.name != open_document):
+        if texts and (piece.opening or piece.name != document):
             texts.append(BREAK)
-        open_document = piece.name
+        document = piece.name
         if piece.prompt and piece.opening and len(prompts) < MOST_PROMPTS:
             prompts.append(piece.text[: piece.prompt])
         texts.append(normaliser(piece.text[piece.prompt :]))
@@ -213,7 +209,7 @@ def measure_model(
     try:
         return _measured(predictor, bundle, index, real, seconds=seconds, clock=clock)
     except RhapsodeError as problem:  # a finished run shall not fail for this
-        return _nothing(problem.what)
+        return {"temperatures": None, "reason": problem.what}
 
 
 def _measured(
@@ -227,52 +223,51 @@ def _measured(
 ) -> dict[str, Any]:
     completes = bundle.provenance.section("source").get("prompt_field")
     if completes and not real.prompts:
-        return _nothing("this model completes prompts, and the text has none")
+        raise DataError("this model completes prompts, and the text has none")
     sizes = [length for length in LENGTHS if len(real.text) // length >= FEWEST]
     if not sizes:
         least = FEWEST * LENGTHS[-1]
-        return _nothing(
+        raise DataError(
             f"the held-out text has {len(real.text):,} characters, at least {least:,} are needed"
         )
     wanted = min(TEXTS, len(real.text) // sizes[0])
     began = clock()
     written: list[_Written] = []
-    for number, temperature in enumerate(TEMPERATURES):
+    for temperature in TEMPERATURES:
         one = _Written(predictor, bundle, temperature, number=wanted, length=sizes[0])
-        with _few_threads(bundle):
-            one.write(real.prompts, began + seconds * (number + 1) / len(TEMPERATURES), clock)
         written.append(one)
+        with _few_threads(bundle):
+            one.write(real.prompts, began + seconds * len(written) / len(TEMPERATURES), clock)
     for length in sizes:
         number = min(TEXTS, len(real.text) // length, *(len(one.texts(length)) for one in written))
         if number >= FEWEST:
             break
     else:
-        return _nothing(
+        raise DataError(
             f"{seconds:g} s were too short for {FEWEST} texts of {LENGTHS[-1]} characters"
         )
-    from rhapsode.modalities.text.quality.text_index import TextIndex
     from rhapsode.modalities.text.quality.text_quality import (
+        WritingMeasures,
         choose_unit,
         held_out_pieces,
         measure_writing,
     )
 
-    known = index.text(0, len(real.text)) if isinstance(index, TextIndex) else real.text
-    unit = choose_unit([known])
-    pieces = held_out_pieces(real.text, length=length, number=number)
-    beside = measure_writing(pieces, index, length=length, number=number, unit=unit, seed=SEED)
-    measured = []
-    for one in written:
-        texts = one.texts(length)[:number]
-        mine = measure_writing(texts, index, length=length, number=number, unit=unit, seed=SEED)
-        measured.append(
-            {
-                "temperature": one.temperature,
-                "elements_per_text": round(one.elements_per_character * length, 1),
-                "documents": one.documents,
-                **mine.beside(beside),
-            }
-        )
+    unit = choose_unit([real.text if isinstance(index, str) else index.text(0, len(real.text))])
+
+    def measure(texts: list[str]) -> WritingMeasures:
+        return measure_writing(texts, index, length=length, number=number, unit=unit, seed=SEED)
+
+    beside = measure(held_out_pieces(real.text, length=length, number=number))
+    measured = [
+        {
+            "temperature": one.temperature,
+            "elements_per_text": round(one.elements_per_character * length, 1),
+            "documents": len(one.drafts),
+            **measure(one.texts(length)[:number]).beside(beside),
+        }
+        for one in written
+    ]
     return {
         "prompt": "held-out prompts" if real.prompts else "",
         "seed": SEED,
@@ -281,10 +276,6 @@ def _measured(
         "temperatures": measured,
         "reason": None,
     }
-
-
-def _nothing(reason: str) -> dict[str, Any]:
-    return {"temperatures": None, "reason": reason}
 
 
 class _Written:
@@ -311,17 +302,17 @@ class _Written:
         self._predictor, self._bundle = predictor, bundle
         self._number, self._length = number, length
         # By number of the draw and of the call: what follows one another in a text has different prompts.
-        self._found: dict[tuple[int, int], _Draft] = {}
+        self.drafts: dict[tuple[int, int], _Draft] = {}
 
     def write(self, prompts: tuple[str, ...], until: float, clock: Callable[[], float]) -> None:
         """Write until there is enough, the time is up, or all prompts are used."""
-        calls = ROUNDS if not prompts else len(prompts)
         draws = DRAWS if prompts else self._number
-        for call in range(calls):
+        for call in range(len(prompts) or ROUNDS):
             if clock() > until or len(self.texts(self._length)) >= self._number:
                 return
             # Prompts from everywhere, however many are used.
-            prompt = prompts[call * _step(calls) % calls] if prompts else ""
+            place = call * _step(len(prompts)) % len(prompts) if prompts else 0
+            prompt = prompts[place] if prompts else ""
             self._write_some(prompt, call, draws, lambda: clock() > until)
 
     def _write_some(self, prompt: str, call: int, draws: int, late: Callable[[], bool]) -> None:
@@ -331,8 +322,7 @@ class _Written:
             count=draws,
             seed=SEED + call,
         )
-        drafts = [_Draft() for _ in range(draws)]
-        self._found.update({(draw, call): draft for draw, draft in enumerate(drafts)})
+        drafts = [self.drafts.setdefault((draw, call), _Draft()) for draw in range(draws)]
         going = set(range(draws))
         before = -1
         for piece in continue_prompt(self._predictor, self._bundle, prompt, options):
@@ -342,54 +332,45 @@ class _Written:
             before = piece.index
             draft = drafts[piece.index]
             if piece.index in going:
-                draft.add(piece.text, piece.elements)
+                draft.text += piece.text
+                draft.elements = piece.elements
             if piece.end is not None:
                 draft.ended = piece.end == "stop"
                 going.discard(piece.index)
-            elif draft.characters >= self._length:
+            elif len(draft.text) >= self._length:
                 going.discard(piece.index)
             if not going:
                 return
 
     @property
-    def documents(self) -> int:
-        """Documents that were begun."""
-        return len(self._found)
-
-    @property
     def elements_per_character(self) -> float:
         """The mean over all that was written."""
-        characters = sum(draft.characters for draft in self._found.values())
-        return sum(draft.elements for draft in self._found.values()) / max(1, characters)
+        characters = sum(len(draft.text) for draft in self.drafts.values())
+        return sum(draft.elements for draft in self.drafts.values()) / max(1, characters)
 
     def texts(self, length: int) -> list[str]:
         """Texts of so many characters, documents that ended by themselves joined. What is torn and shorter is dropped."""
         found: list[str] = []
         text = ""
-        for key in sorted(self._found):
-            draft = self._found[key]
-            whole = draft.ended or draft.characters >= length
-            if not draft.characters or not whole:
+        for key in sorted(self.drafts):
+            draft = self.drafts[key]
+            whole = draft.ended or len(draft.text) >= length
+            if not draft.text or not whole:
                 continue
-            text += (BREAK if text else "") + "".join(draft.parts)
+            text += (BREAK if text else "") + draft.text
             if len(text) >= length:
                 found.append(text[:length])
                 text = ""
         return found
 
 
+@dataclass
 class _Draft:
     """One document as it is written; `ended` when it ended by itself."""
 
-    def __init__(self) -> None:
-        self.parts: list[str] = []
-        self.characters = self.elements = 0
-        self.ended = False
-
-    def add(self, text: str, elements: int) -> None:
-        self.parts.append(text)
-        self.characters += len(text)
-        self.elements = elements
+    text: str = ""
+    elements: int = 0
+    ended: bool = False
 
 
 def _step(number: int) -> int:
@@ -416,7 +397,5 @@ def _few_threads(bundle: IdBundle) -> Iterator[None]:
 
 
 def _normaliser(encoder: Encoder) -> Normaliser:
-    known = {field.name for field in fields(NormalSettings)}
-    return Normaliser(
-        NormalSettings(**{name: value for name, value in encoder.settings.items() if name in known})
-    )
+    names = {field.name for field in fields(NormalSettings)} & set(encoder.settings)
+    return Normaliser(NormalSettings(**{name: encoder.settings[name] for name in names}))
