@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["MODALITIES", "MODELS", "register"]
 
 MODALITIES: "Registry[Modality[Any, Any, Any]]" = Registry("modality")
+# Classes of opened models by modality. Opening a model loads nothing that only training needs.
 MODELS: "Registry[type[Model[Any]]]" = Registry("kind of model")
-"""Classes of opened models by modality. Opening a model loads nothing that only training needs."""
 
 
 def register(name: str, *, modality: str, facts: str, model: str) -> None:

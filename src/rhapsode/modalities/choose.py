@@ -10,8 +10,6 @@ from rhapsode.files import source_name
 from rhapsode.modalities import MODALITIES
 from rhapsode.modalities.contract import Claim, Degree, Modality
 
-__all__ = ["AnyModality", "choose_modality"]
-
 AnyModality = Modality[Any, Any, Any]
 
 

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from rhapsode.keywords import GenerateOptions
     from rhapsode.modalities.scoring import Metrics
 
-__all__ = ["Model"]
 
 B = TypeVar("B", bound=Bundle[Any, Any])
 

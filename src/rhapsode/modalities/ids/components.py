@@ -32,8 +32,6 @@ from rhapsode.modalities.ids.contract import IdCorpus
 from rhapsode.models import FAMILIES, INPUTS
 from rhapsode.training import plan_run
 
-__all__ = ["check_network", "network_config", "open_stream", "own_network", "seen_context"]
-
 MANY_DOCUMENTS = 200
 SHORT_DOCUMENT = 512
 

@@ -24,25 +24,15 @@ from rhapsode.modalities.opened import Piece, with_seed
 if TYPE_CHECKING:
     from rhapsode.counts import SuffixIndex
 
-__all__ = [
-    "OpenIndex",
-    "chain_for",
-    "continue_prompt",
-    "continue_prompts",
-    "draw_best",
-    "look_back",
-    "search_prompt",
-    "way_of",
-]
 
 LENGTH = 400
 ROWS = 64
+# Texts that end a repeated run where no others are named.
 BREAKERS = ("\n", ":", '"', "*")
-"""Texts that end a repeated run where no others are named."""
 
 
+# Gives the index over the elements of the training data; called where `no_copy` asks for it only.
 OpenIndex = Callable[[], "SuffixIndex"]
-"""Gives the index over the elements of the training data; called where `no_copy` asks for it only."""
 
 
 def chain_for(

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from rhapsode.encoding import Encoder
     from rhapsode.modalities.scoring import PartName
 
-__all__ = ["IdCorpus", "IdEvaluationSettings"]
-
 
 @dataclass(frozen=True)
 class IdCorpus:

@@ -52,23 +52,12 @@ if TYPE_CHECKING:
 
     from rhapsode.modalities.ids.model import IdModel
 
-__all__ = [
-    "Evaluation",
-    "IdPart",
-    "SurprisingPassage",
-    "batches_in_order",
-    "loss_of_rounded",
-    "losses_while_learning",
-    "measure_ids",
-    "protocol_of",
-    "score_part",
-]
 
 EXAMINED = 50_000
 WINDOWED = 200_000
 WINDOW = 512
+# What a model that goes on learning may read for; it reads 50 to 1,000 elements a second.
 DYNAMIC_SECONDS = 60.0
-"""What a model that goes on learning may read for; it reads 50 to 1,000 elements a second."""
 
 
 @dataclass(frozen=True)

@@ -54,14 +54,14 @@ if TYPE_CHECKING:  # training loads torch, models filters
     from rhapsode.bundle.network import Network
     from rhapsode.modalities.ids.model import IdModel
 
-__all__ = ["IdModality", "described"]
 
+# About what counting takes per element.
 COUNTING_SECONDS = 2e-6
-"""About what counting takes per element."""
+# Of the budget, what counting may take before training; else it is done after it.
 COUNTING_SHARE = 0.03
-"""Of the budget, what counting may take before training; else it is done after it."""
+# Elements that the sweep of the test part reads in windows, about half a minute's; `rhapsode
+# evaluate` reads all.
 FINISHING_READS = 1_500_000
-"""Elements that the sweep of the test part reads in windows, about half a minute's; `rhapsode evaluate` reads all."""
 SAMPLE_SEED = 0
 
 S = TypeVar("S", bound=IdSettings)

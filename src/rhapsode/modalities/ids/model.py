@@ -42,8 +42,6 @@ if TYPE_CHECKING:  # what loads the compiler, or draws tables
     from rhapsode.counts import NGramModel
     from rhapsode.modalities.ids.next_elements import IdChoice, IdsFollowing, IdsSeen
 
-__all__ = ["IdModel"]
-
 
 class IdModel(Model[IdBundle]):
     """A model file of identifiers, opened.

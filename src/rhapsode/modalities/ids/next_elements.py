@@ -30,8 +30,6 @@ from rhapsode.views.display import Shown
 if TYPE_CHECKING:
     from rhapsode.modalities.ids.model import IdModel
 
-__all__ = ["IdChoice", "IdsFollowing", "IdsSeen", "elements_of", "next_elements"]
-
 
 class IdsFollowing(Following):
     """Distributions over the next element after prompts, at several temperatures each."""

@@ -20,21 +20,12 @@ if TYPE_CHECKING:  # counting loads a compiler: late, and only where it is asked
     from rhapsode.data import ElementStore
     from rhapsode.encoding import Grammar
 
-__all__ = [
-    "NGRAM",
-    "Counted",
-    "inner_ngram",
-    "learn_ngram",
-    "ngram_part",
-    "open_ngram",
-    "open_sidecar",
-]
 
 T = TypeVar("T")
 
 NGRAM = "ngram.safetensors"
+# Elements of the training share that are counted; of more, these first ones.
 MOST_COUNTED = 20_000_000
-"""Elements of the training share that are counted; of more, these first ones."""
 MOST_ORDER = 6
 
 

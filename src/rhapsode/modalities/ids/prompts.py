@@ -23,8 +23,6 @@ from rhapsode.modalities.opened import Fragments, Given, Prompt
 if TYPE_CHECKING:
     from rhapsode.modalities.ids.model import IdModel
 
-__all__ = ["IdDocument", "IdPrompt", "name_of"]
-
 
 def name_of(encoder: Encoder, element: int) -> str:
     """The name of an element; white space as it is, also where the encoder names it by its byte."""

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from rhapsode.encoding import Grammar
     from rhapsode.modalities.ids.contract import IdCorpus
 
-__all__ = ["ValidationPart", "choose_mixture"]
 
 VALIDATION_LANES = 32
 VALIDATION_RUN_UP = 256
 VALIDATION_WORK = 500_000
+# Multiply-adds that a sweep of the validation part may take, about a second's; it is read in part
+# if it wants more.
 VALIDATION_PRODUCTS = 1e11
-"""Multiply-adds that a sweep of the validation part may take, about a second's; it is read in part if it wants more."""
 LEAST_VALIDATION = 8192
 
 

@@ -40,27 +40,13 @@ from rhapsode.modalities.text.reading import (
 )
 from rhapsode.modalities.text.settings import TrainSettings
 
-__all__ = [
-    "TextCorpus",
-    "count_characters",
-    "encode_corpus",
-    "encode_parts",
-    "found_lines",
-    "learn_anew",
-    "learn_encoder",
-    "prepare_corpus",
-    "read_texts",
-    "split_texts",
-    "unknown_lines",
-]
-
+# Share of a text above which nothing can be learnt from it.
 MOST_UNKNOWN = 0.5
-"""Share of a text above which nothing can be learnt from it."""
 NAMED = 8
+# Characters in which unknown pieces are counted by name.
 LOOKED_AT = 1 << 21
-"""Characters in which unknown pieces are counted by name."""
+# Documents up to which it is said where the test share lies.
 FEW = 50
-"""Documents up to which it is said where the test share lies."""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,6 @@ from typing import ClassVar
 from rhapsode.bundle import Bundle, IdFacts
 from rhapsode.encoding import Encoder
 
-__all__ = ["TextBundle", "TextFacts"]
-
 
 @dataclass(frozen=True)
 class TextFacts(IdFacts):

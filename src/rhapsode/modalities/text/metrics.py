@@ -20,18 +20,12 @@ from rhapsode.modalities.text.spelling import Speller
 if TYPE_CHECKING:
     from rhapsode.modalities.text.model import TextModel
 
-__all__ = [
-    "TextEvaluation",
-    "TextPart",
-    "read_part",
-    "text_facts",
-]
 
 UNSPACED = 0.2
+# Scripts that do not set words apart: Thai, Lao, Burmese, Khmer, Kana, Han.
 _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U000323af]"
 )
-"""Scripts that do not set words apart: Thai, Lao, Burmese, Khmer, Kana, Han."""
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,6 @@ if TYPE_CHECKING:  # what loads filters or tables
     from rhapsode.modalities.text.model import TextModel
     from rhapsode.modalities.text.survey import TextSeen
 
-__all__ = ["TEXT", "TextModality"]
-
 
 class TextModality(IdModality[TrainSettings, TextCorpus]):
     """Texts, in any script and encoding."""

@@ -17,8 +17,6 @@ from rhapsode.modalities.text.facts import TextFacts
 if TYPE_CHECKING:  # what only scores need, and what loads the compiler
     from rhapsode.counts import SuffixIndex
 
-__all__ = ["TextModel"]
-
 
 class TextModel(IdModel):
     """A model file of texts, opened."""

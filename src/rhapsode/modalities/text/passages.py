@@ -28,18 +28,17 @@ from rhapsode.modalities.text.spelling import Speller
 if TYPE_CHECKING:
     from rhapsode.modalities.text.model import TextModel
 
-__all__ = ["compare_on", "passages_of", "prompts_from_data"]
 
 PASSAGES = 100
 LEAST_PASSAGE = 500
 FEWEST_DOCUMENTS = 30
 BITS = Measure("bits_per_character", "bits per character", math.log(2))
+# Most characters of a passage that is drawn as a prompt.
 CHARACTERS = 80
-"""Most characters of a passage that is drawn as a prompt."""
+# Draws before a passage is given up that the model can read.
 TRIES = 200
-"""Draws before a passage is given up that the model can read."""
+# Keeps these draws apart from all others of the same seed.
 DRAWN = 0x9D0
-"""Keeps these draws apart from all others of the same seed."""
 
 
 def compare_on(models: Mapping[str, TextModel], part: TextPart) -> Compared:

@@ -38,26 +38,16 @@ from rhapsode.errors import DataError
 from rhapsode.files import is_there, write_atomically
 from rhapsode.log import log
 
-__all__ = [
-    "Texts",
-    "counted",
-    "encoded",
-    "piece_size",
-    "prepare_texts",
-    "progress",
-    "release",
-    "workers",
-]
-
+# Bytes from which on sources are known again by size and time; smaller ones are read anew, which
+# costs nothing.
 LARGE = 8 << 20
-"""Bytes from which on sources are known again by size and time; smaller ones are read anew, which costs nothing."""
+# Seconds that a file must have been left alone to be known by its time.
 SETTLED = 2.0
-"""Seconds that a file must have been left alone to be known by its time."""
 EVERY = 3.0
+# Characters from which on starting processes pays.
 WORTH = 300_000
-"""Characters from which on starting processes pays."""
+# Characters of a task.
 TASK = 1 << 16
-"""Characters of a task."""
 _begun: list[Any] = []
 
 

@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Speller"]
-
 ORDER = 4
 END, OTHER, FIRST = 0, 1, 2
+# Characters that Unicode has room for, without halves of surrogate pairs.
 CODE_POINTS = 0x110000 - 0x800
-"""Characters that Unicode has room for, without halves of surrogate pairs."""
 
 
 class Speller:

@@ -47,15 +47,13 @@ from rhapsode.modalities.text.reading import prepare_texts, progress
 from rhapsode.modalities.text.settings import TrainSettings
 from rhapsode.views.candidates import elements_text
 
-__all__ = ["TextSeen", "show_text", "survey_texts"]
-
 TOP = 20
 COVERED = (50, 90, 95, 99, 100)
 SHARES: tuple[PartName, ...] = ("train", "validation", "test")
+# Characters of a document that are shown.
 MOST_SHOWN = 1_000_000
-"""Characters of a document that are shown."""
+# Elements that a terminal shows.
 FIRST = 400
-"""Elements that a terminal shows."""
 
 
 def survey_texts(sources: Sequence[Any], settings: TrainSettings) -> Surveyed[TextCorpus]:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle.id_facts import IdBundle
+from rhapsode.bundle import IdBundle
+from rhapsode.counts import SuffixIndex, suffix_file
 from rhapsode.encoding import END_ID, Encoder
 from rhapsode.errors import BundleError, RunError
 from rhapsode.log import log
+from rhapsode.modalities.text.quality.text_index import TextIndex
 from rhapsode.modalities.text.quality.writing_check import open_text_index
-
-if TYPE_CHECKING:
-    from rhapsode.counts import SuffixIndex
-    from rhapsode.modalities.text.quality.text_index import TextIndex  # loads the compiler
-
-__all__ = ["ELEMENTS_INDEX", "index_elements", "open_elements_index"]
 
 ELEMENTS_INDEX = "elements_index.safetensors"
 _KIND = "rhapsode.elements_index"
@@ -48,8 +44,6 @@ def open_elements_index(bundle: IdBundle, model: Path) -> SuffixIndex:
             where="--no-copy",
             hint="use a run folder whose training kept the index of its text, or leave it out",
         )
-    from rhapsode.counts import suffix_file
-
     log.info(f"indexing {len(text):,} characters of training data by elements")
     index = index_elements(text, bundle.encoder)
     try:
@@ -66,8 +60,6 @@ def index_elements(text: TextIndex, encoder: Encoder) -> SuffixIndex:
         text: index of the text.
         encoder: of the model.
     """
-    from rhapsode.counts import SuffixIndex
-
     last = encoder.vocab_size - 1
     dtype = np.uint8 if last < 1 << 8 else np.uint16 if last < 1 << 16 else np.uint32
     end_1 = np.array([END_ID], dtype=dtype)
@@ -79,8 +71,6 @@ def index_elements(text: TextIndex, encoder: Encoder) -> SuffixIndex:
 
 def _read(path: Path, facts: dict[str, object], vocab_size: int) -> SuffixIndex | None:
     """The kept index, if it is whole and of this model and text."""
-    from rhapsode.counts import SuffixIndex, suffix_file
-
     try:
         arrays, found = suffix_file.read_index(path, _KIND)
         if found != facts:

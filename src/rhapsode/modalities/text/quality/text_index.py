@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 from rhapsode.counts import suffix_file
 from rhapsode.counts.suffix import SuffixIndex
 
-__all__ = ["MOST_CHARACTERS", "Copied", "Passage", "Place", "TextIndex"]
-
+# Above it no index is built: it would take a gigabyte of memory, and as much of the disk.
 MOST_CHARACTERS = 64_000_000
-"""Above it no index is built: it would take a gigabyte of memory, and as much of the disk."""
 _KIND = "rhapsode.text_index"
 _SEPARATOR = 0
 _CODES = 0x110000

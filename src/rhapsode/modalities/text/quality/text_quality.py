@@ -20,23 +20,6 @@ from numpy.typing import NDArray
 from rhapsode.errors import DataError
 from rhapsode.modalities.text.quality.text_index import Copied, TextIndex
 
-__all__ = [
-    "Copying",
-    "LENGTHS",
-    "Unit",
-    "WritingMeasures",
-    "choose_unit",
-    "cut_equally",
-    "distinct",
-    "held_out_pieces",
-    "loop_period",
-    "measure_copying",
-    "measure_writing",
-    "repetition",
-    "self_bleu",
-    "units_of",
-]
-
 Unit = Literal["word", "character"]
 ORDERS = (1, 2, 3, 4)
 LOOP_REPEATS = 3
@@ -50,10 +33,10 @@ _SPACELESS = re.compile(
     "[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff"
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
+# Lengths at which novelty is told, characters.
 LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
-"""Lengths at which novelty is told, characters."""
+# Characters from which on a copied span counts as one.
 SPAN = 50
-"""Characters from which on a copied span counts as one."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -27,42 +27,36 @@ from rhapsode.log import log
 from rhapsode.modalities.ids.continuation import continue_prompt
 from rhapsode.modalities.ids.ngram_sidecar import open_sidecar
 from rhapsode.modalities.text.corpus import TextCorpus
-
-if TYPE_CHECKING:  # counting loads a compiler: late, and only where it is asked for
-    from rhapsode.modalities.text.quality.text_index import Passage, TextIndex
-
-__all__ = [
-    "TEMPERATURES",
-    "TEXT_INDEX",
-    "RealText",
-    "index_fingerprint",
-    "learn_text_index",
-    "measure_model",
-    "open_text_index",
-    "read_real_text",
-]
+from rhapsode.modalities.text.quality.text_index import Passage, TextIndex
+from rhapsode.modalities.text.quality.text_quality import (
+    WritingMeasures,
+    choose_unit,
+    held_out_pieces,
+    measure_writing,
+)
 
 TEXT_INDEX = "text_index.safetensors"
 TEMPERATURES = (1.0, 0.7)
 TEXTS = 32
 FEWEST = 16
+# Characters of a text: the first of these of which the real text has enough pieces, and the time
+# allows so many.
 LENGTHS = (500, 400, 300, 250, 200, 150, 100)
-"""Characters of a text: the first of these of which the real text has enough pieces, and the time allows so many."""
+# What the writing may take, all temperatures together.
 SECONDS = 8.0
-"""What the writing may take, all temperatures together."""
+# Parameters up to which a step of so few texts is fastest on one thread.
 SMALL = 4_000_000
-"""Parameters up to which a step of so few texts is fastest on one thread."""
 SEED = 0
 ROUNDS = 1000
+# Continuations of each held-out prompt, written side by side.
 DRAWS = 4
-"""Continuations of each held-out prompt, written side by side."""
+# Characters of real text that pieces are taken from.
 MOST_REAL = 1_000_000
-"""Characters of real text that pieces are taken from."""
 MOST_PROMPTS = 500
+# The most elements that a character is made of: the bytes of UTF-8.
 ELEMENTS_PER_CHARACTER = 4
-"""The most elements that a character is made of: the bytes of UTF-8."""
+# What stands between documents, of written texts and of real ones alike.
 BREAK = "\n"
-"""What stands between documents, of written texts and of real ones alike."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +77,6 @@ def learn_text_index(corpus: TextCorpus) -> TextIndex | str:
 
     It holds the text as the model reads it, prompts included. Where that is normalised, offsets count its characters.
     """
-    from rhapsode.modalities.text.quality.text_index import TextIndex
-
     return TextIndex.build(_passages(corpus.texts, corpus.split.train, _normaliser(corpus.encoder)))
 
 
@@ -103,14 +95,10 @@ def open_text_index(model: Path, expected: str | None) -> TextIndex | str:
         model: the model file.
         expected: the fingerprint of the index that was made with it; None where none was.
     """
-
-    def load(path: Path) -> TextIndex:
-        from rhapsode.modalities.text.quality.text_index import TextIndex
-
-        return TextIndex.load(path)
-
     path = model.parent / TEXT_INDEX
-    index = open_sidecar(path, load, lambda index: index_fingerprint(index) == expected, "holds")
+    index = open_sidecar(
+        path, TextIndex.load, lambda index: index_fingerprint(index) == expected, "holds"
+    )
     if isinstance(index, str) and path.exists():
         log.warning(f"{path.parent}: {index}")
     return index
@@ -118,8 +106,6 @@ def open_text_index(model: Path, expected: str | None) -> TextIndex | str:
 
 def _passages(store: TextStore, parts: Parts, normaliser: Normaliser) -> Iterator[Passage]:
     """The training text as it is indexed; what lies before a part is read too, for its line."""
-    from rhapsode.modalities.text.quality.text_index import Passage
-
     wanted: list[tuple[int, int, int]] = []
     indexed: list[bool] = []
     document = at = 0
@@ -246,13 +232,6 @@ def _measured(
         raise DataError(
             f"{seconds:g} s were too short for {FEWEST} texts of {LENGTHS[-1]} characters"
         )
-    from rhapsode.modalities.text.quality.text_quality import (
-        WritingMeasures,
-        choose_unit,
-        held_out_pieces,
-        measure_writing,
-    )
-
     unit = choose_unit([real.text if isinstance(index, str) else index.text(0, len(real.text))])
 
     def measure(texts: list[str]) -> WritingMeasures:
