@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from rhapsode.bundle import FACTS, Bundle
-from rhapsode.config import DEFAULT_BUDGET, OptimisationSettings, from_mapping, to_mapping
+from rhapsode.config import (
+    DEFAULT_BUDGET,
+    OptimisationSettings,
+    TrainingSettings,
+    from_mapping,
+    to_mapping,
+)
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.files import source_name
 from rhapsode.modalities.model import Model
@@ -29,7 +35,6 @@ from rhapsode.models.families import FAMILIES
 
 if TYPE_CHECKING:  # training loads torch
     from rhapsode.bundle.network import Network
-    from rhapsode.config import TrainingSettings
     from rhapsode.data import Stream
     from rhapsode.training.fine_tuning import BaseModel
     from rhapsode.training.planner import Plan
@@ -96,7 +101,7 @@ class Corpus(Protocol):
         """Length of all documents: characters of text, steps of series."""
 
 
-S = TypeVar("S", bound="TrainingSettings")
+S = TypeVar("S", bound=TrainingSettings)
 C = TypeVar("C", bound=Corpus)
 B = TypeVar("B", bound=Bundle[Any, Any])
 
@@ -387,12 +392,14 @@ class Modality(ABC, Generic[S, C, B]):
             opened: what a claim has read already.
         """
         corpus = self.corpus(sources, settings, opened=opened)
-        found = {
-            "sources": [source_name(source) for source in sources],
-            "documents": corpus.documents,
-            "characters": corpus.characters,
-        }
-        return Surveyed(found, corpus)
+        return Surveyed(
+            {
+                "sources": [source_name(source) for source in sources],
+                "documents": corpus.documents,
+                "characters": corpus.characters,
+            },
+            corpus,
+        )
 
     def survey_report(self, found: Mapping[str, Any], width: int) -> Iterator[Any]:
         """A survey for people: what `rich` prints.

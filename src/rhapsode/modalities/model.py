@@ -105,8 +105,8 @@ class Model(ABC, Generic[B]):
         return as_text(model_blocks(self.path, self.bundle, self.summary))
 
     def _repr_html_(self) -> str:
-        page = as_html(model_blocks(self.path, self.bundle, self.summary))
-        return page + (self.history.curve or "")
+        blocks = model_blocks(self.path, self.bundle, self.summary)
+        return as_html(blocks) + (self.history.curve or "")
 
     def save(self, path: str | Path) -> None:
         """Write the model file to another place.
@@ -148,8 +148,7 @@ class Model(ABC, Generic[B]):
         settings = self.request(settings, options)
         check_single(settings)
         beginning = self._begin(prompt, settings)
-        pieces = self.write([beginning], settings)
-        written = next(collect(pieces, [beginning.text], settings))
+        written = next(collect(self.write([beginning], settings), [beginning.text], settings))
         return beginning.document(
             (*beginning.opening.elements, *written.chosen),
             beginning.text + written.text,

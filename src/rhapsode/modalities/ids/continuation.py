@@ -76,12 +76,8 @@ def _elements_with(encoder: Encoder, texts: Sequence[str]) -> tuple[int, ...]:
     wanted = [text for text in texts if text]
     if not wanted:
         return ()
-    said = (encoder.decode([element]) for element in range(UNKNOWN_ID + 1, encoder.vocab_size))
-    return tuple(
-        element
-        for element, own in enumerate(said, UNKNOWN_ID + 1)
-        if any(text in own for text in wanted)
-    )
+    own = {e: encoder.decode([e]) for e in range(UNKNOWN_ID + 1, encoder.vocab_size)}
+    return tuple(e for e, said in own.items() if any(text in said for text in wanted))
 
 
 def continue_prompt(
@@ -93,7 +89,7 @@ def continue_prompt(
 ) -> Iterator[Piece]:
     """Continue a prompt; see `continue_prompts`."""
     ids_N = bundle.encoder.encode(prompt).astype(np.int64)
-    yield from continue_prompts(predictor, bundle, [ids_N], settings, open_index)
+    return continue_prompts(predictor, bundle, [ids_N], settings, open_index)
 
 
 def continue_prompts(

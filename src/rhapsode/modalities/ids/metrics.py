@@ -126,7 +126,6 @@ class Evaluation(Figures, Metrics):
         return list(self.report(f"{self.protocol.split}"))
 
     def report(self, title: str) -> Iterator[RenderableType]:
-        """Metrics, losses by context, calibration, and what surprised most, under a title."""
         from rhapsode.views.evaluation_report import evaluation_report
 
         yield from evaluation_report(self.to_mapping(), title)
@@ -263,8 +262,8 @@ def _examined(
     store: ElementStore, context: SeenContext, grammar: Grammar | None
 ) -> Iterator[Batch]:
     """Batches of a part of a store that is read in seconds."""
-    fresh = context.kind == "fresh" or grammar is not None
-    elements_N, starts, scored_N = part_of(store, EXAMINED, fresh=fresh)
+    whole = context.kind == "fresh" or grammar is not None
+    elements_N, starts, scored_N = part_of(store, EXAMINED, fresh=whole)
     every = max(1, len(elements_N) * context.size // 500_000) if context.kind == "window" else 1
     return in_context(
         elements_N, starts, context, lanes=1, scored_N=scored_N, every=every, grammar=grammar
@@ -293,14 +292,13 @@ def loss_of_rounded(
     Returns:
         See `Evaluation.reduced`; None where nothing of the part is scored.
     """
-    losses, count = [], 0
+    totals, count = [], 0
     for each in (rounded, predictor):
-        batches = _examined(store, context, grammar)
-        total, count = total_loss(each, batches, context)
-        losses.append(total)
+        total, count = total_loss(each, _examined(store, context, grammar), context)
+        totals.append(total)
     if not count:
         return None
-    loss, exact = (total / count for total in losses)
+    loss, exact = (total / count for total in totals)
     return {"weights": weights, "loss": loss, "float32": exact, "elements": count}
 
 
@@ -385,14 +383,16 @@ def losses_while_learning(
         seconds=seconds,
     )
     count = len(found.positions_N)
-    losses = {}
-    for name, nats_N in found.nats.items() if count else ():
-        loss = float(nats_N.mean(dtype=np.float64))
-        losses[name] = {
+    nats = found.nats if count else {}
+    means = {name: float(nats_N.mean(dtype=np.float64)) for name, nats_N in nats.items()}
+    losses = {
+        name: {
             "loss": loss,
             "perplexity": math.exp(min(loss, 700.0)),
             "seconds": found.seconds[name],
         }
+        for name, loss in means.items()
+    }
     if found.diverged is not None:
         log.info(
             f"learning broke down at element {found.diverged:,} "

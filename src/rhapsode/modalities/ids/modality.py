@@ -150,10 +150,10 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
 
     def suggested(self, bundle: IdBundle) -> dict[str, Any]:
         reading = bundle.provenance.section("reading")
-        names = ("stride", "shuffle", "drop_last", "loss")
-        kept = {name: reading[name] for name in names if name in reading}
         windows = bundle.config.context.startswith("window")
-        return {**super().suggested(bundle), "reading": kept if windows else {}}
+        names = ("stride", "shuffle", "drop_last", "loss") if windows else ()
+        kept = {name: reading[name] for name in names if name in reading}
+        return {**super().suggested(bundle), "reading": kept}
 
     def alike(self, name: str, asked: Any, decided: Any) -> bool:
         if name == "model":
@@ -243,8 +243,15 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
                 rhapsode=__version__,
             ),
         )
-        baseline = None if counted is None else counted.loss
-        return Planned(settings, corpus, bundle, plan, elements, None, baseline, counted)
+        return Planned(
+            settings,
+            corpus,
+            bundle,
+            plan,
+            elements,
+            baseline=None if counted is None else counted.loss,
+            own=counted,
+        )
 
     def _count(self, corpus: C, *, fresh: bool) -> Counted | None:
         return learn_ngram(
@@ -328,8 +335,9 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         if asked == 0:
             mixture = Mixture(0.0, reason="training.counts_share is 0")
         elif counted is None or not len(part):
-            reason = "no n-gram model was counted: there is nothing to choose it by"
-            mixture = Mixture(0.0, reason=reason)
+            mixture = Mixture(
+                0.0, reason="no n-gram model was counted: there is nothing to choose it by"
+            )
         else:
             mixture = choose_mixture(alone.network_scorer, counted.model, part, asked)
         ngram = None if counted is None else counted.model

@@ -76,9 +76,8 @@ class IdModel(Model[IdBundle]):
         if settings.weights != "float32":
             from rhapsode.engine.rounding import rounding_of
 
-            exact = self.predictor_for("compiled")
             rounded = self.predictor_for("compiled", weights=settings.weights)
-            log.info(rounding_of(exact, rounded).in_words())
+            log.info(rounding_of(self.predictor_for("compiled"), rounded).in_words())
 
     def prompt(self, value: Any, settings: GenerateSettings) -> IdPrompt:
         """The text, or what is left of it under `unknown="skip"`.
@@ -166,8 +165,9 @@ class IdModel(Model[IdBundle]):
     def why(self, rows: Rows, element: int, top: int) -> IdChoice:
         from rhapsode.modalities.ids.next_elements import IdChoice
 
-        trace = rows.trace(element, top)
-        return IdChoice(trace, rows.following().logits_BV[0], self.bundle.encoder)
+        return IdChoice(
+            rows.trace(element, top), rows.following().logits_BV[0], self.bundle.encoder
+        )
 
     def following(
         self,

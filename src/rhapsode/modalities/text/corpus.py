@@ -196,8 +196,7 @@ def learn_encoder(store: TextStore, train: Parts, settings: TrainSettings) -> tu
         SettingsError: an unknown encoding or a setting it lacks.
     """
     told = json.dumps([__version__, settings.encoding, dict(settings.encoder)], default=str)
-    key = _key(store, train, told)
-    kept = cache_folder() / "encoders" / f"{key}.json"
+    kept = cache_folder() / "encoders" / f"{_key(store, train, told)}.json"
     # A file named in the settings may have changed.
     lasting = not any(name in settings.encoder for name in ("file", "user_dictionary"))
     if lasting and is_there(kept):
@@ -209,8 +208,8 @@ def learn_encoder(store: TextStore, train: Parts, settings: TrainSettings) -> tu
     encoder, reason = learn_anew(store, train, settings)
     if lasting:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        whole = {"encoder": encoder.to_mapping(), "reason": reason}
-        write_atomically(kept, json.dumps(whole).encode())
+        known = {"encoder": encoder.to_mapping(), "reason": reason}
+        write_atomically(kept, json.dumps(known).encode())
     return encoder, reason
 
 

@@ -45,9 +45,8 @@ class TextPart(IdPart):
         """Parts of documents, and their elements."""
         opening_P = parts[:, 1] == 0
         opening_P[:1] = True  # where the first document is cut, the store begins in its middle
-        names = texts.names
-        shown = [names[document] for document in parts[opening_P, 0].tolist()]
-        return cls(store, split, shown, texts, parts)
+        names = [texts.names[document] for document in parts[opening_P, 0].tolist()]
+        return cls(store, split, names, texts, parts)
 
 
 @dataclass(frozen=True, repr=False)

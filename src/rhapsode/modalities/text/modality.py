@@ -94,7 +94,6 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
         return f"test: the last {share}"
 
     def to_score(self, model: Any, sources: Sequence[Any], asked: Mapping[str, Any]) -> TextPart:
-        """All documents of sources; records are read as in training, but for what is asked."""
         if not sources:
             raise SettingsError(
                 "no source was given", where="evaluate", hint="name a text to score"
@@ -102,13 +101,11 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
         return read_part(model, sources, _reading(model, sources, asked))
 
     def part(self, corpus: TextCorpus, settings: TrainSettings, name: PartName) -> TextPart:
-        """A part of the corpus of a run, with its documents."""
         part = super().part(corpus, settings, name)
         return TextPart.of(part.store, corpus.texts, corpus.split.part(name), part.split)
 
     def sizes(self, model: IdModel, part: Any) -> Text:
-        unknown = part.store.unknown
-        return text_facts(part.texts, part.parts, model.bundle.encoder, unknown=unknown)
+        return text_facts(part.texts, part.parts, model.bundle.encoder, unknown=part.store.unknown)
 
     def metrics(self, model: Any, part: Any, settings: IdEvaluationSettings) -> TextEvaluation:
         from rhapsode.modalities.text.quality.writing_check import (
@@ -117,11 +114,12 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
             read_real_text,
         )
 
+        bundle = model.bundle
         metrics = super().metrics(model, part, settings)
-        index = open_text_index(model.path, model.bundle.provenance.text_index)
-        real = read_real_text(part.texts, part.parts, model.bundle.encoder)
-        written = measure_model(model.predictor, model.bundle, index, real)
-        return TextEvaluation.of(metrics, writing=written)
+        index = open_text_index(model.path, bundle.provenance.text_index)
+        real = read_real_text(part.texts, part.parts, bundle.encoder)
+        writing = measure_model(model.predictor, bundle, index, real)
+        return TextEvaluation.of(metrics, writing=writing)
 
     def compare(self, models: Mapping[str, Any], part: Any, settings: Any) -> Compared:
         return compare_on(models, part)
@@ -137,7 +135,6 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
     def show(
         self, sources: Sequence[Any], number: int, settings: TrainSettings, *, opened: Any = None
     ) -> TextSeen:
-        """A document under an encoding learnt on all of them."""
         from rhapsode.modalities.text.survey import show_text
 
         return show_text(sources, number, settings)

@@ -121,14 +121,16 @@ class _Passages:
                 passage = int(np.searchsorted(self.ends_U, at, side="right"))
                 size = min(int(self.ends_U[passage]) - at, len(piece.text) - begin)
                 stop = begin + size
-                part = Document(
-                    piece.text[begin:stop],
-                    piece.name,
-                    complete=piece.complete and stop == len(piece.text),
-                    opening=piece.opening and begin == 0,
-                    prompt=min(size, max(0, piece.prompt - begin)),
+                yield (
+                    passage,
+                    Document(
+                        piece.text[begin:stop],
+                        piece.name,
+                        complete=piece.complete and stop == len(piece.text),
+                        opening=piece.opening and begin == 0,
+                        prompt=min(size, max(0, piece.prompt - begin)),
+                    ),
                 )
-                yield passage, part
                 begin, at = stop, at + size
 
 
@@ -147,8 +149,7 @@ def passages_of(texts: TextStore, *, count: int, length: int, seed: int) -> list
     for document in generator.choice(len(texts), size=count, p=weights).tolist():
         size = int(texts.lengths_D[document])
         begin = int(generator.integers(0, max(1, size - length)))
-        parts = np.array([[document, begin, min(size, begin + 2 * length)]], dtype=np.int64)
-        text = "".join(piece.text for piece in texts.pieces(parts))
+        text = _text_of(texts, document, begin, min(size, begin + 2 * length))
         line = text.find("\n", 0, length) + 1
         found.append(text[line : line + length])
     return [text for text in found if text.strip()]
@@ -261,13 +262,11 @@ def _passage(store: TextStore, part_3: NDArray[np.int64], point: float) -> str:
     """The prompt of a document, or the beginning of a line in a part of it."""
     document, begin, end = part_3.tolist()
     if store.pairs:
-        given_13 = np.array([[document, 0, store.prompts_D[document]]])
-        return "".join(piece.text for piece in store.pieces(given_13))
+        return _text_of(store, document, 0, int(store.prompts_D[document]))
     # From some way before the point, so that its line begins inside.
     start = begin + int(point * max(1, end - begin))
-    first = max(begin, start - 4 * CHARACTERS)
-    last = min(end, start + 4 * CHARACTERS)
-    text = "".join(piece.text for piece in store.pieces(np.array([[document, first, last]])))
+    first, last = max(begin, start - 4 * CHARACTERS), min(end, start + 4 * CHARACTERS)
+    text = _text_of(store, document, first, last)
     line = text.rfind("\n", 0, start - first) + 1
     if not line and first > begin:
         line = text.find(" ", start - first) + 1
@@ -276,3 +275,8 @@ def _passage(store: TextStore, part_3: NDArray[np.int64], point: float) -> str:
         return passage.rstrip()
     cut = max(passage.rfind(" "), passage.rfind("\n"))
     return passage[:cut].rstrip() if cut > CHARACTERS // 2 else passage
+
+
+def _text_of(store: TextStore, document: int, begin: int, end: int) -> str:
+    parts = np.array([[document, begin, end]], dtype=np.int64)
+    return "".join(piece.text for piece in store.pieces(parts))

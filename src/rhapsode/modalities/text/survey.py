@@ -243,7 +243,7 @@ class TextSeen(IdsSeen):
 
 
 def show_text(sources: Sequence[Any], number: int, settings: TrainSettings) -> TextSeen:
-    """One document of sources, and its elements under an encoding learnt on all of them.
+    """One document of sources under an encoding learnt on all of them.
 
     Arguments:
         sources: files, folders, corpora.
@@ -261,8 +261,8 @@ def show_text(sources: Sequence[Any], number: int, settings: TrainSettings) -> T
             where=", ".join(map(source_name, sources)),
         )
     encoder, _ = learn_anew(store, store.whole, settings)
-    length = store.lengths_D[number]
-    beginning = np.array([[number, 0, min(int(length), MOST_SHOWN)]], dtype=np.int64)
+    length = int(store.lengths_D[number])
+    beginning = np.array([[number, 0, min(length, MOST_SHOWN)]], dtype=np.int64)
     text = "".join(piece.text for piece in store.pieces(beginning))
     if len(text) < length:
         log.info(f"document {number} has {length:,} characters; the first {len(text):,} are shown")

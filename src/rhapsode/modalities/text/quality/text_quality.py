@@ -262,8 +262,8 @@ def self_bleu(pieces: Sequence[Sequence[str]]) -> float | None:
         if not shares[0][0]:
             continue
         logs = [math.log((found or _SMOOTH) / max(1, total)) for found, total in shares]
-        others = [*sizes[:text], *sizes[text + 1 :]]
-        nearest = min(others, key=lambda other: (abs(other - size), other))
+        others = (*sizes[:text], *sizes[text + 1 :])
+        nearest = min((abs(other - size), other) for other in others)[1]
         scores.append(math.exp(sum(logs) / len(logs) + min(0.0, 1 - nearest / size)))
     return sum(scores) / len(sizes)
 
@@ -332,8 +332,8 @@ def _invented(
     counts: Counter[str] = Counter()
     for text in texts:
         for found in _units(text):
-            whole = found.start() > 0 and found.end() < len(text)
-            if whole and any(map(str.isalpha, found.group())):
+            inside = found.start() > 0 and found.end() < len(text)
+            if inside and any(map(str.isalpha, found.group())):
                 counts[found.group()] += 1
     if not counts:
         return None, (), "the texts have no words"

@@ -207,14 +207,13 @@ def _measured(
     seconds: float,
     clock: Callable[[], float],
 ) -> dict[str, Any]:
-    completes = bundle.provenance.section("source").get("prompt_field")
-    if completes and not real.prompts:
+    if bundle.provenance.section("source").get("prompt_field") and not real.prompts:
         raise DataError("this model completes prompts, and the text has none")
     sizes = [length for length in LENGTHS if len(real.text) // length >= FEWEST]
     if not sizes:
-        least = FEWEST * LENGTHS[-1]
         raise DataError(
-            f"the held-out text has {len(real.text):,} characters, at least {least:,} are needed"
+            f"the held-out text has {len(real.text):,} characters, "
+            f"at least {FEWEST * LENGTHS[-1]:,} are needed"
         )
     wanted = min(TEXTS, len(real.text) // sizes[0])
     began = clock()
@@ -290,8 +289,7 @@ class _Written:
             if clock() > until or len(self.texts(self._length)) >= self._number:
                 return
             # Prompts from everywhere, however many are used.
-            place = call * _step(len(prompts)) % len(prompts) if prompts else 0
-            prompt = prompts[place] if prompts else ""
+            prompt = prompts[call * _step(len(prompts)) % len(prompts)] if prompts else ""
             self._write_some(prompt, call, draws, lambda: clock() > until)
 
     def _write_some(self, prompt: str, call: int, draws: int, late: Callable[[], bool]) -> None:
@@ -333,10 +331,8 @@ class _Written:
         text = ""
         for key in sorted(self.drafts):
             draft = self.drafts[key]
-            whole = draft.ended or len(draft.text) >= length
-            if not draft.text or not whole:
-                continue
-            text += (BREAK if text else "") + draft.text
+            if draft.text and (draft.ended or len(draft.text) >= length):
+                text += (BREAK if text else "") + draft.text
             if len(text) >= length:
                 found.append(text[:length])
                 text = ""
