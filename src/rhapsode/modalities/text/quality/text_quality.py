@@ -10,15 +10,14 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.errors import DataError
-from rhapsode.modalities.text.quality.text_index import Copied, TextIndex
+from rhapsode.modalities.text.quality.text_index import TextIndex
 
 Unit = Literal["word", "character"]
 ORDERS = (1, 2, 3, 4)
@@ -39,78 +38,6 @@ LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 SPAN = 50
 
 
-@dataclass(frozen=True)
-class WritingMeasures:
-    """Measures of written texts. Shares are from 0 to 1.
-
-    Arguments:
-        texts: how many were measured.
-        length: characters that each was cut to.
-        left_out: how many were shorter, and are not measured.
-        unit: what n-grams are made of: words and punctuation marks, or characters without spaces.
-        distinct: by n: different n-grams / all n-grams, over all texts.
-        repetition: by n: 1 - different n-grams / all n-grams of one text, the mean over the texts.
-        self_bleu: how alike the texts are: the mean BLEU-4 of one against the others; None for a single text.
-        self_bleu_texts: on how many of them.
-        loops: share of the texts that end in a loop.
-        longest_loop: the longest period of those loops, characters; 0 without any.
-        invented_words: share of words that the training text lacks; None without an answer.
-        invented_examples: the most frequent of them.
-        copying: novelty and copied spans; None without an index.
-        reason: why what needs the training text is None; empty when it is there.
-    """
-
-    texts: int
-    length: int
-    left_out: int
-    unit: Unit
-    distinct: Mapping[int, float | None]
-    repetition: Mapping[int, float | None]
-    self_bleu: float | None
-    self_bleu_texts: int
-    loops: float
-    longest_loop: int
-    invented_words: float | None
-    invented_examples: tuple[str, ...]
-    copying: Copying | None
-    reason: str
-
-    def to_mapping(self) -> dict[str, Any]:
-        nothing = {"novelty": None, "longest_copy": None, "copied_share": None}
-        return {
-            "texts": self.texts,
-            "length": self.length,
-            "left_out": self.left_out,
-            "unit": self.unit,
-            **{f"distinct_{n}": share for n, share in self.distinct.items()},
-            **{f"rep_{n}": share for n, share in self.repetition.items()},
-            "self_bleu": self.self_bleu,
-            "self_bleu_texts": self.self_bleu_texts,
-            "loops": self.loops,
-            "longest_loop": self.longest_loop,
-            "invented_words": self.invented_words,
-            "invented_examples": list(self.invented_examples),
-            **(nothing if self.copying is None else self.copying.to_mapping()),
-            **({"reason": self.reason} if self.reason else {}),
-        }
-
-    def beside(self, real: WritingMeasures) -> dict[str, Any]:
-        """These measures and the same of real text, for JSON.
-
-        Raises:
-            DataError: the texts differ in number, length or unit, on which the measures depend.
-        """
-        mine = (self.texts, self.length, self.unit)
-        other = (real.texts, real.length, real.unit)
-        if mine != other:
-            raise DataError(
-                f"measures of {mine[0]} texts of {mine[1]} characters by {mine[2]} stand beside none of "
-                f"{other[0]} of {other[1]} by {other[2]}",
-                hint="cut both to the same length and number",
-            )
-        return {"written": self.to_mapping(), "held_out": real.to_mapping()}
-
-
 def measure_writing(
     texts: Iterable[str],
     index: TextIndex | str,
@@ -119,8 +46,8 @@ def measure_writing(
     number: int | None = None,
     unit: Unit | None = None,
     seed: int = 0,
-) -> WritingMeasures:
-    """Measure written texts, or real ones.
+) -> dict[str, Any]:
+    """Measure written texts, or real ones; plain values.
 
     Arguments:
         texts: what was written, prompts not included.
@@ -129,6 +56,22 @@ def measure_writing(
         number: how many are measured, the first ones that are long enough; all without it.
         unit: what n-grams are made of; without it what the training text, or else the texts, suggest.
         seed: of the choice of texts for self-BLEU.
+
+    Returns:
+        Shares are from 0 to 1.
+        texts, length: how many were measured, and the characters that each was cut to.
+        left_out: how many were shorter, and are not measured.
+        unit: of n-grams: words and punctuation marks, or characters without spaces.
+        distinct_n: different n-grams / all n-grams, over all texts.
+        rep_n: 1 - different n-grams / all n-grams of one text, the mean over the texts.
+        self_bleu, self_bleu_texts: how alike the texts are: the mean BLEU-4 of one against the others, and of how many;
+            None for a single text.
+        loops, longest_loop: share of the texts that end in a loop; the longest period of those loops, characters, 0
+            without any.
+        invented_words, invented_examples: share of words that the training text lacks, and the most frequent of them;
+            None without an answer.
+        novelty, longest_copy, copied_share: as `measure_copying` gives them; None without an index.
+        reason: why what needs the training text is None; missing when it is there.
 
     Raises:
         DataError: fewer texts than `number`, or none, are that long.
@@ -144,22 +87,27 @@ def measure_writing(
         chosen = [pieces[number] for number in sorted(picked.tolist())]
     periods = [loop_period(text) for text in cut]
     invented, examples, reason = _invented(cut, index, unit)
-    return WritingMeasures(
-        texts=len(cut),
-        length=length,
-        left_out=sum(len(text) < length for text in all_texts),
-        unit=unit,
-        distinct={n: distinct(pieces, n) for n in ORDERS},
-        repetition={n: repetition(pieces, n) for n in ORDERS},
-        self_bleu=self_bleu(chosen),
-        self_bleu_texts=len(chosen),
-        loops=sum(period > 0 for period in periods) / len(cut),
-        longest_loop=max(periods),
-        invented_words=invented,
-        invented_examples=examples,
-        copying=measure_copying(cut, index) if isinstance(index, TextIndex) else None,
-        reason=index if isinstance(index, str) else reason,
-    )
+    copying: dict[str, Any] = {"novelty": None, "longest_copy": None, "copied_share": None}
+    if isinstance(index, str):
+        reason = index
+    else:
+        copying = measure_copying(cut, index)
+    return {
+        "texts": len(cut),
+        "length": length,
+        "left_out": sum(len(text) < length for text in all_texts),
+        "unit": unit,
+        **{f"distinct_{n}": distinct(pieces, n) for n in ORDERS},
+        **{f"rep_{n}": repetition(pieces, n) for n in ORDERS},
+        "self_bleu": self_bleu(chosen),
+        "self_bleu_texts": len(chosen),
+        "loops": sum(period > 0 for period in periods) / len(cut),
+        "longest_loop": max(periods),
+        "invented_words": invented,
+        "invented_examples": examples,
+        **copying,
+        **({"reason": reason} if reason else {}),
+    }
 
 
 def cut_equally(texts: Iterable[str], *, length: int, number: int | None = None) -> list[str]:
@@ -318,7 +266,7 @@ def loop_period(text: str) -> int:
 
 def _invented(
     texts: Sequence[str], index: TextIndex | str, unit: Unit
-) -> tuple[float | None, tuple[str, ...], str]:
+) -> tuple[float | None, list[str], str]:
     """The share of words that the training text lacks, the most frequent of them, or why there is no answer.
 
     A word has at least one letter. The training text has it when it stands there with the same letters, or with a
@@ -326,9 +274,9 @@ def _invented(
     text do not count where they touch its edge: they may have been cut.
     """
     if unit == "character":
-        return None, (), "words are not told apart in a script without spaces"
+        return None, [], "words are not told apart in a script without spaces"
     if isinstance(index, str):
-        return None, (), index
+        return None, [], index
     counts: Counter[str] = Counter()
     for text in texts:
         for found in _units(text):
@@ -336,49 +284,21 @@ def _invented(
             if inside and any(map(str.isalpha, found.group())):
                 counts[found.group()] += 1
     if not counts:
-        return None, (), "the texts have no words"
+        return None, [], "the texts have no words"
 
     def known(word: str) -> bool:
         forms = dict.fromkeys((word, word[0].lower() + word[1:], word[0].upper() + word[1:]))
         return any(map(index.has_word, forms))
 
     new = Counter({word: count for word, count in counts.items() if not known(word)})
-    examples = tuple(word for word, _ in new.most_common(EXAMPLES))
+    examples = [word for word, _ in new.most_common(EXAMPLES)]
     return new.total() / counts.total(), examples, ""
-
-
-@dataclass(frozen=True)
-class Copying:
-    """Overlap of texts with the training text.
-
-    Arguments:
-        novelty: by length l: the share of all stretches of l characters of the texts that the training text lacks.
-            Lengths that no text has are left out.
-        longest_copy: the longest stretch that the training text has too, with its place there; None without any.
-        longest_copy_in: the number of the text it is in, from 0.
-        copied_share: share of characters inside stretches of at least 50 characters that the training text has.
-    """
-
-    novelty: Mapping[int, float]
-    longest_copy: Copied | None
-    longest_copy_in: int | None
-    copied_share: float
-
-    def to_mapping(self) -> dict[str, Any]:
-        longest = None
-        if self.longest_copy is not None:
-            longest = {**self.longest_copy.to_mapping(), "in_text": self.longest_copy_in}
-        return {
-            "novelty": {str(length): share for length, share in self.novelty.items()},
-            "longest_copy": longest,
-            "copied_share": self.copied_share,
-        }
 
 
 def measure_copying(
     texts: Sequence[str], index: TextIndex, *, lengths: Sequence[int] = LENGTHS, span: int = SPAN
-) -> Copying:
-    """Compare texts with the training text.
+) -> dict[str, Any]:
+    """Compare texts with the training text; plain values.
 
     Novelty is the measure of McCoy, Smolensky, Linzen, Gao and Celikyilmaz, "How much do language models copy from
     their training data?", TACL 11, 2023, over characters, pooled over the texts.
@@ -388,27 +308,33 @@ def measure_copying(
         index: of the training text.
         lengths: where novelty is told.
         span: characters from which on a copied span counts as one.
+
+    Returns:
+        novelty: by length l: the share of all stretches of l characters of the texts that the training text lacks;
+            lengths that no text has are left out.
+        longest_copy: the longest stretch that the training text has too, as `Copied.to_mapping` gives it, and the
+            number of the text that it is `in_text`, from 0; None without any.
+        copied_share: share of characters inside stretches of at least `span` that the training text has.
     """
     found = [index.match_lengths(text) for text in texts]
     characters = sum(len(lengths_M) for lengths_M in found)
     longest_in = max(range(len(found)), key=lambda number: int(found[number].max(initial=0)))
     longest = index.longest_copy(texts[longest_in])
-    return Copying(
-        novelty=_novelty(found, lengths),
-        longest_copy=longest,
-        longest_copy_in=None if longest is None else longest_in,
-        copied_share=sum(_inside(lengths_M, span) for lengths_M in found) / characters,
-    )
+    return {
+        "novelty": _novelty(found, lengths),
+        "longest_copy": longest and {**longest.to_mapping(), "in_text": longest_in},
+        "copied_share": sum(_inside(lengths_M, span) for lengths_M in found) / characters,
+    }
 
 
-def _novelty(found: Sequence[NDArray[np.int32]], lengths: Sequence[int]) -> dict[int, float]:
+def _novelty(found: Sequence[NDArray[np.int32]], lengths: Sequence[int]) -> dict[str, float]:
     novelty = {}
     for length in lengths:
         known_M = np.concatenate(
             [lengths_M[: max(0, len(lengths_M) - length + 1)] for lengths_M in found]
         )
         if len(known_M):
-            novelty[length] = int(np.count_nonzero(known_M < length)) / len(known_M)
+            novelty[str(length)] = int(np.count_nonzero(known_M < length)) / len(known_M)
     return novelty
 
 

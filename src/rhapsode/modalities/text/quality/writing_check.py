@@ -29,7 +29,6 @@ from rhapsode.modalities.ids.ngram_sidecar import open_sidecar
 from rhapsode.modalities.text.corpus import TextCorpus
 from rhapsode.modalities.text.quality.text_index import Passage, TextIndex
 from rhapsode.modalities.text.quality.text_quality import (
-    WritingMeasures,
     choose_unit,
     held_out_pieces,
     measure_writing,
@@ -190,7 +189,7 @@ def measure_model(
     Returns:
         For JSON: `prompt`, `seed`, `texts`, `length`, `temperatures`: for each its `temperature`, the
         `elements_per_text` and `documents` that were written, and `written` beside `held_out` as
-        `WritingMeasures.beside` gives them. Where nothing can be measured, `temperatures` is None and `reason` says why.
+        `measure_writing` gives them. Where nothing can be measured, `temperatures` is None and `reason` says why.
     """
     try:
         return _measured(predictor, bundle, index, real, seconds=seconds, clock=clock)
@@ -233,16 +232,17 @@ def _measured(
         )
     unit = choose_unit([real.text if isinstance(index, str) else index.text(0, len(real.text))])
 
-    def measure(texts: list[str]) -> WritingMeasures:
+    def measure(texts: list[str]) -> dict[str, Any]:
         return measure_writing(texts, index, length=length, number=number, unit=unit, seed=SEED)
 
-    beside = measure(held_out_pieces(real.text, length=length, number=number))
+    held_out = measure(held_out_pieces(real.text, length=length, number=number))
     measured = [
         {
             "temperature": one.temperature,
             "elements_per_text": round(one.elements_per_character * length, 1),
             "documents": len(one.drafts),
-            **measure(one.texts(length)[:number]).beside(beside),
+            "written": measure(one.texts(length)[:number]),
+            "held_out": held_out,
         }
         for one in written
     ]
