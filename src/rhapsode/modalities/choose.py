@@ -1,7 +1,5 @@
 """The modality of sources."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

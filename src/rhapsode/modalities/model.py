@@ -246,7 +246,6 @@ class Model(ABC, Generic[B]):
         return with_seed(asked)
 
     def _begin(self, prompt: Any, settings: GenerateSettings) -> Prompt:
-        """The prompt of a request, its notes told."""
         beginning = self.prompt(prompt, settings)
         self.tell_notes([beginning])
         return beginning

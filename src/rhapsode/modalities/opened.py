@@ -139,7 +139,6 @@ def collect(
 
 
 def _joined(pieces: Sequence[Piece], prompt: str, settings: GenerateSettings) -> Continuation:
-    """A finished continuation from all of its pieces."""
     last = pieces[-1]
     assert last.end is not None
     assert settings.seed is not None

@@ -1,7 +1,5 @@
 """The components of a network over identifiers, from settings and plan."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any

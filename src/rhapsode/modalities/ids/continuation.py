@@ -72,7 +72,6 @@ def chain_for(
 
 
 def _elements_with(encoder: Encoder, texts: Sequence[str]) -> tuple[int, ...]:
-    """The elements whose own text holds one of these."""
     wanted = [text for text in texts if text]
     if not wanted:
         return ()

@@ -1,14 +1,11 @@
 """The corpus of a modality of identifiers, and settings of measuring its models."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from rhapsode.data import ElementStore
-    from rhapsode.encoding import Encoder
-    from rhapsode.modalities.scoring import PartName
+from rhapsode.data import ElementStore
+from rhapsode.encoding import Encoder
+from rhapsode.modalities.scoring import PartName
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,6 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         return super().alike(name, asked, decided)
 
     def plan(self, corpus: C, request: RunRequest[S]) -> Planned[S, C, IdBundle]:
-        """Choose context, sizes and rates, and count where that is soon done."""
         from rhapsode.modalities.ids.components import (
             network_config,
             own_network,

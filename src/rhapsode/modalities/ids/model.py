@@ -207,7 +207,6 @@ class IdModel(Model[IdBundle]):
 
     @cached_property
     def predictor(self) -> Predictor:
-        """The predictor of `predictor_for("auto")`."""
         return self.predictor_for("auto")
 
     def predictor_for(
@@ -339,7 +338,6 @@ class IdModel(Model[IdBundle]):
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """Name the file in its errors."""
         try:
             yield
         except BundleError as problem:

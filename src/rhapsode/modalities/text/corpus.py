@@ -1,7 +1,5 @@
 """Sources to an encoder and three encoded shares."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections import Counter

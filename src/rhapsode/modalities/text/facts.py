@@ -1,7 +1,5 @@
 """Contents of a model file that belong to text. No torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 

@@ -163,7 +163,6 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
         predictors: IdModel,
         folder: Path,
     ) -> tuple[IdBundle, dict[str, Any]]:
-        """Copies, words and repetitions of what the model writes, beside real text."""
         from rhapsode.modalities.text.quality.writing_check import (
             TEXT_INDEX,
             index_fingerprint,

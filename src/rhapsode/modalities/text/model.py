@@ -43,7 +43,6 @@ class TextModel(IdModel):
         return super().prompt(text, settings)
 
     def held_out(self, number: int, settings: GenerateSettings) -> list[str]:
-        """Passages of what the run held out of its sources, drawn by the seed."""
         from rhapsode.modalities.text.passages import prompts_from_data
 
         assert settings.seed is not None

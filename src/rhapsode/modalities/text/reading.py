@@ -1,15 +1,13 @@
 """Sources to a text store, read only when they have changed, and encoding in several processes."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
 import tempfile
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from glob import iglob
@@ -173,8 +171,8 @@ def counted(
     if _alone(learner, characters) or not issubclass(learner, CountingEncoder):
         return learner.learn((piece.text for piece in pieces), settings)
     counts = learner.count([], settings)  # bad settings are an error here, not in another process
-    tasks = ((learner, group, dict(settings)) for group in _groups(pieces))
-    for found in _in_order(_pool(), _count, tasks):
+    tasks = (([piece.text for piece in group], dict(settings)) for group in _groups(pieces))
+    for found in _in_order(learner.count, tasks):
         counts.update(found)
     return learner.from_counts(counts, settings)
 
@@ -197,21 +195,10 @@ def encoded(
             file = Path(folder) / "encoder.json"
             file.write_text(json.dumps(encoder.to_mapping()), encoding="utf-8")
             tasks = ((str(file), group) for group in _groups(pieces))
-            for done in _in_order(_pool(), _encode, tasks):
+            for done in _in_order(_encode, tasks):
                 yield from done
 
     return each
-
-
-def _pool() -> Executor:
-    """Processes that stay for the next task, with what they have loaded, until `release`."""
-    # A fork of a process with threads may hang, and multiprocessing's own fresh processes run the user's script
-    # again unless it guards against that; loky's do neither.
-    import loky
-
-    pool: Executor = loky.get_reusable_executor(workers(), timeout=60)
-    _begun.append(pool)
-    return pool
 
 
 def release() -> None:
@@ -225,10 +212,17 @@ def _alone(kind: type[Encoder], characters: int) -> bool:
     return small or kind.parallel != "processes" or find_spec("loky") is None
 
 
-def _in_order(
-    pool: Executor, work: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]
-) -> Iterator[Any]:
-    """Results in the order of tasks, of which only a few wait at a time."""
+def _in_order(work: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+    """Results in the order of tasks, of which only a few wait at a time.
+
+    The processes stay for the next call, with what they have loaded, until `release`.
+    """
+    # A fork of a process with threads may hang, and multiprocessing's own fresh processes run the user's script
+    # again unless it guards against that; loky's do neither.
+    import loky
+
+    pool = loky.get_reusable_executor(workers(), timeout=60)
+    _begun.append(pool)
     waiting: deque[Future[Any]] = deque()
     for task in tasks:
         waiting.append(pool.submit(work, *task))
@@ -251,17 +245,11 @@ def _groups(pieces: Iterable[Document]) -> Iterator[list[Document]]:
         yield group
 
 
-def _count(
-    learner: type[CountingEncoder], group: list[Document], settings: dict[str, Any]
-) -> Counter[str]:
-    return learner.count([piece.text for piece in group], settings)
-
-
 @lru_cache(maxsize=1)
 def _read_encoder(file: str) -> Encoder:
     return encoder_from_mapping(json.loads(Path(file).read_text(encoding="utf-8")))
 
 
 def _encode(file: str, group: list[Document]) -> list[tuple[Document, Encoded]]:
-    encoder = _read_encoder(file)
-    return [(piece, encode_piece(piece, encoder.encode)) for piece in group]
+    encode = _read_encoder(file).encode
+    return [(piece, encode_piece(piece, encode)) for piece in group]

@@ -1,7 +1,5 @@
 """The card of a model of text."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -109,7 +107,6 @@ def _figures(summary: Mapping[str, Any]) -> list[str]:
 
 
 def _writing(writing: Mapping[str, Any]) -> list[str]:
-    """Writing of the model beside real text: a verdict, a table, the longest copies."""
     lines = [writing_verdict(writing)]
     columns = writing_columns(writing)
     if not columns:

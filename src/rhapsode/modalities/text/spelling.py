@@ -1,7 +1,5 @@
 """The cost of spelling unknown pieces, by which figures of different encodings compare."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,5 @@
 """Surveys of texts, and one document as an encoder sees it."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The index of a model's training data by its own elements, made from that of the text and kept beside the model."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +68,6 @@ def index_elements(text: TextIndex, encoder: Encoder) -> SuffixIndex:
 
 
 def _read(path: Path, facts: dict[str, object], vocab_size: int) -> SuffixIndex | None:
-    """The kept index, if it is whole and of this model and text."""
     try:
         arrays, found = suffix_file.read_index(path, _KIND)
         if found != facts:

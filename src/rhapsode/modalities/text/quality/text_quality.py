@@ -4,8 +4,6 @@ Each can be taken of any texts, so that the same measure of real text stands bes
 texts are and on their number: only equal ones are compared. No model is known here.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import unicodedata

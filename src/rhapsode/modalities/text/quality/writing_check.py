@@ -4,8 +4,6 @@ The index of the training text lies beside the model, in the run folder. What ne
 reason.
 """
 
-from __future__ import annotations
-
 import hashlib
 import sys
 import time
