@@ -207,8 +207,8 @@ class Model(ABC, Generic[B]):
         """Natural-log probability, or density, of each element of a document, given those before it.
 
         Arguments:
-            value: the document, as `prompt` takes it.
-            elements: in place of those of `value`: ids (N,), or values (T, K).
+            value: the document, as `prompt` takes it; for series, the history before `elements`.
+            elements: ids (N,), or values (T, K), in place of those of a text.
 
         Returns:
             One number for each element: (N,) or (T,), the end of the document left out.

@@ -288,34 +288,30 @@ class _Written:
                 return
             # Prompts from everywhere, however many are used.
             prompt = prompts[call * _step(len(prompts)) % len(prompts)] if prompts else ""
-            self._write_some(prompt, call, draws, lambda: clock() > until)
-
-    def _write_some(self, prompt: str, call: int, draws: int, late: Callable[[], bool]) -> None:
-        options = GenerateSettings(
-            temperature=self.temperature,
-            length=self._length * ELEMENTS_PER_CHARACTER,
-            count=draws,
-            seed=SEED + call,
-        )
-        drafts = [self.drafts.setdefault((draw, call), _Draft()) for draw in range(draws)]
-        going = set(range(draws))
-        before = -1
-        for piece in continue_prompt(self._predictor, self._bundle, prompt, options):
-            # Between two steps, where all rows are equally far.
-            if piece.index <= before and late():
-                return
-            before = piece.index
-            draft = drafts[piece.index]
-            if piece.index in going:
-                draft.text += piece.text
-                draft.elements = piece.elements
-            if piece.end is not None:
-                draft.ended = piece.end == "stop"
-                going.discard(piece.index)
-            elif len(draft.text) >= self._length:
-                going.discard(piece.index)
-            if not going:
-                return
+            options = GenerateSettings(
+                temperature=self.temperature,
+                length=self._length * ELEMENTS_PER_CHARACTER,
+                count=draws,
+                seed=SEED + call,
+            )
+            drafts = [self.drafts.setdefault((draw, call), _Draft()) for draw in range(draws)]
+            going = set(range(draws))
+            before = -1
+            for piece in continue_prompt(self._predictor, self._bundle, prompt, options):
+                # Between two steps, where all rows are equally far.
+                if piece.index <= before and clock() > until:
+                    return
+                before = piece.index
+                draft = drafts[piece.index]
+                if piece.index in going:
+                    draft.text += piece.text
+                    draft.elements = piece.elements
+                if piece.end is not None:
+                    draft.ended = piece.end == "stop"
+                if piece.end is not None or len(draft.text) >= self._length:
+                    going.discard(piece.index)
+                if not going:
+                    break
 
     @property
     def elements_per_character(self) -> float:
