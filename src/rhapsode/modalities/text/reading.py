@@ -208,8 +208,12 @@ def release() -> None:
 
 
 def _alone(kind: type[Encoder], characters: int) -> bool:
-    small = workers() == 1 or characters < WORTH
-    return small or kind.parallel != "processes" or find_spec("loky") is None
+    return (
+        workers() == 1
+        or characters < WORTH
+        or kind.parallel != "processes"
+        or find_spec("loky") is None
+    )
 
 
 def _in_order(work: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]) -> Iterator[Any]:

@@ -182,6 +182,10 @@ class TextIndex:
         return len(self.suffixes) - len(self.names)
 
     @cached_property
+    def _ends(self) -> list[int]:
+        return [start - 1 for start in (*self.starts_P[1:].tolist(), len(self.suffixes))]
+
+    @cached_property
     def _numbers_U(self) -> NDArray[np.unsignedinteger]:
         return _numbers(self.characters_V)
 
@@ -197,9 +201,8 @@ class TextIndex:
 
     def passages(self) -> Iterator[str]:
         """The passages in order, each as it was given, those that went on joined to the ones before them."""
-        ends = [*self.starts_P[1:].tolist(), len(self.suffixes)]
-        for start, end in zip(self.starts_P.tolist(), ends, strict=True):
-            yield self.text(start, end - 1)
+        for start, end in zip(self.starts_P.tolist(), self._ends, strict=True):
+            yield self.text(start, end)
 
     def place(self, at: int, length: int = 0) -> Place:
         """The place at a position of the sequence.
@@ -209,9 +212,7 @@ class TextIndex:
             length: characters that stand there; what follows them is told.
         """
         passage = int(np.searchsorted(self.starts_P, at, side="right")) - 1
-        begin = int(self.starts_P[passage])
-        last = passage + 1 == len(self.names)
-        end = (len(self.suffixes) if last else int(self.starts_P[passage + 1])) - 1
+        begin, end = int(self.starts_P[passage]), self._ends[passage]
         # Where no text has a line feed, its number is that of the separator, which is in no passage.
         line_ends = self.suffixes.elements_N[begin:at] == self._numbers_U[ord("\n")]
         after = at + length

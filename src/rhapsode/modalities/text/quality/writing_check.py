@@ -103,24 +103,20 @@ def open_text_index(model: Path, expected: str | None) -> TextIndex | str:
 
 def _passages(store: TextStore, parts: Parts, normaliser: Normaliser) -> Iterator[Passage]:
     """The training text as it is indexed; what lies before a part is read too, for its line."""
-    wanted: list[tuple[int, int, int]] = []
-    indexed: list[bool] = []
+    wanted: list[tuple[int, int, int, bool]] = []
     document = at = 0
     for number, begin, end in parts.tolist():
-        if number != document:
-            document, at = number, 0
+        at = at if number == document else 0
         if begin > at:
-            wanted.append((document, at, begin))
-            indexed.append(False)
-        wanted.append((document, begin, end))
-        indexed.append(True)
-        at = end
-    pieces = store.pieces(np.array(wanted, dtype=np.int64).reshape(-1, 3))
-    going_on = False
-    offset, line, last = 0, 1, -1
-    for (number, begin, end), is_training in zip(wanted, indexed, strict=True):
-        if number != last:
-            going_on, offset, line, last = False, 0, 1, number
+            wanted.append((number, at, begin, False))
+        wanted.append((number, begin, end, True))
+        document, at = number, end
+    stretches = np.array([stretch[:3] for stretch in wanted], dtype=np.int64).reshape(-1, 3)
+    pieces = store.pieces(stretches)
+    going_on, offset, line = False, 0, 1
+    for number, begin, end, is_training in wanted:
+        if begin == 0:
+            going_on, offset, line = False, 0, 1
         left = end - begin
         while left > 0:
             piece = next(pieces).text
