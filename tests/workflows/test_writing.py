@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Provenance
+from rhapsode.bundle import IdBundle, Provenance
 from rhapsode.config import from_mapping
 from rhapsode.encoding import END_ID
 from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.modalities.text.corpus import TextCorpus, prepare_corpus
-from rhapsode.modalities.text.facts import TextBundle, TextFacts
+from rhapsode.modalities.text.facts import TextFacts
 from rhapsode.modalities.text.quality.writing_check import (
     LENGTHS,
     TEXT_INDEX,
@@ -73,10 +73,10 @@ def corpus(tmp_path: Path, prose: str) -> TextCorpus:
     return prepare_corpus([str(tmp_path / "texts")], settings)
 
 
-def bundle_of(corpus: TextCorpus, **source: str) -> TextBundle:
+def bundle_of(corpus: TextCorpus, **source: str) -> IdBundle:
     provenance = Provenance(settings={"source": source})
     facts = TextFacts(corpus.train.counts_V)
-    return TextBundle(None, corpus.encoder, facts, provenance=provenance)
+    return IdBundle(None, corpus.encoder, facts, provenance=provenance)
 
 
 def random_texts(corpus: TextCorpus, number: int, length: int) -> list[str]:

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rhapsode.bundle import Bundle, IdFacts
-from rhapsode.encoding import Encoder
+from rhapsode.bundle import IdFacts
 
 
 @dataclass(frozen=True)
@@ -14,6 +13,3 @@ class TextFacts(IdFacts):
     modality: ClassVar[str] = "text.v1"
     goes_on_with: ClassVar[str] = "text"
     command: ClassVar[str] = "rhapsode generate"
-
-
-TextBundle = Bundle[Encoder, TextFacts]
