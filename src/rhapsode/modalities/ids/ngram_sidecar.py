@@ -92,8 +92,7 @@ def learn_ngram(
 
 def ngram_part(model: NGramModel) -> NGramPart | None:
     """The counts as a part of the model file; None where they are too large for it."""
-    numbers, arrays = model.to_arrays()
-    part = NGramPart(numbers, arrays)
+    part = NGramPart(*model.to_arrays())
     return part if part.size <= id_facts.MOST_INSIDE else None
 
 

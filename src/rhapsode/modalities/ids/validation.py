@@ -101,8 +101,9 @@ def choose_mixture(
     Returns:
         The mixture with its losses on the same part; `reason` where the share is 0.
     """
-    predictor = MixedPredictor(network, ngram, 0.5)
-    network_N, ngram_N = part_losses(predictor, part.batches(), part.context, elements=len(part))
+    network_N, ngram_N = part_losses(
+        MixedPredictor(network, ngram, 0.5), part.batches(), part.context, elements=len(part)
+    )
     share = best_share(network_N, ngram_N) if asked is None else asked
     return Mixture(
         share,
@@ -117,5 +118,4 @@ def choose_mixture(
 
 
 def _mean(nats_N: NDArray[np.float32]) -> float | None:
-    known_N = nats_N[~np.isnan(nats_N)]
-    return float(np.nanmean(nats_N, dtype=np.float64)) if len(known_N) else None
+    return None if np.isnan(nats_N).all() else float(np.nanmean(nats_N, dtype=np.float64))

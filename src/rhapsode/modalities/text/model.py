@@ -53,16 +53,20 @@ class TextModel(IdModel):
 
     def source_settings(self, sources: Sequence[Any] = ()) -> SourceSettings:
         """Settings of reading in training; files that hold no records are read as text."""
-        kept = self.bundle.provenance.section("source")
-        learnt = from_mapping(SourceSettings, kept, where="settings", error=BundleError)
+        learnt = from_mapping(
+            SourceSettings,
+            self.bundle.provenance.section("source"),
+            where="settings",
+            error=BundleError,
+        )
 
         def may_hold_records(source: Any) -> bool:
             from rhapsode.data import holds_records, record_kind
 
             if not isinstance(source, str | Path):
                 return holds_records(source)
-            kind = record_kind(str(source))
-            return source == "-" or kind is not None or Path(source).is_dir()
+            named = source == "-" or record_kind(str(source)) is not None
+            return named or Path(source).is_dir()
 
         if sources and learnt.records and not any(map(may_hold_records, sources)):
             return SourceSettings(newlines=learnt.newlines)
