@@ -265,12 +265,12 @@ class Modality(ABC, Generic[S, C, B]):
         """The training part as batches."""
 
     def initialise(self, network: Network, planned: Planned[S, C, B]) -> bool:
-        """Set weights that training begins with; True if they are worth keeping as they are."""
+        """Set weights that training begins with; True if they are worth keeping."""
         return False
 
     @abstractmethod
     def validation(self, planned: Planned[S, C, B], network: Network) -> Callable[[], float] | None:
-        """The function that gives nats per element of the validation part; None if there is none."""
+        """A function that measures the validation part, nats per element; None without one."""
 
     @abstractmethod
     def samples(
@@ -296,7 +296,7 @@ class Modality(ABC, Generic[S, C, B]):
         """Contents of the card of a run."""
 
     def told(self, summary: Mapping[str, Any], title: str) -> Iterator[Any]:
-        """Lines and tables of `rich` that a person is told at the end of a run."""
+        """Lines and tables of `rich` for the end of a run."""
         if summary["loss"] is not None:
             yield f"{title}: {summary['loss']:.4f} nats per element"
 
@@ -330,7 +330,7 @@ class Modality(ABC, Generic[S, C, B]):
         raise DataError(f"there are no parts of {self.noun}", where="--split")
 
     def metrics(self, model: Any, part: Any, settings: Any) -> Metrics:
-        """Measure a model: likelihood in the data's own units, baselines, and what is its own.
+        """Measure a model: likelihood in the data's own units, and baselines.
 
         Arguments:
             model: the model.

@@ -76,12 +76,12 @@ class Model(ABC, Generic[B]):
 
     @property
     def folder(self) -> Path:
-        """The folder of the model file: the run folder, if a run has made it."""
+        """The folder of the model file, which is the run folder of a run."""
         return self.path.parent
 
     @property
     def summary(self) -> dict[str, Any] | None:
-        """Contents of the run's `summary.json`; None if the run is not finished, or there is none."""
+        """Contents of the run's `summary.json`; None without a finished run."""
         file = self.folder / "summary.json"
         try:
             return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
@@ -91,7 +91,7 @@ class Model(ABC, Generic[B]):
 
     @property
     def history(self) -> History:
-        """Losses by evaluation of the run that made the model; empty if there is none."""
+        """Losses by evaluation of the run that made the model, possibly none."""
         return read_history(self.folder / "metrics.jsonl", self.folder / "curve.svg")
 
     @cached_property
@@ -178,7 +178,8 @@ class Model(ABC, Generic[B]):
         Arguments:
             prompt: what to continue, as `prompt` takes it.
             settings: how.
-            options: those of `GenerateSettings` by name, in place of `settings`: length=100, temperature=0.8, ...
+            options: those of `GenerateSettings` by name, in place of `settings`: length=100,
+                temperature=0.8, ...
 
         Raises:
             EncodingError: the prompt has elements that the model has never seen.
@@ -204,7 +205,7 @@ class Model(ABC, Generic[B]):
     def log_prob(
         self, value: Any = "", *, elements: Sequence[Any] | None = None
     ) -> NDArray[np.float64]:
-        """Natural-log probability, or density, of each element of a document, given those before it.
+        """Natural-log probability or density of each element, given those before it.
 
         Arguments:
             value: the document, as `prompt` takes it; for series, the history before `elements`.
@@ -235,7 +236,8 @@ class Model(ABC, Generic[B]):
         """The settings of a request, with a seed.
 
         Raises:
-            SettingsError: both settings and options, or an option that is out of range or has no meaning.
+            SettingsError: both settings and options, or an option that is out of range or has no
+                meaning.
         """
         if settings is not None and options:
             raise SettingsError("give settings or single options, not both")
@@ -251,7 +253,7 @@ class Model(ABC, Generic[B]):
         return beginning
 
     def keep(self, path: Path, documents: Sequence[Document]) -> int:
-        """Append documents to a file from which a model can learn; how many characters that was.
+        """Append documents to a file of training data; the number of characters.
 
         A `.jsonl` file gets an object a document, which `train --field text` reads; any other file
         gets the texts with a blank line between.
@@ -291,7 +293,7 @@ class Model(ABC, Generic[B]):
 
     @abstractmethod
     def ready(self, settings: GenerateSettings) -> None:
-        """Load what writes, so that nothing is printed of a model that cannot be used.
+        """Load the predictor before anything is printed.
 
         Raises:
             RhapsodeError: it cannot.

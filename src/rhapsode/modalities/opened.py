@@ -114,7 +114,7 @@ def changed(settings: Any) -> list[str]:
 def collect(
     pieces: Iterable[Piece], prompts: Sequence[str], settings: GenerateSettings
 ) -> Iterator[Continuation]:
-    """Finished continuations, in order of prompts and indices, each as soon as all before it are.
+    """Finished continuations in order of prompts and indices, as soon as possible.
 
     Arguments:
         pieces: what `Model.write` gives for the same prompts and settings.
@@ -169,7 +169,7 @@ class Document(Protocol):
 
     @property
     def seed(self) -> int | None:
-        """Of the draw; None if nothing was drawn."""
+        """Seed of the draw; None if nothing was drawn."""
 
     @property
     def finish_reason(self) -> str | None:
@@ -237,7 +237,7 @@ class Prompt(ABC):
 
     @abstractmethod
     def start(self, predictor: Predictor) -> tuple[Any, tuple[Any, ...]]:
-        """The state of one row behind the beginning, and elements that it has still to read."""
+        """The state of one row after the beginning, and elements left to read."""
 
     @abstractmethod
     def stack(self, elements: Sequence[Any]) -> Elements:
@@ -256,7 +256,7 @@ class Prompt(ABC):
         return np.zeros(0, dtype=np.int64)
 
     def known(self, first: int, count: int) -> NDArray[np.float32] | None:
-        """Covariates (1, count, X) of some steps, counted from the start; None where there are none.
+        """Covariates (1, count, X) of steps from the start; None without any.
 
         Raises:
             DataError: they must be known ahead, and are not.

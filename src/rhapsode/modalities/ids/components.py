@@ -39,8 +39,8 @@ def seen_context(
 ) -> SeenContext:
     """The context asked for, or what suits the family and the text.
 
-    Many short documents are read each from the zero state: gradients reach over all of one, and none goes to
-    remembering the one before.
+    Many short documents are read each from the zero state: gradients reach over all of one, and
+    none goes to remembering the one before.
 
     Arguments:
         settings: `reading`, `network` and `training` are used.
@@ -163,8 +163,8 @@ def own_network(planned: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[st
 def network_config(settings: IdSettings, vocab_size: int) -> NetworkConfig:
     """The components that `[network]` describes.
 
-    `input`, `embedding_size` and `input_dropout` belong to the input module, `head_bias` and `tied` to the head,
-    everything else to the family.
+    `input`, `embedding_size` and `input_dropout` belong to the input module, `head_bias` and `tied`
+    to the head, everything else to the family.
     """
     network = dict(settings.network)
     input_name = INPUTS.full_name(str(network.pop("input", "table")))

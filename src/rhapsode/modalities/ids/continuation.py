@@ -100,8 +100,8 @@ def continue_prompts(
 ) -> Iterator[Piece]:
     """Continue prompts `count` times each, up to 64 continuations side by side.
 
-    What a continuation says depends on its prompt, its index and the seed, never on what is written beside it. Prompts
-    of equal length share a batch; those of other lengths follow.
+    What a continuation says depends on its prompt, its index and the seed, never on what is written
+    beside it. Prompts of equal length share a batch; those of other lengths follow.
 
     Arguments:
         predictor: what predicts.
@@ -184,7 +184,7 @@ def _stop_text(encoder: Encoder, settings: GenerateSettings) -> StopText:
 
 
 def look_back(bundle: IdBundle) -> int | None:
-    """Elements that a model sees at once; None where it carries all it has read."""
+    """Elements that a model sees at once; None without a limit."""
     if bundle.context.kind == "window":
         return bundle.context.size
     if bundle.network is None:
@@ -250,7 +250,8 @@ def draw_best(
         chain: filters before the draw.
         settings: with `best_of` and a seed.
         length: most elements.
-        open_index: gives the index over the elements of the training data; called to rank by novelty only.
+        open_index: gives the index over the elements of the training data; called to rank by
+            novelty only.
 
     Raises:
         SettingsError: there is no index to rank by.
@@ -283,7 +284,7 @@ def draw_best(
 def _cut(
     encoder: Encoder, index: int, elements: Sequence[int], end: str, settings: GenerateSettings
 ) -> Piece:
-    """A continuation up to its stop text, that of the elements that complete it left out."""
+    """A continuation up to its stop text, which is left out."""
     text = _stop_text(encoder, settings)
     parts: list[str] = []
     for element in elements:

@@ -103,14 +103,15 @@ class Evaluation(Figures, Metrics):
     """The figures of a sweep, and looks at where they come from.
 
     Arguments:
-        windowed: nats per element where nothing is carried: `loss`, `window`, `stride`, `elements`; None where the
-            part of the text that it is taken of has nothing to score.
+        windowed: nats per element where nothing is carried: `loss`, `window`, `stride`, `elements`;
+            None where the part of the text that it is taken of has nothing to score.
         calibration: reliability of the likeliest candidate.
         by_context: losses by how much the model had seen before.
         surprising: the passages that cost most.
-        dynamic: losses of a model that goes on learning from what it scores, and how; None unless asked for.
-        reduced: what weights of fewer bits cost on a part of the text: `weights`, `loss`, `float32` (the loss with
-            those), `elements`; None unless asked for.
+        dynamic: losses of a model that goes on learning from what it scores, and how; None unless
+            asked for.
+        reduced: what weights of fewer bits cost on a part of the text: `weights`, `loss`, `float32`
+            (the loss with those), `elements`; None unless asked for.
     """
 
     windowed: dict[str, Any] | None
@@ -198,7 +199,7 @@ def _allowed(
 def measure_ids(
     model: IdModel, part: IdPart, text: Text | None, settings: IdEvaluationSettings
 ) -> Evaluation:
-    """Loss, perplexity and bits of a model on a part, and where they come from.
+    """Loss, perplexity and bits of a model on a part, and their sources.
 
     Arguments:
         model: the model.
@@ -279,7 +280,9 @@ def loss_of_rounded(
     *,
     grammar: Grammar | None = None,
 ) -> dict[str, Any] | None:
-    """The loss with weights of fewer bits, beside float32, over the part that calibration reads.
+    """Compare the loss with weights of fewer bits to that of float32.
+
+    Both read the part of the text that calibration reads.
 
     Arguments:
         predictor: the model.
@@ -330,9 +333,11 @@ def batches_in_order(store: ElementStore, context: SeenContext, *, segment: int)
 
     Arguments:
         store: what to score; given elements get weight 0.
-        context: what the model sees of the past. `carried` is one pass in order; `fresh` reads one document after the
-            other, each from the zero state; `window:N` lays `segment` windows side by side, each for one element.
-        segment: elements of a batch; the first of `window:N` has N, the last of a text or document may have fewer.
+        context: what the model sees of the past. `carried` is one pass in order; `fresh` reads one
+            document after the other, each from the zero state; `window:N` lays `segment` windows
+            side by side, each for one element.
+        segment: elements of a batch; the first of `window:N` has N, the last of a text or document
+            may have fewer.
     """
     elements_N, scored_N = store.elements_N, store.scored_N
     if context.kind == "fresh":
@@ -351,7 +356,7 @@ def batches_in_order(store: ElementStore, context: SeenContext, *, segment: int)
 def losses_while_learning(
     bundle: IdBundle, store: ElementStore, *, seconds: float = DYNAMIC_SECONDS
 ) -> dict[str, Any]:
-    """Losses of a model that goes on learning, over as much text as time allows.
+    """Losses of a model that continues to learn, within a time limit.
 
     Arguments:
         bundle: the model; it is not changed.
@@ -359,9 +364,10 @@ def losses_while_learning(
         seconds: about how long.
 
     Returns:
-        `losses`: for "static" (over the same elements), "dynamic", "cache" and "both" `loss`, `perplexity` and
-        `seconds`; `elements`, `of`, `settings`, and `protocol` by the same names. Where learning diverged, "dynamic"
-        and "both" are missing and `diverged` is the element; where time led to nothing that is scored, all are.
+        `losses`: for "static" (over the same elements), "dynamic", "cache" and "both" `loss`,
+        `perplexity` and `seconds`; `elements`, `of`, `settings`, and `protocol` by the same names.
+        Where learning diverged, "dynamic" and "both" are missing and `diverged` is the element;
+        where time led to nothing that is scored, all are.
     """
     from rhapsode.bundle.adapting import AdaptSettings, adapted_losses
     from rhapsode.bundle.network import load_network
@@ -405,8 +411,8 @@ def losses_while_learning(
         "static": f"the same elements by {whose} as it is, in its own context, read in order",
         "dynamic": (
             f"scored, then one step on every {settings.segment} elements: learning rate "
-            f"{settings.learning_rate:g}, decay {settings.decay:g}, damping {settings.damping:g}; mean squares of "
-            "gradients from the text so far"
+            f"{settings.learning_rate:g}, decay {settings.decay:g}, damping "
+            f"{settings.damping:g}; mean squares of gradients from the text so far"
         ),
         "cache": (
             f"the last {settings.cache_size:,} features, theta {settings.theta:g}, "

@@ -96,7 +96,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         return f"{name}: {share:.2%} of the elements of the corpus"
 
     def sizes(self, model: IdModel, part: IdPart) -> Text | None:
-        """Sizes of the documents of a part, for figures in bits; None where they have none."""
+        """Sizes of the documents of a part, for figures in bits."""
         return None
 
     def part(self, corpus: C, settings: S, name: PartName) -> IdPart:
@@ -318,7 +318,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     def finish(
         self, planned: Planned[S, C, IdBundle], bundle: IdBundle, network: Network, folder: Path
     ) -> Finished[IdBundle]:
-        """Count, mix, score the test part with the mixture, and keep counts inside the file or beside it."""
+        """Count, mix, score the test part, and keep the counts."""
         from rhapsode.modalities.ids.model import IdModel
 
         corpus = planned.corpus
@@ -376,7 +376,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         predictors: IdModel,
         folder: Path,
     ) -> tuple[IdBundle, dict[str, Any]]:
-        """Measure what only this modality measures; the bundle with it, and entries of the summary."""
+        """The bundle and entries of the summary with measures of this modality alone."""
         return bundle, {}
 
     def _test_figures(

@@ -132,7 +132,7 @@ class IdModel(Model[IdBundle]):
         return [f"the model does not know {named}, and reads the unknown element there"]
 
     def open_index(self) -> OpenIndex | None:
-        """Opens the index over the elements of the training data; None where there is none."""
+        """A function that opens the index of the training data; None without one."""
         return None
 
     def chain(self, settings: GenerateSettings) -> Chain:
@@ -215,13 +215,15 @@ class IdModel(Model[IdBundle]):
         """The predictor of an engine; made on first use.
 
         Arguments:
-            engine: "compiled" (loads no torch), "torch", or "auto": compiled where it can run this model.
+            engine: "compiled" (loads no torch), "torch", or "auto": compiled where it can run this
+                model.
             weights: what the compiled engine keeps them as: "float32", "bf16" or "int8".
             threads: cores that it may use; None: as many as pay.
 
         Raises:
             BundleError: the arrays do not fit the configuration.
-            SettingsError: the compiled engine cannot run this model, or torch is to have other weights than float32.
+            SettingsError: the compiled engine cannot run this model, or torch is to have other
+                weights than float32.
         """
         self.tell_alone()
         if engine == "torch" and weights != "float32":
@@ -261,7 +263,8 @@ class IdModel(Model[IdBundle]):
         """The predictor that scores whole texts: torch, on all cores; made on first use.
 
         Raises:
-            BundleError: the arrays do not fit the configuration, or there are neither network nor counts.
+            BundleError: the arrays do not fit the configuration, or there are neither network nor
+                counts.
         """
         if self.bundle.network is not None:
             return self._mixed(self.network_scorer)
@@ -317,7 +320,7 @@ class IdModel(Model[IdBundle]):
 
     @cached_property
     def alone(self) -> str | None:
-        """The reason why a network predicts without its counts; None where it does not, or has none."""
+        """The reason why a network predicts without its counts; None otherwise."""
         mixture = self.bundle.mixture
         if mixture is None:
             return None

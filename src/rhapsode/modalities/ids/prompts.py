@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def name_of(encoder: Encoder, element: int) -> str:
-    """The name of an element; white space as it is, also where the encoder names it by its byte."""
+    """The name of an element for tables; white space as it is."""
     if element in (END_ID, UNKNOWN_ID):
         return "<end>" if element == END_ID else "<unknown>"
     label = encoder.label(element)

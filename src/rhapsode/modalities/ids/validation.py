@@ -1,4 +1,4 @@
-"""The validation part that tells two networks apart, and chooses the share of an n-gram model."""
+"""The validation part, and the share of an n-gram model that it chooses."""
 
 from __future__ import annotations
 

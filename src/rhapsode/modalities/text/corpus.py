@@ -154,7 +154,8 @@ def _said(texts: Texts, copies: int, split: Split, encoder: Encoder, reason: str
         yield f"the test share is the end of {store.names[int(tested[0])]}"
     if copies:
         out = f"; {split.left_out:,} left out" if split.left_out else ""
-        yield f"{_count(copies, 'document')} like an earlier one{out}; none is on both sides of a split"
+        told = f"{_count(copies, 'document')} like an earlier one{out}"
+        yield f"{told}; none is on both sides of a split"
 
 
 def _count(number: int, what: str) -> str:
@@ -188,7 +189,7 @@ def read_texts(sources: Sequence[Any], settings: SourceSettings) -> TextStore:
 
 
 def learn_encoder(store: TextStore, train: Parts, settings: TrainSettings) -> tuple[Encoder, str]:
-    """The encoder that settings ask for, learnt anew or from the cache, and the reason for it.
+    """Learn an encoder, or take it from the cache; with the reason for it.
 
     Raises:
         SettingsError: an unknown encoding or a setting it lacks.
@@ -212,7 +213,7 @@ def learn_encoder(store: TextStore, train: Parts, settings: TrainSettings) -> tu
 
 
 def learn_anew(store: TextStore, parts: Parts, settings: TrainSettings) -> tuple[Encoder, str]:
-    """The encoder that settings ask for, learnt on some parts, and the reason for it.
+    """Learn an encoder on some parts; with the reason for it.
 
     Raises:
         SettingsError: an unknown encoding or a setting it lacks.

@@ -1,4 +1,4 @@
-"""Metrics of models of text: sizes in words and characters, spelling, what a model writes."""
+"""Metrics of models of text: sizes in words and characters, spelling, writing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 UNSPACED = 0.2
 # Scripts that do not set words apart: Thai, Lao, Burmese, Khmer, Kana, Han.
 _UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U000323af]"
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff"
+    "\U00020000-\U000323af]"
 )
 
 

@@ -54,7 +54,7 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
     comparison = SourceSettings
 
     def claim(self, sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
-        """Possible for whatever can be decoded; likely where a field of records is asked for."""
+        """Possible for whatever can be decoded; sure if a field of records is named."""
         if names_records(asked):
             return Claim(Degree.SURE, "a field of records is named")
         memory = [source for source in sources if not isinstance(source, str | Path)]

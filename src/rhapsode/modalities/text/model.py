@@ -25,7 +25,7 @@ class TextModel(IdModel):
     _elements: SuffixIndex | None = None
 
     def elements_index(self) -> SuffixIndex:
-        """The index over the elements of what the model has learnt from; opened on first use.
+        """The index over the elements of the training data; opened on first use.
 
         Raises:
             RunError: there is no index of the text beside the model.

@@ -135,7 +135,7 @@ class _Passages:
 
 
 def passages_of(texts: TextStore, *, count: int, length: int, seed: int) -> list[str]:
-    """Prompts from random places of documents, from the beginning of a line where there is one near.
+    """Prompts from random places of documents, at the beginning of nearby lines.
 
     Arguments:
         texts: the documents.
@@ -160,8 +160,8 @@ def _passage_nats(
 ) -> NDArray[np.float64]:
     """Nats of every passage, (U,), the spelling of unknown pieces included.
 
-    Elements are counted off piece by piece, each encoded by itself as for the store: what ends after a line end, or
-    with its document, has the same ids there.
+    Elements are counted off piece by piece, each encoded by itself as for the store: what ends
+    after a line end, or with its document, has the same ids there.
     """
     elements_U = np.zeros(len(passages.ends_U), dtype=np.int64)
     spelled_U = np.zeros(len(elements_U))
@@ -180,7 +180,8 @@ def _passage_nats(
     ends_U = np.cumsum(elements_U)
     if ends_U[-1] != len(store):
         raise DataError(
-            f"the {encoder.name} encoding gives {ends_U[-1]:,} elements in passages, {len(store):,} in one piece"
+            f"the {encoder.name} encoding gives {ends_U[-1]:,} elements in passages, "
+            f"{len(store):,} in one piece"
         )
     whole = np.concatenate(([0.0], np.cumsum(np.nan_to_num(nats_N), dtype=np.float64)))
     return np.diff(whole[np.concatenate(([0], ends_U))]) + spelled_U
@@ -189,8 +190,9 @@ def _passage_nats(
 def prompts_from_data(model: Path, encoder: Encoder, number: int, seed: int) -> list[str]:
     """Passages of what a run held out of its sources, drawn by a seed.
 
-    Of pairs, the part that is given; of other documents, up to 80 characters from the beginning of a line, cut behind
-    a word. Without a test share they come from the validation slice, and without that from the training share.
+    Of pairs, the part that is given; of other documents, up to 80 characters from the beginning of
+    a line, cut behind a word. Without a test share they come from the validation slice, and without
+    that from the training share.
 
     Arguments:
         model: a model file in its run folder.
@@ -221,7 +223,7 @@ def prompts_from_data(model: Path, encoder: Encoder, number: int, seed: int) -> 
 
 
 def _held_out(model: Path) -> tuple[TextStore, Parts, str]:
-    """The documents of a run, the parts of them to draw from, and the names of the sources."""
+    """The documents of a run, parts to draw from, and names of sources."""
     config = model.parent / "config.toml"
     if not config.exists():
         raise RunError(
@@ -259,7 +261,7 @@ def _held_out(model: Path) -> tuple[TextStore, Parts, str]:
 
 
 def _passage(store: TextStore, part_3: NDArray[np.int64], point: float) -> str:
-    """The prompt of a document, or the beginning of a line in a part of it."""
+    """The prompt of a document, or a passage from one of its lines."""
     document, begin, end = part_3.tolist()
     if store.pairs:
         return _text_of(store, document, 0, int(store.prompts_D[document]))

@@ -1,4 +1,4 @@
-"""Sources to a text store, read only when they have changed, and encoding in several processes."""
+"""Sources to a cached text store, and encoding in several processes."""
 
 import hashlib
 import json
@@ -58,7 +58,9 @@ class Texts:
 
 
 def prepare_texts(sources: Sequence[Any], settings: SourceSettings) -> Texts:
-    """The documents of sources, decoded into the cache; large ones that have not changed are not read again.
+    """Decode the documents of sources into the cache.
+
+    Large sources that have not changed are not read again.
 
     Arguments:
         sources: files, folders, glob patterns, "-", catalogue names.
@@ -98,7 +100,7 @@ def progress(pieces: Iterator[Document], doing: str) -> Iterator[Document]:
 
 
 def _signature(sources: Sequence[Any], settings: SourceSettings) -> str | None:
-    """A key of names, sizes and times of large sources; None where they must be read to be known."""
+    """A key of names, sizes and times of large sources; None for others."""
     if not all(isinstance(source, str | Path) for source in sources):
         return None
     try:
@@ -160,7 +162,7 @@ def counted(
     settings: Mapping[str, Any],
     characters: int,
 ) -> Encoder:
-    """An encoder learnt on pieces of text; counting is shared among processes where that pays.
+    """Learn an encoder on pieces of text, in several processes where that pays.
 
     Arguments:
         learner: the encoding.
@@ -221,8 +223,8 @@ def _in_order(work: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]) -> Ite
 
     The processes stay for the next call, with what they have loaded, until `release`.
     """
-    # A fork of a process with threads may hang, and multiprocessing's own fresh processes run the user's script
-    # again unless it guards against that; loky's do neither.
+    # A fork of a process with threads may hang, and multiprocessing's own fresh processes run the
+    # user's script again unless it guards against that; loky's do neither.
     import loky
 
     pool = loky.get_reusable_executor(workers(), timeout=60)

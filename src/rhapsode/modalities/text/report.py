@@ -41,7 +41,8 @@ def card_of(bundle: IdBundle, summary: Mapping[str, Any]) -> Card:
         figures=_figures(summary),
         sections={"Does it copy?": _writing(summary["writing"])},
         limits=[
-            "The model continues text in the manner of what it was trained on, and knows nothing else. It may repeat",
+            "The model continues text in the manner of what it was trained on, and knows nothing "
+            "else. It may repeat",
             "passages of its training data, also longer ones than were found above.",
         ],
         use=['rhapsode generate . "Your prompt" --temperature 0.8'],
@@ -60,16 +61,19 @@ def shares_in_words(facts: Provenance) -> str:
         held = "Nothing was held out for figures"
     elif by == "documents":
         held = (
-            f"About {test:.1%}, documents that a hash of their text picked and not much above {MOST_TEST:,} "
-            "characters, was held out for the figures below"
+            f"About {test:.1%}, documents that a hash of their text picked and not much above "
+            f"{MOST_TEST:,} characters, was held out for the figures below"
         )
     else:
-        held = f"The last {test:.1%}, at most about {MOST_TEST:,} characters, was held out for the figures below"
+        held = (
+            f"The last {test:.1%}, at most about {MOST_TEST:,} characters, was held out for the "
+            "figures below"
+        )
     if not validation:
         return f"{held}; the weights are the last ones."
     return (
-        f"{held}; {validation:.1%} of the rest, at most about {MOST_VALIDATION:,} characters from all through it, "
-        "chose the weights."
+        f"{held}; {validation:.1%} of the rest, at most about {MOST_VALIDATION:,} characters from "
+        "all through it, chose the weights."
     )
 
 
@@ -117,7 +121,8 @@ def _writing(writing: Mapping[str, Any]) -> list[str]:
         *markdown_table(["measure", *(name for name, _ in columns)], rows),
         "",
         f"{writing['texts']} texts of {writing['length']} characters each, written from "
-        f"{writing['prompt'] or 'the empty prompt'} (seed {writing['seed']}), and as many pieces of the held-out text.",
+        f"{writing['prompt'] or 'the empty prompt'} (seed {writing['seed']}), and as many pieces of "
+        "the held-out text.",
     ]
     copies = longest_copies(writing)
     if copies:

@@ -16,9 +16,9 @@ CODE_POINTS = 0x110000 - 0x800
 class Speller:
     """Nats of unknown pieces, character by character.
 
-    Where the vocabulary holds longer pieces, a character n-gram model learnt on them, each once and with its end;
-    characters that none of them has are uniform over Unicode, and so is every unknown character of a vocabulary of
-    single characters.
+    Where the vocabulary holds longer pieces, a character n-gram model learnt on them, each once and
+    with its end; characters that none of them has are uniform over Unicode, and so is every unknown
+    character of a vocabulary of single characters.
 
     Arguments:
         vocabulary: the text of every element.
@@ -57,7 +57,8 @@ class Speller:
         """The cost of spelling pieces, each with its end, nats.
 
         Arguments:
-            pieces: texts without an element of their own, every occurrence, or each with how often it occurs.
+            pieces: texts without an element of their own, every occurrence, or each with how often
+                it occurs.
         """
         counts = pieces if isinstance(pieces, Counter) else Counter(pieces)
         if not counts:

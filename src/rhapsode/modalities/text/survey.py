@@ -57,7 +57,8 @@ FIRST = 400
 def survey_texts(sources: Sequence[Any], settings: TrainSettings) -> Surveyed[TextCorpus]:
     """Describe documents, and encode them as training does; plain values.
 
-    The text is read in pieces and never held; what is encoded goes into the cache, where training finds it.
+    The text is read in pieces and never held; what is encoded goes into the cache, where training
+    finds it.
 
     Arguments:
         sources: files, folders, catalogue names.
@@ -66,19 +67,20 @@ def survey_texts(sources: Sequence[Any], settings: TrainSettings) -> Surveyed[Te
     Returns:
         sources: what was asked for.
         documents, characters, bytes: of the decoded text, bytes in UTF-8.
-        reading: `encodings` (files by encoding, where it is not UTF-8), `left_out` (files), `incomplete` (records),
-            `undecodable` (bytes), `lines` (the same in words).
+        reading: `encodings` (files by encoding, where it is not UTF-8), `left_out` (files),
+            `incomplete` (records), `undecodable` (bytes), `lines` (the same in words).
         text: `distinct`, `kinds`, `scripts` (letters), `line_ends`, `odd`; counts.
         lengths: of `documents_in_characters`, `documents_in_elements` (without end-of-sequence) and
             `lines_in_characters` (not the empty ones): order statistics and a histogram.
-        duplicates: `documents` that repeat an earlier one, their `characters` and `share` of all, `left_out` of the
-            shares, an `example`.
-        shares: of `train`, `validation` and `test`: documents, characters, elements, and `unknown`, the share of
-            elements that are the unknown one; None in an empty share.
-        vocabulary: of the encoding learnt on the training share and counted there, end-of-sequence left out:
-            `encoding`, `reason`, `settings`, `size`, `seen`, `elements`, `top`, `coverage` (percent to number of
-            elements, None where unknown elements are in the way), `once` (share of the elements seen that are seen
-            once), `zipf_exponent`, `curve`. None when there is too little text.
+        duplicates: `documents` that repeat an earlier one, their `characters` and `share` of all,
+            `left_out` of the shares, an `example`.
+        shares: of `train`, `validation` and `test`: documents, characters, elements, and `unknown`,
+            the share of elements that are the unknown one; None in an empty share.
+        vocabulary: of the encoding learnt on the training share and counted there, end-of-sequence
+            left out: `encoding`, `reason`, `settings`, `size`, `seen`, `elements`, `top`,
+            `coverage` (percent to number of elements, None where unknown elements are in the way),
+            `once` (share of the elements seen that are seen once), `zipf_exponent`, `curve`. None
+            when there is too little text.
 
     Raises:
         DataError: nothing to read.
@@ -155,8 +157,9 @@ def _duplicates(store: TextStore, first_D: NDArray[np.int64], split: Split) -> d
 def _elements(corpus: TextCorpus, first_D: NDArray[np.int64]) -> NDArray[np.int64]:
     """Elements of each document, end-of-sequence not counted.
 
-    The stores keep where documents begin, not where a later part of a cut one does: what such parts share with a
-    neighbour is divided by their characters. At most a cut a share and slice is concerned.
+    The stores keep where documents begin, not where a later part of a cut one does: what such parts
+    share with a neighbour is divided by their characters. At most a cut a share and slice is
+    concerned.
     """
     lengths_D = corpus.texts.lengths_D
     elements_D = np.zeros(len(lengths_D))

@@ -1,4 +1,4 @@
-"""The index of a model's training data by its own elements, made from that of the text and kept beside the model."""
+"""The index of training data by a model's own elements."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ _KIND = "rhapsode.elements_index"
 
 
 def open_elements_index(bundle: IdBundle, model: Path) -> SuffixIndex:
-    """The index over the elements of what a model has learnt from; made once where the folder can be written.
+    """The index over the elements of the training data.
+
+    It is made once and kept beside the model, where the folder can be written.
 
     Arguments:
         bundle: the model.
@@ -52,7 +54,7 @@ def open_elements_index(bundle: IdBundle, model: Path) -> SuffixIndex:
 
 
 def index_elements(text: TextIndex, encoder: Encoder) -> SuffixIndex:
-    """The elements of an indexed text with their suffixes in order; no run goes from one passage into the next.
+    """The elements of an indexed text with their suffixes in order, by passage.
 
     Arguments:
         text: index of the text.

@@ -1,4 +1,4 @@
-"""Where stretches of text occur in a corpus, by document and line. Characters only; files are read elsewhere."""
+"""The index of a corpus by characters: stretches of text by document and line."""
 
 from __future__ import annotations
 
@@ -95,10 +95,10 @@ class Copied:
 
 @dataclass(frozen=True, eq=False)
 class TextIndex:
-    """The characters of a corpus with their suffixes in order. Make it by `build` or `load`.
+    """The characters of a corpus with their suffixes in order.
 
-    It takes 13 bytes per character for up to 255 different characters, 14 for up to 65,535, 16 above. No stretch
-    that it finds goes from one document into the next.
+    It takes 13 bytes per character for up to 255 different characters, 14 for up to 65,535, 16
+    above. No stretch that it finds goes from one document into the next.
 
     Arguments:
         suffixes: over the numbers of characters; 0 stands behind every passage.
@@ -130,8 +130,8 @@ class TextIndex:
             most_characters: how many are indexed at most.
 
         Returns:
-            the index, or, when there is too much text or none, why there is no index, in words to print behind
-            "null, because".
+            the index, or, when there is too much text or none, why there is no index, in words to
+            print behind "null, because".
         """
         codes: list[NDArray[np.uint32]] = []
         end_1 = np.array([_CODES], dtype=np.uint32)
@@ -190,7 +190,7 @@ class TextIndex:
         return _numbers(self.characters_V)
 
     def _query(self, text: str) -> NDArray[np.int64]:
-        """The numbers of characters. Such as the corpus lacks get the separator's, which matches nothing."""
+        """The numbers of characters; the separator, which matches nothing, for unknown ones."""
         return self._numbers_U[_code_points(text)].astype(np.int64)
 
     def text(self, start: int, end: int) -> str:
@@ -200,7 +200,7 @@ class TextIndex:
         return str(codes_M.astype("<u4").tobytes(), _UTF32, "surrogatepass")
 
     def passages(self) -> Iterator[str]:
-        """The passages in order, each as it was given, those that went on joined to the ones before them."""
+        """The passages in order, continued ones joined."""
         for start, end in zip(self.starts_P.tolist(), self._ends, strict=True):
             yield self.text(start, end)
 
@@ -213,7 +213,7 @@ class TextIndex:
         """
         passage = int(np.searchsorted(self.starts_P, at, side="right")) - 1
         begin, end = int(self.starts_P[passage]), self._ends[passage]
-        # Where no text has a line feed, its number is that of the separator, which is in no passage.
+        # Without any line feed, its number is that of the separator, which is in no passage.
         line_ends = self.suffixes.elements_N[begin:at] == self._numbers_U[ord("\n")]
         after = at + length
         return Place(
@@ -225,11 +225,11 @@ class TextIndex:
         )
 
     def match_lengths(self, text: str) -> NDArray[np.int32]:
-        """For every character of a text, how many from there on occur in the corpus in one piece; (M,)."""
+        """Length of the longest copy that begins at each character of a text, (M,)."""
         return self.suffixes.matches(self._query(text))[0]
 
     def longest_copy(self, text: str) -> Copied | None:
-        """The longest stretch of a text that occurs in the corpus, the first of equals; None without any."""
+        """The longest stretch of a text in the corpus; None without any."""
         span = self.suffixes.longest(self._query(text))
         if span is None:
             return None
@@ -299,7 +299,7 @@ def _code_points(text: str) -> NDArray[np.uint32]:
 
 
 def _numbers(characters_V: NDArray[np.uint32]) -> NDArray[np.unsignedinteger]:
-    """The number of every code point, 0 for such as have none, in as few bytes as they need; (1114113,)."""
+    """The number of every code point, 0 for those without one; (1114113,)."""
     known = len(characters_V)
     dtype: np.dtype[np.unsignedinteger] = np.dtype(
         np.uint8 if known < 1 << 8 else np.uint16 if known < 1 << 16 else np.uint32

@@ -1,7 +1,7 @@
 """Measures of written texts: loops, repetition, likeness to one another, invented words, copying.
 
-Each can be taken of any texts, so that the same measure of real text stands beside it. Most depend on how long the
-texts are and on their number: only equal ones are compared. No model is known here.
+Each can be taken of any texts, so that the same measure of real text stands beside it. Most depend
+on how long the texts are and on their number: only equal ones are compared. No model is known here.
 """
 
 import math
@@ -52,22 +52,22 @@ def measure_writing(
         index: of the training text, or why there is none.
         length: characters that each text is cut to; shorter ones are left out.
         number: how many are measured, the first ones that are long enough; all without it.
-        unit: what n-grams are made of; without it what the training text, or else the texts, suggest.
+        unit: what n-grams are made of; without it what the training text, or else the texts,
+            suggest.
         seed: of the choice of texts for self-BLEU.
 
     Returns:
-        Shares are from 0 to 1.
         texts, length: how many were measured, and the characters that each was cut to.
         left_out: how many were shorter, and are not measured.
         unit: of n-grams: words and punctuation marks, or characters without spaces.
-        distinct_n: different n-grams / all n-grams, over all texts.
-        rep_n: 1 - different n-grams / all n-grams of one text, the mean over the texts.
-        self_bleu, self_bleu_texts: how alike the texts are: the mean BLEU-4 of one against the others, and of how many;
-            None for a single text.
-        loops, longest_loop: share of the texts that end in a loop; the longest period of those loops, characters, 0
-            without any.
-        invented_words, invented_examples: share of words that the training text lacks, and the most frequent of them;
-            None without an answer.
+        distinct_n: different n-grams / all n-grams, over all texts, 0 to 1.
+        rep_n: 1 - different n-grams / all n-grams of one text, the mean over the texts, 0 to 1.
+        self_bleu, self_bleu_texts: likeness of the texts: the mean BLEU-4 of one against the
+            others, 0 to 1, and of how many; None for a single text.
+        loops, longest_loop: share of the texts that end in a loop; the longest period of those
+            loops, characters, 0 without any.
+        invented_words, invented_examples: share of words that the training text lacks, and the most
+            frequent of them; None without an answer.
         novelty, longest_copy, copied_share: as `measure_copying` gives them; None without an index.
         reason: why what needs the training text is None; missing when it is there.
 
@@ -126,7 +126,7 @@ def cut_equally(texts: Iterable[str], *, length: int, number: int | None = None)
 
 
 def held_out_pieces(text: str, *, length: int, number: int) -> list[str]:
-    """Pieces of a real text to measure beside written ones: equally far apart, not overlapping.
+    """Pieces of a real text, equally far apart, not overlapping.
 
     Fewer than `number` when the text is too short for so many.
     """
@@ -136,7 +136,7 @@ def held_out_pieces(text: str, *, length: int, number: int) -> list[str]:
 
 
 def choose_unit(texts: Iterable[str]) -> Unit:
-    """`character` when at least half of the letters belong to scripts that are written without spaces."""
+    """`character` if half of the letters belong to scripts without spaces."""
     letters = spaceless = 0
     for text in texts:
         letters += sum(map(str.isalpha, text))
@@ -147,8 +147,9 @@ def choose_unit(texts: Iterable[str]) -> Unit:
 def units_of(text: str, unit: Unit) -> list[str]:
     """The units of n-grams.
 
-    For `word`: letters, digits, marks on them and underscores in a row, apostrophes inside included; every other
-    character but spaces by itself. For `character`: every character but spaces.
+    For `word`: letters, digits, marks on them and underscores in a row, apostrophes inside
+    included; every other character but spaces by itself. For `character`: every character but
+    spaces.
     """
     if unit == "character":
         return [character for character in text if not character.isspace()]
@@ -165,18 +166,18 @@ def _units(text: str) -> Iterator[re.Match[str]]:
 def distinct(pieces: Sequence[Sequence[str]], n: int) -> float | None:
     """Different n-grams / all n-grams over all texts; None without any.
 
-    Li, Galley, Brockett, Gao and Dolan, "A Diversity-Promoting Objective Function for Neural Conversation Models",
-    NAACL 2016. No n-gram goes from one text into the next.
+    Li, Galley, Brockett, Gao and Dolan, "A Diversity-Promoting Objective Function for Neural
+    Conversation Models", NAACL 2016. No n-gram goes from one text into the next.
     """
     grams = Counter(gram for piece in pieces for gram in _grams(piece, n))
     return len(grams) / grams.total() if grams else None
 
 
 def repetition(pieces: Sequence[Sequence[str]], n: int) -> float | None:
-    """The mean over the texts of 1 - different n-grams / all n-grams of the text; None without any.
+    """Mean over texts of 1 - different n-grams / all n-grams; None without any.
 
-    The measure seq-rep-n of Welleck, Kulikov, Roller, Dinan, Cho and Weston, "Neural Text Generation with Unlikelihood
-    Training", ICLR 2020.
+    The measure seq-rep-n of Welleck, Kulikov, Roller, Dinan, Cho and Weston, "Neural Text
+    Generation with Unlikelihood Training", ICLR 2020.
     """
     shares = [
         1 - len(set(_grams(piece, n))) / (len(piece) - n + 1) for piece in pieces if len(piece) >= n
@@ -189,14 +190,15 @@ def _grams(piece: Sequence[str], n: int) -> Iterator[tuple[str, ...]]:
 
 
 def self_bleu(pieces: Sequence[Sequence[str]]) -> float | None:
-    """The mean BLEU-4 of each text against all others; 1 when all are the same and have four units, None for one.
+    """Mean BLEU-4 of each text against all others; None for one text.
 
-    Zhu, Lu, Zheng, Guo, Zhang, Wang and Yu, "Texygen: A Benchmarking Platform for Text Generation Models", SIGIR 2018.
-    BLEU (Papineni, Roukos, Ward and Zhu, ACL 2002) of one text: the geometric mean for n = 1 to 4 of the share of its
-    n-grams that occur in the others, each at most as often as in that one of them which has it most, times
-    exp(1 - r / c) where c units are fewer than the r of the other text nearest in length (the shorter of two equally
-    near). As in Texygen, a share of 0 counts as 0.1 n-grams (`method1` of Chen and Cherry, WMT 2014), and a text
-    that shares no unit scores 0.
+    Zhu, Lu, Zheng, Guo, Zhang, Wang and Yu, "Texygen: A Benchmarking Platform for Text Generation
+    Models", SIGIR 2018. BLEU (Papineni, Roukos, Ward and Zhu, ACL 2002) of one text: the geometric
+    mean for n = 1 to 4 of the share of its n-grams that occur in the others, each at most as often
+    as in that one of them which has it most, times exp(1 - r / c) where c units are fewer than the
+    r of the other text nearest in length (the shorter of two equally near). As in Texygen, a share
+    of 0 counts as 0.1 n-grams (`method1` of Chen and Cherry, WMT 2014), and a text that shares no
+    unit scores 0.
     """
     if len(pieces) < 2:
         return None
@@ -215,7 +217,7 @@ def self_bleu(pieces: Sequence[Sequence[str]]) -> float | None:
 
 
 def _clipped(pieces: Sequence[Sequence[str]], n: int) -> list[tuple[int, int]]:
-    """For each text: how many of its n-grams the others have, and how many it has."""
+    """For each text, n-grams that the others have, and all it has."""
     counts = [Counter(_grams(piece, n)) for piece in pieces]
     # The text that has an n-gram most often, how often, and how often the next one has it.
     most: dict[tuple[str, ...], tuple[int, int, int]] = {}
@@ -239,9 +241,9 @@ def _clipped(pieces: Sequence[Sequence[str]], n: int) -> list[tuple[int, int]]:
 def loop_period(text: str) -> int:
     """The period of the loop that a text ends in; 0 without one.
 
-    A text ends in a loop when its last characters are one block at least three times in a row, where the block may
-    be cut at the end of the text, and when these are at least 24 characters, so that "..." or "ha ha ha" is none. The
-    shortest such block counts.
+    A text ends in a loop when its last characters are one block at least three times in a row,
+    where the block may be cut at the end of the text, and when these are at least 24 characters, so
+    that "..." or "ha ha ha" is none. The shortest such block counts.
     """
     # How much of the text backwards begins at its own p-th character: the Z function.
     back = text[::-1]
@@ -265,11 +267,12 @@ def loop_period(text: str) -> int:
 def _invented(
     texts: Sequence[str], index: TextIndex | str, unit: Unit
 ) -> tuple[float | None, list[str], str]:
-    """The share of words that the training text lacks, the most frequent of them, or why there is no answer.
+    """The share of words that the training text lacks, examples, or a reason.
 
-    A word has at least one letter. The training text has it when it stands there with the same letters, or with a
-    small or capital first letter instead, and no letter or digit beside it. The first and the last word of a
-    text do not count where they touch its edge: they may have been cut.
+    A word has at least one letter. The training text has it when it stands there with the same
+    letters, or with a small or capital first letter instead, and no letter or digit beside it. The
+    first and the last word of a text do not count where they touch its edge: they may have been
+    cut.
     """
     if unit == "character":
         return None, [], "words are not told apart in a script without spaces"
@@ -298,8 +301,8 @@ def measure_copying(
 ) -> dict[str, Any]:
     """Compare texts with the training text; plain values.
 
-    Novelty is the measure of McCoy, Smolensky, Linzen, Gao and Celikyilmaz, "How much do language models copy from
-    their training data?", TACL 11, 2023, over characters, pooled over the texts.
+    Novelty is the measure of McCoy, Smolensky, Linzen, Gao and Celikyilmaz, "How much do language
+    models copy from their training data?", TACL 11, 2023, over characters, pooled over the texts.
 
     Arguments:
         texts: at least one character in all.
@@ -308,11 +311,12 @@ def measure_copying(
         span: characters from which on a copied span counts as one.
 
     Returns:
-        novelty: by length l: the share of all stretches of l characters of the texts that the training text lacks;
-            lengths that no text has are left out.
-        longest_copy: the longest stretch that the training text has too, as `Copied.to_mapping` gives it, and the
-            number of the text that it is `in_text`, from 0; None without any.
-        copied_share: share of characters inside stretches of at least `span` that the training text has.
+        novelty: by length l: the share of all stretches of l characters of the texts that the
+            training text lacks; lengths that no text has are left out.
+        longest_copy: the longest stretch that the training text has too, as `Copied.to_mapping`
+            gives it, and the number of the text that it is `in_text`, from 0; None without any.
+        copied_share: share of characters inside stretches of at least `span` that the training text
+            has.
     """
     found = [index.match_lengths(text) for text in texts]
     characters = sum(len(lengths_M) for lengths_M in found)

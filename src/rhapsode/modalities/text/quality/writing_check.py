@@ -1,7 +1,7 @@
 """Writing of a model measured beside real text: copies, repetitions, invented words.
 
-The index of the training text lies beside the model, in the run folder. What needs it is null without it, with the
-reason.
+The index of the training text lies beside the model, in the run folder. What needs it is null
+without it, with the reason.
 """
 
 import hashlib
@@ -61,8 +61,10 @@ class RealText:
     """Text that a model has not learnt from.
 
     Arguments:
-        text: of all documents, prompts not included, a line feed between them; normalised as the model reads it.
-        prompts: those of its documents, some of them where there are many; empty where nothing is given.
+        text: of all documents, prompts not included, a line feed between them; normalised as the
+            model reads it.
+        prompts: those of its documents, some of them where there are many; empty where nothing is
+            given.
     """
 
     text: str
@@ -72,13 +74,14 @@ class RealText:
 def learn_text_index(corpus: TextCorpus) -> TextIndex | str:
     """The index of a training share, or why there is none.
 
-    It holds the text as the model reads it, prompts included. Where that is normalised, offsets count its characters.
+    It holds the text as the model reads it, prompts included. Where that is normalised, offsets
+    count its characters.
     """
     return TextIndex.build(_passages(corpus.texts, corpus.split.train, _normaliser(corpus.encoder)))
 
 
 def index_fingerprint(index: TextIndex) -> str:
-    """A hash of the indexed text and its documents' bounds, by which a model knows its own index."""
+    """A hash of the indexed text and its documents' bounds."""
     digest = hashlib.sha256()
     for array in (index.suffixes.elements_N, index.characters_V, index.starts_P):
         digest.update(np.ascontiguousarray(array).data)
@@ -102,7 +105,7 @@ def open_text_index(model: Path, expected: str | None) -> TextIndex | str:
 
 
 def _passages(store: TextStore, parts: Parts, normaliser: Normaliser) -> Iterator[Passage]:
-    """The training text as it is indexed; what lies before a part is read too, for its line."""
+    """The training text as it is indexed, with the line of each part."""
     wanted: list[tuple[int, int, int, bool]] = []
     document = at = 0
     for number, begin, end in parts.tolist():
@@ -164,13 +167,14 @@ def measure_model(
     seconds: float = SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
-    """Let a model write, and measure that beside as many equally long pieces of real text.
+    """Measure the writing of a model beside equally long pieces of real text.
 
-    It writes from the empty prompt, or from held-out prompts where it completes prompts, with no filter but the
-    temperature. A text that ends by itself is followed by another one, a line feed between them, until there are
-    enough characters; documents of real text are joined in the same way. So a text may hold the end of nothing but
-    its last document, and no copy goes from one document into the next. Whether there was time for texts of full
-    length depends on the machine; `texts` and `length` say what was measured.
+    It writes from the empty prompt, or from held-out prompts where it completes prompts, with no
+    filter but the temperature. A text that ends by itself is followed by another one, a line feed
+    between them, until there are enough characters; documents of real text are joined in the same
+    way. So a text may hold the end of nothing but its last document, and no copy goes from one
+    document into the next. Whether there was time for texts of full length depends on the machine;
+    `texts` and `length` say what was measured.
 
     Arguments:
         predictor: the model.
@@ -181,9 +185,11 @@ def measure_model(
         clock: seconds, of any origin.
 
     Returns:
-        For JSON: `prompt`, `seed`, `texts`, `length`, `temperatures`: for each its `temperature`, the
+        For JSON: `prompt`, `seed`, `texts`, `length`, `temperatures`: for each its `temperature`,
+            the
         `elements_per_text` and `documents` that were written, and `written` beside `held_out` as
-        `measure_writing` gives them. Where nothing can be measured, `temperatures` is None and `reason` says why.
+        `measure_writing` gives them. Where nothing can be measured, `temperatures` is None and
+        `reason` says why.
     """
     try:
         return _measured(predictor, bundle, index, real, seconds=seconds, clock=clock)
@@ -273,7 +279,7 @@ class _Written:
         self.temperature = temperature
         self._predictor, self._bundle = predictor, bundle
         self._number, self._length = number, length
-        # By number of the draw and of the call: what follows one another in a text has different prompts.
+        # By number of the draw and of the call, so that neighbours in a text have other prompts.
         self.drafts: dict[tuple[int, int], _Draft] = {}
 
     def write(self, prompts: tuple[str, ...], until: float, clock: Callable[[], float]) -> None:
@@ -316,7 +322,7 @@ class _Written:
         return sum(draft.elements for draft in self.drafts.values()) / max(1, characters)
 
     def texts(self, length: int) -> list[str]:
-        """Texts of so many characters, documents that ended by themselves joined. What is torn and shorter is dropped."""
+        """Texts of `length` characters, from joined documents; unfinished short ones are left out."""
         found: list[str] = []
         text = ""
         for key in sorted(self.drafts):
@@ -339,7 +345,7 @@ class _Draft:
 
 
 def _step(number: int) -> int:
-    """A step that comes by all of `number` prompts, each far from the last one: prime to it, near the golden ratio."""
+    """A step through all of `number` prompts: prime to it, near the golden ratio."""
     step = max(1, int(number * 0.618))
     while np.gcd(step, number) != 1:
         step += 1
@@ -348,7 +354,7 @@ def _step(number: int) -> int:
 
 @contextmanager
 def _few_threads(bundle: IdBundle) -> Iterator[None]:
-    """One thread for a small network: several spend a step on waiting for one another, most of all on a busy machine."""
+    """One thread for a small network, where several would wait for one another."""
     torch = sys.modules.get("torch")  # without it, nothing of it computes
     if torch is None or sum(array.size for array in bundle.arrays.values()) > SMALL:
         yield
