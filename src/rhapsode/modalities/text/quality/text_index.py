@@ -97,8 +97,9 @@ class Copied:
 class TextIndex:
     """The characters of a corpus with their suffixes in order.
 
-    It takes 13 bytes per character for up to 255 different characters, 14 for up to 65,535, 16
-    above. No stretch that it finds goes from one document into the next.
+    Make it by `build` or `load`. It takes 13 bytes per character for up to 255 different
+    characters, 14 for up to 65,535, 16 above. No stretch that it finds goes from one document into
+    the next.
 
     Arguments:
         suffixes: over the numbers of characters; 0 stands behind every passage.
