@@ -382,7 +382,8 @@ def test_every_best_is_picked_from_draws_of_its_own() -> None:
         own = drawn[first : first + 3]
         means = [-model.loss(ids, (0, 2)) / len(ids) for ids in own]
         wanted.append(own[int(np.argmax(means))])
-    found = draw_best(model, encoder, np.array([2]), chain, asked, length=12, open_index=None)
+    best = draw_best(model, encoder, np.array([2]), chain, asked, length=12, open_index=None)
+    found = list(best)
     assert [each.text for each in found] == [encoder.decode(ids) for ids in wanted]
     assert len({each.text for each in found}) == 5
 

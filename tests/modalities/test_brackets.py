@@ -15,7 +15,7 @@ from rhapsode.cli.main import main
 from rhapsode.config import GenerateSettings
 from rhapsode.data import Batch
 from rhapsode.engine.compiled_predictor import CompiledPredictor
-from rhapsode.modalities.opened import Model
+from rhapsode.modalities.model import Model
 from rhapsode.workflows import load
 from rhapsode.workflows.inference.comparison import evaluate
 from rhapsode.workflows.inference.session import PlaySession

@@ -13,7 +13,7 @@ from rhapsode.bundle import modality_of, read_bundle
 from rhapsode.config import to_mapping
 from rhapsode.errors import SettingsError
 from rhapsode.modalities import MODALITIES, MODELS
-from rhapsode.modalities.opened import Model
+from rhapsode.modalities.model import Model
 
 if TYPE_CHECKING:
     from rhapsode.modalities.choose import AnyModality

@@ -20,7 +20,8 @@ from rhapsode.errors import BundleError, SettingsError
 from rhapsode.generation import Chain, Rows, chain_of
 from rhapsode.generation.loop import run
 from rhapsode.generation.paths import path_seed, sample_paths
-from rhapsode.modalities.opened import Model, Piece, Prompt, changed
+from rhapsode.modalities.model import Model
+from rhapsode.modalities.opened import Piece, Prompt, changed
 from rhapsode.modalities.values.next_steps import (
     LEVELS,
     NextSteps,
