@@ -93,10 +93,6 @@ def sample_paths(
     size = min(AT_ONCE, predictor.batch_rows)
     parts = [slice(first, first + size) for first in range(0, len(owner), size)]
     with predictor.workers(len(parts)) as pool:
-        if pool is None:
-            for part in parts:
-                draw(part)
-        else:
-            for done in [pool.submit(draw, part) for part in parts]:
-                done.result()
+        for _ in map(draw, parts) if pool is None else pool.map(draw, parts):
+            pass
     return drawn.reshape(series, samples, horizon, predictor.element_size)
