@@ -55,7 +55,7 @@ _NO_NGRAM = (0.0, *(np.zeros(1, dtype=np.int32) for _ in range(3)), np.zeros(1),
 
 @dataclass(frozen=True)
 class CompiledState:
-    """What rows remember; a value, never changed in place.
+    """The state of some rows; a value, never changed in place.
 
     Arguments:
         values_BS: hidden values, rings of keys, values or inputs, as the family needs.
@@ -247,7 +247,7 @@ class CompiledPredictor(NetworkPredictor):
     def _rounds(
         self, request: StretchRequest, plan: Plan, live: list[int], *, alone: bool
     ) -> Iterator[list[Stretch]]:
-        """What rows that go on together write, call by call; `alone` on the machine, they may be helped."""
+        """Stretches of rows that go on together, call by call; `alone` on the machine, they may be helped."""
         helped = Helped(self._network, self._threads if alone else 1)
         rows = _Rows(self, request, plan, live, helped.spec)
         position = 0

@@ -1,8 +1,9 @@
-"""What Python calls: reading elements, and writing some in one go. Compiled once, kept on disk, free of the lock."""
+"""Entries of compiled code: reading elements, and writing some in one go.
+
+They are compiled once, kept on disk, and free of the lock.
+"""
 
 # ruff: noqa: PLR0917  # compiled code is called by position
-
-from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -234,7 +235,7 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
     def score_rows(
         w: Any, m: Any, spec: Any, y: Any, targets_N: Any, allowed_NV: Any, found_N4: Any
     ) -> None:
-        """What the distributions behind features are like.
+        """Describe the distributions behind features.
 
         Arguments:
             w: tables, norms and biases.
@@ -292,28 +293,15 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
         _logits(w, m, spec, y, 0, size, len(y) // size, z)
 
     @entry
-    def apply_rows(
-        logits_BV: Any, steps_S: Any, values_S: Any, banned_N: Any, read_BV: Any, written_BV: Any
-    ) -> None:
-        """Apply a chain to rows of logits, in place; see `write_rows`."""
-        _ = stamp
-        vocab = logits_BV.shape[1]
-        some_V, weight_V = np.empty(vocab, dtype=np.float32), np.empty(vocab)
-        for b in range(len(logits_BV)):
-            for n in range(len(banned_N)):
-                logits_BV[b, banned_N[n]] = -np.inf
-            filter_row(logits_BV[b], steps_S, values_S, read_BV[b], written_BV[b], some_V, weight_V)
-
-    @entry
     def help_write(board: int, m: Any) -> int:
         """Share the large products of a `write` that goes on at the same time; see `products.help_out`."""
         _ = stamp
         return help_out(board, m)
 
-    return score_rows, spread_features, apply_rows, help_write
+    return score_rows, spread_features, help_write
 
 
-score_rows, spread_features, apply_rows, help_write = _of_all(STAMP)
+score_rows, spread_features, help_write = _of_all(STAMP)
 
 _F1, _F2 = types.float32[::1], types.float32[:, ::1]
 _I1, _I2, _INT = types.int64[::1], types.int64[:, ::1], types.int64

@@ -1,7 +1,5 @@
 """A bundle's arrays laid out for compiled code, after it is sure that they fit the configuration."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -105,7 +103,7 @@ class _Packing:
         return np.asarray(array, dtype=np.float32)
 
     def lay(self, array: Array) -> int:
-        """Where an array begins in the vector: at a multiple of 64 bytes."""
+        """Append an array to the vector and return its place, a multiple of 64 bytes."""
         place = sum(map(len, self._parts))
         self._parts += [array.reshape(-1), np.zeros(-array.size % 16, dtype=np.float32)]
         return place
@@ -115,7 +113,7 @@ class _Packing:
         return self.lay(np.pad(array, (0, padded(len(array)) - len(array))))
 
     def matrix(self, *weights_GK: Array) -> int:
-        """Where matrices of one shape begin in their vector, one behind the other."""
+        """Append matrices of one shape to their vector and return the place of the first."""
         place = sum(map(len, self._matrices))
         self._matrices += [packed(weight_GK, self.kind) for weight_GK in weights_GK]
         return place
@@ -126,7 +124,7 @@ class _Packing:
         self._spec.update({first + place: number for place, number in numbers.items()})
 
     def done(self) -> Laid:
-        """All of it, vectors at multiples of 64 bytes.
+        """The packed network, its vectors at multiples of 64 bytes.
 
         Raises:
             BundleError: there are arrays that nothing asked for.
@@ -201,7 +199,7 @@ def _lay_out(bundle: Bundle[Any, Any], member: int, kind: str) -> Laid:
 
 
 def _recurrent(packing: _Packing) -> int:
-    """Lay out recurrent layers; tells how many features they give, as the others do."""
+    """Lay out recurrent layers and return the number of features, as the others do."""
     size, layers = packing.settings["hidden_size"], packing.settings["num_layers"]
     family, table_VD = packing.family, packing.table_VD
     gates = _GATES[family] * size

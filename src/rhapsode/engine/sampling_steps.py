@@ -1,11 +1,9 @@
-"""The usual filters and the draw over one row of logits, as `rhapsode.generation.filters.contract` and its neighbours define them.
+"""The usual filters and the draw over one row of logits, equal to those of `rhapsode.generation`.
 
 Where those sort, these only find the value at the border.
 """
 
 # ruff: noqa: PLR0917  # compiled code is called by position
-
-from __future__ import annotations
 
 import math
 from typing import Any
@@ -155,7 +153,7 @@ def _keep_best(z_V: Any, border: Any, ties: int) -> None:
 
 @inner
 def _top_k(z_V: Any, k: int, some_V: Any) -> None:
-    """Of many, only those are looked at that reach the k-th largest of the largest of 8 k groups: k at least do."""
+    """Keep k. Of many, only those are looked at that reach the k-th largest of the maxima of 8 k groups."""
     apart()
     size = len(z_V)
     if k >= size:

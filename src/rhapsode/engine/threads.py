@@ -4,8 +4,6 @@ The compiled loops hold no lock, so that a plain thread is enough. Nothing here 
 find out for itself whether threads pay: on a machine that is busy elsewhere they do not.
 """
 
-from __future__ import annotations
-
 import os
 import threading
 import time
@@ -42,7 +40,7 @@ def cores() -> int:
 
 
 def parts_of(rows: int, threads: int) -> list[range]:
-    """The rows of a batch, split for so many threads into parts of about one size; one part where they are few."""
+    """Split the rows of a batch into parts of about one size, one a thread; few rows are one part."""
     count = max(1, min(threads, MOST, rows // PART))
     fours = -(-rows // PART)
     ends = [min(rows, -(-fours * (part + 1) // count) * PART) for part in range(count)]
@@ -52,12 +50,12 @@ def parts_of(rows: int, threads: int) -> list[range]:
 
 
 def may_help(network: Laid, threads: int) -> bool:
-    """Whether helpers are asked for at all."""
+    """True if helpers are asked for at all."""
     return threads > 1 and network.matrices.nbytes >= SHARED_BYTES
 
 
 class Pace:
-    """The choice between threads and turns: both are timed, the faster one goes on, the other is tried now and then."""
+    """Choose threads or turns by timing both, and re-check now and then."""
 
     def __init__(self) -> None:
         self._seconds: dict[bool, float] = {}

@@ -7,7 +7,7 @@ from rhapsode.generation.filters.contract import FILTERS, Context, Filter
 from rhapsode.generation.filters.control_filters import control_filters
 from rhapsode.generation.loop import Continued, Rows, continue_jobs, generate_elements
 from rhapsode.generation.search import search
-from rhapsode.generation.search.likeliest import Found
+from rhapsode.generation.search.beam import Found
 from rhapsode.generation.stop_text import StopText
 from rhapsode.generation.trace import Trace
 

@@ -1,7 +1,5 @@
 """Filters in an explicit order."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -197,7 +195,7 @@ def chain_of(
     protected: Sequence[int] = (),
     breakers: Sequence[int] = (),
 ) -> Chain:
-    """The chain that settings ask for, in the order that they name. Steps that are off are left out.
+    """The chain that settings ask for, without the steps that are off.
 
     Arguments:
         settings: what to apply, and in which order.
@@ -234,7 +232,6 @@ def chain_of(
 def _steps(
     settings: SamplingSettings, protected: Sequence[int], breakers: Sequence[int]
 ) -> dict[str, Filter]:
-    """The steps in use, by name."""
     low, high = settings.dynatemp_low, settings.dynatemp_high
     if (low is None) != (high is None):
         raise SettingsError(
@@ -261,7 +258,6 @@ def _steps(
 
 
 def _order(order: str, steps: Mapping[str, Filter]) -> tuple[str, ...]:
-    """The names in order."""
     if order in ORDERS:
         return ORDERS[order]
     names = [name.strip() for name in order.split(",")]

@@ -142,11 +142,11 @@ class Rows:
             raise ValueError("jobs with and without a condition are not read together")
         condition = Condition.join(conditions) if conditions else None
         start = predictor.start(len(distinct), condition)
-        following: Distribution
-        if len({len(prompt) for prompt in prompts}) == 1:
-            following, state = predictor.advance(np.stack(prompts), start, features=features)
-        else:
-            following, state = predictor.read(prompts, start)
+        following, state = (
+            predictor.advance(np.stack(prompts), start, features=features)
+            if len({len(prompt) for prompt in prompts}) == 1
+            else predictor.read(prompts, start)
+        )
         return cls(
             predictor,
             predictor.select(state, rows_R),
@@ -210,9 +210,7 @@ class Rows:
         ]
         return filtered[0][:, None] if len(filtered) == 1 else np.stack(filtered, axis=1)
 
-    def apply(
-        self, logits_RV: Singles, lane: int = 0, removed: list[Ids] | None = None
-    ) -> Singles:
+    def apply(self, logits_RV: Singles, lane: int = 0, removed: list[Ids] | None = None) -> Singles:
         """Logits after the filters."""
         filtered_RV, self._states[lane] = self.chain.apply(
             logits_RV, self.context(lane), self._states[lane], removed
@@ -301,9 +299,9 @@ class Rows:
 
 
 def distinct_prompts(jobs: Sequence[Job]) -> tuple[list[Job], list[Ids], Ids]:
-    """Jobs that differ in prompt or condition, what is read of each, and which of them each job is like.
+    """Distinct jobs by prompt and condition, their prompts, and the place of each job among them.
 
-    Every text starts after end-of-sequence.
+    Prompts begin with end-of-sequence, which every text starts after.
     """
     texts = [(job.prompt_N.tobytes(), _name(job.condition)) for job in jobs]
     distinct = dict(zip(texts, jobs, strict=True))

@@ -1,7 +1,5 @@
 """Elements to text as it streams: whole characters, and nothing of a stop string."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from rhapsode.encoding import IncrementalDecoder
@@ -37,7 +35,7 @@ class StopText:
         return self._release(piece)
 
     def finish(self) -> str:
-        """What was held back, when no stop string came of it."""
+        """The text that was held back, if no stop string came of it."""
         text = self._release(self._decoder.finish())
         held, self._held = self._held, ""
         return text + ("" if self.stopped else held)

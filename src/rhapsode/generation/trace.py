@@ -1,6 +1,4 @@
-"""Why an element was chosen: what the model thought of it, and what each step of the chain did."""
-
-from __future__ import annotations
+"""Traces of choices: what the model thought of an element, and what each step of the chain did."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ from numpy.typing import NDArray
 
 from rhapsode.bundle import log_softmax
 from rhapsode.generation.chain import Chain
-from rhapsode.generation.filters.contract import Logits, entropy
+from rhapsode.generation.filters.contract import Logits, entropy, largest
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,6 @@ def trace_of(
     after_log_V = log_softmax(after_V[None])[0]
     own = raw_V[element]
     rank = 1 + int((raw_V > own).sum()) + int((raw_V[:element] == own).sum())
-    top = min(top, len(raw_V))
     return Trace(
         element,
         rank,
@@ -95,19 +92,9 @@ def trace_of(
         ),
         tuple(
             (int(index), float(raw_log_V[index]), float(after_log_V[index]))
-            for index in _likeliest(raw_V, top)
+            for index in largest(raw_V, top)
         ),
     )
-
-
-def _likeliest(raw_V: NDArray[np.float32], top: int) -> NDArray[np.int64]:
-    """The largest logits' ids, the lower id first on ties."""
-    if top == 0:
-        return np.empty(0, dtype=np.int64)
-    least = np.partition(raw_V, len(raw_V) - top)[len(raw_V) - top]
-    index_R = np.flatnonzero(raw_V >= least)
-    order_R: NDArray[np.int64] = index_R[np.argsort(-raw_V[index_R], kind="stable")][:top]
-    return order_R
 
 
 def _finite(value: float) -> float | None:

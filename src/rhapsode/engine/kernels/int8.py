@@ -9,8 +9,6 @@ larger than 128: an input gives its size, a weight takes its sign. Elsewhere the
 
 # ruff: noqa: PLR0917  # compiled code is called by position
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -78,7 +76,7 @@ def pack_int8(weight_GK: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _way(context: Any) -> str:
-    """How the machine adds up products of bytes."""
+    """The way in which the machine adds up products of bytes."""
     features = features_of(context)
     for way in ("avx512vnni", "avxvnni", "avx2"):
         if f"+{way}" in features:
@@ -87,13 +85,13 @@ def _way(context: Any) -> str:
 
 
 class _Sums:
-    """Whole numbers side by side that grow by products of four bytes with four signed ones, in a way that machines have."""
+    """Sums of products of four bytes with four signed ones, in a way that the machine has."""
 
     def __init__(self, builder: Any, way: str) -> None:
         self._builder, self._way = builder, way
         self.lanes = 8 if way in ("avxvnni", "avx2") else LANES
+        # Where in rounded inputs that stands which the sums begin with.
         self.start_at = _NEGATIVE if way == "avx2" else _SUM
-        """Where in rounded inputs that stands which the sums begin with."""
         self._words = ir.VectorType(WORD, self.lanes)
         self._halves = ir.VectorType(_HALF, 2 * self.lanes)
         self._bytes = ir.VectorType(_BYTE, 4 * self.lanes)
@@ -159,7 +157,6 @@ class _Sums:
         builder.store(builder.add(known, builder.add(*products)), total)
 
     def end(self, total: Any) -> Any:
-        """The sums."""
         builder, lanes = self._builder, self.lanes
         found = builder.load(total)
         if self._way != "plain":

@@ -6,8 +6,6 @@ bfloat16 in words, int8 in bytes.
 
 # ruff: noqa: PLR0917, ARG005  # compiled code is called by position, whatever a form needs of it
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -11,8 +11,6 @@ further on. Widening is a shift or a mask, so the products are exact and only th
 
 # ruff: noqa: PLR0917  # compiled code is called by position
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
@@ -69,7 +67,7 @@ def _whole(weight_GK: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def features_of(context: Any) -> set[str]:
-    """What the machine that is compiled for can do, in LLVM's words."""
+    """Features of the machine that is compiled for, by LLVM's names."""
     return set(context.codegen().magic_tuple()[2].split(","))
 
 
@@ -148,7 +146,7 @@ def add_product(builder: Any, total: Any, weight: Any, number: Any) -> None:
 
 
 def tile_of(emit: Callable[..., None], panels: int) -> Callable[..., None]:
-    """The tile that `emit` writes: what adds the products of some panels with some rows to what is there.
+    """The tile that `emit` writes: it adds products of panels with rows to the outputs.
 
     Compiled code calls it with y, weights, inputs; where the weights begin, from panel to panel, the depth; rows of y
     and rows of inputs.
@@ -173,7 +171,15 @@ def tile_of(emit: Callable[..., None], panels: int) -> Callable[..., None]:
         return context.get_dummy_value()
 
     def tile(
-        typing: Any, y: Any, w: Any, x: Any, w_at: Any, w_step: Any, depth: Any, y_at: Any, x_at: Any
+        typing: Any,
+        y: Any,
+        w: Any,
+        x: Any,
+        w_at: Any,
+        w_step: Any,
+        depth: Any,
+        y_at: Any,
+        x_at: Any,
     ) -> Any:
         return types.void(y, w, x, w_at, w_step, depth, y_at, x_at), lowered
 

@@ -34,16 +34,14 @@ LARGEST_PENALTY = 1e9
 
 
 class Echo:
-    """Of one text, for every place, how long the run ending there repeats the end of the text.
+    """For every place of a text, the length of the run ending there that repeats its end.
 
     Arguments:
         elements_N: the text so far.
         breakers: elements that no run may contain.
     """
 
-    def __init__(
-        self, elements_N: NDArray[np.int64], breakers: Set[int] = frozenset()
-    ) -> None:
+    def __init__(self, elements_N: NDArray[np.int64], breakers: Set[int] = frozenset()) -> None:
         self._breakers = breakers
         self._size = len(elements_N)
         room = max(256, 2 * self._size)
@@ -76,7 +74,7 @@ class Echo:
         self._size += 1
 
     def followers(self, least: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """What came after each earlier run of at least this length that repeats the end, and those lengths."""
+        """Elements after each earlier run of at least this length that repeats the end, and the lengths."""
         place_R = np.flatnonzero(self._length[: max(self._size - 1, 0)] >= least)
         return self._elements[place_R + 1], self._length[place_R]
 
@@ -219,8 +217,6 @@ class Dry(_Echoing):
         return after_BV, state
 
     def explain(self) -> str:
-        if self._multiplier == 0.0:
-            return "dry off"
         text = f"dry {self._multiplier:g} x {self._base:g}^(length - {self._allowed})"
         return f"{text}, broken by {sorted(self._breakers)}" if self._breakers else text
 
@@ -230,7 +226,7 @@ _WITHIN_TWO = Limits(lambda value: -2.0 <= value <= 2.0, "is not between -2 and 
 
 @dataclass
 class Counted:
-    """How often each element has occurred, per row.
+    """Occurrences of each element, per row.
 
     Arguments:
         count_BV: occurrences; None before the first logits tell V.
@@ -265,9 +261,7 @@ class _Counting(NumberFilter):
             state.count_BV = np.zeros(shape, dtype=np.int32)
         for row, output in enumerate(context.output):
             read = state.read[row]
-            if read > len(output):  # something was taken back
-                read = -1
-            if read < 0:
+            if not 0 <= read <= len(output):  # new, or something was taken back
                 read = 0
                 state.count_BV[row] = 0
                 if self._with_prompt:

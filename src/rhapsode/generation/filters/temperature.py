@@ -1,7 +1,5 @@
 """Temperature: how evenly the candidates share the probability. Nothing is removed, but by greedy choice."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -42,7 +40,8 @@ class Temperature(NumberFilter):
             return likeliest_only(logits_BV)
         # From the maximum, so that no logit overflows: the distribution is the same.
         shifted_BV = logits_BV - logits_BV.max(axis=1, keepdims=True)
-        return (shifted_BV / np.float64(self._value)).astype(np.float32)
+        divided_BV: Logits = (shifted_BV / np.float64(self._value)).astype(np.float32)
+        return divided_BV
 
     def compiled(self) -> tuple[str, Any] | None:
         return ("greedy", 0.0) if self._value < GREEDY_BELOW else super().compiled()
