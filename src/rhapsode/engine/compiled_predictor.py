@@ -83,8 +83,7 @@ class CompiledPredictor(NetworkPredictor):
     """
 
     def __init__(self, network: Laid, threads: int = 1) -> None:
-        self._network = network
-        self._threads = threads
+        self._network, self._threads = network, threads
         self._entries = entries_for(network[at.FAMILY], network.kind)
         self._asked = (network.weights, network.matrices, network.spec)
         self._row = padded(network[at.VOCAB])

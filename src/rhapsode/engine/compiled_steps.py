@@ -345,6 +345,7 @@ class Entries:
         ready(self.write, (_F1, _KINDS[self.kind], *_WRITE_GRAMMAR))
 
 
+@cache
 def entries_for(family: int, kind: str = "float32") -> Entries:
     """The entries for a family, compiled or loaded.
 
@@ -352,12 +353,7 @@ def entries_for(family: int, kind: str = "float32") -> Entries:
         family: as in `spec`.
         kind: of the weights.
     """
-    return _entries_for(_GROUPS.get(family, RECURRENT), kind)
-
-
-@cache
-def _entries_for(group: int, kind: str) -> Entries:
-    read, write = _of_group(group, STAMP)
+    read, write = _of_group(_GROUPS.get(family, RECURRENT), STAMP)
     compiled = sum(
         ready(function, (_F1, _KINDS[kind], *signature))
         for function, signature in ((read, _READ), (write, _WRITE))

@@ -102,10 +102,8 @@ class Rows:
         steps: int | None = None,
     ) -> None:
         rows = len(key.sequence_R)
-        self.predictor = predictor
-        self.chain = chain
-        self.position = 0
-        self.state = state
+        self.predictor, self.chain = predictor, chain
+        self.state, self.position = state, 0
         self._unread, self._following, self._features = unread, following, features
         self._first = 0 if unread is None else unread.shape[1]
         self._key, self._filter_key = key, filter_key or key

@@ -22,8 +22,7 @@ class StopText:
         self._stops = {stop for stop in stops if stop}
         self._sizes = sorted(set(map(len, self._stops)), reverse=True)
         self._beginnings = {stop[:size] for stop in self._stops for size in range(1, len(stop))}
-        self._held = ""
-        self._after = after
+        self._held, self._after = "", after
         self.stopped = False
 
     def feed(self, element: int) -> str:

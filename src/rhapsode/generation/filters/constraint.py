@@ -76,9 +76,8 @@ def compile_expression(expression: str) -> Automaton:
     moves: dict[int, dict[int, int]] = index.get_transitions()
     accepting = set(index.get_final_states())
     first = int(index.get_initial_state())
-    reached = {first, *accepting, *moves}
-    for row in moves.values():
-        reached.update(target for byte, target in row.items() if byte != end)
+    targets = (target for row in moves.values() for byte, target in row.items() if byte != end)
+    reached = {first, *accepting, *moves, *targets}
     if len(reached) > _MOST_STATES:
         raise SettingsError(
             f"the regular expression has {len(reached):,} states, the most are {_MOST_STATES:,}",

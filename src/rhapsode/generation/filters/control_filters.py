@@ -44,14 +44,13 @@ def control_filters(
     Raises:
         SettingsError: limits that contradict each other, or do not fit the model.
     """
-    vocab_size = encoder.vocab_size
     prefix = _prefix(settings, encoder)
     banned = [ids for entry in settings.ban for ids in spellings(entry, encoder, "--ban")]
     _refuse_contradictions(settings, encoder, prefix, banned, length)
     forced = len(prefix)
     filters: list[Filter] = []
     if settings.bias:
-        filters.append(Bias(_biases(settings.bias, encoder), vocab_size))
+        filters.append(Bias(_biases(settings.bias, encoder), encoder.vocab_size))
     if banned:
         filters.append(Ban(banned, encoder, suppressed, forced=forced))
     if settings.min_length:
@@ -101,9 +100,7 @@ def spellings(entry: str, encoder: Encoder, where: str) -> list[Ids]:
     plain, spaced = (
         tuple(int(element) for element in encoder.encode(form)) for form in (text, " " + text)
     )
-    forms = [plain]
-    if spaced[-len(plain) :] != plain:
-        forms.append(spaced)
+    forms = [plain] if spaced[-len(plain) :] == plain else [plain, spaced]
     known = [ids for ids in forms if ids and UNKNOWN_ID not in ids]
     if not known:
         raise SettingsError(f"the model has no element for {text!r}", where=where)

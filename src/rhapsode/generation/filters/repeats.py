@@ -42,8 +42,7 @@ class Echo:
     """
 
     def __init__(self, elements_N: NDArray[np.int64], breakers: Set[int] = frozenset()) -> None:
-        self._breakers = breakers
-        self._size = len(elements_N)
+        self._breakers, self._size = breakers, len(elements_N)
         room = max(256, 2 * self._size)
         self._elements = np.zeros(room, dtype=np.int64)
         self._elements[: self._size] = elements_N

@@ -40,8 +40,7 @@ class _Contrast:
 
     def __init__(self, alpha: float, length: int) -> None:
         self.written: list[int] = []
-        self.total = 0.0
-        self.end = "length"
+        self.total, self.end = 0.0, "length"
         self._alpha, self._length = alpha, length
         self._seen: list[NDArray[np.float32]] = []
         # Of the candidates that were read last: ids, probabilities, log-probabilities.
