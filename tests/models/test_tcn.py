@@ -6,8 +6,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from rhapsode.models import TCN, State, TCNConfig
-from rhapsode.models.tcn.network import convolution_reference
+from rhapsode.models import State
+from rhapsode.models.tcn.config import TCNConfig
+from rhapsode.models.tcn.network import TCN, convolution_reference
 from tests.contracts.model_contract import (
     ModelContract,
     assert_same,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import torch
 from msgspec import Meta
@@ -12,7 +12,10 @@ from torch import Tensor, nn
 
 from rhapsode.config import Registry
 from rhapsode.errors import SettingsError
-from rhapsode.models.contract import ConditionLike, SequenceModel, State, shared, state_dataclass
+from rhapsode.models.contract import SequenceModel, State, shared, state_dataclass
+
+if TYPE_CHECKING:
+    from rhapsode.data import Condition
 
 
 class Conditioner(nn.Module, ABC):
@@ -23,7 +26,7 @@ class Conditioner(nn.Module, ABC):
     memory_size: int
 
     @abstractmethod
-    def forward(self, condition: ConditionLike) -> Tensor:
+    def forward(self, condition: Condition) -> Tensor:
         """The memory of M sources.
 
         Raises:
@@ -59,7 +62,7 @@ class Static(Conditioner):
         self.memory_size = config.condition_size
         self.linear = nn.Linear(2 * config.static_size, config.condition_size)
 
-    def forward(self, condition: ConditionLike) -> Tensor:
+    def forward(self, condition: Condition) -> Tensor:
         static = condition.static_BK
         if static is None:
             raise SettingsError("the condition has no static attributes, which this model reads")
@@ -118,7 +121,7 @@ class Conditioned(SequenceModel):
         self,
         batch: int,
         *,
-        condition: ConditionLike | None = None,
+        condition: Condition | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> ConditionedState:

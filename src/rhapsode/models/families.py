@@ -71,8 +71,6 @@ class Family(ABC):
     A new family is a subclass in `models/<name>/config.py`, entered in `models/__init__`, and a network beside it.
     """
 
-    name: ClassVar[str]
-    """The full name, as "lstm.v1"."""
     Config: ClassVar[type[Any]]
     """The frozen dataclass of its settings."""
     network: ClassVar[str]

@@ -38,7 +38,6 @@ class TCNConfig:
 class TCNFamily(Family):
     """Causal convolutions of growing dilation."""
 
-    name = "tcn.v1"
     Config = TCNConfig
     network = "rhapsode.models.tcn.network:TCN"
     training_rate = 0.8
