@@ -11,8 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from rhapsode.bundle import Grammatical, GrammaticalNetwork, Job, Predictor, log_softmax
-from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
-from rhapsode.bundle.ngram_predictor import NGramPredictor
+from rhapsode.bundle.combined.mixed_predictor import MixedPredictor, NGramPredictor
 from rhapsode.bundle.torch_predictor import torch_predictor
 from rhapsode.config import GenerateSettings, parse_context
 from rhapsode.data import Batch

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import Provenance
-from rhapsode.bundle.id_facts import IdBundle, IdFacts
+from rhapsode.bundle.facts import IdBundle, IdFacts
 from rhapsode.config import IdSettings
 from rhapsode.data import ElementStore
 from rhapsode.encoding import Encoder, Grammar

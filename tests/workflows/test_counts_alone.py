@@ -8,8 +8,8 @@ import pytest
 
 import rhapsode as rh
 from rhapsode.bundle import write_bundle
-from rhapsode.bundle.id_facts import NGramPart
-from rhapsode.bundle.ngram_predictor import NGramPredictor
+from rhapsode.bundle.combined.mixed_predictor import NGramPredictor
+from rhapsode.bundle.facts import NGramPart
 from rhapsode.cli.main import main
 from rhapsode.config import GenerateSettings
 from rhapsode.counts import NGramModel

@@ -5,9 +5,6 @@ without torch. The network half is `rhapsode.bundle.network`, `rhapsode.bundle.t
 `rhapsode.bundle.value_predictor`.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
 from rhapsode.bundle.combined.grammatical import Grammatical, GrammaticalNetwork
 from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.bundle.distribution import (
@@ -15,20 +12,25 @@ from rhapsode.bundle.distribution import (
     Elements,
     LogitsDistribution,
     Sample,
-    Table,
     draw,
     log_softmax,
 )
-from rhapsode.bundle.id_facts import IdBundle, IdFacts, NGramPart
+from rhapsode.bundle.facts import (
+    History,
+    IdBundle,
+    IdFacts,
+    NGramPart,
+    ValueBundle,
+    ValueCondition,
+    ValueFacts,
+)
 from rhapsode.bundle.model_file import (
     FACTS,
     FORMAT_VERSION,
     Bundle,
     Component,
-    Facts,
     Member,
     NetworkConfig,
-    NetworkSizes,
     bundle_path,
     modality_of,
     read_bundle,
@@ -36,7 +38,6 @@ from rhapsode.bundle.model_file import (
 )
 from rhapsode.bundle.predictor import (
     CompiledSteps,
-    Counting,
     Examined,
     Job,
     NetworkPredictor,
@@ -47,15 +48,6 @@ from rhapsode.bundle.predictor import (
 )
 from rhapsode.bundle.provenance import Calibration, Mixture, Provenance
 
-if TYPE_CHECKING:
-    from rhapsode.bundle.value_facts import (
-        History,
-        ValueBundle,
-        ValueCondition,
-        ValueFacts,
-        ValuePaths,
-    )
-
 __all__ = [
     "FACTS",
     "FORMAT_VERSION",
@@ -63,11 +55,9 @@ __all__ = [
     "Calibration",
     "CompiledSteps",
     "Component",
-    "Counting",
     "Distribution",
     "Elements",
     "Examined",
-    "Facts",
     "Grammatical",
     "GrammaticalNetwork",
     "History",
@@ -80,18 +70,15 @@ __all__ = [
     "Mixture",
     "NGramPart",
     "NetworkConfig",
-    "NetworkSizes",
     "NetworkPredictor",
     "Predictor",
     "Provenance",
     "Sample",
     "Stretch",
     "StretchRequest",
-    "Table",
     "ValueBundle",
     "ValueCondition",
     "ValueFacts",
-    "ValuePaths",
     "bundle_path",
     "draw",
     "modality_of",
@@ -100,10 +87,3 @@ __all__ = [
     "refuse_condition",
     "write_bundle",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    # Facts of values are loaded when they are asked for: a text needs none.
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module("rhapsode.bundle.value_facts"), name)

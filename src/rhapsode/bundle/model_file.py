@@ -13,8 +13,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
 
+import msgspec
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
@@ -29,29 +30,18 @@ from rhapsode.config import (
     shared_registry,
     to_mapping,
 )
-from rhapsode.errors import BundleError, RhapsodeError, SettingsError
+from rhapsode.errors import BundleError, RhapsodeError
 from rhapsode.files import first_line, is_there, write_atomically
-
-__all__ = [
-    "FACTS",
-    "FORMAT_VERSION",
-    "Bundle",
-    "Component",
-    "Facts",
-    "Member",
-    "NetworkConfig",
-    "NetworkSizes",
-    "bundle_path",
-    "modality_of",
-    "read_bundle",
-    "write_bundle",
-]
 
 FORMAT = "rhapsode"
 FORMAT_VERSION = 2
-MOST_MEMBERS = 64
+Weights = Annotated[
+    list[Annotated[float, msgspec.Meta(gt=0.0, lt=1e9)]], msgspec.Meta(max_length=64)
+]
+"""Of the members of a model."""
 
 Arrays = Mapping[str, NDArray[Any]]
+T = TypeVar("T")
 E_co = TypeVar("E_co", covariant=True)
 
 
@@ -321,7 +311,9 @@ def read_bundle(model: str | Path, facts: type[F_co] | None = None) -> Bundle[An
                 f"format version {version!r} cannot be read, only {FORMAT_VERSION}",
                 hint="train it again, or use the rhapsode release that wrote it",
             )
-        found = _facts_of(metadata)
+        if "modality" not in metadata:
+            raise BundleError("its metadata lacks 'modality'")
+        found = FACTS.get(metadata["modality"])
         if facts is not None and found is not facts:
             raise BundleError(
                 f"this model goes on with {found.goes_on_with}, not with {facts.goes_on_with}",
@@ -370,16 +362,6 @@ def _open(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
         ) from None
 
 
-def _facts_of(metadata: Mapping[str, str]) -> type[Facts]:
-    name = metadata.get("modality")
-    if name is None:
-        raise BundleError("its metadata lacks 'modality'")
-    try:
-        return FACTS.get(name)
-    except SettingsError as problem:
-        raise BundleError(problem.what, hint=problem.hint) from None
-
-
 def _value(metadata: Mapping[str, str], key: str) -> Any:
     try:
         return json.loads(metadata[key])
@@ -394,9 +376,6 @@ def _table(metadata: Mapping[str, str], key: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BundleError(f"its metadata entry {key!r} is not a table")
     return value
-
-
-T = TypeVar("T")
 
 
 def _typed(cls: type[T], metadata: Mapping[str, str], key: str) -> T:
@@ -415,24 +394,27 @@ def _members(
     metadata: Mapping[str, str], arrays: dict[str, NDArray[Any]], *, has_network: bool
 ) -> tuple[Member, ...]:
     """The networks, their arrays taken out of those of the file."""
-    weights = _value(metadata, "members")
-    if not isinstance(weights, list) or len(weights) > MOST_MEMBERS:
-        raise BundleError("its metadata entry 'members' is not a list of weights")
-    for weight in weights:
-        is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
-        if not is_number or not 0 < weight < 1e9:
-            raise BundleError("its metadata entry 'members' is not a list of weights above 0")
+    value = _value(metadata, "members")
+    try:
+        weights = msgspec.convert(value, Weights)
+    except msgspec.ValidationError:
+        raise BundleError("its metadata entry 'members' is not a list of weights above 0") from None
     if bool(weights) != has_network:
         raise BundleError("its members and its network do not go together")
-    members = []
-    for number, weight in enumerate(weights):
-        prefix = f"network.{number}."
-        own = {name: arrays.pop(name) for name in list(arrays) if name.startswith(prefix)}
-        named = {name.removeprefix(prefix): array for name, array in own.items()}
-        for name, array in named.items():
+    members = [
+        Member(take_arrays(arrays, f"network.{number}."), weight)
+        for number, weight in enumerate(weights)
+    ]
+    for member in members:
+        for name, array in member.arrays.items():
             if array.dtype != np.float32:
                 raise BundleError(f"the array {name!r} is {array.dtype}, not float32")
             if not np.isfinite(array).all():
                 raise BundleError(f"the array {name!r} holds values that are not finite")
-        members.append(Member(named, float(weight)))
     return tuple(members)
+
+
+def take_arrays(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    """Take the arrays of a prefix out of those of a file; their names go without it."""
+    names = [name for name in arrays if name.startswith(prefix)]
+    return {name.removeprefix(prefix): arrays.pop(name) for name in names}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -27,20 +27,30 @@ from rhapsode.models import (
 )
 from rhapsode.models.inputs import Table
 
-__all__ = [
-    "Network",
-    "batch_tensors",
-    "build_network",
-    "evaluating",
-    "load_network",
-    "mask_logits",
-    "mask_tensors",
-    "network_arrays",
-    "torch_workers",
-]
-
 SCORED_AT_ONCE = 1 << 24
 """Numbers (64 MB of float32) of the distributions that scoring holds at once."""
+
+
+class Reading(NamedTuple):
+    """A batch as the model has read it, for a head to score.
+
+    Arguments:
+        y_BTH: features behind every input.
+        targets: of the batch.
+        masks: the mask and its exempt targets, see `mask_tensors`.
+        state: behind the batch.
+    """
+
+    y_BTH: Tensor
+    targets: Tensor
+    masks: tuple[Tensor, Tensor] | None
+    state: State
+
+    def masked(self, logits_BTV: Tensor, place: slice) -> Tensor:
+        """Logits at some positions, -inf for what may not follow there."""
+        return (
+            logits_BTV if self.masks is None else mask_logits(logits_BTV, self.masks[0][:, place])
+        )
 
 
 class Network(nn.Module):
@@ -108,6 +118,20 @@ class Network(nn.Module):
         begun = self.model.init_state(batch.rows, condition=batch.condition)
         return begun if state is None else state.under(begun)
 
+    def read(self, batch: Batch, state: State | None) -> Reading:
+        """Read a batch.
+
+        Raises:
+            DataError: a target of a weight above 0 is not allowed.
+            SettingsError: the batch has a condition that this network cannot use.
+        """
+        device = next(self.parameters()).device
+        masks = mask_tensors(batch, device)
+        inputs, targets, reset_BT = batch_tensors(batch, device)
+        before = self.state_before(batch, state)
+        y_BTH, state = self.model(self.input(inputs), before, reset_BT=reset_BT)
+        return Reading(y_BTH, targets, masks, state)
+
     def log_prob(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:
         """Log-probability (nats) of every target, (B, T) float32, and the state behind the batch.
 
@@ -126,46 +150,35 @@ class Network(nn.Module):
     def _scored(
         self, score: Callable[..., Tensor], batch: Batch, state: State | None
     ) -> tuple[Tensor, State]:
-        masks = mask_tensors(batch, next(self.parameters()).device)
-        inputs, targets, reset_BT = batch_tensors(batch, next(self.parameters()).device)
-        jacobian = batch.log_jacobian_BT
-        before = self.state_before(batch, state)
-        y_BTH, state = self.model(self.input(inputs), before, reset_BT=reset_BT)
+        y_BTH, targets, masks, state = self.read(batch, state)
+        time = targets.shape[1]
+        jacobian_BT = batch.log_jacobian_BT
         # Where only the last target counts, the head is spared the others: they get 0.
-        skipped = 0 if batch.weights_BT[:, :-1].any() else targets.shape[1] - 1
-        y_BTH, targets = y_BTH[:, skipped:], targets[:, skipped:]
-        jacobian_BT = None
-        if jacobian is not None:
-            jacobian_BT = torch.from_numpy(jacobian[:, skipped:]).to(targets.device)
+        skipped = 0 if batch.weights_BT[:, :-1].any() else time - 1
         # Training needs all of them at once anyway; scoring takes as many positions as memory likes.
-        most = targets.shape[1]
+        most = time
         if not torch.is_grad_enabled():
             most = max(1, SCORED_AT_ONCE // (targets.shape[0] * self.head.width))
         parts = []
-        for start in range(0, targets.shape[1], most):
-            some = slice(start, start + most)
-            parameters = self.head(y_BTH[:, some])
+        for start in range(skipped, time, most):
+            place = slice(start, start + most)
+            parameters = self.head(y_BTH[:, place])
             if batch.log_scale_BK is not None and isinstance(self.head, DensityHead):
                 log_scale_BK = torch.from_numpy(batch.log_scale_BK).to(parameters.device)
                 parameters = self.head.scaled(
                     parameters, log_scale_BK[:, None].expand(-1, parameters.shape[1], -1)
                 )
-            # Of the mask and what is exempt, the same positions as of the targets.
-            place = slice(skipped + start, skipped + start + most)
             if masks is not None:
                 parameters = mask_logits(parameters, masks[0][:, place], masks[1][:, place])
-            scored_BT = score(
-                parameters,
-                targets[:, some],
-                None if jacobian_BT is None else jacobian_BT[:, some],
-            )
+            own_BT = None
+            if jacobian_BT is not None:
+                own_BT = torch.from_numpy(jacobian_BT[:, place]).to(targets.device)
+            scored_BT = score(parameters, targets[:, place], own_BT)
             if masks is not None:
                 scored_BT = scored_BT.masked_fill(masks[1][:, place], 0.0)
             parts.append(scored_BT)
         scored_BT = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-        if skipped:
-            scored_BT = functional.pad(scored_BT, (skipped, 0))
-        return scored_BT, state
+        return functional.pad(scored_BT, (skipped, 0)) if skipped else scored_BT, state
 
     def parameter_count(self) -> int:
         """Numbers that training fits."""
@@ -289,11 +302,7 @@ def build_network(config: NetworkConfig) -> Network:
 
 
 def _check_sizes(bundle: Bundle[Any, Any]) -> None:
-    """Refuse a network that takes or gives something else than the encoder gives and takes.
-
-    Raises:
-        BundleError: the sizes differ.
-    """
+    """Refuse a network that takes or gives something else than the encoder gives and takes."""
     config, sizes = bundle.config, bundle.facts.sizes(bundle.encoder)
     for part, component, (name, size) in (
         ("input", config.input, sizes.input),

@@ -14,19 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rhapsode.bundle.distribution import GREEDY_BELOW, Distribution, Elements, Sample, Table
+from rhapsode.bundle.facts import History, ValueBundle, ValueCondition, ValuePaths
 from rhapsode.bundle.network import Network, torch_workers
 from rhapsode.bundle.predictor import Predictor
-from rhapsode.bundle.value_facts import History, ValueBundle, ValueCondition, ValuePaths
 from rhapsode.data import Batch, Condition
 from rhapsode.errors import BundleError, SettingsError
 from rhapsode.heads import Bins, DensityHead
 from rhapsode.models import State
-
-__all__ = [
-    "ValuePredictor",
-    "ValueState",
-    "ValueDistribution",
-]
 
 B_co = TypeVar("B_co", bound=ValueBundle, covariant=True)
 Floats = NDArray[np.float64]
@@ -54,9 +48,8 @@ class ValueState:
 
     def select(self, rows_R: NDArray[np.int64]) -> ValueState:
         """Some of the paths, in that order; a row may occur twice."""
-        some = torch.from_numpy(np.asarray(rows_R))
-        ahead = None if self.ahead is None else self.ahead.select(some)
-        return ValueState(self.memory.select(some), self.paths.select(np.asarray(rows_R)), ahead)
+        ahead = None if self.ahead is None else self.ahead.select(rows_R)
+        return ValueState(self.memory.select(rows_R), self.paths.select(rows_R), ahead)
 
     def fork(self) -> ValueState:
         """The same paths, which never see what these read."""
@@ -127,8 +120,8 @@ class ValueDistribution(Distribution):
         return Table(np.stack(rows, axis=1), levels_C)
 
     def select(self, rows_R: NDArray[np.int64]) -> ValueDistribution:
-        parameters_RP = self.parameters_BP[torch.from_numpy(np.asarray(rows_R))]
-        return ValueDistribution(self.head, parameters_RP, self._paths.select(np.asarray(rows_R)))
+        parameters_RP = self.parameters_BP[torch.from_numpy(rows_R)]
+        return ValueDistribution(self.head, parameters_RP, self._paths.select(rows_R))
 
 
 class ValuePredictor(Predictor, Generic[B_co]):
@@ -150,19 +143,10 @@ class ValuePredictor(Predictor, Generic[B_co]):
         self.bundle = bundle
         self.network = network
         self.head = network.head
-
-    @property
-    def vocab_size(self) -> int:
-        return self.head.bins if isinstance(self.head, Bins) else 0
-
-    @property
-    def element_size(self) -> int:
-        return self.bundle.encoder.target_size
-
-    @property
-    def batch_rows(self) -> int:
-        """Rows of one call: fewer where the distribution of a step is told by many numbers."""
-        return max(1, min(super().batch_rows, NUMBERS_AT_ONCE // self.head.width))
+        self.vocab_size = self.head.bins if isinstance(self.head, Bins) else 0
+        self.element_size = bundle.encoder.target_size
+        # Fewer where the distribution of a step is told by many numbers.
+        self.batch_rows = max(1, min(self.batch_rows, NUMBERS_AT_ONCE // self.head.width))
 
     @torch.no_grad()
     def start(self, rows: int, condition: Any = None) -> ValueState:
@@ -292,29 +276,22 @@ class ValuePredictor(Predictor, Generic[B_co]):
         All end together; a shorter one joins when those before it have as many steps left.
         """
         lengths = np.array([len(each) for each in features])
-        order = np.argsort(-lengths, kind="stable")
-        left = int(lengths.max(initial=0))
+        lefts = sorted({*lengths.tolist(), 0}, reverse=True)
         states: list[State] = []
-        joined = 0
-        while True:
-            enter = [row for row in order[joined:] if lengths[row] == left]
-            if enter:
-                own = None if sources is None else sources.select(np.array(enter))
+        order: list[int] = []
+        for left, later in zip(lefts, [*lefts[1:], 0], strict=True):
+            enter = np.flatnonzero(lengths == left)
+            if len(enter):
+                own = None if sources is None else sources.select(enter)
                 states.append(self.network.model.init_state(len(enter), condition=own))
-                joined += len(enter)
-            rows = order[:joined]
+                order += enter.tolist()
             state = type(states[0]).join(states)
-            if left == 0:
-                break
-            later = lengths[order[joined:]].max(initial=0) if joined < len(order) else 0
-            time = min(left - int(later), WINDOW)
-            x_BTD = np.stack([features[r][len(features[r]) - left :][:time] for r in rows])
-            _, state = self.network.model(self.network.input(torch.from_numpy(x_BTD)), state)
+            for start in range(left, later, -WINDOW):
+                time = min(start - later, WINDOW)
+                x_BTD = np.stack([features[r][len(features[r]) - start :][:time] for r in order])
+                _, state = self.network.model(self.network.input(torch.from_numpy(x_BTD)), state)
             states = [state]
-            left -= time
-        back = np.empty(len(order), dtype=np.int64)
-        back[order] = np.arange(len(order))
-        return state.select(torch.from_numpy(back))
+        return state.select(np.argsort(order))
 
     def _parameters(
         self, paths: ValuePaths, memory: State, known_BX: Singles

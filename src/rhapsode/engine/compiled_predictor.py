@@ -83,15 +83,12 @@ class CompiledPredictor(NetworkPredictor):
     def __init__(self, network: Laid, threads: int = 1) -> None:
         self._network = network
         self._threads = threads
+        self.vocab_size = network[at.VOCAB]
         self._entries = entries_for(network[at.FAMILY], network.kind)
         self._asked = (network.weights, network.matrices, network.spec)
         self._row = padded(network[at.VOCAB])
         # A guess at how long a step takes, to begin with: an eighth of a nanosecond a byte.
         self._step_seconds = network.matrices.nbytes * 1.25e-10
-
-    @property
-    def vocab_size(self) -> int:
-        return self._network[at.VOCAB]
 
     def start(self, rows: int, condition: Any = None) -> CompiledState:
         refuse_condition(condition)

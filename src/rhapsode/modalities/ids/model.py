@@ -277,7 +277,7 @@ class IdModel(Model[IdBundle]):
         """
         if self.bundle.network is not None:
             return self._mixed(self.network_scorer)
-        from rhapsode.bundle.ngram_predictor import NGramPredictor
+        from rhapsode.bundle.combined.mixed_predictor import NGramPredictor
 
         ngram = self.counts
         if isinstance(ngram, str):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle.value_facts import ValueBundle
+from rhapsode.bundle.facts import ValueBundle
 from rhapsode.config import TrainingSettings
 from rhapsode.errors import DataError
 from rhapsode.evaluation.losses import value_losses

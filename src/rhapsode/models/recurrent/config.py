@@ -142,7 +142,7 @@ class LSTMFamily(RecurrentFamily):
 
     Config = GatedConfig
     network = "rhapsode.models.recurrent.network:LSTM"
-    cell = "lstm"
+    cell: ClassVar[str | None] = "lstm"
     products = 4
     training_rate = 1.0
     averages = True

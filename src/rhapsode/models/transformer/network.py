@@ -241,7 +241,7 @@ class Transformer(SequenceModel):
 
 def split_heads(x_BTD: Tensor, heads: int) -> Tensor:
     """Features of A heads beside one another as (B, A, T, C)."""
-    return x_BTD.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return x_BTD.view(*x_BTD.shape[:2], heads, -1).transpose(1, 2)
 
 
 def attention_reference(

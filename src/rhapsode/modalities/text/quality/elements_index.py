@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle.id_facts import IdBundle
+from rhapsode.bundle.facts import IdBundle
 from rhapsode.encoding import END_ID, Encoder
 from rhapsode.errors import BundleError, RunError
 from rhapsode.log import log
