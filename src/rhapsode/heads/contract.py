@@ -7,6 +7,9 @@ from torch import Tensor, nn
 
 from rhapsode.config import Registry
 
+GREEDY_BELOW = 1e-5
+"""Temperatures below it choose the likeliest element."""
+
 
 class Head(nn.Module, ABC):
     """Owns the link from features to the parameters of a distribution, its density and its draw.

@@ -83,11 +83,6 @@ class DensityHead(Head):
     target_size: int
     """Numbers of one observation, K."""
 
-    @property
-    def lanes(self) -> int:
-        """Uniforms that one draw needs, one for each target."""
-        return self.target_size
-
     def start_linear(self, weight_KF: Tensor, bias_K: Tensor, log_width_K: Tensor) -> bool:
         """Let every distribution begin about a linear function of the last F features.
 
@@ -109,10 +104,6 @@ class DensityHead(Head):
             parameters: of any leading shape.
             level: in (0, 1); a number, or a tensor that broadcasts against (..., K).
         """
-
-    @abstractmethod
-    def mean(self, parameters: Tensor) -> Tensor:
-        """Expected values, (..., K) float64, from parameters (..., P)."""
 
     @abstractmethod
     def scaled(self, parameters: Tensor, log_scale: Tensor) -> Tensor:
@@ -137,13 +128,18 @@ class DensityHead(Head):
 class AlikeHead(DensityHead):
     """A distribution over K numbers of one shape, independent of one another given the features."""
 
-    def __init__(self, feature_size: int, target_size: int, each: int) -> None:
+    places: slice | None = None
+    """Raw outputs of a target that are places in its own units; None where there are none."""
+    width_share: ClassVar[float | None] = None
+    """The width, a target's second raw output, as a share of the standard deviation; None where there is no width."""
+
+    def __init__(self, config: DensityConfig, each: int) -> None:
         super().__init__()
-        self.target_size = target_size
-        self.width = target_size * each
-        self.weight = nn.Parameter(torch.empty(self.width, feature_size))
+        self.target_size = config.target_size
+        self.width = config.target_size * each
+        self.weight = nn.Parameter(torch.empty(self.width, config.feature_size))
         self.bias = nn.Parameter(torch.zeros(self.width))
-        bound = feature_size**-0.5
+        bound = config.feature_size**-0.5
         nn.init.uniform_(self.weight, -bound, bound)
 
     def start_at(self, values: Tensor) -> None:
@@ -152,28 +148,19 @@ class AlikeHead(DensityHead):
             self.bias.copy_(values.repeat(self.target_size))
 
     def start_linear(self, weight_KF: Tensor, bias_K: Tensor, log_width_K: Tensor) -> bool:
-        rows = self._middle_rows()
-        if rows is None:
+        if self.places is None:
             return False
         with torch.no_grad():
             weight = self.weight.view(self.target_size, -1, self.weight.shape[1])
             bias = self.bias.view(self.target_size, -1)
             weight[:, :, -weight_KF.shape[1] :] = 0.0
-            weight[:, rows, -weight_KF.shape[1] :] = weight_KF[:, None]
-            bias[:, rows] += bias_K[:, None]
-            width = log_width_K.exp().clamp(1e-3, 1e3)
-            for row, share in self._width_rows():
+            weight[:, self.places, -weight_KF.shape[1] :] = weight_KF[:, None]
+            bias[:, self.places] += bias_K[:, None]
+            if self.width_share is not None:
+                width = log_width_K.exp().clamp(1e-3, 1e3)
                 # The inverse of softplus.
-                bias[:, row] = (share * width).expm1().log()
+                bias[:, 1] = (self.width_share * width).expm1().log()
         return True
-
-    def _middle_rows(self) -> slice | None:
-        """Which of a target's raw outputs are places; None where they are nothing of the kind."""
-        return None
-
-    def _width_rows(self) -> tuple[tuple[int, float], ...]:
-        """Which are widths behind softplus, and which share of the standard deviation each is."""
-        return ()
 
     def forward(self, y_BTH: Tensor) -> Tensor:
         with torch.autocast(y_BTH.device.type, enabled=False):
@@ -226,13 +213,9 @@ class AlikeHead(DensityHead):
         levels = levels.expand(split.shape[:-1]).clamp(TINY, 1 - 2 * TINY).contiguous()
         return self._quantile(split, levels)
 
-    def mean(self, parameters: Tensor) -> Tensor:
-        return self._mean(self._split(parameters.detach().double()))
-
     def scaled(self, parameters: Tensor, log_scale: Tensor) -> Tensor:
-        return self._scaled(
-            self._split(parameters), self._columns(parameters, log_scale)[..., None]
-        ).flatten(-2)
+        log_scale = self._columns(parameters, log_scale)[..., None]
+        return self._scaled(self._split(parameters), log_scale).flatten(-2)
 
     def _split(self, parameters: Tensor) -> Tensor:
         """Parameters (..., P) as (..., K, each)."""
@@ -252,17 +235,13 @@ class AlikeHead(DensityHead):
     def _log_density(self, parameters: Tensor, x: Tensor) -> Tensor:
         """Log-density of x (..., K) under parameters (..., K, each), float64."""
 
-    @abstractmethod
     def _quantile(self, parameters: Tensor, levels: Tensor) -> Tensor:
         """Quantiles (..., K) at levels (..., K)."""
+        return self._draw(parameters, levels, 1.0)
 
     @abstractmethod
     def _draw(self, parameters: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
         """Draws (..., K) by inversion of uniforms (..., K)."""
-
-    @abstractmethod
-    def _mean(self, parameters: Tensor) -> Tensor:
-        """Expected values (..., K)."""
 
     @abstractmethod
     def _scaled(self, parameters: Tensor, log_scale: Tensor) -> Tensor:
