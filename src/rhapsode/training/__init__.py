@@ -5,7 +5,6 @@ from rhapsode.training.clock import (
     BudgetClock,
     CappedClock,
     Clock,
-    ReplayClock,
     StepClock,
 )
 from rhapsode.training.distributed import Group, ManyProcesses, join_group, joined
@@ -33,7 +32,6 @@ __all__ = [
     "LoopHooks",
     "ManyProcesses",
     "Plan",
-    "ReplayClock",
     "Sampled",
     "Saved",
     "Step",

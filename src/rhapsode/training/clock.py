@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
 
 LOOKING = 0.05
 
@@ -86,30 +85,6 @@ class BudgetClock(_Timer):
         self._furthest = min(1.0, max(self._furthest, share))
         # A budget that reading alone has used up still gets one update.
         return self._furthest if step else 0.0
-
-
-class ReplayClock(Clock):
-    """A run whose fractions are known: those a `metrics.jsonl` recorded.
-
-    Arguments:
-        fractions: before each step; the run ends where they do.
-        looks: steps behind which there was time for an evaluation; None for all of them.
-    """
-
-    def __init__(self, fractions: Sequence[float], looks: Collection[int] | None = None) -> None:
-        self._fractions = tuple(fractions)
-        self._looks = looks
-        self._step = 0
-
-    def affords(self, looking: float) -> bool:
-        return self._looks is None or self._step in self._looks
-
-    def fraction(self, step: int) -> float:
-        self._step = step
-        return self._fractions[step] if step < len(self._fractions) else 1.0
-
-    def elapsed(self) -> float:
-        return 0.0
 
 
 class CappedClock(Clock):

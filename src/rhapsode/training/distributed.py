@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, distributed
@@ -136,21 +136,15 @@ class Group:
             self.agree(lambda: None)
         try:
             yield
-        except BaseException as problem:
+        except BaseException:
             if self.first:
-                self._fail(problem)
+                self.give_up()
             raise
         if self.first:
             self.agree(lambda: None)
 
-    def _fail(self, problem: BaseException) -> None:
-        """Let those who wait in `agree` know."""
-
-        def fail() -> None:
-            raise problem
-
-        with contextlib.suppress(type(problem)):
-            self.agree(fail)
+    def give_up(self) -> None:
+        """Let the others, who wait in `agree`, know that this process failed."""
 
 
 class ManyProcesses(Group):
@@ -224,18 +218,16 @@ class ManyProcesses(Group):
         return torch.cat(found)
 
     def agree(self, make: Callable[[], T]) -> T:
-        self._agreed += 1
-        key = f"agreed-{self._agreed}"
         if self.first:
             try:
                 made = make()
             except BaseException:
-                with contextlib.suppress(RuntimeError):
-                    self._store.set(key, _FAILED)
+                self.give_up()
                 raise
             with _together():
-                self._store.set(key, json.dumps(made))
+                self._store.set(self._key(), json.dumps(made))
             return made
+        key = self._key()
         with _together():
             # Looking again and again lets a signal through, which waiting inside the store would not.
             while not self._store.check([key]):
@@ -243,8 +235,16 @@ class ManyProcesses(Group):
             told = self._store.get(key).decode()
         if told == _FAILED:
             raise _lost()
-        known: T = json.loads(told)
-        return known
+        return cast("T", json.loads(told))
+
+    def give_up(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._store.set(self._key(), _FAILED)
+
+    def _key(self) -> str:
+        """The name of the next agreement in the store."""
+        self._agreed += 1
+        return f"agreed-{self._agreed}"
 
     def tells(self) -> bool:
         try:

@@ -24,7 +24,7 @@ from rhapsode.training import (
     join_group,
     read_checkpoint,
 )
-from rhapsode.training.fine_tuning import BaseModel
+from rhapsode.training.planner import BaseModel
 from rhapsode.workflows import AnyModel, load
 from rhapsode.workflows.runs.plan_run import PlannedRun, plan_training
 from rhapsode.workflows.runs.run_folder import RunFolder, find_run
@@ -152,7 +152,7 @@ def prepare_training(
         begin_with(before, loop, hooks, folder, group)
     if kept is not None and group.first:
         # Without a checkpoint too: a run that was killed before its first one begins again.
-        folder.rewind(loop.step)
+        folder.rewind(loop.progress.step)
     log.info(
         f"{run.settings.model}: {run.network.parameter_count():,} parameters; "
         f"{'; '.join(run.planned.plan.reasons)}; {run.settings.training.precision}"

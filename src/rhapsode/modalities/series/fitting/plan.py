@@ -35,8 +35,7 @@ from rhapsode.modalities.series.settings import BINNED, SeriesTrainSettings
 from rhapsode.modalities.series.synthesis import learn_templates
 from rhapsode.modalities.values.modality import resolved_values
 from rhapsode.models import CONDITIONERS, FAMILIES
-from rhapsode.training.fine_tuning import gentler_plan
-from rhapsode.training.planner import Plan
+from rhapsode.training.planner import Plan, gentler_plan
 
 __all__ = ["enough_steps", "plan_series", "plan_series_run"]
 
