@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rhapsode.models import State
 from rhapsode.models.tcn.config import TCNConfig
-from rhapsode.models.tcn.network import TCN, convolution_reference
+from rhapsode.models.tcn.network import TCN
 from tests.contracts.model_contract import (
     ModelContract,
     assert_same,
@@ -17,6 +17,7 @@ from tests.contracts.model_contract import (
     stirred,
     traced,
 )
+from tests.models.written_out import convolution_reference
 
 
 class TestTCN(ModelContract):

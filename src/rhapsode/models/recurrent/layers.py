@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -29,10 +30,10 @@ class Recurrent(SegmentedModel):
     config: RecurrentConfig
     gates: ClassVar[int]
     """Gates stacked in the rows of a layer's weights."""
+    fused: Callable[..., Any]
+    """Torch's fused kernel of a layer."""
     Carried: ClassVar[type[State]]
     """Its tensors are (B, L, H), the hidden values first."""
-    carried_names: ClassVar[tuple[str, ...]] = ("hidden",)
-    """Names of these tensors in `probe`."""
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -53,9 +54,13 @@ class Recurrent(SegmentedModel):
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
 
-    @abstractmethod
     def kernel(self, x_BTD: Tensor, memory: Memory, weights: list[Tensor]) -> tuple[Tensor, Memory]:
         """One layer over a window by the fused kernel; `memory` tensors are (1, B, H)."""
+        carried = memory if len(memory) > 1 else memory[0]
+        y_BTH, *after = self.fused(
+            x_BTD, carried, weights, True, 1, 0.0, self.training, False, True
+        )
+        return y_BTH, tuple(after)
 
     @abstractmethod
     def cell(self, x_BD: Tensor, memory: Memory, weights: list[Tensor]) -> Memory:
@@ -64,10 +69,6 @@ class Recurrent(SegmentedModel):
     @abstractmethod
     def gates_of(self, new: Tensor, past: Tensor) -> Gates:
         """The gates by name, from the products with the inputs and with the past hidden values."""
-
-    @abstractmethod
-    def remember(self, gates: Gates, memory: Memory) -> Memory:
-        """The equations of a position behind its gates: the new memory."""
 
     def weights_of(self, layer: int) -> list[Tensor]:
         """Input weights, hidden weights and their biases of a layer."""
@@ -86,7 +87,8 @@ class Recurrent(SegmentedModel):
     ) -> State:
         size = (batch, self.config.num_layers, self.config.hidden_size)
         zeros = self.get_parameter("weight_ih_l0").new_zeros(size, device=device, dtype=dtype)
-        return self.Carried(*(zeros.clone() for _ in self.carried_names))
+        fields = self.Carried.__dataclass_fields__  # type: ignore[attr-defined]
+        return self.Carried(*(zeros.clone() for _ in fields))
 
     def _memory(self, state: State | None, batch: int) -> Memory:
         return tuple(self.begun(state, batch, self.Carried).tensors().values())
@@ -161,35 +163,6 @@ class Recurrent(SegmentedModel):
     def inner_values(self, gates: Gates, memory: Memory) -> dict[str, Tensor]:
         """Values (B, T, H) of the memory beside the hidden ones, by name."""
         return {}
-
-    def reference(
-        self, x_BTD: Tensor, state: State | None = None, reset_BT: Tensor | None = None
-    ) -> tuple[Tensor, State, dict[str, Tensor]]:
-        """The slow reference of `forward` and `probe`, a position at a time and without dropout.
-
-        Returns:
-            Outputs (B, T, H), the state behind them, and the gates under the names of `probe`.
-        """
-        memory = self._memory(state, len(x_BTD))
-        layers = [tuple(t[:, layer] for t in memory) for layer in range(self.config.num_layers)]
-        outputs: list[Tensor] = []
-        traces: dict[str, list[Tensor]] = {}
-        for t in range(x_BTD.shape[1]):
-            below = x_BTD[:, t]
-            for layer in range(self.config.num_layers):
-                own = layers[layer]
-                if reset_BT is not None:
-                    own = tuple(tensor * ~reset_BT[:, t, None] for tensor in own)
-                weight_ih, weight_hh, bias_ih, bias_hh = self.weights_of(layer)
-                gates = self.gates_of(below @ weight_ih.T + bias_ih, own[0] @ weight_hh.T + bias_hh)
-                own = self.remember(gates, own)
-                layers[layer], below = own, own[0]
-                named = gates | dict(zip(self.carried_names, own, strict=True))
-                for name, value in named.items():
-                    traces.setdefault(f"layer{layer}.{name}", []).append(value)
-            outputs.append(below)
-        stacked = {name: torch.stack(values, dim=1) for name, values in traces.items()}
-        return torch.stack(outputs, dim=1), self._stacked(layers), stacked
 
 
 class Gated(Recurrent):

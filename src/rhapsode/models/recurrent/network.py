@@ -39,21 +39,17 @@ class RNN(Recurrent):
     gates = 1
     config: RNNConfig
 
-    def kernel(self, x_BTD: Tensor, memory: Memory, weights: list[Tensor]) -> tuple[Tensor, Memory]:
-        run = torch.rnn_tanh if self.config.nonlinearity == "tanh" else torch.rnn_relu
-        y_BTH, h_1BH = run(x_BTD, memory[0], weights, True, 1, 0.0, self.training, False, True)
-        return y_BTH, (h_1BH,)
+    def __init__(self, config: RNNConfig) -> None:
+        super().__init__(config)
+        is_tanh = config.nonlinearity == "tanh"
+        self.fused = torch.rnn_tanh if is_tanh else torch.rnn_relu
+        self._cell = torch.rnn_tanh_cell if is_tanh else torch.rnn_relu_cell
 
     def cell(self, x_BD: Tensor, memory: Memory, weights: list[Tensor]) -> Memory:
-        run = torch.rnn_tanh_cell if self.config.nonlinearity == "tanh" else torch.rnn_relu_cell
-        return (run(x_BD, memory[0], *weights),)
+        return (self._cell(x_BD, memory[0], *weights),)
 
     def gates_of(self, new: Tensor, past: Tensor) -> Gates:
         return {"input": new, "past": past}
-
-    def remember(self, gates: Gates, memory: Memory) -> Memory:
-        total = gates["input"] + gates["past"]
-        return (total.tanh() if self.config.nonlinearity == "tanh" else total.relu(),)
 
 
 class GRU(Gated):
@@ -65,12 +61,7 @@ class GRU(Gated):
     Carried = HiddenState
     gates = 3
     keeps = 1
-
-    def kernel(self, x_BTD: Tensor, memory: Memory, weights: list[Tensor]) -> tuple[Tensor, Memory]:
-        y_BTH, h_1BH = torch.gru(
-            x_BTD, memory[0], weights, True, 1, 0.0, self.training, False, True
-        )
-        return y_BTH, (h_1BH,)
+    fused = staticmethod(torch.gru)
 
     def cell(self, x_BD: Tensor, memory: Memory, weights: list[Tensor]) -> Memory:
         return (torch.gru_cell(x_BD, memory[0], *weights),)
@@ -85,10 +76,6 @@ class GRU(Gated):
             "new_gate": (new_n + reset * past_n).tanh(),
         }
 
-    def remember(self, gates: Gates, memory: Memory) -> Memory:
-        update = gates["update_gate"]
-        return ((1 - update) * gates["new_gate"] + update * memory[0],)
-
 
 class LSTM(Gated):
     """LSTM (Hochreiter and Schmidhuber 1997; forget gates as in Gers et al. 2000).
@@ -97,16 +84,10 @@ class LSTM(Gated):
     """
 
     Carried = LSTMState
-    carried_names = ("hidden", "cell")
     gates = 4
     keeps = 1
     writes = 0
-
-    def kernel(self, x_BTD: Tensor, memory: Memory, weights: list[Tensor]) -> tuple[Tensor, Memory]:
-        y_BTH, h_1BH, c_1BH = torch.lstm(
-            x_BTD, memory, weights, True, 1, 0.0, self.training, False, True
-        )
-        return y_BTH, (h_1BH, c_1BH)
+    fused = staticmethod(torch.lstm)
 
     def cell(self, x_BD: Tensor, memory: Memory, weights: list[Tensor]) -> Memory:
         plain = not (torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"))
@@ -123,15 +104,12 @@ class LSTM(Gated):
             "output_gate": raw_o.sigmoid(),
         }
 
-    def remember(self, gates: Gates, memory: Memory) -> Memory:
-        c_BH = gates["forget_gate"] * memory[1] + gates["input_gate"] * gates["cell_gate"]
-        return gates["output_gate"] * c_BH.tanh(), c_BH
-
     def inner_values(self, gates: Gates, memory: Memory) -> dict[str, Tensor]:
-        cells: list[Tensor] = []
-        for t in range(gates["cell_gate"].shape[1]):
-            memory = self.remember({name: gate[:, t] for name, gate in gates.items()}, memory)
-            cells.append(memory[1])
+        c_BH, cells = memory[1], []
+        added_BTH = gates["input_gate"] * gates["cell_gate"]
+        for t in range(added_BTH.shape[1]):
+            c_BH = gates["forget_gate"][:, t] * c_BH + added_BTH[:, t]
+            cells.append(c_BH)
         return {"cell": torch.stack(cells, dim=1)}
 
 

@@ -6,7 +6,6 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from rhapsode.models.contract import SegmentedModel, State, state_dataclass
 from rhapsode.models.tcn.config import TCNConfig
@@ -116,17 +115,3 @@ class TCN(SegmentedModel):
         trace: dict[str, Tensor] = {}
         self.window(x_BTD, known, None, trace)
         return trace
-
-
-def convolution_reference(x_BHT: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
-    """A causal dilated convolution written out, over nothing before the first position."""
-    outputs: list[Tensor] = []
-    taps = weight.shape[2]
-    for t in range(x_BHT.shape[2]):
-        total = bias.expand(len(x_BHT), -1)
-        for tap in range(taps):
-            source = t - (taps - 1 - tap) * dilation
-            if source >= 0:
-                total = total + functional.linear(x_BHT[:, :, source], weight[:, :, tap])
-        outputs.append(total)
-    return torch.stack(outputs, dim=2)
