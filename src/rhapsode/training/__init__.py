@@ -3,7 +3,6 @@
 from rhapsode.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from rhapsode.training.clock import (
     BudgetClock,
-    CappedClock,
     Clock,
     StepClock,
 )
@@ -22,7 +21,6 @@ from rhapsode.training.training_loop import LoopHooks, TrainingLoop, training_lo
 
 __all__ = [
     "BudgetClock",
-    "CappedClock",
     "Checkpoint",
     "Clock",
     "Evaluated",

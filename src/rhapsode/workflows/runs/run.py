@@ -15,7 +15,6 @@ from rhapsode.files import is_there, source_name
 from rhapsode.log import log
 from rhapsode.training import (
     BudgetClock,
-    CappedClock,
     Clock,
     Event,
     LoopHooks,
@@ -202,9 +201,8 @@ def _clock(run: PlannedRun, before: float, resumed: RunFolder | None) -> Clock:
         origin = float(kept["origin"])
     seconds = settings.budget_seconds()
     if seconds is not None:
-        timed = BudgetClock(seconds, spent=before, origin=origin)
         most = run.planned.most_steps
-        return timed if most is None else CappedClock(timed, most)
+        return BudgetClock(seconds, spent=before, origin=origin, most_steps=most)
     steps = settings.steps
     if steps is None:
         assert settings.epochs is not None
