@@ -491,7 +491,8 @@ def test_quantiles_of_students_t_are_exact() -> None:
     torch.testing.assert_close(found, wanted, rtol=3e-7, atol=1e-12)
     # SciPy 1.17: stats.t.ppf(0.975, df).
     for df, literal in LITERAL_T:
-        found = student_t_quantile(torch.tensor([0.975]).double(), torch.tensor([df]).double())
+        level = torch.tensor([0.975], dtype=torch.float64)
+        found = student_t_quantile(level, torch.tensor([df], dtype=torch.float64))
         assert found.item() == pytest.approx(literal, rel=3e-7)
 
 

@@ -10,17 +10,6 @@ from numpy.typing import NDArray
 
 from rhapsode.errors import SettingsError
 
-__all__ = [
-    "GREEDY_BELOW",
-    "Distribution",
-    "Elements",
-    "LogitsDistribution",
-    "Sample",
-    "Table",
-    "draw",
-    "log_softmax",
-]
-
 Elements = NDArray[np.int64] | NDArray[np.float64]
 Singles = NDArray[np.float32]
 

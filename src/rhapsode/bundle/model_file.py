@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
@@ -267,13 +267,31 @@ def write_bundle(path: Path, bundle: Bundle[Any, Any]) -> None:
     }
     ordered = {name: np.asarray(array, order="C") for name, array in arrays.items()}
 
-    def save(scratch: Path) -> None:
+    write_arrays(path, ordered, metadata, safetensors.numpy.save_file)
+
+
+def write_arrays(
+    path: Path, arrays: Mapping[str, Any], metadata: Mapping[str, str], save: Callable[..., None]
+) -> None:
+    """Write a safetensors file, whole or not at all.
+
+    Arguments:
+        path: the file.
+        arrays: by name.
+        metadata: of the file.
+        save: of safetensors, for this kind of array.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+
+    def write(scratch: Path) -> None:
         try:
-            safetensors.numpy.save_file(ordered, scratch, metadata=metadata)
+            save(arrays, scratch, metadata=metadata)
         except SafetensorError as problem:
             raise OSError(str(problem)) from None
 
-    write_atomically(path, save)
+    write_atomically(path, write)
 
 
 def modality_of(model: str | Path) -> str | None:
@@ -321,7 +339,10 @@ def read_bundle(model: str | Path, facts: type[F_co] | None = None) -> Bundle[An
             )
         encoder = found.open_encoder(_table(metadata, "encoder"))
         own: Any = found.from_file(_table(metadata, "facts"), arrays, encoder)
-        network = _network(metadata)
+        network = None
+        if metadata.get("network") != "null":
+            network = _typed(NetworkConfig, metadata, "network")
+            parse_context(network.context)
         bundle = Bundle(
             network,
             encoder,
@@ -380,14 +401,6 @@ def _table(metadata: Mapping[str, str], key: str) -> dict[str, Any]:
 
 def _typed(cls: type[T], metadata: Mapping[str, str], key: str) -> T:
     return from_mapping(cls, _table(metadata, key), where=key, error=BundleError)
-
-
-def _network(metadata: Mapping[str, str]) -> NetworkConfig | None:
-    if metadata.get("network") == "null":
-        return None
-    config = _typed(NetworkConfig, metadata, "network")
-    parse_context(config.context)
-    return config
 
 
 def _members(

@@ -46,12 +46,6 @@ class Reading(NamedTuple):
     masks: tuple[Tensor, Tensor] | None
     state: State
 
-    def masked(self, logits_BTV: Tensor, place: slice) -> Tensor:
-        """Logits at some positions, -inf for what may not follow there."""
-        return (
-            logits_BTV if self.masks is None else mask_logits(logits_BTV, self.masks[0][:, place])
-        )
-
 
 class Network(nn.Module):
     """Elements in, distributions over the next element out.

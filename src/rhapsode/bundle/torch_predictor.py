@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 
 from rhapsode.bundle.combined.averaged_predictor import as_one
 from rhapsode.bundle.distribution import Elements, LogitsDistribution
-from rhapsode.bundle.network import SCORED_AT_ONCE, Network, Reading, evaluating
+from rhapsode.bundle.network import (
+    SCORED_AT_ONCE,
+    Network,
+    Reading,
+    evaluating,
+    mask_logits,
+)
 from rhapsode.bundle.predictor import Examined, NetworkPredictor, refuse_condition
 from rhapsode.config import SeenContext
 from rhapsode.data import Batch, Condition
@@ -118,7 +124,9 @@ class TorchPredictor(NetworkPredictor):
         for start in range(0, length, most):
             place = slice(start, start + most)
             logits_BTV = self._network.head(reading.y_BTH[:, place]).float()
-            yield place, reading.masked(logits_BTV, place)
+            if reading.masks is not None:
+                logits_BTV = mask_logits(logits_BTV, reading.masks[0][:, place])
+            yield place, logits_BTV
 
 
 def torch_predictor(

@@ -142,11 +142,6 @@ class AlikeHead(DensityHead):
         bound = config.feature_size**-0.5
         nn.init.uniform_(self.weight, -bound, bound)
 
-    def start_at(self, values: Tensor) -> None:
-        """Let the biases of every target begin at these values of the raw outputs, one for each parameter."""
-        with torch.no_grad():
-            self.bias.copy_(values.repeat(self.target_size))
-
     def start_linear(self, weight_KF: Tensor, bias_K: Tensor, log_width_K: Tensor) -> bool:
         if self.places is None:
             return False

@@ -243,7 +243,8 @@ class GaussianMixture(AlikeHead):
         # Bells that begin at one place would be told apart by chance only.
         places = (torch.arange(config.components) + 0.5) / config.components
         none = torch.zeros(config.components)
-        self.start_at(torch.cat((none, torch.special.ndtri(places.double()).float(), none)))
+        start = torch.cat((none, torch.special.ndtri(places.double()).float(), none))
+        self.bias.data.copy_(start.repeat(self.target_size))
 
     def _link(self, raw: Tensor) -> Tensor:
         logits, means, widths = raw.chunk(3, dim=-1)

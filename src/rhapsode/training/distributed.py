@@ -21,7 +21,6 @@ from torch import Tensor, distributed
 from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
-from rhapsode.data import Batch
 from rhapsode.errors import RunError, SettingsError
 
 T = TypeVar("T")
@@ -53,10 +52,6 @@ class Group:
     def rows(self, total: int) -> slice:
         """Which of `total` rows are this process's; all processes' shares lie in order, without a gap."""
         return slice(self.rank * total // self.size, (self.rank + 1) * total // self.size)
-
-    def share(self, batch: Batch) -> Batch:
-        """This process's rows of a batch; there may be none."""
-        return batch.select(self.rows(batch.rows))
 
     def divide(self, batch_size: int, *, asked: bool) -> int:
         """A batch size that all processes can share.

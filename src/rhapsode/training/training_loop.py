@@ -107,7 +107,7 @@ def training_loss(
         group: who shares the windows: the loss is then this process's part, and the parts add up to the whole.
     """
     whole = stream.batch(step)
-    batch = whole if group is None else group.share(whole)
+    batch = whole if group is None else whole.select(group.rows(whole.rows))
     if not batch.rows:  # a last batch with fewer rows than there are processes
         return torch.zeros(()), None
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):

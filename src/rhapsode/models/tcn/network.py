@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -43,10 +44,11 @@ class TCN(SegmentedModel):
         self.input_size = config.input_size
         self.output_size = config.hidden_size
         self.project = nn.Linear(config.input_size, config.hidden_size)
-        self.blocks = nn.ModuleList(
+        blocks = nn.ModuleList(
             Block(config.hidden_size, config.kernel_size, 2**layer)
             for layer in range(config.num_layers)
         )
+        self.blocks = cast("Sequence[Block]", blocks)
         for name, parameter in self.named_parameters():
             if "conv" in name and name.endswith("weight"):
                 nn.init.kaiming_normal_(parameter, nonlinearity="relu")
@@ -55,9 +57,6 @@ class TCN(SegmentedModel):
                     with torch.no_grad():
                         parameter.mul_(config.num_layers**-0.5)
 
-    def _blocks(self) -> list[Block]:
-        return cast("list[Block]", list(self.blocks))
-
     def zero_state(
         self,
         batch: int,
@@ -65,7 +64,7 @@ class TCN(SegmentedModel):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> TCNState:
-        width = sum(2 * block.reach for block in self._blocks())
+        width = sum(2 * block.reach for block in self.blocks)
         size = (batch, width, self.config.hidden_size)
         return TCNState(self.project.weight.new_zeros(size, device=device, dtype=dtype))
 
@@ -82,7 +81,7 @@ class TCN(SegmentedModel):
         kept: list[Tensor] = []
         masks = iter(drawn or ())
         at = 0
-        for layer, block in enumerate(self._blocks()):
+        for layer, block in enumerate(self.blocks):
             branch = x
             for convolution in (block.conv1, block.conv2):
                 past = buffer[:, :, at : at + block.reach].to(branch.dtype)

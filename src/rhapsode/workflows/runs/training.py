@@ -32,7 +32,7 @@ from rhapsode.training import (
 from rhapsode.training import (
     Finished as Ended,
 )
-from rhapsode.training.tracking import TensorBoard
+from rhapsode.training.events import TensorBoard
 from rhapsode.views.card import card_text
 from rhapsode.views.curve import draw_course, read_course
 from rhapsode.workflows.runs.plan_run import PlannedRun
