@@ -4,8 +4,6 @@ Both score an element first and learn from it afterwards. This module knows batc
 does not know where the batches come from.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 import time
@@ -17,8 +15,7 @@ import numpy as np
 import torch
 from msgspec import Meta
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
+from torch import Tensor, nn
 
 from rhapsode.bundle.network import Network, mask_logits
 from rhapsode.data import Batch
@@ -172,8 +169,6 @@ class _Scored(NamedTuple):
 
 
 class _Reader:
-    """Reads batches in order, carrying the state where the context does."""
-
     def __init__(self, network: Network, carried: bool) -> None:
         self._network = network
         self._carried = carried
@@ -238,8 +233,6 @@ class _Learner:
 
 
 class _Cache:
-    """The last features and what followed them."""
-
     def __init__(self, settings: AdaptSettings) -> None:
         self._settings = settings
         self._keys_WH: Tensor | None = None
@@ -250,7 +243,7 @@ class _Cache:
         """Log-probabilities of the mixture; every element sees those before it, also of its own segment."""
         y_TH, targets_T, log_prob_T, allowed_TV = scored
         size, share = self._settings.cache_size, self._settings.cache_share
-        keys_SH = functional.normalize(y_TH.float(), dim=-1)
+        keys_SH = nn.functional.normalize(y_TH.float(), dim=-1)
         queries_TH, values_S = keys_SH, targets_T
         if self._keys_WH is not None and self._values_W is not None:
             keys_SH = torch.cat((self._keys_WH, keys_SH))

@@ -5,8 +5,6 @@ JSON texts; its arrays lie under `network.0`, `network.1`, ... (members), `count
 name.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from abc import ABC, abstractmethod

@@ -1,7 +1,5 @@
 """The network of a bundle: input module, model, head. This half loads torch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -9,7 +7,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from rhapsode.bundle.model_file import Bundle, Component, NetworkConfig
 from rhapsode.config import from_mapping
@@ -172,7 +169,7 @@ class Network(nn.Module):
                 scored_BT = scored_BT.masked_fill(masks[1][:, place], 0.0)
             parts.append(scored_BT)
         scored_BT = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-        return functional.pad(scored_BT, (skipped, 0)) if skipped else scored_BT, state
+        return nn.functional.pad(scored_BT, (skipped, 0)) if skipped else scored_BT, state
 
     def parameter_count(self) -> int:
         """Numbers that training fits."""
@@ -296,7 +293,6 @@ def build_network(config: NetworkConfig) -> Network:
 
 
 def _check_sizes(bundle: Bundle[Any, Any]) -> None:
-    """Refuse a network that takes or gives something else than the encoder gives and takes."""
     config, sizes = bundle.config, bundle.facts.sizes(bundle.encoder)
     for part, component, (name, size) in (
         ("input", config.input, sizes.input),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle.distribution import Distribution, Elements, LogitsDistribution
+from rhapsode.bundle.distribution import Distribution, Elements, LogitsDistribution, Singles
 from rhapsode.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from rhapsode.counts.ngram import NGramModel
     from rhapsode.data import Batch, Condition
     from rhapsode.encoding.grammar import Grammar, GrammarTable
-
-Singles = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,6 @@ class Job:
     condition: Condition | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a condition of several rows."""
         if self.condition is not None and self.condition.rows != 1:
             raise ValueError(f"a job has one condition, not {self.condition.rows}")
 

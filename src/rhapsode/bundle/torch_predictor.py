@@ -1,7 +1,5 @@
 """The predictors that run a network in torch, float32."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -118,7 +116,6 @@ class TorchPredictor(NetworkPredictor):
 
     @torch.no_grad()
     def _logits(self, reading: Reading, at_once: int) -> Iterator[tuple[slice, torch.Tensor]]:
-        """Places and logits (B, some T, V) of a batch, so many numbers at once."""
         rows, length = reading.targets.shape
         most = max(1, at_once // (rows * self._network.head.width))
         for start in range(0, length, most):

@@ -13,7 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rhapsode.bundle.distribution import GREEDY_BELOW, Distribution, Elements, Sample, Table
+from rhapsode.bundle.distribution import (
+    GREEDY_BELOW,
+    Distribution,
+    Elements,
+    Floats,
+    Sample,
+    Singles,
+    Table,
+)
 from rhapsode.bundle.facts import History, ValueBundle, ValueCondition, ValuePaths
 from rhapsode.bundle.network import Network, torch_workers
 from rhapsode.bundle.predictor import Predictor
@@ -23,8 +31,6 @@ from rhapsode.heads import Bins, DensityHead
 from rhapsode.models import State
 
 B_co = TypeVar("B_co", bound=ValueBundle, covariant=True)
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
 
 # Steps that one call of the network reads.
 WINDOW = 256

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import torch
 from msgspec import Meta
 from torch import Tensor, nn
-from torch.nn import functional
 
 from rhapsode.config import from_mapping
 from rhapsode.errors import SettingsError
@@ -46,12 +45,12 @@ class Categorical(Head):
             nn.init.uniform_(parameter, -bound, bound)
 
     def forward(self, y_BTH: Tensor) -> Tensor:
-        return functional.linear(y_BTH, self.weight, self.bias)
+        return nn.functional.linear(y_BTH, self.weight, self.bias)
 
     def log_prob(
         self, parameters: Tensor, targets: Tensor, log_jacobian_BT: Tensor | None = None
     ) -> Tensor:
-        flat = functional.cross_entropy(
+        flat = nn.functional.cross_entropy(
             parameters.flatten(0, 1).float(), targets.flatten(), reduction="none"
         )
         log_prob_BT = -flat.view_as(targets)
@@ -124,7 +123,7 @@ class Joint(DensityHead):
     def forward(self, y_BTH: Tensor) -> Tensor:
         with torch.autocast(y_BTH.device.type, enabled=False):
             weight, bias = self.logits.weight.float(), self.logits.bias.float()
-            logits = functional.linear(y_BTH.float(), weight, bias)
+            logits = nn.functional.linear(y_BTH.float(), weight, bias)
         return torch.cat((self.numbers(y_BTH), logits), dim=-1)
 
     def log_prob(
@@ -173,6 +172,5 @@ class Joint(DensityHead):
         return torch.cat((self.numbers.scaled(numbers, own), *logits), dim=-1)
 
     def _parts(self, parameters: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Parameters of the numbers, and the logits of each kind."""
         numbers, *logits = parameters.split((self.numbers.width, *self._kinds), dim=-1)
         return numbers, tuple(logits)

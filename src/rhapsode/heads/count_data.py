@@ -12,8 +12,6 @@ variance, less than 1e-4 off in cumulative probability. SciPy is loaded at the f
 for their quantiles needs it.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import ClassVar

@@ -4,8 +4,6 @@ Parameters are (B, T, P) with P = K x the head's own number for one target. A wi
 place as it is, so that `scaled` takes a distribution over scaled values to the data's own units exactly.
 """
 
-from __future__ import annotations
-
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +12,6 @@ from typing import Annotated, ClassVar
 import torch
 from msgspec import Meta
 from torch import Tensor, nn
-from torch.nn import functional
 
 from rhapsode.heads.contract import Head
 
@@ -66,9 +63,9 @@ def bounded(parameters: Tensor) -> Tensor:
 def log_softplus(x: Tensor, floor: float = 0.0) -> Tensor:
     """log(softplus(x) + floor), without a floor also where softplus underflows."""
     if floor:
-        return (functional.softplus(x) + floor).log()
+        return (nn.functional.softplus(x) + floor).log()
     # Below -20 softplus(x) is exp(x) to float64's last digit but one.
-    return torch.where(x < -20.0, x, functional.softplus(x.clamp(min=-20.0)).log())
+    return torch.where(x < -20.0, x, nn.functional.softplus(x.clamp(min=-20.0)).log())
 
 
 class DensityHead(Head):
@@ -159,7 +156,7 @@ class AlikeHead(DensityHead):
 
     def forward(self, y_BTH: Tensor) -> Tensor:
         with torch.autocast(y_BTH.device.type, enabled=False):
-            raw = functional.linear(y_BTH.float(), self.weight.float(), self.bias.float())
+            raw = nn.functional.linear(y_BTH.float(), self.weight.float(), self.bias.float())
             return self._link(self._split(raw)).flatten(-2)
 
     def log_prob(
@@ -213,7 +210,6 @@ class AlikeHead(DensityHead):
         return self._scaled(self._split(parameters), log_scale).flatten(-2)
 
     def _split(self, parameters: Tensor) -> Tensor:
-        """Parameters (..., P) as (..., K, each)."""
         return parameters.view(*parameters.shape[:-1], self.target_size, -1)
 
     def _known(self, parameters: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,8 +4,6 @@ Laplace is learning by absolute errors, Gaussian by squared ones. Where there is
 distance from the median: 0 is the median, for these also the mode.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from abc import abstractmethod

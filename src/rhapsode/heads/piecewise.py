@@ -10,8 +10,6 @@ quantiles. The pinball loss is least exactly at them (Koenker and Bassett 1978);
 follow the likelihood of what lies in them.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from itertools import pairwise

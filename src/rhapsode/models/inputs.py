@@ -7,7 +7,6 @@ from typing import Annotated, Any, ClassVar
 import torch
 from msgspec import Meta
 from torch import Tensor, nn
-from torch.nn import functional
 
 from rhapsode.config import Registry
 
@@ -59,7 +58,7 @@ class Table(InputModule):
             nn.init.normal_(self.weight, std=config.init_std)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        x_BTD = functional.embedding(inputs, self.weight)
+        x_BTD = nn.functional.embedding(inputs, self.weight)
         if self.training and self.config.dropout:
             keep = 1 - self.config.dropout
             x_BTD = x_BTD * torch.empty_like(x_BTD[:, :1]).bernoulli_(keep).div_(keep)
@@ -87,7 +86,7 @@ class OneHot(InputModule):
         self.register_buffer("like", torch.zeros(0), persistent=False)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return functional.one_hot(inputs, self.output_size).to(self.like.dtype)
+        return nn.functional.one_hot(inputs, self.output_size).to(self.like.dtype)
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ class Linear(InputModule):
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return functional.linear(inputs, self.weight, self.bias)
+        return nn.functional.linear(inputs, self.weight, self.bias)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """The state of a training loop as one file: safetensors, nothing executed on reading, whole or not there."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """How far a run is. The loop asks a clock and nothing else, so that time can be replayed."""
 
-from __future__ import annotations
-
 import math
 import time
 from abc import ABC, abstractmethod

@@ -4,8 +4,6 @@ Every process holds the whole network and reads its own rows of every batch; gra
 update. The first process alone looks at the clock, evaluates and writes. `torchrun` starts the processes.
 """
 
-from __future__ import annotations
-
 import atexit
 import contextlib
 import json
@@ -237,7 +235,6 @@ class ManyProcesses(Group):
             self._store.set(self._key(), _FAILED)
 
     def _key(self) -> str:
-        """The name of the next agreement in the store."""
         self._agreed += 1
         return f"agreed-{self._agreed}"
 

@@ -1,7 +1,5 @@
 """What this machine can do, and settings of the process that make it do it."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import gc

@@ -1,7 +1,5 @@
 """Optimisers by name, the learning rate over a run, and an average of the weights."""
 
-from __future__ import annotations
-
 import inspect
 import math
 from collections.abc import Iterator, Mapping

@@ -3,8 +3,6 @@
 Settings are interpolated from measured runs on small corpora.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The training loop: a generator of events. It knows no progress bar, no log and no file but its checkpoint."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -210,7 +208,6 @@ class TrainingLoop:
         yield Finished(self.progress.step, reason, self._clock.elapsed())
 
     def _next(self) -> _Next:
-        """What to do now; the first process decides, by its clock."""
         progress, settings = self.progress, self._settings
         fraction = self._clock.fraction(progress.step)
         # The last evaluation comes at the very end.
@@ -277,7 +274,6 @@ class TrainingLoop:
         self._clock.reserve(spent * 1.1)
 
     def _evaluate(self) -> Evaluated | None:
-        """The validation loss of the weights in place, which are kept where they are the best so far."""
         progress = self.progress
         if self._hooks.evaluate is None:
             self._hooks.keep_best(progress.step, None)

@@ -10,15 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle.distribution import Distribution, Elements, LogitsDistribution, log_softmax
+from rhapsode.bundle.distribution import (
+    Distribution,
+    Elements,
+    LogitsDistribution,
+    Singles,
+    log_softmax,
+)
 from rhapsode.bundle.predictor import Examined, NetworkPredictor, States, Stretch, StretchRequest
 from rhapsode.config import SeenContext
 from rhapsode.data.batch import Condition
 
 if TYPE_CHECKING:
     from rhapsode.data import Batch
-
-Singles = NDArray[np.float32]
 
 
 class AveragedPredictor(NetworkPredictor):

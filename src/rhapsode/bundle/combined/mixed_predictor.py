@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle.distribution import Elements, LogitsDistribution, log_softmax
+from rhapsode.bundle.distribution import Elements, LogitsDistribution, Singles, log_softmax
 from rhapsode.bundle.predictor import (
     Counting,
     Examined,
@@ -26,8 +26,6 @@ if TYPE_CHECKING:  # counting loads a compiler, which not everybody who scores n
     from rhapsode.counts.ngram import NGramModel, NGramState
     from rhapsode.data import Batch
     from rhapsode.encoding.grammar import Grammar
-
-Singles = NDArray[np.float32]
 
 
 class NGramPredictor(Predictor):

@@ -3,8 +3,6 @@
 A family says how its gates are stacked, which kernel and which cell compute it, its equations, and what its state is.
 """
 
-from __future__ import annotations
-
 import math
 from abc import abstractmethod
 from collections.abc import Callable
@@ -12,7 +10,6 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from rhapsode.models.contract import SegmentedModel, State
 from rhapsode.models.recurrent.config import GatedConfig, RecurrentConfig
@@ -152,8 +149,8 @@ class Recurrent(SegmentedModel):
             # The hidden values that each position saw are those one position earlier.
             seen_BTH = torch.cat((own[0][:, None], y_BTH[:, :-1]), dim=1)
             gates = self.gates_of(
-                functional.linear(x_BTD, weights[0], weights[2]),
-                functional.linear(seen_BTH, weights[1], weights[3]),
+                nn.functional.linear(x_BTD, weights[0], weights[2]),
+                nn.functional.linear(seen_BTH, weights[1], weights[3]),
             )
             named = {**gates, **self.inner_values(gates, own), "hidden": y_BTH}
             traces |= {f"layer{layer}.{name}": values for name, values in named.items()}

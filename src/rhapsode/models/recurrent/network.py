@@ -1,7 +1,5 @@
 """Recurrent networks. Parameters are those of `torch.nn.RNN`, `GRU` and `LSTM`: names, shapes, gate order."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

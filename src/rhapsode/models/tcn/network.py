@@ -1,7 +1,5 @@
 """Dilated causal convolutions with an explicit buffer of the inputs they still need."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import cast
 

@@ -3,14 +3,11 @@
 Weights carry the names and shapes of `torch.nn.TransformerEncoderLayer`, which with a causal mask is this block.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from rhapsode.errors import SettingsError
 from rhapsode.models.contract import SegmentedModel, State, state_dataclass
@@ -104,7 +101,7 @@ class TransformerClassic(SegmentedModel):
         dropping = self.training and trace is None
 
         def drop(x: Tensor) -> Tensor:
-            return functional.dropout(x, self.config.dropout, dropping)
+            return nn.functional.dropout(x, self.config.dropout, dropping)
 
         slots_N = torch.arange(self.config.length, device=x_BTD.device)
         mask_B1TN = (slots_N <= position_BT[..., None])[:, None]
@@ -112,11 +109,13 @@ class TransformerClassic(SegmentedModel):
         ks, vs = [], []
         for layer, block in enumerate(self.layers):
             attention = block.self_attn
-            projected = functional.linear(x_BTD, attention.in_proj_weight, attention.in_proj_bias)
+            projected = nn.functional.linear(
+                x_BTD, attention.in_proj_weight, attention.in_proj_bias
+            )
             q, k, v = (split_heads(p, self.config.num_heads) for p in projected.chunk(3, dim=-1))
             k_BANC = write_slots(state.k_BLANC[:, layer], k, position_BT)
             v_BANC = write_slots(state.v_BLANC[:, layer], v, position_BT)
-            mixed = functional.scaled_dot_product_attention(
+            mixed = nn.functional.scaled_dot_product_attention(
                 q,
                 k_BANC.to(q.dtype),
                 v_BANC.to(q.dtype),

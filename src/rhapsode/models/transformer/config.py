@@ -1,7 +1,5 @@
 """The transformers: settings, plan defaults, engine form. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any

@@ -3,15 +3,12 @@
 Weights carry the names and shapes of the layers of the Llama architecture in `transformers`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from rhapsode.errors import SettingsError
 from rhapsode.models.contract import SequenceModel, State, state_dataclass
@@ -33,8 +30,6 @@ class TransformerState(State):
 
 
 class _Places(NamedTuple):
-    """What all layers of one window share."""
-
     cos_BTC: Tensor
     sin_BTC: Tensor
     mask_BTS: Tensor | None
@@ -52,7 +47,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the last axis."""
-        return functional.rms_norm(
+        return nn.functional.rms_norm(
             x.to(self.weight.dtype), self.weight.shape, self.weight, self.epsilon
         )
 
@@ -88,7 +83,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features to features."""
-        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))  # type: ignore[no-any-return]
+        return self.down_proj(nn.functional.silu(self.gate_proj(x)) * self.up_proj(x))  # type: ignore[no-any-return]
 
 
 class Block(nn.Module):
@@ -172,19 +167,19 @@ class Transformer(SequenceModel):
             q, k, v = block.self_attn.keys(block.input_layernorm(x_BTD), places)
             old_k, old_v = known.k_BLAWC[:, layer], known.v_BLAWC[:, layer]
             if places.mask_BTS is None:
-                mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+                mixed = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
             else:
                 all_k = torch.cat((old_k.to(k.dtype), k), dim=2)
                 all_v = torch.cat((old_v.to(v.dtype), v), dim=2)
                 mask = places.mask_BTS[:, None]
-                mixed = functional.scaled_dot_product_attention(q, all_k, all_v, attn_mask=mask)
+                mixed = nn.functional.scaled_dot_product_attention(q, all_k, all_v, attn_mask=mask)
                 if trace is not None:
                     weights, _ = attention_reference(q, all_k, all_v, places.mask_BTS)
                     trace[f"layer{layer}.attention"] = weights
             branch = block.self_attn.o_proj(mixed.transpose(1, 2).flatten(2))
-            x_BTD = x_BTD + functional.dropout(branch, self.config.dropout, dropping)
+            x_BTD = x_BTD + nn.functional.dropout(branch, self.config.dropout, dropping)
             branch = block.mlp(block.post_attention_layernorm(x_BTD))
-            x_BTD = x_BTD + functional.dropout(branch, self.config.dropout, dropping)
+            x_BTD = x_BTD + nn.functional.dropout(branch, self.config.dropout, dropping)
             if trace is not None:
                 trace[f"layer{layer}.output"] = x_BTD
             ks.append(write_slots(old_k, k[:, :, places.keep_T], places.slots_BT))
