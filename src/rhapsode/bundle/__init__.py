@@ -5,7 +5,7 @@ without torch. The network half is `rhapsode.bundle.network`, `rhapsode.bundle.t
 `rhapsode.bundle.value_predictor`.
 """
 
-from rhapsode.bundle.combined.grammatical import Grammatical, GrammaticalNetwork
+from rhapsode.bundle.combined.grammatical import Grammatical
 from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.bundle.distribution import (
     Distribution,
@@ -40,7 +40,6 @@ from rhapsode.bundle.predictor import (
     CompiledSteps,
     Examined,
     Job,
-    NetworkPredictor,
     Predictor,
     Stretch,
     StretchRequest,
@@ -59,7 +58,6 @@ __all__ = [
     "Elements",
     "Examined",
     "Grammatical",
-    "GrammaticalNetwork",
     "History",
     "IdBundle",
     "IdFacts",
@@ -70,7 +68,6 @@ __all__ = [
     "Mixture",
     "NGramPart",
     "NetworkConfig",
-    "NetworkPredictor",
     "Predictor",
     "Provenance",
     "Sample",

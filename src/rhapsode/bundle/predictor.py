@@ -161,6 +161,8 @@ class Predictor(ABC):
     """K, the numbers of an element, which filters see one by one."""
     batch_rows: int = 8192
     """Rows that one call of `advance` should have at most."""
+    window: int = 0
+    """Elements that count, 0 where all do."""
 
     @abstractmethod
     def start(self, rows: int, condition: Any = None) -> Any:
@@ -210,6 +212,19 @@ class Predictor(ABC):
 
     def examine(self, batch: Batch, state: Any | None = None) -> tuple[Examined, Any]:
         """Score a batch and describe each distribution over ids; see `score`."""
+        parts, after = self.distributions(batch, state)
+        return Examined.of(parts, batch), after
+
+    def distributions(
+        self, batch: Batch, state: Any | None = None
+    ) -> tuple[Iterator[Singles], Any]:
+        """Log-probabilities (nats) of all elements behind every input, and the state behind the batch.
+
+        They come in parts (B, some T, V), from the first position to the last.
+
+        Raises:
+            SettingsError: the model has no vocabulary.
+        """
         raise SettingsError("this model predicts numbers, not elements of a vocabulary")
 
     def read(
@@ -274,31 +289,6 @@ def refuse_condition(condition: Any) -> None:
     """
     if condition is not None:
         raise SettingsError("this model cannot use a condition")
-
-
-class NetworkPredictor(Predictor):
-    """A predictor over ids that runs a network, and tells more of it."""
-
-    window: int = 0
-    """Elements that count, 0 where all do."""
-
-    def examine(self, batch: Batch, state: Any | None = None) -> tuple[Examined, Any]:
-        parts, after = self.distributions(batch, state)
-        return Examined.of(parts, batch), after
-
-    def restricted(self, grammar: Grammar) -> NetworkPredictor:
-        from rhapsode.bundle.combined.grammatical import GrammaticalNetwork
-
-        return GrammaticalNetwork(self, grammar)
-
-    @abstractmethod
-    def distributions(
-        self, batch: Batch, state: Any | None = None
-    ) -> tuple[Iterator[Singles], Any]:
-        """Log-probabilities (nats) of all elements behind every input, and the state behind the batch.
-
-        They come in parts (B, some T, V), from the first position to the last.
-        """
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,8 @@ from numpy.typing import NDArray
 
 from rhapsode.bundle.combined.averaged_predictor import as_one
 from rhapsode.bundle.distribution import Elements, LogitsDistribution
-from rhapsode.bundle.network import (
-    SCORED_AT_ONCE,
-    Network,
-    Reading,
-    evaluating,
-    mask_logits,
-)
-from rhapsode.bundle.predictor import Examined, NetworkPredictor, refuse_condition
+from rhapsode.bundle.network import SCORED_AT_ONCE, Network, Reading, evaluating, mask_logits
+from rhapsode.bundle.predictor import Examined, Predictor, refuse_condition
 from rhapsode.config import SeenContext
 from rhapsode.data import Batch, Condition
 from rhapsode.errors import SettingsError
@@ -27,7 +21,7 @@ _SPREAD_AT_ONCE = 1 << 21
 """Numbers of the distributions that are given at once."""
 
 
-class TorchPredictor(NetworkPredictor):
+class TorchPredictor(Predictor):
     """A predictor over a network in torch; state is carried and a single element costs one step.
 
     Arguments:
@@ -131,7 +125,7 @@ def torch_predictor(
     vocab_size: int,
     context: SeenContext,
     weights: Sequence[float] = (1.0,),
-) -> NetworkPredictor:
+) -> Predictor:
     """The predictor that sees what its networks were trained to see.
 
     Arguments:

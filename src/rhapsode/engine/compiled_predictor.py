@@ -15,7 +15,7 @@ from rhapsode.bundle import (
     Elements,
     Examined,
     LogitsDistribution,
-    NetworkPredictor,
+    Predictor,
     Stretch,
     StretchRequest,
     log_softmax,
@@ -72,7 +72,7 @@ class CompiledState:
         return self
 
 
-class CompiledPredictor(NetworkPredictor):
+class CompiledPredictor(Predictor):
     """A predictor over arrays. A row's numbers are the same bits alone and beside others, at once and in pieces.
 
     Arguments:
@@ -397,7 +397,7 @@ class _Rows:
 
 def compiled_predictor(
     bundle: Bundle[Any, Any], *, weights: str = "float32", threads: int | None = None
-) -> NetworkPredictor:
+) -> Predictor:
     """The predictor that sees what the network was trained to see.
 
     Arguments:

@@ -17,7 +17,7 @@ from rhapsode.bundle.distribution import (
     Singles,
     log_softmax,
 )
-from rhapsode.bundle.predictor import Examined, NetworkPredictor, States, Stretch, StretchRequest
+from rhapsode.bundle.predictor import Examined, Predictor, States, Stretch, StretchRequest
 from rhapsode.config import SeenContext
 from rhapsode.data.batch import Condition
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rhapsode.data import Batch
 
 
-class AveragedPredictor(NetworkPredictor):
+class AveragedPredictor(Predictor):
     """A predictor whose every probability is the weighted mean of its members' (a linear opinion pool).
 
     Logits keep the scale of the first member, so that equal members give its logits bit for bit.
@@ -38,7 +38,7 @@ class AveragedPredictor(NetworkPredictor):
         ValueError: members that do not go together.
     """
 
-    def __init__(self, members: Sequence[NetworkPredictor], weights: Sequence[float]) -> None:
+    def __init__(self, members: Sequence[Predictor], weights: Sequence[float]) -> None:
         sizes = {(member.vocab_size, member.window) for member in members}
         if len(sizes) != 1 or len(members) != len(weights):
             raise ValueError("members of one model need the same elements, and a weight each")
@@ -96,7 +96,7 @@ class AveragedPredictor(NetworkPredictor):
         parts, after = zip(*read, strict=True)
         return self._means(zip(*parts, strict=True), allowed_BTV), States.behind(*after)
 
-    def _pairs(self, state: States | None) -> Iterator[tuple[NetworkPredictor, Any]]:
+    def _pairs(self, state: States | None) -> Iterator[tuple[Predictor, Any]]:
         states = (None,) * len(self._members) if state is None else state.parts
         return zip(self._members, states, strict=True)
 
@@ -141,7 +141,7 @@ class LastElements:
         return self
 
 
-class Window(NetworkPredictor):
+class Window(Predictor):
     """A predictor that sees only the last N elements, as a network of a `window:N` context was trained.
 
     Arguments:
@@ -149,7 +149,7 @@ class Window(NetworkPredictor):
         size: N.
     """
 
-    def __init__(self, predictor: NetworkPredictor, size: int) -> None:
+    def __init__(self, predictor: Predictor, size: int) -> None:
         self._predictor = predictor
         self.vocab_size = predictor.vocab_size
         self.window = size
@@ -222,8 +222,8 @@ class Window(NetworkPredictor):
 
 
 def as_one(
-    members: Sequence[NetworkPredictor], weights: Sequence[float], context: SeenContext
-) -> NetworkPredictor:
+    members: Sequence[Predictor], weights: Sequence[float], context: SeenContext
+) -> Predictor:
     """Join the networks of a model, in the context they were trained in.
 
     Arguments:

@@ -10,17 +10,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rhapsode.bundle.distribution import Distribution, Elements, LogitsDistribution
-from rhapsode.bundle.predictor import (
-    Examined,
-    NetworkPredictor,
-    Predictor,
-    States,
-    Stretch,
-    StretchRequest,
-)
+from rhapsode.bundle.distribution import Distribution, Elements, LogitsDistribution, Singles
+from rhapsode.bundle.predictor import Examined, Predictor, States, Stretch, StretchRequest
 
 if TYPE_CHECKING:
     from rhapsode.data import Batch
@@ -55,6 +47,7 @@ class Grammatical(Predictor):
         self._grammar = grammar
         self.vocab_size = predictor.vocab_size
         self.batch_rows = predictor.batch_rows
+        self.window = predictor.window
 
     def start(self, rows: int, condition: Any = None) -> States:
         return States((self._predictor.start(rows, condition), self._grammar.init(rows)))
@@ -63,7 +56,7 @@ class Grammatical(Predictor):
         self,
         elements: Elements,
         state: States,
-        known_BUX: NDArray[np.float32] | None = None,
+        known_BUX: Singles | None = None,
         *,
         features: bool = False,
     ) -> tuple[Distribution, States]:
@@ -88,9 +81,7 @@ class Grammatical(Predictor):
         allowed_BTV, place = self._grammar.masks(ids_BT, place, batch.reset_BT)
         return replace(batch, allowed_BTV=allowed_BTV), before, place
 
-    def score(
-        self, batch: Batch, state: States | None = None
-    ) -> tuple[NDArray[np.float32], States | None]:
+    def score(self, batch: Batch, state: States | None = None) -> tuple[Singles, States | None]:
         """Log-probabilities of targets (B, T), and the state behind the batch.
 
         Raises:
@@ -110,6 +101,13 @@ class Grammatical(Predictor):
         examined, behind = self._predictor.examine(masked, before)
         return examined, States.behind(behind, place)
 
+    def distributions(
+        self, batch: Batch, state: States | None = None
+    ) -> tuple[Iterator[Singles], States | None]:
+        masked, before, place = self._masked(batch, state)
+        parts, behind = self._predictor.distributions(masked, before)
+        return parts, States.behind(behind, place)
+
     def join(self, states: Sequence[States]) -> States:
         return States.joined((self._predictor, self._grammar), states)
 
@@ -125,25 +123,3 @@ class Grammatical(Predictor):
 
     def workers(self, calls: int) -> AbstractContextManager[Executor | None]:
         return self._predictor.workers(calls)
-
-
-class GrammaticalNetwork(Grammatical, NetworkPredictor):
-    """A predictor that runs a network, within a grammar; see `Grammatical`.
-
-    Arguments:
-        network: the predictor that runs it.
-        grammar: over the same elements.
-    """
-
-    def __init__(self, network: NetworkPredictor, grammar: Grammar) -> None:
-        super().__init__(network, grammar)
-        self._network = network
-        self.window = network.window
-
-    def distributions(
-        self, batch: Batch, state: States | None = None
-    ) -> tuple[Iterator[NDArray[np.float32]], States | None]:
-        """As for every network; -inf for what is not allowed."""
-        masked, before, place = self._masked(batch, state)
-        parts, behind = self._network.distributions(masked, before)
-        return parts, States.behind(behind, place)

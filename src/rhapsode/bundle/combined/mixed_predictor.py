@@ -14,7 +14,6 @@ from rhapsode.bundle.distribution import Elements, LogitsDistribution, Singles, 
 from rhapsode.bundle.predictor import (
     Counting,
     Examined,
-    NetworkPredictor,
     Predictor,
     States,
     Stretch,
@@ -97,7 +96,7 @@ class MixedPredictor(Predictor):
         ValueError: another number of elements, or a share out of range.
     """
 
-    def __init__(self, network: NetworkPredictor, ngram: NGramModel, share: float) -> None:
+    def __init__(self, network: Predictor, ngram: NGramModel, share: float) -> None:
         if network.vocab_size != ngram.vocab_size:
             raise ValueError(f"{network.vocab_size} elements and {ngram.vocab_size} do not mix")
         if not 0 <= share <= 1:

@@ -13,15 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from rhapsode.bundle import (
-    IdBundle,
-    IdFacts,
-    MixedPredictor,
-    NetworkPredictor,
-    Predictor,
-    bundle_path,
-    read_bundle,
-)
+from rhapsode.bundle import IdBundle, IdFacts, MixedPredictor, Predictor, bundle_path, read_bundle
 from rhapsode.config import GenerateSettings, to_mapping
 from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
 from rhapsode.generation import Chain, Rows
@@ -285,7 +277,7 @@ class IdModel(Model[IdBundle]):
         predictor = NGramPredictor(ngram)
         return predictor if self._grammar is None else predictor.restricted(self._grammar)
 
-    def _mixed(self, network: NetworkPredictor) -> Predictor:
+    def _mixed(self, network: Predictor) -> Predictor:
         """A network with the counts that it is mixed with, where there are any."""
         mixture = self.bundle.mixture
         if mixture is None or self.alone is not None:
@@ -295,7 +287,7 @@ class IdModel(Model[IdBundle]):
         return MixedPredictor(network, ngram, mixture.share)
 
     @cached_property
-    def network_scorer(self) -> NetworkPredictor:
+    def network_scorer(self) -> Predictor:
         """The network alone, in torch; made on first use.
 
         Raises:
@@ -315,7 +307,7 @@ class IdModel(Model[IdBundle]):
     def _grammar(self) -> Grammar | None:
         return self.bundle.facts.grammar(self.bundle.encoder)
 
-    def _restricted(self, network: NetworkPredictor) -> NetworkPredictor:
+    def _restricted(self, network: Predictor) -> Predictor:
         """A network within the grammar of its elements, where there is one."""
         return network if self._grammar is None else network.restricted(self._grammar)
 
