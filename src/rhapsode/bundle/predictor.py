@@ -302,11 +302,9 @@ class States:
     parts: tuple[Any, ...]
 
     def select(self, rows_R: NDArray[np.int64]) -> States:
-        """The states of some rows, in that order."""
         return States(tuple(part.select(rows_R) for part in self.parts))
 
     def fork(self) -> States:
-        """States of their own."""
         return States(tuple(part.fork() for part in self.parts))
 
     @classmethod

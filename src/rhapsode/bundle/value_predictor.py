@@ -53,12 +53,10 @@ class ValueState:
     ahead: State | None = None
 
     def select(self, rows_R: NDArray[np.int64]) -> ValueState:
-        """Some of the paths, in that order; a row may occur twice."""
         ahead = None if self.ahead is None else self.ahead.select(rows_R)
         return ValueState(self.memory.select(rows_R), self.paths.select(rows_R), ahead)
 
     def fork(self) -> ValueState:
-        """The same paths, which never see what these read."""
         return self.select(np.arange(len(self.paths)))
 
 

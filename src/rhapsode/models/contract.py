@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform
 
 import numpy as np
@@ -113,25 +113,19 @@ class State:
         if len(states) == 1:
             return states[0]
         names = cls._names(memory=False)
-        columns = {name: [getattr(state, name) for state in states] for name in names}
+        columns: dict[str, Sequence[Any]] = {
+            name: [getattr(state, name) for state in states] for name in names
+        }
         memory_names = cls._names(memory=True)
         if memory_names:
-            firsts: dict[tuple[int, ...], tuple[Self, int]] = {}  # of each memory, and its offset
-            sources, offsets = 0, []
-            for state in states:
-                memory = [getattr(state, name) for name in memory_names]
-                key = tuple(map(id, memory))
-                if key not in firsts:
-                    firsts[key] = state, sources
-                    sources += _length(memory[0])
-                offsets.append(firsts[key][1])
-            columns["source_B"] = [
-                source_B + offset
-                for source_B, offset in zip(columns["source_B"], offsets, strict=True)
-            ]
-            columns |= {
-                n: [getattr(state, n) for state, _ in firsts.values()] for n in memory_names
-            }
+            memories = [tuple(getattr(state, name) for name in memory_names) for state in states]
+            keys = [tuple(map(id, memory)) for memory in memories]
+            distinct = dict(zip(keys, memories, strict=True))
+            lengths = (_length(memory[0]) for memory in distinct.values())
+            offsets = dict(zip(distinct, accumulate(lengths, initial=0), strict=False))
+            rows = zip(columns["source_B"], keys, strict=True)
+            columns["source_B"] = [source_B + offsets[key] for source_B, key in rows]
+            columns |= dict(zip(memory_names, zip(*distinct.values(), strict=True), strict=True))
         return cls(**{name: _joined(parts) for name, parts in columns.items()})
 
     def under(self, begun: Self) -> Self:

@@ -132,12 +132,10 @@ class LastElements:
     condition: Condition | None = None
 
     def select(self, rows_R: NDArray[np.int64]) -> LastElements:
-        """The memory of some rows."""
         condition = None if self.condition is None else self.condition.select(rows_R)
         return LastElements(self.elements_BT[rows_R], self.count_B[rows_R], condition)
 
     def fork(self) -> LastElements:
-        """A memory of its own; nothing changes one in place."""
         return self
 
 
