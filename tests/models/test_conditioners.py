@@ -15,8 +15,8 @@ from rhapsode.bundle.network import build_network
 from rhapsode.data import Batch, Condition
 from rhapsode.errors import SettingsError
 from rhapsode.models import CONDITIONERS, Conditioned, SequenceModel, State
-from rhapsode.models.conditioners import Static, StaticConfig
 from rhapsode.models.contract import shared, state_dataclass
+from rhapsode.models.inputs import Static, StaticConfig
 from rhapsode.models.recurrent.config import GatedConfig
 from rhapsode.models.recurrent.network import GRU, LSTM
 from rhapsode.models.transformer.config import TransformerConfig

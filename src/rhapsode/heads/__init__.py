@@ -1,9 +1,14 @@
 """Heads: features to a distribution over the next element. Loads torch."""
 
 from rhapsode.heads.categorical import Categorical, CategoricalConfig, Joint, JointConfig
-from rhapsode.heads.contract import HEADS, Head
+from rhapsode.heads.contract import (
+    HEADS,
+    AlikeHead,
+    DensityConfig,
+    DensityHead,
+    Head,
+)
 from rhapsode.heads.count_data import NegativeBinomial, Poisson
-from rhapsode.heads.density import AlikeHead, DensityConfig, DensityHead
 from rhapsode.heads.location_scale import (
     Gaussian,
     GaussianConfig,

@@ -10,8 +10,16 @@ from torch import Tensor, nn
 
 from rhapsode.config import from_mapping
 from rhapsode.errors import SettingsError
-from rhapsode.heads.contract import GREEDY_BELOW, HEADS, Head
-from rhapsode.heads.density import TINY, DensityHead, Features, Targets, bounded
+from rhapsode.heads.contract import (
+    GREEDY_BELOW,
+    HEADS,
+    TINY,
+    DensityHead,
+    Features,
+    Head,
+    Targets,
+    bounded,
+)
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rhapsode.heads.contract import HEADS
-from rhapsode.heads.density import LOWEST, TINY, AlikeHead, DensityConfig, log_softplus
+from rhapsode.heads.contract import (
+    HEADS,
+    LOWEST,
+    TINY,
+    AlikeHead,
+    DensityConfig,
+    log_softplus,
+)
 
 _LOG_MEAN_RANGE = (-700.0, 80.0)
 # With less dispersion than e^-14 it is Poisson to seven digits, with more than e^9 nearly always zero.

@@ -17,8 +17,9 @@ from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rhapsode.heads.contract import GREEDY_BELOW, HEADS
-from rhapsode.heads.density import (
+from rhapsode.heads.contract import (
+    GREEDY_BELOW,
+    HEADS,
     LOG_WIDEST,
     TINY,
     AlikeHead,

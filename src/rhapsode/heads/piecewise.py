@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from rhapsode.errors import SettingsError
-from rhapsode.heads.contract import HEADS
-from rhapsode.heads.density import (
+from rhapsode.heads.contract import (
+    HEADS,
     LOG_WIDEST,
     TINY,
     AlikeHead,

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 from rhapsode.models.families import FAMILIES
 
 if TYPE_CHECKING:
-    from rhapsode.models.conditioners import CONDITIONERS, Conditioned
     from rhapsode.models.contract import SequenceModel, State
-    from rhapsode.models.inputs import INPUTS, InputModule
+    from rhapsode.models.inputs import CONDITIONERS, INPUTS, Conditioned, InputModule
 
 __all__ = [
     "CONDITIONERS",
@@ -40,8 +39,8 @@ for _name, _place in (
     FAMILIES.register_at(_name, f"{__name__}.{_place}")
 
 _PLACES = {
-    "CONDITIONERS": "conditioners",
-    "Conditioned": "conditioners",
+    "CONDITIONERS": "inputs",
+    "Conditioned": "inputs",
     "INPUTS": "inputs",
     "InputModule": "inputs",
     "SequenceModel": "contract",
