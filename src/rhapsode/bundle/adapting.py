@@ -29,7 +29,7 @@ class AdaptSettings:
     segment: Annotated[int, Meta(ge=1)] = 20
     """Elements that are scored before one step is made on them."""
     learning_rate: Annotated[float, Meta(ge=0.0)] = 1e-3
-    """What a weight moves by, at most about, in one step."""
+    """The approximate maximum change of a weight in one step."""
     decay: Annotated[float, Meta(ge=0.0, le=1.0)] = 1e-2
     """Share of the way back to the original weights that is gone in one step."""
     damping: Annotated[float, Meta(ge=0.0)] = 1.0
@@ -37,7 +37,7 @@ class AdaptSettings:
     cache_size: Annotated[int, Meta(ge=1)] = 2000
     """Elements that the cache looks back on."""
     theta: Annotated[float, Meta(ge=0.0)] = 20.0
-    """How much a likeness of features counts: the factor of their cosine."""
+    """Factor of the cosine of two features in the votes of the cache."""
     cache_share: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.1
     """Share of the cache in the mixture, lambda."""
 

@@ -234,7 +234,7 @@ class ValueFacts(Facts):
     """Contents of a model file of values: the fields of a dataclass."""
 
     names: tuple[str, ...]
-    """Of the numbers of an element."""
+    """Names of the numbers of an element."""
 
     @property
     @abstractmethod

@@ -36,7 +36,7 @@ FORMAT_VERSION = 2
 Weights = Annotated[
     list[Annotated[float, msgspec.Meta(gt=0.0, lt=1e9)]], msgspec.Meta(max_length=64)
 ]
-"""Of the members of a model."""
+"""Weights of the members of a model."""
 
 Arrays = Mapping[str, NDArray[Any]]
 T = TypeVar("T")

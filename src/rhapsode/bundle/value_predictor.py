@@ -40,7 +40,7 @@ NUMBERS_AT_ONCE = 1 << 18
 
 @dataclass(frozen=True)
 class ValueState:
-    """Where B paths stand: what the network remembers, and the last values.
+    """The state of B paths: the memory of the network, and the last values.
 
     Arguments:
         memory: of the network before the next value, B rows.

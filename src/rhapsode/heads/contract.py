@@ -43,7 +43,7 @@ class Head(nn.Module, ABC):
     def loss(
         self, parameters: Tensor, targets: Tensor, log_jacobian_BT: Tensor | None = None
     ) -> Tensor:
-        """What training makes small, (B, T) float32: the negative log-probability, unless a head says otherwise."""
+        """The training loss, (B, T) float32: by default the negative log-probability."""
         return -self.log_prob(parameters, targets, log_jacobian_BT)
 
     @abstractmethod
@@ -114,7 +114,7 @@ class DensityHead(Head):
     """
 
     counts: ClassVar[bool] = False
-    """Whether targets are whole numbers in the data's own units, whatever the scale of the inputs."""
+    """True if targets are whole numbers in the data's own units, unscaled."""
     target_size: int
     """Numbers of one observation, K."""
 

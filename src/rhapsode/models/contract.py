@@ -200,9 +200,9 @@ class SequenceModel(nn.Module, ABC):
     Config: ClassVar[type[Any]]
     """The frozen dataclass of this family's settings."""
     sees_inputs: ClassVar[bool] = False
-    """Whether the features hold the inputs, as `Family.sees_inputs` says."""
+    """True if the features hold the inputs, as `Family.sees_inputs` says."""
     uses_condition: ClassVar[bool] = False
-    """Whether a state can begin from a condition; `init_state` refuses one elsewhere."""
+    """True if a state can begin from a condition; `init_state` refuses one elsewhere."""
     input_size: int
     output_size: int
 
@@ -285,7 +285,7 @@ class SequenceModel(nn.Module, ABC):
 
     @abstractmethod
     def probe(self, x_BTD: Tensor, state: State | None = None) -> dict[str, Tensor]:
-        """What goes on inside over a window: named tensors (gates, attention), B first."""
+        """Inner values over a window: named tensors (gates, attention), B first."""
 
 
 class SegmentedModel(SequenceModel):

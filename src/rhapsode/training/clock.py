@@ -1,4 +1,4 @@
-"""How far a run is. The loop asks a clock and nothing else, so that time can be replayed."""
+"""Clocks of a run. The loop asks a clock and nothing else, so that time can be replayed."""
 
 import math
 import time
@@ -30,10 +30,10 @@ class Clock(ABC):
         return self._spent + time.monotonic() - self._began
 
     def reserve(self, seconds: float) -> None:  # noqa: B027 - most clocks need none
-        """What the last evaluation and sample will take, to be kept free at the end."""
+        """Keep time free at the end for the last evaluation and samples."""
 
     def affords(self, looking: float) -> bool:
-        """Whether another evaluation may come now, after `looking` seconds of evaluations and samples."""
+        """True if another evaluation may come now, after `looking` seconds of them."""
         return True
 
 

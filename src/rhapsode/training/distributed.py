@@ -31,7 +31,7 @@ _FAILED = "failed"
 
 
 class Group:
-    """What a process of a run must know of the others; by default it is alone.
+    """A process of a run among the others; by default it is alone.
 
     Arguments:
         rank: the number of this process, from 0.
@@ -44,11 +44,11 @@ class Group:
 
     @property
     def first(self) -> bool:
-        """Whether this process decides, evaluates and writes."""
+        """True if this process decides, evaluates and writes."""
         return self.rank == 0
 
     def rows(self, total: int) -> slice:
-        """Which of `total` rows are this process's; all processes' shares lie in order, without a gap."""
+        """This process's part of `total` rows; all parts lie in order, without a gap."""
         return slice(self.rank * total // self.size, (self.rank + 1) * total // self.size)
 
     def divide(self, batch_size: int, *, asked: bool) -> int:
@@ -91,7 +91,7 @@ class Group:
         return value
 
     def decide(self, values: Sequence[float], flag: bool) -> tuple[tuple[float, ...], bool]:
-        """What the first process says, and whether any process raised its flag.
+        """The values of the first process, and whether any process raised its flag.
 
         Arguments:
             values: only those of the first process count.
@@ -104,7 +104,7 @@ class Group:
         return rows
 
     def agree(self, make: Callable[[], T]) -> T:
-        """What `make` gives in the first process; the others wait, however long it takes.
+        """The result of `make` in the first process; the others wait, however long it takes.
 
         Arguments:
             make: gives what JSON can hold; called in the first process only.
@@ -115,7 +115,7 @@ class Group:
         return make()
 
     def tells(self) -> bool:
-        """Whether this process is the one to tell of an error: the first that asks."""
+        """True if this process is the one to tell of an error: the first that asks."""
         return True
 
     @contextmanager
@@ -281,7 +281,7 @@ def _lost() -> RunError:
 
 @contextmanager
 def _together() -> Iterator[Any]:
-    """What fails here fails because of another process, or the way to it."""
+    """Report failures within as the loss of another process."""
     try:
         yield
     except RuntimeError:

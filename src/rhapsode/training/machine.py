@@ -1,4 +1,4 @@
-"""What this machine can do, and settings of the process that make it do it."""
+"""Speed and precision of this machine, and settings of the process for training."""
 
 import contextlib
 import ctypes
@@ -71,7 +71,9 @@ def _rate(dtype: torch.dtype, size: int) -> float:
 
 
 def runs(step: Callable[[str], None], precision: str) -> bool:
-    """Whether this machine can take a step in a precision at all: some kernels exist only where instructions for them do.
+    """True if this machine can take a step in a precision.
+
+    Some kernels exist only where instructions for them do.
 
     Arguments:
         step: runs one forward and backward pass in the precision it is given.
@@ -89,7 +91,7 @@ def runs(step: Callable[[str], None], precision: str) -> bool:
 def faster_precision(
     step: Callable[[str], None], *, seconds: float = 2.0, gain: float = 1.1
 ) -> tuple[Literal["float32", "bfloat16"], float]:
-    """Whether bfloat16 pays, measured.
+    """The faster precision, measured.
 
     Arguments:
         step: runs one forward and backward pass in the precision it is given.

@@ -31,7 +31,7 @@ GENTLER = 0.5
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will use where nothing else was asked for.
+    """Settings of a run where nothing else was asked for.
 
     Arguments:
         network: settings of the input module and the family.
@@ -121,7 +121,7 @@ def plan_run(
 
 
 def machine_speed(rates: Mapping[str, float], threads: int = 1) -> float:
-    """How fast a machine trains, as a share of the one that settings were measured on.
+    """The speed of a machine in training, as a share of the one that settings were measured on.
 
     In steps of a factor of the square root of two, so that a moment's disturbance seldom changes a plan; and where one
     thread alone does better than its part of all, others were at work while all were measured.

@@ -31,7 +31,7 @@ from rhapsode.training.optimiser import (
 
 @dataclass(frozen=True)
 class LoopHooks:
-    """What the loop calls and does not know.
+    """Functions that the loop calls without knowing them.
 
     Arguments:
         evaluate: nats per element of the validation slice; None when there is none.
@@ -52,7 +52,7 @@ class LoopHooks:
 
 @dataclass
 class Progress:
-    """How far a loop is, as its checkpoint keeps it.
+    """The progress of a loop, as its checkpoint keeps it.
 
     Arguments:
         step: updates done.

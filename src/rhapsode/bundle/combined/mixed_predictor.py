@@ -129,11 +129,9 @@ class MixedPredictor(Predictor):
         return mixed, States((behind, counted))
 
     def score(self, batch: Batch, state: States | None = None) -> tuple[Singles, States | None]:
-        batch = self.masked(batch, state)
         (network_BT, ngram_BT), behind = self.score_parts(batch, state)
         mixed_BT = mixed_log_probs(network_BT, ngram_BT, self.share)
-        if batch.mask() is not None:
-            mixed_BT = _certain(mixed_BT, network_BT, ngram_BT)
+        mixed_BT = _certain(mixed_BT, network_BT, ngram_BT)
         return np.where(batch.weights_BT > 0, mixed_BT, np.float32(0.0)), behind
 
     def score_parts(

@@ -110,7 +110,7 @@ class Recurrent(SegmentedModel):
         return self.Carried(*(torch.stack(parts, dim=1) for parts in zip(*layers, strict=True)))
 
     def _masks(self, x_BTD: Tensor) -> list[Tensor] | None:
-        """What dropout keeps of every layer's outputs, scaled, (B, 1, H): one draw for a whole window."""
+        """Scaled dropout masks of every layer's outputs, (B, 1, H), one draw for a window."""
         if not self.training or self.config.dropout == 0.0:
             return None
         keep = 1 - self.config.dropout

@@ -96,7 +96,7 @@ class TCN(SegmentedModel):
         return x.transpose(1, 2), TCNState(torch.cat(kept, dim=2).transpose(1, 2))
 
     def drawn(self, x_BTD: Tensor) -> list[Tensor] | None:
-        """What dropout keeps of every convolution's channels, scaled, (B, H, 1): one draw for a whole window."""
+        """Scaled dropout masks of every convolution's channels, (B, H, 1), one draw for a window."""
         if not self.training or self.config.dropout == 0.0:
             return None
         keep = 1 - self.config.dropout
