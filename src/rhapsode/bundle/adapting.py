@@ -204,7 +204,7 @@ class _Learner:
         self._root, self._some = torch.empty_like(self._weights), torch.empty_like(self._weights)
         self._steps = 0
         sizes = [parameter.numel() for parameter in parameters]
-        parts = (parameters, self._weights.split(sizes), self._gradient.split(sizes))
+        parts = (parameters, torch.split(self._weights, sizes), torch.split(self._gradient, sizes))
         for parameter, weights, gradient in zip(*parts, strict=True):
             parameter.data = weights.view_as(parameter)
             parameter.grad = gradient.view_as(parameter)  # autograd adds to it in place

@@ -154,6 +154,8 @@ class Joint(DensityHead):
         Raises:
             ValueError: a negative temperature.
         """
+        if temperature < 0:
+            raise ValueError(f"temperature {temperature} is negative")
         numbers, logits = self._parts(parameters.detach())
         uniforms = self._columns(parameters, uniforms_B)
         measured = self.numbers.target_size
@@ -180,5 +182,5 @@ class Joint(DensityHead):
         return torch.cat((self.numbers.scaled(numbers, own), *logits), dim=-1)
 
     def _parts(self, parameters: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        numbers, *logits = parameters.split((self.numbers.width, *self._kinds), dim=-1)
+        numbers, *logits = torch.split(parameters, [self.numbers.width, *self._kinds], dim=-1)
         return numbers, tuple(logits)

@@ -50,7 +50,7 @@ class LocationScaleConfig(DensityConfig):
 
 
 @dataclass(frozen=True)
-class GaussianConfig(DensityConfig):
+class GaussianConfig(LocationScaleConfig):
     """Settings of `gaussian.v1`."""
 
     least_scale: LeastScale = 1e-4
@@ -66,7 +66,7 @@ class LocationScale(AlikeHead):
     places = slice(0, 1)
     width_share = 1.0
 
-    def __init__(self, config: LocationScaleConfig | GaussianConfig) -> None:
+    def __init__(self, config: LocationScaleConfig) -> None:
         super().__init__(config, self.each)
         self.least_scale = config.least_scale
 
