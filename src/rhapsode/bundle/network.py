@@ -34,7 +34,8 @@ class Reading(NamedTuple):
     Arguments:
         y_BTH: features behind every input.
         targets: of the batch.
-        masks: the mask and its exempt targets, see `mask_tensors`.
+        masks: what may follow, (B, T, V), and the targets that may not, (B, T), which have weight 0; both bool. None
+            where everything may follow.
         state: behind the batch.
     """
 
@@ -90,37 +91,28 @@ class Network(nn.Module):
         y_BH, state = self.model.step(self.input(inputs_B[:, None])[:, 0], state)
         return self.head(y_BH[:, None])[:, 0], state
 
-    def state_before(self, batch: Batch, state: State | None) -> State | None:
-        """The state that a batch begins from.
-
-        Arguments:
-            batch: its condition is that of its rows, whether they begin or go on.
-            state: behind the batch before; None where rows begin with this one.
-
-        Returns:
-            The state given, or one of rows that begin, under the condition of the batch. Without a
-            condition, the state given.
-
-        Raises:
-            SettingsError: the batch has a condition that this network cannot use.
-        """
-        if batch.condition is None:
-            return state
-        begun = self.model.init_state(batch.rows, condition=batch.condition)
-        return begun if state is None else state.under(begun)
-
     def read(self, batch: Batch, state: State | None) -> Reading:
         """Read a batch.
+
+        Arguments:
+            batch: its condition is that of its rows, whether they begin or go on; without one, a state that goes on has
+                its own.
+            state: behind the batch before; None where rows begin with this one.
 
         Raises:
             DataError: a target of a weight above 0 is not allowed.
             SettingsError: the batch has a condition that this network cannot use.
         """
         device = next(self.parameters()).device
-        masks = mask_tensors(batch, device)
+        masks, allowed_BTV = None, batch.mask()
+        if allowed_BTV is not None:
+            exempt_BT = torch.from_numpy(batch.forbidden_targets())
+            masks = torch.from_numpy(allowed_BTV).to(device), exempt_BT.to(device)
         inputs, targets, reset_BT = batch_tensors(batch, device)
-        before = self.state_before(batch, state)
-        y_BTH, state = self.model(self.input(inputs), before, reset_BT=reset_BT)
+        if batch.condition is not None:
+            begun = self.model.init_state(batch.rows, condition=batch.condition)
+            state = begun if state is None else state.under(begun)
+        y_BTH, state = self.model(self.input(inputs), state, reset_BT=reset_BT)
         return Reading(y_BTH, targets, masks, state)
 
     def log_prob(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:
@@ -221,24 +213,6 @@ def batch_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, T
     if batch.known_BTK is not None:
         inputs = torch.cat((inputs, torch.from_numpy(batch.known_BTK).to(device)), dim=-1)
     return inputs, torch.from_numpy(batch.targets).to(device), reset
-
-
-def mask_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor] | None:
-    """The mask of a batch and its exempt targets, as tensors.
-
-    Exempt are targets that may not follow; they have weight 0.
-
-    Returns:
-        The mask (B, T, V) and the exempt targets (B, T), bool; None where everything may follow.
-
-    Raises:
-        DataError: a target of a weight above 0 is not allowed.
-    """
-    allowed_BTV = batch.mask()
-    if allowed_BTV is None:
-        return None
-    exempt_BT = batch.forbidden_targets()
-    return torch.from_numpy(allowed_BTV).to(device), torch.from_numpy(exempt_BT).to(device)
 
 
 def mask_logits(logits_BTV: Tensor, allowed_BTV: Tensor, exempt_BT: Tensor | None = None) -> Tensor:

@@ -198,8 +198,15 @@ class ValuePredictor(Predictor, Generic[B_co]):
             EncodingError: values that the encoder's settings declare impossible.
             SettingsError: covariates of other times than these.
         """
-        time = elements.shape[1]
-        known_BUX = self._known(known_BUX, len(elements), time)
+        rows, time = elements.shape[:2]
+        wanted = (rows, time + 1, self.bundle.facts.covariate_size)
+        if known_BUX is None and not wanted[-1]:
+            known_BUX = np.zeros(wanted, dtype=np.float32)
+        if known_BUX is None or known_BUX.shape != wanted:
+            shape = None if known_BUX is None else known_BUX.shape
+            raise SettingsError(
+                f"{time} values of {rows} series need {wanted[-1]} covariates at {time + 1} times, not {shape}"
+            )
         for step in range(time):
             state = self._observe(elements[:, step], state, known_BUX[:, step])
         parameters_BP, ahead = self._parameters(state.paths, state.memory, known_BUX[:, time])
@@ -227,17 +234,6 @@ class ValuePredictor(Predictor, Generic[B_co]):
             _, ahead = self._parameters(state.paths, state.memory, known_BX)
         state.paths.push(np.asarray(values_BK, dtype=np.float64))
         return ValueState(ahead, state.paths)
-
-    def _known(self, known_BUX: Singles | None, rows: int, time: int) -> Singles:
-        size = self.bundle.facts.covariate_size
-        if known_BUX is None and not size:
-            return np.zeros((rows, time + 1, 0), dtype=np.float32)
-        if known_BUX is None or known_BUX.shape != (rows, time + 1, size):
-            shape = None if known_BUX is None else known_BUX.shape
-            raise SettingsError(
-                f"{time} values of {rows} series need {size} covariates at {time + 1} times, not {shape}"
-            )
-        return known_BUX
 
     @torch.no_grad()
     def begin(self, histories: Sequence[History], sources: Condition | None = None) -> ValueState:

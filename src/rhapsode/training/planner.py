@@ -102,7 +102,10 @@ def plan_run(
         network |= {"chrono": length, "chrono_share": 0.25}
         learning_rate = min(learning_rate, kind.largest_fresh_rate)
     updates = seen * elements / max(1, batch * window)
-    averaging = _averaging(updates) if kind.averages else 0.0
+    averaging = 0.0
+    if kind.averages and updates >= 500:
+        # Over about the last tenth of a run, so that the schedule's end counts most.
+        averaging = round(1.0 - 10.0 / min(updates, 20_000), 5)
     timed = f" in {seconds:.0f} s" if seconds is not None else ""
     reasons = [f"{planned.reason}: for {elements:,} elements{timed}"]
     if context.kind == "fresh":
@@ -143,11 +146,6 @@ def _dropout(seen: float, size: int, vocab_size: int) -> float:
     if vocab_size > LARGE_VOCABULARY:
         share = 0.1 + 0.07 * seen
     return round(min(0.4, max(0.0, share)), 2)
-
-
-def _averaging(updates: float) -> float:
-    """Decay of the average of the weights: over about the last tenth of a run, so that the schedule's end counts most."""
-    return 0.0 if updates < 500 else round(1.0 - 10.0 / min(updates, 20_000), 5)
 
 
 def _width(elements: int, seconds: float | None) -> int:

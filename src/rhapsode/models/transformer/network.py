@@ -46,7 +46,6 @@ class RMSNorm(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise the last axis."""
         return nn.functional.rms_norm(
             x.to(self.weight.dtype), self.weight.shape, self.weight, self.epsilon
         )
@@ -82,7 +81,6 @@ class FeedForward(nn.Module):
         self.down_proj = nn.Linear(inner, size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features to features."""
         return self.down_proj(nn.functional.silu(self.gate_proj(x)) * self.up_proj(x))  # type: ignore[no-any-return]
 
 
@@ -118,14 +116,11 @@ class Transformer(SequenceModel):
         blocks = nn.ModuleList(Block(config, inner) for _ in range(config.num_layers))
         self.layers = cast("Sequence[Block]", blocks)
         self.norm = RMSNorm(config.input_size)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Normal weights of deviation 0.02; branches that are added are scaled by the depth (GPT-2)."""
         for name, parameter in self.named_parameters():
             if parameter.dim() == 2:
+                # Branches that are added are scaled by the depth (GPT-2).
                 branch = name.endswith(("o_proj.weight", "down_proj.weight"))
-                scale = math.sqrt(2 * self.config.num_layers) if branch else 1.0
+                scale = math.sqrt(2 * config.num_layers) if branch else 1.0
                 nn.init.normal_(parameter, std=0.02 / scale)
 
     def zero_state(
