@@ -43,11 +43,7 @@ class Recurrent(SegmentedModel):
             shapes = ((rows, width), (rows, config.hidden_size), (rows,), (rows,))
             for name, shape in zip(NAMES, shapes, strict=True):
                 self.register_parameter(f"{name}_l{layer}", nn.Parameter(torch.empty(shape)))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Uniform weights, as in torch.nn."""
-        bound = 1 / math.sqrt(self.config.hidden_size)
+        bound = 1 / math.sqrt(config.hidden_size)
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
 
@@ -163,7 +159,12 @@ class Recurrent(SegmentedModel):
 
 
 class Gated(Recurrent):
-    """Layers with a gate that decides what is kept."""
+    """Layers with a gate that decides what is kept.
+
+    With `chrono` gates start by keeping, and not writing. Units forget over times spread evenly in log up to `chrono`. A
+    unit whose gate keeps the share f forgets over 1 / (1 - f) positions; f = sigmoid(log(t - 1)) makes that t, for t drawn
+    from 2 to `chrono` (Tallec and Ollivier 2018, "Can recurrent neural networks warp time?", section 3).
+    """
 
     Config = GatedConfig
     config: GatedConfig
@@ -173,16 +174,10 @@ class Gated(Recurrent):
     """Place of the gate that writes, where there is one of its own."""
 
     # Opening all units alike (a bias of 1), or all by `chrono`, learns prose more slowly: `chrono_share`.
-    def reset_parameters(self) -> None:
-        """Uniform weights, as in torch.nn; with `chrono`, gates that start by keeping, and not writing.
-
-        Units forget over times spread evenly in log up to `chrono`. A unit whose gate keeps the share f forgets over
-        1 / (1 - f) positions; f = sigmoid(log(t - 1)) makes that t, for t drawn from 2 to `chrono` (Tallec and Ollivier
-        2018, "Can recurrent neural networks warp time?", section 3).
-        """
-        super().reset_parameters()
-        size, some, longest = self.config.hidden_size, self.config.remembering, self.config.chrono
-        for layer in range(self.config.num_layers if some else 0):
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        size, some, longest = config.hidden_size, config.remembering, config.chrono
+        for layer in range(config.num_layers if some else 0):
             bias_ih, bias_hh = (weights.detach() for weights in self.weights_of(layer)[2:])
             keep = slice(self.keeps * size, self.keeps * size + some)
             bias_hh[keep] = 0.0
