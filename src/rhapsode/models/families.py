@@ -81,8 +81,6 @@ class Family(ABC):
     """True if its weights are averaged over the end of a run."""
     remembers_documents: ClassVar[bool] = False
     """True if it has gates that chrono initialisation opens over a document."""
-    largest_fresh_rate: ClassVar[float] = 4e-3
-    """Learning rate at most with documents read each afresh, where it remembers them."""
     default_window: ClassVar[int] = 64
     """Steps of an update in a carried context."""
     sees_inputs: ClassVar[bool] = False

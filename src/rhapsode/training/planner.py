@@ -20,6 +20,8 @@ _STEP = 1024
 # of 512; families say how much of that they reach. What settings were measured at, a minute of it being a minute here,
 # other machines' minutes are turned into.
 _RATE = 9.0e10
+# Learning rate at most where a family remembers documents that are read each afresh.
+_FRESH_RATE = 4e-3
 # Factor of the learning rate that a base model was trained with. Measured with LSTMs of 256 after
 # 1,500 updates (test loss on the new text, loss on the old one): Shakespeare, then 150 kB of
 # Nietzsche for 400 updates: all of the rate 1.560 and 2.074, half 1.622 and 2.004, a quarter 1.700
@@ -100,7 +102,7 @@ def plan_run(
     network, learning_rate = dict(planned.network), planned.learning_rate
     if context.kind == "fresh" and kind.remembers_documents:
         network |= {"chrono": length, "chrono_share": 0.25}
-        learning_rate = min(learning_rate, kind.largest_fresh_rate)
+        learning_rate = min(learning_rate, _FRESH_RATE)
     updates = seen * elements / max(1, batch * window)
     averaging = 0.0
     if kind.averages and updates >= 500:
