@@ -174,10 +174,6 @@ class BaseModel:
     bundle: Bundle[Any, Any]
     line: tuple[Mapping[str, Any], ...]
 
-    def trained(self, section: str) -> Mapping[str, Any]:
-        """A section of the settings it was trained with; empty where its file does not say."""
-        return self.bundle.provenance.section(section)
-
 
 def base_of(path: Path, bundle: Bundle[Any, Any], *, sha256: str | None = None) -> BaseModel:
     """A model file as a base model.
@@ -225,7 +221,7 @@ def gentler_plan(
         asked: the learning rate that was asked for; None for none.
         fits_window: whether window and batch are cut to a short training part.
     """
-    peak = base.trained("training").get("learning_rate")
+    peak = base.bundle.provenance.section("training").get("learning_rate")
     whose = "it was trained with"
     if not isinstance(peak, float) or not 0 < peak <= 10:
         peak, whose = float(plan.training["learning_rate"]), "planned for a new model"

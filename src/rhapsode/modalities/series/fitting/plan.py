@@ -114,7 +114,7 @@ def plan_series_run(
     if "edges" not in head:
         kept_head = {"name": config.head.name, **_without(config.head.settings, "target_size")}
     elif base is not None:
-        kept_head = dict(base.trained("head"))
+        kept_head = dict(base.bundle.provenance.section("head"))
     timed = settings.epochs is None and settings.steps is None
     enough = enough_steps(corpus.points, training.window * training.batch_size) if timed else None
     if enough is not None:
