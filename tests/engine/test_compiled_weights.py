@@ -9,17 +9,12 @@ import numba
 import numpy as np
 import pytest
 
-from rhapsode.bundle import Member, NetworkPredictor, log_softmax
+from rhapsode.bundle import Member, Predictor, log_softmax
 from rhapsode.engine.compiled_predictor import compiled_predictor
 from rhapsode.engine.kernels import reduced, tiles
 from rhapsode.engine.kernels.products import matrix_size, packed
 from rhapsode.engine.kernels.products import product as inner_product
-from rhapsode.engine.kernels.reduced import (
-    BLOCK,
-    INPUT_BYTES,
-    pack_bf16,
-    pack_int8,
-)
+from rhapsode.engine.kernels.reduced import BLOCK, INPUT_BYTES, pack_bf16, pack_int8
 from rhapsode.engine.kernels.reduced import round_inputs as inner_round_inputs
 from rhapsode.engine.kernels.tiles import PANEL, features_of, padded
 from rhapsode.engine.packed_weights import lay_out
@@ -27,13 +22,7 @@ from rhapsode.engine.rounding import rounding_of
 from rhapsode.errors import BundleError
 from tests.contracts.predictor_contract import PredictorContract
 from tests.engine.compiled_calls import callable_form
-from tests.engine.compiled_models import (
-    FAMILIES,
-    VOCABULARY,
-    bundle_of,
-    network_config,
-    network_of,
-)
+from tests.engine.compiled_models import FAMILIES, VOCABULARY, bundle_of, network_config, network_of
 
 product, round_inputs = callable_form(inner_product), callable_form(inner_round_inputs)
 
@@ -43,18 +32,18 @@ REDUCED = tuple(TOLERANCE)
 SHAPES = [(1, 1), (33, 5), (70, 64), (31, 65), (160, 130), (257, 20)]
 
 
-def predictor_of(family: str, weights: str) -> NetworkPredictor:
+def predictor_of(family: str, weights: str) -> Predictor:
     config = network_config(family)
     return compiled_predictor(bundle_of(config, network_of(config)), weights=weights, threads=1)
 
 
 class TestInt8(PredictorContract):
-    def make(self) -> NetworkPredictor:
+    def make(self) -> Predictor:
         return predictor_of("transformer", "int8")
 
 
 class TestBf16(PredictorContract):
-    def make(self) -> NetworkPredictor:
+    def make(self) -> Predictor:
         return predictor_of("gru", "bf16")
 
 

@@ -15,7 +15,6 @@ from rhapsode.files import is_there, source_name
 from rhapsode.log import log
 from rhapsode.training import (
     BudgetClock,
-    CappedClock,
     Clock,
     Event,
     LoopHooks,
@@ -24,7 +23,7 @@ from rhapsode.training import (
     join_group,
     read_checkpoint,
 )
-from rhapsode.training.fine_tuning import BaseModel
+from rhapsode.training.planner import BaseModel
 from rhapsode.workflows import AnyModel, load
 from rhapsode.workflows.runs.plan_run import PlannedRun, plan_training
 from rhapsode.workflows.runs.run_folder import RunFolder, find_run
@@ -152,7 +151,7 @@ def prepare_training(
         begin_with(before, loop, hooks, folder, group)
     if kept is not None and group.first:
         # Without a checkpoint too: a run that was killed before its first one begins again.
-        folder.rewind(loop.step)
+        folder.rewind(loop.progress.step)
     log.info(
         f"{run.settings.model}: {run.network.parameter_count():,} parameters; "
         f"{'; '.join(run.planned.plan.reasons)}; {run.settings.training.precision}"
@@ -202,9 +201,8 @@ def _clock(run: PlannedRun, before: float, resumed: RunFolder | None) -> Clock:
         origin = float(kept["origin"])
     seconds = settings.budget_seconds()
     if seconds is not None:
-        timed = BudgetClock(seconds, spent=before, origin=origin)
         most = run.planned.most_steps
-        return timed if most is None else CappedClock(timed, most)
+        return BudgetClock(seconds, spent=before, origin=origin, most_steps=most)
     steps = settings.steps
     if steps is None:
         assert settings.epochs is not None

@@ -32,7 +32,7 @@ from rhapsode.training import (
 from rhapsode.training import (
     Finished as Ended,
 )
-from rhapsode.training.tracking import TensorBoard
+from rhapsode.training.events import TensorBoard
 from rhapsode.views.card import card_text
 from rhapsode.views.curve import draw_course, read_course
 from rhapsode.workflows.runs.plan_run import PlannedRun
@@ -79,7 +79,7 @@ class Training:
         """
         board = None
         if self.settings.track.tensorboard and self.group.first:
-            board = TensorBoard(self.folder.tensorboard, self.loop.step)
+            board = TensorBoard(self.folder.tensorboard, self.loop.progress.step)
         try:
             for event in self.loop.run():
                 if self.group.first:
@@ -175,7 +175,7 @@ class Training:
         plan = {name: to_mapping(settings).get(name) for name in sections}
         return {
             "modality": self.run.modality.name,
-            "validation_loss": self.loop.best,
+            "validation_loss": self.loop.progress.best,
             "steps": last.step,
             "ended": last.reason,
             "seconds": round(last.elapsed, 3),

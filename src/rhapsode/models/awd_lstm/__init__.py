@@ -1,1 +1,0 @@
-"""The weight-dropped LSTM."""

@@ -1,1 +1,0 @@
-"""Long short-term memory."""

@@ -1,0 +1,1 @@
+"""Recurrent networks: plain, gated, and variants of the LSTM."""

@@ -1,1 +1,0 @@
-"""The LSTM whose head sees its inputs."""

@@ -1,1 +1,0 @@
-"""The transformer of learned positions."""
