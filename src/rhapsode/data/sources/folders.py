@@ -3,11 +3,12 @@
 import fnmatch
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from rhapsode.data.sources.archives import archive_kind
-from rhapsode.data.sources.blob import Blob, file_blob
+from rhapsode.data.sources.blob import Blob, file_blob, spooled
 from rhapsode.data.sources.formats import Found
 from rhapsode.errors import DataError
 from rhapsode.files import is_there
@@ -42,7 +43,26 @@ def walk(folder: Path, found: Found) -> Iterator[Blob]:
         yield file_blob(path, relative)
 
 
-def inside(source: str) -> tuple[Path, str] | None:
+def named_file(source: str) -> tuple[Blob, str] | None:
+    """The file or archive that a source names, and the path inside the archive if there is one.
+
+    Arguments:
+        source: a path, a path that leads into an archive, or "-" for standard input.
+
+    Returns:
+        None for a source that names no file.
+    """
+    if source == "-":
+        if sys.stdin is None:
+            raise DataError("standard input is closed", where="-", hint="pipe data into it")
+        return Blob("-", "-", spooled(sys.stdin.buffer, "-")), ""
+    if source and is_there(Path(source)):
+        return file_blob(Path(source)), ""
+    parts = _inside(source)
+    return (file_blob(parts[0]), parts[1]) if parts else None
+
+
+def _inside(source: str) -> tuple[Path, str] | None:
     """An archive and the path inside it that a source names; None if it names no such thing."""
     outer, mark, inner = source.partition("::")
     if mark and is_there(Path(outer)):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import fnmatch
 import glob
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,11 +17,11 @@ from rhapsode.config import SourceSettings
 from rhapsode.data.corpora.catalogue import CATALOGUE, catalogue_documents
 from rhapsode.data.document import Document
 from rhapsode.data.sources.archives import archive_kind, members
-from rhapsode.data.sources.blob import Blob, file_blob, spooled
+from rhapsode.data.sources.blob import Blob, file_blob
 from rhapsode.data.sources.compression import bare_name, unpacked
 from rhapsode.data.sources.fields.records import record_kind, records_of, refuse_parquet
 from rhapsode.data.sources.fields.selector import Selector
-from rhapsode.data.sources.folders import inside, like, walk
+from rhapsode.data.sources.folders import like, named_file, walk
 from rhapsode.data.sources.formats import Found, NotText, Unreadable
 from rhapsode.data.sources.memory import default_field, items
 from rhapsode.data.sources.pieces import chain, cut, first_lines
@@ -162,26 +161,18 @@ class _Reader:
 
     def _source(self, source: str) -> Iterator[Document]:
         path = Path(source)
-        if source == "-":
-            if sys.stdin is None:
-                raise DataError("standard input is closed", where="-", hint="pipe a text into it")
-            blob = Blob("-", "-", spooled(sys.stdin.buffer, "-"))
-            yield from self._single(blob)
-        elif is_there(path) and path.is_dir():
+        if source != "-" and is_there(path) and path.is_dir():
             yield from self._many(walk(path, self._found), source, "this folder")
-        elif is_there(path):
-            blob = file_blob(path)
-            yield from self._archive_or_single(blob)
+        elif (named := named_file(source)) is not None:
+            yield from self._archive_or_single(*named)
         elif source in CATALOGUE:
             yield from self._catalogue(source)
-        elif (parts := inside(source)) is not None:
-            yield from self._archive_or_single(file_blob(parts[0]), parts[1])
         elif any(character in source for character in "*?["):
             yield from self._glob(source)
         else:
             raise DataError("no such file or folder", where=source, hint=_where_to_look(source))
 
-    def _archive_or_single(self, blob: Blob, inner: str = "") -> Iterator[Document]:
+    def _archive_or_single(self, blob: Blob, inner: str) -> Iterator[Document]:
         kind = archive_kind(blob)
         if kind is None:
             if inner:

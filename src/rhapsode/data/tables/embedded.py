@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import resources
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.data.tables.frequency import Frequency, TimeKind, infer_frequency
-from rhapsode.data.tables.series_set import SeriesSet, format_time
-
-__all__ = ["SERIES", "embedded_set", "embedded_text"]
+__all__ = ["SERIES", "embedded_arrays", "embedded_text"]
 
 Floats = NDArray[np.float64]
 
@@ -22,25 +20,13 @@ def embedded_text(name: str) -> str:
     return SERIES[name]()
 
 
-def embedded_set(name: str) -> SeriesSet:
-    """A corpus of `SERIES`, read as any table is; needs no library of tables."""
+def embedded_arrays(name: str) -> dict[str, NDArray[Any]]:
+    """The times and values of a corpus of `SERIES`, by the names of their columns."""
     header, *rows = embedded_text(name).splitlines()
     time, value = header.split(",")
     cells, numbers = zip(*(row.split(",") for row in rows), strict=True)
-    kind: TimeKind = "integer" if cells[0].isdigit() else "time"
-    times_N = np.array(cells, np.int64 if kind == "integer" else "datetime64[ns]").astype(np.int64)
-    frequency = infer_frequency(times_N, kind) or Frequency("order")
-    begin, end = (format_time(int(times_N[place]), kind, frequency) for place in (0, -1))
-    written = " of whole numbers" if kind == "integer" else ""
-    count, none = len(rows), np.zeros((len(rows), 0))
-    summary = (
-        f"time: column {time!r}{written} ({frequency.name}, {begin} to {end}); value: {value!r}; "
-        f"1 series of {count:,}"
-    )
-    return SeriesSet(
-        (value,), np.array([0, count]), times_N, np.array(numbers, np.float64)[:, None],
-        (value,), kind, (frequency,), none, (), none[:1], (), none[:1].astype(np.int64), (), (), (summary,),
-    )  # fmt: skip
+    kind = np.int64 if cells[0].isdigit() else "datetime64[ns]"
+    return {time: np.array(cells, kind), value: np.array(numbers, np.float64)}
 
 
 def _airline() -> str:

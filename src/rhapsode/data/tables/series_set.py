@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.data.tables.frequency import Frequency, TimeKind
-from rhapsode.errors import DataError, SettingsError
+from rhapsode.errors import DataError
 
 __all__ = ["SeriesSet", "format_time", "future_times", "ranges"]
 
@@ -95,7 +95,7 @@ class SeriesSet:
     def select(self, series: Sequence[int] | Ints) -> SeriesSet:
         """Only these series, in this order."""
         chosen = np.asarray(series, np.int64)
-        cut = self.cut(self.offsets[:-1][chosen], self.offsets[1:][chosen], chosen)
+        cut = self.cut(self.offsets[:-1][chosen], self.offsets[1:][chosen])
         return replace(
             cut,
             ids=tuple(self.ids[number] for number in chosen),
@@ -104,13 +104,12 @@ class SeriesSet:
             categories_SA=self.categories_SA[chosen],
         )
 
-    def cut(self, starts: Ints, stops: Ints, chosen: Ints | None = None) -> SeriesSet:
-        """Of each series only some rows.
+    def cut(self, starts: Ints, stops: Ints) -> SeriesSet:
+        """Some rows of each series.
 
         Arguments:
-            starts: for each series the first row, counted over all series.
-            stops: for each the row behind its last.
-            chosen: which series these are, where it is not all of them; their names are then for the caller to put right.
+            starts: the first row of each series, counted over all series.
+            stops: the row after its last.
         """
         keep = ranges(starts, stops)
         offsets = np.concatenate([[0], np.cumsum(np.maximum(stops - starts, 0))]).astype(np.int64)
@@ -121,33 +120,6 @@ class SeriesSet:
             values_NK=self.values_NK[keep],
             known_NC=self.known_NC[keep],
         )
-
-    def split_tail(
-        self, horizon: int | None = None, *, share: float | None = None
-    ) -> tuple[SeriesSet, SeriesSet]:
-        """Cut off the end of every series: what is before it, and the end itself, of the same series each.
-
-        Arguments:
-            horizon: how many rows the end has; of a series that is no longer than that, none.
-            share: or which share of each series, from 0 to 1, to the nearest row; at least one row is left before it.
-
-        Raises:
-            SettingsError: neither or both are given, or are out of range.
-        """
-        lengths = self.lengths
-        if (horizon is None) == (share is None):
-            raise SettingsError("a tail is either a number of rows or a share")
-        if horizon is not None:
-            if horizon < 0:
-                raise SettingsError(f"a tail of {horizon} rows")
-            tails = np.where(lengths > horizon, horizon, 0)
-        else:
-            assert share is not None
-            if not 0 <= share <= 1:
-                raise SettingsError(f"a share of {share}")
-            tails = np.minimum(np.rint(lengths * share), np.maximum(lengths - 1, 0))
-        middle = (self.offsets[1:] - tails).astype(np.int64)
-        return self.cut(self.offsets[:-1], middle), self.cut(middle, self.offsets[1:])
 
 
 def ranges(starts: Ints, stops: Ints) -> Ints:
