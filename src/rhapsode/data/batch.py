@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,6 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.errors import DataError
+
+END = 0
+"""The id of end-of-sequence."""
+_ARRAYS = {
+    "ids_BS": (2, np.int64), "values_BSK": (3, np.float32),
+    "lengths_B": (1, np.int64), "static_BK": (2, np.float32),
+}  # fmt: skip
+"""Axes and type of the arrays of a condition."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +43,9 @@ class Condition:
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit one another."""
-        kinds = {
-            "ids_BS": (self.ids_BS, 2, np.int64),
-            "values_BSK": (self.values_BSK, 3, np.float32),
-            "lengths_B": (self.lengths_B, 1, np.int64),
-            "static_BK": (self.static_BK, 2, np.float32),
-        }
         rows: dict[str, int] = {}
-        for name, (array, axes, dtype) in kinds.items():
+        for name, (axes, dtype) in _ARRAYS.items():
+            array = getattr(self, name)
             if array is None:
                 continue
             if array.ndim != axes or array.dtype != dtype:
@@ -51,6 +53,8 @@ class Condition:
                     f"{name} of a condition is {array.dtype} of {array.ndim} axes, "
                     f"not {np.dtype(dtype)} of {axes}"
                 )
+            if array.dtype == np.float32 and np.isinf(array).any():
+                raise DataError(f"{name} of a condition holds infinite numbers")
             rows[name] = len(array)
         if self.ids_BS is not None and self.values_BSK is not None:
             raise DataError("a condition has identifiers or values, not both")
@@ -64,13 +68,10 @@ class Condition:
             raise DataError(f"the arrays of a condition differ in their rows: {listing}")
         if sequence is not None and self.lengths_B is not None:
             longest = sequence.shape[1]
-            if ((self.lengths_B < 1) | (self.lengths_B > longest)).any():
+            if not ((self.lengths_B >= 1) & (self.lengths_B <= longest)).all():
                 raise DataError(f"lengths of a condition are 1 to {longest}, the width of its rows")
         if self.ids_BS is not None and (self.ids_BS < 0).any():
             raise DataError("identifiers of a condition are 0 or more")
-        for name, array in (("values_BSK", self.values_BSK), ("static_BK", self.static_BK)):
-            if array is not None and np.isinf(array).any():
-                raise DataError(f"{name} of a condition holds infinite numbers")
 
     @property
     def rows(self) -> int:
@@ -86,16 +87,17 @@ class Condition:
             DataError: they hold arrays of different kinds or sizes.
         """
         joined: dict[str, NDArray[Any]] = {}
-        for field in dataclasses.fields(cls):
-            parts = [getattr(each, field.name) for each in conditions]
-            arrays = [part for part in parts if part is not None]
-            if arrays and field.name in {"ids_BS", "values_BSK"}:
+        for name in _ARRAYS:
+            arrays = [getattr(each, name) for each in conditions]
+            missing = sum(array is None for array in arrays)
+            if missing == len(arrays):
+                continue
+            if not missing and name in {"ids_BS", "values_BSK"}:
                 longest = max(array.shape[1] for array in arrays)
                 arrays = [_padded(array, longest) for array in arrays]
-            if len(arrays) not in {0, len(parts)} or len({each.shape[1:] for each in arrays}) > 1:
-                raise DataError(f"the conditions of a batch differ in kind or size: {field.name}")
-            if arrays:
-                joined[field.name] = np.concatenate(arrays)
+            if missing or len({array.shape[1:] for array in arrays}) > 1:
+                raise DataError(f"the conditions of a batch differ in kind or size: {name}")
+            joined[name] = np.concatenate(arrays)
         return cls(**joined)
 
     def select(self, rows_R: NDArray[np.int64] | slice) -> Condition:
@@ -183,18 +185,12 @@ def _padded(sources: NDArray[Any], longest: int) -> NDArray[Any]:
 
 def _picked(whole: Batch | Condition, rows_R: NDArray[np.int64] | slice) -> dict[str, Any]:
     """The fields of a batch or condition at some rows."""
-    parts = {}
-    for field in dataclasses.fields(whole):
-        part = getattr(whole, field.name)
-        if isinstance(part, Condition):
-            part = part.select(rows_R)
-        elif part is not None:
-            part = part[rows_R]
-        parts[field.name] = part
-    return parts
-
-
-END = 0
+    parts = {name: getattr(whole, name) for name in whole.__dataclass_fields__}
+    return {
+        name: part.select(rows_R) if isinstance(part, Condition) else part[rows_R]
+        for name, part in parts.items()
+        if part is not None
+    }
 
 
 def lay_out(
@@ -234,26 +230,20 @@ class Stream(Protocol):
     @property
     def batch_size(self) -> int:
         """B, rows of a batch; the last of an epoch may have fewer where nothing is carried."""
-        ...
 
     @property
     def carries(self) -> bool:
-        """Whether the state behind a batch is the state before the next; if not, each begins afresh."""
-        ...
+        """True if the state after a batch is the state before the next one."""
 
     @property
     def elements_per_epoch(self) -> int:
         """Elements scored in one pass."""
-        ...
 
     def batch(self, step: int) -> Batch:
         """What `step` (0, 1, 2, ...) reads."""
-        ...
 
     def scored(self, steps: int) -> int:
         """Elements scored by the first `steps` steps."""
-        ...
 
     def steps(self, epochs: float) -> int:
         """Steps that make so many passes, at least 1."""
-        ...

@@ -5,8 +5,9 @@ Knows encoded arrays, not what encoded them.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -143,12 +144,10 @@ class ValueStream:
     def _stretches(self) -> Iterator[tuple[int, int, int]]:
         """Stretches without end: series, first row, the row behind the last."""
         offsets, longest = self._arrays.offsets, self._longest
-        epoch = 0
-        while True:
+        for epoch in itertools.count():
             random = np.random.default_rng((self._seed, epoch))
             found: list[tuple[int, int, int]] = []
-            for series in range(len(self._arrays)):
-                start, stop = int(offsets[series]), int(offsets[series + 1])
+            for series, (start, stop) in enumerate(itertools.pairwise(offsets.tolist())):
                 cuts = [start]
                 if stop - start > longest:
                     # The first part is as short as chance has it, so that the others begin anywhere.
@@ -161,7 +160,6 @@ class ValueStream:
                 ]
             for place in random.permutation(len(found)):
                 yield found[place]
-            epoch += 1
 
     def _rows(self) -> Iterator[tuple[Ints, NDArray[np.bool_]]]:
         """For every step: series, start and stop of each row (B, 3), and where a row begins afresh (B,)."""
@@ -192,13 +190,7 @@ class ValueStream:
         batch = self._arrays.batch(rows[:, 1], rows[:, 2], rows[:, 0], self._window)
         reset_BT = np.zeros((self.batch_size, self._window), dtype=np.bool_)
         reset_BT[:, 0] = fresh
-        return Batch(
-            **{
-                **{name: getattr(batch, name) for name in Batch.__dataclass_fields__},
-                "reset_BT": reset_BT,
-                "positions_BT": None,
-            }
-        )
+        return replace(batch, reset_BT=reset_BT, positions_BT=None)
 
     def scored(self, steps: int) -> int:
         """Elements scored by the first `steps` steps."""

@@ -7,10 +7,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from rhapsode.data.batch import Batch
+from rhapsode.data.batch import Batch, lay_out
 from rhapsode.errors import DataError
-
-END = 0
 
 
 class WindowStream:
@@ -124,13 +122,14 @@ def sweep_windows(
     total = len(elements_N)
     if total == 0:
         return
-    first_N = np.asarray(elements_N[:size], dtype=np.int64)
-    inputs_N = np.concatenate((np.array([END], dtype=np.int64), first_N[:-1]))
-    yield Batch(
-        inputs_N[None],
-        first_N[None],
-        np.ones((1, len(first_N)), dtype=np.float32),
-        positions_BT=np.arange(len(first_N), dtype=np.int64)[None],
+    positions_BT = np.arange(min(size, total), dtype=np.int64)[None]
+    there_BT = np.ones(positions_BT.shape, dtype=bool)
+    yield lay_out(
+        elements_N,
+        positions_BT,
+        inside_BT=there_BT,
+        read_BT=positions_BT > 0,
+        weights_BT=there_BT,
     )
     if total <= size:
         return

@@ -8,20 +8,20 @@ import stat
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
 from rhapsode.data.sources.blob import (
     Blob,
     Guarded,
     Raw,
     Torn,
+    first_bytes,
     in_any_order,
-    read_up_to,
     told,
 )
-from rhapsode.data.sources.compression import TAR_SUFFIXES, bare_name, is_compressed, unpacked
+from rhapsode.data.sources.compression import TAR_SUFFIXES, bare_name, compression_of, unpacked
 from rhapsode.data.sources.formats import Unreadable
 from rhapsode.errors import DataError
 
@@ -41,18 +41,12 @@ def archive_kind(blob: Blob) -> str | None:
         return "zip"
     if bare.endswith(".tar") or suffix in TAR_SUFFIXES:
         return "tar"
-    raw = blob.open()
-    head = read_up_to(raw, 8)
-    raw.close()
+    head = first_bytes(blob.open, 8)
     if not suffix and head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return "zip"
-    if not (bare != name or is_compressed(head)):
+    if bare == name and compression_of(head) is None:
         return None
-    raw = unpacked(blob).open()
-    try:
-        inner = read_up_to(raw, _TAR_MARK + 5)
-    finally:
-        raw.close()
+    inner = first_bytes(unpacked(blob).open, _TAR_MARK + 5)
     return "tar" if inner[_TAR_MARK:] == b"ustar" else None
 
 
@@ -68,26 +62,21 @@ def members(blob: Blob, kind: str, inner: str = "") -> Iterator[Iterator[Blob]]:
     Raises:
         DataError: it is damaged, locked, or holds no file there.
     """
-    with contextlib.ExitStack() as stack:
-        reader: Callable[..., AbstractContextManager[list[Blob]]] = _zip if kind == "zip" else _tar
-        found = stack.enter_context(reader(blob))
-        if inner:
-            wanted = inner.strip("/")
-            found = [
-                member
-                for member in found
-                if member.relative.strip("/") == wanted
-                or (
-                    member.relative.startswith(f"{wanted}/")
-                    and not _hidden(member.relative[len(wanted) :])
-                )
-            ]
-        else:
-            found = [member for member in found if not _hidden(member.relative)]
+    with (_zip if kind == "zip" else _tar)(blob) as files:
+        wanted = inner.strip("/")
+        found = [
+            file
+            for file in files
+            if (inner and file.relative.strip("/") == wanted)
+            or (
+                file.relative.startswith(f"{wanted}/" if inner else "")
+                and not _hidden(file.relative[len(wanted) :])
+            )
+        ]
         if not found:
             what = f"no file {inner!r} in this archive" if inner else "no file in this archive"
             raise DataError(what, where=blob.name)
-        yield iter(sorted(found, key=lambda member: member.relative.split("/")))
+        yield iter(sorted(found, key=lambda file: file.relative.split("/")))
 
 
 def _hidden(name: str) -> bool:
@@ -104,22 +93,15 @@ def _zip(blob: Blob) -> Iterator[list[Blob]]:
             archive = zipfile.ZipFile(file)
         with archive:
             yield [
-                _zip_member(blob, archive, entry)
+                _member(
+                    blob,
+                    entry.filename,
+                    partial(archive.open, entry),
+                    locked=bool(entry.flag_bits & 1),
+                )
                 for entry in archive.infolist()
                 if not entry.is_dir() and not stat.S_ISLNK(entry.external_attr >> 16)
             ]
-
-
-def _zip_member(blob: Blob, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Blob:
-    name = f"{blob.name}/{entry.filename}"
-
-    def opened() -> Raw:
-        if entry.flag_bits & 1:
-            raise Unreadable("locked by a password", where=name, hint="unpack it first")
-        with told(name):
-            return Guarded(cast(BinaryIO, archive.open(entry)), name)
-
-    return Blob(name, entry.filename, opened)
 
 
 @contextlib.contextmanager
@@ -139,14 +121,23 @@ def _tar(blob: Blob) -> Iterator[list[Blob]]:
             ends = [entry.offset_data + entry.size for entry in entries if entry.isreg()]
             if ends and max(ends) > size:
                 raise Torn("the last member is cut short")
-        yield [_tar_member(blob, archive, entry) for entry in entries if entry.isreg()]
+        yield [
+            _member(blob, entry.name, partial(archive.extractfile, entry))
+            for entry in entries
+            if entry.isreg()
+        ]
 
 
-def _tar_member(blob: Blob, archive: tarfile.TarFile, entry: tarfile.TarInfo) -> Blob:
-    name = f"{blob.name}/{entry.name}"
+def _member(
+    blob: Blob, path: str, open_entry: Callable[[], IO[bytes] | None], *, locked: bool = False
+) -> Blob:
+    name = f"{blob.name}/{path}"
 
     def opened() -> Raw:
+        if locked:
+            raise Unreadable("locked by a password", where=name, hint="unpack it first")
         with told(name):
-            return Guarded(cast(BinaryIO, archive.extractfile(entry)), name)
+            file = cast(BinaryIO, open_entry())
+        return Guarded(file, name, [file])
 
-    return Blob(name, entry.name, opened)
+    return Blob(name, path, opened)

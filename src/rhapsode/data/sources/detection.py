@@ -4,6 +4,7 @@ import codecs
 import re
 import unicodedata
 from collections import Counter
+from contextlib import closing
 
 from rhapsode.config import SourceSettings
 from rhapsode.data.sources.blob import Open, read_up_to
@@ -140,8 +141,7 @@ def _looks_utf8(sample: bytes) -> bool:
 
 def _sample(opened: Open, fault: int) -> bytes:
     """Bytes from the start, and from around the first fault where that lies further in."""
-    raw = opened()
-    try:
+    with closing(opened()) as raw:
         head = read_up_to(raw, SAMPLE)
         if fault < SAMPLE - 4096:
             return head
@@ -149,8 +149,6 @@ def _sample(opened: Open, fault: int) -> bytes:
         while skip > 0 and (part := raw.read(min(skip, BLOCK))):
             skip -= len(part)
         near = read_up_to(raw, SAMPLE)
-    finally:
-        raw.close()
     # Whole lines, so that no character is cut at the seam.
     return head[: head.rfind(b"\n") + 1] + near[near.find(b"\n") + 1 :]
 

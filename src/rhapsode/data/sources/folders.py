@@ -13,6 +13,8 @@ from rhapsode.data.sources.formats import Found
 from rhapsode.errors import DataError
 from rhapsode.files import is_there
 
+_WILD = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+
 
 def walk(folder: Path, found: Found) -> Iterator[Blob]:
     """The files of a folder and its folders, in order of their names; links to folders are not followed."""
@@ -20,27 +22,22 @@ def walk(folder: Path, found: Found) -> Iterator[Blob]:
     while waiting:
         path, relative = waiting.pop()
         try:
-            is_folder = path.is_dir() and (not path.is_symlink() or not relative)
-            if is_folder:
+            if path.is_dir() and (not path.is_symlink() or not relative):
                 names = sorted(os.listdir(path), reverse=True)  # noqa: PTH208
-                inner = [name for name in names if not name.startswith(".")]
                 waiting += [
-                    (path / name, f"{relative}/{name}" if relative else name) for name in inner
+                    (path / name, f"{relative}/{name}" if relative else name)
+                    for name in names
+                    if not name.startswith(".")
                 ]
-                continue
-            if path.is_dir():
+            elif path.is_dir():
                 found.skipped.append(f"{path}: a link to a folder")
-                continue
-            if not path.is_file():
-                if not path.exists():
-                    found.skipped.append(f"{path}: gone, or a link to nothing")
-                continue
+            elif path.is_file():
+                yield file_blob(path, relative)
+            elif not path.exists():
+                found.skipped.append(f"{path}: gone, or a link to nothing")
         except OSError as problem:
-            found.skipped.append(
-                str(DataError(f"cannot read: {problem.strerror}", where=str(path)))
-            )
-            continue
-        yield file_blob(path, relative)
+            unread = DataError(f"cannot read: {problem.strerror}", where=str(path))
+            found.skipped.append(str(unread))
 
 
 def named_file(source: str) -> tuple[Blob, str] | None:
@@ -80,19 +77,10 @@ def _inside(source: str) -> tuple[Path, str] | None:
 
 def like(name: str, pattern: str) -> bool:
     """Whether a path matches a pattern in which ** stands for any folders."""
-    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", pattern)
     made = ""
-    for part in parts:
-        if part == "**/":
-            made += "(?:.*/)?"
-        elif part == "**":
-            made += ".*"
-        elif part == "*":
-            made += "[^/]*"
-        elif part == "?":
-            made += "[^/]"
-        elif part.startswith("[") and part.endswith("]") and len(part) > 2:
+    for part in re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", pattern):
+        if part.startswith("[") and len(part) > 2:
             made += fnmatch.translate(part)[4:-3]
         else:
-            made += re.escape(part)
+            made += _WILD.get(part) or re.escape(part)
     return re.fullmatch(made, name, re.DOTALL) is not None

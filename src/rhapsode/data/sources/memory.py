@@ -80,13 +80,11 @@ def default_field(record: Mapping[str, Any], where: str) -> str:
 def _rows(source: Any) -> Iterable[Any]:
     if isinstance(source, np.ndarray):
         return (str(item) for item in source.flat)
-    if is_frame(source):
-        import narwhals as nw
+    if not is_frame(source):
+        return iter(source)
+    import narwhals as nw
 
-        frame = nw.from_native(source, allow_series=True)
-        if isinstance(frame, nw.Series):
-            return frame.to_list()
-        frame = frame.collect() if isinstance(frame, nw.LazyFrame) else frame
-        return frame.iter_rows(named=True)
-    rows: Iterable[Any] = source
-    return rows
+    frame = nw.from_native(source, allow_series=True)
+    if isinstance(frame, nw.Series):
+        return frame.to_list()
+    return (frame.collect() if isinstance(frame, nw.LazyFrame) else frame).iter_rows(named=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from rhapsode.data.sources.fields.selector import Selector
 from rhapsode.data.sources.folders import like, named_file, walk
 from rhapsode.data.sources.formats import Found, NotText, Unreadable
 from rhapsode.data.sources.memory import default_field, items
-from rhapsode.data.sources.pieces import chain, cut, first_lines
+from rhapsode.data.sources.pieces import cut, first_lines
 from rhapsode.data.sources.textfile import text_chunks
 from rhapsode.errors import DataError
 from rhapsode.files import is_there, source_name
@@ -139,7 +140,7 @@ class _Reader:
         first = next(entries, None)
         if first is None:
             return
-        entries = chain(first, entries)
+        entries = itertools.chain([first], entries)
         if isinstance(first, Mapping):
             settings = self._settings
             if not settings.records:
@@ -174,37 +175,35 @@ class _Reader:
 
     def _archive_or_single(self, blob: Blob, inner: str) -> Iterator[Document]:
         kind = archive_kind(blob)
+        if kind is None and inner:
+            raise DataError("no archive, so nothing is inside it", where=blob.name)
         if kind is None:
-            if inner:
-                raise DataError("no archive, so nothing is inside it", where=blob.name)
-            yield from self._single(blob)
+            yield from self._read(blob, named=True)
             return
         with members(blob, kind, inner) as entries:
-            if inner:
-                first = next(entries)
-                if first.relative.strip("/") == inner.strip("/"):
-                    yield from self._single(first)
-                    return
-                yield from self._many(chain(first, entries), blob.name, f"{inner!r}")
-            else:
+            if not inner:
                 yield from self._many(entries, blob.name, "this archive")
+                return
+            first = next(entries)
+            if first.relative.strip("/") == inner.strip("/"):
+                yield from self._read(first, named=True)
+            else:
+                rest = itertools.chain([first], entries)
+                yield from self._many(rest, blob.name, f"{inner!r}")
 
     def _glob(self, source: str) -> Iterator[Document]:
         names = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - a pattern may be absolute
         if not names:
             raise DataError("no file matches this pattern", where=source)
-        blobs = (
-            blob
-            for path in map(Path, names)
-            for blob in (
-                walk(path, self._found)
-                if path.is_dir()
-                else [file_blob(path, path.name)]
-                if path.is_file()
-                else []
-            )
-        )
-        yield from self._many(blobs, source, "what this pattern matches")
+        yield from self._many(self._matched(names), source, "what this pattern matches")
+
+    def _matched(self, names: Sequence[str]) -> Iterator[Blob]:
+        """The files that a pattern matches, and those in folders that it matches."""
+        for path in map(Path, names):
+            if path.is_dir():
+                yield from walk(path, self._found)
+            elif path.is_file():
+                yield file_blob(path, path.name)
 
     def _catalogue(self, name: str) -> Iterator[Document]:
         if self._selector is not None:
@@ -218,14 +217,20 @@ class _Reader:
             chunks = first_lines(iter([text]), limit) if single and limit else [text]
             yield from cut(document.name, chunks)
 
-    def _single(self, blob: Blob) -> Iterator[Document]:
-        """A file that was named: it must be text, and a limit counts its lines."""
+    def _read(self, blob: Blob, *, named: bool) -> Iterator[Document]:
+        """The documents of a file; one without text is an error if named, else passed over."""
         begun = False
         try:
-            for document in self._file(blob, lines=self._settings.limit, named=True):
+            for document in self._file(blob, named=named):
                 begun = True
                 yield document
+        except NotText as problem:
+            if named:
+                raise
+            self._skip(problem)
         except Unreadable as problem:
+            if self._settings.errors != "skip" and not named:
+                raise _with_way_out(problem) from None
             if begun or self._settings.errors != "skip":
                 raise
             self._skip(problem)
@@ -237,7 +242,7 @@ class _Reader:
             if not self._matches(blob):
                 continue
             before = len(self._found.skipped)
-            yield from self._one_of_many(blob)
+            yield from self._read(blob, named=False)
             files += len(self._found.skipped) == before
             if self._done or (self._selector is None and files == self._settings.limit):
                 return
@@ -250,69 +255,50 @@ class _Reader:
             raise DataError(f"no text file{matching} in {place}{reason}", where=where)
 
     def _expanded(self, blobs: Iterable[Blob]) -> Iterator[Blob]:
-        """Files, and in the place of an archive what is in it."""
+        """Files, and in the place of an archive its files."""
         for blob in blobs:
             try:
                 kind = archive_kind(blob) if blob.path is not None else None
-                if kind is not None:
-                    with members(blob, kind) as entries:
-                        for entry in entries:
-                            yield Blob(entry.name, f"{blob.relative}/{entry.relative}", entry.open)
-            except (NotText, Unreadable) as problem:
-                if isinstance(problem, Unreadable) and self._settings.errors != "skip":
+                if kind is None:
+                    yield blob
+                    continue
+                with members(blob, kind) as entries:
+                    for entry in entries:
+                        yield Blob(entry.name, f"{blob.relative}/{entry.relative}", entry.open)
+            except NotText as problem:
+                self._skip(problem)
+            except Unreadable as problem:
+                if self._settings.errors != "skip":
                     raise _with_way_out(problem) from None
                 self._skip(problem)
-                continue
-            if kind is None:
-                yield blob
-
-    def _one_of_many(self, blob: Blob) -> Iterator[Document]:
-        begun = False
-        try:
-            for document in self._file(blob, lines=None, named=False):
-                begun = True
-                yield document
-        except NotText as problem:
-            self._skip(problem)
-        except Unreadable as problem:
-            if self._settings.errors != "skip":
-                raise _with_way_out(problem) from None
-            if begun:
-                raise
-            self._skip(problem)
 
     def _skip(self, problem: DataError) -> None:
         self._found.skipped.append(str(problem))
 
     def _matches(self, blob: Blob) -> bool:
         pattern = self._settings.pattern
-        if pattern is None:
-            return True
-        names = (blob.relative, bare_name(blob.relative))
-        return any(
+        return pattern is None or any(
             like(name, pattern) or fnmatch.fnmatchcase(name.rpartition("/")[2], pattern)
-            for name in names
+            for name in (blob.relative, bare_name(blob.relative))
         )
 
-    def _file(self, blob: Blob, lines: int | None, *, named: bool) -> Iterator[Document]:
-        kind = record_kind(blob.relative)
-        plain = unpacked(blob)
+    def _file(self, blob: Blob, *, named: bool) -> Iterator[Document]:
+        kind, plain = record_kind(blob.relative), unpacked(blob)
         if self._selector is not None:
             if kind is None and not named:
                 raise NotText("not a file of records", where=blob.name)
             records = records_of(plain, kind, self._selector, self._settings, self._found)
             yield from self._selected(records, plain.name, self._selector)
             return
-        if kind == "parquet":
-            if not named:
-                raise NotText(
-                    "Parquet holds columns", where=blob.name, hint="name one with --field"
-                )
+        if kind == "parquet" and named:
             refuse_parquet(plain)
+        if kind == "parquet":
+            raise NotText("Parquet holds columns", where=blob.name, hint="name one with --field")
         if not named and archive_kind(blob) is not None:
             raise NotText("an archive inside an archive", where=blob.name, hint="unpack it first")
         chunks = text_chunks(plain.open, blob.name, self._settings, self._found)
-        yield from cut(blob.name, first_lines(chunks, lines) if lines else chunks)
+        limit = self._settings.limit if named else None
+        yield from cut(blob.name, first_lines(chunks, limit) if limit else chunks)
 
     def _selected(
         self, records: Iterator[object], where: str, selector: Selector

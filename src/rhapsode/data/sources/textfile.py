@@ -6,9 +6,10 @@ Knows nothing of folders, archives or records. Memory stays at a few blocks what
 import io
 import re
 from collections.abc import Iterator
+from contextlib import closing
 
 from rhapsode.config import SourceSettings
-from rhapsode.data.sources.blob import Open, read_up_to
+from rhapsode.data.sources.blob import Open, first_bytes
 from rhapsode.data.sources.decoding import (
     BLOCK,
     REPLACE,
@@ -40,11 +41,7 @@ def text_chunks(
     """
     auto = settings.text_encoding == "auto"
     asked = "" if auto else find_codec(settings.text_encoding)
-    raw = opened()
-    try:
-        head = read_up_to(raw, HEAD)
-    finally:
-        raw.close()
+    head = first_bytes(opened, HEAD)
     if not head:
         raise NotText("the file is empty", where=where)
     if auto:
@@ -66,9 +63,8 @@ def _decode(
     replace = settings.errors == "replace"
     turn = io.IncrementalNewlineDecoder(None, translate=True) if settings.newlines == "lf" else None
     steps = Steps(codec, REPLACE if replace else "strict")
-    dropped, first, raw = 0, True, opened()
-    try:
-        final = False
+    dropped, first, final = 0, True, False
+    with closing(opened()) as raw:
         while not final:
             block = raw.read(BLOCK)
             final = not block
@@ -87,8 +83,6 @@ def _decode(
                 text = turn.decode(text, final)
             if text:
                 yield text
-    finally:
-        raw.close()
     if dropped:
         found.notes.append(f"{where}: {_count(dropped, 'zero byte')} dropped")
     if steps.replaced:

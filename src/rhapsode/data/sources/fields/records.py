@@ -1,5 +1,6 @@
 """Files of records by kind: JSON, JSON Lines, CSV, TSV and Parquet."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,6 @@ from rhapsode.data.sources.fields.json_records import json_records
 from rhapsode.data.sources.fields.record_tables import csv_records, parquet_records
 from rhapsode.data.sources.fields.selector import Selector
 from rhapsode.data.sources.formats import Found
-from rhapsode.data.sources.pieces import chain
 from rhapsode.data.sources.textfile import text_chunks
 
 __all__ = ["record_kind", "records_of", "refuse_parquet"]
@@ -48,7 +48,7 @@ def records_of(
     if kind is None:
         first = next(chunks, "")
         kind = "json" if first.lstrip()[:1] in {"[", "{"} else "csv"
-        chunks = chain(first, chunks)
+        chunks = itertools.chain([first], chunks)
     if kind == "json":
         yield from json_records(chunks, blob.name, selector)
     else:
