@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -178,13 +178,11 @@ class Batch:
 
 
 def _padded(sources: NDArray[Any], longest: int) -> NDArray[Any]:
-    """Sources (B, S) or (B, S, K) padded to a length."""
     room = [(0, 0), (0, longest - sources.shape[1]), (0, 0)][: sources.ndim]
     return np.pad(sources, room)
 
 
 def _picked(whole: Batch | Condition, rows_R: NDArray[np.int64] | slice) -> dict[str, Any]:
-    """The fields of a batch or condition at some rows."""
     parts = {name: getattr(whole, name) for name in whole.__dataclass_fields__}
     return {
         name: part.select(rows_R) if isinstance(part, Condition) else part[rows_R]
@@ -224,6 +222,38 @@ def lay_out(
     )
 
 
+def lay_out_spans(
+    elements_N: NDArray[np.unsignedinteger],
+    spans_B2: NDArray[np.int64],
+    *,
+    offset: int,
+    width: int,
+    scored_N: NDArray[np.bool_] | None = None,
+) -> Batch:
+    """Stretches side by side, each read from end-of-sequence, in one window of their columns.
+
+    Arguments:
+        elements_N: ids.
+        spans_B2: begin and end of each stretch; an end after the text is the end of the text.
+        offset: the first column.
+        width: the number of columns.
+        scored_N: False where an element is given, not scored; None if all are scored.
+    """
+    starts_B1, ends_B1 = spans_B2[:, :1], spans_B2[:, 1:]
+    positions_BT = starts_B1 + np.arange(offset, offset + width, dtype=np.int64)
+    inside_BT = (positions_BT < ends_B1) & (positions_BT < len(elements_N))
+    weights_BT = inside_BT
+    if scored_N is not None:
+        weights_BT = inside_BT & scored_N[np.minimum(positions_BT, len(scored_N) - 1)]
+    return lay_out(
+        elements_N,
+        positions_BT,
+        inside_BT=inside_BT,
+        read_BT=inside_BT & (positions_BT > starts_B1),
+        weights_BT=weights_BT,
+    )
+
+
 class Stream(Protocol):
     """Batches by step. What a step reads depends on nothing but the step: the whole cursor is one number."""
 
@@ -247,3 +277,51 @@ class Stream(Protocol):
 
     def steps(self, epochs: float) -> int:
         """Steps that make so many passes, at least 1."""
+
+
+@dataclass(frozen=True)
+class AllowedElements:
+    """Elements that may stand at each place of an array of ids.
+
+    Places often share what is allowed there, so that each mask is kept once.
+
+    Arguments:
+        masks_MV: the distinct masks, bool.
+        which_N: the mask of each place.
+    """
+
+    masks_MV: NDArray[np.bool_]
+    which_N: NDArray[np.int64]
+
+    def fill(self, batch: Batch) -> Batch:
+        """The batch with its mask; everything may follow where nothing is scored.
+
+        Arguments:
+            batch: it says where its targets stand.
+        """
+        assert batch.positions_BT is not None, "the batch must say where its targets stand"
+        positions_BT, last = batch.positions_BT, len(self.which_N) - 1
+        inside_BT = (positions_BT >= 0) & (positions_BT <= last)
+        allowed_BTV = self.masks_MV[self.which_N[np.clip(positions_BT, 0, last)]]
+        allowed_BTV[~inside_BT] = True
+        return replace(batch, allowed_BTV=allowed_BTV)
+
+
+class MaskedStream:
+    """A stream whose batches hold which elements may follow each input.
+
+    Arguments:
+        stream: ids; its batches say where their targets stand.
+        allowed: in the array that the stream reads.
+    """
+
+    def __init__(self, stream: Stream, allowed: AllowedElements) -> None:
+        self._stream = stream
+        self._allowed = allowed
+        self.batch_size, self.carries = stream.batch_size, stream.carries
+        self.elements_per_epoch = stream.elements_per_epoch
+        self.scored, self.steps = stream.scored, stream.steps
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step, with its mask."""
+        return self._allowed.fill(self._stream.batch(step))

@@ -1,7 +1,5 @@
 """Documents to training, validation and test shares, none of which knows a text of another."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """What can be counted of texts that pass by piece by piece; nothing of the text is kept."""
 
-from __future__ import annotations
-
 import math
 import unicodedata
 from collections import Counter
@@ -141,9 +139,8 @@ class TextCounts:
 
 
 def _is_odd(character: str, category: str) -> bool:
-    if character in "\t\n\r \u3000":
-        return False
-    return category[0] in "CZ" or character == "\N{REPLACEMENT CHARACTER}"
+    is_space = character in "\t\n\r \u3000"
+    return not is_space and (category[0] in "CZ" or character == "\N{REPLACEMENT CHARACTER}")
 
 
 def _name(character: str) -> str:
@@ -221,21 +218,20 @@ def _edges(low: int, high: int) -> list[int]:
 
 def _log_edges(low: int, high: int) -> list[int]:
     """Edges that grow by about the same factor, whole numbers, the last above `high`."""
-    found: list[int] = []
     for series in _SERIES:
-        found = sorted(
+        edges = sorted(
             {
                 round(number * 10.0 ** (exponent - 1))
                 for exponent in range(len(str(high)) + 1)
                 for number in series
             }
         )
-        below = [edge for edge in found if edge <= max(1, low)]
-        above = [edge for edge in found if edge > high]
-        found = [below[-1], *(edge for edge in found if below[-1] < edge < above[0]), above[0]]
-        if len(found) <= _BINS + 1:
+        below = max(edge for edge in edges if edge <= max(1, low))
+        above = min(edge for edge in edges if edge > high)
+        edges = [edge for edge in edges if below <= edge <= above]
+        if len(edges) <= _BINS + 1:
             break
-    return [min(low, found[0]), *found[1:]]
+    return [min(low, edges[0]), *edges[1:]]
 
 
 def coverage(counts_V: NDArray[np.int64], shares: Sequence[float]) -> list[int | None]:
@@ -248,13 +244,10 @@ def coverage(counts_V: NDArray[np.int64], shares: Sequence[float]) -> list[int |
     total = int(counts_V.sum())
     known_V = np.sort(counts_V[1:])[::-1]
     sums_V = np.cumsum(known_V)
-    found: list[int | None] = []
-    for share in shares:
-        # The rounding guards against 0.95 * 20 = 19.000000000000004.
-        wanted = math.ceil(round(share * total, 6))
-        place = int(np.searchsorted(sums_V, wanted)) + 1
-        found.append(place if place <= len(known_V) and total else None)
-    return found
+    # The rounding guards against 0.95 * 20 = 19.000000000000004.
+    wanted = [math.ceil(round(share * total, 6)) for share in shares]
+    places = (np.searchsorted(sums_V, wanted) + 1).tolist()
+    return [place if total and place <= len(known_V) else None for place in places]
 
 
 def frequency_curve(counts_V: NDArray[np.int64]) -> dict[str, list[Any]]:

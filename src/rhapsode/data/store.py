@@ -318,12 +318,6 @@ def open_store(folder: Path) -> ElementStore:
         for begin, end in spans.tolist():
             scored_N[begin:end] = False
     return ElementStore(
-        elements_N,
-        starts,
-        facts.characters,
-        facts.bytes,
-        facts.unknown,
-        facts.complete,
-        counts_V,
+        elements_N, starts, facts.characters, facts.bytes, facts.unknown, facts.complete, counts_V,
         scored_N,
-    )
+    )  # fmt: skip

@@ -1,7 +1,5 @@
 """A corpus as decoded text on disk: read once from its sources, then mapped, whatever its size."""
 
-from __future__ import annotations
-
 import codecs
 import hashlib
 import json
@@ -154,7 +152,6 @@ def _texts(file: BinaryIO, size: int, most: int) -> Iterator[str]:
 
 
 def _last_character(raw: bytes) -> int:
-    """Where the last character of UTF-8 begins."""
     at = len(raw) - 1
     while at > 0 and raw[at] & 0xC0 == 0x80:
         at -= 1
@@ -162,8 +159,6 @@ def _last_character(raw: bytes) -> int:
 
 
 class _Writer:
-    """Counts and hashes the documents that it writes."""
-
     def __init__(self, text: BinaryIO, names: TextIO) -> None:
         self._text, self._names = text, names
         self.corpus, self._document = hashlib.sha256(), hashlib.sha256()

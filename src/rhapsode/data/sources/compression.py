@@ -1,7 +1,5 @@
 """Compressed files, read as streams: gzip, bzip2, xz and Zstandard, by first bytes or by suffix."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import io
@@ -55,26 +53,7 @@ def _decompressed(raw: Raw, method: str) -> BinaryIO:
     if method == "zstd":
         return cast(BinaryIO, io.BufferedReader(_Zstd(raw), 1 << 17))
     opener = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}[method]
-    return cast(BinaryIO, opener(cast(BinaryIO, _Forward(raw))))
-
-
-class _Forward(io.RawIOBase):
-    """A stream of bytes as the decompressors want it: no way back."""
-
-    def __init__(self, raw: Raw) -> None:
-        super().__init__()
-        self._raw = raw
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1, /) -> bytes:
-        return self._raw.read(size)
-
-    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
-        block = self._raw.read(len(buffer))
-        buffer[: len(block)] = block
-        return len(block)
+    return cast(BinaryIO, opener(cast(BinaryIO, raw)))
 
 
 class _Zstd(io.RawIOBase):

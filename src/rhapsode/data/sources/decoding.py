@@ -7,8 +7,7 @@ import threading
 from contextlib import closing
 from typing import NamedTuple
 
-from rhapsode.data.sources.blob import Open
-from rhapsode.data.sources.formats import Unreadable
+from rhapsode.data.sources.blob import Open, Unreadable
 from rhapsode.errors import SettingsError
 
 # Bytes decoded at a time.

@@ -7,9 +7,8 @@ from collections import Counter
 from contextlib import closing
 
 from rhapsode.config import SourceSettings
-from rhapsode.data.sources.blob import Open, read_up_to
+from rhapsode.data.sources.blob import NotText, Open, Unreadable, read_up_to
 from rhapsode.data.sources.decoding import BLOCK, Fault, first_fault, undecodable
-from rhapsode.data.sources.formats import NotText, Unreadable
 
 # Bytes looked at for zeros.
 HEAD = 1 << 16
@@ -128,19 +127,16 @@ def detect(opened: Open, head: bytes, where: str, settings: SourceSettings, *, z
 
 
 def _controls(sample: bytes) -> float:
-    """Share of control characters."""
     return 1 - len(sample.translate(None, _CONTROLS)) / max(1, len(sample))
 
 
 def _looks_utf8(sample: bytes) -> bool:
-    """Whether most of what is not ASCII is sound UTF-8."""
     high = len(sample.translate(None, _ASCII))
     sound = sum(len(match[0]) for match in _VALID_UTF8.finditer(sample))
     return sound > 0.6 * high
 
 
 def _sample(opened: Open, fault: int) -> bytes:
-    """Bytes from the start, and from around the first fault where that lies further in."""
     with closing(opened()) as raw:
         head = read_up_to(raw, SAMPLE)
         if fault < SAMPLE - 4096:

@@ -1,7 +1,5 @@
 """Texts that lie in memory: lists and iterables of texts or records, data frames, datasets."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,8 +7,6 @@ from typing import Any
 import numpy as np
 
 from rhapsode.errors import DataError
-
-__all__ = ["holds_documents", "holds_records", "is_frame", "items"]
 
 _FRAMES = ("pandas", "polars", "pyarrow", "modin", "cudf", "narwhals", "dask", "duckdb", "ibis")
 _DEFAULT_FIELDS = ("text", "content", "document")

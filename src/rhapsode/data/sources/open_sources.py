@@ -3,71 +3,30 @@
 Knows what a SOURCE may be and in which order its parts come; bytes, archives and records have modules of their own.
 """
 
-from __future__ import annotations
-
 import fnmatch
 import glob
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rhapsode.config import SourceSettings
 from rhapsode.data.corpora.catalogue import CATALOGUE, catalogue_documents
 from rhapsode.data.document import Document
-from rhapsode.data.sources.archives import archive_kind, members
-from rhapsode.data.sources.blob import Blob, file_blob
+from rhapsode.data.sources.blob import Blob, Found, NotText, Unreadable, file_blob
 from rhapsode.data.sources.compression import bare_name, unpacked
-from rhapsode.data.sources.fields.records import record_kind, records_of, refuse_parquet
+from rhapsode.data.sources.fields.record_tables import record_kind, records_of, refuse_parquet
 from rhapsode.data.sources.fields.selector import Selector
-from rhapsode.data.sources.folders import like, named_file, walk
-from rhapsode.data.sources.formats import Found, NotText, Unreadable
+from rhapsode.data.sources.folders import archive_kind, like, members, named_file, walk
 from rhapsode.data.sources.memory import default_field, items
-from rhapsode.data.sources.pieces import cut, first_lines
-from rhapsode.data.sources.textfile import text_chunks
+from rhapsode.data.sources.textfile import cut, first_lines, text_chunks
 from rhapsode.errors import DataError
 from rhapsode.files import is_there, source_name
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _DEFAULT = SourceSettings()
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What was found at the sources.
-
-    Arguments:
-        documents: the texts, in order.
-        skipped: files of folders and archives that were left out, each with the reason.
-        found: what else reading has noticed.
-    """
-
-    documents: tuple[Document, ...]
-    skipped: tuple[str, ...]
-    found: Found
-
-
-def read_sources(sources: Sequence[Any], settings: SourceSettings = _DEFAULT) -> Reading:
-    """The documents of sources, whole and all in memory; see `read_pieces`.
-
-    Raises:
-        DataError: a source that does not exist, cannot be read, or holds no text.
-        SettingsError: an unknown encoding or a malformed template.
-        MissingExtraError: an optional package is needed for a file.
-    """
-    found = Found()
-    documents: list[Document] = []
-    parts: list[Document] = []
-    for piece in read_pieces(sources, settings, found):
-        parts.append(piece)
-        if piece.complete:
-            text = "".join(part.text for part in parts)
-            prompt = sum(part.prompt for part in parts)
-            documents.append(Document(text, piece.name, prompt=prompt))
-            parts.clear()
-    return Reading(tuple(documents), tuple(found.skipped), found)
 
 
 def read_pieces(
@@ -106,8 +65,6 @@ def read_pieces(
 
 
 class _Reader:
-    """One reading of some sources."""
-
     def __init__(self, settings: SourceSettings, found: Found) -> None:
         self._settings = settings
         self._found = found
@@ -198,7 +155,6 @@ class _Reader:
         yield from self._many(self._matched(names), source, "what this pattern matches")
 
     def _matched(self, names: Sequence[str]) -> Iterator[Blob]:
-        """The files that a pattern matches, and those in folders that it matches."""
         for path in map(Path, names):
             if path.is_dir():
                 yield from walk(path, self._found)
@@ -337,7 +293,6 @@ class _Reader:
 
 
 def _where_to_look(source: str) -> str:
-    """A hint for a source that is neither a path nor a name."""
     if source.startswith("<") and source.endswith(">"):
         return "it lay in memory when the run began: give it again"
     if "\n" in source:

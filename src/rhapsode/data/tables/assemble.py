@@ -1,7 +1,5 @@
 """A table and the parts of its columns to a set of series."""
 
-from __future__ import annotations
-
 import itertools
 from collections import defaultdict
 from dataclasses import replace
@@ -20,8 +18,6 @@ from rhapsode.data.tables.series_set import SeriesSet, format_time
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError, SettingsError
 
-__all__ = ["assemble"]
-
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -36,7 +32,7 @@ def assemble(table: Table, roles: Roles, settings: SeriesSettings) -> SeriesSet:
             twice, or there is no value at all.
         SettingsError: there is no such frequency.
     """
-    frequency = _asked_frequency(settings)
+    frequency = None if settings.frequency == "auto" else parse_frequency(settings.frequency)
     notes = [*table.notes, *roles.notes]
     values_NK = np.column_stack([table.numbers(column) for column in roles.values])
     if values_NK.size > _MOST:
@@ -76,22 +72,7 @@ def assemble(table: Table, roles: Roles, settings: SeriesSettings) -> SeriesSet:
     return replace(series, notes=(_summary(roles, series), *notes), left_out=roles.left_out)
 
 
-def _asked_frequency(settings: SeriesSettings) -> Frequency | None:
-    if settings.frequency == "auto":
-        return None
-    try:
-        return parse_frequency(settings.frequency)
-    except SettingsError as problem:
-        where = "[series] frequency"
-        raise SettingsError(problem.what, where=where, hint=problem.hint) from None
-
-
 def _ids(table: Table, roles: Roles) -> tuple[tuple[str, ...], Ints]:
-    """The names of series by first appearance, and the series of every row.
-
-    Raises:
-        DataError: a row has no id, or a series that is a row occurs twice.
-    """
     if not roles.ids:
         if roles.rows:
             return tuple(f"row {row + 1}" for row in range(table.rows)), np.arange(table.rows)
@@ -146,7 +127,6 @@ def _observations(  # noqa: PLR0917
 
 
 def _places(series_N: Ints) -> Ints:
-    """The place of every row within its series."""
     order = np.argsort(series_N, kind="stable")
     ordered = series_N[order]
     places = np.empty(len(order), np.int64)
@@ -168,11 +148,6 @@ Statics = tuple[Floats, tuple[str, ...], Ints, tuple[str, ...], tuple[tuple[str,
 
 
 def _statics(table: Table, roles: Roles, series_N: Ints) -> Statics:
-    """Attributes of series: numbers and their names; kinds, their names and levels.
-
-    Raises:
-        DataError: one changes within a series.
-    """
     firsts = np.unique(series_N, return_index=True)[1]
     numbers, kinds, levels = [], [], []
     for column in roles.static:
@@ -244,7 +219,6 @@ def _trimmed(table: Table, whole: SeriesSet, notes: list[str]) -> SeriesSet:
 
 
 def _constants(series: SeriesSet) -> list[str]:
-    """A remark on series that never change."""
     values, starts = series.values_NK, series.offsets[:-1]
     low = np.minimum.reduceat(np.where(np.isnan(values), np.inf, values), starts, axis=0)
     high = np.maximum.reduceat(np.where(np.isnan(values), -np.inf, values), starts, axis=0)
@@ -283,7 +257,6 @@ def _codes_for_missing(roles: Roles, values_NK: Floats) -> list[str]:
 
 
 def _summary(roles: Roles, series: SeriesSet) -> str:
-    """The detected format, in one line."""
     parts = ["time: none, values by their order"]
     if roles.times is not None and series.kind != "order":
         ends = (

@@ -1,7 +1,5 @@
 """Series that travel with the package: a real one, and some drawn from stated formulas, whose truth is known."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from importlib import resources
 from types import MappingProxyType
@@ -9,8 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-__all__ = ["SERIES", "embedded_arrays", "embedded_text"]
 
 Floats = NDArray[np.float64]
 
@@ -47,7 +43,6 @@ def _uniforms(count: int, seed: int) -> Floats:
 
 
 def _normals(count: int, seed: int) -> Floats:
-    """Standard normal numbers (Box and Muller 1958)."""
     uniform = _uniforms(2 * count, seed)
     radius = np.sqrt(-2.0 * np.log1p(-uniform[:count]))
     return np.asarray(radius * np.cos(2.0 * np.pi * uniform[count:]))

@@ -3,20 +3,15 @@
 Knows times as whole numbers (nanoseconds since 1970, steps, or places in an order) and nothing of tables.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.errors import SettingsError
-
-__all__ = ["Frequency", "TimeKind", "Unit", "infer_frequency", "months_of", "parse_frequency"]
 
 Ints = NDArray[np.int64]
 TimeKind = Literal["time", "integer", "order"]
@@ -26,20 +21,12 @@ Unit = Literal[
     "microsecond", "nanosecond", "step", "order",
 ]  # fmt: skip
 
-_NANOSECONDS = MappingProxyType(
-    {
-        "week": 604_800_000_000_000,
-        "day": 86_400_000_000_000,
-        "hour": 3_600_000_000_000,
-        "minute": 60_000_000_000,
-        "second": 1_000_000_000,
-        "millisecond": 1_000_000,
-        "microsecond": 1_000,
-        "nanosecond": 1,
-    }
-)
+_NANOSECONDS: Mapping[Unit, int] = {
+    "week": 604_800_000_000_000, "day": 86_400_000_000_000, "hour": 3_600_000_000_000,
+    "minute": 60_000_000_000, "second": 1_000_000_000, "millisecond": 1_000_000,
+    "microsecond": 1_000, "nanosecond": 1,
+}  # fmt: skip
 _DAY = _NANOSECONDS["day"]
-_MONTH_END = 31
 _LEAST_FILL = 0.2
 _NAMES: Mapping[tuple[str, int], str] = {
     ("month", 1): "monthly", ("month", 3): "quarterly", ("month", 6): "half-yearly", ("month", 12): "yearly",
@@ -122,10 +109,9 @@ class Frequency:
         """
         if self.unit == "month":
             months = months_of(times_N) + steps_N * self.step
-            day, clock = _days_and_clocks(times_N)
             first = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-            wanted = np.full(len(times_N), self.day) if self.day else day
-            return (first + np.minimum(wanted, _lengths(months)) - 1) * _DAY + clock
+            days = np.minimum(self.day or days_of_month(times_N), _lengths(months))
+            return (first + days - 1) * _DAY + times_N % _DAY
         if self.unit == "business day":
             days = times_N.astype("datetime64[ns]").astype("datetime64[D]")
             moved = np.busday_offset(days, steps_N * self.step).astype(np.int64)
@@ -165,45 +151,38 @@ def infer_frequency(times_N: Ints, kind: TimeKind = "time") -> Frequency | None:
         return Frequency("order")
     if len(times_N) < 2:
         return None
-    found = (
-        _whole(times_N)
-        if kind == "integer"
-        else (_months(times_N) or _business(times_N) or _fixed(times_N))
-    )
+    if kind == "integer":
+        found = Frequency("step", int(np.gcd.reduce(np.diff(times_N))))
+    else:
+        found = _months(times_N) or _business(times_N) or _fixed(times_N)
     ordinal = found.ordinal(times_N[[0, -1]])
     places = (ordinal[1] - ordinal[0]) // found.stride + 1
-    if len(times_N) < _LEAST_FILL * places - 2:
-        return Frequency("order")
-    return found
-
-
-def _whole(times_N: Ints) -> Frequency:
-    return Frequency("step", int(np.gcd.reduce(np.diff(times_N))))
+    return found if len(times_N) >= _LEAST_FILL * places - 2 else Frequency("order")
 
 
 def _months(times_N: Ints) -> Frequency | None:
-    """Months, quarters and years: where no two times share a month, and days agree."""
     gaps = np.diff(times_N)
-    if gaps.min() < 28 * _DAY:
+    steps = np.diff(months_of(times_N))
+    if gaps.min() < 28 * _DAY or steps.min() < 1:
         return None
-    months = months_of(times_N)
-    steps = np.diff(months)
-    if steps.min() < 1:
-        return None
-    step = int(np.gcd.reduce(steps))
-    day, clock = _days_and_clocks(times_N)
-    lengths = _lengths(months)
-    if np.all(clock == clock[0]):
-        if np.all(day == lengths):
-            return Frequency("month", step, _MONTH_END)
-        if np.all(day == np.minimum(day.max(), lengths)):
-            return Frequency("month", step, int(day.max()))
-    if len(times_N) < 3:
-        return None
+    step, clock = int(np.gcd.reduce(steps)), times_N % _DAY
+    if np.all(clock == clock[0]) and (day := _month_day(times_N)):
+        return Frequency("month", step, day)
     # Days differ, as of the last trading day of each month; four weeks do not count as months.
     usual = float(np.median(gaps)) / _DAY / step
     even = bool(np.all(gaps % gaps.min() == 0))
-    return None if even or not 28 <= usual <= 31.5 else Frequency("month", step)
+    if len(times_N) < 3 or even or not 28 <= usual <= 31.5:
+        return None
+    return Frequency("month", step)
+
+
+def _month_day(times_N: Ints) -> int:
+    """The day of the month on which all times fall, 31 for the last one; 0 if they differ."""
+    days, lengths = days_of_month(times_N), _lengths(months_of(times_N))
+    if np.all(days == lengths):
+        return 31
+    last = int(days.max())
+    return last if np.all(days == np.minimum(last, lengths)) else 0
 
 
 def _business(times_N: Ints) -> Frequency | None:
@@ -215,29 +194,24 @@ def _business(times_N: Ints) -> Frequency | None:
 
 
 def _fixed(times_N: Ints) -> Frequency:
-    gaps = np.diff(times_N)
-    values, counts = np.unique(gaps, return_counts=True)
+    values, counts = np.unique(np.diff(times_N), return_counts=True)
     length = int(values[counts.argmax()])
     if np.any(values % length):
         length = int(np.gcd.reduce(values))
-    for unit, size in _NANOSECONDS.items():
-        if length % size == 0:
-            return Frequency(unit, length // size)  # type: ignore[arg-type]
-    raise AssertionError
+    unit = next(unit for unit, size in _NANOSECONDS.items() if length % size == 0)
+    return Frequency(unit, length // _NANOSECONDS[unit])
 
 
-def _days_and_clocks(times_N: Ints) -> tuple[Ints, Ints]:
-    """Day of the month from 1, and nanoseconds since midnight."""
-    days = times_N // _DAY
+def days_of_month(times_N: Ints) -> Ints:
+    """The day of the month, from 1."""
     first = months_of(times_N).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-    return days - first + 1, times_N % _DAY
+    return times_N // _DAY - first + 1
 
 
 def _lengths(months_N: Ints) -> Ints:
-    """Days of each month."""
-    first = months_N.astype("datetime64[M]").astype("datetime64[D]")
-    after = (months_N + 1).astype("datetime64[M]").astype("datetime64[D]")
-    return np.asarray((after - first).astype(np.int64))
+    """The days of each month."""
+    first, after = ((months_N + more).astype("datetime64[M]") for more in (0, 1))
+    return (after.astype("datetime64[D]") - first.astype("datetime64[D]")).astype(np.int64)
 
 
 def _weekdays(times_N: Ints) -> NDArray[np.bool_]:
@@ -261,9 +235,7 @@ _SPELLINGS: Mapping[tuple[Unit, int], str] = {
     ("step", 1): "step",
     ("order", 1): "none",
 }
-_UNITS = MappingProxyType(
-    {name: unit for unit, names in _SPELLINGS.items() for name in names.split()}
-)
+_UNITS = {name: unit for unit, names in _SPELLINGS.items() for name in names.split()}
 
 
 def parse_frequency(text: str) -> Frequency:
@@ -280,16 +252,14 @@ def parse_frequency(text: str) -> Frequency:
     )
     if match is not None and int(match[1] or 1):
         unit = match[2] if match[2] in _UNITS else match[2].removesuffix("s")
-        if unit == "ms" and text.rstrip().endswith(
-            "MS"
-        ):  # the start of a month, where ms is a thousandth of a second
-            unit = "monthly"
+        if unit == "ms" and text.rstrip().endswith("MS"):
+            unit = "monthly"  # the start of a month; ms is a thousandth of a second
         if unit in _UNITS:
             name, factor = _UNITS[unit]
             return Frequency(name, int(match[1] or 1) * factor)
     raise SettingsError(
         f"no frequency {text!r}",
-        where="frequency",
+        where="[series] frequency",
         hint='name it as monthly, business daily, hourly, "15 minutes", "2 weeks" or none',
     )
 
@@ -298,9 +268,4 @@ def anchored(frequency: Frequency, times_N: Ints) -> Frequency:
     """The same with the day of the month that the times fall on."""
     if frequency.unit != "month" or not len(times_N):
         return frequency
-    day, _ = _days_and_clocks(times_N)
-    lengths = _lengths(months_of(times_N))
-    if np.all(day == lengths):
-        return replace(frequency, day=_MONTH_END)
-    usual = int(day.max())
-    return replace(frequency, day=usual if np.all(day == np.minimum(usual, lengths)) else 0)
+    return replace(frequency, day=_month_day(times_N))

@@ -17,8 +17,6 @@ from rhapsode.data.tables.frequency import Frequency, TimeKind, anchored, infer_
 from rhapsode.data.tables.series_set import format_time
 from rhapsode.errors import DataError
 
-__all__ = ["Gridded", "Observations", "onto_grid"]
-
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]

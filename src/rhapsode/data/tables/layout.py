@@ -3,8 +3,6 @@
 Parts that the settings leave open are found by rules over names and cells, and reported.
 """
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Sequence
@@ -19,8 +17,6 @@ from rhapsode.data.tables.parsing.columns import ID_NAMES, Column, Table, listed
 from rhapsode.data.tables.parsing.stamps import NO_TIME
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError
-
-__all__ = ["NoNumbersError", "Roles", "find_roles"]
 
 Columns = tuple[Column, ...]
 
@@ -70,8 +66,6 @@ def find_roles(table: Table, settings: SeriesSettings) -> Roles:
 
 
 class _Finder:
-    """Finds the parts of columns, and collects remarks."""
-
     def __init__(self, table: Table, settings: SeriesSettings) -> None:
         self.table, self.settings = table, settings
         self.notes: list[str] = []
@@ -252,17 +246,14 @@ class _Finder:
 
 
 def _others(columns: Sequence[Column], taken: Sequence[Column]) -> list[Column]:
-    """The columns that are not taken."""
     return [column for column in columns if column not in taken]
 
 
 def _codes(entries_N: NDArray[np.generic]) -> NDArray[np.int64]:
-    """A number for each distinct entry."""
     return np.unique(entries_N, return_inverse=True)[1]
 
 
 def _distinct(columns: Sequence[NDArray[np.generic]]) -> int:
-    """The number of distinct rows of some columns."""
     rows_N = _codes(columns[0])
     for entries_N in columns[1:]:
         codes_N = _codes(entries_N)

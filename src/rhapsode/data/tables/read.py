@@ -1,7 +1,5 @@
 """Sources of series: a file, a corpus known by name, a data frame or an array."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +8,9 @@ from typing import Any
 import numpy as np
 
 from rhapsode.config.source import SourceSettings
-from rhapsode.data.sources.archives import archive_kind, members
-from rhapsode.data.sources.blob import Blob, file_blob, in_any_order
+from rhapsode.data.sources.blob import Blob, Found, file_blob, in_any_order
 from rhapsode.data.sources.compression import bare_name, unpacked
-from rhapsode.data.sources.folders import named_file
-from rhapsode.data.sources.formats import Found
+from rhapsode.data.sources.folders import archive_kind, members, named_file
 from rhapsode.data.sources.memory import is_frame
 from rhapsode.data.sources.textfile import text_chunks
 from rhapsode.data.tables.assemble import assemble
@@ -32,8 +28,6 @@ from rhapsode.data.tables.series_set import SeriesSet
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError, MissingExtraError, RhapsodeError
 from rhapsode.files import is_there
-
-__all__ = ["read_head", "read_series"]
 
 HEAD = 1 << 18
 """Characters by which a large table is judged."""
@@ -124,12 +118,10 @@ def _table(source: Any, settings: SeriesSettings, reading: SourceSettings) -> Ta
 
 
 def _suffix(blob: Blob) -> str:
-    """The suffix of a file before that of its compression."""
     return Path(bare_name(blob.relative).lower()).suffix
 
 
 def _file_table(blob: Blob, inner: str, settings: SeriesSettings, reading: SourceSettings) -> Table:
-    """The table in a file or archive."""
     # A .npz is a zip file of arrays.
     kind = None if _suffix(blob) == ".npz" else archive_kind(blob)
     if kind is None:

@@ -1,7 +1,5 @@
 """Fields of records, and the text that a record becomes."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable, Mapping

@@ -4,8 +4,6 @@ Times are a column of dates, a date and a time of day, separate columns of year,
 years, dates written as whole numbers, seconds since 1970, or whole numbers that rise.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,8 +24,6 @@ from rhapsode.data.tables.parsing.stamps import (
     texts,
 )
 from rhapsode.errors import DataError
-
-__all__ = ["Times", "find_times", "named_times", "times_of_names"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -159,12 +155,10 @@ def times_of_names(names: Sequence[str]) -> tuple[Ints, TimeKind] | None:
 
 
 def _is_clock(column: Column) -> bool:
-    """True of a column with times of day."""
     return column.moments is not None and column.moments.clock
 
 
 def _single(table: Table, column: Column) -> Times:
-    """The times of one column."""
     words = f"column {column.name!r}"
     if column.kind == "time":
         times_N, notes = _checked(table, column)
@@ -198,7 +192,6 @@ def _first_other(column: Column) -> Bad:
 
 
 def _checked(table: Table, column: Column) -> tuple[Ints, list[str]]:
-    """The times of a column of dates, and remarks on them."""
     moments, notes, of = column.moments, [], f"of column {column.name!r}"
     assert moments is not None
     for row, what, hint in (
@@ -233,7 +226,6 @@ def _checked(table: Table, column: Column) -> tuple[Ints, list[str]]:
 
 
 def _together(table: Table, date: Column, clock: Column) -> Times:
-    """A date and a time of day."""
     days_N, notes = _checked(table, date)
     hours_N, _ = _checked(table, clock)
     missing = (days_N == NO_TIME) | (hours_N == NO_TIME)
@@ -266,7 +258,6 @@ def _parts_of(named: Iterable[tuple[Column, str]]) -> dict[str, Column] | None:
 
 
 def _from_parts(table: Table, parts: Mapping[str, Column]) -> Times:
-    """Times from columns of year, month and so on."""
     columns = [column for column in table.columns if column in parts.values()]
     missing = np.any([column.missing_N for column in columns], axis=0)
     numbers = {

@@ -14,8 +14,6 @@ from rhapsode.data.tables.parsing.numerals import MISSING
 from rhapsode.data.tables.parsing.stamps import DAY, NO_TIME, Moments
 from rhapsode.errors import DataError
 
-__all__ = ["ID_NAMES", "Bad", "Column", "Table", "label_column", "listed", "plain_name"]
-
 ID_NAMES = frozenset({
     "id", "ids", "uniqueid", "uid", "seriesid", "itemid", "series", "item", "name", "key", "symbol",
     "ticker", "store", "shop", "product", "sku", "station", "location", "region", "country", "city",

@@ -32,7 +32,6 @@ from rhapsode.errors import DataError
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["csv_table"]
 
 Row = tuple[list[str], int]
 
@@ -100,7 +99,6 @@ def csv_table(
 
 
 def _first_row(rows: Iterator[Row], reader: CsvRows, where: str, notes: list[str]) -> Row:
-    """The first row of the table; what stands before it is passed over."""
     usual, passed = usual_width(reader.sample), 0
     for row, line in rows:
         filled = sum(bool(cell.strip()) for cell in row)
@@ -117,7 +115,6 @@ def _first_row(rows: Iterator[Row], reader: CsvRows, where: str, notes: list[str
 def _header(
     first: Row, rows: Iterator[Row], reader: CsvRows, settings: SeriesSettings, notes: list[str]
 ) -> tuple[list[str], list[Row], bool]:
-    """The names of columns, rows that were read in looking for them, and whether the table has them."""
     row, sample = first[0], reader.sample
     place = next((number for number, other in enumerate(sample) if other == row), len(sample))
     below = sample[place + 1 : place + 1 + _JUDGED]
@@ -205,7 +202,6 @@ def _number_format(
 def _column(
     name: str, cells: pl.Series, form: NumberFormat, settings: SeriesSettings
 ) -> tuple[Column, str]:
-    """A column from its cells, and the decoration that its numbers are read without."""
     missing = frozenset(settings.missing_values)
     kind, decoration = _settle_kind(name, cells.head(_BLOCK), form, settings)
     if kind == "number":
@@ -258,8 +254,8 @@ def _cell_kinds(rows: Sequence[Sequence[str]]) -> list[list[str]]:
 
 
 def _commonest(kinds: Sequence[str]) -> str:
-    counts = Counter(kind for kind in kinds if kind != "nothing")
-    return counts.most_common(1)[0][0] if counts else "nothing"
+    there = [kind for kind in kinds if kind != "nothing"]
+    return Counter(there).most_common(1)[0][0] if there else "nothing"
 
 
 def _is_header(row: list[str], kinds: list[str], below: list[list[str]], usual: list[str]) -> bool:
@@ -293,13 +289,9 @@ def _counts_up(cells: list[str]) -> bool:
 
 
 def _names(row: list[str]) -> list[str]:
-    """The names of columns: white space put right, and those that occur again told apart."""
     names: list[str] = []
     for cell in row:
-        name = plain = " ".join(cell.split()).removeprefix("\N{BYTE ORDER MARK}")
-        for number in itertools.count(2):
-            if not name or name not in names:
-                break
-            name = f"{plain} ({number})"
-        names.append(name)
+        plain = " ".join(cell.split()).removeprefix("\N{BYTE ORDER MARK}")
+        spellings = itertools.chain([plain], (f"{plain} ({n})" for n in itertools.count(2)))
+        names.append(next(name for name in spellings if not plain or name not in names))
     return names

@@ -1,7 +1,5 @@
 """Arrays, data frames and Parquet files as tables; frames through narwhals, which needs no library of frames."""
 
-from __future__ import annotations
-
 import sys
 import tokenize
 import zipfile
@@ -27,8 +25,6 @@ from rhapsode.data.tables.parsing.stamps import (
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError
 from rhapsode.files import first_line
-
-__all__ = ["array_table", "frame_table", "npy_arrays", "parquet_table"]
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -163,7 +159,6 @@ def _array(column: Any) -> NDArray[Any] | None:
 
 
 def _with_index(frame: Any) -> Any:
-    """A pandas frame with its index as a column, unless that only counts the rows."""
     pandas = sys.modules.get("pandas")
     if pandas is None or not isinstance(frame, (pandas.DataFrame, pandas.Series)):
         return frame
@@ -193,7 +188,6 @@ def _table(
     *,
     header: bool = True,
 ) -> Table:
-    """Arrays of one axis and one length as a table."""
     if not arrays or not len(arrays[0]):
         raise DataError("there is nothing in it", where=where)
     amounts = amounts_of(settings.missing_values)

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["MISSING", "NumberFormat", "amounts_of", "find_format", "is_missing", "parse_numbers"]
 
 Bools = NDArray[np.bool_]
 

@@ -15,10 +15,6 @@ from rhapsode.errors import MissingExtraError
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = [
-    "DAY", "NO_TIME", "YEARS", "Moments", "are_all_stamps", "are_stamps", "instants", "is_stamp",
-    "parse_stamps", "texts",
-]  # fmt: skip
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -129,7 +125,6 @@ def texts(cells: Sequence[str]) -> pl.Series:
 
 
 def _matched(cells: pl.Series) -> pl.DataFrame:
-    """The row and the named groups of each cell that has the form of a time."""
     import polars as pl
 
     # In a column with 18.00.00 the dots are those of a clock, as no day or month is 0.
@@ -270,10 +265,9 @@ def parse_stamps(
 
 
 def _offset(zone: str) -> int:
-    """The offset east of UTC, in seconds."""
-    digits = "".join(filter(str.isdigit, zone))
-    hours, minutes = (digits[:-2], digits[-2:]) if len(digits) > 2 else (digits, "")
-    return (-1 if "-" in zone else 1) * (int(hours or 0) * 3600 + int(minutes or 0) * 60)
+    digits = "".join(filter(str.isdigit, zone)) or "0"
+    hours, minutes = divmod(int(digits), 100) if len(digits) > 2 else (int(digits), 0)
+    return (-1 if "-" in zone else 1) * (hours * 3600 + minutes * 60)
 
 
 def _settle_order(
@@ -282,10 +276,8 @@ def _settle_order(
     """Settle whether the day or the month comes first, and whether that is in doubt."""
     if dates != "auto":
         return ("day-first" if dates == "day-first" else "month-first"), False
-    if first.max() > 12:
-        return "day-first", False
-    if second.max() > 12:
-        return "month-first", False
+    if max(first.max(), second.max()) > 12:
+        return ("day-first" if first.max() > 12 else "month-first"), False
     # Only small numbers: the order that makes the more even series is likelier.
     unevenness = []
     for month, day in ((second, first), (first, second)):
