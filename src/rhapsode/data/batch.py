@@ -1,4 +1,4 @@
-"""What a loader yields and a network takes, and what yields it."""
+"""Batches, conditions and masks: the output of loaders and the input of networks."""
 
 from __future__ import annotations
 
@@ -116,7 +116,8 @@ class Batch:
         reset_BT: bool; True where a row starts afresh before reading that input. None: nowhere.
         known_BTK: float32 covariates known ahead, for series.
         log_jacobian_BT: float32, nats: the encoder's change of units, for series.
-        log_scale_BK: float32: natural logarithm of what the mean of each target is multiplied by, for counts.
+        log_scale_BK: float32: natural logarithm of what the mean of each target is multiplied by,
+            for counts.
         positions_BT: where each target stands in the array that is read, int64; None: not told.
         condition: what the sequence of each row depends on, B rows: of those that begin with the
             batch, and again of those that go on, so that gradients of every window reach what
@@ -255,11 +256,11 @@ def lay_out_spans(
 
 
 class Stream(Protocol):
-    """Batches by step. What a step reads depends on nothing but the step: the whole cursor is one number."""
+    """Batches by step; the number of the step is the whole cursor."""
 
     @property
     def batch_size(self) -> int:
-        """B, rows of a batch; the last of an epoch may have fewer where nothing is carried."""
+        """B, rows of a batch; the last of an epoch may have fewer if no state is carried."""
 
     @property
     def carries(self) -> bool:
@@ -270,7 +271,7 @@ class Stream(Protocol):
         """Elements scored in one pass."""
 
     def batch(self, step: int) -> Batch:
-        """What `step` (0, 1, 2, ...) reads."""
+        """The batch of `step` (0, 1, 2, ...)."""
 
     def scored(self, steps: int) -> int:
         """Elements scored by the first `steps` steps."""

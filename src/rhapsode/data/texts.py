@@ -44,13 +44,13 @@ class TextStore:
     """All documents of a corpus, in order.
 
     Arguments:
-        folder: where it lies.
-        sha256: over all texts and their boundaries, in hexadecimal; names do not count.
-        byte_ends_D: where each document ends in the file, bytes.
+        folder: the folder of the store.
+        sha256: hash of all texts and their boundaries, in hexadecimal.
+        byte_ends_D: the end of each document in the file, in bytes.
         character_ends_D: the same in characters.
-        prompts_D: how many first characters of each document are given.
-        digests_DB: 16 bytes by which equal texts are known.
-        marks_M2: places by which a character is found: characters and bytes before it.
+        prompts_D: the length of the prompt of each document, in characters.
+        digests_DB: hashes of 16 bytes; equal for equal texts.
+        marks_M2: index of the file: characters and bytes before some places.
     """
 
     folder: Path
@@ -66,7 +66,7 @@ class TextStore:
 
     @property
     def characters(self) -> int:
-        """Of all documents."""
+        """The characters of all documents."""
         return int(self.character_ends_D[-1]) if len(self) else 0
 
     @property
@@ -76,12 +76,12 @@ class TextStore:
 
     @property
     def pairs(self) -> bool:
-        """Whether any document has a part that is given."""
+        """True if a document has a prompt."""
         return bool(self.prompts_D.any())
 
     @cached_property
     def names(self) -> list[str]:
-        """Where each document came from."""
+        """The source of each document."""
         with (self.folder / "names.jsonl").open(encoding="utf-8") as file:
             return [json.loads(line) for line in file]
 
@@ -96,7 +96,10 @@ class TextStore:
         return "".join(piece.text for piece in self.pieces(self.whole[document : document + 1]))
 
     def pieces(self, parts: Parts, most: int = PIECE) -> Iterator[Document]:
-        """The texts of parts in order; long ones in pieces cut behind line ends, none above twice `most` characters."""
+        """The texts of parts in order, long ones in pieces of at most twice `most` characters.
+
+        Pieces end after line ends.
+        """
         begins_D = self.character_ends_D - self.lengths_D
         lengths_D = self.lengths_D
         with (self.folder / "text.bin").open("rb") as file:

@@ -24,7 +24,7 @@ def document_spans(starts: NDArray[np.int64], total: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class _Epoch:
-    """The batches of one pass: rows of spans, and where each batch's steps and scored elements begin."""
+    """The batches of one pass as rows of spans, and the first step and element of each."""
 
     batches: list[NDArray[np.int64]]
     first_step: NDArray[np.int64]
@@ -40,7 +40,7 @@ def _window(
     window: int,
     scored_N: NDArray[np.bool_] | None = None,
 ) -> Batch:
-    """Columns of documents from `offset` on, reset if they are the first; rows are added up to `rows`."""
+    """Columns of documents from `offset` on, padded to `rows`; the first one resets."""
     longest = int((spans[:, 1] - spans[:, 0]).max())
     spans_B2 = np.zeros((rows, 2), dtype=np.int64)
     spans_B2[: len(spans)] = spans
@@ -56,7 +56,8 @@ def _window(
 class FreshStream:
     """Shuffled documents, each read from the zero state behind an end-of-sequence element.
 
-    Documents of about the same length share a batch; longer ones than a window take several steps, their state carried.
+    Documents of about the same length share a batch; longer ones than a window take several steps,
+    their state carried.
 
     Arguments:
         elements_N: ids of the corpus.
@@ -145,7 +146,7 @@ class FreshStream:
         )
 
     def scored(self, steps: int) -> int:
-        """Elements scored by the first `steps` steps; inside a batch of long documents, by share."""
+        """Elements scored by the first `steps` steps; estimated within a batch of long documents."""
         if steps <= 0:
             return 0
         epoch, number, inside = self._locate(steps)
@@ -173,7 +174,7 @@ def sweep_fresh(
     window: int,
     scored_N: NDArray[np.bool_] | None = None,
 ) -> Iterator[Batch]:
-    """Every element scored once, each document from the zero state; long documents over several batches.
+    """Every element scored once, each document from the zero state.
 
     Arguments:
         elements_N: what to score.

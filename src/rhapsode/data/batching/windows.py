@@ -1,4 +1,4 @@
-"""Windows of a fixed size, each from the zero state: the classic way to train, and its own way to be scored."""
+"""Windows of a fixed size, each from the zero state, for training and for scoring."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -17,11 +17,12 @@ class WindowStream:
     """Windows of `size` inputs, and what follows each of them.
 
     Arguments:
-        elements_N: ids of the corpus, documents followed by end-of-sequence; windows run across them.
+        elements_N: ids of the corpus, documents followed by end-of-sequence; windows run across
+            them.
         size: elements of a window, T.
         batch_size: windows a step, B.
-        stride: elements between the beginnings of two windows; None lays them end to end, from another element at
-            every pass.
+        stride: elements between the beginnings of two windows; None lays them end to end, from
+            another element at every pass.
         shuffle: whether windows come in another order at every pass.
         drop_last: whether a last batch that is not full is left out.
         loss: "all" scores what follows each input, "last" only what follows the window.
@@ -47,7 +48,8 @@ class WindowStream:
     ) -> None:
         if len(elements_N) < size + 1:
             raise DataError(
-                f"the training share has {len(elements_N)} elements, fewer than one window of {size} and what follows it",
+                f"the training share has {len(elements_N)} elements, fewer than one window of "
+                f"{size} and what follows it",
                 hint="give more text, or a smaller window",
             )
         self._windows_WN = sliding_window_view(elements_N, size + 1)
@@ -84,7 +86,7 @@ class WindowStream:
         return self._order[1]
 
     def batch(self, step: int) -> Batch:
-        """The windows of `step`: (B, T), the last of a pass with fewer rows unless it is dropped."""
+        """The windows of `step`: (B, T); the last batch of a pass may have fewer rows."""
         epoch, inside = divmod(step, self._steps)
         starts = self._starts(epoch)[inside * self.batch_size : (inside + 1) * self.batch_size]
         ids = self._windows_WN[starts].astype(np.int64)
@@ -112,14 +114,14 @@ def sweep_windows(
 ) -> Iterator[Batch]:
     """Every element scored once from the `size` elements before it, and nothing else.
 
-    The first batch has one row: what begins the text, behind end-of-sequence, scored throughout. Every batch is read
-    from the zero state.
+    The first batch has one row: what begins the text, behind end-of-sequence, scored throughout.
+    Every batch is read from the zero state.
 
     Arguments:
         elements_N: what to score; may be empty.
         size: elements that count.
         rows: windows side by side.
-        every: score only every so manieth element behind the first window, for a cheaper estimate.
+        every: score only every n-th element after the first window, for a cheaper estimate.
     """
     total = len(elements_N)
     if total == 0:
@@ -145,7 +147,7 @@ PARTS = 8
 def part_of(
     store: ElementStore, most: int, *, fresh: bool
 ) -> tuple[NDArray[np.unsignedinteger], NDArray[np.int64], NDArray[np.bool_] | None]:
-    """About `most` elements of a store, taken evenly: every so manieth document, or the beginnings of eight parts.
+    """About `most` elements of a store: every n-th document, or the beginnings of eight parts.
 
     Arguments:
         store: what to take from.
@@ -207,7 +209,7 @@ def sweep_rows(
     length: int,
     width: int = WIDTH,
 ) -> Iterator[tuple[int, Batch]]:
-    """Rows that begin at given places behind end-of-sequence, read from the zero state, in windows that carry it on.
+    """Rows from given places on, read from the zero state in windows that carry it on.
 
     Arguments:
         elements_N: ids.

@@ -1,4 +1,4 @@
-"""Corpora known by name: some travel with every Python or are drawn here, others are fetched when first asked for."""
+"""Corpora known by name: parts of Python, drawn here, or fetched on first use."""
 
 import hashlib
 import os
@@ -82,7 +82,8 @@ def _check(name: str, raw: bytes, download: Download, where: str) -> None:
     found = hashlib.sha256(raw).hexdigest()
     if found != download.sha256:
         raise DataError(
-            f"this is not the corpus {name!r}: its SHA-256 begins {found[:16]}, expected {download.sha256[:16]}",
+            f"this is not the corpus {name!r}: its SHA-256 begins {found[:16]}, "
+            f"expected {download.sha256[:16]}",
             where=where,
             hint="delete it to have it fetched again, or put the right file there",
         )
@@ -104,14 +105,15 @@ def _fetch(name: str, download: Download) -> bytes:
         raise DataError(
             f"the corpus {name!r} is not on this machine and cannot be fetched ({reason})",
             where=download.url,
-            hint=f"get the file by other means and put it at <folder>/{download.path}, with RHAPSODE_DATA=<folder>",
+            hint=f"get the file by other means and put it at <folder>/{download.path}, "
+            "with RHAPSODE_DATA=<folder>",
         ) from None
     return raw
 
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """What is known of a named corpus.
+    """A named corpus.
 
     Arguments:
         title: one line about it.

@@ -1,7 +1,8 @@
-"""`kitchen`: recipes from a grammar of ours, so that the exact probability of every document is known.
+"""`kitchen`: recipes from a grammar, so that the probability of every document is known.
 
-They are laid out as the records of the Epicurious collection (title, ingredients, directions, tags). What a model
-loses against the grammar is what it has not learnt: the distance from the optimum can be measured in nats.
+They are laid out as the records of the Epicurious collection (title, ingredients, directions,
+tags). What a model loses against the grammar is what it has not learnt: the distance from the
+optimum can be measured in nats.
 """
 
 from __future__ import annotations
@@ -147,7 +148,7 @@ class Choice:
     name: str = ""
 
     def probabilities(self) -> list[float]:
-        """Of the options, in order; their sum is 1."""
+        """The probabilities of the options; their sum is 1."""
         weights = self.weights or (1.0,) * len(self.options)
         total = math.fsum(weights)
         return [weight / total for weight in weights]
@@ -155,7 +156,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Recall:
-    """What belongs to the choice remembered under a name."""
+    """The option that belongs to a remembered choice."""
 
     name: str
     options: tuple[Node, ...]

@@ -1,7 +1,8 @@
 """Sources to documents: bytes, their text, and the requested part of it.
 
-Knows nothing of where documents go. From the bottom up: `blob` (bytes with a name), `compression`, `folders` (and
-archives), `decoding`, `detection` and `textfile` (bytes to text), `fields/` (text to records) and `open_sources`.
+Knows nothing of where documents go. From the bottom up: `blob` (bytes with a name), `compression`,
+`folders` (and archives), `decoding`, `detection` and `textfile` (bytes to text), `fields/` (text to
+records) and `open_sources`.
 """
 
 from rhapsode.data.sources.blob import Found

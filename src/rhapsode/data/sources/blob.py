@@ -1,4 +1,4 @@
-"""Bytes with a name, opened from the start as often as one likes; failures of files as errors of ours.
+"""Bytes with a name, opened from the start any number of times; failures as errors of ours.
 
 Knows nothing of what the bytes are.
 """
@@ -192,7 +192,7 @@ class Unreadable(DataError):  # noqa: N818
 
 @dataclass
 class Found:
-    """What reading has noticed, filled while iterating.
+    """Remarks of the readers, filled while iterating.
 
     Arguments:
         encodings: from file to the name of its encoding, where that is not UTF-8.

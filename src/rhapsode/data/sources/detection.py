@@ -38,7 +38,7 @@ _WESTERN = frozenset(
     "àáâãäåæçèéêëìíîïñòóôõöøùúûüýÿßœšžðþÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝŒŠŽÐÞ"
     "«»‘’“”„‚‹›–—…•·°§©®™€£¥ªº¿¡¹²³½¼¾±×÷´¨¶µ\xa0\xad"
 )
-# The commonest Chinese characters, simplified and traditional: a third and more of any Chinese text.
+# The commonest Chinese characters, simplified and traditional: a third of any Chinese text.
 _COMMON = frozenset(
     "的一是不了人我在有他这中大来上个国到说们为子和你地出道也时年得就那要下以生会自着去之过家学对可她里后小么心多"
     "天而能好都然没日于起还发成事只作当想看文无开手十用主行方又如前所本见经头面公同三已老从动两长知民样现分将外但身"
@@ -161,7 +161,7 @@ def _wide(head: bytes, *, whole: bool) -> str | None:
                 text = codecs.getincrementaldecoder(codec)().decode(cut)
             except UnicodeDecodeError:
                 continue
-            # The right order of bytes makes few blocks of characters; ASCII with zeros strewn in, many.
+            # The right order of bytes makes few blocks of characters; ASCII with zeros, many.
             blocks = Counter(ord(character) >> 8 for character in text)
             two = sum(count for _, count in blocks.most_common(2))
             if cut.isascii() and two < 0.9 * len(text):
@@ -205,7 +205,7 @@ def _guesses(sample: bytes) -> list[str]:
 
 
 def _near_best(found: list[tuple[float, float, str]]) -> bool:
-    """Whether western European text is about as good a reading as any other."""
+    """True if western European text is about as good a reading as any other."""
     mine = [entry for entry in found if entry[2] == "cp1252"]
     if not mine:
         return not found

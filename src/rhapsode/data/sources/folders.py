@@ -1,4 +1,4 @@
-"""Files of folders, patterns of their names, and paths that lead into archives."""
+"""Folders and archives: their files, patterns of names, and paths into archives."""
 
 import contextlib
 import fnmatch
@@ -34,7 +34,7 @@ _WILD = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 def walk(folder: Path, found: Found) -> Iterator[Blob]:
-    """The files of a folder and its folders, in order of their names; links to folders are not followed."""
+    """The files of a folder and its folders, by name; links to folders are not followed."""
     waiting = [(folder, "")]
     while waiting:
         path, relative = waiting.pop()
@@ -93,7 +93,7 @@ def _inside(source: str) -> tuple[Path, str] | None:
 
 
 def like(name: str, pattern: str) -> bool:
-    """Whether a path matches a pattern in which ** stands for any folders."""
+    """True if a path matches a pattern in which ** stands for any folders."""
     made = ""
     for part in re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", pattern):
         if part.startswith("[") and len(part) > 2:

@@ -1,6 +1,7 @@
-"""Sources to documents: files, folders, archives, records and corpora known by name, as a stream of texts.
+"""Sources to documents: files, folders, archives, records and named corpora as texts.
 
-Knows what a SOURCE may be and in which order its parts come; bytes, archives and records have modules of their own.
+Knows what a SOURCE may be and in which order its parts come; bytes, archives and records have
+modules of their own.
 """
 
 import fnmatch
@@ -32,11 +33,12 @@ _DEFAULT = SourceSettings()
 def read_pieces(
     sources: Sequence[Any], settings: SourceSettings = _DEFAULT, found: Found | None = None
 ) -> Iterator[Document]:
-    """The documents of files, folders, archives, patterns, "-", catalogue names and collections in memory, in order.
+    """The documents of files, folders, archives, patterns, "-", names and collections, in order.
 
-    A path that exists wins over a catalogue name. A text longer than 4M characters comes in several documents of one
-    name, only the first with `opening` and only the last with `complete`; each ends behind a line end where there is
-    one within the next 4M characters. Whatever the size, no more than a few of them are in memory.
+    A path that exists wins over a catalogue name. A text longer than 4M characters comes in several
+    documents of one name, only the first with `opening` and only the last with `complete`; each
+    ends behind a line end where there is one within the next 4M characters. Whatever the size, no
+    more than a few of them are in memory.
 
     Arguments:
         sources: what to read.
@@ -192,7 +194,7 @@ class _Reader:
             self._skip(problem)
 
     def _many(self, blobs: Iterable[Blob], where: str, place: str) -> Iterator[Document]:
-        """Files of a folder or archive: what is no text is passed over, and a limit counts files."""
+        """Files of a folder or archive, those without text passed over; a limit counts files."""
         files, skipped = 0, len(self._found.skipped)
         for blob in self._expanded(blobs):
             if not self._matches(blob):
@@ -281,7 +283,7 @@ class _Reader:
                 return
 
     def _clean(self, text: str, name: str) -> str:
-        """Text that did not come through a decoder: half pairs, zeros and line ends as in one that did."""
+        """Treat half pairs, zeros and line ends as a decoder does."""
         if not text.isascii():
             text = _SURROGATES.sub("\ufffd", text)
         if "\0" in text:

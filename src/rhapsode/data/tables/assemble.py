@@ -8,7 +8,7 @@ from operator import itemgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.data.tables.frequency import Frequency, TimeKind, parse_frequency
+from rhapsode.data.tables.frequency import TimeKind, parse_frequency
 from rhapsode.data.tables.grid import Observations, onto_grid
 from rhapsode.data.tables.layout import Roles
 from rhapsode.data.tables.parsing.columns import Table, listed
@@ -16,7 +16,7 @@ from rhapsode.data.tables.parsing.numerals import MISSING
 from rhapsode.data.tables.parsing.stamps import NO_TIME
 from rhapsode.data.tables.series_set import SeriesSet, format_time
 from rhapsode.data.tables.settings import SeriesSettings
-from rhapsode.errors import DataError, SettingsError
+from rhapsode.errors import DataError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -1,6 +1,7 @@
 """Time from one value of a series to the next: inferred, named, counted along and continued.
 
-Knows times as whole numbers (nanoseconds since 1970, steps, or places in an order) and nothing of tables.
+Knows times as whole numbers (nanoseconds since 1970, steps, or places in an order) and nothing of
+tables.
 """
 
 import re
@@ -15,7 +16,7 @@ from rhapsode.errors import SettingsError
 
 Ints = NDArray[np.int64]
 TimeKind = Literal["time", "integer", "order"]
-"""What the times of a set are: nanoseconds since 1970-01-01, whole numbers, or mere places from 0."""
+"""Unit of times: nanoseconds since 1970-01-01, whole numbers, or places from 0."""
 Unit = Literal[
     "month", "business day", "week", "day", "hour", "minute", "second", "millisecond",
     "microsecond", "nanosecond", "step", "order",
@@ -29,7 +30,8 @@ _NANOSECONDS: Mapping[Unit, int] = {
 _DAY = _NANOSECONDS["day"]
 _LEAST_FILL = 0.2
 _NAMES: Mapping[tuple[str, int], str] = {
-    ("month", 1): "monthly", ("month", 3): "quarterly", ("month", 6): "half-yearly", ("month", 12): "yearly",
+    ("month", 1): "monthly", ("month", 3): "quarterly", ("month", 6): "half-yearly",
+    ("month", 12): "yearly",
     ("business day", 1): "business daily", ("week", 1): "weekly", ("day", 1): "daily", ("hour", 1): "hourly",
     ("order", 1): "no regular time", ("step", 1): "whole numbers",
 }  # fmt: skip
@@ -40,10 +42,10 @@ class Frequency:
     """Time from one value to the next.
 
     Arguments:
-        unit: of what; "order" is no time at all: values one after another.
-        step: how many of them.
-        day: for months, the day that times fall on, cut to the length of the month: 31 is the last; 0 is the day of
-            the series' own first time.
+        unit: unit of time; "order" for values without times.
+        step: number of units.
+        day: for months, the day of the times, cut to the length of the month: 31 is the last one, 0
+            that of the first time of a series.
     """
 
     unit: Unit
@@ -52,7 +54,7 @@ class Frequency:
 
     @property
     def kind(self) -> TimeKind:
-        """What its times are."""
+        """The unit of its times."""
         if self.unit == "order":
             return "order"
         return "integer" if self.unit == "step" else "time"
@@ -70,10 +72,10 @@ class Frequency:
 
     @property
     def period(self) -> int:
-        """Values to the likeliest season, 1 where there is none.
+        """Values in the likeliest season, 1 if there is none.
 
-        12 of months, 4 of quarters, 52 of weeks, 7 of days, 5 of business days, 24 of hours, a day of minutes, an hour
-        of seconds.
+        12 of months, 4 of quarters, 52 of weeks, 7 of days, 5 of business days, 24 of hours, a day
+        of minutes, an hour of seconds.
         """
         season = {
             "month": 12, "business day": 5, "week": 52, "day": 7, "hour": 24, "minute": 1440,
@@ -83,11 +85,11 @@ class Frequency:
 
     @property
     def nanoseconds(self) -> int:
-        """Its length where that is always the same; 0 where it is not, or there is no time."""
+        """Its length; 0 if that varies, or if there is no time."""
         return _NANOSECONDS.get(self.unit, 0) * self.step
 
     def ordinal(self, times_N: Ints) -> Ints:
-        """Times counted in the unit, so that neighbours on the grid lie `step` apart (nanoseconds: their length)."""
+        """Times counted in the unit; neighbours on the grid differ by `stride`."""
         if self.unit == "month":
             return months_of(times_N)
         if self.unit == "business day":
@@ -97,15 +99,15 @@ class Frequency:
 
     @property
     def stride(self) -> int:
-        """How far apart neighbours' `ordinal` are."""
+        """The distance between the `ordinal` of neighbours."""
         return self.nanoseconds or self.step
 
     def advance(self, times_N: Ints, steps_N: Ints) -> Ints:
         """The times so many steps of the grid later.
 
         Arguments:
-            times_N: where to start; on the grid.
-            steps_N: how many steps, one number a time.
+            times_N: times on the grid.
+            steps_N: number of steps from each.
         """
         if self.unit == "month":
             months = months_of(times_N) + steps_N * self.step
@@ -119,11 +121,11 @@ class Frequency:
         return times_N + steps_N * self.stride
 
     def joined(self, before_N: Ints, after_N: Ints) -> NDArray[np.bool_]:
-        """Whether the grid leads from each time to the one beside it.
+        """Mask of the times from which the grid leads to a later one.
 
         Arguments:
             before_N: times.
-            after_N: later times.
+            after_N: a later time for each.
         """
         if self.unit == "order":
             return np.ones(len(before_N), bool)
@@ -141,11 +143,11 @@ def months_of(times_N: Ints) -> Ints:
 
 
 def infer_frequency(times_N: Ints, kind: TimeKind = "time") -> Frequency | None:
-    """The frequency of one series; None of fewer than two times, and of times that fit no grid "order".
+    """The frequency of one series, "order" for no grid; None for fewer than two times.
 
     Arguments:
-        times_N: its times, rising, none twice; some may be missing.
-        kind: what they are.
+        times_N: its times, rising, distinct; some may be missing.
+        kind: their unit.
     """
     if kind == "order":
         return Frequency("order")
@@ -241,7 +243,8 @@ _UNITS = {name: unit for unit, names in _SPELLINGS.items() for name in names.spl
 def parse_frequency(text: str) -> Frequency:
     """A frequency by its name: monthly, business daily, "15 minutes", 15min, 2h, none.
 
-    The offsets of pandas and polars are names too: MS, QE, BMS, W-SUN, 15T, 1mo; the days of months are the table's.
+    Names of pandas and polars are read too: MS, QE, BMS, W-SUN, 15T, 1mo; the days of months are
+    those of the table.
 
     Raises:
         SettingsError: there is no such frequency.

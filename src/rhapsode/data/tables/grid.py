@@ -130,7 +130,8 @@ def onto_grid(
         rows = "rows" if count > 1 else "row"
         taken = "the last taken" if duplicates == "last" else "their mean taken"
         notes.append(
-            f"{count:,} {rows} of a time that was there already, the first {seen.time(first)}{of}: {taken}"
+            f"{count:,} {rows} of a time that was there already, the first {seen.time(first)}{of}: "
+            f"{taken}"
         )
         seen = _without(seen, again, last=duplicates == "last")
     offsets = np.searchsorted(seen.series_N, np.arange(seen.count + 1)).astype(np.int64)

@@ -158,7 +158,8 @@ class _Finder:
                 f"{what if empty else 'no column holds numbers to learn'} "
                 f"(columns: {', '.join(map(repr, names))})",
                 where=self.table.place(0),
-                hint="--value-columns names one; --header, --decimal and --missing-values say how to read it",
+                hint="--value-columns names one; --header, --decimal and --missing-values say how to "
+                "read it",
             )
         self.tell(empty, "without any value left out")
         return tuple(values)

@@ -24,25 +24,25 @@ _DAY = 86_400_000_000_000
 
 @dataclass(frozen=True)
 class SeriesSet:
-    """Series one behind the other: series s has the rows `offsets[s]` to `offsets[s + 1]`.
+    """Series one after another: series s has the rows `offsets[s]` to `offsets[s + 1]`.
 
     Arguments:
-        ids: a name for each series, none twice.
-        offsets: where each series begins, and where the last one ends; one more than there are series.
-        times_N: when each row was, rising within a series; what they are is said by `kind`.
-        values_NK: the values; NaN where missing.
-        names: of the K values at a time.
-        kind: what times are: nanoseconds since 1970-01-01, whole numbers, or places from 0.
-        frequencies: of each series; "order" where its times lie on no grid.
-        known_NC: covariates that are known ahead; NaN where missing. Rows at the end of a series that hold nothing else
-            are its future.
-        known_names: of the C covariates.
-        static_SA: what is known of whole series, in numbers; NaN where missing.
-        static_names: of the A numbers.
-        categories_SA: what is known of whole series, in kinds; -1 where missing.
-        category_names: of the A kinds.
-        category_levels: for each of them the kinds that there are.
-        notes: what was inferred and noticed in reading, a line each, the summary first.
+        ids: the name of each series; distinct.
+        offsets: the first row of each series, and the number of rows.
+        times_N: the time of each row, rising within a series.
+        values_NK: values; NaN if missing.
+        names: names of the K values.
+        kind: unit of the times: nanoseconds since 1970-01-01, whole numbers, or places from 0.
+        frequencies: the frequency of each series; "order" for times on no grid.
+        known_NC: covariates that are known ahead; NaN if missing. Rows at the end of a series that
+            hold nothing else are its future.
+        known_names: names of the C covariates.
+        static_SA: numeric attributes of series; NaN if missing.
+        static_names: names of the A numbers.
+        categories_SA: categorical attributes, as places in their levels; -1 if missing.
+        category_names: names of the A categories.
+        category_levels: the levels of each category.
+        notes: remarks of the reader, a line each, the summary first.
         left_out: names of columns of the table that hold no numbers and play no part.
     """
 
@@ -64,17 +64,17 @@ class SeriesSet:
     left_out: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        """How many series there are."""
+        """The number of series."""
         return len(self.ids)
 
     @property
     def lengths(self) -> Ints:
-        """How many rows each series has."""
+        """The number of rows of each series."""
         return np.diff(self.offsets)
 
     @property
     def observed_NK(self) -> NDArray[np.bool_]:
-        """Where a value is there."""
+        """Mask of the values that are not missing."""
         return ~np.isnan(self.values_NK)
 
     @property
@@ -88,11 +88,11 @@ class SeriesSet:
         return self.frequency.period
 
     def rows(self, series: int) -> slice:
-        """Where the rows of a series are."""
+        """The rows of a series."""
         return slice(int(self.offsets[series]), int(self.offsets[series + 1]))
 
     def select(self, series: Sequence[int] | Ints) -> SeriesSet:
-        """Only these series, in this order."""
+        """The chosen series, in this order."""
         chosen = np.asarray(series, np.int64)
         cut = self.cut(self.offsets[:-1][chosen], self.offsets[1:][chosen])
         return replace(
@@ -122,7 +122,7 @@ class SeriesSet:
 
 
 def ranges(starts: Ints, stops: Ints) -> Ints:
-    """The numbers from each start to each stop, one range behind the other."""
+    """The numbers from each start to each stop, one range after another."""
     lengths = np.maximum(stops - starts, 0)
     ends = np.cumsum(lengths)
     total = int(ends[-1]) if len(ends) else 0
@@ -136,8 +136,8 @@ def future_times(series_set: SeriesSet, series: int, horizon: int) -> Ints:
 
     Arguments:
         series_set: the set.
-        series: which of it.
-        horizon: how many times.
+        series: number of the series.
+        horizon: number of times.
 
     Raises:
         DataError: the series is empty, or has a single time and no frequency.
@@ -160,7 +160,7 @@ def future_times(series_set: SeriesSet, series: int, horizon: int) -> Ints:
 
 
 def format_time(time: int, kind: TimeKind, frequency: Frequency) -> str:
-    """A time in words, no finer than the frequency: 1949, 1998Q1, 1949-01, 2020-03-01, 2020-03-01 18:00."""
+    """A time in words, as fine as the frequency: 1949, 1998Q1, 1949-01, 2020-03-01."""
     if kind != "time":
         return str(time)
     stamp = np.datetime64(int(time), "ns")
@@ -205,7 +205,7 @@ _FEATURES: MappingProxyType[str, tuple[Callable[[Ints], Ints], int]] = MappingPr
 CALENDAR_VALUES: MappingProxyType[str, int] = MappingProxyType(
     {name: span + 1 for name, (_, span) in _FEATURES.items()}
 )
-"""How many values each feature can have."""
+"""The number of distinct values of each feature."""
 _DAILY = ("day of week", "day of month", "day of year")
 _BY_UNIT = MappingProxyType(
     {
@@ -221,7 +221,7 @@ _BY_UNIT = MappingProxyType(
 
 
 def calendar_names(frequency: Frequency, kind: TimeKind = "time") -> tuple[str, ...]:
-    """What `calendar_features` gives at a frequency: what may differ from one time of it to the next.
+    """The names of `calendar_features` that can differ between times of a frequency.
 
     The choice is that of GluonTS (Alexandrov et al. 2020, gluonts.time_feature).
     """
@@ -235,8 +235,8 @@ def calendar_features(times_N: Ints, frequency: Frequency, kind: TimeKind = "tim
 
     Arguments:
         times_N: nanoseconds since 1970-01-01.
-        frequency: decides which features there are.
-        kind: what times are; whole numbers and places have no features.
+        frequency: chooses the features.
+        kind: unit of the times; whole numbers and places have no features.
 
     Returns:
         One row a time, one column for each of `calendar_names`.

@@ -17,7 +17,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 
 
 def json_records(chunks: Iterator[str], where: str, selector: Selector) -> Iterator[Any]:
-    """The records of JSON text: of a list, of values one after another (JSON Lines), or of a list within an object.
+    """The records of JSON text: a list, JSON Lines, or a list in an object.
 
     Numbers keep the spelling that they have, as strings. All but the last kind is streamed.
 

@@ -1,6 +1,7 @@
 """Rows of CSV and Parquet, for texts and for numbers alike; records made of them.
 
-Takes text in chunks (Parquet: a file) and knows nothing of where it came from. Memory stays at a few rows.
+Takes text in chunks (Parquet: a file) and knows nothing of where it came from. Memory stays at a
+few rows.
 """
 
 import csv
@@ -40,8 +41,8 @@ class CsvRows:
         chunks: the text.
         where: its name, for messages.
         delimiter: the character between cells; found out if None.
-        numbers: a table of numbers: lines that begin with # are comments, spaces may part cells, and a quotation mark
-            that is left open is an error.
+        numbers: a table of numbers: lines that begin with # are comments, spaces may part cells,
+            and a quotation mark that is left open is an error.
     """
 
     def __init__(
@@ -145,7 +146,7 @@ def _delimiter(lines: Sequence[str], *, spaces: bool) -> str:
 def csv_records(
     chunks: Iterator[str], where: str, selector: Selector, delimiter: str | None = None
 ) -> Iterator[dict[str, str]]:
-    """The rows of a table, by the names in its first row; missing cells are left out, extra ones ignored.
+    """The rows of a table, by the names in its first row; extra cells are ignored.
 
     Arguments:
         chunks: its text.
@@ -238,7 +239,7 @@ _KINDS = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv", "
 
 
 def record_kind(name: str) -> str | None:
-    """Either "json", "csv", "tsv" or "parquet", by the suffix, compressed or not; None for other files."""
+    """Either "json", "csv", "tsv" or "parquet" by the suffix; None for other files."""
     return _KINDS.get(Path(bare_name(name)).suffix.lower())
 
 

@@ -73,7 +73,7 @@ class Selector:
                 raise DataError(f"no record has a field {name!r}", where=where, hint=hint)
 
     def is_in(self, record: Mapping[str, Any]) -> bool:
-        """Whether a record has any of the asked fields, or begins to lead to one."""
+        """True if a record has a requested field, or the first part of its name."""
         return any(name in record or name.partition(".")[0] in record for name in self.names)
 
 
@@ -100,7 +100,7 @@ def _parse(template: str) -> list[Part]:
 
 
 def _look_up(value: Any, name: str) -> tuple[bool, Any]:
-    """Whether there is a value under a dotted name, and which; lists are looked through."""
+    """Look up a dotted name, also in lists: True and the value, or False and None."""
     if isinstance(value, dict):
         if name in value:
             return True, value[name]

@@ -1,4 +1,4 @@
-"""CSV, TSV and similar text to a table: header, comments, number format, and the kinds of columns."""
+"""CSV, TSV and similar text to a table: header, comments, number format, kinds of columns."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def _header(
 def _even(
     rows: Iterator[Row], width: int, where: str, delimiter: str, notes: list[str]
 ) -> Iterator[Row]:
-    """Rows of equal length; those without any filled cell and lone texts below them are left out."""
+    """Rows of equal length, without empty rows and lone texts below the table."""
     short = 0
     lone: list[Row] = []
     for row, line in itertools.chain(rows, [([], 0)]):
@@ -242,7 +242,7 @@ def _settle_kind(
 
 
 def _cell_kinds(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    """What each cell looks like: nothing, number, time or label."""
+    """The form of each cell: nothing, number, time or label."""
     cells = texts([cell.strip() for row in rows for cell in row])
     nothing = is_missing(cells, frozenset())
     numbers = cells.str.contains(f"^(?:{_NUMBER.pattern})$").to_numpy()
@@ -259,7 +259,7 @@ def _commonest(kinds: Sequence[str]) -> str:
 
 
 def _is_header(row: list[str], kinds: list[str], below: list[list[str]], usual: list[str]) -> bool:
-    """True if no cell of a row is a number or a time over others, but for a row of years or dates."""
+    """True if a row names columns: no number or time over others, years excepted."""
     if "label" not in kinds:
         return False
     plain = {"number", "time"}

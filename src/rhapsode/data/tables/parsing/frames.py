@@ -1,4 +1,4 @@
-"""Arrays, data frames and Parquet files as tables; frames through narwhals, which needs no library of frames."""
+"""Arrays, data frames (through narwhals) and Parquet files as tables."""
 
 import sys
 import tokenize
@@ -51,7 +51,7 @@ def npy_arrays(file: BinaryIO, where: str) -> dict[str, NDArray[Any]]:
 
 
 def array_table(arrays: Arrays, where: str, settings: SeriesSettings) -> Table:
-    """Arrays of one axis as columns, of two as several columns; shorter ones end with missing numbers.
+    """Arrays of one or two axes as columns; shorter ones end with missing numbers.
 
     Raises:
         DataError: there is no array, one has more than two axes or another type, or arrays of times

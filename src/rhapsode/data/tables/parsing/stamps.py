@@ -29,11 +29,13 @@ _HEAD = 200
 _BLOCK = 1 << 16
 _NUMBERS = ("y", "yy", "m", "d", "a", "b", "q", "w", "k", "hour", "clock", "minute", "second")
 _MONTHS = (
-    "january jan januar janvier janv enero ene gennaio", "february feb februar février févr fév febrero febbraio",
+    "january jan januar janvier janv enero ene gennaio",
+    "february feb februar février févr fév febrero febbraio",
     "march mar märz mär mars marzo", "april apr avril avr abril abr aprile", "may mai mayo maggio",
-    "june jun juni juin junio giugno", "july jul juli juillet juil julio luglio", "august aug août agosto ago",
-    "september sept sep septembre septiembre settembre", "october oct oktober okt octobre octubre ottobre",
-    "november nov novembre noviembre", "december dec dezember dez décembre déc diciembre dic dicembre",
+    "june jun juni juin junio giugno", "july jul juli juillet juil julio luglio",
+    "august aug août agosto ago", "september sept sep septembre septiembre settembre",
+    "october oct oktober okt octobre octubre ottobre", "november nov novembre noviembre",
+    "december dec dezember dez décembre déc diciembre dic dicembre",
 )  # fmt: skip
 _NAMES = {name: month for month, names in enumerate(_MONTHS, 1) for name in names.split()}
 _ANY_NAME = "|".join(sorted(_NAMES, key=len, reverse=True))
