@@ -147,24 +147,28 @@ def spooled(raw: Raw, where: str) -> Open:
 
 def _spool(raw: Raw, where: str) -> BinaryIO:
     kept = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=SPOOL))  # noqa: SIM115
-    with told(where):
-        while block := raw.read(1 << 20):
-            kept.write(block)
-        kept.seek(0)
+    try:
+        with told(where):
+            while block := raw.read(1 << 20):
+                kept.write(block)
+            kept.seek(0)
+    except DataError:
+        kept.close()
+        raise
     return kept
 
 
 @contextlib.contextmanager
 def in_any_order(blob: Blob) -> Iterator[BinaryIO]:
     """The bytes as a file that can be read in any order."""
-    if blob.path is not None:
-        with told(blob.name):
-            file = blob.path.open("rb")
-    else:
-        with contextlib.closing(blob.open()) as raw:
-            file = _spool(raw, blob.name)
-    with file:
-        yield file
+    if blob.path is None:
+        with contextlib.closing(blob.open()) as raw, _spool(raw, blob.name) as file:
+            yield file
+        return
+    with told(blob.name):
+        opened = blob.path.open("rb")
+    with opened:
+        yield opened
 
 
 def first_bytes(opened: Open, size: int) -> bytes:

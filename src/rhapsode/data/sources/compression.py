@@ -5,7 +5,7 @@ import gzip
 import io
 import lzma
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from rhapsode.data.sources.blob import Blob, Guarded, Raw, Torn, first_bytes, told
 from rhapsode.errors import MissingExtraError
@@ -52,8 +52,8 @@ def compression_of(head: bytes) -> str | None:
 def _decompressed(raw: Raw, method: str) -> BinaryIO:
     if method == "zstd":
         return cast(BinaryIO, io.BufferedReader(_Zstd(raw), 1 << 17))
-    opener = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}[method]
-    return cast(BinaryIO, opener(cast(BinaryIO, raw)))
+    openers: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+    return cast(BinaryIO, openers[method](raw))
 
 
 class _Zstd(io.RawIOBase):

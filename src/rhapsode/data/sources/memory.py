@@ -76,11 +76,11 @@ def default_field(record: Mapping[str, Any], where: str) -> str:
 def _rows(source: Any) -> Iterable[Any]:
     if isinstance(source, np.ndarray):
         return (str(item) for item in source.flat)
-    if not is_frame(source):
-        return iter(source)
-    import narwhals as nw
+    rows: Iterable[Any] = source
+    if is_frame(source):
+        import narwhals as nw
 
-    frame = nw.from_native(source, allow_series=True)
-    if isinstance(frame, nw.Series):
-        return frame.to_list()
-    return (frame.collect() if isinstance(frame, nw.LazyFrame) else frame).iter_rows(named=True)
+        frame = nw.from_native(source, allow_series=True)
+        frame = frame.collect() if isinstance(frame, nw.LazyFrame) else frame
+        rows = frame.to_list() if isinstance(frame, nw.Series) else frame.iter_rows(named=True)
+    return rows

@@ -186,7 +186,7 @@ def _trimmed(table: Table, whole: SeriesSet, notes: list[str]) -> SeriesSet:
     Raises:
         DataError: no series has a value.
     """
-    there_N = ~np.isnan(whole.values_NK).all(axis=1)
+    there_N = np.asarray(~np.isnan(whole.values_NK).all(axis=1))
     ahead_N = there_N
     if whole.known_names:
         ahead_N = there_N | ~np.isnan(whole.known_NC).any(axis=1)

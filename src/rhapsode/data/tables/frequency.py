@@ -213,7 +213,8 @@ def days_of_month(times_N: Ints) -> Ints:
 def _lengths(months_N: Ints) -> Ints:
     """The days of each month."""
     first, after = ((months_N + more).astype("datetime64[M]") for more in (0, 1))
-    return (after.astype("datetime64[D]") - first.astype("datetime64[D]")).astype(np.int64)
+    days = after.astype("datetime64[D]") - first.astype("datetime64[D]")
+    return np.asarray(days.astype(np.int64))
 
 
 def _weekdays(times_N: Ints) -> NDArray[np.bool_]:

@@ -144,11 +144,10 @@ class _Finder:
     def value_columns(self, free: Sequence[Column]) -> Columns:
         """Columns of numbers that have no other part."""
         numbers = [column for column in free if column.kind == "number"]
-        text, empty, values = [], [], []
-        for column in numbers:
-            count = int((~column.missing_N).sum())
-            is_text = column.bad is not None and column.bad.total >= count
-            (text if is_text else values if count else empty).append(column)
+        there = {column: int((~column.missing_N).sum()) for column in numbers}
+        text = [c for c in numbers if c.bad is not None and c.bad.total >= there[c]]
+        empty = [c for c in numbers if not there[c] and c not in text]
+        values = _others(numbers, [*text, *empty])
         self.tell_left(text)
         if not values:
             what = "no value is there: every number is missing"
@@ -251,7 +250,7 @@ def _others(columns: Sequence[Column], taken: Sequence[Column]) -> list[Column]:
 
 
 def _codes(entries_N: NDArray[np.generic]) -> NDArray[np.int64]:
-    return np.unique(entries_N, return_inverse=True)[1]
+    return np.asarray(np.unique(entries_N, return_inverse=True)[1])
 
 
 def _distinct(columns: Sequence[NDArray[np.generic]]) -> int:

@@ -112,8 +112,8 @@ def find_times(table: Table, free: Sequence[Column]) -> Times | None:
     """
     dates = [column for column in free if column.moments and not column.moments.clock]
     if dates:
-        named = (column for column in dates if plain_name(column.name) in _TIME_NAMES)
-        date = next(named, dates[0])
+        likely = (column for column in dates if plain_name(column.name) in _TIME_NAMES)
+        date = next(likely, dates[0])
         clock = next(filter(_is_clock, free), None)
         if clock is not None and date.moments and not date.moments.sub_daily:
             return _together(table, date, clock)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -46,7 +46,7 @@ class Column:
         entries_N: numbers, NaN where missing; times in nanoseconds since 1970, `NO_TIME` where
             missing; or the index of each label in `levels`, -1 for an empty cell.
         levels: the distinct labels, by first appearance.
-        cells: the text of times, and of numbers that may be ids.
+        cells: a sequence with the text of times, and of numbers that may be ids.
         moments: facts about times that were text.
         bad: cells that are no numbers.
     """
@@ -55,7 +55,7 @@ class Column:
     kind: Literal["number", "time", "label"]
     entries_N: NDArray[Any]
     levels: tuple[str, ...] = ()
-    cells: Sequence[str] | None = None
+    cells: Any = None
     moments: Moments | None = None
     bad: Bad | None = None
 
@@ -63,11 +63,11 @@ class Column:
     def missing_N(self) -> NDArray[np.bool_]:
         """Mask of the cells that are empty or hold a word for nothing."""
         if self.kind == "number":
-            return np.isnan(self.entries_N)
+            return np.asarray(np.isnan(self.entries_N))
         if self.kind == "time":
-            return self.entries_N == NO_TIME
+            return np.asarray(self.entries_N == NO_TIME)
         nothing = [level.lower() in MISSING for level in self.levels]
-        return np.array([*nothing, True])[self.entries_N]
+        return np.asarray(np.array([*nothing, True])[self.entries_N])
 
     @property
     def is_whole(self) -> bool:
@@ -81,7 +81,7 @@ class Column:
     def text(self, row: int) -> str:
         """The text of a cell."""
         if self.cells is not None:
-            return self.cells[row].strip()
+            return str(self.cells[row]).strip()
         entry = self.entries_N[row]
         if self.kind == "label":
             return self.levels[entry] if entry >= 0 else ""

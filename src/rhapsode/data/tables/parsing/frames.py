@@ -116,7 +116,7 @@ def frame_table(frame: Any, where: str, settings: SeriesSettings) -> Table:
         native = native.collect()
     if isinstance(native, nw.Series):
         native = native.alias(native.name or "value").to_frame()
-    arrays = []
+    arrays: list[Any] = []
     for name in native.columns:
         try:
             arrays.append(_array(native[name]))
@@ -135,7 +135,7 @@ def frame_table(frame: Any, where: str, settings: SeriesSettings) -> Table:
     return _table(names, arrays, where, settings)
 
 
-def _array(column: Any) -> NDArray[Any] | None:
+def _array(column: Any) -> Any:
     """A column of a frame as an array, objects for texts; None for columns of another type."""
     import narwhals as nw
 

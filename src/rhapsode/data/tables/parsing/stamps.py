@@ -227,11 +227,12 @@ def parse_stamps(
     seconds = hour * 3600 + minute * 60 + second
     order, doubtful = None, False
     if unordered.any():
-        parts = number("a"), number("b")
+        days, months = number("a"), number("b")
         dots = bool((found["dots"].drop_nulls() != "/").any())
-        chosen = (part[unordered] for part in (year, *parts, seconds))
-        order, doubtful = _settle_order(*chosen, dates, dots=dots)
-        days, months = parts if order == "day-first" else parts[::-1]
+        written = [part[unordered] for part in (year, days, months, seconds)]
+        order, doubtful = _settle_order(written, dates, dots=dots)
+        if order == "month-first":
+            days, months = months, days
         month, day = np.where(unordered, months, month), np.where(unordered, days, day)
     times, odd, far = instants(year, month, day, seconds)
     monday = times // DAY - (times // DAY + 3) % 7
@@ -272,10 +273,15 @@ def _offset(zone: str) -> int:
     return (-1 if "-" in zone else 1) * (hours * 3600 + minutes * 60)
 
 
-def _settle_order(
-    year: Ints, first: Ints, second: Ints, seconds: Ints, dates: str, *, dots: bool
-) -> tuple[Order, bool]:
-    """Settle whether the day or the month comes first, and whether that is in doubt."""
+def _settle_order(written: Sequence[Ints], dates: str, *, dots: bool) -> tuple[Order, bool]:
+    """Settle whether the day or the month comes first, and whether that is in doubt.
+
+    Arguments:
+        written: the year, the first and the second part, and the seconds of each date.
+        dates: the order that is asked for, or "auto".
+        dots: True if dots or hyphens separate the parts.
+    """
+    year, first, second, seconds = written
     if dates != "auto":
         return ("day-first" if dates == "day-first" else "month-first"), False
     if max(first.max(), second.max()) > 12:
