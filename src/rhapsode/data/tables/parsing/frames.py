@@ -139,8 +139,10 @@ def _array(column: Any) -> Any:
     """A column of a frame as an array, objects for texts; None for columns of another type."""
     import narwhals as nw
 
-    if column.dtype in {nw.String, nw.Categorical, nw.Enum, nw.Object}:
-        return np.array(column.cast(nw.String).to_list(), object)
+    if column.dtype in {nw.Categorical, nw.Enum, nw.Object}:
+        column = column.cast(nw.String)
+    if column.dtype == nw.String:
+        return np.array(column.fill_null("").to_list(), object)
     if column.dtype == nw.Date:
         column = column.cast(nw.Datetime("us"))
     if column.dtype == nw.Datetime:
@@ -224,9 +226,7 @@ def _time_column(name: str, array: NDArray[np.datetime64], where: str) -> Column
 def _text_column(name: str, array: NDArray[Any], settings: SeriesSettings) -> Column:
     if array.dtype.kind == "S":
         array = np.char.decode(array, "utf-8", "replace")
-    # NaN is the only entry that differs from itself.
-    cells = ["" if cell is None or cell != cell else str(cell) for cell in array.tolist()]  # noqa: PLR0124
-    text = texts(cells).str.strip_chars()
+    text = texts([*map(str, array.tolist())]).str.strip_chars()
     empty_N = (text == "").to_numpy()
     if name not in settings.id_column and are_all_stamps(text.filter(~empty_N)):
         moments = parse_stamps(text, empty_N, settings.dates)
