@@ -91,10 +91,6 @@ class TextStore:
         lengths_D = self.lengths_D
         return np.stack((np.arange(len(self)), np.zeros_like(lengths_D), lengths_D), axis=1)
 
-    def text(self, document: int) -> str:
-        """A whole document; for short ones."""
-        return "".join(piece.text for piece in self.pieces(self.whole[document : document + 1]))
-
     def pieces(self, parts: Parts, most: int = PIECE) -> Iterator[Document]:
         """The texts of parts in order, long ones in pieces of at most twice `most` characters.
 

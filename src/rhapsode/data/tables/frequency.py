@@ -83,11 +83,6 @@ class Frequency:
         }.get(self.unit, 1)  # fmt: skip
         return season // self.step if season % self.step == 0 else 1
 
-    @property
-    def nanoseconds(self) -> int:
-        """Its length; 0 if that varies, or if there is no time."""
-        return _NANOSECONDS.get(self.unit, 0) * self.step
-
     def ordinal(self, times_N: Ints) -> Ints:
         """Times counted in the unit; neighbours on the grid differ by `stride`."""
         if self.unit == "month":
@@ -100,7 +95,7 @@ class Frequency:
     @property
     def stride(self) -> int:
         """The distance between the `ordinal` of neighbours."""
-        return self.nanoseconds or self.step
+        return _NANOSECONDS.get(self.unit, 1) * self.step
 
     def advance(self, times_N: Ints, steps_N: Ints) -> Ints:
         """The times so many steps of the grid later.

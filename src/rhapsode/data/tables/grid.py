@@ -150,8 +150,6 @@ def _without(seen: Observations, again: Bools, *, last: bool) -> Observations:
         return seen.at(ends)
 
     def means(values_NK: Floats) -> Floats:
-        if not values_NK.shape[1]:
-            return values_NK[begins]
         there = ~np.isnan(values_NK)
         sums = np.add.reduceat(np.where(there, values_NK, 0.0), begins, axis=0)
         counts = np.add.reduceat(there.astype(np.float64), begins, axis=0)
