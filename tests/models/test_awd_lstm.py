@@ -4,8 +4,10 @@ from typing import ClassVar
 
 import torch
 
-from rhapsode.models.recurrent.config import AWDLSTMConfig, GatedConfig
-from rhapsode.models.recurrent.network import AWDLSTM, LSTM
+from rhapsode.models.awd_lstm.config import AWDLSTMConfig
+from rhapsode.models.awd_lstm.network import AWDLSTM
+from rhapsode.models.lstm.network import LSTM
+from rhapsode.models.recurrent_config import GatedConfig
 from tests.contracts.model_contract import noise
 from tests.models.test_lstm import TestLSTM as LSTMContract
 

@@ -16,9 +16,10 @@ from rhapsode.data import Batch, Condition
 from rhapsode.errors import SettingsError
 from rhapsode.models import CONDITIONERS, Conditioned, SequenceModel, State
 from rhapsode.models.contract import shared, state_dataclass
+from rhapsode.models.gru.network import GRU
 from rhapsode.models.inputs import Static, StaticConfig
-from rhapsode.models.recurrent.config import GatedConfig
-from rhapsode.models.recurrent.network import GRU, LSTM
+from rhapsode.models.lstm.network import LSTM
+from rhapsode.models.recurrent_config import GatedConfig
 from rhapsode.models.transformer.config import TransformerConfig
 from rhapsode.models.transformer.network import Transformer
 from tests.contracts.model_contract import (

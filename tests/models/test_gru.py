@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from torch import nn
 
-from rhapsode.models.recurrent.config import GatedConfig
-from rhapsode.models.recurrent.network import GRU
+from rhapsode.models.gru.network import GRU
+from rhapsode.models.recurrent_config import GatedConfig
 from tests.models.recurrent_contract import GatedContract
 
 

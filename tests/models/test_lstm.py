@@ -5,8 +5,8 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from rhapsode.models.recurrent.config import GatedConfig
-from rhapsode.models.recurrent.network import LSTM
+from rhapsode.models.lstm.network import LSTM
+from rhapsode.models.recurrent_config import GatedConfig
 from tests.models.recurrent_contract import GatedContract
 
 

@@ -4,8 +4,9 @@ from typing import ClassVar
 
 import torch
 
-from rhapsode.models.recurrent.config import GatedConfig
-from rhapsode.models.recurrent.network import LSTM, SkipLSTM
+from rhapsode.models.lstm.network import LSTM
+from rhapsode.models.recurrent_config import GatedConfig
+from rhapsode.models.skip_lstm.network import SkipLSTM
 from tests.contracts.model_contract import ModelContract, noise
 
 

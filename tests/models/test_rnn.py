@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from torch import nn
 
-from rhapsode.models.recurrent.config import RNNConfig
-from rhapsode.models.recurrent.network import RNN
+from rhapsode.models.rnn.config import RNNConfig
+from rhapsode.models.rnn.network import RNN
 from tests.models.recurrent_contract import RecurrentContract
 
 

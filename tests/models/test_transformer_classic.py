@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from rhapsode.errors import SettingsError
-from rhapsode.models.transformer.classic import TransformerClassic
-from rhapsode.models.transformer.config import TransformerClassicConfig
+from rhapsode.models.transformer_classic.config import TransformerClassicConfig
+from rhapsode.models.transformer_classic.network import TransformerClassic
 from tests.contracts.model_contract import (
     ROWS,
     TIME,

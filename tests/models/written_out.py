@@ -5,8 +5,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from rhapsode.models import State
-from rhapsode.models.recurrent.layers import Gates, Memory, Recurrent
-from rhapsode.models.recurrent.network import GRU, LSTM, RNN
+from rhapsode.models.gru.network import GRU
+from rhapsode.models.lstm.network import LSTM
+from rhapsode.models.recurrent import Gates, Memory, Recurrent
+from rhapsode.models.rnn.network import RNN
 
 
 def remember(model: Recurrent, gates: Gates, memory: Memory) -> Memory:

@@ -27,14 +27,14 @@ __all__ = [
 
 # The order is that of the help.
 for _name, _place in (
-    ("lstm.v1", "recurrent.config:LSTMFamily"),
-    ("awd_lstm.v1", "recurrent.config:AWDLSTMFamily"),
-    ("lstm_skip.v1", "recurrent.config:SkipLSTMFamily"),
-    ("gru.v1", "recurrent.config:GRUFamily"),
-    ("rnn.v1", "recurrent.config:RNNFamily"),
+    ("lstm.v1", "lstm.config:LSTMFamily"),
+    ("awd_lstm.v1", "awd_lstm.config:AWDLSTMFamily"),
+    ("lstm_skip.v1", "skip_lstm.config:SkipLSTMFamily"),
+    ("gru.v1", "gru.config:GRUFamily"),
+    ("rnn.v1", "rnn.config:RNNFamily"),
     ("tcn.v1", "tcn.config:TCNFamily"),
     ("transformer.v1", "transformer.config:TransformerFamily"),
-    ("transformer_classic.v1", "transformer.config:TransformerClassicFamily"),
+    ("transformer_classic.v1", "transformer_classic.config:TransformerClassicFamily"),
 ):
     FAMILIES.register_at(_name, f"{__name__}.{_place}")
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from rhapsode.errors import SettingsError
 from rhapsode.models.contract import SegmentedModel, State, state_dataclass
-from rhapsode.models.transformer.config import TransformerClassicConfig
 from rhapsode.models.transformer.network import attention_reference, split_heads, write_slots
+from rhapsode.models.transformer_classic.config import TransformerClassicConfig
 
 
 @state_dataclass

@@ -11,13 +11,20 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from rhapsode.models.contract import SegmentedModel, State
-from rhapsode.models.recurrent.config import GatedConfig, RecurrentConfig
+from rhapsode.models.contract import SegmentedModel, State, state_dataclass
+from rhapsode.models.recurrent_config import GatedConfig, RecurrentConfig
 
 Memory = tuple[Tensor, ...]
 """Values that a layer carries, the hidden ones first."""
 Gates = dict[str, Tensor]
 NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
+
+@state_dataclass
+class HiddenState(State):
+    """Hidden values of every layer."""
+
+    h_BLH: Tensor
 
 
 class Recurrent(SegmentedModel):

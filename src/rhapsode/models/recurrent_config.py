@@ -1,20 +1,13 @@
-"""Recurrent families: settings, plan defaults, engine forms. No torch."""
+"""Recurrent families: settings and plan defaults that they share. No torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
 from rhapsode.config import SeenContext
-from rhapsode.models.families import (
-    LARGE_VOCABULARY,
-    EngineForm,
-    Family,
-    FamilyPlan,
-    PlanRequest,
-    embedding_width,
-)
+from rhapsode.models.families import EngineForm, Family, FamilyPlan, PlanRequest, embedding_width
 
 
 @dataclass(frozen=True)
@@ -33,14 +26,6 @@ class RecurrentConfig:
 
 
 @dataclass(frozen=True)
-class RNNConfig(RecurrentConfig):
-    """Settings of `rnn.v1`."""
-
-    nonlinearity: Literal["tanh", "relu"] = "tanh"
-    """Activation function."""
-
-
-@dataclass(frozen=True)
 class GatedConfig(RecurrentConfig):
     """Settings of a recurrent family with gates: `lstm.v1`, `lstm_skip.v1` and `gru.v1`."""
 
@@ -55,15 +40,6 @@ class GatedConfig(RecurrentConfig):
     def remembering(self) -> int:
         """Units of a layer that start with open memory."""
         return round(self.hidden_size * self.chrono_share) if self.chrono > 1 else 0
-
-
-@dataclass(frozen=True)
-class AWDLSTMConfig(GatedConfig):
-    """Settings of `awd_lstm.v1`."""
-
-    weight_dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.2
-    """Dropout of the hidden-to-hidden weights in training, with the same mask for all rows and
-    steps of a window."""
 
 
 class RecurrentFamily(Family):
@@ -109,75 +85,3 @@ class RecurrentFamily(Family):
         cell = settings.get("nonlinearity", cls.cell)
         sizes = {name: settings[name] for name in ("hidden_size", "num_layers")}
         return EngineForm("recurrent", cell, sizes)
-
-
-class RNNFamily(RecurrentFamily):
-    """The plain recurrent layer."""
-
-    Config = RNNConfig
-    network = "rhapsode.models.recurrent.network:RNN"
-    cell = "tanh"
-    products = 1
-    training_rate = 0.45
-
-    @classmethod
-    def learning_rate(cls, hidden_size: int) -> float:
-        """Lower than with gates."""
-        return 1e-3
-
-
-class GRUFamily(RecurrentFamily):
-    """The gated recurrent unit."""
-
-    Config = GatedConfig
-    network = "rhapsode.models.recurrent.network:GRU"
-    cell = "gru"
-    products = 3
-    training_rate = 0.45
-    remembers_documents = True
-
-
-class LSTMFamily(RecurrentFamily):
-    """Long short-term memory."""
-
-    Config = GatedConfig
-    network = "rhapsode.models.recurrent.network:LSTM"
-    cell: ClassVar[str | None] = "lstm"
-    products = 4
-    training_rate = 1.0
-    averages = True
-    remembers_documents = True
-
-    @classmethod
-    def plan(cls, request: PlanRequest) -> FamilyPlan:
-        """One layer; with a large vocabulary one table for input and output."""
-        plan, size = super().plan(request), request.hidden_size
-        if request.vocab_size <= LARGE_VOCABULARY or cls.sees_inputs:
-            return plan
-        tied = {
-            "embedding_size": size,
-            "tied": True,
-            "input_dropout": round(request.dropout / 2, 2),
-        }
-        network = {**plan.network, **tied}
-        return FamilyPlan(network, 4e-3, f"{size} units, one table for input and output")
-
-    @classmethod
-    def learning_rate(cls, hidden_size: int) -> float:
-        """On a line through the best rates at 256 to 768 units."""
-        return round(min(8e-3, 2.3 / hidden_size), 4)
-
-
-class AWDLSTMFamily(LSTMFamily):
-    """The LSTM whose hidden-to-hidden weights are dropped in training; afterwards it is an LSTM."""
-
-    Config = AWDLSTMConfig
-    network = "rhapsode.models.recurrent.network:AWDLSTM"
-
-
-class SkipLSTMFamily(LSTMFamily):
-    """The LSTM beside a straight line; its features are wider than any table, and it has no engine form."""
-
-    network = "rhapsode.models.recurrent.network:SkipLSTM"
-    sees_inputs = True
-    cell = None

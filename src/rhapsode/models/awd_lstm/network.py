@@ -1,0 +1,41 @@
+"""The weight-dropped LSTM: the network."""
+
+import torch
+from torch import Tensor
+
+from rhapsode.models.awd_lstm.config import AWDLSTMConfig
+from rhapsode.models.lstm.network import LSTM
+
+# Where a stretch of dropped weights may begin.
+PLACES = 1 << 20
+
+
+class AWDLSTM(LSTM):
+    """Weight-dropped LSTM (Merity, Keskar and Socher 2018, "Regularizing and optimizing LSTM language models").
+
+    With training over it is `lstm.v1`, and so are its parameters. The paper's locked dropout is `dropout`, that of its
+    embedding `input_dropout`, its tied weights are `tied` and its averaging is `training.averaging`.
+    """
+
+    Config = AWDLSTMConfig
+    config: AWDLSTMConfig
+    _pool: Tensor | None = None
+
+    def read_with(self) -> list[list[Tensor]]:
+        weights = super().read_with()
+        if self.training and self.config.weight_dropout:
+            weights = [[own[0], own[1] * self._kept(own[1]), *own[2:]] for own in weights]
+        return weights
+
+    def _kept(self, weight_GH: Tensor) -> Tensor:
+        """0 where a weight is dropped, and what scales up the others: a random stretch of numbers drawn once.
+
+        Drawing a million numbers anew would take as long as a fifth of a training step.
+        """
+        size = weight_GH.numel()
+        if self._pool is None or self._pool.device != weight_GH.device:
+            keep = 1.0 - self.config.weight_dropout
+            drawn = torch.rand(size + PLACES, generator=torch.Generator().manual_seed(0))
+            self._pool = (drawn < keep).to(weight_GH.device, weight_GH.dtype) / keep
+        place = int(torch.randint(PLACES, ()))
+        return self._pool[place : place + size].view_as(weight_GH)

@@ -1,1 +1,0 @@
-"""Recurrent networks: plain, gated, and variants of the LSTM."""

@@ -1,0 +1,1 @@
+"""The LSTM beside a straight line."""
