@@ -396,13 +396,13 @@ class Model(ABC, Generic[B]):
 
     def __repr__(self) -> str:
         from rhapsode.views.display import as_text
-        from rhapsode.views.model_view import model_blocks
+        from rhapsode.views.terminal.model_tables import model_blocks
 
         return as_text(model_blocks(self.path, self.bundle, self.summary))
 
     def _repr_html_(self) -> str:
         from rhapsode.views.display import as_html
-        from rhapsode.views.model_view import model_blocks
+        from rhapsode.views.terminal.model_tables import model_blocks
 
         page = as_html(model_blocks(self.path, self.bundle, self.summary))
         return page + (self.history.curve or "")

@@ -1,4 +1,4 @@
-"""The card of a run: what it was made from, what it can do, and what it cannot."""
+"""The card of a run: its data, figures, limits and use."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ class Card:
 
     Arguments:
         title: of the page.
-        summary: what it is, how long it was trained.
+        summary: kind of the model, and time of training.
         data: lines on the data.
-        made_of: an entry a line.
-        figures: lines.
-        sections: further ones, by title.
-        limits: lines.
+        figures: lines on the measures.
+        limits: lines on the limits.
         use: commands.
+        made_of: components, an entry a line.
+        sections: lines of further ones, by title.
     """
 
     title: str

@@ -33,16 +33,13 @@ class Shown(ABC):
     def __repr__(self) -> str:
         return as_text(self.shown(WIDTH))
 
-    __str__ = __repr__
-
     def _repr_html_(self) -> str:
         return as_html(self.shown(WIDTH))
 
 
 def as_text(blocks: Sequence[RenderableType], width: int = WIDTH) -> str:
     """Renderables as plain text."""
-    console = _printed(blocks, width)
-    lines = console.export_text().splitlines()
+    lines = _printed(blocks, width).export_text().splitlines()
     return "\n".join(line.rstrip() for line in lines).strip("\n")
 
 
@@ -52,7 +49,6 @@ def as_html(blocks: Sequence[RenderableType], width: int = WIDTH) -> str:
 
 
 def _printed(blocks: Sequence[RenderableType], width: int) -> Console:
-    """A console that has recorded the renderables."""
     from rich.console import Console
 
     console = Console(

@@ -94,7 +94,7 @@ class SeriesMetrics(ValueMetrics):
 
     def report(self, title: str) -> Iterator[RenderableType]:
         """Density, and a table of forecasts by each method, under a title."""
-        from rhapsode.views.figures import forecasts_report
+        from rhapsode.views.evaluation_report import forecasts_report
 
         yield from forecasts_report(self.to_mapping(), title)
 

@@ -253,7 +253,8 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         return card_of(bundle, summary)
 
     def told(self, summary: Mapping[str, Any], title: str) -> Iterator[Any]:
-        from rhapsode.views.figures import forecasts_report, method_notes
+        from rhapsode.views.evaluation_report import forecasts_report
+        from rhapsode.views.figures import method_notes
 
         if summary["loss"] is not None:
             yield from forecasts_report(summary, title)

@@ -97,7 +97,7 @@ def forecast_tables(found: SeriesForecast, width: int, most: int = 5) -> list[An
         width: cells of the terminal.
         most: series to show.
     """
-    from rhapsode.views.quantile_tables import steps_table
+    from rhapsode.views.candidates import steps_table
 
     quantiles_QBHK = found.quantiles(found.levels)
     blocks: list[Any] = []

@@ -69,7 +69,7 @@ class ValueChoice(Shown):
         """The value in its place among the quantiles, for each number."""
         from rich.text import Text
 
-        from rhapsode.views.quantile_tables import choice_table
+        from rhapsode.views.candidates import choice_table
 
         levels = self.levels.tolist()
         return [
@@ -147,7 +147,7 @@ class StepsFollowing(Following):
 
     def shown(self, width: int) -> Sequence[RenderableType]:
         """A table for each series, number and temperature."""
-        from rhapsode.views.quantile_tables import steps_table
+        from rhapsode.views.candidates import steps_table
 
         blocks = []
         for row in self.tables:
