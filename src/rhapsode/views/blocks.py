@@ -11,10 +11,10 @@ RISING = "▁▂▃▄▅▆▇█"
 
 
 def bar(share: float, width: int, *, full: float = 1.0) -> str:
-    """A share as a bar, to an eighth of a cell; empty only for zero.
+    """A share as a bar, to an eighth of a cell.
 
     Arguments:
-        share: 0 to `full`.
+        share: 0 to `full`; only 0 gives an empty bar.
         width: cells.
         full: the share that fills all the width.
     """
@@ -24,7 +24,7 @@ def bar(share: float, width: int, *, full: float = 1.0) -> str:
 
 
 def sparkline(before: Iterable[float], after: Iterable[float] = ()) -> str:
-    """Values as blocks of eight heights; a dot stands for a missing value.
+    """Values as blocks of eight heights, missing ones as dots.
 
     Arguments:
         before: of a history.
@@ -46,7 +46,7 @@ def sparkline(before: Iterable[float], after: Iterable[float] = ()) -> str:
 
 
 def visible(text: str) -> str:
-    """A text whose white space can be seen and whose control characters do nothing."""
+    """A text with visible white space and without control characters."""
     return on_one_line(text.replace(" ", "␣"))
 
 

@@ -1,4 +1,4 @@
-"""Distributions of the next element or value as tables, before and after the filters."""
+"""Distributions of the next element or value as tables."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def share_in_words(share: float) -> str:
 
 
 def beside(tables: Sequence[Sequence[NextElements]], width: int) -> list[RenderableType]:
-    """The tables of all prompts, as many side by side as fit, their bars of one scale.
+    """The tables of all prompts, as many side by side as fit.
 
     Arguments:
         tables: for each prompt, one distribution a temperature.
@@ -221,7 +221,7 @@ def candidates_table(candidates: Sequence[Candidate], chosen: int, width: int) -
 
 
 def elements_text(shown: Mapping[str, Any], *, most: int | None = None) -> Text:
-    """Elements followed by their ids, white space made visible, unknown ones in red."""
+    """Elements followed by their ids, unknown ones in red."""
     line = Text()
     for element, name in list(zip(shown["ids"], shown["elements"], strict=True))[:most]:
         line.append(visible(name), style="bold red" if element == 1 else "bold")
@@ -235,7 +235,7 @@ def steps_table(
     rows: Sequence[tuple[str, Sequence[float]]],
     width: int,
 ) -> Table:
-    """Quantiles of steps, a row each, and bars of their middles where there is room.
+    """Quantiles of steps, a row each, and bars if they fit.
 
     Arguments:
         title: the series, or the text before the steps.
@@ -260,7 +260,7 @@ def steps_table(
 def choice_table(
     name: str, levels: Sequence[float], quantiles: Sequence[float], value: float
 ) -> Table:
-    """Quantiles of one number, and the chosen value in its place among them.
+    """Quantiles of one number, with the chosen value among them.
 
     Arguments:
         name: of the number.

@@ -45,7 +45,7 @@ def card_text(card: Card) -> str:
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table whose first column is text and whose others are numbers."""
+    """Markdown lines of a table: a text column, then numbers."""
     return [
         f"| {' | '.join(header)} |",
         f"|---|{'--:|' * (len(header) - 1)}",

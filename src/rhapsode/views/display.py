@@ -1,4 +1,4 @@
-"""Representations of results: for a terminal, for a notebook, and as plain values."""
+"""Representations of results for terminals, for notebooks and as plain values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # takes longer to load than a text to write
     from rich.console import Console, RenderableType
 
-__all__ = ["Shown", "as_html", "as_text"]
 
 WIDTH = 100
 _PAGE = (

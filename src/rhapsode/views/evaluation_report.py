@@ -88,11 +88,12 @@ def forecasts_report(metrics: Mapping[str, Any], title: str) -> Iterator[Rendera
     yield f"density: {metrics['loss']:.4f} nats a value over {metrics['elements']:,} values"
     forecasts = metrics["forecasts"]
     if forecasts:
+        count = plural(forecasts["forecasts"], "forecast")
         yield bare_table(
             "",
             *number_columns(*METHOD_COLUMNS),
             rows=method_rows(forecasts),
-            title=f"{plural(forecasts['forecasts'], 'forecast')}, {forecasts['horizon']} steps ahead",
+            title=f"{count}, {forecasts['horizon']} steps ahead",
             header_style="bold",
             row_styles=["bold" if name == "model" else "" for name in forecasts["methods"]],
         )

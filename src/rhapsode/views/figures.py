@@ -1,4 +1,4 @@
-"""Figures of models and of forecasts in words, and as rows of tables."""
+"""Figures of models and forecasts in words and as rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ METHOD_COLUMNS = ("MASE", "sMAPE", "CRPS", "WQL", "80 % holds", "90 % holds")
 
 
 def mixture_rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Losses of the parts of a mixture, and its weight; no rows without a mixture.
+    """Losses of the parts of a mixture, and its weight.
 
     Arguments:
         figures: as in `Figures.to_mapping`.
@@ -29,7 +29,7 @@ def mixture_rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def figure_in_words(value: float | None, digits: int) -> str:
-    """A figure with so many decimals, a huge one in powers of ten; a dash for none."""
+    """A figure with so many decimals; a dash for none."""
     if value is None:
         return "-"
     return f"{value:,.{digits}f}" if abs(value) < 1e9 else f"{value:.3g}"
@@ -95,7 +95,7 @@ def _percent(share: float | None) -> str:
 
 
 def method_notes(forecasts: Mapping[str, Any]) -> Iterator[str]:
-    """Remarks on forecasts, and a warning if the seasonal naive method is better."""
+    """Remarks on forecasts, and a warning if the model is weak."""
     yield from forecasts["notes"]
     yield from next(iter(forecasts["methods"].values()))["notes"]
     if forecasts["warning"]:

@@ -12,8 +12,6 @@ from rhapsode.views.display import Shown
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["History", "read_events", "read_history"]
-
 
 class History(Shown, dict[str, list[float]]):
     """Lists of equal length, an entry an evaluation.
@@ -55,7 +53,7 @@ def _in_words(value: float | None) -> str:
 
 
 def read_events(metrics: Path) -> Iterator[dict[str, Any]]:
-    """Read the events of a run; a line that is being written is left out.
+    """Read the events of a run, without a line in the making.
 
     Arguments:
         metrics: a `metrics.jsonl`.
@@ -68,7 +66,7 @@ def read_events(metrics: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_history(metrics: Path, curve: Path) -> History:
-    """Read the course of a run; the lists are empty before its first evaluation.
+    """Read the losses of a run at its evaluations.
 
     Arguments:
         metrics: its `metrics.jsonl`, which may be missing.

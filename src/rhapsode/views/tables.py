@@ -9,8 +9,6 @@ from rich.console import RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-__all__ = ["bare_table", "number_column", "number_columns"]
-
 
 def bare_table(
     *columns: Column | str,
@@ -20,10 +18,10 @@ def bare_table(
     padding: tuple[int, int, int, int] = (0, 2, 0, 0),
     **options: Any,
 ) -> Table:
-    """Build a table without lines; without headings it has no line for them.
+    """Build a table without lines.
 
     Arguments:
-        columns: with their headings.
+        columns: with their headings; if all are empty there is no line for them.
         rows: cells, from left to right.
         title: printed above; a `Text` keeps its own style.
         header_style: of all headings.

@@ -1,4 +1,4 @@
-"""Measures of writing in words: rows for a table, the longest copies, a verdict."""
+"""Measures of writing in words: rows, longest copies, a verdict."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SEEN = 0.5
 
 
 def writing_columns(writing: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Measures of each temperature, and last of the real text; empty if not measured."""
+    """Measures of each temperature, and last of the real text."""
     temperatures = writing["temperatures"] or []
     columns = [(f"temperature {one['temperature']:g}", one["written"]) for one in temperatures]
     if columns:
@@ -23,7 +23,7 @@ def writing_columns(writing: Mapping[str, Any]) -> list[tuple[str, Mapping[str, 
 
 
 def writing_rows(writing: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
-    """The measures by name, a value for each column; those that no column has are left out."""
+    """The measures by name that any column has, with their values."""
     columns = [measures for _, measures in writing_columns(writing)]
     lengths = _telling(columns)
     cells = [_in_words(measures, lengths) for measures in columns]
@@ -67,7 +67,7 @@ def _share(value: float | None) -> str:
 
 
 def longest_copies(writing: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """The longest copy of every column that has one: `text`, `document`, `line`, `count`."""
+    """The longest copy of every column: `text`, `document`, `line`, `count`."""
     return [
         (name, measures["longest_copy"])
         for name, measures in writing_columns(writing)
@@ -121,6 +121,6 @@ def copying_in_short(writing: Mapping[str, Any]) -> str:
 
 
 def one_line(text: str) -> str:
-    """A text on one line: line ends as arrows, unprintable characters as dots."""
+    """A text on one line, with arrows for line ends."""
     shown = text.replace("\n", "↵").replace("\t", "⇥")
     return "".join(c if c.isprintable() else "·" for c in shown)

@@ -13,7 +13,6 @@ from rhapsode.files import is_there, write_atomically
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["INK", "MUTED", "check_picture", "picture"]
 
 INK, MUTED, GRID = "#222222", "#6b7378", "#e6eaec"
 _STYLE: dict[Any, Any] = {

@@ -1,4 +1,4 @@
-"""The course of a run as an SVG picture: losses of training and validation, baselines."""
+"""The course of a run as an SVG picture."""
 
 from __future__ import annotations
 
@@ -22,19 +22,24 @@ COLUMNS = 330
 LABEL = 17
 _TICKS = 6
 _STYLE = """
-svg { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; font-size: 12px; }
+svg { font-family: system-ui, -apple-system, "Segoe UI",
+  "DejaVu Sans", sans-serif; font-size: 12px; }
 .ground { fill: #ffffff; } .ink { fill: #1d2529; } .muted { fill: #69747b; }
 .grid { stroke: #e8ecee; stroke-width: 1; } .axis { stroke: #b4bcc0; stroke-width: 1; }
 .range { fill: #0b6e8a; opacity: .16; } .train { fill: none; stroke: #0b6e8a; stroke-width: 2; }
-.valid { fill: none; stroke: #c4501b; stroke-width: 2; } .dot { fill: #ffffff; stroke: #c4501b; stroke-width: 2; }
-.best { fill: #c4501b; } .test { fill: #5a3d8c; } .floor { stroke: #69747b; stroke-width: 1.2; stroke-dasharray: 5 4; }
+.valid { fill: none; stroke: #c4501b; stroke-width: 2; }
+.dot { fill: #ffffff; stroke: #c4501b; stroke-width: 2; }
+.best { fill: #c4501b; } .test { fill: #5a3d8c; }
+.floor { stroke: #69747b; stroke-width: 1.2; stroke-dasharray: 5 4; }
 .train-name { fill: #0b6e8a; } .valid-name { fill: #c4501b; } .test-name { fill: #5a3d8c; }
 .title { font-size: 17px; font-weight: 650; } .name { font-weight: 600; }
 @media (prefers-color-scheme: dark) {
   .ground, .dot { fill: #14191c; } .ink { fill: #e9edef; } .muted { fill: #94a0a7; }
   .grid { stroke: #252c30; } .axis { stroke: #4a555b; } .floor { stroke: #94a0a7; }
-  .train { stroke: #4fb3d0; } .range { fill: #4fb3d0; } .valid, .dot { stroke: #f08a4b; } .best { fill: #f08a4b; }
-  .test { fill: #b79cf0; } .train-name { fill: #4fb3d0; } .valid-name { fill: #f08a4b; } .test-name { fill: #b79cf0; }
+  .train { stroke: #4fb3d0; } .range { fill: #4fb3d0; } .valid, .dot { stroke: #f08a4b; }
+  .best { fill: #f08a4b; }
+  .test { fill: #b79cf0; } .train-name { fill: #4fb3d0; } .valid-name { fill: #f08a4b; }
+  .test-name { fill: #b79cf0; }
 }
 """
 
@@ -94,9 +99,8 @@ def draw_course(
         mixed: nats per element of the test split with the n-gram model; None if it is not mixed.
     """
     smooth_N = _smooth(course.loss_N)
-    known = {name: value for name, value in floors.items() if value is not None}
-    measured = {"test share": test, "test, mixed": mixed}
-    tests = {name: value for name, value in measured.items() if value is not None}
+    known = _known(floors)
+    tests = _known({"test share": test, "test, mixed": mixed})
     points = [(step, loss) for step, loss, _ in course.evaluated]
     if before is not None:
         points.insert(0, (0, before))
@@ -107,17 +111,24 @@ def draw_course(
     updates = f"{last:,} update{'' if last == 1 else 's'} in {format_duration(course.elapsed)}"
     parts = [
         f'<text class="ink title" x="{LEFT}" y="34">{escape(title)}</text>',
-        f'<text class="muted" x="{LEFT}" y="56">{updates}; nats per element, lower is better</text>',
+        f'<text class="muted" x="{LEFT}" y="56">{updates}; '
+        "nats per element, lower is better</text>",
         *_axes(frame),
         *(_across(frame, value, "floor") for value in known.values()),
         *_training(frame, course, smooth_N),
         *_validation(frame, points),
-        *(_diamond(frame, last, value) for value in tests.values()),
+        # Diamonds beside the last validation loss.
+        *(
+            f'<path class="test" d="M{frame.x(last) + 10:.1f} {frame.y(value) - 6:.1f}'
+            'l6 6l-6 6l-6 -6z"/>'
+            for value in tests.values()
+        ),
         *_labels(frame, names),
     ]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'width="{WIDTH}" height="{HEIGHT}" role="img" aria-label="{escape(title, {chr(34): "&quot;"})}">'
+        f'width="{WIDTH}" height="{HEIGHT}" role="img" '
+        f'aria-label="{escape(title, {chr(34): "&quot;"})}">'
         f"<style>{_STYLE}</style>"
         f'<clipPath id="inside"><rect x="{LEFT}" y="{TOP - 6}" width="{WIDTH - LEFT - RIGHT}" '
         f'height="{HEIGHT - TOP - BOTTOM + 6}"/></clipPath>'
@@ -143,6 +154,10 @@ class _Frame:
     def path(self, points: Iterable[tuple[float, float]]) -> str:
         """Straight lines through updates and their nats."""
         return "L".join(f"{self.x(step):.1f} {self.y(loss):.1f}" for step, loss in points)
+
+
+def _known(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _smooth(loss_N: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -227,11 +242,6 @@ def _validation(frame: _Frame, points: Sequence[tuple[int, float]]) -> Iterator[
         kind, radius = ("best", 4.5) if loss == lowest else ("dot", 3.4)
         place = f'cx="{frame.x(step):.1f}" cy="{frame.y(loss):.1f}"'
         yield f'<circle class="{kind}" r="{radius}" {place}/>'
-
-
-def _diamond(frame: _Frame, last: int, value: float) -> str:
-    """The mark of a test loss, beside the last validation loss."""
-    return f'<path class="test" d="M{frame.x(last) + 10:.1f} {frame.y(value) - 6:.1f}l6 6l-6 6l-6 -6z"/>'
 
 
 def _names(

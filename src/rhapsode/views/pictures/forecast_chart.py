@@ -1,4 +1,4 @@
-"""Forecasts as a picture: the history, and a fan of sample paths after it."""
+"""Pictures of histories, each with a fan of sample paths after it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Fan:
 
 
 def draw_fans(path: Path, fans: Sequence[Fan], *, title: str) -> None:
-    """Draw a panel for each fan, the first twelve, as PNG or SVG.
+    """Draw a panel for each of the first twelve fans.
 
     Arguments:
         path: a .png or .svg file.
@@ -94,8 +94,9 @@ def _panel(axis: Axes, fan: Fan) -> None:
     axis.grid(visible=True, axis="y")
     axis.margins(x=0.01)
     if np.issubdtype(ahead.dtype, np.datetime64):
-        from matplotlib import dates
+        from matplotlib import dates as untyped
 
-        locator: Any = dates.AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]
+        dates: Any = untyped
+        locator = dates.AutoDateLocator(minticks=3, maxticks=6)
         axis.xaxis.set_major_locator(locator)
-        axis.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+        axis.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))

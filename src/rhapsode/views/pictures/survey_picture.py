@@ -89,16 +89,10 @@ def _about(surveyed: Mapping[str, Any]) -> str:
     return "   ·   ".join(parts)
 
 
-def _short(value: float, _: object = None) -> str:
-    """A number for an axis: 500, 2k, 1.5M."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:g}{letter}"
-    return f"{value:g}"
-
-
 def _log(axes: Axes, axis: Literal["x", "y"], low: float, high: float) -> None:
-    """A log axis with few ticks and plain numbers on them."""
+    """A log axis with few ticks and short numbers on them: 500, 2k, 1.5M."""
+    from matplotlib.ticker import EngFormatter
+
     decades = math.log10(high / low)
     steps = (1, 2, 5) if decades < 1.6 else (1, 3) if decades < 2.5 else (1,)
     start = math.floor(math.log10(low))
@@ -108,7 +102,7 @@ def _log(axes: Axes, axis: Literal["x", "y"], low: float, high: float) -> None:
     chosen = axes.xaxis if axis == "x" else axes.yaxis
     chosen.set_ticks(inside)
     chosen.set_ticks([], minor=True)
-    chosen.set_major_formatter(_short)
+    chosen.set_major_formatter(EngFormatter(sep=""))
     axes.set(**{f"{axis}lim": (low, high)})
 
 
@@ -160,12 +154,12 @@ def _coverage(axes: Axes, vocabulary: Mapping[str, Any]) -> None:
 
 
 def _lengths(axes: Axes, lengths: Mapping[str, Any]) -> None:
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import EngFormatter, MaxNLocator
 
     edges, counts = lengths["histogram"]["edges"], lengths["histogram"]["counts"]
     for axis, ticks in ((axes.xaxis, 6), (axes.yaxis, 5)):
         axis.set_major_locator(MaxNLocator(ticks, integer=True))
-        axis.set_major_formatter(_short)
+        axis.set_major_formatter(EngFormatter(sep=""))
     if lengths["histogram"]["scale"] == "log":
         _log(axes, "x", max(edges[0], 0.9), edges[-1])
     else:

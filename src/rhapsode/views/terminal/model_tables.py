@@ -16,7 +16,6 @@ from rhapsode.views.tables import bare_table, number_columns
 if TYPE_CHECKING:
     from rhapsode.bundle import Bundle
 
-__all__ = ["arrays_table", "model_blocks", "parts_table", "samples_table", "seeds_table"]
 
 _HEADINGS = {
     "loss": "test loss",

@@ -13,17 +13,6 @@ from rich.text import Text
 from rhapsode.views.blocks import on_one_line, visible
 from rhapsode.views.tables import bare_table, number_column
 
-__all__ = [
-    "branches_table",
-    "continuation_columns",
-    "element_title",
-    "entries_table",
-    "has_room",
-    "pair_panels",
-    "score_line",
-    "shown_end",
-]
-
 NARROWEST = 34
 """Cells of a column, at least."""
 LONGEST = 800
@@ -142,11 +131,11 @@ def element_title(before: str, name: str, number: int, kind: str, width: int) ->
 
 
 def shown_end(text: str, most: int) -> str:
-    """The end of a text on one line, with an ellipsis if it is cut.
+    """The end of a text on one line.
 
     Arguments:
         text: to be shown.
-        most: characters.
+        most: characters; a longer text begins with an ellipsis.
     """
     shown = on_one_line(text[-most:])
     return f"…{shown[1:]}" if len(text) > most else shown
