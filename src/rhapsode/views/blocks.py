@@ -1,7 +1,5 @@
 """Numbers as block characters, and texts with visible white space."""
 
-from __future__ import annotations
-
 import math
 import unicodedata
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Distributions of the next element or value as tables."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain
@@ -182,7 +180,6 @@ def next_table(row: Sequence[NextElements], cells: int, names: int, full: float)
 
 
 def _title(prompt: str, width: int) -> Text:
-    """The end of a prompt that fits."""
     if not prompt:
         return Text("at the beginning of a text", style="italic")
     shown = on_one_line(prompt)

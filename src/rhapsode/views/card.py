@@ -1,7 +1,5 @@
 """The card of a run: its data, figures, limits and use."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 

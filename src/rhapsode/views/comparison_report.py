@@ -1,7 +1,5 @@
 """Comparisons of models for people."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 

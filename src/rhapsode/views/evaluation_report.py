@@ -1,7 +1,5 @@
 """Metrics of models for people: figures, context, calibration, copying, surprises."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -173,7 +171,6 @@ def _dynamic(dynamic: Mapping[str, Any], *, mixed: bool) -> Iterator[RenderableT
 
 
 def _writing(writing: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """Measures of generated texts beside the scored text, and the longest copies."""
     names = [name for name, _ in writing_columns(writing)]
     about = (
         f"   {writing['texts']} texts of {writing['length']} characters from "
@@ -198,7 +195,6 @@ def _writing(writing: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 
 def _copy(copy: Mapping[str, Any]) -> Text:
-    """The text of a copy, shortened in its middle, and its place."""
     times = "" if copy["count"] == 1 else f", {copy['count']:,} times in all"
     text, half = one_line(copy["text"]), _QUOTED // 2
     shown = text if len(text) <= _QUOTED else f"{text[:half]} ... {text[-half:]}"

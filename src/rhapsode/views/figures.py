@@ -1,7 +1,5 @@
 """Figures of models and forecasts in words and as rows."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any

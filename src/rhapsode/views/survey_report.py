@@ -1,7 +1,5 @@
 """Surveys of sources for people."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -124,7 +122,6 @@ def series_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableTy
 def _head(
     found: Mapping[str, Any], counted: Sequence[str], lines: Sequence[str] = ()
 ) -> Iterator[Text]:
-    """Sources, their sizes, and remarks of reading them."""
     yield Text(", ".join(found["sources"]), style="bold", overflow="ellipsis", no_wrap=True)
     yield Text("  ·  ".join(counted))
     for line in lines:
@@ -275,7 +272,6 @@ def _vocabulary(vocabulary: Mapping[str, Any], width: int) -> Iterator[Renderabl
 
 
 def _top(top: Sequence[Mapping[str, Any]], width: int) -> Table:
-    """The most frequent elements, down one column after another."""
     elements = [visible(one["element"]) for one in top]
     for place, element in enumerate(elements):
         if cell_len(element) > LONGEST:
@@ -305,7 +301,6 @@ def _top(top: Sequence[Mapping[str, Any]], width: int) -> Table:
 
 
 def _shares(shares: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> Table:
-    """Sizes of the splits of the data."""
 
     def cell(name: str, value: float | None) -> str:
         if value is None:

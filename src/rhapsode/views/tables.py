@@ -1,7 +1,5 @@
 """Tables without lines: the one form of terminal, page and notebook."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

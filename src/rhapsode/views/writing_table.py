@@ -1,7 +1,5 @@
 """Measures of writing in words: rows, longest copies, a verdict."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

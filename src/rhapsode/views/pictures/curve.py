@@ -1,7 +1,5 @@
 """The course of a run as an SVG picture."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -195,7 +193,6 @@ def _ticks(low: float, high: float) -> Iterable[float]:
 
 
 def _across(frame: _Frame, value: float, kind: str) -> str:
-    """A horizontal line at a loss."""
     y = f"{frame.y(value):.1f}"
     return f'<line class="{kind}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y}" y2="{y}"/>'
 

@@ -205,7 +205,6 @@ def _printable(title: str) -> tuple[str, str]:
 
 
 def _missing(text: str, file: str) -> set[str]:
-    """The characters of a text that a font lacks."""
     from matplotlib.ft2font import FT2Font
 
     return set(text) - set(map(chr, FT2Font(file).get_charmap()))

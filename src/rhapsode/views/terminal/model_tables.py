@@ -12,6 +12,7 @@ from rich.text import Text
 
 from rhapsode.views.figures import plural
 from rhapsode.views.tables import bare_table, number_columns
+from rhapsode.views.writing_table import one_line
 
 if TYPE_CHECKING:
     from rhapsode.bundle import Bundle
@@ -39,15 +40,11 @@ def samples_table(samples: Sequence[tuple[float, str]]) -> Table:
     """
     arrow = Text.assemble(("↵ ", "dim"))
     rows = (
-        (f"{temperature:>6g}", arrow.join(map(_printable, text.split("\n"))))
+        (f"{temperature:>6g}", arrow.join(Text(one_line(line)) for line in text.split("\n")))
         for temperature, text in samples
     )
     names, texts = Column(style="cyan", no_wrap=True), Column(overflow="fold")
     return bare_table(names, texts, rows=rows, padding=(0, 1, 0, 0))
-
-
-def _printable(line: str) -> Text:
-    return Text("".join(c if c.isprintable() else "·" for c in line))
 
 
 def seeds_table(summary: Mapping[str, Any], title: str) -> Table:

@@ -1,7 +1,5 @@
 """Tables and panels of generated texts: sessions, columns, pairs to choose from."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import RenderableType
