@@ -81,7 +81,7 @@ def faults(line: str) -> Iterator[str]:
     """Whatever is wrong with the first line of a docstring."""
     if len(line.split()) > MOST_WORDS:
         yield f"more than {MOST_WORDS} words"
-    if line.split()[0] == "What":
+    if line.split(maxsplit=1)[0] == "What":
         yield "begins with What"
     if not line.endswith("."):
         yield "ends without a period"

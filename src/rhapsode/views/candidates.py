@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rich.cells import cell_len
-from rich.console import RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -100,7 +99,7 @@ def share_in_words(share: float) -> str:
     return "<0.1 %" if share < 0.0005 else f"{100 * share:.1f} %"
 
 
-def beside(tables: Sequence[Sequence[NextElements]], width: int) -> list[RenderableType]:
+def beside(tables: Sequence[Sequence[NextElements]], width: int) -> list[Table]:
     """The tables of all prompts, as many side by side as fit.
 
     Arguments:
@@ -111,23 +110,16 @@ def beside(tables: Sequence[Sequence[NextElements]], width: int) -> list[Rendera
     lengths = [cell_len(visible(candidate.text)) for candidate in candidates]
     names = min(MOST_NAME, max((*lengths, len("entropy, nats"))))
     full = max(candidate.share for candidate in candidates)
-
-    def room(blocks: int) -> int:
-        """Cells of a bar where so many tables stand side by side."""
-        block = (width - GAP * (blocks - 1)) // blocks
-        return (block - RANK - names) // len(tables[0]) - NUMBER - 3
-
-    several = len(tables)
-    while several > 1 and room(several) < NARROWEST:
-        several -= 1
-    cells = max(1, min(WIDEST, room(several)))
+    temperatures = len(tables[0])
+    narrowest = RANK + names + temperatures * (NUMBER + NARROWEST + 3)
+    several = max(1, min(len(tables), (width + GAP) // (narrowest + GAP)))
+    block = (width - GAP * (several - 1)) // several
+    cells = max(1, min(WIDEST, (block - RANK - names) // temperatures - NUMBER - 3))
     blocks = [next_table(row, cells, names, full) for row in tables]
-    lines: list[RenderableType] = []
-    for start in range(0, len(blocks), several):
-        grid = Table.grid(padding=(0, GAP, 0, 0))
-        grid.add_row(*blocks[start : start + several])
-        lines.append(grid)
-    return lines
+    return [
+        bare_table(rows=[blocks[first : first + several]], padding=(0, GAP, 0, 0), pad_edge=False)
+        for first in range(0, len(blocks), several)
+    ]
 
 
 def next_table(row: Sequence[NextElements], cells: int, names: int, full: float) -> Table:

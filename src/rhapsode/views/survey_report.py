@@ -46,18 +46,16 @@ def text_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableType
     files = [f"{plural(count, 'file')} in {name}" for name, count in encodings]
     sizes = [plural(found[f"{unit}s"], unit) for unit in ("document", "character", "byte")]
     yield from _head(found, [*sizes, ", ".join(files) or "all UTF-8"], found["reading"]["lines"])
-    yield _heading("Characters", f"{found['text']['distinct']:,} distinct", width)
-    yield from _characters(found["text"], width)
-    yield _heading("Lengths", "", width)
-    yield from _lengths(found["lengths"], width, "documents_in_characters", "lines_in_characters")
+    distinct = f"{found['text']['distinct']:,} distinct"
+    yield from _section("Characters", distinct, width, _characters(found["text"], width))
+    units = ("documents_in_characters", "lines_in_characters")
+    yield from _section("Lengths", "", width, _lengths(found["lengths"], width, *units))
     vocabulary = found["vocabulary"]
     if vocabulary is not None:
-        title = f"{vocabulary['encoding'].partition('.')[0]}, {vocabulary['size']:,} elements"
-        yield _heading("Vocabulary", title, width)
-        yield from _vocabulary(vocabulary, width)
-    yield _heading("Shares", "", width)
-    yield _shares(found["shares"], ("documents", "characters", "elements", "unknown"))
-    yield from _duplicates(found)
+        size = f"{vocabulary['encoding'].partition('.')[0]}, {vocabulary['size']:,} elements"
+        yield from _section("Vocabulary", size, width, _vocabulary(vocabulary, width))
+    shares = _shares(found["shares"], ("documents", "characters", "elements", "unknown"))
+    yield from _section("Shares", "", width, [shares, *_duplicates(found)])
     yield from _training(found["training"], width)
 
 
@@ -79,7 +77,6 @@ def series_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableTy
     missing = f"{found['missing']:,} missing" if found["missing"] else "none missing"
     sizes = [plural(found["rows"], "row"), plural(found["values"], "value"), missing]
     yield from _head(found, [f"{found['series']:,} series", *sizes], found["reading"]["lines"])
-    yield _heading("Times", "", width)
     several = len(found["frequencies"]) > 1
     frequencies = (
         f"{name}{f' ({count:,} series)' if several else ''}"
@@ -93,9 +90,8 @@ def series_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableTy
     }
     covariates = ("known", "static", "categories")
     facts |= {name: ", ".join(found[name]) for name in covariates if found[name]}
-    yield _facts(facts.items())
-    yield _heading("Values", "", width)
-    yield bare_table(
+    yield from _section("Times", "", width, [_facts(facts.items())])
+    columns = bare_table(
         Column("", style="dim", overflow="fold"),
         *number_columns("values", "missing", "least", "median", "most", no_wrap=True),
         rows=(
@@ -110,12 +106,13 @@ def series_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableTy
         padding=(0, 0, 0, 2),
         pad_edge=False,
     )
-    yield _heading("Lengths", "", width)
+    yield from _section("Values", "", width, [columns])
     unit = "series_in_rows"
-    yield from _lengths({unit: found["lengths"]["rows"]}, width, unit, unit)
+    lengths = _lengths({unit: found["lengths"]["rows"]}, width, unit, unit)
+    yield from _section("Lengths", "", width, lengths)
     if found["shares"] is not None:
-        yield _heading("Shares", "", width)
-        yield _shares(found["shares"], ("rows", "values"))
+        shares = _shares(found["shares"], ("rows", "values"))
+        yield from _section("Shares", "", width, [shares])
     yield from _training(found["training"], width)
 
 
@@ -128,10 +125,13 @@ def _head(
         yield Text(line, style="yellow")
 
 
-def _heading(title: str, more: str, width: int) -> RenderableType:
+def _section(
+    title: str, more: str, width: int, blocks: Iterable[RenderableType]
+) -> Iterator[RenderableType]:
     text = Text.assemble((title, f"bold {ACCENT}"), (f"  {more}" if more else "", "not bold"))
     text.truncate(width - 4, overflow="ellipsis")
-    return Padding(Rule(text, align="left", style="dim", characters="─"), (1, 0, 0, 0))
+    yield Padding(Rule(text, align="left", style="dim", characters="─"), (1, 0, 0, 0))
+    yield from blocks
 
 
 def _facts(rows: Iterable[tuple[str, str | Text]]) -> Table:
@@ -337,8 +337,8 @@ def _duplicates(found: Mapping[str, Any]) -> Iterator[Text]:
 
 def _training(training: Mapping[str, Any], width: int) -> Iterator[RenderableType]:
     within = f"in {training['budget']}" if training.get("budget") else ""
-    yield _heading("rhapsode train would choose", within, width)
-    yield _facts(_choices(training))
+    choices = [_facts(_choices(training))]
+    yield from _section("rhapsode train would choose", within, width, choices)
 
 
 def _choices(training: Mapping[str, Any]) -> Iterator[tuple[str, str | Text]]:

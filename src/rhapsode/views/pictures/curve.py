@@ -161,11 +161,10 @@ def _known(values: Mapping[str, float | None]) -> dict[str, float]:
 def _smooth(loss_N: NDArray[np.float64]) -> NDArray[np.float64]:
     """The mean over a fortieth of the run around every update; narrower at its ends."""
     total = len(loss_N)
-    reach = max(1, total // 80)
     sums = np.concatenate(([0.0], np.cumsum(loss_N)))
     # Evenly to both sides, so that the ends are not drawn towards the middle.
     place_N = np.arange(total)
-    side_N = np.minimum(reach, np.minimum(place_N, total - 1 - place_N))
+    side_N = np.minimum(max(1, total // 80), np.minimum(place_N, total - 1 - place_N))
     mean_N: NDArray[np.float64] = (sums[place_N + side_N + 1] - sums[place_N - side_N]) / (
         2 * side_N + 1
     )

@@ -11,10 +11,8 @@ from rich.text import Text
 from rhapsode.views.blocks import on_one_line, visible
 from rhapsode.views.tables import bare_table, number_column
 
-NARROWEST = 34
-"""Cells of a column, at least."""
-LONGEST = 800
-"""Characters of a text in a column, at most."""
+# Cells of a column at least, and characters of a text in it at most.
+NARROWEST, LONGEST = 34, 800
 
 
 def has_room(width: int, columns: int, longest: int = 0) -> bool:
