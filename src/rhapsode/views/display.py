@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # takes longer to load than a text to write
 
 WIDTH = 100
 _PAGE = (
-    '<pre style="white-space:pre;overflow-x:auto;line-height:1.35;'
+    '<pre style="white-space:pre;overflow-x:auto;line-height:1.2;'
     'font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace">{code}</pre>'
 )
 

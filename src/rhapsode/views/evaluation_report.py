@@ -204,10 +204,9 @@ def _copy(copy: Mapping[str, Any]) -> Text:
 
 def _passage(passage: Mapping[str, Any]) -> Text:
     return Text.assemble(
-        f"  {passage['nats']:.2f}  ",
+        (f"  {passage['nats']:.2f}  ", "bold red"),
         (one_line(passage["before"])[-_QUOTED // 3 :], "dim"),
-        one_line(passage["text"])[:_QUOTED],
+        (one_line(passage["text"])[:_QUOTED], "bold"),
         (f"\n        {passage['document']}, element {passage['element']:,}; worst ", "dim"),
         (f"{one_line(passage['worst'])!r} at {passage['worst_nats']:.1f} nats", "dim"),
-        style="bold red",
     )
