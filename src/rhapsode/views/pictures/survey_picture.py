@@ -78,15 +78,15 @@ def write_picture(surveyed: Mapping[str, Any], path: Path) -> None:
 
 
 def _about(surveyed: Mapping[str, Any]) -> str:
-    parts = [
+    sizes = [
         plural(surveyed["documents"], "document"),
         f"{surveyed['characters']:,} characters",
     ]
     vocabulary = surveyed["vocabulary"]
     if vocabulary is not None:
         kind = vocabulary["encoding"].partition(".")[0]
-        parts.append(f"encoding {kind}: {vocabulary['size']:,} elements")
-    return "   ·   ".join(parts)
+        sizes.append(f"encoding {kind}: {vocabulary['size']:,} elements")
+    return "   ·   ".join(sizes)
 
 
 def _log(axes: Axes, axis: Literal["x", "y"], low: float, high: float) -> None:
@@ -98,12 +98,10 @@ def _log(axes: Axes, axis: Literal["x", "y"], low: float, high: float) -> None:
     start = math.floor(math.log10(low))
     ticks = [step * 10.0**at for at in range(start, start + int(decades) + 3) for step in steps]
     inside = [tick for tick in ticks if low <= tick <= high]
-    axes.set(**{f"{axis}scale": "log"})
+    axes.set(**{f"{axis}scale": "log", f"{axis}ticks": inside, f"{axis}lim": (low, high)})
     chosen = axes.xaxis if axis == "x" else axes.yaxis
-    chosen.set_ticks(inside)
     chosen.set_ticks([], minor=True)
     chosen.set_major_formatter(EngFormatter(sep=""))
-    axes.set(**{f"{axis}lim": (low, high)})
 
 
 def _ranks(axes: Axes, vocabulary: Mapping[str, Any]) -> None:
