@@ -172,14 +172,16 @@ def _dynamic(dynamic: Mapping[str, Any], *, mixed: bool) -> Iterator[RenderableT
 
 def _writing(writing: Mapping[str, Any]) -> Iterator[RenderableType]:
     names = [name for name, _ in writing_columns(writing)]
-    about = (
-        f"   {writing['texts']} texts of {writing['length']} characters from "
-        f"{writing['prompt'] or 'the empty prompt'}, beside as much of this text"
-    )
-    yield from _heading("what it writes", *([about] if names else []))
-    yield Text(writing_verdict(writing))
     if not names:
+        yield from _heading("what it writes")
+        yield Text(writing_verdict(writing))
         return
+    yield from _heading(
+        "what it writes",
+        f"   {writing['texts']} texts of {writing['length']} characters from "
+        f"{writing['prompt'] or 'the empty prompt'}, beside as much of this text",
+    )
+    yield Text(writing_verdict(writing))
     yield Text()
     yield bare_table(
         "",
