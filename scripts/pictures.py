@@ -13,7 +13,7 @@ FOLDER = Path(__file__).parent.parent / "docs" / "pictures"
 
 def data_info_kitchen(path: Path) -> None:
     """What `rhapsode data info kitchen --plot` draws."""
-    from rhapsode.views.survey_picture import write_picture
+    from rhapsode.views.pictures.survey_picture import write_picture
     from rhapsode.workflows.inference.sources import survey
 
     write_picture(survey("kitchen")[1], path)

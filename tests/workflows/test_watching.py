@@ -15,7 +15,7 @@ import pytest
 
 from rhapsode.errors import MissingExtraError
 from rhapsode.training import Evaluated, Step, events
-from rhapsode.views.curve import Course, draw_course, read_course
+from rhapsode.views.pictures.curve import Course, draw_course, read_course
 from rhapsode.workflows.runs.run import Training, prepare_training
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "watching.md"

@@ -61,7 +61,7 @@ def run(arguments: Sequence[str], began: float) -> int:
     if command.plot is not None and command.action != "info":
         raise SettingsError(f"data {command.action} draws nothing", where="--plot")
     if command.plot is not None:
-        from rhapsode.views.survey_picture import check_picture
+        from rhapsode.views.pictures import check_picture
 
         check_picture(Path(command.plot))
     from rich.console import Console

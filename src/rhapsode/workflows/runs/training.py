@@ -34,7 +34,7 @@ from rhapsode.training import (
 )
 from rhapsode.training.events import TensorBoard
 from rhapsode.views.card import card_text
-from rhapsode.views.curve import draw_course, read_course
+from rhapsode.views.pictures.curve import draw_course, read_course
 from rhapsode.workflows.runs.plan_run import PlannedRun
 from rhapsode.workflows.runs.run_folder import RunFolder
 
