@@ -27,13 +27,6 @@ Smoothing = Literal["kneser_ney", "absolute"]
 SMOOTHINGS: tuple[Smoothing, ...] = get_args(Smoothing)
 
 Scores = NDArray[np.float32]
-Arrays = tuple[
-    NDArray[np.int32],
-    NDArray[np.int32],
-    NDArray[np.int32],
-    NDArray[np.float64],
-    NDArray[np.float64],
-]
 
 
 @dataclass(frozen=True)
@@ -98,13 +91,14 @@ class NGramModel:
         self._rest_M = np.zeros(trie.begin_L[order])
         for level in range(1, order + 1):
             self._smooth(level)
-        self._arrays: Arrays = (
+        self.arrays = (
             trie.first_M,
             trie.element_M,
             trie.suffix_M,
             self._share_M,
             self._rest_M,
         )
+        """Arrays that compiled code reads along: the trie's (int32), shares and rests (float64)."""
 
     def _smooth(self, level: int) -> None:
         """Make the probabilities of the sequences of one level."""
@@ -116,10 +110,10 @@ class NGramModel:
             used_M = used_M[: 1 + trie.vocab_size].copy()
             used_M[1 + trie.opening] -= trie.documents
         above, begin, end = trie.begin_L[level - 1 : level + 2]
-        counts_4 = kernels.counts_of_counts(used_M, begin, end)
+        counts_4 = [np.count_nonzero(used_M[begin:end] == count) for count in (1, 2, 3, 4)]
         if not whole:
             counts_4[0] += trie.once
-        discount_3 = (_modified if self.smoothing == "kneser_ney" else _absolute)(counts_4.tolist())
+        discount_3 = _discounts(counts_4, self.smoothing)
         self.discounts_L[level - 1] = discount_3
         kernels.smooth_level(
             trie.first_M,
@@ -208,7 +202,7 @@ class NGramModel:
         node = done = 0
         for chunk in chunks(elements_N, starts_N, self.vocab_size, opening=opening):
             part_T = np.empty(chunk.size)
-            node = kernels.score_text(*self._arrays, chunk.text_T, chunk.starts_N, node, part_T)
+            node = kernels.score_text(*self.arrays, chunk.text_T, chunk.starts_N, node, part_T)
             if opening is not None:
                 part_T = np.delete(part_T, chunk.starts_N)
             log_prob_N[done : done + len(part_T)] = part_T
@@ -225,25 +219,13 @@ class NGramModel:
             raise ValueError("no element has no loss")
         return -float(self.log_prob(elements_N, starts).mean())
 
-    @property
-    def arrays(self) -> Arrays:
-        """What compiled code reads along: `first_M`, `element_M`, `suffix_M` (int32), shares and rests (float64)."""
-        return self._arrays
-
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the counts, the order and the smoothing."""
         trie = self.trie
-        numbers = (
-            trie.vocab_size,
-            trie.order,
-            trie.documents,
-            trie.once,
-            *trie.begin_L,
-            self.order,
-        )
-        told = [*map(int, numbers), trie.opening, self.smoothing]
-        digest = hashlib.sha256(json.dumps(told).encode())
+        sizes = (trie.vocab_size, trie.order, trie.documents, trie.once, *trie.begin_L, self.order)
+        choices = [*map(int, sizes), trie.opening, self.smoothing]
+        digest = hashlib.sha256(json.dumps(choices).encode())
         for array in (trie.first_M, trie.element_M, trie.count_M, trie.ending_M):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()[:32]
@@ -263,7 +245,7 @@ class NGramModel:
             ValueError: an element is out of range.
         """
         node_B = state.node_B.copy()
-        kernels.read_rows(*self._arrays, as_ids(elements_BT, self.vocab_size), node_B)
+        kernels.read_rows(*self.arrays, as_ids(elements_BT, self.vocab_size), node_B)
         return NGramState(node_B)
 
     def distribution(
@@ -276,7 +258,7 @@ class NGramModel:
             allowed_BV: elements that may; the others get 0. None: all.
         """
         share_BV = np.empty((len(state.node_B), self.vocab_size))
-        kernels.spread_rows(*self._arrays, state.node_B, share_BV)
+        kernels.spread_rows(*self.arrays, state.node_B, share_BV)
         if allowed_BV is not None:
             kernels.restrict_rows(share_BV, np.ascontiguousarray(allowed_BV))
         return share_BV
@@ -307,7 +289,7 @@ class NGramModel:
         node_B = state.node_B.copy()
         share_BTV = np.empty((*ids_BT.shape, self.vocab_size))
         reset = _flags(reset_BT, ids_BT.shape, missing=False)
-        kernels.spread_along(*self._arrays, ids_BT, reset, node_B, share_BTV)
+        kernels.spread_along(*self.arrays, ids_BT, reset, node_B, share_BTV)
         if allowed_BTV is not None:
             flat = (-1, self.vocab_size)
             kernels.restrict_rows(
@@ -346,7 +328,7 @@ class NGramModel:
         node_B = state.node_B.copy()
         log_prob_BT = np.empty(ids_BT.shape, dtype=np.float32)
         kernels.score_rows(
-            *self._arrays,
+            *self.arrays,
             ids_BT,
             as_ids(targets_BT, self.vocab_size),
             _flags(scored_BT, ids_BT.shape, missing=True),
@@ -390,7 +372,7 @@ class NGramModel:
         )
         top_BT = np.empty(ids_BT.shape, dtype=np.int64)
         kernels.examine_rows(
-            *self._arrays,
+            *self.arrays,
             ids_BT,
             as_ids(targets_BT, self.vocab_size),
             _flags(reset_BT, ids_BT.shape, missing=False),
@@ -426,14 +408,12 @@ class NGramModel:
         """
         try:
             order, smoothing = numbers["chosen"]
-            if type(order) is not int or type(smoothing) is not str:
-                raise ValueError("order or smoothing are of another type")
-            return cls(check_trie(numbers, arrays), order, smoothing)  # type: ignore[arg-type]
+            return cls._chosen(check_trie(numbers, arrays), order, smoothing)
         except (KeyError, TypeError, ValueError) as problem:
             raise BundleError(f"its n-gram counts are damaged ({problem})") from None
 
     @classmethod
-    def load(cls, path: Path) -> NGramModel:
+    def load(cls, path: Path) -> Self:
         """The model in a file that `save` wrote.
 
         Raises:
@@ -441,14 +421,17 @@ class NGramModel:
         """
         trie, chosen = read_trie(path)
         try:
-            order, smoothing = chosen["order"], chosen["smoothing"]
-            if type(order) is not int or type(smoothing) is not str:
-                raise ValueError("order or smoothing are of another type")
-            return cls(trie, order, smoothing)  # type: ignore[arg-type]  # it refuses other words
+            return cls._chosen(trie, chosen["order"], chosen["smoothing"])
         except (KeyError, ValueError) as problem:
             raise BundleError(
                 f"it does not tell which model it holds ({problem})", where=str(path)
             ) from None
+
+    @classmethod
+    def _chosen(cls, trie: Trie, order: Any, smoothing: Any) -> Self:
+        if type(order) is not int or type(smoothing) is not str:
+            raise ValueError("order or smoothing are of another type")
+        return cls(trie, order, smoothing)  # type: ignore[arg-type]  # it refuses other words
 
 
 def _flags(
@@ -467,19 +450,15 @@ def _restriction(allowed_BTV: NDArray[np.bool_] | None) -> tuple[bool, NDArray[n
     return True, np.ascontiguousarray(allowed_BTV)
 
 
-def _absolute(counts_4: Sequence[int]) -> tuple[float, float, float]:
-    """Ney's discount, the same for every count."""
+def _discounts(counts_4: Sequence[int], smoothing: Smoothing) -> list[float]:
+    """Discounts of counts of 1, 2, and 3 or more: Ney's, equal for all, or Chen and Goodman's."""
     once, twice = counts_4[:2]
-    discount = once / (once + 2 * twice) if once and twice else 0.5
-    return discount, discount, discount
-
-
-def _modified(counts_4: Sequence[int]) -> tuple[float, float, float]:
-    """Chen and Goodman's discounts of counts of 1, 2, and 3 or more."""
-    first = _absolute(counts_4)[0]
-    found = [first]
+    first = once / (once + 2 * twice) if once and twice else 0.5
+    discounts = [first] * 3
+    if smoothing == "absolute":
+        return discounts
     for k in (2, 3):
         here, more = counts_4[k - 1], counts_4[k]
         discount = k - (k + 1) * first * more / here if here else 0.0
-        found.append(discount if 0 < discount < k else found[-1])
-    return found[0], found[1], found[2]
+        discounts[k - 1] = discount if 0 < discount < k else discounts[k - 2]
+    return discounts

@@ -18,16 +18,6 @@ Scores = NDArray[np.float32]
 
 
 @compiled
-def counts_of_counts(count_M: Ints, begin: int, end: int) -> NDArray[np.int64]:
-    """How many of the nodes from `begin` up to `end` have a count of 1, 2, 3 and 4."""
-    found_4 = np.zeros(4, dtype=np.int64)
-    for node in range(begin, end):
-        if 1 <= count_M[node] <= 4:
-            found_4[count_M[node] - 1] += 1
-    return found_4
-
-
-@compiled
 def smooth_level(
     first_M: Ints,
     suffix_M: Ints,

@@ -4,13 +4,15 @@ Knows counts only; what probabilities follow from them is `rhapsode.counts.ngram
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.counts import ngram_counting as kernels
-from rhapsode.counts.chunks import Chunk, Elements, chunks, first_places
+from rhapsode.counts.chunks import Elements, chunks, first_places
 from rhapsode.errors import DataError
 
 MOST_ORDER = 8
@@ -155,10 +157,18 @@ def learn_trie(
 class _Level:
     """Nodes of a level that is being read off: parts in order, to be joined."""
 
-    elements: list[NDArray[np.int32]]
-    counts: list[NDArray[np.int32]]
-    children: list[NDArray[np.int32]]
+    elements: list[NDArray[np.int32]] = field(default_factory=list)
+    counts: list[NDArray[np.int32]] = field(default_factory=list)
+    children: list[NDArray[np.int32]] = field(default_factory=list)
     nodes: int = 0
+
+    def add(
+        self, element_M: NDArray[np.int32], count_M: NDArray[np.int32], children_M: NDArray[np.int32]
+    ) -> None:
+        self.elements.append(element_M)
+        self.counts.append(count_M)
+        self.children.append(children_M)
+        self.nodes += len(element_M)
 
 
 class _Growing:
@@ -172,11 +182,10 @@ class _Growing:
         order: int,
         opening: int | None,
     ) -> None:
-        self.elements_N = elements_N
-        self.starts_N = starts_N
-        self.vocab_size = vocab_size
+        self.chunks = partial(chunks, elements_N, starts_N, vocab_size, opening=opening)
         self.asked = order
-        self.opening = opening
+        # Documents' first elements are counted by themselves, openings are not.
+        self.least = 1 if opening is None else 2
         self.read = len(elements_N) + (len(starts_N) if opening is not None else 0)
         self.bits = vocab_size.bit_length()  # of an element plus one
         self.order = 1
@@ -192,16 +201,6 @@ class _Growing:
         self.count_M = np.concatenate(((self.read,), count_V)).astype(np.int32)
         self.suffix_M = np.zeros(1 + vocab_size, dtype=np.int32)
         self.ending_M = np.zeros(1, dtype=np.int32)
-
-    def chunks(self, reach: int = 0) -> Iterator[Chunk]:
-        """The text and its openings."""
-        return chunks(
-            self.elements_N, self.starts_N, self.vocab_size, reach=reach, opening=self.opening
-        )
-
-    @property
-    def nodes(self) -> int:
-        return self.begin_L[-1]
 
     def ranges(self) -> Iterator[tuple[int, int, int]]:
         """Ranges of the last level's nodes with few enough occurrences to be sorted at a time, and their number."""
@@ -220,7 +219,7 @@ class _Growing:
         """Ordered keys of the occurrences of some nodes of the last level and the `digits` elements behind them."""
         keys_N = np.empty(size, dtype=np.int64)
         filled = 0
-        for chunk in self.chunks(self.order + digits):
+        for chunk in self.chunks(reach=self.order + digits):
             filled = kernels.gather_keys(
                 chunk.text_T,
                 chunk.size,
@@ -242,74 +241,65 @@ class _Growing:
 
     def grow(self, most: int) -> None:
         """Add the levels that one round of keys can tell, at most `most` nodes in all; else cut the next one."""
-        widest = (self.begin_L[-1] - self.begin_L[-2]).bit_length()
-        digits = min(self.asked - self.order, (_KEY_BITS - widest) // self.bits)
-        begin_M = [np.zeros(self.begin_L[-1] - self.begin_L[-2], dtype=np.int32)]
-        levels = [_Level([], [], begin_M)]
-        levels += [_Level([], [], []) for _ in range(digits)]
+        begin, end = self.begin_L[-2:]
+        digits = min(self.asked - self.order, (_KEY_BITS - (end - begin).bit_length()) // self.bits)
+        first_M = np.zeros(end - begin, dtype=np.int32)
+        levels = [_Level() for _ in range(digits)]
         for low, high, size in self.ranges():
             keys_N = self.keys(low, high, size, digits)
             nodes_L = kernels.count_nodes(keys_N, self.bits, digits)
-            total = self.nodes
-            for d, nodes in enumerate(nodes_L[: len(levels) - 1].tolist(), start=1):
-                total += levels[d].nodes + nodes
-                if total > most:
-                    del levels[d:]
-                    break
-            if len(levels) == 1:
+            known_L = [level.nodes for level in levels]
+            totals_L = end + np.cumsum(nodes_L[: len(levels)] + known_L)
+            del levels[np.count_nonzero(totals_L <= most) :]
+            if not levels:
                 break
-            children_M = begin_M[0][low - self.begin_L[-2] : high - self.begin_L[-2]]
-            for d, level in enumerate(levels[1:], start=1):
-                nodes = int(nodes_L[d - 1])
-                element_M = np.empty(nodes, dtype=np.int32)
-                count_M = np.empty(nodes, dtype=np.int32)
-                after = digits - d
-                kernels.fill_level(keys_N, self.bits, after, d == 1, element_M, count_M, children_M)
-                level.elements.append(element_M)
-                level.counts.append(count_M)
-                level.nodes += nodes
-                children_M = np.zeros(nodes, dtype=np.int32)
-                level.children.append(children_M)
-            del keys_N, element_M, count_M, children_M
-        if len(levels) > 1:
-            self.join(levels)
-        if len(levels) <= digits:
+            children_M = first_M[low - begin : high - begin]
+            for d, level in enumerate(levels):
+                above_M, children_M = children_M, np.zeros(nodes_L[d], dtype=np.int32)
+                element_M, count_M = np.empty_like(children_M), np.empty_like(children_M)
+                kernels.fill_level(
+                    keys_N, self.bits, digits - d - 1, d == 0, element_M, count_M, above_M
+                )
+                level.add(element_M, count_M, children_M)
+            del keys_N, element_M, count_M, children_M, above_M
+        if levels:
+            self.join(first_M, levels)
+        if len(levels) < digits:
             self.whole = False
             self.cut(most)
 
-    def join(self, levels: list[_Level]) -> None:
-        """Take up new levels; the first of `levels` is the last one known, with the number of its children."""
-        children_M = [np.diff(self.first_M)]
+    def join(self, first_M: NDArray[np.int32], levels: list[_Level]) -> None:
+        """Take up new levels; `first_M` is the number of children of each node of the last one known."""
+        children_M = [np.ones(1, dtype=np.int32), np.diff(self.first_M), first_M]
         children_M += [part for level in levels[:-1] for part in level.children]
         elements, counts = [self.element_M], [self.count_M]
-        for level in levels[1:]:
+        for level in levels:
             elements += level.elements
             counts += level.counts
             self.begin_L.append(self.begin_L[-1] + level.nodes)
         self.element_M = np.concatenate(elements)
         self.count_M = np.concatenate(counts)
-        self.first_M = np.concatenate([np.ones(1, dtype=np.int32), *children_M])
+        self.first_M = np.concatenate(children_M)
         np.cumsum(self.first_M, out=self.first_M)
-        known = len(self.suffix_M)
-        self.suffix_M = np.concatenate(
-            (self.suffix_M, np.zeros(self.begin_L[-1] - known, dtype=np.int32))
+        self.suffix_M = np.append(
+            self.suffix_M, np.zeros(self.begin_L[-1] - len(self.suffix_M), dtype=np.int32)
         )
-        for level_number in range(self.order, len(self.begin_L) - 2):
-            begin, end = self.begin_L[level_number : level_number + 2]
+        for begin, end in pairwise(self.begin_L[self.order : -1]):
             kernels.link_level(self.first_M, self.element_M, self.suffix_M, begin, end)
         self.order = len(self.begin_L) - 2
 
     def cut(self, most: int) -> None:
         """Add one level without what occurs once, if that makes at most `most` nodes."""
         begin, end = self.begin_L[-2:]
-        children_M = np.zeros(end - begin, dtype=np.int32)
+        first_M = np.zeros(end - begin, dtype=np.int32)
         ending_M = np.zeros(end, dtype=np.int32)
-        level = _Level([], [], [children_M])
+        level = _Level()
         once = 0
         for low, high, size in self.ranges():
             keys_N = self.keys(low, high, size, 1)
-            room = len(keys_N) // 2
-            element_M, count_M = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int32)
+            element_M = np.empty(len(keys_N) // 2, dtype=np.int32)
+            count_M = np.empty_like(element_M)
+            children_M = first_M[low - begin : high - begin]
             made, few = kernels.keep_repeated(
                 keys_N,
                 self.bits,
@@ -320,15 +310,13 @@ class _Growing:
                 ending_M,
                 element_M,
                 count_M,
-                children_M[low - begin : high - begin],
+                children_M,
             )
-            level.elements.append(element_M[:made].copy())
-            level.counts.append(count_M[:made].copy())
-            level.nodes += made
+            level.add(element_M[:made].copy(), count_M[:made].copy(), children_M)
             once += few
-            if self.nodes + level.nodes > most:
+            if end + level.nodes > most:
                 return
-        self.join([_Level([], [], [children_M]), level])
+        self.join(first_M, [level])
         self.once = once
         self.ending_M = ending_M
 
@@ -344,12 +332,12 @@ class _Growing:
             ending_M[begin:] = self.ending_M[begin:]
         if complete > 2:
             kernels.count_endings(self.suffix_M, self.begin_L[2], self.begin_L[complete], ending_M)
-        for chunk in self.chunks(levels):
+        for chunk in self.chunks(reach=levels):
             kernels.count_openings(
                 chunk.text_T,
                 chunk.starts_N,
                 chunk.stops_N,
-                1 if self.opening is None else 2,
+                self.least,
                 levels,
                 self.first_M,
                 self.element_M,

@@ -138,11 +138,7 @@ class Encoder(ABC):
 
     def label(self, element: int) -> str:
         """A short printable name of an element, for tables."""
-        if element == END_ID:
-            return "<end>"
-        if element == UNKNOWN_ID:
-            return "<unknown>"
-        return self.vocabulary[element - 2]
+        return ("<end>", "<unknown>")[element] if element < 2 else self.vocabulary[element - 2]
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values that `encoder_from_mapping` reads back."""
@@ -183,14 +179,14 @@ class JoiningDecoder(IncrementalDecoder):
     """Elements whose texts stand one behind the other, whatever is beside them.
 
     Arguments:
-        encoder: tells the texts.
+        texts: the text of every id from 0 on.
     """
 
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
 
     def feed(self, ids: Ids) -> str:
-        return self._encoder.decode(ids)
+        return "".join([self._texts[element] for element in ids])
 
     def finish(self) -> str:
         return ""
@@ -206,14 +202,10 @@ def encoder_from_mapping(mapping: Mapping[str, Any]) -> Encoder:
         BundleError: the mapping is malformed.
         SettingsError: its name is not registered.
     """
-    name, settings, tokenizer = (mapping.get(key) for key in ("name", "settings", "tokenizer"))
-    if (
-        not isinstance(name, str)
-        or not isinstance(settings, dict)
-        or not isinstance(tokenizer, str)
-    ):
-        raise BundleError("the encoder's description is malformed")
-    return ENCODERS.get(name).from_tokenizer_json(tokenizer, settings)
+    match mapping:
+        case {"name": str(name), "settings": dict(settings), "tokenizer": str(tokenizer)}:
+            return ENCODERS.get(name).from_tokenizer_json(tokenizer, settings)
+    raise BundleError("the encoder's description is malformed")
 
 
 def most_frequent(

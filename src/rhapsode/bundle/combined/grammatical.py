@@ -23,7 +23,7 @@ from rhapsode.bundle.predictor import (
 
 if TYPE_CHECKING:
     from rhapsode.data import Batch
-    from rhapsode.encoding.grammar import Grammar, GrammarTable
+    from rhapsode.encoding.state_machine import Grammar, GrammarTable
 
 __all__ = [
     "Grammatical",
