@@ -25,7 +25,7 @@ def as_ids(elements: Elements, vocab_size: int) -> NDArray[np.int32]:
 
 
 def first_places(elements: int, starts: Elements | None) -> NDArray[np.int64]:
-    """Where texts of their own begin, in order and once each, position 0 among them.
+    """Starts of documents, in order and once each, position 0 among them.
 
     Raises:
         ValueError: a start lies outside of the elements.

@@ -1,4 +1,4 @@
-"""The interpolated n-gram model: what the last few elements tell of the next one, by counting.
+"""The interpolated n-gram model: the next element by the last few ones.
 
 Knows ids and counts. A model is cheap to make off a trie that is there, so that order and smoothing can be chosen on
 validation data.
@@ -31,7 +31,7 @@ Scores = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class NGramState:
-    """What rows have read, as far as it matters: the node of the longest history that the corpus knows.
+    """Nodes of the longest histories of rows that the corpus knows.
 
     Arguments:
         node_B: nodes of the trie, int32; 0 where nothing known was read.
@@ -110,7 +110,7 @@ class NGramModel:
             used_M = used_M[: 1 + trie.vocab_size].copy()
             used_M[1 + trie.opening] -= trie.documents
         above, begin, end = trie.begin_L[level - 1 : level + 2]
-        counts_4 = [np.count_nonzero(used_M[begin:end] == count) for count in (1, 2, 3, 4)]
+        counts_4 = [int(np.count_nonzero(used_M[begin:end] == count)) for count in (1, 2, 3, 4)]
         if not whole:
             counts_4[0] += trie.once
         discount_3 = _discounts(counts_4, self.smoothing)
@@ -147,7 +147,7 @@ class NGramModel:
             elements_N: ids from 0 up to `vocab_size - 1`, of any integer type; may be mapped from disk.
             vocab_size: V.
             order: elements of a history and the element behind it, from 1 up to 8. The model's is less where memory
-                did not suffice: `trie.reduced` tells.
+                did not suffice.
             smoothing: "kneser_ney" or "absolute".
             starts: where documents begin that are read with a history of their own. None: one text.
             opening: an element that every document, or the one text, is read behind: end-of-sequence where a network
@@ -182,7 +182,7 @@ class NGramModel:
         return NGramModel(self.trie, order, smoothing)
 
     def log_prob(self, elements_N: Elements, starts: Elements | None = None) -> NDArray[np.float64]:
-        """How probable each element is, given those before it.
+        """Log-probabilities of elements, given those before them.
 
         A model that learnt documents behind an opening reads them behind it here; it is not scored.
 
@@ -244,9 +244,7 @@ class NGramModel:
         Raises:
             ValueError: an element is out of range.
         """
-        node_B = state.node_B.copy()
-        kernels.read_rows(*self.arrays, as_ids(elements_BT, self.vocab_size), node_B)
-        return NGramState(node_B)
+        return self._read(elements_BT, state)[1]
 
     def distribution(
         self, state: NGramState, allowed_BV: NDArray[np.bool_] | None = None
@@ -257,11 +255,7 @@ class NGramModel:
             state: of B rows.
             allowed_BV: elements that may; the others get 0. None: all.
         """
-        share_BV = np.empty((len(state.node_B), self.vocab_size))
-        kernels.spread_rows(*self.arrays, state.node_B, share_BV)
-        if allowed_BV is not None:
-            kernels.restrict_rows(share_BV, np.ascontiguousarray(allowed_BV))
-        return share_BV
+        return self._spread(state.node_B, allowed_BV)
 
     def spread(
         self,
@@ -285,17 +279,9 @@ class NGramModel:
         Raises:
             ValueError: an element is out of range.
         """
-        ids_BT = as_ids(elements_BT, self.vocab_size)
-        node_B = state.node_B.copy()
-        share_BTV = np.empty((*ids_BT.shape, self.vocab_size))
-        reset = _flags(reset_BT, ids_BT.shape, missing=False)
-        kernels.spread_along(*self.arrays, ids_BT, reset, node_B, share_BTV)
-        if allowed_BTV is not None:
-            flat = (-1, self.vocab_size)
-            kernels.restrict_rows(
-                share_BTV.reshape(flat), np.ascontiguousarray(allowed_BTV).reshape(flat)
-            )
-        return share_BTV, NGramState(node_B)
+        node_BT, after = self._read(elements_BT, state, reset_BT)
+        share_NV = self._spread(node_BT.reshape(-1), allowed_BTV)
+        return share_NV.reshape(*node_BT.shape, self.vocab_size), after
 
     def score(
         self,
@@ -307,11 +293,11 @@ class NGramModel:
         reset_BT: NDArray[np.bool_] | None = None,
         allowed_BTV: NDArray[np.bool_] | None = None,
     ) -> tuple[Scores, NGramState]:
-        """How probable a target is behind each element.
+        """Log-probabilities of targets behind elements.
 
         Arguments:
-            elements_BT: what is read, ids of any integer type.
-            targets_BT: what is asked for behind each of them.
+            elements_BT: ids that are read, of any integer type.
+            targets_BT: ids scored behind each of them.
             state: of B rows.
             scored_BT: False where the target does not matter and 0 is told. None: all matter.
             reset_BT: True where a row starts afresh before it reads the element. None: nowhere.
@@ -324,20 +310,17 @@ class NGramModel:
         Raises:
             ValueError: an element or target is out of range.
         """
-        ids_BT = as_ids(elements_BT, self.vocab_size)
-        node_B = state.node_B.copy()
-        log_prob_BT = np.empty(ids_BT.shape, dtype=np.float32)
-        kernels.score_rows(
+        node_BT, after = self._read(elements_BT, state, reset_BT)
+        log_prob_BT = np.empty(node_BT.shape, dtype=np.float32)
+        kernels.score_nodes(
             *self.arrays,
-            ids_BT,
-            as_ids(targets_BT, self.vocab_size),
-            _flags(scored_BT, ids_BT.shape, missing=True),
-            _flags(reset_BT, ids_BT.shape, missing=False),
-            node_B,
+            node_BT.reshape(-1),
+            as_ids(targets_BT, self.vocab_size).reshape(-1),
+            _flags(scored_BT, node_BT.shape, missing=True).reshape(-1),
             *_restriction(allowed_BTV),
-            log_prob_BT,
+            log_prob_BT.reshape(-1),
         )
-        return log_prob_BT, NGramState(node_B)
+        return log_prob_BT, after
 
     def examine(
         self,
@@ -348,11 +331,11 @@ class NGramModel:
         reset_BT: NDArray[np.bool_] | None = None,
         allowed_BTV: NDArray[np.bool_] | None = None,
     ) -> tuple[tuple[Scores, NDArray[np.int64], Scores, Scores], NGramState]:
-        """What the distribution behind each element is like; every one is spread over the vocabulary.
+        """Describe the distribution behind each element, spread over the vocabulary.
 
         Arguments:
-            elements_BT: what is read, ids of any integer type.
-            targets_BT: what is asked for behind each of them.
+            elements_BT: ids that are read, of any integer type.
+            targets_BT: ids scored behind each of them.
             state: of B rows.
             reset_BT: True where a row starts afresh before it reads the element. None: nowhere.
             allowed_BTV: elements that may come behind each; a target that may not gets 0. None:
@@ -365,26 +348,43 @@ class NGramModel:
         Raises:
             ValueError: an element or target is out of range.
         """
-        ids_BT = as_ids(elements_BT, self.vocab_size)
-        node_B = state.node_B.copy()
+        node_BT, after = self._read(elements_BT, state, reset_BT)
         log_prob_BT, top_log_prob_BT, entropy_BT = (
-            np.empty(ids_BT.shape, dtype=np.float32) for _ in range(3)
+            np.empty(node_BT.shape, dtype=np.float32) for _ in range(3)
         )
-        top_BT = np.empty(ids_BT.shape, dtype=np.int64)
-        kernels.examine_rows(
+        top_BT = np.empty(node_BT.shape, dtype=np.int64)
+        kernels.examine_nodes(
             *self.arrays,
-            ids_BT,
-            as_ids(targets_BT, self.vocab_size),
-            _flags(reset_BT, ids_BT.shape, missing=False),
-            node_B,
+            node_BT.reshape(-1),
+            as_ids(targets_BT, self.vocab_size).reshape(-1),
             *_restriction(allowed_BTV),
             np.empty(self.vocab_size),
-            log_prob_BT,
-            top_BT,
-            top_log_prob_BT,
-            entropy_BT,
+            log_prob_BT.reshape(-1),
+            top_BT.reshape(-1),
+            top_log_prob_BT.reshape(-1),
+            entropy_BT.reshape(-1),
         )
-        return (log_prob_BT, top_BT, top_log_prob_BT, entropy_BT), NGramState(node_B)
+        return (log_prob_BT, top_BT, top_log_prob_BT, entropy_BT), after
+
+    def _read(
+        self, elements_BT: Elements, state: NGramState, reset_BT: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.int32], NGramState]:
+        """The node behind each element, (B, T), and the state behind the last ones."""
+        ids_BT = as_ids(elements_BT, self.vocab_size)
+        node_B, node_BT = state.node_B.copy(), np.empty_like(ids_BT)
+        reset = _flags(reset_BT, ids_BT.shape, missing=False)
+        kernels.read_along(*self.arrays, ids_BT, reset, node_B, node_BT)
+        return node_BT, NGramState(node_B)
+
+    def _spread(
+        self, node_N: NDArray[np.int32], allowed: NDArray[np.bool_] | None
+    ) -> NDArray[np.float64]:
+        """The distribution behind each node, (N, V)."""
+        share_NV = np.empty((len(node_N), self.vocab_size))
+        kernels.spread_nodes(*self.arrays, node_N, share_NV)
+        if allowed is not None:
+            kernels.restrict_all(share_NV, np.ascontiguousarray(allowed).reshape(share_NV.shape))
+        return share_NV
 
     def save(self, path: Path) -> None:
         """Write the counts, and which model of them this is, as one file, whole or not at all.
@@ -444,10 +444,10 @@ def _flags(
 
 
 def _restriction(allowed_BTV: NDArray[np.bool_] | None) -> tuple[bool, NDArray[np.bool_]]:
-    """Whether distributions are restricted, and the mask as compiled code takes it."""
+    """A flag for restricted distributions, and the mask (N, V), as compiled code takes them."""
     if allowed_BTV is None:
-        return False, np.ones((1, 1, 1), np.bool_)
-    return True, np.ascontiguousarray(allowed_BTV)
+        return False, np.ones((1, 1), np.bool_)
+    return True, np.ascontiguousarray(allowed_BTV).reshape(-1, allowed_BTV.shape[-1])
 
 
 def _discounts(counts_4: Sequence[int], smoothing: Smoothing) -> list[float]:

@@ -1,4 +1,4 @@
-"""Which n-gram model is best: order and smoothing, chosen on validation data."""
+"""The choice of an n-gram model: order and smoothing, by validation data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -89,7 +89,7 @@ def gather_keys(
 
 @compiled
 def count_nodes(keys_N: Keys, bits: int, digits: int) -> NDArray[np.int64]:
-    """How many different sequences ordered keys hold, for one up to `digits` elements more than their nodes."""
+    """Numbers of different sequences in ordered keys, one to `digits` elements behind nodes."""
     nodes_L = np.zeros(digits, dtype=np.int64)
     mask = (1 << bits) - 1
     for i in range(len(keys_N)):
@@ -244,7 +244,7 @@ def count_openings(
 def check_nodes(
     first_M: Ints, element_M: Ints, suffix_M: Ints, count_M: Ints, vocab_size: int
 ) -> bool:
-    """Whether the children of all nodes that have `first_M` are in order, linked and counted as a text would."""
+    """True if all nodes that have `first_M` have children in order, linked and counted."""
     for node in range(len(first_M) - 1):
         last = -1
         total = 0

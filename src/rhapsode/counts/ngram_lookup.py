@@ -104,20 +104,27 @@ def score_text(
 
 
 @compiled
-def read_rows(
+def read_along(
     first_M: Ints,
     element_M: Ints,
     suffix_M: Ints,
     share_M: Floats,
     rest_M: Floats,
     elements_BT: Ints,
+    reset_BT: NDArray[np.bool_],
     node_B: Ints,
+    node_BT: Ints,
 ) -> None:
-    """Read along rows; `node_B` becomes the nodes behind them."""
+    """Read along rows and write the node behind each element; `node_B` becomes the last ones."""
     for row in range(elements_BT.shape[0]):
         node = int(node_B[row])
-        for element in elements_BT[row]:
-            _, node = read_one(first_M, element_M, suffix_M, share_M, rest_M, node, element)
+        for i in range(elements_BT.shape[1]):
+            if reset_BT[row, i]:
+                node = 0
+            _, node = read_one(
+                first_M, element_M, suffix_M, share_M, rest_M, node, elements_BT[row, i]
+            )
+            node_BT[row, i] = node
         node_B[row] = node
 
 
@@ -173,139 +180,96 @@ def restrict_one(share_V: Floats, allowed_V: NDArray[np.bool_]) -> None:
 
 
 @compiled
-def restrict_rows(share_NV: Floats, allowed_NV: NDArray[np.bool_]) -> None:
+def restrict_all(share_NV: Floats, allowed_NV: NDArray[np.bool_]) -> None:
     """Normalise each distribution over what is allowed, in place."""
-    for row in range(len(share_NV)):
-        restrict_one(share_NV[row], allowed_NV[row])
+    for n in range(len(share_NV)):
+        restrict_one(share_NV[n], allowed_NV[n])
 
 
 @compiled
-def score_rows(
+def spread_nodes(
     first_M: Ints,
     element_M: Ints,
     suffix_M: Ints,
     share_M: Floats,
     rest_M: Floats,
-    elements_BT: Ints,
-    targets_BT: Ints,
-    scored_BT: NDArray[np.bool_],
-    reset_BT: NDArray[np.bool_],
-    node_B: Ints,
-    restricted: bool,
-    allowed_BTV: NDArray[np.bool_],
-    log_prob_BT: Scores,
+    node_N: Ints,
+    share_NV: Floats,
 ) -> None:
-    """Read along rows and write the log-probability of what follows each element, 0 where it is not scored.
+    """Write the whole distribution of what follows each node."""
+    for n in range(len(node_N)):
+        node = int(node_N[n])
+        spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_NV[n])
 
-    Where it is `restricted`, every distribution is normalised over what is allowed behind the element.
+
+@compiled
+def score_nodes(
+    first_M: Ints,
+    element_M: Ints,
+    suffix_M: Ints,
+    share_M: Floats,
+    rest_M: Floats,
+    node_N: Ints,
+    targets_N: Ints,
+    scored_N: NDArray[np.bool_],
+    restricted: bool,
+    allowed_NV: NDArray[np.bool_],
+    log_prob_N: Scores,
+) -> None:
+    """Write the log-probability of a target behind each node, 0 where it is not scored.
+
+    Where it is `restricted`, every distribution is normalised over what is allowed behind the node.
     """
-    share_V = np.empty(allowed_BTV.shape[2])
-    for row in range(elements_BT.shape[0]):
-        node = int(node_B[row])
-        for i in range(elements_BT.shape[1]):
-            if reset_BT[row, i]:
-                node = 0
-            _, node = read_one(
-                first_M, element_M, suffix_M, share_M, rest_M, node, elements_BT[row, i]
-            )
-            log_prob_BT[row, i] = 0
-            if scored_BT[row, i]:
-                target = targets_BT[row, i]
-                if not restricted or allowed_BTV[row, i].all():
-                    share, _ = read_one(first_M, element_M, suffix_M, share_M, rest_M, node, target)
-                else:
-                    spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_V)
-                    restrict_one(share_V, allowed_BTV[row, i])
-                    share = share_V[target]
-                log_prob_BT[row, i] = math.log(share)
-        node_B[row] = node
+    share_V = np.empty(allowed_NV.shape[1])
+    for n in range(len(node_N)):
+        log_prob_N[n] = 0
+        if scored_N[n]:
+            node = int(node_N[n])
+            target = targets_N[n]
+            if not restricted or allowed_NV[n].all():
+                share, _ = read_one(first_M, element_M, suffix_M, share_M, rest_M, node, target)
+            else:
+                spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_V)
+                restrict_one(share_V, allowed_NV[n])
+                share = share_V[target]
+            log_prob_N[n] = math.log(share)
 
 
 @compiled
-def spread_rows(
+def examine_nodes(
     first_M: Ints,
     element_M: Ints,
     suffix_M: Ints,
     share_M: Floats,
     rest_M: Floats,
-    node_B: Ints,
-    share_BV: Floats,
-) -> None:
-    """Write the whole distribution of what follows each row's node."""
-    for row in range(len(node_B)):
-        node = int(node_B[row])
-        spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_BV[row])
-
-
-@compiled
-def spread_along(
-    first_M: Ints,
-    element_M: Ints,
-    suffix_M: Ints,
-    share_M: Floats,
-    rest_M: Floats,
-    elements_BT: Ints,
-    reset_BT: NDArray[np.bool_],
-    node_B: Ints,
-    share_BTV: Floats,
-) -> None:
-    """Read along rows and write the whole distribution of what follows each element."""
-    for row in range(elements_BT.shape[0]):
-        node = int(node_B[row])
-        for i in range(elements_BT.shape[1]):
-            if reset_BT[row, i]:
-                node = 0
-            _, node = read_one(
-                first_M, element_M, suffix_M, share_M, rest_M, node, elements_BT[row, i]
-            )
-            spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_BTV[row, i])
-        node_B[row] = node
-
-
-@compiled
-def examine_rows(
-    first_M: Ints,
-    element_M: Ints,
-    suffix_M: Ints,
-    share_M: Floats,
-    rest_M: Floats,
-    elements_BT: Ints,
-    targets_BT: Ints,
-    reset_BT: NDArray[np.bool_],
-    node_B: Ints,
+    node_N: Ints,
+    targets_N: Ints,
     restricted: bool,
-    allowed_BTV: NDArray[np.bool_],
+    allowed_NV: NDArray[np.bool_],
     share_V: Floats,
-    log_prob_BT: Scores,
-    top_BT: NDArray[np.int64],
-    top_log_prob_BT: Scores,
-    entropy_BT: Scores,
+    log_prob_N: Scores,
+    top_N: NDArray[np.int64],
+    top_log_prob_N: Scores,
+    entropy_N: Scores,
 ) -> None:
-    """Read along rows and describe the distribution behind each element.
+    """Describe the distribution behind each node.
 
     `share_V` is scratch. Where it is `restricted` to what is allowed, a target that is not gets 0.
     """
-    for row in range(elements_BT.shape[0]):
-        node = int(node_B[row])
-        for i in range(elements_BT.shape[1]):
-            if reset_BT[row, i]:
-                node = 0
-            _, node = read_one(
-                first_M, element_M, suffix_M, share_M, rest_M, node, elements_BT[row, i]
-            )
-            spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_V)
-            if restricted:
-                restrict_one(share_V, allowed_BTV[row, i])
-            top = 0
-            entropy = 0.0
-            for element in range(len(share_V)):
-                if share_V[element] > 0.0:
-                    entropy -= share_V[element] * math.log(share_V[element])
-                if share_V[element] > share_V[top]:
-                    top = element
-            share = share_V[targets_BT[row, i]]
-            log_prob_BT[row, i] = math.log(share) if share > 0.0 else 0.0
-            top_BT[row, i] = top
-            top_log_prob_BT[row, i] = math.log(share_V[top])
-            entropy_BT[row, i] = entropy
-        node_B[row] = node
+    for n in range(len(node_N)):
+        node = int(node_N[n])
+        spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_V)
+        if restricted:
+            restrict_one(share_V, allowed_NV[n])
+        top = 0
+        entropy = 0.0
+        for element in range(len(share_V)):
+            if share_V[element] > 0.0:
+                entropy -= share_V[element] * math.log(share_V[element])
+            if share_V[element] > share_V[top]:
+                top = element
+        share = share_V[targets_N[n]]
+        log_prob_N[n] = math.log(share) if share > 0.0 else 0.0
+        top_N[n] = top
+        top_log_prob_N[n] = math.log(share_V[top])
+        entropy_N[n] = entropy

@@ -1,4 +1,4 @@
-"""How often every short sequence of a corpus occurs: one trie, counted by sorting packed keys.
+"""Occurrences of all short sequences of a corpus: one trie, counted by sorting packed keys.
 
 Knows counts only; what probabilities follow from them is `rhapsode.counts.ngram`.
 """
@@ -70,27 +70,11 @@ class Trie:
 
     @property
     def occurrences_V(self) -> NDArray[np.int64]:
-        """How often each element was counted, openings not."""
+        """Occurrences of each element, openings not counted."""
         count_V = self.count_M[1 : 1 + self.vocab_size].astype(np.int64)
         if self.opening is not None:
             count_V[self.opening] -= self.documents
         return count_V
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of its arrays."""
-        arrays = (self.first_M, self.element_M, self.count_M, self.ending_M, self.suffix_M)
-        return sum(array.nbytes for array in arrays)
-
-    @property
-    def reduced(self) -> str | None:
-        """What was left out to save memory, in words; None when nothing was."""
-        left_out = []
-        if self.order < self.asked:
-            left_out.append(f"sequences longer than {self.order} of the {self.asked} asked for")
-        if self.once:
-            left_out.append(f"{self.once} sequences of {self.order} that occur once")
-        return " and ".join(left_out) or None
 
 
 def learn_trie(
@@ -163,7 +147,10 @@ class _Level:
     nodes: int = 0
 
     def add(
-        self, element_M: NDArray[np.int32], count_M: NDArray[np.int32], children_M: NDArray[np.int32]
+        self,
+        element_M: NDArray[np.int32],
+        count_M: NDArray[np.int32],
+        children_M: NDArray[np.int32],
     ) -> None:
         self.elements.append(element_M)
         self.counts.append(count_M)

@@ -36,7 +36,7 @@ class IncrementalDecoder(ABC):
 
     @abstractmethod
     def finish(self) -> str:
-        """What was held back, malformed bytes replaced by U+FFFD."""
+        """The text held back, malformed bytes replaced by U+FFFD."""
 
 
 class Encoder(ABC):
@@ -46,7 +46,7 @@ class Encoder(ABC):
 
     Arguments:
         vocabulary: the text of every id from 2 on, in order.
-        settings: what `learn` was told, complete, as plain values.
+        settings: those of `learn`, complete, as plain values.
     """
 
     Settings: ClassVar[type[Any]]
@@ -54,11 +54,13 @@ class Encoder(ABC):
     name: ClassVar[str]
     """Registered name, `characters.v1`."""
     round_trip: ClassVar[str]
-    """What `decode(encode(text))` equals: "lossless", or the normalisation applied."""
+    """Result of `decode(encode(text))`: "lossless", or the normalisation applied."""
     unknown_prompt: ClassVar[str]
-    """What an unseen piece of a prompt means: "error", or "element" for the unknown element."""
+    """Meaning of an unseen piece of a prompt: "error", or "element" for the unknown element."""
+    spaced: bool = False
+    """True if a space stands between two elements, but beside line ends."""
     parallel: ClassVar[Literal["itself", "processes"]] = "itself"
-    """Who uses several cores: `encode` itself, or, where it is slow Python, the caller with processes."""
+    """User of several cores: `encode` itself, or, where it is slow Python, the caller with processes."""
 
     def __init__(self, vocabulary: Sequence[str], settings: Mapping[str, Any]) -> None:
         self.vocabulary = tuple(vocabulary)
@@ -122,11 +124,6 @@ class Encoder(ABC):
         return tuple(text.encode("utf-8", "surrogatepass") for text in texts)
 
     @property
-    def spaced(self) -> bool:
-        """True if a space stands between two elements, but beside line ends."""
-        return False
-
-    @property
     def vocab_size(self) -> int:
         """V, end-of-sequence and unknown included."""
         return len(self.vocabulary) + 2
@@ -154,12 +151,12 @@ class Encoder(ABC):
 
 
 class CountingEncoder(Encoder):
-    """An encoder that learns from the counts of pieces alone, which processes can count apart and add."""
+    """An encoder that learns from counts of pieces, which processes count apart and add."""
 
     @classmethod
     @abstractmethod
     def count(cls, texts: Iterable[str], settings: Mapping[str, Any]) -> Counter[str]:
-        """How often every piece occurs.
+        """Occurrences of every piece.
 
         Raises:
             SettingsError: a setting that this encoding lacks, or out of range.
@@ -226,7 +223,7 @@ def most_frequent(
 
 
 def line_chunks(text: str) -> Iterator[str]:
-    """Parts of a text of about `CHUNK` characters that end behind a line feed, where no element goes on."""
+    """Parts of about `CHUNK` characters that end behind a line feed, as elements do."""
     start = 0
     while start < len(text):
         end = text.find("\n", start + CHUNK) + 1 or len(text)

@@ -1,4 +1,4 @@
-"""Vectors of measured numbers and kinds to features and targets, and back, under one scale for all."""
+"""Vectors of measured numbers and kinds to features and targets, and back."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ FARTHEST = 1e4
 
 @dataclass(frozen=True)
 class EncodedValues:
-    """A sequence of values as a network takes it; row t of the features is known before row t of the targets.
+    """A sequence of values as a network takes it.
+
+    Row t of the features is known before row t of the targets.
 
     Arguments:
-        features_TD: what is known of the past before each value.
+        features_TD: the past before each value.
         targets_TK: NaN where missing, or where nothing is there to compare with.
         weights_T: 0 where no target is known.
-        log_jacobian_T: nats: what the log-density of the known targets lacks to one in the data's own units.
+        log_jacobian_T: nats to add to the log-density of the known targets for one in the data's
+            own units.
     """
 
     features_TD: Singles

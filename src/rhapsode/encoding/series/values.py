@@ -1,4 +1,4 @@
-"""Series of real numbers to features and targets and back, and what the change of units costs a density.
+"""Series of real numbers to features and targets, and back, with log-Jacobians.
 
 A row of features holds what is known before a value, the row of targets is that value: nothing has to be shifted, and
 the first value of a series is predicted like any other. A value x goes through g = log(1 + x), where that is asked
@@ -51,7 +51,7 @@ class SeriesEncoderSettings:
 
 
 class SeriesEncoder:
-    """Series of K numbers a step to features, targets and log-Jacobians, and drawn targets back to numbers.
+    """Encoder of series of K numbers a step.
 
     Arguments:
         settings: scaling, differences and lags.
@@ -130,13 +130,16 @@ class SeriesEncoder:
         values_TK = self.checked(history_TK)
         levels_TK = self.levels(values_TK)
         changes_TK = levels_TK - self._references(levels_TK)
-        pairs_K2 = np.array([column_scale(column, self.settings.scaling) for column in changes_TK.T])
+        pairs_K2 = np.array(
+            [column_scale(column, self.settings.scaling) for column in changes_TK.T]
+        )
         known_K = np.maximum(np.isfinite(values_TK).sum(axis=0), 1)
         with np.errstate(over="ignore"):
             means_K = [column_scale(column, "mean_abs")[1] for column in values_TK.T]
         empty_K = ~(np.nan_to_num(values_TK) != 0).any(axis=0)
         return SeriesStats(
-            *pairs_K2.T,
+            pairs_K2[:, 0],
+            pairs_K2[:, 1],
             np.nan_to_num(levels_TK / known_K).sum(axis=0),
             # A history of n zeros speaks of a mean below 1 / n.
             np.where(empty_K, 1 / (known_K + 1), means_K),
@@ -272,8 +275,9 @@ class SeriesEncoder:
             slope_BK -= np.log(stats.scale_K)
             if self.settings.log:
                 slope_BK -= np.log1p(values_BK)
-        jacobian_B = np.where(known_BK, slope_BK, 0.0).sum(axis=1)
-        return targets_BK.copy(), known_BK.any(axis=1).astype(np.float32), jacobian_B
+        jacobian_B: Floats = np.where(known_BK, slope_BK, 0.0).sum(axis=1)
+        weights_B = np.asarray(known_BK.any(axis=1), dtype=np.float32)
+        return targets_BK.copy(), weights_B, jacobian_B
 
 
 def _network_inputs(z_BK: Floats) -> Singles:
@@ -317,7 +321,7 @@ class SeriesPaths:
 
     def __len__(self) -> int:
         """B, the number of paths."""
-        return self.levels.shape[1]
+        return len(self.stats.shift_K)
 
     def features(self) -> Singles:
         """Features (B, D) of what comes next."""
@@ -337,9 +341,9 @@ class SeriesPaths:
         return targets_BK, jacobian_B
 
     def decode_next(self, targets_BK: NDArray[np.floating]) -> Floats:
-        """Values (B, K), in the data's own units, of targets that were drawn for the next step; nothing is read.
+        """Values (B, K), in the data's own units, of targets drawn for the next step.
 
-        A path without anything to add a change to starts at its series' mean level.
+        Nothing is read. A path without anything to add a change to starts at its series' mean level.
         """
         drawn_BK = np.asarray(targets_BK, dtype=np.float64)
         if self.encoder.counts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from itertools import islice
@@ -116,7 +116,7 @@ class Sample:
     def __init__(self, texts: Iterable[str], budget: int) -> None:
         self.chunks: list[str] = []
         self.bytes = 0
-        """Of all the texts."""
+        """Size of all the texts."""
         sizes: list[int] = []
         kept, stride = 0, 1
         for index, chunk in enumerate(piece for text in texts for piece in line_chunks(text)):
@@ -143,6 +143,17 @@ def encode_chunks(tokenizer: Tokenizer, chunks: Iterable[str]) -> NDArray[np.uin
             for encoding in tokenizer.encode_batch_fast(group, add_special_tokens=False)
         )
     return np.concatenate(parts)
+
+
+def unknown_in(tokenizer: Tokenizer, chunks: Iterable[str], known: Container[int]) -> list[str]:
+    """The texts of the pieces of chunks whose ids are not known, without the space around them."""
+    encodings = ((chunk, tokenizer.encode(chunk, add_special_tokens=False)) for chunk in chunks)
+    return [
+        chunk[start:end].strip()
+        for chunk, encoding in encodings
+        for element, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
+        if element not in known
+    ]
 
 
 def code_points(text: str) -> NDArray[np.uint32]:

@@ -24,7 +24,7 @@ from rhapsode.encoding.contract import (
     without_surrogates,
 )
 from rhapsode.encoding.text.bytes import printable_bytes
-from rhapsode.encoding.text.learnt import Sample, encode_chunks
+from rhapsode.encoding.text.learnt import Sample, encode_chunks, unknown_in
 from rhapsode.errors import BundleError, RhapsodeError, SettingsError
 
 _DECODED = "as its tokenizer.json decodes"
@@ -84,7 +84,7 @@ class ReadyEncoder(Encoder):
 
     @property
     def round_trip(self) -> str:  # type: ignore[override]
-        """What a sample of the training text showed."""
+        """Result of encoding and decoding a sample of the training text."""
         return str(self.settings["round_trip"])
 
     @classmethod
@@ -143,17 +143,12 @@ class ReadyEncoder(Encoder):
         )
 
     def unknown_pieces(self, text: str) -> list[str]:
-        pieces: list[str] = []
-        for line in StringIO(without_surrogates(text)):
-            encoding = self._tokenizer.encode(line, add_special_tokens=False)
-            for theirs, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
-                if theirs >= len(self._ours) or self._ours[theirs] == UNKNOWN_ID:
-                    pieces.append(line[start:end].strip())
-        return pieces
+        chunks = StringIO(without_surrogates(text))
+        return unknown_in(self._tokenizer, chunks, set(self._theirs))
 
 
 class _Stream(IncrementalDecoder):
-    """What every element adds to the text of those before it in its line, held back while a character is unfinished.
+    """Text that each element adds to its line, held back while a character is unfinished.
 
     `decode` of a whole is this stream, so that both agree whatever the tokenizer does.
     """

@@ -23,7 +23,7 @@ from rhapsode.encoding.contract import (
     most_frequent,
 )
 from rhapsode.encoding.normalise import NormalSettings, stated
-from rhapsode.encoding.text.learnt import LearntEncoder, encode_chunks, tokenizer_of
+from rhapsode.encoding.text.learnt import LearntEncoder, encode_chunks, tokenizer_of, unknown_in
 from rhapsode.errors import MissingExtraError, SettingsError
 
 # A word with the space before it, a mark with the space before it, or one character of white space.
@@ -73,6 +73,7 @@ class WordEncoder(LearntEncoder[WordSettings]):
 
     def __init__(self, vocabulary: Sequence[str], settings: Mapping[str, Any]) -> None:
         super().__init__(vocabulary, settings)
+        self.spaced = self._known.split == "whitespace"
         if self._known.unknown == "spell" and self.spaced:
             raise SettingsError(
                 "words without their spaces cannot be spelled in characters",
@@ -132,20 +133,8 @@ class WordEncoder(LearntEncoder[WordSettings]):
     def decoder(self) -> IncrementalDecoder:
         return _Spaced(self._texts) if self.spaced else super().decoder()
 
-    @property
-    def spaced(self) -> bool:
-        return self._known.split == "whitespace"
-
     def unknown_pieces(self, text: str) -> list[str]:
-        pieces: list[str] = []
-        for chunk in self._chunks(text):
-            encoding = self._tokenizer.encode(chunk, add_special_tokens=False)
-            pieces.extend(
-                chunk[start:end].strip()
-                for element, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
-                if element == UNKNOWN_ID
-            )
-        return pieces
+        return unknown_in(self._tokenizer, self._chunks(text), range(2, self.vocab_size))
 
     def _chunks(self, text: str) -> Iterable[str]:
         """Parts of a text as the tokenizer takes it: Chinese converted, words stemmed."""
