@@ -1,8 +1,8 @@
 """Statistics of a corpus by counting alone: how often what follows what, and where.
 
-Knows elements as ids from 0 up: nothing of text, encoders or networks. No torch. What it holds loads the
-compiler (numba), so that commands which need none of it import it late; each of its halves, sequences counted and
-suffixes in order, is loaded when it is asked for.
+Knows elements as ids from 0 up: nothing of text, encoders or networks. No torch. What it holds
+loads the compiler (numba), so that commands which need none of it import it late; each of its
+halves, sequences counted and suffixes in order, is loaded when it is asked for.
 """
 
 from typing import TYPE_CHECKING

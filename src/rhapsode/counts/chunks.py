@@ -48,7 +48,8 @@ class Chunk:
         size: how many there are, openings included; the rest is what follows.
         text_T: ids of all of them, int32.
         starts_N: where documents begin among the first `size`, int64.
-        stops_N: where documents begin behind the first element of the chunk, and last the end of `text_T`.
+        stops_N: where documents begin behind the first element of the chunk, and last the end of
+            `text_T`.
     """
 
     size: int

@@ -1,7 +1,7 @@
 """The interpolated n-gram model: the next element by the last few ones.
 
-Knows ids and counts. A model is cheap to make off a trie that is there, so that order and smoothing can be chosen on
-validation data.
+Knows ids and counts. A model is cheap to make off a trie that is there, so that order and smoothing
+can be chosen on validation data.
 """
 
 from __future__ import annotations
@@ -49,25 +49,27 @@ class NGramState:
 
 
 class NGramModel:
-    """Interpolated n-grams over a trie of counts; every element of the vocabulary has a probability above 0.
+    """Interpolated n-grams over a trie of counts; every element has a probability above 0.
 
-    With `c` the count of an element behind a history of k - 1 elements, `C` the sum of these counts over all elements,
-    and the history one element shorter written with a dash,
+    With `c` the count of an element behind a history of k - 1 elements, `C` the sum of these counts
+    over all elements, and the history one element shorter written with a dash,
 
         p_k(w | h) = (c(h w) - D_k(c)) / C(h) + rest(h) p_{k-1}(w | h'),    p_0(w) = 1 / V,
 
     where the rest is what was taken off. A history never seen leaves all to the shorter one.
 
-    `kneser_ney` is modified Kneser-Ney: three discounts for each k, for counts of 1, 2, and 3 or more, and below the
-    highest order not how often a sequence occurs but behind how many different elements, and once more for every
-    document that it opens, since nothing else can stand before it there. Chen and Goodman, "An empirical study of
-    smoothing techniques for language modeling", Computer Speech and Language 13, 1999.
+    `kneser_ney` is modified Kneser-Ney: three discounts for each k, for counts of 1, 2, and 3 or
+    more, and below the highest order not how often a sequence occurs but behind how many different
+    elements, and once more for every document that it opens, since nothing else can stand before it
+    there. Chen and Goodman, "An empirical study of smoothing techniques for language modeling",
+    Computer Speech and Language 13, 1999.
 
-    `absolute` takes one discount n1 / (n1 + 2 n2) for each k off the counts themselves. Ney, Essen and Kneser, "On
-    structuring probabilistic dependences in stochastic language modelling", Computer Speech and Language 8, 1994.
+    `absolute` takes one discount n1 / (n1 + 2 n2) for each k off the counts themselves. Ney, Essen
+    and Kneser, "On structuring probabilistic dependences in stochastic language modelling",
+    Computer Speech and Language 8, 1994.
 
-    A discount that the counts of counts do not give, or not between 0 and the count it is for, is that of the count
-    below; 1/2 for a count of 1.
+    A discount that the counts of counts do not give, or not between 0 and the count it is for, is
+    that of the count below; 1/2 for a count of 1.
 
     Arguments:
         trie: the counts.
@@ -87,18 +89,16 @@ class NGramModel:
         self.order = order
         self.smoothing = smoothing
         self.discounts_L = np.zeros((order, 3))
-        self._share_M = np.zeros(trie.begin_L[order + 1])
-        self._rest_M = np.zeros(trie.begin_L[order])
-        for level in range(1, order + 1):
-            self._smooth(level)
         self.arrays = (
             trie.first_M,
             trie.element_M,
             trie.suffix_M,
-            self._share_M,
-            self._rest_M,
+            np.zeros(trie.begin_L[order + 1]),
+            np.zeros(trie.begin_L[order]),
         )
         """Arrays that compiled code reads along: the trie's (int32), shares and rests (float64)."""
+        for level in range(1, order + 1):
+            self._smooth(level)
 
     def _smooth(self, level: int) -> None:
         """Make the probabilities of the sequences of one level."""
@@ -125,8 +125,7 @@ class NGramModel:
             np.concatenate(((0.0,), discount_3)),
             whole,
             1 / trie.vocab_size,
-            self._share_M,
-            self._rest_M,
+            *self.arrays[3:],
         )
 
     @classmethod
@@ -144,14 +143,16 @@ class NGramModel:
         """Count a corpus.
 
         Arguments:
-            elements_N: ids from 0 up to `vocab_size - 1`, of any integer type; may be mapped from disk.
+            elements_N: ids from 0 up to `vocab_size - 1`, of any integer type; may be mapped from
+                disk.
             vocab_size: V.
-            order: elements of a history and the element behind it, from 1 up to 8. The model's is less where memory
-                did not suffice.
+            order: elements of a history and the element behind it, from 1 up to 8. The model's is
+                less where memory did not suffice.
             smoothing: "kneser_ney" or "absolute".
             starts: where documents begin that are read with a history of their own. None: one text.
-            opening: an element that every document, or the one text, is read behind: end-of-sequence where a network
-                reads it first, too. It is a history and not counted as a choice. None: there is none.
+            opening: an element that every document, or the one text, is read behind:
+                end-of-sequence where a network reads it first, too. It is a history and not counted
+                as a choice. None: there is none.
             most_nodes: how many sequences are kept at most, about 30 bytes each.
 
         Raises:
@@ -244,7 +245,9 @@ class NGramModel:
         Raises:
             ValueError: an element is out of range.
         """
-        return self._read(elements_BT, state)[1]
+        node_B = state.node_B.copy()
+        kernels.read_rows(*self.arrays, as_ids(elements_BT, self.vocab_size), node_B)
+        return NGramState(node_B)
 
     def distribution(
         self, state: NGramState, allowed_BV: NDArray[np.bool_] | None = None
@@ -255,7 +258,11 @@ class NGramModel:
             state: of B rows.
             allowed_BV: elements that may; the others get 0. None: all.
         """
-        return self._spread(state.node_B, allowed_BV)
+        share_BV = np.empty((len(state.node_B), self.vocab_size))
+        kernels.spread_rows(*self.arrays, state.node_B, share_BV)
+        if allowed_BV is not None:
+            kernels.restrict_rows(share_BV, np.ascontiguousarray(allowed_BV))
+        return share_BV
 
     def spread(
         self,
@@ -279,9 +286,17 @@ class NGramModel:
         Raises:
             ValueError: an element is out of range.
         """
-        node_BT, after = self._read(elements_BT, state, reset_BT)
-        share_NV = self._spread(node_BT.reshape(-1), allowed_BTV)
-        return share_NV.reshape(*node_BT.shape, self.vocab_size), after
+        ids_BT = as_ids(elements_BT, self.vocab_size)
+        node_B = state.node_B.copy()
+        share_BTV = np.empty((*ids_BT.shape, self.vocab_size))
+        reset = _flags(reset_BT, ids_BT.shape, missing=False)
+        kernels.spread_along(*self.arrays, ids_BT, reset, node_B, share_BTV)
+        if allowed_BTV is not None:
+            flat = (-1, self.vocab_size)
+            kernels.restrict_rows(
+                share_BTV.reshape(flat), np.ascontiguousarray(allowed_BTV).reshape(flat)
+            )
+        return share_BTV, NGramState(node_B)
 
     def score(
         self,
@@ -310,17 +325,20 @@ class NGramModel:
         Raises:
             ValueError: an element or target is out of range.
         """
-        node_BT, after = self._read(elements_BT, state, reset_BT)
-        log_prob_BT = np.empty(node_BT.shape, dtype=np.float32)
-        kernels.score_nodes(
+        ids_BT = as_ids(elements_BT, self.vocab_size)
+        node_B = state.node_B.copy()
+        log_prob_BT = np.empty(ids_BT.shape, dtype=np.float32)
+        kernels.score_rows(
             *self.arrays,
-            node_BT.reshape(-1),
-            as_ids(targets_BT, self.vocab_size).reshape(-1),
-            _flags(scored_BT, node_BT.shape, missing=True).reshape(-1),
+            ids_BT,
+            as_ids(targets_BT, self.vocab_size),
+            _flags(scored_BT, ids_BT.shape, missing=True),
+            _flags(reset_BT, ids_BT.shape, missing=False),
+            node_B,
             *_restriction(allowed_BTV),
-            log_prob_BT.reshape(-1),
+            log_prob_BT,
         )
-        return log_prob_BT, after
+        return log_prob_BT, NGramState(node_B)
 
     def examine(
         self,
@@ -342,49 +360,32 @@ class NGramModel:
                 all.
 
         Returns:
-            The log-probability of the target, the likeliest element, its log-probability and the entropy, in nats, all
-            (B, T); and the state behind the elements.
+            The log-probability of the target, the likeliest element, its log-probability and the
+            entropy, in nats, all (B, T); and the state behind the elements.
 
         Raises:
             ValueError: an element or target is out of range.
         """
-        node_BT, after = self._read(elements_BT, state, reset_BT)
+        ids_BT = as_ids(elements_BT, self.vocab_size)
+        node_B = state.node_B.copy()
         log_prob_BT, top_log_prob_BT, entropy_BT = (
-            np.empty(node_BT.shape, dtype=np.float32) for _ in range(3)
+            np.empty(ids_BT.shape, dtype=np.float32) for _ in range(3)
         )
-        top_BT = np.empty(node_BT.shape, dtype=np.int64)
-        kernels.examine_nodes(
+        top_BT = np.empty(ids_BT.shape, dtype=np.int64)
+        kernels.examine_rows(
             *self.arrays,
-            node_BT.reshape(-1),
-            as_ids(targets_BT, self.vocab_size).reshape(-1),
+            ids_BT,
+            as_ids(targets_BT, self.vocab_size),
+            _flags(reset_BT, ids_BT.shape, missing=False),
+            node_B,
             *_restriction(allowed_BTV),
             np.empty(self.vocab_size),
-            log_prob_BT.reshape(-1),
-            top_BT.reshape(-1),
-            top_log_prob_BT.reshape(-1),
-            entropy_BT.reshape(-1),
+            log_prob_BT,
+            top_BT,
+            top_log_prob_BT,
+            entropy_BT,
         )
-        return (log_prob_BT, top_BT, top_log_prob_BT, entropy_BT), after
-
-    def _read(
-        self, elements_BT: Elements, state: NGramState, reset_BT: NDArray[np.bool_] | None = None
-    ) -> tuple[NDArray[np.int32], NGramState]:
-        """The node behind each element, (B, T), and the state behind the last ones."""
-        ids_BT = as_ids(elements_BT, self.vocab_size)
-        node_B, node_BT = state.node_B.copy(), np.empty_like(ids_BT)
-        reset = _flags(reset_BT, ids_BT.shape, missing=False)
-        kernels.read_along(*self.arrays, ids_BT, reset, node_B, node_BT)
-        return node_BT, NGramState(node_B)
-
-    def _spread(
-        self, node_N: NDArray[np.int32], allowed: NDArray[np.bool_] | None
-    ) -> NDArray[np.float64]:
-        """The distribution behind each node, (N, V)."""
-        share_NV = np.empty((len(node_N), self.vocab_size))
-        kernels.spread_nodes(*self.arrays, node_N, share_NV)
-        if allowed is not None:
-            kernels.restrict_all(share_NV, np.ascontiguousarray(allowed).reshape(share_NV.shape))
-        return share_NV
+        return (log_prob_BT, top_BT, top_log_prob_BT, entropy_BT), NGramState(node_B)
 
     def save(self, path: Path) -> None:
         """Write the counts, and which model of them this is, as one file, whole or not at all.
@@ -417,7 +418,8 @@ class NGramModel:
         """The model in a file that `save` wrote.
 
         Raises:
-            BundleError: it is missing, torn, of another kind or version, or its counts cannot be those of a text.
+            BundleError: it is missing, torn, of another kind or version, or its counts cannot be
+                those of a text.
         """
         trie, chosen = read_trie(path)
         try:
@@ -444,10 +446,10 @@ def _flags(
 
 
 def _restriction(allowed_BTV: NDArray[np.bool_] | None) -> tuple[bool, NDArray[np.bool_]]:
-    """A flag for restricted distributions, and the mask (N, V), as compiled code takes them."""
+    """A flag for restricted distributions, and the mask, as compiled code takes them."""
     if allowed_BTV is None:
-        return False, np.ones((1, 1), np.bool_)
-    return True, np.ascontiguousarray(allowed_BTV).reshape(-1, allowed_BTV.shape[-1])
+        return False, np.ones((1, 1, 1), np.bool_)
+    return True, np.ascontiguousarray(allowed_BTV)
 
 
 def _discounts(counts_4: Sequence[int], smoothing: Smoothing) -> list[float]:

@@ -40,7 +40,8 @@ def best_ngram(
 
     Arguments:
         train_N: ids that are counted.
-        validation_N: ids that the choice is made by; the slice is read without what stands before it.
+        validation_N: ids that the choice is made by; the slice is read without what stands before
+            it.
         vocab_size: V.
         most_order: the highest order tried, up to 8.
         smoothings: those tried.
@@ -50,7 +51,8 @@ def best_ngram(
         most_nodes: how many sequences are kept at most.
 
     Returns:
-        The model with the least loss, of several the one of the lowest order, and all that were tried.
+        The model with the least loss, of several the one of the lowest order, and all that were
+        tried.
 
     Raises:
         DataError: there is nothing to choose by, or too much to count.

@@ -1,4 +1,7 @@
-"""The compiled loops that smooth counts and read along a text; nodes are those of `rhapsode.counts.ngram_counting`."""
+"""Compiled loops that smooth counts and read along a text.
+
+Nodes are those of `rhapsode.counts.ngram_counting`.
+"""
 
 # ruff: noqa: PLR0917  # compiled code is called by position
 
@@ -31,11 +34,13 @@ def smooth_level(
     share_M: Floats,
     rest_M: Floats,
 ) -> None:
-    """Write the probabilities of the children of the nodes from `begin` up to `end`, and what each leaves to its suffix.
+    """Write probabilities of the children of nodes, and the rest that each leaves to its suffix.
 
-    `used_M` holds the counts that the children are smoothed by, `discount_4` what is taken off a count of 0, 1, 2 and
-    3 or more. Unless `whole`, children that occur once are missing: their share goes to the suffix. `floor` is the
-    probability of an element of which nothing is known.
+    The nodes are those from `begin` up to `end`.
+
+    `used_M` holds the counts that the children are smoothed by, `discount_4` what is taken off a
+    count of 0, 1, 2 and 3 or more. Unless `whole`, children that occur once are missing: their
+    share goes to the suffix. `floor` is the probability of an element of which nothing is known.
     """
     for node in range(begin, end):
         total = 0
@@ -66,7 +71,7 @@ def read_one(
     node: int,
     element: int,
 ) -> tuple[float, int]:
-    """The probability of an element behind a node, and the node behind it, whose children are in use too."""
+    """The probability of an element behind a node, and the next node, with children in use."""
     weight = 1.0
     while True:
         child = find_child(first_M, element_M, node, element)
@@ -92,7 +97,7 @@ def score_text(
     node: int,
     log_prob_T: NDArray[np.float64],
 ) -> int:
-    """Write the log-probability of each element; the node behind the last. Histories end at `starts_N`, in order."""
+    """Write log-probabilities of elements; the last node. Histories end at `starts_N`, in order."""
     start = 0
     for i in range(len(text_T)):
         if start < len(starts_N) and starts_N[start] == i:
@@ -104,27 +109,20 @@ def score_text(
 
 
 @compiled
-def read_along(
+def read_rows(
     first_M: Ints,
     element_M: Ints,
     suffix_M: Ints,
     share_M: Floats,
     rest_M: Floats,
     elements_BT: Ints,
-    reset_BT: NDArray[np.bool_],
     node_B: Ints,
-    node_BT: Ints,
 ) -> None:
-    """Read along rows and write the node behind each element; `node_B` becomes the last ones."""
+    """Read along rows; `node_B` becomes the nodes behind them."""
     for row in range(elements_BT.shape[0]):
         node = int(node_B[row])
-        for i in range(elements_BT.shape[1]):
-            if reset_BT[row, i]:
-                node = 0
-            _, node = read_one(
-                first_M, element_M, suffix_M, share_M, rest_M, node, elements_BT[row, i]
-            )
-            node_BT[row, i] = node
+        for element in elements_BT[row]:
+            _, node = read_one(first_M, element_M, suffix_M, share_M, rest_M, node, element)
         node_B[row] = node
 
 
@@ -180,96 +178,140 @@ def restrict_one(share_V: Floats, allowed_V: NDArray[np.bool_]) -> None:
 
 
 @compiled
-def restrict_all(share_NV: Floats, allowed_NV: NDArray[np.bool_]) -> None:
+def restrict_rows(share_NV: Floats, allowed_NV: NDArray[np.bool_]) -> None:
     """Normalise each distribution over what is allowed, in place."""
-    for n in range(len(share_NV)):
-        restrict_one(share_NV[n], allowed_NV[n])
+    for row in range(len(share_NV)):
+        restrict_one(share_NV[row], allowed_NV[row])
 
 
 @compiled
-def spread_nodes(
+def score_rows(
     first_M: Ints,
     element_M: Ints,
     suffix_M: Ints,
     share_M: Floats,
     rest_M: Floats,
-    node_N: Ints,
-    share_NV: Floats,
-) -> None:
-    """Write the whole distribution of what follows each node."""
-    for n in range(len(node_N)):
-        node = int(node_N[n])
-        spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_NV[n])
-
-
-@compiled
-def score_nodes(
-    first_M: Ints,
-    element_M: Ints,
-    suffix_M: Ints,
-    share_M: Floats,
-    rest_M: Floats,
-    node_N: Ints,
-    targets_N: Ints,
-    scored_N: NDArray[np.bool_],
+    elements_BT: Ints,
+    targets_BT: Ints,
+    scored_BT: NDArray[np.bool_],
+    reset_BT: NDArray[np.bool_],
+    node_B: Ints,
     restricted: bool,
-    allowed_NV: NDArray[np.bool_],
-    log_prob_N: Scores,
+    allowed_BTV: NDArray[np.bool_],
+    log_prob_BT: Scores,
 ) -> None:
-    """Write the log-probability of a target behind each node, 0 where it is not scored.
+    """Read along rows and write log-probabilities of targets, 0 where they are not scored.
 
-    Where it is `restricted`, every distribution is normalised over what is allowed behind the node.
+    Where it is `restricted`, every distribution is normalised over what is allowed behind the
+    element.
     """
-    share_V = np.empty(allowed_NV.shape[1])
-    for n in range(len(node_N)):
-        log_prob_N[n] = 0
-        if scored_N[n]:
-            node = int(node_N[n])
-            target = targets_N[n]
-            if not restricted or allowed_NV[n].all():
-                share, _ = read_one(first_M, element_M, suffix_M, share_M, rest_M, node, target)
-            else:
-                spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_V)
-                restrict_one(share_V, allowed_NV[n])
-                share = share_V[target]
-            log_prob_N[n] = math.log(share)
+    share_V = np.empty(allowed_BTV.shape[2])
+    for row in range(elements_BT.shape[0]):
+        node = int(node_B[row])
+        for i in range(elements_BT.shape[1]):
+            if reset_BT[row, i]:
+                node = 0
+            _, node = read_one(
+                first_M, element_M, suffix_M, share_M, rest_M, node, elements_BT[row, i]
+            )
+            log_prob_BT[row, i] = 0
+            if scored_BT[row, i]:
+                target = targets_BT[row, i]
+                if not restricted or allowed_BTV[row, i].all():
+                    share, _ = read_one(first_M, element_M, suffix_M, share_M, rest_M, node, target)
+                else:
+                    spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_V)
+                    restrict_one(share_V, allowed_BTV[row, i])
+                    share = share_V[target]
+                log_prob_BT[row, i] = math.log(share)
+        node_B[row] = node
 
 
 @compiled
-def examine_nodes(
+def spread_rows(
     first_M: Ints,
     element_M: Ints,
     suffix_M: Ints,
     share_M: Floats,
     rest_M: Floats,
-    node_N: Ints,
-    targets_N: Ints,
-    restricted: bool,
-    allowed_NV: NDArray[np.bool_],
-    share_V: Floats,
-    log_prob_N: Scores,
-    top_N: NDArray[np.int64],
-    top_log_prob_N: Scores,
-    entropy_N: Scores,
+    node_B: Ints,
+    share_BV: Floats,
 ) -> None:
-    """Describe the distribution behind each node.
+    """Write the whole distribution of what follows each row's node."""
+    for row in range(len(node_B)):
+        node = int(node_B[row])
+        spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_BV[row])
+
+
+@compiled
+def spread_along(
+    first_M: Ints,
+    element_M: Ints,
+    suffix_M: Ints,
+    share_M: Floats,
+    rest_M: Floats,
+    elements_BT: Ints,
+    reset_BT: NDArray[np.bool_],
+    node_B: Ints,
+    share_BTV: Floats,
+) -> None:
+    """Read along rows and write the whole distribution of what follows each element."""
+    for row in range(elements_BT.shape[0]):
+        node = int(node_B[row])
+        for i in range(elements_BT.shape[1]):
+            if reset_BT[row, i]:
+                node = 0
+            _, node = read_one(
+                first_M, element_M, suffix_M, share_M, rest_M, node, elements_BT[row, i]
+            )
+            spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_BTV[row, i])
+        node_B[row] = node
+
+
+@compiled
+def examine_rows(
+    first_M: Ints,
+    element_M: Ints,
+    suffix_M: Ints,
+    share_M: Floats,
+    rest_M: Floats,
+    elements_BT: Ints,
+    targets_BT: Ints,
+    reset_BT: NDArray[np.bool_],
+    node_B: Ints,
+    restricted: bool,
+    allowed_BTV: NDArray[np.bool_],
+    share_V: Floats,
+    log_prob_BT: Scores,
+    top_BT: NDArray[np.int64],
+    top_log_prob_BT: Scores,
+    entropy_BT: Scores,
+) -> None:
+    """Read along rows and describe the distribution behind each element.
 
     `share_V` is scratch. Where it is `restricted` to what is allowed, a target that is not gets 0.
     """
-    for n in range(len(node_N)):
-        node = int(node_N[n])
-        spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_V)
-        if restricted:
-            restrict_one(share_V, allowed_NV[n])
-        top = 0
-        entropy = 0.0
-        for element in range(len(share_V)):
-            if share_V[element] > 0.0:
-                entropy -= share_V[element] * math.log(share_V[element])
-            if share_V[element] > share_V[top]:
-                top = element
-        share = share_V[targets_N[n]]
-        log_prob_N[n] = math.log(share) if share > 0.0 else 0.0
-        top_N[n] = top
-        top_log_prob_N[n] = math.log(share_V[top])
-        entropy_N[n] = entropy
+    for row in range(elements_BT.shape[0]):
+        node = int(node_B[row])
+        for i in range(elements_BT.shape[1]):
+            if reset_BT[row, i]:
+                node = 0
+            _, node = read_one(
+                first_M, element_M, suffix_M, share_M, rest_M, node, elements_BT[row, i]
+            )
+            spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_V)
+            if restricted:
+                restrict_one(share_V, allowed_BTV[row, i])
+            top = 0
+            entropy = 0.0
+            for element in range(len(share_V)):
+                if share_V[element] > 0.0:
+                    entropy -= share_V[element] * math.log(share_V[element])
+                if share_V[element] > share_V[top]:
+                    top = element
+            share = share_V[targets_BT[row, i]]
+            log_prob_BT[row, i] = math.log(share) if share > 0.0 else 0.0
+            top_BT[row, i] = top
+            top_log_prob_BT[row, i] = math.log(share_V[top])
+            entropy_BT[row, i] = entropy
+        node_B[row] = node

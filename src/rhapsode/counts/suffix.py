@@ -39,8 +39,9 @@ class Span:
 class SuffixIndex:
     """A sequence with its suffixes in order. Make it by `build` or `from_arrays`.
 
-    It takes 12 bytes per element, those of the element itself (1, 2 or 4), and an eighth of a byte: 13 to 17. Building
-    takes no more, but for ids above 65,536 that are also above the number of elements: numbering these takes 32.
+    It takes 12 bytes per element, those of the element itself (1, 2 or 4), and an eighth of a byte:
+    13 to 17. Building takes no more, but for ids above 65,536 that are also above the number of
+    elements: numbering these takes 32.
 
     Arguments:
         elements_N: the sequence, uint8, uint16 or uint32.
@@ -61,8 +62,8 @@ class SuffixIndex:
         """Sort the suffixes of a sequence; linear time, whatever it repeats.
 
         Arguments:
-            elements_N: whole numbers from 0 to 2^32 - 1, fewer than 2^31 of them; not altered, and not to be
-                altered later: a uint8, uint16 or uint32 array is not copied.
+            elements_N: whole numbers from 0 to 2^32 - 1, fewer than 2^31 of them; not altered, and
+                not to be altered later: a uint8, uint16 or uint32 array is not copied.
             separator: an element that no match may include, as the end of a document.
 
         Raises:
@@ -92,7 +93,7 @@ class SuffixIndex:
         )
 
     def interval(self, pattern_M: ArrayLike) -> tuple[int, int]:
-        """The ranks of the suffixes that begin with a pattern: from the first to behind the last."""
+        """Ranks of the suffixes that begin with a pattern: the first, and behind the last."""
         low, high = suffix_search.interval(self._sorted, _query(pattern_M))
         return int(low), int(high)
 
@@ -120,8 +121,8 @@ class SuffixIndex:
     def matches(self, query_M: ArrayLike) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """For every place of a query, the longest run beginning there that occurs in the sequence.
 
-        These are the matching statistics of Chang and Lawler, "Sublinear approximate string matching and biological
-        applications", Algorithmica 12, 1994.
+        These are the matching statistics of Chang and Lawler, "Sublinear approximate string
+        matching and biological applications", Algorithmica 12, 1994.
 
         Arguments:
             query_M: whole numbers; such as the sequence lacks, negative ones too, match nothing.
@@ -151,8 +152,9 @@ class SuffixIndex:
         """The state of rows behind which nothing is written yet.
 
         Returns:
-            (rows, 3): how many of the last elements written occur as a run in the sequence, and the ranks of the
-            suffixes that begin with that run, from the first to behind the last. Rows may be picked and copied.
+            (rows, 3): how many of the last elements written occur as a run in the sequence, and the
+            ranks of the suffixes that begin with that run, from the first to behind the last. Rows
+            may be picked and copied.
         """
         return np.tile(np.array((0, 0, len(self)), dtype=np.int64), (rows, 1))
 
@@ -164,7 +166,8 @@ class SuffixIndex:
         Arguments:
             state_B3: from `start` or `extend`.
             elements_B: what each row wrote.
-            most: follow no longer runs than this. `followers` then tells all that would make a longer one.
+            most: follow no longer runs than this. `followers` then tells all that would make a
+                longer one.
         """
         if most is not None and most < 0:
             raise ValueError("most is negative")
@@ -203,8 +206,8 @@ class SuffixIndex:
     def from_arrays(cls, arrays: suffix_file.Arrays, separator: Any, path: Path) -> SuffixIndex:
         """The index that arrays from a file make up.
 
-        Whether they are in order is not proved, only that nothing out of bounds will be read: wrong arrays under a
-        right checksum give wrong answers and no more.
+        Whether they are in order is not proved, only that nothing out of bounds will be read: wrong
+        arrays under a right checksum give wrong answers and no more.
 
         Raises:
             BundleError: an array is missing, of another type or size, or points outside.

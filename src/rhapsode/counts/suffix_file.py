@@ -1,4 +1,4 @@
-"""The file an index lies in: arrays and facts in one safetensors file, mapped when it is read again."""
+"""The file of an index: arrays and facts in one safetensors file, mapped when it is read."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def write_index(path: Path, kind: str, arrays: Arrays, facts: Mapping[str, Any])
 def read_index(path: Path, kind: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """The arrays of an index file, mapped and not to be written, and its facts.
 
-    Everything is read once, to compare its checksum; what the arrays say is for the caller to check.
+    Everything is read once, to compare its checksum; what the arrays say is for the caller to
+    check.
 
     Raises:
         BundleError: missing, torn, altered, or not an index of this kind and version.

@@ -1,9 +1,10 @@
 """Search in sorted suffixes. No array is read out of bounds, whatever it holds.
 
-A run of equal elements is held as an *interval*: `length` first elements that the suffixes at the ranks from `low` to
-below `high` share. Behind it can be added an element (`narrow`), before it one can be dropped (`shorten`): together
-they follow a text through the sequence, as a suffix tree would; see Abouelhoda, Kurtz and Ohlebusch, "Replacing
-suffix trees with enhanced suffix arrays", Journal of Discrete Algorithms 2(1), 2004.
+A run of equal elements is held as an *interval*: `length` first elements that the suffixes at the
+ranks from `low` to below `high` share. Behind it can be added an element (`narrow`), before it one
+can be dropped (`shorten`): together they follow a text through the sequence, as a suffix tree
+would; see Abouelhoda, Kurtz and Ohlebusch, "Replacing suffix trees with enhanced suffix arrays",
+Journal of Discrete Algorithms 2(1), 2004.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def block_minima(shared_N: Places) -> tuple[Places, Levels]:
         shared_N: (N,).
 
     Returns:
-        all levels joined, under N / 31 + 8 numbers; where each level begins, and behind them the end.
+        all levels joined, under N / 31 + 8 numbers; where each level begins, and behind them the
+        end.
     """
     levels = []
     starts = [0]
@@ -68,7 +70,7 @@ def block_minima(shared_N: Places) -> tuple[Places, Levels]:
 
 @compiled
 def _at_or_before(known: Sorted, rank: int, length: int) -> int:
-    """The last rank up to `rank` whose suffix shares less than `length` with the one before it; 0 without any."""
+    """The last rank up to `rank` that shares less than `length` with its predecessor, or 0."""
     x = rank
     begin = (x >> _BITS) << _BITS
     while x >= begin:
@@ -102,7 +104,7 @@ def _at_or_before(known: Sorted, rank: int, length: int) -> int:
 
 @compiled
 def _at_or_behind(known: Sorted, rank: int, length: int) -> int:
-    """The first rank from `rank` on whose suffix shares less than `length` with the one before it; N without any."""
+    """The first rank from `rank` on that shares less than `length` with its predecessor, or N."""
     size = len(known.shared_N)
     x = rank
     end = min(((x >> _BITS) + 1) << _BITS, size)
@@ -138,7 +140,7 @@ def _at_or_behind(known: Sorted, rank: int, length: int) -> int:
 
 @compiled
 def narrow(known: Sorted, length: int, low: int, high: int, element: int) -> tuple[int, int]:
-    """Those of an interval whose next element is `element`; an empty interval when there are none."""
+    """The part of an interval whose next element is `element`; maybe empty."""
     size = len(known.elements_N)
     first = low
     end = high

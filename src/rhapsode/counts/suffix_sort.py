@@ -1,10 +1,11 @@
 """Sorting all suffixes of a sequence in linear time.
 
-Induced sorting: Nong, Zhang and Chan, "Two Efficient Algorithms for Linear Time Suffix Array Construction", IEEE
-Transactions on Computers 60(10), 2011. A suffix is *rising* (type S) when it is smaller than the one behind it, else
-*falling* (type L); a *valley* (LMS) is a rising suffix behind a falling one. Sorted valleys induce the order of all
-others in two passes. The valleys themselves are sorted by naming the stretches between them and solving the
-sequence of names, at most half as long, in the part of the array that is still free.
+Induced sorting: Nong, Zhang and Chan, "Two Efficient Algorithms for Linear Time Suffix Array
+Construction", IEEE Transactions on Computers 60(10), 2011. A suffix is *rising* (type S) when it is
+smaller than the one behind it, else *falling* (type L); a *valley* (LMS) is a rising suffix behind
+a falling one. Sorted valleys induce the order of all others in two passes. The valleys themselves
+are sorted by naming the stretches between them and solving the sequence of names, at most half as
+long, in the part of the array that is still free.
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ def suffix_order(elements_N: Elements) -> Places:
 
     A suffix comes before those it begins.
 
-    Linear time. Besides its input and its result it needs 8 bytes for each number up to the largest element, and up
-    to 8 for each different stretch between two valleys: under 8 bytes per element in all.
+    Linear time. Besides its input and its result it needs 8 bytes for each number up to the largest
+    element, and up to 8 for each different stretch between two valleys: under 8 bytes per element
+    in all.
 
     Arguments:
         elements_N: uint8, uint16 or uint32; fewer than 2^31.
@@ -99,8 +101,8 @@ def _sort_stretches(
     """Sort the stretches from one valley to the next and name them by their rank.
 
     Returns:
-        how many valleys there are, and how many different names. When all differ, the valleys lie sorted at the
-        front of `order_N`; else the names, in the order of the sequence, at its end.
+        how many valleys there are, and how many different names. When all differ, the valleys lie
+        sorted at the front of `order_N`; else the names, in the order of the sequence, at its end.
     """
     length = len(elements_N)
     _ends(counts_V, next_V)
@@ -122,8 +124,9 @@ def _sort_stretches(
                 order_N[0] = order_N[i]
         return valleys, valleys
 
-    # Falling ones, from small to large. A positive entry calls for the one before it; a negative one waits for the
-    # second pass, because a rising one comes before it. What has been used is wiped out.
+    # Falling ones, from small to large. A positive entry calls for the one before it; a negative
+    # one waits for the second pass, because a rising one comes before it. What has been used is
+    # wiped out.
     _begins(counts_V, next_V)
     place = length - 1
     element = elements_N[place]
@@ -260,9 +263,10 @@ def _induce(
 def shared_lengths(
     elements_N: Elements, order_N: Places, ranks_N: Places, shared_N: Places
 ) -> None:
-    """Fill in the rank of every suffix and how many first elements each shares with the one before it in order.
+    """Write the rank of every suffix, and the length it shares with the one before it in order.
 
-    Kasai, Lee, Arimura, Arikawa and Park, "Linear-Time Longest-Common-Prefix Computation in Suffix Arrays", 2001.
+    Kasai, Lee, Arimura, Arikawa and Park, "Linear-Time Longest-Common-Prefix Computation in Suffix
+    Arrays", 2001.
 
     Arguments:
         elements_N: the sequence.

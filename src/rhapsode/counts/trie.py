@@ -30,8 +30,9 @@ _KEY_BITS = 63
 class Trie:
     """All sequences of up to `order` elements that occur, in flat arrays.
 
-    Nodes are numbered level by level, each level in the order of its sequences: 0 the empty sequence, then every
-    element of the vocabulary, whether it occurs or not, then the pairs that occur, and so on.
+    Nodes are numbered level by level, each level in the order of its sequences: 0 the empty
+    sequence, then every element of the vocabulary, whether it occurs or not, then the pairs that
+    occur, and so on.
 
     Arguments:
         vocab_size: V.
@@ -45,8 +46,9 @@ class Trie:
         first_M: the first child of each node that is not of the last level, and M; int32.
         element_M: the last element of each node, int32.
         count_M: how often it occurs, openings included, int32.
-        ending_M: how many sequences of one more element end with it, and how many documents begin with it, for there
-            nothing else can stand before it; int32, for all levels but the last. An opening by itself does not count.
+        ending_M: how many sequences of one more element end with it, and how many documents begin
+            with it, for there nothing else can stand before it; int32, for all levels but the last.
+            An opening by itself does not count.
         suffix_M: the node of the sequence without its first element, int32.
     """
 
@@ -88,17 +90,20 @@ def learn_trie(
 ) -> Trie:
     """Count all sequences of up to `order` elements.
 
-    Several levels at once are read off one array of 64-bit keys, sorted: a node that is known already, and as many
-    elements behind it as fit. Deeper levels take another round.
+    Several levels at once are read off one array of 64-bit keys, sorted: a node that is known
+    already, and as many elements behind it as fit. Deeper levels take another round.
 
     Arguments:
         elements_N: ids from 0 up to `vocab_size - 1`, of any integer type; may be mapped from disk.
         vocab_size: V.
         order: elements of the longest sequences, from 1 up to 8.
-        starts: where documents begin that have no common history; no sequence runs across. None: one text.
-        opening: an element that every document is read behind without being counted as a choice; None: there is none.
-        most_nodes: how many nodes are kept beside those of the vocabulary. When the text has more, sequences of the
-            deepest level that occur once are left out, and where that does not suffice the level is.
+        starts: where documents begin that have no common history; no sequence runs across. None:
+            one text.
+        opening: an element that every document is read behind without being counted as a choice;
+            None: there is none.
+        most_nodes: how many nodes are kept beside those of the vocabulary. When the text has more,
+            sequences of the deepest level that occur once are left out, and where that does not
+            suffice the level is.
 
     Raises:
         DataError: the text has more than 2,147,483,647 elements.
@@ -190,7 +195,7 @@ class _Growing:
         self.ending_M = np.zeros(1, dtype=np.int32)
 
     def ranges(self) -> Iterator[tuple[int, int, int]]:
-        """Ranges of the last level's nodes with few enough occurrences to be sorted at a time, and their number."""
+        """Ranges of the last level's nodes that are sorted at a time, and their occurrences."""
         begin, end = self.begin_L[-2:]
         if self.read <= _KEYS:
             yield begin, end, self.read
@@ -203,7 +208,7 @@ class _Growing:
             low, done = high, int(count_M[high - 1])
 
     def keys(self, low: int, high: int, size: int, digits: int) -> NDArray[np.int64]:
-        """Ordered keys of the occurrences of some nodes of the last level and the `digits` elements behind them."""
+        """Ordered keys of some nodes' occurrences and the `digits` elements behind them."""
         keys_N = np.empty(size, dtype=np.int64)
         filled = 0
         for chunk in self.chunks(reach=self.order + digits):
@@ -227,7 +232,7 @@ class _Growing:
         return keys_N
 
     def grow(self, most: int) -> None:
-        """Add the levels that one round of keys can tell, at most `most` nodes in all; else cut the next one."""
+        """Add the levels of one round of keys, up to `most` nodes in all; else cut the next one."""
         begin, end = self.begin_L[-2:]
         digits = min(self.asked - self.order, (_KEY_BITS - (end - begin).bit_length()) // self.bits)
         first_M = np.zeros(end - begin, dtype=np.int32)
@@ -256,7 +261,7 @@ class _Growing:
             self.cut(most)
 
     def join(self, first_M: NDArray[np.int32], levels: list[_Level]) -> None:
-        """Take up new levels; `first_M` is the number of children of each node of the last one known."""
+        """Take up new levels; `first_M` counts the children of each node of the last one known."""
         children_M = [np.ones(1, dtype=np.int32), np.diff(self.first_M), first_M]
         children_M += [part for level in levels[:-1] for part in level.children]
         elements, counts = [self.element_M], [self.count_M]
@@ -308,7 +313,7 @@ class _Growing:
         self.ending_M = ending_M
 
     def count_endings(self) -> None:
-        """Tell behind how many elements and openings each node stands, but for those of the last level."""
+        """Count the elements and openings before each node, but for those of the last level."""
         levels = self.order - 1
         ending_M = np.zeros(self.begin_L[self.order], dtype=np.int32)
         complete = self.order + 1

@@ -60,7 +60,7 @@ class Encoder(ABC):
     spaced: bool = False
     """True if a space stands between two elements, but beside line ends."""
     parallel: ClassVar[Literal["itself", "processes"]] = "itself"
-    """User of several cores: `encode` itself, or, where it is slow Python, the caller with processes."""
+    """User of several cores: `encode` itself, or its caller with processes where it is slow."""
 
     def __init__(self, vocabulary: Sequence[str], settings: Mapping[str, Any]) -> None:
         self.vocabulary = tuple(vocabulary)
@@ -106,7 +106,7 @@ class Encoder(ABC):
         """The pieces of a text that have no element of their own, every occurrence, in order."""
 
     def unknown(self, text: str) -> list[str]:
-        """The distinct pieces of a text that have no element of their own, in order of appearance."""
+        """The distinct pieces of a text without an element, in order of appearance."""
         return list(dict.fromkeys(self.unknown_pieces(text)))
 
     def without_unknown(self, text: str) -> str:

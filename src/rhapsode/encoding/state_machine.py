@@ -1,4 +1,4 @@
-"""State machines over elements: grammars and contexts, their contracts and finite forms. No torch."""
+"""State machines over elements: grammars and contexts, and their finite forms. No torch."""
 
 from __future__ import annotations
 

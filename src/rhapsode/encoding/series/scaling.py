@@ -49,8 +49,8 @@ class SeriesStats:
 def column_scale(values_N: NDArray[np.float64], scaling: Scaling) -> tuple[float, float]:
     """Shift and scale of one column; missing values are NaN and are left out.
 
-    A column that does not vary is divided by its mean absolute value, one of zeros or of nothing by 1: the scale is
-    never 0.
+    A column that does not vary is divided by its mean absolute value, one of zeros or of nothing by
+    1: the scale is never 0.
     """
     values_N = values_N[np.isfinite(values_N)]
     if scaling == "none" or not len(values_N):
@@ -97,7 +97,8 @@ def learn_bins(
         settings: how many bins, and how they are spaced.
 
     Raises:
-        DataError: bins at quantiles of nothing but missing values, or of fewer than two different ones.
+        DataError: bins at quantiles of nothing but missing values, or of fewer than two different
+            ones.
     """
     if settings.spacing == "uniform":
         edges = np.linspace(-settings.limit, settings.limit, settings.bins + 1)
@@ -123,7 +124,8 @@ def learn_bins(
             "bins at quantiles need values further apart than their rounding",
             hint="set head.spacing to uniform",
         )
-    # The tails' lengths are the mean distances of what lies in them, as a maximum of likelihood has it.
+    # The tails' lengths are the mean distances of what lies in them, as a maximum of likelihood has
+    # it.
     spread = float(z_N[-1] - z_N[0])
     below, above = edges[0] - z_N[z_N < edges[0]], z_N[z_N >= edges[-1]] - edges[-1]
     least = 1e-6 * spread

@@ -1,9 +1,10 @@
 """Series of real numbers to features and targets, and back, with log-Jacobians.
 
-A row of features holds what is known before a value, the row of targets is that value: nothing has to be shifted, and
-the first value of a series is predicted like any other. A value x goes through g = log(1 + x), where that is asked
-for, then d = g less the g of `difference` steps before (or the mean of the `centre` before it), then
-z = (d - shift) / scale; `SeriesPaths` goes the same way step by step, for any number of paths side by side, and back.
+A row of features holds what is known before a value, the row of targets is that value: nothing has
+to be shifted, and the first value of a series is predicted like any other. A value x goes through g
+= log(1 + x), where that is asked for, then d = g less the g of `difference` steps before (or the
+mean of the `centre` before it), then z = (d - shift) / scale; `SeriesPaths` goes the same way step
+by step, for any number of paths side by side, and back.
 """
 
 from __future__ import annotations
@@ -125,7 +126,8 @@ class SeriesEncoder:
         """The scale of a series, from its history alone.
 
         Arguments:
-            history_TK: observed values, (T, K); NaN where missing. Nothing of what is to be forecast.
+            history_TK: observed values, (T, K); NaN where missing. Nothing of what is to be
+                forecast.
         """
         values_TK = self.checked(history_TK)
         levels_TK = self.levels(values_TK)
@@ -153,8 +155,8 @@ class SeriesEncoder:
             stats: the scale, as `stats` told it from the part that may be known.
 
         Raises:
-            EncodingError: a negative value where `log` or `counts` declares that there is none, or a count that is
-                not whole.
+            EncodingError: a negative value where `log` or `counts` declares that there is none, or
+                a count that is not whole.
         """
         values_TK = self.checked(values_TK)
         levels_TK = self.levels(values_TK)
@@ -234,7 +236,7 @@ class SeriesEncoder:
         return np.log1p(values_BK) if self.settings.log else values_BK
 
     def _references(self, levels_TK: Floats) -> Floats | float:
-        """Each level's comparison: a mean, or the last one a whole number of differences before; NaN without any."""
+        """The mean, or last level known whole differences before, for each level; NaN without any."""
         length, width = levels_TK.shape
         back = self.compared
         if not back:
@@ -343,7 +345,8 @@ class SeriesPaths:
     def decode_next(self, targets_BK: NDArray[np.floating]) -> Floats:
         """Values (B, K), in the data's own units, of targets drawn for the next step.
 
-        Nothing is read. A path without anything to add a change to starts at its series' mean level.
+        Nothing is read. A path without anything to add a change to starts at its series' mean
+        level.
         """
         drawn_BK = np.asarray(targets_BK, dtype=np.float64)
         if self.encoder.counts:

@@ -40,7 +40,7 @@ def printable_bytes() -> list[str]:
 
 
 class Utf8(IncrementalDecoder):
-    """Elements that are bytes to text; never half a character, and what is malformed becomes U+FFFD.
+    """Decoder of bytes: never half a character, malformed bytes as U+FFFD.
 
     Arguments:
         pieces: the bytes of every id from 2 on.

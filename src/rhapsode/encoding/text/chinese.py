@@ -1,4 +1,4 @@
-"""Chinese text as words, found by jieba; everything else as in `words.v1`. Decoding needs no jieba."""
+"""Chinese text as words, found by jieba; all else as in `words.v1`. Decoding needs no jieba."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from rhapsode.encoding.text.learnt import LearntEncoder, tokenizer_of
 from rhapsode.encoding.text.words import with_characters, word_model
 from rhapsode.errors import MissingExtraError, SettingsError
 
-# Two characters that Unicode reserves for the inside of programs. No element holds both, so that a text with one or
-# the other, or both, is cut in the right places.
+# Two characters that Unicode reserves for the inside of programs. No element holds both, so that a
+# text with one or the other, or both, is cut in the right places.
 SEPARATOR = "\ufdd0\ufdd1"
 _HAN = re.compile("[\u4e00-\u9fd5]")
-# What jieba takes as one sentence, if there is Chinese in it; otherwise a word with the space before it, a mark with
-# the space before it, or one character of white space.
+# What jieba takes as one sentence, if there is Chinese in it; otherwise a word with the space
+# before it, a mark with the space before it, or one character of white space.
 _PIECES = (
     r"[a-zA-Z0-9+#&._%-]{0,16}[\x{4E00}-\x{9FD5}][\x{4E00}-\x{9FD5}a-zA-Z0-9+#&._%-]*"
     r"| ?[[\p{L}\p{M}\p{N}_]&&[^\x{4E00}-\x{9FD5}]]+(?:['’][[\p{L}\p{M}\p{N}_]&&[^\x{4E00}-\x{9FD5}]]+)*"
@@ -66,10 +66,10 @@ class JiebaSettings(NormalSettings):
 
 
 class JiebaEncoder(LearntEncoder[JiebaSettings], CountingEncoder):
-    """One element a Chinese word, another word or mark with the space before it, or a character of white space.
+    """Chinese words, other words and marks with the space before them, and white space.
 
-    A text of known words comes back exactly, and, where unknown words are spelled, a text of known characters. The
-    `tokenizer.json` is of segmented text: `segmented` gives it.
+    A text of known words comes back exactly, and, where unknown words are spelled, a text of known
+    characters. The `tokenizer.json` is of segmented text: `segmented` gives it.
     """
 
     Settings = JiebaSettings
@@ -82,11 +82,6 @@ class JiebaEncoder(LearntEncoder[JiebaSettings], CountingEncoder):
         model = word_model(self._ids, spell=self._known.unknown == "spell")
         splitter = pre_tokenizers.Split(SEPARATOR, behavior="removed")
         return tokenizer_of(model, splitter, decoder=decoders.Fuse())
-
-    @property
-    def segmenter(self) -> dict[str, str]:
-        """Name and version of the segmenter that found the words, and hash of its dictionary."""
-        return dict(self._known.segmenter)
 
     @classmethod
     def count(cls, texts: Iterable[str], settings: Mapping[str, Any]) -> Counter[str]:
@@ -172,7 +167,8 @@ def _segmenter(user_dictionary: str) -> Any:
         SettingsError: a line of the user's dictionary is malformed.
     """
     segmenter = _jieba().Tokenizer()
-    # Jieba's own way reads a cache that anybody may have written to the temporary folder, and tells of it.
+    # Jieba's own way reads a cache that anybody may have written to the temporary folder, and tells
+    # of it.
     segmenter.FREQ, segmenter.total = segmenter.gen_pfdict(segmenter.get_dict_file())
     segmenter.initialized = True
     for number, line in enumerate(user_dictionary.splitlines(), 1):

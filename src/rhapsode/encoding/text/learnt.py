@@ -1,4 +1,4 @@
-"""Encoders that learn their vocabulary from texts: settings, files, samples, and chunks on all cores."""
+"""Common parts of encoders that learn their vocabulary from texts."""
 
 from __future__ import annotations
 
@@ -105,8 +105,8 @@ def tokenizer_of(
 class Sample:
     """Evenly spaced chunks of texts, at most a budget of them, found in one pass.
 
-    Every chunk is kept until the budget is full; then every second one is dropped, and from there on only every
-    second one is taken, and so on.
+    Every chunk is kept until the budget is full; then every second one is dropped, and from there
+    on only every second one is taken, and so on.
 
     Arguments:
         texts: read once.

@@ -30,7 +30,8 @@ from rhapsode.errors import BundleError, RhapsodeError, SettingsError
 _DECODED = "as its tokenizer.json decodes"
 _SAMPLE = 1_000_000
 _MOST_IDS = 1 << 24
-# A character has at most four bytes; what still looks unfinished after so many elements is malformed.
+# A character has at most four bytes; what still looks unfinished after so many elements is
+# malformed.
 _MOST_HELD = 16
 
 
@@ -47,8 +48,8 @@ class ReadySettings:
 class ReadyEncoder(Encoder):
     """The elements of a ready tokenizer in their order; its special tokens are not among them.
 
-    Every line is encoded, and decoded, by itself. The `tokenizer.json` is kept as it was given: its own ids are not
-    ours, which begin with end-of-sequence and unknown.
+    Every line is encoded, and decoded, by itself. The `tokenizer.json` is kept as it was given: its
+    own ids are not ours, which begin with end-of-sequence and unknown.
 
     Arguments:
         text: the `tokenizer.json`.

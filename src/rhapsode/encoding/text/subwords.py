@@ -1,9 +1,10 @@
 """Text as subwords learnt from it: pieces of words, over bytes, so that nothing is ever unknown.
 
-Every text is first cut into runs of letters with the space before them, numbers of up to three digits, runs of marks,
-white space and line ends; a subword never reaches over such a cut, and so never over a line end. Within a cut the
-pieces are of UTF-8 bytes, in the printable stand-ins of byte-level tokenizers, and each of the 256 bytes is an element
-of its own: all text comes back as it was.
+Every text is first cut into runs of letters with the space before them, numbers of up to three
+digits, runs of marks, white space and line ends; a subword never reaches over such a cut, and so
+never over a line end. Within a cut the pieces are of UTF-8 bytes, in the printable stand-ins of
+byte-level tokenizers, and each of the 256 bytes is an element of its own: all text comes back as it
+was.
 """
 
 from __future__ import annotations
@@ -182,7 +183,7 @@ class _Subwords(LearntEncoder[SubwordSettings]):
 
 
 class BpeEncoder(_Subwords):
-    """Byte pair encoding: the most frequent neighbours are joined, again and again (Sennrich et al. 2016)."""
+    """Byte pair encoding: frequent neighbours joined again and again (Sennrich et al. 2016)."""
 
     name = "bpe.v1"
 
@@ -215,7 +216,10 @@ class BpeEncoder(_Subwords):
 
 
 class WordPieceEncoder(_Subwords):
-    """Always the longest piece that fits (Schuster and Nakajima 2012), over bytes at a word's beginning and within."""
+    """The longest pieces that fit (Schuster and Nakajima 2012).
+
+    Bytes at the beginning of a word and within it are different pieces.
+    """
 
     name = "wordpiece.v1"
     # Not the usual ##, which texts have.

@@ -62,9 +62,9 @@ class WordSettings(NormalSettings):
 class WordEncoder(LearntEncoder[WordSettings]):
     """One element a word or mark, with the space before it, in order of frequency.
 
-    By default a text of known words comes back exactly, and, where unknown words are spelled, a text of known
-    characters. Lower-casing, dropped marks and tags, stems and whitespace splitting lose what they are named for, and
-    `round_trip` says so.
+    By default a text of known words comes back exactly, and, where unknown words are spelled, a
+    text of known characters. Lower-casing, dropped marks and tags, stems and whitespace splitting
+    lose what they are named for, and `round_trip` says so.
     """
 
     Settings = WordSettings
@@ -194,7 +194,9 @@ def _stemmer(language: str) -> Callable[[re.Match[str]], str]:
 
 
 def with_characters(counts: Mapping[str, int], *, most: int | None, min_count: int) -> list[str]:
-    """The most frequent words and all their characters, in order of use when the other words are spelled.
+    """The most frequent words and all characters, in order of use.
+
+    They are used by texts whose other words are spelled in characters.
 
     Arguments:
         counts: how often each word occurs.
