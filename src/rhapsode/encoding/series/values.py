@@ -165,7 +165,8 @@ class SeriesEncoder:
         lagged = np.zeros((len(self.lags), *inputs.shape), dtype=np.float32)
         for number, lag in enumerate(self.lags):
             lagged[number, :, lag:] = inputs[:, : max(0, len(z_TK) - lag)]
-        return EncodedValues(self.features(lagged, stats), *self.targets(values_TK, z_TK, stats))
+        features_TD = self.features(lagged, stats, len(z_TK))
+        return EncodedValues(features_TD, *self.targets(values_TK, z_TK, stats))
 
     def paths(self, stats: SeriesStats | Sequence[SeriesStats], copies: int = 1) -> SeriesPaths:
         """Paths of series that have no past yet.
@@ -258,13 +259,17 @@ class SeriesEncoder:
             z_BK = (changes_BK - stats.shift_K) / stats.scale_K
         return np.clip(z_BK, -LARGEST, LARGEST)
 
-    def features(self, lagged: Singles, stats: SeriesStats) -> Singles:
-        """Features (B, D) of the network inputs at every lag, (lags, 2, B, K), and of the scale."""
-        rows = lagged.shape[2]
-        lagged_BX = lagged.transpose(2, 0, 1, 3).reshape(rows, self.feature_size - self.target_size)
-        size = LOG_SCALE_UNIT * np.log(stats.count_scale_K if self.counts else stats.scale_K)
-        size_BK = np.broadcast_to(size.astype(np.float32), (rows, self.target_size))
-        return np.concatenate((lagged_BX, size_BK), axis=1)
+    def features(self, lagged: Iterable[Singles], stats: SeriesStats, rows: int) -> Singles:
+        """Features (B, D) of the network inputs (2, B, K) at every lag, and of the scale."""
+        features_BD = np.empty((rows, self.feature_size), dtype=np.float32)
+        columns = features_BD[:, : -self.target_size].reshape(
+            rows, len(self.lags), 2, self.target_size
+        )
+        for number, inputs in enumerate(lagged):
+            columns[:, number] = inputs.swapaxes(0, 1)
+        size = np.log(stats.count_scale_K if self.counts else stats.scale_K)
+        features_BD[:, -self.target_size :] = LOG_SCALE_UNIT * size
+        return features_BD
 
     def targets(
         self, values_BK: Floats, z_BK: Floats, stats: SeriesStats
@@ -327,8 +332,9 @@ class SeriesPaths:
 
     def features(self) -> Singles:
         """Features (B, D) of what comes next."""
-        places = [(self.steps - lag) % len(self.inputs) for lag in self.encoder.lags]
-        return self.encoder.features(self.inputs[places], self.stats)
+        size = len(self.inputs)
+        lagged = (self.inputs[(self.steps - lag) % size] for lag in self.encoder.lags)
+        return self.encoder.features(lagged, self.stats, len(self))
 
     def log_scale(self) -> Floats:
         """Logarithm of the factor of a count's mean, (B, K), for `DensityHead.scaled`."""

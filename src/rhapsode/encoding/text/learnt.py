@@ -165,7 +165,8 @@ def count_points(texts: Iterable[str]) -> Counter[str]:
     """Occurrences of each character."""
     counts_V = np.zeros(CODE_POINTS, dtype=np.int64)
     for text in _joined(texts):
-        counts_V += np.bincount(code_points(text), minlength=CODE_POINTS)
+        part_V = np.bincount(code_points(text))
+        counts_V[: len(part_V)] += part_V
     return Counter({chr(point): int(counts_V[point]) for point in np.flatnonzero(counts_V)})
 
 
