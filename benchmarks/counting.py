@@ -83,6 +83,10 @@ def warm() -> None:
     print(f"compiling, or reading what was compiled: {time.perf_counter() - began:.1f} s\n")
 
 
+def megabytes(model: NGramModel) -> float:
+    return sum(array.nbytes for array in model.to_arrays()[1].values()) / 1e6
+
+
 def of_words() -> None:
     shares, vocab_size = words()
     train_N, test_N = joined(shares["train"]), joined(shares["test"])
@@ -91,7 +95,7 @@ def of_words() -> None:
     )
     model, learning = timed(lambda: NGramModel.learn(train_N, vocab_size, order=6))
     print(
-        f"  learning order 6: {learning:.2f} s, {len(model.trie):,} nodes, {model.trie.nbytes / 1e6:.0f} MB"
+        f"  learning order 6: {learning:.2f} s, {len(model.trie):,} nodes, {megabytes(model):.0f} MB"
     )
     print("  perplexity, history carried through sentences:")
     for order in range(2, 7):
@@ -206,9 +210,9 @@ def large(path: str) -> None:
     viewing = time.perf_counter() - began
     print(
         f"{len(ids_N) / 1e6:.1f} M characters of {vocab_size}, order 6: learning {learning:.2f} s, "
-        f"{len(model.trie):,} nodes, {model.trie.nbytes / 1e6:.0f} MB of counts; another view {viewing:.2f} s; "
+        f"{len(model.trie):,} nodes, {megabytes(model):.0f} MB of counts; another view {viewing:.2f} s; "
         f"scoring {(1 << 20) / scoring / 1e6:.1f} M elements/s; resident before {before:.0f} MB, peak {most:.0f} MB; "
-        f"left out: {model.trie.reduced}"
+        f"order {model.order}, {model.trie.once} sequences that occur once left out"
     )
 
 

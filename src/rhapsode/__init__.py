@@ -6,7 +6,9 @@ print(run.generate("ROMEO:", temperature=0.8))
 print(rh.load("runs/corpus").evaluate("held-out.txt").loss)
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rhapsode.late import late_names
 
 __version__ = "0.1.0"
 __all__ = [
@@ -42,32 +44,22 @@ __all__ = [
 
 if TYPE_CHECKING:
     from rhapsode.data import fetch_corpus as fetch
-    from rhapsode.errors import RhapsodeError as RhapsodeError
-    from rhapsode.modalities.opened import Continuation as Continuation
-    from rhapsode.modalities.opened import Document as Document
-    from rhapsode.modalities.opened import Following as Following
-    from rhapsode.modalities.opened import Piece as Piece
-    from rhapsode.modalities.scoring import Metrics as Metrics
-    from rhapsode.verbs.forecast import forecast as forecast
+    from rhapsode.errors import RhapsodeError
+    from rhapsode.modalities.opened import Continuation, Document, Following, Piece
+    from rhapsode.modalities.scoring import Metrics
+    from rhapsode.verbs.forecast import forecast
     from rhapsode.verbs.series import SeriesForecast as Forecast
-    from rhapsode.verbs.series import SeriesModel as SeriesModel
-    from rhapsode.views.history import History as History
-    from rhapsode.workflows import Model as Model
-    from rhapsode.workflows import load as load
-    from rhapsode.workflows.inference.ask import encode as encode
+    from rhapsode.verbs.series import SeriesModel
+    from rhapsode.views.history import History
+    from rhapsode.workflows import Model, load
+    from rhapsode.workflows.inference.ask import encode, session
     from rhapsode.workflows.inference.ask import next_elements as next
-    from rhapsode.workflows.inference.ask import session as session
-    from rhapsode.workflows.inference.comparison import Comparison as Comparison
-    from rhapsode.workflows.inference.comparison import compare as compare
-    from rhapsode.workflows.inference.comparison import evaluate as evaluate
-    from rhapsode.workflows.inference.describe import Info as Info
-    from rhapsode.workflows.inference.describe import info as info
+    from rhapsode.workflows.inference.comparison import Comparison, compare, evaluate
+    from rhapsode.workflows.inference.describe import Info, info
     from rhapsode.workflows.inference.session import PlaySession as Session
-    from rhapsode.workflows.inference.sources import Survey as Survey
-    from rhapsode.workflows.inference.sources import describe as describe
-    from rhapsode.workflows.runs.plan_run import Plan as Plan
-    from rhapsode.workflows.runs.plan_run import plan as plan
-    from rhapsode.workflows.runs.run import train as train
+    from rhapsode.workflows.inference.sources import Survey, describe
+    from rhapsode.workflows.runs.plan_run import Plan, plan
+    from rhapsode.workflows.runs.run import train
 
 _HOMES = {
     "Comparison": "rhapsode.workflows.inference.comparison",
@@ -99,16 +91,8 @@ _HOMES = {
     "train": "rhapsode.workflows.runs.run",
 }
 
-
-def __getattr__(name: str) -> Any:
-    # Looked up late, so that importing rhapsode costs nothing and loads no torch.
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'rhapsode' has no attribute {name!r}")
-    import importlib
-
-    module, _, inner = home.partition(":")
-    return getattr(importlib.import_module(module), inner or name)
+# Looked up late, so that importing rhapsode costs nothing and loads no torch.
+__getattr__ = late_names(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

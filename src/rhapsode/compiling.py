@@ -1,4 +1,4 @@
-"""How what numba has compiled is kept between runs, and found again without numba's tables of all it could compile."""
+"""Compile with numba, and load kept code without numba's tables of types and functions."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def kept(function: Any) -> Any:
-    """A function that numba compiles with `cache=True`, whose kept code is loaded past numba's tables.
+    """Make a compiled function load its kept code past numba's tables.
 
-    What numba could compile takes longer to look up than all else that a short command does. What is not kept is
-    compiled as ever, with the tables.
+    Filling the tables takes longer than all else that a short command does. Code that is not kept
+    is compiled as ever, with the tables.
 
     Arguments:
-        function: what `numba.njit` gave.
+        function: from `numba.njit` with `cache=True`.
     """
     cache = getattr(function, "_cache", None)
     ordinary = getattr(cache, "load_overload", None)
@@ -37,10 +37,11 @@ def kept(function: Any) -> Any:
 
 
 def compiled(function: F) -> F:
-    """Compile at the first call, for the argument types of that call, and keep the result between runs.
+    """Compile at the first call, for its argument types, and keep the code between runs.
 
-    It is free of the interpreter's lock. What is kept is renewed when the function's own file changes, not when a file changes that it calls into: functions
-    that call one another live in one file.
+    It runs free of the interpreter's lock. Kept code is renewed when the function's own file
+    changes, not when a file changes that it calls into: functions that call one another live in one
+    file.
     """
     import numba
 

@@ -4,13 +4,20 @@ import contextlib
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from rhapsode.errors import RunError
 
-__all__ = ["clear_scratch", "first_line", "is_there", "source_name", "write_atomically"]
+__all__ = [
+    "clear_scratch",
+    "first_line",
+    "is_there",
+    "source_name",
+    "write_arrays",
+    "write_atomically",
+]
 
 
 def source_name(source: Any) -> str:
@@ -19,7 +26,7 @@ def source_name(source: Any) -> str:
 
 
 def is_there(path: Path) -> bool:
-    """Whether a path exists; False for names that no file can have."""
+    """True if a path exists; False for names that no file can have."""
     try:
         return path.exists()
     except (OSError, ValueError):
@@ -27,7 +34,7 @@ def is_there(path: Path) -> bool:
 
 
 def first_line(problem: BaseException) -> str:
-    """What an exception says, on one line; its name when it says nothing."""
+    """First line of an exception's message; its name when it has none."""
     return (str(problem) or type(problem).__name__).splitlines()[0]
 
 
@@ -36,7 +43,7 @@ def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> Non
 
     Arguments:
         path: the file; its folder must exist.
-        content: the bytes, or what writes them to the scratch path it is given.
+        content: the bytes, or a function that writes them to a scratch path.
 
     Raises:
         RunError: the folder cannot be written, or the disk is full.
@@ -67,8 +74,26 @@ def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> Non
                 scratch.unlink()
 
 
+def write_arrays(path: Path, arrays: Mapping[str, Any], metadata: Mapping[str, str]) -> None:
+    """Write NumPy arrays and metadata as one safetensors file, whole or not at all.
+
+    Raises:
+        RunError: the folder cannot be written, or the disk is full.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    def save(scratch: Path) -> None:
+        try:
+            save_file(dict(arrays), scratch, metadata=dict(metadata))
+        except SafetensorError as problem:
+            raise OSError(str(problem)) from None
+
+    write_atomically(path, save)
+
+
 def clear_scratch(folder: Path) -> None:
-    """Remove what killed writes into a folder left behind. Only where nobody else writes it."""
+    """Remove files left by interrupted writes into a folder. Only where nobody else writes it."""
     # Ours, and that of safetensors, which writes to a file of its own choice before it renames it.
     scratch = re.compile(r"\.\w[\w.]*\.\w+-[a-z0-9_]{8}|\.tmp[A-Za-z0-9]{6}")
     with contextlib.suppress(OSError):
@@ -78,7 +103,7 @@ def clear_scratch(folder: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a new name in a folder outlast a power cut, where the system can."""
+    """Make new names in a folder outlast a power cut, where the system can."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

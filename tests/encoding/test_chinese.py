@@ -122,7 +122,7 @@ def test_counts_add_up(tmp_path: Path):
 
 def test_the_segmenter_is_named():
     encoder = learn(TEXT)
-    assert set(encoder.segmenter) == {"name", "version", "dictionary"}
+    assert set(encoder.settings["segmenter"]) == {"name", "version", "dictionary"}
     assert encoder.parallel == "processes"
 
 

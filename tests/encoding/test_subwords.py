@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rhapsode.encoding import ENCODERS, UNKNOWN_ID, Encoder, contract
-from rhapsode.encoding.text.encode_chunks import Sample
+from rhapsode.encoding.text.learnt import Sample
 from rhapsode.errors import SettingsError
 from tests.contracts.encoder_contract import PROVE, EncoderContract, texts
 from tests.encoding.normal import normal

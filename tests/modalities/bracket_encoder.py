@@ -35,11 +35,8 @@ class BracketEncoder(Encoder):
     def encode(self, text: str) -> NDArray[np.unsignedinteger]:
         return np.array([SIGNS.find(sign) + 2 for sign in text], dtype=np.uint8)
 
-    def decode(self, ids: Any) -> str:
-        return "".join("" if i == 0 else "\ufffd" if i == 1 else SIGNS[i - 2] for i in ids)
-
     def decoder(self) -> IncrementalDecoder:
-        return JoiningDecoder(self)
+        return JoiningDecoder(("", "\ufffd", *SIGNS))
 
     def unknown_pieces(self, text: str) -> list[str]:
         return [sign for sign in text if sign not in SIGNS]

@@ -12,7 +12,6 @@ from rhapsode.bundle import Bundle, Component, NetworkConfig, Provenance, ValueC
 from rhapsode.bundle.facts import ValueFacts
 from rhapsode.config import TrainingSettings
 from rhapsode.data import Condition, ValueArrays
-from rhapsode.encoding.vectors import VectorEncoder, VectorSettings
 from rhapsode.generation.paths import sample_paths
 from rhapsode.modalities.contract import Claim, Degree, Planned, RunRequest
 from rhapsode.modalities.values.modality import ValueModality, ValuePart, resolved_values
@@ -20,6 +19,7 @@ from rhapsode.modalities.values.model import ValueModel
 from rhapsode.modalities.values.prompts import Step, ValuePrompt, read_steps
 from rhapsode.training.planner import Plan
 from rhapsode.views.card import Card
+from tests.modalities.vector_encoder import VectorEncoder, VectorSettings
 
 NAME = "zigzag.v1"
 REGISTRATION = {

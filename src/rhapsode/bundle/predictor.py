@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
     from rhapsode.counts.ngram import NGramModel
     from rhapsode.data import Batch, Condition
-    from rhapsode.encoding.grammar import Grammar, GrammarTable
+    from rhapsode.encoding.state_machine import Grammar, GrammarTable
 
 
 @dataclass(frozen=True)

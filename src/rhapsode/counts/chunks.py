@@ -25,7 +25,7 @@ def as_ids(elements: Elements, vocab_size: int) -> NDArray[np.int32]:
 
 
 def first_places(elements: int, starts: Elements | None) -> NDArray[np.int64]:
-    """Where texts of their own begin, in order and once each, position 0 among them.
+    """Starts of documents, in order and once each, position 0 among them.
 
     Raises:
         ValueError: a start lies outside of the elements.
@@ -48,7 +48,8 @@ class Chunk:
         size: how many there are, openings included; the rest is what follows.
         text_T: ids of all of them, int32.
         starts_N: where documents begin among the first `size`, int64.
-        stops_N: where documents begin behind the first element of the chunk, and last the end of `text_T`.
+        stops_N: where documents begin behind the first element of the chunk, and last the end of
+            `text_T`.
     """
 
     size: int

@@ -1,7 +1,7 @@
-"""The interpolated n-gram model: what the last few elements tell of the next one, by counting.
+"""The interpolated n-gram model: the next element by the last few ones.
 
-Knows ids and counts. A model is cheap to make off a trie that is there, so that order and smoothing can be chosen on
-validation data.
+Knows ids and counts. A model is cheap to make off a trie that is there, so that order and smoothing
+can be chosen on validation data.
 """
 
 from __future__ import annotations
@@ -27,18 +27,11 @@ Smoothing = Literal["kneser_ney", "absolute"]
 SMOOTHINGS: tuple[Smoothing, ...] = get_args(Smoothing)
 
 Scores = NDArray[np.float32]
-Arrays = tuple[
-    NDArray[np.int32],
-    NDArray[np.int32],
-    NDArray[np.int32],
-    NDArray[np.float64],
-    NDArray[np.float64],
-]
 
 
 @dataclass(frozen=True)
 class NGramState:
-    """What rows have read, as far as it matters: the node of the longest history that the corpus knows.
+    """Nodes of the longest histories of rows that the corpus knows.
 
     Arguments:
         node_B: nodes of the trie, int32; 0 where nothing known was read.
@@ -56,25 +49,27 @@ class NGramState:
 
 
 class NGramModel:
-    """Interpolated n-grams over a trie of counts; every element of the vocabulary has a probability above 0.
+    """Interpolated n-grams over a trie of counts; every element has a probability above 0.
 
-    With `c` the count of an element behind a history of k - 1 elements, `C` the sum of these counts over all elements,
-    and the history one element shorter written with a dash,
+    With `c` the count of an element behind a history of k - 1 elements, `C` the sum of these counts
+    over all elements, and the history one element shorter written with a dash,
 
         p_k(w | h) = (c(h w) - D_k(c)) / C(h) + rest(h) p_{k-1}(w | h'),    p_0(w) = 1 / V,
 
     where the rest is what was taken off. A history never seen leaves all to the shorter one.
 
-    `kneser_ney` is modified Kneser-Ney: three discounts for each k, for counts of 1, 2, and 3 or more, and below the
-    highest order not how often a sequence occurs but behind how many different elements, and once more for every
-    document that it opens, since nothing else can stand before it there. Chen and Goodman, "An empirical study of
-    smoothing techniques for language modeling", Computer Speech and Language 13, 1999.
+    `kneser_ney` is modified Kneser-Ney: three discounts for each k, for counts of 1, 2, and 3 or
+    more, and below the highest order not how often a sequence occurs but behind how many different
+    elements, and once more for every document that it opens, since nothing else can stand before it
+    there. Chen and Goodman, "An empirical study of smoothing techniques for language modeling",
+    Computer Speech and Language 13, 1999.
 
-    `absolute` takes one discount n1 / (n1 + 2 n2) for each k off the counts themselves. Ney, Essen and Kneser, "On
-    structuring probabilistic dependences in stochastic language modelling", Computer Speech and Language 8, 1994.
+    `absolute` takes one discount n1 / (n1 + 2 n2) for each k off the counts themselves. Ney, Essen
+    and Kneser, "On structuring probabilistic dependences in stochastic language modelling",
+    Computer Speech and Language 8, 1994.
 
-    A discount that the counts of counts do not give, or not between 0 and the count it is for, is that of the count
-    below; 1/2 for a count of 1.
+    A discount that the counts of counts do not give, or not between 0 and the count it is for, is
+    that of the count below; 1/2 for a count of 1.
 
     Arguments:
         trie: the counts.
@@ -94,17 +89,16 @@ class NGramModel:
         self.order = order
         self.smoothing = smoothing
         self.discounts_L = np.zeros((order, 3))
-        self._share_M = np.zeros(trie.begin_L[order + 1])
-        self._rest_M = np.zeros(trie.begin_L[order])
-        for level in range(1, order + 1):
-            self._smooth(level)
-        self._arrays: Arrays = (
+        self.arrays = (
             trie.first_M,
             trie.element_M,
             trie.suffix_M,
-            self._share_M,
-            self._rest_M,
+            np.zeros(trie.begin_L[order + 1]),
+            np.zeros(trie.begin_L[order]),
         )
+        """Arrays that compiled code reads along: the trie's (int32), shares and rests (float64)."""
+        for level in range(1, order + 1):
+            self._smooth(level)
 
     def _smooth(self, level: int) -> None:
         """Make the probabilities of the sequences of one level."""
@@ -116,10 +110,10 @@ class NGramModel:
             used_M = used_M[: 1 + trie.vocab_size].copy()
             used_M[1 + trie.opening] -= trie.documents
         above, begin, end = trie.begin_L[level - 1 : level + 2]
-        counts_4 = kernels.counts_of_counts(used_M, begin, end)
+        counts_4 = [int(np.count_nonzero(used_M[begin:end] == count)) for count in (1, 2, 3, 4)]
         if not whole:
             counts_4[0] += trie.once
-        discount_3 = (_modified if self.smoothing == "kneser_ney" else _absolute)(counts_4.tolist())
+        discount_3 = _discounts(counts_4, self.smoothing)
         self.discounts_L[level - 1] = discount_3
         kernels.smooth_level(
             trie.first_M,
@@ -131,8 +125,7 @@ class NGramModel:
             np.concatenate(((0.0,), discount_3)),
             whole,
             1 / trie.vocab_size,
-            self._share_M,
-            self._rest_M,
+            *self.arrays[3:],
         )
 
     @classmethod
@@ -150,14 +143,16 @@ class NGramModel:
         """Count a corpus.
 
         Arguments:
-            elements_N: ids from 0 up to `vocab_size - 1`, of any integer type; may be mapped from disk.
+            elements_N: ids from 0 up to `vocab_size - 1`, of any integer type; may be mapped from
+                disk.
             vocab_size: V.
-            order: elements of a history and the element behind it, from 1 up to 8. The model's is less where memory
-                did not suffice: `trie.reduced` tells.
+            order: elements of a history and the element behind it, from 1 up to 8. The model's is
+                less where memory did not suffice.
             smoothing: "kneser_ney" or "absolute".
             starts: where documents begin that are read with a history of their own. None: one text.
-            opening: an element that every document, or the one text, is read behind: end-of-sequence where a network
-                reads it first, too. It is a history and not counted as a choice. None: there is none.
+            opening: an element that every document, or the one text, is read behind:
+                end-of-sequence where a network reads it first, too. It is a history and not counted
+                as a choice. None: there is none.
             most_nodes: how many sequences are kept at most, about 30 bytes each.
 
         Raises:
@@ -188,7 +183,7 @@ class NGramModel:
         return NGramModel(self.trie, order, smoothing)
 
     def log_prob(self, elements_N: Elements, starts: Elements | None = None) -> NDArray[np.float64]:
-        """How probable each element is, given those before it.
+        """Log-probabilities of elements, given those before them.
 
         A model that learnt documents behind an opening reads them behind it here; it is not scored.
 
@@ -208,7 +203,7 @@ class NGramModel:
         node = done = 0
         for chunk in chunks(elements_N, starts_N, self.vocab_size, opening=opening):
             part_T = np.empty(chunk.size)
-            node = kernels.score_text(*self._arrays, chunk.text_T, chunk.starts_N, node, part_T)
+            node = kernels.score_text(*self.arrays, chunk.text_T, chunk.starts_N, node, part_T)
             if opening is not None:
                 part_T = np.delete(part_T, chunk.starts_N)
             log_prob_N[done : done + len(part_T)] = part_T
@@ -225,25 +220,13 @@ class NGramModel:
             raise ValueError("no element has no loss")
         return -float(self.log_prob(elements_N, starts).mean())
 
-    @property
-    def arrays(self) -> Arrays:
-        """What compiled code reads along: `first_M`, `element_M`, `suffix_M` (int32), shares and rests (float64)."""
-        return self._arrays
-
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the counts, the order and the smoothing."""
         trie = self.trie
-        numbers = (
-            trie.vocab_size,
-            trie.order,
-            trie.documents,
-            trie.once,
-            *trie.begin_L,
-            self.order,
-        )
-        told = [*map(int, numbers), trie.opening, self.smoothing]
-        digest = hashlib.sha256(json.dumps(told).encode())
+        sizes = (trie.vocab_size, trie.order, trie.documents, trie.once, *trie.begin_L, self.order)
+        choices = [*map(int, sizes), trie.opening, self.smoothing]
+        digest = hashlib.sha256(json.dumps(choices).encode())
         for array in (trie.first_M, trie.element_M, trie.count_M, trie.ending_M):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()[:32]
@@ -263,7 +246,7 @@ class NGramModel:
             ValueError: an element is out of range.
         """
         node_B = state.node_B.copy()
-        kernels.read_rows(*self._arrays, as_ids(elements_BT, self.vocab_size), node_B)
+        kernels.read_rows(*self.arrays, as_ids(elements_BT, self.vocab_size), node_B)
         return NGramState(node_B)
 
     def distribution(
@@ -276,7 +259,7 @@ class NGramModel:
             allowed_BV: elements that may; the others get 0. None: all.
         """
         share_BV = np.empty((len(state.node_B), self.vocab_size))
-        kernels.spread_rows(*self._arrays, state.node_B, share_BV)
+        kernels.spread_rows(*self.arrays, state.node_B, share_BV)
         if allowed_BV is not None:
             kernels.restrict_rows(share_BV, np.ascontiguousarray(allowed_BV))
         return share_BV
@@ -307,7 +290,7 @@ class NGramModel:
         node_B = state.node_B.copy()
         share_BTV = np.empty((*ids_BT.shape, self.vocab_size))
         reset = _flags(reset_BT, ids_BT.shape, missing=False)
-        kernels.spread_along(*self._arrays, ids_BT, reset, node_B, share_BTV)
+        kernels.spread_along(*self.arrays, ids_BT, reset, node_B, share_BTV)
         if allowed_BTV is not None:
             flat = (-1, self.vocab_size)
             kernels.restrict_rows(
@@ -325,11 +308,11 @@ class NGramModel:
         reset_BT: NDArray[np.bool_] | None = None,
         allowed_BTV: NDArray[np.bool_] | None = None,
     ) -> tuple[Scores, NGramState]:
-        """How probable a target is behind each element.
+        """Log-probabilities of targets behind elements.
 
         Arguments:
-            elements_BT: what is read, ids of any integer type.
-            targets_BT: what is asked for behind each of them.
+            elements_BT: ids that are read, of any integer type.
+            targets_BT: ids scored behind each of them.
             state: of B rows.
             scored_BT: False where the target does not matter and 0 is told. None: all matter.
             reset_BT: True where a row starts afresh before it reads the element. None: nowhere.
@@ -346,7 +329,7 @@ class NGramModel:
         node_B = state.node_B.copy()
         log_prob_BT = np.empty(ids_BT.shape, dtype=np.float32)
         kernels.score_rows(
-            *self._arrays,
+            *self.arrays,
             ids_BT,
             as_ids(targets_BT, self.vocab_size),
             _flags(scored_BT, ids_BT.shape, missing=True),
@@ -366,19 +349,19 @@ class NGramModel:
         reset_BT: NDArray[np.bool_] | None = None,
         allowed_BTV: NDArray[np.bool_] | None = None,
     ) -> tuple[tuple[Scores, NDArray[np.int64], Scores, Scores], NGramState]:
-        """What the distribution behind each element is like; every one is spread over the vocabulary.
+        """Describe the distribution behind each element, spread over the vocabulary.
 
         Arguments:
-            elements_BT: what is read, ids of any integer type.
-            targets_BT: what is asked for behind each of them.
+            elements_BT: ids that are read, of any integer type.
+            targets_BT: ids scored behind each of them.
             state: of B rows.
             reset_BT: True where a row starts afresh before it reads the element. None: nowhere.
             allowed_BTV: elements that may come behind each; a target that may not gets 0. None:
                 all.
 
         Returns:
-            The log-probability of the target, the likeliest element, its log-probability and the entropy, in nats, all
-            (B, T); and the state behind the elements.
+            The log-probability of the target, the likeliest element, its log-probability and the
+            entropy, in nats, all (B, T); and the state behind the elements.
 
         Raises:
             ValueError: an element or target is out of range.
@@ -390,7 +373,7 @@ class NGramModel:
         )
         top_BT = np.empty(ids_BT.shape, dtype=np.int64)
         kernels.examine_rows(
-            *self._arrays,
+            *self.arrays,
             ids_BT,
             as_ids(targets_BT, self.vocab_size),
             _flags(reset_BT, ids_BT.shape, missing=False),
@@ -426,29 +409,31 @@ class NGramModel:
         """
         try:
             order, smoothing = numbers["chosen"]
-            if type(order) is not int or type(smoothing) is not str:
-                raise ValueError("order or smoothing are of another type")
-            return cls(check_trie(numbers, arrays), order, smoothing)  # type: ignore[arg-type]
+            return cls._chosen(check_trie(numbers, arrays), order, smoothing)
         except (KeyError, TypeError, ValueError) as problem:
             raise BundleError(f"its n-gram counts are damaged ({problem})") from None
 
     @classmethod
-    def load(cls, path: Path) -> NGramModel:
+    def load(cls, path: Path) -> Self:
         """The model in a file that `save` wrote.
 
         Raises:
-            BundleError: it is missing, torn, of another kind or version, or its counts cannot be those of a text.
+            BundleError: it is missing, torn, of another kind or version, or its counts cannot be
+                those of a text.
         """
         trie, chosen = read_trie(path)
         try:
-            order, smoothing = chosen["order"], chosen["smoothing"]
-            if type(order) is not int or type(smoothing) is not str:
-                raise ValueError("order or smoothing are of another type")
-            return cls(trie, order, smoothing)  # type: ignore[arg-type]  # it refuses other words
+            return cls._chosen(trie, chosen["order"], chosen["smoothing"])
         except (KeyError, ValueError) as problem:
             raise BundleError(
                 f"it does not tell which model it holds ({problem})", where=str(path)
             ) from None
+
+    @classmethod
+    def _chosen(cls, trie: Trie, order: Any, smoothing: Any) -> Self:
+        if type(order) is not int or type(smoothing) is not str:
+            raise ValueError("order or smoothing are of another type")
+        return cls(trie, order, smoothing)  # type: ignore[arg-type]  # it refuses other words
 
 
 def _flags(
@@ -461,25 +446,21 @@ def _flags(
 
 
 def _restriction(allowed_BTV: NDArray[np.bool_] | None) -> tuple[bool, NDArray[np.bool_]]:
-    """Whether distributions are restricted, and the mask as compiled code takes it."""
+    """A flag for restricted distributions, and the mask, as compiled code takes them."""
     if allowed_BTV is None:
         return False, np.ones((1, 1, 1), np.bool_)
     return True, np.ascontiguousarray(allowed_BTV)
 
 
-def _absolute(counts_4: Sequence[int]) -> tuple[float, float, float]:
-    """Ney's discount, the same for every count."""
+def _discounts(counts_4: Sequence[int], smoothing: Smoothing) -> list[float]:
+    """Discounts of counts of 1, 2, and 3 or more: Ney's, equal for all, or Chen and Goodman's."""
     once, twice = counts_4[:2]
-    discount = once / (once + 2 * twice) if once and twice else 0.5
-    return discount, discount, discount
-
-
-def _modified(counts_4: Sequence[int]) -> tuple[float, float, float]:
-    """Chen and Goodman's discounts of counts of 1, 2, and 3 or more."""
-    first = _absolute(counts_4)[0]
-    found = [first]
+    first = once / (once + 2 * twice) if once and twice else 0.5
+    discounts = [first] * 3
+    if smoothing == "absolute":
+        return discounts
     for k in (2, 3):
         here, more = counts_4[k - 1], counts_4[k]
         discount = k - (k + 1) * first * more / here if here else 0.0
-        found.append(discount if 0 < discount < k else found[-1])
-    return found[0], found[1], found[2]
+        discounts[k - 1] = discount if 0 < discount < k else discounts[k - 2]
+    return discounts

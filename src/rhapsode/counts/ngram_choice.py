@@ -1,4 +1,4 @@
-"""Which n-gram model is best: order and smoothing, chosen on validation data."""
+"""The choice of an n-gram model: order and smoothing, by validation data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +40,8 @@ def best_ngram(
 
     Arguments:
         train_N: ids that are counted.
-        validation_N: ids that the choice is made by; the slice is read without what stands before it.
+        validation_N: ids that the choice is made by; the slice is read without what stands before
+            it.
         vocab_size: V.
         most_order: the highest order tried, up to 8.
         smoothings: those tried.
@@ -50,7 +51,8 @@ def best_ngram(
         most_nodes: how many sequences are kept at most.
 
     Returns:
-        The model with the least loss, of several the one of the lowest order, and all that were tried.
+        The model with the least loss, of several the one of the lowest order, and all that were
+        tried.
 
     Raises:
         DataError: there is nothing to choose by, or too much to count.

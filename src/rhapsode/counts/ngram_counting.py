@@ -1,8 +1,9 @@
 """The compiled loops that count sequences.
 
-Nodes are numbered level by level: 0 is the empty sequence, 1 + id the element `id`, then all pairs in order, and so
-on. The children of a node lie side by side, ordered by element, from `first_M[node]` up to `first_M[node + 1]`.
-`suffix_M[node]` is the same sequence without its first element.
+Nodes are numbered level by level: 0 is the empty sequence, 1 + id the element `id`, then all pairs
+in order, and so on. The children of a node lie side by side, ordered by element, from
+`first_M[node]` up to `first_M[node + 1]`. `suffix_M[node]` is the same sequence without its first
+element.
 """
 
 # ruff: noqa: PLR0917  # compiled code is called by position
@@ -51,11 +52,12 @@ def gather_keys(
     keys_N: Keys,
     filled: int,
 ) -> int:
-    """Append a key for each of the first `size` positions that begins a known sequence with something behind it.
+    """Append keys of the first `size` positions that begin known sequences with more behind.
 
-    A key is the node of the sequence of `level` elements, less `low`, and the `digits` elements behind it, each plus
-    one in `bits` bits; 0 where the document has ended. Only nodes from `low` up to `high` count. `stops_N` tells where
-    documents begin behind position 0, in order, and last where the text ends.
+    A key is the node of the sequence of `level` elements, less `low`, and the `digits` elements
+    behind it, each plus one in `bits` bits; 0 where the document has ended. Only nodes from `low`
+    up to `high` count. `stops_N` tells where documents begin behind position 0, in order, and last
+    where the text ends.
     """
     stop = 0
     node = -1
@@ -89,7 +91,7 @@ def gather_keys(
 
 @compiled
 def count_nodes(keys_N: Keys, bits: int, digits: int) -> NDArray[np.int64]:
-    """How many different sequences ordered keys hold, for one up to `digits` elements more than their nodes."""
+    """Numbers of different sequences in ordered keys, one to `digits` elements behind nodes."""
     nodes_L = np.zeros(digits, dtype=np.int64)
     mask = (1 << bits) - 1
     for i in range(len(keys_N)):
@@ -116,10 +118,10 @@ def fill_level(
     count_M: Ints,
     children_M: Ints,
 ) -> None:
-    """Write the nodes of one level off ordered keys, `after` digits of which belong to deeper levels.
+    """Write the nodes of one level off ordered keys, `after` digits of which lie deeper.
 
-    `children_M`, zero before, counts them by parent: by the key's own node when `direct`, else by the nodes of the
-    level above in order.
+    `children_M`, zero before, counts them by parent: by the key's own node when `direct`, else by
+    the nodes of the level above in order.
     """
     mask = (1 << bits) - 1
     shift = after * bits
@@ -159,9 +161,10 @@ def keep_repeated(
     new_count_M: Ints,
     children_M: Ints,
 ) -> tuple[int, int]:
-    """Write the nodes of one level that occur at least twice; how many there are, and how many occur once.
+    """Write the nodes of one level that occur at least twice; their number, and that of the rest.
 
-    `endings_M` counts, for every node of the level above, the different sequences of this level that end with it.
+    `endings_M` counts, for every node of the level above, the different sequences of this level
+    that end with it.
     """
     mask = (1 << bits) - 1
     made = 0
@@ -212,7 +215,7 @@ def link_level(first_M: Ints, element_M: Ints, suffix_M: Ints, begin: int, end: 
 
 @compiled
 def count_endings(suffix_M: Ints, begin: int, end: int, endings_M: Ints) -> None:
-    """Count the different sequences that end with each node, off the nodes from `begin` up to `end`."""
+    """Count the sequences that end with each node, among the nodes from `begin` up to `end`."""
     for node in range(begin, end):
         endings_M[suffix_M[node]] += 1
 
@@ -228,7 +231,7 @@ def count_openings(
     element_M: Ints,
     endings_M: Ints,
 ) -> None:
-    """Count the beginning of every document as one more way to come to its first `least` to `levels` elements."""
+    """Count document beginnings as endings of their first `least` to `levels` elements."""
     stop = 0
     for start in starts_N:
         while stops_N[stop] <= start:
@@ -244,7 +247,7 @@ def count_openings(
 def check_nodes(
     first_M: Ints, element_M: Ints, suffix_M: Ints, count_M: Ints, vocab_size: int
 ) -> bool:
-    """Whether the children of all nodes that have `first_M` are in order, linked and counted as a text would."""
+    """True if all nodes that have `first_M` have children in order, linked and counted."""
     for node in range(len(first_M) - 1):
         last = -1
         total = 0

@@ -1,4 +1,7 @@
-"""The compiled loops that smooth counts and read along a text; nodes are those of `rhapsode.counts.ngram_counting`."""
+"""Compiled loops that smooth counts and read along a text.
+
+Nodes are those of `rhapsode.counts.ngram_counting`.
+"""
 
 # ruff: noqa: PLR0917  # compiled code is called by position
 
@@ -18,16 +21,6 @@ Scores = NDArray[np.float32]
 
 
 @compiled
-def counts_of_counts(count_M: Ints, begin: int, end: int) -> NDArray[np.int64]:
-    """How many of the nodes from `begin` up to `end` have a count of 1, 2, 3 and 4."""
-    found_4 = np.zeros(4, dtype=np.int64)
-    for node in range(begin, end):
-        if 1 <= count_M[node] <= 4:
-            found_4[count_M[node] - 1] += 1
-    return found_4
-
-
-@compiled
 def smooth_level(
     first_M: Ints,
     suffix_M: Ints,
@@ -41,11 +34,13 @@ def smooth_level(
     share_M: Floats,
     rest_M: Floats,
 ) -> None:
-    """Write the probabilities of the children of the nodes from `begin` up to `end`, and what each leaves to its suffix.
+    """Write probabilities of the children of nodes, and the rest that each leaves to its suffix.
 
-    `used_M` holds the counts that the children are smoothed by, `discount_4` what is taken off a count of 0, 1, 2 and
-    3 or more. Unless `whole`, children that occur once are missing: their share goes to the suffix. `floor` is the
-    probability of an element of which nothing is known.
+    The nodes are those from `begin` up to `end`.
+
+    `used_M` holds the counts that the children are smoothed by, `discount_4` what is taken off a
+    count of 0, 1, 2 and 3 or more. Unless `whole`, children that occur once are missing: their
+    share goes to the suffix. `floor` is the probability of an element of which nothing is known.
     """
     for node in range(begin, end):
         total = 0
@@ -76,7 +71,7 @@ def read_one(
     node: int,
     element: int,
 ) -> tuple[float, int]:
-    """The probability of an element behind a node, and the node behind it, whose children are in use too."""
+    """The probability of an element behind a node, and the next node, with children in use."""
     weight = 1.0
     while True:
         child = find_child(first_M, element_M, node, element)
@@ -102,7 +97,7 @@ def score_text(
     node: int,
     log_prob_T: NDArray[np.float64],
 ) -> int:
-    """Write the log-probability of each element; the node behind the last. Histories end at `starts_N`, in order."""
+    """Write log-probabilities of elements; the last node. Histories end at `starts_N`, in order."""
     start = 0
     for i in range(len(text_T)):
         if start < len(starts_N) and starts_N[start] == i:
@@ -205,9 +200,10 @@ def score_rows(
     allowed_BTV: NDArray[np.bool_],
     log_prob_BT: Scores,
 ) -> None:
-    """Read along rows and write the log-probability of what follows each element, 0 where it is not scored.
+    """Read along rows and write log-probabilities of targets, 0 where they are not scored.
 
-    Where it is `restricted`, every distribution is normalised over what is allowed behind the element.
+    Where it is `restricted`, every distribution is normalised over what is allowed behind the
+    element.
     """
     share_V = np.empty(allowed_BTV.shape[2])
     for row in range(elements_BT.shape[0]):

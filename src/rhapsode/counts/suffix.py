@@ -1,4 +1,4 @@
-"""Where runs of elements occur in a sequence, and how much of another sequence occurs there. Knows no text."""
+"""Index of a sequence: places of runs of elements, and runs shared with others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 from rhapsode.counts import suffix_file, suffix_search
 from rhapsode.counts.suffix_sort import fixed, shared_lengths, suffix_order
 
-_KIND = "rhapsode.suffix_index"
 _WIDTHS: tuple[type[np.unsignedinteger], ...] = (np.uint8, np.uint16, np.uint32)
 _NONE = -1
 _PROBES = 1024
@@ -38,10 +37,11 @@ class Span:
 
 @dataclass(frozen=True, eq=False)
 class SuffixIndex:
-    """A sequence with its suffixes in order. Make it by `build` or `load`.
+    """A sequence with its suffixes in order. Make it by `build` or `from_arrays`.
 
-    It takes 12 bytes per element, those of the element itself (1, 2 or 4), and an eighth of a byte: 13 to 17. Building
-    takes no more, but for ids above 65,536 that are also above the number of elements: numbering these takes 32.
+    It takes 12 bytes per element, those of the element itself (1, 2 or 4), and an eighth of a byte:
+    13 to 17. Building takes no more, but for ids above 65,536 that are also above the number of
+    elements: numbering these takes 32.
 
     Arguments:
         elements_N: the sequence, uint8, uint16 or uint32.
@@ -62,8 +62,8 @@ class SuffixIndex:
         """Sort the suffixes of a sequence; linear time, whatever it repeats.
 
         Arguments:
-            elements_N: whole numbers from 0 to 2^32 - 1, fewer than 2^31 of them; not altered, and not to be
-                altered later: a uint8, uint16 or uint32 array is not copied.
+            elements_N: whole numbers from 0 to 2^32 - 1, fewer than 2^31 of them; not altered, and
+                not to be altered later: a uint8, uint16 or uint32 array is not copied.
             separator: an element that no match may include, as the end of a document.
 
         Raises:
@@ -93,17 +93,17 @@ class SuffixIndex:
         )
 
     def interval(self, pattern_M: ArrayLike) -> tuple[int, int]:
-        """The ranks of the suffixes that begin with a pattern: from the first to behind the last."""
+        """Ranks of the suffixes that begin with a pattern: the first, and behind the last."""
         low, high = suffix_search.interval(self._sorted, _query(pattern_M))
         return int(low), int(high)
 
     def count(self, pattern_M: ArrayLike) -> int:
-        """How often a pattern occurs, overlaps included; an empty one before every element."""
+        """Occurrences of a pattern, overlaps included; an empty one occurs before every element."""
         low, high = self.interval(pattern_M)
         return high - low
 
     def find(self, pattern_M: ArrayLike, *, most: int | None = None) -> NDArray[np.int64]:
-        """Where a pattern occurs.
+        """Places of a pattern.
 
         Arguments:
             pattern_M: elements.
@@ -121,8 +121,8 @@ class SuffixIndex:
     def matches(self, query_M: ArrayLike) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """For every place of a query, the longest run beginning there that occurs in the sequence.
 
-        These are the matching statistics of Chang and Lawler, "Sublinear approximate string matching and biological
-        applications", Algorithmica 12, 1994.
+        These are the matching statistics of Chang and Lawler, "Sublinear approximate string
+        matching and biological applications", Algorithmica 12, 1994.
 
         Arguments:
             query_M: whole numbers; such as the sequence lacks, negative ones too, match nothing.
@@ -138,7 +138,7 @@ class SuffixIndex:
         return lengths_M, places_M
 
     def longest(self, query_M: ArrayLike) -> Span | None:
-        """The longest run that query and sequence share, the first of equals; None when they share no element."""
+        """The longest run shared with a query, the first of equals; None without any."""
         known_M = _query(query_M)
         lengths_M, _ = self.matches(known_M)
         if not lengths_M.any():
@@ -152,8 +152,9 @@ class SuffixIndex:
         """The state of rows behind which nothing is written yet.
 
         Returns:
-            (rows, 3): how many of the last elements written occur as a run in the sequence, and the ranks of the
-            suffixes that begin with that run, from the first to behind the last. Rows may be picked and copied.
+            (rows, 3): how many of the last elements written occur as a run in the sequence, and the
+            ranks of the suffixes that begin with that run, from the first to behind the last. Rows
+            may be picked and copied.
         """
         return np.tile(np.array((0, 0, len(self)), dtype=np.int64), (rows, 1))
 
@@ -165,7 +166,8 @@ class SuffixIndex:
         Arguments:
             state_B3: from `start` or `extend`.
             elements_B: what each row wrote.
-            most: follow no longer runs than this. `followers` then tells all that would make a longer one.
+            most: follow no longer runs than this. `followers` then tells all that would make a
+                longer one.
         """
         if most is not None and most < 0:
             raise ValueError("most is negative")
@@ -178,39 +180,21 @@ class SuffixIndex:
         return new_B3
 
     def followers(self, state_3: NDArray[np.int64]) -> NDArray[np.unsignedinteger]:
-        """Which elements follow the run of one row's state anywhere, in rising order; the separator never does."""
+        """Elements that follow the run of a row's state, in rising order, without the separator."""
         length, low, high = (int(value) for value in state_3)
         places = self.order_N[low:high].astype(np.int64) + length
         found = np.unique(self.elements_N[places[places < len(self)]])
         return found if self.separator is None else found[found != self.separator]
 
     def stands_alone(self, pattern_M: ArrayLike, inside_V: NDArray[np.bool_]) -> bool:
-        """Whether a pattern occurs anywhere with no element of `inside_V` (by element) right before or behind it."""
+        """True if a pattern occurs with no element of `inside_V` (by element) beside it."""
         known_M = _query(pattern_M)
         low, high = self.interval(known_M)
         found = suffix_search.stands_alone(self._sorted, low, high, len(known_M), inside_V)
         return bool(found)
 
-    def save(self, path: Path) -> None:
-        """Write the index into one safetensors file, whole or not at all.
-
-        Raises:
-            RunError: the disk is full or the folder cannot be written.
-        """
-        suffix_file.write_index(path, _KIND, self.to_arrays(), {"separator": self.separator})
-
-    @classmethod
-    def load(cls, path: Path) -> SuffixIndex:
-        """The index in a file, mapped.
-
-        Raises:
-            BundleError: missing, torn, altered, or no index.
-        """
-        arrays, facts = suffix_file.read_index(path, _KIND)
-        return cls.from_arrays(arrays, facts.get("separator"), path)
-
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """What `from_arrays` takes."""
+        """Arrays that `from_arrays` takes."""
         return {
             "elements": self.elements_N,
             "order": self.order_N,
@@ -222,25 +206,25 @@ class SuffixIndex:
     def from_arrays(cls, arrays: suffix_file.Arrays, separator: Any, path: Path) -> SuffixIndex:
         """The index that arrays from a file make up.
 
-        Whether they are in order is not proved, only that nothing out of bounds will be read: wrong arrays under a
-        right checksum give wrong answers and no more.
+        Whether they are in order is not proved, only that nothing out of bounds will be read: wrong
+        arrays under a right checksum give wrong answers and no more.
 
         Raises:
             BundleError: an array is missing, of another type or size, or points outside.
         """
         try:
-            elements_N = arrays["elements"]
-            others = [arrays[name] for name in ("order", "ranks", "shared")]
+            elements_N, order_N, ranks_N, shared_N = known = [
+                fixed(arrays[name]) for name in ("elements", "order", "ranks", "shared")
+            ]
         except KeyError as problem:
             raise suffix_file.damaged(f"no array {problem}", path) from None
         size = len(elements_N)
         if elements_N.dtype not in _WIDTHS or any(
-            array.dtype != np.int32 or array.shape != (size,) for array in others
+            array.dtype != np.int32 or array.shape != (size,) for array in known[1:]
         ):
             raise suffix_file.damaged("arrays of other types or sizes", path)
         if separator is not None and (not isinstance(separator, int) or separator < 0):
             raise suffix_file.damaged("a separator that is no element", path)
-        order_N, ranks_N, shared_N = others
         if size:
             for array in (order_N, ranks_N):
                 if array.min() < 0 or array.max() >= size:
@@ -248,7 +232,7 @@ class SuffixIndex:
             probes = np.linspace(0, size - 1, min(size, _PROBES)).astype(np.int64)
             if not np.array_equal(ranks_N[order_N[probes]], probes):
                 raise suffix_file.damaged("places and ranks that do not fit", path)
-        return cls(fixed(elements_N), fixed(order_N), fixed(ranks_N), fixed(shared_N), separator)
+        return cls(elements_N, order_N, ranks_N, shared_N, separator)
 
 
 def _narrowest(elements_N: ArrayLike) -> NDArray[np.unsignedinteger]:

@@ -1,4 +1,4 @@
-"""The file an index lies in: arrays and facts in one safetensors file, mapped when it is read again."""
+"""The file of an index: arrays and facts in one safetensors file, mapped when it is read."""
 
 from __future__ import annotations
 
@@ -11,21 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from rhapsode.errors import BundleError
-from rhapsode.files import first_line, write_atomically
+from rhapsode.files import first_line, write_arrays
 
 Arrays = Mapping[str, NDArray[Any]]
 
 _VERSION = "1"
-_DTYPES = {
-    "U8": np.uint8,
-    "U16": np.uint16,
-    "U32": np.uint32,
-    "I32": np.int32,
-    "I64": np.int64,
-}
+_DTYPES = {"U8": np.uint8, "U16": np.uint16, "U32": np.uint32, "I32": np.int32, "I64": np.int64}
 
 
 def damaged(what: str, path: Path) -> BundleError:
@@ -48,27 +41,20 @@ def write_index(path: Path, kind: str, arrays: Arrays, facts: Mapping[str, Any])
         RunError: the disk is full or the folder cannot be written.
     """
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    sums = {name: _checksum(array) for name, array in whole.items()}
     metadata = {
         "format": kind,
         "format_version": _VERSION,
         "facts": json.dumps(dict(facts)),
-        "crc32": json.dumps(sums),
+        "crc32": json.dumps({name: _checksum(array) for name, array in whole.items()}),
     }
-
-    def save(scratch: Path) -> None:
-        try:
-            save_file(whole, scratch, metadata=metadata)
-        except SafetensorError as problem:
-            raise OSError(str(problem)) from None
-
-    write_atomically(path, save)
+    write_arrays(path, whole, metadata)
 
 
 def read_index(path: Path, kind: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """The arrays of an index file, mapped and not to be written, and its facts.
 
-    Everything is read once, to compare its checksum; what the arrays say is for the caller to check.
+    Everything is read once, to compare its checksum; what the arrays say is for the caller to
+    check.
 
     Raises:
         BundleError: missing, torn, altered, or not an index of this kind and version.

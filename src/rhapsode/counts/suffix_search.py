@@ -1,9 +1,10 @@
-"""Walking through sorted suffixes. Knows arrays only, and reads none out of bounds whatever they hold.
+"""Search in sorted suffixes. No array is read out of bounds, whatever it holds.
 
-A run of equal elements is held as an *interval*: `length` first elements that the suffixes at the ranks from `low` to
-below `high` share. Behind it can be added an element (`narrow`), before it one can be dropped (`shorten`): together
-they follow a text through the sequence, as a suffix tree would; see Abouelhoda, Kurtz and Ohlebusch, "Replacing
-suffix trees with enhanced suffix arrays", Journal of Discrete Algorithms 2(1), 2004.
+A run of equal elements is held as an *interval*: `length` first elements that the suffixes at the
+ranks from `low` to below `high` share. Behind it can be added an element (`narrow`), before it one
+can be dropped (`shorten`): together they follow a text through the sequence, as a suffix tree
+would; see Abouelhoda, Kurtz and Ohlebusch, "Replacing suffix trees with enhanced suffix arrays",
+Journal of Discrete Algorithms 2(1), 2004.
 """
 
 from __future__ import annotations
@@ -44,13 +45,14 @@ class Sorted(NamedTuple):
 
 
 def block_minima(shared_N: Places) -> tuple[Places, Levels]:
-    """The smallest of every 32 numbers, of every 32 of those, and so on: so that a smaller one is found soon.
+    """Minima of every 32 numbers, of every 32 of those, and so on.
 
     Arguments:
         shared_N: (N,).
 
     Returns:
-        all levels joined, under N / 31 + 8 numbers; where each level begins, and behind them the end.
+        all levels joined, under N / 31 + 8 numbers; where each level begins, and behind them the
+        end.
     """
     levels = []
     starts = [0]
@@ -68,14 +70,11 @@ def block_minima(shared_N: Places) -> tuple[Places, Levels]:
 
 @compiled
 def _at_or_before(known: Sorted, rank: int, length: int) -> int:
-    """The last rank up to `rank` whose suffix shares less than `length` with the one before it; 0 without any."""
-    shared_N = known.shared_N
-    minima = known.minima
-    levels = known.levels
+    """The last rank up to `rank` that shares less than `length` with its predecessor, or 0."""
     x = rank
     begin = (x >> _BITS) << _BITS
     while x >= begin:
-        if shared_N[x] < length:
+        if known.shared_N[x] < length:
             return x
         x -= 1
     if x < 0:
@@ -84,7 +83,7 @@ def _at_or_before(known: Sorted, rank: int, length: int) -> int:
     x >>= _BITS
     while True:
         begin = (x >> _BITS) << _BITS
-        while x >= begin and minima[levels[level] + x] >= length:
+        while x >= begin and known.minima[known.levels[level] + x] >= length:
             x -= 1
         if x >= begin:
             break
@@ -94,26 +93,23 @@ def _at_or_before(known: Sorted, rank: int, length: int) -> int:
         level += 1
     while level > 0:
         level -= 1
-        x = min((x << _BITS) + _BLOCK, levels[level + 1] - levels[level]) - 1
-        while minima[levels[level] + x] >= length:
+        x = min((x << _BITS) + _BLOCK, known.levels[level + 1] - known.levels[level]) - 1
+        while known.minima[known.levels[level] + x] >= length:
             x -= 1
-    x = min((x << _BITS) + _BLOCK, len(shared_N)) - 1
-    while shared_N[x] >= length:
+    x = min((x << _BITS) + _BLOCK, len(known.shared_N)) - 1
+    while known.shared_N[x] >= length:
         x -= 1
     return x
 
 
 @compiled
 def _at_or_behind(known: Sorted, rank: int, length: int) -> int:
-    """The first rank from `rank` on whose suffix shares less than `length` with the one before it; N without any."""
-    shared_N = known.shared_N
-    minima = known.minima
-    levels = known.levels
-    size = len(shared_N)
+    """The first rank from `rank` on that shares less than `length` with its predecessor, or N."""
+    size = len(known.shared_N)
     x = rank
     end = min(((x >> _BITS) + 1) << _BITS, size)
     while x < end:
-        if shared_N[x] < length:
+        if known.shared_N[x] < length:
             return x
         x += 1
     if x >= size:
@@ -121,9 +117,9 @@ def _at_or_behind(known: Sorted, rank: int, length: int) -> int:
     level = 0
     x >>= _BITS
     while True:
-        count = levels[level + 1] - levels[level]
+        count = known.levels[level + 1] - known.levels[level]
         end = min(((x >> _BITS) + 1) << _BITS, count)
-        while x < end and minima[levels[level] + x] >= length:
+        while x < end and known.minima[known.levels[level] + x] >= length:
             x += 1
         if x < end:
             break
@@ -134,26 +130,24 @@ def _at_or_behind(known: Sorted, rank: int, length: int) -> int:
     while level > 0:
         level -= 1
         x <<= _BITS
-        while minima[levels[level] + x] >= length:
+        while known.minima[known.levels[level] + x] >= length:
             x += 1
     x <<= _BITS
-    while shared_N[x] >= length:
+    while known.shared_N[x] >= length:
         x += 1
     return x
 
 
 @compiled
 def narrow(known: Sorted, length: int, low: int, high: int, element: int) -> tuple[int, int]:
-    """Those of an interval whose next element is `element`; an empty interval when there are none."""
-    elements_N = known.elements_N
-    order_N = known.order_N
-    size = len(elements_N)
+    """The part of an interval whose next element is `element`; maybe empty."""
+    size = len(known.elements_N)
     first = low
     end = high
     while first < end:
         middle = (first + end) >> 1
-        place = order_N[middle] + length
-        if place < size and elements_N[place] >= element:
+        place = known.order_N[middle] + length
+        if place < size and known.elements_N[place] >= element:
             end = middle
         else:
             first = middle + 1
@@ -163,16 +157,16 @@ def narrow(known: Sorted, length: int, low: int, high: int, element: int) -> tup
     end = high
     while last < high:
         middle = min(last + step, high) - 1
-        place = order_N[middle] + length
-        if place < size and elements_N[place] > element:
+        place = known.order_N[middle] + length
+        if place < size and known.elements_N[place] > element:
             end = middle
             break
         last = middle + 1
         step <<= 1
     while last < end:
         middle = (last + end) >> 1
-        place = order_N[middle] + length
-        if place < size and elements_N[place] > element:
+        place = known.order_N[middle] + length
+        if place < size and known.elements_N[place] > element:
             end = middle
         else:
             last = middle + 1
@@ -182,13 +176,11 @@ def narrow(known: Sorted, length: int, low: int, high: int, element: int) -> tup
 @compiled
 def shorten(known: Sorted, length: int, low: int) -> tuple[int, int, int]:
     """The interval without its first element; `length` is at least 1."""
-    order_N = known.order_N
-    ranks_N = known.ranks_N
-    size = len(order_N)
-    place = order_N[low] + 1
+    size = len(known.order_N)
+    place = known.order_N[low] + 1
     if length < 2 or place >= size:
         return 0, 0, size
-    rank = ranks_N[place]
+    rank = known.ranks_N[place]
     first = _at_or_before(known, rank, length - 1)
     end = _at_or_behind(known, rank + 1, length - 1)
     return length - 1, first, end
@@ -197,13 +189,11 @@ def shorten(known: Sorted, length: int, low: int) -> tuple[int, int, int]:
 @compiled
 def interval(known: Sorted, pattern_M: NDArray[np.int64]) -> tuple[int, int]:
     """The ranks of the suffixes that begin with a pattern, from the first to behind the last."""
-    order_N = known.order_N
-    separator = known.separator
     low = 0
-    high = len(order_N)
+    high = len(known.order_N)
     for i in range(len(pattern_M)):
         element = pattern_M[i]
-        if element == separator or element < 0:
+        if element == known.separator or element < 0:
             return 0, 0
         low, high = narrow(known, i, low, high, element)
         if low >= high:
@@ -213,16 +203,14 @@ def interval(known: Sorted, pattern_M: NDArray[np.int64]) -> tuple[int, int]:
 
 @compiled
 def match(known: Sorted, query_M: NDArray[np.int64], lengths_M: Places, places_M: Places) -> None:
-    """Fill in, for every place of a query, how much of what begins there occurs, and where; -1 for nowhere."""
-    order_N = known.order_N
-    separator = known.separator
-    size = len(order_N)
+    """Write the longest run from every place of a query, and a place of it; -1 for none."""
+    size = len(known.order_N)
     length, low, high = 0, 0, size
     for i in range(len(query_M) + 1):
         while True:
             if i < len(query_M):
                 element = query_M[i]
-                if element != separator and element >= 0:
+                if element != known.separator and element >= 0:
                     first, last = narrow(known, length, low, high, element)
                     if first < last:
                         length += 1
@@ -236,7 +224,7 @@ def match(known: Sorted, query_M: NDArray[np.int64], lengths_M: Places, places_M
             count = high - low
             while length > 0:
                 lengths_M[i - length] = length
-                places_M[i - length] = order_N[low]
+                places_M[i - length] = known.order_N[low]
                 length, low, high = shorten(known, length, low)
                 # What occurs no more often than before is followed by nothing new.
                 if high - low != count:
@@ -248,16 +236,14 @@ def extend_rows(
     known: Sorted, most: int, elements_B: NDArray[np.int64], state_B3: NDArray[np.int64]
 ) -> None:
     """Add an element to every row's interval, dropping first elements until it occurs; in place."""
-    order_N = known.order_N
-    separator = known.separator
-    size = len(order_N)
+    size = len(known.order_N)
     for row in range(len(elements_B)):
         element = elements_B[row]
         length, low, high = state_B3[row, 0], state_B3[row, 1], state_B3[row, 2]
         # States come from outside; whatever they say, nothing out of bounds is read.
         if length < 0 or length > size or low < 0 or high > size or low >= high:
             length, low, high = 0, 0, size
-        if element == separator or element < 0:
+        if element == known.separator or element < 0:
             length, low, high = 0, 0, size
         else:
             while True:
@@ -280,16 +266,22 @@ def extend_rows(
 def stands_alone(
     known: Sorted, low: int, high: int, length: int, inside_V: NDArray[np.bool_]
 ) -> bool:
-    """Whether any run of an interval has no element of `inside_V` beside it; elements above it are none."""
-    elements_N = known.elements_N
-    order_N = known.order_N
-    size = len(elements_N)
+    """True if a run of an interval has no element of `inside_V` beside it."""
+    size = len(known.elements_N)
     for rank in range(low, high):
-        before = order_N[rank] - 1
-        behind = order_N[rank] + length
-        if before >= 0 and elements_N[before] < len(inside_V) and inside_V[elements_N[before]]:
+        before = known.order_N[rank] - 1
+        behind = known.order_N[rank] + length
+        if (
+            before >= 0
+            and known.elements_N[before] < len(inside_V)
+            and inside_V[known.elements_N[before]]
+        ):
             continue
-        if behind < size and elements_N[behind] < len(inside_V) and inside_V[elements_N[behind]]:
+        if (
+            behind < size
+            and known.elements_N[behind] < len(inside_V)
+            and inside_V[known.elements_N[behind]]
+        ):
             continue
         return True
     return False

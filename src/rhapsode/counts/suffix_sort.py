@@ -1,10 +1,11 @@
-"""Sorting all suffixes of a sequence, in linear time also where it repeats itself. Knows arrays only.
+"""Sorting all suffixes of a sequence in linear time.
 
-Induced sorting: Nong, Zhang and Chan, "Two Efficient Algorithms for Linear Time Suffix Array Construction", IEEE
-Transactions on Computers 60(10), 2011. A suffix is *rising* (type S) when it is smaller than the one behind it, else
-*falling* (type L); a *valley* (LMS) is a rising suffix behind a falling one. Sorted valleys induce the order of all
-others in two passes. The valleys themselves are sorted by naming the stretches between them and solving the
-sequence of names, at most half as long, in the part of the array that is still free.
+Induced sorting: Nong, Zhang and Chan, "Two Efficient Algorithms for Linear Time Suffix Array
+Construction", IEEE Transactions on Computers 60(10), 2011. A suffix is *rising* (type S) when it is
+smaller than the one behind it, else *falling* (type L); a *valley* (LMS) is a rising suffix behind
+a falling one. Sorted valleys induce the order of all others in two passes. The valleys themselves
+are sorted by naming the stretches between them and solving the sequence of names, at most half as
+long, in the part of the array that is still free.
 """
 
 from __future__ import annotations
@@ -19,20 +20,24 @@ from rhapsode.compiling import compiled
 Array = TypeVar("Array", bound=NDArray[Any])
 Elements = NDArray[np.unsignedinteger]
 Places = NDArray[np.int32]
+Counts = NDArray[np.uint32]
 
 
 def fixed(array: Array) -> Array:
-    """A view that cannot be written: so that compiled code is made once for what is built and what is mapped."""
+    """A view that cannot be written, as mapped arrays are: compiled code is made once for both."""
     view = array.view()
     view.flags.writeable = False
     return view
 
 
 def suffix_order(elements_N: Elements) -> Places:
-    """Where the suffixes of a sequence begin, smallest first; a suffix comes before those it begins.
+    """Starts of the suffixes of a sequence, smallest first.
 
-    Linear time. Besides its input and its result it needs 8 bytes for each number up to the largest element, and up
-    to 8 for each different stretch between two valleys: under 8 bytes per element in all.
+    A suffix comes before those it begins.
+
+    Linear time. Besides its input and its result it needs 8 bytes for each number up to the largest
+    element, and up to 8 for each different stretch between two valleys: under 8 bytes per element
+    in all.
 
     Arguments:
         elements_N: uint8, uint16 or uint32; fewer than 2^31.
@@ -54,27 +59,27 @@ def suffix_order(elements_N: Elements) -> Places:
 
 def _sort(elements_N: Elements, size: int, order_N: Places) -> None:
     """Fill `order_N`; elements are below `size`."""
-    counts_V = np.zeros(size, dtype=np.uint32)
+    counts_V = _count(elements_N, size)
     valleys, names = _sort_stretches(elements_N, counts_V, np.empty_like(counts_V), order_N)
     if names < valleys:
         del counts_V
         names_M = order_N[len(order_N) - valleys :].view(np.uint32)
         _sort(fixed(names_M), names, order_N[:valleys])
         _to_places(elements_N, order_N, valleys)
-        counts_V = np.zeros(size, dtype=np.uint32)
+        counts_V = _count(elements_N, size)
     _induce(elements_N, counts_V, np.empty_like(counts_V), order_N, valleys)
 
 
 @compiled
-def _count(elements_N: Elements, counts_V: NDArray[np.uint32]) -> None:
-    for i in range(len(counts_V)):
-        counts_V[i] = 0
+def _count(elements_N: Elements, size: int) -> Counts:
+    counts_V = np.zeros(size, dtype=np.uint32)
     for i in range(len(elements_N)):
         counts_V[elements_N[i]] += 1
+    return counts_V
 
 
 @compiled
-def _begins(counts_V: NDArray[np.uint32], next_V: NDArray[np.uint32]) -> None:
+def _begins(counts_V: Counts, next_V: Counts) -> None:
     total = 0
     for i in range(len(counts_V)):
         next_V[i] = total
@@ -82,7 +87,7 @@ def _begins(counts_V: NDArray[np.uint32], next_V: NDArray[np.uint32]) -> None:
 
 
 @compiled
-def _ends(counts_V: NDArray[np.uint32], next_V: NDArray[np.uint32]) -> None:
+def _ends(counts_V: Counts, next_V: Counts) -> None:
     total = 0
     for i in range(len(counts_V)):
         total += counts_V[i]
@@ -91,44 +96,37 @@ def _ends(counts_V: NDArray[np.uint32], next_V: NDArray[np.uint32]) -> None:
 
 @compiled
 def _sort_stretches(
-    elements_N: Elements,
-    counts_V: NDArray[np.uint32],
-    next_V: NDArray[np.uint32],
-    order_N: Places,
+    elements_N: Elements, counts_V: Counts, next_V: Counts, order_N: Places
 ) -> tuple[int, int]:
     """Sort the stretches from one valley to the next and name them by their rank.
 
     Returns:
-        how many valleys there are, and how many different names. When all differ, the valleys lie sorted at the
-        front of `order_N`; else the names, in the order of the sequence, at its end.
+        how many valleys there are, and how many different names. When all differ, the valleys lie
+        sorted at the front of `order_N`; else the names, in the order of the sequence, at its end.
     """
     length = len(elements_N)
-    _count(elements_N, counts_V)
     _ends(counts_V, next_V)
     for i in range(length):
         order_N[i] = 0
     valleys = 0
     rising = False
-    behind = elements_N[length - 1]
-    for i in range(length - 2, -1, -1):
+    for i in range(length - 1, 0, -1):
         here = elements_N[i]
-        if here < behind or (rising and here == behind):
-            rising = True
-        else:
-            if rising:
-                next_V[behind] -= 1
-                order_N[next_V[behind]] = i + 1
-                valleys += 1
-            rising = False
-        behind = here
+        rises = elements_N[i - 1] < here or (rising and elements_N[i - 1] == here)
+        if rising and not rises:
+            next_V[here] -= 1
+            order_N[next_V[here]] = i
+            valleys += 1
+        rising = rises
     if valleys < 2:
         for i in range(length):
             if order_N[i] > 0:
                 order_N[0] = order_N[i]
         return valleys, valleys
 
-    # Falling ones, from small to large. A positive entry calls for the one before it; a negative one waits for the
-    # second pass, because a rising one comes before it. What has been used is wiped out.
+    # Falling ones, from small to large. A positive entry calls for the one before it; a negative
+    # one waits for the second pass, because a rising one comes before it. What has been used is
+    # wiped out.
     _begins(counts_V, next_V)
     place = length - 1
     element = elements_N[place]
@@ -168,17 +166,13 @@ def _sort_stretches(
         order_N[i] = 0
     end = length
     rising = False
-    behind = elements_N[length - 1]
-    for i in range(length - 2, -1, -1):
+    for i in range(length - 1, 0, -1):
         here = elements_N[i]
-        if here < behind or (rising and here == behind):
-            rising = True
-        else:
-            if rising:
-                order_N[valleys + ((i + 1) >> 1)] = end - i - 1
-                end = i + 1
-            rising = False
-        behind = here
+        rises = elements_N[i - 1] < here or (rising and elements_N[i - 1] == here)
+        if rising and not rises:
+            order_N[valleys + (i >> 1)] = end - i
+            end = i
+        rising = rises
     names = 0
     last = 0
     last_size = -1
@@ -211,32 +205,23 @@ def _to_places(elements_N: Elements, order_N: Places, valleys: int) -> None:
     length = len(elements_N)
     write = length - 1
     rising = False
-    behind = elements_N[length - 1]
-    for i in range(length - 2, -1, -1):
+    for i in range(length - 1, 0, -1):
         here = elements_N[i]
-        if here < behind or (rising and here == behind):
-            rising = True
-        else:
-            if rising:
-                order_N[write] = i + 1
-                write -= 1
-            rising = False
-        behind = here
+        rises = elements_N[i - 1] < here or (rising and elements_N[i - 1] == here)
+        if rising and not rises:
+            order_N[write] = i
+            write -= 1
+        rising = rises
     for i in range(valleys):
         order_N[i] = order_N[length - valleys + order_N[i]]
 
 
 @compiled
 def _induce(
-    elements_N: Elements,
-    counts_V: NDArray[np.uint32],
-    next_V: NDArray[np.uint32],
-    order_N: Places,
-    valleys: int,
+    elements_N: Elements, counts_V: Counts, next_V: Counts, order_N: Places, valleys: int
 ) -> None:
     """Sort all suffixes, given the sorted valleys at the front of `order_N`."""
     length = len(elements_N)
-    _count(elements_N, counts_V)
     _ends(counts_V, next_V)
     for i in range(valleys, length):
         order_N[i] = 0
@@ -278,9 +263,10 @@ def _induce(
 def shared_lengths(
     elements_N: Elements, order_N: Places, ranks_N: Places, shared_N: Places
 ) -> None:
-    """Fill in the rank of every suffix and how many first elements each shares with the one before it in order.
+    """Write the rank of every suffix, and the length it shares with the one before it in order.
 
-    Kasai, Lee, Arimura, Arikawa and Park, "Linear-Time Longest-Common-Prefix Computation in Suffix Arrays", 2001.
+    Kasai, Lee, Arimura, Arikawa and Park, "Linear-Time Longest-Common-Prefix Computation in Suffix
+    Arrays", 2001.
 
     Arguments:
         elements_N: the sequence.

@@ -1,16 +1,18 @@
-"""How often every short sequence of a corpus occurs: one trie, counted by sorting packed keys.
+"""Occurrences of all short sequences of a corpus: one trie, counted by sorting packed keys.
 
 Knows counts only; what probabilities follow from them is `rhapsode.counts.ngram`.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.counts import ngram_counting as kernels
-from rhapsode.counts.chunks import Chunk, Elements, chunks, first_places
+from rhapsode.counts.chunks import Elements, chunks, first_places
 from rhapsode.errors import DataError
 
 MOST_ORDER = 8
@@ -28,8 +30,9 @@ _KEY_BITS = 63
 class Trie:
     """All sequences of up to `order` elements that occur, in flat arrays.
 
-    Nodes are numbered level by level, each level in the order of its sequences: 0 the empty sequence, then every
-    element of the vocabulary, whether it occurs or not, then the pairs that occur, and so on.
+    Nodes are numbered level by level, each level in the order of its sequences: 0 the empty
+    sequence, then every element of the vocabulary, whether it occurs or not, then the pairs that
+    occur, and so on.
 
     Arguments:
         vocab_size: V.
@@ -43,8 +46,9 @@ class Trie:
         first_M: the first child of each node that is not of the last level, and M; int32.
         element_M: the last element of each node, int32.
         count_M: how often it occurs, openings included, int32.
-        ending_M: how many sequences of one more element end with it, and how many documents begin with it, for there
-            nothing else can stand before it; int32, for all levels but the last. An opening by itself does not count.
+        ending_M: how many sequences of one more element end with it, and how many documents begin
+            with it, for there nothing else can stand before it; int32, for all levels but the last.
+            An opening by itself does not count.
         suffix_M: the node of the sequence without its first element, int32.
     """
 
@@ -68,27 +72,11 @@ class Trie:
 
     @property
     def occurrences_V(self) -> NDArray[np.int64]:
-        """How often each element was counted, openings not."""
+        """Occurrences of each element, openings not counted."""
         count_V = self.count_M[1 : 1 + self.vocab_size].astype(np.int64)
         if self.opening is not None:
             count_V[self.opening] -= self.documents
         return count_V
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of its arrays."""
-        arrays = (self.first_M, self.element_M, self.count_M, self.ending_M, self.suffix_M)
-        return sum(array.nbytes for array in arrays)
-
-    @property
-    def reduced(self) -> str | None:
-        """What was left out to save memory, in words; None when nothing was."""
-        left_out = []
-        if self.order < self.asked:
-            left_out.append(f"sequences longer than {self.order} of the {self.asked} asked for")
-        if self.once:
-            left_out.append(f"{self.once} sequences of {self.order} that occur once")
-        return " and ".join(left_out) or None
 
 
 def learn_trie(
@@ -102,17 +90,20 @@ def learn_trie(
 ) -> Trie:
     """Count all sequences of up to `order` elements.
 
-    Several levels at once are read off one array of 64-bit keys, sorted: a node that is known already, and as many
-    elements behind it as fit. Deeper levels take another round.
+    Several levels at once are read off one array of 64-bit keys, sorted: a node that is known
+    already, and as many elements behind it as fit. Deeper levels take another round.
 
     Arguments:
         elements_N: ids from 0 up to `vocab_size - 1`, of any integer type; may be mapped from disk.
         vocab_size: V.
         order: elements of the longest sequences, from 1 up to 8.
-        starts: where documents begin that have no common history; no sequence runs across. None: one text.
-        opening: an element that every document is read behind without being counted as a choice; None: there is none.
-        most_nodes: how many nodes are kept beside those of the vocabulary. When the text has more, sequences of the
-            deepest level that occur once are left out, and where that does not suffice the level is.
+        starts: where documents begin that have no common history; no sequence runs across. None:
+            one text.
+        opening: an element that every document is read behind without being counted as a choice;
+            None: there is none.
+        most_nodes: how many nodes are kept beside those of the vocabulary. When the text has more,
+            sequences of the deepest level that occur once are left out, and where that does not
+            suffice the level is.
 
     Raises:
         DataError: the text has more than 2,147,483,647 elements.
@@ -155,10 +146,21 @@ def learn_trie(
 class _Level:
     """Nodes of a level that is being read off: parts in order, to be joined."""
 
-    elements: list[NDArray[np.int32]]
-    counts: list[NDArray[np.int32]]
-    children: list[NDArray[np.int32]]
+    elements: list[NDArray[np.int32]] = field(default_factory=list)
+    counts: list[NDArray[np.int32]] = field(default_factory=list)
+    children: list[NDArray[np.int32]] = field(default_factory=list)
     nodes: int = 0
+
+    def add(
+        self,
+        element_M: NDArray[np.int32],
+        count_M: NDArray[np.int32],
+        children_M: NDArray[np.int32],
+    ) -> None:
+        self.elements.append(element_M)
+        self.counts.append(count_M)
+        self.children.append(children_M)
+        self.nodes += len(element_M)
 
 
 class _Growing:
@@ -172,11 +174,10 @@ class _Growing:
         order: int,
         opening: int | None,
     ) -> None:
-        self.elements_N = elements_N
-        self.starts_N = starts_N
-        self.vocab_size = vocab_size
+        self.chunks = partial(chunks, elements_N, starts_N, vocab_size, opening=opening)
         self.asked = order
-        self.opening = opening
+        # Documents' first elements are counted by themselves, openings are not.
+        self.least = 1 if opening is None else 2
         self.read = len(elements_N) + (len(starts_N) if opening is not None else 0)
         self.bits = vocab_size.bit_length()  # of an element plus one
         self.order = 1
@@ -193,18 +194,8 @@ class _Growing:
         self.suffix_M = np.zeros(1 + vocab_size, dtype=np.int32)
         self.ending_M = np.zeros(1, dtype=np.int32)
 
-    def chunks(self, reach: int = 0) -> Iterator[Chunk]:
-        """The text and its openings."""
-        return chunks(
-            self.elements_N, self.starts_N, self.vocab_size, reach=reach, opening=self.opening
-        )
-
-    @property
-    def nodes(self) -> int:
-        return self.begin_L[-1]
-
     def ranges(self) -> Iterator[tuple[int, int, int]]:
-        """Ranges of the last level's nodes with few enough occurrences to be sorted at a time, and their number."""
+        """Ranges of the last level's nodes that are sorted at a time, and their occurrences."""
         begin, end = self.begin_L[-2:]
         if self.read <= _KEYS:
             yield begin, end, self.read
@@ -217,10 +208,10 @@ class _Growing:
             low, done = high, int(count_M[high - 1])
 
     def keys(self, low: int, high: int, size: int, digits: int) -> NDArray[np.int64]:
-        """Ordered keys of the occurrences of some nodes of the last level and the `digits` elements behind them."""
+        """Ordered keys of some nodes' occurrences and the `digits` elements behind them."""
         keys_N = np.empty(size, dtype=np.int64)
         filled = 0
-        for chunk in self.chunks(self.order + digits):
+        for chunk in self.chunks(reach=self.order + digits):
             filled = kernels.gather_keys(
                 chunk.text_T,
                 chunk.size,
@@ -241,75 +232,66 @@ class _Growing:
         return keys_N
 
     def grow(self, most: int) -> None:
-        """Add the levels that one round of keys can tell, at most `most` nodes in all; else cut the next one."""
-        widest = (self.begin_L[-1] - self.begin_L[-2]).bit_length()
-        digits = min(self.asked - self.order, (_KEY_BITS - widest) // self.bits)
-        begin_M = [np.zeros(self.begin_L[-1] - self.begin_L[-2], dtype=np.int32)]
-        levels = [_Level([], [], begin_M)]
-        levels += [_Level([], [], []) for _ in range(digits)]
+        """Add the levels of one round of keys, up to `most` nodes in all; else cut the next one."""
+        begin, end = self.begin_L[-2:]
+        digits = min(self.asked - self.order, (_KEY_BITS - (end - begin).bit_length()) // self.bits)
+        first_M = np.zeros(end - begin, dtype=np.int32)
+        levels = [_Level() for _ in range(digits)]
         for low, high, size in self.ranges():
             keys_N = self.keys(low, high, size, digits)
             nodes_L = kernels.count_nodes(keys_N, self.bits, digits)
-            total = self.nodes
-            for d, nodes in enumerate(nodes_L[: len(levels) - 1].tolist(), start=1):
-                total += levels[d].nodes + nodes
-                if total > most:
-                    del levels[d:]
-                    break
-            if len(levels) == 1:
+            known_L = [level.nodes for level in levels]
+            totals_L = end + np.cumsum(nodes_L[: len(levels)] + known_L)
+            del levels[np.count_nonzero(totals_L <= most) :]
+            if not levels:
                 break
-            children_M = begin_M[0][low - self.begin_L[-2] : high - self.begin_L[-2]]
-            for d, level in enumerate(levels[1:], start=1):
-                nodes = int(nodes_L[d - 1])
-                element_M = np.empty(nodes, dtype=np.int32)
-                count_M = np.empty(nodes, dtype=np.int32)
-                after = digits - d
-                kernels.fill_level(keys_N, self.bits, after, d == 1, element_M, count_M, children_M)
-                level.elements.append(element_M)
-                level.counts.append(count_M)
-                level.nodes += nodes
-                children_M = np.zeros(nodes, dtype=np.int32)
-                level.children.append(children_M)
-            del keys_N, element_M, count_M, children_M
-        if len(levels) > 1:
-            self.join(levels)
-        if len(levels) <= digits:
+            children_M = first_M[low - begin : high - begin]
+            for d, level in enumerate(levels):
+                above_M, children_M = children_M, np.zeros(nodes_L[d], dtype=np.int32)
+                element_M, count_M = np.empty_like(children_M), np.empty_like(children_M)
+                kernels.fill_level(
+                    keys_N, self.bits, digits - d - 1, d == 0, element_M, count_M, above_M
+                )
+                level.add(element_M, count_M, children_M)
+            del keys_N, element_M, count_M, children_M, above_M
+        if levels:
+            self.join(first_M, levels)
+        if len(levels) < digits:
             self.whole = False
             self.cut(most)
 
-    def join(self, levels: list[_Level]) -> None:
-        """Take up new levels; the first of `levels` is the last one known, with the number of its children."""
-        children_M = [np.diff(self.first_M)]
+    def join(self, first_M: NDArray[np.int32], levels: list[_Level]) -> None:
+        """Take up new levels; `first_M` counts the children of each node of the last one known."""
+        children_M = [np.ones(1, dtype=np.int32), np.diff(self.first_M), first_M]
         children_M += [part for level in levels[:-1] for part in level.children]
         elements, counts = [self.element_M], [self.count_M]
-        for level in levels[1:]:
+        for level in levels:
             elements += level.elements
             counts += level.counts
             self.begin_L.append(self.begin_L[-1] + level.nodes)
         self.element_M = np.concatenate(elements)
         self.count_M = np.concatenate(counts)
-        self.first_M = np.concatenate([np.ones(1, dtype=np.int32), *children_M])
+        self.first_M = np.concatenate(children_M)
         np.cumsum(self.first_M, out=self.first_M)
-        known = len(self.suffix_M)
-        self.suffix_M = np.concatenate(
-            (self.suffix_M, np.zeros(self.begin_L[-1] - known, dtype=np.int32))
+        self.suffix_M = np.append(
+            self.suffix_M, np.zeros(self.begin_L[-1] - len(self.suffix_M), dtype=np.int32)
         )
-        for level_number in range(self.order, len(self.begin_L) - 2):
-            begin, end = self.begin_L[level_number : level_number + 2]
+        for begin, end in pairwise(self.begin_L[self.order : -1]):
             kernels.link_level(self.first_M, self.element_M, self.suffix_M, begin, end)
         self.order = len(self.begin_L) - 2
 
     def cut(self, most: int) -> None:
         """Add one level without what occurs once, if that makes at most `most` nodes."""
         begin, end = self.begin_L[-2:]
-        children_M = np.zeros(end - begin, dtype=np.int32)
+        first_M = np.zeros(end - begin, dtype=np.int32)
         ending_M = np.zeros(end, dtype=np.int32)
-        level = _Level([], [], [children_M])
+        level = _Level()
         once = 0
         for low, high, size in self.ranges():
             keys_N = self.keys(low, high, size, 1)
-            room = len(keys_N) // 2
-            element_M, count_M = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.int32)
+            element_M = np.empty(len(keys_N) // 2, dtype=np.int32)
+            count_M = np.empty_like(element_M)
+            children_M = first_M[low - begin : high - begin]
             made, few = kernels.keep_repeated(
                 keys_N,
                 self.bits,
@@ -320,20 +302,18 @@ class _Growing:
                 ending_M,
                 element_M,
                 count_M,
-                children_M[low - begin : high - begin],
+                children_M,
             )
-            level.elements.append(element_M[:made].copy())
-            level.counts.append(count_M[:made].copy())
-            level.nodes += made
+            level.add(element_M[:made].copy(), count_M[:made].copy(), children_M)
             once += few
-            if self.nodes + level.nodes > most:
+            if end + level.nodes > most:
                 return
-        self.join([_Level([], [], [children_M]), level])
+        self.join(first_M, [level])
         self.once = once
         self.ending_M = ending_M
 
     def count_endings(self) -> None:
-        """Tell behind how many elements and openings each node stands, but for those of the last level."""
+        """Count the elements and openings before each node, but for those of the last level."""
         levels = self.order - 1
         ending_M = np.zeros(self.begin_L[self.order], dtype=np.int32)
         complete = self.order + 1
@@ -344,12 +324,12 @@ class _Growing:
             ending_M[begin:] = self.ending_M[begin:]
         if complete > 2:
             kernels.count_endings(self.suffix_M, self.begin_L[2], self.begin_L[complete], ending_M)
-        for chunk in self.chunks(levels):
+        for chunk in self.chunks(reach=levels):
             kernels.count_openings(
                 chunk.text_T,
                 chunk.starts_N,
                 chunk.stops_N,
-                1 if self.opening is None else 2,
+                self.least,
                 levels,
                 self.first_M,
                 self.element_M,

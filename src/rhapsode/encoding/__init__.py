@@ -6,7 +6,6 @@ Encoders of text are in `rhapsode.encoding.text`, those of series in `rhapsode.e
 import importlib
 import pkgutil
 
-from rhapsode.encoding.contexts import Contexts, ContextsTable, FiniteContexts
 from rhapsode.encoding.contract import (
     ENCODERS,
     END_ID,
@@ -17,7 +16,14 @@ from rhapsode.encoding.contract import (
     JoiningDecoder,
     encoder_from_mapping,
 )
-from rhapsode.encoding.grammar import FiniteGrammar, Grammar, GrammarTable
+from rhapsode.encoding.state_machine import (
+    Contexts,
+    ContextsTable,
+    FiniteContexts,
+    FiniteGrammar,
+    Grammar,
+    GrammarTable,
+)
 
 __all__ = [
     "ENCODERS",

@@ -36,7 +36,7 @@ class IncrementalDecoder(ABC):
 
     @abstractmethod
     def finish(self) -> str:
-        """What was held back, malformed bytes replaced by U+FFFD."""
+        """The text held back, malformed bytes replaced by U+FFFD."""
 
 
 class Encoder(ABC):
@@ -46,7 +46,7 @@ class Encoder(ABC):
 
     Arguments:
         vocabulary: the text of every id from 2 on, in order.
-        settings: what `learn` was told, complete, as plain values.
+        settings: those of `learn`, complete, as plain values.
     """
 
     Settings: ClassVar[type[Any]]
@@ -54,11 +54,13 @@ class Encoder(ABC):
     name: ClassVar[str]
     """Registered name, `characters.v1`."""
     round_trip: ClassVar[str]
-    """What `decode(encode(text))` equals: "lossless", or the normalisation applied."""
+    """Result of `decode(encode(text))`: "lossless", or the normalisation applied."""
     unknown_prompt: ClassVar[str]
-    """What an unseen piece of a prompt means: "error", or "element" for the unknown element."""
+    """Meaning of an unseen piece of a prompt: "error", or "element" for the unknown element."""
+    spaced: bool = False
+    """True if a space stands between two elements, but beside line ends."""
     parallel: ClassVar[Literal["itself", "processes"]] = "itself"
-    """Who uses several cores: `encode` itself, or, where it is slow Python, the caller with processes."""
+    """User of several cores: `encode` itself, or its caller with processes where it is slow."""
 
     def __init__(self, vocabulary: Sequence[str], settings: Mapping[str, Any]) -> None:
         self.vocabulary = tuple(vocabulary)
@@ -104,7 +106,7 @@ class Encoder(ABC):
         """The pieces of a text that have no element of their own, every occurrence, in order."""
 
     def unknown(self, text: str) -> list[str]:
-        """The distinct pieces of a text that have no element of their own, in order of appearance."""
+        """The distinct pieces of a text without an element, in order of appearance."""
         return list(dict.fromkeys(self.unknown_pieces(text)))
 
     def without_unknown(self, text: str) -> str:
@@ -122,11 +124,6 @@ class Encoder(ABC):
         return tuple(text.encode("utf-8", "surrogatepass") for text in texts)
 
     @property
-    def spaced(self) -> bool:
-        """True if a space stands between two elements, but beside line ends."""
-        return False
-
-    @property
     def vocab_size(self) -> int:
         """V, end-of-sequence and unknown included."""
         return len(self.vocabulary) + 2
@@ -138,11 +135,7 @@ class Encoder(ABC):
 
     def label(self, element: int) -> str:
         """A short printable name of an element, for tables."""
-        if element == END_ID:
-            return "<end>"
-        if element == UNKNOWN_ID:
-            return "<unknown>"
-        return self.vocabulary[element - 2]
+        return ("<end>", "<unknown>")[element] if element < 2 else self.vocabulary[element - 2]
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values that `encoder_from_mapping` reads back."""
@@ -158,12 +151,12 @@ class Encoder(ABC):
 
 
 class CountingEncoder(Encoder):
-    """An encoder that learns from the counts of pieces alone, which processes can count apart and add."""
+    """An encoder that learns from counts of pieces, which processes count apart and add."""
 
     @classmethod
     @abstractmethod
     def count(cls, texts: Iterable[str], settings: Mapping[str, Any]) -> Counter[str]:
-        """How often every piece occurs.
+        """Occurrences of every piece.
 
         Raises:
             SettingsError: a setting that this encoding lacks, or out of range.
@@ -183,14 +176,14 @@ class JoiningDecoder(IncrementalDecoder):
     """Elements whose texts stand one behind the other, whatever is beside them.
 
     Arguments:
-        encoder: tells the texts.
+        texts: the text of every id from 0 on.
     """
 
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
 
     def feed(self, ids: Ids) -> str:
-        return self._encoder.decode(ids)
+        return "".join([self._texts[element] for element in ids])
 
     def finish(self) -> str:
         return ""
@@ -206,14 +199,10 @@ def encoder_from_mapping(mapping: Mapping[str, Any]) -> Encoder:
         BundleError: the mapping is malformed.
         SettingsError: its name is not registered.
     """
-    name, settings, tokenizer = (mapping.get(key) for key in ("name", "settings", "tokenizer"))
-    if (
-        not isinstance(name, str)
-        or not isinstance(settings, dict)
-        or not isinstance(tokenizer, str)
-    ):
-        raise BundleError("the encoder's description is malformed")
-    return ENCODERS.get(name).from_tokenizer_json(tokenizer, settings)
+    match mapping:
+        case {"name": str(name), "settings": dict(settings), "tokenizer": str(tokenizer)}:
+            return ENCODERS.get(name).from_tokenizer_json(tokenizer, settings)
+    raise BundleError("the encoder's description is malformed")
 
 
 def most_frequent(
@@ -234,7 +223,7 @@ def most_frequent(
 
 
 def line_chunks(text: str) -> Iterator[str]:
-    """Parts of a text of about `CHUNK` characters that end behind a line feed, where no element goes on."""
+    """Parts of about `CHUNK` characters that end behind a line feed, as elements do."""
     start = 0
     while start < len(text):
         end = text.find("\n", start + CHUNK) + 1 or len(text)

@@ -1,8 +1,8 @@
-"""What may be done to a text before it is cut into elements; by default nothing."""
+"""Normalisation of a text before it is cut into elements; by default none."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -50,28 +50,23 @@ class Normaliser:
         small = [normalizers.Lowercase()] if known.lowercase else []
         # Small letters may compose where their capitals did not, as in J with caron.
         self.steps: list[normalizers.Normalizer] = [*form, *small, *(form if small else [])]
-        """What `tokenizers` does, also in an exported `tokenizer.json`."""
-        self._sequence = normalizers.Sequence(self.steps) if self.steps else None
-        self._converter = _converter(known.chinese) if known.chinese else None
-
-    @property
-    def idle(self) -> bool:
-        """Whether a text stays as it is."""
-        return self._sequence is None and self._converter is None
+        """Steps of `tokenizers`, which an exported `tokenizer.json` holds, too."""
+        self._sequence = normalizers.Sequence(self.steps)
+        self._convert = _converter(known.chinese) if known.chinese else None
 
     def converted(self, text: str) -> str:
         """The text in the Chinese characters asked for, halves of surrogate pairs replaced."""
         text = without_surrogates(text)
-        if self._converter is None:
+        if self._convert is None:
             return text
-        return "".join([str(self._converter.convert(chunk)) for chunk in line_chunks(text)])
+        return "".join([str(self._convert(chunk)) for chunk in line_chunks(text)])
 
     def __call__(self, text: str) -> str:
-        """The text after all steps."""
-        if self.idle:
+        """The text after all steps; without any it stays as it is."""
+        if self._convert is None and not self.steps:
             return text
         text = self.converted(text)
-        if self._sequence is None:
+        if not self.steps:
             return text
         return "".join([self._sequence.normalize_str(chunk) for chunk in line_chunks(text)])
 
@@ -81,25 +76,21 @@ def stated(known: NormalSettings, *, lost: Iterable[str] = ()) -> str:
 
     Arguments:
         known: the settings.
-        lost: what the encoding itself loses.
+        lost: losses of the encoding itself.
     """
     missing = [*(["capitals"] if known.lowercase else []), *lost]
     forms = [f"Unicode {known.unicode.upper()}"] if known.unicode else []
     if known.chinese:
         forms.append(f"{known.chinese} Chinese")
-    parts = [f"without {_listed(missing)}"] if missing else []
-    if forms:
-        parts.append(f"with {_listed(forms)}")
+    named = {"without": missing, "with": forms}
+    parts = [f"{word} {', '.join(names)}" for word, names in named.items() if names]
     return ", ".join(parts) or "lossless"
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)
-
-
-def _converter(to: str) -> Any:
+def _converter(to: str) -> Callable[[str], Any]:
     try:
         from opencc import OpenCC
     except ImportError:
         raise MissingExtraError("zh", "converting Chinese characters") from None
-    return OpenCC(_CONVERSIONS[to])
+    convert: Callable[[str], Any] = OpenCC(_CONVERSIONS[to]).convert
+    return convert

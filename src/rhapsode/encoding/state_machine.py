@@ -1,4 +1,4 @@
-"""State machines over elements, which grammars and contexts are. No torch."""
+"""State machines over elements: grammars and contexts, and their finite forms. No torch."""
 
 from __future__ import annotations
 
@@ -144,6 +144,7 @@ class Transitions:
 
 
 Table = TypeVar("Table", bound=Transitions)
+T = TypeVar("T", bound=np.generic)
 
 
 class TableMachine(StateMachine, Generic[Table]):
@@ -191,3 +192,166 @@ class TableMachine(StateMachine, Generic[Table]):
                 here_B = np.where(reset_BT[:, t], np.int32(0), here_B)
             state_BT[:, t + 1] = here_B = self._table.next_SV[here_B, ids_BT[:, t]]
         return state_BT
+
+    def look_up(
+        self, values_SX: NDArray[T], ids_BT: Ids, state: Place, reset_BT: Flags | None
+    ) -> tuple[NDArray[T], Place]:
+        """Values (B, T, X) of the states behind each element, and the states behind the last.
+
+        Arguments:
+            values_SX: by state.
+            ids_BT: ids from 0 to V - 1.
+            state: of B rows.
+            reset_BT: True where a row begins anew before it reads the element. None: nowhere.
+        """
+        state_BT = self.path(ids_BT, state, reset_BT)
+        return values_SX[state_BT[:, 1:]], Place(state_BT[:, -1].copy())
+
+
+class Grammar(StateMachine):
+    """Elements that may follow those before them.
+
+    Distributions are normalised over what is allowed. Behind elements that are not allowed
+    something is allowed, too: prompts may hold them.
+    """
+
+    @abstractmethod
+    def allowed_BV(self, state: Any) -> Flags:
+        """Elements that may follow, at least one of each row, (B, V)."""
+
+    def masks(self, ids_BT: Ids, state: Any, reset_BT: Flags | None = None) -> tuple[Flags, Any]:
+        """Elements that may follow each element that is read.
+
+        Arguments:
+            ids_BT: ids from 0 to V - 1.
+            state: of B rows; it may be written into.
+            reset_BT: True where a row begins anew before it reads the element. None: nowhere.
+
+        Returns:
+            What may follow (B, T, V), and the state behind the elements.
+        """
+        allowed_BTV = np.empty((*ids_BT.shape, self.vocab_size), dtype=np.bool_)
+        return allowed_BTV, self.fill(allowed_BTV, self.allowed_BV, ids_BT, state, reset_BT)
+
+    def compiled(self) -> GrammarTable | None:
+        """The grammar as a finite automaton; None where it is none."""
+        return None
+
+
+@dataclass(frozen=True)
+class GrammarTable(Transitions):
+    """A finite automaton of what may follow; rows begin in state 0.
+
+    Arguments:
+        next_SV: the state behind each element, by state, int32; also behind what is not allowed.
+        allowed_SV: elements that may follow, by state; at least one in each.
+
+    Raises:
+        ValueError: shapes that differ, a state that is none, or one that allows nothing.
+    """
+
+    allowed_SV: Flags
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.allowed_SV.shape != self.next_SV.shape:
+            raise ValueError(
+                f"transitions {self.next_SV.shape} and what is allowed {self.allowed_SV.shape} "
+                "have different shapes"
+            )
+        if not self.allowed_SV.any(axis=1).all():
+            raise ValueError("at least one element must be allowed in every state")
+        object.__setattr__(self, "allowed_SV", np.require(self.allowed_SV, np.bool_, ["C", "W"]))
+
+
+class FiniteGrammar(TableMachine[GrammarTable], Grammar):
+    """A grammar given by a finite automaton.
+
+    Arguments:
+        table: the automaton.
+    """
+
+    def allowed_BV(self, state: Place) -> Flags:
+        return self._table.allowed_SV[state.state_B]
+
+    def masks(
+        self, ids_BT: Ids, state: Place, reset_BT: Flags | None = None
+    ) -> tuple[Flags, Place]:
+        return self.look_up(self._table.allowed_SV, ids_BT, state, reset_BT)
+
+
+class Contexts(StateMachine):
+    """Small integers that sum up what was read, such as a depth."""
+
+    @property
+    @abstractmethod
+    def sizes(self) -> tuple[int, ...]:
+        """The number of values of each of the C integers."""
+
+    @abstractmethod
+    def values_BC(self, state: Any) -> Ids:
+        """The integers of each row, (B, C), each from 0 to below its size."""
+
+    def along(self, ids_BT: Ids, state: Any, reset_BT: Flags | None = None) -> tuple[Ids, Any]:
+        """The integers behind each element that is read.
+
+        Arguments:
+            ids_BT: ids from 0 to V - 1.
+            state: of B rows; it may be written into.
+            reset_BT: True where a row begins anew before it reads the element. None: nowhere.
+
+        Returns:
+            The integers (B, T, C), and the state behind the elements.
+        """
+        values_BTC = np.empty((*ids_BT.shape, len(self.sizes)), dtype=np.int64)
+        return values_BTC, self.fill(values_BTC, self.values_BC, ids_BT, state, reset_BT)
+
+    def compiled(self) -> ContextsTable | None:
+        """The contexts as a finite automaton; None where they are none."""
+        return None
+
+
+@dataclass(frozen=True)
+class ContextsTable(Transitions):
+    """A finite automaton with C integers a state; rows begin in 0.
+
+    Arguments:
+        next_SV: the state behind each element, by state, int32.
+        values_SC: the integers of each state, from 0, int64.
+        sizes: the number of values of each of the C integers.
+
+    Raises:
+        ValueError: shapes that differ, a state that is none, or a value out of range.
+    """
+
+    values_SC: Ids
+    sizes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.values_SC.shape != (len(self.next_SV), len(self.sizes)):
+            raise ValueError(
+                f"values have the shape {(len(self.next_SV), len(self.sizes))}, "
+                f"not {self.values_SC.shape}"
+            )
+        if (self.values_SC < 0).any() or (self.values_SC >= np.array(self.sizes)).any():
+            raise ValueError(f"values must lie from 0 up to, not including, {self.sizes}")
+        object.__setattr__(self, "values_SC", np.require(self.values_SC, np.int64, ["C", "W"]))
+
+
+class FiniteContexts(TableMachine[ContextsTable], Contexts):
+    """Contexts given by a finite automaton.
+
+    Arguments:
+        table: the automaton.
+    """
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return self._table.sizes
+
+    def values_BC(self, state: Place) -> Ids:
+        return self._table.values_SC[state.state_B]
+
+    def along(self, ids_BT: Ids, state: Place, reset_BT: Flags | None = None) -> tuple[Ids, Place]:
+        return self.look_up(self._table.values_SC, ids_BT, state, reset_BT)

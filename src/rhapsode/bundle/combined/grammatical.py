@@ -16,7 +16,7 @@ from rhapsode.bundle.predictor import Examined, Predictor, States, Stretch, Stre
 
 if TYPE_CHECKING:
     from rhapsode.data import Batch
-    from rhapsode.encoding.grammar import Grammar, GrammarTable
+    from rhapsode.encoding.state_machine import Grammar, GrammarTable
 
 
 class Grammatical(Predictor):

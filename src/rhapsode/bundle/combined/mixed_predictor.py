@@ -24,7 +24,7 @@ from rhapsode.bundle.predictor import (
 if TYPE_CHECKING:  # counting loads a compiler, which not everybody who scores needs
     from rhapsode.counts.ngram import NGramModel, NGramState
     from rhapsode.data import Batch
-    from rhapsode.encoding.grammar import Grammar
+    from rhapsode.encoding.state_machine import Grammar
 
 
 class NGramPredictor(Predictor):

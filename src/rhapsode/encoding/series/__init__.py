@@ -1,7 +1,8 @@
 """The encoder of series: values to features and targets, and back. Loaded when it is asked for."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from rhapsode.late import late_names
 
 if TYPE_CHECKING:
     from rhapsode.encoding.series.scaling import BinSettings, SeriesStats, column_scale, learn_bins
@@ -17,9 +18,8 @@ __all__ = [
     "learn_bins",
 ]
 
+_VALUES = ("SeriesEncoder", "SeriesEncoderSettings", "SeriesPaths")
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    place = "values" if name.startswith("Series") and name != "SeriesStats" else "scaling"
-    return getattr(importlib.import_module(f"{__name__}.{place}"), name)
+__getattr__ = late_names(
+    __name__, {name: ".values" if name in _VALUES else ".scaling" for name in __all__}
+)

@@ -1,4 +1,4 @@
-"""The scale of one series and the bins of scaled values, told from what has been observed and from nothing else."""
+"""The scale of one series, and bins of scaled values, from observed values alone."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ NORMAL_QUARTILES = 1.3489795003921634
 
 @dataclass(frozen=True)
 class SeriesStats:
-    """What a history says of a series' size.
+    """Size of a series, as its history shows it.
 
     Arguments:
-        shift_K: what is taken off the (logged, differenced) values.
-        scale_K: what they are divided by; above 0.
-        level_K: mean of the (logged) values: where a series without a past is taken to start.
-        count_scale_K: mean absolute value in the data's own units, above 0: what the mean of a count is multiplied by.
+        shift_K: subtracted from the (logged, differenced) values.
+        scale_K: divides them; above 0.
+        level_K: mean of the (logged) values: the start of a series without a past.
+        count_scale_K: mean absolute value in the data's own units, above 0: factor of the mean of
+            a count.
     """
 
     shift_K: NDArray[np.float64]
@@ -41,15 +42,15 @@ class SeriesStats:
 
     @classmethod
     def from_array(cls, rows: NDArray[np.floating]) -> SeriesStats:
-        """What `to_array` wrote."""
+        """The statistics that `to_array` gave."""
         return cls(*np.asarray(rows, dtype=np.float64))
 
 
 def column_scale(values_N: NDArray[np.float64], scaling: Scaling) -> tuple[float, float]:
     """Shift and scale of one column; missing values are NaN and are left out.
 
-    A column that does not vary is divided by its mean absolute value, one of zeros or of nothing by 1: the scale is
-    never 0.
+    A column that does not vary is divided by its mean absolute value, one of zeros or of nothing by
+    1: the scale is never 0.
     """
     values_N = values_N[np.isfinite(values_N)]
     if scaling == "none" or not len(values_N):
@@ -87,14 +88,17 @@ class BinSettings:
 def learn_bins(
     values_N: NDArray[np.floating], settings: BinSettings
 ) -> tuple[tuple[float, ...], tuple[float, float]]:
-    """Edges between bins and the mean lengths of the two outermost; equal neighbours among the edges become one.
+    """Edges between bins, and the mean lengths of the two outermost bins.
+
+    Equal neighbours among the edges become one.
 
     Arguments:
         values_N: scaled values like those to come; NaN where missing.
         settings: how many bins, and how they are spaced.
 
     Raises:
-        DataError: bins at quantiles of nothing but missing values, or of fewer than two different ones.
+        DataError: bins at quantiles of nothing but missing values, or of fewer than two different
+            ones.
     """
     if settings.spacing == "uniform":
         edges = np.linspace(-settings.limit, settings.limit, settings.bins + 1)
@@ -120,7 +124,8 @@ def learn_bins(
             "bins at quantiles need values further apart than their rounding",
             hint="set head.spacing to uniform",
         )
-    # The tails' lengths are the mean distances of what lies in them, as a maximum of likelihood has it.
+    # The tails' lengths are the mean distances of what lies in them, as a maximum of likelihood has
+    # it.
     spread = float(z_N[-1] - z_N[0])
     below, above = edges[0] - z_N[z_N < edges[0]], z_N[z_N >= edges[-1]] - edges[-1]
     least = 1e-6 * spread

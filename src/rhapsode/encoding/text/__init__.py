@@ -3,10 +3,10 @@
 Each is loaded when it is asked for: who continues a text needs one of them.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rhapsode.encoding.contract import ENCODERS
+from rhapsode.late import late_names
 
 if TYPE_CHECKING:
     from rhapsode.encoding.text.bytes import ByteEncoder
@@ -30,15 +30,15 @@ __all__ = [
 ]
 
 _PLACES = {
-    "ByteEncoder": "bytes",
-    "CharacterEncoder": "characters",
-    "JiebaEncoder": "chinese",
-    "ReadyEncoder": "pretrained",
-    "BpeEncoder": "subwords",
-    "WordPieceEncoder": "subwords",
-    "UnigramEncoder": "subwords",
-    "WordEncoder": "words",
-    "choose_encoding": "choice",
+    "ByteEncoder": ".bytes",
+    "CharacterEncoder": ".characters",
+    "JiebaEncoder": ".chinese",
+    "ReadyEncoder": ".pretrained",
+    "BpeEncoder": ".subwords",
+    "WordPieceEncoder": ".subwords",
+    "UnigramEncoder": ".subwords",
+    "WordEncoder": ".words",
+    "choose_encoding": ".choice",
 }
 
 for _name, _class, _aliases in (
@@ -51,10 +51,6 @@ for _name, _class, _aliases in (
     ("unigram.v1", "UnigramEncoder", ()),
     ("words.v1", "WordEncoder", ("word",)),
 ):
-    ENCODERS.register_at(_name, f"{__name__}.{_PLACES[_class]}:{_class}", aliases=_aliases)
+    ENCODERS.register_at(_name, f"{__name__}{_PLACES[_class]}:{_class}", aliases=_aliases)
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
+__getattr__ = late_names(__name__, _PLACES)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import decoders, models, pre_tokenizers
 
 from rhapsode.config import from_mapping
 from rhapsode.encoding.contract import (
@@ -19,9 +19,10 @@ from rhapsode.encoding.contract import (
     IncrementalDecoder,
     vocabulary_of,
 )
+from rhapsode.encoding.text.learnt import ids_of, tokenizer_of
 from rhapsode.errors import BundleError, EncodingError
 
-RESERVED = ("<end>", "<unknown>")
+_RESERVED = ("<end>", "<unknown>")
 _FIRST = 2
 _RAW = [bytes((byte,)) for byte in range(256)]
 
@@ -39,7 +40,7 @@ def printable_bytes() -> list[str]:
 
 
 class Utf8(IncrementalDecoder):
-    """Elements that are bytes to text; never half a character, and what is malformed becomes U+FFFD.
+    """Decoder of bytes: never half a character, malformed bytes as U+FFFD.
 
     Arguments:
         pieces: the bytes of every id from 2 on.
@@ -84,15 +85,16 @@ class ByteEncoder(Encoder):
     @classmethod
     def from_tokenizer_json(cls, text: str, settings: Mapping[str, Any]) -> ByteEncoder:
         from_mapping(ByteSettings, settings, where="encoder", error=BundleError)
-        if vocabulary_of(text, reserved=RESERVED) != printable_bytes():
+        if vocabulary_of(text, reserved=_RESERVED) != printable_bytes():
             raise BundleError("the encoder's vocabulary is not the 256 bytes")
         return cls()
 
     def to_tokenizer_json(self) -> str:
-        table = {piece: index for index, piece in enumerate((*RESERVED, *self.vocabulary))}
-        tokenizer = Tokenizer(models.BPE(vocab=table, merges=[]))
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
-        tokenizer.decoder = decoders.ByteLevel()
+        tokenizer = tokenizer_of(
+            models.BPE(vocab=ids_of((*_RESERVED, *self.vocabulary)), merges=[]),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+            decoder=decoders.ByteLevel(),
+        )
         return str(tokenizer.to_str())
 
     def encode(self, text: str) -> NDArray[np.unsignedinteger]:

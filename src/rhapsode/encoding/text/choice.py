@@ -1,4 +1,4 @@
-"""Which encoding suits a corpus, with the reason."""
+"""The choice of an encoding for a corpus, with the reason."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def choose_encoding(texts: Iterable[str], *, characters: int | None = None) -> t
     """The registered name of an encoding, and why, for `--encoding auto`.
 
     Arguments:
-        texts: read until the answer is known; what is in them is looked at up to 8 million characters.
-        characters: how long all of them are together; without it they are counted.
+        texts: read until the answer is known; up to 8 million characters are counted.
+        characters: length of all of them; None: it is counted.
     """
     counts: Counter[str] = Counter()
     seen, length = 0, 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,12 +24,14 @@ from rhapsode.encoding.contract import (
     without_surrogates,
 )
 from rhapsode.encoding.text.bytes import printable_bytes
-from rhapsode.encoding.text.encode_chunks import Sample, encode_chunks
+from rhapsode.encoding.text.learnt import Sample, encode_chunks, unknown_in
 from rhapsode.errors import BundleError, RhapsodeError, SettingsError
 
+_DECODED = "as its tokenizer.json decodes"
 _SAMPLE = 1_000_000
 _MOST_IDS = 1 << 24
-# A character has at most four bytes; what still looks unfinished after so many elements is malformed.
+# A character has at most four bytes; what still looks unfinished after so many elements is
+# malformed.
 _MOST_HELD = 16
 
 
@@ -45,8 +48,8 @@ class ReadySettings:
 class ReadyEncoder(Encoder):
     """The elements of a ready tokenizer in their order; its special tokens are not among them.
 
-    Every line is encoded, and decoded, by itself. The `tokenizer.json` is kept as it was given: its own ids are not
-    ours, which begin with end-of-sequence and unknown.
+    Every line is encoded, and decoded, by itself. The `tokenizer.json` is kept as it was given: its
+    own ids are not ours, which begin with end-of-sequence and unknown.
 
     Arguments:
         text: the `tokenizer.json`.
@@ -73,16 +76,16 @@ class ReadyEncoder(Encoder):
         special |= {tokens.get(str(model.get("unk_token"))), model.get("unk_id")}
         by_id = {index: token for token, index in tokens.items() if index not in special}
         self._theirs = sorted(by_id)
-        if max(self._theirs, default=0) >= _MOST_IDS:
+        size = max(self._theirs, default=0) + 1
+        if size > _MOST_IDS:
             raise BundleError("the tokenizer's ids are out of range")
         super().__init__([by_id[index] for index in self._theirs], settings)
-        size = self._theirs[-1] + 1 if self._theirs else 1
         self._ours = np.full(size, UNKNOWN_ID, dtype=np.uint32)
         self._ours[self._theirs] = np.arange(2, len(self._theirs) + 2, dtype=np.uint32)
 
     @property
     def round_trip(self) -> str:  # type: ignore[override]
-        """What a sample of the training text showed."""
+        """Result of encoding and decoding a sample of the training text."""
         return str(self.settings["round_trip"])
 
     @classmethod
@@ -96,31 +99,28 @@ class ReadyEncoder(Encoder):
             )
         try:
             text = Path(known.file).read_text("utf-8")
+            encoder = cls(text, {"file": Path(known.file).name})
         except OSError as problem:
             raise SettingsError(f"cannot read it: {problem.strerror}", where=known.file) from None
         except ValueError:
             raise SettingsError("not UTF-8 text", where=known.file) from None
-        stored = {"file": Path(known.file).name, "round_trip": ""}
-        try:
-            encoder = cls(text, stored)
         except RhapsodeError as problem:
             raise SettingsError(problem.what, where=known.file) from None
-        sample = [without_surrogates(chunk) for chunk in Sample(texts, _SAMPLE).chunks]
+        sample = map(without_surrogates, Sample(texts, _SAMPLE).chunks)
         exact = all(encoder.decode(encoder.encode(chunk)) == chunk for chunk in sample)
-        encoder.settings["round_trip"] = "lossless" if exact else "as its tokenizer.json decodes"
+        encoder.settings["round_trip"] = "lossless" if exact else _DECODED
         return encoder
 
     @classmethod
     def from_tokenizer_json(cls, text: str, settings: Mapping[str, Any]) -> ReadyEncoder:
         known = from_mapping(ReadySettings, settings, where="encoder", error=BundleError)
-        stated = known.round_trip or "as its tokenizer.json decodes"
-        return cls(text, {"file": known.file, "round_trip": stated})
+        return cls(text, {"file": known.file, "round_trip": known.round_trip or _DECODED})
 
     def to_tokenizer_json(self) -> str:
         return self._text
 
     def encode(self, text: str) -> NDArray[np.unsignedinteger]:
-        theirs_N = encode_chunks(self._tokenizer, _lines(without_surrogates(text)))
+        theirs_N = encode_chunks(self._tokenizer, StringIO(without_surrogates(text)))
         known_N = np.minimum(theirs_N, len(self._ours) - 1)
         return np.where(known_N == theirs_N, self._ours[known_N], np.uint32(UNKNOWN_ID))
 
@@ -144,17 +144,12 @@ class ReadyEncoder(Encoder):
         )
 
     def unknown_pieces(self, text: str) -> list[str]:
-        pieces: list[str] = []
-        for line in _lines(without_surrogates(text)):
-            encoding = self._tokenizer.encode(line, add_special_tokens=False)
-            for theirs, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
-                if theirs >= len(self._ours) or self._ours[theirs] == UNKNOWN_ID:
-                    pieces.append(line[start:end].strip())
-        return pieces
+        chunks = StringIO(without_surrogates(text))
+        return unknown_in(self._tokenizer, chunks, set(self._theirs))
 
 
 class _Stream(IncrementalDecoder):
-    """What every element adds to the text of those before it in its line, held back while a character is unfinished.
+    """Text that each element adds to its line, held back while a character is unfinished.
 
     `decode` of a whole is this stream, so that both agree whatever the tokenizer does.
     """
@@ -214,11 +209,3 @@ def _opened(text: str) -> Tokenizer:
     except BaseException:
         raise BundleError("the encoder's vocabulary is malformed: not a tokenizer.json") from None
     return tokenizer
-
-
-def _lines(text: str) -> Iterator[str]:
-    start = 0
-    while start < len(text):
-        end = text.find("\n", start) + 1 or len(text)
-        yield text[start:end]
-        start = end

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -16,21 +17,15 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from rhapsode.config import from_mapping
 from rhapsode.encoding.contract import (
     UNKNOWN_ID,
-    UNKNOWN_TEXT,
-    Encoder,
     Ids,
     IncrementalDecoder,
-    JoiningDecoder,
     line_chunks,
     most_frequent,
-    vocabulary_of,
 )
-from rhapsode.encoding.normalise import Normaliser, NormalSettings, stated
-from rhapsode.encoding.text.encode_chunks import encode_chunks
-from rhapsode.errors import BundleError, MissingExtraError, RhapsodeError, SettingsError
+from rhapsode.encoding.normalise import NormalSettings, stated
+from rhapsode.encoding.text.learnt import LearntEncoder, encode_chunks, tokenizer_of, unknown_in
+from rhapsode.errors import MissingExtraError, SettingsError
 
-# With a space inside, which no element of a text has.
-RESERVED = ("<end of sequence>", "<unknown word>")
 # A word with the space before it, a mark with the space before it, or one character of white space.
 _WORDS = r" ?[\p{L}\p{M}\p{N}_]+(?:['’][\p{L}\p{M}\p{N}_]+)*| ?[^\s\p{L}\p{M}\p{N}_]|\s"
 # A word up to white space, or one line end; other white space is dropped.
@@ -64,12 +59,12 @@ class WordSettings(NormalSettings):
     "english"; endings and case are lost."""
 
 
-class WordEncoder(Encoder):
+class WordEncoder(LearntEncoder[WordSettings]):
     """One element a word or mark, with the space before it, in order of frequency.
 
-    By default a text of known words comes back exactly, and, where unknown words are spelled, a text of known
-    characters. Lower-casing, dropped marks and tags, stems and whitespace splitting lose what they are named for, and
-    `round_trip` says so.
+    By default a text of known words comes back exactly, and, where unknown words are spelled, a
+    text of known characters. Lower-casing, dropped marks and tags, stems and whitespace splitting
+    lose what they are named for, and `round_trip` says so.
     """
 
     Settings = WordSettings
@@ -78,91 +73,78 @@ class WordEncoder(Encoder):
 
     def __init__(self, vocabulary: Sequence[str], settings: Mapping[str, Any]) -> None:
         super().__init__(vocabulary, settings)
-        self._known = from_mapping(WordSettings, settings, where="encoder", error=BundleError)
-        _check(self._known, error=BundleError)
-        self._texts = ("", UNKNOWN_TEXT, *self.vocabulary)
-        self._before = _Before(self._known)
-        self._tokenizer = _tokenizer(self.vocabulary, self._known, self._before.steps)
+        self.spaced = self._known.split == "whitespace"
+        if self._known.unknown == "spell" and self.spaced:
+            raise SettingsError(
+                "words without their spaces cannot be spelled in characters",
+                where="[encoder] unknown",
+                hint='write split = "words"',
+            )
+        self._stem = _stemmer(self._known.stem) if self._known.stem else None
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        known = self._known
+        steps = [*self._normaliser.steps]
+        if known.strip_html:
+            steps.append(normalizers.Replace(Regex(_TAG), " "))
+        if not known.punctuation:
+            steps.append(normalizers.Replace(Regex(_MARKS), ""))
+        model = word_model(self._ids, spell=known.unknown == "spell")
+        if not self.spaced:
+            splitter = pre_tokenizers.Split(Regex(_WORDS), behavior="isolated")
+            return tokenizer_of(model, splitter, steps=steps, decoder=decoders.Fuse())
+        # What the pattern does not match is removed: inverted, the white space between words.
+        splitter = pre_tokenizers.Split(Regex(_WHITESPACE), behavior="removed", invert=True)
+        return tokenizer_of(model, splitter, steps=steps)
 
     @property
     def round_trip(self) -> str:  # type: ignore[override]
-        """What comes back after encoding and decoding a text of known words."""
-        return stated(self._known, lost=_losses(self._known))
+        """Text that comes back of a text of known words."""
+        losses = {
+            "white space but line ends": self.spaced,
+            "punctuation": not self._known.punctuation,
+            "HTML tags": self._known.strip_html,
+            "word endings": self._known.stem,
+        }
+        return stated(self._known, lost=[name for name, lost in losses.items() if lost])
 
     @classmethod
     def learn(cls, texts: Iterable[str], settings: Mapping[str, Any]) -> WordEncoder:
         known = from_mapping(WordSettings, settings, where="[encoder]")
-        _check(known, error=SettingsError)
-        before = _Before(known)
-        blank = _tokenizer((), known, before.steps)
+        blank = cls((), settings)
         most = known.max_vocabulary if known.max_vocabulary is not None else 1 << 31
-        chunks = (chunk for text in texts for chunk in line_chunks(before(text)))
+        chunks = (chunk for text in texts for chunk in blank._chunks(text))
         if known.unknown == "spell":
-            counts = _count(blank, chunks)
-            return cls(with_characters(counts, most=most, min_count=known.min_count), asdict(known))
+            counts = Counter(piece for chunk in chunks for piece in blank._words(chunk))
+            vocabulary = with_characters(counts, most=most, min_count=known.min_count)
+            return cls(vocabulary, settings)
         trainer = trainers.WordLevelTrainer(
             vocab_size=most, min_frequency=known.min_count, show_progress=False, special_tokens=[]
         )
         # The trainer counts in parallel, and orders by frequency, ties by the element itself.
-        blank.train_from_iterator(chunks, trainer=trainer)
-        table: dict[str, int] = blank.get_vocab(with_added_tokens=False)
-        ordered = sorted(table, key=table.__getitem__)
-        return cls(ordered[: most - 2], asdict(known))
-
-    @classmethod
-    def from_tokenizer_json(cls, text: str, settings: Mapping[str, Any]) -> WordEncoder:
-        known = from_mapping(WordSettings, settings, where="encoder", error=BundleError)
-        try:
-            return cls(vocabulary_of(text, reserved=RESERVED), asdict(known))
-        except SettingsError as problem:
-            raise BundleError(problem.what, where=problem.where, hint=problem.hint) from None
-
-    def to_tokenizer_json(self) -> str:
-        return str(self._tokenizer.to_str())
+        blank._tokenizer.train_from_iterator(chunks, trainer=trainer)
+        table: dict[str, int] = blank._tokenizer.get_vocab(with_added_tokens=False)
+        return cls(sorted(table, key=table.__getitem__)[: most - 2], settings)
 
     def encode(self, text: str) -> NDArray[np.unsignedinteger]:
-        return encode_chunks(self._tokenizer, line_chunks(self._before(text)))
-
-    def decode(self, ids: Ids) -> str:
-        if self.spaced:
-            return _Spaced(self._texts).feed(ids)
-        return "".join([self._texts[element] for element in ids])
+        return encode_chunks(self._tokenizer, self._chunks(text))
 
     def decoder(self) -> IncrementalDecoder:
-        return _Spaced(self._texts) if self.spaced else JoiningDecoder(self)
-
-    @property
-    def spaced(self) -> bool:
-        return self._known.split == "whitespace"
+        return _Spaced(self._texts) if self.spaced else super().decoder()
 
     def unknown_pieces(self, text: str) -> list[str]:
-        pieces: list[str] = []
-        for chunk in line_chunks(self._before(text)):
-            encoding = self._tokenizer.encode(chunk, add_special_tokens=False)
-            pieces.extend(
-                chunk[start:end].strip()
-                for element, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
-                if element == UNKNOWN_ID
-            )
-        return pieces
+        return unknown_in(self._tokenizer, self._chunks(text), range(2, self.vocab_size))
 
-
-class _Before:
-    """What is done to a text before the `tokenizer.json`: Chinese converted, words stemmed.
-
-    Raises:
-        SettingsError: a language without a stemmer.
-        MissingExtraError: what is needed is not installed.
-    """
-
-    def __init__(self, known: WordSettings) -> None:
-        self._normaliser = Normaliser(known)
-        self._stems = _Stems(known.stem) if known.stem else None
-        self.steps = self._normaliser.steps
-
-    def __call__(self, text: str) -> str:
+    def _chunks(self, text: str) -> Iterable[str]:
+        """Parts of a text as the tokenizer takes it: Chinese converted, words stemmed."""
         text = self._normaliser.converted(text)
-        return self._stems.text(text) if self._stems else text
+        return line_chunks(re.sub(r"\w+", self._stem, text) if self._stem else text)
+
+    def _words(self, chunk: str) -> list[str]:
+        tokenizer = self._tokenizer
+        text = tokenizer.normalizer.normalize_str(chunk) if tokenizer.normalizer else chunk
+        return [piece for piece, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text)]
 
 
 class _Spaced(IncrementalDecoder):
@@ -176,80 +158,45 @@ class _Spaced(IncrementalDecoder):
         parts: list[str] = []
         for element in ids:
             text = self._texts[element]
-            if not text:
-                continue
-            if text != "\n" and self._before != "\n":
+            if text and "\n" not in (text, self._before):
                 parts.append(" ")
             parts.append(text)
-            self._before = text
+            self._before = text or self._before
         return "".join(parts)
 
     def finish(self) -> str:
         return ""
 
 
-class _Stems:
-    """Words of a text replaced by their stems.
+def _stemmer(language: str) -> Callable[[re.Match[str]], str]:
+    """A function that stems a matched word and makes it small.
 
     Raises:
         SettingsError: a language without a stemmer.
         MissingExtraError: the stemmers are not installed.
     """
-
-    def __init__(self, language: str) -> None:
-        try:
-            import snowballstemmer
-        except ImportError:
-            raise MissingExtraError("stem", "stemming") from None
-        if language not in snowballstemmer.algorithms():
-            raise SettingsError(
-                f"no stemmer for {language!r}",
-                where="[encoder] stem",
-                hint=f"known: {', '.join(sorted(snowballstemmer.algorithms()))}",
-            )
-        self._stemmer = snowballstemmer.stemmer(language)
-        self._kept: dict[str, str] = {}
-
-    def text(self, text: str) -> str:
-        """The text with every word stemmed and small."""
-        return re.sub(r"\w+", self._word, text)
-
-    def _word(self, found: re.Match[str]) -> str:
-        word = found[0].lower()
-        if word not in self._kept:
-            self._kept[word] = self._stemmer.stemWord(word)
-        return self._kept[word]
-
-
-def _losses(known: WordSettings) -> list[str]:
-    named = (
-        (known.split == "whitespace", "white space but line ends"),
-        (not known.punctuation, "punctuation"),
-        (known.strip_html, "HTML tags"),
-        (bool(known.stem), "word endings"),
-    )
-    return [name for lost, name in named if lost]
-
-
-def _check(known: WordSettings, *, error: type[RhapsodeError]) -> None:
-    if known.unknown == "spell" and known.split == "whitespace":
-        raise error(
-            "words without their spaces cannot be spelled in characters",
-            where="[encoder] unknown",
-            hint='write split = "words"',
+    try:
+        import snowballstemmer
+    except ImportError:
+        raise MissingExtraError("stem", "stemming") from None
+    if language not in snowballstemmer.algorithms():
+        raise SettingsError(
+            f"no stemmer for {language!r}",
+            where="[encoder] stem",
+            hint=f"known: {', '.join(sorted(snowballstemmer.algorithms()))}",
         )
+    stem = cache(snowballstemmer.stemmer(language).stemWord)
 
+    def stem_match(match: re.Match[str]) -> str:
+        return str(stem(match[0].lower()))
 
-def _count(blank: Tokenizer, chunks: Iterable[str]) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for chunk in chunks:
-        text = blank.normalizer.normalize_str(chunk) if blank.normalizer else chunk
-        counts.update([piece for piece, _ in blank.pre_tokenizer.pre_tokenize_str(text)])
-    return counts
+    return stem_match
 
 
 def with_characters(counts: Mapping[str, int], *, most: int | None, min_count: int) -> list[str]:
-    """The most frequent words and all their characters, in order of use when the other words are spelled.
+    """The most frequent words and all characters, in order of use.
+
+    They are used by texts whose other words are spelled in characters.
 
     Arguments:
         counts: how often each word occurs.
@@ -272,34 +219,10 @@ def with_characters(counts: Mapping[str, int], *, most: int | None, min_count: i
     return most_frequent(use, min_count=0)
 
 
-def word_model(vocabulary: Sequence[str], *, spell: bool) -> models.Model:
+def word_model(ids: dict[str, int], *, spell: bool) -> models.Model:
     """Whole words, and with `spell` the characters of the others, as a model of `tokenizers`."""
-    table = {piece: index for index, piece in enumerate((*RESERVED, *vocabulary))}
+    unknown = LearntEncoder.reserved[UNKNOWN_ID]
     if not spell:
-        return models.WordLevel(vocab=table, unk_token=RESERVED[UNKNOWN_ID])
+        return models.WordLevel(vocab=ids, unk_token=unknown)
     # Pairs that are never merged: what is not whole in the vocabulary stays characters.
-    return models.BPE(
-        vocab=table, merges=[], unk_token=RESERVED[UNKNOWN_ID], fuse_unk=False, ignore_merges=True
-    )
-
-
-def _tokenizer(
-    vocabulary: Sequence[str], known: WordSettings, first: Sequence[normalizers.Normalizer]
-) -> Tokenizer:
-    tokenizer = Tokenizer(word_model(vocabulary, spell=known.unknown == "spell"))
-    steps = [*first]
-    if known.strip_html:
-        steps.append(normalizers.Replace(Regex(_TAG), " "))
-    if not known.punctuation:
-        steps.append(normalizers.Replace(Regex(_MARKS), ""))
-    if steps:
-        tokenizer.normalizer = normalizers.Sequence(steps)
-    if known.split == "words":
-        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(_WORDS), behavior="isolated")
-        tokenizer.decoder = decoders.Fuse()
-    else:
-        # What the pattern does not match is removed: inverted, the white space between words.
-        tokenizer.pre_tokenizer = pre_tokenizers.Split(
-            Regex(_WHITESPACE), behavior="removed", invert=True
-        )
-    return tokenizer
+    return models.BPE(vocab=ids, merges=[], unk_token=unknown, fuse_unk=False, ignore_merges=True)

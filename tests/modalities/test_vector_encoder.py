@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from rhapsode.config import from_mapping
-from rhapsode.encoding.vectors import VectorEncoder, VectorPaths, VectorSettings
 from rhapsode.errors import BundleError, EncodingError
+from tests.modalities.vector_encoder import VectorEncoder, VectorPaths, VectorSettings
 
 ENCODER = VectorEncoder(VectorSettings(scale=(0.5, 4.0), kinds=(3, 2)))
 VALUES = np.array([[1.0, -2, 0, 1], [np.nan, 8, 2, 0], [0.25, np.inf, np.nan, 1], [3, 3, 1, 1]])
