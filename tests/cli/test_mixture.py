@@ -14,6 +14,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from rhapsode import load
 from rhapsode.bundle import Calibration, Mixture, id_facts, read_bundle, write_bundle
 from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.cli.main import main
@@ -22,7 +23,6 @@ from rhapsode.errors import BundleError, DataError
 from rhapsode.evaluation import in_context, part_losses
 from rhapsode.modalities.ids.ngram_sidecar import ngram_part
 from rhapsode.modalities.text.model import TextModel
-from rhapsode.workflows import load
 from rhapsode.workflows.inference.session import PlaySession
 from rhapsode.workflows.runs.run import prepare_training
 from tests.cli.conftest import Cli

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from rhapsode import load
 from rhapsode.bundle import StretchRequest
 from rhapsode.bundle.network import load_network
 from rhapsode.cli.main import main
@@ -16,7 +17,6 @@ from rhapsode.config import GenerateSettings
 from rhapsode.data import Batch
 from rhapsode.engine.compiled_predictor import CompiledPredictor
 from rhapsode.modalities.opened import Model
-from rhapsode.workflows import load
 from rhapsode.workflows.inference.comparison import evaluate
 from rhapsode.workflows.inference.session import PlaySession
 from rhapsode.workflows.runs.run import prepare_training

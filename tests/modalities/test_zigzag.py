@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rhapsode import load
 from rhapsode.bundle import ValueCondition
 from rhapsode.bundle.network import load_network
 from rhapsode.bundle.value_predictor import ValuePredictor
 from rhapsode.cli.main import main
 from rhapsode.config import GenerateSettings
 from rhapsode.data import Condition
-from rhapsode.workflows import load
 from rhapsode.workflows.inference.comparison import evaluate
 from rhapsode.workflows.inference.session import PlaySession
 from rhapsode.workflows.runs.run import prepare_training

@@ -1,45 +1,42 @@
-"""What goes where: results to stdout, everything else to stderr."""
+"""Output: results to stdout, everything else to stderr, and of several processes one voice."""
 
-from __future__ import annotations
-
+import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from rhapsode.errors import RunError
+from rhapsode.log import log
 
 if TYPE_CHECKING:  # takes longer to load than a text to write
     from rich.console import Console
 
-__all__ = [
-    "fail",
-    "json_text",
-    "messages_on_stderr",
-    "note",
-    "plain",
-    "print_json",
-    "put",
-    "stderr",
-]
+    from rhapsode.views.display import Shown
 
 _RULING = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 """Variables by which people have their say on what a terminal can."""
 
 
 @cache
-def stderr() -> Console:
-    """What draws on stderr."""
+def stderr() -> "Console":
+    """The console that draws on stderr."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def stdout() -> "Console":
+    """A console that draws on stdout."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
 def note(line: str) -> None:
-    """A plain line on stderr."""
+    """Print a plain line on stderr."""
     if _simple(line):
         dim = sys.stderr.isatty()
         sys.stderr.write(f"\x1b[2m{line}\x1b[0m\n" if dim else f"{line}\n")
@@ -50,19 +47,25 @@ def note(line: str) -> None:
     stderr().print(Text(line), style="dim")
 
 
-class _Notes(logging.Handler):
-    """Lines of the package's logger on stderr."""
+def _simple(line: str) -> bool:
+    """True if a dim line looks the same without the console, and nothing is drawn already."""
+    if sys.stderr is None or os.name != "posix" or not line or not line.isprintable():
+        return False
+    if stderr.cache_info().currsize or any(os.environ.get(name) for name in _RULING):
+        return False
+    term = os.environ.get("TERM", "").strip().lower()
+    return not sys.stderr.isatty() or term not in ("", "dumb", "unknown")
 
+
+class _Notes(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         mark = "warning: " if record.levelno >= logging.WARNING else ""
         note(mark + record.getMessage())
 
 
-@contextmanager
+@contextlib.contextmanager
 def messages_on_stderr() -> Iterator[None]:
     """Show the progress and the warnings of the package while this lasts."""
-    from rhapsode.log import log
-
     handler, before = _Notes(), (log.level, log.propagate)
     log.addHandler(handler)
     log.setLevel(logging.INFO)
@@ -75,25 +78,32 @@ def messages_on_stderr() -> Iterator[None]:
         log.propagate = before[1]
 
 
-def _simple(line: str) -> bool:
-    """Whether a dim line looks the same without what draws, and nothing is drawn already."""
-    if sys.stderr is None or os.name != "posix" or not line or not line.isprintable():
-        return False
-    if stderr.cache_info().currsize or any(os.environ.get(name) for name in _RULING):
-        return False
-    term = os.environ.get("TERM", "").strip().lower()
-    return not sys.stderr.isatty() or term not in ("", "dumb", "unknown")
-
-
 def fail(message: str) -> None:
-    """An error: one line on stderr."""
+    """Print an error: one line on stderr."""
     from rich.text import Text
 
     stderr().print(Text.assemble(("error: ", "bold red"), message))
 
 
+def present(result: "Shown", *, as_json: bool) -> None:
+    """Print a result: one JSON object, or the tables that people look at."""
+    if as_json:
+        print_json(result.to_mapping())
+    else:
+        console = stdout()
+        print_parts(result.shown(console.width), console)
+
+
+def print_parts(parts: Iterable[Any], console: "Console | None" = None) -> None:
+    """Print lines, and renderables of `rich`, to stdout."""
+    console = console or stdout()
+    for part in parts:
+        line = isinstance(part, str)
+        console.print(part, soft_wrap=line, markup=not line)
+
+
 def print_json(mapping: Mapping[str, Any]) -> None:
-    """One JSON object on stdout."""
+    """Print one JSON object on stdout."""
     put(json_text(mapping) + "\n")
 
 
@@ -115,6 +125,11 @@ def put(text: str) -> None:
         # What could not be written is not tried again when the program ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise RunError(f"cannot write: {problem.strerror}", where="standard output") from None
+
+
+def say(text: str) -> None:
+    """Write a text that people read; on a terminal without control characters."""
+    put(plain(text) if sys.stdout is not None and sys.stdout.isatty() else text)
 
 
 def json_text(mapping: Mapping[str, Any]) -> str:

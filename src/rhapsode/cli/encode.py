@@ -1,20 +1,15 @@
-"""`rhapsode encode`."""
+"""Show the elements of a text, their ids, and unknown characters.
 
-from __future__ import annotations
+For a table of series, the scaled values that the network reads are shown.
+"""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from rhapsode.cli.console import print_json
-from rhapsode.cli.parse import parse, read_stdin
+import rhapsode as rh
+from rhapsode.cli.console import present
+from rhapsode.cli.parse import Typed, read_stdin
 from rhapsode.config import Positional, option
-
-__all__ = ["EncodeCommand", "run"]
-
-DESCRIPTION = """Show the elements of a text, their ids, and unknown characters.
-
-For a table of series, the scaled values that the network reads are shown."""
 
 
 @dataclass(frozen=True)
@@ -29,20 +24,9 @@ class EncodeCommand:
     """Print one JSON object."""
 
 
-def run(arguments: Sequence[str], began: float) -> int:
+def run(command: EncodeCommand, typed: Typed, began: float) -> int:
     """Run the command."""
-    command, _ = parse(EncodeCommand, "encode", DESCRIPTION, arguments)
-    from rhapsode.workflows import load
-
-    model = load(command.model)
+    model = rh.load(command.model)
     piped = command.text == "-" and model.prompts_are_text
-    seen = model.encoded(read_stdin() if piped else command.text)
-    if command.json:
-        print_json(seen.to_mapping())
-        return 0
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    for block in seen.shown(console.width):
-        console.print(block)
+    present(rh.encode(model, read_stdin() if piped else command.text), as_json=command.json)
     return 0

@@ -1,21 +1,16 @@
-"""`rhapsode evaluate`."""
-
-from __future__ import annotations
-
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
-
-from rhapsode.cli.console import note, print_json
-from rhapsode.cli.parse import modality_settings, parse, typed_of
-from rhapsode.config import Positional, option
-
-__all__ = ["EvaluateCommand", "print_parts", "run"]
-
-DESCRIPTION = """Measure a model on data: likelihood, baselines, and further metrics of its kind of data.
+"""Measure a model on data: likelihood, baselines, and further metrics of its kind of data.
 
 Every element is scored once, with the context that the model was trained with. Series are also forecast from rolling
-origins and compared with the observations. rhapsode evaluate MODEL --help lists the options for the model's kind of data."""
+origins and compared with the observations. rhapsode evaluate MODEL --help lists the options for the model's kind of data.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import rhapsode as rh
+from rhapsode.cli.console import note, print_json, print_parts
+from rhapsode.cli.parse import Typed, others_of
+from rhapsode.config import Positional, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,34 +30,15 @@ class EvaluateCommand:
     """Print one JSON object."""
 
 
-def run(arguments: Sequence[str], began: float) -> int:
+def run(command: EvaluateCommand, typed: Typed, began: float) -> int:
     """Run the command."""
-    flags = modality_settings(arguments, "evaluation")
-    command, typed = parse(EvaluateCommand, "evaluate", DESCRIPTION, arguments, *flags)
-    from rhapsode.workflows import open_model
-    from rhapsode.workflows.inference.comparison import evaluate
-
-    modality, model = open_model(command.model)
-    asked = typed_of(typed, modality.evaluation)
-    metrics = evaluate(model, *command.sources, split=command.split, **asked)
-    figures = metrics.to_mapping()
+    settings = others_of(typed, command)
+    metrics = rh.evaluate(command.model, *command.sources, split=command.split, **settings)
     if command.json:
-        print_json(figures)
+        print_json(metrics.to_mapping())
         return 0
     data = f"the {command.split} part" if command.split else ", ".join(command.sources)
     print_parts(metrics.report(f"{command.model} on {data or 'what it learnt from'}"))
-    for line in modality.notes(figures):
+    for line in metrics.notes():
         note(line)
     return 0
-
-
-def print_parts(parts: Iterator[Any]) -> None:
-    """Print lines, and what `rich` draws, to stdout."""
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    for part in parts:
-        if isinstance(part, str):
-            console.print(part, soft_wrap=True, markup=False)
-        else:
-            console.print(part)

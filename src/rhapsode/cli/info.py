@@ -1,18 +1,12 @@
-"""`rhapsode info`."""
+"""Show components, layer shapes, parameters, encoder and provenance of a model."""
 
-from __future__ import annotations
-
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from rhapsode.cli.console import print_json
-from rhapsode.cli.parse import parse
+import rhapsode as rh
+from rhapsode.cli.console import present
+from rhapsode.cli.parse import Typed
 from rhapsode.config import Positional, option
-
-__all__ = ["InfoCommand", "run"]
-
-DESCRIPTION = "Show components, layer shapes, parameters, encoder and provenance of a model."
 
 
 @dataclass(frozen=True)
@@ -25,18 +19,7 @@ class InfoCommand:
     """Print one JSON object."""
 
 
-def run(arguments: Sequence[str], began: float) -> int:
+def run(command: InfoCommand, typed: Typed, began: float) -> int:
     """Run the command."""
-    command, _ = parse(InfoCommand, "info", DESCRIPTION, arguments)
-    import rhapsode as rh
-
-    info = rh.info(command.model)
-    if command.json:
-        print_json(info.to_mapping())
-        return 0
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    for block in info.shown(console.width):
-        console.print(block)
+    present(rh.info(command.model), as_json=command.json)
     return 0

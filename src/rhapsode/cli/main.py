@@ -1,22 +1,16 @@
 """The `rhapsode` command: finds the file of a command and loads nothing else."""
 
-from __future__ import annotations
-
-import contextlib
 import gc
 import importlib
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from rhapsode import __version__
-from rhapsode.cli.ranks import one_voice, tells
 from rhapsode.errors import RhapsodeError
-
-__all__ = ["COMMANDS", "main"]
 
 _KNOWN = {
     "train": "train a model on files, folders or named corpora",
@@ -36,7 +30,7 @@ COMMANDS = {name: about for name, about in _KNOWN.items() if find_spec(f"rhapsod
 """Those whose file is there: one that only one modality has goes with it."""
 
 _SHORT = ("generate", "next", "info", "encode")
-"""Commands that are over soon: of the time it takes to load them, a tenth went into looking for rubbish."""
+"""Commands that are over soon: garbage collection would take a tenth of their loading time."""
 
 _HELP = """\
 usage: rhapsode COMMAND ...
@@ -58,11 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Arguments:
-        arguments: what was typed behind `rhapsode`; None takes it from the process, and lets a budget begin when
-            the process did.
+        arguments: words after `rhapsode`; None takes those of the process, and lets a budget begin
+            when the process did.
 
     Returns:
-        0 done, 1 an error of the user's to mend, 130 interrupted; bad usage exits with 2.
+        0 done, 1 a RhapsodeError, 130 interrupted; bad usage exits with 2.
     """
     began = time.monotonic()
     if arguments is None:
@@ -78,17 +72,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name, rest = arguments[0], list(arguments[1:])
     if name not in COMMANDS:
         return _no_such(name)
-    from rhapsode.cli.console import messages_on_stderr
+    from rhapsode.cli.console import fail, messages_on_stderr
+    from rhapsode.cli.processes import one_voice, reports_errors
 
+    collections = gc.get_threshold()
     try:
-        with one_voice(), messages_on_stderr(), _few_collections(name in _SHORT):
+        if name in _SHORT:
+            gc.set_threshold(50_000, *collections[1:])
+        with one_voice(), messages_on_stderr():
             code = _run(name, rest, began)
         if sys.stdout is not None:  # it may be closed
             sys.stdout.flush()
     except RhapsodeError as problem:
-        from rhapsode.cli.console import fail
-
-        if tells():
+        if reports_errors():
             fail(str(problem))
         return 1
     except KeyboardInterrupt:
@@ -98,30 +94,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has closed it, as `head` does: that is not an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    finally:
+        gc.set_threshold(*collections)
     return code
 
 
-def _run(name: str, rest: Sequence[str], began: float) -> int:
-    code: int = importlib.import_module(f"rhapsode.cli.{name}").run(rest, began)
-    return code
+def _run(name: str, words: Sequence[str], began: float) -> int:
+    module = importlib.import_module(f"rhapsode.cli.{name}")
+    from rhapsode.cli.parse import parse_command
+
+    return int(module.run(*parse_command(module, name, words), began))
 
 
 # CPython keeps frames in chunks of 16 kB, and maps and unmaps a chunk each time a call crosses the end
 # of one. A loop that stands there pays two system calls a pass, which made `generate` a tenth slower. A
 # frame that claims a large stack makes one chunk of a megabyte, with room for every call it makes.
 _run.__code__ = _run.__code__.replace(co_stacksize=70_000)
-
-
-@contextlib.contextmanager
-def _few_collections(few: bool) -> Iterator[None]:
-    """Look for rubbish seldom while this lasts, if at all."""
-    usual = gc.get_threshold()
-    if few:
-        gc.set_threshold(50_000, *usual[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
 
 
 def seconds_since_process_start() -> float:

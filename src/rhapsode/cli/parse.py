@@ -1,23 +1,49 @@
 """The reader of command lines: settings dataclasses filled from words."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from functools import partial
+from types import ModuleType
+from typing import Any, Literal, TypeVar
 
+import rhapsode as rh
 from rhapsode.cli.console import fail
 from rhapsode.cli.words import UsageError, words_of
 from rhapsode.config import convert
 from rhapsode.config.options import Option, options_of
 from rhapsode.errors import DataError
 
-__all__ = ["modality_settings", "parse", "read_stdin", "settings_of", "typed_of"]
-
 C = TypeVar("C")
 S = TypeVar("S")
+Typed = Mapping[str, Any]
+"""The values that were typed, by field."""
+
+MEASURING: dict[str, Literal["evaluation", "comparison"]] = {
+    "evaluate": "evaluation",
+    "compare": "comparison",
+}
+"""Commands with flags of their own for each kind of data."""
+
+
+def parse_command(module: ModuleType, name: str, arguments: Sequence[str]) -> tuple[Any, Typed]:
+    """Read the command line of a command; see `parse`.
+
+    Arguments:
+        module: holds the dataclass `<Name>Command`; its docstring is the description.
+        name: of the command.
+        arguments: the words after the name.
+    """
+    command: type[Any] = getattr(module, f"{name.capitalize()}Command")
+    more: list[type[Any]] = []
+    if name in MEASURING:
+        models = [word for word in arguments if not word.startswith("-")]
+        more = rh.measuring_settings(MEASURING[name], models)
+        if not more and not _asks_help(arguments):  # any flag can be typed: the model is missing
+            more = rh.measuring_settings(MEASURING[name])
+    elsewhere = partial(set_places, command) if name == "train" else dict
+    return parse(command, name, module.__doc__ or "", arguments, *more, elsewhere=elsewhere)
 
 
 def parse(
@@ -27,7 +53,7 @@ def parse(
     arguments: Sequence[str],
     *more: type[Any],
     elsewhere: Callable[[], Mapping[str, str]] = dict,
-) -> tuple[C, dict[str, Any]]:
+) -> tuple[C, Typed]:
     """Read a command line; `--help` prints and exits 0, bad usage exits 2.
 
     Arguments:
@@ -39,7 +65,7 @@ def parse(
         elsewhere: gives places of settings without a flag, by flag, to name them for an unknown flag.
 
     Returns:
-        The command, and the values that were typed, those of `more` included, by field.
+        The command, and the values that were typed, those of `more` included.
 
     Raises:
         SettingsError: a value out of range.
@@ -56,12 +82,10 @@ def parse(
     except UsageError as problem:
         fail(f"{problem}; rhapsode {name} --help lists its options")
         raise SystemExit(2) from None
-    names = {field.name for field in dataclasses.fields(command)}  # type: ignore[arg-type]
-    return command(**{key: value for key, value in typed.items() if key in names}), typed
+    return command(**typed_of(typed, command)), typed
 
 
 def _value(option: Option, flag: str, words: Sequence[str]) -> Any:
-    """The value of an option."""
     if option.kind is bool:
         return True
     values = tuple(_single(option, flag, word) for word in words)
@@ -82,42 +106,32 @@ def _single(option: Option, flag: str, word: str) -> Any:
         raise UsageError(f"{flag}: expected {wanted}, got {word!r}") from None
 
 
-def modality_settings(arguments: Sequence[str], name: str) -> list[type[Any]]:
-    """Settings of the modality of the first model among arguments.
-
-    Without a model they are those of all modalities, so that any flag can be typed and the model is what is missing;
-    with `--help` alone there are none.
-
-    Arguments:
-        arguments: the words after the command.
-        name: attribute of a modality: "evaluation" or "comparison".
-    """
-    from rhapsode.bundle import modality_of
-    from rhapsode.modalities import MODALITIES
-
-    known = MODALITIES.names()
-    names = [modality_of(word) for word in arguments if not word.startswith("-")]
-    model = [str(name) for name in names if name in known][:1]
-    if not model and not _asks_help(arguments):
-        model = known
-    return [getattr(MODALITIES.get(each), name) for each in model]
-
-
 def _asks_help(arguments: Sequence[str]) -> bool:
     flags = itertools.takewhile(lambda word: word != "--", arguments)
     return any(word in ("-h", "--help") for word in flags)
 
 
+def set_places(command: type[Any]) -> dict[str, str]:
+    """The `--set` of each setting that is no flag of a command, by the flag it would have."""
+    flags = {field.name for field in dataclasses.fields(command)}
+    places = {name: place for name, place in rh.setting_places().items() if name not in flags}
+    return {f"--{name.replace('_', '-')}": f"--set {place}" for name, place in places.items()}
+
+
 def settings_of(command: Any, cls: type[S]) -> S:
     """The part of a command that is the settings `cls`."""
-    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
-    return cls(**{name: getattr(command, name) for name in names})
+    return cls(**typed_of(vars(command), cls))
 
 
-def typed_of(typed: Mapping[str, Any], cls: type[Any]) -> dict[str, Any]:
-    """The values that were typed of the settings `cls`, by field."""
+def typed_of(typed: Typed, cls: type[Any]) -> dict[str, Any]:
+    """The values that were typed of the settings `cls`."""
     names = [field.name for field in dataclasses.fields(cls)]
     return {name: typed[name] for name in names if name in typed}
+
+
+def others_of(typed: Typed, command: Any) -> dict[str, Any]:
+    """The values that were typed of other settings than those of a command."""
+    return {name: value for name, value in typed.items() if name not in vars(command)}
 
 
 def read_stdin() -> str:

@@ -1,15 +1,16 @@
-"""`rhapsode play`."""
+"""Write a text in turns with a model. Each line is appended to the text, and the model continues it. An empty line lets the model continue.
 
-from __future__ import annotations
+/help lists the commands. Ctrl-C stops a continuation, Ctrl-D quits. In a pipe, lines are read from standard input.
+"""
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import rhapsode as rh
 from rhapsode.cli.console import note
-from rhapsode.cli.parse import parse
+from rhapsode.cli.parse import Typed
 from rhapsode.config import (
     GenerateSettings,
     Positional,
@@ -18,13 +19,6 @@ from rhapsode.config import (
     from_mapping,
     option,
 )
-
-__all__ = ["PlayCommand", "run"]
-
-DESCRIPTION = """Write a text in turns with a model. Each line is appended to the text, and the model continues it. An empty line lets the
-model continue.
-
-/help lists the commands. Ctrl-C stops a continuation, Ctrl-D quits. In a pipe, lines are read from standard input."""
 
 GREETING = "Write a line and the model goes on; an empty line lets it go on; /help tells the rest."
 
@@ -48,20 +42,17 @@ class PlayCommand:
     """Continue a saved session."""
 
 
-def run(arguments: Sequence[str], began: float) -> int:
+def run(command: PlayCommand, typed: Typed, began: float) -> int:
     """Run the command."""
-    command, _ = parse(PlayCommand, "play", DESCRIPTION, arguments)
     asked = apply_assignments({}, command.set)
     if command.seed is not None:
         asked["seed"] = command.seed
     settings = from_mapping(GenerateSettings, asked, where="--set")
+    from rhapsode.cli.play_lines import NAMES, Player
     from rhapsode.cli.play_screen import PlayScreen
-    from rhapsode.workflows import load
-    from rhapsode.workflows.inference.play_commands import Player
-    from rhapsode.workflows.inference.session import PlaySession
 
-    model = load(command.model)
-    session = PlaySession(model, settings, command.prompt)
+    model = rh.load(command.model)
+    session = rh.Session(model, settings, command.prompt)
     model.ready(session.settings)  # errors come before the first line
     if command.load is not None:
         session.load(Path(command.load))
@@ -83,5 +74,5 @@ def run(arguments: Sequence[str], began: float) -> int:
         if session.turns:
             player.show_text()
     names = [field.name for field in dataclasses.fields(GenerateSettings)]
-    player.play(screen.lines(player.commands, names))
+    player.play(screen.lines(NAMES, names))
     return 0

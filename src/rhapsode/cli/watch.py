@@ -1,21 +1,18 @@
-"""What a person sees while a model trains: one live line on a terminal, plain lines elsewhere."""
-
-from __future__ import annotations
+"""The progress of training: one live line on a terminal, plain lines elsewhere."""
 
 import time
-from types import TracebackType
+from typing import Any, Self
 
 from rich.live import Live
 from rich.text import Text
 
+import rhapsode as rh
 from rhapsode.cli.console import stderr
 from rhapsode.config import format_duration
-from rhapsode.training.events import Evaluated, Event, Sampled, Step
 from rhapsode.views.terminal.model_tables import samples_table
 
-__all__ = ["Watch"]
-
 _BAR = 24
+_DECAY = 0.98
 _SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -32,59 +29,50 @@ class Watch:
         self._floor = floor
         self._live: Live | None = None
         self._validation: float | None = None
-        self._smooth: float | None = None
+        self._first: rh.Step | None = None
+        self._smooth = 0.0
         self._shown = 0.0
-        self._first: tuple[float, int, float] | None = None
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Self:
         if stderr().is_terminal:
             self._live = Live(console=stderr(), auto_refresh=False, transient=True)
             self._live.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *problem: Any) -> None:
         if self._live is not None:
-            self._live.__exit__(kind, problem, trace)
+            self._live.__exit__(*problem)
 
-    def show(self, event: Event) -> None:
+    def show(self, event: "rh.Event") -> None:
         """Take one event."""
-        if isinstance(event, Step):
+        if isinstance(event, rh.Step):
             self._step(event)
-        elif isinstance(event, Evaluated):
+        elif isinstance(event, rh.Evaluated):
             self._validation = event.loss
             mark = "" if event.best else " (not better)"
             line = f"{format_duration(event.elapsed):>6}  validation {event.loss:.4f}{mark}"
             stderr().print(Text(line, style="bold" if event.best else ""))
-        elif isinstance(event, Sampled):
+        elif isinstance(event, rh.Sampled):
             stderr().print(samples_table(event.texts))
 
-    def _step(self, event: Step) -> None:
-        kept = 0.98
-        self._smooth = (
-            event.loss if self._smooth is None else kept * self._smooth + (1 - kept) * event.loss
-        )
+    def _step(self, event: "rh.Step") -> None:
         if self._first is None:
-            self._first = (event.elapsed, event.elements, event.fraction)
+            self._first, self._smooth = event, event.loss
+        self._smooth = _DECAY * self._smooth + (1 - _DECAY) * event.loss
         now = time.monotonic()
         pause = 0.12 if self._live is not None else _SECONDS_BETWEEN_LINES
         if now - self._shown < pause:
             return
         self._shown = now
-        line = self._line(event)
+        line = self._line(self._first, event)
         if self._live is not None:
             self._live.update(line, refresh=True)
         else:
             stderr().print(Text(line.plain))
 
-    def _line(self, event: Step) -> Text:
-        assert self._first is not None
-        seconds, elements = event.elapsed - self._first[0], event.elements - self._first[1]
-        gone = event.fraction - self._first[2]
+    def _line(self, first: "rh.Step", event: "rh.Step") -> Text:
+        seconds, elements = event.elapsed - first.elapsed, event.elements - first.elements
+        gone = event.fraction - first.fraction
         left = seconds / gone * (1 - event.fraction) if gone > 0 else 0.0
         if self._budget is not None:
             left = max(0.0, self._budget - event.elapsed)

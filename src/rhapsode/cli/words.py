@@ -1,7 +1,5 @@
 """The words of a command line, sorted to its options by argparse."""
 
-from __future__ import annotations
-
 import argparse
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -9,8 +7,6 @@ from functools import partial
 from typing import Any, NoReturn
 
 from rhapsode.config.options import POSITIONAL, REPEATED, Option
-
-__all__ = ["UsageError", "new_parser", "words_of"]
 
 Words = tuple[str, list[str]]
 """A flag as it was typed, or a metavar, and the words that belong to it."""
@@ -97,17 +93,16 @@ def words_of(
     namespace, rest = parser.parse_known_args(words)
     for word in rest:
         if _FLAG.fullmatch(word):
-            import difflib
-
-            flag, known = (
-                word.partition("=")[0],
-                {**elsewhere(), **{each: each for each in takes_one}},
-            )
-            near = difflib.get_close_matches(flag, known, n=1, cutoff=0.5)
-            raise UsageError(
-                f"no flag {flag}" + (f"; did you mean {known[near[0]]}?" if near else "")
-            )
+            known = {**elsewhere(), **{flag: flag for flag in takes_one}}
+            raise _no_flag(word.partition("=")[0], known)
     return _placed(places, [*rest, *arguments[stop + 1 :]]) | vars(namespace)
+
+
+def _no_flag(flag: str, known: Mapping[str, str]) -> UsageError:
+    import difflib
+
+    near = difflib.get_close_matches(flag, known, n=1, cutoff=0.5)
+    return UsageError(f"no flag {flag}" + (f"; did you mean {known[near[0]]}?" if near else ""))
 
 
 def _placed(places: Sequence[Option], words: list[str]) -> dict[str, Words]:

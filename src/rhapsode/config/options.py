@@ -1,7 +1,5 @@
 """Settings fields as flags: the marks on an annotation, and what they say together."""
 
-from __future__ import annotations
-
 import ast
 import dataclasses
 import inspect

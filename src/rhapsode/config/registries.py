@@ -26,8 +26,6 @@ def suggest(name: str, known: list[str]) -> str:
 class _Place(str):
     """Where an entry is imported from."""
 
-    __slots__ = ()
-
 
 class Registry(Generic[T]):
     """A closed table from versioned names (`"lstm.v1"`) to components of one kind.
@@ -77,11 +75,8 @@ class Registry(Generic[T]):
         if name in self._entries:
             return name
         name = self._aliases.get(name, name)
-        versions = [
-            int(full.rpartition(".v")[2])
-            for full in self._entries
-            if full.rpartition(".v")[0] == name
-        ]
+        parts = [full.rpartition(".v") for full in self._entries]
+        versions = [int(version) for word, _, version in parts if word == name]
         if not versions:
             raise SettingsError(f"unknown {self.kind} {name!r}", hint=suggest(name, self.names()))
         return f"{name}.v{max(versions)}"

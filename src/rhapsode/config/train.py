@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from rhapsode.config.durations import parse_duration
+from rhapsode.config.notation import parse_duration
 from rhapsode.config.options import option
 from rhapsode.errors import SettingsError
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from rhapsode.bundle import modality_of
-from rhapsode.config import Positional, from_mapping, option
+from rhapsode.config import from_mapping
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import SettingsError
 from rhapsode.files import is_there
@@ -18,42 +17,14 @@ from rhapsode.log import log
 from rhapsode.modalities.series.settings import ForecastSettings
 
 if TYPE_CHECKING:
-    from rhapsode.keywords import ForecastOptions as ForecastKeywords
+    from rhapsode.keywords import ForecastOptions
     from rhapsode.modalities.series.model import SeriesForecast, SeriesModel
     from rhapsode.workflows.runs.training import Training
 
-__all__ = [
-    "ForecastOptions",
-    "ForecastSettings",
-    "SeriesSettings",
-    "forecast",
-    "forecast_mapping",
-    "forecast_text",
-]
+__all__ = ["ForecastSettings", "SeriesSettings", "forecast"]
 
 DIRECT_BUDGET = "1m"
 MODALITY = "series.v1"
-
-
-@dataclass(frozen=True)
-class _Places:
-    model: Positional[Annotated[str, option("MODEL|TABLE")]]
-    """Run folder or model file, or a table to train on: CSV, TSV, Parquet, .npy, .npz, or the name
-    of a corpus."""
-    history: Positional[Annotated[str, option("HISTORY", "the training data")]] = ""
-    """Table with the values before the forecast; - reads it from standard input."""
-
-
-@dataclass(frozen=True)
-class ForecastOptions(SeriesSettings, ForecastSettings, _Places):
-    """Output, and training on a table."""
-
-    output: Annotated[str | None, option("FILE", "standard output", alias="-o")] = None
-    """File for the forecast: .csv, .tsv or .parquet."""
-    plot: Annotated[str | None, option("FILE", "none")] = None
-    """File for a picture of the history and the forecast: .png or .svg."""
-    budget: Annotated[str | None, option("TIME", DIRECT_BUDGET)] = None
-    """Training time, if a table is given in place of a model."""
 
 
 def all_of_it(training: Training) -> bool:
@@ -78,7 +49,7 @@ def forecast(
     budget: str | None = None,
     train: Callable[[Training], bool] = all_of_it,
     began: float | None = None,
-    **options: Unpack[ForecastKeywords],
+    **options: Unpack[ForecastOptions],
 ) -> SeriesForecast:
     """Forecast series, and write a table and a picture if asked to.
 
@@ -98,7 +69,7 @@ def forecast(
         RhapsodeError: a model, table or setting that does not fit.
         KeyboardInterrupt: learning was interrupted; the run is saved.
     """
-    from rhapsode.modalities.series.output import check_table, write_table
+    from rhapsode.modalities.series.output import check_table, forecast_rows, write_table
     from rhapsode.modalities.values.model import chain_of_values
     from rhapsode.views.survey_picture import check_picture
 
@@ -108,12 +79,14 @@ def forecast(
         if name in options:
             raise SettingsError("a way of printing, for the command line", where=name)
     settings = settings or from_mapping(ForecastSettings, options, where="forecast")
+    reading = dict(reading or {})
+    from_mapping(SeriesSettings, reading, where="options")  # refused here where it makes no sense
     if plot is not None:
         check_picture(Path(plot))
     if output is not None:
         check_table(Path(output))
     spent = 0.0 if began is None else time.monotonic() - began
-    learn = partial(_learn, model, settings, dict(reading or {}), budget, train=train, spent=spent)
+    learn = partial(_learn, model, settings, reading, budget, train=train, spent=spent)
     opened, source = _model(model, history, budget, learn)
     if opened is None:
         raise KeyboardInterrupt
@@ -134,35 +107,10 @@ def forecast(
             f"picture: {Path(plot)}" + (f" ({left} more series are not in it)" if left else "")
         )
     if output is not None:
-        write_table(Path(output), _rows(found, settings))
+        rows = forecast_rows(found, found.levels, paths=settings.paths)
+        write_table(Path(output), rows)
         log.info(f"forecast: {output}")
     return found
-
-
-def forecast_text(found: SeriesForecast, settings: ForecastSettings) -> Any:
-    """A forecast as CSV, in pieces."""
-    from rhapsode.modalities.series.output import csv_text
-
-    return csv_text(_rows(found, settings))
-
-
-def forecast_mapping(found: SeriesForecast, settings: ForecastSettings) -> dict[str, Any]:
-    """A forecast as plain values for JSON."""
-    from rhapsode.modalities.series import output
-
-    return output.forecast_mapping(found, _levels(settings))
-
-
-def _rows(found: SeriesForecast, settings: ForecastSettings) -> Any:
-    from rhapsode.modalities.series.output import forecast_rows
-
-    return forecast_rows(found, _levels(settings), paths=settings.paths)
-
-
-def _levels(settings: ForecastSettings) -> tuple[float, ...]:
-    from rhapsode.modalities.values.next_steps import LEVELS
-
-    return tuple(sorted(set(settings.quantiles))) or LEVELS
 
 
 def _model(

@@ -96,6 +96,12 @@ class SeriesForecast(Shown):
         head, rows = forecast_rows(self, levels or self.levels, paths=paths)
         return pandas.DataFrame(rows, columns=head)
 
+    def csv(self, *, paths: bool = False) -> Iterator[str]:
+        """The forecast as CSV, in pieces: its quantiles, or the sample paths."""
+        from rhapsode.modalities.series.output import csv_text, forecast_rows
+
+        return csv_text(forecast_rows(self, self.levels, paths=paths))
+
     @property
     def ids(self) -> tuple[str, ...]:
         """Names of the series."""

@@ -10,7 +10,7 @@ from rhapsode.config import GenerateSettings, to_mapping
 from rhapsode.generation import Chain, Rows
 from rhapsode.generation.loop import DrawKey, Step, forced, run
 from rhapsode.modalities.opened import Document, Prompt
-from rhapsode.workflows import AnyModel
+from rhapsode.workflows.inference.ask import AnyModel
 
 __all__ = ["Branch", "Turn"]
 
@@ -79,7 +79,7 @@ class Branch:
         self._places.append(place)
 
     def undo(self, number: int) -> int:
-        """Take back steps, each what the model wrote and the line it followed; return how many."""
+        """Take back steps, each a continuation and the line before it; return their count."""
         done = 0
         while self.turns and done < number:
             written = self.turns.pop().kind == "written"
@@ -117,9 +117,9 @@ class Branch:
             texts.append(turn.text)
             if self.ends_document(turn):
                 parts.append(([], []))
-        documents = [
+        documents = (
             self.prompt.document(elements, "".join(texts)) for elements, texts in parts if elements
-        ]
+        )
         return [document for document in documents if document.text().strip()]
 
     def rows_before(self, at: int, offset: int, chain: Chain, settings: GenerateSettings) -> Rows:
@@ -194,7 +194,7 @@ class Branch:
                 self.append(turn, place)
 
     def _place(self, number: int) -> _Place:
-        """Where the model stands before a turn; what lies between a known place and it is read."""
+        # Turns between the last known place and this one are read.
         known = number
         while known > 0 and self._places[known] is None:
             known -= 1
@@ -206,13 +206,7 @@ class Branch:
         return place
 
     def _read(self, place: _Place, turn: Turn, before: Sequence[Any]) -> _Place:
-        """The place after a turn, read in the very steps in which it was written.
-
-        Arguments:
-            place: before it.
-            turn: what is read.
-            before: elements before it.
-        """
+        # In the very steps in which the turn was written: sums of other stretches round otherwise.
         if turn.kind == "given":
             return _Place(place.state, place.waiting + turn.elements)
         if self._begins_anew(turn):
@@ -232,15 +226,6 @@ class Branch:
         *,
         steps: int,
     ) -> Rows:
-        """The only row of a session, at a place.
-
-        Arguments:
-            place: where it stands.
-            chain: filters before the draw.
-            keys: of the draws of elements and of filters.
-            before: elements before what is written, which filters see.
-            steps: to be written, at most.
-        """
         waiting = len(place.waiting)
         return Rows(
             self.model.predictor,
@@ -254,7 +239,7 @@ class Branch:
         )
 
     def _keys(self, at: int, attempt: int, settings: GenerateSettings) -> tuple[DrawKey, DrawKey]:
-        """Names of the draws of a turn; those of the first turn are those of `generate`."""
+        # Those of the first turn are those of `generate`.
         assert settings.seed is not None
         # A turn of which a stop text has left nothing counts too: going on from it draws anew.
         written = sum(

@@ -1,7 +1,5 @@
 """Sessions in files."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
