@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from rhapsode.data import fetch_corpus as fetch
     from rhapsode.data import list_corpora as corpora
     from rhapsode.errors import RhapsodeError
-    from rhapsode.modalities.opened import Continuation, Document, Following, Piece
+    from rhapsode.modalities.opened import Continuation, Document, Following, Model, Piece
     from rhapsode.modalities.scoring import Metrics
     from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
     from rhapsode.verbs.forecast import ForecastSettings, SeriesSettings, forecast
@@ -77,7 +77,7 @@ if TYPE_CHECKING:
         measuring_settings,
         setting_places,
     )
-    from rhapsode.workflows.inference.ask import Info, Model, encode, info, load, session
+    from rhapsode.workflows.inference.ask import Info, encode, info, load, session
     from rhapsode.workflows.inference.ask import next_elements as next
     from rhapsode.workflows.inference.blind import BlindComparison
     from rhapsode.workflows.inference.comparison import Comparison, compare, evaluate

@@ -48,28 +48,26 @@ class CompareCommand:
     output: Annotated[str, option("FILE.json", alias="-o")] = "votes.json"
     """With --blind: file of the votes; votes already in it are counted too."""
 
-
-def run(command: CompareCommand, typed: Typed, began: float) -> int:
-    """Run the command."""
-    if len(command.models) < 2:
-        raise SettingsError(
-            "a comparison needs two or more models",
-            where="compare",
-            hint="rhapsode compare run-a run-b --on test.txt",
-        )
-    if command.blind:
-        return _vote(command, typed)
-    if not command.on:
-        raise SettingsError("no data was given", where="compare", hint="name some with --on")
-    comparison = rh.compare(command.models, *command.on, **others_of(typed, command))
-    if command.json:
-        print_json(comparison.to_mapping())
-    else:
-        print_parts(comparison.report(f"on {', '.join(command.on)}"))
-    return 0
+    def run(self, typed: Typed, began: float) -> None:
+        if len(self.models) < 2:
+            raise SettingsError(
+                "a comparison needs two or more models",
+                where="compare",
+                hint="rhapsode compare run-a run-b --on test.txt",
+            )
+        if self.blind:
+            _vote(self, typed)
+            return
+        if not self.on:
+            raise SettingsError("no data was given", where="compare", hint="name some with --on")
+        comparison = rh.compare(self.models, *self.on, **others_of(typed, self))
+        if self.json:
+            print_json(comparison.to_mapping())
+        else:
+            print_parts(comparison.report(f"on {', '.join(self.on)}"))
 
 
-def _vote(command: CompareCommand, typed: Typed) -> int:
+def _vote(command: CompareCommand, typed: Typed) -> None:
     from rich.text import Text
 
     from rhapsode.views.terminal.text_tables import pair_panels, score_line
@@ -100,10 +98,9 @@ def _vote(command: CompareCommand, typed: Typed) -> int:
     scores = blind.scores()
     if command.json:
         print_json({"votes": len(blind.votes), "scores": [vars(score) for score in scores]})
-        return 0
+        return
     head = Text(f"{len(blind.votes)} votes in {command.output}", style="dim")
     print_parts([head, *(score_line(s.models, s.wins, s.ties, s.p_value) for s in scores)])
-    return 0
 
 
 def _answer() -> str:

@@ -44,24 +44,21 @@ class DataCommand(SourceSettings):
     json: bool = False
     """Print one JSON object."""
 
+    def run(self, typed: Typed, began: float) -> None:
+        if self.action != "list" and not self.source:
+            raise SettingsError(f"data {self.action} needs a source", hint="name one")
+        if self.plot is not None:
+            if self.action != "info":
+                raise SettingsError(f"data {self.action} draws nothing", where="--plot")
+            from rhapsode.views.survey_picture import check_picture
 
-def run(command: DataCommand, typed: Typed, began: float) -> int:
-    """Run the command."""
-    if command.action != "list" and not command.source:
-        raise SettingsError(f"data {command.action} needs a source", hint="name one")
-    if command.plot is not None:
-        if command.action != "info":
-            raise SettingsError(f"data {command.action} draws nothing", where="--plot")
-        from rhapsode.views.survey_picture import check_picture
-
-        check_picture(Path(command.plot))
-    if command.action == "fetch":
-        sys.stdout.write(rh.fetch(command.source) + "\n")
-    elif command.action == "list":
-        _list(as_json=command.json)
-    else:
-        _look(command, typed)
-    return 0
+            check_picture(Path(self.plot))
+        if self.action == "fetch":
+            sys.stdout.write(rh.fetch(self.source) + "\n")
+        elif self.action == "list":
+            _list(as_json=self.json)
+        else:
+            _look(self, typed)
 
 
 def _list(*, as_json: bool) -> None:

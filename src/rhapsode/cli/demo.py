@@ -10,7 +10,6 @@ from typing import Annotated
 import rhapsode as rh
 from rhapsode.cli.console import note, print_parts
 from rhapsode.cli.parse import Typed
-from rhapsode.cli.training_run import run_training
 from rhapsode.config import option
 
 SOURCE = "python-docs"
@@ -27,29 +26,28 @@ class DemoCommand:
     output: Annotated[str | None, option("RUN", "runs/python-docs", alias="-o")] = None
     """Run folder; it must not exist yet."""
 
+    def run(self, typed: Typed, began: float) -> None:
+        from rich.rule import Rule
+        from rich.text import Text
 
-def run(command: DemoCommand, typed: Typed, began: float) -> int:
-    """Run the command."""
-    from rich.rule import Rule
-    from rich.text import Text
+        from rhapsode.cli.watch import run_training
 
-    note("Learning to write like Python's reference manual, a character at a time.")
-    settings, spent = {"budget": command.budget}, time.monotonic() - began
-    training = rh.prepare([SOURCE], settings, output=command.output, spent=spent)
-    if not run_training(training):
-        return 130
-    path = training.folder.path
-    model = rh.load(path)
-    for temperature in TEMPERATURES:
-        head = Rule(f"temperature {temperature:g}", align="left", style="cyan")
-        (text,) = model.continuations(PROMPT, temperature=temperature, length=400, seed=1)
-        print_parts([Text(), head, Text(text.prompt + text.text)])
-    commands = (
-        f'rhapsode generate {path} "The value of" --temperature 0.7',
-        f"rhapsode info {path}",
-        f"rhapsode evaluate {path} python-code",
-        "rhapsode train YOUR-FILE.txt -o my-run --budget 3m",
-    )
-    head = Rule("what to type next", align="left", style="cyan")
-    print_parts([Text(), head, *(Text(f"  {line}") for line in commands)])
-    return 0
+        note("Learning to write like Python's reference manual, a character at a time.")
+        settings, spent = {"budget": self.budget}, time.monotonic() - began
+        training = rh.prepare([SOURCE], settings, output=self.output, spent=spent)
+        if not run_training(training):
+            raise SystemExit(130)
+        path = training.folder.path
+        model = rh.load(path)
+        for temperature in TEMPERATURES:
+            head = Rule(f"temperature {temperature:g}", align="left", style="cyan")
+            (text,) = model.continuations(PROMPT, temperature=temperature, length=400, seed=1)
+            print_parts([Text(), head, Text(text.prompt + text.text)])
+        commands = (
+            f'rhapsode generate {path} "The value of" --temperature 0.7',
+            f"rhapsode info {path}",
+            f"rhapsode evaluate {path} python-code",
+            "rhapsode train YOUR-FILE.txt -o my-run --budget 3m",
+        )
+        head = Rule("what to type next", align="left", style="cyan")
+        print_parts([Text(), head, *(Text(f"  {line}") for line in commands)])

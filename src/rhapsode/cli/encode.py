@@ -23,10 +23,7 @@ class EncodeCommand:
     json: bool = False
     """Print one JSON object."""
 
-
-def run(command: EncodeCommand, typed: Typed, began: float) -> int:
-    """Run the command."""
-    model = rh.load(command.model)
-    piped = command.text == "-" and model.prompts_are_text
-    present(rh.encode(model, read_stdin() if piped else command.text), as_json=command.json)
-    return 0
+    def run(self, typed: Typed, began: float) -> None:
+        model = rh.load(self.model)
+        piped = self.text == "-" and model.prompts_are_text
+        present(rh.encode(model, read_stdin() if piped else self.text), as_json=self.json)

@@ -29,16 +29,13 @@ class EvaluateCommand:
     json: bool = False
     """Print one JSON object."""
 
-
-def run(command: EvaluateCommand, typed: Typed, began: float) -> int:
-    """Run the command."""
-    settings = others_of(typed, command)
-    metrics = rh.evaluate(command.model, *command.sources, split=command.split, **settings)
-    if command.json:
-        print_json(metrics.to_mapping())
-        return 0
-    data = f"the {command.split} part" if command.split else ", ".join(command.sources)
-    print_parts(metrics.report(f"{command.model} on {data or 'what it learnt from'}"))
-    for line in metrics.notes():
-        note(line)
-    return 0
+    def run(self, typed: Typed, began: float) -> None:
+        settings = others_of(typed, self)
+        metrics = rh.evaluate(self.model, *self.sources, split=self.split, **settings)
+        if self.json:
+            print_json(metrics.to_mapping())
+            return
+        data = f"the {self.split} part" if self.split else ", ".join(self.sources)
+        print_parts(metrics.report(f"{self.model} on {data or 'what it learnt from'}"))
+        for line in metrics.notes():
+            note(line)

@@ -12,7 +12,6 @@ from typing import Annotated
 import rhapsode as rh
 from rhapsode.cli.console import print_json, put
 from rhapsode.cli.parse import Typed, settings_of, typed_of
-from rhapsode.cli.training_run import run_training
 from rhapsode.config import Positional, option
 from rhapsode.errors import SettingsError
 
@@ -37,32 +36,31 @@ class ForecastCommand(rh.SeriesSettings, rh.ForecastSettings, _Places):
     budget: Annotated[str | None, option("TIME", "1m")] = None
     """Training time, if a table is given in place of a model."""
 
+    def run(self, typed: Typed, began: float) -> None:
+        from rhapsode.cli.watch import run_training
 
-def run(command: ForecastCommand, typed: Typed, began: float) -> int:
-    """Run the command."""
-    settings = settings_of(command, rh.ForecastSettings)
-    if settings.format == "json" and (settings.paths or command.output is not None):
-        raise SettingsError(
-            "json has quantiles only, on standard output",
-            where="--format",
-            hint="leave out --paths and --output, or --format json",
+        settings = settings_of(self, rh.ForecastSettings)
+        if settings.format == "json" and (settings.paths or self.output is not None):
+            raise SettingsError(
+                "json has quantiles only, on standard output",
+                where="--format",
+                hint="leave out --paths and --output, or --format json",
+            )
+        forecast = rh.forecast(
+            self.model,
+            self.history,
+            settings,
+            reading=typed_of(typed, rh.SeriesSettings),
+            output=self.output,
+            plot=self.plot,
+            budget=self.budget,
+            train=run_training,
+            began=began,
         )
-    forecast = rh.forecast(
-        command.model,
-        command.history,
-        settings,
-        reading=typed_of(typed, rh.SeriesSettings),
-        output=command.output,
-        plot=command.plot,
-        budget=command.budget,
-        train=run_training,
-        began=began,
-    )
-    if command.output is not None:
-        return 0
-    if settings.format == "json":
-        print_json(forecast.to_mapping())
-        return 0
-    for piece in forecast.csv(paths=settings.paths):
-        put(piece)
-    return 0
+        if self.output is not None:
+            return
+        if settings.format == "json":
+            print_json(forecast.to_mapping())
+            return
+        for piece in forecast.csv(paths=settings.paths):
+            put(piece)

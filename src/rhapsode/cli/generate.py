@@ -5,7 +5,7 @@ element, and such text tends to repeat itself. The same seed gives the same text
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -27,23 +27,20 @@ class _Places:
 class GenerateCommand(GenerateSettings, RequestSettings, _Places):
     """Options."""
 
-
-def run(command: GenerateCommand, typed: Typed, began: float) -> int:
-    """Run the command."""
-    settings = settings_of(command, GenerateSettings)
-    more = settings_of(command, RequestSettings)
-    request = rh.request(command.model, command.prompt, settings, more, read_stdin=read_stdin)
-    if settings.format == "jsonl":
-        for one in request.settings:
-            for continuation in request.continuations(one):
-                put(json_text(request.model.described(continuation)) + "\n")
-    elif more.temperatures:
-        _by_temperature(request)
-    elif len(request.prompts) > 1 or settings.count > 1:
-        _say_all(request.continuations(request.settings[0]))
-    else:
-        _stream(request)
-    return 0
+    def run(self, typed: Typed, began: float) -> None:
+        settings = settings_of(self, GenerateSettings)
+        more = settings_of(self, RequestSettings)
+        request = rh.request(self.model, self.prompt, settings, more, read_stdin=read_stdin)
+        if settings.format == "jsonl":
+            for one in request.settings:
+                for continuation in request.continuations(one):
+                    put(json_text(request.model.described(continuation)) + "\n")
+        elif more.temperatures:
+            _by_temperature(request)
+        elif len(request.prompts) > 1 or settings.count > 1:
+            _say_all(request.continuations(request.settings[0]))
+        else:
+            _stream(request)
 
 
 def _stream(request: "rh.Request") -> None:
@@ -64,7 +61,9 @@ def _by_temperature(request: "rh.Request") -> None:
 
     console = stdout()
     temperatures = [one.temperature for one in request.settings]
-    rows: list[Iterable[rh.Continuation]] = [request.continuations(one) for one in request.settings]
+    rows: Sequence[Iterable[rh.Continuation]] = [
+        request.continuations(one) for one in request.settings
+    ]
     if console.is_terminal and has_room(console.width, len(rows)):
         rows = columns = [list(row) for row in rows]
         longest = max(len(each.prompt + each.text) for row in columns for each in row)

@@ -18,8 +18,5 @@ class InfoCommand:
     json: bool = False
     """Print one JSON object."""
 
-
-def run(command: InfoCommand, typed: Typed, began: float) -> int:
-    """Run the command."""
-    present(rh.info(command.model), as_json=command.json)
-    return 0
+    def run(self, typed: Typed, began: float) -> None:
+        present(rh.info(self.model), as_json=self.json)

@@ -1,15 +1,15 @@
 """The `rhapsode` command: finds the file of a command and loads nothing else."""
 
+import contextlib
 import gc
-import importlib
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from rhapsode import __version__
+import rhapsode as rh
 from rhapsode.errors import RhapsodeError
 
 _KNOWN = {
@@ -67,24 +67,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(_HELP.format(commands=listing))
         return 0 if arguments else 2
     if arguments[0] == "--version":
-        sys.stdout.write(f"rhapsode {__version__}\n")
+        sys.stdout.write(f"rhapsode {rh.__version__}\n")
         return 0
     name, rest = arguments[0], list(arguments[1:])
     if name not in COMMANDS:
         return _no_such(name)
     from rhapsode.cli.console import fail, messages_on_stderr
-    from rhapsode.cli.processes import one_voice, reports_errors
 
     collections = gc.get_threshold()
     try:
         if name in _SHORT:
             gc.set_threshold(50_000, *collections[1:])
-        with one_voice(), messages_on_stderr():
-            code = _run(name, rest, began)
+        with _one_voice(), messages_on_stderr():
+            _run(name, rest, began)
         if sys.stdout is not None:  # it may be closed
             sys.stdout.flush()
     except RhapsodeError as problem:
-        if reports_errors():
+        if not _are_several() or rh.claim_report():
             fail(str(problem))
         return 1
     except KeyboardInterrupt:
@@ -96,14 +95,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     finally:
         gc.set_threshold(*collections)
-    return code
+    return 0
 
 
-def _run(name: str, words: Sequence[str], began: float) -> int:
-    module = importlib.import_module(f"rhapsode.cli.{name}")
+def _run(name: str, words: Sequence[str], began: float) -> None:
     from rhapsode.cli.parse import parse_command
 
-    return int(module.run(*parse_command(module, name, words), began))
+    command, typed = parse_command(name, words)
+    command.run(typed, began)
 
 
 # CPython keeps frames in chunks of 16 kB, and maps and unmaps a chunk each time a call crosses the end
@@ -120,6 +119,21 @@ def seconds_since_process_start() -> float:
         return max(0.0, uptime - int(fields[19]) / os.sysconf("SC_CLK_TCK"))
     except (OSError, ValueError, IndexError, AttributeError):
         return 0.0
+
+
+def _are_several() -> bool:
+    return os.environ.get("WORLD_SIZE", "1") != "1" and "MASTER_ADDR" in os.environ
+
+
+@contextlib.contextmanager
+def _one_voice() -> Iterator[None]:
+    """Silence all processes but the first while this lasts."""
+    with contextlib.ExitStack() as silence:
+        if _are_several() and os.environ.get("RANK", "0") != "0":
+            nowhere = silence.enter_context(open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123 - no path of ours
+            silence.enter_context(contextlib.redirect_stdout(nowhere))
+            silence.enter_context(contextlib.redirect_stderr(nowhere))
+        yield
 
 
 def _no_such(name: str) -> int:

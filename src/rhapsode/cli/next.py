@@ -46,29 +46,26 @@ class _Places:
 class NextCommand(SamplingSettings, _Next, _Places):
     """Options."""
 
-
-def run(command: NextCommand, typed: Typed, began: float) -> int:
-    """Run the command."""
-    if command.trace is not None:
-        raise SettingsError("nothing is written here", where="--trace", hint="see --top")
-    model = rh.load(command.model)
-    piped = model.prompts_are_text
-    following = rh.next(
-        model,
-        *(read_stdin() if text == "-" and piped else text for text in command.text),
-        top=command.top,
-        temperatures=command.temperatures,
-        unknown=command.unknown,
-        **typed_of(typed, SamplingSettings),
-    )
-    if command.explain:
-        for chain in dict.fromkeys(following.chains):
-            note(chain)
-    if command.json:
-        print_json({"model": str(model.path), "next": following.to_list()})
-        return 0
-    console = stdout()
-    for block in following.shown(console.width):
-        console.print()
-        console.print(block)
-    return 0
+    def run(self, typed: Typed, began: float) -> None:
+        if self.trace is not None:
+            raise SettingsError("nothing is written here", where="--trace", hint="see --top")
+        model = rh.load(self.model)
+        piped = model.prompts_are_text
+        following = rh.next(
+            model,
+            *(read_stdin() if text == "-" and piped else text for text in self.text),
+            top=self.top,
+            temperatures=self.temperatures,
+            unknown=self.unknown,
+            **typed_of(typed, SamplingSettings),
+        )
+        if self.explain:
+            for chain in dict.fromkeys(following.chains):
+                note(chain)
+        if self.json:
+            print_json({"model": str(model.path), "next": following.to_list()})
+            return
+        console = stdout()
+        for block in following.shown(console.width):
+            console.print()
+            console.print(block)

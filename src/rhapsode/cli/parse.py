@@ -1,11 +1,11 @@
 """The reader of command lines: settings dataclasses filled from words."""
 
 import dataclasses
+import importlib
 import itertools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from types import ModuleType
 from typing import Any, Literal, TypeVar
 
 import rhapsode as rh
@@ -27,14 +27,14 @@ MEASURING: dict[str, Literal["evaluation", "comparison"]] = {
 """Commands with flags of their own for each kind of data."""
 
 
-def parse_command(module: ModuleType, name: str, arguments: Sequence[str]) -> tuple[Any, Typed]:
+def parse_command(name: str, arguments: Sequence[str]) -> tuple[Any, Typed]:
     """Read the command line of a command; see `parse`.
 
     Arguments:
-        module: holds the dataclass `<Name>Command`; its docstring is the description.
-        name: of the command.
+        name: its module holds the dataclass `<Name>Command`, and the description as its docstring.
         arguments: the words after the name.
     """
+    module = importlib.import_module(f"rhapsode.cli.{name}")
     command: type[Any] = getattr(module, f"{name.capitalize()}Command")
     more: list[type[Any]] = []
     if name in MEASURING:

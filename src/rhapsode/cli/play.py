@@ -41,38 +41,35 @@ class PlayCommand:
     load: Annotated[str | None, option("FILE", "none")] = None
     """Continue a saved session."""
 
+    def run(self, typed: Typed, began: float) -> None:
+        asked = apply_assignments({}, self.set)
+        if self.seed is not None:
+            asked["seed"] = self.seed
+        settings = from_mapping(GenerateSettings, asked, where="--set")
+        from rhapsode.cli.play_lines import NAMES, Player
+        from rhapsode.cli.play_screen import PlayScreen
 
-def run(command: PlayCommand, typed: Typed, began: float) -> int:
-    """Run the command."""
-    asked = apply_assignments({}, command.set)
-    if command.seed is not None:
-        asked["seed"] = command.seed
-    settings = from_mapping(GenerateSettings, asked, where="--set")
-    from rhapsode.cli.play_lines import NAMES, Player
-    from rhapsode.cli.play_screen import PlayScreen
-
-    model = rh.load(command.model)
-    session = rh.Session(model, settings, command.prompt)
-    model.ready(session.settings)  # errors come before the first line
-    if command.load is not None:
-        session.load(Path(command.load))
-    screen = PlayScreen()
-    kept = Path(command.keep) if command.keep else model.path.parent / model.kept
-    player = Player(session, screen, kept)
-    if "seed" not in asked:
-        note(f"seed {session.settings.seed}")
-    if screen.is_terminal:
-        bundle = model.bundle
-        network = "counts" if bundle.network is None else bundle.network.model.name
-        screen.greet(
-            model.path.parent.name or str(model.path),
-            network.partition(".")[0],
-            bundle.encoder.name.partition(".")[0],
-            f"temperature {session.settings.temperature:g}",
-        )
-        note(GREETING)
-        if session.turns:
-            player.show_text()
-    names = [field.name for field in dataclasses.fields(GenerateSettings)]
-    player.play(screen.lines(NAMES, names))
-    return 0
+        model = rh.load(self.model)
+        session = rh.Session(model, settings, self.prompt)
+        model.ready(session.settings)  # errors come before the first line
+        if self.load is not None:
+            session.load(Path(self.load))
+        screen = PlayScreen()
+        kept = Path(self.keep) if self.keep else model.path.parent / model.kept
+        player = Player(session, screen, kept)
+        if "seed" not in asked:
+            note(f"seed {session.settings.seed}")
+        if screen.is_terminal:
+            bundle = model.bundle
+            network = "counts" if bundle.network is None else bundle.network.model.name
+            screen.greet(
+                model.path.parent.name or str(model.path),
+                network.partition(".")[0],
+                bundle.encoder.name.partition(".")[0],
+                f"temperature {session.settings.temperature:g}",
+            )
+            note(GREETING)
+            if session.turns:
+                player.show_text()
+        names = [field.name for field in dataclasses.fields(GenerateSettings)]
+        player.play(screen.lines(NAMES, names))

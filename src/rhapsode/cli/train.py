@@ -21,7 +21,6 @@ from typing import Annotated, Any
 import rhapsode as rh
 from rhapsode.cli.console import note, stderr
 from rhapsode.cli.parse import Typed, set_places, typed_of
-from rhapsode.cli.training_run import run_training
 from rhapsode.config import (
     Positional,
     Repeated,
@@ -60,59 +59,62 @@ class TrainCommand(SourceSettings, RunSettings):
     """Train with N consecutive seeds, from --seed (or 1), each in its own folder inside -o and with
     the whole budget; then report mean and spread. With --resume, missing runs are added."""
 
+    def run(self, typed: Typed, began: float) -> None:
+        try:
+            self._run(typed, began)
+        except RhapsodeError as problem:
+            problem.hint = problem.hint and in_settings(problem.hint)
+            raise
 
-def run(command: TrainCommand, typed: Typed, began: float) -> int:
-    """Run the command."""
-    try:
-        return _run(command, typed, began)
-    except RhapsodeError as problem:
-        problem.hint = problem.hint and in_settings(problem.hint)
-        raise
-
-
-def _run(command: TrainCommand, typed: Typed, began: float) -> int:
-    if not command.sources and not command.resume:
-        raise SettingsError(
-            "no source was given", where="train", hint="name a text file, a folder or a corpus"
-        )
-    flags = typed_of(typed, RunSettings)
-    if source := typed_of(typed, SourceSettings):
-        flags["source"] = source
-    settings = requested_settings(command.config, command.set, flags)
-    if command.plan:
-        if command.resume or command.repeat is not None:
+    def _run(self, typed: Typed, began: float) -> None:
+        if not self.sources and not self.resume:
             raise SettingsError(
-                "a plan is of one new run", where="--plan", hint="leave out --resume and --repeat"
+                "no source was given", where="train", hint="name a text file, a folder or a corpus"
             )
-        sys.stdout.write(rh.plan(*command.sources, base=command.from_, **settings).toml())
-        return 0
-    how: dict[str, Any] = {
-        "output": command.output,
-        "resume": command.resume,
-        "base": command.from_,
-        "spent": time.monotonic() - began,
-    }
-    again = command.resume and command.output is not None and rh.is_repeated(command.output)
-    if command.repeat is not None or again:
-        return _repeat(command, settings, how)
-    training = rh.prepare(command.sources, settings, **how)
-    if not run_training(training):
-        return 130
-    note(f"\nnext:  {training.run.modality.next_command(training.folder.path)}")
-    return 0
+        flags = typed_of(typed, RunSettings)
+        if source := typed_of(typed, SourceSettings):
+            flags["source"] = source
+        settings = requested_settings(self.config, self.set, flags)
+        if self.plan:
+            if self.resume or self.repeat is not None:
+                raise SettingsError(
+                    "a plan is of one new run",
+                    where="--plan",
+                    hint="leave out --resume and --repeat",
+                )
+            sys.stdout.write(rh.plan(*self.sources, base=self.from_, **settings).toml())
+            return
+        how: dict[str, Any] = {
+            "output": self.output,
+            "resume": self.resume,
+            "base": self.from_,
+            "spent": time.monotonic() - began,
+        }
+        again = self.resume and self.output is not None and rh.is_repeated(self.output)
+        train = self._train if self.repeat is None and not again else self._train_repeatedly
+        if not train(settings, how):
+            raise SystemExit(130)
 
+    def _train(self, settings: dict[str, Any], how: dict[str, Any]) -> bool:
+        from rhapsode.cli.watch import run_training
 
-def _repeat(command: TrainCommand, settings: dict[str, Any], how: dict[str, Any]) -> int:
-    """Run several seeds, and tell how far apart they lie."""
-    from rhapsode.views.terminal.model_tables import seeds_table
+        training = rh.prepare(self.sources, settings, **how)
+        finished = run_training(training)
+        if finished:
+            note(f"\nnext:  {training.run.modality.next_command(training.folder.path)}")
+        return finished
 
-    folder, summary = rh.repeat(command.sources, settings, command.repeat, run_training, **how)
-    if summary is None:
-        note(f"go on with all seeds by: rhapsode train -o {folder} --resume")
-        return 130
-    stderr().print()
-    stderr().print(seeds_table(summary, f"{summary['repeat']} seeds ({folder})"))
-    return 0
+    def _train_repeatedly(self, settings: dict[str, Any], how: dict[str, Any]) -> bool:
+        from rhapsode.cli.watch import run_training
+        from rhapsode.views.terminal.model_tables import seeds_table
+
+        folder, summary = rh.repeat(self.sources, settings, self.repeat, run_training, **how)
+        if summary is None:
+            note(f"go on with all seeds by: rhapsode train -o {folder} --resume")
+            return False
+        stderr().print()
+        stderr().print(seeds_table(summary, f"{summary['repeat']} seeds ({folder})"))
+        return True
 
 
 def in_settings(hint: str) -> str:

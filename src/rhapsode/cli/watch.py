@@ -1,5 +1,6 @@
-"""The progress of training: one live line on a terminal, plain lines elsewhere."""
+"""Training on the terminal: one live line, plain lines elsewhere, and the summary."""
 
+import sys
 import time
 from typing import Any, Self
 
@@ -7,7 +8,7 @@ from rich.live import Live
 from rich.text import Text
 
 import rhapsode as rh
-from rhapsode.cli.console import stderr
+from rhapsode.cli.console import note, stderr
 from rhapsode.config import format_duration
 from rhapsode.views.terminal.model_tables import samples_table
 
@@ -89,3 +90,48 @@ class Watch:
             line.append(f"  {elements / seconds:,.0f} elements/s", style="dim")
         line.append(f"  {format_duration(left)} left", style="dim")
         return line
+
+
+def run_training(training: "rh.Training") -> bool:
+    """Train on the terminal, to the summary; False when it was interrupted."""
+    reason, path, modality = "done", training.folder.path, training.run.modality
+    watch = Watch(training.settings.budget_seconds(), training.run.planned.baseline)
+    with training.stopped_by_signals(_say_stopping), watch:
+        for event in training.events():
+            watch.show(event)
+            if isinstance(event, rh.Finished):
+                reason = event.reason
+    if reason == "interrupted":
+        note(f"interrupted and saved; go on with: rhapsode train -o {path} --resume")
+        return False
+    if not training.group.first:
+        return True
+    if reason == "overfitting":
+        note(
+            f"stopped early: validation loss had not improved for {training.settings.training.patience} "
+            "evaluations, the model is overfitting; the best weights are kept (more dropout, a "
+            "smaller network or less time may help)"
+        )
+    summary = training.finish()
+    stderr().print()
+    for part in modality.told(summary, f"test share, swept once ({path})"):
+        if isinstance(part, str):
+            note(part)
+        else:
+            stderr().print(part)
+    note(
+        f"{summary['steps']:,} updates in {summary['seconds']:.1f} s, "
+        f"{summary['elements_per_second']:,.0f} elements/s; finishing {summary['finishing_seconds']:.1f} s"
+    )
+    before, after = (training.start or {}).get("validation_loss"), summary["validation_loss"]
+    if before is not None:
+        verdict = "" if after < before else ": no better, so the model is the old one"
+        note(
+            f"validation on the new {modality.noun}: {before:.4f} before, {after:.4f} now{verdict}"
+        )
+    note(f"the course of the run: {training.folder.curve}")
+    return True
+
+
+def _say_stopping() -> None:
+    sys.stderr.write("\nstopping and saving ...\n")

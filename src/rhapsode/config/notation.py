@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from rhapsode.errors import SettingsError
 
-__all__ = ["SeenContext", "format_duration", "parse_context", "parse_duration"]
-
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([hms]?)")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
 LONGEST = 366 * 86400.0

@@ -10,18 +10,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-__all__ = [
-    "POSITIONAL",
-    "REPEATED",
-    "Flag",
-    "Option",
-    "Positional",
-    "Repeated",
-    "field_docs",
-    "option",
-    "options_of",
-]
-
 T = TypeVar("T")
 
 POSITIONAL = "positional"

@@ -7,8 +7,6 @@ from typing import Any, Generic, TypeVar, cast
 
 from rhapsode.errors import SettingsError
 
-__all__ = ["Registry", "shared_registry", "suggest"]
-
 T = TypeVar("T")
 
 

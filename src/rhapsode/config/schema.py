@@ -10,8 +10,6 @@ import msgspec
 from rhapsode.config.registries import suggest
 from rhapsode.errors import RhapsodeError, SettingsError
 
-__all__ = ["convert", "from_mapping", "to_mapping"]
-
 S = TypeVar("S")
 
 
@@ -115,7 +113,7 @@ def _refuse_unknown(
 def _sections(cls: Any) -> dict[str, tuple[type[Any] | None, bool]]:
     """The dataclass in each field of a dataclass, if any; True if the field holds nothing else."""
     hints = get_type_hints(cls)
-    sections = {}
+    sections: dict[str, tuple[Any, bool]] = {}
     for field in dataclasses.fields(cls):
         hint = hints[field.name]
         inner = [part for part in (hint, *get_args(hint)) if dataclasses.is_dataclass(part)]

@@ -11,8 +11,6 @@ from rhapsode.config.options import option
 from rhapsode.config.sampling import SamplingSettings
 from rhapsode.errors import SettingsError
 
-__all__ = ["SearchSettings", "check_search"]
-
 # Of the settings of sampling, what beams keep to as well: they weigh what was written, or say no more than how.
 _BESIDE = frozenset(
     (

@@ -9,8 +9,6 @@ from msgspec import Meta
 from rhapsode.config.options import option
 from rhapsode.errors import SettingsError
 
-__all__ = ["SourceSettings", "names_records"]
-
 Count = Annotated[int, Meta(ge=1, le=2**62)]
 
 

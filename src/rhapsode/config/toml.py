@@ -7,16 +7,6 @@ from typing import Any
 from rhapsode.config.registries import suggest
 from rhapsode.errors import SettingsError
 
-__all__ = [
-    "apply_assignments",
-    "dump_toml",
-    "merge",
-    "presets",
-    "read_settings",
-    "read_toml",
-    "requested_settings",
-]
-
 LENGTHS = ("budget", "epochs", "steps")
 """Settings of which a run has one."""
 PRESETS = Path(__file__).parent.parent / "configs"
@@ -83,8 +73,9 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
-        nested = isinstance(below, Mapping) and isinstance(value, Mapping)
-        merged[key] = merge(below, value) if nested else value
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            value = merge(below, value)
+        merged[key] = value
     return merged
 
 

@@ -10,17 +10,6 @@ from rhapsode.config.notation import parse_duration
 from rhapsode.config.options import option
 from rhapsode.errors import SettingsError
 
-__all__ = [
-    "DEFAULT_BUDGET",
-    "IdSettings",
-    "OptimisationSettings",
-    "ReadingSettings",
-    "RunSettings",
-    "SampleSettings",
-    "TrackSettings",
-    "TrainingSettings",
-]
-
 DEFAULT_BUDGET = "3m"
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 # Never gt=0.0: that is stored as the least denormal, which training flushes to zero.

@@ -8,8 +8,6 @@ from typing import Any, Literal
 from rhapsode.modalities import MODALITIES
 from rhapsode.models import FAMILIES
 
-__all__ = ["components", "measuring_settings", "setting_places"]
-
 
 def components() -> dict[str, list[str]]:
     """Names that the settings `model` and `modality` take."""

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from rhapsode.modalities.choose import AnyModality
     from rhapsode.workflows.inference.session import PlaySession
 
-__all__ = ["AnyModel", "Info", "encode", "info", "load", "next_elements", "open_model", "session"]
-
 AnyModel = Model[Any]
 
 

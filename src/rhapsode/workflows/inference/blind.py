@@ -17,8 +17,6 @@ from rhapsode.errors import RunError, SettingsError
 from rhapsode.files import is_there, write_atomically
 from rhapsode.workflows.inference.comparison import Models, open_models
 
-__all__ = ["BlindComparison", "Pair", "Score", "Vote", "sign_test"]
-
 Choice = Literal["first", "second", "tie"]
 
 ELEMENTS_PER_CHARACTER = 4

@@ -12,8 +12,6 @@ from rhapsode.generation.loop import DrawKey, Step, forced, run
 from rhapsode.modalities.opened import Document, Prompt
 from rhapsode.workflows.inference.ask import AnyModel
 
-__all__ = ["Branch", "Turn"]
-
 ATTEMPTS = 1024
 """Continuations of one place whose draws are told apart."""
 

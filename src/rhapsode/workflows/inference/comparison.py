@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from rhapsode.keywords import CompareOptions, EvaluateOptions
 
-__all__ = ["Comparison", "Contrast", "Models", "compare", "evaluate", "open_models"]
-
 
 @dataclass(frozen=True)
 class Contrast:

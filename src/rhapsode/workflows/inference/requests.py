@@ -12,8 +12,6 @@ from rhapsode.log import log
 from rhapsode.modalities.opened import Continuation, Prompt, changed, collect, with_seed
 from rhapsode.workflows.inference.ask import AnyModel, open_model
 
-__all__ = ["Request", "request"]
-
 
 @dataclass(frozen=True)
 class Request:

@@ -21,8 +21,6 @@ from rhapsode.workflows.inference.session_file import (
     write_session,
 )
 
-__all__ = ["BranchView", "PlaySession", "Turn", "Why"]
-
 NOT_HERE = (
     "count",
     "format",

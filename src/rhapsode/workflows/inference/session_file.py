@@ -10,8 +10,6 @@ from rhapsode.errors import DataError
 from rhapsode.files import write_atomically
 from rhapsode.workflows.inference.branch import Turn
 
-__all__ = ["SavedBranch", "SavedModel", "SavedSession", "read_session", "write_session"]
-
 FORMAT = "rhapsode play"
 VERSION = 2
 

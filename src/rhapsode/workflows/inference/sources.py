@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from rhapsode.keywords import TrainOptions
 
-__all__ = ["Survey", "describe", "show"]
-
 
 @dataclass(frozen=True, repr=False)
 class Survey(Shown):

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
     from rhapsode.keywords import TrainOptions
 
-__all__ = ["Plan", "PlannedRun", "plan", "plan_corpus", "plan_training"]
-
 
 @dataclass(frozen=True)
 class PlannedRun:

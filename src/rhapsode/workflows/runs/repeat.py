@@ -18,8 +18,6 @@ from rhapsode.workflows.runs.run import prepare_training
 from rhapsode.workflows.runs.run_folder import RunFolder
 from rhapsode.workflows.runs.training import Training
 
-__all__ = ["is_repeated", "repeat", "repeated_summary"]
-
 MOST = 1000
 LARGEST_SEED = 2**63 - 1
 SPREAD = (

@@ -39,8 +39,6 @@ from rhapsode.workflows.runs.training import Training
 if TYPE_CHECKING:
     from rhapsode.keywords import TrainOptions
 
-__all__ = ["claim_report", "prepare_training", "train"]
-
 
 def train(
     *sources: Any,

@@ -18,8 +18,6 @@ from rhapsode.errors import RunError, SettingsError
 from rhapsode.files import clear_scratch, first_line, write_atomically
 from rhapsode.training.events import Evaluated, Event, Sampled, Step
 
-__all__ = ["ResumedRun", "RunFolder", "find_run", "read_run"]
-
 _SAMPLES_TITLE = b"# What the model wrote as it learned\n"
 
 

@@ -24,8 +24,6 @@ from rhapsode.views.curve import draw_course, read_course
 from rhapsode.workflows.runs.planning import PlannedRun
 from rhapsode.workflows.runs.run_folder import RunFolder
 
-__all__ = ["Training"]
-
 
 @dataclass(kw_only=True)
 class Training:
