@@ -149,7 +149,7 @@ def test_the_figures_are_what_one_finds_by_hand(trained: Path) -> None:
         {"steps": 1, "network": {"hidden_size": 8}, "training": {"precision": "float32"}},
         output=str(trained.parent / "never"),
     )
-    test = training.corpus.test
+    test = training.run.planned.corpus.test
     model = TextModel(trained)
     predictor = model.scorer
     assert isinstance(predictor, MixedPredictor)

@@ -177,7 +177,7 @@ def test_it_is_evaluated_and_compared_on_parts_of_its_run(
     list(training.events())
     training.finish()
     other = load(folder)
-    part = zigzag.ZIGZAG.part(training.corpus, training.settings, "test")
+    part = zigzag.ZIGZAG.part(training.run.planned.corpus, training.run.planned.settings, "test")
     found = zigzag.ZIGZAG.compare({"good": model, "bad": other}, part, None)
     sums = {name: one.sums_U["nats_per_value"] for name, one in found.models.items()}
     assert sums["good"].sum() / found.sizes_U["nats_per_value"].sum() == pytest.approx(

@@ -75,7 +75,6 @@ def _list(*, as_json: bool) -> None:
 
 
 def _look(command: DataCommand, typed: Typed) -> None:
-    """Survey a source, or show one of its documents."""
     settings: dict[str, Any] = {"encoding": command.encoding, "modality": command.modality}
     if source := typed_of(typed, SourceSettings):
         settings["source"] = source

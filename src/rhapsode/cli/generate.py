@@ -44,7 +44,6 @@ class GenerateCommand(GenerateSettings, RequestSettings, _Places):
 
 
 def _stream(request: "rh.Request") -> None:
-    """Print one continuation as it comes."""
     last = request.prompts[0].text
     say(last)
     for piece in request.model.write(request.prompts, request.settings[0]):

@@ -56,7 +56,6 @@ def _wrapped(paragraph: str, width: int) -> str:
 
 
 def _text(option: Option) -> str:
-    """The help of an option, with its default."""
     text = option.flag.help or field_docs(option.owner)[option.field.name]
     if "{families}" in text or "{modalities}" in text:
         names = rh.components()

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from typing import Any, Self
+from contextlib import AbstractContextManager, nullcontext
 
 from rich.live import Live
 from rich.text import Text
@@ -21,28 +21,17 @@ class Watch:
     """Shows events on stderr.
 
     Arguments:
+        live: the line that is drawn anew; None to print lines.
         budget: seconds of the run, or None when steps rule.
-        floor: nats per element of the validation slice by the best n-gram model, to hold the loss against.
+        baseline: nats per element of the validation slice by the best n-gram model.
     """
 
-    def __init__(self, budget: float | None, floor: float | None = None) -> None:
-        self._budget = budget
-        self._floor = floor
-        self._live: Live | None = None
+    def __init__(self, live: Live | None, budget: float | None, baseline: float | None) -> None:
+        self._live, self._budget, self._baseline = live, budget, baseline
         self._validation: float | None = None
         self._first: rh.Step | None = None
         self._smooth = 0.0
         self._shown = 0.0
-
-    def __enter__(self) -> Self:
-        if stderr().is_terminal:
-            self._live = Live(console=stderr(), auto_refresh=False, transient=True)
-            self._live.__enter__()
-        return self
-
-    def __exit__(self, *problem: Any) -> None:
-        if self._live is not None:
-            self._live.__exit__(*problem)
 
     def show(self, event: "rh.Event") -> None:
         """Take one event."""
@@ -84,8 +73,8 @@ class Watch:
         line.append(f" {event.fraction:4.0%}  loss {self._smooth:.3f}")
         if self._validation is not None:
             line.append(f"  validation {self._validation:.3f}")
-        if self._floor is not None:
-            line.append(f"  n-gram {self._floor:.3f}", style="dim")
+        if self._baseline is not None:
+            line.append(f"  n-gram {self._baseline:.3f}", style="dim")
         if seconds > 0:
             line.append(f"  {elements / seconds:,.0f} elements/s", style="dim")
         line.append(f"  {format_duration(left)} left", style="dim")
@@ -94,9 +83,12 @@ class Watch:
 
 def run_training(training: "rh.Training") -> bool:
     """Train on the terminal, to the summary; False when it was interrupted."""
-    reason, path, modality = "done", training.folder.path, training.run.modality
-    watch = Watch(training.settings.budget_seconds(), training.run.planned.baseline)
-    with training.stopped_by_signals(_say_stopping), watch:
+    reason, path, planned = "done", training.folder.path, training.run.planned
+    live: AbstractContextManager[Live | None] = nullcontext()
+    if stderr().is_terminal:
+        live = Live(console=stderr(), auto_refresh=False, transient=True)
+    with training.stopped_by_signals(_say_stopping), live as line:
+        watch = Watch(line, planned.settings.budget_seconds(), planned.baseline)
         for event in training.events():
             watch.show(event)
             if isinstance(event, rh.Finished):
@@ -108,13 +100,13 @@ def run_training(training: "rh.Training") -> bool:
         return True
     if reason == "overfitting":
         note(
-            f"stopped early: validation loss had not improved for {training.settings.training.patience} "
+            f"stopped early: validation loss had not improved for {planned.settings.training.patience} "
             "evaluations, the model is overfitting; the best weights are kept (more dropout, a "
             "smaller network or less time may help)"
         )
     summary = training.finish()
     stderr().print()
-    for part in modality.told(summary, f"test share, swept once ({path})"):
+    for part in training.run.modality.told(summary, f"test share, swept once ({path})"):
         if isinstance(part, str):
             note(part)
         else:
@@ -127,7 +119,7 @@ def run_training(training: "rh.Training") -> bool:
     if before is not None:
         verdict = "" if after < before else ": no better, so the model is the old one"
         note(
-            f"validation on the new {modality.noun}: {before:.4f} before, {after:.4f} now{verdict}"
+            f"validation on the new {training.run.modality.noun}: {before:.4f} before, {after:.4f} now{verdict}"
         )
     note(f"the course of the run: {training.folder.curve}")
     return True

@@ -73,9 +73,8 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
-        if isinstance(below, Mapping) and isinstance(value, Mapping):
-            value = merge(below, value)
-        merged[key] = value
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(merged[key], value) if both else value
     return merged
 
 

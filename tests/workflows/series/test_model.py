@@ -243,7 +243,7 @@ def test_a_forecast_reads_four_windows_before_it(model: rh.SeriesModel) -> None:
     def warm_up(asked: dict[str, Any]) -> tuple[int, int]:
         group = join_group()
         run = plan_training((two(),), asked, resumed=None, base=None, group=group)
-        return run.planned.bundle.facts.run_up, run.settings.training.window
+        return run.planned.bundle.facts.run_up, run.planned.settings.training.window
 
     values, window = warm_up(QUICK)
     assert values == 4 * window == model.bundle.facts.run_up

@@ -1,7 +1,5 @@
 """Models: opened, described, and asked what follows, what they see, and to write in turns."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,8 +12,6 @@ from rhapsode.modalities import MODALITIES, MODELS
 from rhapsode.modalities.opened import Following, Model, Shown, changed
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from rhapsode.keywords import GenerateOptions
     from rhapsode.modalities.choose import AnyModality
     from rhapsode.workflows.inference.session import PlaySession
@@ -37,7 +33,7 @@ def load(path: str | Path | None) -> AnyModel:
     return MODELS.get(str(name))(path)
 
 
-def open_model(path: str | Path | AnyModel | None) -> tuple[AnyModality, Any]:
+def open_model(path: str | Path | AnyModel | None) -> "tuple[AnyModality, Any]":
     """A model and its modality.
 
     Arguments:
@@ -63,7 +59,7 @@ class Info(Shown):
     def to_mapping(self) -> dict[str, Any]:
         return self.facts
 
-    def shown(self, width: int) -> Sequence[RenderableType]:
+    def shown(self, width: int) -> Sequence[Any]:
         from rhapsode.views.terminal.model_tables import arrays_table, parts_table
 
         return [parts_table(self.facts), arrays_table(self.facts)]
@@ -106,7 +102,7 @@ def next_elements(
     *prompts: Any,
     top: int = 5,
     temperatures: float | Sequence[float] = (),
-    **options: Unpack[GenerateOptions],
+    **options: Unpack["GenerateOptions"],
 ) -> Following:
     """The likeliest elements after prompts, or quantiles of the next steps of series.
 
@@ -150,8 +146,8 @@ def encode(model: str | Path | AnyModel, value: Any) -> Shown:
 
 
 def session(
-    model: str | Path | AnyModel, prompt: Any = "", **options: Unpack[GenerateOptions]
-) -> PlaySession:
+    model: str | Path | AnyModel, prompt: Any = "", **options: Unpack["GenerateOptions"]
+) -> "PlaySession":
     """A document that a person and a model write in turns.
 
     Arguments:

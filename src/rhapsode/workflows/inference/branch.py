@@ -1,7 +1,5 @@
 """One branch of a session: its turns, and a state of the model that is never read anew."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -62,7 +60,7 @@ class Branch:
         self.turns = list(turns)
         self._places: list[_Place | None] = [None] * (len(self.turns) + 1)
 
-    def fork(self, turns: int) -> Branch:
+    def fork(self, turns: int) -> "Branch":
         """The first turns as a branch of its own."""
         branch = Branch(self.model, self.prompt, self.turns[:turns])
         branch._places = [

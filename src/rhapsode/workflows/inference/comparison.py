@@ -1,7 +1,5 @@
 """Models measured on data: one by itself, several side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -20,8 +18,6 @@ from rhapsode.views.display import Shown
 from rhapsode.workflows.inference.ask import AnyModel, open_model
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from rhapsode.keywords import CompareOptions, EvaluateOptions
 
 
@@ -62,10 +58,10 @@ class Comparison(Shown):
     passages: str
     caution: str | None = None
 
-    def shown(self, width: int) -> Sequence[RenderableType]:
+    def shown(self, width: int) -> Sequence[Any]:
         return list(self.report("comparison"))
 
-    def report(self, title: str) -> Iterator[RenderableType]:
+    def report(self, title: str) -> Iterator[Any]:
         """The comparison for people under a title: lines, and what `rich` prints."""
         yield from self.modality.comparison_report(self.to_mapping(), title)
 
@@ -129,7 +125,7 @@ def _by_name(models: Sequence[str | Path | AnyModel]) -> dict[str, Any]:
     return {str(m if isinstance(m, str | Path) else m.path): m for m in models}
 
 
-def compare(models: Models, *sources: Any, **asked: Unpack[CompareOptions]) -> Comparison:
+def compare(models: Models, *sources: Any, **asked: Unpack["CompareOptions"]) -> Comparison:
     """Score the same data with several models.
 
     Arguments:
@@ -180,7 +176,7 @@ def evaluate(
     model: str | Path | AnyModel,
     *sources: Any,
     split: PartName | None = None,
-    **asked: Unpack[EvaluateOptions],
+    **asked: Unpack["EvaluateOptions"],
 ) -> Metrics:
     """Measure a model.
 
@@ -208,7 +204,6 @@ def evaluate(
 
 
 def _part_of_run(modality: AnyModality, model: Any, split: PartName) -> Part:
-    """A part of the corpus that the run of a model began with, prepared again."""
     from rhapsode.workflows.runs.run_folder import RunFolder, read_run  # loads torch
 
     folder = RunFolder(bundle_path(model.path).parent)

@@ -81,7 +81,6 @@ def _values(
     settings: GenerateSettings,
     read_stdin: Callable[[], str],
 ) -> Sequence[Any]:
-    """The values to continue, as the model's `prompt` takes them."""
     places = (prompt, more.prompts, more.prompt_from_data)
     if sum(place not in ("", None) for place in places) > 1:
         raise SettingsError(

@@ -1,7 +1,5 @@
 """Writing together with a model: a document that grows by turns, and its branches."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -353,7 +351,6 @@ class PlaySession:
     # How it is done
 
     def _complete(self, settings: GenerateSettings) -> GenerateSettings:
-        """The settings with a length and a seed."""
         length = self.model.turn_length if settings.length is None else settings.length
         return with_seed(replace(settings, length=length))
 

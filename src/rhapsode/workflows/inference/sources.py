@@ -1,7 +1,5 @@
 """Contents of sources, their documents, and the run that training would plan for them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +11,6 @@ from rhapsode.modalities.choose import AnyModality, choose_modality
 from rhapsode.modalities.contract import Shown, Surveyed
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from rhapsode.keywords import TrainOptions
 
 
@@ -33,7 +29,7 @@ class Survey(Shown):
     def to_mapping(self) -> dict[str, Any]:
         return self.found
 
-    def shown(self, width: int) -> Sequence[RenderableType]:
+    def shown(self, width: int) -> Sequence[Any]:
         return list(self.modality.survey_report(self.found, width))
 
     def plot(self, path: str | Path) -> None:
@@ -45,7 +41,7 @@ class Survey(Shown):
         self.modality.draw_survey(self.found, Path(path))
 
 
-def describe(*sources: Any, **settings: Unpack[TrainOptions]) -> Survey:
+def describe(*sources: Any, **settings: Unpack["TrainOptions"]) -> Survey:
     """Describe sources, and plan a run on them.
 
     Encoded documents go into the cache, where training finds them. Under `training` are model,
@@ -68,7 +64,7 @@ def describe(*sources: Any, **settings: Unpack[TrainOptions]) -> Survey:
     return Survey(modality, {**surveyed.found, "training": training})
 
 
-def show(*sources: Any, number: int = 0, **settings: Unpack[TrainOptions]) -> Shown:
+def show(*sources: Any, number: int = 0, **settings: Unpack["TrainOptions"]) -> Shown:
     """One document of sources as training would encode it.
 
     Arguments:

@@ -1,7 +1,5 @@
 """Everything up to the plan of a run: data, network, batches, precision. Nothing is written."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -36,8 +34,6 @@ from rhapsode.views.display import Shown
 from rhapsode.workflows.runs.run_folder import ResumedRun
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from rhapsode.keywords import TrainOptions
 
 
@@ -62,11 +58,6 @@ class PlannedRun:
     machine: dict[str, float]
     base: BaseModel | None
     begins_well: bool
-
-    @property
-    def settings(self) -> Any:
-        """Resolved."""
-        return self.planned.settings
 
 
 def plan_training(
@@ -267,11 +258,11 @@ class Plan(Shown):
         written = dump_toml(self.to_mapping())
         return "".join(f"# {line}\n" for line in about) + "\n" + written
 
-    def shown(self, width: int) -> Sequence[RenderableType]:
+    def shown(self, width: int) -> Sequence[Any]:
         return [self.toml()]
 
 
-def plan(*sources: Any, base: str | Path | None = None, **settings: Unpack[TrainOptions]) -> Plan:
+def plan(*sources: Any, base: str | Path | None = None, **settings: Unpack["TrainOptions"]) -> Plan:
     """Decide on everything that a run leaves open; nothing is written.
 
     Arguments:
@@ -285,7 +276,7 @@ def plan(*sources: Any, base: str | Path | None = None, **settings: Unpack[Train
     run = plan_training(sources, settings, resumed=None, base=base, group=join_group())
     return Plan(
         run.modality.name.partition(".v")[0],
-        run.settings,
+        run.planned.settings,
         tuple(run.planned.plan.reasons),
         run.network.parameter_count(),
         run.stream.steps(1.0),

@@ -117,7 +117,7 @@ def repeat(
             spent=time.monotonic() - began,
         )
         if not outer.config.exists():  # all input is good
-            _note(outer, sources, settings, seeds, base)
+            _write_config(outer, sources, settings, seeds, base)
         if not run(training):
             return outer.path, None
         began = time.monotonic()
@@ -169,14 +169,13 @@ def _resolved(source: str) -> str:
     return str(Path(source).resolve()) if Path(source).exists() else source
 
 
-def _note(
+def _write_config(
     outer: RunFolder,
     sources: tuple[str, ...],
     settings: Mapping[str, Any],
     seeds: Sequence[int],
     base: str | Path | None,
 ) -> None:
-    """Write the outer `config.toml`, from which it can be resumed."""
     run: dict[str, Any] = {
         "sources": [_resolved(source) for source in sources],
         "repeat": len(seeds),

@@ -1,7 +1,5 @@
 """Training, from sources to a finished run folder."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +44,7 @@ def train(
     resume: bool = False,
     base: str | Path | None = None,
     on_event: Callable[[Event], None] | None = None,
-    **settings: Unpack[TrainOptions],
+    **settings: Unpack["TrainOptions"],
 ) -> AnyModel:
     """Train a model.
 
@@ -139,10 +137,12 @@ def prepare_training(
     elif run.base is not None:
         began_as = group.agree(partial(_base_facts, run, hooks))
     if resumed is None and group.first:
-        folder.create(_config(sources, run, began_as))
+        folder.create(_config_toml(sources, run, began_as))
     if clock is None:
         clock = _clock(run, time.monotonic() - began, folder if going_on else None)
-    loop = TrainingLoop(run.network, run.stream, clock, run.settings.training, hooks, group=group)
+    loop = TrainingLoop(
+        run.network, run.stream, clock, run.planned.settings.training, hooks, group=group
+    )
     training = Training(folder=folder, run=run, loop=loop, start=began_as, group=group)
     if going_on:
         loop.resume(folder.checkpoint)
@@ -156,14 +156,13 @@ def prepare_training(
         # Without a checkpoint too: a run that was killed before its first one begins again.
         folder.rewind(loop.step)
     log.info(
-        f"{run.settings.model}: {run.network.parameter_count():,} parameters; "
-        f"{'; '.join(run.planned.plan.reasons)}; {run.settings.training.precision}"
+        f"{run.planned.settings.model}: {run.network.parameter_count():,} parameters; "
+        f"{'; '.join(run.planned.plan.reasons)}; {run.planned.settings.training.precision}"
     )
     return training
 
 
 def _hooks(folder: RunFolder, run: PlannedRun) -> LoopHooks:
-    """Hooks that write into the run folder."""
     bundle = run.planned.bundle
 
     def keep_best(step: int, loss: float | None) -> None:
@@ -191,10 +190,9 @@ def _begin_with(loss: float | None, training: Training, hooks: LoopHooks) -> Non
     training.loop.resume(checkpoint)
 
 
-def _config(
+def _config_toml(
     sources: Sequence[Any], run: PlannedRun, began_as: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """The contents of the run's `config.toml`."""
     names = [source_name(source) for source in sources]
     corpus = run.planned.corpus
     entry: dict[str, Any] = {
@@ -207,11 +205,10 @@ def _config(
     }
     if began_as is not None:
         entry["from"] = {name: value for name, value in began_as.items() if value is not None}
-    return {"run": entry, **to_mapping(run.settings)}
+    return {"run": entry, **to_mapping(run.planned.settings)}
 
 
 def _base_facts(run: PlannedRun, hooks: LoopHooks) -> dict[str, Any]:
-    """The base model, and its loss on the new data."""
     base = run.base
     assert base is not None
     loss = None if hooks.evaluate is None else hooks.evaluate()
@@ -222,7 +219,7 @@ def _base_facts(run: PlannedRun, hooks: LoopHooks) -> dict[str, Any]:
 
 def _clock(run: PlannedRun, spent: float, resumed: RunFolder | None) -> Clock:
     """The run's clock; a resumed one starts where its checkpoint left it."""
-    settings, origin = run.settings, None
+    settings, origin = run.planned.settings, None
     if resumed is not None:
         values = read_checkpoint(resumed.checkpoint).values
         spent += float(values["spent"])

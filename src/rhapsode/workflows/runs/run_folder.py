@@ -1,7 +1,5 @@
 """The files of a run folder, and going on with the run in one."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import json
@@ -11,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
 from rhapsode.config import dump_toml, read_toml
 from rhapsode.errors import RunError, SettingsError
@@ -42,7 +40,7 @@ class RunFolder:
         self._log: TextIO | None = None
 
     @classmethod
-    def place(cls, output: str | None, sources: Sequence[str]) -> RunFolder:
+    def place(cls, output: str | None, sources: Sequence[str]) -> Self:
         """The folder a new run will get; nothing is made yet.
 
         Raises:

@@ -1,7 +1,5 @@
 """A run: its events, each on disk before anybody sees it, and its end."""
 
-from __future__ import annotations
-
 import signal
 import threading
 import time
@@ -45,16 +43,6 @@ class Training:
     start: Mapping[str, Any] | None = None
     _last: Finished | None = None
 
-    @property
-    def settings(self) -> Any:
-        """Resolved settings of the modality."""
-        return self.run.planned.settings
-
-    @property
-    def corpus(self) -> Any:
-        """The data that it learns from."""
-        return self.run.planned.corpus
-
     def events(self) -> Iterator[Event]:
         """Train; every event is in the run folder before it is given on.
 
@@ -64,7 +52,7 @@ class Training:
         takers: list[Callable[[Event], None]] = [self.folder.record] if self.group.first else []
         with ExitStack() as closing:
             closing.callback(self.folder.close)
-            if self.settings.track.tensorboard and self.group.first:
+            if self.run.planned.settings.track.tensorboard and self.group.first:
                 board = TensorBoard(self.folder.tensorboard, self.loop.step)
                 closing.callback(board.close)
                 takers.append(board.take)
@@ -142,7 +130,7 @@ class Training:
         if self.start is not None:
             summary["from"] = self.start
         marks: Mapping[str, float | None] = finished.marks
-        family = self.settings.model.partition(".")[0]
+        family = self.run.planned.settings.model.partition(".")[0]
         curve = draw_course(
             read_course(folder.metrics),
             title=f"{folder.path.resolve().name}: {family}, {network.parameter_count():,} parameters",
@@ -159,7 +147,7 @@ class Training:
 
     def _facts(self, last: Finished) -> dict[str, Any]:
         """Entries of `summary.json` that every run has."""
-        settings, planned = self.settings, self.run.planned
+        planned, settings = self.run.planned, self.run.planned.settings
         elements = self.run.stream.scored(last.step * settings.training.accumulate)
         plain = to_mapping(settings)
         sections = ("network", "training", "encoder", "head")
