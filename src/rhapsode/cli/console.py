@@ -16,8 +16,8 @@ if TYPE_CHECKING:  # takes longer to load than a text to write
 
     from rhapsode.views.display import Shown
 
+# Variables by which people have their say on what a terminal can.
 _RULING = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
-"""Variables by which people have their say on what a terminal can."""
 
 
 @cache

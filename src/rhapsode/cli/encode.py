@@ -8,16 +8,14 @@ from typing import Annotated
 
 import rhapsode as rh
 from rhapsode.cli.console import present
-from rhapsode.cli.parse import Typed, read_stdin
+from rhapsode.cli.parse import ModelArgument, Typed, read_stdin
 from rhapsode.config import Positional, option
 
 
 @dataclass(frozen=True)
-class EncodeCommand:
+class EncodeCommand(ModelArgument):
     """Options."""
 
-    model: Positional[Annotated[str, option("MODEL")]]
-    """Run folder or model file."""
     text: Positional[Annotated[str, option("TEXT", "standard input")]] = "-"
     """Text, or a table of series; - reads it from standard input."""
     json: bool = False

@@ -9,16 +9,14 @@ from typing import Annotated, Literal
 
 import rhapsode as rh
 from rhapsode.cli.console import note, print_json, print_parts
-from rhapsode.cli.parse import Typed, others_of
+from rhapsode.cli.parse import ModelArgument, Typed, others_of
 from rhapsode.config import Positional, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluateCommand:
+class EvaluateCommand(ModelArgument):
     """Options."""
 
-    model: Positional[Annotated[str, option("MODEL")]]
-    """Run folder or model file."""
     sources: Positional[Annotated[tuple[str, ...], option("SOURCE", "")]] = ()
     """Files, folders, patterns, - for standard input, or names; read as in training. For series:
     one table, or none for the training data."""

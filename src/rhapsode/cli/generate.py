@@ -11,14 +11,12 @@ from typing import Annotated
 
 import rhapsode as rh
 from rhapsode.cli.console import json_text, plain, put, say, stdout
-from rhapsode.cli.parse import Typed, read_stdin, settings_of
+from rhapsode.cli.parse import ModelArgument, Typed, read_stdin, settings_of
 from rhapsode.config import GenerateSettings, Positional, RequestSettings, option
 
 
 @dataclass(frozen=True)
-class _Places:
-    model: Positional[Annotated[str, option("MODEL")]]
-    """Run folder or model file."""
+class _Places(ModelArgument):
     prompt: Positional[Annotated[str, option("PROMPT", "none")]] = ""
     """Text to continue, or a table of series; - reads it from standard input."""
 

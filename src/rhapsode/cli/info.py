@@ -1,20 +1,16 @@
 """Show components, layer shapes, parameters, encoder and provenance of a model."""
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import rhapsode as rh
 from rhapsode.cli.console import present
-from rhapsode.cli.parse import Typed
-from rhapsode.config import Positional, option
+from rhapsode.cli.parse import ModelArgument, Typed
 
 
 @dataclass(frozen=True)
-class InfoCommand:
+class InfoCommand(ModelArgument):
     """Options."""
 
-    model: Positional[Annotated[str, option("MODEL")]]
-    """Run folder or model file."""
     json: bool = False
     """Print one JSON object."""
 

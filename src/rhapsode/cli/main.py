@@ -26,11 +26,11 @@ _KNOWN = {
     "demo": "train on the documentation of Python and generate; needs no data and no internet",
 }
 
+# Those whose file is there: one that only one modality has goes with it.
 COMMANDS = {name: about for name, about in _KNOWN.items() if find_spec(f"rhapsode.cli.{name}")}
-"""Those whose file is there: one that only one modality has goes with it."""
 
+# Commands that are over soon: garbage collection would take a tenth of their loading time.
 _SHORT = ("generate", "next", "info", "encode")
-"""Commands that are over soon: garbage collection would take a tenth of their loading time."""
 
 _HELP = """\
 usage: rhapsode COMMAND ...

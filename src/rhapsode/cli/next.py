@@ -13,7 +13,7 @@ from msgspec import Meta
 
 import rhapsode as rh
 from rhapsode.cli.console import note, print_json, stdout
-from rhapsode.cli.parse import Typed, read_stdin, typed_of
+from rhapsode.cli.parse import ModelArgument, Typed, read_stdin, typed_of
 from rhapsode.config import Positional, SamplingSettings, option
 from rhapsode.errors import SettingsError
 
@@ -35,9 +35,7 @@ class _Next:
 
 
 @dataclass(frozen=True)
-class _Places:
-    model: Positional[Annotated[str, option("MODEL")]]
-    """Run folder or model file."""
+class _Places(ModelArgument):
     text: Positional[Annotated[tuple[str, ...], option("PROMPT", "the beginning of a text")]] = ()
     """Texts, or tables of series; - reads one from standard input."""
 

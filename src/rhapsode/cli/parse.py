@@ -6,25 +6,30 @@ import itertools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import rhapsode as rh
 from rhapsode.cli.console import fail
 from rhapsode.cli.words import UsageError, words_of
-from rhapsode.config import convert
+from rhapsode.config import Positional, convert, option
 from rhapsode.config.options import Option, options_of
 from rhapsode.errors import DataError
 
 C = TypeVar("C")
 S = TypeVar("S")
+# The values that were typed, by field.
 Typed = Mapping[str, Any]
-"""The values that were typed, by field."""
 
-MEASURING: dict[str, Literal["evaluation", "comparison"]] = {
-    "evaluate": "evaluation",
-    "compare": "comparison",
-}
-"""Commands with flags of their own for each kind of data."""
+# Commands with flags of their own for each kind of data.
+MEASURING: dict[str, Any] = {"evaluate": "evaluation", "compare": "comparison"}
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelArgument:
+    """Arguments."""
+
+    model: Positional[Annotated[str, option("MODEL")]]
+    """Run folder or model file."""
 
 
 def parse_command(name: str, arguments: Sequence[str]) -> tuple[Any, Typed]:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import rhapsode as rh
 from rhapsode.cli.console import note
-from rhapsode.cli.parse import Typed
+from rhapsode.cli.parse import ModelArgument, Typed
 from rhapsode.config import (
     GenerateSettings,
     Positional,
@@ -24,11 +24,9 @@ GREETING = "Write a line and the model goes on; an empty line lets it go on; /he
 
 
 @dataclass(frozen=True)
-class PlayCommand:
+class PlayCommand(ModelArgument):
     """Options."""
 
-    model: Positional[Annotated[str, option("MODEL")]]
-    """Run folder or model file."""
     prompt: Positional[Annotated[str, option("PROMPT", "none")]] = ""
     """Beginning of the text; for a model of series, a table with the series to continue."""
     set: Annotated[Repeated[tuple[str, ...]], option("KEY=VALUE", "none")] = ()

@@ -19,8 +19,8 @@ from rhapsode.views.terminal.text_tables import (
 if TYPE_CHECKING:
     from rhapsode.cli.play_lines import Player
 
+# Settings that are shown whatever their values.
 USUAL = ("temperature", "length", "seed")
-"""Settings that are shown whatever their values."""
 
 
 def _again(player: "Player", words: list[str]) -> None:
@@ -128,6 +128,7 @@ def _help(player: "Player", words: list[str]) -> None:
     print_parts([entries_table(HELP)])
 
 
+# The function of each command, and the words that it takes at most.
 COMMANDS: dict[str, tuple[Callable[["Player", list[str]], None], float]] = {
     "again": (_again, 0),
     "branch": (_branch, 1),
@@ -141,4 +142,3 @@ COMMANDS: dict[str, tuple[Callable[["Player", list[str]], None], float]] = {
     "undo": (_undo, 1),
     "why": (_why, 1),
 }
-"""The function of each command, and the words that it takes at most."""

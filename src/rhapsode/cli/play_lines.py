@@ -12,8 +12,8 @@ from rhapsode.cli.play_words import unescaped, words_in
 from rhapsode.config import suggest
 from rhapsode.errors import RhapsodeError, SettingsError
 
+# Names of the commands, after a slash.
 NAMES = [*COMMANDS, "quit"]
-"""Names of the commands, after a slash."""
 
 
 class Player:

@@ -20,8 +20,8 @@ HELP = (
     ("/load FILE", "go on with a saved session"),
     ("/quit", "leave"),
 )
+# Settings that are texts as they are written, so that \n in them is a line end.
 TEXTS = frozenset(("stop", "ban", "bias", "prefix", "dry_breakers"))
-"""Settings that are texts as they are written, so that \\n in them is a line end."""
 
 
 def words_in(name: str, rest: str) -> list[str]:

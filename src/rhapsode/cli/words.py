@@ -8,11 +8,11 @@ from typing import Any, NoReturn
 
 from rhapsode.config.options import POSITIONAL, REPEATED, Option
 
+# A flag as it was typed, or a metavar, and the words that belong to it.
 Words = tuple[str, list[str]]
-"""A flag as it was typed, or a metavar, and the words that belong to it."""
 
+# A word that can only be a flag; what begins as "-3" or "---" can be a value.
 _FLAG = re.compile(r"--?[^\W\d][^ ]*")
-"""A word that can only be a flag; what begins as "-3" or "---" can be a value."""
 
 
 class UsageError(Exception):

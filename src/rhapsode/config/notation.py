@@ -8,10 +8,10 @@ from rhapsode.errors import SettingsError
 
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*([hms]?)")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0}
+# Seconds of a duration, at most.
 LONGEST = 366 * 86400.0
-"""Seconds of a duration, at most."""
+# Elements of a window, at most.
 WIDEST = 1 << 20
-"""Elements of a window, at most."""
 
 
 def parse_duration(text: str, *, where: str = "--budget") -> float:

@@ -7,8 +7,8 @@ from typing import Any
 from rhapsode.config.registries import suggest
 from rhapsode.errors import SettingsError
 
+# Settings of which a run has one.
 LENGTHS = ("budget", "epochs", "steps")
-"""Settings of which a run has one."""
 PRESETS = Path(__file__).parent.parent / "configs"
 
 

@@ -19,10 +19,10 @@ from rhapsode.workflows.inference.comparison import Models, open_models
 
 Choice = Literal["first", "second", "tie"]
 
+# Elements of a character, at most: bytes of UTF-8.
 ELEMENTS_PER_CHARACTER = 4
-"""Elements of a character, at most: bytes of UTF-8."""
+# Characters of a prompt from a source, at most.
 PASSAGE = 120
-"""Characters of a prompt from a source, at most."""
 
 
 @dataclass(frozen=True)

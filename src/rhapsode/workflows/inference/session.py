@@ -10,15 +10,17 @@ from rhapsode.config.search import SearchSettings
 from rhapsode.errors import DataError, RhapsodeError, SettingsError
 from rhapsode.modalities.opened import Given, Prompt, Shown, changed, with_seed
 from rhapsode.workflows.inference.ask import AnyModel
-from rhapsode.workflows.inference.branch import Branch, Turn
-from rhapsode.workflows.inference.session_file import (
+from rhapsode.workflows.inference.branch import (
+    Branch,
     SavedBranch,
     SavedModel,
     SavedSession,
+    Turn,
     read_session,
     write_session,
 )
 
+# Settings that ask for what a session does not give.
 NOT_HERE = (
     "count",
     "format",
@@ -29,7 +31,6 @@ NOT_HERE = (
     "threads",
     *(entry.name for entry in fields(SearchSettings)),
 )
-"""Settings that ask for what a session does not give."""
 
 
 class BranchView(NamedTuple):
