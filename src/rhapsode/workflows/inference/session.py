@@ -1,6 +1,6 @@
 """Writing together with a model: a document that grows by turns, and its branches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -91,11 +91,7 @@ class PlaySession:
         self, model: AnyModel, settings: GenerateSettings | None = None, prompt: Any = ""
     ) -> None:
         self.model = model
-        asked = changed(settings or GenerateSettings())
-        for name in NOT_HERE:
-            if name in asked:
-                raise _not_here(name)
-        model.refuse(asked)
+        self._refuse(changed(settings or GenerateSettings()))
         self.settings = self._complete(settings or GenerateSettings())
         self.model.chain(self.settings)  # refuses what does not fit this model
         self.prompt: Prompt = model.prompt(prompt, self.settings)
@@ -162,9 +158,7 @@ class PlaySession:
             SettingsError: the model has not written last.
             EncodingError: it cannot read this.
         """
-        turns = self._branch.turns
-        if not turns or turns[-1].kind != "written":
-            raise SettingsError("there is nothing to edit", hint="an empty line goes on")
+        turns = self._written("edit")
         before = self.current
         self.fork(len(turns) - 1)
         try:
@@ -184,10 +178,7 @@ class PlaySession:
         Raises:
             SettingsError: the model has not written last.
         """
-        turns = self._branch.turns
-        if not turns or turns[-1].kind != "written":
-            raise SettingsError("there is nothing to write again", hint="an empty line goes on")
-        before = turns[:-1]
+        before = self._written("write again")[:-1]
         attempts = [
             turn.attempt
             for branch in self._branches.values()
@@ -231,9 +222,7 @@ class PlaySession:
             SettingsError: no such setting, a value out of range, or one that has no meaning here.
         """
         name = name.replace("-", "_")
-        if name in NOT_HERE:
-            raise _not_here(name)
-        self.model.refuse([name])
+        self._refuse([name])
         mapping = to_mapping(self.settings)
         default = getattr(GenerateSettings, name, None)
         mapping.pop(name, None)
@@ -351,6 +340,21 @@ class PlaySession:
 
     # How it is done
 
+    def _written(self, verb: str) -> list[Turn]:
+        """The turns of the current branch, the last one by the model."""
+        turns = self._branch.turns
+        if not turns or turns[-1].kind != "written":
+            raise SettingsError(f"there is nothing to {verb}", hint="an empty line goes on")
+        return turns
+
+    def _refuse(self, names: Sequence[str]) -> None:
+        for name in NOT_HERE:
+            if name in names:
+                raise SettingsError(
+                    f"{name} has no meaning while playing", hint="see rhapsode generate"
+                )
+        self.model.refuse(names)
+
     def _complete(self, settings: GenerateSettings) -> GenerateSettings:
         length = self.model.turn_length if settings.length is None else settings.length
         return with_seed(replace(settings, length=length))
@@ -358,10 +362,6 @@ class PlaySession:
     @property
     def _branch(self) -> Branch:
         return self._branches[self.current]
-
-
-def _not_here(name: str) -> SettingsError:
-    return SettingsError(f"{name} has no meaning while playing", hint="see rhapsode generate")
 
 
 def _restored(prompt: Prompt, turn: Turn) -> Turn:
