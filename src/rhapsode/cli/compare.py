@@ -15,7 +15,7 @@ from msgspec import Meta
 
 import rhapsode as rh
 from rhapsode.cli.console import note, print_json, print_parts, stderr
-from rhapsode.cli.parse import Typed, others_of
+from rhapsode.cli.parse import Typed, measuring_of
 from rhapsode.config import GenerateSettings, Positional, Repeated, option
 from rhapsode.errors import SettingsError
 
@@ -60,7 +60,8 @@ class CompareCommand:
             return
         if not self.on:
             raise SettingsError("no data was given", where="compare", hint="name some with --on")
-        comparison = rh.compare(self.models, *self.on, **others_of(typed, self))
+        settings = measuring_of(typed, "compare", self.models)
+        comparison = rh.compare(self.models, *self.on, **settings)
         if self.json:
             print_json(comparison.to_mapping())
         else:
@@ -78,7 +79,8 @@ def _vote(command: CompareCommand, typed: Typed) -> None:
     blind = rh.BlindComparison(command.models, command.output, settings)
     prompts = list(command.prompt)
     if command.on:
-        prompts += blind.passages(command.on, command.rounds, **others_of(typed, command))
+        reading = measuring_of(typed, "compare", command.models)
+        prompts += blind.passages(command.on, command.rounds, **reading)
     if not prompts:
         raise SettingsError(
             "a blind comparison needs prompts",

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import rhapsode as rh
 from rhapsode.cli.console import note, print_json, print_parts
-from rhapsode.cli.parse import ModelArgument, Typed, others_of
+from rhapsode.cli.parse import ModelArgument, Typed, measuring_of
 from rhapsode.config import Positional, option
 
 
@@ -28,7 +28,7 @@ class EvaluateCommand(ModelArgument):
     """Print one JSON object."""
 
     def run(self, typed: Typed, began: float) -> None:
-        settings = others_of(typed, self)
+        settings = measuring_of(typed, "evaluate", [self.model])
         metrics = rh.evaluate(self.model, *self.sources, split=self.split, **settings)
         if self.json:
             print_json(metrics.to_mapping())

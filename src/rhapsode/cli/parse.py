@@ -17,8 +17,7 @@ from rhapsode.errors import DataError
 
 C = TypeVar("C")
 S = TypeVar("S")
-# The values that were typed, by field.
-Typed = Mapping[str, Any]
+Typed = Mapping[str, Any]  # values that were typed, by field
 
 # Commands with flags of their own for each kind of data.
 MEASURING: dict[str, Any] = {"evaluate": "evaluation", "compare": "comparison"}
@@ -134,9 +133,10 @@ def typed_of(typed: Typed, cls: type[Any]) -> dict[str, Any]:
     return {name: typed[name] for name in names if name in typed}
 
 
-def others_of(typed: Typed, command: Any) -> dict[str, Any]:
-    """The values that were typed of other settings than those of a command."""
-    return {name: value for name, value in typed.items() if name not in vars(command)}
+def measuring_of(typed: Typed, command: str, models: Sequence[str]) -> dict[str, Any]:
+    """The values that were typed of the settings for models of one kind."""
+    classes = rh.measuring_settings(MEASURING[command], models)
+    return {name: value for cls in classes for name, value in typed_of(typed, cls).items()}
 
 
 def read_stdin() -> str:
