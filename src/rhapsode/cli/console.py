@@ -108,7 +108,7 @@ def print_json(mapping: Mapping[str, Any]) -> None:
 
 
 def put(text: str) -> None:
-    """Write a result to stdout at once; escapes for bytes that were never UTF-8 become those bytes again.
+    """Write a result to stdout at once; escapes of bytes become the bytes.
 
     Raises:
         RunError: stdout is closed, or its disk is full.
@@ -133,7 +133,7 @@ def say(text: str) -> None:
 
 
 def json_text(mapping: Mapping[str, Any]) -> str:
-    """A mapping as JSON; bytes that were never UTF-8 as the escapes of what stands for them."""
+    """A mapping as JSON; bytes outside UTF-8 are written as escapes."""
     import json
 
     text = json.dumps(mapping, ensure_ascii=False, allow_nan=False)
@@ -141,7 +141,7 @@ def json_text(mapping: Mapping[str, Any]) -> str:
 
 
 def plain(text: str) -> str:
-    """A text that a terminal obeys in nothing but its line ends; joiners and marks of direction stay."""
+    """A text without control characters, but for line ends and tabs."""
     import unicodedata  # late, as json: most commands print neither
 
     return "".join(

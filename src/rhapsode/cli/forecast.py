@@ -16,18 +16,15 @@ from rhapsode.config import Positional, option
 from rhapsode.errors import SettingsError
 
 
-@dataclass(frozen=True)
-class _Places:
+@dataclass(frozen=True, kw_only=True)
+class ForecastCommand(rh.SeriesSettings, rh.ForecastSettings):
+    """Output, and training on a table."""
+
     model: Positional[Annotated[str, option("MODEL|TABLE")]]
     """Run folder or model file, or a table to train on: CSV, TSV, Parquet, .npy, .npz, or the name
     of a corpus."""
     history: Positional[Annotated[str, option("HISTORY", "the training data")]] = ""
     """Table with the values before the forecast; - reads it from standard input."""
-
-
-@dataclass(frozen=True)
-class ForecastCommand(rh.SeriesSettings, rh.ForecastSettings, _Places):
-    """Output, and training on a table."""
 
     output: Annotated[str | None, option("FILE", "standard output", alias="-o")] = None
     """File for the forecast: .csv, .tsv or .parquet."""

@@ -16,14 +16,11 @@ from rhapsode.config import GenerateSettings, Positional, RequestSettings, optio
 
 
 @dataclass(frozen=True)
-class _Places(ModelArgument):
+class GenerateCommand(GenerateSettings, RequestSettings, ModelArgument):
+    """Options."""
+
     prompt: Positional[Annotated[str, option("PROMPT", "none")]] = ""
     """Text to continue, or a table of series; - reads it from standard input."""
-
-
-@dataclass(frozen=True)
-class GenerateCommand(GenerateSettings, RequestSettings, _Places):
-    """Options."""
 
     def run(self, typed: Typed, began: float) -> None:
         settings = settings_of(self, GenerateSettings)

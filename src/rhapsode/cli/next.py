@@ -35,14 +35,11 @@ class _Next:
 
 
 @dataclass(frozen=True)
-class _Places(ModelArgument):
+class NextCommand(SamplingSettings, _Next, ModelArgument):
+    """Options."""
+
     text: Positional[Annotated[tuple[str, ...], option("PROMPT", "the beginning of a text")]] = ()
     """Texts, or tables of series; - reads one from standard input."""
-
-
-@dataclass(frozen=True)
-class NextCommand(SamplingSettings, _Next, _Places):
-    """Options."""
 
     def run(self, typed: Typed, began: float) -> None:
         if self.trace is not None:

@@ -116,7 +116,7 @@ def _asks_help(arguments: Sequence[str]) -> bool:
 
 
 def set_places(command: type[Any]) -> dict[str, str]:
-    """The `--set` of each setting that is no flag of a command, by the flag it would have."""
+    """The `--set` of each setting without a flag, by its name as a flag."""
     flags = {field.name for field in dataclasses.fields(command)}
     places = {name: place for name, place in rh.setting_places().items() if name not in flags}
     return {f"--{name.replace('_', '-')}": f"--set {place}" for name, place in places.items()}
@@ -140,7 +140,7 @@ def measuring_of(typed: Typed, command: str, models: Sequence[str]) -> dict[str,
 
 
 def read_stdin() -> str:
-    """All of standard input as text; bytes that are not UTF-8 are kept as escapes.
+    """All of standard input as text; bytes outside UTF-8 become escapes.
 
     Raises:
         DataError: it is closed.

@@ -57,14 +57,18 @@ class Player:
         command(self, words)
 
     def add(self, text: str, *, replacing: bool = False) -> str:
-        """Append a text, or replace the last continuation by it; return what the model reads."""
+        """Append a text, or put it in place of the last continuation.
+
+        Returns:
+            The text as the model reads it.
+        """
         given = self.session.edit(text) if replacing else self.session.add(text)
         for line in given.notes:
             note(line)
         return given.text
 
     def write(self, pieces: Iterator[str], given: str = "") -> None:
-        """Print a continuation as it comes; Ctrl-C stops it, and the text so far stays."""
+        """Print a continuation as it comes; Ctrl-C stops it."""
         last = given
         self.screen.write(given, "bold")
         with self.screen.interruptible() as stopping, contextlib.closing(pieces):  # type: ignore[type-var]

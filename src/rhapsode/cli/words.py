@@ -25,7 +25,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Typed(argparse.Action):
-    """Keeps the words after a flag, beside the flag as it was typed; `const` joins all of a flag."""
+    """Keep a flag as it was typed, and its words; `const` joins repetitions."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
         if self.nargs is None:
@@ -36,7 +36,7 @@ class _Typed(argparse.Action):
 
 
 def new_parser(width: int = 80, **settings: Any) -> argparse.ArgumentParser:
-    """A parser without flags; it knows of a line only what was typed, and no abbreviations.
+    """A parser without flags, defaults and abbreviations.
 
     Arguments:
         width: characters of a line of help.
@@ -106,7 +106,7 @@ def _no_flag(flag: str, known: Mapping[str, str]) -> UsageError:
 
 
 def _placed(places: Sequence[Option], words: list[str]) -> dict[str, Words]:
-    """Words given by their place, by field; the last option takes the rest if it takes many."""
+    """Words given by their place, by field."""
     typed: dict[str, Words] = {}
     for place in places:
         taken = words if place.many else words[:1]

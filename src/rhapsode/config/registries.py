@@ -38,7 +38,7 @@ class Registry(Generic[T]):
         self._aliases: dict[str, str] = {}
 
     def register(self, name: str, *, aliases: tuple[str, ...] = ()) -> Callable[[T], T]:
-        """A decorator that enters what it decorates under `name` (`"<word>.v<number>"`), and other words for it."""
+        """A decorator that enters an object under `"<word>.v<number>"` and aliases."""
         word, _, version = name.partition(".v")
         if not word or not version.isdigit() or name in self._entries:
             raise ValueError(f"cannot register {self.kind} {name!r}")
@@ -95,7 +95,7 @@ class Registry(Generic[T]):
 
 @cache
 def shared_registry(kind: str) -> Registry[Any]:
-    """The one registry of a kind, for rooms that fill it without loading the room that uses it.
+    """The registry of a kind, shared by rooms that do not import each other.
 
     Arguments:
         kind: of its entries, for messages.

@@ -111,7 +111,7 @@ def _refuse_unknown(
 
 @cache
 def _sections(cls: Any) -> dict[str, tuple[type[Any] | None, bool]]:
-    """The dataclass in each field of a dataclass, if any; True if the field holds nothing else."""
+    """The dataclass in each field, if any; True if it holds nothing else."""
     hints = get_type_hints(cls)
     sections: dict[str, tuple[Any, bool]] = {}
     for field in dataclasses.fields(cls):

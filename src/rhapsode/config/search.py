@@ -65,7 +65,7 @@ class SearchSettings:
 
     @property
     def searching(self) -> bool:
-        """Whether continuations are searched for, not drawn."""
+        """True if continuations are searched for, not drawn."""
         return self.beams is not None or self.penalty_alpha is not None
 
 

@@ -51,7 +51,9 @@ def presets() -> dict[str, str]:
 
 
 def read_settings(name: str) -> dict[str, Any]:
-    """The mapping in a settings file, or in the preset of that name; a file that exists wins.
+    """The mapping in a settings file, or in the preset of that name.
+
+    A file that exists wins.
 
     Raises:
         SettingsError: neither file nor preset, or no TOML (with line and column).
@@ -112,7 +114,7 @@ def _value(text: str) -> Any:
 def requested_settings(
     file: str | None, assignments: Sequence[str], typed: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Settings of training by name; assignments win over the file, and typed flags over both.
+    """Settings of training by name: flags over assignments over the file.
 
     Arguments:
         file: a settings file or preset.

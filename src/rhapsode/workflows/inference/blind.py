@@ -86,7 +86,7 @@ class _VotesFile:
 
 
 class BlindComparison:
-    """Pairs of continuations, and the votes on them, in a JSON file that is written at every vote.
+    """Pairs of continuations, and votes that are kept in a JSON file.
 
     Arguments:
         models: at least two, of one modality.
@@ -171,7 +171,7 @@ class BlindComparison:
         write_atomically(self.path, text.encode("utf-8", "backslashreplace"))
 
     def scores(self) -> list[Score]:
-        """Wins and ties of every pair of models that was voted on, in order of their names."""
+        """Wins and ties of every pair of models, in order of their names."""
         table: dict[tuple[str, ...], list[int]] = {}
         for vote in self.votes:
             couple = tuple(sorted(vote.pair.models))
@@ -201,7 +201,12 @@ def _votes_in(path: Path) -> list[Vote]:
 
 
 def sign_test(one: int, other: int) -> float:
-    """The two-sided p-value of a fair coin that fell `one` times to this and `other` times to that side."""
+    """The two-sided p-value of a sign test.
+
+    Arguments:
+        one: times that a fair coin fell to one side.
+        other: times that it fell to the other.
+    """
     total = one + other
     tail = sum(math.comb(total, k) for k in range(min(one, other) + 1))
     return float(min(1.0, 2 * tail / 2**total))

@@ -144,7 +144,7 @@ class Branch:
         return rows
 
     def write(self, chain: Chain, settings: GenerateSettings, attempt: int) -> Iterator[str]:
-        """Let the model go on, giving text as it comes; closing the iterator keeps what is there.
+        """Continue the text, piece by piece; closing the iterator keeps the pieces.
 
         Arguments:
             chain: filters before the draw.
@@ -264,7 +264,7 @@ class Branch:
         return choose
 
     def _begins_anew(self, turn: Turn) -> bool:
-        """True if the model forgets what was before, as each text was learnt from the zero state."""
+        """True if the model starts from the zero state after a turn."""
         return self.ends_document(turn) and self.model.bundle.context.kind == "fresh"
 
 

@@ -28,7 +28,7 @@ class Request:
     settings: Sequence[GenerateSettings]
 
     def continuations(self, settings: GenerateSettings) -> Iterator[Continuation]:
-        """Continue all prompts by one of the settings; each text comes when it is finished."""
+        """Continue all prompts, giving each text when it is finished."""
         texts = [prompt.text for prompt in self.prompts]
         return collect(self.model.write(self.prompts, settings), texts, settings)
 
@@ -108,7 +108,7 @@ def _read(path: str) -> str:
 
 
 def _lines(text: str, where: str) -> list[str]:
-    """A prompt a line, empty lines left out; lines that are all JSON strings are read as such."""
+    """The prompts in lines of text, or in lines that are all JSON strings."""
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     lines = [line for line in lines if line]
     if not lines:

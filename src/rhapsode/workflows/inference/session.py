@@ -169,7 +169,7 @@ class PlaySession:
             raise
 
     def write(self) -> Iterator[str]:
-        """Let the model continue, giving text as it comes; closing the iterator keeps what is there."""
+        """Continue the text, piece by piece; closing the iterator keeps the pieces."""
         yield from self._branch.write(self.model.chain(self.settings), self.settings, 0)
 
     def again(self) -> Iterator[str]:
@@ -281,7 +281,7 @@ class PlaySession:
         )
 
     def keep(self, path: Path) -> int:
-        """Append the documents of the current branch to a file; return the number of characters.
+        """Append the documents to a file; return the number of characters.
 
         See `Model.keep`.
 
@@ -313,7 +313,7 @@ class PlaySession:
         write_session(path, session)
 
     def load(self, path: Path) -> None:
-        """Take up a saved session; the one at hand stays as it is when that fails.
+        """Continue a saved session; on an error this one stays as it is.
 
         Raises:
             DataError: the file cannot be read, is damaged, or is of another model.

@@ -148,7 +148,7 @@ def plan_corpus(
         settings: as asked for.
         machine: measured matmul rates, GFLOP/s.
         base: the model that the run begins as.
-        first: whether this process tells and counts.
+        first: True for the process that logs and counts.
     """
     speed = machine_speed(machine, torch.get_num_threads())
     seconds = settings.budget_seconds()

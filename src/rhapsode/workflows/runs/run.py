@@ -97,7 +97,9 @@ def prepare_training(
     spent: float = 0.0,
     clock: Clock | None = None,
 ) -> Training:
-    """Prepare a run up to its first update; a new folder appears only if all input is good.
+    """Prepare a run up to its first update.
+
+    A new folder appears only if all input is good.
 
     Arguments:
         sources: to learn from; may be left out with `resume`.

@@ -64,7 +64,7 @@ class RunFolder:
         return cls(next(path for path in paths if not path.exists()))
 
     def create(self, config: Mapping[str, Any]) -> None:
-        """Make the folder with its settings; it appears with all of them, or not at all.
+        """Make the folder with its settings, whole or not at all.
 
         Raises:
             RunError: it cannot be made.
@@ -87,9 +87,7 @@ class RunFolder:
             ) from None
 
     def rewind(self, step: int) -> None:
-        """Drop from metrics and samples what came after `step`, so that it can come again.
-
-        What was being written when the run was killed goes too.
+        """Drop metrics and samples after `step`, and torn writes.
 
         Raises:
             RunError: a file is missing or damaged, or cannot be written.
@@ -137,7 +135,7 @@ class RunFolder:
         self._log.write(json.dumps(entry) + "\n")
 
     def secure(self) -> None:
-        """Bring what was recorded to the disk, so that a checkpoint behind it never knows more than the log.
+        """Sync the records, so that no checkpoint is ahead of them.
 
         Raises:
             RunError: the disk is full.

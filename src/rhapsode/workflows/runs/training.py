@@ -76,7 +76,9 @@ class Training:
 
     @contextmanager
     def stopped_by_signals(self, told: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """Let the first SIGINT or SIGTERM stop the run after its step, saved; a second SIGINT interrupts.
+        """Let the first SIGINT or SIGTERM stop the run after its step, saved.
+
+        A second SIGINT interrupts.
 
         Outside the main thread, where Python handles no signals, nothing is changed.
 
@@ -107,7 +109,7 @@ class Training:
             signal.raise_signal(signal.SIGTERM)  # the caller's own handler wants it too
 
     def finish(self) -> dict[str, Any]:
-        """Calibrate the best weights, measure them on the test part, and write model, summary, curve and card.
+        """Calibrate and test the best weights; write model, summary, curve and card.
 
         Of several processes only the first does this.
 
