@@ -38,7 +38,8 @@ from rhapsode.config import GenerateSettings
 from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.engine.compiled_predictor import compiled_predictor
 from rhapsode.generation import Chain, Job, chain_of
-from rhapsode.modalities.text.facts import TextBundle, TextFacts
+from rhapsode.bundle import IdBundle
+from rhapsode.modalities.text.facts import TextFacts
 
 HERE = Path(__file__).parent
 TURNS = 3
@@ -78,7 +79,7 @@ SIZES = {
 }
 
 
-def bundle_of(size: Size) -> TextBundle:
+def bundle_of(size: Size) -> IdBundle:
     """A network with fresh weights."""
     config = NetworkConfig(
         Component("table.v1", {"vocab_size": size.vocab, "embedding_size": size.width}),
@@ -89,7 +90,7 @@ def bundle_of(size: Size) -> TextBundle:
     facts = TextFacts(np.ones(size.vocab, dtype=np.int64))
     network = build_network(config).eval()
     encoder = CharacterEncoder.learn([letters], {})
-    return TextBundle(config, encoder, facts, (Member(network_arrays(network)),))
+    return IdBundle(config, encoder, facts, (Member(network_arrays(network)),))
 
 
 class Peer:
@@ -142,7 +143,7 @@ def texts_loop(predictor: Predictor, chain: Chain, rows: int) -> Iterator[int]:
         yield from (len(one.elements) for one in found)
 
 
-def agreement(bundle: TextBundle, weights: Path, peers: dict[str, Peer]) -> None:
+def agreement(bundle: IdBundle, weights: Path, peers: dict[str, Peer]) -> None:
     """The largest difference of logits from ours, over some ids."""
     ids_BT = np.random.default_rng(0).integers(3, bundle.encoder.vocab_size, size=(1, 48))
     np.save(weights.with_suffix(".ids.npy"), ids_BT)
@@ -164,7 +165,7 @@ def agreement(bundle: TextBundle, weights: Path, peers: dict[str, Peer]) -> None
         print(f"  {name}: logits within {apart:.1e} of ours, which span {np.ptp(ours_TV):.1f}")
 
 
-def weights_of(bundle: TextBundle) -> int:
+def weights_of(bundle: IdBundle) -> int:
     """What must be read, or multiplied, for an element: all but the table an element is looked up in."""
     left = {name: array for name, array in bundle.arrays.items() if name != "input.weight"}
     left.pop("model.weight_ih_l0", None)  # in the table

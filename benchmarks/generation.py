@@ -35,7 +35,8 @@ from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.engine.compiled_predictor import compiled_predictor
 from rhapsode.engine.kernels.tiles import PANEL, matmul
 from rhapsode.generation import Chain, Job, chain_of, generate_elements
-from rhapsode.modalities.text.facts import TextBundle, TextFacts
+from rhapsode.bundle import IdBundle
+from rhapsode.modalities.text.facts import TextFacts
 
 EMBEDDING = 64
 TURNS = 3
@@ -91,7 +92,7 @@ def product_rate() -> float:
     return 2 * 1024**3 / best / 1e9
 
 
-def bundle_of(family: str, vocabulary: int) -> tuple[TextBundle, TorchPredictor]:
+def bundle_of(family: str, vocabulary: int) -> tuple[IdBundle, TorchPredictor]:
     """A network with fresh weights, as a file would hold it and as torch runs it."""
     name, settings = FAMILIES[family]
     width = 128 if name == "transformer.v1" else EMBEDDING
@@ -104,7 +105,7 @@ def bundle_of(family: str, vocabulary: int) -> tuple[TextBundle, TorchPredictor]
     letters = "".join(chr(0x4E00 + number) for number in range(vocabulary - 2))
     facts = TextFacts(np.ones(vocabulary, dtype=np.int64))
     encoder = CharacterEncoder.learn([letters], {})
-    bundle = TextBundle(config, encoder, facts, (Member(network_arrays(network)),))
+    bundle = IdBundle(config, encoder, facts, (Member(network_arrays(network)),))
     return bundle, TorchPredictor(network, vocabulary)
 
 
@@ -125,7 +126,7 @@ def numpy_loop(predictor: TorchPredictor, chain: Chain, rows: int) -> Iterator[i
 
 
 @torch.no_grad()
-def eager_loop(bundle: TextBundle, rows: int, *, fused: bool) -> Iterator[int]:
+def eager_loop(bundle: IdBundle, rows: int, *, fused: bool) -> Iterator[int]:
     """The loop of a tutorial: nn.LSTM, nn.Linear, softmax, multinomial."""
     arrays = {name: torch.from_numpy(np.array(array)) for name, array in bundle.arrays.items()}
     settings = bundle.config.model.settings

@@ -20,7 +20,7 @@ import numpy as np
 
 from rhapsode.bundle.value_predictor import ValuePredictor
 from rhapsode.data.tables import SeriesSet, read_series
-from rhapsode.modalities.series.corpus import histories_of
+from rhapsode.modalities.series.forecast import state_after
 from rhapsode.workflows.runs.run import train
 
 Row = tuple[float, float, float, float, int, str]
@@ -127,7 +127,7 @@ PROCESSES: dict[str, Callable[[np.random.Generator], Process]] = {
 def covered(predictor: ValuePredictor, given: SeriesSet, first: np.ndarray) -> float:
     """Share of values behind the first rows inside the central 90 % intervals one step ahead."""
     which = np.arange(len(given))
-    state = predictor.begin(histories_of(given, predictor.bundle.facts.covariates, which, first))
+    state = state_after(predictor, given, which, first)
     unread = np.empty((len(given), 0, predictor.element_size))
     inside: list[bool] = []
     for step in range(int((given.lengths - first)[0])):

@@ -23,6 +23,7 @@ from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.modalities.ids.components import network_config
 from rhapsode.modalities.text.settings import TrainSettings
 from rhapsode.training import LoopHooks, StepClock, TrainingLoop, matmul_rates, prepare_process
+from rhapsode.training.threads import TrainingThreads
 
 BATCH, WINDOW, EMBEDDING, HIDDEN, DROPOUT, RATE = 16, 64, 64, 512, 0.09, 3e-3
 
@@ -62,7 +63,9 @@ def bare_loop(ids_N: np.ndarray, vocabulary: int) -> Callable[[int], None]:
     return steps
 
 
-def our_loop(ids_N: np.ndarray, vocabulary: int) -> Callable[[int], None]:
+def our_loop(
+    ids_N: np.ndarray, vocabulary: int, *, threads: TrainingThreads | None = None
+) -> Callable[[int], None]:
     """Steps of the training loop, without evaluation, samples and files."""
     settings = from_mapping(
         TrainSettings,
@@ -90,6 +93,7 @@ def our_loop(ids_N: np.ndarray, vocabulary: int) -> Callable[[int], None]:
         StepClock(10**9),
         settings.training,
         LoopHooks(evaluate=None, sample=tuple, keep_best=lambda step, loss: None),
+        threads=threads,
     )
     events = loop.run()
 

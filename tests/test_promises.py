@@ -52,7 +52,8 @@ def test_reading_encoding_and_filtering_are_light(tmp_path: Path) -> None:
     code = f"""
 import numpy as np
 from rhapsode.bundle import Component, Member, NetworkConfig, read_bundle, write_bundle
-from rhapsode.modalities.text.facts import TextBundle, TextFacts
+from rhapsode.bundle import IdBundle
+from rhapsode.modalities.text.facts import TextFacts
 from rhapsode.config import GenerateSettings
 from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.generation import Context, chain_of
@@ -61,7 +62,7 @@ encoder = CharacterEncoder.learn(["abc"], {{}})
 config = NetworkConfig(Component("table.v1"), Component("lstm.v1"), Component("categorical.v1"))
 path = Path({str(tmp_path / "m.safetensors")!r})
 members = (Member({{"head.bias": np.ones(5, np.float32)}}),)
-write_bundle(path, TextBundle(config, encoder, TextFacts(np.ones(5, np.int64)), members))
+write_bundle(path, IdBundle(config, encoder, TextFacts(np.ones(5, np.int64)), members))
 bundle = read_bundle(path)
 bundle.encoder.decode(bundle.encoder.encode("cab"))
 chain = chain_of(GenerateSettings(top_k=2, top_p=0.5), vocab_size=5, suppressed=(1,))

@@ -141,6 +141,24 @@ def test_results_have_a_text_and_a_page(model: Any) -> None:
     assert isinstance(results["plan"][0].to_mapping()["network"], dict)
 
 
+def test_log_probabilities_are_those_of_each_element_after_those_before_it(model: Any) -> None:
+    log_probs = model.log_prob("The cat")
+    assert log_probs.shape == (7,)
+    assert (log_probs < 0).all()
+    assert (model.log_prob("The")[:3] == log_probs[:3]).all()
+    ids = model.encode("The cat")
+    assert (model.log_prob(elements=ids) == log_probs).all()
+    vocabulary = range(model.bundle.encoder.vocab_size)
+    alternatives = [model.log_prob(elements=[*ids[:3], element])[3] for element in vocabulary]
+    assert np.exp(alternatives).sum() == pytest.approx(1.0)
+    likeliest = rh.next(model, "The", top=1).to_list()[0]["top"][0]
+    assert np.exp(alternatives[likeliest["element"]]) == pytest.approx(likeliest["raw_share"])
+    with pytest.raises(rh.RhapsodeError, match="does not have"):
+        model.log_prob(elements=[10**6])
+    with pytest.raises(rh.RhapsodeError, match="never seen"):
+        model.log_prob("\u2603")
+
+
 def test_series_share_the_verbs(tmp_path: Path) -> None:
     values = np.sin(np.arange(120.0) / 3)
     series = rh.train(values, output=str(tmp_path / "run"), steps=2, data={"horizon": 4})
@@ -148,6 +166,11 @@ def test_series_share_the_verbs(tmp_path: Path) -> None:
     assert len(document.elements) == 65
     assert document.finish_reason == "length"
     assert document.text().count("\n") == 66
+    ahead = series.log_prob(values[:60], elements=values[60:64, None])
+    assert ahead.shape == (4,)
+    assert np.isfinite(ahead).all()
+    shorter = series.log_prob(values[:60], elements=values[60:62, None])
+    assert (ahead[:2] == shorter).all()
     forecast = rh.forecast(str(tmp_path / "run"), values[:60], horizon=3, samples=20)
     assert forecast.paths_BSHK.shape == (1, 20, 3, 1)
     assert "50%" in repr(forecast)

@@ -65,7 +65,8 @@ if TYPE_CHECKING:
     from rhapsode.data import fetch_corpus as fetch
     from rhapsode.data import list_corpora as corpora
     from rhapsode.errors import RhapsodeError
-    from rhapsode.modalities.opened import Continuation, Document, Following, Model, Piece
+    from rhapsode.modalities.model import Model
+    from rhapsode.modalities.opened import Continuation, Document, Following, Piece
     from rhapsode.modalities.scoring import Metrics
     from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
     from rhapsode.verbs.forecast import ForecastSettings, SeriesSettings, forecast
@@ -93,7 +94,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "data": "fetch=fetch_corpus corpora=list_corpora",
     "errors": "RhapsodeError",
-    "modalities.opened": "Continuation Document Following Model Piece",
+    "modalities.model": "Model",
+    "modalities.opened": "Continuation Document Following Piece",
     "modalities.scoring": "Metrics",
     "training.events": "Evaluated Event Finished Sampled Saved Step",
     "verbs.forecast": "ForecastSettings SeriesSettings forecast",

@@ -5,7 +5,15 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from rhapsode.bundle import Calibration, Component, Member, Mixture, NetworkConfig, Provenance
+from rhapsode.bundle import (
+    Calibration,
+    Component,
+    IdBundle,
+    Member,
+    Mixture,
+    NetworkConfig,
+    Provenance,
+)
 from rhapsode.bundle.network import build_network, network_arrays
 from rhapsode.counts import NGramModel
 from rhapsode.data.tables import Frequency
@@ -19,12 +27,12 @@ from rhapsode.modalities.series.facts import (
     Template,
     Templates,
 )
-from rhapsode.modalities.text.facts import TextBundle, TextFacts
+from rhapsode.modalities.text.facts import TextFacts
 
 TEXT = "the cat sat on the mat and the cat ran at the rat\n" * 4
 
 
-def text_model(members: int = 1) -> TextBundle:
+def text_model(members: int = 1) -> IdBundle:
     """An LSTM over characters, mixed with the n-gram counts in its file."""
     encoder = CharacterEncoder.learn([TEXT], {})
     ids_N = encoder.encode(TEXT).astype(np.int64)
@@ -35,7 +43,7 @@ def text_model(members: int = 1) -> TextBundle:
         Component("lstm.v1", {"hidden_size": 6, "num_layers": 1, "dropout": 0.1}),
         Component("categorical.v1", {"vocab_size": size}),
     )
-    return TextBundle(
+    return IdBundle(
         config,
         encoder,
         TextFacts(np.bincount(ids_N, minlength=size), ngram_part(ngram)),

@@ -22,6 +22,7 @@ from rhapsode.bundle import (
     Bundle,
     Calibration,
     Component,
+    IdBundle,
     Member,
     Mixture,
     NetworkConfig,
@@ -39,7 +40,7 @@ from rhapsode.errors import BundleError, RhapsodeError, RunError
 from rhapsode.modalities.ids.ngram_sidecar import inner_ngram
 from rhapsode.modalities.series.facts import SeriesFacts
 from rhapsode.modalities.series.model import SeriesModel
-from rhapsode.modalities.text.facts import TextBundle, TextFacts
+from rhapsode.modalities.text.facts import TextFacts
 from rhapsode.modalities.text.model import TextModel
 from tests.bundle.file_mutations import joined, mutated, parts
 from tests.bundle.models_whole import series_model, text_model
@@ -58,7 +59,7 @@ PROVE = settings(
 )
 
 
-def bundle_of(encoder: Encoder | None = None, **arrays: np.ndarray) -> TextBundle:
+def bundle_of(encoder: Encoder | None = None, **arrays: np.ndarray) -> IdBundle:
     if encoder is None:
         encoder = CharacterEncoder.learn(["hello wörld 漢\n"], {})
     config = NetworkConfig(
@@ -78,7 +79,7 @@ def bundle_of(encoder: Encoder | None = None, **arrays: np.ndarray) -> TextBundl
     )
     calibration = Calibration(Mixture(0.25, "ab", 1.0, None, 2, "why"))
     members = (Member({**weights, **arrays}),)
-    return TextBundle(config, encoder, facts, members, calibration, provenance)
+    return IdBundle(config, encoder, facts, members, calibration, provenance)
 
 
 @pytest.fixture(scope="module")

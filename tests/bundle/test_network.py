@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from rhapsode.bundle import Component, Member, NetworkConfig, read_bundle, write_bundle
+from rhapsode.bundle import Component, IdBundle, Member, NetworkConfig, read_bundle, write_bundle
 from rhapsode.bundle import network as network_module
 from rhapsode.bundle.network import (
     Network,
@@ -24,7 +24,7 @@ from rhapsode.bundle.network import (
 from rhapsode.data import Batch, Condition
 from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.errors import BundleError, SettingsError
-from rhapsode.modalities.text.facts import TextBundle, TextFacts
+from rhapsode.modalities.text.facts import TextFacts
 
 ENCODER = CharacterEncoder("etaoin", {})
 VOCABULARY = ENCODER.vocab_size
@@ -47,12 +47,12 @@ def configuration(input: str = "table", model: str = "lstm", **head: Any) -> Net
     )
 
 
-def bundle_of(network: Network, config: NetworkConfig, **arrays: Any) -> TextBundle:
+def bundle_of(network: Network, config: NetworkConfig, **arrays: Any) -> IdBundle:
     facts = TextFacts(np.arange(VOCABULARY, dtype=np.int64))
-    return with_arrays(TextBundle(config, ENCODER, facts), {**network_arrays(network), **arrays})
+    return with_arrays(IdBundle(config, ENCODER, facts), {**network_arrays(network), **arrays})
 
 
-def with_arrays(bundle: TextBundle, arrays: Mapping[str, Any]) -> TextBundle:
+def with_arrays(bundle: IdBundle, arrays: Mapping[str, Any]) -> IdBundle:
     return dataclasses.replace(bundle, members=(Member(arrays),))
 
 

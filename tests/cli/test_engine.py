@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from rhapsode.bundle import IdBundle
 from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.bundle.torch_predictor import TorchPredictor
 from rhapsode.engine import compiled_predictor as predictor
 from rhapsode.engine.compiled_predictor import CompiledPredictor
 from rhapsode.engine.compiled_steps import Entries
-from rhapsode.modalities.text.facts import TextBundle
 from rhapsode.modalities.text.model import TextModel
 from tests.cli.conftest import QUICK, Cli
 
@@ -88,7 +88,7 @@ def test_engine_says_what_computes(
 def test_the_compiled_engine_refuses_what_it_has_no_form_of(
     cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def none(bundle: TextBundle) -> str:
+    def none(bundle: IdBundle) -> str:
         return "it has no form of x"
 
     monkeypatch.setattr("rhapsode.engine.packed_weights.unsupported", none)

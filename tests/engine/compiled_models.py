@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from rhapsode.bundle import Component, Member, NetworkConfig
+from rhapsode.bundle import Component, IdBundle, Member, NetworkConfig
 from rhapsode.bundle.network import Network, build_network, network_arrays
 from rhapsode.encoding.text import CharacterEncoder
-from rhapsode.modalities.text.facts import TextBundle, TextFacts
+from rhapsode.modalities.text.facts import TextFacts
 
 # Twelve elements, so that unit vectors, too, divide into heads.
 ENCODER = CharacterEncoder.learn(["abcdefghij"], {})
@@ -69,6 +69,6 @@ def network_of(config: NetworkConfig, *, seed: int = 0, sharper: float = 1.0) ->
     return made.eval()
 
 
-def bundle_of(config: NetworkConfig, network: Network) -> TextBundle:
+def bundle_of(config: NetworkConfig, network: Network) -> IdBundle:
     counts_V = np.ones(VOCABULARY, dtype=np.int64)
-    return TextBundle(config, ENCODER, TextFacts(counts_V), (Member(network_arrays(network)),))
+    return IdBundle(config, ENCODER, TextFacts(counts_V), (Member(network_arrays(network)),))

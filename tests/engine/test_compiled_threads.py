@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,10 @@ from rhapsode.config import GenerateSettings
 from rhapsode.engine import threads
 from rhapsode.engine.compiled_predictor import CompiledPredictor, compiled_predictor
 from rhapsode.engine.kernels import team
+from rhapsode.engine.kernels.int8 import BLOCK, INPUT_BYTES
+from rhapsode.engine.kernels.int8 import round_inputs as inner_round_inputs
 from rhapsode.engine.kernels.products import packed
 from rhapsode.engine.kernels.products import product as inner_product
-from rhapsode.engine.kernels.reduced import BLOCK, INPUT_BYTES
-from rhapsode.engine.kernels.reduced import round_inputs as inner_round_inputs
 from rhapsode.engine.kernels.tiles import PANEL
 from rhapsode.engine.threads import AGAIN, Pace, abreast, cores, parts_of
 from rhapsode.generation import Chain, Job, chain_of
@@ -116,13 +115,8 @@ def test_a_row_that_is_dropped_says_no_more_and_the_others_go_on() -> None:
 def test_helpers_change_nothing(weights: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Pace, "together", lambda _: True)
     taken: list[int] = []
-    real = threads.helper_for
-
-    def noted(kind: str) -> Any:
-        helper = real(kind)
-        return replace(helper, help=lambda *asked: taken.append(helper.help(*asked)))
-
-    monkeypatch.setattr(threads, "helper_for", noted)
+    real = threads.help_write
+    monkeypatch.setattr(threads, "help_write", lambda *asked: taken.append(real(*asked)))
     jobs = [Job(np.zeros(0, dtype=np.int64), 0, 200)]
     hidden_size = 528  # the last panels of a product are no whole claim
     wanted = written(predictor_of(weights, 1, hidden_size), jobs, chain())
@@ -156,7 +150,7 @@ def test_a_helper_can_make_a_whole_product(weights: str, rows: int) -> None:
     )  # fmt: skip
     room[team.TICKET] = (5 << 32) + panels
     helper = threading.Thread(
-        target=threads.helper_for(weights).help, args=(room.ctypes.data, matrix), daemon=True
+        target=threads.help_write, args=(room.ctypes.data, matrix), daemon=True
     )
     helper.start()
     began = time.monotonic()
@@ -172,10 +166,10 @@ def test_a_helper_can_make_a_whole_product(weights: str, rows: int) -> None:
 
 
 def test_small_networks_are_not_helped(monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(kind: str) -> Any:
-        raise AssertionError(kind)
+    def never(*asked: Any) -> Any:
+        raise AssertionError(asked)
 
-    monkeypatch.setattr(threads, "helper_for", never)
+    monkeypatch.setattr(threads, "help_write", never)
     written(predictor_of("float32", 2), jobs_of(1), chain())
 
 

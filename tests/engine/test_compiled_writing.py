@@ -16,14 +16,13 @@ from rhapsode.encoding import END_ID
 from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.engine.compiled_chain import plan_of
 from rhapsode.engine.compiled_predictor import ELEMENTS, compiled_predictor
-from rhapsode.engine.compiled_steps import apply_rows
 from rhapsode.engine.kernels import maths
 from rhapsode.engine.sampling_steps import draw as inner_draw
+from rhapsode.engine.sampling_steps import filter_row as inner_filter_row
 from rhapsode.engine.sampling_steps import uniform as inner_uniform
 from rhapsode.generation import (
     FILTERS,
     Chain,
-    Chosen,
     Context,
     Continued,
     Filter,
@@ -50,6 +49,7 @@ from tests.engine.compiled_models import (
 )
 
 compiled_draw, compiled_uniform = callable_form(inner_draw), callable_form(inner_uniform)
+filter_row = callable_form(inner_filter_row)
 exp32, exp64 = callable_form(maths.exp32), callable_form(maths.exp64)
 sigmoid32, tanh32 = callable_form(maths.sigmoid32), callable_form(maths.tanh32)
 
@@ -70,13 +70,12 @@ def jobs_of(count: int, length: int, prompt: Sequence[int] = ()) -> list[Job]:
 
 
 def written(
-    chosen: Iterable[Chosen] | Iterable[Continued],
+    chosen: Iterable[Continued],
 ) -> dict[int, list[tuple[int, str | None]]]:
     """Elements of each job, and behind which of them it ended."""
     found: dict[int, list[tuple[int, str | None]]] = defaultdict(list)
     for choice in chosen:
-        elements = (choice.element,) if isinstance(choice, Chosen) else choice.elements
-        *before, last = elements
+        *before, last = choice.elements
         found[choice.job] += [*((element, None) for element in before), (last, choice.last)]
     return dict(found)
 
@@ -106,14 +105,16 @@ def filtered(chain: Chain, logits_BV: np.ndarray, context: Context) -> np.ndarra
     """The compiled chain's logits."""
     plan = plan_of(chain, logits_BV.shape[1])
     assert plan is not None
-    rows, vocab = logits_BV.shape
+    vocab = logits_BV.shape[1]
     after_BV = np.array(logits_BV, dtype=np.float32, order="C")
+    after_BV[:, plan.banned_N] = -np.inf
     read_BV, written_BV = (
         np.stack([np.bincount(ids, minlength=vocab) for ids in texts]).astype(np.int32)
         for texts in (context.prompt, context.output)
     )
-    assert len(read_BV) == rows
-    apply_rows(after_BV, plan.steps_S, plan.values_S, plan.banned_N, read_BV, written_BV)
+    scratch = np.empty(vocab, dtype=np.float32), np.empty(vocab)
+    for after_V, read_V, written_V in zip(after_BV, read_BV, written_BV, strict=True):
+        filter_row(after_V, plan.steps_S, plan.values_S, read_V, written_V, *scratch)
     return after_BV
 
 

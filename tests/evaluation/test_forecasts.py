@@ -9,8 +9,8 @@ from rhapsode.errors import DataError
 from rhapsode.evaluation.forecasts import (
     COVERAGES,
     LEVELS,
+    Forecast,
     forecast_figures,
-    forecast_of_quantiles,
     forecast_of_samples,
     rolling_origins,
     sample_crps,
@@ -43,7 +43,7 @@ def test_figures_are_those_of_gluonts() -> None:
             actual[2] = NAN
         steps = np.arange(6)
         quantiles = np.array([history[-1] + (level - 0.45) * 12 + 0.3 * steps for level in levels])
-        forecast = forecast_of_quantiles(levels, quantiles, history[-1] + 0.9 * steps)
+        forecast = Forecast(levels, quantiles, history[-1] + 0.9 * steps)
         scores.append(score_forecast(forecast, actual, history, 4))
     figures = forecast_figures(scores)
     assert figures.points == 17
@@ -63,9 +63,8 @@ def test_figures_are_those_of_gluonts() -> None:
 
 
 def test_figures_worked_out_by_hand() -> None:
-    forecast = forecast_of_quantiles(
-        (0.05, 0.1, 0.5, 0.9, 0.95), [[0, 8], [1, 9], [5, 10], [9, 11], [10, 12]], [5.0, 11.0]
-    )
+    quantiles_QT = np.array([[0.0, 8], [1, 9], [5, 10], [9, 11], [10, 12]])
+    forecast = Forecast((0.05, 0.1, 0.5, 0.9, 0.95), quantiles_QT, np.array([5.0, 11.0]))
     score = score_forecast(forecast, np.array([8.0, 12.0]), np.array([1.0, 2.0, 4.0]), 1)
     figures = forecast_figures([score])
     assert figures.mae == 2.5
@@ -119,8 +118,8 @@ def test_points_are_pooled_over_series_and_origins() -> None:
     assert figures.mae == pytest.approx((1 + 2 + 3) / 3)
     assert figures.mase == pytest.approx((1 + 1 + 1.5) / 3)
     assert figures.crps == pytest.approx(2.0)
-    assert other.mase == pytest.approx(1.25)
-    assert nothing.mase is None
+    assert forecast_figures([other]).mase == pytest.approx(1.25)
+    assert forecast_figures([nothing]).mase is None
 
 
 # --- what cannot be had ---
@@ -181,7 +180,7 @@ def test_nothing_to_compare_with_gives_no_figures() -> None:
 @pytest.mark.parametrize("levels", [(0.1, 0.9), (0.5, 0.1), (0.5, 0.5)])
 def test_levels_must_rise_and_hold_the_median(levels: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match=r"0\.5"):
-        forecast_of_quantiles(levels, np.zeros((2, 3)))
+        Forecast(levels, np.zeros((2, 3)), np.zeros(3))
 
 
 def test_origins_roll_up_to_the_end_of_the_series() -> None:

@@ -165,14 +165,14 @@ def test_ways_walked_late_are_those_walked_beforehand(
 
 def test_the_bytes_of_elements_are_those_of_texts() -> None:
     for encoder in ENCODERS.values():
-        spelt = spell_elements(encoder)
-        assert len(spelt.pieces) == encoder.vocab_size
-        if spelt.spaced:
+        pieces = spell_elements(encoder)
+        assert len(pieces) == encoder.vocab_size
+        if encoder.spaced:
             continue
         for line in TEXT.splitlines(keepends=True)[:2]:
             ids = encoder.encode(line).tolist()
             if 1 not in ids:
-                assert b"".join(spelt.pieces[each] for each in ids).decode() == line
+                assert b"".join(pieces[each] for each in ids).decode() == line
 
 
 def test_a_ready_tokenizer_over_bytes_is_followed_and_others_are_refused(tmp_path: Any) -> None:

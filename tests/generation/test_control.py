@@ -16,12 +16,7 @@ from rhapsode.encoding.text import BpeEncoder, CharacterEncoder, WordEncoder
 from rhapsode.errors import SettingsError
 from rhapsode.generation import Chain, Filter, Job, generate_elements
 from rhapsode.generation.filters.contract import Suppress
-from rhapsode.generation.filters.control_filters import (
-    Bias,
-    MinLength,
-    control_filters,
-    spellings,
-)
+from rhapsode.generation.filters.control_filters import MinLength, control_filters, spellings
 from tests.contracts.filter_contract import context_of
 from tests.generation.even import Even
 from tests.generation.markov import Markov
@@ -97,11 +92,6 @@ def test_a_bias_that_names_no_element_is_refused(bias: str) -> None:
     with pytest.raises(SettingsError) as caught:
         filters_of(bias=(bias,))
     assert "--bias" in str(caught.value)
-
-
-def test_an_id_out_of_range_has_no_bias() -> None:
-    with pytest.raises(SettingsError):
-        Bias({5: 1.0}, 5)
 
 
 def test_spellings() -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rhapsode.config import GenerateSettings
 from rhapsode.generation import (
     Chain,
-    Chosen,
     Context,
+    Continued,
     Filter,
     Job,
     chain_of,
@@ -32,7 +32,7 @@ def jobs_of(sequences: Sequence[int], length: int, prompt: Sequence[int] = ()) -
     return [Job(prompt_N, sequence, length) for sequence in sequences]
 
 
-def written(chosen: Sequence[Chosen]) -> dict[int, list[int]]:
+def written(chosen: Sequence[Continued]) -> dict[int, list[int]]:
     found: dict[int, list[int]] = defaultdict(list)
     for choice in chosen:
         found[choice.job].append(choice.element)
@@ -181,7 +181,7 @@ def test_end_of_sequence_at_the_last_place_is_an_end_by_itself():
     model = Markov(always_ends + 1e-300)
     chain = chain_of(GenerateSettings(), vocab_size=2, suppressed=())
     (choice,) = generate_elements(model, jobs_of([0], 1), chain, seed=5)
-    assert choice == Chosen(0, 0, "stop")
+    assert choice == Continued(0, (0,), "stop")
 
 
 @pytest.mark.parametrize("jobs", [[], jobs_of([1, 2], 0)], ids=["none", "of no length"])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rhapsode.bundle import Component, NetworkConfig, Provenance
+from rhapsode.bundle import Component, IdBundle, NetworkConfig, Provenance
 from rhapsode.config.sampling import ControlSettings
 from rhapsode.counts import SuffixIndex
 from rhapsode.encoding import Encoder
@@ -17,7 +17,7 @@ from rhapsode.errors import RunError, SettingsError
 from rhapsode.generation import Chain, Job, generate_elements
 from rhapsode.generation.filters.contract import Suppress
 from rhapsode.generation.filters.control_filters import NoCopy, control_filters
-from rhapsode.modalities.text.facts import TextBundle, TextFacts
+from rhapsode.modalities.text.facts import TextFacts
 from rhapsode.modalities.text.quality import elements_index as no_copy
 from rhapsode.modalities.text.quality.elements_index import (
     ELEMENTS_INDEX,
@@ -190,12 +190,12 @@ def test_a_prefix_may_copy_and_what_follows_may_not() -> None:
     assert copies([text], found, 4, len(text)) == []
 
 
-def bundle_of(encoder: Encoder, text: TextIndex) -> TextBundle:
+def bundle_of(encoder: Encoder, text: TextIndex) -> IdBundle:
     part = Component("none.v1", {})
     config = NetworkConfig(part, part, part, "carried")
     facts = TextFacts(np.ones(encoder.vocab_size, dtype=np.int64))
     provenance = Provenance(text_index=index_fingerprint(text))
-    return TextBundle(config, encoder, facts, provenance=provenance)
+    return IdBundle(config, encoder, facts, provenance=provenance)
 
 
 def test_the_index_is_kept_beside_the_model(

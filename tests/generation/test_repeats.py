@@ -33,8 +33,7 @@ def followers(echo: Echo, least: int) -> list[tuple[int, int]]:
 @PROVE
 @given(text=TEXT, cut=st.integers(0, 24), breakers=st.frozensets(st.integers(0, 2), max_size=2))
 def test_an_echo_equals_the_search(text: list[int], cut: int, breakers: frozenset[int]):
-    breakers_V = np.isin(np.arange(VOCAB_SIZE), list(breakers))
-    echo = Echo(np.array(text[:cut], dtype=np.int64), breakers_V)
+    echo = Echo(np.array(text[:cut], dtype=np.int64), breakers)
     for element in text[cut:]:
         echo.extend(element)
     for least in (0, 1, 2, 5):

@@ -23,9 +23,14 @@ from rhapsode.generation.filters.control_filters import Bias
 from rhapsode.generation.filters.temperature import Temperature
 from rhapsode.generation.filters.truncation import TopK
 from rhapsode.generation.search import search
-from rhapsode.generation.search.beam import _Pool, beam_search, stochastic_beam_search
+from rhapsode.generation.search.beam import (
+    Found,
+    _Pool,
+    beam_search,
+    best_first,
+    stochastic_beam_search,
+)
 from rhapsode.generation.search.contrastive import contrastive_search
-from rhapsode.generation.search.likeliest import Found, best_first
 from rhapsode.generation.search.ranking import mean_log_probs, rank_by_likelihood, rank_by_novelty
 from rhapsode.modalities.ids.continuation import draw_best
 from tests.generation.markov import Markov
@@ -382,7 +387,8 @@ def test_every_best_is_picked_from_draws_of_its_own() -> None:
         own = drawn[first : first + 3]
         means = [-model.loss(ids, (0, 2)) / len(ids) for ids in own]
         wanted.append(own[int(np.argmax(means))])
-    found = draw_best(model, encoder, np.array([2]), chain, asked, length=12, open_index=None)
+    best = draw_best(model, encoder, np.array([2]), chain, asked, length=12, open_index=None)
+    found = list(best)
     assert [each.text for each in found] == [encoder.decode(ids) for ids in wanted]
     assert len({each.text for each in found}) == 5
 

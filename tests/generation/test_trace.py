@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from rhapsode.config import GenerateSettings
-from rhapsode.generation import Context, Job, Trace, chain_of, generate_elements, trace_row
+from rhapsode.generation import Context, Job, Rows, Trace, chain_of, generate_elements
+from rhapsode.generation.trace import trace_of
 from tests.generation.markov import Markov
 
 SHARE = [0.1, 0.4, 0.05, 0.25, 0.2]
@@ -31,16 +32,20 @@ def context(*outputs: list[int]) -> Context:
     )
 
 
-def explained(logits_BV: np.ndarray, where: Context, row: int = 0, **asked: Any) -> Trace:
-    element, top = asked.pop("element", None), asked.pop("top", 0)
-    settings = GenerateSettings(**asked)
-    chain = chain_of(settings, vocab_size=logits_BV.shape[1], suppressed=asked.pop("out", ()))
-    states = chain.init(len(logits_BV))
-    return trace_row(chain, logits_BV, where, states, row=row, element=element, top=top)
+def explained(logits_BV: np.ndarray, where: Context, **asked: Any) -> list[Trace]:
+    """Traces of an element of every row."""
+    element, top = asked.pop("element"), asked.pop("top", 0)
+    chain = chain_of(GenerateSettings(**asked), vocab_size=logits_BV.shape[1], suppressed=())
+    removed: list[np.ndarray] = []
+    after_BV, _ = chain.apply(logits_BV, where, chain.init(len(logits_BV)), removed)
+    return [
+        trace_of(chain, logits_BV, after_BV, removed, row=row, element=element, top=top)
+        for row in range(len(logits_BV))
+    ]
 
 
 def test_a_trace_in_figures():
-    found = explained(
+    (found,) = explained(
         logits(SHARE), context([]), temperature=0.5, top_k=4, top_p=0.9, element=3, top=3
     )
     # Squares .01 .16 .0025 .0625 .04; top-k drops one; of .2725 top-p 0.9 needs .16 + .0625 + .04.
@@ -59,7 +64,7 @@ def test_a_trace_in_figures():
 
 
 def test_an_element_that_was_removed():
-    found = explained(logits(SHARE), context([]), top_k=1, element=2, top=2)
+    (found,) = explained(logits(SHARE), context([]), top_k=1, element=2, top=2)
     assert (found.rank, found.log_prob, found.candidates) == (5, -math.inf, 1)
     assert found.top[1][2] == -math.inf
     plain = found.to_mapping()
@@ -69,42 +74,43 @@ def test_an_element_that_was_removed():
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
 
 
-def test_without_an_element_the_likeliest_behind_the_chain_is_explained():
-    assert explained(logits(SHARE), context([])).element == 1
-    tired = explained(logits(SHARE), context([1]), presence_penalty=2.0)
-    assert (tired.element, tired.rank) == (3, 2)
-
-
 def test_ranks_of_equals_go_by_id():
     equal = logits([0.2, 0.3, 0.2, 0.3])
-    ranks = [explained(equal, context([]), element=element).rank for element in range(4)]
+    ranks = [explained(equal, context([]), element=element)[0].rank for element in range(4)]
     assert ranks == [3, 1, 4, 2]
-    found = explained(equal, context([]), top=3)
+    (found,) = explained(equal, context([]), element=1, top=3)
     assert [element for element, _, _ in found.top] == [1, 3, 0]
 
 
 def test_what_the_model_rules_out_has_no_entropy():
-    found = explained(logits([0.0, 1.0, 0.0]), context([]), element=0, top=9)
+    (found,) = explained(logits([0.0, 1.0, 0.0]), context([]), element=0, top=9)
     assert (found.entropy, found.rank, found.raw_log_prob) == (0.0, 2, -math.inf)
     assert len(found.top) == 3
 
 
-def test_one_row_of_several_with_its_own_state():
+def test_rows_of_several_have_their_own_traces():
     logits_BV = logits(SHARE, SHARE[::-1])
     where = context([1, 1], [0, 3, 3])
-    chain = chain_of(GenerateSettings(frequency_penalty=1.0), vocab_size=5, suppressed=())
-    states = chain.init(2)
-    before = chain.fork(states)
-    first, second = (
-        trace_row(chain, logits_BV, where, states, row=row, element=3, top=0) for row in (0, 1)
-    )
+    first, second = explained(logits_BV, where, frequency_penalty=1.0, element=3)
     weights = [0.2 * math.exp(-1), 0.25, 0.05, 0.4 * math.exp(-2), 0.1]
     assert second.log_prob == pytest.approx(math.log(weights[3] / sum(weights)))
     weights = [0.1, 0.4 * math.exp(-2), 0.05, 0.25, 0.2]
     assert first.log_prob == pytest.approx(math.log(0.25 / sum(weights)))
-    after_BV, _ = chain.apply(logits_BV, where, states)
-    fresh_BV, _ = chain.apply(logits_BV, where, before)
-    np.testing.assert_array_equal(after_BV, fresh_BV)
+
+
+def test_a_trace_of_a_row_leaves_its_state_as_it_is():
+    model = Markov.random(4)
+    asked = GenerateSettings(frequency_penalty=1.0, no_repeat_ngram=3)
+    chain = chain_of(asked, vocab_size=4, suppressed=())
+    rows, twin = (Rows.of_jobs(model, [Job(np.array([2]), 0, 9)], chain, 3) for _ in range(2))
+    for _ in range(6):
+        step = twin.draw()
+        trace = rows.trace(int(step.elements[0]), 2)
+        other = rows.draw()
+        np.testing.assert_array_equal(other.filtered_RKV, step.filtered_RKV)
+        assert trace.element == other.elements[0]
+        rows.write(other)
+        twin.write(step)
 
 
 def test_generation_with_a_trace_writes_the_same_and_explains_each_choice():

@@ -121,8 +121,8 @@ MUTANTS = (
     Mutant(
         7,
         "DRY penalty: the mask that spares sequence breakers is dropped",
-        old="longest_V[breakers_V] = 0",
-        new="longest_V[breakers_V] += 0",
+        old="longest_V[list(self._breakers)] = 0",
+        new="longest_V[list(self._breakers)] += 0",
         within=(
             "class Dry",
             "def apply",
@@ -162,8 +162,8 @@ MUTANTS = (
     Mutant(
         11,
         "compiled writing, rows that go on: places in the n-gram model are those of the first rows",
-        old="self._node_R = self._node_R[rows_R]",
-        new="self._node_R = self._node_R[: len(rows_R)]",
+        old="else array[rows_R]",
+        new='else array[: len(rows_R)] if name == "node" else array[rows_R]',
         within=(
             "class _Rows",
             "def select",
@@ -321,7 +321,7 @@ MUTANTS = (
     Mutant(
         27,
         "training on series: first weights are those of seed 0, whatever the seed",
-        old="torch.manual_seed(settings.seed)",
+        old="torch.manual_seed(asked.seed)",
         new="torch.manual_seed(0)",
         within=("def plan_training",),
         tests=("tests/workflows/series/test_model.py::test_the_seed_decides_the_first_weights",),

@@ -5,15 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from rhapsode.bundle import Provenance
 from rhapsode.bundle.id_facts import IdBundle, IdFacts
 from rhapsode.config import IdSettings
 from rhapsode.data import ElementStore
 from rhapsode.encoding import Encoder, Grammar
 from rhapsode.modalities.contract import Claim, Degree
+from rhapsode.modalities.ids.contract import IdCorpus
 from rhapsode.modalities.ids.metrics import IdPart
 from rhapsode.modalities.ids.modality import IdModality
 from rhapsode.modalities.ids.model import IdModel
@@ -44,29 +42,17 @@ class BracketModel(IdModel):
     facts = BracketFacts
 
 
-class BracketCorpus:
-    encoder: Encoder = BracketEncoder()
-    pairs, copies = False, 0
-
-    def __init__(self, sources: Sequence[Any]) -> None:
-        self.lines = "\n".join(Path(source).read_text() for source in sources).split("\n")
-        tenth = len(self.lines) // 10
-        self.documents, self.characters = len(self.lines), sum(map(len, self.lines))
-        self.sha256 = hashlib.sha256("\n".join(self.lines).encode()).hexdigest()
-        self.train = self.store(0, -2 * tenth)
-        self.validation = self.store(-2 * tenth, -tenth)
-        self.test = self.store(-tenth, None)
-
-    def store(self, first: int, end: int | None) -> ElementStore:
-        lines = self.lines[first:end]
-        ids = [self.encoder.encode(line) for line in lines]
-        return ElementStore.of(ids, sum(map(len, lines)), self.encoder.vocab_size)
-
-    def counts_V(self) -> NDArray[np.int64]:
-        return self.train.counts_V
+def read_lines(sources: Sequence[Any]) -> list[str]:
+    return "\n".join(Path(source).read_text() for source in sources).split("\n")
 
 
-class BracketModality(IdModality[IdSettings, BracketCorpus]):
+def store_of(lines: Sequence[str]) -> ElementStore:
+    encoder = BracketEncoder()
+    ids = [encoder.encode(line) for line in lines]
+    return ElementStore.of(ids, sum(map(len, lines)), encoder.vocab_size)
+
+
+class BracketModality(IdModality[IdSettings, IdCorpus]):
     name: ClassVar[str] = NAME
     noun: ClassVar[str] = "brackets"
     facts = BracketFacts
@@ -77,16 +63,25 @@ class BracketModality(IdModality[IdSettings, BracketCorpus]):
         return Claim(Degree.SURE if own else Degree.NONE, "by suffix")
 
     def corpus(self, sources: Sequence[Any], settings: Any, **read: Any) -> Any:
-        return BracketCorpus(sources)
+        lines = read_lines(sources)
+        tenth = len(lines) // 10
+        return IdCorpus(
+            encoder=BracketEncoder(),
+            train=store_of(lines[: -2 * tenth]),
+            validation=store_of(lines[-2 * tenth : -tenth]),
+            test=store_of(lines[-tenth:]),
+            sha256=hashlib.sha256("\n".join(lines).encode()).hexdigest(),
+            characters=sum(map(len, lines)),
+            documents=len(lines),
+            copies=0,
+            pairs=False,
+        )
 
-    def provenance(self, corpus: BracketCorpus, settings: IdSettings) -> Provenance:
+    def provenance(self, corpus: IdCorpus, settings: IdSettings) -> Provenance:
         return Provenance(test_share=0.1, validation_share=0.1)
 
-    def test_part(self, settings: IdSettings, corpus: BracketCorpus) -> str:
-        return "test: the last tenth of the lines"
-
     def to_score(self, model: Any, sources: Sequence[str], asked: Any) -> IdPart:
-        return IdPart(BracketCorpus(sources).store(0, None), ", ".join(sources), ())
+        return IdPart(store_of(read_lines(sources)), ", ".join(sources), ())
 
     def card(self, bundle: IdBundle, summary: Mapping[str, Any]) -> Card:
         figures = [f"{summary['loss']} nats"]

@@ -16,7 +16,7 @@ from rhapsode.cli.main import main
 from rhapsode.config import GenerateSettings
 from rhapsode.data import Batch
 from rhapsode.engine.compiled_predictor import CompiledPredictor
-from rhapsode.modalities.opened import Model
+from rhapsode.modalities.model import Model
 from rhapsode.workflows.inference.comparison import evaluate
 from rhapsode.workflows.inference.session import PlaySession
 from rhapsode.workflows.runs.run import prepare_training

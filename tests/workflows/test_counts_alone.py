@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 import rhapsode as rh
-from rhapsode.bundle import write_bundle
+from rhapsode.bundle import IdBundle, write_bundle
 from rhapsode.bundle.id_facts import NGramPart
 from rhapsode.bundle.ngram_predictor import NGramPredictor
 from rhapsode.cli.main import main
 from rhapsode.config import GenerateSettings
 from rhapsode.counts import NGramModel
 from rhapsode.encoding.text import CharacterEncoder
-from rhapsode.modalities.text.facts import TextBundle, TextFacts
+from rhapsode.modalities.text.facts import TextFacts
 from rhapsode.workflows.inference.session import PlaySession
 
 
@@ -26,7 +26,7 @@ def path(prose: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     counts_V = np.bincount(ids_N, minlength=encoder.vocab_size).astype(np.int64)
     facts = TextFacts(counts_V, NGramPart(*ngram.to_arrays()))
     path = tmp_path_factory.mktemp("counts") / "model.safetensors"
-    write_bundle(path, TextBundle(None, encoder, facts))
+    write_bundle(path, IdBundle(None, encoder, facts))
     return path
 
 

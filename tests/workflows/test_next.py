@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rhapsode.bundle import Component, NetworkConfig
+from rhapsode.bundle import Component, IdBundle, NetworkConfig
 from rhapsode.config import GenerateSettings
 from rhapsode.encoding import Encoder
 from rhapsode.encoding.text import ByteEncoder, CharacterEncoder
-from rhapsode.modalities.text.facts import TextBundle, TextFacts
+from rhapsode.modalities.text.facts import TextFacts
 from rhapsode.modalities.text.model import TextModel
 from rhapsode.views.candidates import NextElements
 from tests.generation.even import Ruled
@@ -35,7 +35,7 @@ def fixed_model(encoder: Encoder, logits_V: list[float]) -> TextModel:
     """A model that expects the same always."""
     nothing = Component("none")
     facts = TextFacts(np.ones(encoder.vocab_size, dtype=np.int64))
-    bundle = TextBundle(NetworkConfig(nothing, nothing, nothing), encoder, facts)
+    bundle = IdBundle(NetworkConfig(nothing, nothing, nothing), encoder, facts)
     model = TextModel(__file__, bundle)  # of which nothing is read
     model.__dict__["predictor"] = Fixed(logits_V)
     return model

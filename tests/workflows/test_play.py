@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rhapsode.bundle import Component, NetworkConfig, Predictor
+from rhapsode.bundle import Component, IdBundle, NetworkConfig, Predictor
 from rhapsode.config import GenerateSettings, SourceSettings
 from rhapsode.data import Batch, read_sources
 from rhapsode.encoding.text import ByteEncoder
 from rhapsode.errors import DataError, EncodingError, RhapsodeError, SettingsError
-from rhapsode.modalities.text.facts import TextBundle, TextFacts
+from rhapsode.modalities.text.facts import TextFacts
 from rhapsode.modalities.text.model import TextModel
 from rhapsode.workflows.inference.session import PlaySession
 from tests.cli.conftest import run_folder  # noqa: F401 - a fixture
@@ -389,7 +389,7 @@ def byte_model(text: str) -> TextModel:
     """A model that spells a text for ever."""
     nothing = Component("none")
     facts = TextFacts(np.ones(ByteEncoder().vocab_size, dtype=np.int64))
-    bundle = TextBundle(NetworkConfig(nothing, nothing, nothing), ByteEncoder(), facts)
+    bundle = IdBundle(NetworkConfig(nothing, nothing, nothing), ByteEncoder(), facts)
     model = TextModel(__file__, bundle)  # of which nothing is read
     model.__dict__["predictor"] = Spelling(text)
     return model

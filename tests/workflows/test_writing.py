@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Provenance
+from rhapsode.bundle import IdBundle, Provenance
 from rhapsode.config import from_mapping
 from rhapsode.encoding import END_ID
 from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.modalities.text.corpus import TextCorpus, prepare_corpus
-from rhapsode.modalities.text.facts import TextBundle, TextFacts
+from rhapsode.modalities.text.facts import TextFacts
 from rhapsode.modalities.text.quality.writing_check import (
     LENGTHS,
     TEXT_INDEX,
@@ -33,6 +33,7 @@ from rhapsode.views.writing_table import (
     writing_rows,
     writing_verdict,
 )
+from tests.counts.test_text_index import places_of
 from tests.generation.even import Ruled
 
 
@@ -72,10 +73,10 @@ def corpus(tmp_path: Path, prose: str) -> TextCorpus:
     return prepare_corpus([str(tmp_path / "texts")], settings)
 
 
-def bundle_of(corpus: TextCorpus, **source: str) -> TextBundle:
+def bundle_of(corpus: TextCorpus, **source: str) -> IdBundle:
     provenance = Provenance(settings={"source": source})
-    facts = TextFacts(corpus.counts_V())
-    return TextBundle(None, corpus.encoder, facts, provenance=provenance)
+    facts = TextFacts(corpus.train.counts_V)
+    return IdBundle(None, corpus.encoder, facts, provenance=provenance)
 
 
 def random_texts(corpus: TextCorpus, number: int, length: int) -> list[str]:
@@ -105,7 +106,7 @@ def test_the_index_knows_documents_offsets_and_lines_of_parts(corpus: TextCorpus
     for number, begin, end in parts:
         name = names[number]
         stretch = documents[name][max(begin, end - 80) : end]
-        places = index.find(stretch)
+        places = places_of(index, stretch)
         assert (name, end - len(stretch)) in [
             (Path(place.document).name, place.offset) for place in places
         ]
@@ -114,7 +115,7 @@ def test_the_index_knows_documents_offsets_and_lines_of_parts(corpus: TextCorpus
             assert place.line == before.count("\n") + 1
     # Nothing of what was held out can be found.
     held = [int(begin) for _, begin, _ in corpus.split.test]
-    assert index.find(documents["b.txt"][held[0] + 10 : held[0] + 200]) == []
+    assert places_of(index, documents["b.txt"][held[0] + 10 : held[0] + 200]) == []
 
 
 def test_a_model_that_recites_is_found_with_the_place(corpus: TextCorpus, prose: str):
@@ -264,7 +265,7 @@ def test_a_model_of_pairs_writes_from_held_out_prompts(tmp_path: Path):
     corpus = prepare_corpus([str(source)], settings)
     index = learn_text_index(corpus)
     assert not isinstance(index, str)
-    assert index.count("colour 0\n") == 1  # prompts are training text too
+    assert len(places_of(index, "colour 0\n")) == 1  # prompts are training text too
     real = read_real_text(corpus.texts, corpus.split.test, corpus.encoder)
     assert "colour" not in real.text
     assert real.text.strip().count("\n") == 39
@@ -291,6 +292,6 @@ def test_a_lower_case_model_is_compared_with_lower_case_text(tmp_path: Path, pro
     index = learn_text_index(corpus)
     assert not isinstance(index, str)
     _, begin, _ = corpus.split.train[0].tolist()
-    place = index.find(prose[begin : begin + 100].lower())[0]
+    place = places_of(index, prose[begin : begin + 100].lower())[0]
     assert place.offset == begin
     assert read_real_text(corpus.texts, corpus.split.test, corpus.encoder).text.islower()

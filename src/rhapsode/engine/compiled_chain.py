@@ -1,7 +1,5 @@
 """Chains of filters as compiled code takes them: their steps as numbers."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +38,7 @@ from rhapsode.engine.compiled_steps import (
 from rhapsode.engine.kernels.tiles import padded
 from rhapsode.engine.packed_weights import Laid, lay_out
 from rhapsode.engine.threads import Helped, abreast, cores, may_help, parts_of
+from rhapsode.generation.loop import distinct_prompts
 from rhapsode.log import log
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ _NO_NGRAM = (0.0, *(np.zeros(1, dtype=np.int32) for _ in range(3)), np.zeros(1),
 
 @dataclass(frozen=True)
 class CompiledState:
-    """What rows remember; a value, never changed in place.
+    """The state of some rows; a value, never changed in place.
 
     Arguments:
         values_BS: hidden values, rings of keys, values or inputs, as the family needs.
@@ -81,8 +83,7 @@ class CompiledPredictor(NetworkPredictor):
     """
 
     def __init__(self, network: Laid, threads: int = 1) -> None:
-        self._network = network
-        self._threads = threads
+        self._network, self._threads = network, threads
         self._entries = entries_for(network[at.FAMILY], network.kind)
         self._asked = (network.weights, network.matrices, network.spec)
         self._row = padded(network[at.VOCAB])
@@ -95,9 +96,6 @@ class CompiledPredictor(NetworkPredictor):
 
     def start(self, rows: int, condition: Any = None) -> CompiledState:
         refuse_condition(condition)
-        return self._zero(rows)
-
-    def _zero(self, rows: int) -> CompiledState:
         values_BS = np.zeros((rows, self._network[at.STATE]), dtype=np.float32)
         return CompiledState(values_BS, np.zeros(rows, dtype=np.int64))
 
@@ -152,16 +150,10 @@ class CompiledPredictor(NetworkPredictor):
         allowed_BTV = batch.mask()
         y_BTH, known = self._features(batch, state)
         told_N4 = np.empty((targets_BT.size, 4))
-        allowed_NV = None
+        targets_N, allowed_NV = targets_BT.reshape(-1), None
         if allowed_BTV is not None:
             allowed_NV = np.require(allowed_BTV, np.bool_, ["C", "W"]).reshape(-1, self.vocab_size)
-        score_rows(
-            *self._asked,
-            y_BTH.reshape(-1),
-            targets_BT.reshape(-1),
-            allowed_NV,
-            told_N4,
-        )
+        score_rows(*self._asked, y_BTH.reshape(-1), targets_N, allowed_NV, told_N4)
         if allowed_BTV is not None:
             told_N4[batch.forbidden_targets().reshape(-1), 0] = 0.0
         log_prob, top, top_log_prob, entropy = told_N4.T.reshape(4, *targets_BT.shape)
@@ -193,9 +185,9 @@ class CompiledPredictor(NetworkPredictor):
     def _spread(
         self, y_BTH: NDArray[np.float32], allowed_BTV: NDArray[np.bool_] | None
     ) -> NDArray[np.float32]:
-        logits_BTV = np.empty((*y_BTH.shape[:2], self.vocab_size), dtype=np.float32)
-        y = np.ascontiguousarray(y_BTH).reshape(-1)
-        spread_features(*self._asked, y, logits_BTV.reshape(-1, self.vocab_size))
+        z_BTV = np.empty((*y_BTH.shape[:2], self._row), dtype=np.float32)
+        spread_features(*self._asked, np.ascontiguousarray(y_BTH).reshape(-1), z_BTV.reshape(-1))
+        logits_BTV = z_BTV[..., : self.vocab_size]
         if allowed_BTV is not None:
             logits_BTV = np.where(allowed_BTV, logits_BTV, np.float32(-np.inf))
         return log_softmax(logits_BTV).astype(np.float32)
@@ -204,7 +196,7 @@ class CompiledPredictor(NetworkPredictor):
         self, batch: Batch, state: Any | None
     ) -> tuple[NDArray[np.float32], CompiledState]:
         """Features (B, T, H) behind every input of a batch, and the state behind it."""
-        known = self._zero(batch.rows) if state is None else state
+        known = self.start(batch.rows) if state is None else state
         elements_BT = np.asarray(batch.inputs)
         found: list[NDArray[np.float32]] = []
         for start, end in _segments(batch.reset_BT, elements_BT.shape[1]):
@@ -254,126 +246,117 @@ class CompiledPredictor(NetworkPredictor):
     def _rounds(
         self, request: StretchRequest, plan: Plan, live: list[int], *, alone: bool
     ) -> Iterator[list[Stretch]]:
-        """What rows that go on together write, call by call; `alone` on the machine, they may be helped."""
-        rows = _Rows(self, request, plan, live)
+        """Stretches of rows that go on together, call by call; `alone` on the machine, they may be helped."""
         helped = Helped(self._network, self._threads if alone else 1)
-        rows.use(helped.spec)
-        seed, dropped = request.seed, request.dropped
+        rows = _Rows(self, request, plan, live, helped.spec)
         position = 0
         while live:
             per_step = max(self._step_seconds * len(live), 1e-9)
             steps = max(1, min(ELEMENTS, int(SECONDS / per_step)))
             began = time.perf_counter()
             out_BT, end_B = helped.run(
-                lambda first=position, count=steps: rows.write(seed, first, count),  # type: ignore[misc]
-                lambda found: found[0].size,
+                partial(rows.write, position, steps), lambda written: written[0].size
             )
             done = out_BT.shape[1]
             self._step_seconds = (time.perf_counter() - began) / (done * len(live))
             position += done
-            going: list[int] = []
             lasts = [{STOP: "stop", LENGTH: "length"}.get(int(end)) for end in end_B]
             yield [
                 Stretch(index, out_BT[row].tolist(), lasts[row]) for row, index in enumerate(live)
             ]
-            for row, (index, last) in enumerate(zip(live, lasts, strict=True)):
-                if last is None and index not in dropped:
-                    going.append(row)
+            going = [
+                row
+                for row, (index, last) in enumerate(zip(live, lasts, strict=True))
+                if last is None and index not in request.dropped
+            ]
             if len(going) < len(live):
                 live = [live[row] for row in going]
                 rows.select(np.array(going, dtype=np.int64))
 
 
 class _Rows:
-    """The rows of a request in the arrays that the compiled loop goes on in."""
+    """The rows of a request in the arrays that the compiled loop goes on in.
+
+    Arguments:
+        predictor: the network.
+        request: what to write.
+        plan: its chain.
+        live: indices of the jobs.
+        spec: description of the network.
+    """
 
     def __init__(
-        self, predictor: CompiledPredictor, request: StretchRequest, plan: Plan, live: Sequence[int]
+        self,
+        predictor: CompiledPredictor,
+        request: StretchRequest,
+        plan: Plan,
+        live: Sequence[int],
+        spec: NDArray[np.int64],
     ) -> None:
         jobs = [request.jobs[index] for index in live]
-        self._asked, self._plan, self._window = predictor._asked, plan, request.window
-        self._entries = predictor._entries
-        texts = [job.prompt_N.tobytes() for job in jobs]
-        first = {text: place for place, text in reversed(list(enumerate(texts)))}
-        distinct = list(dict.fromkeys(texts))
-        elements_BT = np.stack(
-            [np.concatenate(([END_ID], jobs[first[text]].prompt_N)) for text in distinct]
-        ).astype(np.int64)
-        rows_R = np.array([distinct.index(text) for text in texts], dtype=np.int64)
-        seen_BT = elements_BT[:, -self._window :]
-        logits_BV, state = predictor._read(seen_BT, predictor._zero(len(seen_BT)))
-        logits_RV, state = logits_BV[rows_R], state.select(rows_R)
-        self._seen_RN = np.zeros((1, 0), dtype=np.int64)
-        if self._window:
-            self._seen_RN = np.zeros((len(rows_R), self._window), dtype=np.int64)
-            self._seen_RN[:, : seen_BT.shape[1]] = seen_BT[rows_R]
-        self._ngram, self._node_R = _NO_NGRAM, np.zeros(len(jobs), dtype=np.int32)
-        counting = request.counting
-        if counting is not None:
-            ngram = counting.ngram
-            self._ngram = (counting.share, *ngram.arrays)
-            self._node_R = ngram.advance(elements_BT, ngram.start(len(distinct))).node_B[rows_R]
-        self._grammar: tuple[Any, Any] = (None, None)
-        self._place_R: NDArray[np.int32] | None = None
-        if request.grammar is not None:
-            table = request.grammar
-            self._entries.within_grammar()
-            self._grammar = (table.next_SV, table.allowed_SV)
-            grammar = FiniteGrammar(table)
-            place = grammar.advance(elements_BT, grammar.init(len(distinct)))
-            self._place_R = place.state_B[rows_R]
-        self._values_RS = np.ascontiguousarray(state.values_BS)
-        self._count_R = state.count_B
-        self._z_RV = np.zeros((len(jobs), predictor._row), dtype=np.float32)
-        self._z_RV[:, : predictor.vocab_size] = logits_RV
-        self._last_R1 = np.zeros((len(jobs), 1), dtype=np.int64)
-        self._fresh = True
-        self._sequence_R = np.array([job.sequence for job in jobs], dtype=np.int64)
-        self._length_R = np.array([job.length for job in jobs], dtype=np.int64)
-        vocab = predictor.vocab_size
-        counted = (len(jobs), vocab) if plan.counts else (1, 1)
-        self._written_RV = np.zeros(counted, dtype=np.int32)
-        self._read_RV = self._written_RV
+        _, prompts, rows_R = distinct_prompts(jobs)
+        elements_BT = np.stack(prompts)
+        rows, vocab, window = len(jobs), predictor.vocab_size, request.window
+        seen_BT = elements_BT[:, -window:]
+        logits_BV, state = predictor._read(seen_BT, predictor.start(len(prompts)))
+        state = state.select(rows_R)
+        z_RV = np.zeros((rows, predictor._row), dtype=np.float32)
+        z_RV[:, :vocab] = logits_BV[rows_R]
+        seen_RN = np.zeros((rows, window), dtype=np.int64)
+        seen_RN[:, : seen_BT.shape[1]] = seen_BT[rows_R, :window]
+        read_RV = np.zeros((rows, vocab if plan.reads else 0), dtype=np.int32)
         if plan.reads:
-            self._read_RV = np.stack(
-                [np.bincount(job.prompt_N, minlength=vocab).astype(np.int32) for job in jobs]
-            )
+            read_RV[:] = [np.bincount(job.prompt_N, minlength=vocab) for job in jobs]
+        self._ngram, node_R = _NO_NGRAM, np.zeros(rows, dtype=np.int32)
+        if request.counting is not None:
+            ngram = request.counting.ngram
+            self._ngram = (request.counting.share, *ngram.arrays)
+            node_R = ngram.advance(elements_BT, ngram.start(len(prompts))).node_B[rows_R]
+        self._grammar: tuple[Any, Any] = (None, None)
+        place_R = None
+        if request.grammar is not None:
+            predictor._entries.within_grammar()
+            self._grammar = (request.grammar.next_SV, request.grammar.allowed_SV)
+            grammar = FiniteGrammar(request.grammar)
+            place_R = grammar.advance(elements_BT, grammar.init(len(prompts))).state_B[rows_R]
+        # In the order in which `write_rows` takes them.
+        self._of_rows: dict[str, Any] = {
+            "values": np.ascontiguousarray(state.values_BS),
+            "count": state.count_B,
+            "z": z_RV,
+            "last": np.zeros((rows, 1), dtype=np.int64),
+            "seen": seen_RN,
+            "read": read_RV,
+            "written": np.zeros((rows, vocab if plan.counts else 0), dtype=np.int32),
+            "sequence": np.array([job.sequence for job in jobs], dtype=np.int64),
+            "length": np.array([job.length for job in jobs], dtype=np.int64),
+            "node": node_R,
+            "place": place_R,
+        }
+        self._network = (*predictor._asked[:2], spec)
+        self._write = predictor._entries.write
+        self._plan, self._window, self._seed = plan, window, np.uint64(request.seed)
+        self._fresh = True
 
-    def use(self, spec_S: NDArray[np.int64]) -> None:
-        """Go on with another description of the same network."""
-        self._asked = (*self._asked[:2], spec_S)
-
-    def write(
-        self, seed: int, position: int, steps: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def write(self, position: int, steps: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Some elements of each row, (R, T), and why rows ended, 0 where they did not."""
-        rows = len(self._count_R)
+        rows = len(self._of_rows["count"])
         out_TR = np.empty((steps, rows), dtype=np.int64)
         end_R = np.zeros(rows, dtype=np.int64)
-        done = self._entries.write(
-            *self._asked,
-            self._values_RS.reshape(-1),
-            self._count_R,
-            self._z_RV.reshape(-1),
-            self._last_R1,
+        done = self._write(
+            *self._network,
+            *self._of_rows.values(),
             self._fresh,
             self._window,
-            self._seen_RN,
             self._plan.steps_S,
             self._plan.values_S,
             self._plan.banned_N,
             self._plan.least,
-            self._read_RV,
-            self._written_RV,
-            np.uint64(seed),
-            self._sequence_R,
+            self._seed,
             position,
-            self._length_R,
             END_ID,
             *self._ngram,
-            self._node_R,
             *self._grammar,
-            self._place_R,
             out_TR,
             end_R,
         )
@@ -382,20 +365,9 @@ class _Rows:
 
     def select(self, rows_R: NDArray[np.int64]) -> None:
         """Go on with some rows."""
-        self._values_RS = self._values_RS[rows_R]
-        self._count_R = self._count_R[rows_R]
-        self._z_RV = self._z_RV[rows_R]
-        self._last_R1 = self._last_R1[rows_R]
-        self._node_R = self._node_R[rows_R]
-        if self._place_R is not None:
-            self._place_R = self._place_R[rows_R]
-        self._sequence_R = self._sequence_R[rows_R]
-        self._length_R = self._length_R[rows_R]
-        if self._window:
-            self._seen_RN = self._seen_RN[rows_R]
-        if self._plan.counts:
-            self._written_RV = self._written_RV[rows_R]
-            self._read_RV = self._read_RV[rows_R]
+        self._of_rows = {
+            name: None if array is None else array[rows_R] for name, array in self._of_rows.items()
+        }
 
 
 def compiled_predictor(
@@ -417,7 +389,7 @@ def compiled_predictor(
     began = time.perf_counter()
     compiled = entries_for(network[at.FAMILY], weights).compiled
     if may_help(network, threads):
-        compiled += helper_for(weights).compiled
+        compiled += helper_for(weights)
     seconds = time.perf_counter() - began
     if compiled and seconds > 1.0:  # not what is there by now
         log.info(f"compiled the generator in {seconds:.0f} s, once per machine")
@@ -430,4 +402,4 @@ def _segments(reset_BT: NDArray[np.bool_] | None, length: int) -> Iterator[tuple
     starts = [0]
     if reset_BT is not None:
         starts += [int(t) + 1 for t in np.flatnonzero(reset_BT[:, 1:].any(axis=0))]
-    yield from zip(starts, [*starts[1:], length], strict=True)
+    return zip(starts, [*starts[1:], length], strict=True)

@@ -1,8 +1,9 @@
-"""What Python calls: reading elements, and writing some in one go. Compiled once, kept on disk, free of the lock."""
+"""Entries of compiled code: reading elements, and writing some in one go.
+
+They are compiled once, kept on disk, and free of the lock.
+"""
 
 # ruff: noqa: PLR0917  # compiled code is called by position
-
-from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ def _logits(w: Any, m: Any, spec: Any, y: Any, y_at: int, y_step: int, rows: int
     product(spec[BOARD], z, 0, row, m, spec[HEAD], size, panels, y, y_at, y_step, rows)
 
 
+@cache
 def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """The entries for one group of families: the branches of the others are cut off before they are compiled.
 
@@ -94,12 +96,11 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
 
     @entry
     def write_rows(
-        w: Any, m: Any, spec: Any, values: Any, count_B: Any, z: Any, last_B1: Any, fresh: bool,
-        window: int, seen_BN: Any, steps_S: Any, values_S: Any, banned_N: Any, least: int, read_BV: Any,
-        written_BV: Any, seed: Any, sequence_B: Any, position: int, length_B: Any, end_element: int,
-        share: float, first_M: Any, element_M: Any, suffix_M: Any, share_M: Any, rest_M: Any,
-        node_B: Any, next_SV: Any, allowed_SV: Any, place_B: Any, out_TB: Any,
-        end_B: Any,
+        w: Any, m: Any, spec: Any, values_BS: Any, count_B: Any, z_BV: Any, last_B1: Any, seen_BN: Any,
+        read_BV: Any, written_BV: Any, sequence_B: Any, length_B: Any, node_B: Any, place_B: Any,
+        fresh: bool, window: int, steps_S: Any, values_S: Any, banned_N: Any, least: int, seed: Any,
+        position: int, end_element: int, share: float, first_M: Any, element_M: Any, suffix_M: Any,
+        share_M: Any, rest_M: Any, next_SV: Any, allowed_SV: Any, out_TB: Any, end_B: Any,
     ) -> int:  # fmt: skip
         """Choose one element after another for all rows, until one ends or there is no more room.
 
@@ -107,34 +108,34 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
             w: tables, norms and biases.
             m: matrices.
             spec: what the network is.
-            values: states, flat, changed in place.
+            values_BS: states, changed in place.
             count_B: elements that each row has read since its state began.
-            z: logits behind them, flat, in rows of whole panels.
+            z_BV: logits behind them, in rows of whole panels.
             last_B1: what was chosen last; read first, but where `fresh` says that the logits are those behind it.
+            seen_BN: with a window, the last N elements of each row, that is `count_B` of them until it is full.
+            read_BV: how often each element occurs in the prompt; empty rows where no step looks at it.
+            written_BV: how often each has been chosen; as `read_BV`.
+            sequence_B: index of each continuation.
+            length_B: most elements of each row.
+            node_B: where each row stands in an n-gram model, int32, changed in place.
+            place_B: where it stands in a grammar, int32, changed in place; None, a type of its own, without one.
             fresh: see `last_B1`.
             window: elements that count, 0 where all do.
-            seen_BN: with a window, the last N elements of each row, that is `count_B` of them until it is full.
             steps_S: steps of the chain, in order.
             values_S: what each takes.
             banned_N: elements that are never chosen.
             least: elements of a row before which end-of-sequence is not, either.
-            read_BV: how often each element occurs in the prompt; one row where no step looks at it.
-            written_BV: how often each has been chosen; as `read_BV`.
             seed: of the draw, uint64.
-            sequence_B: index of each continuation.
             position: number of the first element to choose.
-            length_B: most elements of each row.
             end_element: end-of-sequence.
-            share: what of every probability an n-gram model gives; 0 where there is none.
+            share: what of every probability the n-gram model gives; 0 where there is none.
             first_M: of that model's nodes, as for `rhapsode.counts.ngram_lookup`.
             element_M: likewise.
             suffix_M: likewise.
             share_M: likewise.
             rest_M: likewise.
-            node_B: where each row stands in it, int32, changed in place.
-            next_SV: transitions of a grammar, by state, int32; None, a type of its own, without one.
+            next_SV: transitions of the grammar, by state, int32; None as for `place_B`.
             allowed_SV: what it says may follow, by state; None likewise.
-            place_B: its state in each row, int32, changed in place; None likewise.
             out_TB: takes what is chosen.
             end_B: takes why a row ended, 0 where it did not.
 
@@ -143,11 +144,11 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
         """
         _ = stamp
         rows, vocab, size, state = len(count_B), spec[VOCAB], spec[FEATURES], spec[STATE]
-        row = (vocab + PANEL - 1) // PANEL * PANEL
+        values, z = values_BS.reshape(-1), z_BV.reshape(-1)
         y = np.empty(rows * max(1, window) * size, dtype=np.float32)
         some_V, weight_V = np.empty(vocab, dtype=np.float32), np.empty(vocab)
         share_V = np.empty(vocab if share > 0.0 else 0)
-        counting = len(written_BV) == rows and written_BV.shape[1] == vocab
+        counting = written_BV.shape[1] == vocab
         done = 0
         while done < len(out_TB):
             if not (fresh and done == 0):
@@ -182,7 +183,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                 _logits(w, m, spec, y, (time - 1) * size, time * size, rows, z)
             ended = False
             for b in range(rows):
-                z_V = z[b * row : b * row + vocab]
+                z_V = z_BV[b, :vocab]
                 place = 0
                 if next_SV is not None:  # else cut off before it is compiled
                     place = int(place_B[b])
@@ -206,8 +207,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
                     z_V[banned_N[n]] = -np.inf
                 if position + done < least:
                     z_V[end_element] = -np.inf
-                c = b if counting else 0
-                filter_row(z_V, steps_S, values_S, read_BV[c], written_BV[c], some_V, weight_V)
+                filter_row(z_V, steps_S, values_S, read_BV[b], written_BV[b], some_V, weight_V)
                 point = uniform(seed, sequence_B[b], position + done)
                 element = draw(z_V, point, weight_V)
                 last_B1[b, 0] = element
@@ -235,7 +235,7 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
     def score_rows(
         w: Any, m: Any, spec: Any, y: Any, targets_N: Any, allowed_NV: Any, found_N4: Any
     ) -> None:
-        """What the distributions behind features are like.
+        """Describe the distributions behind features.
 
         Arguments:
             w: tables, norms and biases.
@@ -278,7 +278,7 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
                 found_N4[n, 3] = shift - mean / total
 
     @entry
-    def spread_features(w: Any, m: Any, spec: Any, y: Any, z_NV: Any) -> None:
+    def spread_features(w: Any, m: Any, spec: Any, y: Any, z: Any) -> None:
         """Logits behind features.
 
         Arguments:
@@ -286,33 +286,11 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
             m: matrices.
             spec: what the network is.
             y: features, flat.
-            z_NV: takes the logits.
+            z: takes the logits, flat, in rows of whole panels.
         """
         _ = stamp
-        vocab, size = spec[VOCAB], spec[FEATURES]
-        row = (vocab + PANEL - 1) // PANEL * PANEL
-        few = 16
-        z = np.empty(few * row, dtype=np.float32)
-        for start in range(0, len(z_NV), few):
-            rows = min(few, len(z_NV) - start)
-            _logits(w, m, spec, y, start * size, size, rows, z)
-            for r in range(rows):
-                for v in range(vocab):
-                    z_NV[start + r, v] = z[r * row + v]
-
-    @entry
-    def apply_rows(
-        logits_BV: Any, steps_S: Any, values_S: Any, banned_N: Any, read_BV: Any, written_BV: Any
-    ) -> None:
-        """Apply a chain to rows of logits, in place; see `write_rows`."""
-        _ = stamp
-        vocab = logits_BV.shape[1]
-        some_V, weight_V = np.empty(vocab, dtype=np.float32), np.empty(vocab)
-        for b in range(len(logits_BV)):
-            for n in range(len(banned_N)):
-                logits_BV[b, banned_N[n]] = -np.inf
-            c = b if len(read_BV) > 1 else 0
-            filter_row(logits_BV[b], steps_S, values_S, read_BV[c], written_BV[c], some_V, weight_V)
+        size = spec[FEATURES]
+        _logits(w, m, spec, y, 0, size, len(y) // size, z)
 
     @entry
     def help_write(board: int, m: Any) -> int:
@@ -320,30 +298,30 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
         _ = stamp
         return help_out(board, m)
 
-    return score_rows, spread_features, apply_rows, help_write
+    return score_rows, spread_features, help_write
 
 
-score_rows, spread_features, apply_rows, help_write = _of_all(STAMP)
+score_rows, spread_features, help_write = _of_all(STAMP)
 
 _F1, _F2 = types.float32[::1], types.float32[:, ::1]
-_I1, _I2 = types.int64[::1], types.int64[:, ::1]
+_I1, _I2, _INT = types.int64[::1], types.int64[:, ::1], types.int64
 _D1, _N1, _N2 = types.float64[::1], types.int32[::1], types.int32[:, ::1]
-_INT = types.int64
 _READ = (_I1, _I2, _F1, _I1, _F1, _F1)
-_WRITE = (
-    _I1, _F1, _I1, _F1, _I2, types.boolean, _INT, _I2, _I1, _D1, _I1, _INT, _N2, _N2,
-    types.uint64, _I1, _INT, _I1, _INT, types.float64, _N1, _N1, _N1, _D1, _D1, _N1,
+_OF_ROWS = (_F2, _I1, _F2, _I2, _I2, _N2, _N2, _I1, _I1, _N1)
+_OF_ALL = (
+    types.boolean, _INT, _I1, _D1, _I1, _INT, types.uint64, _INT, _INT,
+    types.float64, _N1, _N1, _N1, _D1, _D1,
 )  # fmt: skip
-_FREE = (types.none, types.none, types.none)
-_GRAMMAR = (_N2, types.boolean[:, ::1], _N1)
 _OUT = (_I2, _I1)
-
-
+_NONE = types.none
+_WRITE = (_I1, *_OF_ROWS, _NONE, *_OF_ALL, _NONE, _NONE, *_OUT)
+_WRITE_GRAMMAR = (_I1, *_OF_ROWS, _N1, *_OF_ALL, _N2, types.boolean[:, ::1], *_OUT)
 _KINDS = {
     "float32": _F1,
     "bf16": types.uint32[::1],
     "int8": types.uint8[::1],
 }
+_GROUPS = {TRANSFORMER: ATTENTION, CLASSIC: ATTENTION, CONVOLUTION: CONVOLVING}
 
 
 @dataclass(frozen=True)
@@ -364,7 +342,7 @@ class Entries:
 
     def within_grammar(self) -> None:
         """Compile or load the form of `write` that follows a grammar; the others do not wait for it."""
-        ready(self.write, (_F1, _KINDS[self.kind], *_WRITE, *_GRAMMAR, *_OUT))
+        ready(self.write, (_F1, _KINDS[self.kind], *_WRITE_GRAMMAR))
 
 
 @cache
@@ -375,41 +353,14 @@ def entries_for(family: int, kind: str = "float32") -> Entries:
         family: as in `spec`.
         kind: of the weights.
     """
-    group = {TRANSFORMER: ATTENTION, CLASSIC: ATTENTION, CONVOLUTION: CONVOLVING}.get(
-        family, RECURRENT
-    )
-    return _entries_for(group, kind)
-
-
-@cache
-def _functions(group: int) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    return _of_group(group, STAMP)
-
-
-@cache
-def _entries_for(group: int, kind: str) -> Entries:
-    read, write = _functions(group)
+    read, write = _of_group(_GROUPS.get(family, RECURRENT), STAMP)
     compiled = sum(
         ready(function, (_F1, _KINDS[kind], *signature))
-        for function, signature in ((read, _READ), (write, (*_WRITE, *_FREE, *_OUT)))
+        for function, signature in ((read, _READ), (write, _WRITE))
     )
     return Entries(read, write, compiled, kind)
 
 
-@dataclass(frozen=True)
-class Helper:
-    """What further cores run beside `write`.
-
-    Arguments:
-        help: shares its large products.
-        compiled: 1 where it had to be compiled.
-    """
-
-    help: Callable[[int, Any], int]
-    compiled: int
-
-
-@cache
-def helper_for(kind: str) -> Helper:
-    """The helper for a kind of weights, compiled or loaded."""
-    return Helper(help_write, ready(help_write, (types.int64, _KINDS[kind])))
+def helper_for(kind: str) -> int:
+    """Compile or load `help_write` for a kind of weights; 1 where it had to be compiled."""
+    return ready(help_write, (types.int64, _KINDS[kind]))

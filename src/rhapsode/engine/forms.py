@@ -1,7 +1,5 @@
 """Models that the compiled engine can run, and why it cannot run others. Light: nothing is compiled here."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

@@ -1,6 +1,4 @@
-"""What a network loses when its weights are kept in fewer bits."""
-
-from __future__ import annotations
+"""The loss of a network whose weights are kept in fewer bits."""
 
 from dataclasses import dataclass
 from itertools import islice
@@ -18,7 +16,7 @@ ROWS, LENGTH = 4, 64
 
 @dataclass(frozen=True)
 class Rounding:
-    """How far two distributions lie apart over some elements.
+    """The distance of two distributions over some elements.
 
     Arguments:
         nats: mean Kullback-Leibler divergence of the rounded from the exact one (nats an element): what the rounded
@@ -40,7 +38,7 @@ class Rounding:
 
 
 def rounding_of(exact: Predictor, rounded: Predictor) -> Rounding:
-    """Measure both networks on texts that the exact one writes from the empty prompt, always the same ones.
+    """Measure both networks on texts that the exact one writes, always the same ones.
 
     Arguments:
         exact: with float32 weights.

@@ -1,11 +1,9 @@
-"""The usual filters and the draw over one row of logits, as `rhapsode.generation.filters.contract` and its neighbours define them.
+"""The usual filters and the draw over one row of logits, equal to those of `rhapsode.generation`.
 
 Where those sort, these only find the value at the border.
 """
 
 # ruff: noqa: PLR0917  # compiled code is called by position
-
-from __future__ import annotations
 
 import math
 from typing import Any
@@ -104,6 +102,16 @@ def _mass(weight_N: Any) -> float:
 
 
 @inner
+def _weigh(z_V: Any, weight_V: Any) -> float:
+    """Probabilities as parts of the largest one; returns the largest logit."""
+    apart()
+    most = np.float64(_most(z_V))
+    for v in range(len(z_V)):
+        weight_V[v] = exp64(np.float64(z_V[v]) - most)
+    return most
+
+
+@inner
 def _kth_largest(some_N: Any, k: int) -> Any:
     """The k-th largest value, k from 1; reorders what it is given (Hoare's quickselect)."""
     apart()
@@ -145,10 +153,10 @@ def _keep_best(z_V: Any, border: Any, ties: int) -> None:
 
 @inner
 def _top_k(z_V: Any, k: int, some_V: Any) -> None:
-    """Of many, only those are looked at that reach the k-th largest of the largest of 8 k groups: k at least do."""
+    """Keep k. Of many, only those are looked at that reach the k-th largest of the maxima of 8 k groups."""
     apart()
     size = len(z_V)
-    if k == 0 or k >= size:
+    if k >= size:
         return
     count = 0
     groups = 8 * k
@@ -180,11 +188,7 @@ def _top_k(z_V: Any, k: int, some_V: Any) -> None:
 def _top_p(z_V: Any, p: float, some_V: Any, weight_V: Any) -> None:
     """The border is found by parting candidates at a pivot, and going on in the part in which the mass is reached."""
     apart()
-    if p >= 1.0:
-        return
-    most = _most(z_V)
-    for v in range(len(z_V)):
-        weight_V[v] = exp64(np.float64(z_V[v]) - np.float64(most))
+    most = _weigh(z_V, weight_V)
     total = _mass(weight_V)
     goal = p * total
     # What is less likely than this cannot belong to the set: all of its like together lack the mass. Half of that, for
@@ -238,8 +242,6 @@ def _top_p(z_V: Any, p: float, some_V: Any, weight_V: Any) -> None:
 @inner
 def _min_p(z_V: Any, m: float) -> None:
     apart()
-    if m == 0.0:
-        return
     most = _most(z_V)
     bound = np.float64(most) + math.log(m)
     for v in range(len(z_V)):
@@ -250,11 +252,8 @@ def _min_p(z_V: Any, m: float) -> None:
 @inner
 def _repetition(z_V: Any, penalty: float, read_V: Any, written_V: Any, weight_V: Any) -> None:
     apart()
-    most = np.float64(_most(z_V))
-    for v in range(len(z_V)):
-        weight_V[v] = exp64(np.float64(z_V[v]) - most)
-    total = _mass(weight_V)
-    shift = math.log(total)
+    most = _weigh(z_V, weight_V)
+    shift = math.log(_mass(weight_V))
     for v in range(len(z_V)):
         told = (np.float64(z_V[v]) - most) - shift
         if read_V[v] + written_V[v] > 0:
@@ -282,9 +281,7 @@ def mix_row(z_V: Any, share: float, share_V: Any, weight_V: Any) -> None:
         weight_V: scratch, float64.
     """
     apart()
-    most = np.float64(_most(z_V))
-    for v in range(len(z_V)):
-        weight_V[v] = exp64(np.float64(z_V[v]) - most)
+    _weigh(z_V, weight_V)
     own = (1.0 - share) / _mass(weight_V)
     for v in range(len(z_V)):
         z_V[v] = np.float32(math.log(own * weight_V[v] + share * share_V[v]))
@@ -346,10 +343,8 @@ def draw(z_V: Any, point: float, weight_V: Any) -> int:
         weight_V: scratch, float64.
     """
     apart()
+    _weigh(z_V, weight_V)
     size = len(z_V)
-    most = np.float64(_most(z_V))
-    for v in range(size):
-        weight_V[v] = exp64(np.float64(z_V[v]) - most)
     total = 0.0
     for first in range(0, size, _BLOCK):
         total += _mass(weight_V[first : min(first + _BLOCK, size)])

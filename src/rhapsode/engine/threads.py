@@ -4,8 +4,6 @@ The compiled loops hold no lock, so that a plain thread is enough. Nothing here 
 find out for itself whether threads pay: on a machine that is busy elsewhere they do not.
 """
 
-from __future__ import annotations
-
 import os
 import threading
 import time
@@ -17,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.engine import offsets as at
-from rhapsode.engine.compiled_steps import helper_for
+from rhapsode.engine.compiled_steps import help_write
 from rhapsode.engine.kernels import team
 from rhapsode.engine.packed_weights import Laid
 
@@ -42,7 +40,7 @@ def cores() -> int:
 
 
 def parts_of(rows: int, threads: int) -> list[range]:
-    """The rows of a batch, split for so many threads into parts of about one size; one part where they are few."""
+    """Split the rows of a batch into parts of about one size, one a thread; few rows are one part."""
     count = max(1, min(threads, MOST, rows // PART))
     fours = -(-rows // PART)
     ends = [min(rows, -(-fours * (part + 1) // count) * PART) for part in range(count)]
@@ -52,28 +50,41 @@ def parts_of(rows: int, threads: int) -> list[range]:
 
 
 def may_help(network: Laid, threads: int) -> bool:
-    """Whether helpers are asked for at all."""
+    """True if helpers are asked for at all."""
     return threads > 1 and network.matrices.nbytes >= SHARED_BYTES
 
 
 class Pace:
-    """Whether threads pay just now: both ways are timed, the faster one goes on, the other is tried again by and by."""
+    """Choose threads or turns by timing both, and re-check now and then."""
 
     def __init__(self) -> None:
         self._seconds: dict[bool, float] = {}
         self._rounds = 0
 
     def together(self) -> bool:
-        """Whether the next round is for threads."""
+        """True if the next round is for threads."""
         if len(self._seconds) < 2:
             return not self._seconds
         faster = self._seconds[True] < self._seconds[False]
         return faster if self._rounds % AGAIN else not faster
 
     def told(self, together: bool, seconds: float) -> None:
-        """How long an element of a round took."""
+        """Note how long an element of a round took."""
         self._seconds[together] = seconds
         self._rounds += 1
+
+    def run(self, write: Callable[[bool], T], size: Callable[[T], int]) -> T:
+        """Time a round and return what it gives.
+
+        Arguments:
+            write: gives elements, by threads or not.
+            size: how many elements it gave.
+        """
+        together = self.together()
+        began = time.perf_counter()
+        written = write(together)
+        self.told(together, (time.perf_counter() - began) / max(1, size(written)))
+        return written
 
 
 class Helped:
@@ -87,17 +98,13 @@ class Helped:
     def __init__(self, network: Laid, threads: int) -> None:
         self.spec: NDArray[np.int64] = network.spec.copy()
         self._helpers = min(threads, MOST) - 1 if may_help(network, threads) else 0
-        if self._helpers < 1:
-            return
         self._matrices = network.matrices
-        self._help = helper_for(network.kind).help
-        self._room = np.zeros(team.BOARD + 8, dtype=np.int64)
-        self._first = -(self._room.ctypes.data // 8) % 8
-        self._address = self._room.ctypes.data + 8 * self._first
+        room = np.zeros(team.BOARD + 8, dtype=np.int64)
+        self._board = room[-(room.ctypes.data // 8) % 8 :]
         self._pace = Pace()
 
     def run(self, write: Callable[[], T], size: Callable[[T], int]) -> T:
-        """What a call gives that writes elements, with help where that pays.
+        """The result of a call that writes elements, with help where that pays.
 
         Arguments:
             write: the call.
@@ -105,21 +112,13 @@ class Helped:
         """
         if self._helpers < 1:
             return write()
-        together = self._pace.together()
-        began = time.perf_counter()
-        if together:
-            found = self._helped(write)
-        else:
-            self.spec[at.BOARD] = 0
-            found = write()
-        self._pace.told(together, (time.perf_counter() - began) / max(1, size(found)))
-        return found
+        return self._pace.run(lambda helped: self._helped(write) if helped else write(), size)
 
     def _helped(self, write: Callable[[], T]) -> T:
-        self.spec[at.BOARD] = self._address
-        self._room[self._first + team.ENDED] = 0
+        address = self.spec[at.BOARD] = self._board.ctypes.data
+        self._board[team.ENDED] = 0
         threads = [
-            threading.Thread(target=self._help, args=(self._address, self._matrices), daemon=True)
+            threading.Thread(target=help_write, args=(address, self._matrices), daemon=True)
             for _ in range(self._helpers)
         ]
         for thread in threads:
@@ -127,36 +126,34 @@ class Helped:
         try:
             return write()
         finally:
-            self._room[self._first + team.ENDED] = 1
+            self._board[team.ENDED] = 1
             for thread in threads:
                 thread.join()
+            self.spec[at.BOARD] = 0
 
 
 def abreast(parts: Sequence[Iterator[T]], size: Callable[[T], int]) -> Iterator[T]:
-    """What iterators give, the next of each made at the same time where that pays, told in their order.
+    """Merge iterators in order, the next of each made in threads where that is faster.
 
     Arguments:
         parts: the iterators, of anything but None.
         size: how many elements one gave at a time.
     """
     pace, going = Pace(), list(parts)
-    while going:
+
+    def ask(together: bool) -> list[T | None]:
         asked = [partial(next, each, None) for each in going]
-        together = len(going) > 1 and pace.together()
-        began = time.perf_counter()
-        found = _all_at_once(asked) if together else [ask() for ask in asked]
-        given = [one for one in found if one is not None]
-        if len(going) > 1:
-            count = sum(map(size, given))
-            pace.told(together, (time.perf_counter() - began) / max(1, count))
-        yield from given
-        going = [each for each, one in zip(going, found, strict=True) if one is not None]
+        if not together:
+            return [call() for call in asked]
+        from concurrent.futures import ThreadPoolExecutor
 
+        with ThreadPoolExecutor(len(asked)) as pool:
+            return [answer.result() for answer in [pool.submit(call) for call in asked]]
 
-def _all_at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
-    """Results of calls in order, the first made here and the others by threads; an error is raised here."""
-    from concurrent.futures import ThreadPoolExecutor
+    def count(answers: list[T | None]) -> int:
+        return sum(size(one) for one in answers if one is not None)
 
-    with ThreadPoolExecutor(len(calls)) as pool:
-        others = [pool.submit(call) for call in calls[1:]]
-        return [calls[0](), *(other.result() for other in others)]
+    while going:
+        answers = pace.run(ask, count) if len(going) > 1 else ask(False)
+        yield from (one for one in answers if one is not None)
+        going = [each for each, one in zip(going, answers, strict=True) if one is not None]

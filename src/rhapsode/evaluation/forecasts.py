@@ -1,4 +1,4 @@
-"""Figures of forecasts: point errors, quantiles, whole distributions; pooled over series and origins.
+"""Metrics of forecasts, pooled over series and origins.
 
 Averages are taken over observed points of all forecasts together, as GluonTS does (gluonts.ev with axis=None): a
 series counts by the points it is forecast for. Missing actual values count nowhere.
@@ -15,22 +15,6 @@ from numpy.typing import NDArray
 
 from rhapsode.errors import DataError
 
-__all__ = [
-    "COVERAGES",
-    "LEVELS",
-    "Forecast",
-    "ForecastFigures",
-    "ForecastScore",
-    "forecast_figures",
-    "forecast_of_quantiles",
-    "forecast_of_samples",
-    "rolling_origins",
-    "sample_crps",
-    "score_forecast",
-    "seasonal_error",
-    "seasonal_naive",
-]
-
 Floats = NDArray[np.float64]
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -44,13 +28,16 @@ _ALL_LEVELS = tuple(
 
 @dataclass(frozen=True)
 class Forecast:
-    """A forecast of the steps that follow one history, one number a step.
+    """A forecast of the steps after one history, one number a step.
 
     Arguments:
         levels: of the quantiles, rising; 0.5 among them.
         quantiles_QT: a row for each level.
         mean_T: expected values.
-        samples_ST: the sample paths behind them, where there are any.
+        samples_ST: the sample paths they come from, where there are any.
+
+    Raises:
+        ValueError: levels that do not rise, or lack 0.5.
     """
 
     levels: tuple[float, ...]
@@ -58,23 +45,22 @@ class Forecast:
     mean_T: Floats
     samples_ST: Floats | None = None
 
+    def __post_init__(self) -> None:
+        if list(self.levels) != sorted(set(self.levels)) or 0.5 not in self.levels:
+            raise ValueError("levels must rise and hold 0.5")
+
     def at(self, level: float) -> Floats:
-        """The quantile of a level, (T,), linear between those that there are; NaN beyond them."""
+        """The quantile of a level, (T,), interpolated linearly; NaN beyond."""
         if level in self.levels:
-            exact_T: Floats = self.quantiles_QT[self.levels.index(level)]
-            return exact_T
-        if not self.levels[0] < level < self.levels[-1]:
-            return np.full(self.quantiles_QT.shape[1], np.nan)
-        above = int(np.searchsorted(self.levels, level))
-        low, high = self.levels[above - 1 : above + 1]
-        share = (level - low) / (high - low)
-        between_T: Floats = self.quantiles_QT[above - 1] * (1 - share)
-        between_T += self.quantiles_QT[above] * share
-        return between_T
+            return np.asarray(self.quantiles_QT[self.levels.index(level)])
+        columns = self.quantiles_QT.T
+        return np.array(
+            [np.interp(level, self.levels, each, math.nan, math.nan) for each in columns]
+        )
 
 
 def forecast_of_samples(
-    samples_ST: NDArray[np.floating], point_T: NDArray[np.floating] | None = None
+    samples_ST: NDArray[np.floating], point_T: Floats | None = None
 ) -> Forecast:
     """The forecast that sample paths make.
 
@@ -83,38 +69,14 @@ def forecast_of_samples(
 
     Arguments:
         samples_ST: S paths of T steps.
-        point_T: taken for median and mean where the method has a forecast of its own behind the paths.
+        point_T: taken for median and mean where the method has a point forecast of its own.
     """
     wide_ST: Floats = np.asarray(samples_ST, dtype=np.float64)
     quantiles_QT = np.quantile(wide_ST, _ALL_LEVELS, axis=0, method="weibull")
     if point_T is None:
         return Forecast(_ALL_LEVELS, quantiles_QT, wide_ST.mean(axis=0), wide_ST)
-    middle_T: Floats = np.asarray(point_T, dtype=np.float64)
-    quantiles_QT[_ALL_LEVELS.index(0.5)] = middle_T
-    return Forecast(_ALL_LEVELS, quantiles_QT, middle_T, wide_ST)
-
-
-def forecast_of_quantiles(
-    levels: Iterable[float],
-    quantiles_QT: NDArray[np.floating],
-    mean_T: NDArray[np.floating] | None = None,
-) -> Forecast:
-    """The forecast that quantiles make; without a mean the median stands for it.
-
-    Arguments:
-        levels: rising; 0.5 among them.
-        quantiles_QT: a row for each level.
-        mean_T: expected values.
-
-    Raises:
-        ValueError: levels that do not rise, or lack 0.5.
-    """
-    each = tuple(levels)
-    if list(each) != sorted(set(each)) or 0.5 not in each:
-        raise ValueError("levels must rise and hold 0.5")
-    wide_QT: Floats = np.asarray(quantiles_QT, dtype=np.float64)
-    middle_T = wide_QT[each.index(0.5)] if mean_T is None else mean_T
-    return Forecast(each, wide_QT, np.asarray(middle_T, dtype=np.float64))
+    quantiles_QT[_ALL_LEVELS.index(0.5)] = point_T
+    return Forecast(_ALL_LEVELS, quantiles_QT, point_T, wide_ST)
 
 
 def seasonal_naive(
@@ -125,7 +87,9 @@ def seasonal_naive(
     samples: int = 100,
     seed: int = 0,
 ) -> Forecast:
-    """Every step as it was a season before; a season that is not wholly known is filled from earlier ones.
+    """The forecast that repeats the last season.
+
+    A season that is not wholly known is filled from earlier ones.
 
     Paths are the forecast's own recursion with centred in-sample errors drawn with replacement (Hyndman and
     Athanasopoulos 2021, section 5.5): nothing is assumed of the errors but that they are alike and independent.
@@ -140,15 +104,18 @@ def seasonal_naive(
     Raises:
         DataError: no value is known.
     """
-    values_T: Floats = np.asarray(history_T, dtype=np.float64)
-    values_T = np.where(np.isfinite(values_T), values_T, np.nan)
+    values_T: Floats = np.where(np.isfinite(history_T), history_T, np.nan).astype(np.float64)
     if np.isnan(values_T).all():
         raise DataError("a history without any value has no naive forecast")
     if season >= len(values_T):
         season = 1
-    errors = values_T[season:] - values_T[:-season]
     point_T = np.resize(_last_season(values_T, season), horizon)
-    drawn_ST = _drawn(errors, samples, horizon, seed)
+    errors = values_T[season:] - values_T[:-season]
+    errors = errors[np.isfinite(errors)]
+    drawn_ST = np.zeros((samples, horizon))
+    if len(errors):
+        random = np.random.default_rng(seed)
+        drawn_ST = random.choice(errors - errors.mean(), size=drawn_ST.shape)
     # A step's error stays in all the seasons that follow it.
     for t in range(season, horizon):
         drawn_ST[:, t] += drawn_ST[:, t - season]
@@ -157,27 +124,19 @@ def seasonal_naive(
 
 def _last_season(history_T: Floats, season: int) -> Floats:
     """The last known value of every step of the season, in the order in which they come next."""
-    length = len(history_T)
-    last = np.full(season, np.nan)
-    for place in range(season):
-        phase = history_T[(length + place) % season :: season]
-        known = phase[~np.isnan(phase)]
-        if len(known):
-            last[place] = known[-1]
+    padded_T = np.concatenate((np.full(-len(history_T) % season, np.nan), history_T))
+    seasons_RT = padded_T.reshape(-1, season)
+    known_RT = ~np.isnan(seasons_RT)
+    row_T = np.where(known_RT, np.arange(len(seasons_RT))[:, None], -1).max(axis=0)
     # A step of the season that was never seen: the last value of all.
-    return np.where(np.isnan(last), history_T[~np.isnan(history_T)][-1], last)
-
-
-def _drawn(errors: Floats, samples: int, horizon: int, seed: int) -> Floats:
-    """Errors (S, T) drawn with replacement, without their mean; zeros where there are none."""
-    errors = errors[np.isfinite(errors)]
-    if not len(errors):
-        return np.zeros((samples, horizon))
-    return np.random.default_rng(seed).choice(errors - errors.mean(), size=(samples, horizon))
+    last_T = np.where(
+        row_T < 0, history_T[~np.isnan(history_T)][-1], seasons_RT[row_T, np.arange(season)]
+    )
+    return np.asarray(last_T)
 
 
 def seasonal_error(history_T: NDArray[np.floating], season: int) -> tuple[float | None, str | None]:
-    """Mean absolute error of the seasonal naive forecast inside a history: what MASE divides by.
+    """Mean absolute error of seasonal naive inside a history, for MASE.
 
     A history no longer than a season is measured against the step before instead, as GluonTS does.
 
@@ -201,7 +160,7 @@ def seasonal_error(history_T: NDArray[np.floating], season: int) -> tuple[float 
 
 
 def sample_crps(samples_ST: NDArray[np.floating], actual_T: NDArray[np.floating]) -> Floats:
-    """Continuous ranked probability score of sample paths at every step, (T,), in the data's units.
+    """Continuous ranked probability score of sample paths at every step, (T,).
 
     Mean of abs(x - y) less half the mean of abs(x - x'). The fair estimator leaves a path's distance to itself out of
     the second mean and so does not depend on how many paths there are (Ferro 2014). A single path has no other, and
@@ -213,17 +172,14 @@ def sample_crps(samples_ST: NDArray[np.floating], actual_T: NDArray[np.floating]
     """
     sorted_ST = np.sort(np.asarray(samples_ST, dtype=np.float64), axis=0)
     count = len(sorted_ST)
-    error_T: Floats = np.abs(sorted_ST - actual_T).mean(axis=0)
-    if count == 1:
-        return error_T
     rank_S = 2.0 * np.arange(1, count + 1) - count - 1
-    score_T: Floats = error_T - (rank_S[:, None] * sorted_ST).sum(axis=0) / (count * (count - 1))
-    return score_T
+    apart_T = (rank_S[:, None] * sorted_ST).sum(axis=0) / max(1, count * (count - 1))
+    return np.asarray(np.abs(sorted_ST - actual_T).mean(axis=0) - apart_T)
 
 
 @dataclass(frozen=True)
 class ForecastScore:
-    """One forecast beside what came: sums over its observed points, which add up over forecasts.
+    """Sums of errors of one forecast over its observed points.
 
     Arguments:
         points: observed points.
@@ -250,11 +206,6 @@ class ForecastScore:
     quantile_losses: tuple[float, ...]
     covered: tuple[float, ...]
     crps: float | None
-
-    @property
-    def mase(self) -> float | None:
-        """The mean absolute scaled error of this forecast alone."""
-        return None if self.scaled is None or not self.points else self.scaled / self.points
 
 
 @np.errstate(over="ignore", invalid="ignore")  # squares of the largest numbers
@@ -308,7 +259,7 @@ def _covered(forecast: Forecast, known_T: NDArray[np.bool_], y: Floats, share: f
 
 @dataclass(frozen=True)
 class ForecastFigures:
-    """Forecasts beside what came; None where a figure cannot be had, and `notes` say why.
+    """Metrics of forecasts; None where there is none, for reasons in `notes`.
 
     Arguments:
         mase: mean absolute scaled error of the median: below 1 is better than the seasonal naive forecast was inside
@@ -393,7 +344,9 @@ def forecast_figures(scores: Iterable[ForecastScore]) -> ForecastFigures:
 def rolling_origins(
     length: int, horizon: int, origins: int, stride: int | None = None
 ) -> list[int]:
-    """Lengths of the histories of a backtest, rising; the last forecast ends with the series.
+    """Lengths of the histories of a backtest, rising.
+
+    The last forecast ends with the series.
 
     Arguments:
         length: steps of the series.

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from rhapsode.data import document_spans
 
-__all__ = ["Difference", "Interval", "interval_of", "paired_difference", "unit_sums"]
-
 UNITS = 100
 LEAST_BLOCK = 200
 FEWEST_DOCUMENTS = 30
@@ -41,7 +39,7 @@ class Interval:
 def unit_sums(
     values_N: NDArray[np.floating], starts: NDArray[np.int64], *, units: int = UNITS
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
-    """Sums and numbers of scored values over units that may count as independent, and what these are.
+    """Sums and counts of scored values over independent units, and their name.
 
     Documents are the units where there are at least 30; else equal blocks of consecutive elements.
 
@@ -66,7 +64,9 @@ def unit_sums(
 
 
 def interval_of(nats_N: NDArray[np.floating], starts: NDArray[np.int64]) -> Interval | None:
-    """The 95 % interval of a mean loss, by the linearised ratio estimator over units (Cochran 1977, section 6.3).
+    """The 95 % interval of a mean loss.
+
+    By the linearised ratio estimator over units (Cochran 1977, section 6.3).
 
     Arguments:
         nats_N: nats of every element; NaN where one is not scored.
@@ -78,12 +78,18 @@ def interval_of(nats_N: NDArray[np.floating], starts: NDArray[np.int64]) -> Inte
     sums_U, counts_U, words = unit_sums(nats_N, starts)
     if len(sums_U) < FEWEST_UNITS:
         return None
-    mean = sums_U.sum() / counts_U.sum()
-    residual_U = sums_U - mean * counts_U
-    units = len(sums_U)
-    variance = units / (units - 1) * float(residual_U @ residual_U)
-    error = math.sqrt(variance) / float(counts_U.sum())
+    mean, error = _mean_and_error(sums_U, counts_U)
     return Interval(mean - NORMAL_95 * error, mean + NORMAL_95 * error, error, words)
+
+
+def _mean_and_error(
+    sums_U: NDArray[np.float64], sizes_U: NDArray[np.floating] | NDArray[np.int64]
+) -> tuple[float, float]:
+    total, units = float(sizes_U.sum()), len(sums_U)
+    mean = float(sums_U.sum()) / total
+    residual_U = sums_U - mean * sizes_U
+    variance = units / max(1, units - 1) * float(residual_U @ residual_U)
+    return mean, math.sqrt(variance) / total
 
 
 @dataclass(frozen=True)
@@ -126,21 +132,17 @@ def paired_difference(
         seed: of the sign flips.
     """
     gap_U = (one_U - other_U) / per
-    total = float(sizes_U.sum())
-    mean = float(gap_U.sum()) / total
+    mean, error = _mean_and_error(gap_U, sizes_U)
     units = len(gap_U)
     if units < FEWEST_UNITS:
         return Difference(mean, None, None, None, units)
-    residual_U = gap_U - mean * sizes_U
-    error = math.sqrt(units / (units - 1) * float(residual_U @ residual_U)) / total
     found = abs(float(gap_U.sum())) * (1 - 1e-12)
     generator = np.random.default_rng(seed)
-    beyond = done = 0
     rows = max(1, AT_ONCE // units)
-    while done < FLIPS:
-        some = min(rows, FLIPS - done)
-        signs_FU = generator.integers(0, 2, size=(some, units), dtype=np.int8) * 2 - 1
+    beyond = 0
+    for done in range(0, FLIPS, rows):
+        size = (min(rows, FLIPS - done), units)
+        signs_FU = generator.integers(0, 2, size=size, dtype=np.int8) * 2 - 1
         beyond += int(np.count_nonzero(np.abs(signs_FU @ gap_U) >= found))
-        done += some
     p_value = (1 + beyond) / (1 + FLIPS)
     return Difference(mean, mean - NORMAL_95 * error, mean + NORMAL_95 * error, p_value, units)

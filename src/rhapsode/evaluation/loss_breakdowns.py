@@ -1,10 +1,9 @@
-"""Where losses come from: surprises, length of context, calibration."""
+"""Breakdowns of losses: surprises, length of context, calibration."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,20 +11,8 @@ from numpy.typing import NDArray
 from rhapsode.bundle import Examined, Predictor
 from rhapsode.config import SeenContext
 from rhapsode.data import AllowedElements, Batch, document_spans, sweep_rows, sweep_strided
-from rhapsode.evaluation.losses import without_given
+from rhapsode.evaluation.losses import read_batches, total_loss, without_given
 
-__all__ = [
-    "Bucket",
-    "Calibration",
-    "ReliabilityBin",
-    "Surprise",
-    "calibration_of",
-    "context_losses",
-    "loss_by_context",
-    "position_losses",
-    "surprises",
-    "windowed_loss",
-]
 BINS = 15
 
 
@@ -35,7 +22,7 @@ class Surprise:
 
     Arguments:
         begin: its first element.
-        end: one behind its last.
+        end: one after its last.
         nats: mean nats per element.
         worst: the element in it that cost most.
     """
@@ -49,7 +36,7 @@ class Surprise:
 def surprises(
     nats_N: NDArray[np.floating], starts: NDArray[np.int64], *, width: int = 24, most: int = 5
 ) -> list[Surprise]:
-    """The runs of `width` elements with the highest mean loss, none overlapping, dearest first.
+    """The runs with the highest mean loss, without overlap, highest first.
 
     Arguments:
         nats_N: nats of every element; NaN where one is not scored.
@@ -66,10 +53,8 @@ def surprises(
     counts = np.concatenate(([0], np.cumsum(known_N)))
     mean_W = (sums[width:] - sums[:-width]) / width
     whole_W = counts[width:] - counts[:-width] == width
-    crossing_W = np.zeros(len(mean_W), dtype=bool)
-    for offset in range(1, width):
-        begins = starts - offset
-        crossing_W[begins[(begins >= 0) & (begins < len(mean_W))]] = True
+    started_N = np.cumsum(np.bincount(starts, minlength=total))
+    crossing_W = started_N[width - 1 : total] > started_N[: total - width + 1]
     if (whole_W & ~crossing_W).any():
         whole_W &= ~crossing_W
     mean_W = np.where(whole_W, mean_W, -np.inf)
@@ -86,7 +71,7 @@ def surprises(
 
 @dataclass(frozen=True)
 class Bucket:
-    """The mean loss of elements that have about as much behind them.
+    """The mean loss of elements after contexts of about the same length.
 
     Arguments:
         least: fewest elements seen before one.
@@ -102,31 +87,28 @@ class Bucket:
 
 
 def loss_by_context(seen_N: NDArray[np.int64], nats_N: NDArray[np.floating]) -> list[Bucket]:
-    """Mean losses by how many elements were seen before: 0, 1, 2-3, 4-7, ...
+    """Mean losses by length of context: 0, 1, 2-3, 4-7, ...
 
     Arguments:
         seen_N: elements seen before each.
         nats_N: nats of each; NaN where one is not scored.
     """
     known_N = ~np.isnan(nats_N)
-    seen_N, nats_N = seen_N[known_N], nats_N[known_N]
-    level_N = np.frexp(seen_N.astype(np.float64))[1]
+    level_N = np.frexp(seen_N[known_N].astype(np.float64))[1]
     buckets = []
     for level in np.unique(level_N).tolist():
-        inside_N = level_N == level
-        least = 0 if level == 0 else 1 << (level - 1)
-        most = 0 if level == 0 else (1 << level) - 1
-        mean = float(nats_N[inside_N].mean(dtype=np.float64))
-        buckets.append(Bucket(least, most, mean, int(inside_N.sum())))
+        inside = nats_N[known_N][level_N == level]
+        mean = float(inside.mean(dtype=np.float64))
+        buckets.append(Bucket((1 << level) // 2, (1 << level) - 1, mean, len(inside)))
     return buckets
 
 
 def position_losses(nats_N: NDArray[np.floating], starts: NDArray[np.int64]) -> list[Bucket]:
     """`loss_by_context` where every document was read from the zero state."""
+    begins = document_spans(starts, len(nats_N))[:, 0]
     begins_N = np.zeros(len(nats_N), dtype=np.int64)
-    for begin, end in document_spans(starts, len(nats_N)).tolist():
-        begins_N[begin:end] = begin
-    return loss_by_context(np.arange(len(nats_N), dtype=np.int64) - begins_N, nats_N)
+    begins_N[begins] = begins
+    return loss_by_context(np.arange(len(nats_N)) - np.maximum.accumulate(begins_N), nats_N)
 
 
 def context_losses(
@@ -139,7 +121,7 @@ def context_losses(
     scored_N: NDArray[np.bool_] | None = None,
     allowed: AllowedElements | None = None,
 ) -> list[Bucket]:
-    """`loss_by_context` of rows that begin at places spread evenly over a text, each from the zero state.
+    """`loss_by_context` of rows from evenly spread places, without a past.
 
     Arguments:
         predictor: the model.
@@ -150,26 +132,20 @@ def context_losses(
         scored_N: False where an element is given, not scored; None: all are scored.
         allowed: what may stand at each place; None: anything.
     """
-    if context.kind == "window":
-        longest = min(longest, context.size)
     total = len(elements_N)
-    longest = min(longest, total)
+    longest = min(longest, total, context.size if context.kind == "window" else total)
     if not longest:
         return []
     begins_R = np.unique(np.linspace(0, total - longest, min(rows, total)).astype(np.int64))
-    seen, nats = [], []
-    state: Any = None
     width = longest if context.kind == "window" else 512
-    for offset, batch in sweep_rows(elements_N, begins_R, length=longest, width=width):
-        if state is None and context.kind != "window":
-            state = predictor.start(batch.rows)
-        masked = batch if allowed is None else allowed.fill(batch)
-        log_prob_BT, state = predictor.score(masked, state)
-        columns_T = np.arange(offset, offset + log_prob_BT.shape[1], dtype=np.int64)
-        seen.append(np.tile(columns_T, batch.rows))
-        if scored_N is not None:
-            log_prob_BT = np.where(scored_N[begins_R[:, None] + columns_T], log_prob_BT, np.nan)
-        nats.append(-log_prob_BT.ravel())
+    swept = sweep_rows(elements_N, begins_R, length=longest, width=width)
+    batches = (batch if allowed is None else allowed.fill(batch) for _, batch in swept)
+    seen, nats = [], []
+    for batch, log_prob_BT in read_batches(predictor, predictor.score, batches, context):
+        assert batch.positions_BT is not None, "sweeps say where their targets stand"
+        seen.append((batch.positions_BT - begins_R[:, None]).ravel())
+        scored_BT = True if scored_N is None else scored_N[batch.positions_BT]
+        nats.append(np.where(scored_BT, -log_prob_BT, np.nan).ravel())
     return loss_by_context(np.concatenate(seen), np.concatenate(nats))
 
 
@@ -183,7 +159,9 @@ def windowed_loss(
     scored_N: NDArray[np.bool_] | None = None,
     allowed: AllowedElements | None = None,
 ) -> tuple[float, int]:
-    """Nats over all scored elements, and their number, each behind at least `window - stride` others.
+    """Nats over all scored elements, and their number, in sliding windows.
+
+    Each element is scored after at least `window - stride` others.
 
     Windows do not know of documents: they run across their ends.
 
@@ -196,16 +174,12 @@ def windowed_loss(
         scored_N: False where an element is given, not scored; None: all are scored.
         allowed: what may stand at each place; None: anything.
     """
-    total, count = 0.0, 0
     batches = sweep_strided(elements_N, window=window, stride=stride, rows=rows)
     if scored_N is not None:
         batches = without_given(batches, scored_N)
-    for batch in batches if allowed is None else map(allowed.fill, batches):
-        log_prob_BT, _ = predictor.score(batch, None)
-        scored_BT = batch.weights_BT > 0
-        total -= float(log_prob_BT[scored_BT].sum(dtype=np.float64))
-        count += int(scored_BT.sum())
-    return total, count
+    if allowed is not None:
+        batches = map(allowed.fill, batches)
+    return total_loss(predictor, batches, SeenContext("window", window))
 
 
 @dataclass(frozen=True)
@@ -225,7 +199,9 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Reliability of the likeliest candidate (Guo et al. 2017, "On calibration of modern neural networks").
+    """Reliability of the likeliest candidate.
+
+    See Guo et al. 2017, "On calibration of modern neural networks".
 
     Arguments:
         ece: expected calibration error: mean distance of confidence and accuracy over 15 equal bins, weighted by
@@ -246,7 +222,7 @@ class Calibration:
 
 
 def calibration_of(looks: Iterable[tuple[Batch, Examined]]) -> Calibration | None:
-    """Calibration over batches that a predictor has examined; None where nothing was scored.
+    """Calibration over examined batches; None where nothing was scored.
 
     Arguments:
         looks: batches and what the predictor said of them.

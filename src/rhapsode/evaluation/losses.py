@@ -1,10 +1,10 @@
-"""Losses of elements in the context a model was trained to see, alone and mixed with counts."""
+"""Losses of elements in a model's own context."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,25 +22,7 @@ from rhapsode.data import (
     sweep_values,
     sweep_windows,
 )
-from rhapsode.encoding import END_ID
-
-if TYPE_CHECKING:
-    from rhapsode.encoding import Grammar
-
-__all__ = [
-    "allowed_elements",
-    "LEAST_GAIN",
-    "best_share",
-    "context_in_words",
-    "element_losses",
-    "in_context",
-    "mixture_nats",
-    "part_losses",
-    "read_batches",
-    "total_loss",
-    "value_losses",
-    "without_given",
-]
+from rhapsode.encoding import END_ID, Grammar
 
 RUN_UP = 2048
 WINDOW = 512
@@ -51,8 +33,8 @@ DOCUMENTS_AT_ONCE = 256
 NUMBERS_AT_ONCE = 1 << 22
 
 T = TypeVar("T")
+# Nats per element below which a mixture is not worth its sidecar.
 LEAST_GAIN = 0.002
-"""Nats per element below which a mixture is not worth its sidecar."""
 DIGITS = 3
 _HALVINGS = 24
 
@@ -69,13 +51,15 @@ def in_context(
     scored_N: NDArray[np.bool_] | None = None,
     grammar: Grammar | None = None,
 ) -> Iterator[Batch]:
-    """Batches that score every element once in a model's own context; what is given is read and has weight 0.
+    """Batches that score every element once in a model's own context.
+
+    Given elements are read with weight 0.
 
     Arguments:
         elements_N: ids.
         starts: where each document begins; counts for `fresh`.
         context: what the model sees of the past.
-        lanes: for `carried`: 1 is the plain pass in order; more read side by side, each behind `run_up` unscored
+        lanes: for `carried`: 1 is the plain pass in order; more read side by side, each after `run_up` unscored
             elements.
         window: elements per call.
         run_up: elements read before a lane's first scored one.
@@ -116,7 +100,9 @@ def read_batches(
     batches: Iterable[Batch],
     context: SeenContext,
 ) -> Iterator[tuple[Batch, T]]:
-    """Batches and what a predictor says of each, its state carried from one to the next where the context has one.
+    """Batches and the answers of a predictor, its state carried along.
+
+    The state of a window is not carried.
 
     Arguments:
         predictor: the model.
@@ -157,18 +143,27 @@ def element_losses(
         context: what the model sees of the past.
         elements: N.
     """
-    nats_N = np.full(elements, np.nan, dtype=np.float32)
-    for batch, log_prob_BT in read_batches(predictor, predictor.score, batches, context):
+    answers = read_batches(predictor, predictor.score, batches, context)
+    single = ((batch, (log_prob_BT,)) for batch, log_prob_BT in answers)
+    return np.asarray(_laid_out(single, 1, elements)[0])
+
+
+def _laid_out(
+    answers: Iterable[tuple[Batch, Sequence[NDArray[np.float32]]]], kinds: int, elements: int
+) -> NDArray[np.float32]:
+    """Nats of every element by several models, (kinds, N), where batches say that they stand."""
+    nats_RN = np.full((kinds, elements), np.nan, dtype=np.float32)
+    for batch, log_probs in answers:
         scored_BT = batch.weights_BT > 0
         assert batch.positions_BT is not None, "sweeps say where their targets stand"
-        nats_N[batch.positions_BT[scored_BT]] = -log_prob_BT[scored_BT]
-    return nats_N
+        nats_RN[:, batch.positions_BT[scored_BT]] = [-each_BT[scored_BT] for each_BT in log_probs]
+    return nats_RN
 
 
 def value_losses(
     predictor: Predictor, arrays: ValueArrays, scored_S: NDArray[np.int64], *, warm_up: int
 ) -> NDArray[np.float64]:
-    """Nats of every known target from a row of each series on, (N,); NaN where none is scored.
+    """Nats of known targets, (N,); NaN where none is scored.
 
     Arguments:
         predictor: the model.
@@ -186,8 +181,7 @@ def value_losses(
         assert batch.positions_BT is not None, "sweeps say where their targets stand"
         scored_BT = (batch.weights_BT > 0) & (batch.positions_BT >= 0)
         nats_N[batch.positions_BT[scored_BT]] = -log_prob_BT[scored_BT].astype(np.float64)
-    for series, first in enumerate(scored_S):
-        nats_N[arrays.offsets[series] : first] = np.nan
+    nats_N[np.arange(len(nats_N)) < np.repeat(scored_S, np.diff(arrays.offsets))] = np.nan
     return nats_N
 
 
@@ -206,7 +200,9 @@ def context_in_words(context: SeenContext, lanes: int, every: int = 1) -> str:
 def part_losses(
     predictor: MixedPredictor, batches: Iterable[Batch], context: SeenContext, *, elements: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Nats of every element, (N,), by the network alone and by the n-gram model alone; NaN where one is not scored.
+    """Nats of every element, (N,), by network and n-gram model alone.
+
+    NaN where an element is not scored.
 
     Arguments:
         predictor: the mixture, whose network reads every batch once.
@@ -214,15 +210,8 @@ def part_losses(
         context: what the network sees of the past.
         elements: N.
     """
-    network_N, ngram_N = (np.full(elements, np.nan, dtype=np.float32) for _ in range(2))
-    for batch, (network_BT, ngram_BT) in read_batches(
-        predictor, predictor.score_parts, batches, context
-    ):
-        scored_BT = batch.weights_BT > 0
-        assert batch.positions_BT is not None, "sweeps say where their targets stand"
-        places = batch.positions_BT[scored_BT]
-        network_N[places] = -network_BT[scored_BT]
-        ngram_N[places] = -ngram_BT[scored_BT]
+    answers = read_batches(predictor, predictor.score_parts, batches, context)
+    network_N, ngram_N = _laid_out(answers, 2, elements)
     return network_N, ngram_N
 
 
@@ -243,7 +232,7 @@ def mixture_nats(
 
 
 def best_share(network_N: NDArray[np.floating], ngram_N: NDArray[np.floating]) -> float:
-    """The share of the n-gram model with which the mixture costs least, to three decimals.
+    """The weight of the n-gram model with the least loss, to three decimals.
 
     The loss is convex in the share: its slope is followed to where it is 0 by halving the range.
 
@@ -255,9 +244,7 @@ def best_share(network_N: NDArray[np.floating], ngram_N: NDArray[np.floating]) -
         From 0 to 1; 0 where nothing is scored, or the mixture gains less than `LEAST_GAIN` nats per element.
     """
     known_N = ~(np.isnan(network_N) | np.isnan(ngram_N))
-    network_K, ngram_K = (
-        np.asarray(nats_N, np.float64)[known_N] for nats_N in (network_N, ngram_N)
-    )
+    network_K, ngram_K = (each[known_N].astype(np.float64) for each in (network_N, ngram_N))
     if not len(network_K):
         return 0.0
     # Probabilities beside the larger of the two, so that none of both vanishes.
@@ -279,9 +266,9 @@ def best_share(network_N: NDArray[np.floating], ngram_N: NDArray[np.floating]) -
 def allowed_elements(
     grammar: Grammar, elements_N: NDArray[np.unsignedinteger], starts: NDArray[np.int64]
 ) -> AllowedElements:
-    """Elements that may stand at each place, each document read from its beginning.
+    """Allowed elements at each place, by documents read from their beginning.
 
-    Every document is read behind an end-of-sequence element, as prompts are.
+    Every document is read after an end-of-sequence element, as prompts are.
 
     Arguments:
         grammar: over the same elements.
@@ -291,7 +278,6 @@ def allowed_elements(
     total = len(elements_N)
     which_N = np.zeros(total, dtype=np.int64)
     known: dict[bytes, int] = {}
-    masks: list[NDArray[np.bool_]] = []
     spans = document_spans(np.union1d(np.zeros(1, dtype=np.int64), starts), total)
     spans = spans[np.argsort(spans[:, 0] - spans[:, 1], kind="stable")]  # the longest first
     for first in range(0, len(spans), DOCUMENTS_AT_ONCE):
@@ -308,11 +294,9 @@ def allowed_elements(
             inputs_BT = np.where(read_BT, elements_N[before_BT], END_ID).astype(np.int64)
             allowed_BTV, state = grammar.masks(inputs_BT, state)
             distinct_MV, which_M = np.unique(allowed_BTV[inside_BT], axis=0, return_inverse=True)
-            numbers_M = np.empty(len(distinct_MV), dtype=np.int64)
-            for row, mask_V in enumerate(distinct_MV):
-                numbers_M[row] = known.setdefault(mask_V.tobytes(), len(masks))
-                if numbers_M[row] == len(masks):
-                    masks.append(mask_V)
-            which_N[places_BT[inside_BT]] = numbers_M[which_M.reshape(-1)]
-    table_MV = np.stack(masks) if masks else np.ones((1, grammar.vocab_size), dtype=np.bool_)
-    return AllowedElements(table_MV, which_N)
+            numbers_M = [known.setdefault(mask.tobytes(), len(known)) for mask in distinct_MV]
+            which_N[places_BT[inside_BT]] = np.array(numbers_M)[which_M.reshape(-1)]
+    if not known:
+        return AllowedElements(np.ones((1, grammar.vocab_size), dtype=np.bool_), which_N)
+    masks_MV = np.frombuffer(b"".join(known), dtype=np.bool_).reshape(len(known), -1)
+    return AllowedElements(masks_MV, which_N)

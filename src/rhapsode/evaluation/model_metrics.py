@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rhapsode.bundle import Predictor
 from rhapsode.config import SeenContext
 from rhapsode.data import ElementStore, sweep_lanes
+from rhapsode.encoding import Grammar
 from rhapsode.evaluation.intervals import Interval, interval_of
 from rhapsode.evaluation.losses import (
     context_in_words,
@@ -24,18 +25,7 @@ from rhapsode.evaluation.losses import (
 
 if TYPE_CHECKING:  # counting loads a compiler, which not everybody who scores needs
     from rhapsode.counts import NGramModel
-    from rhapsode.encoding import Grammar
 
-__all__ = [
-    "Figures",
-    "NetworkFigures",
-    "Protocol",
-    "Text",
-    "evaluate_store",
-    "figures_of",
-    "grammatical_loss",
-    "floors_of",
-]
 
 NO_NGRAM = "no n-gram model was counted"
 
@@ -76,14 +66,14 @@ class Text:
 
 @dataclass(frozen=True)
 class NetworkFigures:
-    """Figures of the network of a mixture alone, under the same protocol.
+    """Losses of a model, without baselines.
 
     Arguments:
-        loss: nats per element.
+        loss: nats per element: the sum over all elements by their number.
         perplexity: exp(loss).
-        bits_per_byte: as in `Figures`.
-        bits_per_character: as in `Figures`.
-        word_perplexity: as in `Figures`.
+        bits_per_byte: all nats, those of spelling unknown pieces too, / ln 2 / UTF-8 bytes of the source.
+        bits_per_character: the same by characters of the source.
+        word_perplexity: exp(all nats / words of the source); None where a script does not set words apart.
     """
 
     loss: float
@@ -94,29 +84,19 @@ class NetworkFigures:
 
 
 @dataclass(frozen=True)
-class Figures:
-    """Figures of a sweep over a text.
+class Figures(NetworkFigures):
+    """Figures of a sweep over a text, after those of `NetworkFigures`.
 
     Arguments:
-        loss: nats per element: the sum over all elements by their number.
-        perplexity: exp(loss).
-        bits_per_byte: all nats, those of spelling unknown pieces too, / ln 2 / UTF-8 bytes of the source.
-        bits_per_character: the same by characters of the source.
-        word_perplexity: exp(all nats / words of the source); None where a script does not set words apart.
         elements: how many were scored, ends of documents included.
         unknown_rate: share of elements outside the vocabulary.
         interval: of the loss, 95 %; None where there is too little text.
         floors: nats per element of what needs no learning: uniform, unigram, ngram (null with a reason).
         protocol: how.
         ngram_share: what of every probability the n-gram model gave that the network is mixed with; 0: there is none.
-        network: figures of the network alone; None where it is not mixed.
+        network: figures of the network alone, under the same protocol; None where it is not mixed.
     """
 
-    loss: float
-    perplexity: float
-    bits_per_byte: float | None
-    bits_per_character: float | None
-    word_perplexity: float | None
     elements: int
     unknown_rate: float
     interval: Interval | None
@@ -126,7 +106,6 @@ class Figures:
     network: NetworkFigures | None
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain values for JSON."""
         return asdict(self)
 
 
@@ -135,14 +114,14 @@ def floors_of(
     counts_V: NDArray[np.int64],
     ngram: dict[str, Any] | str = NO_NGRAM,
 ) -> dict[str, Any]:
-    """Nats per element of models that learn nothing, or only frequencies, or only count.
+    """Nats per element of baselines: uniform, unigram and n-gram.
 
     The unigram model has one count added to each element, so that nothing is impossible.
 
     Arguments:
         found_V: how often each element is scored.
         counts_V: how often it occurs in the training share.
-        ngram: what `ngram_floor` gave, or why there is no n-gram model.
+        ngram: what `_ngram_floor` gives, or why there is no n-gram model.
     """
     share_V = (counts_V + 1.0) / (counts_V.sum() + len(counts_V))
     return {
@@ -152,7 +131,7 @@ def floors_of(
     }
 
 
-def ngram_floor(
+def _ngram_floor(
     store: ElementStore, ngram: NGramModel, *, fresh: bool, grammar: Grammar | None = None
 ) -> dict[str, Any]:
     """Nats per scored element of an n-gram model, and which one.
@@ -165,17 +144,16 @@ def ngram_floor(
     """
     if grammar is not None:
         loss = grammatical_loss(store, ngram, grammar, fresh=fresh)
-        return {"ngram": loss, "ngram_model": ngram_in_words(ngram)}
-    log_prob_N = ngram.log_prob(store.elements_N, store.starts if fresh else None)
-    if store.scored_N is not None:
-        log_prob_N = log_prob_N[store.scored_N]
-    return {"ngram": -float(log_prob_N.mean()), "ngram_model": ngram_in_words(ngram)}
+    else:
+        log_prob_N = ngram.log_prob(store.elements_N, store.starts if fresh else None)
+        loss = -float(log_prob_N[... if store.scored_N is None else store.scored_N].mean())
+    return {"ngram": loss, "ngram_model": ngram_in_words(ngram)}
 
 
 def grammatical_loss(
     store: ElementStore, ngram: NGramModel, grammar: Grammar, *, fresh: bool
 ) -> float:
-    """Nats per scored element of an n-gram model that is normalised over what a grammar allows.
+    """Nats per scored element of an n-gram model under a grammar.
 
     Arguments:
         store: what is scored.
@@ -215,7 +193,7 @@ def figures_of(
     text: Text | None = None,
     interval: Interval | None = None,
 ) -> Figures:
-    """Figures of a sum of nats over a number of elements (at least 1)."""
+    """Figures of a sum of nats over one or more elements."""
     text = text or Text()
     loss = total / count
     spelled = total + text.spelling
@@ -262,15 +240,15 @@ def evaluate_store(
         context: what the model sees of the past.
         text: what is known of the text itself.
         ngram: the counting floor, or why there is none.
-        every: for `window:N`, score only every so manieth element behind the first window; the others are taken to cost
+        every: for `window:N`, score only every n-th element after the first window; the others are taken to cost
             as much on average, and the protocol says so.
         grammar: what may follow; the predictor is normalised over it.
 
     Returns:
         The figures, and the nats of every element, NaN where one is not scored.
     """
-    text = text or Text()
-    lanes = sweep_lanes(len(store))
+    text, count = text or Text(), len(store)
+    lanes = sweep_lanes(count)
     batches = in_context(
         store.elements_N,
         store.starts,
@@ -280,25 +258,23 @@ def evaluate_store(
         every=every,
         grammar=grammar,
     )
-    alone_N: NDArray[np.float32] | None = None
-    share = 0.0
     mixed = predictor.mixed
-    if mixed is not None:
-        share = mixed.share
-        alone_N, ngram_N = part_losses(mixed, batches, context, elements=len(store))
-        nats_N = mixture_nats(alone_N, ngram_N, share)
+    if mixed is None:
+        nats_N = element_losses(predictor, batches, context, elements=count)
     else:
-        nats_N = element_losses(predictor, batches, context, elements=len(store))
+        alone_N, ngram_N = part_losses(mixed, batches, context, elements=count)
+        nats_N = mixture_nats(alone_N, ngram_N, mixed.share)
     cost = protocol.unknown_cost
     if text.speller:
         cost += f"; in bits and per word also its spelling by {text.speller}"
     found_V = store.counts_V
     if store.scored_N is not None:
+        count = int(np.count_nonzero(store.scored_N))
         scored_S = np.asarray(store.elements_N)[store.scored_N]
         found_V = np.bincount(scored_S, minlength=len(counts_V)).astype(np.int64)
     counted: dict[str, Any] | str = ngram if isinstance(ngram, str) else NO_NGRAM
     if ngram is not None and not isinstance(ngram, str):
-        counted = ngram_floor(store, ngram, fresh=context.kind == "fresh", grammar=grammar)
+        counted = _ngram_floor(store, ngram, fresh=context.kind == "fresh", grammar=grammar)
     size: dict[str, Any] = {
         "bytes": store.bytes,
         "characters": store.characters,
@@ -310,16 +286,11 @@ def evaluate_store(
         "text": text,
     }
     read = int(np.count_nonzero(~np.isnan(nats_N)))
-    count = len(store) if store.scored_N is None else int(np.count_nonzero(store.scored_N))
-    figures = figures_of(
-        float(np.nansum(nats_N, dtype=np.float64)) / read * count,
-        count,
-        interval=interval_of(nats_N, store.starts),
-        **size,
-    )
-    if alone_N is not None:
+    nats = float(np.nansum(nats_N, dtype=np.float64)) / read * count
+    figures = figures_of(nats, count, interval=interval_of(nats_N, store.starts), **size)
+    if mixed is not None:
         nats = float(np.nansum(alone_N, dtype=np.float64)) / read * count
         alone = figures_of(nats, count, **size)
-        told = {field.name: getattr(alone, field.name) for field in fields(NetworkFigures)}
-        figures = replace(figures, ngram_share=share, network=NetworkFigures(**told))
+        network = NetworkFigures(*(getattr(alone, each.name) for each in fields(NetworkFigures)))
+        figures = replace(figures, ngram_share=mixed.share, network=network)
     return replace(figures, elements=read), nats_N

@@ -1,4 +1,4 @@
-"""ETS, ARIMA and Theta through statsforecast, where it is installed: what any model of a series is to be held against.
+"""ETS, ARIMA and Theta through statsforecast, as baselines of series.
 
 It is imported when a forecast is asked for, not before.
 """
@@ -11,12 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.errors import DataError, MissingExtraError, SettingsError
-from rhapsode.evaluation.forecasts import Forecast, forecast_of_quantiles
+from rhapsode.evaluation.forecasts import Forecast
 
-__all__ = ["STATISTICAL", "filled", "statistical_forecast"]
-
+# Names here, and the models of statsforecast that they mean.
 STATISTICAL = {"ets": "AutoETS", "arima": "AutoARIMA", "theta": "AutoTheta"}
-"""Names here, and the models of statsforecast that they mean."""
 
 CENTRAL = (20, 40, 50, 60, 80, 90)
 LEAST_STEPS = 3
@@ -25,7 +23,7 @@ LEAST_STEPS = 3
 def statistical_forecast(
     name: str, history_T: NDArray[np.floating], horizon: int, season: int
 ) -> Forecast:
-    """The forecast of a statistical method, its form chosen and fitted on this history alone.
+    """The forecast of a statistical method, fitted to one history alone.
 
     Missing values inside the history are filled along straight lines, those at its ends are left out; a history
     shorter than two seasons is taken to have none.
@@ -42,8 +40,9 @@ def statistical_forecast(
         DataError: a history with fewer than three known values, or one that the method cannot be fitted to.
     """
     if name not in STATISTICAL:
-        known = ", ".join(STATISTICAL)
-        raise SettingsError(f"unknown statistical method {name!r}", hint=f"known: {known}")
+        raise SettingsError(
+            f"unknown statistical method {name!r}", hint=f"known: {', '.join(STATISTICAL)}"
+        )
     history_T = filled(np.asarray(history_T, dtype=np.float64))
     if len(history_T) < LEAST_STEPS:
         raise DataError(f"{name} needs a history of at least {LEAST_STEPS} values")
@@ -60,19 +59,21 @@ def statistical_forecast(
             found = model.forecast(y=history_T, h=horizon, level=list(CENTRAL))
     except Exception as problem:
         raise DataError(f"{name} cannot be fitted to this history ({problem})") from None
-    quantiles = {0.5: found["mean"]}
-    for share in CENTRAL:
-        quantiles[round(0.5 - share / 200, 6)] = found[f"lo-{share}"]
-        quantiles[round(0.5 + share / 200, 6)] = found[f"hi-{share}"]
-    levels = sorted(quantiles)
-    rows_QT = np.array([quantiles[level] for level in levels], dtype=np.float64)
+    ends = {"lo": -1, "hi": 1}
+    quantiles = {
+        round(0.5 + side * share / 200, 6): found[f"{end}-{share}"]
+        for end, side in ends.items()
+        for share in CENTRAL
+    }
+    levels, rows = zip(*sorted({0.5: found["mean"], **quantiles}.items()), strict=True)
+    rows_QT = np.array(rows, dtype=np.float64)
     if not np.isfinite(rows_QT).all():
         raise DataError(f"{name} gives no finite forecast of this history")
-    return forecast_of_quantiles(levels, rows_QT, np.asarray(found["mean"], dtype=np.float64))
+    return Forecast(levels, rows_QT, rows_QT[levels.index(0.5)])
 
 
 def filled(history_T: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values from the first known one to the last, along straight lines over gaps."""
+    """Values from the first to the last known one, gaps interpolated."""
     (known,) = np.nonzero(np.isfinite(history_T))
     if not len(known):
         return np.zeros(0)

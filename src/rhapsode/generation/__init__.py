@@ -5,11 +5,11 @@ from rhapsode.generation.chain import ORDERS, STEPS, Chain, chain_of
 from rhapsode.generation.draw import ELEMENT_LANE, uniforms
 from rhapsode.generation.filters.contract import FILTERS, Context, Filter
 from rhapsode.generation.filters.control_filters import control_filters
-from rhapsode.generation.loop import Chosen, Continued, Rows, continue_jobs, generate_elements
+from rhapsode.generation.loop import Continued, Rows, continue_jobs, generate_elements
 from rhapsode.generation.search import search
-from rhapsode.generation.search.likeliest import Found
+from rhapsode.generation.search.beam import Found
 from rhapsode.generation.stop_text import StopText
-from rhapsode.generation.trace import Trace, trace_row
+from rhapsode.generation.trace import Trace
 
 __all__ = [
     "ELEMENT_LANE",
@@ -17,7 +17,6 @@ __all__ = [
     "ORDERS",
     "STEPS",
     "Chain",
-    "Chosen",
     "Context",
     "Continued",
     "Filter",
@@ -31,6 +30,5 @@ __all__ = [
     "control_filters",
     "generate_elements",
     "search",
-    "trace_row",
     "uniforms",
 ]

@@ -1,7 +1,5 @@
 """Filters in an explicit order."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -34,6 +32,7 @@ _OF_ONE_NUMBER: tuple[type[NumberFilter], ...] = (
     Frequency,
     Presence,
     NoRepeatNgram,
+    Temperature,
     TopNSigma,
     TopK,
     TopP,
@@ -144,27 +143,30 @@ class Chain:
         return tuple(step.fork(state) for step, state in zip(self.filters, states, strict=True))
 
     def apply(
-        self, logits_BV: Logits, context: Context, states: tuple[Any, ...]
+        self,
+        logits_BV: Logits,
+        context: Context,
+        states: tuple[Any, ...],
+        removed: list[NDArray[np.int64]] | None = None,
     ) -> tuple[Logits, tuple[Any, ...]]:
-        """Logits after every filter, and their states; the given states may have been written into."""
+        """Logits after every filter, and their states; the given states may have been written into.
+
+        Arguments:
+            logits_BV: before the first filter.
+            context: what the filters may look at.
+            states: of the filters.
+            removed: takes how many candidates each filter removed, (B,).
+        """
         after: list[Any] = []
         for step, state in zip(self.filters, states, strict=True):
+            before_BV = logits_BV
             logits_BV, state = step.apply(logits_BV, context, state)  # noqa: PLW2901
             after.append(state)
+            if removed is not None:
+                removed.append(
+                    np.isfinite(before_BV).sum(axis=1) - np.isfinite(logits_BV).sum(axis=1)
+                )
         return logits_BV, tuple(after)
-
-    def apply_counting(
-        self, logits_BV: Logits, context: Context, states: tuple[Any, ...]
-    ) -> tuple[Logits, tuple[Any, ...], NDArray[np.int64]]:
-        """As `apply`, and how many candidates each step removed: (steps, B)."""
-        after: list[Any] = []
-        left_SB = np.empty((len(self.filters) + 1, len(logits_BV)), dtype=np.int64)
-        left_SB[0] = np.isfinite(logits_BV).sum(axis=1)
-        for index, (step, state) in enumerate(zip(self.filters, states, strict=True)):
-            logits_BV, state = step.apply(logits_BV, context, state)  # noqa: PLW2901
-            left_SB[index + 1] = np.isfinite(logits_BV).sum(axis=1)
-            after.append(state)
-        return logits_BV, tuple(after), left_SB[:-1] - left_SB[1:]
 
     def compiled(self) -> list[tuple[str, Any]] | None:
         """Name and value of every step in compiled code; None where one has no such form."""
@@ -193,7 +195,7 @@ def chain_of(
     protected: Sequence[int] = (),
     breakers: Sequence[int] = (),
 ) -> Chain:
-    """The chain that settings ask for, in the order that they name. Steps that are off are left out.
+    """The chain that settings ask for, without the steps that are off.
 
     Arguments:
         settings: what to apply, and in which order.
@@ -230,7 +232,6 @@ def chain_of(
 def _steps(
     settings: SamplingSettings, protected: Sequence[int], breakers: Sequence[int]
 ) -> dict[str, Filter]:
-    """The steps in use, by name."""
     low, high = settings.dynatemp_low, settings.dynatemp_high
     if (low is None) != (high is None):
         raise SettingsError(
@@ -241,28 +242,22 @@ def _steps(
             "a dynamic temperature and a fixed one contradict each other",
             hint="leave out temperature, or dynatemp_low and dynatemp_high",
         )
-    steps: dict[str, Filter] = {
-        kind.name: kind(value)
+    wanted: list[tuple[bool, type[Any], tuple[Any, ...]]] = [
+        (getattr(settings, kind.setting) != kind.off, kind, (getattr(settings, kind.setting),))
         for kind in _OF_ONE_NUMBER
-        if (value := getattr(settings, kind.setting)) != kind.off
-    }
-    if settings.temperature != 1.0:
-        steps["temperature"] = Temperature(settings.temperature)
-    if low is not None and high is not None:
-        steps["dynatemp"] = DynamicTemperature(low, high, settings.dynatemp_exponent)
-    if settings.dry_multiplier != 0.0:
-        steps["dry"] = Dry(
-            settings.dry_multiplier, settings.dry_base, settings.dry_allowed_length, breakers
-        )
-    if settings.mirostat_tau != 0.0:
-        steps["mirostat"] = Mirostat(settings.mirostat_tau, settings.mirostat_eta)
-    if settings.xtc_probability != 0.0:
-        steps["xtc"] = Xtc(settings.xtc_probability, settings.xtc_threshold, protected)
-    return steps
+    ]
+    dry = (settings.dry_multiplier, settings.dry_base, settings.dry_allowed_length, breakers)
+    xtc = (settings.xtc_probability, settings.xtc_threshold, protected)
+    wanted += [
+        (low is not None, DynamicTemperature, (low, high, settings.dynatemp_exponent)),
+        (settings.dry_multiplier != 0.0, Dry, dry),
+        (settings.mirostat_tau != 0.0, Mirostat, (settings.mirostat_tau, settings.mirostat_eta)),
+        (settings.xtc_probability != 0.0, Xtc, xtc),
+    ]
+    return {kind.name: kind(*values) for applies, kind, values in wanted if applies}
 
 
 def _order(order: str, steps: Mapping[str, Filter]) -> tuple[str, ...]:
-    """The names in order."""
     if order in ORDERS:
         return ORDERS[order]
     names = [name.strip() for name in order.split(",")]

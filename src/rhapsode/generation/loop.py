@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Distribution, Elements, Job, Predictor, Sample, StretchRequest
+from rhapsode.bundle import Distribution, Elements, Job, Predictor, Stretch, StretchRequest
 from rhapsode.data.batch import Condition
 from rhapsode.encoding import END_ID
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.draw import uniforms
 from rhapsode.generation.filters.contract import Context
-from rhapsode.generation.trace import Trace, trace_of, trace_row
+from rhapsode.generation.trace import Trace, trace_of
 
 Ids = NDArray[np.int64]
 Singles = NDArray[np.float32]
@@ -50,14 +50,14 @@ class Step:
         ids_RK: their identifiers, where filters may look at them.
         rows_R: which rows go on; a row may occur twice. None: all, in order.
         filtered_RKV: logits after the filters, of all rows; None for a density without filters.
-        removed_SR: candidates that each filter removed, where they were counted.
+        removed: candidates that each filter removed from each row, where they were counted.
     """
 
     elements: Elements
     ids_RK: Ids | None
     rows_R: Ids | None = None
     filtered_RKV: Singles | None = None
-    removed_SR: Ids | None = None
+    removed: list[Ids] | None = None
 
     def keep(self, places: Sequence[int] | Ids) -> None:
         """Let only some of the rows go on."""
@@ -102,10 +102,8 @@ class Rows:
         steps: int | None = None,
     ) -> None:
         rows = len(key.sequence_R)
-        self.predictor = predictor
-        self.chain = chain
-        self.position = 0
-        self.state = state
+        self.predictor, self.chain = predictor, chain
+        self.state, self.position = state, 0
         self._unread, self._following, self._features = unread, following, features
         self._first = 0 if unread is None else unread.shape[1]
         self._key, self._filter_key = key, filter_key or key
@@ -136,21 +134,17 @@ class Rows:
             DataError: their conditions differ in kind or size.
             ValueError: only some of them have one.
         """
-        texts = [(job.prompt_N.tobytes(), _name(job.condition)) for job in jobs]
-        distinct = list(dict.fromkeys(texts))
-        first_of = [jobs[texts.index(text)] for text in distinct]
-        prompts = [np.concatenate(([END_ID], job.prompt_N)).astype(np.int64) for job in first_of]
-        conditions = [job.condition for job in first_of if job.condition is not None]
-        if len(conditions) not in {0, len(first_of)}:
+        distinct, prompts, rows_R = distinct_prompts(jobs)
+        conditions = [job.condition for job in distinct if job.condition is not None]
+        if len(conditions) not in {0, len(distinct)}:
             raise ValueError("jobs with and without a condition are not read together")
         condition = Condition.join(conditions) if conditions else None
         start = predictor.start(len(distinct), condition)
-        following: Distribution
-        if len({len(prompt) for prompt in prompts}) == 1:
-            following, state = predictor.advance(np.stack(prompts), start, features=features)
-        else:
-            following, state = predictor.read(prompts, start)
-        rows_R = np.array([distinct.index(text) for text in texts], dtype=np.int64)
+        following, state = (
+            predictor.advance(np.stack(prompts), start, features=features)
+            if len({len(prompt) for prompt in prompts}) == 1
+            else predictor.read(prompts, start)
+        )
         return cls(
             predictor,
             predictor.select(state, rows_R),
@@ -195,8 +189,11 @@ class Rows:
         position_R = np.full(rows, self.position * lanes + lane, dtype=np.int64)
         return Context(self._prompts, tuple(written_RT), position_R, key.sequence_R, key.seed)
 
-    def filter(self, *, count: bool = False) -> tuple[Singles, Ids | None]:
-        """Logits (R, K, V) after the filters, and with `count` what each removed of the first lane, (S, R).
+    def filter(self, removed: list[Ids] | None = None) -> Singles:
+        """Logits (R, K, V) after the filters.
+
+        Arguments:
+            removed: takes how many candidates each filter removed from each row, of the first lane.
 
         Raises:
             SettingsError: a density, on which no filter can act.
@@ -205,24 +202,16 @@ class Rows:
         logits_RKV = following.logits_BKV
         if logits_RKV is None:
             logits_RKV = following.logits_BV[:, None]  # which says why there are none
-        filtered, removed_SR = [], None
-        for lane, states in enumerate(self._states):
-            logits_RV = np.ascontiguousarray(logits_RKV[:, lane])
-            if count and lane == 0:
-                kept_RV, self._states[0], removed_SR = self.chain.apply_counting(
-                    logits_RV, self.context(), states
-                )
-            else:
-                kept_RV = self.apply(logits_RV, lane)
-            filtered.append(kept_RV)
-        if len(filtered) == 1:
-            return filtered[0][:, None], removed_SR
-        return np.stack(filtered, axis=1), removed_SR
+        filtered = [
+            self.apply(np.ascontiguousarray(logits_RKV[:, lane]), lane, None if lane else removed)
+            for lane in range(len(self._states))
+        ]
+        return filtered[0][:, None] if len(filtered) == 1 else np.stack(filtered, axis=1)
 
-    def apply(self, logits_RV: Singles, lane: int = 0) -> Singles:
+    def apply(self, logits_RV: Singles, lane: int = 0, removed: list[Ids] | None = None) -> Singles:
         """Logits after the filters."""
         filtered_RV, self._states[lane] = self.chain.apply(
-            logits_RV, self.context(lane), self._states[lane]
+            logits_RV, self.context(lane), self._states[lane], removed
         )
         return filtered_RV
 
@@ -243,13 +232,11 @@ class Rows:
                 bin stands for its centre.
             count: whether to count what filters remove.
         """
-        filtered_RKV, removed_SR = None, None
-        if self.chain.filters or count:
-            filtered_RKV, removed_SR = self.filter(count=count)
-        uniforms_RK = self._uniforms()
+        removed: list[Ids] | None = [] if count else None
+        filtered_RKV = self.filter(removed) if self.chain.filters or count else None
         own = filtered_RKV if self.chain.filters else None
-        drawn: Sample = self.following().sample(uniforms_RK, temperature, own)
-        return Step(drawn.elements, drawn.ids_BK, None, filtered_RKV, removed_SR)
+        drawn = self.following().sample(self._uniforms(), temperature, own)
+        return Step(drawn.elements, drawn.ids_BK, None, filtered_RKV, removed)
 
     def _uniforms(self) -> NDArray[np.float64]:
         """Uniforms (R, K) of the next draw; those of many steps are made at once."""
@@ -274,10 +261,10 @@ class Rows:
             element: the id to explain.
             top: how many of the likeliest ids to list.
         """
-        logits_1V = self.following().logits_BV
-        return trace_row(
-            self.chain, logits_1V, self.context(), self._states[0], element=element, top=top
-        )
+        logits_1V, removed = self.following().logits_BV, list[Ids]()
+        states = self.chain.fork(self._states[0])
+        after_1V, _ = self.chain.apply(logits_1V, self.context(), states, removed)
+        return trace_of(self.chain, logits_1V, after_1V, removed, element=element, top=top)
 
     def select(self, rows_R: Ids) -> None:
         """Go on with some rows; a row may occur twice."""
@@ -307,6 +294,19 @@ class Rows:
             self._written_KRT[:, :, self.position] = step.ids_RK.T
         self._unread = step.elements[:, None]
         self.position += 1
+
+
+def distinct_prompts(jobs: Sequence[Job]) -> tuple[list[Job], list[Ids], Ids]:
+    """Distinct jobs by prompt and condition, their prompts, and the place of each job among them.
+
+    Prompts begin with end-of-sequence, which every text starts after.
+    """
+    texts = [(job.prompt_N.tobytes(), _name(job.condition)) for job in jobs]
+    distinct = dict(zip(texts, jobs, strict=True))
+    order = {text: place for place, text in enumerate(distinct)}
+    prompts = [np.append(END_ID, job.prompt_N).astype(np.int64) for job in distinct.values()]
+    rows_R = np.array([order[text] for text in texts], dtype=np.int64)
+    return list(distinct.values()), prompts, rows_R
 
 
 def _name(condition: Condition | None) -> Hashable:
@@ -349,20 +349,19 @@ def run(rows: Rows, choose: Callable[[Rows], Step | None]) -> Iterator[Step]:
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """The choice of one step for one job.
+class Continued(Stretch):
+    """Elements that were chosen for one job, one after the other.
 
     Arguments:
-        job: index into the jobs.
-        element: id; end-of-sequence when the text ended by itself.
-        last: why it ended, "stop" or "length"; None while it goes on.
-        trace: how the choice came about, where that was asked for.
+        trace: how a single element came about, where that was asked for.
     """
 
-    job: int
-    element: int
-    last: str | None
     trace: Trace | None = None
+
+    @property
+    def element(self) -> int:
+        """The last of them; end-of-sequence when the text ended by itself."""
+        return self.elements[-1]
 
 
 def generate_elements(
@@ -373,7 +372,7 @@ def generate_elements(
     seed: int,
     dropped: set[int] | None = None,
     trace: int | None = None,
-) -> Iterator[Chosen]:
+) -> Iterator[Continued]:
     """Write all jobs side by side, an element of each in turn.
 
     A job ends at end-of-sequence, at its length, or when the caller adds its index to `dropped`.
@@ -390,23 +389,22 @@ def generate_elements(
     Raises:
         SettingsError: a job has a condition and the predictor cannot use it.
     """
-    dropped = dropped if dropped is not None else set()
-    groups: dict[bool, list[int]] = {False: [], True: []}
-    for index, job in enumerate(jobs):
-        if job.length > 0:
-            groups[job.condition is not None].append(index)
+    groups = [
+        [i for i, job in enumerate(jobs) if job.length > 0 and (job.condition is None) is free]
+        for free in (True, False)
+    ]
     begun = [
         (live, Rows.of_jobs(predictor, [jobs[index] for index in live], chain, seed))
-        for live in groups.values()
+        for live in groups
         if live
     ]
     for live, rows in begun:
-        yield from _written(rows, live, jobs, dropped, trace)
+        yield from _written(rows, live, jobs, set() if dropped is None else dropped, trace)
 
 
 def _written(
     rows: Rows, live: list[int], jobs: Sequence[Job], dropped: set[int], trace: int | None
-) -> Iterator[Chosen]:
+) -> Iterator[Continued]:
     """Choices of rows that go on together.
 
     Arguments:
@@ -423,39 +421,24 @@ def _written(
             ends = rows.position + 1 >= jobs[index].length
             last = "stop" if element == END_ID else "length" if ends else None
             told = None
-            if trace is not None and step.removed_SR is not None:
+            if trace is not None:
                 assert step.filtered_RKV is not None
+                assert step.removed is not None
                 told = trace_of(
                     rows.chain,
-                    rows.following().logits_BV[row],
-                    step.filtered_RKV[row, 0],
-                    [int(count) for count in step.removed_SR[:, row]],
+                    rows.following().logits_BV,
+                    step.filtered_RKV[:, 0],
+                    step.removed,
+                    row=row,
                     element=element,
                     top=trace,
                 )
-            yield Chosen(index, element, last, told)
+            yield Continued(index, (element,), last, told)
             if last is None and index not in dropped:
                 going.append(row)
         if len(going) < len(live):
             live = [live[row] for row in going]
             step.keep(going)
-
-
-@dataclass(frozen=True)
-class Continued:
-    """Elements that were chosen for one job, one after the other.
-
-    Arguments:
-        job: index into the jobs.
-        elements: ids; the last one is end-of-sequence where the text ended by itself.
-        last: why the job ended, "stop" or "length"; None while it goes on.
-        trace: how a single element came about, where that was asked for.
-    """
-
-    job: int
-    elements: Sequence[int]
-    last: str | None
-    trace: Trace | None = None
 
 
 def continue_jobs(
@@ -469,12 +452,12 @@ def continue_jobs(
 ) -> Iterator[Continued]:
     """Write all jobs as `generate_elements` does, many elements at a time where the predictor has a fast path."""
     dropped = dropped if dropped is not None else set()
+    stretches = None
     if trace is None:
         stretches = predictor.stretches(StretchRequest(jobs, chain, seed, dropped))
-        if stretches is not None:
-            yield from (Continued(one.job, one.elements, one.last) for one in stretches)
-            return
-    for chosen in generate_elements(
-        predictor, jobs, chain, seed=seed, dropped=dropped, trace=trace
-    ):
-        yield Continued(chosen.job, (chosen.element,), chosen.last, chosen.trace)
+    if stretches is not None:
+        yield from (Continued(one.job, one.elements, one.last) for one in stretches)
+    else:
+        yield from generate_elements(
+            predictor, jobs, chain, seed=seed, dropped=dropped, trace=trace
+        )

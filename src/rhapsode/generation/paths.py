@@ -1,7 +1,5 @@
 """Paths of numbers by ancestral sampling: every value is drawn, read, and what follows it depends on it."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +17,7 @@ _LOW = 0xFFFFFFFF
 
 
 def path_seed(seed: int, name: str) -> int:
-    """The seed of one series' paths: what is drawn for it does not depend on which others are asked for beside it."""
+    """The seed of the paths of one series, independent of the other series of a request."""
     digest = hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:8])
 
@@ -93,10 +91,6 @@ def sample_paths(
     size = min(AT_ONCE, predictor.batch_rows)
     parts = [slice(first, first + size) for first in range(0, len(owner), size)]
     with predictor.workers(len(parts)) as pool:
-        if pool is None:
-            for part in parts:
-                draw(part)
-        else:
-            for done in [pool.submit(draw, part) for part in parts]:
-                done.result()
+        for _ in map(draw, parts) if pool is None else pool.map(draw, parts):
+            pass
     return drawn.reshape(series, samples, horizon, predictor.element_size)

@@ -1,7 +1,5 @@
 """Elements to text as it streams: whole characters, and nothing of a stop string."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from rhapsode.encoding import IncrementalDecoder
@@ -24,8 +22,7 @@ class StopText:
         self._stops = {stop for stop in stops if stop}
         self._sizes = sorted(set(map(len, self._stops)), reverse=True)
         self._beginnings = {stop[:size] for stop in self._stops for size in range(1, len(stop))}
-        self._held = ""
-        self._after = after
+        self._held, self._after = "", after
         self.stopped = False
 
     def feed(self, element: int) -> str:
@@ -37,7 +34,7 @@ class StopText:
         return self._release(piece)
 
     def finish(self) -> str:
-        """What was held back, when no stop string came of it."""
+        """The text that was held back, if no stop string came of it."""
         text = self._release(self._decoder.finish())
         held, self._held = self._held, ""
         return text + ("" if self.stopped else held)

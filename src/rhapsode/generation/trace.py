@@ -1,6 +1,4 @@
-"""Why an element was chosen: what the model thought of it, and what each step of the chain did."""
-
-from __future__ import annotations
+"""Traces of choices: what the model thought of an element, and what each step of the chain did."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ from numpy.typing import NDArray
 
 from rhapsode.bundle import log_softmax
 from rhapsode.generation.chain import Chain
-from rhapsode.generation.filters.contract import Context, Logits, entropy
+from rhapsode.generation.filters.contract import Logits, entropy, largest
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,9 @@ class Trace:
 
     def to_mapping(self) -> dict[str, Any]:
         """Plain values for JSON, which knows no infinity: a log-probability of -inf is None."""
+        counts = dict.fromkeys((name for name, _ in self.removed), 0)
+        for name, count in self.removed:
+            counts[name] += count
         return {
             "element": self.element,
             "rank": self.rank,
@@ -47,63 +48,18 @@ class Trace:
             "log_prob": _finite(self.log_prob),
             "entropy": self.entropy,
             "candidates": self.candidates,
-            "removed": dict_of_counts(self.removed),
+            "removed": counts,
             "top": [[element, _finite(raw), _finite(after)] for element, raw, after in self.top],
         }
 
 
-def dict_of_counts(removed: Sequence[tuple[str, int]]) -> dict[str, int]:
-    """Counts by step; steps of one name are added up."""
-    counts: dict[str, int] = {}
-    for name, count in removed:
-        counts[name] = counts.get(name, 0) + count
-    return counts
-
-
-def trace_row(
-    chain: Chain,
-    logits_BV: Logits,
-    context: Context,
-    states: tuple[Any, ...],
-    *,
-    row: int = 0,
-    element: int | None,
-    top: int,
-) -> Trace:
-    """What a chain does to one row, without drawing and without touching the states.
-
-    Arguments:
-        chain: the steps.
-        logits_BV: of the raw model.
-        context: what has been written in each row.
-        states: of the chain before it is applied to these logits.
-        row: the row to look at.
-        element: the id to explain; None for the likeliest behind the chain (the lowest id on ties).
-        top: how many of the likeliest elements to list.
-    """
-    row_1 = np.array([row], dtype=np.int64)
-    alone = Context(
-        (context.prompt[row],),
-        (context.output[row],),
-        context.position_B[row_1],
-        context.sequence_B[row_1],
-        context.seed,
-    )
-    raw_1V = logits_BV[row_1]
-    own = chain.select(chain.fork(states), row_1)
-    after_1V, _, removed_S1 = chain.apply_counting(raw_1V, alone, own)
-    if element is None:
-        element = int(after_1V[0].argmax())
-    removed = [int(count) for count in removed_S1[:, 0]]
-    return trace_of(chain, raw_1V[0], after_1V[0], removed, element=element, top=top)
-
-
 def trace_of(
     chain: Chain,
-    raw_V: NDArray[np.float32],
-    after_V: NDArray[np.float32],
-    removed: Sequence[int],
+    raw_BV: Logits,
+    after_BV: Logits,
+    removed: Sequence[NDArray[np.int64]],
     *,
+    row: int = 0,
     element: int,
     top: int,
 ) -> Trace:
@@ -111,18 +67,18 @@ def trace_of(
 
     Arguments:
         chain: the steps.
-        raw_V: logits of the raw model.
-        after_V: logits behind the chain.
-        removed: candidates that each step removed.
+        raw_BV: logits of the raw model.
+        after_BV: logits behind the chain.
+        removed: candidates that each step removed, (B,).
+        row: the row to look at.
         element: the id chosen.
         top: how many of the likeliest elements to list.
     """
+    raw_V, after_V = raw_BV[row], after_BV[row]
     raw_log_V = log_softmax(raw_V[None])[0]
     after_log_V = log_softmax(after_V[None])[0]
     own = raw_V[element]
     rank = 1 + int((raw_V > own).sum()) + int((raw_V[:element] == own).sum())
-    top = min(top, len(raw_V))
-    names = [step.name for step in chain.filters]
     return Trace(
         element,
         rank,
@@ -130,22 +86,15 @@ def trace_of(
         float(after_log_V[element]),
         float(entropy(raw_log_V[None])[0]),
         int(np.isfinite(after_V).sum()),
-        tuple(zip(names, removed, strict=True)),
+        tuple(
+            (step.name, int(count_B[row]))
+            for step, count_B in zip(chain.filters, removed, strict=True)
+        ),
         tuple(
             (int(index), float(raw_log_V[index]), float(after_log_V[index]))
-            for index in _likeliest(raw_V, top)
+            for index in largest(raw_V, top)
         ),
     )
-
-
-def _likeliest(raw_V: NDArray[np.float32], top: int) -> NDArray[np.int64]:
-    """The largest logits' ids, the lower id first on ties."""
-    if top == 0:
-        return np.empty(0, dtype=np.int64)
-    least = np.partition(raw_V, len(raw_V) - top)[len(raw_V) - top]
-    index_R = np.flatnonzero(raw_V >= least)
-    order_R: NDArray[np.int64] = index_R[np.argsort(-raw_V[index_R], kind="stable")][:top]
-    return order_R
 
 
 def _finite(value: float) -> float | None:

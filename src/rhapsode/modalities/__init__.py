@@ -11,13 +11,13 @@ from rhapsode.config import Registry, shared_registry
 
 if TYPE_CHECKING:
     from rhapsode.modalities.contract import Modality
-    from rhapsode.modalities.opened import Model
+    from rhapsode.modalities.model import Model
 
 __all__ = ["MODALITIES", "MODELS", "register"]
 
 MODALITIES: "Registry[Modality[Any, Any, Any]]" = Registry("modality")
+# Classes of opened models by modality. Opening a model loads nothing that only training needs.
 MODELS: "Registry[type[Model[Any]]]" = Registry("kind of model")
-"""Classes of opened models by modality. Opening a model loads nothing that only training needs."""
 
 
 def register(name: str, *, modality: str, facts: str, model: str) -> None:

@@ -1,7 +1,5 @@
 """The modality of sources."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,8 +7,6 @@ from rhapsode.errors import DataError, SettingsError
 from rhapsode.files import source_name
 from rhapsode.modalities import MODALITIES
 from rhapsode.modalities.contract import Claim, Degree, Modality
-
-__all__ = ["AnyModality", "choose_modality"]
 
 AnyModality = Modality[Any, Any, Any]
 

@@ -10,10 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from rhapsode.bundle import FACTS, Bundle
-from rhapsode.config import DEFAULT_BUDGET, OptimisationSettings, from_mapping, to_mapping
+from rhapsode.config import (
+    DEFAULT_BUDGET,
+    OptimisationSettings,
+    TrainingSettings,
+    from_mapping,
+    to_mapping,
+)
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.files import source_name
-from rhapsode.modalities.opened import Model, Shown
+from rhapsode.modalities.model import Model
+from rhapsode.modalities.opened import Shown
 from rhapsode.modalities.scoring import (
     Compared,
     Measure,
@@ -28,7 +35,6 @@ from rhapsode.models.families import FAMILIES
 
 if TYPE_CHECKING:  # training loads torch
     from rhapsode.bundle.network import Network
-    from rhapsode.config import TrainingSettings
     from rhapsode.data import Stream
     from rhapsode.training.fine_tuning import BaseModel
     from rhapsode.training.planner import Plan
@@ -95,7 +101,7 @@ class Corpus(Protocol):
         """Length of all documents: characters of text, steps of series."""
 
 
-S = TypeVar("S", bound="TrainingSettings")
+S = TypeVar("S", bound=TrainingSettings)
 C = TypeVar("C", bound=Corpus)
 B = TypeVar("B", bound=Bundle[Any, Any])
 
@@ -259,12 +265,12 @@ class Modality(ABC, Generic[S, C, B]):
         """The training part as batches."""
 
     def initialise(self, network: Network, planned: Planned[S, C, B]) -> bool:
-        """Set weights that training begins with; True if they are worth keeping as they are."""
+        """Set weights that training begins with; True if they are worth keeping."""
         return False
 
     @abstractmethod
     def validation(self, planned: Planned[S, C, B], network: Network) -> Callable[[], float] | None:
-        """The function that gives nats per element of the validation part; None if there is none."""
+        """A function that measures the validation part, nats per element; None without one."""
 
     @abstractmethod
     def samples(
@@ -290,7 +296,7 @@ class Modality(ABC, Generic[S, C, B]):
         """Contents of the card of a run."""
 
     def told(self, summary: Mapping[str, Any], title: str) -> Iterator[Any]:
-        """Lines and tables of `rich` that a person is told at the end of a run."""
+        """Lines and tables of `rich` for the end of a run."""
         if summary["loss"] is not None:
             yield f"{title}: {summary['loss']:.4f} nats per element"
 
@@ -324,7 +330,7 @@ class Modality(ABC, Generic[S, C, B]):
         raise DataError(f"there are no parts of {self.noun}", where="--split")
 
     def metrics(self, model: Any, part: Any, settings: Any) -> Metrics:
-        """Measure a model: likelihood in the data's own units, baselines, and what is its own.
+        """Measure a model: likelihood in the data's own units, and baselines.
 
         Arguments:
             model: the model.
@@ -382,12 +388,14 @@ class Modality(ABC, Generic[S, C, B]):
             opened: what a claim has read already.
         """
         corpus = self.corpus(sources, settings, opened=opened)
-        found = {
-            "sources": [source_name(source) for source in sources],
-            "documents": corpus.documents,
-            "characters": corpus.characters,
-        }
-        return Surveyed(found, corpus)
+        return Surveyed(
+            {
+                "sources": [source_name(source) for source in sources],
+                "documents": corpus.documents,
+                "characters": corpus.characters,
+            },
+            corpus,
+        )
 
     def survey_report(self, found: Mapping[str, Any], width: int) -> Iterator[Any]:
         """A survey for people: what `rich` prints.

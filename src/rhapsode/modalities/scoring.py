@@ -15,16 +15,6 @@ from rhapsode.views.display import Shown
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = [
-    "Compared",
-    "Measure",
-    "Metrics",
-    "NoSettings",
-    "Part",
-    "PartName",
-    "Scored",
-    "Surveyed",
-]
 
 PartName = Literal["train", "validation", "test"]
 C = TypeVar("C")

@@ -15,6 +15,7 @@ class Step:
         learning_rate: that the update used.
         elements: read so far.
         elapsed: seconds on the run's clock.
+        threads: that the update took; other numbers of them change the last bits.
     """
 
     step: int
@@ -24,6 +25,7 @@ class Step:
     learning_rate: float
     elements: int
     elapsed: float
+    threads: int = 1
 
 
 @dataclass(frozen=True)

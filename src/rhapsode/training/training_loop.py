@@ -24,6 +24,7 @@ from rhapsode.training.clock import Clock
 from rhapsode.training.distributed import Group
 from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
 from rhapsode.training.optimiser import make_optimiser, rate_share, update_weights
+from rhapsode.training.threads import ThreadMode, TrainingThreads
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ class TrainingLoop:
         settings: resolved: no `None`, no "auto".
         hooks: evaluation, samples, files; only those of the first process are called.
         group: the processes that share the work; None for this one alone. The stream is the same in all of them.
+        threads: chooses those of the updates; None leaves them as they are.
     """
 
     def __init__(
@@ -117,6 +119,7 @@ class TrainingLoop:
         hooks: LoopHooks,
         *,
         group: Group | None = None,
+        threads: TrainingThreads | None = None,
     ) -> None:
         if (
             settings.learning_rate is None
@@ -131,6 +134,11 @@ class TrainingLoop:
         self._peak = settings.learning_rate
         self._hooks = hooks
         self._group = Group() if group is None else group
+        self._threads = (
+            TrainingThreads([ThreadMode(torch.get_num_threads(), spin=True)])
+            if threads is None
+            else threads
+        )
         self._group.start_random()
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         self._optimiser = make_optimiser(network, settings)
@@ -159,6 +167,12 @@ class TrainingLoop:
         Raises:
             RunError: a checkpoint cannot be written, or another process is lost.
         """
+        try:
+            yield from self._run()
+        finally:
+            self._threads.end()
+
+    def _run(self) -> Iterator[Event]:
         self.network.train()
         self._group.copy_first(list(self.network.state_dict().values()))
         now = self._next()
@@ -204,11 +218,13 @@ class TrainingLoop:
         return _Next(fraction, bool(look), bool(save), bool(over), stop)
 
     def _update(self, fraction: float) -> Step:
+        parts = self._settings.accumulate
+        threads = self._threads.before(self._step)
+        before, began = self._stream.scored(self._step * parts), time.perf_counter()
         rate = self._peak * rate_share(fraction, self._settings)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         self._optimiser.zero_grad(set_to_none=True)
-        parts = self._settings.accumulate
         value = 0.0
         for part in range(parts):
             loss, self._carried = training_loss(
@@ -228,14 +244,17 @@ class TrainingLoop:
             update_weights(self._optimiser)
         self._step += 1
         self._average.update(self._step)
+        elements = self._stream.scored(self._step * parts)
+        self._threads.took(elements - before, time.perf_counter() - began)
         return Step(
             step=self._step,
             fraction=fraction,
             loss=value,
             gradient_norm=float(norm),
             learning_rate=rate,
-            elements=self._stream.scored(self._step * parts),
+            elements=elements,
             elapsed=self._clock.elapsed(),
+            threads=threads,
         )
 
     def _due(self, fraction: float) -> bool:
@@ -247,6 +266,7 @@ class TrainingLoop:
         self._looked = self._step
         if not self._group.first:
             return
+        self._threads.rest()
         began = time.monotonic()
         with self._average.in_place():  # and back again before anybody sees an event
             events = [*self._judge()]

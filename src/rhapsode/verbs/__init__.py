@@ -1,1 +1,1 @@
-"""Verbs and classes of the Python API that belong to one kind of sequence."""
+"""Parts of the Python API that belong to one modality."""

@@ -1,10 +1,9 @@
-"""The verb `forecast`: what comes next in series, by a model or straight from a table."""
+"""The verb `forecast`, by a model or straight from a table."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -18,7 +17,8 @@ from rhapsode.modalities.series.settings import ForecastSettings
 
 if TYPE_CHECKING:
     from rhapsode.keywords import ForecastOptions
-    from rhapsode.modalities.series.model import SeriesForecast, SeriesModel
+    from rhapsode.modalities.series.forecast import SeriesForecast
+    from rhapsode.modalities.series.model import SeriesModel
     from rhapsode.workflows.runs.training import Training
 
 __all__ = ["ForecastSettings", "SeriesSettings", "forecast"]
@@ -27,7 +27,7 @@ DIRECT_BUDGET = "1m"
 MODALITY = "series.v1"
 
 
-def all_of_it(training: Training) -> bool:
+def _train_whole(training: Training) -> bool:
     """Train to the end, and finish; False if a signal has stopped it, saved."""
     with training.stopped_by_signals():
         for _ in training.events():
@@ -47,7 +47,7 @@ def forecast(
     output: str | None = None,
     plot: str | None = None,
     budget: str | None = None,
-    train: Callable[[Training], bool] = all_of_it,
+    train: Callable[[Training], bool] = _train_whole,
     began: float | None = None,
     **options: Unpack[ForecastOptions],
 ) -> SeriesForecast:
@@ -69,7 +69,8 @@ def forecast(
         RhapsodeError: a model, table or setting that does not fit.
         KeyboardInterrupt: learning was interrupted; the run is saved.
     """
-    from rhapsode.modalities.series.output import check_table, forecast_rows, write_table
+    from rhapsode.modalities.series.forecast import forecast_rows
+    from rhapsode.modalities.series.output import check_table, write_table
     from rhapsode.modalities.values.model import chain_of_values
     from rhapsode.views.survey_picture import check_picture
 
@@ -85,11 +86,14 @@ def forecast(
         check_picture(Path(plot))
     if output is not None:
         check_table(Path(output))
-    spent = 0.0 if began is None else time.monotonic() - began
-    learn = partial(_learn, model, settings, reading, budget, train=train, spent=spent)
-    opened, source = _model(model, history, budget, learn)
+    opened = _opened(model, budget)
+    source = history
     if opened is None:
-        raise KeyboardInterrupt
+        spent = 0.0 if began is None else time.monotonic() - began
+        opened = _learn(model, settings, reading, budget, train=train, spent=spent)
+        source = model if _is_empty(history) else history
+    elif _is_empty(history):
+        source = opened.own_source()
     given = opened.read(source, reading)
     for line in given.notes:
         log.info(line)
@@ -101,44 +105,35 @@ def forecast(
     if plot is not None:
         from rhapsode.modalities.series.reports import write_chart
 
-        title = f"{found.paths_BSHK.shape[2]} steps ahead, {found.paths_BSHK.shape[1]:,} paths"
-        left = write_chart(Path(plot), found, title=title)
+        _, paths, horizon, _ = found.paths_BSHK.shape
+        left = write_chart(Path(plot), found, title=f"{horizon} steps ahead, {paths:,} paths")
         log.info(
             f"picture: {Path(plot)}" + (f" ({left} more series are not in it)" if left else "")
         )
     if output is not None:
-        rows = forecast_rows(found, found.levels, paths=settings.paths)
-        write_table(Path(output), rows)
+        write_table(Path(output), forecast_rows(found, found.levels, paths=settings.paths))
         log.info(f"forecast: {output}")
     return found
 
 
-def _model(
-    name: Any, history: Any, budget: str | None, learn: Callable[[], Path | None]
-) -> tuple[SeriesModel | None, Any]:
-    """The model, and the history it is to continue; no model where learning was interrupted."""
+def _is_empty(history: Any) -> bool:
+    return history is None or (isinstance(history, str) and not history)
+
+
+def _opened(name: Any, budget: str | None) -> SeriesModel | None:
     from rhapsode.modalities.series.model import SeriesModel
 
-    given = history is not None and not (isinstance(history, str) and not history)
     if isinstance(name, SeriesModel):
-        return name, history if given else name.own_source()
+        return name
     if not isinstance(name, str | Path):
-        folder = learn()
-        return (None, None) if folder is None else (SeriesModel(folder), history if given else name)
+        return None
     path = Path(name)
-    if modality_of(name) == MODALITY or (is_there(path) and path.is_dir()):
-        if budget is not None:
-            raise SettingsError(
-                "a model has learnt already", where="--budget", hint="name a table to learn from"
-            )
-        model = SeriesModel(name)
-        return model, history if given else model.own_source()
-    if path.suffix == ".safetensors":
-        return SeriesModel(name), history
-    folder = learn()
-    if folder is None:
-        return None, None
-    return SeriesModel(folder), history if given else name
+    is_model = modality_of(name) == MODALITY or (is_there(path) and path.is_dir())
+    if is_model and budget is not None:
+        raise SettingsError(
+            "a model has learnt already", where="--budget", hint="name a table to learn from"
+        )
+    return SeriesModel(name) if is_model or path.suffix == ".safetensors" else None
 
 
 def _learn(
@@ -149,8 +144,8 @@ def _learn(
     *,
     train: Callable[[Training], bool],
     spent: float,
-) -> Path | None:
-    """The run folder of a model of a table; None where learning was interrupted."""
+) -> SeriesModel:
+    from rhapsode.modalities.series.model import SeriesModel
     from rhapsode.modalities.values.model import chain_of_values
     from rhapsode.workflows.runs.run import prepare_training
 
@@ -164,6 +159,6 @@ def _learn(
     chain_of_values(settings, None)  # refused before anything is learnt
     training = prepare_training((table,), asked, spent=spent)
     if not train(training):
-        return None
+        raise KeyboardInterrupt
     log.info(f"the model is kept in {training.folder.path}")
-    return training.folder.path
+    return SeriesModel(training.folder.path)

@@ -1,5 +1,6 @@
 """Classes of the Python API that belong to series."""
 
-from rhapsode.modalities.series.model import SeriesForecast, SeriesModel
+from rhapsode.modalities.series.forecast import SeriesForecast
+from rhapsode.modalities.series.model import SeriesModel
 
 __all__ = ["SeriesForecast", "SeriesModel"]

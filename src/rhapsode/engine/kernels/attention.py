@@ -6,8 +6,6 @@ all other layers are made of.
 
 # ruff: noqa: PLR0917  # compiled code is called by position
 
-from __future__ import annotations
-
 import math
 from typing import Any
 
@@ -112,7 +110,7 @@ def _add(x: Any, x_at: int, other: Any, other_at: int, size: int) -> None:
 
 @inner
 def _bend(lifted: Any, at: int, size: int, classic: bool) -> None:
-    """What lies between the two products of the feed-forward layer, in place."""
+    """The activation between the two products of the feed-forward layer, in place."""
     apart()
     gate = lifted[at : at + size]
     if classic:

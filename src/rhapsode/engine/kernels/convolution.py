@@ -2,8 +2,6 @@
 
 # ruff: noqa: PLR0917  # compiled code is called by position
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -32,7 +30,7 @@ _ZERO = np.float32(0.0)
 
 @inner
 def _in_step(count_B: Any) -> bool:
-    """Whether all rows have read the same number of elements."""
+    """True if all rows have read the same number of elements."""
     for b in range(1, len(count_B)):  # noqa: SIM110  # compiled code has no generators
         if count_B[b] != count_B[0]:
             return False

@@ -1,6 +1,4 @@
-"""How the functions of this room are compiled, and how what was compiled is kept."""
-
-from __future__ import annotations
+"""Compilation of the functions of this room, and the cache of compiled code."""
 
 import hashlib
 from collections.abc import Callable
@@ -44,7 +42,7 @@ STAMP = _stamp()
 
 
 def inner(function: F) -> F:
-    """Compile as a part of the entries that call it. Python must not call it: it has no form for that."""
+    """Compile as a part of the entries that call it; Python cannot call it."""
     return cast(F, _njit(no_cpython_wrapper=True, **_OPTIONS)(function))
 
 
@@ -73,7 +71,7 @@ def ready(function: Any, signature: tuple[Any, ...]) -> int:
 
 
 def form_of(named: Callable[..., Any]) -> Callable[[F], F]:
-    """Decorate what gives, for the types of some arguments, the function to compile where `named` is called."""
+    """Decorate a function that chooses, by types of arguments, the form to compile for `named`."""
     return cast("Callable[[F], F]", _overload(named, jit_options=_OPTIONS, strict=False))
 
 

@@ -3,8 +3,6 @@
 And stretches of vectors: what would otherwise be slices, which take long to compile.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -2,8 +2,6 @@
 
 # ruff: noqa: PLR0917  # compiled code is called by position
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -9,8 +9,6 @@ the ticket: what was read off the board belongs to it as long as that succeeds, 
 when every panel of this one is done.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped, unused-ignore]

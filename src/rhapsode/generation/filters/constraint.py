@@ -1,7 +1,5 @@
 """Continuations that match a regular expression: an automaton over bytes, followed by whole elements."""
 
-from __future__ import annotations
-
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -33,7 +31,7 @@ class Automaton:
 
     Arguments:
         next_SB: the state behind each byte, -1 where nothing matches any more; the last row, which -1 picks, is -1.
-        accepting_S: whether the text so far is a match.
+        accepting_S: True where the text so far is a match.
         start: the state of the empty text.
     """
 
@@ -42,7 +40,7 @@ class Automaton:
     start: int
 
     def wanted(self, state: int) -> str:
-        """Which bytes may come, in words."""
+        """The bytes that may come, in words."""
         bytes_M = np.flatnonzero(self.next_SB[state] != _DEAD)
         shown = [repr(chr(byte)) for byte in bytes_M if byte < 0x80]
         if len(shown) > _SHOWN:
@@ -78,9 +76,8 @@ def compile_expression(expression: str) -> Automaton:
     moves: dict[int, dict[int, int]] = index.get_transitions()
     accepting = set(index.get_final_states())
     first = int(index.get_initial_state())
-    reached = {first, *accepting, *moves}
-    for row in moves.values():
-        reached.update(target for byte, target in row.items() if byte != end)
+    targets = (target for row in moves.values() for byte, target in row.items() if byte != end)
+    reached = {first, *accepting, *moves, *targets}
     if len(reached) > _MOST_STATES:
         raise SettingsError(
             f"the regular expression has {len(reached):,} states, the most are {_MOST_STATES:,}",
@@ -93,47 +90,46 @@ def compile_expression(expression: str) -> Automaton:
         for byte, target in row.items():
             if byte != end:
                 next_SB[numbers[state], byte] = numbers[target]
-    accepting_S = np.zeros(len(numbers), dtype=bool)
-    accepting_S[[numbers[state] for state in accepting]] = True
+    accepting_S = np.isin(sorted(reached), list(accepting))
     source_E, byte_E = np.nonzero(next_SB[:-1] != _DEAD)
-    steps_S = _distances(accepting_S, source_E, next_SB[source_E, byte_E])
+    target_E = next_SB[source_E, byte_E]
+    steps_S = _distances(accepting_S, source_E, target_E)
     if steps_S[numbers[first]] < 0:
         raise SettingsError(f"nothing can match {expression!r}", where=_WHERE)
-    next_SB[source_E, byte_E] = np.where(
-        steps_S[next_SB[source_E, byte_E]] < 0, _DEAD, next_SB[source_E, byte_E]
-    )
+    next_SB[source_E, byte_E] = np.where(steps_S[target_E] < 0, _DEAD, target_E)
     return Automaton(next_SB, accepting_S, numbers[first])
 
 
 def _built(build: Callable[[], Any], expression: str) -> Any:
-    """What a library builds of an expression, on a thread: waiting for it can be interrupted, and has an end.
+    """The result of `build`, run on a thread so that waiting for it can be interrupted and has an end.
 
     Raises:
         SettingsError: it fails, or takes too long, as the steps grow with the square of the states.
     """
-    found: list[Any] = []
-    problems: list[BaseException] = []
+    from concurrent.futures import Future
+
+    future: Future[Any] = Future()
 
     def work() -> None:
         try:
-            found.append(build())
+            future.set_result(build())
         except BaseException as problem:  # a panic in Rust is no Exception
-            problems.append(problem)
+            future.set_exception(problem)
 
-    thread = threading.Thread(target=work, name="regular expression", daemon=True)
-    thread.start()
-    thread.join(_PATIENCE)
-    if found:
-        return found[0]
-    if not problems:
+    threading.Thread(target=work, name="regular expression", daemon=True).start()
+    try:
+        problem = future.exception(timeout=_PATIENCE)
+    except TimeoutError:
         raise SettingsError(
             f"the regular expression {expression!r} has too many states: its automaton was not "
             f"built within {_PATIENCE:g} seconds",
             where=_WHERE,
             hint="use smaller counts, or narrower classes as [a-z] in place of \\w",
-        )
+        ) from None
+    if problem is None:
+        return future.result()
     raise SettingsError(
-        f"cannot follow the regular expression {expression!r}: {_reason(problems[0])}",
+        f"cannot follow the regular expression {expression!r}: {_reason(problem)}",
         where=_WHERE,
         hint="look-around, word boundaries and references back cannot be followed",
     ) from None
@@ -156,7 +152,7 @@ def _reason(problem: BaseException) -> str:
 def _distances(
     goal_S: NDArray[np.bool_], source_E: NDArray[Any], target_E: NDArray[Any]
 ) -> NDArray[np.int64]:
-    """How many edges lie between each state and the nearest goal; -1 where there is no way."""
+    """Edges between each state and the nearest goal; -1 where there is no way."""
     order_E = np.argsort(target_E, kind="stable")
     sources = source_E[order_E]
     begins = np.searchsorted(target_E[order_E], np.arange(len(goal_S) + 1))
@@ -171,24 +167,14 @@ def _distances(
     return steps_S
 
 
-@dataclass(frozen=True)
-class Spelt:
-    """The bytes that every element adds to a text.
-
-    Arguments:
-        pieces: of each id; empty for what no text is matched with, as end-of-sequence and unknown.
-        spaced: whether a space comes before an element that follows another one, but beside line ends.
-    """
-
-    pieces: tuple[bytes, ...]
-    spaced: bool
-
-
-def spell_elements(encoder: Encoder) -> Spelt:
-    """What every element of a model writes. Elements that are part of a UTF-8 character have its bytes.
+def spell_elements(encoder: Encoder) -> tuple[bytes, ...]:
+    """The bytes that every element of a model adds to a text.
 
     Arguments:
         encoder: of the model.
+
+    Returns:
+        those of each id; empty for what no text is matched with, as end-of-sequence and unknown.
 
     Raises:
         SettingsError: what an element writes depends on others in ways unknown here.
@@ -197,7 +183,7 @@ def spell_elements(encoder: Encoder) -> Spelt:
         pieces = encoder.element_bytes()
     except SettingsError as problem:
         raise SettingsError(problem.what, where=_WHERE, hint=problem.hint) from None
-    return Spelt((b"", b"", *pieces), spaced=encoder.spaced)
+    return (b"", b"", *pieces)
 
 
 class _Walker:
@@ -207,34 +193,26 @@ class _Walker:
     that a space follows.
     """
 
-    def __init__(self, automaton: Automaton, spelt: Spelt) -> None:
-        self.automaton = automaton
-        self._spaced = spelt.spaced
-        self.start = automaton.start * 2 if spelt.spaced else automaton.start
-        lengths_V = np.array([len(piece) for piece in spelt.pieces], dtype=np.int64)
+    def __init__(self, automaton: Automaton, encoder: Encoder) -> None:
+        self.automaton, self._spaced = automaton, encoder.spaced
+        states_each = 2 if encoder.spaced else 1
+        self.start = automaton.start * states_each
+        self.accepting_S = np.repeat(automaton.accepting_S, states_each)
+        pieces = spell_elements(encoder)
+        lengths_V = np.array([len(piece) for piece in pieces], dtype=np.int64)
         self._written_M = np.flatnonzero(lengths_V)
         self._lengths_M = lengths_V[self._written_M]
         self._bytes_MJ = np.zeros(
             (len(self._written_M), int(lengths_V.max(initial=0))), dtype=np.uint8
         )
         for place, element in enumerate(self._written_M):
-            piece = spelt.pieces[element]
+            piece = pieces[element]
             self._bytes_MJ[place, : len(piece)] = np.frombuffer(piece, dtype=np.uint8)
-        self._vocab_size = len(spelt.pieces)
-        self._newline_V = np.array([piece == _NEWLINE for piece in spelt.pieces])
-
-    @property
-    def states(self) -> int:
-        """How many there are."""
-        return len(self.automaton.accepting_S) * (2 if self._spaced else 1)
+        self._newline_V = np.array([piece == _NEWLINE for piece in pieces])
 
     def bare(self, state: int) -> int:
         """The automaton's own state."""
         return state // 2 if self._spaced else state
-
-    def accepting(self, state: int) -> bool:
-        """Whether the text so far is a match."""
-        return bool(self.automaton.accepting_S[self.bare(state)])
 
     def targets(self, state: int) -> NDArray[np.int32]:
         """The state behind each element, -1 for elements that lead nowhere, (V,)."""
@@ -249,9 +227,7 @@ class _Walker:
         return np.where(found_V == _DEAD, _DEAD, found_V * 2 + odd_V).astype(np.int32)
 
     def _walk(self, state: int) -> NDArray[np.int32]:
-        found_V = np.full(self._vocab_size, _DEAD, dtype=np.int32)
-        if state == _DEAD:
-            return found_V
+        found_V = np.full(len(self._newline_V), _DEAD, dtype=np.int32)
         going = np.arange(len(self._written_M))
         states = np.full(len(going), state, dtype=np.int32)
         for j in range(self._bytes_MJ.shape[1]):
@@ -294,31 +270,27 @@ class Matching(Filter):
     def __init__(
         self, expression: str, encoder: Encoder, *, length: int | None = None, forced: int = 0
     ) -> None:
-        self._expression = expression
-        self._encoder = encoder
-        self._length = length
-        self._forced = forced
-        self._walker = _Walker(compile_expression(expression), spell_elements(encoder))
+        self._expression, self._length = expression, length
+        self._encoder, self._forced = encoder, forced
+        self._walker = _Walker(compile_expression(expression), encoder)
         self._targets: dict[int, NDArray[np.int32]] = {}
         self._masks: dict[tuple[int, int], NDArray[np.float32]] = {}
-        # Elements to the nearest match, by state; None where not all ways were walked.
-        self._steps_S: NDArray[np.int64] | None = self._walk_all(encoder.vocab_size)
-        self._far = 0 if self._steps_S is None else int(self._steps_S.max())
-        if self._steps_S is not None:
-            least = int(self._steps_S[self._walker.start])
-            if least < 0:
-                raise SettingsError(
-                    f"no text that matches {expression!r} can be written with the model's elements",
-                    where=_WHERE,
-                    hint=self._lacking(),
-                )
-            if length is not None and least > length:
-                raise SettingsError(
-                    f"what matches {expression!r} has at least {least} elements, but at most "
-                    f"{length} are written",
-                    where=_WHERE,
-                    hint="raise --length",
-                )
+        self._steps_S = self._walk_all(encoder.vocab_size)
+        self._far = int(self._steps_S.max())
+        least = int(self._steps_S[self._walker.start])
+        if least < 0:
+            raise SettingsError(
+                f"no text that matches {expression!r} can be written with the model's elements",
+                where=_WHERE,
+                hint=self._lacking(),
+            )
+        if length is not None and least > length:
+            raise SettingsError(
+                f"what matches {expression!r} has at least {least} elements, but at most "
+                f"{length} are written",
+                where=_WHERE,
+                hint="raise --length",
+            )
 
     def init(self, rows: int) -> NDArray[np.int64]:
         return np.full(rows, self._walker.start, dtype=np.int64)
@@ -357,22 +329,20 @@ class Matching(Filter):
         state = self._walker.start
         for element in prefix:
             before, state = state, int(self._targets_of(state)[element])
-            far = self._steps_S is not None and state != _DEAD and self._steps_S[state] < 0
-            if state == _DEAD or far:
+            if state == _DEAD or self._steps_S[state] < 0:
                 raise SettingsError(
                     f"{text!r} cannot begin what matches {self._expression!r}, which wants "
                     f"{self._wanted(before)}",
                     where="--prefix",
                 )
-        if self._length is not None and self._steps_S is not None:
-            least = len(prefix) + int(self._steps_S[state])
-            if least > self._length:
-                raise SettingsError(
-                    f"what begins with it and matches {self._expression!r} has at least {least} "
-                    f"elements, but at most {self._length} are written",
-                    where="--prefix",
-                    hint="raise --length",
-                )
+        least = len(prefix) + int(self._steps_S[state])
+        if self._length is not None and least > self._length:
+            raise SettingsError(
+                f"what begins with it and matches {self._expression!r} has at least {least} "
+                f"elements, but at most {self._length} are written",
+                where="--prefix",
+                hint="raise --length",
+            )
 
     def explain(self) -> str:
         return f"regex {self._expression!r}"
@@ -395,7 +365,7 @@ class Matching(Filter):
     def _mask(self, state: int, position: int) -> NDArray[np.float32]:
         """0 for what may come, -inf for all else, (V,)."""
         left = self._far + 1
-        if self._length is not None and self._steps_S is not None:
+        if self._length is not None:
             # Room behind this element; more than the farthest match needs makes no difference.
             left = min(max(self._length - position - 1, 0), left)
         key = (state, left)
@@ -405,25 +375,22 @@ class Matching(Filter):
             mask_V = np.full(self._encoder.vocab_size, -np.inf, dtype=np.float32)
             if state != _DEAD:
                 targets_V = self._targets_of(state)
-                may_V = targets_V != _DEAD
-                if self._steps_S is not None:
-                    steps_V = self._steps_S[targets_V]
-                    may_V = may_V & (steps_V >= 0) & (steps_V <= left)
-                mask_V[may_V] = 0
-                if self._walker.accepting(state):
+                steps_V = self._steps_S[targets_V]
+                mask_V[(targets_V != _DEAD) & (steps_V >= 0) & (steps_V <= left)] = 0
+                if self._walker.accepting_S[state]:
                     mask_V[END_ID] = 0
             self._masks[key] = mask_V
         return self._masks[key]
 
-    def _walk_all(self, vocab_size: int) -> NDArray[np.int64] | None:
-        """How many elements lie between every state and the nearest match; None when there are too many ways."""
+    def _walk_all(self, vocab_size: int) -> NDArray[np.int64]:
+        """Elements between every state and the nearest match; 0 when there are too many ways."""
         sources, targets = [], []
         waiting = [self._walker.start]
         seen = {self._walker.start}
         while waiting:
             state = waiting.pop()
             if len(self._targets) * vocab_size > _MOST_PAIRS:
-                return None
+                return np.zeros(len(self._walker.accepting_S), dtype=np.int64)
             following = np.unique(self._targets_of(state))
             following = following[following != _DEAD]
             sources.append(np.full(len(following), state))
@@ -431,13 +398,12 @@ class Matching(Filter):
             new = set(following.tolist()) - seen
             seen |= new
             waiting.extend(new)
-        accepting_S = np.zeros(self._walker.states, dtype=bool)
-        for state in seen:
-            accepting_S[state] = self._walker.accepting(state)
-        return _distances(accepting_S, np.concatenate(sources), np.concatenate(targets))
+        return _distances(
+            self._walker.accepting_S, np.concatenate(sources), np.concatenate(targets)
+        )
 
     def _lacking(self) -> str | None:
-        """Which characters the expression wants where the elements have none."""
+        """Names of the characters that the expression wants and no element has."""
         wanted, written = set[int](), {END_ID, UNKNOWN_ID}
         for state, targets_V in self._targets.items():
             following = self._walker.automaton.next_SB[self._walker.bare(state)]

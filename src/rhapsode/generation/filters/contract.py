@@ -4,8 +4,6 @@ The contract, and what every filter needs. The filters themselves lie beside thi
 truncation, repeats, control.
 """
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -24,7 +22,7 @@ Logits = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Context:
-    """What a filter may look at, and must not change.
+    """The data that a filter may look at, and must not change.
 
     Arguments:
         prompt: ids of the prompt, per row.
@@ -119,6 +117,9 @@ WHOLE = Limits(lambda value: value >= 0, "is negative")
 class NumberFilter(Filter):
     """A filter of one number, which changes nothing at the value that is called off.
 
+    A subclass says what the number is called among the settings, and where there is one, the name of this step in
+    compiled code (`kernel`).
+
     Arguments:
         value: the number.
 
@@ -127,11 +128,9 @@ class NumberFilter(Filter):
     """
 
     setting: ClassVar[str]
-    """What the number is called among the settings."""
     limits: ClassVar[Limits]
     off: ClassVar[float] = 0.0
     kernel: ClassVar[str | None] = None
-    """Name of this step in compiled code; None where it has no such form."""
 
     def __init__(self, value: float) -> None:
         self.limits.check(self.setting, value)
@@ -152,8 +151,6 @@ class NumberFilter(Filter):
         return self.kernel, float(self._value)
 
     def explain(self) -> str:
-        if self._value == self.off:
-            return f"{self.name} off"
         shown = self._value if isinstance(self._value, int) else f"{self._value:g}"
         return f"{self.name} {shown}"
 
@@ -168,6 +165,14 @@ def entropy(log_BV: NDArray[np.float64]) -> NDArray[np.float64]:
     terms_BV = np.multiply(np.exp(log_BV), log_BV, out=np.zeros_like(log_BV), where=possible_BV)
     entropy_B: NDArray[np.float64] = np.maximum(-terms_BV.sum(axis=1), 0.0)
     return entropy_B
+
+
+def largest(values_M: NDArray[np.floating], most: int) -> NDArray[np.int64]:
+    """Places of the largest values, the largest first, ties in order."""
+    places_R = np.arange(len(values_M))
+    if 0 < most < len(values_M):
+        places_R = np.flatnonzero(values_M >= np.partition(values_M, -most)[-most])
+    return places_R[np.argsort(-values_M[places_R], kind="stable")[:most]]
 
 
 def keep(logits_BV: Logits, keep_BV: NDArray[np.bool_]) -> Logits:
@@ -199,8 +204,6 @@ class Suppress(Filter):
     def __init__(self, elements: tuple[int, ...], vocab_size: int) -> None:
         if len(set(elements)) >= vocab_size:
             raise SettingsError("every element is suppressed")
-        if any(not 0 <= element < vocab_size for element in elements):
-            raise SettingsError(f"suppressed elements must lie from 0 to {vocab_size - 1}")
         self._elements = np.array(sorted(set(elements)), dtype=np.int64)
 
     def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:

@@ -1,4 +1,4 @@
-"""What a continuation must and must not hold, as filters: bias, bans, a least length, a first text, no copies."""
+"""Constraints on continuations: bias, bans, a minimum length, a prefix, no copies."""
 
 from __future__ import annotations
 
@@ -44,14 +44,13 @@ def control_filters(
     Raises:
         SettingsError: limits that contradict each other, or do not fit the model.
     """
-    vocab_size = encoder.vocab_size
     prefix = _prefix(settings, encoder)
     banned = [ids for entry in settings.ban for ids in spellings(entry, encoder, "--ban")]
     _refuse_contradictions(settings, encoder, prefix, banned, length)
     forced = len(prefix)
     filters: list[Filter] = []
     if settings.bias:
-        filters.append(Bias(_biases(settings.bias, encoder), vocab_size))
+        filters.append(Bias(_biases(settings.bias, encoder), encoder.vocab_size))
     if banned:
         filters.append(Ban(banned, encoder, suppressed, forced=forced))
     if settings.min_length:
@@ -101,9 +100,7 @@ def spellings(entry: str, encoder: Encoder, where: str) -> list[Ids]:
     plain, spaced = (
         tuple(int(element) for element in encoder.encode(form)) for form in (text, " " + text)
     )
-    forms = [plain]
-    if spaced[-len(plain) :] != plain:
-        forms.append(spaced)
+    forms = [plain] if spaced[-len(plain) :] == plain else [plain, spaced]
     known = [ids for ids in forms if ids and UNKNOWN_ID not in ids]
     if not known:
         raise SettingsError(f"the model has no element for {text!r}", where=where)
@@ -173,16 +170,11 @@ class Bias(Filter):
     Arguments:
         biases: by id, finite.
         vocab_size: V.
-
-    Raises:
-        SettingsError: an id out of range.
     """
 
     name = "bias"
 
     def __init__(self, biases: dict[int, float], vocab_size: int) -> None:
-        if any(not 0 <= element < vocab_size for element in biases):
-            raise SettingsError(f"elements with a bias must lie from 0 to {vocab_size - 1}")
         self._biases = dict(sorted(biases.items()))
         self._bias_V = np.zeros(vocab_size, dtype=np.float32)
         self._bias_V[list(self._biases)] = list(self._biases.values())
@@ -209,7 +201,7 @@ class Ban(Filter):
         forced: so many first elements are decided by a prefix.
 
     Raises:
-        SettingsError: an id out of range, or nothing is left to write.
+        SettingsError: nothing is left to write.
     """
 
     name = "ban"
@@ -222,14 +214,10 @@ class Ban(Filter):
         *,
         forced: int = 0,
     ) -> None:
-        vocab_size = encoder.vocab_size
-        if any(not ids or not all(0 <= each < vocab_size for each in ids) for ids in banned):
-            raise SettingsError(f"banned elements must lie from 0 to {vocab_size - 1}")
         single = {ids[0] for ids in banned if len(ids) == 1}
-        if len(single | set(suppressed) | {END_ID}) >= vocab_size:
+        if len(single | set(suppressed) | {END_ID}) >= encoder.vocab_size:
             raise SettingsError("every element is banned", where="--ban")
-        self._encoder = encoder
-        self._forced = forced
+        self._encoder, self._forced = encoder, forced
         self._single = np.array(sorted(single), dtype=np.int64)
         # By length of what comes before the last element, then by that: what must not follow.
         self._last: dict[int, dict[Ids, list[int]]] = {}
@@ -262,7 +250,6 @@ class Ban(Filter):
 
 
 def _last_of(prompt_N: NDArray[np.int64], output_N: NDArray[np.int64], size: int) -> Ids:
-    """The last elements of prompt and output."""
     tail = output_N[-size:].tolist()
     if len(tail) < size:
         tail = prompt_N[-(size - len(tail)) :].tolist() + tail
@@ -281,9 +268,7 @@ class MinLength(Filter):
     name = "min_length"
 
     def __init__(self, least: int, encoder: Encoder, *, forced: int = 0) -> None:
-        self._least = least
-        self._encoder = encoder
-        self._forced = forced
+        self._least, self._encoder, self._forced = least, encoder, forced
 
     def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
         early_B = context.position_B < self._least
@@ -352,13 +337,11 @@ class NoCopy(Filter):
     def __init__(self, size: int, index: SuffixIndex, encoder: Encoder, *, forced: int = 0) -> None:
         if size < 2:
             raise ValueError("runs of less than two elements cannot be avoided")
-        self._size = size
-        self._index = index
-        self._encoder = encoder
-        self._forced = forced
+        self._size, self._index = size, index
+        self._encoder, self._forced = encoder, forced
 
     def init(self, rows: int) -> NDArray[np.int64] | int:
-        """How many rows there are; what they have read is known when they are first seen."""
+        """The number of rows; what they have read is known when they are first seen."""
         return rows
 
     def select(self, state: Any, rows_R: NDArray[np.int64]) -> Any:

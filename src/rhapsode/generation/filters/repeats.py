@@ -7,7 +7,8 @@ element the answer follows from the one before it, so that a step costs one pass
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,28 +34,27 @@ LARGEST_PENALTY = 1e9
 
 
 class Echo:
-    """Of one text, for every place, how long the run ending there repeats the end of the text.
+    """For every place of a text, the length of the run ending there that repeats its end.
 
     Arguments:
         elements_N: the text so far.
-        breakers_V: marks elements that no run may contain; None for none.
+        breakers: elements that no run may contain.
     """
 
-    def __init__(
-        self, elements_N: NDArray[np.int64], breakers_V: NDArray[np.bool_] | None = None
-    ) -> None:
-        self._breakers_V = breakers_V
-        self._size = len(elements_N)
+    def __init__(self, elements_N: NDArray[np.int64], breakers: Set[int] = frozenset()) -> None:
+        self._breakers, self._size = breakers, len(elements_N)
         room = max(256, 2 * self._size)
         self._elements = np.zeros(room, dtype=np.int64)
         self._elements[: self._size] = elements_N
         self._length = np.zeros(room, dtype=np.int64)
         self._length[: max(self._size - 1, 0)] = self._from_nothing()
 
+    def __len__(self) -> int:
+        return self._size
+
     def copy(self) -> Echo:
         """One that goes its own way."""
-        twin = Echo.__new__(Echo)
-        twin._breakers_V, twin._size = self._breakers_V, self._size
+        twin = copy(self)
         twin._elements, twin._length = self._elements.copy(), self._length.copy()
         return twin
 
@@ -64,9 +64,8 @@ class Echo:
             self._elements = np.concatenate((self._elements, np.zeros_like(self._elements)))
             self._length = np.concatenate((self._length, np.zeros_like(self._length)))
         size = self._size
-        place_R = np.flatnonzero(self._elements[:size] == element)
-        if self._breaks(element):
-            place_R = place_R[:0]
+        same_R = self._elements[:size] == element if element not in self._breakers else []
+        place_R = np.flatnonzero(same_R)
         before_R = np.where(place_R > 0, self._length[place_R - 1], 0)
         self._length[:size] = 0
         self._length[place_R] = before_R + 1
@@ -74,23 +73,18 @@ class Echo:
         self._size += 1
 
     def followers(self, least: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """What came after each earlier run of at least this length that repeats the end, and those lengths."""
+        """Elements after each earlier run of at least this length that repeats the end, and the lengths."""
         place_R = np.flatnonzero(self._length[: max(self._size - 1, 0)] >= least)
         return self._elements[place_R + 1], self._length[place_R]
-
-    def _breaks(self, element: int) -> bool:
-        return self._breakers_V is not None and bool(self._breakers_V[element])
 
     def _from_nothing(self) -> NDArray[np.int64]:
         """The lengths of a whole text at once: the Z function of the text read backwards (Gusfield 1997)."""
         size = self._size
-        backwards = self._elements[:size][::-1].tolist()
-        if self._breakers_V is not None:
-            # A breaker is like nothing else, not even itself.
-            backwards = [
-                -1 - place if self._breaks(element) else element
-                for place, element in enumerate(backwards)
-            ]
+        # A breaker is like nothing else, not even itself.
+        backwards = [
+            -1 - place if element in self._breakers else element
+            for place, element in enumerate(self._elements[:size][::-1].tolist())
+        ]
         lengths = [0] * size
         left = right = 0
         for place in range(1, size):
@@ -103,43 +97,39 @@ class Echo:
         return np.array(lengths[:0:-1], dtype=np.int64)
 
 
+Echoes = list[Echo | None]
+
+
 class _Echoing(Filter):
     """Shared by the steps on repeats: an echo of each row's prompt and output, carried from step to step."""
 
-    def init(self, rows: int) -> list[tuple[Echo, int] | None]:
+    def init(self, rows: int) -> Echoes:
         return [None] * rows
 
-    def select(
-        self, state: list[tuple[Echo, int] | None], rows_R: NDArray[np.int64]
-    ) -> list[tuple[Echo, int] | None]:
+    def select(self, state: Echoes, rows_R: NDArray[np.int64]) -> Echoes:
         return self.fork([state[row] for row in rows_R])
 
-    def fork(self, state: list[tuple[Echo, int] | None]) -> list[tuple[Echo, int] | None]:
-        return [None if entry is None else (entry[0].copy(), entry[1]) for entry in state]
+    def fork(self, state: Echoes) -> Echoes:
+        return [None if echo is None else echo.copy() for echo in state]
 
     def _echoes(
-        self,
-        state: list[tuple[Echo, int] | None],
-        context: Context,
-        breakers_V: NDArray[np.bool_] | None = None,
+        self, state: Echoes, context: Context, breakers: Set[int] = frozenset()
     ) -> list[Echo]:
         """The echoes up to now; only what is new is looked at."""
         fresh: dict[int, Echo] = {}
         echoes: list[Echo] = []
         for row, (prompt, output) in enumerate(zip(context.prompt, context.output, strict=True)):
-            entry = state[row]
-            if entry is None or entry[1] > len(output):  # new, or something was taken back
-                if len(output):
-                    echo = Echo(np.concatenate((prompt, output)), breakers_V)
-                elif id(prompt) in fresh:
-                    echo = fresh[id(prompt)].copy()
-                else:
-                    echo = fresh[id(prompt)] = Echo(prompt, breakers_V)
-            else:
-                echo = entry[0]
-                for element in output[entry[1] :]:
+            echo = state[row]
+            if echo is not None and len(echo) <= len(prompt) + len(output):
+                for element in output[len(echo) - len(prompt) :]:
                     echo.extend(int(element))
-            state[row] = (echo, len(output))
+            elif len(output):  # new, or something was taken back
+                echo = Echo(np.concatenate((prompt, output)), breakers)
+            elif id(prompt) in fresh:
+                echo = fresh[id(prompt)].copy()
+            else:
+                echo = fresh[id(prompt)] = Echo(prompt, breakers)
+            state[row] = echo
             echoes.append(echo)
         return echoes
 
@@ -203,21 +193,19 @@ class Dry(_Echoing):
         if allowed < 1:
             raise SettingsError(f"dry_allowed_length {allowed} is not 1 or more")
         self._multiplier, self._base, self._allowed = multiplier, base, allowed
-        self._breakers = np.array(sorted(set(breakers)), dtype=np.int64)
+        self._breakers = frozenset(breakers)
 
     def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
         if self._multiplier == 0.0:
             return logits_BV, state
-        breakers_V = np.zeros(logits_BV.shape[1], dtype=bool)
-        breakers_V[self._breakers] = True
         after_BV = logits_BV.copy()
-        for row, echo in enumerate(self._echoes(state, context, breakers_V)):
+        for row, echo in enumerate(self._echoes(state, context, self._breakers)):
             element_R, length_R = echo.followers(self._allowed)
             if not len(element_R):
                 continue
-            longest_V = np.zeros(len(breakers_V), dtype=np.int64)
+            longest_V = np.zeros(logits_BV.shape[1], dtype=np.int64)
             np.maximum.at(longest_V, element_R, length_R)
-            longest_V[breakers_V] = 0
+            longest_V[list(self._breakers)] = 0
             hit_R = np.flatnonzero(longest_V)
             # In logarithms, so that no power overflows.
             log_R = math.log(self._multiplier) + math.log(self._base) * (
@@ -228,10 +216,8 @@ class Dry(_Echoing):
         return after_BV, state
 
     def explain(self) -> str:
-        if self._multiplier == 0.0:
-            return "dry off"
         text = f"dry {self._multiplier:g} x {self._base:g}^(length - {self._allowed})"
-        return f"{text}, broken by {self._breakers.tolist()}" if len(self._breakers) else text
+        return f"{text}, broken by {sorted(self._breakers)}" if self._breakers else text
 
 
 _WITHIN_TWO = Limits(lambda value: -2.0 <= value <= 2.0, "is not between -2 and 2")
@@ -239,7 +225,7 @@ _WITHIN_TWO = Limits(lambda value: -2.0 <= value <= 2.0, "is not between -2 and 
 
 @dataclass
 class Counted:
-    """How often each element has occurred, per row.
+    """Occurrences of each element, per row.
 
     Arguments:
         count_BV: occurrences; None before the first logits tell V.
@@ -274,9 +260,7 @@ class _Counting(NumberFilter):
             state.count_BV = np.zeros(shape, dtype=np.int32)
         for row, output in enumerate(context.output):
             read = state.read[row]
-            if read > len(output):  # something was taken back
-                read = -1
-            if read < 0:
+            if not 0 <= read <= len(output):  # new, or something was taken back
                 read = 0
                 state.count_BV[row] = 0
                 if self._with_prompt:

@@ -1,7 +1,5 @@
 """Temperature: how evenly the candidates share the probability. Nothing is removed, but by greedy choice."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -16,14 +14,15 @@ from rhapsode.generation.filters.contract import (
     Context,
     Filter,
     Logits,
+    NumberFilter,
     entropy,
     likeliest_only,
 )
 
 
 @FILTERS.register("temperature.v1")
-class Temperature(Filter):
-    """z / T; under 1e-5 only the likeliest element stays, the lowest id on ties.
+class Temperature(NumberFilter):
+    """z / T; under 1e-5 only the likeliest element stays, the lowest id on ties. 1 is off.
 
     Arguments:
         temperature: T, 0 or more.
@@ -32,25 +31,20 @@ class Temperature(Filter):
         SettingsError: a negative temperature, or none.
     """
 
-    name = "temperature"
+    name = setting = kernel = "temperature"
+    limits = FROM_ZERO
+    off = 1.0
 
-    def __init__(self, temperature: float) -> None:
-        FROM_ZERO.check("temperature", temperature)
-        self._temperature = temperature
-
-    def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        if self._temperature < GREEDY_BELOW:
-            return likeliest_only(logits_BV), state
+    def _change(self, logits_BV: Logits, context: Context, state: Any) -> Logits:
+        if self._value < GREEDY_BELOW:
+            return likeliest_only(logits_BV)
         # From the maximum, so that no logit overflows: the distribution is the same.
         shifted_BV = logits_BV - logits_BV.max(axis=1, keepdims=True)
-        return (shifted_BV / np.float64(self._temperature)).astype(np.float32), state
+        divided_BV: Logits = (shifted_BV / np.float64(self._value)).astype(np.float32)
+        return divided_BV
 
-    def compiled(self) -> tuple[str, float]:
-        name = "greedy" if self._temperature < GREEDY_BELOW else "temperature"
-        return name, self._temperature
-
-    def explain(self) -> str:
-        return f"temperature {self._temperature:g}"
+    def compiled(self) -> tuple[str, Any] | None:
+        return ("greedy", 0.0) if self._value < GREEDY_BELOW else super().compiled()
 
 
 @FILTERS.register("dynatemp.v1")

@@ -1,7 +1,5 @@
 """Truncation: which candidates may be drawn at all. The logits of those that stay are not changed."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -221,8 +219,6 @@ class Xtc(Filter):
         self._protected = np.array(sorted(set(protected)), dtype=np.int64)
 
     def apply(self, logits_BV: Logits, context: Context, state: Any) -> tuple[Logits, Any]:
-        if self._probability == 0.0:
-            return logits_BV, state
         coin_B = uniforms(context.seed, context.sequence_B, context.position_B, XTC_LANE)
         row_R = np.flatnonzero(coin_B < self._probability)
         if not len(row_R):
@@ -238,8 +234,6 @@ class Xtc(Filter):
         return after_BV, state
 
     def explain(self) -> str:
-        if self._probability == 0.0:
-            return "xtc off"
         text = f"xtc {self._probability:g} from {self._threshold:g}"
         return f"{text}, never {self._protected.tolist()}" if len(self._protected) else text
 
@@ -265,10 +259,8 @@ def _smallest_set(
         size = SORTED_WHOLE // 8
         while True:
             # Everything up to a key, ties included: its order is that of the whole row.
-            if size < vocab_size:
-                index_R = np.flatnonzero(key_V <= np.partition(key_V, size)[size])
-            else:
-                index_R = np.arange(vocab_size)
+            last = min(size, vocab_size - 1)
+            index_R = np.flatnonzero(key_V <= np.partition(key_V, last)[last])
             index_R = index_R[np.argsort(key_V[index_R], kind="stable")]
             in_R = _short_of(weight_V[index_R][None], goal)[0]
             if size >= vocab_size or not in_R[-1]:
@@ -279,7 +271,7 @@ def _smallest_set(
 
 
 def _short_of(sorted_BV: NDArray[np.float64], goal: Any) -> NDArray[np.bool_]:
-    """Where the weight before an element is short of the goal, and always at the first."""
+    """True where the weight before an element is short of the goal, and at the first."""
     in_BV = np.ones(sorted_BV.shape, dtype=bool)
     in_BV[:, 1:] = np.cumsum(sorted_BV, axis=1)[:, :-1] < goal
     return in_BV
@@ -290,16 +282,16 @@ BITS = 1.0 / np.log(2.0)
 
 @dataclass(frozen=True)
 class Steering:
-    """Where each row's control stands.
+    """The state of each row's control.
 
     Arguments:
         bound_B: mu, bits.
-        given_BV: the logits of the last application; None before it.
+        given_BV: the logits of the last application.
         written_B: elements that had been written then.
     """
 
     bound_B: NDArray[np.float64]
-    given_BV: Logits | None
+    given_BV: Logits
     written_B: NDArray[np.int64]
 
 
@@ -325,19 +317,19 @@ class Mirostat(Filter):
         FROM_ZERO.check("mirostat_eta", eta)
         self._tau, self._eta = tau, eta
 
-    def init(self, rows: int) -> Steering:
-        return Steering(np.full(rows, 2.0 * self._tau), None, np.zeros(rows, dtype=np.int64))
-
-    def select(self, state: Steering, rows_R: NDArray[np.int64]) -> Steering:
-        given = None if state.given_BV is None else state.given_BV[rows_R]
-        return Steering(state.bound_B[rows_R], given, state.written_B[rows_R])
+    def select(self, state: Steering | None, rows_R: NDArray[np.int64]) -> Steering | None:
+        if state is None:
+            return None
+        return Steering(state.bound_B[rows_R], state.given_BV[rows_R], state.written_B[rows_R])
 
     def apply(
-        self, logits_BV: Logits, context: Context, state: Steering
-    ) -> tuple[Logits, Steering]:
+        self, logits_BV: Logits, context: Context, state: Steering | None
+    ) -> tuple[Logits, Steering | None]:
         if self._tau == 0.0:
             return logits_BV, state
-        bound_B = self._updated(context, state)
+        bound_B = np.full(len(logits_BV), 2.0 * self._tau)
+        if state is not None:
+            bound_B = self._updated(context, state)
         surprise_BV = -BITS * log_softmax(logits_BV)
         after_BV = keep(logits_BV, surprise_BV <= bound_B[:, None])
         written_B = np.array([len(output) for output in context.output], dtype=np.int64)
@@ -346,8 +338,6 @@ class Mirostat(Filter):
     def _updated(self, context: Context, state: Steering) -> NDArray[np.float64]:
         """The bounds behind the elements written since; where more or less than one was, it stays."""
         bound_B = state.bound_B.copy()
-        if state.given_BV is None:
-            return bound_B
         for row, output in enumerate(context.output):
             if len(output) != state.written_B[row] + 1:
                 continue
@@ -358,4 +348,4 @@ class Mirostat(Filter):
         return bound_B
 
     def explain(self) -> str:
-        return f"mirostat {self._tau:g} eta {self._eta:g}" if self._tau else "mirostat off"
+        return f"mirostat {self._tau:g} eta {self._eta:g}"

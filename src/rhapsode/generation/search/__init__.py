@@ -1,13 +1,10 @@
 """The way of searching that settings ask for."""
 
-from __future__ import annotations
-
 from rhapsode.bundle import Job, Predictor
 from rhapsode.config.search import SearchSettings
 from rhapsode.generation.chain import Chain
-from rhapsode.generation.search.beam import beam_search, stochastic_beam_search
+from rhapsode.generation.search.beam import Found, beam_search, stochastic_beam_search
 from rhapsode.generation.search.contrastive import contrastive_search
-from rhapsode.generation.search.likeliest import Found
 
 __all__ = ["search"]
 
@@ -27,6 +24,8 @@ def search(
     Raises:
         SettingsError: the predictor has no features for contrastive search.
     """
+    if job.length == 0:
+        return [Found((), 0.0, 0.0, "length")]
     if settings.penalty_alpha is not None:
         return [contrastive_search(predictor, job, chain, alpha=settings.penalty_alpha)]
     if settings.beams is None:

@@ -1,8 +1,7 @@
 """Beam search: the likeliest continuations, in groups that keep off each other, or a sample of different ones."""
 
-from __future__ import annotations
-
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +10,57 @@ from rhapsode.bundle import Job, Predictor, log_softmax
 from rhapsode.encoding import END_ID
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.draw import uniforms
+from rhapsode.generation.filters.contract import largest
 from rhapsode.generation.loop import Rows, Step, run
-from rhapsode.generation.search.likeliest import Candidates, Found, best_first
+
+# Nats by which a log-probability may differ for no other reason.
+ROUNDING = 1e-4
+
+
+@dataclass(frozen=True)
+class Found:
+    """A continuation that a search has found.
+
+    Arguments:
+        elements: ids, without end-of-sequence.
+        log_prob: of all of it, end-of-sequence counted in, nats: of the model, or where limits weigh elements anew or
+            a sample is drawn, of what the model makes of them.
+        score: what the search ranks by; higher is better.
+        end: "stop" when it ended by itself, "length" otherwise.
+    """
+
+    elements: tuple[int, ...]
+    log_prob: float
+    score: float
+    end: str
+
+
+class Candidates:
+    """Log-probabilities of what may come next, after the filters, without sharing out what these remove."""
+
+    def __init__(self) -> None:
+        # By how much what follows may raise a log-probability, from what filters have made likelier up to now.
+        self.rise = 0.0
+
+    def of(self, rows: Rows) -> NDArray[np.float64]:
+        """Log-probabilities (R, V), -inf where an element is removed; called once a step."""
+        log_RV = log_softmax(rows.following().logits_BV)
+        after_RV = rows.apply(log_RV.astype(np.float32))
+        # In float64 where a step left them alone: sums of many would show the rounding.
+        same_RV = after_RV == log_RV.astype(np.float32)
+        raised_RV = after_RV > log_RV + ROUNDING
+        if raised_RV[:, END_ID].any():  # it comes once
+            rise = float((after_RV - log_RV)[raised_RV[:, END_ID], END_ID].max())
+            self.rise = max(self.rise, rise)
+        if np.delete(raised_RV, END_ID, axis=1).any():
+            self.rise = math.inf
+        return np.where(same_RV, log_RV, after_RV.astype(np.float64))
+
+
+def best_first(values_M: NDArray[np.float64], most: int) -> NDArray[np.int64]:
+    """Places of the largest finite values, the largest first, ties in order."""
+    places_R = largest(values_M, most)
+    return places_R[values_M[places_R] > -np.inf]
 
 
 def beam_search(
@@ -49,8 +97,6 @@ def beam_search(
     Returns:
         at most as many as beams, the best first.
     """
-    if job.length == 0:
-        return [Found((), 0.0, 0.0, "length")]
     search = _Beams(beams // groups, groups, length_penalty, diversity_penalty, job.length)
     rows = Rows.of_jobs(predictor, [job], chain, 0)
     rows.select(np.zeros(groups, dtype=np.int64))
@@ -125,9 +171,7 @@ class _Pool:
     """
 
     def __init__(self, size: int, alpha: float, longest: int) -> None:
-        self._size = size
-        self._alpha = alpha
-        self._longest = longest
+        self._size, self._alpha, self._longest = size, alpha, longest
         self.found: list[Found] = []
 
     def add(self, elements_T: NDArray[np.int64], log_prob: float, end: str) -> None:
@@ -139,17 +183,15 @@ class _Pool:
         del self.found[self._size :]
 
     def open(self, log_prob: float, written: int) -> bool:
-        """Whether what goes on from here, with at most this log-probability, might still be among the best."""
-        if len(self.found) < self._size:
-            return True
-        if log_prob > 0.0:
+        """True if a continuation of at most this log-probability may still be among the best."""
+        if len(self.found) < self._size or log_prob > 0.0:
             return True
         # Log-probabilities only fall; what an equal one can reach lies at the end that alpha favours.
         length = self._longest if self._alpha > 0 else written + 1
         return bool(log_prob / self._weight(length) > self.found[-1].score)
 
     def _weight(self, length: int) -> float:
-        """What a log-probability of so many elements is divided by."""
+        """The divisor of a log-probability of so many elements."""
         try:
             weight: float = float(length) ** self._alpha
         except OverflowError:
@@ -159,7 +201,6 @@ class _Pool:
 
 # From here on lanes belong to pairs of beam and element.
 FIRST_BEAM_LANE = 1 << 16
-_LOW = np.uint64(0xFFFFFFFF)
 
 
 def stochastic_beam_search(
@@ -182,8 +223,6 @@ def stochastic_beam_search(
         the largest noisy log-probability (their score) first: the first is an ordinary sample, the second one from
         what is left, and so on. Fewer than asked for when there are no more.
     """
-    if job.length == 0:
-        return [Found((), 0.0, 0.0, "length")]
     rows = Rows.of_jobs(predictor, [job], chain, seed)
     search = _NoisyBeams(job, beams, seed)
     for _ in run(rows, search.choose):
@@ -245,7 +284,7 @@ def _uniforms(
 ) -> NDArray[np.float64]:
     """A uniform in (0, 1) for each pair of row and element."""
     count = shape[0] * shape[1]
-    if count + FIRST_BEAM_LANE > int(_LOW):
+    if count + FIRST_BEAM_LANE > 0xFFFFFFFF:
         raise ValueError("too many pairs of beam and element")
     sequence_N, position_N = np.full(count, sequence), np.full(count, position)
     lane_N = np.arange(FIRST_BEAM_LANE, FIRST_BEAM_LANE + count)

@@ -1,7 +1,5 @@
 """Contrastive search: likely elements whose features are unlike those of what stands before."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,7 +9,7 @@ from rhapsode.errors import SettingsError
 from rhapsode.generation.chain import Chain
 from rhapsode.generation.filters.truncation import TopK
 from rhapsode.generation.loop import Rows, Step, run
-from rhapsode.generation.search.likeliest import Found, best_first
+from rhapsode.generation.search.beam import Found
 
 
 def contrastive_search(predictor: Predictor, job: Job, chain: Chain, *, alpha: float) -> Found:
@@ -29,8 +27,6 @@ def contrastive_search(predictor: Predictor, job: Job, chain: Chain, *, alpha: f
     Raises:
         SettingsError: the predictor has no features, or the chain's order leaves no candidate.
     """
-    if job.length == 0:
-        return Found((), 0.0, 0.0, "length")
     search = _Contrast(alpha, job.length)
     rows = Rows.of_jobs(predictor, [job], chain, 0, features=True)
     for _ in run(rows, search.choose):
@@ -44,8 +40,7 @@ class _Contrast:
 
     def __init__(self, alpha: float, length: int) -> None:
         self.written: list[int] = []
-        self.total = 0.0
-        self.end = "length"
+        self.total, self.end = 0.0, "length"
         self._alpha, self._length = alpha, length
         self._seen: list[NDArray[np.float32]] = []
         # Of the candidates that were read last: ids, probabilities, log-probabilities.
@@ -66,7 +61,8 @@ class _Contrast:
             return None
         log_V = log_softmax(rows.following().logits_BV)[0]
         share_V, kept_V = _weighed(rows)
-        candidates = best_first(np.where(kept_V, share_V, -np.inf), len(share_V))
+        candidates = np.flatnonzero(kept_V)
+        candidates = candidates[np.argsort(-share_V[candidates], kind="stable")]
         self._read = candidates, share_V[candidates], log_V[candidates]
         return Step(candidates, candidates[:, None], np.zeros(len(candidates), dtype=np.int64))
 
@@ -78,7 +74,7 @@ class _Contrast:
         share_R: NDArray[np.float64],
         log_R: NDArray[np.float64],
     ) -> bool:
-        """Go on with the best of the candidates; whether there is more to choose."""
+        """Go on with the best of the candidates; true if there is more to choose."""
         likeness_R = (units_RH @ np.concatenate(self._seen).T).max(axis=1)
         best = int(((1 - self._alpha) * share_R - self._alpha * likeness_R).argmax())
         element = int(candidates[best])
@@ -117,7 +113,6 @@ def _weighed(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
 
 
 def _units(features_TH: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Features of length 1."""
     length_T1 = np.linalg.norm(features_TH, axis=1, keepdims=True)
     units_TH: NDArray[np.float32] = features_TH / np.maximum(length_T1, np.float32(1e-12))
     return units_TH

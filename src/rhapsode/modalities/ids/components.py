@@ -1,10 +1,7 @@
 """The components of a network over identifiers, from settings and plan."""
 
-from __future__ import annotations
-
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
@@ -33,8 +30,6 @@ from rhapsode.modalities.ids.contract import IdCorpus
 from rhapsode.models import FAMILIES, INPUTS
 from rhapsode.training import plan_run
 
-__all__ = ["check_network", "network_config", "open_stream", "own_network", "seen_context"]
-
 MANY_DOCUMENTS = 200
 SHORT_DOCUMENT = 512
 
@@ -44,8 +39,8 @@ def seen_context(
 ) -> SeenContext:
     """The context asked for, or what suits the family and the text.
 
-    Many short documents are read each from the zero state: gradients reach over all of one, and none goes to
-    remembering the one before.
+    Many short documents are read each from the zero state: gradients reach over all of one, and
+    none goes to remembering the one before.
 
     Arguments:
         settings: `reading`, `network` and `training` are used.
@@ -64,17 +59,16 @@ def seen_context(
         context = parse_context(reading.context)
     elif fixed is not None:
         context = SeenContext("window", fixed)
-    elif pairs or many_short:
-        context = SeenContext("fresh")
     else:
-        context = SeenContext("carried")
+        context = SeenContext("fresh" if pairs or many_short else "carried")
+    windowed = context.kind == "window"
     if pairs and context.kind != "fresh":
         raise SettingsError(
             f"pairs of prompt and completion are read each afresh, not {context}",
             where="[reading] context",
             hint="leave it out" if fixed is None else "use another model",
         )
-    if fixed is not None and context.kind != "window":
+    if fixed is not None and not windowed:
         raise SettingsError(
             f"{family} has learnt positions and cannot read on and on",
             where="[reading] context",
@@ -86,16 +80,15 @@ def seen_context(
             f"window:{context.size} is longer than the {asked_length} positions of the model",
             where="[reading] context",
         )
-    plain = ReadingSettings()
     for name in ("stride", "shuffle", "drop_last", "loss"):
-        if context.kind != "window" and getattr(reading, name) != getattr(plain, name):
+        if not windowed and getattr(reading, name) != getattr(ReadingSettings, name):
             raise SettingsError(
                 f"{name!r} belongs to a window:N context, this one is {context}",
                 where="[reading]",
                 hint="set reading.context=window:N",
             )
     asked = settings.training.window
-    if context.kind == "window" and asked not in (None, context.size):
+    if windowed and asked not in (None, context.size):
         raise SettingsError(
             f"training.window is {asked}, the context {context}",
             where="[training] window",
@@ -120,7 +113,7 @@ def open_stream(settings: IdSettings, corpus: IdCorpus, grammar: Grammar | None 
     assert training.batch_size is not None
     assert training.window is not None
     context = parse_context(reading.context)
-    elements_N = corpus.train.elements_N
+    train, elements_N = corpus.train, corpus.train.elements_N
     if context.kind == "window":
         stream: Stream = WindowStream(
             elements_N,
@@ -135,22 +128,22 @@ def open_stream(settings: IdSettings, corpus: IdCorpus, grammar: Grammar | None 
     elif context.kind == "fresh":
         stream = FreshStream(
             elements_N,
-            corpus.train.starts,
+            train.starts,
             batch_size=training.batch_size,
             window=training.window,
             seed=settings.seed,
-            scored_N=corpus.train.scored_N,
+            scored_N=train.scored_N,
         )
     else:
         stream = CarriedStream(
             elements_N,
             batch_size=training.batch_size,
             window=training.window,
-            complete=corpus.train.complete,
+            complete=train.complete,
         )
     if grammar is None:
         return stream
-    return MaskedStream(stream, allowed_elements(grammar, elements_N, corpus.train.starts))
+    return MaskedStream(stream, allowed_elements(grammar, elements_N, train.starts))
 
 
 def own_network(planned: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,7 +154,7 @@ def own_network(planned: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[st
     if network.get("tied") and len(sizes) < 2 and "hidden_size" in network:
         size = sizes[0] if sizes else network["hidden_size"]
         network |= {"embedding_size": size, "hidden_size": size}
-    beside = {"embedding_size", "input_dropout", "tied"} if not table else set()
+    beside = set() if table else {"embedding_size", "input_dropout", "tied"}
     if len(set(sizes)) > 1:
         beside.add("tied")
     return {name: value for name, value in network.items() if name not in beside or name in asked}
@@ -170,8 +163,8 @@ def own_network(planned: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[st
 def network_config(settings: IdSettings, vocab_size: int) -> NetworkConfig:
     """The components that `[network]` describes.
 
-    `input`, `embedding_size` and `input_dropout` belong to the input module, `head_bias` and `tied` to the head,
-    everything else to the family.
+    `input`, `embedding_size` and `input_dropout` belong to the input module, `head_bias` and `tied`
+    to the head, everything else to the family.
     """
     network = dict(settings.network)
     input_name = INPUTS.full_name(str(network.pop("input", "table")))
@@ -183,8 +176,7 @@ def network_config(settings: IdSettings, vocab_size: int) -> NetworkConfig:
     family = FAMILIES.get(settings.model)
     if family.embedding_std is not None and input_name.startswith("table"):
         input_settings["init_std"] = family.embedding_std
-    head: dict[str, Any] = {"vocab_size": vocab_size}
-    head["bias"] = network.pop("head_bias", family.head_bias)
+    head = {"vocab_size": vocab_size, "bias": network.pop("head_bias", family.head_bias)}
     if network.pop("tied", False):
         head["tied"] = True
     return NetworkConfig(
@@ -201,7 +193,7 @@ def check_network(settings: IdSettings, family: str) -> None:
     Raises:
         SettingsError: a setting that this family lacks, or values that do not go together.
     """
-    own = {field.name for field in dataclasses.fields(FAMILIES.get(family).Config)} - {"input_size"}
+    own = {field.name for field in fields(FAMILIES.get(family).Config)} - {"input_size"}
     known = [*sorted(own), "embedding_size", "head_bias", "input", "input_dropout", "tied"]
     for name in settings.network:
         if name not in known:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -24,27 +24,15 @@ from rhapsode.modalities.opened import Piece, with_seed
 if TYPE_CHECKING:
     from rhapsode.counts import SuffixIndex
 
-__all__ = [
-    "OpenIndex",
-    "Written",
-    "chain_for",
-    "continue_prompt",
-    "continue_prompts",
-    "draw_best",
-    "look_back",
-    "search_prompt",
-    "suppressed_elements",
-    "way_of",
-]
 
 LENGTH = 400
 ROWS = 64
+# Texts that end a repeated run where no others are named.
 BREAKERS = ("\n", ":", '"', "*")
-"""Texts that end a repeated run where no others are named."""
 
 
+# Gives the index over the elements of the training data; called where `no_copy` asks for it only.
 OpenIndex = Callable[[], "SuffixIndex"]
-"""Gives the index over the elements of the training data; called where `no_copy` asks for it only."""
 
 
 def chain_for(
@@ -61,17 +49,18 @@ def chain_for(
         SettingsError: a value out of range.
     """
     encoder = bundle.encoder
+    suppressed = (UNKNOWN_ID,)  # never generated unless asked for
     check_search(settings, settings, count=settings.count)
     return chain_of(
         settings,
         vocab_size=encoder.vocab_size,
-        suppressed=suppressed_elements(),
+        suppressed=suppressed,
         control=control_filters(
             settings,
             encoder,
             open_index,
             length=LENGTH if settings.length is None else settings.length,
-            suppressed=suppressed_elements(),
+            suppressed=suppressed,
         ),
         protected=(END_ID, *_elements_with(encoder, ("\n",)))
         if settings.xtc_probability
@@ -83,16 +72,11 @@ def chain_for(
 
 
 def _elements_with(encoder: Encoder, texts: Sequence[str]) -> tuple[int, ...]:
-    """The elements whose own text holds one of these."""
     wanted = [text for text in texts if text]
     if not wanted:
         return ()
-    said = (encoder.decode([element]) for element in range(UNKNOWN_ID + 1, encoder.vocab_size))
-    return tuple(
-        element
-        for element, own in enumerate(said, UNKNOWN_ID + 1)
-        if any(text in own for text in wanted)
-    )
+    own = {e: encoder.decode([e]) for e in range(UNKNOWN_ID + 1, encoder.vocab_size)}
+    return tuple(e for e, said in own.items() if any(text in said for text in wanted))
 
 
 def continue_prompt(
@@ -104,7 +88,7 @@ def continue_prompt(
 ) -> Iterator[Piece]:
     """Continue a prompt; see `continue_prompts`."""
     ids_N = bundle.encoder.encode(prompt).astype(np.int64)
-    yield from continue_prompts(predictor, bundle, [ids_N], settings, open_index)
+    return continue_prompts(predictor, bundle, [ids_N], settings, open_index)
 
 
 def continue_prompts(
@@ -116,8 +100,8 @@ def continue_prompts(
 ) -> Iterator[Piece]:
     """Continue prompts `count` times each, up to 64 continuations side by side.
 
-    What a continuation says depends on its prompt, its index and the seed, never on what is written beside it. Prompts
-    of equal length share a batch; those of other lengths follow.
+    What a continuation says depends on its prompt, its index and the seed, never on what is written
+    beside it. Prompts of equal length share a batch; those of other lengths follow.
 
     Arguments:
         predictor: what predicts.
@@ -127,24 +111,21 @@ def continue_prompts(
         open_index: for `no_copy`.
     """
     settings = with_seed(settings)
-    chain = chain_for(bundle, settings, open_index)
+    encoder, chain = bundle.encoder, chain_for(bundle, settings, open_index)
+    length = LENGTH if settings.length is None else settings.length
+    if settings.searching or settings.best_of is not None:
+        for number, prompt_N in enumerate(prompts):
+            asked = (predictor, encoder, prompt_N, chain, settings)
+            found = (
+                search_prompt(*asked, length=length)
+                if settings.searching
+                else draw_best(*asked, length=length, open_index=open_index)
+            )
+            yield from (replace(piece, prompt=number) for piece in found)
+        return
     by_length: dict[int, list[int]] = {}
     for number, prompt_N in enumerate(prompts):
         by_length.setdefault(len(prompt_N), []).append(number)
-    length = LENGTH if settings.length is None else settings.length
-    if settings.searching or settings.best_of is not None:
-        asked = (predictor, bundle.encoder)
-        for number, prompt_N in enumerate(prompts):
-            found = (
-                search_prompt(*asked, prompt_N, chain, settings, length=length)
-                if settings.searching
-                else draw_best(
-                    *asked, prompt_N, chain, settings, length=length, open_index=open_index
-                )
-            )
-            for index, one in enumerate(found):
-                yield Piece(index, one.text, one.end, one.elements, number, None, one.chosen)
-        return
     for numbers in by_length.values():
         wanted = ((number, index) for number in numbers for index in range(settings.count))
         while rows := list(islice(wanted, ROWS)):
@@ -152,78 +133,64 @@ def continue_prompts(
                 yield from (Piece(index, "", "length", 0, number) for number, index in rows)
                 continue
             jobs = [Job(prompts[number], index, length) for number, index in rows]
-            for piece in _write(predictor, bundle, jobs, chain, settings):
+            for piece, _ in _write(predictor, encoder, jobs, chain, settings):
                 number, index = rows[piece.index]
                 yield replace(piece, index=index, prompt=number)
 
 
 def _write(
     predictor: Predictor,
-    bundle: IdBundle,
+    encoder: Encoder,
     jobs: Sequence[Job],
     chain: Chain,
     settings: GenerateSettings,
-) -> Iterator[Piece]:
-    """The pieces of jobs with prompts of one length; a piece's index is its job's."""
+) -> Iterator[tuple[Piece, list[int]]]:
+    """The pieces of jobs with prompts of one length, and their elements, end-of-sequence included.
+
+    The index of a piece is that of its job.
+    """
     assert settings.seed is not None
-    texts = [
-        StopText(bundle.encoder.decoder(), settings.stop, after=settings.min_length) for _ in jobs
-    ]
+    texts = [_stop_text(encoder, settings) for _ in jobs]
     written = [0] * len(jobs)
     dropped: set[int] = set()
     for one in continue_jobs(
         predictor, jobs, chain, seed=settings.seed, dropped=dropped, trace=settings.trace
     ):
-        job, text, end = one.job, texts[one.job], one.last
+        text, end = texts[one.job], one.last
         parts: list[str] = []
-        chosen: list[int] = []
+        elements: list[int] = []
         for element in one.elements:
+            elements.append(element)
             if element != END_ID:
-                written[job] += 1
-                chosen.append(element)
                 parts.append(text.feed(element))
-                if text.stopped:
-                    break
+            if text.stopped:
+                break
+        written[one.job] += len(parts)
         if text.stopped:
-            end = "stop"
-            dropped.add(job)
+            dropped.add(one.job)
         elif end is not None:
             parts.append(text.finish())
-            if text.stopped:  # by what had been held back
-                end = "stop"
-        yield Piece(job, "".join(parts), end, written[job], 0, one.trace, tuple(chosen))
+        if text.stopped:  # perhaps by what had been held back
+            end = "stop"
+        chosen = tuple(element for element in elements if element != END_ID)
+        yield (
+            Piece(one.job, "".join(parts), end, written[one.job], 0, one.trace, chosen),
+            elements,
+        )
+
+
+def _stop_text(encoder: Encoder, settings: GenerateSettings) -> StopText:
+    return StopText(encoder.decoder(), settings.stop, after=settings.min_length)
 
 
 def look_back(bundle: IdBundle) -> int | None:
-    """Elements that a model sees at once; None where it carries all it has read."""
+    """Elements that a model sees at once; None without a limit."""
     if bundle.context.kind == "window":
         return bundle.context.size
     if bundle.network is None:
         return None
     window = bundle.network.model.settings.get("window")
     return window if isinstance(window, int) else None
-
-
-def suppressed_elements() -> tuple[int, ...]:
-    """Elements never generated unless asked for: the unknown one."""
-    return (UNKNOWN_ID,)
-
-
-@dataclass(frozen=True)
-class Written:
-    """One continuation.
-
-    Arguments:
-        text: up to a stop text, if it has one.
-        elements: how many that took, end-of-sequence not counted.
-        end: "stop" or "length".
-        chosen: the elements, end-of-sequence left out.
-    """
-
-    text: str
-    elements: int
-    end: str
-    chosen: tuple[int, ...] = ()
 
 
 def way_of(settings: SearchSettings) -> str:
@@ -247,8 +214,8 @@ def search_prompt(
     settings: GenerateSettings,
     *,
     length: int,
-) -> list[Written]:
-    """The best `count` continuations that a search finds; stop texts cut what was found.
+) -> Iterator[Piece]:
+    """The best `count` continuations that a search finds, cut at stop texts.
 
     Arguments:
         predictor: what predicts.
@@ -260,10 +227,8 @@ def search_prompt(
     """
     assert settings.seed is not None
     found = search(predictor, Job(prompt_N, 0, length), chain, settings, seed=settings.seed)
-    return [
-        _cut(encoder, [*each.elements, *([END_ID] if each.end == "stop" else [])], settings)[0]
-        for each in found[: settings.count]
-    ]
+    for index, one in enumerate(found[: settings.count]):
+        yield _cut(encoder, index, one.elements, one.end, settings)
 
 
 def draw_best(
@@ -274,8 +239,8 @@ def draw_best(
     settings: GenerateSettings,
     *,
     length: int,
-    open_index: Callable[[], SuffixIndex] | None,
-) -> list[Written]:
+    open_index: OpenIndex | None,
+) -> Iterator[Piece]:
     """`count` continuations, each the best of `best_of` that are drawn.
 
     Arguments:
@@ -285,67 +250,48 @@ def draw_best(
         chain: filters before the draw.
         settings: with `best_of` and a seed.
         length: most elements.
-        open_index: gives the index over the elements of the training data; called to rank by novelty only.
+        open_index: gives the index over the elements of the training data; called to rank by
+            novelty only.
 
     Raises:
         SettingsError: there is no index to rank by.
     """
-    assert settings.seed is not None
     assert settings.best_of is not None
     index = None
     if settings.rank_by == "novelty":
         if open_index is None:
             raise SettingsError("there is no index of the training data", where="--rank-by")
         index = open_index()
-    best: list[Written] = []
+    plain = replace(settings, trace=None)
     for number in range(settings.count):
         first = number * settings.best_of
         jobs = [Job(prompt_N, first + each, length) for each in range(settings.best_of)]
-        outputs: list[list[int]] = []
+        outputs: list[list[int]] = [[] for _ in jobs]
         for start in range(0, len(jobs), ROWS):
             some = jobs[start : start + ROWS]
-            drawn: list[list[int]] = [[] for _ in some]
-            texts = [_stop_text(encoder, settings) for _ in some]
-            dropped: set[int] = set()
-            for one in continue_jobs(predictor, some, chain, seed=settings.seed, dropped=dropped):
-                drawn[one.job] += one.elements
-                for element in one.elements:
-                    if element != END_ID:
-                        texts[one.job].feed(element)
-                if texts[one.job].stopped:
-                    dropped.add(one.job)
-            outputs += drawn
-        cut = [_cut(encoder, output, settings) for output in outputs]
-        ids = [shown for _, shown in cut]
+            for piece, elements in _write(predictor, encoder, some, chain, plain):
+                outputs[start + piece.index] += elements
         ranked = (
-            rank_by_likelihood(predictor, prompt_N, ids)
+            rank_by_likelihood(predictor, prompt_N, outputs)
             if index is None
-            else rank_by_novelty(index, ids)
+            else rank_by_novelty(index, outputs)
         )
-        best.append(cut[ranked[0]][0])
-    return best
-
-
-def _stop_text(encoder: Encoder, settings: GenerateSettings) -> StopText:
-    return StopText(encoder.decoder(), settings.stop, after=settings.min_length)
+        best = outputs[ranked[0]]
+        end = "stop" if END_ID in best else "length"
+        yield _cut(encoder, number, [each for each in best if each != END_ID], end, settings)
 
 
 def _cut(
-    encoder: Encoder, output: Sequence[int], settings: GenerateSettings
-) -> tuple[Written, list[int]]:
-    """A continuation up to its stop text, and its elements, those that complete the stop text included."""
+    encoder: Encoder, index: int, elements: Sequence[int], end: str, settings: GenerateSettings
+) -> Piece:
+    """A continuation up to its stop text, which is left out."""
     text = _stop_text(encoder, settings)
     parts: list[str] = []
-    for place, element in enumerate(output, 1):
-        if element == END_ID:
-            chosen = tuple(output[: place - 1])
-            return Written("".join([*parts, text.finish()]), place - 1, "stop", chosen), list(
-                output
-            )
+    for element in elements:
         parts.append(text.feed(element))
         if text.stopped:
-            chosen = tuple(output[:place])
-            return Written("".join(parts), place, "stop", chosen), list(chosen)
+            break
+    chosen = tuple(elements[: len(parts)])
     parts.append(text.finish())
-    end = "stop" if text.stopped else "length"
-    return Written("".join(parts), len(output), end, tuple(output)), list(output)
+    end = "stop" if text.stopped else end
+    return Piece(index, "".join(parts), end, len(chosen), chosen=chosen)

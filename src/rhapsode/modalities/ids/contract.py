@@ -1,51 +1,42 @@
 """The corpus of a modality of identifiers, and settings of measuring its models."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from rhapsode.modalities.contract import Corpus
-
-if TYPE_CHECKING:
-    from rhapsode.data import ElementStore
-    from rhapsode.encoding import Encoder
-
-__all__ = ["IdCorpus", "IdEvaluationSettings"]
+from rhapsode.data import ElementStore
+from rhapsode.encoding import Encoder
+from rhapsode.modalities.scoring import PartName
 
 
-class IdCorpus(Corpus, Protocol):
-    """A corpus of identifiers, divided into parts."""
+@dataclass(frozen=True)
+class IdCorpus:
+    """A corpus of identifiers, divided into parts.
 
-    @property
-    def encoder(self) -> Encoder:
-        """Documents to identifiers."""
+    Arguments:
+        encoder: documents to identifiers.
+        train: the training part.
+        validation: the part that chooses, possibly empty.
+        test: the part that is scored once, possibly empty.
+        sha256: over all documents and their boundaries.
+        characters: of all documents.
+        documents: how many.
+        copies: documents that repeat an earlier one.
+        pairs: True if parts of documents are given, and only the rest is learnt.
+    """
 
-    @property
-    def train(self) -> ElementStore:
-        """The training part."""
+    encoder: Encoder
+    train: ElementStore
+    validation: ElementStore
+    test: ElementStore
+    sha256: str
+    characters: int
+    documents: int
+    copies: int
+    pairs: bool
 
-    @property
-    def validation(self) -> ElementStore:
-        """The part that chooses, possibly empty."""
-
-    @property
-    def test(self) -> ElementStore:
-        """The part that is scored once, possibly empty."""
-
-    @property
-    def pairs(self) -> bool:
-        """True if parts of documents are given, and only the rest is learnt."""
-
-    @property
-    def copies(self) -> int:
-        """Documents that repeat an earlier one."""
-
-    def counts_V(self) -> NDArray[np.int64]:
-        """Occurrences of each element in the training part."""
+    def part(self, name: PartName) -> ElementStore:
+        """A part by its name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
 
 @dataclass(frozen=True)

@@ -52,23 +52,12 @@ if TYPE_CHECKING:
 
     from rhapsode.modalities.ids.model import IdModel
 
-__all__ = [
-    "Evaluation",
-    "IdPart",
-    "SurprisingPassage",
-    "batches_in_order",
-    "loss_of_rounded",
-    "losses_while_learning",
-    "measure_ids",
-    "protocol_of",
-    "score_part",
-]
 
 EXAMINED = 50_000
 WINDOWED = 200_000
 WINDOW = 512
+# What a model that goes on learning may read for; it reads 50 to 1,000 elements a second.
 DYNAMIC_SECONDS = 60.0
-"""What a model that goes on learning may read for; it reads 50 to 1,000 elements a second."""
 
 
 @dataclass(frozen=True)
@@ -114,14 +103,15 @@ class Evaluation(Figures, Metrics):
     """The figures of a sweep, and looks at where they come from.
 
     Arguments:
-        windowed: nats per element where nothing is carried: `loss`, `window`, `stride`, `elements`; None where the
-            part of the text that it is taken of has nothing to score.
+        windowed: nats per element where nothing is carried: `loss`, `window`, `stride`, `elements`;
+            None where the part of the text that it is taken of has nothing to score.
         calibration: reliability of the likeliest candidate.
         by_context: losses by how much the model had seen before.
         surprising: the passages that cost most.
-        dynamic: losses of a model that goes on learning from what it scores, and how; None unless asked for.
-        reduced: what weights of fewer bits cost on a part of the text: `weights`, `loss`, `float32` (the loss with
-            those), `elements`; None unless asked for.
+        dynamic: losses of a model that goes on learning from what it scores, and how; None unless
+            asked for.
+        reduced: what weights of fewer bits cost on a part of the text: `weights`, `loss`, `float32`
+            (the loss with those), `elements`; None unless asked for.
     """
 
     windowed: dict[str, Any] | None
@@ -137,7 +127,6 @@ class Evaluation(Figures, Metrics):
         return list(self.report(f"{self.protocol.split}"))
 
     def report(self, title: str) -> Iterator[RenderableType]:
-        """Metrics, losses by context, calibration, and what surprised most, under a title."""
         from rhapsode.views.evaluation_report import evaluation_report
 
         yield from evaluation_report(self.to_mapping(), title)
@@ -210,7 +199,7 @@ def _allowed(
 def measure_ids(
     model: IdModel, part: IdPart, text: Text | None, settings: IdEvaluationSettings
 ) -> Evaluation:
-    """Loss, perplexity and bits of a model on a part, and where they come from.
+    """Loss, perplexity and bits of a model on a part, and their sources.
 
     Arguments:
         model: the model.
@@ -274,8 +263,8 @@ def _examined(
     store: ElementStore, context: SeenContext, grammar: Grammar | None
 ) -> Iterator[Batch]:
     """Batches of a part of a store that is read in seconds."""
-    fresh = context.kind == "fresh" or grammar is not None
-    elements_N, starts, scored_N = part_of(store, EXAMINED, fresh=fresh)
+    whole = context.kind == "fresh" or grammar is not None
+    elements_N, starts, scored_N = part_of(store, EXAMINED, fresh=whole)
     every = max(1, len(elements_N) * context.size // 500_000) if context.kind == "window" else 1
     return in_context(
         elements_N, starts, context, lanes=1, scored_N=scored_N, every=every, grammar=grammar
@@ -291,7 +280,9 @@ def loss_of_rounded(
     *,
     grammar: Grammar | None = None,
 ) -> dict[str, Any] | None:
-    """The loss with weights of fewer bits, beside float32, over the part that calibration reads.
+    """Compare the loss with weights of fewer bits to that of float32.
+
+    Both read the part of the text that calibration reads.
 
     Arguments:
         predictor: the model.
@@ -304,14 +295,13 @@ def loss_of_rounded(
     Returns:
         See `Evaluation.reduced`; None where nothing of the part is scored.
     """
-    losses, count = [], 0
+    totals, count = [], 0
     for each in (rounded, predictor):
-        batches = _examined(store, context, grammar)
-        total, count = total_loss(each, batches, context)
-        losses.append(total)
+        total, count = total_loss(each, _examined(store, context, grammar), context)
+        totals.append(total)
     if not count:
         return None
-    loss, exact = (total / count for total in losses)
+    loss, exact = (total / count for total in totals)
     return {"weights": weights, "loss": loss, "float32": exact, "elements": count}
 
 
@@ -343,9 +333,11 @@ def batches_in_order(store: ElementStore, context: SeenContext, *, segment: int)
 
     Arguments:
         store: what to score; given elements get weight 0.
-        context: what the model sees of the past. `carried` is one pass in order; `fresh` reads one document after the
-            other, each from the zero state; `window:N` lays `segment` windows side by side, each for one element.
-        segment: elements of a batch; the first of `window:N` has N, the last of a text or document may have fewer.
+        context: what the model sees of the past. `carried` is one pass in order; `fresh` reads one
+            document after the other, each from the zero state; `window:N` lays `segment` windows
+            side by side, each for one element.
+        segment: elements of a batch; the first of `window:N` has N, the last of a text or document
+            may have fewer.
     """
     elements_N, scored_N = store.elements_N, store.scored_N
     if context.kind == "fresh":
@@ -364,7 +356,7 @@ def batches_in_order(store: ElementStore, context: SeenContext, *, segment: int)
 def losses_while_learning(
     bundle: IdBundle, store: ElementStore, *, seconds: float = DYNAMIC_SECONDS
 ) -> dict[str, Any]:
-    """Losses of a model that goes on learning, over as much text as time allows.
+    """Losses of a model that continues to learn, within a time limit.
 
     Arguments:
         bundle: the model; it is not changed.
@@ -372,9 +364,10 @@ def losses_while_learning(
         seconds: about how long.
 
     Returns:
-        `losses`: for "static" (over the same elements), "dynamic", "cache" and "both" `loss`, `perplexity` and
-        `seconds`; `elements`, `of`, `settings`, and `protocol` by the same names. Where learning diverged, "dynamic"
-        and "both" are missing and `diverged` is the element; where time led to nothing that is scored, all are.
+        `losses`: for "static" (over the same elements), "dynamic", "cache" and "both" `loss`,
+        `perplexity` and `seconds`; `elements`, `of`, `settings`, and `protocol` by the same names.
+        Where learning diverged, "dynamic" and "both" are missing and `diverged` is the element;
+        where time led to nothing that is scored, all are.
     """
     from rhapsode.bundle.adapting import AdaptSettings, adapted_losses
     from rhapsode.bundle.network import load_network
@@ -396,14 +389,16 @@ def losses_while_learning(
         seconds=seconds,
     )
     count = len(found.positions_N)
-    losses = {}
-    for name, nats_N in found.nats.items() if count else ():
-        loss = float(nats_N.mean(dtype=np.float64))
-        losses[name] = {
+    nats = found.nats if count else {}
+    means = {name: float(nats_N.mean(dtype=np.float64)) for name, nats_N in nats.items()}
+    losses = {
+        name: {
             "loss": loss,
             "perplexity": math.exp(min(loss, 700.0)),
             "seconds": found.seconds[name],
         }
+        for name, loss in means.items()
+    }
     if found.diverged is not None:
         log.info(
             f"learning broke down at element {found.diverged:,} "
@@ -416,8 +411,8 @@ def losses_while_learning(
         "static": f"the same elements by {whose} as it is, in its own context, read in order",
         "dynamic": (
             f"scored, then one step on every {settings.segment} elements: learning rate "
-            f"{settings.learning_rate:g}, decay {settings.decay:g}, damping {settings.damping:g}; mean squares of "
-            "gradients from the text so far"
+            f"{settings.learning_rate:g}, decay {settings.decay:g}, damping "
+            f"{settings.damping:g}; mean squares of gradients from the text so far"
         ),
         "cache": (
             f"the last {settings.cache_size:,} features, theta {settings.theta:g}, "

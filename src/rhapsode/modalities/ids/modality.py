@@ -14,13 +14,16 @@ import numpy as np
 from rhapsode import __version__
 from rhapsode.bundle import Calibration, IdBundle, IdFacts, Mixture, Provenance
 from rhapsode.config import GenerateSettings, IdSettings
+from rhapsode.data import Stream
 from rhapsode.encoding import ENCODERS
 from rhapsode.errors import DataError, EncodingError, SettingsError
 from rhapsode.evaluation import (
     Figures,
+    Text,
     evaluate_store,
     floors_of,
     ngram_in_words,
+    total_loss,
     unit_sums,
 )
 from rhapsode.log import log
@@ -43,23 +46,22 @@ from rhapsode.modalities.ids.metrics import (
     protocol_of,
     score_part,
 )
+from rhapsode.modalities.ids.ngram_sidecar import NGRAM, Counted, learn_ngram, ngram_part
+from rhapsode.modalities.ids.validation import ValidationPart, choose_mixture
 from rhapsode.models.families import FAMILIES
 
-if TYPE_CHECKING:  # training loads torch, counting a compiler
+if TYPE_CHECKING:  # training loads torch, models filters
     from rhapsode.bundle.network import Network
-    from rhapsode.data import Stream
-    from rhapsode.evaluation import Text
     from rhapsode.modalities.ids.model import IdModel
-    from rhapsode.modalities.ids.ngram_sidecar import Counted
 
-__all__ = ["IdModality", "described"]
 
+# About what counting takes per element.
 COUNTING_SECONDS = 2e-6
-"""About what counting takes per element."""
+# Of the budget, what counting may take before training; else it is done after it.
 COUNTING_SHARE = 0.03
-"""Of the budget, what counting may take before training; else it is done after it."""
+# Elements that the sweep of the test part reads in windows, about half a minute's; `rhapsode
+# evaluate` reads all.
 FINISHING_READS = 1_500_000
-"""Elements that the sweep of the test part reads in windows, about half a minute's; `rhapsode evaluate` reads all."""
 SAMPLE_SEED = 0
 
 S = TypeVar("S", bound=IdSettings)
@@ -87,23 +89,21 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     def provenance(self, corpus: C, settings: S) -> Provenance:
         """Data and splits of a run, for its model file."""
 
-    @abstractmethod
-    def test_part(self, settings: S, corpus: C) -> str:
-        """The test part in words, for a protocol."""
+    def words_of(self, corpus: C, settings: S, name: PartName) -> str:
+        """A part in words, for a protocol."""
+        elements = len(corpus.train) + len(corpus.validation) + len(corpus.test)
+        share = len(corpus.part(name)) / max(1, elements)
+        return f"{name}: {share:.2%} of the elements of the corpus"
 
     def sizes(self, model: IdModel, part: IdPart) -> Text | None:
-        """Sizes of the documents of a part, for figures in bits; None where they have none."""
+        """Sizes of the documents of a part, for figures in bits."""
         return None
 
     def part(self, corpus: C, settings: S, name: PartName) -> IdPart:
-        stores = {"train": corpus.train, "validation": corpus.validation, "test": corpus.test}
-        share = len(stores[name]) / max(1, sum(map(len, stores.values())))
-        words = f"{name}: {share:.2%} of the elements of the corpus"
-        if name == "test":
-            words = self.test_part(settings, corpus)
-        if not len(stores[name]):
+        store = corpus.part(name)
+        if not len(store):
             raise DataError(f"the {name} part of this run is empty", where="--split")
-        return IdPart(stores[name], words, ())
+        return IdPart(store, self.words_of(corpus, settings, name), ())
 
     def metrics(self, model: Any, part: Any, settings: IdEvaluationSettings) -> Evaluation:
         return measure_ids(model, part, self.sizes(model, part), settings)
@@ -150,10 +150,10 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
 
     def suggested(self, bundle: IdBundle) -> dict[str, Any]:
         reading = bundle.provenance.section("reading")
-        names = ("stride", "shuffle", "drop_last", "loss")
-        kept = {name: reading[name] for name in names if name in reading}
         windows = bundle.config.context.startswith("window")
-        return {**super().suggested(bundle), "reading": kept if windows else {}}
+        names = ("stride", "shuffle", "drop_last", "loss") if windows else ()
+        kept = {name: reading[name] for name in names if name in reading}
+        return {**super().suggested(bundle), "reading": kept}
 
     def alike(self, name: str, asked: Any, decided: Any) -> bool:
         if name == "model":
@@ -167,7 +167,6 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         return super().alike(name, asked, decided)
 
     def plan(self, corpus: C, request: RunRequest[S]) -> Planned[S, C, IdBundle]:
-        """Choose context, sizes and rates, and count where that is soon done."""
         from rhapsode.modalities.ids.components import (
             network_config,
             own_network,
@@ -184,11 +183,11 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         soon = seconds is None or elements * COUNTING_SECONDS < COUNTING_SHARE * seconds
         if soon and request.first:
             counted = self._count(corpus, fresh=context.kind == "fresh")
-            if counted is not None:
-                log.info(
-                    f"the best n-gram model ({ngram_in_words(counted.model)}): "
-                    f"validation {counted.loss:.4f}; counted in {counted.seconds:.1f} s"
-                )
+        if counted is not None:
+            log.info(
+                f"the best n-gram model ({ngram_in_words(counted.model)}): "
+                f"validation {counted.loss:.4f}; counted in {counted.seconds:.1f} s"
+            )
         give_back_memory()
         width = settings.network.get("hidden_size")
         plan = plan_run(
@@ -225,14 +224,12 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             raise EncodingError(
                 f"the text has no {', '.join(map(repr, missing[:8]))}", where="[samples] prompt"
             )
-        if base is None:
-            config = network_config(settings, corpus.encoder.vocab_size)
-        else:
-            config = base.bundle.config
         bundle = IdBundle(
-            config,
+            network_config(settings, corpus.encoder.vocab_size)
+            if base is None
+            else base.bundle.config,
             corpus.encoder,
-            self.facts(corpus.counts_V()),
+            self.facts(corpus.train.counts_V),
             provenance=replace(
                 self.provenance(corpus, settings),
                 data_sha256=corpus.sha256,
@@ -245,21 +242,30 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
                 rhapsode=__version__,
             ),
         )
-        baseline = None if counted is None else counted.loss
-        return Planned(settings, corpus, bundle, plan, elements, None, baseline, counted)
+        return Planned(
+            settings,
+            corpus,
+            bundle,
+            plan,
+            elements,
+            baseline=None if counted is None else counted.loss,
+            own=counted,
+        )
 
     def _count(self, corpus: C, *, fresh: bool) -> Counted | None:
-        from rhapsode.modalities.ids.ngram_sidecar import learn_ngram
-
-        size = corpus.encoder.vocab_size
-        grammar = self.facts.grammar(corpus.encoder)
-        return learn_ngram(corpus.train, corpus.validation, size, fresh=fresh, grammar=grammar)
+        return learn_ngram(
+            corpus.train,
+            corpus.validation,
+            corpus.encoder.vocab_size,
+            fresh=fresh,
+            grammar=self.facts.grammar(corpus.encoder),
+        )
 
     def stream(self, planned: Planned[S, C, IdBundle]) -> Stream:
         from rhapsode.modalities.ids.components import open_stream
 
-        grammar = self.facts.grammar(planned.corpus.encoder)
-        return open_stream(planned.settings, planned.corpus, grammar)
+        corpus = planned.corpus
+        return open_stream(planned.settings, corpus, self.facts.grammar(corpus.encoder))
 
     def validation(
         self, planned: Planned[S, C, IdBundle], network: Network
@@ -267,15 +273,12 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         import torch
 
         from rhapsode.bundle.torch_predictor import torch_predictor
-        from rhapsode.evaluation import total_loss
-        from rhapsode.modalities.ids.validation import ValidationPart
 
-        context = planned.bundle.context
-        grammar = self.facts.grammar(planned.corpus.encoder)
-        part = ValidationPart.of(planned.corpus, network, context, grammar)
+        corpus, context = planned.corpus, planned.bundle.context
+        part = ValidationPart.of(corpus, network, context, self.facts.grammar(corpus.encoder))
         if not len(part):
             return None
-        predictor = torch_predictor(network, planned.corpus.encoder.vocab_size, context)
+        predictor = torch_predictor(network, corpus.encoder.vocab_size, context)
         rounded = planned.settings.training.precision == "bfloat16"
 
         def evaluate() -> float:
@@ -300,9 +303,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         def sample() -> tuple[tuple[float, str], ...]:
             if asked.length == 0:
                 return ()
-            prompt = asked.prompt
-            if asked.passage:
-                prompt = _passage(corpus, network, asked.passage)
+            prompt = _passage(corpus, network, asked.passage) if asked.passage else asked.prompt
             texts: list[tuple[float, str]] = []
             for temperature in asked.temperatures:
                 options = GenerateSettings(
@@ -317,58 +318,49 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     def finish(
         self, planned: Planned[S, C, IdBundle], bundle: IdBundle, network: Network, folder: Path
     ) -> Finished[IdBundle]:
-        """Count, mix, score the test part with the mixture, and keep counts inside the file or beside it."""
+        """Count, mix, score the test part, and keep the counts."""
         from rhapsode.modalities.ids.model import IdModel
-        from rhapsode.modalities.ids.ngram_sidecar import NGRAM, ngram_part
-        from rhapsode.modalities.ids.validation import ValidationPart, choose_mixture
 
-        settings, corpus = planned.settings, planned.corpus
+        corpus = planned.corpus
+        asked = planned.settings.training.counts_share
         file = folder / "model.safetensors"
         alone = IdModel(file, bundle)
         alone.predictor_for("auto")
         counted: Counted | None = planned.own
         if counted is None:
             counted = self._count(corpus, fresh=bundle.context.kind == "fresh")
-        asked = settings.training.counts_share
         grammar = self.facts.grammar(corpus.encoder)
         part = ValidationPart.of(corpus, network, bundle.context, grammar)
         if asked == 0:
             mixture = Mixture(0.0, reason="training.counts_share is 0")
         elif counted is None or not len(part):
-            reason = "no n-gram model was counted: there is nothing to choose it by"
-            mixture = Mixture(0.0, reason=reason)
+            mixture = Mixture(
+                0.0, reason="no n-gram model was counted: there is nothing to choose it by"
+            )
         else:
             mixture = choose_mixture(alone.network_scorer, counted.model, part, asked)
         ngram = None if counted is None else counted.model
-        inside = None if ngram is None else ngram_part(ngram)
-        bundle = replace(
-            bundle,
-            facts=replace(bundle.facts, ngram=inside),
-            calibration=Calibration(mixture),
-        )
+        facts = replace(bundle.facts, ngram=None if ngram is None else ngram_part(ngram))
+        bundle = replace(bundle, facts=facts, calibration=Calibration(mixture))
         predictors = IdModel(file, bundle, ngram)
         figures = self._test_figures(planned, predictors, counted)
+        told = None if figures is None else figures.to_mapping()
         bundle, extra = self.measured(planned, bundle, predictors, folder)
-        bundle = replace(
-            bundle,
-            provenance=replace(
-                bundle.provenance, test=None if figures is None else figures.to_mapping()
-            ),
-        )
-        if ngram is not None and inside is None:
+        bundle = replace(bundle, provenance=replace(bundle.provenance, test=told))
+        if ngram is not None and facts.ngram is None:
             ngram.save(folder / NGRAM)
         else:
             (folder / NGRAM).unlink(missing_ok=True)
         baselines: dict[str, Any] = {}
         if len(corpus.validation):
-            baselines = floors_of(corpus.validation.counts_V, corpus.counts_V())
+            baselines = floors_of(corpus.validation.counts_V, corpus.train.counts_V)
             baselines["ngram"] = None if counted is None else counted.loss
         elif figures is not None:
             baselines = figures.floors
         mixed = None if figures is None or figures.network is None else figures.loss
         return Finished(
             bundle,
-            figures.to_mapping() if figures else {"loss": None, "reason": "no test share"},
+            told or {"loss": None, "reason": "no test share"},
             {"mixture": mixture.to_mapping(), **extra},
             {"n-gram model": baselines.get("ngram"), "unigram model": baselines.get("unigram")},
             {
@@ -384,7 +376,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         predictors: IdModel,
         folder: Path,
     ) -> tuple[IdBundle, dict[str, Any]]:
-        """Measure what only this modality measures; the bundle with it, and entries of the summary."""
+        """The bundle and entries of the summary with measures of this modality alone."""
         return bundle, {}
 
     def _test_figures(
@@ -394,7 +386,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         counted: Counted | None,
     ) -> Figures | None:
         corpus, bundle = planned.corpus, predictors.bundle
-        if len(corpus.test) == 0:
+        if not len(corpus.test):
             return None
         part = self.part(corpus, planned.settings, "test")
         figures, _ = evaluate_store(

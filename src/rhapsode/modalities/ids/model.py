@@ -34,15 +34,13 @@ from rhapsode.modalities.ids.continuation import (
     way_of,
 )
 from rhapsode.modalities.ids.ngram_sidecar import NGRAM, inner_ngram, open_ngram
-from rhapsode.modalities.ids.prompts import IdPrompt
-from rhapsode.modalities.opened import Continuation, Model, Piece, Prompt
+from rhapsode.modalities.ids.prompts import IdPrompt, name_of
+from rhapsode.modalities.model import Model
+from rhapsode.modalities.opened import Continuation, Piece, Prompt
 
 if TYPE_CHECKING:  # what loads the compiler, or draws tables
     from rhapsode.counts import NGramModel
-    from rhapsode.encoding import Grammar
     from rhapsode.modalities.ids.next_elements import IdChoice, IdsFollowing, IdsSeen
-
-__all__ = ["IdModel"]
 
 
 class IdModel(Model[IdBundle]):
@@ -78,9 +76,8 @@ class IdModel(Model[IdBundle]):
         if settings.weights != "float32":
             from rhapsode.engine.rounding import rounding_of
 
-            exact = self.predictor_for("compiled")
             rounded = self.predictor_for("compiled", weights=settings.weights)
-            log.info(rounding_of(exact, rounded).in_words())
+            log.info(rounding_of(self.predictor_for("compiled"), rounded).in_words())
 
     def prompt(self, value: Any, settings: GenerateSettings) -> IdPrompt:
         """The text, or what is left of it under `unknown="skip"`.
@@ -114,28 +111,28 @@ class IdModel(Model[IdBundle]):
         longest = max(len(prompt.opening.elements) for prompt in prompts)
         if window is None or longest < window:
             return
-        if self.bundle.context.kind == "window":
-            seen = f"of which the model sees the last {window:,}"
-            log.info(f"the prompt has {longest:,} elements, {seen}")
-        else:
-            log.info(
-                f"the prompt has {longest:,} elements; the model looks back {window:,}, and to what "
-                "lies before them through its layers only"
-            )
+        seen = (
+            f", of which the model sees the last {window:,}"
+            if self.bundle.context.kind == "window"
+            else f"; the model looks back {window:,}, and to what lies before them through its "
+            "layers only"
+        )
+        log.info(f"the prompt has {longest:,} elements{seen}")
 
     def unknown_notes(self, prompts: Sequence[Prompt]) -> list[str]:
         """A line on pieces of prompts that are read as the unknown element."""
         encoder = self.bundle.encoder
-        if encoder.unknown_prompt != "element":
-            return []
-        unknown = list(dict.fromkeys(w for each in prompts for w in encoder.unknown(each.text)))
+        read_so = encoder.unknown_prompt == "element"
+        unknown = dict.fromkeys(
+            w for each in prompts if read_so for w in encoder.unknown(each.text)
+        )
         if not unknown:
             return []
-        named = ", ".join(map(repr, unknown[:8]))
+        named = ", ".join(map(repr, list(unknown)[:8]))
         return [f"the model does not know {named}, and reads the unknown element there"]
 
     def open_index(self) -> OpenIndex | None:
-        """Opens the index over the elements of the training data; None where there is none."""
+        """A function that opens the index of the training data; None without one."""
         return None
 
     def chain(self, settings: GenerateSettings) -> Chain:
@@ -163,15 +160,14 @@ class IdModel(Model[IdBundle]):
         return plain
 
     def name_of(self, element: int) -> str:
-        from rhapsode.modalities.ids.next_elements import name_of
-
         return name_of(self.bundle.encoder, element)
 
     def why(self, rows: Rows, element: int, top: int) -> IdChoice:
         from rhapsode.modalities.ids.next_elements import IdChoice
 
-        trace = rows.trace(element, top)
-        return IdChoice(trace, rows.following().logits_BV[0], self.bundle.encoder)
+        return IdChoice(
+            rows.trace(element, top), rows.following().logits_BV[0], self.bundle.encoder
+        )
 
     def following(
         self,
@@ -184,13 +180,7 @@ class IdModel(Model[IdBundle]):
         from rhapsode.modalities.ids.next_elements import next_elements
 
         several = [replace(settings, temperature=t) for t in temperatures] or [settings]
-        return next_elements(
-            self.predictor,
-            self.bundle.encoder,
-            [(prompt.text, prompt.seen(prompt.opening.elements)) for prompt in prompts],
-            [(one, chain_for(self.bundle, one)) for one in several],
-            top=top,
-        )
+        return next_elements(self, prompts, several, top)
 
     def encoded(self, value: Any) -> IdsSeen:
         from rhapsode.modalities.ids.next_elements import IdsSeen, elements_of
@@ -217,7 +207,6 @@ class IdModel(Model[IdBundle]):
 
     @cached_property
     def predictor(self) -> Predictor:
-        """The predictor of `predictor_for("auto")`."""
         return self.predictor_for("auto")
 
     def predictor_for(
@@ -226,26 +215,27 @@ class IdModel(Model[IdBundle]):
         """The predictor of an engine; made on first use.
 
         Arguments:
-            engine: "compiled" (loads no torch), "torch", or "auto": compiled where it can run this model.
+            engine: "compiled" (loads no torch), "torch", or "auto": compiled where it can run this
+                model.
             weights: what the compiled engine keeps them as: "float32", "bf16" or "int8".
             threads: cores that it may use; None: as many as pay.
 
         Raises:
             BundleError: the arrays do not fit the configuration.
-            SettingsError: the compiled engine cannot run this model, or torch is to have other weights than float32.
+            SettingsError: the compiled engine cannot run this model, or torch is to have other
+                weights than float32.
         """
         self.tell_alone()
+        if engine == "torch" and weights != "float32":
+            raise SettingsError(
+                f"torch has no {weights} weights here",
+                where="--weights",
+                hint="leave --engine out",
+            )
         if engine == "torch":
-            if weights != "float32":
-                raise SettingsError(
-                    f"torch has no {weights} weights here",
-                    where="--weights",
-                    hint="leave --engine out",
-                )
             return self.scorer
-        kept = self._compiled.get((weights, threads))
-        if kept is not None:
-            return kept
+        if (weights, threads) in self._compiled:
+            return self._compiled[weights, threads]
         from rhapsode.engine.compiled_predictor import compiled_predictor
         from rhapsode.engine.packed_weights import unsupported
 
@@ -273,7 +263,8 @@ class IdModel(Model[IdBundle]):
         """The predictor that scores whole texts: torch, on all cores; made on first use.
 
         Raises:
-            BundleError: the arrays do not fit the configuration, or there are neither network nor counts.
+            BundleError: the arrays do not fit the configuration, or there are neither network nor
+                counts.
         """
         if self.bundle.network is not None:
             return self._mixed(self.network_scorer)
@@ -282,8 +273,8 @@ class IdModel(Model[IdBundle]):
         ngram = self.counts
         if isinstance(ngram, str):
             raise BundleError(f"this model has no network, and {ngram}", where=str(self.path))
-        predictor = NGramPredictor(ngram)
-        return predictor if self._grammar is None else predictor.restricted(self._grammar)
+        scorer: Predictor = self._restricted(NGramPredictor(ngram))
+        return scorer
 
     def _mixed(self, network: NetworkPredictor) -> Predictor:
         """A network with the counts that it is mixed with, where there are any."""
@@ -307,17 +298,15 @@ class IdModel(Model[IdBundle]):
         bundle = self.bundle
         with self._named():
             networks = [load_network(bundle, member) for member in range(len(bundle.members))]
-        return self._restricted(
+        scorer: NetworkPredictor = self._restricted(
             torch_predictor(networks, bundle.encoder.vocab_size, bundle.context, bundle.weights)
         )
+        return scorer
 
-    @cached_property
-    def _grammar(self) -> Grammar | None:
-        return self.bundle.facts.grammar(self.bundle.encoder)
-
-    def _restricted(self, network: NetworkPredictor) -> NetworkPredictor:
-        """A network within the grammar of its elements, where there is one."""
-        return network if self._grammar is None else network.restricted(self._grammar)
+    def _restricted(self, predictor: Any) -> Any:
+        """A predictor within the grammar of its elements, where there is one."""
+        grammar = self.bundle.facts.grammar(self.bundle.encoder)
+        return predictor if grammar is None else predictor.restricted(grammar)
 
     @cached_property
     def counts(self) -> NGramModel | str:
@@ -331,18 +320,18 @@ class IdModel(Model[IdBundle]):
 
     @cached_property
     def alone(self) -> str | None:
-        """Why the network predicts alone although the file names a mixture; None where it does not, or need not."""
+        """The reason why a network predicts without its counts; None otherwise."""
         mixture = self.bundle.mixture
         if mixture is None:
             return None
         ngram = self.counts
         if isinstance(ngram, str):
             return ngram
-        if ngram.fingerprint != mixture.ngram:
-            if self.bundle.facts.ngram is not None:
-                return "its n-gram counts are not those that this model was mixed with"
-            return f"{NGRAM} is not the one that this model was mixed with"
-        return None
+        if ngram.fingerprint == mixture.ngram:
+            return None
+        if self.bundle.facts.ngram is not None:
+            return "its n-gram counts are not those that this model was mixed with"
+        return f"{NGRAM} is not the one that this model was mixed with"
 
     def tell_alone(self) -> None:
         """Warn, once, where what predicts is not what the file's figures are of."""
@@ -352,7 +341,6 @@ class IdModel(Model[IdBundle]):
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """Errors of the file name it."""
         try:
             yield
         except BundleError as problem:

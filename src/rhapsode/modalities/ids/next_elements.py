@@ -8,32 +8,33 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import RenderableType
+from rich.text import Text
 
-from rhapsode.bundle import Predictor
 from rhapsode.config import GenerateSettings
-from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
+from rhapsode.encoding import UNKNOWN_ID, Encoder
 from rhapsode.generation import Chain, Context, Job, Rows, Trace
-from rhapsode.modalities.opened import Following
+from rhapsode.modalities.ids.continuation import chain_for
+from rhapsode.modalities.ids.prompts import name_of
+from rhapsode.modalities.opened import Following, Prompt
 from rhapsode.views.candidates import (
     Candidate,
     Chosen,
     NextElements,
     beside,
     candidates_table,
+    elements_text,
 )
 from rhapsode.views.display import Shown
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-__all__ = ["IdChoice", "IdsFollowing", "IdsSeen", "elements_of", "name_of", "next_elements"]
+    from rhapsode.modalities.ids.model import IdModel
 
 
 class IdsFollowing(Following):
     """Distributions over the next element after prompts, at several temperatures each."""
 
     def shown(self, width: int) -> Sequence[RenderableType]:
-        """As many tables side by side as fit."""
         return beside(self.tables, width)
 
 
@@ -52,13 +53,9 @@ class IdChoice(Shown):
     encoder: Encoder
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain values for JSON."""
         return {"text": self.encoder.label(self.trace.element), **self.trace.to_mapping()}
 
     def shown(self, width: int) -> Sequence[RenderableType]:
-        """The likeliest elements and the chosen one, before and behind the filters."""
-        from rich.text import Text
-
         trace = self.trace
         rows = [(place, *entry) for place, entry in enumerate(trace.top, 1)]
         if trace.element not in [row[1] for row in rows]:
@@ -82,108 +79,81 @@ class IdChoice(Shown):
 
 
 def next_elements(
-    predictor: Predictor,
-    encoder: Encoder,
-    prompts: Sequence[tuple[str, NDArray[np.int64]]],
-    chains: Sequence[tuple[GenerateSettings, Chain]],
-    *,
-    top: int = 5,
+    model: IdModel, prompts: Sequence[Prompt], several: Sequence[GenerateSettings], top: int
 ) -> IdsFollowing:
-    """The likeliest next elements behind prompts.
+    """The likeliest next elements after prompts.
 
     Arguments:
-        predictor: the model.
-        encoder: names the elements.
-        prompts: texts and their ids.
-        chains: settings and filters, for each temperature.
+        model: the model.
+        prompts: of this model.
+        several: settings of the filters, a table for each.
         top: how many elements to name.
     """
+    chains = [chain_for(model.bundle, settings) for settings in several]
     tables = []
-    for text, ids_N in prompts:
-        rows = Rows.of_jobs(predictor, [Job(ids_N, 0, 0)], Chain([]), 0)
+    for prompt in prompts:
+        ids_N = prompt.seen(prompt.opening.elements)
+        rows = Rows.of_jobs(model.predictor, [Job(ids_N, 0, 0)], Chain([]), 0)
         logits_V = rows.following().logits_BV[0]
         tables.append(
             [
                 _table_of(
+                    prompt.text,
+                    ids_N,
                     logits_V,
                     chain,
-                    ids_N=ids_N,
-                    settings=one,
-                    encoder=encoder,
-                    prompt=text,
+                    settings,
+                    encoder=model.bundle.encoder,
                     top=top,
                 )
-                for one, chain in chains
+                for settings, chain in zip(several, chains, strict=True)
             ]
         )
     return IdsFollowing(tables)
 
 
 def _table_of(
+    prompt: str,
+    ids_N: NDArray[np.int64],
     logits_V: NDArray[np.float32],
     chain: Chain,
-    *,
-    ids_N: NDArray[np.int64],
     settings: GenerateSettings,
+    *,
     encoder: Encoder,
-    prompt: str,
     top: int,
 ) -> NextElements:
-    """One distribution as a table.
-
-    Arguments:
-        logits_V: the model's.
-        chain: filters, which have seen nothing of an output yet.
-        ids_N: of the prompt.
-        settings: of the chain.
-        encoder: names the elements.
-        prompt: what `ids_N` say.
-        top: how many elements to name.
-    """
     zero_1 = np.zeros(1, dtype=np.int64)
-    nothing = (np.zeros(0, dtype=np.int64),)
-    context = Context((ids_N,), nothing, zero_1, zero_1, settings.seed or 0)
+    context = Context((ids_N,), (zero_1[:0],), zero_1, zero_1, settings.seed or 0)
     processed_BV, _ = chain.apply(logits_V[None], context, chain.init(1))
-    raw_V, share_V = shares(logits_V), shares(processed_BV[0])
+    raw_V, share_V = _shares(logits_V), _shares(processed_BV[0])
     ranks_V = np.empty(len(raw_V), dtype=np.int64)
     ranks_V[np.argsort(-raw_V, kind="stable")] = np.arange(1, len(raw_V) + 1)
-    # Behind greedy choice one element is left; what else is shown would be zeros.
+    # After greedy choice one element is left; what else is shown would be zeros.
     order_K = np.argsort(-share_V, kind="stable")[:top]
-    chosen = [int(element) for element in order_K if share_V[element] > 0]
     return NextElements(
         prompt=prompt,
         temperature=settings.temperature,
         chain=chain.explain(),
         candidates=int(np.isfinite(processed_BV[0]).sum()),
-        entropy=entropy(share_V),
-        raw_entropy=entropy(raw_V),
+        entropy=_entropy(share_V),
+        raw_entropy=_entropy(raw_V),
         top=tuple(
             Candidate(e, name_of(encoder, e), float(share_V[e]), float(raw_V[e]), int(ranks_V[e]))
-            for e in chosen
+            for e in order_K.tolist()
+            if share_V[e] > 0
         ),
         share_V=share_V,
     )
 
 
-def name_of(encoder: Encoder, element: int) -> str:
-    """The name of an element; white space as it is, also where the encoder names it by its byte."""
-    if element in (END_ID, UNKNOWN_ID):
-        return "<end>" if element == END_ID else "<unknown>"
-    label = encoder.label(element)
-    text = encoder.decode([element]) if label.startswith("0x") else ""
-    return text if text.isspace() else label
-
-
-def shares(logits_V: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Probabilities of logits, in float64."""
+def _shares(logits_V: NDArray[np.floating]) -> NDArray[np.float64]:
     wide_V = logits_V.astype(np.float64)
     weight_V: NDArray[np.float64] = np.exp(wide_V - wide_V.max())
     weight_V /= weight_V.sum()
     return weight_V
 
 
-def entropy(share_V: NDArray[np.float64]) -> float:
-    """Entropy of a distribution, nats."""
+def _entropy(share_V: NDArray[np.float64]) -> float:
     some = share_V[share_V > 0]
     return max(0.0, float(-(some * np.log(some)).sum()))
 
@@ -199,15 +169,9 @@ class IdsSeen(Shown):
     mapping: dict[str, Any]
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain values for JSON."""
         return self.mapping
 
     def shown(self, width: int) -> Sequence[RenderableType]:
-        """The elements, and how many they are."""
-        from rich.text import Text
-
-        from rhapsode.views.candidates import elements_text
-
         seen = self.mapping
         summary = f"{len(seen['ids']):,} elements"
         if seen["unknown"]:

@@ -20,21 +20,12 @@ if TYPE_CHECKING:  # counting loads a compiler: late, and only where it is asked
     from rhapsode.data import ElementStore
     from rhapsode.encoding import Grammar
 
-__all__ = [
-    "NGRAM",
-    "Counted",
-    "inner_ngram",
-    "learn_ngram",
-    "ngram_part",
-    "open_ngram",
-    "open_sidecar",
-]
 
 T = TypeVar("T")
 
 NGRAM = "ngram.safetensors"
+# Elements of the training share that are counted; of more, these first ones.
 MOST_COUNTED = 20_000_000
-"""Elements of the training share that are counted; of more, these first ones."""
 MOST_ORDER = 6
 
 
@@ -61,7 +52,7 @@ def learn_ngram(
     fresh: bool,
     grammar: Grammar | None = None,
 ) -> Counted | None:
-    """The best n-gram model up to order 6, its order and smoothing chosen on the validation slice.
+    """Choose the best n-gram model up to order 6 on the validation slice.
 
     Arguments:
         train: what is counted, up to 20 million elements.
@@ -100,9 +91,8 @@ def learn_ngram(
 
 
 def ngram_part(model: NGramModel) -> NGramPart | None:
-    """The counts as a part of the model file; None where they are too large for it."""
-    numbers, arrays = model.to_arrays()
-    part = NGramPart(numbers, arrays)
+    """The counts as a part of the model file; None if too large."""
+    part = NGramPart(*model.to_arrays())
     return part if part.size <= id_facts.MOST_INSIDE else None
 
 
@@ -135,7 +125,8 @@ def open_ngram(model: Path, counts_V: NDArray[np.int64]) -> NGramModel | str:
 
     Arguments:
         model: the model file.
-        counts_V: how often each element occurs in what the model has learnt from, by which it knows its own sidecar.
+        counts_V: how often each element occurs in what the model has learnt from, by which it knows
+            its own sidecar.
     """
 
     def load(path: Path) -> NGramModel:

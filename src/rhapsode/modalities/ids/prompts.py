@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rhapsode.bundle import Predictor
 from rhapsode.config import GenerateSettings
-from rhapsode.encoding import END_ID, Encoder
+from rhapsode.encoding import END_ID, UNKNOWN_ID, Encoder
 from rhapsode.errors import DataError
 from rhapsode.files import write_atomically
 from rhapsode.generation import StopText
@@ -23,7 +23,14 @@ from rhapsode.modalities.opened import Fragments, Given, Prompt
 if TYPE_CHECKING:
     from rhapsode.modalities.ids.model import IdModel
 
-__all__ = ["IdDocument", "IdPrompt"]
+
+def name_of(encoder: Encoder, element: int) -> str:
+    """The name of an element for tables; white space as it is."""
+    if element in (END_ID, UNKNOWN_ID):
+        return "<end>" if element == END_ID else "<unknown>"
+    label = encoder.label(element)
+    text = encoder.decode([element]) if label.startswith("0x") else ""
+    return text if text.isspace() else label
 
 
 class IdDocument(str):

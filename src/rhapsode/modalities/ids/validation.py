@@ -1,8 +1,7 @@
-"""The validation part that tells two networks apart, and chooses the share of an n-gram model."""
+"""The validation part, and the share of an n-gram model that it chooses."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,13 +20,13 @@ if TYPE_CHECKING:
     from rhapsode.encoding import Grammar
     from rhapsode.modalities.ids.contract import IdCorpus
 
-__all__ = ["ValidationPart", "choose_mixture"]
 
 VALIDATION_LANES = 32
 VALIDATION_RUN_UP = 256
 VALIDATION_WORK = 500_000
+# Multiply-adds that a sweep of the validation part may take, about a second's; it is read in part
+# if it wants more.
 VALIDATION_PRODUCTS = 1e11
-"""Multiply-adds that a sweep of the validation part may take, about a second's; it is read in part if it wants more."""
 LEAST_VALIDATION = 8192
 
 
@@ -102,22 +101,21 @@ def choose_mixture(
     Returns:
         The mixture with its losses on the same part; `reason` where the share is 0.
     """
-    predictor = MixedPredictor(network, ngram, 0.5)
-    network_N, ngram_N = part_losses(predictor, part.batches(), part.context, elements=len(part))
+    network_N, ngram_N = part_losses(
+        MixedPredictor(network, ngram, 0.5), part.batches(), part.context, elements=len(part)
+    )
     share = best_share(network_N, ngram_N) if asked is None else asked
-    reason = None
-    if not share:
-        reason = f"the mixture gains less than {LEAST_GAIN:g} nats on the validation slice"
     return Mixture(
         share,
         ngram.fingerprint,
         _mean(mixture_nats(network_N, ngram_N, share)),
         _mean(network_N),
         _mean(ngram_N),
-        reason,
+        None
+        if share
+        else f"the mixture gains less than {LEAST_GAIN:g} nats on the validation slice",
     )
 
 
 def _mean(nats_N: NDArray[np.float32]) -> float | None:
-    mean = float(np.nanmean(nats_N, dtype=np.float64)) if (~np.isnan(nats_N)).any() else math.nan
-    return None if math.isnan(mean) else mean
+    return None if np.isnan(nats_N).all() else float(np.nanmean(nats_N, dtype=np.float64))

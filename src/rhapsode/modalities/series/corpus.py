@@ -1,64 +1,35 @@
-"""Sources of series: whether they are series, and encoded arrays divided in time."""
+"""Series of a run: their division in time, and their encoding."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import History
-from rhapsode.config.source import names_records
-from rhapsode.data import ValueArrays, holds_documents
-from rhapsode.data.tables import (
-    SERIES,
-    NoNumbersError,
-    SeriesSet,
-    format_time,
-    future_times,
-    read_head,
-    read_series,
-)
+from rhapsode.data import ValueArrays
+from rhapsode.data.tables import SeriesSet, read_series
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.encoding.series import SeriesEncoder
-from rhapsode.errors import DataError, EncodingError, SettingsError
-from rhapsode.files import is_there, source_name
+from rhapsode.errors import DataError, EncodingError
 from rhapsode.log import log
-from rhapsode.modalities.contract import Claim, Degree, PartName
+from rhapsode.modalities.contract import PartName
 from rhapsode.modalities.series.facts import Covariates, SeriesBundle
+from rhapsode.modalities.series.output import times_in_words
 from rhapsode.modalities.series.settings import SeriesDataSettings
 from rhapsode.modalities.values.next_steps import ValuesSeen, plain_row
 
-__all__ = [
-    "FEW",
-    "SeriesCorpus",
-    "SeriesPart",
-    "claim_series",
-    "digest",
-    "encode_series",
-    "future_covariates",
-    "histories_of",
-    "known_behind",
-    "observed_lengths",
-    "open_series",
-    "series_seen",
-]
-
+# Known values below which more of them are needed to choose the best weights.
 FEW = 1_000
-"""Known values below which more of them are needed to choose the best weights."""
 SHARE_OF_FEW = 0.2
 NO_SEASON = 12
+# Known values that there must be to learn anything.
 LEAST = 8
-"""Known values that there must be to learn anything."""
 
 Ints = NDArray[np.int64]
-TABLES = (".csv", ".tsv", ".tab", ".parquet", ".pq", ".npy", ".npz")
-PACKED = (".gz", ".bz2", ".xz", ".zst")
 
 
 @dataclass(frozen=True)
@@ -87,7 +58,7 @@ class SeriesCorpus:
     Arguments:
         given: the series, without ends that hold no value.
         train_S: rows of each that are learnt from, from its beginning.
-        chosen_S: rows before the test share: behind those that are learnt from lies the validation slice.
+        chosen_S: rows before the test part; those after the training part are the validation slice.
         season: values to a season.
         horizon: steps that figures are of.
         sha256: of values, times and covariates.
@@ -101,29 +72,31 @@ class SeriesCorpus:
     sha256: str
 
     @property
+    def bounds(self) -> dict[PartName, tuple[Ints, Ints]]:
+        """First row of every part in each series, and its end."""
+        return {
+            "train": (np.zeros_like(self.train_S), self.train_S),
+            "validation": (self.train_S, self.chosen_S),
+            "test": (self.chosen_S, self.given.lengths),
+        }
+
+    @property
     def points(self) -> int:
         """Known values of the training share."""
-        kept = self.given.cut(self.given.offsets[:-1], self.given.offsets[:-1] + self.train_S)
-        return int(kept.observed_NK.any(axis=1).sum())
+        return int(until(self.given, self.train_S).observed_NK.any(axis=1).sum())
 
     @property
     def documents(self) -> int:
-        """Series."""
         return len(self.given)
 
     @property
     def characters(self) -> int:
-        """Steps of all series."""
         return len(self.given.times_N)
 
     @property
     def validation_values(self) -> int:
         """Known values of the validation part."""
-        return int(known_behind(self.until(self.chosen_S), self.train_S).sum())
-
-    def until(self, rows_S: Ints) -> SeriesSet:
-        """So many first rows of every series."""
-        return self.given.cut(self.given.offsets[:-1], self.given.offsets[:-1] + rows_S)
+        return int(known_after(until(self.given, self.chosen_S), self.train_S).sum())
 
     def part(self, name: PartName) -> SeriesPart:
         """A part to score.
@@ -133,14 +106,11 @@ class SeriesCorpus:
         Raises:
             DataError: it is empty.
         """
-        lengths = self.given.lengths
-        first_S, end_S, scaled_S = {
-            "train": (np.minimum(self.horizon, self.train_S), self.train_S, self.train_S),
-            "validation": (self.train_S, self.chosen_S, self.train_S),
-            "test": (self.chosen_S, lengths, self.chosen_S),
-        }[name]
-        given = self.until(end_S)
-        points = int(known_behind(given, first_S).sum())
+        first_S, end_S = self.bounds[name]
+        if name == "train":
+            first_S = np.minimum(self.horizon, end_S)
+        given = until(self.given, end_S)
+        points = int(known_after(given, first_S).sum())
         if not points:
             raise DataError(f"the {name} part of this run is empty", where="--split")
         share = f"{points / max(1, int(self.given.observed_NK.sum())):.1%}"
@@ -149,63 +119,77 @@ class SeriesCorpus:
             "validation": f"validation: {share} of the values, before the test part of every series",
             "test": f"test: the last {share} of the values, the end of every series",
         }
-        learnt = 0 if name == "test" else points
-        return SeriesPart(given, first_S, scaled_S, words[name], learnt)
+        scaled_S = self.chosen_S if name == "test" else self.train_S
+        return SeriesPart(given, first_S, scaled_S, words[name], 0 if name == "test" else points)
 
 
-def known_behind(given: SeriesSet, first_S: Ints) -> NDArray[np.bool_]:
-    """Known values behind the first rows of series, (N, K)."""
-    rows_N = np.arange(len(given.times_N)) - np.repeat(given.offsets[:-1], given.lengths)
-    behind_N = rows_N >= np.repeat(first_S, given.lengths)
-    return np.asarray(given.observed_NK & behind_N[:, None])
+def until(given: SeriesSet, rows_S: Ints) -> SeriesSet:
+    """The first rows of every series, as many as given for each."""
+    return given.cut(given.offsets[:-1], given.offsets[:-1] + rows_S)
+
+
+def known_after(given: SeriesSet, first_S: Ints) -> NDArray[np.bool_]:
+    """Known values after the first rows of series, (N, K)."""
+    firsts_N = np.repeat(first_S, given.lengths)
+    return np.asarray(given.observed_NK & (_places(given) >= firsts_N)[:, None])
 
 
 def observed_lengths(given: SeriesSet) -> Ints:
-    """Rows of each series up to its last known value; what lies behind is its future, with covariates at most."""
+    """Rows of each series up to its last known value.
+
+    Later rows hold covariates at most.
+    """
     known_N: NDArray[np.bool_] = np.asarray(given.observed_NK.any(axis=1))
     lengths = np.zeros(len(given), dtype=np.int64)
-    for series in range(len(given)):
-        places = np.nonzero(known_N[given.rows(series)])[0]
-        lengths[series] = places[-1] + 1 if len(places) else 0
+    np.maximum.at(lengths, owners_of(given)[known_N], _places(given)[known_N] + 1)
     return lengths
 
 
-def open_series(
-    sources: tuple[Any, ...],
-    reading: SeriesSettings,
-    settings: SeriesDataSettings,
-    opened: SeriesSet | None = None,
-) -> SeriesCorpus:
-    """Read one source, or take a set that was read already, and divide it.
+def owners_of(given: SeriesSet) -> Ints:
+    """The series of every row, (N,)."""
+    return np.repeat(np.arange(len(given)), given.lengths)
+
+
+def _places(given: SeriesSet) -> Ints:
+    return np.arange(len(given.times_N)) - np.repeat(given.offsets[:-1], given.lengths)
+
+
+def observed_part(whole: SeriesSet) -> SeriesSet:
+    """The series that hold a value, each up to its last one."""
+    lengths = observed_lengths(whole)
+    (kept,) = np.nonzero(lengths)
+    return until(whole.select(kept), lengths[kept])
+
+
+def read_one(
+    sources: Sequence[Any], reading: SeriesSettings, opened: SeriesSet | None
+) -> SeriesSet:
+    """The only source of series, unless it was read already.
 
     Raises:
-        DataError: more than one source, or too little to learn from.
+        DataError: more than one source, or one that cannot be read.
     """
     if len(sources) != 1:
         raise DataError("series are learnt from one table", hint="name a single file")
-    source = sources[0]
+    (source,) = sources
     if isinstance(source, SeriesSet):
-        opened = source
-    whole = read_series(source, reading) if opened is None else opened
-    for line in whole.notes:
-        log.info(line)
-    return divide(whole, settings, where=source_name(source))
+        return source
+    return read_series(source, reading) if opened is None else opened
 
 
 def divide(whole: SeriesSet, settings: SeriesDataSettings, *, where: str) -> SeriesCorpus:
-    """Divide series in time: what is learnt from, what chooses, what is held out.
+    """Divide series in time into training, validation and test part.
 
     Raises:
         DataError: too few known values.
     """
-    lengths = observed_lengths(whole)
-    empty = np.nonzero(lengths == 0)[0]
-    if len(empty):
-        named = ", ".join(repr(whole.ids[number]) for number in empty[:5])
+    given = observed_part(whole)
+    kept = set(given.ids)
+    empty = [name for name in whole.ids if name not in kept]
+    if empty:
+        named = ", ".join(map(repr, empty[:5]))
         log.info(f"left out, without any value: {named}{', ...' if len(empty) > 5 else ''}")
-        kept = np.nonzero(lengths)[0]
-        whole, lengths = whole.select(kept), lengths[kept]
-    given = whole.cut(whole.offsets[:-1], whole.offsets[:-1] + lengths)
+    lengths = given.lengths
     total = int(given.observed_NK.any(axis=1).sum())
     if total < LEAST:
         raise DataError(
@@ -218,15 +202,14 @@ def divide(whole: SeriesSet, settings: SeriesDataSettings, *, where: str) -> Ser
     train_S = chosen_S - _tails(chosen_S, share)
     season = settings.season or given.period
     longest = int((lengths - chosen_S).max()) or int(lengths.max() // 4) or 1
-    wanted = settings.horizon or (season if season > 1 else NO_SEASON)
-    horizon = wanted if settings.horizon else max(1, min(wanted, longest))
+    horizon = settings.horizon or min(season if season > 1 else NO_SEASON, longest)
     return SeriesCorpus(given, train_S, chosen_S, season, horizon, digest(given))
 
 
 def _tails(lengths: Ints, share: float) -> Ints:
     """Rows at the end; at least one is left before them."""
-    tails = np.minimum(np.rint(lengths * share), np.maximum(lengths - 1, 0))
-    return np.asarray(tails, dtype=np.int64)
+    tails = np.rint(lengths * share).astype(np.int64)
+    return np.asarray(np.minimum(tails, np.maximum(lengths - 1, 0)))
 
 
 def digest(given: SeriesSet) -> str:
@@ -253,12 +236,16 @@ def encode_series(
         EncodingError: a value that the encoder's settings declare impossible, with its series.
     """
     encoded, known, scales = [], [], []
-    for series in range(len(given)):
+    for series, name in enumerate(given.ids):
         rows = given.rows(series)
         values_TK = given.values_NK[rows]
-        with _of_series(given.ids[series]):
+        try:
             stats = encoder.stats(values_TK[: scaled_S[series]])
             encoded.append(encoder.encode(values_TK, stats))
+        except EncodingError as problem:
+            raise EncodingError(
+                problem.what, where=f"series {name!r}, {problem.where}", hint=problem.hint
+            ) from None
         known.append(covariates.rows(given, series, given.times_N[rows], given.known_NC[rows]))
         scales.append(np.log(stats.count_scale_K))
     return ValueArrays.join(
@@ -269,84 +256,6 @@ def encode_series(
     )
 
 
-@contextmanager
-def _of_series(name: str) -> Iterator[None]:
-    """Name the series in which an error lies."""
-    try:
-        yield
-    except EncodingError as problem:
-        where = f"series {name!r}, {problem.where}"
-        raise EncodingError(problem.what, where=where, hint=problem.hint) from None
-
-
-def histories_of(
-    given: SeriesSet, covariates: Covariates, which: Ints, rows: Ints, *, run_up: int | None = None
-) -> list[History]:
-    """The beginnings of series as a predictor reads them.
-
-    Arguments:
-        given: the series.
-        covariates: of the model.
-        which: series; one may occur several times.
-        rows: how many first rows of each are known.
-        run_up: of how many last ones covariates are wanted; None for all.
-    """
-    found = []
-    for series, count in zip(which.tolist(), rows.tolist(), strict=True):
-        first = int(given.offsets[series])
-        last = slice(first + (0 if run_up is None else max(0, count - run_up)), first + count)
-        found.append(
-            History(
-                given.values_NK[first : first + count],
-                covariates.rows(given, series, given.times_N[last], given.known_NC[last]),
-            )
-        )
-    return found
-
-
-def future_covariates(
-    given: SeriesSet,
-    covariates: Covariates,
-    series: int,
-    rows: int,
-    horizon: int,
-    *,
-    wanted: bool = True,
-) -> tuple[Ints, NDArray[np.float32]]:
-    """Times and covariates of the steps that follow the first rows of a series.
-
-    Arguments:
-        given: the series; rows of it behind `rows` are where covariates known ahead are found.
-        covariates: of the model.
-        series: which.
-        rows: how many rows are history.
-        horizon: how many steps follow.
-        wanted: whether what is not known ahead is an error; if not, it is missing.
-
-    Raises:
-        DataError: covariates that must be known ahead are not given so far.
-    """
-    first = int(given.offsets[series])
-    there = min(horizon, int(given.offsets[series + 1]) - first - rows)
-    some = slice(first + rows, first + rows + there)
-    times = given.times_N[some]
-    if there < horizon:
-        cut = replace(given.select([series]), known_NC=given.known_NC[given.rows(series)])
-        times = np.concatenate((times, future_times(cut, 0, horizon - there)))
-    known_TC = np.full((horizon, len(given.known_names)), np.nan)
-    known_TC[:there] = given.known_NC[some]
-    columns = [given.known_names.index(name) for name in covariates.known]
-    missing = np.isnan(known_TC[:, columns]).any(axis=0)
-    if wanted and missing.any():
-        name = covariates.known[int(np.nonzero(missing)[0][0])]
-        raise DataError(
-            f"{name!r} must be known for all {horizon} steps to come",
-            where=f"series {given.ids[series]!r}",
-            hint="give the table rows that hold it behind the last value, or a smaller horizon",
-        )
-    return times, covariates.rows(given, series, times, known_TC)
-
-
 def series_seen(bundle: SeriesBundle, given: SeriesSet) -> ValuesSeen:
     """The targets of all series.
 
@@ -355,64 +264,20 @@ def series_seen(bundle: SeriesBundle, given: SeriesSet) -> ValuesSeen:
         given: the series.
     """
     encoder = bundle.encoder
+    given = until(given, observed_lengths(given))
     seen = []
-    for number, length in enumerate(observed_lengths(given).tolist()):
-        rows = given.rows(number)
-        some = slice(rows.start, rows.start + length)
-        values_TK = given.values_NK[some]
+    for series, name in enumerate(given.ids):
+        rows = given.rows(series)
+        values_TK = given.values_NK[rows]
         stats = encoder.stats(values_TK)
-        encoded = encoder.encode(values_TK, stats)
-        frequency = given.frequencies[number]
         seen.append(
             {
-                "series": given.ids[number],
+                "series": name,
                 "shift": stats.shift_K.tolist(),
                 "scale": stats.scale_K.tolist(),
-                "times": [format_time(int(t), given.kind, frequency) for t in given.times_N[some]],
-                "values": [plain_row(row) for row in values_TK],
-                "targets": [plain_row(row) for row in encoded.targets_TK],
+                "times": times_in_words(given, series, given.times_N[rows]),
+                "values": list(map(plain_row, values_TK)),
+                "targets": list(map(plain_row, encoder.encode(values_TK, stats).targets_TK)),
             }
         )
     return ValuesSeen(encoder.name, seen)
-
-
-def claim_series(sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
-    """Sure of what lies in memory or is asked for as series; likely for a table of numbers.
-
-    Raises:
-        SettingsError: a table without times that holds both text and numbers.
-    """
-    if "series" in asked:
-        return Claim(Degree.SURE, "columns of series are named")
-    if names_records(asked):
-        return Claim(Degree.NONE, "a field of records is named")
-    memory = [source for source in sources if not isinstance(source, str | Path)]
-    if any(map(holds_documents, memory)):
-        return Claim(Degree.NONE, "texts in memory")
-    if memory:
-        return Claim(Degree.SURE, "a table in memory")
-    if len(sources) != 1 or asked.get("encoding", "auto") not in ("auto", "binned"):
-        return Claim(Degree.NONE, "series are one table")
-    source = str(sources[0])
-    path = Path(source)
-    if not is_there(path):
-        named = source in SERIES
-        return Claim(Degree.LIKELY if named else Degree.NONE, "known by that name" if named else "")
-    name = path.with_suffix("") if path.suffix.lower() in PACKED else path
-    if path.is_dir() or name.suffix.lower() not in TABLES:
-        return Claim(Degree.NONE, "no table by its suffix")
-    try:
-        head = read_head(path)
-        found = read_series(source, SeriesSettings()) if head is None else head
-    except NoNumbersError as problem:
-        return Claim(Degree.NONE, problem.what)
-    except DataError:
-        # It is a table of numbers, whose errors are told where it is learnt from.
-        return Claim(Degree.LIKELY, "a table of numbers")
-    if found.kind == "order" and found.left_out:
-        raise SettingsError(
-            "this table holds text and numbers, and no times",
-            where=source,
-            hint="for its text say --field NAME; for its numbers --set series.value_columns='[\"NAME\"]'",
-        )
-    return Claim(Degree.LIKELY, "a table of numbers", found if head is None else None)

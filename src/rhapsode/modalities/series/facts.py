@@ -1,4 +1,4 @@
-"""Contents of a model file that belong to series: covariates, season, horizon, templates. No torch."""
+"""Series in a model file: covariates, season, horizon, templates. No torch."""
 
 from __future__ import annotations
 
@@ -23,15 +23,6 @@ from rhapsode.data.tables import (
 )
 from rhapsode.encoding.series import SeriesEncoder
 from rhapsode.errors import BundleError, DataError
-
-__all__ = [
-    "Covariates",
-    "SeriesBundle",
-    "SeriesFacts",
-    "Template",
-    "Templates",
-    "learn_covariates",
-]
 
 # Kinds beyond this many are not told apart: nothing would be learnt of each.
 MOST_LEVELS = 256
@@ -77,7 +68,7 @@ class Covariates:
 
     @property
     def static_size(self) -> int:
-        """K, the static attributes of a series; a missing number adds no indicator."""
+        """K, the number of static attributes, without indicators of missing ones."""
         return len(self.static) + sum(map(len, self.levels))
 
     def check(self, given: SeriesSet) -> None:
@@ -87,12 +78,11 @@ class Covariates:
             DataError: a column is missing, or another calendar belongs to these times.
         """
         for frequency in set(given.frequencies):
-            if set(self.calendar) <= set(calendar_names(frequency, given.kind)):
-                continue
-            raise DataError(
-                f"these series have {frequency.name}, which tells no {', '.join(self.calendar)}, as the model is fed",
-                hint="give a history with times, of the frequency it learnt from",
-            )
+            if not set(self.calendar) <= set(calendar_names(frequency, given.kind)):
+                raise DataError(
+                    f"these series have {frequency.name}, which tells no {', '.join(self.calendar)}, as the model is fed",
+                    hint="give a history with times, of the frequency it learnt from",
+                )
         for kind, wanted, there in (
             ("known", self.known, given.known_names),
             ("static", self.static, given.static_names),
@@ -118,28 +108,29 @@ class Covariates:
         """
         length = len(times_T)
         frequency = given.frequencies[series]
-        parts: list[NDArray[Any]] = []
+        parts: list[NDArray[Any]] = [np.zeros((length, 0))]
         if self.calendar:
             names = calendar_names(frequency, given.kind)
-            features_TF = calendar_features(times_T, frequency, given.kind)
-            chosen_TF = features_TF[:, [names.index(name) for name in self.calendar]]
+            chosen = [names.index(name) for name in self.calendar]
+            chosen_TF = calendar_features(times_T, frequency, given.kind)[:, chosen]
             # Places on a circle: the last hour of a day stands beside the first.
             # A feature over n values lies in -0.5 to 0.5: it is taken to an angle.
             counts = np.array([CALENDAR_VALUES[name] for name in self.calendar])
             turns = 2 * math.pi * (counts - 1) / counts
             parts += [np.sin(chosen_TF * turns), np.cos(chosen_TF * turns)]
         for place, name in enumerate(self.known):
-            column_T = known_TC[:, given.known_names.index(name)]
-            parts += _scaled(column_T, self.known_shift[place], self.known_scale[place])
+            parts += _scaled(
+                known_TC[:, given.known_names.index(name)],
+                self.known_shift[place],
+                self.known_scale[place],
+            )
         if not self.conditioned:
             numbers, kinds = self._static(given, np.full(length, series))
             parts += [*numbers, *kinds]
-        if not parts:
-            return np.zeros((length, 0), dtype=np.float32)
         return np.concatenate(parts, axis=1, dtype=np.float32)
 
     def condition(self, given: SeriesSet, which: NDArray[np.int64]) -> Condition | None:
-        """Static attributes of some series, as rows (B, K); None where they are fed.
+        """Static attributes as rows (B, K); None if they are inputs.
 
         Arguments:
             given: the set; only static attributes are looked at.
@@ -148,8 +139,10 @@ class Covariates:
         if not self.conditioned:
             return None
         numbers, kinds = self._static(given, which)
-        pairs = zip(numbers[::2], numbers[1::2], strict=True)
-        known = [np.where(known_B1 > 0, scaled_B1, np.nan) for scaled_B1, known_B1 in pairs]
+        known = [
+            np.where(known_B1 > 0, scaled_B1, np.nan)
+            for scaled_B1, known_B1 in zip(numbers[::2], numbers[1::2], strict=True)
+        ]
         return Condition(static_BK=np.concatenate([*known, *kinds], axis=1, dtype=np.float32))
 
     def _static(
@@ -158,17 +151,19 @@ class Covariates:
         """Numbers, each beside whether it is known, and kinds of series, in columns."""
         numbers: list[NDArray[Any]] = []
         for place, name in enumerate(self.static):
-            column_B = given.static_SA[which, given.static_names.index(name)]
-            numbers += _scaled(column_B, self.static_shift[place], self.static_scale[place])
+            numbers += _scaled(
+                given.static_SA[which, given.static_names.index(name)],
+                self.static_shift[place],
+                self.static_scale[place],
+            )
         kinds: list[NDArray[Any]] = []
         for name, levels in zip(self.categories, self.levels, strict=True):
             column = given.category_names.index(name)
-            kind_B = given.categories_SA[which, column]
-            hot = np.zeros((len(which), len(levels)))
-            for kind in np.unique(kind_B[kind_B >= 0]).tolist():
-                if (level := given.category_levels[column][kind]) in levels:
-                    hot[kind_B == kind, levels.index(level)] = 1.0
-            kinds.append(hot)
+            place_of = {level: place for place, level in enumerate(levels)}
+            places = [place_of.get(level, -1) for level in given.category_levels[column]]
+            # A missing kind is -1, and stands at the end.
+            place_B = np.array([*places, -1])[given.categories_SA[which, column]]
+            kinds.append((place_B[:, None] == np.arange(len(levels))).astype(np.float64))
         return numbers, kinds
 
 
@@ -212,7 +207,7 @@ def _location(column_N: NDArray[Any]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Template:
-    """A series that was learnt from, as far as a new one can stand in its place.
+    """A training series as the template of a new one.
 
     Arguments:
         id: its name.
@@ -327,8 +322,8 @@ class SeriesFacts(ValueFacts):
                     f"the values are {', '.join(given.names)}, the model learnt {', '.join(names)}",
                     hint="name the columns as in training",
                 )
-            order = [given.names.index(name) for name in names]
-            given = replace(given, names=names, values_NK=given.values_NK[:, order])
+            columns = given.values_NK[:, [given.names.index(name) for name in names]]
+            given = replace(given, names=names, values_NK=columns)
         self.covariates.check(given)
         if self.covariates.calendar and given.frequency.name != self.frequency:
             raise DataError(
@@ -351,8 +346,8 @@ class SeriesFacts(ValueFacts):
         )
         sizes_fit = all(len(names) == len(a) == len(b) for names, a, b in pairs)
         scales = (*covariates.known_scale, *covariates.static_scale)
-        shifts = (*covariates.known_shift, *covariates.static_shift)
-        finite = all(map(math.isfinite, (*scales, *shifts)))
+        numbers = (*scales, *covariates.known_shift, *covariates.static_shift)
+        finite = all(map(math.isfinite, numbers))
         empty = covariates.conditioned and not covariates.static_size
         if not sizes_fit or empty or not finite or not all(scale > 0 for scale in scales):
             raise BundleError("the description of its covariates is malformed")

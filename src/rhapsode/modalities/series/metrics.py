@@ -1,8 +1,8 @@
-"""Forecasts from rolling origins beside what came, and beside what needs no model."""
+"""Metrics of series: density, and backtests beside baselines."""
 
 from __future__ import annotations
 
-import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.data.tables import SeriesSet
-from rhapsode.errors import DataError, SettingsError
+from rhapsode.errors import DataError
 from rhapsode.evaluation import (
     ForecastFigures,
     ForecastScore,
@@ -22,50 +22,34 @@ from rhapsode.evaluation import (
     seasonal_naive,
 )
 from rhapsode.evaluation.statistical_methods import statistical_forecast
-from rhapsode.generation.chain import Chain
-from rhapsode.generation.paths import path_seed, sample_paths
 from rhapsode.modalities.series.corpus import (
     SeriesPart,
     digest,
     encode_series,
-    future_covariates,
-    histories_of,
-    known_behind,
-    observed_lengths,
+    known_after,
+    observed_part,
+    owners_of,
+    until,
 )
 from rhapsode.modalities.series.facts import SeriesBundle
-from rhapsode.modalities.series.settings import (
-    SeriesComparisonSettings,
-)
+from rhapsode.modalities.series.forecast import draw_forecasts
+from rhapsode.modalities.series.settings import SeriesComparisonSettings
 from rhapsode.modalities.values.modality import ScoredPart, ValueMetrics, protocol_of
+from rhapsode.modalities.values.next_steps import plain_number
+from rhapsode.views.figures import forecasts_report
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from rhapsode.bundle.value_predictor import ValuePredictor
     from rhapsode.modalities.series.model import SeriesModel
 
-__all__ = [
-    "Backtest",
-    "SeriesMetrics",
-    "backtest",
-    "draw_forecasts",
-    "encode_part",
-    "end_of_series",
-    "figures_mapping",
-    "measure_series",
-    "origins_of",
-    "stretches_of",
-]
 
 Ints = NDArray[np.int64]
+FIGURES = ("mase", "smape", "crps", "weighted_quantile_loss", "mae", "rmse", "bias")
+# Forecasts of one backtest; of more, evenly spread ones are taken.
 MOST_FORECASTS = 2_000
-"""Forecasts of one backtest; of more, evenly spread ones are taken."""
-MOST_NUMBERS = 1 << 28
-"""Numbers of one forecast, 2 GB."""
 NUMBERS_AT_ONCE = 1 << 24
+# Part of the end of every series that is forecast where nothing else is asked for.
 SHARE = 0.1
-"""Part of the end of every series that is forecast where nothing else is asked for."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -83,7 +67,6 @@ class SeriesMetrics(ValueMetrics):
     nats_N: NDArray[np.float64]
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain values for JSON."""
         return {
             "loss": self.loss,
             "elements": self.elements,
@@ -92,10 +75,7 @@ class SeriesMetrics(ValueMetrics):
             "protocol": self.protocol,
         }
 
-    def report(self, title: str) -> Iterator[RenderableType]:
-        """Density, and a table of forecasts by each method, under a title."""
-        from rhapsode.views.figures import forecasts_report
-
+    def report(self, title: str) -> Iterator[Any]:
         yield from forecasts_report(self.to_mapping(), title)
 
     def notes(self) -> Iterator[str]:
@@ -134,14 +114,12 @@ class Backtest:
 
     @property
     def warning(self) -> str | None:
-        """A sentence where the model is no better than repeating the last season."""
+        """A warning if repeating the last season is as good."""
         model, naive = self.figures["model"], self.figures["seasonal naive"]
-        for name, ours, theirs in (
-            ("MASE", model.mase, naive.mase),
-            ("CRPS", model.crps, naive.crps),
-        ):
+        what = "the last season" if self.season > 1 else "the last value"
+        pairs = {"MASE": (model.mase, naive.mase), "CRPS": (model.crps, naive.crps)}
+        for name, (ours, theirs) in pairs.items():
             if ours is not None and theirs is not None and ours >= theirs:
-                what = "the last season" if self.season > 1 else "the last value"
                 return (
                     f"repeating {what} forecasts better than this model "
                     f"({name} {theirs:.3f} against {ours:.3f})"
@@ -162,25 +140,14 @@ class Backtest:
 
 def figures_mapping(found: ForecastFigures) -> dict[str, Any]:
     """Figures as plain values; None where one is no finite number."""
-    plain = {
-        "mase": found.mase,
-        "smape": found.smape,
-        "crps": found.crps,
-        "weighted_quantile_loss": found.weighted_quantile_loss,
-        "mae": found.mae,
-        "rmse": found.rmse,
-        "bias": found.bias,
-    }
     return {
-        **{name: _finite(value) for name, value in plain.items()},
-        "coverage": {f"{share:.0%}": _finite(value) for share, value in found.coverage.items()},
+        **{name: plain_number(getattr(found, name)) for name in FIGURES},
+        "coverage": {
+            f"{share:.0%}": plain_number(value) for share, value in found.coverage.items()
+        },
         "points": found.points,
         "notes": list(found.notes),
     }
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
 
 
 def origins_of(
@@ -198,91 +165,25 @@ def origins_of(
         given: the series.
         first_S: rows of each that every history has at least.
         horizon: steps ahead.
-        origins: how many for each series; None: as many as the rows behind `first_S` have room for.
+        origins: how many for each series; None: as many as fit into the rows after `first_S`.
         stride: steps between two origins; None: the horizon.
         most: forecasts in all; of more, evenly spread ones are taken.
     """
     which: list[int] = []
     rows: list[int] = []
-    for series, length in enumerate(given.lengths.tolist()):
-        first, step = int(first_S[series]), stride or horizon
-        room = (length - first - horizon) // step + 1 if length - first >= horizon else 0
+    step = stride or horizon
+    lengths, firsts = given.lengths.tolist(), first_S.tolist()
+    for series, (length, first) in enumerate(zip(lengths, firsts, strict=True)):
+        room = max(0, (length - first - horizon) // step + 1)
         ends = rolling_origins(
             length, horizon, room if origins is None else min(origins, room), step
         )
-        if not ends and first and length - first > 0 and origins is None:
+        if not ends and 0 < first < length and origins is None:
             ends = [first]  # fewer steps than the horizon: those that there are
         which += [series] * len(ends)
         rows += ends
-    if len(which) > most:
-        kept = np.unique(np.linspace(0, len(which) - 1, most).astype(int))
-        return np.array(which)[kept], np.array(rows)[kept]
-    return np.array(which, dtype=np.int64), np.array(rows, dtype=np.int64)
-
-
-def draw_forecasts(
-    predictor: ValuePredictor[SeriesBundle],
-    given: SeriesSet,
-    which: Ints,
-    rows: Ints,
-    horizon: int,
-    *,
-    samples: int,
-    seed: int,
-    temperature: float = 1.0,
-    chain: Chain | None = None,
-    wanted: bool = True,
-) -> tuple[NDArray[np.float64], list[Ints]]:
-    """Paths (B, S, H, K) that follow the first rows of series, and the times of their steps.
-
-    Arguments:
-        predictor: the model.
-        given: the series.
-        which: of it, B; one may occur several times.
-        rows: how many first rows of each are known, B.
-        horizon: steps, H.
-        samples: paths of each, S.
-        seed: of the paths.
-        temperature: as in `sample_paths`.
-        chain: as in `sample_paths`.
-        wanted: whether covariates that are not known ahead are an error; if not, they are missing.
-
-    Raises:
-        SettingsError: more numbers than can be held.
-        DataError: covariates are not known ahead.
-    """
-    covariates = predictor.bundle.facts.covariates
-    numbers = len(which) * samples * horizon * predictor.element_size
-    if numbers > MOST_NUMBERS:
-        raise SettingsError(
-            f"{len(which):,} series x {samples:,} paths x {horizon:,} steps are {numbers:,} numbers, too many to hold",
-            where="--samples",
-            hint="ask for fewer paths, steps or series at a time",
-        )
-    ahead = [
-        future_covariates(given, covariates, series, count, horizon, wanted=wanted)
-        for series, count in zip(which.tolist(), rows.tolist(), strict=True)
-    ]
-    state = predictor.begin(
-        histories_of(given, covariates, which, rows, run_up=predictor.bundle.facts.run_up),
-        covariates.condition(given, which),
-    )
-    known_BHX = np.stack([known for _, known in ahead])
-    seeds = [
-        path_seed(seed, f"{given.ids[series]}:{count}")
-        for series, count in zip(which.tolist(), rows.tolist(), strict=True)
-    ]
-    drawn = sample_paths(
-        predictor,
-        state,
-        known_BHX,
-        samples=samples,
-        seeds=seeds,
-        temperature=temperature,
-        chain=chain,
-        filter_seed=seed,
-    )
-    return drawn, [times for times, _ in ahead]
+    kept = np.unique(np.linspace(0, len(which) - 1, min(most, len(which))).astype(int))
+    return np.array(which, dtype=np.int64)[kept], np.array(rows, dtype=np.int64)[kept]
 
 
 def backtest(
@@ -297,7 +198,7 @@ def backtest(
     seed: int = 0,
     methods: Sequence[str] = (),
 ) -> Backtest:
-    """Forecast from every origin and score it, with seasonal naive beside it, and with what else is asked for.
+    """Score forecasts from every origin, by the model and by baselines.
 
     Arguments:
         predictor: the model.
@@ -313,55 +214,59 @@ def backtest(
     Raises:
         MissingExtraError: statistical methods are asked for and statsforecast is not installed.
     """
-    names = ("model", "seasonal naive", *methods)
-    scores: dict[str, list[ForecastScore]] = {name: [] for name in names}
-    notes: list[str] = []
+    scores: dict[str, list[ForecastScore]] = {}
     places: list[int] = []
-    failed: dict[str, int] = dict.fromkeys(methods, 0)
+    failed: Counter[str] = Counter()
     width = given.values_NK.shape[1]
     at_once = max(1, NUMBERS_AT_ONCE // max(1, samples * horizon * width))
     for start in range(0, len(which), at_once):
-        some = slice(start, start + at_once)
+        part = slice(start, start + at_once)
         drawn, _ = draw_forecasts(
             predictor,
             given,
-            which[some],
-            rows[some],
+            which[part],
+            rows[part],
             horizon,
             samples=samples,
             seed=seed,
             wanted=False,
         )
-        for place, (series, count) in enumerate(zip(which[some], rows[some], strict=True)):
+        for place, (series, count) in enumerate(zip(which[part], rows[part], strict=True)):
             values_TK = given.values_NK[given.rows(int(series))]
-            for number in range(values_TK.shape[1]):
+            for number in range(width):
                 history, actual = values_TK[:count, number], values_TK[count:, number][:horizon]
                 if not np.isfinite(history).any() or not np.isfinite(actual).any():
                     continue
                 steps = len(actual)
-                own = forecast_of_samples(drawn[place, :, :steps, number])
-                places.append(start + place)
-                scores["model"].append(score_forecast(own, actual, history, season))
-                naive = seasonal_naive(history, steps, season, samples=samples, seed=seed)
-                scores["seasonal naive"].append(score_forecast(naive, actual, history, season))
+                forecasts = {
+                    "model": forecast_of_samples(drawn[place, :, :steps, number]),
+                    "seasonal naive": seasonal_naive(
+                        history, steps, season, samples=samples, seed=seed
+                    ),
+                }
                 for name in methods:
                     try:
-                        other = statistical_forecast(name, history, steps, season)
-                        scores[name].append(score_forecast(other, actual, history, season))
+                        forecasts[name] = statistical_forecast(name, history, steps, season)
                     except DataError:
                         failed[name] += 1
-    for name, count in failed.items():
-        if count:
-            notes.append(f"{name} cannot be fitted to {count} of {len(scores['model'])} histories")
-    figures = {name: forecast_figures(found) for name, found in scores.items()}
-    count = len(scores["model"])
-    return Backtest(figures, horizon, season, count, tuple(notes), scores, places)
+                places.append(start + place)
+                for name, forecast in forecasts.items():
+                    score = score_forecast(forecast, actual, history, season)
+                    scores.setdefault(name, []).append(score)
+    notes = tuple(
+        f"{name} cannot be fitted to {failed[name]} of {len(places)} histories"
+        for name in methods
+        if failed[name]
+    )
+    names = ("model", "seasonal naive", *methods)
+    figures = {name: forecast_figures(scores.setdefault(name, [])) for name in names}
+    return Backtest(figures, horizon, season, len(places), notes, scores, places)
 
 
 def end_of_series(
     model: SeriesModel, source: Any, settings: SeriesComparisonSettings
 ) -> SeriesPart:
-    """The ends of series that a model has not seen, or of which it is told what it has.
+    """Ends of series to score, and how much of them was training data.
 
     Arguments:
         model: the model.
@@ -371,26 +276,20 @@ def end_of_series(
     Raises:
         DataError: no series is long enough.
     """
-    whole = model.read(source)
-    lengths = observed_lengths(whole)
-    kept = np.nonzero(lengths)[0]
-    whole, lengths = whole.select(kept), lengths[kept]
-    given = whole.cut(whole.offsets[:-1], whole.offsets[:-1] + lengths)
+    given = observed_part(model.read(source))
+    lengths = given.lengths
     ahead = settings.horizon or model.bundle.facts.horizon
-    if settings.origins is None:
-        tails = np.maximum(np.rint(lengths * SHARE).astype(np.int64), ahead)
-        first_S = np.where(lengths > ahead, lengths - tails, lengths)
-    else:
-        reach = ahead + (settings.origins - 1) * (settings.stride or ahead)
-        first_S = np.where(lengths > ahead, np.maximum(1, lengths - reach), lengths)
+    tails = np.maximum(np.rint(lengths * SHARE).astype(np.int64), ahead)
+    if settings.origins is not None:
+        tails[:] = ahead + (settings.origins - 1) * (settings.stride or ahead)
+    first_S = np.where(lengths > ahead, np.maximum(1, lengths - tails), lengths)
     if (first_S >= lengths).all():
         raise DataError(
             f"no series is long enough for a forecast of {ahead} steps",
             hint="give longer series, or a smaller --horizon",
         )
-    points = int(known_behind(given, first_S).sum())
-    known = int(given.observed_NK.sum())
-    split = f"the last {points:,} of {known:,} values, the end of every series"
+    points = int(known_after(given, first_S).sum())
+    split = f"the last {points:,} of {given.observed_NK.sum():,} values, the end of every series"
     learnt = _learnt(model.bundle, given, first_S)
     if learnt:
         split += f"; of these the model learnt from {learnt:,}, or chose its weights by them"
@@ -398,26 +297,21 @@ def end_of_series(
 
 
 def _learnt(bundle: SeriesBundle, given: SeriesSet, first_S: Ints) -> int:
-    """Values behind the first rows that a model knows from training; 0 where these are other series."""
+    """Values after the first rows that a model knows from training; 0 where these are other series."""
     facts = bundle.provenance
     share = facts.test_share
     if facts.data_sha256 != digest(given) or share is None:
         return 0
     end_S = given.lengths - np.rint(given.lengths * share).astype(np.int64)
-    return sum(
-        int(given.observed_NK[given.offsets[s] :][first:end].sum())
-        for s, (first, end) in enumerate(zip(first_S, end_S, strict=True))
-        if end > first
-    )
+    return int(known_after(until(given, end_S), first_S).sum())
 
 
 def encode_part(bundle: SeriesBundle, part: SeriesPart) -> ScoredPart:
     """A part of series as the network of a model takes it."""
     given = part.given
     arrays = encode_series(bundle.encoder, bundle.facts.covariates, given, part.scaled_S)
-    known_NK = known_behind(given, part.first_S) & (arrays.weights_N > 0)[:, None]
-    owner_N = np.repeat(np.arange(len(given)), given.lengths)
-    values_S = np.bincount(owner_N, known_NK.sum(axis=1), minlength=len(given))
+    known_NK = known_after(given, part.first_S) & (arrays.weights_N > 0)[:, None]
+    values_S = np.bincount(owners_of(given), known_NK.sum(axis=1), minlength=len(given))
     return ScoredPart(arrays, part.first_S, values_S.astype(np.int64))
 
 
@@ -474,18 +368,3 @@ def measure_series(
         forecasts,
         nats_N,
     )
-
-
-def stretches_of(part: SeriesPart, horizon: int) -> Ints:
-    """Rows at which stretches of a part begin, each of at most a horizon, and none over two series."""
-    begins = [
-        np.arange(offset + first, end, horizon)
-        for offset, first, end in zip(
-            part.given.offsets[:-1].tolist(),
-            part.first_S.tolist(),
-            part.given.offsets[1:].tolist(),
-            strict=True,
-        )
-    ]
-    # Rows that are not scored belong to the stretch before them, to which they add nothing.
-    return np.unique(np.concatenate([[0], *begins])).astype(np.int64)

@@ -5,19 +5,26 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rhapsode.config import from_mapping
+from rhapsode.config.source import names_records
+from rhapsode.data import holds_documents
+from rhapsode.data.tables import SERIES as NAMED_SERIES
+from rhapsode.data.tables import NoNumbersError, read_head, read_series
+from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.evaluation.statistical_methods import STATISTICAL
+from rhapsode.files import is_there, source_name
 from rhapsode.log import log
 from rhapsode.modalities.contract import (
     Claim,
     Compared,
+    Degree,
     Measure,
     Planned,
     RunRequest,
@@ -27,8 +34,8 @@ from rhapsode.modalities.contract import (
 from rhapsode.modalities.series.corpus import (
     SeriesCorpus,
     SeriesPart,
-    claim_series,
-    open_series,
+    divide,
+    read_one,
     series_seen,
 )
 from rhapsode.modalities.series.facts import SeriesBundle
@@ -37,7 +44,6 @@ from rhapsode.modalities.series.metrics import (
     encode_part,
     end_of_series,
     measure_series,
-    stretches_of,
 )
 from rhapsode.modalities.series.settings import (
     BINNED,
@@ -46,6 +52,7 @@ from rhapsode.modalities.series.settings import (
     SeriesTrainSettings,
 )
 from rhapsode.modalities.values.modality import NATS, ScoredPart, ValueModality
+from rhapsode.views.figures import forecasts_report, method_notes
 
 if TYPE_CHECKING:
     from rhapsode.bundle.network import Network
@@ -53,12 +60,14 @@ if TYPE_CHECKING:
     from rhapsode.modalities.values.next_steps import ValuesSeen
     from rhapsode.views.card import Card
 
-__all__ = ["SERIES", "SeriesModality"]
 
 CRPS = Measure("crps", "CRPS")
 MASE = Measure("mase", "MASE")
+# Forecasts of the test part when training ends, at most; `rhapsode evaluate` makes more.
 FINISHING_FORECASTS = 400
-"""Forecasts of the test part when training ends, at most; `rhapsode evaluate` makes more."""
+
+TABLES = (".csv", ".tsv", ".tab", ".parquet", ".pq", ".npy", ".npz")
+PACKED = (".gz", ".bz2", ".xz", ".zst")
 
 SeriesPlan = Planned[SeriesTrainSettings, SeriesCorpus, SeriesBundle]
 
@@ -73,8 +82,48 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
     comparison = SeriesComparisonSettings
 
     def claim(self, sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
-        """Likely for a table of numbers."""
-        return claim_series(sources, asked)
+        """Claim tables in memory surely, and files of numbers likely.
+
+        Raises:
+            SettingsError: a table without times that holds both text and numbers.
+        """
+        if "series" in asked:
+            return Claim(Degree.SURE, "columns of series are named")
+        if names_records(asked):
+            return Claim(Degree.NONE, "a field of records is named")
+        memory = [source for source in sources if not isinstance(source, str | Path)]
+        if any(map(holds_documents, memory)):
+            return Claim(Degree.NONE, "texts in memory")
+        if memory:
+            return Claim(Degree.SURE, "a table in memory")
+        if len(sources) != 1 or asked.get("encoding", "auto") not in ("auto", "binned"):
+            return Claim(Degree.NONE, "series are one table")
+        source = str(sources[0])
+        path = Path(source)
+        if not is_there(path):
+            return (
+                Claim(Degree.LIKELY, "known by that name")
+                if source in NAMED_SERIES
+                else Claim(Degree.NONE)
+            )
+        name = path.with_suffix("") if path.suffix.lower() in PACKED else path
+        if path.is_dir() or name.suffix.lower() not in TABLES:
+            return Claim(Degree.NONE, "no table by its suffix")
+        try:
+            head = read_head(path)
+            found = read_series(source, SeriesSettings()) if head is None else head
+        except NoNumbersError as problem:
+            return Claim(Degree.NONE, problem.what)
+        except DataError:
+            # It is a table of numbers, whose errors are told where it is learnt from.
+            return Claim(Degree.LIKELY, "a table of numbers")
+        if found.kind == "order" and found.left_out:
+            raise SettingsError(
+                "this table holds text and numbers, and no times",
+                where=source,
+                hint="for its text say --field NAME; for its numbers --set series.value_columns='[\"NAME\"]'",
+            )
+        return Claim(Degree.LIKELY, "a table of numbers", found if head is None else None)
 
     def check(self, settings: SeriesTrainSettings) -> None:
         super().check(settings)
@@ -93,11 +142,14 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         opened: Any = None,
         base: SeriesBundle | None = None,
     ) -> SeriesCorpus:
-        corpus = open_series(tuple(sources), settings.series, settings.data, opened)
+        whole = read_one(sources, settings.series, opened)
+        for line in whole.notes:
+            log.info(line)
+        corpus = divide(whole, settings.data, where=source_name(sources[0]))
         if base is None:
             return corpus
-        given = base.facts.check_series(corpus.given)
-        return replace(corpus, given=given, season=settings.data.season or base.facts.season)
+        given, season = base.facts.check_series(corpus.given), base.facts.season
+        return replace(corpus, given=given, season=settings.data.season or season)
 
     def plan(self, corpus: SeriesCorpus, request: RunRequest[SeriesTrainSettings]) -> SeriesPlan:
         from rhapsode.modalities.series.fitting.plan import plan_series_run
@@ -105,7 +157,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         return plan_series_run(corpus, request)
 
     def initialise(self, network: Network, planned: SeriesPlan) -> bool:
-        """Begin as a linear autoregression where the network can, which may be the best there is."""
         from rhapsode.modalities.series.fitting.linear_start import start_linear
 
         start_linear(network, planned.own)
@@ -117,12 +168,9 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
     def preview(
         self, planned: SeriesPlan, predictor: ValuePredictor[SeriesBundle], temperature: float
     ) -> str:
-        """The end of the longest series and one path after it, as bars."""
         from rhapsode.modalities.series.reports import preview_path
 
-        corpus = planned.corpus
-        shown = int(np.argmax(corpus.train_S))
-        return preview_path(predictor, corpus, shown, planned.settings.samples, temperature)
+        return preview_path(predictor, planned.corpus, planned.settings.samples, temperature)
 
     def test_figures(
         self, planned: SeriesPlan, part: SeriesPart, predictor: ValuePredictor[SeriesBundle]
@@ -140,12 +188,10 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         return figures
 
     def to_score(self, model: Any, sources: Sequence[str], asked: Mapping[str, Any]) -> SeriesPart:
-        """The ends of the series of one table; the table it learnt from where none is named."""
         if len(sources) > 1:
             raise DataError("series are scored in one table", hint="name a single file")
-        source = sources[0] if sources else model.own_source()
         settings = from_mapping(SeriesEvaluationSettings, asked, where="options")
-        return end_of_series(model, source, settings)
+        return end_of_series(model, sources[0] if sources else model.own_source(), settings)
 
     def metrics(self, model: Any, part: Any, settings: SeriesEvaluationSettings) -> SeriesMetrics:
         facts = model.bundle.facts
@@ -166,31 +212,31 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
     ) -> Compared:
         first = next(iter(models.values())).bundle.facts
         horizon, season = settings.horizon or first.horizon, first.season
-        begins_U = stretches_of(part, horizon)
+        offsets = part.given.offsets
+        begins = map(np.arange, offsets[:-1] + part.first_S, offsets[1:], repeat(horizon))
+        # Stretches of at most a horizon, none over two series; to that before them, rows that are not scored add nothing.
+        begins_U = np.unique(np.concatenate([[0], *begins])).astype(np.int64)
         scored: dict[str, Scored] = {}
-        sizes: dict[str, NDArray[np.int64]] = {}
         for name, model in models.items():
             log.info(f"scoring with {name}")
             own = replace(part, given=model.bundle.facts.check_series(part.given))
             metrics = measure_series(
                 model.predictor, own, horizon=horizon, season=season, settings=settings
             )
-            nats_N = metrics.nats_N
-            known_N = np.where(np.isfinite(nats_N), own.given.observed_NK.sum(axis=1), 0)
+            known_N = np.where(np.isfinite(metrics.nats_N), own.given.observed_NK.sum(axis=1), 0)
+            sums = {NATS.key: np.add.reduceat(np.nan_to_num(metrics.nats_N), begins_U)}
+            sizes = {NATS.key: np.add.reduceat(known_N, begins_U).astype(np.int64)}
             forecasts = metrics.forecasts
             scores = [] if forecasts is None else forecasts.scores["model"]
             places = np.array([] if forecasts is None else forecasts.places, dtype=np.int64)
-            sums = {
-                NATS.key: np.add.reduceat(np.nan_to_num(nats_N), begins_U),
-                CRPS.key: np.bincount(places, [score.crps or 0.0 for score in scores]),
-                MASE.key: np.bincount(places, [score.scaled or 0.0 for score in scores]),
-            }
-            scaled = [0 if score.scaled is None else score.points for score in scores]
-            sizes = {
-                NATS.key: np.add.reduceat(known_N, begins_U).astype(np.int64),
-                CRPS.key: np.bincount(places, [score.points for score in scores]).astype(np.int64),
-                MASE.key: np.bincount(places, scaled).astype(np.int64),
-            }
+            for measure, field in ((CRPS, "crps"), (MASE, "scaled")):
+                values = [getattr(score, field) for score in scores]
+                points = [
+                    0 if value is None else score.points
+                    for value, score in zip(values, scores, strict=True)
+                ]
+                sums[measure.key] = np.bincount(places, [value or 0.0 for value in values])
+                sizes[measure.key] = np.bincount(places, points).astype(np.int64)
             bundle = model.bundle
             row = {
                 "encoding": bundle.config.head.name.partition(".")[0],
@@ -198,8 +244,13 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
                 "figures": metrics.to_mapping(),
             }
             scored[name] = Scored(row, sums)
-        passages = f"forecasts of {horizon:,} steps, and as long stretches of values"
-        return Compared(scored, (NATS, CRPS, MASE), sizes, "forecasts", passages)
+        return Compared(
+            scored,
+            (NATS, CRPS, MASE),
+            sizes,
+            units="forecasts",
+            passages=f"forecasts of {horizon:,} steps, and as long stretches of values",
+        )
 
     def comparison_report(self, compared: Mapping[str, Any], title: str) -> Iterator[Any]:
         from rhapsode.views.comparison_report import forecast_comparison
@@ -215,14 +266,13 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         opened: Any = None,
     ) -> ValuesSeen:
         corpus = self.corpus(sources, settings, opened=opened)
-        given = corpus.given
-        if not 0 <= number < len(given):
+        if not 0 <= number < corpus.documents:
             raise DataError(
-                f"there is no series {number}, they are numbered 0 to {len(given) - 1}",
+                f"there is no series {number}, they are numbered 0 to {corpus.documents - 1}",
                 where=", ".join(map(str, sources)),
             )
         request = RunRequest(settings, settings.budget_seconds(), 1.0, None, False)
-        return series_seen(self.plan(corpus, request).bundle, given.select([number]))
+        return series_seen(self.plan(corpus, request).bundle, corpus.given.select([number]))
 
     def survey(
         self, sources: Sequence[Any], settings: SeriesTrainSettings, opened: Any
@@ -242,8 +292,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         return card_of(bundle, summary)
 
     def told(self, summary: Mapping[str, Any], title: str) -> Iterator[Any]:
-        from rhapsode.views.figures import forecasts_report, method_notes
-
         if summary["loss"] is not None:
             yield from forecasts_report(summary, title)
             if summary["forecasts"]:

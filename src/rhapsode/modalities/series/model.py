@@ -3,123 +3,46 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.config import (
-    GenerateSettings,
-    SamplingSettings,
-    from_mapping,
-    read_toml,
-)
-from rhapsode.data.tables import SeriesSet, format_time, read_series
+from rhapsode.config import GenerateSettings, SamplingSettings, from_mapping, read_toml
+from rhapsode.data.tables import SeriesSet, read_series
 from rhapsode.data.tables.settings import SeriesSettings
-from rhapsode.errors import DataError, MissingExtraError, SettingsError
+from rhapsode.encoding.series import SeriesStats
+from rhapsode.errors import DataError, SettingsError
 from rhapsode.files import write_atomically
-from rhapsode.generation.chain import Chain
+from rhapsode.generation import Chain
 from rhapsode.generation.paths import path_seed, sample_paths
-from rhapsode.modalities.opened import Document, Piece, Prompt, check_single, old_content
-from rhapsode.modalities.series.corpus import histories_of, observed_lengths, series_seen
+from rhapsode.modalities.opened import Document, Piece, check_single, old_content
+from rhapsode.modalities.series.corpus import observed_lengths, series_seen
 from rhapsode.modalities.series.facts import SeriesBundle, SeriesFacts
-from rhapsode.modalities.series.metrics import draw_forecasts
-from rhapsode.modalities.series.prompts import SeriesDocument, SeriesPrompt, continued
+from rhapsode.modalities.series.forecast import (
+    SeriesForecast,
+    draw_forecasts,
+    forecast_rows,
+    forecast_times,
+    state_after,
+)
+from rhapsode.modalities.series.output import csv_text, series_rows
+from rhapsode.modalities.series.prompts import SeriesDocument, SeriesPrompt, continued, saved_series
 from rhapsode.modalities.series.settings import ForecastSettings
 from rhapsode.modalities.series.synthesis import make_series, new_place
 from rhapsode.modalities.values.model import NEXT_PATHS, ValueModel, chain_of_values
-from rhapsode.modalities.values.next_steps import LEVELS, NextSteps
-from rhapsode.views.display import Shown
+from rhapsode.modalities.values.next_steps import LEVELS, NextSteps, ValuesSeen
 
 if TYPE_CHECKING:
-    import pandas  # type: ignore[import-untyped,import-not-found,unused-ignore]  # noqa: ICN001
-    from rich.console import RenderableType
-
     from rhapsode.bundle.value_predictor import ValueState  # loads torch
-    from rhapsode.modalities.values.next_steps import ValuesSeen
 
-__all__ = ["SeriesForecast", "SeriesModel"]
 
-Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, repr=False)
-class SeriesForecast(Shown):
-    """A forecast of series.
-
-    Arguments:
-        given: the series, with their histories.
-        which: of them, B.
-        rows: how many rows of each were history, B.
-        times: of the steps to come, H each.
-        paths_BSHK: sample paths, in the data's own units.
-        levels: of the quantiles that are shown.
-    """
-
-    given: SeriesSet
-    which: Ints
-    rows: Ints
-    times: tuple[Ints, ...]
-    paths_BSHK: Floats
-    levels: tuple[float, ...] = LEVELS
-
-    def to_mapping(self) -> dict[str, Any]:
-        from rhapsode.modalities.series.output import forecast_mapping
-
-        return forecast_mapping(self, self.levels)
-
-    def shown(self, width: int) -> Sequence[RenderableType]:
-        from rhapsode.modalities.series.output import forecast_tables
-
-        return forecast_tables(self, width)
-
-    def frame(self, levels: Sequence[float] = (), *, paths: bool = False) -> pandas.DataFrame:
-        """A row for every series, time and number.
-
-        Arguments:
-            levels: of the quantiles, a column each beside the mean. [default: those of the forecast]
-            paths: the sample paths instead, a row each.
-
-        Raises:
-            MissingExtraError: pandas is not installed.
-        """
-        from rhapsode.modalities.series.output import forecast_rows
-
-        try:
-            import pandas  # noqa: ICN001
-        except ImportError:
-            raise MissingExtraError("series", "data frames") from None
-        head, rows = forecast_rows(self, levels or self.levels, paths=paths)
-        return pandas.DataFrame(rows, columns=head)
-
-    def csv(self, *, paths: bool = False) -> Iterator[str]:
-        """The forecast as CSV, in pieces: its quantiles, or the sample paths."""
-        from rhapsode.modalities.series.output import csv_text, forecast_rows
-
-        return csv_text(forecast_rows(self, self.levels, paths=paths))
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """Names of the series."""
-        return tuple(self.given.ids[series] for series in self.which.tolist())
-
-    def quantiles(self, levels: Sequence[float] = LEVELS) -> Floats:
-        """Quantiles of the paths, (Q, B, H, K)."""
-        return np.quantile(self.paths_BSHK, levels, axis=1, method="weibull")
-
-    def mean(self) -> Floats:
-        """Means of the paths, (B, H, K)."""
-        return np.asarray(self.paths_BSHK.mean(axis=1))
-
-    def history(self, place: int) -> tuple[Ints, Floats]:
-        """Times (T,) and values (T, K) that one forecast knew."""
-        first = int(self.given.offsets[self.which[place]])
-        some = slice(first, first + int(self.rows[place]))
-        return self.given.times_N[some], self.given.values_NK[some]
 
 
 class SeriesModel(ValueModel[SeriesBundle]):
@@ -134,28 +57,40 @@ class SeriesModel(ValueModel[SeriesBundle]):
         return self.bundle.facts.horizon
 
     def prompt(self, value: Any, settings: GenerateSettings) -> SeriesPrompt:
-        """The series of a table, frame, array or set; "" for a new one, in a place that the seed draws."""
+        """The series of a table, frame, array or set.
+
+        An empty text stands for a new series, whose template the seed draws.
+        """
         if isinstance(value, str) and not value:
             return SeriesPrompt(self, *new_place(self.bundle, settings.seed or 0))
         return SeriesPrompt(self, self.read(value))
 
     def restored(self, saved: Mapping[str, Any]) -> SeriesPrompt:
-        return SeriesPrompt.of_saved(self, saved)
+        try:
+            series = self.bundle.facts.check_series(saved_series(saved["series"]))
+            if saved["place"] is None:
+                return SeriesPrompt(self, series)
+            rows, start = saved["place"]
+            stats_4K = np.array(rows, dtype=np.float64)
+            if stats_4K.shape != (4, len(series.names)):
+                raise ValueError
+            return SeriesPrompt(self, series, (SeriesStats.from_array(stats_4K), int(start)))
+        except (KeyError, TypeError, ValueError, IndexError, msgspec.ValidationError):
+            raise DataError("what this session begins with is damaged") from None
 
     def chain(self, settings: GenerateSettings) -> Chain:
         return chain_of_values(_forecast_settings(settings), self.bins) or Chain([])
 
-    def write(self, prompts: Sequence[Prompt], settings: GenerateSettings) -> Iterator[Piece]:
+    def write(self, prompts: Sequence[Any], settings: GenerateSettings) -> Iterator[Piece]:
         """The series of a prompt as one table, whatever their number."""
-        from rhapsode.modalities.series.output import csv_text, forecast_rows, series_rows
-
         asked = _forecast_settings(settings)
-        for number, prompt in enumerate(map(_of_series, prompts)):
+        for number, prompt in enumerate(prompts):
             if prompt.place is None:
-                table = forecast_rows(self.forecast(prompt.series, asked), paths=True)
+                table = forecast_rows(self.forecast(prompt.series, asked), (), paths=True)
             else:
-                made = self.new_series(settings.length, count=settings.count, settings=asked)
-                table = series_rows(made)
+                table = series_rows(
+                    self.new_series(settings.length, count=settings.count, settings=asked)
+                )
             for text in csv_text(table):
                 yield Piece(0, text, None, 0, number)
             yield Piece(0, "", "length", settings.length or 0, number)
@@ -163,7 +98,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
     def generate(
         self, prompt: Any = "", settings: GenerateSettings | None = None, **options: Any
     ) -> SeriesDocument:
-        """Continue every series of a prompt by one sample path, or draw a new series for ""."""
+        """Continue every series by one sample path; "" draws a new series."""
         settings = self.request(settings, options)
         check_single(settings)
         asked = _forecast_settings(settings)
@@ -175,31 +110,25 @@ class SeriesModel(ValueModel[SeriesBundle]):
         return SeriesDocument(value, asked.seed, "length")
 
     def encode(self, value: Any) -> NDArray[Any]:
-        """Values (T, K) of the only series of a table, frame or array."""
+        """Values (T, K) of the only series of a source."""
         given = self.read(value)
         if len(given) != 1:
             raise DataError(f"one series is encoded at a time, not {len(given):,}")
         return given.values_NK
 
     def next_steps(
-        self, prompt: Prompt, settings: GenerateSettings, count: int
+        self, prompt: Any, settings: GenerateSettings, count: int
     ) -> Iterator[NextSteps]:
-        given = _of_series(prompt)
-        asked = replace(_forecast_settings(settings), horizon=count, samples=NEXT_PATHS)
-        if given.place is not None:
+        if prompt.place is not None:
             yield from super().next_steps(prompt, settings, count)
             return
-        forecast = self.forecast(given.series, asked)
+        asked = replace(_forecast_settings(settings), horizon=count, samples=NEXT_PATHS)
+        forecast = self.forecast(prompt.series, asked)
         quantiles_QBHK = forecast.quantiles(LEVELS)
         for place, name in enumerate(forecast.ids):
-            frequency = forecast.given.frequencies[int(forecast.which[place])]
-            times = tuple(
-                format_time(int(time), forecast.given.kind, frequency)
-                for time in forecast.times[place]
-            )
             yield NextSteps(
                 name,
-                times,
+                tuple(forecast_times(forecast, place)),
                 forecast.given.names,
                 quantiles_QBHK[:, place],
                 settings.temperature,
@@ -211,25 +140,21 @@ class SeriesModel(ValueModel[SeriesBundle]):
 
     def keep(self, path: Path, documents: Sequence[Document]) -> int:
         """Append series to a table, each by a name of its own."""
-        import io
-
         old = old_content(path)
-        number = len({line.split(b",")[0] for line in old.splitlines()[1:]})
+        names = {line.split(b",")[0] for line in old.splitlines()[1:]}
         added = io.StringIO()
-        for document in documents:
-            lines = document.text().splitlines(keepends=True)
+        table = csv.writer(added, lineterminator="\n")
+        for number, document in enumerate(documents, len(names) + 1):
+            head, *lines = document.text().splitlines(keepends=True)
             if not old and not added.tell():
-                added.write(lines[0])
-            rows = csv.reader(lines[1:])
-            table = csv.writer(added, lineterminator="\n")
-            number += 1
-            table.writerows([f"kept {number} {row[0]}", *row[1:]] for row in rows)
+                added.write(head)
+            table.writerows([f"kept {number} {row[0]}", *row[1:]] for row in csv.reader(lines))
         between = b"\n" if old and not old.endswith(b"\n") else b""
         write_atomically(path, old + between + added.getvalue().encode("utf-8", "surrogateescape"))
         return added.tell()
 
     def own_source(self) -> str:
-        """The table that the model learnt from, as its run folder names it.
+        """The training table, as the run folder names it.
 
         Raises:
             SettingsError: the model lies in no run folder.
@@ -253,28 +178,25 @@ class SeriesModel(ValueModel[SeriesBundle]):
         Raises:
             DataError: series the model does not fit.
         """
-        if isinstance(source, SeriesSet):
-            given = source
-        else:
+        if not isinstance(source, SeriesSet):
             merged = {**self.bundle.provenance.section("series"), **(reading or {})}
-            given = read_series(source, from_mapping(SeriesSettings, merged, where="[series]"))
-        return self.bundle.facts.check_series(given)
+            source = read_series(source, from_mapping(SeriesSettings, merged, where="[series]"))
+        return self.bundle.facts.check_series(source)
 
     def forecast(
         self, history: Any, settings: ForecastSettings | None = None, **options: Any
     ) -> SeriesForecast:
-        """Sample paths behind the last known value of every series.
+        """Sample paths after the last known value of every series.
 
         Arguments:
-            history: a table, name, frame, array or set; covariates known ahead stand in rows behind the last value.
+            history: a table, name, frame, array or set; covariates known ahead are in rows after the last value.
             settings: horizon, samples, temperature, seed, and where values are elements, samplers.
             **options: the same by name.
 
         Raises:
             RhapsodeError: a history the model does not fit.
         """
-        if settings is None:
-            settings = from_mapping(ForecastSettings, options, where="options")
+        settings = settings or from_mapping(ForecastSettings, options, where="options")
         given = self.read(history)
         rows = observed_lengths(given)
         which = np.nonzero(rows)[0]
@@ -295,19 +217,15 @@ class SeriesModel(ValueModel[SeriesBundle]):
         return SeriesForecast(given, which, rows[which], tuple(times), paths, levels)
 
     def start(self, history: Any) -> ValueState:
-        """The state behind the known values of every series, for `observe`."""
+        """The state after the known values of every series, for `observe`."""
         given = self.read(history)
-        rows = observed_lengths(given)
         which = np.arange(len(given))
-        covariates = self.bundle.facts.covariates
-        return self.predictor.begin(
-            histories_of(given, covariates, which, rows), covariates.condition(given, which)
-        )
+        return state_after(self.predictor, given, which, observed_lengths(given))
 
     def observe(
         self, values: Any, state: ValueState, known: NDArray[np.float32] | None = None
     ) -> ValueState:
-        """The state behind one more value of every series.
+        """The state after one more value of every series.
 
         Arguments:
             values: (B,) or (B, K), in the data's own units; NaN where missing.
@@ -319,9 +237,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
         """
         if known is None and self.bundle.facts.covariates.size:
             raise SettingsError("this model needs the covariates of that time")
-        values_BK = np.asarray(values, dtype=np.float64)
-        if values_BK.ndim == 1:
-            values_BK = values_BK[:, None]
+        values_BK = np.asarray(values, dtype=np.float64).reshape(len(values), -1)
         if known is None:
             known = np.zeros((len(values_BK), 0), dtype=np.float32)
         return self.predictor.observe(values_BK, state.fork(), known)
@@ -335,7 +251,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
         seed: int = 0,
         known: NDArray[np.float32] | None = None,
     ) -> Floats:
-        """Sample paths (B, S, H, K) from a state, which is not changed.
+        """Sample paths (B, S, H, K) after an unchanged state.
 
         Arguments:
             state: from `start` or `observe`.
@@ -348,9 +264,8 @@ class SeriesModel(ValueModel[SeriesBundle]):
             SettingsError: the model needs covariates and none are given.
         """
         rows = len(state.paths)
-        size = self.bundle.facts.covariates.size
         if known is None:
-            if size:
+            if self.bundle.facts.covariates.size:
                 raise SettingsError("this model needs the covariates of the steps to come")
             known = np.zeros((rows, horizon, 0), dtype=np.float32)
         seeds = [path_seed(seed, str(row)) for row in range(rows)]
@@ -365,7 +280,9 @@ class SeriesModel(ValueModel[SeriesBundle]):
         settings: ForecastSettings | None = None,
         **options: Any,
     ) -> SeriesSet:
-        """New series, each in the place of one it learnt from: its scale, first time, length and attributes.
+        """New series, each drawn after the template of a training series.
+
+        A template gives scale, first time, length and attributes.
 
         Arguments:
             length: steps; None: as long as the one in whose place it stands.
@@ -381,15 +298,8 @@ class SeriesModel(ValueModel[SeriesBundle]):
             SettingsError: no such series, or samplers that do not go with the model.
             DataError: the model was fed covariates that nobody knows of a new series.
         """
-        if settings is None:
-            settings = from_mapping(ForecastSettings, options, where="options")
+        settings = settings or from_mapping(ForecastSettings, options, where="options")
         return make_series(self.predictor, length, like, count=count, settings=settings)
-
-
-def _of_series(prompt: Prompt) -> SeriesPrompt:
-    """A prompt of this model, which no other kind of model makes."""
-    assert isinstance(prompt, SeriesPrompt)
-    return prompt
 
 
 def _forecast_settings(settings: GenerateSettings) -> ForecastSettings:
@@ -400,12 +310,8 @@ def _forecast_settings(settings: GenerateSettings) -> ForecastSettings:
     """
     if settings.length is not None and settings.length < 1:
         raise SettingsError(f"{settings.length} is too small", where="--length")
-    samplers = {field.name for field in fields(SamplingSettings)} - {"trace"}
-    asked = {
-        "horizon": settings.length,
-        "samples": settings.count,
-        "seed": settings.seed,
-        **{name: getattr(settings, name) for name in samplers},
-    }
+    asked = {field.name: getattr(settings, field.name) for field in fields(SamplingSettings)}
+    del asked["trace"]
+    asked |= {"horizon": settings.length, "samples": settings.count, "seed": settings.seed}
     given = {name: value for name, value in asked.items() if value is not None}
     return from_mapping(ForecastSettings, given, where="options")

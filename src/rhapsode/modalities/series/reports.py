@@ -1,4 +1,4 @@
-"""Series for people: the card of a run, surveys, previews and panels of forecasts."""
+"""Reports of series: card, survey, preview and picture."""
 
 from __future__ import annotations
 
@@ -11,36 +11,27 @@ import numpy as np
 
 from rhapsode.config import SampleSettings
 from rhapsode.data.statistics import lengths_summary
-from rhapsode.data.tables import SeriesSet, format_time, read_series
+from rhapsode.data.tables import SeriesSet, format_time
 from rhapsode.errors import DataError
 from rhapsode.files import source_name
 from rhapsode.generation.paths import sample_paths
-from rhapsode.modalities.contract import Surveyed
-from rhapsode.modalities.series.corpus import (
-    SeriesCorpus,
-    divide,
-    future_covariates,
-    histories_of,
-)
+from rhapsode.modalities.contract import PartName, Surveyed
+from rhapsode.modalities.series.corpus import SeriesCorpus, divide, known_after, read_one, until
 from rhapsode.modalities.series.facts import SeriesBundle
-from rhapsode.modalities.series.model import SeriesForecast
+from rhapsode.modalities.series.forecast import SeriesForecast, future_covariates, state_after
 from rhapsode.modalities.series.settings import SeriesTrainSettings
 from rhapsode.views.blocks import sparkline
 from rhapsode.views.card import Card, markdown_table
-from rhapsode.views.figures import (
-    METHOD_COLUMNS,
-    method_rows,
-)
+from rhapsode.views.figures import METHOD_COLUMNS, method_rows
 from rhapsode.views.forecast_chart import MOST, Fan, draw_fans
 
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValuePredictor
 
-__all__ = ["card_of", "preview_path", "survey_series", "write_chart"]
+# Columns of values that are told one by one.
 NAMED = 20
-"""Columns of values that are told one by one."""
+# Values of history that are shown, and steps that follow, at most.
 SHOWN = 32
-"""Values of history that are shown, and steps that follow, at most."""
 
 
 def card_of(bundle: SeriesBundle, summary: Mapping[str, Any]) -> Card:
@@ -97,7 +88,7 @@ def card_of(bundle: SeriesBundle, summary: Mapping[str, Any]) -> Card:
 def survey_series(
     sources: Sequence[Any], settings: SeriesTrainSettings, opened: SeriesSet | None
 ) -> Surveyed[SeriesCorpus]:
-    """Contents of a table, and the corpus that training would make of it.
+    """Contents of a table, and its corpus for training.
 
     Arguments:
         sources: one table.
@@ -114,9 +105,7 @@ def survey_series(
     Raises:
         DataError: more than one source, or one that cannot be read.
     """
-    if len(sources) != 1:
-        raise DataError("series are learnt from one table", hint="name a single file")
-    given = read_series(sources[0], settings.series) if opened is None else opened
+    given = read_one(sources, settings.series, opened)
     observed = given.observed_NK
     found: dict[str, Any] = {
         "sources": [source_name(source) for source in sources],
@@ -145,71 +134,56 @@ def survey_series(
 
 
 def _ends(given: SeriesSet) -> dict[str, str | None]:
-    """The first and the last time of all."""
     if not len(given.times_N):
         return {"first": None, "last": None}
-    times = (given.times_N.min(), given.times_N.max())
-    first, last = (format_time(int(time), given.kind, given.frequency) for time in times)
-    return {"first": first, "last": last}
+    ends = {"first": int(given.times_N.min()), "last": int(given.times_N.max())}
+    return {end: format_time(time, given.kind, given.frequency) for end, time in ends.items()}
 
 
 def _column(given: SeriesSet, number: int) -> dict[str, Any]:
     values_N = given.values_NK[:, number]
     known = values_N[np.isfinite(values_N)]
-    figures = (known.min(), np.median(known), known.max()) if len(known) else (None,) * 3
-    low, middle, high = (None if figure is None else float(figure) for figure in figures)
+    figures: dict[str, Any] = {"min": np.min, "median": np.median, "max": np.max}
     return {
         "name": given.names[number],
         "values": len(known),
         "missing": len(values_N) - len(known),
-        "min": low,
-        "median": middle,
-        "max": high,
+        **{name: float(of(known)) if len(known) else None for name, of in figures.items()},
     }
 
 
-def _shares(corpus: SeriesCorpus) -> dict[str, dict[str, int]]:
-    """Rows and values of each part."""
-    given, zeros = corpus.given, np.zeros_like(corpus.train_S)
-    bounds = {
-        "train": (zeros, corpus.train_S),
-        "validation": (corpus.train_S, corpus.chosen_S),
-        "test": (corpus.chosen_S, given.lengths),
-    }
+def _shares(corpus: SeriesCorpus) -> dict[PartName, dict[str, int]]:
     shares = {}
-    for name, (first_S, end_S) in bounds.items():
-        part = given.cut(given.offsets[:-1] + first_S, given.offsets[:-1] + end_S)
-        shares[name] = {"rows": len(part.times_N), "values": int(part.observed_NK.sum())}
+    for name, (first_S, end_S) in corpus.bounds.items():
+        values = int(known_after(until(corpus.given, end_S), first_S).sum())
+        shares[name] = {"rows": int((end_S - first_S).sum()), "values": values}
     return shares
 
 
 def preview_path(
     predictor: ValuePredictor[SeriesBundle],
     corpus: SeriesCorpus,
-    series: int,
     settings: SampleSettings,
     temperature: float,
 ) -> str:
-    """The end of the training part of a series and one path after it, as bars.
+    """The end of the longest series and one path, as bars.
 
     Arguments:
         predictor: the network as it is now.
         corpus: the series.
-        series: which of them.
         settings: how many steps, at most.
         temperature: of the draw.
     """
+    series = int(np.argmax(corpus.train_S))
     given, rows = corpus.given, int(corpus.train_S[series])
     covariates = predictor.bundle.facts.covariates
     horizon = min(max(corpus.horizon, 12), SHOWN, settings.length)
     if given.known_names:
         horizon = min(horizon, max(1, int(given.lengths[series]) - rows))
     _, known_HX = future_covariates(given, covariates, series, rows, horizon, wanted=False)
-    which = np.array([series])
-    histories = histories_of(given, covariates, which, np.array([rows]))
     path = sample_paths(
         predictor,
-        predictor.begin(histories, covariates.condition(given, which)),
+        state_after(predictor, given, np.array([series]), np.array([rows])),
         known_HX[None],
         samples=1,
         seeds=[0],
@@ -222,7 +196,7 @@ def preview_path(
 def write_chart(
     path: Path, found: SeriesForecast, *, title: str, actual: SeriesSet | None = None
 ) -> int:
-    """Draw a panel for every series and number, the first twelve, as PNG or SVG.
+    """Draw the first twelve panels of a forecast as PNG or SVG.
 
     Arguments:
         path: where; its suffix says which.

@@ -1,4 +1,4 @@
-"""Every option of training on series of numbers, declared once, and those of forecasting."""
+"""Settings of training, forecasting and evaluation of series."""
 
 from __future__ import annotations
 
@@ -8,23 +8,13 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from rhapsode.config.options import Repeated, option
+from rhapsode.config import Repeated, TrainingSettings, option
 from rhapsode.config.sampling import RepetitionSettings, TemperatureSettings, TruncationSettings
-from rhapsode.config.train import TrainingSettings
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import SettingsError
 
-__all__ = [
-    "BINNED",
-    "ForecastSettings",
-    "SeriesComparisonSettings",
-    "SeriesDataSettings",
-    "SeriesEvaluationSettings",
-    "SeriesTrainSettings",
-]
-
+# The encoding whose elements are bins.
 BINNED = "binned"
-"""The encoding whose elements are bins."""
 
 Share = Annotated[float, Meta(ge=0.0, le=0.5)]
 Steps = Annotated[int, Meta(ge=1, le=1 << 20)]

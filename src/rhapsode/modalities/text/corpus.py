@@ -1,19 +1,16 @@
 """Sources to an encoder and three encoded shares."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rhapsode import __version__
+from rhapsode.config import SourceSettings
 from rhapsode.data import (
     ElementStore,
     Parts,
@@ -29,6 +26,7 @@ from rhapsode.encoding.text import choose_encoding
 from rhapsode.errors import DataError, EncodingError, RhapsodeError
 from rhapsode.files import is_there, source_name, write_atomically
 from rhapsode.log import log
+from rhapsode.modalities.ids.contract import IdCorpus
 from rhapsode.modalities.text.reading import (
     Texts,
     counted,
@@ -40,60 +38,28 @@ from rhapsode.modalities.text.reading import (
 )
 from rhapsode.modalities.text.settings import TrainSettings
 
-__all__ = [
-    "TextCorpus",
-    "encode_parts",
-    "found_lines",
-    "learn_encoder",
-    "prepare_corpus",
-    "split_texts",
-    "unknown_lines",
-]
-
+# Share of a text above which nothing can be learnt from it.
 MOST_UNKNOWN = 0.5
-"""Share of a text above which nothing can be learnt from it."""
 NAMED = 8
+# Characters in which unknown pieces are counted by name.
 LOOKED_AT = 1 << 21
-"""Characters in which unknown pieces are counted by name."""
+# Documents up to which it is said where the test share lies.
 FEW = 50
-"""Documents up to which it is said where the test share lies."""
 
 
 @dataclass(frozen=True)
-class TextCorpus:
-    """A corpus ready to learn from.
+class TextCorpus(IdCorpus):
+    """A corpus of texts ready to learn from.
 
     Arguments:
-        encoder: learnt on the training share.
         encoding_reason: why this encoding.
-        train: encoded training share.
-        validation: encoded validation slice, possibly empty.
-        test: encoded test share, possibly empty.
-        sha256: over all texts and their boundaries.
-        characters: of all texts.
-        documents: how many texts.
-        copies: how many of them repeat an earlier one.
-        pairs: whether parts of documents are given.
         texts: the documents themselves.
         split: which parts of them are in which share.
     """
 
-    encoder: Encoder
     encoding_reason: str
-    train: ElementStore
-    validation: ElementStore
-    test: ElementStore
-    sha256: str
-    characters: int
-    documents: int
-    copies: int
-    pairs: bool
     texts: TextStore
     split: Split
-
-    def counts_V(self) -> NDArray[np.int64]:
-        """Occurrences of each element in the training share."""
-        return self.train.counts_V
 
 
 def prepare_corpus(
@@ -113,8 +79,7 @@ def prepare_corpus(
     if settings.encoding != "auto":
         ENCODERS.get(settings.encoding)
     texts = prepare_texts(sources, settings.source)
-    store = texts.store
-    split = split_texts(store, settings)
+    store, split = texts.store, split_texts(texts.store, settings)
     if not len(split.train) or store.characters < 2:
         raise DataError(
             f"{_count(store.characters, 'character')} of text: too little to learn from",
@@ -126,13 +91,31 @@ def prepare_corpus(
     copies = int(np.count_nonzero(first_copies(store.digests_DB) != np.arange(len(store))))
     for line in _said(texts, copies, split, encoder, reason):
         log.info(line)
+    corpus = encode_corpus(store, split, encoder, reason, copies)
+    release()
+    return corpus
+
+
+def encode_corpus(
+    store: TextStore, split: Split, encoder: Encoder, reason: str, copies: int
+) -> TextCorpus:
+    """Encode the shares of a corpus.
+
+    Arguments:
+        store: the documents.
+        split: which parts of them are in which share.
+        encoder: of all shares.
+        reason: why this encoder.
+        copies: documents that repeat an earlier one.
+
+    Raises:
+        DataError: the cache folder cannot be written.
+    """
     train, validation, test = (
         encode_parts(store, parts, encoder) for parts in (split.train, split.validation, split.test)
     )
-    release()
     return TextCorpus(
         encoder,
-        reason,
         train,
         validation,
         test,
@@ -141,6 +124,7 @@ def prepare_corpus(
         len(store),
         copies,
         store.pairs,
+        reason,
         store,
         split,
     )
@@ -159,12 +143,10 @@ def split_texts(store: TextStore, settings: TrainSettings) -> Split:
 
 
 def _said(texts: Texts, copies: int, split: Split, encoder: Encoder, reason: str) -> Iterator[str]:
-    """Notes on a corpus for the user, a line each."""
     store = texts.store
-    kind = encoder.name.partition(".")[0]
     yield (
         f"{_count(len(store), 'document')}, {store.characters:,} characters; "
-        f"{kind}: {encoder.vocab_size:,} elements ({reason})"
+        f"{encoder.name.partition('.')[0]}: {encoder.vocab_size:,} elements ({reason})"
     )
     yield from found_lines(texts)
     tested = np.unique(split.test[:, 0])
@@ -172,7 +154,8 @@ def _said(texts: Texts, copies: int, split: Split, encoder: Encoder, reason: str
         yield f"the test share is the end of {store.names[int(tested[0])]}"
     if copies:
         out = f"; {split.left_out:,} left out" if split.left_out else ""
-        yield f"{_count(copies, 'document')} like an earlier one{out}; none is on both sides of a split"
+        told = f"{_count(copies, 'document')} like an earlier one{out}"
+        yield f"{told}; none is on both sides of a split"
 
 
 def _count(number: int, what: str) -> str:
@@ -193,15 +176,26 @@ def found_lines(texts: Texts) -> Iterator[str]:
         yield f"{_count(found.incomplete, 'record')} left out for lack of a field"
 
 
+def read_texts(sources: Sequence[Any], settings: SourceSettings) -> TextStore:
+    """The documents of sources, what was noticed when they were read logged.
+
+    Raises:
+        DataError: the sources cannot be read.
+    """
+    texts = prepare_texts(sources, settings)
+    for line in found_lines(texts):
+        log.info(line)
+    return texts.store
+
+
 def learn_encoder(store: TextStore, train: Parts, settings: TrainSettings) -> tuple[Encoder, str]:
-    """The encoder that settings ask for, learnt on the training share or taken from the cache, and why it.
+    """Learn an encoder, or take it from the cache; with the reason for it.
 
     Raises:
         SettingsError: an unknown encoding or a setting it lacks.
     """
     told = json.dumps([__version__, settings.encoding, dict(settings.encoder)], default=str)
-    key = _key(store, train, told)
-    kept = cache_folder() / "encoders" / f"{key}.json"
+    kept = cache_folder() / "encoders" / f"{_key(store, train, told)}.json"
     # A file named in the settings may have changed.
     lasting = not any(name in settings.encoder for name in ("file", "user_dictionary"))
     if lasting and is_there(kept):
@@ -210,19 +204,27 @@ def learn_encoder(store: TextStore, train: Parts, settings: TrainSettings) -> tu
             return encoder_from_mapping(known["encoder"]), str(known["reason"])
         except (OSError, ValueError, TypeError, KeyError, RhapsodeError):
             pass  # learn anew
-    name, reason = settings.encoding, "as asked"
-    if name == "auto":
-        characters = int((train[:, 2] - train[:, 1]).sum())
-        texts = (piece.text for piece in store.pieces(train))
-        name, reason = choose_encoding(texts, characters=characters)
-    learner = ENCODERS.get(name)
-    pieces = progress(store.pieces(train, piece_size(learner)), "learning the encoding")
-    encoder = counted(learner, pieces, settings.encoder, store.characters)
+    encoder, reason = learn_anew(store, train, settings)
     if lasting:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        whole = {"encoder": encoder.to_mapping(), "reason": reason}
-        write_atomically(kept, json.dumps(whole).encode())
+        known = {"encoder": encoder.to_mapping(), "reason": reason}
+        write_atomically(kept, json.dumps(known).encode())
     return encoder, reason
+
+
+def learn_anew(store: TextStore, parts: Parts, settings: TrainSettings) -> tuple[Encoder, str]:
+    """Learn an encoder on some parts; with the reason for it.
+
+    Raises:
+        SettingsError: an unknown encoding or a setting it lacks.
+    """
+    name, reason = settings.encoding, "as asked"
+    if name == "auto":
+        texts = (piece.text for piece in store.pieces(parts))
+        name, reason = choose_encoding(texts, characters=count_characters(parts))
+    learner = ENCODERS.get(name)
+    pieces = progress(store.pieces(parts, piece_size(learner)), "learning the encoding")
+    return counted(learner, pieces, settings.encoder, store.characters), reason
 
 
 def encode_parts(store: TextStore, parts: Parts, encoder: Encoder) -> ElementStore:
@@ -231,23 +233,24 @@ def encode_parts(store: TextStore, parts: Parts, encoder: Encoder) -> ElementSto
     Raises:
         DataError: the cache folder cannot be written.
     """
-    folder: Path = cache_folder() / "stores" / _key(store, parts, encoder.fingerprint)
-    characters = int((parts[:, 2] - parts[:, 1]).sum())
     return write_store(
-        folder,
+        cache_folder() / "stores" / _key(store, parts, encoder.fingerprint),
         progress(store.pieces(parts, piece_size(type(encoder))), "encoding"),
         encoder.encode,
         vocab_size=encoder.vocab_size,
         unknown_id=UNKNOWN_ID,
-        each=encoded(encoder, characters),
+        each=encoded(encoder, count_characters(parts)),
     )
 
 
 def _key(store: TextStore, parts: Parts, more: str) -> str:
-    digest = hashlib.sha256(store.sha256.encode())
-    digest.update(np.ascontiguousarray(parts).tobytes())
-    digest.update(more.encode())
-    return digest.hexdigest()[:32]
+    told = store.sha256.encode() + np.ascontiguousarray(parts).tobytes() + more.encode()
+    return hashlib.sha256(told).hexdigest()[:32]
+
+
+def count_characters(parts: Parts) -> int:
+    """Characters of some parts of documents."""
+    return int((parts[:, 2] - parts[:, 1]).sum())
 
 
 def unknown_lines(corpus: TextCorpus) -> Iterator[str]:
@@ -257,11 +260,10 @@ def unknown_lines(corpus: TextCorpus) -> Iterator[str]:
         EncodingError: most of the text is unknown.
     """
     shares = (corpus.train, corpus.validation, corpus.test)
-    total = sum(len(share) for share in shares)
-    unknown = sum(share.unknown for share in shares)
+    total, unknown = sum(map(len, shares)), sum(share.unknown for share in shares)
     if not unknown:
         return
-    counts = _counted(corpus.texts, corpus.texts.whole, corpus.encoder)
+    counts = _unknown_pieces(corpus.texts, corpus.encoder)
     named = ", ".join(f"{piece!r} {count:,}" for piece, count in counts.most_common(NAMED))
     rest = len(counts) - NAMED
     more = f" and {rest:,} others" if rest > 0 else ""
@@ -278,11 +280,10 @@ def unknown_lines(corpus: TextCorpus) -> Iterator[str]:
     )
 
 
-def _counted(texts: TextStore, parts: Parts, encoder: Encoder) -> Counter[str]:
-    """Occurrences of unknown pieces in the beginning of a corpus."""
+def _unknown_pieces(texts: TextStore, encoder: Encoder) -> Counter[str]:
     counts: Counter[str] = Counter()
     seen = 0
-    for piece in texts.pieces(parts):
+    for piece in texts.pieces(texts.whole):
         counts.update(encoder.unknown_pieces(piece.text))
         seen += len(piece.text)
         if seen >= LOOKED_AT:

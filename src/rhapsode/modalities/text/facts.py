@@ -1,14 +1,9 @@
 """Contents of a model file that belong to text. No torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rhapsode.bundle import Bundle, IdFacts
-from rhapsode.encoding import Encoder
-
-__all__ = ["TextBundle", "TextFacts"]
+from rhapsode.bundle import IdFacts
 
 
 @dataclass(frozen=True)
@@ -18,6 +13,3 @@ class TextFacts(IdFacts):
     modality: ClassVar[str] = "text.v1"
     goes_on_with: ClassVar[str] = "text"
     command: ClassVar[str] = "rhapsode generate"
-
-
-TextBundle = Bundle[Encoder, TextFacts]

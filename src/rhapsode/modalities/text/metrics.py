@@ -1,4 +1,4 @@
-"""Metrics of models of text: sizes in words and characters, spelling, what a model writes."""
+"""Metrics of models of text: sizes in words and characters, spelling, writing."""
 
 from __future__ import annotations
 
@@ -13,27 +13,20 @@ from rhapsode.data import ElementStore, Parts, TextStore
 from rhapsode.encoding import Encoder
 from rhapsode.evaluation import Text
 from rhapsode.files import source_name
-from rhapsode.log import log
 from rhapsode.modalities.ids.metrics import Evaluation, IdPart
-from rhapsode.modalities.text.corpus import encode_parts, found_lines
-from rhapsode.modalities.text.reading import prepare_texts
+from rhapsode.modalities.text.corpus import encode_parts, read_texts
+from rhapsode.modalities.text.spelling import Speller
 
 if TYPE_CHECKING:
     from rhapsode.modalities.text.model import TextModel
 
-__all__ = [
-    "TextEvaluation",
-    "TextPart",
-    "read_part",
-    "split_in_words",
-    "text_facts",
-]
 
 UNSPACED = 0.2
+# Scripts that do not set words apart: Thai, Lao, Burmese, Khmer, Kana, Han.
 _UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U000323af]"
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u30ff\u3400-\u9fff\uf900-\ufaff"
+    "\U00020000-\U000323af]"
 )
-"""Scripts that do not set words apart: Thai, Lao, Burmese, Khmer, Kana, Han."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +46,8 @@ class TextPart(IdPart):
         """Parts of documents, and their elements."""
         opening_P = parts[:, 1] == 0
         opening_P[:1] = True  # where the first document is cut, the store begins in its middle
-        names = texts.names
-        shown = [names[document] for document in parts[opening_P, 0].tolist()]
-        return cls(store, split, shown, texts, parts)
+        names = [texts.names[document] for document in parts[opening_P, 0].tolist()]
+        return cls(store, split, names, texts, parts)
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,27 +72,16 @@ def read_part(model: TextModel, sources: Sequence[Any], source: SourceSettings |
     Raises:
         DataError: the sources cannot be read.
     """
-    read = prepare_texts(sources, source or model.source_settings(sources))
-    for line in found_lines(read):
-        log.info(line)
-    texts = read.store
+    settings = source or model.source_settings(sources)
+    texts = read_texts(sources, settings)
     store = encode_parts(texts, texts.whole, model.bundle.encoder)
-    return TextPart.of(store, texts, texts.whole, split_in_words(sources, source))
-
-
-def split_in_words(sources: Sequence[Any], source: SourceSettings | None) -> str:
-    """The scored part of sources in words, for a protocol.
-
-    Arguments:
-        sources: files, folders, corpora.
-        source: how they are read; None: as in training, whole.
-    """
-    told = ", ".join(map(source_name, sources))
-    if source is not None and source.pattern is not None:
-        told += f", there what matches {source.pattern}"
-    if source is not None and source.limit is not None:
-        return f"the first {source.limit:,} records, files or lines of {told}"
-    return f"all of {told}"
+    named = ", ".join(map(source_name, sources))
+    if settings.pattern is not None:
+        named += f", there what matches {settings.pattern}"
+    which = (
+        "all" if settings.limit is None else f"the first {settings.limit:,} records, files or lines"
+    )
+    return TextPart.of(store, texts, texts.whole, f"{which} of {named}")
 
 
 def text_facts(texts: TextStore, parts: Parts, encoder: Encoder, *, unknown: int) -> Text:
@@ -124,7 +105,5 @@ def text_facts(texts: TextStore, parts: Parts, encoder: Encoder, *, unknown: int
     spaced = words if unspaced < UNSPACED * characters else None
     if not pieces:
         return Text(spaced)
-    from rhapsode.modalities.text.spelling import Speller
-
     speller = Speller(encoder.vocabulary)
     return Text(spaced, speller.nats(pieces), speller.name)

@@ -12,27 +12,38 @@ from rhapsode.config import SourceSettings, from_mapping, to_mapping
 from rhapsode.config.source import names_records
 from rhapsode.data import holds_documents
 from rhapsode.errors import SettingsError
+from rhapsode.evaluation import Text
 from rhapsode.log import log
-from rhapsode.modalities.contract import Claim, Compared, Degree, PartName, Surveyed
+from rhapsode.modalities.contract import (
+    Claim,
+    Compared,
+    Degree,
+    PartName,
+    Planned,
+    Surveyed,
+)
 from rhapsode.modalities.ids.contract import IdEvaluationSettings
 from rhapsode.modalities.ids.modality import IdModality
+from rhapsode.modalities.text.corpus import (
+    TextCorpus,
+    count_characters,
+    prepare_corpus,
+    unknown_lines,
+)
 from rhapsode.modalities.text.facts import TextFacts
+from rhapsode.modalities.text.metrics import TextEvaluation, TextPart, read_part, text_facts
+from rhapsode.modalities.text.passages import compare_on, passages_of
+from rhapsode.modalities.text.report import card_of
 from rhapsode.modalities.text.settings import TextEvaluationSettings, TrainSettings
+from rhapsode.views.card import Card
 
-if TYPE_CHECKING:
-    from rhapsode.evaluation import Text
-    from rhapsode.modalities.contract import Planned
+if TYPE_CHECKING:  # what loads filters or tables
     from rhapsode.modalities.ids.model import IdModel
-    from rhapsode.modalities.text.corpus import TextCorpus
-    from rhapsode.modalities.text.metrics import TextEvaluation, TextPart
     from rhapsode.modalities.text.model import TextModel
     from rhapsode.modalities.text.survey import TextSeen
-    from rhapsode.views.card import Card
-
-__all__ = ["TEXT", "TextModality"]
 
 
-class TextModality(IdModality[TrainSettings, "TextCorpus"]):
+class TextModality(IdModality[TrainSettings, TextCorpus]):
     """Texts, in any script and encoding."""
 
     name: ClassVar[str] = "text.v1"
@@ -43,7 +54,7 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
     comparison = SourceSettings
 
     def claim(self, sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
-        """Possible for whatever can be decoded; likely where a field of records is asked for."""
+        """Possible for whatever can be decoded; sure if a field of records is named."""
         if names_records(asked):
             return Claim(Degree.SURE, "a field of records is named")
         memory = [source for source in sources if not isinstance(source, str | Path)]
@@ -61,13 +72,11 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         opened: Any = None,
         base: IdBundle | None = None,
     ) -> TextCorpus:
-        from rhapsode.modalities.text.corpus import prepare_corpus, unknown_lines
-
-        encoder = None if base is None else base.encoder
-        corpus = prepare_corpus(sources, settings, encoder=encoder)
-        if base is not None:
-            for line in unknown_lines(corpus):
-                log.info(line)
+        if base is None:
+            return prepare_corpus(sources, settings)
+        corpus = prepare_corpus(sources, settings, encoder=base.encoder)
+        for line in unknown_lines(corpus):
+            log.info(line)
         return corpus
 
     def provenance(self, corpus: TextCorpus, settings: TrainSettings) -> Provenance:
@@ -75,15 +84,16 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
             test_share=settings.data.test_share, validation_share=settings.data.validation_share
         )
 
-    def test_part(self, settings: TrainSettings, corpus: TextCorpus) -> str:
+    def words_of(self, corpus: TextCorpus, settings: TrainSettings, name: PartName) -> str:
+        characters = count_characters(corpus.split.part(name))
+        share = f"{characters / max(1, corpus.characters):.2%} of the corpus"
+        if name != "test":
+            return f"{name}: {share}"
         if settings.data.split == "documents":
-            return f"test: documents chosen by their hash, {_share(corpus, 'test')} of the corpus"
-        return f"test: the last {_share(corpus, 'test')} of the corpus"
+            return f"test: documents chosen by their hash, {share}"
+        return f"test: the last {share}"
 
     def to_score(self, model: Any, sources: Sequence[Any], asked: Mapping[str, Any]) -> TextPart:
-        """All documents of sources; records are read as in training, but for what is asked."""
-        from rhapsode.modalities.text.metrics import read_part
-
         if not sources:
             raise SettingsError(
                 "no source was given", where="evaluate", hint="name a text to score"
@@ -91,38 +101,27 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         return read_part(model, sources, _reading(model, sources, asked))
 
     def part(self, corpus: TextCorpus, settings: TrainSettings, name: PartName) -> TextPart:
-        """A part of the corpus of a run, with its documents."""
-        from rhapsode.modalities.text.metrics import TextPart
-
-        words = f"{name}: {_share(corpus, name)} of the corpus"
-        if name == "test":
-            words = self.test_part(settings, corpus)
-        store = super().part(corpus, settings, name).store
-        return TextPart.of(store, corpus.texts, corpus.split.part(name), words)
+        part = super().part(corpus, settings, name)
+        return TextPart.of(part.store, corpus.texts, corpus.split.part(name), part.split)
 
     def sizes(self, model: IdModel, part: Any) -> Text:
-        from rhapsode.modalities.text.metrics import text_facts
-
-        encoder, unknown = model.bundle.encoder, part.store.unknown
-        return text_facts(part.texts, part.parts, encoder, unknown=unknown)
+        return text_facts(part.texts, part.parts, model.bundle.encoder, unknown=part.store.unknown)
 
     def metrics(self, model: Any, part: Any, settings: IdEvaluationSettings) -> TextEvaluation:
-        from rhapsode.modalities.text.metrics import TextEvaluation
         from rhapsode.modalities.text.quality.writing_check import (
             measure_model,
             open_text_index,
             read_real_text,
         )
 
+        bundle = model.bundle
         metrics = super().metrics(model, part, settings)
-        index = open_text_index(model.path, model.bundle.provenance.text_index)
-        real = read_real_text(part.texts, part.parts, model.bundle.encoder)
-        written = measure_model(model.predictor, model.bundle, index, real)
-        return TextEvaluation.of(metrics, writing=written)
+        index = open_text_index(model.path, bundle.provenance.text_index)
+        real = read_real_text(part.texts, part.parts, bundle.encoder)
+        writing = measure_model(model.predictor, bundle, index, real)
+        return TextEvaluation.of(metrics, writing=writing)
 
     def compare(self, models: Mapping[str, Any], part: Any, settings: Any) -> Compared:
-        from rhapsode.modalities.text.passages import compare_on
-
         return compare_on(models, part)
 
     def comparison_report(self, compared: Mapping[str, Any], title: str) -> Iterator[Any]:
@@ -131,14 +130,11 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         yield from text_comparison(compared, title)
 
     def passages(self, part: Any, *, count: int, length: int, seed: int) -> list[str]:
-        from rhapsode.modalities.text.passages import passages_of
-
         return passages_of(part.texts, count=count, length=length, seed=seed)
 
     def show(
         self, sources: Sequence[Any], number: int, settings: TrainSettings, *, opened: Any = None
     ) -> TextSeen:
-        """A document under an encoding learnt on all of them."""
         from rhapsode.modalities.text.survey import show_text
 
         return show_text(sources, number, settings)
@@ -167,7 +163,6 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         predictors: IdModel,
         folder: Path,
     ) -> tuple[IdBundle, dict[str, Any]]:
-        """Copies, words and repetitions of what the model writes, beside real text."""
         from rhapsode.modalities.text.quality.writing_check import (
             TEXT_INDEX,
             index_fingerprint,
@@ -187,8 +182,6 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
         return replace(bundle, provenance=provenance), {"writing": writing}
 
     def card(self, bundle: IdBundle, summary: Mapping[str, Any]) -> Card:
-        from rhapsode.modalities.text.report import card_of
-
         return card_of(bundle, summary)
 
     def told(self, summary: Mapping[str, Any], title: str) -> Iterator[Any]:
@@ -201,13 +194,6 @@ class TextModality(IdModality[TrainSettings, "TextCorpus"]):
 
     def next_command(self, folder: Path) -> str:
         return f'rhapsode generate {folder} "..." --temperature 0.8'
-
-
-def _share(corpus: TextCorpus, name: PartName) -> str:
-    """The characters of a part among those of the corpus."""
-    parts = corpus.split.part(name)
-    characters = int((parts[:, 2] - parts[:, 1]).sum())
-    return f"{characters / max(1, corpus.characters):.2%}"
 
 
 def _reading(

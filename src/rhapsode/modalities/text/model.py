@@ -17,8 +17,6 @@ from rhapsode.modalities.text.facts import TextFacts
 if TYPE_CHECKING:  # what only scores need, and what loads the compiler
     from rhapsode.counts import SuffixIndex
 
-__all__ = ["TextModel"]
-
 
 class TextModel(IdModel):
     """A model file of texts, opened."""
@@ -27,7 +25,7 @@ class TextModel(IdModel):
     _elements: SuffixIndex | None = None
 
     def elements_index(self) -> SuffixIndex:
-        """The index over the elements of what the model has learnt from; opened on first use.
+        """The index over the elements of the training data; opened on first use.
 
         Raises:
             RunError: there is no index of the text beside the model.
@@ -45,7 +43,6 @@ class TextModel(IdModel):
         return super().prompt(text, settings)
 
     def held_out(self, number: int, settings: GenerateSettings) -> list[str]:
-        """Passages of what the run held out of its sources, drawn by the seed."""
         from rhapsode.modalities.text.passages import prompts_from_data
 
         assert settings.seed is not None
@@ -56,16 +53,20 @@ class TextModel(IdModel):
 
     def source_settings(self, sources: Sequence[Any] = ()) -> SourceSettings:
         """Settings of reading in training; files that hold no records are read as text."""
-        kept = self.bundle.provenance.section("source")
-        learnt = from_mapping(SourceSettings, kept, where="settings", error=BundleError)
+        learnt = from_mapping(
+            SourceSettings,
+            self.bundle.provenance.section("source"),
+            where="settings",
+            error=BundleError,
+        )
 
         def may_hold_records(source: Any) -> bool:
             from rhapsode.data import holds_records, record_kind
 
             if not isinstance(source, str | Path):
                 return holds_records(source)
-            kind = record_kind(str(source))
-            return source == "-" or kind is not None or Path(source).is_dir()
+            named = source == "-" or record_kind(str(source)) is not None
+            return named or Path(source).is_dir()
 
         if sources and learnt.records and not any(map(may_hold_records, sources)):
             return SourceSettings(newlines=learnt.newlines)

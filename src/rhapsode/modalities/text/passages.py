@@ -23,23 +23,22 @@ from rhapsode.modalities.text.corpus import encode_parts, split_texts
 from rhapsode.modalities.text.metrics import TextPart, text_facts
 from rhapsode.modalities.text.reading import piece_size, prepare_texts
 from rhapsode.modalities.text.settings import TrainSettings
+from rhapsode.modalities.text.spelling import Speller
 
 if TYPE_CHECKING:
     from rhapsode.modalities.text.model import TextModel
-    from rhapsode.modalities.text.spelling import Speller
 
-__all__ = ["compare_on", "passages_of", "prompts_from_data"]
 
 PASSAGES = 100
 LEAST_PASSAGE = 500
 FEWEST_DOCUMENTS = 30
 BITS = Measure("bits_per_character", "bits per character", math.log(2))
+# Most characters of a passage that is drawn as a prompt.
 CHARACTERS = 80
-"""Most characters of a passage that is drawn as a prompt."""
+# Draws before a passage is given up that the model can read.
 TRIES = 200
-"""Draws before a passage is given up that the model can read."""
+# Keeps these draws apart from all others of the same seed.
 DRAWN = 0x9D0
-"""Keeps these draws apart from all others of the same seed."""
 
 
 def compare_on(models: Mapping[str, TextModel], part: TextPart) -> Compared:
@@ -54,7 +53,7 @@ def compare_on(models: Mapping[str, TextModel], part: TextPart) -> Compared:
     """
     texts = part.texts
     passages = _Passages.of(texts)
-    characters_U = np.zeros(sum(map(len, passages.ends)), dtype=np.int64)
+    characters_U = np.zeros(len(passages.ends_U), dtype=np.int64)
     for passage, piece in passages.pieces(PIECE):
         characters_U[passage] += len(piece.text) - piece.prompt
     if not characters_U.sum():
@@ -71,15 +70,15 @@ def compare_on(models: Mapping[str, TextModel], part: TextPart) -> Compared:
         nats_U = _passage_nats(passages, encoder, store, nats_N)
         scored[name] = Scored(described(model, figures), {BITS.key: nats_U})
         normalisations[name] = figures.protocol.normalisation
+    caution = None
+    if len(set(normalisations.values())) > 1:
+        told = "; ".join(": ".join(entry) for entry in normalisations.items())
+        caution = (
+            "not the same text: each model was scored on what its own normalisation leaves "
+            f"({told})"
+        )
     sizes = {BITS.key: characters_U}
-    return Compared(scored, (BITS,), sizes, "passages", passages.words, _caution(normalisations))
-
-
-def _caution(normalisations: Mapping[str, str]) -> str | None:
-    if len(set(normalisations.values())) < 2:
-        return None
-    told = "; ".join(f"{name}: {normalisation}" for name, normalisation in normalisations.items())
-    return f"not the same text: each model was scored on what its own normalisation leaves ({told})"
+    return Compared(scored, (BITS,), sizes, "passages", passages.words, caution)
 
 
 @dataclass(frozen=True)
@@ -88,61 +87,39 @@ class _Passages:
 
     Arguments:
         texts: the documents.
-        documents: whether passages are whole documents.
-        least: characters of a passage that is not one, but for the last of a document.
-        ends: of every document, how many of its characters lie before the end of each passage.
+        words: what a passage is.
+        ends_U: where each ends, characters from the beginning of the first document.
     """
 
     texts: TextStore
-    documents: bool
-    least: int
-    ends: list[list[int]]
+    words: str
+    ends_U: NDArray[np.int64]
 
     @classmethod
     def of(cls, texts: TextStore) -> _Passages:
-        documents = len(texts) >= FEWEST_DOCUMENTS
+        if len(texts) >= FEWEST_DOCUMENTS:
+            return cls(texts, "documents", texts.character_ends_D)
         least = max(LEAST_PASSAGE, texts.characters // PASSAGES)
-        lengths = texts.lengths_D.tolist()
-        if documents:
-            return cls(texts, documents, least, [[length] for length in lengths])
-        ends: list[list[int]] = [[] for _ in lengths]
-        document, at = -1, 0
+        ends = texts.character_ends_D.tolist()
+        at = last = 0
         for piece in texts.pieces(texts.whole):
             if piece.opening:
-                document, at = document + 1, 0
-            found = ends[document]
-            while True:
-                wanted = (found[-1] if found else 0) + least
-                line = piece.text.find("\n", max(0, wanted - 1 - at))
-                if line < 0 or at + line + 1 >= lengths[document]:
-                    break
-                found.append(at + line + 1)
+                last = at
+            while (line := piece.text.find("\n", max(0, last + least - 1 - at))) >= 0:
+                last = at + line + 1
+                ends.append(last)
             at += len(piece.text)
-        for found, length in zip(ends, lengths, strict=True):
-            found.append(length)
-        return cls(texts, documents, least, ends)
-
-    @property
-    def words(self) -> str:
-        if self.documents:
-            return "documents"
-        return f"passages of about {self.least:,} characters, cut behind line ends"
+        words = f"passages of about {least:,} characters, cut behind line ends"
+        return cls(texts, words, np.unique(ends))
 
     def pieces(self, most: int) -> Iterator[tuple[int, Document]]:
-        """Pieces of the text as `TextStore.pieces` cuts it, cut also where passages end, with their passage's number."""
-        passage = document = -1
-        at = end = 0
-        ends: Iterator[int] = iter(())
+        """Pieces of the text, cut also where passages end, with their passage's number."""
+        at = 0
         for piece in self.texts.pieces(self.texts.whole, most):
-            if piece.opening:
-                document += 1
-                at, end = 0, 0
-                ends = iter(self.ends[document])
             begin = 0
             while begin < len(piece.text):
-                if at == end:
-                    end, passage = next(ends), passage + 1
-                size = min(end - at, len(piece.text) - begin)
+                passage = int(np.searchsorted(self.ends_U, at, side="right"))
+                size = min(int(self.ends_U[passage]) - at, len(piece.text) - begin)
                 stop = begin + size
                 yield (
                     passage,
@@ -158,7 +135,7 @@ class _Passages:
 
 
 def passages_of(texts: TextStore, *, count: int, length: int, seed: int) -> list[str]:
-    """Prompts from random places of documents, from the beginning of a line where there is one near.
+    """Prompts from random places of documents, at the beginning of nearby lines.
 
     Arguments:
         texts: the documents.
@@ -172,8 +149,7 @@ def passages_of(texts: TextStore, *, count: int, length: int, seed: int) -> list
     for document in generator.choice(len(texts), size=count, p=weights).tolist():
         size = int(texts.lengths_D[document])
         begin = int(generator.integers(0, max(1, size - length)))
-        parts = np.array([[document, begin, min(size, begin + 2 * length)]], dtype=np.int64)
-        text = "".join(piece.text for piece in texts.pieces(parts))
+        text = _text_of(texts, document, begin, min(size, begin + 2 * length))
         line = text.find("\n", 0, length) + 1
         found.append(text[line : line + length])
     return [text for text in found if text.strip()]
@@ -184,22 +160,18 @@ def _passage_nats(
 ) -> NDArray[np.float64]:
     """Nats of every passage, (U,), the spelling of unknown pieces included.
 
-    Elements are counted off piece by piece, each encoded by itself as for the store: what ends behind a line end, or
-    with its document, has the same ids there.
+    Elements are counted off piece by piece, each encoded by itself as for the store: what ends
+    after a line end, or with its document, has the same ids there.
     """
-    count = sum(map(len, passages.ends))
-    elements_U = np.zeros(count, dtype=np.int64)
-    spelled_U = np.zeros(count)
-    speller: Speller | None = None
-    if store.unknown:
-        from rhapsode.modalities.text.spelling import Speller
-
-        speller = Speller(encoder.vocabulary)
-    if passages.documents:
+    elements_U = np.zeros(len(passages.ends_U), dtype=np.int64)
+    spelled_U = np.zeros(len(elements_U))
+    speller = Speller(encoder.vocabulary) if store.unknown else None
+    by_document = len(elements_U) == len(passages.texts)
+    if by_document:
         elements_U = np.diff(store.starts, append=len(store))
-    if speller is not None or not passages.documents:
+    if speller is not None or not by_document:
         for passage, piece in passages.pieces(piece_size(type(encoder))):
-            if not passages.documents:
+            if not by_document:
                 ids_N = encode_piece(piece, encoder.encode).ids_N
                 elements_U[passage] += len(ids_N) + int(piece.complete)
             if speller is not None:
@@ -208,7 +180,8 @@ def _passage_nats(
     ends_U = np.cumsum(elements_U)
     if ends_U[-1] != len(store):
         raise DataError(
-            f"the {encoder.name} encoding gives {ends_U[-1]:,} elements in passages, {len(store):,} in one piece"
+            f"the {encoder.name} encoding gives {ends_U[-1]:,} elements in passages, "
+            f"{len(store):,} in one piece"
         )
     whole = np.concatenate(([0.0], np.cumsum(np.nan_to_num(nats_N), dtype=np.float64)))
     return np.diff(whole[np.concatenate(([0], ends_U))]) + spelled_U
@@ -217,8 +190,9 @@ def _passage_nats(
 def prompts_from_data(model: Path, encoder: Encoder, number: int, seed: int) -> list[str]:
     """Passages of what a run held out of its sources, drawn by a seed.
 
-    Of pairs, the part that is given; of other documents, up to 80 characters from the beginning of a line, cut behind
-    a word. Without a test share they come from the validation slice, and without that from the training share.
+    Of pairs, the part that is given; of other documents, up to 80 characters from the beginning of
+    a line, cut behind a word. Without a test share they come from the validation slice, and without
+    that from the training share.
 
     Arguments:
         model: a model file in its run folder.
@@ -249,7 +223,7 @@ def prompts_from_data(model: Path, encoder: Encoder, number: int, seed: int) -> 
 
 
 def _held_out(model: Path) -> tuple[TextStore, Parts, str]:
-    """The documents of a run, the parts of them to draw from, and the names of the sources."""
+    """The documents of a run, parts to draw from, and names of sources."""
     config = model.parent / "config.toml"
     if not config.exists():
         raise RunError(
@@ -264,8 +238,7 @@ def _held_out(model: Path) -> tuple[TextStore, Parts, str]:
     except (KeyError, TypeError):
         raise RunError("the section [run] is missing or damaged", where=str(config)) from None
     settings = from_mapping(TrainSettings, kept, where=str(config))
-    named = ", ".join(sources)
-    hint = "restore them, or give the prompts by --prompts FILE"
+    named, hint = ", ".join(sources), "restore them, or give the prompts by --prompts FILE"
     if "-" in sources:
         raise DataError("this run learnt from standard input, which is gone", hint=hint)
     try:
@@ -279,8 +252,8 @@ def _held_out(model: Path) -> tuple[TextStore, Parts, str]:
     if store.sha256 != sha256:
         log.info("the sources have changed since the run: some passages may have been learnt")
     split = split_texts(store, settings)
-    share = next((s for s in (split.test, split.validation, split.train) if len(s)), split.train)
-    if not len(share):
+    share = next(filter(len, (split.test, split.validation, split.train)), None)
+    if share is None:
         raise DataError("the sources hold nothing to draw from", where=named)
     if share is not split.test:
         log.info("this run held no test share out: the passages are from what it knows")
@@ -288,16 +261,14 @@ def _held_out(model: Path) -> tuple[TextStore, Parts, str]:
 
 
 def _passage(store: TextStore, part_3: NDArray[np.int64], point: float) -> str:
-    """The prompt of a document, or the beginning of a line in a part of it."""
+    """The prompt of a document, or a passage from one of its lines."""
     document, begin, end = part_3.tolist()
     if store.pairs:
-        given_13 = np.array([[document, 0, store.prompts_D[document]]])
-        return "".join(piece.text for piece in store.pieces(given_13))
+        return _text_of(store, document, 0, int(store.prompts_D[document]))
     # From some way before the point, so that its line begins inside.
     start = begin + int(point * max(1, end - begin))
-    first = max(begin, start - 4 * CHARACTERS)
-    last = min(end, start + 4 * CHARACTERS)
-    text = "".join(piece.text for piece in store.pieces(np.array([[document, first, last]])))
+    first, last = max(begin, start - 4 * CHARACTERS), min(end, start + 4 * CHARACTERS)
+    text = _text_of(store, document, first, last)
     line = text.rfind("\n", 0, start - first) + 1
     if not line and first > begin:
         line = text.find(" ", start - first) + 1
@@ -306,3 +277,8 @@ def _passage(store: TextStore, part_3: NDArray[np.int64], point: float) -> str:
         return passage.rstrip()
     cut = max(passage.rfind(" "), passage.rfind("\n"))
     return passage[:cut].rstrip() if cut > CHARACTERS // 2 else passage
+
+
+def _text_of(store: TextStore, document: int, begin: int, end: int) -> str:
+    parts = np.array([[document, begin, end]], dtype=np.int64)
+    return "".join(piece.text for piece in store.pieces(parts))

@@ -1,15 +1,13 @@
-"""Sources to a text store, read only when they have changed, and encoding in several processes."""
-
-from __future__ import annotations
+"""Sources to a cached text store, and encoding in several processes."""
 
 import hashlib
 import json
 import os
 import tempfile
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from glob import iglob
@@ -38,26 +36,16 @@ from rhapsode.errors import DataError
 from rhapsode.files import is_there, write_atomically
 from rhapsode.log import log
 
-__all__ = [
-    "Texts",
-    "counted",
-    "encoded",
-    "piece_size",
-    "prepare_texts",
-    "progress",
-    "release",
-    "workers",
-]
-
+# Bytes from which on sources are known again by size and time; smaller ones are read anew, which
+# costs nothing.
 LARGE = 8 << 20
-"""Bytes from which on sources are known again by size and time; smaller ones are read anew, which costs nothing."""
+# Seconds that a file must have been left alone to be known by its time.
 SETTLED = 2.0
-"""Seconds that a file must have been left alone to be known by its time."""
 EVERY = 3.0
+# Characters from which on starting processes pays.
 WORTH = 300_000
-"""Characters from which on starting processes pays."""
+# Characters of a task.
 TASK = 1 << 16
-"""Characters of a task."""
 _begun: list[Any] = []
 
 
@@ -70,7 +58,9 @@ class Texts:
 
 
 def prepare_texts(sources: Sequence[Any], settings: SourceSettings) -> Texts:
-    """The documents of sources, decoded into the cache; large ones that have not changed are not read again.
+    """Decode the documents of sources into the cache.
+
+    Large sources that have not changed are not read again.
 
     Arguments:
         sources: files, folders, glob patterns, "-", catalogue names.
@@ -110,15 +100,14 @@ def progress(pieces: Iterator[Document], doing: str) -> Iterator[Document]:
 
 
 def _signature(sources: Sequence[Any], settings: SourceSettings) -> str | None:
-    """A key of names, sizes and times of large sources; None where they must be read to be known."""
-    facts: list[tuple[str, int, int]] = []
+    """A key of names, sizes and times of large sources; None for others."""
+    if not all(isinstance(source, str | Path) for source in sources):
+        return None
     try:
-        for source in sources:
-            if not isinstance(source, str | Path):
-                return None
-            for path in _files(str(source)):
-                status = path.stat()
-                facts.append((str(path.resolve()), status.st_size, status.st_mtime_ns))
+        files = [(path, path.stat()) for source in sources for path in _files(str(source))]
+        facts = [
+            (str(path.resolve()), status.st_size, status.st_mtime_ns) for path, status in files
+        ]
     except (OSError, ValueError):
         return None
     newest = max((when for _, _, when in facts), default=0)
@@ -173,7 +162,7 @@ def counted(
     settings: Mapping[str, Any],
     characters: int,
 ) -> Encoder:
-    """An encoder learnt on pieces of text; counting is shared among processes where that pays.
+    """Learn an encoder on pieces of text, in several processes where that pays.
 
     Arguments:
         learner: the encoding.
@@ -183,10 +172,9 @@ def counted(
     """
     if _alone(learner, characters) or not issubclass(learner, CountingEncoder):
         return learner.learn((piece.text for piece in pieces), settings)
-    counts: Counter[str] = Counter()
-    learner.count([], settings)  # bad settings are an error here, not in another process
-    tasks = ((learner, group, dict(settings)) for group in _groups(pieces))
-    for found in _in_order(_pool(), _count, tasks):
+    counts = learner.count([], settings)  # bad settings are an error here, not in another process
+    tasks = (([piece.text for piece in group], dict(settings)) for group in _groups(pieces))
+    for found in _in_order(learner.count, tasks):
         counts.update(found)
     return learner.from_counts(counts, settings)
 
@@ -209,21 +197,10 @@ def encoded(
             file = Path(folder) / "encoder.json"
             file.write_text(json.dumps(encoder.to_mapping()), encoding="utf-8")
             tasks = ((str(file), group) for group in _groups(pieces))
-            for done in _in_order(_pool(), _encode, tasks):
+            for done in _in_order(_encode, tasks):
                 yield from done
 
     return each
-
-
-def _pool() -> Executor:
-    """Processes that stay for the next task, with what they have loaded, until `release`."""
-    # A fork of a process with threads may hang, and multiprocessing's own fresh processes run the user's script
-    # again unless it guards against that; loky's do neither.
-    import loky
-
-    _begun.append(loky.get_reusable_executor(workers(), timeout=60))
-    pool: Executor = _begun[-1]
-    return pool
 
 
 def release() -> None:
@@ -233,15 +210,25 @@ def release() -> None:
 
 
 def _alone(kind: type[Encoder], characters: int) -> bool:
-    """True if other processes would not pay, or cannot be had."""
-    small = workers() == 1 or characters < WORTH
-    return small or kind.parallel != "processes" or find_spec("loky") is None
+    return (
+        workers() == 1
+        or characters < WORTH
+        or kind.parallel != "processes"
+        or find_spec("loky") is None
+    )
 
 
-def _in_order(
-    pool: Executor, work: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]
-) -> Iterator[Any]:
-    """Results in the order of tasks, of which only a few wait at a time."""
+def _in_order(work: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+    """Results in the order of tasks, of which only a few wait at a time.
+
+    The processes stay for the next call, with what they have loaded, until `release`.
+    """
+    # A fork of a process with threads may hang, and multiprocessing's own fresh processes run the
+    # user's script again unless it guards against that; loky's do neither.
+    import loky
+
+    pool = loky.get_reusable_executor(workers(), timeout=60)
+    _begun.append(pool)
     waiting: deque[Future[Any]] = deque()
     for task in tasks:
         waiting.append(pool.submit(work, *task))
@@ -252,7 +239,6 @@ def _in_order(
 
 
 def _groups(pieces: Iterable[Document]) -> Iterator[list[Document]]:
-    """Pieces, several short ones together."""
     group: list[Document] = []
     size = 0
     for piece in pieces:
@@ -265,17 +251,11 @@ def _groups(pieces: Iterable[Document]) -> Iterator[list[Document]]:
         yield group
 
 
-def _count(
-    learner: type[CountingEncoder], group: list[Document], settings: dict[str, Any]
-) -> Counter[str]:
-    return learner.count([piece.text for piece in group], settings)
-
-
 @lru_cache(maxsize=1)
 def _read_encoder(file: str) -> Encoder:
     return encoder_from_mapping(json.loads(Path(file).read_text(encoding="utf-8")))
 
 
 def _encode(file: str, group: list[Document]) -> list[tuple[Document, Encoded]]:
-    encoder = _read_encoder(file)
-    return [(piece, encode_piece(piece, encoder.encode)) for piece in group]
+    encode = _read_encoder(file).encode
+    return [(piece, encode_piece(piece, encode)) for piece in group]

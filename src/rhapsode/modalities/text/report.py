@@ -1,14 +1,12 @@
 """The card of a model of text."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from rhapsode.bundle import IdBundle, Provenance
 from rhapsode.data.splits import MOST_TEST, MOST_VALIDATION
-from rhapsode.views.card import Card
+from rhapsode.views.card import Card, markdown_table
 from rhapsode.views.figures import figure_in_words, interval_in_words, mixture_rows
 from rhapsode.views.writing_table import (
     longest_copies,
@@ -18,10 +16,8 @@ from rhapsode.views.writing_table import (
     writing_verdict,
 )
 
-__all__ = ["card_of", "shares_in_words"]
-
+# Characters of a copied stretch that are quoted.
 QUOTED = 240
-"""Characters of a copied stretch that are quoted."""
 
 
 def card_of(bundle: IdBundle, summary: Mapping[str, Any]) -> Card:
@@ -32,7 +28,6 @@ def card_of(bundle: IdBundle, summary: Mapping[str, Any]) -> Card:
         summary: as in `summary.json`.
     """
     facts = bundle.provenance
-    no_figures = ["None: no test share was held out."]
     return Card(
         title=f"A {bundle.config.model.name} over {bundle.encoder.name.partition('.')[0]}",
         summary=f"Trained with rhapsode {facts.rhapsode} for {summary['seconds']:.0f} s "
@@ -43,10 +38,11 @@ def card_of(bundle: IdBundle, summary: Mapping[str, Any]) -> Card:
             f"{bundle.encoder.vocab_size:,} elements. SHA-256 of the texts: `{facts.data_sha256}`.",
             shares_in_words(facts),
         ],
-        figures=no_figures if summary["loss"] is None else _figures(summary),
+        figures=_figures(summary),
         sections={"Does it copy?": _writing(summary["writing"])},
         limits=[
-            "The model continues text in the manner of what it was trained on, and knows nothing else. It may repeat",
+            "The model continues text in the manner of what it was trained on, and knows nothing "
+            "else. It may repeat",
             "passages of its training data, also longer ones than were found above.",
         ],
         use=['rhapsode generate . "Your prompt" --temperature 0.8'],
@@ -65,27 +61,32 @@ def shares_in_words(facts: Provenance) -> str:
         held = "Nothing was held out for figures"
     elif by == "documents":
         held = (
-            f"About {test:.1%}, documents that a hash of their text picked and not much above {MOST_TEST:,} "
-            "characters, was held out for the figures below"
+            f"About {test:.1%}, documents that a hash of their text picked and not much above "
+            f"{MOST_TEST:,} characters, was held out for the figures below"
         )
     else:
-        held = f"The last {test:.1%}, at most about {MOST_TEST:,} characters, was held out for the figures below"
+        held = (
+            f"The last {test:.1%}, at most about {MOST_TEST:,} characters, was held out for the "
+            "figures below"
+        )
     if not validation:
         return f"{held}; the weights are the last ones."
     return (
-        f"{held}; {validation:.1%} of the rest, at most about {MOST_VALIDATION:,} characters from all through it, "
-        "chose the weights."
+        f"{held}; {validation:.1%} of the rest, at most about {MOST_VALIDATION:,} characters from "
+        "all through it, chose the weights."
     )
 
 
 def _figures(summary: Mapping[str, Any]) -> list[str]:
-    floors, protocol = summary["floors"], summary["protocol"]
+    if summary["loss"] is None:
+        return ["None: no test share was held out."]
+    floors = summary["floors"]
     rows = [
         (
             "loss, nats per element",
             f"{summary['loss']:.4f}{interval_in_words(summary['interval'])}",
         ),
-        *((f"{name}", value) for name, value in mixture_rows(summary)),
+        *mixture_rows(summary),
         ("perplexity", f"{summary['perplexity']:.2f}"),
         ("bits per byte", figure_in_words(summary["bits_per_byte"], 4)),
         ("bits per character", figure_in_words(summary["bits_per_character"], 4)),
@@ -99,28 +100,29 @@ def _figures(summary: Mapping[str, Any]) -> list[str]:
             figure_in_words(floors["ngram"], 4),
         ),
     ]
-    lines = ["| measure | value |", "|---|---|"]
-    lines += [f"| {name} | {value} |" for name, value in rows]
-    lines += ["", "How: " + "; ".join(f"{name}: {value}" for name, value in protocol.items()) + "."]
-    return lines
+    how = "; ".join(f"{name}: {value}" for name, value in summary["protocol"].items())
+    return [
+        "| measure | value |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in rows),
+        "",
+        f"How: {how}.",
+    ]
 
 
 def _writing(writing: Mapping[str, Any]) -> list[str]:
-    """Writing of the model beside real text: a verdict, a table, the longest copies."""
     lines = [writing_verdict(writing)]
     columns = writing_columns(writing)
     if not columns:
         return lines
-    names = [name for name, _ in columns]
-    prompts = writing["prompt"] or "the empty prompt"
+    rows = [(name, *values) for name, values in writing_rows(writing)]
     lines += [
         "",
-        f"| measure | {' | '.join(names)} |",
-        f"|---|{'--:|' * len(names)}",
-        *(f"| {name} | {' | '.join(values)} |" for name, values in writing_rows(writing)),
+        *markdown_table(["measure", *(name for name, _ in columns)], rows),
         "",
-        f"{writing['texts']} texts of {writing['length']} characters each, written from {prompts} "
-        f"(seed {writing['seed']}), and as many pieces of the held-out text.",
+        f"{writing['texts']} texts of {writing['length']} characters each, written from "
+        f"{writing['prompt'] or 'the empty prompt'} (seed {writing['seed']}), and as many pieces of "
+        "the held-out text.",
     ]
     copies = longest_copies(writing)
     if copies:
@@ -128,14 +130,13 @@ def _writing(writing: Mapping[str, Any]) -> list[str]:
     for who, copy in copies:
         times = "" if copy["count"] == 1 else f", {copy['count']:,} times in all"
         lines.append(
-            f"- {who}, {len(copy['text']):,} characters: {_code(copy['text'])} "
-            f"in {_code(copy['document'])}, line {copy['line']:,}{times}"
+            f"- {who}, {len(copy['text']):,} characters: {_code_span(copy['text'])} "
+            f"in {_code_span(copy['document'])}, line {copy['line']:,}{times}"
         )
     return lines
 
 
-def _code(text: str) -> str:
-    """A text as a span of code on one line, shortened in its middle."""
+def _code_span(text: str) -> str:
     shown = one_line(text)
     if len(shown) > QUOTED:
         shown = f"{shown[: QUOTED // 2]} ... {shown[-QUOTED // 2 :]}"

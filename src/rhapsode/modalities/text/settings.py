@@ -9,8 +9,6 @@ from rhapsode.config.source import SourceSettings
 from rhapsode.config.train import IdSettings
 from rhapsode.modalities.ids.contract import IdEvaluationSettings
 
-__all__ = ["DataSettings", "TextEvaluationSettings", "TrainSettings"]
-
 Share = Annotated[float, Meta(ge=0.0, le=0.5)]
 
 

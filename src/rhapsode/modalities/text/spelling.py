@@ -1,29 +1,24 @@
 """The cost of spelling unknown pieces, by which figures of different encodings compare."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
-from rhapsode.counts import NGramModel
-
-__all__ = ["Speller"]
-
 ORDER = 4
 END, OTHER, FIRST = 0, 1, 2
+# Characters that Unicode has room for, without halves of surrogate pairs.
 CODE_POINTS = 0x110000 - 0x800
-"""Characters that Unicode has room for, without halves of surrogate pairs."""
 
 
 class Speller:
     """Nats of unknown pieces, character by character.
 
-    Where the vocabulary holds longer pieces, a character n-gram model learnt on them, each once and with its end;
-    characters that none of them has are uniform over Unicode, and so is every unknown character of a vocabulary of
-    single characters.
+    Where the vocabulary holds longer pieces, a character n-gram model learnt on them, each once and
+    with its end; characters that none of them has are uniform over Unicode, and so is every unknown
+    character of a vocabulary of single characters.
 
     Arguments:
         vocabulary: the text of every element.
@@ -32,12 +27,14 @@ class Speller:
     def __init__(self, vocabulary: Sequence[str]) -> None:
         pieces = sorted({piece.strip() for piece in vocabulary} - {""})
         self._ids: dict[str, int] = {}
-        self._model: NGramModel | None = None
+        self._model: Any = None
         if all(len(piece) == 1 for piece in pieces):
             self.name = "uniform over Unicode"
             return
-        for character in sorted(set("".join(pieces))):
-            self._ids[character] = FIRST + len(self._ids)
+        from rhapsode.counts import NGramModel  # loads the compiler
+
+        characters = sorted(set("".join(pieces)))
+        self._ids = {character: element for element, character in enumerate(characters, FIRST)}
         self.name = f"a character {ORDER}-gram over the vocabulary"
         starts = np.cumsum([0, *(len(piece) + 1 for piece in pieces[:-1])])
         self._model = NGramModel.learn(
@@ -60,18 +57,19 @@ class Speller:
         """The cost of spelling pieces, each with its end, nats.
 
         Arguments:
-            pieces: texts without an element of their own, every occurrence, or each with how often it occurs.
+            pieces: texts without an element of their own, every occurrence, or each with how often
+                it occurs.
         """
         counts = pieces if isinstance(pieces, Counter) else Counter(pieces)
         if not counts:
             return 0.0
         distinct = list(counts)
         times_P = np.array([counts[piece] for piece in distinct], dtype=np.float64)
+        lengths_P = np.array([len(piece) for piece in distinct])
         if self._model is None:
-            lengths_P = np.array([len(piece) for piece in distinct])
             return float((times_P * lengths_P).sum() * math.log(CODE_POINTS))
         elements_N = self._elements(distinct)
-        starts_P = np.cumsum([0, *(len(piece) + 1 for piece in distinct[:-1])])
+        starts_P = np.cumsum(lengths_P + 1) - (lengths_P + 1)
         nats_N = -self._model.log_prob(elements_N, starts=starts_P)
         nats_N = nats_N + np.where(elements_N == OTHER, math.log(CODE_POINTS), 0.0)
         return float((np.add.reduceat(nats_N, starts_P) * times_P).sum())

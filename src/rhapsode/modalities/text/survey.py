@@ -1,18 +1,17 @@
 """Surveys of texts, and one document as an encoder sees it."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import RenderableType
+from rich.text import Text
 
 from rhapsode.data import (
     ElementStore,
-    Parts,
     Split,
     TextStore,
     first_copies,
@@ -27,40 +26,39 @@ from rhapsode.data.statistics import (
     zipf_exponent,
 )
 from rhapsode.encoding import ENCODERS, END_ID, UNKNOWN_ID, Encoder
-from rhapsode.encoding.text import choose_encoding
 from rhapsode.errors import DataError
 from rhapsode.files import source_name
 from rhapsode.log import log
-from rhapsode.modalities.contract import Surveyed
+from rhapsode.modalities.contract import PartName, Surveyed
 from rhapsode.modalities.ids.next_elements import IdsSeen, elements_of
 from rhapsode.modalities.text.corpus import (
     TextCorpus,
-    encode_parts,
+    count_characters,
+    encode_corpus,
     found_lines,
+    learn_anew,
     learn_encoder,
+    read_texts,
     split_texts,
 )
-from rhapsode.modalities.text.reading import Texts, counted, piece_size, prepare_texts, progress
+from rhapsode.modalities.text.reading import prepare_texts, progress
 from rhapsode.modalities.text.settings import TrainSettings
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-__all__ = ["TextSeen", "show_text", "survey_texts"]
+from rhapsode.views.candidates import elements_text
 
 TOP = 20
 COVERED = (50, 90, 95, 99, 100)
-SHARES = ("train", "validation", "test")
+SHARES: tuple[PartName, ...] = ("train", "validation", "test")
+# Characters of a document that are shown.
 MOST_SHOWN = 1_000_000
-"""Characters of a document that are shown."""
+# Elements that a terminal shows.
 FIRST = 400
-"""Elements that a terminal shows."""
 
 
 def survey_texts(sources: Sequence[Any], settings: TrainSettings) -> Surveyed[TextCorpus]:
     """Describe documents, and encode them as training does; plain values.
 
-    The text is read in pieces and never held; what is encoded goes into the cache, where training finds it.
+    The text is read in pieces and never held; what is encoded goes into the cache, where training
+    finds it.
 
     Arguments:
         sources: files, folders, catalogue names.
@@ -69,19 +67,20 @@ def survey_texts(sources: Sequence[Any], settings: TrainSettings) -> Surveyed[Te
     Returns:
         sources: what was asked for.
         documents, characters, bytes: of the decoded text, bytes in UTF-8.
-        reading: `encodings` (files by encoding, where it is not UTF-8), `left_out` (files), `incomplete` (records),
-            `undecodable` (bytes), `lines` (the same in words).
+        reading: `encodings` (files by encoding, where it is not UTF-8), `left_out` (files),
+            `incomplete` (records), `undecodable` (bytes), `lines` (the same in words).
         text: `distinct`, `kinds`, `scripts` (letters), `line_ends`, `odd`; counts.
         lengths: of `documents_in_characters`, `documents_in_elements` (without end-of-sequence) and
             `lines_in_characters` (not the empty ones): order statistics and a histogram.
-        duplicates: `documents` that repeat an earlier one, their `characters` and `share` of all, `left_out` of the
-            shares, an `example`.
-        shares: of `train`, `validation` and `test`: documents, characters, elements, and `unknown`, the share of
-            elements that are the unknown one; None in an empty share.
-        vocabulary: of the encoding learnt on the training share and counted there, end-of-sequence left out:
-            `encoding`, `reason`, `settings`, `size`, `seen`, `elements`, `top`, `coverage` (percent to number of
-            elements, None where unknown elements are in the way), `once` (share of the elements seen that are seen
-            once), `zipf_exponent`, `curve`. None when there is too little text.
+        duplicates: `documents` that repeat an earlier one, their `characters` and `share` of all,
+            `left_out` of the shares, an `example`.
+        shares: of `train`, `validation` and `test`: documents, characters, elements, and `unknown`,
+            the share of elements that are the unknown one; None in an empty share.
+        vocabulary: of the encoding learnt on the training share and counted there, end-of-sequence
+            left out: `encoding`, `reason`, `settings`, `size`, `seen`, `elements`, `top`,
+            `coverage` (percent to number of elements, None where unknown elements are in the way),
+            `once` (share of the elements seen that are seen once), `zipf_exponent`, `curve`. None
+            when there is too little text.
 
     Raises:
         DataError: nothing to read.
@@ -90,7 +89,7 @@ def survey_texts(sources: Sequence[Any], settings: TrainSettings) -> Surveyed[Te
     if settings.encoding != "auto":
         ENCODERS.get(settings.encoding)
     texts = prepare_texts(sources, settings.source)
-    store = texts.store
+    store, noticed = texts.store, texts.found
     counts = TextCounts()
     counts.watch(progress(store.pieces(store.whole), "counting"))
     split = split_texts(store, settings)
@@ -100,7 +99,13 @@ def survey_texts(sources: Sequence[Any], settings: TrainSettings) -> Surveyed[Te
         "documents": len(store),
         "characters": store.characters,
         "bytes": int(store.byte_ends_D[-1]) if len(store) else 0,
-        "reading": _reading(texts),
+        "reading": {
+            "encodings": dict(Counter(noticed.encodings.values()).most_common()),
+            "left_out": len(noticed.skipped),
+            "incomplete": noticed.incomplete,
+            "undecodable": noticed.undecodable,
+            "lines": list(found_lines(texts)),
+        },
         "text": counts.characters(),
         "lengths": {
             "documents_in_characters": lengths_summary(store.lengths_D),
@@ -108,48 +113,29 @@ def survey_texts(sources: Sequence[Any], settings: TrainSettings) -> Surveyed[Te
             "lines_in_characters": lengths_summary(counts.lines),
         },
         "duplicates": _duplicates(store, first_D, split),
-        "shares": {name: _share(getattr(split, name)) for name in SHARES},
+        "shares": {
+            name: {
+                "documents": len(np.unique(split.part(name)[:, 0])),
+                "characters": count_characters(split.part(name)),
+                "elements": None,
+                "unknown": None,
+            }
+            for name in SHARES
+        },
         "vocabulary": None,
     }
     if not len(split.train) or store.characters < 2:
         return Surveyed(found, None, "too little text to learn from")
     encoder, reason = learn_encoder(store, split.train, settings)
-    stores = {name: encode_parts(store, getattr(split, name), encoder) for name in SHARES}
-    for name, encoded in stores.items():
+    corpus = encode_corpus(store, split, encoder, reason, found["duplicates"]["documents"])
+    for name in SHARES:
+        encoded = corpus.part(name)
         elements = len(encoded) - int(encoded.counts_V[END_ID])
-        found["shares"][name]["elements"] = elements
-        unknown = int(encoded.counts_V[UNKNOWN_ID])
-        found["shares"][name]["unknown"] = unknown / elements if elements else None
-    found["lengths"]["documents_in_elements"] = lengths_summary(
-        _elements(store, split, stores, first_D)
-    )
-    found["vocabulary"] = _vocabulary(encoder, reason, stores["train"])
-    corpus = TextCorpus(
-        encoder,
-        reason,
-        stores["train"],
-        stores["validation"],
-        stores["test"],
-        store.sha256,
-        store.characters,
-        len(store),
-        int(np.count_nonzero(first_D != np.arange(len(store)))),
-        store.pairs,
-        store,
-        split,
-    )
+        unknown = int(encoded.counts_V[UNKNOWN_ID]) / elements if elements else None
+        found["shares"][name] |= {"elements": elements, "unknown": unknown}
+    found["lengths"]["documents_in_elements"] = lengths_summary(_elements(corpus, first_D))
+    found["vocabulary"] = _vocabulary(encoder, reason, corpus.train)
     return Surveyed(found, corpus, encoding_reason=reason)
-
-
-def _reading(texts: Texts) -> dict[str, Any]:
-    found = texts.found
-    return {
-        "encodings": dict(Counter(found.encodings.values()).most_common()),
-        "left_out": len(found.skipped),
-        "incomplete": found.incomplete,
-        "undecodable": found.undecodable,
-        "lines": list(found_lines(texts)),
-    }
 
 
 def _duplicates(store: TextStore, first_D: NDArray[np.int64], split: Split) -> dict[str, Any]:
@@ -168,38 +154,25 @@ def _duplicates(store: TextStore, first_D: NDArray[np.int64], split: Split) -> d
     }
 
 
-def _share(parts: Parts) -> dict[str, Any]:
-    return {
-        "documents": len(np.unique(parts[:, 0])),
-        "characters": int((parts[:, 2] - parts[:, 1]).sum()),
-        "elements": None,
-        "unknown": None,
-    }
-
-
-def _elements(
-    store: TextStore,
-    split: Split,
-    stores: dict[str, ElementStore],
-    first_D: NDArray[np.int64],
-) -> NDArray[np.int64]:
+def _elements(corpus: TextCorpus, first_D: NDArray[np.int64]) -> NDArray[np.int64]:
     """Elements of each document, end-of-sequence not counted.
 
-    The stores keep where documents begin, not where a later part of a cut one does: what such parts share with a
-    neighbour is divided by their characters. At most a cut a share and slice is concerned.
+    The stores keep where documents begin, not where a later part of a cut one does: what such parts
+    share with a neighbour is divided by their characters. At most a cut a share and slice is
+    concerned.
     """
-    elements_D = np.zeros(len(store), dtype=np.float64)
-    reached_D = np.zeros(len(store), dtype=bool)
+    lengths_D = corpus.texts.lengths_D
+    elements_D = np.zeros(len(lengths_D))
+    reached_D = np.zeros(len(lengths_D), dtype=bool)
     for name in SHARES:
-        parts: Parts = getattr(split, name)
-        encoded = stores[name]
+        parts, encoded = corpus.split.part(name), corpus.part(name)
         if not len(parts):
             continue
         opening_P = parts[:, 1] == 0
         opening_P[0] = True
         group_P = np.cumsum(opening_P) - 1
         sizes_P = (parts[:, 2] - parts[:, 1]).astype(np.float64)
-        ends_P = parts[:, 2] == store.lengths_D[parts[:, 0]]
+        ends_P = parts[:, 2] == lengths_D[parts[:, 0]]
         held_G = np.diff(encoded.starts, append=len(encoded)).astype(np.float64)
         held_G -= np.bincount(group_P, weights=ends_P)
         all_G = np.maximum(1.0, np.bincount(group_P, weights=sizes_P))
@@ -253,10 +226,6 @@ class TextSeen(IdsSeen):
     number: int
 
     def shown(self, width: int) -> Sequence[RenderableType]:
-        from rich.text import Text
-
-        from rhapsode.views.candidates import elements_text
-
         found = self.mapping
         facts = f"{found['encoding']}, {found['vocabulary']:,} elements"
         place = f"document {self.number} of {found['documents']:,}"
@@ -275,7 +244,7 @@ class TextSeen(IdsSeen):
 
 
 def show_text(sources: Sequence[Any], number: int, settings: TrainSettings) -> TextSeen:
-    """One document of sources, and its elements under an encoding learnt on all of them.
+    """One document of sources under an encoding learnt on all of them.
 
     Arguments:
         sources: files, folders, corpora.
@@ -286,24 +255,15 @@ def show_text(sources: Sequence[Any], number: int, settings: TrainSettings) -> T
         DataError: nothing to read, or fewer documents.
         SettingsError: an unknown encoding or setting.
     """
-    texts = prepare_texts(sources, settings.source)
-    for line in found_lines(texts):
-        log.info(line)
-    store = texts.store
+    store = read_texts(sources, settings.source)
     if not 0 <= number < len(store):
         raise DataError(
             f"there is no document {number}, they are numbered 0 to {len(store) - 1}",
             where=", ".join(map(source_name, sources)),
         )
-    name = settings.encoding
-    if name == "auto":
-        some = (piece.text for piece in store.pieces(store.whole))
-        name = choose_encoding(some, characters=store.characters)[0]
-    learner = ENCODERS.get(name)
-    pieces = store.pieces(store.whole, piece_size(learner))
-    encoder = counted(learner, pieces, settings.encoder, store.characters)
-    length = store.lengths_D[number]
-    beginning = np.array([[number, 0, min(int(length), MOST_SHOWN)]], dtype=np.int64)
+    encoder, _ = learn_anew(store, store.whole, settings)
+    length = int(store.lengths_D[number])
+    beginning = np.array([[number, 0, min(length, MOST_SHOWN)]], dtype=np.int64)
     text = "".join(piece.text for piece in store.pieces(beginning))
     if len(text) < length:
         log.info(f"document {number} has {length:,} characters; the first {len(text):,} are shown")

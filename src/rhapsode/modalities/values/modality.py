@@ -1,4 +1,4 @@
-"""Base of modalities of values: batches, validation, samples, density of the test part."""
+"""Base of modalities of values: batches, validation, samples and density."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle.value_facts import ValueBundle
+from rhapsode.bundle import Predictor, ValueBundle
 from rhapsode.config import TrainingSettings
+from rhapsode.data import Stream, ValueArrays, ValueStream
 from rhapsode.errors import DataError
 from rhapsode.evaluation.losses import value_losses
 from rhapsode.log import log
@@ -31,36 +32,22 @@ from rhapsode.modalities.contract import (
 )
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from rhapsode.bundle import Predictor
     from rhapsode.bundle.network import Network
     from rhapsode.bundle.value_predictor import ValuePredictor
-    from rhapsode.data import Stream, ValueArrays
     from rhapsode.training.planner import Plan
 
-__all__ = [
-    "NATS",
-    "ScoredPart",
-    "ValueCorpus",
-    "ValueMetrics",
-    "ValueModality",
-    "ValuePart",
-    "protocol_of",
-    "resolved_values",
-]
 
 NATS = Measure("nats_per_value", "nats per value")
 
 STRETCH_WINDOWS = 8
 
 S = TypeVar("S", bound=TrainingSettings)
-C = TypeVar("C", bound="ValueCorpus")
+C = TypeVar("C", bound=Corpus)
 B = TypeVar("B", bound=ValueBundle)
 
 
 def resolved_values(settings: S, plan: Plan) -> S:
-    """The settings filled from a plan; values are never mixed with counts, and learnt in single precision by default."""
+    """The settings filled from a plan, without counts, in single precision by default."""
     plan = replace(plan, training={**plan.training, "counts_share": 0.0})
     fixed = {"precision": "float32"} if settings.training.precision == "auto" else {}
     return resolved(settings, plan, fixed=fixed)
@@ -76,7 +63,7 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
     decides_all_of: ClassVar[tuple[str, ...]] = ("encoder", "network", "head")
 
     def encoded(self, bundle: B, part: Any) -> ScoredPart:
-        """A part of a corpus, or sources, as the network of a model takes it.
+        """A part of a corpus, or sources, encoded for a model.
 
         Arguments:
             bundle: the model.
@@ -93,12 +80,13 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
     def decided(self, bundle: B) -> Mapping[str, Any]:
         config = bundle.config
         network = dict(config.model.settings)
-        if "embedding_size" in config.input.settings:
-            network["embedding_size"] = config.input.settings["embedding_size"]
+        parts = {"embedding_size": config.input}
         if config.conditioner is not None:
             network["conditioner"] = config.conditioner.name
-            size = config.conditioner.settings.get("condition_size")
-            network |= {} if size is None else {"condition_size": size}
+            parts["condition_size"] = config.conditioner
+        network |= {
+            name: part.settings[name] for name, part in parts.items() if name in part.settings
+        }
         return {
             "model": config.model.name,
             "encoder": dict(bundle.provenance.section("encoder")),
@@ -107,24 +95,16 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         }
 
     def alike(self, name: str, asked: Any, decided: Any) -> bool:
-        """True for the same value, or another name of the same component."""
         from rhapsode.heads import HEADS
         from rhapsode.models import CONDITIONERS, FAMILIES
 
-        registries: dict[str, Any] = {
-            "model": FAMILIES,
-            "head.name": HEADS,
-            "network.conditioner": CONDITIONERS,
-        }
-        if name in registries:
-            full = registries[name].full_name
-            return bool(full(str(asked)) == full(str(decided)))
-        return super().alike(name, asked, decided)
+        registries = {"model": FAMILIES, "head.name": HEADS, "network.conditioner": CONDITIONERS}
+        registry: Any = registries.get(name)
+        if registry is None:
+            return super().alike(name, asked, decided)
+        return bool(registry.full_name(str(asked)) == registry.full_name(str(decided)))
 
     def stream(self, planned: Planned[S, C, B]) -> Stream:
-        """Windows of sequences that go on where they stopped."""
-        from rhapsode.data import ValueStream
-
         training = planned.settings.training
         assert training.batch_size is not None
         assert training.window is not None
@@ -136,7 +116,7 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
             seed=planned.settings.seed,
         )
 
-    def part(self, corpus: C, settings: S, name: PartName) -> Any:
+    def part(self, corpus: Any, settings: S, name: PartName) -> Any:
         return corpus.part(name)
 
     def validation(self, planned: Planned[S, C, B], network: Network) -> Callable[[], float] | None:
@@ -164,12 +144,10 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         predictor = ValuePredictor(planned.bundle, network)
 
         def sample() -> tuple[tuple[float, str], ...]:
-            if asked.length == 0:
-                return ()
             network.eval()
             return tuple(
                 (temperature, self.preview(planned, predictor, temperature))
-                for temperature in asked.temperatures
+                for temperature in (asked.temperatures if asked.length else ())
             )
 
         return sample
@@ -180,17 +158,14 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         from rhapsode.bundle.network import load_network
         from rhapsode.bundle.value_predictor import ValuePredictor
 
-        figures: dict[str, Any] = {"loss": None, "reason": "no test share"}
         try:
             part = self.part(planned.corpus, planned.settings, "test")
         except DataError:
-            part = None
-        if part is not None:
+            figures: dict[str, Any] = {"loss": None, "reason": "no test share"}
+        else:
             figures = self.test_figures(planned, part, ValuePredictor(bundle, load_network(bundle)))
-        provenance = replace(bundle.provenance, test=figures)
-        return Finished(
-            replace(bundle, provenance=provenance), figures, marks={"test": figures["loss"]}
-        )
+        bundle = replace(bundle, provenance=replace(bundle.provenance, test=figures))
+        return Finished(bundle, figures, marks={"test": figures["loss"]})
 
     def test_figures(
         self, planned: Planned[S, C, B], part: Any, predictor: ValuePredictor[B]
@@ -204,35 +179,30 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
     def _density(self, predictor: ValuePredictor[B], part: Any, split: str) -> ValueMetrics:
         bundle = predictor.bundle
         encoded = self.encoded(bundle, part)
-        loss = encoded.loss(predictor, bundle.facts.warm_up)
-        return ValueMetrics(loss, encoded.values, protocol_of(bundle, split))
+        return ValueMetrics(
+            encoded.loss(predictor, bundle.facts.warm_up),
+            encoded.values,
+            protocol_of(bundle, split),
+        )
 
     def compare(self, models: Mapping[str, Any], part: Any, settings: Any) -> Compared:
         scored: dict[str, Scored] = {}
-        sizes_S = np.zeros(0, dtype=np.int64)
         for name, model in models.items():
             log.info(f"scoring with {name}")
-            predictor = model.predictor
             encoded = self.encoded(model.bundle, part)
-            nats_N = encoded.nats(predictor, model.bundle.facts.warm_up)
+            nats_N = encoded.nats(model.predictor, model.bundle.facts.warm_up)
             row = {
                 "parameters": sum(array.size for array in model.bundle.arrays.values()),
-                "figures": self._density(predictor, part, part.split).to_mapping(),
+                "figures": self._density(model.predictor, part, part.split).to_mapping(),
             }
             scored[name] = Scored(row, {NATS.key: encoded.sums(nats_N)})
-            sizes_S = encoded.values_S
-        return Compared(scored, (NATS,), {NATS.key: sizes_S}, self.noun, f"whole {self.noun}")
-
-
-class ValueCorpus(Corpus, Protocol):
-    """A corpus of values, divided into parts."""
-
-    def part(self, name: PartName) -> Any:
-        """A part to score: a `ValuePart`, unless the modality encodes parts itself.
-
-        Raises:
-            DataError: it is empty.
-        """
+        return Compared(
+            scored,
+            (NATS,),
+            {NATS.key: encoded.values_S},
+            units=self.noun,
+            passages=f"whole {self.noun}",
+        )
 
 
 @dataclass(frozen=True)
@@ -275,7 +245,7 @@ class ScoredPart:
         return int(self.values_S.sum())
 
     def nats(self, predictor: Predictor, warm_up: int) -> NDArray[np.float64]:
-        """Nats of each row in the data's own units, (N,); NaN where none is scored.
+        """Nats of each row, (N,), in the data's own units; NaN where none is scored.
 
         Arguments:
             predictor: the model.
@@ -290,9 +260,9 @@ class ScoredPart:
 
     def sums(self, nats_N: NDArray[np.float64]) -> NDArray[np.float64]:
         """Nats of each sequence, (S,)."""
-        owner_N = np.repeat(np.arange(len(self.arrays)), np.diff(self.arrays.offsets))
-        sums_S = np.bincount(owner_N, np.nan_to_num(nats_N), minlength=len(self.arrays))
-        return sums_S.astype(np.float64)
+        size = len(self.arrays)
+        owner_N = np.repeat(np.arange(size), np.diff(self.arrays.offsets))
+        return np.bincount(owner_N, np.nan_to_num(nats_N), minlength=size).astype(np.float64)
 
 
 @dataclass(frozen=True, repr=False)
@@ -314,14 +284,12 @@ class ValueMetrics(Metrics):
         return math.exp(self.loss)
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain values for JSON."""
         return {"loss": self.loss, "elements": self.elements, "protocol": self.protocol}
 
-    def shown(self, width: int) -> Sequence[RenderableType]:
+    def shown(self, width: int) -> Sequence[Any]:
         return list(self.report(str(self.protocol["split"])))
 
-    def report(self, title: str) -> Iterator[RenderableType]:
-        """Density under a title."""
+    def report(self, title: str) -> Iterator[Any]:
         yield title
         yield f"{self.loss:.4f} nats per element"
 

@@ -1,4 +1,4 @@
-"""An opened model of values: predictor, paths behind prompts, and tables of them."""
+"""An opened model of values: predictor, sample paths and tables."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from rhapsode.bundle import ValueBundle, ValueFacts, bundle_path, read_bundle
 from rhapsode.config import GenerateSettings, SamplingSettings, to_mapping
 from rhapsode.config.sampling import TemperatureSettings
 from rhapsode.errors import BundleError, SettingsError
-from rhapsode.generation import Rows
-from rhapsode.generation.chain import Chain, chain_of
+from rhapsode.generation import Chain, Rows, chain_of
 from rhapsode.generation.loop import run
 from rhapsode.generation.paths import path_seed, sample_paths
-from rhapsode.modalities.opened import Model, Piece, Prompt
+from rhapsode.modalities.model import Model
+from rhapsode.modalities.opened import Piece, Prompt, changed
 from rhapsode.modalities.values.next_steps import (
     LEVELS,
     NextSteps,
     StepsFollowing,
+    ValueChoice,
     ValuesSeen,
-    choice_of,
     plain_row,
 )
-from rhapsode.modalities.values.prompts import ValuePrompt, number_text
+from rhapsode.modalities.values.prompts import number_text
 
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValuePredictor
-    from rhapsode.modalities.values.next_steps import ValueChoice
 
-__all__ = ["NEXT_PATHS", "ValueModel", "chain_of_values"]
 
+# Sample paths whose quantiles tell the next steps.
 NEXT_PATHS = 1000
-"""Sample paths whose quantiles tell the next steps."""
+# Quantiles of a chosen step, evenly spaced.
+CHOICE_LEVELS = 9
 
 B = TypeVar("B", bound=ValueBundle)
 
@@ -63,8 +63,7 @@ class ValueModel(Model[B], Generic[B]):
 
     def __init__(self, path: str | Path, bundle: B | None = None) -> None:
         self.path = bundle_path(path)
-        read: Any = read_bundle(path, self.facts) if bundle is None else bundle
-        self.bundle = read
+        self.bundle = bundle or read_bundle(path, self.facts)  # type: ignore[assignment]
 
     @cached_property
     def predictor(self) -> ValuePredictor[B]:
@@ -77,8 +76,7 @@ class ValueModel(Model[B], Generic[B]):
         from rhapsode.bundle.value_predictor import ValuePredictor
 
         try:
-            if len(self.bundle.members) != 1:
-                count = len(self.bundle.members)
+            if (count := len(self.bundle.members)) != 1:
                 raise BundleError(f"forecasts are made by one network, this model has {count}")
             return ValuePredictor(self.bundle, load_network(self.bundle))
         except BundleError as problem:
@@ -87,7 +85,7 @@ class ValueModel(Model[B], Generic[B]):
 
     @property
     def bins(self) -> int | None:
-        """Elements that a number is drawn from; None where it is drawn from a density."""
+        """Number of bins; None where a density is drawn from."""
         edges = self.bundle.config.head.settings.get("edges")
         return len(edges) + 1 if isinstance(edges, list | tuple) else None
 
@@ -111,13 +109,16 @@ class ValueModel(Model[B], Generic[B]):
 
     def explained(self, settings: GenerateSettings) -> str:
         chain = self.chain(settings)
-        if self.bins is None:
-            return f"draw from the density, temperature {settings.temperature:g}"
-        return chain.explain()
+        density = f"draw from the density, temperature {settings.temperature:g}"
+        return density if self.bins is None else chain.explain()
 
     def write(self, prompts: Sequence[Prompt], settings: GenerateSettings) -> Iterator[Piece]:
         chain, seed = self.chain(settings), settings.seed or 0
         length = self.turn_length if settings.length is None else settings.length
+
+        def draw(rows: Rows) -> Any:
+            return rows.draw(settings.temperature) if rows.position < length else None
+
         for number, prompt in enumerate(prompts):
             given = prompt.opening.elements
             for index in range(settings.count):
@@ -134,12 +135,7 @@ class ValueModel(Model[B], Generic[B]):
                     steps=length,
                 )
                 text = prompt.fragments(given, settings)
-                for step in run(
-                    rows,
-                    lambda rows: (
-                        rows.draw(settings.temperature) if rows.position < length else None
-                    ),
-                ):
+                for step in run(rows, draw):
                     element = prompt.restored(step.elements[0].tolist())
                     line, count = text.feed(element), rows.position + 1
                     yield Piece(index, line, None, count, number, None, (element,))
@@ -149,7 +145,14 @@ class ValueModel(Model[B], Generic[B]):
         return ",".join(number_text(value) or "missing" for value in element)
 
     def why(self, rows: Rows, element: Sequence[float], top: int) -> ValueChoice:
-        return choice_of(rows, element, self.bundle.facts.names)
+        following = rows.following()
+        table = following.table(CHOICE_LEVELS)
+        values_K = np.array(element, dtype=np.float64)
+        nats = -float(following.log_prob(values_K[None])[0])
+        quantiles_QK: NDArray[np.float64] = np.asarray(table.elements[0], dtype=np.float64)
+        return ValueChoice(
+            self.bundle.facts.names, values_K, table.probabilities, quantiles_QK, nats
+        )
 
     def following(
         self,
@@ -159,21 +162,21 @@ class ValueModel(Model[B], Generic[B]):
         temperatures: Sequence[float] = (),
         top: int = 5,
     ) -> StepsFollowing:
-        found: list[list[NextSteps]] = []
         several = [replace(settings, temperature=t) for t in temperatures] or [settings]
-        for prompt in prompts:
-            rows: dict[str, list[NextSteps]] = {}
-            for one in several:
-                for steps in self.next_steps(prompt, one, top):
-                    rows.setdefault(steps.series, []).append(steps)
-            found += rows.values()
-        return StepsFollowing(found)
+        return StepsFollowing(
+            [
+                tables
+                for prompt in prompts
+                for tables in zip(
+                    *(self.next_steps(prompt, each, top) for each in several), strict=True
+                )
+            ]
+        )
 
     def next_steps(
-        self, prompt: Prompt, settings: GenerateSettings, count: int
+        self, prompt: Any, settings: GenerateSettings, count: int
     ) -> Iterator[NextSteps]:
-        """Quantiles of some steps behind a prompt, for every sequence that it holds."""
-        assert isinstance(prompt, ValuePrompt)
+        """Quantiles of the steps after a prompt, for each sequence."""
         given, seed = prompt.opening.elements, settings.seed or 0
         known = prompt.known(0, len(given) + count)
         if known is None:
@@ -191,28 +194,24 @@ class ValueModel(Model[B], Generic[B]):
             chain=self.chain(settings),
             filter_seed=seed,
         )
-        quantiles_QHK: NDArray[np.float64] = np.quantile(
-            paths_BSHK[0], LEVELS, axis=0, method="weibull"
-        )
         yield NextSteps(
             prompt.title,
             tuple(prompt.times(len(given), count)),
             self.bundle.facts.names,
-            quantiles_QHK,
+            np.quantile(paths_BSHK[0], LEVELS, axis=0, method="weibull"),
             settings.temperature,
             self.explained(settings),
         )
 
     def encoded(self, value: Any) -> ValuesSeen:
-        prompt = self.prompt(value, GenerateSettings())
-        assert isinstance(prompt, ValuePrompt)
+        prompt: Any = self.prompt(value, GenerateSettings())
         values_TK = prompt.stack(prompt.opening.elements)[0]
-        targets_TK = self.bundle.encoder.encode(values_TK, prompt.stats).targets_TK
+        encoded = self.bundle.encoder.encode(values_TK, prompt.stats)
         seen = {
             "series": prompt.title,
             "times": prompt.times(0, len(values_TK)),
-            "values": [plain_row(row) for row in values_TK],
-            "targets": [plain_row(row) for row in targets_TK],
+            "values": list(map(plain_row, values_TK)),
+            "targets": list(map(plain_row, encoded.targets_TK)),
         }
         return ValuesSeen(self.bundle.encoder.name, [seen])
 
@@ -229,7 +228,7 @@ class ValueModel(Model[B], Generic[B]):
 
 
 def chain_of_values(settings: TemperatureSettings, bins: int | None) -> Chain | None:
-    """The filters before a draw of bins; None for a density, which has no elements.
+    """The filters before a draw of bins; None for a density.
 
     Arguments:
         settings: samplers, some or all of `SamplingSettings`.
@@ -238,20 +237,18 @@ def chain_of_values(settings: TemperatureSettings, bins: int | None) -> Chain | 
     Raises:
         SettingsError: a sampler that drops or weighs elements, for a density; or one that cannot be.
     """
-    names = {field.name for field in fields(settings)} & {
-        field.name for field in fields(SamplingSettings)
-    }
-    sampling = SamplingSettings(**{name: getattr(settings, name) for name in names})
-    plain = replace(SamplingSettings(), temperature=sampling.temperature, explain=sampling.explain)
+    names = {field.name for field in fields(SamplingSettings)}
+    asked = {each.name: getattr(settings, each.name) for each in fields(settings)}
+    sampling = SamplingSettings(**{name: asked[name] for name in names & asked.keys()})
     if any(sampling.dry_breakers):
         raise SettingsError("numbers have no text that could end a run", where="dry_breakers")
     if bins:
         return chain_of(sampling, vocab_size=bins, suppressed=())
-    for field in fields(SamplingSettings):
-        if getattr(sampling, field.name) != getattr(plain, field.name):
+    for name in changed(sampling):
+        if name not in ("temperature", "explain"):
             raise SettingsError(
                 "this model draws from a density, which only a temperature narrows or widens",
-                where=field.name,
+                where=name,
                 hint="train with --encoding binned for samplers of elements",
             )
     return None

@@ -1,38 +1,22 @@
-"""Values for people: quantiles of next steps, a chosen step, values as a network sees them."""
+"""Views of values: next steps, a chosen step, encoded values."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.generation import Rows
 from rhapsode.modalities.opened import Following
 from rhapsode.views.display import Shown
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-__all__ = [
-    "LEVELS",
-    "NextSteps",
-    "StepsFollowing",
-    "ValueChoice",
-    "ValuesSeen",
-    "choice_of",
-    "plain_row",
-]
-
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
-CHOICE_LEVELS = 9
-"""Quantiles of a chosen step, evenly spaced."""
+# Steps of a sequence that a terminal shows, the last ones.
+SHOWN = 40
 
 Floats = NDArray[np.float64]
-SHOWN = 40
-"""Steps of a sequence that a terminal shows, the last ones."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,9 +38,8 @@ class ValueChoice(Shown):
     nats: float
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain values for JSON."""
         return {
-            "values": [plain_number(value) for value in self.values_K],
+            "values": plain_row(self.values_K),
             "levels": self.levels.tolist(),
             "quantiles": {
                 name: self.quantiles_QK[:, number].tolist()
@@ -65,8 +48,7 @@ class ValueChoice(Shown):
             "nats": plain_number(self.nats),
         }
 
-    def shown(self, width: int) -> Sequence[RenderableType]:
-        """The value in its place among the quantiles, for each number."""
+    def shown(self, width: int) -> Sequence[Any]:
         from rich.text import Text
 
         from rhapsode.views.quantile_tables import choice_table
@@ -84,22 +66,6 @@ class ValueChoice(Shown):
             ),
             Text(f"{self.nats:.2f} nats", style="dim"),
         ]
-
-
-def choice_of(rows: Rows, values: Sequence[float], names: tuple[str, ...]) -> ValueChoice:
-    """The distribution of the next values of the only row.
-
-    Arguments:
-        rows: before the values.
-        values: of the K numbers.
-        names: of the numbers.
-    """
-    following = rows.following()
-    table = following.table(CHOICE_LEVELS)
-    values_K = np.array(values, dtype=np.float64)
-    nats = -float(following.log_prob(values_K[None])[0])
-    quantiles_QK: Floats = np.asarray(table.elements[0], dtype=np.float64)
-    return ValueChoice(names, values_K, table.probabilities, quantiles_QK, nats)
 
 
 @dataclass(frozen=True)
@@ -133,7 +99,7 @@ class NextSteps:
                 {
                     "time": time,
                     "quantiles": {
-                        name: [plain_number(v) for v in self.quantiles_QHK[:, step, number]]
+                        name: plain_row(self.quantiles_QHK[:, step, number])
                         for number, name in enumerate(self.names)
                     },
                 }
@@ -145,26 +111,55 @@ class NextSteps:
 class StepsFollowing(Following):
     """Quantiles of the steps that follow series, at one or more temperatures."""
 
-    def shown(self, width: int) -> Sequence[RenderableType]:
-        """A table for each series, number and temperature."""
-        from rhapsode.views.quantile_tables import steps_table
+    def shown(self, width: int) -> Sequence[Any]:
+        return [
+            table
+            for row in self.tables
+            for one in row
+            for table in quantile_tables(
+                one.series,
+                one.names,
+                one.times,
+                LEVELS,
+                one.quantiles_QHK,
+                width=width,
+                ending=f", temperature {one.temperature:g}" if len(row) > 1 else "",
+            )
+        ]
 
-        blocks = []
-        for row in self.tables:
-            for one in row:
-                for number, name in enumerate(one.names):
-                    title = one.series if one.series == name else f"{one.series}, {name}"
-                    if len(row) > 1:
-                        title += f", temperature {one.temperature:g}"
-                    quantiles_HQ = one.quantiles_QHK[:, :, number].T.tolist()
-                    rows = list(zip(one.times, quantiles_HQ, strict=True))
-                    blocks.append(steps_table(title, LEVELS, rows, width))
-        return blocks
+
+def quantile_tables(
+    series: str,
+    names: Sequence[str],
+    times: Sequence[str],
+    levels: Sequence[float],
+    quantiles_QHK: Floats,
+    *,
+    width: int,
+    ending: str = "",
+) -> Iterator[Any]:
+    """Quantiles of the steps of a series, a table for each number.
+
+    Arguments:
+        series: its name.
+        names: of the numbers.
+        times: of the steps.
+        levels: of the quantiles.
+        quantiles_QHK: of the steps.
+        width: cells of the terminal.
+        ending: of each title.
+    """
+    from rhapsode.views.quantile_tables import steps_table
+
+    for number, name in enumerate(names):
+        title = series if series == name else f"{series}, {name}"
+        rows = list(zip(times, quantiles_QHK[:, :, number].T.tolist(), strict=True))
+        yield steps_table(title + ending, levels, rows, width)
 
 
-def plain_number(value: float) -> float | None:
+def plain_number(value: float | None) -> float | None:
     """A number as JSON has it; None for what it has not."""
-    return float(value) if np.isfinite(value) else None
+    return None if value is None or not np.isfinite(value) else float(value)
 
 
 @dataclass(frozen=True, repr=False)
@@ -180,17 +175,18 @@ class ValuesSeen(Shown):
     series: list[dict[str, Any]]
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain values for JSON."""
         return {"encoding": self.encoding, "series": self.series}
 
-    def shown(self, width: int) -> Sequence[RenderableType]:
-        """The last steps of every sequence, values and targets."""
-        from rich.table import Table
+    def shown(self, width: int) -> Sequence[Any]:
+        from rich.table import Column, Table
         from rich.text import Text
 
-        blocks: list[RenderableType] = []
+        blocks: list[Any] = []
         for one in self.series:
             table = Table(
+                "",
+                Column("value", justify="right"),
+                Column("target", justify="right"),
                 title=Text(one["series"], style="bold"),
                 title_justify="left",
                 title_style="",
@@ -198,9 +194,6 @@ class ValuesSeen(Shown):
                 padding=(0, 2, 0, 0),
                 header_style="dim",
             )
-            table.add_column("")
-            table.add_column("value", justify="right")
-            table.add_column("target", justify="right")
             rows = list(zip(one["times"], one["values"], one["targets"], strict=True))
             for time, values, targets in rows[-SHOWN:]:
                 table.add_row(time, _text(values), _text(targets))
@@ -212,7 +205,7 @@ class ValuesSeen(Shown):
 
 def plain_row(row: Any) -> list[float | None]:
     """A row of numbers for JSON; None where one is missing."""
-    return [float(value) if np.isfinite(value) else None for value in row]
+    return [plain_number(value) for value in row]
 
 
 def _text(numbers: Sequence[float | None]) -> str:

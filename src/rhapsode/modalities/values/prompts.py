@@ -1,10 +1,11 @@
-"""Beginnings of sequences of values: steps that were given, and text of those that follow."""
+"""Prompts of values: given steps, and text of the following ones."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,6 @@ from rhapsode.modalities.opened import Document, Fragments, Given, Prompt
 if TYPE_CHECKING:
     from rhapsode.modalities.values.model import ValueModel
 
-__all__ = ["Step", "ValueDocument", "ValuePrompt", "number_text", "read_steps"]
 
 Step = tuple[float, ...]
 
@@ -44,15 +44,12 @@ class ValueDocument:
 
     @property
     def elements(self) -> tuple[Step, ...]:
-        """Its steps."""
         return tuple(map(tuple, self.value.tolist()))
 
     def text(self) -> str:
-        """A line for each step."""
-        return "".join(map(line_of, self.value.tolist()))
+        return "".join(map(_line_of, self.value.tolist()))
 
     def save(self, path: str | Path) -> None:
-        """Write the lines."""
         write_atomically(Path(path), self.text().encode())
 
 
@@ -66,11 +63,10 @@ class _Lines(Fragments):
 
     def __init__(self, prompt: ValuePrompt, first: int) -> None:
         self._prompt = prompt
-        self._first = first
+        self._places = count(first)
 
     def feed(self, element: Step) -> str:
-        self._first += 1
-        return self._prompt.line(self._first - 1, element)
+        return self._prompt.line(next(self._places), element)
 
 
 class ValuePrompt(Prompt):
@@ -89,6 +85,7 @@ class ValuePrompt(Prompt):
         condition: Condition | None = None,
     ) -> None:
         self._model = model
+        self._width = len(model.bundle.facts.names)
         self._steps = tuple(steps)
         self._condition = condition
         self.text = "".join(self.line(place, step) for place, step in enumerate(self._steps))
@@ -121,12 +118,10 @@ class ValuePrompt(Prompt):
         return predictor.start(1, ValueCondition(self.stats, self.condition)), ()
 
     def stack(self, elements: Sequence[Step]) -> NDArray[np.float64]:
-        width = len(self._model.bundle.facts.names)
-        return np.array(elements, dtype=np.float64).reshape(1, len(elements), width)
+        return np.array(elements, dtype=np.float64).reshape(1, len(elements), self._width)
 
     def restored(self, plain: Any) -> Step:
-        width = len(self._model.bundle.facts.names)
-        numbers = isinstance(plain, list | tuple) and len(plain) == width
+        numbers = isinstance(plain, list | tuple) and len(plain) == self._width
         if not numbers or not all(isinstance(value, int | float) for value in plain):
             raise DataError("a step that is not made of the numbers of this model")
         return tuple(float(value) for value in plain)
@@ -147,13 +142,13 @@ class ValuePrompt(Prompt):
             place: steps before it.
             step: its numbers.
         """
-        return line_of(step)
+        return _line_of(step)
 
     def fragments(self, before: Sequence[Step], settings: GenerateSettings) -> Fragments:
         return _Lines(self, len(before))
 
     def given(self, text: str, settings: GenerateSettings) -> Given:
-        steps = read_steps(text, len(self._model.bundle.facts.names))
+        steps = read_steps(text, self._width)
         if steps:
             self._model.bundle.encoder.encode(self.stack(steps)[0], self.stats)
         return Given(steps, "")
@@ -163,7 +158,7 @@ class ValuePrompt(Prompt):
 
 
 def read_steps(text: str, width: int) -> tuple[Step, ...]:
-    """Steps as a person types them: numbers of a step by commas, steps by semicolons or line ends.
+    """Read typed steps: commas between numbers, semicolons or line ends between steps.
 
     A series of single numbers takes commas between steps, too. What is empty or nan is missing.
 
@@ -207,6 +202,6 @@ def number_text(value: float) -> str:
     return f"{value:.10g}" if math.isfinite(value) else ""
 
 
-def line_of(step: Sequence[float]) -> str:
+def _line_of(step: Sequence[float]) -> str:
     """The numbers of a step in a line."""
     return ",".join(map(number_text, step)) + "\n"

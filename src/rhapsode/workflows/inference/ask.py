@@ -9,7 +9,8 @@ from rhapsode.bundle import modality_of, read_bundle
 from rhapsode.config import GenerateSettings, from_mapping, to_mapping
 from rhapsode.errors import SettingsError
 from rhapsode.modalities import MODALITIES, MODELS
-from rhapsode.modalities.opened import Following, Model, Shown, changed
+from rhapsode.modalities.model import Model
+from rhapsode.modalities.opened import Following, Shown, changed
 
 if TYPE_CHECKING:
     from rhapsode.keywords import GenerateOptions

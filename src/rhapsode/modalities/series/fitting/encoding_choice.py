@@ -1,9 +1,9 @@
-"""The choice of an encoding, by linear forecasts of the series' own past."""
+"""Choice of an encoding, by linear forecasts of each series' past."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from rhapsode.encoding.series import column_scale
 from rhapsode.evaluation.statistical_methods import filled
-
-__all__ = ["Encoding", "choose_encoding", "planned_lags"]
 
 Floats = NDArray[np.float64]
 
@@ -59,34 +57,45 @@ def planned_lags(season: int, second: int, longest: int) -> tuple[int, ...]:
         longest: steps of the longest history; lags reach back a third of it at most.
     """
     many = longest >= MANY
-    wanted = set(range(2, 7 if many else 4))
+    last, reach = (6, 2) if many else (3, 1)
+    wanted = set(range(2, last + 1))
     for period in (season, second):
         if period > 1:
-            reach = 2 if many else 1
-            wanted |= set(range(period - reach, period + reach + 1)) | {2 * period}
-            if many:
-                wanted |= {2 * period - 1, 2 * period + 1, 3 * period}
+            wanted |= {*range(period - reach, period + reach + 1), 2 * period}
+            wanted |= {2 * period - 1, 2 * period + 1, 3 * period} if many else set()
     return tuple(sorted(lag for lag in wanted if 1 < lag <= longest // 3))
 
 
 @dataclass(frozen=True)
 class _Form:
-    """Log or not, and what values are compared with: nothing, one so many steps before, or the mean of so many."""
+    """Log or not, and the reference of values: none, an earlier value, or the mean of the last values."""
 
     log: bool = False
     difference: int = 0
     centre: int = 0
 
+    @property
+    def back(self) -> int:
+        return self.difference or self.centre
+
     def in_words(self) -> str:
+        if not self.back:
+            return "logarithms of 1 + x" if self.log else "the values themselves"
+        words = f"distances from the mean of the {self.centre} before"
         if self.difference:
             over = "a step" if self.difference == 1 else f"a season of {self.difference}"
-            return f"changes over {over}{', of logarithms' if self.log else ''}"
-        if self.centre:
-            return (
-                f"distances from the mean of the {self.centre} before"
-                f"{', of logarithms' if self.log else ''}"
-            )
-        return "logarithms of 1 + x" if self.log else "the values themselves"
+            words = f"changes over {over}"
+        return f"{words}, of logarithms" if self.log else words
+
+    def references(self, levels: Floats) -> Floats | float:
+        if self.difference:
+            return levels[: -self.difference]
+        return _moving_means(levels, self.centre)[:-1] if self.centre else 0.0
+
+    def next_references(self, recent_OB: Floats) -> Floats | float:
+        if self.difference:
+            return recent_OB[:, 0]
+        return recent_OB.mean(axis=1) if self.centre else 0.0
 
 
 def choose_encoding(
@@ -97,7 +106,7 @@ def choose_encoding(
     negative: bool = False,
     broken: bool = False,
 ) -> Encoding:
-    """Log or not, differences or not: what lets a linear autoregression forecast the last third of these best.
+    """Choose the encoding that suits a linear autoregression best.
 
     Forecasts are iterated over the horizon from several origins, by coefficients fitted before the first of them; errors
     are squared, in units of each series' seasonal change. Among forms within 10 % of each other the simplest wins, by
@@ -112,10 +121,9 @@ def choose_encoding(
         broken: whether there are values elsewhere that are not whole, so that these are no counts.
     """
     step = max(1, len(histories) // MOST_SERIES)
-    some = [filled(column)[-MOST_STEPS:] for column in histories[::step]]
-    some = [column for column in some if len(column) > 1]
-    known = [column[np.isfinite(column)] for column in histories]
-    every = np.concatenate(known) if known else np.zeros(0)
+    columns = [filled(column)[-MOST_STEPS:] for column in histories[::step]]
+    columns = [column for column in columns if len(column) > 1]
+    every = np.concatenate([np.zeros(0), *(column[np.isfinite(column)] for column in histories)])
     whole = bool(len(every)) and bool(((every >= 0) & (every == np.round(every))).all())
     if (
         whole
@@ -125,85 +133,75 @@ def choose_encoding(
     ):
         return Encoding({"counts": True}, f"counts: whole numbers, {every.mean():.3g} on average")
     about = season if season > 1 else NO_SEASON
-    forms = [
-        _Form(),
-        _Form(centre=about),
-        _Form(difference=1),
-        _Form(log=True),
-        _Form(log=True, centre=about),
-        _Form(log=True, difference=1),
-    ]
-    if all(len(column) > LONG * about for column in some):
-        forms += [_Form(centre=SEASONS * about), _Form(log=True, centre=SEASONS * about)]
+    compared: list[dict[str, int]] = [{}, {"centre": about}, {"difference": 1}]
+    forms = [_Form(log=log, **each) for log in (False, True) for each in compared]
+    if all(len(column) > LONG * about for column in columns):
+        forms += [_Form(log=log, centre=SEASONS * about) for log in (False, True)]
     if season > 1:
-        forms += [_Form(difference=season), _Form(log=True, difference=season)]
-    scores: list[tuple[float, _Form]] = []
+        forms += [_Form(log=log, difference=season) for log in (False, True)]
+    if negative or not len(every) or every.min() < 0:
+        forms = [form for form in forms if not form.log]
+    scores: dict[_Form, float] = {}
     nats: dict[_Form, float] = {}
     for form in forms:
-        if form.log and (negative or not len(every) or every.min() < 0):
-            continue
-        tried = [_error(column, form, season, horizon) for column in some]
+        tried = [_error(column, form, season, horizon) for column in columns]
         found = [errors for errors in tried if errors is not None]
         if found:
-            scores.append((float(np.mean([error for error, _ in found])), form))
+            scores[form] = float(np.mean([error for error, _ in found]))
             nats[form] = float(np.mean([cost for _, cost in found]))
     if not scores:
         return Encoding(
             {"scaling": "standard"}, "the values themselves: too few to compare encodings"
         )
-    plain = scores[0][0]
-    drifting = sum(_drifts(column, about) for column in some) > DRIFTING * len(some)
-    if drifting:
-        scores = [entry for entry in scores if entry[1].centre or entry[1].difference] or scores
-    best = min(score for score, _ in scores)
-    near = [entry for entry in scores if entry[0] * GAIN <= best]
-    score, form = near[0]
-    for other, logged in near:
+    plain = next(iter(scores.values()))
+    drifting = sum(_drifts(column, about) for column in columns) > DRIFTING * len(columns)
+    usable = [form for form in scores if form.back or not drifting] or list(scores)
+    best = min(scores[form] for form in usable)
+    near = [form for form in usable if scores[form] * GAIN <= best]
+    form = near[0]
+    for logged in near:
         # Whether what varies grows with the level shows in the density rather than in the forecast.
         if logged == replace(form, log=True) and nats[logged] < nats[form] - LEAST_NATS:
-            score, form = other, logged
-    for other, wider in near:
+            form = logged
+    for wider in near:
         # A mean over more is surer, and over less follows sooner: the density tells which is wanted.
-        if form.centre and wider.centre > form.centre and wider.log == form.log:
-            score, form = (other, wider) if nats[wider] < nats[form] else (score, form)
+        same = 0 < form.centre < wider.centre and wider.log == form.log
+        if same and nats[wider] < nats[form]:
+            form = wider
+    score = scores[form]
     why = f"a linear model forecasts them with error {score:.2f}"
     if score != plain:
         why += f", plain values with {plain:.2f}"
     if drifting:
         why += "; levels drift"
-    settings: dict[str, Any] = {
-        "log": form.log,
-        "difference": form.difference,
-        "centre": form.centre,
-        "scaling": "standard",
-    }
-    return Encoding(settings, f"{form.in_words()}: {why}")
+    return Encoding({**asdict(form), "scaling": "standard"}, f"{form.in_words()}: {why}")
 
 
 def _drifts(column: Floats, about: int) -> bool:
     """True if the last season's mean level lies outside those of the first two thirds."""
     if len(column) < 4 * about:
         return False
-    with np.errstate(over="ignore", invalid="ignore"):
-        sums = np.cumsum(np.concatenate(([0.0], column / about)))
-        levels = sums[about:] - sums[:-about]
+    levels = _moving_means(column, about)
     before = levels[: 2 * len(levels) // 3]
     return bool(levels[-1] > before.max() or levels[-1] < before.min())
 
 
+@np.errstate(over="ignore", invalid="ignore")
+def _moving_means(column: Floats, width: int) -> Floats:
+    """Means of every `width` consecutive values."""
+    sums = np.cumsum(np.concatenate(([0.0], column / width)))
+    return np.asarray(sums[width:] - sums[:-width])
+
+
+@np.errstate(over="ignore", invalid="ignore")
 def _error(column: Floats, form: _Form, season: int, horizon: int) -> tuple[float, float] | None:
     """Error of iterated forecasts, and nats of the values to come, each a step ahead; None where there is too little.
 
     The error is a root mean square, in units of the seasonal change.
     """
     levels = np.log1p(column) if form.log else column
-    back = form.difference or form.centre
-    with np.errstate(over="ignore", invalid="ignore"):
-        if form.centre:
-            sums = np.cumsum(np.concatenate(([0.0], levels / back)))
-            changes = levels[back:] - (sums[back:-1] - sums[: -back - 1])
-        else:
-            changes = levels[back:] - levels[: len(levels) - back] if back else levels
+    back = form.back
+    changes = levels[back:] - form.references(levels)
     length = len(changes)
     horizon = max(1, min(horizon, length // 6))
     first = max(int(length * 0.6), length - horizon - STRETCH * max(horizon, season))
@@ -216,39 +214,32 @@ def _error(column: Floats, form: _Form, season: int, horizon: int) -> tuple[floa
     if first < reach + 2 * len(lags) or length - horizon < first:
         return None
     shift, scale = column_scale(changes[:first], "standard")
-    with np.errstate(over="ignore", invalid="ignore"):
-        z: Floats = (changes - shift) / scale
-        weights = _fit(z[:first], lags)
-        rest = _left(z, lags, weights)
-        inside, outside = rest[: first - reach], rest[first - reach :]
-        width = max(float(inside.std()), 1e-6)
-        cost = 0.5 * float(np.square(outside / width).mean()) + np.log(width * scale)
-        if form.log:
-            cost += float(levels[back + first :].mean())
-        origins = np.unique(np.linspace(first, length - horizon, ORIGINS).astype(int))
-        past_OT: Floats = np.stack([z[origin - reach : origin] for origin in origins])
-        for _ in range(horizon):
-            picked_OL = past_OT[:, [past_OT.shape[1] - each for each in lags]]
-            next_O = picked_OL @ weights[:-1] + weights[-1]
-            past_OT = np.concatenate((past_OT, next_O[:, None]), axis=1, dtype=np.float64)
-        ahead_OH = past_OT[:, reach:] * scale + shift
-        forecast_OH = np.empty_like(ahead_OH)
-        for row, origin in enumerate(origins):
-            known = list(levels[: origin + back])
-            for step in range(horizon):
-                about = 0.0
-                if form.difference:
-                    about = known[-back]
-                elif form.centre:
-                    about = float(np.mean(known[-back:]))
-                known.append(ahead_OH[row, step] + about)
-            forecast_OH[row] = known[origin + back :]
-        if form.log:
-            forecast_OH = np.expm1(np.minimum(forecast_OH, 690.0))
-        actual_OH = np.stack([column[o + back : o + back + horizon] for o in origins])
-        apart = season if season < len(column) else 1
-        unit = float(np.square(column[apart:] - column[:-apart]).mean()) ** 0.5
-        error = float(np.square(forecast_OH - actual_OH).mean()) ** 0.5
+    z: Floats = (changes - shift) / scale
+    weights = _fit(z[:first], lags)
+    rest = _left(z, lags, weights)
+    inside, outside = rest[: first - reach], rest[first - reach :]
+    width = max(float(inside.std()), 1e-6)
+    cost = 0.5 * float(np.square(outside / width).mean()) + np.log(width * scale)
+    if form.log:
+        cost += float(levels[back + first :].mean())
+    origins = np.unique(np.linspace(first, length - horizon, ORIGINS).astype(int))
+    past_OT: Floats = np.stack([z[origin - reach : origin] for origin in origins])
+    for _ in range(horizon):
+        columns = [past_OT.shape[1] - lag for lag in lags]
+        next_O = past_OT[:, columns] @ weights[:-1] + weights[-1]
+        past_OT = np.concatenate((past_OT, next_O[:, None]), axis=1, dtype=np.float64)
+    ahead_OH = past_OT[:, reach:] * scale + shift
+    level_OT: Floats = np.stack([levels[origin : origin + back] for origin in origins])
+    for step in range(horizon):
+        next_O = ahead_OH[:, step] + form.next_references(level_OT[:, step:])
+        level_OT = np.concatenate((level_OT, next_O[:, None]), axis=1)
+    forecast_OH = level_OT[:, back:]
+    if form.log:
+        forecast_OH = np.expm1(np.minimum(forecast_OH, 690.0))
+    actual_OH = np.stack([column[o + back : o + back + horizon] for o in origins])
+    apart = season if season < len(column) else 1
+    unit = float(np.square(column[apart:] - column[:-apart]).mean()) ** 0.5
+    error = float(np.square(forecast_OH - actual_OH).mean()) ** 0.5
     if not unit > 0 or not np.isfinite([error, unit, cost]).all():
         return None
     return float(min(error / unit, 1e6)), float(cost)

@@ -1,4 +1,4 @@
-"""Where a network of series begins: at the linear autoregression that least squares finds."""
+"""First weights of a network of series: a linear autoregression."""
 
 from __future__ import annotations
 
@@ -11,51 +11,42 @@ from rhapsode.data import ValueArrays
 from rhapsode.heads import DensityHead
 from rhapsode.models.inputs import Values
 
-__all__ = ["ridge", "start_linear"]
-
 Floats = NDArray[np.float64]
 
 MOST_ROWS = 200_000
+# Ridge penalties that are tried, as shares of the number of rows.
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-"""Ridge penalties that are tried, as shares of the number of rows."""
 HELD_OUT = 0.2
 
 
 def start_linear(network: Network, arrays: ValueArrays) -> bool:
-    """Let a network whose head sees its inputs begin as a linear autoregression; whether it could.
+    """Initialise a network as a linear autoregression; False if it cannot be.
 
     Arguments:
         network: with fresh weights.
         arrays: what will be learnt from.
     """
     head = network.head
-    if not network.model.sees_inputs or not isinstance(network.input, Values):
-        return False
-    if not isinstance(head, DensityHead) or head.counts:
+    sees_inputs = network.model.sees_inputs and isinstance(network.input, Values)
+    if not sees_inputs or not isinstance(head, DensityHead) or head.counts:
         return False
     known_N = arrays.weights_N > 0
     step = max(1, int(known_N.sum()) // MOST_ROWS)
     rows = np.nonzero(known_N)[0][::step]
     x_ND = np.concatenate((arrays.features_ND[rows], arrays.known_NX[rows]), axis=1)
-    weights, biases, widths = [], [], []
+    fits = []
     for column in arrays.targets_NK[rows].T:
         there = np.isfinite(column)
-        weight_D, bias, deviation = ridge(
-            x_ND[there].astype(np.float64), column[there].astype(np.float64)
-        )
-        weights.append(weight_D)
-        biases.append(bias)
-        widths.append(np.log(max(deviation, 1e-6)))
-    single = torch.float32
-    return head.start_linear(
-        torch.tensor(np.array(weights), dtype=single),
-        torch.tensor(biases, dtype=single),
-        torch.tensor(widths, dtype=single),
-    )
+        fits.append(ridge(x_ND[there].astype(np.float64), column[there].astype(np.float64)))
+    weights, biases, deviations = map(np.array, zip(*fits, strict=True))
+    parts = (weights, biases, np.log(np.maximum(deviations, 1e-6)))
+    return head.start_linear(*(torch.tensor(part, dtype=torch.float32) for part in parts))
 
 
 def ridge(x_ND: Floats, y_N: Floats) -> tuple[Floats, float, float]:
-    """Weights (D,), constant and standard deviation of what is left, by the penalty that tells the last rows best.
+    """Weights (D,), constant and residual standard deviation of a ridge regression.
+
+    The penalty is the one that forecasts the last rows best.
 
     Arguments:
         x_ND: features.

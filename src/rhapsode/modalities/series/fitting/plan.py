@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,18 +11,16 @@ import numpy as np
 
 from rhapsode import __version__
 from rhapsode.bundle import Component, NetworkConfig, Provenance
-from rhapsode.config import (
-    from_mapping,
-    suggest,
-    to_mapping,
-)
+from rhapsode.config import from_mapping, suggest, to_mapping
 from rhapsode.data import ValueArrays
+from rhapsode.data.tables import SeriesSet
 from rhapsode.encoding.series import BinSettings, SeriesEncoder, SeriesEncoderSettings, learn_bins
 from rhapsode.errors import SettingsError
 from rhapsode.heads import HEADS, AlikeHead, Bins
 from rhapsode.modalities.contract import Planned, RunRequest
-from rhapsode.modalities.series.corpus import SeriesCorpus, encode_series
+from rhapsode.modalities.series.corpus import FEW, SeriesCorpus, encode_series, until
 from rhapsode.modalities.series.facts import (
+    Covariates,
     SeriesBundle,
     SeriesFacts,
     learn_covariates,
@@ -38,10 +37,10 @@ from rhapsode.models import CONDITIONERS, FAMILIES
 from rhapsode.training.fine_tuning import gentler_plan
 from rhapsode.training.planner import Plan
 
-__all__ = ["enough_steps", "plan_series", "plan_series_run"]
-
+# Settings of the network that concern static attributes.
 CONDITIONING = ("conditioner", "condition_size")
-"""Settings of the network that concern static attributes."""
+# Units of a network by the known values, from so many on.
+SIZE_POINTS, SIZES = (1_000, 10_000, 100_000), (24, 40, 64, 96)
 RUN_UP_WINDOWS = 4
 SECOND_SEASONS = {"hour": 168, "day": 365, "business day": 260}
 MOST_BINS, LEAST_BINS, VALUES_A_BIN = 256, 8, 20
@@ -55,79 +54,49 @@ def plan_series_run(
     Raises:
         RhapsodeError: a setting that does not fit.
     """
-    settings, base = request.settings, request.base
-    family = FAMILIES.full_name(settings.model)
-    given = corpus.given
-    train = corpus.until(corpus.train_S)
-    columns = [
-        train.values_NK[train.rows(series), number]
-        for series in range(len(train))
-        for number in range(train.values_NK.shape[1])
-    ]
+    settings, base, given = request.settings, request.base, corpus.given
+    train = until(given, corpus.train_S)
     if base is None:
-        encoder, head, how = _encoding(settings, columns, corpus)
-        covariates = learn_covariates(train)
-        if settings.network.get("conditioner") is not None:
-            covariates = replace(covariates, conditioned=True)
-            if not covariates.static_size:
-                raise SettingsError(
-                    "a conditioner reads static attributes, and these series have none",
-                    where="[network] conditioner",
-                    hint="name columns by series.static, or leave it out",
-                )
+        encoder, head, how = _encoding(settings, train, corpus)
+        covariates = _covariates(settings, train)
     else:
         encoder, covariates = base.bundle.encoder, base.bundle.facts.covariates
-        head, how = _without(base.bundle.config.head.settings, "target_size"), ""
-        head["name"] = base.bundle.config.head.name
         base.bundle.facts.check_series(given)
-    width = settings.network.get("hidden_size")
-    plan = plan_series(
-        points=corpus.points,
-        series=len(given),
-        longest=int(corpus.train_S.max()),
-        season=corpus.season,
-        horizon=corpus.horizon,
-        hidden_size=width if type(width) is int and width > 0 else None,
-    )
+    network = dict(settings.network)
+    plan = _plan_series(corpus, network.get("hidden_size"))
     if base is not None:
-        asked = settings.training.learning_rate
-        plan = gentler_plan(plan, base, corpus.points, asked=asked, fits_window=False)
+        rate = settings.training.learning_rate
+        plan = gentler_plan(plan, base, corpus.points, asked=rate, fits_window=False)
     settings = resolved_values(settings, plan)
     training = settings.training
     assert training.window is not None
     assert training.batch_size is not None
-    network = dict(request.settings.network)
-    if base is None:
-        network = FAMILIES.get(family).series_settings(plan.network, training.window) | network
-    input_size = encoder.feature_size + covariates.size
     fitted = encode_series(encoder, covariates, train, corpus.train_S)
-    kept_head = dict(head)
-    if base is None and HEADS.get(HEADS.full_name(str(head["name"]))) is Bins:
-        bins, head = _bins(head, fitted)
-        kept_head = {"name": head["name"], **to_mapping(bins)}
-        how = f"{how}; in {len(head['edges']) + 1} bins"
-    if base is not None:
-        config = base.bundle.config
-    else:
-        config = _config(family, network, head, input_size, encoder.target_size)
-        config = replace(config, conditioner=_conditioner(network, covariates.static_size))
+    if base is None:
+        family = FAMILIES.get(settings.model)
+        network = family.series_settings(plan.network, training.window) | network
+        trained = dict(head)
+        if HEADS.get(HEADS.full_name(str(head["name"]))) is Bins:
+            bins, head = _bins(head, fitted)
+            trained = {"name": head["name"], **to_mapping(bins)}
+            how = f"{how}; in {len(head['edges']) + 1} bins"
+        config = _config(settings.model, network, head, encoder, covariates)
         plan = replace(plan, network=network, reasons=(how, *plan.reasons))
-    if "edges" not in head:
-        kept_head = {"name": config.head.name, **_without(config.head.settings, "target_size")}
-    elif base is not None:
-        kept_head = dict(base.trained("head"))
-    timed = settings.epochs is None and settings.steps is None
-    enough = enough_steps(corpus.points, training.window * training.batch_size) if timed else None
-    if enough is not None:
-        plan = replace(
-            plan,
-            reasons=(*plan.reasons, f"at most {enough:,} updates: more would only learn by heart"),
-        )
+    else:
+        config = base.bundle.config
+        trained = dict(base.trained("head"))
+    if "edges" not in config.head.settings:
+        trained = {"name": config.head.name, **_without(config.head.settings, "target_size")}
+    enough = None
+    if settings.epochs is None and settings.steps is None:
+        enough = _enough_steps(corpus.points, training.window * training.batch_size)
+        limit = f"at most {enough:,} updates: more would only learn by heart"
+        plan = replace(plan, reasons=(*plan.reasons, limit))
     settings = replace(
         settings,
         network=network,
         encoder=to_mapping(encoder.settings),
-        head=kept_head,
+        head=trained,
         data=replace(settings.data, horizon=corpus.horizon, season=corpus.season),
     )
     bundle = SeriesBundle(
@@ -153,8 +122,28 @@ def plan_series_run(
             rhapsode=__version__,
         ),
     )
-    elements = int(fitted.weights_N.sum())
-    return Planned(settings, corpus, bundle, plan, elements, enough, None, fitted)
+    return Planned(
+        settings,
+        corpus,
+        bundle,
+        plan,
+        elements=int(fitted.weights_N.sum()),
+        most_steps=enough,
+        own=fitted,
+    )
+
+
+def _covariates(settings: SeriesTrainSettings, train: SeriesSet) -> Covariates:
+    """Covariates of the training part, a condition where a conditioner is asked for."""
+    conditioned = settings.network.get("conditioner") is not None
+    covariates = replace(learn_covariates(train), conditioned=conditioned)
+    if conditioned and not covariates.static_size:
+        raise SettingsError(
+            "a conditioner reads static attributes, and these series have none",
+            where="[network] conditioner",
+            hint="name columns by series.static, or leave it out",
+        )
+    return covariates
 
 
 def _without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
@@ -162,9 +151,8 @@ def _without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 
 def _encoding(
-    settings: SeriesTrainSettings, columns: list[Any], corpus: SeriesCorpus
+    settings: SeriesTrainSettings, train: SeriesSet, corpus: SeriesCorpus
 ) -> tuple[SeriesEncoder, dict[str, Any], str]:
-    """The encoder, the head's settings, and why."""
     head = dict(settings.head)
     known = [word for word in HEADS.words() if issubclass(HEADS.get(word), AlikeHead)]
     if str(head.get("name", known[0])).partition(".v")[0] not in known:
@@ -181,33 +169,36 @@ def _encoding(
             hint="leave it out, or --encoding binned",
         )
     name = head.get("name")
-    entry: Any = None if name is None else HEADS.get(HEADS.full_name(str(name)))
+    counts: Any = None if name is None else HEADS.get(HEADS.full_name(str(name))).counts  # type: ignore[attr-defined]
     asked = dict(settings.encoder)
     found = Encoding({}, "as asked for")
     if not {"log", "difference", "centre", "counts"} & set(asked):
         # What the encoding declares impossible must not come later: sign and wholeness of all values, and no more.
         every = corpus.given.values_NK[corpus.given.observed_NK]
         found = choose_encoding(
-            columns,
+            [
+                column
+                for number in range(len(train))
+                for column in train.values_NK[train.rows(number)].T
+            ],
             corpus.season,
             corpus.horizon,
             negative=bool((every < 0).any()),
             broken=bool((every != np.round(every)).any()),
         )
     planned = dict(found.settings)
-    if entry is not None and entry.counts:
+    if counts:
         planned = {"counts": True}
-    elif entry is not None and planned.pop("counts", False):
+    elif name is not None and planned.pop("counts", False):
         found = Encoding({}, f"the values themselves: {name} is no distribution of counts")
-    unit = corpus.given.frequency.unit
-    second = SECOND_SEASONS.get(unit, 1) if corpus.season == corpus.given.period else 1
+    usual = corpus.season == corpus.given.period
+    second = SECOND_SEASONS.get(corpus.given.frequency.unit, 1) if usual else 1
     planned["lags"] = planned_lags(corpus.season, second, int(corpus.train_S.max()))
     encoder_settings = from_mapping(SeriesEncoderSettings, {**planned, **asked}, where="[encoder]")
     encoder = SeriesEncoder(encoder_settings, corpus.given.values_NK.shape[1])
     if name is None:
         head["name"] = "negative_binomial" if encoder_settings.counts else "student_t"
-    counts = HEADS.get(HEADS.full_name(str(head["name"]))).counts  # type: ignore[attr-defined]
-    if counts != encoder_settings.counts:
+    elif counts != encoder_settings.counts:
         raise SettingsError(
             f"{head['name']} is {'a' if counts else 'no'} distribution of counts, and encoder.counts is "
             f"{str(encoder_settings.counts).lower()}",
@@ -228,18 +219,14 @@ def _conditioner(network: Mapping[str, Any], static_size: int) -> Component | No
                 hint="set network.conditioner=static as well",
             )
         return None
-    settings = {"static_size": static_size}
-    if size is not None:
-        settings["condition_size"] = size
-    return Component(CONDITIONERS.full_name(str(name)), settings)
+    sizes = {"static_size": static_size} | ({} if size is None else {"condition_size": size})
+    return Component(CONDITIONERS.full_name(str(name)), sizes)
 
 
 def _bins(head: Mapping[str, Any], fitted: ValueArrays) -> tuple[BinSettings, dict[str, Any]]:
-    """Settings of the bins, and of a head over them."""
-    asked = _without(head, "name")
     known = int(np.isfinite(fitted.targets_NK).sum())
     planned = {"bins": max(LEAST_BINS, min(MOST_BINS, known // VALUES_A_BIN))}
-    bins = from_mapping(BinSettings, {**planned, **asked}, where="[head]")
+    bins = from_mapping(BinSettings, {**planned, **_without(head, "name")}, where="[head]")
     edges, tails = learn_bins(fitted.targets_NK, bins)
     return bins, {"name": "bins.v1", "edges": list(edges), "tails": list(tails)}
 
@@ -248,11 +235,11 @@ def _config(
     family: str,
     network: Mapping[str, Any],
     head: Mapping[str, Any],
-    input_size: int,
-    target_size: int,
+    encoder: SeriesEncoder,
+    covariates: Covariates,
 ) -> NetworkConfig:
     own = _without(network, *CONDITIONING)
-    fed = {"value_size": input_size}
+    fed = {"value_size": encoder.feature_size + covariates.size}
     embedding = own.pop("embedding_size", None)
     if embedding is not None:
         fed["embedding_size"] = embedding
@@ -263,67 +250,54 @@ def _config(
                 f"unknown setting 'network.{name}' for {family}",
                 hint=suggest(name, [*sorted(known), "embedding_size", *CONDITIONING]),
             )
-    shape = _without(head, "name")
+    shape = {**_without(head, "name"), "target_size": encoder.target_size}
     return NetworkConfig(
         Component("values.v1" if embedding is None else "linear.v1", fed),
         Component(family, own),
-        Component(HEADS.full_name(str(head["name"])), {**shape, "target_size": target_size}),
+        Component(HEADS.full_name(str(head["name"])), shape),
         "carried",
+        conditioner=_conditioner(network, covariates.static_size),
     )
 
 
-def plan_series(
-    *,
-    points: int,
-    series: int,
-    longest: int,
-    season: int,
-    horizon: int,
-    hidden_size: int | None = None,
-) -> Plan:
+def _plan_series(corpus: SeriesCorpus, hidden_size: Any) -> Plan:
     """A plan for a set of series.
 
     Few values want a small network, steps enough to fit it and weights that are pulled towards nothing; many want a
     wide one and no more passes than the budget has.
 
     Arguments:
-        points: known values of the training share.
-        series: how many series there are.
-        longest: steps of the longest.
-        season: steps in a season.
-        horizon: steps that are to be forecast.
+        corpus: the series.
         hidden_size: units that were asked for, to which the rest is fitted; None to choose them.
     """
-    size = 24 if points < 1_000 else 40 if points < 10_000 else 64 if points < 100_000 else 96
-    size = size if hidden_size is None else hidden_size
+    points, season, horizon = corpus.points, corpus.season, corpus.horizon
+    size = SIZES[bisect_right(SIZE_POINTS, points)]
+    if type(hidden_size) is int and hidden_size > 0:
+        size = hidden_size
+    longest = int(corpus.train_S.max())
     window = min(longest, max(32, min(192, 2 * season, 4 * horizon), horizon))
     rows = max(1, min(64, 3072 // window, -(-points // window)))
-    dropout = 0.3 if points < 1_000 else 0.1
-    network = {
-        "hidden_size": size,
-        "num_layers": 1,
-        "dropout": dropout,
-    }
-    few = points < 1_000
+    few = points < FEW
+    network = {"hidden_size": size, "num_layers": 1, "dropout": 0.3 if few else 0.1}
     training = {
         "batch_size": rows,
         "window": window,
-        "learning_rate": (1e-3 if few else 3e-3),
+        "learning_rate": 1e-3 if few else 3e-3,
         "averaging": 0.9 if few else 0.99,
         "evaluations": 40 if few else 20,
         "patience": 12 if few else 6,
         "weight_decay": 0.02,
     }
     reasons = (
-        f"{size} units: for {points:,} values of {series:,} series",
+        f"{size} units: for {points:,} values of {corpus.documents:,} series",
         f"windows of {window} steps, {rows} side by side: seasons of {season}, {horizon} steps to forecast",
-        f"dropout {dropout:g}, decay {training['weight_decay']:g}",
+        f"dropout {network['dropout']:g}, decay {training['weight_decay']:g}",
     )
     return Plan(network, training, reasons)
 
 
-def enough_steps(points: int, elements_per_step: int) -> int:
-    """Updates behind which a set of so many values has nothing more to give.
+def _enough_steps(points: int, elements_per_step: int) -> int:
+    """Updates after which a set of so many values has nothing more to give.
 
     Arguments:
         points: known values of the training share.

@@ -1,1 +1,1 @@
-"""Measures of what a model of text writes, and indices of what it learnt from."""
+"""Measures of the writing of a model, and indices of its training data."""

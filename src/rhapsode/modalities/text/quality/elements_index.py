@@ -1,31 +1,27 @@
-"""The index of a model's training data by its own elements, made from that of the text and kept beside the model."""
-
-from __future__ import annotations
+"""The index of training data by a model's own elements."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle.id_facts import IdBundle
+from rhapsode.bundle import IdBundle
+from rhapsode.counts import SuffixIndex, suffix_file
 from rhapsode.encoding import END_ID, Encoder
 from rhapsode.errors import BundleError, RunError
 from rhapsode.log import log
+from rhapsode.modalities.text.quality.text_index import TextIndex
 from rhapsode.modalities.text.quality.writing_check import open_text_index
-
-if TYPE_CHECKING:
-    from rhapsode.counts import SuffixIndex
-    from rhapsode.modalities.text.quality.text_index import TextIndex  # loads the compiler
-
-__all__ = ["ELEMENTS_INDEX", "index_elements", "open_elements_index"]
 
 ELEMENTS_INDEX = "elements_index.safetensors"
 _KIND = "rhapsode.elements_index"
 
 
 def open_elements_index(bundle: IdBundle, model: Path) -> SuffixIndex:
-    """The index over the elements of what a model has learnt from; made once where the folder can be written.
+    """The index over the elements of the training data.
+
+    It is made once and kept beside the model, where the folder can be written.
 
     Arguments:
         bundle: the model.
@@ -48,8 +44,6 @@ def open_elements_index(bundle: IdBundle, model: Path) -> SuffixIndex:
             where="--no-copy",
             hint="use a run folder whose training kept the index of its text, or leave it out",
         )
-    from rhapsode.counts import suffix_file
-
     log.info(f"indexing {len(text):,} characters of training data by elements")
     index = index_elements(text, bundle.encoder)
     try:
@@ -60,14 +54,12 @@ def open_elements_index(bundle: IdBundle, model: Path) -> SuffixIndex:
 
 
 def index_elements(text: TextIndex, encoder: Encoder) -> SuffixIndex:
-    """The elements of an indexed text with their suffixes in order; no run goes from one passage into the next.
+    """The elements of an indexed text with their suffixes in order, by passage.
 
     Arguments:
         text: index of the text.
         encoder: of the model.
     """
-    from rhapsode.counts import SuffixIndex
-
     last = encoder.vocab_size - 1
     dtype = np.uint8 if last < 1 << 8 else np.uint16 if last < 1 << 16 else np.uint32
     end_1 = np.array([END_ID], dtype=dtype)
@@ -78,9 +70,6 @@ def index_elements(text: TextIndex, encoder: Encoder) -> SuffixIndex:
 
 
 def _read(path: Path, facts: dict[str, object], vocab_size: int) -> SuffixIndex | None:
-    """The kept index, if it is whole and of this model and text."""
-    from rhapsode.counts import SuffixIndex, suffix_file
-
     try:
         arrays, found = suffix_file.read_index(path, _KIND)
         if found != facts:

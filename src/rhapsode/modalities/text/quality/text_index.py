@@ -1,4 +1,4 @@
-"""Where stretches of text occur in a corpus, by document and line. Characters only; files are read elsewhere."""
+"""The index of a corpus by characters: stretches of text by document and line."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 from rhapsode.counts import suffix_file
 from rhapsode.counts.suffix import SuffixIndex
 
-__all__ = ["MOST_CHARACTERS", "Copied", "Passage", "Place", "TextIndex"]
-
+# Above it no index is built: it would take a gigabyte of memory, and as much of the disk.
 MOST_CHARACTERS = 64_000_000
-"""Above it no index is built: it would take a gigabyte of memory, and as much of the disk."""
 _KIND = "rhapsode.text_index"
 _SEPARATOR = 0
 _CODES = 0x110000
@@ -55,7 +53,7 @@ class Place:
         offset: characters of the document before it.
         line: its line, from 1; lines end with a line feed.
         before: what stands before it, at most 40 characters of the same passage.
-        after: what stands behind it, likewise.
+        after: what stands after it, likewise.
     """
 
     document: str
@@ -82,7 +80,6 @@ class Copied:
     place: Place
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain values for JSON."""
         return {
             "length": len(self.text),
             "text": self.text,
@@ -98,10 +95,11 @@ class Copied:
 
 @dataclass(frozen=True, eq=False)
 class TextIndex:
-    """The characters of a corpus with their suffixes in order. Make it by `build` or `load`.
+    """The characters of a corpus with their suffixes in order.
 
-    It takes 13 bytes per character for up to 255 different characters, 14 for up to 65,535, 16 above. No stretch
-    that it finds goes from one document into the next.
+    Make it by `build` or `load`. It takes 13 bytes per character for up to 255 different
+    characters, 14 for up to 65,535, 16 above. No stretch that it finds goes from one document into
+    the next.
 
     Arguments:
         suffixes: over the numbers of characters; 0 stands behind every passage.
@@ -133,8 +131,8 @@ class TextIndex:
             most_characters: how many are indexed at most.
 
         Returns:
-            the index, or, when there is too much text or none, why there is no index, in words to print behind
-            "null, because".
+            the index, or, when there is too much text or none, why there is no index, in words to
+            print behind "null, because".
         """
         codes: list[NDArray[np.uint32]] = []
         end_1 = np.array([_CODES], dtype=np.uint32)
@@ -185,11 +183,15 @@ class TextIndex:
         return len(self.suffixes) - len(self.names)
 
     @cached_property
+    def _ends(self) -> list[int]:
+        return [start - 1 for start in (*self.starts_P[1:].tolist(), len(self.suffixes))]
+
+    @cached_property
     def _numbers_U(self) -> NDArray[np.unsignedinteger]:
         return _numbers(self.characters_V)
 
     def _query(self, text: str) -> NDArray[np.int64]:
-        """The numbers of characters. Such as the corpus lacks get the separator's, which matches nothing."""
+        """The numbers of characters; the separator, which matches nothing, for unknown ones."""
         return self._numbers_U[_code_points(text)].astype(np.int64)
 
     def text(self, start: int, end: int) -> str:
@@ -199,52 +201,36 @@ class TextIndex:
         return str(codes_M.astype("<u4").tobytes(), _UTF32, "surrogatepass")
 
     def passages(self) -> Iterator[str]:
-        """The passages in order, each as it was given, those that went on joined to the ones before them."""
-        ends = [*self.starts_P[1:].tolist(), len(self.suffixes)]
-        for start, end in zip(self.starts_P.tolist(), ends, strict=True):
-            yield self.text(start, end - 1)
+        """The passages in order, continued ones joined."""
+        for start, end in zip(self.starts_P.tolist(), self._ends, strict=True):
+            yield self.text(start, end)
 
     def place(self, at: int, length: int = 0) -> Place:
         """The place at a position of the sequence.
 
         Arguments:
             at: the position, as `suffixes` tells it.
-            length: characters that stand there; what is behind them is told.
+            length: characters that stand there; what follows them is told.
         """
         passage = int(np.searchsorted(self.starts_P, at, side="right")) - 1
-        begin = int(self.starts_P[passage])
-        last = passage + 1 == len(self.names)
-        end = (len(self.suffixes) if last else int(self.starts_P[passage + 1])) - 1
-        newline = int(self._numbers_U[ord("\n")])
-        ends = 0
-        if newline != _SEPARATOR:
-            ends = int(np.count_nonzero(self.suffixes.elements_N[begin:at] == newline))
-        behind = at + length
+        begin, end = int(self.starts_P[passage]), self._ends[passage]
+        # Without any line feed, its number is that of the separator, which is in no passage.
+        line_ends = self.suffixes.elements_N[begin:at] == self._numbers_U[ord("\n")]
+        after = at + length
         return Place(
             self.names[passage],
             int(self.offsets_P[passage]) + at - begin,
-            int(self.lines_P[passage]) + ends,
+            int(self.lines_P[passage]) + int(np.count_nonzero(line_ends)),
             self.text(max(begin, at - _AROUND), at),
-            self.text(behind, min(end, behind + _AROUND)),
+            self.text(after, min(end, after + _AROUND)),
         )
 
-    def count(self, text: str) -> int:
-        """Occurrences of a text that is not empty, overlaps included."""
-        return self.suffixes.count(self._query(text))
-
-    def find(self, text: str, *, most: int = 10) -> list[Place]:
-        """The first places where a text that is not empty occurs, at most so many."""
-        return [
-            self.place(at, len(text))
-            for at in self.suffixes.find(self._query(text), most=most).tolist()
-        ]
-
     def match_lengths(self, text: str) -> NDArray[np.int32]:
-        """For every character of a text, how many from there on occur in the corpus in one piece; (M,)."""
+        """Length of the longest copy that begins at each character of a text, (M,)."""
         return self.suffixes.matches(self._query(text))[0]
 
     def longest_copy(self, text: str) -> Copied | None:
-        """The longest stretch of a text that occurs in the corpus, the first of equals; None without any."""
+        """The longest stretch of a text in the corpus; None without any."""
         span = self.suffixes.longest(self._query(text))
         if span is None:
             return None
@@ -314,7 +300,7 @@ def _code_points(text: str) -> NDArray[np.uint32]:
 
 
 def _numbers(characters_V: NDArray[np.uint32]) -> NDArray[np.unsignedinteger]:
-    """The number of every code point, 0 for such as have none, in as few bytes as they need; (1114113,)."""
+    """The number of every code point, 0 for those without one; (1114113,)."""
     known = len(characters_V)
     dtype: np.dtype[np.unsignedinteger] = np.dtype(
         np.uint8 if known < 1 << 8 else np.uint16 if known < 1 << 16 else np.uint32

@@ -1,41 +1,21 @@
 """Measures of written texts: loops, repetition, likeness to one another, invented words, copying.
 
-Each can be taken of any texts, so that the same measure of real text stands beside it. Most depend on how long the
-texts are and on their number: only equal ones are compared. No model is known here.
+Each can be taken of any texts, so that the same measure of real text stands beside it. Most depend
+on how long the texts are and on their number: only equal ones are compared. No model is known here.
 """
-
-from __future__ import annotations
 
 import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.errors import DataError
-from rhapsode.modalities.text.quality.text_index import Copied, TextIndex
-
-__all__ = [
-    "Copying",
-    "LENGTHS",
-    "Unit",
-    "WritingMeasures",
-    "choose_unit",
-    "cut_equally",
-    "distinct",
-    "held_out_pieces",
-    "loop_period",
-    "measure_copying",
-    "measure_writing",
-    "repetition",
-    "self_bleu",
-    "units_of",
-]
+from rhapsode.modalities.text.quality.text_index import TextIndex
 
 Unit = Literal["word", "character"]
 ORDERS = (1, 2, 3, 4)
@@ -50,83 +30,10 @@ _SPACELESS = re.compile(
     "[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff"
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
+# Lengths at which novelty is told, characters.
 LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
-"""Lengths at which novelty is told, characters."""
+# Characters from which on a copied span counts as one.
 SPAN = 50
-"""Characters from which on a copied span counts as one."""
-
-
-@dataclass(frozen=True)
-class WritingMeasures:
-    """Measures of written texts. Shares are from 0 to 1.
-
-    Arguments:
-        texts: how many were measured.
-        length: characters that each was cut to.
-        left_out: how many were shorter, and are not measured.
-        unit: what n-grams are made of: words and punctuation marks, or characters without spaces.
-        distinct: by n: different n-grams / all n-grams, over all texts.
-        repetition: by n: 1 - different n-grams / all n-grams of one text, the mean over the texts.
-        self_bleu: how alike the texts are: the mean BLEU-4 of one against the others; None for a single text.
-        self_bleu_texts: on how many of them.
-        loops: share of the texts that end in a loop.
-        longest_loop: the longest period of those loops, characters; 0 without any.
-        invented_words: share of words that the training text lacks; None without an answer.
-        invented_examples: the most frequent of them.
-        copying: novelty and copied spans; None without an index.
-        reason: why what needs the training text is None; empty when it is there.
-    """
-
-    texts: int
-    length: int
-    left_out: int
-    unit: Unit
-    distinct: Mapping[int, float | None]
-    repetition: Mapping[int, float | None]
-    self_bleu: float | None
-    self_bleu_texts: int
-    loops: float
-    longest_loop: int
-    invented_words: float | None
-    invented_examples: tuple[str, ...]
-    copying: Copying | None
-    reason: str
-
-    def to_mapping(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        nothing = {"novelty": None, "longest_copy": None, "copied_share": None}
-        return {
-            "texts": self.texts,
-            "length": self.length,
-            "left_out": self.left_out,
-            "unit": self.unit,
-            **{f"distinct_{n}": share for n, share in self.distinct.items()},
-            **{f"rep_{n}": share for n, share in self.repetition.items()},
-            "self_bleu": self.self_bleu,
-            "self_bleu_texts": self.self_bleu_texts,
-            "loops": self.loops,
-            "longest_loop": self.longest_loop,
-            "invented_words": self.invented_words,
-            "invented_examples": list(self.invented_examples),
-            **(nothing if self.copying is None else self.copying.to_mapping()),
-            **({"reason": self.reason} if self.reason else {}),
-        }
-
-    def beside(self, real: WritingMeasures) -> dict[str, Any]:
-        """These measures and the same of real text, for JSON.
-
-        Raises:
-            DataError: the texts differ in number, length or unit, on which the measures depend.
-        """
-        mine = (self.texts, self.length, self.unit)
-        other = (real.texts, real.length, real.unit)
-        if mine != other:
-            raise DataError(
-                f"measures of {mine[0]} texts of {mine[1]} characters by {mine[2]} stand beside none of "
-                f"{other[0]} of {other[1]} by {other[2]}",
-                hint="cut both to the same length and number",
-            )
-        return {"written": self.to_mapping(), "held_out": real.to_mapping()}
 
 
 def measure_writing(
@@ -136,19 +43,33 @@ def measure_writing(
     length: int,
     number: int | None = None,
     unit: Unit | None = None,
-    words: Collection[str] | None = None,
     seed: int = 0,
-) -> WritingMeasures:
-    """Measure written texts, or real ones.
+) -> dict[str, Any]:
+    """Measure written texts, or real ones; plain values.
 
     Arguments:
         texts: what was written, prompts not included.
         index: of the training text, or why there is none.
         length: characters that each text is cut to; shorter ones are left out.
         number: how many are measured, the first ones that are long enough; all without it.
-        unit: what n-grams are made of; without it what the training text, or else the texts, suggest.
-        words: those of the training text, when it is not the index that shall be asked.
+        unit: what n-grams are made of; without it what the training text, or else the texts,
+            suggest.
         seed: of the choice of texts for self-BLEU.
+
+    Returns:
+        texts, length: how many were measured, and the characters that each was cut to.
+        left_out: how many were shorter, and are not measured.
+        unit: of n-grams: words and punctuation marks, or characters without spaces.
+        distinct_n: different n-grams / all n-grams, over all texts, 0 to 1.
+        rep_n: 1 - different n-grams / all n-grams of one text, the mean over the texts, 0 to 1.
+        self_bleu, self_bleu_texts: likeness of the texts: the mean BLEU-4 of one against the
+            others, 0 to 1, and of how many; None for a single text.
+        loops, longest_loop: share of the texts that end in a loop; the longest period of those
+            loops, characters, 0 without any.
+        invented_words, invented_examples: share of words that the training text lacks, and the most
+            frequent of them; None without an answer.
+        novelty, longest_copy, copied_share: as `measure_copying` gives them; None without an index.
+        reason: why what needs the training text is None; missing when it is there.
 
     Raises:
         DataError: fewer texts than `number`, or none, are that long.
@@ -156,28 +77,35 @@ def measure_writing(
     all_texts = list(texts)
     cut = cut_equally(all_texts, length=length, number=number)
     if unit is None:
-        sample = [index.text(0, _SAMPLE)] if isinstance(index, TextIndex) else cut
-        unit = choose_unit(sample)
+        unit = choose_unit([index.text(0, _SAMPLE)] if isinstance(index, TextIndex) else cut)
     pieces = [units_of(text, unit) for text in cut]
-    chosen = _chosen(pieces, seed)
+    chosen = pieces
+    if len(pieces) > SELF_BLEU_TEXTS:
+        picked = np.random.default_rng(seed).choice(len(pieces), SELF_BLEU_TEXTS, replace=False)
+        chosen = [pieces[number] for number in sorted(picked.tolist())]
     periods = [loop_period(text) for text in cut]
-    invented, examples, reason = _invented(cut, index, words, unit)
-    return WritingMeasures(
-        texts=len(cut),
-        length=length,
-        left_out=sum(len(text) < length for text in all_texts),
-        unit=unit,
-        distinct={n: distinct(pieces, n) for n in ORDERS},
-        repetition={n: repetition(pieces, n) for n in ORDERS},
-        self_bleu=self_bleu(chosen),
-        self_bleu_texts=len(chosen),
-        loops=sum(period > 0 for period in periods) / len(cut),
-        longest_loop=max(periods),
-        invented_words=invented,
-        invented_examples=examples,
-        copying=measure_copying(cut, index) if isinstance(index, TextIndex) else None,
-        reason=index if isinstance(index, str) else reason,
-    )
+    invented, examples, reason = _invented(cut, index, unit)
+    copying: dict[str, Any] = {"novelty": None, "longest_copy": None, "copied_share": None}
+    if isinstance(index, str):
+        reason = index
+    else:
+        copying = measure_copying(cut, index)
+    return {
+        "texts": len(cut),
+        "length": length,
+        "left_out": sum(len(text) < length for text in all_texts),
+        "unit": unit,
+        **{f"distinct_{n}": distinct(pieces, n) for n in ORDERS},
+        **{f"rep_{n}": repetition(pieces, n) for n in ORDERS},
+        "self_bleu": self_bleu(chosen),
+        "self_bleu_texts": len(chosen),
+        "loops": sum(period > 0 for period in periods) / len(cut),
+        "longest_loop": max(periods),
+        "invented_words": invented,
+        "invented_examples": examples,
+        **copying,
+        **({"reason": reason} if reason else {}),
+    }
 
 
 def cut_equally(texts: Iterable[str], *, length: int, number: int | None = None) -> list[str]:
@@ -198,7 +126,7 @@ def cut_equally(texts: Iterable[str], *, length: int, number: int | None = None)
 
 
 def held_out_pieces(text: str, *, length: int, number: int) -> list[str]:
-    """Pieces of a real text to measure beside written ones: equally far apart, not overlapping.
+    """Pieces of a real text, equally far apart, not overlapping.
 
     Fewer than `number` when the text is too short for so many.
     """
@@ -208,7 +136,7 @@ def held_out_pieces(text: str, *, length: int, number: int) -> list[str]:
 
 
 def choose_unit(texts: Iterable[str]) -> Unit:
-    """`character` when at least half of the letters belong to scripts that are written without spaces."""
+    """`character` if half of the letters belong to scripts without spaces."""
     letters = spaceless = 0
     for text in texts:
         letters += sum(map(str.isalpha, text))
@@ -219,8 +147,9 @@ def choose_unit(texts: Iterable[str]) -> Unit:
 def units_of(text: str, unit: Unit) -> list[str]:
     """The units of n-grams.
 
-    For `word`: letters, digits, marks on them and underscores in a row, apostrophes inside included; every other
-    character but spaces by itself. For `character`: every character but spaces.
+    For `word`: letters, digits, marks on them and underscores in a row, apostrophes inside
+    included; every other character but spaces by itself. For `character`: every character but
+    spaces.
     """
     if unit == "character":
         return [character for character in text if not character.isspace()]
@@ -237,18 +166,18 @@ def _units(text: str) -> Iterator[re.Match[str]]:
 def distinct(pieces: Sequence[Sequence[str]], n: int) -> float | None:
     """Different n-grams / all n-grams over all texts; None without any.
 
-    Li, Galley, Brockett, Gao and Dolan, "A Diversity-Promoting Objective Function for Neural Conversation Models",
-    NAACL 2016. No n-gram goes from one text into the next.
+    Li, Galley, Brockett, Gao and Dolan, "A Diversity-Promoting Objective Function for Neural
+    Conversation Models", NAACL 2016. No n-gram goes from one text into the next.
     """
     grams = Counter(gram for piece in pieces for gram in _grams(piece, n))
     return len(grams) / grams.total() if grams else None
 
 
 def repetition(pieces: Sequence[Sequence[str]], n: int) -> float | None:
-    """The mean over the texts of 1 - different n-grams / all n-grams of the text; None without any.
+    """Mean over texts of 1 - different n-grams / all n-grams; None without any.
 
-    The measure seq-rep-n of Welleck, Kulikov, Roller, Dinan, Cho and Weston, "Neural Text Generation with Unlikelihood
-    Training", ICLR 2020.
+    The measure seq-rep-n of Welleck, Kulikov, Roller, Dinan, Cho and Weston, "Neural Text
+    Generation with Unlikelihood Training", ICLR 2020.
     """
     shares = [
         1 - len(set(_grams(piece, n))) / (len(piece) - n + 1) for piece in pieces if len(piece) >= n
@@ -260,23 +189,16 @@ def _grams(piece: Sequence[str], n: int) -> Iterator[tuple[str, ...]]:
     return zip(*(piece[i:] for i in range(n)), strict=False)
 
 
-def _chosen(pieces: Sequence[list[str]], seed: int) -> list[list[str]]:
-    """At most 200 texts, the same ones for the same number of texts and seed."""
-    if len(pieces) <= SELF_BLEU_TEXTS:
-        return list(pieces)
-    picked = np.random.default_rng(seed).choice(len(pieces), SELF_BLEU_TEXTS, replace=False)
-    return [pieces[number] for number in sorted(picked.tolist())]
-
-
 def self_bleu(pieces: Sequence[Sequence[str]]) -> float | None:
-    """The mean BLEU-4 of each text against all others; 1 when all are the same and have four units, None for one.
+    """Mean BLEU-4 of each text against all others; None for one text.
 
-    Zhu, Lu, Zheng, Guo, Zhang, Wang and Yu, "Texygen: A Benchmarking Platform for Text Generation Models", SIGIR 2018.
-    BLEU (Papineni, Roukos, Ward and Zhu, ACL 2002) of one text: the geometric mean for n = 1 to 4 of the share of its
-    n-grams that occur in the others, each at most as often as in that one of them which has it most, times
-    exp(1 - r / c) where c units are fewer than the r of the other text nearest in length (the shorter of two equally
-    near). As in Texygen, a share of 0 counts as 0.1 n-grams (`method1` of Chen and Cherry, WMT 2014), and a text
-    that shares no unit scores 0.
+    Zhu, Lu, Zheng, Guo, Zhang, Wang and Yu, "Texygen: A Benchmarking Platform for Text Generation
+    Models", SIGIR 2018. BLEU (Papineni, Roukos, Ward and Zhu, ACL 2002) of one text: the geometric
+    mean for n = 1 to 4 of the share of its n-grams that occur in the others, each at most as often
+    as in that one of them which has it most, times exp(1 - r / c) where c units are fewer than the
+    r of the other text nearest in length (the shorter of two equally near). As in Texygen, a share
+    of 0 counts as 0.1 n-grams (`method1` of Chen and Cherry, WMT 2014), and a text that shares no
+    unit scores 0.
     """
     if len(pieces) < 2:
         return None
@@ -286,19 +208,16 @@ def self_bleu(pieces: Sequence[Sequence[str]]) -> float | None:
     for text, size in enumerate(sizes):
         shares = [shares_T[text] for shares_T in shares_TN]
         if not shares[0][0]:
-            scores.append(0.0)
             continue
         logs = [math.log((found or _SMOOTH) / max(1, total)) for found, total in shares]
-        nearest = min(
-            (abs(other - size), other) for number, other in enumerate(sizes) if number != text
-        )[1]
-        brevity = min(0.0, 1 - nearest / size)
-        scores.append(math.exp(sum(logs) / len(logs) + brevity))
-    return sum(scores) / len(scores)
+        others = (*sizes[:text], *sizes[text + 1 :])
+        nearest = min((abs(other - size), other) for other in others)[1]
+        scores.append(math.exp(sum(logs) / len(logs) + min(0.0, 1 - nearest / size)))
+    return sum(scores) / len(sizes)
 
 
 def _clipped(pieces: Sequence[Sequence[str]], n: int) -> list[tuple[int, int]]:
-    """For each text: how many of its n-grams the others have, and how many it has."""
+    """For each text, n-grams that the others have, and all it has."""
     counts = [Counter(_grams(piece, n)) for piece in pieces]
     # The text that has an n-gram most often, how often, and how often the next one has it.
     most: dict[tuple[str, ...], tuple[int, int, int]] = {}
@@ -322,9 +241,9 @@ def _clipped(pieces: Sequence[Sequence[str]], n: int) -> list[tuple[int, int]]:
 def loop_period(text: str) -> int:
     """The period of the loop that a text ends in; 0 without one.
 
-    A text ends in a loop when its last characters are one block at least three times in a row, where the block may
-    be cut at the end of the text, and when these are at least 24 characters, so that "..." or "ha ha ha" is none. The
-    shortest such block counts.
+    A text ends in a loop when its last characters are one block at least three times in a row,
+    where the block may be cut at the end of the text, and when these are at least 24 characters, so
+    that "..." or "ha ha ha" is none. The shortest such block counts.
     """
     # How much of the text backwards begins at its own p-th character: the Z function.
     back = text[::-1]
@@ -346,103 +265,78 @@ def loop_period(text: str) -> int:
 
 
 def _invented(
-    texts: Sequence[str], index: TextIndex | str, words: Collection[str] | None, unit: Unit
-) -> tuple[float | None, tuple[str, ...], str]:
-    """The share of words that the training text lacks, the most frequent of them, or why there is no answer.
+    texts: Sequence[str], index: TextIndex | str, unit: Unit
+) -> tuple[float | None, list[str], str]:
+    """The share of words that the training text lacks, examples, or a reason.
 
-    A word has at least one letter. The training text has it when it stands there with the same letters, or with a
-    small or capital first letter instead, and no letter or digit beside it. The first and the last word of a
-    text do not count where they touch its edge: they may have been cut.
+    A word has at least one letter. The training text has it when it stands there with the same
+    letters, or with a small or capital first letter instead, and no letter or digit beside it. The
+    first and the last word of a text do not count where they touch its edge: they may have been
+    cut.
     """
     if unit == "character":
-        return None, (), "words are not told apart in a script without spaces"
-    if words is None and isinstance(index, str):
-        return None, (), index
+        return None, [], "words are not told apart in a script without spaces"
+    if isinstance(index, str):
+        return None, [], index
     counts: Counter[str] = Counter()
     for text in texts:
         for found in _units(text):
-            whole = found.start() > 0 and found.end() < len(text)
-            if whole and any(map(str.isalpha, found.group())):
+            inside = found.start() > 0 and found.end() < len(text)
+            if inside and any(map(str.isalpha, found.group())):
                 counts[found.group()] += 1
     if not counts:
-        return None, (), "the texts have no words"
+        return None, [], "the texts have no words"
 
     def known(word: str) -> bool:
         forms = dict.fromkeys((word, word[0].lower() + word[1:], word[0].upper() + word[1:]))
-        if words is not None:
-            return any(form in words for form in forms)
-        assert isinstance(index, TextIndex)
-        return any(index.has_word(form) for form in forms)
+        return any(map(index.has_word, forms))
 
     new = Counter({word: count for word, count in counts.items() if not known(word)})
-    examples = tuple(word for word, _ in new.most_common(EXAMPLES))
+    examples = [word for word, _ in new.most_common(EXAMPLES)]
     return new.total() / counts.total(), examples, ""
-
-
-@dataclass(frozen=True)
-class Copying:
-    """Overlap of texts with the training text.
-
-    Arguments:
-        novelty: by length l: the share of all stretches of l characters of the texts that the training text lacks.
-            Lengths that no text has are left out.
-        longest_copy: the longest stretch that the training text has too, with its place there; None without any.
-        longest_copy_in: the number of the text it is in, from 0.
-        copied_share: share of characters inside stretches of at least 50 characters that the training text has.
-    """
-
-    novelty: Mapping[int, float]
-    longest_copy: Copied | None
-    longest_copy_in: int | None
-    copied_share: float
-
-    def to_mapping(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        longest = None
-        if self.longest_copy is not None:
-            longest = {**self.longest_copy.to_mapping(), "in_text": self.longest_copy_in}
-        return {
-            "novelty": {str(length): share for length, share in self.novelty.items()},
-            "longest_copy": longest,
-            "copied_share": self.copied_share,
-        }
 
 
 def measure_copying(
     texts: Sequence[str], index: TextIndex, *, lengths: Sequence[int] = LENGTHS, span: int = SPAN
-) -> Copying:
-    """Compare texts with the training text.
+) -> dict[str, Any]:
+    """Compare texts with the training text; plain values.
 
-    Novelty is the measure of McCoy, Smolensky, Linzen, Gao and Celikyilmaz, "How much do language models copy from
-    their training data?", TACL 11, 2023, over characters, pooled over the texts.
+    Novelty is the measure of McCoy, Smolensky, Linzen, Gao and Celikyilmaz, "How much do language
+    models copy from their training data?", TACL 11, 2023, over characters, pooled over the texts.
 
     Arguments:
         texts: at least one character in all.
         index: of the training text.
         lengths: where novelty is told.
         span: characters from which on a copied span counts as one.
+
+    Returns:
+        novelty: by length l: the share of all stretches of l characters of the texts that the
+            training text lacks; lengths that no text has are left out.
+        longest_copy: the longest stretch that the training text has too, as `Copied.to_mapping`
+            gives it, and the number of the text that it is `in_text`, from 0; None without any.
+        copied_share: share of characters inside stretches of at least `span` that the training text
+            has.
     """
     found = [index.match_lengths(text) for text in texts]
     characters = sum(len(lengths_M) for lengths_M in found)
     longest_in = max(range(len(found)), key=lambda number: int(found[number].max(initial=0)))
     longest = index.longest_copy(texts[longest_in])
-    return Copying(
-        novelty=_novelty(found, lengths),
-        longest_copy=longest,
-        longest_copy_in=None if longest is None else longest_in,
-        copied_share=sum(_inside(lengths_M, span) for lengths_M in found) / characters,
-    )
+    return {
+        "novelty": _novelty(found, lengths),
+        "longest_copy": longest and {**longest.to_mapping(), "in_text": longest_in},
+        "copied_share": sum(_inside(lengths_M, span) for lengths_M in found) / characters,
+    }
 
 
-def _novelty(found: Sequence[NDArray[np.int32]], lengths: Sequence[int]) -> dict[int, float]:
+def _novelty(found: Sequence[NDArray[np.int32]], lengths: Sequence[int]) -> dict[str, float]:
     novelty = {}
     for length in lengths:
-        stretches = [lengths_M[: max(0, len(lengths_M) - length + 1)] for lengths_M in found]
-        stretches = [known_M for known_M in stretches if len(known_M)]
-        total = sum(len(known_M) for known_M in stretches)
-        if total:
-            new = sum(int(np.count_nonzero(known_M < length)) for known_M in stretches)
-            novelty[length] = new / total
+        known_M = np.concatenate(
+            [lengths_M[: max(0, len(lengths_M) - length + 1)] for lengths_M in found]
+        )
+        if len(known_M):
+            novelty[str(length)] = int(np.count_nonzero(known_M < length)) / len(known_M)
     return novelty
 
 

@@ -1,10 +1,8 @@
 """Writing of a model measured beside real text: copies, repetitions, invented words.
 
-The index of the training text lies beside the model, in the run folder. What needs it is null without it, with the
-reason.
+The index of the training text lies beside the model, in the run folder. What needs it is null
+without it, with the reason.
 """
-
-from __future__ import annotations
 
 import hashlib
 import sys
@@ -13,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -22,47 +20,40 @@ from rhapsode.config import GenerateSettings
 from rhapsode.data import Parts, TextStore
 from rhapsode.encoding import Encoder
 from rhapsode.encoding.normalise import Normaliser, NormalSettings
-from rhapsode.errors import RhapsodeError
+from rhapsode.errors import DataError, RhapsodeError
 from rhapsode.log import log
 from rhapsode.modalities.ids.continuation import continue_prompt
 from rhapsode.modalities.ids.ngram_sidecar import open_sidecar
 from rhapsode.modalities.text.corpus import TextCorpus
-
-if TYPE_CHECKING:  # counting loads a compiler: late, and only where it is asked for
-    from rhapsode.modalities.text.quality.text_index import Passage, TextIndex
-
-__all__ = [
-    "TEMPERATURES",
-    "TEXT_INDEX",
-    "RealText",
-    "index_fingerprint",
-    "learn_text_index",
-    "measure_model",
-    "open_text_index",
-    "read_real_text",
-]
+from rhapsode.modalities.text.quality.text_index import Passage, TextIndex
+from rhapsode.modalities.text.quality.text_quality import (
+    choose_unit,
+    held_out_pieces,
+    measure_writing,
+)
 
 TEXT_INDEX = "text_index.safetensors"
 TEMPERATURES = (1.0, 0.7)
 TEXTS = 32
 FEWEST = 16
+# Characters of a text: the first of these of which the real text has enough pieces, and the time
+# allows so many.
 LENGTHS = (500, 400, 300, 250, 200, 150, 100)
-"""Characters of a text: the first of these of which the real text has enough pieces, and the time allows so many."""
+# What the writing may take, all temperatures together.
 SECONDS = 8.0
-"""What the writing may take, all temperatures together."""
+# Parameters up to which a step of so few texts is fastest on one thread.
 SMALL = 4_000_000
-"""Parameters up to which a step of so few texts is fastest on one thread."""
 SEED = 0
 ROUNDS = 1000
+# Continuations of each held-out prompt, written side by side.
 DRAWS = 4
-"""Continuations of each held-out prompt, written side by side."""
+# Characters of real text that pieces are taken from.
 MOST_REAL = 1_000_000
-"""Characters of real text that pieces are taken from."""
 MOST_PROMPTS = 500
+# The most elements that a character is made of: the bytes of UTF-8.
 ELEMENTS_PER_CHARACTER = 4
-"""The most elements that a character is made of: the bytes of UTF-8."""
+# What stands between documents, of written texts and of real ones alike.
 BREAK = "\n"
-"""What stands between documents, of written texts and of real ones alike."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +61,10 @@ class RealText:
     """Text that a model has not learnt from.
 
     Arguments:
-        text: of all documents, prompts not included, a line feed between them; normalised as the model reads it.
-        prompts: those of its documents, some of them where there are many; empty where nothing is given.
+        text: of all documents, prompts not included, a line feed between them; normalised as the
+            model reads it.
+        prompts: those of its documents, some of them where there are many; empty where nothing is
+            given.
     """
 
     text: str
@@ -81,15 +74,14 @@ class RealText:
 def learn_text_index(corpus: TextCorpus) -> TextIndex | str:
     """The index of a training share, or why there is none.
 
-    It holds the text as the model reads it, prompts included. Where that is normalised, offsets count its characters.
+    It holds the text as the model reads it, prompts included. Where that is normalised, offsets
+    count its characters.
     """
-    from rhapsode.modalities.text.quality.text_index import TextIndex
-
     return TextIndex.build(_passages(corpus.texts, corpus.split.train, _normaliser(corpus.encoder)))
 
 
 def index_fingerprint(index: TextIndex) -> str:
-    """A hash of the indexed text and its documents' bounds, by which a model knows its own index."""
+    """A hash of the indexed text and its documents' bounds."""
     digest = hashlib.sha256()
     for array in (index.suffixes.elements_N, index.characters_V, index.starts_P):
         digest.update(np.ascontiguousarray(array).data)
@@ -103,53 +95,39 @@ def open_text_index(model: Path, expected: str | None) -> TextIndex | str:
         model: the model file.
         expected: the fingerprint of the index that was made with it; None where none was.
     """
-
-    def load(path: Path) -> TextIndex:
-        from rhapsode.modalities.text.quality.text_index import TextIndex
-
-        return TextIndex.load(path)
-
     path = model.parent / TEXT_INDEX
-    index = open_sidecar(path, load, lambda index: index_fingerprint(index) == expected, "holds")
+    index = open_sidecar(
+        path, TextIndex.load, lambda index: index_fingerprint(index) == expected, "holds"
+    )
     if isinstance(index, str) and path.exists():
         log.warning(f"{path.parent}: {index}")
     return index
 
 
 def _passages(store: TextStore, parts: Parts, normaliser: Normaliser) -> Iterator[Passage]:
-    """The training text as it is indexed.
-
-    What lies before a part of a document is read too, for its line.
-    """
-    from rhapsode.modalities.text.quality.text_index import Passage
-
-    names = store.names
-    wanted: list[tuple[int, int, int]] = []
-    kept: list[bool] = []
+    """The training text as it is indexed, with the line of each part."""
+    wanted: list[tuple[int, int, int, bool]] = []
     document = at = 0
     for number, begin, end in parts.tolist():
-        if number != document:
-            document, at = number, 0
+        at = at if number == document else 0
         if begin > at:
-            wanted.append((document, at, begin))
-            kept.append(False)
-        wanted.append((document, begin, end))
-        kept.append(True)
-        at = end
-    pieces = store.pieces(np.array(wanted, dtype=np.int64).reshape(-1, 3))
-    going_on = False
-    offset, line, last = 0, 1, -1
-    for (number, begin, end), indexed in zip(wanted, kept, strict=True):
-        if number != last:
-            going_on, offset, line, last = False, 0, 1, number
+            wanted.append((number, at, begin, False))
+        wanted.append((number, begin, end, True))
+        document, at = number, end
+    stretches = np.array([stretch[:3] for stretch in wanted], dtype=np.int64).reshape(-1, 3)
+    pieces = store.pieces(stretches)
+    going_on, offset, line = False, 0, 1
+    for number, begin, end, is_training in wanted:
+        if begin == 0:
+            going_on, offset, line = False, 0, 1
         left = end - begin
         while left > 0:
             piece = next(pieces).text
             left -= len(piece)
             text = normaliser(piece)
-            if indexed:
-                yield Passage(names[number], text, not going_on, offset, line)
-            going_on = indexed
+            if is_training:
+                yield Passage(store.names[number], text, not going_on, offset, line)
+            going_on = is_training
             offset += len(text)
             line += text.count("\n")
 
@@ -166,13 +144,13 @@ def read_real_text(store: TextStore, parts: Parts, encoder: Encoder) -> RealText
     texts: list[str] = []
     prompts: list[str] = []
     size = 0
-    open_document = ""
+    document = ""
     for piece in store.pieces(parts):
         if size >= MOST_REAL:
             break
-        if texts and (piece.opening or piece.name != open_document):
+        if texts and (piece.opening or piece.name != document):
             texts.append(BREAK)
-        open_document = piece.name
+        document = piece.name
         if piece.prompt and piece.opening and len(prompts) < MOST_PROMPTS:
             prompts.append(piece.text[: piece.prompt])
         texts.append(normaliser(piece.text[piece.prompt :]))
@@ -189,13 +167,14 @@ def measure_model(
     seconds: float = SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
-    """Let a model write, and measure that beside as many equally long pieces of real text.
+    """Measure the writing of a model beside equally long pieces of real text.
 
-    It writes from the empty prompt, or from held-out prompts where it completes prompts, with no filter but the
-    temperature. A text that ends by itself is followed by another one, a line feed between them, until there are
-    enough characters; documents of real text are joined in the same way. So a text may hold the end of nothing but
-    its last document, and no copy goes from one document into the next. Whether there was time for texts of full
-    length depends on the machine; `texts` and `length` say what was measured.
+    It writes from the empty prompt, or from held-out prompts where it completes prompts, with no
+    filter but the temperature. A text that ends by itself is followed by another one, a line feed
+    between them, until there are enough characters; documents of real text are joined in the same
+    way. So a text may hold the end of nothing but its last document, and no copy goes from one
+    document into the next. Whether there was time for texts of full length depends on the machine;
+    `texts` and `length` say what was measured.
 
     Arguments:
         predictor: the model.
@@ -206,14 +185,16 @@ def measure_model(
         clock: seconds, of any origin.
 
     Returns:
-        For JSON: `prompt`, `seed`, `texts`, `length`, `temperatures`: for each its `temperature`, the
+        For JSON: `prompt`, `seed`, `texts`, `length`, `temperatures`: for each its `temperature`,
+            the
         `elements_per_text` and `documents` that were written, and `written` beside `held_out` as
-        `WritingMeasures.beside` gives them. Where nothing can be measured, `temperatures` is None and `reason` says why.
+        `measure_writing` gives them. Where nothing can be measured, `temperatures` is None and
+        `reason` says why.
     """
     try:
         return _measured(predictor, bundle, index, real, seconds=seconds, clock=clock)
     except RhapsodeError as problem:  # a finished run shall not fail for this
-        return _nothing(problem.what)
+        return {"temperatures": None, "reason": problem.what}
 
 
 def _measured(
@@ -225,54 +206,46 @@ def _measured(
     seconds: float,
     clock: Callable[[], float],
 ) -> dict[str, Any]:
-    completes = bundle.provenance.section("source").get("prompt_field")
-    if completes and not real.prompts:
-        return _nothing("this model completes prompts, and the text has none")
+    if bundle.provenance.section("source").get("prompt_field") and not real.prompts:
+        raise DataError("this model completes prompts, and the text has none")
     sizes = [length for length in LENGTHS if len(real.text) // length >= FEWEST]
     if not sizes:
-        least = FEWEST * LENGTHS[-1]
-        return _nothing(
-            f"the held-out text has {len(real.text):,} characters, at least {least:,} are needed"
+        raise DataError(
+            f"the held-out text has {len(real.text):,} characters, "
+            f"at least {FEWEST * LENGTHS[-1]:,} are needed"
         )
     wanted = min(TEXTS, len(real.text) // sizes[0])
     began = clock()
     written: list[_Written] = []
-    for number, temperature in enumerate(TEMPERATURES):
+    for temperature in TEMPERATURES:
         one = _Written(predictor, bundle, temperature, number=wanted, length=sizes[0])
-        with _few_threads(bundle):
-            one.write(real.prompts, began + seconds * (number + 1) / len(TEMPERATURES), clock)
         written.append(one)
+        with _few_threads(bundle):
+            one.write(real.prompts, began + seconds * len(written) / len(TEMPERATURES), clock)
     for length in sizes:
         number = min(TEXTS, len(real.text) // length, *(len(one.texts(length)) for one in written))
         if number >= FEWEST:
             break
     else:
-        return _nothing(
+        raise DataError(
             f"{seconds:g} s were too short for {FEWEST} texts of {LENGTHS[-1]} characters"
         )
-    from rhapsode.modalities.text.quality.text_index import TextIndex
-    from rhapsode.modalities.text.quality.text_quality import (
-        choose_unit,
-        held_out_pieces,
-        measure_writing,
-    )
+    unit = choose_unit([real.text if isinstance(index, str) else index.text(0, len(real.text))])
 
-    known = index.text(0, len(real.text)) if isinstance(index, TextIndex) else real.text
-    unit = choose_unit([known])
-    pieces = held_out_pieces(real.text, length=length, number=number)
-    beside = measure_writing(pieces, index, length=length, number=number, unit=unit, seed=SEED)
-    measured = []
-    for one in written:
-        texts = one.texts(length)[:number]
-        mine = measure_writing(texts, index, length=length, number=number, unit=unit, seed=SEED)
-        measured.append(
-            {
-                "temperature": one.temperature,
-                "elements_per_text": round(one.elements_per_character * length, 1),
-                "documents": one.documents,
-                **mine.beside(beside),
-            }
-        )
+    def measure(texts: list[str]) -> dict[str, Any]:
+        return measure_writing(texts, index, length=length, number=number, unit=unit, seed=SEED)
+
+    held_out = measure(held_out_pieces(real.text, length=length, number=number))
+    measured = [
+        {
+            "temperature": one.temperature,
+            "elements_per_text": round(one.elements_per_character * length, 1),
+            "documents": len(one.drafts),
+            "written": measure(one.texts(length)[:number]),
+            "held_out": held_out,
+        }
+        for one in written
+    ]
     return {
         "prompt": "held-out prompts" if real.prompts else "",
         "seed": SEED,
@@ -281,10 +254,6 @@ def _measured(
         "temperatures": measured,
         "reason": None,
     }
-
-
-def _nothing(reason: str) -> dict[str, Any]:
-    return {"temperatures": None, "reason": reason}
 
 
 class _Written:
@@ -310,90 +279,73 @@ class _Written:
         self.temperature = temperature
         self._predictor, self._bundle = predictor, bundle
         self._number, self._length = number, length
-        # By number of the draw and of the call: what follows one another in a text has different prompts.
-        self._found: dict[tuple[int, int], _Draft] = {}
+        # By number of the draw and of the call, so that neighbours in a text have other prompts.
+        self.drafts: dict[tuple[int, int], _Draft] = {}
 
     def write(self, prompts: tuple[str, ...], until: float, clock: Callable[[], float]) -> None:
         """Write until there is enough, the time is up, or all prompts are used."""
-        calls = ROUNDS if not prompts else len(prompts)
         draws = DRAWS if prompts else self._number
-        for call in range(calls):
+        for call in range(len(prompts) or ROUNDS):
             if clock() > until or len(self.texts(self._length)) >= self._number:
                 return
             # Prompts from everywhere, however many are used.
-            prompt = prompts[call * _step(calls) % calls] if prompts else ""
-            self._write_some(prompt, call, draws, lambda: clock() > until)
-
-    def _write_some(self, prompt: str, call: int, draws: int, late: Callable[[], bool]) -> None:
-        options = GenerateSettings(
-            temperature=self.temperature,
-            length=self._length * ELEMENTS_PER_CHARACTER,
-            count=draws,
-            seed=SEED + call,
-        )
-        drafts = [_Draft() for _ in range(draws)]
-        self._found.update({(draw, call): draft for draw, draft in enumerate(drafts)})
-        going = set(range(draws))
-        before = -1
-        for piece in continue_prompt(self._predictor, self._bundle, prompt, options):
-            # Between two steps, where all rows are equally far.
-            if piece.index <= before and late():
-                return
-            before = piece.index
-            draft = drafts[piece.index]
-            if piece.index in going:
-                draft.add(piece.text, piece.elements)
-            if piece.end is not None:
-                draft.ended = piece.end == "stop"
-                going.discard(piece.index)
-            elif draft.characters >= self._length:
-                going.discard(piece.index)
-            if not going:
-                return
-
-    @property
-    def documents(self) -> int:
-        """Documents that were begun."""
-        return len(self._found)
+            prompt = prompts[call * _step(len(prompts)) % len(prompts)] if prompts else ""
+            options = GenerateSettings(
+                temperature=self.temperature,
+                length=self._length * ELEMENTS_PER_CHARACTER,
+                count=draws,
+                seed=SEED + call,
+            )
+            drafts = [self.drafts.setdefault((draw, call), _Draft()) for draw in range(draws)]
+            going = set(range(draws))
+            before = -1
+            for piece in continue_prompt(self._predictor, self._bundle, prompt, options):
+                # Between two steps, where all rows are equally far.
+                if piece.index <= before and clock() > until:
+                    return
+                before = piece.index
+                draft = drafts[piece.index]
+                if piece.index in going:
+                    draft.text += piece.text
+                    draft.elements = piece.elements
+                if piece.end is not None:
+                    draft.ended = piece.end == "stop"
+                if piece.end is not None or len(draft.text) >= self._length:
+                    going.discard(piece.index)
+                if not going:
+                    break
 
     @property
     def elements_per_character(self) -> float:
         """The mean over all that was written."""
-        characters = sum(draft.characters for draft in self._found.values())
-        return sum(draft.elements for draft in self._found.values()) / max(1, characters)
+        characters = sum(len(draft.text) for draft in self.drafts.values())
+        return sum(draft.elements for draft in self.drafts.values()) / max(1, characters)
 
     def texts(self, length: int) -> list[str]:
-        """Texts of so many characters, documents that ended by themselves joined. What is torn and shorter is dropped."""
+        """Texts of `length` characters, from joined documents; unfinished short ones are left out."""
         found: list[str] = []
         text = ""
-        for key in sorted(self._found):
-            draft = self._found[key]
-            whole = draft.ended or draft.characters >= length
-            if not draft.characters or not whole:
-                continue
-            text += (BREAK if text else "") + "".join(draft.parts)
+        for key in sorted(self.drafts):
+            draft = self.drafts[key]
+            if draft.text and (draft.ended or len(draft.text) >= length):
+                text += (BREAK if text else "") + draft.text
             if len(text) >= length:
                 found.append(text[:length])
                 text = ""
         return found
 
 
+@dataclass
 class _Draft:
     """One document as it is written; `ended` when it ended by itself."""
 
-    def __init__(self) -> None:
-        self.parts: list[str] = []
-        self.characters = self.elements = 0
-        self.ended = False
-
-    def add(self, text: str, elements: int) -> None:
-        self.parts.append(text)
-        self.characters += len(text)
-        self.elements = elements
+    text: str = ""
+    elements: int = 0
+    ended: bool = False
 
 
 def _step(number: int) -> int:
-    """A step that comes by all of `number` prompts, each far from the last one: prime to it, near the golden ratio."""
+    """A step through all of `number` prompts: prime to it, near the golden ratio."""
     step = max(1, int(number * 0.618))
     while np.gcd(step, number) != 1:
         step += 1
@@ -402,7 +354,7 @@ def _step(number: int) -> int:
 
 @contextmanager
 def _few_threads(bundle: IdBundle) -> Iterator[None]:
-    """One thread for a small network: several spend a step on waiting for one another, most of all on a busy machine."""
+    """One thread for a small network, where several would wait for one another."""
     torch = sys.modules.get("torch")  # without it, nothing of it computes
     if torch is None or sum(array.size for array in bundle.arrays.values()) > SMALL:
         yield
@@ -416,7 +368,5 @@ def _few_threads(bundle: IdBundle) -> Iterator[None]:
 
 
 def _normaliser(encoder: Encoder) -> Normaliser:
-    known = {field.name for field in fields(NormalSettings)}
-    return Normaliser(
-        NormalSettings(**{name: value for name, value in encoder.settings.items() if name in known})
-    )
+    names = {field.name for field in fields(NormalSettings)} & set(encoder.settings)
+    return Normaliser(NormalSettings(**{name: encoder.settings[name] for name in names}))

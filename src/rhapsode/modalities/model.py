@@ -1,0 +1,388 @@
+"""The public model: an opened model file that writes, predicts and is measured."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.bundle import Bundle, write_bundle
+from rhapsode.config import GenerateSettings, from_mapping
+from rhapsode.errors import SettingsError
+from rhapsode.files import write_atomically
+from rhapsode.log import log
+from rhapsode.modalities import MODALITIES
+from rhapsode.modalities.opened import (
+    Continuation,
+    Document,
+    Following,
+    Piece,
+    Prompt,
+    changed,
+    check_single,
+    collect,
+    old_content,
+    with_seed,
+)
+from rhapsode.views.display import Shown, as_html, as_text
+from rhapsode.views.history import History, read_history
+from rhapsode.views.model_view import model_blocks
+
+if TYPE_CHECKING:
+    from rhapsode.bundle.network import Network
+    from rhapsode.generation import Chain, Rows
+    from rhapsode.keywords import GenerateOptions
+    from rhapsode.modalities.scoring import Metrics
+
+
+B = TypeVar("B", bound=Bundle[Any, Any])
+
+
+class Model(ABC, Generic[B]):
+    """A model file, opened; networks are loaded when the first prediction is asked for."""
+
+    path: Path
+    """The model file."""
+    bundle: B
+    """Contents of the file."""
+    prompts_are_text: ClassVar[bool] = True
+    """True if a prompt is the text itself, False if it names a file."""
+    seed: ClassVar[int | None] = None
+    """Of the draw where none is asked for; None for a fresh one, which is told."""
+    turn_length: int = 200
+    """Elements of a turn of a session, where no length is set."""
+    kept: ClassVar[str] = "kept.jsonl"
+    """File beside the model for documents of sessions that are kept."""
+
+    @abstractmethod
+    def __init__(self, path: str | Path) -> None:
+        """Open the model in a run folder or model file.
+
+        Raises:
+            BundleError: missing, damaged, or of another version.
+        """
+
+    @property
+    def modality(self) -> str:
+        """The registered name of its kind of sequence."""
+        return self.bundle.modality
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the model file, which is the run folder of a run."""
+        return self.path.parent
+
+    @property
+    def summary(self) -> dict[str, Any] | None:
+        """Contents of the run's `summary.json`; None without a finished run."""
+        file = self.folder / "summary.json"
+        try:
+            return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        except (OSError, ValueError):
+            log.warning(f"{file}: damaged, left out")
+            return None
+
+    @property
+    def history(self) -> History:
+        """Losses by evaluation of the run that made the model, possibly none."""
+        return read_history(self.folder / "metrics.jsonl", self.folder / "curve.svg")
+
+    @cached_property
+    def network(self) -> Network:
+        """The network in torch, in evaluation mode; the first one of several."""
+        from rhapsode.bundle.network import load_network
+
+        return load_network(self.bundle)
+
+    def __repr__(self) -> str:
+        return as_text(model_blocks(self.path, self.bundle, self.summary))
+
+    def _repr_html_(self) -> str:
+        blocks = model_blocks(self.path, self.bundle, self.summary)
+        return as_html(blocks) + (self.history.curve or "")
+
+    def save(self, path: str | Path) -> None:
+        """Write the model file to another place.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        write_bundle(Path(path), self.bundle)
+
+    def encode(self, value: Any) -> NDArray[Any]:
+        """Elements of a document: ids (N,), or values (T, K)."""
+        return np.array(self.prompt(value, GenerateSettings()).opening.elements)
+
+    def decode(self, elements: Sequence[Any]) -> Document:
+        """The document of some elements."""
+        beginning = self.prompt("", GenerateSettings())
+        return beginning.document(list(map(beginning.restored, np.asarray(elements).tolist())))
+
+    def generate(
+        self,
+        prompt: Any = "",
+        settings: GenerateSettings | None = None,
+        **options: Unpack[GenerateOptions],
+    ) -> Document:
+        """Continue a prompt.
+
+        Arguments:
+            prompt: what to continue, as `prompt` takes it.
+            settings: how.
+            options: those of `GenerateSettings` by name, in place of `settings`.
+
+        Returns:
+            Prompt and continuation: for text a `str`, with `elements`, `seed` and `finish_reason`.
+
+        Raises:
+            EncodingError: the prompt has elements that the model has never seen.
+            SettingsError: an option out of range.
+        """
+        settings = self.request(settings, options)
+        check_single(settings)
+        beginning = self._begin(prompt, settings)
+        written = next(collect(self.write([beginning], settings), [beginning.text], settings))
+        return beginning.document(
+            (*beginning.opening.elements, *written.chosen),
+            beginning.text + written.text,
+            seed=settings.seed,
+            finish_reason=written.finish_reason,
+        )
+
+    def continuations(
+        self,
+        prompt: Any = "",
+        settings: GenerateSettings | None = None,
+        **options: Unpack[GenerateOptions],
+    ) -> list[Continuation]:
+        """Continue a prompt `count` times; see `stream`. A search may find fewer."""
+        settings = self.request(settings, options)
+        beginning = self._begin(prompt, settings)
+        return list(collect(self.write([beginning], settings), [beginning.text], settings))
+
+    def stream(
+        self,
+        prompt: Any = "",
+        settings: GenerateSettings | None = None,
+        **options: Unpack[GenerateOptions],
+    ) -> Iterator[Piece]:
+        """Continue a prompt, giving text as it comes.
+
+        Arguments:
+            prompt: what to continue, as `prompt` takes it.
+            settings: how.
+            options: those of `GenerateSettings` by name, in place of `settings`: length=100,
+                temperature=0.8, ...
+
+        Raises:
+            EncodingError: the prompt has elements that the model has never seen.
+            SettingsError: an option out of range.
+        """
+        settings = self.request(settings, options)
+        return self.write([self._begin(prompt, settings)], settings)
+
+    def evaluate(self, *sources: Any, **asked: Any) -> Metrics:
+        """Measure the model.
+
+        Arguments:
+            sources: what to score; by name, by path, or in memory.
+            asked: settings of the modality's evaluation by name.
+
+        Raises:
+            DataError: the sources cannot be read, or hold nothing to score.
+        """
+        modality = MODALITIES.get(self.bundle.modality)
+        settings = from_mapping(modality.evaluation, asked, where="evaluate")
+        return modality.metrics(self, modality.to_score(self, sources, asked), settings)
+
+    def log_prob(
+        self, value: Any = "", *, elements: Sequence[Any] | None = None
+    ) -> NDArray[np.float64]:
+        """Natural-log probability or density of each element, given those before it.
+
+        Arguments:
+            value: the document, as `prompt` takes it; for series, the history before `elements`.
+            elements: ids (N,), or values (T, K), in place of those of a text.
+
+        Returns:
+            One number for each element: (N,) or (T,), the end of the document left out.
+
+        Raises:
+            EncodingError: the model cannot read the document.
+            DataError: the model has no such elements.
+        """
+        beginning = self.prompt(value, GenerateSettings())
+        plain = beginning.opening.elements if elements is None else np.asarray(elements).tolist()
+        state, unread = beginning.start(self.predictor)
+        log_probs = np.empty(len(plain))
+        for place, element in enumerate(map(beginning.restored, plain)):
+            first = max(0, place - 1)
+            known = beginning.known(first, place - first + 1)
+            following, state = self.predictor.advance(beginning.stack(unread), state, known)
+            unread = (element,)
+            log_probs[place] = following.log_prob(beginning.stack(unread)[:, 0])[0]
+        return log_probs
+
+    def request(
+        self, settings: GenerateSettings | None, options: Mapping[str, Any]
+    ) -> GenerateSettings:
+        """The settings of a request, with a seed.
+
+        Raises:
+            SettingsError: both settings and options, or an option that is out of range or has no
+                meaning.
+        """
+        if settings is not None and options:
+            raise SettingsError("give settings or single options, not both")
+        asked = settings or from_mapping(GenerateSettings, options, where="generate")
+        self.refuse([name for name in changed(asked) if name in options])
+        if asked.seed is None and self.seed is not None:
+            asked = replace(asked, seed=self.seed)
+        return with_seed(asked)
+
+    def _begin(self, prompt: Any, settings: GenerateSettings) -> Prompt:
+        beginning = self.prompt(prompt, settings)
+        self.tell_notes([beginning])
+        return beginning
+
+    def keep(self, path: Path, documents: Sequence[Document]) -> int:
+        """Append documents to a file of training data; the number of characters.
+
+        A `.jsonl` file gets an object a document, which `train --field text` reads; any other file
+        gets the texts with a blank line between.
+
+        Raises:
+            DataError: the file cannot be read.
+            RunError: it cannot be written.
+        """
+        texts = [document.text() for document in documents]
+        old = old_content(path)
+        if path.suffix.lower() in {".jsonl", ".ndjson"}:
+            added = "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts)
+            between = b"\n" if old and not old.endswith(b"\n") else b""
+        else:
+            added = "\n".join(text.removesuffix("\n") + "\n" for text in texts)
+            between = b"" if not old else b"\n" if old.endswith(b"\n") else b"\n\n"
+        write_atomically(path, old + between + added.encode("utf-8", "surrogateescape"))
+        return sum(map(len, texts))
+
+    def described(self, continuation: Continuation) -> dict[str, Any]:
+        """A continuation as plain values."""
+        plain = asdict(continuation)
+        del plain["trace"], plain["chosen"]
+        return plain
+
+    def refuse(self, names: Iterable[str]) -> None:
+        """Refuse settings of a request that have no meaning for this kind of model.
+
+        Raises:
+            SettingsError: there is one.
+        """
+
+    @property
+    @abstractmethod
+    def predictor(self) -> Any:
+        """The predictor of the model; made on first use."""
+
+    @abstractmethod
+    def ready(self, settings: GenerateSettings) -> None:
+        """Load the predictor before anything is printed.
+
+        Raises:
+            RhapsodeError: it cannot.
+        """
+
+    @abstractmethod
+    def prompt(self, value: Any, settings: GenerateSettings) -> Prompt:
+        """The beginning that a value, path or text is; "" for a new document.
+
+        Raises:
+            RhapsodeError: the model cannot read it.
+        """
+
+    @abstractmethod
+    def restored(self, saved: Mapping[str, Any]) -> Prompt:
+        """A beginning off what `Prompt.saved` gave.
+
+        Raises:
+            DataError: it is none.
+        """
+
+    def held_out(self, number: int, settings: GenerateSettings) -> list[Any]:
+        """Prompts from what the run held out of its sources, drawn by the seed.
+
+        Raises:
+            RhapsodeError: there are none.
+        """
+        raise SettingsError("this kind of model draws no prompts from its data")
+
+    def tell_notes(self, prompts: Sequence[Prompt]) -> None:
+        """Log parts of prompts that the model does not see."""
+
+    @abstractmethod
+    def chain(self, settings: GenerateSettings) -> Chain:
+        """The filters between the model and the draw.
+
+        Raises:
+            SettingsError: they do not go with this model.
+        """
+
+    @abstractmethod
+    def explained(self, settings: GenerateSettings) -> str:
+        """The filters and the draw in words."""
+
+    @abstractmethod
+    def write(self, prompts: Sequence[Prompt], settings: GenerateSettings) -> Iterator[Piece]:
+        """Continue prompts, giving text as it comes.
+
+        Arguments:
+            prompts: of this model.
+            settings: how, with a seed.
+        """
+
+    @abstractmethod
+    def name_of(self, element: Any) -> str:
+        """The name of an element, for tables."""
+
+    @abstractmethod
+    def why(self, rows: Rows, element: Any, top: int) -> Shown:
+        """The distribution in which an element was chosen.
+
+        Arguments:
+            rows: the only row, before the element.
+            element: what was chosen.
+            top: how many likeliest ones to name.
+        """
+
+    @abstractmethod
+    def following(
+        self,
+        prompts: Sequence[Prompt],
+        settings: GenerateSettings,
+        *,
+        temperatures: Sequence[float] = (),
+        top: int = 5,
+    ) -> Following:
+        """Expectations of the model after prompts; nothing is written.
+
+        Arguments:
+            prompts: of this model.
+            settings: the filters.
+            temperatures: in place of the settings' own.
+            top: how many elements, or steps, to name.
+        """
+
+    @abstractmethod
+    def encoded(self, value: Any) -> Shown:
+        """A value, path or text as the model sees it."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A hash of all that decides what the model writes."""

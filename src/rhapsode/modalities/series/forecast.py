@@ -1,0 +1,289 @@
+"""Forecasts of series: sample paths, quantiles and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rhapsode.bundle import History
+from rhapsode.data.tables import SeriesSet, future_times
+from rhapsode.errors import DataError, MissingExtraError, SettingsError
+from rhapsode.generation import Chain
+from rhapsode.generation.paths import path_seed, sample_paths
+from rhapsode.modalities.series.facts import Covariates, SeriesBundle
+from rhapsode.modalities.series.output import Rows, csv_text, times_in_words
+from rhapsode.modalities.values.next_steps import LEVELS, plain_row, quantile_tables
+from rhapsode.views.display import Shown
+
+if TYPE_CHECKING:
+    import pandas  # type: ignore[import-untyped,import-not-found,unused-ignore]  # noqa: ICN001
+
+    from rhapsode.bundle.value_predictor import ValuePredictor, ValueState
+
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+# Series that a terminal shows.
+MOST_SHOWN = 5
+# Numbers of one forecast, 2 GB.
+MOST_NUMBERS = 1 << 28
+
+
+@dataclass(frozen=True, repr=False)
+class SeriesForecast(Shown):
+    """A forecast of series.
+
+    Arguments:
+        given: the series, with their histories.
+        which: of them, B.
+        rows: how many rows of each were history, B.
+        times: of the steps to come, H each.
+        paths_BSHK: sample paths, in the data's own units.
+        levels: of the quantiles that are shown.
+    """
+
+    given: SeriesSet
+    which: Ints
+    rows: Ints
+    times: tuple[Ints, ...]
+    paths_BSHK: Floats
+    levels: tuple[float, ...] = LEVELS
+
+    def to_mapping(self) -> dict[str, Any]:
+        quantiles_QBHK, mean_BHK = self.quantiles(self.levels), self.mean()
+        return {
+            "horizon": self.paths_BSHK.shape[2],
+            "samples": self.paths_BSHK.shape[1],
+            "levels": list(self.levels),
+            "forecasts": [
+                {
+                    "series": name,
+                    "times": forecast_times(self, place),
+                    "values": {
+                        own: {
+                            "mean": plain_row(mean_BHK[place, :, number]),
+                            "quantiles": {
+                                f"{level:g}": plain_row(quantiles_BHK[place, :, number])
+                                for level, quantiles_BHK in zip(
+                                    self.levels, quantiles_QBHK, strict=True
+                                )
+                            },
+                        }
+                        for number, own in enumerate(self.given.names)
+                    },
+                }
+                for place, name in enumerate(self.ids)
+            ],
+        }
+
+    def shown(self, width: int) -> Sequence[Any]:
+        quantiles_QBHK, ids = self.quantiles(self.levels), self.ids
+        blocks: list[Any] = []
+        for place, name in enumerate(ids[:MOST_SHOWN]):
+            times, quantiles_QHK = forecast_times(self, place), quantiles_QBHK[:, place]
+            blocks += quantile_tables(
+                name, self.given.names, times, self.levels, quantiles_QHK, width=width
+            )
+        if len(ids) > MOST_SHOWN:
+            blocks.append(f"{len(ids) - MOST_SHOWN:,} more series")
+        return blocks
+
+    def frame(self, levels: Sequence[float] = (), *, paths: bool = False) -> pandas.DataFrame:
+        """A row for every series, time and number.
+
+        Arguments:
+            levels: of the quantiles, a column each beside the mean. [default: those of the forecast]
+            paths: the sample paths instead, a row each.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+        """
+        try:
+            import pandas  # noqa: ICN001
+        except ImportError:
+            raise MissingExtraError("series", "data frames") from None
+        head, rows = forecast_rows(self, levels or self.levels, paths=paths)
+        return pandas.DataFrame(rows, columns=head)
+
+    def csv(self, *, paths: bool = False) -> Iterator[str]:
+        """The forecast as CSV, in pieces: its quantiles, or the sample paths."""
+        return csv_text(forecast_rows(self, self.levels, paths=paths))
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Names of the series."""
+        return tuple(self.given.ids[series] for series in self.which.tolist())
+
+    def quantiles(self, levels: Sequence[float] = LEVELS) -> Floats:
+        """Quantiles of the paths, (Q, B, H, K)."""
+        return np.quantile(self.paths_BSHK, levels, axis=1, method="weibull")
+
+    def mean(self) -> Floats:
+        """Means of the paths, (B, H, K)."""
+        return np.asarray(self.paths_BSHK.mean(axis=1))
+
+    def history(self, place: int) -> tuple[Ints, Floats]:
+        """Times (T,) and values (T, K) that one forecast knew."""
+        first = int(self.given.offsets[self.which[place]])
+        known = slice(first, first + int(self.rows[place]))
+        return self.given.times_N[known], self.given.values_NK[known]
+
+
+def forecast_times(forecast: SeriesForecast, place: int) -> list[str]:
+    """The times of the steps to come of one series, in words."""
+    return times_in_words(forecast.given, int(forecast.which[place]), forecast.times[place])
+
+
+def forecast_rows(
+    forecast: SeriesForecast, levels: Sequence[float], *, paths: bool = False
+) -> Rows:
+    """A header, and a row per series, time, number and path.
+
+    Arguments:
+        forecast: the forecast.
+        levels: quantiles, a column each.
+        paths: give the sample paths themselves, a row each.
+    """
+    names = forecast.given.names
+    several = len(names) > 1
+    head = ["series", "time", "step", *(["name"] if several else [])]
+    ends = ["path", "value"] if paths else ["mean", *(f"q{level:g}" for level in levels)]
+
+    def rows() -> Iterator[list[Any]]:
+        quantiles_QBHK = None if paths else forecast.quantiles(levels)
+        mean_BHK = forecast.mean()
+        for place, series in enumerate(forecast.ids):
+            for step, time in enumerate(forecast_times(forecast, place)):
+                for number, name in enumerate(names):
+                    lead = [series, time, step + 1, *([name] if several else [])]
+                    if quantiles_QBHK is None:
+                        drawn = forecast.paths_BSHK[place, :, step, number].tolist()
+                        yield from ([*lead, path, value] for path, value in enumerate(drawn, 1))
+                    else:
+                        own = quantiles_QBHK[:, place, step, number].tolist()
+                        yield [*lead, float(mean_BHK[place, step, number]), *own]
+
+    return [*head, *ends], rows()
+
+
+def state_after(
+    predictor: ValuePredictor[SeriesBundle], given: SeriesSet, which: Ints, rows: Ints
+) -> ValueState:
+    """State of a predictor after the first rows of series.
+
+    Arguments:
+        predictor: the model.
+        given: the series.
+        which: of it, B; one may occur several times.
+        rows: how many first rows of each are known, B.
+    """
+    facts = predictor.bundle.facts
+    histories = []
+    for series, count in zip(which.tolist(), rows.tolist(), strict=True):
+        first = int(given.offsets[series])
+        last = slice(first + max(0, count - facts.run_up), first + count)
+        known_TX = facts.covariates.rows(given, series, given.times_N[last], given.known_NC[last])
+        histories.append(History(given.values_NK[first : first + count], known_TX))
+    return predictor.begin(histories, facts.covariates.condition(given, which))
+
+
+def future_covariates(
+    given: SeriesSet,
+    covariates: Covariates,
+    series: int,
+    rows: int,
+    horizon: int,
+    *,
+    wanted: bool = True,
+) -> tuple[Ints, NDArray[np.float32]]:
+    """Times and covariates of the steps after the first rows.
+
+    Arguments:
+        given: the series; covariates known ahead are in its rows after `rows`.
+        covariates: of the model.
+        series: which.
+        rows: how many rows are history.
+        horizon: how many steps follow.
+        wanted: whether what is not known ahead is an error; if not, it is missing.
+
+    Raises:
+        DataError: covariates that must be known ahead are not given so far.
+    """
+    begin = int(given.offsets[series]) + rows
+    there = slice(begin, min(begin + horizon, int(given.offsets[series + 1])))
+    times, known_NC = given.times_N[there], given.known_NC[there]
+    if len(times) < horizon:
+        times = np.concatenate((times, future_times(given, series, horizon - len(times))))
+    known_TC = np.full((horizon, len(given.known_names)), np.nan)
+    known_TC[: len(known_NC)] = known_NC
+    names = given.known_names
+    missing = [each for each in covariates.known if np.isnan(known_TC[:, names.index(each)]).any()]
+    if wanted and missing:
+        raise DataError(
+            f"{missing[0]!r} must be known for all {horizon} steps to come",
+            where=f"series {given.ids[series]!r}",
+            hint="give the table rows that hold it behind the last value, or a smaller horizon",
+        )
+    return times, covariates.rows(given, series, times, known_TC)
+
+
+def draw_forecasts(
+    predictor: ValuePredictor[SeriesBundle],
+    given: SeriesSet,
+    which: Ints,
+    rows: Ints,
+    horizon: int,
+    *,
+    samples: int,
+    seed: int,
+    temperature: float = 1.0,
+    chain: Chain | None = None,
+    wanted: bool = True,
+) -> tuple[NDArray[np.float64], list[Ints]]:
+    """Sample paths (B, S, H, K) after the first rows, and their times.
+
+    Arguments:
+        predictor: the model.
+        given: the series.
+        which: of it, B; one may occur several times.
+        rows: how many first rows of each are known, B.
+        horizon: steps, H.
+        samples: paths of each, S.
+        seed: of the paths.
+        temperature: as in `sample_paths`.
+        chain: as in `sample_paths`.
+        wanted: whether covariates that are not known ahead are an error; if not, they are missing.
+
+    Raises:
+        SettingsError: more numbers than can be held.
+        DataError: covariates are not known ahead.
+    """
+    covariates = predictor.bundle.facts.covariates
+    numbers = len(which) * samples * horizon * predictor.element_size
+    if numbers > MOST_NUMBERS:
+        raise SettingsError(
+            f"{len(which):,} series x {samples:,} paths x {horizon:,} steps are {numbers:,} numbers, too many to hold",
+            where="--samples",
+            hint="ask for fewer paths, steps or series at a time",
+        )
+    origins = list(zip(which.tolist(), rows.tolist(), strict=True))
+    ahead = [
+        future_covariates(given, covariates, series, count, horizon, wanted=wanted)
+        for series, count in origins
+    ]
+    seeds = [path_seed(seed, f"{given.ids[series]}:{count}") for series, count in origins]
+    drawn = sample_paths(
+        predictor,
+        state_after(predictor, given, which, rows),
+        np.stack([known_HX for _, known_HX in ahead]),
+        samples=samples,
+        seeds=seeds,
+        temperature=temperature,
+        chain=chain,
+        filter_seed=seed,
+    )
+    return drawn, [times for times, _ in ahead]
