@@ -32,13 +32,12 @@ import numpy as np
 import torch
 
 from generation import compiled_loop, memory_rate, product_rate, rate
-from rhapsode.bundle import Component, Member, NetworkConfig, Predictor, StretchRequest
+from rhapsode.bundle import Component, IdBundle, Member, NetworkConfig, Predictor, StretchRequest
 from rhapsode.bundle.network import build_network, network_arrays
 from rhapsode.config import GenerateSettings
 from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.engine.compiled_predictor import compiled_predictor
 from rhapsode.generation import Chain, Job, chain_of
-from rhapsode.bundle import IdBundle
 from rhapsode.modalities.text.facts import TextFacts
 
 HERE = Path(__file__).parent

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from rhapsode.bundle import Component, Member, NetworkConfig, Predictor, StretchRequest
+from rhapsode.bundle import Component, IdBundle, Member, NetworkConfig, Predictor, StretchRequest
 from rhapsode.bundle.network import build_network, network_arrays
 from rhapsode.bundle.torch_predictor import TorchPredictor
 from rhapsode.config import GenerateSettings
@@ -35,7 +35,6 @@ from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.engine.compiled_predictor import compiled_predictor
 from rhapsode.engine.kernels.tiles import PANEL, matmul
 from rhapsode.generation import Chain, Job, chain_of, generate_elements
-from rhapsode.bundle import IdBundle
 from rhapsode.modalities.text.facts import TextFacts
 
 EMBEDDING = 64

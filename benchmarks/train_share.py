@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from rhapsode.bundle.network import build_network
 from rhapsode.config import from_mapping
-from rhapsode.data import CarriedStream, read_sources
+from rhapsode.data import CarriedStream, read_pieces
 from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.modalities.ids.components import network_config
 from rhapsode.modalities.text.settings import TrainSettings
@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=120)
     options = parser.parse_args()
     prepare_process()
-    text = "".join(document.text for document in read_sources([options.source]).documents)
+    text = "".join(piece.text for piece in read_pieces([options.source]))
     encoder = CharacterEncoder.learn([text], {})
     ids_N = encoder.encode(text)
     torch.manual_seed(0)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rhapsode.bundle import LogitsDistribution, Member, NetworkPredictor, Predictor, log_softmax
+from rhapsode.bundle import LogitsDistribution, Member, Predictor, log_softmax
 from rhapsode.bundle.combined.averaged_predictor import AveragedPredictor, as_one
 from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.bundle.network import network_arrays
@@ -85,8 +85,8 @@ def test_equal_members_are_one_of_them_bit_for_bit(
     bundle = bundle_of(config, network)
     member = bundle.members[0]
     equal = replace(bundle, members=tuple(Member(member.arrays, weight) for weight in weights))
-    one: NetworkPredictor
-    several: NetworkPredictor
+    one: Predictor
+    several: Predictor
     if engine == "compiled":
         one, several = compiled_predictor(bundle), compiled_predictor(equal)
     else:

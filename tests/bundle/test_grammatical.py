@@ -10,9 +10,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Grammatical, GrammaticalNetwork, Job, Predictor, log_softmax
-from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
-from rhapsode.bundle.ngram_predictor import NGramPredictor
+from rhapsode.bundle import Grammatical, Job, Predictor, log_softmax
+from rhapsode.bundle.combined.mixed_predictor import MixedPredictor, NGramPredictor
 from rhapsode.bundle.torch_predictor import torch_predictor
 from rhapsode.config import GenerateSettings, parse_context
 from rhapsode.data import Batch
@@ -354,15 +353,14 @@ def test_only_the_last_target_of_a_window_is_scored_within_a_mask() -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    for kind in (Grammatical, GrammaticalNetwork):
-        with pytest.raises(ValueError, match="does not fit a predictor"):
-            kind(network(), Brackets(VOCABULARY + 1))
+    with pytest.raises(ValueError, match="does not fit a predictor"):
+        Grammatical(network(), Brackets(VOCABULARY + 1))
 
 
 def test_a_mixture_within_a_grammar_is_one_of_parts_within_it() -> None:
     within = MAKERS["mixture"]().restricted(Brackets(VOCABULARY))
     assert type(within) is MixedPredictor
-    assert type(within.network) is GrammaticalNetwork
+    assert type(within.network) is Grammatical
     assert type(MAKERS["counts"]().restricted(Brackets(VOCABULARY))) is Grammatical
     assert network("lstm in a window").restricted(Brackets(VOCABULARY)).window == 5
 

@@ -134,7 +134,7 @@ def test_nothing_is_impossible_whatever_the_network_is_sure_of(
     assert told.features_BTH is None
     told_BV = told.logits_BV
     assert np.isfinite(told_BV).all()
-    given_V = predictor.ngram.distribution(state.ngram)[0] * share
+    given_V = predictor.ngram.distribution(state.parts[1])[0] * share
     given_V[5] += 1 - share
     np.testing.assert_allclose(np.exp(told_BV[0], dtype=np.float64), given_V, rtol=1e-5)
     also, _ = predictor.advance(np.array([[3]]), predictor.start(1), features=True)
@@ -178,7 +178,7 @@ def check_what_is_examined(predictor: MixedPredictor) -> None:
     np.testing.assert_allclose(examined.log_prob_BT, scores_BT, atol=1e-5)
     assert wanted is not None
     assert found is not None
-    assert np.array_equal(found.ngram.node_B, wanted.ngram.node_B)
+    assert np.array_equal(found.parts[1].node_B, wanted.parts[1].node_B)
 
 
 def test_the_n_gram_model_looks_no_further_back_than_the_window() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rhapsode.bundle import Predictor
-from rhapsode.bundle.ngram_predictor import NGramPredictor
+from rhapsode.bundle.combined.mixed_predictor import NGramPredictor
 from rhapsode.counts.ngram import NGramModel, Smoothing
 from rhapsode.data import Batch
 from tests.contracts.predictor_contract import PredictorContract, batch_of
@@ -88,5 +88,5 @@ def test_nothing_to_read_is_refused() -> None:
 
 
 def test_it_needs_no_torch() -> None:
-    code = "import sys, rhapsode.bundle.ngram_predictor as p; sys.exit('torch' in sys.modules)"
+    code = "import sys, rhapsode.bundle.combined.mixed_predictor as p; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rhapsode.bundle import Component, NetworkConfig, Predictor
-from rhapsode.bundle.combined.window import Window
+from rhapsode.bundle.combined.averaged_predictor import Window
 from rhapsode.bundle.network import Network, build_network
 from rhapsode.bundle.torch_predictor import TorchPredictor, torch_predictor
 from rhapsode.config import parse_context

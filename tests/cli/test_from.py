@@ -12,7 +12,7 @@ import pytest
 
 from rhapsode.bundle import Provenance, read_bundle, write_bundle
 from rhapsode.modalities.text.model import TextModel
-from rhapsode.training.fine_tuning import GENTLER
+from rhapsode.training.planner import GENTLER
 from rhapsode.workflows.inference.session import PlaySession
 from rhapsode.workflows.runs.run import prepare_training
 from tests.cli.conftest import Cli

@@ -15,7 +15,8 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from rhapsode import load
-from rhapsode.bundle import Calibration, Mixture, id_facts, read_bundle, write_bundle
+from rhapsode.bundle import Calibration, Mixture, read_bundle, write_bundle
+from rhapsode.bundle import facts as id_facts
 from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.cli.main import main
 from rhapsode.counts import NGramModel

@@ -5,7 +5,7 @@ A family claims the contract with a subclass that names its class and a few conf
 
     class TestGRU(ModelContract):
         family = GRU
-        configurations = {"one layer": GRUConfig(input_size=4, hidden_size=5)}
+        configurations = {"one layer": GatedConfig(input_size=4, hidden_size=5)}
 
 A model that can use a condition gives one by `condition(rows)`: all laws are then proved under it. A model without one is
 shown to refuse a condition.

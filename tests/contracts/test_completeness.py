@@ -15,7 +15,7 @@ from rhapsode.generation import FILTERS
 from rhapsode.heads import HEADS
 from rhapsode.modalities import MODALITIES
 from rhapsode.models import FAMILIES
-from rhapsode.models.conditioners import CONDITIONERS
+from rhapsode.models.inputs import CONDITIONERS
 from tests.contracts.encoder_contract import EncoderContract
 from tests.contracts.filter_contract import FilterContract
 from tests.contracts.head_contract import HeadContract

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhapsode.config import SourceSettings
-from rhapsode.data.sources import read_sources
 from rhapsode.errors import DataError
+from tests.data.reading import read_sources
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=60)
 TEXT = "One line.\nÜber zwei.\n三行。\n" * 20

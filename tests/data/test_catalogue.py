@@ -5,7 +5,8 @@ import itertools
 
 import pytest
 
-from rhapsode.data import CATALOGUE, catalogue_documents, read_sources
+from rhapsode.data import CATALOGUE, catalogue_documents
+from tests.data.reading import read_sources
 
 
 def test_the_documentation_is_english_prose():

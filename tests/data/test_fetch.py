@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rhapsode.data import CATALOGUE, catalogue_documents
-from rhapsode.data.corpora.fetch import Download, find_copy, local_copy
+from rhapsode.data.corpora.catalogue import Download, find_copy, local_copy
 from rhapsode.errors import DataError
 
 CONTENT = b"To be, or not to be"

@@ -5,19 +5,17 @@ import math
 import numpy as np
 
 from rhapsode.data.corpora.kitchen import (
-    grammar,
-    kitchen_documents,
-    kitchen_log_prob,
-    kitchen_record,
-)
-from rhapsode.data.corpora.kitchen_grammar import (
     Choice,
-    Optional,
     Recall,
     Series,
     Text,
     draw_text,
+    grammar,
+    kitchen_documents,
+    kitchen_log_prob,
+    kitchen_record,
     log_prob,
+    optional,
     parses,
 )
 
@@ -41,7 +39,7 @@ def test_other_texts_are_impossible() -> None:
 
 def test_what_was_chosen_is_said_again() -> None:
     node = Series(
-        (Choice((Text("a"), Text("b")), (1, 3), "x"), Optional(Text("!"), 0.25),
+        (Choice((Text("a"), Text("b")), (1, 3), "x"), optional(Text("!"), 0.25),
          Recall("x", (Text("A"), Text("B"))))
     )  # fmt: skip
     whole = {"aA": 0.25 * 0.75, "a!A": 0.25 * 0.25, "bB": 0.75 * 0.75, "b!B": 0.75 * 0.25}
@@ -52,7 +50,7 @@ def test_what_was_chosen_is_said_again() -> None:
 
 
 def test_an_ambiguous_grammar_sums_its_parses() -> None:
-    node = Choice((Text("a"), Series((Text("a"), Optional(Text("b"), 0.5)))))
+    node = Choice((Text("a"), Series((Text("a"), optional(Text("b"), 0.5)))))
     assert len(list(parses(node, "a"))) == 2
     assert math.isclose(math.exp(log_prob(node, "a")), 0.75)
 

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhapsode.config import SourceSettings
-from rhapsode.data import holds_documents, read_sources
+from rhapsode.data import holds_documents
 from rhapsode.errors import DataError
 from rhapsode.modalities.choose import choose_modality
+from tests.data.reading import read_sources
 
 TEXTS = ["first\r\nline", "second", "third\x00"]
 

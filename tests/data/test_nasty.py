@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from rhapsode.config import SourceSettings
-from rhapsode.data.sources import Reading, read_sources
 from rhapsode.errors import DataError
+from tests.data.reading import Reading, read_sources
 
 HEADER = "\t\n\x0b\x0c\n start \t\n\x0b\x0c\n end \t\n\x0b\x0c\n"
 TEXTS = [

@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rhapsode.config import SourceSettings
-from rhapsode.data.sources import Found, pieces, read_pieces, read_sources
+from rhapsode.data.sources import Found, read_pieces, textfile
 from rhapsode.data.sources.fields import record_tables as tables
 from rhapsode.data.sources.fields.json_records import json_records
 from rhapsode.data.sources.fields.record_tables import csv_records
 from rhapsode.data.sources.fields.selector import Selector
 from rhapsode.errors import DataError, SettingsError
+from tests.data.reading import read_sources
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=80)
 FIELD = Selector(SourceSettings(field="a"))
@@ -278,7 +279,7 @@ def test_a_named_file_of_unknown_kind_is_looked_at(tmp_path: Path, content: str)
 
 
 def test_a_long_record_comes_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(pieces, "PIECE", 10)
+    monkeypatch.setattr(textfile, "PIECE", 10)
     path = put(tmp_path / "a.json", json.dumps([{"p": "q" * 12, "c": "x" * 25}]))
     options = SourceSettings(prompt_field="p", completion_field="c")
     found = list(read_pieces([str(path)], options, Found()))

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from rhapsode.config import SourceSettings
 from rhapsode.data import CATALOGUE
-from rhapsode.data.sources import Found, decoding, pieces, read_pieces, read_sources, textfile
+from rhapsode.data.sources import Found, decoding, read_pieces, textfile
 from rhapsode.errors import DataError
+from tests.data.reading import read_sources
 
 PROVE = settings(derandomize=True, deadline=None, max_examples=50)
 BOM = b"\xef\xbb\xbf"
@@ -211,7 +212,7 @@ def test_pieces_join_to_the_whole(
 ):
     path = put(tmp_path_factory.getbasetemp() / "pieces.txt", text + "x")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pieces, "PIECE", piece)
+        patch.setattr(textfile, "PIECE", piece)
         patch.setattr(textfile, "BLOCK", block)
         patch.setattr(decoding, "BLOCK", block)
         found = list(read_pieces([str(path)], SourceSettings(newlines="keep")))

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from rhapsode.config import SourceSettings
 from rhapsode.data.sources import Found, decoding, textfile
+from rhapsode.data.sources.blob import NotText
 from rhapsode.data.sources.decoding import find_codec
-from rhapsode.data.sources.formats import NotText
 from rhapsode.data.sources.textfile import text_chunks
 from rhapsode.errors import DataError, SettingsError
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from rhapsode.bundle import Component, Member, NetworkPredictor, Predictor, log_softmax
+from rhapsode.bundle import Component, Member, Predictor, log_softmax
 from rhapsode.bundle.torch_predictor import torch_predictor
 from rhapsode.config import parse_context
 from rhapsode.engine.compiled_predictor import compiled_predictor
@@ -16,16 +16,10 @@ from rhapsode.engine.packed_weights import lay_out, unsupported
 from rhapsode.errors import BundleError
 from rhapsode.models import FAMILIES as MODELS
 from tests.contracts.predictor_contract import PredictorContract, batch_of
-from tests.engine.compiled_models import (
-    FAMILIES,
-    VOCABULARY,
-    bundle_of,
-    network_config,
-    network_of,
-)
+from tests.engine.compiled_models import FAMILIES, VOCABULARY, bundle_of, network_config, network_of
 
 
-def compiled(family: str, **asked: object) -> NetworkPredictor:
+def compiled(family: str, **asked: object) -> Predictor:
     config = network_config(family, **asked)  # type: ignore[arg-type]
     return compiled_predictor(bundle_of(config, network_of(config)))
 

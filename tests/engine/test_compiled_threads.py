@@ -13,10 +13,10 @@ from rhapsode.config import GenerateSettings
 from rhapsode.engine import threads
 from rhapsode.engine.compiled_predictor import CompiledPredictor, compiled_predictor
 from rhapsode.engine.kernels import team
-from rhapsode.engine.kernels.int8 import BLOCK, INPUT_BYTES
-from rhapsode.engine.kernels.int8 import round_inputs as inner_round_inputs
 from rhapsode.engine.kernels.products import packed
 from rhapsode.engine.kernels.products import product as inner_product
+from rhapsode.engine.kernels.reduced import BLOCK, INPUT_BYTES
+from rhapsode.engine.kernels.reduced import round_inputs as inner_round_inputs
 from rhapsode.engine.kernels.tiles import PANEL
 from rhapsode.engine.threads import AGAIN, Pace, abreast, cores, parts_of
 from rhapsode.generation import Chain, Job, chain_of

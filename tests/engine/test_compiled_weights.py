@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -10,26 +9,20 @@ import numba
 import numpy as np
 import pytest
 
-from rhapsode.bundle import Member, NetworkPredictor, log_softmax
+from rhapsode.bundle import Member, Predictor, log_softmax
 from rhapsode.engine.compiled_predictor import compiled_predictor
-from rhapsode.engine.kernels import int8, tiles
-from rhapsode.engine.kernels.int8 import BLOCK, INPUT_BYTES, pack_int8
-from rhapsode.engine.kernels.int8 import round_inputs as inner_round_inputs
+from rhapsode.engine.kernels import reduced, tiles
 from rhapsode.engine.kernels.products import matrix_size, packed
 from rhapsode.engine.kernels.products import product as inner_product
-from rhapsode.engine.kernels.tiles import PANEL, features_of, pack_bf16, padded
+from rhapsode.engine.kernels.reduced import BLOCK, INPUT_BYTES, pack_bf16, pack_int8
+from rhapsode.engine.kernels.reduced import round_inputs as inner_round_inputs
+from rhapsode.engine.kernels.tiles import PANEL, features_of, padded
 from rhapsode.engine.packed_weights import lay_out
 from rhapsode.engine.rounding import rounding_of
 from rhapsode.errors import BundleError
 from tests.contracts.predictor_contract import PredictorContract
 from tests.engine.compiled_calls import callable_form
-from tests.engine.compiled_models import (
-    FAMILIES,
-    VOCABULARY,
-    bundle_of,
-    network_config,
-    network_of,
-)
+from tests.engine.compiled_models import FAMILIES, VOCABULARY, bundle_of, network_config, network_of
 
 product, round_inputs = callable_form(inner_product), callable_form(inner_round_inputs)
 
@@ -39,18 +32,18 @@ REDUCED = tuple(TOLERANCE)
 SHAPES = [(1, 1), (33, 5), (70, 64), (31, 65), (160, 130), (257, 20)]
 
 
-def predictor_of(family: str, weights: str) -> NetworkPredictor:
+def predictor_of(family: str, weights: str) -> Predictor:
     config = network_config(family)
     return compiled_predictor(bundle_of(config, network_of(config)), weights=weights, threads=1)
 
 
 class TestInt8(PredictorContract):
-    def make(self) -> NetworkPredictor:
+    def make(self) -> Predictor:
         return predictor_of("transformer", "int8")
 
 
 class TestBf16(PredictorContract):
-    def make(self) -> NetworkPredictor:
+    def make(self) -> Predictor:
         return predictor_of("gru", "bf16")
 
 
@@ -194,7 +187,7 @@ def blocks_of(x_RK: np.ndarray) -> np.ndarray:
 def tile_of(shape: tuple[int, int]) -> Callable[[np.ndarray, np.ndarray, int], np.ndarray]:
     """The int8 tile of some rows and panels as it is compiled just now."""
     rows, panels = shape
-    tile: Callable[..., None] = int8._tile_int8(rows, panels)
+    tile: Callable[..., None] = reduced._tile_int8(rows, panels)
     outputs = panels * PANEL
 
     @numba.njit
@@ -235,9 +228,9 @@ def test_every_way_of_adding_up_bytes_gives_the_same_bits(
     x_RK[:, 64:128] = -1.0
     x_RK[:, 128:192] = 1.0
     m, x = pack_int8(weight_GK), blocks_of(x_RK)
-    monkeypatch.setattr(int8, "_way", lambda _: way)
+    monkeypatch.setattr(reduced, "_way", lambda _: way)
     found = tile_of(shape)(m, x, 256)
-    monkeypatch.setattr(int8, "_way", lambda _: "plain")
+    monkeypatch.setattr(reduced, "_way", lambda _: "plain")
     np.testing.assert_array_equal(found, tile_of(shape)(m, x, 256))
     np.testing.assert_allclose(found, x_RK @ weight_GK.T, atol=1.0)
 
@@ -253,8 +246,9 @@ def test_tiles_made_part_by_part_give_the_same_bits(
     m = packed(weight_GK, kind)
 
     def told(lanes: int) -> np.ndarray:
-        monkeypatch.setattr(tiles, "lanes_of", lambda _: lanes)
-        made = partial(tiles.tile_of_floats, kind)
+        for module in (tiles, reduced):
+            monkeypatch.setattr(module, "lanes_of", lambda _: lanes)
+        made = tiles._tile if kind == "float32" else reduced._tile_bf16
         one, rest, four = made(1, 4), made(1, 1), made(4, 1)
 
         @numba.njit(fastmath={"contract"})

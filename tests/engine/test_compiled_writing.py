@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rhapsode.bundle import NetworkPredictor, Predictor, Stretch, StretchRequest, draw
+from rhapsode.bundle import Predictor, Stretch, StretchRequest, draw
 from rhapsode.config import GenerateSettings
 from rhapsode.encoding import END_ID
 from rhapsode.encoding.text import CharacterEncoder
@@ -56,7 +56,7 @@ sigmoid32, tanh32 = callable_form(maths.sigmoid32), callable_form(maths.tanh32)
 PROVE = settings(derandomize=True, deadline=None, max_examples=300)
 
 
-def predictor_of(family: str, seed: int = 0) -> NetworkPredictor:
+def predictor_of(family: str, seed: int = 0) -> Predictor:
     config = network_config(family)
     return compiled_predictor(bundle_of(config, network_of(config, seed=seed, sharper=3)))
 

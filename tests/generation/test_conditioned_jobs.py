@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rhapsode.bundle import Predictor
-from rhapsode.bundle.combined.window import Window
+from rhapsode.bundle.combined.averaged_predictor import Window
 from rhapsode.bundle.torch_predictor import TorchPredictor
 from rhapsode.data import Condition
 from rhapsode.errors import DataError, SettingsError

@@ -23,6 +23,7 @@ from tests.contracts.model_contract import (
     traced,
     with_and_without_resets,
 )
+from tests.models.written_out import recurrent_reference
 
 
 class RecurrentContract(ModelContract):
@@ -41,7 +42,7 @@ class RecurrentContract(ModelContract):
         reset_BT = None if resets is None else torch.tensor(resets)
 
         def reference(x_BTD: Tensor, state: State | None) -> tuple[Tensor, State]:
-            return model.reference(x_BTD, state, reset_BT)[:2]
+            return recurrent_reference(model, x_BTD, state, reset_BT)[:2]
 
         assert_same(
             traced(model, in_pieces(model, [], reset_BT), x_BTD, state),
@@ -52,7 +53,7 @@ class RecurrentContract(ModelContract):
     def test_the_probed_gates_are_those_of_the_equations(self, config: Any, past: str) -> None:
         model = self.make(config)
         x_BTD, state = self.window(model), self.past(model, past)
-        _, _, wanted = model.reference(x_BTD, state)
+        _, _, wanted = recurrent_reference(model, x_BTD, state)
         found = model.probe(x_BTD, state)
         assert {name.partition(".")[0] for name in found} == {
             f"layer{layer}" for layer in range(config.num_layers)

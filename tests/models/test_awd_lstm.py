@@ -4,7 +4,10 @@ from typing import ClassVar
 
 import torch
 
-from rhapsode.models import AWDLSTM, LSTM, AWDLSTMConfig, LSTMConfig
+from rhapsode.models.awd_lstm.config import AWDLSTMConfig
+from rhapsode.models.awd_lstm.network import AWDLSTM
+from rhapsode.models.lstm.network import LSTM
+from rhapsode.models.recurrent_config import GatedConfig
 from tests.contracts.model_contract import noise
 from tests.models.test_lstm import TestLSTM as LSTMContract
 
@@ -20,7 +23,7 @@ class TestAWDLSTM(LSTMContract):
 def pair(share: float, size: int = 24) -> tuple[AWDLSTM, LSTM]:
     torch.manual_seed(5)
     dropped = AWDLSTM(AWDLSTMConfig(input_size=4, hidden_size=size, weight_dropout=share))
-    plain = LSTM(LSTMConfig(input_size=4, hidden_size=size))
+    plain = LSTM(GatedConfig(input_size=4, hidden_size=size))
     plain.load_state_dict(dropped.state_dict())
     return dropped, plain
 

@@ -14,20 +14,14 @@ from rhapsode.bundle import Component, NetworkConfig
 from rhapsode.bundle.network import build_network
 from rhapsode.data import Batch, Condition
 from rhapsode.errors import SettingsError
-from rhapsode.models import (
-    CONDITIONERS,
-    GRU,
-    LSTM,
-    Conditioned,
-    GRUConfig,
-    LSTMConfig,
-    SequenceModel,
-    State,
-    Transformer,
-    TransformerConfig,
-)
-from rhapsode.models.conditioners import Static, StaticConfig
+from rhapsode.models import CONDITIONERS, Conditioned, SequenceModel, State
 from rhapsode.models.contract import shared, state_dataclass
+from rhapsode.models.gru.network import GRU
+from rhapsode.models.inputs import Static, StaticConfig
+from rhapsode.models.lstm.network import LSTM
+from rhapsode.models.recurrent_config import GatedConfig
+from rhapsode.models.transformer.config import TransformerConfig
+from rhapsode.models.transformer.network import Transformer
 from tests.contracts.model_contract import (
     ROWS,
     TIME,
@@ -195,12 +189,14 @@ class ConditionedContract(ModelContract):
 
 class TestConditionedLSTM(ConditionedContract):
     family = LSTM
-    configurations: ClassVar = {"two layers": LSTMConfig(input_size=4, hidden_size=5, num_layers=2)}
+    configurations: ClassVar = {
+        "two layers": GatedConfig(input_size=4, hidden_size=5, num_layers=2)
+    }
 
 
 class TestConditionedGRU(ConditionedContract):
     family = GRU
-    configurations: ClassVar = {"one layer": GRUConfig(input_size=3, hidden_size=4)}
+    configurations: ClassVar = {"one layer": GatedConfig(input_size=3, hidden_size=4)}
 
 
 class TestConditionedTransformer(ConditionedContract):
@@ -307,7 +303,7 @@ def test_a_missing_attribute_is_zero_beside_an_indicator() -> None:
 def test_a_condition_that_the_conditioner_cannot_read_is_refused(
     condition: Condition, message: str
 ) -> None:
-    model = conditioned(GRU)(GRUConfig(input_size=2, hidden_size=3))
+    model = conditioned(GRU)(GatedConfig(input_size=2, hidden_size=3))
     with pytest.raises(SettingsError, match=message):
         model.init_state(1, condition=condition)
 

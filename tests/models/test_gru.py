@@ -4,7 +4,8 @@ from typing import ClassVar
 
 from torch import nn
 
-from rhapsode.models import GRU, GRUConfig
+from rhapsode.models.gru.network import GRU
+from rhapsode.models.recurrent_config import GatedConfig
 from tests.models.recurrent_contract import GatedContract
 
 
@@ -14,6 +15,6 @@ class TestGRU(GatedContract):
     keeps = 1
     writes = None
     configurations: ClassVar = {
-        "one layer": GRUConfig(input_size=4, hidden_size=5),
-        "three layers": GRUConfig(input_size=3, hidden_size=4, num_layers=3),
+        "one layer": GatedConfig(input_size=4, hidden_size=5),
+        "three layers": GatedConfig(input_size=3, hidden_size=4, num_layers=3),
     }

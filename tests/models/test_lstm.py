@@ -5,7 +5,8 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from rhapsode.models import LSTM, LSTMConfig
+from rhapsode.models.lstm.network import LSTM
+from rhapsode.models.recurrent_config import GatedConfig
 from tests.models.recurrent_contract import GatedContract
 
 
@@ -15,12 +16,12 @@ class TestLSTM(GatedContract):
     keeps = 1
     writes = 0
     configurations: ClassVar = {
-        "one layer": LSTMConfig(input_size=4, hidden_size=5),
-        "two layers": LSTMConfig(input_size=3, hidden_size=4, num_layers=2),
-        "three layers": LSTMConfig(input_size=5, hidden_size=3, num_layers=3),
+        "one layer": GatedConfig(input_size=4, hidden_size=5),
+        "two layers": GatedConfig(input_size=3, hidden_size=4, num_layers=2),
+        "three layers": GatedConfig(input_size=5, hidden_size=3, num_layers=3),
     }
 
-    def test_the_gates_make_the_cell_and_the_hidden_values(self, config: LSTMConfig) -> None:
+    def test_the_gates_make_the_cell_and_the_hidden_values(self, config: GatedConfig) -> None:
         model = self.make(config)
         x_BTD, state = self.window(model), self.past(model, "ragged")
         found = model.probe(x_BTD, state)

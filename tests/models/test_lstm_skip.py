@@ -4,21 +4,23 @@ from typing import ClassVar
 
 import torch
 
-from rhapsode.models import LSTM, LSTMConfig, SkipLSTM, SkipLSTMConfig
+from rhapsode.models.lstm.network import LSTM
+from rhapsode.models.recurrent_config import GatedConfig
+from rhapsode.models.skip_lstm.network import SkipLSTM
 from tests.contracts.model_contract import ModelContract, noise
 
 
 class TestSkipLSTM(ModelContract):
     family = SkipLSTM
     configurations: ClassVar = {
-        "one layer": SkipLSTMConfig(input_size=4, hidden_size=5),
-        "two layers": SkipLSTMConfig(input_size=3, hidden_size=4, num_layers=2),
+        "one layer": GatedConfig(input_size=4, hidden_size=5),
+        "two layers": GatedConfig(input_size=3, hidden_size=4, num_layers=2),
     }
 
 
 def test_it_is_an_lstm_followed_by_its_inputs() -> None:
-    model = SkipLSTM(SkipLSTMConfig(input_size=4, hidden_size=5)).eval()
-    plain = LSTM(LSTMConfig(input_size=4, hidden_size=5)).eval()
+    model = SkipLSTM(GatedConfig(input_size=4, hidden_size=5)).eval()
+    plain = LSTM(GatedConfig(input_size=4, hidden_size=5)).eval()
     plain.load_state_dict(model.state_dict())
     x_BTD = noise(2, 6, 4, seed=1, dtype=torch.float32)
     y_BTH, _ = model(x_BTD)

@@ -4,7 +4,8 @@ from typing import ClassVar
 
 from torch import nn
 
-from rhapsode.models import RNN, RNNConfig
+from rhapsode.models.rnn.config import RNNConfig
+from rhapsode.models.rnn.network import RNN
 from tests.models.recurrent_contract import RecurrentContract
 
 

@@ -6,8 +6,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from rhapsode.models import TCN, State, TCNConfig
-from rhapsode.models.tcn.network import convolution_reference
+from rhapsode.models import State
+from rhapsode.models.tcn.config import TCNConfig
+from rhapsode.models.tcn.network import TCN
 from tests.contracts.model_contract import (
     ModelContract,
     assert_same,
@@ -16,6 +17,7 @@ from tests.contracts.model_contract import (
     stirred,
     traced,
 )
+from tests.models.written_out import convolution_reference
 
 
 class TestTCN(ModelContract):

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from rhapsode.errors import SettingsError
-from rhapsode.models import Transformer, TransformerConfig
+from rhapsode.models.transformer.config import TransformerConfig
+from rhapsode.models.transformer.network import Transformer
 from tests.contracts.model_contract import (
     ROWS,
     TIME,

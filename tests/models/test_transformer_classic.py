@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from rhapsode.errors import SettingsError
-from rhapsode.models import TransformerClassic, TransformerClassicConfig
+from rhapsode.models.transformer_classic.config import TransformerClassicConfig
+from rhapsode.models.transformer_classic.network import TransformerClassic
 from tests.contracts.model_contract import (
     ROWS,
     TIME,

@@ -9,7 +9,7 @@ from rhapsode.bundle.network import Network, build_network
 from rhapsode.config import from_mapping
 from rhapsode.modalities.ids.components import network_config
 from rhapsode.modalities.text.settings import TrainSettings
-from rhapsode.training.averaging import WeightAverage
+from rhapsode.training.optimiser import WeightAverage
 
 
 def network() -> Network:

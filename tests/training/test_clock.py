@@ -4,8 +4,9 @@ import time
 
 import pytest
 
-from rhapsode.training import BudgetClock, ReplayClock, StepClock
+from rhapsode.training import BudgetClock, StepClock
 from rhapsode.training.clock import LOOKING
+from tests.training.replay_clock import ReplayClock
 
 
 def test_a_budget_affords_its_share_of_looking(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -295,7 +295,8 @@ def test_rows_are_shared_in_order_without_a_gap() -> None:
     ids = np.arange(12, dtype=np.int64).reshape(6, 2)
     condition = Condition(static_BK=np.arange(6, dtype=np.float32)[:, None])
     weights_BT = np.ones((6, 2), dtype=np.float32)
-    part = group.share(Batch(ids, ids + 1, weights_BT, condition=condition))
+    batch = Batch(ids, ids + 1, weights_BT, condition=condition)
+    part = batch.select(group.rows(batch.rows))
     assert part.condition.static_BK.tolist() == [[2.0], [3.0]]
     assert part.inputs.tolist() == [[4, 5], [6, 7]]
     assert part.targets.tolist() == [[5, 6], [7, 8]]

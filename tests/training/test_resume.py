@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from rhapsode.bundle import read_bundle
 from rhapsode.errors import RunError
-from rhapsode.training import ReplayClock, Step, read_checkpoint
+from rhapsode.training import Step, read_checkpoint
 from rhapsode.workflows.runs.run import prepare_training
+from tests.training.replay_clock import ReplayClock
 
 STEPS = 24
 SMALL: dict[str, dict[str, Any]] = {

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import rhapsode as rh
-from rhapsode.bundle import IdBundle, write_bundle
-from rhapsode.bundle.id_facts import NGramPart
-from rhapsode.bundle.ngram_predictor import NGramPredictor
+from rhapsode.bundle import write_bundle
+from rhapsode.bundle.combined.mixed_predictor import NGramPredictor
+from rhapsode.bundle.facts import IdBundle, NGramPart
 from rhapsode.cli.main import main
 from rhapsode.config import GenerateSettings
 from rhapsode.counts import NGramModel

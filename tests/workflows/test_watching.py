@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from rhapsode.errors import MissingExtraError
-from rhapsode.training import Evaluated, Step, tracking
-from rhapsode.views.curve import Course, draw_course, read_course
+from rhapsode.training import Evaluated, Step, events
+from rhapsode.views.pictures.curve import Course, draw_course, read_course
 from rhapsode.workflows.runs.run import Training, prepare_training
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "watching.md"
@@ -212,11 +212,11 @@ def test_a_resumed_run_leaves_no_step_twice_in_tensorboard(tmp_path: Path) -> No
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    first = tracking.TensorBoard(tmp_path)
+    first = events.TensorBoard(tmp_path)
     for number in range(1, 7):
         first.take(Step(number, 0.1, float(number), 1.0, 0.1, 10 * number, float(number)))
     first.close()
-    second = tracking.TensorBoard(tmp_path, 3)
+    second = events.TensorBoard(tmp_path, 3)
     for number in range(4, 7):
         second.take(Step(number, 0.1, 10.0 + number, 1.0, 0.1, 10 * number, float(number)))
     second.take(Evaluated(6, 1.0, True, 6.0))
@@ -233,7 +233,7 @@ def test_without_the_extra_nothing_begins(
     def absent(name: str, package: str | None = None) -> ModuleSpec | None:
         return None if name == "tensorboard" else find_spec(name, package)
 
-    monkeypatch.setattr(tracking, "find_spec", absent)
+    monkeypatch.setattr(events, "find_spec", absent)
     with pytest.raises(MissingExtraError, match=r"track\.tensorboard needs") as caught:
         run_to_the_end(prose_file, tmp_path / "run", track={"tensorboard": True})
     assert "pip install 'rhapsode[track]'" in str(caught.value)

@@ -5,30 +5,32 @@ without torch. The network half is `rhapsode.bundle.network`, `rhapsode.bundle.t
 `rhapsode.bundle.value_predictor`.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
-from rhapsode.bundle.combined.grammatical import Grammatical, GrammaticalNetwork
+from rhapsode.bundle.combined.grammatical import Grammatical
 from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.bundle.distribution import (
     Distribution,
     Elements,
     LogitsDistribution,
     Sample,
-    Table,
     draw,
     log_softmax,
 )
-from rhapsode.bundle.id_facts import IdBundle, IdFacts, NGramPart
+from rhapsode.bundle.facts import (
+    History,
+    IdBundle,
+    IdFacts,
+    NGramPart,
+    ValueBundle,
+    ValueCondition,
+    ValueFacts,
+)
 from rhapsode.bundle.model_file import (
     FACTS,
     FORMAT_VERSION,
     Bundle,
     Component,
-    Facts,
     Member,
     NetworkConfig,
-    NetworkSizes,
     bundle_path,
     modality_of,
     read_bundle,
@@ -36,25 +38,14 @@ from rhapsode.bundle.model_file import (
 )
 from rhapsode.bundle.predictor import (
     CompiledSteps,
-    Counting,
     Examined,
     Job,
-    NetworkPredictor,
     Predictor,
     Stretch,
     StretchRequest,
     refuse_condition,
 )
 from rhapsode.bundle.provenance import Calibration, Mixture, Provenance
-
-if TYPE_CHECKING:
-    from rhapsode.bundle.value_facts import (
-        History,
-        ValueBundle,
-        ValueCondition,
-        ValueFacts,
-        ValuePaths,
-    )
 
 __all__ = [
     "FACTS",
@@ -63,13 +54,10 @@ __all__ = [
     "Calibration",
     "CompiledSteps",
     "Component",
-    "Counting",
     "Distribution",
     "Elements",
     "Examined",
-    "Facts",
     "Grammatical",
-    "GrammaticalNetwork",
     "History",
     "IdBundle",
     "IdFacts",
@@ -80,18 +68,14 @@ __all__ = [
     "Mixture",
     "NGramPart",
     "NetworkConfig",
-    "NetworkSizes",
-    "NetworkPredictor",
     "Predictor",
     "Provenance",
     "Sample",
     "Stretch",
     "StretchRequest",
-    "Table",
     "ValueBundle",
     "ValueCondition",
     "ValueFacts",
-    "ValuePaths",
     "bundle_path",
     "draw",
     "modality_of",
@@ -100,10 +84,3 @@ __all__ = [
     "refuse_condition",
     "write_bundle",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    # Facts of values are loaded when they are asked for: a text needs none.
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module("rhapsode.bundle.value_facts"), name)

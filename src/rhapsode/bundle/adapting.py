@@ -4,28 +4,22 @@ Both score an element first and learn from it afterwards. This module knows batc
 does not know where the batches come from.
 """
 
-from __future__ import annotations
-
 import copy
 import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
 from msgspec import Meta
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
+from torch import Tensor, nn
 
-from rhapsode.bundle.network import Network, batch_tensors, mask_logits, mask_tensors
+from rhapsode.bundle.network import Network, mask_logits
 from rhapsode.data import Batch
-from rhapsode.heads import Categorical
 from rhapsode.models import State
-
-__all__ = ["AdaptSettings", "Adapted", "adapted_losses"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +29,7 @@ class AdaptSettings:
     segment: Annotated[int, Meta(ge=1)] = 20
     """Elements that are scored before one step is made on them."""
     learning_rate: Annotated[float, Meta(ge=0.0)] = 1e-3
-    """What a weight moves by, at most about, in one step."""
+    """The approximate maximum change of a weight in one step."""
     decay: Annotated[float, Meta(ge=0.0, le=1.0)] = 1e-2
     """Share of the way back to the original weights that is gone in one step."""
     damping: Annotated[float, Meta(ge=0.0)] = 1.0
@@ -43,7 +37,7 @@ class AdaptSettings:
     cache_size: Annotated[int, Meta(ge=1)] = 2000
     """Elements that the cache looks back on."""
     theta: Annotated[float, Meta(ge=0.0)] = 20.0
-    """How much a likeness of features counts: the factor of their cosine."""
+    """Factor of the cosine of two features in the votes of the cache."""
     cache_share: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.1
     """Share of the cache in the mixture, lambda."""
 
@@ -54,8 +48,8 @@ class Adapted:
 
     Arguments:
         positions_N: where the scored elements stand in the text, in the order they were read.
-        nats: of each, (N,), by name: "static" (the model as it is), "dynamic", "cache" and "both". The caches are
-            missing where a head is no softmax; "dynamic" and "both" where learning diverged.
+        nats: of each, (N,), by name: "static" (the model as it is), "dynamic", "cache" and "both"; "dynamic" and
+            "both" are missing where learning diverged.
         seconds: what each would take by itself.
         diverged: the first element of the segment at which learning broke down, or None.
     """
@@ -90,7 +84,7 @@ def adapted_losses(
     Where batches say what may follow, every way is normalised over that.
 
     Arguments:
-        network: left as it is.
+        network: with a vocabulary; left as it is.
         batches: in reading order, elements to score in the order of rows, then columns. What has weight 0 is read,
             neither scored nor learnt.
         settings: how.
@@ -102,14 +96,11 @@ def adapted_losses(
     Returns:
         The nats of each way.
     """
-    still = _Reader(network, carried)
-    learner = _Learner(network, settings)
+    still, learner = _Reader(network, carried), _Learner(network, settings)
     learning = _Reader(learner.network, carried)
-    cached = isinstance(network.head, Categorical)
-    caches = {name: _Cache(settings) for name in ("cache", "both")} if cached else {}
-    names = ("static", "dynamic", *caches)
-    spent = dict.fromkeys(names, 0.0)
-    nats: dict[str, list[Tensor]] = {name: [] for name in names}
+    cache, learning_cache = _Cache(settings), _Cache(settings)
+    spent = dict.fromkeys(("static", "dynamic", "cache", "both"), 0.0)
+    nats: dict[str, list[Tensor]] = {name: [] for name in spent}
     positions: list[NDArray[np.int64]] = []
     diverged: int | None = None
     was_training = network.training
@@ -118,50 +109,45 @@ def adapted_losses(
 
     def took(*ways: str) -> None:
         nonlocal moment
-        now = clock()
+        before, moment = moment, clock()
         for way in ways:
-            spent[way] += now - moment
-        moment = now
+            spent[way] += moment - before
 
     try:
         for batch in batches:
             if positions and moment - began >= seconds:
                 break
             with torch.no_grad():
-                y_TH, targets_T, log_prob_T, allowed_TV = still.read(batch)
-            nats["static"].append(-log_prob_T)
+                scored = still.read(batch)
+            nats["static"].append(-scored.log_prob_T)
             assert batch.positions_BT is not None, "sweeps say where their targets stand"
             positions.append(batch.positions_BT[batch.weights_BT > 0])
             took("static", "cache")
-            if caches:
-                cached_T = caches["cache"].mix(y_TH, targets_T, log_prob_T, allowed_TV)
-                nats["cache"].append(-cached_T)
-                took("cache")
+            nats["cache"].append(-cache.mix(scored))
+            took("cache")
             if diverged is not None:
                 continue
             with torch.enable_grad():
-                y_TH, targets_T, learnt_T, allowed_TV = learning.read(batch)
-            nats["dynamic"].append(-learnt_T.detach())
-            if not len(targets_T):
+                learnt = learning.read(batch)
+            nats["dynamic"].append(-learnt.log_prob_T.detach())
+            if not len(learnt.targets_T):
                 took("dynamic", "both")
                 continue
             # Nothing but a broken learner loses more than a blind guess would on top of what the model loses.
-            limit = float(-log_prob_T.mean()) + math.log(max(2, network.head.width))
-            sound = float(-learnt_T.detach().mean()) <= limit and learner.learn(-learnt_T.mean())
+            limit = float(-scored.log_prob_T.mean()) + math.log(max(2, network.head.width))
+            loss = -learnt.log_prob_T.mean()
+            is_sound = float(loss.detach()) <= limit and learner.learn(loss)
             took("dynamic", "both")
-            if not sound:
-                diverged = int(positions[-1][0])
-                continue
-            if caches:
-                both_T = caches["both"].mix(y_TH.detach(), targets_T, learnt_T.detach(), allowed_TV)
-                nats["both"].append(-both_T)
+            if is_sound:
+                nats["both"].append(-learning_cache.mix(learnt))
                 took("both")
+            else:
+                diverged = int(positions[-1][0])
     finally:
         network.train(was_training)
     if diverged is not None:
         for name in ("dynamic", "both"):
-            nats.pop(name, None)
-            spent.pop(name, None)
+            del nats[name], spent[name]
     return Adapted(
         np.concatenate(positions) if positions else np.zeros(0, dtype=np.int64),
         {
@@ -173,46 +159,35 @@ def adapted_losses(
     )
 
 
-class _Reader:
-    """Reads batches in order, carrying the state where the context does."""
+class _Scored(NamedTuple):
+    """Features, scored targets, their log-probabilities, and what may follow (None: everything), in reading order."""
 
+    y_TH: Tensor
+    targets_T: Tensor
+    log_prob_T: Tensor
+    allowed_TV: Tensor | None
+
+
+class _Reader:
     def __init__(self, network: Network, carried: bool) -> None:
         self._network = network
         self._carried = carried
         self._state: State | None = None
 
-    def read(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        """Features and log-probabilities of scored targets, in reading order.
-
-        Returns:
-            Features (T, H), targets (T,), their log-probabilities (T,), and what may follow
-            (T, V); None: everything.
-        """
-        network = self._network
-        device = next(network.parameters()).device
-        masks = mask_tensors(batch, device)
-        inputs, targets, reset_BT = batch_tensors(batch, device)
-        before = network.state_before(batch, self._state)
-        y_BTH, state = network.model(network.input(inputs), before, reset_BT=reset_BT)
+    def read(self, batch: Batch) -> _Scored:
+        reading = self._network.read(batch, self._state)
         if self._carried:
-            self._state = state.detach()
-        scored_BT = torch.from_numpy(batch.weights_BT > 0).to(device)
-        y_TH, targets = y_BTH[scored_BT], targets[scored_BT]
-        if not len(targets):
-            return y_TH, targets, y_TH.new_zeros(0), None
-        jacobian = batch.log_jacobian_BT
-        jacobian_BT = None if jacobian is None else torch.from_numpy(jacobian).to(device)
-        parameters = network.head(y_TH[None])
-        allowed_TV = None
-        if masks is not None:
-            allowed_TV = masks[0][scored_BT]
-            parameters = mask_logits(parameters, allowed_TV[None])
-        log_prob_BT = network.head.log_prob(
-            parameters,
-            targets[None],
-            None if jacobian_BT is None else jacobian_BT[scored_BT][None],
-        )
-        return y_TH, targets, log_prob_BT[0], allowed_TV
+            self._state = reading.state.detach()
+        scored_BT = torch.from_numpy(batch.weights_BT > 0).to(reading.y_BTH.device)
+        y_TH, targets_T = reading.y_BTH[scored_BT], reading.targets[scored_BT]
+        if not len(targets_T):
+            return _Scored(y_TH, targets_T, y_TH.new_zeros(0), None)
+        logits_BTV, allowed_TV = self._network.head(y_TH[None]), None
+        if reading.masks is not None:
+            allowed_TV = reading.masks[0][scored_BT]
+            logits_BTV = mask_logits(logits_BTV, allowed_TV[None])
+        log_prob_BT = self._network.head.log_prob(logits_BTV, targets_T[None])
+        return _Scored(y_TH, targets_T, log_prob_BT[0], allowed_TV)
 
 
 class _Learner:
@@ -228,12 +203,11 @@ class _Learner:
         self._squares = torch.zeros_like(self._weights)
         self._root, self._some = torch.empty_like(self._weights), torch.empty_like(self._weights)
         self._steps = 0
-        begin = 0
-        for parameter in parameters:
-            part = slice(begin, begin + parameter.numel())
-            parameter.data = self._weights[part].view_as(parameter)
-            parameter.grad = self._gradient[part].view_as(parameter)  # autograd adds to it in place
-            begin = part.stop
+        sizes = [parameter.numel() for parameter in parameters]
+        parts = (parameters, torch.split(self._weights, sizes), torch.split(self._gradient, sizes))
+        for parameter, weights, gradient in zip(*parts, strict=True):
+            parameter.data = weights.view_as(parameter)
+            parameter.grad = gradient.view_as(parameter)  # autograd adds to it in place
 
     def learn(self, loss: Tensor) -> bool:
         """One step down the gradient of a loss; False, and nothing learnt, where that is not finite."""
@@ -259,19 +233,17 @@ class _Learner:
 
 
 class _Cache:
-    """The last features and what followed them."""
-
     def __init__(self, settings: AdaptSettings) -> None:
         self._settings = settings
         self._keys_WH: Tensor | None = None
         self._values_W: Tensor | None = None
 
-    def mix(
-        self, y_TH: Tensor, targets_T: Tensor, log_prob_T: Tensor, allowed_TV: Tensor | None
-    ) -> Tensor:
+    @torch.no_grad()
+    def mix(self, scored: _Scored) -> Tensor:
         """Log-probabilities of the mixture; every element sees those before it, also of its own segment."""
+        y_TH, targets_T, log_prob_T, allowed_TV = scored
         size, share = self._settings.cache_size, self._settings.cache_share
-        keys_SH = functional.normalize(y_TH.float(), dim=-1)
+        keys_SH = nn.functional.normalize(y_TH.float(), dim=-1)
         queries_TH, values_S = keys_SH, targets_T
         if self._keys_WH is not None and self._values_W is not None:
             keys_SH = torch.cat((self._keys_WH, keys_SH))
@@ -286,7 +258,7 @@ class _Cache:
         votes_TS = votes_TS.masked_fill(~seen_TS, -math.inf)
         right_TS = votes_TS.masked_fill(values_S != targets_T[:, None], -math.inf)
         cached_T = right_TS.logsumexp(-1) - votes_TS.logsumexp(-1)
-        weight = -math.inf if share == 0.0 else math.log(share)
+        weight = math.log(share) if share else -math.inf
         mixed_T = torch.logaddexp(log_prob_T + math.log1p(-share), cached_T + weight)
         self._keys_WH, self._values_W = keys_SH[-size:], values_S[-size:]
         return torch.where(seen_TS.any(-1), mixed_T, log_prob_T)

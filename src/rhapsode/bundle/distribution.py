@@ -10,18 +10,8 @@ from numpy.typing import NDArray
 
 from rhapsode.errors import SettingsError
 
-__all__ = [
-    "GREEDY_BELOW",
-    "Distribution",
-    "Elements",
-    "LogitsDistribution",
-    "Sample",
-    "Table",
-    "draw",
-    "log_softmax",
-]
-
 Elements = NDArray[np.int64] | NDArray[np.float64]
+Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
 
 GREEDY_BELOW = 1e-5
@@ -51,7 +41,7 @@ class Table:
     """
 
     elements: Elements
-    probabilities: NDArray[np.float64]
+    probabilities: Floats
 
 
 class Distribution(ABC):
@@ -87,7 +77,7 @@ class Distribution(ABC):
         return logits_BKV[:, 0]
 
     @abstractmethod
-    def log_prob(self, elements: Elements) -> NDArray[np.float64]:
+    def log_prob(self, elements: Elements) -> Floats:
         """Log-probability or log-density (nats, in the data's own units) of an element a row, (B,).
 
         Arguments:
@@ -97,7 +87,7 @@ class Distribution(ABC):
     @abstractmethod
     def sample(
         self,
-        uniforms_BK: NDArray[np.float64],
+        uniforms_BK: Floats,
         temperature: float = 1.0,
         logits_BKV: Singles | None = None,
     ) -> Sample:
@@ -156,29 +146,24 @@ class LogitsDistribution(Distribution):
     def logits_BV(self) -> Singles:
         return self._logits_BV
 
-    def log_prob(self, elements: Elements) -> NDArray[np.float64]:
-        log_prob_B: NDArray[np.float64] = log_softmax(self._logits_BV)[
+    def log_prob(self, elements: Elements) -> Floats:
+        log_prob_B: Floats = log_softmax(self._logits_BV)[
             np.arange(len(elements)), np.asarray(elements, dtype=np.int64)
         ]
         return log_prob_B
 
     def sample(
         self,
-        uniforms_BK: NDArray[np.float64],
+        uniforms_BK: Floats,
         temperature: float = 1.0,
         logits_BKV: Singles | None = None,
     ) -> Sample:
-        if logits_BKV is None:
-            logits_BV = self._logits_BV
-            if temperature < GREEDY_BELOW:
-                ids_B = logits_BV.argmax(axis=1)
-                return Sample(ids_B, ids_B[:, None])
-            if temperature != 1.0:
-                logits_BV = (logits_BV - logits_BV.max(axis=1, keepdims=True)) / temperature
-        else:
-            logits_BV = logits_BKV[:, 0]
-        ids_B = draw(logits_BV, uniforms_BK[:, 0])
-        return Sample(ids_B, ids_B[:, None])
+        logits_BV = self._logits_BV if logits_BKV is None else logits_BKV[:, 0]
+        if logits_BKV is None and temperature < GREEDY_BELOW:
+            return self.given(logits_BV.argmax(axis=1))
+        if logits_BKV is None and temperature != 1.0:
+            logits_BV = (logits_BV - logits_BV.max(axis=1, keepdims=True)) / temperature
+        return self.given(draw(logits_BV, uniforms_BK[:, 0]))
 
     def given(self, elements: Elements) -> Sample:
         ids_B = np.asarray(elements, dtype=np.int64)
@@ -196,7 +181,7 @@ class LogitsDistribution(Distribution):
         return LogitsDistribution(self._logits_BV[rows_R], features_BTH, allowed_BV)
 
 
-def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+def log_softmax(logits: NDArray[np.floating]) -> Floats:
     """Log-probabilities along the last axis, float64; -inf stays -inf.
 
     Arguments:
@@ -204,11 +189,11 @@ def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """
     wide = logits.astype(np.float64)
     wide -= wide.max(axis=-1, keepdims=True)
-    normalised: NDArray[np.float64] = wide - np.log(np.exp(wide).sum(axis=-1, keepdims=True))
+    normalised: Floats = wide - np.log(np.exp(wide).sum(axis=-1, keepdims=True))
     return normalised
 
 
-def draw(logits_BV: NDArray[np.floating], uniform_B: NDArray[np.float64]) -> NDArray[np.int64]:
+def draw(logits_BV: NDArray[np.floating], uniform_B: Floats) -> NDArray[np.int64]:
     """One element a row: each uniform inverted through the cumulative float64 distribution.
 
     Arguments:

@@ -5,16 +5,15 @@ JSON texts; its arrays lie under `network.0`, `network.1`, ... (members), `count
 name.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Self, TypeVar
 
+import msgspec
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
@@ -29,29 +28,18 @@ from rhapsode.config import (
     shared_registry,
     to_mapping,
 )
-from rhapsode.errors import BundleError, RhapsodeError, SettingsError
+from rhapsode.errors import BundleError, RhapsodeError
 from rhapsode.files import first_line, is_there, write_atomically
-
-__all__ = [
-    "FACTS",
-    "FORMAT_VERSION",
-    "Bundle",
-    "Component",
-    "Facts",
-    "Member",
-    "NetworkConfig",
-    "NetworkSizes",
-    "bundle_path",
-    "modality_of",
-    "read_bundle",
-    "write_bundle",
-]
 
 FORMAT = "rhapsode"
 FORMAT_VERSION = 2
-MOST_MEMBERS = 64
+Weights = Annotated[
+    list[Annotated[float, msgspec.Meta(gt=0.0, lt=1e9)]], msgspec.Meta(max_length=64)
+]
+"""Weights of the members of a model."""
 
 Arrays = Mapping[str, NDArray[Any]]
+T = TypeVar("T")
 E_co = TypeVar("E_co", covariant=True)
 
 
@@ -277,13 +265,31 @@ def write_bundle(path: Path, bundle: Bundle[Any, Any]) -> None:
     }
     ordered = {name: np.asarray(array, order="C") for name, array in arrays.items()}
 
-    def save(scratch: Path) -> None:
+    write_arrays(path, ordered, metadata, safetensors.numpy.save_file)
+
+
+def write_arrays(
+    path: Path, arrays: Mapping[str, Any], metadata: Mapping[str, str], save: Callable[..., None]
+) -> None:
+    """Write a safetensors file, whole or not at all.
+
+    Arguments:
+        path: the file.
+        arrays: by name.
+        metadata: of the file.
+        save: of safetensors, for this kind of array.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written.
+    """
+
+    def write(scratch: Path) -> None:
         try:
-            safetensors.numpy.save_file(ordered, scratch, metadata=metadata)
+            save(arrays, scratch, metadata=metadata)
         except SafetensorError as problem:
             raise OSError(str(problem)) from None
 
-    write_atomically(path, save)
+    write_atomically(path, write)
 
 
 def modality_of(model: str | Path) -> str | None:
@@ -321,7 +327,9 @@ def read_bundle(model: str | Path, facts: type[F_co] | None = None) -> Bundle[An
                 f"format version {version!r} cannot be read, only {FORMAT_VERSION}",
                 hint="train it again, or use the rhapsode release that wrote it",
             )
-        found = _facts_of(metadata)
+        if "modality" not in metadata:
+            raise BundleError("its metadata lacks 'modality'")
+        found = FACTS.get(metadata["modality"])
         if facts is not None and found is not facts:
             raise BundleError(
                 f"this model goes on with {found.goes_on_with}, not with {facts.goes_on_with}",
@@ -329,7 +337,10 @@ def read_bundle(model: str | Path, facts: type[F_co] | None = None) -> Bundle[An
             )
         encoder = found.open_encoder(_table(metadata, "encoder"))
         own: Any = found.from_file(_table(metadata, "facts"), arrays, encoder)
-        network = _network(metadata)
+        network = None
+        if metadata.get("network") != "null":
+            network = _typed(NetworkConfig, metadata, "network")
+            parse_context(network.context)
         bundle = Bundle(
             network,
             encoder,
@@ -370,16 +381,6 @@ def _open(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
         ) from None
 
 
-def _facts_of(metadata: Mapping[str, str]) -> type[Facts]:
-    name = metadata.get("modality")
-    if name is None:
-        raise BundleError("its metadata lacks 'modality'")
-    try:
-        return FACTS.get(name)
-    except SettingsError as problem:
-        raise BundleError(problem.what, hint=problem.hint) from None
-
-
 def _value(metadata: Mapping[str, str], key: str) -> Any:
     try:
         return json.loads(metadata[key])
@@ -396,43 +397,35 @@ def _table(metadata: Mapping[str, str], key: str) -> dict[str, Any]:
     return value
 
 
-T = TypeVar("T")
-
-
 def _typed(cls: type[T], metadata: Mapping[str, str], key: str) -> T:
     return from_mapping(cls, _table(metadata, key), where=key, error=BundleError)
-
-
-def _network(metadata: Mapping[str, str]) -> NetworkConfig | None:
-    if metadata.get("network") == "null":
-        return None
-    config = _typed(NetworkConfig, metadata, "network")
-    parse_context(config.context)
-    return config
 
 
 def _members(
     metadata: Mapping[str, str], arrays: dict[str, NDArray[Any]], *, has_network: bool
 ) -> tuple[Member, ...]:
     """The networks, their arrays taken out of those of the file."""
-    weights = _value(metadata, "members")
-    if not isinstance(weights, list) or len(weights) > MOST_MEMBERS:
-        raise BundleError("its metadata entry 'members' is not a list of weights")
-    for weight in weights:
-        is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
-        if not is_number or not 0 < weight < 1e9:
-            raise BundleError("its metadata entry 'members' is not a list of weights above 0")
+    value = _value(metadata, "members")
+    try:
+        weights = msgspec.convert(value, Weights)
+    except msgspec.ValidationError:
+        raise BundleError("its metadata entry 'members' is not a list of weights above 0") from None
     if bool(weights) != has_network:
         raise BundleError("its members and its network do not go together")
-    members = []
-    for number, weight in enumerate(weights):
-        prefix = f"network.{number}."
-        own = {name: arrays.pop(name) for name in list(arrays) if name.startswith(prefix)}
-        named = {name.removeprefix(prefix): array for name, array in own.items()}
-        for name, array in named.items():
+    members = [
+        Member(take_arrays(arrays, f"network.{number}."), weight)
+        for number, weight in enumerate(weights)
+    ]
+    for member in members:
+        for name, array in member.arrays.items():
             if array.dtype != np.float32:
                 raise BundleError(f"the array {name!r} is {array.dtype}, not float32")
             if not np.isfinite(array).all():
                 raise BundleError(f"the array {name!r} holds values that are not finite")
-        members.append(Member(named, float(weight)))
     return tuple(members)
+
+
+def take_arrays(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    """Take the arrays of a prefix out of those of a file; their names go without it."""
+    names = [name for name in arrays if name.startswith(prefix)]
+    return {name.removeprefix(prefix): arrays.pop(name) for name in names}

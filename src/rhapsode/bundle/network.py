@@ -1,15 +1,12 @@
 """The network of a bundle: input module, model, head. This half loads torch."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from rhapsode.bundle.model_file import Bundle, Component, NetworkConfig
 from rhapsode.config import from_mapping
@@ -27,20 +24,25 @@ from rhapsode.models import (
 )
 from rhapsode.models.inputs import Table
 
-__all__ = [
-    "Network",
-    "batch_tensors",
-    "build_network",
-    "evaluating",
-    "load_network",
-    "mask_logits",
-    "mask_tensors",
-    "network_arrays",
-    "torch_workers",
-]
-
 SCORED_AT_ONCE = 1 << 24
 """Numbers (64 MB of float32) of the distributions that scoring holds at once."""
+
+
+class Reading(NamedTuple):
+    """A batch as the model has read it, for a head to score.
+
+    Arguments:
+        y_BTH: features behind every input.
+        targets: of the batch.
+        masks: what may follow, (B, T, V), and the targets that may not, (B, T), which have weight 0; both bool. None
+            where everything may follow.
+        state: behind the batch.
+    """
+
+    y_BTH: Tensor
+    targets: Tensor
+    masks: tuple[Tensor, Tensor] | None
+    state: State
 
 
 class Network(nn.Module):
@@ -89,24 +91,29 @@ class Network(nn.Module):
         y_BH, state = self.model.step(self.input(inputs_B[:, None])[:, 0], state)
         return self.head(y_BH[:, None])[:, 0], state
 
-    def state_before(self, batch: Batch, state: State | None) -> State | None:
-        """The state that a batch begins from.
+    def read(self, batch: Batch, state: State | None) -> Reading:
+        """Read a batch.
 
         Arguments:
-            batch: its condition is that of its rows, whether they begin or go on.
+            batch: its condition is that of its rows, whether they begin or go on; without one, a state that goes on has
+                its own.
             state: behind the batch before; None where rows begin with this one.
 
-        Returns:
-            The state given, or one of rows that begin, under the condition of the batch. Without a
-            condition, the state given.
-
         Raises:
+            DataError: a target of a weight above 0 is not allowed.
             SettingsError: the batch has a condition that this network cannot use.
         """
-        if batch.condition is None:
-            return state
-        begun = self.model.init_state(batch.rows, condition=batch.condition)
-        return begun if state is None else state.under(begun)
+        device = next(self.parameters()).device
+        masks, allowed_BTV = None, batch.mask()
+        if allowed_BTV is not None:
+            exempt_BT = torch.from_numpy(batch.forbidden_targets())
+            masks = torch.from_numpy(allowed_BTV).to(device), exempt_BT.to(device)
+        inputs, targets, reset_BT = batch_tensors(batch, device)
+        if batch.condition is not None:
+            begun = self.model.init_state(batch.rows, condition=batch.condition)
+            state = begun if state is None else state.under(begun)
+        y_BTH, state = self.model(self.input(inputs), state, reset_BT=reset_BT)
+        return Reading(y_BTH, targets, masks, state)
 
     def log_prob(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:
         """Log-probability (nats) of every target, (B, T) float32, and the state behind the batch.
@@ -126,46 +133,35 @@ class Network(nn.Module):
     def _scored(
         self, score: Callable[..., Tensor], batch: Batch, state: State | None
     ) -> tuple[Tensor, State]:
-        masks = mask_tensors(batch, next(self.parameters()).device)
-        inputs, targets, reset_BT = batch_tensors(batch, next(self.parameters()).device)
-        jacobian = batch.log_jacobian_BT
-        before = self.state_before(batch, state)
-        y_BTH, state = self.model(self.input(inputs), before, reset_BT=reset_BT)
+        y_BTH, targets, masks, state = self.read(batch, state)
+        time = targets.shape[1]
+        jacobian_BT = batch.log_jacobian_BT
         # Where only the last target counts, the head is spared the others: they get 0.
-        skipped = 0 if batch.weights_BT[:, :-1].any() else targets.shape[1] - 1
-        y_BTH, targets = y_BTH[:, skipped:], targets[:, skipped:]
-        jacobian_BT = None
-        if jacobian is not None:
-            jacobian_BT = torch.from_numpy(jacobian[:, skipped:]).to(targets.device)
+        skipped = 0 if batch.weights_BT[:, :-1].any() else time - 1
         # Training needs all of them at once anyway; scoring takes as many positions as memory likes.
-        most = targets.shape[1]
+        most = time
         if not torch.is_grad_enabled():
             most = max(1, SCORED_AT_ONCE // (targets.shape[0] * self.head.width))
         parts = []
-        for start in range(0, targets.shape[1], most):
-            some = slice(start, start + most)
-            parameters = self.head(y_BTH[:, some])
+        for start in range(skipped, time, most):
+            place = slice(start, start + most)
+            parameters = self.head(y_BTH[:, place])
             if batch.log_scale_BK is not None and isinstance(self.head, DensityHead):
                 log_scale_BK = torch.from_numpy(batch.log_scale_BK).to(parameters.device)
                 parameters = self.head.scaled(
                     parameters, log_scale_BK[:, None].expand(-1, parameters.shape[1], -1)
                 )
-            # Of the mask and what is exempt, the same positions as of the targets.
-            place = slice(skipped + start, skipped + start + most)
             if masks is not None:
                 parameters = mask_logits(parameters, masks[0][:, place], masks[1][:, place])
-            scored_BT = score(
-                parameters,
-                targets[:, some],
-                None if jacobian_BT is None else jacobian_BT[:, some],
-            )
+            own_BT = None
+            if jacobian_BT is not None:
+                own_BT = torch.from_numpy(jacobian_BT[:, place]).to(targets.device)
+            scored_BT = score(parameters, targets[:, place], own_BT)
             if masks is not None:
                 scored_BT = scored_BT.masked_fill(masks[1][:, place], 0.0)
             parts.append(scored_BT)
         scored_BT = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-        if skipped:
-            scored_BT = functional.pad(scored_BT, (skipped, 0))
-        return scored_BT, state
+        return nn.functional.pad(scored_BT, (skipped, 0)) if skipped else scored_BT, state
 
     def parameter_count(self) -> int:
         """Numbers that training fits."""
@@ -217,24 +213,6 @@ def batch_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, T
     if batch.known_BTK is not None:
         inputs = torch.cat((inputs, torch.from_numpy(batch.known_BTK).to(device)), dim=-1)
     return inputs, torch.from_numpy(batch.targets).to(device), reset
-
-
-def mask_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor] | None:
-    """The mask of a batch and its exempt targets, as tensors.
-
-    Exempt are targets that may not follow; they have weight 0.
-
-    Returns:
-        The mask (B, T, V) and the exempt targets (B, T), bool; None where everything may follow.
-
-    Raises:
-        DataError: a target of a weight above 0 is not allowed.
-    """
-    allowed_BTV = batch.mask()
-    if allowed_BTV is None:
-        return None
-    exempt_BT = batch.forbidden_targets()
-    return torch.from_numpy(allowed_BTV).to(device), torch.from_numpy(exempt_BT).to(device)
 
 
 def mask_logits(logits_BTV: Tensor, allowed_BTV: Tensor, exempt_BT: Tensor | None = None) -> Tensor:
@@ -289,11 +267,6 @@ def build_network(config: NetworkConfig) -> Network:
 
 
 def _check_sizes(bundle: Bundle[Any, Any]) -> None:
-    """Refuse a network that takes or gives something else than the encoder gives and takes.
-
-    Raises:
-        BundleError: the sizes differ.
-    """
     config, sizes = bundle.config, bundle.facts.sizes(bundle.encoder)
     for part, component, (name, size) in (
         ("input", config.input, sizes.input),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle.distribution import Distribution, Elements, LogitsDistribution
+from rhapsode.bundle.distribution import Distribution, Elements, LogitsDistribution, Singles
 from rhapsode.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -21,20 +21,6 @@ if TYPE_CHECKING:
     from rhapsode.counts.ngram import NGramModel
     from rhapsode.data import Batch, Condition
     from rhapsode.encoding.grammar import Grammar, GrammarTable
-
-__all__ = [
-    "CompiledSteps",
-    "Counting",
-    "Examined",
-    "Job",
-    "NetworkPredictor",
-    "Predictor",
-    "Stretch",
-    "StretchRequest",
-    "refuse_condition",
-]
-
-Singles = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -52,6 +38,32 @@ class Examined:
     top_BT: NDArray[np.int64]
     top_log_prob_BT: Singles
     entropy_BT: Singles
+
+    @classmethod
+    def of(cls, parts: Iterable[Singles], batch: Batch) -> Examined:
+        """Describe distributions over ids.
+
+        Arguments:
+            parts: log-probabilities (B, some T, V), nats, from the first position to the last.
+            batch: a target that its mask does not allow gets 0.
+        """
+        targets_BT1 = np.asarray(batch.targets, dtype=np.int64)[..., None]
+        columns: list[tuple[NDArray[Any], ...]] = []
+        done = 0
+        for log_prob_BTV in parts:
+            own_BT1 = targets_BT1[:, done : done + log_prob_BTV.shape[1]]
+            done += log_prob_BTV.shape[1]
+            top_BT = log_prob_BTV.argmax(axis=-1)
+            at_target, at_top = (
+                np.take_along_axis(log_prob_BTV, which_BT1, axis=-1)[..., 0]
+                for which_BT1 in (own_BT1, top_BT[..., None])
+            )
+            # Impossible elements add nothing to an entropy.
+            entropy_BT = -(np.exp(log_prob_BTV) * np.maximum(log_prob_BTV, -1e4)).sum(axis=-1)
+            columns.append((at_target, top_BT, at_top, entropy_BT))
+        examined = cls(*(np.concatenate(column, axis=1) for column in zip(*columns, strict=True)))
+        examined.log_prob_BT[batch.forbidden_targets()] = 0.0
+        return examined
 
 
 @dataclass(frozen=True)
@@ -74,7 +86,6 @@ class Job:
     condition: Condition | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a condition of several rows."""
         if self.condition is not None and self.condition.rows != 1:
             raise ValueError(f"a job has one condition, not {self.condition.rows}")
 
@@ -144,20 +155,14 @@ class Predictor(ABC):
     it. What a row becomes never depends on the rows beside it.
     """
 
-    @property
-    @abstractmethod
-    def vocab_size(self) -> int:
-        """V, the number of identifiers; 0 where elements are values drawn from a density."""
-
-    @property
-    def element_size(self) -> int:
-        """K, the numbers of an element, which filters see one by one."""
-        return 1
-
-    @property
-    def batch_rows(self) -> int:
-        """Rows that one call of `advance` should have at most."""
-        return 8192
+    vocab_size: int
+    """V, the number of identifiers; 0 where elements are values drawn from a density."""
+    element_size: int = 1
+    """K, the numbers of an element, which filters see one by one."""
+    batch_rows: int = 8192
+    """Rows that one call of `advance` should have at most."""
+    window: int = 0
+    """Elements that count, 0 where all do."""
 
     @abstractmethod
     def start(self, rows: int, condition: Any = None) -> Any:
@@ -197,9 +202,9 @@ class Predictor(ABC):
         state is None.
         """
 
-    @abstractmethod
     def join(self, states: Sequence[Any]) -> Any:
         """The rows of several states, in order."""
+        return type(states[0]).join(states)
 
     def select(self, state: Any, rows_R: NDArray[np.int64]) -> Any:
         """The state of some rows, in that order; a row may occur twice."""
@@ -207,31 +212,40 @@ class Predictor(ABC):
 
     def examine(self, batch: Batch, state: Any | None = None) -> tuple[Examined, Any]:
         """Score a batch and describe each distribution over ids; see `score`."""
+        parts, after = self.distributions(batch, state)
+        return Examined.of(parts, batch), after
+
+    def distributions(
+        self, batch: Batch, state: Any | None = None
+    ) -> tuple[Iterator[Singles], Any]:
+        """Log-probabilities (nats) of all elements behind every input, and the state behind the batch.
+
+        They come in parts (B, some T, V), from the first position to the last.
+
+        Raises:
+            SettingsError: the model has no vocabulary.
+        """
         raise SettingsError("this model predicts numbers, not elements of a vocabulary")
 
     def read(
         self, histories: Sequence[NDArray[np.int64]], state: Any
     ) -> tuple[LogitsDistribution, Any]:
         """Read a history of ids a row, each of any length from 1 up; see `advance`."""
-        places: dict[int, list[int]] = {}
-        for place, history_T in enumerate(histories):
-            places.setdefault(len(history_T), []).append(place)
-        logits, allowed, states = [], [], []
-        for rows in places.values():
-            rows_R = np.array(rows, dtype=np.int64)
-            elements_RT = np.stack([histories[row] for row in rows])
+        lengths = np.array([len(history_T) for history_T in histories])
+        logits, allowed, states, order = [], [], [], []
+        for length in dict.fromkeys(lengths):
+            rows_R = np.flatnonzero(lengths == length)
+            elements_RT = np.stack([histories[int(row)] for row in rows_R])
             following, after = self.advance(elements_RT, self.select(state, rows_R))
-            logits.append(following.logits_BV)
             own_BV = following.allowed_BV
+            logits.append(following.logits_BV)
             allowed.append(np.isfinite(following.logits_BV) if own_BV is None else own_BV)
             states.append(after)
-        order = np.concatenate([np.array(rows) for rows in places.values()])
-        back = np.empty(len(order), dtype=np.int64)
-        back[order] = np.arange(len(order))
+            order.append(rows_R)
+        back = np.argsort(np.concatenate(order))
         allowed_BV = np.concatenate(allowed)[back]
-        joined = LogitsDistribution(
-            np.concatenate(logits)[back], None, None if allowed_BV.all() else allowed_BV
-        )
+        mask_BV = None if allowed_BV.all() else allowed_BV
+        joined = LogitsDistribution(np.concatenate(logits)[back], allowed_BV=mask_BV)
         return joined, self.select(self.join(states), back)
 
     def restricted(self, grammar: Grammar) -> Predictor:
@@ -277,24 +291,29 @@ def refuse_condition(condition: Any) -> None:
         raise SettingsError("this model cannot use a condition")
 
 
-class NetworkPredictor(Predictor):
-    """A predictor over ids that runs a network, and tells more of it."""
+@dataclass(frozen=True)
+class States:
+    """States of several models for the same rows; a value, never changed in place.
 
-    @property
-    def window(self) -> int:
-        """Elements that count, 0 where all do."""
-        return 0
+    Arguments:
+        parts: one state each.
+    """
 
-    def restricted(self, grammar: Grammar) -> NetworkPredictor:
-        from rhapsode.bundle.combined.grammatical import GrammaticalNetwork
+    parts: tuple[Any, ...]
 
-        return GrammaticalNetwork(self, grammar)
+    def select(self, rows_R: NDArray[np.int64]) -> States:
+        return States(tuple(part.select(rows_R) for part in self.parts))
 
-    @abstractmethod
-    def distributions(
-        self, batch: Batch, state: Any | None = None
-    ) -> tuple[Iterator[Singles], Any]:
-        """Log-probabilities (nats) of all elements behind every input, and the state behind the batch.
+    def fork(self) -> States:
+        return States(tuple(part.fork() for part in self.parts))
 
-        They come in parts (B, some T, V), from the first position to the last.
-        """
+    @classmethod
+    def joined(cls, models: Sequence[Any], states: Sequence[States]) -> States:
+        """The rows of several states, in order, each part by the `join` of its model."""
+        columns = zip(*(state.parts for state in states), strict=True)
+        return cls(tuple(model.join(own) for model, own in zip(models, columns, strict=True)))
+
+    @classmethod
+    def behind(cls, *parts: Any) -> States | None:
+        """The states behind a batch; None for models of windows, which have none."""
+        return None if parts[0] is None else cls(parts)

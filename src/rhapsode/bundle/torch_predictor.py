@@ -1,7 +1,5 @@
 """The predictors that run a network in torch, float32."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,28 +9,19 @@ from numpy.typing import NDArray
 
 from rhapsode.bundle.combined.averaged_predictor import as_one
 from rhapsode.bundle.distribution import Elements, LogitsDistribution
-from rhapsode.bundle.network import (
-    SCORED_AT_ONCE,
-    Network,
-    batch_tensors,
-    evaluating,
-    mask_logits,
-    mask_tensors,
-)
-from rhapsode.bundle.predictor import Examined, NetworkPredictor, refuse_condition
+from rhapsode.bundle.network import SCORED_AT_ONCE, Network, Reading, evaluating, mask_logits
+from rhapsode.bundle.predictor import Examined, Predictor, refuse_condition
 from rhapsode.config import SeenContext
 from rhapsode.data import Batch, Condition
 from rhapsode.errors import SettingsError
 from rhapsode.models import State
-
-__all__ = ["TorchPredictor", "torch_predictor"]
 
 _LONGEST = 1024
 _SPREAD_AT_ONCE = 1 << 21
 """Numbers of the distributions that are given at once."""
 
 
-class TorchPredictor(NetworkPredictor):
+class TorchPredictor(Predictor):
     """A predictor over a network in torch; state is carried and a single element costs one step.
 
     Arguments:
@@ -42,11 +31,7 @@ class TorchPredictor(NetworkPredictor):
 
     def __init__(self, network: Network, vocab_size: int) -> None:
         self._network = network
-        self._vocab_size = vocab_size
-
-    @property
-    def vocab_size(self) -> int:
-        return self._vocab_size
+        self.vocab_size = vocab_size
 
     @torch.no_grad()
     def start(self, rows: int, condition: Any = None) -> State:
@@ -100,64 +85,39 @@ class TorchPredictor(NetworkPredictor):
 
     @torch.no_grad()
     def examine(self, batch: Batch, state: Any | None = None) -> tuple[Examined, Any]:
-        masks = mask_tensors(batch, torch.device("cpu"))
         with evaluating(self._network):
-            inputs, targets, reset_BT = batch_tensors(batch, torch.device("cpu"))
-            before = self._network.state_before(batch, state)
-            y_BTH, state = self._network.model(
-                self._network.input(inputs), before, reset_BT=reset_BT
-            )
-            rows, length = targets.shape
-            most = max(1, SCORED_AT_ONCE // (rows * self._network.head.width))
+            reading = self._network.read(batch, state)
             parts = []
-            for start in range(0, length, most):
-                some = slice(start, start + most)
-                logits_BTV = self._network.head(y_BTH[:, some]).float()
-                if masks is not None:
-                    logits_BTV = mask_logits(logits_BTV, masks[0][:, some])
+            for place, logits_BTV in self._logits(reading, SCORED_AT_ONCE):
                 log_prob_BTV = logits_BTV.log_softmax(-1)
-                target_BT = log_prob_BTV.gather(-1, targets[:, some, None])[..., 0]
-                if masks is not None:
-                    target_BT = target_BT.masked_fill(masks[1][:, some], 0.0)
+                target_BT = log_prob_BTV.gather(-1, reading.targets[:, place, None])[..., 0]
+                if reading.masks is not None:
+                    target_BT = target_BT.masked_fill(reading.masks[1][:, place], 0.0)
                 top_BT, which_BT = log_prob_BTV.max(-1)
                 entropy_BT = -(log_prob_BTV.exp() * log_prob_BTV.clamp_min(-1e4)).sum(-1)
                 parts.append((target_BT, which_BT, top_BT, entropy_BT))
-            found = [torch.cat(columns, dim=1).numpy() for columns in zip(*parts, strict=True)]
-            return Examined(*found), state
+            columns = [torch.cat(column, dim=1).numpy() for column in zip(*parts, strict=True)]
+            return Examined(*columns), reading.state
 
     @torch.no_grad()
     def distributions(
         self, batch: Batch, state: Any | None = None
     ) -> tuple[Iterator[NDArray[np.float32]], Any]:
-        masks = mask_tensors(batch, torch.device("cpu"))
         with evaluating(self._network):
-            inputs, _, reset_BT = batch_tensors(batch, torch.device("cpu"))
-            before = self._network.state_before(batch, state)
-            y_BTH, state = self._network.model(
-                self._network.input(inputs), before, reset_BT=reset_BT
-            )
-        most = max(1, _SPREAD_AT_ONCE // (len(inputs) * self._network.head.width))
-        return (
-            self._spread(
-                y_BTH[:, start : start + most],
-                None if masks is None else masks[0][:, start : start + most],
-            )
-            for start in range(0, y_BTH.shape[1], most)
-        ), state
+            reading = self._network.read(batch, state)
+        parts = self._logits(reading, _SPREAD_AT_ONCE)
+        return (logits_BTV.log_softmax(-1).numpy() for _, logits_BTV in parts), reading.state
 
     @torch.no_grad()
-    def _spread(self, y_BTH: torch.Tensor, allowed_BTV: torch.Tensor | None) -> NDArray[np.float32]:
-        logits_BTV = self._network.head(y_BTH).float()
-        if allowed_BTV is not None:
-            logits_BTV = mask_logits(logits_BTV, allowed_BTV)
-        log_prob_BTV: NDArray[np.float32] = logits_BTV.log_softmax(-1).numpy()
-        return log_prob_BTV
-
-    def select(self, state: State, rows_R: NDArray[np.int64]) -> State:
-        return state.select(torch.from_numpy(rows_R))
-
-    def join(self, states: Sequence[State]) -> State:
-        return type(states[0]).join(states)
+    def _logits(self, reading: Reading, at_once: int) -> Iterator[tuple[slice, torch.Tensor]]:
+        rows, length = reading.targets.shape
+        most = max(1, at_once // (rows * self._network.head.width))
+        for start in range(0, length, most):
+            place = slice(start, start + most)
+            logits_BTV = self._network.head(reading.y_BTH[:, place]).float()
+            if reading.masks is not None:
+                logits_BTV = mask_logits(logits_BTV, reading.masks[0][:, place])
+            yield place, logits_BTV
 
 
 def torch_predictor(
@@ -165,7 +125,7 @@ def torch_predictor(
     vocab_size: int,
     context: SeenContext,
     weights: Sequence[float] = (1.0,),
-) -> NetworkPredictor:
+) -> Predictor:
     """The predictor that sees what its networks were trained to see.
 
     Arguments:

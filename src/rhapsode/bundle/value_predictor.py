@@ -13,24 +13,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rhapsode.bundle.distribution import GREEDY_BELOW, Distribution, Elements, Sample, Table
+from rhapsode.bundle.distribution import (
+    GREEDY_BELOW,
+    Distribution,
+    Elements,
+    Floats,
+    Sample,
+    Singles,
+    Table,
+)
+from rhapsode.bundle.facts import History, ValueBundle, ValueCondition, ValuePaths
 from rhapsode.bundle.network import Network, torch_workers
 from rhapsode.bundle.predictor import Predictor
-from rhapsode.bundle.value_facts import History, ValueBundle, ValueCondition, ValuePaths
 from rhapsode.data import Batch, Condition
 from rhapsode.errors import BundleError, SettingsError
 from rhapsode.heads import Bins, DensityHead
 from rhapsode.models import State
 
-__all__ = [
-    "ValuePredictor",
-    "ValueState",
-    "ValueDistribution",
-]
-
 B_co = TypeVar("B_co", bound=ValueBundle, covariant=True)
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
 
 # Steps that one call of the network reads.
 WINDOW = 256
@@ -40,7 +40,7 @@ NUMBERS_AT_ONCE = 1 << 18
 
 @dataclass(frozen=True)
 class ValueState:
-    """Where B paths stand: what the network remembers, and the last values.
+    """The state of B paths: the memory of the network, and the last values.
 
     Arguments:
         memory: of the network before the next value, B rows.
@@ -53,13 +53,10 @@ class ValueState:
     ahead: State | None = None
 
     def select(self, rows_R: NDArray[np.int64]) -> ValueState:
-        """Some of the paths, in that order; a row may occur twice."""
-        some = torch.from_numpy(np.asarray(rows_R))
-        ahead = None if self.ahead is None else self.ahead.select(some)
-        return ValueState(self.memory.select(some), self.paths.select(np.asarray(rows_R)), ahead)
+        ahead = None if self.ahead is None else self.ahead.select(rows_R)
+        return ValueState(self.memory.select(rows_R), self.paths.select(rows_R), ahead)
 
     def fork(self) -> ValueState:
-        """The same paths, which never see what these read."""
         return self.select(np.arange(len(self.paths)))
 
 
@@ -127,8 +124,8 @@ class ValueDistribution(Distribution):
         return Table(np.stack(rows, axis=1), levels_C)
 
     def select(self, rows_R: NDArray[np.int64]) -> ValueDistribution:
-        parameters_RP = self.parameters_BP[torch.from_numpy(np.asarray(rows_R))]
-        return ValueDistribution(self.head, parameters_RP, self._paths.select(np.asarray(rows_R)))
+        parameters_RP = self.parameters_BP[torch.from_numpy(rows_R)]
+        return ValueDistribution(self.head, parameters_RP, self._paths.select(rows_R))
 
 
 class ValuePredictor(Predictor, Generic[B_co]):
@@ -150,19 +147,10 @@ class ValuePredictor(Predictor, Generic[B_co]):
         self.bundle = bundle
         self.network = network
         self.head = network.head
-
-    @property
-    def vocab_size(self) -> int:
-        return self.head.bins if isinstance(self.head, Bins) else 0
-
-    @property
-    def element_size(self) -> int:
-        return self.bundle.encoder.target_size
-
-    @property
-    def batch_rows(self) -> int:
-        """Rows of one call: fewer where the distribution of a step is told by many numbers."""
-        return max(1, min(super().batch_rows, NUMBERS_AT_ONCE // self.head.width))
+        self.vocab_size = self.head.bins if isinstance(self.head, Bins) else 0
+        self.element_size = bundle.encoder.target_size
+        # Fewer where the distribution of a step is told by many numbers.
+        self.batch_rows = max(1, min(self.batch_rows, NUMBERS_AT_ONCE // self.head.width))
 
     @torch.no_grad()
     def start(self, rows: int, condition: Any = None) -> ValueState:
@@ -210,8 +198,15 @@ class ValuePredictor(Predictor, Generic[B_co]):
             EncodingError: values that the encoder's settings declare impossible.
             SettingsError: covariates of other times than these.
         """
-        time = elements.shape[1]
-        known_BUX = self._known(known_BUX, len(elements), time)
+        rows, time = elements.shape[:2]
+        wanted = (rows, time + 1, self.bundle.facts.covariate_size)
+        if known_BUX is None and not wanted[-1]:
+            known_BUX = np.zeros(wanted, dtype=np.float32)
+        if known_BUX is None or known_BUX.shape != wanted:
+            shape = None if known_BUX is None else known_BUX.shape
+            raise SettingsError(
+                f"{time} values of {rows} series need {wanted[-1]} covariates at {time + 1} times, not {shape}"
+            )
         for step in range(time):
             state = self._observe(elements[:, step], state, known_BUX[:, step])
         parameters_BP, ahead = self._parameters(state.paths, state.memory, known_BUX[:, time])
@@ -239,17 +234,6 @@ class ValuePredictor(Predictor, Generic[B_co]):
             _, ahead = self._parameters(state.paths, state.memory, known_BX)
         state.paths.push(np.asarray(values_BK, dtype=np.float64))
         return ValueState(ahead, state.paths)
-
-    def _known(self, known_BUX: Singles | None, rows: int, time: int) -> Singles:
-        size = self.bundle.facts.covariate_size
-        if known_BUX is None and not size:
-            return np.zeros((rows, time + 1, 0), dtype=np.float32)
-        if known_BUX is None or known_BUX.shape != (rows, time + 1, size):
-            shape = None if known_BUX is None else known_BUX.shape
-            raise SettingsError(
-                f"{time} values of {rows} series need {size} covariates at {time + 1} times, not {shape}"
-            )
-        return known_BUX
 
     @torch.no_grad()
     def begin(self, histories: Sequence[History], sources: Condition | None = None) -> ValueState:
@@ -292,29 +276,22 @@ class ValuePredictor(Predictor, Generic[B_co]):
         All end together; a shorter one joins when those before it have as many steps left.
         """
         lengths = np.array([len(each) for each in features])
-        order = np.argsort(-lengths, kind="stable")
-        left = int(lengths.max(initial=0))
+        lefts = sorted({*lengths.tolist(), 0}, reverse=True)
         states: list[State] = []
-        joined = 0
-        while True:
-            enter = [row for row in order[joined:] if lengths[row] == left]
-            if enter:
-                own = None if sources is None else sources.select(np.array(enter))
+        order: list[int] = []
+        for left, later in zip(lefts, [*lefts[1:], 0], strict=True):
+            enter = np.flatnonzero(lengths == left)
+            if len(enter):
+                own = None if sources is None else sources.select(enter)
                 states.append(self.network.model.init_state(len(enter), condition=own))
-                joined += len(enter)
-            rows = order[:joined]
+                order += enter.tolist()
             state = type(states[0]).join(states)
-            if left == 0:
-                break
-            later = lengths[order[joined:]].max(initial=0) if joined < len(order) else 0
-            time = min(left - int(later), WINDOW)
-            x_BTD = np.stack([features[r][len(features[r]) - left :][:time] for r in rows])
-            _, state = self.network.model(self.network.input(torch.from_numpy(x_BTD)), state)
+            for start in range(left, later, -WINDOW):
+                time = min(start - later, WINDOW)
+                x_BTD = np.stack([features[r][len(features[r]) - start :][:time] for r in order])
+                _, state = self.network.model(self.network.input(torch.from_numpy(x_BTD)), state)
             states = [state]
-            left -= time
-        back = np.empty(len(order), dtype=np.int64)
-        back[order] = np.arange(len(order))
-        return state.select(torch.from_numpy(back))
+        return state.select(np.argsort(order))
 
     def _parameters(
         self, paths: ValuePaths, memory: State, known_BX: Singles

@@ -50,7 +50,7 @@ class DataCommand(SourceSettings):
         if self.plot is not None:
             if self.action != "info":
                 raise SettingsError(f"data {self.action} draws nothing", where="--plot")
-            from rhapsode.views.survey_picture import check_picture
+            from rhapsode.views.pictures import check_picture
 
             check_picture(Path(self.plot))
         if self.action == "fetch":

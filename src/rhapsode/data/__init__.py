@@ -8,24 +8,30 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rhapsode.data.batch import Batch, Condition, Stream
+    from rhapsode.data.batch import AllowedElements, Batch, Condition, MaskedStream, Stream
     from rhapsode.data.batching.carried import CarriedStream, sweep, sweep_lanes
     from rhapsode.data.batching.fresh import FreshStream, document_spans, sweep_fresh
-    from rhapsode.data.batching.masked import AllowedElements, MaskedStream
-    from rhapsode.data.batching.strided import part_of, sweep_rows, sweep_strided
     from rhapsode.data.batching.value_stream import ValueArrays, ValueStream, sweep_values
-    from rhapsode.data.batching.windows import WindowStream, sweep_windows
+    from rhapsode.data.batching.windows import (
+        WindowStream,
+        part_of,
+        sweep_rows,
+        sweep_strided,
+        sweep_windows,
+    )
     from rhapsode.data.corpora.catalogue import (
         CATALOGUE,
         CatalogueEntry,
+        Download,
         catalogue_documents,
         fetch_corpus,
+        find_copy,
         list_corpora,
+        local_copy,
     )
-    from rhapsode.data.corpora.fetch import Download, find_copy, local_copy
     from rhapsode.data.corpora.kitchen import kitchen_documents, kitchen_log_prob, kitchen_record
     from rhapsode.data.document import Document
-    from rhapsode.data.sources import Found, Reading, read_pieces, read_sources, record_kind
+    from rhapsode.data.sources import Found, read_pieces, record_kind
     from rhapsode.data.sources.memory import holds_documents, holds_records
     from rhapsode.data.splits import Split, first_copies, split_documents
     from rhapsode.data.store import (
@@ -54,7 +60,6 @@ __all__ = [
     "MaskedStream",
     "PIECE",
     "Parts",
-    "Reading",
     "ValueArrays",
     "ValueStream",
     "TextStore",
@@ -74,7 +79,6 @@ __all__ = [
     "list_corpora",
     "local_copy",
     "open_store",
-    "read_sources",
     "split_documents",
     "sweep",
     "sweep_fresh",
@@ -97,18 +101,18 @@ _PLACES = {
     **dict.fromkeys(("Batch", "Condition", "Stream"), "batch"),
     **dict.fromkeys(("CarriedStream", "sweep", "sweep_lanes"), "batching.carried"),
     **dict.fromkeys(("FreshStream", "document_spans", "sweep_fresh"), "batching.fresh"),
-    **dict.fromkeys(("AllowedElements", "MaskedStream"), "batching.masked"),
-    **dict.fromkeys(("part_of", "sweep_rows", "sweep_strided"), "batching.strided"),
+    **dict.fromkeys(("AllowedElements", "MaskedStream"), "batch"),
+    **dict.fromkeys(("part_of", "sweep_rows", "sweep_strided"), "batching.windows"),
     **dict.fromkeys(("ValueArrays", "ValueStream", "sweep_values"), "batching.value_stream"),
     **dict.fromkeys(("WindowStream", "sweep_windows"), "batching.windows"),
     **dict.fromkeys(
         ("CATALOGUE", "CatalogueEntry", "catalogue_documents", "fetch_corpus", "list_corpora"),
         "corpora.catalogue",
     ),
-    **dict.fromkeys(("Download", "find_copy", "local_copy"), "corpora.fetch"),
+    **dict.fromkeys(("Download", "find_copy", "local_copy"), "corpora.catalogue"),
     **dict.fromkeys(("kitchen_documents", "kitchen_log_prob", "kitchen_record"), "corpora.kitchen"),
     **dict.fromkeys(("Document",), "document"),
-    **dict.fromkeys(("Found", "Reading", "read_pieces", "read_sources", "record_kind"), "sources"),
+    **dict.fromkeys(("Found", "read_pieces", "record_kind"), "sources"),
     **dict.fromkeys(("holds_documents", "holds_records"), "sources.memory"),
     **dict.fromkeys(("Split", "first_copies", "split_documents"), "splits"),
     **dict.fromkeys(

@@ -1,16 +1,23 @@
-"""What a loader yields and a network takes, and what yields it."""
+"""Batches, conditions and masks: the output of loaders and the input of networks."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.errors import DataError
+
+END = 0
+"""The id of end-of-sequence."""
+_ARRAYS = {
+    "ids_BS": (2, np.int64), "values_BSK": (3, np.float32),
+    "lengths_B": (1, np.int64), "static_BK": (2, np.float32),
+}  # fmt: skip
+"""Axes and type of the arrays of a condition."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +43,9 @@ class Condition:
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not fit one another."""
-        kinds = {
-            "ids_BS": (self.ids_BS, 2, np.int64),
-            "values_BSK": (self.values_BSK, 3, np.float32),
-            "lengths_B": (self.lengths_B, 1, np.int64),
-            "static_BK": (self.static_BK, 2, np.float32),
-        }
         rows: dict[str, int] = {}
-        for name, (array, axes, dtype) in kinds.items():
+        for name, (axes, dtype) in _ARRAYS.items():
+            array = getattr(self, name)
             if array is None:
                 continue
             if array.ndim != axes or array.dtype != dtype:
@@ -51,6 +53,8 @@ class Condition:
                     f"{name} of a condition is {array.dtype} of {array.ndim} axes, "
                     f"not {np.dtype(dtype)} of {axes}"
                 )
+            if array.dtype == np.float32 and np.isinf(array).any():
+                raise DataError(f"{name} of a condition holds infinite numbers")
             rows[name] = len(array)
         if self.ids_BS is not None and self.values_BSK is not None:
             raise DataError("a condition has identifiers or values, not both")
@@ -64,13 +68,10 @@ class Condition:
             raise DataError(f"the arrays of a condition differ in their rows: {listing}")
         if sequence is not None and self.lengths_B is not None:
             longest = sequence.shape[1]
-            if ((self.lengths_B < 1) | (self.lengths_B > longest)).any():
+            if not ((self.lengths_B >= 1) & (self.lengths_B <= longest)).all():
                 raise DataError(f"lengths of a condition are 1 to {longest}, the width of its rows")
         if self.ids_BS is not None and (self.ids_BS < 0).any():
             raise DataError("identifiers of a condition are 0 or more")
-        for name, array in (("values_BSK", self.values_BSK), ("static_BK", self.static_BK)):
-            if array is not None and np.isinf(array).any():
-                raise DataError(f"{name} of a condition holds infinite numbers")
 
     @property
     def rows(self) -> int:
@@ -86,16 +87,17 @@ class Condition:
             DataError: they hold arrays of different kinds or sizes.
         """
         joined: dict[str, NDArray[Any]] = {}
-        for field in dataclasses.fields(cls):
-            parts = [getattr(each, field.name) for each in conditions]
-            arrays = [part for part in parts if part is not None]
-            if arrays and field.name in {"ids_BS", "values_BSK"}:
+        for name in _ARRAYS:
+            arrays = [getattr(each, name) for each in conditions]
+            missing = sum(array is None for array in arrays)
+            if missing == len(arrays):
+                continue
+            if not missing and name in {"ids_BS", "values_BSK"}:
                 longest = max(array.shape[1] for array in arrays)
                 arrays = [_padded(array, longest) for array in arrays]
-            if len(arrays) not in {0, len(parts)} or len({each.shape[1:] for each in arrays}) > 1:
-                raise DataError(f"the conditions of a batch differ in kind or size: {field.name}")
-            if arrays:
-                joined[field.name] = np.concatenate(arrays)
+            if missing or len({array.shape[1:] for array in arrays}) > 1:
+                raise DataError(f"the conditions of a batch differ in kind or size: {name}")
+            joined[name] = np.concatenate(arrays)
         return cls(**joined)
 
     def select(self, rows_R: NDArray[np.int64] | slice) -> Condition:
@@ -114,7 +116,8 @@ class Batch:
         reset_BT: bool; True where a row starts afresh before reading that input. None: nowhere.
         known_BTK: float32 covariates known ahead, for series.
         log_jacobian_BT: float32, nats: the encoder's change of units, for series.
-        log_scale_BK: float32: natural logarithm of what the mean of each target is multiplied by, for counts.
+        log_scale_BK: float32: natural logarithm of what the mean of each target is multiplied by,
+            for counts.
         positions_BT: where each target stands in the array that is read, int64; None: not told.
         condition: what the sequence of each row depends on, B rows: of those that begin with the
             batch, and again of those that go on, so that gradients of every window reach what
@@ -176,25 +179,17 @@ class Batch:
 
 
 def _padded(sources: NDArray[Any], longest: int) -> NDArray[Any]:
-    """Sources (B, S) or (B, S, K) padded to a length."""
     room = [(0, 0), (0, longest - sources.shape[1]), (0, 0)][: sources.ndim]
     return np.pad(sources, room)
 
 
 def _picked(whole: Batch | Condition, rows_R: NDArray[np.int64] | slice) -> dict[str, Any]:
-    """The fields of a batch or condition at some rows."""
-    parts = {}
-    for field in dataclasses.fields(whole):
-        part = getattr(whole, field.name)
-        if isinstance(part, Condition):
-            part = part.select(rows_R)
-        elif part is not None:
-            part = part[rows_R]
-        parts[field.name] = part
-    return parts
-
-
-END = 0
+    parts = {name: getattr(whole, name) for name in whole.__dataclass_fields__}
+    return {
+        name: part.select(rows_R) if isinstance(part, Condition) else part[rows_R]
+        for name, part in parts.items()
+        if part is not None
+    }
 
 
 def lay_out(
@@ -228,32 +223,106 @@ def lay_out(
     )
 
 
+def lay_out_spans(
+    elements_N: NDArray[np.unsignedinteger],
+    spans_B2: NDArray[np.int64],
+    *,
+    offset: int,
+    width: int,
+    scored_N: NDArray[np.bool_] | None = None,
+) -> Batch:
+    """Stretches side by side, each read from end-of-sequence, in one window of their columns.
+
+    Arguments:
+        elements_N: ids.
+        spans_B2: begin and end of each stretch; an end after the text is the end of the text.
+        offset: the first column.
+        width: the number of columns.
+        scored_N: False where an element is given, not scored; None if all are scored.
+    """
+    starts_B1, ends_B1 = spans_B2[:, :1], spans_B2[:, 1:]
+    positions_BT = starts_B1 + np.arange(offset, offset + width, dtype=np.int64)
+    inside_BT = (positions_BT < ends_B1) & (positions_BT < len(elements_N))
+    weights_BT = inside_BT
+    if scored_N is not None:
+        weights_BT = inside_BT & scored_N[np.minimum(positions_BT, len(scored_N) - 1)]
+    return lay_out(
+        elements_N,
+        positions_BT,
+        inside_BT=inside_BT,
+        read_BT=inside_BT & (positions_BT > starts_B1),
+        weights_BT=weights_BT,
+    )
+
+
 class Stream(Protocol):
-    """Batches by step. What a step reads depends on nothing but the step: the whole cursor is one number."""
+    """Batches by step; the number of the step is the whole cursor."""
 
     @property
     def batch_size(self) -> int:
-        """B, rows of a batch; the last of an epoch may have fewer where nothing is carried."""
-        ...
+        """B, rows of a batch; the last of an epoch may have fewer if no state is carried."""
 
     @property
     def carries(self) -> bool:
-        """Whether the state behind a batch is the state before the next; if not, each begins afresh."""
-        ...
+        """True if the state after a batch is the state before the next one."""
 
     @property
     def elements_per_epoch(self) -> int:
         """Elements scored in one pass."""
-        ...
 
     def batch(self, step: int) -> Batch:
-        """What `step` (0, 1, 2, ...) reads."""
-        ...
+        """The batch of `step` (0, 1, 2, ...)."""
 
     def scored(self, steps: int) -> int:
         """Elements scored by the first `steps` steps."""
-        ...
 
     def steps(self, epochs: float) -> int:
         """Steps that make so many passes, at least 1."""
-        ...
+
+
+@dataclass(frozen=True)
+class AllowedElements:
+    """Elements that may stand at each place of an array of ids.
+
+    Places often share what is allowed there, so that each mask is kept once.
+
+    Arguments:
+        masks_MV: the distinct masks, bool.
+        which_N: the mask of each place.
+    """
+
+    masks_MV: NDArray[np.bool_]
+    which_N: NDArray[np.int64]
+
+    def fill(self, batch: Batch) -> Batch:
+        """The batch with its mask; everything may follow where nothing is scored.
+
+        Arguments:
+            batch: it says where its targets stand.
+        """
+        assert batch.positions_BT is not None, "the batch must say where its targets stand"
+        positions_BT, last = batch.positions_BT, len(self.which_N) - 1
+        inside_BT = (positions_BT >= 0) & (positions_BT <= last)
+        allowed_BTV = self.masks_MV[self.which_N[np.clip(positions_BT, 0, last)]]
+        allowed_BTV[~inside_BT] = True
+        return replace(batch, allowed_BTV=allowed_BTV)
+
+
+class MaskedStream:
+    """A stream whose batches hold which elements may follow each input.
+
+    Arguments:
+        stream: ids; its batches say where their targets stand.
+        allowed: in the array that the stream reads.
+    """
+
+    def __init__(self, stream: Stream, allowed: AllowedElements) -> None:
+        self._stream = stream
+        self._allowed = allowed
+        self.batch_size, self.carries = stream.batch_size, stream.carries
+        self.elements_per_epoch = stream.elements_per_epoch
+        self.scored, self.steps = stream.scored, stream.steps
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step, with its mask."""
+        return self._allowed.fill(self._stream.batch(step))

@@ -1,7 +1,5 @@
 """Documents to training, validation and test shares, none of which knows a text of another."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,7 +24,8 @@ class Split:
         train: what is learnt from.
         validation: what chooses the weights.
         test: what is swept once.
-        left_out: copies of documents that no share holds, because the other copy is held out, or all were to go.
+        left_out: copies of documents that no share holds, because the other copy is held out, or
+            all were to go.
     """
 
     train: Parts
@@ -59,14 +58,15 @@ def split_documents(
 ) -> Split:
     """Hold out a test share, and slices all through the rest to validate.
 
-    By the tail, the cut falls on a character count, so the test share of a single file is exactly its last part; with
-    many documents it moves to the nearest end of a document when one is within a fifth of the share. Validation is
-    taken in `SLICES` pieces spread evenly: a single piece would take one subject out of training altogether, and the
-    one nearest the test share costs most. By documents, the hash of a text decides its share, so that it stays there
-    whatever is added. Held-out shares are at most `MOST_TEST` and `MOST_VALIDATION` characters.
+    By the tail, the cut falls on a character count, so the test share of a single file is exactly
+    its last part; with many documents it moves to the nearest end of a document when one is within
+    a fifth of the share. Validation is taken in `SLICES` pieces spread evenly: a single piece would
+    take one subject out of training altogether, and the one nearest the test share costs most. By
+    documents, the hash of a text decides its share, so that it stays there whatever is added.
+    Held-out shares are at most `MOST_TEST` and `MOST_VALIDATION` characters.
 
-    Of texts that occur more than once, the first one is split; the other copies are learnt from where it is, and left
-    out where it is held out or cut.
+    Of texts that occur more than once, the first one is split; the other copies are learnt from
+    where it is, and left out where it is held out or cut.
 
     Arguments:
         lengths_D: characters of each document.
@@ -97,7 +97,7 @@ def split_documents(
 def _by_hash(
     parts: Parts, digests_DB: NDArray[np.uint8], test_share: float, validation_share: float
 ) -> tuple[Parts, Parts, Parts]:
-    """Shares of whole documents by the first eight bytes of their digests, taken as a number from 0 to 1."""
+    """Shares of whole documents by the first eight bytes of their digests, as a number."""
     total = int((parts[:, 2] - parts[:, 1]).sum())
     test_share = min(test_share, MOST_TEST / max(1, total))
     validation_share = min(validation_share, MOST_VALIDATION / max(1, total))

@@ -1,6 +1,4 @@
-"""What can be counted of texts that pass by piece by piece; nothing of the text is kept."""
-
-from __future__ import annotations
+"""Counts of characters, lines and elements of texts that are read piece by piece."""
 
 import math
 import unicodedata
@@ -62,9 +60,9 @@ class TextCounts:
 
     def __init__(self) -> None:
         self.counts_C = np.zeros(_CODE_POINTS, dtype=np.int64)
-        """How often each code point occurs."""
+        """The count of each code point."""
         self.lines: Counter[int] = Counter()
-        """How many lines that are not empty have each length, in characters."""
+        """The number of lines of each length above 0, in characters."""
         self.crlf = 0
         """Carriage returns with a line feed behind them."""
         self._waiting: list[str] = []
@@ -109,11 +107,12 @@ class TextCounts:
                 self.lines[int(length)] += int(count)
 
     def characters(self) -> dict[str, Any]:
-        """What the characters are.
+        """Counts of characters by kind and script.
 
         Returns:
-            `distinct`, `kinds` (counts by kind), `scripts` (letters by script, most first), `line_ends` and `odd`:
-            characters that are not seen, or stand for something lost, most first.
+            `distinct`, `kinds` (counts by kind), `scripts` (letters by script, most first),
+            `line_ends` and `odd`: characters that are not seen, or stand for something lost, most
+            first.
         """
         kinds: Counter[str] = Counter()
         scripts: Counter[str] = Counter()
@@ -141,9 +140,8 @@ class TextCounts:
 
 
 def _is_odd(character: str, category: str) -> bool:
-    if character in "\t\n\r \u3000":
-        return False
-    return category[0] in "CZ" or character == "\N{REPLACEMENT CHARACTER}"
+    is_space = character in "\t\n\r \u3000"
+    return not is_space and (category[0] in "CZ" or character == "\N{REPLACEMENT CHARACTER}")
 
 
 def _name(character: str) -> str:
@@ -170,8 +168,9 @@ def lengths_summary(lengths: NDArray[np.int64] | Counter[int]) -> dict[str, Any]
         lengths: the lengths, or how often each occurs.
 
     Returns:
-        `count`, `mean`, `min`, `quartile_1`, `median`, `quartile_3`, `percentile_95`, `max`, and `histogram` with
-        `scale` (linear or log), `edges` and `counts`; a bin holds its lower edge and not its upper one.
+        `count`, `mean`, `min`, `quartile_1`, `median`, `quartile_3`, `percentile_95`, `max`, and
+        `histogram` with `scale` (linear or log), `edges` and `counts`; a bin holds its lower edge
+        and not its upper one.
     """
     if isinstance(lengths, Counter):
         values_L = np.array(sorted(lengths), dtype=np.int64)
@@ -221,40 +220,39 @@ def _edges(low: int, high: int) -> list[int]:
 
 def _log_edges(low: int, high: int) -> list[int]:
     """Edges that grow by about the same factor, whole numbers, the last above `high`."""
-    found: list[int] = []
     for series in _SERIES:
-        found = sorted(
+        edges = sorted(
             {
                 round(number * 10.0 ** (exponent - 1))
                 for exponent in range(len(str(high)) + 1)
                 for number in series
             }
         )
-        below = [edge for edge in found if edge <= max(1, low)]
-        above = [edge for edge in found if edge > high]
-        found = [below[-1], *(edge for edge in found if below[-1] < edge < above[0]), above[0]]
-        if len(found) <= _BINS + 1:
+        below = max(edge for edge in edges if edge <= max(1, low))
+        above = min(edge for edge in edges if edge > high)
+        edges = [edge for edge in edges if below <= edge <= above]
+        if len(edges) <= _BINS + 1:
             break
-    return [min(low, found[0]), *found[1:]]
+    return [min(low, edges[0]), *edges[1:]]
 
 
 def coverage(counts_V: NDArray[np.int64], shares: Sequence[float]) -> list[int | None]:
-    """How many of the most frequent elements make up each share of a text; None where all do not.
+    """The number of the most frequent elements that make up each share of a text.
 
     Arguments:
-        counts_V: how often each element occurs, the unknown one first.
+        counts_V: the count of each element, the unknown one first.
         shares: from 0 to 1.
+
+    Returns:
+        A number for each share; None if all elements together are less.
     """
     total = int(counts_V.sum())
     known_V = np.sort(counts_V[1:])[::-1]
     sums_V = np.cumsum(known_V)
-    found: list[int | None] = []
-    for share in shares:
-        # The rounding guards against 0.95 * 20 = 19.000000000000004.
-        wanted = math.ceil(round(share * total, 6))
-        place = int(np.searchsorted(sums_V, wanted)) + 1
-        found.append(place if place <= len(known_V) and total else None)
-    return found
+    # The rounding guards against 0.95 * 20 = 19.000000000000004.
+    wanted = [math.ceil(round(share * total, 6)) for share in shares]
+    places = (np.searchsorted(sums_V, wanted) + 1).tolist()
+    return [place if total and place <= len(known_V) else None for place in places]
 
 
 def frequency_curve(counts_V: NDArray[np.int64]) -> dict[str, list[Any]]:
@@ -277,7 +275,9 @@ def frequency_curve(counts_V: NDArray[np.int64]) -> dict[str, list[Any]]:
 
 
 def zipf_exponent(counts_V: NDArray[np.int64]) -> float | None:
-    """The s of count ~ rank^-s, by least squares on both logarithms, every stretch of log rank weighing the same.
+    """The s of count ~ rank^-s, by least squares on both logarithms.
+
+    Every stretch of log rank has the same weight.
 
     Elements seen once are left out: their ranks say nothing. None for fewer than ten others.
 

@@ -41,7 +41,7 @@ class _Facts(_Amounts):
 
 @dataclass
 class _Progress(_Amounts):
-    """How far a store is written; what lies behind is cut off when it is taken up again."""
+    """Amounts written so far; the rest is cut off when writing continues."""
 
     pieces: int = 0
 
@@ -60,7 +60,8 @@ class ElementStore:
         unknown: how many elements are the unknown element.
         complete: whether the last document ends here.
         counts_V: how often each element occurs.
-        scored_N: False where an element is given, neither learnt nor scored; None when all are scored.
+        scored_N: False where an element is given, neither learnt nor scored; None when all are
+            scored.
     """
 
     elements_N: NDArray[np.unsignedinteger]
@@ -95,12 +96,12 @@ class ElementStore:
 
     @property
     def scored(self) -> int:
-        """How many elements are not given."""
+        """The number of elements that are scored."""
         return len(self) if self.scored_N is None else int(np.count_nonzero(self.scored_N))
 
 
 def cache_folder() -> Path:
-    """Where encoded text is kept between runs: RHAPSODE_CACHE, or the user's cache folder."""
+    """The cache of encoded text: RHAPSODE_CACHE, or a folder in the user's cache."""
     named = os.environ.get("RHAPSODE_CACHE")
     if named:
         return Path(named)
@@ -261,7 +262,7 @@ def _write(
 def _taken_up(
     folder: Path, dtype: np.dtype[np.unsignedinteger], vocab_size: int
 ) -> tuple[_Progress, NDArray[np.int64]]:
-    """What an interrupted call has kept in `folder`, its files cut to that; nothing when that is not whole."""
+    """Progress of an interrupted call, its files cut to that; zero if it is not whole."""
     done, counts_V = _Progress(), np.zeros(vocab_size, dtype=np.int64)
     try:
         kept = _Progress(**json.loads((folder / "progress.json").read_text(encoding="utf-8")))
@@ -318,12 +319,6 @@ def open_store(folder: Path) -> ElementStore:
         for begin, end in spans.tolist():
             scored_N[begin:end] = False
     return ElementStore(
-        elements_N,
-        starts,
-        facts.characters,
-        facts.bytes,
-        facts.unknown,
-        facts.complete,
-        counts_V,
+        elements_N, starts, facts.characters, facts.bytes, facts.unknown, facts.complete, counts_V,
         scored_N,
-    )
+    )  # fmt: skip

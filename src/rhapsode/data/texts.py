@@ -1,7 +1,5 @@
 """A corpus as decoded text on disk: read once from its sources, then mapped, whatever its size."""
 
-from __future__ import annotations
-
 import codecs
 import hashlib
 import json
@@ -13,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 from zipfile import BadZipFile
 
 import numpy as np
@@ -46,13 +44,13 @@ class TextStore:
     """All documents of a corpus, in order.
 
     Arguments:
-        folder: where it lies.
-        sha256: over all texts and their boundaries, in hexadecimal; names do not count.
-        byte_ends_D: where each document ends in the file, bytes.
+        folder: the folder of the store.
+        sha256: hash of all texts and their boundaries, in hexadecimal.
+        byte_ends_D: the end of each document in the file, in bytes.
         character_ends_D: the same in characters.
-        prompts_D: how many first characters of each document are given.
-        digests_DB: 16 bytes by which equal texts are known.
-        marks_M2: places by which a character is found: characters and bytes before it.
+        prompts_D: the length of the prompt of each document, in characters.
+        digests_DB: hashes of 16 bytes; equal for equal texts.
+        marks_M2: index of the file: characters and bytes before some places.
     """
 
     folder: Path
@@ -68,7 +66,7 @@ class TextStore:
 
     @property
     def characters(self) -> int:
-        """Of all documents."""
+        """The characters of all documents."""
         return int(self.character_ends_D[-1]) if len(self) else 0
 
     @property
@@ -78,12 +76,12 @@ class TextStore:
 
     @property
     def pairs(self) -> bool:
-        """Whether any document has a part that is given."""
+        """True if a document has a prompt."""
         return bool(self.prompts_D.any())
 
     @cached_property
     def names(self) -> list[str]:
-        """Where each document came from."""
+        """The source of each document."""
         with (self.folder / "names.jsonl").open(encoding="utf-8") as file:
             return [json.loads(line) for line in file]
 
@@ -93,36 +91,33 @@ class TextStore:
         lengths_D = self.lengths_D
         return np.stack((np.arange(len(self)), np.zeros_like(lengths_D), lengths_D), axis=1)
 
-    def text(self, document: int) -> str:
-        """A whole document; for short ones."""
-        return "".join(piece.text for piece in self.pieces(self.whole[document : document + 1]))
-
     def pieces(self, parts: Parts, most: int = PIECE) -> Iterator[Document]:
-        """The texts of parts in order; long ones in pieces cut behind line ends, none above twice `most` characters."""
+        """The texts of parts in order, long ones in pieces of at most twice `most` characters.
+
+        Pieces end after line ends.
+        """
         begins_D = self.character_ends_D - self.lengths_D
         lengths_D = self.lengths_D
         with (self.folder / "text.bin").open("rb") as file:
             for document, begin, end in parts.tolist():
-                length = int(lengths_D[document])
+                length, start = int(lengths_D[document]), int(begins_D[document])
                 if begin == 0 and end == length:
                     first = int(self.byte_ends_D[document - 1]) if document else 0
                     last = int(self.byte_ends_D[document])
                 else:
-                    first = self._place(file, int(begins_D[document]) + begin)
-                    last = self._place(file, int(begins_D[document]) + end)
-                name = str(document)
-                prompt = max(0, int(self.prompts_D[document]) - begin)
+                    first, last = self._place(file, start + begin), self._place(file, start + end)
                 file.seek(first)
                 at = begin
                 for text in _texts(file, last - first, most):
+                    after = at + len(text)
                     yield Document(
                         text,
-                        name,
-                        complete=at + len(text) == length,
+                        str(document),
+                        complete=after == length,
                         opening=at == 0,
-                        prompt=min(len(text), max(0, prompt - (at - begin))),
+                        prompt=max(0, min(after, int(self.prompts_D[document])) - at),
                     )
-                    at += len(text)
+                    at = after
 
     def _place(self, file: BinaryIO, character: int) -> int:
         """Bytes before a character, counted over all documents."""
@@ -143,25 +138,19 @@ def _texts(file: BinaryIO, size: int, most: int) -> Iterator[str]:
         yield file.read(size).decode("utf-8", "surrogatepass")
         return
     kept = b""
-    while size or kept:
+    while size:
         block = file.read(min(most, size))
         size -= len(block)
         kept += block
-        if size:
-            cut = kept.rfind(b"\n") + 1
-            if not cut and len(kept) < 2 * most:
-                continue
-            # Without any line end, behind the last whole character.
-            cut = cut or _last_character(kept)
-            piece, kept = kept[:cut], kept[cut:]
-        else:
-            piece, kept = kept, b""
-        if piece:
-            yield piece.decode("utf-8", "surrogatepass")
+        cut = kept.rfind(b"\n") + 1 if size else len(kept)
+        if not cut and len(kept) >= 2 * most:
+            cut = _last_character(kept)  # no line end: after the last whole character
+        if cut:
+            yield kept[:cut].decode("utf-8", "surrogatepass")
+            kept = kept[cut:]
 
 
 def _last_character(raw: bytes) -> int:
-    """Where the last character of UTF-8 begins."""
     at = len(raw) - 1
     while at > 0 and raw[at] & 0xC0 == 0x80:
         at -= 1
@@ -169,28 +158,19 @@ def _last_character(raw: bytes) -> int:
 
 
 class _Writer:
-    """Counts and hashes what it writes."""
-
-    def __init__(self, folder: Path) -> None:
-        self._text = (folder / "text.bin").open("wb")
-        self._names = (folder / "names.jsonl").open("w", encoding="utf-8")
-        self._corpus = hashlib.sha256()
-        self._document = hashlib.sha256()
-        self.bytes = self.characters = 0
-        self._begin = 0
-        self.byte_ends = array("q")
-        self.character_ends = array("q")
-        self.prompts = array("q")
+    def __init__(self, text: BinaryIO, names: TextIO) -> None:
+        self._text, self._names = text, names
+        self.corpus, self._document = hashlib.sha256(), hashlib.sha256()
+        self.bytes = self.characters = self._prompt = 0
+        self.byte_ends, self.character_ends, self.prompts = array("q"), array("q"), array("q")
         self.digests = bytearray()
         self.marks: list[tuple[int, int]] = [(0, 0)]
-        self._prompt = 0
         self._name: str | None = None
 
     def add(self, piece: Document) -> None:
         if piece.opening or self._name is None:
-            self._close_document(complete=True)
-            self._name = piece.name
-            self._prompt = piece.prompt
+            self.close_document()
+            self._name, self._prompt = piece.name, piece.prompt
         for start in range(0, len(piece.text), _MARK):
             text = piece.text[start : start + _MARK]
             raw = text.encode("utf-8", "surrogatepass")
@@ -201,57 +181,45 @@ class _Writer:
             self.bytes += len(raw)
             self.characters += len(text)
 
-    def _close_document(self, *, complete: bool) -> None:
-        if self._name is None:
-            return
-        digest = self._document.digest()
+    def close_document(self) -> None:
         length = self.bytes - (self.byte_ends[-1] if self.byte_ends else 0)
-        if length:
-            self._corpus.update(f"{length}:{self._prompt}:{int(complete)}:".encode() + digest)
+        if self._name is not None and length:
+            digest = self._document.digest()
+            self.corpus.update(f"{length}:{self._prompt}:1:".encode() + digest)
             self.byte_ends.append(self.bytes)
             self.character_ends.append(self.characters)
             self.prompts.append(self._prompt)
             self.digests += digest[:_DIGEST]
             self._names.write(json.dumps(self._name) + "\n")
-        self._document = hashlib.sha256()
-        self._name = None
-
-    def close(self) -> str:
-        self._close_document(complete=True)
-        for file in (self._text, self._names):
-            file.flush()
-            os.fsync(file.fileno())
-        self.abandon()
-        return self._corpus.hexdigest()
-
-    def abandon(self) -> None:
-        self._text.close()
-        self._names.close()
+        self._document, self._name = hashlib.sha256(), None
 
 
 def write_texts(parent: Path, pieces: Iterable[Document]) -> TextStore:
-    """Write documents as they come into a folder of `parent` named by their content; an equal one is kept.
+    """Write documents into a folder of `parent` named by their content; an equal one is kept.
 
     Arguments:
-        parent: where text stores lie.
+        parent: folder of text stores.
         pieces: documents, long ones in pieces.
 
     Raises:
-        DataError: the folder cannot be written, or what `pieces` raises.
+        DataError: the folder cannot be written, or an error of `pieces`.
     """
+    scratch: Path | None = None
     try:
         parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=parent))
-    except OSError as problem:
-        raise _unwritable(parent, problem) from None
-    try:
-        writer = _Writer(scratch)
-        try:
+        with (
+            (scratch / "text.bin").open("wb") as text,
+            (scratch / "names.jsonl").open("w", encoding="utf-8") as names,
+        ):
+            writer = _Writer(text, names)
             for piece in pieces:
                 writer.add(piece)
-            sha256 = writer.close()
-        finally:
-            writer.abandon()
+            writer.close_document()
+            for file in (text, names):
+                file.flush()
+                os.fsync(file.fileno())
+        sha256 = writer.corpus.hexdigest()
         folder = parent / sha256[:32]
         if (folder / "facts.json").exists():
             return open_texts(folder)
@@ -271,18 +239,15 @@ def write_texts(parent: Path, pieces: Iterable[Document]) -> TextStore:
             if not (folder / "facts.json").exists():  # else another process was faster
                 raise
     except OSError as problem:
-        raise _unwritable(parent, problem) from None
+        raise DataError(
+            f"cannot write the decoded text: {problem.strerror}",
+            where=str(parent),
+            hint="name another folder with RHAPSODE_CACHE",
+        ) from None
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
     return open_texts(folder)
-
-
-def _unwritable(folder: Path, problem: OSError) -> DataError:
-    return DataError(
-        f"cannot write the decoded text: {problem.strerror}",
-        where=str(folder),
-        hint="name another folder with RHAPSODE_CACHE",
-    )
 
 
 def open_texts(folder: Path) -> TextStore:

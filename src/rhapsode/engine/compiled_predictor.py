@@ -16,7 +16,7 @@ from rhapsode.bundle import (
     Elements,
     Examined,
     LogitsDistribution,
-    NetworkPredictor,
+    Predictor,
     Stretch,
     StretchRequest,
     log_softmax,
@@ -74,7 +74,7 @@ class CompiledState:
         return self
 
 
-class CompiledPredictor(NetworkPredictor):
+class CompiledPredictor(Predictor):
     """A predictor over arrays. A row's numbers are the same bits alone and beside others, at once and in pieces.
 
     Arguments:
@@ -84,15 +84,12 @@ class CompiledPredictor(NetworkPredictor):
 
     def __init__(self, network: Laid, threads: int = 1) -> None:
         self._network, self._threads = network, threads
+        self.vocab_size = network[at.VOCAB]
         self._entries = entries_for(network[at.FAMILY], network.kind)
         self._asked = (network.weights, network.matrices, network.spec)
         self._row = padded(network[at.VOCAB])
         # A guess at how long a step takes, to begin with: an eighth of a nanosecond a byte.
         self._step_seconds = network.matrices.nbytes * 1.25e-10
-
-    @property
-    def vocab_size(self) -> int:
-        return self._network[at.VOCAB]
 
     def start(self, rows: int, condition: Any = None) -> CompiledState:
         refuse_condition(condition)
@@ -372,7 +369,7 @@ class _Rows:
 
 def compiled_predictor(
     bundle: Bundle[Any, Any], *, weights: str = "float32", threads: int | None = None
-) -> NetworkPredictor:
+) -> Predictor:
     """The predictor that sees what the network was trained to see.
 
     Arguments:

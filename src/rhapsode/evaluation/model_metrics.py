@@ -161,7 +161,7 @@ def grammatical_loss(
         grammar: over the same elements.
         fresh: whether every document is read without what came before it.
     """
-    from rhapsode.bundle.ngram_predictor import NGramPredictor
+    from rhapsode.bundle.combined.mixed_predictor import NGramPredictor
 
     context = SeenContext("fresh" if fresh else "carried")
     batches = in_context(

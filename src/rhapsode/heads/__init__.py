@@ -1,26 +1,24 @@
 """Heads: features to a distribution over the next element. Loads torch."""
 
-from rhapsode.heads.bins import Bins, BinsConfig
-from rhapsode.heads.categorical import Categorical, CategoricalConfig
-from rhapsode.heads.contract import HEADS, Head
-from rhapsode.heads.count_data import (
-    NegativeBinomial,
-    NegativeBinomialConfig,
-    Poisson,
-    PoissonConfig,
+from rhapsode.heads.categorical import Categorical, CategoricalConfig, Joint, JointConfig
+from rhapsode.heads.contract import (
+    HEADS,
+    AlikeHead,
+    DensityConfig,
+    DensityHead,
+    Head,
 )
-from rhapsode.heads.density import AlikeHead, DensityHead
-from rhapsode.heads.gaussian_mixture import GaussianMixture, GaussianMixtureConfig
-from rhapsode.heads.joint import Joint, JointConfig
+from rhapsode.heads.count_data import NegativeBinomial, Poisson
 from rhapsode.heads.location_scale import (
     Gaussian,
     GaussianConfig,
+    GaussianMixture,
+    GaussianMixtureConfig,
     Laplace,
-    LaplaceConfig,
+    LocationScaleConfig,
     StudentT,
-    StudentTConfig,
 )
-from rhapsode.heads.quantiles import Quantiles, QuantilesConfig
+from rhapsode.heads.piecewise import Bins, BinsConfig, Quantiles, QuantilesConfig
 
 __all__ = [
     "HEADS",
@@ -29,6 +27,7 @@ __all__ = [
     "BinsConfig",
     "Categorical",
     "CategoricalConfig",
+    "DensityConfig",
     "DensityHead",
     "Gaussian",
     "GaussianConfig",
@@ -38,13 +37,10 @@ __all__ = [
     "Joint",
     "JointConfig",
     "Laplace",
-    "LaplaceConfig",
+    "LocationScaleConfig",
     "NegativeBinomial",
-    "NegativeBinomialConfig",
     "Poisson",
-    "PoissonConfig",
     "Quantiles",
     "QuantilesConfig",
     "StudentT",
-    "StudentTConfig",
 ]

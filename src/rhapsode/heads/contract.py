@@ -1,11 +1,23 @@
-"""The contract of a head: features to a distribution over the next element."""
+"""The contract of a head: features to a distribution over the next element; and the base of heads over numbers.
+
+Heads over numbers have in common an affine map to parameters, safe gradients and draws by inversion. Their parameters are
+(B, T, P) with P = K x the head's own number for one target. A width is kept as its logarithm and a place as it is, so that
+`scaled` takes a distribution over scaled values to the data's own units exactly.
+"""
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
 
+import torch
+from msgspec import Meta
 from torch import Tensor, nn
 
 from rhapsode.config import Registry
+
+GREEDY_BELOW = 1e-5
+"""Temperatures below it choose the likeliest element."""
 
 
 class Head(nn.Module, ABC):
@@ -31,7 +43,7 @@ class Head(nn.Module, ABC):
     def loss(
         self, parameters: Tensor, targets: Tensor, log_jacobian_BT: Tensor | None = None
     ) -> Tensor:
-        """What training makes small, (B, T) float32: the negative log-probability, unless a head says otherwise."""
+        """The training loss, (B, T) float32: by default the negative log-probability."""
         return -self.log_prob(parameters, targets, log_jacobian_BT)
 
     @abstractmethod
@@ -40,3 +52,226 @@ class Head(nn.Module, ABC):
 
 
 HEADS: Registry[type[Head]] = Registry("head")
+
+Features = Annotated[int, Meta(ge=1, le=1 << 20)]
+Targets = Annotated[int, Meta(ge=1, le=1 << 12)]
+LeastScale = Annotated[float, Meta(gt=0.0, le=1.0)]
+
+
+@dataclass(frozen=True)
+class DensityConfig:
+    """Settings of heads over numbers."""
+
+    feature_size: Features
+    """Number of input features, H."""
+    target_size: Targets = 1
+    """Numbers of one observation, K."""
+
+
+# Beyond these nothing is left of float32, which the training loop adds up and clips in.
+FARTHEST = 1e35
+STEEPEST = 1e6
+LOWEST = -1e30
+LOG_WIDEST = 100.0
+TINY = 2.0**-54
+# Buffers that stay in a core's cache, and that malloc hands out again without asking the system.
+ROWS_AT_ONCE = 8192
+NUMBERS_AT_ONCE = 1 << 18
+
+
+def constant(values: Sequence[float]) -> Tensor:
+    """Settings as a tensor, float64, on the processor whatever the device at hand.
+
+    Not a buffer: a network that is built without memory, to be filled from a file, would forget it.
+    """
+    return torch.tensor(values, dtype=torch.float64, device="cpu")
+
+
+def bounded(parameters: Tensor) -> Tensor:
+    """The same values, with gradients of at most `STEEPEST` and never NaN."""
+    if not parameters.requires_grad:
+        return parameters
+    parameters = parameters.view_as(parameters)
+    parameters.register_hook(  # type: ignore[no-untyped-call]
+        lambda slope: slope.nan_to_num(0.0, STEEPEST, -STEEPEST).clamp(-STEEPEST, STEEPEST)
+    )
+    return parameters
+
+
+def log_softplus(x: Tensor, floor: float = 0.0) -> Tensor:
+    """log(softplus(x) + floor), without a floor also where softplus underflows."""
+    if floor:
+        return (nn.functional.softplus(x) + floor).log()
+    # Below -20 softplus(x) is exp(x) to float64's last digit but one.
+    return torch.where(x < -20.0, x, nn.functional.softplus(x.clamp(min=-20.0)).log())
+
+
+class DensityHead(Head):
+    """A distribution over K numbers.
+
+    Values are computed in float64; a target that is NaN is missing and adds nothing; parameters of any size and
+    targets up to 1e35 give finite log-probabilities (at least -1e30) and finite gradients (at most 1e6 a parameter).
+    """
+
+    counts: ClassVar[bool] = False
+    """True if targets are whole numbers in the data's own units, unscaled."""
+    target_size: int
+    """Numbers of one observation, K."""
+
+    def start_linear(self, weight_KF: Tensor, bias_K: Tensor, log_width_K: Tensor) -> bool:
+        """Let every distribution begin about a linear function of the last F features.
+
+        Arguments:
+            weight_KF: of the features, for each target.
+            bias_K: added to it.
+            log_width_K: natural logarithm of the standard deviation about it.
+
+        Returns:
+            Whether this head has such a beginning; if not, nothing was changed.
+        """
+        return False
+
+    @abstractmethod
+    def quantile(self, parameters: Tensor, level: float | Tensor) -> Tensor:
+        """The values that are not exceeded with a probability, (..., K) float64, from parameters (..., P).
+
+        Arguments:
+            parameters: of any leading shape.
+            level: in (0, 1); a number, or a tensor that broadcasts against (..., K).
+        """
+
+    @abstractmethod
+    def scaled(self, parameters: Tensor, log_scale: Tensor) -> Tensor:
+        """Parameters (..., P) of the distribution of exp(log_scale) times the values.
+
+        Arguments:
+            parameters: (..., P).
+            log_scale: (..., K), or (...) where K is 1: natural logarithm of each target's scale.
+        """
+
+    def _columns(self, parameters: Tensor, values: Tensor) -> Tensor:
+        """Values with the K of the targets as their last axis."""
+        if values.ndim == parameters.ndim - 1 and self.target_size == 1:
+            return values[..., None]
+        if values.ndim != parameters.ndim or values.shape[-1] != self.target_size:
+            raise ValueError(
+                f"values of shape {tuple(values.shape)} for {self.target_size} targets a position"
+            )
+        return values
+
+
+class AlikeHead(DensityHead):
+    """A distribution over K numbers of one shape, independent of one another given the features."""
+
+    places: slice | None = None
+    """Raw outputs of a target that are places in its own units; None where there are none."""
+    width_share: ClassVar[float | None] = None
+    """The width, a target's second raw output, as a share of the standard deviation; None where there is no width."""
+
+    def __init__(self, config: DensityConfig, each: int) -> None:
+        super().__init__()
+        self.target_size = config.target_size
+        self.width = config.target_size * each
+        self.weight = nn.Parameter(torch.empty(self.width, config.feature_size))
+        self.bias = nn.Parameter(torch.zeros(self.width))
+        bound = config.feature_size**-0.5
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def start_linear(self, weight_KF: Tensor, bias_K: Tensor, log_width_K: Tensor) -> bool:
+        if self.places is None:
+            return False
+        with torch.no_grad():
+            weight = self.weight.view(self.target_size, -1, self.weight.shape[1])
+            bias = self.bias.view(self.target_size, -1)
+            weight[:, :, -weight_KF.shape[1] :] = 0.0
+            weight[:, self.places, -weight_KF.shape[1] :] = weight_KF[:, None]
+            bias[:, self.places] += bias_K[:, None]
+            if self.width_share is not None:
+                width = log_width_K.exp().clamp(1e-3, 1e3)
+                # The inverse of softplus.
+                bias[:, 1] = (self.width_share * width).expm1().log()
+        return True
+
+    def forward(self, y_BTH: Tensor) -> Tensor:
+        with torch.autocast(y_BTH.device.type, enabled=False):
+            raw = nn.functional.linear(y_BTH.float(), self.weight.float(), self.bias.float())
+            return self._link(self._split(raw)).flatten(-2)
+
+    def log_prob(
+        self, parameters: Tensor, targets: Tensor, log_jacobian_BT: Tensor | None = None
+    ) -> Tensor:
+        """Log-probability (nats) of targets (B, T, K), or (B, T) where K is 1; float32.
+
+        Arguments:
+            parameters: (B, T, P).
+            targets: in the units the parameters speak of; NaN where missing.
+            log_jacobian_BT: added as it is.
+        """
+        x, known = self._known(parameters, targets)
+        each = self._log_density(self._split(bounded(parameters).double()), x)
+        total = torch.where(known, each, 0.0).sum(-1)
+        # No lower than float32 can add up; the gradient goes on below.
+        log_prob_BT = (total.clamp(min=LOWEST).detach() + (total - total.detach())).float()
+        return log_prob_BT if log_jacobian_BT is None else log_prob_BT + log_jacobian_BT
+
+    def sample(self, parameters: Tensor, uniforms_B: Tensor, temperature: float = 1.0) -> Tensor:
+        """One observation a row, (B, K) float64, from parameters (B, P).
+
+        Arguments:
+            parameters: (B, P).
+            uniforms_B: in [0, 1): (B, K), one lane for each target, or (B,) where K is 1.
+            temperature: 1 is the distribution itself; what others do to it, the head says.
+
+        Raises:
+            ValueError: a negative temperature.
+        """
+        if temperature < 0:
+            raise ValueError(f"temperature {temperature} is negative")
+        uniforms = self._columns(parameters, uniforms_B).double().clamp(TINY, 1 - 2 * TINY)
+        uniforms = uniforms.contiguous()
+        drawn = torch.empty_like(uniforms)
+        rows = max(1, min(ROWS_AT_ONCE, NUMBERS_AT_ONCE // self.width))
+        for start in range(0, len(drawn), rows):
+            some = slice(start, start + rows)
+            split = self._split(parameters[some].detach().double())
+            drawn[some] = self._draw(split, uniforms[some], temperature)
+        return drawn
+
+    def quantile(self, parameters: Tensor, level: float | Tensor) -> Tensor:
+        split = self._split(parameters.detach().double())
+        levels = torch.as_tensor(level, dtype=torch.float64, device=split.device)
+        levels = levels.expand(split.shape[:-1]).clamp(TINY, 1 - 2 * TINY).contiguous()
+        return self._quantile(split, levels)
+
+    def scaled(self, parameters: Tensor, log_scale: Tensor) -> Tensor:
+        log_scale = self._columns(parameters, log_scale)[..., None]
+        return self._scaled(self._split(parameters), log_scale).flatten(-2)
+
+    def _split(self, parameters: Tensor) -> Tensor:
+        return parameters.view(*parameters.shape[:-1], self.target_size, -1)
+
+    def _known(self, parameters: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Targets (..., K), float64 and finite, and which of them are not missing."""
+        x = self._columns(parameters, targets).double()
+        known = ~x.isnan()
+        return torch.where(known, x, 0.0).clamp(-FARTHEST, FARTHEST), known
+
+    @abstractmethod
+    def _link(self, raw: Tensor) -> Tensor:
+        """Raw outputs to parameters, (..., K, each)."""
+
+    @abstractmethod
+    def _log_density(self, parameters: Tensor, x: Tensor) -> Tensor:
+        """Log-density of x (..., K) under parameters (..., K, each), float64."""
+
+    def _quantile(self, parameters: Tensor, levels: Tensor) -> Tensor:
+        """Quantiles (..., K) at levels (..., K)."""
+        return self._draw(parameters, levels, 1.0)
+
+    @abstractmethod
+    def _draw(self, parameters: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
+        """Draws (..., K) by inversion of uniforms (..., K)."""
+
+    @abstractmethod
+    def _scaled(self, parameters: Tensor, log_scale: Tensor) -> Tensor:
+        """Parameters (..., K, each) of values times exp(log_scale), (..., K, 1)."""

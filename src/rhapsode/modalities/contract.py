@@ -36,8 +36,7 @@ from rhapsode.models.families import FAMILIES
 if TYPE_CHECKING:  # training loads torch
     from rhapsode.bundle.network import Network
     from rhapsode.data import Stream
-    from rhapsode.training.fine_tuning import BaseModel
-    from rhapsode.training.planner import Plan
+    from rhapsode.training.planner import BaseModel, Plan
     from rhapsode.views.card import Card
 
 __all__ = [

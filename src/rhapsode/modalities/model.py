@@ -33,7 +33,7 @@ from rhapsode.modalities.opened import (
 )
 from rhapsode.views.display import Shown, as_html, as_text
 from rhapsode.views.history import History, read_history
-from rhapsode.views.model_view import model_blocks
+from rhapsode.views.terminal.model_tables import model_blocks
 
 if TYPE_CHECKING:
     from rhapsode.bundle.network import Network

@@ -9,72 +9,20 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from rhapsode.models.families import (
-    FAMILIES,
-    EngineForm,
-    Family,
-    FamilyPlan,
-    PlanRequest,
-)
+from rhapsode.models.families import FAMILIES
 
 if TYPE_CHECKING:
-    from rhapsode.models.awd_lstm.config import AWDLSTMConfig
-    from rhapsode.models.awd_lstm.network import AWDLSTM
-    from rhapsode.models.conditioners import CONDITIONERS, Conditioned, Conditioner
     from rhapsode.models.contract import SequenceModel, State
-    from rhapsode.models.gru.config import GRUConfig
-    from rhapsode.models.gru.network import GRU
-    from rhapsode.models.inputs import INPUTS, InputModule
-    from rhapsode.models.lstm.config import LSTMConfig
-    from rhapsode.models.lstm.network import LSTM, LSTMState
-    from rhapsode.models.rnn.config import RNNConfig
-    from rhapsode.models.rnn.network import RNN, HiddenState
-    from rhapsode.models.skip_lstm.config import SkipLSTMConfig
-    from rhapsode.models.skip_lstm.network import SkipLSTM
-    from rhapsode.models.tcn.config import TCNConfig
-    from rhapsode.models.tcn.network import TCN, TCNState
-    from rhapsode.models.transformer.config import TransformerConfig
-    from rhapsode.models.transformer.network import Transformer, TransformerState
-    from rhapsode.models.transformer_classic.config import TransformerClassicConfig
-    from rhapsode.models.transformer_classic.network import (
-        TransformerClassic,
-        TransformerClassicState,
-    )
+    from rhapsode.models.inputs import CONDITIONERS, INPUTS, Conditioned, InputModule
 
 __all__ = [
-    "AWDLSTM",
     "CONDITIONERS",
     "FAMILIES",
-    "GRU",
     "INPUTS",
-    "LSTM",
-    "RNN",
-    "TCN",
-    "AWDLSTMConfig",
     "Conditioned",
-    "Conditioner",
-    "EngineForm",
-    "Family",
-    "FamilyPlan",
-    "GRUConfig",
-    "HiddenState",
     "InputModule",
-    "LSTMConfig",
-    "LSTMState",
-    "PlanRequest",
-    "RNNConfig",
     "SequenceModel",
-    "SkipLSTM",
-    "SkipLSTMConfig",
     "State",
-    "TCNConfig",
-    "TCNState",
-    "Transformer",
-    "TransformerClassic",
-    "TransformerClassicConfig",
-    "TransformerClassicState",
-    "TransformerConfig",
-    "TransformerState",
 ]
 
 # The order is that of the help.
@@ -91,34 +39,12 @@ for _name, _place in (
     FAMILIES.register_at(_name, f"{__name__}.{_place}")
 
 _PLACES = {
-    "AWDLSTMConfig": "awd_lstm.config",
-    "GRUConfig": "gru.config",
-    "LSTMConfig": "lstm.config",
-    "RNNConfig": "rnn.config",
-    "SkipLSTMConfig": "skip_lstm.config",
-    "TCNConfig": "tcn.config",
-    "TransformerConfig": "transformer.config",
-    "TransformerClassicConfig": "transformer_classic.config",
-    "AWDLSTM": "awd_lstm.network",
-    "CONDITIONERS": "conditioners",
-    "Conditioned": "conditioners",
-    "Conditioner": "conditioners",
-    "GRU": "gru.network",
-    "HiddenState": "rnn.network",
+    "CONDITIONERS": "inputs",
+    "Conditioned": "inputs",
     "INPUTS": "inputs",
     "InputModule": "inputs",
-    "LSTM": "lstm.network",
-    "LSTMState": "lstm.network",
-    "RNN": "rnn.network",
     "SequenceModel": "contract",
-    "SkipLSTM": "skip_lstm.network",
     "State": "contract",
-    "TCN": "tcn.network",
-    "TCNState": "tcn.network",
-    "Transformer": "transformer.network",
-    "TransformerClassic": "transformer_classic.network",
-    "TransformerClassicState": "transformer_classic.network",
-    "TransformerState": "transformer.network",
 }
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any, ClassVar, Protocol, Self, TypeVar, dataclass_transform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform
 
 import numpy as np
 import torch
@@ -15,34 +15,13 @@ from torch import Tensor, nn
 
 from rhapsode.errors import SettingsError
 
+if TYPE_CHECKING:
+    from rhapsode.data import Condition
+
 S = TypeVar("S")
 Kind = TypeVar("Kind", bound="State")
 
 _SHARED = "rhapsode.shared"
-
-
-class ConditionLike(Protocol):
-    """The arrays of `rhapsode.data.Condition`, as a model sees them."""
-
-    @property
-    def ids_BS(self) -> NDArray[np.int64] | None:
-        """Identifiers of the sources, padded."""
-
-    @property
-    def values_BSK(self) -> NDArray[np.float32] | None:
-        """Values of the sources, padded."""
-
-    @property
-    def lengths_B(self) -> NDArray[np.int64] | None:
-        """Elements of each source."""
-
-    @property
-    def static_BK(self) -> NDArray[np.float32] | None:
-        """Attributes of whole sequences, NaN where missing."""
-
-    @property
-    def rows(self) -> int:
-        """The number of sources."""
 
 
 def shared() -> Any:
@@ -73,11 +52,12 @@ class State:
         fields = dataclasses.fields(cls)  # type: ignore[arg-type]
         return [field.name for field in fields if is_shared(field) == memory]
 
-    def _map(self, change: Callable[[Tensor], Tensor]) -> Self:
+    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The state with every tensor changed."""
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
         parts = (getattr(self, field.name) for field in fields)
         return type(self)(
-            *(part._map(change) if isinstance(part, State) else change(part) for part in parts)
+            *(part.map(change) if isinstance(part, State) else change(part) for part in parts)
         )
 
     def tensors(self) -> dict[str, Tensor]:
@@ -101,31 +81,26 @@ class State:
         if sorted(names) != sorted(tensors):
             raise KeyError(f"the tensors are {sorted(tensors)}, not {sorted(names)}")
         ordered = iter([tensors[name] for name in names])
-        return self._map(lambda _: next(ordered))
+        return self.map(lambda _: next(ordered))
 
     @property
     def rows(self) -> int:
         """B, the number of rows."""
         return _length(getattr(self, self._names(memory=False)[0]))
 
-    def select(self, rows_R: Tensor) -> Self:
+    def select(self, rows_R: Tensor | NDArray[np.int64]) -> Self:
         """The state of some rows, in the order of `rows_R` (int64); a row may occur twice."""
-        parts = {}
-        for name in self._names(memory=False):
-            part = getattr(self, name)
-            parts[name] = (
-                part.select(rows_R)
-                if isinstance(part, State)
-                else part.index_select(0, rows_R.to(part.device))
-            )
+        rows_R = torch.as_tensor(rows_R)
+        names = self._names(memory=False)
+        parts = {name: _selected(getattr(self, name), rows_R) for name in names}
         return dataclasses.replace(self, **parts)  # type: ignore[type-var]
 
     def fork(self) -> Self:
         """A state of its own that goes on from here; memories stay shared."""
-        parts = {}
-        for name in self._names(memory=False):
-            part = getattr(self, name)
-            parts[name] = part.fork() if isinstance(part, State) else part.clone()
+        own = {name: getattr(self, name) for name in self._names(memory=False)}
+        parts = {
+            n: part.fork() if isinstance(part, State) else part.clone() for n, part in own.items()
+        }
         return dataclasses.replace(self, **parts)  # type: ignore[type-var]
 
     @classmethod
@@ -138,25 +113,19 @@ class State:
         if len(states) == 1:
             return states[0]
         names = cls._names(memory=False)
-        columns = {name: [getattr(state, name) for state in states] for name in names}
+        columns: dict[str, Sequence[Any]] = {
+            name: [getattr(state, name) for state in states] for name in names
+        }
         memory_names = cls._names(memory=True)
         if memory_names:
-            firsts: dict[tuple[int, ...], tuple[Self, int]] = {}  # of each memory, and its offset
-            sources, offsets = 0, []
-            for state in states:
-                memory = [getattr(state, name) for name in memory_names]
-                key = tuple(map(id, memory))
-                if key not in firsts:
-                    firsts[key] = state, sources
-                    sources += _length(memory[0])
-                offsets.append(firsts[key][1])
-            columns["source_B"] = [
-                source_B + offset
-                for source_B, offset in zip(columns["source_B"], offsets, strict=True)
-            ]
-            columns |= {
-                n: [getattr(state, n) for state, _ in firsts.values()] for n in memory_names
-            }
+            memories = [tuple(getattr(state, name) for name in memory_names) for state in states]
+            keys = [tuple(map(id, memory)) for memory in memories]
+            distinct = dict(zip(keys, memories, strict=True))
+            lengths = (_length(memory[0]) for memory in distinct.values())
+            offsets = dict(zip(distinct, accumulate(lengths, initial=0), strict=False))
+            rows = zip(columns["source_B"], keys, strict=True)
+            columns["source_B"] = [source_B + offsets[key] for source_B, key in rows]
+            columns |= dict(zip(memory_names, zip(*distinct.values(), strict=True), strict=True))
         return cls(**{name: _joined(parts) for name, parts in columns.items()})
 
     def under(self, begun: Self) -> Self:
@@ -178,24 +147,26 @@ class State:
             return self
         source_B = vars(self)["source_B"]
         own_B = torch.arange(first, first + len(source_B), device=source_B.device)
-        parts: dict[str, Any] = {"source_B": own_B}
-        for name in names:
-            memory = vars(self)[name]
-            own = memory.select if isinstance(memory, State) else partial(memory.index_select, 0)
-            parts[name] = own(source_B)
-        return dataclasses.replace(self, **parts)  # type: ignore[type-var]
+        own = {name: _selected(getattr(self, name), source_B) for name in names}
+        return dataclasses.replace(self, source_B=own_B, **own)  # type: ignore[type-var]
 
     def detach(self) -> Self:
         """The same values, cut from the graph that made them."""
-        return self._map(torch.Tensor.detach)
+        return self.map(torch.Tensor.detach)
 
     def to(self, device: torch.device | str) -> Self:
         """The same values on another device."""
-        return self._map(lambda tensor: tensor.to(device))
+        return self.map(lambda tensor: tensor.to(device))
 
 
 def _length(part: Tensor | State) -> int:
     return part.rows if isinstance(part, State) else part.shape[0]
+
+
+def _selected(part: Any, rows_R: Tensor) -> Any:
+    if isinstance(part, State):
+        return part.select(rows_R)
+    return part.index_select(0, rows_R.to(part.device))
 
 
 def _joined(parts: Sequence[Any]) -> Any:
@@ -229,9 +200,9 @@ class SequenceModel(nn.Module, ABC):
     Config: ClassVar[type[Any]]
     """The frozen dataclass of this family's settings."""
     sees_inputs: ClassVar[bool] = False
-    """Whether the features hold the inputs, as `Family.sees_inputs` says."""
+    """True if the features hold the inputs, as `Family.sees_inputs` says."""
     uses_condition: ClassVar[bool] = False
-    """Whether a state can begin from a condition; `init_state` refuses one elsewhere."""
+    """True if a state can begin from a condition; `init_state` refuses one elsewhere."""
     input_size: int
     output_size: int
 
@@ -239,7 +210,7 @@ class SequenceModel(nn.Module, ABC):
         self,
         batch: int,
         *,
-        condition: ConditionLike | None = None,
+        condition: Condition | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> State:
@@ -314,4 +285,43 @@ class SequenceModel(nn.Module, ABC):
 
     @abstractmethod
     def probe(self, x_BTD: Tensor, state: State | None = None) -> dict[str, Tensor]:
-        """What goes on inside over a window: named tensors (gates, attention), B first."""
+        """Inner values over a window: named tensors (gates, attention), B first."""
+
+
+class SegmentedModel(SequenceModel):
+    """A model that reads a window piece by piece, from one reset to the next."""
+
+    Carried: ClassVar[type[State]]
+    """The states of this family."""
+
+    def forward(
+        self, x_BTD: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        known: State = self.begun(state, len(x_BTD), self.Carried)
+        drawn = self.drawn(x_BTD)
+        if reset_BT is None:
+            return self.window(x_BTD, known, drawn)
+        outputs: list[Tensor] = []
+        for start, end in _segments(reset_BT):
+            known = self.restarted(known, ~reset_BT[:, start])
+            y_BTH, known = self.window(x_BTD[:, start:end], known, drawn)
+            outputs.append(y_BTH)
+        return (outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)), known
+
+    def drawn(self, x_BTD: Tensor) -> Any:
+        """Random numbers of a call, the same for all its pieces."""
+        return None
+
+    def restarted(self, state: State, keep_B: Tensor) -> State:
+        """The state with the rows that are not kept as they begin."""
+        return state.map(lambda tensor: tensor * keep_B[:, None, None])
+
+    @abstractmethod
+    def window(self, x_BTD: Tensor, state: Any, drawn: Any) -> tuple[Tensor, State]:
+        """Read a piece without a reset: features, and the state behind it."""
+
+
+def _segments(reset_BT: Tensor) -> Iterator[tuple[int, int]]:
+    """The pieces of a window in which no row is reset but at the first position."""
+    resets_T = torch.nonzero(reset_BT.any(dim=0)[1:]).flatten() + 1
+    return pairwise([0, *resets_T.tolist(), reset_BT.shape[1]])

@@ -71,26 +71,22 @@ class Family(ABC):
     A new family is a subclass in `models/<name>/config.py`, entered in `models/__init__`, and a network beside it.
     """
 
-    name: ClassVar[str]
-    """The full name, as "lstm.v1"."""
     Config: ClassVar[type[Any]]
     """The frozen dataclass of its settings."""
     network: ClassVar[str]
-    """Where its network is: "module:class". Loading it loads torch."""
+    """The place of its network, "module:class". Loading it loads torch."""
     training_rate: ClassVar[float] = 0.6
     """Multiply-adds a second in training, as a share of an LSTM's."""
     averages: ClassVar[bool] = False
-    """Whether its weights are averaged over the end of a run."""
+    """True if its weights are averaged over the end of a run."""
     remembers_documents: ClassVar[bool] = False
-    """Whether it has gates that chrono initialisation opens over a document."""
-    largest_fresh_rate: ClassVar[float] = 4e-3
-    """Learning rate at most with documents read each afresh, where it remembers them."""
+    """True if it has gates that chrono initialisation opens over a document."""
     default_window: ClassVar[int] = 64
     """Steps of an update in a carried context."""
     sees_inputs: ClassVar[bool] = False
-    """Whether its features hold its inputs, so that a head can begin as a linear autoregression."""
+    """True if its features hold its inputs: a head can begin as a linear autoregression."""
     head_bias: ClassVar[bool] = True
-    """Whether its head has a bias."""
+    """True if its head has a bias."""
     embedding_std: ClassVar[float | None] = None
     """Standard deviation of a fresh table; None for the table's own."""
 

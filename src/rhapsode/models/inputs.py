@@ -1,15 +1,21 @@
-"""Input modules: what is read, to features."""
+"""Input modules and conditioners: what is read, to features; what a sequence depends on, to a memory."""
+
+from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import torch
 from msgspec import Meta
 from torch import Tensor, nn
-from torch.nn import functional
 
 from rhapsode.config import Registry
+from rhapsode.errors import SettingsError
+from rhapsode.models.contract import SequenceModel, State, shared, state_dataclass
+
+if TYPE_CHECKING:
+    from rhapsode.data import Condition
 
 Vocabulary = Annotated[int, Meta(ge=1, le=1 << 31)]
 Width = Annotated[int, Meta(ge=1, le=1 << 20)]
@@ -59,7 +65,7 @@ class Table(InputModule):
             nn.init.normal_(self.weight, std=config.init_std)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        x_BTD = functional.embedding(inputs, self.weight)
+        x_BTD = nn.functional.embedding(inputs, self.weight)
         if self.training and self.config.dropout:
             keep = 1 - self.config.dropout
             x_BTD = x_BTD * torch.empty_like(x_BTD[:, :1]).bernoulli_(keep).div_(keep)
@@ -87,7 +93,7 @@ class OneHot(InputModule):
         self.register_buffer("like", torch.zeros(0), persistent=False)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return functional.one_hot(inputs, self.output_size).to(self.like.dtype)
+        return nn.functional.one_hot(inputs, self.output_size).to(self.like.dtype)
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,7 @@ class Linear(InputModule):
         nn.init.kaiming_uniform_(self.weight, a=5**0.5)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        return functional.linear(inputs, self.weight, self.bias)
+        return nn.functional.linear(inputs, self.weight, self.bias)
 
 
 @dataclass(frozen=True)
@@ -137,3 +143,173 @@ class Values(InputModule):
 
     def forward(self, inputs: Tensor) -> Tensor:
         return inputs
+
+
+class Conditioner(nn.Module, ABC):
+    """A map of a condition to a memory (M, memory_size)."""
+
+    Config: ClassVar[type[Any]]
+    """The frozen dataclass of its settings."""
+    memory_size: int
+
+    @abstractmethod
+    def forward(self, condition: Condition) -> Tensor:
+        """The memory of M sources.
+
+        Raises:
+            SettingsError: the condition lacks what this conditioner reads, or holds something else.
+        """
+
+
+CONDITIONERS: Registry[type[Conditioner]] = Registry("conditioner")
+
+
+@dataclass(frozen=True)
+class StaticConfig:
+    """Settings of `static.v1`."""
+
+    static_size: Annotated[int, Meta(ge=1, le=1 << 20)]
+    """Attributes of a sequence."""
+    condition_size: Annotated[int, Meta(ge=1, le=1 << 20)] = 32
+    """Numbers of the memory of a source."""
+
+
+@CONDITIONERS.register("static.v1")
+class Static(Conditioner):
+    """An affine map of static attributes and their missing indicators.
+
+    A missing attribute is 0 beside an indicator of 1, so that the map learns what to put there.
+    """
+
+    Config = StaticConfig
+
+    def __init__(self, config: StaticConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.memory_size = config.condition_size
+        self.linear = nn.Linear(2 * config.static_size, config.condition_size)
+
+    def forward(self, condition: Condition) -> Tensor:
+        static = condition.static_BK
+        if static is None:
+            raise SettingsError("the condition has no static attributes, which this model reads")
+        if condition.lengths_B is not None:
+            raise SettingsError(
+                "the condition has a sequence, and this model reads attributes only"
+            )
+        if static.shape[1] != self.config.static_size:
+            raise SettingsError(
+                f"the condition has {static.shape[1]} static attributes, "
+                f"the model reads {self.config.static_size}"
+            )
+        like = self.linear.weight
+        static_MK = torch.tensor(static, device=like.device, dtype=like.dtype)
+        missing_MK = static_MK.isnan()
+        features_MD = torch.cat((static_MK.nan_to_num(0.0), missing_MK.to(like.dtype)), dim=1)
+        memory_MC: Tensor = self.linear(features_MD)
+        return memory_MC
+
+
+@state_dataclass
+class ConditionedState(State):
+    """The state of the model within, and the memory its rows share."""
+
+    inner: State
+    source_B: Tensor
+    memory_MC: Tensor = shared()
+
+
+class Conditioned(SequenceModel):
+    """A model whose input features have a projection of the condition added.
+
+    It works for every family, through the contract alone. The memory is made once, by
+    `init_state`, and a reset keeps it: the row begins anew under the same condition. No condition
+    is a memory of zeros, of which the projection is 0: the model within alone. That differs from a
+    condition whose attributes are all missing.
+
+    Its features do not hold the inputs as they are, whatever those of the model within hold.
+
+    Arguments:
+        model: what reads the features.
+        conditioner: what makes the memory.
+    """
+
+    uses_condition = True
+
+    def __init__(self, model: SequenceModel, conditioner: Conditioner) -> None:
+        super().__init__()
+        self.input_size = model.input_size
+        self.output_size = model.output_size
+        self.inner = model
+        self.conditioner = conditioner
+        self.projection = nn.Linear(conditioner.memory_size, model.input_size, bias=False)
+
+    def init_state(
+        self,
+        batch: int,
+        *,
+        condition: Condition | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> ConditionedState:
+        """The state of rows that have seen nothing, under a condition.
+
+        Raises:
+            SettingsError: the conditioner cannot use it, or it has neither one source nor B.
+        """
+        state = self.zero_state(batch, device=device, dtype=dtype)
+        if condition is None:
+            return state
+        if condition.rows not in {1, batch}:
+            raise SettingsError(
+                f"the condition has {condition.rows} rows for {batch} sequences",
+                hint="give one for all of them, or one for each",
+            )
+        memory_MC = self.conditioner(condition)
+        memory_MC = memory_MC.to(state.memory_MC.device, state.memory_MC.dtype)
+        source_B = state.source_B
+        if condition.rows == batch:
+            source_B = torch.arange(batch, device=source_B.device)
+        return ConditionedState(state.inner, source_B, memory_MC)
+
+    def zero_state(
+        self,
+        batch: int,
+        *,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> ConditionedState:
+        """The zero state of the model within, over one source of zeros."""
+        size = (1, self.conditioner.memory_size)
+        memory_MC = self.projection.weight.new_zeros(size, device=device, dtype=dtype)
+        source_B = torch.zeros(batch, dtype=torch.int64, device=memory_MC.device)
+        inner = self.inner.zero_state(batch, device=device, dtype=dtype)
+        return ConditionedState(inner, source_B, memory_MC)
+
+    def forward(
+        self, x_BTD: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
+    ) -> tuple[Tensor, ConditionedState]:
+        known = self.begun(state, len(x_BTD), ConditionedState)
+        added_B1D = self._added(known)[:, None].to(x_BTD.dtype)
+        y_BTH, inner = self.inner(x_BTD + added_B1D, known.inner, reset_BT=reset_BT)
+        return y_BTH, ConditionedState(inner, known.source_B, known.memory_MC)
+
+    def step(
+        self, x_BD: Tensor, state: State, *, reset_B: Tensor | None = None
+    ) -> tuple[Tensor, ConditionedState]:
+        known = self.begun(state, len(x_BD), ConditionedState)
+        added_BD = self._added(known).to(x_BD.dtype)
+        y_BH, inner = self.inner.step(x_BD + added_BD, known.inner, reset_B=reset_B)
+        return y_BH, ConditionedState(inner, known.source_B, known.memory_MC)
+
+    def probe(self, x_BTD: Tensor, state: State | None = None) -> dict[str, Tensor]:
+        """The probe of the model within, and `condition` (B, D), added to each input."""
+        known = self.begun(state, len(x_BTD), ConditionedState)
+        added_BD = self._added(known)
+        shown = self.inner.probe(x_BTD + added_BD[:, None].to(x_BTD.dtype), known.inner)
+        return {"condition": added_BD, **shown}
+
+    def _added(self, state: ConditionedState) -> Tensor:
+        memory_BC = state.memory_MC.index_select(0, state.source_B)
+        added_BD: Tensor = self.projection(memory_BC.to(self.projection.weight.dtype))
+        return added_BD

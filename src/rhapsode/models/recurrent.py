@@ -1,49 +1,45 @@
-"""What recurrent families share: layers over torch's fused kernels, resets, locked dropout, one-position steps.
+"""Layers over torch's fused kernels, shared by recurrent families: resets, locked dropout, one-position steps.
 
-A family says how its gates are stacked, which kernel and which cell compute it, and what its state is.
+A family says how its gates are stacked, which kernel and which cell compute it, its equations, and what its state is.
 """
-
-from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator
-from itertools import pairwise
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from rhapsode.models.contract import SequenceModel, State
-from rhapsode.models.recurrent_config import RecurrentConfig
+from rhapsode.models.contract import SegmentedModel, State, state_dataclass
+from rhapsode.models.recurrent_config import GatedConfig, RecurrentConfig
+
+Memory = tuple[Tensor, ...]
+"""Values that a layer carries, the hidden ones first."""
+Gates = dict[str, Tensor]
+NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
-def open_memory(keep: Tensor, write: Tensor | None, positions: int) -> None:
-    """Biases of gates in place, so that units forget over times spread evenly in log up to `positions`.
+@state_dataclass
+class HiddenState(State):
+    """Hidden values of every layer."""
 
-    A unit whose gate keeps the share f forgets over 1 / (1 - f) positions; f = sigmoid(log(t - 1)) makes that t, for t
-    drawn from 2 to `positions` (Tallec and Ollivier 2018, "Can recurrent neural networks warp time?", section 3).
-
-    Arguments:
-        keep: biases of the gates that keep, one a unit.
-        write: biases of the gates that write, which become the opposite, or None.
-        positions: 2 or more.
-    """
-    keep.uniform_(1.0, max(1.0 + 1e-6, positions - 1.0)).log_()
-    if write is not None:
-        write.copy_(-keep)
+    h_BLH: Tensor
 
 
-class Recurrent(SequenceModel):
+class Recurrent(SegmentedModel):
     """Stacked layers of one cell. Parameters have the names, shapes and gate order of torch.nn's module."""
 
     Config = RecurrentConfig
+    config: RecurrentConfig
     gates: ClassVar[int]
     """Gates stacked in the rows of a layer's weights."""
+    fused: Callable[..., Any]
+    """Torch's fused kernel of a layer."""
     Carried: ClassVar[type[State]]
     """Its tensors are (B, L, H), the hidden values first."""
 
-    def __init__(self, config: RecurrentConfig) -> None:
+    def __init__(self, config: Any) -> None:
         super().__init__()
         self.config = config
         self.input_size = config.input_size
@@ -51,51 +47,32 @@ class Recurrent(SequenceModel):
         rows = self.gates * config.hidden_size
         for layer in range(config.num_layers):
             width = config.input_size if layer == 0 else config.hidden_size
-            for name, shape in (
-                ("weight_ih", (rows, width)),
-                ("weight_hh", (rows, config.hidden_size)),
-                ("bias_ih", (rows,)),
-                ("bias_hh", (rows,)),
-            ):
+            shapes = ((rows, width), (rows, config.hidden_size), (rows,), (rows,))
+            for name, shape in zip(NAMES, shapes, strict=True):
                 self.register_parameter(f"{name}_l{layer}", nn.Parameter(torch.empty(shape)))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Uniform weights, as in torch.nn."""
-        bound = 1 / math.sqrt(self.config.hidden_size)
+        bound = 1 / math.sqrt(config.hidden_size)
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
 
-    @abstractmethod
-    def kernel(
-        self, x_BTD: Tensor, memory: tuple[Tensor, ...], weights: list[Tensor]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def kernel(self, x_BTD: Tensor, memory: Memory, weights: list[Tensor]) -> tuple[Tensor, Memory]:
         """One layer over a window by the fused kernel; `memory` tensors are (1, B, H)."""
+        carried = memory if len(memory) > 1 else memory[0]
+        y_BTH, *after = self.fused(
+            x_BTD, carried, weights, True, 1, 0.0, self.training, False, True
+        )
+        return y_BTH, tuple(after)
 
     @abstractmethod
-    def cell(
-        self, x_BD: Tensor, memory: tuple[Tensor, ...], weights: list[Tensor]
-    ) -> tuple[Tensor, ...]:
-        """One layer over one position; `memory` tensors are (B, H), the hidden values first."""
+    def cell(self, x_BD: Tensor, memory: Memory, weights: list[Tensor]) -> Memory:
+        """One layer over one position; `memory` tensors are (B, H)."""
 
     @abstractmethod
-    def probe_layer(
-        self, x_BTD: Tensor, y_BTH: Tensor, memory: tuple[Tensor, ...], weights: list[Tensor]
-    ) -> dict[str, Tensor]:
-        """The gates of one layer, for all positions at once, from its inputs and the kernel's outputs."""
-
-    @abstractmethod
-    def reference_cell(
-        self, x_BD: Tensor, memory: tuple[Tensor, ...], weights: list[Tensor]
-    ) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
-        """The equations of one layer and position written out: new memory, and the gates as `probe_layer` names them."""
+    def gates_of(self, new: Tensor, past: Tensor) -> Gates:
+        """The gates by name, from the products with the inputs and with the past hidden values."""
 
     def weights_of(self, layer: int) -> list[Tensor]:
         """Input weights, hidden weights and their biases of a layer."""
-        return [
-            self.get_parameter(f"{name}_l{layer}")
-            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        ]
+        return [self.get_parameter(f"{name}_l{layer}") for name in NAMES]
 
     def read_with(self) -> list[list[Tensor]]:
         """The weights of all layers that one call of `forward` or `step` uses throughout."""
@@ -113,44 +90,30 @@ class Recurrent(SequenceModel):
         fields = self.Carried.__dataclass_fields__  # type: ignore[attr-defined]
         return self.Carried(*(zeros.clone() for _ in fields))
 
-    def _memory(self, state: State | None, batch: int) -> tuple[Tensor, ...]:
+    def _memory(self, state: State | None, batch: int) -> Memory:
         return tuple(self.begun(state, batch, self.Carried).tensors().values())
 
-    def forward(
-        self, x_BTD: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
-    ) -> tuple[Tensor, State]:
-        memory = self._memory(state, len(x_BTD))
-        masks, weights = self._masks(x_BTD), self.read_with()
-        if reset_BT is None:
-            y_BTH, memory = self._window(x_BTD, memory, masks, weights)
-            return y_BTH, self.Carried(*memory)
-        outputs: list[Tensor] = []
-        for start, end in segments(reset_BT):
-            keep_B11 = ~reset_BT[:, start, None, None]
-            kept = tuple(tensor * keep_B11 for tensor in memory)
-            y_BTH, memory = self._window(x_BTD[:, start:end], kept, masks, weights)
-            outputs.append(y_BTH)
-        whole = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
-        return whole, self.Carried(*memory)
+    def drawn(self, x_BTD: Tensor) -> tuple[list[Tensor] | None, list[list[Tensor]]]:
+        """Dropout masks and weights of one call."""
+        return self._masks(x_BTD), self.read_with()
 
-    def _window(
-        self,
-        x_BTD: Tensor,
-        memory: tuple[Tensor, ...],
-        masks: list[Tensor] | None,
-        weights: list[list[Tensor]],
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        after: list[tuple[Tensor, ...]] = []
+    def window(self, x_BTD: Tensor, state: State, drawn: Any) -> tuple[Tensor, State]:
+        masks, weights = drawn
+        memory = state.tensors().values()
+        after: list[Memory] = []
         for layer in range(self.config.num_layers):
             before = tuple(tensor[:, layer].unsqueeze(0).contiguous() for tensor in memory)
             x_BTD, kept = self.kernel(x_BTD, before, weights[layer])
             if masks is not None:
                 x_BTD = x_BTD * masks[layer].to(x_BTD.dtype)
             after.append(tuple(tensor[0] for tensor in kept))
-        return x_BTD, tuple(torch.stack(layers, dim=1) for layers in zip(*after, strict=True))
+        return x_BTD, self._stacked(after)
+
+    def _stacked(self, layers: list[Memory]) -> State:
+        return self.Carried(*(torch.stack(parts, dim=1) for parts in zip(*layers, strict=True)))
 
     def _masks(self, x_BTD: Tensor) -> list[Tensor] | None:
-        """What dropout keeps of every layer's outputs, scaled, (B, 1, H): one draw for a whole window."""
+        """Scaled dropout masks of every layer's outputs, (B, 1, H), one draw for a window."""
         if not self.training or self.config.dropout == 0.0:
             return None
         keep = 1 - self.config.dropout
@@ -167,14 +130,13 @@ class Recurrent(SequenceModel):
         memory = self._memory(state, len(x_BD))
         if reset_B is not None:
             memory = tuple(tensor * ~reset_B[:, None, None] for tensor in memory)
-        after: list[tuple[Tensor, ...]] = []
-        masks, weights = self._masks(x_BD[:, None]), self.read_with()
+        after: list[Memory] = []
+        masks, weights = self.drawn(x_BD[:, None])
         for layer in range(self.config.num_layers):
             kept = self.cell(x_BD, tuple(t[:, layer] for t in memory), weights[layer])
             after.append(kept)
             x_BD = kept[0] if masks is None else kept[0] * masks[layer][:, 0]
-        joined = (torch.stack(layers, dim=1) for layers in zip(*after, strict=True))
-        return x_BD, self.Carried(*joined)
+        return x_BD, self._stacked(after)
 
     def probe(self, x_BTD: Tensor, state: State | None = None) -> dict[str, Tensor]:
         """Per layer its gates and its hidden values, each (B, T, H).
@@ -182,53 +144,52 @@ class Recurrent(SequenceModel):
         The gates are computed for all positions at once, from the inputs and the fused kernel's own hidden values.
         """
         memory = self._memory(state, len(x_BTD))
-        found: dict[str, Tensor] = {}
+        traces: dict[str, Tensor] = {}
         for layer in range(self.config.num_layers):
             weights = self.weights_of(layer)
             own = tuple(tensor[:, layer] for tensor in memory)
             y_BTH, _ = self.kernel(x_BTD, tuple(t.unsqueeze(0).contiguous() for t in own), weights)
-            gates = self.probe_layer(x_BTD, y_BTH, own, weights)
-            found |= {f"layer{layer}.{name}": value for name, value in gates.items()}
-            found[f"layer{layer}.hidden"] = y_BTH
+            # The hidden values that each position saw are those one position earlier.
+            seen_BTH = torch.cat((own[0][:, None], y_BTH[:, :-1]), dim=1)
+            gates = self.gates_of(
+                nn.functional.linear(x_BTD, weights[0], weights[2]),
+                nn.functional.linear(seen_BTH, weights[1], weights[3]),
+            )
+            named = {**gates, **self.inner_values(gates, own), "hidden": y_BTH}
+            traces |= {f"layer{layer}.{name}": values for name, values in named.items()}
             x_BTD = y_BTH
-        return found
+        return traces
 
-    def reference(
-        self, x_BTD: Tensor, state: State | None = None, reset_BT: Tensor | None = None
-    ) -> tuple[Tensor, State, dict[str, Tensor]]:
-        """The slow reference of `forward` and `probe`, a position at a time and without dropout.
-
-        Returns:
-            Outputs (B, T, H), the state behind them, and the gates under the names of `probe`.
-        """
-        memory = self._memory(state, len(x_BTD))
-        layers = [tuple(t[:, layer] for t in memory) for layer in range(self.config.num_layers)]
-        outputs: list[Tensor] = []
-        trace: dict[str, list[Tensor]] = {}
-        for t in range(x_BTD.shape[1]):
-            below = x_BTD[:, t]
-            for layer in range(self.config.num_layers):
-                own = layers[layer]
-                if reset_BT is not None:
-                    own = tuple(tensor * ~reset_BT[:, t, None] for tensor in own)
-                own, gates = self.reference_cell(below, own, self.weights_of(layer))
-                layers[layer], below = own, own[0]
-                for name, value in {**gates, "hidden": below}.items():
-                    trace.setdefault(f"layer{layer}.{name}", []).append(value)
-            outputs.append(below)
-        after = self.Carried(*(torch.stack(parts, dim=1) for parts in zip(*layers, strict=True)))
-        stacked = {name: torch.stack(values, dim=1) for name, values in trace.items()}
-        return torch.stack(outputs, dim=1), after, stacked
+    def inner_values(self, gates: Gates, memory: Memory) -> dict[str, Tensor]:
+        """Values (B, T, H) of the memory beside the hidden ones, by name."""
+        return {}
 
 
-def segments(reset_BT: Tensor) -> Iterator[tuple[int, int]]:
-    """The stretches of a window in which no row is reset but at the first position."""
-    time = reset_BT.shape[1]
-    inside_T = reset_BT.any(dim=0)
-    starts = [0, *(torch.nonzero(inside_T[1:]).flatten() + 1).tolist(), time]
-    yield from pairwise(starts)
+class Gated(Recurrent):
+    """Layers with a gate that decides what is kept.
 
+    With `chrono` gates start by keeping, and not writing. Units forget over times spread evenly in log up to `chrono`. A
+    unit whose gate keeps the share f forgets over 1 / (1 - f) positions; f = sigmoid(log(t - 1)) makes that t, for t drawn
+    from 2 to `chrono` (Tallec and Ollivier 2018, "Can recurrent neural networks warp time?", section 3).
+    """
 
-def shifted(y_BTH: Tensor, before_BH: Tensor) -> Tensor:
-    """The hidden values that each position of a layer saw: those one position earlier."""
-    return torch.cat((before_BH[:, None], y_BTH[:, :-1]), dim=1)
+    Config = GatedConfig
+    config: GatedConfig
+    keeps: ClassVar[int]
+    """Place of the gate that keeps among the stacked ones."""
+    writes: ClassVar[int | None] = None
+    """Place of the gate that writes, where there is one of its own."""
+
+    # Opening all units alike (a bias of 1), or all by `chrono`, learns prose more slowly: `chrono_share`.
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        size, some, longest = config.hidden_size, config.remembering, config.chrono
+        for layer in range(config.num_layers if some else 0):
+            bias_ih, bias_hh = (weights.detach() for weights in self.weights_of(layer)[2:])
+            keep = slice(self.keeps * size, self.keeps * size + some)
+            bias_hh[keep] = 0.0
+            bias_ih[keep].uniform_(1.0, max(1.0 + 1e-6, longest - 1.0)).log_()
+            if self.writes is not None:
+                write = slice(self.writes * size, self.writes * size + some)
+                bias_hh[write] = 0.0
+                bias_ih[write] = -bias_ih[keep]

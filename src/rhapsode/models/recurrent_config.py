@@ -1,4 +1,4 @@
-"""Settings, plan defaults and cost that recurrent families share. No torch."""
+"""Recurrent families: settings and plan defaults that they share. No torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,13 +7,7 @@ from typing import Annotated, Any, ClassVar
 from msgspec import Meta
 
 from rhapsode.config import SeenContext
-from rhapsode.models.families import (
-    EngineForm,
-    Family,
-    FamilyPlan,
-    PlanRequest,
-    embedding_width,
-)
+from rhapsode.models.families import EngineForm, Family, FamilyPlan, PlanRequest, embedding_width
 
 
 @dataclass(frozen=True)
@@ -33,7 +27,7 @@ class RecurrentConfig:
 
 @dataclass(frozen=True)
 class GatedConfig(RecurrentConfig):
-    """Settings of a recurrent family with gates."""
+    """Settings of a recurrent family with gates: `lstm.v1`, `lstm_skip.v1` and `gru.v1`."""
 
     chrono: Annotated[int, Meta(ge=0, le=1 << 20)] = 0
     """Number of positions that memory can span at initialisation (chrono initialisation); 0
@@ -54,12 +48,10 @@ class RecurrentFamily(Family):
     A subclass says how many products of its size an element costs, and which cell the engine runs.
     """
 
-    cell: ClassVar[str]
-    """The engine's cell."""
+    cell: ClassVar[str | None] = None
+    """The engine's cell; None where the engine has no form of it."""
     products: ClassVar[int]
     """Products of inputs and past by hidden units that an element costs: one a gate."""
-    engine_runs: ClassVar[bool] = True
-    """Whether the engine has a form of it."""
 
     @classmethod
     def plan(cls, request: PlanRequest) -> FamilyPlan:
@@ -87,7 +79,9 @@ class RecurrentFamily(Family):
 
     @classmethod
     def engine_form(cls, settings: Mapping[str, Any], context: SeenContext) -> EngineForm | None:
-        if not cls.engine_runs:
+        if cls.cell is None:
             return None
+        # The cell of a plain layer is its activation function.
+        cell = settings.get("nonlinearity", cls.cell)
         sizes = {name: settings[name] for name in ("hidden_size", "num_layers")}
-        return EngineForm("recurrent", cls.cell, sizes)
+        return EngineForm("recurrent", cell, sizes)

@@ -3,9 +3,7 @@
 from rhapsode.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from rhapsode.training.clock import (
     BudgetClock,
-    CappedClock,
     Clock,
-    ReplayClock,
     StepClock,
 )
 from rhapsode.training.distributed import Group, ManyProcesses, join_group, joined
@@ -23,7 +21,6 @@ from rhapsode.training.training_loop import LoopHooks, TrainingLoop, training_lo
 
 __all__ = [
     "BudgetClock",
-    "CappedClock",
     "Checkpoint",
     "Clock",
     "Evaluated",
@@ -33,7 +30,6 @@ __all__ = [
     "LoopHooks",
     "ManyProcesses",
     "Plan",
-    "ReplayClock",
     "Sampled",
     "Saved",
     "Step",

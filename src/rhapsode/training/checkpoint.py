@@ -1,7 +1,5 @@
 """The state of a training loop as one file: safetensors, nothing executed on reading, whole or not there."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +10,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from rhapsode.bundle.model_file import write_arrays
 from rhapsode.errors import RunError
-from rhapsode.files import first_line, write_atomically
+from rhapsode.files import first_line
 
 VERSION = 1
 
@@ -46,13 +45,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "values": json.dumps(dict(checkpoint.values)),
     }
 
-    def save(scratch: Path) -> None:
-        try:
-            save_file(tensors, scratch, metadata=metadata)
-        except SafetensorError as problem:
-            raise OSError(str(problem)) from None
-
-    write_atomically(path, save)
+    write_arrays(path, tensors, metadata, save_file)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -1,46 +1,43 @@
-"""How far a run is. The loop asks a clock and nothing else, so that time can be replayed."""
+"""Clocks of a run. The loop asks a clock and nothing else, so that time can be replayed."""
 
-from __future__ import annotations
-
+import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
 
 LOOKING = 0.05
 
 
 class Clock(ABC):
-    """Tells the fraction of the run that is over before each step."""
+    """Tells the fraction of the run that is over before each step.
+
+    Arguments:
+        spent: seconds spent before now.
+    """
+
+    origin: float = 0.0
+    """Elapsed seconds at which the fraction is 0; kept with the run."""
+
+    def __init__(self, spent: float = 0.0) -> None:
+        self._spent = spent
+        self._began = time.monotonic()
 
     @abstractmethod
     def fraction(self, step: int) -> float:
         """Share of the run, 0 to 1, that is over when `step` updates are done; 1 ends it."""
 
-    @abstractmethod
     def elapsed(self) -> float:
         """Seconds spent so far, over all sessions of the run."""
-
-    origin: float = 0.0
-    """Elapsed seconds at which the fraction is 0; kept with the run."""
+        return self._spent + time.monotonic() - self._began
 
     def reserve(self, seconds: float) -> None:  # noqa: B027 - most clocks need none
-        """What the last evaluation and sample will take, to be kept free at the end."""
+        """Keep time free at the end for the last evaluation and samples."""
 
     def affords(self, looking: float) -> bool:
-        """Whether another evaluation may come now, after `looking` seconds of evaluations and samples."""
+        """True if another evaluation may come now, after `looking` seconds of them."""
         return True
 
 
-class _Timer(Clock):
-    def __init__(self, spent: float = 0.0) -> None:
-        self._spent = spent
-        self._began = time.monotonic()
-
-    def elapsed(self) -> float:
-        return self._spent + time.monotonic() - self._began
-
-
-class StepClock(_Timer):
+class StepClock(Clock):
     """A run of a fixed number of steps.
 
     Arguments:
@@ -56,7 +53,7 @@ class StepClock(_Timer):
         return min(1.0, step / self._steps)
 
 
-class BudgetClock(_Timer):
+class BudgetClock(Clock):
     """A run of a fixed time, last evaluation and samples included; they may take `LOOKING` of it, and the last one.
 
     Arguments:
@@ -64,11 +61,20 @@ class BudgetClock(_Timer):
         spent: seconds spent before now.
         origin: elapsed seconds at which the fraction is 0, so that reading and measuring take nothing from the
             schedule; None means now.
+        most_steps: updates at which the run ends if its time has not; None: as many as there is time for.
     """
 
-    def __init__(self, seconds: float, *, spent: float = 0.0, origin: float | None = None) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        *,
+        spent: float = 0.0,
+        origin: float | None = None,
+        most_steps: int | None = None,
+    ) -> None:
         super().__init__(spent)
         self._seconds = seconds
+        self._most_steps = math.inf if most_steps is None else most_steps
         self._reserve = 0.0
         self._furthest = 0.0
         self.origin = spent if origin is None else origin
@@ -85,54 +91,4 @@ class BudgetClock(_Timer):
         share = (self.elapsed() - self.origin) / length if length > 0 else 1.0
         self._furthest = min(1.0, max(self._furthest, share))
         # A budget that reading alone has used up still gets one update.
-        return self._furthest if step else 0.0
-
-
-class ReplayClock(Clock):
-    """A run whose fractions are known: those a `metrics.jsonl` recorded.
-
-    Arguments:
-        fractions: before each step; the run ends where they do.
-        looks: steps behind which there was time for an evaluation; None for all of them.
-    """
-
-    def __init__(self, fractions: Sequence[float], looks: Collection[int] | None = None) -> None:
-        self._fractions = tuple(fractions)
-        self._looks = looks
-        self._step = 0
-
-    def affords(self, looking: float) -> bool:
-        return self._looks is None or self._step in self._looks
-
-    def fraction(self, step: int) -> float:
-        self._step = step
-        return self._fractions[step] if step < len(self._fractions) else 1.0
-
-    def elapsed(self) -> float:
-        return 0.0
-
-
-class CappedClock(Clock):
-    """A run that ends with its time or with its steps, whichever comes first.
-
-    Arguments:
-        timed: the clock of its time.
-        steps: updates, at most.
-    """
-
-    def __init__(self, timed: Clock, steps: int) -> None:
-        self._timed = timed
-        self._steps = steps
-        self.origin = timed.origin
-
-    def reserve(self, seconds: float) -> None:
-        self._timed.reserve(seconds)
-
-    def affords(self, looking: float) -> bool:
-        return self._timed.affords(looking)
-
-    def elapsed(self) -> float:
-        return self._timed.elapsed()
-
-    def fraction(self, step: int) -> float:
-        return max(self._timed.fraction(step), min(1.0, step / self._steps))
+        return min(1.0, max(self._furthest, step / self._most_steps)) if step else 0.0

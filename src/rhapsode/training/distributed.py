@@ -4,8 +4,6 @@ Every process holds the whole network and reads its own rows of every batch; gra
 update. The first process alone looks at the clock, evaluates and writes. `torchrun` starts the processes.
 """
 
-from __future__ import annotations
-
 import atexit
 import contextlib
 import json
@@ -14,14 +12,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, distributed
 from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
-from rhapsode.data import Batch
 from rhapsode.errors import RunError, SettingsError
 
 T = TypeVar("T")
@@ -34,7 +31,7 @@ _FAILED = "failed"
 
 
 class Group:
-    """What a process of a run must know of the others; by default it is alone.
+    """A process of a run among the others; by default it is alone.
 
     Arguments:
         rank: the number of this process, from 0.
@@ -47,16 +44,12 @@ class Group:
 
     @property
     def first(self) -> bool:
-        """Whether this process decides, evaluates and writes."""
+        """True if this process decides, evaluates and writes."""
         return self.rank == 0
 
     def rows(self, total: int) -> slice:
-        """Which of `total` rows are this process's; all processes' shares lie in order, without a gap."""
+        """This process's part of `total` rows; all parts lie in order, without a gap."""
         return slice(self.rank * total // self.size, (self.rank + 1) * total // self.size)
-
-    def share(self, batch: Batch) -> Batch:
-        """This process's rows of a batch; there may be none."""
-        return batch.select(self.rows(batch.rows))
 
     def divide(self, batch_size: int, *, asked: bool) -> int:
         """A batch size that all processes can share.
@@ -98,7 +91,7 @@ class Group:
         return value
 
     def decide(self, values: Sequence[float], flag: bool) -> tuple[tuple[float, ...], bool]:
-        """What the first process says, and whether any process raised its flag.
+        """The values of the first process, and whether any process raised its flag.
 
         Arguments:
             values: only those of the first process count.
@@ -111,7 +104,7 @@ class Group:
         return rows
 
     def agree(self, make: Callable[[], T]) -> T:
-        """What `make` gives in the first process; the others wait, however long it takes.
+        """The result of `make` in the first process; the others wait, however long it takes.
 
         Arguments:
             make: gives what JSON can hold; called in the first process only.
@@ -122,7 +115,7 @@ class Group:
         return make()
 
     def tells(self) -> bool:
-        """Whether this process is the one to tell of an error: the first that asks."""
+        """True if this process is the one to tell of an error: the first that asks."""
         return True
 
     @contextmanager
@@ -136,21 +129,15 @@ class Group:
             self.agree(lambda: None)
         try:
             yield
-        except BaseException as problem:
+        except BaseException:
             if self.first:
-                self._fail(problem)
+                self.give_up()
             raise
         if self.first:
             self.agree(lambda: None)
 
-    def _fail(self, problem: BaseException) -> None:
-        """Let those who wait in `agree` know."""
-
-        def fail() -> None:
-            raise problem
-
-        with contextlib.suppress(type(problem)):
-            self.agree(fail)
+    def give_up(self) -> None:
+        """Let the others, who wait in `agree`, know that this process failed."""
 
 
 class ManyProcesses(Group):
@@ -224,18 +211,16 @@ class ManyProcesses(Group):
         return torch.cat(found)
 
     def agree(self, make: Callable[[], T]) -> T:
-        self._agreed += 1
-        key = f"agreed-{self._agreed}"
         if self.first:
             try:
                 made = make()
             except BaseException:
-                with contextlib.suppress(RuntimeError):
-                    self._store.set(key, _FAILED)
+                self.give_up()
                 raise
             with _together():
-                self._store.set(key, json.dumps(made))
+                self._store.set(self._key(), json.dumps(made))
             return made
+        key = self._key()
         with _together():
             # Looking again and again lets a signal through, which waiting inside the store would not.
             while not self._store.check([key]):
@@ -243,8 +228,15 @@ class ManyProcesses(Group):
             told = self._store.get(key).decode()
         if told == _FAILED:
             raise _lost()
-        known: T = json.loads(told)
-        return known
+        return cast("T", json.loads(told))
+
+    def give_up(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            self._store.set(self._key(), _FAILED)
+
+    def _key(self) -> str:
+        self._agreed += 1
+        return f"agreed-{self._agreed}"
 
     def tells(self) -> bool:
         try:
@@ -289,7 +281,7 @@ def _lost() -> RunError:
 
 @contextmanager
 def _together() -> Iterator[Any]:
-    """What fails here fails because of another process, or the way to it."""
+    """Report failures within as the loss of another process."""
     try:
         yield
     except RuntimeError:

@@ -1,12 +1,12 @@
-"""What this machine can do, and settings of the process that make it do it."""
-
-from __future__ import annotations
+"""Speed and precision of this machine, and settings of the process for training."""
 
 import contextlib
 import ctypes
 import gc
 import time
 from collections.abc import Callable
+from functools import partial
+from timeit import repeat, timeit
 from typing import Any, Literal
 
 import torch
@@ -36,12 +36,7 @@ def give_back_memory() -> None:
 
 
 def _best(work: Callable[[], Any], repeats: int) -> float:
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
+    return min(repeat(work, repeat=repeats, number=1))
 
 
 def matmul_rates(size: int = 1024) -> dict[str, float]:
@@ -76,7 +71,9 @@ def _rate(dtype: torch.dtype, size: int) -> float:
 
 
 def runs(step: Callable[[str], None], precision: str) -> bool:
-    """Whether this machine can take a step in a precision at all: some kernels exist only where instructions for them do.
+    """True if this machine can take a step in a precision.
+
+    Some kernels exist only where instructions for them do.
 
     Arguments:
         step: runs one forward and backward pass in the precision it is given.
@@ -94,7 +91,7 @@ def runs(step: Callable[[str], None], precision: str) -> bool:
 def faster_precision(
     step: Callable[[str], None], *, seconds: float = 2.0, gain: float = 1.1
 ) -> tuple[Literal["float32", "bfloat16"], float]:
-    """Whether bfloat16 pays, measured.
+    """The faster precision, measured.
 
     Arguments:
         step: runs one forward and backward pass in the precision it is given.
@@ -107,19 +104,12 @@ def faster_precision(
     if not runs(step, "bfloat16"):
         return "float32", 0.0
     began = time.perf_counter()
-    first: dict[str, list[float]] = {}
-    for name in ("float32", "bfloat16"):
-        start = time.perf_counter()
-        step(name)
-        first[name] = [time.perf_counter() - start]
+    taken = {name: [timeit(partial(step, name), number=1)] for name in ("float32", "bfloat16")}
     # A first step sets things up, which does not count beside steps that take long.
-    slow = time.perf_counter() - began > seconds / 2
-    taken = first if slow else {name: [] for name in first}
-    deadline = began + seconds
-    while time.perf_counter() < deadline or not taken["bfloat16"]:
+    if time.perf_counter() - began <= seconds / 2:
+        taken = {name: [] for name in taken}
+    while time.perf_counter() < began + seconds or not taken["bfloat16"]:
         for name, times in taken.items():
-            start = time.perf_counter()
-            step(name)
-            times.append(time.perf_counter() - start)
+            times.append(timeit(partial(step, name), number=1))
     ratio = min(taken["float32"]) / min(taken["bfloat16"])
     return ("bfloat16" if ratio >= gain else "float32"), ratio

@@ -1,12 +1,13 @@
-"""Optimisers by name, and the learning rate over a run."""
-
-from __future__ import annotations
+"""Optimisers by name, the learning rate over a run, and an average of the weights."""
 
 import inspect
 import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from rhapsode.bundle.network import Network
 from rhapsode.config import OptimisationSettings
@@ -17,14 +18,13 @@ def make_optimiser(network: Network, settings: OptimisationSettings) -> torch.op
 
     AdamW is that of Loshchilov and Hutter (2019), Adam of Kingma and Ba (2015), RMSprop of Hinton's lecture 6e (2012).
     """
-    matrices = [p for p in network.parameters() if p.requires_grad and p.dim() >= 2]
-    others = [p for p in network.parameters() if p.requires_grad and p.dim() < 2]
-    decays = settings.optimiser in ("adamw", "sgd")
-    groups: list[dict[str, Any]] = [
-        {"params": matrices, "weight_decay": settings.weight_decay if decays else 0.0},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
+    fitted = [p for p in network.parameters() if p.requires_grad]
+    decay = settings.weight_decay if settings.optimiser in ("adamw", "sgd") else 0.0
+    parts = (
+        {"params": [p for p in fitted if p.dim() >= 2], "weight_decay": decay},
+        {"params": [p for p in fitted if p.dim() < 2], "weight_decay": 0.0},
+    )
+    groups: list[dict[str, Any]] = [part for part in parts if part["params"]]
     _leave_compiler_out()
     rate = settings.learning_rate or 1e-3
     betas = (settings.beta1, settings.beta2)
@@ -72,3 +72,60 @@ def rate_share(fraction: float, settings: OptimisationSettings) -> float:
     over = min(1.0, (fraction - settings.warmup) / (1.0 - settings.warmup))
     left = 1.0 - over if settings.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * over))
     return settings.final_rate + (1.0 - settings.final_rate) * left
+
+
+class WeightAverage:
+    """An exponential moving average of a network's parameters (Polyak and Juditsky 1992).
+
+    It is evaluated, sampled from and kept, while the parameters themselves are fitted.
+
+    Behind update t it takes in the weights with 1 - min(decay, (1 + t) / (10 + t)), so that the first weights, which know
+    nothing, are soon forgotten.
+
+    Arguments:
+        network: whose parameters are averaged; buffers are left alone.
+        decay: what stays of the average at an update, 0 to 1; 0 keeps no average and costs nothing.
+    """
+
+    def __init__(self, network: Network, decay: float) -> None:
+        self._decay = decay
+        self._fitted = [p for p in network.parameters() if p.requires_grad] if decay else []
+        self._mean = [p.detach().clone() for p in self._fitted]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Take in the weights behind update `step` (1, 2, ...)."""
+        if self._mean:
+            share = 1.0 - min(self._decay, (1.0 + step) / (10.0 + step))
+            torch._foreach_lerp_(self._mean, [p.detach() for p in self._fitted], share)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """The network has the averaged weights while this lasts, and then its own again, bit for bit."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        for parameter, mean in zip(self._fitted, self._mean, strict=True):
+            own = parameter.detach().clone()
+            parameter.copy_(mean)
+            mean.copy_(own)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Tensors for a checkpoint."""
+        return {str(number): mean for number, mean in enumerate(self._mean)}
+
+    @torch.no_grad()
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Restore the tensors of a checkpoint.
+
+        Raises:
+            KeyError: it kept no average.
+            RuntimeError: the average is of another network.
+        """
+        for number, mean in enumerate(self._mean):
+            mean.copy_(tensors[str(number)])

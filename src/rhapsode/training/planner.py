@@ -1,13 +1,18 @@
-"""Settings for a corpus and a budget, interpolated from measured runs on small corpora, with reasons."""
+"""Settings for a corpus and a budget, with reasons, and models that training goes on from.
 
-from __future__ import annotations
+Settings are interpolated from measured runs on small corpora.
+"""
 
+import hashlib
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from rhapsode.bundle import Bundle
 from rhapsode.config import SeenContext
+from rhapsode.errors import BundleError, RunError
 from rhapsode.models.families import FAMILIES, LARGE_VOCABULARY, PlanRequest
 
 _STEP = 1024
@@ -15,11 +20,20 @@ _STEP = 1024
 # of 512; families say how much of that they reach. What settings were measured at, a minute of it being a minute here,
 # other machines' minutes are turned into.
 _RATE = 9.0e10
+# Learning rate at most where a family remembers documents that are read each afresh.
+_FRESH_RATE = 4e-3
+# Factor of the learning rate that a base model was trained with. Measured with LSTMs of 256 after
+# 1,500 updates (test loss on the new text, loss on the old one): Shakespeare, then 150 kB of
+# Nietzsche for 400 updates: all of the rate 1.560 and 2.074, half 1.622 and 2.004, a quarter 1.700
+# and 1.942, a tenth 1.836 and 1.873. Python's manual, then Shakespeare, best validation loss: 60 kB
+# for 300 updates 1.675, 1.733, 1.819, 1.979; 30 kB for 800 updates 1.702, 1.698, 1.702, where all
+# of the rate ends at 1.956 and half at 1.780.
+GENTLER = 0.5
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will use where nothing else was asked for.
+    """Settings of a run where nothing else was asked for.
 
     Arguments:
         network: settings of the input module and the family.
@@ -88,27 +102,31 @@ def plan_run(
     network, learning_rate = dict(planned.network), planned.learning_rate
     if context.kind == "fresh" and kind.remembers_documents:
         network |= {"chrono": length, "chrono_share": 0.25}
-        learning_rate = min(learning_rate, kind.largest_fresh_rate)
+        learning_rate = min(learning_rate, _FRESH_RATE)
     updates = seen * elements / max(1, batch * window)
-    averaging = _averaging(updates) if kind.averages else 0.0
+    averaging = 0.0
+    if kind.averages and updates >= 500:
+        # Over about the last tenth of a run, so that the schedule's end counts most.
+        averaging = round(1.0 - 10.0 / min(updates, 20_000), 5)
     timed = f" in {seconds:.0f} s" if seconds is not None else ""
-    reasons = (
-        f"{planned.reason}: for {elements:,} elements{timed}",
-        *_reasons(context, documents, length, network),
-        f"dropout {network.get('dropout', 0):g}: about {seen:.1f} passes are expected",
-        *([f"weights averaged over {1 / (1 - averaging):.0f} updates"] if averaging else []),
-    )
+    reasons = [f"{planned.reason}: for {elements:,} elements{timed}"]
+    if context.kind == "fresh":
+        memory = ", a quarter of the units set to remember one" if "chrono" in network else ""
+        reasons.append(f"each document afresh{memory}: {documents:,} of about {length:,} elements")
+    reasons.append(f"dropout {network.get('dropout', 0):g}: about {seen:.1f} passes are expected")
+    if averaging:
+        reasons.append(f"weights averaged over {1 / (1 - averaging):.0f} updates")
     training = {
         "batch_size": batch,
         "window": window,
         "learning_rate": learning_rate,
         "averaging": averaging,
     }
-    return Plan(network, training, reasons)
+    return Plan(network, training, tuple(reasons))
 
 
 def machine_speed(rates: Mapping[str, float], threads: int = 1) -> float:
-    """How fast a machine trains, as a share of the one that settings were measured on.
+    """The speed of a machine in training, as a share of the one that settings were measured on.
 
     In steps of a factor of the square root of two, so that a moment's disturbance seldom changes a plan; and where one
     thread alone does better than its part of all, others were at work while all were measured.
@@ -124,15 +142,6 @@ def machine_speed(rates: Mapping[str, float], threads: int = 1) -> float:
     return float(2 ** (round(2 * math.log2(max(0.05, min(64.0, share)))) / 2))
 
 
-def _reasons(
-    context: SeenContext, documents: int, length: int, network: Mapping[str, Any]
-) -> Iterator[str]:
-    """Why documents are read as they are."""
-    if context.kind == "fresh":
-        memory = ", a quarter of the units set to remember one" if "chrono" in network else ""
-        yield f"each document afresh{memory}: {documents:,} of about {length:,} elements"
-
-
 def _dropout(seen: float, size: int, vocab_size: int) -> float:
     """Share to drop: more passes and wider layers learn by heart sooner, and so do rare elements."""
     share = 0.036 * seen * size / 512
@@ -141,14 +150,93 @@ def _dropout(seen: float, size: int, vocab_size: int) -> float:
     return round(min(0.4, max(0.0, share)), 2)
 
 
-def _averaging(updates: float) -> float:
-    """Decay of the average of the weights: over about the last tenth of a run, so that the schedule's end counts most."""
-    return 0.0 if updates < 500 else round(1.0 - 10.0 / min(updates, 20_000), 5)
-
-
 def _width(elements: int, seconds: float | None) -> int:
     """Hidden units: more with time (seconds of the machine that was measured on), fewer for a small corpus that would soon be learnt by heart."""
     minutes = (seconds if seconds is not None else 180.0) / 60
     by_time = 128 * round(max(1.0, min(6.0, 3.0 + math.log2(max(minutes, 0.1)) * 0.9)))
     by_corpus = 128 if elements < 50_000 else 256 if elements < 250_000 else 768
     return min(by_time, by_corpus)
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """A model that another one begins as.
+
+    Arguments:
+        path: its file.
+        sha256: of the file.
+        bundle: contents of the file.
+        line: it and all models before it, the nearest last, for the provenance of a descendant.
+    """
+
+    path: Path
+    sha256: str
+    bundle: Bundle[Any, Any]
+    line: tuple[Mapping[str, Any], ...]
+
+
+def base_of(path: Path, bundle: Bundle[Any, Any], *, sha256: str | None = None) -> BaseModel:
+    """A model file as a base model.
+
+    Arguments:
+        path: the file.
+        bundle: its contents.
+        sha256: of the file that is expected, where a run began with it already.
+
+    Raises:
+        BundleError: it has several networks, or none.
+        RunError: the file is another one.
+    """
+    if len(bundle.members) != 1:
+        raise BundleError(
+            f"training goes on with one network, this model has {len(bundle.members)}",
+            where=str(path),
+            hint="begin as a model of one network",
+        )
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if sha256 is not None and found != sha256:
+        raise RunError(
+            "this is not the model that the run began with any more",
+            where=str(path),
+            hint="restore it, or start a new run",
+        )
+    provenance = bundle.provenance
+    names = ("data_sha256", "documents", "characters", "validation_loss", "rhapsode")
+    own = {"model_sha256": found, **{name: getattr(provenance, name) for name in names}}
+    return BaseModel(path, found, bundle, (*provenance.ancestors, own))
+
+
+def gentler_plan(
+    plan: Plan, base: BaseModel, elements: int, *, asked: float | None, fits_window: bool
+) -> Plan:
+    """The plan of a run that begins with trained weights.
+
+    A model that has converged forgets under the rate it was first trained with; `GENTLER` is measured.
+
+    Arguments:
+        plan: for the new data, as if for a new model.
+        base: gives the network and its learning rate.
+        elements: of the training part.
+        asked: the learning rate that was asked for; None for none.
+        fits_window: whether window and batch are cut to a short training part.
+    """
+    peak = base.bundle.provenance.section("training").get("learning_rate")
+    whose = "it was trained with"
+    if not isinstance(peak, float) or not 0 < peak <= 10:
+        peak, whose = float(plan.training["learning_rate"]), "planned for a new model"
+    rate = GENTLER * peak
+    window, batch = int(plan.training["window"]), int(plan.training["batch_size"])
+    if fits_window:  # a few kept pages must do too
+        window = min(window, max(1, elements - 1))
+        batch = max(1, min(batch, elements // window))
+    reason = f"learning rate {rate:g}: {GENTLER:g} times the {peak:g} {whose}"
+    return replace(
+        plan,
+        network={},
+        training={**plan.training, "batch_size": batch, "window": window, "learning_rate": rate},
+        reasons=(
+            f"begins as {base.path}: its network and elements, {elements:,} elements of new text",
+            reason if asked is None else f"learning rate {asked:g}",
+        ),
+    )

@@ -1,14 +1,13 @@
 """The training loop: a generator of events. It knows no progress bar, no log and no file but its checkpoint."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+import msgspec
 import torch
 from torch import Tensor
 
@@ -18,18 +17,22 @@ from rhapsode.data import Stream
 from rhapsode.errors import RunError
 from rhapsode.files import first_line
 from rhapsode.models import State
-from rhapsode.training.averaging import WeightAverage
 from rhapsode.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from rhapsode.training.clock import Clock
 from rhapsode.training.distributed import Group
 from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
-from rhapsode.training.optimiser import make_optimiser, rate_share, update_weights
+from rhapsode.training.optimiser import (
+    WeightAverage,
+    make_optimiser,
+    rate_share,
+    update_weights,
+)
 from rhapsode.training.threads import ThreadMode, TrainingThreads
 
 
 @dataclass(frozen=True)
 class LoopHooks:
-    """What the loop calls and does not know.
+    """Functions that the loop calls without knowing them.
 
     Arguments:
         evaluate: nats per element of the validation slice; None when there is none.
@@ -48,10 +51,30 @@ class LoopHooks:
     secure: Callable[[], None] = lambda: None
 
 
-@dataclass(frozen=True)
-class _Next:
-    """What comes behind a step, as the first process sees it."""
+@dataclass
+class Progress:
+    """The progress of a loop, as its checkpoint keeps it.
 
+    Arguments:
+        step: updates done.
+        evaluations: times at which an evaluation was due.
+        looking: seconds spent on evaluations and samples.
+        looked: update behind which the last evaluation was; -1 before the first.
+        ended: whether the last evaluation of the run is over.
+        best: the lowest validation loss so far, nats per element; None before the first.
+        worse: evaluations since then.
+    """
+
+    step: int
+    evaluations: int
+    looking: float
+    looked: int = -1
+    ended: bool = False
+    best: float | None = None
+    worse: int = 0
+
+
+class _Next(NamedTuple):
     fraction: float
     look: bool
     save: bool
@@ -83,7 +106,7 @@ def training_loss(
         group: who shares the windows: the loss is then this process's part, and the parts add up to the whole.
     """
     whole = stream.batch(step)
-    batch = whole if group is None else group.share(whole)
+    batch = whole if group is None else whole.select(group.rows(whole.rows))
     if not batch.rows:  # a last batch with fewer rows than there are processes
         return torch.zeros(()), None
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
@@ -143,15 +166,9 @@ class TrainingLoop:
         self._parameters = [p for p in network.parameters() if p.requires_grad]
         self._optimiser = make_optimiser(network, settings)
         self._average = WeightAverage(network, settings.averaging)
-        self._step = 0
-        self._evaluations = 0
-        self._looking = 0.0
-        self._looked = -1
-        self._best = math.inf
-        self._worse = 0
+        self.progress = Progress(0, 0, 0.0)
         self._carried: State | None = None
         self._stopping = False
-        self._ended = False
         self._saved_at = time.monotonic()
 
     def stop(self) -> None:
@@ -180,11 +197,11 @@ class TrainingLoop:
             event = self._update(now.fraction)
             yield event
             if not math.isfinite(event.loss):
-                yield Finished(self._step, "diverged", self._clock.elapsed())
+                yield Finished(self.progress.step, "diverged", self._clock.elapsed())
                 return
             now = self._next()
             if now.look:
-                self._evaluations = int(now.fraction * self._settings.evaluations)
+                self.progress.evaluations = int(now.fraction * self._settings.evaluations)
                 yield from self._look()
                 yield from self._save()
                 now = self._next()
@@ -192,35 +209,36 @@ class TrainingLoop:
                 yield from self._save()
         if now.stop and now.fraction < 1.0 and not now.over:
             yield from self._save()
-            yield Finished(self._step, "interrupted", self._clock.elapsed())
+            yield Finished(self.progress.step, "interrupted", self._clock.elapsed())
             return
         # A run that was stopped while its last figures were written has looked already, and so has one whose time ran
         # out in a look.
-        if not self._ended:
-            if self._looked != self._step:
+        if not self.progress.ended:
+            if self.progress.looked != self.progress.step:
                 yield from self._look()
-            self._ended = True
+            self.progress.ended = True
             yield from self._save()
         reason = "overfitting" if now.over else "done"
-        yield Finished(self._step, reason, self._clock.elapsed())
+        yield Finished(self.progress.step, reason, self._clock.elapsed())
 
     def _next(self) -> _Next:
-        """What to do now; the first process decides, by its clock."""
-        fraction = self._clock.fraction(self._step)
-        waited = time.monotonic() - self._saved_at
+        progress, settings = self.progress, self._settings
+        fraction = self._clock.fraction(progress.step)
+        # The last evaluation comes at the very end.
+        due = fraction < 1.0 and int(fraction * settings.evaluations) > progress.evaluations
         wishes = (
             fraction,
-            float(fraction < 1.0 and self._due(fraction)),
-            float(waited > self._hooks.seconds_between_saves),
-            float(0 < self._settings.patience <= self._worse),
+            float(due and self._clock.affords(progress.looking)),
+            float(time.monotonic() - self._saved_at > self._hooks.seconds_between_saves),
+            float(0 < settings.patience <= progress.worse),
         )
         (fraction, look, save, over), stop = self._group.decide(wishes, self._stopping)
         return _Next(fraction, bool(look), bool(save), bool(over), stop)
 
     def _update(self, fraction: float) -> Step:
         parts = self._settings.accumulate
-        threads = self._threads.before(self._step)
-        before, began = self._stream.scored(self._step * parts), time.perf_counter()
+        threads = self._threads.before(self.progress.step)
+        before, began = self._stream.scored(self.progress.step * parts), time.perf_counter()
         rate = self._peak * rate_share(fraction, self._settings)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
@@ -230,7 +248,7 @@ class TrainingLoop:
             loss, self._carried = training_loss(
                 self.network,
                 self._stream,
-                self._step * parts + part,
+                self.progress.step * parts + part,
                 self._carried,
                 self._settings.precision,
                 group=self._group,
@@ -242,12 +260,12 @@ class TrainingLoop:
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._settings.clip)
         if math.isfinite(value):  # a broken update must not reach the weights
             update_weights(self._optimiser)
-        self._step += 1
-        self._average.update(self._step)
-        elements = self._stream.scored(self._step * parts)
+        self.progress.step += 1
+        self._average.update(self.progress.step)
+        elements = self._stream.scored(self.progress.step * parts)
         self._threads.took(elements - before, time.perf_counter() - began)
         return Step(
-            step=self._step,
+            step=self.progress.step,
             fraction=fraction,
             loss=value,
             gradient_norm=float(norm),
@@ -257,40 +275,36 @@ class TrainingLoop:
             threads=threads,
         )
 
-    def _due(self, fraction: float) -> bool:
-        """Whether an evaluation is due; those before the last, which comes at the very end."""
-        passed = int(fraction * self._settings.evaluations) > self._evaluations
-        return passed and self._clock.affords(self._looking)
-
     def _look(self) -> Iterator[Event]:
-        self._looked = self._step
+        self.progress.looked = self.progress.step
         if not self._group.first:
             return
         self._threads.rest()
         began = time.monotonic()
         with self._average.in_place():  # and back again before anybody sees an event
-            events = [*self._judge()]
+            evaluated = self._evaluate()
             texts = self._hooks.sample()
-        yield from events
+        if evaluated is not None:
+            yield evaluated
         if texts:
-            yield Sampled(self._step, texts)
+            yield Sampled(self.progress.step, texts)
         self.network.train()
         spent = time.monotonic() - began
-        self._looking += spent
+        self.progress.looking += spent
         self._clock.reserve(spent * 1.1)
 
-    def _judge(self) -> Iterator[Event]:
-        """The validation loss of the weights in place, which are kept where they are the best so far."""
+    def _evaluate(self) -> Evaluated | None:
+        progress = self.progress
         if self._hooks.evaluate is None:
-            self._hooks.keep_best(self._step, None)
-            return
+            self._hooks.keep_best(progress.step, None)
+            return None
         loss = self._hooks.evaluate()
-        better = loss < self._best
-        self._worse = 0 if better else self._worse + 1
+        better = loss < (math.inf if progress.best is None else progress.best)
+        progress.worse = 0 if better else progress.worse + 1
         if better:
-            self._best = loss
-            self._hooks.keep_best(self._step, loss)
-        yield Evaluated(self._step, loss, better, self._clock.elapsed())
+            progress.best = loss
+            self._hooks.keep_best(progress.step, loss)
+        return Evaluated(progress.step, loss, better, self._clock.elapsed())
 
     def _save(self) -> Iterator[Event]:
         self._saved_at = time.monotonic()
@@ -299,36 +313,23 @@ class TrainingLoop:
             if self._group.first:
                 self._hooks.secure()
                 write_checkpoint(self._hooks.checkpoint, state)
-            yield Saved(self._step, str(self._hooks.checkpoint))
+            yield Saved(self.progress.step, str(self._hooks.checkpoint))
 
     def state(self) -> Checkpoint:
         """All that the loop remembers. Processes that share the work must ask together; all get the whole."""
-        tensors: dict[str, Tensor] = {
-            f"network.{name}": tensor for name, tensor in self.network.state_dict().items()
-        }
+        tensors = {f"network.{name}": own for name, own in self.network.state_dict().items()}
         for index, parameter in enumerate(self._optimiser_parameters()):
-            for name, tensor in self._optimiser.state[parameter].items():
-                tensors[f"optimiser.{index}.{name}"] = tensor
-        for name, tensor in self._average.tensors().items():
-            tensors[f"average.{name}"] = tensor
+            kept = self._optimiser.state[parameter]
+            tensors |= {f"optimiser.{index}.{name}": tensor for name, tensor in kept.items()}
+        tensors |= {f"average.{name}": mean for name, mean in self._average.tensors().items()}
         if self._carried is not None:
             # Shares of a memory cannot be put together unless each row has its own part of it.
             first = self._group.rows(self._stream.batch_size).start
             for name, tensor in self._carried.unshared(first).tensors().items():
                 tensors[f"carried.{name}"] = self._group.gather(tensor)
         tensors["random"] = self._group.gather(torch.get_rng_state()[None])
-        values: dict[str, Any] = {
-            "step": self._step,
-            "evaluations": self._evaluations,
-            "looking": self._looking,
-            "looked": self._looked,
-            "ended": self._ended,
-            "best": None if math.isinf(self._best) else self._best,
-            "worse": self._worse,
-            "spent": self._clock.elapsed(),
-            "origin": self._clock.origin,
-        }
-        return Checkpoint(tensors, values)
+        clock = {"spent": self._clock.elapsed(), "origin": self._clock.origin}
+        return Checkpoint(tensors, asdict(self.progress) | clock)
 
     def _optimiser_parameters(self) -> list[Tensor]:
         return [p for group in self._optimiser.param_groups for p in group["params"]]
@@ -340,7 +341,7 @@ class TrainingLoop:
             RunError: it is damaged or of another network.
         """
         checkpoint = read_checkpoint(path)
-        tensors, values = checkpoint.tensors, checkpoint.values
+        tensors = checkpoint.tensors
         try:
             self.network.load_state_dict(_below("network.", tensors))
             for index, parameter in enumerate(self._optimiser_parameters()):
@@ -354,14 +355,8 @@ class TrainingLoop:
                 whole = self.network.model.init_state(self._stream.batch_size).rebuild(carried)
                 self._carried = whole.select(torch.arange(rows.start, rows.stop))
             self._take_random(tensors["random"])
-            self._step = int(values["step"])
-            self._evaluations = int(values["evaluations"])
-            self._looking = float(values["looking"])
-            self._looked = int(values.get("looked", -1))
-            self._ended = bool(values.get("ended", False))
-            self._best = math.inf if values["best"] is None else float(values["best"])
-            self._worse = int(values.get("worse", 0))
-        except (KeyError, TypeError, ValueError, RuntimeError) as problem:
+            self.progress = msgspec.convert(checkpoint.values, Progress, strict=False)
+        except (KeyError, TypeError, ValueError, RuntimeError, msgspec.ValidationError) as problem:
             raise RunError(
                 f"the checkpoint does not fit this run ({first_line(problem)})",
                 where=str(path),
@@ -383,18 +378,10 @@ class TrainingLoop:
         self._optimiser.state.clear()
         self._carried = None
 
-    @property
-    def step(self) -> int:
-        """Updates done."""
-        return self._step
-
-    @property
-    def best(self) -> float | None:
-        """The lowest validation loss so far, nats per element."""
-        return None if math.isinf(self._best) else self._best
-
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {
-        name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
     }

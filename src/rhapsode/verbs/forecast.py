@@ -72,7 +72,7 @@ def forecast(
     from rhapsode.modalities.series.forecast import forecast_rows
     from rhapsode.modalities.series.output import check_table, write_table
     from rhapsode.modalities.values.model import chain_of_values
-    from rhapsode.views.survey_picture import check_picture
+    from rhapsode.views.pictures import check_picture
 
     if settings is not None and options:
         raise SettingsError("give settings or single options, not both")

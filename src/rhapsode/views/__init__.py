@@ -1,1 +1,1 @@
-"""What people look at: tables, curves, pictures."""
+"""Tables, curves and pictures for people."""

@@ -1,6 +1,4 @@
-"""Numbers as bars of block characters, and texts with white space to be seen."""
-
-from __future__ import annotations
+"""Numbers as block characters, and texts with visible white space."""
 
 import math
 import unicodedata
@@ -11,10 +9,10 @@ RISING = "▁▂▃▄▅▆▇█"
 
 
 def bar(share: float, width: int, *, full: float = 1.0) -> str:
-    """A share as a bar, to an eighth of a cell; never nothing for more than nothing.
+    """A share as a bar, to an eighth of a cell.
 
     Arguments:
-        share: 0 to `full`.
+        share: 0 to `full`; only 0 gives an empty bar.
         width: cells.
         full: the share that fills all the width.
     """
@@ -24,7 +22,12 @@ def bar(share: float, width: int, *, full: float = 1.0) -> str:
 
 
 def sparkline(before: Iterable[float], after: Iterable[float] = ()) -> str:
-    """Values as bars of eight heights; a bar stands between what was and what is drawn, a dot where nothing is known."""
+    """Values as blocks of eight heights, missing ones as dots.
+
+    Arguments:
+        before: of a history.
+        after: drawn ones, separated by a line from the history.
+    """
     parts = [part for part in (list(before), list(after)) if part]
     known = [value for part in parts for value in part if math.isfinite(value)]
     low, high = (min(known), max(known)) if known else (0.0, 0.0)
@@ -41,8 +44,13 @@ def sparkline(before: Iterable[float], after: Iterable[float] = ()) -> str:
 
 
 def visible(text: str) -> str:
-    """A text with white space to be seen and nothing that a terminal would obey."""
-    shown = text.replace(" ", "␣").replace("\n", "↵").replace("\t", "⇥").replace("\r", "␍")
+    """A text with visible white space and without control characters."""
+    return on_one_line(text.replace(" ", "␣"))
+
+
+def on_one_line(text: str) -> str:
+    """A text without line ends and control characters; its spaces stay."""
+    shown = text.replace("\n", "↵").replace("\t", "⇥").replace("\r", "␍")
     shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)
     if shown and unicodedata.category(shown[0])[0] == "M":
         shown = "◌" + shown

@@ -1,6 +1,4 @@
-"""The card of a run: what it was made from, what it can do, and what it cannot."""
-
-from __future__ import annotations
+"""The card of a run: its data, figures, limits and use."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,13 +10,13 @@ class Card:
 
     Arguments:
         title: of the page.
-        summary: what it is, how long it was trained.
+        summary: kind of the model, and time of training.
         data: lines on the data.
-        made_of: an entry a line.
-        figures: lines.
-        sections: further ones, by title.
-        limits: lines.
+        figures: lines on the measures.
+        limits: lines on the limits.
         use: commands.
+        made_of: components, an entry a line.
+        sections: lines of further ones, by title.
     """
 
     title: str
@@ -45,7 +43,7 @@ def card_text(card: Card) -> str:
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table whose first column is text and whose others are numbers."""
+    """Markdown lines of a table: a text column, then numbers."""
     return [
         f"| {' | '.join(header)} |",
         f"|---|{'--:|' * (len(header) - 1)}",

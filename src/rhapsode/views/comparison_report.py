@@ -1,15 +1,14 @@
 """Comparisons of models for people."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import RenderableType
-from rich.table import Column, Table
+from rich.table import Column
 from rich.text import Text
 
 from rhapsode.views.figures import number
+from rhapsode.views.tables import bare_table, number_column, number_columns
 
 
 def text_comparison(found: Mapping[str, Any], title: str) -> Iterator[RenderableType]:
@@ -17,35 +16,34 @@ def text_comparison(found: Mapping[str, Any], title: str) -> Iterator[Renderable
 
     Arguments:
         found: plain values of the comparison.
-        title: above them.
+        title: printed above.
     """
-    elements = Column("elements", style="dim", no_wrap=True)
-    others = ("nats each", "network", "n-gram", "unknown", "weights")
-    table = _table(title, "bits/char", elements, *map(_figure, others))
+    rows, protocols = [], []
     for row in found["rows"]:
         figures = row["figures"]
-        floor = figures["floors"]["ngram"]
-        table.add_row(
-            row["model"],
-            f"{figures['bits_per_character']:.4f}",
-            f"{figures['elements']:,} {row['encoding']}",
-            f"{figures['loss']:.4f}",
-            f"{(figures['network'] or figures)['loss']:.4f}",
-            "-" if floor is None else f"{floor:.4f}",
-            f"{figures['unknown_rate']:.2%}",
-            f"{row['parameters'] / 1e6:.2f}M",
+        ngram, protocol = figures["floors"]["ngram"], figures["protocol"]
+        rows.append(
+            (
+                f"{figures['bits_per_character']:.4f}",
+                f"{figures['elements']:,} {row['encoding']}",
+                f"{figures['loss']:.4f}",
+                f"{(figures['network'] or figures)['loss']:.4f}",
+                "-" if ngram is None else f"{ngram:.4f}",
+                f"{figures['unknown_rate']:.2%}",
+            )
         )
-    yield table
-    yield Text()
-    yield from _contrasts(found)
-    for row in found["rows"]:
-        protocol = row["figures"]["protocol"]
-        told = (
+        protocols.append(
             f"{row['model']}: {protocol['context']}; normalisation: {protocol['normalisation']}; "
             f"unknown cost: {protocol['unknown_cost']}; share of the n-gram: "
-            f"{row['figures']['ngram_share']:.3g}"
+            f"{figures['ngram_share']:.3g}"
         )
-        yield Text(told, style="dim")
+    others = [
+        Column("elements", style="dim", no_wrap=True),
+        *_dim_columns("nats each", "network", "n-gram", "unknown"),
+    ]
+    yield from _comparison(found, title, "bits/char", others, rows)
+    for protocol in protocols:
+        yield Text(protocol, style="dim")
     if found["caution"] is not None:
         yield Text(found["caution"], style="yellow")
 
@@ -55,57 +53,56 @@ def forecast_comparison(found: Mapping[str, Any], title: str) -> Iterator[Render
 
     Arguments:
         found: plain values of the comparison.
-        title: above them.
+        title: printed above.
     """
-    others = ("values", "MASE", "CRPS", "distribution", "weights")
-    table = _table(title, "nats a value", *map(_figure, others))
+    rows = []
     for row in found["rows"]:
         figures = row["figures"]
-        forecasts = figures["forecasts"] or {"methods": {"model": {"mase": None, "crps": None}}}
-        own = forecasts["methods"]["model"]
-        table.add_row(
-            row["model"],
-            f"{figures['loss']:.4f}",
-            f"{figures['elements']:,}",
-            number(own["mase"]),
-            number(own["crps"]),
-            row["encoding"],
-            f"{row['parameters'] / 1e6:.2f}M",
+        own = figures["forecasts"]["methods"]["model"] if figures["forecasts"] else {}
+        rows.append(
+            (
+                f"{figures['loss']:.4f}",
+                f"{figures['elements']:,}",
+                *(number(own.get(measure)) for measure in ("mase", "crps")),
+                row["encoding"],
+            )
         )
-    yield table
-    yield Text()
-    yield from _contrasts(found)
+    others = _dim_columns("values", "MASE", "CRPS", "distribution")
+    yield from _comparison(found, title, "nats a value", others, rows)
     yield Text(found["rows"][0]["figures"]["protocol"]["split"], style="dim")
 
 
 def plain_comparison(found: Mapping[str, Any], title: str) -> Iterator[RenderableType]:
     """Nats per element of models that share their elements, and paired differences."""
-    table = _table(title, "nats each", _figure("weights"))
-    for row in found["rows"]:
-        loss, weights = row["figures"]["loss"], row["parameters"] / 1e6
-        table.add_row(row["model"], f"{loss:.4f}", f"{weights:.2f}M")
-    yield table
-    yield Text()
-    yield from _contrasts(found)
+    losses = ((f"{row['figures']['loss']:.4f}",) for row in found["rows"])
+    yield from _comparison(found, title, "nats each", (), losses)
 
 
-def _figure(name: str, style: str = "dim") -> Column:
-    return Column(name, justify="right", style=style, no_wrap=True)
+def _dim_columns(*names: str) -> list[Column]:
+    return number_columns(*names, style="dim", no_wrap=True)
 
 
-def _table(title: str, measure: str, *others: Column) -> Table:
-    return Table(
+def _comparison(
+    found: Mapping[str, Any],
+    title: str,
+    measure: str,
+    others: Sequence[Column],
+    rows: Iterable[tuple[str, ...]],
+) -> Iterator[RenderableType]:
+    """A row a model, between its name and its size the given cells; paired differences."""
+    yield bare_table(
         Column("model", style="bold", overflow="fold"),
-        _figure(measure, "bold"),
+        number_column(measure, "bold", no_wrap=True),
         *others,
+        *_dim_columns("weights"),
+        rows=(
+            (row["model"], *cells, f"{row['parameters'] / 1e6:.2f}M")
+            for row, cells in zip(found["rows"], rows, strict=True)
+        ),
         title=title,
-        title_justify="left",
-        box=None,
-        padding=(0, 2, 0, 0),
+        header_style="bold",
     )
-
-
-def _contrasts(found: Mapping[str, Any]) -> Iterator[Text]:
+    yield Text()
     for contrast in found["contrasts"]:
         yield _contrast(contrast, found["units"])
     yield Text(f"paired over {found['passages']}", style="dim")
@@ -113,20 +110,15 @@ def _contrasts(found: Mapping[str, Any]) -> Iterator[Text]:
 
 def _contrast(contrast: Mapping[str, Any], units: str) -> Text:
     difference = contrast["difference"]
-    low, high, p_value = (difference[name] for name in ("low", "high", "p_value"))
     line = Text.assemble(
         (contrast["better"], "bold green"),
         f" needs {difference[contrast['measure']]:.4f} {contrast['name']} less than ",
         (contrast["worse"], "bold"),
     )
+    p_value = difference["p_value"]
     if p_value is None:
-        line.append(f"; too few {units} for a test", style="dim")
-        return line
-    line.append(f" (95 %: {low:.4f} to {high:.4f}")
-    sure = p_value < 0.05
-    line.append(f"; p = {p_value:.4f}, ", style="")
-    line.append(
-        "more than chance" if sure else "may be chance", style="green" if sure else "yellow"
-    )
-    line.append(f"; {difference[units]:,} {units})")
-    return line
+        return line.append(f"; too few {units} for a test", style="dim")
+    verdict = ("more than chance", "green") if p_value < 0.05 else ("may be chance", "yellow")
+    line.append(f" (95 %: {difference['low']:.4f} to {difference['high']:.4f}; p = {p_value:.4f}, ")
+    line.append(*verdict)
+    return line.append(f"; {difference[units]:,} {units})")

@@ -1,4 +1,4 @@
-"""Representations of results: for a terminal, for a notebook, and as plain values."""
+"""Representations of results for terminals, for notebooks and as plain values."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # takes longer to load than a text to write
     from rich.console import Console, RenderableType
 
-__all__ = ["Shown", "as_html", "as_text"]
 
 WIDTH = 100
 _PAGE = (
-    '<pre style="white-space:pre;overflow-x:auto;line-height:1.35;'
+    '<pre style="white-space:pre;overflow-x:auto;line-height:1.2;'
     'font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace">{code}</pre>'
 )
 
@@ -33,16 +32,13 @@ class Shown(ABC):
     def __repr__(self) -> str:
         return as_text(self.shown(WIDTH))
 
-    __str__ = __repr__
-
     def _repr_html_(self) -> str:
         return as_html(self.shown(WIDTH))
 
 
 def as_text(blocks: Sequence[RenderableType], width: int = WIDTH) -> str:
     """Renderables as plain text."""
-    console = _printed(blocks, width)
-    lines = console.export_text().splitlines()
+    lines = _printed(blocks, width).export_text().splitlines()
     return "\n".join(line.rstrip() for line in lines).strip("\n")
 
 
@@ -52,7 +48,6 @@ def as_html(blocks: Sequence[RenderableType], width: int = WIDTH) -> str:
 
 
 def _printed(blocks: Sequence[RenderableType], width: int) -> Console:
-    """A console that has recorded the renderables."""
     from rich.console import Console
 
     console = Console(

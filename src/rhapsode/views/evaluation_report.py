@@ -1,16 +1,15 @@
-"""An evaluation for people: figures, what a longer context is worth, calibration, what surprised most."""
+"""Metrics of models for people: figures, context, calibration, copying, surprises."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
 from rhapsode.views.blocks import bar
-from rhapsode.views.figures import figures_table
+from rhapsode.views.figures import METHOD_COLUMNS, figure_rows, method_rows, plural
+from rhapsode.views.tables import bare_table, number_column, number_columns
 from rhapsode.views.writing_table import (
     longest_copies,
     one_line,
@@ -28,168 +27,188 @@ def evaluation_report(found: Mapping[str, Any], title: str) -> Iterator[Renderab
 
     Arguments:
         found: plain values of the metrics.
-        title: above them.
+        title: printed above.
     """
     yield figures_table(found, title)
     windowed = found["windowed"]
     if windowed is not None:
-        yield Text(
-            f"in windows of {windowed['window']:,} by steps of {windowed['stride']:,}, nothing carried: "
-            f"{windowed['loss']:.4f} over {windowed['elements']:,} elements",
-            style="dim",
+        yield _dim(
+            f"in windows of {windowed['window']:,} by steps of {windowed['stride']:,}, "
+            f"nothing carried: {windowed['loss']:.4f} over {windowed['elements']:,} elements"
         )
     reduced = found.get("reduced")
     if reduced is not None:
         yield Text(
-            f"with {reduced['weights']} weights {reduced['loss']:.4f} over {reduced['elements']:,} elements, "
-            f"with float32 {reduced['float32']:.4f}: {reduced['loss'] - reduced['float32']:+.4f}"
+            f"with {reduced['weights']} weights {reduced['loss']:.4f} over "
+            f"{reduced['elements']:,} elements, with float32 {reduced['float32']:.4f}: "
+            f"{reduced['loss'] - reduced['float32']:+.4f}"
         )
-    for part in (_by_context(found), _calibration(found), _dynamic(found), _writing(found)):
-        if part is not None:
-            yield Text()
-            yield part
+    if len(found["by_context"]) > 1:
+        yield from _by_context(found["by_context"])
+    if found["calibration"] is not None:
+        yield from _calibration(found["calibration"])
+    if found.get("dynamic"):
+        yield from _dynamic(found["dynamic"], mixed=bool(found["ngram_share"]))
+    if found.get("writing"):
+        yield from _writing(found["writing"])
     if found["surprising"]:
-        yield Text()
-        yield Text("what surprised most", style="bold")
-        for passage in found["surprising"]:
-            yield _passage(passage)
+        yield from _heading("what surprised most")
+        yield from map(_passage, found["surprising"])
     yield Text()
     for name, value in found["protocol"].items():
         yield Text.assemble((f"{name.replace('_', ' ')}: ", "dim"), value)
 
 
-def _grid(*justify: str) -> Table:
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for way in justify:
-        table.add_column(justify=way)  # type: ignore[arg-type]
-    return table
+def figures_table(figures: Mapping[str, Any], title: str) -> Table:
+    """Figures of a sweep, a row each.
 
-
-def _by_context(found: Mapping[str, Any]) -> RenderableType | None:
-    buckets = found["by_context"]
-    if len(buckets) < 2:
-        return None
-    table = _grid("right", "right", "left", "right")
-    highest = max(bucket["loss"] for bucket in buckets)
-    for bucket in buckets:
-        least, most = bucket["least"], bucket["most"]
-        seen = f"{least:,}" if least == most else f"{least:,}-{most:,}"
-        share = bucket["loss"] / highest if highest > 0 else 0.0
-        table.add_row(
-            seen,
-            f"{bucket['loss']:.3f}",
-            Text(bar(share, _BAR), style="cyan"),
-            Text(f"{bucket['elements']:,}", style="dim"),
-        )
-    title = Text.assemble(("loss by elements seen before", "bold"), ("   nats, elements", "dim"))
-    return Group(title, table)
-
-
-def _calibration(found: Mapping[str, Any]) -> RenderableType | None:
-    calibration = found["calibration"]
-    if calibration is None:
-        return None
-    title = Text.assemble(
-        ("calibration", "bold"),
-        (
-            f"   likeliest element right {calibration['accuracy']:.1%}, expected {calibration['confidence']:.1%}; "
-            f"ECE {calibration['ece']:.3f}; entropy {calibration['entropy']:.3f} nats",
-            "dim",
-        ),
+    Arguments:
+        figures: as in `Figures.to_mapping`.
+        title: printed above.
+    """
+    return bare_table(
+        Column(style="dim"),
+        number_column(style="bold"),
+        rows=figure_rows(figures),
+        title=title,
+        min_width=min(len(title) + 2, 100),
     )
-    table = _grid("right", "left", "right", "right")
-    for one in calibration["bins"]:
-        if one["elements"] * 500 < calibration["elements"]:
-            continue
-        table.add_row(
+
+
+def forecasts_report(metrics: Mapping[str, Any], title: str) -> Iterator[RenderableType]:
+    """Density, and a table of forecasts by each method, under a title.
+
+    Arguments:
+        metrics: plain values of the metrics of a model of series.
+        title: printed above.
+    """
+    yield title
+    yield f"density: {metrics['loss']:.4f} nats a value over {metrics['elements']:,} values"
+    forecasts = metrics["forecasts"]
+    if forecasts:
+        count = plural(forecasts["forecasts"], "forecast")
+        yield bare_table(
+            "",
+            *number_columns(*METHOD_COLUMNS),
+            rows=method_rows(forecasts),
+            title=f"{count}, {forecasts['horizon']} steps ahead",
+            header_style="bold",
+            row_styles=["bold" if name == "model" else "" for name in forecasts["methods"]],
+        )
+
+
+def _dim(text: str) -> Text:
+    return Text(text, style="dim")
+
+
+def _heading(title: str, *remarks: str) -> Iterator[Text]:
+    """A blank line, and a title in bold with remarks."""
+    yield Text()
+    yield Text.assemble((title, "bold"), *((remark, "dim") for remark in remarks))
+
+
+def _grid(justify: Iterable[Any], rows: Iterable[Iterable[RenderableType]]) -> Table:
+    return bare_table(*(Column(justify=way) for way in justify), rows=rows)
+
+
+def _by_context(buckets: list[Mapping[str, Any]]) -> Iterator[RenderableType]:
+    yield from _heading("loss by elements seen before", "   nats, elements")
+    highest = max(bucket["loss"] for bucket in buckets)
+    rows = (
+        (
+            "-".join(f"{most:,}" for most in sorted({bucket["least"], bucket["most"]})),
+            f"{bucket['loss']:.3f}",
+            Text(bar(bucket["loss"], _BAR, full=highest or 1.0), style="cyan"),
+            _dim(f"{bucket['elements']:,}"),
+        )
+        for bucket in buckets
+    )
+    yield _grid(("right", "right", "left", "right"), rows)
+
+
+def _calibration(calibration: Mapping[str, Any]) -> Iterator[RenderableType]:
+    yield from _heading(
+        "calibration",
+        f"   likeliest element right {calibration['accuracy']:.1%}, "
+        f"expected {calibration['confidence']:.1%}; ECE {calibration['ece']:.3f}; "
+        f"entropy {calibration['entropy']:.3f} nats",
+    )
+    rows = (
+        (
             f"said {one['confidence']:.0%}",
             Text(bar(one["accuracy"], _BAR), style="green"),
             f"was {one['accuracy']:.0%}",
-            Text(f"{one['elements']:,}", style="dim"),
+            _dim(f"{one['elements']:,}"),
         )
-    return Group(title, table)
-
-
-def _dynamic(found: Mapping[str, Any]) -> RenderableType | None:
-    dynamic = found.get("dynamic")
-    if not dynamic:
-        return None
-    table = _grid("left", "right", "right", "right", "left")
-    for name, one in dynamic["losses"].items():
-        how = Text(dynamic["protocol"][name], style="dim")
-        seconds = Text(f"{one['seconds']:.1f} s", style="dim")
-        table.add_row(name, f"{one['loss']:.4f}", f"{one['perplexity']:.3f}", seconds, how)
-    title = Text.assemble(
-        ("going on learning from what it scores", "bold"),
-        (f"   loss, perplexity; {dynamic['protocol']['elements']}", "dim"),
-        ("; by the network alone" if found["ngram_share"] else "", "dim"),
+        for one in calibration["bins"]
+        if one["elements"] * 500 >= calibration["elements"]
     )
-    if dynamic["diverged"] is None:
-        return Group(title, table)
-    broken = f"learning broke down at element {dynamic['diverged']:,}: no figure of it is reported"
-    return Group(title, table, Text(broken, style="red"))
+    yield _grid(("right", "left", "right", "right"), rows)
 
 
-def _writing(found: Mapping[str, Any]) -> RenderableType | None:
-    """What the model writes beside the text that was scored; the longest copies and where they stand."""
-    writing = found.get("writing")
-    if not writing:
-        return None
-    verdict = Text(writing_verdict(writing))
-    columns = writing_columns(writing)
-    if not columns:
-        return Group(Text("what it writes", style="bold"), verdict)
-    title = Text.assemble(
-        ("what it writes", "bold"),
+def _dynamic(dynamic: Mapping[str, Any], *, mixed: bool) -> Iterator[RenderableType]:
+    yield from _heading(
+        "going on learning from what it scores",
+        f"   loss, perplexity; {dynamic['protocol']['elements']}",
+        "; by the network alone" if mixed else "",
+    )
+    rows = (
         (
-            f"   {writing['texts']} texts of {writing['length']} characters from "
-            f"{writing['prompt'] or 'the empty prompt'}, beside as much of this text",
-            "dim",
-        ),
-    )
-    table = Table(
-        Column(),
-        *(
-            Column(name, justify="right", style="" if name == columns[-1][0] else "bold")
-            for (name, _) in columns
-        ),
-        box=None,
-        padding=(0, 3, 0, 0),
-        header_style="dim",
-    )
-    for name, values in writing_rows(writing):
-        table.add_row(Text(name, style="dim"), *values)
-    parts: list[RenderableType] = [title, verdict, Text(), table]
-    copies = _grid("right", "left")
-    for who, copy in longest_copies(writing):
-        times = "" if copy["count"] == 1 else f", {copy['count']:,} times in all"
-        copies.add_row(
-            Text(who, style="dim"),
-            Text.assemble(
-                f"“{_quoted(copy['text'])}”  ",
-                (f"{copy['document']}, line {copy['line']:,}{times}", "dim"),
-            ),
+            name,
+            f"{one['loss']:.4f}",
+            f"{one['perplexity']:.3f}",
+            _dim(f"{one['seconds']:.1f} s"),
+            _dim(dynamic["protocol"][name]),
         )
-    if copies.row_count:
-        parts += [Text(), Text("longest copies, and where they stand first", style="bold"), copies]
-    return Group(*parts)
+        for name, one in dynamic["losses"].items()
+    )
+    yield _grid(("left", "right", "right", "right", "left"), rows)
+    broken = dynamic["diverged"]
+    if broken is not None:
+        yield Text(
+            f"learning broke down at element {broken:,}: no figure of it is reported", style="red"
+        )
 
 
-def _quoted(text: str) -> str:
-    """A text on one line, shortened in its middle."""
-    shown = one_line(text)
-    half = _QUOTED // 2
-    return shown if len(shown) <= _QUOTED else f"{shown[:half]} ... {shown[-half:]}"
+def _writing(writing: Mapping[str, Any]) -> Iterator[RenderableType]:
+    names = [name for name, _ in writing_columns(writing)]
+    if not names:
+        yield from _heading("what it writes")
+        yield Text(writing_verdict(writing))
+        return
+    yield from _heading(
+        "what it writes",
+        f"   {writing['texts']} texts of {writing['length']} characters from "
+        f"{writing['prompt'] or 'the empty prompt'}, beside as much of this text",
+    )
+    yield Text(writing_verdict(writing))
+    yield Text()
+    yield bare_table(
+        "",
+        *(number_column(name, style="bold") for name in names[:-1]),
+        number_column(names[-1]),
+        rows=((_dim(name), *values) for name, values in writing_rows(writing)),
+        padding=(0, 3, 0, 0),
+    )
+    copies = longest_copies(writing)
+    if copies:
+        yield from _heading("longest copies, and where they stand first")
+        yield _grid(("right", "left"), ((_dim(who), _copy(copy)) for who, copy in copies))
+
+
+def _copy(copy: Mapping[str, Any]) -> Text:
+    times = "" if copy["count"] == 1 else f", {copy['count']:,} times in all"
+    text, half = one_line(copy["text"]), _QUOTED // 2
+    shown = text if len(text) <= _QUOTED else f"{text[:half]} ... {text[-half:]}"
+    place = f"{copy['document']}, line {copy['line']:,}{times}"
+    return Text.assemble(f"“{shown}”  ", (place, "dim"))
 
 
 def _passage(passage: Mapping[str, Any]) -> Text:
-    where = f"{passage['document']}, element {passage['element']:,}"
-    line = Text(f"  {passage['nats']:.2f}  ", style="bold red")
-    before = one_line(passage["before"])[-_QUOTED // 3 :]
-    line.append(before, style="dim")
-    line.append(one_line(passage["text"])[:_QUOTED])
-    line.append(
-        f"\n        {where}; worst {one_line(passage['worst'])!r} at {passage['worst_nats']:.1f} nats",
-        style="dim",
+    return Text.assemble(
+        (f"  {passage['nats']:.2f}  ", "bold red"),
+        (one_line(passage["before"])[-_QUOTED // 3 :], "dim"),
+        (one_line(passage["text"])[:_QUOTED], "bold"),
+        (f"\n        {passage['document']}, element {passage['element']:,}; worst ", "dim"),
+        (f"{one_line(passage['worst'])!r} at {passage['worst_nats']:.1f} nats", "dim"),
     )
-    return line

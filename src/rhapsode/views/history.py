@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,8 @@ from rhapsode.views.display import Shown
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["History", "read_history"]
 
-
-class History(Shown, Mapping[str, list[float]]):
+class History(Shown, dict[str, list[float]]):
     """Lists of equal length, an entry an evaluation.
 
     Keys are `step`, `seconds`, `loss` (mean of the training losses since the evaluation before) and
@@ -27,60 +25,62 @@ class History(Shown, Mapping[str, list[float]]):
     """
 
     def __init__(self, columns: Mapping[str, list[float]], curve: str | None = None) -> None:
-        self._columns = dict(columns)
+        super().__init__(columns)
         self.curve = curve
-
-    def __getitem__(self, name: str) -> list[float]:
-        return self._columns[name]
-
-    def __iter__(self) -> Any:
-        return iter(self._columns)
-
-    def __len__(self) -> int:
-        return len(self._columns)
 
     @property
     def history(self) -> dict[str, list[float]]:
         """The lists by name, where Keras has them."""
-        return dict(self._columns)
+        return dict(self)
 
     def to_mapping(self) -> dict[str, Any]:
-        return dict(self._columns)
+        return dict(self)
 
     def shown(self, width: int) -> Sequence[RenderableType]:
-        from rich.table import Column, Table
+        from rhapsode.views.tables import bare_table, number_columns
 
-        table = Table(
-            *(Column(name, justify="right") for name in self._columns),
-            box=None,
-            padding=(0, 2, 0, 0),
-        )
-        for row in zip(*self._columns.values(), strict=True):
-            table.add_row(
-                *("" if v is None else f"{v:,.4f}" if v % 1 else f"{v:,.0f}" for v in row)
-            )
-        return [table]
+        rows = zip(*(map(_in_words, column) for column in self.values()), strict=True)
+        return [bare_table(*number_columns(*self), rows=rows, header_style="bold")]
 
     def _repr_html_(self) -> str:
         return self.curve or super()._repr_html_()
 
 
+def _in_words(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.4f}" if value % 1 else f"{value:,.0f}"
+
+
+def read_events(metrics: Path) -> Iterator[dict[str, Any]]:
+    """Read the events of a run, without a line in the making.
+
+    Arguments:
+        metrics: a `metrics.jsonl`.
+    """
+    for line in metrics.read_text(encoding="utf-8").splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue
+
+
 def read_history(metrics: Path, curve: Path) -> History:
-    """The course of a run from its files; empty lists before the first evaluation."""
+    """Read the losses of a run at its evaluations.
+
+    Arguments:
+        metrics: its `metrics.jsonl`, which may be missing.
+        curve: its picture, which may be missing.
+    """
     columns: dict[str, list[Any]] = {"step": [], "seconds": [], "loss": [], "val_loss": []}
     losses: list[float] = []
-    lines = metrics.read_text(encoding="utf-8").splitlines() if metrics.is_file() else []
-    for line in lines:
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue  # a line that is being written
+    for event in read_events(metrics) if metrics.is_file() else ():
         if event.get("event") == "step":
             losses.append(event["loss"])
         elif event.get("event") == "evaluation":
-            columns["step"].append(event["step"])
-            columns["seconds"].append(event["elapsed"])
-            columns["loss"].append(sum(losses) / len(losses) if losses else None)
-            columns["val_loss"].append(event["loss"])
+            mean = sum(losses) / len(losses) if losses else None
+            entries = (event["step"], event["elapsed"], mean, event["loss"])
+            for column, entry in zip(columns.values(), entries, strict=True):
+                column.append(entry)
             losses.clear()
     return History(columns, curve.read_text(encoding="utf-8") if curve.is_file() else None)

@@ -21,7 +21,8 @@ def gridded(series, times, values, *, kind="integer", duplicates="error", freque
         np.arange(len(times)), max(series) + 1,
     )  # fmt: skip
     return onto_grid(
-        seen, lambda s: f"s{s}", lambda r: f"line {r}", lambda r: f"line {r}", duplicates=duplicates, frequency=frequency
+        seen, lambda s: f"s{s}", lambda r: f"line {r}", lambda r: f"line {r}", [],
+        duplicates=duplicates, frequency=frequency,
     )  # fmt: skip
 
 

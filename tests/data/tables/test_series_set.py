@@ -17,7 +17,7 @@ from rhapsode.data.tables import (
     future_times,
     read_series,
 )
-from rhapsode.errors import DataError, SettingsError
+from rhapsode.errors import DataError
 from tests.data.tables.helpers import series_of
 
 DAY = 86_400 * 10**9
@@ -35,11 +35,12 @@ def made(*lengths: int) -> SeriesSet:
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.integers(0, 10))
-def test_a_tail_and_what_is_before_it_make_the_whole(lengths: list[int], horizon: int):
+def test_a_tail_and_the_rows_before_it_make_the_whole(lengths: list[int], horizon: int):
     whole = made(*lengths)
-    head, tail = whole.split_tail(horizon)
-    for number, length in enumerate(lengths):
-        expected = horizon if length > horizon else 0
+    tails = np.where(whole.lengths > horizon, horizon, 0)
+    middle = whole.offsets[1:] - tails
+    head, tail = whole.cut(whole.offsets[:-1], middle), whole.cut(middle, whole.offsets[1:])
+    for number, expected in enumerate(tails.tolist()):
         assert tail.lengths[number] == expected
         both = np.concatenate([part.values_NK[part.rows(number)] for part in (head, tail)])
         np.testing.assert_array_equal(both, whole.values_NK[whole.rows(number)])
@@ -49,16 +50,6 @@ def test_a_tail_and_what_is_before_it_make_the_whole(lengths: list[int], horizon
             np.testing.assert_array_equal(
                 future_times(head, number, horizon), tail.times_N[tail.rows(number)]
             )
-
-
-def test_a_share_of_each():
-    head, tail = made(10, 5, 1).split_tail(share=0.2)
-    assert tail.lengths.tolist() == [2, 1, 0]
-    assert head.lengths.tolist() == [8, 4, 1]
-    assert made(3).split_tail(share=1.0)[0].lengths.tolist() == [1]
-    for wrong in ({}, {"horizon": 2, "share": 0.5}, {"horizon": -1}, {"share": 1.5}):
-        with pytest.raises(SettingsError):
-            made(3).split_tail(**wrong)
 
 
 def test_some_of_a_set():

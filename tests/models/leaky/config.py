@@ -25,7 +25,6 @@ class LeakyConfig:
 class LeakyFamily(Family):
     """Units that forget at a rate of their own."""
 
-    name = "leaky.v1"
     Config = LeakyConfig
     network = "tests.models.leaky.network:Leaky"
     default_window = 32

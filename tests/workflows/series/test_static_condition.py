@@ -137,7 +137,7 @@ def test_a_resumed_run_is_the_unbroken_one(shops: Path, tmp_path: Path) -> None:
         if stop_at is not None:
             run = prepare_training((str(shops),), asked, output=folder, resume=True)
             list(run.events())
-        assert run.loop.step == QUICK["steps"]
+        assert run.loop.progress.step == QUICK["steps"]
         weights.append(network_arrays(run.run.network))
     for name, array in weights[0].items():
         np.testing.assert_array_equal(array, weights[1][name], err_msg=name)

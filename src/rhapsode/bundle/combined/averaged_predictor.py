@@ -1,4 +1,4 @@
-"""The predictor of several networks as one: their probabilities averaged. No torch."""
+"""Networks as a model uses them: several as one, and within a window. No torch."""
 
 from __future__ import annotations
 
@@ -10,35 +10,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle.combined.window import Window
-from rhapsode.bundle.distribution import Elements, LogitsDistribution, log_softmax
-from rhapsode.bundle.predictor import Examined, NetworkPredictor
+from rhapsode.bundle.distribution import (
+    Distribution,
+    Elements,
+    LogitsDistribution,
+    Singles,
+    log_softmax,
+)
+from rhapsode.bundle.predictor import Examined, Predictor, States, Stretch, StretchRequest
 from rhapsode.config import SeenContext
+from rhapsode.data.batch import Condition
 
 if TYPE_CHECKING:
     from rhapsode.data import Batch
 
-__all__ = ["AveragedPredictor", "MemberStates", "as_one", "averaged"]
 
-Singles = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class MemberStates:
-    """States of all members for the same rows.
-
-    Arguments:
-        members: one state each.
-    """
-
-    members: tuple[Any, ...]
-
-    def fork(self) -> MemberStates:
-        """States of their own."""
-        return MemberStates(tuple(state.fork() for state in self.members))
-
-
-class AveragedPredictor(NetworkPredictor):
+class AveragedPredictor(Predictor):
     """A predictor whose every probability is the weighted mean of its members' (a linear opinion pool).
 
     Logits keep the scale of the first member, so that equal members give its logits bit for bit.
@@ -51,7 +38,7 @@ class AveragedPredictor(NetworkPredictor):
         ValueError: members that do not go together.
     """
 
-    def __init__(self, members: Sequence[NetworkPredictor], weights: Sequence[float]) -> None:
+    def __init__(self, members: Sequence[Predictor], weights: Sequence[float]) -> None:
         sizes = {(member.vocab_size, member.window) for member in members}
         if len(sizes) != 1 or len(members) != len(weights):
             raise ValueError("members of one model need the same elements, and a weight each")
@@ -59,46 +46,37 @@ class AveragedPredictor(NetworkPredictor):
             raise ValueError("weights must be above 0 and one in total")
         self._members = tuple(members)
         self._weights = tuple(weights)
+        ((self.vocab_size, self.window),) = sizes
 
-    @property
-    def vocab_size(self) -> int:
-        return self._members[0].vocab_size
-
-    @property
-    def window(self) -> int:
-        return self._members[0].window
-
-    def start(self, rows: int, condition: Any = None) -> MemberStates:
-        return MemberStates(tuple(member.start(rows, condition) for member in self._members))
+    def start(self, rows: int, condition: Any = None) -> States:
+        return States(tuple(member.start(rows, condition) for member in self._members))
 
     def advance(
         self,
         elements: Elements,
-        state: MemberStates,
+        state: States,
         known_BUX: Singles | None = None,
         *,
         features: bool = False,
-    ) -> tuple[LogitsDistribution, MemberStates]:
+    ) -> tuple[LogitsDistribution, States]:
         """Read ids (B, T); the mean distribution of what follows, and the states behind them.
 
         Features are those of the first member.
         """
-        found = [
-            member.advance(elements, own, features=features)
-            for member, own in zip(self._members, state.members, strict=True)
+        read = [
+            member.advance(elements, own, features=features) for member, own in self._pairs(state)
         ]
-        logits_MBV = np.stack([following.logits_BV for following, _ in found]).astype(np.float64)
+        following, after = zip(*read, strict=True)
+        logits_MBV = np.stack([each.logits_BV for each in following]).astype(np.float64)
         normaliser_B1 = np.logaddexp.reduce(logits_MBV[0], axis=-1, keepdims=True)
         log_prob_BV = averaged([log_softmax(logits_BV) for logits_BV in logits_MBV], self._weights)
         logits_BV = (log_prob_BV + normaliser_B1).astype(np.float32)
         equal_B = (logits_MBV == logits_MBV[:1]).all(axis=(0, 2))
-        logits_BV[equal_B] = found[0][0].logits_BV[equal_B]
-        following = LogitsDistribution(logits_BV, found[0][0].features_BTH)
-        return following, MemberStates(tuple(after for _, after in found))
+        logits_BV[equal_B] = following[0].logits_BV[equal_B]
+        mean = LogitsDistribution(logits_BV, following[0].features_BTH)
+        return mean, States(after)
 
-    def score(
-        self, batch: Batch, state: MemberStates | None = None
-    ) -> tuple[Singles, MemberStates | None]:
+    def score(self, batch: Batch, state: States | None = None) -> tuple[Singles, States | None]:
         """Log-probability (nats) of every target, (B, T), and the states behind the batch.
 
         A mask is applied to the mean, as it is where a grammar follows what is generated.
@@ -106,48 +84,21 @@ class AveragedPredictor(NetworkPredictor):
         if batch.mask() is not None:
             examined, after = self.examine(batch, state)
             return examined.log_prob_BT, after
-        found = [
-            member.score(batch, own)
-            for member, own in zip(self._members, self._states(state), strict=True)
-        ]
-        log_prob_BT = averaged([scores_BT for scores_BT, _ in found], self._weights)
-        return log_prob_BT.astype(np.float32), self._joint([after for _, after in found])
-
-    def examine(
-        self, batch: Batch, state: MemberStates | None = None
-    ) -> tuple[Examined, MemberStates | None]:
-        parts, after = self.distributions(batch, state)
-        targets_BT = np.asarray(batch.targets, dtype=np.int64)
-        columns: list[tuple[NDArray[Any], ...]] = []
-        done = 0
-        for part_BTV in parts:
-            own_BT = targets_BT[:, done : done + part_BTV.shape[1]]
-            done += part_BTV.shape[1]
-            top_BT = part_BTV.argmax(axis=-1)
-            columns.append(
-                (
-                    np.take_along_axis(part_BTV, own_BT[..., None], axis=-1)[..., 0],
-                    top_BT,
-                    np.take_along_axis(part_BTV, top_BT[..., None], axis=-1)[..., 0],
-                    -(np.exp(part_BTV) * np.maximum(part_BTV, -1e4)).sum(axis=-1),
-                )
-            )
-        log_prob_BT, *rest = (
-            np.concatenate(column, axis=1) for column in zip(*columns, strict=True)
-        )
-        log_prob_BT[batch.forbidden_targets()] = 0.0
-        return Examined(log_prob_BT, *rest), after
+        scored = [member.score(batch, own) for member, own in self._pairs(state)]
+        scores, after = zip(*scored, strict=True)
+        return averaged(scores, self._weights).astype(np.float32), States.behind(*after)
 
     def distributions(
-        self, batch: Batch, state: MemberStates | None = None
-    ) -> tuple[Iterator[Singles], MemberStates | None]:
+        self, batch: Batch, state: States | None = None
+    ) -> tuple[Iterator[Singles], States | None]:
         allowed_BTV, plain = batch.mask(), replace(batch, allowed_BTV=None)
-        found = [
-            member.distributions(plain, own)
-            for member, own in zip(self._members, self._states(state), strict=True)
-        ]
-        parts = zip(*(own for own, _ in found), strict=True)
-        return self._means(parts, allowed_BTV), self._joint([after for _, after in found])
+        read = [member.distributions(plain, own) for member, own in self._pairs(state)]
+        parts, after = zip(*read, strict=True)
+        return self._means(zip(*parts, strict=True), allowed_BTV), States.behind(*after)
+
+    def _pairs(self, state: States | None) -> Iterator[tuple[Predictor, Any]]:
+        states = (None,) * len(self._members) if state is None else state.parts
+        return zip(self._members, states, strict=True)
 
     def _means(
         self, parts: Iterable[tuple[Singles, ...]], allowed_BTV: NDArray[np.bool_] | None
@@ -162,29 +113,115 @@ class AveragedPredictor(NetworkPredictor):
             done += mean_BTV.shape[1]
             yield mean_BTV.astype(np.float32)
 
-    def select(self, state: MemberStates, rows_R: NDArray[np.int64]) -> MemberStates:
-        pairs = zip(self._members, state.members, strict=True)
-        return MemberStates(tuple(member.select(own, rows_R) for member, own in pairs))
+    def join(self, states: Sequence[States]) -> States:
+        return States.joined(self._members, states)
 
-    def join(self, states: Sequence[MemberStates]) -> MemberStates:
-        return MemberStates(
-            tuple(
-                member.join([state.members[number] for state in states])
-                for number, member in enumerate(self._members)
-            )
-        )
 
-    def _states(self, state: MemberStates | None) -> tuple[Any, ...]:
-        return (None,) * len(self._members) if state is None else state.members
+@dataclass(frozen=True)
+class LastElements:
+    """The last elements that every row has read.
 
-    def _joint(self, after: Sequence[Any]) -> MemberStates | None:
-        """The states behind a batch; None where windows have none."""
-        return None if any(state is None for state in after) else MemberStates(tuple(after))
+    Arguments:
+        elements_BT: up to N; where a row has fewer, they stand at its end.
+        count_B: how many each row has.
+        condition: what every row depends on, B sources; None: nothing.
+    """
+
+    elements_BT: NDArray[np.int64]
+    count_B: NDArray[np.int64]
+    condition: Condition | None = None
+
+    def select(self, rows_R: NDArray[np.int64]) -> LastElements:
+        condition = None if self.condition is None else self.condition.select(rows_R)
+        return LastElements(self.elements_BT[rows_R], self.count_B[rows_R], condition)
+
+    def fork(self) -> LastElements:
+        return self
+
+
+class Window(Predictor):
+    """A predictor that sees only the last N elements, as a network of a `window:N` context was trained.
+
+    Arguments:
+        predictor: of the network; it is always started anew.
+        size: N.
+    """
+
+    def __init__(self, predictor: Predictor, size: int) -> None:
+        self._predictor = predictor
+        self.vocab_size = predictor.vocab_size
+        self.window = size
+
+    def start(self, rows: int, condition: Any = None) -> LastElements:
+        if condition is not None:
+            self._predictor.start(rows, condition)  # refuses one that it cannot use
+            if condition.rows == 1:
+                condition = condition.select(np.zeros(rows, dtype=np.int64))
+        none_B0 = np.zeros((rows, 0), dtype=np.int64)
+        return LastElements(none_B0, np.zeros(rows, dtype=np.int64), condition)
+
+    def advance(
+        self,
+        elements: Elements,
+        state: LastElements,
+        known_BUX: NDArray[np.float32] | None = None,
+        *,
+        features: bool = False,
+    ) -> tuple[Distribution, LastElements]:
+        """Read ids (B, T); the distribution of what follows the last N, and the memory of these.
+
+        Features are those of the elements read that are among the last N.
+        """
+        time = elements.shape[1]
+        if time == 0:
+            raise ValueError("advance needs at least one element")
+        ids_BT = np.asarray(elements, dtype=np.int64)
+        seen_BT = np.concatenate((state.elements_BT, ids_BT), axis=1)[:, -self.window :]
+        count_B = np.minimum(state.count_B + time, self.window)
+        memory = LastElements(seen_BT, count_B, state.condition)
+        start = self._predictor.start(len(seen_BT), state.condition)
+        if (count_B < seen_BT.shape[1]).any():  # rows of unequal length
+            rows = [
+                row_T[len(row_T) - count :] for row_T, count in zip(seen_BT, count_B, strict=True)
+            ]
+            following, _ = self._predictor.read(rows, start)
+            return following, memory
+        windows, _ = self._predictor.advance(seen_BT, start, features=features)
+        if windows.features_BTH is not None:
+            windows.features_BTH = windows.features_BTH[:, -time:]
+        return windows, memory
+
+    def score(self, batch: Batch, state: Any | None = None) -> tuple[NDArray[np.float32], None]:
+        return self._predictor.score(batch, None)[0], None
+
+    def examine(self, batch: Batch, state: Any | None = None) -> tuple[Examined, None]:
+        return self._predictor.examine(batch, None)[0], None
+
+    def distributions(
+        self, batch: Batch, state: Any | None = None
+    ) -> tuple[Iterator[NDArray[np.float32]], None]:
+        return self._predictor.distributions(batch, None)[0], None
+
+    def join(self, states: Sequence[LastElements]) -> LastElements:
+        width = max(state.elements_BT.shape[1] for state in states)
+        padded = [
+            np.pad(state.elements_BT, ((0, 0), (width - state.elements_BT.shape[1], 0)))
+            for state in states
+        ]
+        counts = [state.count_B for state in states]
+        conditions = [each.condition for each in states if each.condition is not None]
+        if len(conditions) not in {0, len(states)}:
+            raise ValueError("rows with and without a condition are not joined")
+        condition = Condition.join(conditions) if conditions else None
+        return LastElements(np.concatenate(padded), np.concatenate(counts), condition)
+
+    def stretches(self, request: StretchRequest) -> Iterator[Stretch] | None:
+        return self._predictor.stretches(replace(request, window=self.window))
 
 
 def as_one(
-    members: Sequence[NetworkPredictor], weights: Sequence[float], context: SeenContext
-) -> NetworkPredictor:
+    members: Sequence[Predictor], weights: Sequence[float], context: SeenContext
+) -> Predictor:
     """Join the networks of a model, in the context they were trained in.
 
     Arguments:

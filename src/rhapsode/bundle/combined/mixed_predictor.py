@@ -1,23 +1,24 @@
-"""The predictor that runs a network and counts: every probability a mixture of the two. No torch."""
+"""Predictors that count: n-grams alone, and mixed into every probability of a network. No torch."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle.distribution import Elements, LogitsDistribution, log_softmax
+from rhapsode.bundle.distribution import Elements, LogitsDistribution, Singles, log_softmax
 from rhapsode.bundle.predictor import (
     Counting,
     Examined,
-    NetworkPredictor,
     Predictor,
+    States,
     Stretch,
     StretchRequest,
+    refuse_condition,
 )
 
 if TYPE_CHECKING:  # counting loads a compiler, which not everybody who scores needs
@@ -25,19 +26,53 @@ if TYPE_CHECKING:  # counting loads a compiler, which not everybody who scores n
     from rhapsode.data import Batch
     from rhapsode.encoding.grammar import Grammar
 
-__all__ = ["MixedPredictor", "MixedState", "mixed_log_probs"]
 
+class NGramPredictor(Predictor):
+    """A predictor over an n-gram model.
 
-@dataclass(frozen=True)
-class MixedState:
-    """The states of network and n-gram model; a value, never changed in place."""
+    Arguments:
+        model: the model.
+    """
 
-    network: Any
-    ngram: NGramState
+    def __init__(self, model: NGramModel) -> None:
+        self._model = model
+        self.vocab_size = model.vocab_size
 
-    def fork(self) -> MixedState:
-        """A state of its own."""
-        return MixedState(self.network.fork(), self.ngram.fork())
+    def start(self, rows: int, condition: Any = None) -> NGramState:
+        refuse_condition(condition)
+        return self._model.start(rows)
+
+    def advance(
+        self,
+        elements: Elements,
+        state: NGramState,
+        known_BUX: Singles | None = None,
+        *,
+        features: bool = False,
+    ) -> tuple[LogitsDistribution, NGramState]:
+        if elements.shape[1] == 0:
+            raise ValueError("advance needs at least one element")
+        state = self._model.advance(np.asarray(elements, dtype=np.int64), state)
+        log_prob_BV = np.log(self._model.distribution(state)).astype(np.float32)
+        return LogitsDistribution(log_prob_BV), state
+
+    def score(self, batch: Batch, state: NGramState | None = None) -> tuple[Singles, NGramState]:
+        refuse_condition(batch.condition)
+        return _scores(self._model, batch, self.start(batch.rows) if state is None else state)
+
+    def examine(self, batch: Batch, state: NGramState | None = None) -> tuple[Examined, NGramState]:
+        refuse_condition(batch.condition)
+        described, state = self._model.examine(
+            np.asarray(batch.inputs, dtype=np.int64),
+            np.asarray(batch.targets, dtype=np.int64),
+            self.start(batch.rows) if state is None else state,
+            reset_BT=batch.reset_BT,
+            allowed_BTV=batch.mask(),
+        )
+        return Examined(*described), state
+
+    def join(self, states: Sequence[NGramState]) -> NGramState:
+        return replace(states[0], node_B=np.concatenate([state.node_B for state in states]))
 
 
 class MixedPredictor(Predictor):
@@ -61,7 +96,7 @@ class MixedPredictor(Predictor):
         ValueError: another number of elements, or a share out of range.
     """
 
-    def __init__(self, network: NetworkPredictor, ngram: NGramModel, share: float) -> None:
+    def __init__(self, network: Predictor, ngram: NGramModel, share: float) -> None:
         if network.vocab_size != ngram.vocab_size:
             raise ValueError(f"{network.vocab_size} elements and {ngram.vocab_size} do not mix")
         if not 0 <= share <= 1:
@@ -71,111 +106,81 @@ class MixedPredictor(Predictor):
         self.network = network
         self.ngram = ngram
         self.share = share
+        self.vocab_size = network.vocab_size
 
-    @property
-    def vocab_size(self) -> int:
-        return self.network.vocab_size
-
-    def start(self, rows: int, condition: Any = None) -> MixedState:
-        return MixedState(self.network.start(rows, condition), self.ngram.start(rows))
+    def start(self, rows: int, condition: Any = None) -> States:
+        return States((self.network.start(rows, condition), self.ngram.start(rows)))
 
     def advance(
         self,
         elements: Elements,
-        state: MixedState,
-        known_BUX: NDArray[np.float32] | None = None,
+        state: States,
+        known_BUX: Singles | None = None,
         *,
         features: bool = False,
-    ) -> tuple[LogitsDistribution, MixedState]:
-        following, behind = self.network.advance(elements, state.network, features=features)
-        counted = self.ngram.advance(np.asarray(elements, dtype=np.int64), state.ngram)
+    ) -> tuple[LogitsDistribution, States]:
+        before, counted = state.parts
+        following, behind = self.network.advance(elements, before, features=features)
+        counted = self.ngram.advance(np.asarray(elements, dtype=np.int64), counted)
         allowed_BV = following.allowed_BV
         known_BV = _logarithms(self.ngram.distribution(counted, allowed_BV))
         mixed_BV = mixed_log_probs(log_softmax(following.logits_BV), known_BV, self.share)
         mixed = LogitsDistribution(mixed_BV, following.features_BTH, allowed_BV)
-        return mixed, MixedState(behind, counted)
+        return mixed, States((behind, counted))
 
-    def score(
-        self, batch: Batch, state: MixedState | None = None
-    ) -> tuple[NDArray[np.float32], MixedState | None]:
-        batch = self.masked(batch, state)
+    def score(self, batch: Batch, state: States | None = None) -> tuple[Singles, States | None]:
         (network_BT, ngram_BT), behind = self.score_parts(batch, state)
         mixed_BT = mixed_log_probs(network_BT, ngram_BT, self.share)
-        if batch.mask() is not None:
-            mixed_BT = _certain(mixed_BT, network_BT, ngram_BT)
+        mixed_BT = _certain(mixed_BT, network_BT, ngram_BT)
         return np.where(batch.weights_BT > 0, mixed_BT, np.float32(0.0)), behind
 
     def score_parts(
-        self, batch: Batch, state: MixedState | None = None
-    ) -> tuple[tuple[NDArray[np.float32], NDArray[np.float32]], MixedState | None]:
+        self, batch: Batch, state: States | None = None
+    ) -> tuple[tuple[Singles, Singles], States | None]:
         """Scores by the network and by the n-gram model, each as `score` gives them, and the state after the batch."""
         batch = self.masked(batch, state)
-        known = self._known(batch, state)
-        allowed_BTV = batch.mask()
-        network_BT, behind = self.network.score(batch, known.network)
-        ngram_BT, counted = self.ngram.score(
-            np.asarray(batch.inputs, dtype=np.int64),
-            np.asarray(batch.targets, dtype=np.int64),
-            known.ngram,
-            scored_BT=batch.weights_BT > 0,
-            reset_BT=batch.reset_BT,
-            allowed_BTV=allowed_BTV,
-        )
-        return (network_BT, ngram_BT), None if self.network.window else MixedState(behind, counted)
+        before, counted = self._before(batch, state)
+        network_BT, behind = self.network.score(batch, before)
+        ngram_BT, counted = _scores(self.ngram, batch, counted)
+        return (network_BT, ngram_BT), States.behind(behind, counted)
 
-    def examine(
-        self, batch: Batch, state: MixedState | None = None
-    ) -> tuple[Examined, MixedState | None]:
+    def examine(self, batch: Batch, state: States | None = None) -> tuple[Examined, States | None]:
         batch = self.masked(batch, state)
-        known = self._known(batch, state)
+        before, *counted = self._before(batch, state)
+        parts, behind = self.network.distributions(batch, before)
+        examined = Examined.of(self._mixtures(parts, batch, counted), batch)
+        return examined, States.behind(behind, counted[-1])
+
+    def _mixtures(
+        self, parts: Iterable[Singles], batch: Batch, counted: list[NGramState]
+    ) -> Iterator[Singles]:
+        """The mixture's log-probabilities, part by part; the counts' state behind each part is put into `counted`."""
+        inputs_BT, reset_BT = np.asarray(batch.inputs, dtype=np.int64), batch.reset_BT
         allowed_BTV = batch.mask()
-        inputs_BT = np.asarray(batch.inputs, dtype=np.int64)
-        targets_BT = np.asarray(batch.targets, dtype=np.int64)
-        parts, behind = self.network.distributions(batch, known.network)
-        counted = known.ngram
-        found: list[tuple[NDArray[Any], ...]] = []
         done = 0
         for part_BTV in parts:
-            some = slice(done, done + part_BTV.shape[1])
-            done = some.stop
-            share_BTV, counted = self.ngram.spread(
-                inputs_BT[:, some],
-                counted,
-                reset_BT=None if batch.reset_BT is None else batch.reset_BT[:, some],
-                allowed_BTV=None if allowed_BTV is None else allowed_BTV[:, some],
+            place = slice(done, done + part_BTV.shape[1])
+            done = place.stop
+            share_BTV, state = self.ngram.spread(
+                inputs_BT[:, place],
+                counted[-1],
+                reset_BT=None if reset_BT is None else reset_BT[:, place],
+                allowed_BTV=None if allowed_BTV is None else allowed_BTV[:, place],
             )
+            counted.append(state)
             known_BTV = _logarithms(share_BTV)
             mixed_BTV = mixed_log_probs(part_BTV, known_BTV, self.share)
-            finite_BTV = mixed_BTV
-            if allowed_BTV is not None:
-                mixed_BTV = _certain(mixed_BTV, part_BTV, known_BTV)
-                # What is not allowed adds nothing to an entropy; an exempt target gets 0.
-                finite_BTV = np.where(allowed_BTV[:, some], mixed_BTV, np.float32(0.0))
-            top_BT = mixed_BTV.argmax(axis=-1)
-            found.append(
-                (
-                    _at(finite_BTV, targets_BT[:, some]),
-                    top_BT,
-                    _at(mixed_BTV, top_BT),
-                    -(np.exp(mixed_BTV) * finite_BTV).sum(axis=-1),
-                )
-            )
-        joined = (np.concatenate(columns, axis=1) for columns in zip(*found, strict=True))
-        return Examined(*joined), None if self.network.window else MixedState(behind, counted)
+            yield mixed_BTV if allowed_BTV is None else _certain(mixed_BTV, part_BTV, known_BTV)
 
-    def _known(self, batch: Batch, state: MixedState | None) -> MixedState:
-        """The state before a batch; what reads windows starts each of them from nothing."""
+    def _before(self, batch: Batch, state: States | None) -> tuple[Any, Any]:
+        """Both states before a batch; what reads windows starts each of them from nothing."""
         if state is None or self.network.window:
-            return MixedState(None, self.ngram.start(batch.rows))
-        return state
+            return None, self.ngram.start(batch.rows)
+        network, ngram = state.parts
+        return network, ngram
 
-    def select(self, state: MixedState, rows_R: NDArray[np.int64]) -> MixedState:
-        return MixedState(self.network.select(state.network, rows_R), state.ngram.select(rows_R))
-
-    def join(self, states: Sequence[MixedState]) -> MixedState:
-        nodes = [state.ngram.node_B for state in states]
-        network = self.network.join([state.network for state in states])
-        return MixedState(network, replace(states[0].ngram, node_B=np.concatenate(nodes)))
+    def join(self, states: Sequence[States]) -> States:
+        return States.joined((self.network, NGramPredictor(self.ngram)), states)
 
     def restricted(self, grammar: Grammar) -> MixedPredictor:
         """The mixture of both parts, each normalised over what a grammar allows."""
@@ -185,8 +190,8 @@ class MixedPredictor(Predictor):
     def mixed(self) -> MixedPredictor:
         return self
 
-    def masked(self, batch: Batch, state: MixedState | None = None) -> Batch:
-        return self.network.masked(batch, self._known(batch, state).network)
+    def masked(self, batch: Batch, state: States | None = None) -> Batch:
+        return self.network.masked(batch, self._before(batch, state)[0])
 
     def stretches(self, request: StretchRequest) -> Iterator[Stretch] | None:
         """As the network's own, every probability mixed with that of the counts."""
@@ -196,7 +201,7 @@ class MixedPredictor(Predictor):
 
 def mixed_log_probs(
     network: NDArray[np.floating], ngram: NDArray[np.floating], share: float
-) -> NDArray[np.float32]:
+) -> Singles:
     """The logarithm of a mixture of probabilities.
 
     Arguments:
@@ -219,14 +224,17 @@ def _logarithms(share: NDArray[np.float64]) -> NDArray[np.float64]:
     return logarithms
 
 
-def _certain(
-    mixed: NDArray[np.float32], network: NDArray[np.floating], ngram: NDArray[np.floating]
-) -> NDArray[np.float32]:
+def _certain(mixed: Singles, network: NDArray[np.floating], ngram: NDArray[np.floating]) -> Singles:
     """Log-probabilities of a mixture, exactly 0 where both parts are certain."""
     return np.where((network == 0) & (ngram == 0), np.float32(0.0), mixed)
 
 
-def _at(log_prob_BTV: NDArray[np.float32], which_BT: NDArray[np.int64]) -> NDArray[np.float32]:
-    """One log-probability of each distribution."""
-    found_BT1: NDArray[np.float32] = np.take_along_axis(log_prob_BTV, which_BT[..., None], axis=-1)
-    return found_BT1[..., 0]
+def _scores(model: NGramModel, batch: Batch, state: NGramState) -> tuple[Singles, NGramState]:
+    return model.score(
+        np.asarray(batch.inputs, dtype=np.int64),
+        np.asarray(batch.targets, dtype=np.int64),
+        state,
+        scored_BT=batch.weights_BT > 0,
+        reset_BT=batch.reset_BT,
+        allowed_BTV=batch.mask(),
+    )

@@ -1,4 +1,4 @@
-"""Element arrays to batches: streams that carry state, for training, and one sweep in order, to score."""
+"""Element arrays to batches that carry state: a stream to train and a sweep to score."""
 
 from collections.abc import Iterator
 
@@ -12,15 +12,16 @@ from rhapsode.errors import DataError
 class CarriedStream:
     """Endless windows over a corpus read as a ring, by `batch_size` readers spaced evenly.
 
-    Row b of step s+1 begins where row b of step s ended, so a carried state sees one unbroken text; at the end of the
-    corpus a reader goes on at its beginning, behind an end-of-sequence element. The window of a step depends on
-    nothing but the step: the whole cursor is one number.
+    Row b of step s+1 begins where row b of step s ended, so a carried state sees one unbroken text;
+    at the end of the corpus a reader goes on at its beginning, behind an end-of-sequence element.
+    The window of a step depends on nothing but the step: the whole cursor is one number.
 
     Arguments:
         elements_N: ids of the corpus, documents followed by end-of-sequence.
         batch_size: readers, B.
         window: elements per reader and step, T.
-        complete: whether the corpus ends with a scored end-of-sequence; if not, one is read there, not scored.
+        complete: whether the corpus ends with a scored end-of-sequence; if not, one is read there,
+            not scored.
 
     Raises:
         DataError: fewer elements than one window.
@@ -38,7 +39,8 @@ class CarriedStream:
     ) -> None:
         if len(elements_N) < window:
             raise DataError(
-                f"the training share has {len(elements_N)} elements, fewer than one window of {window}",
+                f"the training share has {len(elements_N)} elements, "
+                f"fewer than one window of {window}",
                 hint="give more text, or a smaller --set training.window=N",
             )
         self._elements_N = elements_N
@@ -80,7 +82,7 @@ class CarriedStream:
 def sweep_lanes(
     elements: int, *, exact_up_to: int = 200_000, longest: int = 16_384, most: int = 64
 ) -> int:
-    """How many lanes `sweep` uses by default: one, in order, for what that can do in seconds."""
+    """The default number of lanes of `sweep`: one for texts that are scored in seconds."""
     return 1 if elements <= exact_up_to else min(most, -(-elements // longest))
 
 
@@ -93,8 +95,9 @@ def sweep(
 ) -> Iterator[Batch]:
     """Every element scored once, in windows whose states carry from one to the next.
 
-    With one lane this is the plain pass in order. With more, the text is cut into equal lanes read side by side;
-    every lane but the first reads the `run_up` elements before it without scoring them.
+    With one lane this is the plain pass in order. With more, the text is cut into equal lanes read
+    side by side; every lane but the first reads the `run_up` elements before it without scoring
+    them.
 
     Arguments:
         elements_N: what to score; the first element is predicted from end-of-sequence.

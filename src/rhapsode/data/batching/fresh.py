@@ -1,12 +1,13 @@
 """Each document from the zero state: padded, batched with others of about its length."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.data.batch import Batch, lay_out
+from rhapsode.data.batch import Batch, lay_out_spans
 from rhapsode.errors import DataError
 
 _POOL = 64
@@ -23,7 +24,7 @@ def document_spans(starts: NDArray[np.int64], total: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class _Epoch:
-    """The batches of one pass: rows of spans, and where each batch's steps and scored elements begin."""
+    """The batches of one pass as rows of spans, and the first step and element of each."""
 
     batches: list[NDArray[np.int64]]
     first_step: NDArray[np.int64]
@@ -36,35 +37,27 @@ def _window(
     *,
     rows: int,
     offset: int,
-    width: int,
+    window: int,
     scored_N: NDArray[np.bool_] | None = None,
 ) -> Batch:
-    """Columns `offset` to `offset + width` of documents laid side by side."""
-    starts = np.zeros((rows, 1), dtype=np.int64)
-    ends = np.zeros((rows, 1), dtype=np.int64)
-    starts[: len(spans), 0], ends[: len(spans), 0] = spans[:, 0], spans[:, 1]
-    positions_BT = starts + np.arange(offset, offset + width, dtype=np.int64)
-    inside_BT = positions_BT < ends
-    weights_BT = inside_BT
-    if scored_N is not None:
-        weights_BT = inside_BT & scored_N[np.minimum(positions_BT, len(scored_N) - 1)]
-    read_BT = inside_BT & (positions_BT > starts)
-    reset_BT = np.zeros(positions_BT.shape, dtype=bool)
+    """Columns of documents from `offset` on, padded to `rows`; the first one resets."""
+    longest = int((spans[:, 1] - spans[:, 0]).max())
+    spans_B2 = np.zeros((rows, 2), dtype=np.int64)
+    spans_B2[: len(spans)] = spans
+    width = min(window, longest - offset)
+    batch = lay_out_spans(elements_N, spans_B2, offset=offset, width=width, scored_N=scored_N)
+    if offset:
+        return batch
+    reset_BT = np.zeros((rows, width), dtype=bool)
     reset_BT[:, 0] = True
-    return lay_out(
-        elements_N,
-        positions_BT,
-        inside_BT=inside_BT,
-        read_BT=read_BT,
-        weights_BT=weights_BT,
-        reset_BT=None if offset else reset_BT,
-    )
+    return replace(batch, reset_BT=reset_BT)
 
 
 class FreshStream:
     """Shuffled documents, each read from the zero state behind an end-of-sequence element.
 
-    Documents of about the same length share a batch; longer ones than a window take several steps, their state carried.
+    Documents of about the same length share a batch; longer ones than a window take several steps,
+    their state carried.
 
     Arguments:
         elements_N: ids of the corpus.
@@ -132,34 +125,28 @@ class FreshStream:
 
     def _locate(self, step: int) -> tuple[_Epoch, int, int]:
         """Epoch of a step, its number, and the step inside it."""
-        number = 0
-        while True:
-            if number == len(self._first_step) - 1:
-                made = self._epoch(number)
-                self._first_step.append(self._first_step[-1] + int(made.first_step[-1]))
-            if step < self._first_step[number + 1]:
-                return self._epoch(number), number, step - self._first_step[number]
-            number += 1
+        while step >= self._first_step[-1]:
+            epoch = self._epoch(len(self._first_step) - 1)
+            self._first_step.append(self._first_step[-1] + int(epoch.first_step[-1]))
+        number = bisect_right(self._first_step, step) - 1
+        return self._epoch(number), number, step - self._first_step[number]
 
     def batch(self, step: int) -> Batch:
         """The documents of `step`, (B, up to T); rows without a document have weight 0."""
         epoch, _, inside = self._locate(step)
         index = int(np.searchsorted(epoch.first_step, inside, side="right")) - 1
         spans = self._spans[epoch.batches[index]]
-        offset = (inside - int(epoch.first_step[index])) * self.window
-        longest = int((spans[:, 1] - spans[:, 0]).max())
-        width = min(self.window, longest - offset)
         return _window(
             self._elements_N,
             spans,
             rows=self.batch_size,
-            offset=offset,
-            width=width,
+            offset=(inside - int(epoch.first_step[index])) * self.window,
+            window=self.window,
             scored_N=self._scored_N,
         )
 
     def scored(self, steps: int) -> int:
-        """Elements scored by the first `steps` steps; inside a batch of long documents, by share."""
+        """Elements scored by the first `steps` steps; estimated within a batch of long documents."""
         if steps <= 0:
             return 0
         epoch, number, inside = self._locate(steps)
@@ -173,9 +160,7 @@ class FreshStream:
     def steps(self, epochs: float) -> int:
         """Steps that read the corpus `epochs` times, at least 1."""
         whole = int(epochs)
-        done = 0
-        for number in range(whole):
-            done += int(self._epoch(number).first_step[-1])
+        done = sum(int(self._epoch(number).first_step[-1]) for number in range(whole))
         if epochs > whole:
             done += round((epochs - whole) * int(self._epoch(whole).first_step[-1]))
         return max(1, done)
@@ -189,7 +174,7 @@ def sweep_fresh(
     window: int,
     scored_N: NDArray[np.bool_] | None = None,
 ) -> Iterator[Batch]:
-    """Every element scored once, each document from the zero state; long documents over several batches.
+    """Every element scored once, each document from the zero state.
 
     Arguments:
         elements_N: what to score.
@@ -205,7 +190,6 @@ def sweep_fresh(
         some = spans[order[first : first + rows]]
         longest = int((some[:, 1] - some[:, 0]).max())
         for offset in range(0, longest, window):
-            width = min(window, longest - offset)
             yield _window(
-                elements_N, some, rows=rows, offset=offset, width=width, scored_N=scored_N
+                elements_N, some, rows=rows, offset=offset, window=window, scored_N=scored_N
             )

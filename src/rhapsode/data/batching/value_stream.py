@@ -1,12 +1,13 @@
-"""Series of numbers as batches for training: rows that carry their state from window to window, whatever the lengths.
+"""Series of any length as batches for training, whose rows carry their state.
 
 Knows encoded arrays, not what encoded them.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,8 @@ class ValueArrays:
         targets_NK: what is to be predicted; NaN where missing.
         weights_N: 0 where no target is known.
         log_jacobian_N: nats.
-        log_scale_SK: what the means of counts are multiplied by, of each series; None where targets are no counts.
+        log_scale_SK: what the means of counts are multiplied by, of each series; None where targets
+            are no counts.
         condition: what each series depends on, S rows; None: nothing.
     """
 
@@ -72,7 +74,7 @@ class ValueArrays:
         )
 
     def __len__(self) -> int:
-        """How many series there are."""
+        """The number of series."""
         return len(self.offsets) - 1
 
     def batch(self, starts_B: Ints, stops_B: Ints, series_B: Ints, time: int) -> Batch:
@@ -102,11 +104,11 @@ class ValueArrays:
 
 
 class ValueStream:
-    """Windows of series, each row going on where it stopped, until its stretch ends and it takes the next one.
+    """Windows of series; each row reads one stretch after another.
 
-    A stretch is a whole series, or, of a long one, a part: parts begin elsewhere at every pass. Every stretch begins
-    from the zero state, always at the beginning of a window, so that no kernel call is split. Passes follow one
-    another without a gap, each in an order of its own.
+    A stretch is a whole series, or, of a long one, a part: parts begin elsewhere at every pass.
+    Every stretch begins from the zero state, always at the beginning of a window, so that no kernel
+    call is split. Passes follow one another without a gap, each in an order of its own.
 
     Arguments:
         arrays: the series.
@@ -143,15 +145,13 @@ class ValueStream:
     def _stretches(self) -> Iterator[tuple[int, int, int]]:
         """Stretches without end: series, first row, the row behind the last."""
         offsets, longest = self._arrays.offsets, self._longest
-        epoch = 0
-        while True:
+        for epoch in itertools.count():
             random = np.random.default_rng((self._seed, epoch))
             found: list[tuple[int, int, int]] = []
-            for series in range(len(self._arrays)):
-                start, stop = int(offsets[series]), int(offsets[series + 1])
+            for series, (start, stop) in enumerate(itertools.pairwise(offsets.tolist())):
                 cuts = [start]
                 if stop - start > longest:
-                    # The first part is as short as chance has it, so that the others begin anywhere.
+                    # The first part has a random length, so that the others begin anywhere.
                     first = start + int(random.integers(1, longest + 1))
                     cuts += range(first, stop, longest)
                 found += [
@@ -161,10 +161,9 @@ class ValueStream:
                 ]
             for place in random.permutation(len(found)):
                 yield found[place]
-            epoch += 1
 
     def _rows(self) -> Iterator[tuple[Ints, NDArray[np.bool_]]]:
-        """For every step: series, start and stop of each row (B, 3), and where a row begins afresh (B,)."""
+        """For every step: series, start and stop of each row (B, 3), and a mask of resets (B,)."""
         stretches = self._stretches()
         rows = np.zeros((self.batch_size, 3), dtype=np.int64)
         while True:
@@ -187,18 +186,12 @@ class ValueStream:
         return self._made[step]
 
     def batch(self, step: int) -> Batch:
-        """What `step` reads: (B, T)."""
+        """The batch of `step`: (B, T)."""
         rows, fresh = self._at(step)
         batch = self._arrays.batch(rows[:, 1], rows[:, 2], rows[:, 0], self._window)
         reset_BT = np.zeros((self.batch_size, self._window), dtype=np.bool_)
         reset_BT[:, 0] = fresh
-        return Batch(
-            **{
-                **{name: getattr(batch, name) for name in Batch.__dataclass_fields__},
-                "reset_BT": reset_BT,
-                "positions_BT": None,
-            }
-        )
+        return replace(batch, reset_BT=reset_BT, positions_BT=None)
 
     def scored(self, steps: int) -> int:
         """Elements scored by the first `steps` steps."""
@@ -214,7 +207,7 @@ class ValueStream:
 def sweep_values(
     arrays: ValueArrays, starts_S: Ints, stops_S: Ints, *, rows: int, window: int
 ) -> Iterator[tuple[bool, Batch]]:
-    """Stretches of all series, each read once from its start to its stop; those of like length side by side.
+    """Stretches of all series, each read once; those of similar length side by side.
 
     Arguments:
         arrays: the series.
@@ -224,8 +217,8 @@ def sweep_values(
         window: steps of a batch.
 
     Yields:
-        Whether the rows begin from the zero state (if not, they go on), and the batch; `positions_BT` says where
-        each target stands, -1 where there is none.
+        Whether the rows begin from the zero state (if not, they go on), and the batch;
+        `positions_BT` says where each target stands, -1 where there is none.
     """
     order = np.argsort(stops_S - starts_S, kind="stable")
     order = order[(stops_S > starts_S)[order]]

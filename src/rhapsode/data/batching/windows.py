@@ -1,4 +1,4 @@
-"""Windows of a fixed size, each from the zero state: the classic way to train, and its own way to be scored."""
+"""Windows of a fixed size, each from the zero state, for training and for scoring."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -7,21 +7,22 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from rhapsode.data.batch import Batch
+from rhapsode.data.batch import Batch, lay_out_spans
+from rhapsode.data.batching.fresh import document_spans
+from rhapsode.data.store import ElementStore
 from rhapsode.errors import DataError
-
-END = 0
 
 
 class WindowStream:
     """Windows of `size` inputs, and what follows each of them.
 
     Arguments:
-        elements_N: ids of the corpus, documents followed by end-of-sequence; windows run across them.
+        elements_N: ids of the corpus, documents followed by end-of-sequence; windows run across
+            them.
         size: elements of a window, T.
         batch_size: windows a step, B.
-        stride: elements between the beginnings of two windows; None lays them end to end, from another element at
-            every pass.
+        stride: elements between the beginnings of two windows; None lays them end to end, from
+            another element at every pass.
         shuffle: whether windows come in another order at every pass.
         drop_last: whether a last batch that is not full is left out.
         loss: "all" scores what follows each input, "last" only what follows the window.
@@ -47,7 +48,8 @@ class WindowStream:
     ) -> None:
         if len(elements_N) < size + 1:
             raise DataError(
-                f"the training share has {len(elements_N)} elements, fewer than one window of {size} and what follows it",
+                f"the training share has {len(elements_N)} elements, fewer than one window of "
+                f"{size} and what follows it",
                 hint="give more text, or a smaller window",
             )
         self._windows_WN = sliding_window_view(elements_N, size + 1)
@@ -84,7 +86,7 @@ class WindowStream:
         return self._order[1]
 
     def batch(self, step: int) -> Batch:
-        """The windows of `step`: (B, T), the last of a pass with fewer rows unless it is dropped."""
+        """The windows of `step`: (B, T); the last batch of a pass may have fewer rows."""
         epoch, inside = divmod(step, self._steps)
         starts = self._starts(epoch)[inside * self.batch_size : (inside + 1) * self.batch_size]
         ids = self._windows_WN[starts].astype(np.int64)
@@ -112,26 +114,20 @@ def sweep_windows(
 ) -> Iterator[Batch]:
     """Every element scored once from the `size` elements before it, and nothing else.
 
-    The first batch has one row: what begins the text, behind end-of-sequence, scored throughout. Every batch is read
-    from the zero state.
+    The first batch has one row: what begins the text, behind end-of-sequence, scored throughout.
+    Every batch is read from the zero state.
 
     Arguments:
         elements_N: what to score; may be empty.
         size: elements that count.
         rows: windows side by side.
-        every: score only every so manieth element behind the first window, for a cheaper estimate.
+        every: score only every n-th element after the first window, for a cheaper estimate.
     """
     total = len(elements_N)
     if total == 0:
         return
-    first_N = np.asarray(elements_N[:size], dtype=np.int64)
-    inputs_N = np.concatenate((np.array([END], dtype=np.int64), first_N[:-1]))
-    yield Batch(
-        inputs_N[None],
-        first_N[None],
-        np.ones((1, len(first_N)), dtype=np.float32),
-        positions_BT=np.arange(len(first_N), dtype=np.int64)[None],
-    )
+    width = min(size, total)
+    yield lay_out_spans(elements_N, np.array([[0, width]]), offset=0, width=width)
     if total <= size:
         return
     windows_WN = sliding_window_view(elements_N, size + 1)
@@ -142,3 +138,91 @@ def sweep_windows(
         begins_B = np.arange(start, start + len(ids) * every, every, dtype=np.int64)
         positions_BT = begins_B[:, None] + np.arange(1, size + 1, dtype=np.int64)
         yield Batch(ids[:, :-1], ids[:, 1:], weights_BT, positions_BT=positions_BT)
+
+
+WIDTH = 512
+PARTS = 8
+
+
+def part_of(
+    store: ElementStore, most: int, *, fresh: bool
+) -> tuple[NDArray[np.unsignedinteger], NDArray[np.int64], NDArray[np.bool_] | None]:
+    """About `most` elements of a store: every n-th document, or the beginnings of eight parts.
+
+    Arguments:
+        store: what to take from.
+        most: elements.
+        fresh: whether documents must stay whole.
+
+    Returns:
+        Ids, where documents begin among them, and which of them are scored (None: all).
+    """
+    elements_N, total = np.asarray(store.elements_N), len(store)
+    if total <= most:
+        return elements_N, store.starts, store.scored_N
+    if fresh:
+        spans = document_spans(store.starts, total)[:: -(-total // most)]
+    else:
+        begins = np.arange(PARTS, dtype=np.int64) * total // PARTS
+        spans = np.stack((begins, begins + most // PARTS), axis=1)
+    chosen = np.concatenate([np.arange(begin, end) for begin, end in spans.tolist()])
+    lengths = spans[:, 1] - spans[:, 0]
+    starts = np.cumsum(lengths) - lengths
+    scored_N = None if store.scored_N is None else store.scored_N[chosen]
+    return elements_N[chosen], starts, scored_N
+
+
+def sweep_strided(
+    elements_N: NDArray[np.unsignedinteger], *, window: int, stride: int, rows: int
+) -> Iterator[Batch]:
+    """Every element scored once, behind at least `window - stride` others where the text has them.
+
+    Every batch is read from the zero state; rows of the last one may be fewer, and shorter.
+
+    Arguments:
+        elements_N: what to score; its first element is predicted from end-of-sequence.
+        window: elements read at once.
+        stride: elements between the beginnings of two windows, 1 to `window`.
+        rows: windows side by side.
+    """
+    total = len(elements_N)
+    scored = 0
+    begins = range(0, max(1, total - window + stride), stride)
+    for first in range(0, len(begins), rows):
+        begins_R = np.array(begins[first : first + rows], dtype=np.int64)
+        width = min(window, total - int(begins_R[0]))
+        spans_R2 = np.stack((begins_R, begins_R + width), axis=1)
+        batch = lay_out_spans(elements_N, spans_R2, offset=0, width=width)
+        assert batch.positions_BT is not None
+        weights_BT = batch.weights_BT
+        for row in range(len(begins_R)):
+            weights_BT[row, batch.positions_BT[row] < scored] = 0.0
+            scored = max(scored, min(int(begins_R[row]) + window, total))
+        if weights_BT.any():
+            yield batch
+
+
+def sweep_rows(
+    elements_N: NDArray[np.unsignedinteger],
+    begins_R: NDArray[np.int64],
+    *,
+    length: int,
+    width: int = WIDTH,
+) -> Iterator[tuple[int, Batch]]:
+    """Rows from given places on, read from the zero state in windows that carry it on.
+
+    Arguments:
+        elements_N: ids.
+        begins_R: where each row begins.
+        length: elements of every row; what lies behind the text has weight 0.
+        width: most elements of a window.
+
+    Yields:
+        How many elements every row has read before the window, and the window.
+    """
+    spans_R2 = np.stack((begins_R, begins_R + length), axis=1)
+    for offset in range(0, length, width):
+        yield (
+            offset,
+            lay_out_spans(elements_N, spans_R2, offset=offset, width=min(width, length - offset)),
+        )

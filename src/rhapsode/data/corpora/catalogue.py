@@ -1,7 +1,7 @@
-"""Corpora known by name: some travel with every Python or are drawn here, others are fetched when first asked for."""
+"""Corpora known by name: parts of Python, drawn here, or fetched on first use."""
 
-from __future__ import annotations
-
+import hashlib
+import os
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -9,15 +9,111 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from rhapsode.data.corpora.fetch import Download, find_copy, local_copy
 from rhapsode.data.corpora.kitchen import kitchen_documents
 from rhapsode.data.document import Document
-from rhapsode.errors import DataError
+from rhapsode.data.store import cache_folder
+from rhapsode.errors import DataError, RunError
+from rhapsode.files import is_there, write_atomically
+
+SECONDS = 30.0
+MOST = 1 << 30
+
+
+@dataclass(frozen=True)
+class Download:
+    """A file that can be fetched.
+
+    Arguments:
+        path: inside RHAPSODE_DATA and inside the cache.
+        url: where it is.
+        size: in bytes, where it is known.
+        sha256: what it must hash to, in hexadecimal.
+    """
+
+    path: str
+    url: str
+    size: int | None
+    sha256: str
+
+
+def find_copy(download: Download) -> Path | None:
+    """The file on this machine, if it is there: RHAPSODE_DATA first, then the cache."""
+    named = os.environ.get("RHAPSODE_DATA")
+    folders = [Path(named)] if named else []
+    for folder in (*folders, cache_folder() / "corpora"):
+        if is_there(folder / download.path):
+            return folder / download.path
+    return None
+
+
+def local_copy(name: str, download: Download) -> Path:
+    """The file, fetched if it is not there yet; its checksum agrees.
+
+    Arguments:
+        name: of the corpus, for messages.
+        download: where it comes from.
+
+    Raises:
+        DataError: no network, a refusal, a wrong checksum, or a cache that cannot be written.
+    """
+    path = find_copy(download)
+    if path is not None:
+        try:
+            _check(name, path.read_bytes(), download, str(path))
+        except OSError as problem:
+            raise DataError(f"cannot read: {problem.strerror}", where=str(path)) from None
+        return path
+    raw = _fetch(name, download)
+    _check(name, raw, download, download.url)
+    path = cache_folder() / "corpora" / download.path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, raw)
+    except (OSError, RunError) as problem:
+        raise DataError(
+            f"cannot keep the corpus {name!r}: {problem}",
+            where=str(path.parent),
+            hint="name another folder with RHAPSODE_CACHE",
+        ) from None
+    return path
+
+
+def _check(name: str, raw: bytes, download: Download, where: str) -> None:
+    found = hashlib.sha256(raw).hexdigest()
+    if found != download.sha256:
+        raise DataError(
+            f"this is not the corpus {name!r}: its SHA-256 begins {found[:16]}, "
+            f"expected {download.sha256[:16]}",
+            where=where,
+            hint="delete it to have it fetched again, or put the right file there",
+        )
+
+
+def _fetch(name: str, download: Download) -> bytes:
+    import urllib.error  # takes long to load, and few commands fetch
+    import urllib.parse
+    import urllib.request
+
+    request = urllib.request.Request(  # noqa: S310 - the catalogue holds https only
+        urllib.parse.quote(download.url, safe=":/"), headers={"User-Agent": "rhapsode"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
+            raw: bytes = answer.read(MOST)
+    except (urllib.error.URLError, OSError, ValueError) as problem:
+        reason = getattr(problem, "reason", None) or problem
+        raise DataError(
+            f"the corpus {name!r} is not on this machine and cannot be fetched ({reason})",
+            where=download.url,
+            hint=f"get the file by other means and put it at <folder>/{download.path}, "
+            "with RHAPSODE_DATA=<folder>",
+        ) from None
+    return raw
 
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """What is known of a named corpus.
+    """A named corpus.
 
     Arguments:
         title: one line about it.
@@ -37,6 +133,12 @@ class CatalogueEntry:
         if self.series:
             return "series"
         return "embedded" if self.download is None else "fetched"
+
+    @property
+    def place(self) -> str:
+        """Either "here" or "to be fetched"."""
+        is_here = self.download is None or find_copy(self.download) is not None
+        return "here" if is_here else "to be fetched"
 
 
 _GITHUB = "https://raw.githubusercontent.com"
@@ -180,13 +282,10 @@ def _python_code() -> Iterator[Document]:
 
 def list_corpora() -> dict[str, dict[str, str]]:
     """The named corpora: what they are, their licences, and where they are now."""
-    listed: dict[str, dict[str, str]] = {}
-    for name, entry in CATALOGUE.items():
-        place = "here"
-        if entry.download is not None and find_copy(entry.download) is None:
-            place = "to be fetched"
-        listed[name] = {"title": entry.title, "licence": entry.licence, "place": place}
-    return listed
+    return {
+        name: {"title": entry.title, "licence": entry.licence, "place": entry.place}
+        for name, entry in CATALOGUE.items()
+    }
 
 
 def fetch_corpus(name: str) -> str:

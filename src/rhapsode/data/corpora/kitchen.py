@@ -1,27 +1,20 @@
-"""`kitchen`: recipes from a grammar of ours, so that the exact probability of every document is known.
+"""`kitchen`: recipes from a grammar, so that the probability of every document is known.
 
-They are laid out as the records of the Epicurious collection (title, ingredients, directions, tags). What a model
-loses against the grammar is what it has not learnt: the distance from the optimum can be measured in nats.
+They are laid out as the records of the Epicurious collection (title, ingredients, directions,
+tags). What a model loses against the grammar is what it has not learnt: the distance from the
+optimum can be measured in nats.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from rhapsode.data.corpora.kitchen_grammar import (
-    Choice,
-    Node,
-    Optional,
-    Recall,
-    Series,
-    Text,
-    draw_text,
-    log_prob,
-)
 from rhapsode.data.document import Document
 
 COUNT = 10_000
@@ -74,7 +67,7 @@ def grammar() -> Node:
     title = _say(
         _choose(_STYLES, weights=(5, 3, 2, 2, 1, 1, 1, 1)), " ",
         _choose(titled, "main", _MAIN_WEIGHTS), " ",
-        _choose(_DISHES, "dish"), Optional(Text(" for Two"), 0.15), "\n\n",
+        _choose(_DISHES, "dish"), optional(Text(" for Two"), 0.15), "\n\n",
     )  # fmt: skip
     ingredients = _say(
         "- ", _choose(("1 cup", "2 cups", "3 cups", "4 cups"), weights=(1, 4, 2, 1)), " ",
@@ -84,7 +77,7 @@ def grammar() -> Node:
         "- 1 ", _choose(("small", "large")), " piece of ", _choose(_BASES, "base"), "\n",
         "- ", _choose(("200", "300", "400", "500")), " ml ",
         _choose(_LIQUIDS, "liquid", (4, 1, 2, 1, 2)), "\n",
-        Optional(_say("- a pinch of ", _choose(("salt", "sugar", "chilli", "cumin")), "\n"), 0.5),
+        optional(_say("- a pinch of ", _choose(("salt", "sugar", "chilli", "cumin")), "\n"), 0.5),
         "- a handful of ", _choose(("fresh", "chopped", "dried")), " ", _choose(_HERBS, "herb"),
         "\n\n",
     )  # fmt: skip
@@ -92,13 +85,13 @@ def grammar() -> Node:
         "Heat the ", Recall("fat", _texts(_FATS)), " in ", Recall("dish", _texts(_VESSELS)),
         " over ", _choose(("low", "medium", "high"), weights=(1, 3, 1)), " heat.\n",
         "Add the ", base_again, " and cook for ", _choose(("2", "3", "5", "8")), " minutes",
-        Optional(Text(", stirring often"), 0.4), ".\n",
+        optional(Text(", stirring often"), 0.4), ".\n",
         "Stir in the ", Recall("main", _texts(_MAINS)), " and the ",
         Recall("liquid", _texts(_LIQUIDS)), ", then ",
         _choose(("cover and leave", "cook gently"), weights=(2, 3)), " for ",
         _choose(("10", "15", "20", "30", "45")), " minutes.\n",
         Recall("dish", _texts(_ENDS)), ".\n",
-        Optional(Text("Taste, and season again if it needs it.\n"), 0.3),
+        optional(Text("Taste, and season again if it needs it.\n"), 0.3),
         "Scatter the ", herb_again, " over it and serve ", _choose(_GUESTS), ".\n",
     )  # fmt: skip
     return Series((title, ingredients, directions))
@@ -128,3 +121,124 @@ def kitchen_record(text: str) -> dict[str, Any]:
         "source": "rhapsode kitchen",
         "url": None,
     }
+
+
+Memory = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Text:
+    """Exactly this text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of several; with a name, which one is remembered.
+
+    Arguments:
+        options: what may stand here.
+        weights: how often, relatively; none for equally often.
+        name: under which `Recall` finds the choice.
+    """
+
+    options: tuple[Node, ...]
+    weights: tuple[float, ...] = ()
+    name: str = ""
+
+    def probabilities(self) -> list[float]:
+        """The probabilities of the options; their sum is 1."""
+        weights = self.weights or (1.0,) * len(self.options)
+        total = math.fsum(weights)
+        return [weight / total for weight in weights]
+
+
+@dataclass(frozen=True)
+class Recall:
+    """The option that belongs to a remembered choice."""
+
+    name: str
+    options: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One after the other."""
+
+    parts: tuple[Node, ...]
+
+
+Node = Text | Choice | Recall | Series
+
+
+def optional(node: Node, probability: float) -> Choice:
+    """A node, or nothing."""
+    return Choice((node, Text("")), (probability, 1 - probability))
+
+
+def draw_text(node: Node, generator: np.random.Generator) -> tuple[str, float]:
+    """A text of the grammar, and its log-probability in nats."""
+    parts: list[str] = []
+    nats = _draw(node, generator, parts, {})
+    return "".join(parts), nats
+
+
+def _draw(
+    node: Node, generator: np.random.Generator, parts: list[str], memory: dict[str, int]
+) -> float:
+    if isinstance(node, Text):
+        parts.append(node.text)
+        return 0.0
+    if isinstance(node, Series):
+        return math.fsum(_draw(part, generator, parts, memory) for part in node.parts)
+    if isinstance(node, Recall):
+        return _draw(node.options[memory[node.name]], generator, parts, memory)
+    probabilities = node.probabilities()
+    total = np.cumsum(probabilities)
+    index = min(int(np.searchsorted(total, generator.random(), side="right")), len(total) - 1)
+    if node.name:
+        memory[node.name] = index
+    return math.log(probabilities[index]) + _draw(node.options[index], generator, parts, memory)
+
+
+def parses(node: Node, text: str) -> Iterator[float]:
+    """The log-probability of every way in which the grammar writes exactly this text."""
+    for end, nats, _ in _match(node, text, 0, {}):
+        if end == len(text):
+            yield nats
+
+
+def log_prob(node: Node, text: str) -> float:
+    """Log-probability (nats) of a text; -inf for one that the grammar cannot write."""
+    ways = list(parses(node, text))
+    if not ways:
+        return -math.inf
+    top = max(ways)
+    return top + math.log(math.fsum(math.exp(way - top) for way in ways))
+
+
+def _match(node: Node, text: str, at: int, memory: Memory) -> Iterator[tuple[int, float, Memory]]:
+    if isinstance(node, Text):
+        if text.startswith(node.text, at):
+            yield at + len(node.text), 0.0, memory
+    elif isinstance(node, Series):
+        yield from _match_parts(node.parts, text, at, memory)
+    elif isinstance(node, Recall):
+        yield from _match(node.options[memory[node.name]], text, at, memory)
+    else:
+        for index, probability in enumerate(node.probabilities()):
+            known = {**memory, node.name: index} if node.name else memory
+            for end, nats, after in _match(node.options[index], text, at, known):
+                yield end, nats + math.log(probability), after
+
+
+def _match_parts(
+    parts: Sequence[Node], text: str, at: int, memory: Memory
+) -> Iterator[tuple[int, float, Memory]]:
+    if not parts:
+        yield at, 0.0, memory
+        return
+    for middle, nats, between in _match(parts[0], text, at, memory):
+        for end, more, after in _match_parts(parts[1:], text, middle, between):
+            yield end, nats + more, after

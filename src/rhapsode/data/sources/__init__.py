@@ -1,12 +1,12 @@
-"""Sources to documents: what bytes are, which text they hold, which part of it is asked for.
+"""Sources to documents: bytes, their text, and the requested part of it.
 
-Knows nothing of where documents go. From the bottom up: `found` and `blob` (bytes with a name), `compression` and
-`archives`, `decoding`, `detection` and `textfile` (bytes to text), `selector`, `json_records`, `tables` and `records`
-(text to records), `folders` and `pieces`, and `sources`, which knows what a SOURCE may be.
+Knows nothing of where documents go. From the bottom up: `blob` (bytes with a name), `compression`,
+`folders` (and archives), `decoding`, `detection` and `textfile` (bytes to text), `fields/` (text to
+records) and `open_sources`.
 """
 
-from rhapsode.data.sources.fields.records import record_kind
-from rhapsode.data.sources.formats import Found
-from rhapsode.data.sources.open_sources import Reading, read_pieces, read_sources
+from rhapsode.data.sources.blob import Found
+from rhapsode.data.sources.fields.record_tables import record_kind
+from rhapsode.data.sources.open_sources import read_pieces
 
-__all__ = ["Found", "Reading", "read_pieces", "read_sources", "record_kind"]
+__all__ = ["Found", "read_pieces", "record_kind"]

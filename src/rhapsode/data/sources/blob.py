@@ -1,4 +1,4 @@
-"""Bytes with a name, opened from the start as often as one likes; failures of files as errors of ours.
+"""Bytes with a name, opened from the start any number of times; failures as errors of ours.
 
 Knows nothing of what the bytes are.
 """
@@ -16,12 +16,11 @@ import tempfile
 import weakref
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
-from rhapsode.data.sources.formats import NotText, Unreadable
 from rhapsode.errors import DataError
 from rhapsode.files import first_line
 
@@ -60,19 +59,23 @@ class Blob:
 
 
 class Guarded:
-    """A stream whose failures are told as errors of ours."""
+    """A stream whose failures are told as errors of ours.
 
-    def __init__(self, raw: BinaryIO, where: str, *owned: BinaryIO) -> None:
-        self._raw = raw
-        self._where = where
-        self._owned = owned
+    Arguments:
+        raw: the stream.
+        where: its name, for messages.
+        owned: files that are closed with it.
+    """
+
+    def __init__(self, raw: BinaryIO, where: str, owned: Sequence[Raw]) -> None:
+        self._raw, self._where, self._owned = raw, where, owned
 
     def read(self, size: int, /) -> bytes:
         with told(self._where):
             return self._raw.read(size)
 
     def close(self) -> None:
-        for file in (self._raw, *self._owned):
+        for file in self._owned:
             file.close()
 
 
@@ -83,23 +86,20 @@ def told(where: str) -> Iterator[None]:
         yield
     except (EOFError, zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error,
             struct.error, gzip.BadGzipFile, Torn) as problem:  # fmt: skip
-        raise Unreadable(
-            f"the compressed data is damaged or cut short ({first_line(problem)})",
-            where=where,
-            hint="fetch or make the file again",
-        ) from None
+        raise _damaged(f"damaged or cut short ({first_line(problem)})", where) from None
     except OSError as problem:
         if problem.errno is None:  # what bz2 says of bad data
-            raise Unreadable(
-                f"the compressed data is damaged ({first_line(problem)})",
-                where=where,
-                hint="fetch or make the file again",
-            ) from None
+            raise _damaged(f"damaged ({first_line(problem)})", where) from None
         kind = NotText if problem.errno in _OUT_OF_REACH else DataError
         raise kind(f"cannot read: {problem.strerror}", where=where) from None
     except (NotImplementedError, RuntimeError, ValueError, OverflowError) as problem:
         # zipfile: a password, or a compression it does not know; tarfile: numbers out of range.
         raise Unreadable(f"cannot unpack: {first_line(problem)}", where=where) from None
+
+
+def _damaged(state: str, where: str) -> Unreadable:
+    what = f"the compressed data is {state}"
+    return Unreadable(what, where=where, hint="fetch or make the file again")
 
 
 class Torn(Exception):  # noqa: N818
@@ -123,7 +123,8 @@ def file_blob(path: Path, relative: str | None = None) -> Blob:
 
     def opened() -> Raw:
         with told(name):
-            return Guarded(path.open("rb"), name)
+            file = path.open("rb")
+        return Guarded(file, name, [file])
 
     return Blob(name, relative or path.name, opened, path)
 
@@ -134,52 +135,46 @@ def spooled(raw: Raw, where: str) -> Open:
     Raises:
         DataError: the stream fails, or there is no room for it.
     """
-    kept = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=SPOOL))  # noqa: SIM115
-    with told(where):
-        while block := raw.read(1 << 20):
-            kept.write(block)
+    kept = _spool(raw, where)
 
     def opened() -> Raw:
         kept.seek(0)
-        return Guarded(cast(BinaryIO, _Unclosed(kept)), where)
+        return Guarded(kept, where, [])
 
     weakref.finalize(opened, kept.close)
     return opened
 
 
-class _Unclosed:
-    """A stream that stays open, to be read again."""
-
-    def __init__(self, raw: BinaryIO) -> None:
-        self._raw = raw
-
-    def read(self, size: int = -1) -> bytes:
-        return self._raw.read(size)
-
-    def close(self) -> None:
-        """Nothing: whoever made the stream keeps it."""
+def _spool(raw: Raw, where: str) -> BinaryIO:
+    kept = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=SPOOL))  # noqa: SIM115
+    try:
+        with told(where):
+            while block := raw.read(1 << 20):
+                kept.write(block)
+            kept.seek(0)
+    except DataError:
+        kept.close()
+        raise
+    return kept
 
 
 @contextlib.contextmanager
 def in_any_order(blob: Blob) -> Iterator[BinaryIO]:
     """The bytes as a file that can be read in any order."""
-    if blob.path is not None:
-        with told(blob.name):
-            file = blob.path.open("rb")
-        with file:
+    if blob.path is None:
+        with contextlib.closing(blob.open()) as raw, _spool(raw, blob.name) as file:
             yield file
         return
-    raw = blob.open()
-    kept = cast(BinaryIO, tempfile.SpooledTemporaryFile(max_size=SPOOL))  # noqa: SIM115
-    try:
-        with told(blob.name):
-            while block := raw.read(1 << 20):
-                kept.write(block)
-            kept.seek(0)
-        yield kept
-    finally:
-        raw.close()
-        kept.close()
+    with told(blob.name):
+        opened = blob.path.open("rb")
+    with opened:
+        yield opened
+
+
+def first_bytes(opened: Open, size: int) -> bytes:
+    """The first bytes of a file, fewer only if there are no more."""
+    with contextlib.closing(opened()) as raw:
+        return read_up_to(raw, size)
 
 
 def read_up_to(raw: Raw, size: int) -> bytes:
@@ -189,3 +184,30 @@ def read_up_to(raw: Raw, size: int) -> bytes:
         parts.append(part)
         size -= len(part)
     return b"".join(parts)
+
+
+class NotText(DataError):  # noqa: N818
+    """A file that holds no text: an error when named, passed over within a folder."""
+
+
+class Unreadable(DataError):  # noqa: N818
+    """Bytes that are not what they ought to be: an error, unless such files are to be skipped."""
+
+
+@dataclass
+class Found:
+    """Remarks of the readers, filled while iterating.
+
+    Arguments:
+        encodings: from file to the name of its encoding, where that is not UTF-8.
+        skipped: files of folders and archives that were left out, each with the reason.
+        incomplete: records left out because they lack a field.
+        undecodable: bytes that were replaced.
+        notes: remarks for the user, one line each.
+    """
+
+    encodings: dict[str, str] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+    incomplete: int = 0
+    undecodable: int = 0
+    notes: list[str] = field(default_factory=list)

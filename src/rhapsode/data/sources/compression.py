@@ -1,15 +1,13 @@
 """Compressed files, read as streams: gzip, bzip2, xz and Zstandard, by first bytes or by suffix."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import io
 import lzma
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
-from rhapsode.data.sources.blob import Blob, Guarded, Raw, Torn, read_up_to, told
+from rhapsode.data.sources.blob import Blob, Guarded, Raw, Torn, first_bytes, told
 from rhapsode.errors import MissingExtraError
 from rhapsode.files import first_line
 
@@ -32,61 +30,30 @@ def bare_name(name: str) -> str:
 def unpacked(blob: Blob) -> Blob:
     """The same, decompressed where its first bytes or its suffix say that it is compressed."""
     suffix = Path(blob.relative).suffix.lower()
-    method = _SUFFIXES.get(suffix) or TAR_SUFFIXES.get(suffix)
-    raw = blob.open()
-    head = read_up_to(raw, 8)
-    raw.close()
-    if not head:
-        return blob
-    method = _by_content(head) or method
-    if method is None:
+    head = first_bytes(blob.open, 8)
+    method = compression_of(head) or _SUFFIXES.get(suffix) or TAR_SUFFIXES.get(suffix)
+    if method is None or not head:
         return blob
 
     def opened() -> Raw:
         inner = blob.open()
         with told(blob.name):
-            return Guarded(_decompressed(inner, method), blob.name, cast(BinaryIO, inner))
+            file = _decompressed(inner, method)
+        return Guarded(file, blob.name, [file, inner])
 
     return Blob(blob.name, blob.relative, opened)
 
 
-def is_compressed(head: bytes) -> bool:
-    """Whether the first bytes of a file say so."""
-    return _by_content(head) is not None
-
-
-def _by_content(head: bytes) -> str | None:
+def compression_of(head: bytes) -> str | None:
+    """The compression of a file by its first bytes."""
     return next((kind for magic, kind in _MAGIC if head.startswith(magic)), None)
 
 
 def _decompressed(raw: Raw, method: str) -> BinaryIO:
-    file = cast(BinaryIO, _Forward(raw))
-    if method == "gzip":
-        return cast(BinaryIO, gzip.GzipFile(fileobj=file, mode="rb"))
-    if method == "bzip2":
-        return cast(BinaryIO, bz2.BZ2File(file))
-    if method == "xz":
-        return cast(BinaryIO, lzma.LZMAFile(file))
-    return cast(BinaryIO, io.BufferedReader(_Zstd(raw), 1 << 17))
-
-
-class _Forward(io.RawIOBase):
-    """A stream of bytes as the decompressors want it: no way back."""
-
-    def __init__(self, raw: Raw) -> None:
-        super().__init__()
-        self._raw = raw
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1, /) -> bytes:
-        return self._raw.read(size)
-
-    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
-        block = self._raw.read(len(buffer))
-        buffer[: len(block)] = block
-        return len(block)
+    if method == "zstd":
+        return cast(BinaryIO, io.BufferedReader(_Zstd(raw), 1 << 17))
+    openers: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+    return cast(BinaryIO, openers[method](raw))
 
 
 class _Zstd(io.RawIOBase):

@@ -4,10 +4,10 @@ import codecs
 import difflib
 import encodings.aliases
 import threading
+from contextlib import closing
 from typing import NamedTuple
 
-from rhapsode.data.sources.blob import Open
-from rhapsode.data.sources.formats import Unreadable
+from rhapsode.data.sources.blob import Open, Unreadable
 from rhapsode.errors import SettingsError
 
 # Bytes decoded at a time.
@@ -37,26 +37,21 @@ def find_codec(name: str) -> str:
     try:
         info = codecs.lookup(name)
     except (LookupError, ValueError, UnicodeError):
-        near = difflib.get_close_matches(name.lower(), _names(), n=1)
+        aliases = encodings.aliases.aliases
+        names = [*aliases, *aliases.values(), "utf-8", "utf-16"]
+        near = difflib.get_close_matches(name.lower(), names, n=1)
         guess = f"did you mean {near[0]!r}? " if near else ""
-        raise SettingsError(
-            f"unknown encoding {name!r}",
-            where="text_encoding",
-            hint=f"{guess}usual ones: {', '.join(_USUAL)}",
-        ) from None
+        raise _no_codec(f"unknown encoding {name!r}", guess) from None
     bare = info.name.replace("-", "_")
     # Marked by Python for its own use; there is no other way to tell.
     if not getattr(info, "_is_text_encoding", True) or bare in _REFUSED:
-        raise SettingsError(
-            f"{name!r} is no encoding of text files",
-            where="text_encoding",
-            hint=f"usual ones: {', '.join(_USUAL)}",
-        )
+        raise _no_codec(f"{name!r} is no encoding of text files")
     return "utf-8" if bare == "utf_8_sig" else info.name
 
 
-def _names() -> list[str]:
-    return [*encodings.aliases.aliases, *encodings.aliases.aliases.values(), "utf-8", "utf-16"]
+def _no_codec(what: str, guess: str = "") -> SettingsError:
+    hint = f"{guess}usual ones: {', '.join(_USUAL)}"
+    return SettingsError(what, where="text_encoding", hint=hint)
 
 
 class Steps:
@@ -115,17 +110,13 @@ codecs.register_error(REPLACE, _HANDLER)
 
 def first_fault(opened: Open, codec: str) -> Fault | None:
     """The first fault of a file, read to its end."""
-    raw = opened()
-    try:
-        steps = Steps(codec, "strict")
-        final = False
+    steps, final = Steps(codec, "strict"), False
+    with closing(opened()) as raw:
         while not final and steps.fault is None:
             block = raw.read(BLOCK)
             final = not block
             steps.feed(block, final=final)
-        return steps.fault
-    finally:
-        raw.close()
+    return steps.fault
 
 
 def undecodable(fault: Fault, codec: str, where: str, hint: str | None = None) -> Unreadable:

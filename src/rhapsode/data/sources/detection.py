@@ -4,11 +4,11 @@ import codecs
 import re
 import unicodedata
 from collections import Counter
+from contextlib import closing
 
 from rhapsode.config import SourceSettings
-from rhapsode.data.sources.blob import Open, read_up_to
+from rhapsode.data.sources.blob import NotText, Open, Unreadable, read_up_to
 from rhapsode.data.sources.decoding import BLOCK, Fault, first_fault, undecodable
-from rhapsode.data.sources.formats import NotText, Unreadable
 
 # Bytes looked at for zeros.
 HEAD = 1 << 16
@@ -38,7 +38,7 @@ _WESTERN = frozenset(
     "àáâãäåæçèéêëìíîïñòóôõöøùúûüýÿßœšžðþÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝŒŠŽÐÞ"
     "«»‘’“”„‚‹›–—…•·°§©®™€£¥ªº¿¡¹²³½¼¾±×÷´¨¶µ\xa0\xad"
 )
-# The commonest Chinese characters, simplified and traditional: a third and more of any Chinese text.
+# The commonest Chinese characters, simplified and traditional: a third of any Chinese text.
 _COMMON = frozenset(
     "的一是不了人我在有他这中大来上个国到说们为子和你地出道也时年得就那要下以生会自着去之过家学对可她里后小么心多"
     "天而能好都然没日于起还发成事只作当想看文无开手十用主行方又如前所本见经头面公同三已老从动两长知民样现分将外但身"
@@ -127,21 +127,17 @@ def detect(opened: Open, head: bytes, where: str, settings: SourceSettings, *, z
 
 
 def _controls(sample: bytes) -> float:
-    """Share of control characters."""
     return 1 - len(sample.translate(None, _CONTROLS)) / max(1, len(sample))
 
 
 def _looks_utf8(sample: bytes) -> bool:
-    """Whether most of what is not ASCII is sound UTF-8."""
     high = len(sample.translate(None, _ASCII))
     sound = sum(len(match[0]) for match in _VALID_UTF8.finditer(sample))
     return sound > 0.6 * high
 
 
 def _sample(opened: Open, fault: int) -> bytes:
-    """Bytes from the start, and from around the first fault where that lies further in."""
-    raw = opened()
-    try:
+    with closing(opened()) as raw:
         head = read_up_to(raw, SAMPLE)
         if fault < SAMPLE - 4096:
             return head
@@ -149,8 +145,6 @@ def _sample(opened: Open, fault: int) -> bytes:
         while skip > 0 and (part := raw.read(min(skip, BLOCK))):
             skip -= len(part)
         near = read_up_to(raw, SAMPLE)
-    finally:
-        raw.close()
     # Whole lines, so that no character is cut at the seam.
     return head[: head.rfind(b"\n") + 1] + near[near.find(b"\n") + 1 :]
 
@@ -167,7 +161,7 @@ def _wide(head: bytes, *, whole: bool) -> str | None:
                 text = codecs.getincrementaldecoder(codec)().decode(cut)
             except UnicodeDecodeError:
                 continue
-            # The right order of bytes makes few blocks of characters; ASCII with zeros strewn in, many.
+            # The right order of bytes makes few blocks of characters; ASCII with zeros, many.
             blocks = Counter(ord(character) >> 8 for character in text)
             two = sum(count for _, count in blocks.most_common(2))
             if cut.isascii() and two < 0.9 * len(text):
@@ -211,7 +205,7 @@ def _guesses(sample: bytes) -> list[str]:
 
 
 def _near_best(found: list[tuple[float, float, str]]) -> bool:
-    """Whether western European text is about as good a reading as any other."""
+    """True if western European text is about as good a reading as any other."""
     mine = [entry for entry in found if entry[2] == "cp1252"]
     if not mine:
         return not found

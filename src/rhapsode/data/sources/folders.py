@@ -1,48 +1,82 @@
-"""Files of folders, patterns of their names, and paths that lead into archives."""
+"""Folders and archives: their files, patterns of names, and paths into archives."""
 
+import contextlib
 import fnmatch
 import os
 import re
-from collections.abc import Iterator
+import stat
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import IO, BinaryIO, cast
 
-from rhapsode.data.sources.archives import archive_kind
-from rhapsode.data.sources.blob import Blob, file_blob
-from rhapsode.data.sources.formats import Found
+from rhapsode.data.sources.blob import (
+    Blob,
+    Found,
+    Guarded,
+    Raw,
+    Torn,
+    Unreadable,
+    file_blob,
+    first_bytes,
+    in_any_order,
+    spooled,
+    told,
+)
+from rhapsode.data.sources.compression import TAR_SUFFIXES, bare_name, compression_of, unpacked
 from rhapsode.errors import DataError
 from rhapsode.files import is_there
 
+_WILD = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+
 
 def walk(folder: Path, found: Found) -> Iterator[Blob]:
-    """The files of a folder and its folders, in order of their names; links to folders are not followed."""
+    """The files of a folder and its folders, by name; links to folders are not followed."""
     waiting = [(folder, "")]
     while waiting:
         path, relative = waiting.pop()
         try:
-            is_folder = path.is_dir() and (not path.is_symlink() or not relative)
-            if is_folder:
+            if path.is_dir() and (not path.is_symlink() or not relative):
                 names = sorted(os.listdir(path), reverse=True)  # noqa: PTH208
-                inner = [name for name in names if not name.startswith(".")]
                 waiting += [
-                    (path / name, f"{relative}/{name}" if relative else name) for name in inner
+                    (path / name, f"{relative}/{name}" if relative else name)
+                    for name in names
+                    if not name.startswith(".")
                 ]
-                continue
-            if path.is_dir():
+            elif path.is_dir():
                 found.skipped.append(f"{path}: a link to a folder")
-                continue
-            if not path.is_file():
-                if not path.exists():
-                    found.skipped.append(f"{path}: gone, or a link to nothing")
-                continue
+            elif path.is_file():
+                yield file_blob(path, relative)
+            elif not path.exists():
+                found.skipped.append(f"{path}: gone, or a link to nothing")
         except OSError as problem:
-            found.skipped.append(
-                str(DataError(f"cannot read: {problem.strerror}", where=str(path)))
-            )
-            continue
-        yield file_blob(path, relative)
+            unread = DataError(f"cannot read: {problem.strerror}", where=str(path))
+            found.skipped.append(str(unread))
 
 
-def inside(source: str) -> tuple[Path, str] | None:
+def named_file(source: str) -> tuple[Blob, str] | None:
+    """The file or archive that a source names, and the path inside the archive if there is one.
+
+    Arguments:
+        source: a path, a path that leads into an archive, or "-" for standard input.
+
+    Returns:
+        None for a source that names no file.
+    """
+    if source == "-":
+        if sys.stdin is None:
+            raise DataError("standard input is closed", where="-", hint="pipe data into it")
+        return Blob("-", "-", spooled(sys.stdin.buffer, "-")), ""
+    if source and is_there(Path(source)):
+        return file_blob(Path(source)), ""
+    parts = _inside(source)
+    return (file_blob(parts[0]), parts[1]) if parts else None
+
+
+def _inside(source: str) -> tuple[Path, str] | None:
     """An archive and the path inside it that a source names; None if it names no such thing."""
     outer, mark, inner = source.partition("::")
     if mark and is_there(Path(outer)):
@@ -59,20 +93,129 @@ def inside(source: str) -> tuple[Path, str] | None:
 
 
 def like(name: str, pattern: str) -> bool:
-    """Whether a path matches a pattern in which ** stands for any folders."""
-    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", pattern)
+    """True if a path matches a pattern in which ** stands for any folders."""
     made = ""
-    for part in parts:
-        if part == "**/":
-            made += "(?:.*/)?"
-        elif part == "**":
-            made += ".*"
-        elif part == "*":
-            made += "[^/]*"
-        elif part == "?":
-            made += "[^/]"
-        elif part.startswith("[") and part.endswith("]") and len(part) > 2:
+    for part in re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", pattern):
+        if part.startswith("[") and len(part) > 2:
             made += fnmatch.translate(part)[4:-3]
         else:
-            made += re.escape(part)
+            made += _WILD.get(part) or re.escape(part)
     return re.fullmatch(made, name, re.DOTALL) is not None
+
+
+_TAR_MARK = 257  # where a tar file says "ustar"
+
+
+def archive_kind(blob: Blob) -> str | None:
+    """Either "zip" or "tar" (compressed or not), or None for what is no archive.
+
+    Raises:
+        DataError: what is compressed is damaged.
+    """
+    name = Path(blob.relative).name.lower()
+    suffix = Path(name).suffix
+    bare = bare_name(name)
+    if suffix == ".zip":
+        return "zip"
+    if bare.endswith(".tar") or suffix in TAR_SUFFIXES:
+        return "tar"
+    head = first_bytes(blob.open, 8)
+    if not suffix and head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return "zip"
+    if bare == name and compression_of(head) is None:
+        return None
+    inner = first_bytes(unpacked(blob).open, _TAR_MARK + 5)
+    return "tar" if inner[_TAR_MARK:] == b"ustar" else None
+
+
+@contextlib.contextmanager
+def members(blob: Blob, kind: str, inner: str = "") -> Iterator[Iterator[Blob]]:
+    """The files of an archive, sorted by name; hidden ones, folders and links are passed over.
+
+    Arguments:
+        blob: the archive.
+        kind: what `archive_kind` says.
+        inner: a file or folder inside it, to read no other.
+
+    Raises:
+        DataError: it is damaged, locked, or holds no file there.
+    """
+    with (_zip if kind == "zip" else _tar)(blob) as files:
+        wanted = inner.strip("/")
+        found = [
+            file
+            for file in files
+            if (inner and file.relative.strip("/") == wanted)
+            or (
+                file.relative.startswith(f"{wanted}/" if inner else "")
+                and not _hidden(file.relative[len(wanted) :])
+            )
+        ]
+        if not found:
+            what = f"no file {inner!r} in this archive" if inner else "no file in this archive"
+            raise DataError(what, where=blob.name)
+        yield iter(sorted(found, key=lambda file: file.relative.split("/")))
+
+
+def _hidden(name: str) -> bool:
+    parts = [part for part in name.split("/") if part not in {".", ".."}]
+    return any(part.startswith(".") for part in parts) or parts[:1] == ["__MACOSX"]
+
+
+@contextlib.contextmanager
+def _zip(blob: Blob) -> Iterator[list[Blob]]:
+    with in_any_order(blob) as file:
+        if not file.read(1):
+            raise DataError("the file is empty", where=blob.name)
+        with told(blob.name):
+            archive = zipfile.ZipFile(file)
+        with archive:
+            yield [
+                _member(
+                    blob,
+                    entry.filename,
+                    partial(archive.open, entry),
+                    locked=bool(entry.flag_bits & 1),
+                )
+                for entry in archive.infolist()
+                if not entry.is_dir() and not stat.S_ISLNK(entry.external_attr >> 16)
+            ]
+
+
+@contextlib.contextmanager
+def _tar(blob: Blob) -> Iterator[list[Blob]]:
+    plain = unpacked(blob)
+    with in_any_order(plain) as file:
+        if not file.read(1):
+            raise DataError("the file is empty", where=blob.name)
+        with told(blob.name):
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            archive = tarfile.TarFile(fileobj=file)
+            entries = archive.getmembers()
+            file.seek(archive.offset)
+            if file.read(tarfile.BLOCKSIZE).strip(b"\0"):  # where tarfile takes it for the end
+                raise Torn("a header is cut short")
+            ends = [entry.offset_data + entry.size for entry in entries if entry.isreg()]
+            if ends and max(ends) > size:
+                raise Torn("the last member is cut short")
+        yield [
+            _member(blob, entry.name, partial(archive.extractfile, entry))
+            for entry in entries
+            if entry.isreg()
+        ]
+
+
+def _member(
+    blob: Blob, path: str, open_entry: Callable[[], IO[bytes] | None], *, locked: bool = False
+) -> Blob:
+    name = f"{blob.name}/{path}"
+
+    def opened() -> Raw:
+        if locked:
+            raise Unreadable("locked by a password", where=name, hint="unpack it first")
+        with told(name):
+            file = cast(BinaryIO, open_entry())
+        return Guarded(file, name, [file])
+
+    return Blob(name, path, opened)

@@ -1,7 +1,5 @@
 """Texts that lie in memory: lists and iterables of texts or records, data frames, datasets."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,8 +7,6 @@ from typing import Any
 import numpy as np
 
 from rhapsode.errors import DataError
-
-__all__ = ["holds_documents", "holds_records", "is_frame", "items"]
 
 _FRAMES = ("pandas", "polars", "pyarrow", "modin", "cudf", "narwhals", "dask", "duckdb", "ibis")
 _DEFAULT_FIELDS = ("text", "content", "document")
@@ -80,13 +76,11 @@ def default_field(record: Mapping[str, Any], where: str) -> str:
 def _rows(source: Any) -> Iterable[Any]:
     if isinstance(source, np.ndarray):
         return (str(item) for item in source.flat)
+    rows: Iterable[Any] = source
     if is_frame(source):
         import narwhals as nw
 
         frame = nw.from_native(source, allow_series=True)
-        if isinstance(frame, nw.Series):
-            return frame.to_list()
         frame = frame.collect() if isinstance(frame, nw.LazyFrame) else frame
-        return frame.iter_rows(named=True)
-    rows: Iterable[Any] = source
+        rows = frame.to_list() if isinstance(frame, nw.Series) else frame.iter_rows(named=True)
     return rows

@@ -1,32 +1,28 @@
-"""Sources to documents: files, folders, archives, records and corpora known by name, as a stream of texts.
+"""Sources to documents: files, folders, archives, records and named corpora as texts.
 
-Knows what a SOURCE may be and in which order its parts come; bytes, archives and records have modules of their own.
+Knows what a SOURCE may be and in which order its parts come; bytes, archives and records have
+modules of their own.
 """
-
-from __future__ import annotations
 
 import fnmatch
 import glob
+import itertools
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rhapsode.config import SourceSettings
 from rhapsode.data.corpora.catalogue import CATALOGUE, catalogue_documents
 from rhapsode.data.document import Document
-from rhapsode.data.sources.archives import archive_kind, members
-from rhapsode.data.sources.blob import Blob, file_blob, spooled
+from rhapsode.data.sources.blob import Blob, Found, NotText, Unreadable, file_blob
 from rhapsode.data.sources.compression import bare_name, unpacked
-from rhapsode.data.sources.fields.records import record_kind, records_of, refuse_parquet
+from rhapsode.data.sources.fields.record_tables import record_kind, records_of, refuse_parquet
 from rhapsode.data.sources.fields.selector import Selector
-from rhapsode.data.sources.folders import inside, like, walk
-from rhapsode.data.sources.formats import Found, NotText, Unreadable
+from rhapsode.data.sources.folders import archive_kind, like, members, named_file, walk
 from rhapsode.data.sources.memory import default_field, items
-from rhapsode.data.sources.pieces import chain, cut, first_lines
-from rhapsode.data.sources.textfile import text_chunks
+from rhapsode.data.sources.textfile import cut, first_lines, text_chunks
 from rhapsode.errors import DataError
 from rhapsode.files import is_there, source_name
 
@@ -34,50 +30,15 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _DEFAULT = SourceSettings()
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What was found at the sources.
-
-    Arguments:
-        documents: the texts, in order.
-        skipped: files of folders and archives that were left out, each with the reason.
-        found: what else reading has noticed.
-    """
-
-    documents: tuple[Document, ...]
-    skipped: tuple[str, ...]
-    found: Found
-
-
-def read_sources(sources: Sequence[Any], settings: SourceSettings = _DEFAULT) -> Reading:
-    """The documents of sources, whole and all in memory; see `read_pieces`.
-
-    Raises:
-        DataError: a source that does not exist, cannot be read, or holds no text.
-        SettingsError: an unknown encoding or a malformed template.
-        MissingExtraError: an optional package is needed for a file.
-    """
-    found = Found()
-    documents: list[Document] = []
-    parts: list[Document] = []
-    for piece in read_pieces(sources, settings, found):
-        parts.append(piece)
-        if piece.complete:
-            text = "".join(part.text for part in parts)
-            prompt = sum(part.prompt for part in parts)
-            documents.append(Document(text, piece.name, prompt=prompt))
-            parts.clear()
-    return Reading(tuple(documents), tuple(found.skipped), found)
-
-
 def read_pieces(
     sources: Sequence[Any], settings: SourceSettings = _DEFAULT, found: Found | None = None
 ) -> Iterator[Document]:
-    """The documents of files, folders, archives, patterns, "-", catalogue names and collections in memory, in order.
+    """The documents of files, folders, archives, patterns, "-", names and collections, in order.
 
-    A path that exists wins over a catalogue name. A text longer than 4M characters comes in several documents of one
-    name, only the first with `opening` and only the last with `complete`; each ends behind a line end where there is
-    one within the next 4M characters. Whatever the size, no more than a few of them are in memory.
+    A path that exists wins over a catalogue name. A text longer than 4M characters comes in several
+    documents of one name, only the first with `opening` and only the last with `complete`; each
+    ends behind a line end where there is one within the next 4M characters. Whatever the size, no
+    more than a few of them are in memory.
 
     Arguments:
         sources: what to read.
@@ -106,8 +67,6 @@ def read_pieces(
 
 
 class _Reader:
-    """One reading of some sources."""
-
     def __init__(self, settings: SourceSettings, found: Found) -> None:
         self._settings = settings
         self._found = found
@@ -140,7 +99,7 @@ class _Reader:
         first = next(entries, None)
         if first is None:
             return
-        entries = chain(first, entries)
+        entries = itertools.chain([first], entries)
         if isinstance(first, Mapping):
             settings = self._settings
             if not settings.records:
@@ -162,58 +121,47 @@ class _Reader:
 
     def _source(self, source: str) -> Iterator[Document]:
         path = Path(source)
-        if source == "-":
-            if sys.stdin is None:
-                raise DataError("standard input is closed", where="-", hint="pipe a text into it")
-            blob = Blob("-", "-", spooled(sys.stdin.buffer, "-"))
-            yield from self._single(blob)
-        elif is_there(path) and path.is_dir():
+        if source != "-" and is_there(path) and path.is_dir():
             yield from self._many(walk(path, self._found), source, "this folder")
-        elif is_there(path):
-            blob = file_blob(path)
-            yield from self._archive_or_single(blob)
+        elif (named := named_file(source)) is not None:
+            yield from self._archive_or_single(*named)
         elif source in CATALOGUE:
             yield from self._catalogue(source)
-        elif (parts := inside(source)) is not None:
-            yield from self._archive_or_single(file_blob(parts[0]), parts[1])
         elif any(character in source for character in "*?["):
             yield from self._glob(source)
         else:
             raise DataError("no such file or folder", where=source, hint=_where_to_look(source))
 
-    def _archive_or_single(self, blob: Blob, inner: str = "") -> Iterator[Document]:
+    def _archive_or_single(self, blob: Blob, inner: str) -> Iterator[Document]:
         kind = archive_kind(blob)
+        if kind is None and inner:
+            raise DataError("no archive, so nothing is inside it", where=blob.name)
         if kind is None:
-            if inner:
-                raise DataError("no archive, so nothing is inside it", where=blob.name)
-            yield from self._single(blob)
+            yield from self._read(blob, named=True)
             return
         with members(blob, kind, inner) as entries:
-            if inner:
-                first = next(entries)
-                if first.relative.strip("/") == inner.strip("/"):
-                    yield from self._single(first)
-                    return
-                yield from self._many(chain(first, entries), blob.name, f"{inner!r}")
-            else:
+            if not inner:
                 yield from self._many(entries, blob.name, "this archive")
+                return
+            first = next(entries)
+            if first.relative.strip("/") == inner.strip("/"):
+                yield from self._read(first, named=True)
+            else:
+                rest = itertools.chain([first], entries)
+                yield from self._many(rest, blob.name, f"{inner!r}")
 
     def _glob(self, source: str) -> Iterator[Document]:
         names = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - a pattern may be absolute
         if not names:
             raise DataError("no file matches this pattern", where=source)
-        blobs = (
-            blob
-            for path in map(Path, names)
-            for blob in (
-                walk(path, self._found)
-                if path.is_dir()
-                else [file_blob(path, path.name)]
-                if path.is_file()
-                else []
-            )
-        )
-        yield from self._many(blobs, source, "what this pattern matches")
+        yield from self._many(self._matched(names), source, "what this pattern matches")
+
+    def _matched(self, names: Sequence[str]) -> Iterator[Blob]:
+        for path in map(Path, names):
+            if path.is_dir():
+                yield from walk(path, self._found)
+            elif path.is_file():
+                yield file_blob(path, path.name)
 
     def _catalogue(self, name: str) -> Iterator[Document]:
         if self._selector is not None:
@@ -227,26 +175,32 @@ class _Reader:
             chunks = first_lines(iter([text]), limit) if single and limit else [text]
             yield from cut(document.name, chunks)
 
-    def _single(self, blob: Blob) -> Iterator[Document]:
-        """A file that was named: it must be text, and a limit counts its lines."""
+    def _read(self, blob: Blob, *, named: bool) -> Iterator[Document]:
+        """The documents of a file; one without text is an error if named, else passed over."""
         begun = False
         try:
-            for document in self._file(blob, lines=self._settings.limit, named=True):
+            for document in self._file(blob, named=named):
                 begun = True
                 yield document
+        except NotText as problem:
+            if named:
+                raise
+            self._skip(problem)
         except Unreadable as problem:
+            if self._settings.errors != "skip" and not named:
+                raise _with_way_out(problem) from None
             if begun or self._settings.errors != "skip":
                 raise
             self._skip(problem)
 
     def _many(self, blobs: Iterable[Blob], where: str, place: str) -> Iterator[Document]:
-        """Files of a folder or archive: what is no text is passed over, and a limit counts files."""
+        """Files of a folder or archive, those without text passed over; a limit counts files."""
         files, skipped = 0, len(self._found.skipped)
         for blob in self._expanded(blobs):
             if not self._matches(blob):
                 continue
             before = len(self._found.skipped)
-            yield from self._one_of_many(blob)
+            yield from self._read(blob, named=False)
             files += len(self._found.skipped) == before
             if self._done or (self._selector is None and files == self._settings.limit):
                 return
@@ -259,69 +213,50 @@ class _Reader:
             raise DataError(f"no text file{matching} in {place}{reason}", where=where)
 
     def _expanded(self, blobs: Iterable[Blob]) -> Iterator[Blob]:
-        """Files, and in the place of an archive what is in it."""
+        """Files, and in the place of an archive its files."""
         for blob in blobs:
             try:
                 kind = archive_kind(blob) if blob.path is not None else None
-                if kind is not None:
-                    with members(blob, kind) as entries:
-                        for entry in entries:
-                            yield Blob(entry.name, f"{blob.relative}/{entry.relative}", entry.open)
-            except (NotText, Unreadable) as problem:
-                if isinstance(problem, Unreadable) and self._settings.errors != "skip":
+                if kind is None:
+                    yield blob
+                    continue
+                with members(blob, kind) as entries:
+                    for entry in entries:
+                        yield Blob(entry.name, f"{blob.relative}/{entry.relative}", entry.open)
+            except NotText as problem:
+                self._skip(problem)
+            except Unreadable as problem:
+                if self._settings.errors != "skip":
                     raise _with_way_out(problem) from None
                 self._skip(problem)
-                continue
-            if kind is None:
-                yield blob
-
-    def _one_of_many(self, blob: Blob) -> Iterator[Document]:
-        begun = False
-        try:
-            for document in self._file(blob, lines=None, named=False):
-                begun = True
-                yield document
-        except NotText as problem:
-            self._skip(problem)
-        except Unreadable as problem:
-            if self._settings.errors != "skip":
-                raise _with_way_out(problem) from None
-            if begun:
-                raise
-            self._skip(problem)
 
     def _skip(self, problem: DataError) -> None:
         self._found.skipped.append(str(problem))
 
     def _matches(self, blob: Blob) -> bool:
         pattern = self._settings.pattern
-        if pattern is None:
-            return True
-        names = (blob.relative, bare_name(blob.relative))
-        return any(
+        return pattern is None or any(
             like(name, pattern) or fnmatch.fnmatchcase(name.rpartition("/")[2], pattern)
-            for name in names
+            for name in (blob.relative, bare_name(blob.relative))
         )
 
-    def _file(self, blob: Blob, lines: int | None, *, named: bool) -> Iterator[Document]:
-        kind = record_kind(blob.relative)
-        plain = unpacked(blob)
+    def _file(self, blob: Blob, *, named: bool) -> Iterator[Document]:
+        kind, plain = record_kind(blob.relative), unpacked(blob)
         if self._selector is not None:
             if kind is None and not named:
                 raise NotText("not a file of records", where=blob.name)
             records = records_of(plain, kind, self._selector, self._settings, self._found)
             yield from self._selected(records, plain.name, self._selector)
             return
-        if kind == "parquet":
-            if not named:
-                raise NotText(
-                    "Parquet holds columns", where=blob.name, hint="name one with --field"
-                )
+        if kind == "parquet" and named:
             refuse_parquet(plain)
+        if kind == "parquet":
+            raise NotText("Parquet holds columns", where=blob.name, hint="name one with --field")
         if not named and archive_kind(blob) is not None:
             raise NotText("an archive inside an archive", where=blob.name, hint="unpack it first")
         chunks = text_chunks(plain.open, blob.name, self._settings, self._found)
-        yield from cut(blob.name, first_lines(chunks, lines) if lines else chunks)
+        limit = self._settings.limit if named else None
+        yield from cut(blob.name, first_lines(chunks, limit) if limit else chunks)
 
     def _selected(
         self, records: Iterator[object], where: str, selector: Selector
@@ -348,7 +283,7 @@ class _Reader:
                 return
 
     def _clean(self, text: str, name: str) -> str:
-        """Text that did not come through a decoder: half pairs, zeros and line ends as in one that did."""
+        """Treat half pairs, zeros and line ends as a decoder does."""
         if not text.isascii():
             text = _SURROGATES.sub("\ufffd", text)
         if "\0" in text:
@@ -360,7 +295,6 @@ class _Reader:
 
 
 def _where_to_look(source: str) -> str:
-    """A hint for a source that is neither a path nor a name."""
     if source.startswith("<") and source.endswith(">"):
         return "it lay in memory when the run began: give it again"
     if "\n" in source:

@@ -4,11 +4,14 @@ Knows nothing of folders, archives or records. Memory stays at a few blocks what
 """
 
 import io
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 
 from rhapsode.config import SourceSettings
-from rhapsode.data.sources.blob import Open, read_up_to
+from rhapsode.data.document import Document
+from rhapsode.data.sources.blob import Found, NotText, Open, first_bytes
 from rhapsode.data.sources.decoding import (
     BLOCK,
     REPLACE,
@@ -18,7 +21,6 @@ from rhapsode.data.sources.decoding import (
     undecodable,
 )
 from rhapsode.data.sources.detection import HEAD, byte_order, detect, refuse_zeros
-from rhapsode.data.sources.formats import Found, NotText
 
 
 def text_chunks(
@@ -40,11 +42,7 @@ def text_chunks(
     """
     auto = settings.text_encoding == "auto"
     asked = "" if auto else find_codec(settings.text_encoding)
-    raw = opened()
-    try:
-        head = read_up_to(raw, HEAD)
-    finally:
-        raw.close()
+    head = first_bytes(opened, HEAD)
     if not head:
         raise NotText("the file is empty", where=where)
     if auto:
@@ -66,9 +64,8 @@ def _decode(
     replace = settings.errors == "replace"
     turn = io.IncrementalNewlineDecoder(None, translate=True) if settings.newlines == "lf" else None
     steps = Steps(codec, REPLACE if replace else "strict")
-    dropped, first, raw = 0, True, opened()
-    try:
-        final = False
+    dropped, first, final = 0, True, False
+    with closing(opened()) as raw:
         while not final:
             block = raw.read(BLOCK)
             final = not block
@@ -87,8 +84,6 @@ def _decode(
                 text = turn.decode(text, final)
             if text:
                 yield text
-    finally:
-        raw.close()
     if dropped:
         found.notes.append(f"{where}: {_count(dropped, 'zero byte')} dropped")
     if steps.replaced:
@@ -105,3 +100,45 @@ def _count(number: int, what: str) -> str:
 
 def _is_unicode(codec: str) -> bool:
     return codec.startswith("utf") or codec == "gb18030"
+
+
+# Characters from which on a text is cut behind its next line end.
+PIECE = 4 << 20
+
+
+def first_lines(chunks: Iterable[str], limit: int) -> Iterator[str]:
+    """Text up to its Nth line end."""
+    for chunk in chunks:
+        lines = chunk.count("\n")
+        if lines < limit:
+            limit -= lines
+            yield chunk
+            continue
+        end = -1
+        for _ in range(limit):
+            end = chunk.index("\n", end + 1)
+        yield chunk[: end + 1]
+        return
+
+
+def cut(name: str, chunks: Iterable[str], prompt: int = 0) -> Iterator[Document]:
+    """Text in documents of about PIECE characters, marked as parts of one."""
+    waiting, opening = "", True
+    for chunk in itertools.chain(chunks, [None]):
+        waiting += chunk or ""
+        while (end := _end(waiting, ended=chunk is None)) is not None:
+            given = min(prompt, end)
+            yield Document(waiting[:end], name, complete=False, opening=opening, prompt=given)
+            waiting, opening, prompt = waiting[end:], False, prompt - given
+    if waiting:
+        yield Document(waiting, name, opening=opening, prompt=min(prompt, len(waiting)))
+
+
+def _end(text: str, *, ended: bool) -> int | None:
+    """The place of a cut that leaves something after it; None if there is none yet."""
+    if len(text) <= PIECE:
+        return None
+    end = text.find("\n", PIECE - 1, 2 * PIECE) + 1
+    if not end and (ended or len(text) >= 2 * PIECE):
+        end = PIECE + (text[PIECE - 1 : PIECE + 1] == "\r\n")
+    return end if 0 < end < len(text) else None

@@ -1,11 +1,11 @@
 """Tables to time series: CSV, Parquet, arrays and data frames to flat arrays of values and times.
 
-Knows nothing of encoders and models. From the bottom up: `frequency`, `parsing/` (cells to columns, by polars; which
-columns hold the time), `layout` (which column plays which part), `series_set`, `grid` and `assemble` (columns to series),
-`calendar`, `embedded` and `read`. No torch; polars only where a table is read.
+Knows nothing of encoders and models. From the bottom up: `frequency`, `parsing/` (cells to columns,
+by polars; which columns hold the time), `layout` (which column plays which part), `series_set`,
+`grid` and `assemble` (columns to series), `calendar`, `embedded` and `read`. No torch; polars only
+where a table is read.
 """
 
-from rhapsode.data.tables.calendar import CALENDAR_VALUES, calendar_features, calendar_names
 from rhapsode.data.tables.embedded import SERIES
 from rhapsode.data.tables.frequency import (
     Frequency,
@@ -15,7 +15,14 @@ from rhapsode.data.tables.frequency import (
 )
 from rhapsode.data.tables.layout import NoNumbersError
 from rhapsode.data.tables.read import read_head, read_series
-from rhapsode.data.tables.series_set import SeriesSet, format_time, future_times
+from rhapsode.data.tables.series_set import (
+    CALENDAR_VALUES,
+    SeriesSet,
+    calendar_features,
+    calendar_names,
+    format_time,
+    future_times,
+)
 
 __all__ = [
     "CALENDAR_VALUES",

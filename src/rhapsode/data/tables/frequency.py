@@ -1,14 +1,12 @@
 """Time from one value of a series to the next: inferred, named, counted along and continued.
 
-Knows times as whole numbers (nanoseconds since 1970, steps, or places in an order) and nothing of tables.
+Knows times as whole numbers (nanoseconds since 1970, steps, or places in an order) and nothing of
+tables.
 """
-
-from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -16,33 +14,24 @@ from numpy.typing import NDArray
 
 from rhapsode.errors import SettingsError
 
-__all__ = ["Frequency", "TimeKind", "Unit", "infer_frequency", "months_of", "parse_frequency"]
-
 Ints = NDArray[np.int64]
 TimeKind = Literal["time", "integer", "order"]
-"""What the times of a set are: nanoseconds since 1970-01-01, whole numbers, or mere places from 0."""
+"""Unit of times: nanoseconds since 1970-01-01, whole numbers, or places from 0."""
 Unit = Literal[
     "month", "business day", "week", "day", "hour", "minute", "second", "millisecond",
     "microsecond", "nanosecond", "step", "order",
 ]  # fmt: skip
 
-_NANOSECONDS = MappingProxyType(
-    {
-        "week": 604_800_000_000_000,
-        "day": 86_400_000_000_000,
-        "hour": 3_600_000_000_000,
-        "minute": 60_000_000_000,
-        "second": 1_000_000_000,
-        "millisecond": 1_000_000,
-        "microsecond": 1_000,
-        "nanosecond": 1,
-    }
-)
+_NANOSECONDS: Mapping[Unit, int] = {
+    "week": 604_800_000_000_000, "day": 86_400_000_000_000, "hour": 3_600_000_000_000,
+    "minute": 60_000_000_000, "second": 1_000_000_000, "millisecond": 1_000_000,
+    "microsecond": 1_000, "nanosecond": 1,
+}  # fmt: skip
 _DAY = _NANOSECONDS["day"]
-_MONTH_END = 31
 _LEAST_FILL = 0.2
 _NAMES: Mapping[tuple[str, int], str] = {
-    ("month", 1): "monthly", ("month", 3): "quarterly", ("month", 6): "half-yearly", ("month", 12): "yearly",
+    ("month", 1): "monthly", ("month", 3): "quarterly", ("month", 6): "half-yearly",
+    ("month", 12): "yearly",
     ("business day", 1): "business daily", ("week", 1): "weekly", ("day", 1): "daily", ("hour", 1): "hourly",
     ("order", 1): "no regular time", ("step", 1): "whole numbers",
 }  # fmt: skip
@@ -53,10 +42,10 @@ class Frequency:
     """Time from one value to the next.
 
     Arguments:
-        unit: of what; "order" is no time at all: values one after another.
-        step: how many of them.
-        day: for months, the day that times fall on, cut to the length of the month: 31 is the last; 0 is the day of
-            the series' own first time.
+        unit: unit of time; "order" for values without times.
+        step: number of units.
+        day: for months, the day of the times, cut to the length of the month: 31 is the last one, 0
+            that of the first time of a series.
     """
 
     unit: Unit
@@ -65,7 +54,7 @@ class Frequency:
 
     @property
     def kind(self) -> TimeKind:
-        """What its times are."""
+        """The unit of its times."""
         if self.unit == "order":
             return "order"
         return "integer" if self.unit == "step" else "time"
@@ -83,10 +72,10 @@ class Frequency:
 
     @property
     def period(self) -> int:
-        """Values to the likeliest season, 1 where there is none.
+        """Values in the likeliest season, 1 if there is none.
 
-        12 of months, 4 of quarters, 52 of weeks, 7 of days, 5 of business days, 24 of hours, a day of minutes, an hour
-        of seconds.
+        12 of months, 4 of quarters, 52 of weeks, 7 of days, 5 of business days, 24 of hours, a day
+        of minutes, an hour of seconds.
         """
         season = {
             "month": 12, "business day": 5, "week": 52, "day": 7, "hour": 24, "minute": 1440,
@@ -94,13 +83,8 @@ class Frequency:
         }.get(self.unit, 1)  # fmt: skip
         return season // self.step if season % self.step == 0 else 1
 
-    @property
-    def nanoseconds(self) -> int:
-        """Its length where that is always the same; 0 where it is not, or there is no time."""
-        return _NANOSECONDS.get(self.unit, 0) * self.step
-
     def ordinal(self, times_N: Ints) -> Ints:
-        """Times counted in the unit, so that neighbours on the grid lie `step` apart (nanoseconds: their length)."""
+        """Times counted in the unit; neighbours on the grid differ by `stride`."""
         if self.unit == "month":
             return months_of(times_N)
         if self.unit == "business day":
@@ -110,22 +94,21 @@ class Frequency:
 
     @property
     def stride(self) -> int:
-        """How far apart neighbours' `ordinal` are."""
-        return self.nanoseconds or self.step
+        """The distance between the `ordinal` of neighbours."""
+        return _NANOSECONDS.get(self.unit, 1) * self.step
 
     def advance(self, times_N: Ints, steps_N: Ints) -> Ints:
         """The times so many steps of the grid later.
 
         Arguments:
-            times_N: where to start; on the grid.
-            steps_N: how many steps, one number a time.
+            times_N: times on the grid.
+            steps_N: number of steps from each.
         """
         if self.unit == "month":
             months = months_of(times_N) + steps_N * self.step
-            day, clock = _days_and_clocks(times_N)
             first = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-            wanted = np.full(len(times_N), self.day) if self.day else day
-            return (first + np.minimum(wanted, _lengths(months)) - 1) * _DAY + clock
+            days = np.minimum(self.day or days_of_month(times_N), _lengths(months))
+            return (first + days - 1) * _DAY + times_N % _DAY
         if self.unit == "business day":
             days = times_N.astype("datetime64[ns]").astype("datetime64[D]")
             moved = np.busday_offset(days, steps_N * self.step).astype(np.int64)
@@ -133,11 +116,11 @@ class Frequency:
         return times_N + steps_N * self.stride
 
     def joined(self, before_N: Ints, after_N: Ints) -> NDArray[np.bool_]:
-        """Whether the grid leads from each time to the one beside it.
+        """Mask of the times from which the grid leads to a later one.
 
         Arguments:
             before_N: times.
-            after_N: later times.
+            after_N: a later time for each.
         """
         if self.unit == "order":
             return np.ones(len(before_N), bool)
@@ -155,55 +138,48 @@ def months_of(times_N: Ints) -> Ints:
 
 
 def infer_frequency(times_N: Ints, kind: TimeKind = "time") -> Frequency | None:
-    """The frequency of one series; None of fewer than two times, and of times that fit no grid "order".
+    """The frequency of one series, "order" for no grid; None for fewer than two times.
 
     Arguments:
-        times_N: its times, rising, none twice; some may be missing.
-        kind: what they are.
+        times_N: its times, rising, distinct; some may be missing.
+        kind: their unit.
     """
     if kind == "order":
         return Frequency("order")
     if len(times_N) < 2:
         return None
-    found = (
-        _whole(times_N)
-        if kind == "integer"
-        else (_months(times_N) or _business(times_N) or _fixed(times_N))
-    )
+    if kind == "integer":
+        found = Frequency("step", int(np.gcd.reduce(np.diff(times_N))))
+    else:
+        found = _months(times_N) or _business(times_N) or _fixed(times_N)
     ordinal = found.ordinal(times_N[[0, -1]])
     places = (ordinal[1] - ordinal[0]) // found.stride + 1
-    if len(times_N) < _LEAST_FILL * places - 2:
-        return Frequency("order")
-    return found
-
-
-def _whole(times_N: Ints) -> Frequency:
-    return Frequency("step", int(np.gcd.reduce(np.diff(times_N))))
+    return found if len(times_N) >= _LEAST_FILL * places - 2 else Frequency("order")
 
 
 def _months(times_N: Ints) -> Frequency | None:
-    """Months, quarters and years: where no two times share a month, and days agree."""
     gaps = np.diff(times_N)
-    if gaps.min() < 28 * _DAY:
+    steps = np.diff(months_of(times_N))
+    if gaps.min() < 28 * _DAY or steps.min() < 1:
         return None
-    months = months_of(times_N)
-    steps = np.diff(months)
-    if steps.min() < 1:
-        return None
-    step = int(np.gcd.reduce(steps))
-    day, clock = _days_and_clocks(times_N)
-    lengths = _lengths(months)
-    if np.all(clock == clock[0]):
-        if np.all(day == lengths):
-            return Frequency("month", step, _MONTH_END)
-        if np.all(day == np.minimum(day.max(), lengths)):
-            return Frequency("month", step, int(day.max()))
-    if len(times_N) < 3:
-        return None
+    step, clock = int(np.gcd.reduce(steps)), times_N % _DAY
+    if np.all(clock == clock[0]) and (day := _month_day(times_N)):
+        return Frequency("month", step, day)
     # Days differ, as of the last trading day of each month; four weeks do not count as months.
     usual = float(np.median(gaps)) / _DAY / step
     even = bool(np.all(gaps % gaps.min() == 0))
-    return None if even or not 28 <= usual <= 31.5 else Frequency("month", step)
+    if len(times_N) < 3 or even or not 28 <= usual <= 31.5:
+        return None
+    return Frequency("month", step)
+
+
+def _month_day(times_N: Ints) -> int:
+    """The day of the month on which all times fall, 31 for the last one; 0 if they differ."""
+    days, lengths = days_of_month(times_N), _lengths(months_of(times_N))
+    if np.all(days == lengths):
+        return 31
+    last = int(days.max())
+    return last if np.all(days == np.minimum(last, lengths)) else 0
 
 
 def _business(times_N: Ints) -> Frequency | None:
@@ -215,29 +191,25 @@ def _business(times_N: Ints) -> Frequency | None:
 
 
 def _fixed(times_N: Ints) -> Frequency:
-    gaps = np.diff(times_N)
-    values, counts = np.unique(gaps, return_counts=True)
+    values, counts = np.unique(np.diff(times_N), return_counts=True)
     length = int(values[counts.argmax()])
     if np.any(values % length):
         length = int(np.gcd.reduce(values))
-    for unit, size in _NANOSECONDS.items():
-        if length % size == 0:
-            return Frequency(unit, length // size)  # type: ignore[arg-type]
-    raise AssertionError
+    unit = next(unit for unit, size in _NANOSECONDS.items() if length % size == 0)
+    return Frequency(unit, length // _NANOSECONDS[unit])
 
 
-def _days_and_clocks(times_N: Ints) -> tuple[Ints, Ints]:
-    """Day of the month from 1, and nanoseconds since midnight."""
-    days = times_N // _DAY
+def days_of_month(times_N: Ints) -> Ints:
+    """The day of the month, from 1."""
     first = months_of(times_N).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
-    return days - first + 1, times_N % _DAY
+    return times_N // _DAY - first + 1
 
 
 def _lengths(months_N: Ints) -> Ints:
-    """Days of each month."""
-    first = months_N.astype("datetime64[M]").astype("datetime64[D]")
-    after = (months_N + 1).astype("datetime64[M]").astype("datetime64[D]")
-    return np.asarray((after - first).astype(np.int64))
+    """The days of each month."""
+    first, after = ((months_N + more).astype("datetime64[M]") for more in (0, 1))
+    days = after.astype("datetime64[D]") - first.astype("datetime64[D]")
+    return np.asarray(days.astype(np.int64))
 
 
 def _weekdays(times_N: Ints) -> NDArray[np.bool_]:
@@ -261,15 +233,14 @@ _SPELLINGS: Mapping[tuple[Unit, int], str] = {
     ("step", 1): "step",
     ("order", 1): "none",
 }
-_UNITS = MappingProxyType(
-    {name: unit for unit, names in _SPELLINGS.items() for name in names.split()}
-)
+_UNITS = {name: unit for unit, names in _SPELLINGS.items() for name in names.split()}
 
 
 def parse_frequency(text: str) -> Frequency:
     """A frequency by its name: monthly, business daily, "15 minutes", 15min, 2h, none.
 
-    The offsets of pandas and polars are names too: MS, QE, BMS, W-SUN, 15T, 1mo; the days of months are the table's.
+    Names of pandas and polars are read too: MS, QE, BMS, W-SUN, 15T, 1mo; the days of months are
+    those of the table.
 
     Raises:
         SettingsError: there is no such frequency.
@@ -280,16 +251,14 @@ def parse_frequency(text: str) -> Frequency:
     )
     if match is not None and int(match[1] or 1):
         unit = match[2] if match[2] in _UNITS else match[2].removesuffix("s")
-        if unit == "ms" and text.rstrip().endswith(
-            "MS"
-        ):  # the start of a month, where ms is a thousandth of a second
-            unit = "monthly"
+        if unit == "ms" and text.rstrip().endswith("MS"):
+            unit = "monthly"  # the start of a month; ms is a thousandth of a second
         if unit in _UNITS:
             name, factor = _UNITS[unit]
             return Frequency(name, int(match[1] or 1) * factor)
     raise SettingsError(
         f"no frequency {text!r}",
-        where="frequency",
+        where="[series] frequency",
         hint='name it as monthly, business daily, hourly, "15 minutes", "2 weeks" or none',
     )
 
@@ -298,9 +267,4 @@ def anchored(frequency: Frequency, times_N: Ints) -> Frequency:
     """The same with the day of the month that the times fall on."""
     if frequency.unit != "month" or not len(times_N):
         return frequency
-    day, _ = _days_and_clocks(times_N)
-    lengths = _lengths(months_of(times_N))
-    if np.all(day == lengths):
-        return replace(frequency, day=_MONTH_END)
-    usual = int(day.max())
-    return replace(frequency, day=usual if np.all(day == np.minimum(usual, lengths)) else 0)
+    return replace(frequency, day=_month_day(times_N))

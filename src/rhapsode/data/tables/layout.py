@@ -1,29 +1,24 @@
-"""Which part each column of a table plays: time, id, value, known covariate, attribute of a series.
+"""The part of each column of a table: time, id, value, known covariate, attribute of a series.
 
-What the settings leave open is found by rules over names and cells, none of which knows a corpus, and told in words.
+Parts that the settings leave open are found by rules over names and cells, and reported.
 """
-
-from __future__ import annotations
 
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rhapsode.config.registries import suggest
 from rhapsode.data.tables.parsing.clocks import Times, find_times, named_times, times_of_names
-from rhapsode.data.tables.parsing.columns import ID_NAMES, Table, plain_name
+from rhapsode.data.tables.parsing.columns import ID_NAMES, Column, Table, listed, plain_name
 from rhapsode.data.tables.parsing.stamps import NO_TIME
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError
 
-if TYPE_CHECKING:
-    import polars as pl
-
-__all__ = ["NoNumbersError", "Roles", "find_roles"]
-
-Places = tuple[int, ...]
+Columns = tuple[Column, ...]
 
 _COUNTER_NAMES = frozenset(
     {"", "no", "nr", "index", "idx", "row", "rowid", "rownumber", "id", "unnamed0", "序号"}
@@ -33,25 +28,26 @@ _LISTED = 8
 
 @dataclass(frozen=True)
 class Roles:
-    """The parts that columns play, by their places.
+    """The parts of the columns of a table.
 
     Arguments:
-        rows: whether every row is a series.
-        times: of the rows; None where their order is all there is. Where every row is a series: of the values of a row.
+        rows: True if every row is a series.
+        times: times of the rows, or of the values in a row if every row is a series; None if there
+            is only their order.
         ids: columns that tell series apart.
         values: columns to learn.
         known: covariates known ahead.
         static: attributes of whole series.
-        notes: what there is to say, a line each.
+        notes: remarks, a line each.
         left_out: names of columns that hold no numbers and play no part.
     """
 
     rows: bool
     times: Times | None
-    ids: Places
-    values: Places
-    known: Places
-    static: Places
+    ids: Columns
+    values: Columns
+    known: Columns
+    static: Columns
     notes: tuple[str, ...]
     left_out: tuple[str, ...] = ()
 
@@ -69,33 +65,26 @@ def find_roles(table: Table, settings: SeriesSettings) -> Roles:
     return _Finder(table, settings).roles()
 
 
-@dataclass
 class _Finder:
-    table: Table
-    settings: SeriesSettings
-    notes: list[str] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
+    def __init__(self, table: Table, settings: SeriesSettings) -> None:
+        self.table, self.settings = table, settings
+        self.notes: list[str] = []
+        self.left_out: list[str] = []
 
     def roles(self) -> Roles:
-        """The part of every column."""
         table, settings = self.table, self.settings
-        ids, times_, values, static, known = (
-            self.places(names)
-            for names in (
-                settings.id_column, settings.time_column, settings.value_columns, settings.static,
-                settings.known,
-            )
-        )  # fmt: skip
-        claimed = {*ids, *times_, *values, *static, *known}
-        free = [place for place in range(len(table.names)) if place not in claimed]
-        rows = self.as_rows(free, ids, values, static)
-        if rows is not None:
+        ids, times_, values, static, known = map(self.named, (
+            settings.id_column, settings.time_column, settings.value_columns, settings.static,
+            settings.known,
+        ))  # fmt: skip
+        free = _others(table.columns, (*ids, *times_, *values, *static, *known))
+        if (rows := self.as_rows(free, ids, values, static)) is not None:
             return rows
         times = named_times(table, times_) if times_ else find_times(table, free)
-        free = [place for place in free if times is None or place not in times.columns]
+        free = _others(free, times.columns if times else ())
         if not ids and settings.layout in {"auto", "long"}:
             ids = self.find_ids(times, free)
-        free = [place for place in free if place not in ids]
+        free = _others(free, ids)
         if static and not ids:
             raise DataError(
                 "attributes of series need a column that tells series apart",
@@ -105,20 +94,19 @@ class _Finder:
         if not static and ids:
             static = self.attributes(ids, free)
         if not values:
-            counting = self.counters(free) if times is not None else []
-            free = [place for place in free if place not in counting]
-            values = self.value_columns([place for place in free if place not in static])
-        parts = (*values, *static)
-        self.tell_left([p for p in free if p not in parts and table.kind(p) != "number"])
+            free = _others(free, self.counters(free) if times is not None else ())
+            values = self.value_columns(_others(free, static))
+        left = _others(free, (*values, *static))
+        self.tell_left([column for column in left if column.kind != "number"])
         return Roles(
             False, times, ids, values, known, static, tuple(self.notes), tuple(self.left_out)
         )
 
-    def places(self, asked: Sequence[str]) -> Places:
-        """The places of columns that the settings name."""
-        names = [" ".join(name.split()) for name in self.table.names]
-        for name in asked:
-            known = " ".join(name.split())
+    def named(self, asked: Sequence[str]) -> Columns:
+        """The columns that the settings name."""
+        names = [" ".join(column.name.split()) for column in self.table.columns]
+        plain = [" ".join(name.split()) for name in asked]
+        for name, known in zip(asked, plain, strict=True):
             if known not in names:
                 many = len(names) > _LISTED
                 raise DataError(
@@ -127,154 +115,150 @@ class _Finder:
                     hint=(suggest(known, names) if many else None)
                     or f"columns: {', '.join(map(repr, names[:_LISTED]))}{', ...' if many else ''}",
                 )
-        return tuple(names.index(" ".join(name.split())) for name in asked)
+        return tuple(self.table.columns[names.index(name)] for name in plain)
 
-    def tell(self, places: Sequence[int], what: str, *, plural: bool = True) -> None:
-        """Note something of columns, if there are any."""
-        if places:
-            head = f"column{'s' if len(places) > 1 else ''} " if plural else ""
-            self.notes.append(f"{head}{what}: {self.table.listed(places)}")
+    def tell(self, columns: Sequence[Column], what: str, *, plural: bool = True) -> None:
+        """Note something about columns, if there are any."""
+        if columns:
+            head = f"column{'s' if len(columns) > 1 else ''} " if plural else ""
+            self.notes.append(f"{head}{what}: {listed(columns)}")
 
-    def tell_left(self, places: Sequence[int]) -> None:
-        self.left_out.extend(self.table.names[place] for place in places)
-        self.tell(places, "left out, holding no numbers")
+    def tell_left(self, columns: Sequence[Column]) -> None:
+        self.left_out.extend(column.name for column in columns)
+        self.tell(columns, "left out, holding no numbers")
 
-    def counters(self, free: Sequence[int]) -> list[int]:
+    def counters(self, free: Sequence[Column]) -> list[Column]:
         """Columns that only number the rows."""
-        table = self.table
         found = [
-            place
-            for place in free
-            if plain_name(table.names[place]) in _COUNTER_NAMES
-            and table.kind(place) == "number"
-            and table.rows > 2
-            and bool((table.columns[place].diff().drop_nulls() == 1).all())
+            column
+            for column in free
+            if plain_name(column.name) in _COUNTER_NAMES
+            and column.kind == "number"
+            and self.table.rows > 2
+            and np.all(np.diff(column.entries_N) == 1)
         ]
-        for place in found:
-            self.tell([place], "left out, numbering the rows")
+        for column in found:
+            self.tell([column], "left out, numbering the rows")
         return found
 
-    def value_columns(self, free: Sequence[int]) -> Places:
+    def value_columns(self, free: Sequence[Column]) -> Columns:
         """Columns of numbers that have no other part."""
-        table = self.table
-        numbers = [place for place in free if table.kind(place) == "number"]
-        there = {place: int((~table.missing(place)).sum()) for place in numbers}
-        text = [p for p in numbers if (bad := table.bad.get(p)) and bad.total >= there[p]]
-        empty = [p for p in numbers if not there[p] and p not in text]
+        numbers = [column for column in free if column.kind == "number"]
+        there = {column: int((~column.missing_N).sum()) for column in numbers}
+        text = [c for c in numbers if c.bad is not None and c.bad.total >= there[c]]
+        empty = [c for c in numbers if not there[c] and c not in text]
+        values = _others(numbers, [*text, *empty])
         self.tell_left(text)
-        values = tuple(place for place in numbers if place not in (*text, *empty))
         if not values:
             what = "no value is there: every number is missing"
             problem = DataError if empty else NoNumbersError
+            names = [column.name for column in self.table.columns[:_LISTED]]
             raise problem(
                 f"{what if empty else 'no column holds numbers to learn'} "
-                f"(columns: {', '.join(map(repr, table.names[:_LISTED]))})",
-                where=table.place(0),
-                hint="--value-columns names one; --header, --decimal and --missing-values say how to read it",
+                f"(columns: {', '.join(map(repr, names))})",
+                where=self.table.place(0),
+                hint="--value-columns names one; --header, --decimal and --missing-values say how to "
+                "read it",
             )
         self.tell(empty, "without any value left out")
-        return values
+        return tuple(values)
 
     def as_rows(
-        self, free: Sequence[int], ids: Places, values: Places, static: Places
+        self, free: Sequence[Column], ids: Columns, values: Columns, static: Columns
     ) -> Roles | None:
-        """The roles where every row is a series."""
+        """The roles if every row is a series."""
         table, settings = self.table, self.settings
-        asked = settings.layout == "rows"
+        forced = settings.layout == "rows"
         parts = settings.time_column or settings.known or settings.joint
-        if not asked and (settings.layout != "auto" or parts or not table.header):
+        if not forced and (settings.layout != "auto" or parts or not table.header):
             return None
-        labels = [place for place in free if table.kind(place) == "label"]
-        values = values or tuple(place for place in free if table.kind(place) == "number")
-        names = [table.names[place] for place in values]
-        # The first column of text in which no text occurs twice.
-        distinct = [p for p in labels if table.columns[p].drop_nulls().n_unique() == table.rows][:1]
-        if not asked and (len(values) < 3 or any(table.kind(place) == "time" for place in free)):
+        labels = [column for column in free if column.kind == "label"]
+        values = values or tuple(column for column in free if column.kind == "number")
+        names = [column.name for column in values]
+        if not forced and (len(values) < 3 or any(column.kind == "time" for column in free)):
             return None
+        if not ids:  # the first column of text in which no text occurs twice
+            ids = tuple(column for column in labels if len(column.levels) == table.rows)[:1]
         when = times_of_names(names) if names and table.header else None
-        if not asked and when is None and not (_numbered(names) and (ids or distinct)):
+        if not forced and when is None and not (_numbered(names) and ids):
             return None
         if not values:
             raise NoNumbersError("no column holds numbers to learn", where=table.place(0))
-        ids = ids or tuple(distinct)
         if not static:
-            static = tuple(place for place in labels if place not in ids)
+            static = tuple(_others(labels, ids))
             self.tell(static, "attributes of series", plural=False)
         times = None if when is None else Times(*when, (), "the names of columns")
         return Roles(True, times, ids, values, (), static, tuple(self.notes))
 
-    def combinations(self, places: Sequence[int], times: pl.Series | None = None) -> int:
-        """How many different rows some columns have, at times that are there."""
-        import polars as pl
-
-        columns = {str(place): self.table.columns[place] for place in places}
-        frame = pl.DataFrame(columns if times is None else columns | {"time": times})
-        return (frame if times is None else frame.drop_nulls("time")).n_unique()
-
-    def find_ids(self, times: Times | None, free: Sequence[int]) -> Places:
-        """The columns that tell series apart; none where no time occurs twice."""
-        table = self.table
-        hinted = [place for place in free if plain_name(table.names[place]) in ID_NAMES]
-        labels = [
-            place
-            for place in free
-            if table.kind(place) == "label" and table.columns[place].drop_nulls().n_unique() > 1
-        ]
-        candidates = [place for place in labels if place in hinted]
+    def find_ids(self, times: Times | None, free: Sequence[Column]) -> Columns:
+        """The columns that tell series apart; none if no time occurs twice."""
+        hinted = [column for column in free if plain_name(column.name) in ID_NAMES]
+        labels = [column for column in free if column.kind == "label" and len(column.levels) > 1]
+        candidates = [column for column in labels if column in hinted]
         if times is not None:
-            candidates += [place for place in labels if place not in hinted]
-        candidates += [
-            place
-            for place in hinted
-            if table.kind(place) == "number"
-            and place not in table.bad
-            and bool((table.columns[place] == table.columns[place].floor()).all())
-            and bool(table.columns[place].is_finite().all())
-        ]
+            candidates += _others(labels, hinted)
+        candidates += [column for column in hinted if column.is_whole]
         if times is not None:
             found = self.telling(times, candidates)
         else:  # a column that is named as an id and whose entries recur
-            found = [p for p in candidates if self.combinations([p]) <= table.rows // 2][:1]
+            most = self.table.rows // 2
+            found = [c for c in candidates if _distinct([c.entries_N]) <= most][:1]
         if not found and self.settings.layout == "long":
-            names = ", ".join(map(repr, table.names[:_LISTED]))
+            names = ", ".join(repr(column.name) for column in self.table.columns[:_LISTED])
             raise DataError(
                 f"no column is found that tells series apart (columns: {names})",
-                where=table.where,
+                where=self.table.where,
                 hint="name it with --id-column",
             )
-        return tuple(found)
+        return tuple(column for column in self.table.columns if column in found)
 
-    def telling(self, times: Times, candidates: Sequence[int]) -> Sequence[int]:
-        """The fewest candidates that tell rows of one time apart, or the one that does so for most."""
-        import polars as pl
-
-        when = pl.Series(times.times_N)
-        when = when.set(when == NO_TIME, None)
-        there = len(when) - when.null_count()
-        doubles = there - self.combinations([], when)
+    def telling(self, times: Times, candidates: Sequence[Column]) -> Sequence[Column]:
+        """The fewest candidates that tell rows of one time apart, or the one that does for most."""
+        there = times.times_N != NO_TIME
+        when, count = _codes(times.times_N[there]), int(there.sum())
+        entries = {column: _codes(column.entries_N[there]) for column in candidates}
+        doubles = count - _distinct([when])
         if not doubles and self.settings.layout == "auto":
             return ()
         for size in range(1, min(len(candidates), 4) + 1):
-            for places in itertools.combinations(candidates, size):
-                if self.combinations(places, when) == there:
-                    return sorted(places)
-        repeats = {place: there - self.combinations([place], when) for place in candidates}
+            for columns in itertools.combinations(candidates, size):
+                if _distinct([when, *(entries[column] for column in columns)]) == count:
+                    return columns
+        repeats = {column: count - _distinct([when, codes]) for column, codes in entries.items()}
         best = min(repeats, key=repeats.__getitem__, default=None)
         return [best] if best is not None and repeats[best] < 0.5 * doubles else ()
 
-    def attributes(self, ids: Places, free: Sequence[int]) -> Places:
-        """Columns of text that never change within a series, and the parts of an id of several columns."""
-        groups = self.combinations(ids)
+    def attributes(self, ids: Columns, free: Sequence[Column]) -> Columns:
+        """Columns of text that never change within a series, and the parts of a compound id."""
+        entries = [column.entries_N for column in ids]
+        groups = _distinct(entries)
         found = list(ids) if len(ids) > 1 else []
         found += [
-            place
-            for place in free
-            if self.table.kind(place) == "label"
-            and self.table.columns[place].drop_nulls().n_unique() > 1
-            and self.combinations((*ids, place)) == groups
+            column
+            for column in free
+            if column.kind == "label"
+            and len(column.levels) > 1
+            and _distinct([*entries, column.entries_N]) == groups
         ]
-        self.tell(sorted(found), "attributes of series", plural=False)
-        return tuple(sorted(found))
+        static = tuple(column for column in self.table.columns if column in found)
+        self.tell(static, "attributes of series", plural=False)
+        return static
+
+
+def _others(columns: Sequence[Column], taken: Sequence[Column]) -> list[Column]:
+    return [column for column in columns if column not in taken]
+
+
+def _codes(entries_N: NDArray[np.generic]) -> NDArray[np.int64]:
+    return np.asarray(np.unique(entries_N, return_inverse=True)[1])
+
+
+def _distinct(columns: Sequence[NDArray[np.generic]]) -> int:
+    rows_N = _codes(columns[0])
+    for entries_N in columns[1:]:
+        codes_N = _codes(entries_N)
+        rows_N = _codes(rows_N * (codes_N.max(initial=0) + 1) + codes_N)
+    return int(rows_N.max(initial=-1)) + 1
 
 
 def _numbered(names: Sequence[str]) -> bool:

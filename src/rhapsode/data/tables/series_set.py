@@ -6,16 +6,15 @@ Knows nothing of files and tables.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.data.tables.frequency import Frequency, TimeKind
-from rhapsode.errors import DataError, SettingsError
-
-__all__ = ["SeriesSet", "format_time", "future_times", "ranges"]
+from rhapsode.data.tables.frequency import Frequency, TimeKind, days_of_month, months_of
+from rhapsode.errors import DataError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -25,25 +24,25 @@ _DAY = 86_400_000_000_000
 
 @dataclass(frozen=True)
 class SeriesSet:
-    """Series one behind the other: series s has the rows `offsets[s]` to `offsets[s + 1]`.
+    """Series one after another: series s has the rows `offsets[s]` to `offsets[s + 1]`.
 
     Arguments:
-        ids: a name for each series, none twice.
-        offsets: where each series begins, and where the last one ends; one more than there are series.
-        times_N: when each row was, rising within a series; what they are is said by `kind`.
-        values_NK: the values; NaN where missing.
-        names: of the K values at a time.
-        kind: what times are: nanoseconds since 1970-01-01, whole numbers, or places from 0.
-        frequencies: of each series; "order" where its times lie on no grid.
-        known_NC: covariates that are known ahead; NaN where missing. Rows at the end of a series that hold nothing else
-            are its future.
-        known_names: of the C covariates.
-        static_SA: what is known of whole series, in numbers; NaN where missing.
-        static_names: of the A numbers.
-        categories_SA: what is known of whole series, in kinds; -1 where missing.
-        category_names: of the A kinds.
-        category_levels: for each of them the kinds that there are.
-        notes: what was inferred and noticed in reading, a line each, the summary first.
+        ids: the name of each series; distinct.
+        offsets: the first row of each series, and the number of rows.
+        times_N: the time of each row, rising within a series.
+        values_NK: values; NaN if missing.
+        names: names of the K values.
+        kind: unit of the times: nanoseconds since 1970-01-01, whole numbers, or places from 0.
+        frequencies: the frequency of each series; "order" for times on no grid.
+        known_NC: covariates that are known ahead; NaN if missing. Rows at the end of a series that
+            hold nothing else are its future.
+        known_names: names of the C covariates.
+        static_SA: numeric attributes of series; NaN if missing.
+        static_names: names of the A numbers.
+        categories_SA: categorical attributes, as places in their levels; -1 if missing.
+        category_names: names of the A categories.
+        category_levels: the levels of each category.
+        notes: remarks of the reader, a line each, the summary first.
         left_out: names of columns of the table that hold no numbers and play no part.
     """
 
@@ -65,17 +64,17 @@ class SeriesSet:
     left_out: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        """How many series there are."""
+        """The number of series."""
         return len(self.ids)
 
     @property
     def lengths(self) -> Ints:
-        """How many rows each series has."""
+        """The number of rows of each series."""
         return np.diff(self.offsets)
 
     @property
     def observed_NK(self) -> NDArray[np.bool_]:
-        """Where a value is there."""
+        """Mask of the values that are not missing."""
         return ~np.isnan(self.values_NK)
 
     @property
@@ -89,13 +88,13 @@ class SeriesSet:
         return self.frequency.period
 
     def rows(self, series: int) -> slice:
-        """Where the rows of a series are."""
+        """The rows of a series."""
         return slice(int(self.offsets[series]), int(self.offsets[series + 1]))
 
     def select(self, series: Sequence[int] | Ints) -> SeriesSet:
-        """Only these series, in this order."""
+        """The chosen series, in this order."""
         chosen = np.asarray(series, np.int64)
-        cut = self.cut(self.offsets[:-1][chosen], self.offsets[1:][chosen], chosen)
+        cut = self.cut(self.offsets[:-1][chosen], self.offsets[1:][chosen])
         return replace(
             cut,
             ids=tuple(self.ids[number] for number in chosen),
@@ -104,13 +103,12 @@ class SeriesSet:
             categories_SA=self.categories_SA[chosen],
         )
 
-    def cut(self, starts: Ints, stops: Ints, chosen: Ints | None = None) -> SeriesSet:
-        """Of each series only some rows.
+    def cut(self, starts: Ints, stops: Ints) -> SeriesSet:
+        """Some rows of each series.
 
         Arguments:
-            starts: for each series the first row, counted over all series.
-            stops: for each the row behind its last.
-            chosen: which series these are, where it is not all of them; their names are then for the caller to put right.
+            starts: the first row of each series, counted over all series.
+            stops: the row after its last.
         """
         keep = ranges(starts, stops)
         offsets = np.concatenate([[0], np.cumsum(np.maximum(stops - starts, 0))]).astype(np.int64)
@@ -122,36 +120,9 @@ class SeriesSet:
             known_NC=self.known_NC[keep],
         )
 
-    def split_tail(
-        self, horizon: int | None = None, *, share: float | None = None
-    ) -> tuple[SeriesSet, SeriesSet]:
-        """Cut off the end of every series: what is before it, and the end itself, of the same series each.
-
-        Arguments:
-            horizon: how many rows the end has; of a series that is no longer than that, none.
-            share: or which share of each series, from 0 to 1, to the nearest row; at least one row is left before it.
-
-        Raises:
-            SettingsError: neither or both are given, or are out of range.
-        """
-        lengths = self.lengths
-        if (horizon is None) == (share is None):
-            raise SettingsError("a tail is either a number of rows or a share")
-        if horizon is not None:
-            if horizon < 0:
-                raise SettingsError(f"a tail of {horizon} rows")
-            tails = np.where(lengths > horizon, horizon, 0)
-        else:
-            assert share is not None
-            if not 0 <= share <= 1:
-                raise SettingsError(f"a share of {share}")
-            tails = np.minimum(np.rint(lengths * share), np.maximum(lengths - 1, 0))
-        middle = (self.offsets[1:] - tails).astype(np.int64)
-        return self.cut(self.offsets[:-1], middle), self.cut(middle, self.offsets[1:])
-
 
 def ranges(starts: Ints, stops: Ints) -> Ints:
-    """The numbers from each start to each stop, one range behind the other."""
+    """The numbers from each start to each stop, one range after another."""
     lengths = np.maximum(stops - starts, 0)
     ends = np.cumsum(lengths)
     total = int(ends[-1]) if len(ends) else 0
@@ -165,8 +136,8 @@ def future_times(series_set: SeriesSet, series: int, horizon: int) -> Ints:
 
     Arguments:
         series_set: the set.
-        series: which of it.
-        horizon: how many times.
+        series: number of the series.
+        horizon: number of times.
 
     Raises:
         DataError: the series is empty, or has a single time and no frequency.
@@ -189,7 +160,7 @@ def future_times(series_set: SeriesSet, series: int, horizon: int) -> Ints:
 
 
 def format_time(time: int, kind: TimeKind, frequency: Frequency) -> str:
-    """A time in words, no finer than the frequency: 1949, 1998Q1, 1949-01, 2020-03-01, 2020-03-01 18:00."""
+    """A time in words, as fine as the frequency: 1949, 1998Q1, 1949-01, 2020-03-01."""
     if kind != "time":
         return str(time)
     stamp = np.datetime64(int(time), "ns")
@@ -204,3 +175,74 @@ def format_time(time: int, kind: TimeKind, frequency: Frequency) -> str:
         return str(stamp.astype("datetime64[D]"))
     unit = "m" if time % 60_000_000_000 == 0 else "s" if time % 1_000_000_000 == 0 else "ms"
     return str(stamp.astype(f"datetime64[{unit}]")).replace("T", " ")
+
+
+def _day_of_year(times_N: Ints) -> Ints:
+    stamps = times_N.astype("datetime64[ns]")
+    first = stamps.astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
+    return times_N // _DAY - first
+
+
+def _week_of_year(times_N: Ints) -> Ints:
+    # The week of ISO 8601 is that of its Thursday.
+    days = times_N // _DAY
+    thursday = days - (days + 3) % 7 + 3
+    return _day_of_year(thursday * _DAY) // 7
+
+
+_FEATURES: MappingProxyType[str, tuple[Callable[[Ints], Ints], int]] = MappingProxyType(
+    {
+        "second of minute": (lambda times_N: times_N // 1_000_000_000 % 60, 59),
+        "minute of hour": (lambda times_N: times_N // 60_000_000_000 % 60, 59),
+        "hour of day": (lambda times_N: times_N // 3_600_000_000_000 % 24, 23),
+        "day of week": (lambda times_N: (times_N // _DAY + 3) % 7, 6),
+        "day of month": (lambda times_N: days_of_month(times_N) - 1, 30),
+        "day of year": (_day_of_year, 365),
+        "week of year": (_week_of_year, 52),
+        "month of year": (lambda times_N: months_of(times_N) % 12, 11),
+    }
+)
+CALENDAR_VALUES: MappingProxyType[str, int] = MappingProxyType(
+    {name: span + 1 for name, (_, span) in _FEATURES.items()}
+)
+"""The number of distinct values of each feature."""
+_DAILY = ("day of week", "day of month", "day of year")
+_BY_UNIT = MappingProxyType(
+    {
+        "month": ("month of year",),
+        "week": ("day of month", "week of year"),
+        "day": _DAILY,
+        "business day": _DAILY,
+        "hour": ("hour of day", *_DAILY),
+        "minute": ("minute of hour", "hour of day", *_DAILY),
+        "second": ("second of minute", "minute of hour", "hour of day", *_DAILY),
+    }
+)
+
+
+def calendar_names(frequency: Frequency, kind: TimeKind = "time") -> tuple[str, ...]:
+    """The names of `calendar_features` that can differ between times of a frequency.
+
+    The choice is that of GluonTS (Alexandrov et al. 2020, gluonts.time_feature).
+    """
+    if kind != "time" or (frequency.unit == "month" and frequency.step % 12 == 0):
+        return ()
+    return _BY_UNIT.get(frequency.unit, ())
+
+
+def calendar_features(times_N: Ints, frequency: Frequency, kind: TimeKind = "time") -> Floats:
+    """Features of times, past or future, each scaled to [-0.5, 0.5].
+
+    Arguments:
+        times_N: nanoseconds since 1970-01-01.
+        frequency: chooses the features.
+        kind: unit of the times; whole numbers and places have no features.
+
+    Returns:
+        One row a time, one column for each of `calendar_names`.
+    """
+    columns = [
+        _FEATURES[name][0](times_N) / _FEATURES[name][1] - 0.5
+        for name in calendar_names(frequency, kind)
+    ]
+    return np.stack(columns, axis=1) if columns else np.zeros((len(times_N), 0))

@@ -6,8 +6,6 @@ from typing import Annotated, Literal
 from rhapsode.config.options import Repeated, option
 from rhapsode.errors import SettingsError
 
-__all__ = ["SeriesSettings"]
-
 Names = Repeated[tuple[str, ...]]
 
 
@@ -54,23 +52,13 @@ class SeriesSettings:
     auto detects it."""
 
     def __post_init__(self) -> None:
-        parts = {
-            "id_column": self.id_column,
-            "time_column": self.time_column,
-            "value_columns": self.value_columns,
-            "known": self.known,
-            "static": self.static,
-        }
         seen: dict[str, str] = {}
-        for part, names in parts.items():
-            for name in names:
-                if name in seen and {seen[name], part} != {"id_column", "static"}:
-                    raise SettingsError(
-                        f"the column {name!r} is given as {seen[name]} and as {part}"
-                        if seen[name] != part
-                        else f"the column {name!r} is given twice as {part}",
-                        where="[series]",
-                    )
+        for part in ("id_column", "time_column", "value_columns", "known", "static"):
+            for name in getattr(self, part):
+                before = seen.get(name)
+                if before is not None and {before, part} != {"id_column", "static"}:
+                    twice = f"twice as {part}" if before == part else f"as {before} and as {part}"
+                    raise SettingsError(f"the column {name!r} is given {twice}", where="[series]")
                 seen[name] = part
         if self.layout == "wide" and (self.id_column or self.static):
             raise SettingsError(

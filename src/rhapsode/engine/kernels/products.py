@@ -6,6 +6,8 @@ bfloat16 in words, int8 in bytes.
 
 # ruff: noqa: PLR0917, ARG005  # compiled code is called by position, whatever a form needs of it
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from typing import Any
 
@@ -17,16 +19,25 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from rhapsode.engine.kernels import team
-from rhapsode.engine.kernels.int8 import (
+from rhapsode.engine.kernels.jit import apart, form_of, inner
+from rhapsode.engine.kernels.reduced import (
     BLOCK,
     BLOCK_BYTES,
     INPUT_BYTES,
+    pack_bf16,
     pack_int8,
     round_inputs,
+    some_panels_bf16,
     some_panels_int8,
 )
-from rhapsode.engine.kernels.jit import apart, form_of, inner
-from rhapsode.engine.kernels.tiles import PANEL, matmul, pack, pack_bf16, padded, some_panels_bf16
+from rhapsode.engine.kernels.tiles import PANEL, matmul, pack, padded
+
+# What the numbers of the vector are, by the kind of weights.
+KINDS: dict[str, type[np.generic]] = {
+    "float32": np.float32,
+    "bf16": np.uint32,
+    "int8": np.uint8,
+}
 
 # Bytes, times rows, of the smallest product that cores share: meeting takes about as long as
 # reading ten thousand.
@@ -35,12 +46,9 @@ LARGE = 1 << 19
 
 def packed(weight_GK: NDArray[np.float32], kind: str) -> NDArray[Any]:
     """A matrix in panels of a kind, flat."""
-    packs: dict[str, Callable[..., NDArray[Any]]] = {
-        "float32": pack,
-        "bf16": pack_bf16,
-        "int8": pack_int8,
-    }
-    return packs[kind](weight_GK)
+    if kind == "int8":
+        return pack_int8(weight_GK)
+    return pack_bf16(weight_GK) if kind == "bf16" else pack(weight_GK)
 
 
 def matrix_size(outputs: int, depth: int, kind: str) -> int:
@@ -51,6 +59,7 @@ def matrix_size(outputs: int, depth: int, kind: str) -> int:
     return whole * depth // (2 if kind == "bf16" else 1)
 
 
+@inner
 def _some_panels_float32(
     y: Any, y_at: int, y_step: int, m: Any, m_at: int, depth: int, begin: int, end: int,
     x: Any, x_at: int, x_step: int, rows: int,
@@ -62,7 +71,7 @@ def _some_panels_float32(
     )  # fmt: skip
 
 
-_SOME: dict[Any, Callable[..., None]] = {
+_SOME = {
     types.float32: _some_panels_float32,
     types.uint32: some_panels_bf16,
     types.uint8: some_panels_int8,
@@ -78,7 +87,15 @@ def _some_panels_of_kind(
     y: Any, y_at: Any, y_step: Any, m: Any, m_at: Any, depth: Any, begin: Any, end: Any,
     x: Any, x_at: Any, x_step: Any, rows: Any,
 ) -> Callable[..., None]:  # fmt: skip
-    return _SOME[m.dtype]
+    some = _SOME[m.dtype]
+
+    def form(
+        y: Any, y_at: Any, y_step: Any, m: Any, m_at: Any, depth: Any, begin: Any, end: Any,
+        x: Any, x_at: Any, x_step: Any, rows: Any,
+    ) -> None:  # fmt: skip
+        some(y, y_at, y_step, m, m_at, depth, begin, end, x, x_at, x_step, rows)
+
+    return form
 
 
 def _inputs(*arguments: Any) -> Any:

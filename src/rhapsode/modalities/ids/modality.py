@@ -173,7 +173,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             seen_context,
         )
         from rhapsode.training import give_back_memory, plan_run
-        from rhapsode.training.fine_tuning import gentler_plan
+        from rhapsode.training.planner import gentler_plan
 
         settings, base = request.settings, request.base
         family = FAMILIES.full_name(settings.model)

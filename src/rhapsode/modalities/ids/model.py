@@ -13,15 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from rhapsode.bundle import (
-    IdBundle,
-    IdFacts,
-    MixedPredictor,
-    NetworkPredictor,
-    Predictor,
-    bundle_path,
-    read_bundle,
-)
+from rhapsode.bundle import IdBundle, IdFacts, MixedPredictor, Predictor, bundle_path, read_bundle
 from rhapsode.config import GenerateSettings, to_mapping
 from rhapsode.errors import BundleError, DataError, EncodingError, SettingsError
 from rhapsode.generation import Chain, Rows
@@ -268,7 +260,7 @@ class IdModel(Model[IdBundle]):
         """
         if self.bundle.network is not None:
             return self._mixed(self.network_scorer)
-        from rhapsode.bundle.ngram_predictor import NGramPredictor
+        from rhapsode.bundle.combined.mixed_predictor import NGramPredictor
 
         ngram = self.counts
         if isinstance(ngram, str):
@@ -276,7 +268,7 @@ class IdModel(Model[IdBundle]):
         scorer: Predictor = self._restricted(NGramPredictor(ngram))
         return scorer
 
-    def _mixed(self, network: NetworkPredictor) -> Predictor:
+    def _mixed(self, network: Predictor) -> Predictor:
         """A network with the counts that it is mixed with, where there are any."""
         mixture = self.bundle.mixture
         if mixture is None or self.alone is not None:
@@ -286,7 +278,7 @@ class IdModel(Model[IdBundle]):
         return MixedPredictor(network, ngram, mixture.share)
 
     @cached_property
-    def network_scorer(self) -> NetworkPredictor:
+    def network_scorer(self) -> Predictor:
         """The network alone, in torch; made on first use.
 
         Raises:
@@ -298,7 +290,7 @@ class IdModel(Model[IdBundle]):
         bundle = self.bundle
         with self._named():
             networks = [load_network(bundle, member) for member in range(len(bundle.members))]
-        scorer: NetworkPredictor = self._restricted(
+        scorer: Predictor = self._restricted(
             torch_predictor(networks, bundle.encoder.vocab_size, bundle.context, bundle.weights)
         )
         return scorer

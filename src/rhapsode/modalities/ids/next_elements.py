@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,6 @@ from rhapsode.modalities.ids.prompts import name_of
 from rhapsode.modalities.opened import Following, Prompt
 from rhapsode.views.candidates import (
     Candidate,
-    Chosen,
     NextElements,
     beside,
     candidates_table,
@@ -60,13 +60,11 @@ class IdChoice(Shown):
         rows = [(place, *entry) for place, entry in enumerate(trace.top, 1)]
         if trace.element not in [row[1] for row in rows]:
             rows.append((trace.rank, trace.element, trace.raw_log_prob, trace.log_prob))
-        table = candidates_table(
-            [
-                Chosen(rank, name_of(self.encoder, element), raw, after, element == trace.element)
-                for rank, element, raw, after in rows
-            ],
-            width,
-        )
+        candidates = [
+            Candidate(e, name_of(self.encoder, e), math.exp(log_prob), math.exp(raw_log_prob), rank)
+            for rank, e, raw_log_prob, log_prob in rows
+        ]
+        table = candidates_table(candidates, trace.element, width)
         facts = [
             f"rank {trace.rank:,}",
             f"{-trace.raw_log_prob:.2f} nats",

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import IdFacts, NGramPart, id_facts
+from rhapsode.bundle import IdFacts, NGramPart
+from rhapsode.bundle import facts as id_facts
 from rhapsode.encoding import END_ID
 from rhapsode.errors import BundleError, DataError
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import MixedPredictor, Mixture, NetworkPredictor
+from rhapsode.bundle import MixedPredictor, Mixture, Predictor
 from rhapsode.config import SeenContext
 from rhapsode.data import Batch, part_of
 from rhapsode.evaluation import LEAST_GAIN, best_share, in_context, mixture_nats, part_losses
@@ -85,7 +85,7 @@ class ValidationPart:
 
 
 def choose_mixture(
-    network: NetworkPredictor,
+    network: Predictor,
     ngram: NGramModel,
     part: ValidationPart,
     asked: float | None = None,

@@ -36,7 +36,7 @@ from rhapsode.modalities.series.forecast import draw_forecasts
 from rhapsode.modalities.series.settings import SeriesComparisonSettings
 from rhapsode.modalities.values.modality import ScoredPart, ValueMetrics, protocol_of
 from rhapsode.modalities.values.next_steps import plain_number
-from rhapsode.views.figures import forecasts_report
+from rhapsode.views.evaluation_report import forecasts_report
 
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValuePredictor

@@ -52,7 +52,8 @@ from rhapsode.modalities.series.settings import (
     SeriesTrainSettings,
 )
 from rhapsode.modalities.values.modality import NATS, ScoredPart, ValueModality
-from rhapsode.views.figures import forecasts_report, method_notes
+from rhapsode.views.evaluation_report import forecasts_report
+from rhapsode.views.figures import method_notes
 
 if TYPE_CHECKING:
     from rhapsode.bundle.network import Network

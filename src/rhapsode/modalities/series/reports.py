@@ -23,7 +23,7 @@ from rhapsode.modalities.series.settings import SeriesTrainSettings
 from rhapsode.views.blocks import sparkline
 from rhapsode.views.card import Card, markdown_table
 from rhapsode.views.figures import METHOD_COLUMNS, method_rows
-from rhapsode.views.forecast_chart import MOST, Fan, draw_fans
+from rhapsode.views.pictures.forecast_chart import MOST, Fan, draw_fans
 
 if TYPE_CHECKING:
     from rhapsode.bundle.value_predictor import ValuePredictor

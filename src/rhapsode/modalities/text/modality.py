@@ -152,7 +152,7 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
         yield from text_survey(found, width)
 
     def draw_survey(self, found: Mapping[str, Any], path: Path) -> None:
-        from rhapsode.views.survey_picture import write_picture
+        from rhapsode.views.pictures.survey_picture import write_picture
 
         write_picture(found, path)
 
@@ -185,7 +185,7 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
         return card_of(bundle, summary)
 
     def told(self, summary: Mapping[str, Any], title: str) -> Iterator[Any]:
-        from rhapsode.views.figures import figures_table
+        from rhapsode.views.evaluation_report import figures_table
         from rhapsode.views.writing_table import copying_in_short
 
         if summary["loss"] is not None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle import Predictor, ValueBundle
+from rhapsode.bundle import Predictor
+from rhapsode.bundle.facts import ValueBundle
 from rhapsode.config import TrainingSettings
 from rhapsode.data import Stream, ValueArrays, ValueStream
 from rhapsode.errors import DataError

@@ -51,7 +51,7 @@ class ValueChoice(Shown):
     def shown(self, width: int) -> Sequence[Any]:
         from rich.text import Text
 
-        from rhapsode.views.quantile_tables import choice_table
+        from rhapsode.views.candidates import choice_table
 
         levels = self.levels.tolist()
         return [
@@ -149,7 +149,7 @@ def quantile_tables(
         width: cells of the terminal.
         ending: of each title.
     """
-    from rhapsode.views.quantile_tables import steps_table
+    from rhapsode.views.candidates import steps_table
 
     for number, name in enumerate(names):
         title = series if series == name else f"{series}, {name}"

@@ -1,17 +1,16 @@
 """The weight-dropped LSTM: settings and plan defaults. No torch."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Annotated
 
 from msgspec import Meta
 
-from rhapsode.models.lstm.config import LSTMConfig, LSTMFamily
+from rhapsode.models.lstm.config import LSTMFamily
+from rhapsode.models.recurrent_config import GatedConfig
 
 
 @dataclass(frozen=True)
-class AWDLSTMConfig(LSTMConfig):
+class AWDLSTMConfig(GatedConfig):
     """Settings of `awd_lstm.v1`."""
 
     weight_dropout: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.2
@@ -22,6 +21,5 @@ class AWDLSTMConfig(LSTMConfig):
 class AWDLSTMFamily(LSTMFamily):
     """The LSTM whose hidden-to-hidden weights are dropped in training; afterwards it is an LSTM."""
 
-    name = "awd_lstm.v1"
     Config = AWDLSTMConfig
     network = "rhapsode.models.awd_lstm.network:AWDLSTM"

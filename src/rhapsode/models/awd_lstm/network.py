@@ -1,6 +1,4 @@
-"""The LSTM whose hidden-to-hidden weights are dropped in training."""
-
-from __future__ import annotations
+"""The weight-dropped LSTM: the network."""
 
 import torch
 from torch import Tensor
@@ -19,15 +17,13 @@ class AWDLSTM(LSTM):
     embedding `input_dropout`, its tied weights are `tied` and its averaging is `training.averaging`.
     """
 
-    config: AWDLSTMConfig
     Config = AWDLSTMConfig
-
+    config: AWDLSTMConfig
     _pool: Tensor | None = None
 
     def read_with(self) -> list[list[Tensor]]:
         weights = super().read_with()
-        share = self.config.weight_dropout
-        if self.training and share:
+        if self.training and self.config.weight_dropout:
             weights = [[own[0], own[1] * self._kept(own[1]), *own[2:]] for own in weights]
         return weights
 

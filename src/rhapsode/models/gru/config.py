@@ -1,22 +1,12 @@
-"""The gated recurrent unit: settings, plan defaults, engine form. No torch."""
-
-from __future__ import annotations
-
-from dataclasses import dataclass
+"""The gated recurrent unit: settings and plan defaults. No torch."""
 
 from rhapsode.models.recurrent_config import GatedConfig, RecurrentFamily
-
-
-@dataclass(frozen=True)
-class GRUConfig(GatedConfig):
-    """Settings of `gru.v1`."""
 
 
 class GRUFamily(RecurrentFamily):
     """The gated recurrent unit."""
 
-    name = "gru.v1"
-    Config = GRUConfig
+    Config = GatedConfig
     network = "rhapsode.models.gru.network:GRU"
     cell = "gru"
     products = 3

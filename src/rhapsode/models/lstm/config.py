@@ -1,25 +1,17 @@
-"""The LSTM: settings, plan defaults, engine form. No torch."""
+"""Long short-term memory: settings and plan defaults. No torch."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
+from typing import ClassVar
 
 from rhapsode.models.families import LARGE_VOCABULARY, FamilyPlan, PlanRequest
 from rhapsode.models.recurrent_config import GatedConfig, RecurrentFamily
 
 
-@dataclass(frozen=True)
-class LSTMConfig(GatedConfig):
-    """Settings of `lstm.v1`."""
-
-
 class LSTMFamily(RecurrentFamily):
     """Long short-term memory."""
 
-    name = "lstm.v1"
-    Config = LSTMConfig
+    Config = GatedConfig
     network = "rhapsode.models.lstm.network:LSTM"
-    cell = "lstm"
+    cell: ClassVar[str | None] = "lstm"
     products = 4
     training_rate = 1.0
     averages = True
@@ -31,13 +23,12 @@ class LSTMFamily(RecurrentFamily):
         plan, size = super().plan(request), request.hidden_size
         if request.vocab_size <= LARGE_VOCABULARY or cls.sees_inputs:
             return plan
-        dropout = round(request.dropout / 2, 2)
-        network = {
-            **plan.network,
+        tied = {
             "embedding_size": size,
             "tied": True,
-            "input_dropout": dropout,
+            "input_dropout": round(request.dropout / 2, 2),
         }
+        network = {**plan.network, **tied}
         return FamilyPlan(network, 4e-3, f"{size} units, one table for input and output")
 
     @classmethod

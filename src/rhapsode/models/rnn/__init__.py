@@ -1,1 +1,1 @@
-"""The plain recurrent network."""
+"""The plain recurrent layer."""

@@ -1,13 +1,8 @@
-"""The plain recurrent network: settings, plan defaults, engine form. No torch."""
+"""The plain recurrent layer: settings and plan defaults. No torch."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from rhapsode.config import SeenContext
-from rhapsode.models.families import EngineForm
 from rhapsode.models.recurrent_config import RecurrentConfig, RecurrentFamily
 
 
@@ -22,9 +17,9 @@ class RNNConfig(RecurrentConfig):
 class RNNFamily(RecurrentFamily):
     """The plain recurrent layer."""
 
-    name = "rnn.v1"
     Config = RNNConfig
     network = "rhapsode.models.rnn.network:RNN"
+    cell = "tanh"
     products = 1
     training_rate = 0.45
 
@@ -32,8 +27,3 @@ class RNNFamily(RecurrentFamily):
     def learning_rate(cls, hidden_size: int) -> float:
         """Lower than with gates."""
         return 1e-3
-
-    @classmethod
-    def engine_form(cls, settings: Mapping[str, Any], context: SeenContext) -> EngineForm:
-        sizes = {name: settings[name] for name in ("hidden_size", "num_layers")}
-        return EngineForm("recurrent", settings["nonlinearity"], sizes)

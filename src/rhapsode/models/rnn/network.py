@@ -1,21 +1,10 @@
-"""The plain recurrent layer. Parameters are those of `torch.nn.RNN`."""
-
-from __future__ import annotations
+"""The plain recurrent layer: the network."""
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from rhapsode.models.contract import State, state_dataclass
-from rhapsode.models.recurrent import Recurrent, shifted
+from rhapsode.models.recurrent import Gates, HiddenState, Memory, Recurrent
 from rhapsode.models.rnn.config import RNNConfig
-
-
-@state_dataclass
-class HiddenState(State):
-    """Hidden values of every layer."""
-
-    h_BLH: Tensor
 
 
 class RNN(Recurrent):
@@ -26,30 +15,14 @@ class RNN(Recurrent):
     gates = 1
     config: RNNConfig
 
-    def kernel(
-        self, x_BTD: Tensor, memory: tuple[Tensor, ...], weights: list[Tensor]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        run = torch.rnn_tanh if self.config.nonlinearity == "tanh" else torch.rnn_relu
-        y_BTH, h_1BH = run(x_BTD, memory[0], weights, True, 1, 0.0, self.training, False, True)
-        return y_BTH, (h_1BH,)
+    def __init__(self, config: RNNConfig) -> None:
+        super().__init__(config)
+        is_tanh = config.nonlinearity == "tanh"
+        self.fused = torch.rnn_tanh if is_tanh else torch.rnn_relu
+        self._cell = torch.rnn_tanh_cell if is_tanh else torch.rnn_relu_cell
 
-    def cell(
-        self, x_BD: Tensor, memory: tuple[Tensor, ...], weights: list[Tensor]
-    ) -> tuple[Tensor, ...]:
-        run = torch.rnn_tanh_cell if self.config.nonlinearity == "tanh" else torch.rnn_relu_cell
-        return (run(x_BD, memory[0], *weights),)
+    def cell(self, x_BD: Tensor, memory: Memory, weights: list[Tensor]) -> Memory:
+        return (self._cell(x_BD, memory[0], *weights),)
 
-    def probe_layer(
-        self, x_BTD: Tensor, y_BTH: Tensor, memory: tuple[Tensor, ...], weights: list[Tensor]
-    ) -> dict[str, Tensor]:
-        past_BTH = functional.linear(shifted(y_BTH, memory[0]), weights[1], weights[3])
-        return {"input": functional.linear(x_BTD, weights[0], weights[2]), "past": past_BTH}
-
-    def reference_cell(
-        self, x_BD: Tensor, memory: tuple[Tensor, ...], weights: list[Tensor]
-    ) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
-        weight_ih, weight_hh, bias_ih, bias_hh = weights
-        new, past = x_BD @ weight_ih.T + bias_ih, memory[0] @ weight_hh.T + bias_hh
-        total = new + past
-        h_BH = total.tanh() if self.config.nonlinearity == "tanh" else total.relu()
-        return (h_BH,), {"input": new, "past": past}
+    def gates_of(self, new: Tensor, past: Tensor) -> Gates:
+        return {"input": new, "past": past}

@@ -1,1 +1,1 @@
-"""The LSTM whose head sees its inputs."""
+"""The LSTM beside a straight line."""

@@ -1,13 +1,12 @@
-"""The LSTM beside a straight line: what comes after it sees its inputs, too."""
-
-from __future__ import annotations
+"""The LSTM beside a straight line: the network."""
 
 import torch
 from torch import Tensor
 
 from rhapsode.models.contract import State
 from rhapsode.models.lstm.network import LSTM
-from rhapsode.models.skip_lstm.config import SkipLSTMConfig, SkipLSTMFamily
+from rhapsode.models.recurrent_config import GatedConfig
+from rhapsode.models.skip_lstm.config import SkipLSTMFamily
 
 
 class SkipLSTM(LSTM):
@@ -16,11 +15,9 @@ class SkipLSTM(LSTM):
     On short series that is most of what there is to learn (the highway of LSTNet, Lai et al. 2018, section 3.6).
     """
 
-    config: SkipLSTMConfig
-    Config = SkipLSTMConfig
     sees_inputs = SkipLSTMFamily.sees_inputs
 
-    def __init__(self, config: SkipLSTMConfig) -> None:
+    def __init__(self, config: GatedConfig) -> None:
         super().__init__(config)
         self.output_size = config.hidden_size + config.input_size
 

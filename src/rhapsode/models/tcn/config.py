@@ -1,7 +1,5 @@
 """The temporal convolutional network: settings, plan defaults, engine form. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -38,7 +36,6 @@ class TCNConfig:
 class TCNFamily(Family):
     """Causal convolutions of growing dilation."""
 
-    name = "tcn.v1"
     Config = TCNConfig
     network = "rhapsode.models.tcn.network:TCN"
     training_rate = 0.8

@@ -1,15 +1,12 @@
 """Dilated causal convolutions with an explicit buffer of the inputs they still need."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from rhapsode.models.contract import SequenceModel, State, state_dataclass
-from rhapsode.models.recurrent import segments
+from rhapsode.models.contract import SegmentedModel, State, state_dataclass
 from rhapsode.models.tcn.config import TCNConfig
 
 
@@ -30,13 +27,14 @@ class Block(nn.Module):
         self.conv2 = nn.Conv1d(channels, channels, kernel_size, dilation=dilation)
 
 
-class TCN(SequenceModel):
+class TCN(SegmentedModel):
     """Temporal convolutional network (Bai et al. 2018) behind a projection to its channels; without weight norm.
 
     A position sees `1 + 2 (kernel_size - 1) (2**num_layers - 1)` inputs.
     """
 
     Config = TCNConfig
+    Carried = TCNState
 
     def __init__(self, config: TCNConfig) -> None:
         super().__init__()
@@ -44,10 +42,11 @@ class TCN(SequenceModel):
         self.input_size = config.input_size
         self.output_size = config.hidden_size
         self.project = nn.Linear(config.input_size, config.hidden_size)
-        self.blocks = nn.ModuleList(
+        blocks = nn.ModuleList(
             Block(config.hidden_size, config.kernel_size, 2**layer)
             for layer in range(config.num_layers)
         )
+        self.blocks = cast("Sequence[Block]", blocks)
         for name, parameter in self.named_parameters():
             if "conv" in name and name.endswith("weight"):
                 nn.init.kaiming_normal_(parameter, nonlinearity="relu")
@@ -56,9 +55,6 @@ class TCN(SequenceModel):
                     with torch.no_grad():
                         parameter.mul_(config.num_layers**-0.5)
 
-    def _blocks(self) -> list[Block]:
-        return cast("list[Block]", list(self.blocks))
-
     def zero_state(
         self,
         batch: int,
@@ -66,37 +62,24 @@ class TCN(SequenceModel):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> TCNState:
-        width = sum(2 * block.reach for block in self._blocks())
+        width = sum(2 * block.reach for block in self.blocks)
         size = (batch, width, self.config.hidden_size)
         return TCNState(self.project.weight.new_zeros(size, device=device, dtype=dtype))
 
-    def forward(
-        self, x_BTD: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
+    def window(
+        self,
+        x_BTD: Tensor,
+        state: TCNState,
+        drawn: list[Tensor] | None,
+        trace: dict[str, Tensor] | None = None,
     ) -> tuple[Tensor, TCNState]:
-        buffer_BWH = self.begun(state, len(x_BTD), TCNState).buffer_BWH
-        masks = self._masks(len(x_BTD), x_BTD)
-        if reset_BT is None:
-            y_BTH, buffer_BWH, _ = self._window(x_BTD, buffer_BWH, masks)
-            return y_BTH, TCNState(buffer_BWH)
-        outputs: list[Tensor] = []
-        for start, end in segments(reset_BT):
-            keep_B11 = ~reset_BT[:, start, None, None]
-            y_BTH, buffer_BWH, _ = self._window(x_BTD[:, start:end], buffer_BWH * keep_B11, masks)
-            outputs.append(y_BTH)
-        whole = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)
-        return whole, TCNState(buffer_BWH)
-
-    def _window(
-        self, x_BTD: Tensor, buffer_BWH: Tensor, masks: list[Tensor] | None
-    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         # Channels before time inside: that is what convolutions take.
         x = self.project(x_BTD).transpose(1, 2)
-        buffer = buffer_BWH.transpose(1, 2)
+        buffer = state.buffer_BWH.transpose(1, 2)
         kept: list[Tensor] = []
-        trace: dict[str, Tensor] = {}
-        drawn = iter(masks if masks is not None else ())
+        masks = iter(drawn or ())
         at = 0
-        for layer, block in enumerate(self._blocks()):
+        for layer, block in enumerate(self.blocks):
             branch = x
             for convolution in (block.conv1, block.conv2):
                 past = buffer[:, :, at : at + block.reach].to(branch.dtype)
@@ -104,39 +87,28 @@ class TCN(SequenceModel):
                 seen = torch.cat((past, branch), dim=2)
                 kept.append(seen[:, :, seen.shape[2] - block.reach :].to(buffer.dtype))
                 branch = convolution(seen).relu()
-                if masks is not None:
-                    branch = branch * next(drawn)
+                if drawn is not None:
+                    branch = branch * next(masks)
             x = x + branch
-            trace[f"layer{layer}.branch"] = branch.transpose(1, 2)
-            trace[f"layer{layer}.output"] = x.transpose(1, 2)
-        return x.transpose(1, 2), torch.cat(kept, dim=2).transpose(1, 2), trace
+            if trace is not None:
+                trace[f"layer{layer}.branch"] = branch.transpose(1, 2)
+                trace[f"layer{layer}.output"] = x.transpose(1, 2)
+        return x.transpose(1, 2), TCNState(torch.cat(kept, dim=2).transpose(1, 2))
 
-    def _masks(self, rows: int, like: Tensor) -> list[Tensor] | None:
-        """What dropout keeps of every convolution's channels, scaled, (B, H, 1): one draw for a whole window."""
+    def drawn(self, x_BTD: Tensor) -> list[Tensor] | None:
+        """Scaled dropout masks of every convolution's channels, (B, H, 1), one draw for a window."""
         if not self.training or self.config.dropout == 0.0:
             return None
         keep = 1 - self.config.dropout
-        shape = (rows, self.config.hidden_size, 1)
+        shape = (len(x_BTD), self.config.hidden_size, 1)
         return [
-            torch.empty(shape, device=like.device).bernoulli_(keep).div_(keep).to(like.dtype)
+            torch.empty(shape, device=x_BTD.device).bernoulli_(keep).div_(keep).to(x_BTD.dtype)
             for _ in range(2 * self.config.num_layers)
         ]
 
     def probe(self, x_BTD: Tensor, state: State | None = None) -> dict[str, Tensor]:
         """Per layer what its branch adds and its output, each (B, T, H)."""
         known = self.begun(state, len(x_BTD), TCNState)
-        return self._window(x_BTD, known.buffer_BWH, None)[2]
-
-
-def convolution_reference(x_BHT: Tensor, weight: Tensor, bias: Tensor, dilation: int) -> Tensor:
-    """A causal dilated convolution written out, over nothing before the first position."""
-    outputs: list[Tensor] = []
-    taps = weight.shape[2]
-    for t in range(x_BHT.shape[2]):
-        total = bias.expand(len(x_BHT), -1)
-        for tap in range(taps):
-            source = t - (taps - 1 - tap) * dilation
-            if source >= 0:
-                total = total + functional.linear(x_BHT[:, :, source], weight[:, :, tap])
-        outputs.append(total)
-    return torch.stack(outputs, dim=2)
+        trace: dict[str, Tensor] = {}
+        self.window(x_BTD, known, None, trace)
+        return trace

@@ -1,1 +1,1 @@
-"""The transformer with a rotary ring buffer."""
+"""Transformers: rotary positions in a ring buffer, and learned positions."""

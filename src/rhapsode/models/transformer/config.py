@@ -1,7 +1,5 @@
 """The transformer: settings, plan defaults, engine form. No torch."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -36,7 +34,6 @@ class TransformerConfig:
 class TransformerFamily(Family):
     """A decoder with rotary positions and a ring buffer of keys and values."""
 
-    name = "transformer.v1"
     Config = TransformerConfig
     network = "rhapsode.models.transformer.network:Transformer"
     head_bias = False

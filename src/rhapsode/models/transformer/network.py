@@ -3,14 +3,12 @@
 Weights carry the names and shapes of the layers of the Llama architecture in `transformers`.
 """
 
-from __future__ import annotations
-
 import math
+from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from rhapsode.errors import SettingsError
 from rhapsode.models.contract import SequenceModel, State, state_dataclass
@@ -32,8 +30,6 @@ class TransformerState(State):
 
 
 class _Places(NamedTuple):
-    """What all layers of one window share."""
-
     cos_BTC: Tensor
     sin_BTC: Tensor
     mask_BTS: Tensor | None
@@ -50,8 +46,7 @@ class RMSNorm(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise the last axis."""
-        return functional.rms_norm(
+        return nn.functional.rms_norm(
             x.to(self.weight.dtype), self.weight.shape, self.weight, self.epsilon
         )
 
@@ -70,13 +65,8 @@ class Attention(nn.Module):
 
     def keys(self, x_BTD: Tensor, places: _Places) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys (both turned to their positions) and values, each (B, A, T, C)."""
-        batch, time, _ = x_BTD.shape
-
-        def heads(projected_BTD: Tensor) -> Tensor:
-            return projected_BTD.view(batch, time, self.num_heads, -1).transpose(1, 2)
-
-        q, k = heads(self.q_proj(x_BTD)), heads(self.k_proj(x_BTD))
-        v = heads(self.v_proj(x_BTD))
+        projections = (self.q_proj(x_BTD), self.k_proj(x_BTD), self.v_proj(x_BTD))
+        q, k, v = (split_heads(projected_BTD, self.num_heads) for projected_BTD in projections)
         cos, sin = places.cos_BTC[:, None], places.sin_BTC[:, None]
         return _rotate(q, cos, sin), _rotate(k, cos, sin), v
 
@@ -91,8 +81,7 @@ class FeedForward(nn.Module):
         self.down_proj = nn.Linear(inner, size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Features to features."""
-        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))  # type: ignore[no-any-return]
+        return self.down_proj(nn.functional.silu(self.gate_proj(x)) * self.up_proj(x))  # type: ignore[no-any-return]
 
 
 class Block(nn.Module):
@@ -124,20 +113,15 @@ class Transformer(SequenceModel):
         self.config = config
         self.input_size = self.output_size = config.input_size
         inner = config.feedforward_size or 16 * math.ceil(config.input_size / 6)
-        self.layers = nn.ModuleList(Block(config, inner) for _ in range(config.num_layers))
+        blocks = nn.ModuleList(Block(config, inner) for _ in range(config.num_layers))
+        self.layers = cast("Sequence[Block]", blocks)
         self.norm = RMSNorm(config.input_size)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Normal weights of deviation 0.02; branches that are added are scaled by the depth (GPT-2)."""
         for name, parameter in self.named_parameters():
             if parameter.dim() == 2:
+                # Branches that are added are scaled by the depth (GPT-2).
                 branch = name.endswith(("o_proj.weight", "down_proj.weight"))
-                scale = math.sqrt(2 * self.config.num_layers) if branch else 1.0
+                scale = math.sqrt(2 * config.num_layers) if branch else 1.0
                 nn.init.normal_(parameter, std=0.02 / scale)
-
-    def _blocks(self) -> list[Block]:
-        return cast("list[Block]", list(self.layers))
 
     def zero_state(
         self,
@@ -156,30 +140,45 @@ class Transformer(SequenceModel):
     def forward(
         self, x_BTD: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
     ) -> tuple[Tensor, TransformerState]:
-        batch, time, _ = x_BTD.shape
-        known = self.begun(state, batch, TransformerState)
-        start_BT = _starts(known, reset_BT, time)
         # Without a past, a reset, or a window to end, the plain causal kernel is the same and faster.
-        plain = state is None and reset_BT is None and time <= self.config.window
+        plain = state is None and reset_BT is None and x_BTD.shape[1] <= self.config.window
+        return self._read(x_BTD, state, reset_BT, plain)
+
+    def _read(
+        self,
+        x_BTD: Tensor,
+        state: State | None,
+        reset_BT: Tensor | None,
+        plain: bool,
+        trace: dict[str, Tensor] | None = None,
+    ) -> tuple[Tensor, TransformerState]:
+        time = x_BTD.shape[1]
+        known = self.begun(state, len(x_BTD), TransformerState)
+        start_BT = _starts(known, reset_BT, time)
         places = self._places(known, start_BT, plain)
+        dropping = self.training and trace is None
         ks, vs = [], []
-        for layer, block in enumerate(self._blocks()):
-            attention = block.self_attn
-            q, k, v = attention.keys(block.input_layernorm(x_BTD), places)
+        for layer, block in enumerate(self.layers):
+            q, k, v = block.self_attn.keys(block.input_layernorm(x_BTD), places)
             old_k, old_v = known.k_BLAWC[:, layer], known.v_BLAWC[:, layer]
-            if plain:
-                mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+            if places.mask_BTS is None:
+                mixed = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
             else:
-                mixed = functional.scaled_dot_product_attention(
-                    q,
-                    torch.cat((old_k.to(k.dtype), k), dim=2),
-                    torch.cat((old_v.to(v.dtype), v), dim=2),
-                    attn_mask=None if places.mask_BTS is None else places.mask_BTS[:, None],
-                )
-            x_BTD = x_BTD + self._drop(attention.o_proj(mixed.transpose(1, 2).flatten(2)))
-            x_BTD = x_BTD + self._drop(block.mlp(block.post_attention_layernorm(x_BTD)))
-            ks.append(_write(old_k, k, places))
-            vs.append(_write(old_v, v, places))
+                all_k = torch.cat((old_k.to(k.dtype), k), dim=2)
+                all_v = torch.cat((old_v.to(v.dtype), v), dim=2)
+                mask = places.mask_BTS[:, None]
+                mixed = nn.functional.scaled_dot_product_attention(q, all_k, all_v, attn_mask=mask)
+                if trace is not None:
+                    weights, _ = attention_reference(q, all_k, all_v, places.mask_BTS)
+                    trace[f"layer{layer}.attention"] = weights
+            branch = block.self_attn.o_proj(mixed.transpose(1, 2).flatten(2))
+            x_BTD = x_BTD + nn.functional.dropout(branch, self.config.dropout, dropping)
+            branch = block.mlp(block.post_attention_layernorm(x_BTD))
+            x_BTD = x_BTD + nn.functional.dropout(branch, self.config.dropout, dropping)
+            if trace is not None:
+                trace[f"layer{layer}.output"] = x_BTD
+            ks.append(write_slots(old_k, k[:, :, places.keep_T], places.slots_BT))
+            vs.append(write_slots(old_v, v[:, :, places.keep_T], places.slots_BT))
         after = TransformerState(
             torch.stack(ks, dim=1), torch.stack(vs, dim=1), known.next_B + time, start_BT[:, -1]
         )
@@ -220,32 +219,19 @@ class Transformer(SequenceModel):
             number_BT[:, keep_T] % window,
         )
 
-    def _drop(self, x: Tensor) -> Tensor:
-        return functional.dropout(x, self.config.dropout, self.training)
-
     def probe(self, x_BTD: Tensor, state: State | None = None) -> dict[str, Tensor]:
         """Per layer the attention weights and the features behind the layer.
 
         Weights are (B, A, T, S), over the cache's slots and then the new positions; features (B, T, D).
         """
-        batch, time, _ = x_BTD.shape
-        known = self.begun(state, batch, TransformerState)
-        places = self._places(known, _starts(known, None, time), plain=False)
-        found: dict[str, Tensor] = {}
-        for layer, block in enumerate(self._blocks()):
-            attention = block.self_attn
-            q, k, v = attention.keys(block.input_layernorm(x_BTD), places)
-            weights, mixed = attention_reference(
-                q,
-                torch.cat((known.k_BLAWC[:, layer], k), dim=2),
-                torch.cat((known.v_BLAWC[:, layer], v), dim=2),
-                places.mask_BTS,
-            )
-            x_BTD = x_BTD + attention.o_proj(mixed.transpose(1, 2).flatten(2))
-            x_BTD = x_BTD + block.mlp(block.post_attention_layernorm(x_BTD))
-            found[f"layer{layer}.attention"] = weights
-            found[f"layer{layer}.output"] = x_BTD
-        return found
+        trace: dict[str, Tensor] = {}
+        self._read(x_BTD, state, None, plain=False, trace=trace)
+        return trace
+
+
+def split_heads(x_BTD: Tensor, heads: int) -> Tensor:
+    """Features of A heads beside one another as (B, A, T, C)."""
+    return x_BTD.view(*x_BTD.shape[:2], heads, -1).transpose(1, 2)
 
 
 def attention_reference(
@@ -273,8 +259,7 @@ def _starts(state: TransformerState, reset_BT: Tensor | None, time: int) -> Tens
     return torch.cummax(resets_BT, dim=1).values
 
 
-def _write(cache: Tensor, new: Tensor, places: _Places) -> Tensor:
-    """The ring buffer (B, A, W, C) with the new entries (B, A, T, C) in their slots."""
-    new = new[:, :, places.keep_T].to(cache.dtype)
-    index = places.slots_BT[:, None, :, None].expand_as(new)
-    return cache.scatter(2, index, new)
+def write_slots(cache: Tensor, new: Tensor, slots_BT: Tensor) -> Tensor:
+    """The cache (B, A, N, C) with new entries (B, A, T, C) in their slots."""
+    index = slots_BT[:, None, :, None].expand_as(new)
+    return cache.scatter(2, index, new.to(cache.dtype))

@@ -1,1 +1,1 @@
-"""The transformer of learned positions."""
+"""The textbook transformer."""

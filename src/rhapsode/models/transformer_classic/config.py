@@ -1,6 +1,4 @@
-"""The transformer of learned positions: settings, plan defaults, engine form. No torch."""
-
-from __future__ import annotations
+"""The textbook transformer: settings, plan defaults, engine form. No torch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +9,7 @@ from msgspec import Meta
 from rhapsode.config import SeenContext
 from rhapsode.models.families import EngineForm, Family, FamilyPlan, PlanRequest
 
-# Positions where nothing else is asked for.
+# Positions of `transformer_classic.v1` where nothing else is asked for.
 LENGTH = 128
 
 
@@ -25,7 +23,7 @@ class TransformerClassicConfig:
     """Number of blocks of attention and feed-forward."""
     num_heads: Annotated[int, Meta(ge=1, le=1024)] = 4
     """Number of attention heads; it must divide the width."""
-    length: Annotated[int, Meta(ge=1, le=1 << 20)] = 128
+    length: Annotated[int, Meta(ge=1, le=1 << 20)] = LENGTH
     """Number of position embeddings: the longest sequence that can be read."""
     feedforward_size: Annotated[int, Meta(ge=1, le=1 << 20)] | None = None
     """Units of the feed-forward layer. [default: 4 times the width]"""
@@ -36,7 +34,6 @@ class TransformerClassicConfig:
 class TransformerClassicFamily(Family):
     """A decoder with learned positions, which is trained and used in a window of them."""
 
-    name = "transformer_classic.v1"
     Config = TransformerClassicConfig
     network = "rhapsode.models.transformer_classic.network:TransformerClassic"
     embedding_std = 0.02

@@ -3,18 +3,15 @@
 Weights carry the names and shapes of `torch.nn.TransformerEncoderLayer`, which with a causal mask is this block.
 """
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from rhapsode.errors import SettingsError
-from rhapsode.models.contract import SequenceModel, State, state_dataclass
-from rhapsode.models.recurrent import segments
-from rhapsode.models.transformer.network import attention_reference
+from rhapsode.models.contract import SegmentedModel, State, state_dataclass
+from rhapsode.models.transformer.network import attention_reference, split_heads, write_slots
 from rhapsode.models.transformer_classic.config import TransformerClassicConfig
 
 
@@ -39,7 +36,7 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(width)
 
 
-class TransformerClassic(SequenceModel):
+class TransformerClassic(SegmentedModel):
     """Decoder block of Vaswani et al. 2017 without cross-attention, positions learned.
 
     A row can read `length` elements from its start or its last reset, no more; it is trained and used in a
@@ -47,6 +44,7 @@ class TransformerClassic(SequenceModel):
     """
 
     Config = TransformerClassicConfig
+    Carried = TransformerClassicState
 
     def __init__(self, config: TransformerClassicConfig) -> None:
         super().__init__()
@@ -60,12 +58,10 @@ class TransformerClassic(SequenceModel):
         inner = config.feedforward_size or 4 * config.input_size
         self.position = nn.Embedding(config.length, config.input_size)
         nn.init.normal_(self.position.weight, std=0.02)
-        self.layers = nn.ModuleList(
+        blocks = nn.ModuleList(
             Block(config.input_size, config.num_heads, inner) for _ in range(config.num_layers)
         )
-
-    def _blocks(self) -> list[Block]:
-        return cast("list[Block]", list(self.layers))
+        self.layers = cast("Sequence[Block]", blocks)
 
     def zero_state(
         self,
@@ -81,56 +77,45 @@ class TransformerClassic(SequenceModel):
         counter = torch.zeros(batch, dtype=torch.int64, device=cache.device)
         return TransformerClassicState(cache, cache.clone(), counter)
 
-    def forward(
-        self, x_BTD: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
+    def restarted(self, state: State, keep_B: Tensor) -> TransformerClassicState:
+        known = self.begun(state, len(keep_B), TransformerClassicState)
+        return TransformerClassicState(known.k_BLANC, known.v_BLANC, known.next_B * keep_B)
+
+    def window(
+        self,
+        x_BTD: Tensor,
+        state: TransformerClassicState,
+        drawn: None,
+        trace: dict[str, Tensor] | None = None,
     ) -> tuple[Tensor, TransformerClassicState]:
-        """Read a window; see the contract.
+        """Read a piece without a reset; see the contract.
 
         Raises:
             ValueError: a row would read more than `length` elements since its start.
         """
-        known = self.begun(state, len(x_BTD), TransformerClassicState)
-        if reset_BT is None:
-            return self._window(x_BTD, known)
-        outputs: list[Tensor] = []
-        for start, end in segments(reset_BT):
-            next_B = known.next_B * ~reset_BT[:, start]
-            known = TransformerClassicState(known.k_BLANC, known.v_BLANC, next_B)
-            y_BTD, known = self._window(x_BTD[:, start:end], known)
-            outputs.append(y_BTD)
-        return (outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)), known
-
-    def _window(
-        self,
-        x_BTD: Tensor,
-        state: TransformerClassicState,
-        trace: dict[str, Tensor] | None = None,
-    ) -> tuple[Tensor, TransformerClassicState]:
-        batch, time, _ = x_BTD.shape
+        time = x_BTD.shape[1]
         position_BT = state.next_B[:, None] + torch.arange(time, device=x_BTD.device)
-        if int(position_BT.max()) >= self.config.length:
-            raise ValueError(
-                f"position {int(position_BT.max())} is past the length of {self.config.length}"
-            )
+        last = int(position_BT.max())
+        if last >= self.config.length:
+            raise ValueError(f"position {last} is past the length of {self.config.length}")
         dropping = self.training and trace is None
 
         def drop(x: Tensor) -> Tensor:
-            return functional.dropout(x, self.config.dropout, dropping)
+            return nn.functional.dropout(x, self.config.dropout, dropping)
 
         slots_N = torch.arange(self.config.length, device=x_BTD.device)
         mask_B1TN = (slots_N <= position_BT[..., None])[:, None]
         x_BTD = x_BTD + self.position(position_BT)
         ks, vs = [], []
-        for layer, block in enumerate(self._blocks()):
+        for layer, block in enumerate(self.layers):
             attention = block.self_attn
-            projected = functional.linear(x_BTD, attention.in_proj_weight, attention.in_proj_bias)
-            q, k, v = (
-                part.view(batch, time, self.config.num_heads, -1).transpose(1, 2)
-                for part in projected.chunk(3, dim=-1)
+            projected = nn.functional.linear(
+                x_BTD, attention.in_proj_weight, attention.in_proj_bias
             )
-            k_BANC = _write(state.k_BLANC[:, layer], k, position_BT)
-            v_BANC = _write(state.v_BLANC[:, layer], v, position_BT)
-            mixed = functional.scaled_dot_product_attention(
+            q, k, v = (split_heads(p, self.config.num_heads) for p in projected.chunk(3, dim=-1))
+            k_BANC = write_slots(state.k_BLANC[:, layer], k, position_BT)
+            v_BANC = write_slots(state.v_BLANC[:, layer], v, position_BT)
+            mixed = nn.functional.scaled_dot_product_attention(
                 q,
                 k_BANC.to(q.dtype),
                 v_BANC.to(q.dtype),
@@ -156,11 +141,5 @@ class TransformerClassic(SequenceModel):
         """Per layer the attention weights (B, A, T, length) and the output (B, T, D)."""
         known = self.begun(state, len(x_BTD), TransformerClassicState)
         trace: dict[str, Tensor] = {}
-        self._window(x_BTD, known, trace)
+        self.window(x_BTD, known, None, trace)
         return trace
-
-
-def _write(cache: Tensor, new: Tensor, position_BT: Tensor) -> Tensor:
-    """The buffer (B, A, N, C) with the new entries (B, A, T, C) at their positions."""
-    index = position_BT[:, None, :, None].expand_as(new)
-    return cache.scatter(2, index, new.to(cache.dtype))

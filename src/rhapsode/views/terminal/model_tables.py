@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Column, Table
 from rich.text import Text
 
-__all__ = ["arrays_table", "parts_table", "samples_table", "seeds_table"]
+from rhapsode.views.figures import plural
+from rhapsode.views.tables import bare_table, number_columns
+from rhapsode.views.writing_table import one_line
+
+if TYPE_CHECKING:
+    from rhapsode.bundle import Bundle
+
 
 _HEADINGS = {
     "loss": "test loss",
@@ -21,6 +28,8 @@ _HEADINGS = {
     "seconds": "seconds",
 }
 _DIGITS = {"steps": 0, "seconds": 1}
+_COMMON = ("config", "encoder", "arrays", "engine", "provenance")
+_ORIGIN = ("documents", "characters", "data_sha256", "selected_on", "step", "validation_loss")
 
 
 def samples_table(samples: Sequence[tuple[float, str]]) -> Table:
@@ -29,21 +38,13 @@ def samples_table(samples: Sequence[tuple[float, str]]) -> Table:
     Arguments:
         samples: temperature and text of each.
     """
-    table = Table(
-        Column(style="cyan", no_wrap=True),
-        Column(overflow="fold"),
-        show_header=False,
-        box=None,
-        padding=(0, 1, 0, 0),
+    arrow = Text.assemble(("↵ ", "dim"))
+    rows = (
+        (f"{temperature:>6g}", arrow.join(Text(one_line(line)) for line in text.split("\n")))
+        for temperature, text in samples
     )
-    for temperature, text in samples:
-        shown = Text()
-        for index, line in enumerate(text.split("\n")):
-            if index:
-                shown.append("↵ ", style="dim")
-            shown.append("".join(c if c.isprintable() else "·" for c in line))
-        table.add_row(f"{temperature:>6g}", shown)
-    return table
+    names, texts = Column(style="cyan", no_wrap=True), Column(overflow="fold")
+    return bare_table(names, texts, rows=rows, padding=(0, 1, 0, 0))
 
 
 def seeds_table(summary: Mapping[str, Any], title: str) -> Table:
@@ -51,36 +52,63 @@ def seeds_table(summary: Mapping[str, Any], title: str) -> Table:
 
     Arguments:
         summary: of a repeated run.
-        title: of the table.
+        title: printed above.
     """
-    table = Table(
+    runs = summary["runs"]
+    names = [name for name in _HEADINGS if any(run[name] is not None for run in runs)]
+    rows = {str(run["seed"]): run for run in runs}
+    for heading, key in (("mean", "mean"), ("spread (sd)", "std")):
+        rows[heading] = {n: summary[n] and summary[n][key] for n in names if n != "steps"}
+    return bare_table(
         Column("seed", style="dim"),
+        *number_columns(*(_HEADINGS[name] for name in names)),
+        rows=([heading, *(_figure(row, n) for n in names)] for heading, row in rows.items()),
         title=title,
-        title_justify="left",
-        box=None,
-        padding=(0, 2, 0, 0),
+        header_style="bold",
+        row_styles=["bold" if "seed" not in row else "" for row in rows.values()],
     )
-    names = [n for n in _HEADINGS if any(run[n] is not None for run in summary["runs"])]
-    for name in names:
-        table.add_column(_HEADINGS[name], justify="right")
-
-    def cells(row: Mapping[str, Any]) -> list[str]:
-        return ["-" if row[n] is None else f"{row[n]:,.{_DIGITS.get(n, 4)}f}" for n in names]
-
-    for run in summary["runs"]:
-        table.add_row(str(run["seed"]), *cells(run))
-    for word, key in (("mean", "mean"), ("spread (sd)", "std")):
-        row = {n: summary[n] and summary[n][key] for n in names if n != "steps"}
-        table.add_row(word, *cells({**row, "steps": None}), style="bold")
-    return table
 
 
-_COMMON = ("config", "encoder", "arrays", "engine", "provenance")
+def _figure(row: Mapping[str, Any], name: str) -> str:
+    value = row.get(name)
+    return "-" if value is None else f"{value:,.{_DIGITS.get(name, 4)}f}"
 
 
-def _settings(settings: Mapping[str, Any]) -> str:
-    shown = {name: value for name, value in settings.items() if value not in ("", None, {})}
-    return ", ".join(f"{name} {value}" for name, value in shown.items())
+def model_blocks(
+    path: Path, bundle: Bundle[Any, Any], summary: Mapping[str, Any] | None
+) -> Sequence[Table]:
+    """A model in a few lines.
+
+    Arguments:
+        path: the model file.
+        bundle: its contents.
+        summary: contents of the run's `summary.json`; None if there is none.
+    """
+    kind, network = bundle.modality.partition(".")[0], bundle.network
+    family = "n-gram counts" if network is None else network.model.name.partition(".")[0]
+    parameters = sum(int(array.size) for array in bundle.arrays.values())
+    rows: dict[str, Any] = {
+        "file": path,
+        "context": bundle.context if network is not None else None,
+        "validation loss": bundle.provenance.validation_loss,
+    }
+    if summary:
+        rows["test loss"] = summary.get("loss")
+        rows["updates"] = (
+            f"{summary['steps']:,} in {summary['seconds']:,.1f} s, "
+            f"{summary['elements_per_second']:,.0f} elements/s"
+        )
+    known = {name: value for name, value in rows.items() if value is not None}
+    return [
+        bare_table(
+            *("", ""),
+            rows=(
+                (name, f"{value:,.4f}" if isinstance(value, float) else f"{value}")
+                for name, value in known.items()
+            ),
+            title=f"{path.parent.name}: {family} of {kind}, {parameters:,} parameters",
+        )
+    ]
 
 
 def parts_table(facts: Mapping[str, Any]) -> Table:
@@ -89,61 +117,49 @@ def parts_table(facts: Mapping[str, Any]) -> Table:
     Arguments:
         facts: as `rhapsode info --json` prints them.
     """
-    table = Table(
-        Column(style="dim", no_wrap=True),
-        Column(overflow="fold"),
-        title=facts["path"],
-        title_justify="left",
-        show_header=False,
-        box=None,
-        padding=(0, 2, 0, 0),
-    )
-    encoder, provenance = facts["encoder"], facts["provenance"]
-    table.add_row("parameters", f"{facts['parameters']:,}  ({facts['bytes']:,} bytes on disk)")
-    config = facts["config"]
+    names, texts = Column(style="dim", no_wrap=True), Column(overflow="fold")
+    return bare_table(names, texts, rows=_parts(facts), title=facts["path"])
+
+
+def _parts(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    encoder, provenance, config = facts["encoder"], facts["provenance"], facts["config"]
+    yield "parameters", f"{facts['parameters']:,}  ({facts['bytes']:,} bytes on disk)"
     if config is None:
-        table.add_row("network", "none: it predicts by its counts")
-    for part in ("input", "model", "head") if config is not None else ():
-        component = config[part]
-        table.add_row(part, f"{component['name']}  {_settings(component['settings'])}")
-    if config is not None:
-        table.add_row("context", config["context"])
+        yield "network", "none: it predicts by its counts"
+    else:
+        for part in ("input", "model", "head"):
+            yield part, f"{config[part]['name']}  {_settings(config[part]['settings'])}"
+        yield "context", config["context"]
     if "members" in facts:
         weights = ", ".join(f"{weight:.3g}" for weight in facts["members"])
-        table.add_row("members", f"{len(facts['members'])} networks, of weights {weights}")
+        yield "members", f"{len(facts['members'])} networks, of weights {weights}"
     engine = facts.get("engine")
     if engine and engine["reason"] is not None:
-        table.add_row("engine", f"torch; of the compiled one: {engine['reason']}")
+        yield "engine", f"torch; of the compiled one: {engine['reason']}"
     if "elements" in encoder:
-        what = f"{encoder['elements']:,} elements, {encoder['round_trip']}"
+        size = f"{encoder['elements']:,} elements, {encoder['round_trip']}"
     else:
-        what = f"{encoder['numbers']} number{'s' if encoder['numbers'] != 1 else ''} a time"
+        size = f"{plural(encoder['numbers'], 'number')} a time"
     settings = f"; {_settings(encoder['settings'])}" if encoder["settings"] else ""
-    table.add_row("encoder", f"{encoder['name']}  {what}{settings}")
-    own = [part for name, part in facts.items() if name not in _COMMON and isinstance(part, dict)]
-    for name, value in ((name, value) for part in own for name, value in part.items()):
-        table.add_row(name.replace("_", " "), str(value))
-    for name in (
-        "documents",
-        "characters",
-        "data_sha256",
-        "selected_on",
-        "step",
-        "validation_loss",
-    ):
-        if provenance.get(name) is not None:
-            value = provenance[name]
-            shown = f"{value:,}" if isinstance(value, int) else str(value)
-            table.add_row(name.replace("_", " "), shown)
-    mixture = provenance.get("mixture")
+    yield "encoder", f"{encoder['name']}  {size}{settings}"
+    for name, part in facts.items():
+        if name not in _COMMON and isinstance(part, dict):
+            for key, value in part.items():
+                yield key.replace("_", " "), str(value)
+    for name in _ORIGIN:
+        value = provenance.get(name)
+        if value is not None:
+            yield name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value)
+    mixture, test = provenance.get("mixture"), provenance.get("test")
     if mixture and mixture["share"]:
-        table.add_row(
-            "share of the n-gram", f"{mixture['share']:.3g}  (model {mixture['ngram'][:12]})"
-        )
-    test = provenance.get("test")
+        yield "share of the n-gram", f"{mixture['share']:.3g}  (model {mixture['ngram'][:12]})"
     if test and test["loss"] is not None:
-        table.add_row("test loss", f"{test['loss']:.4f} nats per element over {test['elements']:,}")
-    return table
+        yield "test loss", f"{test['loss']:.4f} nats per element over {test['elements']:,}"
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    shown = {name: value for name, value in settings.items() if value not in ("", None, {})}
+    return ", ".join(f"{name} {value}" for name, value in shown.items())
 
 
 def arrays_table(facts: Mapping[str, Any]) -> Table:
@@ -152,16 +168,13 @@ def arrays_table(facts: Mapping[str, Any]) -> Table:
     Arguments:
         facts: as `rhapsode info --json` prints them.
     """
-    table = Table(
+    arrays = facts["arrays"]
+    rows = [(n, " x ".join(map(str, s)), f"{math.prod(s):,}") for n, s in arrays.items()]
+    return bare_table(
         "array",
-        Column("shape", justify="right"),
-        Column("parameters", justify="right"),
+        *number_columns("shape", "parameters"),
+        rows=[*rows, ("all", "", f"{facts['parameters']:,}")],
         title="layers",
-        title_justify="left",
-        box=None,
-        padding=(0, 2, 0, 0),
+        header_style="bold",
+        row_styles=[*[""] * len(rows), "bold"],
     )
-    for name, shape in facts["arrays"].items():
-        table.add_row(name, " x ".join(map(str, shape)), f"{math.prod(shape):,}")
-    table.add_row("all", "", f"{facts['parameters']:,}", style="bold")
-    return table

@@ -1,7 +1,5 @@
 """Tables and panels of generated texts: sessions, columns, pairs to choose from."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import RenderableType
@@ -10,24 +8,11 @@ from rich.rule import Rule
 from rich.table import Column, Table
 from rich.text import Text
 
-from rhapsode.views.blocks import visible
-from rhapsode.views.candidates import visible_end
+from rhapsode.views.blocks import on_one_line, visible
+from rhapsode.views.tables import bare_table, number_column
 
-__all__ = [
-    "branches_table",
-    "continuation_columns",
-    "element_title",
-    "entries_table",
-    "has_room",
-    "pair_panels",
-    "score_line",
-    "shown_end",
-]
-
-NARROWEST = 34
-"""Cells of a column, at least."""
-LONGEST = 800
-"""Characters of a text in a column, at most."""
+# Cells of a column at least, and characters of a text in it at most.
+NARROWEST, LONGEST = 34, 800
 
 
 def has_room(width: int, columns: int, longest: int = 0) -> bool:
@@ -50,16 +35,14 @@ def continuation_columns(
         temperatures: of the columns.
         columns: prompt and continuation of each text.
     """
-    table = Table(
+    rows = zip(*columns, strict=True)
+    return bare_table(
         *(Column(f"temperature {each:g}", ratio=1, overflow="fold") for each in temperatures),
-        box=None,
+        rows=([Text.assemble((prompt, "bold"), text) for prompt, text in row] for row in rows),
         padding=(0, 3, 1, 0),
         expand=True,
         header_style="cyan",
     )
-    for row in zip(*columns, strict=True):
-        table.add_row(*(Text.assemble((prompt, "bold"), text) for prompt, text in row))
-    return table
 
 
 def pair_panels(title: str, prompt: str, texts: Sequence[str]) -> Iterator[RenderableType]:
@@ -67,7 +50,7 @@ def pair_panels(title: str, prompt: str, texts: Sequence[str]) -> Iterator[Rende
 
     Arguments:
         title: of the pair.
-        prompt: what all texts continue.
+        prompt: the common beginning of all texts.
         texts: from number 1.
     """
     yield Rule(title, style="dim")
@@ -94,21 +77,13 @@ def score_line(models: Sequence[str], wins: Sequence[int], ties: int, p_value: f
 
 
 def entries_table(entries: Iterable[tuple[str, str]]) -> Table:
-    """Names and what belongs to each, in two columns.
+    """Names and their texts, in two columns.
 
     Arguments:
         entries: name and text of each row.
     """
-    table = Table(
-        Column(style="cyan", no_wrap=True),
-        Column(overflow="fold"),
-        box=None,
-        show_header=False,
-        padding=(0, 2, 0, 0),
-    )
-    for name, text in entries:
-        table.add_row(Text(name), Text(text))
-    return table
+    names, texts = Column(style="cyan", no_wrap=True), Column(overflow="fold")
+    return bare_table(names, texts, rows=(map(Text, entry) for entry in entries))
 
 
 def branches_table(branches: Iterable[tuple[int, bool, int, str]], width: int) -> Table:
@@ -118,21 +93,20 @@ def branches_table(branches: Iterable[tuple[int, bool, int, str]], width: int) -
         branches: number, True for the current one, count of elements, and text of each.
         width: cells of the terminal.
     """
-    table = Table(
-        Column(justify="right", style="cyan", no_wrap=True),
-        Column(justify="right", style="dim", no_wrap=True),
+    most = max(20, width - 30)
+    return bare_table(
+        number_column(style="cyan", no_wrap=True),
+        number_column(style="dim", no_wrap=True),
         Column(no_wrap=True, overflow="ellipsis"),
-        box=None,
-        show_header=False,
-        padding=(0, 2, 0, 0),
+        rows=(
+            (
+                f"{'→ ' if current else ''}{number}",
+                f"{elements:,} elements",
+                Text(shown_end(text, most), style="bold" if current else ""),
+            )
+            for number, current, elements, text in branches
+        ),
     )
-    for number, current, elements, text in branches:
-        table.add_row(
-            f"{'→ ' if current else ''}{number}",
-            f"{elements:,} elements",
-            Text(shown_end(text, max(20, width - 30)), style="bold" if current else ""),
-        )
-    return table
 
 
 def element_title(before: str, name: str, number: int, kind: str, width: int) -> Text:
@@ -146,18 +120,18 @@ def element_title(before: str, name: str, number: int, kind: str, width: int) ->
         width: cells of the terminal.
     """
     return Text.assemble(
-        (visible_end(before, width // 3), "dim"),
+        (on_one_line(before[-(width // 3) :]), "dim"),
         (visible(name), "bold"),
         (f"   element {number:,}, {kind}", "dim"),
     )
 
 
 def shown_end(text: str, most: int) -> str:
-    """The end of a text on one line, with an ellipsis if it is cut.
+    """The end of a text on one line.
 
     Arguments:
         text: to be shown.
-        most: characters.
+        most: characters; a longer text begins with an ellipsis.
     """
-    shown = visible_end(text, most)
+    shown = on_one_line(text[-most:])
     return f"…{shown[1:]}" if len(text) > most else shown

@@ -28,8 +28,8 @@ from rhapsode.training import (
     runs,
     training_loss,
 )
-from rhapsode.training.fine_tuning import BaseModel, base_of
-from rhapsode.training.tracking import check_trackers
+from rhapsode.training.events import check_trackers
+from rhapsode.training.planner import BaseModel, base_of
 from rhapsode.views.display import Shown
 from rhapsode.workflows.runs.run_folder import ResumedRun
 

@@ -17,7 +17,6 @@ from rhapsode.files import is_there, source_name
 from rhapsode.log import log
 from rhapsode.training import (
     BudgetClock,
-    CappedClock,
     Checkpoint,
     Clock,
     Event,
@@ -156,7 +155,7 @@ def prepare_training(
         _begin_with(before, training, hooks)
     if resumed is not None and group.first:
         # Without a checkpoint too: a run that was killed before its first one begins again.
-        folder.rewind(loop.step)
+        folder.rewind(loop.progress.step)
     log.info(
         f"{run.planned.settings.model}: {run.network.parameter_count():,} parameters; "
         f"{'; '.join(run.planned.plan.reasons)}; {run.planned.settings.training.precision}"
@@ -228,9 +227,8 @@ def _clock(run: PlannedRun, spent: float, resumed: RunFolder | None) -> Clock:
         origin = float(values["origin"])
     seconds = settings.budget_seconds()
     if seconds is not None:
-        timed = BudgetClock(seconds, spent=spent, origin=origin)
         most = run.planned.most_steps
-        return timed if most is None else CappedClock(timed, most)
+        return BudgetClock(seconds, spent=spent, origin=origin, most_steps=most)
     steps = settings.steps
     if steps is None:
         steps = max(1, run.stream.steps(settings.epochs) // settings.training.accumulate)

@@ -16,9 +16,9 @@ from rhapsode.config import to_mapping
 from rhapsode.errors import RunError
 from rhapsode.files import write_atomically
 from rhapsode.training import Event, Finished, Group, TrainingLoop, give_back_memory
-from rhapsode.training.tracking import TensorBoard
+from rhapsode.training.events import TensorBoard
 from rhapsode.views.card import card_text
-from rhapsode.views.curve import draw_course, read_course
+from rhapsode.views.pictures.curve import draw_course, read_course
 from rhapsode.workflows.runs.planning import PlannedRun
 from rhapsode.workflows.runs.run_folder import RunFolder
 
@@ -53,7 +53,7 @@ class Training:
         with ExitStack() as closing:
             closing.callback(self.folder.close)
             if self.run.planned.settings.track.tensorboard and self.group.first:
-                board = TensorBoard(self.folder.tensorboard, self.loop.step)
+                board = TensorBoard(self.folder.tensorboard, self.loop.progress.step)
                 closing.callback(board.close)
                 takers.append(board.take)
             for event in self.loop.run():
@@ -156,7 +156,7 @@ class Training:
         plan = {name: plain[name] for name in sections if name in plain}
         return {
             "modality": self.run.modality.name,
-            "validation_loss": self.loop.best,
+            "validation_loss": self.loop.progress.best,
             "steps": last.step,
             "ended": last.reason,
             "seconds": round(last.elapsed, 3),

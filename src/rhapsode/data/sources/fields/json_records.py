@@ -8,18 +8,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from rhapsode.data.sources.fields.selector import Selector
 from rhapsode.errors import DataError
-
-__all__ = ["json_records"]
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
 def json_records(chunks: Iterator[str], where: str, selector: Selector) -> Iterator[Any]:
-    """The records of JSON text: of a list, of values one after another (JSON Lines), or of a list within an object.
+    """The records of JSON text: a list, JSON Lines, or a list in an object.
 
     Numbers keep the spelling that they have, as strings. All but the last kind is streamed.
 
@@ -50,13 +48,12 @@ def _items(text: _Growing) -> Iterator[Any]:
         return
     while True:
         yield text.value()
-        if text.peek() == ",":
-            text.take(",")
-        elif text.peek() == "]":
-            text.take("]")
-            return
-        else:
+        mark = text.peek()
+        if mark not in {",", "]"}:
             text.fail("Expecting ',' or ']'")
+        text.take(mark)
+        if mark == "]":
+            return
 
 
 def _within(record: dict[str, Any]) -> list[Any]:
@@ -82,7 +79,6 @@ class _Growing:
         self._text = ""
         self._place = 0
         self._line, self._column = 1, 1  # of the first character in memory
-        self._ended = False
         self._decoder = json.JSONDecoder(
             parse_int=str, parse_float=str, parse_constant=_constant, strict=False
         )
@@ -90,8 +86,7 @@ class _Growing:
     def peek(self) -> str | None:
         """The next character that is not white space; None at the end."""
         while True:
-            match = _SPACE.match(self._text, self._place)
-            self._place = match.end() if match else self._place
+            self._place = _SPACE.match(self._text, self._place).end()  # type: ignore[union-attr]
             if self._place < len(self._text):
                 return self._text[self._place]
             if not self._more(1):
@@ -124,36 +119,27 @@ class _Growing:
 
     def _more(self, least: int) -> bool:
         """Read on, at least so many characters; what has been used is let go of."""
-        if self._ended:
-            return False
         parts, size = [self._text[self._place :]], 0
-        while size < max(1, least):
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                self._ended = True
-                break
+        while size < max(1, least) and (chunk := next(self._chunks, None)) is not None:
             parts.append(chunk)
             size += len(chunk)
-        if not size:
-            return False
-        used = self._text[: self._place]
-        lines = used.count("\n")
-        if lines:
-            self._line += lines
-            self._column = len(used) - used.rfind("\n")
-        else:
-            self._column += len(used)
-        self._text, self._place = "".join(parts), 0
-        return True
+        if size:
+            self._line, self._column = self._position(self._place)
+            self._text, self._place = "".join(parts), 0
+        return size > 0
 
-    def fail(self, what: str, place: int | None = None) -> None:
-        """Raise with line and column."""
-        before = self._text[: self._place if place is None else place]
+    def _position(self, place: int) -> tuple[int, int]:
+        """The line and column of a character in memory."""
+        before = self._text[:place]
         lines = before.count("\n")
         column = len(before) - before.rfind("\n") if lines else self._column + len(before)
+        return self._line + lines, column
+
+    def fail(self, what: str, place: int | None = None) -> NoReturn:
+        """Raise with line and column."""
+        line, column = self._position(self._place if place is None else place)
         raise DataError(
-            f"malformed JSON at line {self._line + lines}, column {column}: {what}",
-            where=self._where,
+            f"malformed JSON at line {line}, column {column}: {what}", where=self._where
         )
 
 

@@ -1,9 +1,8 @@
 """Rows of CSV and Parquet, for texts and for numbers alike; records made of them.
 
-Takes text in chunks (Parquet: a file) and knows nothing of where it came from. Memory stays at a few rows.
+Takes text in chunks (Parquet: a file) and knows nothing of where it came from. Memory stays at a
+few rows.
 """
-
-from __future__ import annotations
 
 import csv
 import itertools
@@ -11,13 +10,17 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO
 
+from rhapsode.config import SourceSettings
+from rhapsode.data.sources.blob import Blob, Found, in_any_order
+from rhapsode.data.sources.compression import bare_name
+from rhapsode.data.sources.fields.json_records import json_records
 from rhapsode.data.sources.fields.selector import LISTED, Selector
+from rhapsode.data.sources.textfile import text_chunks
 from rhapsode.errors import DataError, MissingExtraError
 from rhapsode.files import first_line
-
-__all__ = ["CsvRows", "csv_records", "parquet_file", "parquet_records", "usual_width"]
 
 Record = Mapping[str, Any]
 
@@ -38,8 +41,8 @@ class CsvRows:
         chunks: the text.
         where: its name, for messages.
         delimiter: the character between cells; found out if None.
-        numbers: a table of numbers: lines that begin with # are comments, spaces may part cells, and a quotation mark
-            that is left open is an error.
+        numbers: a table of numbers: lines that begin with # are comments, spaces may part cells,
+            and a quotation mark that is left open is an error.
     """
 
     def __init__(
@@ -128,7 +131,6 @@ def usual_width(rows: Sequence[Sequence[str]]) -> int:
 
 
 def _delimiter(lines: Sequence[str], *, spaces: bool) -> str:
-    """Choose the character that makes most rows equally long, and most cells numbers and times."""
     scores = {_ALONE: (0.0, 0.0, 0)}
     for candidate in "\t;|, " if spaces else "\t;|,":
         rows = parsed(lines, candidate)
@@ -144,7 +146,7 @@ def _delimiter(lines: Sequence[str], *, spaces: bool) -> str:
 def csv_records(
     chunks: Iterator[str], where: str, selector: Selector, delimiter: str | None = None
 ) -> Iterator[dict[str, str]]:
-    """The rows of a table, by the names in its first row; missing cells are left out, extra ones ignored.
+    """The rows of a table, by the names in its first row; extra cells are ignored.
 
     Arguments:
         chunks: its text.
@@ -230,3 +232,55 @@ def parquet_records(file: BinaryIO, where: str, selector: Selector | None) -> It
         wanted = [name for name in columns if name in asked]
         for batch in table.iter_batches(batch_size=1024, columns=wanted):
             yield from batch.to_pylist()
+
+
+_KINDS = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv", ".tsv": "tsv",
+          ".parquet": "parquet"}  # fmt: skip
+
+
+def record_kind(name: str) -> str | None:
+    """Either "json", "csv", "tsv" or "parquet" by the suffix; None for other files."""
+    return _KINDS.get(Path(bare_name(name)).suffix.lower())
+
+
+def records_of(
+    blob: Blob, kind: str | None, selector: Selector, settings: SourceSettings, found: Found
+) -> Iterator[object]:
+    """The records of a decompressed file.
+
+    Arguments:
+        blob: the file.
+        kind: what `record_kind` says; None looks at the text.
+        selector: which fields are asked for.
+        settings: how its text is decoded.
+        found: filled with what is noticed on the way.
+
+    Raises:
+        DataError: it cannot be read, or is malformed.
+        MissingExtraError: an optional package is needed for it.
+    """
+    if kind == "parquet":
+        with in_any_order(blob) as file:
+            yield from parquet_records(file, blob.name, selector)
+        return
+    chunks = text_chunks(blob.open, blob.name, settings, found, zeros=True)
+    if kind is None:
+        first = next(chunks, "")
+        kind = "json" if first.lstrip()[:1] in {"[", "{"} else "csv"
+        chunks = itertools.chain([first], chunks)
+    if kind == "json":
+        yield from json_records(chunks, blob.name, selector)
+    else:
+        delimiter = "\t" if kind == "tsv" else None
+        yield from csv_records(chunks, blob.name, selector, delimiter)
+
+
+def refuse_parquet(blob: Blob) -> None:
+    """Raise for a Parquet file of which no field was asked for.
+
+    Raises:
+        DataError: so, naming the columns that there are.
+        MissingExtraError: the reader is not installed.
+    """
+    with in_any_order(blob) as file:
+        next(parquet_records(file, blob.name, None))

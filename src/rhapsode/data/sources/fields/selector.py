@@ -1,46 +1,39 @@
 """Fields of records, and the text that a record becomes."""
 
-from __future__ import annotations
-
 import math
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from rhapsode.config import SourceSettings, suggest
 from rhapsode.errors import DataError, SettingsError
 
-__all__ = ["LISTED", "Selector"]
-
 LISTED = 40
 """Fields named in a message."""
+_TOKENS = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[^{}]+|[{}]")
 
-
-@dataclass(frozen=True)
-class _Piece:
-    """Literal text, or the field that stands in its place."""
-
-    text: str
-    field: bool
+Part = tuple[str, bool]
+"""Literal text, or the name of a field and True."""
 
 
 class Selector:
-    """Takes the asked fields out of records, and remembers which fields there were.
+    """Takes the requested fields out of records, and remembers which fields there were.
 
     Raises:
         SettingsError: a template that cannot be read.
     """
 
     def __init__(self, settings: SourceSettings) -> None:
-        self._settings = settings
-        self._template = _parse(settings.template) if settings.template is not None else None
-        if self._template is not None:
-            names = [piece.text for piece in self._template if piece.field]
+        self._joint = "\n" if settings.template is None else " "
+        self._pair = settings.template is None and settings.field is None
+        if settings.template is not None:
+            self._parts = _parse(settings.template)
         elif settings.field is not None:
-            names = [settings.field]
+            self._parts = [(settings.field, True)]
         else:
-            names = [settings.prompt_field or "", settings.completion_field or ""]
-        self.names = list(dict.fromkeys(names))
+            prompt, completion = settings.prompt_field or "", settings.completion_field or ""
+            self._parts = [(prompt, True), ("\n", False), (completion, True)]
+        self.names = list(dict.fromkeys(name for name, is_field in self._parts if is_field))
         self._missing = set(self.names)
         self._seen: dict[str, None] = {}
 
@@ -49,41 +42,23 @@ class Selector:
         if not isinstance(record, dict):
             return None
         if len(self._seen) < 1000:
-            self._seen.update(dict.fromkeys(str(key) for key in record))
+            self._seen.update(dict.fromkeys(map(str, record)))
         values: dict[str, str] = {}
-        joint = "\n" if self._template is None else " "
         for name in self.names:
             there, value = _look_up(record, name)
-            if not there:
-                continue
-            self._missing.discard(name)
-            values[name] = _as_text(value, joint, name)
+            if there:
+                self._missing.discard(name)
+                values[name] = _as_text(value, self._joint, name)
         if len(values) < len(self.names) or not all(value.strip() for value in values.values()):
             return None
-        if self._template is not None:
-            return "".join(
-                values[piece.text] if piece.field else piece.text for piece in self._template
-            ), 0
-        if self._settings.field is not None:
-            return values[self._settings.field], 0
-        prompt, completion = (values[name] for name in (self._prompt, self._completion))
-        return f"{prompt}\n{completion}", len(prompt) + 1
-
-    @property
-    def _prompt(self) -> str:
-        return self._settings.prompt_field or ""
-
-    @property
-    def _completion(self) -> str:
-        return self._settings.completion_field or ""
+        text = "".join(values[part] if is_field else part for part, is_field in self._parts)
+        return text, len(values[self.names[0]]) + 1 if self._pair else 0
 
     def header(self, names: Iterable[str]) -> None:
-        """Note the fields that a table has before any record of it comes."""
-        names = list(names)
-        self._seen.update(dict.fromkeys(names))
-        for name in list(self._missing):
-            if name in names:
-                self._missing.discard(name)
+        """Note the fields that a table has before its first record."""
+        fields = dict.fromkeys(names)
+        self._seen.update(fields)
+        self._missing -= set(fields)
 
     def check(self, where: str) -> None:
         """Raise if a field was in no record at all.
@@ -98,44 +73,34 @@ class Selector:
                 raise DataError(f"no record has a field {name!r}", where=where, hint=hint)
 
     def is_in(self, record: Mapping[str, Any]) -> bool:
-        """Whether a record has any of the asked fields, or begins to lead to one."""
+        """True if a record has a requested field, or the first part of its name."""
         return any(name in record or name.partition(".")[0] in record for name in self.names)
 
 
-def _parse(template: str) -> tuple[_Piece, ...]:
-    def wrong(what: str, place: int, hint: str) -> SettingsError:
-        return SettingsError(f"{what} at character {place + 1}", where="template", hint=hint)
-
-    pieces: list[_Piece] = []
-    literal = ""
-    place = 0
-    while place < len(template):
-        character = template[place]
-        if character in "{}" and template[place : place + 2] == character * 2:
-            literal, place = literal + character, place + 2
-        elif character == "}":
-            raise wrong("'}' closes nothing", place, "a brace of the text is written twice")
-        elif character == "{":
-            end = template.find("}", place)
-            name = template[place + 1 : end].strip()
-            if end < 0 or "{" in name:
-                raise wrong("'{' is not closed", place, "a brace of the text is written twice")
-            if not name:
-                raise wrong("a field without a name", place, "write {name}")
-            pieces += [_Piece(literal, field=False), _Piece(name, field=True)]
-            literal, place = "", end + 1
-        else:
-            literal, place = literal + character, place + 1
-    pieces.append(_Piece(literal, field=False))
-    if not any(piece.field for piece in pieces):
+def _parse(template: str) -> list[Part]:
+    parts: list[Part] = []
+    for token in _TOKENS.finditer(template):
+        text, name = token[0], token[1]
+        problem = ""
+        if text in {"{", "}"}:
+            problem = "'{' is not closed" if text == "{" else "'}' closes nothing"
+            hint = "a brace of the text is written twice"
+        elif name is not None and not name.strip():
+            problem, hint = "a field without a name", "write {name}"
+        if problem:
+            what = f"{problem} at character {token.start() + 1}"
+            raise SettingsError(what, where="template", hint=hint)
+        literal = text.replace("{{", "{").replace("}}", "}")
+        parts.append((literal, False) if name is None else (name.strip(), True))
+    if not any(is_field for _, is_field in parts):
         raise SettingsError(
             "no field in it", where="template", hint="write {name} where a field goes"
         )
-    return tuple(piece for piece in pieces if piece.text)
+    return parts
 
 
 def _look_up(value: Any, name: str) -> tuple[bool, Any]:
-    """Whether there is a value under a dotted name, and which; lists are looked through."""
+    """Look up a dotted name, also in lists: True and the value, or False and None."""
     if isinstance(value, dict):
         if name in value:
             return True, value[name]

@@ -1,7 +1,4 @@
-"""CSV, TSV and their like to a table: header, comments, decimal commas, columns of numbers, times and labels.
-
-Rows are turned into arrays a block at a time; memory holds the arrays and one block.
-"""
+"""CSV, TSV and similar text to a table: header, comments, number format, kinds of columns."""
 
 from __future__ import annotations
 
@@ -9,30 +6,37 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from rhapsode.data.sources.fields.record_tables import CsvRows, parsed, usual_width
-from rhapsode.data.tables.parsing.columns import ID_NAMES, Bad, Table, plain_name
+from rhapsode.data.tables.parsing.columns import (
+    ID_NAMES,
+    Bad,
+    Column,
+    Table,
+    label_column,
+    plain_name,
+)
 from rhapsode.data.tables.parsing.numerals import (
     NumberFormat,
     find_format,
     is_missing,
     parse_numbers,
 )
-from rhapsode.data.tables.parsing.stamps import are_stamps, as_bytes, parse_stamps, understood
+from rhapsode.data.tables.parsing.stamps import are_all_stamps, are_stamps, parse_stamps, texts
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["csv_table"]
 
 Row = tuple[list[str], int]
 
 _BLOCK = 50_000
+"""Rows that are turned into columns at a time, and that settle what a column holds."""
 _JUDGED = 100
 _FOOTER = 5
 _NUMBER = re.compile(
@@ -54,13 +58,13 @@ def csv_table(
         opened: gives its text in chunks.
         where: its name, for messages.
         settings: `header`, `decimal`, `dates`, `missing_values` and the names of columns are used.
-        tabs: whether tabs part its cells, whatever it looks like.
+        tabs: True if tabs separate the cells.
 
     Raises:
         DataError: there is no row in it, a quotation mark is left open, or a row is too long.
-        MissingExtraError: the reader of cells is not installed.
+        MissingExtraError: polars is not installed.
     """
-    as_bytes([])
+    texts([])
     import polars as pl
 
     reader = CsvRows(opened(), where, "\t" if tabs else None, numbers=True)
@@ -70,52 +74,31 @@ def csv_table(
     names, kept, header = _header(first, rows, reader, settings, notes)
     lacking: list[str] = []
     body = _even(itertools.chain(kept, rows), len(names), where, reader.delimiter, lacking)
-    builders: list[_Builder] = []
-    lines: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
-    count = 0
+    blocks, lines = [], []
     while block := list(itertools.islice(body, _BLOCK)):
-        cells = [as_bytes(column) for column in zip(*(row for row, _ in block), strict=True)]
-        if not builders:
-            form = _number_format(cells, reader.delimiter, settings, notes)
-            builders = [
-                _Builder(name, column, form, settings)
-                for name, column in zip(names, cells, strict=True)
-            ]
-        for builder, column in zip(builders, cells, strict=True):
-            builder.add(column, count)
+        blocks.append([texts(cells) for cells in zip(*(row for row, _ in block), strict=True)])
         lines.append(np.array([line for _, line in block]))
-        count += len(block)
-    if not lines:
+    if not blocks:
         raise DataError("a table without rows", where=where)
+    cells = [pl.concat(parts) for parts in zip(*blocks, strict=True)]
+    form = _number_format(cells, reader.delimiter, settings, notes)
     notes.extend(lacking)
-    nameless = {"", *(names if not header else ())}
-    used = [builder for builder in builders if not (builder.name in nameless and builder.is_empty)]
-    if dropped := len(builders) - len(used):
+    columns, signs = [], []
+    for name, texts_N in zip(names, cells, strict=True):
+        column, decoration = _column(name, texts_N, form, settings)
+        nameless = not name or not header
+        if nameless and column.kind == "number" and not column.bad and column.missing_N.all():
+            continue
+        columns.append(column)
+        if decoration == "signs":
+            what = "numbers read without their signs of currency, percent or magnitude"
+            signs.append(f"column {name!r}: {what}")
+    if dropped := len(names) - len(columns):
         notes.append(f"{dropped} empty column{'s' if dropped > 1 else ''} left out")
-    texts = {place: builder.text for place, builder in enumerate(used) if builder.cells}
-    moments = {}
-    columns = []
-    for place, builder in enumerate(used):
-        if builder.kind == "number":
-            columns.append(pl.concat(builder.numbers))
-            if builder.decoration == "signs":
-                what = "numbers read without their signs of currency, percent or magnitude"
-                notes.append(f"column {builder.name!r}: {what}")
-        elif builder.kind == "time":
-            nothing = is_missing(texts[place].str.strip_chars(), frozenset(settings.missing_values))
-            moments[place] = parse_stamps(texts[place], nothing.to_numpy(), settings.dates)
-            columns.append(moments[place].times)
-        else:
-            columns.append(texts.pop(place).str.strip_chars().replace("", None))
-    bad = {place: builder.bad for place, builder in enumerate(used) if builder.bad}
-    return Table(
-        where, tuple(builder.name for builder in used), tuple(columns), texts, moments, bad,
-        np.concatenate(lines), header, tuple(notes),
-    )  # fmt: skip
+    return Table(where, tuple(columns), np.concatenate(lines), header, (*notes, *signs))
 
 
 def _first_row(rows: Iterator[Row], reader: CsvRows, where: str, notes: list[str]) -> Row:
-    """The first row of the table; what stands before it is passed over."""
     usual, passed = usual_width(reader.sample), 0
     for row, line in rows:
         filled = sum(bool(cell.strip()) for cell in row)
@@ -132,7 +115,6 @@ def _first_row(rows: Iterator[Row], reader: CsvRows, where: str, notes: list[str
 def _header(
     first: Row, rows: Iterator[Row], reader: CsvRows, settings: SeriesSettings, notes: list[str]
 ) -> tuple[list[str], list[Row], bool]:
-    """The names of columns, rows that were read in looking for them, and whether the table has them."""
     row, sample = first[0], reader.sample
     place = next((number for number, other in enumerate(sample) if other == row), len(sample))
     below = sample[place + 1 : place + 1 + _JUDGED]
@@ -164,7 +146,7 @@ def _header(
 def _even(
     rows: Iterator[Row], width: int, where: str, delimiter: str, notes: list[str]
 ) -> Iterator[Row]:
-    """Rows of equal length; those without any filled cell and lone texts below them are left out."""
+    """Rows of equal length, without empty rows and lone texts below the table."""
     short = 0
     lone: list[Row] = []
     for row, line in itertools.chain(rows, [([], 0)]):
@@ -205,9 +187,8 @@ def _number_format(
 ) -> NumberFormat:
     if settings.decimal != "auto":
         return NumberFormat("," if settings.decimal == "comma" else ".")
-    found = find_format(
-        as_bytes([cell for cells in columns for cell in cells.head(2000)]), delimiter
-    )
+    sample = [cell for cells in columns for cell in cells.head(2000)]
+    found = find_format(texts(sample), delimiter)
     if found.doubtful:
         meant, other = ("a fraction", "point") if found.decimal == "," else ("thousands", "comma")
         notes.append(f"a comma in a number is taken to part {meant}; if not: --decimal {other}")
@@ -218,85 +199,67 @@ def _number_format(
     return found
 
 
-class _Builder:
-    """One column in the making; the first cells settle what it holds."""
+def _column(
+    name: str, cells: pl.Series, form: NumberFormat, settings: SeriesSettings
+) -> tuple[Column, str]:
+    missing = frozenset(settings.missing_values)
+    kind, decoration = _settle_kind(name, cells.head(_BLOCK), form, settings)
+    if kind == "number":
+        values_N, wrong_N = parse_numbers(cells, form, missing, decoration)
+        bad = None
+        if wrong_N.any():
+            row = int(wrong_N.argmax())
+            bad = Bad(row, cells[row].strip(), int(wrong_N.sum()))
+        kept = cells if plain_name(name) in ID_NAMES else None
+        return Column(name, kind, values_N, cells=kept, bad=bad), decoration
+    text = cells.str.strip_chars()
+    if kind == "label":
+        return label_column(name, text), ""
+    moments = parse_stamps(cells, is_missing(text, missing), settings.dates)
+    return Column(name, kind, moments.times_N, cells=cells, moments=moments), ""
 
-    def __init__(
-        self, name: str, cells: pl.Series, form: NumberFormat, settings: SeriesSettings
-    ) -> None:
-        self.name = name
-        self.decoration = ""
-        self.cells: list[pl.Series] = []
-        self.numbers: list[pl.Series] = []
-        self.bad: Bad | None = None
-        self._form, self._missing = form, frozenset(settings.missing_values)
-        self.kind = "label" if name in settings.id_column else self._settle(cells, settings)
-        self._kept = self.kind != "number" or plain_name(name) in ID_NAMES
 
-    def _settle(self, cells: pl.Series, settings: SeriesSettings) -> str:
-        named = self.name in (*settings.value_columns, *settings.known)
-        _, wrong, nothing = parse_numbers(cells, self._form, self._missing)
-        if not wrong.any():
-            return "number"
-        if not named and understood(cells.filter(~nothing)) is not None:
-            return "time"
-        most = wrong.sum() >= 0.5 * (~nothing).sum()
-        decoration = "words" if named else "signs"
-        if most and not parse_numbers(cells, self._form, self._missing, decoration)[1].any():
-            self.decoration = decoration
-            return "number"
-        return "label" if most and not named else "number"
-
-    @property
-    def text(self) -> pl.Series:
-        """All cells."""
-        import polars as pl
-
-        return pl.concat(self.cells)
-
-    @property
-    def is_empty(self) -> bool:
-        """True of a column of numbers in which nothing stands."""
-        return (
-            not self.bad and self.kind == "number" and all(n.is_nan().all() for n in self.numbers)
-        )
-
-    def add(self, cells: pl.Series, row: int) -> None:
-        """Take the next cells, the first of them that of a row."""
-        import polars as pl
-
-        if self._kept:
-            self.cells.append(cells)
-        if self.kind == "number":
-            values, wrong, _ = parse_numbers(cells, self._form, self._missing, self.decoration)
-            self.numbers.append(pl.Series(values))
-            if wrong.any():
-                first = int(wrong.argmax())
-                bad = self.bad or Bad(row + first, cells[first].strip(), 0)
-                self.bad = bad._replace(total=bad.total + int(wrong.sum()))
+def _settle_kind(
+    name: str, cells: pl.Series, form: NumberFormat, settings: SeriesSettings
+) -> tuple[Literal["number", "time", "label"], str]:
+    """The kind of a column by its first cells, and the decoration of its numbers."""
+    if name in settings.id_column:
+        return "label", ""
+    named = name in (*settings.value_columns, *settings.known)
+    missing = frozenset(settings.missing_values)
+    values_N, wrong_N = parse_numbers(cells, form, missing)
+    if not wrong_N.any():
+        return "number", ""
+    there_N = wrong_N | ~np.isnan(values_N)
+    if not named and are_all_stamps(cells.filter(there_N)):
+        return "time", ""
+    if wrong_N.sum() < 0.5 * there_N.sum():
+        return "number", ""
+    decoration = "words" if named else "signs"
+    if not parse_numbers(cells, form, missing, decoration)[1].any():
+        return "number", decoration
+    return ("number" if named else "label"), ""
 
 
 def _cell_kinds(rows: Sequence[Sequence[str]]) -> list[list[str]]:
-    """What each cell looks like: nothing, number, time or label."""
-    import polars as pl
-
-    texts = pl.Series([cell.strip() for row in rows for cell in row], dtype=pl.String)
-    nothing = is_missing(texts, frozenset()).to_numpy()
-    numbers = texts.str.contains(f"^(?:{_NUMBER.pattern})$").to_numpy()
+    """The form of each cell: nothing, number, time or label."""
+    cells = texts([cell.strip() for row in rows for cell in row])
+    nothing = is_missing(cells, frozenset())
+    numbers = cells.str.contains(f"^(?:{_NUMBER.pattern})$").to_numpy()
     kinds = np.where(nothing, "nothing", np.where(numbers, "number", "label"))
     labels = np.flatnonzero(kinds == "label")
-    kinds[labels[are_stamps(texts.gather(labels))]] = "time"
+    kinds[labels[are_stamps(cells.gather(labels))]] = "time"
     named = iter(kinds.tolist())
     return [list(itertools.islice(named, len(row))) for row in rows]
 
 
 def _commonest(kinds: Sequence[str]) -> str:
-    counts = Counter(kind for kind in kinds if kind != "nothing")
-    return counts.most_common(1)[0][0] if counts else "nothing"
+    there = [kind for kind in kinds if kind != "nothing"]
+    return Counter(there).most_common(1)[0][0] if there else "nothing"
 
 
 def _is_header(row: list[str], kinds: list[str], below: list[list[str]], usual: list[str]) -> bool:
-    """True if no cell of a row is a number or a time over others, but for a row of years or dates."""
+    """True if a row names columns: no number or time over others, years excepted."""
     if "label" not in kinds:
         return False
     plain = {"number", "time"}
@@ -326,13 +289,9 @@ def _counts_up(cells: list[str]) -> bool:
 
 
 def _names(row: list[str]) -> list[str]:
-    """The names of columns: white space put right, and those that occur again told apart."""
     names: list[str] = []
     for cell in row:
-        name = plain = " ".join(cell.split()).removeprefix("\N{BYTE ORDER MARK}")
-        for number in itertools.count(2):
-            if not name or name not in names:
-                break
-            name = f"{plain} ({number})"
-        names.append(name)
+        plain = " ".join(cell.split()).removeprefix("\N{BYTE ORDER MARK}")
+        spellings = itertools.chain([plain], (f"{plain} ({n})" for n in itertools.count(2)))
+        names.append(next(name for name in spellings if not plain or name not in names))
     return names

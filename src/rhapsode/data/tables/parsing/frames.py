@@ -1,35 +1,32 @@
-"""Arrays, data frames and Parquet files as tables; frames through narwhals, which needs none of their libraries."""
-
-from __future__ import annotations
+"""Arrays, data frames (through narwhals) and Parquet files as tables."""
 
 import sys
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO
+from collections.abc import Mapping, Sequence
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.data.sources.fields.record_tables import parquet_file
-from rhapsode.data.tables.parsing.columns import Table
+from rhapsode.data.tables.parsing.columns import Column, Table, label_column
+from rhapsode.data.tables.parsing.numerals import amounts_of
 from rhapsode.data.tables.parsing.stamps import (
     DAY,
     NO_TIME,
+    YEARS,
     Moments,
-    as_bytes,
+    are_all_stamps,
     parse_stamps,
-    understood,
+    texts,
 )
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import DataError
 from rhapsode.files import first_line
 
-if TYPE_CHECKING:
-    import polars as pl
-
-__all__ = ["array_table", "frame_table", "npy_arrays", "parquet_table"]
+Arrays = Mapping[str, NDArray[Any]]
 
 
 def npy_arrays(file: BinaryIO, where: str) -> dict[str, NDArray[Any]]:
@@ -53,15 +50,14 @@ def npy_arrays(file: BinaryIO, where: str) -> dict[str, NDArray[Any]]:
         ) from None
 
 
-def array_table(arrays: Mapping[str, NDArray[Any]], where: str, settings: SeriesSettings) -> Table:
-    """Arrays as columns: of one axis a column each, of two their columns; shorter ones of numbers end with what is missing.
+def array_table(arrays: Arrays, where: str, settings: SeriesSettings) -> Table:
+    """Arrays of one or two axes as columns; shorter ones end with missing numbers.
 
     Raises:
-        DataError: there is none, they differ in length and hold times or texts, have more than two axes or hold no numbers.
+        DataError: there is no array, one has more than two axes or another type, or arrays of times
+            or texts differ in length.
+        MissingExtraError: polars is not installed, and an array holds texts.
     """
-    as_bytes([])
-    import polars as pl
-
     flat: dict[str, NDArray[Any]] = {}
     for name, array in arrays.items():
         if array.ndim not in {1, 2}:
@@ -81,20 +77,14 @@ def array_table(arrays: Mapping[str, NDArray[Any]], where: str, settings: Series
                 where=f"{where}, {name!r}",
             )
     lengths = sorted({len(array) for array in flat.values()})
-    if len(lengths) > 1 and any(array.dtype.kind not in "fiub" for array in flat.values()):
-        raise DataError(f"arrays of different lengths: {lengths}", where=where)
-    series = []
-    for array in flat.values():
-        if array.dtype.kind in "fiub":
-            end = np.full(lengths[-1] - len(array), np.nan)
-            series.append(pl.Series(np.append(array.astype(np.float64), end)))
-        elif array.dtype.kind == "M":
-            unit = np.datetime_data(array.dtype)[0]
-            series.append(pl.Series(array.astype("datetime64[us]") if unit != "ns" else array))
-        else:
-            text = np.char.decode(array, "utf-8", "replace") if array.dtype.kind == "S" else array
-            series.append(as_bytes(text.tolist()))
-    return _table(tuple(flat), series, where, settings, header=len(arrays) > 1)
+    if len(lengths) > 1:
+        if any(array.dtype.kind not in "fiub" for array in flat.values()):
+            raise DataError(f"arrays of different lengths: {lengths}", where=where)
+        for name, array in flat.items():
+            flat[name] = np.append(
+                array.astype(np.float64), np.full(lengths[-1] - len(array), np.nan)
+            )
+    return _table(tuple(flat), tuple(flat.values()), where, settings, header=len(arrays) > 1)
 
 
 def parquet_table(file: BinaryIO, where: str, settings: SeriesSettings) -> Table:
@@ -114,11 +104,9 @@ def frame_table(frame: Any, where: str, settings: SeriesSettings) -> Table:
 
     Raises:
         DataError: it is empty, or a column holds neither numbers, times nor text.
-        MissingExtraError: the reader of cells is not installed.
+        MissingExtraError: polars is not installed, and a column holds texts.
     """
-    as_bytes([])
     import narwhals as nw
-    import polars as pl
 
     try:
         native = nw.from_native(_with_index(frame), allow_series=True)
@@ -128,31 +116,51 @@ def frame_table(frame: Any, where: str, settings: SeriesSettings) -> Table:
         native = native.collect()
     if isinstance(native, nw.Series):
         native = native.alias(native.name or "value").to_frame()
-    names = tuple(map(str, native.columns))
-    series = []
+    arrays: list[Any] = []
     for name in native.columns:
-        column = native[name]
         try:
-            if column.dtype in {nw.Categorical, nw.Enum, nw.Object}:
-                column = column.cast(nw.String)
-            if column.dtype == nw.String:
-                series.append(pl.Series([*map(_text, column.to_list())], dtype=pl.String))
-            else:
-                series.append(column.to_polars())
+            arrays.append(_array(native[name]))
         except Exception as problem:
             raise DataError(
-                f"a column of {column.dtype} that is no text: {first_line(problem)}",
+                f"a column of {native[name].dtype} that is no text: {first_line(problem)}",
                 where=f"{where}, column {name!r}",
             ) from None
-    return _table(names, series, where, settings)
+        if arrays[-1] is None:
+            raise DataError(
+                f"a column of {native[name].dtype} holds neither numbers, times nor text",
+                where=f"{where}, column {name!r}",
+                hint="leave it out or turn it into text",
+            )
+    names = tuple(map(str, native.columns))
+    return _table(names, arrays, where, settings)
 
 
-def _text(cell: Any) -> str | None:
-    return None if cell is None or (isinstance(cell, float) and np.isnan(cell)) else str(cell)
+def _array(column: Any) -> Any:
+    """A column of a frame as an array, objects for texts; None for columns of another type."""
+    import narwhals as nw
+
+    if column.dtype in {nw.Categorical, nw.Enum, nw.Object}:
+        column = column.cast(nw.String)
+    if column.dtype == nw.String:
+        return np.array(column.fill_null("").to_list(), object)
+    if column.dtype == nw.Date:
+        column = column.cast(nw.Datetime("us"))
+    if column.dtype == nw.Datetime:
+        if column.dtype.time_zone is None:
+            return column.to_numpy()
+        # By the clock on the wall if that is the same every day, otherwise in UTC.
+        local = column.dt.replace_time_zone(None).to_numpy()
+        if len(np.unique(local - local.astype("datetime64[D]"))) <= 2:
+            return local
+        return column.dt.convert_time_zone("UTC").dt.replace_time_zone(None).to_numpy()
+    if column.dtype.is_integer() and not column.null_count():
+        return column.to_numpy()
+    if column.dtype.is_numeric() or column.dtype == nw.Boolean:
+        return column.cast(nw.Float64).to_numpy()
+    return np.full(len(column), np.nan) if column.null_count() == len(column) else None
 
 
 def _with_index(frame: Any) -> Any:
-    """A pandas frame with its index as a column, where that is more than counting."""
     pandas = sys.modules.get("pandas")
     if pandas is None or not isinstance(frame, (pandas.DataFrame, pandas.Series)):
         return frame
@@ -175,49 +183,52 @@ def _with_index(frame: Any) -> Any:
 
 
 def _table(
-    names: tuple[str, ...],
-    series: list[pl.Series],
+    names: Sequence[str],
+    arrays: Sequence[NDArray[Any]],
     where: str,
     settings: SeriesSettings,
     *,
     header: bool = True,
 ) -> Table:
-    import polars as pl
-
-    if not series or not len(series[0]):
+    if not arrays or not len(arrays[0]):
         raise DataError("there is nothing in it", where=where)
-    cells, moments = {}, {}
-    for place, (name, column) in enumerate(zip(names, series, strict=True)):
-        dtype = column.dtype
-        if name in settings.id_column and dtype.is_integer():
-            series[place] = column.cast(pl.String)
-        elif dtype.is_numeric() or dtype in {pl.Boolean, pl.Null}:
-            series[place] = column.cast(pl.Float64).fill_null(np.nan)
-        elif dtype == pl.String:
-            text = series[place] = column.str.strip_chars().replace("", None)
-            if name not in settings.id_column and understood(text.drop_nulls()) is not None:
-                moments[place] = parse_stamps(text, text.is_null().to_numpy(), settings.dates)
-                cells[place], series[place] = text.fill_null(""), moments[place].times
-        elif isinstance(dtype, (pl.Date, pl.Datetime)):
-            times = column.cast(pl.Datetime("us")) if dtype == pl.Date else column
-            local = times.dt.replace_time_zone(None)
-            if not local.dt.year().is_between(1678, 2261).all():
-                where = f"{where}, {name!r}"
-                raise DataError(
-                    "a year out of reach", where=where, hint="years go from 1678 to 2261"
-                )
-            # By the clock on the wall where that is the same every day, otherwise in UTC.
-            if (local.dt.timestamp("ns") % DAY).n_unique() > 2 and local.dtype != times.dtype:
-                local = times.dt.convert_time_zone("UTC")
-            series[place] = local.dt.timestamp("ns")
-            sub_daily = bool((series[place] % DAY != 0).any())
-            moments[place] = Moments(
-                series[place].fill_null(NO_TIME).to_numpy(), sub_daily=sub_daily
-            )
+    amounts = amounts_of(settings.missing_values)
+    columns = []
+    for name, array in zip(names, arrays, strict=True):
+        kind = array.dtype.kind
+        if kind in "iu" and name in settings.id_column:
+            columns.append(label_column(name, map(str, array.tolist())))
+        elif kind in "fiub":
+            values_N = array.astype(np.float64)
+            values_N[np.isin(values_N, amounts)] = np.nan
+            columns.append(Column(name, "number", values_N))
+        elif kind == "M":
+            columns.append(_time_column(name, array, where))
         else:
-            raise DataError(
-                f"a column of {dtype} holds neither numbers, times nor text",
-                where=f"{where}, column {name!r}",
-                hint="leave it out or turn it into text",
-            )
-    return Table(where, names, tuple(series), cells, moments, header=header)
+            columns.append(_text_column(name, array, settings))
+    return Table(where, tuple(columns), header=header)
+
+
+def _time_column(name: str, array: NDArray[np.datetime64], where: str) -> Column:
+    there_N = ~np.isnat(array)
+    years = array[there_N].astype("datetime64[Y]").astype(np.int64) + 1970
+    if ((years < YEARS[0]) | (years > YEARS[1])).any():
+        raise DataError(
+            "a year out of reach",
+            where=f"{where}, {name!r}",
+            hint="years go from 1678 to 2261",
+        )
+    times_N = np.where(there_N, array.astype("datetime64[ns]").astype(np.int64), NO_TIME)
+    sub_daily = bool((times_N[there_N] % DAY != 0).any())
+    return Column(name, "time", times_N, moments=Moments(times_N, sub_daily=sub_daily))
+
+
+def _text_column(name: str, array: NDArray[Any], settings: SeriesSettings) -> Column:
+    if array.dtype.kind == "S":
+        array = np.char.decode(array, "utf-8", "replace")
+    text = texts([*map(str, array.tolist())]).str.strip_chars()
+    empty_N = (text == "").to_numpy()
+    if name not in settings.id_column and are_all_stamps(text.filter(~empty_N)):
+        moments = parse_stamps(text, empty_N, settings.dates)
+        return Column(name, "time", moments.times_N, cells=text, moments=moments)
+    return label_column(name, text)

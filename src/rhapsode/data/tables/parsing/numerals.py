@@ -1,4 +1,4 @@
-"""Text to numbers, a column at once: points, commas, thousands, currencies; what is missing and what is no number."""
+"""Text to numbers, a column at once: decimal marks, thousands, currencies, missing cells."""
 
 from __future__ import annotations
 
@@ -14,15 +14,6 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = [
-    "MISSING",
-    "NumberFormat",
-    "amounts_of",
-    "find_format",
-    "is_missing",
-    "parse_numbers",
-    "undecorated",
-]
 
 Bools = NDArray[np.bool_]
 
@@ -55,12 +46,12 @@ _WORDS = {"true": "1", "yes": "1", "false": "0", "no": "0"}
 
 @dataclass(frozen=True)
 class NumberFormat:
-    """How a table writes its numbers.
+    """The format of a table's numbers.
 
     Arguments:
         decimal: the decimal mark.
-        doubtful: whether 1,234 might be meant otherwise, and nothing in the table settles it.
-        grouped: whether thousands are parted.
+        doubtful: True if nothing in the table settles the meaning of 1,234.
+        grouped: True if thousands are separated.
     """
 
     decimal: str = "."
@@ -68,7 +59,7 @@ class NumberFormat:
     grouped: bool = False
 
     def plain(self, text: pl.Series) -> pl.Series:
-        """Cells as a cast reads them; what cannot be a number stays none."""
+        """Cells in the form that a cast reads; other texts stay no numbers."""
         comma = self.decimal == ","
         group, point = (r"\.", ",") if comma else (",", r"\.")
         groups = "|".join(rf"(?:{by}\d{{3}})+" for by in (group, "'", " "))
@@ -80,18 +71,18 @@ class NumberFormat:
         return plain.str.replace_all(",", ".", literal=True) if comma else plain
 
 
-def is_missing(text: pl.Series, missing: frozenset[str]) -> pl.Series:
-    """Cells without white space around them that stand for nothing."""
+def is_missing(text: pl.Series, missing: frozenset[str]) -> Bools:
+    """Mask of the cells, without white space around them, that stand for nothing."""
     words = text.str.to_lowercase().is_in([*MISSING])
-    return words | text.is_in([*missing]) if missing else words
+    return (words | text.is_in([*missing]) if missing else words).to_numpy()
 
 
-def undecorated(text: pl.Series, *, words: bool = False) -> pl.Series:
-    """Numbers without currency, percent sign, magnitude and accountants' brackets; other cells as they are.
+def _undecorated(text: pl.Series, *, words: bool = False) -> pl.Series:
+    """Numbers without currency, percent sign, magnitude and accountants' brackets.
 
     Arguments:
-        text: the cells.
-        words: whether true and false, yes and no are 1 and 0.
+        text: the cells; those that are no such numbers stay as they are.
+        words: True to read true and yes as 1, false and no as 0.
     """
     import polars as pl
 
@@ -105,13 +96,13 @@ def undecorated(text: pl.Series, *, words: bool = False) -> pl.Series:
 
 
 def find_format(cells: pl.Series, delimiter: str) -> NumberFormat:
-    """How the numbers among some cells are written.
+    """The format of the numbers among some cells.
 
     Arguments:
-        cells: from all columns.
-        delimiter: what parts the cells of the table: a comma there makes one in a cell likelier to part thousands.
+        cells: cells of all columns.
+        delimiter: of the table; if it is a comma, one in a cell likely separates thousands.
     """
-    text = undecorated(cells.str.strip_chars())
+    text = _undecorated(cells.str.strip_chars())
     count = dict.fromkeys(_WRITTEN, 0)
     for name, pattern in _WRITTEN.items():
         found = text.str.contains(rf"^[+-]?(?:{pattern})$")
@@ -130,47 +121,39 @@ def find_format(cells: pl.Series, delimiter: str) -> NumberFormat:
 
 def parse_numbers(
     cells: pl.Series, form: NumberFormat, missing: frozenset[str], decoration: str = ""
-) -> tuple[NDArray[np.float64], Bools, Bools]:
+) -> tuple[NDArray[np.float64], Bools]:
     """The numbers of a column.
 
     Arguments:
         cells: its cells.
-        form: how its numbers are written.
-        missing: further cells that stand for a missing value, as they are written.
+        form: format of its numbers.
+        missing: further cells that stand for a missing value.
         decoration: "signs" reads currencies and the like, "words" also true and false.
 
     Returns:
-        The numbers, NaN where a cell is missing or none; which cells are neither; which are missing.
+        The numbers, NaN if missing or no number; a mask of the cells that are no numbers.
     """
     import polars as pl
 
-    first = cells.cast(pl.Float64, strict=False)
-    values = first.to_numpy().copy()
-    rest = (
-        np.arange(len(cells)) if form.decimal == "," else np.flatnonzero(first.is_null().to_numpy())
-    )
+    direct = cells.cast(pl.Float64, strict=False)
+    values_N, wrong_N = direct.to_numpy().copy(), np.zeros(len(cells), bool)
+    rest = np.flatnonzero(direct.is_null() | (form.decimal == ","))
     text = cells.gather(rest).str.strip_chars()
-    nothing = is_missing(text, missing).to_numpy()
+    nothing = is_missing(text, missing)
     if decoration:
-        text = undecorated(text, words=decoration == "words")
+        text = _undecorated(text, words=decoration == "words")
     plain = form.plain(text.str.replace_many(_CHARACTERS)).cast(pl.Float64, strict=False)
-    values[rest] = np.where(nothing, np.nan, plain.to_numpy())
-    wrong_N = np.zeros(len(cells), bool)
+    values_N[rest] = np.where(nothing, np.nan, plain.to_numpy())
     wrong_N[rest] = plain.is_null().to_numpy() & ~nothing
     if missing:
-        values[np.isin(values, [*amounts_of(missing, form.decimal)])] = np.nan
-    return values, wrong_N, np.isnan(values) & ~wrong_N
+        values_N[np.isin(values_N, amounts_of(missing, form.decimal))] = np.nan
+    return values_N, wrong_N
 
 
-def amounts_of(missing: Iterable[str], decimal: str = ".") -> frozenset[float]:
-    """Those of the cells that stand for a missing value that are numbers: -200 is -200.0 too.
-
-    Arguments:
-        missing: the cells.
-        decimal: a decimal mark beside the point.
-    """
-    amounts = set()
+def amounts_of(missing: Iterable[str], decimal: str = ".") -> list[float]:
+    """The numbers among cells that stand for a missing value: -200 is -200.0 too."""
+    amounts = []
     for text in missing:
         with contextlib.suppress(ValueError):
-            amounts.add(float(re.sub(r"\s|_", "x", text.strip()).replace(decimal, ".")))
-    return frozenset(amounts)
+            amounts.append(float(re.sub(r"\s|_", "x", text.strip()).replace(decimal, ".")))
+    return amounts

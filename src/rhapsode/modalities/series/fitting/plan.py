@@ -34,8 +34,7 @@ from rhapsode.modalities.series.settings import BINNED, SeriesTrainSettings
 from rhapsode.modalities.series.synthesis import learn_templates
 from rhapsode.modalities.values.modality import resolved_values
 from rhapsode.models import CONDITIONERS, FAMILIES
-from rhapsode.training.fine_tuning import gentler_plan
-from rhapsode.training.planner import Plan
+from rhapsode.training.planner import Plan, gentler_plan
 
 # Settings of the network that concern static attributes.
 CONDITIONING = ("conditioner", "condition_size")
@@ -84,7 +83,7 @@ def plan_series_run(
         plan = replace(plan, network=network, reasons=(how, *plan.reasons))
     else:
         config = base.bundle.config
-        trained = dict(base.trained("head"))
+        trained = dict(base.bundle.provenance.section("head"))
     if "edges" not in config.head.settings:
         trained = {"name": config.head.name, **_without(config.head.settings, "target_size")}
     enough = None

@@ -1,10 +1,14 @@
-"""Numbers as elements of a vocabulary: a probability for each of V bins, on which every sampler for text works.
+"""Densities in pieces: between given edges (bins), or between learnt quantiles.
 
 Within a bin the density is even, in the two outermost it falls off exponentially, so that it is one in total and
-comparable with any other (bins of scaled values as in Ansari et al. 2024, Chronos).
-"""
+comparable with any other (bins of scaled values as in Ansari et al. 2024, Chronos). Every sampler for text works on bins.
 
-from __future__ import annotations
+Quantiles are linear between one another, exponential beyond the outermost. They are trained by the pinball loss, not by
+their likelihood. The density is a step function of the value, so the gradient of its logarithm says nothing of values
+that would pass from one step to the next: a sweep down that gradient only narrows the steps and ends away from the true
+quantiles. The pinball loss is least exactly at them (Koenker and Bassett 1978); the two tails, which it does not see,
+follow the likelihood of what lies in them.
+"""
 
 import math
 from dataclasses import dataclass
@@ -14,26 +18,32 @@ import torch
 from torch import Tensor
 
 from rhapsode.errors import SettingsError
-from rhapsode.heads.contract import HEADS
-from rhapsode.heads.density import TINY, AlikeHead, Features, Targets, constant
+from rhapsode.heads.contract import (
+    HEADS,
+    LOG_WIDEST,
+    TINY,
+    AlikeHead,
+    DensityConfig,
+    LeastScale,
+    bounded,
+    constant,
+    log_softplus,
+)
 
 MOST_BINS = 1 << 16
+_LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 # A beginning no narrower than this, in the units of the targets: logits grow with its inverse square.
 LEAST_WIDTH = 0.05
 
 
-@dataclass(frozen=True)
-class BinsConfig:
+@dataclass(frozen=True, kw_only=True)
+class BinsConfig(DensityConfig):
     """Settings of `bins.v1`."""
 
-    feature_size: Features
-    """Number of input features, H."""
     edges: tuple[float, ...]
     """Bin edges in ascending order, one fewer than there are bins."""
     tails: tuple[float, float]
     """Mean lengths of the two outermost bins."""
-    target_size: Targets = 1
-    """Numbers of one observation, K."""
 
 
 @HEADS.register("bins.v1")
@@ -53,7 +63,7 @@ class Bins(AlikeHead):
             raise SettingsError("the edges of bins must be finite and rise", where="edges")
         if not all(tail > 0 for tail in tails):
             raise SettingsError("the outermost bins must have a length above 0", where="tails")
-        super().__init__(config.feature_size, config.target_size, len(edges) + 1)
+        super().__init__(config, len(edges) + 1)
         self.bins = len(edges) + 1
         self._edges = constant(edges)
         # What the density of a bin is divided by; the outermost have a decay length in its place.
@@ -146,8 +156,99 @@ class Bins(AlikeHead):
         logits = parameters - parameters.amax(-1, keepdim=True)
         return self.draw_bins(logits / temperature, uniforms)[0]
 
-    def _mean(self, parameters: Tensor) -> Tensor:
-        return (parameters.softmax(-1) * self.centres().to(parameters.device)).sum(-1)
-
     def _scaled(self, parameters: Tensor, log_scale: Tensor) -> Tensor:
         raise NotImplementedError("bins stay where they are")
+
+
+@dataclass(frozen=True)
+class QuantilesConfig(DensityConfig):
+    """Settings of `quantiles.v1`."""
+
+    levels: tuple[float, ...] = _LEVELS
+    """Levels of the quantiles in ascending order; 0.5 must be among them."""
+    least_scale: LeastScale = 1e-4
+    """Minimum distance between two quantiles, in units of the targets."""
+
+
+@HEADS.register("quantiles.v1")
+class Quantiles(AlikeHead):
+    """The median, the logarithms of the distances between neighbouring quantiles, and of the two tails' mean lengths.
+
+    Rising by construction. The temperature multiplies the distance from the median; 0 is the median.
+    """
+
+    Config = QuantilesConfig
+    places = slice(0, 1)
+
+    def __init__(self, config: QuantilesConfig) -> None:
+        levels = config.levels
+        rising = all(low < high for low, high in pairwise((0.0, *levels, 1.0)))
+        if len(levels) < 3 or not rising or 0.5 not in levels[1:-1]:
+            raise SettingsError(
+                "the levels of quantiles must rise between 0 and 1, with 0.5 among them and others on both sides",
+                where="levels",
+            )
+        super().__init__(config, len(levels) + 2)
+        self.least_scale = config.least_scale
+        self.middle = levels.index(0.5)
+        self._levels = constant(levels)
+
+    def loss(
+        self, parameters: Tensor, targets: Tensor, log_jacobian_BT: Tensor | None = None
+    ) -> Tensor:
+        """Twice the mean pinball loss of the quantiles, plus the tails' negative log-likelihood; (B, T) float32.
+
+        Arguments:
+            parameters: (B, T, P).
+            targets: (B, T, K), or (B, T) where K is 1; NaN where missing.
+            log_jacobian_BT: changes nothing here: it does not depend on the parameters.
+        """
+        x, known = self._known(parameters, targets)
+        split = self._split(bounded(parameters).double())
+        knots, _, tails, levels = self._parts(split)
+        away = x[..., None] - knots
+        pinball = torch.maximum(levels * away, (levels - 1) * away).mean(-1)
+        beyond = torch.stack((-away[..., 0], away[..., -1]), dim=-1).detach()
+        tail = torch.where(beyond > 0, tails + beyond.clamp(min=0.0) * (-tails).exp(), 0.0).sum(-1)
+        return torch.where(known, 2 * pinball + tail, 0.0).sum(-1).clamp(max=1e30).float()
+
+    def _link(self, raw: Tensor) -> Tensor:
+        return torch.cat((raw[..., :1], log_softplus(raw[..., 1:], self.least_scale)), dim=-1)
+
+    def _parts(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Quantiles, rising along the last axis, logarithms of their gaps and of the tails' lengths, and the levels."""
+        log_gaps, tails = parameters[..., 1:].clamp(-LOG_WIDEST, LOG_WIDEST).tensor_split((-2,), -1)
+        median, gaps = parameters[..., :1], log_gaps.exp()
+        below = median - gaps[..., : self.middle].flip(-1).cumsum(-1).flip(-1)
+        above = median + gaps[..., self.middle :].cumsum(-1)
+        knots = torch.cat((below, median, above), dim=-1)
+        return knots, log_gaps, tails, self._levels.to(parameters.device)
+
+    def _log_density(self, parameters: Tensor, x: Tensor) -> Tensor:
+        knots, log_gaps, tails, levels = self._parts(parameters)
+        left = torch.log(levels[0]) - tails[..., 0]
+        left = left - (knots[..., 0] - x).clamp(min=0.0) * (-tails[..., 0]).exp()
+        right = torch.log1p(-levels[-1]) - tails[..., 1]
+        right = right - (x - knots[..., -1]).clamp(min=0.0) * (-tails[..., 1]).exp()
+        step = (x[..., None] >= knots[..., 1:-1]).sum(-1, keepdim=True)
+        inside = (levels.diff().log() - log_gaps).gather(-1, step)[..., 0]
+        outside = torch.where(x >= knots[..., -1], right, inside)
+        return torch.where(x < knots[..., 0], left, outside)
+
+    def _draw(self, parameters: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
+        knots, _, log_tails, levels = self._parts(parameters)
+        tails = log_tails.exp()
+        step = (torch.searchsorted(levels, uniforms, right=True) - 1).clamp(0, len(levels) - 2)
+        low = knots.gather(-1, step[..., None])[..., 0]
+        high = knots.gather(-1, step[..., None] + 1)[..., 0]
+        share = (uniforms - levels[step]) / (levels[step + 1] - levels[step])
+        inside = torch.lerp(low, high, share.clamp(0.0, 1.0))
+        left = tails[..., 0] * (uniforms / levels[0]).log().clamp(max=0.0)
+        right = -tails[..., 1] * ((1 - uniforms) / (1 - levels[-1])).log().clamp(max=0.0)
+        median = parameters[..., 0]
+        return median + temperature * (inside + left + right - median)
+
+    def _scaled(self, parameters: Tensor, log_scale: Tensor) -> Tensor:
+        return torch.cat(
+            (parameters[..., :1] * log_scale.exp(), parameters[..., 1:] + log_scale), dim=-1
+        )

@@ -1,4 +1,4 @@
-"""Forecasts as a picture: what was, and a fan of what may come."""
+"""Pictures of histories, each with a fan of sample paths after it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.views.survey_picture import PICTURE_STYLE, save_figure
+from rhapsode.views.pictures import picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,15 +23,15 @@ INK, FAN, TRUTH = "#2b3a42", "#0b6e8a", "#c4501b"
 
 @dataclass(frozen=True)
 class Fan:
-    """One panel.
+    """One panel: a history and its sample paths.
 
     Arguments:
-        label: above it.
+        label: printed above.
         times_T: of the history; datetime64 or numbers.
-        values_T: then.
-        ahead_H: times of the steps to come.
-        paths_SH: what may come.
-        came_H: what came, from the first step on; None where nobody knows.
+        values_T: at these times.
+        ahead_H: times of the forecast steps.
+        paths_SH: sample paths.
+        came_H: observations from the first forecast step on; None if they are unknown.
     """
 
     label: str
@@ -43,71 +43,60 @@ class Fan:
 
 
 def draw_fans(path: Path, fans: Sequence[Fan], *, title: str) -> None:
-    """Draw a panel for each fan, the first twelve, as PNG or SVG.
+    """Draw a panel for each of the first twelve fans.
 
     Arguments:
-        path: where; its suffix says which.
+        path: a .png or .svg file.
         fans: at least one.
-        title: above all.
+        title: printed above all panels.
     """
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
     shown = fans[:MOST]
     columns = 1 if len(shown) == 1 else 2 if len(shown) <= 4 else 3
     rows = -(-len(shown) // columns)
-    with mpl.rc_context(PICTURE_STYLE):
-        # A figure of its own, without pyplot: no window, no state that another thread shares.
-        figure = Figure(
-            figsize=(9.2 if columns > 1 else 8.4, 0.9 + (3.4 if rows == 1 else 2.3 * rows)),
-            dpi=150,
-            facecolor="white",
-            layout="constrained",
-        )
+    size = (9.2 if columns > 1 else 8.4, 0.9 + (3.4 if rows == 1 else 2.3 * rows))
+    with picture(path, {}, figsize=size, dpi=150, layout="constrained") as figure:
         flat = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
         for axis, fan in zip(flat, shown, strict=False):
             _panel(axis, fan)
-            name = axis.set_title(fan.label, loc="left", fontsize=9.5, color=INK)
-            name.set_parse_math(False)
+            axis.set_title(fan.label, loc="left", fontsize=9.5, color=INK)
         for axis in flat[len(shown) :]:
             axis.set_axis_off()
-        heading = figure.suptitle(
-            title, x=0.012, ha="left", fontsize=12, fontweight="bold", color=INK
-        )
-        heading.set_parse_math(False)  # a dollar is a dollar
-        handles, labels = flat[0].get_legend_handles_labels()
+        figure.suptitle(title, x=0.012, ha="left", fontsize=12, fontweight="bold", color=INK)
         figure.legend(
-            handles,
-            labels,
+            *flat[0].get_legend_handles_labels(),
             loc="outside lower left",
-            ncols=len(labels),
+            ncols=9,  # all on one line
             frameon=False,
             fontsize=8.5,
         )
-        save_figure(figure, path)
 
 
 def _panel(axis: Axes, fan: Fan) -> None:
-    horizon = fan.paths_SH.shape[1]
     ahead, paths = fan.ahead_H, fan.paths_SH
     if len(fan.values_T) and np.isfinite(fan.values_T[-1]):
         # The fan opens from the last value.
         ahead = np.concatenate((fan.times_T[-1:], ahead))
         paths = np.concatenate((np.full((len(paths), 1), fan.values_T[-1]), paths), axis=1)
     for low, high, alpha in BANDS:
-        bottom, top = np.quantile(paths, (low, high), axis=0, method="weibull")
+        band = np.quantile(paths, (low, high), axis=0, method="weibull")
         label = f"{high - low:.0%} of the paths"
-        axis.fill_between(ahead, bottom, top, color=FAN, alpha=alpha, linewidth=0, label=label)
+        axis.fill_between(ahead, *band, color=FAN, alpha=alpha, linewidth=0, label=label)
     axis.plot(ahead, np.median(paths, axis=0), color=FAN, linewidth=1.8, label="median")
     axis.plot(fan.times_T, fan.values_T, color=INK, linewidth=1.3, label="history")
     if fan.came_H is not None:
-        known = ahead[-horizon:][: len(fan.came_H)]
-        axis.plot(known, fan.came_H, color=TRUTH, linewidth=1.3, label="what came")
-    axis.grid(visible=True, axis="y", color="#e6eaec", linewidth=0.8)
+        axis.plot(
+            fan.ahead_H[: len(fan.came_H)],
+            fan.came_H,
+            color=TRUTH,
+            linewidth=1.3,
+            label="what came",
+        )
+    axis.grid(visible=True, axis="y")
     axis.margins(x=0.01)
     if np.issubdtype(ahead.dtype, np.datetime64):
-        from matplotlib import dates
+        from matplotlib import dates as untyped
 
-        locator: Any = dates.AutoDateLocator(minticks=3, maxticks=6)  # type: ignore[no-untyped-call]
+        dates: Any = untyped
+        locator = dates.AutoDateLocator(minticks=3, maxticks=6)
         axis.xaxis.set_major_locator(locator)
-        axis.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+        axis.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
