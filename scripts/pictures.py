@@ -13,10 +13,9 @@ FOLDER = Path(__file__).parent.parent / "docs" / "pictures"
 
 def data_info_kitchen(path: Path) -> None:
     """What `rhapsode data info kitchen --plot` draws."""
-    from rhapsode.views.pictures.survey_picture import write_picture
-    from rhapsode.workflows.inference.sources import survey
+    import rhapsode as rh
 
-    write_picture(survey("kitchen")[1], path)
+    rh.describe("kitchen").plot(path)
 
 
 def forecast(path: Path) -> None:

@@ -18,7 +18,7 @@ from rhapsode.data.corpora import catalogue
 
 DATA = os.environ.get("RHAPSODE_DATA")
 # Where the library asks for the speed of the machine; the test of the measuring itself asks the room.
-MEASURED = ("rhapsode.training", "rhapsode.workflows.runs.plan_run")
+MEASURED = ("rhapsode.training", "rhapsode.workflows.runs.planning")
 FROZEN = {"modules": 0}
 draw_kitchen = catalogue.kitchen_documents
 

@@ -12,87 +12,120 @@ from rhapsode.late import late_names
 
 __version__ = "0.1.0"
 __all__ = [
+    "BlindComparison",
     "Comparison",
     "Continuation",
     "Document",
+    "Evaluated",
+    "Event",
+    "Finished",
     "Following",
     "Forecast",
+    "ForecastSettings",
     "History",
     "Info",
     "Metrics",
     "Model",
     "Piece",
     "Plan",
+    "Request",
     "RhapsodeError",
+    "Sampled",
+    "Saved",
     "SeriesModel",
+    "SeriesSettings",
     "Session",
+    "Step",
     "Survey",
+    "Training",
     "__version__",
+    "claim_report",
     "compare",
+    "components",
+    "corpora",
     "describe",
     "encode",
     "evaluate",
     "fetch",
     "forecast",
     "info",
+    "is_repeated",
     "load",
+    "measuring_settings",
     "next",
     "plan",
+    "prepare",
+    "repeat",
+    "request",
     "session",
+    "setting_places",
+    "show",
     "train",
 ]
 
 if TYPE_CHECKING:
     from rhapsode.data import fetch_corpus as fetch
+    from rhapsode.data import list_corpora as corpora
     from rhapsode.errors import RhapsodeError
+    from rhapsode.modalities.model import Model
     from rhapsode.modalities.opened import Continuation, Document, Following, Piece
     from rhapsode.modalities.scoring import Metrics
-    from rhapsode.verbs.forecast import forecast
+    from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
+    from rhapsode.verbs.forecast import ForecastSettings, SeriesSettings, forecast
     from rhapsode.verbs.series import SeriesForecast as Forecast
     from rhapsode.verbs.series import SeriesModel
     from rhapsode.views.history import History
-    from rhapsode.workflows import Model, load
-    from rhapsode.workflows.inference.ask import encode, session
+    from rhapsode.workflows.component_settings import (
+        components,
+        measuring_settings,
+        setting_places,
+    )
+    from rhapsode.workflows.inference.ask import Info, encode, info, load, session
     from rhapsode.workflows.inference.ask import next_elements as next
+    from rhapsode.workflows.inference.blind import BlindComparison
     from rhapsode.workflows.inference.comparison import Comparison, compare, evaluate
-    from rhapsode.workflows.inference.describe import Info, info
+    from rhapsode.workflows.inference.requests import Request, request
     from rhapsode.workflows.inference.session import PlaySession as Session
-    from rhapsode.workflows.inference.sources import Survey, describe
-    from rhapsode.workflows.runs.plan_run import Plan, plan
-    from rhapsode.workflows.runs.run import train
+    from rhapsode.workflows.inference.sources import Survey, describe, show
+    from rhapsode.workflows.runs.planning import Plan, plan
+    from rhapsode.workflows.runs.repeat import is_repeated, repeat
+    from rhapsode.workflows.runs.run import claim_report, train
+    from rhapsode.workflows.runs.run import prepare_training as prepare
+    from rhapsode.workflows.runs.training import Training
 
 _HOMES = {
-    "Comparison": "rhapsode.workflows.inference.comparison",
-    "Continuation": "rhapsode.modalities.opened",
-    "Document": "rhapsode.modalities.opened",
-    "Following": "rhapsode.modalities.opened",
-    "Forecast": "rhapsode.verbs.series:SeriesForecast",
-    "History": "rhapsode.views.history",
-    "Info": "rhapsode.workflows.inference.describe",
-    "Metrics": "rhapsode.modalities.scoring",
-    "Model": "rhapsode.workflows",
-    "Piece": "rhapsode.modalities.opened",
-    "Plan": "rhapsode.workflows.runs.plan_run",
-    "RhapsodeError": "rhapsode.errors",
-    "SeriesModel": "rhapsode.verbs.series",
-    "Session": "rhapsode.workflows.inference.session:PlaySession",
-    "Survey": "rhapsode.workflows.inference.sources",
-    "compare": "rhapsode.workflows.inference.comparison",
-    "describe": "rhapsode.workflows.inference.sources",
-    "encode": "rhapsode.workflows.inference.ask",
-    "evaluate": "rhapsode.workflows.inference.comparison",
-    "fetch": "rhapsode.data:fetch_corpus",
-    "forecast": "rhapsode.verbs.forecast",
-    "info": "rhapsode.workflows.inference.describe",
-    "load": "rhapsode.workflows",
-    "next": "rhapsode.workflows.inference.ask:next_elements",
-    "plan": "rhapsode.workflows.runs.plan_run",
-    "session": "rhapsode.workflows.inference.ask",
-    "train": "rhapsode.workflows.runs.run",
+    "data": "fetch=fetch_corpus corpora=list_corpora",
+    "errors": "RhapsodeError",
+    "modalities.model": "Model",
+    "modalities.opened": "Continuation Document Following Piece",
+    "modalities.scoring": "Metrics",
+    "training.events": "Evaluated Event Finished Sampled Saved Step",
+    "verbs.forecast": "ForecastSettings SeriesSettings forecast",
+    "verbs.series": "Forecast=SeriesForecast SeriesModel",
+    "views.history": "History",
+    "workflows.component_settings": "components measuring_settings setting_places",
+    "workflows.inference.ask": "Info encode info load next=next_elements session",
+    "workflows.inference.blind": "BlindComparison",
+    "workflows.inference.comparison": "Comparison compare evaluate",
+    "workflows.inference.requests": "Request request",
+    "workflows.inference.session": "Session=PlaySession",
+    "workflows.inference.sources": "Survey describe show",
+    "workflows.runs.planning": "Plan plan",
+    "workflows.runs.repeat": "is_repeated repeat",
+    "workflows.runs.run": "claim_report prepare=prepare_training train",
+    "workflows.runs.training": "Training",
 }
+"""The modules of the public names; `a=b` is the name `a` for the module's `b`."""
 
 # Looked up late, so that importing rhapsode costs nothing and loads no torch.
-__getattr__ = late_names(__name__, _HOMES)
+__getattr__ = late_names(
+    __name__,
+    {
+        entry.partition("=")[0]: f".{module}:{entry.rpartition('=')[2]}"
+        for module, names in _HOMES.items()
+        for entry in names.split()
+    },
+)
 
 
 def __dir__() -> list[str]:

@@ -165,7 +165,7 @@ def test_blind_texts_are_equally_long_whatever_a_character_takes(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rhapsode.config import GenerateSettings
-    from rhapsode.workflows.inference.blind import blind_pairs
+    from rhapsode.workflows.inference.blind import BlindComparison
 
     Path("poem.txt").write_text("牀前看月光疑是地上霜" * 400, encoding="utf-8")
     for encoding in ("characters", "bytes"):
@@ -174,7 +174,7 @@ def test_blind_texts_are_equally_long_whatever_a_character_takes(
         )
         assert done.code == 0, done.err
     settings = GenerateSettings(length=30, temperature=0.0, seed=1)
-    (pair,) = blind_pairs(["characters", "bytes"], ["月"], settings, rounds=1)
+    (pair,) = BlindComparison(["characters", "bytes"], "votes.json", settings).pairs(["月"], 1)
     assert [len(text) for text in pair.texts] == [30, 30]
     # What UTF-8 lacks is kept, too; without any standard input nothing is voted.
     flags = ("compare", "characters", "bytes", "--blind", "--prompt", "月\udcff", "--json")

@@ -20,7 +20,7 @@ from rhapsode.errors import RunError
 from rhapsode.modalities.ids.ngram_sidecar import NGRAM
 from rhapsode.modalities.text.quality.writing_check import TEXT_INDEX
 from rhapsode.training import Step, read_checkpoint
-from rhapsode.workflows.runs import plan_run as planning_module
+from rhapsode.workflows.runs import planning as planning_module
 from rhapsode.workflows.runs.run import Training, prepare_training
 from tests.cli.conftest import Cli
 from tests.training.test_resume import assert_same_run
@@ -48,7 +48,7 @@ import json, os, signal, sys, threading
 from pathlib import Path
 from tests.cli.test_crash import ASKED, INTERVAL, settled_step
 from rhapsode.training import Step
-from rhapsode.workflows.runs import plan_run as planning_module
+from rhapsode.workflows.runs import planning as planning_module
 from rhapsode.modalities.ids.ngram_sidecar import NGRAM
 from rhapsode.workflows.runs.run import prepare_training
 

@@ -180,7 +180,7 @@ def test_resumed_without_the_old_model(cli: Cli, run_folder: Path, new_text: Pat
         "samples": {"length": 0},
     }
     for name in ("whole", "halved"):
-        training = prepare_training((str(new_text),), settings, output=name, start="old")
+        training = prepare_training((str(new_text),), settings, output=name, base="old")
         for count, _ in enumerate(training.events()):
             if name == "halved" and count == 5:
                 training.loop.stop()

@@ -201,7 +201,7 @@ def test_a_table_is_surveyed(cli: Cli) -> None:
 def test_the_plan_that_is_told_is_the_planners(
     cli: Cli, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for place in ("rhapsode.training", "rhapsode.workflows.runs.plan_run"):
+    for place in ("rhapsode.training", "rhapsode.workflows.runs.planning"):
         rates = {"float32": 50.0, "bfloat16": 1.0}
         monkeypatch.setattr(f"{place}.matmul_rates", lambda rates=rates: rates)
     told = json.loads(cli("data", "info", source, "--json").out)["training"]

@@ -14,6 +14,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from rhapsode import load
 from rhapsode.bundle import Calibration, Mixture, read_bundle, write_bundle
 from rhapsode.bundle import facts as id_facts
 from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
@@ -23,7 +24,6 @@ from rhapsode.errors import BundleError, DataError
 from rhapsode.evaluation import in_context, part_losses
 from rhapsode.modalities.ids.ngram_sidecar import ngram_part
 from rhapsode.modalities.text.model import TextModel
-from rhapsode.workflows import load
 from rhapsode.workflows.inference.session import PlaySession
 from rhapsode.workflows.runs.run import prepare_training
 from tests.cli.conftest import Cli
@@ -150,7 +150,7 @@ def test_the_figures_are_what_one_finds_by_hand(trained: Path) -> None:
         {"steps": 1, "network": {"hidden_size": 8}, "training": {"precision": "float32"}},
         output=str(trained.parent / "never"),
     )
-    test = training.corpus.test
+    test = training.run.planned.corpus.test
     model = TextModel(trained)
     predictor = model.scorer
     assert isinstance(predictor, MixedPredictor)

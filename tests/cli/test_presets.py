@@ -109,7 +109,7 @@ def test_the_shapes_of_the_classics(cli: Cli, prose: str) -> None:
     assert sorted(training.run.network.model.state_dict()) == [
         "bias_hh_l0", "bias_ih_l0", "weight_hh_l0", "weight_ih_l0",
     ]  # fmt: skip
-    vocab_size = training.corpus.encoder.vocab_size
+    vocab_size = training.run.planned.corpus.encoder.vocab_size
     assert training.run.network.model.state_dict()["weight_ih_l0"].shape == (512, vocab_size)
     first, second = training.run.stream.batch(0), training.run.stream.batch(0)
     assert first.inputs.shape == (128, 60)

@@ -203,9 +203,9 @@ def test_flags_without_a_place_here_are_named_where_they_are(
 def test_reading_a_line_loads_nothing_heavy() -> None:
     code = """
 import sys
-from rhapsode.cli.generate import DESCRIPTION, GenerateCommand
+from rhapsode.cli.generate import GenerateCommand
 from rhapsode.cli.parse import parse
-command, typed = parse(GenerateCommand, "generate", DESCRIPTION, ["run", "A", "--top_k=4"])
+command, typed = parse(GenerateCommand, "generate", "", ["run", "A", "--top_k=4"])
 assert (command.prompt, typed["top_k"]) == ("A", 4)
 late = ("torch", "numba", "numpy", "rich", "pandas", "tomllib")
 print([name for name in late if name in sys.modules])

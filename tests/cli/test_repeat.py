@@ -83,7 +83,7 @@ def test_it_goes_on_where_it_was_interrupted(cli: Cli, prose_file: Path) -> None
                 training.loop.stop()
         if len(done) == 1:
             return False
-        done.append(training.settings.seed)
+        done.append(training.run.planned.settings.seed)
         training.finish()
         return True
 

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from rhapsode import load
 from rhapsode.bundle import modality_of, read_bundle
 from rhapsode.bundle.network import build_network
 from rhapsode.config import TrainingSettings, dump_toml, from_mapping, merge, to_mapping
@@ -25,7 +26,6 @@ from rhapsode.modalities.choose import choose_modality
 from rhapsode.modalities.contract import Degree, Modality, Planned, RunRequest
 from rhapsode.models import FAMILIES
 from rhapsode.training import Step, read_checkpoint
-from rhapsode.workflows import load
 from rhapsode.workflows.runs.run import prepare_training
 from rhapsode.workflows.runs.training import Training
 
@@ -246,7 +246,7 @@ class ModalityContract:
         tmp_path: Path,
     ) -> None:
         start = run[0].folder.path
-        more = prepare_training(source, {"steps": 2}, output=str(tmp_path / "on"), start=start)
+        more = prepare_training(source, {"steps": 2}, output=str(tmp_path / "on"), base=start)
         list(more.events())
         assert more.finish()["from"]["validation_loss"] is not None
         assert more.run.planned.bundle.config == run[0].run.planned.bundle.config

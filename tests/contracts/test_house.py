@@ -31,6 +31,8 @@ WRITTEN_BY_ONE = (
 ASKED = ("Predictor", "Model", "Bundle", "Encoder", "Document", "Modality", "Facts")
 """Ends of the names of classes that nobody may be asked for by `isinstance` or `match`."""
 LONGEST_CLASS = 400
+LONGEST_COMMAND = 150
+"""Lines of a file of the command line."""
 
 
 def files() -> list[str]:
@@ -138,3 +140,21 @@ def test_no_class_of_a_modality_is_long(name: str) -> None:
         if isinstance(node, ast.ClassDef):
             assert node.end_lineno is not None
             assert node.end_lineno - node.lineno < LONGEST_CLASS, node.name
+
+
+@pytest.mark.parametrize("name", [name for name in files() if name.startswith("cli/")])
+def test_the_command_line_is_short_files_over_the_public_names(name: str) -> None:
+    source = (SOURCE / name).read_text(encoding="utf-8")
+    assert source.count("\n") <= LONGEST_COMMAND
+    tree = ast.parse(source)
+    ours = {module for module in imported(tree) if within(module, "rhapsode")}
+    rooms = ("cli", "config", "errors", "log", "views")
+    below = {m for m in ours - {"rhapsode"} if not any(within(m, f"rhapsode.{r}") for r in rooms)}
+    assert not below
+    used = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+        if node.value.id == "rh"
+    }
+    assert used <= {*rhapsode.__all__}

@@ -321,7 +321,7 @@ MUTANTS = (
     Mutant(
         27,
         "training on series: first weights are those of seed 0, whatever the seed",
-        old="torch.manual_seed(settings.seed)",
+        old="torch.manual_seed(asked.seed)",
         new="torch.manual_seed(0)",
         within=("def plan_training",),
         tests=("tests/workflows/series/test_model.py::test_the_seed_decides_the_first_weights",),

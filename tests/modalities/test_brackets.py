@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from rhapsode import load
 from rhapsode.bundle import StretchRequest
 from rhapsode.bundle.network import load_network
 from rhapsode.cli.main import main
@@ -16,7 +17,6 @@ from rhapsode.config import GenerateSettings
 from rhapsode.data import Batch
 from rhapsode.engine.compiled_predictor import CompiledPredictor
 from rhapsode.modalities.model import Model
-from rhapsode.workflows import load
 from rhapsode.workflows.inference.comparison import evaluate
 from rhapsode.workflows.inference.session import PlaySession
 from rhapsode.workflows.runs.run import prepare_training
@@ -114,7 +114,7 @@ def assert_grammatical(text: str, *, ended: bool) -> None:
 
 def test_batches_hold_what_may_follow(run: tuple[Any, dict[str, Any]]) -> None:
     training, _ = run
-    stream, train = training.run.stream, training.corpus.train
+    stream, train = training.run.stream, training.run.planned.corpus.train
     elements = np.asarray(train.elements_N)
     inside = np.cumsum(np.where(elements == 2, 1, np.where(elements == 3, -1, 0)))
     for step in range(4):
@@ -272,7 +272,9 @@ def test_it_is_evaluated_on_parts_of_its_run(run: tuple[Any, dict[str, Any]]) ->
 
 def test_models_are_compared(run: tuple[Any, dict[str, Any]], model: Any) -> None:
     training, _ = run
-    part = training.run.modality.part(training.corpus, training.settings, "test")
+    part = training.run.modality.part(
+        training.run.planned.corpus, training.run.planned.settings, "test"
+    )
     found = training.run.modality.compare(
         {"one": load(training.folder.path), "two": model}, part, None
     )

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rhapsode import load
 from rhapsode.bundle import ValueCondition
 from rhapsode.bundle.network import load_network
 from rhapsode.bundle.value_predictor import ValuePredictor
 from rhapsode.cli.main import main
 from rhapsode.config import GenerateSettings
 from rhapsode.data import Condition
-from rhapsode.workflows import load
 from rhapsode.workflows.inference.comparison import evaluate
 from rhapsode.workflows.inference.session import PlaySession
 from rhapsode.workflows.runs.run import prepare_training
@@ -177,7 +177,7 @@ def test_it_is_evaluated_and_compared_on_parts_of_its_run(
     list(training.events())
     training.finish()
     other = load(folder)
-    part = zigzag.ZIGZAG.part(training.corpus, training.settings, "test")
+    part = zigzag.ZIGZAG.part(training.run.planned.corpus, training.run.planned.settings, "test")
     found = zigzag.ZIGZAG.compare({"good": model, "bad": other}, part, None)
     sums = {name: one.sums_U["nats_per_value"] for name, one in found.models.items()}
     assert sums["good"].sum() / found.sizes_U["nats_per_value"].sum() == pytest.approx(

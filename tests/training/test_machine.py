@@ -9,7 +9,7 @@ import torch
 from rhapsode import train
 from rhapsode.errors import SettingsError
 from rhapsode.training import faster_precision, matmul_rates, runs
-from rhapsode.workflows.runs import plan_run as planning
+from rhapsode.workflows.runs import planning
 
 QUICK = {"steps": 2, "network": {"hidden_size": 8}, "samples": {"length": 0}}
 

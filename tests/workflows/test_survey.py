@@ -19,11 +19,11 @@ from rhapsode.data.statistics import (
 )
 from rhapsode.encoding import ENCODERS
 from rhapsode.errors import DataError, SettingsError
-from rhapsode.workflows.inference.sources import survey as survey_of
+from rhapsode.workflows.inference.sources import describe
 
 
 def survey(*sources: str, **asked: Any) -> dict[str, Any]:
-    return survey_of(*sources, **asked)[1]
+    return describe(*sources, **asked).found
 
 
 def counted(*pieces: Document) -> TextCounts:

@@ -86,7 +86,8 @@ def test_a_run_leaves_its_picture(prose_file: Path, tmp_path: Path) -> None:
     assert f"test, mixed {summary['loss']:.3f}" in texts
     assert training.run.planned.baseline is not None
     assert f"n-gram model {training.run.planned.baseline:.3f}" in texts
-    counts_V, found_V = training.corpus.train.counts_V, training.corpus.validation.counts_V
+    corpus = training.run.planned.corpus
+    counts_V, found_V = corpus.train.counts_V, corpus.validation.counts_V
     share_V = (counts_V + 1) / (counts_V + 1).sum()
     unigram = -(found_V * np.log(share_V)).sum() / found_V.sum()
     assert f"unigram model {unigram:.3f}" in texts

@@ -1,34 +1,25 @@
-"""`rhapsode compare`."""
-
-from __future__ import annotations
-
-import secrets
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
-
-from msgspec import Meta
-
-from rhapsode.cli.console import note, print_json, stderr
-from rhapsode.cli.evaluate import print_parts
-from rhapsode.cli.parse import modality_settings, parse, typed_of
-from rhapsode.config import GenerateSettings, Positional, Repeated, from_mapping, option
-from rhapsode.errors import SettingsError
-
-__all__ = ["CompareCommand", "run"]
-
-DESCRIPTION = """Score the same data with several models of one kind, side by side.
+"""Score the same data with several models of one kind, side by side.
 
 For text, bits per character are comparable across encodings: for a character without an element, its spelling is
 charged. For series, densities and forecasts are compared. A paired test reports whether a difference is significant.
 rhapsode compare MODEL --help lists the options for the model's kind of data.
 
-With --blind, pairs of continuations are shown in random order, you choose the better one, and the votes are saved."""
+With --blind, pairs of continuations are shown in random order, you choose the better one, and the votes are saved.
+"""
 
-_PROMPT = 120
-_KEYS = {"1": "first", "2": "second", "=": "tie"}
+import sys
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+import rhapsode as rh
+from rhapsode.cli.console import note, print_json, print_parts, stderr
+from rhapsode.cli.parse import Typed, measuring_of
+from rhapsode.config import GenerateSettings, Positional, Repeated, option
+from rhapsode.errors import SettingsError
+
+_CHOICES: dict[str, Literal["first", "second", "tie"]] = {"1": "first", "2": "second", "=": "tie"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,55 +48,39 @@ class CompareCommand:
     output: Annotated[str, option("FILE.json", alias="-o")] = "votes.json"
     """With --blind: file of the votes; votes already in it are counted too."""
 
-
-def run(arguments: Sequence[str], began: float) -> int:
-    """Run the command."""
-    flags = modality_settings(arguments, "comparison")
-    command, typed = parse(CompareCommand, "compare", DESCRIPTION, arguments, *flags)
-    if len(command.models) < 2:
-        raise SettingsError(
-            "a comparison needs two or more models",
-            where="compare",
-            hint="rhapsode compare run-a run-b --on test.txt",
-        )
-    if command.blind:
-        return _vote(command, typed)
-    if not command.on:
-        raise SettingsError("no data was given", where="compare", hint="name some with --on")
-    from rhapsode.workflows.inference.comparison import compare, open_models
-
-    modality, opened = open_models(command.models)
-    asked = typed_of(typed, modality.comparison)
-    compared = compare(opened, *command.on, **asked)
-    found = compared.to_mapping()
-    if command.json:
-        print_json(found)
-        return 0
-    print_parts(modality.comparison_report(found, f"on {', '.join(command.on)}"))
-    return 0
+    def run(self, typed: Typed, began: float) -> None:
+        if len(self.models) < 2:
+            raise SettingsError(
+                "a comparison needs two or more models",
+                where="compare",
+                hint="rhapsode compare run-a run-b --on test.txt",
+            )
+        if self.blind:
+            _vote(self, typed)
+            return
+        if not self.on:
+            raise SettingsError("no data was given", where="compare", hint="name some with --on")
+        settings = measuring_of(typed, "compare", self.models)
+        comparison = rh.compare(self.models, *self.on, **settings)
+        if self.json:
+            print_json(comparison.to_mapping())
+        else:
+            print_parts(comparison.report(f"on {', '.join(self.on)}"))
 
 
-def _vote(command: CompareCommand, typed: Mapping[str, Any]) -> int:
-    from rich.console import Console
+def _vote(command: CompareCommand, typed: Typed) -> None:
     from rich.text import Text
 
     from rhapsode.views.terminal.text_tables import pair_panels, score_line
-    from rhapsode.workflows.inference.blind import Ballot, blind_pairs, passages_for, scores_of
-    from rhapsode.workflows.inference.comparison import open_models
 
-    ballot = Ballot(Path(command.output))
-    modality, opened = open_models(command.models)
-    seed = secrets.randbits(32) if command.seed is None else command.seed
-    settings = from_mapping(
-        GenerateSettings,
-        {"length": command.length, "temperature": command.temperature, "seed": seed},
-        where="options",
+    settings = GenerateSettings(
+        length=command.length, temperature=command.temperature, seed=command.seed
     )
+    blind = rh.BlindComparison(command.models, command.output, settings)
     prompts = list(command.prompt)
     if command.on:
-        asked = typed_of(typed, modality.comparison)
-        sizes = {"count": command.rounds, "length": _PROMPT}
-        prompts += passages_for(opened, command.on, **sizes, seed=seed, **asked)
+        reading = measuring_of(typed, "compare", command.models)
+        prompts += blind.passages(command.on, command.rounds, **reading)
     if not prompts:
         raise SettingsError(
             "a blind comparison needs prompts",
@@ -113,37 +88,33 @@ def _vote(command: CompareCommand, typed: Mapping[str, Any]) -> int:
             hint='give --prompt "Once upon a time", or a text to take them from by --on',
         )
     note("1 or 2: the better one   =: no difference   s: skip   q: end")
-    for pair in blind_pairs(opened, prompts, settings, rounds=command.rounds):
+    for pair in blind.pairs(prompts, command.rounds):
         title = f"{pair.round + 1} of {command.rounds}"
         for panel in pair_panels(title, pair.prompt, pair.texts):
             stderr().print(panel)
-        choice = _choice()
-        if choice == "q":
+        answer = _answer()
+        if answer == "q":
             break
-        if choice != "s":
-            ballot.add(pair, _KEYS[choice])  # type: ignore[arg-type]
-    scores = scores_of(ballot.votes)
+        if answer != "s":
+            blind.vote(pair, _CHOICES[answer])
+    scores = blind.scores()
     if command.json:
-        print_json({"votes": len(ballot.votes), "scores": [vars(score) for score in scores]})
-        return 0
-    console = Console(highlight=False)
-    console.print(Text(f"{len(ballot.votes)} votes in {command.output}", style="dim"))
-    for score in scores:
-        console.print(score_line(score.models, score.wins, score.ties, score.p_value))
-    return 0
+        print_json({"votes": len(blind.votes), "scores": [vars(score) for score in scores]})
+        return
+    head = Text(f"{len(blind.votes)} votes in {command.output}", style="dim")
+    print_parts([head, *(score_line(s.models, s.wins, s.ties, s.p_value) for s in scores)])
 
 
-def _choice() -> str:
-    """What was typed; the end of input, or none at all, ends the vote."""
-    if sys.stdin is None:
-        return "q"
-    while True:
+def _answer() -> str:
+    """The answer that was typed; the end of input, or no input at all, ends the vote."""
+    while sys.stdin is not None:
         sys.stderr.write("which is better? ")
         sys.stderr.flush()
         line = sys.stdin.readline()
         if not line:
-            return "q"
+            break
         answer = line.strip().lower()
-        if answer in (*_KEYS, "s", "q"):
+        if answer in (*_CHOICES, "s", "q"):
             return answer
         note("1, 2, =, s or q")
+    return "q"

@@ -1,45 +1,42 @@
-"""What goes where: results to stdout, everything else to stderr."""
+"""Output: results to stdout, everything else to stderr, and of several processes one voice."""
 
-from __future__ import annotations
-
+import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from rhapsode.errors import RunError
+from rhapsode.log import log
 
 if TYPE_CHECKING:  # takes longer to load than a text to write
     from rich.console import Console
 
-__all__ = [
-    "fail",
-    "json_text",
-    "messages_on_stderr",
-    "note",
-    "plain",
-    "print_json",
-    "put",
-    "stderr",
-]
+    from rhapsode.views.display import Shown
 
+# Variables by which people have their say on what a terminal can.
 _RULING = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
-"""Variables by which people have their say on what a terminal can."""
 
 
 @cache
-def stderr() -> Console:
-    """What draws on stderr."""
+def stderr() -> "Console":
+    """The console that draws on stderr."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def stdout() -> "Console":
+    """A console that draws on stdout."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
 def note(line: str) -> None:
-    """A plain line on stderr."""
+    """Print a plain line on stderr."""
     if _simple(line):
         dim = sys.stderr.isatty()
         sys.stderr.write(f"\x1b[2m{line}\x1b[0m\n" if dim else f"{line}\n")
@@ -50,19 +47,25 @@ def note(line: str) -> None:
     stderr().print(Text(line), style="dim")
 
 
-class _Notes(logging.Handler):
-    """Lines of the package's logger on stderr."""
+def _simple(line: str) -> bool:
+    """True if a dim line looks the same without the console, and nothing is drawn already."""
+    if sys.stderr is None or os.name != "posix" or not line or not line.isprintable():
+        return False
+    if stderr.cache_info().currsize or any(os.environ.get(name) for name in _RULING):
+        return False
+    term = os.environ.get("TERM", "").strip().lower()
+    return not sys.stderr.isatty() or term not in ("", "dumb", "unknown")
 
+
+class _Notes(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         mark = "warning: " if record.levelno >= logging.WARNING else ""
         note(mark + record.getMessage())
 
 
-@contextmanager
+@contextlib.contextmanager
 def messages_on_stderr() -> Iterator[None]:
     """Show the progress and the warnings of the package while this lasts."""
-    from rhapsode.log import log
-
     handler, before = _Notes(), (log.level, log.propagate)
     log.addHandler(handler)
     log.setLevel(logging.INFO)
@@ -75,30 +78,37 @@ def messages_on_stderr() -> Iterator[None]:
         log.propagate = before[1]
 
 
-def _simple(line: str) -> bool:
-    """Whether a dim line looks the same without what draws, and nothing is drawn already."""
-    if sys.stderr is None or os.name != "posix" or not line or not line.isprintable():
-        return False
-    if stderr.cache_info().currsize or any(os.environ.get(name) for name in _RULING):
-        return False
-    term = os.environ.get("TERM", "").strip().lower()
-    return not sys.stderr.isatty() or term not in ("", "dumb", "unknown")
-
-
 def fail(message: str) -> None:
-    """An error: one line on stderr."""
+    """Print an error: one line on stderr."""
     from rich.text import Text
 
     stderr().print(Text.assemble(("error: ", "bold red"), message))
 
 
+def present(result: "Shown", *, as_json: bool) -> None:
+    """Print a result: one JSON object, or the tables that people look at."""
+    if as_json:
+        print_json(result.to_mapping())
+    else:
+        console = stdout()
+        print_parts(result.shown(console.width), console)
+
+
+def print_parts(parts: Iterable[Any], console: "Console | None" = None) -> None:
+    """Print lines, and renderables of `rich`, to stdout."""
+    console = console or stdout()
+    for part in parts:
+        line = isinstance(part, str)
+        console.print(part, soft_wrap=line, markup=not line)
+
+
 def print_json(mapping: Mapping[str, Any]) -> None:
-    """One JSON object on stdout."""
+    """Print one JSON object on stdout."""
     put(json_text(mapping) + "\n")
 
 
 def put(text: str) -> None:
-    """Write a result to stdout at once; escapes for bytes that were never UTF-8 become those bytes again.
+    """Write a result to stdout at once; escapes of bytes become the bytes.
 
     Raises:
         RunError: stdout is closed, or its disk is full.
@@ -117,8 +127,13 @@ def put(text: str) -> None:
         raise RunError(f"cannot write: {problem.strerror}", where="standard output") from None
 
 
+def say(text: str) -> None:
+    """Write a text that people read; on a terminal without control characters."""
+    put(plain(text) if sys.stdout is not None and sys.stdout.isatty() else text)
+
+
 def json_text(mapping: Mapping[str, Any]) -> str:
-    """A mapping as JSON; bytes that were never UTF-8 as the escapes of what stands for them."""
+    """A mapping as JSON; bytes outside UTF-8 are written as escapes."""
     import json
 
     text = json.dumps(mapping, ensure_ascii=False, allow_nan=False)
@@ -126,7 +141,7 @@ def json_text(mapping: Mapping[str, Any]) -> str:
 
 
 def plain(text: str) -> str:
-    """A text that a terminal obeys in nothing but its line ends; joiners and marks of direction stay."""
+    """A text without control characters, but for line ends and tabs."""
     import unicodedata  # late, as json: most commands print neither
 
     return "".join(

@@ -1,29 +1,21 @@
-"""`rhapsode data`."""
-
-from __future__ import annotations
-
-import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-
-from rhapsode.cli.console import note, print_json
-from rhapsode.cli.parse import parse, typed_of
-from rhapsode.config import Positional, Repeated, SourceSettings, apply_assignments, option
-from rhapsode.errors import SettingsError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-__all__ = ["DataCommand", "run"]
-
-DESCRIPTION = """List the corpora known by name, and survey a source.
+"""List the corpora known by name, and survey a source.
 
   list: list the corpora that can be given by name in place of a file.
   fetch: download one of them.
   show: show one document of a source and its elements; for a table, one series and its scaled values.
-  info: report characters, lengths, vocabulary, duplicates and splits of a text, or lengths, times and missing values of series, and the settings that train would choose."""
+  info: report characters, lengths, vocabulary, duplicates and splits of a text, or lengths, times and missing values of series, and the settings that train would choose.
+"""  # fmt: skip  # noqa: D208 - lines that begin with two spaces stay lines
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import rhapsode as rh
+from rhapsode.cli.console import note, present, print_json, print_parts, stdout
+from rhapsode.cli.parse import Typed, typed_of
+from rhapsode.config import Positional, Repeated, SourceSettings, apply_assignments, option
+from rhapsode.errors import SettingsError
 
 WIDEST = 100
 
@@ -52,77 +44,53 @@ class DataCommand(SourceSettings):
     json: bool = False
     """Print one JSON object."""
 
+    def run(self, typed: Typed, began: float) -> None:
+        if self.action != "list" and not self.source:
+            raise SettingsError(f"data {self.action} needs a source", hint="name one")
+        if self.plot is not None:
+            if self.action != "info":
+                raise SettingsError(f"data {self.action} draws nothing", where="--plot")
+            from rhapsode.views.pictures import check_picture
 
-def run(arguments: Sequence[str], began: float) -> int:
-    """Run the command."""
-    command, typed = parse(DataCommand, "data", DESCRIPTION, arguments)
-    if command.action != "list" and not command.source:
-        raise SettingsError(f"data {command.action} needs a source", hint="name one")
-    if command.plot is not None and command.action != "info":
-        raise SettingsError(f"data {command.action} draws nothing", where="--plot")
-    if command.plot is not None:
-        from rhapsode.views.pictures import check_picture
-
-        check_picture(Path(command.plot))
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    if command.action == "fetch":
-        from rhapsode.data import fetch_corpus
-
-        sys.stdout.write(fetch_corpus(command.source) + "\n")
-    elif command.action == "list":
-        _list(console, json=command.json)
-    else:
-        _look(command, typed, console)
-    return 0
+            check_picture(Path(self.plot))
+        if self.action == "fetch":
+            sys.stdout.write(rh.fetch(self.source) + "\n")
+        elif self.action == "list":
+            _list(as_json=self.json)
+        else:
+            _look(self, typed)
 
 
-def _list(console: Console, *, json: bool) -> None:
-    """The corpora known by name."""
-    from rich.table import Column, Table
+def _list(*, as_json: bool) -> None:
+    from rich.table import Table
 
-    from rhapsode.data import list_corpora
-
-    corpora = list_corpora()
-    if json:
+    corpora = rh.corpora()
+    if as_json:
         print_json(corpora)
         return
-    table = Table(
-        *(Column(heading) for heading in ("name", "what it is", "licence", "where")),
-        box=None,
-        padding=(0, 2, 0, 0),
-    )
+    table = Table("name", "what it is", "licence", "where", box=None, padding=(0, 2, 0, 0))
     for name, entry in corpora.items():
         table.add_row(f"[bold]{name}", entry["title"], entry["licence"], entry["place"])
-    console.print(table)
+    print_parts([table])
 
 
-def _look(command: DataCommand, typed: Mapping[str, Any], console: Console) -> None:
-    """Survey a source, or show one of its documents."""
-    from rhapsode.workflows.inference.sources import show, survey
-
-    asked = {
-        "source": typed_of(typed, SourceSettings),
-        "encoder": apply_assignments({}, command.set),
-    }
-    asked = {name: value for name, value in asked.items() if value}
-    names = {"encoding": command.encoding, "modality": command.modality}
+def _look(command: DataCommand, typed: Typed) -> None:
+    settings: dict[str, Any] = {"encoding": command.encoding, "modality": command.modality}
+    if source := typed_of(typed, SourceSettings):
+        settings["source"] = source
+    if command.set:
+        settings["encoder"] = apply_assignments({}, command.set)
     if command.action == "show":
-        seen = show(command.source, number=command.document, **asked, **names)
-        if command.json:
-            print_json(seen.to_mapping())
-            return
-        for block in seen.shown(console.width):
-            console.print(block)
+        document = rh.show(command.source, number=command.document, **settings)
+        present(document, as_json=command.json)
         return
-    modality, found = survey(command.source, **asked, **names)
+    survey = rh.describe(command.source, **settings)
     if command.json:
-        print_json(found)
+        print_json(survey.to_mapping())
     else:
+        console = stdout()
         console.width = min(console.width, WIDEST)
-        for part in modality.survey_report(found, console.width):
-            console.print(part)
+        print_parts(survey.shown(console.width), console)
     if command.plot is not None:
-        modality.draw_survey(found, Path(command.plot))
+        survey.plot(command.plot)
         note(f"the picture is in {command.plot}")

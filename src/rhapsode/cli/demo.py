@@ -1,22 +1,16 @@
-"""`rhapsode demo`."""
+"""Train for a minute on the documentation in the Python standard library, then generate at three temperatures.
 
-from __future__ import annotations
+No data and no internet connection are needed.
+"""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from rhapsode.cli.console import note
-from rhapsode.cli.parse import parse
-from rhapsode.cli.training_run import run_training
+import rhapsode as rh
+from rhapsode.cli.console import note, print_parts
+from rhapsode.cli.parse import Typed
 from rhapsode.config import option
-
-__all__ = ["DemoCommand", "run"]
-
-DESCRIPTION = """Train for a minute on the documentation in the Python standard library, then generate at three temperatures.
-
-No data and no internet connection are needed."""
 
 SOURCE = "python-docs"
 PROMPT = "The "
@@ -32,38 +26,28 @@ class DemoCommand:
     output: Annotated[str | None, option("RUN", "runs/python-docs", alias="-o")] = None
     """Run folder; it must not exist yet."""
 
+    def run(self, typed: Typed, began: float) -> None:
+        from rich.rule import Rule
+        from rich.text import Text
 
-def run(arguments: Sequence[str], began: float) -> int:
-    """Run the command."""
-    command, _ = parse(DemoCommand, "demo", DESCRIPTION, arguments)
-    from rich.console import Console
-    from rich.rule import Rule
-    from rich.text import Text
+        from rhapsode.cli.watch import run_training
 
-    from rhapsode.workflows import load
-    from rhapsode.workflows.runs.run import prepare_training
-
-    note("Learning to write like Python's reference manual, a character at a time.")
-    training = prepare_training(
-        (SOURCE,), {"budget": command.budget}, output=command.output, spent=time.monotonic() - began
-    )
-    if not run_training(training):
-        return 130
-    path = training.folder.path
-    model = load(path)
-    console = Console(highlight=False)
-    for temperature in TEMPERATURES:
-        console.print()
-        console.print(Rule(f"temperature {temperature:g}", align="left", style="cyan"))
-        (written,) = model.continuations(PROMPT, temperature=temperature, length=400, seed=1)
-        console.print(Text(written.prompt + written.text))
-    console.print()
-    console.print(Rule("what to type next", align="left", style="cyan"))
-    for line in (
-        f'rhapsode generate {path} "The value of" --temperature 0.7',
-        f"rhapsode info {path}",
-        f"rhapsode evaluate {path} python-code",
-        "rhapsode train YOUR-FILE.txt -o my-run --budget 3m",
-    ):
-        console.print(Text(f"  {line}"))
-    return 0
+        note("Learning to write like Python's reference manual, a character at a time.")
+        settings, spent = {"budget": self.budget}, time.monotonic() - began
+        training = rh.prepare([SOURCE], settings, output=self.output, spent=spent)
+        if not run_training(training):
+            raise SystemExit(130)
+        path = training.folder.path
+        model = rh.load(path)
+        for temperature in TEMPERATURES:
+            head = Rule(f"temperature {temperature:g}", align="left", style="cyan")
+            (text,) = model.continuations(PROMPT, temperature=temperature, length=400, seed=1)
+            print_parts([Text(), head, Text(text.prompt + text.text)])
+        commands = (
+            f'rhapsode generate {path} "The value of" --temperature 0.7',
+            f"rhapsode info {path}",
+            f"rhapsode evaluate {path} python-code",
+            "rhapsode train YOUR-FILE.txt -o my-run --budget 3m",
+        )
+        head = Rule("what to type next", align="left", style="cyan")
+        print_parts([Text(), head, *(Text(f"  {line}") for line in commands)])

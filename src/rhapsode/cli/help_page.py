@@ -1,16 +1,14 @@
 """The help of a command: its usage, its description and its options in groups."""
 
-from __future__ import annotations
-
 import shutil
 import textwrap
 from collections.abc import Iterable
 from typing import Any
 
+import rhapsode as rh
 from rhapsode.cli.words import new_parser
+from rhapsode.config import presets
 from rhapsode.config.options import POSITIONAL, Option, field_docs
-
-__all__ = ["help_page"]
 
 _WIDEST = 100
 
@@ -24,7 +22,10 @@ def help_page(name: str, description: str, options: Iterable[Option]) -> str:
         options: in the order of the page.
     """
     width = max(40, min(_WIDEST, shutil.get_terminal_size().columns))
-    paragraphs = [_wrapped(paragraph, width) for paragraph in description.split("\n\n")]
+    if "{presets}" in description:
+        listing = "\n".join(f"  {name}: {about}." for name, about in presets().items())
+        description = description.replace("{presets}", listing)
+    paragraphs = [_wrapped(paragraph, width) for paragraph in description.strip().split("\n\n")]
     parser = new_parser(width, description="\n\n".join(paragraphs))
     usage = [name]
     groups: dict[str, Any] = {}
@@ -55,15 +56,12 @@ def _wrapped(paragraph: str, width: int) -> str:
 
 
 def _text(option: Option) -> str:
-    """The help of an option, with its default."""
     text = option.flag.help or field_docs(option.owner)[option.field.name]
     if "{families}" in text or "{modalities}" in text:
-        from rhapsode.modalities import MODALITIES
-        from rhapsode.models import FAMILIES
-
-        *families, last = FAMILIES.words()
+        names = rh.components()
+        *families, last = names["model"]
         text = text.replace("{families}", f"{', '.join(families)} or {last}")
-        text = text.replace("{modalities}", ", ".join(MODALITIES.words()))
+        text = text.replace("{modalities}", ", ".join(names["modality"]))
     default = option.flag.default
     if default is None:
         default = "" if option.required or option.kind is bool else str(option.field.default)

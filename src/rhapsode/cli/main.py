@@ -1,10 +1,7 @@
 """The `rhapsode` command: finds the file of a command and loads nothing else."""
 
-from __future__ import annotations
-
 import contextlib
 import gc
-import importlib
 import os
 import sys
 import time
@@ -12,11 +9,8 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from rhapsode import __version__
-from rhapsode.cli.ranks import one_voice, tells
+import rhapsode as rh
 from rhapsode.errors import RhapsodeError
-
-__all__ = ["COMMANDS", "main"]
 
 _KNOWN = {
     "train": "train a model on files, folders or named corpora",
@@ -32,11 +26,11 @@ _KNOWN = {
     "demo": "train on the documentation of Python and generate; needs no data and no internet",
 }
 
+# Those whose file is there: one that only one modality has goes with it.
 COMMANDS = {name: about for name, about in _KNOWN.items() if find_spec(f"rhapsode.cli.{name}")}
-"""Those whose file is there: one that only one modality has goes with it."""
 
+# Commands that are over soon: garbage collection would take a tenth of their loading time.
 _SHORT = ("generate", "next", "info", "encode")
-"""Commands that are over soon: of the time it takes to load them, a tenth went into looking for rubbish."""
 
 _HELP = """\
 usage: rhapsode COMMAND ...
@@ -58,11 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Arguments:
-        arguments: what was typed behind `rhapsode`; None takes it from the process, and lets a budget begin when
-            the process did.
+        arguments: words after `rhapsode`; None takes those of the process, and lets a budget begin
+            when the process did.
 
     Returns:
-        0 done, 1 an error of the user's to mend, 130 interrupted; bad usage exits with 2.
+        0 done, 1 a RhapsodeError, 130 interrupted; bad usage exits with 2.
     """
     began = time.monotonic()
     if arguments is None:
@@ -73,22 +67,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(_HELP.format(commands=listing))
         return 0 if arguments else 2
     if arguments[0] == "--version":
-        sys.stdout.write(f"rhapsode {__version__}\n")
+        sys.stdout.write(f"rhapsode {rh.__version__}\n")
         return 0
     name, rest = arguments[0], list(arguments[1:])
     if name not in COMMANDS:
         return _no_such(name)
-    from rhapsode.cli.console import messages_on_stderr
+    from rhapsode.cli.console import fail, messages_on_stderr
 
+    collections = gc.get_threshold()
     try:
-        with one_voice(), messages_on_stderr(), _few_collections(name in _SHORT):
-            code = _run(name, rest, began)
+        if name in _SHORT:
+            gc.set_threshold(50_000, *collections[1:])
+        with _one_voice(), messages_on_stderr():
+            _run(name, rest, began)
         if sys.stdout is not None:  # it may be closed
             sys.stdout.flush()
     except RhapsodeError as problem:
-        from rhapsode.cli.console import fail
-
-        if tells():
+        if not _are_several() or rh.claim_report():
             fail(str(problem))
         return 1
     except KeyboardInterrupt:
@@ -98,30 +93,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has closed it, as `head` does: that is not an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    return code
+    finally:
+        gc.set_threshold(*collections)
+    return 0
 
 
-def _run(name: str, rest: Sequence[str], began: float) -> int:
-    code: int = importlib.import_module(f"rhapsode.cli.{name}").run(rest, began)
-    return code
+def _run(name: str, words: Sequence[str], began: float) -> None:
+    from rhapsode.cli.parse import parse_command
+
+    command, typed = parse_command(name, words)
+    command.run(typed, began)
 
 
 # CPython keeps frames in chunks of 16 kB, and maps and unmaps a chunk each time a call crosses the end
 # of one. A loop that stands there pays two system calls a pass, which made `generate` a tenth slower. A
 # frame that claims a large stack makes one chunk of a megabyte, with room for every call it makes.
 _run.__code__ = _run.__code__.replace(co_stacksize=70_000)
-
-
-@contextlib.contextmanager
-def _few_collections(few: bool) -> Iterator[None]:
-    """Look for rubbish seldom while this lasts, if at all."""
-    usual = gc.get_threshold()
-    if few:
-        gc.set_threshold(50_000, *usual[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
 
 
 def seconds_since_process_start() -> float:
@@ -132,6 +119,21 @@ def seconds_since_process_start() -> float:
         return max(0.0, uptime - int(fields[19]) / os.sysconf("SC_CLK_TCK"))
     except (OSError, ValueError, IndexError, AttributeError):
         return 0.0
+
+
+def _are_several() -> bool:
+    return os.environ.get("WORLD_SIZE", "1") != "1" and "MASTER_ADDR" in os.environ
+
+
+@contextlib.contextmanager
+def _one_voice() -> Iterator[None]:
+    """Silence all processes but the first while this lasts."""
+    with contextlib.ExitStack() as silence:
+        if _are_several() and os.environ.get("RANK", "0") != "0":
+            nowhere = silence.enter_context(open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123 - no path of ours
+            silence.enter_context(contextlib.redirect_stdout(nowhere))
+            silence.enter_context(contextlib.redirect_stderr(nowhere))
+        yield
 
 
 def _no_such(name: str) -> int:

@@ -1,23 +1,53 @@
 """The reader of command lines: settings dataclasses filled from words."""
 
-from __future__ import annotations
-
 import dataclasses
+import importlib
 import itertools
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from functools import partial
+from typing import Annotated, Any, TypeVar
 
+import rhapsode as rh
 from rhapsode.cli.console import fail
 from rhapsode.cli.words import UsageError, words_of
-from rhapsode.config import convert
+from rhapsode.config import Positional, convert, option
 from rhapsode.config.options import Option, options_of
 from rhapsode.errors import DataError
 
-__all__ = ["modality_settings", "parse", "read_stdin", "settings_of", "typed_of"]
-
 C = TypeVar("C")
 S = TypeVar("S")
+Typed = Mapping[str, Any]  # values that were typed, by field
+
+# Commands with flags of their own for each kind of data.
+MEASURING: dict[str, Any] = {"evaluate": "evaluation", "compare": "comparison"}
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelArgument:
+    """Arguments."""
+
+    model: Positional[Annotated[str, option("MODEL")]]
+    """Run folder or model file."""
+
+
+def parse_command(name: str, arguments: Sequence[str]) -> tuple[Any, Typed]:
+    """Read the command line of a command; see `parse`.
+
+    Arguments:
+        name: its module holds the dataclass `<Name>Command`, and the description as its docstring.
+        arguments: the words after the name.
+    """
+    module = importlib.import_module(f"rhapsode.cli.{name}")
+    command: type[Any] = getattr(module, f"{name.capitalize()}Command")
+    more: list[type[Any]] = []
+    if name in MEASURING:
+        models = [word for word in arguments if not word.startswith("-")]
+        more = rh.measuring_settings(MEASURING[name], models)
+        if not more and not _asks_help(arguments):  # any flag can be typed: the model is missing
+            more = rh.measuring_settings(MEASURING[name])
+    elsewhere = partial(set_places, command) if name == "train" else dict
+    return parse(command, name, module.__doc__ or "", arguments, *more, elsewhere=elsewhere)
 
 
 def parse(
@@ -27,7 +57,7 @@ def parse(
     arguments: Sequence[str],
     *more: type[Any],
     elsewhere: Callable[[], Mapping[str, str]] = dict,
-) -> tuple[C, dict[str, Any]]:
+) -> tuple[C, Typed]:
     """Read a command line; `--help` prints and exits 0, bad usage exits 2.
 
     Arguments:
@@ -39,7 +69,7 @@ def parse(
         elsewhere: gives places of settings without a flag, by flag, to name them for an unknown flag.
 
     Returns:
-        The command, and the values that were typed, those of `more` included, by field.
+        The command, and the values that were typed, those of `more` included.
 
     Raises:
         SettingsError: a value out of range.
@@ -56,12 +86,10 @@ def parse(
     except UsageError as problem:
         fail(f"{problem}; rhapsode {name} --help lists its options")
         raise SystemExit(2) from None
-    names = {field.name for field in dataclasses.fields(command)}  # type: ignore[arg-type]
-    return command(**{key: value for key, value in typed.items() if key in names}), typed
+    return command(**typed_of(typed, command)), typed
 
 
 def _value(option: Option, flag: str, words: Sequence[str]) -> Any:
-    """The value of an option."""
     if option.kind is bool:
         return True
     values = tuple(_single(option, flag, word) for word in words)
@@ -82,46 +110,37 @@ def _single(option: Option, flag: str, word: str) -> Any:
         raise UsageError(f"{flag}: expected {wanted}, got {word!r}") from None
 
 
-def modality_settings(arguments: Sequence[str], name: str) -> list[type[Any]]:
-    """Settings of the modality of the first model among arguments.
-
-    Without a model they are those of all modalities, so that any flag can be typed and the model is what is missing;
-    with `--help` alone there are none.
-
-    Arguments:
-        arguments: the words after the command.
-        name: attribute of a modality: "evaluation" or "comparison".
-    """
-    from rhapsode.bundle import modality_of
-    from rhapsode.modalities import MODALITIES
-
-    known = MODALITIES.names()
-    names = [modality_of(word) for word in arguments if not word.startswith("-")]
-    model = [str(name) for name in names if name in known][:1]
-    if not model and not _asks_help(arguments):
-        model = known
-    return [getattr(MODALITIES.get(each), name) for each in model]
-
-
 def _asks_help(arguments: Sequence[str]) -> bool:
     flags = itertools.takewhile(lambda word: word != "--", arguments)
     return any(word in ("-h", "--help") for word in flags)
 
 
+def set_places(command: type[Any]) -> dict[str, str]:
+    """The `--set` of each setting without a flag, by its name as a flag."""
+    flags = {field.name for field in dataclasses.fields(command)}
+    places = {name: place for name, place in rh.setting_places().items() if name not in flags}
+    return {f"--{name.replace('_', '-')}": f"--set {place}" for name, place in places.items()}
+
+
 def settings_of(command: Any, cls: type[S]) -> S:
     """The part of a command that is the settings `cls`."""
-    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
-    return cls(**{name: getattr(command, name) for name in names})
+    return cls(**typed_of(vars(command), cls))
 
 
-def typed_of(typed: Mapping[str, Any], cls: type[Any]) -> dict[str, Any]:
-    """The values that were typed of the settings `cls`, by field."""
+def typed_of(typed: Typed, cls: type[Any]) -> dict[str, Any]:
+    """The values that were typed of the settings `cls`."""
     names = [field.name for field in dataclasses.fields(cls)]
     return {name: typed[name] for name in names if name in typed}
 
 
+def measuring_of(typed: Typed, command: str, models: Sequence[str]) -> dict[str, Any]:
+    """The values that were typed of the settings for models of one kind."""
+    classes = rh.measuring_settings(MEASURING[command], models)
+    return {name: value for cls in classes for name, value in typed_of(typed, cls).items()}
+
+
 def read_stdin() -> str:
-    """All of standard input as text; bytes that are not UTF-8 are kept as escapes.
+    """All of standard input as text; bytes outside UTF-8 become escapes.
 
     Raises:
         DataError: it is closed.

@@ -1,15 +1,16 @@
-"""`rhapsode play`."""
+"""Write a text in turns with a model. Each line is appended to the text, and the model continues it. An empty line lets the model continue.
 
-from __future__ import annotations
+/help lists the commands. Ctrl-C stops a continuation, Ctrl-D quits. In a pipe, lines are read from standard input.
+"""
 
 import dataclasses
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import rhapsode as rh
 from rhapsode.cli.console import note
-from rhapsode.cli.parse import parse
+from rhapsode.cli.parse import ModelArgument, Typed
 from rhapsode.config import (
     GenerateSettings,
     Positional,
@@ -19,22 +20,13 @@ from rhapsode.config import (
     option,
 )
 
-__all__ = ["PlayCommand", "run"]
-
-DESCRIPTION = """Write a text in turns with a model. Each line is appended to the text, and the model continues it. An empty line lets the
-model continue.
-
-/help lists the commands. Ctrl-C stops a continuation, Ctrl-D quits. In a pipe, lines are read from standard input."""
-
 GREETING = "Write a line and the model goes on; an empty line lets it go on; /help tells the rest."
 
 
 @dataclass(frozen=True)
-class PlayCommand:
+class PlayCommand(ModelArgument):
     """Options."""
 
-    model: Positional[Annotated[str, option("MODEL")]]
-    """Run folder or model file."""
     prompt: Positional[Annotated[str, option("PROMPT", "none")]] = ""
     """Beginning of the text; for a model of series, a table with the series to continue."""
     set: Annotated[Repeated[tuple[str, ...]], option("KEY=VALUE", "none")] = ()
@@ -47,41 +39,35 @@ class PlayCommand:
     load: Annotated[str | None, option("FILE", "none")] = None
     """Continue a saved session."""
 
+    def run(self, typed: Typed, began: float) -> None:
+        asked = apply_assignments({}, self.set)
+        if self.seed is not None:
+            asked["seed"] = self.seed
+        settings = from_mapping(GenerateSettings, asked, where="--set")
+        from rhapsode.cli.play_lines import NAMES, Player
+        from rhapsode.cli.play_screen import PlayScreen
 
-def run(arguments: Sequence[str], began: float) -> int:
-    """Run the command."""
-    command, _ = parse(PlayCommand, "play", DESCRIPTION, arguments)
-    asked = apply_assignments({}, command.set)
-    if command.seed is not None:
-        asked["seed"] = command.seed
-    settings = from_mapping(GenerateSettings, asked, where="--set")
-    from rhapsode.cli.play_screen import PlayScreen
-    from rhapsode.workflows import load
-    from rhapsode.workflows.inference.play_commands import Player
-    from rhapsode.workflows.inference.session import PlaySession
-
-    model = load(command.model)
-    session = PlaySession(model, settings, command.prompt)
-    model.ready(session.settings)  # errors come before the first line
-    if command.load is not None:
-        session.load(Path(command.load))
-    screen = PlayScreen()
-    kept = Path(command.keep) if command.keep else model.path.parent / model.kept
-    player = Player(session, screen, kept)
-    if "seed" not in asked:
-        note(f"seed {session.settings.seed}")
-    if screen.is_terminal:
-        bundle = model.bundle
-        network = "counts" if bundle.network is None else bundle.network.model.name
-        screen.greet(
-            model.path.parent.name or str(model.path),
-            network.partition(".")[0],
-            bundle.encoder.name.partition(".")[0],
-            f"temperature {session.settings.temperature:g}",
-        )
-        note(GREETING)
-        if session.turns:
-            player.show_text()
-    names = [field.name for field in dataclasses.fields(GenerateSettings)]
-    player.play(screen.lines(player.commands, names))
-    return 0
+        model = rh.load(self.model)
+        session = rh.Session(model, settings, self.prompt)
+        model.ready(session.settings)  # errors come before the first line
+        if self.load is not None:
+            session.load(Path(self.load))
+        screen = PlayScreen()
+        kept = Path(self.keep) if self.keep else model.path.parent / model.kept
+        player = Player(session, screen, kept)
+        if "seed" not in asked:
+            note(f"seed {session.settings.seed}")
+        if screen.is_terminal:
+            bundle = model.bundle
+            network = "counts" if bundle.network is None else bundle.network.model.name
+            screen.greet(
+                model.path.parent.name or str(model.path),
+                network.partition(".")[0],
+                bundle.encoder.name.partition(".")[0],
+                f"temperature {session.settings.temperature:g}",
+            )
+            note(GREETING)
+            if session.turns:
+                player.show_text()
+        names = [field.name for field in dataclasses.fields(GenerateSettings)]
+        player.play(screen.lines(NAMES, names))

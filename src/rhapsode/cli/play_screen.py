@@ -1,19 +1,13 @@
 """The terminal of `rhapsode play`, or the pipe in its place."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
-from rhapsode.cli.console import fail, note, plain, put
-
-__all__ = ["PlayScreen"]
+from rhapsode.cli.console import note, plain, say, stdout
 
 PROMPT = "› "
 
@@ -23,15 +17,10 @@ class PlayScreen:
 
     def __init__(self) -> None:
         self.is_terminal = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
-        self._console = Console(highlight=False)
-
-    @property
-    def width(self) -> int:
-        """Cells of a line."""
-        return self._console.width
+        self.console = stdout()
 
     def lines(self, commands: Sequence[str], settings: Sequence[str]) -> Iterator[str]:
-        """The lines that are typed, until they end.
+        """Lines from the keyboard or the pipe, until they end.
 
         Arguments:
             commands: names that Tab completes after a slash.
@@ -58,35 +47,21 @@ class PlayScreen:
     def greet(self, name: str, *facts: str) -> None:
         """Print the head line of a session."""
         title = Text.assemble((name, "bold"), *((f"  {fact}", "dim") for fact in facts))
-        self._console.rule(title, align="left", style="cyan")
+        self.console.rule(title, align="left", style="cyan")
 
     def write(self, text: str, style: str = "") -> None:
         """Print a piece of the text as it comes."""
         if not text:
             return
         if self.is_terminal:
-            self._console.print(Text(plain(text), style=style), end="", soft_wrap=True)
-            self._console.file.flush()
+            self.console.print(Text(plain(text), style=style), end="", soft_wrap=True)
+            self.console.file.flush()
             return
-        # A pipe gets the text as it is; a terminal gets no control characters.
-        put(plain(text) if sys.stdout is not None and sys.stdout.isatty() else text)
-
-    def show(self, *blocks: Any) -> None:
-        """Print tables."""
-        for block in blocks:
-            self._console.print(block)
-
-    def note(self, line: str) -> None:
-        """Print a line to stderr."""
-        note(line)
-
-    def fail(self, message: str) -> None:
-        """Print an error to stderr."""
-        fail(message)
+        say(text)  # a pipe gets the text as it is, a terminal gets no control characters
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[Callable[[], bool]]:
-        """Catch the first Ctrl-C, which the callable then tells; the second one interrupts."""
+        """Catch the first Ctrl-C; the callable tells whether it came. The second one interrupts."""
         asked = False
 
         def ask(number: int, frame: object) -> None:

@@ -1,24 +1,4 @@
-"""`rhapsode train`."""
-
-from __future__ import annotations
-
-import sys
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Annotated, Any
-
-from rhapsode.cli.console import note, stderr
-from rhapsode.cli.parse import parse, typed_of
-from rhapsode.cli.set_hints import in_settings, set_places
-from rhapsode.cli.training_run import run_training
-from rhapsode.config import Positional, Repeated, RunSettings, SourceSettings, option, presets
-from rhapsode.errors import RhapsodeError, SettingsError
-
-__all__ = ["TrainCommand", "run"]
-
-DESCRIPTION = """Train a model on files, folders, archives or named corpora, and write a run folder.
+"""Train a model on files, folders, archives or named corpora, and write a run folder.
 
 Files may contain text in any character encoding, and may be compressed or inside zip or tar archives. For records
 (JSON, JSON Lines, CSV, TSV, Parquet), --field or --template selects the text. A table of numbers (CSV, TSV, Parquet,
@@ -29,7 +9,27 @@ saves the run; --resume continues it.
 
 Presets for --config, each a well-known model with its own settings:
 
-{presets}"""
+{presets}
+"""
+
+import re
+import sys
+import time
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import rhapsode as rh
+from rhapsode.cli.console import note, stderr
+from rhapsode.cli.parse import Typed, set_places, typed_of
+from rhapsode.config import (
+    Positional,
+    Repeated,
+    RunSettings,
+    SourceSettings,
+    option,
+    requested_settings,
+)
+from rhapsode.errors import RhapsodeError, SettingsError
 
 
 @dataclass(frozen=True)
@@ -59,88 +59,76 @@ class TrainCommand(SourceSettings, RunSettings):
     """Train with N consecutive seeds, from --seed (or 1), each in its own folder inside -o and with
     the whole budget; then report mean and spread. With --resume, missing runs are added."""
 
+    def run(self, typed: Typed, began: float) -> None:
+        try:
+            self._run(typed, began)
+        except RhapsodeError as problem:
+            problem.hint = problem.hint and in_settings(problem.hint)
+            raise
 
-def run(arguments: Sequence[str], began: float) -> int:
-    """Run the command."""
-    try:
-        return _run(arguments, began)
-    except RhapsodeError as problem:
-        problem.hint = problem.hint and in_settings(problem.hint, TrainCommand)
-        raise
+    def _run(self, typed: Typed, began: float) -> None:
+        if not self.sources and not self.resume:
+            raise SettingsError(
+                "no source was given", where="train", hint="name a text file, a folder or a corpus"
+            )
+        flags = typed_of(typed, RunSettings)
+        if source := typed_of(typed, SourceSettings):
+            flags["source"] = source
+        settings = requested_settings(self.config, self.set, flags)
+        if self.plan:
+            if self.resume or self.repeat is not None:
+                raise SettingsError(
+                    "a plan is of one new run",
+                    where="--plan",
+                    hint="leave out --resume and --repeat",
+                )
+            sys.stdout.write(rh.plan(*self.sources, base=self.from_, **settings).toml())
+            return
+        how: dict[str, Any] = {
+            "output": self.output,
+            "resume": self.resume,
+            "base": self.from_,
+            "spent": time.monotonic() - began,
+        }
+        again = self.resume and self.output is not None and rh.is_repeated(self.output)
+        train = self._train if self.repeat is None and not again else self._train_repeatedly
+        if not train(settings, how):
+            raise SystemExit(130)
 
+    def _train(self, settings: dict[str, Any], how: dict[str, Any]) -> bool:
+        from rhapsode.cli.watch import run_training
 
-def _run(arguments: Sequence[str], began: float) -> int:
-    presets_list = "\n".join(f"  {name}: {about}." for name, about in presets().items())
-    command, typed = parse(
-        TrainCommand,
-        "train",
-        DESCRIPTION.format(presets=presets_list),
-        arguments,
-        elsewhere=partial(set_places, TrainCommand),
-    )
-    if not command.sources and not command.resume:
-        raise SettingsError(
-            "no source was given", where="train", hint="name a text file, a folder or a corpus"
-        )
-    from rhapsode.workflows.runs.requested_settings import requested_settings
+        training = rh.prepare(self.sources, settings, **how)
+        finished = run_training(training)
+        if finished:
+            note(f"\nnext:  {training.run.modality.next_command(training.folder.path)}")
+        return finished
 
-    flags = typed_of(typed, RunSettings)
-    if source := typed_of(typed, SourceSettings):
-        flags["source"] = source
-    asked = requested_settings(command.config, command.set, flags)
-    if command.plan:
-        return _plan(command, asked)
-    from rhapsode.workflows.runs.repeat import is_repeated
+    def _train_repeatedly(self, settings: dict[str, Any], how: dict[str, Any]) -> bool:
+        from rhapsode.cli.watch import run_training
+        from rhapsode.views.terminal.model_tables import seeds_table
 
-    again = command.resume and command.output is not None and is_repeated(command.output)
-    if command.repeat is not None or again:
-        return _repeat(command, asked, began)
-    from rhapsode.workflows.runs.run import prepare_training
-
-    training = prepare_training(
-        command.sources,
-        asked,
-        output=command.output,
-        resume=command.resume,
-        start=command.from_,
-        spent=time.monotonic() - began,
-    )
-    if not run_training(training):
-        return 130
-    note(f"\nnext:  {training.run.modality.next_command(training.folder.path)}")
-    return 0
-
-
-def _plan(command: TrainCommand, asked: dict[str, Any]) -> int:
-    """Print what would be done."""
-    if command.resume or command.repeat is not None:
-        raise SettingsError(
-            "a plan is of one new run", where="--plan", hint="leave out --resume and --repeat"
-        )
-    import rhapsode as rh
-
-    sys.stdout.write(rh.plan(*command.sources, base=command.from_, **asked).toml())
-    return 0
+        folder, summary = rh.repeat(self.sources, settings, self.repeat, run_training, **how)
+        if summary is None:
+            note(f"go on with all seeds by: rhapsode train -o {folder} --resume")
+            return False
+        stderr().print()
+        stderr().print(seeds_table(summary, f"{summary['repeat']} seeds ({folder})"))
+        return True
 
 
-def _repeat(command: TrainCommand, asked: dict[str, Any], began: float) -> int:
-    """Run several seeds, and tell how far apart they lie."""
-    from rhapsode.views.terminal.model_tables import seeds_table
-    from rhapsode.workflows.runs.repeat import repeat
+def in_settings(hint: str) -> str:
+    """Rewrite flags in a hint that the command does not have to its `--set`."""
+    # The places of all settings take time to load.
+    own = {f"--{name.strip('_').replace('_', '-')}" for name in TrainCommand.__dataclass_fields__}
+    if own.issuperset(re.findall(r"--[a-z-]+", hint)):
+        return hint
+    places = set_places(TrainCommand)
 
-    folder, summary = repeat(
-        command.sources,
-        asked,
-        command.repeat,
-        run_training,
-        output=command.output,
-        resume=command.resume,
-        start=command.from_,
-        spent=time.monotonic() - began,
-    )
-    if summary is None:
-        note(f"go on with all seeds by: rhapsode train -o {folder} --resume")
-        return 130
-    stderr().print()
-    stderr().print(seeds_table(summary, f"{summary['repeat']} seeds ({folder})"))
-    return 0
+    def setting(found: re.Match[str]) -> str:
+        place, value = places.get(found[1]), found[2]
+        if place is None:
+            return found[0]
+        return f"{place}={value}" if value else place
+
+    return re.sub(r"(--[a-z-]+)(?: (none|mean|\S)(?= |$))?", setting, hint)

@@ -1,21 +1,19 @@
-"""What a person sees while a model trains: one live line on a terminal, plain lines elsewhere."""
+"""Training on the terminal: one live line, plain lines elsewhere, and the summary."""
 
-from __future__ import annotations
-
+import sys
 import time
-from types import TracebackType
+from contextlib import AbstractContextManager, nullcontext
 
 from rich.live import Live
 from rich.text import Text
 
-from rhapsode.cli.console import stderr
+import rhapsode as rh
+from rhapsode.cli.console import note, stderr
 from rhapsode.config import format_duration
-from rhapsode.training.events import Evaluated, Event, Sampled, Step
 from rhapsode.views.terminal.model_tables import samples_table
 
-__all__ = ["Watch"]
-
 _BAR = 24
+_DECAY = 0.98
 _SECONDS_BETWEEN_LINES = 10.0
 
 
@@ -23,68 +21,48 @@ class Watch:
     """Shows events on stderr.
 
     Arguments:
+        live: the line that is drawn anew; None to print lines.
         budget: seconds of the run, or None when steps rule.
-        floor: nats per element of the validation slice by the best n-gram model, to hold the loss against.
+        baseline: nats per element of the validation slice by the best n-gram model.
     """
 
-    def __init__(self, budget: float | None, floor: float | None = None) -> None:
-        self._budget = budget
-        self._floor = floor
-        self._live: Live | None = None
+    def __init__(self, live: Live | None, budget: float | None, baseline: float | None) -> None:
+        self._live, self._budget, self._baseline = live, budget, baseline
         self._validation: float | None = None
-        self._smooth: float | None = None
+        self._first: rh.Step | None = None
+        self._smooth = 0.0
         self._shown = 0.0
-        self._first: tuple[float, int, float] | None = None
 
-    def __enter__(self) -> Watch:
-        if stderr().is_terminal:
-            self._live = Live(console=stderr(), auto_refresh=False, transient=True)
-            self._live.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        problem: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live is not None:
-            self._live.__exit__(kind, problem, trace)
-
-    def show(self, event: Event) -> None:
+    def show(self, event: "rh.Event") -> None:
         """Take one event."""
-        if isinstance(event, Step):
+        if isinstance(event, rh.Step):
             self._step(event)
-        elif isinstance(event, Evaluated):
+        elif isinstance(event, rh.Evaluated):
             self._validation = event.loss
             mark = "" if event.best else " (not better)"
             line = f"{format_duration(event.elapsed):>6}  validation {event.loss:.4f}{mark}"
             stderr().print(Text(line, style="bold" if event.best else ""))
-        elif isinstance(event, Sampled):
+        elif isinstance(event, rh.Sampled):
             stderr().print(samples_table(event.texts))
 
-    def _step(self, event: Step) -> None:
-        kept = 0.98
-        self._smooth = (
-            event.loss if self._smooth is None else kept * self._smooth + (1 - kept) * event.loss
-        )
+    def _step(self, event: "rh.Step") -> None:
         if self._first is None:
-            self._first = (event.elapsed, event.elements, event.fraction)
+            self._first, self._smooth = event, event.loss
+        self._smooth = _DECAY * self._smooth + (1 - _DECAY) * event.loss
         now = time.monotonic()
         pause = 0.12 if self._live is not None else _SECONDS_BETWEEN_LINES
         if now - self._shown < pause:
             return
         self._shown = now
-        line = self._line(event)
+        line = self._line(self._first, event)
         if self._live is not None:
             self._live.update(line, refresh=True)
         else:
             stderr().print(Text(line.plain))
 
-    def _line(self, event: Step) -> Text:
-        assert self._first is not None
-        seconds, elements = event.elapsed - self._first[0], event.elements - self._first[1]
-        gone = event.fraction - self._first[2]
+    def _line(self, first: "rh.Step", event: "rh.Step") -> Text:
+        seconds, elements = event.elapsed - first.elapsed, event.elements - first.elements
+        gone = event.fraction - first.fraction
         left = seconds / gone * (1 - event.fraction) if gone > 0 else 0.0
         if self._budget is not None:
             left = max(0.0, self._budget - event.elapsed)
@@ -95,9 +73,57 @@ class Watch:
         line.append(f" {event.fraction:4.0%}  loss {self._smooth:.3f}")
         if self._validation is not None:
             line.append(f"  validation {self._validation:.3f}")
-        if self._floor is not None:
-            line.append(f"  n-gram {self._floor:.3f}", style="dim")
+        if self._baseline is not None:
+            line.append(f"  n-gram {self._baseline:.3f}", style="dim")
         if seconds > 0:
             line.append(f"  {elements / seconds:,.0f} elements/s", style="dim")
         line.append(f"  {format_duration(left)} left", style="dim")
         return line
+
+
+def run_training(training: "rh.Training") -> bool:
+    """Train on the terminal, to the summary; False when it was interrupted."""
+    reason, path, planned = "done", training.folder.path, training.run.planned
+    live: AbstractContextManager[Live | None] = nullcontext()
+    if stderr().is_terminal:
+        live = Live(console=stderr(), auto_refresh=False, transient=True)
+    with training.stopped_by_signals(_say_stopping), live as line:
+        watch = Watch(line, planned.settings.budget_seconds(), planned.baseline)
+        for event in training.events():
+            watch.show(event)
+            if isinstance(event, rh.Finished):
+                reason = event.reason
+    if reason == "interrupted":
+        note(f"interrupted and saved; go on with: rhapsode train -o {path} --resume")
+        return False
+    if not training.group.first:
+        return True
+    if reason == "overfitting":
+        note(
+            f"stopped early: validation loss had not improved for {planned.settings.training.patience} "
+            "evaluations, the model is overfitting; the best weights are kept (more dropout, a "
+            "smaller network or less time may help)"
+        )
+    summary = training.finish()
+    stderr().print()
+    for part in training.run.modality.told(summary, f"test share, swept once ({path})"):
+        if isinstance(part, str):
+            note(part)
+        else:
+            stderr().print(part)
+    note(
+        f"{summary['steps']:,} updates in {summary['seconds']:.1f} s, "
+        f"{summary['elements_per_second']:,.0f} elements/s; finishing {summary['finishing_seconds']:.1f} s"
+    )
+    before, after = (training.start or {}).get("validation_loss"), summary["validation_loss"]
+    if before is not None:
+        verdict = "" if after < before else ": no better, so the model is the old one"
+        note(
+            f"validation on the new {training.run.modality.noun}: {before:.4f} before, {after:.4f} now{verdict}"
+        )
+    note(f"the course of the run: {training.folder.curve}")
+    return True
+
+
+def _say_stopping() -> None:
+    sys.stderr.write("\nstopping and saving ...\n")

@@ -1,7 +1,5 @@
 """The words of a command line, sorted to its options by argparse."""
 
-from __future__ import annotations
-
 import argparse
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -10,13 +8,11 @@ from typing import Any, NoReturn
 
 from rhapsode.config.options import POSITIONAL, REPEATED, Option
 
-__all__ = ["UsageError", "new_parser", "words_of"]
-
+# A flag as it was typed, or a metavar, and the words that belong to it.
 Words = tuple[str, list[str]]
-"""A flag as it was typed, or a metavar, and the words that belong to it."""
 
+# A word that can only be a flag; what begins as "-3" or "---" can be a value.
 _FLAG = re.compile(r"--?[^\W\d][^ ]*")
-"""A word that can only be a flag; what begins as "-3" or "---" can be a value."""
 
 
 class UsageError(Exception):
@@ -29,7 +25,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Typed(argparse.Action):
-    """Keeps the words after a flag, beside the flag as it was typed; `const` joins all of a flag."""
+    """Keep a flag as it was typed, and its words; `const` joins repetitions."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
         if self.nargs is None:
@@ -40,7 +36,7 @@ class _Typed(argparse.Action):
 
 
 def new_parser(width: int = 80, **settings: Any) -> argparse.ArgumentParser:
-    """A parser without flags; it knows of a line only what was typed, and no abbreviations.
+    """A parser without flags, defaults and abbreviations.
 
     Arguments:
         width: characters of a line of help.
@@ -97,21 +93,20 @@ def words_of(
     namespace, rest = parser.parse_known_args(words)
     for word in rest:
         if _FLAG.fullmatch(word):
-            import difflib
-
-            flag, known = (
-                word.partition("=")[0],
-                {**elsewhere(), **{each: each for each in takes_one}},
-            )
-            near = difflib.get_close_matches(flag, known, n=1, cutoff=0.5)
-            raise UsageError(
-                f"no flag {flag}" + (f"; did you mean {known[near[0]]}?" if near else "")
-            )
+            known = {**elsewhere(), **{flag: flag for flag in takes_one}}
+            raise _no_flag(word.partition("=")[0], known)
     return _placed(places, [*rest, *arguments[stop + 1 :]]) | vars(namespace)
 
 
+def _no_flag(flag: str, known: Mapping[str, str]) -> UsageError:
+    import difflib
+
+    near = difflib.get_close_matches(flag, known, n=1, cutoff=0.5)
+    return UsageError(f"no flag {flag}" + (f"; did you mean {known[near[0]]}?" if near else ""))
+
+
 def _placed(places: Sequence[Option], words: list[str]) -> dict[str, Words]:
-    """Words given by their place, by field; the last option takes the rest if it takes many."""
+    """Words given by their place, by field."""
     typed: dict[str, Words] = {}
     for place in places:
         taken = words if place.many else words[:1]

@@ -3,16 +3,22 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from rhapsode.config.context import SeenContext, parse_context
-from rhapsode.config.durations import format_duration, parse_duration
 from rhapsode.config.generate import GenerateSettings, RequestSettings
+from rhapsode.config.notation import SeenContext, format_duration, parse_context, parse_duration
 from rhapsode.config.options import Positional, Repeated, option
-from rhapsode.config.presets import presets, read_settings
 from rhapsode.config.registries import Registry, shared_registry, suggest
 from rhapsode.config.sampling import SamplingSettings
 from rhapsode.config.schema import convert, from_mapping, to_mapping
 from rhapsode.config.source import SourceSettings
-from rhapsode.config.toml import apply_assignments, dump_toml, merge, read_toml
+from rhapsode.config.toml import (
+    apply_assignments,
+    dump_toml,
+    merge,
+    presets,
+    read_settings,
+    read_toml,
+    requested_settings,
+)
 
 if TYPE_CHECKING:
     from rhapsode.config.train import (
@@ -55,26 +61,15 @@ __all__ = [
     "presets",
     "read_settings",
     "read_toml",
+    "requested_settings",
     "shared_registry",
     "suggest",
     "to_mapping",
 ]
 
-# Training is not what most commands do: ten milliseconds.
-_PLACES = {
-    "DEFAULT_BUDGET": "train",
-    "OptimisationSettings": "train",
-    "ReadingSettings": "train",
-    "RunSettings": "train",
-    "SampleSettings": "train",
-    "TrackSettings": "train",
-    "TrainingSettings": "train",
-    "IdSettings": "train",
-}
-
 
 def __getattr__(name: str) -> Any:
-    """Load settings of training when they are asked for."""
-    if name not in _PLACES:
+    """Load settings of training, ten milliseconds, only when they are asked for."""
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
+    return getattr(importlib.import_module("rhapsode.config.train"), name)

@@ -9,8 +9,6 @@ from rhapsode.config.options import option
 from rhapsode.config.sampling import ControlSettings, SamplingSettings
 from rhapsode.config.search import SearchSettings
 
-__all__ = ["GenerateSettings", "RequestSettings"]
-
 
 @dataclass(frozen=True)
 class LengthSettings:

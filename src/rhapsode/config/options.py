@@ -1,7 +1,5 @@
 """Settings fields as flags: the marks on an annotation, and what they say together."""
 
-from __future__ import annotations
-
 import ast
 import dataclasses
 import inspect
@@ -11,18 +9,6 @@ import types
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
-
-__all__ = [
-    "POSITIONAL",
-    "REPEATED",
-    "Flag",
-    "Option",
-    "Positional",
-    "Repeated",
-    "field_docs",
-    "option",
-    "options_of",
-]
 
 T = TypeVar("T")
 

@@ -7,8 +7,6 @@ from typing import Any, Generic, TypeVar, cast
 
 from rhapsode.errors import SettingsError
 
-__all__ = ["Registry", "shared_registry", "suggest"]
-
 T = TypeVar("T")
 
 
@@ -26,8 +24,6 @@ def suggest(name: str, known: list[str]) -> str:
 class _Place(str):
     """Where an entry is imported from."""
 
-    __slots__ = ()
-
 
 class Registry(Generic[T]):
     """A closed table from versioned names (`"lstm.v1"`) to components of one kind.
@@ -42,7 +38,7 @@ class Registry(Generic[T]):
         self._aliases: dict[str, str] = {}
 
     def register(self, name: str, *, aliases: tuple[str, ...] = ()) -> Callable[[T], T]:
-        """A decorator that enters what it decorates under `name` (`"<word>.v<number>"`), and other words for it."""
+        """A decorator that enters an object under `"<word>.v<number>"` and aliases."""
         word, _, version = name.partition(".v")
         if not word or not version.isdigit() or name in self._entries:
             raise ValueError(f"cannot register {self.kind} {name!r}")
@@ -77,11 +73,8 @@ class Registry(Generic[T]):
         if name in self._entries:
             return name
         name = self._aliases.get(name, name)
-        versions = [
-            int(full.rpartition(".v")[2])
-            for full in self._entries
-            if full.rpartition(".v")[0] == name
-        ]
+        parts = [full.rpartition(".v") for full in self._entries]
+        versions = [int(version) for word, _, version in parts if word == name]
         if not versions:
             raise SettingsError(f"unknown {self.kind} {name!r}", hint=suggest(name, self.names()))
         return f"{name}.v{max(versions)}"
@@ -102,7 +95,7 @@ class Registry(Generic[T]):
 
 @cache
 def shared_registry(kind: str) -> Registry[Any]:
-    """The one registry of a kind, for rooms that fill it without loading the room that uses it.
+    """The registry of a kind, shared by rooms that do not import each other.
 
     Arguments:
         kind: of its entries, for messages.

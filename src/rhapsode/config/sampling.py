@@ -7,14 +7,6 @@ from msgspec import Meta
 
 from rhapsode.config.options import Repeated, option
 
-__all__ = [
-    "ControlSettings",
-    "RepetitionSettings",
-    "SamplingSettings",
-    "TemperatureSettings",
-    "TruncationSettings",
-]
-
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 ShareBelowOne = Annotated[float, Meta(ge=0.0, lt=1.0)]
 Degrees = Annotated[float, Meta(ge=0.0, le=1e6)]

@@ -10,8 +10,6 @@ import msgspec
 from rhapsode.config.registries import suggest
 from rhapsode.errors import RhapsodeError, SettingsError
 
-__all__ = ["convert", "from_mapping", "to_mapping"]
-
 S = TypeVar("S")
 
 
@@ -58,12 +56,12 @@ def convert(
         message, _, place = str(problem).partition(" - at `$")
         # The entry of a list has no name.
         name = f"setting {place.strip('.`')!r}: " if place.startswith(".") else ""
-        raise error(f"{name}{_plain(message)}", where=where) from None
+        raise error(f"{name}{_in_words(message)}", where=where) from None
     except UnicodeEncodeError:  # of a word where only some are allowed
         raise error("a setting holds half of a surrogate pair", where=where) from None
 
 
-def _plain(message: str) -> str:
+def _in_words(message: str) -> str:
     """Msgspec's message in the words of the person who typed the value."""
     message = message.replace(" | null`", "`")
     for theirs, ours in (
@@ -113,32 +111,25 @@ def _refuse_unknown(
 
 @cache
 def _sections(cls: Any) -> dict[str, tuple[type[Any] | None, bool]]:
-    """The dataclass that each field of a dataclass holds, if any, and whether it is the only thing it may hold."""
+    """The dataclass in each field, if any; True if it holds nothing else."""
     hints = get_type_hints(cls)
-    found: dict[str, tuple[type[Any] | None, bool]] = {}
+    sections: dict[str, tuple[Any, bool]] = {}
     for field in dataclasses.fields(cls):
         hint = hints[field.name]
-        inner = [
-            each
-            for each in (hint, *get_args(hint))
-            if isinstance(each, type) and dataclasses.is_dataclass(each)
-        ]
-        found[field.name] = (inner[0] if inner else None, inner[:1] == [hint])
-    return found
+        inner = [part for part in (hint, *get_args(hint)) if dataclasses.is_dataclass(part)]
+        sections[field.name] = (inner[0] if inner else None, inner[:1] == [hint])
+    return sections
 
 
 def to_mapping(settings: Any) -> dict[str, Any]:
     """The plain mapping that `from_mapping` reads back as `settings`; unset (None) entries left out."""
-    plain: dict[str, Any] = {}
-    for field in dataclasses.fields(settings):
-        value = getattr(settings, field.name)
-        if value is None:
-            continue
-        if dataclasses.is_dataclass(value):
-            value = to_mapping(value)
-        elif isinstance(value, tuple):
-            value = list(value)
-        elif isinstance(value, Mapping):
-            value = {key: entry for key, entry in value.items() if entry is not None}
-        plain[field.name] = value
-    return plain
+    values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
+    return {name: _to_plain(value) for name, value in values.items() if value is not None}
+
+
+def _to_plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return to_mapping(value)
+    if isinstance(value, Mapping):
+        return {key: entry for key, entry in value.items() if entry is not None}
+    return list(value) if isinstance(value, tuple) else value

@@ -11,8 +11,6 @@ from rhapsode.config.options import option
 from rhapsode.config.sampling import SamplingSettings
 from rhapsode.errors import SettingsError
 
-__all__ = ["SearchSettings", "check_search"]
-
 # Of the settings of sampling, what beams keep to as well: they weigh what was written, or say no more than how.
 _BESIDE = frozenset(
     (
@@ -67,7 +65,7 @@ class SearchSettings:
 
     @property
     def searching(self) -> bool:
-        """Whether continuations are searched for, not drawn."""
+        """True if continuations are searched for, not drawn."""
         return self.beams is not None or self.penalty_alpha is not None
 
 

@@ -9,8 +9,6 @@ from msgspec import Meta
 from rhapsode.config.options import option
 from rhapsode.errors import SettingsError
 
-__all__ = ["SourceSettings", "names_records"]
-
 Count = Annotated[int, Meta(ge=1, le=2**62)]
 
 
@@ -49,8 +47,7 @@ class SourceSettings:
                 where="[source]",
                 hint="give both --prompt-field and --completion-field",
             )
-        ways = [self.field, self.template, self.prompt_field]
-        if sum(way is not None for way in ways) > 1:
+        if self._record_settings > 1:
             raise SettingsError(
                 "more than one of field, template and prompt_field",
                 where="[source]",
@@ -59,8 +56,13 @@ class SourceSettings:
 
     @property
     def records(self) -> bool:
-        """Whether a field of records is asked for."""
-        return any(way is not None for way in (self.field, self.template, self.prompt_field))
+        """True if a field of records is asked for."""
+        return self._record_settings > 0
+
+    @property
+    def _record_settings(self) -> int:
+        ways = (self.field, self.template, self.prompt_field)
+        return sum(way is not None for way in ways)
 
 
 def names_records(asked: Mapping[str, Any]) -> bool:

@@ -1,12 +1,15 @@
-"""Settings files: TOML in and out, and `section.key=value` on the command line."""
+"""Settings files and presets: TOML in and out, and `section.key=value` on the command line."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rhapsode.config.registries import suggest
 from rhapsode.errors import SettingsError
 
-__all__ = ["apply_assignments", "dump_toml", "merge", "read_toml"]
+# Settings of which a run has one.
+LENGTHS = ("budget", "epochs", "steps")
+PRESETS = Path(__file__).parent.parent / "configs"
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -20,19 +23,18 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise SettingsError("no such settings file", where=str(path)) from None
+        problem = "no such settings file"
     except IsADirectoryError:
-        raise SettingsError(
-            "a settings file is needed, this is a folder", where=str(path)
-        ) from None
-    except UnicodeDecodeError as problem:
-        raise SettingsError(f"not UTF-8 text (byte {problem.start})", where=str(path)) from None
+        problem = "a settings file is needed, this is a folder"
+    except UnicodeDecodeError as error:
+        problem = f"not UTF-8 text (byte {error.start})"
     except RecursionError:
-        raise SettingsError("not valid TOML: nested too deeply", where=str(path)) from None
-    except ValueError as problem:
-        raise SettingsError(f"not valid TOML: {problem}", where=str(path)) from None
-    except OSError as problem:
-        raise SettingsError(f"cannot read: {problem.strerror}", where=str(path)) from None
+        problem = "not valid TOML: nested too deeply"
+    except ValueError as error:
+        problem = f"not valid TOML: {error}"
+    except OSError as error:
+        problem = f"cannot read: {error.strerror}"
+    raise SettingsError(problem, where=str(path))
 
 
 def dump_toml(mapping: Mapping[str, Any]) -> str:
@@ -42,16 +44,39 @@ def dump_toml(mapping: Mapping[str, Any]) -> str:
     return tomli_w.dumps(mapping)
 
 
+def presets() -> dict[str, str]:
+    """The first line of each preset's file, by name."""
+    lines = {path.stem: path.read_text(encoding="utf-8") for path in sorted(PRESETS.glob("*.toml"))}
+    return {name: text.partition("\n")[0].lstrip("# ").rstrip(". ") for name, text in lines.items()}
+
+
+def read_settings(name: str) -> dict[str, Any]:
+    """The mapping in a settings file, or in the preset of that name.
+
+    A file that exists wins.
+
+    Raises:
+        SettingsError: neither file nor preset, or no TOML (with line and column).
+    """
+    from rhapsode.files import is_there
+
+    path, known = Path(name), presets()
+    if name in known and not path.is_file():
+        path = PRESETS / f"{name}.toml"
+    if not is_there(path):
+        raise SettingsError(
+            "no such settings file, nor a preset", where=name, hint=suggest(name, list(known))
+        )
+    return read_toml(path)
+
+
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """`base` with the entries of `over` laid on top, section by section."""
     merged = dict(base)
     for key, value in over.items():
         below = merged.get(key)
-        merged[key] = (
-            merge(below, value)
-            if isinstance(below, Mapping) and isinstance(value, Mapping)
-            else value
-        )
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(merged[key], value) if both else value
     return merged
 
 
@@ -84,3 +109,30 @@ def _value(text: str) -> Any:
     except (ValueError, RecursionError):
         return text
     return parsed["value"] if len(parsed) == 1 else text
+
+
+def requested_settings(
+    file: str | None, assignments: Sequence[str], typed: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Settings of training by name: flags over assignments over the file.
+
+    Arguments:
+        file: a settings file or preset.
+        assignments: each "section.key=value".
+        typed: values of flags, also of those that repeat a default.
+
+    Raises:
+        SettingsError: a file or assignment that cannot be read.
+    """
+    base = {} if file is None else read_settings(file)
+    base.pop("run", None)  # what a config.toml notes of its own run
+    # A head or an encoding replaces the file's, with all settings of the head.
+    names_head = any(word.partition("=")[0].strip() == "head.name" for word in assignments)
+    encoding = base.get("encoding", "auto")
+    if names_head and encoding == "binned":
+        del base["encoding"]
+    if names_head or typed.get("encoding", encoding) != encoding:
+        base.pop("head", None)
+    if any(name in typed for name in LENGTHS):
+        base = {name: value for name, value in base.items() if name not in LENGTHS}
+    return merge(apply_assignments(base, assignments), typed)

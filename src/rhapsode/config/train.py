@@ -6,20 +6,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from rhapsode.config.durations import parse_duration
+from rhapsode.config.notation import parse_duration
 from rhapsode.config.options import option
 from rhapsode.errors import SettingsError
-
-__all__ = [
-    "DEFAULT_BUDGET",
-    "IdSettings",
-    "OptimisationSettings",
-    "ReadingSettings",
-    "RunSettings",
-    "SampleSettings",
-    "TrackSettings",
-    "TrainingSettings",
-]
 
 DEFAULT_BUDGET = "3m"
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]

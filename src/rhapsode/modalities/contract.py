@@ -338,10 +338,6 @@ class Modality(ABC, Generic[S, C, B]):
         """
         raise SettingsError(f"models of {self.noun} are not evaluated", where="evaluate")
 
-    def notes(self, metrics: Mapping[str, Any]) -> Iterator[str]:
-        """Warnings that belong to metrics, and what else should be known of them."""
-        yield from ()
-
     def compare(self, models: Mapping[str, Any], part: Any, settings: Any) -> Compared:
         """Measure several models on one part, unit by unit.
 

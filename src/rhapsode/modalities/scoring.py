@@ -46,6 +46,10 @@ class Metrics(Shown):
     def report(self, title: str) -> Iterator[RenderableType]:
         """Metrics for people under a title: lines, and what `rich` prints."""
 
+    def notes(self) -> Iterator[str]:
+        """Warnings that belong to the metrics, and what else should be known of them."""
+        yield from ()
+
 
 @dataclass(frozen=True)
 class Measure:

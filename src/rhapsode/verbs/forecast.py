@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from rhapsode.bundle import modality_of
-from rhapsode.config import Positional, from_mapping, option
+from rhapsode.config import from_mapping
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.errors import SettingsError
 from rhapsode.files import is_there
@@ -17,42 +16,15 @@ from rhapsode.log import log
 from rhapsode.modalities.series.settings import ForecastSettings
 
 if TYPE_CHECKING:
-    from rhapsode.keywords import ForecastOptions as ForecastKeywords
+    from rhapsode.keywords import ForecastOptions
     from rhapsode.modalities.series.forecast import SeriesForecast
     from rhapsode.modalities.series.model import SeriesModel
     from rhapsode.workflows.runs.training import Training
 
-__all__ = [
-    "ForecastOptions",
-    "ForecastSettings",
-    "SeriesSettings",
-    "forecast",
-    "forecast_text",
-]
+__all__ = ["ForecastSettings", "SeriesSettings", "forecast"]
 
 DIRECT_BUDGET = "1m"
 MODALITY = "series.v1"
-
-
-@dataclass(frozen=True)
-class _Places:
-    model: Positional[Annotated[str, option("MODEL|TABLE")]]
-    """Run folder or model file, or a table to train on: CSV, TSV, Parquet, .npy, .npz, or the name
-    of a corpus."""
-    history: Positional[Annotated[str, option("HISTORY", "the training data")]] = ""
-    """Table with the values before the forecast; - reads it from standard input."""
-
-
-@dataclass(frozen=True)
-class ForecastOptions(SeriesSettings, ForecastSettings, _Places):
-    """Output, and training on a table."""
-
-    output: Annotated[str | None, option("FILE", "standard output", alias="-o")] = None
-    """File for the forecast: .csv, .tsv or .parquet."""
-    plot: Annotated[str | None, option("FILE", "none")] = None
-    """File for a picture of the history and the forecast: .png or .svg."""
-    budget: Annotated[str | None, option("TIME", DIRECT_BUDGET)] = None
-    """Training time, if a table is given in place of a model."""
 
 
 def _train_whole(training: Training) -> bool:
@@ -77,7 +49,7 @@ def forecast(
     budget: str | None = None,
     train: Callable[[Training], bool] = _train_whole,
     began: float | None = None,
-    **options: Unpack[ForecastKeywords],
+    **options: Unpack[ForecastOptions],
 ) -> SeriesForecast:
     """Forecast series, and write a table and a picture if asked to.
 
@@ -108,6 +80,8 @@ def forecast(
         if name in options:
             raise SettingsError("a way of printing, for the command line", where=name)
     settings = settings or from_mapping(ForecastSettings, options, where="forecast")
+    reading = dict(reading or {})
+    from_mapping(SeriesSettings, reading, where="options")  # refused here where it makes no sense
     if plot is not None:
         check_picture(Path(plot))
     if output is not None:
@@ -116,7 +90,7 @@ def forecast(
     source = history
     if opened is None:
         spent = 0.0 if began is None else time.monotonic() - began
-        opened = _learn(model, settings, dict(reading or {}), budget, train=train, spent=spent)
+        opened = _learn(model, settings, reading, budget, train=train, spent=spent)
         source = model if _is_empty(history) else history
     elif _is_empty(history):
         source = opened.own_source()
@@ -140,14 +114,6 @@ def forecast(
         write_table(Path(output), forecast_rows(found, found.levels, paths=settings.paths))
         log.info(f"forecast: {output}")
     return found
-
-
-def forecast_text(found: SeriesForecast, *, paths: bool) -> Iterator[str]:
-    """A forecast as CSV, in pieces."""
-    from rhapsode.modalities.series.forecast import forecast_rows
-    from rhapsode.modalities.series.output import csv_text
-
-    return csv_text(forecast_rows(found, found.levels, paths=paths))
 
 
 def _is_empty(history: Any) -> bool:

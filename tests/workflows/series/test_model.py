@@ -21,7 +21,7 @@ from rhapsode.modalities.series.metrics import backtest, origins_of
 from rhapsode.modalities.series.settings import SeriesDataSettings
 from rhapsode.modalities.text.model import TextModel
 from rhapsode.training import join_group
-from rhapsode.workflows.runs.plan_run import plan_training
+from rhapsode.workflows.runs.planning import plan_training
 from rhapsode.workflows.runs.run import prepare_training
 
 QUICK = {"steps": 30, "network": {"hidden_size": 8}, "training": {"evaluations": 2}}
@@ -243,8 +243,8 @@ def test_a_backtest_knows_nothing_of_what_is_to_come(model: rh.SeriesModel) -> N
 def test_a_forecast_reads_four_windows_before_it(model: rh.SeriesModel) -> None:
     def warm_up(asked: dict[str, Any]) -> tuple[int, int]:
         group = join_group()
-        run = plan_training((two(),), asked, kept=None, start=None, group=group)
-        return run.planned.bundle.facts.run_up, run.settings.training.window
+        run = plan_training((two(),), asked, resumed=None, base=None, group=group)
+        return run.planned.bundle.facts.run_up, run.planned.settings.training.window
 
     values, window = warm_up(QUICK)
     assert values == 4 * window == model.bundle.facts.run_up

@@ -15,7 +15,7 @@ from rhapsode.errors import DataError, MissingExtraError, SettingsError
 from rhapsode.generation import Chain
 from rhapsode.generation.paths import path_seed, sample_paths
 from rhapsode.modalities.series.facts import Covariates, SeriesBundle
-from rhapsode.modalities.series.output import Rows, times_in_words
+from rhapsode.modalities.series.output import Rows, csv_text, times_in_words
 from rhapsode.modalities.values.next_steps import LEVELS, plain_row, quantile_tables
 from rhapsode.views.display import Shown
 
@@ -108,6 +108,10 @@ class SeriesForecast(Shown):
             raise MissingExtraError("series", "data frames") from None
         head, rows = forecast_rows(self, levels or self.levels, paths=paths)
         return pandas.DataFrame(rows, columns=head)
+
+    def csv(self, *, paths: bool = False) -> Iterator[str]:
+        """The forecast as CSV, in pieces: its quantiles, or the sample paths."""
+        return csv_text(forecast_rows(self, self.levels, paths=paths))
 
     @property
     def ids(self) -> tuple[str, ...]:

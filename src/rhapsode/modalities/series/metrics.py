@@ -78,6 +78,17 @@ class SeriesMetrics(ValueMetrics):
     def report(self, title: str) -> Iterator[Any]:
         yield from forecasts_report(self.to_mapping(), title)
 
+    def notes(self) -> Iterator[str]:
+        from rhapsode.views.figures import method_notes
+
+        if self.learnt:
+            yield (
+                f"warning: {self.learnt:,} of the values scored were learnt from, or chose the weights; what "
+                "stands beside the model has not seen what it forecasts"
+            )
+        if self.forecasts is not None:
+            yield from method_notes(self.forecasts.to_mapping())
+
 
 @dataclass(frozen=True)
 class Backtest:

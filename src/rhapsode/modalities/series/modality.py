@@ -208,15 +208,6 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
             methods=methods,
         )
 
-    def notes(self, metrics: Mapping[str, Any]) -> Iterator[str]:
-        if metrics["learnt"]:
-            yield (
-                f"warning: {metrics['learnt']:,} of the values scored were learnt from, or chose the weights; what "
-                "stands beside the model has not seen what it forecasts"
-            )
-        if metrics["forecasts"]:
-            yield from method_notes(metrics["forecasts"])
-
     def compare(
         self, models: Mapping[str, Any], part: Any, settings: SeriesComparisonSettings
     ) -> Compared:

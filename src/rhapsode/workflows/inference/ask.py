@@ -1,21 +1,101 @@
-"""Questions to a model: what follows, what it sees, and a text written in turns."""
-
-from __future__ import annotations
+"""Models: opened, described, and asked what follows, what they see, and to write in turns."""
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from rhapsode.config import GenerateSettings, from_mapping
+from rhapsode.bundle import modality_of, read_bundle
+from rhapsode.config import GenerateSettings, from_mapping, to_mapping
 from rhapsode.errors import SettingsError
+from rhapsode.modalities import MODALITIES, MODELS
+from rhapsode.modalities.model import Model
 from rhapsode.modalities.opened import Following, Shown, changed
-from rhapsode.workflows import AnyModel, open_model
 
 if TYPE_CHECKING:
     from rhapsode.keywords import GenerateOptions
+    from rhapsode.modalities.choose import AnyModality
     from rhapsode.workflows.inference.session import PlaySession
 
-__all__ = ["encode", "next_elements", "session"]
+AnyModel = Model[Any]
+
+
+def load(path: str | Path | None) -> AnyModel:
+    """The model in a run folder or model file.
+
+    Raises:
+        BundleError: missing, damaged, or of another version.
+    """
+    if not isinstance(path, str | Path):
+        raise SettingsError(f"a model is a path, not {type(path).__name__}", where="load")
+    name = modality_of(path)
+    if name not in MODELS.names():
+        read_bundle(path)  # which says what is wrong with it
+    return MODELS.get(str(name))(path)
+
+
+def open_model(path: str | Path | AnyModel | None) -> "tuple[AnyModality, Any]":
+    """A model and its modality.
+
+    Arguments:
+        path: a run folder or model file, or a model that is open already.
+
+    Raises:
+        BundleError: missing, damaged, or of another version.
+    """
+    model = load(path) if path is None or isinstance(path, str | Path) else path
+    return MODALITIES.get(model.bundle.modality), model
+
+
+@dataclass(frozen=True, repr=False)
+class Info(Shown):
+    """Components, layers, encoder and provenance of a model.
+
+    Arguments:
+        facts: plain values.
+    """
+
+    facts: dict[str, Any]
+
+    def to_mapping(self) -> dict[str, Any]:
+        return self.facts
+
+    def shown(self, width: int) -> Sequence[Any]:
+        from rhapsode.views.terminal.model_tables import arrays_table, parts_table
+
+        return [parts_table(self.facts), arrays_table(self.facts)]
+
+
+def info(model: str | Path | AnyModel) -> Info:
+    """Describe a model.
+
+    Arguments:
+        model: a run folder or model file, or an open model.
+
+    Raises:
+        BundleError: missing, damaged, or of another version.
+    """
+    from rhapsode.engine.forms import unsupported_form
+
+    _, opened = open_model(model)
+    bundle = opened.bundle
+    reason, mixture = unsupported_form(bundle), bundle.calibration.mixture
+    provenance = asdict(bundle.provenance)
+    if mixture is not None:
+        provenance["mixture"] = mixture.to_mapping()
+    facts = {
+        "path": str(opened.path),
+        "bytes": opened.path.stat().st_size,
+        "modality": bundle.modality,
+        "parameters": sum(int(array.size) for array in bundle.arrays.values()),
+        "config": None if bundle.network is None else to_mapping(bundle.network),
+        **({"members": list(bundle.weights)} if len(bundle.members) > 1 else {}),
+        **bundle.facts.described(bundle.encoder),
+        "arrays": {name: list(array.shape) for name, array in bundle.arrays.items()},
+        "engine": {"name": "compiled" if reason is None else "torch", "reason": reason},
+        "provenance": {n: value for n, value in provenance.items() if value not in (None, ())},
+    }
+    return Info(facts)
 
 
 def next_elements(
@@ -23,7 +103,7 @@ def next_elements(
     *prompts: Any,
     top: int = 5,
     temperatures: float | Sequence[float] = (),
-    **options: Unpack[GenerateOptions],
+    **options: Unpack["GenerateOptions"],
 ) -> Following:
     """The likeliest elements after prompts, or quantiles of the next steps of series.
 
@@ -67,8 +147,8 @@ def encode(model: str | Path | AnyModel, value: Any) -> Shown:
 
 
 def session(
-    model: str | Path | AnyModel, prompt: Any = "", **options: Unpack[GenerateOptions]
-) -> PlaySession:
+    model: str | Path | AnyModel, prompt: Any = "", **options: Unpack["GenerateOptions"]
+) -> "PlaySession":
     """A document that a person and a model write in turns.
 
     Arguments:

@@ -1,6 +1,4 @@
-"""Which model writes better, judged by a person who does not know which is which."""
-
-from __future__ import annotations
+"""Blind comparison: a person judges texts without knowing the models that wrote them."""
 
 import json
 import math
@@ -19,21 +17,12 @@ from rhapsode.errors import RunError, SettingsError
 from rhapsode.files import is_there, write_atomically
 from rhapsode.workflows.inference.comparison import Models, open_models
 
-__all__ = [
-    "Ballot",
-    "Pair",
-    "Score",
-    "Vote",
-    "blind_pairs",
-    "passages_for",
-    "scores_of",
-    "sign_test",
-]
-
 Choice = Literal["first", "second", "tie"]
 
+# Elements of a character, at most: bytes of UTF-8.
 ELEMENTS_PER_CHARACTER = 4
-"""Elements of a character, at most: bytes of UTF-8."""
+# Characters of a prompt from a source, at most.
+PASSAGE = 120
 
 
 @dataclass(frozen=True)
@@ -88,152 +77,136 @@ class Score:
 
 
 @dataclass(frozen=True)
-class _Kept:
-    """Votes as they lie in their file."""
+class _VotesFile:
+    """Contents of a file of votes."""
 
     format: Literal["rhapsode.votes"]
     version: Literal[1]
     votes: tuple[Vote, ...]
 
 
-class Ballot:
-    """Votes, kept in a JSON file behind every one of them; what the file holds already stays.
+class BlindComparison:
+    """Pairs of continuations, and votes that are kept in a JSON file.
 
     Arguments:
-        path: the file.
+        models: at least two, of one modality.
+        path: the file; votes already in it are kept.
+        settings: of the continuations; the seed decides all, and `length` counts characters.
 
     Raises:
-        RunError: it exists and holds something else.
+        RunError: the file holds something else.
+        SettingsError: fewer than two models, or one named twice.
+        BundleError: a model that cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.votes: list[Vote] = []
-        if not is_there(path):
-            return
-        try:
-            kept = from_mapping(_Kept, json.loads(path.read_bytes()), where=str(path))
-        except (OSError, ValueError, AttributeError, RecursionError, SettingsError):
-            raise RunError(
-                "this file holds no votes of a blind comparison",
-                where=str(path),
-                hint="name another file with -o",
-            ) from None
-        self.votes = list(kept.votes)
+    def __init__(self, models: Models, path: str | Path, settings: GenerateSettings) -> None:
+        self.path = Path(path)
+        self.votes = _votes_in(self.path)
+        self._modality, self._models = open_models(models)
+        seed = secrets.randbits(32) if settings.seed is None else settings.seed
+        self._seed, self._settings = seed, replace(settings, unknown="skip", count=1)
 
-    def add(self, pair: Pair, choice: Choice) -> None:
+    def passages(self, sources: Sequence[Any], count: int, **settings: Any) -> list[str]:
+        """Prompts from random places of sources.
+
+        Arguments:
+            sources: of the prompts, read as in the training of the first model.
+            count: of the prompts.
+            settings: of the modality's comparisons by name.
+        """
+        part = self._modality.to_score(next(iter(self._models.values())), sources, settings)
+        return self._modality.passages(part, count=count, length=PASSAGE, seed=self._seed)
+
+    def pairs(self, prompts: Sequence[str], rounds: int) -> Iterator[Pair]:
+        """Pairs of continuations, in random order; every pair of models gets its turn.
+
+        Arguments:
+            prompts: taken in turn; characters that a model has never seen are left out for it.
+            rounds: count of pairs.
+
+        Raises:
+            SettingsError: no prompt.
+        """
+        if not prompts:
+            raise SettingsError("a blind comparison needs a prompt", where="compare")
+        for model in self._models.values():
+            model.ready(self._settings)
+        generator = np.random.default_rng(self._seed)
+        couples = list(combinations(self._models, 2))
+        order = generator.permutation(len(couples))
+        for number in range(rounds):
+            couple = couples[order[number % len(couples)]]
+            first, second = couple if generator.integers(2) else couple[::-1]
+            prompt, seed = prompts[number % len(prompts)], self._seed + number
+            texts = self._written(first, prompt, seed), self._written(second, prompt, seed)
+            yield Pair(number, prompt, texts, (first, second), seed)
+
+    def _written(self, name: str, prompt: str, seed: int) -> str:
+        """A continuation of `length` characters, or of fewer where it ends by itself.
+
+        As many of every model: their number would tell the encodings apart. Where a prompt names a
+        file, `length` counts elements.
+        """
+        model, settings = self._models[name], replace(self._settings, seed=seed)
+        most = settings.length if model.prompts_are_text else None
+        if most is not None:
+            settings = replace(settings, length=most * ELEMENTS_PER_CHARACTER)
+        text = ""
+        for piece in model.stream(prompt, settings):
+            text += piece.text
+            if most is not None and len(text) >= most:
+                break
+        return text[:most]
+
+    def vote(self, pair: Pair, choice: Choice) -> None:
         """Keep a vote.
 
         Raises:
             RunError: the file cannot be written.
         """
         self.votes.append(Vote(pair, choice, datetime.now(UTC).isoformat(timespec="seconds")))
-        told = (
-            json.dumps(
-                asdict(_Kept("rhapsode.votes", 1, tuple(self.votes))), ensure_ascii=False, indent=1
-            )
-            + "\n"
-        )
+        contents = asdict(_VotesFile("rhapsode.votes", 1, tuple(self.votes)))
+        text = json.dumps(contents, ensure_ascii=False, indent=1) + "\n"
         # Halves of surrogate pairs, which UTF-8 lacks, become escapes that JSON knows.
-        write_atomically(self.path, told.encode("utf-8", "backslashreplace"))
+        write_atomically(self.path, text.encode("utf-8", "backslashreplace"))
+
+    def scores(self) -> list[Score]:
+        """Wins and ties of every pair of models, in order of their names."""
+        table: dict[tuple[str, ...], list[int]] = {}
+        for vote in self.votes:
+            couple = tuple(sorted(vote.pair.models))
+            wins = table.setdefault(couple, [0, 0, 0])
+            if vote.choice == "tie":
+                wins[2] += 1
+            else:
+                wins[couple.index(vote.pair.models[vote.choice == "second"])] += 1
+        return [
+            Score((couple[0], couple[1]), (one, other), ties, sign_test(one, other))
+            for couple, (one, other, ties) in sorted(table.items())
+        ]
 
 
-def blind_pairs(
-    models: Models, prompts: Sequence[str], settings: GenerateSettings, *, rounds: int
-) -> Iterator[Pair]:
-    """Pairs of continuations, the order of the two drawn anew each time.
-
-    With more than two models every pair of them gets its turn.
-
-    Arguments:
-        models: at least two, of one modality.
-        prompts: taken in turn; a model that has never seen a character of one is given what is left of it.
-        settings: how they write; the seed decides all, and `length` counts characters.
-        rounds: how many pairs.
-
-    Raises:
-        SettingsError: fewer than two models, one named twice, or no prompt.
-        BundleError: a model that cannot be opened.
-    """
-    _, opened = open_models(models)
-    if not prompts:
-        raise SettingsError("a blind comparison needs a prompt", where="compare")
-    for model in opened.values():
-        model.ready(settings)
-    seed = secrets.randbits(32) if settings.seed is None else settings.seed
-    generator = np.random.default_rng(seed)
-    couples = list(combinations(opened, 2))
-    order = generator.permutation(len(couples))
-    for number in range(rounds):
-        couple = couples[order[number % len(couples)]]
-        first, second = couple if generator.integers(2) else (couple[1], couple[0])
-        prompt = prompts[number % len(prompts)]
-        asked = replace(settings, seed=seed + number, unknown="skip", count=1)
-        texts = [_written(opened[name], prompt, asked) for name in (first, second)]
-        yield Pair(number, prompt, (texts[0], texts[1]), (first, second), seed + number)
-
-
-def passages_for(
-    models: Models,
-    sources: Sequence[str],
-    *,
-    count: int,
-    length: int,
-    seed: int,
-    **asked: Any,
-) -> list[str]:
-    """Prompts from random places of sources.
-
-    Arguments:
-        models: whose continuations are compared; sources are read as in the training of the first.
-        sources: where prompts stand.
-        count: how many.
-        length: of each, at most.
-        seed: of the places.
-        asked: settings of the modality's comparisons by name.
-    """
-    modality, opened = open_models(models)
-    part = modality.to_score(next(iter(opened.values())), sources, asked)
-    return modality.passages(part, count=count, length=length, seed=seed)
-
-
-def _written(model: Any, prompt: str, settings: GenerateSettings) -> str:
-    """A continuation of `length` characters, where that is set, or of fewer where it ends by itself.
-
-    As many of every model: their number would tell the encodings apart. Where a prompt names a file,
-    `length` counts elements.
-    """
-    most = settings.length if model.prompts_are_text else None
-    if most is not None:
-        settings = replace(settings, length=most * ELEMENTS_PER_CHARACTER)
-    text = ""
-    for piece in model.stream(prompt, settings):
-        text += piece.text
-        if most is not None and len(text) >= most:
-            break
-    return text[:most]
-
-
-def scores_of(votes: Sequence[Vote]) -> list[Score]:
-    """Wins and ties of every pair of models that was voted on, in order of their names."""
-    table: dict[tuple[str, str], list[int]] = {}
-    for vote in votes:
-        first, second = vote.pair.models
-        couple = (first, second) if first < second else (second, first)
-        counts = table.setdefault(couple, [0, 0, 0])
-        if vote.choice == "tie":
-            counts[2] += 1
-        else:
-            winner = vote.pair.models[0 if vote.choice == "first" else 1]
-            counts[couple.index(winner)] += 1
-    return [
-        Score(couple, (one, other), ties, sign_test(one, other))
-        for couple, (one, other, ties) in sorted(table.items())
-    ]
+def _votes_in(path: Path) -> list[Vote]:
+    if not is_there(path):
+        return []
+    try:
+        contents = from_mapping(_VotesFile, json.loads(path.read_bytes()), where=str(path))
+    except (OSError, ValueError, AttributeError, RecursionError, SettingsError):
+        raise RunError(
+            "this file holds no votes of a blind comparison",
+            where=str(path),
+            hint="name another file with -o",
+        ) from None
+    return list(contents.votes)
 
 
 def sign_test(one: int, other: int) -> float:
-    """The two-sided p-value of a fair coin that fell `one` times to this and `other` times to that side."""
+    """The two-sided p-value of a sign test.
+
+    Arguments:
+        one: times that a fair coin fell to one side.
+        other: times that it fell to the other.
+    """
     total = one + other
     tail = sum(math.comb(total, k) for k in range(min(one, other) + 1))
     return float(min(1.0, 2 * tail / 2**total))

@@ -1,21 +1,23 @@
-"""One branch of a session: its turns, and a state of the model that is never read anew."""
+"""Branches of a session: turns, the state of the model between them, and their file."""
 
-from __future__ import annotations
-
+import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
-from rhapsode.config import GenerateSettings, to_mapping
+from rhapsode.config import GenerateSettings, from_mapping, to_mapping
+from rhapsode.errors import DataError
+from rhapsode.files import write_atomically
 from rhapsode.generation import Chain, Rows
 from rhapsode.generation.loop import DrawKey, Step, forced, run
 from rhapsode.modalities.opened import Document, Prompt
-from rhapsode.workflows import AnyModel
+from rhapsode.workflows.inference.ask import AnyModel
 
-__all__ = ["Branch", "Turn"]
-
+# Continuations of one place whose draws are told apart.
 ATTEMPTS = 1024
-"""Continuations of one place whose draws are told apart."""
+FORMAT = "rhapsode play"
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Branch:
         self.turns = list(turns)
         self._places: list[_Place | None] = [None] * (len(self.turns) + 1)
 
-    def fork(self, turns: int) -> Branch:
+    def fork(self, turns: int) -> "Branch":
         """The first turns as a branch of its own."""
         branch = Branch(self.model, self.prompt, self.turns[:turns])
         branch._places = [
@@ -79,7 +81,7 @@ class Branch:
         self._places.append(place)
 
     def undo(self, number: int) -> int:
-        """Take back steps, each what the model wrote and the line it followed; return how many."""
+        """Take back steps, each a continuation and the line before it; return their count."""
         done = 0
         while self.turns and done < number:
             written = self.turns.pop().kind == "written"
@@ -117,9 +119,9 @@ class Branch:
             texts.append(turn.text)
             if self.ends_document(turn):
                 parts.append(([], []))
-        documents = [
+        documents = (
             self.prompt.document(elements, "".join(texts)) for elements, texts in parts if elements
-        ]
+        )
         return [document for document in documents if document.text().strip()]
 
     def rows_before(self, at: int, offset: int, chain: Chain, settings: GenerateSettings) -> Rows:
@@ -142,7 +144,7 @@ class Branch:
         return rows
 
     def write(self, chain: Chain, settings: GenerateSettings, attempt: int) -> Iterator[str]:
-        """Let the model go on, giving text as it comes; closing the iterator keeps what is there.
+        """Continue the text, piece by piece; closing the iterator keeps the pieces.
 
         Arguments:
             chain: filters before the draw.
@@ -194,7 +196,7 @@ class Branch:
                 self.append(turn, place)
 
     def _place(self, number: int) -> _Place:
-        """Where the model stands before a turn; what lies between a known place and it is read."""
+        # Turns between the last known place and this one are read.
         known = number
         while known > 0 and self._places[known] is None:
             known -= 1
@@ -206,13 +208,7 @@ class Branch:
         return place
 
     def _read(self, place: _Place, turn: Turn, before: Sequence[Any]) -> _Place:
-        """The place after a turn, read in the very steps in which it was written.
-
-        Arguments:
-            place: before it.
-            turn: what is read.
-            before: elements before it.
-        """
+        # In the very steps in which the turn was written: sums of other stretches round otherwise.
         if turn.kind == "given":
             return _Place(place.state, place.waiting + turn.elements)
         if self._begins_anew(turn):
@@ -232,15 +228,6 @@ class Branch:
         *,
         steps: int,
     ) -> Rows:
-        """The only row of a session, at a place.
-
-        Arguments:
-            place: where it stands.
-            chain: filters before the draw.
-            keys: of the draws of elements and of filters.
-            before: elements before what is written, which filters see.
-            steps: to be written, at most.
-        """
         waiting = len(place.waiting)
         return Rows(
             self.model.predictor,
@@ -254,7 +241,7 @@ class Branch:
         )
 
     def _keys(self, at: int, attempt: int, settings: GenerateSettings) -> tuple[DrawKey, DrawKey]:
-        """Names of the draws of a turn; those of the first turn are those of `generate`."""
+        # Those of the first turn are those of `generate`.
         assert settings.seed is not None
         # A turn of which a stop text has left nothing counts too: going on from it draws anew.
         written = sum(
@@ -277,5 +264,83 @@ class Branch:
         return choose
 
     def _begins_anew(self, turn: Turn) -> bool:
-        """True if the model forgets what was before, as each text was learnt from the zero state."""
+        """True if the model starts from the zero state after a turn."""
         return self.ends_document(turn) and self.model.bundle.context.kind == "fresh"
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """The model of a session."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class SavedBranch:
+    """A branch, by its number."""
+
+    name: int
+    turns: tuple[Turn, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedSession:
+    """A session as it lies in its file."""
+
+    model: SavedModel
+    prompt: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any]
+    current: int
+    branches: tuple[SavedBranch, ...]
+
+
+def write_session(path: Path, session: SavedSession) -> None:
+    """Write a session into a file.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    mapping = {"format": FORMAT, "version": VERSION, **asdict(session)}
+    # Escapes keep bytes that were never UTF-8.
+    write_atomically(path, (json.dumps(mapping, indent=1) + "\n").encode())
+
+
+def read_session(path: Path, fingerprint: str) -> SavedSession:
+    """The session in a file.
+
+    Arguments:
+        path: the file.
+        fingerprint: of the model that goes on with it.
+
+    Raises:
+        DataError: the file cannot be read, is damaged, or is of another model.
+    """
+    try:
+        raw = path.read_bytes()
+        mapping = json.loads(raw)
+    except OSError as problem:
+        raise DataError(f"cannot read: {problem.strerror}", where=str(path)) from None
+    except (ValueError, RecursionError):
+        raise DataError("this is not a saved session", where=str(path)) from None
+    if not isinstance(mapping, dict) or mapping.pop("format", None) != FORMAT:
+        raise DataError("this is not a saved session", where=str(path))
+    version = mapping.pop("version", None)
+    if version == 1:
+        mapping = json.loads(raw, object_pairs_hook=_without_ids)
+        del mapping["format"], mapping["version"]
+    elif version != VERSION:
+        raise DataError(f"version {version!r} of a session cannot be read", where=str(path))
+    saved = from_mapping(SavedSession, mapping, where=str(path), error=DataError)
+    if saved.model.sha256 != fingerprint:
+        raise DataError(
+            "this session was played with another model",
+            where=str(path),
+            hint=f"that one lay in {saved.model.path}",
+        )
+    return saved
+
+
+def _without_ids(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of version 1, in which elements were called ids."""
+    return {"elements" if key == "ids" else key: value for key, value in pairs}

@@ -1,8 +1,6 @@
 """Models measured on data: one by itself, several side by side."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -17,14 +15,10 @@ from rhapsode.evaluation import Difference, paired_difference
 from rhapsode.modalities.choose import AnyModality
 from rhapsode.modalities.contract import Compared, Measure, Metrics, Part, PartName
 from rhapsode.views.display import Shown
-from rhapsode.workflows import AnyModel, open_model
+from rhapsode.workflows.inference.ask import AnyModel, open_model
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from rhapsode.keywords import CompareOptions, EvaluateOptions
-
-__all__ = ["Comparison", "Contrast", "Models", "compare", "evaluate", "open_models", "part_of_run"]
 
 
 @dataclass(frozen=True)
@@ -64,8 +58,12 @@ class Comparison(Shown):
     passages: str
     caution: str | None = None
 
-    def shown(self, width: int) -> Sequence[RenderableType]:
-        return list(self.modality.comparison_report(self.to_mapping(), "comparison"))
+    def shown(self, width: int) -> Sequence[Any]:
+        return list(self.report("comparison"))
+
+    def report(self, title: str) -> Iterator[Any]:
+        """The comparison for people under a title: lines, and what `rich` prints."""
+        yield from self.modality.comparison_report(self.to_mapping(), title)
 
     def to_mapping(self) -> dict[str, Any]:
         return {
@@ -108,7 +106,7 @@ def open_models(models: Models) -> tuple[AnyModality, dict[str, Any]]:
     """
     if isinstance(models, str | Path):
         raise SettingsError("a comparison needs a list of models", where="compare")
-    named = models if isinstance(models, Mapping) else {_name_of(model): model for model in models}
+    named = models if isinstance(models, Mapping) else _by_name(models)
     opened = {name: open_model(model) for name, model in named.items()}
     paths = {model.path.resolve() for _, model in opened.values()}
     if len(models) < 2 or len(paths) < len(models):
@@ -123,11 +121,11 @@ def open_models(models: Models) -> tuple[AnyModality, dict[str, Any]]:
     return modality, {name: model for name, (_, model) in opened.items()}
 
 
-def _name_of(model: str | Path | AnyModel) -> str:
-    return str(model) if isinstance(model, str | Path) else str(model.path)
+def _by_name(models: Sequence[str | Path | AnyModel]) -> dict[str, Any]:
+    return {str(m if isinstance(m, str | Path) else m.path): m for m in models}
 
 
-def compare(models: Models, *sources: Any, **asked: Unpack[CompareOptions]) -> Comparison:
+def compare(models: Models, *sources: Any, **asked: Unpack["CompareOptions"]) -> Comparison:
     """Score the same data with several models.
 
     Arguments:
@@ -143,29 +141,24 @@ def compare(models: Models, *sources: Any, **asked: Unpack[CompareOptions]) -> C
     modality, opened = open_models(models)
     settings = from_mapping(modality.comparison, asked, where="compare")
     part = modality.to_score(next(iter(opened.values())), sources, asked)
-    return comparison_of(modality, modality.compare(opened, part, settings))
-
-
-def comparison_of(modality: AnyModality, compared: Compared) -> Comparison:
-    """Rows in order, and paired differences by every measure."""
-    orders = {
-        measure.key: sorted(
-            compared.models,
-            key=lambda name: (compared.models[name].sums_U[measure.key].sum(), name),
-        )
-        for measure in compared.measures
-    }
+    compared = modality.compare(opened, part, settings)
+    orders = {measure.key: _best_first(compared, measure) for measure in compared.measures}
     contrasts = [
         Contrast(better, worse, measure, _difference(compared, measure, better, worse))
         for measure in compared.measures
         for better, worse in combinations(orders[measure.key], 2)
         if compared.sizes_U[measure.key].any()
     ]
-    first = compared.measures[0].key
-    rows = [{"model": name, **compared.models[name].row} for name in orders[first]]
+    names = orders[compared.measures[0].key]
+    rows = [{"model": name, **compared.models[name].row} for name in names]
     return Comparison(
         modality, rows, contrasts, compared.units, compared.passages, compared.caution
     )
+
+
+def _best_first(compared: Compared, measure: Measure) -> list[str]:
+    sums = {name: model.sums_U[measure.key].sum() for name, model in compared.models.items()}
+    return sorted(sums, key=lambda name: (sums[name], name))
 
 
 def _difference(compared: Compared, measure: Measure, better: str, worse: str) -> Difference:
@@ -183,7 +176,7 @@ def evaluate(
     model: str | Path | AnyModel,
     *sources: Any,
     split: PartName | None = None,
-    **asked: Unpack[EvaluateOptions],
+    **asked: Unpack["EvaluateOptions"],
 ) -> Metrics:
     """Measure a model.
 
@@ -207,21 +200,10 @@ def evaluate(
             hint="leave out the sources, or --split",
         )
     settings = from_mapping(modality.evaluation, asked, where="evaluate")
-    return modality.metrics(opened, part_of_run(modality, opened, split), settings)
+    return modality.metrics(opened, _part_of_run(modality, opened, split), settings)
 
 
-def part_of_run(modality: AnyModality, model: Any, split: PartName) -> Part:
-    """A part of the corpus that the run of a model began with, prepared again.
-
-    Arguments:
-        modality: of the model.
-        model: opened from a run folder.
-        split: which part.
-
-    Raises:
-        RunError: the model lies in no run folder, or its sources have changed.
-        DataError: the sources cannot be read, or the part is empty.
-    """
+def _part_of_run(modality: AnyModality, model: Any, split: PartName) -> Part:
     from rhapsode.workflows.runs.run_folder import RunFolder, read_run  # loads torch
 
     folder = RunFolder(bundle_path(model.path).parent)

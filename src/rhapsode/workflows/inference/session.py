@@ -1,29 +1,26 @@
 """Writing together with a model: a document that grows by turns, and its branches."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rhapsode.config import GenerateSettings, apply_assignments, from_mapping, to_mapping
 from rhapsode.config.search import SearchSettings
 from rhapsode.errors import DataError, RhapsodeError, SettingsError
-from rhapsode.generation import Chain
 from rhapsode.modalities.opened import Given, Prompt, Shown, changed, with_seed
-from rhapsode.workflows import AnyModel
-from rhapsode.workflows.inference.branch import Branch, Turn
-from rhapsode.workflows.inference.session_file import (
+from rhapsode.workflows.inference.ask import AnyModel
+from rhapsode.workflows.inference.branch import (
+    Branch,
     SavedBranch,
     SavedModel,
     SavedSession,
+    Turn,
     read_session,
     write_session,
 )
 
-__all__ = ["BranchView", "PlaySession", "Turn", "Why"]
-
+# Settings that ask for what a session does not give.
 NOT_HERE = (
     "count",
     "format",
@@ -34,16 +31,14 @@ NOT_HERE = (
     "threads",
     *(entry.name for entry in fields(SearchSettings)),
 )
-"""Settings that ask for what a session does not give."""
 
 
-@dataclass(frozen=True)
-class BranchView:
+class BranchView(NamedTuple):
     """One branch, for a list.
 
     Arguments:
         name: its number, from 1.
-        current: whether it is the one being written.
+        current: True for the one being written.
         elements: how many it has.
         text: all of it.
     """
@@ -96,13 +91,9 @@ class PlaySession:
         self, model: AnyModel, settings: GenerateSettings | None = None, prompt: Any = ""
     ) -> None:
         self.model = model
-        asked = changed(settings or GenerateSettings())
-        for name in NOT_HERE:
-            if name in asked:
-                raise _not_here(name)
-        model.refuse(asked)
+        self._refuse(changed(settings or GenerateSettings()))
         self.settings = self._complete(settings or GenerateSettings())
-        self._chain(self.settings)  # refuses what does not fit this model
+        self.model.chain(self.settings)  # refuses what does not fit this model
         self.prompt: Prompt = model.prompt(prompt, self.settings)
         self.current = 1
         """Number of the current branch."""
@@ -125,7 +116,7 @@ class PlaySession:
 
     @property
     def text(self) -> str:
-        """The text of the current branch; where the model ended a text and went on, a blank line stands between."""
+        """The text of the current branch, with a blank line where the model ended a text."""
         return "\n\n".join(self.documents)
 
     @property
@@ -140,19 +131,14 @@ class PlaySession:
     def branches(self) -> list[BranchView]:
         """All branches, in order of their making."""
         return [
-            BranchView(
-                name,
-                name == self.current,
-                len(branch.elements()),
-                "\n\n".join(branch.texts()),
-            )
-            for name, branch in sorted(self._branches.items())
+            BranchView(name, name == self.current, len(b.elements()), "\n\n".join(b.texts()))
+            for name, b in sorted(self._branches.items())
         ]
 
     # What can be done
 
     def add(self, text: str) -> Given:
-        """Append what a person types; what is left of it where unknown characters are skipped.
+        """Append what a person types; return what the model reads of it.
 
         Raises:
             EncodingError: the model cannot read it.
@@ -166,17 +152,15 @@ class PlaySession:
         return given
 
     def edit(self, text: str) -> Given:
-        """Put what a person types in place of what the model wrote last, which stays behind as the branch it was.
+        """Replace the last continuation by what a person types; it stays as a branch.
 
         Raises:
             SettingsError: the model has not written last.
             EncodingError: it cannot read this.
         """
-        turns = self._branch.turns
-        if not turns or turns[-1].kind != "written":
-            raise SettingsError("there is nothing to edit", hint="an empty line goes on")
+        turns = self._written("edit")
         before = self.current
-        self._fork(len(turns) - 1)
+        self.fork(len(turns) - 1)
         try:
             return self.add(text)
         except RhapsodeError:
@@ -185,37 +169,36 @@ class PlaySession:
             raise
 
     def write(self) -> Iterator[str]:
-        """Let the model go on; text as it comes. Closing the iterator stops the writing, and what is there stays."""
-        yield from self._branch.write(self._chain(self.settings), self.settings, 0)
+        """Continue the text, piece by piece; closing the iterator keeps the pieces."""
+        yield from self._branch.write(self.model.chain(self.settings), self.settings, 0)
 
     def again(self) -> Iterator[str]:
-        """Write another continuation in place of the last one, which stays behind as the branch it was.
+        """Write another continuation; the last one stays as a branch.
 
         Raises:
             SettingsError: the model has not written last.
         """
-        turns = self._branch.turns
-        if not turns or turns[-1].kind != "written":
-            raise SettingsError("there is nothing to write again", hint="an empty line goes on")
-        before = turns[:-1]
-        tried = [
-            branch.turns[len(before)].attempt
+        before = self._written("write again")[:-1]
+        attempts = [
+            turn.attempt
             for branch in self._branches.values()
-            if len(branch.turns) > len(before)
-            and branch.turns[: len(before)] == before
-            and branch.turns[len(before)].kind == "written"
+            for turn in branch.turns[len(before) : len(before) + 1]
+            if turn.kind == "written" and branch.turns[: len(before)] == before
         ]
-        self._fork(len(before))
-        chain = self._chain(self.settings)
-        yield from self._branch.write(chain, self.settings, max(tried) + 1)
+        self.fork(len(before))
+        chain = self.model.chain(self.settings)
+        yield from self._branch.write(chain, self.settings, max(attempts) + 1)
 
     def undo(self, number: int = 1) -> int:
-        """Take back steps, each what the model wrote and the line it followed; how many there were to take back."""
+        """Take back steps, each a continuation and the line before it; return their count."""
         return self._branch.undo(number)
 
-    def fork(self) -> int:
-        """Begin a branch here and go there; its name."""
-        return self._fork(len(self._branch.turns))
+    def fork(self, turns: int | None = None) -> int:
+        """Begin a branch after the first turns [default: all], and go there; its name."""
+        branch = self._branch.fork(len(self.turns) if turns is None else turns)
+        self.current = max(self._branches) + 1
+        self._branches[self.current] = branch
+        return self.current
 
     def switch(self, name: int) -> None:
         """Go to another branch.
@@ -239,21 +222,19 @@ class PlaySession:
             SettingsError: no such setting, a value out of range, or one that has no meaning here.
         """
         name = name.replace("-", "_")
-        if name in NOT_HERE:
-            raise _not_here(name)
-        self.model.refuse([name])
+        self._refuse([name])
         mapping = to_mapping(self.settings)
-        default = next((f.default for f in fields(GenerateSettings) if f.name == name), None)
+        default = getattr(GenerateSettings, name, None)
         mapping.pop(name, None)
         if value.lower() != "none":
-            kept: Any = apply_assignments({}, [f"{name}={value}"])[name]
+            parsed: Any = apply_assignments({}, [f"{name}={value}"])[name]
             if isinstance(default, str) or name == "regex":
-                kept = value
-            elif isinstance(default, tuple) and not isinstance(kept, list):
-                kept = [value]
-            mapping[name] = kept
+                parsed = value
+            elif isinstance(default, tuple) and not isinstance(parsed, list):
+                parsed = [value]
+            mapping[name] = parsed
         settings = self._complete(from_mapping(GenerateSettings, mapping, where="/set"))
-        self._chain(settings)
+        self.model.chain(settings)
         self.settings = settings
         return settings
 
@@ -284,7 +265,7 @@ class PlaySession:
         settings = self.settings
         if turn.kind == "written":
             settings = from_mapping(GenerateSettings, turn.settings, where="turn")
-        chain = self._chain(settings)
+        chain = self.model.chain(settings)
         rows = self._branch.rows_before(at, offset, chain, settings)
         element = turn.elements[offset]
         begin = max(0, place - 60)
@@ -300,7 +281,7 @@ class PlaySession:
         )
 
     def keep(self, path: Path) -> int:
-        """Append the documents of the current branch to a file; how many characters that was.
+        """Append the documents to a file; return the number of characters.
 
         See `Model.keep`.
 
@@ -319,23 +300,20 @@ class PlaySession:
         Raises:
             RunError: it cannot be written.
         """
-        model = SavedModel(str(self.model.path.resolve()), self.model.fingerprint())
-        branches = tuple(
-            SavedBranch(name, tuple(branch.turns))
-            for name, branch in sorted(self._branches.items())
-        )
-        settings, prompt = to_mapping(self.settings), self.prompt.saved()
         session = SavedSession(
-            model=model,
-            prompt=prompt,
-            settings=settings,
+            model=SavedModel(str(self.model.path.resolve()), self.model.fingerprint()),
+            prompt=self.prompt.saved(),
+            settings=to_mapping(self.settings),
             current=self.current,
-            branches=branches,
+            branches=tuple(
+                SavedBranch(name, tuple(branch.turns))
+                for name, branch in sorted(self._branches.items())
+            ),
         )
         write_session(path, session)
 
     def load(self, path: Path) -> None:
-        """Take up a saved session; the one at hand stays as it is when that fails.
+        """Continue a saved session; on an error this one stays as it is.
 
         Raises:
             DataError: the file cannot be read, is damaged, or is of another model.
@@ -354,7 +332,7 @@ class PlaySession:
             settings = from_mapping(GenerateSettings, saved.settings, where=str(path))
             for turn in (turn for kept in saved.branches for turn in kept.turns):
                 from_mapping(GenerateSettings, turn.settings, where=str(path))
-            self._chain(settings)
+            self.model.chain(settings)
         except RhapsodeError as problem:
             raise DataError(problem.what, where=str(path), hint=problem.hint) from None
         self._branches, self.current, self.prompt = branches, saved.current, prompt
@@ -362,11 +340,22 @@ class PlaySession:
 
     # How it is done
 
-    def _chain(self, settings: GenerateSettings) -> Chain:
-        return self.model.chain(settings)
+    def _written(self, verb: str) -> list[Turn]:
+        """The turns of the current branch, the last one by the model."""
+        turns = self._branch.turns
+        if not turns or turns[-1].kind != "written":
+            raise SettingsError(f"there is nothing to {verb}", hint="an empty line goes on")
+        return turns
+
+    def _refuse(self, names: Sequence[str]) -> None:
+        for name in NOT_HERE:
+            if name in names:
+                raise SettingsError(
+                    f"{name} has no meaning while playing", hint="see rhapsode generate"
+                )
+        self.model.refuse(names)
 
     def _complete(self, settings: GenerateSettings) -> GenerateSettings:
-        """The settings with a length and a seed."""
         length = self.model.turn_length if settings.length is None else settings.length
         return with_seed(replace(settings, length=length))
 
@@ -374,23 +363,8 @@ class PlaySession:
     def _branch(self) -> Branch:
         return self._branches[self.current]
 
-    def _fork(self, turns: int) -> int:
-        branch = self._branch.fork(turns)
-        self.current = max(self._branches) + 1
-        self._branches[self.current] = branch
-        return self.current
-
-
-def _not_here(name: str) -> SettingsError:
-    return SettingsError(f"{name} has no meaning while playing", hint="see rhapsode generate")
-
 
 def _restored(prompt: Prompt, turn: Turn) -> Turn:
-    """A turn off its file.
-
-    Raises:
-        DataError: it holds what no turn can.
-    """
     try:  # what stands for bytes that were never UTF-8 can be written
         turn.text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:

@@ -1,7 +1,5 @@
 """Contents of sources, their documents, and the run that training would plan for them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +11,7 @@ from rhapsode.modalities.choose import AnyModality, choose_modality
 from rhapsode.modalities.contract import Shown, Surveyed
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from rhapsode.keywords import TrainOptions
-
-__all__ = ["Survey", "describe", "show", "survey"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -26,7 +20,7 @@ class Survey(Shown):
 
     Arguments:
         modality: of the sources.
-        found: plain values; see `survey`.
+        found: plain values; see `describe`.
     """
 
     modality: AnyModality
@@ -35,7 +29,7 @@ class Survey(Shown):
     def to_mapping(self) -> dict[str, Any]:
         return self.found
 
-    def shown(self, width: int) -> Sequence[RenderableType]:
+    def shown(self, width: int) -> Sequence[Any]:
         return list(self.modality.survey_report(self.found, width))
 
     def plot(self, path: str | Path) -> None:
@@ -47,8 +41,12 @@ class Survey(Shown):
         self.modality.draw_survey(self.found, Path(path))
 
 
-def describe(*sources: Any, **settings: Unpack[TrainOptions]) -> Survey:
+def describe(*sources: Any, **settings: Unpack["TrainOptions"]) -> Survey:
     """Describe sources, and plan a run on them.
+
+    Encoded documents go into the cache, where training finds them. Under `training` are model,
+    parameters, encoding, context, network, batch_size, window, learning_rate, budget, epochs, steps
+    and reasons; only `reasons` where training is not possible.
 
     Arguments:
         sources: files, folders, catalogue names, or texts, records and tables in memory.
@@ -58,49 +56,28 @@ def describe(*sources: Any, **settings: Unpack[TrainOptions]) -> Survey:
         DataError: nothing to read.
         SettingsError: a setting that does not fit.
     """
-    return Survey(*survey(*sources, **settings))
-
-
-def survey(*sources: Any, **asked: Any) -> tuple[AnyModality, dict[str, Any]]:
-    """Describe sources, and plan a run on them.
-
-    What is encoded goes into the cache, where training finds it.
-
-    Arguments:
-        sources: files, folders, catalogue names, tables.
-        asked: settings of training by name.
-
-    Returns:
-        The modality, and plain values: what it found, and under `training` model, parameters, encoding, context,
-        network, batch_size, window, learning_rate, budget, epochs, steps and reasons; only `reasons` where training is
-        not possible.
-
-    Raises:
-        DataError: nothing to read.
-        SettingsError: a setting that does not fit.
-    """
-    modality, settings, opened = _chosen(sources, asked)
-    surveyed = modality.survey(sources, settings, opened)
+    modality, resolved, opened = _chosen(sources, settings)
+    surveyed = modality.survey(sources, resolved, opened)
     training: dict[str, Any] = {"reasons": [surveyed.reason]}
     if surveyed.corpus is not None:
-        training = _planned(modality, surveyed, settings)
-    return modality, {**surveyed.found, "training": training}
+        training = _planned(modality, surveyed, resolved)
+    return Survey(modality, {**surveyed.found, "training": training})
 
 
-def show(*sources: Any, number: int = 0, **asked: Any) -> Shown:
+def show(*sources: Any, number: int = 0, **settings: Unpack["TrainOptions"]) -> Shown:
     """One document of sources as training would encode it.
 
     Arguments:
-        sources: files, folders, catalogue names, tables.
+        sources: as in `describe`.
         number: which document, from 0.
-        asked: settings of training by name.
+        settings: of training by name.
 
     Raises:
         DataError: nothing to read, or fewer documents.
         SettingsError: a setting that does not fit.
     """
-    modality, settings, opened = _chosen(sources, asked)
-    return modality.show(sources, number, settings, opened=opened)
+    modality, resolved, opened = _chosen(sources, settings)
+    return modality.show(sources, number, resolved, opened=opened)
 
 
 def _chosen(sources: Sequence[Any], asked: Mapping[str, Any]) -> tuple[AnyModality, Any, Any]:
@@ -113,12 +90,11 @@ def _chosen(sources: Sequence[Any], asked: Mapping[str, Any]) -> tuple[AnyModali
 
 
 def _planned(modality: AnyModality, surveyed: Surveyed[Any], settings: Any) -> dict[str, Any]:
-    """The choices of training, and their reasons."""
     import torch
 
     from rhapsode.bundle.network import build_network
     from rhapsode.training import matmul_rates
-    from rhapsode.workflows.runs.plan_run import plan_corpus
+    from rhapsode.workflows.runs.planning import plan_corpus
 
     planned = plan_corpus(modality, surveyed.corpus, settings, matmul_rates())
     try:

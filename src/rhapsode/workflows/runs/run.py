@@ -1,38 +1,40 @@
 """Training, from sources to a finished run folder."""
 
-from __future__ import annotations
-
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from rhapsode import __version__
+from rhapsode.bundle import Member, write_bundle
+from rhapsode.bundle.network import network_arrays
 from rhapsode.config import to_mapping
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.files import is_there, source_name
 from rhapsode.log import log
 from rhapsode.training import (
     BudgetClock,
+    Checkpoint,
     Clock,
     Event,
     LoopHooks,
     StepClock,
     TrainingLoop,
     join_group,
+    joined,
     read_checkpoint,
+    write_checkpoint,
 )
-from rhapsode.training.planner import BaseModel
-from rhapsode.workflows import AnyModel, load
-from rhapsode.workflows.runs.plan_run import PlannedRun, plan_training
+from rhapsode.workflows.inference.ask import AnyModel, load
+from rhapsode.workflows.runs.planning import PlannedRun, plan_training
 from rhapsode.workflows.runs.run_folder import RunFolder, find_run
-from rhapsode.workflows.runs.training import Training, begin_with, loop_hooks
+from rhapsode.workflows.runs.training import Training
 
 if TYPE_CHECKING:
     from rhapsode.keywords import TrainOptions
-
-__all__ = ["prepare_training", "train"]
 
 
 def train(
@@ -41,7 +43,7 @@ def train(
     resume: bool = False,
     base: str | Path | None = None,
     on_event: Callable[[Event], None] | None = None,
-    **settings: Unpack[TrainOptions],
+    **settings: Unpack["TrainOptions"],
 ) -> AnyModel:
     """Train a model.
 
@@ -64,9 +66,7 @@ def train(
         RhapsodeError: a source, setting or folder that does not fit.
         RunError: interrupted before the first evaluation.
     """
-    training = prepare_training(
-        sources, settings, output=None if output is None else str(output), resume=resume, start=base
-    )
+    training = prepare_training(sources, settings, output=output, resume=resume, base=base)
     with training.stopped_by_signals():
         for event in training.events():
             if on_event is not None:
@@ -88,23 +88,25 @@ def train(
 
 def prepare_training(
     sources: Sequence[Any],
-    asked: Mapping[str, Any],
+    settings: Mapping[str, Any],
     *,
-    output: str | None = None,
+    output: str | Path | None = None,
     resume: bool = False,
-    start: str | Path | None = None,
+    base: str | Path | None = None,
     spent: float = 0.0,
     clock: Clock | None = None,
 ) -> Training:
-    """Everything up to the first update. A new folder appears only when all input has been found good.
+    """Prepare a run up to its first update.
+
+    A new folder appears only if all input is good.
 
     Arguments:
-        sources: what to learn from; may be left out with `resume`.
-        asked: settings by name.
+        sources: to learn from; may be left out with `resume`.
+        settings: of training by name.
         output: the run folder.
-        resume: go on with the run in `output`.
-        start: a run folder or model file to begin as.
-        spent: seconds of the budget that are gone already.
+        resume: continue the run in `output`.
+        base: a run folder or model file to begin as.
+        spent: seconds of the budget that have gone already.
         clock: replaces the run's clock, to replay one.
 
     Raises:
@@ -116,53 +118,82 @@ def prepare_training(
         raise SettingsError(
             "several processes cannot share standard input", hint="name a file instead"
         )
-    kept = None
+    resumed = None
+    place = None if output is None else str(output)
     if resume:
-        if start is not None:
+        if base is not None:
             raise SettingsError("a resumed run knows what it began as", hint="leave out --from")
-        kept = find_run(output, tuple(sources), asked)
-        folder, sources, asked = kept.folder, kept.sources, kept.settings
+        resumed = find_run(place, tuple(sources), settings)
+        folder, sources, settings = resumed.folder, resumed.sources, resumed.settings
     else:
         # Only the first process places and makes the folder: another would find it there already.
         names = [source_name(source) for source in sources] or [""]
-        folder = RunFolder(Path(group.agree(lambda: str(RunFolder.place(output, names).path))))
-    run = plan_training(
-        sources, asked, kept=kept, start=None if start is None else str(start), group=group
-    )
-    hooks = loop_hooks(folder, run)
-    going_on = kept is not None and folder.checkpoint.exists()
-    began_as: dict[str, Any] | None = None
-    if kept is not None and kept.start is not None:
-        began_as = dict(kept.start)
+        folder = RunFolder(Path(group.agree(lambda: str(RunFolder.place(place, names).path))))
+    run = plan_training(sources, settings, resumed=resumed, base=base, group=group)
+    hooks = _hooks(folder, run)
+    going_on = resumed is not None and folder.checkpoint.exists()
+    began_as: Mapping[str, Any] | None = None
+    if resumed is not None and resumed.start is not None:
+        began_as = resumed.start
     elif run.base is not None:
-        began_as = group.agree(partial(_before, run.base, hooks, run.modality.noun))
-    if kept is None and group.first:
-        folder.create(_config_of(sources, run, began_as))
+        began_as = group.agree(partial(_base_facts, run, hooks))
+    if resumed is None and group.first:
+        folder.create(_config_toml(sources, run, began_as))
     if clock is None:
         clock = _clock(run, time.monotonic() - began, folder if going_on else None)
-    loop = TrainingLoop(run.network, run.stream, clock, run.settings.training, hooks, group=group)
+    loop = TrainingLoop(
+        run.network, run.stream, clock, run.planned.settings.training, hooks, group=group
+    )
+    training = Training(folder=folder, run=run, loop=loop, start=began_as, group=group)
     if going_on:
         loop.resume(folder.checkpoint)
     elif began_as is not None:
-        begin_with(began_as.get("validation_loss"), loop, hooks, folder, group)
+        _begin_with(began_as.get("validation_loss"), training, hooks)
     elif run.begins_well and hooks.evaluate is not None and group.size == 1:
         before = hooks.evaluate()
         log.info(f"before the first update: validation {before:.4f}")
-        begin_with(before, loop, hooks, folder, group)
-    if kept is not None and group.first:
+        _begin_with(before, training, hooks)
+    if resumed is not None and group.first:
         # Without a checkpoint too: a run that was killed before its first one begins again.
         folder.rewind(loop.progress.step)
     log.info(
-        f"{run.settings.model}: {run.network.parameter_count():,} parameters; "
-        f"{'; '.join(run.planned.plan.reasons)}; {run.settings.training.precision}"
+        f"{run.planned.settings.model}: {run.network.parameter_count():,} parameters; "
+        f"{'; '.join(run.planned.plan.reasons)}; {run.planned.settings.training.precision}"
     )
-    return Training(folder=folder, run=run, loop=loop, start=began_as, group=group)
+    return training
 
 
-def _config_of(
+def _hooks(folder: RunFolder, run: PlannedRun) -> LoopHooks:
+    bundle = run.planned.bundle
+
+    def keep_best(step: int, loss: float | None) -> None:
+        provenance = replace(bundle.provenance, step=step, validation_loss=loss)
+        members = (Member(network_arrays(run.network)),)
+        write_bundle(folder.model, replace(bundle, members=members, provenance=provenance))
+
+    return LoopHooks(
+        evaluate=run.modality.validation(run.planned, run.network),
+        sample=run.modality.samples(run.planned, run.network),
+        keep_best=keep_best,
+        checkpoint=folder.checkpoint,
+        secure=folder.secure,
+    )
+
+
+def _begin_with(loss: float | None, training: Training, hooks: LoopHooks) -> None:
+    """Make the first weights, with their validation loss, the best so far and a checkpoint."""
+    fresh = training.loop.state()
+    checkpoint = training.folder.checkpoint
+    with training.group.first_goes():
+        if training.group.first:
+            hooks.keep_best(0, loss)
+            write_checkpoint(checkpoint, Checkpoint(fresh.tensors, {**fresh.values, "best": loss}))
+    training.loop.resume(checkpoint)
+
+
+def _config_toml(
     sources: Sequence[Any], run: PlannedRun, began_as: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """The contents of the run's `config.toml`."""
     names = [source_name(source) for source in sources]
     corpus = run.planned.corpus
     entry: dict[str, Any] = {
@@ -175,36 +206,40 @@ def _config_of(
     }
     if began_as is not None:
         entry["from"] = {name: value for name, value in began_as.items() if value is not None}
-    return {"run": entry, **to_mapping(run.settings)}
+    return {"run": entry, **to_mapping(run.planned.settings)}
 
 
-def _before(base: BaseModel, hooks: LoopHooks, noun: str) -> dict[str, Any]:
-    """The model a run begins as, and what it makes of the new data."""
+def _base_facts(run: PlannedRun, hooks: LoopHooks) -> dict[str, Any]:
+    base = run.base
+    assert base is not None
     loss = None if hooks.evaluate is None else hooks.evaluate()
     if loss is not None:
-        log.info(f"before: validation {loss:.4f} on the new {noun}, by {base.path}")
+        log.info(f"before: validation {loss:.4f} on the new {run.modality.noun}, by {base.path}")
     return {"model": str(base.path.resolve()), "sha256": base.sha256, "validation_loss": loss}
 
 
-def _clock(run: PlannedRun, before: float, resumed: RunFolder | None) -> Clock:
-    """The run's clock; a resumed one starts where its checkpoint left it.
-
-    Arguments:
-        run: budget, epochs or steps.
-        before: seconds this process has spent.
-        resumed: the folder with the checkpoint.
-    """
-    settings, origin = run.settings, None
+def _clock(run: PlannedRun, spent: float, resumed: RunFolder | None) -> Clock:
+    """The run's clock; a resumed one starts where its checkpoint left it."""
+    settings, origin = run.planned.settings, None
     if resumed is not None:
-        kept = read_checkpoint(resumed.checkpoint).values
-        before += float(kept["spent"])
-        origin = float(kept["origin"])
+        values = read_checkpoint(resumed.checkpoint).values
+        spent += float(values["spent"])
+        origin = float(values["origin"])
     seconds = settings.budget_seconds()
     if seconds is not None:
         most = run.planned.most_steps
-        return BudgetClock(seconds, spent=before, origin=origin, most_steps=most)
+        return BudgetClock(seconds, spent=spent, origin=origin, most_steps=most)
     steps = settings.steps
     if steps is None:
-        assert settings.epochs is not None
         steps = max(1, run.stream.steps(settings.epochs) // settings.training.accumulate)
-    return StepClock(steps, spent=before)
+    return StepClock(steps, spent=spent)
+
+
+def claim_report() -> bool:
+    """Claim the report of an error for this process.
+
+    Returns:
+        False if another process of the run has claimed it already.
+    """
+    group = joined()
+    return os.environ.get("RANK", "0") == "0" if group is None else group.tells()

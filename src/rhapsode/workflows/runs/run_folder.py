@@ -1,24 +1,20 @@
 """The files of a run folder, and going on with the run in one."""
 
-from __future__ import annotations
-
 import contextlib
+import itertools
 import json
 import os
 import re
-import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Self, TextIO
 
-from rhapsode.config import dump_toml, merge, read_toml
+from rhapsode.config import dump_toml, read_toml
 from rhapsode.errors import RunError, SettingsError
 from rhapsode.files import clear_scratch, first_line, write_atomically
 from rhapsode.training.events import Evaluated, Event, Sampled, Step
-
-__all__ = ["ResumedRun", "RunFolder", "find_run", "read_run"]
 
 _SAMPLES_TITLE = b"# What the model wrote as it learned\n"
 
@@ -44,7 +40,7 @@ class RunFolder:
         self._log: TextIO | None = None
 
     @classmethod
-    def place(cls, output: str | None, sources: Sequence[str]) -> RunFolder:
+    def place(cls, output: str | None, sources: Sequence[str]) -> Self:
         """The folder a new run will get; nothing is made yet.
 
         Raises:
@@ -63,42 +59,35 @@ class RunFolder:
         while Path(stem).suffix and not stem.startswith("."):
             stem = Path(stem).stem
         name = re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "run"
-        path = Path("runs") / name
-        number = 2
-        while path.exists():
-            path = Path("runs") / f"{name}-{number}"
-            number += 1
-        return cls(path)
+        names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+        paths = (Path("runs") / name for name in names)
+        return cls(next(path for path in paths if not path.exists()))
 
     def create(self, config: Mapping[str, Any]) -> None:
-        """Make the folder with its settings; it appears with all of them, or not at all.
+        """Make the folder with its settings, whole or not at all.
 
         Raises:
             RunError: it cannot be made.
         """
-        scratch = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            scratch = tempfile.mkdtemp(prefix=f".{self.path.name}-", dir=self.path.parent)
-            made = RunFolder(Path(scratch))
-            made.checkpoint.parent.mkdir()
-            write_atomically(made.config, dump_toml(config).encode("utf-8", "backslashreplace"))
-            write_atomically(made.samples, _SAMPLES_TITLE)
-            write_atomically(made.metrics, b"")
-            made.path.chmod(0o755)
-            made.path.rename(self.path)
+            with tempfile.TemporaryDirectory(
+                prefix=f".{self.path.name}-", dir=self.path.parent, ignore_cleanup_errors=True
+            ) as scratch:
+                made = RunFolder(Path(scratch))
+                made.checkpoint.parent.mkdir()
+                write_atomically(made.config, dump_toml(config).encode("utf-8", "backslashreplace"))
+                write_atomically(made.samples, _SAMPLES_TITLE)
+                write_atomically(made.metrics, b"")
+                made.path.chmod(0o755)
+                made.path.rename(self.path)
         except OSError as problem:
             raise RunError(
                 f"cannot make the run folder: {problem.strerror}", where=str(self.path)
             ) from None
-        finally:
-            if scratch is not None:
-                shutil.rmtree(scratch, ignore_errors=True)
 
     def rewind(self, step: int) -> None:
-        """Drop from metrics and samples what came after `step`, so that it can come again.
-
-        What was being written when the run was killed goes too.
+        """Drop metrics and samples after `step`, and torn writes.
 
         Raises:
             RunError: a file is missing or damaged, or cannot be written.
@@ -146,7 +135,7 @@ class RunFolder:
         self._log.write(json.dumps(entry) + "\n")
 
     def secure(self) -> None:
-        """Bring what was recorded to the disk, so that a checkpoint behind it never knows more than the log.
+        """Sync the records, so that no checkpoint is ahead of them.
 
         Raises:
             RunError: the disk is full.
@@ -209,29 +198,30 @@ class ResumedRun:
         """Refuse other data.
 
         Arguments:
-            sha256: of the texts as they are now.
-            documents: how many there are now.
-            characters: how many they have now.
+            sha256: of the data as they are now.
+            documents: count of them now.
+            characters: count of their characters now.
             noun: of the data.
 
         Raises:
             RunError: the texts have changed.
         """
-        if sha256 != self.sha256:
-            change = ""
-            if self.size == (documents, characters):
-                change = ": as long as it was, but not the same"
-            elif self.size is not None:
-                before, now = (
-                    f"{d:,} document{'' if d == 1 else 's'} of {c:,} characters"
-                    for d, c in (self.size, (documents, characters))
-                )
-                change = f" ({before} -> {now})"
-            raise RunError(
-                f"the {noun} is not the one this run began with{change}",
-                where=str(self.folder.path),
-                hint="restore it, or start a new run",
-            )
+        if sha256 == self.sha256:
+            return
+        change = ""
+        if self.size == (documents, characters):
+            change = ": as long as it was, but not the same"
+        elif self.size is not None:
+            change = f" ({_in_words(*self.size)} -> {_in_words(documents, characters)})"
+        raise RunError(
+            f"the {noun} is not the one this run began with{change}",
+            where=str(self.folder.path),
+            hint="restore it, or start a new run",
+        )
+
+
+def _in_words(documents: int, characters: int) -> str:
+    return f"{documents:,} document{'' if documents == 1 else 's'} of {characters:,} characters"
 
 
 def find_run(output: str | None, sources: tuple[str, ...], asked: Mapping[str, Any]) -> ResumedRun:
@@ -254,10 +244,8 @@ def find_run(output: str | None, sources: tuple[str, ...], asked: Mapping[str, A
     run = read_run(folder)
     if folder.summary.exists():
         raise RunError("this run is finished", where=output, hint="start a new one elsewhere")
-    kept = run.settings
-    merged = merge(kept, asked)
-    if merged != kept:
-        changed = sorted(_differences(kept, merged))
+    changed = sorted(_differences(run.settings, asked))
+    if changed:
         raise RunError(
             f"a resumed run keeps its settings, these differ: {', '.join(changed)}",
             where=output,
@@ -302,12 +290,12 @@ def read_run(folder: RunFolder) -> ResumedRun:
         ) from None
 
 
-def _differences(kept: Mapping[str, Any], asked: Mapping[str, Any], path: str = "") -> list[str]:
-    found: list[str] = []
+def _differences(
+    before: Mapping[str, Any], asked: Mapping[str, Any], path: str = ""
+) -> Iterator[str]:
     for key, value in asked.items():
-        below = kept.get(key)
+        below = before.get(key)
         if isinstance(value, Mapping) and isinstance(below, Mapping):
-            found.extend(_differences(below, value, f"{path}{key}."))
+            yield from _differences(below, value, f"{path}{key}.")
         elif below != value:
-            found.append(f"{path}{key} ({below} -> {value})")
-    return found
+            yield f"{path}{key} ({below} -> {value})"

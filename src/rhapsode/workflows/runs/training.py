@@ -1,44 +1,26 @@
 """A run: its events, each on disk before anybody sees it, and its end."""
 
-from __future__ import annotations
-
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from rhapsode import __version__
-from rhapsode.bundle import Bundle, Member, read_bundle, write_bundle
-from rhapsode.bundle.network import network_arrays
+from rhapsode.bundle import Bundle, read_bundle, write_bundle
 from rhapsode.config import to_mapping
 from rhapsode.errors import RunError
 from rhapsode.files import write_atomically
-from rhapsode.modalities.contract import Finished
-from rhapsode.training import (
-    Checkpoint,
-    Event,
-    Group,
-    LoopHooks,
-    TrainingLoop,
-    give_back_memory,
-    join_group,
-    write_checkpoint,
-)
-from rhapsode.training import (
-    Finished as Ended,
-)
+from rhapsode.training import Event, Finished, Group, TrainingLoop, give_back_memory
 from rhapsode.training.events import TensorBoard
 from rhapsode.views.card import card_text
 from rhapsode.views.pictures.curve import draw_course, read_course
-from rhapsode.workflows.runs.plan_run import PlannedRun
+from rhapsode.workflows.runs.planning import PlannedRun
 from rhapsode.workflows.runs.run_folder import RunFolder
-
-__all__ = ["Training", "begin_with", "loop_hooks"]
 
 
 @dataclass(kw_only=True)
@@ -49,27 +31,17 @@ class Training:
         folder: where it writes.
         run: data, network and settings.
         loop: the loop.
+        group: the processes that train together; only the first one writes and finishes.
         start: the model it began as: `model`, `sha256`, `validation_loss` before the first update; None for fresh
             weights.
-        group: the processes that train together; only the first one writes and finishes.
     """
 
     folder: RunFolder
     run: PlannedRun
     loop: TrainingLoop
-    start: dict[str, Any] | None = None
-    group: Group = field(default_factory=join_group)
-    _last: Ended | None = None
-
-    @property
-    def settings(self) -> Any:
-        """Resolved settings of the modality."""
-        return self.run.settings
-
-    @property
-    def corpus(self) -> Any:
-        """The data that it learns from."""
-        return self.run.planned.corpus
+    group: Group
+    start: Mapping[str, Any] | None = None
+    _last: Finished | None = None
 
     def events(self) -> Iterator[Event]:
         """Train; every event is in the run folder before it is given on.
@@ -77,16 +49,17 @@ class Training:
         Raises:
             RunError: a file cannot be written, or the loss is no longer a number.
         """
-        board = None
-        if self.settings.track.tensorboard and self.group.first:
-            board = TensorBoard(self.folder.tensorboard, self.loop.progress.step)
-        try:
+        takers: list[Callable[[Event], None]] = [self.folder.record] if self.group.first else []
+        with ExitStack() as closing:
+            closing.callback(self.folder.close)
+            if self.run.planned.settings.track.tensorboard and self.group.first:
+                board = TensorBoard(self.folder.tensorboard, self.loop.progress.step)
+                closing.callback(board.close)
+                takers.append(board.take)
             for event in self.loop.run():
-                if self.group.first:
-                    self.folder.record(event)
-                if board is not None:
-                    board.take(event)
-                if isinstance(event, Ended):
+                for take in takers:
+                    take(event)
+                if isinstance(event, Finished):
                     self._last = event
                     if event.reason == "diverged":
                         raise RunError(
@@ -95,10 +68,6 @@ class Training:
                             hint="train anew with a smaller --set training.learning_rate",
                         )
                 yield event
-        finally:
-            self.folder.close()
-            if board is not None:
-                board.close()
 
     @property
     def interrupted(self) -> bool:
@@ -107,7 +76,9 @@ class Training:
 
     @contextmanager
     def stopped_by_signals(self, told: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """Let the first SIGINT or SIGTERM stop the run after its step, saved; a second SIGINT interrupts.
+        """Let the first SIGINT or SIGTERM stop the run after its step, saved.
+
+        A second SIGINT interrupts.
 
         Outside the main thread, where Python handles no signals, nothing is changed.
 
@@ -138,7 +109,7 @@ class Training:
             signal.raise_signal(signal.SIGTERM)  # the caller's own handler wants it too
 
     def finish(self) -> dict[str, Any]:
-        """Calibrate the best weights, measure them on the test part, and write model, summary, curve and card.
+        """Calibrate and test the best weights; write model, summary, curve and card.
 
         Of several processes only the first does this.
 
@@ -149,10 +120,10 @@ class Training:
         began = time.monotonic()
         self.loop.release()
         give_back_memory()
-        modality, planned = self.run.modality, self.run.planned
-        best: Bundle[Any, Any] = read_bundle(self.folder.model)
-        finished = modality.finish(planned, best, self.run.network, self.folder.path)
-        write_bundle(self.folder.model, finished.bundle)
+        folder, modality, network = self.folder, self.run.modality, self.run.network
+        best: Bundle[Any, Any] = read_bundle(folder.model)
+        finished = modality.finish(self.run.planned, best, network, folder.path)
+        write_bundle(folder.model, finished.bundle)
         summary: dict[str, Any] = {
             **finished.figures,
             **finished.summary,
@@ -160,19 +131,29 @@ class Training:
         }
         if self.start is not None:
             summary["from"] = self.start
-        write_atomically(self.folder.curve, self._course(finished))
+        marks: Mapping[str, float | None] = finished.marks
+        family = self.run.planned.settings.model.partition(".")[0]
+        curve = draw_course(
+            read_course(folder.metrics),
+            title=f"{folder.path.resolve().name}: {family}, {network.parameter_count():,} parameters",
+            floors=finished.baselines,
+            before=None if self.start is None else self.start.get("validation_loss"),
+            **marks,
+        )
+        write_atomically(folder.curve, curve.encode("utf-8", "backslashreplace"))
         card = card_text(modality.card(finished.bundle, summary))
-        write_atomically(self.folder.card, card.encode())
+        write_atomically(folder.card, card.encode())
         summary["finishing_seconds"] = round(time.monotonic() - began, 3)
-        self.folder.write_summary(summary)
+        folder.write_summary(summary)
         return summary
 
-    def _facts(self, last: Ended) -> dict[str, Any]:
+    def _facts(self, last: Finished) -> dict[str, Any]:
         """Entries of `summary.json` that every run has."""
-        settings = self.settings
+        planned, settings = self.run.planned, self.run.planned.settings
         elements = self.run.stream.scored(last.step * settings.training.accumulate)
+        plain = to_mapping(settings)
         sections = ("network", "training", "encoder", "head")
-        plan = {name: to_mapping(settings).get(name) for name in sections}
+        plan = {name: plain[name] for name in sections if name in plain}
         return {
             "modality": self.run.modality.name,
             "validation_loss": self.loop.progress.best,
@@ -180,12 +161,9 @@ class Training:
             "ended": last.reason,
             "seconds": round(last.elapsed, 3),
             "elements_per_second": round(elements / max(last.elapsed, 1e-9), 1),
-            "epochs": round(elements / max(1, self.run.planned.elements), 3),
+            "epochs": round(elements / max(1, planned.elements), 3),
             "parameters": self.run.network.parameter_count(),
-            "plan": {
-                **{name: value for name, value in plan.items() if value is not None},
-                "reasons": list(self.run.planned.plan.reasons),
-            },
+            "plan": {**plan, "reasons": list(planned.plan.reasons)},
             "machine": {
                 "matmul_gflops": self.run.machine,
                 "threads": torch.get_num_threads(),
@@ -193,61 +171,3 @@ class Training:
             },
             "rhapsode": __version__,
         }
-
-    def _course(self, finished: Finished[Any]) -> bytes:
-        """The course of the run as a picture, beside what learns nothing or only counts."""
-        marks: Mapping[str, float | None] = finished.marks
-        drawn = draw_course(
-            read_course(self.folder.metrics),
-            title=f"{self.folder.path.resolve().name}: {self.settings.model.partition('.')[0]}, "
-            f"{self.run.network.parameter_count():,} parameters",
-            floors=finished.baselines,
-            before=(None if self.start is None else self.start.get("validation_loss")),
-            **marks,
-        )
-        return drawn.encode("utf-8", "backslashreplace")
-
-
-def loop_hooks(folder: RunFolder, run: PlannedRun) -> LoopHooks:
-    """Hooks that write into a run folder.
-
-    Arguments:
-        folder: where the best weights and the checkpoint go.
-        run: the run.
-    """
-    bundle = run.planned.bundle
-
-    def keep_best(step: int, loss: float | None) -> None:
-        provenance = replace(bundle.provenance, step=step, validation_loss=loss)
-        members = (Member(network_arrays(run.network)),)
-        write_bundle(folder.model, replace(bundle, members=members, provenance=provenance))
-
-    evaluate: Callable[[], float] | None = run.modality.validation(run.planned, run.network)
-    return LoopHooks(
-        evaluate=evaluate,
-        sample=run.modality.samples(run.planned, run.network),
-        keep_best=keep_best,
-        checkpoint=folder.checkpoint,
-        secure=folder.secure,
-    )
-
-
-def begin_with(
-    loss: float | None, loop: TrainingLoop, hooks: LoopHooks, folder: RunFolder, group: Group
-) -> None:
-    """Make the weights a run begins with its best so far, and its first checkpoint.
-
-    Arguments:
-        loss: theirs, on the validation part; None where there is none.
-        loop: which has done nothing yet.
-        hooks: what keeps the best.
-        folder: of the run.
-        group: the processes that train together.
-    """
-    fresh = loop.state()
-    first = Checkpoint(fresh.tensors, {**fresh.values, "best": loss})
-    with group.first_goes():
-        if group.first:
-            hooks.keep_best(0, loss)
-            write_checkpoint(folder.checkpoint, first)
-    loop.resume(folder.checkpoint)

@@ -1,7 +1,5 @@
 """Everything up to the plan of a run: data, network, batches, precision. Nothing is written."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,7 +17,7 @@ from rhapsode.files import source_name
 from rhapsode.log import log
 from rhapsode.modalities import MODALITIES
 from rhapsode.modalities.choose import AnyModality, choose_modality
-from rhapsode.modalities.contract import Claim, Planned, RunRequest
+from rhapsode.modalities.contract import Planned, RunRequest
 from rhapsode.training import (
     Group,
     faster_precision,
@@ -36,11 +34,7 @@ from rhapsode.views.display import Shown
 from rhapsode.workflows.runs.run_folder import ResumedRun
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from rhapsode.keywords import TrainOptions
-
-__all__ = ["PlannedRun", "inherited", "plan_corpus", "Plan", "plan", "plan_training"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +48,7 @@ class PlannedRun:
         stream: batches of the training part.
         machine: measured matmul rates, GFLOP/s.
         base: the model it begins as; None for fresh weights.
-        begins_well: whether its first weights are worth keeping.
+        begins_well: True if its first weights are worth keeping.
     """
 
     modality: AnyModality
@@ -65,72 +59,76 @@ class PlannedRun:
     base: BaseModel | None
     begins_well: bool
 
-    @property
-    def settings(self) -> Any:
-        """Resolved."""
-        return self.planned.settings
-
 
 def plan_training(
     sources: Sequence[Any],
-    asked: Mapping[str, Any],
+    settings: Mapping[str, Any],
     *,
-    kept: ResumedRun | None,
-    start: str | None,
+    resumed: ResumedRun | None,
+    base: str | Path | None,
     group: Group,
 ) -> PlannedRun:
     """Read the sources and decide on everything that was left open.
 
     Arguments:
-        sources: what to learn from.
-        asked: settings by name.
-        kept: the run that is resumed.
-        start: a run folder or model file to begin as.
+        sources: to learn from.
+        settings: of training by name.
+        resumed: the run that goes on.
+        base: a run folder or model file to begin as.
         group: the processes that train together.
 
     Raises:
         RhapsodeError: a source or setting that does not fit.
     """
-    base = _base(start, kept)
-    modality, claim = _modality(sources, asked, kept, base)
-    if base is not None and kept is None:
-        asked = inherited(asked, base, modality)
-    settings = from_mapping(modality.settings, asked, where="settings")
-    settings.budget_seconds()  # refused here where it makes no sense
-    modality.check(settings)
-    check_trackers(settings.track)
+    opened = _base_of(base, resumed)
+    name = None if resumed is None else resumed.modality
+    modality, claim = choose_modality(sources, settings, name)
+    if opened is not None and resumed is None:
+        if MODALITIES.get(opened.bundle.modality) is not modality:
+            raise SettingsError(
+                f"this model goes on with {opened.bundle.facts.goes_on_with}, the sources are "
+                f"{modality.noun}",
+                where="--from",
+                hint="name sources of its kind, or say --modality",
+            )
+        settings = _inherited(settings, opened, modality)
+    asked = from_mapping(modality.settings, settings, where="settings")
+    asked.budget_seconds()  # refused here where it makes no sense
+    modality.check(asked)
+    check_trackers(asked.track)
     prepare_process()
-    begun = None if base is None else base.bundle
+    begun = None if opened is None else opened.bundle
     with group.first_goes():  # the others find what it has encoded in the cache
-        corpus = modality.corpus(sources, settings, opened=claim.opened, base=begun)
+        corpus = modality.corpus(sources, asked, opened=claim.opened, base=begun)
     if corpus.sha256 != group.agree(lambda: corpus.sha256):
         raise RunError(
             f"the {modality.noun} is not the one that the first process reads",
             where=", ".join(map(source_name, sources)),
         )
-    if kept is not None:
-        kept.check(corpus.sha256, corpus.documents, corpus.characters, modality.noun)
+    if resumed is not None:
+        resumed.check(corpus.sha256, corpus.documents, corpus.characters, modality.noun)
     machine = group.agree(matmul_rates)
-    by_hand = settings.training.batch_size is not None
-    planned = plan_corpus(modality, corpus, settings, machine, base=base, first=group.first)
+    planned = plan_corpus(modality, corpus, asked, machine, base=opened, first=group.first)
+    by_hand = asked.training.batch_size is not None
     rows = group.divide(planned.settings.training.batch_size, asked=by_hand)
     planned = _with_training(planned, batch_size=rows)
-    torch.manual_seed(settings.seed)
-    network = build_network(planned.bundle.config) if base is None else load_network(base.bundle)
-    going_on = kept is not None and kept.folder.checkpoint.exists()
-    begins_well = base is None and not going_on and modality.initialise(network, planned)
+    torch.manual_seed(asked.seed)
+    network = build_network(planned.bundle.config) if begun is None else load_network(begun)
+    going_on = resumed is not None and resumed.folder.checkpoint.exists()
+    begins_well = begun is None and not going_on and modality.initialise(network, planned)
     stream = modality.stream(planned)
+    again = resumed is not None
     precision = group.agree(
-        partial(_precision, planned.settings, network, stream, machine, again=kept is not None)
+        partial(_precision, planned.settings, network, stream, machine, again=again)
     )
     planned = _with_training(planned, precision=precision)
     provenance = replace(
         planned.bundle.provenance,
         settings=to_mapping(planned.settings),
-        ancestors=() if base is None else base.line,
+        ancestors=() if opened is None else opened.line,
     )
     planned = replace(planned, bundle=replace(planned.bundle, provenance=provenance))
-    return PlannedRun(modality, planned, network, stream, machine, base, begins_well)
+    return PlannedRun(modality, planned, network, stream, machine, opened, begins_well)
 
 
 def plan_corpus(
@@ -150,7 +148,7 @@ def plan_corpus(
         settings: as asked for.
         machine: measured matmul rates, GFLOP/s.
         base: the model that the run begins as.
-        first: whether this process tells and counts.
+        first: True for the process that logs and counts.
     """
     speed = machine_speed(machine, torch.get_num_threads())
     seconds = settings.budget_seconds()
@@ -163,46 +161,26 @@ def _with_training(planned: Planned[Any, Any, Any], **changes: Any) -> Planned[A
     return replace(planned, settings=changed)
 
 
-def _modality(
-    sources: Sequence[Any],
-    asked: Mapping[str, Any],
-    kept: ResumedRun | None,
-    base: BaseModel | None,
-) -> tuple[AnyModality, Claim]:
-    """The modality of the run, and what its claim has read."""
-    if kept is not None:
-        return choose_modality(sources, asked, kept.modality)
-    modality, claim = choose_modality(sources, asked)
-    if base is not None and MODALITIES.get(base.bundle.modality) is not modality:
-        raise SettingsError(
-            f"this model goes on with {base.bundle.facts.goes_on_with}, the sources are "
-            f"{modality.noun}",
-            where="--from",
-            hint="name sources of its kind, or say --modality",
-        )
-    return modality, claim
-
-
-def _base(start: str | None, kept: ResumedRun | None) -> BaseModel | None:
+def _base_of(base: str | Path | None, resumed: ResumedRun | None) -> BaseModel | None:
     """The model that a run begins as, or began as; None for fresh weights."""
-    if kept is None:
-        return None if start is None else _open_base(start)
-    if kept.start is None:
+    sha256 = None
+    if resumed is not None:
+        start = resumed.start
+        if start is None:
+            return None
+        if resumed.folder.checkpoint.exists() and resumed.folder.model.exists():
+            # The run's own file has the same elements and network; the first model may be gone by now.
+            own: Any = read_bundle(resumed.folder.model)
+            return replace(
+                base_of(resumed.folder.model, own),
+                path=Path(start["model"]),
+                sha256=start["sha256"],
+                line=own.provenance.ancestors,
+            )
+        base, sha256 = start["model"], start["sha256"]
+    if base is None:
         return None
-    if kept.folder.checkpoint.exists() and kept.folder.model.exists():
-        # The run's own file has the same elements and network; the first model may be gone by now.
-        own: Any = read_bundle(kept.folder.model)
-        return replace(
-            base_of(kept.folder.model, own),
-            path=Path(kept.start["model"]),
-            sha256=kept.start["sha256"],
-            line=own.provenance.ancestors,
-        )
-    return _open_base(kept.start["model"], sha256=kept.start["sha256"])
-
-
-def _open_base(model: str, *, sha256: str | None = None) -> BaseModel:
-    return base_of(bundle_path(model), read_bundle(model), sha256=sha256)
+    return base_of(bundle_path(base), read_bundle(base), sha256=sha256)
 
 
 def _precision(
@@ -213,18 +191,7 @@ def _precision(
     *,
     again: bool,
 ) -> Literal["float32", "bfloat16"]:
-    """The precision asked for, or the faster one, measured for a moment on this very network.
-
-    Arguments:
-        settings: as asked for.
-        network: to be trained.
-        stream: its batches.
-        machine: measured matmul rates, GFLOP/s.
-        again: whether the run was begun before, perhaps on another machine.
-
-    Raises:
-        SettingsError: this machine cannot do what was asked for.
-    """
+    """The precision asked for, or the faster one, measured for a moment on this very network."""
 
     def step(precision: str) -> None:
         loss, _ = training_loss(network, stream, 0, None, precision)
@@ -238,7 +205,7 @@ def _precision(
             if wanted == "bfloat16":
                 if runs(step, wanted):
                     return wanted
-                if not again:
+                if not again:  # else the run may have begun on another machine
                     raise SettingsError(
                         "PyTorch has no bfloat16 kernel for this network on this machine",
                         where="[training] precision",
@@ -291,11 +258,11 @@ class Plan(Shown):
         written = dump_toml(self.to_mapping())
         return "".join(f"# {line}\n" for line in about) + "\n" + written
 
-    def shown(self, width: int) -> Sequence[RenderableType]:
+    def shown(self, width: int) -> Sequence[Any]:
         return [self.toml()]
 
 
-def plan(*sources: Any, base: str | Path | None = None, **settings: Unpack[TrainOptions]) -> Plan:
+def plan(*sources: Any, base: str | Path | None = None, **settings: Unpack["TrainOptions"]) -> Plan:
     """Decide on everything that a run leaves open; nothing is written.
 
     Arguments:
@@ -306,11 +273,10 @@ def plan(*sources: Any, base: str | Path | None = None, **settings: Unpack[Train
     Raises:
         RhapsodeError: a source or setting that does not fit.
     """
-    start = None if base is None else str(base)
-    run = plan_training(sources, settings, kept=None, start=start, group=join_group())
+    run = plan_training(sources, settings, resumed=None, base=base, group=join_group())
     return Plan(
         run.modality.name.partition(".v")[0],
-        run.settings,
+        run.planned.settings,
         tuple(run.planned.plan.reasons),
         run.network.parameter_count(),
         run.stream.steps(1.0),
@@ -318,17 +284,8 @@ def plan(*sources: Any, base: str | Path | None = None, **settings: Unpack[Train
     )
 
 
-def inherited(asked: Mapping[str, Any], base: BaseModel, modality: AnyModality) -> dict[str, Any]:
-    """The settings asked for, with all that the base model decides filled in from it.
-
-    Arguments:
-        asked: settings by name.
-        base: decides network and encoding, and how it was fitted where nothing else is asked.
-        modality: says what a model decides.
-
-    Raises:
-        SettingsError: something is asked for that the model decides otherwise.
-    """
+def _inherited(asked: Mapping[str, Any], base: BaseModel, modality: AnyModality) -> dict[str, Any]:
+    """The settings asked for, with all that the base model decides or suggests filled in."""
     decided = modality.decided(base.bundle)
     differing = list(_differences(asked, decided, modality))
     if differing:

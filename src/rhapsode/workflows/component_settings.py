@@ -1,0 +1,46 @@
+"""Names of components, and the settings that each of them has, for front ends."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from rhapsode.modalities import MODALITIES
+from rhapsode.models import FAMILIES
+
+
+def components() -> dict[str, list[str]]:
+    """Names that the settings `model` and `modality` take."""
+    return {"model": FAMILIES.words(), "modality": MODALITIES.words()}
+
+
+def setting_places() -> dict[str, str]:
+    """The settings in sections of all modalities and families: "section.name" by name."""
+    places: dict[str, str] = {}
+    for modality in MODALITIES.names():
+        settings = MODALITIES.get(modality).settings()
+        for section in dataclasses.fields(settings):
+            value = getattr(settings, section.name)
+            for field in dataclasses.fields(value) if dataclasses.is_dataclass(value) else ():
+                places.setdefault(field.name, f"{section.name}.{field.name}")
+    for family in FAMILIES.names():
+        for field in dataclasses.fields(FAMILIES.get(family).Config):
+            places.setdefault(field.name, f"network.{field.name}")
+    return places
+
+
+def measuring_settings(
+    use: Literal["evaluation", "comparison"], paths: Sequence[str | Path] | None = None
+) -> list[type[Any]]:
+    """Settings classes of evaluations or comparisons.
+
+    Arguments:
+        use: of the settings.
+        paths: the first one with a model decides; None for the settings of every modality.
+    """
+    from rhapsode.bundle import modality_of
+
+    known = MODALITIES.names()
+    if paths is not None:
+        known = [name for name in map(modality_of, paths) if name in known][:1]
+    return [getattr(MODALITIES.get(name), use) for name in known]
