@@ -1,8 +1,8 @@
 """One object and the one file it lives in.
 
-This face is the half that reads and the predictor contract: configuration, encoder, provenance, arrays, distributions,
-without torch. The network half is `rhapsode.bundle.network`, `rhapsode.bundle.torch_predictor` and
-`rhapsode.bundle.value_predictor`.
+This face is the half that reads and the predictor contract: configuration, encoder, provenance,
+arrays, distributions, without torch. The network half is `rhapsode.bundle.network`,
+`rhapsode.bundle.torch_predictor` and `rhapsode.bundle.value_predictor`.
 """
 
 from rhapsode.bundle.combined.grammatical import Grammatical

@@ -1,7 +1,7 @@
 """Models that go on learning from the text they are scored on: dynamic evaluation, and a cache of features.
 
-Both score an element first and learn from it afterwards. This module knows batches in reading order and a network; it
-does not know where the batches come from.
+Both score an element first and learn from it afterwards. This module knows batches in reading order
+and a network; it does not know where the batches come from.
 """
 
 import copy
@@ -48,8 +48,8 @@ class Adapted:
 
     Arguments:
         positions_N: where the scored elements stand in the text, in the order they were read.
-        nats: of each, (N,), by name: "static" (the model as it is), "dynamic", "cache" and "both"; "dynamic" and
-            "both" are missing where learning diverged.
+        nats: of each, (N,), by name: "static" (the model as it is), "dynamic", "cache" and "both";
+            "dynamic" and "both" are missing where learning diverged.
         seconds: what each would take by itself.
         diverged: the first element of the segment at which learning broke down, or None.
     """
@@ -71,25 +71,27 @@ def adapted_losses(
 ) -> Adapted:
     """Score batches one after the other, by a model as it is and by ones that learn from what they have scored.
 
-    Dynamic evaluation (Krause, Kahembwe, Murray and Renals 2018, "Dynamic evaluation of neural sequence models"): every
-    batch is a segment; behind it a copy of the network makes one step down its gradient, divided by the gradients' root
-    mean square, and is drawn back to the original weights. The paper takes the mean squares from the training data;
-    here there is none, so they are the mean over the segments scored so far. Gradients reach back over one segment.
+    Dynamic evaluation (Krause, Kahembwe, Murray and Renals 2018, "Dynamic evaluation of neural
+    sequence models"): every batch is a segment; behind it a copy of the network makes one step down
+    its gradient, divided by the gradients' root mean square, and is drawn back to the original
+    weights. The paper takes the mean squares from the training data; here there is none, so they
+    are the mean over the segments scored so far. Gradients reach back over one segment.
 
-    Neural cache (Grave, Joulin and Usunier 2017, "Improving neural language models with a continuous cache"): the last
-    `cache_size` features, each with the element that followed, vote for what follows features like theirs, by
-    exp(theta * cosine). The paper takes the plain product; with the cosine one theta serves models of any width. Until
-    there is something in the cache, the model speaks alone.
+    Neural cache (Grave, Joulin and Usunier 2017, "Improving neural language models with a
+    continuous cache"): the last `cache_size` features, each with the element that followed, vote
+    for what follows features like theirs, by exp(theta * cosine). The paper takes the plain
+    product; with the cosine one theta serves models of any width. Until there is something in the
+    cache, the model speaks alone.
 
     Where batches say what may follow, every way is normalised over that.
 
     Arguments:
         network: with a vocabulary; left as it is.
-        batches: in reading order, elements to score in the order of rows, then columns. What has weight 0 is read,
-            neither scored nor learnt.
+        batches: in reading order, elements to score in the order of rows, then columns. What has
+            weight 0 is read, neither scored nor learnt.
         settings: how.
-        carried: whether a batch goes on from the state behind the one before; `reset_BT` is honoured. If not, each is
-            read from the zero state.
+        carried: whether a batch goes on from the state behind the one before; `reset_BT` is
+            honoured. If not, each is read from the zero state.
         seconds: no batch is begun later than this, but for the first.
         clock: tells seconds.
 
@@ -133,7 +135,8 @@ def adapted_losses(
             if not len(learnt.targets_T):
                 took("dynamic", "both")
                 continue
-            # Nothing but a broken learner loses more than a blind guess would on top of what the model loses.
+            # Nothing but a broken learner loses more than a blind guess would on top of what the
+            # model loses.
             limit = float(-scored.log_prob_T.mean()) + math.log(max(2, network.head.width))
             loss = -learnt.log_prob_T.mean()
             is_sound = float(loss.detach()) <= limit and learner.learn(loss)
@@ -216,7 +219,8 @@ class _Learner:
         if not torch.isfinite(self._gradient.norm()):
             return False
         self._steps += 1
-        # In place throughout: these vectors are as long as the network, and fresh memory costs more than the sums.
+        # In place throughout: these vectors are as long as the network, and fresh memory costs more
+        # than the sums.
         root, some, settings = self._root, self._some, self._settings
         torch.mul(self._gradient, self._gradient, out=some)
         self._squares.lerp_(some, 1 / self._steps)

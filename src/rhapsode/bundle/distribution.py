@@ -36,7 +36,8 @@ class Table:
     """A distribution in short, row by row.
 
     Arguments:
-        elements: the likeliest ids (B, k), the likeliest first; or quantiles (B, k, K) in the data's own units.
+        elements: the likeliest ids (B, k), the likeliest first; or quantiles (B, k, K) in the
+            data's own units.
         probabilities: of each id (B, k); or the levels of the quantiles (k,), rising.
     """
 
@@ -96,8 +97,9 @@ class Distribution(ABC):
         Arguments:
             uniforms_BK: in [0, 1), one for each number of an element.
             temperature: 1 is the model itself, 0 its likeliest element, or its centre.
-            logits_BKV: what filters made of the logits, in place of the distribution's own; the temperature then only
-                says whether a bin stands for its centre (0) or for a draw within it.
+            logits_BKV: what filters made of the logits, in place of the distribution's own; the
+                temperature then only says whether a bin stands for its centre (0) or for a draw
+                within it.
         """
 
     @abstractmethod

@@ -210,7 +210,8 @@ class History:
 
     Arguments:
         values_TK: NaN where missing.
-        known_TX: its covariates, scaled, at the same times; at least those of as many last ones as a model reads.
+        known_TX: its covariates, scaled, at the same times; at least those of as many last ones as
+            a model reads.
     """
 
     values_TK: Floats

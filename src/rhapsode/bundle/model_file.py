@@ -1,8 +1,8 @@
 """One file holds a model of any modality: networks, encoder, counts, calibration, provenance. No torch.
 
-The file is safetensors; reading it executes nothing, and names resolve only through the registries. Its metadata entries are
-JSON texts; its arrays lie under `network.0`, `network.1`, ... (members), `counts.` and what else the facts of a modality
-name.
+The file is safetensors; reading it executes nothing, and names resolve only through the registries.
+Its metadata entries are JSON texts; its arrays lie under `network.0`, `network.1`, ... (members),
+`counts.` and what else the facts of a modality name.
 """
 
 import json
@@ -312,7 +312,8 @@ def read_bundle(model: str | Path, facts: type[F_co] | None = None) -> Bundle[An
         facts: of the modality that is wanted; None for any.
 
     Raises:
-        BundleError: missing, torn, hostile, of another version or modality, or with components this release lacks.
+        BundleError: missing, torn, hostile, of another version or modality, or with components this
+            release lacks.
     """
     path = bundle_path(model)
     metadata, arrays = _open(path)

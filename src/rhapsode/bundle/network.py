@@ -34,8 +34,8 @@ class Reading(NamedTuple):
     Arguments:
         y_BTH: features behind every input.
         targets: of the batch.
-        masks: what may follow, (B, T, V), and the targets that may not, (B, T), which have weight 0; both bool. None
-            where everything may follow.
+        masks: what may follow, (B, T, V), and the targets that may not, (B, T), which have weight
+            0; both bool. None where everything may follow.
         state: behind the batch.
     """
 
@@ -95,8 +95,8 @@ class Network(nn.Module):
         """Read a batch.
 
         Arguments:
-            batch: its condition is that of its rows, whether they begin or go on; without one, a state that goes on has
-                its own.
+            batch: its condition is that of its rows, whether they begin or go on; without one, a
+                state that goes on has its own.
             state: behind the batch before; None where rows begin with this one.
 
         Raises:
@@ -138,7 +138,8 @@ class Network(nn.Module):
         jacobian_BT = batch.log_jacobian_BT
         # Where only the last target counts, the head is spared the others: they get 0.
         skipped = 0 if batch.weights_BT[:, :-1].any() else time - 1
-        # Training needs all of them at once anyway; scoring takes as many positions as memory likes.
+        # Training needs all of them at once anyway; scoring takes as many positions as memory
+        # likes.
         most = time
         if not torch.is_grad_enabled():
             most = max(1, SCORED_AT_ONCE // (targets.shape[0] * self.head.width))
@@ -186,8 +187,9 @@ def evaluating(network: Network) -> Iterator[None]:
 def torch_workers(calls: int) -> Iterator[Executor | None]:
     """Threads in each of which torch uses one core, as many as torch has now; None for one.
 
-    Most of a step is too small to be shared by threads, and much of it is NumPy's, which has only one. The number of
-    torch's threads is that of the process: a thread that first uses torch meanwhile has one.
+    Most of a step is too small to be shared by threads, and much of it is NumPy's, which has only
+    one. The number of torch's threads is that of the process: a thread that first uses torch
+    meanwhile has one.
 
     Arguments:
         calls: how many calls could go on side by side.

@@ -151,8 +151,8 @@ class Stretch:
 class Predictor(ABC):
     """A distribution over the next element, given those before it.
 
-    A state has `select(rows)` and `fork()`. `advance` may write into the state that it is given: fork it first to keep
-    it. What a row becomes never depends on the rows beside it.
+    A state has `select(rows)` and `fork()`. `advance` may write into the state that it is given:
+    fork it first to keep it. What a row becomes never depends on the rows beside it.
     """
 
     vocab_size: int
@@ -190,16 +190,18 @@ class Predictor(ABC):
         Arguments:
             elements: ids (B, T), T at least 1; or values (B, T, K), T may be 0.
             state: before them; it may be written into.
-            known_BUX: covariates of the times of the elements and of the time after them, U = T + 1, for values.
-            features: whether the distribution tells the network's features, where there is a network.
+            known_BUX: covariates of the times of the elements and of the time after them, U = T +
+                1, for values.
+            features: whether the distribution tells the network's features, where there is a
+                network.
         """
 
     @abstractmethod
     def score(self, batch: Batch, state: Any | None = None) -> tuple[Singles, Any]:
         """Log-probability (nats) of every target of a batch, (B, T), and the state behind it.
 
-        Targets of weight 0 may get 0. A model of a `window:N` context reads every batch from the zero state: the
-        state is None.
+        Targets of weight 0 may get 0. A model of a `window:N` context reads every batch from the
+        zero state: the state is None.
         """
 
     def join(self, states: Sequence[Any]) -> Any:

@@ -8,8 +8,8 @@ from msgspec import Meta
 
 from rhapsode.errors import BundleError
 
-# The settings of a modality would be a stricter type. But reading a model would load them all, and a
-# model whose training had a setting that a later release drops or renames would no longer open.
+# The settings of a modality would be a stricter type. But reading a model would load them all, and
+# a model whose training had a setting that a later release drops or renames would no longer open.
 # Bounds are far above what training writes: they keep hostile files small.
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
 Single = (

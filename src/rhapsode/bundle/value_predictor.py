@@ -45,7 +45,8 @@ class ValueState:
     Arguments:
         memory: of the network before the next value, B rows.
         paths: the last values, B paths; reading writes into them.
-        ahead: of the network behind what was known of the next value, once its distribution was asked for.
+        ahead: of the network behind what was known of the next value, once its distribution was
+            asked for.
     """
 
     memory: State
@@ -190,8 +191,8 @@ class ValuePredictor(Predictor, Generic[B_co]):
         Arguments:
             elements: in the data's own units; T may be 0.
             state: before them; its last values are written into.
-            known_BUX: covariates, scaled, of the times of the values and of the time after them; those of a value
-                whose distribution was asked for are not looked at again.
+            known_BUX: covariates, scaled, of the times of the values and of the time after them;
+                those of a value whose distribution was asked for are not looked at again.
             features: not told for values.
 
         Raises:
@@ -260,7 +261,8 @@ class ValuePredictor(Predictor, Generic[B_co]):
             scale = encoder.stats(history.values_TK)
             length = len(history.values_TK)
             read = min(length, self.bundle.facts.warm_up)
-            # What lies further back than features reach is spared; over gaps a difference reaches any distance.
+            # What lies further back than features reach is spared; over gaps a difference reaches
+            # any distance.
             gaps = encoder.spans_gaps and not np.isfinite(history.values_TK).all()
             spared = 0 if gaps else max(0, length - read - encoder.span)
             tail_TK = history.values_TK[spared:]
@@ -310,7 +312,8 @@ class ValuePredictor(Predictor, Generic[B_co]):
     def score(self, batch: Batch, state: ValueState | State | None = None) -> tuple[Singles, State]:
         """Log-density (nats, in the data's own units) of every target, (B, T), and the network's state behind them.
 
-        A batch holds features, of which nobody can tell the values: its state goes on with further batches only.
+        A batch holds features, of which nobody can tell the values: its state goes on with further
+        batches only.
         """
         memory = state.memory if isinstance(state, ValueState) else state
         log_prob_BT, after = self.network.log_prob(batch, memory)

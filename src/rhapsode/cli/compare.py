@@ -1,10 +1,12 @@
 """Score the same data with several models of one kind, side by side.
 
-For text, bits per character are comparable across encodings: for a character without an element, its spelling is
-charged. For series, densities and forecasts are compared. A paired test reports whether a difference is significant.
-rhapsode compare MODEL --help lists the options for the model's kind of data.
+For text, bits per character are comparable across encodings: for a character without an element,
+its spelling is charged. For series, densities and forecasts are compared. A paired test reports
+whether a difference is significant. rhapsode compare MODEL --help lists the options for the model's
+kind of data.
 
-With --blind, pairs of continuations are shown in random order, you choose the better one, and the votes are saved.
+With --blind, pairs of continuations are shown in random order, you choose the better one, and the
+votes are saved.
 """
 
 import sys

@@ -2,8 +2,10 @@
 
   list: list the corpora that can be given by name in place of a file.
   fetch: download one of them.
-  show: show one document of a source and its elements; for a table, one series and its scaled values.
-  info: report characters, lengths, vocabulary, duplicates and splits of a text, or lengths, times and missing values of series, and the settings that train would choose.
+  show: show one document of a source and its elements; for a table, one series and its scaled
+      values.
+  info: report characters, lengths, vocabulary, duplicates and splits of a text, or lengths, times
+      and missing values of series, and the settings that train would choose.
 """  # fmt: skip  # noqa: D208 - lines that begin with two spaces stay lines
 
 import sys

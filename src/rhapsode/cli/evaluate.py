@@ -1,7 +1,8 @@
 """Measure a model on data: likelihood, baselines, and further metrics of its kind of data.
 
-Every element is scored once, with the context that the model was trained with. Series are also forecast from rolling
-origins and compared with the observations. rhapsode evaluate MODEL --help lists the options for the model's kind of data.
+Every element is scored once, with the context that the model was trained with. Series are also
+forecast from rolling origins and compared with the observations. rhapsode evaluate MODEL --help
+lists the options for the model's kind of data.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,11 @@
 """Forecast series of numbers by sample paths and their quantiles.
 
-MODEL is a run folder or model file. The forecast begins after the last known value of the history. Without a history,
-the table that the model was trained on is continued. Rows after the last value contain covariates known in advance.
+MODEL is a run folder or model file. The forecast begins after the last known value of the history.
+Without a history, the table that the model was trained on is continued. Rows after the last value
+contain covariates known in advance.
 
-If a table is given in place of the model, a model is trained on it within --budget, and the run is kept.
+If a table is given in place of the model, a model is trained on it within --budget, and the run is
+kept.
 """
 
 from dataclasses import dataclass

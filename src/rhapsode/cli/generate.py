@@ -1,7 +1,8 @@
 """Continue a prompt. Only the prompt and the continuation are printed to stdout.
 
-Temperatures of 0.2 to 0.5 are conservative, 0.7 to 0.9 balanced, 1.0 to 1.5 creative; 0 always takes the likeliest
-element, and such text tends to repeat itself. The same seed gives the same text, alone or in a batch.
+Temperatures of 0.2 to 0.5 are conservative, 0.7 to 0.9 balanced, 1.0 to 1.5 creative; 0 always
+takes the likeliest element, and such text tends to repeat itself. The same seed gives the same
+text, alone or in a batch.
 """
 
 import sys

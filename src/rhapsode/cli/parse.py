@@ -66,7 +66,8 @@ def parse(
         description: for the help.
         arguments: the words after the name.
         more: further dataclasses whose fields are flags.
-        elsewhere: gives places of settings without a flag, by flag, to name them for an unknown flag.
+        elsewhere: gives places of settings without a flag, by flag, to name them for an unknown
+            flag.
 
     Returns:
         The command, and the values that were typed, those of `more` included.

@@ -1,11 +1,12 @@
 """Train a model on files, folders, archives or named corpora, and write a run folder.
 
-Files may contain text in any character encoding, and may be compressed or inside zip or tar archives. For records
-(JSON, JSON Lines, CSV, TSV, Parquet), --field or --template selects the text. A table of numbers (CSV, TSV, Parquet,
-.npy) is read as time series; --set series.time_column='["date"]' and similar settings override the detected columns.
+Files may contain text in any character encoding, and may be compressed or inside zip or tar
+archives. For records (JSON, JSON Lines, CSV, TSV, Parquet), --field or --template selects the text.
+A table of numbers (CSV, TSV, Parquet, .npy) is read as time series; --set
+series.time_column='["date"]' and similar settings override the detected columns.
 
-The last tenth of the data is held out and scored once, at the end. Samples are shown during training. Ctrl-C stops and
-saves the run; --resume continues it.
+The last tenth of the data is held out and scored once, at the end. Samples are shown during
+training. Ctrl-C stops and saves the run; --resume continues it.
 
 Presets for --config, each a well-known model with its own settings:
 

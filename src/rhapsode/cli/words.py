@@ -63,7 +63,8 @@ def words_of(
     Arguments:
         options: of the command.
         arguments: the words after its name.
-        elsewhere: gives places of settings without a flag, by flag, to name them for an unknown flag.
+        elsewhere: gives places of settings without a flag, by flag, to name them for an unknown
+            flag.
 
     Raises:
         UsageError: an unknown flag, a flag without its value, or a word too many or too few.

@@ -27,7 +27,8 @@ class Flag:
 
     Arguments:
         metavar: stands for the value in the help; None for the field's name or its choices.
-        default: behaviour without the flag, for the help; None for the field's default, "" for none.
+        default: behaviour without the flag, for the help; None for the field's default, "" for
+            none.
         alias: a short form, as "-o".
         name: the flag's name; None for the field's.
         help: replaces the field's docstring; `{families}` and `{modalities}` stand for their names.

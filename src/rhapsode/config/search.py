@@ -11,7 +11,8 @@ from rhapsode.config.options import option
 from rhapsode.config.sampling import SamplingSettings
 from rhapsode.errors import SettingsError
 
-# Of the settings of sampling, what beams keep to as well: they weigh what was written, or say no more than how.
+# Of the settings of sampling, what beams keep to as well: they weigh what was written, or say no
+# more than how.
 _BESIDE = frozenset(
     (
         "repetition_penalty",
@@ -94,7 +95,8 @@ def check_search(
         "it ranks what is drawn, and nothing is",
     )
     few = f"{beams} beams cannot give {count} continuations"
-    # Of each rule that applies: settings that must keep their defaults, the reason, another setting.
+    # Of each rule that applies: settings that must keep their defaults, the reason, another
+    # setting.
     rules: list[tuple[object, Sequence[str], str, str]] = [
         (beams is None, of_beams, "it says how beams are searched, and there are none", "beams"),
         (alpha is not None, ["beams"], "contrastive search has none", "penalty_alpha"),

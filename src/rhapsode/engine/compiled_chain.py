@@ -65,7 +65,8 @@ def plan_of(chain: CompiledSteps, vocab_size: int) -> Plan | None:
         banned_N = np.array(steps.pop(0)[1], dtype=np.int64)
     least = 0
     if steps and steps[0][0] == "min_length":
-        # Where something else is left whatever the network says, so that it cannot lead to a dead end.
+        # Where something else is left whatever the network says, so that it cannot lead to a dead
+        # end.
         if vocab_size <= len({END_ID, *banned_N.tolist()}):
             return None
         least = int(steps.pop(0)[1])

@@ -62,7 +62,8 @@ def _logits(w: Any, m: Any, spec: Any, y: Any, y_at: int, y_step: int, rows: int
 def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """The entries for one group of families: the branches of the others are cut off before they are compiled.
 
-    They close over plain values only: a function in a closure would never be found again among what is kept.
+    They close over plain values only: a function in a closure would never be found again among what
+    is kept.
     """
 
     @entry
@@ -111,14 +112,18 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
             values_BS: states, changed in place.
             count_B: elements that each row has read since its state began.
             z_BV: logits behind them, in rows of whole panels.
-            last_B1: what was chosen last; read first, but where `fresh` says that the logits are those behind it.
-            seen_BN: with a window, the last N elements of each row, that is `count_B` of them until it is full.
-            read_BV: how often each element occurs in the prompt; empty rows where no step looks at it.
+            last_B1: what was chosen last; read first, but where `fresh` says that the logits are
+                those behind it.
+            seen_BN: with a window, the last N elements of each row, that is `count_B` of them until
+                it is full.
+            read_BV: how often each element occurs in the prompt; empty rows where no step looks at
+                it.
             written_BV: how often each has been chosen; as `read_BV`.
             sequence_B: index of each continuation.
             length_B: most elements of each row.
             node_B: where each row stands in an n-gram model, int32, changed in place.
-            place_B: where it stands in a grammar, int32, changed in place; None, a type of its own, without one.
+            place_B: where it stands in a grammar, int32, changed in place; None, a type of its own,
+                without one.
             fresh: see `last_B1`.
             window: elements that count, 0 where all do.
             steps_S: steps of the chain, in order.
@@ -244,8 +249,8 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
             y: features, flat.
             targets_N: the element asked for behind each.
             allowed_NV: which elements may follow each; None, a type of its own: all.
-            found_N4: takes the log-probability of that, the likeliest element, its log-probability and the entropy,
-                float64.
+            found_N4: takes the log-probability of that, the likeliest element, its log-probability
+                and the entropy, float64.
         """
         _ = stamp
         vocab, size = spec[VOCAB], spec[FEATURES]
@@ -331,7 +336,8 @@ class Entries:
     Arguments:
         read: reads elements.
         write: writes elements.
-        compiled: how many of the two had to be compiled; those kept by an earlier run are not counted.
+        compiled: how many of the two had to be compiled; those kept by an earlier run are not
+            counted.
         kind: of the weights.
     """
 

@@ -1,8 +1,8 @@
 """The places in the list of whole numbers that tells compiled code what a network is.
 
-Tables, biases and norms lie in one vector of float32, matrices in another of the kind of weights asked for, and all that a
-row remembers in a third, so that every family is read by code of one and the same signature. The list says where each part
-begins, and how large it is.
+Tables, biases and norms lie in one vector of float32, matrices in another of the kind of weights
+asked for, and all that a row remembers in a third, so that every family is read by code of one and
+the same signature. The list says where each part begins, and how large it is.
 """
 
 # Families

@@ -36,7 +36,8 @@ _CELLS = {
 }
 _GATES = {at.LSTM: 4, at.GRU: 3, at.TANH: 1, at.RELU: 1}
 
-# Bytes of a large page. Weights in one lie in one piece of memory, so that they share a cache evenly.
+# Bytes of a large page. Weights in one lie in one piece of memory, so that they share a cache
+# evenly.
 _LARGE_PAGE = 1 << 21
 
 # Numbers (256 MB) of the largest table in which elements and the first layer's products are one.
@@ -170,8 +171,8 @@ def lay_out(bundle: Bundle[Any, Any], kind: str = "float32", member: int = 0) ->
         member: which of its networks.
 
     Raises:
-        BundleError: arrays that do not fit the configuration, a setting out of range, or, for int8, weights that are not
-            finite.
+        BundleError: arrays that do not fit the configuration, a setting out of range, or, for int8,
+            weights that are not finite.
     """
     reason = unsupported(bundle)
     if reason is not None:

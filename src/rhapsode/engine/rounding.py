@@ -19,8 +19,8 @@ class Rounding:
     """The distance of two distributions over some elements.
 
     Arguments:
-        nats: mean Kullback-Leibler divergence of the rounded from the exact one (nats an element): what the rounded
-            network would lose in scoring what the exact one writes.
+        nats: mean Kullback-Leibler divergence of the rounded from the exact one (nats an element):
+            what the rounded network would lose in scoring what the exact one writes.
         other: share of positions at which another element is the likeliest.
         elements: over how many.
     """

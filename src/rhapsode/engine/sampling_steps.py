@@ -191,8 +191,8 @@ def _top_p(z_V: Any, p: float, some_V: Any, weight_V: Any) -> None:
     most = _weigh(z_V, weight_V)
     total = _mass(weight_V)
     goal = p * total
-    # What is less likely than this cannot belong to the set: all of its like together lack the mass. Half of that, for
-    # what rounding may do.
+    # What is less likely than this cannot belong to the set: all of its like together lack the
+    # mass. Half of that, for what rounding may do.
     least = 0.5 * (total - goal) / len(z_V)
     count = 0
     for v in range(len(z_V)):

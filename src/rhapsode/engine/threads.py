@@ -1,7 +1,8 @@
 """Cores beside the first: helpers at one product, and parts of a batch that go on side by side.
 
-The compiled loops hold no lock, so that a plain thread is enough. Nothing here changes a number, so that every loop may
-find out for itself whether threads pay: on a machine that is busy elsewhere they do not.
+The compiled loops hold no lock, so that a plain thread is enough. Nothing here changes a number, so
+that every loop may find out for itself whether threads pay: on a machine that is busy elsewhere
+they do not.
 """
 
 import os

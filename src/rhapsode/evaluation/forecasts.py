@@ -1,7 +1,7 @@
 """Metrics of forecasts, pooled over series and origins.
 
-Averages are taken over observed points of all forecasts together, as GluonTS does (gluonts.ev with axis=None): a
-series counts by the points it is forecast for. Missing actual values count nowhere.
+Averages are taken over observed points of all forecasts together, as GluonTS does (gluonts.ev with
+axis=None): a series counts by the points it is forecast for. Missing actual values count nowhere.
 """
 
 from __future__ import annotations
@@ -64,8 +64,9 @@ def forecast_of_samples(
 ) -> Forecast:
     """The forecast that sample paths make.
 
-    Quantiles are at place p (S + 1) of the sorted values: of as many further draws a share of exactly p is expected
-    below them (exactly where that place is whole), so that intervals cover what they claim however few the paths are.
+    Quantiles are at place p (S + 1) of the sorted values: of as many further draws a share of
+    exactly p is expected below them (exactly where that place is whole), so that intervals cover
+    what they claim however few the paths are.
 
     Arguments:
         samples_ST: S paths of T steps.
@@ -91,8 +92,9 @@ def seasonal_naive(
 
     A season that is not wholly known is filled from earlier ones.
 
-    Paths are the forecast's own recursion with centred in-sample errors drawn with replacement (Hyndman and
-    Athanasopoulos 2021, section 5.5): nothing is assumed of the errors but that they are alike and independent.
+    Paths are the forecast's own recursion with centred in-sample errors drawn with replacement
+    (Hyndman and Athanasopoulos 2021, section 5.5): nothing is assumed of the errors but that they
+    are alike and independent.
 
     Arguments:
         history_T: values; NaN where missing.
@@ -162,9 +164,9 @@ def seasonal_error(history_T: NDArray[np.floating], season: int) -> tuple[float 
 def sample_crps(samples_ST: NDArray[np.floating], actual_T: NDArray[np.floating]) -> Floats:
     """Continuous ranked probability score of sample paths at every step, (T,).
 
-    Mean of abs(x - y) less half the mean of abs(x - x'). The fair estimator leaves a path's distance to itself out of
-    the second mean and so does not depend on how many paths there are (Ferro 2014). A single path has no other, and
-    gives its absolute error.
+    Mean of abs(x - y) less half the mean of abs(x - x'). The fair estimator leaves a path's
+    distance to itself out of the second mean and so does not depend on how many paths there are
+    (Ferro 2014). A single path has no other, and gives its absolute error.
 
     Arguments:
         samples_ST: S paths of T steps.
@@ -190,7 +192,8 @@ class ForecastScore:
         size: sum of absolute actual values.
         scaled: sum of absolute errors over the seasonal error; None where there is no such error.
         unscaled: why not.
-        quantile_losses: sum of 2 |(y - q) (1[y <= q] - level)| for each of `LEVELS`; NaN where a forecast lacks one.
+        quantile_losses: sum of 2 |(y - q) (1[y <= q] - level)| for each of `LEVELS`; NaN where a
+            forecast lacks one.
         covered: points inside each central interval of `COVERAGES`; NaN where a forecast lacks one.
         crps: sum of the fair CRPS; None without sample paths.
     """
@@ -262,12 +265,12 @@ class ForecastFigures:
     """Metrics of forecasts; None where there is none, for reasons in `notes`.
 
     Arguments:
-        mase: mean absolute scaled error of the median: below 1 is better than the seasonal naive forecast was inside
-            the histories (Hyndman and Koehler 2006).
+        mase: mean absolute scaled error of the median: below 1 is better than the seasonal naive
+            forecast was inside the histories (Hyndman and Koehler 2006).
         smape: symmetric mean absolute percentage error of the median, 0 to 200.
         crps: fair continuous ranked probability score, in the data's units.
-        weighted_quantile_loss: mean over the levels 0.1 to 0.9 of the summed quantile loss over the summed absolute
-            values (GluonTS: mean_weighted_sum_quantile_loss).
+        weighted_quantile_loss: mean over the levels 0.1 to 0.9 of the summed quantile loss over the
+            summed absolute values (GluonTS: mean_weighted_sum_quantile_loss).
         weighted_quantile_losses: of each level.
         coverage: share of points inside the central intervals that claim 50, 80 and 90 %.
         mae: mean absolute error of the median.

@@ -100,7 +100,8 @@ class Difference:
         mean: over the sizes of all units; above 0 where the first needs more.
         low: lower end of the 95 % interval; None where units are too few.
         high: upper end.
-        p_value: chance of a mean at least as far from 0 if both were alike: 10,000 random sign flips of the units.
+        p_value: chance of a mean at least as far from 0 if both were alike: 10,000 random sign
+            flips of the units.
         units: how many.
     """
 
@@ -121,8 +122,9 @@ def paired_difference(
 ) -> Difference:
     """The difference of two models over the same units.
 
-    The interval is that of the linearised ratio estimator (Cochran 1977, section 6.3), the test a paired permutation
-    test (Fisher 1935; Smucker, Allan and Carterette 2007 for its use on evaluations).
+    The interval is that of the linearised ratio estimator (Cochran 1977, section 6.3), the test a
+    paired permutation test (Fisher 1935; Smucker, Allan and Carterette 2007 for its use on
+    evaluations).
 
     Arguments:
         one_U: cost of each unit by the first model.

@@ -204,11 +204,12 @@ class Calibration:
     See Guo et al. 2017, "On calibration of modern neural networks".
 
     Arguments:
-        ece: expected calibration error: mean distance of confidence and accuracy over 15 equal bins, weighted by
-            elements; 0 to 1.
+        ece: expected calibration error: mean distance of confidence and accuracy over 15 equal
+            bins, weighted by elements; 0 to 1.
         accuracy: how often the likeliest candidate came.
         confidence: its mean probability.
-        entropy: mean entropy of the predicted distribution, nats: equals the loss of a calibrated model.
+        entropy: mean entropy of the predicted distribution, nats: equals the loss of a calibrated
+            model.
         elements: how many were looked at.
         bins: the reliability diagram, bins without elements left out.
     """

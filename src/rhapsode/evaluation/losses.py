@@ -59,8 +59,8 @@ def in_context(
         elements_N: ids.
         starts: where each document begins; counts for `fresh`.
         context: what the model sees of the past.
-        lanes: for `carried`: 1 is the plain pass in order; more read side by side, each after `run_up` unscored
-            elements.
+        lanes: for `carried`: 1 is the plain pass in order; more read side by side, each after
+            `run_up` unscored elements.
         window: elements per call.
         run_up: elements read before a lane's first scored one.
         every: for `window:N`, score only a part.
@@ -241,7 +241,8 @@ def best_share(network_N: NDArray[np.floating], ngram_N: NDArray[np.floating]) -
         ngram_N: by the n-gram model alone.
 
     Returns:
-        From 0 to 1; 0 where nothing is scored, or the mixture gains less than `LEAST_GAIN` nats per element.
+        From 0 to 1; 0 where nothing is scored, or the mixture gains less than `LEAST_GAIN` nats per
+        element.
     """
     known_N = ~(np.isnan(network_N) | np.isnan(ngram_N))
     network_K, ngram_K = (each[known_N].astype(np.float64) for each in (network_N, ngram_N))

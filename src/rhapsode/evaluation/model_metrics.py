@@ -71,9 +71,11 @@ class NetworkFigures:
     Arguments:
         loss: nats per element: the sum over all elements by their number.
         perplexity: exp(loss).
-        bits_per_byte: all nats, those of spelling unknown pieces too, / ln 2 / UTF-8 bytes of the source.
+        bits_per_byte: all nats, those of spelling unknown pieces too, / ln 2 / UTF-8 bytes of the
+            source.
         bits_per_character: the same by characters of the source.
-        word_perplexity: exp(all nats / words of the source); None where a script does not set words apart.
+        word_perplexity: exp(all nats / words of the source); None where a script does not set words
+            apart.
     """
 
     loss: float
@@ -91,9 +93,11 @@ class Figures(NetworkFigures):
         elements: how many were scored, ends of documents included.
         unknown_rate: share of elements outside the vocabulary.
         interval: of the loss, 95 %; None where there is too little text.
-        floors: nats per element of what needs no learning: uniform, unigram, ngram (null with a reason).
+        floors: nats per element of what needs no learning: uniform, unigram, ngram (null with a
+            reason).
         protocol: how.
-        ngram_share: what of every probability the n-gram model gave that the network is mixed with; 0: there is none.
+        ngram_share: what of every probability the n-gram model gave that the network is mixed with;
+            0: there is none.
         network: figures of the network alone, under the same protocol; None where it is not mixed.
     """
 
@@ -236,12 +240,13 @@ def evaluate_store(
         predictor: the model.
         store: what to score; at least one element.
         counts_V: element counts of the training share, for the floors.
-        protocol: what to say of split, selection and normalisation; context and unknown cost are completed here.
+        protocol: what to say of split, selection and normalisation; context and unknown cost are
+            completed here.
         context: what the model sees of the past.
         text: what is known of the text itself.
         ngram: the counting floor, or why there is none.
-        every: for `window:N`, score only every n-th element after the first window; the others are taken to cost
-            as much on average, and the protocol says so.
+        every: for `window:N`, score only every n-th element after the first window; the others are
+            taken to cost as much on average, and the protocol says so.
         grammar: what may follow; the predictor is normalised over it.
 
     Returns:

@@ -25,8 +25,8 @@ def statistical_forecast(
 ) -> Forecast:
     """The forecast of a statistical method, fitted to one history alone.
 
-    Missing values inside the history are filled along straight lines, those at its ends are left out; a history
-    shorter than two seasons is taken to have none.
+    Missing values inside the history are filled along straight lines, those at its ends are left
+    out; a history shorter than two seasons is taken to have none.
 
     Arguments:
         name: "ets", "arima" or "theta".
@@ -37,7 +37,8 @@ def statistical_forecast(
     Raises:
         MissingExtraError: statsforecast is not installed.
         SettingsError: an unknown name.
-        DataError: a history with fewer than three known values, or one that the method cannot be fitted to.
+        DataError: a history with fewer than three known values, or one that the method cannot be
+            fitted to.
     """
     if name not in STATISTICAL:
         raise SettingsError(

@@ -45,8 +45,8 @@ _OF_ONE_NUMBER: tuple[type[NumberFilter], ...] = (
 # What drops candidates by their probability: Mirostat takes the place of all of it.
 _TRUNCATION = ("top_n_sigma", "top_k", "top_p", "min_p", "typical", "epsilon", "eta", "xtc")
 
-# Suppression comes before all of them. A ban on n-grams comes behind the control steps, since it can give way where it
-# would leave nothing and they cannot; apart from that the two commute.
+# Suppression comes before all of them. A ban on n-grams comes behind the control steps, since it
+# can give way where it would leave nothing and they cannot; apart from that the two commute.
 ORDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "hf": (
@@ -201,14 +201,14 @@ def chain_of(
         settings: what to apply, and in which order.
         vocab_size: V.
         suppressed: ids never generated; they are out before anything else is weighed.
-        control: filters that say what must and must not be written, in order; in the presets they come before
-            temperature and truncation, in an order that does not name them first.
+        control: filters that say what must and must not be written, in order; in the presets they
+            come before temperature and truncation, in an order that does not name them first.
         protected: ids that XTC never drops: end-of-sequence and line ends.
         breakers: ids that end a repeated run for DRY.
 
     Raises:
-        SettingsError: a value out of range, settings that contradict each other, or an order that names an unknown
-            step or leaves out one that is in use.
+        SettingsError: a value out of range, settings that contradict each other, or an order that
+            names an unknown step or leaves out one that is in use.
     """
     steps = _steps(settings, protected, breakers)
     truncating = [name for name in _TRUNCATION if name in steps]

@@ -1,7 +1,7 @@
 """The draw: uniforms that depend on nothing but (seed, sequence, position, lane), and inversion.
 
-Philox 4x32-10 (Salmon et al. 2011) with the seed as key and the place as counter: a request's text does not depend on
-what else is generated beside it, nor on how it is cut into pieces.
+Philox 4x32-10 (Salmon et al. 2011) with the seed as key and the place as counter: a request's text
+does not depend on what else is generated beside it, nor on how it is cut into pieces.
 """
 
 import numpy as np
@@ -54,7 +54,8 @@ def uniforms(
         seed: 0 to 2**64 - 1, one for all rows or one for each (B,).
         sequence_B: index of the continuation, below 2**32.
         position_B: counted from the first generated element.
-        lane: 0 for the element itself; further ones for what needs more; one for all rows or one for each (B,).
+        lane: 0 for the element itself; further ones for what needs more; one for all rows or one
+            for each (B,).
     """
     position_N = position_B.astype(np.uint64)
     counter_N4 = np.stack(

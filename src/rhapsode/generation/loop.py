@@ -70,18 +70,21 @@ class Step:
 class Rows:
     """Rows of a request, all at the same position: what each has read and written, and the states behind it.
 
-    This class alone advances a predictor. An element that was written is read when the next distribution is asked for.
+    This class alone advances a predictor. An element that was written is read when the next
+    distribution is asked for.
 
     Arguments:
         predictor: the model.
         state: behind what the rows have read; it is used up.
         chain: filters between logits and the choice.
         key: of the draws.
-        unread: elements that follow, ids (R, T) or values (R, T, K); None where `following` is behind all of them.
+        unread: elements that follow, ids (R, T) or values (R, T, K); None where `following` is
+            behind all of them.
         following: the distribution behind what was read.
         prompts: ids before the output of each row, for filters.
         filter_key: of the draws of filters, with a single seed; None: the same as `key`.
-        known_RHX: covariates of the times of the unread elements and of the steps to come, for values.
+        known_RHX: covariates of the times of the unread elements and of the steps to come, for
+            values.
         features: whether distributions tell the network's features.
         steps: how many steps there will be, where that is known: their uniforms are made at once.
     """
@@ -228,8 +231,8 @@ class Rows:
         """Draw an element for every row, after the filters.
 
         Arguments:
-            temperature: of a density; where elements are identifiers the chain holds it, and here 0 only says that a
-                bin stands for its centre.
+            temperature: of a density; where elements are identifiers the chain holds it, and here 0
+                only says that a bin stands for its centre.
             count: whether to count what filters remove.
         """
         removed: list[Ids] | None = [] if count else None
@@ -384,7 +387,8 @@ def generate_elements(
         chain: filters between the model's logits and the draw.
         seed: seed of the draw.
         dropped: indices of jobs that the caller has ended.
-        trace: explain every choice, with this many of the likeliest elements; None explains nothing.
+        trace: explain every choice, with this many of the likeliest elements; None explains
+            nothing.
 
     Raises:
         SettingsError: a job has a condition and the predictor cannot use it.

@@ -49,8 +49,8 @@ def sample_paths(
 ) -> NDArray[np.float64]:
     """Paths that follow B series, (B, S, H, K), in the data's own units.
 
-    The number of a path and the step make its uniforms, one lane for each of the K numbers, so that ten paths are the
-    first ten of a hundred.
+    The number of a path and the step make its uniforms, one lane for each of the K numbers, so that
+    ten paths are the first ten of a hundred.
 
     Arguments:
         predictor: the model.
@@ -59,8 +59,8 @@ def sample_paths(
         samples: paths of each series, S.
         seeds: of each series.
         temperature: 1 is the model itself.
-        chain: filters of elements, where the model draws any; each of the K numbers has its own, and what repeats is
-            counted within a path. They hold the temperature, too.
+        chain: filters of elements, where the model draws any; each of the K numbers has its own,
+            and what repeats is counted within a path. They hold the temperature, too.
         filter_seed: of the draws of filters that draw.
     """
     series, horizon, _ = known_BHX.shape

@@ -11,8 +11,8 @@ class StopText:
     Arguments:
         decoder: a fresh decoder of the encoder.
         stops: texts before which the continuation ends.
-        after: so many first elements are shown whatever stops their text holds: a stop counts when all of it is text
-            of later ones.
+        after: so many first elements are shown whatever stops their text holds: a stop counts when
+            all of it is text of later ones.
     """
 
     def __init__(
@@ -45,7 +45,8 @@ class StopText:
         text = self._held + piece
         for end in range(len(self._held) + 1, len(text) + 1):
             for size in self._sizes:
-                # The stop that is complete first counts, so that it does not matter how the text arrives.
+                # The stop that is complete first counts, so that it does not matter how the text
+                # arrives.
                 if size <= end and text[end - size : end] in self._stops:
                     self.stopped, self._held = True, ""
                     return text[: end - size]

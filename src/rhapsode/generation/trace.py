@@ -24,7 +24,8 @@ class Trace:
         entropy: of the raw model's distribution, nats.
         candidates: elements left behind the chain.
         removed: of every step in order, its name and how many candidates it removed.
-        top: the likeliest elements of the raw model: id, raw log-probability, and that behind the chain.
+        top: the likeliest elements of the raw model: id, raw log-probability, and that behind the
+            chain.
     """
 
     element: int

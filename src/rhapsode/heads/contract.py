@@ -1,8 +1,9 @@
 """The contract of a head: features to a distribution over the next element; and the base of heads over numbers.
 
-Heads over numbers have in common an affine map to parameters, safe gradients and draws by inversion. Their parameters are
-(B, T, P) with P = K x the head's own number for one target. A width is kept as its logarithm and a place as it is, so that
-`scaled` takes a distribution over scaled values to the data's own units exactly.
+Heads over numbers have in common an affine map to parameters, safe gradients and draws by
+inversion. Their parameters are (B, T, P) with P = K x the head's own number for one target. A width
+is kept as its logarithm and a place as it is, so that `scaled` takes a distribution over scaled
+values to the data's own units exactly.
 """
 
 from abc import ABC, abstractmethod
@@ -23,7 +24,8 @@ GREEDY_BELOW = 1e-5
 class Head(nn.Module, ABC):
     """Owns the link from features to the parameters of a distribution, its density and its draw.
 
-    A log-probability is always in the data's own units: heads over scaled values add `log_jacobian_BT`.
+    A log-probability is always in the data's own units: heads over scaled values add
+    `log_jacobian_BT`.
     """
 
     Config: ClassVar[type[Any]]
@@ -109,8 +111,9 @@ def log_softplus(x: Tensor, floor: float = 0.0) -> Tensor:
 class DensityHead(Head):
     """A distribution over K numbers.
 
-    Values are computed in float64; a target that is NaN is missing and adds nothing; parameters of any size and
-    targets up to 1e35 give finite log-probabilities (at least -1e30) and finite gradients (at most 1e6 a parameter).
+    Values are computed in float64; a target that is NaN is missing and adds nothing; parameters of
+    any size and targets up to 1e35 give finite log-probabilities (at least -1e30) and finite
+    gradients (at most 1e6 a parameter).
     """
 
     counts: ClassVar[bool] = False

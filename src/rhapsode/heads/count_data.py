@@ -1,15 +1,15 @@
 """Whole numbers: likelihoods of the original counts, whatever the scale of the inputs.
 
-The inputs of a series of counts are scaled like any other; the targets stay as they were counted, so that nothing has
-a Jacobian. How large a series is reaches the distribution through `scaled`, which multiplies the mean, as DeepAR does
-(Salinas et al. 2020, section 3.3).
+The inputs of a series of counts are scaled like any other; the targets stay as they were counted,
+so that nothing has a Jacobian. How large a series is reaches the distribution through `scaled`,
+which multiplies the mean, as DeepAR does (Salinas et al. 2020, section 3.3).
 
-The temperature multiplies the normal score of the uniform that is inverted: 0 is the median, 1 the distribution
-itself, and what is drawn are whole numbers at every temperature.
+The temperature multiplies the normal score of the uniform that is inverted: 0 is the median, 1 the
+distribution itself, and what is drawn are whole numbers at every temperature.
 
-Quantiles are exact where the mean is below a million; above that they are those of the gamma variable of equal mean and
-variance, less than 1e-4 off in cumulative probability. SciPy is loaded at the first call: only what draws counts or asks
-for their quantiles needs it.
+Quantiles are exact where the mean is below a million; above that they are those of the gamma
+variable of equal mean and variance, less than 1e-4 off in cumulative probability. SciPy is loaded
+at the first call: only what draws counts or asks for their quantiles needs it.
 """
 
 from abc import abstractmethod
@@ -31,7 +31,8 @@ from rhapsode.heads.contract import (
 )
 
 _LOG_MEAN_RANGE = (-700.0, 80.0)
-# With less dispersion than e^-14 it is Poisson to seven digits, with more than e^9 nearly always zero.
+# With less dispersion than e^-14 it is Poisson to seven digits, with more than e^9 nearly always
+# zero.
 _LOG_DISPERSION_RANGE = (-14.0, 9.0)
 # Counts up to this are reached by adding up probabilities, many times faster than by SciPy, where
 # the mean is small.
@@ -101,7 +102,8 @@ class Poisson(CountHead):
 class NegativeBinomial(CountHead):
     """Counts with variance m + a m^2: logarithms of the mean m and of the dispersion a.
 
-    Scaling by s multiplies m by s and divides a by sqrt(s): large series are less dispersed (Salinas et al. 2020).
+    Scaling by s multiplies m by s and divides a by sqrt(s): large series are less dispersed
+    (Salinas et al. 2020).
     """
 
     each = 2

@@ -1,7 +1,7 @@
 """Bell shapes: a location and a width, or a mixture of such.
 
-Laplace is learning by absolute errors, Gaussian by squared ones. Where there is one bell, the temperature multiplies the
-distance from the median: 0 is the median, for these also the mode.
+Laplace is learning by absolute errors, Gaussian by squared ones. Where there is one bell, the
+temperature multiplies the distance from the median: 0 is the median, for these also the mode.
 """
 
 import functools
@@ -32,8 +32,8 @@ _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 # Degrees of freedom begin near 9, where the tails are felt and the middle is nearly Gaussian.
 _DF_UNIT = 10.0
 _LOG_DF_RANGE = (-12.0, 14.0)
-# The table of Student's quantiles: degrees of its polynomial and points along score and degrees of freedom. A score of
-# 8.4 lies behind all levels that float64 tells from 0.
+# The table of Student's quantiles: degrees of its polynomial and points along score and degrees of
+# freedom. A score of 8.4 lies behind all levels that float64 tells from 0.
 FARTHEST_SCORE = 8.4
 DEGREES = (24, 20)
 POINTS = (256, 192)
@@ -178,9 +178,10 @@ def _table() -> NDArray[np.float64]:
 def student_t_quantile(levels: Tensor, df: Tensor) -> Tensor:
     """Quantiles of Student's t, many at once, for any degrees of freedom.
 
-    With w = sqrt(df log(1 + t^2 / df)), which is nearly normal (Wallace 1959), the ratio of w to the normal score of the
-    same level is a smooth function of that score and of 1 / df, all along the tails. It is read off a fine table: within
-    2e-7 of the exact quantile, relatively, and 3e-8 short of the last thousand-millionths.
+    With w = sqrt(df log(1 + t^2 / df)), which is nearly normal (Wallace 1959), the ratio of w to
+    the normal score of the same level is a smooth function of that score and of 1 / df, all along
+    the tails. It is read off a fine table: within 2e-7 of the exact quantile, relatively, and 3e-8
+    short of the last thousand-millionths.
 
     Arguments:
         levels: in (0, 1), float64.
@@ -227,9 +228,10 @@ class GaussianMixtureConfig(DensityConfig):
 class GaussianMixture(AlikeHead):
     """Logits of the weights, means, and logarithms of the standard deviations.
 
-    A draw takes its bell with the cumulative weights and its place in the bell with what is left of the same uniform.
-    At temperature t the weights are raised to 1 / t and the deviations multiplied by t (as Ha and Eck 2017 do with the
-    variance); 0 is the mean of the heaviest bell, the first of equals.
+    A draw takes its bell with the cumulative weights and its place in the bell with what is left of
+    the same uniform. At temperature t the weights are raised to 1 / t and the deviations multiplied
+    by t (as Ha and Eck 2017 do with the variance); 0 is the mean of the heaviest bell, the first of
+    equals.
     """
 
     Config = GaussianMixtureConfig

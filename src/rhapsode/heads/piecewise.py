@@ -1,13 +1,15 @@
 """Densities in pieces: between given edges (bins), or between learnt quantiles.
 
-Within a bin the density is even, in the two outermost it falls off exponentially, so that it is one in total and
-comparable with any other (bins of scaled values as in Ansari et al. 2024, Chronos). Every sampler for text works on bins.
+Within a bin the density is even, in the two outermost it falls off exponentially, so that it is one
+in total and comparable with any other (bins of scaled values as in Ansari et al. 2024, Chronos).
+Every sampler for text works on bins.
 
-Quantiles are linear between one another, exponential beyond the outermost. They are trained by the pinball loss, not by
-their likelihood. The density is a step function of the value, so the gradient of its logarithm says nothing of values
-that would pass from one step to the next: a sweep down that gradient only narrows the steps and ends away from the true
-quantiles. The pinball loss is least exactly at them (Koenker and Bassett 1978); the two tails, which it does not see,
-follow the likelihood of what lies in them.
+Quantiles are linear between one another, exponential beyond the outermost. They are trained by the
+pinball loss, not by their likelihood. The density is a step function of the value, so the gradient
+of its logarithm says nothing of values that would pass from one step to the next: a sweep down that
+gradient only narrows the steps and ends away from the true quantiles. The pinball loss is least
+exactly at them (Koenker and Bassett 1978); the two tails, which it does not see, follow the
+likelihood of what lies in them.
 """
 
 import math
@@ -32,7 +34,8 @@ from rhapsode.heads.contract import (
 
 MOST_BINS = 1 << 16
 _LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-# A beginning no narrower than this, in the units of the targets: logits grow with its inverse square.
+# A beginning no narrower than this, in the units of the targets: logits grow with its inverse
+# square.
 LEAST_WIDTH = 0.05
 
 
@@ -119,7 +122,8 @@ class Bins(AlikeHead):
         below_RKV = logits_RKV.softmax(-1).cumsum(-1)
         point = (uniforms_RK.double() * below_RKV[..., -1])[..., None].contiguous()
         bin_RK1 = torch.searchsorted(below_RKV.contiguous(), point, right=True)
-        # Rounding may push a point to the very end: the last bin that has any probability is there to catch it.
+        # Rounding may push a point to the very end: the last bin that has any probability is there
+        # to catch it.
         has_any = below_RKV.diff(dim=-1, prepend=torch.zeros_like(point)) > 0
         numbers = torch.arange(self.bins, device=logits_RKV.device)
         bin_RK1 = torch.minimum(bin_RK1, torch.where(has_any, numbers, 0).amax(-1, keepdim=True))
@@ -174,7 +178,8 @@ class QuantilesConfig(DensityConfig):
 class Quantiles(AlikeHead):
     """The median, the logarithms of the distances between neighbouring quantiles, and of the two tails' mean lengths.
 
-    Rising by construction. The temperature multiplies the distance from the median; 0 is the median.
+    Rising by construction. The temperature multiplies the distance from the median; 0 is the
+    median.
     """
 
     Config = QuantilesConfig

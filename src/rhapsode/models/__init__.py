@@ -1,7 +1,7 @@
 """Sequence models behind one contract: features in, features out, state carried explicitly.
 
-Knows nothing of vocabularies, distributions or training. The families by name are here without torch; their networks, the
-input modules and the contract load it when they are asked for.
+Knows nothing of vocabularies, distributions or training. The families by name are here without
+torch; their networks, the input modules and the contract load it when they are asked for.
 """
 
 from __future__ import annotations

@@ -193,8 +193,9 @@ def state_dataclass(cls: type[S]) -> type[S]:
 class SequenceModel(nn.Module, ABC):
     """Features (B, T, input_size) to features (B, T, output_size), causally.
 
-    The law: `forward(cat(a, b))` equals `forward(a)` followed by `forward(b)` from the state behind a, in values and
-    in gradients, for every split. Rows never see each other, and nothing sees what comes after it.
+    The law: `forward(cat(a, b))` equals `forward(a)` followed by `forward(b)` from the state behind
+    a, in values and in gradients, for every split. Rows never see each other, and nothing sees what
+    comes after it.
     """
 
     Config: ClassVar[type[Any]]
@@ -268,8 +269,9 @@ class SequenceModel(nn.Module, ABC):
         Arguments:
             x_BTD: features, T at least 1.
             state: what came before; None for nothing.
-            reset_BT: bool; where True, the row starts afresh before reading that position. A reset inside a window
-                is exact, and costs a recurrent family one more kernel call for each distinct position.
+            reset_BT: bool; where True, the row starts afresh before reading that position. A reset
+                inside a window is exact, and costs a recurrent family one more kernel call for each
+                distinct position.
 
         Returns:
             Features (B, T, output_size) and the state behind the window.

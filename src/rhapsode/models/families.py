@@ -68,7 +68,8 @@ class EngineForm:
 class Family(ABC):
     """A family of models: its settings, plan defaults, cost, engine form and network.
 
-    A new family is a subclass in `models/<name>/config.py`, entered in `models/__init__`, and a network beside it.
+    A new family is a subclass in `models/<name>/config.py`, entered in `models/__init__`, and a
+    network beside it.
     """
 
     Config: ClassVar[type[Any]]

@@ -1,6 +1,7 @@
 """Layers over torch's fused kernels, shared by recurrent families: resets, locked dropout, one-position steps.
 
-A family says how its gates are stacked, which kernel and which cell compute it, its equations, and what its state is.
+A family says how its gates are stacked, which kernel and which cell compute it, its equations, and
+what its state is.
 """
 
 import math
@@ -126,7 +127,8 @@ class Recurrent(SegmentedModel):
     def step(
         self, x_BD: Tensor, state: State, *, reset_B: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        # The fused kernels lay their weights out anew at every call, ruinous for one position: cells are 1.5-3 x faster.
+        # The fused kernels lay their weights out anew at every call, ruinous for one position:
+        # cells are 1.5-3 x faster.
         memory = self._memory(state, len(x_BD))
         if reset_B is not None:
             memory = tuple(tensor * ~reset_B[:, None, None] for tensor in memory)
@@ -141,7 +143,8 @@ class Recurrent(SegmentedModel):
     def probe(self, x_BTD: Tensor, state: State | None = None) -> dict[str, Tensor]:
         """Per layer its gates and its hidden values, each (B, T, H).
 
-        The gates are computed for all positions at once, from the inputs and the fused kernel's own hidden values.
+        The gates are computed for all positions at once, from the inputs and the fused kernel's own
+        hidden values.
         """
         memory = self._memory(state, len(x_BTD))
         traces: dict[str, Tensor] = {}
@@ -168,9 +171,10 @@ class Recurrent(SegmentedModel):
 class Gated(Recurrent):
     """Layers with a gate that decides what is kept.
 
-    With `chrono` gates start by keeping, and not writing. Units forget over times spread evenly in log up to `chrono`. A
-    unit whose gate keeps the share f forgets over 1 / (1 - f) positions; f = sigmoid(log(t - 1)) makes that t, for t drawn
-    from 2 to `chrono` (Tallec and Ollivier 2018, "Can recurrent neural networks warp time?", section 3).
+    With `chrono` gates start by keeping, and not writing. Units forget over times spread evenly in
+    log up to `chrono`. A unit whose gate keeps the share f forgets over 1 / (1 - f) positions; f =
+    sigmoid(log(t - 1)) makes that t, for t drawn from 2 to `chrono` (Tallec and Ollivier 2018, "Can
+    recurrent neural networks warp time?", section 3).
     """
 
     Config = GatedConfig
@@ -180,7 +184,8 @@ class Gated(Recurrent):
     writes: ClassVar[int | None] = None
     """Place of the gate that writes, where there is one of its own."""
 
-    # Opening all units alike (a bias of 1), or all by `chrono`, learns prose more slowly: `chrono_share`.
+    # Opening all units alike (a bias of 1), or all by `chrono`, learns prose more slowly:
+    # `chrono_share`.
     def __init__(self, config: Any) -> None:
         super().__init__(config)
         size, some, longest = config.hidden_size, config.remembering, config.chrono

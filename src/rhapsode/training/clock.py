@@ -59,9 +59,10 @@ class BudgetClock(Clock):
     Arguments:
         seconds: in all.
         spent: seconds spent before now.
-        origin: elapsed seconds at which the fraction is 0, so that reading and measuring take nothing from the
-            schedule; None means now.
-        most_steps: updates at which the run ends if its time has not; None: as many as there is time for.
+        origin: elapsed seconds at which the fraction is 0, so that reading and measuring take
+            nothing from the schedule; None means now.
+        most_steps: updates at which the run ends if its time has not; None: as many as there is
+            time for.
     """
 
     def __init__(

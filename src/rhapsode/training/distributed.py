@@ -1,7 +1,8 @@
 """The processes that train one network together. The loop asks a group and never how many there are.
 
-Every process holds the whole network and reads its own rows of every batch; gradients are summed, so all make the same
-update. The first process alone looks at the clock, evaluates and writes. `torchrun` starts the processes.
+Every process holds the whole network and reads its own rows of every batch; gradients are summed,
+so all make the same update. The first process alone looks at the clock, evaluates and writes.
+`torchrun` starts the processes.
 """
 
 import atexit
@@ -157,7 +158,8 @@ class ManyProcesses(Group):
         if cuda:
             torch.cuda.set_device(int(environment.get("LOCAL_RANK", "0")))
         with _together():
-            # Waiting for a corpus takes as long as it takes, so that goes through the store and not through gloo.
+            # Waiting for a corpus takes as long as it takes, so that goes through the store and not
+            # through gloo.
             store, _, _ = next(rendezvous("env://"))
             self._store = PrefixStore("rhapsode", store)
             distributed.init_process_group(
@@ -222,7 +224,8 @@ class ManyProcesses(Group):
             return made
         key = self._key()
         with _together():
-            # Looking again and again lets a signal through, which waiting inside the store would not.
+            # Looking again and again lets a signal through, which waiting inside the store would
+            # not.
             while not self._store.check([key]):
                 time.sleep(_POLL)
             told = self._store.get(key).decode()

@@ -91,7 +91,8 @@ class Finished:
 
     Arguments:
         step: updates done.
-        reason: "done", "interrupted", "diverged", or "overfitting" where validation had been rising for too long.
+        reason: "done", "interrupted", "diverged", or "overfitting" where validation had been rising
+            for too long.
         elapsed: seconds on the run's clock.
     """
 

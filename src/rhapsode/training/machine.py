@@ -42,8 +42,8 @@ def _best(work: Callable[[], Any], repeats: int) -> float:
 def matmul_rates(size: int = 1024) -> dict[str, float]:
     """GFLOP/s of a square matrix product: float32 and bfloat16 with all threads, and float32 with one.
 
-    Without instructions for it a product in bfloat16 takes a hundred times as long as one in float32: then it is measured
-    on smaller matrices, and with one thread.
+    Without instructions for it a product in bfloat16 takes a hundred times as long as one in
+    float32: then it is measured on smaller matrices, and with one thread.
 
     Arguments:
         size: of the matrices.
@@ -99,7 +99,8 @@ def faster_precision(
         gain: how much faster bfloat16 must be.
 
     Returns:
-        "float32" or "bfloat16", and how many times faster bfloat16 was; 0 where it does not run at all.
+        "float32" or "bfloat16", and how many times faster bfloat16 was; 0 where it does not run at
+        all.
     """
     if not runs(step, "bfloat16"):
         return "float32", 0.0

@@ -16,7 +16,8 @@ from rhapsode.config import OptimisationSettings
 def make_optimiser(network: Network, settings: OptimisationSettings) -> torch.optim.Optimizer:
     """The optimiser that the settings name; biases and norms never decay.
 
-    AdamW is that of Loshchilov and Hutter (2019), Adam of Kingma and Ba (2015), RMSprop of Hinton's lecture 6e (2012).
+    AdamW is that of Loshchilov and Hutter (2019), Adam of Kingma and Ba (2015), RMSprop of Hinton's
+    lecture 6e (2012).
     """
     fitted = [p for p in network.parameters() if p.requires_grad]
     decay = settings.weight_decay if settings.optimiser in ("adamw", "sgd") else 0.0
@@ -47,7 +48,8 @@ def update_weights(optimiser: torch.optim.Optimizer) -> None:
 def _leave_compiler_out() -> None:
     """Save the two seconds in which torch.optim imports torch's compiler only to ask it not to compile.
 
-    At its first call a method imports it and keeps on itself what may be called instead, which here is the method.
+    At its first call a method imports it and keeps on itself what may be called instead, which here
+    is the method.
     """
     for function in vars(torch.optim.Optimizer).values():
         plain = getattr(function, "__wrapped__", None)
@@ -79,8 +81,8 @@ class WeightAverage:
 
     It is evaluated, sampled from and kept, while the parameters themselves are fitted.
 
-    Behind update t it takes in the weights with 1 - min(decay, (1 + t) / (10 + t)), so that the first weights, which know
-    nothing, are soon forgotten.
+    Behind update t it takes in the weights with 1 - min(decay, (1 + t) / (10 + t)), so that the
+    first weights, which know nothing, are soon forgotten.
 
     Arguments:
         network: whose parameters are averaged; buffers are left alone.

@@ -16,9 +16,9 @@ from rhapsode.errors import BundleError, RunError
 from rhapsode.models.families import FAMILIES, LARGE_VOCABULARY, PlanRequest
 
 _STEP = 1024
-# Multiply-adds a second in training on two cores with fast bfloat16 (430 GFLOP/s; 200 in float32), measured for an LSTM
-# of 512; families say how much of that they reach. What settings were measured at, a minute of it being a minute here,
-# other machines' minutes are turned into.
+# Multiply-adds a second in training on two cores with fast bfloat16 (430 GFLOP/s; 200 in float32),
+# measured for an LSTM of 512; families say how much of that they reach. What settings were measured
+# at, a minute of it being a minute here, other machines' minutes are turned into.
 _RATE = 9.0e10
 # Learning rate at most where a family remembers documents that are read each afresh.
 _FRESH_RATE = 4e-3
@@ -128,8 +128,9 @@ def plan_run(
 def machine_speed(rates: Mapping[str, float], threads: int = 1) -> float:
     """The speed of a machine in training, as a share of the one that settings were measured on.
 
-    In steps of a factor of the square root of two, so that a moment's disturbance seldom changes a plan; and where one
-    thread alone does better than its part of all, others were at work while all were measured.
+    In steps of a factor of the square root of two, so that a moment's disturbance seldom changes a
+    plan; and where one thread alone does better than its part of all, others were at work while all
+    were measured.
 
     Arguments:
         rates: measured matmul rates, GFLOP/s, as `matmul_rates` gives them.
@@ -212,7 +213,8 @@ def gentler_plan(
 ) -> Plan:
     """The plan of a run that begins with trained weights.
 
-    A model that has converged forgets under the rate it was first trained with; `GENTLER` is measured.
+    A model that has converged forgets under the rate it was first trained with; `GENTLER` is
+    measured.
 
     Arguments:
         plan: for the new data, as if for a new model.

@@ -1,8 +1,8 @@
 """How many threads an update takes, and whether they spin while they wait for each other.
 
-Threads that spin meet fastest on a quiet machine. Beside another busy program the one that waits keeps a core from the one
-that works, and training runs at a quarter of its speed or less. So the ways are timed while a run goes, and the fastest is
-taken.
+Threads that spin meet fastest on a quiet machine. Beside another busy program the one that waits
+keeps a core from the one that works, and training runs at a quarter of its speed or less. So the
+ways are timed while a run goes, and the fastest is taken.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import torch
 
 # Updates and seconds of a trial, after the update in which threads wake up.
 TRIAL_UPDATES, TRIAL_SECONDS = 3, 0.25
-# Times the cost of the best way at which a trial ends at once, and at which something on the machine has changed.
+# Times the cost of the best way at which a trial ends at once, and at which something on the
+# machine has changed.
 HOPELESS, CHANGED = 1.3, 1.2
 # A way must be cheaper by this factor to be preferred.
 GAIN = 1.03
@@ -42,9 +43,9 @@ class ThreadMode:
 class SleepingThreads:
     """Switch between threads of OpenMP that spin at barriers and threads that sleep, while the process runs.
 
-    GNU's OpenMP spins unless more threads are managed than there are cores. A second team, which belongs to a thread of ours
-    and does nothing, makes it so; when that thread ends, the threads of the first team spin again. Other libraries of
-    OpenMP are left as they are.
+    GNU's OpenMP spins unless more threads are managed than there are cores. A second team, which
+    belongs to a thread of ours and does nothing, makes it so; when that thread ends, the threads of
+    the first team spin again. Other libraries of OpenMP are left as they are.
     """
 
     def __init__(self) -> None:
@@ -125,7 +126,8 @@ class ThreadChooser:
         best = self._records[self._best]
         settled = self.mode is self._best and best.cost > 0
         dear = best.cost > 0 and seconds > HOPELESS * best.cost * elements
-        # Beside a busy program one update of spinning threads may take seconds: no second one is waited for.
+        # Beside a busy program one update of spinning threads may take seconds: no second one is
+        # waited for.
         hopeless = dear and (self.mode.spin or not settled)
         self._updates += 1
         if self._updates > 1 or settled or hopeless:
@@ -198,8 +200,10 @@ class TrainingThreads:
     """Threads of the updates of a run: those that are fastest just now, or those that a record names.
 
     Arguments:
-        modes: ways to choose from, the safest first; None leaves how threads wait to the choice, and takes all of them.
-        recorded: numbers of threads by the step from which on they hold; they are taken whatever the modes.
+        modes: ways to choose from, the safest first; None leaves how threads wait to the choice,
+            and takes all of them.
+        recorded: numbers of threads by the step from which on they hold; they are taken whatever
+            the modes.
     """
 
     def __init__(

@@ -40,7 +40,8 @@ class LoopHooks:
         keep_best: called when the weights are the best so far.
         checkpoint: file of the checkpoint; None keeps none.
         seconds_between_saves: on the wall clock; evaluations save too.
-        secure: called before a checkpoint is written: what was told of its steps must be on disk by then.
+        secure: called before a checkpoint is written: what was told of its steps must be on disk by
+            then.
     """
 
     evaluate: Callable[[], float] | None
@@ -103,7 +104,8 @@ def training_loss(
         step: which.
         state: behind the step before; None for nothing.
         precision: "float32" or "bfloat16".
-        group: who shares the windows: the loss is then this process's part, and the parts add up to the whole.
+        group: who shares the windows: the loss is then this process's part, and the parts add up to
+            the whole.
     """
     whole = stream.batch(step)
     batch = whole if group is None else whole.select(group.rows(whole.rows))
@@ -112,7 +114,8 @@ def training_loss(
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
         loss_BT, state = network.loss(batch, state)
     weights_BT = torch.from_numpy(batch.weights_BT)
-    # By the elements of all processes: every process knows the whole batch, so nobody need be asked.
+    # By the elements of all processes: every process knows the whole batch, so nobody need be
+    # asked.
     count = torch.from_numpy(whole.weights_BT).sum().clamp(min=1.0)
     loss = (loss_BT * weights_BT).sum() / count
     return loss, state.detach() if stream.carries else None
@@ -129,7 +132,8 @@ class TrainingLoop:
         clock: how far the run is.
         settings: resolved: no `None`, no "auto".
         hooks: evaluation, samples, files; only those of the first process are called.
-        group: the processes that share the work; None for this one alone. The stream is the same in all of them.
+        group: the processes that share the work; None for this one alone. The stream is the same in
+            all of them.
         threads: chooses those of the updates; None leaves them as they are.
     """
 
@@ -179,7 +183,8 @@ class TrainingLoop:
         """Train until the clock says 1 or `stop` is called, in whichever process.
 
         Yields:
-            Events, in order; the last is `Finished`. Evaluations and samples only in the first process.
+            Events, in order; the last is `Finished`. Evaluations and samples only in the first
+            process.
 
         Raises:
             RunError: a checkpoint cannot be written, or another process is lost.
@@ -211,8 +216,8 @@ class TrainingLoop:
             yield from self._save()
             yield Finished(self.progress.step, "interrupted", self._clock.elapsed())
             return
-        # A run that was stopped while its last figures were written has looked already, and so has one whose time ran
-        # out in a look.
+        # A run that was stopped while its last figures were written has looked already, and so has
+        # one whose time ran out in a look.
         if not self.progress.ended:
             if self.progress.looked != self.progress.step:
                 yield from self._look()

@@ -78,12 +78,12 @@ class NGramPredictor(Predictor):
 class MixedPredictor(Predictor):
     """A predictor whose every probability is (1 - share) times the network's plus share times the n-gram model's.
 
-    Linear interpolation: Jelinek and Mercer, "Interpolated estimation of Markov source parameters from sparse data",
-    1980; of recurrent networks with n-grams: Mikolov et al., "Empirical evaluation and combination of advanced language
-    modeling techniques", Interspeech 2011.
+    Linear interpolation: Jelinek and Mercer, "Interpolated estimation of Markov source parameters
+    from sparse data", 1980; of recurrent networks with n-grams: Mikolov et al., "Empirical
+    evaluation and combination of advanced language modeling techniques", Interspeech 2011.
 
-    The n-gram model reads what the network reads: it starts afresh where the network does, and behind a window of N
-    elements it looks no further back than these.
+    The n-gram model reads what the network reads: it starts afresh where the network does, and
+    behind a window of N elements it looks no further back than these.
 
     A grammar is the network's, see `restricted`; the counts are normalised over it, too.
 

@@ -1,7 +1,7 @@
 """Transformers over elements.
 
-Keys and values of the last positions lie in rings, in panels, so that both halves of attention are the products that
-all other layers are made of.
+Keys and values of the last positions lie in rings, in panels, so that both halves of attention are
+the products that all other layers are made of.
 """
 
 # ruff: noqa: PLR0917  # compiled code is called by position
@@ -184,8 +184,8 @@ def read_attention(
         m: matrices.
         spec: what the network is.
         elements_BT: ids.
-        values: what the rows remember, in rows of `STATE` numbers: for every layer and head keys in panels of slots,
-            then values in panels of features.
+        values: what the rows remember, in rows of `STATE` numbers: for every layer and head keys in
+            panels of slots, then values in panels of features.
         count_B: elements that each row has read.
         y: takes the features, in rows of `EMBEDDING`, position by position of row after row.
     """

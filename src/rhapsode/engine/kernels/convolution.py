@@ -48,7 +48,8 @@ def read_convolution(
         m: matrices.
         spec: what the network is.
         elements_BT: ids.
-        values: what the rows remember, in rows of `STATE` numbers: the ring of one convolution after the other.
+        values: what the rows remember, in rows of `STATE` numbers: the ring of one convolution
+            after the other.
         count_B: elements that each row has read.
         y: takes the features, in rows of `FEATURES`, position by position of row after row.
     """

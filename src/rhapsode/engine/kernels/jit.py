@@ -16,8 +16,8 @@ _overload: Any = overload
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# A product and a sum become one rounding; nothing is reordered, so results do not depend on what lies beside them.
-# Nobody calls the form for C, which is a tenth of the compiling.
+# A product and a sum become one rounding; nothing is reordered, so results do not depend on what
+# lies beside them. Nobody calls the form for C, which is a tenth of the compiling.
 _OPTIONS = {
     "nogil": True,
     "error_model": "numpy",

@@ -77,7 +77,8 @@ def exp64(x: float) -> float:
     p = p * r + 0.5
     p = p * r + 1.0
     p = p * r + 1.0
-    # The whole number is the low end of the rounded one's bits; AVX2 could not convert it but one by one.
+    # The whole number is the low end of the rounded one's bits; AVX2 could not convert it but one
+    # by one.
     power = np.int64((np.float64(rounded).view(np.int64) << 52) + _BIAS_64)
     told = p * power.view(np.float64)
     return told if x > _LOW64 else 0.0

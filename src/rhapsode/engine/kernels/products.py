@@ -1,7 +1,7 @@
 """Products with a network's matrices, whatever kind of weights they hold, by one core or two.
 
-The kind is the type of the vector that the matrices lie in, so that compiled code holds the one it needs: float32 panels,
-bfloat16 in words, int8 in bytes.
+The kind is the type of the vector that the matrices lie in, so that compiled code holds the one it
+needs: float32 panels, bfloat16 in words, int8 in bytes.
 """
 
 # ruff: noqa: PLR0917, ARG005  # compiled code is called by position, whatever a form needs of it

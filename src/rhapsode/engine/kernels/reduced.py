@@ -1,13 +1,17 @@
 """Products with weights of fewer bits, summed in float32: bfloat16, and int8 with a scale for every 64 weights.
 
-bfloat16: a panel is (K, 16) words; in each, the low half is one output's weight, the high half that of the output 16
-further on. Widening is a shift or a mask, so the products are exact and only the weights are rounded.
+bfloat16: a panel is (K, 16) words; in each, the low half is one output's weight, the high half that
+    of the output 16
+further on. Widening is a shift or a mask, so the products are exact and only the weights are
+rounded.
 
-int8: a panel is a block of 64 inputs after the other: 32 scales, then (16, 32, 4) weights as bytes, 128 being zero. The
-inputs are rounded to int8, too, 64 with one scale; inside a block sums are whole numbers and exact on every machine, and
-each block adds one float32 product to an output. Instructions made for such sums are used where there are any (AVX512-VNNI,
-AVX-VNNI). AVX2 has sums of two products of an unsigned byte with a signed one, in 16 bits, which hold them where neither is
-larger than 128: an input gives its size, a weight takes its sign. Elsewhere the same numbers come of 16-bit products.
+int8: a panel is a block of 64 inputs after the other: 32 scales, then (16, 32, 4) weights as bytes,
+    128 being zero. The
+inputs are rounded to int8, too, 64 with one scale; inside a block sums are whole numbers and exact
+on every machine, and each block adds one float32 product to an output. Instructions made for such
+sums are used where there are any (AVX512-VNNI, AVX-VNNI). AVX2 has sums of two products of an
+unsigned byte with a signed one, in 16 bits, which hold them where neither is larger than 128: an
+input gives its size, a weight takes its sign. Elsewhere the same numbers come of 16-bit products.
 """
 
 # ruff: noqa: PLR0917  # compiled code is called by position
@@ -234,8 +238,8 @@ class _Sums:
         spread = _spread(builder, four, self.lanes)
         if self._way != "avx2":
             return (spread,)
-        # What is 128 more than a weight becomes the weight, or where the input is negative minus one more than it:
-        # those ones, times the inputs' sizes, are what the sums begin with.
+        # What is 128 more than a weight becomes the weight, or where the input is negative minus
+        # one more than it: those ones, times the inputs' sizes, are what the sums begin with.
         signed = builder.bitcast(spread, self._bytes)
         zeros, tops = (ir.Constant(self._bytes, [bits] * 4 * self.lanes) for bits in (0, 0x80))
         negative = builder.icmp_signed("<", signed, zeros)

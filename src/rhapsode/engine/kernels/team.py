@@ -1,12 +1,14 @@
 """Two cores at one product: panels are claimed a few at a time, so that a core that is busy elsewhere is not waited for.
 
-Whoever calls the loop leads. A helper, on a thread of its own, runs `help_out` while the loop does; it takes panels of
-whatever product lies on the board. Panels never meet, so that the numbers are the same whoever makes them.
+Whoever calls the loop leads. A helper, on a thread of its own, runs `help_out` while the loop does;
+it takes panels of whatever product lies on the board. Panels never meet, so that the numbers are
+the same whoever makes them.
 
-The board is a vector of int64, a line of the cache for each of: the ticket (number of the product in the high half, panels
-that nobody has claimed in the low one), how many are done, whether the loop has ended, and the product. A claim exchanges
-the ticket: what was read off the board belongs to it as long as that succeeds, since the next product is put there only
-when every panel of this one is done.
+The board is a vector of int64, a line of the cache for each of: the ticket (number of the product
+in the high half, panels that nobody has claimed in the low one), how many are done, whether the
+loop has ended, and the product. A claim exchanges the ticket: what was read off the board belongs
+to it as long as that succeeds, since the next product is put there only when every panel of this
+one is done.
 """
 
 from typing import Any

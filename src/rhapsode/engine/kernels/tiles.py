@@ -1,9 +1,10 @@
 """Products of a matrix with rows, the same bits for a row whatever lies beside it.
 
-A matrix (G, K) lies in panels of 32 outputs: (G / 32, K, 32), zeros behind the last output. Every output adds its K
-products in order, one after the other, whether one row is read or four, one panel or four: vectors run across outputs,
-never along the sum. What is compiled is written as vectors of 16, which the compiler cuts to what the machine has; but where
-there are sixteen registers of eight numbers (AVX2), a tile is made part by part, each with as many sums as find room in them.
+A matrix (G, K) lies in panels of 32 outputs: (G / 32, K, 32), zeros behind the last output. Every
+output adds its K products in order, one after the other, whether one row is read or four, one panel
+or four: vectors run across outputs, never along the sum. What is compiled is written as vectors of
+16, which the compiler cuts to what the machine has; but where there are sixteen registers of eight
+numbers (AVX2), a tile is made part by part, each with as many sums as find room in them.
 """
 
 # ruff: noqa: PLR0917  # compiled code is called by position

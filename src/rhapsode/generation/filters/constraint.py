@@ -17,7 +17,8 @@ from rhapsode.generation.filters.contract import Context, Filter, Logits, refuse
 _WHERE = "--regex"
 _DEAD = -1
 _MOST_STATES = 1 << 16
-# Up to so many pairs of state and element all ways through the automaton are walked beforehand: 40 MB.
+# Up to so many pairs of state and element all ways through the automaton are walked beforehand: 40
+# MB.
 _MOST_PAIRS = 10_000_000
 _NEWLINE = b"\n"
 _SHOWN = 12
@@ -30,7 +31,8 @@ class Automaton:
     """A deterministic automaton over bytes. From every state a match can be reached.
 
     Arguments:
-        next_SB: the state behind each byte, -1 where nothing matches any more; the last row, which -1 picks, is -1.
+        next_SB: the state behind each byte, -1 where nothing matches any more; the last row, which
+            -1 picks, is -1.
         accepting_S: True where the text so far is a match.
         start: the state of the empty text.
     """
@@ -56,8 +58,8 @@ class Automaton:
 def compile_expression(expression: str) -> Automaton:
     """The automaton of an expression, of which a whole text must be a match.
 
-    The syntax is that of Rust's regex crate, which knows no look-around and no references back; `^` and `$` around
-    the whole say nothing new.
+    The syntax is that of Rust's regex crate, which knows no look-around and no references back; `^`
+    and `$` around the whole say nothing new.
 
     Arguments:
         expression: the regular expression.
@@ -189,8 +191,8 @@ def spell_elements(encoder: Encoder) -> tuple[bytes, ...]:
 class _Walker:
     """Follows an automaton by all elements at once.
 
-    Its states are those of the automaton; for elements that bring a space, twice as many: odd ones behind an element
-    that a space follows.
+    Its states are those of the automaton; for elements that bring a space, twice as many: odd ones
+    behind an element that a space follows.
     """
 
     def __init__(self, automaton: Automaton, encoder: Encoder) -> None:
@@ -245,13 +247,15 @@ class _Walker:
 class Matching(Filter):
     """Removes every element after which the whole continuation could match an expression no more.
 
-    The prompt does not count. End-of-sequence may come where the text so far is a match, and comes where nothing else
-    may. Elements are followed byte by byte, so that parts of UTF-8 characters are exact: no match ends within one.
+    The prompt does not count. End-of-sequence may come where the text so far is a match, and comes
+    where nothing else may. Elements are followed byte by byte, so that parts of UTF-8 characters
+    are exact: no match ends within one.
 
-    Where states times elements are few, all ways are walked beforehand: then no way is taken that the model's
-    elements cannot finish, and none that cannot be finished within the length. Otherwise a way may turn out a dead end,
-    which is an error. Masking step by step is not conditioning: a beginning keeps its probability however little of
-    what may follow it matches; see Lew et al., "Sequential Monte Carlo Steering of Large Language Models using
+    Where states times elements are few, all ways are walked beforehand: then no way is taken that
+    the model's elements cannot finish, and none that cannot be finished within the length.
+    Otherwise a way may turn out a dead end, which is an error. Masking step by step is not
+    conditioning: a beginning keeps its probability however little of what may follow it matches;
+        see Lew et al., "Sequential Monte Carlo Steering of Large Language Models using
     Probabilistic Programs", 2023.
 
     Arguments:
@@ -261,7 +265,8 @@ class Matching(Filter):
         forced: so many first elements are decided by a prefix.
 
     Raises:
-        SettingsError: the expression cannot be followed, or no continuation of this model can match it.
+        SettingsError: the expression cannot be followed, or no continuation of this model can match
+            it.
         MissingExtraError: the library is not installed.
     """
 

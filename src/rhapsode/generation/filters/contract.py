@@ -1,7 +1,7 @@
 """Filters: each takes logits and gives logits with some candidates weighted anew or removed (-inf).
 
-The contract, and what every filter needs. The filters themselves lie beside this module by purpose: temperature,
-truncation, repeats, control.
+The contract, and what every filter needs. The filters themselves lie beside this module by purpose:
+temperature, truncation, repeats, control.
 """
 
 import math
@@ -42,10 +42,11 @@ class Context:
 class Filter(ABC):
     """Logits (B, V) to logits (B, V), never in place; at least one candidate a row stays finite.
 
-    A filter that remembers overrides `init`, and for its state `select` and `fork`; the others have none. `apply` may
-    write into the state that it is given: who needs the old one forks it first. A state only spares work on what
-    `context` holds anyway, so a fresh one catches up with any prompt and output (mirostat's, which also depends on
-    the distributions that were drawn from, starts anew instead).
+    A filter that remembers overrides `init`, and for its state `select` and `fork`; the others have
+    none. `apply` may write into the state that it is given: who needs the old one forks it first. A
+    state only spares work on what `context` holds anyway, so a fresh one catches up with any prompt
+    and output (mirostat's, which also depends on the distributions that were drawn from, starts
+    anew instead).
     """
 
     name: ClassVar[str]
@@ -117,8 +118,8 @@ WHOLE = Limits(lambda value: value >= 0, "is negative")
 class NumberFilter(Filter):
     """A filter of one number, which changes nothing at the value that is called off.
 
-    A subclass says what the number is called among the settings, and where there is one, the name of this step in
-    compiled code (`kernel`).
+    A subclass says what the number is called among the settings, and where there is one, the name
+    of this step in compiled code (`kernel`).
 
     Arguments:
         value: the number.

@@ -31,13 +31,14 @@ def control_filters(
 ) -> list[Filter]:
     """The filters that keep a continuation within its limits, in order; none for settings that set no limit.
 
-    They come before temperature and truncation, so that these see what may be written, and no limit is stretched by
-    what they remove.
+    They come before temperature and truncation, so that these see what may be written, and no limit
+    is stretched by what they remove.
 
     Arguments:
         settings: the limits. Stop texts are not among the filters, see `StopText`.
         encoder: of the model.
-        open_index: gives an index over the elements of the training data; called for `no_copy` only.
+        open_index: gives an index over the elements of the training data; called for `no_copy`
+            only.
         length: most elements of a continuation, where it is known.
         suppressed: ids that are never generated anyway.
 
@@ -191,8 +192,8 @@ class Bias(Filter):
 class Ban(Filter):
     """Elements that are never written, and sequences of elements that are never completed.
 
-    What stands in the prompt may begin such a sequence. The cost of a row does not grow with the number of bans, only
-    with the number of their different lengths.
+    What stands in the prompt may begin such a sequence. The cost of a row does not grow with the
+    number of bans, only with the number of their different lengths.
 
     Arguments:
         banned: sequences of ids; those of one element remove it everywhere.
@@ -318,12 +319,13 @@ class Prefix(Filter):
 class NoCopy(Filter):
     """Removes every element that would complete a run of N elements found verbatim in the training data.
 
-    Each row follows the longest end of what it has written that occurs there, up to N - 1 elements; when it is that
-    long, all that follows it anywhere in the data is removed. The prompt counts in, so that no run goes on from it.
-    When nothing else is left, end-of-sequence included, that is an error: a copy is never written, and another limit
-    never quietly given up.
+    Each row follows the longest end of what it has written that occurs there, up to N - 1 elements;
+    when it is that long, all that follows it anywhere in the data is removed. The prompt counts in,
+    so that no run goes on from it. When nothing else is left, end-of-sequence included, that is an
+    error: a copy is never written, and another limit never quietly given up.
 
-    A row costs a few steps through sorted suffixes, and those at the brink one look at what follows.
+    A row costs a few steps through sorted suffixes, and those at the brink one look at what
+    follows.
 
     Arguments:
         size: N, at least 2.

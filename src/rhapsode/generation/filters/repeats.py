@@ -1,7 +1,8 @@
 """Repetition: bans and penalties on elements that have occurred, and on whatever would go on with a repeated run.
 
-The steps on runs ask the same of a text: which earlier places does its end repeat, and for how long? With every new
-element the answer follows from the one before it, so that a step costs one pass of NumPy over the places and no search.
+The steps on runs ask the same of a text: which earlier places does its end repeat, and for how
+long? With every new element the answer follows from the one before it, so that a step costs one
+pass of NumPy over the places and no search.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from rhapsode.generation.filters.contract import (
     NumberFilter,
 )
 
-# No penalty is larger: logits stay finite, and whatever is lower than others by this much is never drawn.
+# No penalty is larger: logits stay finite, and whatever is lower than others by this much is never
+# drawn.
 LARGEST_PENALTY = 1e9
 
 
@@ -168,9 +170,9 @@ class NoRepeatNgram(NumberFilter, _Echoing):
 class Dry(_Echoing):
     """z - m base^(L - allowed) for an element that would lengthen a repeated run of L >= allowed (DRY, Weidmann 2024).
 
-    L is the longest run before an earlier occurrence of the element, in prompt and output, that the text ends with
-    now. Runs do not reach over sequence breakers, and breakers are never penalised. The penalty grows exponentially and
-    is clamped at 1e9.
+    L is the longest run before an earlier occurrence of the element, in prompt and output, that the
+    text ends with now. Runs do not reach over sequence breakers, and breakers are never penalised.
+    The penalty grows exponentially and is clamped at 1e9.
 
     Arguments:
         multiplier: m; 0 is off.
@@ -277,8 +279,9 @@ class _Counting(NumberFilter):
 class Repetition(_Counting):
     """log p * r for what occurs in prompt or output, once for each element; r = 1 is off (Keskar et al. 2019).
 
-    The published form divides positive logits and multiplies negative ones, so that it depends on an arbitrary shift
-    of all logits. Here it is applied to log-probabilities, which no shift changes, and which are never positive.
+    The published form divides positive logits and multiplies negative ones, so that it depends on
+    an arbitrary shift of all logits. Here it is applied to log-probabilities, which no shift
+    changes, and which are never positive.
 
     Arguments:
         penalty: r; above 1 against repetition, below 1 in favour of it.

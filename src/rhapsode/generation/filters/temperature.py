@@ -51,8 +51,9 @@ class Temperature(NumberFilter):
 class DynamicTemperature(Filter):
     """z / T with T = low + (high - low) (H / Hmax)^exponent: cold where the model is sure, warm where it is not.
 
-    H is the entropy of the candidates left and Hmax = log(how many they are), so that T is `high` where all are alike;
-    a single candidate has T = `low`. As the dynamic temperature of KoboldCpp and llama.cpp.
+    H is the entropy of the candidates left and Hmax = log(how many they are), so that T is `high`
+    where all are alike; a single candidate has T = `low`. As the dynamic temperature of KoboldCpp
+    and llama.cpp.
 
     Arguments:
         low: T at no entropy, 0 or more; under 1e-5 greedy.

@@ -24,7 +24,8 @@ from rhapsode.generation.filters.contract import (
     keep,
 )
 
-# Vocabularies up to this size are sorted whole, all rows at once; of larger ones only what is needed, row by row.
+# Vocabularies up to this size are sorted whole, all rows at once; of larger ones only what is
+# needed, row by row.
 SORTED_WHOLE = 2048
 
 
@@ -102,7 +103,8 @@ class MinP(NumberFilter):
 class Typical(NumberFilter):
     """The smallest set with mass >= p of elements whose surprise is nearest the entropy (Meister et al. 2023).
 
-    Elements are taken by abs(-log p - H), the lowest id first on ties; the one that crosses p stays; p = 1 is off.
+    Elements are taken by abs(-log p - H), the lowest id first on ties; the one that crosses p
+    stays; p = 1 is off.
 
     Arguments:
         p: mass to keep, 0 to 1.
@@ -146,7 +148,8 @@ class Epsilon(NumberFilter):
 class Eta(NumberFilter):
     """Elements with p >= min(epsilon, sqrt(epsilon) exp(-H)); the likeliest stays in any case (Hewitt et al. 2022).
 
-    H is the entropy of the candidates left, so that the bound falls where the model is unsure. 0 is off.
+    H is the entropy of the candidates left, so that the bound falls where the model is unsure. 0 is
+    off.
 
     Arguments:
         epsilon: from 0 to below 1.
@@ -198,8 +201,8 @@ class TopNSigma(NumberFilter):
 class Xtc(Filter):
     """With some probability, drops of the elements with p >= threshold all but the least likely (XTC, Weidmann 2024).
 
-    Where at least two reach the threshold, those likelier than the least likely of them go; equals of that one stay.
-    Each row has a coin of its own at each position: lane 1 of the draw.
+    Where at least two reach the threshold, those likelier than the least likely of them go; equals
+    of that one stay. Each row has a coin of its own at each position: lane 1 of the draw.
 
     Arguments:
         probability: of dropping, at each position.
@@ -243,8 +246,8 @@ def _smallest_set(
 ) -> NDArray[np.bool_]:
     """Elements in the order of their keys until their weights reach a share of all; at least one, ties by lowest id.
 
-    An element is in while the weight before it is short of the share: the one that crosses it is in too. Infinite keys
-    are never in.
+    An element is in while the weight before it is short of the share: the one that crosses it is in
+    too. Infinite keys are never in.
     """
     vocab_size = key_BV.shape[1]
     keep_BV = np.zeros(key_BV.shape, dtype=bool)
@@ -299,8 +302,9 @@ class Steering:
 class Mirostat(Filter):
     """Mirostat, version 2: drops elements of surprise > mu; then mu <- mu - eta (s - tau) (Basu et al. 2021).
 
-    s is the surprise of the element chosen, in bits, under the distribution that this step gave. mu starts at 2 tau and
-    belongs to the row; it is updated at the next application, from the element that was written meanwhile.
+    s is the surprise of the element chosen, in bits, under the distribution that this step gave. mu
+    starts at 2 tau and belongs to the row; it is updated at the next application, from the element
+    that was written meanwhile.
 
     Arguments:
         tau: surprise to steer to, bits per element; 0 is off.

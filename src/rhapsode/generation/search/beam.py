@@ -23,8 +23,8 @@ class Found:
 
     Arguments:
         elements: ids, without end-of-sequence.
-        log_prob: of all of it, end-of-sequence counted in, nats: of the model, or where limits weigh elements anew or
-            a sample is drawn, of what the model makes of them.
+        log_prob: of all of it, end-of-sequence counted in, nats: of the model, or where limits
+            weigh elements anew or a sample is drawn, of what the model makes of them.
         score: what the search ranks by; higher is better.
         end: "stop" when it ended by itself, "length" otherwise.
     """
@@ -39,7 +39,8 @@ class Candidates:
     """Log-probabilities of what may come next, after the filters, without sharing out what these remove."""
 
     def __init__(self) -> None:
-        # By how much what follows may raise a log-probability, from what filters have made likelier up to now.
+        # By how much what follows may raise a log-probability, from what filters have made likelier
+        # up to now.
         self.rise = 0.0
 
     def of(self, rows: Rows) -> NDArray[np.float64]:
@@ -75,15 +76,16 @@ def beam_search(
 ) -> list[Found]:
     """Continuations of high score: log-probability / length^alpha, the length with end-of-sequence.
 
-    Each step keeps the best non-final extensions of all beams. An extension by end-of-sequence that is among as many
-    best ones is finished: it is kept apart, and never extended. A search ends when as many are finished as there are
-    beams and no beam can come out better, so that alpha = 0 with one beam is greedy choice, and beams for all
-    continuations find the best one. What a filter removes is not shared out among the rest, so that scores stay
-    those of the model; a bias is part of the score, and one that makes elements likelier lets beams go on to the end.
+    Each step keeps the best non-final extensions of all beams. An extension by end-of-sequence that
+    is among as many best ones is finished: it is kept apart, and never extended. A search ends when
+    as many are finished as there are beams and no beam can come out better, so that alpha = 0 with
+    one beam is greedy choice, and beams for all continuations find the best one. What a filter
+    removes is not shared out among the rest, so that scores stay those of the model; a bias is part
+    of the score, and one that makes elements likelier lets beams go on to the end.
 
-    In groups (Vijayakumar et al., "Diverse Beam Search", AAAI 2018) each chooses behind the ones before it and pays
-    for every beam of these that chose the same element at this place (Hamming diversity). That decides what is chosen;
-    scores are free of it.
+    In groups (Vijayakumar et al., "Diverse Beam Search", AAAI 2018) each chooses behind the ones
+    before it and pays for every beam of these that chose the same element at this place (Hamming
+    diversity). That decides what is chosen; scores are free of it.
 
     Arguments:
         predictor: the model.
@@ -186,7 +188,8 @@ class _Pool:
         """True if a continuation of at most this log-probability may still be among the best."""
         if len(self.found) < self._size or log_prob > 0.0:
             return True
-        # Log-probabilities only fall; what an equal one can reach lies at the end that alpha favours.
+        # Log-probabilities only fall; what an equal one can reach lies at the end that alpha
+        # favours.
         length = self._longest if self._alpha > 0 else written + 1
         return bool(log_prob / self._weight(length) > self.found[-1].score)
 
@@ -208,9 +211,9 @@ def stochastic_beam_search(
 ) -> list[Found]:
     """As many different continuations, drawn without replacement from what the model and the chain would draw from.
 
-    Kool, van Hoof and Welling, "Stochastic Beams and Where to Find Them", ICML 2019: every continuation has a
-    log-probability with Gumbel noise, drawn from the beginning on so that the noise of a beginning is the largest of
-    what continues it; those with the largest are kept.
+    Kool, van Hoof and Welling, "Stochastic Beams and Where to Find Them", ICML 2019: every
+    continuation has a log-probability with Gumbel noise, drawn from the beginning on so that the
+    noise of a beginning is the largest of what continues it; those with the largest are kept.
 
     Arguments:
         predictor: the model.
@@ -220,8 +223,8 @@ def stochastic_beam_search(
         seed: of the noise.
 
     Returns:
-        the largest noisy log-probability (their score) first: the first is an ordinary sample, the second one from
-        what is left, and so on. Fewer than asked for when there are no more.
+        the largest noisy log-probability (their score) first: the first is an ordinary sample, the
+        second one from what is left, and so on. Fewer than asked for when there are no more.
     """
     rows = Rows.of_jobs(predictor, [job], chain, seed)
     search = _NoisyBeams(job, beams, seed)

@@ -15,8 +15,9 @@ from rhapsode.generation.search.beam import Found
 def contrastive_search(predictor: Predictor, job: Job, chain: Chain, *, alpha: float) -> Found:
     """The continuation whose every element has the best (1 - alpha) p - alpha s among the chain's candidates.
 
-    Su et al., "A Contrastive Framework for Neural Text Generation", NeurIPS 2022: s is the largest cosine of the
-    features that the network has behind the candidate and behind any element before it. alpha = 0 is greedy choice.
+    Su et al., "A Contrastive Framework for Neural Text Generation", NeurIPS 2022: s is the largest
+    cosine of the features that the network has behind the candidate and behind any element before
+    it. alpha = 0 is greedy choice.
 
     Arguments:
         predictor: with features.
@@ -91,7 +92,8 @@ class _Contrast:
 def _weighed(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Probabilities (V,) of the only row's next element, and which are candidates.
 
-    Top-k says which elements are candidates, not how likely they are: p is a share of all, as in the paper.
+    Top-k says which elements are candidates, not how likely they are: p is a share of all, as in
+    the paper.
     """
     logits_1V = rows.following().logits_BV
     kept_V = np.ones(logits_1V.shape[1], dtype=bool)

@@ -60,8 +60,8 @@ def rank_by_likelihood(
 def rank_by_novelty(index: SuffixIndex, outputs: Sequence[Sequence[int]]) -> list[int]:
     """The places of continuations, the one first whose longest run found in the training data is shortest.
 
-    Of equals the one whose elements begin shorter runs on average, then in order. One of no elements comes last: it
-    copies nothing because it says nothing.
+    Of equals the one whose elements begin shorter runs on average, then in order. One of no
+    elements comes last: it copies nothing because it says nothing.
 
     Arguments:
         index: over the elements of the training data.

@@ -101,7 +101,8 @@ class SeriesCorpus:
     def part(self, name: PartName) -> SeriesPart:
         """A part to score.
 
-        Of the training part the first horizon is history only; its scale is the one it was learnt with.
+        Of the training part the first horizon is history only; its scale is the one it was learnt
+        with.
 
         Raises:
             DataError: it is empty.

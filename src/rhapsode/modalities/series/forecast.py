@@ -96,7 +96,8 @@ class SeriesForecast(Shown):
         """A row for every series, time and number.
 
         Arguments:
-            levels: of the quantiles, a column each beside the mean. [default: those of the forecast]
+            levels: of the quantiles, a column each beside the mean. [default: those of the
+                forecast]
             paths: the sample paths instead, a row each.
 
         Raises:

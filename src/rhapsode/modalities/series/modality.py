@@ -215,7 +215,8 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         horizon, season = settings.horizon or first.horizon, first.season
         offsets = part.given.offsets
         begins = map(np.arange, offsets[:-1] + part.first_S, offsets[1:], repeat(horizon))
-        # Stretches of at most a horizon, none over two series; to that before them, rows that are not scored add nothing.
+        # Stretches of at most a horizon, none over two series; to that before them, rows that are
+        # not scored add nothing.
         begins_U = np.unique(np.concatenate([[0], *begins])).astype(np.int64)
         scored: dict[str, Scored] = {}
         for name, model in models.items():

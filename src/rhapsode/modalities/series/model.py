@@ -173,7 +173,8 @@ class SeriesModel(ValueModel[SeriesBundle]):
 
         Arguments:
             source: as in `read_series`; a set that was read already is taken as it is.
-            reading: which column plays which part, by names of `SeriesSettings`; what is unset is as it was in training.
+            reading: which column plays which part, by names of `SeriesSettings`; what is unset is
+                as it was in training.
 
         Raises:
             DataError: series the model does not fit.
@@ -189,7 +190,8 @@ class SeriesModel(ValueModel[SeriesBundle]):
         """Sample paths after the last known value of every series.
 
         Arguments:
-            history: a table, name, frame, array or set; covariates known ahead are in rows after the last value.
+            history: a table, name, frame, array or set; covariates known ahead are in rows after
+                the last value.
             settings: horizon, samples, temperature, seed, and where values are elements, samplers.
             **options: the same by name.
 
@@ -230,7 +232,8 @@ class SeriesModel(ValueModel[SeriesBundle]):
         Arguments:
             values: (B,) or (B, K), in the data's own units; NaN where missing.
             state: before it; it is not changed.
-            known: covariates of that time, (B, X), scaled, where the model has any: `covariates.rows` makes them.
+            known: covariates of that time, (B, X), scaled, where the model has any:
+                `covariates.rows` makes them.
 
         Raises:
             SettingsError: the model needs covariates and none are given.
@@ -288,7 +291,8 @@ class SeriesModel(ValueModel[SeriesBundle]):
             length: steps; None: as long as the one in whose place it stands.
             count: how many.
             like: the series in whose place all stand; None draws one for each.
-            settings: seed of the choice and of the paths, temperature, and where values are elements, samplers.
+            settings: seed of the choice and of the paths, temperature, and where values are
+                elements, samplers.
             **options: the same by name.
 
         Returns:

@@ -96,11 +96,14 @@ def survey_series(
         opened: the table, where it was read already.
 
     Returns:
-        Plain values. sources: what was asked for. series, rows, values, missing: how many. kind: "time" or "order".
-        frequencies: series by frequency. period: values to a season. first, last: times. reading: `lines`, what was
-        noticed. lengths: `rows` of series, order statistics and a histogram. columns: of each column of values `name`,
-        `values`, `missing`, `min`, `median`, `max`. known, static, categories: names of covariates. shares: of
-        `train`, `validation` and `test` rows and values.
+        Plain values. sources: what was asked for. series, rows, values, missing: how many. kind:
+        "time" or "order".
+        frequencies: series by frequency. period: values to a season. first, last: times. reading:
+            `lines`, what was
+        noticed. lengths: `rows` of series, order statistics and a histogram. columns: of each
+        column of values `name`, `values`, `missing`, `min`, `median`, `max`. known, static,
+        categories: names of covariates. shares: of `train`, `validation` and `test` rows and
+            values.
 
     Raises:
         DataError: more than one source, or one that cannot be read.

@@ -57,8 +57,8 @@ def resolved_values(settings: S, plan: Plan) -> S:
 class ValueModality(Modality[S, C, B], Generic[S, C, B]):
     """A kind of sequence whose elements are vectors of numbers.
 
-    Its settings have a section `head`, its corpora a method `part`. The plan of a run keeps the encoded training part
-    as its own.
+    Its settings have a section `head`, its corpora a method `part`. The plan of a run keeps the
+    encoded training part as its own.
     """
 
     decides_all_of: ClassVar[tuple[str, ...]] = ("encoder", "network", "head")

@@ -235,7 +235,8 @@ def chain_of_values(settings: TemperatureSettings, bins: int | None) -> Chain | 
         bins: of the model; 0 or None where it has a density.
 
     Raises:
-        SettingsError: a sampler that drops or weighs elements, for a density; or one that cannot be.
+        SettingsError: a sampler that drops or weighs elements, for a density; or one that cannot
+            be.
     """
     names = {field.name for field in fields(SamplingSettings)}
     asked = {each.name: getattr(settings, each.name) for each in fields(settings)}

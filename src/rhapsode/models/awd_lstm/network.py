@@ -13,8 +13,9 @@ PLACES = 1 << 20
 class AWDLSTM(LSTM):
     """Weight-dropped LSTM (Merity, Keskar and Socher 2018, "Regularizing and optimizing LSTM language models").
 
-    With training over it is `lstm.v1`, and so are its parameters. The paper's locked dropout is `dropout`, that of its
-    embedding `input_dropout`, its tied weights are `tied` and its averaging is `training.averaging`.
+    With training over it is `lstm.v1`, and so are its parameters. The paper's locked dropout is
+    `dropout`, that of its embedding `input_dropout`, its tied weights are `tied` and its averaging
+    is `training.averaging`.
     """
 
     Config = AWDLSTMConfig

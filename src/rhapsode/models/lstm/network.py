@@ -22,7 +22,8 @@ class LSTMState(State):
 class LSTM(Gated):
     """LSTM (Hochreiter and Schmidhuber 1997; forget gates as in Gers et al. 2000).
 
-    Gates are stacked input, forget, cell, output. `load_state_dict` takes that of a `torch.nn.LSTM`.
+    Gates are stacked input, forget, cell, output. `load_state_dict` takes that of a
+    `torch.nn.LSTM`.
     """
 
     Carried = LSTMState

@@ -12,7 +12,8 @@ from rhapsode.models.skip_lstm.config import SkipLSTMFamily
 class SkipLSTM(LSTM):
     """An LSTM whose outputs are followed by its inputs, so that a head over both is an autoregression that it corrects.
 
-    On short series that is most of what there is to learn (the highway of LSTNet, Lai et al. 2018, section 3.6).
+    On short series that is most of what there is to learn (the highway of LSTNet, Lai et al. 2018,
+    section 3.6).
     """
 
     sees_inputs = SkipLSTMFamily.sees_inputs

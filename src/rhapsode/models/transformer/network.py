@@ -19,8 +19,8 @@ from rhapsode.models.transformer.config import TransformerConfig
 class TransformerState(State):
     """A ring buffer of keys and values, and where each row stands.
 
-    The element read as number n of a row lies in slot n % window. `next_B` is the number of the next element,
-    `start_B` that of the first element of the row's current document; both int64.
+    The element read as number n of a row lies in slot n % window. `next_B` is the number of the
+    next element, `start_B` that of the first element of the row's current document; both int64.
     """
 
     k_BLAWC: Tensor
@@ -140,7 +140,8 @@ class Transformer(SequenceModel):
     def forward(
         self, x_BTD: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
     ) -> tuple[Tensor, TransformerState]:
-        # Without a past, a reset, or a window to end, the plain causal kernel is the same and faster.
+        # Without a past, a reset, or a window to end, the plain causal kernel is the same and
+        # faster.
         plain = state is None and reset_BT is None and x_BTD.shape[1] <= self.config.window
         return self._read(x_BTD, state, reset_BT, plain)
 
@@ -222,7 +223,8 @@ class Transformer(SequenceModel):
     def probe(self, x_BTD: Tensor, state: State | None = None) -> dict[str, Tensor]:
         """Per layer the attention weights and the features behind the layer.
 
-        Weights are (B, A, T, S), over the cache's slots and then the new positions; features (B, T, D).
+        Weights are (B, A, T, S), over the cache's slots and then the new positions; features (B, T,
+        D).
         """
         trace: dict[str, Tensor] = {}
         self._read(x_BTD, state, None, plain=False, trace=trace)

@@ -1,6 +1,7 @@
 """The textbook decoder block: learned positions, normalisation behind each branch, ReLU feed-forward.
 
-Weights carry the names and shapes of `torch.nn.TransformerEncoderLayer`, which with a causal mask is this block.
+Weights carry the names and shapes of `torch.nn.TransformerEncoderLayer`, which with a causal mask
+is this block.
 """
 
 from collections.abc import Sequence
@@ -39,8 +40,8 @@ class Block(nn.Module):
 class TransformerClassic(SegmentedModel):
     """Decoder block of Vaswani et al. 2017 without cross-attention, positions learned.
 
-    A row can read `length` elements from its start or its last reset, no more; it is trained and used in a
-    `window:N` context.
+    A row can read `length` elements from its start or its last reset, no more; it is trained and
+    used in a `window:N` context.
     """
 
     Config = TransformerClassicConfig

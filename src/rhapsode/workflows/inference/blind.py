@@ -67,7 +67,8 @@ class Score:
         models: the two.
         wins: of each.
         ties: neither was better.
-        p_value: chance of a result at least as uneven if both were alike (two-sided sign test, ties left out).
+        p_value: chance of a result at least as uneven if both were alike (two-sided sign test, ties
+            left out).
     """
 
     models: tuple[str, str]

@@ -26,7 +26,8 @@ class Turn:
 
     Arguments:
         kind: "given" by the person, or "written" by the model.
-        elements: ids, or the numbers of every step; a document that ended holds its end-of-sequence.
+        elements: ids, or the numbers of every step; a document that ended holds its
+            end-of-sequence.
         text: what they say.
         end: why the model stopped: "stop", "length" or "interrupted"; None for what was given.
         attempt: which continuation of what stands before it, from 0.
@@ -52,8 +53,8 @@ class _Place:
 class Branch:
     """Turns of a document, and the places of the model before each of them and after the last.
 
-    A place that is not known yet, as in a session that was loaded, is found when it is asked for, by reading the turns
-    in the very steps in which they were written.
+    A place that is not known yet, as in a session that was loaded, is found when it is asked for,
+    by reading the turns in the very steps in which they were written.
 
     Arguments:
         model: what writes.

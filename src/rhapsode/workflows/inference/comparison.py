@@ -101,7 +101,8 @@ def open_models(models: Models) -> tuple[AnyModality, dict[str, Any]]:
         models: of one modality.
 
     Raises:
-        SettingsError: fewer than two, one named twice, also by another path, or models of several modalities.
+        SettingsError: fewer than two, one named twice, also by another path, or models of several
+            modalities.
         BundleError: one cannot be opened.
     """
     if isinstance(models, str | Path):
@@ -131,7 +132,8 @@ def compare(models: Models, *sources: Any, **asked: Unpack["CompareOptions"]) ->
     Arguments:
         models: at least two, of one modality.
         sources: what to score.
-        asked: settings of the modality's comparisons by name; sources are read as in the training of the first model.
+        asked: settings of the modality's comparisons by name; sources are read as in the training
+            of the first model.
 
     Raises:
         SettingsError: fewer than two models, one named twice, or models that do not compare.

@@ -75,8 +75,9 @@ class Why:
 class PlaySession:
     """A document that a person and a model write in turn.
 
-    What the model writes depends on the document, the settings, the seed and the attempt alone: a session that is saved
-    and loaded goes on bit for bit. Every turn of the model is a request of its own: its filters begin anew.
+    What the model writes depends on the document, the settings, the seed and the attempt alone: a
+    session that is saved and loaded goes on bit for bit. Every turn of the model is a request of
+    its own: its filters begin anew.
 
     Arguments:
         model: what writes.
@@ -242,7 +243,8 @@ class PlaySession:
         """The distribution in which an element of the current branch was chosen.
 
         Arguments:
-            number: its place in the text, from 1; negative ones count from the end; None for the last.
+            number: its place in the text, from 1; negative ones count from the end; None for the
+                last.
             top: how many likeliest elements to name.
 
         Raises:

@@ -169,7 +169,8 @@ def _base_of(base: str | Path | None, resumed: ResumedRun | None) -> BaseModel |
         if start is None:
             return None
         if resumed.folder.checkpoint.exists() and resumed.folder.model.exists():
-            # The run's own file has the same elements and network; the first model may be gone by now.
+            # The run's own file has the same elements and network; the first model may be gone by
+            # now.
             own: Any = read_bundle(resumed.folder.model)
             return replace(
                 base_of(resumed.folder.model, own),

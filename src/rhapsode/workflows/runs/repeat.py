@@ -58,9 +58,9 @@ def repeat(
 ) -> tuple[Path, dict[str, Any] | None]:
     """Train with several seeds, one after the other; each takes the whole budget.
 
-    The folder gets `seed-N`, a run folder, for every seed, and in the end a `summary.json` over all of them. The
-    first seed is the one asked for, else 1. Resumed, finished runs stay as they are, a begun one goes on, and those
-    that are missing are made.
+    The folder gets `seed-N`, a run folder, for every seed, and in the end a `summary.json` over all
+    of them. The first seed is the one asked for, else 1. Resumed, finished runs stay as they are, a
+    begun one goes on, and those that are missing are made.
 
     Arguments:
         sources: to learn from; may be left out with `resume`.
@@ -134,8 +134,9 @@ def repeated_summary(outer: Path, seeds: Sequence[int]) -> dict[str, Any]:
         seeds: which.
 
     Returns:
-        For each figure `mean`, `std` (with n - 1), `min`, `max`; and `runs`, with the figures of each. `network_loss` is
-        that of the network alone, which is `loss` where a run has no n-gram model mixed in. Series have `mase` and `crps`.
+        For each figure `mean`, `std` (with n - 1), `min`, `max`; and `runs`, with the figures of
+        each. `network_loss` is that of the network alone, which is `loss` where a run has no n-gram
+        model mixed in. Series have `mase` and `crps`.
     """
     runs = []
     for seed in seeds:

@@ -32,8 +32,8 @@ class Training:
         run: data, network and settings.
         loop: the loop.
         group: the processes that train together; only the first one writes and finishes.
-        start: the model it began as: `model`, `sha256`, `validation_loss` before the first update; None for fresh
-            weights.
+        start: the model it began as: `model`, `sha256`, `validation_loss` before the first update;
+            None for fresh weights.
     """
 
     folder: RunFolder

@@ -108,10 +108,11 @@ def choose_encoding(
 ) -> Encoding:
     """Choose the encoding that suits a linear autoregression best.
 
-    Forecasts are iterated over the horizon from several origins, by coefficients fitted before the first of them; errors
-    are squared, in units of each series' seasonal change. Among forms within 10 % of each other the simplest wins, by
-    logarithms where the density of the next value gains by them; the values themselves are out where the last level of
-    many series is one that they did not have before.
+    Forecasts are iterated over the horizon from several origins, by coefficients fitted before the
+    first of them; errors are squared, in units of each series' seasonal change. Among forms within
+    10 % of each other the simplest wins, by logarithms where the density of the next value gains by
+    them; the values themselves are out where the last level of many series is one that they did not
+    have before.
 
     Arguments:
         histories: columns of values, (T,) each; NaN where missing.
@@ -164,7 +165,8 @@ def choose_encoding(
         if logged == replace(form, log=True) and nats[logged] < nats[form] - LEAST_NATS:
             form = logged
     for wider in near:
-        # A mean over more is surer, and over less follows sooner: the density tells which is wanted.
+        # A mean over more is surer, and over less follows sooner: the density tells which is
+        # wanted.
         same = 0 < form.centre < wider.centre and wider.log == form.log
         if same and nats[wider] < nats[form]:
             form = wider

@@ -172,7 +172,8 @@ def _encoding(
     asked = dict(settings.encoder)
     found = Encoding({}, "as asked for")
     if not {"log", "difference", "centre", "counts"} & set(asked):
-        # What the encoding declares impossible must not come later: sign and wholeness of all values, and no more.
+        # What the encoding declares impossible must not come later: sign and wholeness of all
+        # values, and no more.
         every = corpus.given.values_NK[corpus.given.observed_NK]
         found = choose_encoding(
             [
@@ -262,8 +263,8 @@ def _config(
 def _plan_series(corpus: SeriesCorpus, hidden_size: Any) -> Plan:
     """A plan for a set of series.
 
-    Few values want a small network, steps enough to fit it and weights that are pulled towards nothing; many want a
-    wide one and no more passes than the budget has.
+    Few values want a small network, steps enough to fit it and weights that are pulled towards
+    nothing; many want a wide one and no more passes than the budget has.
 
     Arguments:
         corpus: the series.
