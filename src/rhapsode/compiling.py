@@ -1,4 +1,7 @@
-"""Compile with numba, and load kept code without numba's tables of types and functions."""
+"""Compile functions with numba and cache the compiled code.
+
+Cached code is loaded without numba's tables of types and functions, which take long to fill.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def kept(function: Any) -> Any:
-    """Make a compiled function load its kept code past numba's tables.
+    """Load the cached code of a compiled function without numba's tables.
 
-    Filling the tables takes longer than all else that a short command does. Code that is not kept
-    is compiled as ever, with the tables.
+    Filling the tables takes longer than everything else in a short command. Code that is not cached
+    is compiled as usual, with the tables.
 
     Arguments:
         function: from `numba.njit` with `cache=True`.
@@ -37,11 +40,11 @@ def kept(function: Any) -> Any:
 
 
 def compiled(function: F) -> F:
-    """Compile at the first call, for its argument types, and keep the code between runs.
+    """Compile a function with numba, and cache the code between runs.
 
-    It runs free of the interpreter's lock. Kept code is renewed when the function's own file
-    changes, not when a file changes that it calls into: functions that call one another live in one
-    file.
+    It is compiled at the first call, for the types of its arguments, and runs without the
+    interpreter's lock. Cached code is renewed when the function's own file changes, not when a file
+    changes that it calls: functions that call one another belong in one file.
     """
     import numba
 

@@ -16,7 +16,7 @@ __all__ = [
 
 
 class RhapsodeError(Exception):
-    """Something the user can put right.
+    """An error that the user can correct.
 
     Arguments:
         what: what was wrong, without a full stop.
@@ -41,27 +41,27 @@ class RhapsodeError(Exception):
 
 
 class SettingsError(RhapsodeError):
-    """A setting, option or name that does not exist or does not fit."""
+    """An unknown or invalid setting, option or name."""
 
 
 class DataError(RhapsodeError):
-    """A source that cannot be read, or holds too little to learn from."""
+    """A source that is unreadable or too small to train on."""
 
 
 class EncodingError(RhapsodeError):
-    """Text that the encoder of a model cannot take."""
+    """Text that the encoder of a model cannot encode."""
 
 
 class BundleError(RhapsodeError):
-    """A model file that is torn, hostile, or of a version this release does not read."""
+    """A model file that is damaged, unsafe or of an unsupported version."""
 
 
 class RunError(RhapsodeError):
-    """A run folder that is in the way, incomplete, or does not match what was asked."""
+    """A run folder that exists already, is incomplete or does not match."""
 
 
 class MissingExtraError(RhapsodeError):
-    """An optional dependency that is needed now and not installed.
+    """An optional dependency that is needed but not installed.
 
     Arguments:
         extra: the extra's name, as in `pip install rhapsode[extra]`.

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that are written completely or not at all."""
 
 import contextlib
 import os
@@ -21,12 +21,15 @@ __all__ = [
 
 
 def source_name(source: Any) -> str:
-    """The path or name of a source, or its type in angle brackets if it lies in memory."""
+    """Path or name of a source.
+
+    A source in memory is named by its type, in angle brackets.
+    """
     return str(source) if isinstance(source, str | Path) else f"<{type(source).__name__}>"
 
 
 def is_there(path: Path) -> bool:
-    """True if a path exists; False for names that no file can have."""
+    """True if a path exists; False for invalid names too."""
     try:
         return path.exists()
     except (OSError, ValueError):
@@ -39,7 +42,9 @@ def first_line(problem: BaseException) -> str:
 
 
 def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> None:
-    """Replace `path` by new content in one step; on any failure the old file stays as it was.
+    """Replace the content of a file in one step.
+
+    On any failure the old file stays unchanged.
 
     Arguments:
         path: the file; its folder must exist.
@@ -75,7 +80,7 @@ def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> Non
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Any], metadata: Mapping[str, str]) -> None:
-    """Write NumPy arrays and metadata as one safetensors file, whole or not at all.
+    """Write NumPy arrays and metadata atomically as one safetensors file.
 
     Raises:
         RunError: the folder cannot be written, or the disk is full.
@@ -93,7 +98,10 @@ def write_arrays(path: Path, arrays: Mapping[str, Any], metadata: Mapping[str, s
 
 
 def clear_scratch(folder: Path) -> None:
-    """Remove files left by interrupted writes into a folder. Only where nobody else writes it."""
+    """Remove files left by interrupted writes into a folder.
+
+    Requires exclusive access.
+    """
     # Ours, and that of safetensors, which writes to a file of its own choice before it renames it.
     scratch = re.compile(r"\.\w[\w.]*\.\w+-[a-z0-9_]{8}|\.tmp[A-Za-z0-9]{6}")
     with contextlib.suppress(OSError):
@@ -103,7 +111,10 @@ def clear_scratch(folder: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make new names in a folder outlast a power cut, where the system can."""
+    """Make new names in a folder survive a power failure.
+
+    Errors are ignored, as not every system supports it.
+    """
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

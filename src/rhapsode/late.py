@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are asked for."""
+"""Package names that are imported on first use."""
 
 import importlib
 from collections.abc import Callable, Mapping
@@ -12,8 +12,8 @@ def late_names(package: str, places: Mapping[str, str]) -> Callable[[str], Any]:
 
     Arguments:
         package: its name.
-        places: the module of each name, relative with a leading dot; behind a colon the name there
-            where it is another.
+        places: the module of each name, relative with a leading dot; after a colon the name
+            in that module, if it differs.
     """
 
     def load(name: str) -> Any:

@@ -1,4 +1,7 @@
-"""Frozen settings, the name registry, TOML in and out. Knows nothing of models, data or encoders."""
+"""Frozen settings, the registry of names, and TOML files.
+
+Independent of models, data and encoders.
+"""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -69,7 +72,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load settings of training, ten milliseconds, only when they are asked for."""
+    """Load the settings of training, which take ten milliseconds, on first use."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module("rhapsode.config.train"), name)

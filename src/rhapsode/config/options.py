@@ -1,4 +1,4 @@
-"""Settings fields as flags: the marks on an annotation, and what they say together."""
+"""Settings fields as command-line flags, declared by annotations."""
 
 import ast
 import dataclasses
@@ -90,7 +90,10 @@ class Option:
 
 
 def options_of(*classes: type[Any]) -> dict[str, Option]:
-    """The fields of settings dataclasses as options, by name; the first class with a name wins."""
+    """Fields of settings dataclasses as options, by name.
+
+    If several classes have a field of the same name, that of the first class is used.
+    """
     options: dict[str, Option] = {}
     for cls in classes:
         hints, bare = get_type_hints(cls, include_extras=True), get_type_hints(cls)
@@ -114,7 +117,10 @@ def options_of(*classes: type[Any]) -> dict[str, Option]:
 
 
 def field_docs(cls: type[Any]) -> dict[str, str]:
-    """The docstrings of the fields that a class itself declares, as single lines."""
+    """Docstrings of the fields that a class declares.
+
+    Each one is joined to a single line; inherited fields are left out.
+    """
     body = next(
         node.body
         for node in _module_tree(cls.__module__).body

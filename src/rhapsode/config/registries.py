@@ -1,4 +1,4 @@
-"""Names that files and settings may use for components, and nothing else they may use."""
+"""Closed registry of the component names that files and settings may use."""
 
 import importlib
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def suggest(name: str, known: list[str]) -> str:
 
 
 class _Place(str):
-    """Where an entry is imported from."""
+    """Import path of an entry, as `module:attribute`."""
 
 
 class Registry(Generic[T]):
@@ -53,7 +53,10 @@ class Registry(Generic[T]):
         return enter
 
     def register_at(self, name: str, place: str, *, aliases: tuple[str, ...] = ()) -> None:
-        """Enter what stands at "module:attribute", which is imported when it is asked for."""
+        """Register an entry by its import path, `module:attribute`.
+
+        It is imported on first use.
+        """
         self.register(name, aliases=aliases)(cast("T", _Place(place)))
 
     def names(self) -> list[str]:
@@ -61,7 +64,7 @@ class Registry(Generic[T]):
         return sorted(self._entries)
 
     def words(self) -> list[str]:
-        """All names without their version, once each, in the order of their registration."""
+        """Distinct names without their versions, in order of registration."""
         return list(dict.fromkeys(name.rpartition(".v")[0] for name in self._entries))
 
     def full_name(self, name: str) -> str:
@@ -95,7 +98,7 @@ class Registry(Generic[T]):
 
 @cache
 def shared_registry(kind: str) -> Registry[Any]:
-    """The registry of a kind, shared by rooms that do not import each other.
+    """Registry of one kind of component, shared across the package.
 
     Arguments:
         kind: of its entries, for messages.

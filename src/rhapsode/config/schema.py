@@ -1,4 +1,7 @@
-"""Plain mappings (from TOML, JSON, `--set`) to frozen settings and back, with errors that say where."""
+"""Conversion of plain mappings to frozen settings and back.
+
+Mappings come from TOML, JSON or `--set`; errors name the place of the fault.
+"""
 
 import dataclasses
 from collections.abc import Mapping
@@ -111,7 +114,10 @@ def _refuse_unknown(
 
 @cache
 def _sections(cls: Any) -> dict[str, tuple[type[Any] | None, bool]]:
-    """The dataclass in each field, if any; True if it holds nothing else."""
+    """Dataclass of each field, if any.
+
+    The second entry is True if the field holds nothing else.
+    """
     hints = get_type_hints(cls)
     sections: dict[str, tuple[Any, bool]] = {}
     for field in dataclasses.fields(cls):
@@ -122,7 +128,10 @@ def _sections(cls: Any) -> dict[str, tuple[type[Any] | None, bool]]:
 
 
 def to_mapping(settings: Any) -> dict[str, Any]:
-    """The plain mapping that `from_mapping` reads back as `settings`; unset (None) entries left out."""
+    """Plain mapping that `from_mapping` converts back to `settings`.
+
+    Unset entries (None) are left out.
+    """
     values = {field.name: getattr(settings, field.name) for field in dataclasses.fields(settings)}
     return {name: _to_plain(value) for name, value in values.items() if value is not None}
 

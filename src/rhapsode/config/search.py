@@ -11,8 +11,7 @@ from rhapsode.config.options import option
 from rhapsode.config.sampling import SamplingSettings
 from rhapsode.errors import SettingsError
 
-# Of the settings of sampling, what beams keep to as well: they weigh what was written, or say no
-# more than how.
+# Settings of sampling that also apply to beam search: penalties, order and explanation.
 _BESIDE = frozenset(
     (
         "repetition_penalty",
@@ -76,7 +75,7 @@ def check_search(
     *,
     count: int = 1,
 ) -> None:
-    """Pass when the settings of search fit together, and to the steps of sampling.
+    """Check that the settings of search and sampling fit together.
 
     Arguments:
         search: how to search.

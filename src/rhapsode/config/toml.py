@@ -1,4 +1,4 @@
-"""Settings files and presets: TOML in and out, and `section.key=value` on the command line."""
+"""Settings files, presets and `section.key=value` assignments, in TOML."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from rhapsode.config.registries import suggest
 from rhapsode.errors import SettingsError
 
-# Settings of which a run has one.
+# A run has one of these settings at most.
 LENGTHS = ("budget", "epochs", "steps")
 PRESETS = Path(__file__).parent.parent / "configs"
 
@@ -18,7 +18,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         SettingsError: the file is missing or is not TOML (with line and column).
     """
-    import tomllib  # late, as what writes: most commands read no settings file
+    import tomllib  # late: most commands read no settings file
 
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -51,9 +51,9 @@ def presets() -> dict[str, str]:
 
 
 def read_settings(name: str) -> dict[str, Any]:
-    """The mapping in a settings file, or in the preset of that name.
+    """Mapping in a settings file, or in the preset of that name.
 
-    A file that exists wins.
+    An existing file takes precedence.
 
     Raises:
         SettingsError: neither file nor preset, or no TOML (with line and column).
@@ -125,7 +125,7 @@ def requested_settings(
         SettingsError: a file or assignment that cannot be read.
     """
     base = {} if file is None else read_settings(file)
-    base.pop("run", None)  # what a config.toml notes of its own run
+    base.pop("run", None)  # facts about its own run, in a config.toml
     # A head or an encoding replaces the file's, with all settings of the head.
     names_head = any(word.partition("=")[0].strip() == "head.name" for word in assignments)
     encoding = base.get("encoding", "auto")

@@ -1,4 +1,7 @@
-"""Every option of training, declared once: a field here is the flag, the TOML name and the help."""
+"""Options of training, each declared once as a settings field.
+
+A field defines the flag, the name in TOML and the help.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,7 +42,7 @@ class ReadingSettings:
 
 @dataclass(frozen=True)
 class OptimisationSettings:
-    """Optimisation of the weights. Unset values are planned from the data and the budget."""
+    """Optimisation of weights; unset values are planned from data and budget."""
 
     batch_size: Count | None = None
     """Number of rows in a batch."""
@@ -143,10 +146,10 @@ class RunSettings:
     """Seed of all random numbers in the run."""
 
     def budget_seconds(self) -> float | None:
-        """Seconds of the budget; None when epochs or steps rule.
+        """Budget in seconds; None if epochs or steps are set.
 
         Raises:
-            SettingsError: more than one of budget, epochs and steps, or a budget that is no time.
+            SettingsError: more than one of budget, epochs and steps, or a budget that is no duration.
         """
         given = [name for name in ("budget", "epochs", "steps") if getattr(self, name) is not None]
         if len(given) > 1:

@@ -1,7 +1,7 @@
-"""Files to documents to memory-mapped arrays to batches.
+"""Pipeline from files to documents, memory-mapped arrays and batches.
 
-Knows nothing of encoders: what turns text into ids is handed in as a callable. No torch.
-A name is loaded when it is asked for: whoever continues a prompt reads no sources.
+Encoders are passed in as callables that turn text into ids; torch is not needed. Names are imported
+on first use, so that generation loads no readers of sources.
 """
 
 import importlib
@@ -124,7 +124,7 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load what is asked for."""
+    """Import a name on first use."""
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)

@@ -1,4 +1,4 @@
-"""Batches, conditions and masks: the output of loaders and the input of networks."""
+"""Batches, conditions and masks, from loaders to networks."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _ARRAYS = {
 
 @dataclass(frozen=True)
 class Condition:
-    """Sources that whole sequences depend on, one a row.
+    """Sources that whole sequences are conditioned on, one per row.
 
     It holds identifiers or values, or static attributes, or both a sequence and attributes.
 
     Arguments:
-        ids_BS: identifiers, int64, 0 or more; behind the length of a row they are padding.
+        ids_BS: identifiers, int64, 0 or more; after the length of a row they are padding.
         values_BSK: values instead of identifiers, float32; NaN where missing.
         lengths_B: elements of each row, int64, 1 to S; given with identifiers or values only.
         static_BK: attributes of the whole sequence, float32; NaN where missing.
@@ -101,7 +101,10 @@ class Condition:
         return cls(**joined)
 
     def select(self, rows_R: NDArray[np.int64] | slice) -> Condition:
-        """The condition of some rows, in that order; a row may occur twice."""
+        """Rows of the condition, in the given order.
+
+        A row may occur more than once.
+        """
         return Condition(**_picked(self, rows_R))
 
 
@@ -110,18 +113,18 @@ class Batch:
     """One window of B rows by T steps.
 
     Arguments:
-        inputs: what is read: (B, T) ids, int64; or (B, T, K) values, float32.
-        targets: what follows each input, of the same shape.
+        inputs: (B, T) ids, int64; or (B, T, K) values, float32.
+        targets: the element after each input, of the same shape.
         weights_BT: float32; 0 where a target is padding, a prompt, missing or not scored.
-        reset_BT: bool; True where a row starts afresh before reading that input. None: nowhere.
+        reset_BT: bool; True where the state of a row is reset before that input. None: nowhere.
         known_BTK: float32 covariates known ahead, for series.
         log_jacobian_BT: float32, nats: the encoder's change of units, for series.
         log_scale_BK: float32: natural logarithm of what the mean of each target is multiplied by,
             for counts.
-        positions_BT: where each target stands in the array that is read, int64; None: not told.
-        condition: what the sequence of each row depends on, B rows: of those that begin with the
-            batch, and again of those that go on, so that gradients of every window reach what
-            reads it. None: rows that go on keep theirs.
+        positions_BT: position of each target in the array of elements, int64; None: unknown.
+        condition: condition of each row, B rows: of rows that begin with the batch, and again of
+            those that continue, so that gradients of every window reach its encoder. None: rows
+            that continue keep theirs.
         allowed_BTV: bool, for ids: which elements may follow each input; distributions are
             normalised over them. None: all.
     """
@@ -147,7 +150,7 @@ class Batch:
         return Batch(**_picked(self, rows_R))
 
     def mask(self) -> NDArray[np.bool_] | None:
-        """The mask of the batch, checked; None where everything may follow.
+        """Checked mask of the batch; None if every element is allowed.
 
         Raises:
             DataError: a target of a weight above 0 is not allowed.
@@ -171,7 +174,10 @@ class Batch:
         return allowed_BTV
 
     def forbidden_targets(self) -> NDArray[np.bool_]:
-        """Targets that the mask does not allow, (B, T); none without a mask."""
+        """Targets that the mask does not allow, (B, T).
+
+        All are False without a mask.
+        """
         if self.allowed_BTV is None:
             return np.zeros(self.targets.shape[:2], dtype=np.bool_)
         ids_BT1 = np.asarray(self.targets, dtype=np.int64)[..., None]
@@ -201,15 +207,17 @@ def lay_out(
     weights_BT: NDArray[Any],
     reset_BT: NDArray[np.bool_] | None = None,
 ) -> Batch:
-    """Ids at some places as targets, behind inputs one place before them.
+    """Batch of ids at given positions as targets, with shifted inputs.
+
+    The input of a target is the id one position before it.
 
     Arguments:
         elements_N: ids, at least one.
-        positions_BT: places of the targets.
-        inside_BT: which of them there are; the others are end-of-sequence.
-        read_BT: where the element before is read; elsewhere end-of-sequence is.
-        weights_BT: of the targets.
-        reset_BT: where a row starts afresh.
+        positions_BT: positions of the targets.
+        inside_BT: True where a target exists; elsewhere it is end-of-sequence.
+        read_BT: True where the input is the previous element; elsewhere it is end-of-sequence.
+        weights_BT: weights of the targets.
+        reset_BT: True where the state of a row is reset.
     """
     last = len(elements_N) - 1
     targets_BT = np.where(inside_BT, elements_N[np.clip(positions_BT, 0, last)], END)
@@ -231,14 +239,16 @@ def lay_out_spans(
     width: int,
     scored_N: NDArray[np.bool_] | None = None,
 ) -> Batch:
-    """Stretches side by side, each read from end-of-sequence, in one window of their columns.
+    """One window of several spans side by side, as a batch.
+
+    Every span is read from end-of-sequence.
 
     Arguments:
         elements_N: ids.
-        spans_B2: begin and end of each stretch; an end after the text is the end of the text.
+        spans_B2: begin and end of each span; an end after the text means the end of the text.
         offset: the first column.
         width: the number of columns.
-        scored_N: False where an element is given, not scored; None if all are scored.
+        scored_N: False for elements of prompts, which are not scored; None if all are scored.
     """
     starts_B1, ends_B1 = spans_B2[:, :1], spans_B2[:, 1:]
     positions_BT = starts_B1 + np.arange(offset, offset + width, dtype=np.int64)
@@ -256,15 +266,18 @@ def lay_out_spans(
 
 
 class Stream(Protocol):
-    """Batches by step; the number of the step is the whole cursor."""
+    """Batches by step number, which is the only cursor."""
 
     @property
     def batch_size(self) -> int:
-        """B, rows of a batch; the last of an epoch may have fewer if no state is carried."""
+        """B, rows of a batch.
+
+        The last batch of an epoch may have fewer if no state is carried.
+        """
 
     @property
     def carries(self) -> bool:
-        """True if the state after a batch is the state before the next one."""
+        """True if states carry over from one batch to the next."""
 
     @property
     def elements_per_epoch(self) -> int:
@@ -277,28 +290,30 @@ class Stream(Protocol):
         """Elements scored by the first `steps` steps."""
 
     def steps(self, epochs: float) -> int:
-        """Steps that make so many passes, at least 1."""
+        """Number of steps in `epochs` passes, at least 1."""
 
 
 @dataclass(frozen=True)
 class AllowedElements:
-    """Elements that may stand at each place of an array of ids.
+    """Allowed elements at each position of an array of ids.
 
-    Places often share what is allowed there, so that each mask is kept once.
+    Positions often share a mask, so that each distinct mask is stored once.
 
     Arguments:
         masks_MV: the distinct masks, bool.
-        which_N: the mask of each place.
+        which_N: index of the mask of each position.
     """
 
     masks_MV: NDArray[np.bool_]
     which_N: NDArray[np.int64]
 
     def fill(self, batch: Batch) -> Batch:
-        """The batch with its mask; everything may follow where nothing is scored.
+        """Add the mask to a batch.
+
+        Every element is allowed where nothing is scored.
 
         Arguments:
-            batch: it says where its targets stand.
+            batch: a batch with `positions_BT`.
         """
         assert batch.positions_BT is not None, "the batch must say where its targets stand"
         positions_BT, last = batch.positions_BT, len(self.which_N) - 1
@@ -309,11 +324,11 @@ class AllowedElements:
 
 
 class MaskedStream:
-    """A stream whose batches hold which elements may follow each input.
+    """A stream whose batches hold the mask of allowed elements.
 
     Arguments:
-        stream: ids; its batches say where their targets stand.
-        allowed: in the array that the stream reads.
+        stream: stream of ids; its batches have `positions_BT`.
+        allowed: masks for the array that the stream reads.
     """
 
     def __init__(self, stream: Stream, allowed: AllowedElements) -> None:

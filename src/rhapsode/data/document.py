@@ -12,7 +12,7 @@ class Document:
         name: where it came from.
         complete: whether the text ends here; False for a part that another one follows.
         opening: whether the text begins here; False for a part that follows another one.
-        prompt: how many of its first characters are given, neither learnt nor scored.
+        prompt: number of first characters that are a prompt, neither learnt nor scored.
     """
 
     text: str

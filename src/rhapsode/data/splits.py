@@ -1,4 +1,7 @@
-"""Documents to training, validation and test shares, none of which knows a text of another."""
+"""Split documents into training, validation and test parts.
+
+No text occurs in more than one part.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,22 +13,24 @@ from rhapsode.data.texts import Parts
 
 SLICES = 8
 SHORTEST_SLICE = 1000
-# Characters of the largest test share: sweeping it must not take longer than training.
+# Characters of the largest test part: sweeping it must not take longer than training.
 MOST_TEST = 1_000_000
-# Characters of the largest validation share: it is swept many times.
+# Characters of the largest validation part: it is swept many times.
 MOST_VALIDATION = 500_000
 
 
 @dataclass(frozen=True)
 class Split:
-    """Three shares of a corpus as parts of its documents, in reading order and without overlap.
+    """Training, validation and test parts of a corpus.
+
+    Each consists of pieces of documents, in reading order and without overlap.
 
     Arguments:
-        train: what is learnt from.
-        validation: what chooses the weights.
-        test: what is swept once.
-        left_out: copies of documents that no share holds, because the other copy is held out, or
-            all were to go.
+        train: pieces to train on.
+        validation: pieces that choose the weights.
+        test: pieces that are evaluated once.
+        left_out: number of copies of documents in no part, because the other copy is held out or
+            duplicates are dropped.
     """
 
     train: Parts
@@ -34,12 +39,12 @@ class Split:
     left_out: int = 0
 
     def part(self, name: Literal["train", "validation", "test"]) -> Parts:
-        """A share by its name."""
+        """A part by its name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}[name]
 
 
 def first_copies(digests_DB: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """For every document the number of the first one with the same text, (D,)."""
+    """Index of the first document with the same text, (D,)."""
     if not len(digests_DB):
         return np.zeros(0, dtype=np.int64)
     keys_D = np.ascontiguousarray(digests_DB).view(f"V{digests_DB.shape[1]}")[:, 0]
@@ -56,25 +61,25 @@ def split_documents(
     by: Literal["tail", "documents"] = "tail",
     duplicates: Literal["keep", "drop"] = "keep",
 ) -> Split:
-    """Hold out a test share, and slices all through the rest to validate.
+    """Hold out a test part and evenly spread validation slices.
 
-    By the tail, the cut falls on a character count, so the test share of a single file is exactly
-    its last part; with many documents it moves to the nearest end of a document when one is within
-    a fifth of the share. Validation is taken in `SLICES` pieces spread evenly: a single piece would
-    take one subject out of training altogether, and the one nearest the test share costs most. By
-    documents, the hash of a text decides its share, so that it stays there whatever is added.
-    Held-out shares are at most `MOST_TEST` and `MOST_VALIDATION` characters.
+    By "tail", the cut falls on a character count, so that the test part of a single file is exactly
+    its end. With many documents the cut moves to the nearest end of a document within a fifth of
+    the test part. Validation is taken in `SLICES` pieces spread evenly: a single piece would take
+    one subject out of training altogether, and the one nearest the test part costs most. By
+    "documents", the hash of a text decides its part, so that it stays there when documents are
+    added. Held-out parts have at most `MOST_TEST` and `MOST_VALIDATION` characters.
 
-    Of texts that occur more than once, the first one is split; the other copies are learnt from
-    where it is, and left out where it is held out or cut.
+    Of texts that occur more than once, the first copy is split. The other copies are trained on if
+    it is, and left out if it is held out or cut.
 
     Arguments:
         lengths_D: characters of each document.
-        digests_DB: by which equal texts are known.
-        test_share: share of all characters held out for the end, 0 to 0.5.
-        validation_share: share of the rest that chooses weights, 0 to 0.5.
-        by: what decides.
-        duplicates: whether copies are learnt from as often as they occur.
+        digests_DB: hashes, equal for equal texts.
+        test_share: fraction of all characters in the test part, 0 to 0.5.
+        validation_share: fraction of the rest in the validation part, 0 to 0.5.
+        by: rule of the split.
+        duplicates: "keep" trains on copies as often as they occur, "drop" only once.
     """
     first_D = first_copies(digests_DB)
     numbers_D = np.arange(len(lengths_D), dtype=np.int64)
@@ -97,7 +102,7 @@ def split_documents(
 def _by_hash(
     parts: Parts, digests_DB: NDArray[np.uint8], test_share: float, validation_share: float
 ) -> tuple[Parts, Parts, Parts]:
-    """Shares of whole documents by the first eight bytes of their digests, as a number."""
+    """Split whole documents by the first eight bytes of their digests."""
     total = int((parts[:, 2] - parts[:, 1]).sum())
     test_share = min(test_share, MOST_TEST / max(1, total))
     validation_share = min(validation_share, MOST_VALIDATION / max(1, total))
@@ -140,7 +145,10 @@ def _size(parts: Parts) -> int:
 
 
 def _cut(parts: Parts, target: int, *, near: float) -> tuple[Parts, Parts]:
-    """Parts before and after a number of characters, or at the end of a part that is `near` it."""
+    """Cut parts at a number of characters.
+
+    The cut moves to the nearest end of a part within `near` characters.
+    """
     ends_P = np.cumsum(parts[:, 2] - parts[:, 1])
     if not len(parts):
         return parts, parts

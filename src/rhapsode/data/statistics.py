@@ -1,4 +1,7 @@
-"""Counts of characters, lines and elements of texts that are read piece by piece."""
+"""Counts of characters, lines and elements of texts.
+
+Texts are read piece by piece.
+"""
 
 import math
 import unicodedata
@@ -56,7 +59,10 @@ _UNNAMED = {
 
 
 class TextCounts:
-    """Characters and lines of documents, counted in batches of about a million characters."""
+    """Counts of the characters and lines of documents.
+
+    Text is counted in batches of about a million characters.
+    """
 
     def __init__(self) -> None:
         self.counts_C = np.zeros(_CODE_POINTS, dtype=np.int64)
@@ -64,7 +70,7 @@ class TextCounts:
         self.lines: Counter[int] = Counter()
         """The number of lines of each length above 0, in characters."""
         self.crlf = 0
-        """Carriage returns with a line feed behind them."""
+        """Carriage returns that are followed by a line feed."""
         self._waiting: list[str] = []
         self._size = 0
         self._ends = 0
@@ -111,7 +117,7 @@ class TextCounts:
 
         Returns:
             `distinct`, `kinds` (counts by kind), `scripts` (letters by script, most first),
-            `line_ends` and `odd`: characters that are not seen, or stand for something lost, most
+            `line_ends` and `odd`: invisible characters and those that replace lost ones, most
             first.
         """
         kinds: Counter[str] = Counter()
@@ -150,7 +156,7 @@ def _name(character: str) -> str:
 
 
 def script_of(letter: str) -> str:
-    """The script of a letter by its Unicode name: Latin, Han, Cyrillic, ..."""
+    """Script of a letter by its Unicode name, as Latin or Han."""
     words = unicodedata.name(letter, "OTHER").split()
     if words[0] in _FORMS and len(words) > 1:
         if words[0] in ("OLD", "NEW"):
@@ -160,9 +166,9 @@ def script_of(letter: str) -> str:
 
 
 def lengths_summary(lengths: NDArray[np.int64] | Counter[int]) -> dict[str, Any] | None:
-    """Order statistics and a histogram of lengths; None of none.
+    """Order statistics and a histogram of lengths; None without lengths.
 
-    A quantile is the least length that as large a share of them do not exceed.
+    A quantile is the least length that at least that fraction of the lengths do not exceed.
 
     Arguments:
         lengths: the lengths, or how often each occurs.
@@ -219,7 +225,10 @@ def _edges(low: int, high: int) -> list[int]:
 
 
 def _log_edges(low: int, high: int) -> list[int]:
-    """Edges that grow by about the same factor, whole numbers, the last above `high`."""
+    """Whole-number edges that grow by about the same factor.
+
+    The last one is above `high`.
+    """
     for series in _SERIES:
         edges = sorted(
             {
@@ -237,14 +246,14 @@ def _log_edges(low: int, high: int) -> list[int]:
 
 
 def coverage(counts_V: NDArray[np.int64], shares: Sequence[float]) -> list[int | None]:
-    """The number of the most frequent elements that make up each share of a text.
+    """Number of most frequent elements that cover each fraction of a text.
 
     Arguments:
         counts_V: the count of each element, the unknown one first.
-        shares: from 0 to 1.
+        shares: fractions from 0 to 1.
 
     Returns:
-        A number for each share; None if all elements together are less.
+        A number for each fraction; None if all elements together cover less.
     """
     total = int(counts_V.sum())
     known_V = np.sort(counts_V[1:])[::-1]
@@ -256,7 +265,9 @@ def coverage(counts_V: NDArray[np.int64], shares: Sequence[float]) -> list[int |
 
 
 def frequency_curve(counts_V: NDArray[np.int64]) -> dict[str, list[Any]]:
-    """Counts by rank, and the share covered so far, at ranks about evenly spaced on a log scale.
+    """Counts and coverage of elements by frequency rank.
+
+    Ranks are about evenly spaced on a log scale; `covered` is the fraction covered so far.
 
     Arguments:
         counts_V: how often each element occurs, the unknown one first.
@@ -279,7 +290,7 @@ def zipf_exponent(counts_V: NDArray[np.int64]) -> float | None:
 
     Every stretch of log rank has the same weight.
 
-    Elements seen once are left out: their ranks say nothing. None for fewer than ten others.
+    Elements seen once are left out, as their ranks are arbitrary. None for fewer than ten others.
 
     Arguments:
         counts_V: how often each element occurs, the unknown one first.

@@ -1,4 +1,7 @@
-"""Encoded documents on disk: one flat memory-mapped array, written whole or not at all."""
+"""Encoded documents on disk as one memory-mapped array.
+
+The array is flat and is written completely or not at all.
+"""
 
 import json
 import os
@@ -48,19 +51,20 @@ class _Progress(_Amounts):
 
 @dataclass(frozen=True)
 class ElementStore:
-    """The elements of one share: every document followed by end-of-sequence (id 0).
+    """Elements of one split; each document ends with end-of-sequence (id 0).
 
-    A document that a split cut is followed by none. `elements_N` is mapped from disk, not loaded.
+    A document that a split cuts has no end-of-sequence. `elements_N` is mapped from disk, not
+    loaded.
 
     Arguments:
         elements_N: ids, uint8, uint16 or uint32.
         starts: where each document begins, int64.
-        characters: characters of the source text, but for what is given.
+        characters: characters of the source text, without prompts.
         bytes: UTF-8 bytes of it.
-        unknown: how many elements are the unknown element.
+        unknown: number of unknown elements.
         complete: whether the last document ends here.
-        counts_V: how often each element occurs.
-        scored_N: False where an element is given, neither learnt nor scored; None when all are
+        counts_V: the count of each element.
+        scored_N: False for elements of prompts, neither learnt nor scored; None if all are
             scored.
     """
 
@@ -101,7 +105,7 @@ class ElementStore:
 
 
 def cache_folder() -> Path:
-    """The cache of encoded text: RHAPSODE_CACHE, or a folder in the user's cache."""
+    """Cache folder: RHAPSODE_CACHE, or a folder in the user's cache."""
     named = os.environ.get("RHAPSODE_CACHE")
     if named:
         return Path(named)
@@ -111,7 +115,7 @@ def cache_folder() -> Path:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A piece as ids, (N,), of which the first `given` are given."""
+    """Ids of a piece, (N,); the first `given` belong to the prompt."""
 
     ids_N: NDArray[np.unsignedinteger]
     given: int
@@ -121,7 +125,10 @@ EncodePieces = Callable[[Iterator[Document]], Iterator[tuple[Document, Encoded]]
 
 
 def encode_piece(piece: Document, encode: Encode) -> Encoded:
-    """The ids of a piece; what is given is encoded by itself, as a prompt is."""
+    """Encode a piece of a document.
+
+    Its prompt is encoded by itself, as in generation.
+    """
     if not piece.prompt:
         return Encoded(encode(piece.text), 0)
     given_N = encode(piece.text[: piece.prompt])
@@ -139,18 +146,19 @@ def write_store(
     each: EncodePieces | None = None,
     watch: Callable[[int], None] | None = None,
 ) -> ElementStore:
-    """Encode documents into `folder`, which appears when it is complete; a complete one is kept.
+    """Encode documents into a store, or open the existing one.
 
-    What an interrupted call has encoded is taken up again by the next one with the same folder.
+    `folder` appears when the store is complete. An interrupted call is resumed by the next call
+    with the same folder.
 
     Arguments:
         folder: where the store goes.
-        pieces: what to encode, in order, long documents in pieces; the same at every call.
+        pieces: documents in order, long ones in pieces; the same at every call.
         encode: text to ids.
-        vocab_size: decides how wide an id is stored.
+        vocab_size: determines the width of the stored ids.
         unknown_id: the id counted as unknown.
-        each: replaces `encode_piece` of one after the other, to encode in several processes.
-        watch: takes the characters encoded so far.
+        each: replaces `encode_piece` on one piece at a time, to encode in several processes.
+        watch: called with the number of characters encoded so far.
 
     Raises:
         DataError: the folder cannot be written.
@@ -262,7 +270,10 @@ def _write(
 def _taken_up(
     folder: Path, dtype: np.dtype[np.unsignedinteger], vocab_size: int
 ) -> tuple[_Progress, NDArray[np.int64]]:
-    """Progress of an interrupted call, its files cut to that; zero if it is not whole."""
+    """Progress of an interrupted call; zero if it is damaged.
+
+    The files are cut to that length.
+    """
     done, counts_V = _Progress(), np.zeros(vocab_size, dtype=np.int64)
     try:
         kept = _Progress(**json.loads((folder / "progress.json").read_text(encoding="utf-8")))

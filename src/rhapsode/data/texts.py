@@ -1,4 +1,7 @@
-"""A corpus as decoded text on disk: read once from its sources, then mapped, whatever its size."""
+"""A corpus as decoded text on disk.
+
+It is read once from its sources, then in pieces from disk, whatever its size.
+"""
 
 import codecs
 import hashlib
@@ -26,7 +29,7 @@ _VERSION = 1
 _MARK = 1 << 20
 _DIGEST = 16
 
-# (P, 3): number of a document, and from which to which of its characters.
+# (P, 3): index of a document, and begin and end of its characters.
 Parts = NDArray[np.int64]
 
 
@@ -92,9 +95,9 @@ class TextStore:
         return np.stack((np.arange(len(self)), np.zeros_like(lengths_D), lengths_D), axis=1)
 
     def pieces(self, parts: Parts, most: int = PIECE) -> Iterator[Document]:
-        """The texts of parts in order, long ones in pieces of at most twice `most` characters.
+        """Texts of parts in order, long ones in pieces.
 
-        Pieces end after line ends.
+        Pieces have at most twice `most` characters and end after line ends.
         """
         begins_D = self.character_ends_D - self.lengths_D
         lengths_D = self.lengths_D
@@ -133,7 +136,10 @@ class TextStore:
 
 
 def _texts(file: BinaryIO, size: int, most: int) -> Iterator[str]:
-    """`size` bytes of a file as text, cut behind line ends where they come."""
+    """Text of `size` bytes of a file, in pieces.
+
+    Pieces end after line ends if there are any.
+    """
     if size <= most:
         yield file.read(size).decode("utf-8", "surrogatepass")
         return
@@ -195,7 +201,9 @@ class _Writer:
 
 
 def write_texts(parent: Path, pieces: Iterable[Document]) -> TextStore:
-    """Write documents into a folder of `parent` named by their content; an equal one is kept.
+    """Write documents into a text store named by their content.
+
+    If `parent` has an equal store already, that one is opened.
 
     Arguments:
         parent: folder of text stores.
