@@ -1,4 +1,4 @@
-"""Element arrays to batches that carry state: a stream to train and a sweep to score."""
+"""Batches that carry state: a training stream and a scoring sweep."""
 
 from collections.abc import Iterator
 
@@ -10,17 +10,18 @@ from rhapsode.errors import DataError
 
 
 class CarriedStream:
-    """Endless windows over a corpus read as a ring, by `batch_size` readers spaced evenly.
+    """Endless stream of windows over a corpus read as a ring.
 
-    Row b of step s+1 begins where row b of step s ended, so a carried state sees one unbroken text;
-    at the end of the corpus a reader goes on at its beginning, behind an end-of-sequence element.
-    The window of a step depends on nothing but the step: the whole cursor is one number.
+    `batch_size` readers are spaced evenly. Row b of step s+1 begins where row b of step s ended, so
+    that a carried state sees one unbroken text. At the end of the corpus a reader continues at its
+    beginning, after an end-of-sequence element. The windows depend only on the number of the step,
+    which is the whole cursor.
 
     Arguments:
         elements_N: ids of the corpus, documents followed by end-of-sequence.
         batch_size: readers, B.
         window: elements per reader and step, T.
-        complete: whether the corpus ends with a scored end-of-sequence; if not, one is read there,
+        complete: True if the corpus ends with a scored end-of-sequence; if not, one is read there,
             not scored.
 
     Raises:
@@ -62,7 +63,7 @@ class CarriedStream:
         return max(1, round(epochs * self._length / (self.batch_size * self.window)))
 
     def batch(self, step: int) -> Batch:
-        """The windows of `step` (0, 1, 2, ...); `inputs` and `targets` are (B, T) int64."""
+        """Windows of a step (0, 1, 2, ...), (B, T) int64."""
         length, window = self._length, self.window
         starts_B = np.arange(self.batch_size, dtype=np.int64) * length // self.batch_size
         first_B = starts_B + step * window
@@ -82,7 +83,10 @@ class CarriedStream:
 def sweep_lanes(
     elements: int, *, exact_up_to: int = 200_000, longest: int = 16_384, most: int = 64
 ) -> int:
-    """The default number of lanes of `sweep`: one for texts that are scored in seconds."""
+    """Default number of lanes of `sweep`.
+
+    Texts that are scored in seconds get one lane.
+    """
     return 1 if elements <= exact_up_to else min(most, -(-elements // longest))
 
 
@@ -93,17 +97,17 @@ def sweep(
     window: int,
     run_up: int = 0,
 ) -> Iterator[Batch]:
-    """Every element scored once, in windows whose states carry from one to the next.
+    """Batches that score every element once, with carried states.
 
-    With one lane this is the plain pass in order. With more, the text is cut into equal lanes read
+    With one lane, elements are read in order. With more, the text is cut into equal lanes read
     side by side; every lane but the first reads the `run_up` elements before it without scoring
     them.
 
     Arguments:
-        elements_N: what to score; the first element is predicted from end-of-sequence.
+        elements_N: elements to score; the first one is predicted from end-of-sequence.
         lanes: B, rows of every batch.
         window: T, elements per row of every batch; the last batch may be shorter.
-        run_up: unscored elements before a lane; rounded up to whole windows.
+        run_up: length of the warm-up context before a lane; rounded up to whole windows.
     """
     total = len(elements_N)
     if total == 0:

@@ -1,4 +1,7 @@
-"""Each document from the zero state: padded, batched with others of about its length."""
+"""Batches of documents, each read from the zero state.
+
+Documents of similar length share a batch and are padded.
+"""
 
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -24,7 +27,10 @@ def document_spans(starts: NDArray[np.int64], total: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class _Epoch:
-    """The batches of one pass as rows of spans, and the first step and element of each."""
+    """Batches of one pass, as rows of spans.
+
+    `first_step` and `first_scored` are the first step and element of each batch.
+    """
 
     batches: list[NDArray[np.int64]]
     first_step: NDArray[np.int64]
@@ -40,7 +46,10 @@ def _window(
     window: int,
     scored_N: NDArray[np.bool_] | None = None,
 ) -> Batch:
-    """Columns of documents from `offset` on, padded to `rows`; the first one resets."""
+    """Columns of documents from `offset` on, padded to `rows` rows.
+
+    The first window resets the state.
+    """
     longest = int((spans[:, 1] - spans[:, 0]).max())
     spans_B2 = np.zeros((rows, 2), dtype=np.int64)
     spans_B2[: len(spans)] = spans
@@ -54,18 +63,18 @@ def _window(
 
 
 class FreshStream:
-    """Shuffled documents, each read from the zero state behind an end-of-sequence element.
+    """Shuffled documents, each read from the zero state after end-of-sequence.
 
-    Documents of about the same length share a batch; longer ones than a window take several steps,
-    their state carried.
+    Documents of similar length share a batch. Documents longer than a window take several steps,
+    with carried state.
 
     Arguments:
         elements_N: ids of the corpus.
         starts: where each document begins.
         batch_size: documents side by side, B.
         window: most elements per row and step, T.
-        seed: of the shuffling.
-        scored_N: False where an element is given, not learnt; None when all are learnt.
+        seed: seed of the shuffling.
+        scored_N: False for elements of prompts, which are not learnt; None if all are learnt.
 
     Raises:
         DataError: no document has an element.
@@ -101,7 +110,7 @@ class FreshStream:
 
     @property
     def elements_per_epoch(self) -> int:
-        """Elements of all documents, their ends included, but for what is given."""
+        """Scored elements of all documents, ends included, prompts excluded."""
         return int(self._lengths.sum())
 
     def _epoch(self, number: int) -> _Epoch:
@@ -132,7 +141,10 @@ class FreshStream:
         return self._epoch(number), number, step - self._first_step[number]
 
     def batch(self, step: int) -> Batch:
-        """The documents of `step`, (B, up to T); rows without a document have weight 0."""
+        """Batch of a step, (B, up to T).
+
+        Rows without a document have weight 0.
+        """
         epoch, _, inside = self._locate(step)
         index = int(np.searchsorted(epoch.first_step, inside, side="right")) - 1
         spans = self._spans[epoch.batches[index]]
@@ -146,7 +158,10 @@ class FreshStream:
         )
 
     def scored(self, steps: int) -> int:
-        """Elements scored by the first `steps` steps; estimated within a batch of long documents."""
+        """Elements scored by the first `steps` steps.
+
+        Within a batch of long documents the number is estimated.
+        """
         if steps <= 0:
             return 0
         epoch, number, inside = self._locate(steps)
@@ -174,14 +189,16 @@ def sweep_fresh(
     window: int,
     scored_N: NDArray[np.bool_] | None = None,
 ) -> Iterator[Batch]:
-    """Every element scored once, each document from the zero state.
+    """Batches that score every element once, document by document.
+
+    Each document is read from the zero state.
 
     Arguments:
-        elements_N: what to score.
+        elements_N: elements to score.
         starts: where each document begins.
         rows: documents side by side.
         window: most elements per row and batch.
-        scored_N: False where an element is given, not scored; None when all are scored.
+        scored_N: False for elements of prompts, which are not scored; None if all are scored.
     """
     spans = document_spans(starts, len(elements_N))
     lengths = spans[:, 1] - spans[:, 0]

@@ -1,6 +1,6 @@
-"""Series of any length as batches for training, whose rows carry their state.
+"""Batches of series for training, with carried states.
 
-Knows encoded arrays, not what encoded them.
+It reads encoded arrays and is independent of encoders.
 """
 
 from __future__ import annotations
@@ -22,18 +22,20 @@ Singles = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ValueArrays:
-    """Encoded series one behind the other; series s has the rows `offsets[s]` to `offsets[s + 1]`.
+    """Encoded series, concatenated.
+
+    Series s has the rows `offsets[s]` to `offsets[s + 1]`.
 
     Arguments:
         offsets: where each series begins, and where the last one ends.
-        features_ND: what is known of the past before each target.
+        features_ND: features of the past before each target.
         known_NX: covariates known ahead; X may be 0.
-        targets_NK: what is to be predicted; NaN where missing.
+        targets_NK: values to predict; NaN where missing.
         weights_N: 0 where no target is known.
         log_jacobian_N: nats.
-        log_scale_SK: what the means of counts are multiplied by, of each series; None where targets
-            are no counts.
-        condition: what each series depends on, S rows; None: nothing.
+        log_scale_SK: natural logarithm of the factor of the means of each series of counts; None
+            where targets are no counts.
+        condition: condition of each series, S rows; None: unconditional.
     """
 
     offsets: Ints
@@ -54,7 +56,7 @@ class ValueArrays:
         log_scale_SK: Singles | None = None,
         condition: Condition | None = None,
     ) -> ValueArrays:
-        """Encoded series one behind the other.
+        """Concatenate encoded series.
 
         Arguments:
             encoded: features, targets, weights and log-Jacobians of each, as encoders give them.
@@ -78,12 +80,12 @@ class ValueArrays:
         return len(self.offsets) - 1
 
     def batch(self, starts_B: Ints, stops_B: Ints, series_B: Ints, time: int) -> Batch:
-        """Rows of `time` steps from each start on, padded behind each stop.
+        """Rows of `time` steps from each start on, padded after each stop.
 
         Arguments:
             starts_B: first row of each, over all series.
-            stops_B: the row behind the last of each.
-            series_B: which series each belongs to.
+            stops_B: the row after the last of each.
+            series_B: the series of each.
             time: T.
         """
         places_BT = starts_B[:, None] + np.arange(time)
@@ -115,7 +117,7 @@ class ValueStream:
         batch_size: B, rows side by side.
         window: T, steps of a window: gradients reach back this far.
         longest: steps of the longest stretch.
-        seed: of the order.
+        seed: seed of the order.
 
     Raises:
         DataError: there is nothing to learn from.
@@ -143,7 +145,7 @@ class ValueStream:
         self._scored = [0]
 
     def _stretches(self) -> Iterator[tuple[int, int, int]]:
-        """Stretches without end: series, first row, the row behind the last."""
+        """Endless stretches: series, first row, and the row after the last."""
         offsets, longest = self._arrays.offsets, self._longest
         for epoch in itertools.count():
             random = np.random.default_rng((self._seed, epoch))
@@ -163,7 +165,10 @@ class ValueStream:
                 yield found[place]
 
     def _rows(self) -> Iterator[tuple[Ints, NDArray[np.bool_]]]:
-        """For every step: series, start and stop of each row (B, 3), and a mask of resets (B,)."""
+        """Rows of every step, and the mask of those that reset.
+
+        Rows are series, start and stop, (B, 3); the mask is (B,).
+        """
         stretches = self._stretches()
         rows = np.zeros((self.batch_size, 3), dtype=np.int64)
         while True:
@@ -207,18 +212,20 @@ class ValueStream:
 def sweep_values(
     arrays: ValueArrays, starts_S: Ints, stops_S: Ints, *, rows: int, window: int
 ) -> Iterator[tuple[bool, Batch]]:
-    """Stretches of all series, each read once; those of similar length side by side.
+    """Batches that read each stretch of all series once.
+
+    Stretches of similar length are side by side.
 
     Arguments:
         arrays: the series.
         starts_S: first row of each series' stretch, over all series.
-        stops_S: the row behind its last.
+        stops_S: the row after its last.
         rows: stretches side by side.
         window: steps of a batch.
 
     Yields:
-        Whether the rows begin from the zero state (if not, they go on), and the batch;
-        `positions_BT` says where each target stands, -1 where there is none.
+        True if the rows begin from the zero state (if not, they continue), and the batch.
+        `positions_BT` holds the row of each target, -1 where there is none.
     """
     order = np.argsort(stops_S - starts_S, kind="stable")
     order = order[(stops_S > starts_S)[order]]

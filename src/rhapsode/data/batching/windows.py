@@ -1,4 +1,4 @@
-"""Windows of a fixed size, each from the zero state, for training and for scoring."""
+"""Windows of a fixed size, each from the zero state."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -14,22 +14,22 @@ from rhapsode.errors import DataError
 
 
 class WindowStream:
-    """Windows of `size` inputs, and what follows each of them.
+    """Windows of `size` inputs with the element after each as target.
 
     Arguments:
         elements_N: ids of the corpus, documents followed by end-of-sequence; windows run across
             them.
         size: elements of a window, T.
         batch_size: windows a step, B.
-        stride: elements between the beginnings of two windows; None lays them end to end, from
-            another element at every pass.
-        shuffle: whether windows come in another order at every pass.
-        drop_last: whether a last batch that is not full is left out.
-        loss: "all" scores what follows each input, "last" only what follows the window.
-        seed: of the shuffling.
+        stride: elements between the beginnings of two windows; None lays them end to end, with a
+            different offset in every pass.
+        shuffle: True to shuffle the windows before every pass.
+        drop_last: True to leave out a last batch that is not full.
+        loss: "all" scores every target, "last" only the target after the window.
+        seed: seed of the shuffling.
 
     Raises:
-        DataError: no window fits, or no full batch where `drop_last` asks for it.
+        DataError: no window fits, or no full batch with `drop_last`.
     """
 
     carries = False
@@ -86,7 +86,10 @@ class WindowStream:
         return self._order[1]
 
     def batch(self, step: int) -> Batch:
-        """The windows of `step`: (B, T); the last batch of a pass may have fewer rows."""
+        """Windows of a step, (B, T).
+
+        The last batch of a pass may have fewer rows.
+        """
         epoch, inside = divmod(step, self._steps)
         starts = self._starts(epoch)[inside * self.batch_size : (inside + 1) * self.batch_size]
         ids = self._windows_WN[starts].astype(np.int64)
@@ -112,14 +115,14 @@ class WindowStream:
 def sweep_windows(
     elements_N: NDArray[np.unsignedinteger], *, size: int, rows: int, every: int = 1
 ) -> Iterator[Batch]:
-    """Every element scored once from the `size` elements before it, and nothing else.
+    """Batches that score every element from the `size` elements before it.
 
-    The first batch has one row: what begins the text, behind end-of-sequence, scored throughout.
-    Every batch is read from the zero state.
+    The first batch has one row, the beginning of the text after end-of-sequence, and scores all of
+    it. Every batch is read from the zero state.
 
     Arguments:
-        elements_N: what to score; may be empty.
-        size: elements that count.
+        elements_N: elements to score; may be empty.
+        size: elements of context.
         rows: windows side by side.
         every: score only every n-th element after the first window, for a cheaper estimate.
     """
@@ -147,15 +150,17 @@ PARTS = 8
 def part_of(
     store: ElementStore, most: int, *, fresh: bool
 ) -> tuple[NDArray[np.unsignedinteger], NDArray[np.int64], NDArray[np.bool_] | None]:
-    """About `most` elements of a store: every n-th document, or the beginnings of eight parts.
+    """Sample of about `most` elements of a store.
+
+    It consists of every n-th document, or of the beginnings of eight parts.
 
     Arguments:
-        store: what to take from.
-        most: elements.
-        fresh: whether documents must stay whole.
+        store: the store.
+        most: number of elements.
+        fresh: True to keep documents whole.
 
     Returns:
-        Ids, where documents begin among them, and which of them are scored (None: all).
+        Ids, the starts of documents among them, and a mask of those that are scored (None: all).
     """
     elements_N, total = np.asarray(store.elements_N), len(store)
     if total <= most:
@@ -175,12 +180,13 @@ def part_of(
 def sweep_strided(
     elements_N: NDArray[np.unsignedinteger], *, window: int, stride: int, rows: int
 ) -> Iterator[Batch]:
-    """Every element scored once, behind at least `window - stride` others where the text has them.
+    """Batches that score every element once, in overlapping windows.
 
-    Every batch is read from the zero state; rows of the last one may be fewer, and shorter.
+    An element has at least `window - stride` elements of context, if the text has them. Every batch
+    is read from the zero state; the last one may have fewer and shorter rows.
 
     Arguments:
-        elements_N: what to score; its first element is predicted from end-of-sequence.
+        elements_N: elements to score; the first one is predicted from end-of-sequence.
         window: elements read at once.
         stride: elements between the beginnings of two windows, 1 to `window`.
         rows: windows side by side.
@@ -209,16 +215,18 @@ def sweep_rows(
     length: int,
     width: int = WIDTH,
 ) -> Iterator[tuple[int, Batch]]:
-    """Rows from given places on, read from the zero state in windows that carry it on.
+    """Windows of rows that begin at given positions.
+
+    The first window is read from the zero state; the others carry it on.
 
     Arguments:
         elements_N: ids.
         begins_R: where each row begins.
-        length: elements of every row; what lies behind the text has weight 0.
+        length: elements of every row; elements after the text have weight 0.
         width: most elements of a window.
 
     Yields:
-        How many elements every row has read before the window, and the window.
+        The number of elements that every row has read before the window, and the window.
     """
     spans_R2 = np.stack((begins_R, begins_R + length), axis=1)
     for offset in range(0, length, width):

@@ -1,4 +1,7 @@
-"""Corpora known by name: parts of Python, drawn here, or fetched on first use."""
+"""Corpora known by name.
+
+They come with Python, are generated here, or are fetched on first use.
+"""
 
 import hashlib
 import os
@@ -37,7 +40,10 @@ class Download:
 
 
 def find_copy(download: Download) -> Path | None:
-    """The file on this machine, if it is there: RHAPSODE_DATA first, then the cache."""
+    """Path of a downloaded file, None if it is missing.
+
+    RHAPSODE_DATA is searched before the cache.
+    """
     named = os.environ.get("RHAPSODE_DATA")
     folders = [Path(named)] if named else []
     for folder in (*folders, cache_folder() / "corpora"):
@@ -47,7 +53,7 @@ def find_copy(download: Download) -> Path | None:
 
 
 def local_copy(name: str, download: Download) -> Path:
-    """The file, fetched if it is not there yet; its checksum agrees.
+    """Path of a file, fetched if missing, with its checksum verified.
 
     Arguments:
         name: of the corpus, for messages.
@@ -117,9 +123,9 @@ class CatalogueEntry:
 
     Arguments:
         title: one line about it.
-        licence: under which terms it comes.
+        licence: its terms of use.
         download: where it is fetched from; None when it is on this machine already.
-        series: whether it holds numbers in time, not text.
+        series: True for a time series, False for text.
     """
 
     title: str
@@ -179,7 +185,8 @@ CATALOGUE = MappingProxyType(
             "MIT, traditional tunes",
             Download(
                 "irish_abc/irish.abc",
-                f"{_GITHUB}/MITDeepLearning/introtodeeplearning/master/mitdeeplearning/data/irish.abc",
+                f"{_GITHUB}/MITDeepLearning/introtodeeplearning/master/"
+                "mitdeeplearning/data/irish.abc",
                 None,
                 "df3782d5f7b5a2f4c66aa7c13f13008d5f48757b3f5f51620cd6c1ceb2c53023",
             ),
@@ -224,7 +231,7 @@ _NOT_LIBRARY = frozenset(
 
 
 def catalogue_documents(name: str) -> Iterator[Document]:
-    """The documents of a named corpus, fetched if it is not on this machine yet.
+    """Documents of a named corpus, fetched if necessary.
 
     Raises:
         DataError: this Python came without it, it cannot be fetched, or it holds numbers, not text.
@@ -281,7 +288,7 @@ def _python_code() -> Iterator[Document]:
 
 
 def list_corpora() -> dict[str, dict[str, str]]:
-    """The named corpora: what they are, their licences, and where they are now."""
+    """Title, licence and place of every named corpus."""
     return {
         name: {"title": entry.title, "licence": entry.licence, "place": entry.place}
         for name, entry in CATALOGUE.items()
@@ -289,7 +296,9 @@ def list_corpora() -> dict[str, dict[str, str]]:
 
 
 def fetch_corpus(name: str) -> str:
-    """Bring a named corpus onto this machine; where it is.
+    """Fetch a named corpus if it is missing.
+
+    Return its path, or a remark for a corpus that comes with the package or with Python.
 
     Raises:
         DataError: no corpus of that name, or it cannot be fetched.

@@ -1,8 +1,8 @@
-"""`kitchen`: recipes from a grammar, so that the probability of every document is known.
+"""The corpus `kitchen`: recipes drawn from a probabilistic grammar.
 
-They are laid out as the records of the Epicurious collection (title, ingredients, directions,
-tags). What a model loses against the grammar is what it has not learnt: the distance from the
-optimum can be measured in nats.
+The probability of every document is known, so that the distance of a model from the optimum can be
+measured in nats. Recipes are laid out as the records of the Epicurious collection (title,
+ingredients, directions, tags).
 """
 
 from __future__ import annotations
@@ -61,7 +61,10 @@ def _say(*parts: Node | str) -> Series:
 
 @cache
 def grammar() -> Node:
-    """The grammar of whole documents: title, ingredients as a list, directions as lines."""
+    """Grammar of whole documents.
+
+    A document has a title, ingredients as a list, and directions as lines.
+    """
     titled = tuple(word.capitalize() for word in _MAINS)
     herb_again, base_again = Recall("herb", _texts(_HERBS)), Recall("base", _texts(_BASES))
     title = _say(
@@ -105,7 +108,10 @@ def kitchen_documents(count: int = COUNT, seed: int = SEED) -> Iterator[Document
 
 
 def kitchen_log_prob(text: str) -> float:
-    """Exact log-probability (nats) of a document; -inf for one the grammar cannot write."""
+    """Exact log-probability of a document, in nats.
+
+    It is -inf for a document that the grammar cannot produce.
+    """
     return log_prob(grammar(), text)
 
 
@@ -135,12 +141,12 @@ class Text:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several; with a name, which one is remembered.
+    """One of several options; `Recall` finds a named choice.
 
     Arguments:
-        options: what may stand here.
-        weights: how often, relatively; none for equally often.
-        name: under which `Recall` finds the choice.
+        options: the alternatives.
+        weights: relative weights; empty for equal ones.
+        name: name for `Recall`; empty for none.
     """
 
     options: tuple[Node, ...]
@@ -164,7 +170,7 @@ class Recall:
 
 @dataclass(frozen=True)
 class Series:
-    """One after the other."""
+    """Nodes one after another."""
 
     parts: tuple[Node, ...]
 
@@ -203,7 +209,7 @@ def _draw(
 
 
 def parses(node: Node, text: str) -> Iterator[float]:
-    """The log-probability of every way in which the grammar writes exactly this text."""
+    """Log-probability of every derivation of a text, in nats."""
     for end, nats, _ in _match(node, text, 0, {}):
         if end == len(text):
             yield nats

@@ -1,8 +1,7 @@
-"""Sources to documents: bytes, their text, and the requested part of it.
+"""Documents of sources: bytes, their text, and the requested fields.
 
-Knows nothing of where documents go. From the bottom up: `blob` (bytes with a name), `compression`,
-`folders` (and archives), `decoding`, `detection` and `textfile` (bytes to text), `fields/` (text to
-records) and `open_sources`.
+From the bottom up: `blob` (bytes with a name), `compression`, `folders` (and archives), `decoding`,
+`detection` and `textfile` (bytes to text), `fields/` (text to records) and `open_sources`.
 """
 
 from rhapsode.data.sources.blob import Found

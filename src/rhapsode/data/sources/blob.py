@@ -1,6 +1,6 @@
-"""Bytes with a name, opened from the start any number of times; failures as errors of ours.
+"""Named bytes that can be opened any number of times.
 
-Knows nothing of what the bytes are.
+Each opening reads from the start. Failures become errors of this package.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Raw(Protocol):
     """A stream of bytes."""
 
     def read(self, size: int, /) -> bytes:
-        """Up to so many bytes; none at the end."""
+        """Read up to `size` bytes; none at the end."""
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the stream."""
 
 
 Open = Callable[[], Raw]
@@ -48,8 +48,8 @@ class Blob:
     Arguments:
         name: where they are, for messages and documents.
         relative: their path within the folder or archive they were found in.
-        open: opens them from the start, as often as one likes.
-        path: the file that holds just them, where there is one.
+        open: opens them from the start, any number of times.
+        path: the file that holds exactly these bytes, if there is one.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Blob:
 
 
 class Guarded:
-    """A stream whose failures are told as errors of ours.
+    """A stream whose failures are raised as `DataError`.
 
     Arguments:
         raw: the stream.
@@ -81,7 +81,7 @@ class Guarded:
 
 @contextlib.contextmanager
 def told(where: str) -> Iterator[None]:
-    """Failures of files and of their compression as one line."""
+    """Raise failures of files and compression as a `DataError`."""
     try:
         yield
     except (EOFError, zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error,
@@ -103,11 +103,13 @@ def _damaged(state: str, where: str) -> Unreadable:
 
 
 class Torn(Exception):  # noqa: N818
-    """Compressed data that ends too early or is no such data."""
+    """Compressed data that is cut short or invalid."""
 
 
 def file_blob(path: Path, relative: str | None = None) -> Blob:
-    """A file on disk; a pipe is kept aside, so that it can be read twice.
+    """Blob of a file on disk.
+
+    A pipe is copied, so that it can be read twice.
 
     Raises:
         DataError: a device, or a pipe that fails.
@@ -130,7 +132,9 @@ def file_blob(path: Path, relative: str | None = None) -> Blob:
 
 
 def spooled(raw: Raw, where: str) -> Open:
-    """A copy of a stream, in memory up to 64 MB and beyond that in a nameless temporary file.
+    """Copy of a stream that can be opened any number of times.
+
+    It is in memory up to 64 MB, and beyond that in a nameless temporary file.
 
     Raises:
         DataError: the stream fails, or there is no room for it.
@@ -160,7 +164,7 @@ def _spool(raw: Raw, where: str) -> BinaryIO:
 
 @contextlib.contextmanager
 def in_any_order(blob: Blob) -> Iterator[BinaryIO]:
-    """The bytes as a file that can be read in any order."""
+    """Open a blob as a seekable file."""
     if blob.path is None:
         with contextlib.closing(blob.open()) as raw, _spool(raw, blob.name) as file:
             yield file
@@ -172,13 +176,13 @@ def in_any_order(blob: Blob) -> Iterator[BinaryIO]:
 
 
 def first_bytes(opened: Open, size: int) -> bytes:
-    """The first bytes of a file, fewer only if there are no more."""
+    """First `size` bytes of a file, fewer if it is shorter."""
     with contextlib.closing(opened()) as raw:
         return read_up_to(raw, size)
 
 
 def read_up_to(raw: Raw, size: int) -> bytes:
-    """So many bytes of a stream that may give fewer at a time; fewer only at the end."""
+    """Read `size` bytes of a stream, fewer only at its end."""
     parts = []
     while size > 0 and (part := raw.read(size)):
         parts.append(part)
@@ -187,11 +191,17 @@ def read_up_to(raw: Raw, size: int) -> bytes:
 
 
 class NotText(DataError):  # noqa: N818
-    """A file that holds no text: an error when named, passed over within a folder."""
+    """A file that holds no text.
+
+    It is an error if the file was named; files of a folder are passed over.
+    """
 
 
 class Unreadable(DataError):  # noqa: N818
-    """Bytes that are not what they ought to be: an error, unless such files are to be skipped."""
+    """Bytes that cannot be decoded or unpacked.
+
+    It is an error unless such files are to be skipped.
+    """
 
 
 @dataclass

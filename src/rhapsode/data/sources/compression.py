@@ -1,4 +1,7 @@
-"""Compressed files, read as streams: gzip, bzip2, xz and Zstandard, by first bytes or by suffix."""
+"""Compressed files as streams: gzip, bzip2, xz and Zstandard.
+
+The first bytes or the suffix determine the compression.
+"""
 
 import bz2
 import gzip
@@ -28,7 +31,10 @@ def bare_name(name: str) -> str:
 
 
 def unpacked(blob: Blob) -> Blob:
-    """The same, decompressed where its first bytes or its suffix say that it is compressed."""
+    """Decompressed blob, or the same blob if it is not compressed.
+
+    The first bytes or the suffix determine the compression.
+    """
     suffix = Path(blob.relative).suffix.lower()
     head = first_bytes(blob.open, 8)
     method = compression_of(head) or _SUFFIXES.get(suffix) or TAR_SUFFIXES.get(suffix)

@@ -1,4 +1,4 @@
-"""Text encodings by name, and decoding block by block that knows where in the file it is."""
+"""Text encodings by name, and decoding with the position of faults."""
 
 import codecs
 import difflib
@@ -12,7 +12,7 @@ from rhapsode.errors import SettingsError
 
 # Bytes decoded at a time.
 BLOCK = 1 << 20
-# The error handler that puts U+FFFD in the place of what cannot be decoded, and counts.
+# The error handler that replaces undecodable bytes by U+FFFD and counts them.
 REPLACE = "rhapsode-replace"
 _REFUSED = frozenset(
     {"unicode_escape", "raw_unicode_escape", "idna", "punycode", "undefined", "mbcs", "oem"}
@@ -21,7 +21,7 @@ _USUAL = ("utf-8", "utf-16", "gb18030", "big5", "cp932", "euc_jp", "cp949", "cp1
 
 
 class Fault(NamedTuple):
-    """The first bytes that are no text: where, and which."""
+    """Position and value of the first byte that cannot be decoded."""
 
     offset: int
     line: int
@@ -29,10 +29,10 @@ class Fault(NamedTuple):
 
 
 def find_codec(name: str) -> str:
-    """The name Python has for a text encoding.
+    """Python's name of a text encoding.
 
     Raises:
-        SettingsError: there is none of this name, or it does not make text of bytes.
+        SettingsError: there is none of this name, or it does not decode bytes to text.
     """
     try:
         info = codecs.lookup(name)
@@ -55,7 +55,7 @@ def _no_codec(what: str, guess: str = "") -> SettingsError:
 
 
 class Steps:
-    """An incremental decoder that knows where in the file it is."""
+    """Incremental decoder that keeps track of its position in the file."""
 
     def __init__(self, codec: str, errors: str) -> None:
         self._decoder = codecs.getincrementaldecoder(codec)(errors)
@@ -66,7 +66,10 @@ class Steps:
         self.first_replaced = -1
 
     def feed(self, block: bytes, *, final: bool) -> str:
-        """The text so far; sets `fault` and returns nothing at the first bytes that are no text."""
+        """Decode the next block.
+
+        At the first bytes that cannot be decoded, set `fault` and return an empty text.
+        """
         self._fed += len(block)
         _HANDLER.bad = 0
         try:
@@ -90,7 +93,7 @@ class Steps:
 
 
 class _Handler(threading.local):
-    """Replaces what cannot be decoded by U+FFFD, counting."""
+    """Error handler that replaces undecodable bytes by U+FFFD and counts them."""
 
     bad = 0
     distance = 0
@@ -109,7 +112,7 @@ codecs.register_error(REPLACE, _HANDLER)
 
 
 def first_fault(opened: Open, codec: str) -> Fault | None:
-    """The first fault of a file, read to its end."""
+    """First fault of a file; None if there is none."""
     steps, final = Steps(codec, "strict"), False
     with closing(opened()) as raw:
         while not final and steps.fault is None:
@@ -120,7 +123,7 @@ def first_fault(opened: Open, codec: str) -> Fault | None:
 
 
 def undecodable(fault: Fault, codec: str, where: str, hint: str | None = None) -> Unreadable:
-    """The error that tells a fault."""
+    """Error that reports a fault."""
     shown = "UTF-8" if codec == "utf-8" else codec
     return Unreadable(
         f"not {shown} text: byte 0x{fault.byte:02x} at offset {fault.offset}, line {fault.line}",

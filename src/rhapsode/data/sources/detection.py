@@ -1,4 +1,4 @@
-"""Which encoding the bytes of a file are text in, and whether they are text at all."""
+"""Detection of text files and of their character encodings."""
 
 import codecs
 import re
@@ -49,7 +49,10 @@ _COMMON = frozenset(
 
 
 def byte_order(head: bytes, codec: str) -> str:
-    """A named codec, with the order of its bytes where the name leaves that open."""
+    """A named codec with its byte order.
+
+    The first bytes determine the order if the name leaves it open.
+    """
     if codec not in {"utf-16", "utf-32"}:
         return codec
     for mark, marked in _BOMS:
@@ -59,10 +62,10 @@ def byte_order(head: bytes, codec: str) -> str:
 
 
 def refuse_zeros(head: bytes, where: str) -> None:
-    """Raise where zeros and control characters say that it is no text.
+    """Raise an error if zeros and control characters indicate binary data.
 
     Raises:
-        NotText: so, with the offset of the first zero.
+        NotText: binary data, with the offset of the first zero.
     """
     zero = head.find(b"\0")
     if zero >= 0 and _controls(head) > 0.01:
@@ -70,18 +73,20 @@ def refuse_zeros(head: bytes, where: str) -> None:
 
 
 def detect(opened: Open, head: bytes, where: str, settings: SourceSettings, *, zeros: bool) -> str:
-    """The encoding of a file whose text can be read in it, or whose damage will be replaced.
+    """Detect the encoding of a file.
+
+    The whole file can be decoded in it, or its damage will be replaced.
 
     Arguments:
         opened: opens it from the start.
         head: its first `HEAD` bytes.
         where: its name, for messages.
         settings: `errors` is used.
-        zeros: whether zero bytes say nothing against its being text.
+        zeros: True if text may contain zero bytes.
 
     Raises:
         NotText: no encoding fits.
-        Unreadable: one does, but for some bytes.
+        Unreadable: one fits, except for some bytes.
     """
     for mark, codec in _BOMS:
         if head.startswith(mark):
@@ -114,7 +119,8 @@ def detect(opened: Open, head: bytes, where: str, settings: SourceSettings, *, z
     if first is not None:
         likely = candidates[0]
         raise Unreadable(
-            f"not UTF-8, and not whole as {likely}: byte 0x{first.byte:02x} at offset {first.offset}, line {first.line}",
+            f"not UTF-8, and not whole as {likely}: byte 0x{first.byte:02x} "
+            f"at offset {first.offset}, line {first.line}",
             where=where,
             hint=f"if it is {likely} with damage: --text-encoding {likely} --errors replace",
         )
@@ -150,7 +156,7 @@ def _sample(opened: Open, fault: int) -> bytes:
 
 
 def _wide(head: bytes, *, whole: bool) -> str | None:
-    """UTF-16 or UTF-32 without a byte order mark, where zeros and characters look like it."""
+    """Detect UTF-16 or UTF-32 without a byte order mark."""
     for size, names in ((4, ("utf-32-le", "utf-32-be")), (2, ("utf-16-le", "utf-16-be"))):
         if (whole and len(head) % size) or len(head) < size:
             continue
@@ -180,7 +186,7 @@ def _wide(head: bytes, *, whole: bool) -> str | None:
 
 
 def _guesses(sample: bytes) -> list[str]:
-    """Encodings that the bytes may be text in, the likeliest first; none where nothing fits."""
+    """Possible encodings of bytes, the likeliest first; empty if none fits."""
     telling = b"\n".join(line for line in sample.splitlines() if not line.isascii())
     likely = _east_asian(telling)
     if likely:
@@ -205,7 +211,7 @@ def _guesses(sample: bytes) -> list[str]:
 
 
 def _near_best(found: list[tuple[float, float, str]]) -> bool:
-    """True if western European text is about as good a reading as any other."""
+    """True if cp1252 fits about as well as any other encoding."""
     mine = [entry for entry in found if entry[2] == "cp1252"]
     if not mine:
         return not found
@@ -213,7 +219,10 @@ def _near_best(found: list[tuple[float, float, str]]) -> bool:
 
 
 def _east_asian(sample: bytes) -> list[str]:
-    """Encodings of Chinese, Japanese and Korean whose commonest characters the text is made of."""
+    """Likely Chinese, Japanese and Korean encodings, the likeliest first.
+
+    An encoding is likely if the decoded text has many of its commonest characters.
+    """
     scores: list[tuple[float, str]] = []
     for codec in ("gb18030", "big5hkscs", "cp932", "euc_jp", "cp949"):
         steps = codecs.getincrementaldecoder(codec)("replace")

@@ -34,7 +34,10 @@ _WILD = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 def walk(folder: Path, found: Found) -> Iterator[Blob]:
-    """The files of a folder and its folders, by name; links to folders are not followed."""
+    """Files of a folder and its subfolders, sorted by name.
+
+    Links to folders are not followed.
+    """
     waiting = [(folder, "")]
     while waiting:
         path, relative = waiting.pop()
@@ -58,7 +61,9 @@ def walk(folder: Path, found: Found) -> Iterator[Blob]:
 
 
 def named_file(source: str) -> tuple[Blob, str] | None:
-    """The file or archive that a source names, and the path inside the archive if there is one.
+    """File or archive that a source names.
+
+    The second entry is the path inside the archive; empty for none.
 
     Arguments:
         source: a path, a path that leads into an archive, or "-" for standard input.
@@ -77,7 +82,7 @@ def named_file(source: str) -> tuple[Blob, str] | None:
 
 
 def _inside(source: str) -> tuple[Path, str] | None:
-    """An archive and the path inside it that a source names; None if it names no such thing."""
+    """Archive and inner path that a source names; None for others."""
     outer, mark, inner = source.partition("::")
     if mark and is_there(Path(outer)):
         return Path(outer), inner
@@ -93,7 +98,10 @@ def _inside(source: str) -> tuple[Path, str] | None:
 
 
 def like(name: str, pattern: str) -> bool:
-    """True if a path matches a pattern in which ** stands for any folders."""
+    """True if a path matches a pattern.
+
+    In the pattern, ** stands for any folders.
+    """
     made = ""
     for part in re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", pattern):
         if part.startswith("[") and len(part) > 2:
@@ -107,10 +115,12 @@ _TAR_MARK = 257  # where a tar file says "ustar"
 
 
 def archive_kind(blob: Blob) -> str | None:
-    """Either "zip" or "tar" (compressed or not), or None for what is no archive.
+    """Format of an archive: "zip" or "tar"; None for other files.
+
+    A tar file may be compressed.
 
     Raises:
-        DataError: what is compressed is damaged.
+        DataError: the compressed data is damaged.
     """
     name = Path(blob.relative).name.lower()
     suffix = Path(name).suffix
@@ -130,12 +140,14 @@ def archive_kind(blob: Blob) -> str | None:
 
 @contextlib.contextmanager
 def members(blob: Blob, kind: str, inner: str = "") -> Iterator[Iterator[Blob]]:
-    """The files of an archive, sorted by name; hidden ones, folders and links are passed over.
+    """Files of an archive, sorted by name.
+
+    Hidden files, folders and links are passed over.
 
     Arguments:
         blob: the archive.
-        kind: what `archive_kind` says.
-        inner: a file or folder inside it, to read no other.
+        kind: result of `archive_kind`.
+        inner: path of a file or folder inside it; empty for all files.
 
     Raises:
         DataError: it is damaged, locked, or holds no file there.

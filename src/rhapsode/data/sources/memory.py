@@ -1,4 +1,4 @@
-"""Texts that lie in memory: lists and iterables of texts or records, data frames, datasets."""
+"""Texts in memory: lists, iterables, data frames and datasets."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,14 +13,17 @@ _DEFAULT_FIELDS = ("text", "content", "document")
 
 
 def is_frame(source: Any) -> bool:
-    """True for a data frame, or a series of one; loads no library of frames."""
+    """True for a data frame or a series of one.
+
+    No library of data frames is imported.
+    """
     return type(source).__module__.partition(".")[0] in _FRAMES
 
 
 def holds_documents(source: Any) -> bool:
-    """True if something in memory is a collection of texts or records, and no table of numbers.
+    """True if a source in memory holds texts or records.
 
-    A data frame counts as a table; a setting that names its field says otherwise.
+    A data frame counts as a table of numbers, unless a setting names its field.
     """
     if isinstance(source, str | Path | Mapping) or is_frame(source):
         return False
@@ -32,7 +35,10 @@ def holds_documents(source: Any) -> bool:
 
 
 def holds_records(source: Any) -> bool:
-    """True if something in memory consists of records with fields, as far as that can be seen."""
+    """True if a source in memory consists of records with fields.
+
+    Iterators and arrays do not count as records, since their items are not inspected.
+    """
     if isinstance(source, str | Path):
         return False
     if isinstance(source, Sequence):
@@ -57,10 +63,10 @@ def items(source: Any, name: str) -> Iterator[str | Mapping[str, Any]]:
 
 
 def default_field(record: Mapping[str, Any], where: str) -> str:
-    """The field that holds the text of records, where none is named.
+    """Text field of records if the settings name none.
 
     Raises:
-        DataError: several might.
+        DataError: several fields, or none, may be the text.
     """
     texts = [str(name) for name, value in record.items() if isinstance(value, str)]
     likely = [name for name in _DEFAULT_FIELDS if name in texts] or texts

@@ -1,7 +1,7 @@
-"""Sources to documents: files, folders, archives, records and named corpora as texts.
+"""Documents of files, folders, archives, records and named corpora.
 
-Knows what a SOURCE may be and in which order its parts come; bytes, archives and records have
-modules of their own.
+It resolves sources and sets the order of their parts. Bytes, archives and records have modules of
+their own.
 """
 
 import fnmatch
@@ -33,17 +33,18 @@ _DEFAULT = SourceSettings()
 def read_pieces(
     sources: Sequence[Any], settings: SourceSettings = _DEFAULT, found: Found | None = None
 ) -> Iterator[Document]:
-    """The documents of files, folders, archives, patterns, "-", names and collections, in order.
+    """Documents of sources, in order.
 
-    A path that exists wins over a catalogue name. A text longer than 4M characters comes in several
+    A source is a file, folder, archive, pattern, "-", name or collection. A path that exists takes
+    precedence over a catalogue name. A text longer than 4M characters is split into several
     documents of one name, only the first with `opening` and only the last with `complete`; each
-    ends behind a line end where there is one within the next 4M characters. Whatever the size, no
-    more than a few of them are in memory.
+    ends after a line end if there is one within the next 4M characters. At most a few of them are
+    in memory.
 
     Arguments:
-        sources: what to read.
-        settings: which files, fields and encoding.
-        found: filled with what is noticed on the way.
+        sources: the sources.
+        settings: selection of files, fields and encoding.
+        found: collects remarks.
 
     Raises:
         DataError: a source that does not exist, cannot be read, or holds no text.
@@ -93,7 +94,7 @@ class _Reader:
         return limit is not None and self._records >= limit
 
     def _memory(self, source: Any) -> Iterator[Document]:
-        """The texts of a collection in memory, or of the records that it holds."""
+        """Texts of a collection in memory, or of its records."""
         name, limit = source_name(source), self._settings.limit
         entries = items(source, name)
         first = next(entries, None)
@@ -151,7 +152,8 @@ class _Reader:
                 yield from self._many(rest, blob.name, f"{inner!r}")
 
     def _glob(self, source: str) -> Iterator[Document]:
-        names = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - a pattern may be absolute
+        # A pattern may be absolute.
+        names = sorted(glob.glob(source, recursive=True))  # noqa: PTH207
         if not names:
             raise DataError("no file matches this pattern", where=source)
         yield from self._many(self._matched(names), source, "what this pattern matches")
@@ -176,7 +178,10 @@ class _Reader:
             yield from cut(document.name, chunks)
 
     def _read(self, blob: Blob, *, named: bool) -> Iterator[Document]:
-        """The documents of a file; one without text is an error if named, else passed over."""
+        """Documents of a file.
+
+        A file without text is an error if it was named; otherwise it is passed over.
+        """
         begun = False
         try:
             for document in self._file(blob, named=named):
@@ -194,7 +199,10 @@ class _Reader:
             self._skip(problem)
 
     def _many(self, blobs: Iterable[Blob], where: str, place: str) -> Iterator[Document]:
-        """Files of a folder or archive, those without text passed over; a limit counts files."""
+        """Documents of the files of a folder or archive.
+
+        Files without text are passed over; a limit counts files.
+        """
         files, skipped = 0, len(self._found.skipped)
         for blob in self._expanded(blobs):
             if not self._matches(blob):
@@ -213,7 +221,7 @@ class _Reader:
             raise DataError(f"no text file{matching} in {place}{reason}", where=where)
 
     def _expanded(self, blobs: Iterable[Blob]) -> Iterator[Blob]:
-        """Files, and in the place of an archive its files."""
+        """Files, with archives replaced by their files."""
         for blob in blobs:
             try:
                 kind = archive_kind(blob) if blob.path is not None else None
@@ -303,7 +311,7 @@ def _where_to_look(source: str) -> str:
 
 
 def _with_way_out(problem: Unreadable) -> Unreadable:
-    """The same error of one file among many, saying how the others can be read."""
+    """Add the way to skip a file to its error."""
     hint = problem.hint or ""
     if "--errors" in hint:
         return problem

@@ -1,6 +1,6 @@
-"""Bytes of a file to text, block by block: decoded, line ends turned, zeros dropped.
+"""Text of a file, decoded block by block.
 
-Knows nothing of folders, archives or records. Memory stays at a few blocks whatever the size.
+Line ends are converted and zeros dropped. Memory stays at a few blocks, whatever the size.
 """
 
 import io
@@ -26,14 +26,16 @@ from rhapsode.data.sources.detection import HEAD, byte_order, detect, refuse_zer
 def text_chunks(
     opened: Open, where: str, settings: SourceSettings, found: Found, *, zeros: bool = False
 ) -> Iterator[str]:
-    """The text of a file in chunks of about a million characters, without byte order mark.
+    """Text of a file in chunks of about a million characters.
+
+    The byte order mark is left out.
 
     Arguments:
         opened: opens the file from its start; called more than once.
         where: its name, for messages.
         settings: `text_encoding`, `errors` and `newlines` are used.
-        found: where encodings, replaced bytes and dropped zeros are noted.
-        zeros: whether zero bytes say nothing against its being text.
+        found: collects encodings, replaced bytes and dropped zeros.
+        zeros: True if text may contain zero bytes.
 
     Raises:
         NotText: it is empty, or not text at all.
@@ -89,8 +91,8 @@ def _decode(
     if steps.replaced:
         found.undecodable += steps.replaced
         found.notes.append(
-            f"{where}: {_count(steps.replaced, 'byte')} that {'is' if steps.replaced == 1 else 'are'} "
-            f"not {codec} replaced by U+FFFD, the first at offset {steps.first_replaced}"
+            f"{where}: {_count(steps.replaced, 'byte')} that "
+            f"{'is' if steps.replaced == 1 else 'are'} not {codec} replaced by U+FFFD, the first at offset {steps.first_replaced}"
         )
 
 
@@ -102,7 +104,7 @@ def _is_unicode(codec: str) -> bool:
     return codec.startswith("utf") or codec == "gb18030"
 
 
-# Characters from which on a text is cut behind its next line end.
+# Characters from which on a text is cut after its next line end.
 PIECE = 4 << 20
 
 
@@ -135,7 +137,10 @@ def cut(name: str, chunks: Iterable[str], prompt: int = 0) -> Iterator[Document]
 
 
 def _end(text: str, *, ended: bool) -> int | None:
-    """The place of a cut that leaves something after it; None if there is none yet."""
+    """Position of the next cut; None if there is none yet.
+
+    A cut leaves text after it.
+    """
     if len(text) <= PIECE:
         return None
     end = text.find("\n", PIECE - 1, 2 * PIECE) + 1

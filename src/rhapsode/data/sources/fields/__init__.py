@@ -1,1 +1,1 @@
-"""Records of JSON, CSV and Parquet files, and the fields that hold their texts."""
+"""Records of JSON, CSV and Parquet files, and their text fields."""

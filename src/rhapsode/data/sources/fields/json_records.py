@@ -17,9 +17,10 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 
 
 def json_records(chunks: Iterator[str], where: str, selector: Selector) -> Iterator[Any]:
-    """The records of JSON text: a list, JSON Lines, or a list in an object.
+    """Records of JSON text.
 
-    Numbers keep the spelling that they have, as strings. All but the last kind is streamed.
+    The text is a list, JSON Lines, or an object with a list, which alone is not streamed. Numbers
+    are kept as strings, as they are spelled.
 
     Raises:
         DataError: malformed JSON, with line and column.
@@ -57,7 +58,10 @@ def _items(text: _Growing) -> Iterator[Any]:
 
 
 def _within(record: dict[str, Any]) -> list[Any]:
-    """The records inside a single object: its one list of objects, or the objects it is made of."""
+    """Records inside a single object.
+
+    They are its only list of objects, or its values if all are objects.
+    """
     lists = [
         value
         for value in record.values()
@@ -118,7 +122,10 @@ class _Growing:
             return value
 
     def _more(self, least: int) -> bool:
-        """Read on, at least so many characters; what has been used is let go of."""
+        """Read at least `least` more characters; False at the end.
+
+        Text that has been used is dropped.
+        """
         parts, size = [self._text[self._place :]], 0
         while size < max(1, least) and (chunk := next(self._chunks, None)) is not None:
             parts.append(chunk)

@@ -1,7 +1,6 @@
-"""Rows of CSV and Parquet, for texts and for numbers alike; records made of them.
+"""Records of CSV and Parquet files.
 
-Takes text in chunks (Parquet: a file) and knows nothing of where it came from. Memory stays at a
-few rows.
+Rows of CSV are used for texts and for tables of numbers. Memory stays at a few rows.
 """
 
 import csv
@@ -29,18 +28,21 @@ _LONGEST_NUMBER = 1 << 24
 _LINES = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)")
 _ALONE = "\x1f"  # in a table of one column, nothing parts the cells
 _SIMPLE = re.compile(
-    r"\s*(?:n/?a|#n/a|nan|nat|null|none|nil|[-.?]|--|[+-]?\d*[.,]?\d+(?:e[+-]?\d+)?|[\d.:/ T+-]*\d[\d.:/ TZ+-]*)?\s*",
+    r"\s*(?:n/?a|#n/a|nan|nat|null|none|nil|[-.?]|--|[+-]?\d*[.,]?\d+(?:e[+-]?\d+)?"
+    r"|[\d.:/ T+-]*\d[\d.:/ TZ+-]*)?\s*",
     re.IGNORECASE,
 )
 
 
 class CsvRows:
-    """Rows of text that are not blank, each with the number of the line it ended on.
+    """Rows of CSV text, each with the number of its last line.
+
+    Blank lines are left out.
 
     Arguments:
         chunks: the text.
         where: its name, for messages.
-        delimiter: the character between cells; found out if None.
+        delimiter: the character between cells; detected if None.
         numbers: a table of numbers: lines that begin with # are comments, spaces may part cells,
             and a quotation mark that is left open is an error.
     """
@@ -113,7 +115,10 @@ def _lines(chunks: Iterator[str]) -> Iterator[str]:
 
 
 def parsed(lines: Sequence[str], delimiter: str) -> list[list[str]]:
-    """Rows of some lines that have a filled cell; those after a cut quotation mark are left out."""
+    """Parse lines into rows, without empty rows.
+
+    Rows after a quotation mark that is cut off are left out.
+    """
     rows = []
     try:
         for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter == " "):
@@ -146,16 +151,18 @@ def _delimiter(lines: Sequence[str], *, spaces: bool) -> str:
 def csv_records(
     chunks: Iterator[str], where: str, selector: Selector, delimiter: str | None = None
 ) -> Iterator[dict[str, str]]:
-    """The rows of a table, by the names in its first row; extra cells are ignored.
+    """Rows of a table as records, with the names of its header.
+
+    Extra cells are ignored.
 
     Arguments:
         chunks: its text.
         where: its name, for messages.
-        selector: told of the header; two columns of one name are an error if it asks for that.
-        delimiter: what parts the cells; found out if None.
+        selector: receives the header; a requested name of two columns is an error.
+        delimiter: the character between cells; detected if None.
 
     Raises:
-        DataError: a cell without an end, or two columns of the asked name.
+        DataError: a cell without an end, or two columns of a requested name.
     """
     header: list[str] | None = None
     for row, _ in CsvRows(chunks, where, delimiter):
@@ -185,12 +192,12 @@ def _header(row: list[str], where: str, selector: Selector) -> list[str]:
 
 @contextmanager
 def parquet_file(file: BinaryIO, where: str, extra: str) -> Iterator[Any]:
-    """A Parquet file, opened.
+    """Open a Parquet file.
 
     Arguments:
         file: the file, readable in any order.
         where: its name, for messages.
-        extra: the extra that a user of it installs.
+        extra: the extra that contains the reader.
 
     Raises:
         DataError: it is damaged.
@@ -208,15 +215,17 @@ def parquet_file(file: BinaryIO, where: str, extra: str) -> Iterator[Any]:
 
 
 def parquet_records(file: BinaryIO, where: str, selector: Selector | None) -> Iterator[Record]:
-    """The rows of a Parquet file, a batch at a time, only the asked columns.
+    """Rows of a Parquet file, read in batches.
+
+    Only the requested columns are read.
 
     Arguments:
         file: the file, readable in any order.
         where: its name, for messages.
-        selector: which columns; None for an error that names them all.
+        selector: the requested columns; None raises an error that names the existing ones.
 
     Raises:
-        DataError: it is damaged, or no column was asked for.
+        DataError: it is damaged, or no column is requested.
         MissingExtraError: the reader is not installed.
     """
     with parquet_file(file, where, "data") as table:
@@ -239,7 +248,10 @@ _KINDS = {".json": "json", ".jsonl": "json", ".ndjson": "json", ".csv": "csv", "
 
 
 def record_kind(name: str) -> str | None:
-    """Either "json", "csv", "tsv" or "parquet" by the suffix; None for other files."""
+    """Format of records by the suffix of a file name.
+
+    One of "json", "csv", "tsv" and "parquet"; None for other files.
+    """
     return _KINDS.get(Path(bare_name(name)).suffix.lower())
 
 
@@ -250,10 +262,10 @@ def records_of(
 
     Arguments:
         blob: the file.
-        kind: what `record_kind` says; None looks at the text.
-        selector: which fields are asked for.
+        kind: result of `record_kind`; None detects it from the text.
+        selector: the requested fields.
         settings: how its text is decoded.
-        found: filled with what is noticed on the way.
+        found: collects remarks.
 
     Raises:
         DataError: it cannot be read, or is malformed.
@@ -276,10 +288,10 @@ def records_of(
 
 
 def refuse_parquet(blob: Blob) -> None:
-    """Raise for a Parquet file of which no field was asked for.
+    """Reject a Parquet file if no field is requested.
 
     Raises:
-        DataError: so, naming the columns that there are.
+        DataError: in every case; it names the existing columns.
         MissingExtraError: the reader is not installed.
     """
     with in_any_order(blob) as file:

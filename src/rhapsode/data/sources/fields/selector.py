@@ -17,7 +17,9 @@ Part = tuple[str, bool]
 
 
 class Selector:
-    """Takes the requested fields out of records, and remembers which fields there were.
+    """Selection of the requested fields of records.
+
+    It also collects the names of all fields, for messages.
 
     Raises:
         SettingsError: a template that cannot be read.
@@ -38,7 +40,10 @@ class Selector:
         self._seen: dict[str, None] = {}
 
     def text(self, record: Any) -> tuple[str, int] | None:
-        """Text and prompt length of a record, or None if it lacks a field or one is empty."""
+        """Text and prompt length of a record.
+
+        None if the record lacks a field or a field is empty.
+        """
         if not isinstance(record, dict):
             return None
         if len(self._seen) < 1000:
@@ -55,7 +60,7 @@ class Selector:
         return text, len(values[self.names[0]]) + 1 if self._pair else 0
 
     def header(self, names: Iterable[str]) -> None:
-        """Note the fields that a table has before its first record."""
+        """Register the fields in the header of a table."""
         fields = dict.fromkeys(names)
         self._seen.update(fields)
         self._missing -= set(fields)
@@ -64,7 +69,7 @@ class Selector:
         """Raise if a field was in no record at all.
 
         Raises:
-            DataError: so, naming the fields that there are.
+            DataError: such a field; the hint names existing fields.
         """
         for name in self.names:
             if name in self._missing:
@@ -73,7 +78,10 @@ class Selector:
                 raise DataError(f"no record has a field {name!r}", where=where, hint=hint)
 
     def is_in(self, record: Mapping[str, Any]) -> bool:
-        """True if a record has a requested field, or the first part of its name."""
+        """True if a record has a requested field.
+
+        The first part of a dotted name counts too.
+        """
         return any(name in record or name.partition(".")[0] in record for name in self.names)
 
 
@@ -100,7 +108,10 @@ def _parse(template: str) -> list[Part]:
 
 
 def _look_up(value: Any, name: str) -> tuple[bool, Any]:
-    """Look up a dotted name, also in lists: True and the value, or False and None."""
+    """Look up a dotted name, also in lists.
+
+    Return True and the value, or False and None.
+    """
     if isinstance(value, dict):
         if name in value:
             return True, value[name]
