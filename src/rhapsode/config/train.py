@@ -149,7 +149,7 @@ class RunSettings:
         """Budget in seconds; None if epochs or steps are set.
 
         Raises:
-            SettingsError: more than one of budget, epochs and steps, or a budget that is no duration.
+            SettingsError: more than one of budget, epochs and steps, or no valid budget.
         """
         given = [name for name in ("budget", "epochs", "steps") if getattr(self, name) is not None]
         if len(given) > 1:

@@ -216,7 +216,10 @@ def parses(node: Node, text: str) -> Iterator[float]:
 
 
 def log_prob(node: Node, text: str) -> float:
-    """Log-probability (nats) of a text; -inf for one that the grammar cannot write."""
+    """Log-probability of a text, in nats.
+
+    It is -inf for a text that the grammar cannot produce.
+    """
     ways = list(parses(node, text))
     if not ways:
         return -math.inf

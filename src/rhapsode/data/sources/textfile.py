@@ -92,7 +92,8 @@ def _decode(
         found.undecodable += steps.replaced
         found.notes.append(
             f"{where}: {_count(steps.replaced, 'byte')} that "
-            f"{'is' if steps.replaced == 1 else 'are'} not {codec} replaced by U+FFFD, the first at offset {steps.first_replaced}"
+            f"{'is' if steps.replaced == 1 else 'are'} not {codec} "
+            f"replaced by U+FFFD, the first at offset {steps.first_replaced}"
         )
 
 

@@ -1,9 +1,9 @@
-"""Tables to time series: CSV, Parquet, arrays and data frames to flat arrays of values and times.
+"""Time series from CSV, Parquet, arrays and data frames.
 
-Knows nothing of encoders and models. From the bottom up: `frequency`, `parsing/` (cells to columns,
-by polars; which columns hold the time), `layout` (which column plays which part), `series_set`,
-`grid` and `assemble` (columns to series), `calendar`, `embedded` and `read`. No torch; polars only
-where a table is read.
+Series become flat arrays of values and times, independent of encoders and models. From the bottom
+up: `frequency`, `parsing/` (cells to columns, by polars; columns of time), `layout` (roles of
+columns), `series_set`, `grid` and `assemble` (columns to series), `embedded` and `read`. No torch;
+polars only where a table is read.
 """
 
 from rhapsode.data.tables.embedded import SERIES

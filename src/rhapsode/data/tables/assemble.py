@@ -1,4 +1,4 @@
-"""A table and the parts of its columns to a set of series."""
+"""Assemble a table and the roles of its columns into series."""
 
 import itertools
 from collections import defaultdict
@@ -100,7 +100,10 @@ def _ids(table: Table, roles: Roles) -> tuple[tuple[str, ...], Ints]:
 def _observations(  # noqa: PLR0917
     table: Table, roles: Roles, values_NK: Floats, series_N: Ints, count: int, notes: list[str]
 ) -> Observations:
-    """Every value with its series and time; rows without time and values left out."""
+    """All values with their series and times.
+
+    Rows without time and values are left out.
+    """
     kind: TimeKind = "order" if roles.times is None else roles.times.kind
     notes.extend(roles.times.notes if roles.times else ())
     if roles.rows:
@@ -135,7 +138,10 @@ def _places(series_N: Ints) -> Ints:
 
 
 def _apart(joint: SeriesSet, ids: tuple[str, ...]) -> SeriesSet:
-    """Every value column as a series of its own, those of one series one after another."""
+    """Every value column as a separate series.
+
+    The columns of one series follow one another.
+    """
     count = len(joint.names)
     parts = [joint.values_NK[joint.rows(series)].T.ravel() for series in range(len(joint))]
     # Values are set afterwards: repeated with all columns, they might not fit into memory.
@@ -179,7 +185,7 @@ def _statics(table: Table, roles: Roles, series_N: Ints) -> Statics:
 
 
 def _trimmed(table: Table, whole: SeriesSet, notes: list[str]) -> SeriesSet:
-    """Cut off missing values before the first and after the last one; leave out empty series.
+    """Cut off missing values at both ends; leave out empty series.
 
     Rows at the end stay while all known covariates are there: they are the future.
 
@@ -233,7 +239,10 @@ def _constants(series: SeriesSet) -> list[str]:
 
 
 def _codes_for_missing(roles: Roles, values_NK: Floats) -> list[str]:
-    """Hints at one negative number, far from all others, that is a good part of a column."""
+    """Hints at numbers that may stand for missing values.
+
+    Such a number is negative, far from all others, and frequent in its column.
+    """
     found: dict[float, list[tuple[float, str]]] = defaultdict(list)
     for column, values in zip(roles.values, values_NK.T, strict=True):
         there = values[~np.isnan(values)]

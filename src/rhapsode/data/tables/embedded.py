@@ -1,4 +1,4 @@
-"""Series in the package: a real one, and some drawn from known formulas."""
+"""Series in the package: a real one, and synthetic ones."""
 
 from collections.abc import Callable
 from importlib import resources
@@ -12,12 +12,12 @@ Floats = NDArray[np.float64]
 
 
 def embedded_text(name: str) -> str:
-    """A corpus of `SERIES` as the text of a CSV table with a header."""
+    """CSV text, with a header, of a corpus in `SERIES`."""
     return SERIES[name]()
 
 
 def embedded_arrays(name: str) -> dict[str, NDArray[Any]]:
-    """The times and values of a corpus of `SERIES`, by the names of their columns."""
+    """Columns of a corpus in `SERIES`: times and values, by name."""
     header, *rows = embedded_text(name).splitlines()
     time, value = header.split(",")
     cells, numbers = zip(*(row.split(",") for row in rows), strict=True)
@@ -26,7 +26,10 @@ def embedded_arrays(name: str) -> dict[str, NDArray[Any]]:
 
 
 def _airline() -> str:
-    """Airline passengers, thousands a month, 1949 to 1960 (Box and Jenkins 1976, series G)."""
+    """Monthly airline passengers in thousands, 1949 to 1960.
+
+    Source: Box and Jenkins 1976, series G.
+    """
     return (resources.files("rhapsode.data.tables") / "airline.csv").read_text(encoding="utf-8")
 
 
@@ -54,7 +57,10 @@ def _table(header: str, times: list[str], values: Floats) -> str:
 
 
 def _sine_trend() -> str:
-    """y(t) = 10 + 0.01 t + 3 sin(2 pi t / 24) + e(t), e normal (0, 0.5), for 2,400 hours."""
+    """A noisy sine on a trend, for 2,400 hours.
+
+    y(t) = 10 + 0.01 t + 3 sin(2 pi t / 24) + e(t), e normal (0, 0.5).
+    """
     hours = np.arange(2400)
     values = 10 + 0.01 * hours + 3 * np.sin(2 * np.pi * hours / 24) + 0.5 * _normals(2400, 1)
     stamps = np.datetime64("2001-01-01T00", "h") + hours
@@ -63,7 +69,10 @@ def _sine_trend() -> str:
 
 
 def _regimes() -> str:
-    """Two regimes, normal (0, 1) and normal (5, 0.5), left with probability 0.02 a day; 3,000 days."""
+    """Two regimes that alternate at random, for 3,000 days.
+
+    They are normal (0, 1) and normal (5, 0.5), and are left with probability 0.02 a day.
+    """
     left = _uniforms(3000, 2) < 0.02
     regime = np.cumsum(left) % 2
     noise = _normals(3000, 3)
@@ -73,7 +82,10 @@ def _regimes() -> str:
 
 
 def _ar2() -> str:
-    """y(t) = 1.2 y(t-1) - 0.5 y(t-2) + e(t), e standard normal; 3,000 steps after the first 200."""
+    """Second-order autoregression, 3,000 steps after the first 200.
+
+    y(t) = 1.2 y(t-1) - 0.5 y(t-2) + e(t), e standard normal.
+    """
     noise = _normals(3200, 4)
     values = np.zeros(3200)
     for step in range(2, 3200):

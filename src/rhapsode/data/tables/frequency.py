@@ -1,7 +1,7 @@
-"""Time from one value of a series to the next: inferred, named, counted along and continued.
+"""Time between the values of a series.
 
-Knows times as whole numbers (nanoseconds since 1970, steps, or places in an order) and nothing of
-tables.
+Frequencies are inferred from times, parsed from names, and used to continue times. Times are whole
+numbers: nanoseconds since 1970, steps, or places in an order.
 """
 
 import re
@@ -32,7 +32,8 @@ _LEAST_FILL = 0.2
 _NAMES: Mapping[tuple[str, int], str] = {
     ("month", 1): "monthly", ("month", 3): "quarterly", ("month", 6): "half-yearly",
     ("month", 12): "yearly",
-    ("business day", 1): "business daily", ("week", 1): "weekly", ("day", 1): "daily", ("hour", 1): "hourly",
+    ("business day", 1): "business daily", ("week", 1): "weekly", ("day", 1): "daily",
+    ("hour", 1): "hourly",
     ("order", 1): "no regular time", ("step", 1): "whole numbers",
 }  # fmt: skip
 
@@ -98,7 +99,7 @@ class Frequency:
         return _NANOSECONDS.get(self.unit, 1) * self.step
 
     def advance(self, times_N: Ints, steps_N: Ints) -> Ints:
-        """The times so many steps of the grid later.
+        """Times that are a number of grid steps later.
 
         Arguments:
             times_N: times on the grid.
@@ -116,7 +117,7 @@ class Frequency:
         return times_N + steps_N * self.stride
 
     def joined(self, before_N: Ints, after_N: Ints) -> NDArray[np.bool_]:
-        """Mask of the times from which the grid leads to a later one.
+        """Mask of the times that the grid connects to later ones.
 
         Arguments:
             before_N: times.
@@ -138,7 +139,9 @@ def months_of(times_N: Ints) -> Ints:
 
 
 def infer_frequency(times_N: Ints, kind: TimeKind = "time") -> Frequency | None:
-    """The frequency of one series, "order" for no grid; None for fewer than two times.
+    """Infer the frequency of one series.
+
+    The result is "order" for no grid, and None for fewer than two times.
 
     Arguments:
         times_N: its times, rising, distinct; some may be missing.
@@ -174,7 +177,10 @@ def _months(times_N: Ints) -> Frequency | None:
 
 
 def _month_day(times_N: Ints) -> int:
-    """The day of the month on which all times fall, 31 for the last one; 0 if they differ."""
+    """Day of the month on which all times fall.
+
+    31 stands for the last day, 0 for days that differ.
+    """
     days, lengths = days_of_month(times_N), _lengths(months_of(times_N))
     if np.all(days == lengths):
         return 31
@@ -237,10 +243,11 @@ _UNITS = {name: unit for unit, names in _SPELLINGS.items() for name in names.spl
 
 
 def parse_frequency(text: str) -> Frequency:
-    """A frequency by its name: monthly, business daily, "15 minutes", 15min, 2h, none.
+    """Parse the name of a frequency.
 
-    Names of pandas and polars are read too: MS, QE, BMS, W-SUN, 15T, 1mo; the days of months are
-    those of the table.
+    Examples are monthly, business daily, "15 minutes", 15min, 2h and none. Names of pandas and
+    polars are accepted too: MS, QE, BMS, W-SUN, 15T, 1mo; the days of months are those of the
+    table.
 
     Raises:
         SettingsError: there is no such frequency.
@@ -264,7 +271,7 @@ def parse_frequency(text: str) -> Frequency:
 
 
 def anchored(frequency: Frequency, times_N: Ints) -> Frequency:
-    """The same with the day of the month that the times fall on."""
+    """The frequency with the day of the month of the times."""
     if frequency.unit != "month" or not len(times_N):
         return frequency
     return replace(frequency, day=_month_day(times_N))

@@ -1,6 +1,7 @@
-"""Rows with a time to series on a regular grid: sorted, without duplicates, gaps filled as missing.
+"""Series on a regular grid of times.
 
-Knows rows as arrays; their places in a table only through functions that name them.
+Rows are sorted by time, duplicates are resolved, and gaps are filled as missing. Rows are arrays;
+functions name their places in the table.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def onto_grid(
     duplicates: str,
     frequency: Frequency | None,
 ) -> Gridded:
-    """Sort rows and put those of each series onto a grid of times.
+    """Sort rows, and put each series onto a grid of times.
 
     Arguments:
         seen: the rows.
@@ -143,7 +144,10 @@ def onto_grid(
 
 
 def _without(seen: Observations, again: Bools, *, last: bool) -> Observations:
-    """One row for each time: the last one, or the means of the values."""
+    """Merge rows of the same time.
+
+    The result is the last row, or the means of the values.
+    """
     begins = np.flatnonzero(~again)
     ends = np.append(begins[1:], len(again)) - 1
     if last:  # rows of one time are still in the order of the table
@@ -161,7 +165,7 @@ def _without(seen: Observations, again: Bools, *, last: bool) -> Observations:
 
 
 def _fitting(seen: Observations, given: Frequency, place: Words, notes: list[str]) -> Frequency:
-    """A frequency that is given, if the times fit it."""
+    """The given frequency, if the times fit it."""
     if given.unit == "order":
         return given
     if seen.kind == "order":
@@ -183,7 +187,10 @@ def _fitting(seen: Observations, given: Frequency, place: Words, notes: list[str
 
 
 def _inferred(seen: Observations, offsets: Ints, notes: list[str]) -> tuple[Frequency, ...]:
-    """The frequency of each series: the common one if that fits, otherwise its own."""
+    """Frequency of each series.
+
+    It is the common frequency if that fits, otherwise that of the series.
+    """
     if seen.kind == "order":
         return (Frequency("order"),) * seen.count
     lengths = np.diff(offsets)
@@ -214,7 +221,7 @@ def _inferred(seen: Observations, offsets: Ints, notes: list[str]) -> tuple[Freq
 
 
 def _is_sparse(frequency: Frequency, times_N: Ints) -> bool:
-    """True if more than half of the places of a grid would be empty."""
+    """True if over half of a grid would be empty."""
     first, last = frequency.ordinal(times_N[[0, -1]])
     return bool(len(times_N) < _USUAL_FILL * ((last - first) // frequency.stride + 1))
 

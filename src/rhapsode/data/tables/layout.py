@@ -1,6 +1,7 @@
-"""The part of each column of a table: time, id, value, known covariate, attribute of a series.
+"""Roles of the columns of a table.
 
-Parts that the settings leave open are found by rules over names and cells, and reported.
+A role is time, id, value, known covariate or attribute of a series. Roles that the settings leave
+open are found by rules over names and cells, and reported.
 """
 
 import itertools
@@ -57,7 +58,7 @@ class NoNumbersError(DataError):
 
 
 def find_roles(table: Table, settings: SeriesSettings) -> Roles:
-    """Find the part of every column.
+    """Find the role of every column.
 
     Raises:
         DataError: a column that is named is not there, a date is none, or no column holds numbers.
@@ -157,8 +158,8 @@ class _Finder:
                 f"{what if empty else 'no column holds numbers to learn'} "
                 f"(columns: {', '.join(map(repr, names))})",
                 where=self.table.place(0),
-                hint="--value-columns names one; --header, --decimal and --missing-values say how to "
-                "read it",
+                hint="--value-columns names one; --header, --decimal and --missing-values say "
+                "how to read it",
             )
         self.tell(empty, "without any value left out")
         return tuple(values)
@@ -213,7 +214,10 @@ class _Finder:
         return tuple(column for column in self.table.columns if column in found)
 
     def telling(self, times: Times, candidates: Sequence[Column]) -> Sequence[Column]:
-        """The fewest candidates that tell rows of one time apart, or the one that does for most."""
+        """Fewest candidates that distinguish rows of the same time.
+
+        If none do, the one that distinguishes most of them.
+        """
         there = times.times_N != NO_TIME
         when, count = _codes(times.times_N[there]), int(there.sum())
         entries = {column: _codes(column.entries_N[there]) for column in candidates}
@@ -229,7 +233,10 @@ class _Finder:
         return [best] if best is not None and repeats[best] < 0.5 * doubles else ()
 
     def attributes(self, ids: Columns, free: Sequence[Column]) -> Columns:
-        """Columns of text that never change within a series, and the parts of a compound id."""
+        """Text columns that are constant within every series.
+
+        The columns of a compound id are included.
+        """
         entries = [column.entries_N for column in ids]
         groups = _distinct(entries)
         found = list(ids) if len(ids) > 1 else []

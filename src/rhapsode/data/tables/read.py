@@ -1,4 +1,4 @@
-"""Sources of series: a file, a corpus known by name, a data frame or an array."""
+"""Read series from files, named corpora, data frames or arrays."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -40,12 +40,12 @@ _REFUSED = {".json", ".jsonl", ".ndjson", ".xlsx", ".xls", ".ods", ".feather", "
 def read_series(
     source: Any, settings: SeriesSettings = _DEFAULT, reading: SourceSettings = _READING
 ) -> SeriesSet:
-    """The series of a file, a corpus known by name, a data frame or an array.
+    """Read series from a file, named corpus, data frame or array.
 
     Files are CSV, TSV and similar text (delimiter, header, text encoding, decimal comma and
     compression are detected), Parquet, .npy and .npz; a file in an archive is named as
-    archive.zip/file.csv. A path that exists comes before a name. Frames are those of pandas,
-    polars, pyarrow and other libraries that narwhals supports.
+    archive.zip/file.csv. A path that exists takes precedence over a name. Frames are those of
+    pandas, polars, pyarrow and other libraries that narwhals supports.
 
     Arguments:
         source: a path, "-", a name, a frame, an array of one axis or of rows x columns, or a

@@ -1,6 +1,6 @@
-"""A set of series of unequal length in flat arrays: values, times, covariates and attributes.
+"""Series of unequal length in flat arrays.
 
-Knows nothing of files and tables.
+A set holds values, times, covariates and attributes, independent of files and tables.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ _DAY = 86_400_000_000_000
 
 @dataclass(frozen=True)
 class SeriesSet:
-    """Series one after another: series s has the rows `offsets[s]` to `offsets[s + 1]`.
+    """Series in flat arrays, one after another.
+
+    Series s has the rows `offsets[s]` to `offsets[s + 1]`.
 
     Arguments:
         ids: the name of each series; distinct.
@@ -84,7 +86,7 @@ class SeriesSet:
 
     @property
     def period(self) -> int:
-        """Values to the likeliest season of the commonest frequency; 1 where there is none."""
+        """Season length of the commonest frequency; 1 for no season."""
         return self.frequency.period
 
     def rows(self, series: int) -> slice:
@@ -160,7 +162,10 @@ def future_times(series_set: SeriesSet, series: int, horizon: int) -> Ints:
 
 
 def format_time(time: int, kind: TimeKind, frequency: Frequency) -> str:
-    """A time in words, as fine as the frequency: 1949, 1998Q1, 1949-01, 2020-03-01."""
+    """Format a time as precisely as its frequency.
+
+    Examples are 1949, 1998Q1, 1949-01 and 2020-03-01.
+    """
     if kind != "time":
         return str(time)
     stamp = np.datetime64(int(time), "ns")

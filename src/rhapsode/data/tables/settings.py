@@ -1,4 +1,4 @@
-"""Settings of reading time series from tables: roles of columns and irregular formats."""
+"""Settings for reading time series from tables."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal

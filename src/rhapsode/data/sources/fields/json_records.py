@@ -19,7 +19,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 def json_records(chunks: Iterator[str], where: str, selector: Selector) -> Iterator[Any]:
     """Records of JSON text.
 
-    The text is a list, JSON Lines, or an object with a list, which alone is not streamed. Numbers
+    The text is a list, JSON Lines, or an object with a list; only the last is not streamed. Numbers
     are kept as strings, as they are spelled.
 
     Raises:

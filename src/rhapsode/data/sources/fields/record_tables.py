@@ -43,8 +43,8 @@ class CsvRows:
         chunks: the text.
         where: its name, for messages.
         delimiter: the character between cells; detected if None.
-        numbers: a table of numbers: lines that begin with # are comments, spaces may part cells,
-            and a quotation mark that is left open is an error.
+        numbers: a table of numbers: lines that begin with # are comments, spaces may separate
+            cells, and a quotation mark that is left open is an error.
     """
 
     def __init__(

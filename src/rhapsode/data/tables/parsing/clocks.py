@@ -1,4 +1,4 @@
-"""The columns of a table that hold the time, and the times that they hold.
+"""Columns of a table that hold the time.
 
 Times are a column of dates, a date and a time of day, separate columns of year, month and so on,
 years, dates written as whole numbers, seconds since 1970, or whole numbers that rise.
@@ -101,7 +101,9 @@ def named_times(table: Table, columns: Sequence[Column]) -> Times:
 
 
 def find_times(table: Table, free: Sequence[Column]) -> Times | None:
-    """The times that some columns hold, by their cells and names; None if none does.
+    """Find the times of a table by its cells and names.
+
+    None if no column holds times.
 
     Arguments:
         table: the table.
@@ -136,7 +138,10 @@ def find_times(table: Table, free: Sequence[Column]) -> Times | None:
 
 
 def times_of_names(names: Sequence[str]) -> tuple[Ints, TimeKind] | None:
-    """The times that names of columns are, rising; None if any is none."""
+    """Times given by the names of columns.
+
+    None if a name is no time, or if the times do not rise.
+    """
     kind: TimeKind = "time"
     if all(name.isdigit() for name in names):
         found = _numeric(np.array(names, np.float64), sure=True)
@@ -184,7 +189,7 @@ def _single(table: Table, column: Column) -> Times:
 
 
 def _first_other(column: Column) -> Bad:
-    """The first label that has not the form of a time."""
+    """The first label that does not have the form of a time."""
     levels = (level.lower() in MISSING or is_stamp(level) for level in column.levels)
     number = next((number for number, usual in enumerate(levels) if not usual), 0)
     row = int((column.entries_N == number).argmax())
@@ -235,7 +240,10 @@ def _together(table: Table, date: Column, clock: Column) -> Times:
 
 
 def _parts_of(named: Iterable[tuple[Column, str]]) -> dict[str, Column] | None:
-    """Columns of year and month (or quarter) and so on, by their names and numbers."""
+    """Columns of year, month and other parts of a time.
+
+    They are recognised by their names and numbers. None without a year and a month or quarter.
+    """
     found: dict[str, Column] = {}
     for column, name in named:
         plain = plain_name(name)
@@ -281,7 +289,9 @@ def _from_parts(table: Table, parts: Mapping[str, Column]) -> Times:
 def _numeric(
     values_N: Floats, *, sure: bool = False, named: bool = True, header: bool = True
 ) -> tuple[Ints, TimeKind, str] | None:
-    """The times that numbers stand for, their kind and their form; None for other numbers.
+    """Times that numbers stand for, with their kind and form.
+
+    None for other numbers.
 
     Arguments:
         values_N: the numbers.

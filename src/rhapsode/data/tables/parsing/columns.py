@@ -1,4 +1,7 @@
-"""A table in memory: columns of numbers, times or labels, and the line of each row."""
+"""A table in memory, with columns of numbers, times or labels.
+
+It keeps the line of each row.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,10 @@ def plain_name(name: str) -> str:
 
 
 class Bad(NamedTuple):
-    """Cells of a column of numbers that are none: row and text of the first, and their count."""
+    """Invalid cells of a column of numbers.
+
+    Row and text of the first one, and the count of all.
+    """
 
     row: int
     text: str
@@ -61,7 +67,10 @@ class Column:
 
     @cached_property
     def missing_N(self) -> NDArray[np.bool_]:
-        """Mask of the cells that are empty or hold a word for nothing."""
+        """Mask of the missing cells.
+
+        They are empty or hold a word for a missing value.
+        """
         if self.kind == "number":
             return np.asarray(np.isnan(self.entries_N))
         if self.kind == "time":

@@ -1,4 +1,7 @@
-"""CSV, TSV and similar text to a table: header, comments, number format, kinds of columns."""
+"""Tables from CSV, TSV and similar text.
+
+Header, comments, number format and kinds of columns are detected.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,7 @@ def csv_table(
     *,
     tabs: bool = False,
 ) -> Table:
-    """The table that a text holds.
+    """Read a table from text.
 
     Arguments:
         opened: gives its text in chunks.
@@ -146,7 +149,10 @@ def _header(
 def _even(
     rows: Iterator[Row], width: int, where: str, delimiter: str, notes: list[str]
 ) -> Iterator[Row]:
-    """Rows of equal length, without empty rows and lone texts below the table."""
+    """Rows of equal length.
+
+    Empty rows and lone texts below the table are left out.
+    """
     short = 0
     lone: list[Row] = []
     for row, line in itertools.chain(rows, [([], 0)]):
@@ -222,7 +228,10 @@ def _column(
 def _settle_kind(
     name: str, cells: pl.Series, form: NumberFormat, settings: SeriesSettings
 ) -> tuple[Literal["number", "time", "label"], str]:
-    """The kind of a column by its first cells, and the decoration of its numbers."""
+    """Kind of a column, and the decoration of its numbers.
+
+    The first cells determine both.
+    """
     if name in settings.id_column:
         return "label", ""
     named = name in (*settings.value_columns, *settings.known)
@@ -259,7 +268,10 @@ def _commonest(kinds: Sequence[str]) -> str:
 
 
 def _is_header(row: list[str], kinds: list[str], below: list[list[str]], usual: list[str]) -> bool:
-    """True if a row names columns: no number or time over others, years excepted."""
+    """True if a row names columns.
+
+    It has no number or time above others, except years.
+    """
     if "label" not in kinds:
         return False
     plain = {"number", "time"}

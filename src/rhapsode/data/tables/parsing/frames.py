@@ -30,7 +30,9 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def npy_arrays(file: BinaryIO, where: str) -> dict[str, NDArray[Any]]:
-    """The arrays of a .npy or .npz file, by name; "" is that of a .npy. Never unpickles anything.
+    """Arrays of a .npy or .npz file, by name.
+
+    The array of a .npy file has the name "". Nothing is ever unpickled.
 
     Raises:
         DataError: the file is damaged, or holds Python objects.
@@ -41,8 +43,10 @@ def npy_arrays(file: BinaryIO, where: str) -> dict[str, NDArray[Any]]:
             return {"": loaded}
         with loaded:
             return {name: loaded[name] for name in loaded.files}
-    except (ValueError, OSError, EOFError, KeyError, SyntaxError, zipfile.BadZipFile, zlib.error,
-            NotImplementedError, RuntimeError, MemoryError, tokenize.TokenError) as problem:  # fmt: skip
+    except (
+        ValueError, OSError, EOFError, KeyError, SyntaxError, zipfile.BadZipFile, zlib.error,
+        NotImplementedError, RuntimeError, MemoryError, tokenize.TokenError,
+    ) as problem:  # fmt: skip
         raise DataError(
             f"not an array that can be read: {first_line(problem)[:120]}",
             where=where,
@@ -51,7 +55,9 @@ def npy_arrays(file: BinaryIO, where: str) -> dict[str, NDArray[Any]]:
 
 
 def array_table(arrays: Arrays, where: str, settings: SeriesSettings) -> Table:
-    """Arrays of one or two axes as columns; shorter ones end with missing numbers.
+    """Table of arrays of one or two axes.
+
+    Shorter arrays end with missing numbers.
 
     Raises:
         DataError: there is no array, one has more than two axes or another type, or arrays of times
@@ -100,7 +106,9 @@ def parquet_table(file: BinaryIO, where: str, settings: SeriesSettings) -> Table
 
 
 def frame_table(frame: Any, where: str, settings: SeriesSettings) -> Table:
-    """The columns of a data frame; an index of times or names counts as a column.
+    """Table of a data frame.
+
+    An index of times or names counts as a column.
 
     Raises:
         DataError: it is empty, or a column holds neither numbers, times nor text.
@@ -136,7 +144,10 @@ def frame_table(frame: Any, where: str, settings: SeriesSettings) -> Table:
 
 
 def _array(column: Any) -> Any:
-    """A column of a frame as an array, objects for texts; None for columns of another type."""
+    """Column of a frame as an array.
+
+    Texts become objects. None for columns of other types.
+    """
     import narwhals as nw
 
     if column.dtype in {nw.Categorical, nw.Enum, nw.Object}:

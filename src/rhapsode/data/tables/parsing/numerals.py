@@ -1,4 +1,7 @@
-"""Text to numbers, a column at once: decimal marks, thousands, currencies, missing cells."""
+"""Conversion of text to numbers, a column at a time.
+
+Decimal marks, thousands, currencies and missing cells are recognised.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,10 @@ class NumberFormat:
     grouped: bool = False
 
     def plain(self, text: pl.Series) -> pl.Series:
-        """Cells in the form that a cast reads; other texts stay no numbers."""
+        """Cells in the form that a cast to numbers reads.
+
+        Other texts remain texts that are no numbers.
+        """
         comma = self.decimal == ","
         group, point = (r"\.", ",") if comma else (",", r"\.")
         groups = "|".join(rf"(?:{by}\d{{3}})+" for by in (group, "'", " "))
@@ -72,7 +78,10 @@ class NumberFormat:
 
 
 def is_missing(text: pl.Series, missing: frozenset[str]) -> Bools:
-    """Mask of the cells, without white space around them, that stand for nothing."""
+    """Mask of the cells that stand for a missing value.
+
+    Cells have no white space around them.
+    """
     words = text.str.to_lowercase().is_in([*MISSING])
     return (words | text.is_in([*missing]) if missing else words).to_numpy()
 
@@ -151,7 +160,10 @@ def parse_numbers(
 
 
 def amounts_of(missing: Iterable[str], decimal: str = ".") -> list[float]:
-    """The numbers among cells that stand for a missing value: -200 is -200.0 too."""
+    """Numbers among the cells that stand for a missing value.
+
+    Their spelling does not matter: -200 is -200.0 too.
+    """
     amounts = []
     for text in missing:
         with contextlib.suppress(ValueError):

@@ -1,4 +1,7 @@
-"""Text to times, a column at once, by a table of patterns. Knows nothing of files."""
+"""Conversion of text to times, a column at a time.
+
+Cells are matched against a table of patterns.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +70,8 @@ _DATES = (
 _SECONDS = r"(?P<second>\d\d)(?:[.,](?P<part>\d{1,18}))?"
 _HALF = r"(?: ?(?P<half>[ap])\.?m\.?)?"
 _CLOCK = (
-    rf"(?:(?P<hour>[01]?\d|2[0-4])|(?P<clock>\d{{1,2}})[:.]?(?P<minute>\d\d)(?:[:.]?{_SECONDS})?){_HALF}"
+    r"(?:(?P<hour>[01]?\d|2[0-4])|"
+    rf"(?P<clock>\d{{1,2}})[:.]?(?P<minute>\d\d)(?:[:.]?{_SECONDS})?){_HALF}"
     r"(?P<zone> ?(?:z|utc|gmt)| ?[+-]\d{1,2}(?::?\d\d)?)?"
 )
 _WEEKDAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*,? )?"
@@ -158,7 +162,10 @@ def are_stamps(cells: pl.Series) -> Bools:
 
 
 def is_stamp(text: str) -> bool:
-    """True if one text has the form of a time; needs no polars."""
+    """True if a text has the form of a time.
+
+    This needs no polars.
+    """
     plain = text.strip().lower()
     return any(re.fullmatch(form.replace(r"\d", "[0-9]"), plain) for form in _FORMS)
 
@@ -174,7 +181,10 @@ def are_all_stamps(cells: pl.Series) -> bool:
 
 
 def instants(year: Ints, month: Ints, day: Ints, seconds: Ints) -> tuple[Ints, Bools, Bools]:
-    """Nanoseconds since 1970, and masks of impossible dates and of years out of range."""
+    """Nanoseconds since 1970 of dates.
+
+    Two masks mark impossible dates and years out of range.
+    """
     far = (year < YEARS[0]) | (year > YEARS[1])
     months = (np.clip(year, *YEARS) - 1970) * 12 + np.clip(month, 1, 12) - 1
     first, after = (
@@ -274,7 +284,9 @@ def _offset(zone: str) -> int:
 
 
 def _settle_order(written: Sequence[Ints], dates: str, *, dots: bool) -> tuple[Order, bool]:
-    """Settle whether the day or the month comes first, and whether that is in doubt.
+    """Settle the order of day and month in dates.
+
+    The second entry is True if the order is in doubt.
 
     Arguments:
         written: the year, the first and the second part, and the seconds of each date.
