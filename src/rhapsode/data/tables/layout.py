@@ -29,7 +29,7 @@ _LISTED = 8
 
 @dataclass(frozen=True)
 class Roles:
-    """The parts of the columns of a table.
+    """The roles of the columns of a table.
 
     Arguments:
         rows: True if every row is a series.

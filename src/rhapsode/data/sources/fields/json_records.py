@@ -1,6 +1,6 @@
 """Records of JSON and JSON Lines.
 
-Takes text in chunks and knows nothing of where it came from. Memory stays at a few records.
+Text is read in chunks. Memory stays at a few records.
 """
 
 from __future__ import annotations
