@@ -32,10 +32,10 @@ NO_NGRAM = "no n-gram model was counted"
 
 @dataclass(frozen=True)
 class Protocol:
-    """The protocol of a figure; a figure without one is not reported.
+    """Protocol of a figure. Every reported figure has one.
 
     Arguments:
-        split: which share was scored.
+        split: scored part.
         selected_on: what the weights were chosen on.
         context: what the model saw before each element.
         normalisation: what was done to the text before scoring.
@@ -91,13 +91,11 @@ class Figures(NetworkFigures):
 
     Arguments:
         elements: how many were scored, ends of documents included.
-        unknown_rate: share of elements outside the vocabulary.
+        unknown_rate: fraction of elements outside the vocabulary.
         interval: of the loss, 95 %; None where there is too little text.
-        floors: nats per element of what needs no learning: uniform, unigram, ngram (null with a
-            reason).
-        protocol: how.
-        ngram_share: what of every probability the n-gram model gave that the network is mixed with;
-            0: there is none.
+        floors: nats per element of the baselines: uniform, unigram, ngram (null with a reason).
+        protocol: how the figures were measured.
+        ngram_share: weight of the n-gram model that the network is mixed with; 0 without one.
         network: figures of the network alone, under the same protocol; None where it is not mixed.
     """
 
@@ -120,12 +118,12 @@ def floors_of(
 ) -> dict[str, Any]:
     """Nats per element of baselines: uniform, unigram and n-gram.
 
-    The unigram model has one count added to each element, so that nothing is impossible.
+    The unigram model adds one to each count, so that no element has probability 0.
 
     Arguments:
         found_V: how often each element is scored.
-        counts_V: how often it occurs in the training share.
-        ngram: what `_ngram_floor` gives, or why there is no n-gram model.
+        counts_V: how often it occurs in the training part.
+        ngram: the result of `_ngram_floor`, or the reason why there is no n-gram model.
     """
     share_V = (counts_V + 1.0) / (counts_V.sum() + len(counts_V))
     return {
@@ -142,7 +140,7 @@ def _ngram_floor(
 
     Arguments:
         store: what is scored.
-        ngram: counted on the training share.
+        ngram: counted on the training part.
         fresh: whether every document is read without what came before it.
         grammar: the model is normalised over what it allows.
     """
@@ -161,7 +159,7 @@ def grammatical_loss(
 
     Arguments:
         store: what is scored.
-        ngram: counted on the training share.
+        ngram: counted on the training part.
         grammar: over the same elements.
         fresh: whether every document is read without what came before it.
     """
@@ -239,12 +237,12 @@ def evaluate_store(
     Arguments:
         predictor: the model.
         store: what to score; at least one element.
-        counts_V: element counts of the training share, for the floors.
+        counts_V: element counts of the training part, for the baselines.
         protocol: what to say of split, selection and normalisation; context and unknown cost are
             completed here.
         context: what the model sees of the past.
         text: what is known of the text itself.
-        ngram: the counting floor, or why there is none.
+        ngram: the n-gram baseline, or the reason why there is none.
         every: for `window:N`, score only every n-th element after the first window; the others are
             taken to cost as much on average, and the protocol says so.
         grammar: what may follow; the predictor is normalised over it.

@@ -47,7 +47,7 @@ class Metrics(Shown):
         """Metrics for people under a title: lines, and what `rich` prints."""
 
     def notes(self) -> Iterator[str]:
-        """Warnings that belong to the metrics, and what else should be known of them."""
+        """Warnings and remarks on the metrics."""
         yield from ()
 
 
@@ -58,7 +58,7 @@ class Measure:
     Arguments:
         key: its name in JSON.
         name: its name for people.
-        per: nats of one unit of the measure, where it counts something else than nats.
+        per: nats of one unit of the measure, if its unit is not nats.
     """
 
     key: str
@@ -71,7 +71,7 @@ class Scored:
     """One model of a comparison.
 
     Arguments:
-        row: plain values that tell of it.
+        row: plain values that describe it.
         sums_U: by measure, the sum over each unit of the part.
     """
 

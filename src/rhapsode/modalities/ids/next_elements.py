@@ -1,4 +1,4 @@
-"""Elements for people: the likeliest after prompts, a chosen one, those of a text."""
+"""Views of elements: next elements, a chosen element, elements of a text."""
 
 from __future__ import annotations
 
