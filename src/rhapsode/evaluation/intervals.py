@@ -27,7 +27,7 @@ class Interval:
         low: lower end of the 95 % interval, nats per element.
         high: upper end.
         standard_error: of the mean, nats per element.
-        units: what was taken as independent, "73 documents" or "100 blocks of 1,115 elements".
+        units: the independent units, "73 documents" or "100 blocks of 1,115 elements".
     """
 
     low: float

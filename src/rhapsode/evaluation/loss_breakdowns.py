@@ -126,11 +126,11 @@ def context_losses(
     Arguments:
         predictor: the model.
         elements_N: ids.
-        context: what the model sees of the past; `window:N` is followed up to N.
+        context: past elements that the model sees; `window:N` is followed up to N.
         rows: how many rows, fewer where the text has fewer places.
         longest: elements read in each.
         scored_N: False where an element is given, not scored; None: all are scored.
-        allowed: what may stand at each place; None: anything.
+        allowed: elements allowed at each place; None: all.
     """
     total = len(elements_N)
     longest = min(longest, total, context.size if context.kind == "window" else total)
@@ -172,7 +172,7 @@ def windowed_loss(
         stride: elements between the beginnings of two windows, below `window`.
         rows: windows side by side.
         scored_N: False where an element is given, not scored; None: all are scored.
-        allowed: what may stand at each place; None: anything.
+        allowed: elements allowed at each place; None: all.
     """
     batches = sweep_strided(elements_N, window=window, stride=stride, rows=rows)
     if scored_N is not None:

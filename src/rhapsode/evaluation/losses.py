@@ -58,7 +58,7 @@ def in_context(
     Arguments:
         elements_N: ids.
         starts: where each document begins; counts for `fresh`.
-        context: what the model sees of the past.
+        context: past elements that the model sees.
         lanes: for `carried`: 1 reads the text in order; more are read in parallel, each after
             `run_up` unscored elements.
         window: elements per call.
@@ -108,7 +108,7 @@ def read_batches(
         predictor: the model.
         ask: its `score` or `examine`.
         batches: from `in_context`.
-        context: what the model sees of the past.
+        context: past elements that the model sees.
     """
     state: Any = None
     for batch in batches:
@@ -140,7 +140,7 @@ def element_losses(
     Arguments:
         predictor: the model.
         batches: from a sweep, which says where its targets stand.
-        context: what the model sees of the past.
+        context: past elements that the model sees.
         elements: N.
     """
     answers = read_batches(predictor, predictor.score, batches, context)
@@ -207,7 +207,7 @@ def part_losses(
     Arguments:
         predictor: the mixture, whose network reads every batch once.
         batches: from a sweep, which says where its targets stand.
-        context: what the network sees of the past.
+        context: past elements that the network sees.
         elements: N.
     """
     answers = read_batches(predictor, predictor.score_parts, batches, context)

@@ -36,10 +36,10 @@ class Protocol:
 
     Arguments:
         split: scored part.
-        selected_on: what the weights were chosen on.
-        context: what the model saw before each element.
-        normalisation: what was done to the text before scoring.
-        unknown_cost: what an element outside the vocabulary is charged.
+        selected_on: data that the weights were chosen on.
+        context: elements that the model saw before each scored one.
+        normalisation: of the text, before scoring.
+        unknown_cost: cost of an element outside the vocabulary.
     """
 
     split: str
@@ -55,7 +55,7 @@ class Text:
 
     Arguments:
         words: pieces between white space; None in scripts that do not set words apart.
-        spelling: nats of spelling what has no element of its own.
+        spelling: nats of spelling the unknown pieces.
         speller: the model that spelled it; None where nothing was unknown.
     """
 
@@ -139,10 +139,10 @@ def _ngram_floor(
     """Nats per scored element of an n-gram model, and which one.
 
     Arguments:
-        store: what is scored.
+        store: scored elements.
         ngram: counted on the training part.
-        fresh: whether every document is read without what came before it.
-        grammar: the model is normalised over what it allows.
+        fresh: True if every document is read without the previous ones.
+        grammar: the model is normalised over the allowed elements.
     """
     if grammar is not None:
         loss = grammatical_loss(store, ngram, grammar, fresh=fresh)
@@ -158,10 +158,10 @@ def grammatical_loss(
     """Nats per scored element of an n-gram model under a grammar.
 
     Arguments:
-        store: what is scored.
+        store: scored elements.
         ngram: counted on the training part.
         grammar: over the same elements.
-        fresh: whether every document is read without what came before it.
+        fresh: True if every document is read without the previous ones.
     """
     from rhapsode.bundle.combined.mixed_predictor import NGramPredictor
 
@@ -236,16 +236,16 @@ def evaluate_store(
 
     Arguments:
         predictor: the model.
-        store: what to score; at least one element.
+        store: elements to score, at least one.
         counts_V: element counts of the training part, for the baselines.
-        protocol: what to say of split, selection and normalisation; context and unknown cost are
+        protocol: split, selection and normalisation; context and unknown cost are
             completed here.
-        context: what the model sees of the past.
-        text: what is known of the text itself.
+        context: past elements that the model sees.
+        text: statistics of the text.
         ngram: the n-gram baseline, or the reason why there is none.
         every: for `window:N`, score only every n-th element after the first window; the others are
             taken to cost as much on average, and the protocol says so.
-        grammar: what may follow; the predictor is normalised over it.
+        grammar: elements that may follow; the predictor is normalised over them.
 
     Returns:
         The figures, and the nats of every element, NaN where one is not scored.

@@ -110,7 +110,7 @@ class RunRequest(Generic[S]):
     """Constraints on a plan.
 
     Arguments:
-        settings: as asked for.
+        settings: as requested.
         seconds: the budget; None where epochs or steps rule.
         speed: of the machine, relative to the one that plans were measured on.
         base: the base model; None for fresh weights.
@@ -130,9 +130,9 @@ class Planned(Generic[S, C, B]):
 
     Arguments:
         settings: resolved, except precision and the rows of a process.
-        corpus: what is learnt from.
+        corpus: training data, divided into parts.
         bundle: components, encoder, facts and provenance; no networks yet.
-        plan: what was planned, and why.
+        plan: the planned settings, and the reasons.
         elements: number of elements in one pass over the training part.
         most_steps: maximum number of updates; None for no limit.
         baseline: validation loss of the best n-gram model, nats per element.
@@ -172,7 +172,7 @@ def resolved(settings: S, plan: Plan, *, fixed: Mapping[str, Any], **changes: An
     """The settings with family, network, optimisation and budget filled from a plan.
 
     Arguments:
-        settings: as asked for.
+        settings: as requested.
         plan: fills what was left open.
         fixed: entries of `[training]` that the modality decides.
         changes: further settings.
@@ -232,8 +232,8 @@ class Modality(ABC, Generic[S, C, B]):
         """Read sources, divide and encode them.
 
         Arguments:
-            sources: what to learn from.
-            settings: as asked for.
+            sources: training data.
+            settings: as requested.
             opened: data that a claim has read already.
             base: a model whose encoder is used.
 
@@ -311,7 +311,7 @@ class Modality(ABC, Generic[S, C, B]):
 
         Arguments:
             model: the model.
-            sources: what to score.
+            sources: data to score.
             asked: settings of `evaluation` by name. [default: as in training]
 
         Raises:
@@ -352,7 +352,7 @@ class Modality(ABC, Generic[S, C, B]):
         raise SettingsError(f"models of {self.noun} are not compared", where="compare")
 
     def comparison_report(self, compared: Mapping[str, Any], title: str) -> Iterator[Any]:
-        """A comparison for people: lines, and what `rich` prints."""
+        """A comparison for people, as lines and `rich` renderables."""
         from rhapsode.views.comparison_report import plain_comparison
 
         yield from plain_comparison(compared, title)
@@ -374,7 +374,7 @@ class Modality(ABC, Generic[S, C, B]):
             sources: paths, names, or things in memory.
             number: which document, from 0.
             settings: as for training.
-            opened: what a claim has read already.
+            opened: data that a claim has read already.
 
         Raises:
             DataError: there are fewer documents.
@@ -387,7 +387,7 @@ class Modality(ABC, Generic[S, C, B]):
         Arguments:
             sources: paths, names, or things in memory.
             settings: as for training.
-            opened: what a claim has read already.
+            opened: data that a claim has read already.
         """
         corpus = self.corpus(sources, settings, opened=opened)
         return Surveyed(
@@ -400,7 +400,7 @@ class Modality(ABC, Generic[S, C, B]):
         )
 
     def survey_report(self, found: Mapping[str, Any], width: int) -> Iterator[Any]:
-        """A survey for people: what `rich` prints.
+        """A survey for people, as `rich` renderables.
 
         Arguments:
             found: from `survey`, with `training`.

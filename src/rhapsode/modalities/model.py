@@ -140,7 +140,7 @@ class Model(ABC, Generic[B]):
         """Continue a prompt.
 
         Arguments:
-            prompt: what to continue, as `prompt` takes it.
+            prompt: any value that `prompt` takes.
             settings: how.
             options: those of `GenerateSettings` by name, in place of `settings`.
 
@@ -182,7 +182,7 @@ class Model(ABC, Generic[B]):
         """Continue a prompt, and yield text as it is generated.
 
         Arguments:
-            prompt: what to continue, as `prompt` takes it.
+            prompt: any value that `prompt` takes.
             settings: how.
             options: those of `GenerateSettings` by name, in place of `settings`: length=100,
                 temperature=0.8, ...
@@ -198,7 +198,7 @@ class Model(ABC, Generic[B]):
         """Measure the model.
 
         Arguments:
-            sources: what to score; by name, by path, or in memory.
+            sources: data to score; by name, by path, or in memory.
             asked: settings of the modality's evaluation by name.
 
         Raises:

@@ -45,12 +45,12 @@ class Piece:
 
     Arguments:
         index: which continuation.
-        text: what is certain now; may be empty.
+        text: the text that is certain now; may be empty.
         end: "stop" or "length" with the last piece, else None.
         elements: new elements so far.
         prompt: which prompt it continues, from 0.
         trace: how the element was chosen, if requested.
-        chosen: the elements that came with this piece, end-of-sequence left out.
+        chosen: the elements of this piece, end-of-sequence left out.
     """
 
     index: int
@@ -69,7 +69,7 @@ class Continuation:
     Arguments:
         index: which one; with the seed it decides the draw.
         prompt: what it continues.
-        text: what was written.
+        text: the generated text.
         elements: how many elements that took.
         finish_reason: "stop" (end-of-sequence or a stop text) or "length".
         seed: of the draw.
@@ -118,7 +118,7 @@ def collect(
 
     Arguments:
         pieces: from `Model.write` with the same prompts and settings.
-        prompts: texts of what is continued.
+        prompts: texts of the prompts.
         settings: how, with a seed.
     """
     written: dict[tuple[int, int], list[Piece]] = defaultdict(list)
@@ -274,7 +274,7 @@ class Prompt(ABC):
 
     @abstractmethod
     def fragments(self, before: Sequence[Any], settings: GenerateSettings) -> Fragments:
-        """The text of what follows some elements."""
+        """The text that follows some elements, element by element."""
 
     @abstractmethod
     def given(self, text: str, settings: GenerateSettings) -> Given:

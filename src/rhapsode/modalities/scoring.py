@@ -44,7 +44,7 @@ class Metrics(Shown):
 
     @abstractmethod
     def report(self, title: str) -> Iterator[RenderableType]:
-        """Metrics for people under a title: lines, and what `rich` prints."""
+        """Metrics for people under a title, as lines and `rich` renderables."""
 
     def notes(self) -> Iterator[str]:
         """Warnings and remarks on the metrics."""
@@ -106,8 +106,8 @@ class Surveyed(Generic[C]):
 
     Arguments:
         found: plain values.
-        corpus: what training would learn from; None where it could not.
-        reason: why it could not.
+        corpus: training data; None if they cannot be learnt from.
+        reason: why `corpus` is None.
         encoding_reason: why the encoding was chosen.
     """
 

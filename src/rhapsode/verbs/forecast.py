@@ -57,7 +57,7 @@ def forecast(
         model: a run folder, model file or open model; or a table, frame or array to learn from.
         history: a table, frame or array of past values. [default: the training data]
         settings: horizon, paths, quantiles, samplers.
-        reading: settings of reading a table by name; what is left out is as in training.
+        reading: settings of reading a table by name; the others are as in training.
         output: a .csv, .tsv or .parquet file.
         plot: a .png or .svg file.
         budget: training time, if `model` is a table.

@@ -102,7 +102,7 @@ def open_stream(settings: IdSettings, corpus: IdCorpus, grammar: Grammar | None 
 
     Arguments:
         settings: resolved.
-        corpus: what is learnt from.
+        corpus: training data, divided into parts.
         grammar: fills the masks of the batches; None: anything may follow.
 
     Raises:

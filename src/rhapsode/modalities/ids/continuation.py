@@ -42,7 +42,7 @@ def chain_for(
 
     Arguments:
         bundle: its encoder names the elements.
-        settings: what to apply.
+        settings: of the filters.
         open_index: for `no_copy`.
 
     Raises:

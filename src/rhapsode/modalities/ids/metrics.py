@@ -66,7 +66,7 @@ class IdPart:
 
     Arguments:
         store: the elements.
-        split: what they are, in words, for a protocol.
+        split: description of the data, for a protocol.
         names: of the documents in the store.
     """
 
@@ -143,7 +143,7 @@ def protocol_of(bundle: IdBundle, split: str) -> Protocol:
 
     Arguments:
         bundle: the model.
-        split: what is scored, in words.
+        split: description of the scored part.
     """
     encoder = bundle.encoder
     return Protocol(
@@ -164,7 +164,7 @@ def score_part(
 
     Arguments:
         model: the model.
-        part: what to score.
+        part: data to score.
         text: sizes of its documents, where they have any.
 
     Raises:
@@ -205,7 +205,7 @@ def measure_ids(
 
     Arguments:
         model: the model.
-        part: what to score.
+        part: data to score.
         text: sizes of its documents, where they have any.
         settings: further measures.
 
@@ -289,10 +289,10 @@ def loss_of_rounded(
     Arguments:
         predictor: the model.
         rounded: the same with such weights.
-        store: what is scored.
-        context: what the model sees of the past.
+        store: scored elements.
+        context: past elements that the model sees.
         weights: number format of the weights.
-        grammar: what may follow; both are normalised over it.
+        grammar: elements that may follow; both are normalised over them.
 
     Returns:
         See `Evaluation.reduced`; None if nothing in the part is scored.
@@ -334,10 +334,10 @@ def batches_in_order(store: ElementStore, context: SeenContext, *, segment: int)
     """Batches that score every element once, in the order of the text.
 
     Arguments:
-        store: what to score; given elements get weight 0.
-        context: what the model sees of the past. `carried` is one pass in order; `fresh` reads one
-            document after the other, each from the zero state; `window:N` reads `segment` windows
-            in parallel, each for one element.
+        store: elements to score; given elements get weight 0.
+        context: past elements that the model sees. `carried` is one pass in order; `fresh` reads
+            one document after the other, each from the zero state; `window:N` reads `segment`
+            windows in parallel, each for one element.
         segment: elements of a batch; the first of `window:N` has N, the last of a text or document
             may have fewer.
     """
@@ -362,7 +362,7 @@ def losses_while_learning(
 
     Arguments:
         bundle: the model; it is not changed.
-        store: what to score.
+        store: elements to score.
         seconds: about how long.
 
     Returns:

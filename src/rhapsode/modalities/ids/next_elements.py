@@ -43,7 +43,7 @@ class IdChoice(Shown):
     """The distribution in which an element was chosen.
 
     Arguments:
-        trace: ranks, probabilities, and what every filter removed.
+        trace: ranks, probabilities, and the elements removed by each filter.
         logits_V: of the model.
         encoder: names the elements.
     """

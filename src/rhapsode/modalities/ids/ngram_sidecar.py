@@ -1,4 +1,4 @@
-"""N-gram counts of a model, in its file or beside it."""
+"""N-gram counts of a model, in its file or in a sidecar."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Counted:
     Arguments:
         model: order and smoothing chosen on the validation slice.
         loss: nats per element of that slice.
-        seconds: what counting and choosing took.
+        seconds: duration of counting and choosing.
     """
 
     model: NGramModel
@@ -59,8 +59,8 @@ def learn_ngram(
         train: elements to count, up to 20 million.
         validation: elements that the choice is made on.
         vocab_size: V.
-        fresh: whether documents are read without those before them.
-        grammar: what may follow; the loss is normalised over it.
+        fresh: True if every document is read without the previous ones.
+        grammar: elements that may follow; the loss is normalised over them.
 
     Returns:
         None if there is nothing to count, or no validation data.

@@ -38,8 +38,8 @@ class ValidationPart:
         elements_N: ids.
         starts: where documents begin among them.
         scored_N: which are scored; None: all.
-        context: what the model sees of the past.
-        grammar: what may follow; None: anything.
+        context: past elements that the model sees.
+        grammar: elements that may follow; None: all.
     """
 
     elements_N: NDArray[np.unsignedinteger]

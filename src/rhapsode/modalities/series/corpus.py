@@ -41,7 +41,7 @@ class SeriesPart:
         first_S: rows of each before the first scored one.
         scaled_S: rows of each that set its scale.
         split: the scored rows, in words.
-        learnt: values among the scored ones that training knew.
+        learnt: number of scored values that were training data.
     """
 
     given: SeriesSet
@@ -232,7 +232,7 @@ def encode_series(
 
     Arguments:
         encoder: values to features and targets.
-        covariates: what stands beside them.
+        covariates: inputs besides the values.
         given: the series.
         scaled_S: rows of each, from its beginning, that set its scale.
 

@@ -128,7 +128,7 @@ class SeriesForecast(Shown):
         return np.asarray(self.paths_BSHK.mean(axis=1))
 
     def history(self, place: int) -> tuple[Ints, Floats]:
-        """Times (T,) and values (T, K) that one forecast knew."""
+        """Times (T,) and values (T, K) of the history of one forecast."""
         first = int(self.given.offsets[self.which[place]])
         known = slice(first, first + int(self.rows[place]))
         return self.given.times_N[known], self.given.values_NK[known]

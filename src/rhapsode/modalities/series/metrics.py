@@ -57,7 +57,7 @@ class SeriesMetrics(ValueMetrics):
     """Metrics of a model of series.
 
     Arguments:
-        learnt: values among those scored that training knew.
+        learnt: number of scored values that were training data.
         forecasts: from rolling origins; None where the part is too short for any.
         nats_N: of each row; NaN where none is scored.
     """
@@ -99,7 +99,7 @@ class Backtest:
         horizon: steps ahead.
         season: values to a season.
         forecasts: how many origins, over all series and numbers.
-        notes: what could not be done.
+        notes: methods that failed, with reasons.
         scores: by method, of every forecast.
         places: the origin of each of these.
     """
@@ -332,7 +332,7 @@ def measure_series(
 
     Arguments:
         predictor: the model.
-        part: what to score.
+        part: data to score.
         horizon: steps ahead.
         season: values to a season.
         settings: origins, stride, samples and seed.

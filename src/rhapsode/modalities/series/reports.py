@@ -98,13 +98,11 @@ def survey_series(
 
     Returns:
         Plain values. sources: as given. series, rows, values, missing: how many. kind:
-        "time" or "order".
-        frequencies: series by frequency. period: values to a season. first, last: times. reading:
-            `lines`, what was
-        noticed. lengths: `rows` of series, order statistics and a histogram. columns: of each
-        column of values `name`, `values`, `missing`, `min`, `median`, `max`. known, static,
-        categories: names of covariates. shares: of `train`, `validation` and `test` rows and
-            values.
+        "time" or "order". frequencies: series by frequency. period: values to a season. first,
+        last: times. reading: `lines`, notes on reading. lengths: `rows` of series, order statistics
+        and a histogram. columns: of each column of values `name`, `values`, `missing`, `min`,
+        `median`, `max`. known, static, categories: names of covariates. shares: rows and values of
+        `train`, `validation` and `test`.
 
     Raises:
         DataError: more than one source, or one that cannot be read.

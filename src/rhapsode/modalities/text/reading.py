@@ -166,7 +166,7 @@ def counted(
 
     Arguments:
         learner: the encoding.
-        pieces: what to learn from.
+        pieces: training data.
         settings: of the encoding.
         characters: about how much there is.
     """

@@ -163,7 +163,7 @@ def read_steps(text: str, width: int) -> tuple[Step, ...]:
     A series of single numbers also takes commas between steps. An empty entry or nan is missing.
 
     Arguments:
-        text: what was typed.
+        text: the typed text.
         width: numbers of a step.
 
     Raises:

@@ -49,7 +49,7 @@ def measure_writing(
 
     Arguments:
         texts: generated or real texts, without prompts.
-        index: of the training text, or why there is none.
+        index: of the training text, or the reason why there is none.
         length: characters that each text is cut to; shorter ones are left out.
         number: how many are measured, the first ones that are long enough. [default: all]
         unit: of n-grams. [default: suits the training text, or the texts without an index]
@@ -68,7 +68,7 @@ def measure_writing(
         invented_words, invented_examples: fraction of words that the training text lacks, and the
             most frequent of them; None if unknown.
         novelty, longest_copy, copied_share: as `measure_copying` gives them; None without an index.
-        reason: why what needs the training text is None; missing when it is there.
+        reason: why measures on the training text are None; absent otherwise.
 
     Raises:
         DataError: fewer texts than `number`, or none, are that long.

@@ -171,13 +171,14 @@ def measure_model(
     Generation starts from the empty prompt, or from held-out prompts if the model completes
     prompts, with temperature as the only filter. A text that ends by itself is followed by another
     one, with a line feed between them, until there are enough characters. Documents of real text
-    are joined in the same way. No copy extends from one document into the next. The time limit may allow shorter
-    or fewer texts only, depending on the machine; `texts` and `length` are those measured.
+    are joined in the same way. No copy extends from one document into the next. The
+    time limit may allow only shorter or fewer texts, depending on the machine; `texts` and `length`
+    are those measured.
 
     Arguments:
         predictor: the model.
         bundle: its encoder and how its texts were read.
-        index: of its training text, or why there is none.
+        index: of its training text, or the reason why there is none.
         real: text that it has not learnt from.
         seconds: time limit of generation.
         clock: seconds, of any origin.
