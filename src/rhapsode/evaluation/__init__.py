@@ -1,4 +1,7 @@
-"""Figures with their protocols. Models come as predictors; no torch."""
+"""Figures with their protocols.
+
+Models are passed as predictors. Nothing here loads torch.
+"""
 
 from rhapsode.evaluation.forecasts import (
     Forecast,

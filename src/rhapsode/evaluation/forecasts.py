@@ -62,11 +62,11 @@ class Forecast:
 def forecast_of_samples(
     samples_ST: NDArray[np.floating], point_T: Floats | None = None
 ) -> Forecast:
-    """The forecast that sample paths make.
+    """Summarise sample paths as a forecast.
 
-    Quantiles are at place p (S + 1) of the sorted values: of as many further draws a share of
-    exactly p is expected below them (exactly where that place is whole), so that intervals cover
-    what they claim however few the paths are.
+    The quantile of level p is at position p (S + 1) of the sorted values. A further draw lies below
+    it with probability p (exactly so if the position is whole), so that intervals have their
+    nominal coverage for any number of paths.
 
     Arguments:
         samples_ST: S paths of T steps.
@@ -88,18 +88,18 @@ def seasonal_naive(
     samples: int = 100,
     seed: int = 0,
 ) -> Forecast:
-    """The forecast that repeats the last season.
+    """Forecast by repeating the last season.
 
-    A season that is not wholly known is filled from earlier ones.
+    Missing values of the last season are filled from earlier seasons.
 
-    Paths are the forecast's own recursion with centred in-sample errors drawn with replacement
-    (Hyndman and Athanasopoulos 2021, section 5.5): nothing is assumed of the errors but that they
-    are alike and independent.
+    Sample paths add centred in-sample errors, drawn with replacement, at every step of the
+    recursion (Hyndman and Athanasopoulos 2021, section 5.5). Errors are assumed to be
+    independent and identically distributed.
 
     Arguments:
         history_T: values; NaN where missing.
         horizon: steps to forecast.
-        season: steps in a season; 1, as for a history that is no longer, repeats the last value.
+        season: steps in a season; 1 repeats the last value, as for a history of at most a season.
         samples: sample paths, S.
         seed: of the errors drawn.
 
@@ -125,7 +125,7 @@ def seasonal_naive(
 
 
 def _last_season(history_T: Floats, season: int) -> Floats:
-    """The last known value of every step of the season, in the order in which they come next."""
+    """Last known value of each step of the season, in forecast order."""
     padded_T = np.concatenate((np.full(-len(history_T) % season, np.nan), history_T))
     seasons_RT = padded_T.reshape(-1, season)
     known_RT = ~np.isnan(seasons_RT)
@@ -138,16 +138,18 @@ def _last_season(history_T: Floats, season: int) -> Floats:
 
 
 def seasonal_error(history_T: NDArray[np.floating], season: int) -> tuple[float | None, str | None]:
-    """Mean absolute error of seasonal naive inside a history, for MASE.
+    """Mean absolute error of the seasonal naive forecast inside a history.
 
-    A history no longer than a season is measured against the step before instead, as GluonTS does.
+    MASE divides by it.
+
+    For a history no longer than a season, the previous step is the forecast, as in GluonTS.
 
     Arguments:
         history_T: values; NaN where missing.
         season: steps in a season, 1 for none.
 
     Returns:
-        The error and None; or None, and why there is none.
+        The error and None; or None and the reason why there is no error.
     """
     history_T = np.asarray(history_T, dtype=np.float64)
     lag = season if season < len(history_T) else 1
@@ -165,12 +167,12 @@ def sample_crps(samples_ST: NDArray[np.floating], actual_T: NDArray[np.floating]
     """Continuous ranked probability score of sample paths at every step, (T,).
 
     Mean of abs(x - y) less half the mean of abs(x - x'). The fair estimator leaves a path's
-    distance to itself out of the second mean and so does not depend on how many paths there are
-    (Ferro 2014). A single path has no other, and gives its absolute error.
+    distance to itself out of the second mean and so does not depend on the number of paths
+    (Ferro 2014). For a single path the score is its absolute error.
 
     Arguments:
         samples_ST: S paths of T steps.
-        actual_T: what came.
+        actual_T: observations.
     """
     sorted_ST = np.sort(np.asarray(samples_ST, dtype=np.float64), axis=0)
     count = len(sorted_ST)
@@ -191,7 +193,7 @@ class ForecastScore:
         symmetric: sum of 200 |y - f| / (|y| + |f|), f the median; 0 where both are 0.
         size: sum of absolute actual values.
         scaled: sum of absolute errors over the seasonal error; None where there is no such error.
-        unscaled: why not.
+        unscaled: reason why `scaled` is None.
         quantile_losses: sum of 2 |(y - q) (1[y <= q] - level)| for each of `LEVELS`; NaN where a
             forecast lacks one.
         covered: points inside each central interval of `COVERAGES`; NaN where a forecast lacks one.
@@ -218,12 +220,12 @@ def score_forecast(
     history_T: NDArray[np.floating],
     season: int,
 ) -> ForecastScore:
-    """One forecast beside what came.
+    """Score one forecast against the observations.
 
     Arguments:
         forecast: of T steps.
-        actual_T: what came; NaN where missing.
-        history_T: what the forecast knew, for the seasonal error.
+        actual_T: observations; NaN where missing.
+        history_T: observations before the forecast, for the seasonal error.
         season: steps in a season, 1 for none.
     """
     known_T = np.isfinite(actual_T)
@@ -262,7 +264,9 @@ def _covered(forecast: Forecast, known_T: NDArray[np.bool_], y: Floats, share: f
 
 @dataclass(frozen=True)
 class ForecastFigures:
-    """Metrics of forecasts; None where there is none, for reasons in `notes`.
+    """Metrics of forecasts.
+
+    A metric that cannot be computed is None, and `notes` gives the reason.
 
     Arguments:
         mase: mean absolute scaled error of the median: below 1 is better than the seasonal naive
@@ -272,13 +276,13 @@ class ForecastFigures:
         weighted_quantile_loss: mean over the levels 0.1 to 0.9 of the summed quantile loss over the
             summed absolute values (GluonTS: mean_weighted_sum_quantile_loss).
         weighted_quantile_losses: of each level.
-        coverage: share of points inside the central intervals that claim 50, 80 and 90 %.
+        coverage: fraction of points inside the central 50, 80 and 90 % intervals.
         mae: mean absolute error of the median.
         rmse: root mean squared error of the mean.
         bias: mean of forecast mean less actual.
-        forecasts: how many forecasts had something to be compared with.
+        forecasts: number of forecasts with at least one observed point.
         points: observed points.
-        notes: what was left out of which figure.
+        notes: what is left out of each metric, and why.
     """
 
     mase: float | None
@@ -296,7 +300,7 @@ class ForecastFigures:
 
 
 def forecast_figures(scores: Iterable[ForecastScore]) -> ForecastFigures:
-    """The figures of forecasts pooled over series and origins."""
+    """Metrics of forecasts, pooled over series and origins."""
     kept = [score for score in scores if score.points]
     notes = []
     points = sum(score.points for score in kept)
@@ -354,7 +358,7 @@ def rolling_origins(
     Arguments:
         length: steps of the series.
         horizon: steps to forecast.
-        origins: how many are wished for; fewer where histories would be empty.
+        origins: number of origins; fewer where histories would be empty.
         stride: steps from one origin to the next; the horizon where not given.
     """
     step = horizon if stride is None else stride

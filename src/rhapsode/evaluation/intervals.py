@@ -27,7 +27,7 @@ class Interval:
         low: lower end of the 95 % interval, nats per element.
         high: upper end.
         standard_error: of the mean, nats per element.
-        units: what was taken as independent, "73 documents" or "100 blocks of 1,115 elements".
+        units: the independent units, "73 documents" or "100 blocks of 1,115 elements".
     """
 
     low: float
@@ -73,7 +73,7 @@ def interval_of(nats_N: NDArray[np.floating], starts: NDArray[np.int64]) -> Inte
         starts: where each document begins.
 
     Returns:
-        None where there are too few elements to tell.
+        None if there are too few elements.
     """
     sums_U, counts_U, words = unit_sums(nats_N, starts)
     if len(sums_U) < FEWEST_UNITS:
@@ -94,14 +94,14 @@ def _mean_and_error(
 
 @dataclass(frozen=True)
 class Difference:
-    """The difference of two models over units that both have scored.
+    """Difference of two models over units that both have scored.
 
     Arguments:
-        mean: over the sizes of all units; above 0 where the first needs more.
+        mean: over the sizes of all units; above 0 where the first model has the higher cost.
         low: lower end of the 95 % interval; None where units are too few.
         high: upper end.
-        p_value: chance of a mean at least as far from 0 if both were alike: 10,000 random sign
-            flips of the units.
+        p_value: probability of a mean at least as far from 0 under equal models, by 10,000 random
+            sign flips of the units.
         units: how many.
     """
 
@@ -130,7 +130,7 @@ def paired_difference(
         one_U: cost of each unit by the first model.
         other_U: cost by the second.
         sizes_U: characters, values or whatever else the mean is taken over, of each unit.
-        per: what all costs are divided by: ln 2 gives bits of nats.
+        per: divisor of all costs; ln 2 converts nats to bits.
         seed: of the sign flips.
     """
     gap_U = (one_U - other_U) / per

@@ -36,7 +36,7 @@ class Surprise:
 def surprises(
     nats_N: NDArray[np.floating], starts: NDArray[np.int64], *, width: int = 24, most: int = 5
 ) -> list[Surprise]:
-    """The runs with the highest mean loss, without overlap, highest first.
+    """Runs with the highest mean loss, without overlap, highest first.
 
     Arguments:
         nats_N: nats of every element; NaN where one is not scored.
@@ -104,7 +104,7 @@ def loss_by_context(seen_N: NDArray[np.int64], nats_N: NDArray[np.floating]) -> 
 
 
 def position_losses(nats_N: NDArray[np.floating], starts: NDArray[np.int64]) -> list[Bucket]:
-    """`loss_by_context` where every document was read from the zero state."""
+    """`loss_by_context` of documents that were each read from the zero state."""
     begins = document_spans(starts, len(nats_N))[:, 0]
     begins_N = np.zeros(len(nats_N), dtype=np.int64)
     begins_N[begins] = begins
@@ -121,16 +121,16 @@ def context_losses(
     scored_N: NDArray[np.bool_] | None = None,
     allowed: AllowedElements | None = None,
 ) -> list[Bucket]:
-    """`loss_by_context` of rows from evenly spread places, without a past.
+    """`loss_by_context` of rows at evenly spaced places, from the zero state.
 
     Arguments:
         predictor: the model.
         elements_N: ids.
-        context: what the model sees of the past; `window:N` is followed up to N.
+        context: past elements that the model sees; `window:N` is followed up to N.
         rows: how many rows, fewer where the text has fewer places.
         longest: elements read in each.
         scored_N: False where an element is given, not scored; None: all are scored.
-        allowed: what may stand at each place; None: anything.
+        allowed: elements allowed at each place; None: all.
     """
     total = len(elements_N)
     longest = min(longest, total, context.size if context.kind == "window" else total)
@@ -163,7 +163,7 @@ def windowed_loss(
 
     Each element is scored after at least `window - stride` others.
 
-    Windows do not know of documents: they run across their ends.
+    Windows ignore the bounds of documents.
 
     Arguments:
         predictor: the model, from the zero state at every window.
@@ -172,7 +172,7 @@ def windowed_loss(
         stride: elements between the beginnings of two windows, below `window`.
         rows: windows side by side.
         scored_N: False where an element is given, not scored; None: all are scored.
-        allowed: what may stand at each place; None: anything.
+        allowed: elements allowed at each place; None: all.
     """
     batches = sweep_strided(elements_N, window=window, stride=stride, rows=rows)
     if scored_N is not None:
@@ -188,7 +188,7 @@ class ReliabilityBin:
 
     Arguments:
         confidence: mean probability of the likeliest candidate.
-        accuracy: how often it came.
+        accuracy: frequency with which it was the next element.
         elements: how many.
     """
 
@@ -206,11 +206,11 @@ class Calibration:
     Arguments:
         ece: expected calibration error: mean distance of confidence and accuracy over 15 equal
             bins, weighted by elements; 0 to 1.
-        accuracy: how often the likeliest candidate came.
+        accuracy: frequency with which the likeliest candidate was the next element.
         confidence: its mean probability.
         entropy: mean entropy of the predicted distribution, nats: equals the loss of a calibrated
             model.
-        elements: how many were looked at.
+        elements: number of examined elements.
         bins: the reliability diagram, bins without elements left out.
     """
 
@@ -226,7 +226,7 @@ def calibration_of(looks: Iterable[tuple[Batch, Examined]]) -> Calibration | Non
     """Calibration over examined batches; None where nothing was scored.
 
     Arguments:
-        looks: batches and what the predictor said of them.
+        looks: batches, and the predictor's answers to them.
     """
     counts_K = np.zeros(BINS, dtype=np.int64)
     right_K = np.zeros(BINS)

@@ -51,15 +51,15 @@ def in_context(
     scored_N: NDArray[np.bool_] | None = None,
     grammar: Grammar | None = None,
 ) -> Iterator[Batch]:
-    """Batches that score every element once in a model's own context.
+    """Batches that score every element once, in a model's own context.
 
     Given elements are read with weight 0.
 
     Arguments:
         elements_N: ids.
         starts: where each document begins; counts for `fresh`.
-        context: what the model sees of the past.
-        lanes: for `carried`: 1 is the plain pass in order; more read side by side, each after
+        context: past elements that the model sees.
+        lanes: for `carried`: 1 reads the text in order; more are read in parallel, each after
             `run_up` unscored elements.
         window: elements per call.
         run_up: elements read before a lane's first scored one.
@@ -108,7 +108,7 @@ def read_batches(
         predictor: the model.
         ask: its `score` or `examine`.
         batches: from `in_context`.
-        context: what the model sees of the past.
+        context: past elements that the model sees.
     """
     state: Any = None
     for batch in batches:
@@ -140,7 +140,7 @@ def element_losses(
     Arguments:
         predictor: the model.
         batches: from a sweep, which says where its targets stand.
-        context: what the model sees of the past.
+        context: past elements that the model sees.
         elements: N.
     """
     answers = read_batches(predictor, predictor.score, batches, context)
@@ -151,7 +151,7 @@ def element_losses(
 def _laid_out(
     answers: Iterable[tuple[Batch, Sequence[NDArray[np.float32]]]], kinds: int, elements: int
 ) -> NDArray[np.float32]:
-    """Nats of every element by several models, (kinds, N), where batches say that they stand."""
+    """Nats of every element under several models, (kinds, N), in text order."""
     nats_RN = np.full((kinds, elements), np.nan, dtype=np.float32)
     for batch, log_probs in answers:
         scored_BT = batch.weights_BT > 0
@@ -207,7 +207,7 @@ def part_losses(
     Arguments:
         predictor: the mixture, whose network reads every batch once.
         batches: from a sweep, which says where its targets stand.
-        context: what the network sees of the past.
+        context: past elements that the network sees.
         elements: N.
     """
     answers = read_batches(predictor, predictor.score_parts, batches, context)
@@ -223,7 +223,7 @@ def mixture_nats(
     Arguments:
         network_N: nats of each by the network alone, NaN where one is not scored.
         ngram_N: by the n-gram model alone.
-        share: of the n-gram model, 0 to 1.
+        share: weight of the n-gram model, 0 to 1.
     """
     mixed_N = np.full(len(network_N), np.nan, dtype=np.float32)
     known_N = ~np.isnan(network_N)
@@ -232,9 +232,9 @@ def mixture_nats(
 
 
 def best_share(network_N: NDArray[np.floating], ngram_N: NDArray[np.floating]) -> float:
-    """The weight of the n-gram model with the least loss, to three decimals.
+    """Weight of the n-gram model that minimises the loss of the mixture.
 
-    The loss is convex in the share: its slope is followed to where it is 0 by halving the range.
+    The loss is convex in the weight. Bisection finds the zero of its slope, to three decimals.
 
     Arguments:
         network_N: nats of elements by the network alone, NaN where one is not scored.

@@ -32,14 +32,14 @@ NO_NGRAM = "no n-gram model was counted"
 
 @dataclass(frozen=True)
 class Protocol:
-    """The protocol of a figure; a figure without one is not reported.
+    """Protocol of a figure. Every reported figure has one.
 
     Arguments:
-        split: which share was scored.
-        selected_on: what the weights were chosen on.
-        context: what the model saw before each element.
-        normalisation: what was done to the text before scoring.
-        unknown_cost: what an element outside the vocabulary is charged.
+        split: scored part.
+        selected_on: data that the weights were chosen on.
+        context: elements that the model saw before each scored one.
+        normalisation: of the text, before scoring.
+        unknown_cost: cost of an element outside the vocabulary.
     """
 
     split: str
@@ -55,7 +55,7 @@ class Text:
 
     Arguments:
         words: pieces between white space; None in scripts that do not set words apart.
-        spelling: nats of spelling what has no element of its own.
+        spelling: nats of spelling the unknown pieces.
         speller: the model that spelled it; None where nothing was unknown.
     """
 
@@ -91,13 +91,11 @@ class Figures(NetworkFigures):
 
     Arguments:
         elements: how many were scored, ends of documents included.
-        unknown_rate: share of elements outside the vocabulary.
+        unknown_rate: fraction of elements outside the vocabulary.
         interval: of the loss, 95 %; None where there is too little text.
-        floors: nats per element of what needs no learning: uniform, unigram, ngram (null with a
-            reason).
-        protocol: how.
-        ngram_share: what of every probability the n-gram model gave that the network is mixed with;
-            0: there is none.
+        floors: nats per element of the baselines: uniform, unigram, ngram (null with a reason).
+        protocol: how the figures were measured.
+        ngram_share: weight of the n-gram model that the network is mixed with; 0 without one.
         network: figures of the network alone, under the same protocol; None where it is not mixed.
     """
 
@@ -120,12 +118,12 @@ def floors_of(
 ) -> dict[str, Any]:
     """Nats per element of baselines: uniform, unigram and n-gram.
 
-    The unigram model has one count added to each element, so that nothing is impossible.
+    The unigram model adds one to each count, so that no element has probability 0.
 
     Arguments:
         found_V: how often each element is scored.
-        counts_V: how often it occurs in the training share.
-        ngram: what `_ngram_floor` gives, or why there is no n-gram model.
+        counts_V: how often it occurs in the training part.
+        ngram: the result of `_ngram_floor`, or the reason why there is no n-gram model.
     """
     share_V = (counts_V + 1.0) / (counts_V.sum() + len(counts_V))
     return {
@@ -141,10 +139,10 @@ def _ngram_floor(
     """Nats per scored element of an n-gram model, and which one.
 
     Arguments:
-        store: what is scored.
-        ngram: counted on the training share.
-        fresh: whether every document is read without what came before it.
-        grammar: the model is normalised over what it allows.
+        store: scored elements.
+        ngram: counted on the training part.
+        fresh: True if every document is read without the previous ones.
+        grammar: the model is normalised over the allowed elements.
     """
     if grammar is not None:
         loss = grammatical_loss(store, ngram, grammar, fresh=fresh)
@@ -160,10 +158,10 @@ def grammatical_loss(
     """Nats per scored element of an n-gram model under a grammar.
 
     Arguments:
-        store: what is scored.
-        ngram: counted on the training share.
+        store: scored elements.
+        ngram: counted on the training part.
         grammar: over the same elements.
-        fresh: whether every document is read without what came before it.
+        fresh: True if every document is read without the previous ones.
     """
     from rhapsode.bundle.combined.mixed_predictor import NGramPredictor
 
@@ -238,16 +236,16 @@ def evaluate_store(
 
     Arguments:
         predictor: the model.
-        store: what to score; at least one element.
-        counts_V: element counts of the training share, for the floors.
-        protocol: what to say of split, selection and normalisation; context and unknown cost are
+        store: elements to score, at least one.
+        counts_V: element counts of the training part, for the baselines.
+        protocol: split, selection and normalisation; context and unknown cost are
             completed here.
-        context: what the model sees of the past.
-        text: what is known of the text itself.
-        ngram: the counting floor, or why there is none.
+        context: past elements that the model sees.
+        text: statistics of the text.
+        ngram: the n-gram baseline, or the reason why there is none.
         every: for `window:N`, score only every n-th element after the first window; the others are
             taken to cost as much on average, and the protocol says so.
-        grammar: what may follow; the predictor is normalised over it.
+        grammar: elements that may follow; the predictor is normalised over them.
 
     Returns:
         The figures, and the nats of every element, NaN where one is not scored.

@@ -1,6 +1,6 @@
 """ETS, ARIMA and Theta through statsforecast, as baselines of series.
 
-It is imported when a forecast is asked for, not before.
+statsforecast is imported when a forecast is requested, not before.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ def statistical_forecast(
     if len(history_T) < 2 * season:
         season = 1
     try:
-        from statsforecast import models  # type: ignore[import-not-found, import-untyped, unused-ignore]
+        from statsforecast import (  # type: ignore[import-not-found, import-untyped, unused-ignore]
+            models,
+        )
     except ImportError:
         raise MissingExtraError("series", "a forecast by ETS, ARIMA or Theta") from None
     model = getattr(models, STATISTICAL[name])(season_length=season)

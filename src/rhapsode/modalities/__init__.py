@@ -1,6 +1,6 @@
-"""Kinds of sequences: what only one of them needs above its encoder.
+"""Kinds of sequences: corpora, plans, prompts and metrics of each.
 
-A modality is a folder here, whose `__init__` registers it and loads nothing else.
+Every modality is a folder. Its `__init__` registers the modality and loads nothing else.
 """
 
 import importlib

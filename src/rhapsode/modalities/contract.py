@@ -1,4 +1,4 @@
-"""The modality contract: what the rooms above ask of a kind of sequence."""
+"""The modality contract: the interface of a kind of sequence."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ __all__ = [
 
 
 class Degree(IntEnum):
-    """Confidence of a modality that sources are its own."""
+    """Confidence of a modality that it can read given sources."""
 
     NONE = 0
     POSSIBLE = 1
@@ -76,7 +76,7 @@ class Claim:
     Arguments:
         degree: how sure it is.
         reason: why, in words.
-        opened: what was read on the way, so that nothing is read twice.
+        opened: data that was read to decide, so that nothing is read twice.
     """
 
     degree: Degree
@@ -110,11 +110,11 @@ class RunRequest(Generic[S]):
     """Constraints on a plan.
 
     Arguments:
-        settings: as asked for.
+        settings: as requested.
         seconds: the budget; None where epochs or steps rule.
-        speed: of the machine, 1 for the one that plans were measured on.
-        base: the model that the run begins as; None for fresh weights.
-        first: whether this process is the one that tells and counts.
+        speed: of the machine, relative to the one that plans were measured on.
+        base: the base model; None for fresh weights.
+        first: True on rank 0, which logs and counts.
     """
 
     settings: S
@@ -129,14 +129,14 @@ class Planned(Generic[S, C, B]):
     """A run that is decided.
 
     Arguments:
-        settings: resolved, but for precision and the rows of a process.
-        corpus: what is learnt from.
+        settings: resolved, except precision and the rows of a process.
+        corpus: training data, divided into parts.
         bundle: components, encoder, facts and provenance; no networks yet.
-        plan: what was planned, and why.
-        elements: of one pass over the training part.
-        most_steps: updates after which nothing more is gained; None for no limit.
-        baseline: nats per element of the validation part by the best model that only counts.
-        own: what the modality keeps from here to the end of the run.
+        plan: the planned settings, and the reasons.
+        elements: number of elements in one pass over the training part.
+        most_steps: maximum number of updates; None for no limit.
+        baseline: validation loss of the best n-gram model, nats per element.
+        own: data that the modality keeps until the end of the run.
     """
 
     settings: S
@@ -157,7 +157,7 @@ class Finished(Generic[B]):
         bundle: with calibration and figures, to be written.
         figures: of the test part, as the summary holds them.
         summary: further entries of the summary.
-        baselines: nats per element of what learns nothing or only counts, by name, for the curve.
+        baselines: nats per element of each baseline, by name, for the curve.
         marks: further losses for the curve: `test`, `mixed`.
     """
 
@@ -172,7 +172,7 @@ def resolved(settings: S, plan: Plan, *, fixed: Mapping[str, Any], **changes: An
     """The settings with family, network, optimisation and budget filled from a plan.
 
     Arguments:
-        settings: as asked for.
+        settings: as requested.
         plan: fills what was left open.
         fixed: entries of `[training]` that the modality decides.
         changes: further settings.
@@ -192,7 +192,7 @@ def resolved(settings: S, plan: Plan, *, fixed: Mapping[str, Any], **changes: An
 class Modality(ABC, Generic[S, C, B]):
     """A kind of sequence.
 
-    The rooms above ask it for what differs, and never which one it is.
+    Callers use this interface alone and never check which modality it is.
     """
 
     name: ClassVar[str]
@@ -210,7 +210,7 @@ class Modality(ABC, Generic[S, C, B]):
 
     @abstractmethod
     def claim(self, sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
-        """Say whether sources are of this kind.
+        """Decide if sources are of this kind.
 
         Arguments:
             sources: paths, names, or things in memory.
@@ -232,9 +232,9 @@ class Modality(ABC, Generic[S, C, B]):
         """Read sources, divide and encode them.
 
         Arguments:
-            sources: what to learn from.
-            settings: as asked for.
-            opened: what a claim has read already.
+            sources: training data.
+            settings: as requested.
+            opened: data that a claim has read already.
             base: a model whose encoder is used.
 
         Raises:
@@ -246,47 +246,50 @@ class Modality(ABC, Generic[S, C, B]):
         """The settings that a base model decides, by name."""
 
     def suggested(self, bundle: B) -> dict[str, Any]:
-        """The settings that a base model suggests where nothing else is asked for."""
+        """Settings that a base model suggests as defaults."""
         names = ("optimiser", "beta1", "beta2", "weight_decay", "clip")
         trained = bundle.provenance.section("training")
         return {"training": {name: trained[name] for name in names if name in trained}}
 
     def alike(self, name: str, asked: Any, decided: Any) -> bool:
-        """True if a setting says what a base model decides, perhaps by another name."""
+        """True if a requested value equals that of the base model.
+
+        Aliases of a name are equal.
+        """
         return bool(asked == decided)
 
     @abstractmethod
     def plan(self, corpus: C, request: RunRequest[S]) -> Planned[S, C, B]:
-        """Decide on everything that was left open."""
+        """Fill all settings that were left open."""
 
     @abstractmethod
     def stream(self, planned: Planned[S, C, B]) -> Stream:
         """The training part as batches."""
 
     def initialise(self, network: Network, planned: Planned[S, C, B]) -> bool:
-        """Set weights that training begins with; True if they are worth keeping."""
+        """Set the initial weights; True if they are worth keeping."""
         return False
 
     @abstractmethod
     def validation(self, planned: Planned[S, C, B], network: Network) -> Callable[[], float] | None:
-        """A function that measures the validation part, nats per element; None without one."""
+        """Function that computes the validation loss, nats per element; None without data."""
 
     @abstractmethod
     def samples(
         self, planned: Planned[S, C, B], network: Network
     ) -> Callable[[], tuple[tuple[float, str], ...]]:
-        """The function that gives temperatures and previews of what the network would write."""
+        """Function that generates previews, each with its temperature."""
 
     @abstractmethod
     def finish(
         self, planned: Planned[S, C, B], bundle: B, network: Network, folder: Path
     ) -> Finished[B]:
-        """Calibrate the best weights, measure them on the test part, and keep sidecars.
+        """Calibrate and test the best weights, and write sidecar files.
 
         Arguments:
             planned: the run.
             bundle: the best weights.
-            network: what was trained; its weights are not the best ones.
+            network: the trained network, with the last weights instead of the best.
             folder: where sidecars go.
         """
 
@@ -295,7 +298,7 @@ class Modality(ABC, Generic[S, C, B]):
         """Contents of the card of a run."""
 
     def told(self, summary: Mapping[str, Any], title: str) -> Iterator[Any]:
-        """Lines and tables of `rich` for the end of a run."""
+        """Lines and `rich` tables for the end of a run."""
         if summary["loss"] is not None:
             yield f"{title}: {summary['loss']:.4f} nats per element"
 
@@ -308,8 +311,8 @@ class Modality(ABC, Generic[S, C, B]):
 
         Arguments:
             model: the model.
-            sources: what to score.
-            asked: settings of `evaluation` by name; what is left out is as it was in training.
+            sources: data to score.
+            asked: settings of `evaluation` by name. [default: as in training]
 
         Raises:
             DataError: they cannot be read, or hold nothing to score.
@@ -349,7 +352,7 @@ class Modality(ABC, Generic[S, C, B]):
         raise SettingsError(f"models of {self.noun} are not compared", where="compare")
 
     def comparison_report(self, compared: Mapping[str, Any], title: str) -> Iterator[Any]:
-        """A comparison for people: lines, and what `rich` prints."""
+        """A comparison for people, as lines and `rich` renderables."""
         from rhapsode.views.comparison_report import plain_comparison
 
         yield from plain_comparison(compared, title)
@@ -371,7 +374,7 @@ class Modality(ABC, Generic[S, C, B]):
             sources: paths, names, or things in memory.
             number: which document, from 0.
             settings: as for training.
-            opened: what a claim has read already.
+            opened: data that a claim has read already.
 
         Raises:
             DataError: there are fewer documents.
@@ -379,12 +382,12 @@ class Modality(ABC, Generic[S, C, B]):
         raise SettingsError(f"documents of {self.noun} are not shown", where="data show")
 
     def survey(self, sources: Sequence[Any], settings: S, opened: Any) -> Surveyed[C]:
-        """Describe sources, and prepare what training would learn from.
+        """Describe sources, and prepare their corpus for training.
 
         Arguments:
             sources: paths, names, or things in memory.
             settings: as for training.
-            opened: what a claim has read already.
+            opened: data that a claim has read already.
         """
         corpus = self.corpus(sources, settings, opened=opened)
         return Surveyed(
@@ -397,7 +400,7 @@ class Modality(ABC, Generic[S, C, B]):
         )
 
     def survey_report(self, found: Mapping[str, Any], width: int) -> Iterator[Any]:
-        """A survey for people: what `rich` prints.
+        """A survey for people, as `rich` renderables.
 
         Arguments:
             found: from `survey`, with `training`.

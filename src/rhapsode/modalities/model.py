@@ -1,4 +1,4 @@
-"""The public model: an opened model file that writes, predicts and is measured."""
+"""The public model: generation, prediction and evaluation with a model file."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ B = TypeVar("B", bound=Bundle[Any, Any])
 
 
 class Model(ABC, Generic[B]):
-    """A model file, opened; networks are loaded when the first prediction is asked for."""
+    """An opened model file.
+
+    Networks are loaded at the first prediction.
+    """
 
     path: Path
     """The model file."""
@@ -55,11 +58,11 @@ class Model(ABC, Generic[B]):
     prompts_are_text: ClassVar[bool] = True
     """True if a prompt is the text itself, False if it names a file."""
     seed: ClassVar[int | None] = None
-    """Of the draw where none is asked for; None for a fresh one, which is told."""
+    """Default seed of the draw; None for a random one, which is printed."""
     turn_length: int = 200
-    """Elements of a turn of a session, where no length is set."""
+    """Default number of elements of a turn of a session."""
     kept: ClassVar[str] = "kept.jsonl"
-    """File beside the model for documents of sessions that are kept."""
+    """File beside the model for saved documents of sessions."""
 
     @abstractmethod
     def __init__(self, path: str | Path) -> None:
@@ -76,7 +79,10 @@ class Model(ABC, Generic[B]):
 
     @property
     def folder(self) -> Path:
-        """The folder of the model file, which is the run folder of a run."""
+        """The folder of the model file.
+
+        For a model of a run this is the run folder.
+        """
         return self.path.parent
 
     @property
@@ -134,7 +140,7 @@ class Model(ABC, Generic[B]):
         """Continue a prompt.
 
         Arguments:
-            prompt: what to continue, as `prompt` takes it.
+            prompt: any value that `prompt` takes.
             settings: how.
             options: those of `GenerateSettings` by name, in place of `settings`.
 
@@ -173,10 +179,10 @@ class Model(ABC, Generic[B]):
         settings: GenerateSettings | None = None,
         **options: Unpack[GenerateOptions],
     ) -> Iterator[Piece]:
-        """Continue a prompt, giving text as it comes.
+        """Continue a prompt, and yield text as it is generated.
 
         Arguments:
-            prompt: what to continue, as `prompt` takes it.
+            prompt: any value that `prompt` takes.
             settings: how.
             options: those of `GenerateSettings` by name, in place of `settings`: length=100,
                 temperature=0.8, ...
@@ -192,7 +198,7 @@ class Model(ABC, Generic[B]):
         """Measure the model.
 
         Arguments:
-            sources: what to score; by name, by path, or in memory.
+            sources: data to score; by name, by path, or in memory.
             asked: settings of the modality's evaluation by name.
 
         Raises:
@@ -253,10 +259,10 @@ class Model(ABC, Generic[B]):
         return beginning
 
     def keep(self, path: Path, documents: Sequence[Document]) -> int:
-        """Append documents to a file of training data; the number of characters.
+        """Append documents to training data; return the number of characters.
 
-        A `.jsonl` file gets an object a document, which `train --field text` reads; any other file
-        gets the texts with a blank line between.
+        A `.jsonl` file gets one object for each document, which `train --field text` reads; any
+        other file gets the texts with a blank line between.
 
         Raises:
             DataError: the file cannot be read.
@@ -280,10 +286,10 @@ class Model(ABC, Generic[B]):
         return plain
 
     def refuse(self, names: Iterable[str]) -> None:
-        """Refuse settings of a request that have no meaning for this kind of model.
+        """Refuse settings that do not apply to this kind of model.
 
         Raises:
-            SettingsError: there is one.
+            SettingsError: a setting does not apply.
         """
 
     @property
@@ -296,12 +302,14 @@ class Model(ABC, Generic[B]):
         """Load the predictor before anything is printed.
 
         Raises:
-            RhapsodeError: it cannot.
+            RhapsodeError: it cannot be loaded.
         """
 
     @abstractmethod
     def prompt(self, value: Any, settings: GenerateSettings) -> Prompt:
-        """The beginning that a value, path or text is; "" for a new document.
+        """Make a prompt of a value, path or text.
+
+        An empty text begins a new document.
 
         Raises:
             RhapsodeError: the model cannot read it.
@@ -309,17 +317,17 @@ class Model(ABC, Generic[B]):
 
     @abstractmethod
     def restored(self, saved: Mapping[str, Any]) -> Prompt:
-        """A beginning off what `Prompt.saved` gave.
+        """Restore a prompt from the plain values of `Prompt.saved`.
 
         Raises:
-            DataError: it is none.
+            DataError: the values are not those of a prompt.
         """
 
     def held_out(self, number: int, settings: GenerateSettings) -> list[Any]:
-        """Prompts from what the run held out of its sources, drawn by the seed.
+        """Prompts from the held-out data of the run, drawn by the seed.
 
         Raises:
-            RhapsodeError: there are none.
+            RhapsodeError: there is no held-out data.
         """
         raise SettingsError("this kind of model draws no prompts from its data")
 
@@ -340,7 +348,7 @@ class Model(ABC, Generic[B]):
 
     @abstractmethod
     def write(self, prompts: Sequence[Prompt], settings: GenerateSettings) -> Iterator[Piece]:
-        """Continue prompts, giving text as it comes.
+        """Continue prompts, and yield text as it is generated.
 
         Arguments:
             prompts: of this model.
@@ -357,8 +365,8 @@ class Model(ABC, Generic[B]):
 
         Arguments:
             rows: the only row, before the element.
-            element: what was chosen.
-            top: how many likeliest ones to name.
+            element: the chosen element.
+            top: number of likeliest elements to name.
         """
 
     @abstractmethod
@@ -370,7 +378,7 @@ class Model(ABC, Generic[B]):
         temperatures: Sequence[float] = (),
         top: int = 5,
     ) -> Following:
-        """Expectations of the model after prompts; nothing is written.
+        """Predictions of the model after prompts; nothing is generated.
 
         Arguments:
             prompts: of this model.
@@ -385,4 +393,4 @@ class Model(ABC, Generic[B]):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """A hash of all that decides what the model writes."""
+        """Hash of everything that determines the generated text."""

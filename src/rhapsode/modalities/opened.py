@@ -1,4 +1,4 @@
-"""Contracts of writing with a model: prompts, documents, and their text as it grows."""
+"""Contracts of generation: prompts, documents, and pieces of text."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Piece:
-    """Text as it comes.
+    """A piece of generated text.
 
     Arguments:
         index: which continuation.
-        text: what is certain now; may be empty.
+        text: the text that is certain now; may be empty.
         end: "stop" or "length" with the last piece, else None.
         elements: new elements so far.
         prompt: which prompt it continues, from 0.
-        trace: how the element was chosen, where that was asked for.
-        chosen: the elements that came with this piece, end-of-sequence left out.
+        trace: how the element was chosen, if requested.
+        chosen: the elements of this piece, end-of-sequence left out.
     """
 
     index: int
@@ -69,12 +69,12 @@ class Continuation:
     Arguments:
         index: which one; with the seed it decides the draw.
         prompt: what it continues.
-        text: what was written.
+        text: the generated text.
         elements: how many elements that took.
         finish_reason: "stop" (end-of-sequence or a stop text) or "length".
         seed: of the draw.
-        temperature: it was written at; None where nobody said.
-        trace: how every element was chosen, end-of-sequence included, where that was asked for.
+        temperature: of the draw; None if it was not given.
+        trace: how every element was chosen, end-of-sequence included, if requested.
         chosen: the elements, end-of-sequence left out.
     """
 
@@ -95,10 +95,10 @@ def with_seed(settings: GenerateSettings) -> GenerateSettings:
 
 
 def check_single(settings: GenerateSettings) -> None:
-    """Refuse settings that ask for several documents where one is given.
+    """Refuse settings that request several documents.
 
     Raises:
-        SettingsError: they do.
+        SettingsError: several documents are requested.
     """
     if settings.count != 1:
         raise SettingsError(
@@ -117,8 +117,8 @@ def collect(
     """Finished continuations in order of prompts and indices, as soon as possible.
 
     Arguments:
-        pieces: what `Model.write` gives for the same prompts and settings.
-        prompts: texts of what is continued.
+        pieces: from `Model.write` with the same prompts and settings.
+        prompts: texts of the prompts.
         settings: how, with a seed.
     """
     written: dict[tuple[int, int], list[Piece]] = defaultdict(list)
@@ -161,7 +161,7 @@ class Document(Protocol):
 
     @property
     def value(self) -> Any:
-        """Its Python value: a text, a set of series."""
+        """The document as a Python value: text or set of series."""
 
     @property
     def elements(self) -> tuple[Any, ...]:
@@ -173,7 +173,7 @@ class Document(Protocol):
 
     @property
     def finish_reason(self) -> str | None:
-        """The reason for its end: "stop" or "length"; None if it is not known."""
+        """Reason for the end: "stop" or "length"; None if unknown."""
 
     def text(self) -> str:
         """The document for a terminal."""
@@ -195,21 +195,21 @@ class Fragments(ABC):
 
     @abstractmethod
     def feed(self, element: Any) -> str:
-        """The text that is certain after an element."""
+        """Add an element, and return the text that is certain."""
 
     def pause(self) -> str:
-        """The text that was held back, where writing stops and may go on later."""
+        """Return the text that was held back, before a pause in generation."""
         return ""
 
 
 @dataclass(frozen=True)
 class Given:
-    """An addition of a person to a document.
+    """An addition of a user to a document.
 
     Arguments:
-        elements: it is made of.
+        elements: ids, or steps as tuples of numbers.
         text: as the document shows it.
-        notes: lines to tell.
+        notes: lines to print.
     """
 
     elements: tuple[Any, ...]
@@ -224,20 +224,20 @@ class Prompt(ABC):
     """
 
     text: str = ""
-    """As it is printed before what is written."""
+    """The prompt as it is printed before the generated text."""
     head: str = ""
-    """What the text of a document begins with."""
+    """Beginning of the text of every document."""
     end: int | None = None
-    """The element that ends a document; None where none does."""
+    """The element that ends a document; None without one."""
 
     @property
     @abstractmethod
     def opening(self) -> Given:
-        """The elements that it holds; what `start` has read already is not among them."""
+        """Elements of the prompt, without those that `start` has read."""
 
     @abstractmethod
     def start(self, predictor: Predictor) -> tuple[Any, tuple[Any, ...]]:
-        """The state of one row after the beginning, and elements left to read."""
+        """State of one row after the beginning, and elements left to read."""
 
     @abstractmethod
     def stack(self, elements: Sequence[Any]) -> Elements:
@@ -245,21 +245,21 @@ class Prompt(ABC):
 
     @abstractmethod
     def restored(self, plain: Any) -> Any:
-        """An element off its JSON.
+        """Restore an element from JSON.
 
         Raises:
             DataError: the model has no such element.
         """
 
     def seen(self, elements: Sequence[Any]) -> NDArray[np.int64]:
-        """Identifiers that filters look at."""
+        """Identifiers that filters read."""
         return np.zeros(0, dtype=np.int64)
 
     def known(self, first: int, count: int) -> NDArray[np.float32] | None:
         """Covariates (1, count, X) of steps from the start; None without any.
 
         Raises:
-            DataError: they must be known ahead, and are not.
+            DataError: covariates that must be known ahead are missing.
         """
         return None
 
@@ -274,18 +274,18 @@ class Prompt(ABC):
 
     @abstractmethod
     def fragments(self, before: Sequence[Any], settings: GenerateSettings) -> Fragments:
-        """The text of what follows some elements."""
+        """The text that follows some elements, element by element."""
 
     @abstractmethod
     def given(self, text: str, settings: GenerateSettings) -> Given:
-        """The elements of a text that a person types.
+        """The elements of a text that a user types.
 
         Raises:
             EncodingError: the model cannot read it.
         """
 
     def cut(self, elements: tuple[Any, ...], text: str) -> tuple[Any, ...]:
-        """The elements of what a stop text has left of a document."""
+        """The elements of a document that a stop text has cut."""
         return elements
 
     @abstractmethod
@@ -294,12 +294,12 @@ class Prompt(ABC):
 
         Arguments:
             elements: those of `opening` among them.
-            text: theirs, as it was typed and written, where elements may not tell it.
-            made: `seed` and `finish_reason` of what was drawn.
+            text: of the elements, as typed and generated, if elements do not determine it.
+            made: `seed` and `finish_reason` of the draw.
         """
 
     def saved(self) -> dict[str, Any]:
-        """Plain values from which `Model.restored` makes it again."""
+        """Plain values from which `Model.restored` restores it."""
         return {}
 
 
@@ -308,7 +308,7 @@ class Following(Shown):
     """Expectations of a model after prompts, or after each of their sequences.
 
     Arguments:
-        tables: for each of them, one a temperature.
+        tables: for each prompt or sequence, one for each temperature.
     """
 
     tables: Sequence[Sequence[Any]]
@@ -319,7 +319,7 @@ class Following(Shown):
         return [table.chain for table in self.tables[0]]
 
     def to_list(self) -> list[dict[str, Any]]:
-        """Plain values for JSON, an entry a table."""
+        """Plain values for JSON, one entry for each table."""
         return [table.to_mapping() for row in self.tables for table in row]
 
     def to_mapping(self) -> dict[str, Any]:

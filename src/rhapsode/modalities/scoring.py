@@ -44,10 +44,10 @@ class Metrics(Shown):
 
     @abstractmethod
     def report(self, title: str) -> Iterator[RenderableType]:
-        """Metrics for people under a title: lines, and what `rich` prints."""
+        """Metrics for people under a title, as lines and `rich` renderables."""
 
     def notes(self) -> Iterator[str]:
-        """Warnings that belong to the metrics, and what else should be known of them."""
+        """Warnings and remarks on the metrics."""
         yield from ()
 
 
@@ -58,7 +58,7 @@ class Measure:
     Arguments:
         key: its name in JSON.
         name: its name for people.
-        per: nats of one unit of the measure, where it counts something else than nats.
+        per: nats of one unit of the measure, if its unit is not nats.
     """
 
     key: str
@@ -71,7 +71,7 @@ class Scored:
     """One model of a comparison.
 
     Arguments:
-        row: plain values that tell of it.
+        row: plain values that describe it.
         sums_U: by measure, the sum over each unit of the part.
     """
 
@@ -106,8 +106,8 @@ class Surveyed(Generic[C]):
 
     Arguments:
         found: plain values.
-        corpus: what training would learn from; None where it could not.
-        reason: why it could not.
+        corpus: training data; None if they cannot be learnt from.
+        reason: why `corpus` is None.
         encoding_reason: why the encoding was chosen.
     """
 

@@ -28,7 +28,7 @@ MODALITY = "series.v1"
 
 
 def _train_whole(training: Training) -> bool:
-    """Train to the end, and finish; False if a signal has stopped it, saved."""
+    """Train and finish a run; False if a signal stopped it."""
     with training.stopped_by_signals():
         for _ in training.events():
             pass
@@ -55,12 +55,12 @@ def forecast(
 
     Arguments:
         model: a run folder, model file or open model; or a table, frame or array to learn from.
-        history: a table, frame or array of what came before. [default: what the model learnt from]
+        history: a table, frame or array of past values. [default: the training data]
         settings: horizon, paths, quantiles, samplers.
-        reading: settings of reading a table by name; what is left out is as in training.
+        reading: settings of reading a table by name; the others are as in training.
         output: a .csv, .tsv or .parquet file.
         plot: a .png or .svg file.
-        budget: time to learn in, where a table stands in the place of the model.
+        budget: training time, if `model` is a table.
         train: trains a run to its end and finishes it; False where it was interrupted.
         began: moment of the monotonic clock at which the budget begins; None for now.
         options: those of `ForecastSettings` by name, in place of `settings`.

@@ -9,12 +9,12 @@ RISING = "▁▂▃▄▅▆▇█"
 
 
 def bar(share: float, width: int, *, full: float = 1.0) -> str:
-    """A share as a bar, to an eighth of a cell.
+    """A fraction as a bar, to an eighth of a cell.
 
     Arguments:
         share: 0 to `full`; only 0 gives an empty bar.
         width: cells.
-        full: the share that fills all the width.
+        full: the fraction that fills all the width.
     """
     eighths = round(max(0.0, min(1.0, share / full)) * width * 8)
     whole, rest = divmod(max(1, eighths) if share > 0 else eighths, 8)

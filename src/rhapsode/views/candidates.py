@@ -93,7 +93,7 @@ class NextElements:
 
 
 def share_in_words(share: float) -> str:
-    """A share in per cent."""
+    """A probability in per cent."""
     if share <= 0:
         return "–"
     return "<0.1 %" if share < 0.0005 else f"{100 * share:.1f} %"
@@ -123,13 +123,13 @@ def beside(tables: Sequence[Sequence[NextElements]], width: int) -> list[Table]:
 
 
 def next_table(row: Sequence[NextElements], cells: int, names: int, full: float) -> Table:
-    """Distributions after one prompt, a number and a bar a temperature.
+    """Distributions after one prompt at each temperature, as numbers and bars.
 
     Arguments:
         row: one for each temperature.
         cells: width of a bar.
         names: width of the names.
-        full: the share that fills a bar.
+        full: the probability that fills a bar.
     """
     width = RANK + names + len(row) * (NUMBER + cells + 3)
     named = {candidate.element: candidate for one in row for candidate in one.top}

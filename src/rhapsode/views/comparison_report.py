@@ -89,7 +89,7 @@ def _comparison(
     others: Sequence[Column],
     rows: Iterable[tuple[str, ...]],
 ) -> Iterator[RenderableType]:
-    """A row a model, between its name and its size the given cells; paired differences."""
+    """A row for each model, and the paired differences."""
     yield bare_table(
         Column("model", style="bold", overflow="fold"),
         number_column(measure, "bold", no_wrap=True),

@@ -76,7 +76,7 @@ def figure_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def method_rows(forecasts: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """A row a method: its name and the figures of `METHOD_COLUMNS`."""
+    """A row for each method: its name and the figures of `METHOD_COLUMNS`."""
     measures = ("mase", "smape", "crps", "weighted_quantile_loss")
     return [
         (

@@ -53,7 +53,7 @@ def _in_words(value: float | None) -> str:
 
 
 def read_events(metrics: Path) -> Iterator[dict[str, Any]]:
-    """Read the events of a run, without a line in the making.
+    """Read the events of a run, without an unfinished last line.
 
     Arguments:
         metrics: a `metrics.jsonl`.

@@ -60,7 +60,7 @@ def text_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableType
 
 
 def plain_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableType]:
-    """A survey of which only the sizes are known."""
+    """A survey with nothing but sizes."""
     yield from _head(
         found, [plural(found["documents"], "document"), f"length {found['characters']:,}"]
     )
@@ -135,12 +135,12 @@ def _section(
 
 
 def _facts(rows: Iterable[tuple[str, str | Text]]) -> Table:
-    """Names and what is to be said of each."""
+    """Names and their values, in two columns."""
     return bare_table(Column(style="dim", no_wrap=True), "", rows=rows, pad_edge=False)
 
 
 def _percent(share: float) -> str:
-    """A share with as many digits as tell it from nothing and from all."""
+    """A fraction in per cent, never rounded to 0 or 100."""
     if 0 < share < 0.0005:
         return "<0.1 %"
     if 0.9995 <= share < 1:
@@ -149,7 +149,7 @@ def _percent(share: float) -> str:
 
 
 def _bars(counts: Mapping[str, int], width: int, most: int = 6) -> Table:
-    """Names, bars and shares of the most frequent, and of all others."""
+    """Names, bars and percentages of the most frequent, and of all others."""
     total = sum(counts.values())
     rows = [(name, count / total) for name, count in counts.items()]
     if len(rows) > most:
@@ -191,7 +191,10 @@ def _characters(text: Mapping[str, Any], width: int) -> Iterator[RenderableType]
 def _lengths(
     lengths: Mapping[str, Any], width: int, many: str, few: str
 ) -> Iterator[RenderableType]:
-    """Order statistics, and a histogram of `many`, or where these are few of `few`."""
+    """Order statistics and a histogram of lengths.
+
+    The histogram is of `many`, or of `few` if there are few of `many`.
+    """
     alone = ("count", "max")  # a single length is shown once
     yield bare_table(
         Column(style="dim"),

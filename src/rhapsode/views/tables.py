@@ -1,4 +1,4 @@
-"""Tables without lines: the one form of terminal, page and notebook."""
+"""Tables without lines, for terminals, pages and notebooks."""
 
 from collections.abc import Iterable
 from typing import Any

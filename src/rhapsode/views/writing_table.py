@@ -7,7 +7,7 @@ from typing import Any
 NOVELTY = ("8", "16", "32", "64")
 # A model's longest copy may be this much longer than one of real text and count as no longer.
 AS_MUCH = 1.25
-# From this copied share on, real text is taken for a part of the training text.
+# From this copied fraction on, real text is taken for a part of the training text.
 SEEN = 0.5
 
 
@@ -44,7 +44,7 @@ def _in_words(measures: Mapping[str, Any], lengths: Sequence[str]) -> dict[str, 
 
 
 def _telling(columns: Sequence[Mapping[str, Any]]) -> Sequence[str]:
-    """The lengths of novelty to show: up to the first at which everything is new."""
+    """Lengths of novelty to show, up to the first without copies."""
     for place, length in enumerate(NOVELTY, 1):
         if all((measures["novelty"] or {}).get(length, 1.0) == 1.0 for measures in columns):
             return NOVELTY[:place]

@@ -37,16 +37,16 @@ SHORT_DOCUMENT = 512
 def seen_context(
     settings: IdSettings, family: str, train: ElementStore | None = None, *, pairs: bool = False
 ) -> SeenContext:
-    """The context asked for, or what suits the family and the text.
+    """The requested context, or one that suits the family and the text.
 
-    Many short documents are read each from the zero state: gradients reach over all of one, and
-    none goes to remembering the one before.
+    Many short documents are each read from the zero state: gradients span a whole document, and no
+    capacity is spent on the previous one.
 
     Arguments:
         settings: `reading`, `network` and `training` are used.
         family: full name of the model.
-        train: the training share; without it the text is taken for one long document.
-        pairs: whether parts of documents are given.
+        train: the training part; without it the text is taken for one long document.
+        pairs: True if parts of documents are given.
 
     Raises:
         SettingsError: a context the family cannot have, or settings that only windows have.
@@ -98,15 +98,15 @@ def seen_context(
 
 
 def open_stream(settings: IdSettings, corpus: IdCorpus, grammar: Grammar | None = None) -> Stream:
-    """The training share as the batches that resolved settings ask for.
+    """Batches of the training part under resolved settings.
 
     Arguments:
         settings: resolved.
-        corpus: what is learnt from.
+        corpus: training data, divided into parts.
         grammar: fills the masks of the batches; None: anything may follow.
 
     Raises:
-        DataError: too little for one window.
+        DataError: too few elements for one window.
     """
     reading, training = settings.reading, settings.training
     assert reading.context is not None
@@ -188,7 +188,7 @@ def network_config(settings: IdSettings, vocab_size: int) -> NetworkConfig:
 
 
 def check_network(settings: IdSettings, family: str) -> None:
-    """Find what is wrong with `[network]` before anything is read.
+    """Check `[network]` before anything is read.
 
     Raises:
         SettingsError: a setting that this family lacks, or values that do not go together.

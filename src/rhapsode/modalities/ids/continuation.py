@@ -1,4 +1,4 @@
-"""Prompts to continuations: drawn side by side, searched for, or the best of several."""
+"""Continuations of prompts: sampling, search, and best of n."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def chain_for(
 
     Arguments:
         bundle: its encoder names the elements.
-        settings: what to apply.
+        settings: of the filters.
         open_index: for `no_copy`.
 
     Raises:
@@ -100,11 +100,11 @@ def continue_prompts(
 ) -> Iterator[Piece]:
     """Continue prompts `count` times each, up to 64 continuations side by side.
 
-    What a continuation says depends on its prompt, its index and the seed, never on what is written
-    beside it. Prompts of equal length share a batch; those of other lengths follow.
+    A continuation depends on its prompt, its index and the seed alone, not on others of its batch.
+    Prompts of equal length share a batch.
 
     Arguments:
-        predictor: what predicts.
+        predictor: the model.
         bundle: its encoder.
         prompts: ids of each.
         settings: how.
@@ -145,9 +145,9 @@ def _write(
     chain: Chain,
     settings: GenerateSettings,
 ) -> Iterator[tuple[Piece, list[int]]]:
-    """The pieces of jobs with prompts of one length, and their elements, end-of-sequence included.
+    """Pieces and elements of jobs with prompts of one length.
 
-    The index of a piece is that of its job.
+    The index of a piece is that of its job. End-of-sequence is among the elements.
     """
     assert settings.seed is not None
     texts = [_stop_text(encoder, settings) for _ in jobs]
@@ -194,7 +194,7 @@ def look_back(bundle: IdBundle) -> int | None:
 
 
 def way_of(settings: SearchSettings) -> str:
-    """The choice of elements after the chain, in a few words."""
+    """Describe in a few words how elements are chosen after the chain."""
     if settings.penalty_alpha is not None:
         return f"contrastive search {settings.penalty_alpha:g}"
     if settings.beams is not None:
@@ -218,10 +218,10 @@ def search_prompt(
     """The best `count` continuations that a search finds, cut at stop texts.
 
     Arguments:
-        predictor: what predicts.
+        predictor: the model.
         encoder: of the model.
         prompt_N: ids of the prompt.
-        chain: what may be written.
+        chain: filters of candidates.
         settings: with beams or contrastive search, and a seed.
         length: most elements.
     """
@@ -244,7 +244,7 @@ def draw_best(
     """`count` continuations, each the best of `best_of` that are drawn.
 
     Arguments:
-        predictor: what predicts.
+        predictor: the model.
         encoder: of the model.
         prompt_N: ids of the prompt.
         chain: filters before the draw.
@@ -254,7 +254,7 @@ def draw_best(
             novelty only.
 
     Raises:
-        SettingsError: there is no index to rank by.
+        SettingsError: there is no index for the ranking.
     """
     assert settings.best_of is not None
     index = None

@@ -1,4 +1,4 @@
-"""The corpus of a modality of identifiers, and settings of measuring its models."""
+"""Corpus of identifiers, and settings of their evaluation."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -15,7 +15,7 @@ class IdCorpus:
     Arguments:
         encoder: documents to identifiers.
         train: the training part.
-        validation: the part that chooses, possibly empty.
+        validation: the part that selects the best weights, possibly empty.
         test: the part that is scored once, possibly empty.
         sha256: over all documents and their boundaries.
         characters: of all documents.

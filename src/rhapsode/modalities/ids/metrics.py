@@ -1,4 +1,4 @@
-"""Metrics of models of identifiers: a sweep, and where its losses come from."""
+"""Metrics of models of identifiers, and breakdowns of their losses."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class IdPart:
 
     Arguments:
         store: the elements.
-        split: what they are, in words, for a protocol.
+        split: description of the data, for a protocol.
         names: of the documents in the store.
     """
 
@@ -80,13 +80,13 @@ class SurprisingPassage:
     """A passage that the model expected least.
 
     Arguments:
-        document: where it stands.
+        document: its name.
         element: the place of its first element in the document, from 0.
         nats: mean nats per element.
-        before: what stands before it.
+        before: the text before it.
         text: the passage.
-        worst: the element in it that cost most.
-        worst_nats: what that cost.
+        worst: its element with the highest loss.
+        worst_nats: nats of that element.
     """
 
     document: str
@@ -100,18 +100,18 @@ class SurprisingPassage:
 
 @dataclass(frozen=True, repr=False)
 class Evaluation(Figures, Metrics):
-    """The figures of a sweep, and looks at where they come from.
+    """The figures of a sweep, with breakdowns of the loss.
 
     Arguments:
-        windowed: nats per element where nothing is carried: `loss`, `window`, `stride`, `elements`;
-            None where the part of the text that it is taken of has nothing to score.
+        windowed: nats per element in sliding windows: `loss`, `window`, `stride`, `elements`; None
+            if the measured part of the text has nothing to score.
         calibration: reliability of the likeliest candidate.
-        by_context: losses by how much the model had seen before.
-        surprising: the passages that cost most.
-        dynamic: losses of a model that goes on learning from what it scores, and how; None unless
-            asked for.
-        reduced: what weights of fewer bits cost on a part of the text: `weights`, `loss`, `float32`
-            (the loss with those), `elements`; None unless asked for.
+        by_context: losses by length of context.
+        surprising: the passages with the highest loss.
+        dynamic: losses and settings of dynamic evaluation, in which the model continues to learn;
+            None unless requested.
+        reduced: loss with weights of fewer bits on a part of the text: `weights`, `loss`, `float32`
+            (the loss with float32 weights), `elements`; None unless requested.
     """
 
     windowed: dict[str, Any] | None
@@ -133,7 +133,7 @@ class Evaluation(Figures, Metrics):
 
     @classmethod
     def of(cls, figures: Figures, **looks: Any) -> Self:
-        """Figures with the looks added."""
+        """Add breakdowns to figures."""
         known = {field.name: getattr(figures, field.name) for field in fields(figures)}
         return cls(**{**known, **looks})
 
@@ -143,7 +143,7 @@ def protocol_of(bundle: IdBundle, split: str) -> Protocol:
 
     Arguments:
         bundle: the model.
-        split: what is scored, in words.
+        split: description of the scored part.
     """
     encoder = bundle.encoder
     return Protocol(
@@ -158,11 +158,13 @@ def protocol_of(bundle: IdBundle, split: str) -> Protocol:
 def score_part(
     model: IdModel, part: IdPart, text: Text | None
 ) -> tuple[Figures, NDArray[np.float32]]:
-    """Figures over a part, and the nats of every element (NaN: not scored).
+    """Figures of a part, and nats of every element, (N,).
+
+    Nats are NaN where an element is not scored.
 
     Arguments:
         model: the model.
-        part: what to score.
+        part: data to score.
         text: sizes of its documents, where they have any.
 
     Raises:
@@ -199,13 +201,13 @@ def _allowed(
 def measure_ids(
     model: IdModel, part: IdPart, text: Text | None, settings: IdEvaluationSettings
 ) -> Evaluation:
-    """Loss, perplexity and bits of a model on a part, and their sources.
+    """Loss, perplexity and bits of a model on a part, with breakdowns.
 
     Arguments:
         model: the model.
-        part: what to score.
+        part: data to score.
         text: sizes of its documents, where they have any.
-        settings: what is measured beside it.
+        settings: further measures.
 
     Raises:
         DataError: the part holds no element.
@@ -282,18 +284,18 @@ def loss_of_rounded(
 ) -> dict[str, Any] | None:
     """Compare the loss with weights of fewer bits to that of float32.
 
-    Both read the part of the text that calibration reads.
+    Both losses are over the part of the text that calibration reads.
 
     Arguments:
         predictor: the model.
         rounded: the same with such weights.
-        store: what is scored.
-        context: what the model sees of the past.
-        weights: what they are kept as.
-        grammar: what may follow; both are normalised over it.
+        store: scored elements.
+        context: past elements that the model sees.
+        weights: number format of the weights.
+        grammar: elements that may follow; both are normalised over them.
 
     Returns:
-        See `Evaluation.reduced`; None where nothing of the part is scored.
+        See `Evaluation.reduced`; None if nothing in the part is scored.
     """
     totals, count = [], 0
     for each in (rounded, predictor):
@@ -332,10 +334,10 @@ def batches_in_order(store: ElementStore, context: SeenContext, *, segment: int)
     """Batches that score every element once, in the order of the text.
 
     Arguments:
-        store: what to score; given elements get weight 0.
-        context: what the model sees of the past. `carried` is one pass in order; `fresh` reads one
-            document after the other, each from the zero state; `window:N` lays `segment` windows
-            side by side, each for one element.
+        store: elements to score; given elements get weight 0.
+        context: past elements that the model sees. `carried` is one pass in order; `fresh` reads
+            one document after the other, each from the zero state; `window:N` reads `segment`
+            windows in parallel, each for one element.
         segment: elements of a batch; the first of `window:N` has N, the last of a text or document
             may have fewer.
     """
@@ -360,14 +362,14 @@ def losses_while_learning(
 
     Arguments:
         bundle: the model; it is not changed.
-        store: what to score.
+        store: elements to score.
         seconds: about how long.
 
     Returns:
         `losses`: for "static" (over the same elements), "dynamic", "cache" and "both" `loss`,
         `perplexity` and `seconds`; `elements`, `of`, `settings`, and `protocol` by the same names.
-        Where learning diverged, "dynamic" and "both" are missing and `diverged` is the element;
-        where time led to nothing that is scored, all are.
+        If learning diverged, "dynamic" and "both" are missing and `diverged` is the element. If no
+        element was scored within the time limit, all are missing.
     """
     from rhapsode.bundle.adapting import AdaptSettings, adapted_losses
     from rhapsode.bundle.network import load_network

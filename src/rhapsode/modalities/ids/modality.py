@@ -376,7 +376,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         predictors: IdModel,
         folder: Path,
     ) -> tuple[IdBundle, dict[str, Any]]:
-        """The bundle and entries of the summary with measures of this modality alone."""
+        """Add measures of one modality to the bundle and to the summary."""
         return bundle, {}
 
     def _test_figures(
@@ -413,7 +413,7 @@ def described(model: IdModel, figures: Figures) -> dict[str, Any]:
 
 
 def _passage(corpus: IdCorpus, network: Network, length: int) -> str:
-    """A passage of the training part, another one at every evaluation."""
+    """A passage of the training part, different at every evaluation."""
     elements_N = corpus.train.elements_N
     # The weights decide which: a resumed run shows the same, and no random state is spent on it.
     *_, last = network.parameters()

@@ -38,9 +38,10 @@ if TYPE_CHECKING:  # what loads the compiler, or draws tables
 class IdModel(Model[IdBundle]):
     """A model file of identifiers, opened.
 
-    What computes is loaded when the first prediction is asked for, torch for scores only. Where the
-    file names a mixture and the n-gram model lies beside it, all that predicts is the mixture;
-    without that sidecar, or with another run's, it is the network alone, and `alone` says why.
+    Predictors are loaded at the first prediction; torch is loaded for scores only. If the file
+    names a mixture and the n-gram model is beside it, all predictions are those of the mixture.
+    Without that sidecar, or with that of another run, they are those of the network alone, and
+    `alone` gives the reason.
 
     Arguments:
         path: a run folder or a model file.
@@ -52,7 +53,7 @@ class IdModel(Model[IdBundle]):
     """
 
     facts: ClassVar[type[IdFacts]]
-    """Of its modality."""
+    """Class of its contents of a model file."""
 
     def __init__(
         self, path: str | Path, bundle: IdBundle | None = None, ngram: NGramModel | None = None
@@ -72,10 +73,10 @@ class IdModel(Model[IdBundle]):
             log.info(rounding_of(self.predictor_for("compiled"), rounded).in_words())
 
     def prompt(self, value: Any, settings: GenerateSettings) -> IdPrompt:
-        """The text, or what is left of it under `unknown="skip"`.
+        """Make a prompt of a text, without unknown pieces under `unknown="skip"`.
 
         Raises:
-            EncodingError: it has pieces without an element of their own, which are named.
+            EncodingError: the text has pieces without an element of their own.
         """
         encoder, text = self.bundle.encoder, str(value)
         missing = encoder.unknown(text)
@@ -112,7 +113,7 @@ class IdModel(Model[IdBundle]):
         log.info(f"the prompt has {longest:,} elements{seen}")
 
     def unknown_notes(self, prompts: Sequence[Prompt]) -> list[str]:
-        """A line on pieces of prompts that are read as the unknown element."""
+        """Describe pieces of prompts that are read as the unknown element."""
         encoder = self.bundle.encoder
         read_so = encoder.unknown_prompt == "element"
         unknown = dict.fromkeys(
@@ -124,7 +125,7 @@ class IdModel(Model[IdBundle]):
         return [f"the model does not know {named}, and reads the unknown element there"]
 
     def open_index(self) -> OpenIndex | None:
-        """A function that opens the index of the training data; None without one."""
+        """Function that opens the index of the training data, or None."""
         return None
 
     def chain(self, settings: GenerateSettings) -> Chain:
@@ -209,8 +210,8 @@ class IdModel(Model[IdBundle]):
         Arguments:
             engine: "compiled" (loads no torch), "torch", or "auto": compiled where it can run this
                 model.
-            weights: what the compiled engine keeps them as: "float32", "bf16" or "int8".
-            threads: cores that it may use; None: as many as pay.
+            weights: number format in the compiled engine: "float32", "bf16" or "int8".
+            threads: maximum number of cores; None for the fastest number.
 
         Raises:
             BundleError: the arrays do not fit the configuration.
@@ -252,7 +253,9 @@ class IdModel(Model[IdBundle]):
 
     @cached_property
     def scorer(self) -> Predictor:
-        """The predictor that scores whole texts: torch, on all cores; made on first use.
+        """The torch predictor that scores whole texts, created on first use.
+
+        It uses all cores.
 
         Raises:
             BundleError: the arrays do not fit the configuration, or there are neither network nor
@@ -269,7 +272,7 @@ class IdModel(Model[IdBundle]):
         return scorer
 
     def _mixed(self, network: Predictor) -> Predictor:
-        """A network with the counts that it is mixed with, where there are any."""
+        """A network mixed with its n-gram counts, if there are any."""
         mixture = self.bundle.mixture
         if mixture is None or self.alone is not None:
             return network
@@ -302,7 +305,7 @@ class IdModel(Model[IdBundle]):
 
     @cached_property
     def counts(self) -> NGramModel | str:
-        """The n-gram model beside the file, or the reason why there is none."""
+        """The n-gram model of the file, or the reason for its absence."""
         if self._ngram is not None:
             return self._ngram
         if self.bundle.facts.ngram is not None:
@@ -326,7 +329,7 @@ class IdModel(Model[IdBundle]):
         return f"{NGRAM} is not the one that this model was mixed with"
 
     def tell_alone(self) -> None:
-        """Warn, once, where what predicts is not what the file's figures are of."""
+        """Warn once if the network predicts without the counts of its figures."""
         if not self._told and self.alone is not None:
             self._told = True
             log.warning(f"{self.alone}: figures and text are those of the network alone")

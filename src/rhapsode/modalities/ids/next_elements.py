@@ -1,4 +1,4 @@
-"""Elements for people: the likeliest after prompts, a chosen one, those of a text."""
+"""Views of elements: next elements, a chosen element, elements of a text."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class IdChoice(Shown):
     """The distribution in which an element was chosen.
 
     Arguments:
-        trace: ranks, probabilities, and what every filter removed.
+        trace: ranks, probabilities, and the elements removed by each filter.
         logits_V: of the model.
         encoder: names the elements.
     """

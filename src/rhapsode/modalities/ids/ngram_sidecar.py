@@ -1,4 +1,4 @@
-"""N-gram counts of a model, in its file or beside it."""
+"""N-gram counts of a model, in its file or in a sidecar."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rhapsode.bundle import facts as id_facts
 from rhapsode.encoding import END_ID
 from rhapsode.errors import BundleError, DataError
 
-if TYPE_CHECKING:  # counting loads a compiler: late, and only where it is asked for
+if TYPE_CHECKING:  # counting loads a compiler, late and only on request
     from rhapsode.counts import NGramModel
     from rhapsode.data import ElementStore
     from rhapsode.encoding import Grammar
@@ -25,19 +25,19 @@ if TYPE_CHECKING:  # counting loads a compiler: late, and only where it is asked
 T = TypeVar("T")
 
 NGRAM = "ngram.safetensors"
-# Elements of the training share that are counted; of more, these first ones.
+# Maximum number of elements of the training part that are counted, from its beginning.
 MOST_COUNTED = 20_000_000
 MOST_ORDER = 6
 
 
 @dataclass(frozen=True)
 class Counted:
-    """The best n-gram model of a training share.
+    """The best n-gram model of a training part.
 
     Arguments:
         model: order and smoothing chosen on the validation slice.
         loss: nats per element of that slice.
-        seconds: what counting and choosing took.
+        seconds: duration of counting and choosing.
     """
 
     model: NGramModel
@@ -53,17 +53,17 @@ def learn_ngram(
     fresh: bool,
     grammar: Grammar | None = None,
 ) -> Counted | None:
-    """Choose the best n-gram model up to order 6 on the validation slice.
+    """Choose the best n-gram model, up to order 6, by validation loss.
 
     Arguments:
-        train: what is counted, up to 20 million elements.
-        validation: what chooses.
+        train: elements to count, up to 20 million.
+        validation: elements that the choice is made on.
         vocab_size: V.
-        fresh: whether documents are read without those before them.
-        grammar: what may follow; the loss is normalised over it.
+        fresh: True if every document is read without the previous ones.
+        grammar: elements that may follow; the loss is normalised over them.
 
     Returns:
-        None where there is nothing to count, or nothing to choose by.
+        None if there is nothing to count, or no validation data.
     """
     if not len(validation) or not len(train):
         return None
@@ -92,7 +92,7 @@ def learn_ngram(
 
 
 def ngram_part(model: NGramModel) -> NGramPart | None:
-    """The counts as a part of the model file; None if too large."""
+    """Entry of the counts in the model file; None if too large."""
     part = NGramPart(*model.to_arrays())
     return part if part.size <= id_facts.MOST_INSIDE else None
 
@@ -122,12 +122,12 @@ def _same_text(ngram: NGramModel, counts_V: NDArray[np.int64]) -> bool:
 
 
 def open_ngram(model: Path, counts_V: NDArray[np.int64]) -> NGramModel | str:
-    """The n-gram model beside a model file, or why there is none.
+    """The n-gram model of a sidecar, or a reason for its absence.
 
     Arguments:
         model: the model file.
-        counts_V: how often each element occurs in what the model has learnt from, by which it knows
-            its own sidecar.
+        counts_V: counts of each element in the training data, which identify the sidecar of the
+            model.
     """
 
     def load(path: Path) -> NGramModel:
@@ -143,12 +143,12 @@ def open_ngram(model: Path, counts_V: NDArray[np.int64]) -> NGramModel | str:
 def open_sidecar(
     path: Path, load: Callable[[Path], T], is_own: Callable[[T], bool], verb: str
 ) -> T | str:
-    """Read a file beside a model, or tell why it is of no use.
+    """Read a sidecar file, or explain why it cannot be used.
 
     Arguments:
         path: of the sidecar.
         load: reads it.
-        is_own: says whether it is of the text that the model has learnt from.
+        is_own: True if it was made from the training text of the model.
         verb: what it does with a text, for messages.
     """
     if not path.exists():

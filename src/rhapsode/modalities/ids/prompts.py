@@ -34,7 +34,7 @@ def name_of(encoder: Encoder, element: int) -> str:
 
 
 class IdDocument(str):
-    """A text, and how it was made.
+    """A text, and how it was generated.
 
     Arguments:
         value: the text.
@@ -72,7 +72,10 @@ class IdDocument(str):
         return str(self)
 
     def save(self, path: str | Path) -> None:
-        """Write UTF-8; escapes for bytes that were never UTF-8 become those bytes again."""
+        """Write UTF-8.
+
+        Escapes of undecodable bytes are written as those bytes.
+        """
         write_atomically(Path(path), self.encode("utf-8", "surrogateescape"))
 
     def _repr_html_(self) -> str:
@@ -80,7 +83,7 @@ class IdDocument(str):
 
 
 class _Decoded(Fragments):
-    """Text of ids as they come, up to a stop text."""
+    """Text of ids in order, up to a stop text."""
 
     def __init__(self, encoder: Encoder, before: Sequence[int], settings: GenerateSettings) -> None:
         decoder = encoder.decoder()
@@ -103,8 +106,8 @@ class IdPrompt(Prompt):
     """A text that is continued.
 
     Arguments:
-        model: that continues it.
-        text: the text, of which the model knows every piece.
+        model: continues the text.
+        text: the text; every piece has an element.
     """
 
     end = END_ID

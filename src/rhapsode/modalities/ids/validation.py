@@ -1,4 +1,4 @@
-"""The validation part, and the share of an n-gram model that it chooses."""
+"""The validation part, and the choice of the n-gram weight on it."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ LEAST_VALIDATION = 8192
 
 @dataclass(frozen=True)
 class ValidationPart:
-    """The validation slice, or as much of it as about a second reads.
+    """The validation slice, or what can be read in about a second.
 
     Arguments:
         elements_N: ids.
         starts: where documents begin among them.
         scored_N: which are scored; None: all.
-        context: what the model sees of the past.
-        grammar: what may follow; None: anything.
+        context: past elements that the model sees.
+        grammar: elements that may follow; None: all.
     """
 
     elements_N: NDArray[np.unsignedinteger]
@@ -56,7 +56,7 @@ class ValidationPart:
         context: SeenContext,
         grammar: Grammar | None = None,
     ) -> ValidationPart:
-        """The part that a network of its size can read."""
+        """The part that a network can read in about a second."""
         inner = network.parameter_count() - sum(p.numel() for p in network.input.parameters())
         most = max(LEAST_VALIDATION, int(VALIDATION_PRODUCTS / max(1, inner)))
         if context.kind == "window":
@@ -66,11 +66,11 @@ class ValidationPart:
         return cls(*part_of(corpus.validation, most, fresh=whole), context, grammar)
 
     def __len__(self) -> int:
-        """Elements."""
+        """Number of elements."""
         return len(self.elements_N)
 
     def batches(self) -> Iterator[Batch]:
-        """It, in the model's own context."""
+        """Batches of the part, in the model's own context."""
         return in_context(
             self.elements_N,
             self.starts,
@@ -90,16 +90,16 @@ def choose_mixture(
     part: ValidationPart,
     asked: float | None = None,
 ) -> Mixture:
-    """The share of the n-gram model that the validation slice wants.
+    """Choose the weight of the n-gram model on the validation slice.
 
     Arguments:
         network: with the best weights.
-        ngram: counted on the training share.
-        part: of the validation slice; both read it once, side by side.
-        asked: the share that was asked for; None takes the best.
+        ngram: counted on the training part.
+        part: of the validation slice; both models read it once, in parallel.
+        asked: the requested weight; None chooses the best.
 
     Returns:
-        The mixture with its losses on the same part; `reason` where the share is 0.
+        The mixture with its losses on the same part; `reason` if the weight is 0.
     """
     network_N, ngram_N = part_losses(
         MixedPredictor(network, ngram, 0.5), part.batches(), part.context, elements=len(part)

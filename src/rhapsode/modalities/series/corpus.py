@@ -41,7 +41,7 @@ class SeriesPart:
         first_S: rows of each before the first scored one.
         scaled_S: rows of each that set its scale.
         split: the scored rows, in words.
-        learnt: values among the scored ones that training knew.
+        learnt: number of scored values that were training data.
     """
 
     given: SeriesSet
@@ -58,9 +58,9 @@ class SeriesCorpus:
     Arguments:
         given: the series, without ends that hold no value.
         train_S: rows of each that are learnt from, from its beginning.
-        chosen_S: rows before the test part; those after the training part are the validation slice.
+        chosen_S: rows before the test part. The validation slice lies between `train_S` and these.
         season: values to a season.
-        horizon: steps that figures are of.
+        horizon: forecast steps of the metrics.
         sha256: of values, times and covariates.
     """
 
@@ -82,7 +82,7 @@ class SeriesCorpus:
 
     @property
     def points(self) -> int:
-        """Known values of the training share."""
+        """Number of known values of the training part."""
         return int(until(self.given, self.train_S).observed_NK.any(axis=1).sum())
 
     @property
@@ -95,14 +95,13 @@ class SeriesCorpus:
 
     @property
     def validation_values(self) -> int:
-        """Known values of the validation part."""
+        """Number of known values of the validation part."""
         return int(known_after(until(self.given, self.chosen_S), self.train_S).sum())
 
     def part(self, name: PartName) -> SeriesPart:
         """A part to score.
 
-        Of the training part the first horizon is history only; its scale is the one it was learnt
-        with.
+        The first horizon of the training part is history only. Its scale is that of training.
 
         Raises:
             DataError: it is empty.
@@ -116,8 +115,12 @@ class SeriesCorpus:
             raise DataError(f"the {name} part of this run is empty", where="--split")
         share = f"{points / max(1, int(self.given.observed_NK.sum())):.1%}"
         words = {
-            "train": f"train: {share} of the values, what was learnt from, but the first of each series",
-            "validation": f"validation: {share} of the values, before the test part of every series",
+            "train": (
+                f"train: {share} of the values, what was learnt from, but the first of each series"
+            ),
+            "validation": (
+                f"validation: {share} of the values, before the test part of every series"
+            ),
             "test": f"test: the last {share} of the values, the end of every series",
         }
         scaled_S = self.chosen_S if name == "test" else self.train_S
@@ -229,7 +232,7 @@ def encode_series(
 
     Arguments:
         encoder: values to features and targets.
-        covariates: what stands beside them.
+        covariates: inputs besides the values.
         given: the series.
         scaled_S: rows of each, from its beginning, that set its scale.
 

@@ -33,19 +33,19 @@ Steps = Annotated[int, Meta(ge=1, le=1 << 24)]
 
 @dataclass(frozen=True)
 class Covariates:
-    """Inputs of a network beside the values, and how it is scaled.
+    """Inputs of a network besides the values, and their scaling.
 
     Arguments:
         calendar: names of the calendar features.
         known: names of the columns that are known ahead.
-        known_shift: what is taken off each.
-        known_scale: what each is then divided by.
-        static: names of the numbers that say something of a whole series.
-        static_shift: what is taken off each.
-        static_scale: what each is then divided by.
-        categories: names of the kinds that say something of a whole series.
-        levels: of each of them, those that are told apart; a column each.
-        conditioned: whether what is said of a whole series is its condition; if not, it is fed at
+        known_shift: subtracted from each.
+        known_scale: divisor of each, after the shift.
+        static: names of the numbers that describe a whole series.
+        static_shift: subtracted from each.
+        static_scale: divisor of each, after the shift.
+        categories: names of the categories of a whole series.
+        levels: of each category, those that have a column of their own.
+        conditioned: True if static attributes condition the network; False if they are inputs at
             every time.
     """
 
@@ -72,15 +72,16 @@ class Covariates:
         return len(self.static) + sum(map(len, self.levels))
 
     def check(self, given: SeriesSet) -> None:
-        """Refuse series that lack what the model was fed.
+        """Refuse series that lack inputs of the model.
 
         Raises:
-            DataError: a column is missing, or another calendar belongs to these times.
+            DataError: a column is missing, or the calendar of these times differs.
         """
         for frequency in set(given.frequencies):
             if not set(self.calendar) <= set(calendar_names(frequency, given.kind)):
                 raise DataError(
-                    f"these series have {frequency.name}, which tells no {', '.join(self.calendar)}, as the model is fed",
+                    f"these series have {frequency.name}, which tells no "
+                    f"{', '.join(self.calendar)}, as the model is fed",
                     hint="give a history with times, of the frequency it learnt from",
                 )
         for kind, wanted, there in (
@@ -101,7 +102,7 @@ class Covariates:
         """Covariates (T, X) of one series at some times.
 
         Arguments:
-            given: the set; only names, frequencies and static attributes are looked at.
+            given: the set; only names, frequencies and static attributes are used.
             series: which of it.
             times_T: when.
             known_TC: its covariates then, in the set's order; NaN where missing.
@@ -133,7 +134,7 @@ class Covariates:
         """Static attributes as rows (B, K); None if they are inputs.
 
         Arguments:
-            given: the set; only static attributes are looked at.
+            given: the set; only static attributes are used.
             which: series of it, B.
         """
         if not self.conditioned:
@@ -148,7 +149,7 @@ class Covariates:
     def _static(
         self, given: SeriesSet, which: NDArray[np.int64]
     ) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
-        """Numbers, each beside whether it is known, and kinds of series, in columns."""
+        """Columns of static numbers with their masks, and of categories."""
         numbers: list[NDArray[Any]] = []
         for place, name in enumerate(self.static):
             numbers += _scaled(
@@ -230,7 +231,7 @@ class Template:
 
 @dataclass(frozen=True)
 class Templates:
-    """Series that were learnt from, at most a few hundred.
+    """Training series as templates, at most a few hundred.
 
     Arguments:
         kind: of their times.
@@ -252,13 +253,13 @@ class SeriesFacts(ValueFacts):
     """Contents of a model file of series beside encoder and network.
 
     Arguments:
-        covariates: what it is fed beside the values.
+        covariates: inputs besides the values.
         season: values to a season; 1 for none.
         horizon: steps ahead that its metrics are of.
-        run_up: values of a history that are read, at most, before a forecast.
+        run_up: maximum number of values of a history that are read before a forecast.
         frequency: of the series, in words.
         names: of the numbers of one time.
-        templates: of new series; None where nothing is known of those it learnt from.
+        templates: of new series; None if the training series are unknown.
     """
 
     modality: ClassVar[str] = "series.v1"

@@ -128,7 +128,7 @@ class SeriesForecast(Shown):
         return np.asarray(self.paths_BSHK.mean(axis=1))
 
     def history(self, place: int) -> tuple[Ints, Floats]:
-        """Times (T,) and values (T, K) that one forecast knew."""
+        """Times (T,) and values (T, K) of the history of one forecast."""
         first = int(self.given.offsets[self.which[place]])
         known = slice(first, first + int(self.rows[place]))
         return self.given.times_N[known], self.given.values_NK[known]
@@ -209,7 +209,7 @@ def future_covariates(
         series: which.
         rows: how many rows are history.
         horizon: how many steps follow.
-        wanted: whether what is not known ahead is an error; if not, it is missing.
+        wanted: True if covariates that are not known ahead are an error; else they are missing.
 
     Raises:
         DataError: covariates that must be known ahead are not given so far.
@@ -245,7 +245,7 @@ def draw_forecasts(
     chain: Chain | None = None,
     wanted: bool = True,
 ) -> tuple[NDArray[np.float64], list[Ints]]:
-    """Sample paths (B, S, H, K) after the first rows, and their times.
+    """Sample paths (B, S, H, K) after the first rows, and times.
 
     Arguments:
         predictor: the model.
@@ -257,7 +257,7 @@ def draw_forecasts(
         seed: of the paths.
         temperature: as in `sample_paths`.
         chain: as in `sample_paths`.
-        wanted: whether covariates that are not known ahead are an error; if not, they are missing.
+        wanted: True if covariates that are not known ahead are an error; else they are missing.
 
     Raises:
         SettingsError: more numbers than can be held.
@@ -267,7 +267,8 @@ def draw_forecasts(
     numbers = len(which) * samples * horizon * predictor.element_size
     if numbers > MOST_NUMBERS:
         raise SettingsError(
-            f"{len(which):,} series x {samples:,} paths x {horizon:,} steps are {numbers:,} numbers, too many to hold",
+            f"{len(which):,} series x {samples:,} paths x {horizon:,} steps are "
+            f"{numbers:,} numbers, too many to hold",
             where="--samples",
             hint="ask for fewer paths, steps or series at a time",
         )

@@ -48,7 +48,7 @@ FIGURES = ("mase", "smape", "crps", "weighted_quantile_loss", "mae", "rmse", "bi
 # Forecasts of one backtest; of more, evenly spread ones are taken.
 MOST_FORECASTS = 2_000
 NUMBERS_AT_ONCE = 1 << 24
-# Part of the end of every series that is forecast where nothing else is asked for.
+# Default fraction of every series, at its end, that is forecast.
 SHARE = 0.1
 
 
@@ -57,7 +57,7 @@ class SeriesMetrics(ValueMetrics):
     """Metrics of a model of series.
 
     Arguments:
-        learnt: values among those scored that training knew.
+        learnt: number of scored values that were training data.
         forecasts: from rolling origins; None where the part is too short for any.
         nats_N: of each row; NaN where none is scored.
     """
@@ -83,8 +83,8 @@ class SeriesMetrics(ValueMetrics):
 
         if self.learnt:
             yield (
-                f"warning: {self.learnt:,} of the values scored were learnt from, or chose the weights; what "
-                "stands beside the model has not seen what it forecasts"
+                f"warning: {self.learnt:,} of the values scored were learnt from, "
+                "or chose the weights; what stands beside the model has not seen what it forecasts"
             )
         if self.forecasts is not None:
             yield from method_notes(self.forecasts.to_mapping())
@@ -99,7 +99,7 @@ class Backtest:
         horizon: steps ahead.
         season: values to a season.
         forecasts: how many origins, over all series and numbers.
-        notes: what could not be done.
+        notes: methods that failed, with reasons.
         scores: by method, of every forecast.
         places: the origin of each of these.
     """
@@ -212,7 +212,7 @@ def backtest(
         methods: of `STATISTICAL`, where statsforecast is installed.
 
     Raises:
-        MissingExtraError: statistical methods are asked for and statsforecast is not installed.
+        MissingExtraError: statistical methods are requested and statsforecast is not installed.
     """
     scores: dict[str, list[ForecastScore]] = {}
     places: list[int] = []
@@ -266,7 +266,7 @@ def backtest(
 def end_of_series(
     model: SeriesModel, source: Any, settings: SeriesComparisonSettings
 ) -> SeriesPart:
-    """Ends of series to score, and how much of them was training data.
+    """Ends of series to score, with their number of training values.
 
     Arguments:
         model: the model.
@@ -297,7 +297,10 @@ def end_of_series(
 
 
 def _learnt(bundle: SeriesBundle, given: SeriesSet, first_S: Ints) -> int:
-    """Values after the first rows that a model knows from training; 0 where these are other series."""
+    """Number of values after the first rows that were training data.
+
+    0 if the model learnt from other series.
+    """
     facts = bundle.provenance
     share = facts.test_share
     if facts.data_sha256 != digest(given) or share is None:
@@ -329,7 +332,7 @@ def measure_series(
 
     Arguments:
         predictor: the model.
-        part: what to score.
+        part: data to score.
         horizon: steps ahead.
         season: values to a season.
         settings: origins, stride, samples and seed.

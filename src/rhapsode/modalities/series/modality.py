@@ -122,7 +122,8 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
             raise SettingsError(
                 "this table holds text and numbers, and no times",
                 where=source,
-                hint="for its text say --field NAME; for its numbers --set series.value_columns='[\"NAME\"]'",
+                hint="for its text say --field NAME; "
+                "for its numbers --set series.value_columns='[\"NAME\"]'",
             )
         return Claim(Degree.LIKELY, "a table of numbers", found if head is None else None)
 
@@ -132,7 +133,8 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
             raise SettingsError(
                 f"series have no encoding {settings.encoding!r}",
                 where="--encoding",
-                hint="leave it out, or binned; --set encoder.log=true and the like set how numbers are scaled",
+                hint="leave it out, or binned; "
+                "--set encoder.log=true and the like set how numbers are scaled",
             )
 
     def corpus(

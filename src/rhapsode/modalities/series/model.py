@@ -173,8 +173,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
 
         Arguments:
             source: as in `read_series`; a set that was read already is taken as it is.
-            reading: which column plays which part, by names of `SeriesSettings`; what is unset is
-                as it was in training.
+            reading: roles of columns, by names of `SeriesSettings`. [default: as in training]
 
         Raises:
             DataError: series the model does not fit.
@@ -232,8 +231,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
         Arguments:
             values: (B,) or (B, K), in the data's own units; NaN where missing.
             state: before it; it is not changed.
-            known: covariates of that time, (B, X), scaled, where the model has any:
-                `covariates.rows` makes them.
+            known: covariates of that time, (B, X), scaled by `covariates.rows`; None without any.
 
         Raises:
             SettingsError: the model needs covariates and none are given.
@@ -288,19 +286,19 @@ class SeriesModel(ValueModel[SeriesBundle]):
         A template gives scale, first time, length and attributes.
 
         Arguments:
-            length: steps; None: as long as the one in whose place it stands.
+            length: steps; None: as many as the template has.
             count: how many.
-            like: the series in whose place all stand; None draws one for each.
+            like: the training series that is the template of all; None draws one for each.
             settings: seed of the choice and of the paths, temperature, and where values are
                 elements, samplers.
             **options: the same by name.
 
         Returns:
-            The series, each named by the one in whose place it stands and a number.
+            The series, each named by its template and a number.
 
         Raises:
             SettingsError: no such series, or samplers that do not go with the model.
-            DataError: the model was fed covariates that nobody knows of a new series.
+            DataError: the model has covariates that are unknown for a new series.
         """
         settings = settings or from_mapping(ForecastSettings, options, where="options")
         return make_series(self.predictor, length, like, count=count, settings=settings)

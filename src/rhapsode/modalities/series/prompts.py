@@ -119,7 +119,7 @@ class SeriesPrompt(ValuePrompt):
 
         Arguments:
             count: how many.
-            wanted: whether covariates that are not known ahead are an error.
+            wanted: True if covariates that are not known ahead are an error.
         """
         covariates = self._facts.covariates
         series = self.only()

@@ -76,8 +76,9 @@ def card_of(bundle: SeriesBundle, summary: Mapping[str, Any]) -> Card:
         ],
         figures=figures,
         limits=[
-            "It has seen nothing but these series. Forecasts are sample paths: they say what would follow if what "
-            "comes is like what was. A history that is shorter than a few seasons tells it little.",
+            "It has seen nothing but these series. Forecasts are sample paths: they say what would "
+            "follow if what comes is like what was. A history that is shorter than a few seasons "
+            "tells it little.",
         ],
         use=[
             f"rhapsode forecast . history.csv --horizon {bundle.facts.horizon} --plot forecast.svg"
@@ -96,14 +97,12 @@ def survey_series(
         opened: the table, where it was read already.
 
     Returns:
-        Plain values. sources: what was asked for. series, rows, values, missing: how many. kind:
-        "time" or "order".
-        frequencies: series by frequency. period: values to a season. first, last: times. reading:
-            `lines`, what was
-        noticed. lengths: `rows` of series, order statistics and a histogram. columns: of each
-        column of values `name`, `values`, `missing`, `min`, `median`, `max`. known, static,
-        categories: names of covariates. shares: of `train`, `validation` and `test` rows and
-            values.
+        Plain values. sources: as given. series, rows, values, missing: how many. kind:
+        "time" or "order". frequencies: series by frequency. period: values to a season. first,
+        last: times. reading: `lines`, notes on reading. lengths: `rows` of series, order statistics
+        and a histogram. columns: of each column of values `name`, `values`, `missing`, `min`,
+        `median`, `max`. known, static, categories: names of covariates. shares: rows and values of
+        `train`, `validation` and `test`.
 
     Raises:
         DataError: more than one source, or one that cannot be read.
@@ -202,13 +201,13 @@ def write_chart(
     """Draw the first twelve panels of a forecast as PNG or SVG.
 
     Arguments:
-        path: where; its suffix says which.
+        path: a .png or .svg file.
         found: the forecast.
         title: above all.
-        actual: the same series with what came, drawn beside the forecast; None: nobody knows.
+        actual: the same series with later observations, drawn beside the forecast; None if unknown.
 
     Returns:
-        How many panels were left out.
+        Number of panels left out.
     """
     numbers = range(len(found.given.names))
     panels = [(place, number) for place in range(len(found.which)) for number in numbers]

@@ -106,7 +106,7 @@ def _usable_templates(bundle: SeriesBundle) -> Templates:
     """The templates of a model.
 
     Raises:
-        DataError: the model was fed covariates that nobody knows of a new series.
+        DataError: the model has covariates that are unknown for a new series.
         BundleError: they are missing, or make no sense.
     """
     if bundle.facts.covariates.known:
@@ -147,7 +147,7 @@ def _draw_places(templates: Templates, seed: int, count: int) -> list[int]:
 
 
 def _stands(templates: Templates, template: Template) -> bool:
-    """True if a template has a place in time and the attributes that are named."""
+    """True if a template has a valid time and all named attributes."""
     frequency = template.frequency
     longest = {"month": 31 * DAY, "business day": 3 * DAY}.get(frequency.unit, 1)
     reach = template.length * frequency.stride * longest

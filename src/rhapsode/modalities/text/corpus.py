@@ -1,4 +1,4 @@
-"""Sources to an encoder and three encoded shares."""
+"""Corpora of text: an encoder, and three encoded parts."""
 
 import hashlib
 import json
@@ -38,12 +38,12 @@ from rhapsode.modalities.text.reading import (
 )
 from rhapsode.modalities.text.settings import TrainSettings
 
-# Share of a text above which nothing can be learnt from it.
+# Fraction of unknown text above which nothing can be learnt from it.
 MOST_UNKNOWN = 0.5
 NAMED = 8
 # Characters in which unknown pieces are counted by name.
 LOOKED_AT = 1 << 21
-# Documents up to which it is said where the test share lies.
+# Largest number of documents for which the position of the test part is logged.
 FEW = 50
 
 
@@ -54,7 +54,7 @@ class TextCorpus(IdCorpus):
     Arguments:
         encoding_reason: why this encoding.
         texts: the documents themselves.
-        split: which parts of them are in which share.
+        split: of their parts.
     """
 
     encoding_reason: str
@@ -65,7 +65,7 @@ class TextCorpus(IdCorpus):
 def prepare_corpus(
     sources: Sequence[Any], settings: TrainSettings, *, encoder: Encoder | None = None
 ) -> TextCorpus:
-    """Read, split, learn an encoder on the training share, and encode.
+    """Read, split, learn an encoder on the training part, and encode.
 
     Arguments:
         sources: files, folders, catalogue names.
@@ -99,12 +99,12 @@ def prepare_corpus(
 def encode_corpus(
     store: TextStore, split: Split, encoder: Encoder, reason: str, copies: int
 ) -> TextCorpus:
-    """Encode the shares of a corpus.
+    """Encode the parts of a corpus.
 
     Arguments:
         store: the documents.
-        split: which parts of them are in which share.
-        encoder: of all shares.
+        split: of their parts.
+        encoder: of all parts.
         reason: why this encoder.
         copies: documents that repeat an earlier one.
 
@@ -131,7 +131,7 @@ def encode_corpus(
 
 
 def split_texts(store: TextStore, settings: TrainSettings) -> Split:
-    """The three shares of a corpus under `[data]`."""
+    """Split a corpus into three parts by the settings of `[data]`."""
     return split_documents(
         store.lengths_D,
         store.digests_DB,
@@ -177,7 +177,7 @@ def found_lines(texts: Texts) -> Iterator[str]:
 
 
 def read_texts(sources: Sequence[Any], settings: SourceSettings) -> TextStore:
-    """The documents of sources, what was noticed when they were read logged.
+    """Read the documents of sources, and log notes on them.
 
     Raises:
         DataError: the sources cannot be read.
@@ -189,7 +189,7 @@ def read_texts(sources: Sequence[Any], settings: SourceSettings) -> TextStore:
 
 
 def learn_encoder(store: TextStore, train: Parts, settings: TrainSettings) -> tuple[Encoder, str]:
-    """Learn an encoder, or take it from the cache; with the reason for it.
+    """Learn an encoder, or load it from the cache; with the reason.
 
     Raises:
         SettingsError: an unknown encoding or a setting it lacks.
@@ -213,7 +213,7 @@ def learn_encoder(store: TextStore, train: Parts, settings: TrainSettings) -> tu
 
 
 def learn_anew(store: TextStore, parts: Parts, settings: TrainSettings) -> tuple[Encoder, str]:
-    """Learn an encoder on some parts; with the reason for it.
+    """Learn an encoder on some parts; with the reason for the encoding.
 
     Raises:
         SettingsError: an unknown encoding or a setting it lacks.
@@ -228,7 +228,7 @@ def learn_anew(store: TextStore, parts: Parts, settings: TrainSettings) -> tuple
 
 
 def encode_parts(store: TextStore, parts: Parts, encoder: Encoder) -> ElementStore:
-    """The element store of some parts, taken from the cache when it is there.
+    """Encode some parts, or load their element store from the cache.
 
     Raises:
         DataError: the cache folder cannot be written.
@@ -254,7 +254,7 @@ def count_characters(parts: Parts) -> int:
 
 
 def unknown_lines(corpus: TextCorpus) -> Iterator[str]:
-    """Pieces of a new text that the encoder of a model lacks, in words.
+    """Describe pieces of a new text that the encoder does not know.
 
     Raises:
         EncodingError: most of the text is unknown.

@@ -52,10 +52,10 @@ class TextPart(IdPart):
 
 @dataclass(frozen=True, repr=False)
 class TextEvaluation(Evaluation):
-    """Figures of a sweep over a text, and what the model writes.
+    """Figures of a sweep over a text, and measures of generated text.
 
     Arguments:
-        writing: what the model writes, measured beside the text; see `measure_model`.
+        writing: measures of generated text beside the scored text; see `measure_model`.
     """
 
     writing: dict[str, Any] | None = None
@@ -65,9 +65,9 @@ def read_part(model: TextModel, sources: Sequence[Any], source: SourceSettings |
     """All documents of sources, encoded.
 
     Arguments:
-        model: decides how they are read where `source` does not.
+        model: gives the default reading settings.
         sources: files, folders, corpora.
-        source: how they are read; None: as in training, whole.
+        source: reading settings; None: as in training, whole.
 
     Raises:
         DataError: the sources cannot be read.

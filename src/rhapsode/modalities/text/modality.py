@@ -54,7 +54,7 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
     comparison = SourceSettings
 
     def claim(self, sources: Sequence[Any], asked: Mapping[str, Any]) -> Claim:
-        """Possible for whatever can be decoded; sure if a field of records is named."""
+        """Claim decodable sources as possible, and named fields of records as sure."""
         if names_records(asked):
             return Claim(Degree.SURE, "a field of records is named")
         memory = [source for source in sources if not isinstance(source, str | Path)]
@@ -199,7 +199,7 @@ class TextModality(IdModality[TrainSettings, TextCorpus]):
 def _reading(
     model: TextModel, sources: Sequence[Any], asked: Mapping[str, Any]
 ) -> SourceSettings | None:
-    """Settings of reading sources: those of training under those asked for; None without any."""
+    """Reading settings: requested ones over those of training; None without any."""
     names = {field.name for field in fields(SourceSettings)}
     wanted = {name: value for name, value in asked.items() if name in names}
     if not wanted:

@@ -25,7 +25,7 @@ class TextModel(IdModel):
     _elements: SuffixIndex | None = None
 
     def elements_index(self) -> SuffixIndex:
-        """The index over the elements of the training data; opened on first use.
+        """The index of the training data by elements, opened on first use.
 
         Raises:
             RunError: there is no index of the text beside the model.
@@ -39,7 +39,7 @@ class TextModel(IdModel):
     def prompt(self, value: Any, settings: GenerateSettings) -> IdPrompt:
         text = str(value)
         if self.source_settings().prompt_field is not None and text and text[-1] != "\n":
-            text += "\n"  # behind which completions stood
+            text += "\n"  # completions followed it
         return super().prompt(text, settings)
 
     def held_out(self, number: int, settings: GenerateSettings) -> list[str]:
@@ -52,7 +52,10 @@ class TextModel(IdModel):
         return self.elements_index
 
     def source_settings(self, sources: Sequence[Any] = ()) -> SourceSettings:
-        """Settings of reading in training; files that hold no records are read as text."""
+        """Reading settings of training.
+
+        Files without records are read as text.
+        """
         learnt = from_mapping(
             SourceSettings,
             self.bundle.provenance.section("source"),

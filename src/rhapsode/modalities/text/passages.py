@@ -42,7 +42,9 @@ DRAWN = 0x9D0
 
 
 def compare_on(models: Mapping[str, TextModel], part: TextPart) -> Compared:
-    """Score the same text with several models; bits per character compare across encodings.
+    """Score the same text with several models, in bits per character.
+
+    Bits per character are comparable across encodings.
 
     Arguments:
         models: by name.
@@ -83,11 +85,11 @@ def compare_on(models: Mapping[str, TextModel], part: TextPart) -> Compared:
 
 @dataclass(frozen=True)
 class _Passages:
-    """Units of a text for the paired test: whole documents, or runs of lines.
+    """Units of a paired test: whole documents, or groups of lines.
 
     Arguments:
         texts: the documents.
-        words: what a passage is.
+        words: description of the units.
         ends_U: where each ends, characters from the beginning of the first document.
     """
 
@@ -113,7 +115,7 @@ class _Passages:
         return cls(texts, words, np.unique(ends))
 
     def pieces(self, most: int) -> Iterator[tuple[int, Document]]:
-        """Pieces of the text, cut also where passages end, with their passage's number."""
+        """Passage numbers and pieces of the text, cut at passage ends."""
         at = 0
         for piece in self.texts.pieces(self.texts.whole, most):
             begin = 0
@@ -160,8 +162,8 @@ def _passage_nats(
 ) -> NDArray[np.float64]:
     """Nats of every passage, (U,), the spelling of unknown pieces included.
 
-    Elements are counted off piece by piece, each encoded by itself as for the store: what ends
-    after a line end, or with its document, has the same ids there.
+    Each piece is encoded by itself to count its elements. A piece that ends after a line end, or
+    with its document, has the same ids as in the store.
     """
     elements_U = np.zeros(len(passages.ends_U), dtype=np.int64)
     spelled_U = np.zeros(len(elements_U))
@@ -188,11 +190,11 @@ def _passage_nats(
 
 
 def prompts_from_data(model: Path, encoder: Encoder, number: int, seed: int) -> list[str]:
-    """Passages of what a run held out of its sources, drawn by a seed.
+    """Passages of the held-out data of a run, drawn by a seed.
 
-    Of pairs, the part that is given; of other documents, up to 80 characters from the beginning of
-    a line, cut behind a word. Without a test share they come from the validation slice, and without
-    that from the training share.
+    For pairs, the part that is given; for other documents, up to 80 characters from the beginning
+    of a line, cut after a word. Without a test part they come from the validation slice, and
+    without that from the training part.
 
     Arguments:
         model: a model file in its run folder.
@@ -223,7 +225,7 @@ def prompts_from_data(model: Path, encoder: Encoder, number: int, seed: int) -> 
 
 
 def _held_out(model: Path) -> tuple[TextStore, Parts, str]:
-    """The documents of a run, parts to draw from, and names of sources."""
+    """Documents of a run, parts to draw from, and source names."""
     config = model.parent / "config.toml"
     if not config.exists():
         raise RunError(
@@ -261,7 +263,7 @@ def _held_out(model: Path) -> tuple[TextStore, Parts, str]:
 
 
 def _passage(store: TextStore, part_3: NDArray[np.int64], point: float) -> str:
-    """The prompt of a document, or a passage from one of its lines."""
+    """The given part of a document, or a passage from a line."""
     document, begin, end = part_3.tolist()
     if store.pairs:
         return _text_of(store, document, 0, int(store.prompts_D[document]))

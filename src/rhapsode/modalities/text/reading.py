@@ -51,7 +51,7 @@ _begun: list[Any] = []
 
 @dataclass(frozen=True)
 class Texts:
-    """Decoded documents, and what was noticed when they were read."""
+    """Decoded documents, and notes on reading them."""
 
     store: TextStore
     found: Found = field(default_factory=Found)
@@ -89,7 +89,7 @@ def prepare_texts(sources: Sequence[Any], settings: SourceSettings) -> Texts:
 
 
 def progress(pieces: Iterator[Document], doing: str) -> Iterator[Document]:
-    """The same pieces; what takes long says how far it is."""
+    """Pass pieces through, and log progress if that takes long."""
     characters, last = 0, time.monotonic()
     for piece in pieces:
         yield piece
@@ -100,7 +100,7 @@ def progress(pieces: Iterator[Document], doing: str) -> Iterator[Document]:
 
 
 def _signature(sources: Sequence[Any], settings: SourceSettings) -> str | None:
-    """A key of names, sizes and times of large sources; None for others."""
+    """Key of large sources by names, sizes and times; None for others."""
     if not all(isinstance(source, str | Path) for source in sources):
         return None
     try:
@@ -162,11 +162,11 @@ def counted(
     settings: Mapping[str, Any],
     characters: int,
 ) -> Encoder:
-    """Learn an encoder on pieces of text, in several processes where that pays.
+    """Learn an encoder on pieces of text, in parallel if faster.
 
     Arguments:
         learner: the encoding.
-        pieces: what to learn from.
+        pieces: training data.
         settings: of the encoding.
         characters: about how much there is.
     """
@@ -182,7 +182,7 @@ def counted(
 def encoded(
     encoder: Encoder, characters: int
 ) -> Callable[[Iterator[Document]], Iterator[tuple[Document, Encoded]]] | None:
-    """A function that encodes pieces in several processes; None where that does not pay.
+    """Function that encodes pieces in parallel; None if that is not faster.
 
     Arguments:
         encoder: the encoder.
@@ -219,9 +219,9 @@ def _alone(kind: type[Encoder], characters: int) -> bool:
 
 
 def _in_order(work: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
-    """Results in the order of tasks, of which only a few wait at a time.
+    """Results in the order of tasks, with few tasks pending.
 
-    The processes stay for the next call, with what they have loaded, until `release`.
+    The processes and what they have loaded are kept for the next call, until `release`.
     """
     # A fork of a process with threads may hang, and multiprocessing's own fresh processes run the
     # user's script again unless it guards against that; loky's do neither.

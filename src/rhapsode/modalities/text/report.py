@@ -121,8 +121,8 @@ def _writing(writing: Mapping[str, Any]) -> list[str]:
         *markdown_table(["measure", *(name for name, _ in columns)], rows),
         "",
         f"{writing['texts']} texts of {writing['length']} characters each, written from "
-        f"{writing['prompt'] or 'the empty prompt'} (seed {writing['seed']}), and as many pieces of "
-        "the held-out text.",
+        f"{writing['prompt'] or 'the empty prompt'} (seed {writing['seed']}), "
+        "and as many pieces of the held-out text.",
     ]
     copies = longest_copies(writing)
     if copies:

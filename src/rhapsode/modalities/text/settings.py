@@ -31,7 +31,7 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class TrainSettings(IdSettings):
-    """Everything that decides training on texts."""
+    """Settings of training on texts."""
 
     source: SourceSettings = field(default_factory=SourceSettings)
     data: DataSettings = field(default_factory=DataSettings)
@@ -39,4 +39,7 @@ class TrainSettings(IdSettings):
 
 @dataclass(frozen=True)
 class TextEvaluationSettings(IdEvaluationSettings, SourceSettings):
-    """Settings of an evaluation of a model of text; records are read as in training."""
+    """Settings of an evaluation of a model of text.
+
+    Records are read as in training.
+    """

@@ -1,4 +1,4 @@
-"""The cost of spelling unknown pieces, by which figures of different encodings compare."""
+"""Cost of spelling unknown pieces, to compare figures across encodings."""
 
 import math
 from collections import Counter
@@ -16,9 +16,9 @@ CODE_POINTS = 0x110000 - 0x800
 class Speller:
     """Nats of unknown pieces, character by character.
 
-    Where the vocabulary holds longer pieces, a character n-gram model learnt on them, each once and
-    with its end; characters that none of them has are uniform over Unicode, and so is every unknown
-    character of a vocabulary of single characters.
+    If the vocabulary holds longer pieces, the cost is that of a character n-gram model, learnt from
+    each piece once, with its end. Characters outside the pieces are uniform over Unicode, as are
+    all unknown characters of a vocabulary of single characters.
 
     Arguments:
         vocabulary: the text of every element.

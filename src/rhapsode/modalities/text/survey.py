@@ -57,15 +57,14 @@ FIRST = 400
 def survey_texts(sources: Sequence[Any], settings: TrainSettings) -> Surveyed[TextCorpus]:
     """Describe documents, and encode them as training does; plain values.
 
-    The text is read in pieces and never held; what is encoded goes into the cache, where training
-    finds it.
+    The text is read in pieces and never held in memory. Encoded parts are cached for training.
 
     Arguments:
         sources: files, folders, catalogue names.
         settings: as for training; `encoding`, `encoder`, `source` and `data` are used.
 
     Returns:
-        sources: what was asked for.
+        sources: as given.
         documents, characters, bytes: of the decoded text, bytes in UTF-8.
         reading: `encodings` (files by encoding, where it is not UTF-8), `left_out` (files),
             `incomplete` (records), `undecodable` (bytes), `lines` (the same in words).
@@ -73,13 +72,13 @@ def survey_texts(sources: Sequence[Any], settings: TrainSettings) -> Surveyed[Te
         lengths: of `documents_in_characters`, `documents_in_elements` (without end-of-sequence) and
             `lines_in_characters` (not the empty ones): order statistics and a histogram.
         duplicates: `documents` that repeat an earlier one, their `characters` and `share` of all,
-            `left_out` of the shares, an `example`.
+            `left_out` of the parts, an `example`.
         shares: of `train`, `validation` and `test`: documents, characters, elements, and `unknown`,
-            the share of elements that are the unknown one; None in an empty share.
-        vocabulary: of the encoding learnt on the training share and counted there, end-of-sequence
+            the fraction of elements that are the unknown one; None in an empty part.
+        vocabulary: of the encoding learnt on the training part and counted there, end-of-sequence
             left out: `encoding`, `reason`, `settings`, `size`, `seen`, `elements`, `top`,
             `coverage` (percent to number of elements, None where unknown elements are in the way),
-            `once` (share of the elements seen that are seen once), `zipf_exponent`, `curve`. None
+            `once` (fraction of seen elements that are seen once), `zipf_exponent`, `curve`. None
             when there is too little text.
 
     Raises:
@@ -157,9 +156,9 @@ def _duplicates(store: TextStore, first_D: NDArray[np.int64], split: Split) -> d
 def _elements(corpus: TextCorpus, first_D: NDArray[np.int64]) -> NDArray[np.int64]:
     """Elements of each document, end-of-sequence not counted.
 
-    The stores keep where documents begin, not where a later part of a cut one does: what such parts
-    share with a neighbour is divided by their characters. At most a cut a share and slice is
-    concerned.
+    Stores keep the beginnings of documents, not of later parts of a cut document. Elements that
+    such parts have in common with a neighbour are divided in proportion to their characters. This
+    concerns at most one cut for each part and slice.
     """
     lengths_D = corpus.texts.lengths_D
     elements_D = np.zeros(len(lengths_D))
@@ -179,7 +178,7 @@ def _elements(corpus: TextCorpus, first_D: NDArray[np.int64]) -> NDArray[np.int6
         elements_P = held_G[group_P] * sizes_P / all_G[group_P]
         np.add.at(elements_D, parts[:, 0], elements_P)
         reached_D[parts[:, 0]] = True
-    # A copy that no share holds is as long as the one it repeats.
+    # A copy outside all parts is as long as the document it repeats.
     elements_D = np.where(reached_D, elements_D, elements_D[first_D])
     return np.round(elements_D).astype(np.int64)
 

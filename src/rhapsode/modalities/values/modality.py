@@ -48,7 +48,10 @@ B = TypeVar("B", bound=ValueBundle)
 
 
 def resolved_values(settings: S, plan: Plan) -> S:
-    """The settings filled from a plan, without counts, in single precision by default."""
+    """Settings filled from a plan, without counts.
+
+    The default precision is float32.
+    """
     plan = replace(plan, training={**plan.training, "counts_share": 0.0})
     fixed = {"precision": "float32"} if settings.training.precision == "auto" else {}
     return resolved(settings, plan, fixed=fixed)
@@ -212,7 +215,7 @@ class ValuePart:
 
     Arguments:
         arrays: the sequences.
-        split: what they are, in words, for a protocol.
+        split: description of the data, for a protocol.
     """
 
     arrays: ValueArrays
@@ -246,7 +249,9 @@ class ScoredPart:
         return int(self.values_S.sum())
 
     def nats(self, predictor: Predictor, warm_up: int) -> NDArray[np.float64]:
-        """Nats of each row, (N,), in the data's own units; NaN where none is scored.
+        """Nats of each row, (N,), in the data's own units.
+
+        NaN where no value is scored.
 
         Arguments:
             predictor: the model.
@@ -273,7 +278,7 @@ class ValueMetrics(Metrics):
     Arguments:
         loss: nats a value, in the data's own units.
         elements: values scored.
-        protocol: how these came about.
+        protocol: how they were measured.
     """
 
     loss: float

@@ -47,7 +47,7 @@ B = TypeVar("B", bound=ValueBundle)
 class ValueModel(Model[B], Generic[B]):
     """A model file of values, opened.
 
-    The network is loaded, and torch with it, when the first prediction is asked for.
+    The network and torch are loaded at the first prediction.
 
     Arguments:
         path: a run folder or a model file.
@@ -58,7 +58,7 @@ class ValueModel(Model[B], Generic[B]):
     """
 
     facts: ClassVar[type[ValueFacts]]
-    """Of its modality."""
+    """Class of its contents of a model file."""
     seed = 0
 
     def __init__(self, path: str | Path, bundle: B | None = None) -> None:
@@ -235,8 +235,7 @@ def chain_of_values(settings: TemperatureSettings, bins: int | None) -> Chain | 
         bins: of the model; 0 or None where it has a density.
 
     Raises:
-        SettingsError: a sampler that drops or weighs elements, for a density; or one that cannot
-            be.
+        SettingsError: a sampler that drops or weighs elements, for a density; or an invalid one.
     """
     names = {field.name for field in fields(SamplingSettings)}
     asked = {each.name: getattr(settings, each.name) for each in fields(settings)}

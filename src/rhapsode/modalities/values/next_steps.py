@@ -25,7 +25,7 @@ class ValueChoice(Shown):
 
     Arguments:
         names: of the numbers.
-        values_K: what was chosen; NaN where missing.
+        values_K: chosen numbers; NaN where missing.
         levels: of the quantiles, rising.
         quantiles_QK: of the model, before any filter.
         nats: negative log-density of the step, in the data's own units.
@@ -158,7 +158,7 @@ def quantile_tables(
 
 
 def plain_number(value: float | None) -> float | None:
-    """A number as JSON has it; None for what it has not."""
+    """A number for JSON; None if it is not finite."""
     return None if value is None or not np.isfinite(value) else float(value)
 
 

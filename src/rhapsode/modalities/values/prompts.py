@@ -57,8 +57,8 @@ class _Lines(Fragments):
     """A line for every step.
 
     Arguments:
-        prompt: tells what stands in them.
-        first: steps before.
+        prompt: gives the text of each line.
+        first: number of steps before.
     """
 
     def __init__(self, prompt: ValuePrompt, first: int) -> None:
@@ -74,7 +74,7 @@ class ValuePrompt(Prompt):
 
     Arguments:
         model: that continues it.
-        steps: it is made of.
+        steps: of the sequence.
         condition: sources of the sequence, one row; None where it depends on nothing.
     """
 
@@ -160,14 +160,14 @@ class ValuePrompt(Prompt):
 def read_steps(text: str, width: int) -> tuple[Step, ...]:
     """Read typed steps: commas between numbers, semicolons or line ends between steps.
 
-    A series of single numbers takes commas between steps, too. What is empty or nan is missing.
+    A series of single numbers also takes commas between steps. An empty entry or nan is missing.
 
     Arguments:
-        text: what was typed.
+        text: the typed text.
         width: numbers of a step.
 
     Raises:
-        EncodingError: something is no number, or a step has more or fewer of them.
+        EncodingError: an entry is not a number, or a step has a different number of them.
     """
     lines = [line for part in text.splitlines() for line in part.split(";") if line.strip()]
     steps: list[Step] = []

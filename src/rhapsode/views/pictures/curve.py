@@ -60,7 +60,7 @@ class Course:
 
 
 def read_course(metrics: Path) -> Course:
-    """The course in a `metrics.jsonl`, without losses that are no numbers."""
+    """Read a course from `metrics.jsonl`, without losses that are not finite."""
     events = list(read_events(metrics))
     finite = [event for event in events if math.isfinite(event.get("loss", 0.0))]
     steps = [(event["step"], event["loss"]) for event in finite if event["event"] == "step"]
@@ -159,7 +159,10 @@ def _known(values: Mapping[str, float | None]) -> dict[str, float]:
 
 
 def _smooth(loss_N: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean over a fortieth of the run around every update; narrower at its ends."""
+    """Centred moving mean over a fortieth of the run.
+
+    The window is narrower at the ends.
+    """
     total = len(loss_N)
     sums = np.concatenate(([0.0], np.cumsum(loss_N)))
     # Evenly to both sides, so that the ends are not drawn towards the middle.
@@ -172,7 +175,10 @@ def _smooth(loss_N: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _limits(smooth_N: NDArray[np.float64], others: Sequence[float]) -> tuple[float, float]:
-    """Lowest and highest loss in the picture; the first updates may lie above it."""
+    """Lowest and highest loss in the picture.
+
+    The first updates may lie above it.
+    """
     losses = list(others)
     if len(smooth_N):
         losses += [float(smooth_N.min()), float(np.quantile(smooth_N, 0.98))]
@@ -213,7 +219,7 @@ def _axes(frame: _Frame) -> Iterator[str]:
 
 
 def _training(frame: _Frame, course: Course, smooth_N: NDArray[np.float64]) -> Iterator[str]:
-    """The smoothed losses, and column by column the range of those of single batches."""
+    """Smoothed losses, and the range of single batches in each column."""
     total = len(smooth_N)
     if not total:
         return
@@ -261,7 +267,7 @@ def _names(
 
 
 def _labels(frame: _Frame, names: Sequence[tuple[float, str, str, str]]) -> Iterator[str]:
-    """Names at the right, at their heights, pushed apart where they would touch."""
+    """Names at the right, at their heights, without overlap."""
     ordered = sorted(names, key=lambda entry: frame.y(entry[0]))
     heights = np.array([frame.y(value) for value, *_ in ordered])
     # Every label pushes those below it down, and the lower edge pushes all of them up.

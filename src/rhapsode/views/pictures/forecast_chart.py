@@ -1,4 +1,4 @@
-"""Pictures of histories, each with a fan of sample paths after it."""
+"""Pictures of histories, each followed by a fan of sample paths."""
 
 from __future__ import annotations
 

@@ -90,7 +90,10 @@ def _about(surveyed: Mapping[str, Any]) -> str:
 
 
 def _log(axes: Axes, axis: Literal["x", "y"], low: float, high: float) -> None:
-    """A log axis with few ticks and short numbers on them: 500, 2k, 1.5M."""
+    """Make an axis logarithmic, with few ticks and short numbers.
+
+    Numbers are 500, 2k, 1.5M.
+    """
     from matplotlib.ticker import EngFormatter
 
     decades = math.log10(high / low)
@@ -188,7 +191,7 @@ def _lengths(axes: Axes, lengths: Mapping[str, Any]) -> None:
 
 
 def _printable(title: str) -> tuple[str, str]:
-    """A title, and a font that has all its characters; those that no font has are left out."""
+    """Printable characters of a title, and a font that has them."""
     from matplotlib import font_manager
 
     title = "".join(one if one.isprintable() else " " for one in title)

@@ -110,7 +110,7 @@ def branches_table(branches: Iterable[tuple[int, bool, int, str]], width: int) -
 
 
 def element_title(before: str, name: str, number: int, kind: str, width: int) -> Text:
-    """An element of the text, after the end of what precedes it.
+    """Title of an element, after the end of the preceding text.
 
     Arguments:
         before: the text before the element.

@@ -68,7 +68,11 @@ def planned_lags(season: int, second: int, longest: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class _Form:
-    """Log or not, and the reference of values: none, an earlier value, or the mean of the last values."""
+    """Form of an encoding.
+
+    Values may be logarithms. Their reference is none, an earlier value, or the mean of the last
+    values.
+    """
 
     log: bool = False
     difference: int = 0
@@ -108,18 +112,18 @@ def choose_encoding(
 ) -> Encoding:
     """Choose the encoding that suits a linear autoregression best.
 
-    Forecasts are iterated over the horizon from several origins, by coefficients fitted before the
-    first of them; errors are squared, in units of each series' seasonal change. Among forms within
-    10 % of each other the simplest wins, by logarithms where the density of the next value gains by
-    them; the values themselves are out where the last level of many series is one that they did not
-    have before.
+    Forecasts are iterated over the horizon from several origins, with coefficients fitted before
+    the first origin. Errors are squared, in units of the seasonal change of each series. Among
+    forms within 10 % of each other the simplest is chosen, with logarithms if they raise the
+    density of the next value. Raw values are excluded if the last level of many series is outside
+    their earlier levels.
 
     Arguments:
         histories: columns of values, (T,) each; NaN where missing.
         season: values to a season.
         horizon: steps to forecast.
-        negative: whether there are negative values elsewhere, so that there is no logarithm.
-        broken: whether there are values elsewhere that are not whole, so that these are no counts.
+        negative: True if there are negative values elsewhere, which rule out logarithms.
+        broken: True if there are fractional values elsewhere, which rule out counts.
     """
     step = max(1, len(histories) // MOST_SERIES)
     columns = [filled(column)[-MOST_STEPS:] for column in histories[::step]]
@@ -180,7 +184,10 @@ def choose_encoding(
 
 
 def _drifts(column: Floats, about: int) -> bool:
-    """True if the last season's mean level lies outside those of the first two thirds."""
+    """True if the last level is outside the range of earlier levels.
+
+    A level is the mean of a season. Earlier levels are those of the first two thirds.
+    """
     if len(column) < 4 * about:
         return False
     levels = _moving_means(column, about)
@@ -197,9 +204,10 @@ def _moving_means(column: Floats, width: int) -> Floats:
 
 @np.errstate(over="ignore", invalid="ignore")
 def _error(column: Floats, form: _Form, season: int, horizon: int) -> tuple[float, float] | None:
-    """Error of iterated forecasts, and nats of the values to come, each a step ahead; None where there is too little.
+    """Error of iterated forecasts, and nats of one-step forecasts.
 
-    The error is a root mean square, in units of the seasonal change.
+    The error is a root mean square, in units of the seasonal change. None if there are too few
+    values.
     """
     levels = np.log1p(column) if form.log else column
     back = form.back
@@ -257,7 +265,7 @@ def _left(z: Floats, lags: Sequence[int], weights: Floats) -> Floats:
 
 
 def _fit(z: Floats, lags: Sequence[int]) -> Floats:
-    """Coefficients of the lags and a constant, by least squares with a little shrinkage."""
+    """Coefficients of the lags and a constant, by lightly regularised least squares."""
     reach = max(lags)
     rows = np.ones((len(z) - reach, len(lags) + 1))
     for place, lag in enumerate(lags):

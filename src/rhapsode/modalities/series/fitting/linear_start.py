@@ -14,17 +14,17 @@ from rhapsode.models.inputs import Values
 Floats = NDArray[np.float64]
 
 MOST_ROWS = 200_000
-# Ridge penalties that are tried, as shares of the number of rows.
+# Ridge penalties that are tried, as fractions of the number of rows.
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 HELD_OUT = 0.2
 
 
 def start_linear(network: Network, arrays: ValueArrays) -> bool:
-    """Initialise a network as a linear autoregression; False if it cannot be.
+    """Initialise a network as a linear autoregression; False if impossible.
 
     Arguments:
         network: with fresh weights.
-        arrays: what will be learnt from.
+        arrays: encoded training data.
     """
     head = network.head
     sees_inputs = network.model.sees_inputs and isinstance(network.input, Values)
@@ -50,7 +50,7 @@ def ridge(x_ND: Floats, y_N: Floats) -> tuple[Floats, float, float]:
 
     Arguments:
         x_ND: features.
-        y_N: what they are to tell.
+        y_N: targets.
     """
     count, width = x_ND.shape
     if count < 3:

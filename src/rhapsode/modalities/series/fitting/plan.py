@@ -133,7 +133,7 @@ def plan_series_run(
 
 
 def _covariates(settings: SeriesTrainSettings, train: SeriesSet) -> Covariates:
-    """Covariates of the training part, a condition where a conditioner is asked for."""
+    """Covariates of the training part, conditioning if a conditioner is set."""
     conditioned = settings.network.get("conditioner") is not None
     covariates = replace(learn_covariates(train), conditioned=conditioned)
     if conditioned and not covariates.static_size:
@@ -168,7 +168,11 @@ def _encoding(
             hint="leave it out, or --encoding binned",
         )
     name = head.get("name")
-    counts: Any = None if name is None else HEADS.get(HEADS.full_name(str(name))).counts  # type: ignore[attr-defined]
+    counts: Any = (
+        None  # decided below by the encoder
+        if name is None
+        else HEADS.get(HEADS.full_name(str(name))).counts  # type: ignore[attr-defined]
+    )
     asked = dict(settings.encoder)
     found = Encoding({}, "as asked for")
     if not {"log", "difference", "centre", "counts"} & set(asked):
@@ -200,8 +204,8 @@ def _encoding(
         head["name"] = "negative_binomial" if encoder_settings.counts else "student_t"
     elif counts != encoder_settings.counts:
         raise SettingsError(
-            f"{head['name']} is {'a' if counts else 'no'} distribution of counts, and encoder.counts is "
-            f"{str(encoder_settings.counts).lower()}",
+            f"{head['name']} is {'a' if counts else 'no'} distribution of counts, "
+            f"and encoder.counts is {str(encoder_settings.counts).lower()}",
             where="[head] name",
             hint="set both, or neither",
         )
@@ -209,7 +213,7 @@ def _encoding(
 
 
 def _conditioner(network: Mapping[str, Any], static_size: int) -> Component | None:
-    """The part of a network that reads static attributes; None where none is asked for."""
+    """The conditioner, which reads static attributes; None if it is not set."""
     name, size = (network.get(setting) for setting in CONDITIONING)
     if name is None:
         if size is not None:
@@ -263,12 +267,12 @@ def _config(
 def _plan_series(corpus: SeriesCorpus, hidden_size: Any) -> Plan:
     """A plan for a set of series.
 
-    Few values want a small network, steps enough to fit it and weights that are pulled towards
-    nothing; many want a wide one and no more passes than the budget has.
+    Few values need a small network, enough updates to fit it, and strong weight decay. Many values
+    need a wide network, with as many passes as the budget allows.
 
     Arguments:
         corpus: the series.
-        hidden_size: units that were asked for, to which the rest is fitted; None to choose them.
+        hidden_size: requested number of units, to which the rest is fitted; None to choose it.
     """
     points, season, horizon = corpus.points, corpus.season, corpus.horizon
     size = SIZES[bisect_right(SIZE_POINTS, points)]
@@ -290,17 +294,18 @@ def _plan_series(corpus: SeriesCorpus, hidden_size: Any) -> Plan:
     }
     reasons = (
         f"{size} units: for {points:,} values of {corpus.documents:,} series",
-        f"windows of {window} steps, {rows} side by side: seasons of {season}, {horizon} steps to forecast",
+        f"windows of {window} steps, {rows} side by side: "
+        f"seasons of {season}, {horizon} steps to forecast",
         f"dropout {network['dropout']:g}, decay {training['weight_decay']:g}",
     )
     return Plan(network, training, reasons)
 
 
 def _enough_steps(points: int, elements_per_step: int) -> int:
-    """Updates after which a set of so many values has nothing more to give.
+    """Maximum number of useful updates for a given number of values.
 
     Arguments:
-        points: known values of the training share.
+        points: known values of the training part.
         elements_per_step: steps times rows of one update.
     """
     passes = max(15.0, min(600.0, 8.0e6 / max(1, points)))

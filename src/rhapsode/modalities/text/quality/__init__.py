@@ -1,1 +1,1 @@
-"""Measures of the writing of a model, and indices of its training data."""
+"""Quality measures of generated text, and indices of training data."""

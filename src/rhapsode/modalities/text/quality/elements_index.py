@@ -21,14 +21,14 @@ _KIND = "rhapsode.elements_index"
 def open_elements_index(bundle: IdBundle, model: Path) -> SuffixIndex:
     """The index over the elements of the training data.
 
-    It is made once and kept beside the model, where the folder can be written.
+    It is created once and saved beside the model, if the folder is writable.
 
     Arguments:
         bundle: the model.
         model: its file; the index of the text lies beside it.
 
     Raises:
-        RunError: there is no index of the text, so that what is copied cannot be known.
+        RunError: there is no index of the text, which is needed to find copies.
     """
     path = model.parent / ELEMENTS_INDEX
     learnt = bundle.provenance.text_index
@@ -54,7 +54,9 @@ def open_elements_index(bundle: IdBundle, model: Path) -> SuffixIndex:
 
 
 def index_elements(text: TextIndex, encoder: Encoder) -> SuffixIndex:
-    """The elements of an indexed text with their suffixes in order, by passage.
+    """Index an indexed text by the elements of a model.
+
+    It holds the elements of every passage, with their suffixes in order.
 
     Arguments:
         text: index of the text.

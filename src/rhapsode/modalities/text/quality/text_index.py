@@ -1,4 +1,4 @@
-"""The index of a corpus by characters: stretches of text by document and line."""
+"""Character index of a corpus: positions of text by document and line."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Passage(NamedTuple):
     Arguments:
         name: of the document it belongs to.
         text: its characters.
-        opening: False for what goes on where the passage before it ended.
-        offset: where in the document it begins, characters; what goes on knows by itself.
+        opening: False if it continues the previous passage.
+        offset: where in the document it begins, characters; ignored if it continues a passage.
         line: in which line of the document it begins, from 1; likewise.
     """
 
@@ -52,8 +52,8 @@ class Place:
         document: its name.
         offset: characters of the document before it.
         line: its line, from 1; lines end with a line feed.
-        before: what stands before it, at most 40 characters of the same passage.
-        after: what stands after it, likewise.
+        before: the text before it, at most 40 characters of the same passage.
+        after: the text after it, likewise.
     """
 
     document: str
@@ -97,17 +97,17 @@ class Copied:
 class TextIndex:
     """The characters of a corpus with their suffixes in order.
 
-    Make it by `build` or `load`. It takes 13 bytes per character for up to 255 different
+    Create it by `build` or `load`. It takes 13 bytes per character for up to 255 different
     characters, 14 for up to 65,535, 16 above. No stretch that it finds goes from one document into
     the next.
 
     Arguments:
-        suffixes: over the numbers of characters; 0 stands behind every passage.
+        suffixes: over the numbers of characters; 0 follows every passage.
         characters_V: the code point of each number, from 1 on, uint32.
         starts_P: where each passage begins in the sequence, int64.
         offsets_P: where it begins in its document, characters, int64.
         lines_P: in which line of its document it begins, int64.
-        names: of the documents, a passage each.
+        names: of the document of each passage.
     """
 
     suffixes: SuffixIndex
@@ -131,8 +131,8 @@ class TextIndex:
             most_characters: how many are indexed at most.
 
         Returns:
-            the index, or, when there is too much text or none, why there is no index, in words to
-            print behind "null, because".
+            the index; or, if there is too much text or none, the reason why there is no index, in
+            words to print after "null, because".
         """
         codes: list[NDArray[np.uint32]] = []
         end_1 = np.array([_CODES], dtype=np.uint32)
@@ -195,7 +195,7 @@ class TextIndex:
         return self._numbers_U[_code_points(text)].astype(np.int64)
 
     def text(self, start: int, end: int) -> str:
-        """The text at places of the sequence, without the passage ends among them."""
+        """The text at positions of the sequence, without passage ends."""
         numbers_M = np.asarray(self.suffixes.elements_N[max(start, 0) : max(end, 0)])
         codes_M = self.characters_V[numbers_M[numbers_M != _SEPARATOR].astype(np.int64) - 1]
         return str(codes_M.astype("<u4").tobytes(), _UTF32, "surrogatepass")
@@ -209,8 +209,8 @@ class TextIndex:
         """The place at a position of the sequence.
 
         Arguments:
-            at: the position, as `suffixes` tells it.
-            length: characters that stand there; what follows them is told.
+            at: the position, as in `suffixes`.
+            length: characters of the stretch; `after` is the text that follows it.
         """
         passage = int(np.searchsorted(self.starts_P, at, side="right")) - 1
         begin, end = int(self.starts_P[passage]), self._ends[passage]
@@ -226,7 +226,7 @@ class TextIndex:
         )
 
     def match_lengths(self, text: str) -> NDArray[np.int32]:
-        """Length of the longest copy that begins at each character of a text, (M,)."""
+        """Length of the longest copy from each character of a text, (M,)."""
         return self.suffixes.matches(self._query(text))[0]
 
     def longest_copy(self, text: str) -> Copied | None:
@@ -238,12 +238,15 @@ class TextIndex:
         return Copied(copied, span.start, span.count, self.place(span.place, span.length))
 
     def has_word(self, word: str) -> bool:
-        """True if a text occurs with no letter, digit or underscore beside it."""
+        """True if a text occurs as a whole word.
+
+        No letter, digit or underscore may be next to it.
+        """
         return self.suffixes.stands_alone(self._query(word), self._inside_V)
 
     @cached_property
     def _inside_V(self) -> NDArray[np.bool_]:
-        """Mask of the numbers of letters, digits, marks on them, and the underscore."""
+        """Mask of the characters of words: letters, digits, marks, underscore."""
         characters = map(chr, self.characters_V.tolist())
         inside = (c.isalnum() or c == "_" or unicodedata.category(c)[0] == "M" for c in characters)
         return np.array([False, *inside])
@@ -313,7 +316,7 @@ def _numbers(characters_V: NDArray[np.uint32]) -> NDArray[np.unsignedinteger]:
 def _fits(
     suffixes: SuffixIndex, characters_V: NDArray[np.uint32], starts_P: NDArray[np.int64]
 ) -> bool:
-    """True if every number has a character, and every passage lies inside the sequence."""
+    """True if numbers have characters and passages lie inside the sequence."""
     return bool(
         len(suffixes)
         and len(characters_V)

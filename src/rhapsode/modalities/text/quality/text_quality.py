@@ -1,7 +1,7 @@
-"""Measures of written texts: loops, repetition, likeness to one another, invented words, copying.
+"""Quality measures of texts: loops, repetition, self-BLEU, invented words, copying.
 
-Each can be taken of any texts, so that the same measure of real text stands beside it. Most depend
-on how long the texts are and on their number: only equal ones are compared. No model is known here.
+All measures apply to generated and real text alike. Most depend on the length and number of the
+texts: compare only equal lengths and numbers. No measure needs a model.
 """
 
 import math
@@ -45,15 +45,14 @@ def measure_writing(
     unit: Unit | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Measure written texts, or real ones; plain values.
+    """Measure generated or real texts; plain values.
 
     Arguments:
-        texts: what was written, prompts not included.
-        index: of the training text, or why there is none.
+        texts: generated or real texts, without prompts.
+        index: of the training text, or the reason why there is none.
         length: characters that each text is cut to; shorter ones are left out.
-        number: how many are measured, the first ones that are long enough; all without it.
-        unit: what n-grams are made of; without it what the training text, or else the texts,
-            suggest.
+        number: how many are measured, the first ones that are long enough. [default: all]
+        unit: of n-grams. [default: suits the training text, or the texts without an index]
         seed: of the choice of texts for self-BLEU.
 
     Returns:
@@ -64,12 +63,12 @@ def measure_writing(
         rep_n: 1 - different n-grams / all n-grams of one text, the mean over the texts, 0 to 1.
         self_bleu, self_bleu_texts: likeness of the texts: the mean BLEU-4 of one against the
             others, 0 to 1, and of how many; None for a single text.
-        loops, longest_loop: share of the texts that end in a loop; the longest period of those
+        loops, longest_loop: fraction of the texts that end in a loop; the longest period of those
             loops, characters, 0 without any.
-        invented_words, invented_examples: share of words that the training text lacks, and the most
-            frequent of them; None without an answer.
+        invented_words, invented_examples: fraction of words that the training text lacks, and the
+            most frequent of them; None if unknown.
         novelty, longest_copy, copied_share: as `measure_copying` gives them; None without an index.
-        reason: why what needs the training text is None; missing when it is there.
+        reason: why measures on the training text are None; absent otherwise.
 
     Raises:
         DataError: fewer texts than `number`, or none, are that long.
@@ -174,10 +173,10 @@ def distinct(pieces: Sequence[Sequence[str]], n: int) -> float | None:
 
 
 def repetition(pieces: Sequence[Sequence[str]], n: int) -> float | None:
-    """Mean over texts of 1 - different n-grams / all n-grams; None without any.
+    """Mean fraction of repeated n-grams in a text; None without any.
 
-    The measure seq-rep-n of Welleck, Kulikov, Roller, Dinan, Cho and Weston, "Neural Text
-    Generation with Unlikelihood Training", ICLR 2020.
+    1 - different n-grams / all n-grams: the measure seq-rep-n of Welleck, Kulikov, Roller, Dinan,
+    Cho and Weston, "Neural Text Generation with Unlikelihood Training", ICLR 2020.
     """
     shares = [
         1 - len(set(_grams(piece, n))) / (len(piece) - n + 1) for piece in pieces if len(piece) >= n
@@ -217,7 +216,7 @@ def self_bleu(pieces: Sequence[Sequence[str]]) -> float | None:
 
 
 def _clipped(pieces: Sequence[Sequence[str]], n: int) -> list[tuple[int, int]]:
-    """For each text, n-grams that the others have, and all it has."""
+    """For each text, its n-grams that others have, and all of them."""
     counts = [Counter(_grams(piece, n)) for piece in pieces]
     # The text that has an n-gram most often, how often, and how often the next one has it.
     most: dict[tuple[str, ...], tuple[int, int, int]] = {}
@@ -239,7 +238,7 @@ def _clipped(pieces: Sequence[Sequence[str]], n: int) -> list[tuple[int, int]]:
 
 
 def loop_period(text: str) -> int:
-    """The period of the loop that a text ends in; 0 without one.
+    """Period of the loop that ends a text; 0 without one.
 
     A text ends in a loop when its last characters are one block at least three times in a row,
     where the block may be cut at the end of the text, and when these are at least 24 characters, so
@@ -267,12 +266,13 @@ def loop_period(text: str) -> int:
 def _invented(
     texts: Sequence[str], index: TextIndex | str, unit: Unit
 ) -> tuple[float | None, list[str], str]:
-    """The share of words that the training text lacks, examples, or a reason.
+    """Fraction and examples of invented words, or a reason.
 
-    A word has at least one letter. The training text has it when it stands there with the same
-    letters, or with a small or capital first letter instead, and no letter or digit beside it. The
-    first and the last word of a text do not count where they touch its edge: they may have been
-    cut.
+    Invented words are missing from the training text.
+
+    A word has at least one letter. The training text has it if it occurs there as a whole word, in
+    the same letters or with the case of the first letter changed. The first and the last word of a
+    text do not count if they touch its edge: they may have been cut.
     """
     if unit == "character":
         return None, [], "words are not told apart in a script without spaces"
@@ -307,16 +307,15 @@ def measure_copying(
     Arguments:
         texts: at least one character in all.
         index: of the training text.
-        lengths: where novelty is told.
-        span: characters from which on a copied span counts as one.
+        lengths: at which novelty is measured.
+        span: least characters of a copied span.
 
     Returns:
-        novelty: by length l: the share of all stretches of l characters of the texts that the
-            training text lacks; lengths that no text has are left out.
+        novelty: by length l: the fraction of all stretches of l characters of the texts that the
+            training text lacks, for lengths up to that of the longest text.
         longest_copy: the longest stretch that the training text has too, as `Copied.to_mapping`
             gives it, and the number of the text that it is `in_text`, from 0; None without any.
-        copied_share: share of characters inside stretches of at least `span` that the training text
-            has.
+        copied_share: fraction of characters inside copied stretches of at least `span`.
     """
     found = [index.match_lengths(text) for text in texts]
     characters = sum(len(lengths_M) for lengths_M in found)

@@ -1,7 +1,7 @@
-"""Writing of a model measured beside real text: copies, repetitions, invented words.
+"""Quality of generated text beside real text: copies, repetitions, invented words.
 
-The index of the training text lies beside the model, in the run folder. What needs it is null
-without it, with the reason.
+The index of the training text is beside the model, in the run folder. Measures that need it are
+null without it, with the reason.
 """
 
 import hashlib
@@ -63,8 +63,7 @@ class RealText:
     Arguments:
         text: of all documents, prompts not included, a line feed between them; normalised as the
             model reads it.
-        prompts: those of its documents, some of them where there are many; empty where nothing is
-            given.
+        prompts: of its documents, a sample if there are many; empty if nothing is given.
     """
 
     text: str
@@ -72,7 +71,7 @@ class RealText:
 
 
 def learn_text_index(corpus: TextCorpus) -> TextIndex | str:
-    """The index of a training share, or why there is none.
+    """The index of a training part, or a reason for its absence.
 
     It holds the text as the model reads it, prompts included. Where that is normalised, offsets
     count its characters.
@@ -89,11 +88,11 @@ def index_fingerprint(index: TextIndex) -> str:
 
 
 def open_text_index(model: Path, expected: str | None) -> TextIndex | str:
-    """The index beside a model file, or why there is none.
+    """The index beside a model file, or a reason for its absence.
 
     Arguments:
         model: the model file.
-        expected: the fingerprint of the index that was made with it; None where none was.
+        expected: the fingerprint of the index of its run; None without one.
     """
     path = model.parent / TEXT_INDEX
     index = open_sidecar(
@@ -105,7 +104,7 @@ def open_text_index(model: Path, expected: str | None) -> TextIndex | str:
 
 
 def _passages(store: TextStore, parts: Parts, normaliser: Normaliser) -> Iterator[Passage]:
-    """The training text as it is indexed, with the line of each part."""
+    """The training text in normalised passages, with their lines."""
     wanted: list[tuple[int, int, int, bool]] = []
     document = at = 0
     for number, begin, end in parts.tolist():
@@ -133,11 +132,11 @@ def _passages(store: TextStore, parts: Parts, normaliser: Normaliser) -> Iterato
 
 
 def read_real_text(store: TextStore, parts: Parts, encoder: Encoder) -> RealText:
-    """Real text to measure beside: at most the first million characters of some parts.
+    """Real text to compare with, at most a million characters.
 
     Arguments:
         store: the documents.
-        parts: such as the model has not learnt from.
+        parts: held out from training.
         encoder: how the model reads them.
     """
     normaliser = _normaliser(encoder)
@@ -167,21 +166,21 @@ def measure_model(
     seconds: float = SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, Any]:
-    """Measure the writing of a model beside equally long pieces of real text.
+    """Measure generated text beside equally long pieces of real text.
 
-    It writes from the empty prompt, or from held-out prompts where it completes prompts, with no
-    filter but the temperature. A text that ends by itself is followed by another one, a line feed
-    between them, until there are enough characters; documents of real text are joined in the same
-    way. So a text may hold the end of nothing but its last document, and no copy goes from one
-    document into the next. Whether there was time for texts of full length depends on the machine;
-    `texts` and `length` say what was measured.
+    Generation starts from the empty prompt, or from held-out prompts if the model completes
+    prompts, with temperature as the only filter. A text that ends by itself is followed by another
+    one, with a line feed between them, until there are enough characters. Documents of real text
+    are joined in the same way. No copy extends from one document into the next. The
+    time limit may allow only shorter or fewer texts, depending on the machine; `texts` and `length`
+    are those measured.
 
     Arguments:
         predictor: the model.
         bundle: its encoder and how its texts were read.
-        index: of its training text, or why there is none.
+        index: of its training text, or the reason why there is none.
         real: text that it has not learnt from.
-        seconds: what the writing may take.
+        seconds: time limit of generation.
         clock: seconds, of any origin.
 
     Returns:
@@ -257,7 +256,7 @@ def _measured(
 
 
 class _Written:
-    """Texts of a model at one temperature.
+    """Generated texts at one temperature.
 
     Arguments:
         predictor: the model.
@@ -283,7 +282,7 @@ class _Written:
         self.drafts: dict[tuple[int, int], _Draft] = {}
 
     def write(self, prompts: tuple[str, ...], until: float, clock: Callable[[], float]) -> None:
-        """Write until there is enough, the time is up, or all prompts are used."""
+        """Generate until texts, time or prompts are used up."""
         draws = DRAWS if prompts else self._number
         for call in range(len(prompts) or ROUNDS):
             if clock() > until or len(self.texts(self._length)) >= self._number:
@@ -317,12 +316,15 @@ class _Written:
 
     @property
     def elements_per_character(self) -> float:
-        """The mean over all that was written."""
+        """Mean over all generated text."""
         characters = sum(len(draft.text) for draft in self.drafts.values())
         return sum(draft.elements for draft in self.drafts.values()) / max(1, characters)
 
     def texts(self, length: int) -> list[str]:
-        """Texts of `length` characters, from joined documents; unfinished short ones are left out."""
+        """Texts of `length` characters, made of joined documents.
+
+        Unfinished documents below that length are left out.
+        """
         found: list[str] = []
         text = ""
         for key in sorted(self.drafts):
@@ -337,7 +339,10 @@ class _Written:
 
 @dataclass
 class _Draft:
-    """One document as it is written; `ended` when it ended by itself."""
+    """One document during generation.
+
+    `ended` is True if it ended by itself.
+    """
 
     text: str = ""
     elements: int = 0
@@ -345,7 +350,10 @@ class _Draft:
 
 
 def _step(number: int) -> int:
-    """A step through all of `number` prompts: prime to it, near the golden ratio."""
+    """A step that visits all prompts, near the golden ratio.
+
+    It is coprime to `number`.
+    """
     step = max(1, int(number * 0.618))
     while np.gcd(step, number) != 1:
         step += 1
@@ -354,7 +362,7 @@ def _step(number: int) -> int:
 
 @contextmanager
 def _few_threads(bundle: IdBundle) -> Iterator[None]:
-    """One thread for a small network, where several would wait for one another."""
+    """Use one torch thread for a small network, where more are slower."""
     torch = sys.modules.get("torch")  # without it, nothing of it computes
     if torch is None or sum(array.size for array in bundle.arrays.values()) > SMALL:
         yield
