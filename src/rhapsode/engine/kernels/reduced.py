@@ -224,7 +224,7 @@ class _Sums:
         self._builder, self._way = builder, way
         self.lanes = 8 if way in ("avxvnni", "avx2") else _LANES
         self.start_at = _NEGATIVE if way == "avx2" else _SUM
-        """Where in rounded inputs that stands which the sums begin with."""
+        """Offset in rounded inputs of the initial value of the sums."""
         self._words = ir.VectorType(_WORD, self.lanes)
         self._halves = ir.VectorType(_HALF, 2 * self.lanes)
         self._bytes = ir.VectorType(_BYTE, 4 * self.lanes)

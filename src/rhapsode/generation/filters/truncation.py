@@ -318,9 +318,10 @@ class Steering:
 class Mirostat(Filter):
     """Mirostat, version 2 (Basu et al. 2021).
 
-    Drop elements with surprise > mu. After each element, mu <- mu - eta (s - tau). s is the surprise of the chosen element, in bits,
-    under the distribution that this step gave. mu starts at 2 tau and belongs to the row; it is
-    updated at the next application, from the element written since.
+    Drop elements with surprise > mu. After each element, mu <- mu - eta (s - tau). s is the
+    surprise of the chosen element, in bits, under the distribution that this step gave. mu starts
+    at 2 tau and belongs to the row; it is updated at the next application, from the element written
+    since.
 
     Arguments:
         tau: surprise to steer to, bits per element; 0 is off.

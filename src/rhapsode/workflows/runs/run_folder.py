@@ -1,4 +1,4 @@
-"""The files of a run folder, and going on with the run in one."""
+"""The files of a run folder, and resumption of its run."""
 
 import contextlib
 import itertools
@@ -20,7 +20,7 @@ _SAMPLES_TITLE = b"# What the model wrote as it learned\n"
 
 
 class RunFolder:
-    """Where a run keeps what it makes.
+    """The folder with the files of a run.
 
     Arguments:
         path: the folder.
