@@ -258,7 +258,7 @@ class ManyProcesses(Group):
         try:
             return bool(self._store.add("told", 1) == 1)
         except RuntimeError:
-            return True  # whoever kept the store is gone
+            return True  # the process with the store is gone
 
 
 _joined: list[Group] = []

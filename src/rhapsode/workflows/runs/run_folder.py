@@ -130,7 +130,7 @@ class RunFolder:
 
     def _write_metrics(self, entry: Mapping[str, Any]) -> None:
         if self._log is None:
-            # By lines: what a checkpoint is behind must survive a kill.
+            # By lines, so that lines newer than the checkpoint survive a kill.
             self._log = self.metrics.open("a", encoding="utf-8", buffering=1)
         self._log.write(json.dumps(entry) + "\n")
 
