@@ -248,7 +248,7 @@ class Branch:
     def _keys(self, at: int, attempt: int, settings: GenerateSettings) -> tuple[DrawKey, DrawKey]:
         # Those of the first turn are those of `generate`.
         assert settings.seed is not None
-        # A turn of which a stop text has left nothing counts too: going on from it makes a new draw.
+        # A turn of which a stop text has left nothing counts too: continuing it makes a new draw.
         written = sum(
             max(1, len(turn.elements)) for turn in self.turns[:at] if turn.kind == "written"
         )
