@@ -1,4 +1,4 @@
-"""Score the same data with several models of one kind, side by side.
+"""Compare models of one kind on the same data, side by side.
 
 For text, bits per character are comparable across encodings: for a character without an element,
 its spelling is charged. For series, densities and forecasts are compared. A paired test reports
@@ -108,7 +108,10 @@ def _vote(command: CompareCommand, typed: Typed) -> None:
 
 
 def _answer() -> str:
-    """The answer that was typed; the end of input, or no input at all, ends the vote."""
+    """The typed answer.
+
+    The end of input, or a missing input, ends the vote.
+    """
     while sys.stdin is not None:
         sys.stderr.write("which is better? ")
         sys.stderr.flush()

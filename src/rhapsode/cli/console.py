@@ -1,4 +1,7 @@
-"""Output: results to stdout, everything else to stderr, and of several processes one voice."""
+"""Output: results to stdout, all else to stderr.
+
+In a run of several processes only the first writes.
+"""
 
 import contextlib
 import logging
@@ -48,7 +51,10 @@ def note(line: str) -> None:
 
 
 def _simple(line: str) -> bool:
-    """True if a dim line looks the same without the console, and nothing is drawn already."""
+    """True if a dim line looks the same without the console.
+
+    It does not if something is drawn already.
+    """
     if sys.stderr is None or os.name != "posix" or not line or not line.isprintable():
         return False
     if stderr.cache_info().currsize or any(os.environ.get(name) for name in _RULING):
@@ -86,7 +92,7 @@ def fail(message: str) -> None:
 
 
 def present(result: "Shown", *, as_json: bool) -> None:
-    """Print a result: one JSON object, or the tables that people look at."""
+    """Print a result as one JSON object or as tables."""
     if as_json:
         print_json(result.to_mapping())
     else:
@@ -108,7 +114,9 @@ def print_json(mapping: Mapping[str, Any]) -> None:
 
 
 def put(text: str) -> None:
-    """Write a result to stdout at once; escapes of bytes become the bytes.
+    """Write a result to stdout at once.
+
+    Escaped bytes are written as the original bytes.
 
     Raises:
         RunError: stdout is closed, or its disk is full.

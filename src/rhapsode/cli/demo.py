@@ -1,6 +1,7 @@
-"""Train for a minute on the documentation in the Python standard library, then generate at three temperatures.
+"""Train for a minute on the Python documentation, then generate text.
 
-No data and no internet connection are needed.
+The training text is the documentation in the Python standard library. Texts are generated at three
+temperatures. No data and no internet connection are needed.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Measure a model on data: likelihood, baselines, and further metrics of its kind of data.
+"""Measure a model on data: likelihood, baselines and further metrics.
 
 Every element is scored once, with the context that the model was trained with. Series are also
 forecast from rolling origins and compared with the observations. rhapsode evaluate MODEL --help

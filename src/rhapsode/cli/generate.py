@@ -1,4 +1,6 @@
-"""Continue a prompt. Only the prompt and the continuation are printed to stdout.
+"""Continue a prompt.
+
+Only the prompt and the continuation are printed to stdout.
 
 Temperatures of 0.2 to 0.5 are conservative, 0.7 to 0.9 balanced, 1.0 to 1.5 creative; 0 always
 takes the likeliest element, and such text tends to repeat itself. The same seed gives the same
@@ -51,7 +53,7 @@ def _stream(request: "rh.Request") -> None:
 
 
 def _by_temperature(request: "rh.Request") -> None:
-    """Print continuations under a heading for each temperature, or in columns if short texts fit."""
+    """Print continuations under temperature headings, or in columns if they fit."""
     from rhapsode.views.terminal.text_tables import continuation_columns, has_room
 
     console = stdout()

@@ -1,4 +1,4 @@
-"""The help of a command: its usage, its description and its options in groups."""
+"""The help of a command: usage, description and options in groups."""
 
 import shutil
 import textwrap

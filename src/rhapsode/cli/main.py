@@ -1,4 +1,4 @@
-"""The `rhapsode` command: finds the file of a command and loads nothing else."""
+"""The `rhapsode` command: imports only the file of the chosen command."""
 
 import contextlib
 import gc
@@ -113,7 +113,7 @@ _run.__code__ = _run.__code__.replace(co_stacksize=70_000)
 
 
 def seconds_since_process_start() -> float:
-    """Seconds since this process was started; 0 where the system does not tell."""
+    """Seconds since this process was started; 0 if unknown."""
     try:
         fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
         uptime = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
@@ -131,7 +131,8 @@ def _one_voice() -> Iterator[None]:
     """Silence all processes but the first while this lasts."""
     with contextlib.ExitStack() as silence:
         if _are_several() and os.environ.get("RANK", "0") != "0":
-            nowhere = silence.enter_context(open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123 - no path of ours
+            # The null device needs no `Path`.
+            nowhere = silence.enter_context(open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123
             silence.enter_context(contextlib.redirect_stdout(nowhere))
             silence.enter_context(contextlib.redirect_stderr(nowhere))
         yield

@@ -1,8 +1,8 @@
-"""Show the likeliest next elements after a prompt: their probabilities before and after the sampling steps.
+"""Show the likeliest next elements after a prompt.
 
-A space is shown as ␣, a line end as ↵. The number before an element is its rank before any sampling
-step. Perplexity is the exponential of the entropy: the number of equally likely elements with the
-same uncertainty.
+Probabilities are shown before and after the sampling steps. A space is shown as ␣, a line end as ↵.
+The number before an element is its rank before any sampling step. Perplexity is the exponential of
+the entropy: the number of equally likely elements with the same uncertainty.
 
 For series, quantiles of the next --top steps are shown.
 """

@@ -58,7 +58,9 @@ def parse(
     *more: type[Any],
     elsewhere: Callable[[], Mapping[str, str]] = dict,
 ) -> tuple[C, Typed]:
-    """Read a command line; `--help` prints and exits 0, bad usage exits 2.
+    """Read a command line.
+
+    `--help` prints and exits with 0; bad usage exits with 2.
 
     Arguments:
         command: the dataclass whose fields are the flags.
@@ -117,7 +119,7 @@ def _asks_help(arguments: Sequence[str]) -> bool:
 
 
 def set_places(command: type[Any]) -> dict[str, str]:
-    """The `--set` of each setting without a flag, by its name as a flag."""
+    """The `--set` form of each setting without a flag, by flag name."""
     flags = {field.name for field in dataclasses.fields(command)}
     places = {name: place for name, place in rh.setting_places().items() if name not in flags}
     return {f"--{name.replace('_', '-')}": f"--set {place}" for name, place in places.items()}
@@ -135,7 +137,7 @@ def typed_of(typed: Typed, cls: type[Any]) -> dict[str, Any]:
 
 
 def measuring_of(typed: Typed, command: str, models: Sequence[str]) -> dict[str, Any]:
-    """The values that were typed of the settings for models of one kind."""
+    """The typed values of the settings for models of one kind."""
     classes = rh.measuring_settings(MEASURING[command], models)
     return {name: value for cls in classes for name, value in typed_of(typed, cls).items()}
 

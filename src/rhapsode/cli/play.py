@@ -1,4 +1,7 @@
-"""Write a text in turns with a model. Each line is appended to the text, and the model continues it. An empty line lets the model continue.
+"""Write a text in turns with a model.
+
+Each line is appended to the text, and the model continues it. An empty line lets the model
+continue.
 
 /help lists the commands. Ctrl-C stops a continuation, Ctrl-D quits. In a pipe, lines are read from
 standard input.

@@ -1,4 +1,7 @@
-"""The commands of a writing session, each a function of the player and the words after its name."""
+"""The commands of a writing session.
+
+Each is a function of the player and the words after its name.
+"""
 
 import math
 from collections.abc import Callable, Iterator
@@ -85,7 +88,7 @@ def _set(player: "Player", words: list[str]) -> None:
 
 
 def _shown_settings(player: "Player", words: list[str]) -> Iterator[tuple[str, str]]:
-    """The settings that differ from their defaults, or the one that is named."""
+    """The settings that differ from their defaults, or the named one."""
     settings = player.session.settings
     known, mapping = [field.name for field in fields(settings)], to_mapping(settings)
     named = [word.replace("-", "_") for word in words]

@@ -1,4 +1,4 @@
-"""The lines of a writing session: texts to continue, and commands that begin with a slash."""
+"""Lines of a writing session: texts to continue, and slash commands."""
 
 import contextlib
 from collections.abc import Iterator
@@ -71,7 +71,10 @@ class Player:
         """Print a continuation as it comes; Ctrl-C stops it."""
         last = given
         self.screen.write(given, "bold")
-        with self.screen.interruptible() as stopping, contextlib.closing(pieces):  # type: ignore[type-var]
+        with (
+            self.screen.interruptible() as stopping,
+            contextlib.closing(pieces),  # type: ignore[type-var]
+        ):
             for piece in pieces:
                 self.screen.write(piece)
                 last = piece or last

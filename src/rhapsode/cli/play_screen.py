@@ -61,7 +61,10 @@ class PlayScreen:
 
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[Callable[[], bool]]:
-        """Catch the first Ctrl-C; the callable tells whether it came. The second one interrupts."""
+        """Catch the first Ctrl-C; the second one interrupts.
+
+        The callable returns true once the first has come.
+        """
         asked = False
 
         def ask(number: int, frame: object) -> None:

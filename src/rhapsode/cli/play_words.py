@@ -1,4 +1,7 @@
-"""The words of `rhapsode play`: its help, and texts, numbers and files as they are typed."""
+"""The help of `rhapsode play`, and parsers of typed words.
+
+The words are texts, numbers and files.
+"""
 
 import shlex
 from pathlib import Path

@@ -1,9 +1,10 @@
-"""Train a model on files, folders, archives or named corpora, and write a run folder.
+"""Train a model on data, and write a run folder.
 
-Files may contain text in any character encoding, and may be compressed or inside zip or tar
-archives. For records (JSON, JSON Lines, CSV, TSV, Parquet), --field or --template selects the text.
-A table of numbers (CSV, TSV, Parquet, .npy) is read as time series; --set
-series.time_column='["date"]' and similar settings override the detected columns.
+The data are files, folders, archives or named corpora. Files may contain text in any character
+encoding, and may be compressed or inside zip or tar archives. For records (JSON, JSON Lines, CSV,
+TSV, Parquet), --field or --template selects the text. A table of numbers (CSV, TSV, Parquet, .npy)
+is read as time series; --set series.time_column='["date"]' and similar settings override the
+detected columns.
 
 The last tenth of the data is held out and scored once, at the end. Samples are shown during
 training. Ctrl-C stops and saves the run; --resume continues it.
@@ -119,7 +120,7 @@ class TrainCommand(SourceSettings, RunSettings):
 
 
 def in_settings(hint: str) -> str:
-    """Rewrite flags in a hint that the command does not have to its `--set`."""
+    """Rewrite flags in a hint to `--set` if the command lacks them."""
     # The places of all settings take time to load.
     own = {f"--{name.strip('_').replace('_', '-')}" for name in TrainCommand.__dataclass_fields__}
     if own.issuperset(re.findall(r"--[a-z-]+", hint)):

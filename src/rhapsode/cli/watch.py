@@ -1,4 +1,7 @@
-"""Training on the terminal: one live line, plain lines elsewhere, and the summary."""
+"""Training on the terminal: progress lines and the summary.
+
+A terminal shows one live line, other outputs plain lines.
+"""
 
 import sys
 import time
@@ -21,7 +24,7 @@ class Watch:
     """Shows events on stderr.
 
     Arguments:
-        live: the line that is drawn anew; None to print lines.
+        live: the line that is drawn again; None to print lines.
         budget: seconds of the run, or None when steps rule.
         baseline: nats per element of the validation slice by the best n-gram model.
     """
@@ -100,7 +103,8 @@ def run_training(training: "rh.Training") -> bool:
         return True
     if reason == "overfitting":
         note(
-            f"stopped early: validation loss had not improved for {planned.settings.training.patience} "
+            "stopped early: validation loss had not improved for "
+            f"{planned.settings.training.patience} "
             "evaluations, the model is overfitting; the best weights are kept (more dropout, a "
             "smaller network or less time may help)"
         )
@@ -113,13 +117,15 @@ def run_training(training: "rh.Training") -> bool:
             stderr().print(part)
     note(
         f"{summary['steps']:,} updates in {summary['seconds']:.1f} s, "
-        f"{summary['elements_per_second']:,.0f} elements/s; finishing {summary['finishing_seconds']:.1f} s"
+        f"{summary['elements_per_second']:,.0f} elements/s; "
+        f"finishing {summary['finishing_seconds']:.1f} s"
     )
     before, after = (training.start or {}).get("validation_loss"), summary["validation_loss"]
     if before is not None:
         verdict = "" if after < before else ": no better, so the model is the old one"
         note(
-            f"validation on the new {training.run.modality.noun}: {before:.4f} before, {after:.4f} now{verdict}"
+            f"validation on the new {training.run.modality.noun}: {before:.4f} before, "
+            f"{after:.4f} now{verdict}"
         )
     note(f"the course of the run: {training.folder.curve}")
     return True

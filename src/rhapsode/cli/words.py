@@ -25,7 +25,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Typed(argparse.Action):
-    """Keep a flag as it was typed, and its words; `const` joins repetitions."""
+    """Keep a flag and its words as typed; `const` joins repetitions."""
 
     def __call__(self, parser: Any, namespace: Any, values: Any, option_string: Any = None) -> None:
         if self.nargs is None:

@@ -1,4 +1,5 @@
-"""The engine that needs no torch: networks, the usual filters and the draw as compiled code, on one core.
+"""The compiled engine: networks, usual filters and draws on one core.
 
-This face is light; what compiles lies behind `rhapsode.engine.compiled_predictor`.
+It needs no torch. Importing this package is fast; the code that compiles is in
+`rhapsode.engine.compiled_predictor`.
 """

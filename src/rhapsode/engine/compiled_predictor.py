@@ -1,4 +1,7 @@
-"""The predictor whose network is compiled code: no torch, one core, no lock held."""
+"""The predictor with a compiled network.
+
+It needs no torch, uses one core and holds no lock.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,9 @@ class CompiledState:
 
 
 class CompiledPredictor(Predictor):
-    """A predictor over arrays. A row's numbers are the same bits alone and beside others, at once and in pieces.
+    """A predictor with arrays and compiled code.
+
+    A row's numbers are the same bits alone and in a batch, read at once and in pieces.
 
     Arguments:
         network: weights and what they are.
@@ -102,7 +107,10 @@ class CompiledPredictor(Predictor):
         state: CompiledState,
         found: list[NDArray[np.float32]] | None = None,
     ) -> tuple[NDArray[np.float32], CompiledState]:
-        """Logits behind the last element and the state there; `found` takes the features (B, some T, H) in turn."""
+        """Logits after the last element, and the state there.
+
+        Features (B, some T, H) are appended to `found`, part by part.
+        """
         ids_BT = np.asarray(elements_BT)
         rows, length = ids_BT.shape
         if length == 0:
@@ -167,7 +175,10 @@ class CompiledPredictor(Predictor):
     def distributions(
         self, batch: Batch, state: Any | None = None
     ) -> tuple[Iterator[NDArray[np.float32]], Any]:
-        """Log-probabilities of all elements behind every input, in parts (B, some T, V), and the state behind."""
+        """Log-probabilities of all elements after every input, and the final state.
+
+        They come in parts (B, some T, V).
+        """
         refuse_condition(batch.condition)
         allowed_BTV = batch.mask()
         y_BTH, known = self._features(batch, state)
@@ -192,7 +203,7 @@ class CompiledPredictor(Predictor):
     def _features(
         self, batch: Batch, state: Any | None
     ) -> tuple[NDArray[np.float32], CompiledState]:
-        """Features (B, T, H) behind every input of a batch, and the state behind it."""
+        """Features (B, T, H) after every input, and the final state."""
         known = self.start(batch.rows) if state is None else state
         elements_BT = np.asarray(batch.inputs)
         found: list[NDArray[np.float32]] = []
@@ -243,7 +254,10 @@ class CompiledPredictor(Predictor):
     def _rounds(
         self, request: StretchRequest, plan: Plan, live: list[int], *, alone: bool
     ) -> Iterator[list[Stretch]]:
-        """Stretches of rows that go on together, call by call; `alone` on the machine, they may be helped."""
+        """Stretches of rows that continue together, call by call.
+
+        Rows that are `alone` on the machine may have help from other threads.
+        """
         helped = Helped(self._network, self._threads if alone else 1)
         rows = _Rows(self, request, plan, live, helped.spec)
         position = 0
@@ -272,7 +286,7 @@ class CompiledPredictor(Predictor):
 
 
 class _Rows:
-    """The rows of a request in the arrays that the compiled loop goes on in.
+    """The rows of a request, in the arrays of the compiled loop.
 
     Arguments:
         predictor: the network.
@@ -336,7 +350,10 @@ class _Rows:
         self._fresh = True
 
     def write(self, position: int, steps: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Some elements of each row, (R, T), and why rows ended, 0 where they did not."""
+        """Some elements of each row, (R, T), and why rows ended.
+
+        The reason is 0 for rows that have not ended.
+        """
         rows = len(self._of_rows["count"])
         out_TR = np.empty((steps, rows), dtype=np.int64)
         end_R = np.zeros(rows, dtype=np.int64)
@@ -395,7 +412,7 @@ def compiled_predictor(
 
 
 def _segments(reset_BT: NDArray[np.bool_] | None, length: int) -> Iterator[tuple[int, int]]:
-    """The stretches of a batch in which no row starts afresh but at the first position."""
+    """Stretches of a batch without restarts of rows inside them."""
     starts = [0]
     if reset_BT is not None:
         starts += [int(t) + 1 for t in np.flatnonzero(reset_BT[:, 1:].any(axis=0))]

@@ -60,10 +60,10 @@ def _logits(w: Any, m: Any, spec: Any, y: Any, y_at: int, y_step: int, rows: int
 
 @cache
 def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """The entries for one group of families: the branches of the others are cut off before they are compiled.
+    """The entries for one group of families.
 
-    They close over plain values only: a function in a closure would never be found again among what
-    is kept.
+    The branches of the other groups are removed before compilation. Their closures contain plain
+    values only: an entry with a function in its closure is never found in the cache.
     """
 
     @entry
@@ -80,7 +80,7 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
             values: states, flat.
             count_B: elements that each row has read.
             y: takes the features of all positions, flat.
-            z: takes the logits behind the last one, flat, in rows of whole panels.
+            z: takes the logits after the last one, flat, in rows of whole panels.
         """
         _ = stamp
         rows, time = elements_BT.shape
@@ -97,55 +97,56 @@ def _of_group(group: int, stamp: str) -> tuple[Callable[..., Any], Callable[...,
 
     @entry
     def write_rows(
-        w: Any, m: Any, spec: Any, values_BS: Any, count_B: Any, z_BV: Any, last_B1: Any, seen_BN: Any,
-        read_BV: Any, written_BV: Any, sequence_B: Any, length_B: Any, node_B: Any, place_B: Any,
-        fresh: bool, window: int, steps_S: Any, values_S: Any, banned_N: Any, least: int, seed: Any,
-        position: int, end_element: int, share: float, first_M: Any, element_M: Any, suffix_M: Any,
-        share_M: Any, rest_M: Any, next_SV: Any, allowed_SV: Any, out_TB: Any, end_B: Any,
+        w: Any, m: Any, spec: Any, values_BS: Any, count_B: Any, z_BV: Any, last_B1: Any,
+        seen_BN: Any, read_BV: Any, written_BV: Any, sequence_B: Any, length_B: Any, node_B: Any,
+        place_B: Any, fresh: bool, window: int, steps_S: Any, values_S: Any, banned_N: Any,
+        least: int, seed: Any, position: int, end_element: int, share: float, first_M: Any,
+        element_M: Any, suffix_M: Any, share_M: Any, rest_M: Any, next_SV: Any, allowed_SV: Any,
+        out_TB: Any, end_B: Any,
     ) -> int:  # fmt: skip
-        """Choose one element after another for all rows, until one ends or there is no more room.
+        """Choose element after element for all rows.
+
+        The loop stops when a row ends or there is no more room.
 
         Arguments:
             w: tables, norms and biases.
             m: matrices.
-            spec: what the network is.
+            spec: description of the network.
             values_BS: states, changed in place.
             count_B: elements that each row has read since its state began.
-            z_BV: logits behind them, in rows of whole panels.
-            last_B1: what was chosen last; read first, but where `fresh` says that the logits are
-                those behind it.
-            seen_BN: with a window, the last N elements of each row, that is `count_B` of them until
+            z_BV: logits after them, in rows of whole panels.
+            last_B1: the last choices; they are read first, unless `fresh` is true.
+            seen_BN: with a window, the last N elements of each row, or `count_B` of them until
                 it is full.
-            read_BV: how often each element occurs in the prompt; empty rows where no step looks at
-                it.
+            read_BV: how often each element occurs in the prompt; empty rows where no step uses it.
             written_BV: how often each has been chosen; as `read_BV`.
             sequence_B: index of each continuation.
             length_B: most elements of each row.
-            node_B: where each row stands in an n-gram model, int32, changed in place.
-            place_B: where it stands in a grammar, int32, changed in place; None, a type of its own,
-                without one.
-            fresh: see `last_B1`.
+            node_B: place of each row in an n-gram model, int32, changed in place.
+            place_B: place of each row in a grammar, int32, changed in place; None, a type of its
+                own, without one.
+            fresh: true if the logits already follow `last_B1`.
             window: elements that count, 0 where all do.
             steps_S: steps of the chain, in order.
-            values_S: what each takes.
+            values_S: parameter of each step.
             banned_N: elements that are never chosen.
-            least: elements of a row before which end-of-sequence is not, either.
+            least: elements of a row before which end-of-sequence is not chosen.
             seed: of the draw, uint64.
             position: number of the first element to choose.
             end_element: end-of-sequence.
-            share: what of every probability the n-gram model gives; 0 where there is none.
+            share: weight of the n-gram model in every probability; 0 where there is none.
             first_M: of that model's nodes, as for `rhapsode.counts.ngram_lookup`.
             element_M: likewise.
             suffix_M: likewise.
             share_M: likewise.
             rest_M: likewise.
             next_SV: transitions of the grammar, by state, int32; None as for `place_B`.
-            allowed_SV: what it says may follow, by state; None likewise.
-            out_TB: takes what is chosen.
+            allowed_SV: elements that the grammar allows, by state; None likewise.
+            out_TB: takes the chosen elements.
             end_B: takes why a row ended, 0 where it did not.
 
         Returns:
-            How many were chosen of each row.
+            Number of elements chosen for each row.
         """
         _ = stamp
         rows, vocab, size, state = len(count_B), spec[VOCAB], spec[FEATURES], spec[STATE]
@@ -240,14 +241,14 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
     def score_rows(
         w: Any, m: Any, spec: Any, y: Any, targets_N: Any, allowed_NV: Any, found_N4: Any
     ) -> None:
-        """Describe the distributions behind features.
+        """Describe the distributions after features.
 
         Arguments:
             w: tables, norms and biases.
             m: matrices.
             spec: what the network is.
             y: features, flat.
-            targets_N: the element asked for behind each.
+            targets_N: the target after each.
             allowed_NV: which elements may follow each; None, a type of its own: all.
             found_N4: takes the log-probability of that, the likeliest element, its log-probability
                 and the entropy, float64.
@@ -284,7 +285,7 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
 
     @entry
     def spread_features(w: Any, m: Any, spec: Any, y: Any, z: Any) -> None:
-        """Logits behind features.
+        """Logits after features.
 
         Arguments:
             w: tables, norms and biases.
@@ -299,7 +300,10 @@ def _of_all(stamp: str) -> tuple[Callable[..., Any], ...]:
 
     @entry
     def help_write(board: int, m: Any) -> int:
-        """Share the large products of a `write` that goes on at the same time; see `products.help_out`."""
+        """Help with the large products of a concurrent `write`.
+
+        See `products.help_out`.
+        """
         _ = stamp
         return help_out(board, m)
 
@@ -347,7 +351,10 @@ class Entries:
     kind: str
 
     def within_grammar(self) -> None:
-        """Compile or load the form of `write` that follows a grammar; the others do not wait for it."""
+        """Compile or load the form of `write` with a grammar.
+
+        The other forms do not wait for it.
+        """
         ready(self.write, (_F1, _KINDS[self.kind], *_WRITE_GRAMMAR))
 
 
@@ -368,5 +375,9 @@ def entries_for(family: int, kind: str = "float32") -> Entries:
 
 
 def helper_for(kind: str) -> int:
-    """Compile or load `help_write` for a kind of weights; 1 where it had to be compiled."""
+    """Compile or load `help_write` for a kind of weights.
+
+    Returns:
+        1 if it had to be compiled.
+    """
     return ready(help_write, (types.int64, _KINDS[kind]))

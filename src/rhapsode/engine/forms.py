@@ -1,4 +1,7 @@
-"""Models that the compiled engine can run, and why it cannot run others. Light: nothing is compiled here."""
+"""Models that the compiled engine can run, and reasons against others.
+
+Importing this module compiles nothing.
+"""
 
 import dataclasses
 from typing import Any
@@ -8,7 +11,7 @@ from rhapsode.config import from_mapping
 from rhapsode.errors import BundleError
 from rhapsode.models.families import FAMILIES, EngineForm
 
-# Elements of the widest window that is read anew for every element.
+# Elements of the widest window that is read again for every element.
 WIDEST = 8192
 
 
@@ -18,7 +21,7 @@ def full_name(name: str) -> str:
 
 
 def unsupported_form(bundle: Bundle[Any, Any]) -> str | None:
-    """The reason why the engine cannot run a model; None where it can."""
+    """The reason why the engine cannot run a model, or None."""
     if bundle.network is None:
         return "it has no network"
     config = bundle.config
@@ -45,7 +48,7 @@ def unsupported_form(bundle: Bundle[Any, Any]) -> str | None:
 
 
 def engine_form(bundle: Bundle[Any, Any]) -> EngineForm | None:
-    """The engine form of a model of a registered family; None where there is none.
+    """The engine form of a model of a registered family, or None.
 
     Raises:
         BundleError: a setting that the family lacks, or out of range.

@@ -1,8 +1,8 @@
-"""The places in the list of whole numbers that tells compiled code what a network is.
+"""Places in the list of whole numbers that describes a network.
 
-Tables, biases and norms lie in one vector of float32, matrices in another of the kind of weights
-asked for, and all that a row remembers in a third, so that every family is read by code of one and
-the same signature. The list says where each part begins, and how large it is.
+Tables, biases and norms are in one vector of float32, matrices in another of the requested kind of
+weights, and the states of a row in a third, so that code with one signature reads every family. The
+list holds where each part begins and how large it is.
 """
 
 # Families

@@ -1,4 +1,4 @@
-"""A bundle's arrays laid out for compiled code, after it is sure that they fit the configuration."""
+"""A bundle's arrays, checked against the configuration and packed for compiled code."""
 
 import contextlib
 import math
@@ -72,7 +72,9 @@ def unsupported(bundle: Bundle[Any, Any]) -> str | None:
 
 
 class _Packing:
-    """The arrays of a bundle, each asked for by name and shape, and the vectors that they are laid into.
+    """The arrays of a bundle, and the vectors that hold them.
+
+    Each array is looked up by name and shape.
 
     Arguments:
         bundle: the model.
@@ -110,7 +112,10 @@ class _Packing:
         return np.asarray(array, dtype=np.float32)
 
     def lay(self, array: Array) -> int:
-        """Append an array to the vector and return its place, a multiple of 64 bytes."""
+        """Append an array to the vector and return its place.
+
+        The place is a multiple of 64 bytes.
+        """
         place = sum(map(len, self._parts))
         self._parts += [array.reshape(-1), np.zeros(-array.size % 16, dtype=np.float32)]
         return place
@@ -120,7 +125,7 @@ class _Packing:
         return self.lay(np.pad(array, (0, padded(len(array)) - len(array))))
 
     def matrix(self, *weights_GK: Array) -> int:
-        """Append matrices of one shape to their vector and return the place of the first."""
+        """Append matrices of one shape, and return the place of the first."""
         place = sum(map(len, self._matrices))
         self._matrices += [packed(weight_GK, self.kind) for weight_GK in weights_GK]
         return place
@@ -146,7 +151,10 @@ class _Packing:
 
 
 def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
-    """One vector in whole pages of 2 MB where the system has them, else at a multiple of 64 bytes."""
+    """One vector, aligned for large pages if the system has them.
+
+    Pages are 2 MB; otherwise the alignment is 64 bytes.
+    """
     kind, size = parts[0].dtype, sum(map(len, parts))
     bytes_needed = size * kind.itemsize
     if sys.platform != "linux" or bytes_needed < _LARGE_PAGE // 4:
@@ -214,7 +222,7 @@ def _lay_out(bundle: Bundle[Any, Any], member: int, kind: str) -> Laid:
 
 
 def _recurrent(packing: _Packing) -> int:
-    """Lay out recurrent layers and return the number of features, as the others do."""
+    """Pack recurrent layers, and return the number of features."""
     size, layers = packing.settings["hidden_size"], packing.settings["num_layers"]
     family, table_VD = packing.family, packing.table_VD
     gates = _GATES[family] * size

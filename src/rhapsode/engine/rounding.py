@@ -32,13 +32,14 @@ class Rounding:
     def in_words(self) -> str:
         """One line."""
         return (
-            f"rounded weights lose {self.nats:.2g} nats an element on {self.elements:,} that the model wrote; "
+            f"rounded weights lose {self.nats:.2g} nats an element on {self.elements:,} that the "
+            f"model wrote; "
             f"another element is the likeliest at {self.other:.1%} of them"
         )
 
 
 def rounding_of(exact: Predictor, rounded: Predictor) -> Rounding:
-    """Measure both networks on texts that the exact one writes, always the same ones.
+    """Measure both networks on the same texts, written by the exact one.
 
     Arguments:
         exact: with float32 weights.

@@ -1,6 +1,7 @@
-"""The usual filters and the draw over one row of logits, equal to those of `rhapsode.generation`.
+"""The usual filters and the draw, for one row of logits.
 
-Where those sort, these only find the value at the border.
+The results equal those of `rhapsode.generation`. Instead of sorting, these functions only find the
+value at the border.
 """
 
 # ruff: noqa: PLR0917  # compiled code is called by position
@@ -113,7 +114,10 @@ def _weigh(z_V: Any, weight_V: Any) -> float:
 
 @inner
 def _kth_largest(some_N: Any, k: int) -> Any:
-    """The k-th largest value, k from 1; reorders what it is given (Hoare's quickselect)."""
+    """The k-th largest value, k from 1 (Hoare's quickselect).
+
+    The argument is reordered.
+    """
     apart()
     low, high, wanted = 0, len(some_N) - 1, k - 1
     while low < high:
@@ -139,7 +143,7 @@ def _kth_largest(some_N: Any, k: int) -> Any:
 
 @inner
 def _keep_best(z_V: Any, border: Any, ties: int) -> None:
-    """Keep what lies above the border, and the first `ties` of what lies on it."""
+    """Keep values above the border, and the first `ties` at the border."""
     apart()
     for v in range(len(z_V)):
         if z_V[v] == border:
@@ -153,7 +157,11 @@ def _keep_best(z_V: Any, border: Any, ties: int) -> None:
 
 @inner
 def _top_k(z_V: Any, k: int, some_V: Any) -> None:
-    """Keep k. Of many, only those are looked at that reach the k-th largest of the maxima of 8 k groups."""
+    """Keep the k largest logits.
+
+    In large vocabularies only those are examined that reach the k-th largest of the maxima of 8 k
+    groups.
+    """
     apart()
     size = len(z_V)
     if k >= size:
@@ -186,7 +194,11 @@ def _top_k(z_V: Any, k: int, some_V: Any) -> None:
 
 @inner
 def _top_p(z_V: Any, p: float, some_V: Any, weight_V: Any) -> None:
-    """The border is found by parting candidates at a pivot, and going on in the part in which the mass is reached."""
+    """Keep the smallest set of the likeliest elements with mass p.
+
+    Candidates are partitioned at a pivot, and the search continues in the part in which the mass is
+    reached.
+    """
     apart()
     most = _weigh(z_V, weight_V)
     total = _mass(weight_V)
@@ -333,9 +345,9 @@ def filter_row(
 
 @inner
 def draw(z_V: Any, point: float, weight_V: Any) -> int:
-    """The element in which a uniform falls: the first whose cumulative weight lies above it.
+    """The first element whose cumulative weight lies above a uniform.
 
-    The weights are added up in blocks, in the same order for everyone.
+    The weights are summed in blocks, always in the same order.
 
     Arguments:
         z_V: logits, at least one finite.

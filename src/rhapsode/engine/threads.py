@@ -1,8 +1,7 @@
-"""Cores beside the first: helpers at one product, and parts of a batch that go on side by side.
+"""Threads of the compiled engine: helpers, and parts of a batch.
 
-The compiled loops hold no lock, so that a plain thread is enough. Nothing here changes a number, so
-that every loop may find out for itself whether threads pay: on a machine that is busy elsewhere
-they do not.
+The compiled loops hold no lock, so that a plain thread is enough. Threads change no number, so that
+every loop may measure for itself whether they are faster: on a busy machine they are not.
 """
 
 import os
@@ -41,7 +40,10 @@ def cores() -> int:
 
 
 def parts_of(rows: int, threads: int) -> list[range]:
-    """Split the rows of a batch into parts of about one size, one a thread; few rows are one part."""
+    """Split the rows of a batch into parts of similar size.
+
+    One part for each thread; few rows are one part.
+    """
     count = max(1, min(threads, MOST, rows // PART))
     fours = -(-rows // PART)
     ends = [min(rows, -(-fours * (part + 1) // count) * PART) for part in range(count)]
@@ -105,7 +107,7 @@ class Helped:
         self._pace = Pace()
 
     def run(self, write: Callable[[], T], size: Callable[[T], int]) -> T:
-        """The result of a call that writes elements, with help where that pays.
+        """Run a call that writes elements, with help if that is faster.
 
         Arguments:
             write: the call.
@@ -134,7 +136,7 @@ class Helped:
 
 
 def abreast(parts: Sequence[Iterator[T]], size: Callable[[T], int]) -> Iterator[T]:
-    """Merge iterators in order, the next of each made in threads where that is faster.
+    """Merge iterators in order, prefetching in threads where that is faster.
 
     Arguments:
         parts: the iterators, of anything but None.

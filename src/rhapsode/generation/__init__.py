@@ -1,4 +1,7 @@
-"""Step by step from a seed: filters, the draw, stops, streams. No torch: models come as predictors."""
+"""Generation of elements one after another: filters, draws, stop texts and search.
+
+Models are used through the `Predictor` interface, so this package needs no torch.
+"""
 
 from rhapsode.bundle import Job
 from rhapsode.generation.chain import ORDERS, STEPS, Chain, chain_of

@@ -45,7 +45,7 @@ _OF_ONE_NUMBER: tuple[type[NumberFilter], ...] = (
 # What drops candidates by their probability: Mirostat takes the place of all of it.
 _TRUNCATION = ("top_n_sigma", "top_k", "top_p", "min_p", "typical", "epsilon", "eta", "xtc")
 
-# Suppression comes before all of them. A ban on n-grams comes behind the control steps, since it
+# Suppression comes before all of them. A ban on n-grams comes after the control steps, since it
 # can give way where it would leave nothing and they cannot; apart from that the two commute.
 ORDERS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -139,7 +139,7 @@ class Chain:
         )
 
     def fork(self, states: tuple[Any, ...]) -> tuple[Any, ...]:
-        """States of their own: applying the chain to them leaves the given ones as they are."""
+        """Copies of the states, independent of the original ones."""
         return tuple(step.fork(state) for step, state in zip(self.filters, states, strict=True))
 
     def apply(
@@ -149,7 +149,9 @@ class Chain:
         states: tuple[Any, ...],
         removed: list[NDArray[np.int64]] | None = None,
     ) -> tuple[Logits, tuple[Any, ...]]:
-        """Logits after every filter, and their states; the given states may have been written into.
+        """Logits after every filter, and the states of the filters.
+
+        The states that are passed in may be modified.
 
         Arguments:
             logits_BV: before the first filter.
@@ -169,7 +171,10 @@ class Chain:
         return logits_BV, tuple(after)
 
     def compiled(self) -> list[tuple[str, Any]] | None:
-        """Name and value of every step in compiled code; None where one has no such form."""
+        """Name and value of every step in compiled code.
+
+        None if a step has no compiled form.
+        """
         steps = [step.compiled() for step in self.filters]
         named = [step for step in steps if step is not None]
         return named if len(named) == len(steps) else None
@@ -178,7 +183,7 @@ class Chain:
         """The steps in order, in words, and what is off.
 
         Arguments:
-            last: how an element is chosen behind them.
+            last: how an element is chosen after them.
         """
         text = " -> ".join([*(step.explain() for step in self.filters), last])
         if self.order is not None:

@@ -1,7 +1,8 @@
-"""The draw: uniforms that depend on nothing but (seed, sequence, position, lane), and inversion.
+"""Uniform random numbers fixed by seed, sequence, position and lane.
 
-Philox 4x32-10 (Salmon et al. 2011) with the seed as key and the place as counter: a request's text
-does not depend on what else is generated beside it, nor on how it is cut into pieces.
+The generator is Philox 4x32-10 (Salmon et al. 2011), with the seed as key and the place as counter.
+The text of a request depends neither on other requests in the same batch nor on how it is split
+into pieces.
 """
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""The generation loop: rows of a request, and how they go on by one element after another."""
+"""The generation loop: rows of a request, continued element by element."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ _UNIFORMS_AT_ONCE = 1 << 16
 
 @dataclass(frozen=True)
 class DrawKey:
-    """Names of the draws of R rows; with position and lane they decide every uniform.
+    """Keys of the draws of R rows.
+
+    With position and lane they decide every uniform.
 
     Arguments:
         seed: of all rows, or of each (R,), uint64.
@@ -36,7 +38,7 @@ class DrawKey:
     sequence_R: Ids
 
     def select(self, rows_R: Ids) -> DrawKey:
-        """The names of some rows."""
+        """The keys of some rows."""
         seed = self.seed if isinstance(self.seed, int) else self.seed[rows_R]
         return DrawKey(seed, self.sequence_R[rows_R])
 
@@ -68,24 +70,25 @@ class Step:
 
 
 class Rows:
-    """Rows of a request, all at the same position: what each has read and written, and the states behind it.
+    """Rows of a request at the same position: elements and states.
 
-    This class alone advances a predictor. An element that was written is read when the next
-    distribution is asked for.
+    Only this class advances a predictor. A written element is read when the next distribution is
+    needed.
 
     Arguments:
         predictor: the model.
-        state: behind what the rows have read; it is used up.
+        state: after the elements that the rows have read; it is used up.
         chain: filters between logits and the choice.
         key: of the draws.
-        unread: elements that follow, ids (R, T) or values (R, T, K); None where `following` is
-            behind all of them.
-        following: the distribution behind what was read.
+        unread: elements that follow, ids (R, T) or values (R, T, K); None where `following` comes
+            after all of them.
+        following: the distribution after the elements read.
         prompts: ids before the output of each row, for filters.
         filter_key: of the draws of filters, with a single seed; None: the same as `key`.
-        known_RHX: covariates of the times of the unread elements and of the steps to come, for
+        known_RHX: covariates of the times of the unread elements and of the following steps, for
             values.
-        features: whether distributions tell the network's features.
+        features: True if distributions contain the network's features.
+        steps: number of steps, if known: their uniforms are made at once.
         steps: how many steps there will be, where that is known: their uniforms are made at once.
     """
 
@@ -128,7 +131,9 @@ class Rows:
         *,
         features: bool = False,
     ) -> Rows:
-        """Rows behind the prompts of jobs, after the end-of-sequence that every text starts behind.
+        """Rows after the prompts of jobs.
+
+        Every prompt begins with the end-of-sequence that starts each text.
 
         Equal prompts under equal conditions are read once.
 
@@ -242,7 +247,7 @@ class Rows:
         return Step(drawn.elements, drawn.ids_BK, None, filtered_RKV, removed)
 
     def _uniforms(self) -> NDArray[np.float64]:
-        """Uniforms (R, K) of the next draw; those of many steps are made at once."""
+        """Uniforms (R, K) of the next draw, made many steps at once."""
         if self.position >= self._uniforms_end:
             key, rows, lanes = self._key, len(self), len(self._states)
             made = self._uniforms_RTK.shape[1]
@@ -258,7 +263,7 @@ class Rows:
         return uniforms_RK
 
     def trace(self, element: int, top: int) -> Trace:
-        """Trace the choice of an id as the next one of the only row; nothing is drawn.
+        """Trace the choice of an id by the only row, without drawing.
 
         Arguments:
             element: the id to explain.
@@ -300,7 +305,7 @@ class Rows:
 
 
 def distinct_prompts(jobs: Sequence[Job]) -> tuple[list[Job], list[Ids], Ids]:
-    """Distinct jobs by prompt and condition, their prompts, and the place of each job among them.
+    """Distinct jobs by prompt and condition, their prompts, and each job's place.
 
     Prompts begin with end-of-sequence, which every text starts after.
     """
@@ -321,7 +326,9 @@ def _name(condition: Condition | None) -> Hashable:
 
 
 def forced(rows: Rows, elements: Elements) -> Step:
-    """The step by which every row goes on with a given element, after reading those before it.
+    """The step that continues every row with a given element.
+
+    The elements before it are read first.
 
     Arguments:
         rows: what goes on.
@@ -332,14 +339,14 @@ def forced(rows: Rows, elements: Elements) -> Step:
 
 
 def run(rows: Rows, choose: Callable[[Rows], Step | None]) -> Iterator[Step]:
-    """Go on element by element, until no row is left or nothing is chosen.
+    """Continue rows element by element until none is left.
 
     Arguments:
-        rows: what goes on.
+        rows: the rows to continue.
         choose: gives the next step; None ends.
 
     Yields:
-        Every step before it is taken: whoever drops rows from it ends these.
+        Every step before it is taken; rows that the caller drops from it end.
     """
     while len(rows):
         step = choose(rows)
@@ -412,7 +419,7 @@ def _written(
     """Choices of rows that go on together.
 
     Arguments:
-        rows: behind their prompts.
+        rows: after their prompts.
         live: index of the job of each row.
         jobs: as for `generate_elements`.
         dropped: likewise.
@@ -454,7 +461,10 @@ def continue_jobs(
     dropped: set[int] | None = None,
     trace: int | None = None,
 ) -> Iterator[Continued]:
-    """Write all jobs as `generate_elements` does, many elements at a time where the predictor has a fast path."""
+    """Write all jobs as `generate_elements` does, faster where possible.
+
+    A predictor with a fast path writes many elements at a time.
+    """
     dropped = dropped if dropped is not None else set()
     stretches = None
     if trace is None:

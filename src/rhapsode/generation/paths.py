@@ -1,4 +1,7 @@
-"""Paths of numbers by ancestral sampling: every value is drawn, read, and what follows it depends on it."""
+"""Sample paths of numbers by ancestral sampling.
+
+Every value is drawn and read, and the following ones depend on it.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -17,7 +20,7 @@ _LOW = 0xFFFFFFFF
 
 
 def path_seed(seed: int, name: str) -> int:
-    """The seed of the paths of one series, independent of the other series of a request."""
+    """The seed of one series, independent of the others of a request."""
     digest = hashlib.sha256(f"{seed}:{name}".encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:8])
 
@@ -47,21 +50,23 @@ def sample_paths(
     chain: Chain | None = None,
     filter_seed: int = 0,
 ) -> NDArray[np.float64]:
-    """Paths that follow B series, (B, S, H, K), in the data's own units.
+    """Sample paths that follow B series.
 
-    The number of a path and the step make its uniforms, one lane for each of the K numbers, so that
-    ten paths are the first ten of a hundred.
+    The result is (B, S, H, K), in the units of the data.
+
+    Number of the path and step decide its uniforms, one lane for each of the K numbers, so that ten
+    paths are the first ten of a hundred.
 
     Arguments:
         predictor: the model.
-        state: behind the histories, B rows; it is not changed.
+        state: after the histories, B rows; it is not changed.
         known_BHX: covariates of the H steps to come, scaled; X may be 0.
         samples: paths of each series, S.
         seeds: of each series.
-        temperature: 1 is the model itself.
-        chain: filters of elements, where the model draws any; each of the K numbers has its own,
-            and what repeats is counted within a path. They hold the temperature, too.
-        filter_seed: of the draws of filters that draw.
+        temperature: 1 leaves the distribution as it is.
+        chain: filters, for models that draw ids; each of the K numbers has its own, and repeats
+            are counted within a path. The chain holds the temperature, too.
+        filter_seed: seed of filters with random draws.
     """
     series, horizon, _ = known_BHX.shape
     drawn = np.empty((series * samples, horizon, predictor.element_size))

@@ -1,4 +1,4 @@
-"""Elements to text as it streams: whole characters, and nothing of a stop string."""
+"""Streamed text of elements: whole characters, without stop strings."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,13 @@ from rhapsode.encoding import IncrementalDecoder
 
 
 class StopText:
-    """Decodes the elements of one continuation, holding back what may begin a stop string.
+    """Decoder of one continuation that holds back possible stop strings.
 
     Arguments:
         decoder: a fresh decoder of the encoder.
         stops: texts before which the continuation ends.
-        after: so many first elements are shown whatever stops their text holds: a stop counts when
-            all of it is text of later ones.
+        after: number of first elements that are shown even if their text contains stops; a stop
+            counts if all of it is text of later elements.
     """
 
     def __init__(
@@ -26,7 +26,10 @@ class StopText:
         self.stopped = False
 
     def feed(self, element: int) -> str:
-        """The text that is certain after this element; "" once a stop string has appeared."""
+        """The text that is certain after this element.
+
+        It is "" once a stop string has appeared.
+        """
         piece = self._decoder.feed((element,))
         if self._after > 0:
             self._after -= 1
@@ -34,7 +37,7 @@ class StopText:
         return self._release(piece)
 
     def finish(self) -> str:
-        """The text that was held back, if no stop string came of it."""
+        """The text held back, if it did not become a stop string."""
         text = self._release(self._decoder.finish())
         held, self._held = self._held, ""
         return text + ("" if self.stopped else held)

@@ -1,4 +1,4 @@
-"""Traces of choices: what the model thought of an element, and what each step of the chain did."""
+"""Traces of choices: the model's probabilities, and the effect of each filter."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ class Trace:
         element: id.
         rank: its place under the raw model, 1 for the likeliest; the lower id first on ties.
         raw_log_prob: its log-probability under the raw model.
-        log_prob: its log-probability behind the chain; -inf where a step removed it.
+        log_prob: its log-probability after the chain; -inf where a step removed it.
         entropy: of the raw model's distribution, nats.
-        candidates: elements left behind the chain.
+        candidates: elements left after the chain.
         removed: of every step in order, its name and how many candidates it removed.
-        top: the likeliest elements of the raw model: id, raw log-probability, and that behind the
+        top: the likeliest elements of the raw model: id, raw log-probability, and that after the
             chain.
     """
 
@@ -38,7 +38,7 @@ class Trace:
     top: tuple[tuple[int, float, float], ...]
 
     def to_mapping(self) -> dict[str, Any]:
-        """Plain values for JSON, which knows no infinity: a log-probability of -inf is None."""
+        """Plain values for JSON; a log-probability of -inf becomes None."""
         counts = dict.fromkeys((name for name, _ in self.removed), 0)
         for name, count in self.removed:
             counts[name] += count
@@ -64,12 +64,12 @@ def trace_of(
     element: int,
     top: int,
 ) -> Trace:
-    """The trace of one row whose logits before and behind the chain are known.
+    """The trace of one row, from logits before and after the chain.
 
     Arguments:
         chain: the steps.
         raw_BV: logits of the raw model.
-        after_BV: logits behind the chain.
+        after_BV: logits after the chain.
         removed: candidates that each step removed, (B,).
         row: the row to look at.
         element: the id chosen.

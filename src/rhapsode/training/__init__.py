@@ -1,4 +1,7 @@
-"""The loop, its clock and its checkpoint. Evaluation and sampling are handed in. Loads torch."""
+"""The training loop, its clock and its checkpoint.
+
+Evaluation and sampling are passed in. Importing this package loads torch.
+"""
 
 from rhapsode.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from rhapsode.training.clock import (

@@ -1,4 +1,7 @@
-"""The state of a training loop as one file: safetensors, nothing executed on reading, whole or not there."""
+"""The state of a training loop as one safetensors file.
+
+Reading executes nothing, and an interrupted write leaves no partial file.
+"""
 
 import json
 from collections.abc import Mapping
@@ -19,7 +22,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything a loop needs to go on as if it had never stopped.
+    """The state with which a training loop continues exactly where it stopped.
 
     Arguments:
         tensors: by name: weights, best weights, optimiser, carried state, random state.

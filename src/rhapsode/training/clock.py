@@ -1,4 +1,7 @@
-"""Clocks of a run. The loop asks a clock and nothing else, so that time can be replayed."""
+"""Clocks of a run.
+
+The loop reads only a clock, so that time can be replayed.
+"""
 
 import math
 import time
@@ -23,7 +26,10 @@ class Clock(ABC):
 
     @abstractmethod
     def fraction(self, step: int) -> float:
-        """Share of the run, 0 to 1, that is over when `step` updates are done; 1 ends it."""
+        """Completed fraction of the run, 0 to 1, after `step` updates.
+
+        The run ends at 1.
+        """
 
     def elapsed(self) -> float:
         """Seconds spent so far, over all sessions of the run."""
@@ -54,7 +60,10 @@ class StepClock(Clock):
 
 
 class BudgetClock(Clock):
-    """A run of a fixed time, last evaluation and samples included; they may take `LOOKING` of it, and the last one.
+    """A run of a fixed time, last evaluation and samples included.
+
+    Evaluations and samples may take the fraction `LOOKING` of the time, and the last one in
+    addition.
 
     Arguments:
         seconds: in all.

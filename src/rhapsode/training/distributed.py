@@ -1,8 +1,9 @@
-"""The processes that train one network together. The loop asks a group and never how many there are.
+"""The processes that train one network together.
 
-Every process holds the whole network and reads its own rows of every batch; gradients are summed,
-so all make the same update. The first process alone looks at the clock, evaluates and writes.
-`torchrun` starts the processes.
+The loop uses a group and does not depend on the number of processes. Every process holds the whole
+network and reads its own rows of every batch. Gradients are summed, so that all processes make the
+same update. Only the first process reads the clock, evaluates and writes. `torchrun` starts the
+processes.
 """
 
 import atexit
@@ -32,7 +33,9 @@ _FAILED = "failed"
 
 
 class Group:
-    """A process of a run among the others; by default it is alone.
+    """A process of a run and its place among the others.
+
+    By default it is alone.
 
     Arguments:
         rank: the number of this process, from 0.
@@ -49,7 +52,7 @@ class Group:
         return self.rank == 0
 
     def rows(self, total: int) -> slice:
-        """This process's part of `total` rows; all parts lie in order, without a gap."""
+        """This process's part of `total` rows; parts are contiguous and in order."""
         return slice(self.rank * total // self.size, (self.rank + 1) * total // self.size)
 
     def divide(self, batch_size: int, *, asked: bool) -> int:
@@ -69,22 +72,28 @@ class Group:
             raise SettingsError(
                 f"{batch_size} rows cannot be shared evenly by {self.size} processes",
                 where="[training] batch_size",
-                hint=f"use a multiple of {self.size}, such as {more}, or another number of processes",
+                hint=f"use a multiple of {self.size}, such as {more}, "
+                "or another number of processes",
             )
         return more
 
     def start_random(self) -> None:
-        """Give each process random numbers of its own; those of the first stay as they are."""
+        """Give each process its own random numbers.
+
+        Those of the first process stay as they are.
+        """
 
     def copy_first(self, tensors: Sequence[Tensor]) -> None:
         """Overwrite tensors by those of the first process."""
 
     def sum_gradients(self, parameters: Sequence[Tensor], value: float) -> float:
-        """Replace every gradient by its sum over all processes, the same everywhere to the last bit.
+        """Replace every gradient by its sum over all processes.
+
+        The sum is the same everywhere to the last bit.
 
         Arguments:
-            parameters: whose gradients; those without one count as zero.
-            value: a share of the loss.
+            parameters: their gradients are summed; missing ones count as zero.
+            value: this process's part of the loss.
 
         Returns:
             The sum of the values.
@@ -92,7 +101,7 @@ class Group:
         return value
 
     def decide(self, values: Sequence[float], flag: bool) -> tuple[tuple[float, ...], bool]:
-        """The values of the first process, and whether any process raised its flag.
+        """The first process's values, and whether any process raised its flag.
 
         Arguments:
             values: only those of the first process count.
@@ -105,7 +114,9 @@ class Group:
         return rows
 
     def agree(self, make: Callable[[], T]) -> T:
-        """The result of `make` in the first process; the others wait, however long it takes.
+        """The result of `make` in the first process.
+
+        The others wait for it without a time limit.
 
         Arguments:
             make: gives what JSON can hold; called in the first process only.
@@ -116,12 +127,12 @@ class Group:
         return make()
 
     def tells(self) -> bool:
-        """True if this process is the one to tell of an error: the first that asks."""
+        """True if this process reports an error: the first that calls this."""
         return True
 
     @contextmanager
     def first_goes(self) -> Iterator[None]:
-        """The block runs in the first process, and when it is done there, in the others.
+        """Run the block in the first process, then in the others.
 
         Raises:
             RunError: the block failed in the first process, or it is lost.
@@ -142,7 +153,9 @@ class Group:
 
 
 class ManyProcesses(Group):
-    """Processes under `torchrun`, on one machine or several; gloo between processors, nccl between CUDA cards.
+    """Processes under `torchrun`, on one machine or several.
+
+    The backend is gloo between processors and nccl between CUDA cards.
 
     Arguments:
         environment: RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, as `torchrun` sets them.
@@ -245,19 +258,21 @@ class ManyProcesses(Group):
         try:
             return bool(self._store.add("told", 1) == 1)
         except RuntimeError:
-            return True  # whoever kept the store is gone
+            return True  # the process with the store is gone
 
 
 _joined: list[Group] = []
 
 
 def joined() -> Group | None:
-    """The group that this process has joined; None where it has not yet."""
+    """The group that this process has joined, or None."""
     return _joined[0] if _joined else None
 
 
 def join_group() -> Group:
-    """The group of this process, the same at every call; of many where `torchrun` started it as one of many.
+    """The group of this process, the same at every call.
+
+    It has several processes if `torchrun` started several.
 
     Raises:
         RunError: the others cannot be reached.

@@ -119,7 +119,7 @@ class TensorBoard:
 
     Arguments:
         folder: where its files go.
-        step: updates done before now; what an earlier process wrote behind them is not shown.
+        step: updates done before now; later events of an earlier process are not shown.
     """
 
     def __init__(self, folder: Path, step: int = 0) -> None:

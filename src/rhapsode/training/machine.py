@@ -1,4 +1,4 @@
-"""Speed and precision of this machine, and settings of the process for training."""
+"""Speed and precision of this machine, and process settings for training."""
 
 import contextlib
 import ctypes
@@ -17,7 +17,7 @@ _SMALL, _SLOW = 256, 0.25
 
 
 def prepare_process() -> None:
-    """Flush denormals to zero, and keep large blocks of memory instead of returning them at each step.
+    """Flush denormals to zero, and keep large memory blocks for reuse.
 
     Denormals can cost a factor of ten; fresh pages cost a small model up to a third of its speed.
     """
@@ -29,7 +29,10 @@ def prepare_process() -> None:
 
 
 def give_back_memory() -> None:
-    """Return freed memory, which `prepare_process` keeps, to the system: behind work that needed much of it once."""
+    """Return freed memory, which `prepare_process` keeps, to the system.
+
+    Call it after work that needed much memory once.
+    """
     gc.collect()
     with contextlib.suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
@@ -40,10 +43,11 @@ def _best(work: Callable[[], Any], repeats: int) -> float:
 
 
 def matmul_rates(size: int = 1024) -> dict[str, float]:
-    """GFLOP/s of a square matrix product: float32 and bfloat16 with all threads, and float32 with one.
+    """Speed of a square matrix product, GFLOP/s.
 
-    Without instructions for it a product in bfloat16 takes a hundred times as long as one in
-    float32: then it is measured on smaller matrices, and with one thread.
+    The rates are those of float32 and bfloat16 with all threads, and of float32 with one. On a
+    machine without instructions for it, a product in bfloat16 takes a hundred times as long as one
+    in float32: then it is measured on smaller matrices and with one thread.
 
     Arguments:
         size: of the matrices.

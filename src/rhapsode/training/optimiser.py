@@ -1,4 +1,4 @@
-"""Optimisers by name, the learning rate over a run, and an average of the weights."""
+"""Optimisers by name, the learning-rate schedule, and averaged weights."""
 
 import inspect
 import math
@@ -41,15 +41,18 @@ def make_optimiser(network: Network, settings: OptimisationSettings) -> torch.op
 
 @torch.no_grad()
 def update_weights(optimiser: torch.optim.Optimizer) -> None:
-    """One update, by the method of torch that torch wraps, without the wrapping: see `_leave_compiler_out`."""
+    """Make one update by torch's method without its wrapper.
+
+    See `_leave_compiler_out`.
+    """
     inspect.unwrap(type(optimiser).step)(optimiser)
 
 
 def _leave_compiler_out() -> None:
-    """Save the two seconds in which torch.optim imports torch's compiler only to ask it not to compile.
+    """Save the two seconds in which torch.optim imports torch's compiler.
 
-    At its first call a method imports it and keeps on itself what may be called instead, which here
-    is the method.
+    At its first call a method imports the compiler, only to disable compilation of itself, and
+    stores on itself the function to call instead. Here that function is the method.
     """
     for function in vars(torch.optim.Optimizer).values():
         plain = getattr(function, "__wrapped__", None)
@@ -58,7 +61,9 @@ def _leave_compiler_out() -> None:
 
 
 def rate_share(fraction: float, settings: OptimisationSettings) -> float:
-    """The learning rate as a share of its peak: a linear rise, then the fall that was asked for.
+    """The learning rate as a fraction of its peak.
+
+    It rises linearly and then falls by the schedule.
 
     The cosine is that of Loshchilov and Hutter (2017), without restarts.
 
@@ -96,14 +101,17 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights behind update `step` (1, 2, ...)."""
+        """Take in the weights after update `step` (1, 2, ...)."""
         if self._mean:
             share = 1.0 - min(self._decay, (1.0 + step) / (10.0 + step))
             torch._foreach_lerp_(self._mean, [p.detach() for p in self._fitted], share)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """The network has the averaged weights while this lasts, and then its own again, bit for bit."""
+        """Use the averaged weights within the block, then restore the original ones.
+
+        They are restored bit for bit.
+        """
         self._swap()
         try:
             yield

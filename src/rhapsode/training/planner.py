@@ -1,4 +1,4 @@
-"""Settings for a corpus and a budget, with reasons, and models that training goes on from.
+"""Settings for a corpus and a budget, with reasons, and base models.
 
 Settings are interpolated from measured runs on small corpora.
 """
@@ -20,7 +20,7 @@ _STEP = 1024
 # measured for an LSTM of 512; families say how much of that they reach. What settings were measured
 # at, a minute of it being a minute here, other machines' minutes are turned into.
 _RATE = 9.0e10
-# Learning rate at most where a family remembers documents that are read each afresh.
+# Maximum learning rate where a family remembers documents and each is read from a fresh state.
 _FRESH_RATE = 4e-3
 # Factor of the learning rate that a base model was trained with. Measured with LSTMs of 256 after
 # 1,500 updates (test loss on the new text, loss on the old one): Shakespeare, then 150 kB of
@@ -126,11 +126,11 @@ def plan_run(
 
 
 def machine_speed(rates: Mapping[str, float], threads: int = 1) -> float:
-    """The speed of a machine in training, as a share of the one that settings were measured on.
+    """The training speed of a machine, relative to the reference machine.
 
-    In steps of a factor of the square root of two, so that a moment's disturbance seldom changes a
-    plan; and where one thread alone does better than its part of all, others were at work while all
-    were measured.
+    The settings were measured on the reference machine. Speeds are rounded to powers of the square
+    root of two, so that a short disturbance seldom changes a plan. If one thread alone does better
+    than its part of all, other programs were running while all were measured.
 
     Arguments:
         rates: measured matmul rates, GFLOP/s, as `matmul_rates` gives them.
@@ -144,7 +144,10 @@ def machine_speed(rates: Mapping[str, float], threads: int = 1) -> float:
 
 
 def _dropout(seen: float, size: int, vocab_size: int) -> float:
-    """Share to drop: more passes and wider layers learn by heart sooner, and so do rare elements."""
+    """Dropout: more for more passes, wider layers and rare elements.
+
+    These overfit sooner.
+    """
     share = 0.036 * seen * size / 512
     if vocab_size > LARGE_VOCABULARY:
         share = 0.1 + 0.07 * seen
@@ -152,7 +155,10 @@ def _dropout(seen: float, size: int, vocab_size: int) -> float:
 
 
 def _width(elements: int, seconds: float | None) -> int:
-    """Hidden units: more with time (seconds of the machine that was measured on), fewer for a small corpus that would soon be learnt by heart."""
+    """Hidden units: more with more time, fewer for small corpora.
+
+    The seconds are those of the reference machine. A wide network overfits a small corpus early.
+    """
     minutes = (seconds if seconds is not None else 180.0) / 60
     by_time = 128 * round(max(1.0, min(6.0, 3.0 + math.log2(max(minutes, 0.1)) * 0.9)))
     by_corpus = 128 if elements < 50_000 else 256 if elements < 250_000 else 768

@@ -1,4 +1,4 @@
-"""Names of components, and the settings that each of them has, for front ends."""
+"""Names of components and their settings, for front ends."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -1,1 +1,1 @@
-"""Loops that are compiled: products, recurrent cells, attention, convolutions, and threads that share them."""
+"""Compiled loops: products, recurrent cells, attention, convolutions and threads."""

@@ -90,7 +90,10 @@ def _layer_normed(x: Any, x_at: int, w: Any, weight: int, bias: int, some: Any, 
 
 @inner
 def _turn(x: Any, x_at: int, cos: Any, sin: Any, turn_at: int, half: int) -> None:
-    """Rotary positions, in place: the first half of the features are real parts, the second imaginary ones."""
+    """Apply rotary positions in place.
+
+    The first half of the features are real parts, the second half imaginary parts.
+    """
     apart()
     first_C, second_C = x[x_at : x_at + half], x[x_at + half : x_at + 2 * half]
     cos_C, sin_C = cos[turn_at : turn_at + half], sin[turn_at : turn_at + half]
@@ -115,7 +118,8 @@ def _bend(lifted: Any, at: int, size: int, classic: bool) -> None:
     gate = lifted[at : at + size]
     if classic:
         for j in range(size):
-            gate[j] = gate[j] if gate[j] > _ZERO else _ZERO  # noqa: FURB136  # branches, not NaN rules
+            # A branch instead of `max`, which has rules for NaN.
+            gate[j] = gate[j] if gate[j] > _ZERO else _ZERO  # noqa: FURB136
     else:
         other = lifted[at + size : at + 2 * size]
         for j in range(size):
@@ -127,7 +131,7 @@ def _attend(
     qkv: Any, at: int, values: Any, cache: int, number: int, heads: int, width: int, window: int,
     scores: Any, mixed: Any, out: Any, out_at: int,
 ) -> None:  # fmt: skip
-    """Put one position's keys and values in their slot, and mix what it sees."""
+    """Store a position's keys and values, and compute its attention."""
     apart()
     slots = (window + PANEL - 1) // PANEL * PANEL
     wide = (width + PANEL - 1) // PANEL * PANEL
@@ -163,7 +167,7 @@ def _attend(
 
 @inner
 def _fill(z: Any, width: int, positions: int, w: Any, bias_at: int) -> None:
-    """Every position begins at the bias, or at 0 where there is none."""
+    """Set every position to the bias, or to 0 without one."""
     if bias_at < 0:
         fill(z, 0, _ZERO, positions * width)
     else:
@@ -175,16 +179,17 @@ def _fill(z: Any, width: int, positions: int, w: Any, bias_at: int) -> None:
 def read_attention(
     w: Any, m: Any, spec: Any, elements_BT: Any, values: Any, count_B: Any, y: Any
 ) -> None:
-    """Features behind every element; the rings go on in place, `count_B` does not.
+    """Features after every element, by attention.
 
-    Layers are read one after the other, each over all positions: only attention takes them in turn.
+    The rings are changed in place, `count_B` is not. Layers are read one after the other, each over
+    all positions: only attention reads positions in order.
 
     Arguments:
         w: tables, norms and biases.
         m: matrices.
-        spec: what the network is.
+        spec: description of the network.
         elements_BT: ids.
-        values: what the rows remember, in rows of `STATE` numbers: for every layer and head keys in
+        values: states of the rows, in rows of `STATE` numbers: for every layer and head keys in
             panels of slots, then values in panels of features.
         count_B: elements that each row has read.
         y: takes the features, in rows of `EMBEDDING`, position by position of row after row.

@@ -1,4 +1,4 @@
-"""Dilated causal convolutions over elements; the inputs that each still needs lie in a ring."""
+"""Dilated causal convolutions over elements, with their inputs in rings."""
 
 # ruff: noqa: PLR0917  # compiled code is called by position
 
@@ -41,15 +41,17 @@ def _in_step(count_B: Any) -> bool:
 def read_convolution(
     w: Any, m: Any, spec: Any, elements_BT: Any, values: Any, count_B: Any, y: Any
 ) -> None:
-    """Features behind every element; the rings go on in place, `count_B` does not.
+    """Features after every element, by convolution.
+
+    The rings are changed in place, `count_B` is not.
 
     Arguments:
         w: tables and biases.
         m: matrices.
-        spec: what the network is.
+        spec: description of the network.
         elements_BT: ids.
-        values: what the rows remember, in rows of `STATE` numbers: the ring of one convolution
-            after the other.
+        values: states of the rows, in rows of `STATE` numbers: the ring of one convolution after
+            the other.
         count_B: elements that each row has read.
         y: takes the features, in rows of `FEATURES`, position by position of row after row.
     """

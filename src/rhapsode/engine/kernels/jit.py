@@ -1,4 +1,4 @@
-"""Compilation of the functions of this room, and the cache of compiled code."""
+"""Compilation of the engine's functions, and the cache of compiled code."""
 
 import hashlib
 from collections.abc import Callable
@@ -27,7 +27,7 @@ _OPTIONS = {
 
 
 def _stamp() -> str:
-    """Hash of every file with compiled code: kernels, steps, and the lookup of n-grams."""
+    """Hash of the files with compiled code, the n-gram lookup included."""
     digest = hashlib.sha256()
     engine = Path(__file__).parents[1]
     steps = (engine / name for name in ("compiled_steps.py", "offsets.py", "sampling_steps.py"))
@@ -42,14 +42,14 @@ STAMP = _stamp()
 
 
 def inner(function: F) -> F:
-    """Compile as a part of the entries that call it; Python cannot call it."""
+    """Compile a function that only compiled code can call."""
     return cast(F, _njit(no_cpython_wrapper=True, **_OPTIONS)(function))
 
 
 def entry(function: F) -> F:
-    """Compile what Python calls, and keep it, with all that it calls, between runs.
+    """Compile a function for Python, and cache it with its callees.
 
-    It must have `STAMP` in its closure, since what it calls lies in other files.
+    It must have `STAMP` in its closure, since the functions that it calls are in other files.
     """
     try:
         return cast(F, kept(_njit(cache=True, **_OPTIONS)(function)))
@@ -58,7 +58,7 @@ def entry(function: F) -> F:
 
 
 def ready(function: Any, signature: tuple[Any, ...]) -> int:
-    """Load what is kept of an entry for some types, or else compile it.
+    """Load an entry for some types from the cache, or compile it.
 
     Returns:
         1 where it had to be compiled.
@@ -71,7 +71,7 @@ def ready(function: Any, signature: tuple[Any, ...]) -> int:
 
 
 def form_of(named: Callable[..., Any]) -> Callable[[F], F]:
-    """Decorate a function that chooses, by types of arguments, the form to compile for `named`."""
+    """Decorate a function that chooses the form of `named` by argument types."""
     return cast("Callable[[F], F]", _overload(named, jit_options=_OPTIONS, strict=False))
 
 

@@ -1,6 +1,7 @@
-"""exp, the logistic function and tanh without a branch, so that loops over them become vector instructions.
+"""Vectorisable exp, logistic function and tanh, and stretches of vectors.
 
-And stretches of vectors: what would otherwise be slices, which take long to compile.
+The functions have no branches, so that loops over them become vector instructions. The stretches
+replace slices, which take long to compile.
 """
 
 from typing import Any
@@ -30,7 +31,9 @@ _LN2_HIGH_64, _LN2_LOW_64 = 6.93147180369123816490e-01, 1.90821492927058770002e-
 
 @inner
 def exp32(x: Any) -> Any:
-    """Exp in float32, within 2 units of the last place between -87 and 88, constant beyond.
+    """Exp in float32, within 2 units in the last place.
+
+    The bound holds between -87 and 88; the result is constant beyond.
 
     Range reduction and polynomial of Moshier's Cephes, expf.
     """
@@ -58,7 +61,10 @@ def tanh32(x: Any) -> Any:
 
 @inner
 def exp64(x: float) -> float:
-    """Exp in float64 for x from minus infinity to 0; what is below -708 is 0. The series up to r**13 / 13!."""
+    """Exp in float64 for x from minus infinity to 0.
+
+    It is 0 below -708. The series goes up to r**13 / 13!.
+    """
     y = max(_LOW64, x)
     rounded = y * _LOG2E_64 + _ROUND_64
     n = rounded - _ROUND_64

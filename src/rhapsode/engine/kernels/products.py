@@ -1,7 +1,7 @@
-"""Products with a network's matrices, whatever kind of weights they hold, by one core or two.
+"""Products with a network's matrices, for all kinds of weights.
 
-The kind is the type of the vector that the matrices lie in, so that compiled code holds the one it
-needs: float32 panels, bfloat16 in words, int8 in bytes.
+They run on one core or two. The kind is the type of the vector of matrices, so that compiled code
+contains only the kind it needs: float32 panels, bfloat16 in words, int8 in bytes.
 """
 
 # ruff: noqa: PLR0917, ARG005  # compiled code is called by position, whatever a form needs of it
@@ -99,7 +99,7 @@ def _some_panels_of_kind(
 
 
 def _inputs(*arguments: Any) -> Any:
-    """Inputs as the products with a kind of weights take them: vector, where they begin, from row to row."""
+    """Inputs for products with a kind of weights: vector, start and stride."""
 
 
 @form_of(_inputs)
@@ -148,7 +148,9 @@ def product(
     board: int, y: Any, y_at: int, y_step: int, m: Any, m_at: int, depth: int, panels: int,
     x: Any, x_at: int, x_step: int, rows: int,
 ) -> None:  # fmt: skip
-    """y[r] += M x[r] for some rows, as `tiles.matmul`, with matrices of any kind.
+    """y[r] += M x[r] for some rows, with matrices of any kind.
+
+    As `tiles.matmul`.
 
     Arguments:
         board: where a helper looks for work, an address; 0 without one.
@@ -196,7 +198,7 @@ def product(
 
 @inner
 def help_out(board: int, m: Any) -> int:
-    """Take panels off the board until the loop has ended; tells how many there were."""
+    """Take panels off the board until the loop ends; return their number."""
     apart()
     shared = carray(_pointer_to(board + 8 * team.SHARED), 10, np.int64)
     done = 0

@@ -77,18 +77,18 @@ def _plain(z: Any, z_at: int, values: Any, h_at: int, size: int, bent: bool) -> 
 
 @inner
 def read_recurrent(w: Any, m: Any, spec: Any, elements_BT: Any, values: Any, y: Any) -> None:
-    """Features behind every element; the state goes on in place.
+    """Features after every element; the state is changed in place.
 
-    What the inputs of a layer add to its gates is made for all positions at once; only the past is
-    taken in turn.
+    The contribution of the inputs to a layer's gates is computed for all positions at once; only
+    that of the past is computed in order.
 
     Arguments:
         w: tables and biases.
         m: matrices.
-        spec: what the network is.
+        spec: description of the network.
         elements_BT: ids.
-        values: what the rows remember, in rows of `STATE` numbers: for every layer its hidden
-            values, and an LSTM's cell values behind them.
+        values: states of the rows, in rows of `STATE` numbers: for every layer its hidden values,
+            and an LSTM's cell values after them.
         y: takes the features, in rows of `FEATURES`, position by position of row after row.
     """
     apart()

@@ -1,17 +1,16 @@
-"""Products with weights of fewer bits, summed in float32: bfloat16, and int8 with a scale for every 64 weights.
+"""Products with bfloat16 or int8 weights, summed in float32.
 
-bfloat16: a panel is (K, 16) words; in each, the low half is one output's weight, the high half that
-    of the output 16
-further on. Widening is a shift or a mask, so the products are exact and only the weights are
-rounded.
+bfloat16: a panel is (K, 16) words. The low half of each word is one output's weight, the high half
+that of the output 16 further on. Widening is a shift or a mask, so the products are exact and only
+the weights are rounded.
 
-int8: a panel is a block of 64 inputs after the other: 32 scales, then (16, 32, 4) weights as bytes,
-    128 being zero. The
-inputs are rounded to int8, too, 64 with one scale; inside a block sums are whole numbers and exact
-on every machine, and each block adds one float32 product to an output. Instructions made for such
-sums are used where there are any (AVX512-VNNI, AVX-VNNI). AVX2 has sums of two products of an
-unsigned byte with a signed one, in 16 bits, which hold them where neither is larger than 128: an
-input gives its size, a weight takes its sign. Elsewhere the same numbers come of 16-bit products.
+int8: a panel is a sequence of blocks of 64 inputs. Each block has 32 scales, then (16, 32, 4)
+weights as bytes, 128 being zero. The inputs are rounded to int8, too, with one scale for 64 of
+them. Sums within a block are whole numbers and exact on every machine, and each block adds one
+float32 product to an output. Instructions for such sums are used where the machine has them
+(AVX512-VNNI, AVX-VNNI). AVX2 has sums of two products of an unsigned byte with a signed one, in 16
+bits, which are exact if neither is larger than 128: an input gives its magnitude, a weight takes
+its sign. Other machines get the same numbers from 16-bit products.
 """
 
 # ruff: noqa: PLR0917  # compiled code is called by position
@@ -49,7 +48,7 @@ _FLOAT = ir.FloatType()
 
 
 def pack_bf16(weight_GK: NDArray[np.float32]) -> NDArray[np.uint32]:
-    """A matrix in panels, flat, rounded to the nearest bfloat16, ties to even."""
+    """A matrix in flat panels of bfloat16, rounded half to even."""
     outputs, depth = weight_GK.shape
     whole_GK = np.zeros((padded(outputs), depth), dtype=np.float32)
     whole_GK[:outputs] = weight_GK
@@ -62,10 +61,12 @@ def pack_bf16(weight_GK: NDArray[np.float32]) -> NDArray[np.uint32]:
 
 
 def pack_int8(weight_GK: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """A matrix in panels, flat; a block's largest weight is 127 of its scale.
+    """A matrix in flat panels of int8.
+
+    The largest weight of a block is 127 times its scale.
 
     Raises:
-        ValueError: it holds what is not finite.
+        ValueError: it contains values that are not finite.
     """
     if not np.isfinite(weight_GK).all():
         raise ValueError("weights that are not finite have no form in int8")
@@ -123,7 +124,11 @@ def _function(builder: Any, name: str, kind: Any, *arguments: Any) -> Any:
 
 
 def _arguments(context: Any, builder: Any, signature: Any, args: Any) -> tuple[Any, ...]:
-    """Pointers of y, weights and inputs; where the weights begin, panel to panel, how deep; rows of y and of inputs."""
+    """Pointers and offsets for the products of a tile.
+
+    These are the pointers of y, weights and inputs; the place of the weights, the step between
+    panels and the depth; the rows of y and of the inputs.
+    """
     pointers = (
         context.make_array(kind)(context, builder, value).data
         for kind, value in zip(signature.args[:3], args[:3], strict=True)
@@ -200,7 +205,7 @@ def _tile_bf16(rows: int, panels: int) -> Callable[..., None]:
 
 
 def _way(context: Any) -> str:
-    """How the machine adds up products of bytes."""
+    """The machine's instructions for sums of byte products."""
     features = features_of(context)
     for way in ("avx512vnni", "avxvnni", "avx2"):
         if f"+{way}" in features:
@@ -209,13 +214,17 @@ def _way(context: Any) -> str:
 
 
 class _Sums:
-    """Whole numbers side by side that grow by products of four bytes with four signed ones, in a way that machines have."""
+    """Vectors of whole numbers that accumulate byte products.
+
+    Each number grows by products of four unsigned bytes with four signed ones, by the machine's
+    instructions for them.
+    """
 
     def __init__(self, builder: Any, way: str) -> None:
         self._builder, self._way = builder, way
         self.lanes = 8 if way in ("avxvnni", "avx2") else _LANES
         self.start_at = _NEGATIVE if way == "avx2" else _SUM
-        """Where in rounded inputs that stands which the sums begin with."""
+        """Offset in rounded inputs of the initial value of the sums."""
         self._words = ir.VectorType(_WORD, self.lanes)
         self._halves = ir.VectorType(_HALF, 2 * self.lanes)
         self._bytes = ir.VectorType(_BYTE, 4 * self.lanes)
@@ -296,7 +305,10 @@ class _Sums:
 
 
 def _tile_int8(rows: int, panels: int) -> Callable[..., None]:
-    """What adds the products of some panels with some rows of rounded inputs; depth counts blocks."""
+    """Generate the product of some int8 panels with rows of rounded inputs.
+
+    The depth counts blocks.
+    """
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         y, m, x, m_at, m_step, depth, y_at, x_at = _arguments(context, builder, signature, args)
@@ -452,7 +464,10 @@ def some_panels_int8(
     y: Any, y_at: int, y_step: int, m: Any, m_at: int, depth: int, begin: int, end: int,
     x: Any, x_at: int, x_step: int, rows: int,
 ) -> None:  # fmt: skip
-    """The outputs of panels from `begin` to `end`, off rounded inputs; else as `tiles.matmul`."""
+    """The outputs of panels from `begin` to `end`, from rounded inputs.
+
+    Otherwise as `tiles.matmul`.
+    """
     apart()
     blocks = (depth + BLOCK - 1) // BLOCK
     step = blocks * BLOCK_BYTES

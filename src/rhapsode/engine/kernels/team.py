@@ -1,14 +1,14 @@
-"""Two cores at one product: panels are claimed a few at a time, so that a core that is busy elsewhere is not waited for.
+"""Two cores at one product, claiming a few panels at a time.
 
-Whoever calls the loop leads. A helper, on a thread of its own, runs `help_out` while the loop does;
-it takes panels of whatever product lies on the board. Panels never meet, so that the numbers are
-the same whoever makes them.
+Nobody waits for a core that is busy elsewhere. The caller of the loop leads. A helper, on its own
+thread, runs `help_out` while the loop runs; it takes panels of the current product on the board.
+Panels do not overlap, so that the numbers are the same whichever core computes them.
 
-The board is a vector of int64, a line of the cache for each of: the ticket (number of the product
-in the high half, panels that nobody has claimed in the low one), how many are done, whether the
-loop has ended, and the product. A claim exchanges the ticket: what was read off the board belongs
-to it as long as that succeeds, since the next product is put there only when every panel of this
-one is done.
+The board is a vector of int64, with one cache line for each of: the ticket (number of the product
+in the high half, unclaimed panels in the low half), the number of finished panels, whether the loop
+has ended, and the product. A claim exchanges the ticket. If the exchange succeeds, what was read
+from the board belongs to the claim, since the next product is put there only after every panel of
+the current one is done.
 """
 
 from typing import Any

@@ -1,10 +1,10 @@
-"""Products of a matrix with rows, the same bits for a row whatever lies beside it.
+"""Products of a matrix with rows, bitwise independent of other rows.
 
-A matrix (G, K) lies in panels of 32 outputs: (G / 32, K, 32), zeros behind the last output. Every
-output adds its K products in order, one after the other, whether one row is read or four, one panel
-or four: vectors run across outputs, never along the sum. What is compiled is written as vectors of
-16, which the compiler cuts to what the machine has; but where there are sixteen registers of eight
-numbers (AVX2), a tile is made part by part, each with as many sums as find room in them.
+A matrix (G, K) is stored in panels of 32 outputs: (G / 32, K, 32), with zeros after the last
+output. Every output adds its K products in order, one after the other, for one row or four and for
+one panel or four: vectors run across outputs, never along the sum. The code is written in vectors
+of 16, which the compiler splits for the machine; but with sixteen registers of eight numbers
+(AVX2), a tile is made part by part, each with as many sums as fit into them.
 """
 
 # ruff: noqa: PLR0917  # compiled code is called by position
@@ -52,18 +52,18 @@ def pack(weight_GK: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def features_of(context: Any) -> set[str]:
-    """What the machine that is compiled for can do, in LLVM's words."""
+    """Features of the target machine, in LLVM's names."""
     return set(context.codegen().magic_tuple()[2].split(","))
 
 
 def lanes_of(context: Any) -> int:
-    """Numbers of a vector as it is written: 8 where tiles are made part by part, else 16."""
+    """Vector width: 8 where tiles are made in parts, else 16."""
     features = features_of(context)
     return 8 if "+avx2" in features and "+avx512f" not in features else 16
 
 
 def shares(lanes: int, rows: int, panels: int, each: int = 1) -> list[list[tuple[int, int]]]:
-    """The parts of a tile, as panels and where in them vectors of weights begin.
+    """The parts of a tile: panels, with offsets of weight vectors.
 
     Arguments:
         lanes: numbers of a vector.
@@ -79,7 +79,10 @@ def shares(lanes: int, rows: int, panels: int, each: int = 1) -> list[list[tuple
 
 
 def _tile(rows: int, panels: int) -> Callable[..., None]:
-    """What adds the products of some panels with some rows to what is there: accumulators stay in registers."""
+    """Generate the product of some panels with some rows, added to y.
+
+    Accumulators stay in registers.
+    """
 
     def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         y, w, x = (
@@ -172,7 +175,9 @@ def matmul(
     y: Any, y_at: int, y_step: int, w: Any, w_at: int, step: int, depth: int, panels: int,
     x: Any, x_at: int, x_step: int, rows: int,
 ) -> None:  # fmt: skip
-    """y[r] += W x[r] for some rows: places count numbers from the first of each array.
+    """y[r] += W x[r] for some rows.
+
+    Places count numbers from the first of each array.
 
     Arguments:
         y: outputs; a row has room for whole panels.

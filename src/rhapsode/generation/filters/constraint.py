@@ -1,4 +1,7 @@
-"""Continuations that match a regular expression: an automaton over bytes, followed by whole elements."""
+"""Continuations that match a regular expression.
+
+An automaton over bytes follows whole elements.
+"""
 
 import threading
 from collections import deque
@@ -17,8 +20,8 @@ from rhapsode.generation.filters.contract import Context, Filter, Logits, refuse
 _WHERE = "--regex"
 _DEAD = -1
 _MOST_STATES = 1 << 16
-# Up to so many pairs of state and element all ways through the automaton are walked beforehand: 40
-# MB.
+# If the pairs of state and element are at most this many (40 MB), all paths through the automaton
+# are computed in advance.
 _MOST_PAIRS = 10_000_000
 _NEWLINE = b"\n"
 _SHOWN = 12
@@ -28,11 +31,13 @@ _PATIENCE = 20.0
 
 @dataclass(frozen=True, eq=False)
 class Automaton:
-    """A deterministic automaton over bytes. From every state a match can be reached.
+    """A deterministic automaton over bytes.
+
+    From every state a match can be reached.
 
     Arguments:
-        next_SB: the state behind each byte, -1 where nothing matches any more; the last row, which
-            -1 picks, is -1.
+        next_SB: the state after each byte, -1 where no match is possible; the last row, which -1
+            selects, is -1.
         accepting_S: True where the text so far is a match.
         start: the state of the empty text.
     """
@@ -56,10 +61,10 @@ class Automaton:
 
 @lru_cache(maxsize=8)
 def compile_expression(expression: str) -> Automaton:
-    """The automaton of an expression, of which a whole text must be a match.
+    """The automaton of an expression that a whole text must match.
 
-    The syntax is that of Rust's regex crate, which knows no look-around and no references back; `^`
-    and `$` around the whole say nothing new.
+    The syntax is that of Rust's regex crate, which has no look-around and no backreferences. `^`
+    and `$` around the whole expression change nothing.
 
     Arguments:
         expression: the regular expression.
@@ -103,10 +108,10 @@ def compile_expression(expression: str) -> Automaton:
 
 
 def _built(build: Callable[[], Any], expression: str) -> Any:
-    """The result of `build`, run on a thread so that waiting for it can be interrupted and has an end.
+    """Run `build` on a thread, so that waiting can be interrupted.
 
     Raises:
-        SettingsError: it fails, or takes too long, as the steps grow with the square of the states.
+        SettingsError: it fails, or takes too long; the time grows with the square of the states.
     """
     from concurrent.futures import Future
 
@@ -138,7 +143,10 @@ def _built(build: Callable[[], Any], expression: str) -> Any:
 
 
 def _without_anchors(expression: str) -> str:
-    """The expression without `^` before and `$` behind it, which a match of the whole text has anyway."""
+    """The expression without an outer `^` and `$`.
+
+    Matches of the whole text do not need them.
+    """
     expression = expression.removeprefix("^")
     bare = expression.removesuffix("$")
     escapes = len(bare) - len(bare.rstrip("\\"))
@@ -146,7 +154,7 @@ def _without_anchors(expression: str) -> str:
 
 
 def _reason(problem: BaseException) -> str:
-    """The library's message on one line, without what is of no use to the person who wrote the expression."""
+    """The library's message on one line, without its prefix."""
     text = " ".join(str(problem).split()) or type(problem).__name__
     return text.removeprefix("Failed to build DFA ")
 
@@ -154,7 +162,7 @@ def _reason(problem: BaseException) -> str:
 def _distances(
     goal_S: NDArray[np.bool_], source_E: NDArray[Any], target_E: NDArray[Any]
 ) -> NDArray[np.int64]:
-    """Edges between each state and the nearest goal; -1 where there is no way."""
+    """Edges between each state and the nearest goal; -1 if unreachable."""
     order_E = np.argsort(target_E, kind="stable")
     sources = source_E[order_E]
     begins = np.searchsorted(target_E[order_E], np.arange(len(goal_S) + 1))
@@ -191,8 +199,8 @@ def spell_elements(encoder: Encoder) -> tuple[bytes, ...]:
 class _Walker:
     """Follows an automaton by all elements at once.
 
-    Its states are those of the automaton; for elements that bring a space, twice as many: odd ones
-    behind an element that a space follows.
+    Its states are those of the automaton. For elements that bring a space there are twice as many:
+    odd states follow an element that is followed by a space.
     """
 
     def __init__(self, automaton: Automaton, encoder: Encoder) -> None:
@@ -217,7 +225,7 @@ class _Walker:
         return state // 2 if self._spaced else state
 
     def targets(self, state: int) -> NDArray[np.int32]:
-        """The state behind each element, -1 for elements that lead nowhere, (V,)."""
+        """The state after each element, -1 for dead ends, (V,)."""
         if not self._spaced:
             return self._walk(state)
         bare = state // 2
@@ -245,24 +253,24 @@ class _Walker:
 
 
 class Matching(Filter):
-    """Removes every element after which the whole continuation could match an expression no more.
+    """Remove every element after which the continuation cannot match an expression.
 
-    The prompt does not count. End-of-sequence may come where the text so far is a match, and comes
-    where nothing else may. Elements are followed byte by byte, so that parts of UTF-8 characters
-    are exact: no match ends within one.
+    The prompt does not count. End-of-sequence is allowed where the text so far is a match, and
+    forced where nothing else is allowed. Elements are followed byte by byte, so that parts of UTF-8
+    characters are exact: no match ends within one.
 
-    Where states times elements are few, all ways are walked beforehand: then no way is taken that
-    the model's elements cannot finish, and none that cannot be finished within the length.
-    Otherwise a way may turn out a dead end, which is an error. Masking step by step is not
-    conditioning: a beginning keeps its probability however little of what may follow it matches;
-        see Lew et al., "Sequential Monte Carlo Steering of Large Language Models using
+    Where the number of states times elements is small, all paths are computed in advance. Then no
+    path is taken that the model's elements cannot finish, or that cannot be finished within the
+    length. Otherwise a path may turn out to be a dead end, which is an error. Masking step by step
+    is not conditioning: a beginning keeps its probability even if little of what may follow it
+    matches; see Lew et al., "Sequential Monte Carlo Steering of Large Language Models using
     Probabilistic Programs", 2023.
 
     Arguments:
         expression: of Rust's regex crate.
         encoder: of the model.
-        length: most elements of a continuation, where it is known.
-        forced: so many first elements are decided by a prefix.
+        length: maximum number of elements of a continuation, if known.
+        forced: number of first elements that a prefix decides.
 
     Raises:
         SettingsError: the expression cannot be followed, or no continuation of this model can match
@@ -371,7 +379,7 @@ class Matching(Filter):
         """0 for what may come, -inf for all else, (V,)."""
         left = self._far + 1
         if self._length is not None:
-            # Room behind this element; more than the farthest match needs makes no difference.
+            # Room after this element; more than the farthest match needs makes no difference.
             left = min(max(self._length - position - 1, 0), left)
         key = (state, left)
         if key not in self._masks:
@@ -388,7 +396,10 @@ class Matching(Filter):
         return self._masks[key]
 
     def _walk_all(self, vocab_size: int) -> NDArray[np.int64]:
-        """Elements between every state and the nearest match; 0 when there are too many ways."""
+        """Elements between every state and the nearest match.
+
+        All are 0 if there are too many paths to compute.
+        """
         sources, targets = [], []
         waiting = [self._walker.start]
         seen = {self._walker.start}

@@ -1,7 +1,7 @@
-"""Filters: each takes logits and gives logits with some candidates weighted anew or removed (-inf).
+"""The contract of filters, and functions that they share.
 
-The contract, and what every filter needs. The filters themselves lie beside this module by purpose:
-temperature, truncation, repeats, control.
+A filter maps logits to logits in which some candidates are reweighted or removed (-inf). The
+filters themselves are in the modules beside this one: temperature, truncation, repeats and control.
 """
 
 import math
@@ -40,13 +40,14 @@ class Context:
 
 
 class Filter(ABC):
-    """Logits (B, V) to logits (B, V), never in place; at least one candidate a row stays finite.
+    """A map of logits (B, V) to logits, never in place.
 
-    A filter that remembers overrides `init`, and for its state `select` and `fork`; the others have
-    none. `apply` may write into the state that it is given: who needs the old one forks it first. A
-    state only spares work on what `context` holds anyway, so a fresh one catches up with any prompt
-    and output (mirostat's, which also depends on the distributions that were drawn from, starts
-    anew instead).
+    At least one candidate of each row stays finite.
+
+    A filter with a state overrides `init`, `select` and `fork`; the others have none. `apply` may
+    modify the state that it is given: callers that need the old state fork it first. A state only
+    saves work on what `context` contains anyway, so a new one catches up with any prompt and
+    output. The state of mirostat also depends on earlier distributions, so it starts again instead.
     """
 
     name: ClassVar[str]
@@ -68,11 +69,14 @@ class Filter(ABC):
         return state
 
     def compiled(self) -> tuple[str, Any] | None:
-        """Name and value of this step in compiled code; None where it has no such form."""
+        """Name and value of this step in compiled code, or None."""
         return None
 
     def __init_subclass__(cls) -> None:
-        """Give no compiled form to a filter that changes what another does and says nothing of its own."""
+        """Remove an inherited compiled form that a subclass no longer matches.
+
+        A filter that overrides `apply` or `_change` without a compiled form of its own has none.
+        """
         super().__init_subclass__()
         own = vars(cls).keys()
         if own & {"apply", "_change"} and not own & {"compiled", "kernel"}:
@@ -116,10 +120,10 @@ WHOLE = Limits(lambda value: value >= 0, "is negative")
 
 
 class NumberFilter(Filter):
-    """A filter of one number, which changes nothing at the value that is called off.
+    """A filter with one number, which changes nothing when it is off.
 
-    A subclass says what the number is called among the settings, and where there is one, the name
-    of this step in compiled code (`kernel`).
+    A subclass names the setting of the number and, if there is one, the step in compiled code
+    (`kernel`).
 
     Arguments:
         value: the number.
@@ -177,13 +181,16 @@ def largest(values_M: NDArray[np.floating], most: int) -> NDArray[np.int64]:
 
 
 def keep(logits_BV: Logits, keep_BV: NDArray[np.bool_]) -> Logits:
-    """The logits, -inf where not kept; what is as likely as the likeliest always stays."""
+    """The logits, -inf where not kept; the likeliest elements always stay."""
     kept_BV = keep_BV | (logits_BV == logits_BV.max(axis=1, keepdims=True))
     return np.where(kept_BV, logits_BV, np.float32(-np.inf))
 
 
 def likeliest_only(logits_BV: Logits) -> Logits:
-    """0 at the likeliest element of each row (the lowest id on ties), -inf elsewhere."""
+    """0 at the likeliest element of each row, -inf elsewhere.
+
+    On ties it is the lowest id.
+    """
     greedy_BV = np.full_like(logits_BV, -np.inf)
     greedy_BV[np.arange(len(logits_BV)), logits_BV.argmax(axis=1)] = 0.0
     return greedy_BV

@@ -29,10 +29,10 @@ def control_filters(
     length: int | None = None,
     suppressed: Sequence[int] = (UNKNOWN_ID,),
 ) -> list[Filter]:
-    """The filters that keep a continuation within its limits, in order; none for settings that set no limit.
+    """The filters that enforce the constraints on generation, in order.
 
-    They come before temperature and truncation, so that these see what may be written, and no limit
-    is stretched by what they remove.
+    Empty if the settings have no constraints. The filters come before temperature and truncation:
+    these then see only allowed elements, and no constraint has to give way to what they remove.
 
     Arguments:
         settings: the limits. Stop texts are not among the filters, see `StopText`.
@@ -72,7 +72,9 @@ def control_filters(
 
 
 def spellings(entry: str, encoder: Encoder, where: str) -> list[Ids]:
-    """The elements that `TEXT` or `#ID` names: the text as it is and, where that is another element, behind a space.
+    """The elements that `TEXT` or `#ID` names.
+
+    A text names its own elements and, if they differ, its elements after a space.
 
     Arguments:
         entry: a text; `#` and a number; or `##...` for a text that begins with `#`.
@@ -190,7 +192,7 @@ class Bias(Filter):
 
 
 class Ban(Filter):
-    """Elements that are never written, and sequences of elements that are never completed.
+    """Remove single elements, and elements that complete a banned sequence.
 
     What stands in the prompt may begin such a sequence. The cost of a row does not grow with the
     number of bans, only with the number of their different lengths.
@@ -289,7 +291,7 @@ class MinLength(Filter):
 
 
 class Prefix(Filter):
-    """The first elements are given: each is the only candidate, whatever was removed before.
+    """Force the first elements, whatever was removed before.
 
     Arguments:
         elements: their ids.
@@ -317,15 +319,15 @@ class Prefix(Filter):
 
 
 class NoCopy(Filter):
-    """Removes every element that would complete a run of N elements found verbatim in the training data.
+    """Remove elements that complete a run of N from the training data.
 
-    Each row follows the longest end of what it has written that occurs there, up to N - 1 elements;
-    when it is that long, all that follows it anywhere in the data is removed. The prompt counts in,
-    so that no run goes on from it. When nothing else is left, end-of-sequence included, that is an
-    error: a copy is never written, and another limit never quietly given up.
+    Each row follows the longest suffix of its text that occurs in the data, up to N - 1 elements.
+    When it is that long, every element that follows it in the data is removed. The prompt counts,
+    so that no run continues from it. If nothing else is left, end-of-sequence included, that is an
+    error: a copy is never written, and no other constraint is dropped silently.
 
-    A row costs a few steps through sorted suffixes, and those at the brink one look at what
-    follows.
+    A row costs a few steps through sorted suffixes. Rows at N - 1 elements need one more lookup of
+    what follows.
 
     Arguments:
         size: N, at least 2.
@@ -343,7 +345,7 @@ class NoCopy(Filter):
         self._encoder, self._forced = encoder, forced
 
     def init(self, rows: int) -> NDArray[np.int64] | int:
-        """The number of rows; what they have read is known when they are first seen."""
+        """The number of rows; their elements are read at the first step."""
         return rows
 
     def select(self, state: Any, rows_R: NDArray[np.int64]) -> Any:
@@ -364,7 +366,7 @@ class NoCopy(Filter):
         return logits_BV, state_B3
 
     def _read(self, context: Context) -> NDArray[np.int64]:
-        """The state behind all that stands before the rows."""
+        """The state after the prompts and outputs of the rows."""
         rows = [
             np.concatenate((prompt_N, output_N))[-(self._size - 1) :]
             for prompt_N, output_N in zip(context.prompt, context.output, strict=True)

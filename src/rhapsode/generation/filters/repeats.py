@@ -1,8 +1,8 @@
-"""Repetition: bans and penalties on elements that have occurred, and on whatever would go on with a repeated run.
+"""Bans and penalties on elements that have occurred and on repeated runs.
 
-The steps on runs ask the same of a text: which earlier places does its end repeat, and for how
-long? With every new element the answer follows from the one before it, so that a step costs one
-pass of NumPy over the places and no search.
+The steps on runs need the earlier places that the end of a text repeats, and for how many elements.
+With every new element the answer follows from the previous one: a step costs one pass of NumPy over
+the places, and no search.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ LARGEST_PENALTY = 1e9
 
 
 class Echo:
-    """For every place of a text, the length of the run ending there that repeats its end.
+    """Lengths of the runs that repeat the end of a text.
+
+    For every place they give the length of the run that ends there.
 
     Arguments:
         elements_N: the text so far.
@@ -75,12 +77,18 @@ class Echo:
         self._size += 1
 
     def followers(self, least: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Elements after each earlier run of at least this length that repeats the end, and the lengths."""
+        """Elements after earlier runs that repeat the end, and the lengths.
+
+        Runs have at least this length.
+        """
         place_R = np.flatnonzero(self._length[: max(self._size - 1, 0)] >= least)
         return self._elements[place_R + 1], self._length[place_R]
 
     def _from_nothing(self) -> NDArray[np.int64]:
-        """The lengths of a whole text at once: the Z function of the text read backwards (Gusfield 1997)."""
+        """The lengths for a whole text at once.
+
+        They are the Z function of the text read backwards (Gusfield 1997).
+        """
         size = self._size
         # A breaker is like nothing else, not even itself.
         backwards = [
@@ -103,7 +111,10 @@ Echoes = list[Echo | None]
 
 
 class _Echoing(Filter):
-    """Shared by the steps on repeats: an echo of each row's prompt and output, carried from step to step."""
+    """Base of the steps on repeated runs.
+
+    The state holds an echo of each row's prompt and output.
+    """
 
     def init(self, rows: int) -> Echoes:
         return [None] * rows
@@ -138,9 +149,9 @@ class _Echoing(Filter):
 
 @FILTERS.register("no_repeat_ngram.v1")
 class NoRepeatNgram(NumberFilter, _Echoing):
-    """No n elements in a row occur twice in prompt and output; 0 is off (Paulus et al. 2017).
+    """Ban repeated runs of n elements (Paulus et al. 2017).
 
-    Where that leaves no candidate, the row stays as it is.
+    Prompt and output count. 0 is off. Where no candidate would be left, the row stays as it is.
 
     Arguments:
         size: n.
@@ -168,11 +179,12 @@ class NoRepeatNgram(NumberFilter, _Echoing):
 
 @FILTERS.register("dry.v1")
 class Dry(_Echoing):
-    """z - m base^(L - allowed) for an element that would lengthen a repeated run of L >= allowed (DRY, Weidmann 2024).
+    """Penalty on elements that lengthen a repeated run (DRY, Weidmann 2024).
 
-    L is the longest run before an earlier occurrence of the element, in prompt and output, that the
-    text ends with now. Runs do not reach over sequence breakers, and breakers are never penalised.
-    The penalty grows exponentially and is clamped at 1e9.
+    z - m base^(L - allowed) where L >= allowed. L is the length of the longest run before an
+    earlier occurrence of the element, in prompt and output, that repeats the end of the text. Runs
+    do not reach over sequence breakers, and breakers are never penalised. The penalty grows
+    exponentially and is clamped at 1e9.
 
     Arguments:
         multiplier: m; 0 is off.
@@ -239,7 +251,10 @@ class Counted:
 
 
 class _Counting(NumberFilter):
-    """Shared by the penalties: occurrences in the output, or in prompt and output, carried from step to step."""
+    """Base of the penalties on elements that have occurred.
+
+    The state counts occurrences in the output, or in prompt and output.
+    """
 
     _with_prompt: bool
 
@@ -277,11 +292,13 @@ class _Counting(NumberFilter):
 
 @FILTERS.register("repetition.v1")
 class Repetition(_Counting):
-    """log p * r for what occurs in prompt or output, once for each element; r = 1 is off (Keskar et al. 2019).
+    """Penalty on elements that have occurred, on log-probabilities (Keskar et al. 2019).
+
+    log p * r for each element of prompt and output, however often it occurs; r = 1 is off.
 
     The published form divides positive logits and multiplies negative ones, so that it depends on
-    an arbitrary shift of all logits. Here it is applied to log-probabilities, which no shift
-    changes, and which are never positive.
+    an arbitrary shift of all logits. Log-probabilities do not change with such a shift and are
+    never positive.
 
     Arguments:
         penalty: r; above 1 against repetition, below 1 in favour of it.
@@ -305,7 +322,9 @@ class Repetition(_Counting):
 
 @FILTERS.register("frequency.v1")
 class Frequency(_Counting):
-    """z - f c, where c counts the element in the output; the prompt does not count. 0 is off (OpenAI API).
+    """Penalty in proportion to the count of an element (OpenAI API).
+
+    z - f c, where c counts the element in the output; the prompt does not count. 0 is off.
 
     Arguments:
         penalty: f, from -2 to 2.
@@ -329,7 +348,9 @@ class Frequency(_Counting):
 
 @FILTERS.register("presence.v1")
 class Presence(_Counting):
-    """z - p for what occurs in the output, however often; the prompt does not count. 0 is off (OpenAI API).
+    """Penalty on every element of the output, however frequent (OpenAI API).
+
+    z - p where the element occurs in the output; the prompt does not count. 0 is off.
 
     Arguments:
         penalty: p, from -2 to 2.

@@ -1,4 +1,7 @@
-"""Temperature: how evenly the candidates share the probability. Nothing is removed, but by greedy choice."""
+"""Temperature: sharper or flatter distributions.
+
+Nothing is removed, except by greedy choice.
+"""
 
 from typing import Any
 
@@ -22,7 +25,9 @@ from rhapsode.generation.filters.contract import (
 
 @FILTERS.register("temperature.v1")
 class Temperature(NumberFilter):
-    """z / T; under 1e-5 only the likeliest element stays, the lowest id on ties. 1 is off.
+    """Logits divided by the temperature, z / T; 1 is off.
+
+    Below 1e-5 only the likeliest element stays, the lowest id on ties.
 
     Arguments:
         temperature: T, 0 or more.
@@ -49,11 +54,11 @@ class Temperature(NumberFilter):
 
 @FILTERS.register("dynatemp.v1")
 class DynamicTemperature(Filter):
-    """z / T with T = low + (high - low) (H / Hmax)^exponent: cold where the model is sure, warm where it is not.
+    """A temperature that rises with the entropy of the distribution.
 
-    H is the entropy of the candidates left and Hmax = log(how many they are), so that T is `high`
-    where all are alike; a single candidate has T = `low`. As the dynamic temperature of KoboldCpp
-    and llama.cpp.
+    z / T with T = low + (high - low) (H / Hmax)^exponent. H is the entropy of the candidates left
+    and Hmax the logarithm of their number, so that T is `high` where all are equally likely; a
+    single candidate has T = `low`. This is the dynamic temperature of KoboldCpp and llama.cpp.
 
     Arguments:
         low: T at no entropy, 0 or more; under 1e-5 greedy.

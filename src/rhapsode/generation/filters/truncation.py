@@ -1,4 +1,7 @@
-"""Truncation: which candidates may be drawn at all. The logits of those that stay are not changed."""
+"""Truncation: filters that keep only some candidates.
+
+The logits of the candidates that stay are not changed.
+"""
 
 import math
 from collections.abc import Sequence
@@ -31,7 +34,9 @@ SORTED_WHOLE = 2048
 
 @FILTERS.register("top_k.v1")
 class TopK(NumberFilter):
-    """The k largest logits, ties broken by the lowest id; 0 is off, as is k >= V (Fan et al. 2018).
+    """Keep the k largest logits (Fan et al. 2018).
+
+    Ties are broken by the lowest id. 0 is off, as is k >= V.
 
     Arguments:
         k: candidates to keep.
@@ -58,7 +63,9 @@ class TopK(NumberFilter):
 
 @FILTERS.register("top_p.v1")
 class TopP(NumberFilter):
-    """The smallest set of likeliest elements with mass >= p, at least one; p = 1 is off (Holtzman et al. 2020).
+    """Keep the smallest set with mass >= p (Holtzman et al. 2020).
+
+    The set has the likeliest elements, at least one. p = 1 is off.
 
     Arguments:
         p: mass to keep, 0 to 1.
@@ -80,10 +87,12 @@ class TopP(NumberFilter):
 
 @FILTERS.register("min_p.v1")
 class MinP(NumberFilter):
-    """Elements with p >= m p_max, ties kept; 0 is off (Nguyen et al. 2024).
+    """Keep elements with p >= m p_max (Nguyen et al. 2024).
+
+    Ties are kept. 0 is off.
 
     Arguments:
-        m: share of the likeliest element's probability, 0 to 1.
+        m: minimum probability relative to that of the likeliest element, 0 to 1.
 
     Raises:
         SettingsError: m outside 0 to 1.
@@ -101,10 +110,10 @@ class MinP(NumberFilter):
 
 @FILTERS.register("typical.v1")
 class Typical(NumberFilter):
-    """The smallest set with mass >= p of elements whose surprise is nearest the entropy (Meister et al. 2023).
+    """Keep elements with surprise near the entropy (Meister et al. 2023).
 
-    Elements are taken by abs(-log p - H), the lowest id first on ties; the one that crosses p
-    stays; p = 1 is off.
+    Elements are taken in the order of abs(-log p - H), the lowest id first on ties, up to a mass of
+    p. The element that crosses p stays. p = 1 is off.
 
     Arguments:
         p: mass to keep, 0 to 1.
@@ -127,7 +136,9 @@ class Typical(NumberFilter):
 
 @FILTERS.register("epsilon.v1")
 class Epsilon(NumberFilter):
-    """Elements with p >= epsilon; the likeliest stays in any case. 0 is off (Hewitt et al. 2022).
+    """Keep elements with p >= epsilon (Hewitt et al. 2022).
+
+    The likeliest element always stays. 0 is off.
 
     Arguments:
         epsilon: least probability, from 0 to below 1.
@@ -146,10 +157,10 @@ class Epsilon(NumberFilter):
 
 @FILTERS.register("eta.v1")
 class Eta(NumberFilter):
-    """Elements with p >= min(epsilon, sqrt(epsilon) exp(-H)); the likeliest stays in any case (Hewitt et al. 2022).
+    """Keep elements above a bound on entropy (Hewitt et al. 2022).
 
-    H is the entropy of the candidates left, so that the bound falls where the model is unsure. 0 is
-    off.
+    p >= min(epsilon, sqrt(epsilon) exp(-H)); the likeliest element always stays. H is the entropy
+    of the candidates left, so that the bound falls where the model is unsure. 0 is off.
 
     Arguments:
         epsilon: from 0 to below 1.
@@ -171,15 +182,16 @@ class Eta(NumberFilter):
 
 @FILTERS.register("top_n_sigma.v1")
 class TopNSigma(NumberFilter):
-    """Logits z >= max - n std(z); 0 is off (Tang et al. 2024). The set does not depend on a temperature before it.
+    """Keep logits z >= max - n std(z) (Tang et al. 2024).
 
-    The standard deviation is that of the finite logits, divided by their number.
+    0 is off. The set does not depend on a temperature before it. The standard deviation is that of
+    the finite logits, divided by their number.
 
     Arguments:
         n: standard deviations below the largest logit.
 
     Raises:
-        SettingsError: n is negative, or no number.
+        SettingsError: n is negative or not a number.
     """
 
     name = setting = "top_n_sigma"
@@ -199,10 +211,11 @@ class TopNSigma(NumberFilter):
 
 @FILTERS.register("xtc.v1")
 class Xtc(Filter):
-    """With some probability, drops of the elements with p >= threshold all but the least likely (XTC, Weidmann 2024).
+    """Exclude top choices at random (XTC, Weidmann 2024).
 
-    Where at least two reach the threshold, those likelier than the least likely of them go; equals
-    of that one stay. Each row has a coin of its own at each position: lane 1 of the draw.
+    At a random subset of positions, if at least two elements reach the threshold, those likelier
+    than the least likely of them are dropped; elements equal to that one stay. Each row has its own
+    coin at each position: lane 1 of the draw.
 
     Arguments:
         probability: of dropping, at each position.
@@ -244,10 +257,10 @@ class Xtc(Filter):
 def _smallest_set(
     key_BV: NDArray[np.float64], weight_BV: NDArray[np.float64], share: float
 ) -> NDArray[np.bool_]:
-    """Elements in the order of their keys until their weights reach a share of all; at least one, ties by lowest id.
+    """Elements by ascending key, up to a fraction of all weight.
 
-    An element is in while the weight before it is short of the share: the one that crosses it is in
-    too. Infinite keys are never in.
+    At least one; ties by lowest id. An element is in while the weight before it is below the
+    fraction: the one that crosses it is in too. Infinite keys are never in.
     """
     vocab_size = key_BV.shape[1]
     keep_BV = np.zeros(key_BV.shape, dtype=bool)
@@ -274,7 +287,10 @@ def _smallest_set(
 
 
 def _short_of(sorted_BV: NDArray[np.float64], goal: Any) -> NDArray[np.bool_]:
-    """True where the weight before an element is short of the goal, and at the first."""
+    """True while the weight before an element is below the goal.
+
+    The first element is always in.
+    """
     in_BV = np.ones(sorted_BV.shape, dtype=bool)
     in_BV[:, 1:] = np.cumsum(sorted_BV, axis=1)[:, :-1] < goal
     return in_BV
@@ -300,18 +316,19 @@ class Steering:
 
 @FILTERS.register("mirostat.v1")
 class Mirostat(Filter):
-    """Mirostat, version 2: drops elements of surprise > mu; then mu <- mu - eta (s - tau) (Basu et al. 2021).
+    """Mirostat, version 2 (Basu et al. 2021).
 
-    s is the surprise of the element chosen, in bits, under the distribution that this step gave. mu
-    starts at 2 tau and belongs to the row; it is updated at the next application, from the element
-    that was written meanwhile.
+    Drop elements with surprise > mu. After each element, mu <- mu - eta (s - tau). s is the
+    surprise of the chosen element, in bits, under the distribution that this step gave. mu starts
+    at 2 tau and belongs to the row; it is updated at the next application, from the element written
+    since.
 
     Arguments:
         tau: surprise to steer to, bits per element; 0 is off.
         eta: rate of the control.
 
     Raises:
-        SettingsError: a negative value, or no number.
+        SettingsError: a value that is negative or not a number.
     """
 
     name = "mirostat"
@@ -340,7 +357,10 @@ class Mirostat(Filter):
         return after_BV, Steering(bound_B, after_BV, written_B)
 
     def _updated(self, context: Context, state: Steering) -> NDArray[np.float64]:
-        """The bounds behind the elements written since; where more or less than one was, it stays."""
+        """The bounds after one new element.
+
+        Rows with more or fewer new elements keep their bound.
+        """
         bound_B = state.bound_B.copy()
         for row, output in enumerate(context.output):
             if len(output) != state.written_B[row] + 1:

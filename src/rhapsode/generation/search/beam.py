@@ -1,4 +1,4 @@
-"""Beam search: the likeliest continuations, in groups that keep off each other, or a sample of different ones."""
+"""Beam search: plain, in diverse groups, or stochastic."""
 
 import math
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ class Found:
 
     Arguments:
         elements: ids, without end-of-sequence.
-        log_prob: of all of it, end-of-sequence counted in, nats: of the model, or where limits
-            weigh elements anew or a sample is drawn, of what the model makes of them.
+        log_prob: of the whole continuation with end-of-sequence, nats: under the model or, where
+            constraints reweight elements or a sample is drawn, after the chain.
         score: what the search ranks by; higher is better.
         end: "stop" when it ended by itself, "length" otherwise.
     """
@@ -36,7 +36,7 @@ class Found:
 
 
 class Candidates:
-    """Log-probabilities of what may come next, after the filters, without sharing out what these remove."""
+    """Log-probabilities of the next elements after the filters, without renormalisation."""
 
     def __init__(self) -> None:
         # By how much what follows may raise a log-probability, from what filters have made likelier
@@ -44,7 +44,7 @@ class Candidates:
         self.rise = 0.0
 
     def of(self, rows: Rows) -> NDArray[np.float64]:
-        """Log-probabilities (R, V), -inf where an element is removed; called once a step."""
+        """Log-probabilities (R, V), -inf for removed elements; called once a step."""
         log_RV = log_softmax(rows.following().logits_BV)
         after_RV = rows.apply(log_RV.astype(np.float32))
         # In float64 where a step left them alone: sums of many would show the rounding.
@@ -83,7 +83,7 @@ def beam_search(
     removes is not shared out among the rest, so that scores stay those of the model; a bias is part
     of the score, and one that makes elements likelier lets beams go on to the end.
 
-    In groups (Vijayakumar et al., "Diverse Beam Search", AAAI 2018) each chooses behind the ones
+    In groups (Vijayakumar et al., "Diverse Beam Search", AAAI 2018) each chooses after the ones
     before it and pays for every beam of these that chose the same element at this place (Hamming
     diversity). That decides what is chosen; scores are free of it.
 
@@ -120,7 +120,10 @@ class _Beams:
         self._group_R, self._total_R = np.arange(groups), np.zeros(groups)
 
     def choose(self, rows: Rows) -> Step | None:
-        """The best extensions of all beams; None where none can come out better than what is finished."""
+        """The best extensions of all beams.
+
+        None if no beam can become better than the finished ones.
+        """
         candidate_RV = self._total_R[:, None] + self._candidates.of(rows)
         last = rows.position + 1 >= self._length
         going: list[tuple[int, int, int]] = []
@@ -142,7 +145,10 @@ class _Beams:
     def _extensions(
         self, rows: Rows, candidate_RV: NDArray[np.float64]
     ) -> list[tuple[int, int, int]]:
-        """Group, row and element of every extension that does not end; those that do are finished."""
+        """Group, row and element of every extension without end-of-sequence.
+
+        Extensions by end-of-sequence are added to the finished ones.
+        """
         vocab_size = candidate_RV.shape[1]
         chosen_V = np.zeros(vocab_size)
         kept: list[tuple[int, int, int]] = []
@@ -185,7 +191,7 @@ class _Pool:
         del self.found[self._size :]
 
     def open(self, log_prob: float, written: int) -> bool:
-        """True if a continuation of at most this log-probability may still be among the best."""
+        """True if a continuation of at most this log-probability may be kept."""
         if len(self.found) < self._size or log_prob > 0.0:
             return True
         # Log-probabilities only fall; what an equal one can reach lies at the end that alpha
@@ -209,11 +215,12 @@ FIRST_BEAM_LANE = 1 << 16
 def stochastic_beam_search(
     predictor: Predictor, job: Job, chain: Chain, *, beams: int, seed: int
 ) -> list[Found]:
-    """As many different continuations, drawn without replacement from what the model and the chain would draw from.
+    """Distinct continuations, drawn without replacement.
 
-    Kool, van Hoof and Welling, "Stochastic Beams and Where to Find Them", ICML 2019: every
-    continuation has a log-probability with Gumbel noise, drawn from the beginning on so that the
-    noise of a beginning is the largest of what continues it; those with the largest are kept.
+    They are samples of the distribution after the chain (Kool, van Hoof and Welling, "Stochastic
+    Beams and Where to Find Them", ICML 2019). Every continuation has a log-probability with Gumbel
+    noise. The noise is drawn from the beginning on, so that the noise of a prefix is the largest of
+    its continuations; those with the largest are kept.
 
     Arguments:
         predictor: the model.
@@ -224,7 +231,7 @@ def stochastic_beam_search(
 
     Returns:
         the largest noisy log-probability (their score) first: the first is an ordinary sample, the
-        second one from what is left, and so on. Fewer than asked for when there are no more.
+        second a sample of the remaining ones, and so on. Fewer than `beams` if no more exist.
     """
     rows = Rows.of_jobs(predictor, [job], chain, seed)
     search = _NoisyBeams(job, beams, seed)
@@ -273,7 +280,7 @@ class _NoisyBeams:
 
 
 def _below(noisy_RV: NDArray[np.float64], most_R: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Gumbel variables given that the largest of each row is `most_R`: appendix B.3 of the paper."""
+    """Gumbel variables with maxima `most_R`: appendix B.3 of the paper."""
     largest_R1 = noisy_RV.max(axis=1, keepdims=True)
     most_R1 = most_R[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):

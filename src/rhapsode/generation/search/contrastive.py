@@ -1,4 +1,4 @@
-"""Contrastive search: likely elements whose features are unlike those of what stands before."""
+"""Contrastive search: likely elements with features unlike the previous ones."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,12 @@ from rhapsode.generation.search.beam import Found
 
 
 def contrastive_search(predictor: Predictor, job: Job, chain: Chain, *, alpha: float) -> Found:
-    """The continuation whose every element has the best (1 - alpha) p - alpha s among the chain's candidates.
+    """The continuation that contrastive search chooses.
 
-    Su et al., "A Contrastive Framework for Neural Text Generation", NeurIPS 2022: s is the largest
-    cosine of the features that the network has behind the candidate and behind any element before
-    it. alpha = 0 is greedy choice.
+    Each element has the best (1 - alpha) p - alpha s among the chain's candidates (Su et al., "A
+    Contrastive Framework for Neural Text Generation", NeurIPS 2022). s is the largest cosine
+    between the network's features after the candidate and after any previous element. alpha = 0 is
+    greedy choice.
 
     Arguments:
         predictor: with features.
@@ -37,7 +38,10 @@ def contrastive_search(predictor: Predictor, job: Job, chain: Chain, *, alpha: f
 
 
 class _Contrast:
-    """The choices of a contrastive search: all candidates are read, then one of them goes on."""
+    """The choices of a contrastive search.
+
+    All candidates are read, then one of them is continued.
+    """
 
     def __init__(self, alpha: float, length: int) -> None:
         self.written: list[int] = []
@@ -75,7 +79,7 @@ class _Contrast:
         share_R: NDArray[np.float64],
         log_R: NDArray[np.float64],
     ) -> bool:
-        """Go on with the best of the candidates; true if there is more to choose."""
+        """Continue with the best candidate; true if there is more to choose."""
         likeness_R = (units_RH @ np.concatenate(self._seen).T).max(axis=1)
         best = int(((1 - self._alpha) * share_R - self._alpha * likeness_R).argmax())
         element = int(candidates[best])
@@ -92,8 +96,8 @@ class _Contrast:
 def _weighed(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Probabilities (V,) of the only row's next element, and which are candidates.
 
-    Top-k says which elements are candidates, not how likely they are: p is a share of all, as in
-    the paper.
+    Top-k decides which elements are candidates, not how likely they are: p is the probability among
+    all elements, as in the paper.
     """
     logits_1V = rows.following().logits_BV
     kept_V = np.ones(logits_1V.shape[1], dtype=bool)

@@ -1,4 +1,4 @@
-"""The best of several continuations: by likelihood, or by how little of them was copied."""
+"""Order continuations by likelihood, or by how little they copy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def mean_log_probs(
     predictor: Predictor, prompt_N: NDArray[np.int64], outputs: Sequence[Sequence[int]]
 ) -> NDArray[np.float64]:
-    """The mean log-probability (nats) of an element of each continuation, under the model as it is.
+    """The mean log-probability (nats) of each continuation's elements under the model.
 
     Arguments:
         predictor: the model.
@@ -41,7 +41,10 @@ def mean_log_probs(
     rows = Rows.of_jobs(predictor, [Job(prompt_N, 0, 0)], Chain([]), 0)
     rows.select(np.zeros(len(live), dtype=np.int64))
     # `live` is looked up at every step.
-    for step in run(rows, lambda rows: forced(rows, elements_RT[live, rows.position])):  # noqa: B023
+    for step in run(
+        rows,
+        lambda rows: forced(rows, elements_RT[live, rows.position]),  # noqa: B023
+    ):
         total_R[live] += rows.following().log_prob(step.elements)
         going = np.flatnonzero(lengths_R[live] > rows.position + 1)
         live = live[going]
@@ -52,16 +55,17 @@ def mean_log_probs(
 def rank_by_likelihood(
     predictor: Predictor, prompt_N: NDArray[np.int64], outputs: Sequence[Sequence[int]]
 ) -> list[int]:
-    """The places of continuations, the one with the highest mean log-probability first, ties in order."""
+    """The places of continuations by mean log-probability, highest first, ties in order."""
     means_R = mean_log_probs(predictor, prompt_N, outputs)
     return [int(place) for place in np.argsort(-means_R, kind="stable")]
 
 
 def rank_by_novelty(index: SuffixIndex, outputs: Sequence[Sequence[int]]) -> list[int]:
-    """The places of continuations, the one first whose longest run found in the training data is shortest.
+    """The places of continuations by how little they copy.
 
-    Of equals the one whose elements begin shorter runs on average, then in order. One of no
-    elements comes last: it copies nothing because it says nothing.
+    The continuation whose longest run in the training data is shortest comes first. Ties are broken
+    by the mean length of the runs that begin at its elements, then by order. An empty continuation
+    comes last.
 
     Arguments:
         index: over the elements of the training data.

@@ -1,4 +1,4 @@
-"""Models: opened, described, and asked what follows, what they see, and to write in turns."""
+"""Functions of models: open, describe, predict, encode and write in turns."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -105,7 +105,7 @@ def next_elements(
     temperatures: float | Sequence[float] = (),
     **options: Unpack["GenerateOptions"],
 ) -> Following:
-    """The likeliest elements after prompts, or quantiles of the next steps of series.
+    """The likeliest elements after prompts, or quantiles of series' next steps.
 
     Arguments:
         model: a run folder or model file, or an open model.
@@ -132,7 +132,7 @@ def next_elements(
 
 
 def encode(model: str | Path | AnyModel, value: Any) -> Shown:
-    """A document as a model sees it: its elements, and what is unknown.
+    """A document as a model reads it: elements and unknown parts.
 
     Arguments:
         model: a run folder or model file, or an open model.

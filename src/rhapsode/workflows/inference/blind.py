@@ -1,4 +1,4 @@
-"""Blind comparison: a person judges texts without knowing the models that wrote them."""
+"""Blind comparison of texts by a person, without the models' names."""
 
 import json
 import math
@@ -119,7 +119,9 @@ class BlindComparison:
         return self._modality.passages(part, count=count, length=PASSAGE, seed=self._seed)
 
     def pairs(self, prompts: Sequence[str], rounds: int) -> Iterator[Pair]:
-        """Pairs of continuations, in random order; every pair of models gets its turn.
+        """Pairs of continuations, in random order.
+
+        Every pair of models gets its turn.
 
         Arguments:
             prompts: taken in turn; characters that a model has never seen are left out for it.
@@ -143,10 +145,10 @@ class BlindComparison:
             yield Pair(number, prompt, texts, (first, second), seed)
 
     def _written(self, name: str, prompt: str, seed: int) -> str:
-        """A continuation of `length` characters, or of fewer where it ends by itself.
+        """A continuation of `length` characters, or fewer if it ends by itself.
 
-        As many of every model: their number would tell the encodings apart. Where a prompt names a
-        file, `length` counts elements.
+        Every model writes the same number of characters, because a difference would reveal the
+        encoding. Where a prompt names a file, `length` counts elements.
         """
         model, settings = self._models[name], replace(self._settings, seed=seed)
         most = settings.length if model.prompts_are_text else None
@@ -172,7 +174,7 @@ class BlindComparison:
         write_atomically(self.path, text.encode("utf-8", "backslashreplace"))
 
     def scores(self) -> list[Score]:
-        """Wins and ties of every pair of models, in order of their names."""
+        """Wins and ties of every pair of models, ordered by names."""
         table: dict[tuple[str, ...], list[int]] = {}
         for vote in self.votes:
             couple = tuple(sorted(vote.pair.models))

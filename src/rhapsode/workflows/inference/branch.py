@@ -1,4 +1,4 @@
-"""Branches of a session: turns, the state of the model between them, and their file."""
+"""Branches of a session: turns, model states between them, and files."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -44,17 +44,18 @@ class Turn:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where the model stands: a state, and elements that it has still to read."""
+    """A state of the model, and elements it has yet to read."""
 
     state: Any
     waiting: tuple[Any, ...]
 
 
 class Branch:
-    """Turns of a document, and the places of the model before each of them and after the last.
+    """Turns of a document, with the model's places between them.
 
-    A place that is not known yet, as in a session that was loaded, is found when it is asked for,
-    by reading the turns in the very steps in which they were written.
+    There is a place before each turn and after the last. A place that is not known yet, as in a
+    loaded session, is computed when it is needed: the turns are read in exactly the steps in which
+    they were written.
 
     Arguments:
         model: what writes.
@@ -82,7 +83,10 @@ class Branch:
         self._places.append(place)
 
     def undo(self, number: int) -> int:
-        """Take back steps, each a continuation and the line before it; return their count."""
+        """Take back steps, and return their number.
+
+        Each step is a continuation and the line before it.
+        """
         done = 0
         while self.turns and done < number:
             written = self.turns.pop().kind == "written"
@@ -126,7 +130,7 @@ class Branch:
         return [document for document in documents if document.text().strip()]
 
     def rows_before(self, at: int, offset: int, chain: Chain, settings: GenerateSettings) -> Rows:
-        """The row before an element of a turn, its filters as they were then.
+        """The row before an element of a turn, with its original filters.
 
         Arguments:
             at: which turn.
@@ -244,7 +248,7 @@ class Branch:
     def _keys(self, at: int, attempt: int, settings: GenerateSettings) -> tuple[DrawKey, DrawKey]:
         # Those of the first turn are those of `generate`.
         assert settings.seed is not None
-        # A turn of which a stop text has left nothing counts too: going on from it draws anew.
+        # A turn of which a stop text has left nothing counts too: continuing it makes a new draw.
         written = sum(
             max(1, len(turn.elements)) for turn in self.turns[:at] if turn.kind == "written"
         )
@@ -253,7 +257,10 @@ class Branch:
     def _forced(
         self, elements: Sequence[Any], *, filtered: bool = False
     ) -> Callable[[Rows], Step | None]:
-        """Choices that repeat elements one by one, with `filtered` through the filters, too."""
+        """Choices that repeat given elements one by one.
+
+        If `filtered`, the filters are applied, too.
+        """
 
         def choose(rows: Rows) -> Step | None:
             if rows.position == len(elements):

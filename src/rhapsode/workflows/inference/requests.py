@@ -41,7 +41,9 @@ def request(
     *,
     read_stdin: Callable[[], str],
 ) -> Request:
-    """Prepare continuations; a drawn seed, and the sampling steps where asked for, are logged.
+    """Prepare continuations.
+
+    A drawn seed is logged, as are the sampling steps if requested.
 
     Arguments:
         model: a run folder or model file, or an open model.
@@ -108,7 +110,7 @@ def _read(path: str) -> str:
 
 
 def _lines(text: str, where: str) -> list[str]:
-    """The prompts in lines of text, or in lines that are all JSON strings."""
+    """The prompts in lines of text or of JSON strings."""
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     lines = [line for line in lines if line]
     if not lines:

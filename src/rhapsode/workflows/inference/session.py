@@ -1,4 +1,4 @@
-"""Writing together with a model: a document that grows by turns, and its branches."""
+"""Writing in turns with a model: a growing document and its branches."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -77,7 +77,7 @@ class PlaySession:
 
     What the model writes depends on the document, the settings, the seed and the attempt alone: a
     session that is saved and loaded goes on bit for bit. Every turn of the model is a request of
-    its own: its filters begin anew.
+    its own: its filters begin again.
 
     Arguments:
         model: what writes.
@@ -117,7 +117,10 @@ class PlaySession:
 
     @property
     def text(self) -> str:
-        """The text of the current branch, with a blank line where the model ended a text."""
+        """The text of the current branch.
+
+        Blank lines separate the texts that the model ended.
+        """
         return "\n\n".join(self.documents)
 
     @property
@@ -153,7 +156,9 @@ class PlaySession:
         return given
 
     def edit(self, text: str) -> Given:
-        """Replace the last continuation by what a person types; it stays as a branch.
+        """Replace the last continuation by a typed text.
+
+        The old one stays as a branch.
 
         Raises:
             SettingsError: the model has not written last.
@@ -191,11 +196,17 @@ class PlaySession:
         yield from self._branch.write(chain, self.settings, max(attempts) + 1)
 
     def undo(self, number: int = 1) -> int:
-        """Take back steps, each a continuation and the line before it; return their count."""
+        """Take back steps, and return their number.
+
+        Each step is a continuation and the line before it.
+        """
         return self._branch.undo(number)
 
     def fork(self, turns: int | None = None) -> int:
-        """Begin a branch after the first turns [default: all], and go there; its name."""
+        """Begin a branch after the first turns, and return its name.
+
+        The new branch becomes the current one. By default it keeps all turns.
+        """
         branch = self._branch.fork(len(self.turns) if turns is None else turns)
         self.current = max(self._branches) + 1
         self._branches[self.current] = branch
@@ -315,7 +326,7 @@ class PlaySession:
         write_session(path, session)
 
     def load(self, path: Path) -> None:
-        """Continue a saved session; on an error this one stays as it is.
+        """Continue a saved session; on an error this one is unchanged.
 
         Raises:
             DataError: the file cannot be read, is damaged, or is of another model.

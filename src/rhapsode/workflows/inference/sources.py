@@ -1,4 +1,4 @@
-"""Contents of sources, their documents, and the run that training would plan for them."""
+"""Contents of sources: documents, and the run that training would plan."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -81,7 +81,7 @@ def show(*sources: Any, number: int = 0, **settings: Unpack["TrainOptions"]) -> 
 
 
 def _chosen(sources: Sequence[Any], asked: Mapping[str, Any]) -> tuple[AnyModality, Any, Any]:
-    """The modality of sources, the settings, and what was read on the way."""
+    """The modality of sources, the settings, and intermediate results."""
     modality, claim = choose_modality(sources, asked)
     settings = from_mapping(modality.settings, asked, where="settings")
     settings.budget_seconds()  # refused here where it makes no sense

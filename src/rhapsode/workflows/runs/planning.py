@@ -1,4 +1,7 @@
-"""Everything up to the plan of a run: data, network, batches, precision. Nothing is written."""
+"""Planning of a run: data, network, batches and precision.
+
+Nothing is written.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -162,7 +165,10 @@ def _with_training(planned: Planned[Any, Any, Any], **changes: Any) -> Planned[A
 
 
 def _base_of(base: str | Path | None, resumed: ResumedRun | None) -> BaseModel | None:
-    """The model that a run begins as, or began as; None for fresh weights."""
+    """The model that a run starts or started from, or None.
+
+    None stands for fresh weights.
+    """
     sha256 = None
     if resumed is not None:
         start = resumed.start
@@ -192,7 +198,7 @@ def _precision(
     *,
     again: bool,
 ) -> Literal["float32", "bfloat16"]:
-    """The precision asked for, or the faster one, measured for a moment on this very network."""
+    """The requested precision, or the faster one, measured on this network."""
 
     def step(precision: str) -> None:
         loss, _ = training_loss(network, stream, 0, None, precision)
@@ -286,7 +292,7 @@ def plan(*sources: Any, base: str | Path | None = None, **settings: Unpack["Trai
 
 
 def _inherited(asked: Mapping[str, Any], base: BaseModel, modality: AnyModality) -> dict[str, Any]:
-    """The settings asked for, with all that the base model decides or suggests filled in."""
+    """The requested settings, completed with those of the base model."""
     decided = modality.decided(base.bundle)
     differing = list(_differences(asked, decided, modality))
     if differing:

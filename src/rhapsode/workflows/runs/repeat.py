@@ -1,4 +1,4 @@
-"""The same run with several seeds, and how far apart the seeds lie."""
+"""The same run with several seeds, and the spread of the results."""
 
 import contextlib
 import json
@@ -56,11 +56,11 @@ def repeat(
     base: str | Path | None = None,
     spent: float = 0.0,
 ) -> tuple[Path, dict[str, Any] | None]:
-    """Train with several seeds, one after the other; each takes the whole budget.
+    """Train with several seeds, one after the other.
 
-    The folder gets `seed-N`, a run folder, for every seed, and in the end a `summary.json` over all
-    of them. The first seed is the one asked for, else 1. Resumed, finished runs stay as they are, a
-    begun one goes on, and those that are missing are made.
+    Each seed takes the whole budget. The folder gets a run folder `seed-N` for every seed and, in
+    the end, a `summary.json` over all of them. The first seed is the requested one, else 1. When
+    resumed, finished runs stay as they are, an unfinished one continues, and missing ones are made.
 
     Arguments:
         sources: to learn from; may be left out with `resume`.
@@ -196,7 +196,7 @@ def _resumed(
     count: int | None,
     base: str | Path | None,
 ) -> tuple[RunFolder, tuple[str, ...], dict[str, Any], Sequence[int], str | None]:
-    """The runs that began in an outer folder, as its `config.toml` notes them."""
+    """The runs begun in an outer folder, as noted in `config.toml`."""
     if output is None:
         raise SettingsError("--resume needs the run folder", hint="name it with -o")
     outer = RunFolder(Path(output))

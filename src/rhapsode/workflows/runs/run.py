@@ -181,7 +181,7 @@ def _hooks(folder: RunFolder, run: PlannedRun) -> LoopHooks:
 
 
 def _begin_with(loss: float | None, training: Training, hooks: LoopHooks) -> None:
-    """Make the first weights, with their validation loss, the best so far and a checkpoint."""
+    """Record the first weights as the best so far, and checkpoint them."""
     fresh = training.loop.state()
     checkpoint = training.folder.checkpoint
     with training.group.first_goes():

@@ -1,4 +1,4 @@
-"""The files of a run folder, and going on with the run in one."""
+"""The files of a run folder, and resumption of its run."""
 
 import contextlib
 import itertools
@@ -20,7 +20,7 @@ _SAMPLES_TITLE = b"# What the model wrote as it learned\n"
 
 
 class RunFolder:
-    """Where a run keeps what it makes.
+    """The folder with the files of a run.
 
     Arguments:
         path: the folder.
@@ -130,7 +130,7 @@ class RunFolder:
 
     def _write_metrics(self, entry: Mapping[str, Any]) -> None:
         if self._log is None:
-            # By lines: what a checkpoint is behind must survive a kill.
+            # By lines, so that lines newer than the checkpoint survive a kill.
             self._log = self.metrics.open("a", encoding="utf-8", buffering=1)
         self._log.write(json.dumps(entry) + "\n")
 

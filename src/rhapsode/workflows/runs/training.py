@@ -1,4 +1,4 @@
-"""A run: its events, each on disk before anybody sees it, and its end."""
+"""A run: its events, saved before they are yielded, and its end."""
 
 import signal
 import threading
@@ -44,7 +44,7 @@ class Training:
     _last: Finished | None = None
 
     def events(self) -> Iterator[Event]:
-        """Train; every event is in the run folder before it is given on.
+        """Train, and yield every event once it is in the run folder.
 
         Raises:
             RunError: a file cannot be written, or the loss is no longer a number.
@@ -76,11 +76,10 @@ class Training:
 
     @contextmanager
     def stopped_by_signals(self, told: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """Let the first SIGINT or SIGTERM stop the run after its step, saved.
+        """Let the first SIGINT or SIGTERM stop and save the run.
 
-        A second SIGINT interrupts.
-
-        Outside the main thread, where Python handles no signals, nothing is changed.
+        The run stops after its current step. A second SIGINT interrupts. Outside the main thread,
+        where Python handles no signals, nothing is changed.
 
         Arguments:
             told: called when the first signal comes.
@@ -135,7 +134,8 @@ class Training:
         family = self.run.planned.settings.model.partition(".")[0]
         curve = draw_course(
             read_course(folder.metrics),
-            title=f"{folder.path.resolve().name}: {family}, {network.parameter_count():,} parameters",
+            title=f"{folder.path.resolve().name}: {family}, "
+            f"{network.parameter_count():,} parameters",
             floors=finished.baselines,
             before=None if self.start is None else self.start.get("validation_loss"),
             **marks,
