@@ -26,12 +26,12 @@ from generation import compiled_loop
 from rhapsode.bundle.torch_predictor import torch_predictor
 from rhapsode.config import GenerateSettings, parse_context
 from rhapsode.counts import best_ngram
-from rhapsode.data import read_sources
+from rhapsode.data import read_pieces
 from rhapsode.encoding.text import CharacterEncoder
 from rhapsode.engine.compiled_predictor import compiled_predictor
 from rhapsode.generation import chain_of
 from rhapsode.training import matmul_rates, prepare_process
-from rhapsode.training.threads import ThreadMode, TrainingThreads, thread_modes
+from rhapsode.training.thread_choice import ThreadMode, TrainingThreads, thread_modes
 from train_share import our_loop
 
 LOOP = "while True: pass"
@@ -68,7 +68,7 @@ def beside(programs: Sequence[str]) -> Iterator[None]:
 
 def training_rates(source: str) -> dict[str, Rate]:
     """Elements a second of updates, for so many seconds: threads chosen, and each fixed choice."""
-    text = "".join(document.text for document in read_sources([source]).documents)
+    text = "".join(piece.text for piece in read_pieces([source]))
     encoder = CharacterEncoder.learn([text], {})
     most = torch.get_num_threads()
     ways: dict[str, Sequence[ThreadMode]] = {
@@ -131,7 +131,7 @@ def evaluation_rates() -> dict[str, Rate]:
 
 def counting_rates(source: str) -> dict[str, Rate]:
     """Characters a second of counting and choosing an order."""
-    text = "".join(document.text for document in read_sources([source]).documents)
+    text = "".join(piece.text for piece in read_pieces([source]))
     encoder = CharacterEncoder.learn([text], {})
     ids_N = encoder.encode(text)
     cut = len(ids_N) * 9 // 10

@@ -20,7 +20,7 @@ import numpy as np
 
 from rhapsode.bundle.value_predictor import ValuePredictor
 from rhapsode.data.tables import SeriesSet, read_series
-from rhapsode.modalities.series.forecast import state_after
+from rhapsode.modalities.series.series_forecast import state_after
 from rhapsode.workflows.runs.run import train
 
 Row = tuple[float, float, float, float, int, str]

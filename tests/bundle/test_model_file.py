@@ -32,7 +32,7 @@ from rhapsode.bundle import (
     read_bundle,
     write_bundle,
 )
-from rhapsode.bundle.facts import COUNTS
+from rhapsode.bundle.element_facts import COUNTS
 from rhapsode.bundle.network import load_network
 from rhapsode.encoding import Encoder
 from rhapsode.encoding.text import ByteEncoder, CharacterEncoder

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from rhapsode.bundle import facts as id_facts
+from rhapsode.bundle import element_facts as id_facts
 from rhapsode.errors import RunError
 from rhapsode.modalities.ids.ngram_sidecar import NGRAM
 from rhapsode.modalities.text.quality.writing_check import TEXT_INDEX

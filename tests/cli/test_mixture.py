@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 
 from rhapsode import load
 from rhapsode.bundle import Calibration, Mixture, read_bundle, write_bundle
-from rhapsode.bundle import facts as id_facts
+from rhapsode.bundle import element_facts as id_facts
 from rhapsode.bundle.combined.mixed_predictor import MixedPredictor
 from rhapsode.cli.main import main
 from rhapsode.counts import NGramModel
@@ -544,7 +544,9 @@ def test_counts_inside_of_another_text_are_refused(cli: Cli, run: Path) -> None:
 def test_other_counts_inside_of_the_same_text_are_not_mixed_in(cli: Cli, run: Path) -> None:
     bundle = read_bundle(run)
     assert bundle.facts.ngram is not None
-    kept = NGramModel.from_arrays(bundle.facts.ngram.numbers, bundle.facts.ngram.arrays)
+    kept = NGramModel.from_arrays(
+        bundle.facts.ngram.numbers, bundle.facts.ngram.arrays
+    )
     facts = replace(bundle.facts, ngram=ngram_part(kept.view(2, "absolute")))
     write_bundle(run / "model.safetensors", replace(bundle, facts=facts))
     done = cli("generate", str(run), "ab", "--length", "60", "--seed", "3")

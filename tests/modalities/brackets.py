@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from rhapsode.bundle import Provenance
-from rhapsode.bundle.facts import IdBundle, IdFacts
+from rhapsode.bundle.element_facts import IdBundle, IdFacts
 from rhapsode.config import IdSettings
 from rhapsode.data import ElementStore
 from rhapsode.encoding import Encoder, Grammar

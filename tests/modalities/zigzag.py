@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rhapsode.bundle import Bundle, Component, NetworkConfig, Provenance, ValueCondition
-from rhapsode.bundle.facts import ValueFacts
+from rhapsode.bundle.element_facts import ValueFacts
 from rhapsode.config import TrainingSettings
 from rhapsode.data import Condition, ValueArrays
 from rhapsode.generation.paths import sample_paths

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from rhapsode.training.threads import (
+from rhapsode.training.thread_choice import (
     SleepingThreads,
     ThreadChooser,
     ThreadMode,

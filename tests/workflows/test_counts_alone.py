@@ -9,7 +9,7 @@ import pytest
 import rhapsode as rh
 from rhapsode.bundle import write_bundle
 from rhapsode.bundle.combined.mixed_predictor import NGramPredictor
-from rhapsode.bundle.facts import IdBundle, NGramPart
+from rhapsode.bundle.element_facts import IdBundle, NGramPart
 from rhapsode.cli.main import main
 from rhapsode.config import GenerateSettings
 from rhapsode.counts import NGramModel

@@ -15,7 +15,7 @@ from rhapsode.bundle.distribution import (
     draw,
     log_softmax,
 )
-from rhapsode.bundle.facts import (
+from rhapsode.bundle.element_facts import (
     History,
     IdBundle,
     IdFacts,

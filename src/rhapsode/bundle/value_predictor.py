@@ -22,7 +22,7 @@ from rhapsode.bundle.distribution import (
     Singles,
     Table,
 )
-from rhapsode.bundle.facts import History, ValueBundle, ValueCondition, ValuePaths
+from rhapsode.bundle.element_facts import History, ValueBundle, ValueCondition, ValuePaths
 from rhapsode.bundle.network import Network, torch_workers
 from rhapsode.bundle.predictor import Predictor
 from rhapsode.data import Batch, Condition

@@ -1,7 +1,4 @@
-"""Output: results to stdout, all else to stderr.
-
-In a run of several processes only the first writes.
-"""
+"""Output: results to stdout, all else to stderr."""
 
 import contextlib
 import logging
@@ -51,10 +48,7 @@ def note(line: str) -> None:
 
 
 def _simple(line: str) -> bool:
-    """True if a dim line looks the same without the console.
-
-    It does not if something is drawn already.
-    """
+    """True if a dim line looks the same without the console."""
     if sys.stderr is None or os.name != "posix" or not line or not line.isprintable():
         return False
     if stderr.cache_info().currsize or any(os.environ.get(name) for name in _RULING):
@@ -114,9 +108,7 @@ def print_json(mapping: Mapping[str, Any]) -> None:
 
 
 def put(text: str) -> None:
-    """Write a result to stdout at once.
-
-    Escaped bytes are written as the original bytes.
+    """Write a result to stdout at once; escaped bytes as the original ones.
 
     Raises:
         RunError: stdout is closed, or its disk is full.

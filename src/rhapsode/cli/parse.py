@@ -68,8 +68,7 @@ def parse(
         description: for the help.
         arguments: the words after the name.
         more: further dataclasses whose fields are flags.
-        elsewhere: gives places of settings without a flag, by flag, to name them for an unknown
-            flag.
+        elsewhere: gives places of settings without a flag, named for an unknown flag.
 
     Returns:
         The command, and the values that were typed, those of `more` included.
@@ -143,11 +142,7 @@ def measuring_of(typed: Typed, command: str, models: Sequence[str]) -> dict[str,
 
 
 def read_stdin() -> str:
-    """All of standard input as text; bytes outside UTF-8 become escapes.
-
-    Raises:
-        DataError: it is closed.
-    """
+    """All of standard input as text; bytes outside UTF-8 become escapes."""
     if sys.stdin is None:
         raise DataError("standard input is closed", where="-", hint="pipe a text into it")
     return sys.stdin.buffer.read().decode("utf-8", "surrogateescape")

@@ -27,7 +27,7 @@ from rhapsode.training.optimiser import (
     rate_share,
     update_weights,
 )
-from rhapsode.training.threads import ThreadMode, TrainingThreads
+from rhapsode.training.thread_choice import ThreadMode, TrainingThreads
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from rhapsode.modalities.series.settings import ForecastSettings
 
 if TYPE_CHECKING:
     from rhapsode.keywords import ForecastOptions
-    from rhapsode.modalities.series.forecast import SeriesForecast
     from rhapsode.modalities.series.model import SeriesModel
+    from rhapsode.modalities.series.series_forecast import SeriesForecast
     from rhapsode.workflows.runs.training import Training
 
 __all__ = ["ForecastSettings", "SeriesSettings", "forecast"]
@@ -69,8 +69,8 @@ def forecast(
         RhapsodeError: a model, table or setting that does not fit.
         KeyboardInterrupt: learning was interrupted; the run is saved.
     """
-    from rhapsode.modalities.series.forecast import forecast_rows
     from rhapsode.modalities.series.output import check_table, write_table
+    from rhapsode.modalities.series.series_forecast import forecast_rows
     from rhapsode.modalities.values.model import chain_of_values
     from rhapsode.views.pictures import check_picture
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import IdFacts, NGramPart
-from rhapsode.bundle import facts as id_facts
+from rhapsode.bundle import element_facts as id_facts
 from rhapsode.encoding import END_ID
 from rhapsode.errors import BundleError, DataError
 

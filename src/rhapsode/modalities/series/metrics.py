@@ -32,7 +32,7 @@ from rhapsode.modalities.series.corpus import (
     until,
 )
 from rhapsode.modalities.series.facts import SeriesBundle
-from rhapsode.modalities.series.forecast import draw_forecasts
+from rhapsode.modalities.series.series_forecast import draw_forecasts
 from rhapsode.modalities.series.settings import SeriesComparisonSettings
 from rhapsode.modalities.values.modality import ScoredPart, ValueMetrics, protocol_of
 from rhapsode.modalities.values.next_steps import plain_number

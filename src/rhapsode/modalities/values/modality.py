@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rhapsode.bundle import Predictor
-from rhapsode.bundle.facts import ValueBundle
+from rhapsode.bundle.element_facts import ValueBundle
 from rhapsode.config import TrainingSettings
 from rhapsode.data import Stream, ValueArrays, ValueStream
 from rhapsode.errors import DataError

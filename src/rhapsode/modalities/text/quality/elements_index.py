@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rhapsode.bundle.facts import IdBundle
+from rhapsode.bundle.element_facts import IdBundle
 from rhapsode.counts import SuffixIndex, suffix_file
 from rhapsode.encoding import END_ID, Encoder
 from rhapsode.errors import BundleError, RunError
