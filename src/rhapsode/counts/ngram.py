@@ -58,7 +58,7 @@ class NGramModel:
 
         p_k(w | h) = (c(h w) - D_k(c)) / C(h) + rest(h) p_{k-1}(w | h'),    p_0(w) = 1 / V,
 
-    where `rest` is the discounted fraction. An unseen history leaves all probability to the shorter one.
+    where `rest` is the discounted fraction. An unseen history leaves it all to the shorter one.
 
     `kneser_ney` is modified Kneser-Ney: three discounts for each k, for counts of 1, 2, and 3 or
     more. Below the highest order, a sequence is counted once for every different element that it

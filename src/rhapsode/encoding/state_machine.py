@@ -319,7 +319,7 @@ class Contexts(StateMachine):
 
 @dataclass(frozen=True)
 class ContextsTable(Transitions):
-    """A finite automaton with C integers per state; rows begin in state 0.
+    """A finite automaton with C integers per state; rows begin in 0.
 
     Arguments:
         next_SV: the state after each element, by state, int32.
