@@ -1,7 +1,7 @@
 """Heads of bell-shaped densities: a location and a width, or mixtures.
 
 Laplace corresponds to absolute errors, Gaussian to squared ones. With one bell, the temperature
-multiplies the distance from the median: 0 is the median, for these also the mode.
+multiplies the distance from the median: 0 is the median, which is also the mode.
 """
 
 import functools

@@ -330,6 +330,6 @@ class SegmentedModel(SequenceModel):
 
 
 def _segments(reset_BT: Tensor) -> Iterator[tuple[int, int]]:
-    """Pieces of a window, in which no row is reset after the first position."""
+    """Pieces of a window between its resets."""
     resets_T = torch.nonzero(reset_BT.any(dim=0)[1:]).flatten() + 1
     return pairwise([0, *resets_T.tolist(), reset_BT.shape[1]])
