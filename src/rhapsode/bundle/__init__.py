@@ -1,7 +1,7 @@
-"""One object and the one file it lives in.
+"""The bundle of a model, and its file.
 
-This face is the half that reads and the predictor contract: configuration, encoder, provenance,
-arrays, distributions, without torch. The network half is `rhapsode.bundle.network`,
+This package exports what needs no torch: configuration, encoder, provenance, arrays, distributions
+and the predictor contract. The network half is `rhapsode.bundle.network`,
 `rhapsode.bundle.torch_predictor` and `rhapsode.bundle.value_predictor`.
 """
 

@@ -1,7 +1,8 @@
-"""Models that go on learning from the text they are scored on: dynamic evaluation, and a cache of features.
+"""Dynamic evaluation and a neural cache.
 
-Both score an element first and learn from it afterwards. This module knows batches in reading order
-and a network; it does not know where the batches come from.
+Both are models that go on learning from the text they are scored on: they score an element first
+and learn from it afterwards. This module works on a network and batches in reading order, wherever
+the batches come from.
 """
 
 import copy
@@ -24,7 +25,10 @@ from rhapsode.models import State
 
 @dataclass(frozen=True)
 class AdaptSettings:
-    """Settings of adaptation. The defaults were chosen on validation slices, see docs/experiments.md."""
+    """Settings of adaptation.
+
+    The defaults were chosen on validation slices, see docs/experiments.md.
+    """
 
     segment: Annotated[int, Meta(ge=1)] = 20
     """Elements that are scored before one step is made on them."""
@@ -33,7 +37,8 @@ class AdaptSettings:
     decay: Annotated[float, Meta(ge=0.0, le=1.0)] = 1e-2
     """Share of the way back to the original weights that is gone in one step."""
     damping: Annotated[float, Meta(ge=0.0)] = 1.0
-    """Added to every gradient's root mean square, in units of the mean of these; holds back rare weights."""
+    """Added to every gradient's root mean square, in units of the mean of these; holds back rare
+    weights."""
     cache_size: Annotated[int, Meta(ge=1)] = 2000
     """Elements that the cache looks back on."""
     theta: Annotated[float, Meta(ge=0.0)] = 20.0
@@ -69,10 +74,10 @@ def adapted_losses(
     seconds: float = math.inf,
     clock: Callable[[], float] = time.monotonic,
 ) -> Adapted:
-    """Score batches one after the other, by a model as it is and by ones that learn from what they have scored.
+    """Score batches in order with a fixed model and with adapting ones.
 
     Dynamic evaluation (Krause, Kahembwe, Murray and Renals 2018, "Dynamic evaluation of neural
-    sequence models"): every batch is a segment; behind it a copy of the network makes one step down
+    sequence models"): every batch is a segment; after it a copy of the network makes one step down
     its gradient, divided by the gradients' root mean square, and is drawn back to the original
     weights. The paper takes the mean squares from the training data; here there is none, so they
     are the mean over the segments scored so far. Gradients reach back over one segment.
@@ -80,23 +85,23 @@ def adapted_losses(
     Neural cache (Grave, Joulin and Usunier 2017, "Improving neural language models with a
     continuous cache"): the last `cache_size` features, each with the element that followed, vote
     for what follows features like theirs, by exp(theta * cosine). The paper takes the plain
-    product; with the cosine one theta serves models of any width. Until there is something in the
-    cache, the model speaks alone.
+    product; with the cosine one theta serves models of any width. While the cache is empty, the
+    model is used alone.
 
-    Where batches say what may follow, every way is normalised over that.
+    If batches have masks, every model is normalised over the allowed elements.
 
     Arguments:
         network: with a vocabulary; left as it is.
-        batches: in reading order, elements to score in the order of rows, then columns. What has
-            weight 0 is read, neither scored nor learnt.
-        settings: how.
-        carried: whether a batch goes on from the state behind the one before; `reset_BT` is
-            honoured. If not, each is read from the zero state.
-        seconds: no batch is begun later than this, but for the first.
-        clock: tells seconds.
+        batches: in reading order, elements to score in the order of rows, then columns. Elements of
+            weight 0 are read, but neither scored nor learnt.
+        settings: of the adaptation.
+        carried: True if a batch continues from the state after the previous one; `reset_BT` is
+            honoured. Otherwise each is read from the zero state.
+        seconds: time limit, after which no batch is begun, except for the first.
+        clock: returns the time in seconds.
 
     Returns:
-        The nats of each way.
+        The losses by every model.
     """
     still, learner = _Reader(network, carried), _Learner(network, settings)
     learning = _Reader(learner.network, carried)
@@ -135,8 +140,7 @@ def adapted_losses(
             if not len(learnt.targets_T):
                 took("dynamic", "both")
                 continue
-            # Nothing but a broken learner loses more than a blind guess would on top of what the
-            # model loses.
+            # Only a broken learner loses more than the model and a uniform guess together.
             limit = float(-scored.log_prob_T.mean()) + math.log(max(2, network.head.width))
             loss = -learnt.log_prob_T.mean()
             is_sound = float(loss.detach()) <= limit and learner.learn(loss)
@@ -163,7 +167,10 @@ def adapted_losses(
 
 
 class _Scored(NamedTuple):
-    """Features, scored targets, their log-probabilities, and what may follow (None: everything), in reading order."""
+    """Features, scored targets and their log-probabilities, in reading order.
+
+    `allowed_TV` holds the elements that may follow; None: all.
+    """
 
     y_TH: Tensor
     targets_T: Tensor
@@ -194,7 +201,10 @@ class _Reader:
 
 
 class _Learner:
-    """A copy of a network that follows a text, its weights and gradients laid in one vector each."""
+    """A copy of a network that adapts to a text.
+
+    Its weights and gradients lie in one vector each.
+    """
 
     def __init__(self, network: Network, settings: AdaptSettings) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(True)
@@ -213,14 +223,17 @@ class _Learner:
             parameter.grad = gradient.view_as(parameter)  # autograd adds to it in place
 
     def learn(self, loss: Tensor) -> bool:
-        """One step down the gradient of a loss; False, and nothing learnt, where that is not finite."""
+        """Make one step down the gradient of a loss.
+
+        Returns False, without a step, if the gradient is not finite.
+        """
         self._gradient.zero_()
         torch.autograd.backward(loss)
         if not torch.isfinite(self._gradient.norm()):
             return False
         self._steps += 1
-        # In place throughout: these vectors are as long as the network, and fresh memory costs more
-        # than the sums.
+        # In place throughout: these vectors are as long as the network, and allocating memory costs
+        # more than the sums.
         root, some, settings = self._root, self._some, self._settings
         torch.mul(self._gradient, self._gradient, out=some)
         self._squares.lerp_(some, 1 / self._steps)
@@ -244,7 +257,10 @@ class _Cache:
 
     @torch.no_grad()
     def mix(self, scored: _Scored) -> Tensor:
-        """Log-probabilities of the mixture; every element sees those before it, also of its own segment."""
+        """Log-probabilities of the mixture.
+
+        Every element sees those before it, including those of its own segment.
+        """
         y_TH, targets_T, log_prob_T, allowed_TV = scored
         size, share = self._settings.cache_size, self._settings.cache_share
         keys_SH = nn.functional.normalize(y_TH.float(), dim=-1)

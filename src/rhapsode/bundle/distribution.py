@@ -1,4 +1,4 @@
-"""Distributions over the next element of every row, and the one function that draws. No torch."""
+"""Distributions over the next element of every row. No torch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Table:
-    """A distribution in short, row by row.
+    """Summary of a distribution, row by row.
 
     Arguments:
         elements: the likeliest ids (B, k), the likeliest first; or quantiles (B, k, K) in the
@@ -52,9 +52,9 @@ class Distribution(ABC):
     """
 
     features_BTH: Singles | None = None
-    """A network's features behind the elements that were read, where they were asked for."""
+    """Features of the network after each element read, if they were requested."""
     allowed_BV: NDArray[np.bool_] | None = None
-    """Identifiers that a grammar allows; None where it allows all, or there is none."""
+    """Identifiers that a grammar allows; None if it allows all, or there is none."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -62,7 +62,10 @@ class Distribution(ABC):
 
     @property
     def logits_BKV(self) -> Singles | None:
-        """Logits of the K identifiers of an element; None for a density, on which no filter can act."""
+        """Logits of the K identifiers of an element.
+
+        None for a density, on which no filter can act.
+        """
         return None
 
     @property
@@ -79,7 +82,9 @@ class Distribution(ABC):
 
     @abstractmethod
     def log_prob(self, elements: Elements) -> Floats:
-        """Log-probability or log-density (nats, in the data's own units) of an element a row, (B,).
+        """Log-probability or log-density of one element per row, (B,).
+
+        It is in nats and in the data's own units.
 
         Arguments:
             elements: ids (B,), or values (B, K); a value that is NaN is missing and adds nothing.
@@ -92,19 +97,21 @@ class Distribution(ABC):
         temperature: float = 1.0,
         logits_BKV: Singles | None = None,
     ) -> Sample:
-        """Draw one element a row by inversion.
+        """Draw one element per row by inversion.
 
         Arguments:
             uniforms_BK: in [0, 1), one for each number of an element.
             temperature: 1 is the model itself, 0 its likeliest element, or its centre.
-            logits_BKV: what filters made of the logits, in place of the distribution's own; the
-                temperature then only says whether a bin stands for its centre (0) or for a draw
-                within it.
+            logits_BKV: filtered logits, used instead of the distribution's own; the temperature
+                then only selects the centre of a bin (0) or a draw within it.
         """
 
     @abstractmethod
     def given(self, elements: Elements) -> Sample:
-        """Elements that were not drawn, one a row, with the identifiers that filters may look at."""
+        """Sample of elements that were not drawn, one per row.
+
+        It has the identifiers that filters use.
+        """
 
     @abstractmethod
     def table(self, k: int) -> Table:
@@ -112,7 +119,10 @@ class Distribution(ABC):
 
     @abstractmethod
     def select(self, rows_R: NDArray[np.int64]) -> Distribution:
-        """The distributions of some rows, in that order; a row may occur twice."""
+        """Distributions of some rows, in that order.
+
+        A row may occur twice.
+        """
 
 
 class LogitsDistribution(Distribution):
@@ -120,9 +130,9 @@ class LogitsDistribution(Distribution):
 
     Arguments:
         logits_BV: unnormalised log-probabilities, float32.
-        features_BTH: of the network, where they were asked for.
-        allowed_BV: identifiers that a grammar allows, where it does not allow all; the logits of
-            the others become -inf.
+        features_BTH: of the network, if they were requested.
+        allowed_BV: identifiers that a grammar allows, if it does not allow all; the logits of the
+            others become -inf.
     """
 
     def __init__(
@@ -196,10 +206,10 @@ def log_softmax(logits: NDArray[np.floating]) -> Floats:
 
 
 def draw(logits_BV: NDArray[np.floating], uniform_B: Floats) -> NDArray[np.int64]:
-    """One element a row: each uniform inverted through the cumulative float64 distribution.
+    """Draw one element per row by inversion, in float64.
 
     Arguments:
-        logits_BV: -inf for what cannot be drawn; at least one entry of a row is finite.
+        logits_BV: -inf for elements that cannot be drawn; at least one entry of a row is finite.
         uniform_B: in [0, 1).
     """
     wide_BV = logits_BV.astype(np.float64)

@@ -1,4 +1,7 @@
-"""Contents of a model file that belong to its kind of element: identifiers or values. No torch."""
+"""Contents of a model file that depend on its elements. No torch.
+
+Elements are identifiers or values.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ Singles = NDArray[np.float32]
 COUNTS = "counts.elements"
 NGRAM_PREFIX = "counts.ngram."
 MOST_INSIDE = 16 << 20
-"""Bytes of n-gram counts that lie inside the model file; larger ones lie beside it."""
+"""Maximum bytes of n-gram counts inside the model file; larger ones lie beside it."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,10 @@ class IdFacts(Facts):
     """Counts of a model of identifiers.
 
     Arguments:
-        counts_V: how often each element occurred in the training share, int64.
+        counts_V: how often each element occurred in the training split, int64.
         ngram: arrays and numbers of the n-gram counts, where they lie in the file.
-        counted_in: context of counts that predict without a network; None: as their numbers say.
+        counted_in: context of counts that predict without a network; None: derived from their
+            numbers.
     """
 
     counts_V: NDArray[np.int64]
@@ -57,7 +61,10 @@ class IdFacts(Facts):
     def from_file(
         cls, table: Mapping[str, Any], arrays: dict[str, NDArray[Any]], encoder: Encoder
     ) -> Self:
-        """The counts, checked against the vocabulary; n-gram counts are checked where they are opened."""
+        """Read the counts and check them against the vocabulary.
+
+        N-gram counts are checked when they are opened.
+        """
         for name in sorted(table.keys() - {"counted_in", "ngram"}):
             raise BundleError(f"unknown entry {name!r}", where="facts")
         counts_V, wanted = arrays.pop(COUNTS, None), (encoder.vocab_size,)
@@ -85,9 +92,9 @@ class IdFacts(Facts):
 
     @classmethod
     def grammar(cls, encoder: Encoder) -> Grammar | None:
-        """The grammar of this modality's elements; None where anything may follow anything.
+        """The grammar of this modality's elements; None without restrictions.
 
-        All that learns, scores and draws is normalised over what it allows.
+        Training, scoring and drawing are normalised over the elements that it allows.
         """
         return None
 
@@ -106,7 +113,10 @@ class IdFacts(Facts):
         }
 
     def context(self) -> str:
-        """The declared one, or per document where the counts know openings of documents."""
+        """The declared context, or the one that the counts imply.
+
+        It is per document if the counts have openings of documents.
+        """
         if self.counted_in is not None:
             return self.counted_in
         opening = None if self.ngram is None else self.ngram.numbers.get("opening")
@@ -144,7 +154,7 @@ class ValuePaths(Protocol):
         """Features (B, D) before the next value."""
 
     def log_scale(self) -> Floats:
-        """Natural logarithm of the factor of the mean of each count, (B, K)."""
+        """Logarithm of the factor of the mean of each count, (B, K)."""
 
     def encode_next(self, values_BK: Floats) -> tuple[Floats, Floats]:
         """Targets (B, K) and log-Jacobians (B,) of values, which are not read."""
@@ -210,8 +220,8 @@ class History:
 
     Arguments:
         values_TK: NaN where missing.
-        known_TX: its covariates, scaled, at the same times; at least those of as many last ones as
-            a model reads.
+        known_TX: scaled covariates at the same times; at least those of the last values that a
+            model reads.
     """
 
     values_TK: Floats
@@ -245,11 +255,11 @@ class ValueFacts(Facts):
     @property
     @abstractmethod
     def warm_up(self) -> int:
-        """Values of a history that go through the network before a forecast, at most."""
+        """Maximum number of values that the network reads before a forecast."""
 
     @property
     def static_size(self) -> int:
-        """Attributes of a sequence that are its condition; 0 where there is none."""
+        """Number of attributes that are a sequence's condition; 0 without any."""
         return 0
 
     def to_file(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -265,7 +275,7 @@ class ValueFacts(Facts):
         return facts
 
     def check(self, encoder: Any) -> None:
-        """Refuse facts that make no sense.
+        """Check the facts against the encoder.
 
         Raises:
             BundleError: there are more or fewer names than numbers.

@@ -1,8 +1,9 @@
-"""One file holds a model of any modality: networks, encoder, counts, calibration, provenance. No torch.
+"""Model files of all modalities. No torch.
 
-The file is safetensors; reading it executes nothing, and names resolve only through the registries.
-Its metadata entries are JSON texts; its arrays lie under `network.0`, `network.1`, ... (members),
-`counts.` and what else the facts of a modality name.
+One file holds networks, encoder, counts, calibration and provenance. It is safetensors; reading it
+executes nothing, and names resolve only through the registries. Its metadata entries are JSON
+texts; its arrays have the prefixes `network.0`, `network.1`, ... (members), `counts.` and others
+that the facts of a modality define.
 """
 
 import json
@@ -88,10 +89,11 @@ class NetworkSizes:
     """Sizes that a network must have to fit an encoder.
 
     Arguments:
-        noun: of what they count.
+        noun: noun of the things that they count.
         input: name and value of a setting of the input module.
         head: name and value of a setting of the head.
-        conditioner: likewise, for a model that needs one; None: the encoder needs none.
+        conditioner: the same of the conditioner, for a model that needs one; None: the encoder
+            needs none.
     """
 
     noun: str
@@ -119,7 +121,9 @@ class Facts(ABC):
     def from_file(
         cls, table: Mapping[str, Any], arrays: dict[str, NDArray[Any]], encoder: Any
     ) -> Self:
-        """The facts in a file; arrays that belong to them are taken out of `arrays`.
+        """Read the facts of a file.
+
+        Arrays that belong to them are removed from `arrays`.
 
         Raises:
             RhapsodeError: they are malformed, or do not fit the encoder.
@@ -140,7 +144,7 @@ class Facts(ABC):
 
     @abstractmethod
     def described(self, encoder: Any) -> dict[str, Any]:
-        """Plain values that tell of them: "encoder", and further sections by name."""
+        """Plain values that describe the facts: "encoder" and further sections."""
 
     def context(self) -> str:
         """The context of a model without a network."""
@@ -190,7 +194,10 @@ class Bundle(Generic[E_co, F_co]):
 
     @property
     def arrays(self) -> Arrays:
-        """Weights by parameter name; of several members with the member's number before it."""
+        """Weights by parameter name.
+
+        With several members, a name begins with the member's number.
+        """
         if len(self.members) == 1:
             return self.members[0].arrays
         return {
@@ -206,7 +213,7 @@ class Bundle(Generic[E_co, F_co]):
 
     @property
     def mixture(self) -> Mixture | None:
-        """The n-gram model that belongs to the network; None where it has no weight."""
+        """The n-gram model mixed with the network; None without weight."""
         mixture = self.calibration.mixture
         return mixture if mixture is not None and mixture.share else None
 
@@ -218,7 +225,7 @@ class Bundle(Generic[E_co, F_co]):
 
 
 def bundle_path(model: str | Path) -> Path:
-    """The model file that a run folder or a path means.
+    """Path of the model file of a run folder or path.
 
     Raises:
         BundleError: there is none.
@@ -241,7 +248,7 @@ def bundle_path(model: str | Path) -> Path:
 
 
 def write_bundle(path: Path, bundle: Bundle[Any, Any]) -> None:
-    """Write a model file, whole or not at all.
+    """Write a model file, atomically.
 
     Raises:
         RunError: the disk is full or the folder cannot be written.
@@ -271,13 +278,13 @@ def write_bundle(path: Path, bundle: Bundle[Any, Any]) -> None:
 def write_arrays(
     path: Path, arrays: Mapping[str, Any], metadata: Mapping[str, str], save: Callable[..., None]
 ) -> None:
-    """Write a safetensors file, whole or not at all.
+    """Write a safetensors file, atomically.
 
     Arguments:
         path: the file.
         arrays: by name.
         metadata: of the file.
-        save: of safetensors, for this kind of array.
+        save: function of safetensors for this kind of array.
 
     Raises:
         RunError: the disk is full or the folder cannot be written.
@@ -293,9 +300,9 @@ def write_arrays(
 
 
 def modality_of(model: str | Path) -> str | None:
-    """The modality that a run folder or model file names; None where that cannot be read.
+    """Modality of a run folder or model file; None if unreadable.
 
-    Only the head of the file is read.
+    Only the header of the file is read.
     """
     try:
         with safe_open(bundle_path(model), framework="np") as file:
@@ -305,22 +312,23 @@ def modality_of(model: str | Path) -> str | None:
 
 
 def read_bundle(model: str | Path, facts: type[F_co] | None = None) -> Bundle[Any, F_co]:
-    """The model in a run folder or model file.
+    """Read the model of a run folder or model file.
 
     Arguments:
         model: the folder or file.
-        facts: of the modality that is wanted; None for any.
+        facts: of the required modality; None for any.
 
     Raises:
-        BundleError: missing, torn, hostile, of another version or modality, or with components this
-            release lacks.
+        BundleError: missing, truncated, hostile, of another version or modality, or with components
+            this release lacks.
     """
     path = bundle_path(model)
     metadata, arrays = _open(path)
     try:
         if metadata.get("format") != FORMAT:
             raise BundleError(
-                "this safetensors file was not written by rhapsode (its metadata says nothing of it)"
+                "this safetensors file was not written by rhapsode "
+                "(its metadata says nothing of it)"
             )
         version = metadata.get("format_version")
         if version != str(FORMAT_VERSION):
@@ -405,7 +413,7 @@ def _typed(cls: type[T], metadata: Mapping[str, str], key: str) -> T:
 def _members(
     metadata: Mapping[str, str], arrays: dict[str, NDArray[Any]], *, has_network: bool
 ) -> tuple[Member, ...]:
-    """The networks, their arrays taken out of those of the file."""
+    """Take the networks out of the arrays of a file."""
     value = _value(metadata, "members")
     try:
         weights = msgspec.convert(value, Weights)
@@ -427,6 +435,9 @@ def _members(
 
 
 def take_arrays(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
-    """Take the arrays of a prefix out of those of a file; their names go without it."""
+    """Remove and return the arrays with a prefix.
+
+    Their names lose the prefix.
+    """
     names = [name for name in arrays if name.startswith(prefix)]
     return {name.removeprefix(prefix): arrays.pop(name) for name in names}

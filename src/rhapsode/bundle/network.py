@@ -1,4 +1,4 @@
-"""The network of a bundle: input module, model, head. This half loads torch."""
+"""The network of a bundle: input module, model, head. Loads torch."""
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -29,14 +29,14 @@ SCORED_AT_ONCE = 1 << 24
 
 
 class Reading(NamedTuple):
-    """A batch as the model has read it, for a head to score.
+    """Result of the model on a batch, for a head to score.
 
     Arguments:
-        y_BTH: features behind every input.
+        y_BTH: features after every input.
         targets: of the batch.
-        masks: what may follow, (B, T, V), and the targets that may not, (B, T), which have weight
-            0; both bool. None where everything may follow.
-        state: behind the batch.
+        masks: allowed elements, (B, T, V), and targets that are not allowed, (B, T), which have
+            weight 0; both bool. None if all are allowed.
+        state: after the batch.
     """
 
     y_BTH: Tensor
@@ -46,7 +46,7 @@ class Reading(NamedTuple):
 
 
 class Network(nn.Module):
-    """Elements in, distributions over the next element out.
+    """Network from elements to distributions over the next element.
 
     Arguments:
         input: elements to features.
@@ -62,10 +62,10 @@ class Network(nn.Module):
         self.tie()
 
     def tie(self) -> None:
-        """Make the input table and the head one parameter where the head's settings say so.
+        """Tie the weights of input table and head, if configured.
 
         Raises:
-            SettingsError: the input is no table, or not as wide as the head's features.
+            SettingsError: the input is not a table, or not as wide as the head's features.
         """
         if not (isinstance(self.head, Categorical) and self.head.config.tied):
             return
@@ -73,8 +73,8 @@ class Network(nn.Module):
             raise SettingsError("a tied head needs a table as input", where="[network] tied")
         if self.input.weight.shape != self.head.weight.shape:
             raise SettingsError(
-                f"a tied head needs embedding_size {self.head.config.feature_size}, that of its features, not "
-                f"{self.input.output_size}",
+                f"a tied head needs embedding_size {self.head.config.feature_size}, "
+                f"that of its features, not {self.input.output_size}",
                 where="[network] tied",
             )
         self.input.weight = self.head.weight
@@ -82,12 +82,12 @@ class Network(nn.Module):
     def forward(
         self, inputs: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """Parameters of the distribution of what follows each input, and the state behind them."""
+        """Parameters of the distribution after each input, and the last state."""
         y_BTH, state = self.model(self.input(inputs), state, reset_BT=reset_BT)
         return self.head(y_BTH), state
 
     def step(self, inputs_B: Tensor, state: State) -> tuple[Tensor, State]:
-        """`forward` for one element a row, (B,)."""
+        """`forward` for one element per row, (B,)."""
         y_BH, state = self.model.step(self.input(inputs_B[:, None])[:, 0], state)
         return self.head(y_BH[:, None])[:, 0], state
 
@@ -95,9 +95,9 @@ class Network(nn.Module):
         """Read a batch.
 
         Arguments:
-            batch: its condition is that of its rows, whether they begin or go on; without one, a
-                state that goes on has its own.
-            state: behind the batch before; None where rows begin with this one.
+            batch: its condition applies to its rows, whether they begin or continue; without one, a
+                continued state keeps its own.
+            state: after the previous batch; None if rows begin with this one.
 
         Raises:
             DataError: a target of a weight above 0 is not allowed.
@@ -116,17 +116,18 @@ class Network(nn.Module):
         return Reading(y_BTH, targets, masks, state)
 
     def log_prob(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:
-        """Log-probability (nats) of every target, (B, T) float32, and the state behind the batch.
+        """Log-probability (nats) of every target, (B, T) float32.
 
-        Targets whose weight is 0 may get 0. Rows are under the condition of the batch; without
-        one, a state that goes on has its own.
+        The state after the batch is returned, too. Targets of weight 0 may get 0. Rows are under
+        the condition of the batch; without one, a continued state keeps its own.
         """
         return self._scored(self.head.log_prob, batch, state)
 
     def loss(self, batch: Batch, state: State | None = None) -> tuple[Tensor, State]:
-        """Training loss of every target, (B, T) float32, and the state after the batch.
+        """Training loss of every target, (B, T) float32.
 
-        It is the negative of `log_prob`, unless the head says otherwise.
+        The state after the batch is returned, too. The loss is the negative of `log_prob`, unless
+        the head defines another one.
         """
         return self._scored(self.head.loss, batch, state)
 
@@ -136,10 +137,9 @@ class Network(nn.Module):
         y_BTH, targets, masks, state = self.read(batch, state)
         time = targets.shape[1]
         jacobian_BT = batch.log_jacobian_BT
-        # Where only the last target counts, the head is spared the others: they get 0.
+        # If only the last target counts, the head skips the others: they get 0.
         skipped = 0 if batch.weights_BT[:, :-1].any() else time - 1
-        # Training needs all of them at once anyway; scoring takes as many positions as memory
-        # likes.
+        # Training needs all positions at once anyway; scoring limits them to save memory.
         most = time
         if not torch.is_grad_enabled():
             most = max(1, SCORED_AT_ONCE // (targets.shape[0] * self.head.width))
@@ -165,13 +165,13 @@ class Network(nn.Module):
         return nn.functional.pad(scored_BT, (skipped, 0)) if skipped else scored_BT, state
 
     def parameter_count(self) -> int:
-        """Numbers that training fits."""
+        """Number of trainable parameters."""
         return sum(parameter.numel() for parameter in self.parameters())
 
 
 @contextmanager
 def evaluating(network: Network) -> Iterator[None]:
-    """Hold a network in evaluation mode."""
+    """Keep a network in evaluation mode."""
     was_training = network.training
     # Walking through all modules takes longer than a step of a small network.
     if was_training:
@@ -185,14 +185,14 @@ def evaluating(network: Network) -> Iterator[None]:
 
 @contextmanager
 def torch_workers(calls: int) -> Iterator[Executor | None]:
-    """Threads in each of which torch uses one core, as many as torch has now; None for one.
+    """Threads that each use one core in torch; None for one.
 
-    Most of a step is too small to be shared by threads, and much of it is NumPy's, which has only
-    one. The number of torch's threads is that of the process: a thread that first uses torch
-    meanwhile has one.
+    There are as many as torch has threads. Most of a step is too small to be shared by threads, and
+    much of it is NumPy's, which has only one. The number of torch's threads is that of the process:
+    a thread that first uses torch meanwhile has one.
 
     Arguments:
-        calls: how many calls could go on side by side.
+        calls: number of calls that could run in parallel.
     """
     before = torch.get_num_threads()
     threads = min(before, calls)
@@ -203,13 +203,16 @@ def torch_workers(calls: int) -> Iterator[Executor | None]:
     try:
         yield pool
     finally:
-        # After a failure or an interruption, calls that have not begun are not waited for.
+        # After a failure or an interruption, calls that have not begun are cancelled.
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(before)
 
 
 def batch_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Inputs, with the covariates known ahead behind them, targets and resets of a batch as tensors."""
+    """Inputs, targets and resets of a batch as tensors.
+
+    Covariates that are known ahead are appended to the inputs.
+    """
     reset = None if batch.reset_BT is None else torch.from_numpy(batch.reset_BT).to(device)
     inputs = torch.from_numpy(batch.inputs).to(device)
     if batch.known_BTK is not None:
@@ -218,12 +221,12 @@ def batch_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, T
 
 
 def mask_logits(logits_BTV: Tensor, allowed_BTV: Tensor, exempt_BT: Tensor | None = None) -> Tensor:
-    """Logits that are -inf for what may not follow.
+    """Set the logits of elements that are not allowed to -inf.
 
     Arguments:
         logits_BTV: unnormalised log-probabilities.
-        allowed_BTV: what may follow, bool.
-        exempt_BT: positions that are left as they are, so that their gradients are finite.
+        allowed_BTV: elements that may follow, bool.
+        exempt_BT: positions that are not changed, so that their gradients are finite.
 
     Raises:
         ValueError: the logits are not those of V identifiers.
@@ -249,9 +252,9 @@ def _make(entry: type[Any], component: Component, extra: Mapping[str, Any]) -> A
 
 
 def build_network(config: NetworkConfig) -> Network:
-    """A network with fresh weights, on torch's current default device.
+    """Build a network with new weights, on torch's current default device.
 
-    The width a component is fed is decided by the one before it and must not be set.
+    The input width of a component follows from the one before it and must not be set.
 
     Raises:
         SettingsError: an unknown component, or a setting it lacks or refuses.
@@ -285,9 +288,9 @@ def _check_sizes(bundle: Bundle[Any, Any]) -> None:
 
 
 def load_network(bundle: Bundle[Any, Any], member: int = 0) -> Network:
-    """One of the networks of a bundle with its weights, in evaluation mode.
+    """Load a network of a bundle, in evaluation mode.
 
-    Nothing is allocated before every shape has been found to agree with the file.
+    All shapes are compared with the file before memory is allocated.
 
     Arguments:
         bundle: the model.
@@ -310,7 +313,8 @@ def load_network(bundle: Bundle[Any, Any], member: int = 0) -> Network:
     for name in sorted({*wanted, *found}):
         if wanted.get(name) != found.get(name):
             raise BundleError(
-                f"the array {name!r} has shape {found.get(name)}, its configuration asks for {wanted.get(name)}"
+                f"the array {name!r} has shape {found.get(name)}, "
+                f"its configuration asks for {wanted.get(name)}"
             )
     _check_sizes(bundle)
     network = network.to_empty(device="cpu")
@@ -320,7 +324,7 @@ def load_network(bundle: Bundle[Any, Any], member: int = 0) -> Network:
 
 
 def network_arrays(network: Network) -> dict[str, Any]:
-    """The weights by name, as float32 arrays of their own."""
+    """Copies of the weights by name, as float32 arrays."""
     return {
         name: tensor.detach().to("cpu", torch.float32).numpy().copy()
         for name, tensor in network.state_dict().items()

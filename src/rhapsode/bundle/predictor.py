@@ -1,4 +1,4 @@
-"""The predictor contract: what generation and evaluation know of a model. No torch."""
+"""The predictor contract, which generation and evaluation use. No torch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Examined:
-    """The distributions that a batch was scored with, in short; all (B, T).
+    """Summary of the distributions that scored a batch; all (B, T).
 
     Arguments:
         log_prob_BT: log-probability of every target, nats.
@@ -71,9 +71,9 @@ class Job:
     """One continuation to write.
 
     Arguments:
-        prompt_N: ids of the prompt, without the end-of-sequence that every text starts behind.
+        prompt_N: ids of the prompt, without the end-of-sequence that precedes every text.
         sequence: index of the continuation; with the seed it decides the draw.
-        length: most new elements, end-of-sequence not counted.
+        length: maximum number of new elements, end-of-sequence not counted.
         condition: what the whole text depends on, one row; None: nothing.
 
     Raises:
@@ -91,15 +91,18 @@ class Job:
 
 
 class CompiledSteps(Protocol):
-    """Filters before a draw that can say how compiled code runs them."""
+    """Filters before a draw that may have a compiled form."""
 
     def compiled(self) -> list[tuple[str, Any]] | None:
-        """Name and value of every step in order; None where a step has no compiled form."""
+        """Name and value of every step, in order.
+
+        None if a step has no compiled form.
+        """
 
 
 @dataclass(frozen=True)
 class Counting:
-    """An n-gram model that takes part in a network's writing.
+    """An n-gram model that is mixed into a network's generation.
 
     Arguments:
         ngram: the model.
@@ -119,9 +122,10 @@ class StretchRequest:
         chain: filters before the draw.
         seed: of the draw.
         dropped: indices of jobs that the caller has ended; it may grow meanwhile.
-        window: elements that count, 0 where all do.
+        window: number of last elements that count; 0 for all.
         counting: counts that every probability is mixed with.
-        grammar: what may follow, each part of a mixture normalised over it; None: everything.
+        grammar: restricts the elements, each part of a mixture normalised over it; None: no
+            restriction.
     """
 
     jobs: Sequence[Job]
@@ -152,7 +156,7 @@ class Predictor(ABC):
     """A distribution over the next element, given those before it.
 
     A state has `select(rows)` and `fork()`. `advance` may write into the state that it is given:
-    fork it first to keep it. What a row becomes never depends on the rows beside it.
+    fork it first to keep it. The result of a row never depends on other rows.
     """
 
     vocab_size: int
@@ -160,13 +164,13 @@ class Predictor(ABC):
     element_size: int = 1
     """K, the numbers of an element, which filters see one by one."""
     batch_rows: int = 8192
-    """Rows that one call of `advance` should have at most."""
+    """Maximum rows of one call of `advance`."""
     window: int = 0
-    """Elements that count, 0 where all do."""
+    """Number of last elements that count; 0 for all."""
 
     @abstractmethod
     def start(self, rows: int, condition: Any = None) -> Any:
-        """The state of rows that have read nothing.
+        """State of rows that have read nothing.
 
         Arguments:
             rows: B.
@@ -185,23 +189,25 @@ class Predictor(ABC):
         *,
         features: bool = False,
     ) -> tuple[Distribution, Any]:
-        """Read elements; the distribution of what follows the last one, and the state behind it.
+        """Read elements and predict the next one.
+
+        Returns the distribution of the next element, and the state after the elements.
 
         Arguments:
             elements: ids (B, T), T at least 1; or values (B, T, K), T may be 0.
             state: before them; it may be written into.
             known_BUX: covariates of the times of the elements and of the time after them, U = T +
                 1, for values.
-            features: whether the distribution tells the network's features, where there is a
+            features: True if the distribution shall hold the network's features, if there is a
                 network.
         """
 
     @abstractmethod
     def score(self, batch: Batch, state: Any | None = None) -> tuple[Singles, Any]:
-        """Log-probability (nats) of every target of a batch, (B, T), and the state behind it.
+        """Log-probability (nats) of every target of a batch, (B, T).
 
-        Targets of weight 0 may get 0. A model of a `window:N` context reads every batch from the
-        zero state: the state is None.
+        The state after the batch is returned, too. Targets of weight 0 may get 0. A model of a
+        `window:N` context reads every batch from the zero state: its state is None.
         """
 
     def join(self, states: Sequence[Any]) -> Any:
@@ -209,7 +215,10 @@ class Predictor(ABC):
         return type(states[0]).join(states)
 
     def select(self, state: Any, rows_R: NDArray[np.int64]) -> Any:
-        """The state of some rows, in that order; a row may occur twice."""
+        """State of some rows, in that order.
+
+        A row may occur twice.
+        """
         return state.select(rows_R)
 
     def examine(self, batch: Batch, state: Any | None = None) -> tuple[Examined, Any]:
@@ -220,9 +229,10 @@ class Predictor(ABC):
     def distributions(
         self, batch: Batch, state: Any | None = None
     ) -> tuple[Iterator[Singles], Any]:
-        """Log-probabilities (nats) of all elements behind every input, and the state behind the batch.
+        """Log-probabilities (nats) of all elements after every input.
 
-        They come in parts (B, some T, V), from the first position to the last.
+        They come in parts (B, some T, V), from the first position to the last. The state after the
+        batch is returned, too.
 
         Raises:
             SettingsError: the model has no vocabulary.
@@ -232,7 +242,10 @@ class Predictor(ABC):
     def read(
         self, histories: Sequence[NDArray[np.int64]], state: Any
     ) -> tuple[LogitsDistribution, Any]:
-        """Read a history of ids a row, each of any length from 1 up; see `advance`."""
+        """Read one history of ids per row; see `advance`.
+
+        Each may have any length from 1 up.
+        """
         lengths = np.array([len(history_T) for history_T in histories])
         logits, allowed, states, order = [], [], [], []
         for length in dict.fromkeys(lengths):
@@ -251,34 +264,39 @@ class Predictor(ABC):
         return joined, self.select(self.join(states), back)
 
     def restricted(self, grammar: Grammar) -> Predictor:
-        """The same predictor, every distribution normalised over what a grammar allows."""
+        """The same predictor, normalised over the elements that a grammar allows."""
         from rhapsode.bundle.combined.grammatical import Grammatical
 
         return Grammatical(self, grammar)
 
     @property
     def mixed(self) -> MixedPredictor | None:
-        """This predictor where it mixes a network with counts; None elsewhere."""
+        """This predictor if it mixes a network with counts; None otherwise."""
         return None
 
     def masked(self, batch: Batch, state: Any | None = None) -> Batch:
-        """A batch with its mask, where this predictor has a grammar.
+        """The batch with its mask, if this predictor has a grammar.
 
         Arguments:
-            batch: one that holds it already stays as it is.
-            state: before the batch; it is left as it is.
+            batch: a batch that has a mask stays as it is.
+            state: before the batch; it is not changed.
         """
         return batch
 
     def stretches(self, request: StretchRequest) -> Iterator[Stretch] | None:
-        """Write continuations many elements at a time, equal to the loop; None where that cannot be done."""
+        """Write continuations many elements at a time.
+
+        The result equals that of the loop. None if this is not possible.
+        """
         return None
 
     def workers(self, calls: int) -> AbstractContextManager[Executor | None]:
-        """Threads in which calls of `advance` for different rows pay side by side; None where they do not.
+        """Threads for parallel calls of `advance` with different rows.
+
+        None if they would not be faster.
 
         Arguments:
-            calls: how many there are.
+            calls: number of calls.
         """
         return nullcontext()
 
@@ -295,7 +313,7 @@ def refuse_condition(condition: Any) -> None:
 
 @dataclass(frozen=True)
 class States:
-    """States of several models for the same rows; a value, never changed in place.
+    """States of several models for the same rows; never changed in place.
 
     Arguments:
         parts: one state each.
@@ -311,11 +329,14 @@ class States:
 
     @classmethod
     def joined(cls, models: Sequence[Any], states: Sequence[States]) -> States:
-        """The rows of several states, in order, each part by the `join` of its model."""
+        """The rows of several states, in order.
+
+        Each part is joined by its model.
+        """
         columns = zip(*(state.parts for state in states), strict=True)
         return cls(tuple(model.join(own) for model, own in zip(models, columns, strict=True)))
 
     @classmethod
     def behind(cls, *parts: Any) -> States | None:
-        """The states behind a batch; None for models of windows, which have none."""
+        """States after a batch; None for windowed models."""
         return None if parts[0] is None else cls(parts)

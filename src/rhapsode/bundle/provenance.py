@@ -49,7 +49,7 @@ class Mixture:
         return {n: value for n, value in asdict(self).items() if value is not None or n == "reason"}
 
     def check(self) -> None:
-        """Refuse a mixture that makes no sense.
+        """Check that the weight and the n-gram model are given.
 
         Raises:
             BundleError: the weight is out of range, or nothing says of which n-gram model it is.
@@ -76,12 +76,12 @@ class Provenance:
     """Data, splits, settings and metrics of a model.
 
     Arguments:
-        data_sha256: of what it learnt from.
-        documents: how many those were.
+        data_sha256: of the training data.
+        documents: number of documents in it.
         copies: documents that occur more than once.
         characters: of all documents.
-        series: how many series it learnt from.
-        values: known values of these.
+        series: number of series in it.
+        values: known values of these series.
         test_share: part of the data that was held out, 0 to 1.
         validation_share: part of the rest that chose the weights.
         selected_on: what the weights were chosen by, in words.

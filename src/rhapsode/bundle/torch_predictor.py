@@ -1,4 +1,4 @@
-"""The predictors that run a network in torch, float32."""
+"""Predictors that run a network in torch, float32."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,11 +18,13 @@ from rhapsode.models import State
 
 _LONGEST = 1024
 _SPREAD_AT_ONCE = 1 << 21
-"""Numbers of the distributions that are given at once."""
+"""Numbers of the distributions that are computed at once."""
 
 
 class TorchPredictor(Predictor):
-    """A predictor over a network in torch; state is carried and a single element costs one step.
+    """A predictor over a network in torch.
+
+    Its state is carried, so that a single element costs one step.
 
     Arguments:
         network: the network, used in evaluation mode.
@@ -35,7 +37,7 @@ class TorchPredictor(Predictor):
 
     @torch.no_grad()
     def start(self, rows: int, condition: Any = None) -> State:
-        """The state of rows that have read nothing.
+        """State of rows that have read nothing.
 
         Arguments:
             rows: B.
@@ -126,7 +128,7 @@ def torch_predictor(
     context: SeenContext,
     weights: Sequence[float] = (1.0,),
 ) -> Predictor:
-    """The predictor that sees what its networks were trained to see.
+    """Predictor over networks in the context that they were trained in.
 
     Arguments:
         networks: one, or the members of a model.

@@ -1,4 +1,7 @@
-"""Many series side by side, each at its own step: reading values, and what the next ones are likely to be. Loads torch."""
+"""Predictors of series, many at once. Loads torch.
+
+Each series is at its own step.
+"""
 
 from __future__ import annotations
 
@@ -40,13 +43,13 @@ NUMBERS_AT_ONCE = 1 << 18
 
 @dataclass(frozen=True)
 class ValueState:
-    """The state of B paths: the memory of the network, and the last values.
+    """State of B paths: the network's memory and the last values.
 
     Arguments:
         memory: of the network before the next value, B rows.
         paths: the last values, B paths; reading writes into them.
-        ahead: of the network behind what was known of the next value, once its distribution was
-            asked for.
+        ahead: memory of the network after the known inputs of the next value, once its distribution
+            was requested.
     """
 
     memory: State
@@ -62,7 +65,9 @@ class ValueState:
 
 
 class ValueDistribution(Distribution):
-    """The distribution of the next K values of every path, in the data's own units.
+    """Distribution of the next K values of every path.
+
+    Values are in the data's own units.
 
     Arguments:
         head: of the network.
@@ -108,7 +113,10 @@ class ValueDistribution(Distribution):
         return Sample(self._paths.decode_next(targets_BK.numpy()), bins_BK.numpy())
 
     def given(self, elements: Elements) -> Sample:
-        """Values (B, K), and the bins they lie in where there are any; a missing one in the first."""
+        """Sample of values (B, K), and the bins they lie in.
+
+        Only binned values have bins; a missing value is in the first one.
+        """
         values_BK = np.asarray(elements, dtype=np.float64)
         if not isinstance(self.head, Bins):
             return Sample(values_BK, None)
@@ -150,12 +158,12 @@ class ValuePredictor(Predictor, Generic[B_co]):
         self.head = network.head
         self.vocab_size = self.head.bins if isinstance(self.head, Bins) else 0
         self.element_size = bundle.encoder.target_size
-        # Fewer where the distribution of a step is told by many numbers.
+        # Fewer if the distribution of a step has many parameters.
         self.batch_rows = max(1, min(self.batch_rows, NUMBERS_AT_ONCE // self.head.width))
 
     @torch.no_grad()
     def start(self, rows: int, condition: Any = None) -> ValueState:
-        """The state of series that have no past yet.
+        """Initial state of series that have no past.
 
         Arguments:
             rows: B.
@@ -186,14 +194,16 @@ class ValuePredictor(Predictor, Generic[B_co]):
         *,
         features: bool = False,
     ) -> tuple[ValueDistribution, ValueState]:
-        """Read values (B, T, K), NaN where missing; the distribution of the next ones, and the state behind them.
+        """Read values (B, T, K) and predict the next ones.
+
+        Returns the distribution of the next values, and the state after those read.
 
         Arguments:
-            elements: in the data's own units; T may be 0.
+            elements: in the data's own units, NaN where missing; T may be 0.
             state: before them; its last values are written into.
             known_BUX: covariates, scaled, of the times of the values and of the time after them;
-                those of a value whose distribution was asked for are not looked at again.
-            features: not told for values.
+                those of a value whose distribution was already requested are ignored.
+            features: ignored for values.
 
         Raises:
             EncodingError: values that the encoder's settings declare impossible.
@@ -206,7 +216,8 @@ class ValuePredictor(Predictor, Generic[B_co]):
         if known_BUX is None or known_BUX.shape != wanted:
             shape = None if known_BUX is None else known_BUX.shape
             raise SettingsError(
-                f"{time} values of {rows} series need {wanted[-1]} covariates at {time + 1} times, not {shape}"
+                f"{time} values of {rows} series need {wanted[-1]} covariates "
+                f"at {time + 1} times, not {shape}"
             )
         for step in range(time):
             state = self._observe(elements[:, step], state, known_BUX[:, step])
@@ -216,7 +227,7 @@ class ValuePredictor(Predictor, Generic[B_co]):
 
     @torch.no_grad()
     def observe(self, values_BK: Elements, state: ValueState, known_BX: Singles) -> ValueState:
-        """Read the next value of every path, without asking for the distribution of what follows.
+        """Read the next value of every path, without predicting another one.
 
         Arguments:
             values_BK: in the data's own units, NaN where missing.
@@ -229,7 +240,7 @@ class ValuePredictor(Predictor, Generic[B_co]):
         return self._observe(values_BK, state, known_BX)
 
     def _observe(self, values_BK: Elements, state: ValueState, known_BX: Singles) -> ValueState:
-        # Entering `no_grad` takes a few per cent of a step of a small network: the caller has.
+        # Entering `no_grad` takes a few per cent of a step of a small network: the caller does it.
         ahead = state.ahead
         if ahead is None:
             _, ahead = self._parameters(state.paths, state.memory, known_BX)
@@ -238,9 +249,10 @@ class ValuePredictor(Predictor, Generic[B_co]):
 
     @torch.no_grad()
     def begin(self, histories: Sequence[History], sources: Condition | None = None) -> ValueState:
-        """Read histories: at most the last `run_up` values of each go through the network, all of them set its scale.
+        """Read the histories of series.
 
-        What a series' state becomes does not depend on the others.
+        All values of a history set its scale; at most its last `warm_up` values go through the
+        network. The state of a series does not depend on the others.
 
         Arguments:
             histories: one a series.
@@ -261,8 +273,8 @@ class ValuePredictor(Predictor, Generic[B_co]):
             scale = encoder.stats(history.values_TK)
             length = len(history.values_TK)
             read = min(length, self.bundle.facts.warm_up)
-            # What lies further back than features reach is spared; over gaps a difference reaches
-            # any distance.
+            # Values beyond the reach of features are skipped; over gaps a difference reaches any
+            # distance.
             gaps = encoder.spans_gaps and not np.isfinite(history.values_TK).all()
             spared = 0 if gaps else max(0, length - read - encoder.span)
             tail_TK = history.values_TK[spared:]
@@ -273,9 +285,9 @@ class ValuePredictor(Predictor, Generic[B_co]):
         return ValueState(self._memory(features, sources), type(paths[0]).join(paths))
 
     def _memory(self, features: Sequence[Singles], sources: Condition | None = None) -> State:
-        """The network's state behind each of some series (T, D) of whatever lengths.
+        """State of the network after series (T, D) of any lengths.
 
-        All end together; a shorter one joins when those before it have as many steps left.
+        All end together; a shorter one joins when the others have as many steps left.
         """
         lengths = np.array([len(each) for each in features])
         lefts = sorted({*lengths.tolist(), 0}, reverse=True)
@@ -298,7 +310,10 @@ class ValuePredictor(Predictor, Generic[B_co]):
     def _parameters(
         self, paths: ValuePaths, memory: State, known_BX: Singles
     ) -> tuple[Tensor, State]:
-        """Parameters (B, P) of the distribution of every path's next target, and the network's state behind them."""
+        """Parameters (B, P) of the next distributions, and the network's next state.
+
+        There is one distribution for every path's next target.
+        """
         inputs_BD = torch.from_numpy(paths.features())
         if known_BX.shape[1]:
             inputs_BD = torch.cat((inputs_BD, torch.from_numpy(known_BX)), dim=1)
@@ -310,10 +325,11 @@ class ValuePredictor(Predictor, Generic[B_co]):
 
     @torch.no_grad()
     def score(self, batch: Batch, state: ValueState | State | None = None) -> tuple[Singles, State]:
-        """Log-density (nats, in the data's own units) of every target, (B, T), and the network's state behind them.
+        """Log-density (nats) of every target, (B, T).
 
-        A batch holds features, of which nobody can tell the values: its state goes on with further
-        batches only.
+        It is in the data's own units. The network's state after the targets is returned, too. A
+        batch holds features, from which values cannot be recovered: its state only continues with
+        further batches.
         """
         memory = state.memory if isinstance(state, ValueState) else state
         log_prob_BT, after = self.network.log_prob(batch, memory)

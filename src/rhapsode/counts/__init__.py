@@ -1,8 +1,8 @@
-"""Statistics of a corpus by counting alone: how often what follows what, and where.
+"""N-gram counts and suffix indexes of a corpus.
 
-Knows elements as ids from 0 up: nothing of text, encoders or networks. No torch. What it holds
-loads the compiler (numba), so that commands which need none of it import it late; each of its
-halves, sequences counted and suffixes in order, is loaded when it is asked for.
+Works on element ids from 0 up; text, encoders and networks are elsewhere. No torch. Its modules
+load the compiler (numba), so commands that need none of them import this package late. N-grams and
+suffixes are loaded separately, on first use.
 """
 
 from typing import TYPE_CHECKING

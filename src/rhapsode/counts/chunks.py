@@ -1,4 +1,7 @@
-"""A text of ids on its way into compiled code: checked, in one type, a chunk at a time."""
+"""Chunks of element ids for compiled code.
+
+Elements are checked and converted to one type, a chunk at a time.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# Elements looked at at a time.
+# Elements per chunk.
 _CHUNK = 1 << 22
 
 Elements = NDArray[np.integer]
 
 
 def as_ids(elements: Elements, vocab_size: int) -> NDArray[np.int32]:
-    """A copy of some elements in the type that the compiled loops take.
+    """Copy elements to int32 for the compiled loops.
 
     Raises:
         ValueError: an element is not an id of the vocabulary.
@@ -25,7 +28,7 @@ def as_ids(elements: Elements, vocab_size: int) -> NDArray[np.int32]:
 
 
 def first_places(elements: int, starts: Elements | None) -> NDArray[np.int64]:
-    """Starts of documents, in order and once each, position 0 among them.
+    """Sorted, distinct starts of documents, including position 0.
 
     Raises:
         ValueError: a start lies outside of the elements.
@@ -42,13 +45,13 @@ def first_places(elements: int, starts: Elements | None) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some elements of a text and a few behind them.
+    """A piece of a text and the elements that follow it.
 
     Arguments:
-        size: how many there are, openings included; the rest is what follows.
-        text_T: ids of all of them, int32.
+        size: elements of the piece, openings included; the rest of `text_T` follows the piece.
+        text_T: ids of the piece and of what follows it, int32.
         starts_N: where documents begin among the first `size`, int64.
-        stops_N: where documents begin behind the first element of the chunk, and last the end of
+        stops_N: where documents begin after the first element of the chunk, and finally the end of
             `text_T`.
     """
 
@@ -66,9 +69,10 @@ def chunks(
     reach: int = 0,
     opening: int | None = None,
 ) -> Iterator[Chunk]:
-    """A text in pieces small enough to be copied, each with up to `reach` elements of what follows.
+    """Split a text into pieces small enough to copy.
 
-    `opening`, if any, is put before every document.
+    Each piece comes with up to `reach` following elements. `opening`, if any, is put before every
+    document.
     """
     for at in range(0, len(elements_N), _CHUNK):
         text_T = as_ids(elements_N[at : at + _CHUNK + reach], vocab_size)

@@ -1,7 +1,7 @@
-"""The interpolated n-gram model: the next element by the last few ones.
+"""Interpolated n-gram models over counts.
 
-Knows ids and counts. A model is cheap to make off a trie that is there, so that order and smoothing
-can be chosen on validation data.
+Works on ids and counts. Models of several orders and smoothings share one trie and are cheap to
+make, so that both can be chosen on validation data.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Scores = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class NGramState:
-    """Nodes of the longest histories of rows that the corpus knows.
+    """State of rows: the longest known history of each.
 
     Arguments:
         node_B: nodes of the trie, int32; 0 where nothing known was read.
@@ -44,40 +44,42 @@ class NGramState:
         return NGramState(self.node_B[rows_R])
 
     def fork(self) -> NGramState:
-        """A state of its own; nothing changes one in place."""
+        """The state itself, which is never changed in place."""
         return self
 
 
 class NGramModel:
-    """Interpolated n-grams over a trie of counts; every element has a probability above 0.
+    """Interpolated n-gram model over a trie of counts.
 
-    With `c` the count of an element behind a history of k - 1 elements, `C` the sum of these counts
-    over all elements, and the history one element shorter written with a dash,
+    Every element has a probability above 0.
+
+    With `c` the count of an element after a history of k - 1 elements, `C` the sum of these counts
+    over all elements, and h' the history without its first element,
 
         p_k(w | h) = (c(h w) - D_k(c)) / C(h) + rest(h) p_{k-1}(w | h'),    p_0(w) = 1 / V,
 
-    where the rest is what was taken off. A history never seen leaves all to the shorter one.
+    where `rest` is the discounted fraction. An unseen history leaves it all to the shorter one.
 
     `kneser_ney` is modified Kneser-Ney: three discounts for each k, for counts of 1, 2, and 3 or
-    more, and below the highest order not how often a sequence occurs but behind how many different
-    elements, and once more for every document that it opens, since nothing else can stand before it
+    more. Below the highest order, a sequence is counted once for every different element that it
+    follows, and once for every document that it opens, since nothing else can precede it
     there. Chen and Goodman, "An empirical study of smoothing techniques for language modeling",
     Computer Speech and Language 13, 1999.
 
-    `absolute` takes one discount n1 / (n1 + 2 n2) for each k off the counts themselves. Ney, Essen
+    `absolute` subtracts one discount n1 / (n1 + 2 n2) for each k from the counts. Ney, Essen
     and Kneser, "On structuring probabilistic dependences in stochastic language modelling",
     Computer Speech and Language 8, 1994.
 
-    A discount that the counts of counts do not give, or not between 0 and the count it is for, is
-    that of the count below; 1/2 for a count of 1.
+    If the counts of counts give no discount between 0 and the count it applies to, the discount of
+    the count below is used; 1/2 for a count of 1.
 
     Arguments:
         trie: the counts.
-        order: elements of a history and the element behind it, from 1 up to the trie's.
+        order: elements of a history plus the element after it, from 1 up to the trie's order.
         smoothing: "kneser_ney" or "absolute".
 
     Raises:
-        ValueError: order or smoothing is none of these.
+        ValueError: the order is out of range, or the smoothing unknown.
     """
 
     def __init__(self, trie: Trie, order: int, smoothing: Smoothing) -> None:
@@ -96,12 +98,12 @@ class NGramModel:
             np.zeros(trie.begin_L[order + 1]),
             np.zeros(trie.begin_L[order]),
         )
-        """Arrays that compiled code reads along: the trie's (int32), shares and rests (float64)."""
+        """Arrays for compiled code: the trie's (int32), probabilities and rests (float64)."""
         for level in range(1, order + 1):
             self._smooth(level)
 
     def _smooth(self, level: int) -> None:
-        """Make the probabilities of the sequences of one level."""
+        """Compute the probabilities of one level's sequences."""
         trie = self.trie
         by_endings = self.smoothing == "kneser_ney" and level < self.order
         used_M = trie.ending_M if by_endings else trie.count_M
@@ -146,14 +148,14 @@ class NGramModel:
             elements_N: ids from 0 up to `vocab_size - 1`, of any integer type; may be mapped from
                 disk.
             vocab_size: V.
-            order: elements of a history and the element behind it, from 1 up to 8. The model's is
-                less where memory did not suffice.
+            order: elements of a history plus the element after it, from 1 up to 8. The model's
+                order is lower where memory did not suffice.
             smoothing: "kneser_ney" or "absolute".
-            starts: where documents begin that are read with a history of their own. None: one text.
-            opening: an element that every document, or the one text, is read behind:
-                end-of-sequence where a network reads it first, too. It is a history and not counted
-                as a choice. None: there is none.
-            most_nodes: how many sequences are kept at most, about 30 bytes each.
+            starts: where documents with a history of their own begin. None: one text.
+            opening: an element read before every document, or before the one text: end-of-sequence
+                where a network reads it first, too. It serves as history and is not counted. None:
+                no such element.
+            most_nodes: maximum number of sequences to keep, about 30 bytes each.
 
         Raises:
             DataError: the text has more than 2,147,483,647 elements.
@@ -185,11 +187,11 @@ class NGramModel:
     def log_prob(self, elements_N: Elements, starts: Elements | None = None) -> NDArray[np.float64]:
         """Log-probabilities of elements, given those before them.
 
-        A model that learnt documents behind an opening reads them behind it here; it is not scored.
+        A model that was learnt with an opening reads it here, too, without scoring it.
 
         Arguments:
             elements_N: ids of any integer type.
-            starts: where documents begin that are read without history. None: one text.
+            starts: where documents begin, which are read without history. None: one text.
 
         Returns:
             Natural logarithms, (N,).
@@ -211,7 +213,7 @@ class NGramModel:
         return log_prob_N
 
     def loss(self, elements_N: Elements, starts: Elements | None = None) -> float:
-        """Nats per element of a text, which `log_prob` gives one by one.
+        """Mean negative log-probability of a text, in nats per element.
 
         Raises:
             ValueError: an element or start is out of range, or there is no element.
@@ -232,11 +234,11 @@ class NGramModel:
         return digest.hexdigest()[:32]
 
     def start(self, rows: int) -> NGramState:
-        """The state of rows that have read nothing."""
+        """State of rows that have read nothing."""
         return NGramState(np.zeros(rows, dtype=np.int32))
 
     def advance(self, elements_BT: Elements, state: NGramState) -> NGramState:
-        """The state behind some elements more.
+        """State after reading elements.
 
         Arguments:
             elements_BT: ids of any integer type.
@@ -252,11 +254,11 @@ class NGramModel:
     def distribution(
         self, state: NGramState, allowed_BV: NDArray[np.bool_] | None = None
     ) -> NDArray[np.float64]:
-        """The probability of every element to come next, (B, V).
+        """Probabilities of the next element, (B, V).
 
         Arguments:
             state: of B rows.
-            allowed_BV: elements that may; the others get 0. None: all.
+            allowed_BV: elements that may follow; the others get 0. None: all.
         """
         share_BV = np.empty((len(state.node_B), self.vocab_size))
         kernels.spread_rows(*self.arrays, state.node_B, share_BV)
@@ -272,16 +274,16 @@ class NGramModel:
         reset_BT: NDArray[np.bool_] | None = None,
         allowed_BTV: NDArray[np.bool_] | None = None,
     ) -> tuple[NDArray[np.float64], NGramState]:
-        """The probability of every element to come behind each that is read.
+        """Probabilities of the next element after each element read.
 
         Arguments:
             elements_BT: ids of any integer type.
             state: of B rows.
-            reset_BT: True where a row starts afresh before it reads the element. None: nowhere.
-            allowed_BTV: elements that may come behind each; the others get 0. None: all.
+            reset_BT: True where a row is reset before it reads the element. None: nowhere.
+            allowed_BTV: elements that may follow each element; the others get 0. None: all.
 
         Returns:
-            Probabilities (B, T, V), and the state behind the elements.
+            Probabilities (B, T, V), and the state after the elements.
 
         Raises:
             ValueError: an element is out of range.
@@ -308,19 +310,19 @@ class NGramModel:
         reset_BT: NDArray[np.bool_] | None = None,
         allowed_BTV: NDArray[np.bool_] | None = None,
     ) -> tuple[Scores, NGramState]:
-        """Log-probabilities of targets behind elements.
+        """Log-probabilities of targets after elements.
 
         Arguments:
             elements_BT: ids that are read, of any integer type.
-            targets_BT: ids scored behind each of them.
+            targets_BT: ids scored after each of them.
             state: of B rows.
-            scored_BT: False where the target does not matter and 0 is told. None: all matter.
-            reset_BT: True where a row starts afresh before it reads the element. None: nowhere.
-            allowed_BTV: elements that may come behind each, among them every target that matters.
-                None: all.
+            scored_BT: False where the target is not scored and gets 0. None: all are scored.
+            reset_BT: True where a row is reset before it reads the element. None: nowhere.
+            allowed_BTV: elements that may follow each element, including every scored target. None:
+                all.
 
         Returns:
-            Natural logarithms (B, T), and the state behind the elements.
+            Natural logarithms (B, T), and the state after the elements.
 
         Raises:
             ValueError: an element or target is out of range.
@@ -349,19 +351,19 @@ class NGramModel:
         reset_BT: NDArray[np.bool_] | None = None,
         allowed_BTV: NDArray[np.bool_] | None = None,
     ) -> tuple[tuple[Scores, NDArray[np.int64], Scores, Scores], NGramState]:
-        """Describe the distribution behind each element, spread over the vocabulary.
+        """Describe the distribution after each element, over the whole vocabulary.
 
         Arguments:
             elements_BT: ids that are read, of any integer type.
-            targets_BT: ids scored behind each of them.
+            targets_BT: ids scored after each of them.
             state: of B rows.
-            reset_BT: True where a row starts afresh before it reads the element. None: nowhere.
-            allowed_BTV: elements that may come behind each; a target that may not gets 0. None:
+            reset_BT: True where a row is reset before it reads the element. None: nowhere.
+            allowed_BTV: elements that may follow each element; a target that may not gets 0. None:
                 all.
 
         Returns:
             The log-probability of the target, the likeliest element, its log-probability and the
-            entropy, in nats, all (B, T); and the state behind the elements.
+            entropy, in nats, all (B, T); and the state after the elements.
 
         Raises:
             ValueError: an element or target is out of range.
@@ -388,7 +390,7 @@ class NGramModel:
         return (log_prob_BT, top_BT, top_log_prob_BT, entropy_BT), NGramState(node_B)
 
     def save(self, path: Path) -> None:
-        """Write the counts, and which model of them this is, as one file, whole or not at all.
+        """Write the counts, order and smoothing to a file, atomically.
 
         Raises:
             RunError: the disk is full or the folder cannot be written.
@@ -396,13 +398,13 @@ class NGramModel:
         write_trie(path, self.trie, {"order": self.order, "smoothing": self.smoothing})
 
     def to_arrays(self) -> tuple[dict[str, Any], dict[str, NDArray[np.int32]]]:
-        """Numbers and arrays of which `from_arrays` makes the same model."""
+        """Numbers and arrays from which `from_arrays` rebuilds the model."""
         numbers, arrays = trie_arrays(self.trie)
         return {**numbers, "chosen": [self.order, self.smoothing]}, arrays
 
     @classmethod
     def from_arrays(cls, numbers: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """The model of numbers and arrays that `to_arrays` gave.
+        """Rebuild a model from the numbers and arrays of `to_arrays`.
 
         Raises:
             BundleError: they do not fit together, or cannot be those of a text.
@@ -415,11 +417,11 @@ class NGramModel:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """The model in a file that `save` wrote.
+        """Read a model file that `save` wrote.
 
         Raises:
-            BundleError: it is missing, torn, of another kind or version, or its counts cannot be
-                those of a text.
+            BundleError: it is missing, truncated, of another kind or version, or its counts cannot
+                be those of a text.
         """
         trie, chosen = read_trie(path)
         try:
@@ -439,21 +441,24 @@ class NGramModel:
 def _flags(
     flags_BT: NDArray[np.bool_] | None, shape: tuple[int, ...], *, missing: bool
 ) -> NDArray[np.bool_]:
-    """Flags as compiled code takes them; `missing` for all where there are none."""
+    """Flags as a boolean array; all `missing` if there are none."""
     if flags_BT is None:
         return np.full(shape, missing)
     return np.array(np.broadcast_to(flags_BT, shape), dtype=bool, order="C")
 
 
 def _restriction(allowed_BTV: NDArray[np.bool_] | None) -> tuple[bool, NDArray[np.bool_]]:
-    """A flag for restricted distributions, and the mask, as compiled code takes them."""
+    """Flag and mask of a restricted distribution, for compiled code."""
     if allowed_BTV is None:
         return False, np.ones((1, 1, 1), np.bool_)
     return True, np.ascontiguousarray(allowed_BTV)
 
 
 def _discounts(counts_4: Sequence[int], smoothing: Smoothing) -> list[float]:
-    """Discounts of counts of 1, 2, and 3 or more: Ney's, equal for all, or Chen and Goodman's."""
+    """Discounts of counts of 1, 2, and 3 or more.
+
+    They are Ney's, equal for all counts, or those of Chen and Goodman.
+    """
     once, twice = counts_4[:2]
     first = once / (once + 2 * twice) if once and twice else 0.5
     discounts = [first] * 3

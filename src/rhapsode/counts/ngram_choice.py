@@ -1,4 +1,4 @@
-"""The choice of an n-gram model: order and smoothing, by validation data."""
+"""Choice of the order and smoothing of an n-gram model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from rhapsode.errors import DataError
 
 @dataclass(frozen=True)
 class Tried:
-    """A model that was considered.
+    """A candidate model and its validation loss.
 
     Arguments:
         order: its order.
@@ -36,26 +36,26 @@ def best_ngram(
     opening: int | None = None,
     most_nodes: int = MOST_NODES,
 ) -> tuple[NGramModel, list[Tried]]:
-    """Count once, and choose order and smoothing by the loss on a validation slice.
+    """Choose the order and smoothing with the lowest validation loss.
+
+    The corpus is counted once.
 
     Arguments:
-        train_N: ids that are counted.
-        validation_N: ids that the choice is made by; the slice is read without what stands before
-            it.
+        train_N: ids to count.
+        validation_N: ids that the choice is based on; they are read without the text before them.
         vocab_size: V.
         most_order: the highest order tried, up to 8.
-        smoothings: those tried.
+        smoothings: smoothings to try.
         starts: where documents with a history of their own begin in `train_N`. None: one text.
         validation_starts: the same for `validation_N`.
-        opening: an element that every document is read behind, as for `NGramModel.learn`.
-        most_nodes: how many sequences are kept at most.
+        opening: an element read before every document, as for `NGramModel.learn`.
+        most_nodes: maximum number of sequences to keep.
 
     Returns:
-        The model with the least loss, of several the one of the lowest order, and all that were
-        tried.
+        The model with the lowest loss (of equals, the one of the lowest order), and all candidates.
 
     Raises:
-        DataError: there is nothing to choose by, or too much to count.
+        DataError: the validation slice is empty, or there are too many elements to count.
         ValueError: an element, start, order or size is out of range.
     """
     if not len(validation_N):

@@ -1,4 +1,4 @@
-"""The compiled loops that count sequences.
+"""Compiled loops that count sequences.
 
 Nodes are numbered level by level: 0 is the empty sequence, 1 + id the element `id`, then all pairs
 in order, and so on. The children of a node lie side by side, ordered by element, from
@@ -19,7 +19,7 @@ Keys = NDArray[np.int64]
 
 @compiled
 def find_child(first_M: Ints, element_M: Ints, node: int, element: int) -> int:
-    """The node of a sequence and one more element; -1 when it is not known."""
+    """Node of a sequence extended by one element; -1 if unknown."""
     if node == 0:
         return 1 + element
     low = first_M[node]
@@ -52,12 +52,13 @@ def gather_keys(
     keys_N: Keys,
     filled: int,
 ) -> int:
-    """Append keys of the first `size` positions that begin known sequences with more behind.
+    """Append the keys of known sequences and the elements after them.
 
-    A key is the node of the sequence of `level` elements, less `low`, and the `digits` elements
-    behind it, each plus one in `bits` bits; 0 where the document has ended. Only nodes from `low`
-    up to `high` count. `stops_N` tells where documents begin behind position 0, in order, and last
-    where the text ends.
+    Sequences begin at one of the first `size` positions and have at least one element after them. A
+    key is the node of the sequence of `level` elements, minus `low`, followed by the next `digits`
+    elements, each plus one in `bits` bits; 0 after the end of the document. Only nodes from `low`
+    up to `high` are used. `stops_N` holds, in order, where documents begin after position 0, and
+    finally where the text ends.
     """
     stop = 0
     node = -1
@@ -91,7 +92,10 @@ def gather_keys(
 
 @compiled
 def count_nodes(keys_N: Keys, bits: int, digits: int) -> NDArray[np.int64]:
-    """Numbers of different sequences in ordered keys, one to `digits` elements behind nodes."""
+    """Count the distinct sequences in ordered keys.
+
+    There is one number for each length, from one to `digits` elements after a node.
+    """
     nodes_L = np.zeros(digits, dtype=np.int64)
     mask = (1 << bits) - 1
     for i in range(len(keys_N)):
@@ -118,10 +122,11 @@ def fill_level(
     count_M: Ints,
     children_M: Ints,
 ) -> None:
-    """Write the nodes of one level off ordered keys, `after` digits of which lie deeper.
+    """Write the nodes of one level from ordered keys.
 
-    `children_M`, zero before, counts them by parent: by the key's own node when `direct`, else by
-    the nodes of the level above in order.
+    The last `after` digits of a key belong to deeper levels. `children_M`, initially zero, counts
+    the nodes by parent: by the key's own node if `direct`, else by the nodes of the level above in
+    order.
     """
     mask = (1 << bits) - 1
     shift = after * bits
@@ -161,10 +166,10 @@ def keep_repeated(
     new_count_M: Ints,
     children_M: Ints,
 ) -> tuple[int, int]:
-    """Write the nodes of one level that occur at least twice; their number, and that of the rest.
+    """Write the nodes of one level that occur at least twice.
 
-    `endings_M` counts, for every node of the level above, the different sequences of this level
-    that end with it.
+    Returns their number, and the number of sequences that occur once. `endings_M` counts, for every
+    node of the level above, the different sequences of this level that end with it.
     """
     mask = (1 << bits) - 1
     made = 0
@@ -191,7 +196,10 @@ def keep_repeated(
 
 @compiled
 def link_level(first_M: Ints, element_M: Ints, suffix_M: Ints, begin: int, end: int) -> None:
-    """Write the suffixes of the children of the nodes from `begin` up to `end`."""
+    """Write the suffixes of the children of a range of nodes.
+
+    The nodes are those from `begin` up to `end`.
+    """
     for node in range(begin, end):
         low = first_M[suffix_M[node]]
         high = first_M[suffix_M[node] + 1]
@@ -200,7 +208,7 @@ def link_level(first_M: Ints, element_M: Ints, suffix_M: Ints, begin: int, end: 
                 suffix_M[child] = 0
                 continue
             element = element_M[child]
-            # Both families are in order: what one child passed over, the next need not look at.
+            # Both lists of children are sorted, so the search goes on after the previous match.
             at = low
             stop = high
             while at < stop:
@@ -215,7 +223,10 @@ def link_level(first_M: Ints, element_M: Ints, suffix_M: Ints, begin: int, end: 
 
 @compiled
 def count_endings(suffix_M: Ints, begin: int, end: int, endings_M: Ints) -> None:
-    """Count the sequences that end with each node, among the nodes from `begin` up to `end`."""
+    """Count the sequences that end with each node.
+
+    The sequences are the nodes from `begin` up to `end`.
+    """
     for node in range(begin, end):
         endings_M[suffix_M[node]] += 1
 
@@ -247,7 +258,10 @@ def count_openings(
 def check_nodes(
     first_M: Ints, element_M: Ints, suffix_M: Ints, count_M: Ints, vocab_size: int
 ) -> bool:
-    """True if all nodes that have `first_M` have children in order, linked and counted."""
+    """True if the children of all nodes are sorted, linked and counted.
+
+    The nodes are those that have an entry in `first_M`.
+    """
     for node in range(len(first_M) - 1):
         last = -1
         total = 0

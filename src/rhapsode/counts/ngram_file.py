@@ -1,6 +1,7 @@
-"""The file that a trie of counts lies in: safetensors, read without trusting it.
+"""Files of n-gram tries, in safetensors.
 
-Compiled code follows the indices in it unchecked: what does not fit together is refused here.
+Compiled code follows the indices of a file without checks, so that inconsistent contents are
+refused here.
 """
 
 import json
@@ -26,7 +27,7 @@ _AGAIN = "it was cut off or altered: copy or make it again"
 
 
 def write_trie(path: Path, trie: Trie, chosen: Mapping[str, Any]) -> None:
-    """Write a trie and some plain values, whole or not at all.
+    """Write a trie and plain values to a file, atomically.
 
     Raises:
         RunError: the disk is full or the folder cannot be written.
@@ -49,10 +50,11 @@ def trie_arrays(trie: Trie) -> tuple[dict[str, Any], dict[str, NDArray[np.int32]
 
 
 def read_trie(path: Path) -> tuple[Trie, dict[str, Any]]:
-    """The trie and the values in a file.
+    """Read the trie and the values of a file.
 
     Raises:
-        BundleError: missing, torn, of another kind or version, or its arrays do not fit together.
+        BundleError: missing, truncated, of another kind or version, or its arrays do not fit
+            together.
     """
     where = str(path)
     try:
@@ -98,10 +100,10 @@ def _table(metadata: Mapping[str, str], key: str) -> dict[str, Any]:
 
 
 def check_trie(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Trie:
-    """The trie, if compiled code may follow its indices.
+    """Build a trie after checking its indices.
 
     Raises:
-        ValueError: something does not fit.
+        ValueError: the numbers and arrays do not fit together.
     """
     begin_L, opening = facts.get("begin_L"), facts.get("opening")
     if not isinstance(begin_L, list):

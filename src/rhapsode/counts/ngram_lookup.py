@@ -1,4 +1,4 @@
-"""Compiled loops that smooth counts and read along a text.
+"""Compiled loops that smooth counts and score texts.
 
 Nodes are those of `rhapsode.counts.ngram_counting`.
 """
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rhapsode.compiling import compiled
 
-# Compiled into what is kept here: when it changes, this file must, too.
+# Compiled into the cached code of this module: when it changes, this file must change, too.
 from rhapsode.counts.ngram_counting import find_child
 
 Ints = NDArray[np.int32]
@@ -34,13 +34,14 @@ def smooth_level(
     share_M: Floats,
     rest_M: Floats,
 ) -> None:
-    """Write probabilities of the children of nodes, and the rest that each leaves to its suffix.
+    """Write the probabilities of the children of a range of nodes.
 
-    The nodes are those from `begin` up to `end`.
+    The nodes are those from `begin` up to `end`. `rest_M` gets the probability that each node
+    leaves to its suffix.
 
-    `used_M` holds the counts that the children are smoothed by, `discount_4` what is taken off a
-    count of 0, 1, 2 and 3 or more. Unless `whole`, children that occur once are missing: their
-    share goes to the suffix. `floor` is the probability of an element of which nothing is known.
+    `used_M` holds the counts that are smoothed, `discount_4` the discounts of counts of 0, 1, 2 and
+    3 or more. Unless `whole`, children that occur once are missing: their probability goes to the
+    suffix. `floor` is the probability of an element at order 0.
     """
     for node in range(begin, end):
         total = 0
@@ -71,7 +72,10 @@ def read_one(
     node: int,
     element: int,
 ) -> tuple[float, int]:
-    """The probability of an element behind a node, and the next node, with children in use."""
+    """Probability of an element after a node, and the next node.
+
+    The next node is of a level whose children are in use.
+    """
     weight = 1.0
     while True:
         child = find_child(first_M, element_M, node, element)
@@ -97,7 +101,10 @@ def score_text(
     node: int,
     log_prob_T: NDArray[np.float64],
 ) -> int:
-    """Write log-probabilities of elements; the last node. Histories end at `starts_N`, in order."""
+    """Write the log-probabilities of elements and return the last node.
+
+    The history is reset at `starts_N`, which are in ascending order.
+    """
     start = 0
     for i in range(len(text_T)):
         if start < len(starts_N) and starts_N[start] == i:
@@ -118,7 +125,7 @@ def read_rows(
     elements_BT: Ints,
     node_B: Ints,
 ) -> None:
-    """Read along rows; `node_B` becomes the nodes behind them."""
+    """Read rows and update `node_B` to the nodes after them."""
     for row in range(elements_BT.shape[0]):
         node = int(node_B[row])
         for element in elements_BT[row]:
@@ -136,7 +143,7 @@ def spread_one(
     node: int,
     share_V: Floats,
 ) -> None:
-    """Write the whole distribution of what follows a node."""
+    """Write the distribution over all elements after a node."""
     path = np.zeros(8, dtype=np.int64)
     depth = 0
     weight = 1.0
@@ -147,7 +154,7 @@ def spread_one(
         node = int(suffix_M[node])
     for element in range(len(share_V)):
         share_V[element] = weight * share_M[1 + element]
-    # From the shortest history to the longest: what a longer one knows replaces the rest.
+    # From the shortest history to the longest: a longer one overwrites its own elements.
     while depth > 0:
         depth -= 1
         weight = 1.0
@@ -160,9 +167,9 @@ def spread_one(
 
 @compiled
 def restrict_one(share_V: Floats, allowed_V: NDArray[np.bool_]) -> None:
-    """Normalise a distribution over what is allowed, in place.
+    """Normalise a distribution over the allowed elements, in place.
 
-    The others get 0. Where all are allowed nothing changes.
+    The others get 0. If all are allowed, nothing changes.
     """
     total = 0.0
     whole = True
@@ -179,7 +186,7 @@ def restrict_one(share_V: Floats, allowed_V: NDArray[np.bool_]) -> None:
 
 @compiled
 def restrict_rows(share_NV: Floats, allowed_NV: NDArray[np.bool_]) -> None:
-    """Normalise each distribution over what is allowed, in place."""
+    """Normalise each distribution over its allowed elements, in place."""
     for row in range(len(share_NV)):
         restrict_one(share_NV[row], allowed_NV[row])
 
@@ -200,10 +207,10 @@ def score_rows(
     allowed_BTV: NDArray[np.bool_],
     log_prob_BT: Scores,
 ) -> None:
-    """Read along rows and write log-probabilities of targets, 0 where they are not scored.
+    """Read rows and write the log-probabilities of targets.
 
-    Where it is `restricted`, every distribution is normalised over what is allowed behind the
-    element.
+    Targets that are not scored get 0. If `restricted`, every distribution is normalised over the
+    elements that are allowed after the element read.
     """
     share_V = np.empty(allowed_BTV.shape[2])
     for row in range(elements_BT.shape[0]):
@@ -237,7 +244,7 @@ def spread_rows(
     node_B: Ints,
     share_BV: Floats,
 ) -> None:
-    """Write the whole distribution of what follows each row's node."""
+    """Write the distribution over all elements after each row's node."""
     for row in range(len(node_B)):
         node = int(node_B[row])
         spread_one(first_M, element_M, suffix_M, share_M, rest_M, node, share_BV[row])
@@ -255,7 +262,7 @@ def spread_along(
     node_B: Ints,
     share_BTV: Floats,
 ) -> None:
-    """Read along rows and write the whole distribution of what follows each element."""
+    """Read rows and write the distribution after each element."""
     for row in range(elements_BT.shape[0]):
         node = int(node_B[row])
         for i in range(elements_BT.shape[1]):
@@ -287,9 +294,9 @@ def examine_rows(
     top_log_prob_BT: Scores,
     entropy_BT: Scores,
 ) -> None:
-    """Read along rows and describe the distribution behind each element.
+    """Read rows and describe the distribution after each element.
 
-    `share_V` is scratch. Where it is `restricted` to what is allowed, a target that is not gets 0.
+    `share_V` is scratch memory. If `restricted`, a target that is not allowed gets 0.
     """
     for row in range(elements_BT.shape[0]):
         node = int(node_B[row])

@@ -1,4 +1,4 @@
-"""Index of a sequence: places of runs of elements, and runs shared with others."""
+"""Suffix index of a sequence, to find runs of elements."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Span:
     Arguments:
         start: where it begins in the query.
         length: elements.
-        place: where it begins in the sequence, the earliest.
+        place: its earliest position in the sequence.
         count: how often it occurs there.
     """
 
@@ -37,17 +37,19 @@ class Span:
 
 @dataclass(frozen=True, eq=False)
 class SuffixIndex:
-    """A sequence with its suffixes in order. Make it by `build` or `from_arrays`.
+    """A sequence with its suffixes in order.
 
-    It takes 12 bytes per element, those of the element itself (1, 2 or 4), and an eighth of a byte:
-    13 to 17. Building takes no more, but for ids above 65,536 that are also above the number of
-    elements: numbering these takes 32.
+    Make it with `build` or `from_arrays`. It takes 13 to 17 bytes per element: 12, those of the
+    element itself (1, 2 or 4), and an eighth of a byte. Building takes no more, except for ids
+    above 65,536 that also exceed the number of elements: numbering these takes 32 bytes per
+    element.
 
     Arguments:
         elements_N: the sequence, uint8, uint16 or uint32.
         order_N: where its suffixes begin, smallest first, int32.
-        ranks_N: where each suffix comes in that order, int32.
-        shared_N: how many first elements each in that order shares with the one before it, int32.
+        ranks_N: rank of each suffix in that order, int32.
+        shared_N: number of first elements that each suffix in that order shares with the previous
+            one, int32.
         separator: an element that no match includes, or None.
     """
 
@@ -59,12 +61,12 @@ class SuffixIndex:
 
     @classmethod
     def build(cls, elements_N: ArrayLike, *, separator: int | None = None) -> SuffixIndex:
-        """Sort the suffixes of a sequence; linear time, whatever it repeats.
+        """Sort the suffixes of a sequence in linear time.
 
         Arguments:
-            elements_N: whole numbers from 0 to 2^32 - 1, fewer than 2^31 of them; not altered, and
-                not to be altered later: a uint8, uint16 or uint32 array is not copied.
-            separator: an element that no match may include, as the end of a document.
+            elements_N: whole numbers from 0 to 2^32 - 1, fewer than 2^31 of them. Do not change
+                them later: a uint8, uint16 or uint32 array is not copied.
+            separator: an element that no match may include, such as the end of a document.
 
         Raises:
             ValueError: negative, too large or too many numbers.
@@ -93,12 +95,18 @@ class SuffixIndex:
         )
 
     def interval(self, pattern_M: ArrayLike) -> tuple[int, int]:
-        """Ranks of the suffixes that begin with a pattern: the first, and behind the last."""
+        """Ranks of the suffixes that begin with a pattern.
+
+        Returns the first rank, and one past the last.
+        """
         low, high = suffix_search.interval(self._sorted, _query(pattern_M))
         return int(low), int(high)
 
     def count(self, pattern_M: ArrayLike) -> int:
-        """Occurrences of a pattern, overlaps included; an empty one occurs before every element."""
+        """Occurrences of a pattern, overlaps included.
+
+        An empty pattern occurs before every element.
+        """
         low, high = self.interval(pattern_M)
         return high - low
 
@@ -107,10 +115,10 @@ class SuffixIndex:
 
         Arguments:
             pattern_M: elements.
-            most: only so many, the earliest.
+            most: maximum number of places; the earliest are kept. None: all.
 
         Returns:
-            places in rising order.
+            Places in ascending order.
         """
         low, high = self.interval(pattern_M)
         places = self.order_N[low:high]
@@ -119,16 +127,17 @@ class SuffixIndex:
         return np.sort(places).astype(np.int64)
 
     def matches(self, query_M: ArrayLike) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """For every place of a query, the longest run beginning there that occurs in the sequence.
+        """Longest runs that begin at every place of a query.
 
-        These are the matching statistics of Chang and Lawler, "Sublinear approximate string
-        matching and biological applications", Algorithmica 12, 1994.
+        A run must occur in the sequence. These are the matching statistics of Chang and Lawler,
+        "Sublinear approximate string matching and biological applications", Algorithmica 12, 1994.
 
         Arguments:
-            query_M: whole numbers; such as the sequence lacks, negative ones too, match nothing.
+            query_M: whole numbers; those that the sequence lacks, also negative ones, match
+                nothing.
 
         Returns:
-            lengths_M, and places_M: a place of each, not always the earliest; -1 where the
+            lengths_M, and places_M: a place of each run, not always the earliest; -1 where the
             length is 0.
         """
         known_M = _query(query_M)
@@ -138,7 +147,10 @@ class SuffixIndex:
         return lengths_M, places_M
 
     def longest(self, query_M: ArrayLike) -> Span | None:
-        """The longest run shared with a query, the first of equals; None without any."""
+        """The longest run shared with a query; None without any.
+
+        Of equally long runs it is the first.
+        """
         known_M = _query(query_M)
         lengths_M, _ = self.matches(known_M)
         if not lengths_M.any():
@@ -149,25 +161,27 @@ class SuffixIndex:
         return Span(start, length, int(self.order_N[low:high].min()), high - low)
 
     def start(self, rows: int) -> NDArray[np.int64]:
-        """The state of rows behind which nothing is written yet.
+        """State of rows that have written nothing.
 
         Returns:
             (rows, 3): how many of the last elements written occur as a run in the sequence, and the
-            ranks of the suffixes that begin with that run, from the first to behind the last. Rows
-            may be picked and copied.
+            ranks of the suffixes that begin with that run: the first, and one past the last. Rows
+            may be selected and copied.
         """
         return np.tile(np.array((0, 0, len(self)), dtype=np.int64), (rows, 1))
 
     def extend(
         self, state_B3: NDArray[np.int64], elements_B: ArrayLike, *, most: int | None = None
     ) -> NDArray[np.int64]:
-        """The state after each row has written one more element; the old one stays as it is.
+        """State after each row has written one more element.
+
+        The given state is left unchanged.
 
         Arguments:
             state_B3: from `start` or `extend`.
-            elements_B: what each row wrote.
-            most: follow no longer runs than this. `followers` then tells all that would make a
-                longer one.
+            elements_B: the element that each row wrote.
+            most: length of the longest run to follow. `followers` then gives all elements that
+                would make it longer.
         """
         if most is not None and most < 0:
             raise ValueError("most is negative")
@@ -180,14 +194,20 @@ class SuffixIndex:
         return new_B3
 
     def followers(self, state_3: NDArray[np.int64]) -> NDArray[np.unsignedinteger]:
-        """Elements that follow the run of a row's state, in rising order, without the separator."""
+        """Elements that follow the run of a row's state.
+
+        They are in ascending order, without the separator.
+        """
         length, low, high = (int(value) for value in state_3)
         places = self.order_N[low:high].astype(np.int64) + length
         found = np.unique(self.elements_N[places[places < len(self)]])
         return found if self.separator is None else found[found != self.separator]
 
     def stands_alone(self, pattern_M: ArrayLike, inside_V: NDArray[np.bool_]) -> bool:
-        """True if a pattern occurs with no element of `inside_V` (by element) beside it."""
+        """True if a pattern occurs without a neighbour in `inside_V`.
+
+        `inside_V` has a flag for each element.
+        """
         known_M = _query(pattern_M)
         low, high = self.interval(known_M)
         found = suffix_search.stands_alone(self._sorted, low, high, len(known_M), inside_V)
@@ -204,10 +224,10 @@ class SuffixIndex:
 
     @classmethod
     def from_arrays(cls, arrays: suffix_file.Arrays, separator: Any, path: Path) -> SuffixIndex:
-        """The index that arrays from a file make up.
+        """Build an index from the arrays of a file.
 
-        Whether they are in order is not proved, only that nothing out of bounds will be read: wrong
-        arrays under a right checksum give wrong answers and no more.
+        The order is not verified, only that nothing out of bounds will be read: wrong arrays with a
+        valid checksum give wrong answers, nothing worse.
 
         Raises:
             BundleError: an array is missing, of another type or size, or points outside.

@@ -1,4 +1,4 @@
-"""The file of an index: arrays and facts in one safetensors file, mapped when it is read."""
+"""Files of indexes: arrays and facts in safetensors, mapped when read."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def damaged(what: str, path: Path) -> BundleError:
 
 
 def write_index(path: Path, kind: str, arrays: Arrays, facts: Mapping[str, Any]) -> None:
-    """Write an index file, whole or not at all.
+    """Write an index file, atomically.
 
     Arguments:
         path: the file; its folder must exist.
-        kind: which index it is; asked for again by `read_index`.
+        kind: which index it is; `read_index` requires the same.
         arrays: of one axis each; unsigned of 8 to 32 bits, or signed of 32 or 64.
         facts: plain values.
 
@@ -51,13 +51,12 @@ def write_index(path: Path, kind: str, arrays: Arrays, facts: Mapping[str, Any])
 
 
 def read_index(path: Path, kind: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """The arrays of an index file, mapped and not to be written, and its facts.
+    """Read an index file: arrays, mapped read-only, and facts.
 
-    Everything is read once, to compare its checksum; what the arrays say is for the caller to
-    check.
+    Everything is read once to verify the checksums. The caller checks the contents of the arrays.
 
     Raises:
-        BundleError: missing, torn, altered, or not an index of this kind and version.
+        BundleError: missing, truncated, altered, or not an index of this kind and version.
     """
     try:
         with safe_open(path, framework="np") as file:
@@ -106,5 +105,5 @@ def _mapped(path: Path, start: int, entry: Mapping[str, Any]) -> NDArray[Any]:
     if count == 0:
         return np.zeros(0, dtype=dtype)
     mapped = np.memmap(path, dtype=dtype, mode="r", offset=start + begin, shape=(count,))
-    # Without the subclass, for which compiled code would be made anew; aligned, as it needs it.
+    # Without the subclass, for which numba would compile again; aligned, as compiled code requires.
     return np.require(np.asarray(mapped), requirements="A")

@@ -1,10 +1,12 @@
-"""Search in sorted suffixes. No array is read out of bounds, whatever it holds.
+"""Search in sorted suffixes.
 
-A run of equal elements is held as an *interval*: `length` first elements that the suffixes at the
-ranks from `low` to below `high` share. Behind it can be added an element (`narrow`), before it one
-can be dropped (`shorten`): together they follow a text through the sequence, as a suffix tree
-would; see Abouelhoda, Kurtz and Ohlebusch, "Replacing suffix trees with enhanced suffix arrays",
-Journal of Discrete Algorithms 2(1), 2004.
+No array is read out of bounds, whatever it holds.
+
+A run of elements is held as an *interval*: the suffixes at the ranks from `low` to below `high`,
+which share their first `length` elements. `narrow` adds an element at the end of a run, `shorten`
+drops its first one: together they follow a text through the sequence, as a suffix tree would; see
+Abouelhoda, Kurtz and Ohlebusch, "Replacing suffix trees with enhanced suffix arrays", Journal of
+Discrete Algorithms 2(1), 2004.
 """
 
 from __future__ import annotations
@@ -23,15 +25,16 @@ Levels = NDArray[np.int64]
 
 
 class Sorted(NamedTuple):
-    """A sequence with its suffixes in order, as compiled code takes it.
+    """A sequence with its suffixes in order, for compiled code.
 
     Arguments:
         elements_N: the sequence.
         order_N: where its suffixes begin, smallest first.
-        ranks_N: where each suffix comes in that order.
-        shared_N: how many first elements each in that order shares with the one before it.
+        ranks_N: rank of each suffix in that order.
+        shared_N: number of first elements that each suffix in that order shares with the previous
+            one.
         minima: from `block_minima`.
-        levels: likewise.
+        levels: from `block_minima`, too.
         separator: an element that no match includes, or -1.
     """
 
@@ -45,14 +48,16 @@ class Sorted(NamedTuple):
 
 
 def block_minima(shared_N: Places) -> tuple[Places, Levels]:
-    """Minima of every 32 numbers, of every 32 of those, and so on.
+    """Hierarchical minima of blocks of 32 numbers.
+
+    A level holds the minima of every 32 numbers of the level below.
 
     Arguments:
         shared_N: (N,).
 
     Returns:
-        all levels joined, under N / 31 + 8 numbers; where each level begins, and behind them the
-        end.
+        All levels joined, fewer than N / 31 + 8 numbers; and where each level begins, followed by
+        the end.
     """
     levels = []
     starts = [0]
@@ -70,7 +75,10 @@ def block_minima(shared_N: Places) -> tuple[Places, Levels]:
 
 @compiled
 def _at_or_before(known: Sorted, rank: int, length: int) -> int:
-    """The last rank up to `rank` that shares less than `length` with its predecessor, or 0."""
+    """Last rank up to `rank` that shares less than `length`, or 0.
+
+    A suffix shares its first elements with its predecessor.
+    """
     x = rank
     begin = (x >> _BITS) << _BITS
     while x >= begin:
@@ -104,7 +112,10 @@ def _at_or_before(known: Sorted, rank: int, length: int) -> int:
 
 @compiled
 def _at_or_behind(known: Sorted, rank: int, length: int) -> int:
-    """The first rank from `rank` on that shares less than `length` with its predecessor, or N."""
+    """First rank from `rank` on that shares less than `length`, or N.
+
+    A suffix shares its first elements with its predecessor.
+    """
     size = len(known.shared_N)
     x = rank
     end = min(((x >> _BITS) + 1) << _BITS, size)
@@ -140,7 +151,7 @@ def _at_or_behind(known: Sorted, rank: int, length: int) -> int:
 
 @compiled
 def narrow(known: Sorted, length: int, low: int, high: int, element: int) -> tuple[int, int]:
-    """The part of an interval whose next element is `element`; maybe empty."""
+    """The part of an interval whose next element is `element`; possibly empty."""
     size = len(known.elements_N)
     first = low
     end = high
@@ -151,7 +162,7 @@ def narrow(known: Sorted, length: int, low: int, high: int, element: int) -> tup
             end = middle
         else:
             first = middle + 1
-    # Mostly few follow, or all do.
+    # Usually few suffixes match, or all do.
     last = first
     step = 1
     end = high
@@ -188,7 +199,10 @@ def shorten(known: Sorted, length: int, low: int) -> tuple[int, int, int]:
 
 @compiled
 def interval(known: Sorted, pattern_M: NDArray[np.int64]) -> tuple[int, int]:
-    """The ranks of the suffixes that begin with a pattern, from the first to behind the last."""
+    """Ranks of the suffixes that begin with a pattern.
+
+    Returns the first rank, and one past the last.
+    """
     low = 0
     high = len(known.order_N)
     for i in range(len(pattern_M)):
@@ -203,7 +217,10 @@ def interval(known: Sorted, pattern_M: NDArray[np.int64]) -> tuple[int, int]:
 
 @compiled
 def match(known: Sorted, query_M: NDArray[np.int64], lengths_M: Places, places_M: Places) -> None:
-    """Write the longest run from every place of a query, and a place of it; -1 for none."""
+    """Write the longest run from every place of a query.
+
+    `places_M` gets a place of each run; -1 for none.
+    """
     size = len(known.order_N)
     length, low, high = 0, 0, size
     for i in range(len(query_M) + 1):
@@ -226,7 +243,7 @@ def match(known: Sorted, query_M: NDArray[np.int64], lengths_M: Places, places_M
                 lengths_M[i - length] = length
                 places_M[i - length] = known.order_N[low]
                 length, low, high = shorten(known, length, low)
-                # What occurs no more often than before is followed by nothing new.
+                # A run that occurs no more often than before has no new followers.
                 if high - low != count:
                     break
 
@@ -235,12 +252,15 @@ def match(known: Sorted, query_M: NDArray[np.int64], lengths_M: Places, places_M
 def extend_rows(
     known: Sorted, most: int, elements_B: NDArray[np.int64], state_B3: NDArray[np.int64]
 ) -> None:
-    """Add an element to every row's interval, dropping first elements until it occurs; in place."""
+    """Extend every row's interval by an element, in place.
+
+    First elements are dropped until the run occurs.
+    """
     size = len(known.order_N)
     for row in range(len(elements_B)):
         element = elements_B[row]
         length, low, high = state_B3[row, 0], state_B3[row, 1], state_B3[row, 2]
-        # States come from outside; whatever they say, nothing out of bounds is read.
+        # States come from outside: nothing out of bounds may be read, whatever their values.
         if length < 0 or length > size or low < 0 or high > size or low >= high:
             length, low, high = 0, 0, size
         if element == known.separator or element < 0:
@@ -266,7 +286,7 @@ def extend_rows(
 def stands_alone(
     known: Sorted, low: int, high: int, length: int, inside_V: NDArray[np.bool_]
 ) -> bool:
-    """True if a run of an interval has no element of `inside_V` beside it."""
+    """True if a run occurs without a neighbour in `inside_V`."""
     size = len(known.elements_N)
     for rank in range(low, high):
         before = known.order_N[rank] - 1

@@ -2,7 +2,7 @@
 
 Induced sorting: Nong, Zhang and Chan, "Two Efficient Algorithms for Linear Time Suffix Array
 Construction", IEEE Transactions on Computers 60(10), 2011. A suffix is *rising* (type S) when it is
-smaller than the one behind it, else *falling* (type L); a *valley* (LMS) is a rising suffix behind
+smaller than the next one, else *falling* (type L); a *valley* (LMS) is a rising suffix after
 a falling one. Sorted valleys induce the order of all others in two passes. The valleys themselves
 are sorted by naming the stretches between them and solving the sequence of names, at most half as
 long, in the part of the array that is still free.
@@ -24,7 +24,10 @@ Counts = NDArray[np.uint32]
 
 
 def fixed(array: Array) -> Array:
-    """A view that cannot be written, as mapped arrays are: compiled code is made once for both."""
+    """A read-only view of an array.
+
+    Mapped arrays are read-only, too, so that functions are compiled once for both.
+    """
     view = array.view()
     view.flags.writeable = False
     return view
@@ -33,7 +36,7 @@ def fixed(array: Array) -> Array:
 def suffix_order(elements_N: Elements) -> Places:
     """Starts of the suffixes of a sequence, smallest first.
 
-    A suffix comes before those it begins.
+    A suffix comes before longer ones that begin with it.
 
     Linear time. Besides its input and its result it needs 8 bytes for each number up to the largest
     element, and up to 8 for each different stretch between two valleys: under 8 bytes per element
@@ -98,7 +101,7 @@ def _ends(counts_V: Counts, next_V: Counts) -> None:
 def _sort_stretches(
     elements_N: Elements, counts_V: Counts, next_V: Counts, order_N: Places
 ) -> tuple[int, int]:
-    """Sort the stretches from one valley to the next and name them by their rank.
+    """Sort the stretches between valleys and name them by their rank.
 
     Returns:
         how many valleys there are, and how many different names. When all differ, the valleys lie
@@ -124,9 +127,9 @@ def _sort_stretches(
                 order_N[0] = order_N[i]
         return valleys, valleys
 
-    # Falling ones, from small to large. A positive entry calls for the one before it; a negative
-    # one waits for the second pass, because a rising one comes before it. What has been used is
-    # wiped out.
+    # Falling ones, from small to large. A positive entry places the suffix before it; a negative
+    # one waits for the second pass, because the suffix before it is rising. Used entries are
+    # cleared.
     _begins(counts_V, next_V)
     place = length - 1
     element = elements_N[place]
@@ -263,7 +266,9 @@ def _induce(
 def shared_lengths(
     elements_N: Elements, order_N: Places, ranks_N: Places, shared_N: Places
 ) -> None:
-    """Write the rank of every suffix, and the length it shares with the one before it in order.
+    """Write the rank and the shared length of every suffix.
+
+    A suffix shares its first elements with the previous one in order.
 
     Kasai, Lee, Arimura, Arikawa and Park, "Linear-Time Longest-Common-Prefix Computation in Suffix
     Arrays", 2001.
@@ -271,8 +276,8 @@ def shared_lengths(
     Arguments:
         elements_N: the sequence.
         order_N: its suffixes in order.
-        ranks_N: filled: where each suffix comes in that order.
-        shared_N: filled; 0 for the first.
+        ranks_N: filled with the rank of each suffix.
+        shared_N: filled with the shared lengths; 0 for the first.
     """
     length = len(elements_N)
     for i in range(length):

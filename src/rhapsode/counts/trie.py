@@ -1,6 +1,6 @@
-"""Occurrences of all short sequences of a corpus: one trie, counted by sorting packed keys.
+"""Counts of all short sequences of a corpus in a trie.
 
-Knows counts only; what probabilities follow from them is `rhapsode.counts.ngram`.
+Counting sorts packed keys. Probabilities are in `rhapsode.counts.ngram`.
 """
 
 from collections.abc import Iterator
@@ -38,17 +38,17 @@ class Trie:
         vocab_size: V.
         order: elements of the longest sequences kept.
         elements: N, how many elements were counted.
-        documents: how many texts of their own they are.
-        asked: the order that was asked for; `order` is less where memory did not suffice.
-        opening: the element that every document was read behind; None when there is none.
+        documents: number of separate texts.
+        asked: the requested order; `order` is lower where memory did not suffice.
+        opening: the element read before every document; None: no such element.
         once: how many sequences of the last level occur once and were left out to save memory.
         begin_L: the first node of each level from 0 up to `order`, and the number of nodes M.
         first_M: the first child of each node that is not of the last level, and M; int32.
         element_M: the last element of each node, int32.
         count_M: how often it occurs, openings included, int32.
-        ending_M: how many sequences of one more element end with it, and how many documents begin
-            with it, for there nothing else can stand before it; int32, for all levels but the last.
-            An opening by itself does not count.
+        ending_M: number of sequences of one more element that end with it, plus the number of
+            documents that begin with it, where nothing else can precede it; int32, for all levels
+            but the last. An opening by itself does not count.
         suffix_M: the node of the sequence without its first element, int32.
     """
 
@@ -90,20 +90,18 @@ def learn_trie(
 ) -> Trie:
     """Count all sequences of up to `order` elements.
 
-    Several levels at once are read off one array of 64-bit keys, sorted: a node that is known
-    already, and as many elements behind it as fit. Deeper levels take another round.
+    Several levels at once are read from one sorted array of 64-bit keys: a known node, and as many
+    of the elements after it as fit. Deeper levels take another round.
 
     Arguments:
         elements_N: ids from 0 up to `vocab_size - 1`, of any integer type; may be mapped from disk.
         vocab_size: V.
         order: elements of the longest sequences, from 1 up to 8.
-        starts: where documents begin that have no common history; no sequence runs across. None:
-            one text.
-        opening: an element that every document is read behind without being counted as a choice;
-            None: there is none.
-        most_nodes: how many nodes are kept beside those of the vocabulary. When the text has more,
-            sequences of the deepest level that occur once are left out, and where that does not
-            suffice the level is.
+        starts: where documents begin; no sequence runs across a start. None: one text.
+        opening: an element read before every document without being counted. None: no such element.
+        most_nodes: maximum number of nodes besides those of the vocabulary. If the text has more,
+            sequences of the deepest level that occur once are left out; if that does not suffice,
+            the whole level is.
 
     Raises:
         DataError: the text has more than 2,147,483,647 elements.
@@ -144,7 +142,7 @@ def learn_trie(
 
 @dataclass
 class _Level:
-    """Nodes of a level that is being read off: parts in order, to be joined."""
+    """Nodes of a level under construction, as parts in order."""
 
     elements: list[NDArray[np.int32]] = field(default_factory=list)
     counts: list[NDArray[np.int32]] = field(default_factory=list)
@@ -164,7 +162,10 @@ class _Level:
 
 
 class _Growing:
-    """A trie that some levels are known of, `order` of them; `whole` until one had to be cut."""
+    """A trie under construction, with `order` complete levels.
+
+    `whole` becomes false when a level has to be cut.
+    """
 
     def __init__(
         self,
@@ -195,7 +196,10 @@ class _Growing:
         self.ending_M = np.zeros(1, dtype=np.int32)
 
     def ranges(self) -> Iterator[tuple[int, int, int]]:
-        """Ranges of the last level's nodes that are sorted at a time, and their occurrences."""
+        """Ranges of the last level's nodes, with their numbers of occurrences.
+
+        Each range is small enough to be sorted at once.
+        """
         begin, end = self.begin_L[-2:]
         if self.read <= _KEYS:
             yield begin, end, self.read
@@ -208,7 +212,7 @@ class _Growing:
             low, done = high, int(count_M[high - 1])
 
     def keys(self, low: int, high: int, size: int, digits: int) -> NDArray[np.int64]:
-        """Ordered keys of some nodes' occurrences and the `digits` elements behind them."""
+        """Ordered keys of some nodes' occurrences and the `digits` elements after them."""
         keys_N = np.empty(size, dtype=np.int64)
         filled = 0
         for chunk in self.chunks(reach=self.order + digits):
@@ -232,7 +236,10 @@ class _Growing:
         return keys_N
 
     def grow(self, most: int) -> None:
-        """Add the levels of one round of keys, up to `most` nodes in all; else cut the next one."""
+        """Add the levels of one round of keys.
+
+        If they exceed `most` nodes in all, the next level is cut.
+        """
         begin, end = self.begin_L[-2:]
         digits = min(self.asked - self.order, (_KEY_BITS - (end - begin).bit_length()) // self.bits)
         first_M = np.zeros(end - begin, dtype=np.int32)
@@ -261,7 +268,10 @@ class _Growing:
             self.cut(most)
 
     def join(self, first_M: NDArray[np.int32], levels: list[_Level]) -> None:
-        """Take up new levels; `first_M` counts the children of each node of the last one known."""
+        """Append new levels.
+
+        `first_M` counts the children of each node of the last known level.
+        """
         children_M = [np.ones(1, dtype=np.int32), np.diff(self.first_M), first_M]
         children_M += [part for level in levels[:-1] for part in level.children]
         elements, counts = [self.element_M], [self.count_M]
@@ -281,7 +291,10 @@ class _Growing:
         self.order = len(self.begin_L) - 2
 
     def cut(self, most: int) -> None:
-        """Add one level without what occurs once, if that makes at most `most` nodes."""
+        """Add one level without the sequences that occur once.
+
+        The level is left out if there would be more than `most` nodes.
+        """
         begin, end = self.begin_L[-2:]
         first_M = np.zeros(end - begin, dtype=np.int32)
         ending_M = np.zeros(end, dtype=np.int32)
@@ -313,7 +326,10 @@ class _Growing:
         self.ending_M = ending_M
 
     def count_endings(self) -> None:
-        """Count the elements and openings before each node, but for those of the last level."""
+        """Count the elements and openings before each node.
+
+        Nodes of the last level are left out.
+        """
         levels = self.order - 1
         ending_M = np.zeros(self.begin_L[self.order], dtype=np.int32)
         complete = self.order + 1

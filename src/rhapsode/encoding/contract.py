@@ -28,7 +28,10 @@ Ids = NDArray[np.unsignedinteger] | NDArray[np.int64] | Sequence[int]
 
 
 class IncrementalDecoder(ABC):
-    """Elements to text as they come; the pieces joined equal `decode` of the whole."""
+    """Incremental conversion of elements to text.
+
+    The pieces joined equal `decode` of the whole.
+    """
 
     @abstractmethod
     def feed(self, ids: Ids) -> str:
@@ -40,9 +43,10 @@ class IncrementalDecoder(ABC):
 
 
 class Encoder(ABC):
-    """Text to element ids and back. Id 0 is end-of-sequence and padding, 1 the unknown element.
+    """Conversion of text to element ids and back.
 
-    The ids of a text are those of its pieces, cut behind line feeds, one after another.
+    Id 0 is end-of-sequence and padding, id 1 the unknown element. The ids of a text are those of
+    its pieces, cut after line feeds, one after another.
 
     Arguments:
         vocabulary: the text of every id from 2 on, in order.
@@ -56,11 +60,11 @@ class Encoder(ABC):
     round_trip: ClassVar[str]
     """Result of `decode(encode(text))`: "lossless", or the normalisation applied."""
     unknown_prompt: ClassVar[str]
-    """Meaning of an unseen piece of a prompt: "error", or "element" for the unknown element."""
+    """Treatment of an unseen piece of a prompt: "error", or "element" for the unknown element."""
     spaced: bool = False
-    """True if a space stands between two elements, but beside line ends."""
+    """True if elements are separated by a space, except next to line ends."""
     parallel: ClassVar[Literal["itself", "processes"]] = "itself"
-    """User of several cores: `encode` itself, or its caller with processes where it is slow."""
+    """Parallelism: `encode` itself uses several cores, or its caller uses processes."""
 
     def __init__(self, vocabulary: Sequence[str], settings: Mapping[str, Any]) -> None:
         self.vocabulary = tuple(vocabulary)
@@ -69,7 +73,7 @@ class Encoder(ABC):
     @classmethod
     @abstractmethod
     def learn(cls, texts: Iterable[str], settings: Mapping[str, Any]) -> Encoder:
-        """An encoder for texts like these.
+        """Learn an encoder from texts.
 
         Raises:
             SettingsError: a setting that this encoding lacks, or out of range.
@@ -90,35 +94,43 @@ class Encoder(ABC):
 
     @abstractmethod
     def encode(self, text: str) -> NDArray[np.unsignedinteger]:
-        """The ids of a text, (N,); what has no element of its own becomes the unknown element."""
+        """Ids of a text, (N,).
+
+        Pieces without an element become the unknown element.
+        """
 
     def decode(self, ids: Ids) -> str:
-        """The text of ids; end-of-sequence is nothing, the unknown element U+FFFD."""
+        """Text of ids.
+
+        End-of-sequence adds nothing, the unknown element adds U+FFFD.
+        """
         decoder = self.decoder()
         return decoder.feed(ids) + decoder.finish()
 
     @abstractmethod
     def decoder(self) -> IncrementalDecoder:
-        """A fresh incremental decoder."""
+        """A new incremental decoder."""
 
     @abstractmethod
     def unknown_pieces(self, text: str) -> list[str]:
-        """The pieces of a text that have no element of their own, every occurrence, in order."""
+        """Pieces of a text without an element, every occurrence, in order."""
 
     def unknown(self, text: str) -> list[str]:
-        """The distinct pieces of a text without an element, in order of appearance."""
+        """Distinct pieces of a text without an element, in order of appearance."""
         return list(dict.fromkeys(self.unknown_pieces(text)))
 
     def without_unknown(self, text: str) -> str:
-        """The text with every piece dropped that has no element of its own."""
+        """The text without the pieces that have no element."""
         ids_N = self.encode(text)
         return self.decode(ids_N[(ids_N != UNKNOWN_ID) & (ids_N != END_ID)])
 
     def element_bytes(self) -> tuple[bytes, ...]:
-        """UTF-8 bytes that each element adds to a text, from id 2 on; maybe a part of a character.
+        """UTF-8 bytes that each element adds to a text.
+
+        They begin with id 2, and may be a part of a character.
 
         Raises:
-            SettingsError: they depend on the elements beside it.
+            SettingsError: they depend on neighbouring elements.
         """
         texts = (self.decode([element]) for element in range(2, self.vocab_size))
         return tuple(text.encode("utf-8", "surrogatepass") for text in texts)
@@ -146,12 +158,15 @@ class Encoder(ABC):
         }
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled, for other processes, as its mapping."""
+        """Pickle the encoder as its mapping, for other processes."""
         return encoder_from_mapping, (self.to_mapping(),)
 
 
 class CountingEncoder(Encoder):
-    """An encoder that learns from counts of pieces, which processes count apart and add."""
+    """An encoder that learns from counts of pieces.
+
+    Separate processes count parts of the texts, and the counts are added.
+    """
 
     @classmethod
     @abstractmethod
@@ -165,7 +180,10 @@ class CountingEncoder(Encoder):
     @classmethod
     @abstractmethod
     def from_counts(cls, counts: Mapping[str, int], settings: Mapping[str, Any]) -> Encoder:
-        """The encoder for texts with these pieces; `settings` as `count` took them."""
+        """Build the encoder for texts with these pieces.
+
+        `settings` are those that `count` took.
+        """
 
     @classmethod
     def learn(cls, texts: Iterable[str], settings: Mapping[str, Any]) -> Encoder:
@@ -173,7 +191,7 @@ class CountingEncoder(Encoder):
 
 
 class JoiningDecoder(IncrementalDecoder):
-    """Elements whose texts stand one behind the other, whatever is beside them.
+    """Decoder that concatenates the texts of elements.
 
     Arguments:
         texts: the text of every id from 0 on.
@@ -212,7 +230,7 @@ def most_frequent(
 
     Arguments:
         counts: how often each occurs.
-        most: elements to keep, end-of-sequence and unknown counted in.
+        most: maximum number of elements, including end-of-sequence and unknown.
         min_count: pieces that occur less often are left out.
     """
     ordered = sorted(
@@ -223,7 +241,7 @@ def most_frequent(
 
 
 def line_chunks(text: str) -> Iterator[str]:
-    """Parts of about `CHUNK` characters that end behind a line feed, as elements do."""
+    """Split a text after line feeds into parts of about `CHUNK` characters."""
     start = 0
     while start < len(text):
         end = text.find("\n", start + CHUNK) + 1 or len(text)
@@ -232,12 +250,15 @@ def line_chunks(text: str) -> Iterator[str]:
 
 
 def without_surrogates(text: str) -> str:
-    """The text with halves of surrogate pairs, which no tokenizer takes, replaced by U+FFFD."""
+    """Replace halves of surrogate pairs with U+FFFD.
+
+    No tokenizer accepts them.
+    """
     return text if text.isascii() else _HALVES.sub(UNKNOWN_TEXT, text)
 
 
 def vocabulary_of(text: str, *, reserved: Sequence[str]) -> list[str]:
-    """The tokens of a `tokenizer.json`, in order of id, behind the two reserved ones.
+    """Tokens of a `tokenizer.json` in order of id, without the reserved ones.
 
     Raises:
         BundleError: no vocabulary, or ids that are not 0, 1, 2, ...
@@ -250,7 +271,7 @@ def vocabulary_of(text: str, *, reserved: Sequence[str]) -> list[str]:
 
 
 def tokens_of(table: Any, reserved: Sequence[str]) -> list[str]:
-    """The tokens of a table to ids, in order of id, behind the two reserved ones.
+    """Tokens of a table of ids, in order, without the reserved ones.
 
     Raises:
         BundleError: no table, or ids that are not 0, 1, 2, ...

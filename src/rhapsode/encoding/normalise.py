@@ -1,4 +1,4 @@
-"""Normalisation of a text before it is cut into elements; by default none."""
+"""Normalisation of texts before encoding; none by default."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class NormalSettings:
 
 
 class Normaliser:
-    """Carries out `NormalSettings`.
+    """Normalisation of texts by `NormalSettings`.
 
     Arguments:
         known: the settings.
@@ -48,21 +48,21 @@ class Normaliser:
     def __init__(self, known: NormalSettings) -> None:
         form = [_FORMS[known.unicode]()] if known.unicode else []
         small = [normalizers.Lowercase()] if known.lowercase else []
-        # Small letters may compose where their capitals did not, as in J with caron.
+        # Lower-case letters may compose where their capitals did not, as in J with caron.
         self.steps: list[normalizers.Normalizer] = [*form, *small, *(form if small else [])]
-        """Steps of `tokenizers`, which an exported `tokenizer.json` holds, too."""
+        """Steps of `tokenizers`, which an exported `tokenizer.json` contains, too."""
         self._sequence = normalizers.Sequence(self.steps)
         self._convert = _converter(known.chinese) if known.chinese else None
 
     def converted(self, text: str) -> str:
-        """The text in the Chinese characters asked for, halves of surrogate pairs replaced."""
+        """Convert Chinese characters and replace halves of surrogate pairs."""
         text = without_surrogates(text)
         if self._convert is None:
             return text
         return "".join([str(self._convert(chunk)) for chunk in line_chunks(text)])
 
     def __call__(self, text: str) -> str:
-        """The text after all steps; without any it stays as it is."""
+        """The normalised text."""
         if self._convert is None and not self.steps:
             return text
         text = self.converted(text)
@@ -72,7 +72,7 @@ class Normaliser:
 
 
 def stated(known: NormalSettings, *, lost: Iterable[str] = ()) -> str:
-    """The round trip in words.
+    """Description of the round trip in words.
 
     Arguments:
         known: the settings.

@@ -1,4 +1,7 @@
-"""State machines over elements: grammars and contexts, and their finite forms. No torch."""
+"""State machines over elements: grammars and contexts. No torch.
+
+Some have a finite form, a table.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,8 @@ class StateMachine(ABC):
     """A Moore machine over elements: its output depends on its state alone.
 
     It reads every element of the vocabulary in every state. A state has `select(rows)` and
-    `fork()`. `advance` may write into the state that it is given: fork it first to keep it. What a
-    row becomes never depends on the rows beside it, nor on how its elements are cut into calls.
+    `fork()`. `advance` may write into the state that it is given: fork it first to keep it. The
+    result of a row never depends on other rows, nor on how its elements are split into calls.
     """
 
     @property
@@ -33,7 +36,7 @@ class StateMachine(ABC):
 
     @abstractmethod
     def advance(self, elements_BT: Ids, state: Any) -> Any:
-        """Read elements; the state behind them.
+        """State after reading elements.
 
         Arguments:
             elements_BT: ids from 0 to V - 1; T may be 0.
@@ -45,11 +48,11 @@ class StateMachine(ABC):
         """The rows of several states, in order."""
 
     def renew(self, state: Any, reset_B: Flags) -> Any:
-        """The state with some rows begun anew.
+        """The state with some rows reset.
 
         Arguments:
             state: of B rows.
-            reset_B: True where a row begins anew.
+            reset_B: True where a row is reset.
         """
         if not reset_B.any():
             return state
@@ -65,14 +68,14 @@ class StateMachine(ABC):
         state: Any,
         reset_BT: Flags | None,
     ) -> Any:
-        """Write the output of the state behind each element; the last state.
+        """Write the output after each element and return the last state.
 
         Arguments:
-            outputs_BTX: takes the outputs.
-            output: of a state, (B, X).
+            outputs_BTX: filled with the outputs.
+            output: output of a state, (B, X).
             ids_BT: ids from 0 to V - 1.
             state: of B rows; it may be written into.
-            reset_BT: True where a row begins anew before it reads the element. None: nowhere.
+            reset_BT: True where a row is reset before it reads the element. None: nowhere.
         """
         for t in range(ids_BT.shape[1]):
             if reset_BT is not None:
@@ -82,12 +85,12 @@ class StateMachine(ABC):
         return state
 
     def read(self, ids_BT: Ids, state: Any, reset_BT: Flags | None = None) -> Any:
-        """The state behind some elements, rows beginning anew on the way.
+        """State after reading elements, with resets on the way.
 
         Arguments:
             ids_BT: ids from 0 to V - 1.
             state: of B rows; it may be written into.
-            reset_BT: True where a row begins anew before it reads the element. None: nowhere.
+            reset_BT: True where a row is reset before it reads the element. None: nowhere.
         """
         if reset_BT is None or not reset_BT.any():
             return self.advance(ids_BT, state)
@@ -111,7 +114,7 @@ class Place:
         return Place(self.state_B[rows_R])
 
     def fork(self) -> Place:
-        """A state of its own."""
+        """The state itself, which is never changed in place."""
         return self
 
 
@@ -120,10 +123,10 @@ class Transitions:
     """A finite automaton; rows begin in state 0.
 
     Arguments:
-        next_SV: the state behind each element, by state, int32.
+        next_SV: the state after each element, by state, int32.
 
     Raises:
-        ValueError: it is no table, or leads to a state that is none.
+        ValueError: it is not a table, or leads to a state that does not exist.
     """
 
     next_SV: NDArray[np.int32]
@@ -148,7 +151,7 @@ T = TypeVar("T", bound=np.generic)
 
 
 class TableMachine(StateMachine, Generic[Table]):
-    """A state machine in a table.
+    """A state machine given by a table.
 
     Arguments:
         table: the automaton.
@@ -170,19 +173,19 @@ class TableMachine(StateMachine, Generic[Table]):
         return Place(np.zeros(rows, dtype=np.int32))
 
     def advance(self, elements_BT: Ids, state: Place) -> Place:
-        """Read elements; the states behind them."""
+        """States after reading elements."""
         return Place(self.path(elements_BT, state)[:, -1].copy())
 
     def join(self, states: Sequence[Place]) -> Place:
         return Place(np.concatenate([state.state_B for state in states]))
 
     def path(self, ids_BT: Ids, state: Place, reset_BT: Flags | None = None) -> NDArray[np.int32]:
-        """States before the first element and behind each, (B, T + 1).
+        """States before the first element and after each, (B, T + 1).
 
         Arguments:
             ids_BT: ids from 0 to V - 1.
             state: of B rows.
-            reset_BT: True where a row begins anew before it reads the element. None: nowhere.
+            reset_BT: True where a row is reset before it reads the element. None: nowhere.
         """
         rows, time = ids_BT.shape
         state_BT = np.empty((rows, time + 1), dtype=np.int32)
@@ -196,23 +199,25 @@ class TableMachine(StateMachine, Generic[Table]):
     def look_up(
         self, values_SX: NDArray[T], ids_BT: Ids, state: Place, reset_BT: Flags | None
     ) -> tuple[NDArray[T], Place]:
-        """Values (B, T, X) of the states behind each element, and the states behind the last.
+        """Values of the states after each element, and the last states.
+
+        Values are (B, T, X).
 
         Arguments:
             values_SX: by state.
             ids_BT: ids from 0 to V - 1.
             state: of B rows.
-            reset_BT: True where a row begins anew before it reads the element. None: nowhere.
+            reset_BT: True where a row is reset before it reads the element. None: nowhere.
         """
         state_BT = self.path(ids_BT, state, reset_BT)
         return values_SX[state_BT[:, 1:]], Place(state_BT[:, -1].copy())
 
 
 class Grammar(StateMachine):
-    """Elements that may follow those before them.
+    """A grammar: the elements that may follow those before them.
 
-    Distributions are normalised over what is allowed. Behind elements that are not allowed
-    something is allowed, too: prompts may hold them.
+    Distributions are normalised over the allowed elements. Prompts may contain elements that are
+    not allowed: after these, too, something is allowed.
     """
 
     @abstractmethod
@@ -225,29 +230,30 @@ class Grammar(StateMachine):
         Arguments:
             ids_BT: ids from 0 to V - 1.
             state: of B rows; it may be written into.
-            reset_BT: True where a row begins anew before it reads the element. None: nowhere.
+            reset_BT: True where a row is reset before it reads the element. None: nowhere.
 
         Returns:
-            What may follow (B, T, V), and the state behind the elements.
+            Allowed elements (B, T, V), and the state after the elements.
         """
         allowed_BTV = np.empty((*ids_BT.shape, self.vocab_size), dtype=np.bool_)
         return allowed_BTV, self.fill(allowed_BTV, self.allowed_BV, ids_BT, state, reset_BT)
 
     def compiled(self) -> GrammarTable | None:
-        """The grammar as a finite automaton; None where it is none."""
+        """The grammar as a finite automaton; None without a finite form."""
         return None
 
 
 @dataclass(frozen=True)
 class GrammarTable(Transitions):
-    """A finite automaton of what may follow; rows begin in state 0.
+    """A finite automaton with allowed elements; rows begin in state 0.
 
     Arguments:
-        next_SV: the state behind each element, by state, int32; also behind what is not allowed.
+        next_SV: the state after each element, by state, int32; also after elements that are not
+            allowed.
         allowed_SV: elements that may follow, by state; at least one in each.
 
     Raises:
-        ValueError: shapes that differ, a state that is none, or one that allows nothing.
+        ValueError: shapes that differ, a state that does not exist, or one that allows nothing.
     """
 
     allowed_SV: Flags
@@ -290,38 +296,38 @@ class Contexts(StateMachine):
 
     @abstractmethod
     def values_BC(self, state: Any) -> Ids:
-        """The integers of each row, (B, C), each from 0 to below its size."""
+        """Integers of each row, (B, C), each below its size."""
 
     def along(self, ids_BT: Ids, state: Any, reset_BT: Flags | None = None) -> tuple[Ids, Any]:
-        """The integers behind each element that is read.
+        """Integers after each element that is read.
 
         Arguments:
             ids_BT: ids from 0 to V - 1.
             state: of B rows; it may be written into.
-            reset_BT: True where a row begins anew before it reads the element. None: nowhere.
+            reset_BT: True where a row is reset before it reads the element. None: nowhere.
 
         Returns:
-            The integers (B, T, C), and the state behind the elements.
+            The integers (B, T, C), and the state after the elements.
         """
         values_BTC = np.empty((*ids_BT.shape, len(self.sizes)), dtype=np.int64)
         return values_BTC, self.fill(values_BTC, self.values_BC, ids_BT, state, reset_BT)
 
     def compiled(self) -> ContextsTable | None:
-        """The contexts as a finite automaton; None where they are none."""
+        """The contexts as a finite automaton; None without a finite form."""
         return None
 
 
 @dataclass(frozen=True)
 class ContextsTable(Transitions):
-    """A finite automaton with C integers a state; rows begin in 0.
+    """A finite automaton with C integers per state; rows begin in 0.
 
     Arguments:
-        next_SV: the state behind each element, by state, int32.
+        next_SV: the state after each element, by state, int32.
         values_SC: the integers of each state, from 0, int64.
         sizes: the number of values of each of the C integers.
 
     Raises:
-        ValueError: shapes that differ, a state that is none, or a value out of range.
+        ValueError: shapes that differ, a state that does not exist, or a value out of range.
     """
 
     values_SC: Ids

@@ -1,4 +1,4 @@
-"""Sequences of vectors as networks take them: the common form of all encoders of values."""
+"""Encoded sequences of vectors, the common form of all value encoders."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Singles = NDArray[np.float32]
-# Features further out are cut.
+# Features beyond it are clipped.
 FARTHEST = 1e4
 
 
 @dataclass(frozen=True)
 class EncodedValues:
-    """A sequence of values as a network takes it.
+    """A sequence of values, encoded for a network.
 
     Row t of the features is known before row t of the targets.
 

@@ -1,4 +1,4 @@
-"""Softmax over kinds: the elements of a vocabulary, or kinds beside numbers."""
+"""Softmax heads: elements of a vocabulary, or categories beside numbers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,7 +33,8 @@ class CategoricalConfig:
     bias: bool = True
     """Add a bias for each element."""
     tied: bool = False
-    """Use the weights of the input table, which is as wide as the features (Press and Wolf 2017)."""
+    """Use the weights of the input table, which is as wide as the features (Press and Wolf
+    2017)."""
 
 
 @HEADS.register("categorical.v1")
@@ -65,7 +66,9 @@ class Categorical(Head):
         return log_prob_BT if log_jacobian_BT is None else log_prob_BT + log_jacobian_BT
 
     def sample(self, parameters: Tensor, uniforms_B: Tensor, temperature: float = 1.0) -> Tensor:
-        """Ids (B,) from logits (B, V); a temperature under 1e-5 takes the likeliest, lowest id on ties.
+        """Draw ids (B,) from logits (B, V).
+
+        A temperature below 1e-5 takes the likeliest id, the lowest on ties.
 
         Raises:
             ValueError: a negative temperature.
@@ -74,7 +77,7 @@ class Categorical(Head):
 
 
 def drawn_ids(logits_BV: Tensor, uniforms_B: Tensor, temperature: float) -> Tensor:
-    """Ids (B,) from logits; see `Categorical.sample`."""
+    """Draw ids (B,) from logits; see `Categorical.sample`."""
     if temperature < 0:
         raise ValueError(f"temperature {temperature} is negative")
     if temperature < GREEDY_BELOW:
@@ -106,9 +109,9 @@ class JointConfig:
 
 @HEADS.register("joint.v1")
 class Joint(DensityHead):
-    """Numbers by a head of their own, kinds by softmax; independent given the features.
+    """Numbers by a head of their own, categories by softmax.
 
-    The temperature is that of both.
+    They are independent given the features. The temperature applies to both.
     """
 
     Config = JointConfig
@@ -149,7 +152,9 @@ class Joint(DensityHead):
         return total_BT if log_jacobian_BT is None else total_BT + log_jacobian_BT
 
     def sample(self, parameters: Tensor, uniforms_B: Tensor, temperature: float = 1.0) -> Tensor:
-        """One observation a row, (B, K) float64, by inversion of a lane for each number.
+        """Draw one observation per row, (B, K) float64, by inversion.
+
+        Each number has its own lane of uniforms.
 
         Raises:
             ValueError: a negative temperature.
@@ -176,7 +181,7 @@ class Joint(DensityHead):
         return torch.cat(quantiles, dim=-1)
 
     def scaled(self, parameters: Tensor, log_scale: Tensor) -> Tensor:
-        """Parameters of scaled numbers; a kind has no scale."""
+        """Parameters of scaled numbers; categories have no scale."""
         numbers, logits = self._parts(parameters)
         own = self._columns(parameters, log_scale)[..., : self.numbers.target_size]
         return torch.cat((self.numbers.scaled(numbers, own), *logits), dim=-1)

@@ -1,9 +1,9 @@
-"""The contract of a head: features to a distribution over the next element; and the base of heads over numbers.
+"""The contract of a head, and the base of heads over numbers.
 
-Heads over numbers have in common an affine map to parameters, safe gradients and draws by
-inversion. Their parameters are (B, T, P) with P = K x the head's own number for one target. A width
-is kept as its logarithm and a place as it is, so that `scaled` takes a distribution over scaled
-values to the data's own units exactly.
+A head maps features to a distribution over the next element. Heads over numbers have in common an
+affine map to parameters, bounded gradients and draws by inversion. Their parameters are (B, T, P)
+with P = K x the head's own number for one target. A width is kept as its logarithm and a location
+as it is, so that `scaled` takes a distribution over scaled values to the data's own units exactly.
 """
 
 from abc import ABC, abstractmethod
@@ -22,7 +22,7 @@ GREEDY_BELOW = 1e-5
 
 
 class Head(nn.Module, ABC):
-    """Owns the link from features to the parameters of a distribution, its density and its draw.
+    """Map of features to a distribution, with its density and draws.
 
     A log-probability is always in the data's own units: heads over scaled values add
     `log_jacobian_BT`.
@@ -50,7 +50,10 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def sample(self, parameters: Tensor, uniforms_B: Tensor, temperature: float = 1.0) -> Tensor:
-        """One element a row from parameters (B, ...), by inversion of uniforms in [0, 1)."""
+        """Draw one element per row from parameters (B, ...).
+
+        Draws invert uniforms in [0, 1).
+        """
 
 
 HEADS: Registry[type[Head]] = Registry("head")
@@ -70,21 +73,21 @@ class DensityConfig:
     """Numbers of one observation, K."""
 
 
-# Beyond these nothing is left of float32, which the training loop adds up and clips in.
+# Limits beyond which float32 overflows where the training loop adds up and clips.
 FARTHEST = 1e35
 STEEPEST = 1e6
 LOWEST = -1e30
 LOG_WIDEST = 100.0
 TINY = 2.0**-54
-# Buffers that stay in a core's cache, and that malloc hands out again without asking the system.
+# Buffers that stay in a core's cache, and that malloc reuses without asking the system.
 ROWS_AT_ONCE = 8192
 NUMBERS_AT_ONCE = 1 << 18
 
 
 def constant(values: Sequence[float]) -> Tensor:
-    """Settings as a tensor, float64, on the processor whatever the device at hand.
+    """Settings as a float64 tensor on the CPU, whatever the default device.
 
-    Not a buffer: a network that is built without memory, to be filled from a file, would forget it.
+    It is not a buffer, which a network built on the meta device and filled from a file would lose.
     """
     return torch.tensor(values, dtype=torch.float64, device="cpu")
 
@@ -101,7 +104,10 @@ def bounded(parameters: Tensor) -> Tensor:
 
 
 def log_softplus(x: Tensor, floor: float = 0.0) -> Tensor:
-    """log(softplus(x) + floor), without a floor also where softplus underflows."""
+    """log(softplus(x) + floor).
+
+    Without a floor it is accurate also where softplus underflows.
+    """
     if floor:
         return (nn.functional.softplus(x) + floor).log()
     # Below -20 softplus(x) is exp(x) to float64's last digit but one.
@@ -122,21 +128,21 @@ class DensityHead(Head):
     """Numbers of one observation, K."""
 
     def start_linear(self, weight_KF: Tensor, bias_K: Tensor, log_width_K: Tensor) -> bool:
-        """Let every distribution begin about a linear function of the last F features.
+        """Initialise every distribution around a linear function of the last features.
 
         Arguments:
-            weight_KF: of the features, for each target.
+            weight_KF: weights of the last F features, for each target.
             bias_K: added to it.
-            log_width_K: natural logarithm of the standard deviation about it.
+            log_width_K: natural logarithm of the standard deviation around it.
 
         Returns:
-            Whether this head has such a beginning; if not, nothing was changed.
+            True if this head can begin so; otherwise nothing was changed.
         """
         return False
 
     @abstractmethod
     def quantile(self, parameters: Tensor, level: float | Tensor) -> Tensor:
-        """The values that are not exceeded with a probability, (..., K) float64, from parameters (..., P).
+        """Quantiles (..., K) of parameters (..., P), float64.
 
         Arguments:
             parameters: of any leading shape.
@@ -164,12 +170,16 @@ class DensityHead(Head):
 
 
 class AlikeHead(DensityHead):
-    """A distribution over K numbers of one shape, independent of one another given the features."""
+    """Distributions of one shape over K numbers.
+
+    They are independent of one another given the features.
+    """
 
     places: slice | None = None
-    """Raw outputs of a target that are places in its own units; None where there are none."""
+    """Raw outputs of a target that are locations in its own units; None without any."""
     width_share: ClassVar[float | None] = None
-    """The width, a target's second raw output, as a share of the standard deviation; None where there is no width."""
+    """Ratio of the width, a target's second raw output, to the standard deviation; None without a
+    width."""
 
     def __init__(self, config: DensityConfig, each: int) -> None:
         super().__init__()
@@ -203,27 +213,28 @@ class AlikeHead(DensityHead):
     def log_prob(
         self, parameters: Tensor, targets: Tensor, log_jacobian_BT: Tensor | None = None
     ) -> Tensor:
-        """Log-probability (nats) of targets (B, T, K), or (B, T) where K is 1; float32.
+        """Log-probability (nats) of targets, (B, T) float32.
 
         Arguments:
             parameters: (B, T, P).
-            targets: in the units the parameters speak of; NaN where missing.
+            targets: (B, T, K), or (B, T) where K is 1, in the units of the parameters; NaN where
+                missing.
             log_jacobian_BT: added as it is.
         """
         x, known = self._known(parameters, targets)
         each = self._log_density(self._split(bounded(parameters).double()), x)
         total = torch.where(known, each, 0.0).sum(-1)
-        # No lower than float32 can add up; the gradient goes on below.
+        # No lower than float32 can add up; the gradient is that of the unclamped value.
         log_prob_BT = (total.clamp(min=LOWEST).detach() + (total - total.detach())).float()
         return log_prob_BT if log_jacobian_BT is None else log_prob_BT + log_jacobian_BT
 
     def sample(self, parameters: Tensor, uniforms_B: Tensor, temperature: float = 1.0) -> Tensor:
-        """One observation a row, (B, K) float64, from parameters (B, P).
+        """Draw one observation per row, (B, K) float64, from parameters (B, P).
 
         Arguments:
             parameters: (B, P).
             uniforms_B: in [0, 1): (B, K), one lane for each target, or (B,) where K is 1.
-            temperature: 1 is the distribution itself; what others do to it, the head says.
+            temperature: 1 is the distribution itself; the head defines the effect of others.
 
         Raises:
             ValueError: a negative temperature.
@@ -254,7 +265,7 @@ class AlikeHead(DensityHead):
         return parameters.view(*parameters.shape[:-1], self.target_size, -1)
 
     def _known(self, parameters: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Targets (..., K), float64 and finite, and which of them are not missing."""
+        """Targets (..., K) as finite float64, and flags of known ones."""
         x = self._columns(parameters, targets).double()
         known = ~x.isnan()
         return torch.where(known, x, 0.0).clamp(-FARTHEST, FARTHEST), known

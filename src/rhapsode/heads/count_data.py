@@ -1,15 +1,15 @@
-"""Whole numbers: likelihoods of the original counts, whatever the scale of the inputs.
+"""Heads of count data: likelihoods of the original whole numbers.
 
 The inputs of a series of counts are scaled like any other; the targets stay as they were counted,
-so that nothing has a Jacobian. How large a series is reaches the distribution through `scaled`,
-which multiplies the mean, as DeepAR does (Salinas et al. 2020, section 3.3).
+so that nothing has a Jacobian. The size of a series enters the distribution through `scaled`, which
+multiplies the mean, as in DeepAR (Salinas et al. 2020, section 3.3).
 
 The temperature multiplies the normal score of the uniform that is inverted: 0 is the median, 1 the
-distribution itself, and what is drawn are whole numbers at every temperature.
+distribution itself, and draws are whole numbers at every temperature.
 
 Quantiles are exact where the mean is below a million; above that they are those of the gamma
 variable of equal mean and variance, less than 1e-4 off in cumulative probability. SciPy is loaded
-at the first call: only what draws counts or asks for their quantiles needs it.
+on first use: only drawing counts and computing their quantiles need it.
 """
 
 from abc import abstractmethod
@@ -44,7 +44,10 @@ Floats = NDArray[np.float64]
 
 
 class CountHead(AlikeHead):
-    """A mean, as its logarithm in the first column, and what else the shape has."""
+    """Base of heads over counts.
+
+    The first parameter is the logarithm of the mean; others depend on the shape.
+    """
 
     Config = DensityConfig
     counts = True
@@ -83,7 +86,10 @@ def _log_mean(parameters: Tensor) -> Tensor:
 
 @HEADS.register("poisson.v1")
 class Poisson(CountHead):
-    """Counts whose variance is their mean; its logarithm is the one parameter."""
+    """Counts whose variance is their mean.
+
+    The only parameter is the logarithm of the mean.
+    """
 
     each = 1
 
@@ -100,10 +106,10 @@ class Poisson(CountHead):
 
 @HEADS.register("negative_binomial.v1")
 class NegativeBinomial(CountHead):
-    """Counts with variance m + a m^2: logarithms of the mean m and of the dispersion a.
+    """Counts with variance m + a m^2 for a mean m.
 
-    Scaling by s multiplies m by s and divides a by sqrt(s): large series are less dispersed
-    (Salinas et al. 2020).
+    The parameters are the logarithms of the mean m and of the dispersion a. Scaling by s multiplies
+    m by s and divides a by sqrt(s): large series are less dispersed (Salinas et al. 2020).
     """
 
     each = 2
@@ -130,7 +136,7 @@ def _log_dispersion(parameters: Tensor) -> Tensor:
 
 
 def poisson_quantile(levels: Tensor, mean: Tensor) -> Tensor:
-    """The smallest counts that a Poisson variable exceeds with a probability below 1 - level.
+    """Poisson quantiles: the smallest counts whose cumulative probability exceeds the levels.
 
     Arguments:
         levels: in (0, 1), float64.
@@ -149,7 +155,7 @@ def poisson_quantile(levels: Tensor, mean: Tensor) -> Tensor:
 
 
 def negative_binomial_quantile(levels: Tensor, mean: Tensor, dispersion: Tensor) -> Tensor:
-    """As `poisson_quantile`, with variance m + a m^2.
+    """Negative binomial quantiles, as `poisson_quantile`, with variance m + a m^2.
 
     Arguments:
         levels: in (0, 1), float64.
@@ -206,7 +212,10 @@ def _count_quantile(
 
 
 def _added_up(level: Floats, a: Floats, b: Floats, log_first: Floats) -> Floats:
-    """Counts found by adding up from 0; infinity where that takes more than `ADDED` steps."""
+    """Quantiles of counts by adding up probabilities from 0.
+
+    They are infinite where that takes more than `ADDED` steps.
+    """
     counts = np.zeros(len(level))
     mass = np.exp(log_first)
     left = level - mass

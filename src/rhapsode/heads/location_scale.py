@@ -1,7 +1,7 @@
-"""Bell shapes: a location and a width, or a mixture of such.
+"""Heads of bell-shaped densities: a location and a width, or mixtures.
 
-Laplace is learning by absolute errors, Gaussian by squared ones. Where there is one bell, the
-temperature multiplies the distance from the median: 0 is the median, for these also the mode.
+Laplace corresponds to absolute errors, Gaussian to squared ones. With one bell, the temperature
+multiplies the distance from the median: 0 is the median, which is also the mode.
 """
 
 import functools
@@ -29,15 +29,15 @@ from rhapsode.heads.contract import (
 )
 
 _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
-# Degrees of freedom begin near 9, where the tails are felt and the middle is nearly Gaussian.
+# Degrees of freedom begin near 9, where tails matter and the centre is nearly Gaussian.
 _DF_UNIT = 10.0
 _LOG_DF_RANGE = (-12.0, 14.0)
 # The table of Student's quantiles: degrees of its polynomial and points along score and degrees of
-# freedom. A score of 8.4 lies behind all levels that float64 tells from 0.
+# freedom. A score of 8.4 lies beyond all levels that float64 distinguishes from 0.
 FARTHEST_SCORE = 8.4
 DEGREES = (24, 20)
 POINTS = (256, 192)
-# Halvings by which a mixture's quantile is found.
+# Bisection steps for a mixture's quantile.
 _HALVINGS = 80
 
 
@@ -58,7 +58,10 @@ class GaussianConfig(LocationScaleConfig):
 
 
 class LocationScale(AlikeHead):
-    """A location, the logarithm of a width, and what else the shape has."""
+    """Base of heads with a location and a width.
+
+    The second parameter is the logarithm of the width; others depend on the shape.
+    """
 
     Config = LocationScaleConfig
     each: ClassVar[int] = 2
@@ -101,7 +104,10 @@ def _log_width(parameters: Tensor) -> Tensor:
 
 @HEADS.register("laplace.v1")
 class Laplace(LocationScale):
-    """Absolute errors with a learned width: density exp(-|x - m| / b) / 2b; m is the median."""
+    """Laplace distribution: median m and width b.
+
+    The density is exp(-|x - m| / b) / 2b. Training minimises absolute errors with a learned width.
+    """
 
     width_share = 0.5**0.5
 
@@ -115,7 +121,10 @@ class Laplace(LocationScale):
 
 @HEADS.register("gaussian.v1")
 class Gaussian(LocationScale):
-    """Squared errors with a learned width: mean and standard deviation."""
+    """Normal distribution: mean and standard deviation.
+
+    Training minimises squared errors with a learned width.
+    """
 
     Config = GaussianConfig
 
@@ -129,7 +138,10 @@ class Gaussian(LocationScale):
 
 @HEADS.register("student_t.v1")
 class StudentT(LocationScale):
-    """Student's t: location, width and log(df - 2); with more than 2 degrees of freedom there is a variance."""
+    """Student's t: location, width and log(df - 2).
+
+    With more than 2 degrees of freedom there is a variance.
+    """
 
     each = 3
 
@@ -152,9 +164,10 @@ def _degrees_of_freedom(parameters: Tensor) -> Tensor:
 
 @functools.cache
 def _table() -> NDArray[np.float64]:
-    """The ratio w / score on an even grid over (score, sqrt(2 / df)), see `student_t_quantile`.
+    """Table of the ratio w / score; see `student_t_quantile`.
 
-    It comes off the Chebyshev polynomial through exact quantiles.
+    It is an even grid over (score, sqrt(2 / df)), computed from the Chebyshev polynomial through
+    exact quantiles.
     """
     from scipy.special import ndtr, stdtrit
 
@@ -180,8 +193,8 @@ def student_t_quantile(levels: Tensor, df: Tensor) -> Tensor:
 
     With w = sqrt(df log(1 + t^2 / df)), which is nearly normal (Wallace 1959), the ratio of w to
     the normal score of the same level is a smooth function of that score and of 1 / df, all along
-    the tails. It is read off a fine table: within 2e-7 of the exact quantile, relatively, and 3e-8
-    short of the last thousand-millionths.
+    the tails. It is interpolated in a fine table: the relative error is within 2e-7, and within
+    3e-8 except in the last thousand-millionths.
 
     Arguments:
         levels: in (0, 1), float64.
@@ -206,7 +219,10 @@ def student_t_quantile(levels: Tensor, df: Tensor) -> Tensor:
 
 
 def _cubic(place: Tensor, points: int) -> tuple[Tensor, list[Tensor]]:
-    """The first of four neighbours on a grid of step 1, and the weights of the cubic through them (Lagrange)."""
+    """Place and weights of cubic (Lagrange) interpolation on a unit grid.
+
+    The place is the first of the four neighbours.
+    """
     first = (place.floor() - 1).clamp(0, points - 4)
     x = place - first
     x1, x2, x3 = x - 1, x - 2, x - 3
@@ -226,12 +242,15 @@ class GaussianMixtureConfig(DensityConfig):
 
 @HEADS.register("gaussian_mixture.v1")
 class GaussianMixture(AlikeHead):
-    """Logits of the weights, means, and logarithms of the standard deviations.
+    """Mixture of Gaussians: weights, means and standard deviations.
 
-    A draw takes its bell with the cumulative weights and its place in the bell with what is left of
-    the same uniform. At temperature t the weights are raised to 1 / t and the deviations multiplied
-    by t (as Ha and Eck 2017 do with the variance); 0 is the mean of the heaviest bell, the first of
-    equals.
+    The parameters are the logits of the weights, the means, and the logarithms of the standard
+    deviations.
+
+    A draw chooses its component by the cumulative weights, and its place in the component by the
+    remainder of the same uniform. At temperature t the weights are raised to 1 / t and the
+    deviations multiplied by t (as Ha and Eck 2017 do with the variance); 0 is the mean of the
+    heaviest component, the first of equals.
     """
 
     Config = GaussianMixtureConfig
@@ -241,7 +260,7 @@ class GaussianMixture(AlikeHead):
         self.components = config.components
         self.places = slice(config.components, 2 * config.components)
         self.least_scale = config.least_scale
-        # Bells that begin at one place would be told apart by chance only.
+        # Components that begin at one place would differ by chance only.
         places = (torch.arange(config.components) + 0.5) / config.components
         none = torch.zeros(config.components)
         start = torch.cat((none, torch.special.ndtri(places.double()).float(), none))
@@ -260,7 +279,7 @@ class GaussianMixture(AlikeHead):
     def _quantile(self, parameters: Tensor, levels: Tensor) -> Tensor:
         logits, means, log_scale = _parts(parameters)
         weights, scale = logits.softmax(-1), log_scale.exp()
-        # The quantile of a mixture lies between those of its bells.
+        # The quantile of a mixture lies between those of its components.
         ends = means + scale * torch.special.ndtri(levels)[..., None]
         low, high = ends.amin(-1), ends.amax(-1)
         for _ in range(_HALVINGS):

@@ -1,15 +1,15 @@
-"""Densities in pieces: between given edges (bins), or between learnt quantiles.
+"""Piecewise densities: between given edges (bins), or between learnt quantiles.
 
-Within a bin the density is even, in the two outermost it falls off exponentially, so that it is one
-in total and comparable with any other (bins of scaled values as in Ansari et al. 2024, Chronos).
-Every sampler for text works on bins.
+Within a bin the density is constant, in the two outermost it falls off exponentially, so that it
+integrates to one and is comparable with any other (bins of scaled values as in Ansari et al. 2024,
+Chronos). Every sampler for text works on bins.
 
-Quantiles are linear between one another, exponential beyond the outermost. They are trained by the
+Quantiles are joined linearly, with exponential tails beyond the outermost. They are trained by the
 pinball loss, not by their likelihood. The density is a step function of the value, so the gradient
-of its logarithm says nothing of values that would pass from one step to the next: a sweep down that
-gradient only narrows the steps and ends away from the true quantiles. The pinball loss is least
-exactly at them (Koenker and Bassett 1978); the two tails, which it does not see, follow the
-likelihood of what lies in them.
+of its logarithm ignores values that would move from one step to the next: following that gradient
+only narrows the steps and ends away from the true quantiles. The pinball loss has its minimum
+exactly at them (Koenker and Bassett 1978); the two tails, which it does not cover, are trained by
+the likelihood of the values in them.
 """
 
 import math
@@ -34,8 +34,7 @@ from rhapsode.heads.contract import (
 
 MOST_BINS = 1 << 16
 _LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-# A beginning no narrower than this, in the units of the targets: logits grow with its inverse
-# square.
+# Minimum width at initialisation, in the units of the targets: logits grow with its inverse square.
 LEAST_WIDTH = 0.05
 
 
@@ -51,9 +50,10 @@ class BinsConfig(DensityConfig):
 
 @HEADS.register("bins.v1")
 class Bins(AlikeHead):
-    """A logit for every bin. The temperature divides the logits; 0 is the middle of the likeliest bin.
+    """A logit for every bin.
 
-    The bins stay where they are, so that `scaled` is refused.
+    The temperature divides the logits; 0 is the centre of the likeliest bin. The bins are fixed, so
+    that `scaled` is refused.
     """
 
     Config = BinsConfig
@@ -69,7 +69,7 @@ class Bins(AlikeHead):
         super().__init__(config, len(edges) + 1)
         self.bins = len(edges) + 1
         self._edges = constant(edges)
-        # What the density of a bin is divided by; the outermost have a decay length in its place.
+        # Divisors of the bins' densities: widths, and decay lengths for the outermost bins.
         ends = constant(tails)
         self._widths = torch.cat((ends[:1], self._edges.diff(), ends[1:]))
 
@@ -80,7 +80,10 @@ class Bins(AlikeHead):
         return torch.cat((low, (edges[:-1] + edges[1:]) / 2, high))
 
     def bins_of(self, values: Tensor) -> Tensor:
-        """The bins that values (..., K) lie in, int64; missing values in the first."""
+        """Bins (int64) that contain the values (..., K).
+
+        Missing values are in the first bin.
+        """
         edges = self._edges.to(values.device)
         return torch.searchsorted(edges, values.nan_to_num(-math.inf).contiguous(), right=True)
 
@@ -89,12 +92,14 @@ class Bins(AlikeHead):
         return self._split(parameters.detach())
 
     def start_linear(self, weight_KF: Tensor, bias_K: Tensor, log_width_K: Tensor) -> bool:
-        """Let the logits begin as those of a normal distribution about a linear function, which are linear themselves.
+        """Initialise the logits as a normal density around a linear function.
+
+        Such logits are linear in the features.
 
         Arguments:
-            weight_KF: of the last F features, for each target.
+            weight_KF: weights of the last F features, for each target.
             bias_K: added to it.
-            log_width_K: natural logarithm of the standard deviation about it.
+            log_width_K: natural logarithm of the standard deviation around it.
 
         Returns:
             True.
@@ -112,18 +117,19 @@ class Bins(AlikeHead):
         return True
 
     def draw_bins(self, logits_RKV: Tensor, uniforms_RK: Tensor) -> tuple[Tensor, Tensor]:
-        """Values and the bins they lie in, (R, K) both, by inversion; a bin whose logit is -inf is never drawn.
+        """Draw values and their bins by inversion, both (R, K).
+
+        A bin whose logit is -inf is never drawn.
 
         Arguments:
-            logits_RKV: at least one of a row is finite.
+            logits_RKV: at least one per row is finite.
             uniforms_RK: in [0, 1).
         """
         logits_RKV = logits_RKV.double().clamp(max=1e300)
         below_RKV = logits_RKV.softmax(-1).cumsum(-1)
         point = (uniforms_RK.double() * below_RKV[..., -1])[..., None].contiguous()
         bin_RK1 = torch.searchsorted(below_RKV.contiguous(), point, right=True)
-        # Rounding may push a point to the very end: the last bin that has any probability is there
-        # to catch it.
+        # Rounding may push a point to the very end: it then gets the last bin with any probability.
         has_any = below_RKV.diff(dim=-1, prepend=torch.zeros_like(point)) > 0
         numbers = torch.arange(self.bins, device=logits_RKV.device)
         bin_RK1 = torch.minimum(bin_RK1, torch.where(has_any, numbers, 0).amax(-1, keepdim=True))
@@ -156,7 +162,8 @@ class Bins(AlikeHead):
     def _draw(self, parameters: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
         if temperature == 0.0:
             return self.centres().to(parameters.device)[parameters.argmax(-1)]
-        # The largest first: little enough divided by nearly nothing would be nothing that is left.
+        # The largest is subtracted first: a tiny temperature would overflow the quotients
+        # otherwise.
         logits = parameters - parameters.amax(-1, keepdim=True)
         return self.draw_bins(logits / temperature, uniforms)[0]
 
@@ -176,10 +183,11 @@ class QuantilesConfig(DensityConfig):
 
 @HEADS.register("quantiles.v1")
 class Quantiles(AlikeHead):
-    """The median, the logarithms of the distances between neighbouring quantiles, and of the two tails' mean lengths.
+    """Quantiles with linear interpolation and exponential tails.
 
-    Rising by construction. The temperature multiplies the distance from the median; 0 is the
-    median.
+    The parameters are the median, the logarithms of the distances between neighbouring quantiles,
+    and those of the two tails' mean lengths, so that quantiles rise by construction. The
+    temperature multiplies the distance from the median; 0 is the median.
     """
 
     Config = QuantilesConfig
@@ -190,7 +198,8 @@ class Quantiles(AlikeHead):
         rising = all(low < high for low, high in pairwise((0.0, *levels, 1.0)))
         if len(levels) < 3 or not rising or 0.5 not in levels[1:-1]:
             raise SettingsError(
-                "the levels of quantiles must rise between 0 and 1, with 0.5 among them and others on both sides",
+                "the levels of quantiles must rise between 0 and 1, "
+                "with 0.5 among them and others on both sides",
                 where="levels",
             )
         super().__init__(config, len(levels) + 2)
@@ -201,12 +210,14 @@ class Quantiles(AlikeHead):
     def loss(
         self, parameters: Tensor, targets: Tensor, log_jacobian_BT: Tensor | None = None
     ) -> Tensor:
-        """Twice the mean pinball loss of the quantiles, plus the tails' negative log-likelihood; (B, T) float32.
+        """Pinball loss of the quantiles plus negative log-likelihood of the tails.
+
+        It is twice the mean pinball loss; (B, T) float32.
 
         Arguments:
             parameters: (B, T, P).
             targets: (B, T, K), or (B, T) where K is 1; NaN where missing.
-            log_jacobian_BT: changes nothing here: it does not depend on the parameters.
+            log_jacobian_BT: ignored: it does not depend on the parameters.
         """
         x, known = self._known(parameters, targets)
         split = self._split(bounded(parameters).double())
@@ -221,7 +232,10 @@ class Quantiles(AlikeHead):
         return torch.cat((raw[..., :1], log_softplus(raw[..., 1:], self.least_scale)), dim=-1)
 
     def _parts(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Quantiles, rising along the last axis, logarithms of their gaps and of the tails' lengths, and the levels."""
+        """Quantiles, log gaps, log tail lengths, and levels.
+
+        Quantiles rise along the last axis.
+        """
         log_gaps, tails = parameters[..., 1:].clamp(-LOG_WIDEST, LOG_WIDEST).tensor_split((-2,), -1)
         median, gaps = parameters[..., :1], log_gaps.exp()
         below = median - gaps[..., : self.middle].flip(-1).cumsum(-1).flip(-1)

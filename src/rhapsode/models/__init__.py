@@ -1,7 +1,7 @@
-"""Sequence models behind one contract: features in, features out, state carried explicitly.
+"""Sequence models with one contract: features in, features out, explicit state.
 
-Knows nothing of vocabularies, distributions or training. The families by name are here without
-torch; their networks, the input modules and the contract load it when they are asked for.
+Independent of vocabularies, distributions and training. The families are listed here without torch;
+their networks, the input modules and the contract load torch on first use.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load what is asked for, and torch with a network."""
+    """Load a network, input module or contract on first use, with torch."""
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)

@@ -1,4 +1,4 @@
-"""The contract of a sequence model: features in, features out, the past carried in a state."""
+"""The contract of a sequence model: features in, features out, explicit state."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _SHARED = "rhapsode.shared"
 
 
 def shared() -> Any:
-    """Declare a field of a state as a memory that its rows share.
+    """Declare a field of a state as memory shared by its rows.
 
     The first axis of a shared field is the source, not the row. The state has a field `source_B`
-    (int64), which says the source of each row and is selected like any other. Selecting and
-    forking leave the memory where it lies.
+    (int64), which holds the source of each row and is selected like any other. Selecting and
+    forking do not copy the memory.
     """
     return dataclasses.field(metadata={_SHARED: True})
 
 
 def is_shared(field: dataclasses.Field[Any]) -> bool:
-    """Tell whether a field of a state is shared."""
+    """True if a field of a state is shared."""
     return _SHARED in field.metadata
 
 
@@ -53,7 +53,7 @@ class State:
         return [field.name for field in fields if is_shared(field) == memory]
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Self:
-        """The state with every tensor changed."""
+        """The state with a function applied to every tensor."""
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
         parts = (getattr(self, field.name) for field in fields)
         return type(self)(
@@ -61,7 +61,7 @@ class State:
         )
 
     def tensors(self) -> dict[str, Tensor]:
-        """The tensors by name; those of a state within as "name.tensor"."""
+        """Tensors by name; those of a nested state as "name.tensor"."""
         tensors: dict[str, Tensor] = {}
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             part = getattr(self, field.name)
@@ -89,14 +89,17 @@ class State:
         return _length(getattr(self, self._names(memory=False)[0]))
 
     def select(self, rows_R: Tensor | NDArray[np.int64]) -> Self:
-        """The state of some rows, in the order of `rows_R` (int64); a row may occur twice."""
+        """State of the rows `rows_R` (int64), in that order.
+
+        A row may occur twice.
+        """
         rows_R = torch.as_tensor(rows_R)
         names = self._names(memory=False)
         parts = {name: _selected(getattr(self, name), rows_R) for name in names}
         return dataclasses.replace(self, **parts)  # type: ignore[type-var]
 
     def fork(self) -> Self:
-        """A state of its own that goes on from here; memories stay shared."""
+        """An independent copy of the state; memories stay shared."""
         own = {name: getattr(self, name) for name in self._names(memory=False)}
         parts = {
             n: part.fork() if isinstance(part, State) else part.clone() for n, part in own.items()
@@ -108,7 +111,7 @@ class State:
         """The rows of several states, in order.
 
         A memory that several of them share stays one where it is the same object; different
-        memories are put one behind the other.
+        memories are concatenated.
         """
         if len(states) == 1:
             return states[0]
@@ -129,7 +132,10 @@ class State:
         return cls(**{name: _joined(parts) for name, parts in columns.items()})
 
     def under(self, begun: Self) -> Self:
-        """The same rows over the memories of another state of as many."""
+        """The same rows over the memories of another state.
+
+        Both states have the same number of rows.
+        """
         names = self._names(memory=True)
         if not names:
             return self
@@ -151,7 +157,7 @@ class State:
         return dataclasses.replace(self, source_B=own_B, **own)  # type: ignore[type-var]
 
     def detach(self) -> Self:
-        """The same values, cut from the graph that made them."""
+        """The same values, detached from the autograd graph."""
         return self.map(torch.Tensor.detach)
 
     def to(self, device: torch.device | str) -> Self:
@@ -193,17 +199,17 @@ def state_dataclass(cls: type[S]) -> type[S]:
 class SequenceModel(nn.Module, ABC):
     """Features (B, T, input_size) to features (B, T, output_size), causally.
 
-    The law: `forward(cat(a, b))` equals `forward(a)` followed by `forward(b)` from the state behind
-    a, in values and in gradients, for every split. Rows never see each other, and nothing sees what
-    comes after it.
+    The law: `forward(cat(a, b))` equals `forward(a)` followed by `forward(b)` from the state after
+    a, in values and in gradients, for every split. Rows are independent, and no position depends on
+    later ones.
     """
 
     Config: ClassVar[type[Any]]
     """The frozen dataclass of this family's settings."""
     sees_inputs: ClassVar[bool] = False
-    """True if the features hold the inputs, as `Family.sees_inputs` says."""
+    """True if the features contain the inputs; see `Family.sees_inputs`."""
     uses_condition: ClassVar[bool] = False
-    """True if a state can begin from a condition; `init_state` refuses one elsewhere."""
+    """True if a state can begin from a condition; otherwise `init_state` refuses one."""
     input_size: int
     output_size: int
 
@@ -215,7 +221,7 @@ class SequenceModel(nn.Module, ABC):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> State:
-        """The state of `batch` rows that have seen nothing.
+        """Initial state of `batch` rows.
 
         Arguments:
             batch: B.
@@ -240,13 +246,13 @@ class SequenceModel(nn.Module, ABC):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> State:
-        """The state of `batch` rows that have seen nothing, under no condition."""
+        """Initial state of `batch` rows, without a condition."""
 
     def begun(self, state: State | None, batch: int, kind: type[Kind]) -> Kind:
-        """The state to go on from.
+        """The given state, or the zero state; checks its type.
 
         Arguments:
-            state: what came before; None for nothing.
+            state: state after the previous elements; None for the zero state.
             batch: B.
             kind: the states of this family.
 
@@ -268,13 +274,13 @@ class SequenceModel(nn.Module, ABC):
 
         Arguments:
             x_BTD: features, T at least 1.
-            state: what came before; None for nothing.
-            reset_BT: bool; where True, the row starts afresh before reading that position. A reset
+            state: state after the previous elements; None for the zero state.
+            reset_BT: bool; where True, the row is reset before that position is read. A reset
                 inside a window is exact, and costs a recurrent family one more kernel call for each
                 distinct position.
 
         Returns:
-            Features (B, T, output_size) and the state behind the window.
+            Features (B, T, output_size) and the state after the window.
         """
 
     def step(
@@ -291,7 +297,7 @@ class SequenceModel(nn.Module, ABC):
 
 
 class SegmentedModel(SequenceModel):
-    """A model that reads a window piece by piece, from one reset to the next."""
+    """A model that reads a window in pieces between resets."""
 
     Carried: ClassVar[type[State]]
     """The states of this family."""
@@ -315,15 +321,15 @@ class SegmentedModel(SequenceModel):
         return None
 
     def restarted(self, state: State, keep_B: Tensor) -> State:
-        """The state with the rows that are not kept as they begin."""
+        """The state with all rows reset that are not kept."""
         return state.map(lambda tensor: tensor * keep_B[:, None, None])
 
     @abstractmethod
     def window(self, x_BTD: Tensor, state: Any, drawn: Any) -> tuple[Tensor, State]:
-        """Read a piece without a reset: features, and the state behind it."""
+        """Features of a piece without a reset, and the state after it."""
 
 
 def _segments(reset_BT: Tensor) -> Iterator[tuple[int, int]]:
-    """The pieces of a window in which no row is reset but at the first position."""
+    """Pieces of a window between its resets."""
     resets_T = torch.nonzero(reset_BT.any(dim=0)[1:]).flatten() + 1
     return pairwise([0, *resets_T.tolist(), reset_BT.shape[1]])

@@ -1,4 +1,4 @@
-"""Families of models by name: all that is known of one without loading torch."""
+"""Families of models by name, without loading torch."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from rhapsode.config import Registry, SeenContext
 if TYPE_CHECKING:
     from rhapsode.models.contract import SequenceModel  # loads torch
 
-# Elements from which on the table is the larger part of a network, and pays twice where it is also
-# the head.
+# Vocabulary size from which the table is the larger part of a network, and saves twice where it is
+# also the head.
 LARGE_VOCABULARY = 6000
 
 
@@ -26,7 +26,7 @@ class PlanRequest:
         hidden_size: units of a recurrent network of the wanted size.
         vocab_size: V.
         window: steps that one update reads.
-        dropout: share to drop.
+        dropout: fraction to drop.
     """
 
     hidden_size: int
@@ -37,11 +37,11 @@ class PlanRequest:
 
 @dataclass(frozen=True)
 class FamilyPlan:
-    """Settings of a family, and why.
+    """Settings of a family, and the reason.
 
     Arguments:
         network: settings of the input module, the head and the family.
-        learning_rate: of its training.
+        learning_rate: learning rate of its training.
         reason: the choice in words.
     """
 
@@ -57,7 +57,7 @@ class EngineForm:
     Arguments:
         kernel: "recurrent", "attention" or "convolution".
         cell: which of the kernel's cells.
-        numbers: sizes that the kernel is told.
+        numbers: sizes for the kernel.
     """
 
     kernel: str
@@ -66,10 +66,11 @@ class EngineForm:
 
 
 class Family(ABC):
-    """A family of models: its settings, plan defaults, cost, engine form and network.
+    """Base of model families, known without loading their networks.
 
-    A new family is a subclass in `models/<name>/config.py`, entered in `models/__init__`, and a
-    network beside it.
+    A family has settings, plan defaults, cost, engine form and the place of its network. A new
+    family is a subclass in `models/<name>/config.py`, entered in `models/__init__`, and a network
+    beside it.
     """
 
     Config: ClassVar[type[Any]]
@@ -77,7 +78,7 @@ class Family(ABC):
     network: ClassVar[str]
     """The place of its network, "module:class". Loading it loads torch."""
     training_rate: ClassVar[float] = 0.6
-    """Multiply-adds a second in training, as a share of an LSTM's."""
+    """Multiply-adds per second in training, relative to an LSTM."""
     averages: ClassVar[bool] = False
     """True if its weights are averaged over the end of a run."""
     remembers_documents: ClassVar[bool] = False
@@ -85,11 +86,11 @@ class Family(ABC):
     default_window: ClassVar[int] = 64
     """Steps of an update in a carried context."""
     sees_inputs: ClassVar[bool] = False
-    """True if its features hold its inputs: a head can begin as a linear autoregression."""
+    """True if its features contain its inputs: a head can begin as a linear autoregression."""
     head_bias: ClassVar[bool] = True
     """True if its head has a bias."""
     embedding_std: ClassVar[float | None] = None
-    """Standard deviation of a fresh table; None for the table's own."""
+    """Standard deviation of a new table; None for the table's own default."""
 
     @classmethod
     @abstractmethod
@@ -99,14 +100,17 @@ class Family(ABC):
     @classmethod
     @abstractmethod
     def inner_cost(cls, hidden_size: int) -> int:
-        """Multiply-adds of one element between the input and the head, at about the wanted size."""
+        """Multiply-adds of one element between the input and the head.
+
+        The network has about the size of a recurrent one of `hidden_size` units.
+        """
 
     @classmethod
     def series_settings(cls, recurrent: Mapping[str, Any], window: int) -> dict[str, Any]:
-        """Settings of about the size of a recurrent network, for values.
+        """Settings for values, of about the size of a recurrent network.
 
         Arguments:
-            recurrent: those of the recurrent network.
+            recurrent: settings of the recurrent network.
             window: steps that one update reads.
         """
         request = PlanRequest(recurrent["hidden_size"], 2, window, recurrent["dropout"])
@@ -114,7 +118,7 @@ class Family(ABC):
 
     @classmethod
     def fixed_window(cls, settings: Mapping[str, Any]) -> int | None:
-        """Elements of the only context that it can have; None where it can read on and on.
+        """Length of the only possible context; None if it is unlimited.
 
         Arguments:
             settings: of the network, as far as they were chosen.

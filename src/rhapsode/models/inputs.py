@@ -1,4 +1,8 @@
-"""Input modules and conditioners: what is read, to features; what a sequence depends on, to a memory."""
+"""Input modules and conditioners.
+
+An input module maps elements to features. A conditioner maps the condition of a sequence to a
+memory.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,10 @@ Width = Annotated[int, Meta(ge=1, le=1 << 20)]
 
 
 class InputModule(nn.Module, ABC):
-    """Ids (B, T) or values (B, T, K) to features (B, T, output_size)."""
+    """Map of ids or values to features.
+
+    Ids are (B, T), values (B, T, K), features (B, T, output_size).
+    """
 
     Config: ClassVar[type[Any]]
     output_size: int
@@ -212,7 +219,7 @@ class Static(Conditioner):
 
 @state_dataclass
 class ConditionedState(State):
-    """The state of the model within, and the memory its rows share."""
+    """State of the inner model, and the memory shared by its rows."""
 
     inner: State
     source_B: Tensor
@@ -222,16 +229,17 @@ class ConditionedState(State):
 class Conditioned(SequenceModel):
     """A model whose input features have a projection of the condition added.
 
-    It works for every family, through the contract alone. The memory is made once, by
-    `init_state`, and a reset keeps it: the row begins anew under the same condition. No condition
-    is a memory of zeros, of which the projection is 0: the model within alone. That differs from a
+    It works for every family, through the contract alone. The memory is made once, by `init_state`,
+    and a reset keeps it: the row begins again under the same condition. Without a condition the
+    memory is zeros, of which the projection is 0: only the inner model remains. That differs from a
     condition whose attributes are all missing.
 
-    Its features do not hold the inputs as they are, whatever those of the model within hold.
+    Its features do not contain the original inputs, even if those of the inner model contain
+    theirs.
 
     Arguments:
-        model: what reads the features.
-        conditioner: what makes the memory.
+        model: the inner model.
+        conditioner: maps a condition to the memory.
     """
 
     uses_condition = True
@@ -252,7 +260,7 @@ class Conditioned(SequenceModel):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> ConditionedState:
-        """The state of rows that have seen nothing, under a condition.
+        """Initial state of rows, under a condition.
 
         Raises:
             SettingsError: the conditioner cannot use it, or it has neither one source nor B.
@@ -279,7 +287,7 @@ class Conditioned(SequenceModel):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> ConditionedState:
-        """The zero state of the model within, over one source of zeros."""
+        """The zero state of the inner model, over one source of zeros."""
         size = (1, self.conditioner.memory_size)
         memory_MC = self.projection.weight.new_zeros(size, device=device, dtype=dtype)
         source_B = torch.zeros(batch, dtype=torch.int64, device=memory_MC.device)
@@ -303,7 +311,10 @@ class Conditioned(SequenceModel):
         return y_BH, ConditionedState(inner, known.source_B, known.memory_MC)
 
     def probe(self, x_BTD: Tensor, state: State | None = None) -> dict[str, Tensor]:
-        """The probe of the model within, and `condition` (B, D), added to each input."""
+        """The probe of the inner model, and `condition` (B, D).
+
+        The condition is added to each input.
+        """
         known = self.begun(state, len(x_BTD), ConditionedState)
         added_BD = self._added(known)
         shown = self.inner.probe(x_BTD + added_BD[:, None].to(x_BTD.dtype), known.inner)

@@ -1,7 +1,7 @@
-"""Layers over torch's fused kernels, shared by recurrent families: resets, locked dropout, one-position steps.
+"""Recurrent layers over torch's fused kernels.
 
-A family says how its gates are stacked, which kernel and which cell compute it, its equations, and
-what its state is.
+The recurrent families share resets, locked dropout and steps of one position. A family defines how
+its gates are stacked, which kernel and which cell compute it, its equations, and its state.
 """
 
 import math
@@ -29,7 +29,10 @@ class HiddenState(State):
 
 
 class Recurrent(SegmentedModel):
-    """Stacked layers of one cell. Parameters have the names, shapes and gate order of torch.nn's module."""
+    """Stacked layers of one cell.
+
+    Parameters have the names, shapes and gate order of torch.nn's module.
+    """
 
     Config = RecurrentConfig
     config: RecurrentConfig
@@ -56,7 +59,10 @@ class Recurrent(SegmentedModel):
             nn.init.uniform_(parameter, -bound, bound)
 
     def kernel(self, x_BTD: Tensor, memory: Memory, weights: list[Tensor]) -> tuple[Tensor, Memory]:
-        """One layer over a window by the fused kernel; `memory` tensors are (1, B, H)."""
+        """One layer over a window by the fused kernel.
+
+        Tensors of `memory` are (1, B, H).
+        """
         carried = memory if len(memory) > 1 else memory[0]
         y_BTH, *after = self.fused(
             x_BTD, carried, weights, True, 1, 0.0, self.training, False, True
@@ -69,14 +75,17 @@ class Recurrent(SegmentedModel):
 
     @abstractmethod
     def gates_of(self, new: Tensor, past: Tensor) -> Gates:
-        """The gates by name, from the products with the inputs and with the past hidden values."""
+        """Gates by name.
+
+        `new` are the products with the inputs, `past` those with the previous hidden values.
+        """
 
     def weights_of(self, layer: int) -> list[Tensor]:
         """Input weights, hidden weights and their biases of a layer."""
         return [self.get_parameter(f"{name}_l{layer}") for name in NAMES]
 
     def read_with(self) -> list[list[Tensor]]:
-        """The weights of all layers that one call of `forward` or `step` uses throughout."""
+        """Weights of all layers for one call of `forward` or `step`."""
         return [self.weights_of(layer) for layer in range(self.config.num_layers)]
 
     def zero_state(
@@ -114,7 +123,10 @@ class Recurrent(SegmentedModel):
         return self.Carried(*(torch.stack(parts, dim=1) for parts in zip(*layers, strict=True)))
 
     def _masks(self, x_BTD: Tensor) -> list[Tensor] | None:
-        """Scaled dropout masks of every layer's outputs, (B, 1, H), one draw for a window."""
+        """Scaled dropout masks (B, 1, H) of every layer's outputs.
+
+        They are drawn once for a window.
+        """
         if not self.training or self.config.dropout == 0.0:
             return None
         keep = 1 - self.config.dropout
@@ -127,7 +139,7 @@ class Recurrent(SegmentedModel):
     def step(
         self, x_BD: Tensor, state: State, *, reset_B: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        # The fused kernels lay their weights out anew at every call, ruinous for one position:
+        # The fused kernels rearrange their weights at every call, which is slow for one position:
         # cells are 1.5-3 x faster.
         memory = self._memory(state, len(x_BD))
         if reset_B is not None:
@@ -164,27 +176,27 @@ class Recurrent(SegmentedModel):
         return traces
 
     def inner_values(self, gates: Gates, memory: Memory) -> dict[str, Tensor]:
-        """Values (B, T, H) of the memory beside the hidden ones, by name."""
+        """Values (B, T, H) of the memory tensors besides the hidden ones."""
         return {}
 
 
 class Gated(Recurrent):
-    """Layers with a gate that decides what is kept.
+    """Recurrent layers with a gate that keeps memory.
 
     With `chrono` gates start by keeping, and not writing. Units forget over times spread evenly in
-    log up to `chrono`. A unit whose gate keeps the share f forgets over 1 / (1 - f) positions; f =
-    sigmoid(log(t - 1)) makes that t, for t drawn from 2 to `chrono` (Tallec and Ollivier 2018, "Can
-    recurrent neural networks warp time?", section 3).
+    log up to `chrono`. A unit whose gate keeps the fraction f forgets over 1 / (1 - f) positions; f
+    = sigmoid(log(t - 1)) makes that t, for t drawn from 2 to `chrono` (Tallec and Ollivier 2018,
+    "Can recurrent neural networks warp time?", section 3).
     """
 
     Config = GatedConfig
     config: GatedConfig
     keeps: ClassVar[int]
-    """Place of the gate that keeps among the stacked ones."""
+    """Index of the gate that keeps, among the stacked ones."""
     writes: ClassVar[int | None] = None
-    """Place of the gate that writes, where there is one of its own."""
+    """Index of the gate that writes; None without one of its own."""
 
-    # Opening all units alike (a bias of 1), or all by `chrono`, learns prose more slowly:
+    # Opening all units alike (a bias of 1), or all by `chrono`, learns prose more slowly: hence
     # `chrono_share`.
     def __init__(self, config: Any) -> None:
         super().__init__(config)

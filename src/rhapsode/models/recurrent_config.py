@@ -45,13 +45,13 @@ class GatedConfig(RecurrentConfig):
 class RecurrentFamily(Family):
     """A family of recurrent layers.
 
-    A subclass says how many products of its size an element costs, and which cell the engine runs.
+    A subclass defines the number of matrix products per element, and the engine's cell.
     """
 
     cell: ClassVar[str | None] = None
-    """The engine's cell; None where the engine has no form of it."""
+    """The engine's cell; None if the engine has no form of it."""
     products: ClassVar[int]
-    """Products of inputs and past by hidden units that an element costs: one a gate."""
+    """Matrix products with inputs and past values per element: one for each gate."""
 
     @classmethod
     def plan(cls, request: PlanRequest) -> FamilyPlan:
@@ -66,7 +66,7 @@ class RecurrentFamily(Family):
 
     @classmethod
     def learning_rate(cls, hidden_size: int) -> float:
-        """The learning rate for so many units."""
+        """Learning rate for a hidden size."""
         return 4e-3 if hidden_size <= 384 else 3e-3
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Networks as a model uses them: several as one, and within a window. No torch."""
+"""Averaged and windowed predictors. No torch."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 
 class AveragedPredictor(Predictor):
-    """A predictor whose every probability is the weighted mean of its members' (a linear opinion pool).
+    """A predictor that averages the probabilities of its members.
 
-    Logits keep the scale of the first member, so that equal members give its logits bit for bit.
+    Every probability is the weighted mean of the members' (a linear opinion pool). Logits keep the
+    scale of the first member, so that equal members give its logits bit for bit.
 
     Arguments:
         members: networks over the same elements and with the same window.
@@ -59,9 +60,9 @@ class AveragedPredictor(Predictor):
         *,
         features: bool = False,
     ) -> tuple[LogitsDistribution, States]:
-        """Read ids (B, T); the mean distribution of what follows, and the states behind them.
+        """Read ids (B, T) and average the members' distributions.
 
-        Features are those of the first member.
+        Features are those of the first member. The states after the ids are returned, too.
         """
         read = [
             member.advance(elements, own, features=features) for member, own in self._pairs(state)
@@ -77,9 +78,10 @@ class AveragedPredictor(Predictor):
         return mean, States(after)
 
     def score(self, batch: Batch, state: States | None = None) -> tuple[Singles, States | None]:
-        """Log-probability (nats) of every target, (B, T), and the states behind the batch.
+        """Log-probability (nats) of every target, (B, T).
 
-        A mask is applied to the mean, as it is where a grammar follows what is generated.
+        The states after the batch are returned, too. A mask is applied to the mean, as in
+        generation with a grammar.
         """
         if batch.mask() is not None:
             examined, after = self.examine(batch, state)
@@ -140,10 +142,12 @@ class LastElements:
 
 
 class Window(Predictor):
-    """A predictor that sees only the last N elements, as a network of a `window:N` context was trained.
+    """A predictor that sees only the last N elements.
+
+    This is how a network of a `window:N` context was trained.
 
     Arguments:
-        predictor: of the network; it is always started anew.
+        predictor: of the network; it reads every window from the zero state.
         size: N.
     """
 
@@ -168,7 +172,7 @@ class Window(Predictor):
         *,
         features: bool = False,
     ) -> tuple[Distribution, LastElements]:
-        """Read ids (B, T); the distribution of what follows the last N, and the memory of these.
+        """Read ids (B, T) and predict from the last N elements.
 
         Features are those of the elements read that are among the last N.
         """
@@ -222,7 +226,7 @@ class Window(Predictor):
 def as_one(
     members: Sequence[Predictor], weights: Sequence[float], context: SeenContext
 ) -> Predictor:
-    """Join the networks of a model, in the context they were trained in.
+    """Combine the networks of a model in their training context.
 
     Arguments:
         members: predictors of the networks.

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 class Grammatical(Predictor):
     """A predictor over ids, normalised over what a grammar allows.
 
-    The grammar reads every element from the start of a text, also where the predictor sees a window
-    only. Parts of a mixture are normalised one by one before they are mixed:
-    `MixedPredictor.restricted` sees to that.
+    The grammar reads every element from the start of a text, even if the predictor sees only a
+    window. Parts of a mixture are normalised one by one before they are mixed:
+    `MixedPredictor.restricted` does that.
 
-    A batch that holds masks keeps them. Windows that begin within a text need the masks of their
+    A batch that has masks keeps them. Windows that begin within a text need the masks of their
     loader; without them, a window is taken for the beginning of a text.
 
     Arguments:
@@ -72,7 +72,10 @@ class Grammatical(Predictor):
         return batch if batch.allowed_BTV is not None else self._masked(batch, state)[0]
 
     def _masked(self, batch: Batch, state: States | None) -> tuple[Batch, Any, Any]:
-        """A batch with its mask, the predictor's state before it, and the grammar's behind it."""
+        """A batch with its mask, and the states for it.
+
+        The predictor's state is that before the batch, the grammar's that after it.
+        """
         before, place = (None, self._grammar.init(batch.rows)) if state is None else state.parts
         ids_BT = np.asarray(batch.inputs, dtype=np.int64)
         place = place.fork()
@@ -82,7 +85,7 @@ class Grammatical(Predictor):
         return replace(batch, allowed_BTV=allowed_BTV), before, place
 
     def score(self, batch: Batch, state: States | None = None) -> tuple[Singles, States | None]:
-        """Log-probabilities of targets (B, T), and the state behind the batch.
+        """Log-probabilities of targets (B, T), and the state after the batch.
 
         Raises:
             DataError: a target of a weight above 0 is not allowed.
@@ -92,7 +95,7 @@ class Grammatical(Predictor):
         return scores_BT, States.behind(behind, place)
 
     def examine(self, batch: Batch, state: States | None = None) -> tuple[Examined, States | None]:
-        """As for every predictor; what is not allowed takes no part.
+        """Score a batch and describe each distribution over the allowed elements.
 
         Raises:
             DataError: a target of a weight above 0 is not allowed.
@@ -116,7 +119,7 @@ class Grammatical(Predictor):
         return self._grammar.compiled()
 
     def stretches(self, request: StretchRequest) -> Iterator[Stretch] | None:
-        """As the predictor's own; None where the grammar has no table."""
+        """Stretches of the predictor; None if the grammar has no table."""
         if self._table is None or request.grammar is not None:
             return None
         return self._predictor.stretches(replace(request, grammar=self._table))

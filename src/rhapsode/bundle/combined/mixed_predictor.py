@@ -1,4 +1,4 @@
-"""Predictors that count: n-grams alone, and mixed into every probability of a network. No torch."""
+"""Predictors over n-gram counts, alone or mixed with networks. No torch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rhapsode.bundle.predictor import (
     refuse_condition,
 )
 
-if TYPE_CHECKING:  # counting loads a compiler, which not everybody who scores needs
+if TYPE_CHECKING:  # counting loads a compiler, which scoring may not need
     from rhapsode.counts.ngram import NGramModel, NGramState
     from rhapsode.data import Batch
     from rhapsode.encoding.state_machine import Grammar
@@ -76,14 +76,16 @@ class NGramPredictor(Predictor):
 
 
 class MixedPredictor(Predictor):
-    """A predictor whose every probability is (1 - share) times the network's plus share times the n-gram model's.
+    """A predictor that interpolates a network and an n-gram model.
+
+    Every probability is (1 - share) times the network's plus share times the n-gram model's.
 
     Linear interpolation: Jelinek and Mercer, "Interpolated estimation of Markov source parameters
     from sparse data", 1980; of recurrent networks with n-grams: Mikolov et al., "Empirical
     evaluation and combination of advanced language modeling techniques", Interspeech 2011.
 
-    The n-gram model reads what the network reads: it starts afresh where the network does, and
-    behind a window of N elements it looks no further back than these.
+    The n-gram model reads what the network reads: it is reset where the network is, and it sees no
+    more than the network's window of N elements.
 
     A grammar is the network's, see `restricted`; the counts are normalised over it, too.
 
@@ -137,7 +139,10 @@ class MixedPredictor(Predictor):
     def score_parts(
         self, batch: Batch, state: States | None = None
     ) -> tuple[tuple[Singles, Singles], States | None]:
-        """Scores by the network and by the n-gram model, each as `score` gives them, and the state after the batch."""
+        """Scores by the network and by the n-gram model.
+
+        Each is as `score` gives it. The state after the batch is returned, too.
+        """
         batch = self.masked(batch, state)
         before, counted = self._before(batch, state)
         network_BT, behind = self.network.score(batch, before)
@@ -154,7 +159,10 @@ class MixedPredictor(Predictor):
     def _mixtures(
         self, parts: Iterable[Singles], batch: Batch, counted: list[NGramState]
     ) -> Iterator[Singles]:
-        """The mixture's log-probabilities, part by part; the counts' state behind each part is put into `counted`."""
+        """Log-probabilities of the mixture, part by part.
+
+        The counts' state after each part is appended to `counted`.
+        """
         inputs_BT, reset_BT = np.asarray(batch.inputs, dtype=np.int64), batch.reset_BT
         allowed_BTV = batch.mask()
         done = 0
@@ -173,7 +181,10 @@ class MixedPredictor(Predictor):
             yield mixed_BTV if allowed_BTV is None else _certain(mixed_BTV, part_BTV, known_BTV)
 
     def _before(self, batch: Batch, state: States | None) -> tuple[Any, Any]:
-        """Both states before a batch; what reads windows starts each of them from nothing."""
+        """Both states before a batch.
+
+        A windowed network starts every batch from nothing, and so do the counts.
+        """
         if state is None or self.network.window:
             return None, self.ngram.start(batch.rows)
         network, ngram = state.parts
@@ -194,7 +205,7 @@ class MixedPredictor(Predictor):
         return self.network.masked(batch, self._before(batch, state)[0])
 
     def stretches(self, request: StretchRequest) -> Iterator[Stretch] | None:
-        """As the network's own, every probability mixed with that of the counts."""
+        """Stretches of the network, every probability mixed with that of the counts."""
         counting = Counting(self.ngram, self.share) if self.share > 0 else None
         return self.network.stretches(replace(request, counting=counting))
 

@@ -1,4 +1,7 @@
-"""The encoder of series: values to features and targets, and back. Loaded when it is asked for."""
+"""Encoder of series: values to features and targets, and back.
+
+Loaded on first use.
+"""
 
 from typing import TYPE_CHECKING
 

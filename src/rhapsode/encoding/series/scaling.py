@@ -1,4 +1,7 @@
-"""The scale of one series, and bins of scaled values, from observed values alone."""
+"""Scale of one series, and bins of scaled values.
+
+Both are computed from observed values alone.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ NORMAL_QUARTILES = 1.3489795003921634
 
 @dataclass(frozen=True)
 class SeriesStats:
-    """Size of a series, as its history shows it.
+    """Location and scale of a series, from its history.
 
     Arguments:
         shift_K: subtracted from the (logged, differenced) values.
@@ -47,10 +50,10 @@ class SeriesStats:
 
 
 def column_scale(values_N: NDArray[np.float64], scaling: Scaling) -> tuple[float, float]:
-    """Shift and scale of one column; missing values are NaN and are left out.
+    """Shift and scale of one column.
 
-    A column that does not vary is divided by its mean absolute value, one of zeros or of nothing by
-    1: the scale is never 0.
+    Missing values are NaN and are left out. The scale is never 0: a column that does not vary is
+    divided by its mean absolute value, a column of zeros or without values by 1.
     """
     values_N = values_N[np.isfinite(values_N)]
     if scaling == "none" or not len(values_N):
@@ -90,15 +93,14 @@ def learn_bins(
 ) -> tuple[tuple[float, ...], tuple[float, float]]:
     """Edges between bins, and the mean lengths of the two outermost bins.
 
-    Equal neighbours among the edges become one.
+    Equal edges are merged.
 
     Arguments:
         values_N: scaled values like those to come; NaN where missing.
         settings: how many bins, and how they are spaced.
 
     Raises:
-        DataError: bins at quantiles of nothing but missing values, or of fewer than two different
-            ones.
+        DataError: bins at quantiles of fewer than two different values.
     """
     if settings.spacing == "uniform":
         edges = np.linspace(-settings.limit, settings.limit, settings.bins + 1)
@@ -116,7 +118,7 @@ def learn_bins(
     low, high = (np.searchsorted(z_N, z_N[cuts], side) for side in ("left", "right"))
     cuts = np.where((cuts - low <= high - cuts) & (low > 0), low, high)
     cuts = np.unique(cuts[(cuts > 0) & (cuts < len(z_N))])
-    # Halves: the sum of two large numbers may be none.
+    # Halves first: the sum of two large numbers may overflow.
     edges = np.unique(z_N[cuts - 1] / 2 + z_N[cuts] / 2)
     edges = edges[(edges > z_N[0]) & (edges <= z_N[-1])]
     if not len(edges):
@@ -124,8 +126,8 @@ def learn_bins(
             "bins at quantiles need values further apart than their rounding",
             hint="set head.spacing to uniform",
         )
-    # The tails' lengths are the mean distances of what lies in them, as a maximum of likelihood has
-    # it.
+    # The tails' lengths are the mean distances of the values in them, the maximum likelihood
+    # estimate.
     spread = float(z_N[-1] - z_N[0])
     below, above = edges[0] - z_N[z_N < edges[0]], z_N[z_N >= edges[-1]] - edges[-1]
     least = 1e-6 * spread

@@ -1,10 +1,11 @@
-"""Series of real numbers to features and targets, and back, with log-Jacobians.
+"""Encoding of series: real numbers to features and targets, and back.
 
-A row of features holds what is known before a value, the row of targets is that value: nothing has
-to be shifted, and the first value of a series is predicted like any other. A value x goes through g
-= log(1 + x), where that is asked for, then d = g less the g of `difference` steps before (or the
-mean of the `centre` before it), then z = (d - shift) / scale; `SeriesPaths` goes the same way step
-by step, for any number of paths side by side, and back.
+A row of features holds what is known before a value, and the row of targets is that value: nothing
+has to be shifted, and the first value of a series is predicted like any other. A value x is
+transformed to g = log(1 + x), if configured, then to d = g minus the g of `difference` steps before
+(or minus the mean of the last `centre` ones), then to z = (d - shift) / scale. Log-Jacobians go
+with the targets. `SeriesPaths` does the same step by step, for any number of paths side by side,
+and inverts it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from rhapsode.encoding.series.scaling import Scaling, SeriesStats, column_scale
 from rhapsode.encoding.vectors import FARTHEST, EncodedValues, Floats, Singles
 from rhapsode.errors import BundleError, EncodingError, SettingsError
 
-# Drawn values stay numbers: e^690 and this are inside float64.
+# Drawn values stay finite: e^690 and this are inside float64.
 LARGEST = 1e300
 LARGEST_LOG = 690.0
 LOG_SCALE_UNIT = 0.1
@@ -126,8 +127,8 @@ class SeriesEncoder:
         """The scale of a series, from its history alone.
 
         Arguments:
-            history_TK: observed values, (T, K); NaN where missing. Nothing of what is to be
-                forecast.
+            history_TK: observed values, (T, K); NaN where missing. They must not include values
+                that are to be forecast.
         """
         values_TK = self.checked(history_TK)
         levels_TK = self.levels(values_TK)
@@ -143,16 +144,16 @@ class SeriesEncoder:
             pairs_K2[:, 0],
             pairs_K2[:, 1],
             np.nan_to_num(levels_TK / known_K).sum(axis=0),
-            # A history of n zeros speaks of a mean below 1 / n.
+            # A history of n zeros suggests a mean below 1 / n.
             np.where(empty_K, 1 / (known_K + 1), means_K),
         )
 
     def encode(self, values_TK: NDArray[np.floating], stats: SeriesStats) -> EncodedValues:
-        """A series from its beginning on.
+        """Encode a series from its beginning.
 
         Arguments:
             values_TK: (T, K), NaN (or an infinity) where missing.
-            stats: the scale, as `stats` told it from the part that may be known.
+            stats: the scale, as `stats` computes it from the known part.
 
         Raises:
             EncodingError: a negative value where `log` or `counts` declares that there is none, or
@@ -172,8 +173,8 @@ class SeriesEncoder:
         """Paths of series that have no past yet.
 
         Arguments:
-            stats: one series' scale, or several series'.
-            copies: paths of each series; those of one series stand next to one another.
+            stats: scale of one series, or of several.
+            copies: paths of each series; those of one series are next to one another.
         """
         each = [stats] if isinstance(stats, SeriesStats) else list(stats)
         rows_4BK = np.stack([one.to_array() for one in each], axis=1).repeat(copies, axis=1)
@@ -186,7 +187,9 @@ class SeriesEncoder:
         )
 
     def paths_after(self, values_TK: NDArray[np.floating], stats: SeriesStats) -> SeriesPaths:
-        """One path that has seen these values, as if each had been read in turn.
+        """A path that has read these values.
+
+        It equals a path that has read them one by one.
 
         Raises:
             EncodingError: as `encode`.
@@ -205,7 +208,7 @@ class SeriesEncoder:
         return paths
 
     def checked(self, values_BK: NDArray[np.floating]) -> Floats:
-        """The values as float64, what is not finite as NaN.
+        """Values as float64, with NaN for those that are not finite.
 
         Raises:
             EncodingError: as `encode`.
@@ -237,7 +240,11 @@ class SeriesEncoder:
         return np.log1p(values_BK) if self.settings.log else values_BK
 
     def _references(self, levels_TK: Floats) -> Floats | float:
-        """The mean, or last level known whole differences before, for each level; NaN without any."""
+        """Reference of each level; NaN without any.
+
+        It is the mean of the last levels, or the last known level a multiple of the difference
+        before.
+        """
         length, width = levels_TK.shape
         back = self.compared
         if not back:
@@ -260,7 +267,10 @@ class SeriesEncoder:
         return np.clip(z_BK, -LARGEST, LARGEST)
 
     def features(self, lagged: Iterable[Singles], stats: SeriesStats, rows: int) -> Singles:
-        """Features (B, D) of the network inputs (2, B, K) at every lag, and of the scale."""
+        """Features (B, D) of lagged network inputs and of the scale.
+
+        The network inputs are (2, B, K) at every lag.
+        """
         features_BD = np.empty((rows, self.feature_size), dtype=np.float32)
         columns = features_BD[:, : -self.target_size].reshape(
             rows, len(self.lags), 2, self.target_size
@@ -288,19 +298,25 @@ class SeriesEncoder:
 
 
 def _network_inputs(z_BK: Floats) -> Singles:
-    """Values as a network takes them, 0 where missing, and which are there; (2, B, K)."""
+    """Network inputs (2, B, K): values, and flags of known ones.
+
+    Missing values are 0.
+    """
     known_BK = ~np.isnan(z_BK)
     held_BK = np.where(known_BK, np.clip(z_BK, -FARTHEST, FARTHEST), 0.0)
     return np.stack((held_BK, known_BK)).astype(np.float32)
 
 
 def _known_mean(rows: Iterable[Floats], count: int) -> Floats:
-    """The mean of what is not NaN in `count` arrays, added in their order; NaN where nothing is."""
+    """Mean of the known values of `count` arrays; NaN without any.
+
+    Arrays are added in their order.
+    """
     total: Any = 0.0
     known: Any = 0
     for row in rows:
         there = ~np.isnan(row)
-        # Each is divided before it is added: the sum of the largest numbers would be none.
+        # Each is divided before it is added: the sum of the largest numbers would overflow.
         total = total + np.where(there, row, 0.0) / count
         known = known + there
     return np.where(known > 0, total * (count / np.maximum(known, 1)), np.nan)
@@ -308,16 +324,17 @@ def _known_mean(rows: Iterable[Floats], count: int) -> Floats:
 
 @dataclass
 class SeriesPaths:
-    """Many series at the same step, each with what its next value depends on.
+    """Paths of many series at the same step.
 
-    Reading changes a path in place; `select` and `fork` give paths of their own.
+    Each path holds what its next value depends on. Reading changes a path in place; `select` and
+    `fork` give paths of their own.
 
     Arguments:
         encoder: the encoder.
         stats: the scales, (B, K) each.
         levels: of the last steps, a ring (steps, B, K).
         inputs: the same steps as network inputs, (steps, 2, B, K).
-        steps: number of steps read, modulo the ring's length the place of the next one.
+        steps: number of steps read; modulo the ring's length, the place of the next one.
     """
 
     encoder: SeriesEncoder
@@ -331,7 +348,7 @@ class SeriesPaths:
         return len(self.stats.shift_K)
 
     def features(self) -> Singles:
-        """Features (B, D) of what comes next."""
+        """Features (B, D) of the next value."""
         size = len(self.inputs)
         lagged = (self.inputs[(self.steps - lag) % size] for lag in self.encoder.lags)
         return self.encoder.features(lagged, self.stats, len(self))
@@ -341,7 +358,10 @@ class SeriesPaths:
         return np.log(self.stats.count_scale_K)
 
     def encode_next(self, values_BK: NDArray[np.floating]) -> tuple[Floats, Floats]:
-        """Targets (B, K) and log-Jacobians (B,) of values that come next, without reading them."""
+        """Targets (B, K) and log-Jacobians (B,) of next values.
+
+        The values are not read.
+        """
         values_BK = self.encoder.checked(values_BK)
         targets_BK, _, jacobian_B = self.encoder.targets(
             values_BK, self._scaled(self.encoder.levels(values_BK)), self.stats
@@ -349,10 +369,10 @@ class SeriesPaths:
         return targets_BK, jacobian_B
 
     def decode_next(self, targets_BK: NDArray[np.floating]) -> Floats:
-        """Values (B, K), in the data's own units, of targets drawn for the next step.
+        """Values (B, K) of targets drawn for the next step.
 
-        Nothing is read. A path without anything to add a change to starts at its series' mean
-        level.
+        Values are in the data's own units. Nothing is read. A path without a level to add a change
+        to starts at its series' mean level.
         """
         drawn_BK = np.asarray(targets_BK, dtype=np.float64)
         if self.encoder.counts:
@@ -376,7 +396,7 @@ class SeriesPaths:
         here = self.steps % len(self.levels)
         self.inputs[here] = _network_inputs(self._scaled(level_BK))
         if self.encoder.settings.difference:
-            # What is missing leaves what it would have been compared with in its place.
+            # A missing value is replaced by its reference.
             level_BK = np.where(np.isnan(level_BK), self._reference(), level_BK)
         self.levels[here] = level_BK
         self.steps += 1
@@ -392,12 +412,12 @@ class SeriesPaths:
         )
 
     def fork(self) -> SeriesPaths:
-        """The same paths, which never see what these read."""
+        """Independent copies of the paths."""
         return self.select(np.arange(len(self)))
 
     @classmethod
     def join(cls, parts: Sequence[SeriesPaths]) -> SeriesPaths:
-        """The paths of several, one behind the other, whatever number of steps each has seen."""
+        """Concatenate paths, whatever number of steps each has read."""
         rows_4BK = np.concatenate([part.stats.to_array() for part in parts], axis=1)
         levels = np.concatenate([part._in_order(part.levels) for part in parts], axis=1)
         inputs = np.concatenate([part._in_order(part.inputs) for part in parts], axis=2)
@@ -412,7 +432,10 @@ class SeriesPaths:
         return level_BK
 
     def _reference(self) -> Floats:
-        """Levels (B, K) that the next ones are compared with, NaN without any."""
+        """Levels (B, K) that the next values are compared with.
+
+        NaN without any.
+        """
         back = self.encoder.compared
         if self.encoder.settings.centre:
             return _known_mean((self._level(step) for step in range(back, 0, -1)), back)

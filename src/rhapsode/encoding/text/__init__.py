@@ -1,6 +1,6 @@
 """Encoders of text: characters, bytes, words, subwords, segmented Chinese.
 
-Each is loaded when it is asked for: who continues a text needs one of them.
+Each is loaded on first use: continuing a text needs only one of them.
 """
 
 from typing import TYPE_CHECKING

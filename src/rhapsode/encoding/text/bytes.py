@@ -1,4 +1,4 @@
-"""Text as its UTF-8 bytes: 256 elements whatever the script, and nothing is ever unknown."""
+"""Text as its UTF-8 bytes: 256 elements, and no unknown ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ByteSettings:
 
 
 def printable_bytes() -> list[str]:
-    """The printable stand-in of every byte that byte-level tokenizers use (GPT-2's table)."""
+    """Printable stand-ins for bytes in byte-level tokenizers (GPT-2's table)."""
     plain = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in plain]
     return [chr(byte) if byte in plain else chr(0x100 + others.index(byte)) for byte in range(256)]
@@ -99,7 +99,7 @@ class ByteEncoder(Encoder):
 
     def encode(self, text: str) -> NDArray[np.unsignedinteger]:
         try:
-            # Bytes of a command line that are not UTF-8 reach us escaped; here they are just bytes.
+            # Bytes of a command line that are not UTF-8 arrive escaped; here they are just bytes.
             raw = text.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError as problem:
             raise EncodingError(

@@ -50,7 +50,9 @@ class CharacterSettings(NormalSettings):
 
 
 class CharacterEncoder(LearntEncoder[CharacterSettings], CountingEncoder):
-    """One element a character, in order of frequency; lossless for every character it has seen.
+    """Encoder of characters, in order of frequency.
+
+    Lossless for every character that it has seen.
 
     With `graphemes` an element is an extended grapheme cluster (Unicode Standard Annex 29).
     """
@@ -111,7 +113,7 @@ class CharacterEncoder(LearntEncoder[CharacterSettings], CountingEncoder):
             ids_N = self.encode(text)
             known_N = ids_N[(ids_N != UNKNOWN_ID) & (ids_N != END_ID)]
             text = self.decode(known_N)
-            # What is left may join to other clusters than before.
+            # The remaining text may form other clusters than before.
             if len(known_N) == len(ids_N):
                 return text
 

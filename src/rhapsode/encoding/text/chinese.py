@@ -1,4 +1,7 @@
-"""Chinese text as words, found by jieba; all else as in `words.v1`. Decoding needs no jieba."""
+"""Chinese text as words, segmented by jieba.
+
+Other text is split as in `words.v1`. Decoding needs no jieba.
+"""
 
 from __future__ import annotations
 
@@ -31,15 +34,16 @@ from rhapsode.encoding.text.learnt import LearntEncoder, tokenizer_of
 from rhapsode.encoding.text.words import with_characters, word_model
 from rhapsode.errors import MissingExtraError, SettingsError
 
-# Two characters that Unicode reserves for the inside of programs. No element holds both, so that a
-# text with one or the other, or both, is cut in the right places.
+# Two noncharacters, which Unicode reserves for internal use. No element contains both, so that a
+# text with one of them, or both, is split in the right places.
 SEPARATOR = "\ufdd0\ufdd1"
 _HAN = re.compile("[\u4e00-\u9fd5]")
-# What jieba takes as one sentence, if there is Chinese in it; otherwise a word with the space
-# before it, a mark with the space before it, or one character of white space.
+# A sentence for jieba, if it contains Chinese; otherwise a word with the space before it, a mark
+# with the space before it, or one character of white space.
 _PIECES = (
     r"[a-zA-Z0-9+#&._%-]{0,16}[\x{4E00}-\x{9FD5}][\x{4E00}-\x{9FD5}a-zA-Z0-9+#&._%-]*"
-    r"| ?[[\p{L}\p{M}\p{N}_]&&[^\x{4E00}-\x{9FD5}]]+(?:['’][[\p{L}\p{M}\p{N}_]&&[^\x{4E00}-\x{9FD5}]]+)*"
+    r"| ?[[\p{L}\p{M}\p{N}_]&&[^\x{4E00}-\x{9FD5}]]+"
+    r"(?:['’][[\p{L}\p{M}\p{N}_]&&[^\x{4E00}-\x{9FD5}]]+)*"
     r"| ?[^\s\p{L}\p{M}\p{N}_]|\s"
 )
 
@@ -66,10 +70,11 @@ class JiebaSettings(NormalSettings):
 
 
 class JiebaEncoder(LearntEncoder[JiebaSettings], CountingEncoder):
-    """Chinese words, other words and marks with the space before them, and white space.
+    """Encoder of Chinese words, other words, marks and white space.
 
-    A text of known words comes back exactly, and, where unknown words are spelled, a text of known
-    characters. The `tokenizer.json` is of segmented text: `segmented` gives it.
+    Other words and marks include the space before them. A text of known words comes back exactly;
+    if unknown words are spelled, so does a text of known characters. The `tokenizer.json` takes
+    segmented text, which `segmented` gives.
     """
 
     Settings = JiebaSettings
@@ -96,7 +101,10 @@ class JiebaEncoder(LearntEncoder[JiebaSettings], CountingEncoder):
         return cls(ordered, asdict(replace(known, segmenter=_described())))
 
     def segmented(self, text: str) -> str:
-        """The text with U+FDD0 and U+FDD1 between elements, as the `tokenizer.json` takes it."""
+        """Segment a text as the `tokenizer.json` expects.
+
+        U+FDD0 and U+FDD1 separate the elements.
+        """
         return SEPARATOR.join(self._segments(text))
 
     def encode(self, text: str) -> NDArray[np.unsignedinteger]:
@@ -107,7 +115,7 @@ class JiebaEncoder(LearntEncoder[JiebaSettings], CountingEncoder):
         return [piece.strip() for piece in self._spelled(text) if piece not in self._ids]
 
     def _spelled(self, text: str) -> Iterator[str]:
-        """The words of a text; unknown ones in characters where they are spelled."""
+        """Words of a text, with unknown ones spelled if configured."""
         spell = self._known.unknown == "spell"
         for piece in self._segments(text):
             if spell and piece not in self._ids:
@@ -127,7 +135,7 @@ class JiebaEncoder(LearntEncoder[JiebaSettings], CountingEncoder):
 
 
 def _with_content(settings: Mapping[str, Any]) -> JiebaSettings:
-    """The settings with the words of the user's dictionary in place of its file."""
+    """Settings with the content of the user dictionary instead of its path."""
     known = from_mapping(JiebaSettings, settings, where="[encoder]")
     if not known.user_dictionary:
         return known

@@ -1,4 +1,4 @@
-"""The choice of an encoding for a corpus, with the reason."""
+"""Automatic choice of an encoding for a corpus."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SCRIPTS = (
 
 
 def choose_encoding(texts: Iterable[str], *, characters: int | None = None) -> tuple[str, str]:
-    """The registered name of an encoding, and why, for `--encoding auto`.
+    """Choose an encoding for `--encoding auto`: its registered name and the reason.
 
     Arguments:
         texts: read until the answer is known; up to 8 million characters are counted.

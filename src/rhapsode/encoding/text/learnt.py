@@ -35,7 +35,7 @@ CODE_POINTS = 0x110000
 
 
 class LearntEncoder(Encoder, Generic[S]):
-    """An encoder of normalised text whose elements are the entries of a learnt vocabulary.
+    """An encoder of normalised text with a learnt vocabulary.
 
     Its settings are completed with their defaults.
     """
@@ -52,11 +52,11 @@ class LearntEncoder(Encoder, Generic[S]):
     @property
     @abstractmethod
     def _tokenizer(self) -> Tokenizer:
-        """The tokenizer of normalised text, whose ids are those of this encoder."""
+        """Tokenizer of normalised text, with the ids of this encoder."""
 
     @property
     def round_trip(self) -> str:  # type: ignore[override]
-        """Text that comes back of a text of known elements."""
+        """Result of decoding an encoded text of known elements."""
         return stated(self._known)
 
     @classmethod
@@ -81,7 +81,7 @@ class LearntEncoder(Encoder, Generic[S]):
 
 
 def ids_of(tokens: Iterable[str]) -> dict[str, int]:
-    """The id of each token, which are given in order."""
+    """Ids of tokens that are in order of id."""
     return {token: index for index, token in enumerate(tokens)}
 
 
@@ -92,7 +92,7 @@ def tokenizer_of(
     steps: Sequence[normalizers.Normalizer] = (),
     decoder: decoders.Decoder | None = None,
 ) -> Tokenizer:
-    """A tokenizer that normalises text in steps, splits it, and looks its pieces up in a model."""
+    """Build a tokenizer from normalisation steps, a splitter and a model."""
     tokenizer = Tokenizer(model)
     if steps:
         tokenizer.normalizer = normalizers.Sequence([*steps])
@@ -103,10 +103,10 @@ def tokenizer_of(
 
 
 class Sample:
-    """Evenly spaced chunks of texts, at most a budget of them, found in one pass.
+    """Evenly spaced chunks of texts within a budget.
 
-    Every chunk is kept until the budget is full; then every second one is dropped, and from there
-    on only every second one is taken, and so on.
+    The texts are read once. Every chunk is kept until the budget is full; then every second one is
+    dropped, from then on only every second one is kept, and so on.
 
     Arguments:
         texts: read once.
@@ -116,7 +116,7 @@ class Sample:
     def __init__(self, texts: Iterable[str], budget: int) -> None:
         self.chunks: list[str] = []
         self.bytes = 0
-        """Size of all the texts."""
+        """Bytes of all texts."""
         sizes: list[int] = []
         kept, stride = 0, 1
         for index, chunk in enumerate(piece for text in texts for piece in line_chunks(text)):
@@ -133,7 +133,10 @@ class Sample:
 
 
 def encode_chunks(tokenizer: Tokenizer, chunks: Iterable[str]) -> NDArray[np.uint32]:
-    """The ids of chunks, joined; `tokenizers` divides them among the cores."""
+    """Ids of all chunks, concatenated.
+
+    `tokenizers` encodes chunks in parallel.
+    """
     rest = iter(chunks)
     parts = [np.zeros(0, dtype=np.uint32)]
     while group := list(islice(rest, _TOGETHER)):
@@ -146,7 +149,10 @@ def encode_chunks(tokenizer: Tokenizer, chunks: Iterable[str]) -> NDArray[np.uin
 
 
 def unknown_in(tokenizer: Tokenizer, chunks: Iterable[str], known: Container[int]) -> list[str]:
-    """The texts of the pieces of chunks whose ids are not known, without the space around them."""
+    """Texts of the pieces whose ids are not known.
+
+    The space around a piece is removed.
+    """
     encodings = ((chunk, tokenizer.encode(chunk, add_special_tokens=False)) for chunk in chunks)
     return [
         chunk[start:end].strip()
@@ -171,7 +177,10 @@ def count_points(texts: Iterable[str]) -> Counter[str]:
 
 
 def _joined(texts: Iterable[str]) -> Iterator[str]:
-    """The texts joined to long ones, since a count of code points has a table to pass over."""
+    """Join texts to long ones.
+
+    Each count of code points passes over a whole table, which is slow for short texts.
+    """
     waiting: list[str] = []
     length = 0
     for text in texts:

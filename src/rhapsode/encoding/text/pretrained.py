@@ -1,4 +1,4 @@
-"""Text as the elements of a ready tokenizer, given as a Hugging Face `tokenizer.json`."""
+"""Text as the elements of an existing Hugging Face `tokenizer.json`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from rhapsode.errors import BundleError, RhapsodeError, SettingsError
 _DECODED = "as its tokenizer.json decodes"
 _SAMPLE = 1_000_000
 _MOST_IDS = 1 << 24
-# A character has at most four bytes; what still looks unfinished after so many elements is
+# A character has at most four bytes: text that still looks unfinished after so many elements is
 # malformed.
 _MOST_HELD = 16
 
@@ -46,10 +46,10 @@ class ReadySettings:
 
 
 class ReadyEncoder(Encoder):
-    """The elements of a ready tokenizer in their order; its special tokens are not among them.
+    """Encoder with the elements of a `tokenizer.json`, without its special tokens.
 
-    Every line is encoded, and decoded, by itself. The `tokenizer.json` is kept as it was given: its
-    own ids are not ours, which begin with end-of-sequence and unknown.
+    Every line is encoded, and decoded, by itself. The `tokenizer.json` is kept unchanged. Its ids
+    differ from those of this encoder, which begin with end-of-sequence and unknown.
 
     Arguments:
         text: the `tokenizer.json`.
@@ -134,7 +134,8 @@ class ReadyEncoder(Encoder):
             kind = None
         if kind != "ByteLevel":
             raise SettingsError(
-                "this model's tokenizer.json is not one over bytes: what an element writes depends on others",
+                "this model's tokenizer.json is not one over bytes: "
+                "what an element writes depends on others",
                 hint="leave it out, or use a model of characters, bytes, words or subwords",
             )
         values = {stand_in: byte for byte, stand_in in enumerate(printable_bytes())}
@@ -149,9 +150,10 @@ class ReadyEncoder(Encoder):
 
 
 class _Stream(IncrementalDecoder):
-    """Text that each element adds to its line, held back while a character is unfinished.
+    """Incremental decoder of a ready tokenizer.
 
-    `decode` of a whole is this stream, so that both agree whatever the tokenizer does.
+    Each element adds text to its line, which is held back while a character is unfinished. `decode`
+    uses this stream, too, so that both agree for every tokenizer.
     """
 
     def __init__(self, tokenizer: Tokenizer, theirs: Sequence[int]) -> None:
@@ -205,7 +207,7 @@ def _opened(text: str) -> Tokenizer:
         tokenizer.decode(tokenizer.encode("a b\n", add_special_tokens=False).ids)
     except (KeyboardInterrupt, SystemExit, MemoryError):
         raise
-    # A panic in Rust is no Exception.
+    # A panic in Rust is not an Exception.
     except BaseException:
         raise BundleError("the encoder's vocabulary is malformed: not a tokenizer.json") from None
     return tokenizer

@@ -1,10 +1,10 @@
-"""Text as subwords learnt from it: pieces of words, over bytes, so that nothing is ever unknown.
+"""Text as learnt subwords: pieces of words, over UTF-8 bytes.
 
-Every text is first cut into runs of letters with the space before them, numbers of up to three
-digits, runs of marks, white space and line ends; a subword never reaches over such a cut, and so
-never over a line end. Within a cut the pieces are of UTF-8 bytes, in the printable stand-ins of
-byte-level tokenizers, and each of the 256 bytes is an element of its own: all text comes back as it
-was.
+No text is ever unknown. Every text is first cut into runs of letters with the space before them,
+numbers of up to three digits, runs of marks, white space and line ends; a subword never crosses
+such a cut, and so never a line end. Within a cut the pieces are of UTF-8 bytes, in the printable
+stand-ins of byte-level tokenizers, and each of the 256 bytes is an element of its own: every text
+is restored exactly.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from rhapsode.encoding.text.learnt import (
 )
 from rhapsode.errors import BundleError, SettingsError
 
-# Runs are bounded, since some of the models take time in the square of their length.
+# Runs are bounded, since some models take time quadratic in their length.
 _CUTS = (
     r"'(?i:s|t|re|ve|m|ll|d)| ?[\p{L}\p{M}]{1,32}|\p{N}{1,3}| ?[^\s\p{L}\p{M}\p{N}]{1,32}"
     r"|\r?\n|\r|[^\S\r\n]{1,64}(?!\S)|[^\S\r\n]"
@@ -79,7 +79,7 @@ class _Subwords(LearntEncoder[SubwordSettings]):
     Arguments:
         vocabulary: the pieces, in stand-ins for bytes, in order of id.
         settings: complete, as plain values.
-        state: what the model has besides: merges or scores.
+        state: merges or scores of the model.
     """
 
     Settings = SubwordSettings
@@ -169,7 +169,7 @@ class _Subwords(LearntEncoder[SubwordSettings]):
     @classmethod
     @abstractmethod
     def _train(cls, chunks: list[str], size: int, known: SubwordSettings) -> tuple[list[str], Any]:
-        """Pieces and state, at most so many."""
+        """Learn at most `size` pieces, and the state."""
 
     @classmethod
     def _read(cls, text: str) -> tuple[list[str], Any]:
@@ -183,7 +183,7 @@ class _Subwords(LearntEncoder[SubwordSettings]):
 
 
 class BpeEncoder(_Subwords):
-    """Byte pair encoding: frequent neighbours joined again and again (Sennrich et al. 2016)."""
+    """Byte pair encoding: frequent neighbours are merged repeatedly (Sennrich et al. 2016)."""
 
     name = "bpe.v1"
 

@@ -1,4 +1,4 @@
-"""Text as words and punctuation, each remembering whether a space stood before it."""
+"""Text as words and punctuation, each with the space before it."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ class WordSettings(NormalSettings):
 
 
 class WordEncoder(LearntEncoder[WordSettings]):
-    """One element a word or mark, with the space before it, in order of frequency.
+    """Encoder of words and marks, in order of frequency.
 
-    By default a text of known words comes back exactly, and, where unknown words are spelled, a
-    text of known characters. Lower-casing, dropped marks and tags, stems and whitespace splitting
-    lose what they are named for, and `round_trip` says so.
+    An element includes the space before it. By default a text of known words comes back exactly; if
+    unknown words are spelled, so does a text of known characters. Lower-casing, dropped marks and
+    tags, stemming and splitting at white space lose information, as `round_trip` states.
     """
 
     Settings = WordSettings
@@ -100,7 +100,7 @@ class WordEncoder(LearntEncoder[WordSettings]):
 
     @property
     def round_trip(self) -> str:  # type: ignore[override]
-        """Text that comes back of a text of known words."""
+        """Result of decoding an encoded text of known words."""
         losses = {
             "white space but line ends": self.spaced,
             "punctuation": not self._known.punctuation,
@@ -137,7 +137,10 @@ class WordEncoder(LearntEncoder[WordSettings]):
         return unknown_in(self._tokenizer, self._chunks(text), range(2, self.vocab_size))
 
     def _chunks(self, text: str) -> Iterable[str]:
-        """Parts of a text as the tokenizer takes it: Chinese converted, words stemmed."""
+        """Parts of a text for the tokenizer.
+
+        Chinese is converted and words are stemmed.
+        """
         text = self._normaliser.converted(text)
         return line_chunks(re.sub(r"\w+", self._stem, text) if self._stem else text)
 
@@ -169,7 +172,7 @@ class _Spaced(IncrementalDecoder):
 
 
 def _stemmer(language: str) -> Callable[[re.Match[str]], str]:
-    """A function that stems a matched word and makes it small.
+    """A function that stems a matched word in lower case.
 
     Raises:
         SettingsError: a language without a stemmer.
@@ -196,11 +199,12 @@ def _stemmer(language: str) -> Callable[[re.Match[str]], str]:
 def with_characters(counts: Mapping[str, int], *, most: int | None, min_count: int) -> list[str]:
     """The most frequent words and all characters, in order of use.
 
-    They are used by texts whose other words are spelled in characters.
+    Characters are used where other words are spelled.
 
     Arguments:
         counts: how often each word occurs.
-        most: elements to keep, end-of-sequence and unknown counted in; characters come first.
+        most: maximum number of elements, including end-of-sequence and unknown; characters come
+            first.
         min_count: what occurs less often is left out.
     """
     characters: Counter[str] = Counter()
@@ -220,9 +224,12 @@ def with_characters(counts: Mapping[str, int], *, most: int | None, min_count: i
 
 
 def word_model(ids: dict[str, int], *, spell: bool) -> models.Model:
-    """Whole words, and with `spell` the characters of the others, as a model of `tokenizers`."""
+    """Model of `tokenizers` for whole words.
+
+    With `spell`, other words become their characters.
+    """
     unknown = LearntEncoder.reserved[UNKNOWN_ID]
     if not spell:
         return models.WordLevel(vocab=ids, unk_token=unknown)
-    # Pairs that are never merged: what is not whole in the vocabulary stays characters.
+    # Without merges, a word outside the vocabulary stays as characters.
     return models.BPE(vocab=ids, merges=[], unk_token=unknown, fuse_unk=False, ignore_merges=True)

@@ -19,7 +19,10 @@ class AWDLSTMConfig(GatedConfig):
 
 
 class AWDLSTMFamily(LSTMFamily):
-    """The LSTM whose hidden-to-hidden weights are dropped in training; afterwards it is an LSTM."""
+    """The LSTM with dropout of hidden-to-hidden weights in training.
+
+    After training it is a plain LSTM.
+    """
 
     Config = AWDLSTMConfig
     network = "rhapsode.models.awd_lstm.network:AWDLSTM"

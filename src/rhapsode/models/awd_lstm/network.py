@@ -6,16 +6,16 @@ from torch import Tensor
 from rhapsode.models.awd_lstm.config import AWDLSTMConfig
 from rhapsode.models.lstm.network import LSTM
 
-# Where a stretch of dropped weights may begin.
+# Number of places where a stretch of dropped weights may begin.
 PLACES = 1 << 20
 
 
 class AWDLSTM(LSTM):
-    """Weight-dropped LSTM (Merity, Keskar and Socher 2018, "Regularizing and optimizing LSTM language models").
+    """Weight-dropped LSTM (Merity, Keskar and Socher 2018).
 
-    With training over it is `lstm.v1`, and so are its parameters. The paper's locked dropout is
-    `dropout`, that of its embedding `input_dropout`, its tied weights are `tied` and its averaging
-    is `training.averaging`.
+    The paper is "Regularizing and optimizing LSTM language models". After training it is `lstm.v1`,
+    with the same parameters. The paper's locked dropout is `dropout`, its embedding dropout
+    `input_dropout`, its tied weights are `tied` and its averaging is `training.averaging`.
     """
 
     Config = AWDLSTMConfig
@@ -29,9 +29,10 @@ class AWDLSTM(LSTM):
         return weights
 
     def _kept(self, weight_GH: Tensor) -> Tensor:
-        """0 where a weight is dropped, and what scales up the others: a random stretch of numbers drawn once.
+        """Scaled dropout mask of a weight.
 
-        Drawing a million numbers anew would take as long as a fifth of a training step.
+        It is a random stretch of numbers that are drawn once: drawing a million numbers anew would
+        take as long as a fifth of a training step.
         """
         size = weight_GH.numel()
         if self._pool is None or self._pool.device != weight_GH.device:

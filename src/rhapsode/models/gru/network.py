@@ -7,9 +7,10 @@ from rhapsode.models.recurrent import Gated, Gates, HiddenState, Memory
 
 
 class GRU(Gated):
-    """GRU (Cho et al. 2014), the reset gate behind the product with the past, as in torch.
+    """GRU (Cho et al. 2014) with torch's placement of the reset gate.
 
-    Gates are stacked reset, update, new. `load_state_dict` takes that of a `torch.nn.GRU`.
+    The reset gate is applied after the product with the past. Gates are stacked reset, update, new.
+    `load_state_dict` accepts the state of a `torch.nn.GRU`.
     """
 
     Carried = HiddenState

@@ -33,5 +33,5 @@ class LSTMFamily(RecurrentFamily):
 
     @classmethod
     def learning_rate(cls, hidden_size: int) -> float:
-        """On a line through the best rates at 256 to 768 units."""
+        """Learning rate, fitted to the best ones at 256 to 768 units."""
         return round(min(8e-3, 2.3 / hidden_size), 4)

@@ -6,8 +6,8 @@ from torch import Tensor
 from rhapsode.models.contract import State, state_dataclass
 from rhapsode.models.recurrent import Gated, Gates, Memory
 
-# Rows from which on the buffers of `torch.lstm_cell` cost more than its products (2 to 2.5 times,
-# on two cores).
+# Number of rows from which the buffers of `torch.lstm_cell` cost more than its products (2 to 2.5
+# times, on two cores).
 MANY_ROWS = 256
 
 
@@ -20,9 +20,9 @@ class LSTMState(State):
 
 
 class LSTM(Gated):
-    """LSTM (Hochreiter and Schmidhuber 1997; forget gates as in Gers et al. 2000).
+    """LSTM (Hochreiter and Schmidhuber 1997) with forget gates (Gers et al. 2000).
 
-    Gates are stacked input, forget, cell, output. `load_state_dict` takes that of a
+    Gates are stacked input, forget, cell, output. `load_state_dict` accepts the state of a
     `torch.nn.LSTM`.
     """
 
@@ -57,7 +57,10 @@ class LSTM(Gated):
 
 
 def _cell_of_many(x_BD: Tensor, memory: Memory, weights: list[Tensor]) -> Memory:
-    """`torch.lstm_cell` without gradients: gates in place instead of in six tensors the size of them."""
+    """`torch.lstm_cell` without gradients, for many rows.
+
+    Gates are computed in place instead of in six tensors of their size.
+    """
     h_BH, c_BH = memory
     size = c_BH.shape[1]
     weight_ih, weight_hh, bias_ih, bias_hh = weights

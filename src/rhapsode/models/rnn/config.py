@@ -25,5 +25,5 @@ class RNNFamily(RecurrentFamily):
 
     @classmethod
     def learning_rate(cls, hidden_size: int) -> float:
-        """Lower than with gates."""
+        """Learning rate, lower than with gates."""
         return 1e-3

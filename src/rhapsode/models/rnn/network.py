@@ -8,7 +8,10 @@ from rhapsode.models.rnn.config import RNNConfig
 
 
 class RNN(Recurrent):
-    """h = tanh(W x + U h + b) (Elman 1990), or with relu. `load_state_dict` takes that of a `torch.nn.RNN`."""
+    """Elman network (1990), with tanh or relu.
+
+    h = tanh(W x + U h + b). `load_state_dict` accepts the state of a `torch.nn.RNN`.
+    """
 
     Config = RNNConfig
     Carried = HiddenState

@@ -1,1 +1,1 @@
-"""The LSTM beside a straight line."""
+"""The LSTM with a skip connection."""

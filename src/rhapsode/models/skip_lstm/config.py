@@ -1,10 +1,13 @@
-"""The LSTM beside a straight line: settings and plan defaults. No torch."""
+"""The LSTM with a skip connection: settings and plan defaults. No torch."""
 
 from rhapsode.models.lstm.config import LSTMFamily
 
 
 class SkipLSTMFamily(LSTMFamily):
-    """The LSTM beside a straight line; its features are wider than any table, and it has no engine form."""
+    """The LSTM with a skip connection from inputs to features.
+
+    Its features are wider than any table, and it has no engine form.
+    """
 
     network = "rhapsode.models.skip_lstm.network:SkipLSTM"
     sees_inputs = True

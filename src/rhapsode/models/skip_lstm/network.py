@@ -1,4 +1,4 @@
-"""The LSTM beside a straight line: the network."""
+"""The LSTM with a skip connection: the network."""
 
 import torch
 from torch import Tensor
@@ -10,9 +10,10 @@ from rhapsode.models.skip_lstm.config import SkipLSTMFamily
 
 
 class SkipLSTM(LSTM):
-    """An LSTM whose outputs are followed by its inputs, so that a head over both is an autoregression that it corrects.
+    """An LSTM whose outputs are followed by its inputs.
 
-    On short series that is most of what there is to learn (the highway of LSTNet, Lai et al. 2018,
+    A head over both is a linear autoregression that the LSTM corrects. On short series the
+    autoregression is most of what there is to learn (the highway of LSTNet, Lai et al. 2018,
     section 3.6).
     """
 

@@ -1,4 +1,4 @@
-"""Dilated causal convolutions with an explicit buffer of the inputs they still need."""
+"""Dilated causal convolutions with an explicit buffer of past inputs."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -12,13 +12,16 @@ from rhapsode.models.tcn.config import TCNConfig
 
 @state_dataclass
 class TCNState(State):
-    """The last inputs of every convolution, joined: `(kernel_size - 1) * dilation` of each."""
+    """Last inputs of every convolution, concatenated.
+
+    There are `(kernel_size - 1) * dilation` of each.
+    """
 
     buffer_BWH: Tensor
 
 
 class Block(nn.Module):
-    """Two convolutions of the same dilation, each with ReLU, added to the input."""
+    """Two convolutions of one dilation, each with ReLU, added to the input."""
 
     def __init__(self, channels: int, kernel_size: int, dilation: int) -> None:
         super().__init__()
@@ -28,7 +31,9 @@ class Block(nn.Module):
 
 
 class TCN(SegmentedModel):
-    """Temporal convolutional network (Bai et al. 2018) behind a projection to its channels; without weight norm.
+    """Temporal convolutional network (Bai et al. 2018).
+
+    The inputs are projected to the channels first. There is no weight norm.
 
     A position sees `1 + 2 (kernel_size - 1) (2**num_layers - 1)` inputs.
     """
@@ -73,7 +78,7 @@ class TCN(SegmentedModel):
         drawn: list[Tensor] | None,
         trace: dict[str, Tensor] | None = None,
     ) -> tuple[Tensor, TCNState]:
-        # Channels before time inside: that is what convolutions take.
+        # Convolutions take channels before time.
         x = self.project(x_BTD).transpose(1, 2)
         buffer = state.buffer_BWH.transpose(1, 2)
         kept: list[Tensor] = []
@@ -96,7 +101,10 @@ class TCN(SegmentedModel):
         return x.transpose(1, 2), TCNState(torch.cat(kept, dim=2).transpose(1, 2))
 
     def drawn(self, x_BTD: Tensor) -> list[Tensor] | None:
-        """Scaled dropout masks of every convolution's channels, (B, H, 1), one draw for a window."""
+        """Scaled dropout masks (B, H, 1) of every convolution's channels.
+
+        They are drawn once for a window.
+        """
         if not self.training or self.config.dropout == 0.0:
             return None
         keep = 1 - self.config.dropout
@@ -107,7 +115,7 @@ class TCN(SegmentedModel):
         ]
 
     def probe(self, x_BTD: Tensor, state: State | None = None) -> dict[str, Tensor]:
-        """Per layer what its branch adds and its output, each (B, T, H)."""
+        """Branch and output of every layer, each (B, T, H)."""
         known = self.begun(state, len(x_BTD), TCNState)
         trace: dict[str, Tensor] = {}
         self.window(x_BTD, known, None, trace)

@@ -1,1 +1,1 @@
-"""Transformers: rotary positions in a ring buffer, and learned positions."""
+"""The transformer with rotary positions and a ring buffer."""

@@ -32,7 +32,7 @@ class TransformerConfig:
 
 
 class TransformerFamily(Family):
-    """A decoder with rotary positions and a ring buffer of keys and values."""
+    """Decoder with rotary positions and a ring buffer of keys and values."""
 
     Config = TransformerConfig
     network = "rhapsode.models.transformer.network:Transformer"
@@ -42,7 +42,7 @@ class TransformerFamily(Family):
 
     @classmethod
     def plan(cls, request: PlanRequest) -> FamilyPlan:
-        """Two or three layers: a minute wants more updates rather than more layers."""
+        """Two or three layers: more updates help more than more layers."""
         short = request.hidden_size <= 384
         width, layers = (128, 2) if short else (192, 3)
         network = {

@@ -1,6 +1,7 @@
-"""A transformer decoder with rotary positions and attention over the last `window` positions.
+"""Transformer decoder with rotary positions and windowed attention.
 
-Weights carry the names and shapes of the layers of the Llama architecture in `transformers`.
+A position attends to the last `window` positions. Weights have the names and shapes of the layers
+of the Llama architecture in `transformers`.
 """
 
 import math
@@ -17,7 +18,7 @@ from rhapsode.models.transformer.config import TransformerConfig
 
 @state_dataclass
 class TransformerState(State):
-    """A ring buffer of keys and values, and where each row stands.
+    """Ring buffer of keys and values, and the position of each row.
 
     The element read as number n of a row lies in slot n % window. `next_B` is the number of the
     next element, `start_B` that of the first element of the row's current document; both int64.
@@ -38,7 +39,10 @@ class _Places(NamedTuple):
 
 
 class RMSNorm(nn.Module):
-    """x / rms(x) * weight (Zhang and Sennrich 2019), in the precision of the weights."""
+    """RMS normalisation (Zhang and Sennrich 2019): x / rms(x) * weight.
+
+    It is computed in the precision of the weights.
+    """
 
     def __init__(self, size: int, epsilon: float = 1e-6) -> None:
         super().__init__()
@@ -52,7 +56,10 @@ class RMSNorm(nn.Module):
 
 
 class Attention(nn.Module):
-    """Causal self-attention with rotary positions (Su et al. 2021) over cached and new keys."""
+    """Causal self-attention with rotary positions (Su et al. 2021).
+
+    Queries attend to cached and new keys.
+    """
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -64,7 +71,10 @@ class Attention(nn.Module):
         self.o_proj = nn.Linear(width, width, bias=False)
 
     def keys(self, x_BTD: Tensor, places: _Places) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys (both turned to their positions) and values, each (B, A, T, C)."""
+        """Queries, keys and values, each (B, A, T, C).
+
+        Queries and keys are rotated by their positions.
+        """
         projections = (self.q_proj(x_BTD), self.k_proj(x_BTD), self.v_proj(x_BTD))
         q, k, v = (split_heads(projected_BTD, self.num_heads) for projected_BTD in projections)
         cos, sin = places.cos_BTC[:, None], places.sin_BTC[:, None]
@@ -81,7 +91,9 @@ class FeedForward(nn.Module):
         self.down_proj = nn.Linear(inner, size, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down_proj(nn.functional.silu(self.gate_proj(x)) * self.up_proj(x))  # type: ignore[no-any-return]
+        return self.down_proj(  # type: ignore[no-any-return]
+            nn.functional.silu(self.gate_proj(x)) * self.up_proj(x)
+        )
 
 
 class Block(nn.Module):
@@ -96,9 +108,10 @@ class Block(nn.Module):
 
 
 class Transformer(SequenceModel):
-    """Decoder of the Llama architecture (Touvron et al. 2023) whose positions look back `window` elements.
+    """Decoder of the Llama architecture (Touvron et al. 2023).
 
-    Because only distances matter and the cache is a ring, sequences may be of any length.
+    A position attends to the last `window` elements. Because only distances matter and the cache is
+    a ring, sequences may be of any length.
     """
 
     Config = TransformerConfig
@@ -107,7 +120,8 @@ class Transformer(SequenceModel):
         super().__init__()
         if config.input_size % (2 * config.num_heads):
             raise SettingsError(
-                f"a width of {config.input_size} does not divide into {config.num_heads} heads of even size",
+                f"a width of {config.input_size} does not divide into {config.num_heads} heads "
+                "of even size",
                 where="[network] num_heads",
             )
         self.config = config
@@ -140,8 +154,7 @@ class Transformer(SequenceModel):
     def forward(
         self, x_BTD: Tensor, state: State | None = None, *, reset_BT: Tensor | None = None
     ) -> tuple[Tensor, TransformerState]:
-        # Without a past, a reset, or a window to end, the plain causal kernel is the same and
-        # faster.
+        # Without a past, a reset or a full window, the plain causal kernel is equal and faster.
         plain = state is None and reset_BT is None and x_BTD.shape[1] <= self.config.window
         return self._read(x_BTD, state, reset_BT, plain)
 
@@ -186,7 +199,10 @@ class Transformer(SequenceModel):
         return self.norm(x_BTD), after
 
     def _places(self, state: TransformerState, start_BT: Tensor, plain: bool) -> _Places:
-        """Angles, mask and slots of a window; `start_BT` is the number of each element's document start."""
+        """Angles, mask and slots of a window.
+
+        `start_BT` is the number of the first element of each position's document.
+        """
         window = self.config.window
         device = start_BT.device
         time = start_BT.shape[1]
@@ -221,7 +237,7 @@ class Transformer(SequenceModel):
         )
 
     def probe(self, x_BTD: Tensor, state: State | None = None) -> dict[str, Tensor]:
-        """Per layer the attention weights and the features behind the layer.
+        """Attention weights and output features of every layer.
 
         Weights are (B, A, T, S), over the cache's slots and then the new positions; features (B, T,
         D).
@@ -232,14 +248,17 @@ class Transformer(SequenceModel):
 
 
 def split_heads(x_BTD: Tensor, heads: int) -> Tensor:
-    """Features of A heads beside one another as (B, A, T, C)."""
+    """Split features into A heads, (B, A, T, C)."""
     return x_BTD.view(*x_BTD.shape[:2], heads, -1).transpose(1, 2)
 
 
 def attention_reference(
     q: Tensor, k: Tensor, v: Tensor, mask_BTS: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Softmax attention written out: weights (B, A, T, S) and mixed values (B, A, T, C)."""
+    """Softmax attention in plain tensor operations.
+
+    Returns the weights (B, A, T, S) and the mixed values (B, A, T, C).
+    """
     scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])
     if mask_BTS is not None:
         scores = scores.masked_fill(~mask_BTS[:, None], -math.inf)
@@ -253,7 +272,7 @@ def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def _starts(state: TransformerState, reset_BT: Tensor | None, time: int) -> Tensor:
-    """The number of the element that each position's document starts with, (B, T)."""
+    """Number of the first element of each position's document, (B, T)."""
     if reset_BT is None:
         return state.start_B[:, None].expand(-1, time)
     number_BT = state.next_B[:, None] + torch.arange(time, device=reset_BT.device)
@@ -262,6 +281,9 @@ def _starts(state: TransformerState, reset_BT: Tensor | None, time: int) -> Tens
 
 
 def write_slots(cache: Tensor, new: Tensor, slots_BT: Tensor) -> Tensor:
-    """The cache (B, A, N, C) with new entries (B, A, T, C) in their slots."""
+    """Write new entries (B, A, T, C) into slots of a cache.
+
+    The cache is (B, A, N, C). A new one is returned.
+    """
     index = slots_BT[:, None, :, None].expand_as(new)
     return cache.scatter(2, index, new.to(cache.dtype))

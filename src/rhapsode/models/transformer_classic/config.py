@@ -9,7 +9,7 @@ from msgspec import Meta
 from rhapsode.config import SeenContext
 from rhapsode.models.families import EngineForm, Family, FamilyPlan, PlanRequest
 
-# Positions of `transformer_classic.v1` where nothing else is asked for.
+# Default number of positions of `transformer_classic.v1`.
 LENGTH = 128
 
 
@@ -32,7 +32,7 @@ class TransformerClassicConfig:
 
 
 class TransformerClassicFamily(Family):
-    """A decoder with learned positions, which is trained and used in a window of them."""
+    """Decoder with learned positions, trained and used in a fixed window."""
 
     Config = TransformerClassicConfig
     network = "rhapsode.models.transformer_classic.network:TransformerClassic"

@@ -1,7 +1,7 @@
-"""The textbook decoder block: learned positions, normalisation behind each branch, ReLU feed-forward.
+"""The textbook decoder block: learned positions, post-normalisation, ReLU feed-forward.
 
-Weights carry the names and shapes of `torch.nn.TransformerEncoderLayer`, which with a causal mask
-is this block.
+Weights have the names and shapes of `torch.nn.TransformerEncoderLayer`, which with a causal mask is
+this block.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,10 @@ from rhapsode.models.transformer_classic.config import TransformerClassicConfig
 
 @state_dataclass
 class TransformerClassicState(State):
-    """Keys and values of all positions so far, and how many there are; the rest of the buffers is unused."""
+    """Keys and values of all positions so far, and their number.
+
+    The rest of the buffers is unused.
+    """
 
     k_BLANC: Tensor
     v_BLANC: Tensor
@@ -139,7 +142,10 @@ class TransformerClassic(SegmentedModel):
         return x_BTD, after
 
     def probe(self, x_BTD: Tensor, state: State | None = None) -> dict[str, Tensor]:
-        """Per layer the attention weights (B, A, T, length) and the output (B, T, D)."""
+        """Attention weights and outputs of every layer.
+
+        Weights are (B, A, T, length), outputs (B, T, D).
+        """
         known = self.begun(state, len(x_BTD), TransformerClassicState)
         trace: dict[str, Tensor] = {}
         self.window(x_BTD, known, None, trace)
