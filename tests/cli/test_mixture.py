@@ -544,9 +544,7 @@ def test_counts_inside_of_another_text_are_refused(cli: Cli, run: Path) -> None:
 def test_other_counts_inside_of_the_same_text_are_not_mixed_in(cli: Cli, run: Path) -> None:
     bundle = read_bundle(run)
     assert bundle.facts.ngram is not None
-    kept = NGramModel.from_arrays(
-        bundle.facts.ngram.numbers, bundle.facts.ngram.arrays
-    )
+    kept = NGramModel.from_arrays(bundle.facts.ngram.numbers, bundle.facts.ngram.arrays)
     facts = replace(bundle.facts, ngram=ngram_part(kept.view(2, "absolute")))
     write_bundle(run / "model.safetensors", replace(bundle, facts=facts))
     done = cli("generate", str(run), "ab", "--length", "60", "--seed", "3")

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rhapsode.bundle import read_bundle
 from rhapsode.errors import RunError
 from rhapsode.training import Step, read_checkpoint
+from rhapsode.training.thread_choice import TrainingThreads, thread_modes
 from rhapsode.workflows.runs.run import prepare_training
 from tests.training.replay_clock import ReplayClock
 
@@ -55,9 +57,10 @@ def train(
     stop_at: int | None = None,
     resume: bool = False,
     clock: ReplayClock | None = None,
+    threads: TrainingThreads | None = None,
 ) -> None:
     training = prepare_training(
-        (str(source),), settings, output=str(folder), resume=resume, clock=clock
+        (str(source),), settings, output=str(folder), resume=resume, clock=clock, threads=threads
     )
     for event in training.events():
         if isinstance(event, Step) and event.step == stop_at:
@@ -153,7 +156,11 @@ def test_replaying_a_whole_run_gives_the_same_run(
     train(small_source, real, asked(family, budget="2s"))
     fractions = [line["fraction"] for line in steps_of(real) if line["event"] == "step"]
     looks = {line["step"] for line in steps_of(real) if line["event"] == "evaluation"}
-    train(small_source, replayed, asked(family, budget="2s"), clock=ReplayClock(fractions, looks))
+    steps = [line for line in steps_of(real) if line["event"] == "step"]
+    recorded = {line["step"] - 1: line["threads"] for line in steps}
+    threads = TrainingThreads(thread_modes(torch.get_num_threads(), counts=False), recorded)
+    clock = ReplayClock(fractions, looks)
+    train(small_source, replayed, asked(family, budget="2s"), clock=clock, threads=threads)
     assert_same_run(real, replayed)
 
 

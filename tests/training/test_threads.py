@@ -73,7 +73,7 @@ def test_fewer_threads_are_tried_only_where_bits_may_change() -> None:
 
 def test_recorded_numbers_of_threads_are_taken_again() -> None:
     most = torch.get_num_threads()
-    threads = TrainingThreads(recorded={3: 1, 5: most})
+    threads = TrainingThreads(thread_modes(most, counts=False), {3: 1, 5: most})
     try:
         assert [threads.before(step) for step in range(7)] == [most, most, most, 1, 1, most, most]
     finally:

@@ -108,7 +108,7 @@ def print_json(mapping: Mapping[str, Any]) -> None:
 
 
 def put(text: str) -> None:
-    """Write a result to stdout at once; escaped bytes as the original ones.
+    """Write a result to stdout at once, escaped bytes as bytes.
 
     Raises:
         RunError: stdout is closed, or its disk is full.

@@ -1,4 +1,4 @@
-"""How many threads an update takes, and whether they spin while they wait for each other.
+"""The number of threads of an update, and how they wait for each other.
 
 Threads that spin meet fastest on a quiet machine. Beside another busy program the one that waits
 keeps a core from the one that works, and training runs at a quarter of its speed or less. So the
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -41,7 +42,7 @@ class ThreadMode:
 
 
 class SleepingThreads:
-    """Switch between threads of OpenMP that spin at barriers and threads that sleep, while the process runs.
+    """A switch between OpenMP threads that spin at barriers and that sleep.
 
     GNU's OpenMP spins unless more threads are managed than there are cores. A second team, which
     belongs to a thread of ours and does nothing, makes it so; when that thread ends, the threads of
@@ -53,7 +54,7 @@ class SleepingThreads:
         self._end = threading.Event()
 
     def sleep(self) -> None:
-        """Let threads sleep at barriers from now on."""
+        """Let threads sleep at barriers."""
         if self._thread is None:
             ready = threading.Event()
             self._end.clear()
@@ -62,7 +63,7 @@ class SleepingThreads:
             ready.wait()
 
     def spin(self) -> None:
-        """Let threads spin at barriers from now on, as they do of themselves."""
+        """Let threads spin at barriers, the default of OpenMP."""
         if self._thread is not None:
             self._end.set()
             self._thread.join()
@@ -75,8 +76,19 @@ class SleepingThreads:
         self._end.wait()
 
 
+@contextmanager
+def sleeping_threads() -> Iterator[None]:
+    """Let threads sleep at barriers within the context."""
+    waiting = SleepingThreads()
+    waiting.sleep()
+    try:
+        yield
+    finally:
+        waiting.spin()
+
+
 def cores_are_free() -> bool:
-    """Whether threads that spin would meet without waiting just now; takes `PROBE_SECONDS` at most, about."""
+    """True if spinning threads would meet without delay; takes 40 ms at most."""
     a = torch.ones(PROBE_SIZE, PROBE_SIZE)
     times: list[float] = []
     deadline = time.perf_counter() + PROBE_SECONDS
@@ -98,7 +110,7 @@ class _Record:
 
 
 class ThreadChooser:
-    """The cheapest way to use the cores, by trials between stretches of work.
+    """The fastest way to use the cores, found by trials during the work.
 
     Arguments:
         modes: ways, the safest first.
@@ -122,7 +134,7 @@ class ThreadChooser:
         self._updates, self._seconds, self._elements = 0, 0.0, 0
 
     def took(self, elements: int, seconds: float) -> None:
-        """Take note of an update in the present mode; `mode` is then that of the next."""
+        """Record the time of an update in the current mode; `mode` becomes the next one's."""
         best = self._records[self._best]
         settled = self.mode is self._best and best.cost > 0
         dear = best.cost > 0 and seconds > HOPELESS * best.cost * elements
@@ -197,28 +209,23 @@ def thread_modes(threads: int, *, counts: bool) -> list[ThreadMode]:
 
 
 class TrainingThreads:
-    """Threads of the updates of a run: those that are fastest just now, or those that a record names.
+    """Threads of the updates of a run.
 
     Arguments:
-        modes: ways to choose from, the safest first; None leaves how threads wait to the choice,
-            and takes all of them.
-        recorded: numbers of threads by the step from which on they hold; they are taken whatever
-            the modes.
+        modes: ways to choose from, the safest first.
+        recorded: numbers of threads by the step from which on they hold, instead of a choice.
     """
 
     def __init__(
-        self,
-        modes: Sequence[ThreadMode] | None = None,
-        recorded: Mapping[int, int] | None = None,
+        self, modes: Sequence[ThreadMode], recorded: Mapping[int, int] | None = None
     ) -> None:
         self._most = torch.get_num_threads()
         self._recorded = recorded
         self._waiting = SleepingThreads()
-        modes = thread_modes(self._most, counts=False) if modes is None else modes
         self._chooser = ThreadChooser(modes, self._probe)
 
     def before(self, step: int) -> int:
-        """Set the threads of the update after so many; return how many there are."""
+        """Set the threads of the next update after `step` updates; return their number."""
         mode = self._chooser.mode
         if self._recorded is not None:
             earlier = [at for at in self._recorded if at <= step]
@@ -227,15 +234,15 @@ class TrainingThreads:
         return mode.threads
 
     def took(self, elements: int, seconds: float) -> None:
-        """Take note of an update of so many elements."""
+        """Record the time of an update."""
         self._chooser.took(elements, seconds)
 
     def rest(self) -> None:
-        """Take all threads again, sleeping while they wait: for whatever is no update."""
+        """Use all threads, asleep at barriers, for everything that is no update."""
         self._apply(ThreadMode(self._most))
 
     def end(self) -> None:
-        """Take all threads again, spinning as before."""
+        """Use all threads as before the run, spinning at barriers."""
         self._apply(ThreadMode(self._most, spin=True))
 
     def _apply(self, mode: ThreadMode) -> None:

@@ -1,4 +1,4 @@
-"""The training loop: a generator of events. It knows no progress bar, no log and no file but its checkpoint."""
+"""The training loop: a generator of events, without output or files but its checkpoint."""
 
 import math
 import time
@@ -96,7 +96,9 @@ def training_loss(
     *,
     group: Group | None = None,
 ) -> tuple[Tensor, State | None]:
-    """Nats per scored element of the windows of one step, and the state behind them, detached; None if nothing is carried.
+    """Nats per scored element of the windows of one step.
+
+    With the state after them, detached; None if nothing is carried.
 
     Arguments:
         network: what reads.
@@ -180,7 +182,7 @@ class TrainingLoop:
         self._stopping = True
 
     def run(self) -> Iterator[Event]:
-        """Train until the clock says 1 or `stop` is called, in whichever process.
+        """Train until the run is over or `stop` is called in any process.
 
         Yields:
             Events, in order; the last is `Finished`. Evaluations and samples only in the first
@@ -321,7 +323,10 @@ class TrainingLoop:
             yield Saved(self.progress.step, str(self._hooks.checkpoint))
 
     def state(self) -> Checkpoint:
-        """All that the loop remembers. Processes that share the work must ask together; all get the whole."""
+        """The whole state of the loop.
+
+        Processes that share the work must call it together; each gets the whole.
+        """
         tensors = {f"network.{name}": own for name, own in self.network.state_dict().items()}
         for index, parameter in enumerate(self._optimiser_parameters()):
             kept = self._optimiser.state[parameter]
@@ -340,7 +345,7 @@ class TrainingLoop:
         return [p for group in self._optimiser.param_groups for p in group["params"]]
 
     def resume(self, path: Path) -> None:
-        """Take up the state in a checkpoint, whatever the number of processes that left it.
+        """Load the state of a checkpoint, written by any number of processes.
 
         Raises:
             RunError: it is damaged or of another network.
@@ -368,7 +373,7 @@ class TrainingLoop:
             ) from None
 
     def _take_random(self, states: Tensor) -> None:
-        """This process's random numbers; where there are more processes than before, new ones from the first's."""
+        """Load this process's random state, a new one if there are more processes than before."""
         states = states.reshape(-1, torch.get_rng_state().numel())
         rank = self._group.rank
         if rank < len(states):
@@ -378,7 +383,7 @@ class TrainingLoop:
         torch.manual_seed(int(torch.randint(1 << 62, ()).item()) + rank)
 
     def release(self) -> None:
-        """Let go of what only further updates need: gradients, the optimiser's state, the carried state."""
+        """Free gradients, the optimiser's state and the carried state."""
         self._optimiser.zero_grad(set_to_none=True)
         self._optimiser.state.clear()
         self._carried = None

@@ -33,6 +33,7 @@ from rhapsode.training import (
 )
 from rhapsode.training.events import check_trackers
 from rhapsode.training.planner import BaseModel, base_of
+from rhapsode.training.thread_choice import sleeping_threads
 from rhapsode.views.display import Shown
 from rhapsode.workflows.runs.run_folder import ResumedRun
 
@@ -63,6 +64,7 @@ class PlannedRun:
     begins_well: bool
 
 
+@sleeping_threads()
 def plan_training(
     sources: Sequence[Any],
     settings: Mapping[str, Any],

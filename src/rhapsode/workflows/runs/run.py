@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+import torch
+
 from rhapsode import __version__
 from rhapsode.bundle import Member, write_bundle
 from rhapsode.bundle.network import network_arrays
@@ -28,6 +30,7 @@ from rhapsode.training import (
     read_checkpoint,
     write_checkpoint,
 )
+from rhapsode.training.thread_choice import TrainingThreads, thread_modes
 from rhapsode.workflows.inference.ask import AnyModel, load
 from rhapsode.workflows.runs.planning import PlannedRun, plan_training
 from rhapsode.workflows.runs.run_folder import RunFolder, find_run
@@ -95,6 +98,7 @@ def prepare_training(
     base: str | Path | None = None,
     spent: float = 0.0,
     clock: Clock | None = None,
+    threads: TrainingThreads | None = None,
 ) -> Training:
     """Prepare a run up to its first update.
 
@@ -108,6 +112,7 @@ def prepare_training(
         base: a run folder or model file to begin as.
         spent: seconds of the budget that have gone already.
         clock: replaces the run's clock, to replay one.
+        threads: replaces the choice of threads, to replay one.
 
     Raises:
         RhapsodeError: a source, setting or folder that does not fit.
@@ -118,18 +123,18 @@ def prepare_training(
         raise SettingsError(
             "several processes cannot share standard input", hint="name a file instead"
         )
-    resumed = None
+    resumed, asked = None, settings
     place = None if output is None else str(output)
     if resume:
         if base is not None:
             raise SettingsError("a resumed run knows what it began as", hint="leave out --from")
-        resumed = find_run(place, tuple(sources), settings)
-        folder, sources, settings = resumed.folder, resumed.sources, resumed.settings
+        resumed = find_run(place, tuple(sources), asked)
+        folder, sources, asked = resumed.folder, resumed.sources, resumed.settings
     else:
         # Only the first process places and makes the folder: another would find it there already.
         names = [source_name(source) for source in sources] or [""]
         folder = RunFolder(Path(group.agree(lambda: str(RunFolder.place(place, names).path))))
-    run = plan_training(sources, settings, resumed=resumed, base=base, group=group)
+    run = plan_training(sources, asked, resumed=resumed, base=base, group=group)
     hooks = _hooks(folder, run)
     going_on = resumed is not None and folder.checkpoint.exists()
     began_as: Mapping[str, Any] | None = None
@@ -139,10 +144,14 @@ def prepare_training(
         began_as = group.agree(partial(_base_facts, run, hooks))
     if resumed is None and group.first:
         folder.create(_config_toml(sources, run, began_as))
+    resolved = run.planned.settings
+    if threads is None and group.size == 1:
+        timed = clock is None and resolved.steps is None and resolved.epochs is None
+        threads = TrainingThreads(thread_modes(torch.get_num_threads(), counts=timed))
     if clock is None:
         clock = _clock(run, time.monotonic() - began, folder if going_on else None)
     loop = TrainingLoop(
-        run.network, run.stream, clock, run.planned.settings.training, hooks, group=group
+        run.network, run.stream, clock, resolved.training, hooks, group=group, threads=threads
     )
     training = Training(folder=folder, run=run, loop=loop, start=began_as, group=group)
     if going_on:
@@ -157,8 +166,8 @@ def prepare_training(
         # Without a checkpoint too: a run that was killed before its first one begins again.
         folder.rewind(loop.progress.step)
     log.info(
-        f"{run.planned.settings.model}: {run.network.parameter_count():,} parameters; "
-        f"{'; '.join(run.planned.plan.reasons)}; {run.planned.settings.training.precision}"
+        f"{resolved.model}: {run.network.parameter_count():,} parameters; "
+        f"{'; '.join(run.planned.plan.reasons)}; {resolved.training.precision}"
     )
     return training
 
