@@ -91,9 +91,9 @@ MUTANTS = (
     Mutant(
         4,
         "scoring of a batch by the network: resets of rows are dropped",
-        old="y_BTH, state = self.model(self.input(inputs), before, reset_BT=reset_BT)",
-        new="y_BTH, state = self.model(self.input(inputs), before, reset_BT=None)",
-        within=("def _scored",),
+        old="y_BTH, state = self.model(self.input(inputs), state, reset_BT=reset_BT)",
+        new="y_BTH, state = self.model(self.input(inputs), state, reset_BT=None)",
+        within=("def read",),
         tests=("tests/bundle/test_network.py::test_the_log_probability_of_a_batch",),
     ),
     Mutant(
