@@ -165,7 +165,7 @@ MUTANTS = (
         old="else array[rows_R]",
         new='else array[: len(rows_R)] if name == "node" else array[rows_R]',
         within=(
-            "class _Rows",
+            "class _CompiledRows",
             "def select",
         ),
         tests=(
