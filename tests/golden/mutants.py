@@ -244,8 +244,8 @@ MUTANTS = (
     Mutant(
         20,
         "training loop: parts of accumulated updates overlap with those of the update before",
-        old="self._step * parts + part",
-        new="self._step + part",
+        old="self.progress.step * parts + part",
+        new="self.progress.step + part",
         within=("def _update",),
         tests=("tests/workflows/test_contexts.py::test_accumulated_batches_are_one_large_batch",),
     ),
