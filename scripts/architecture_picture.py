@@ -116,7 +116,7 @@ def drawn() -> str:
         f'<text x="30" y="54" font-size="12.5" fill="{PALE}">Imports go only downwards. A '
         "wider line means more importing files.</text>",
     ]
-    for (above, below), count in sorted(counted.items(), key=lambda entry: entry[1]):
+    for (above, below), count in sorted(counted.items(), key=lambda entry: entry[::-1]):
         start, end = placed[above], placed[below]
         x0, y0 = start.x + WIDTH / 2, start.y + HEIGHT
         x1, y1 = end.x + WIDTH / 2, end.y
