@@ -1,6 +1,7 @@
-"""Settings for a corpus of elements and a budget, with reasons, and base models.
+"""Planned settings of runs on text and other elements, and base models.
 
-Runs on series are planned in `modalities/series/fitting/plan.py`. Settings are interpolated from measured runs on small corpora.
+Runs on series are planned in `modalities/series/fitting/plan.py`. Settings are interpolated from
+measured runs on small corpora.
 """
 
 import hashlib

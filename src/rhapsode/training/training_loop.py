@@ -1,4 +1,4 @@
-"""The training loop: a generator of events, without output or files but its checkpoint."""
+"""The training loop: a generator of events. Its only file is the checkpoint."""
 
 import math
 import time
@@ -182,7 +182,7 @@ class TrainingLoop:
         self._stopping = True
 
     def run(self) -> Iterator[Event]:
-        """Train until the run is over or `stop` is called in any process.
+        """Train until the run is over or a process calls `stop`.
 
         Yields:
             Events, in order; the last is `Finished`. Evaluations and samples only in the first
