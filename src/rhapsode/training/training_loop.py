@@ -1,4 +1,4 @@
-"""The training loop: a generator of events. Its only file is the checkpoint."""
+"""The training loop: a generator of events. It writes only its checkpoint."""
 
 import math
 import time
