@@ -71,7 +71,7 @@ def write_atomically(path: Path, content: bytes | Callable[[Path], None]) -> Non
         raise RunError(
             f"cannot write: {problem.strerror or problem}",
             where=str(path),
-            hint="what was there before is untouched",
+            hint="the previous contents are unchanged",
         ) from None
     finally:
         if scratch is not None:

@@ -350,9 +350,7 @@ def test_a_file_comes_back_whole(tmp_path: Path) -> None:
     assert again.encoder.to_mapping() == bundle.encoder.to_mapping()
     for name, array in bundle.arrays.items():
         np.testing.assert_array_equal(again.arrays[name], array)
-    with pytest.raises(
-        BundleError, match="series of numbers, not with text; use rhapsode forecast"
-    ):
+    with pytest.raises(BundleError, match="series of numbers, not for text; use rhapsode forecast"):
         read_bundle(path, TextFacts)
 
 
@@ -397,9 +395,9 @@ def test_covariates_refuse_what_lacks_them() -> None:
     from rhapsode.data.tables import read_series
 
     given = read_series(np.arange(20.0))
-    with pytest.raises(DataError, match="tells no month of year"):
+    with pytest.raises(DataError, match="without the month of year"):
         Covariates(calendar=("month of year",)).check(given)
-    with pytest.raises(DataError, match="a known column 'price', which this table lacks"):
+    with pytest.raises(DataError, match="no column 'price', a known column that the model needs"):
         Covariates(known=("price",), known_shift=(0.0,), known_scale=(1.0,)).check(given)
 
 

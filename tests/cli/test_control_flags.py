@@ -65,7 +65,7 @@ def test_prefix(cli: Cli, run_folder: Path) -> None:
     assert entry["elements"] == len(entry["text"]) == 20
     refused = cli(*base, "--prefix", "zebra " * 4)
     assert (refused.code, refused.out) == (1, "")
-    assert "it has 24 elements, but at most 20 are written" in refused.err
+    assert "it has 24 elements, but the length limit is 20" in refused.err
 
 
 def test_regex(cli: Cli, run_folder: Path) -> None:
@@ -77,7 +77,7 @@ def test_regex(cli: Cli, run_folder: Path) -> None:
     assert all(re.fullmatch(expression, text) for text in texts)
     refused = cli("generate", str(run_folder), "The ", "--regex", "(a")
     assert refused.code == 1
-    assert "--regex: cannot follow the regular expression" in refused.err
+    assert "--regex: unsupported regular expression" in refused.err
 
 
 def test_no_copy(cli: Cli, run_folder: Path) -> None:
@@ -166,12 +166,15 @@ def test_rank_by(cli: Cli, run_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--beams", "4", "--temperature", "0.5"), "--temperature: it says how elements are drawn"),
-        (("--beams", "4", "--best-of", "3"), "--best-of: it ranks what is drawn"),
-        (("--min-length", "50"), "--min-length: at least 50 elements, but at most 20"),
-        (("--ban", "ze", "--prefix", "zebra"), "--prefix: it holds 'ze', which is banned"),
-        (("--regex", "[a-d]+", "--prefix", "zebra"), "--prefix: 'zebra' cannot begin what matches"),
-        (("--penalty-alpha", "0.5"), "say how many; see --top-k"),
+        (("--beams", "4", "--temperature", "0.5"), "--temperature: this search draws no elements"),
+        (("--beams", "4", "--best-of", "3"), "--best-of: it ranks drawn continuations"),
+        (
+            ("--min-length", "50"),
+            "--min-length: the minimum of 50 elements exceeds the length limit of 20",
+        ),
+        (("--ban", "ze", "--prefix", "zebra"), "--prefix: it contains 'ze', which is banned"),
+        (("--regex", "[a-d]+", "--prefix", "zebra"), "--prefix: 'zebra' cannot begin a match of"),
+        (("--penalty-alpha", "0.5"), "a number of candidates; see --top-k"),
     ],
 )
 def test_contradictions(cli: Cli, run_folder: Path, flags: tuple[str, ...], message: str) -> None:

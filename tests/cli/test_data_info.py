@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from rhapsode.views.blocks import bar, visible
 from tests.cli.conftest import Cli
 
-SECTIONS = ("Characters", "Lengths", "Vocabulary", "Shares", "rhapsode train would choose")
+SECTIONS = ("Characters", "Lengths", "Vocabulary", "Splits", "rhapsode train would choose")
 
 
 @pytest.mark.parametrize("columns", ["60", "80", "100", "200"])
@@ -35,7 +35,7 @@ def test_one_json_object(cli: Cli) -> None:
         ).out
     )
     assert told["vocabulary"]["encoding"] == "words.v1"
-    assert told["vocabulary"]["reason"] == "as asked"
+    assert told["vocabulary"]["reason"] == "as requested"
     assert told["vocabulary"]["settings"]["lowercase"] is True
     assert told["vocabulary"]["size"] < 1000 < told["vocabulary"]["elements"]
 
@@ -70,7 +70,7 @@ def test_pictures_that_cannot_be(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> N
         assert wrong.code == 1
         assert why in wrong.err
         assert wrong.out == ""
-    assert "draws nothing" in cli("data", "show", "kitchen", "--plot", "a.png").err
+    assert "has no picture" in cli("data", "show", "kitchen", "--plot", "a.png").err
     assert "data info needs a source" in cli("data", "info").err
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     lacking = cli("data", "info", "no-such-source", "--plot", "a.png")

@@ -99,7 +99,7 @@ def test_sources_that_are_gone(cli: Cli, prose: str, tmp_path: Path) -> None:
     source.unlink()
     gone = cli(*ask)
     assert (gone.code, gone.out) == (1, "")
-    assert "the sources of this run are gone" in gone.err
+    assert "the sources of this run cannot be read" in gone.err
     assert str(source) in gone.err
     (tmp_path / "lone").mkdir()
     Path("run/model.safetensors").rename("lone/model.safetensors")

@@ -89,12 +89,12 @@ def test_the_compiled_engine_refuses_what_it_has_no_form_of(
     cli: Cli, run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def none(bundle: IdBundle) -> str:
-        return "it has no form of x"
+        return "no implementation of x"
 
     monkeypatch.setattr("rhapsode.engine.packed_weights.unsupported", none)
     refused = cli("generate", str(run_folder), "--length", "5", "--engine", "compiled")
     assert refused.code == 1
-    assert "the compiled engine cannot run this model: it has no form of x" in refused.err
+    assert "the compiled engine cannot run this model: no implementation of x" in refused.err
     assert cli("generate", str(run_folder), "--length", "5", "--engine", "auto").code == 0
 
 
@@ -125,8 +125,8 @@ def test_weights_of_fewer_bits_write_and_tell_what_they_cost(
     assert found.code == 0
     assert sorted(kinds) == sorted([weights, "float32"])
     assert found.out[:20] == plain.out[:20]
-    assert "rounded weights lose" in found.err
-    assert "nats an element on 256 that the model wrote" in found.err
+    assert "rounded weights cost" in found.err
+    assert "nats per element on 256 generated elements" in found.err
 
 
 def test_weights_are_those_of_the_compiled_engine(
@@ -135,12 +135,14 @@ def test_weights_are_those_of_the_compiled_engine(
     asked = ("generate", str(run_folder), "--length", "5", "--weights", "int8")
     refused = cli(*asked, "--engine", "torch")
     assert refused.code == 1
-    assert "torch has no int8 weights here" in refused.err
-    monkeypatch.setattr("rhapsode.engine.packed_weights.unsupported", lambda _: "no form of x")
+    assert "the torch engine has no int8 weights" in refused.err
+    monkeypatch.setattr(
+        "rhapsode.engine.packed_weights.unsupported", lambda _: "no implementation of x"
+    )
     refused = cli(*asked)
     assert refused.code == 1
     assert "--weights" in refused.err
-    assert "no form of x" in refused.err
+    assert "no implementation of x" in refused.err
 
 
 def test_threads_write_the_same(
@@ -186,7 +188,7 @@ def test_what_writes_is_compiled_when_training_ends_and_says_so(
     (tmp_path / "text.txt").write_text(prose, encoding="utf-8")
     trained = cli("train", "text.txt", "-o", "run", "--steps", "2", *QUICK)
     assert trained.code == 0, trained.err
-    assert trained.err.count("compiled the generator in 7 s, once per machine") == 1
+    assert trained.err.count("compiled the generator (7 s, once per machine)") == 1
     assert "compiled" not in cli("next", "run", "T").err
 
 

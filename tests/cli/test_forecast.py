@@ -133,7 +133,7 @@ def test_a_table_is_learnt_from_within_the_budget(cli: Cli, tmp_path: Path) -> N
     done = cli("forecast", "sales.csv", "--horizon", "4", "--budget", "6s")
     assert done.code == 0
     assert len(rows_of(done.out)) == 4
-    assert "the model is kept in runs/sales" in done.err
+    assert "model saved in runs/sales" in done.err
     assert cli("forecast", "runs/sales", "--budget", "6s").code == 1
 
 
@@ -149,7 +149,7 @@ def test_columns_by_name(cli: Cli, numbers: Path, tmp_path: Path) -> None:
     assert [row["series"] for row in rows] == ["0", "0", "1", "1"]
     assert [row["time"] for row in rows] == ["20", "21"] * 2
     done = cli("forecast", model, "t.csv", "--id-column", "who", "--joint")
-    assert "the model learnt 1" in done.err
+    assert "the model has 1" in done.err
     done = cli("forecast", model, "t.csv", "--horizon", "1", "--time-column", "when", "--id-column", "who",
                "--known", "bad", "--static", "who")  # fmt: skip
     assert done.code == 0
@@ -267,7 +267,7 @@ def test_what_was_learnt_from_is_told(cli: Cli, monthly: Path) -> None:
     done = cli("evaluate", str(monthly), "--origins", "4", "--method", "none", "--json")
     found = json.loads(done.out)
     assert found["learnt"] == 48 - 14
-    assert "the model learnt from 34" in found["protocol"]["split"]
+    assert "34 of these were used to train the model" in found["protocol"]["split"]
     done = cli("evaluate", str(monthly), "--method", "none", "--json")
     assert json.loads(done.out)["learnt"] == 0
     assert "warning" in cli("evaluate", str(monthly), "--origins", "4", "--method", "none").err
@@ -373,7 +373,7 @@ def test_a_killed_run_goes_on(cli: Cli, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (lines("y", 1, 2, 3), "too few to learn from"),
+        (lines("y", 1, 2, 3), "are too few to train a model"),
         (lines("y", *["NaN"] * 20), "t.csv"),
         (lines("y", *[1] * 4, "x", *[2] * 9), "line 6"),
         (lines("y", *wave(20), "inf"), "line 22"),
@@ -412,7 +412,7 @@ def test_awkward_values_are_learnt(cli: Cli, tmp_path: Path, values: list[object
 
 def test_settings_that_do_not_go_together(cli: Cli) -> None:
     for flags, said in (
-        (("--set", "head.name=categorical"), "is no distribution of series"),
+        (("--set", "head.name=categorical"), "is not a distribution of series"),
         (("--set", "head.name=poisson", "--set", "encoder.counts=false"), "counts"),
         (("--encoding", "binned", "--set", "head.name=gaussian"), "bins are elements"),
         (("--encoding", "binned", "--set", "head.bins=1"), "bins"),
@@ -476,8 +476,8 @@ def test_hints_of_training_name_what_training_takes(cli: Cli, tmp_path: Path) ->
     table.write_text(lines("day,y", *(f"2020-01-{1 + n // 2:02d},{n}" for n in range(40))))
     done = cli("train", str(table), "-o", "run")
     assert done.code == 1
-    assert "--set series.duplicates=mean or last settles it" in done.err
-    assert "--set series.id_column tells" in done.err
+    assert "use --set series.duplicates=mean or last" in done.err
+    assert "with --set series.id_column" in done.err
     assert "--duplicates mean" in cli("forecast", str(table), "--budget", "5s").err
     assert in_settings("--frequency none takes, --field NAME") == (
         "--set series.frequency=none takes, --field NAME"

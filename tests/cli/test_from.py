@@ -89,7 +89,7 @@ def test_a_model_that_gets_no_better_stays_the_old_one(cli: Cli, run_folder: Pat
     assert done.code == 0, done.err
     summary = read_summary("worse")
     assert summary["validation_loss"] == summary["from"]["validation_loss"]
-    assert "no better, so the model is the old one" in done.err
+    assert "no improvement, so the base model is kept" in done.err
     old, new = read_bundle(run_folder), read_bundle("worse")
     assert len(new.members) == 1
     assert sorted(new.arrays) == sorted(old.arrays)
@@ -189,7 +189,7 @@ def test_resumed_without_the_old_model(cli: Cli, run_folder: Path, new_text: Pat
     shutil.rmtree("old")
     refused = cli("train", "-o", "halved", "--resume", "--from", str(run_folder))
     assert refused.code == 1
-    assert "knows what it began as" in refused.err
+    assert "keeps its base model" in refused.err
     done = cli("train", "-o", "halved", "--resume")
     assert done.code == 0, done.err
     whole, halved = read_summary("whole"), read_summary("halved")
@@ -213,7 +213,7 @@ def test_resumed_before_its_first_checkpoint(cli: Cli, run_folder: Path, new_tex
     write_bundle(Path("old/model.safetensors"), replace(other, provenance=Provenance()))
     done = cli("train", "-o", "run", "--resume")
     assert done.code == 1
-    assert "not the model that the run began with any more" in done.err
+    assert "the base model has changed since the run began" in done.err
     Path("old/model.safetensors").write_bytes(whole)
     assert cli("train", "-o", "run", "--resume").code == 0
     assert read_summary("run")["loss"] == loss

@@ -45,7 +45,7 @@ def test_parts_that_cannot_be_had(cli: Cli, prose: str) -> None:
     Path("a.txt").write_text(prose[:20_000], encoding="utf-8")
     assert cli("train", "a.txt", "-o", "run", "--steps", "2", *QUICK).code == 0
     both = cli("evaluate", "run", "a.txt", "--split", "test")
-    assert (both.code, "belongs to the sources of that run" in both.err) == (1, True)
+    assert (both.code, "cannot be combined with other sources" in both.err) == (1, True)
     shutil.copy("run/model.safetensors", "alone.safetensors")
     alone = cli("evaluate", "alone.safetensors", "--split", "test")
     assert (alone.code, "no config.toml" in alone.err) == (1, True)
@@ -79,7 +79,7 @@ def test_parts_of_a_run_on_series(cli: Cli, passengers: Path) -> None:
     assert found["test"]["learnt"] == 0
     assert found["train"]["learnt"] == found["train"]["elements"] > 0
     told = cli("evaluate", str(passengers), "--split", "validation", "--method", "none")
-    assert "were learnt from" in told.err
+    assert "were used to train the model" in told.err
     assert "seasonal naive" in told.out
 
 
@@ -121,7 +121,7 @@ def test_models_of_different_kinds_do_not_compare(
     cli: Cli, run_folder: Path, passengers: Path
 ) -> None:
     done = cli("compare", str(run_folder), str(passengers), "--on", "airline")
-    assert (done.code, "do not compare" in done.err) == (1, True)
+    assert (done.code, "cannot be compared" in done.err) == (1, True)
     assert "of text" in done.err
     assert "of series" in done.err
     twin = shutil.copytree(passengers, "twin")
@@ -185,7 +185,7 @@ def test_a_table_is_surveyed(cli: Cli) -> None:
     assert found["training"]["model"] == "lstm_skip.v1"
     shown = cli("data", "info", "t.csv")
     assert shown.code == 0, shown.err
-    for word in ("daily", "1 missing", "Shares", "rhapsode train would choose"):
+    for word in ("daily", "1 missing", "Splits", "rhapsode train would choose"):
         assert word in shown.out
     text = json.loads(cli("data", "info", "t.csv", "--modality", "text", "--json").out)
     assert text["characters"] == Path("t.csv").stat().st_size
@@ -193,7 +193,7 @@ def test_a_table_is_surveyed(cli: Cli) -> None:
     assert 'encoding = "bytes.v1"' in plan.out
     Path("s.csv").write_text("y\n1\n2\n3\n")
     short = json.loads(cli("data", "info", "s.csv", "--json").out)
-    assert "too few to learn from" in short["training"]["reasons"][0]
+    assert "too few to train a model" in short["training"]["reasons"][0]
     assert cli("data", "info", "t.csv", "--plot", "t.png").code == 1
 
 

@@ -169,16 +169,16 @@ def test_it_is_told_wherever_figures_are(cli: Cli, trained: Path) -> None:
     alone = f"{summary['network']['loss']:.4f}"
     card = (trained / "README.md").read_text()
     assert f"| the network alone | {alone} |" in card
-    assert f"| share of the n-gram | {share} |" in card
+    assert f"| weight of the n-gram | {share} |" in card
     assert "the n-gram alone (order" in card
     assert f"test, mixed <tspan" in (trained / "curve.svg").read_text()  # noqa: F541
-    assert re.search(rf"share of the n-gram +{share}", cli("info", str(trained)).out)
+    assert re.search(rf"weight of the n-gram +{share}", cli("info", str(trained)).out)
     facts = json.loads(cli("info", str(trained), "--json").out)
     assert facts["provenance"]["mixture"]["share"] == summary["ngram_share"]
     Path("some.txt").write_text(dialects(0)[:600])
     shown = cli("evaluate", str(trained), "some.txt").out
     assert re.search(r"the network alone +\d", shown)
-    assert re.search(rf"share of the n-gram +{share}", shown)
+    assert re.search(rf"weight of the n-gram +{share}", shown)
     figures = json.loads(cli("evaluate", str(trained), "some.txt", "--json").out)
     assert figures["loss"] < figures["network"]["loss"]
     assert figures["ngram_share"] == summary["ngram_share"]
@@ -197,7 +197,7 @@ def test_compare_scores_mixtures_and_tells_of_the_networks(
     assert alone["network"] is None
     shown = cli(*asked).out
     assert f"{figures['network']['loss']:.4f}" in shown
-    assert f"share of the n-gram: {figures['ngram_share']:.3g}" in " ".join(shown.split())
+    assert f"weight of the n-gram: {figures['ngram_share']:.3g}" in " ".join(shown.split())
 
 
 def test_dynamic_evaluation_is_that_of_the_network_and_says_so(cli: Cli, trained: Path) -> None:
@@ -269,7 +269,7 @@ def test_raw_probabilities_of_next_and_of_a_trace_are_the_mixtures(cli: Cli, tra
 
 # What is missing
 
-ALONE = "figures and text are those of the network alone"
+ALONE = "metrics and text are those of the network alone"
 
 
 def remove(run: Path) -> None:
@@ -371,11 +371,11 @@ def test_a_share_changed_by_hand_is_used(cli: Cli, trained: Path, run: Path) -> 
     ("mixture", "told"),
     [
         (5, "setting 'mixture': expected a table"),
-        ({"share": 2}, "its mixture has no share from 0 to 1"),
+        ({"share": 2}, "the n-gram weight of its mixture is not a number from 0 to 1"),
         ({"share": True}, "setting 'mixture.share': expected a number"),
         ({"share": "all"}, "setting 'mixture.share': expected a number"),
-        ({"share": 0.5}, "its mixture does not tell with which n-gram model"),
-        ({"share": -0.1}, "its mixture has no share from 0 to 1"),
+        ({"share": 0.5}, "its mixture does not name its n-gram model"),
+        ({"share": -0.1}, "the n-gram weight of its mixture is not a number from 0 to 1"),
     ],
 )
 def test_a_mixture_that_makes_no_sense_is_refused(run: Path, mixture: object, told: str) -> None:
@@ -533,7 +533,7 @@ def test_counts_inside_of_another_text_are_refused(cli: Cli, run: Path) -> None:
     assert part is not None
     path = run / "model.safetensors"
     write_bundle(path, replace(bundle, facts=replace(bundle.facts, ngram=part)))
-    with pytest.raises(BundleError, match="n-gram counts are those of another text") as caught:
+    with pytest.raises(BundleError, match="n-gram counts are from another text") as caught:
         _ = TextModel(run).predictor
     assert str(caught.value).startswith(f"{path}: ")
     done = cli("generate", str(run), "ab", "--length", "5")
@@ -582,7 +582,7 @@ def test_counts_share(cli: Cli, trained: Path) -> None:
     summary = summary_of(Path("none"))
     assert (summary["ngram_share"], summary["network"]) == (0, None)
     assert summary["floors"]["ngram"] is not None
-    assert "share of the n-gram" not in done.err
+    assert "weight of the n-gram" not in done.err
     assert "counts_share" in summary["mixture"]["reason"]
     assert cli("generate", "none", "ab", "--length", "5").err.count("warning") == 0
     bad = cli("train", source, "-o", "bad", *FEW, "--set", "training.counts_share=1.5")

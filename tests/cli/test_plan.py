@@ -49,6 +49,6 @@ def test_a_head_that_series_lack_is_answered_by_those_they_have(
     asked = ("--steps", "2", "--encoding", encoding, "--set", f"head.name={head}")
     done = cli("train", "airline", *asked, "--plan")
     assert (done.code, done.out) == (1, "")
-    assert f"[head] name: {head!r} is no distribution of series" in done.err
+    assert f"[head] name: {head!r} is not a distribution of series" in done.err
     assert "negative_binomial" in done.err
     assert "joint," not in done.err

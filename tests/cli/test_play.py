@@ -81,7 +81,7 @@ def test_undo_again_and_branches(feed) -> None:
     assert "nothing to take back" in gone.err
     shown = feed("play", ["The ", "/again", "/branch", "/branch new", "/branch 1", "/show"])
     assert "branch 2; the earlier continuation is branch 1" in shown.err
-    assert "branch 3 begins here" in shown.err
+    assert "branch 3 starts here" in shown.err
     assert "→ 2  34 elements" in shown.out
     assert "1  34 elements" in shown.out
     last = shown.out.splitlines()[-1]
@@ -139,11 +139,11 @@ def test_save_and_load(feed) -> None:
         ("/again", "nothing to write again"),
         ("/again now", "takes nothing more"),
         ("/set temperature warm", "temperature"),
-        ("/set count 2", "no meaning"),
+        ("/set count 2", "cannot be set in a session"),
         ("/save", "name of a file"),
         ("/save no/such/folder/file", "cannot write"),
         ("/save ~nobody-of-this-name/file", "no such home folder"),
-        ("/save a\0b", "no file has such a name"),
+        ("/save a\0b", "not a valid file name"),
         ("/undo 1 2", "/undo takes one value"),
         ("/load nowhere", "No such file"),
         ("/keep", "nothing to keep"),

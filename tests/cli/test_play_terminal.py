@@ -68,7 +68,7 @@ def terminal(run_folder: Path, tmp_path: Path) -> Iterator[Terminal]:
              "--set", "length=40", "--keep", "kept.jsonl"]  # fmt: skip
     opened = Terminal(shlex.join(words), tmp_path)
     try:
-        opened.wait("/help tells the rest")
+        opened.wait("/help lists the commands")
         yield opened
     finally:
         opened.close()
@@ -83,7 +83,7 @@ def test_every_command(terminal: Terminal, tmp_path: Path) -> None:
     terminal.command("/again", "the earlier continuation is branch 1")
     assert "→ 2" in terminal.command("/branch", "→ 2")
     terminal.command("/branch 1", "The ")
-    terminal.command("/branch new", "branch 3 begins here")
+    terminal.command("/branch new", "branch 3 starts here")
     terminal.command("", "›")
     terminal.command("/undo", "1 step taken back")
     terminal.command("/set temperature 0.5", "temperature 0.5")
@@ -92,7 +92,7 @@ def test_every_command(terminal: Terminal, tmp_path: Path) -> None:
     terminal.command("/keep", "appended to kept.jsonl")
     assert (tmp_path / "kept.jsonl").exists()
     terminal.command("/save s.json", "saved in s.json")
-    terminal.command("/load s.json", "going on with s.json")
+    terminal.command("/load s.json", "continuing s.json")
     terminal.command("/help", "/quit")
     terminal.command("/nonsense", "no command /nonsense")
     terminal.type("/quit")
@@ -123,7 +123,7 @@ def test_ctrl_c_stops_the_writing_only(terminal: Terminal) -> None:
         assert time.monotonic() < end, terminal.screen()
         time.sleep(0.1)
     terminal.keys("C-c")
-    terminal.wait("stopped; an empty line goes on")
+    terminal.wait("stopped; press Enter to continue")
     terminal.command("/set length 5", "length 5")
     terminal.command("/why", "candidates left")
     terminal.keys("C-d")

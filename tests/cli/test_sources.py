@@ -31,7 +31,7 @@ def test_records(cli: Cli, records: str) -> None:
     assert shown["documents"] == 60
     trained = cli("train", records, *template, "-o", "run", "--steps", "3", *QUICK)
     assert trained.code == 0
-    assert "1 record left out for lack of a field" in trained.err
+    assert "1 record left out because a field is missing" in trained.err
     again = json.loads(cli("evaluate", "run", records, "--json").out)
     told = json.loads(cli("evaluate", "run", records, *template, "--json").out)
     assert again == told
@@ -69,7 +69,7 @@ def test_pairs_learn_the_completion_only(cli: Cli) -> None:
     assert half.code == 1
     assert "--completion-field" in half.err
     carried = cli("train", "pairs.jsonl", *flags, "--set", "reading.context=carried", "-o", "other")
-    assert "read each afresh" in carried.err
+    assert "need the context fresh" in carried.err
 
 
 def test_limit(cli: Cli, records: str) -> None:
@@ -141,7 +141,7 @@ def test_copies_are_counted(cli: Cli) -> None:
     for number in range(40):
         Path(f"copies/{number:02}.txt").write_text(f"text {number % 30} and more of it\n" * 9)
     done = cli("train", "copies", "-o", "run", "--steps", "3", *QUICK)
-    assert "10 documents like an earlier one" in done.err
+    assert "10 duplicate documents" in done.err
     dropped = cli("train", "copies", "--set", "data.duplicates=drop", "--set",
                   "data.split=documents", "-o", "other", "--steps", "3", *QUICK)  # fmt: skip
     assert "10 left out" in dropped.err
@@ -169,7 +169,7 @@ def test_pipes_and_broken_links_are_no_patterns(cli: Cli) -> None:
 def test_a_field_of_a_table_with_numbers_is_text(cli: Cli) -> None:
     rows = "".join(f'{n % 7},"a pie of {n}"\n' for n in range(50))
     Path("titles.csv").write_text("steps,title\n" + rows, encoding="utf-8")
-    assert "say --field NAME" in cli("data", "show", "titles.csv").err
+    assert "use --field NAME" in cli("data", "show", "titles.csv").err
     shown = cli("data", "show", "titles.csv", "--field", "title", "--json")
     assert json.loads(shown.out)["text"] == "a pie of 0"
     assert cli("data", "info", "titles.csv", "--field", "title").code == 0

@@ -16,7 +16,7 @@ def test_a_run_folder_holds_everything(cli: Cli, prose_file: Path) -> None:
     assert done.code == 0
     assert done.out == ""
     assert "validation" in done.err
-    assert "test share" in done.err
+    assert "test part" in done.err
     run = Path("run")
     assert {path.name for path in run.iterdir()} == {
         "README.md", "checkpoints", "config.toml", "curve.svg", "metrics.jsonl", "model.safetensors",
@@ -47,7 +47,9 @@ def test_output(cli: Cli, prose_file: Path) -> None:
         assert Path(name, "model.safetensors").exists()
     again = cli("train", str(prose_file), "-o", "one", "--steps", "2", *QUICK)
     assert again.code == 1
-    assert again.err.startswith("error: one: this folder exists already; go on with it by --resume")
+    assert again.err.startswith(
+        "error: one: this folder exists already; continue the run with --resume"
+    )
 
 
 def test_default_output_takes_the_next_free_number(cli: Cli, prose_file: Path) -> None:

@@ -27,7 +27,7 @@ def test_train_leaves_the_measures_and_the_index(cli: Cli, run_folder: Path) -> 
     assert [one["temperature"] for one in writing["temperatures"]] == [1.0, 0.7]
     card = (run_folder / "README.md").read_text(encoding="utf-8")
     section = card.partition("## Does it copy?")[2].partition("## Limits")[0]
-    assert "longest stretch that it shares with its training text" in section
+    assert "longest passage shared with the training text" in section
     assert "| measure | temperature 1 | temperature 0.7 | real text |" in section
     longest = writing["temperatures"][0]["written"]["longest_copy"]
     assert f"line {longest['line']:,}" in section
@@ -40,7 +40,7 @@ def test_train_ends_with_a_line_on_copying(cli: Cli, prose_file: Path) -> None:
         "--set", "training.precision=float32",
     )  # fmt: skip
     assert done.code == 0
-    assert "longest stretch shared with the training text: " in done.err
+    assert "longest passage shared with the training text: " in done.err
 
 
 def test_evaluate_shows_the_measures(cli: Cli, run_folder: Path, prose: str) -> None:
@@ -49,7 +49,7 @@ def test_evaluate_shows_the_measures(cli: Cli, run_folder: Path, prose: str) -> 
     one = writing["temperatures"][1]
     assert one["held_out"]["copied_share"] is not None
     shown = cli("evaluate", str(run_folder), "text.txt").out
-    assert "what it writes" in shown
+    assert "generated text" in shown
     assert f"{writing['texts']} texts of {writing['length']} characters" in shown
     assert "invented words" in shown
     assert f"line {one['written']['longest_copy']['line']:,}" in shown
@@ -58,7 +58,7 @@ def test_evaluate_shows_the_measures(cli: Cli, run_folder: Path, prose: str) -> 
 def test_evaluate_of_the_training_text_says_so(cli: Cli, run_folder: Path, prose: str) -> None:
     Path("text.txt").write_text(prose[:3000], encoding="utf-8")
     shown = " ".join(cli("evaluate", str(run_folder), "text.txt").out.split())
-    assert "stands in the training text itself" in shown
+    assert "of that real text is in the training text" in shown
 
 
 def test_evaluate_without_an_index_or_enough_text(cli: Cli, run_folder: Path, prose: str) -> None:

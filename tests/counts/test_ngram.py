@@ -240,7 +240,7 @@ def test_settings_out_of_range_are_refused() -> None:
             NGramModel.learn(elements, 9, starts=starts)
         with pytest.raises(ValueError, match="starts must lie"):
             model.log_prob(elements, starts)
-    with pytest.raises(ValueError, match="no element"):
+    with pytest.raises(ValueError, match="empty sequence"):
         model.loss(elements[:0])
     with pytest.raises(ValueError, match="does not fit"):
         NGramModel.learn(elements, 0)

@@ -94,11 +94,23 @@ def rewritten(
         ({"facts": "[]"}, "is not a table"),
         ({"facts": "{}"}, "a number is missing"),
         ({"chosen": "3"}, "is not a table"),
-        ({"chosen": "{}"}, "does not tell which model"),
-        ({"chosen": '{"order": 4, "smoothing": "absolute"}'}, "does not tell which model"),
-        ({"chosen": '{"order": true, "smoothing": "absolute"}'}, "does not tell which model"),
-        ({"chosen": '{"order": 2, "smoothing": ["absolute"]}'}, "does not tell which model"),
-        ({"chosen": '{"order": 2, "smoothing": "os.system"}'}, "does not tell which model"),
+        ({"chosen": "{}"}, "its description of the model is missing or damaged"),
+        (
+            {"chosen": '{"order": 4, "smoothing": "absolute"}'},
+            "its description of the model is missing or damaged",
+        ),
+        (
+            {"chosen": '{"order": true, "smoothing": "absolute"}'},
+            "its description of the model is missing or damaged",
+        ),
+        (
+            {"chosen": '{"order": 2, "smoothing": ["absolute"]}'},
+            "its description of the model is missing or damaged",
+        ),
+        (
+            {"chosen": '{"order": 2, "smoothing": "os.system"}'},
+            "its description of the model is missing or damaged",
+        ),
     ],
 )
 def test_hostile_metadata_is_refused(

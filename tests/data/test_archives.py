@@ -150,7 +150,7 @@ def test_a_locked_zip_says_so(tmp_path: Path):
     raw[raw.index(b"PK\x01\x02") + 8] |= 1
     path = tmp_path / "a.zip"
     path.write_bytes(bytes(raw))
-    with pytest.raises(DataError, match="locked by a password"):
+    with pytest.raises(DataError, match="protected by a password"):
         texts(path)
 
 

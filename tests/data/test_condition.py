@@ -18,8 +18,8 @@ STATIC_BK = np.array([[1.0, np.nan], [0.0, 2.0]], dtype=np.float32)
     ("arrays", "message"),
     [
         ({}, "holds no identifiers, no values and no attributes"),
-        ({"ids_BS": IDS_BS}, "has lengths with identifiers or values"),
-        ({"static_BK": STATIC_BK, "lengths_B": LENGTHS_B}, "has lengths with identifiers"),
+        ({"ids_BS": IDS_BS}, "needs lengths if it has identifiers or values"),
+        ({"static_BK": STATIC_BK, "lengths_B": LENGTHS_B}, "needs lengths if it has identifiers"),
         (
             {"ids_BS": IDS_BS, "values_BSK": VALUES_BSK, "lengths_B": LENGTHS_B},
             "identifiers or values, not both",

@@ -67,7 +67,7 @@ def test_the_only_text_of_records_is_taken_or_the_field_of_that_name() -> None:
         ([{"a": "x", "b": "y"}], {}, "the fields a, b", "<list>"),
         ([{"a": "x"}], {"field": "b"}, "no record has a field 'b'", "<list>"),
         (["a"], {"field": "b"}, "a text has no fields", "<list>"),
-        (iter(()), {}, "there is no text in it", "<tuple_iterator>"),
+        (iter(()), {}, "it contains no text", "<tuple_iterator>"),
         ("a text\nof two lines", {}, "no such file", "a text"),
     ],
 )

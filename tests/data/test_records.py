@@ -177,7 +177,7 @@ def test_odd_values_of_json_become_text(tmp_path: Path):
 
 def test_a_field_that_is_a_record_is_told(tmp_path: Path):
     path = put(tmp_path / "a.json", '[{"a": {"b": 1}}]')
-    with pytest.raises(DataError, match=r"a.json#0: the field 'a' is no text but a record; .*a\.b"):
+    with pytest.raises(DataError, match=r"a.json#0: the field 'a' is a record, not a text; .*a\.b"):
         texts(path, field="a")
 
 

@@ -66,7 +66,7 @@ def test_sources_keep_their_order_and_may_repeat(tmp_path: Path):
             "not UTF-8 text: byte 0xe6 at offset 12, line 2",
         ),
         (b"\xff\xfea\0b", "not utf-16-le text: byte 0x62 at offset 4, line 1"),
-        (BOM, "there is no text in it"),
+        (BOM, "it contains no text"),
     ],
 )
 def test_what_is_no_text_is_told_with_its_place(tmp_path: Path, content: bytes, message: str):
@@ -355,13 +355,13 @@ def test_a_link_to_nowhere_in_a_folder_is_counted(tmp_path: Path):
     put(tmp_path / "a.txt", "text")
     (tmp_path / "gone").symlink_to(tmp_path / "none")
     found = read_sources([str(tmp_path)])
-    assert found.skipped == (f"{tmp_path / 'gone'}: gone, or a link to nothing",)
+    assert found.skipped == (f"{tmp_path / 'gone'}: missing, or a broken link",)
 
 
 def test_damage_in_a_folder_says_how_to_read_on(tmp_path: Path):
     put(tmp_path / "a.txt", "text")
     put(tmp_path / "b.gz", b"no such thing")
-    with pytest.raises(DataError, match="or --errors skip leaves it out"):
+    with pytest.raises(DataError, match="or leave the file out with --errors skip"):
         read_sources([str(tmp_path)])
     with pytest.raises(DataError) as caught:
         read_sources([str(tmp_path / "b.gz")])

@@ -176,7 +176,7 @@ def test_an_undecodable_named_encoding_says_where():
 
 @pytest.mark.parametrize("name", ["rot13", "hex", "zlib", "unicode_escape", "base64", "idna"])
 def test_codecs_that_are_no_encodings_of_text_are_refused(name: str):
-    with pytest.raises(SettingsError, match="is no encoding of text files"):
+    with pytest.raises(SettingsError, match="is not an encoding of text files"):
         find_codec(name)
 
 

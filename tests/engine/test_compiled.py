@@ -193,17 +193,17 @@ def test_what_has_no_compiled_form_is_named() -> None:
     config = network_config("lstm")
     bundle = bundle_of(config, network_of(config))
     other = replace(bundle, network=replace(config, model=Component("mamba.v1")))
-    assert unsupported(other) == "it has no form of mamba.v1"
-    with pytest.raises(BundleError, match=r"cannot run this model: it has no form of mamba\.v1"):
+    assert unsupported(other) == "no implementation of mamba.v1"
+    with pytest.raises(BundleError, match=r"cannot run this model: no implementation of mamba\.v1"):
         compiled_predictor(other)
     carried = replace(bundle, network=replace(config, model=Component("transformer_classic.v1")))
-    assert "in a window only" in (unsupported(carried) or "")
+    assert "only with a window:N context" in (unsupported(carried) or "")
     conditioned = replace(bundle, network=replace(config, conditioner=Component("static")))
-    assert unsupported(conditioned) == "it has no form of static.v1"
+    assert unsupported(conditioned) == "no implementation of static.v1"
 
 
 def test_without_a_compiler_there_is_no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     config = network_config("lstm")
     bundle = bundle_of(config, network_of(config))
     monkeypatch.setattr("numba.config.DISABLE_JIT", 1)
-    assert unsupported(bundle) == "numba's compiler is switched off"
+    assert unsupported(bundle) == "the compiler of numba is disabled"

@@ -173,7 +173,7 @@ def test_what_may_end_in_nothing_is_left_to_the_loop() -> None:
     assert stretches_of(within, jobs, least, seed=0) is None
     banned = Chain([Suppress((END,), VOCABULARY)])
     assert stretches_of(within, jobs, banned, seed=0) is None
-    with pytest.raises(SettingsError, match="grammar allows nothing"):
+    with pytest.raises(SettingsError, match="grammar allows only suppressed"):
         list(generate_elements(within, jobs_of(3, 200), banned, seed=0))
 
 

@@ -312,4 +312,4 @@ def test_rounding_tells_how_far_two_networks_lie_apart() -> None:
     assert 0.0 < apart.other <= 1.0
     assert apart.elements == 256
     # Of random weights, the one's entropy and the other's cross entropy on the same texts.
-    assert "nats an element on 256" in apart.in_words()
+    assert "nats per element on 256" in apart.in_words()

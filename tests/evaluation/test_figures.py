@@ -252,5 +252,5 @@ def test_a_long_store_is_swept_in_parts_and_says_so(tmp_path: Path):
     assert figures.elements == len(store)
     expected = MODEL.loss(store.elements_N.tolist()) / len(store)
     assert figures.loss == pytest.approx(expected, abs=1e-6)
-    assert "13 parts side by side" in figures.protocol.context
-    assert "run-up" in figures.protocol.context
+    assert "13 parts in parallel" in figures.protocol.context
+    assert "warm-up context" in figures.protocol.context

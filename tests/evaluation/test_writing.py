@@ -298,7 +298,7 @@ def test_a_script_without_spaces_is_measured_by_characters():
     assert found["distinct_1"] == pytest.approx(4 / 6)
     assert found["distinct_2"] == pytest.approx(4 / 5)
     assert found["invented_words"] is None
-    assert found["reason"] == "words are not told apart in a script without spaces"
+    assert found["reason"] == "words cannot be separated in a script without spaces"
     assert found["novelty"] is not None
 
 

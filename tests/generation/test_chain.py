@@ -168,8 +168,8 @@ def test_protected_elements_and_breakers_reach_their_steps():
             {"mirostat_tau": 5.0, "top_p": 0.9, "xtc_probability": 0.1},
             "mirostat_tau and top_p, xtc contradict each other",
         ),
-        ({"dynatemp_low": 0.5}, "a dynamic temperature needs both ends"),
-        ({"dynatemp_high": 0.5}, "a dynamic temperature needs both ends"),
+        ({"dynatemp_low": 0.5}, "a dynamic temperature needs both limits"),
+        ({"dynatemp_high": 0.5}, "a dynamic temperature needs both limits"),
         ({"dynatemp_low": 2.0, "dynatemp_high": 1.0}, "dynamic temperature from 2 to 1"),
         (
             {"dynatemp_low": 0.0, "dynatemp_high": 1.0, "temperature": 0.0},

@@ -187,16 +187,16 @@ def test_a_prefix_is_written_though_its_elements_were_removed() -> None:
     ("asked", "message"),
     [
         ({"ban": ("a", "b", "c")}, "every element is banned"),
-        ({"ban": ("#5",)}, "no element #5; the model's are #0 to #4"),
+        ({"ban": ("#5",)}, "no element #5; the elements are #0 to #4"),
         ({"ban": ("",)}, "an empty text"),
         ({"ban": ("z",)}, "no element for 'z'"),
-        ({"ban": ("b",), "prefix": "abc"}, "holds 'b', which is banned"),
-        ({"ban": ("bc",), "prefix": "abc"}, "holds 'bc', which is banned"),
+        ({"ban": ("b",), "prefix": "abc"}, "contains 'b', which is banned"),
+        ({"ban": ("bc",), "prefix": "abc"}, "contains 'bc', which is banned"),
         ({"prefix": "az"}, "no element for 'z'"),
-        ({"prefix": "a" * 13}, "13 elements, but at most 12"),
-        ({"min_length": 13}, "at least 13 elements, but at most 12"),
-        ({"stop": ("bc",), "prefix": "abc"}, "holds 'bc', before which it would end"),
-        ({"regex": "b.*", "prefix": "abc"}, "'abc' cannot begin what matches 'b.*', which wants"),
+        ({"prefix": "a" * 13}, "13 elements, but the length limit is 12"),
+        ({"min_length": 13}, "minimum of 13 elements exceeds the length limit of 12"),
+        ({"stop": ("bc",), "prefix": "abc"}, "contains the stop text 'bc'"),
+        ({"regex": "b.*", "prefix": "abc"}, "'abc' cannot begin a match of 'b.*', which expects"),
         ({"no_copy": 5}, "no index of the training data"),
     ],
 )
@@ -212,4 +212,4 @@ def test_a_dead_end_says_where_it_is() -> None:
     filters = filters_of(ban=("aba", "abb", "abc", "bb", "aa", "ac", "c", "ba"), min_length=9)
     with pytest.raises(SettingsError) as caught:
         written(LETTERS, filters, count=1, prompt="a")
-    assert str(caught.value).startswith("continuation 0, element 1, behind 'ab': no element may")
+    assert str(caught.value).startswith("continuation 0, element 1, after 'ab': no element is")

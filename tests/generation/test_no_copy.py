@@ -174,7 +174,7 @@ def test_where_all_would_be_a_copy_the_place_is_told() -> None:
     with pytest.raises(SettingsError) as caught:
         written(ABC, index, NoCopy(2, index, ABC), length=9, prompts=["a"])
     assert str(caught.value).startswith(
-        "continuation 0, element 0, behind 'a': no element may come here: all others would "
+        "continuation 0, element 0, after 'a': no element is possible here: all others would "
         "complete 2 elements of the training data"
     )
 
@@ -224,7 +224,7 @@ def test_the_index_is_kept_beside_the_model(
     kept.write_bytes(kept.read_bytes()[:-3])
     open_elements_index(bundle_of(ABC, other), model)
     assert len(built) == 3
-    assert any("made anew" in line for line in told)
+    assert any("rebuilding it" in line for line in told)
 
 
 def test_an_index_that_cannot_be_kept_is_used_all_the_same(
@@ -240,11 +240,11 @@ def test_an_index_that_cannot_be_kept_is_used_all_the_same(
     monkeypatch.setattr(suffix_file, "write_index", refuse)
     made = open_elements_index(bundle_of(ABC, text), tmp_path / "model.safetensors")
     np.testing.assert_array_equal(made.elements_N, index.elements_N)
-    assert any("not kept" in line for line in told)
+    assert any("was not saved" in line for line in told)
     assert not (tmp_path / ELEMENTS_INDEX).exists()
 
 
 def test_without_the_index_of_the_text_nothing_is_promised(tmp_path: Path) -> None:
     text, _ = indexed(["abcab"])
-    with pytest.raises(RunError, match=r"--no-copy: what would be a copy cannot be known"):
+    with pytest.raises(RunError, match=r"--no-copy: copies cannot be detected"):
         open_elements_index(bundle_of(ABC, text), tmp_path / "model.safetensors")

@@ -318,7 +318,9 @@ def test_the_candidates_of_contrastive_search_keep_their_share_of_all() -> None:
 
 def test_contrastive_search_whose_candidates_may_not_be_written() -> None:
     model = Featured(np.zeros((4, 4, 4)) + np.array([1e-9, 0.6, 0.3, 0.1]))
-    with pytest.raises(SettingsError, match="what top_k leaves may not be written"):
+    with pytest.raises(
+        SettingsError, match="the constraints exclude all elements that top_k keeps"
+    ):
         contrastive_search(model, job_of(2), Chain([TopK(1), Suppress((1,), 4)]), alpha=0.5)
 
 
@@ -413,32 +415,32 @@ def test_the_best_first_with_ties_in_order(values: list[float], most: int) -> No
 @pytest.mark.parametrize(
     ("asked", "sampling", "count", "message"),
     [
-        ({"length_penalty": 1.0}, {}, 1, "--length-penalty: it says how beams are searched"),
-        ({"stochastic_beams": True}, {}, 1, "--stochastic-beams: it says how beams"),
-        ({"beams": 4}, {"temperature": 0.7}, 1, "--temperature: it says how elements are drawn"),
-        ({"beams": 4}, {"top_p": 0.9}, 1, "--top-p: it says how elements are drawn"),
-        ({"beams": 4}, {"min_p": 0.1}, 1, "--min-p: it says how elements are drawn"),
+        ({"length_penalty": 1.0}, {}, 1, "--length-penalty: it applies only to a beam search"),
+        ({"stochastic_beams": True}, {}, 1, "--stochastic-beams: it applies only to a beam"),
+        ({"beams": 4}, {"temperature": 0.7}, 1, "--temperature: this search draws no elements"),
+        ({"beams": 4}, {"top_p": 0.9}, 1, "--top-p: this search draws no elements"),
+        ({"beams": 4}, {"min_p": 0.1}, 1, "--min-p: this search draws no elements"),
         ({"beams": 4}, {}, 5, "4 beams cannot give 5 continuations"),
-        ({"beams": 4, "best_of": 2}, {}, 1, "--best-of: it ranks what is drawn"),
-        ({"beams": 4, "penalty_alpha": 0.5}, {"top_k": 4}, 1, "contrastive search has none"),
-        ({"beams": 4, "beam_groups": 3}, {}, 1, "cannot be shared out evenly"),
-        ({"beams": 4, "diversity_penalty": 1.0}, {}, 1, "there is one; see --beam-groups"),
+        ({"beams": 4, "best_of": 2}, {}, 1, "--best-of: it ranks drawn continuations"),
+        ({"beams": 4, "penalty_alpha": 0.5}, {"top_k": 4}, 1, "contrastive search has no beams"),
+        ({"beams": 4, "beam_groups": 3}, {}, 1, "cannot be divided evenly"),
+        ({"beams": 4, "diversity_penalty": 1.0}, {}, 1, "there is only one; see --beam-groups"),
         (
             {"beams": 4, "stochastic_beams": True, "length_penalty": 1.0},
             {},
             1,
-            "a sample of beams is not ranked",
+            "stochastic beams are a sample, without ranking",
         ),
         (
             {"beams": 4, "stochastic_beams": True},
             {"trace": 2},
             1,
-            "--trace: beams are drawn as a whole; see --stochastic-beams",
+            "--trace: stochastic beams are drawn as whole sequences; see --stochastic-beams",
         ),
-        ({"rank_by": "novelty"}, {}, 1, "there is nothing to rank; see --best-of"),
-        ({"penalty_alpha": 0.5}, {}, 1, "say how many; see --top-k"),
+        ({"rank_by": "novelty"}, {}, 1, "there is only one continuation to rank; see --best-of"),
+        ({"penalty_alpha": 0.5}, {}, 1, "a number of candidates; see --top-k"),
         ({"penalty_alpha": 0.5}, {"top_k": 4}, 2, "finds one continuation"),
-        ({"penalty_alpha": 0.5}, {"top_k": 4, "top_p": 0.5}, 1, "--top-p: it says how"),
+        ({"penalty_alpha": 0.5}, {"top_k": 4, "top_p": 0.5}, 1, "--top-p: this search draws"),
         ({"penalty_alpha": 0.5, "best_of": 3}, {"top_k": 4}, 1, "--best-of"),
     ],
 )

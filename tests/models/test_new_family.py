@@ -54,10 +54,10 @@ def test_a_registered_family_is_trained_and_run(
     )
     written = model.generate("The ", length=30, seed=1)
     assert written == model.generate("The ", length=30, seed=1, engine="torch")
-    with pytest.raises(rh.RhapsodeError, match=r"it has no form of leaky\.v1"):
+    with pytest.raises(rh.RhapsodeError, match=r"no implementation of leaky\.v1"):
         model.generate("The ", length=3, engine="compiled")
     assert main(["info", str(tmp_path / "run")]) == 0
-    assert "it has no form of leaky.v1" in capsys.readouterr().out
+    assert "no implementation of leaky.v1" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("_registered")

@@ -15,9 +15,9 @@ from rhapsode.modalities.text.report import shares_in_words
             "tail",
             ("The last 10.0%, at most about 1,000,000", "5.0% of the rest, at most"),
         ),
-        (0.004, 0.0, "tail", ("The last 0.4%", "the weights are the last ones")),
-        (0.1, 0.05, "documents", ("documents that a hash", "chose the weights")),
-        (0.0, 0.05, "tail", ("Nothing was held out", "chose the weights")),
+        (0.004, 0.0, "tail", ("The last 0.4%", "the final weights were kept")),
+        (0.1, 0.05, "documents", ("documents chosen by a hash", "the weights were selected on")),
+        (0.0, 0.05, "tail", ("No data was held out", "the weights were selected on")),
     ],
 )
 def test_how_a_corpus_was_divided(

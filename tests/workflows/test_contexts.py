@@ -96,7 +96,7 @@ def test_figures_equal_brute_force_in_the_own_context(
     family: str, context: str, small: Path, tmp_path: Path
 ) -> None:
     if family == "transformer_classic" and not context.startswith("window"):
-        with pytest.raises(SettingsError, match="cannot read on and on"):
+        with pytest.raises(SettingsError, match="needs a windowed context"):
             trained(small, tmp_path / "run", family, reading={"context": context})
         return
     asked = {"reading": {"context": context}, "training": {"counts_share": 0.4}}

@@ -50,7 +50,7 @@ def test_counts_are_evaluated_and_described(
     figures = json.loads(capsys.readouterr().out)
     assert 0 < figures["loss"] < figures["floors"]["unigram"]
     assert main(["info", str(path)]) == 0
-    assert "it predicts by its counts" in capsys.readouterr().out
+    assert "none: n-gram counts only" in capsys.readouterr().out
     assert main(["info", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["config"] is None
 
@@ -70,6 +70,9 @@ def test_training_and_adapting_need_a_network(
 ) -> None:
     asked = ["train", str(prose_file), "--from", str(path), "-o", str(tmp_path / "run")]
     assert main([*asked, "--steps", "2"]) == 1
-    assert "training goes on with one network, this model has 0" in capsys.readouterr().err
+    assert (
+        "only a model of one network can be trained further, this one has 0"
+        in capsys.readouterr().err
+    )
     assert main(["evaluate", str(path), str(prose_file), "--dynamic"]) == 1
     assert "needs one network, this model has 0" in capsys.readouterr().err

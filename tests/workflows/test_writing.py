@@ -146,7 +146,7 @@ def test_a_model_that_recites_is_found_with_the_place(corpus: TextCorpus, prose:
     _, copy = longest_copies(found)[0]
     assert copy["text"] == passage
     assert "has 200 characters" in writing_verdict(found)
-    assert f"{200 / characters:.1%} of what it writes" in writing_verdict(found)
+    assert f"{200 / characters:.1%} of the generated text" in writing_verdict(found)
     assert "200 characters at temperature 1" in copying_in_short(found)
 
 
@@ -217,7 +217,7 @@ def test_without_an_index_the_other_measures_are_there(corpus: TextCorpus):
     assert written["copied_share"] is None
     assert written["reason"] == "it was lost"
     assert written["distinct_1"] is not None
-    assert writing_verdict(found) == "Whether it copies was not measured: it was lost."
+    assert writing_verdict(found) == "Copying was not measured: it was lost."
     assert copying_in_short(found) == "copying not measured: it was lost"
     names = [name for name, _ in writing_rows(found)]
     assert "longest copy, characters" not in names
@@ -281,7 +281,7 @@ def test_a_model_of_pairs_writes_from_held_out_prompts(tmp_path: Path):
         index,
         RealText(real.text),
     )
-    assert none["reason"] == "this model completes prompts, and the text has none"
+    assert none["reason"] == "this model completes prompts, but the text has none"
 
 
 def test_a_lower_case_model_is_compared_with_lower_case_text(tmp_path: Path, prose: str):

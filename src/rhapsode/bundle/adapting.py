@@ -127,7 +127,7 @@ def adapted_losses(
             with torch.no_grad():
                 scored = still.read(batch)
             nats["static"].append(-scored.log_prob_T)
-            assert batch.positions_BT is not None, "sweeps say where their targets stand"
+            assert batch.positions_BT is not None, "a sweep needs the positions of its targets"
             positions.append(batch.positions_BT[batch.weights_BT > 0])
             took("static", "cache")
             nats["cache"].append(-cache.mix(scored))

@@ -77,7 +77,7 @@ class IdFacts(Facts):
         counted_in = table.get("counted_in")
         if counted_in is not None:
             if not isinstance(counted_in, str):
-                raise BundleError("the context of its counts is no text", where="facts")
+                raise BundleError("the context of its counts is not a text", where="facts")
             parse_context(counted_in)
         own, numbers = take_arrays(arrays, NGRAM_PREFIX), table.get("ngram")
         if numbers is None and not own:

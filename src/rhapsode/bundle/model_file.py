@@ -328,7 +328,7 @@ def read_bundle(model: str | Path, facts: type[F_co] | None = None) -> Bundle[An
         if metadata.get("format") != FORMAT:
             raise BundleError(
                 "this safetensors file was not written by rhapsode "
-                "(its metadata says nothing of it)"
+                "(its metadata has no entry of rhapsode)"
             )
         version = metadata.get("format_version")
         if version != str(FORMAT_VERSION):
@@ -341,7 +341,7 @@ def read_bundle(model: str | Path, facts: type[F_co] | None = None) -> Bundle[An
         found = FACTS.get(metadata["modality"])
         if facts is not None and found is not facts:
             raise BundleError(
-                f"this model goes on with {found.goes_on_with}, not with {facts.goes_on_with}",
+                f"this model is for {found.goes_on_with}, not for {facts.goes_on_with}",
                 hint=f"use {found.command}",
             )
         encoder = found.open_encoder(_table(metadata, "encoder"))
@@ -359,7 +359,7 @@ def read_bundle(model: str | Path, facts: type[F_co] | None = None) -> Bundle[An
             _typed(Provenance, metadata, "provenance"),
         )
         if arrays:
-            raise BundleError(f"the array {min(arrays)!r} belongs to nothing in it")
+            raise BundleError(f"unknown array {min(arrays)!r}")
         if bundle.calibration.mixture is not None:
             bundle.calibration.mixture.check()
     except RhapsodeError as problem:
@@ -420,7 +420,7 @@ def _members(
     except msgspec.ValidationError:
         raise BundleError("its metadata entry 'members' is not a list of weights above 0") from None
     if bool(weights) != has_network:
-        raise BundleError("its members and its network do not go together")
+        raise BundleError("its members do not match its network")
     members = [
         Member(take_arrays(arrays, f"network.{number}."), weight)
         for number, weight in enumerate(weights)

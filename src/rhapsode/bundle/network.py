@@ -244,7 +244,7 @@ def _make(entry: type[Any], component: Component, extra: Mapping[str, Any]) -> A
     for name in extra:
         if name in component.settings:
             raise SettingsError(
-                f"{name!r} cannot be set: what comes before decides it",
+                f"{name!r} cannot be set: the preceding component determines it",
                 where=f"[network] of {component.name}",
             )
     settings = {**component.settings, **extra}

@@ -55,9 +55,9 @@ class Mixture:
             BundleError: the weight is out of range, or nothing says of which n-gram model it is.
         """
         if not 0 <= self.share <= 1:
-            raise BundleError("its mixture has no share from 0 to 1")
+            raise BundleError("the n-gram weight of its mixture is not a number from 0 to 1")
         if self.share and self.ngram is None:
-            raise BundleError("its mixture does not tell with which n-gram model")
+            raise BundleError("its mixture does not name its n-gram model")
 
 
 @dataclass(frozen=True)

@@ -150,9 +150,9 @@ class ValuePredictor(Predictor, Generic[B_co]):
 
     def __init__(self, bundle: B_co, network: Network) -> None:
         if not isinstance(network.head, DensityHead):
-            raise BundleError("its head is no distribution over numbers")
+            raise BundleError("its head is not a distribution over numbers")
         if network.head.counts != bundle.encoder.counts:
-            raise BundleError("its head and its encoder do not agree whether values are counts")
+            raise BundleError("its head and its encoder disagree on whether values are counts")
         self.bundle = bundle
         self.network = network
         self.head = network.head
@@ -175,7 +175,7 @@ class ValuePredictor(Predictor, Generic[B_co]):
                 the series depend on.
         """
         if condition is None:
-            raise SettingsError("a series begins with its scale, which was not given")
+            raise SettingsError("the scale of a series is missing")
         if not isinstance(condition, ValueCondition):
             condition = ValueCondition(condition)
         one = not isinstance(condition.scales, Sequence)

@@ -61,7 +61,9 @@ class CompareCommand:
             _vote(self, typed)
             return
         if not self.on:
-            raise SettingsError("no data was given", where="compare", hint="name some with --on")
+            raise SettingsError(
+                "no data was given", where="compare", hint="name the data with --on"
+            )
         settings = measuring_of(typed, "compare", self.models)
         comparison = rh.compare(self.models, *self.on, **settings)
         if self.json:
@@ -87,7 +89,7 @@ def _vote(command: CompareCommand, typed: Typed) -> None:
         raise SettingsError(
             "a blind comparison needs prompts",
             where="compare",
-            hint='give --prompt "Once upon a time", or a text to take them from by --on',
+            hint='give --prompt "Once upon a time", or name a text with --on to draw them from',
         )
     note("1 or 2: the better one   =: no difference   s: skip   q: end")
     for pair in blind.pairs(prompts, command.rounds):

@@ -53,7 +53,7 @@ class DataCommand(SourceSettings):
             raise SettingsError(f"data {self.action} needs a source", hint="name one")
         if self.plot is not None:
             if self.action != "info":
-                raise SettingsError(f"data {self.action} draws nothing", where="--plot")
+                raise SettingsError(f"data {self.action} has no picture", where="--plot")
             from rhapsode.views.pictures import check_picture
 
             check_picture(Path(self.plot))
@@ -97,4 +97,4 @@ def _look(command: DataCommand, typed: Typed) -> None:
         print_parts(survey.shown(console.width), console)
     if command.plot is not None:
         survey.plot(command.plot)
-        note(f"the picture is in {command.plot}")
+        note(f"picture: {command.plot}")

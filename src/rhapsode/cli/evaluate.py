@@ -35,6 +35,6 @@ class EvaluateCommand(ModelArgument):
             print_json(metrics.to_mapping())
             return
         data = f"the {self.split} part" if self.split else ", ".join(self.sources)
-        print_parts(metrics.report(f"{self.model} on {data or 'what it learnt from'}"))
+        print_parts(metrics.report(f"{self.model} on {data or 'its training data'}"))
         for line in metrics.notes():
             note(line)

@@ -41,7 +41,7 @@ class ForecastCommand(rh.SeriesSettings, rh.ForecastSettings):
         settings = settings_of(self, rh.ForecastSettings)
         if settings.format == "json" and (settings.paths or self.output is not None):
             raise SettingsError(
-                "json has quantiles only, on standard output",
+                "json contains only quantiles, on standard output",
                 where="--format",
                 hint="leave out --paths and --output, or --format json",
             )

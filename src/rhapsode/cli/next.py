@@ -44,7 +44,11 @@ class NextCommand(SamplingSettings, _Next, ModelArgument):
 
     def run(self, typed: Typed, began: float) -> None:
         if self.trace is not None:
-            raise SettingsError("nothing is written here", where="--trace", hint="see --top")
+            raise SettingsError(
+                "no text is generated, so there is nothing to trace",
+                where="--trace",
+                hint="use --top to show more elements",
+            )
         model = rh.load(self.model)
         piped = model.prompts_are_text
         following = rh.next(

@@ -24,7 +24,10 @@ from rhapsode.config import (
     option,
 )
 
-GREETING = "Write a line and the model goes on; an empty line lets it go on; /help tells the rest."
+GREETING = (
+    "Type a line to continue the text. Press Enter to let the model continue.\n"
+    "/help lists the commands."
+)
 
 
 @dataclass(frozen=True)

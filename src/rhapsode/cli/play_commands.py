@@ -58,7 +58,7 @@ def _undo(player: "Player", words: list[str]) -> None:
 
 def _branch(player: "Player", words: list[str]) -> None:
     if words == ["new"]:
-        note(f"branch {player.session.fork()} begins here")
+        note(f"branch {player.session.fork()} starts here")
     elif words:
         player.session.switch(number_in(words[0], "/branch", "new or the number of a branch"))
         _tell_end(player)
@@ -114,7 +114,7 @@ def _save(player: "Player", words: list[str]) -> None:
 def _load(player: "Player", words: list[str]) -> None:
     path = file_in(words, "load")
     player.session.load(path)
-    note(f"going on with {path}, seed {player.session.settings.seed}")
+    note(f"continuing {path}, seed {player.session.settings.seed}")
     _tell_end(player)
 
 

@@ -86,9 +86,9 @@ class Player:
         if not turns or turns[-1].kind != "written":
             return
         if turns[-1].end == "interrupted":
-            note("stopped; an empty line goes on")
+            note("stopped; press Enter to continue")
         elif self.session.ends_document(turns[-1]):
-            note("the text ends here; an empty line begins another")
+            note("end of the text; press Enter to start another")
 
     def show_text(self) -> None:
         """Print the whole text, the parts that were given in bold."""

@@ -9,18 +9,24 @@ from pathlib import Path
 from rhapsode.errors import SettingsError
 
 HELP = (
-    ("TEXT", "append it to the text and go on; \\n in it is a line end, // at its front one slash"),
-    ("(an empty line)", "go on"),
-    ("/again", "another continuation; the last one stays as a branch"),
-    ("/edit TEXT", "put this in place of the last continuation, which stays as a branch"),
-    ("/undo [N]", "take back the last step, or N of them"),
-    ("/branch", "list the branches; /branch new begins one here, /branch 2 goes to the second"),
-    ("/why [N]", "what the model thought of the last element; of element N; of the N-th last: -N"),
-    ("/set NAME VALUE", "change a setting, as /set temperature 0.5; /set alone shows them"),
-    ("/show", "the whole text"),
-    ("/keep", "append the text to the file of kept texts, from which a model can learn"),
-    ("/save FILE", "keep this session, to go on with it later"),
-    ("/load FILE", "go on with a saved session"),
+    ("TEXT", "append TEXT and continue; \\n is a line end, // at the start is a slash"),
+    ("(an empty line)", "continue"),
+    ("/again", "generate another continuation; the previous one is kept as a branch"),
+    ("/edit TEXT", "replace the last continuation by TEXT; the previous one is kept as a branch"),
+    ("/undo [N]", "undo the last step, or the last N"),
+    ("/branch", "list the branches; /branch new starts one here, /branch 2 selects the second"),
+    (
+        "/why [N]",
+        "show the probabilities at the last element, at element N, or with -N at the N-th last",
+    ),
+    (
+        "/set NAME VALUE",
+        "change a setting, for example /set temperature 0.5; /set alone lists them",
+    ),
+    ("/show", "show the whole text"),
+    ("/keep", "append the text to the file of kept texts, on which a model can be trained"),
+    ("/save FILE", "save this session"),
+    ("/load FILE", "continue a saved session"),
     ("/quit", "leave"),
 )
 # Settings that are texts as they are written, so that \n in them is a line end.
@@ -69,5 +75,5 @@ def file_in(words: list[str], name: str) -> Path:
     except RuntimeError:  # ~ of nobody
         raise SettingsError("there is no such home folder", where=words[0]) from None
     if "\0" in words[0]:
-        raise SettingsError("no file has such a name", where=words[0])
+        raise SettingsError("not a valid file name", where=words[0])
     return path

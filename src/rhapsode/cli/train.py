@@ -80,7 +80,7 @@ class TrainCommand(SourceSettings, RunSettings):
         if self.plan:
             if self.resume or self.repeat is not None:
                 raise SettingsError(
-                    "a plan is of one new run",
+                    "a plan describes one new run",
                     where="--plan",
                     hint="leave out --resume and --repeat",
                 )
@@ -112,7 +112,7 @@ class TrainCommand(SourceSettings, RunSettings):
 
         folder, summary = rh.repeat(self.sources, settings, self.repeat, run_training, **how)
         if summary is None:
-            note(f"go on with all seeds by: rhapsode train -o {folder} --resume")
+            note(f"continue all seeds with: rhapsode train -o {folder} --resume")
             return False
         stderr().print()
         stderr().print(seeds_table(summary, f"{summary['repeat']} seeds ({folder})"))

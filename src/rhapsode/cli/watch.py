@@ -97,7 +97,7 @@ def run_training(training: "rh.Training") -> bool:
             if isinstance(event, rh.Finished):
                 reason = event.reason
     if reason == "interrupted":
-        note(f"interrupted and saved; go on with: rhapsode train -o {path} --resume")
+        note(f"interrupted and saved; continue with: rhapsode train -o {path} --resume")
         return False
     if not training.group.first:
         return True
@@ -110,7 +110,7 @@ def run_training(training: "rh.Training") -> bool:
         )
     summary = training.finish()
     stderr().print()
-    for part in training.run.modality.told(summary, f"test share, swept once ({path})"):
+    for part in training.run.modality.told(summary, f"test part, scored once ({path})"):
         if isinstance(part, str):
             note(part)
         else:
@@ -122,12 +122,12 @@ def run_training(training: "rh.Training") -> bool:
     )
     before, after = (training.start or {}).get("validation_loss"), summary["validation_loss"]
     if before is not None:
-        verdict = "" if after < before else ": no better, so the model is the old one"
+        verdict = "" if after < before else ": no improvement, so the base model is kept"
         note(
             f"validation on the new {training.run.modality.noun}: {before:.4f} before, "
             f"{after:.4f} now{verdict}"
         )
-    note(f"the course of the run: {training.folder.curve}")
+    note(f"loss curve: {training.folder.curve}")
     return True
 
 

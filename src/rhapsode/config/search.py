@@ -90,37 +90,42 @@ def check_search(
     beside = _BESIDE if alpha is None else {*_BESIDE, "top_k"}
     of_draws = [f.name for f in dataclasses.fields(SamplingSettings) if f.name not in beside]
     drawn, best = (
-        "it says how elements are drawn, and none is",
-        "it ranks what is drawn, and nothing is",
+        "this search draws no elements",
+        "it ranks drawn continuations, and this search draws none",
     )
     few = f"{beams} beams cannot give {count} continuations"
     # Of each rule that applies: settings that must keep their defaults, the reason, another
     # setting.
     rules: list[tuple[object, Sequence[str], str, str]] = [
-        (beams is None, of_beams, "it says how beams are searched, and there are none", "beams"),
-        (alpha is not None, ["beams"], "contrastive search has none", "penalty_alpha"),
+        (beams is None, of_beams, "it applies only to a beam search", "beams"),
+        (alpha is not None, ["beams"], "contrastive search has no beams", "penalty_alpha"),
         (beams is not None and beams < count, ["beams"], few, "count"),
         (best_of and beams is not None, ["best_of"], best, "beams"),
         (best_of and alpha is not None, ["best_of"], best, "penalty_alpha"),
-        (best_of, ["trace"], "of several continuations one is kept", "best_of"),
-        (not best_of, ["rank_by"], "there is nothing to rank", "best_of"),
+        (best_of, ["trace"], "only one of several continuations is kept", "best_of"),
+        (not best_of, ["rank_by"], "there is only one continuation to rank", "best_of"),
         (
             beams is not None and beams % search.beam_groups,
             ["beam_groups"],
-            f"{beams} beams cannot be shared out evenly",
+            f"{beams} beams cannot be divided evenly",
             "beams",
         ),
         (
             search.beam_groups == 1,
             ["diversity_penalty"],
-            "it lies between groups, and there is one",
+            "it applies between groups, and there is only one",
             "beam_groups",
         ),
-        (search.stochastic_beams, ["trace"], "beams are drawn as a whole", "stochastic_beams"),
+        (
+            search.stochastic_beams,
+            ["trace"],
+            "stochastic beams are drawn as whole sequences",
+            "stochastic_beams",
+        ),
         (
             search.stochastic_beams,
             ["length_penalty", "beam_groups"],
-            "a sample of beams is not ranked",
+            "stochastic beams are a sample, without ranking",
             "stochastic_beams",
         ),
         (
@@ -132,7 +137,7 @@ def check_search(
         (
             alpha is not None and sampling.top_k < 1,
             ["penalty_alpha"],
-            "it chooses among few candidates: say how many",
+            "contrastive search needs a number of candidates",
             "top_k",
         ),
         (

@@ -43,7 +43,7 @@ class SourceSettings:
     def __post_init__(self) -> None:
         if (self.prompt_field is None) != (self.completion_field is None):
             raise SettingsError(
-                "a prompt needs its completion, and the other way round",
+                "a prompt and its completion must be given together",
                 where="[source]",
                 hint="give both --prompt-field and --completion-field",
             )

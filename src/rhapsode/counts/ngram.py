@@ -219,7 +219,7 @@ class NGramModel:
             ValueError: an element or start is out of range, or there is no element.
         """
         if not len(elements_N):
-            raise ValueError("no element has no loss")
+            raise ValueError("an empty sequence has no loss")
         return -float(self.log_prob(elements_N, starts).mean())
 
     @cached_property
@@ -428,7 +428,7 @@ class NGramModel:
             return cls._chosen(trie, chosen["order"], chosen["smoothing"])
         except (KeyError, ValueError) as problem:
             raise BundleError(
-                f"it does not tell which model it holds ({problem})", where=str(path)
+                f"its description of the model is missing or damaged ({problem})", where=str(path)
             ) from None
 
     @classmethod

@@ -60,7 +60,7 @@ def best_ngram(
     """
     if not len(validation_N):
         raise DataError(
-            "the validation slice is empty: no n-gram model can be chosen by it",
+            "the validation slice is empty: no n-gram model can be selected",
             hint="give more text",
         )
     trie = learn_trie(

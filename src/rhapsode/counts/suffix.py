@@ -244,7 +244,7 @@ class SuffixIndex:
         ):
             raise suffix_file.damaged("arrays of other types or sizes", path)
         if separator is not None and (not isinstance(separator, int) or separator < 0):
-            raise suffix_file.damaged("a separator that is no element", path)
+            raise suffix_file.damaged("a separator that is not an element", path)
         if size:
             for array in (order_N, ranks_N):
                 if array.min() < 0 or array.max() >= size:

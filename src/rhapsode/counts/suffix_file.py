@@ -24,7 +24,9 @@ _DTYPES = {"U8": np.uint8, "U16": np.uint16, "U32": np.uint32, "I32": np.int32, 
 def damaged(what: str, path: Path) -> BundleError:
     """The error for an index file that cannot be trusted."""
     return BundleError(
-        f"this index is damaged ({what})", where=str(path), hint="delete it and have it built again"
+        f"this index is damaged ({what})",
+        where=str(path),
+        hint="delete it to have it rebuilt",
     )
 
 
@@ -74,7 +76,7 @@ def read_index(path: Path, kind: str) -> tuple[dict[str, NDArray[Any]], dict[str
         raise BundleError(
             f"format version {metadata.get('format_version')!r} cannot be read, only {_VERSION}",
             where=str(path),
-            hint="delete it and have it built again",
+            hint="delete it to have it rebuilt",
         )
     try:
         facts = json.loads(metadata["facts"])

@@ -62,7 +62,10 @@ class Condition:
         if sequence is None and self.static_BK is None:
             raise DataError("a condition holds no identifiers, no values and no attributes")
         if (sequence is None) != (self.lengths_B is None):
-            raise DataError("a condition has lengths with identifiers or values, and only then")
+            raise DataError(
+                "a condition needs lengths if it has identifiers or values, "
+                "and no lengths otherwise"
+            )
         if len(set(rows.values())) > 1:
             listing = ", ".join(f"{name} {count}" for name, count in rows.items())
             raise DataError(f"the arrays of a condition differ in their rows: {listing}")
@@ -162,7 +165,7 @@ class Batch:
         if allowed_BTV.ndim != 3 or allowed_BTV.shape[:2] != self.targets.shape:
             raise ValueError(f"a mask {allowed_BTV.shape} does not fit {self.targets.shape} ids")
         if not allowed_BTV.any(axis=-1).all():
-            raise ValueError("at least one element must be allowed behind every input")
+            raise ValueError("at least one element must be allowed after every input")
         wrong_BT = self.forbidden_targets() & (self.weights_BT > 0)
         if wrong_BT.any():
             row, time = (int(place) for place in np.argwhere(wrong_BT)[0])
@@ -315,7 +318,7 @@ class AllowedElements:
         Arguments:
             batch: a batch with `positions_BT`.
         """
-        assert batch.positions_BT is not None, "the batch must say where its targets stand"
+        assert batch.positions_BT is not None, "the batch must give the positions of its targets"
         positions_BT, last = batch.positions_BT, len(self.which_N) - 1
         inside_BT = (positions_BT >= 0) & (positions_BT <= last)
         allowed_BTV = self.masks_MV[self.which_N[np.clip(positions_BT, 0, last)]]

@@ -262,7 +262,7 @@ class GrammarTable(Transitions):
         super().__post_init__()
         if self.allowed_SV.shape != self.next_SV.shape:
             raise ValueError(
-                f"transitions {self.next_SV.shape} and what is allowed {self.allowed_SV.shape} "
+                f"transitions {self.next_SV.shape} and allowed elements {self.allowed_SV.shape} "
                 "have different shapes"
             )
         if not self.allowed_SV.any(axis=1).all():

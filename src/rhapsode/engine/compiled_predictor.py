@@ -406,7 +406,7 @@ def compiled_predictor(
         compiled += helper_for(weights)
     seconds = time.perf_counter() - began
     if compiled and seconds > 1.0:  # not what is there by now
-        log.info(f"compiled the generator in {seconds:.0f} s, once per machine")
+        log.info(f"compiled the generator ({seconds:.0f} s, once per machine)")
     predictors = [CompiledPredictor(each, threads) for each in networks]
     return as_one(predictors, bundle.weights, bundle.context)
 

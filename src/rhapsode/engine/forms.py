@@ -23,7 +23,7 @@ def full_name(name: str) -> str:
 def unsupported_form(bundle: Bundle[Any, Any]) -> str | None:
     """The reason why the engine cannot run a model, or None."""
     if bundle.network is None:
-        return "it has no network"
+        return "the model has no network"
     config = bundle.config
     for part, known in (
         (config.input, ("table.v1", "onehot.v1")),
@@ -31,19 +31,19 @@ def unsupported_form(bundle: Bundle[Any, Any]) -> str | None:
         (config.head, ("categorical.v1",)),
     ):
         if full_name(part.name) not in known:
-            return f"it has no form of {part.name}"
+            return f"no implementation of {part.name}"
     if config.conditioner is not None:
-        return f"it has no form of {full_name(config.conditioner.name)}"
+        return f"no implementation of {full_name(config.conditioner.name)}"
     try:
         form = engine_form(bundle)
     except BundleError:  # the packing tells what is wrong
         return None
     if form is None and FAMILIES.get(config.model.name).fixed_window({}) is not None:
-        return f"it reads {config.model.name.partition('.')[0]} in a window only"
+        return f"{config.model.name.partition('.')[0]} runs only with a window:N context"
     if form is None:
-        return f"it has no form of {config.model.name}"
+        return f"no implementation of {config.model.name}"
     if bundle.context.size > WIDEST:
-        return f"it reads windows of at most {WIDEST} elements"
+        return f"windows may have at most {WIDEST} elements"
     return None
 
 

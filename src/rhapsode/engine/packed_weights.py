@@ -67,7 +67,7 @@ class Laid:
 def unsupported(bundle: Bundle[Any, Any]) -> str | None:
     """Why this engine cannot run a model here; None where it can."""
     if _config.DISABLE_JIT:
-        return "numba's compiler is switched off"
+        return "the compiler of numba is disabled"
     return unsupported_form(bundle)
 
 
@@ -84,7 +84,7 @@ class _Packing:
 
     def __init__(self, bundle: Bundle[Any, Any], member: int, kind: str) -> None:
         form = engine_form(bundle)
-        assert form is not None, "`unsupported` comes first"
+        assert form is not None, "call `unsupported` first"
         self.kernel, self.family, self.settings = form.kernel, _CELLS[form.cell], form.numbers
         self.kind, self.vocab = kind, bundle.encoder.vocab_size
         self._left = dict(bundle.members[member].arrays)
@@ -298,7 +298,7 @@ def _attention(packing: _Packing, context_size: int) -> int:
     table_VD = packing.table_VD
     if table_VD is None:
         if vocab * vocab > FOLDED:
-            raise BundleError("so many unit vectors are too large a table")
+            raise BundleError("the vocabulary is too large for one-hot input")
         table_VD = np.eye(vocab, dtype=np.float32)
     packing.tell(
         {

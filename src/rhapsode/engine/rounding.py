@@ -32,9 +32,8 @@ class Rounding:
     def in_words(self) -> str:
         """One line."""
         return (
-            f"rounded weights lose {self.nats:.2g} nats an element on {self.elements:,} that the "
-            f"model wrote; "
-            f"another element is the likeliest at {self.other:.1%} of them"
+            f"rounded weights cost {self.nats:.2g} nats per element on {self.elements:,} generated "
+            f"elements; the likeliest element differs at {self.other:.1%} of them"
         )
 
 

@@ -47,7 +47,7 @@ class Forecast:
 
     def __post_init__(self) -> None:
         if list(self.levels) != sorted(set(self.levels)) or 0.5 not in self.levels:
-            raise ValueError("levels must rise and hold 0.5")
+            raise ValueError("levels must increase and include 0.5")
 
     def at(self, level: float) -> Floats:
         """The quantile of a level, (T,), interpolated linearly; NaN beyond."""

@@ -142,7 +142,7 @@ def context_losses(
     batches = (batch if allowed is None else allowed.fill(batch) for _, batch in swept)
     seen, nats = [], []
     for batch, log_prob_BT in read_batches(predictor, predictor.score, batches, context):
-        assert batch.positions_BT is not None, "sweeps say where their targets stand"
+        assert batch.positions_BT is not None, "a sweep needs the positions of its targets"
         seen.append((batch.positions_BT - begins_R[:, None]).ravel())
         scored_BT = True if scored_N is None else scored_N[batch.positions_BT]
         nats.append(np.where(scored_BT, -log_prob_BT, np.nan).ravel())

@@ -89,7 +89,7 @@ def without_given(batches: Iterable[Batch], scored_N: NDArray[np.bool_]) -> Iter
         scored_N: False where an element is given.
     """
     for batch in batches:
-        assert batch.positions_BT is not None, "sweeps say where their targets stand"
+        assert batch.positions_BT is not None, "a sweep needs the positions of its targets"
         positions_BT = np.clip(batch.positions_BT, 0, len(scored_N) - 1)  # padding lies outside
         yield replace(batch, weights_BT=batch.weights_BT * scored_N[positions_BT])
 
@@ -155,7 +155,7 @@ def _laid_out(
     nats_RN = np.full((kinds, elements), np.nan, dtype=np.float32)
     for batch, log_probs in answers:
         scored_BT = batch.weights_BT > 0
-        assert batch.positions_BT is not None, "sweeps say where their targets stand"
+        assert batch.positions_BT is not None, "a sweep needs the positions of its targets"
         nats_RN[:, batch.positions_BT[scored_BT]] = [-each_BT[scored_BT] for each_BT in log_probs]
     return nats_RN
 
@@ -178,7 +178,7 @@ def value_losses(
         arrays, starts_S, arrays.offsets[1:], rows=SERIES_ROWS, window=SERIES_WINDOW
     ):
         log_prob_BT, state = predictor.score(batch, None if fresh else state)
-        assert batch.positions_BT is not None, "sweeps say where their targets stand"
+        assert batch.positions_BT is not None, "a sweep needs the positions of its targets"
         scored_BT = (batch.weights_BT > 0) & (batch.positions_BT >= 0)
         nats_N[batch.positions_BT[scored_BT]] = -log_prob_BT[scored_BT].astype(np.float64)
     nats_N[np.arange(len(nats_N)) < np.repeat(scored_S, np.diff(arrays.offsets))] = np.nan
@@ -194,7 +194,7 @@ def context_in_words(context: SeenContext, lanes: int, every: int = 1) -> str:
         return f"window:{context.size}: {which} from the {context.size} before it"
     if lanes == 1:
         return "carried, one pass in order"
-    return f"carried, {lanes} parts side by side, each after {RUN_UP} elements of run-up"
+    return f"carried, {lanes} parts in parallel, each after a warm-up context of {RUN_UP} elements"
 
 
 def part_losses(

@@ -269,7 +269,7 @@ def evaluate_store(
         nats_N = mixture_nats(alone_N, ngram_N, mixed.share)
     cost = protocol.unknown_cost
     if text.speller:
-        cost += f"; in bits and per word also its spelling by {text.speller}"
+        cost += f"; bits and perplexity per word include its spelling by {text.speller}"
     found_V = store.counts_V
     if store.scored_N is not None:
         count = int(np.count_nonzero(store.scored_N))

@@ -220,7 +220,7 @@ def chain_of(
     if "mirostat" in steps and truncating:
         raise SettingsError(
             f"mirostat_tau and {', '.join(truncating)} contradict each other",
-            hint="Mirostat takes the place of every other step that drops candidates",
+            hint="Mirostat replaces all other truncation steps",
         )
     names = _order(settings.order, steps)
     filters: list[Filter] = [Suppress(tuple(suppressed), vocab_size)] if suppressed else []
@@ -240,7 +240,7 @@ def _steps(
     low, high = settings.dynatemp_low, settings.dynatemp_high
     if (low is None) != (high is None):
         raise SettingsError(
-            "a dynamic temperature needs both ends", hint="give dynatemp_low and dynatemp_high"
+            "a dynamic temperature needs both limits", hint="give dynatemp_low and dynatemp_high"
         )
     if low is not None and settings.temperature != 1.0:
         raise SettingsError(

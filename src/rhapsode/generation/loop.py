@@ -148,7 +148,7 @@ class Rows:
         distinct, prompts, rows_R = distinct_prompts(jobs)
         conditions = [job.condition for job in distinct if job.condition is not None]
         if len(conditions) not in {0, len(distinct)}:
-            raise ValueError("jobs with and without a condition are not read together")
+            raise ValueError("jobs with and without a condition cannot share a batch")
         condition = Condition.join(conditions) if conditions else None
         start = predictor.start(len(distinct), condition)
         following, state = (

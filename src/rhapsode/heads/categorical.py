@@ -122,7 +122,7 @@ class Joint(DensityHead):
         entry = HEADS.get(config.numbers)
         if measured < 1 or not issubclass(entry, DensityHead) or entry.counts:
             raise SettingsError(
-                "numbers before the kinds, and a density over them, are needed", where="[head]"
+                "a head of numbers and kinds needs numbers and a density over them", where="[head]"
             )
         own = {**config.settings, "feature_size": config.feature_size, "target_size": measured}
         self.numbers = entry(from_mapping(entry.Config, own, where="[head] settings"))

@@ -63,7 +63,7 @@ class Bins(AlikeHead):
         finite = all(abs(value) < 1e300 for value in (*edges, *tails))
         rising = all(low < high for low, high in pairwise(edges))
         if not edges or len(edges) >= MOST_BINS or not finite or not rising:
-            raise SettingsError("the edges of bins must be finite and rise", where="edges")
+            raise SettingsError("the edges of bins must be finite and increasing", where="edges")
         if not all(tail > 0 for tail in tails):
             raise SettingsError("the outermost bins must have a length above 0", where="tails")
         super().__init__(config, len(edges) + 1)
@@ -168,7 +168,7 @@ class Bins(AlikeHead):
         return self.draw_bins(logits / temperature, uniforms)[0]
 
     def _scaled(self, parameters: Tensor, log_scale: Tensor) -> Tensor:
-        raise NotImplementedError("bins stay where they are")
+        raise NotImplementedError("the edges of bins cannot be changed")
 
 
 @dataclass(frozen=True)
@@ -198,8 +198,8 @@ class Quantiles(AlikeHead):
         rising = all(low < high for low, high in pairwise((0.0, *levels, 1.0)))
         if len(levels) < 3 or not rising or 0.5 not in levels[1:-1]:
             raise SettingsError(
-                "the levels of quantiles must rise between 0 and 1, "
-                "with 0.5 among them and others on both sides",
+                "the levels of quantiles must increase between 0 and 1, "
+                "and include 0.5 with others on both sides",
                 where="levels",
             )
         super().__init__(config, len(levels) + 2)

@@ -27,19 +27,19 @@ def choose_modality(
     """
     wanted = asked.get("modality", "auto") if name is None else name
     if wanted != "auto":
-        return MODALITIES.get(str(wanted)), Claim(Degree.SURE, "as asked")
+        return MODALITIES.get(str(wanted)), Claim(Degree.SURE, "as requested")
     claims = {known: MODALITIES.get(known).claim(sources, asked) for known in MODALITIES.names()}
     highest = max(claim.degree for claim in claims.values())
     best = [known for known, claim in claims.items() if claim.degree == highest]
     named = ", ".join(map(source_name, sources[:3])) or "no source"
     if highest == Degree.NONE:
         told = "; ".join(f"{known}: {claim.reason}" for known, claim in claims.items())
-        raise DataError(f"nothing here learns from this ({told})", where=named)
+        raise DataError(f"no kind of model can be trained on this ({told})", where=named)
     if len(best) > 1:
         words = [known.partition(".")[0] for known in best]
         raise SettingsError(
             f"this may be {' or '.join(words)}",
             where=named,
-            hint=f"say which: --modality {words[0]}",
+            hint=f"choose one, for example --modality {words[0]}",
         )
     return MODALITIES.get(best[0]), claims[best[0]]

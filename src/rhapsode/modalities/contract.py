@@ -318,7 +318,7 @@ class Modality(ABC, Generic[S, C, B]):
             DataError: they cannot be read, or hold nothing to score.
         """
         raise DataError(
-            f"only parts of a run are scored, of {self.noun}",
+            f"of {self.noun}, only parts of a run can be scored",
             where=", ".join(sources),
             hint="--split test",
         )

@@ -329,7 +329,7 @@ class Model(ABC, Generic[B]):
         Raises:
             RhapsodeError: there is no held-out data.
         """
-        raise SettingsError("this kind of model draws no prompts from its data")
+        raise SettingsError("this kind of model cannot draw prompts from its data")
 
     def tell_notes(self, prompts: Sequence[Prompt]) -> None:
         """Log parts of prompts that the model does not see."""

@@ -61,7 +61,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise RunError(
             "there is no checkpoint to resume from",
             where=str(path),
-            hint="start the run anew, in another folder",
+            hint="start a new run in another folder",
         )
     try:
         with safe_open(path, framework="pt") as file:

@@ -70,7 +70,7 @@ class Group:
         more = -(-batch_size // self.size) * self.size
         if asked:
             raise SettingsError(
-                f"{batch_size} rows cannot be shared evenly by {self.size} processes",
+                f"{batch_size} rows cannot be divided evenly among {self.size} processes",
                 where="[training] batch_size",
                 hint=f"use a multiple of {self.size}, such as {more}, "
                 "or another number of processes",
@@ -292,8 +292,8 @@ def _leave() -> None:
 
 def _lost() -> RunError:
     return RunError(
-        "another process of this run has ended or is out of reach",
-        hint="what was saved last is whole: go on from there with --resume",
+        "another process of this run has ended or cannot be reached",
+        hint="the last checkpoint is complete: continue from it with --resume",
     )
 
 

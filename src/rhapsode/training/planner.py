@@ -112,8 +112,14 @@ def plan_id_run(
     timed = f" in {seconds:.0f} s" if seconds is not None else ""
     reasons = [f"{planned.reason}: for {elements:,} elements{timed}"]
     if context.kind == "fresh":
-        memory = ", a quarter of the units set to remember one" if "chrono" in network else ""
-        reasons.append(f"each document afresh{memory}: {documents:,} of about {length:,} elements")
+        memory = (
+            ", a quarter of the units initialised to remember a whole document"
+            if "chrono" in network
+            else ""
+        )
+        reasons.append(
+            f"each document separately{memory}: {documents:,} of about {length:,} elements"
+        )
     reasons.append(f"dropout {network.get('dropout', 0):g}: about {seen:.1f} passes are expected")
     if averaging:
         reasons.append(f"weights averaged over {1 / (1 - averaging):.0f} updates")
@@ -197,15 +203,16 @@ def base_of(path: Path, bundle: Bundle[Any, Any], *, sha256: str | None = None) 
     """
     if len(bundle.members) != 1:
         raise BundleError(
-            f"training goes on with one network, this model has {len(bundle.members)}",
+            f"only a model of one network can be trained further, "
+            f"this one has {len(bundle.members)}",
             where=str(path),
-            hint="begin as a model of one network",
+            hint="start from a model of one network",
         )
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if sha256 is not None and found != sha256:
         raise RunError(
-            "this is not the model that the run began with any more",
+            "the base model has changed since the run began",
             where=str(path),
             hint="restore it, or start a new run",
         )
@@ -245,7 +252,7 @@ def gentler_plan(
         network={},
         training={**plan.training, "batch_size": batch, "window": window, "learning_rate": rate},
         reasons=(
-            f"begins as {base.path}: its network and elements, {elements:,} elements of new text",
+            f"starts from {base.path}: its network and elements, {elements:,} elements of new text",
             reason if asked is None else f"learning rate {asked:g}",
         ),
     )

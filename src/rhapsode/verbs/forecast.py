@@ -78,7 +78,7 @@ def forecast(
         raise SettingsError("give settings or single options, not both")
     for name in ("paths", "format"):
         if name in options:
-            raise SettingsError("a way of printing, for the command line", where=name)
+            raise SettingsError("this setting exists only on the command line", where=name)
     settings = settings or from_mapping(ForecastSettings, options, where="forecast")
     reading = dict(reading or {})
     from_mapping(SeriesSettings, reading, where="options")  # refused here where it makes no sense
@@ -107,9 +107,7 @@ def forecast(
 
         _, paths, horizon, _ = found.paths_BSHK.shape
         left = write_chart(Path(plot), found, title=f"{horizon} steps ahead, {paths:,} paths")
-        log.info(
-            f"picture: {Path(plot)}" + (f" ({left} more series are not in it)" if left else "")
-        )
+        log.info(f"picture: {Path(plot)}" + (f" (without {left} more series)" if left else ""))
     if output is not None:
         write_table(Path(output), forecast_rows(found, found.levels, paths=settings.paths))
         log.info(f"forecast: {output}")
@@ -131,7 +129,7 @@ def _opened(name: Any, budget: str | None) -> SeriesModel | None:
     is_model = modality_of(name) == MODALITY or (is_there(path) and path.is_dir())
     if is_model and budget is not None:
         raise SettingsError(
-            "a model has learnt already", where="--budget", hint="name a table to learn from"
+            "a model is trained already", where="--budget", hint="name a table to train on"
         )
     return SeriesModel(name) if is_model or path.suffix == ".safetensors" else None
 
@@ -160,5 +158,5 @@ def _learn(
     training = prepare_training((table,), asked, spent=spent)
     if not train(training):
         raise KeyboardInterrupt
-    log.info(f"the model is kept in {training.folder.path}")
+    log.info(f"model saved in {training.folder.path}")
     return SeriesModel(training.folder.path)

@@ -34,7 +34,7 @@ def text_comparison(found: Mapping[str, Any], title: str) -> Iterator[Renderable
         )
         protocols.append(
             f"{row['model']}: {protocol['context']}; normalisation: {protocol['normalisation']}; "
-            f"unknown cost: {protocol['unknown_cost']}; share of the n-gram: "
+            f"unknown cost: {protocol['unknown_cost']}; weight of the n-gram: "
             f"{figures['ngram_share']:.3g}"
         )
     others = [
@@ -68,7 +68,7 @@ def forecast_comparison(found: Mapping[str, Any], title: str) -> Iterator[Render
             )
         )
     others = _dim_columns("values", "MASE", "CRPS", "distribution")
-    yield from _comparison(found, title, "nats a value", others, rows)
+    yield from _comparison(found, title, "nats per value", others, rows)
     yield Text(found["rows"][0]["figures"]["protocol"]["split"], style="dim")
 
 

@@ -34,7 +34,7 @@ def evaluation_report(found: Mapping[str, Any], title: str) -> Iterator[Renderab
     if windowed is not None:
         yield _dim(
             f"in windows of {windowed['window']:,} by steps of {windowed['stride']:,}, "
-            f"nothing carried: {windowed['loss']:.4f} over {windowed['elements']:,} elements"
+            f"without carried state: {windowed['loss']:.4f} over {windowed['elements']:,} elements"
         )
     reduced = found.get("reduced")
     if reduced is not None:
@@ -52,7 +52,7 @@ def evaluation_report(found: Mapping[str, Any], title: str) -> Iterator[Renderab
     if found.get("writing"):
         yield from _writing(found["writing"])
     if found["surprising"]:
-        yield from _heading("what surprised most")
+        yield from _heading("most surprising passages")
         yield from map(_passage, found["surprising"])
     yield Text()
     for name, value in found["protocol"].items():
@@ -83,7 +83,7 @@ def forecasts_report(metrics: Mapping[str, Any], title: str) -> Iterator[Rendera
         title: printed above.
     """
     yield title
-    yield f"density: {metrics['loss']:.4f} nats a value over {metrics['elements']:,} values"
+    yield f"density: {metrics['loss']:.4f} nats per value over {metrics['elements']:,} values"
     forecasts = metrics["forecasts"]
     if forecasts:
         count = plural(forecasts["forecasts"], "forecast")
@@ -148,7 +148,7 @@ def _calibration(calibration: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 def _dynamic(dynamic: Mapping[str, Any], *, mixed: bool) -> Iterator[RenderableType]:
     yield from _heading(
-        "going on learning from what it scores",
+        "learning while scoring",
         f"   loss, perplexity; {dynamic['protocol']['elements']}",
         "; by the network alone" if mixed else "",
     )
@@ -166,20 +166,20 @@ def _dynamic(dynamic: Mapping[str, Any], *, mixed: bool) -> Iterator[RenderableT
     broken = dynamic["diverged"]
     if broken is not None:
         yield Text(
-            f"learning broke down at element {broken:,}: no figure of it is reported", style="red"
+            f"learning diverged at element {broken:,}: its metrics are not reported", style="red"
         )
 
 
 def _writing(writing: Mapping[str, Any]) -> Iterator[RenderableType]:
     names = [name for name, _ in writing_columns(writing)]
     if not names:
-        yield from _heading("what it writes")
+        yield from _heading("generated text")
         yield Text(writing_verdict(writing))
         return
     yield from _heading(
-        "what it writes",
+        "generated text",
         f"   {writing['texts']} texts of {writing['length']} characters from "
-        f"{writing['prompt'] or 'the empty prompt'}, beside as much of this text",
+        f"{writing['prompt'] or 'the empty prompt'}, beside the same amount of this text",
     )
     yield Text(writing_verdict(writing))
     yield Text()
@@ -192,7 +192,7 @@ def _writing(writing: Mapping[str, Any]) -> Iterator[RenderableType]:
     )
     copies = longest_copies(writing)
     if copies:
-        yield from _heading("longest copies, and where they stand first")
+        yield from _heading("longest copies, and where they first occur")
         yield _grid(("right", "left"), ((_dim(who), _copy(copy)) for who, copy in copies))
 
 

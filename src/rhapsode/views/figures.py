@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-METHOD_COLUMNS = ("MASE", "sMAPE", "CRPS", "WQL", "80 % holds", "90 % holds")
+METHOD_COLUMNS = ("MASE", "sMAPE", "CRPS", "WQL", "80 % coverage", "90 % coverage")
 
 
 def mixture_rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -22,7 +22,7 @@ def mixture_rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"the n-gram alone ({floors.get('ngram_model', 'none')})",
             figure_in_words(floors["ngram"], 4),
         ),
-        ("share of the n-gram", f"{figures['ngram_share']:.3g}"),
+        ("weight of the n-gram", f"{figures['ngram_share']:.3g}"),
     ]
 
 
@@ -70,9 +70,9 @@ def figure_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "perplexity per word", figure_in_words(figures["word_perplexity"], 2)
     yield "elements scored", f"{figures['elements']:,}"
     yield "unknown elements", f"{figures['unknown_rate']:.2%}"
-    yield "floor: uniform / unigram", f"{floors['uniform']:.3f} / {floors['unigram']:.3f}"
+    yield "baseline: uniform / unigram", f"{floors['uniform']:.3f} / {floors['unigram']:.3f}"
     if floors["ngram"] is not None and not figures["ngram_share"]:
-        yield f"floor: n-gram, {floors['ngram_model']}", f"{floors['ngram']:.4f}"
+        yield f"baseline: n-gram, {floors['ngram_model']}", f"{floors['ngram']:.4f}"
 
 
 def method_rows(forecasts: Mapping[str, Any]) -> list[tuple[str, ...]]:

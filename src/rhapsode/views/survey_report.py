@@ -30,8 +30,8 @@ STATISTICS = {
     "max": "most",
 }
 CONTEXTS = {
-    "fresh": "each document from an empty memory",
-    "carried": "one text, what is remembered carried on",
+    "fresh": "each document from the zero state",
+    "carried": "one text, with the state carried on",
 }
 
 
@@ -55,7 +55,7 @@ def text_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableType
         size = f"{vocabulary['encoding'].partition('.')[0]}, {vocabulary['size']:,} elements"
         yield from _section("Vocabulary", size, width, _vocabulary(vocabulary, width))
     shares = _shares(found["shares"], ("documents", "characters", "elements", "unknown"))
-    yield from _section("Shares", "", width, [shares, *_duplicates(found)])
+    yield from _section("Splits", "", width, [shares, *_duplicates(found)])
     yield from _training(found["training"], width)
 
 
@@ -112,7 +112,7 @@ def series_survey(found: Mapping[str, Any], width: int) -> Iterator[RenderableTy
     yield from _section("Lengths", "", width, lengths)
     if found["shares"] is not None:
         shares = _shares(found["shares"], ("rows", "values"))
-        yield from _section("Shares", "", width, [shares])
+        yield from _section("Splits", "", width, [shares])
     yield from _training(found["training"], width)
 
 
@@ -225,7 +225,7 @@ def _histogram(histogram: Mapping[str, Any], title: str, width: int) -> Text:
     most = max(counts)
     levels = [0 if not count else max(1, round(count / most * HEIGHT * 8)) for count in counts]
     blocks = " " + RISING
-    drawn = Text(no_wrap=True).append(f"{title}; the highest column {most:,}\n", style="dim")
+    drawn = Text(no_wrap=True).append(f"{title}; highest column {most:,}\n", style="dim")
     for row in reversed(range(HEIGHT)):
         line = "".join(blocks[min(8, max(0, level - row * 8))] * each for level in levels)
         drawn.append(line.rstrip() + "\n", style=ACCENT)
@@ -245,7 +245,7 @@ def _histogram(histogram: Mapping[str, Any], title: str, width: int) -> Text:
 
 
 def _vocabulary(vocabulary: Mapping[str, Any], width: int) -> Iterator[RenderableType]:
-    yield Text("most frequent in the training share", style="dim")
+    yield Text("most frequent in the training part", style="dim")
     yield Padding(_top(vocabulary["top"], width), (0, 0, 1, 0))
     room = max(10, width - 41)
     seen = max(1, vocabulary["seen"])
@@ -325,7 +325,7 @@ def _duplicates(found: Mapping[str, Any]) -> Iterator[Text]:
         if found["documents"] > 1:
             yield Text("no document repeats another", style="dim")
         return
-    left_out = f"; {copies['left_out']:,} are left out of the shares" if copies["left_out"] else ""
+    left_out = f"; {copies['left_out']:,} are left out of the splits" if copies["left_out"] else ""
     yield Text(
         f"{plural(copies['documents'], 'document')} "
         f"{'repeats' if copies['documents'] == 1 else 'repeat'} an earlier one, "

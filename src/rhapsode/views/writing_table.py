@@ -33,7 +33,7 @@ def _in_words(measures: Mapping[str, Any], lengths: Sequence[str]) -> dict[str, 
     novelty, copied = measures["novelty"] or {}, measures["copied_share"]
     return {
         "longest copy, characters": "-" if copied is None else f"{_length(measures):,}",
-        "share in copies of 50 or more": _share(copied),
+        "in copies of 50 or more": _share(copied),
         **{f"new at {length} characters": _share(novelty.get(length)) for length in lengths},
         "invented words": _share(measures["invented_words"]),
         "texts that end in a loop": _share(measures["loops"]),
@@ -86,24 +86,24 @@ def writing_verdict(writing: Mapping[str, Any]) -> str:
     """The meaning of the measures of copying, in a sentence or two."""
     obstacle = _obstacle(writing)
     if obstacle is not None:
-        return f"Whether it copies was not measured: {obstacle}."
+        return f"Copying was not measured: {obstacle}."
     (temperature, written), *_, (_, real) = writing_columns(writing)
     longest, usual, share = _length(written), _length(real), written["copied_share"]
     said = (
-        f"At {temperature} the longest stretch that it shares with its training text has "
-        f"{longest:,} characters; as much real text shares {usual:,}."
+        f"At {temperature} the longest passage shared with the training text has "
+        f"{longest:,} characters; for the same amount of real text it has {usual:,}."
     )
     if real["copied_share"] > SEEN:
         return (
-            f"{said} But {real['copied_share']:.0%} of that stands in the training text itself, "
-            "so it does not tell what is usual for new text."
+            f"{said} But {real['copied_share']:.0%} of that real text is in the training text "
+            "itself, so it is no measure of new text."
         )
     if longest <= AS_MUCH * usual and share <= real["copied_share"]:
-        return f"{said} So it copies no more than new text repeats the old by itself."
+        return f"{said} It copies no more than new text does by chance."
     if not share:
-        return f"{said} No stretch of 50 characters or more is copied."
+        return f"{said} No passage of 50 characters or more is copied."
     return (
-        f"{said} {share:.1%} of what it writes stands in its training text in stretches of "
+        f"{said} {share:.1%} of the generated text is copied in passages of "
         f"50 characters or more (real text: {real['copied_share']:.1%})."
     )
 
@@ -115,7 +115,7 @@ def copying_in_short(writing: Mapping[str, Any]) -> str:
         return f"copying not measured: {obstacle}"
     *written, (_, real) = writing_columns(writing)
     lengths = ", ".join(f"{_length(measures):,} characters at {name}" for name, measures in written)
-    return f"longest stretch shared with the training text: {lengths}; real text {_length(real):,}"
+    return f"longest passage shared with the training text: {lengths}; real text {_length(real):,}"
 
 
 def one_line(text: str) -> str:

@@ -85,7 +85,7 @@ def test_what_is_written_comes_back(
     columns = {name: [row[k] for row in rows] for k, name in enumerate(names[:width])}
     there = {name: [i for i, v in enumerate(c) if v is not None] for name, c in columns.items()}
     if not any(there.values()):
-        with pytest.raises(DataError, match="no value is there"):
+        with pytest.raises(DataError, match="there are no values"):
             read_series(path, asked, reading)
         return
     found = read_series(path, asked, reading)
@@ -104,9 +104,17 @@ def test_what_is_written_comes_back(
     [
         ("d;v\n2020-01-01;1,5\n2020-01-02;2,25\n", [1.5, 2.25], "decimal commas"),
         ("d;v\n2020-01-01;1.234,5\n2020-01-02;2\n", [1234.5, 2], "decimal commas"),
-        ('d,v\n2020-01-01,"1,234.5"\n2020-01-02,"2,000"\n', [1234.5, 2000], "parts thousands"),
-        ('d,v\n2020-01-01,"1,234"\n2020-01-02,"2,000"\n', [1234, 2000], "if not: --decimal comma"),
-        ("d;v\n2020-01-01;1,234\n2020-01-02;2,000\n", [1.234, 2.0], "if not: --decimal point"),
+        ('d,v\n2020-01-01,"1,234.5"\n2020-01-02,"2,000"\n', [1234.5, 2000], "separate thousands"),
+        (
+            'd,v\n2020-01-01,"1,234"\n2020-01-02,"2,000"\n',
+            [1234, 2000],
+            "otherwise use --decimal comma",
+        ),
+        (
+            "d;v\n2020-01-01;1,234\n2020-01-02;2,000\n",
+            [1.234, 2.0],
+            "otherwise use --decimal point",
+        ),
         ("d\tv\n2020-01-01\t1.234.567\n2020-01-02\t2,0\n", [1234567, 2], "decimal commas"),
         ("d|v\n2020-01-01|1 234\n2020-01-02|12\n", [1234, 12], ""),
         ("d;v\n2020-01-01;1'234.5\n2020-01-02;\N{MINUS SIGN}2\n", [1234.5, -2], ""),
@@ -140,12 +148,12 @@ def test_the_manner_can_be_said(tmp_path: Path):
         ("d,v\n2020-01-01,1\n2020-02-30,2\n", "line 3, column 'd': not a time: '2020-02-30'"),
         ("d,v\n2020-01-01,1\n1500-01-30,2\n", "line 3, column 'd': a year out of reach: '1500-01-30'"),
         ("d,v\n2020-01-01,1\n,2\n", "line 3: a row of values without a time"),
-        ("d,v\n2020-01-01,1\n2020-01-02,2\n2020-01-01,4\n", "line 4: the time 2020-01-01 00:00 stands twice, first in line 2"),
-        ("d,v\n2020-01-01,NA\n2020-01-02,\n", "line 2: no value is there"),
+        ("d,v\n2020-01-01,1\n2020-01-02,2\n2020-01-01,4\n", "line 4: the time 2020-01-01 00:00 occurs twice, first in line 2"),
+        ("d,v\n2020-01-01,NA\n2020-01-02,\n", "line 2: there are no values"),
         ("d,v\n", "a table without rows"),
         ("", "the file is empty"),
-        ("\n\n\n", "there is nothing in it"),
-        ("# only\n", "there is nothing in it"),
+        ("\n\n\n", "the table is empty"),
+        ("# only\n", "the table is empty"),
         ('d,v\n2020-01-01,"1\n2020-01-02,2\n', "malformed table"),
         ("word\nother\nthird\n", "no column holds numbers to learn (columns: 'word')"),
         ("d,v\n2020-01-01,12%\n2020-01-02,3\n2020-01-03,3\n", "line 2, column 'v': not a number: '12%'"),
@@ -199,7 +207,7 @@ def test_values_that_stand_for_missing(tmp_path: Path):
 
 def test_a_number_for_missing_is_hinted_at(tmp_path: Path):
     rows = [f"{t},{-200 if t % 10 == 3 else 20 + t % 7}" for t in range(100)]
-    assert "if it stands for missing, --missing-values -200" in told(
+    assert "if it marks missing values, use --missing-values -200" in told(
         series_of(tmp_path, "\n".join(["t,v", *rows]))
     )
     rows = [f"{t},{-200 if t in {3, 9} else 20 + t % 7}" for t in range(100)]
@@ -231,7 +239,7 @@ def test_headers(tmp_path: Path):
 def test_what_stands_before_the_table_is_passed_over_aloud(tmp_path: Path):
     found = series_of(tmp_path, "A report\n\ndate,v,w\n2020-01-01,1,2\n2020-01-02,2,4\n")
     assert found.ids == ("v", "w")
-    assert "1 line before the table passed over" in told(found)
+    assert "1 line before the table skipped" in told(found)
 
 
 def test_line_ends_may_be_cut_in_two():
@@ -255,7 +263,7 @@ def test_other_sources_are_told_apart(tmp_path: Path):
         read_series(tmp_path)
     with pytest.raises(DataError, match=r"\.json files are not read"):
         series_of(tmp_path, "[]", name="a.json")
-    with pytest.raises(DataError, match="can be made of a int"):
+    with pytest.raises(DataError, match="a int cannot be read as series"):
         read_series(5)
 
 

@@ -32,7 +32,7 @@ def test_a_title_above_two_columns_is_passed_over(tmp_path: Path):
     found = series_of(tmp_path, f"Category: All\n\nWeek,coin: (World)\n{rows}")
     assert found.ids == ("coin: (World)",)
     assert found.frequency.name == "weekly"
-    assert "1 line before the table passed over" in told(found)
+    assert "1 line before the table skipped" in told(found)
     with pytest.raises(DataError, match=r"line 4, column 'coin': not a number: '<1'"):
         series_of(tmp_path, f"Category: All\n\nWeek,coin\n2021-12-26,<1\n{rows}")
 
@@ -55,7 +55,7 @@ def test_further_rows_of_headings_are_passed_over(tmp_path: Path):
     body = "Price,Close,Volume\nTicker,MSFT,MSFT\nDate,,\n" + days(9, "{n},10")
     found = series_of(tmp_path, body)
     assert found.ids == ("Close", "Volume")
-    assert "line 2, a further row of headings, passed over: Ticker, MSFT, MSFT" in told(found)
+    assert "line 2, another header row, skipped: Ticker, MSFT, MSFT" in told(found)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_words_for_true_and_false_are_1_and_0_where_they_are_asked_for(tmp_path:
 def test_a_lone_text_below_the_table_is_no_row(tmp_path: Path):
     found = series_of(tmp_path, f"date,a,b\n{days(5)}\nSales of three years\n")
     assert found.lengths.tolist() == [5, 5]
-    assert "line 8, below the table, passed over: Sales of three years" in told(found)
+    assert "line 8, below the table, skipped: Sales of three years" in told(found)
 
 
 def test_decimal_commas_between_commas_are_named(tmp_path: Path):

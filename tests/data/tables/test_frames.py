@@ -80,9 +80,9 @@ def test_arrays_of_unequal_length_are_series_of_unequal_length() -> None:
     ("array", "message"),
     [
         (np.zeros((2, 2, 2)), "an array of 3 axes"),
-        (np.zeros(0), "there is nothing in it"),
+        (np.zeros(0), "the table is empty"),
         (np.array([1, np.inf]), "row 2, column 'value': an infinite number"),
-        (np.array([np.nan]), "no value is there"),
+        (np.array([np.nan]), "there are no values"),
         (np.array([1j]), "holds neither numbers, times nor text"),
         ({"a": np.zeros(2), "b": np.array(["x", "y", "z"])}, "different lengths"),
         ({"t": np.array(["3000-01-01"], "M8[D]"), "v": np.ones(1)}, "a year out of reach"),
@@ -146,7 +146,7 @@ def test_frames_of_pyarrow():
     assert found.frequency == Frequency("day")
     with pytest.raises(DataError, match="the data frame, row 2, column 'v': an infinite"):
         read_series(pyarrow.table({"v": [1.0, float("inf")]}))
-    with pytest.raises(DataError, match="there is nothing in it"):
+    with pytest.raises(DataError, match="the table is empty"):
         read_series(pyarrow.table({}))
 
 

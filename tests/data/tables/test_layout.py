@@ -53,9 +53,7 @@ def test_covariates_and_attributes(tmp_path: Path):
     body = "id,t,y,size\na,1,5,10\na,2,6,10\nb,1,7,20\nb,2,8,20\n"
     found = series_of(tmp_path, body, static=("size",))
     assert (found.static_names, found.static_SA.tolist()) == (("size",), [[10], [20]])
-    with pytest.raises(
-        DataError, match="line 3, column 'size': an attribute of a series that changes"
-    ):
+    with pytest.raises(DataError, match="line 3, column 'size': an attribute of a series changes"):
         series_of(tmp_path, body.replace("a,2,6,10", "a,2,6,11"), static=("size",))
 
 
@@ -134,7 +132,7 @@ def test_a_series_in_each_row(tmp_path: Path):
     assert "the names of columns (yearly, 1990 to 1993)" in told(found)
     gap = series_of(tmp_path, "c,2020-01,2020-02,2020-04\nA,1,2,3\nB,1,2,3\n")
     assert gap.lengths.tolist() == [4, 4]
-    with pytest.raises(DataError, match="line 3: the series 'a' stands twice"):
+    with pytest.raises(DataError, match="line 3: the series 'a' occurs twice"):
         series_of(tmp_path, "id,V2,V3,V4\na,1,2,3\na,5,6,7\n", id_column=("id",))
     forced = series_of(tmp_path, "q,w,e\n1,2,3\n4,5,6\n", layout="rows")
     assert forced.ids == ("row 1", "row 2")
@@ -174,7 +172,7 @@ def test_times_that_are_said(tmp_path: Path):
         series_of(tmp_path, body.replace("3,2", "2.5,2"), time_column=("x",))
     with pytest.raises(DataError, match=r"line 2, column 'w': not a time: 'ab'"):
         series_of(tmp_path, "w,v\nab,1\ncd,2\n", time_column=("w",))
-    with pytest.raises(DataError, match="do not make a time together"):
+    with pytest.raises(DataError, match="cannot be combined into a time"):
         series_of(tmp_path, body, time_column=("x", "v"))
     with pytest.raises(DataError, match="a time of day without a date"):
         series_of(tmp_path, "c,v\n10:00,1\n11:00,2\n", time_column=("c",))
@@ -185,7 +183,7 @@ def test_names_that_are_not_there(tmp_path: Path):
         series_of(tmp_path, LONG, value_columns=("z",))
     with pytest.raises(DataError, match="attributes of series need a column"):
         series_of(tmp_path, "d,v,s\n2020-01-01,1,2\n2020-01-02,1,2\n", static=("s",))
-    with pytest.raises(DataError, match="no column is found that tells series apart"):
+    with pytest.raises(DataError, match="no column that identifies the series was found"):
         series_of(tmp_path, "d,v\n2020-01-01,1\n2020-01-02,1\n", layout="long")
 
 

@@ -41,10 +41,10 @@ TABLES = [
     ("nasty/utf16be_nobom.txt", {}, 2, 19, 19, "no regular time", 0),
 ]  # fmt: skip
 ERRORS = [
-    ("timeseries/PJME_hourly.csv.gz", ", line 106587: the time 2014-11-02 02:00 stands twice, first in line 106586"),
+    ("timeseries/PJME_hourly.csv.gz", ", line 106587: the time 2014-11-02 02:00 occurs twice, first in line 106586"),
     ("nasty/csv/bad.csv", ", line 2: 4 cells in a table of 3 columns"),
-    ("nasty/csv/blanks.csv", ", line 2: no value is there: every number is missing"),
-    ("nasty/csv/empty.csv", ": there is nothing in it"),
+    ("nasty/csv/blanks.csv", ", line 2: there are no values: every number is missing"),
+    ("nasty/csv/empty.csv", ": the table is empty"),
     ("nasty/csv/test_header_newline.csv", ", line 8: no column holds numbers to learn"),
 ]  # fmt: skip
 

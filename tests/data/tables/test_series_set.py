@@ -72,7 +72,7 @@ def test_the_future(tmp_path: Path):
     assert future_times(order, 0, 2).tolist() == [3, 4]
     steps = series_of(tmp_path, "t,v\n2,1\n4,1\n6,2\n")
     assert future_times(steps, 0, 2).tolist() == [8, 10]
-    with pytest.raises(DataError, match="a single time tells nothing of the next"):
+    with pytest.raises(DataError, match="a single time has no time step"):
         future_times(series_of(tmp_path, "d,v\n2020-01-01,5\n"), 0, 1)
     odd = series_of(
         tmp_path,

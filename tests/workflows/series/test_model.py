@@ -173,7 +173,7 @@ def test_covariates_known_ahead(tmp_path: Path) -> None:
     assert np.abs(middle - sales[120:]).max() < 2.0
     with pytest.raises(DataError, match="'price' must be known for all 11 steps"):
         fitted.forecast(str(table), horizon=11)
-    with pytest.raises(DataError, match="nobody knows 'price'"):
+    with pytest.raises(DataError, match="'price' is not known for a new series"):
         fitted.new_series()
 
 
@@ -192,7 +192,7 @@ def test_several_numbers_at_a_time(pair: tuple[rh.SeriesModel, Path], tmp_path: 
         for source in (table, turned)
     )
     np.testing.assert_allclose(again, middle, rtol=1e-4)
-    with pytest.raises(DataError, match="the model learnt 2"):
+    with pytest.raises(DataError, match="the model has 2"):
         fitted.forecast(rising(30))
 
 

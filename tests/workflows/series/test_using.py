@@ -117,7 +117,7 @@ def test_steps_are_edited_redrawn_and_taken_back(model: Any) -> None:
     assert third.startswith("1961-03,")
     assert session.undo() == 1
     assert session.text == "time,#Passengers\n"
-    with pytest.raises(EncodingError, match="is no number"):
+    with pytest.raises(EncodingError, match="is not a number"):
         session.add("many")
     session.set("temperature", "0")
     calm = said(session.write())

@@ -42,9 +42,9 @@ class AveragedPredictor(Predictor):
     def __init__(self, members: Sequence[Predictor], weights: Sequence[float]) -> None:
         sizes = {(member.vocab_size, member.window) for member in members}
         if len(sizes) != 1 or len(members) != len(weights):
-            raise ValueError("members of one model need the same elements, and a weight each")
+            raise ValueError("all members of a model need the same vocabulary, and one weight each")
         if min(weights) <= 0 or not math.isclose(math.fsum(weights), 1.0, rel_tol=1e-9):
-            raise ValueError("weights must be above 0 and one in total")
+            raise ValueError("weights must be above 0 and sum to 1")
         self._members = tuple(members)
         self._weights = tuple(weights)
         ((self.vocab_size, self.window),) = sizes

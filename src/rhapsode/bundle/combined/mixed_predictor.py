@@ -100,9 +100,12 @@ class MixedPredictor(Predictor):
 
     def __init__(self, network: Predictor, ngram: NGramModel, share: float) -> None:
         if network.vocab_size != ngram.vocab_size:
-            raise ValueError(f"{network.vocab_size} elements and {ngram.vocab_size} do not mix")
+            raise ValueError(
+                f"the network has {network.vocab_size} elements, "
+                f"the n-gram model {ngram.vocab_size}"
+            )
         if not 0 <= share <= 1:
-            raise ValueError("the share must lie from 0 to 1")
+            raise ValueError("the weight of the n-gram model must be between 0 and 1")
         if 0 < network.window < ngram.order - 1:
             ngram = ngram.view(network.window + 1, ngram.smoothing)
         self.network = network

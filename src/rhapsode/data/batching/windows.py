@@ -48,8 +48,8 @@ class WindowStream:
     ) -> None:
         if len(elements_N) < size + 1:
             raise DataError(
-                f"the training share has {len(elements_N)} elements, fewer than one window of "
-                f"{size} and what follows it",
+                f"the training part has {len(elements_N)} elements, fewer than one window of "
+                f"{size} and the element after it",
                 hint="give more text, or a smaller window",
             )
         self._windows_WN = sliding_window_view(elements_N, size + 1)

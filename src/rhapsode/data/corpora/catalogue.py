@@ -91,7 +91,7 @@ def _check(name: str, raw: bytes, download: Download, where: str) -> None:
             f"this is not the corpus {name!r}: its SHA-256 begins {found[:16]}, "
             f"expected {download.sha256[:16]}",
             where=where,
-            hint="delete it to have it fetched again, or put the right file there",
+            hint="delete it, so that it is downloaded again, or put the right file there",
         )
 
 
@@ -111,7 +111,7 @@ def _fetch(name: str, download: Download) -> bytes:
         raise DataError(
             f"the corpus {name!r} is not on this machine and cannot be fetched ({reason})",
             where=download.url,
-            hint=f"get the file by other means and put it at <folder>/{download.path}, "
+            hint=f"download the file elsewhere and put it at <folder>/{download.path}, "
             "with RHAPSODE_DATA=<folder>",
         ) from None
     return raw

@@ -45,7 +45,7 @@ def find_codec(name: str) -> str:
     bare = info.name.replace("-", "_")
     # Marked by Python for its own use; there is no other way to tell.
     if not getattr(info, "_is_text_encoding", True) or bare in _REFUSED:
-        raise _no_codec(f"{name!r} is no encoding of text files")
+        raise _no_codec(f"{name!r} is not an encoding of text files")
     return "utf-8" if bare == "utf_8_sig" else info.name
 
 
@@ -128,5 +128,5 @@ def undecodable(fault: Fault, codec: str, where: str, hint: str | None = None) -
     return Unreadable(
         f"not {shown} text: byte 0x{fault.byte:02x} at offset {fault.offset}, line {fault.line}",
         where=where,
-        hint=hint or "--errors replace or skip reads on, --text-encoding names another encoding",
+        hint=hint or "use --errors replace or skip, or name another encoding with --text-encoding",
     )

@@ -119,16 +119,16 @@ def detect(opened: Open, head: bytes, where: str, settings: SourceSettings, *, z
     if first is not None:
         likely = candidates[0]
         raise Unreadable(
-            f"not UTF-8, and not whole as {likely}: byte 0x{first.byte:02x} "
+            f"neither valid UTF-8 nor valid {likely}: byte 0x{first.byte:02x} "
             f"at offset {first.offset}, line {first.line}",
             where=where,
-            hint=f"if it is {likely} with damage: --text-encoding {likely} --errors replace",
+            hint=f"if it is damaged {likely}, use --text-encoding {likely} --errors replace",
         )
     raise NotText(
         f"not UTF-8 text: byte 0x{fault.byte:02x} at offset {fault.offset}, line {fault.line}, "
-        "nor any other text that is recognised",
+        "and no other encoding was detected",
         where=where,
-        hint="--text-encoding names its encoding",
+        hint="name its encoding with --text-encoding",
     )
 
 

@@ -54,7 +54,7 @@ def walk(folder: Path, found: Found) -> Iterator[Blob]:
             elif path.is_file():
                 yield file_blob(path, relative)
             elif not path.exists():
-                found.skipped.append(f"{path}: gone, or a link to nothing")
+                found.skipped.append(f"{path}: missing, or a broken link")
         except OSError as problem:
             unread = DataError(f"cannot read: {problem.strerror}", where=str(path))
             found.skipped.append(str(unread))
@@ -225,7 +225,7 @@ def _member(
 
     def opened() -> Raw:
         if locked:
-            raise Unreadable("locked by a password", where=name, hint="unpack it first")
+            raise Unreadable("protected by a password", where=name, hint="unpack it first")
         with told(name):
             file = cast(BinaryIO, open_entry())
         return Guarded(file, name, [file])

@@ -64,7 +64,7 @@ def read_pieces(
             some = True
             yield document
     if not some:
-        raise DataError("there is no text in it", where=", ".join(map(source_name, sources)))
+        raise DataError("it contains no text", where=", ".join(map(source_name, sources)))
 
 
 class _Reader:
@@ -136,7 +136,7 @@ class _Reader:
     def _archive_or_single(self, blob: Blob, inner: str) -> Iterator[Document]:
         kind = archive_kind(blob)
         if kind is None and inner:
-            raise DataError("no archive, so nothing is inside it", where=blob.name)
+            raise DataError("not an archive, so it contains no files", where=blob.name)
         if kind is None:
             yield from self._read(blob, named=True)
             return
@@ -156,7 +156,7 @@ class _Reader:
         names = sorted(glob.glob(source, recursive=True))  # noqa: PTH207
         if not names:
             raise DataError("no file matches this pattern", where=source)
-        yield from self._many(self._matched(names), source, "what this pattern matches")
+        yield from self._many(self._matched(names), source, "the files that match this pattern")
 
     def _matched(self, names: Sequence[str]) -> Iterator[Blob]:
         for path in map(Path, names):
@@ -167,7 +167,7 @@ class _Reader:
 
     def _catalogue(self, name: str) -> Iterator[Document]:
         if self._selector is not None:
-            raise DataError("a corpus known by name has no fields", where=name)
+            raise DataError("a named corpus has no fields", where=name)
         single = CATALOGUE[name].download is not None
         limit = self._settings.limit
         for number, document in enumerate(catalogue_documents(name)):
@@ -304,9 +304,9 @@ class _Reader:
 
 def _where_to_look(source: str) -> str:
     if source.startswith("<") and source.endswith(">"):
-        return "it lay in memory when the run began: give it again"
+        return "the source was in memory when the run began: pass it again"
     if "\n" in source:
-        return "a text in memory goes into a list: rh.train([text])"
+        return "pass a text in memory as a list: rh.train([text])"
     return f"known by name: {', '.join(CATALOGUE)}"
 
 
@@ -315,5 +315,6 @@ def _with_way_out(problem: Unreadable) -> Unreadable:
     hint = problem.hint or ""
     if "--errors" in hint:
         return problem
-    hint = f"{hint}, or --errors skip leaves it out" if hint else "--errors skip leaves it out"
+    skip = "leave the file out with --errors skip"
+    hint = f"{hint}, or {skip}" if hint else skip
     return Unreadable(problem.what, where=problem.where, hint=hint)

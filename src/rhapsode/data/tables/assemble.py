@@ -52,9 +52,10 @@ def assemble(table: Table, roles: Roles, settings: SeriesSettings) -> SeriesSet:
     )  # fmt: skip
     irregular = sum(f.unit == "order" for f in gridded.frequencies)
     if seen.kind != "order" and irregular > int((np.diff(gridded.offsets) < 2).sum()):
-        what = "times lie" if seen.count == 1 else f"times of {irregular:,} series lie"
+        what = "times are" if seen.count == 1 else f"times of {irregular:,} series are"
         notes.append(
-            f"{what} on no grid: values are taken by their order; --frequency names a grid"
+            f"{what} not evenly spaced: only the order of values is used; "
+            "set the step with --frequency"
         )
     names = ("value",) if roles.rows else tuple(column.name for column in roles.values)
     series = SeriesSet(
@@ -92,7 +93,7 @@ def _ids(table: Table, roles: Roles) -> tuple[tuple[str, ...], Ints]:
     if roles.rows and len(ids) < table.rows:
         firsts = np.unique(series_N, return_index=True)[1]
         again = int(np.setdiff1d(np.arange(table.rows), firsts)[0])
-        what = f"the series {ids[series_N[again]]!r} stands twice"
+        what = f"the series {ids[series_N[again]]!r} occurs twice"
         raise DataError(what, where=table.place(again))
     return ids, series_N
 
@@ -170,9 +171,9 @@ def _statics(table: Table, roles: Roles, series_N: Ints) -> Statics:
         changed = (entries_N != first_N) & ~(np.isnan(entries_N) & np.isnan(first_N))
         if changed.any():
             raise DataError(
-                "an attribute of a series that changes within it",
+                "an attribute of a series changes within the series",
                 where=table.place(int(changed.argmax()), column.name),
-                hint="name it with --known if it is known ahead",
+                hint="name it with --known if it is known in advance",
             )
     none = np.zeros((len(firsts), 0))
     return (
@@ -201,9 +202,9 @@ def _trimmed(table: Table, whole: SeriesSet, notes: list[str]) -> SeriesSet:
     empty = np.diff(before) == 0
     if empty.all():
         raise DataError(
-            "no value is there: every number is missing",
+            "there are no values: every number is missing",
             where=table.place(0),
-            hint="--missing-values and --value-columns say how the table is read",
+            hint="use --missing-values and --value-columns",
         )
     starts = np.append(filled, len(there_N))[before[:-1]]
     stops = ahead[np.searchsorted(ahead, whole.offsets[1:]) - 1] + 1
@@ -260,7 +261,7 @@ def _codes_for_missing(roles: Roles, values_NK: Floats) -> list[str]:
         more = f" and others of {len(hits) - 1} more" if len(hits) > 1 else ""
         hints.append(
             f"{low:g} makes up {100 * share:.0f} % of column {worst!r}{more} and nothing else is "
-            f"near it: if it stands for missing, --missing-values {low:g}"
+            f"near it: if it marks missing values, use --missing-values {low:g}"
         )
     return hints
 

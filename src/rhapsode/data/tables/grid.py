@@ -124,15 +124,15 @@ def onto_grid(
             more = f", the first of {count:,} such rows" if count > 1 else ""
             before = line(int(seen.rows_N[first - 1]))
             raise DataError(
-                f"the time {seen.time(first)} stands twice{of}, first in {before}{more}",
+                f"the time {seen.time(first)} occurs twice{of}, first in {before}{more}",
                 where=place(int(seen.rows_N[first])),
-                hint="--duplicates mean or last settles it, or --id-column tells series apart",
+                hint="use --duplicates mean or last, or name the column that "
+                "identifies the series with --id-column",
             )
         rows = "rows" if count > 1 else "row"
-        taken = "the last taken" if duplicates == "last" else "their mean taken"
+        taken = "the last is used" if duplicates == "last" else "their mean is used"
         notes.append(
-            f"{count:,} {rows} of a time that was there already, the first {seen.time(first)}{of}: "
-            f"{taken}"
+            f"{count:,} {rows} with a repeated time, the first {seen.time(first)}{of}: {taken}"
         )
         seen = _without(seen, again, last=duplicates == "last")
     offsets = np.searchsorted(seen.series_N, np.arange(seen.count + 1)).astype(np.int64)
@@ -169,7 +169,9 @@ def _fitting(seen: Observations, given: Frequency, place: Words, notes: list[str
     if given.unit == "order":
         return given
     if seen.kind == "order":
-        notes.append(f"no times are there: values count as {given.name}, and times are places")
+        notes.append(
+            f"there are no times: values are treated as {given.name}, and numbered in order"
+        )
         return given
     if given.kind != seen.kind:
         what = "whole numbers" if seen.kind == "integer" else "dates"
@@ -181,7 +183,7 @@ def _fitting(seen: Observations, given: Frequency, place: Words, notes: list[str
         raise DataError(
             f"the time {seen.time(row)} does not fit a series that is {given.name}",
             where=place(int(seen.rows_N[row])),
-            hint="--frequency none takes values by their order",
+            hint="use --frequency none to use only the order of values",
         )
     return given
 
@@ -257,7 +259,7 @@ def _filled(  # noqa: PLR0917
         raise DataError(
             f"a grid that is {frequencies[0].name} has {total:,} times for {count:,} rows",
             where=place(int(seen.rows_N[0])),
-            hint="--frequency names the time from one value to the next, as monthly",
+            hint="set the time step with --frequency, for example monthly",
         )
     target = place_N + np.repeat(ends[:-1], lengths)
     steps = np.arange(total) - np.repeat(ends[:-1], filled)

@@ -88,7 +88,7 @@ class _Finder:
         free = _others(free, ids)
         if static and not ids:
             raise DataError(
-                "attributes of series need a column that tells series apart",
+                "attributes of series need a column that identifies the series",
                 where=table.where,
                 hint="name it with --id-column",
             )
@@ -151,15 +151,15 @@ class _Finder:
         values = _others(numbers, [*text, *empty])
         self.tell_left(text)
         if not values:
-            what = "no value is there: every number is missing"
+            what = "there are no values: every number is missing"
             problem = DataError if empty else NoNumbersError
             names = [column.name for column in self.table.columns[:_LISTED]]
             raise problem(
                 f"{what if empty else 'no column holds numbers to learn'} "
                 f"(columns: {', '.join(map(repr, names))})",
                 where=self.table.place(0),
-                hint="--value-columns names one; --header, --decimal and --missing-values say "
-                "how to read it",
+                hint="name one with --value-columns, or use --header, "
+                "--decimal or --missing-values",
             )
         self.tell(empty, "without any value left out")
         return tuple(values)
@@ -207,7 +207,7 @@ class _Finder:
         if not found and self.settings.layout == "long":
             names = ", ".join(repr(column.name) for column in self.table.columns[:_LISTED])
             raise DataError(
-                f"no column is found that tells series apart (columns: {names})",
+                f"no column that identifies the series was found (columns: {names})",
                 where=self.table.where,
                 hint="name it with --id-column",
             )

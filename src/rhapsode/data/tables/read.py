@@ -102,7 +102,7 @@ def _table(source: Any, settings: SeriesSettings, reading: SourceSettings) -> Ta
         return array_table(arrays, "the arrays", settings)
     if not isinstance(source, (str, Path)):
         raise DataError(
-            f"no series can be made of a {type(source).__name__}",
+            f"a {type(source).__name__} cannot be read as series",
             hint="give a path, a name, a data frame or an array",
         )
     name = str(source)
@@ -126,7 +126,7 @@ def _file_table(blob: Blob, inner: str, settings: SeriesSettings, reading: Sourc
     kind = None if _suffix(blob) == ".npz" else archive_kind(blob)
     if kind is None:
         if inner:
-            raise DataError("no archive, so nothing is inside it", where=blob.name)
+            raise DataError("not an archive, so it contains no files", where=blob.name)
         return _blob_table(blob, settings, reading)
     with members(blob, kind, inner) as entries:
         found = list(entries)

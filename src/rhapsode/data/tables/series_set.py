@@ -151,9 +151,9 @@ def future_times(series_set: SeriesSet, series: int, horizon: int) -> Ints:
     frequency = series_set.frequencies[series]
     if not len(times_N) or (frequency.unit == "order" and len(times_N) < 2):
         raise DataError(
-            "a single time tells nothing of the next",
+            "a single time has no time step",
             where=f"series {series_set.ids[series]!r}",
-            hint="--frequency says how far apart values are",
+            hint="set the time step with --frequency",
         )
     last = np.full(horizon, times_N[-1])
     if frequency.unit == "order":

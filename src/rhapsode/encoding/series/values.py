@@ -68,7 +68,7 @@ class SeriesEncoder:
     def __init__(self, settings: SeriesEncoderSettings, target_size: int = 1) -> None:
         if settings.counts and settings.difference:
             raise SettingsError(
-                "counts are not differenced",
+                "counts cannot be differenced",
                 where="encoder.difference",
                 hint="leave out difference, or counts",
             )

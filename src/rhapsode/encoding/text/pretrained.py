@@ -134,8 +134,8 @@ class ReadyEncoder(Encoder):
             kind = None
         if kind != "ByteLevel":
             raise SettingsError(
-                "this model's tokenizer.json is not one over bytes: "
-                "what an element writes depends on others",
+                "the tokenizer.json of this model is not byte-level: "
+                "the text of an element depends on its neighbours",
                 hint="leave it out, or use a model of characters, bytes, words or subwords",
             )
         values = {stand_in: byte for byte, stand_in in enumerate(printable_bytes())}

@@ -125,9 +125,10 @@ class _Subwords(LearntEncoder[SubwordSettings]):
         least = len(cls.required) + len(cls.reserved)
         if 0 < known.vocab_size < least:
             raise SettingsError(
-                f"{known.vocab_size} elements are too few for the {least - 2} that spell any byte",
+                f"{known.vocab_size} elements are too few: "
+                f"the {least - 2} elements for single bytes must be among them",
                 where="[encoder] vocab_size",
-                hint=f"at least {least:,}, or 0 for a size that suits the text",
+                hint=f"at least {least:,}, or 0 to choose the size by the text",
             )
         normaliser = Normaliser(known)
         sample = Sample((without_surrogates(normaliser(text)) for text in texts), cls.budget)

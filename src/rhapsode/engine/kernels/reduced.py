@@ -69,7 +69,7 @@ def pack_int8(weight_GK: NDArray[np.float32]) -> NDArray[np.uint8]:
         ValueError: it contains values that are not finite.
     """
     if not np.isfinite(weight_GK).all():
-        raise ValueError("weights that are not finite have no form in int8")
+        raise ValueError("weights that are not finite cannot be rounded to int8")
     outputs, depth = weight_GK.shape
     blocks = -(-depth // BLOCK)
     whole_GK = np.zeros((padded(outputs), blocks * BLOCK), dtype=np.float32)

@@ -55,7 +55,7 @@ class Automaton:
         if bytes_M.size and bytes_M[-1] >= 0x80:
             shown.append("characters beyond ASCII")
         if self.accepting_S[state]:
-            shown.append("the end")
+            shown.append("the end of the text")
         return ", ".join(shown)
 
 
@@ -87,9 +87,10 @@ def compile_expression(expression: str) -> Automaton:
     reached = {first, *accepting, *moves, *targets}
     if len(reached) > _MOST_STATES:
         raise SettingsError(
-            f"the regular expression has {len(reached):,} states, the most are {_MOST_STATES:,}",
+            f"the regular expression has {len(reached):,} states, "
+            f"at most {_MOST_STATES:,} are possible",
             where=_WHERE,
-            hint="use smaller counts, or narrower classes as [a-z] in place of \\w",
+            hint="use smaller counts, or narrower classes such as [a-z] in place of \\w",
         )
     numbers = {state: number for number, state in enumerate(sorted(reached))}
     next_SB = np.full((len(numbers) + 1, 256), _DEAD, dtype=np.int32)
@@ -102,7 +103,7 @@ def compile_expression(expression: str) -> Automaton:
     target_E = next_SB[source_E, byte_E]
     steps_S = _distances(accepting_S, source_E, target_E)
     if steps_S[numbers[first]] < 0:
-        raise SettingsError(f"nothing can match {expression!r}", where=_WHERE)
+        raise SettingsError(f"no text matches {expression!r}", where=_WHERE)
     next_SB[source_E, byte_E] = np.where(steps_S[target_E] < 0, _DEAD, target_E)
     return Automaton(next_SB, accepting_S, numbers[first])
 
@@ -131,14 +132,14 @@ def _built(build: Callable[[], Any], expression: str) -> Any:
             f"the regular expression {expression!r} has too many states: its automaton was not "
             f"built within {_PATIENCE:g} seconds",
             where=_WHERE,
-            hint="use smaller counts, or narrower classes as [a-z] in place of \\w",
+            hint="use smaller counts, or narrower classes such as [a-z] in place of \\w",
         ) from None
     if problem is None:
         return future.result()
     raise SettingsError(
-        f"cannot follow the regular expression {expression!r}: {_reason(problem)}",
+        f"unsupported regular expression {expression!r}: {_reason(problem)}",
         where=_WHERE,
-        hint="look-around, word boundaries and references back cannot be followed",
+        hint="look-around, word boundaries and back-references are not supported",
     ) from None
 
 
@@ -299,8 +300,8 @@ class Matching(Filter):
             )
         if length is not None and least > length:
             raise SettingsError(
-                f"what matches {expression!r} has at least {least} elements, but at most "
-                f"{length} are written",
+                f"a match of {expression!r} has at least {least} elements, but the length "
+                f"limit is {length}",
                 where=_WHERE,
                 hint="raise --length",
             )
@@ -329,7 +330,9 @@ class Matching(Filter):
                 )
             ]
         )
-        wanted = [f"the regular expression wants {self._wanted(int(state))}" for state in behind_B]
+        wanted = [
+            f"the regular expression expects {self._wanted(int(state))}" for state in behind_B
+        ]
         refuse_dead_ends(logits_BV, context, self._encoder, wanted, forced=self._forced)
         return logits_BV, behind_B
 
@@ -344,15 +347,15 @@ class Matching(Filter):
             before, state = state, int(self._targets_of(state)[element])
             if state == _DEAD or self._steps_S[state] < 0:
                 raise SettingsError(
-                    f"{text!r} cannot begin what matches {self._expression!r}, which wants "
+                    f"{text!r} cannot begin a match of {self._expression!r}, which expects "
                     f"{self._wanted(before)}",
                     where="--prefix",
                 )
         least = len(prefix) + int(self._steps_S[state])
         if self._length is not None and least > self._length:
             raise SettingsError(
-                f"what begins with it and matches {self._expression!r} has at least {least} "
-                f"elements, but at most {self._length} are written",
+                f"a match of {self._expression!r} that begins with it has at least {least} "
+                f"elements, but the length limit is {self._length}",
                 where="--prefix",
                 hint="raise --length",
             )

@@ -112,9 +112,9 @@ class Limits:
             raise SettingsError(f"{setting} {value} {self.words}")
 
 
-FROM_ZERO = Limits(lambda value: 0.0 <= value < math.inf, "is not a number from 0 up")
+FROM_ZERO = Limits(lambda value: 0.0 <= value < math.inf, "is not a finite number of at least 0")
 PROBABILITY = Limits(lambda value: 0.0 <= value <= 1.0, "is not between 0 and 1")
-BELOW_ONE = Limits(lambda value: 0.0 <= value < 1.0, "is not from 0 to below 1")
+BELOW_ONE = Limits(lambda value: 0.0 <= value < 1.0, "is not in the range from 0 to below 1")
 POSITIVE = Limits(lambda value: 0.0 < value < math.inf, "is not a positive number")
 WHOLE = Limits(lambda value: value >= 0, "is negative")
 
@@ -223,7 +223,7 @@ class Suppress(Filter):
         logits_BV = logits_BV.copy()
         logits_BV[:, self._elements] = -np.inf
         if np.isneginf(logits_BV.max(axis=1)).any():
-            raise SettingsError("the grammar allows nothing but suppressed elements here")
+            raise SettingsError("the grammar allows only suppressed elements here")
         return logits_BV, state
 
     def compiled(self) -> tuple[str, Any]:
@@ -234,7 +234,7 @@ class Suppress(Filter):
 
 
 _SHOWN = 40
-_HINT = "loosen a limit, or choose another seed"
+_HINT = "relax a constraint, or choose another seed"
 
 
 def refuse_dead_ends(
@@ -264,8 +264,8 @@ def refuse_dead_ends(
     before = encoder.decode([*context.prompt[row].tolist(), *context.output[row].tolist()])
     wanted = what if isinstance(what, str) else what[row]
     raise SettingsError(
-        f"no element may come here: {wanted}",
+        f"no element is possible here: {wanted}",
         where=f"continuation {int(context.sequence_B[row])}, element "
-        f"{int(context.position_B[row])}, behind {before[-_SHOWN:]!r}",
+        f"{int(context.position_B[row])}, after {before[-_SHOWN:]!r}",
         hint=_HINT,
     )

@@ -88,13 +88,15 @@ def spellings(entry: str, encoder: Encoder, where: str) -> list[Ids]:
         digits = entry[1:]
         if not (digits.isascii() and digits.isdigit()):
             raise SettingsError(
-                f"{entry!r} is no element's number", where=where, hint="write ## for a # of a text"
+                f"{entry!r} is not the number of an element",
+                where=where,
+                hint="write ## for a # of a text",
             )
         if len(digits) > 12 or int(digits) >= encoder.vocab_size:
             raise SettingsError(
                 f"there is no element {entry}",
                 where=where,
-                hint=f"the model's are #0 to #{encoder.vocab_size - 1}",
+                hint=f"the elements are #0 to #{encoder.vocab_size - 1}",
             )
         return [(int(digits),)]
     text = entry[1:] if entry.startswith("##") else entry
@@ -134,7 +136,7 @@ def _biases(entries: Sequence[str], encoder: Encoder) -> dict[int, float]:
         for ids in spellings(name, encoder, "--bias"):
             if len(ids) > 1:
                 raise SettingsError(
-                    f"{name!r} is {len(ids)} elements, and a bias is of one", where="--bias"
+                    f"{name!r} is {len(ids)} elements, but a bias applies to one", where="--bias"
                 )
             biases[ids[0]] = bias
     return biases
@@ -149,22 +151,22 @@ def _refuse_contradictions(
 ) -> None:
     if length is not None and settings.min_length > length:
         raise SettingsError(
-            f"at least {settings.min_length} elements, but at most {length}",
+            f"the minimum of {settings.min_length} elements exceeds the length limit of {length}",
             where="--min-length",
         )
     if length is not None and len(prefix) > length:
         raise SettingsError(
-            f"it has {len(prefix)} elements, but at most {length} are written", where="--prefix"
+            f"it has {len(prefix)} elements, but the length limit is {length}", where="--prefix"
         )
     for ids in banned:
         size = len(ids)
         if any(prefix[at : at + size] == ids for at in range(len(prefix) - size + 1)):
             raise SettingsError(
-                f"it holds {encoder.decode(ids)!r}, which is banned", where="--prefix"
+                f"it contains {encoder.decode(ids)!r}, which is banned", where="--prefix"
             )
     for stop in settings.stop:
         if stop and stop in settings.prefix and settings.min_length < len(prefix):
-            raise SettingsError(f"it holds {stop!r}, before which it would end", where="--prefix")
+            raise SettingsError(f"it contains the stop text {stop!r}", where="--prefix")
 
 
 class Bias(Filter):
@@ -279,7 +281,7 @@ class MinLength(Filter):
             return logits_BV, state
         logits_BV = logits_BV.copy()
         logits_BV[early_B, END_ID] = -np.inf
-        what = f"only the end could, before {self._least} elements"
+        what = f"only end-of-sequence is, before the minimum of {self._least} elements"
         refuse_dead_ends(logits_BV, context, self._encoder, what, forced=self._forced)
         return logits_BV, state
 

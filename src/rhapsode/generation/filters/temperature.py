@@ -74,7 +74,7 @@ class DynamicTemperature(Filter):
     def __init__(self, low: float, high: float, exponent: float = 1.0) -> None:
         if not 0.0 <= low <= high < float("inf"):
             raise SettingsError(
-                f"dynamic temperature from {low:g} to {high:g} is no range from 0 up"
+                f"dynamic temperature from {low:g} to {high:g} is not a range of numbers from 0"
             )
         POSITIVE.check("dynatemp_exponent", exponent)
         self._low, self._high, self._exponent = low, high, exponent

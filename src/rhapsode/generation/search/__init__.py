@@ -29,7 +29,7 @@ def search(
     if settings.penalty_alpha is not None:
         return [contrastive_search(predictor, job, chain, alpha=settings.penalty_alpha)]
     if settings.beams is None:
-        raise ValueError("neither beams nor contrastive search is asked for")
+        raise ValueError("neither beams nor penalty_alpha is set")
     if settings.stochastic_beams:
         return stochastic_beam_search(predictor, job, chain, beams=settings.beams, seed=seed)
     return beam_search(

@@ -111,9 +111,9 @@ def _weighed(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     kept_V &= share_V > 0
     if not kept_V.any():
         raise SettingsError(
-            "what top_k leaves may not be written",
+            "the constraints exclude all elements that top_k keeps",
             where="--order",
-            hint="name top_k behind control",
+            hint="name top_k after control",
         )
     return share_V, kept_V
 

@@ -64,13 +64,13 @@ def seen_context(
     windowed = context.kind == "window"
     if pairs and context.kind != "fresh":
         raise SettingsError(
-            f"pairs of prompt and completion are read each afresh, not {context}",
+            f"pairs of prompt and completion need the context fresh, not {context}",
             where="[reading] context",
             hint="leave it out" if fixed is None else "use another model",
         )
     if fixed is not None and not windowed:
         raise SettingsError(
-            f"{family} has learnt positions and cannot read on and on",
+            f"{family} has learnt positions, so it needs a windowed context",
             where="[reading] context",
             hint="use window:N",
         )
@@ -90,7 +90,7 @@ def seen_context(
     asked = settings.training.window
     if windowed and asked not in (None, context.size):
         raise SettingsError(
-            f"training.window is {asked}, the context {context}",
+            f"training.window is {asked}, but the context is {context}",
             where="[training] window",
             hint="leave it out: a window:N context decides it",
         )

@@ -380,9 +380,9 @@ def losses_while_learning(
             where="dynamic",
         )
     if _grammar(bundle) is not None:
-        raise SettingsError("learning while scoring knows no grammar", where="dynamic")
+        raise SettingsError("learning while scoring does not support a grammar", where="dynamic")
     settings, context = AdaptSettings(), bundle.context
-    log.info(f"going on learning while it scores: up to {seconds:.0f} s")
+    log.info(f"learning while scoring: up to {seconds:.0f} s")
     found = adapted_losses(
         load_network(bundle),
         batches_in_order(store, context, segment=settings.segment),
@@ -403,14 +403,14 @@ def losses_while_learning(
     }
     if found.diverged is not None:
         log.info(
-            f"learning broke down at element {found.diverged:,} "
-            f"(learning rate {settings.learning_rate:g}): no figure of it is reported"
+            f"learning diverged at element {found.diverged:,} "
+            f"(learning rate {settings.learning_rate:g}): its metrics are not reported"
         )
     whose = (
         "the model" if bundle.mixture is None else "the network alone, without the n-gram model,"
     )
     how = {
-        "static": f"the same elements by {whose} as it is, in its own context, read in order",
+        "static": f"the same elements by {whose} without learning, in its own context, in order",
         "dynamic": (
             f"scored, then one step on every {settings.segment} elements: learning rate "
             f"{settings.learning_rate:g}, decay {settings.decay:g}, damping "
@@ -418,7 +418,7 @@ def losses_while_learning(
         ),
         "cache": (
             f"the last {settings.cache_size:,} features, theta {settings.theta:g}, "
-            f"share {settings.cache_share:g}"
+            f"weight {settings.cache_share:g}"
         ),
         "both": "the same cache over the features of the model that learns",
     }
@@ -430,7 +430,7 @@ def losses_while_learning(
         "diverged": found.diverged,
         "settings": asdict(settings),
         "protocol": {
-            "elements": f"{part} {count:,} of {store.scored:,}, as far as {seconds:.0f} s lead",
+            "elements": f"{part} {count:,} of {store.scored:,}, within {seconds:.0f} s",
             **{name: how[name] for name in losses},
         },
     }

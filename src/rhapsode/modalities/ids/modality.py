@@ -115,7 +115,9 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             SettingsError: their elements are not the same.
         """
         if len({model.bundle.encoder.fingerprint for model in models.values()}) > 1:
-            raise SettingsError("models of other elements do not compare", where="compare")
+            raise SettingsError(
+                "models with different elements cannot be compared", where="compare"
+            )
         measure = Measure("nats_per_element", "nats per element")
         scored: dict[str, Scored] = {}
         for name, model in models.items():
@@ -236,7 +238,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
                 documents=corpus.documents,
                 characters=corpus.characters,
                 copies=corpus.copies,
-                selected_on="a validation slice of the training share"
+                selected_on="a validation slice of the training data"
                 if len(corpus.validation)
                 else "nothing: the last weights",
                 rhapsode=__version__,
@@ -335,7 +337,8 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             mixture = Mixture(0.0, reason="training.counts_share is 0")
         elif counted is None or not len(part):
             mixture = Mixture(
-                0.0, reason="no n-gram model was counted: there is nothing to choose it by"
+                0.0,
+                reason="no n-gram model was counted: there is no validation slice to select it by",
             )
         else:
             mixture = choose_mixture(alone.network_scorer, counted.model, part, asked)
@@ -360,7 +363,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         mixed = None if figures is None or figures.network is None else figures.loss
         return Finished(
             bundle,
-            told or {"loss": None, "reason": "no test share"},
+            told or {"loss": None, "reason": "no test part"},
             {"mixture": mixture.to_mapping(), **extra},
             {"n-gram model": baselines.get("ngram"), "unigram model": baselines.get("unigram")},
             {
@@ -393,7 +396,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             predictors.scorer,
             part.store,
             bundle.facts.counts_V,
-            protocol_of(bundle, f"{part.split}, swept once"),
+            protocol_of(bundle, f"{part.split}, scored once"),
             bundle.context,
             text=self.sizes(predictors, part),
             ngram=None if counted is None else counted.model,

@@ -94,7 +94,7 @@ class IdModel(Model[IdBundle]):
 
     def restored(self, saved: Mapping[str, Any]) -> IdPrompt:
         if saved:
-            raise DataError("this session begins behind something that the model cannot read")
+            raise DataError("this session starts after text that the model cannot read")
         return IdPrompt(self, "")
 
     def tell_notes(self, prompts: Sequence[Prompt]) -> None:
@@ -107,7 +107,7 @@ class IdModel(Model[IdBundle]):
         seen = (
             f", of which the model sees the last {window:,}"
             if self.bundle.context.kind == "window"
-            else f"; the model looks back {window:,}, and to what lies before them through its "
+            else f"; the model attends to the last {window:,}, and to earlier ones through its "
             "layers only"
         )
         log.info(f"the prompt has {longest:,} elements{seen}")
@@ -122,7 +122,7 @@ class IdModel(Model[IdBundle]):
         if not unknown:
             return []
         named = ", ".join(map(repr, list(unknown)[:8]))
-        return [f"the model does not know {named}, and reads the unknown element there"]
+        return [f"the model has no element for {named}: the unknown element is read instead"]
 
     def open_index(self) -> OpenIndex | None:
         """Function that opens the index of the training data, or None."""
@@ -221,7 +221,7 @@ class IdModel(Model[IdBundle]):
         self.tell_alone()
         if engine == "torch" and weights != "float32":
             raise SettingsError(
-                f"torch has no {weights} weights here",
+                f"the torch engine has no {weights} weights",
                 where="--weights",
                 hint="leave --engine out",
             )
@@ -332,7 +332,7 @@ class IdModel(Model[IdBundle]):
         """Warn once if the network predicts without the counts of its figures."""
         if not self._told and self.alone is not None:
             self._told = True
-            log.warning(f"{self.alone}: figures and text are those of the network alone")
+            log.warning(f"{self.alone}: metrics and text are those of the network alone")
 
     @contextmanager
     def _named(self) -> Iterator[None]:

@@ -108,7 +108,7 @@ def inner_ngram(facts: IdFacts) -> NGramModel:
     assert facts.ngram is not None
     ngram = NGramModel.from_arrays(facts.ngram.numbers, facts.ngram.arrays)
     if not _same_text(ngram, facts.counts_V):
-        raise BundleError("its n-gram counts are those of another text")
+        raise BundleError("its n-gram counts are from another text")
     return ngram
 
 

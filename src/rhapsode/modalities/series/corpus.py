@@ -116,7 +116,8 @@ class SeriesCorpus:
         share = f"{points / max(1, int(self.given.observed_NK.sum())):.1%}"
         words = {
             "train": (
-                f"train: {share} of the values, what was learnt from, but the first of each series"
+                f"train: {share} of the values, "
+                "all that trained the model except the first of each series"
             ),
             "validation": (
                 f"validation: {share} of the values, before the test part of every series"
@@ -174,7 +175,7 @@ def read_one(
         DataError: more than one source, or one that cannot be read.
     """
     if len(sources) != 1:
-        raise DataError("series are learnt from one table", hint="name a single file")
+        raise DataError("series are read from one table", hint="name a single file")
     (source,) = sources
     if isinstance(source, SeriesSet):
         return source
@@ -197,7 +198,9 @@ def divide(whole: SeriesSet, settings: SeriesDataSettings, *, where: str) -> Ser
     total = int(given.observed_NK.any(axis=1).sum())
     if total < LEAST:
         raise DataError(
-            f"{total} known values, too few to learn from", where=where, hint="give a longer series"
+            f"{total} known values are too few to train a model",
+            where=where,
+            hint="give a longer series",
         )
     chosen_S = lengths - _tails(lengths, settings.test_share)
     share = settings.validation_share

@@ -80,9 +80,9 @@ class Covariates:
         for frequency in set(given.frequencies):
             if not set(self.calendar) <= set(calendar_names(frequency, given.kind)):
                 raise DataError(
-                    f"these series have {frequency.name}, which tells no "
-                    f"{', '.join(self.calendar)}, as the model is fed",
-                    hint="give a history with times, of the frequency it learnt from",
+                    f"these series have {frequency.name}, without the "
+                    f"{', '.join(self.calendar)} that the model needs",
+                    hint="give a history with times, of the frequency of the training data",
                 )
         for kind, wanted, there in (
             ("known", self.known, given.known_names),
@@ -92,7 +92,7 @@ class Covariates:
             for name in wanted:
                 if name not in there:
                     raise DataError(
-                        f"the model was fed a {kind} column {name!r}, which this table lacks",
+                        f"this table has no column {name!r}, a {kind} column that the model needs",
                         hint="add it, or train a model without it",
                     )
 
@@ -313,14 +313,14 @@ class SeriesFacts(ValueFacts):
         names = self.names
         if len(given.names) != len(names):
             raise DataError(
-                f"{len(given.names)} values a time ({', '.join(given.names)}), the model learnt "
+                f"{len(given.names)} values per step ({', '.join(given.names)}), the model has "
                 f"{len(names)} ({', '.join(names)})",
-                hint="name the columns with --value-columns, or set --joint as in training",
+                hint="name the columns with --value-columns, or use --joint as in training",
             )
         if given.names != names and len(names) > 1:
             if set(given.names) != set(names):
                 raise DataError(
-                    f"the values are {', '.join(given.names)}, the model learnt {', '.join(names)}",
+                    f"the values are {', '.join(given.names)}, the model has {', '.join(names)}",
                     hint="name the columns as in training",
                 )
             columns = given.values_NK[:, [given.names.index(name) for name in names]]
@@ -328,7 +328,8 @@ class SeriesFacts(ValueFacts):
         self.covariates.check(given)
         if self.covariates.calendar and given.frequency.name != self.frequency:
             raise DataError(
-                f"these series are {given.frequency.name}, the model learnt {self.frequency} ones",
+                f"these series are {given.frequency.name}, "
+                f"the model was trained on {self.frequency} ones",
                 hint="give a history of that frequency",
             )
         return given

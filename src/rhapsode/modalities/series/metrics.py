@@ -83,8 +83,8 @@ class SeriesMetrics(ValueMetrics):
 
         if self.learnt:
             yield (
-                f"warning: {self.learnt:,} of the values scored were learnt from, "
-                "or chose the weights; what stands beside the model has not seen what it forecasts"
+                f"warning: {self.learnt:,} of the scored values were used to train the model "
+                "or to select its weights; the other methods have not seen the values they forecast"
             )
         if self.forecasts is not None:
             yield from method_notes(self.forecasts.to_mapping())
@@ -292,7 +292,7 @@ def end_of_series(
     split = f"the last {points:,} of {given.observed_NK.sum():,} values, the end of every series"
     learnt = _learnt(model.bundle, given, first_S)
     if learnt:
-        split += f"; of these the model learnt from {learnt:,}, or chose its weights by them"
+        split += f"; {learnt:,} of these were used to train the model or to select its weights"
     return SeriesPart(given, first_S, first_S, split, learnt)
 
 

@@ -122,8 +122,8 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
             raise SettingsError(
                 "this table holds text and numbers, and no times",
                 where=source,
-                hint="for its text say --field NAME; "
-                "for its numbers --set series.value_columns='[\"NAME\"]'",
+                hint="for its text, use --field NAME; "
+                "for its numbers, --set series.value_columns='[\"NAME\"]'",
             )
         return Claim(Degree.LIKELY, "a table of numbers", found if head is None else None)
 
@@ -181,7 +181,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
         corpus = planned.corpus
         figures = measure_series(
             predictor,
-            replace(part, split=f"{part.split}, swept once"),
+            replace(part, split=f"{part.split}, scored once"),
             horizon=corpus.horizon,
             season=corpus.season,
             settings=SeriesComparisonSettings(samples=planned.settings.data.samples),
@@ -253,7 +253,7 @@ class SeriesModality(ValueModality[SeriesTrainSettings, SeriesCorpus, SeriesBund
             (NATS, CRPS, MASE),
             sizes,
             units="forecasts",
-            passages=f"forecasts of {horizon:,} steps, and as long stretches of values",
+            passages=f"forecasts of {horizon:,} steps, and stretches of values of that length",
         )
 
     def comparison_report(self, compared: Mapping[str, Any], title: str) -> Iterator[Any]:

@@ -76,7 +76,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
                 raise ValueError
             return SeriesPrompt(self, series, (SeriesStats.from_array(stats_4K), int(start)))
         except (KeyError, TypeError, ValueError, IndexError, msgspec.ValidationError):
-            raise DataError("what this session begins with is damaged") from None
+            raise DataError("the beginning of this session is damaged") from None
 
     def chain(self, settings: GenerateSettings) -> Chain:
         return chain_of_values(_forecast_settings(settings), self.bins) or Chain([])
@@ -163,7 +163,7 @@ class SeriesModel(ValueModel[SeriesBundle]):
         sources = read_toml(config).get("run", {}).get("sources", []) if config.is_file() else []
         if len(sources) != 1:
             raise SettingsError(
-                "no history was given, and nothing beside the model tells of its own",
+                "no history was given, and the model has no record of its training table",
                 hint="name a table",
             )
         return str(sources[0])

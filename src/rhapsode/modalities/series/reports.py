@@ -52,7 +52,7 @@ def card_of(bundle: SeriesBundle, summary: Mapping[str, Any]) -> Card:
         figures = [
             f"{summary['protocol']['split']}; {summary['protocol']['context']}.",
             "",
-            f"Density: {summary['loss']:.4f} nats a value over {summary['elements']:,} values.",
+            f"Density: {summary['loss']:.4f} nats per value over {summary['elements']:,} values.",
         ]
         forecasts = summary["forecasts"]
         if forecasts:
@@ -80,9 +80,9 @@ def card_of(bundle: SeriesBundle, summary: Mapping[str, Any]) -> Card:
         ],
         figures=figures,
         limits=[
-            "It has seen nothing but these series. Forecasts are sample paths: they say what would "
-            "follow if what comes is like what was. A history that is shorter than a few seasons "
-            "tells it little.",
+            "The model was trained on these series only. Forecasts are sample paths: they assume "
+            "that the future resembles the past. They are uncertain if the history is shorter "
+            "than a few seasons.",
         ],
         use=[
             f"rhapsode forecast . history.csv --horizon {bundle.facts.horizon} --plot forecast.svg"

@@ -225,9 +225,9 @@ def future_covariates(
     missing = [each for each in covariates.known if np.isnan(known_TC[:, names.index(each)]).any()]
     if wanted and missing:
         raise DataError(
-            f"{missing[0]!r} must be known for all {horizon} steps to come",
+            f"{missing[0]!r} must be known for all {horizon} steps of the forecast",
             where=f"series {given.ids[series]!r}",
-            hint="give the table rows that hold it behind the last value, or a smaller horizon",
+            hint="add rows with it after the last value, or set a smaller horizon",
         )
     return times, covariates.rows(given, series, times, known_TC)
 

@@ -115,4 +115,4 @@ class SeriesEvaluationSettings(SeriesComparisonSettings):
 
     def __post_init__(self) -> None:
         if "none" in self.method and len(self.method) > 1:
-            raise SettingsError("none goes with nothing else", where="--method")
+            raise SettingsError("none cannot be combined with other methods", where="--method")

@@ -111,7 +111,7 @@ def _usable_templates(bundle: SeriesBundle) -> Templates:
     """
     if bundle.facts.covariates.known:
         raise DataError(
-            f"nobody knows {bundle.facts.covariates.known[0]!r} of a new series",
+            f"{bundle.facts.covariates.known[0]!r} is not known for a new series",
             hint="forecast from a table that holds it",
         )
     templates = bundle.facts.templates
@@ -125,7 +125,7 @@ def _usable_templates(bundle: SeriesBundle) -> Templates:
                 raise ValueError
             bundle.facts.covariates.check(_empty_like(templates, [template], bundle.facts.names))
     except (TypeError, ValueError, OverflowError, RhapsodeError):
-        raise BundleError("what it says of the series it learnt from is malformed") from None
+        raise BundleError("the description of its training series is malformed") from None
     return templates
 
 

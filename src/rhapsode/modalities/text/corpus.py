@@ -85,7 +85,7 @@ def prepare_corpus(
             f"{_count(store.characters, 'character')} of text: too little to learn from",
             where=", ".join(map(source_name, sources)),
         )
-    reason = "as asked"
+    reason = "as requested"
     if encoder is None:
         encoder, reason = learn_encoder(store, split.train, settings)
     copies = int(np.count_nonzero(first_copies(store.digests_DB) != np.arange(len(store))))
@@ -151,11 +151,11 @@ def _said(texts: Texts, copies: int, split: Split, encoder: Encoder, reason: str
     yield from found_lines(texts)
     tested = np.unique(split.test[:, 0])
     if 1 < len(store) <= FEW and len(tested) == 1:
-        yield f"the test share is the end of {store.names[int(tested[0])]}"
+        yield f"the test part is the end of {store.names[int(tested[0])]}"
     if copies:
         out = f"; {split.left_out:,} left out" if split.left_out else ""
-        told = f"{_count(copies, 'document')} like an earlier one{out}"
-        yield f"{told}; none is on both sides of a split"
+        told = f"{_count(copies, 'duplicate document')}{out}"
+        yield f"{told}; no document is in more than one part"
 
 
 def _count(number: int, what: str) -> str:
@@ -173,7 +173,7 @@ def found_lines(texts: Texts) -> Iterator[str]:
     if found.skipped:
         yield f"{_count(len(found.skipped), 'file')} left out, the first: {found.skipped[0]}"
     if found.incomplete:
-        yield f"{_count(found.incomplete, 'record')} left out for lack of a field"
+        yield f"{_count(found.incomplete, 'record')} left out because a field is missing"
 
 
 def read_texts(sources: Sequence[Any], settings: SourceSettings) -> TextStore:
@@ -218,7 +218,7 @@ def learn_anew(store: TextStore, parts: Parts, settings: TrainSettings) -> tuple
     Raises:
         SettingsError: an unknown encoding or a setting it lacks.
     """
-    name, reason = settings.encoding, "as asked"
+    name, reason = settings.encoding, "as requested"
     if name == "auto":
         texts = (piece.text for piece in store.pieces(parts))
         name, reason = choose_encoding(texts, characters=count_characters(parts))

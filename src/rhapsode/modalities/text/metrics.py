@@ -77,7 +77,7 @@ def read_part(model: TextModel, sources: Sequence[Any], source: SourceSettings |
     store = encode_parts(texts, texts.whole, model.bundle.encoder)
     named = ", ".join(map(source_name, sources))
     if settings.pattern is not None:
-        named += f", there what matches {settings.pattern}"
+        named += f", only files that match {settings.pattern}"
     which = (
         "all" if settings.limit is None else f"the first {settings.limit:,} records, files or lines"
     )

@@ -76,7 +76,7 @@ def compare_on(models: Mapping[str, TextModel], part: TextPart) -> Compared:
     if len(set(normalisations.values())) > 1:
         told = "; ".join(": ".join(entry) for entry in normalisations.items())
         caution = (
-            "not the same text: each model was scored on what its own normalisation leaves "
+            "not the same text: each model was scored on the text after its own normalisation "
             f"({told})"
         )
     sizes = {BITS.key: characters_U}
@@ -111,7 +111,7 @@ class _Passages:
                 last = at + line + 1
                 ends.append(last)
             at += len(piece.text)
-        words = f"passages of about {least:,} characters, cut behind line ends"
+        words = f"passages of about {least:,} characters, cut after line ends"
         return cls(texts, words, np.unique(ends))
 
     def pieces(self, most: int) -> Iterator[tuple[int, Document]]:
@@ -240,25 +240,29 @@ def _held_out(model: Path) -> tuple[TextStore, Parts, str]:
     except (KeyError, TypeError):
         raise RunError("the section [run] is missing or damaged", where=str(config)) from None
     settings = from_mapping(TrainSettings, kept, where=str(config))
-    named, hint = ", ".join(sources), "restore them, or give the prompts by --prompts FILE"
+    named, hint = ", ".join(sources), "restore them, or give the prompts with --prompts FILE"
     if "-" in sources:
-        raise DataError("this run learnt from standard input, which is gone", hint=hint)
+        raise DataError(
+            "this run was trained on standard input, which cannot be read again", hint=hint
+        )
     try:
         store = prepare_texts(sources, settings.source).store
     except RhapsodeError as problem:
         raise DataError(
-            f"the sources of this run are gone ({problem.what})",
+            f"the sources of this run cannot be read ({problem.what})",
             where=problem.where or named,
             hint=hint,
         ) from None
     if store.sha256 != sha256:
-        log.info("the sources have changed since the run: some passages may have been learnt")
+        log.info(
+            "the sources have changed since the run: some passages may be from the training data"
+        )
     split = split_texts(store, settings)
     share = next(filter(len, (split.test, split.validation, split.train)), None)
     if share is None:
-        raise DataError("the sources hold nothing to draw from", where=named)
+        raise DataError("the sources contain no passage to draw", where=named)
     if share is not split.test:
-        log.info("this run held no test share out: the passages are from what it knows")
+        log.info("this run has no test part: the passages are from data that training used")
     return store, share, named
 
 

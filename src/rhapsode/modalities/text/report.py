@@ -41,9 +41,9 @@ def card_of(bundle: IdBundle, summary: Mapping[str, Any]) -> Card:
         figures=_figures(summary),
         sections={"Does it copy?": _writing(summary["writing"])},
         limits=[
-            "The model continues text in the manner of what it was trained on, and knows nothing "
-            "else. It may repeat",
-            "passages of its training data, also longer ones than were found above.",
+            "The model imitates the text that it was trained on, and has no other knowledge. It "
+            "may repeat",
+            "passages of its training data, including longer ones than those found above.",
         ],
         use=['rhapsode generate . "Your prompt" --temperature 0.8'],
     )
@@ -58,28 +58,28 @@ def shares_in_words(facts: Provenance) -> str:
     test, validation = facts.test_share or 0.0, facts.validation_share or 0.0
     by = facts.section("data").get("split", "tail")
     if not test:
-        held = "Nothing was held out for figures"
+        held = "No data was held out for the metrics"
     elif by == "documents":
         held = (
-            f"About {test:.1%}, documents that a hash of their text picked and not much above "
-            f"{MOST_TEST:,} characters, was held out for the figures below"
+            f"About {test:.1%}, documents chosen by a hash of their text and not much above "
+            f"{MOST_TEST:,} characters, was held out for the metrics below"
         )
     else:
         held = (
             f"The last {test:.1%}, at most about {MOST_TEST:,} characters, was held out for the "
-            "figures below"
+            "metrics below"
         )
     if not validation:
-        return f"{held}; the weights are the last ones."
+        return f"{held}; the final weights were kept."
     return (
-        f"{held}; {validation:.1%} of the rest, at most about {MOST_VALIDATION:,} characters from "
-        "all through it, chose the weights."
+        f"{held}; the weights were selected on {validation:.1%} of the rest, at most about "
+        f"{MOST_VALIDATION:,} characters spread over all of it."
     )
 
 
 def _figures(summary: Mapping[str, Any]) -> list[str]:
     if summary["loss"] is None:
-        return ["None: no test share was held out."]
+        return ["None: no test part was held out."]
     floors = summary["floors"]
     rows = [
         (
@@ -93,10 +93,10 @@ def _figures(summary: Mapping[str, Any]) -> list[str]:
         ("perplexity per word", figure_in_words(summary["word_perplexity"], 2)),
         ("elements scored", f"{summary['elements']:,}"),
         ("unknown elements", f"{summary['unknown_rate']:.4%}"),
-        ("floor: uniform, nats", f"{floors['uniform']:.4f}"),
-        ("floor: unigram, nats", f"{floors['unigram']:.4f}"),
+        ("baseline: uniform, nats", f"{floors['uniform']:.4f}"),
+        ("baseline: unigram, nats", f"{floors['unigram']:.4f}"),
         (
-            f"floor: n-gram ({floors.get('ngram_model', 'none')}), nats",
+            f"baseline: n-gram ({floors.get('ngram_model', 'none')}), nats",
             figure_in_words(floors["ngram"], 4),
         ),
     ]
@@ -122,11 +122,11 @@ def _writing(writing: Mapping[str, Any]) -> list[str]:
         "",
         f"{writing['texts']} texts of {writing['length']} characters each, written from "
         f"{writing['prompt'] or 'the empty prompt'} (seed {writing['seed']}), "
-        "and as many pieces of the held-out text.",
+        "and as many passages of the held-out text.",
     ]
     copies = longest_copies(writing)
     if copies:
-        lines += ["", "The longest copies, and where they stand first:", ""]
+        lines += ["", "The longest copies, and where they first occur:", ""]
     for who, copy in copies:
         times = "" if copy["count"] == 1 else f", {copy['count']:,} times in all"
         lines.append(

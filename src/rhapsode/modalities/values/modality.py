@@ -165,7 +165,7 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         try:
             part = self.part(planned.corpus, planned.settings, "test")
         except DataError:
-            figures: dict[str, Any] = {"loss": None, "reason": "no test share"}
+            figures: dict[str, Any] = {"loss": None, "reason": "no test part"}
         else:
             figures = self.test_figures(planned, part, ValuePredictor(bundle, load_network(bundle)))
         bundle = replace(bundle, provenance=replace(bundle.provenance, test=figures))
@@ -175,7 +175,7 @@ class ValueModality(Modality[S, C, B], Generic[S, C, B]):
         self, planned: Planned[S, C, B], part: Any, predictor: ValuePredictor[B]
     ) -> dict[str, Any]:
         """Metrics of the test part, as the summary holds them."""
-        return self._density(predictor, part, f"{part.split}, swept once").to_mapping()
+        return self._density(predictor, part, f"{part.split}, scored once").to_mapping()
 
     def metrics(self, model: Any, part: Any, settings: Any) -> Metrics:
         return self._density(model.predictor, part, part.split)

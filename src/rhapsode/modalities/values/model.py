@@ -241,14 +241,16 @@ def chain_of_values(settings: TemperatureSettings, bins: int | None) -> Chain | 
     asked = {each.name: getattr(settings, each.name) for each in fields(settings)}
     sampling = SamplingSettings(**{name: asked[name] for name in names & asked.keys()})
     if any(sampling.dry_breakers):
-        raise SettingsError("numbers have no text that could end a run", where="dry_breakers")
+        raise SettingsError(
+            "a model of numbers has no text to end a repeated sequence", where="dry_breakers"
+        )
     if bins:
         return chain_of(sampling, vocab_size=bins, suppressed=())
     for name in changed(sampling):
         if name not in ("temperature", "explain"):
             raise SettingsError(
-                "this model draws from a density, which only a temperature narrows or widens",
+                "this model draws from a density, and temperature is its only sampling setting",
                 where=name,
-                hint="train with --encoding binned for samplers of elements",
+                hint="train with --encoding binned to use the other settings",
             )
     return None

@@ -179,7 +179,7 @@ def read_steps(text: str, width: int) -> tuple[Step, ...]:
             raise EncodingError(
                 f"a step of this model has {width} numbers, not {len(numbers)}",
                 where=line.strip(),
-                hint="commas stand between numbers, semicolons between steps",
+                hint="separate numbers with commas, and steps with semicolons",
             )
         else:
             steps.append(numbers)
@@ -193,7 +193,8 @@ def _number(word: str) -> float:
         return float(word)
     except ValueError:
         raise EncodingError(
-            f"{word.strip()!r} is no number", hint="as 112, 118.5 with commas between steps"
+            f"{word.strip()!r} is not a number",
+            hint="write for example 112, 118.5, with commas between steps",
         ) from None
 
 

@@ -89,7 +89,7 @@ def _panel(axis: Axes, fan: Fan) -> None:
             fan.came_H,
             color=TRUTH,
             linewidth=1.3,
-            label="what came",
+            label="observed",
         )
     axis.grid(visible=True, axis="y")
     axis.margins(x=0.01)

@@ -125,7 +125,7 @@ def _parts(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     encoder, provenance, config = facts["encoder"], facts["provenance"], facts["config"]
     yield "parameters", f"{facts['parameters']:,}  ({facts['bytes']:,} bytes on disk)"
     if config is None:
-        yield "network", "none: it predicts by its counts"
+        yield "network", "none: n-gram counts only"
     else:
         for part in ("input", "model", "head"):
             yield part, f"{config[part]['name']}  {_settings(config[part]['settings'])}"
@@ -135,11 +135,11 @@ def _parts(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "members", f"{len(facts['members'])} networks, of weights {weights}"
     engine = facts.get("engine")
     if engine and engine["reason"] is not None:
-        yield "engine", f"torch; of the compiled one: {engine['reason']}"
+        yield "engine", f"torch (compiled engine: {engine['reason']})"
     if "elements" in encoder:
         size = f"{encoder['elements']:,} elements, {encoder['round_trip']}"
     else:
-        size = f"{plural(encoder['numbers'], 'number')} a time"
+        size = f"{plural(encoder['numbers'], 'number')} per step"
     settings = f"; {_settings(encoder['settings'])}" if encoder["settings"] else ""
     yield "encoder", f"{encoder['name']}  {size}{settings}"
     for name, part in facts.items():
@@ -152,7 +152,7 @@ def _parts(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value)
     mixture, test = provenance.get("mixture"), provenance.get("test")
     if mixture and mixture["share"]:
-        yield "share of the n-gram", f"{mixture['share']:.3g}  (model {mixture['ngram'][:12]})"
+        yield "weight of the n-gram", f"{mixture['share']:.3g}  (model {mixture['ngram'][:12]})"
     if test and test["loss"] is not None:
         yield "test loss", f"{test['loss']:.4f} nats per element over {test['elements']:,}"
 

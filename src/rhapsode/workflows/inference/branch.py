@@ -344,7 +344,7 @@ def read_session(path: Path, fingerprint: str) -> SavedSession:
         raise DataError(
             "this session was played with another model",
             where=str(path),
-            hint=f"that one lay in {saved.model.path}",
+            hint=f"that model was {saved.model.path}",
         )
     return saved
 

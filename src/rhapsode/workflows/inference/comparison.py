@@ -116,7 +116,7 @@ def open_models(models: Models) -> tuple[AnyModality, dict[str, Any]]:
     if len(set(nouns.values())) > 1:
         told = ", ".join(f"{name} of {noun}" for name, noun in nouns.items())
         raise SettingsError(
-            f"models of different kinds of data do not compare: {told}", where="compare"
+            f"models of different kinds of data cannot be compared: {told}", where="compare"
         )
     modality, _ = next(iter(opened.values()))
     return modality, {name: model for name, (_, model) in opened.items()}
@@ -197,7 +197,7 @@ def evaluate(
         return metrics
     if sources:
         raise SettingsError(
-            "a part of a run belongs to the sources of that run",
+            "a part of a run cannot be combined with other sources",
             where="--split",
             hint="leave out the sources, or --split",
         )
@@ -211,7 +211,7 @@ def _part_of_run(modality: AnyModality, model: Any, split: PartName) -> Part:
     folder = RunFolder(bundle_path(model.path).parent)
     if not folder.config.exists():
         raise RunError(
-            "nothing beside this model tells what it learnt from (no config.toml)",
+            "the sources of this model are unknown: there is no config.toml beside it",
             where=str(folder.path),
             hint="name a source in place of --split",
         )

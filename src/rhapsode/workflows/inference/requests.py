@@ -58,7 +58,9 @@ def request(
     _, opened = open_model(model)
     opened.refuse([*changed(settings), *changed(more)])
     if settings.trace is not None and settings.format != "jsonl":
-        raise SettingsError("a trace is part of jsonl", where="--trace", hint="add --format jsonl")
+        raise SettingsError(
+            "a trace needs the format jsonl", where="--trace", hint="add --format jsonl"
+        )
     drawn = settings.seed is None and opened.seed is None
     seed = opened.seed if settings.seed is None else settings.seed
     settings = with_seed(replace(settings, seed=seed))
@@ -105,7 +107,7 @@ def _read(path: str) -> str:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None)
         problem = f"cannot read: {reason}" if reason else "cannot read"
-    hint = "--prompts takes a text file with a prompt a line"
+    hint = "--prompts takes a text file with one prompt on each line"
     raise DataError(problem, where=path, hint=hint)
 
 
@@ -114,7 +116,7 @@ def _lines(text: str, where: str) -> list[str]:
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     lines = [line for line in lines if line]
     if not lines:
-        raise DataError("there is no prompt", where=where, hint="write one a line")
+        raise DataError("there is no prompt", where=where, hint="write one prompt on each line")
     if not all(line.lstrip().startswith('"') for line in lines):
         return lines
     try:

@@ -357,14 +357,14 @@ class PlaySession:
         """The turns of the current branch, the last one by the model."""
         turns = self._branch.turns
         if not turns or turns[-1].kind != "written":
-            raise SettingsError(f"there is nothing to {verb}", hint="an empty line goes on")
+            raise SettingsError(f"there is nothing to {verb}", hint="press Enter to continue")
         return turns
 
     def _refuse(self, names: Sequence[str]) -> None:
         for name in NOT_HERE:
             if name in names:
                 raise SettingsError(
-                    f"{name} has no meaning while playing", hint="see rhapsode generate"
+                    f"{name} cannot be set in a session", hint="see rhapsode generate"
                 )
         self.model.refuse(names)
 

@@ -91,10 +91,10 @@ def plan_training(
     if opened is not None and resumed is None:
         if MODALITIES.get(opened.bundle.modality) is not modality:
             raise SettingsError(
-                f"this model goes on with {opened.bundle.facts.goes_on_with}, the sources are "
+                f"this model is for {opened.bundle.facts.goes_on_with}, the sources are "
                 f"{modality.noun}",
                 where="--from",
-                hint="name sources of its kind, or say --modality",
+                hint="name sources of that kind, or use --modality",
             )
         settings = _inherited(settings, opened, modality)
     asked = from_mapping(modality.settings, settings, where="settings")
@@ -107,7 +107,7 @@ def plan_training(
         corpus = modality.corpus(sources, asked, opened=claim.opened, base=begun)
     if corpus.sha256 != group.agree(lambda: corpus.sha256):
         raise RunError(
-            f"the {modality.noun} is not the one that the first process reads",
+            f"the {modality.noun} differs from that of the first process",
             where=", ".join(map(source_name, sources)),
         )
     if resumed is not None:
@@ -220,7 +220,7 @@ def _precision(
                         where="[training] precision",
                         hint="leave it at auto, or set float32",
                     )
-                log.info("float32: this machine cannot go on in bfloat16")
+                log.info("float32: this machine cannot continue in bfloat16")
                 return "float32"
             if machine["bfloat16"] < machine["float32"]:
                 log.info("float32: this machine has no fast bfloat16")
@@ -299,7 +299,7 @@ def _inherited(asked: Mapping[str, Any], base: BaseModel, modality: AnyModality)
     differing = list(_differences(asked, decided, modality))
     if differing:
         raise SettingsError(
-            f"the model decides this: {', '.join(differing)}",
+            f"set by the base model: {', '.join(differing)}",
             where="--from",
             hint="leave it out, or train a new model without --from",
         )

@@ -81,9 +81,9 @@ def repeat(
     began = time.monotonic() - spent
     if join_group().size > 1:
         raise SettingsError(
-            "several processes train one run, not repeated ones",
+            "repeated runs cannot use several processes",
             where="--repeat",
-            hint="start them once for every seed",
+            hint="start the processes once for each seed",
         )
     if resume:
         outer, sources, settings, seeds, base = _resumed(output, sources, settings, count, base)

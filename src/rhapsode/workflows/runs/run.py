@@ -127,7 +127,7 @@ def prepare_training(
     place = None if output is None else str(output)
     if resume:
         if base is not None:
-            raise SettingsError("a resumed run knows what it began as", hint="leave out --from")
+            raise SettingsError("a resumed run keeps its base model", hint="leave out --from")
         resumed = find_run(place, tuple(sources), asked)
         folder, sources, asked = resumed.folder, resumed.sources, resumed.settings
     else:

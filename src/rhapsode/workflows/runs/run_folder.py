@@ -52,7 +52,7 @@ class RunFolder:
                 raise RunError(
                     "this folder exists already",
                     where=output,
-                    hint="go on with it by --resume, or choose another name",
+                    hint="continue the run with --resume, or choose another name",
                 )
             return cls(path)
         stem = Path(sources[0]).name
@@ -210,7 +210,7 @@ class ResumedRun:
             return
         change = ""
         if self.size == (documents, characters):
-            change = ": as long as it was, but not the same"
+            change = ": the same size, but other contents"
         elif self.size is not None:
             change = f" ({_in_words(*self.size)} -> {_in_words(documents, characters)})"
         raise RunError(
@@ -269,7 +269,7 @@ def read_run(folder: RunFolder) -> ResumedRun:
             raise RunError(
                 "this folder holds the runs of several seeds",
                 where=str(folder.path),
-                hint="name one of its folders, or resume them all by rhapsode train --resume",
+                hint="name one of its folders, or resume all of them with rhapsode train --resume",
             )
         size = (int(run["documents"]), int(run["characters"])) if "documents" in run else None
         start = run.get("from")

@@ -64,9 +64,9 @@ class Training:
                     self._last = event
                     if event.reason == "diverged":
                         raise RunError(
-                            f"the loss stopped being a number at step {event.step}",
+                            f"the loss is not a finite number at step {event.step}",
                             where=str(self.folder.path),
-                            hint="train anew with a smaller --set training.learning_rate",
+                            hint="start a new run with a smaller --set training.learning_rate",
                         )
                 yield event
 

@@ -92,7 +92,7 @@ def _parse(template: str) -> list[Part]:
         problem = ""
         if text in {"{", "}"}:
             problem = "'{' is not closed" if text == "{" else "'}' closes nothing"
-            hint = "a brace of the text is written twice"
+            hint = "write a literal brace twice"
         elif name is not None and not name.strip():
             problem, hint = "a field without a name", "write {name}"
         if problem:
@@ -143,6 +143,7 @@ def _as_text(value: Any, joint: str, name: str) -> str:
             return ""
         inner = ", ".join(f"{name}.{key}" for key in list(value)[:5])
         raise DataError(
-            f"the field {name!r} is no text but a record", hint=f"a dot leads inside: {inner}"
+            f"the field {name!r} is a record, not a text",
+            hint=f"select a nested field with a dot: {inner}",
         )
     return str(value)

@@ -94,7 +94,7 @@ def named_times(table: Table, columns: Sequence[Column]) -> Times:
     if len(columns) == len(stamps) == 2 and [*map(_is_clock, stamps)] == [False, True]:
         return _together(table, *stamps)
     raise DataError(
-        f"the columns {listed(columns)} do not make a time together",
+        f"the columns {listed(columns)} cannot be combined into a time",
         where=table.where,
         hint="name a date and a time of day, or columns year, month, day and so on",
     )
@@ -171,7 +171,8 @@ def _single(table: Table, column: Column) -> Times:
             raise DataError(
                 "a time of day without a date",
                 where=f"{table.where}, {words}",
-                hint="--frequency none takes values by their order, with --time-column left out",
+                hint="leave out --time-column, and "
+                "use --frequency none to use only the order of values",
             )
         return Times(times_N, "time", (column,), words, tuple(notes))
     if column.kind == "number" and column.bad is None:
@@ -180,7 +181,7 @@ def _single(table: Table, column: Column) -> Times:
         if found is not None:
             return Times(*found[:2], (column,), f"{words} of {found[2]}")
         row = int((~np.isfinite(values_N) | (values_N != np.floor(values_N))).argmax())
-        what, hint = f"{values_N[row]:g}", "times in numbers are whole"
+        what, hint = f"{values_N[row]:g}", "numeric times must be whole numbers"
     else:
         row, text, _ = column.bad or _first_other(column)
         what = repr(text[:60])
@@ -210,8 +211,7 @@ def _checked(table: Table, column: Column) -> tuple[Ints, list[str]]:
         first = moments.order.partition("-")[0]
         other = "month-first" if first == "day" else "day-first"
         notes.append(
-            f"dates {of} do not say whether the day or the month comes first: read with the "
-            f"{first} first; if not: --dates {other}"
+            f"dates {of} are ambiguous: read with the {first} first; otherwise set --dates {other}"
             if moments.doubtful
             else f"dates {of} have the {first} first"
         )
@@ -226,7 +226,7 @@ def _checked(table: Table, column: Column) -> tuple[Ints, list[str]]:
     if moments.offset:
         sign, minutes = "-" if moments.offset < 0 else "+", abs(moments.offset) // 60
         at = f"{sign}{minutes // 60:02}:{minutes % 60:02}"
-        notes.append(f"times {of} are all at {at}: kept as local times")
+        notes.append(f"times {of} all have the offset {at}: kept as local times")
     return moments.times_N, notes
 
 

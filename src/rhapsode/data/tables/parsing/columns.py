@@ -152,14 +152,15 @@ class Table:
             raise DataError(
                 f"not a number: {wrong.text[:60]!r}",
                 where=self.place(wrong.row, column.name),
-                hint="--missing-values takes it as missing, --value-columns names other columns",
+                hint="use --missing-values if it marks a missing value, or "
+                "name other columns with --value-columns",
             )
         if (infinite := np.isinf(column.entries_N)).any():
             row = int(infinite.argmax())
             raise DataError(
                 f"an infinite number: {column.entries_N[row]:g}",
                 where=self.place(row, column.name),
-                hint="--missing-values inf takes it as missing",
+                hint="use --missing-values inf to treat it as missing",
             )
         return column.entries_N
 

@@ -110,9 +110,9 @@ def _first_row(rows: Iterator[Row], reader: CsvRows, where: str, notes: list[str
         elif filled:
             if passed:
                 plural = "s" if passed > 1 else ""
-                notes.append(f"{passed} line{plural} before the table passed over")
+                notes.append(f"{passed} line{plural} before the table skipped")
             return row, line
-    raise DataError("there is nothing in it", where=where)
+    raise DataError("the table is empty", where=where)
 
 
 def _header(
@@ -136,12 +136,12 @@ def _header(
             more += 1
         for other, line in itertools.islice(rows, more):
             listed = ", ".join(cell.strip() for cell in other if cell.strip())
-            notes.append(f"line {line}, a further row of headings, passed over: {listed[:80]}")
+            notes.append(f"line {line}, another header row, skipped: {listed[:80]}")
         return _names(row), [], True
     above = parsed([text.lstrip("# \t") for text in reader.comments[-1:]], reader.delimiter)
     if settings.header == "auto" and len(row) > 1 and above and len(above[0]) == len(row):
         return _names(above[0]), [first], True
-    notes.append("no header: columns are named by their place")
+    notes.append("no header: columns are numbered")
     width = max(len(row), usual_width(sample))
     return [f"column {number}" for number in range(1, width + 1)], [first], False
 
@@ -180,11 +180,11 @@ def _even(
             yield (row + [""] * (width - len(row)))[:width], line
     if lone:
         (row, line), more = lone[0], "" if len(lone) == 1 else f" and {len(lone) - 1:,} more"
-        notes.append(f"line {line}, below the table, passed over: {row[0].strip()[:80]}{more}")
+        notes.append(f"line {line}, below the table, skipped: {row[0].strip()[:80]}{more}")
     if short:
         notes.append(
             f"{short:,} row{'s are' if short > 1 else ' is'} shorter than the others: "
-            "the cells that lack count as missing"
+            "the absent cells count as missing"
         )
 
 
@@ -196,12 +196,16 @@ def _number_format(
     sample = [cell for cells in columns for cell in cells.head(2000)]
     found = find_format(texts(sample), delimiter)
     if found.doubtful:
-        meant, other = ("a fraction", "point") if found.decimal == "," else ("thousands", "comma")
-        notes.append(f"a comma in a number is taken to part {meant}; if not: --decimal {other}")
+        meant, other = (
+            ("decimal commas", "point")
+            if found.decimal == ","
+            else ("thousands separators", "comma")
+        )
+        notes.append(f"commas in numbers are read as {meant}; otherwise use --decimal {other}")
     elif found.decimal == ",":
         notes.append("numbers have decimal commas")
     elif found.grouped:
-        notes.append("a comma in a number parts thousands")
+        notes.append("commas in numbers separate thousands")
     return found
 
 

@@ -202,7 +202,7 @@ def _table(
     header: bool = True,
 ) -> Table:
     if not arrays or not len(arrays[0]):
-        raise DataError("there is nothing in it", where=where)
+        raise DataError("the table is empty", where=where)
     amounts = amounts_of(settings.missing_values)
     columns = []
     for name, array in zip(names, arrays, strict=True):

@@ -84,12 +84,12 @@ class _Form:
 
     def in_words(self) -> str:
         if not self.back:
-            return "logarithms of 1 + x" if self.log else "the values themselves"
-        words = f"distances from the mean of the {self.centre} before"
+            return "logarithms of 1 + x" if self.log else "raw values"
+        words = f"differences from the mean of the last {self.centre} values"
         if self.difference:
-            over = "a step" if self.difference == 1 else f"a season of {self.difference}"
-            words = f"changes over {over}"
-        return f"{words}, of logarithms" if self.log else words
+            over = "one step" if self.difference == 1 else f"a season of {self.difference}"
+            words = f"differences over {over}"
+        return f"{words} of the logarithms" if self.log else words
 
     def references(self, levels: Floats) -> Floats | float:
         if self.difference:
@@ -136,7 +136,7 @@ def choose_encoding(
         and float(every.mean()) <= LARGEST_COUNT
         and len(np.unique(every)) > 2
     ):
-        return Encoding({"counts": True}, f"counts: whole numbers, {every.mean():.3g} on average")
+        return Encoding({"counts": True}, f"counts: whole numbers with mean {every.mean():.3g}")
     about = season if season > 1 else NO_SEASON
     compared: list[dict[str, int]] = [{}, {"centre": about}, {"difference": 1}]
     forms = [_Form(log=log, **each) for log in (False, True) for each in compared]
@@ -155,9 +155,7 @@ def choose_encoding(
             scores[form] = float(np.mean([error for error, _ in found]))
             nats[form] = float(np.mean([cost for _, cost in found]))
     if not scores:
-        return Encoding(
-            {"scaling": "standard"}, "the values themselves: too few to compare encodings"
-        )
+        return Encoding({"scaling": "standard"}, "raw values: too few to compare encodings")
     plain = next(iter(scores.values()))
     drifting = sum(_drifts(column, about) for column in columns) > DRIFTING * len(columns)
     usable = [form for form in scores if form.back or not drifting] or list(scores)
@@ -175,12 +173,12 @@ def choose_encoding(
         if same and nats[wider] < nats[form]:
             form = wider
     score = scores[form]
-    why = f"a linear model forecasts them with error {score:.2f}"
+    why = f"linear-model error {score:.2f}"
     if score != plain:
-        why += f", plain values with {plain:.2f}"
-    if drifting:
-        why += "; levels drift"
-    return Encoding({**asdict(form), "scaling": "standard"}, f"{form.in_words()}: {why}")
+        why += f", against {plain:.2f} for raw values"
+    drift = ": the level drifts" if drifting else ""
+    reason = f"{form.in_words()} ({why}){drift}"
+    return Encoding({**asdict(form), "scaling": "standard"}, reason)
 
 
 def _drifts(column: Floats, about: int) -> bool:

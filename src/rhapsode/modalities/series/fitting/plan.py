@@ -89,7 +89,7 @@ def plan_series_run(
     enough = None
     if settings.epochs is None and settings.steps is None:
         enough = _enough_steps(corpus.points, training.window * training.batch_size)
-        limit = f"at most {enough:,} updates: more would only learn by heart"
+        limit = f"at most {enough:,} updates, to avoid overfitting"
         plan = replace(plan, reasons=(*plan.reasons, limit))
     settings = replace(
         settings,
@@ -115,7 +115,7 @@ def plan_series_run(
             series=len(given),
             values=int(given.observed_NK.sum()),
             test_share=settings.data.test_share,
-            selected_on="a validation slice: the end of the training share of every series"
+            selected_on="a validation slice: values before the test part of every series"
             if corpus.validation_values
             else "nothing: the last weights",
             rhapsode=__version__,
@@ -156,7 +156,7 @@ def _encoding(
     known = [word for word in HEADS.words() if issubclass(HEADS.get(word), AlikeHead)]
     if str(head.get("name", known[0])).partition(".v")[0] not in known:
         raise SettingsError(
-            f"{head['name']!r} is no distribution of series",
+            f"{head['name']!r} is not a distribution of series",
             where="[head] name",
             hint=suggest(str(head["name"]), known),
         )
@@ -174,7 +174,7 @@ def _encoding(
         else HEADS.get(HEADS.full_name(str(name))).counts  # type: ignore[attr-defined]
     )
     asked = dict(settings.encoder)
-    found = Encoding({}, "as asked for")
+    found = Encoding({}, "as requested")
     if not {"log", "difference", "centre", "counts"} & set(asked):
         # What the encoding declares impossible must not come later: sign and wholeness of all
         # values, and no more.
@@ -194,7 +194,7 @@ def _encoding(
     if counts:
         planned = {"counts": True}
     elif name is not None and planned.pop("counts", False):
-        found = Encoding({}, f"the values themselves: {name} is no distribution of counts")
+        found = Encoding({}, f"raw values: {name} is not a distribution of counts")
     usual = corpus.season == corpus.given.period
     second = SECOND_SEASONS.get(corpus.given.frequency.unit, 1) if usual else 1
     planned["lags"] = planned_lags(corpus.season, second, int(corpus.train_S.max()))
@@ -204,8 +204,8 @@ def _encoding(
         head["name"] = "negative_binomial" if encoder_settings.counts else "student_t"
     elif counts != encoder_settings.counts:
         raise SettingsError(
-            f"{head['name']} is {'a' if counts else 'no'} distribution of counts, "
-            f"and encoder.counts is {str(encoder_settings.counts).lower()}",
+            f"{head['name']} is {'a' if counts else 'not a'} distribution of counts, "
+            f"but encoder.counts is {str(encoder_settings.counts).lower()}",
             where="[head] name",
             hint="set both, or neither",
         )
@@ -294,7 +294,7 @@ def _plan_series(corpus: SeriesCorpus, hidden_size: Any) -> Plan:
     }
     reasons = (
         f"{size} units: for {points:,} values of {corpus.documents:,} series",
-        f"windows of {window} steps, {rows} side by side: "
+        f"windows of {window} steps, {rows} in parallel: "
         f"seasons of {season}, {horizon} steps to forecast",
         f"dropout {network['dropout']:g}, decay {training['weight_decay']:g}",
     )

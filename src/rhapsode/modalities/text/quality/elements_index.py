@@ -40,7 +40,7 @@ def open_elements_index(bundle: IdBundle, model: Path) -> SuffixIndex:
     text = open_text_index(model, learnt)
     if isinstance(text, str):
         raise RunError(
-            f"what would be a copy cannot be known: {text}",
+            f"copies cannot be detected: {text}",
             where="--no-copy",
             hint="use a run folder whose training kept the index of its text, or leave it out",
         )
@@ -49,7 +49,7 @@ def open_elements_index(bundle: IdBundle, model: Path) -> SuffixIndex:
     try:
         suffix_file.write_index(path, _KIND, index.to_arrays(), facts)
     except RunError as problem:
-        log.info(f"not kept for the next time: {problem}")
+        log.info(f"the index was not saved: {problem}")
     return index
 
 
@@ -78,6 +78,6 @@ def _read(path: Path, facts: dict[str, object], vocab_size: int) -> SuffixIndex 
             return None
         index = SuffixIndex.from_arrays(arrays, END_ID, path)
     except BundleError as problem:
-        log.warning(f"{problem}; it is made anew")
+        log.warning(f"{problem}; rebuilding it")
         return None
     return index if int(index.elements_N.max(initial=0)) < vocab_size else None

@@ -275,7 +275,7 @@ def _invented(
     text do not count if they touch its edge: they may have been cut.
     """
     if unit == "character":
-        return None, [], "words are not told apart in a script without spaces"
+        return None, [], "words cannot be separated in a script without spaces"
     if isinstance(index, str):
         return None, [], index
     counts: Counter[str] = Counter()

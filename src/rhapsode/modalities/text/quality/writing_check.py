@@ -206,7 +206,7 @@ def _measured(
     clock: Callable[[], float],
 ) -> dict[str, Any]:
     if bundle.provenance.section("source").get("prompt_field") and not real.prompts:
-        raise DataError("this model completes prompts, and the text has none")
+        raise DataError("this model completes prompts, but the text has none")
     sizes = [length for length in LENGTHS if len(real.text) // length >= FEWEST]
     if not sizes:
         raise DataError(
