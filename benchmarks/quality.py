@@ -92,9 +92,9 @@ def run(case: Case, seed: int) -> dict[str, Any]:
         "loss": figures["loss"],
         "network": network["loss"],
         "elements": figures["elements"],
-        "ngram": figures["floors"]["ngram"],
-        "uniform": figures["floors"]["uniform"],
-        "unigram": figures["floors"]["unigram"],
+        "ngram": figures["baselines"]["ngram"],
+        "uniform": figures["baselines"]["uniform"],
+        "unigram": figures["baselines"]["unigram"],
         "validation": summary["validation_loss"],
         "share": (summary.get("mixture") or {}).get("share"),
         **{

@@ -61,7 +61,7 @@ def text_model(members: int = 1) -> IdBundle:
             ancestors=({"data_sha256": "11", "step": 3},),
             step=12,
             validation_loss=1.5,
-            test={"loss": 1.4, "floors": {"ngram": None}},
+            test={"loss": 1.4, "baselines": {"ngram": None}},
             text_index="22",
             rhapsode="0.1.0",
         ),

@@ -75,7 +75,7 @@ def bundle_of(encoder: Encoder | None = None, **arrays: np.ndarray) -> IdBundle:
         test_share=0.1,
         settings={"source": {"name": "漢.txt"}, "figures": [1, 2.5, None, True]},
         ancestors=({"step": 3}, {"step": None}),
-        test={"loss": 1.5, "floors": [None, {"unigram": 2.0}]},
+        test={"loss": 1.5, "baselines": [None, {"unigram": 2.0}]},
     )
     calibration = Calibration(Mixture(0.25, "ab", 1.0, None, 2, "why"))
     members = (Member({**weights, **arrays}),)

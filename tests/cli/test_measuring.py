@@ -34,7 +34,7 @@ def test_parts_of_a_run_on_text(cli: Cli, prose_file: Path) -> None:
         assert found[name]["protocol"]["split"].startswith(f"{name}: ")
     assert found["test"]["loss"] == pytest.approx(summary["loss"], rel=1e-6)
     assert found["test"]["elements"] == summary["elements"]
-    assert found["test"]["floors"] == summary["floors"]
+    assert found["test"]["baselines"] == summary["baselines"]
     characters = len(prose_file.read_text(encoding="utf-8"))
     assert sum(part["elements"] for part in found.values()) >= characters
     shown = cli("evaluate", "run", "--split", "validation").out

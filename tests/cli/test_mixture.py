@@ -160,7 +160,7 @@ def test_the_figures_are_what_one_finds_by_hand(trained: Path) -> None:
     mixed_N = -np.log((1 - share) * np.exp(-network_N) + share * np.exp(-ngram_N))
     assert summary["loss"] == pytest.approx(mixed_N.mean(), abs=1e-5)
     assert summary["network"]["loss"] == pytest.approx(network_N.mean(), abs=1e-5)
-    assert summary["floors"]["ngram"] == pytest.approx(ngram_N.mean(), abs=1e-3)
+    assert summary["baselines"]["ngram"] == pytest.approx(ngram_N.mean(), abs=1e-3)
 
 
 def test_it_is_told_wherever_figures_are(cli: Cli, trained: Path) -> None:
@@ -428,7 +428,7 @@ def test_a_model_file_away_from_its_folder_predicts_as_the_mixture(cli: Cli, tra
         json.loads(cli("evaluate", path, "some.txt", "--json").out)
         for path in ("away.safetensors", str(trained))
     ]
-    for name in ("loss", "network", "ngram_share", "floors"):
+    for name in ("loss", "network", "ngram_share", "baselines"):
         assert figures[0][name] == figures[1][name]
     assert figures[0]["network"] is not None
 
@@ -581,7 +581,7 @@ def test_counts_share(cli: Cli, trained: Path) -> None:
     assert done.code == 0
     summary = summary_of(Path("none"))
     assert (summary["ngram_share"], summary["network"]) == (0, None)
-    assert summary["floors"]["ngram"] is not None
+    assert summary["baselines"]["ngram"] is not None
     assert "weight of the n-gram" not in done.err
     assert "counts_share" in summary["mixture"]["reason"]
     assert cli("generate", "none", "ab", "--length", "5").err.count("warning") == 0

@@ -20,7 +20,7 @@ def test_evaluate(cli: Cli, run_folder: Path, prose: str) -> None:
     bits = figures["loss"] * 3001 / math.log(2)
     assert figures["bits_per_character"] == pytest.approx(bits / 3000)
     assert figures["bits_per_byte"] == pytest.approx(bits / len(prose[:3000].encode()))
-    assert set(figures["floors"]) >= {"uniform", "unigram", "ngram"}
+    assert set(figures["baselines"]) >= {"uniform", "unigram", "ngram"}
     assert figures["protocol"]["context"].startswith("carried")
     shown = cli("evaluate", str(run_folder), "text.txt")
     assert f"{figures['loss']:.4f}" in shown.out

@@ -26,7 +26,7 @@ def test_a_run_folder_holds_everything(cli: Cli, prose_file: Path) -> None:
     text = prose_file.read_text(encoding="utf-8")
     assert summary["steps"] == 20
     assert summary["elements"] == len(text) - int(0.9 * len(text)) + 1
-    assert summary["loss"] < summary["floors"]["uniform"]
+    assert summary["loss"] < summary["baselines"]["uniform"]
     assert set(summary["protocol"]) == {
         "split", "selected_on", "context", "normalisation", "unknown_cost",
     }  # fmt: skip

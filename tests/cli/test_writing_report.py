@@ -69,13 +69,13 @@ def test_evaluate_without_an_index_or_enough_text(cli: Cli, run_folder: Path, pr
     assert "there is no text_index.safetensors beside the model" in " ".join(shown.split())
     assert "self-BLEU" in shown
     assert "longest copy" not in shown
-    floors = json.loads(cli("evaluate", "alone", "text.txt", "--json").out)["floors"]
-    assert floors["ngram"] is not None  # its counts lie inside the file
+    baselines = json.loads(cli("evaluate", "alone", "text.txt", "--json").out)["baselines"]
+    assert baselines["ngram"] is not None  # its counts lie inside the file
     move_out(run_folder, Path("alone"))
     Path("alone/ngram.safetensors").unlink()
-    floors = json.loads(cli("evaluate", "alone", "text.txt", "--json").out)["floors"]
-    assert floors["ngram"] is None
-    assert floors["ngram_reason"] == "there is no ngram.safetensors beside the model"
+    baselines = json.loads(cli("evaluate", "alone", "text.txt", "--json").out)["baselines"]
+    assert baselines["ngram"] is None
+    assert baselines["ngram_reason"] == "there is no ngram.safetensors beside the model"
     Path("text.txt").write_text(prose[-500:], encoding="utf-8")
     shown = cli("evaluate", str(run_folder), "text.txt").out
     assert "at least 1,600 are needed" in " ".join(shown.split())
@@ -88,16 +88,16 @@ def test_evaluate_knows_its_own_counts(cli: Cli, run_folder: Path, prose: str) -
     move_out(run_folder, Path("run"))
     Path("text.txt").write_text(prose[-300:], encoding="utf-8")
 
-    def floors() -> dict[str, object]:
-        found = json.loads(cli("evaluate", "run", "text.txt", "--json").out)["floors"]
+    def baselines() -> dict[str, object]:
+        found = json.loads(cli("evaluate", "run", "text.txt", "--json").out)["baselines"]
         assert isinstance(found, dict)
         return found
 
     sidecar = Path("run/ngram.safetensors")
-    assert floors()["ngram"] is not None
+    assert baselines()["ngram"] is not None
     ngram = NGramModel.load(sidecar)
     other = np.full(ngram.trie.elements, 2)
     NGramModel.learn(other, ngram.vocab_size, order=2).save(sidecar)
-    assert "counts another text" in str(floors()["ngram_reason"])
+    assert "counts another text" in str(baselines()["ngram_reason"])
     sidecar.write_bytes(sidecar.read_bytes()[:100])
-    assert "cannot be used" in str(floors()["ngram_reason"])
+    assert "cannot be used" in str(baselines()["ngram_reason"])

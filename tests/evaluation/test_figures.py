@@ -14,9 +14,9 @@ from rhapsode.config import SeenContext, parse_context
 from rhapsode.data import Document, ElementStore, write_store
 from rhapsode.evaluation import (
     Protocol,
+    baselines_of,
     evaluate_store,
     figures_of,
-    floors_of,
     in_context,
     total_loss,
 )
@@ -128,11 +128,11 @@ def test_a_uniform_model_has_the_perplexity_of_its_vocabulary(vocab_size: int):
     model = Markov(np.ones((vocab_size,) * 3))
     total, count = loss_of(model, elements_N)
     figures = figures_of(
-        total, count, bytes=1, characters=1, unknown=0, floors={}, protocol=PROTOCOL
+        total, count, bytes=1, characters=1, unknown=0, baselines={}, protocol=PROTOCOL
     )
     assert figures.perplexity == pytest.approx(vocab_size, rel=1e-9)
     assert figures.loss == pytest.approx(
-        floors_of(np.bincount(elements_N, minlength=vocab_size), np.ones(vocab_size))["uniform"]
+        baselines_of(np.bincount(elements_N, minlength=vocab_size), np.ones(vocab_size))["uniform"]
     )
 
 
@@ -143,7 +143,7 @@ def test_figures_are_their_formulae():
         bytes=50,
         characters=25,
         unknown=10,
-        floors={"uniform": 3.0},
+        baselines={"uniform": 3.0},
         protocol=PROTOCOL,
     )
     assert figures.loss == pytest.approx(2.5 * math.log(2))
@@ -154,7 +154,7 @@ def test_figures_are_their_formulae():
     assert figures.unknown_rate == 0.25
     assert figures.protocol == PROTOCOL
     plain = json.loads(json.dumps(figures.to_mapping()))
-    assert plain["floors"] == {"uniform": 3.0}
+    assert plain["baselines"] == {"uniform": 3.0}
     assert set(plain["protocol"]) == {
         "split",
         "selected_on",
@@ -165,25 +165,25 @@ def test_figures_are_their_formulae():
 
 
 def test_figures_of_a_source_without_text_have_no_bits():
-    figures = figures_of(1.0, 1, bytes=0, characters=0, unknown=0, floors={}, protocol=PROTOCOL)
+    figures = figures_of(1.0, 1, bytes=0, characters=0, unknown=0, baselines={}, protocol=PROTOCOL)
     assert figures.bits_per_byte is None
     assert figures.bits_per_character is None
 
 
 def test_a_hopeless_model_still_has_a_perplexity():
-    figures = figures_of(1e6, 1, bytes=1, characters=1, unknown=0, floors={}, protocol=PROTOCOL)
+    figures = figures_of(1e6, 1, bytes=1, characters=1, unknown=0, baselines={}, protocol=PROTOCOL)
     assert math.isfinite(figures.perplexity)
     assert figures.loss == 1e6
 
 
 def test_floors_by_hand():
-    floors = floors_of(np.array([1, 0, 2, 1]), np.array([1, 0, 5, 2]))
-    assert floors["uniform"] == pytest.approx(math.log(4))
+    baselines = baselines_of(np.array([1, 0, 2, 1]), np.array([1, 0, 5, 2]))
+    assert baselines["uniform"] == pytest.approx(math.log(4))
     share = np.array([2, 1, 6, 3]) / 12
     expected = -(2 * math.log(share[2]) + math.log(share[3]) + math.log(share[0])) / 4
-    assert floors["unigram"] == pytest.approx(expected)
-    assert floors["ngram"] is None
-    assert floors["ngram_reason"]
+    assert baselines["unigram"] == pytest.approx(expected)
+    assert baselines["ngram"] is None
+    assert baselines["ngram_reason"]
 
 
 @PROVE
@@ -191,16 +191,16 @@ def test_floors_by_hand():
 def test_the_unigram_floor_is_the_loss_of_a_unigram_model(
     elements_N: np.ndarray, counts: list[int]
 ):
-    floors = floors_of(np.bincount(elements_N, minlength=len(counts)), np.array(counts))
+    baselines = baselines_of(np.bincount(elements_N, minlength=len(counts)), np.array(counts))
     model = Markov(np.broadcast_to(np.array(counts) + 1.0, (5, 5, 5)))
     total, count = loss_of(model, elements_N)
-    assert floors["unigram"] == pytest.approx(total / count, abs=1e-10)
+    assert baselines["unigram"] == pytest.approx(total / count, abs=1e-10)
 
 
 def test_the_unigram_floor_is_lowest_for_its_own_counts():
     elements_N = noise(5000)
     own = np.bincount(elements_N, minlength=5)
-    assert floors_of(own, own)["unigram"] < floors_of(own, own[::-1])["unigram"]
+    assert baselines_of(own, own)["unigram"] < baselines_of(own, own[::-1])["unigram"]
 
 
 def store_of(folder: Path, text: str) -> ElementStore:
@@ -222,7 +222,7 @@ def test_a_store_is_swept_once(tmp_path: Path):
     assert figures.bits_per_character == pytest.approx(MODEL.loss(ids) / math.log(2) / 12)
     assert figures.bits_per_byte == figures.bits_per_character
     assert figures.unknown_rate == pytest.approx(4 / 14)
-    assert figures.floors["uniform"] == pytest.approx(math.log(5))
+    assert figures.baselines["uniform"] == pytest.approx(math.log(5))
     assert figures.protocol.context == "carried, one pass in order"
     assert (figures.protocol.split, figures.protocol.selected_on) == ("test", "validation")
     assert (figures.protocol.normalisation, figures.protocol.unknown_cost) == ("none", "its own")

@@ -57,7 +57,7 @@ Record = dict[str, Any]
 # ---- Normalisation: all that is not the same twice, in one place ----
 
 _GONE = (
-    r"^compiled (what writes|the generator) in .*\n",  # only where nothing was compiled before
+    r"^compiled (what writes|the generator) (in|\().*\n",  # only where nothing was compiled before
     r"^(encoding|reading|counting|segmenting|sorting|scoring): .*\.\.\.\n",  # told every few seconds
     r"^─.*\n",  # the bar of progress, drawn by the clock
     r"^\[?W\d{4} .*\n|^W\d{4}.*\n",  # warnings of torchrun, with their time

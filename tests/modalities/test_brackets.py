@@ -132,8 +132,8 @@ def test_figures_are_finite_and_normalised_over_what_is_allowed(
     run: tuple[Any, dict[str, Any]],
 ) -> None:
     training, summary = run
-    assert 0 < summary["loss"] < summary["floors"]["uniform"]
-    assert 0 < summary["floors"]["ngram"] < summary["floors"]["unigram"]
+    assert 0 < summary["loss"] < summary["baselines"]["uniform"]
+    assert 0 < summary["baselines"]["ngram"] < summary["baselines"]["unigram"]
     assert summary["mixture"]["share"] == 0.3
     model = load(training.folder.path)
     for predictor in (model.scorer, model.network_scorer, model.predictor_for("compiled")):
@@ -263,7 +263,7 @@ def test_it_is_evaluated_on_parts_of_its_run(run: tuple[Any, dict[str, Any]]) ->
     training, summary = run
     measured = evaluate(training.folder.path, split="test").to_mapping()
     assert measured["loss"] == pytest.approx(summary["loss"], abs=1e-6)
-    assert measured["floors"]["ngram"] == pytest.approx(summary["floors"]["ngram"], abs=1e-6)
+    assert measured["baselines"]["ngram"] == pytest.approx(summary["baselines"]["ngram"], abs=1e-6)
     assert np.isfinite(measured["windowed"]["loss"])
     assert all(np.isfinite(bucket["loss"]) for bucket in measured["by_context"])
     rounded = evaluate(training.folder.path, split="validation", weights="int8").to_mapping()
@@ -294,7 +294,7 @@ def test_the_command_line_evaluates_and_compares_it(
     assert main(["evaluate", folder, "--split", "test", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["loss"] == pytest.approx(summary["loss"], abs=1e-6)
     assert main(["evaluate", folder, source, "--json"]) == 0
-    assert 0 < json.loads(capsys.readouterr().out)["loss"] < summary["floors"]["uniform"]
+    assert 0 < json.loads(capsys.readouterr().out)["loss"] < summary["baselines"]["uniform"]
     assert main(["compare", folder, other, "--on", source, "--json"]) == 0
     compared = json.loads(capsys.readouterr().out)
     assert {row["model"] for row in compared["rows"]} == {folder, other}

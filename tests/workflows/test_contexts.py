@@ -134,7 +134,7 @@ def test_the_perplexity_of_a_uniform_model_is_its_vocabulary(
     write_bundle(tmp_path / "uniform.safetensors", bundle)
     figures = rh.load(tmp_path / "uniform.safetensors").evaluate(str(small))
     assert figures.perplexity == pytest.approx(model.bundle.encoder.vocab_size, rel=1e-6)
-    assert figures.loss == pytest.approx(figures.floors["uniform"], rel=1e-6)
+    assert figures.loss == pytest.approx(figures.baselines["uniform"], rel=1e-6)
     assert figures.calibration is not None
     assert figures.calibration.entropy == pytest.approx(figures.loss, rel=1e-5)
 
@@ -168,7 +168,7 @@ def test_the_fixed_window_classic(prose: str, tmp_path: Path) -> None:
     assert greedy[-30:] == again[-30:]
     figures = model.evaluate(str(source))
     assert math.isfinite(figures.loss)
-    assert figures.loss < figures.floors["uniform"]
+    assert figures.loss < figures.baselines["uniform"]
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_contradictions_are_named(small: Path, settings: dict[str, Any], message
 def test_optimisers_learn(small: Path, tmp_path: Path, training: dict[str, Any]) -> None:
     model = trained(small, tmp_path / "run", "lstm", steps=60, training=training)
     figures = model.evaluate(str(small))
-    assert figures.loss < figures.floors["uniform"] - 0.3
+    assert figures.loss < figures.baselines["uniform"] - 0.3
 
 
 def test_accumulated_batches_are_one_large_batch(small: Path, tmp_path: Path) -> None:

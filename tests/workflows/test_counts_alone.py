@@ -48,7 +48,7 @@ def test_counts_are_evaluated_and_described(
     held.write_text(prose[20_000:24_000])
     assert main(["evaluate", str(path), str(held), "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
-    assert 0 < figures["loss"] < figures["floors"]["unigram"]
+    assert 0 < figures["loss"] < figures["baselines"]["unigram"]
     assert main(["info", str(path)]) == 0
     assert "none: n-gram counts only" in capsys.readouterr().out
     assert main(["info", str(path), "--json"]) == 0

@@ -109,7 +109,7 @@ def test_lower_losses_lie_lower() -> None:
     picture = draw_course(
         course([3.0, 2.0, 1.0], [(1, 2.5, True), (3, 1.25, True)]),
         title="x",
-        floors=FLOORS,
+        baselines=FLOORS,
         test=1.3,
     )
     root = ET.fromstring(picture)
@@ -123,9 +123,9 @@ def test_lower_losses_lie_lower() -> None:
 
 
 def test_labels_never_touch_and_stay_inside() -> None:
-    floors: dict[str, float | None] = {"n-gram model": 1.001, "unigram model": 1.002}
+    baselines: dict[str, float | None] = {"n-gram model": 1.001, "unigram model": 1.002}
     picture = draw_course(
-        course([1.0, 1.003], [(2, 1.0, True)]), title="x", floors=floors, test=1.001
+        course([1.0, 1.003], [(2, 1.0, True)]), title="x", baselines=baselines, test=1.001
     )
     root = ET.fromstring(picture)
     names = ("n-gram", "unigram", "training", "validation", "test part")
@@ -138,7 +138,7 @@ def test_labels_never_touch_and_stay_inside() -> None:
 
 def test_the_old_model_is_the_first_point() -> None:
     evaluated = [(2, 1.0, True)]
-    picture = draw_course(course([1.0, 1.0], evaluated), title="x", floors={}, before=2.0)
+    picture = draw_course(course([1.0, 1.0], evaluated), title="x", baselines={}, before=2.0)
     circles = list(ET.fromstring(picture).iter(f"{SVG}circle"))
     assert len(circles) == 2
     assert float(circles[0].get("cx", "0")) == 64.0
@@ -153,7 +153,7 @@ def test_odd_courses_can_be_drawn(
     losses: list[float], evaluated: list[tuple[int, float, bool]]
 ) -> None:
     picture = draw_course(
-        course(losses, evaluated), title='a <b> & "c"', floors={"n-gram model": None}
+        course(losses, evaluated), title='a <b> & "c"', baselines={"n-gram model": None}
     )
     assert ET.fromstring(picture).get("aria-label") == 'a <b> & "c"'
     assert "nan" not in picture
@@ -177,7 +177,7 @@ def test_losses_that_are_no_numbers_are_left_out(tmp_path: Path) -> None:
 
 def test_smoothing_keeps_a_straight_line_straight() -> None:
     losses = [5.0 - 0.01 * n for n in range(400)]
-    picture = draw_course(course(losses, []), title="x", floors={})
+    picture = draw_course(course(losses, []), title="x", baselines={})
     path = next(e for e in ET.fromstring(picture).iter(f"{SVG}path") if e.get("class") == "train")
     numbers = [float(n) for n in re.findall(r"-?[\d.]+", path.get("d", ""))]
     x_N, y_N = np.array(numbers[::2]), np.array(numbers[1::2])

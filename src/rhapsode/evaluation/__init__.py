@@ -51,9 +51,9 @@ from rhapsode.evaluation.model_metrics import (
     NetworkFigures,
     Protocol,
     Text,
+    baselines_of,
     evaluate_store,
     figures_of,
-    floors_of,
     ngram_in_words,
 )
 
@@ -79,7 +79,7 @@ __all__ = [
     "element_losses",
     "evaluate_store",
     "figures_of",
-    "floors_of",
+    "baselines_of",
     "forecast_figures",
     "forecast_of_samples",
     "in_context",

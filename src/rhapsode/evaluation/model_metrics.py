@@ -93,7 +93,7 @@ class Figures(NetworkFigures):
         elements: how many were scored, ends of documents included.
         unknown_rate: fraction of elements outside the vocabulary.
         interval: of the loss, 95 %; None where there is too little text.
-        floors: nats per element of the baselines: uniform, unigram, ngram (null with a reason).
+        baselines: nats per element of the baselines: uniform, unigram, ngram (null with a reason).
         protocol: how the figures were measured.
         ngram_share: weight of the n-gram model that the network is mixed with; 0 without one.
         network: figures of the network alone, under the same protocol; None where it is not mixed.
@@ -102,7 +102,7 @@ class Figures(NetworkFigures):
     elements: int
     unknown_rate: float
     interval: Interval | None
-    floors: dict[str, Any]
+    baselines: dict[str, Any]
     protocol: Protocol
     ngram_share: float
     network: NetworkFigures | None
@@ -111,7 +111,7 @@ class Figures(NetworkFigures):
         return asdict(self)
 
 
-def floors_of(
+def baselines_of(
     found_V: NDArray[np.int64],
     counts_V: NDArray[np.int64],
     ngram: dict[str, Any] | str = NO_NGRAM,
@@ -123,7 +123,7 @@ def floors_of(
     Arguments:
         found_V: how often each element is scored.
         counts_V: how often it occurs in the training part.
-        ngram: the result of `_ngram_floor`, or the reason why there is no n-gram model.
+        ngram: the result of `_ngram_baseline`, or the reason why there is no n-gram model.
     """
     share_V = (counts_V + 1.0) / (counts_V.sum() + len(counts_V))
     return {
@@ -133,7 +133,7 @@ def floors_of(
     }
 
 
-def _ngram_floor(
+def _ngram_baseline(
     store: ElementStore, ngram: NGramModel, *, fresh: bool, grammar: Grammar | None = None
 ) -> dict[str, Any]:
     """Nats per scored element of an n-gram model, and which one.
@@ -190,7 +190,7 @@ def figures_of(
     bytes: int,
     characters: int,
     unknown: int,
-    floors: dict[str, Any],
+    baselines: dict[str, Any],
     protocol: Protocol,
     text: Text | None = None,
     interval: Interval | None = None,
@@ -209,7 +209,7 @@ def figures_of(
         elements=count,
         unknown_rate=unknown / count,
         interval=interval,
-        floors=floors,
+        baselines=baselines,
         protocol=protocol,
         ngram_share=0.0,
         network=None,
@@ -277,12 +277,12 @@ def evaluate_store(
         found_V = np.bincount(scored_S, minlength=len(counts_V)).astype(np.int64)
     counted: dict[str, Any] | str = ngram if isinstance(ngram, str) else NO_NGRAM
     if ngram is not None and not isinstance(ngram, str):
-        counted = _ngram_floor(store, ngram, fresh=context.kind == "fresh", grammar=grammar)
+        counted = _ngram_baseline(store, ngram, fresh=context.kind == "fresh", grammar=grammar)
     size: dict[str, Any] = {
         "bytes": store.bytes,
         "characters": store.characters,
         "unknown": store.unknown,
-        "floors": floors_of(found_V, counts_V, counted),
+        "baselines": baselines_of(found_V, counts_V, counted),
         "protocol": replace(
             protocol, context=context_in_words(context, lanes, every), unknown_cost=cost
         ),

@@ -21,7 +21,7 @@ def text_comparison(found: Mapping[str, Any], title: str) -> Iterator[Renderable
     rows, protocols = [], []
     for row in found["rows"]:
         figures = row["figures"]
-        ngram, protocol = figures["floors"]["ngram"], figures["protocol"]
+        ngram, protocol = figures["baselines"]["ngram"], figures["protocol"]
         rows.append(
             (
                 f"{figures['bits_per_character']:.4f}",

@@ -15,12 +15,12 @@ def mixture_rows(figures: Mapping[str, Any]) -> list[tuple[str, str]]:
     """
     if not figures["ngram_share"]:
         return []
-    floors = figures["floors"]
+    baselines = figures["baselines"]
     return [
         ("the network alone", figure_in_words(figures["network"]["loss"], 4)),
         (
-            f"the n-gram alone ({floors.get('ngram_model', 'none')})",
-            figure_in_words(floors["ngram"], 4),
+            f"the n-gram alone ({baselines.get('ngram_model', 'none')})",
+            figure_in_words(baselines["ngram"], 4),
         ),
         ("weight of the n-gram", f"{figures['ngram_share']:.3g}"),
     ]
@@ -58,7 +58,7 @@ def figure_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     Arguments:
         figures: as in `Figures.to_mapping`.
     """
-    interval, floors = figures["interval"], figures["floors"]
+    interval, baselines = figures["interval"], figures["baselines"]
     about = f" ± {1.96 * interval['standard_error']:.4f}" if interval else ""
     yield "loss (nats per element)", figure_in_words(figures["loss"], 4) + about
     for name, value in mixture_rows(figures):
@@ -70,9 +70,9 @@ def figure_rows(figures: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "perplexity per word", figure_in_words(figures["word_perplexity"], 2)
     yield "elements scored", f"{figures['elements']:,}"
     yield "unknown elements", f"{figures['unknown_rate']:.2%}"
-    yield "baseline: uniform / unigram", f"{floors['uniform']:.3f} / {floors['unigram']:.3f}"
-    if floors["ngram"] is not None and not figures["ngram_share"]:
-        yield f"baseline: n-gram, {floors['ngram_model']}", f"{floors['ngram']:.4f}"
+    yield "baseline: uniform / unigram", f"{baselines['uniform']:.3f} / {baselines['unigram']:.3f}"
+    if baselines["ngram"] is not None and not figures["ngram_share"]:
+        yield f"baseline: n-gram, {baselines['ngram_model']}", f"{baselines['ngram']:.4f}"
 
 
 def method_rows(forecasts: Mapping[str, Any]) -> list[tuple[str, ...]]:

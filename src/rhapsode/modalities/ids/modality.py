@@ -20,8 +20,8 @@ from rhapsode.errors import DataError, EncodingError, SettingsError
 from rhapsode.evaluation import (
     Figures,
     Text,
+    baselines_of,
     evaluate_store,
-    floors_of,
     ngram_in_words,
     total_loss,
     unit_sums,
@@ -356,10 +356,10 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             (folder / NGRAM).unlink(missing_ok=True)
         baselines: dict[str, Any] = {}
         if len(corpus.validation):
-            baselines = floors_of(corpus.validation.counts_V, corpus.train.counts_V)
+            baselines = baselines_of(corpus.validation.counts_V, corpus.train.counts_V)
             baselines["ngram"] = None if counted is None else counted.loss
         elif figures is not None:
-            baselines = figures.floors
+            baselines = figures.baselines
         mixed = None if figures is None or figures.network is None else figures.loss
         return Finished(
             bundle,

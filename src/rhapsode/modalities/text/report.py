@@ -80,7 +80,7 @@ def shares_in_words(facts: Provenance) -> str:
 def _figures(summary: Mapping[str, Any]) -> list[str]:
     if summary["loss"] is None:
         return ["None: no test part was held out."]
-    floors = summary["floors"]
+    baselines = summary["baselines"]
     rows = [
         (
             "loss, nats per element",
@@ -93,11 +93,11 @@ def _figures(summary: Mapping[str, Any]) -> list[str]:
         ("perplexity per word", figure_in_words(summary["word_perplexity"], 2)),
         ("elements scored", f"{summary['elements']:,}"),
         ("unknown elements", f"{summary['unknown_rate']:.4%}"),
-        ("baseline: uniform, nats", f"{floors['uniform']:.4f}"),
-        ("baseline: unigram, nats", f"{floors['unigram']:.4f}"),
+        ("baseline: uniform, nats", f"{baselines['uniform']:.4f}"),
+        ("baseline: unigram, nats", f"{baselines['unigram']:.4f}"),
         (
-            f"baseline: n-gram ({floors.get('ngram_model', 'none')}), nats",
-            figure_in_words(floors["ngram"], 4),
+            f"baseline: n-gram ({baselines.get('ngram_model', 'none')}), nats",
+            figure_in_words(baselines["ngram"], 4),
         ),
     ]
     how = "; ".join(f"{name}: {value}" for name, value in summary["protocol"].items())

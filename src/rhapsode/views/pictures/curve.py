@@ -81,7 +81,7 @@ def draw_course(
     course: Course,
     *,
     title: str,
-    floors: Mapping[str, float | None],
+    baselines: Mapping[str, float | None],
     test: float | None = None,
     before: float | None = None,
     mixed: float | None = None,
@@ -91,13 +91,13 @@ def draw_course(
     Arguments:
         course: of the run.
         title: printed above.
-        floors: nats per element of each baseline, by name; None where there is none.
+        baselines: nats per element of each baseline, by name; None where there is none.
         test: nats per element of the test split, by the best weights.
         before: validation loss of the base model.
         mixed: nats per element of the test split with the n-gram model; None if it is not mixed.
     """
     smooth_N = _smooth(course.loss_N)
-    known = _known(floors)
+    known = _known(baselines)
     tests = _known({"test part": test, "test, mixed": mixed})
     points = [(step, loss) for step, loss, _ in course.evaluated]
     if before is not None:
@@ -249,11 +249,11 @@ def _validation(frame: _Frame, points: Sequence[tuple[int, float]]) -> Iterator[
 def _names(
     smooth_N: NDArray[np.float64],
     course: Course,
-    floors: Mapping[str, float],
+    baselines: Mapping[str, float],
     tests: Mapping[str, float],
 ) -> list[tuple[float, str, str, str]]:
     """Height in nats, class, name and number of every label."""
-    names = [(value, "muted", name, f"{value:.3f}") for name, value in floors.items()]
+    names = [(value, "muted", name, f"{value:.3f}") for name, value in baselines.items()]
     if len(smooth_N):
         value = float(smooth_N[-1])
         names.append((value, "train-name name", "training", f"{value:.3f}"))

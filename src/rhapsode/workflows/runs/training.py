@@ -138,7 +138,7 @@ class Training:
             read_course(folder.metrics),
             title=f"{folder.path.resolve().name}: {family}, "
             f"{network.parameter_count():,} parameters",
-            floors=finished.baselines,
+            baselines=finished.baselines,
             before=None if self.start is None else self.start.get("validation_loss"),
             **marks,
         )
