@@ -32,7 +32,7 @@ def test_a_trend_is_never_met_outside_what_was_learnt() -> None:
     y = 10 + 0.05 * STEPS + 2 * np.sin(STEPS * 2 * np.pi / 12) + 0.3 * RANDOM.normal(size=600)
     found = choose_encoding([y], 12, 12)
     assert found.settings["difference"] or found.settings["centre"]
-    assert "levels drift" in found.reason
+    assert "the level drifts" in found.reason
 
 
 def test_growth_by_factors_is_taken_by_logarithms() -> None:
