@@ -145,6 +145,10 @@ class RunSettings:
     seed: Annotated[Annotated[int, Meta(ge=0, le=2**63 - 1)], option("N")] = 0
     """Seed of all random numbers in the run."""
 
+    device: Annotated[str, option("NAME")] = "auto"
+    """Where the network is trained: cpu, cuda, cuda:N for one of several cards, or mps; auto takes a
+    device beside the CPU if PyTorch has one that runs the network."""
+
     def budget_seconds(self) -> float | None:
         """Budget in seconds; None if epochs or steps are set.
 
