@@ -1,4 +1,4 @@
-"""Devices: their choice, and the way of numbers to and from them. Loads torch."""
+"""Devices, and the way of numbers to and from them. Loads torch."""
 
 import os
 from collections.abc import Iterator
@@ -57,7 +57,9 @@ def choose_device(name: str) -> torch.device:
 
 
 def join_backend(local_rank: int) -> str:
-    """The backend of a process group; the process's card becomes the current one.
+    """The backend of a process group.
+
+    The card of this process becomes the current one.
 
     Arguments:
         local_rank: of this process on its machine.
@@ -85,7 +87,7 @@ def has_fused_update(device: torch.device) -> bool:
 
 
 def numbers(tensor: Tensor) -> NDArray[Any]:
-    """The numbers of a tensor on any device, as an array on the CPU."""
+    """The numbers of a tensor on any device, as an array."""
     return tensor.detach().cpu().numpy()
 
 
@@ -95,12 +97,15 @@ def scalar(tensor: Tensor) -> float:
 
 
 def tensor_on(device: torch.device, array: NDArray[Any]) -> Tensor:
-    """The numbers of an array as a tensor on a device; on the CPU they share memory."""
+    """The numbers of an array as a tensor on a device.
+
+    On the CPU they share memory.
+    """
     return torch.from_numpy(array).to(device)
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait until a device has done all its work, as a time measurement must."""
+    """Wait until a device has done all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -108,7 +113,10 @@ def synchronise(device: torch.device) -> None:
 
 
 def random_state(device: torch.device) -> Tensor | None:
-    """The random state of a device other than the CPU, as a CPU tensor; None without one."""
+    """The random state of a device as a CPU tensor.
+
+    None for the CPU, whose own state is apart.
+    """
     if device.type == "cuda":
         return torch.cuda.get_rng_state(device)
     return torch.mps.get_rng_state() if device.type == "mps" else None
@@ -124,7 +132,7 @@ def set_random_state(device: torch.device, state: Tensor) -> None:
 
 @contextmanager
 def forked_random(device: torch.device) -> Iterator[None]:
-    """Restore the random states of the CPU and of a device after the context."""
+    """Restore the random states of CPU and device after the context."""
     own = random_state(device)
     try:
         with torch.random.fork_rng(devices=[]):

@@ -146,8 +146,8 @@ class RunSettings:
     """Seed of all random numbers in the run."""
 
     device: Annotated[str, option("NAME")] = "auto"
-    """Where the network is trained: cpu, cuda, cuda:N for one of several cards, or mps; auto takes a
-    device beside the CPU if PyTorch has one that runs the network."""
+    """Where the network is trained: cpu, cuda, cuda:N for one of several cards, or mps. auto takes
+    cuda or mps where PyTorch has it and it runs the network, else cpu."""
 
     def budget_seconds(self) -> float | None:
         """Budget in seconds; None if epochs or steps are set.
