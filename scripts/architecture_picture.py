@@ -111,12 +111,12 @@ def drawn() -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" '
         f'width="{width:g}" height="{height:g}" font-family="system-ui, sans-serif">',
         f'<rect width="{width:g}" height="{height:g}" fill="{PAPER}"/>',
-        f'<text x="30" y="34" font-size="19" font-weight="600" fill="{INK}">Rooms, and who '
-        "imports whom</text>",
-        f'<text x="30" y="54" font-size="12.5" fill="{PALE}">Imports run downwards only. The '
-        "wider a line, the more files import.</text>",
+        f'<text x="30" y="34" font-size="19" font-weight="600" fill="{INK}">Folders and their '
+        "imports</text>",
+        f'<text x="30" y="54" font-size="12.5" fill="{PALE}">Imports go only downwards. A '
+        "wider line means more importing files.</text>",
     ]
-    for (above, below), count in sorted(counted.items(), key=lambda entry: entry[1]):
+    for (above, below), count in sorted(counted.items(), key=lambda entry: entry[::-1]):
         start, end = placed[above], placed[below]
         x0, y0 = start.x + WIDTH / 2, start.y + HEIGHT
         x1, y1 = end.x + WIDTH / 2, end.y

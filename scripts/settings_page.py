@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from rhapsode.config import (
     OptimisationSettings,
@@ -16,7 +16,7 @@ from rhapsode.config import (
 from rhapsode.config.options import field_docs
 from rhapsode.data.tables.settings import SeriesSettings
 from rhapsode.encoding import ENCODERS
-from rhapsode.encoding.series import SeriesEncoderSettings
+from rhapsode.encoding.series import BinSettings, SeriesEncoderSettings
 from rhapsode.heads import HEADS, AlikeHead
 from rhapsode.modalities.series.settings import SeriesDataSettings
 from rhapsode.modalities.text.settings import DataSettings
@@ -27,23 +27,23 @@ PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
 HEAD = """# Settings
 
 Every setting can be given in a TOML file with `--config`, or with `--set section.key=value`. The settings of the first
-table also have their own flags. The `config.toml` of a run contains all settings as they were used.
+table also have their own flags. The `config.toml` of a run contains the values of all settings that the run used.
 """
 
-NETWORK = """The sizes of connected parts are derived from one another and are not set. Besides the settings of the family there are
-`input` ("table", an embedding table, or "onehot"), `embedding_size` and `input_dropout` (for the table), `head_bias`, and
-`tied` (true: the table is also the output layer). Unset values are planned.
+NETWORK = """Input and output sizes of the parts of a network follow from one another and are not settings. All families of text models
+also have the settings `input` ("table", an embedding table, or "onehot"), `embedding_size` and `input_dropout` (for the
+table), `head_bias`, and `tied` (true: the embedding table is also the output layer). Values that are not set are planned.
 """
 
 
 SERIES = """## Time series
 
-A table of numbers is trained with the settings of the run, `[training]`, `[network]` (`embedding_size` adds a linear map before
-the family), and the following.
+Models of series have the settings of the first table, `[training]`, `[network]` (`embedding_size` adds a linear layer before
+the network), and the following settings.
 """
 
 HEAD_NAMES = """`name`: laplace, gaussian, student_t, gaussian_mixture, quantiles, poisson or negative_binomial. The default is student_t, or
-negative_binomial for small whole numbers. The settings of each head:
+negative_binomial for small whole numbers. With `--encoding binned`, the head is bins. The settings of each head:
 """
 
 
@@ -52,8 +52,13 @@ def described(cls: type[Any]) -> list[tuple[str, str, str]]:
     docs: dict[str, str] = {}
     for owner in reversed([base for base in cls.__mro__ if dataclasses.is_dataclass(base)]):
         docs |= field_docs(owner)
-    rows = []
+    rows, hints = [], get_type_hints(cls)
     for field in dataclasses.fields(cls):
+        hint = hints[field.name]
+        if get_origin(hint) is Literal:
+            values = [value for value in get_args(hint) if value]
+            if not all(value in docs[field.name] for value in values):
+                docs[field.name] += f" [one of: {', '.join(values)}]"
         default = "" if field.default in (dataclasses.MISSING, None) else f"`{field.default!r}`"
         rows.append((field.name, default, docs[field.name]))
     return rows
@@ -92,7 +97,9 @@ def page() -> str:
     parts += ["### [encoder] for series\n", table(SeriesEncoderSettings)]
     parts += ["### [head] for series\n", HEAD_NAMES]
     for name in HEADS.names():
-        own = table(HEADS.get(name).Config, without=("feature_size", "target_size"))
+        # The edges of bins are learnt; the settings say how.
+        config = BinSettings if name == "bins.v1" else HEADS.get(name).Config
+        own = table(config, without=("feature_size", "target_size"))
         if issubclass(HEADS.get(name), AlikeHead) and own.count("\n") > 2:
             parts += [f"#### {name}\n", own]
     return "\n".join(parts)

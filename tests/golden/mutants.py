@@ -165,7 +165,7 @@ MUTANTS = (
         old="else array[rows_R]",
         new='else array[: len(rows_R)] if name == "node" else array[rows_R]',
         within=(
-            "class _Rows",
+            "class _CompiledRows",
             "def select",
         ),
         tests=(
@@ -244,8 +244,8 @@ MUTANTS = (
     Mutant(
         20,
         "training loop: parts of accumulated updates overlap with those of the update before",
-        old="self._step * parts + part",
-        new="self._step + part",
+        old="self.progress.step * parts + part",
+        new="self.progress.step + part",
         within=("def _update",),
         tests=("tests/workflows/test_contexts.py::test_accumulated_batches_are_one_large_batch",),
     ),

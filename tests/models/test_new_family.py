@@ -9,7 +9,7 @@ import rhapsode as rh
 from rhapsode.cli.main import main
 from rhapsode.config import parse_context
 from rhapsode.models import FAMILIES
-from rhapsode.training import plan_run
+from rhapsode.training import plan_id_run
 from tests.contracts.model_contract import ModelContract
 from tests.models.leaky.config import LeakyConfig, LeakyFamily
 from tests.models.leaky.network import Leaky
@@ -28,7 +28,7 @@ def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_registered")
 def test_a_registered_family_is_planned() -> None:
-    plan = plan_run(
+    plan = plan_id_run(
         family="leaky.v1",
         elements=100_000,
         documents=1,

@@ -4,7 +4,7 @@ import pytest
 
 from rhapsode.config import SeenContext, parse_context
 from rhapsode.models import FAMILIES
-from rhapsode.training import Plan, machine_speed, plan_run
+from rhapsode.training import Plan, machine_speed, plan_id_run
 
 
 def plan(family: str = "lstm.v1", context: str = "carried", **facts) -> Plan:
@@ -18,7 +18,7 @@ def plan(family: str = "lstm.v1", context: str = "carried", **facts) -> Plan:
         "steps": None,
         "speed": 1.0,
     }
-    return plan_run(family=family, **{**known, **facts})
+    return plan_id_run(family=family, **{**known, **facts})
 
 
 @pytest.mark.parametrize("family", FAMILIES.names())

@@ -46,7 +46,7 @@ class CompareCommand:
     temperature: Annotated[Annotated[float, Meta(ge=0.0, le=1e6)], option("T")] = 0.8
     """With --blind: sampling temperature, as in generate."""
     seed: Annotated[Annotated[int, Meta(ge=0, le=2**62)] | None, option("N", "random")] = None
-    """Random seed; with --blind also of the order of the texts."""
+    """Random seed; with --blind, it also determines the order of the texts."""
     output: Annotated[str, option("FILE.json", alias="-o")] = "votes.json"
     """With --blind: file of the votes; votes already in it are counted too."""
 

@@ -1,6 +1,6 @@
-"""List the corpora known by name, and survey a source.
+"""List the named corpora, or survey a source.
 
-  list: list the corpora that can be given by name in place of a file.
+  list: list the named corpora. Their names can be used in place of a file.
   fetch: download one of them.
   show: show one document of a source and its elements; for a table, one series and its scaled
       values.
@@ -35,14 +35,16 @@ class DataCommand(SourceSettings):
     document: Annotated[int, option("N")] = 0
     """For show: number of the document, from 0."""
     encoding: Annotated[str, option("NAME")] = "auto"
-    """Encoding. show learns it from the whole source, info from the training split."""
+    """Encoding to use. show learns it from the whole source, info learns it from the training
+    split."""
     set: Annotated[Repeated[tuple[str, ...]], option("KEY=VALUE", "none")] = ()
     """Setting of the encoding, for example lowercase=true; may be repeated."""
     modality: Annotated[str, option("NAME", help="Kind of the source: auto, {modalities}.")] = (
         "auto"
     )
     plot: Annotated[str | None, option("FILE", "none")] = None
-    """For info: file for a picture of frequencies by rank, coverage and lengths: .png or .svg."""
+    """For info: .png or .svg file for a picture of frequencies by rank, coverage of the vocabulary,
+    and lengths of documents."""
     json: bool = False
     """Print one JSON object."""
 

@@ -2,7 +2,7 @@
 
 Probabilities are shown before and after the sampling steps. A space is shown as ␣, a line end as ↵.
 The number before an element is its rank before any sampling step. Perplexity is the exponential of
-the entropy: the number of equally likely elements with the same uncertainty.
+the entropy: the number of equally likely elements with the same entropy.
 
 For series, quantiles of the next --top steps are shown.
 """

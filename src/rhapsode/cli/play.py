@@ -38,8 +38,8 @@ class PlayCommand(ModelArgument):
     seed: Annotated[int | None, option("N", "random, printed on stderr")] = None
     """Random seed; the same seed and the same lines produce the same text."""
     keep: Annotated[str | None, option("FILE", "kept.jsonl next to the model")] = None
-    """File to which /keep appends texts: one JSON object each for .jsonl (train --field text reads
-    them as documents), plain text for any other file."""
+    """File to which /keep appends texts. A .jsonl file receives one JSON object for each text,
+    which train --field text reads as a document. Any other file receives plain text."""
     load: Annotated[str | None, option("FILE", "none")] = None
     """Continue a saved session."""
 

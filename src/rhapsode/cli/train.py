@@ -47,13 +47,13 @@ class TrainCommand(SourceSettings, RunSettings):
     """Settings file, for example the config.toml of another run, or the name of a preset; flags
     take precedence."""
     set: Annotated[Repeated[tuple[str, ...]], option("SECTION.KEY=VALUE", "none")] = ()
-    """Any single setting, for example network.hidden_size=256 or training.learning_rate=0.002; may
-    be repeated."""
+    """Value of any setting, for example network.hidden_size=256 or training.learning_rate=0.002;
+    may be repeated."""
     resume: bool = False
     """Continue the run in -o exactly from its last checkpoint."""
     from_: Annotated[str | None, option("MODEL", "random weights", name="from")] = None
-    """Fine-tune this base model (a run folder or model file): its encoding, network and weights are
-    kept, and the learning rate is lower."""
+    """Fine-tune this base model (a run folder or model file): its encoding and network are used,
+    training begins with its weights, and the learning rate is lower."""
     plan: bool = False
     """Print the planned settings with their reasons, in the format of --config, and stop; no file
     is written."""

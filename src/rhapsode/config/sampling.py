@@ -124,12 +124,13 @@ class ControlSettings:
     """Never generate this text, or the element with this number; may be repeated. A text of several
     elements may begin, but is never completed. Where elements include the space before a word, the
     text is banned with and without it; other spellings (case, other elements for the same text) are
-    not. Before a text that begins with #, write one more #."""
+    not. To ban a text that begins with #, double that #."""
     bias: Annotated[Repeated[tuple[str, ...]], option("TEXT=X|#ID=X", "none")] = ()
     """Add X to the logit of an element, given by its text or number; may be repeated. Values above
     0 make it likelier, values below 0 less likely; 0.69 doubles its odds."""
     prefix: Annotated[str, option("TEXT", "none")] = ""
-    """Text that the continuation begins with, whatever its probability; it counts as generated."""
+    """Text with which the continuation begins, regardless of its probability; it counts as
+    generated."""
     regex: Annotated[str | None, option("EXPRESSION", "none")] = None
     """Regular expression that the whole continuation must match (syntax of Rust's regex crate: no
     look-around, no backreferences). Elements that cannot lead to a match are masked at each step,

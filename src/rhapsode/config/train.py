@@ -29,15 +29,15 @@ class ReadingSettings:
     elements are seen. [default: carried; fresh for many short documents; window:N for
     transformer_classic]"""
     stride: Count | None = None
-    """For window:N: elements between the starts of consecutive windows. [default: N, so that
-    windows do not overlap]"""
+    """For window:N: number of elements between the starts of consecutive windows. [default: N, so
+    that windows do not overlap]"""
     shuffle: bool = True
     """For window:N: shuffle the windows before every pass."""
     drop_last: bool = False
     """For window:N: drop the last batch if it is incomplete."""
     loss: Literal["all", "last"] = "all"
-    """For window:N: all predicts the next element after every input, last only the element after
-    the window."""
+    """For window:N: all predicts the next element at every position; last predicts only the element
+    after the window."""
 
 
 @dataclass(frozen=True)
@@ -47,41 +47,42 @@ class OptimisationSettings:
     batch_size: Count | None = None
     """Number of rows in a batch."""
     window: Count | None = None
-    """Elements of each row in one step; gradients are truncated at this length."""
+    """Number of elements of each row in one update; backpropagation through time is truncated at
+    this length."""
     accumulate: Annotated[int, Meta(ge=1, le=1 << 16)] = 1
     """Number of batches whose gradients are accumulated for one update."""
     optimiser: Literal["adamw", "adam", "rmsprop", "sgd"] = "adamw"
-    """Optimiser. sgd uses beta1 as momentum; rmsprop uses beta2 as the decay of squared
-    gradients."""
+    """Optimisation algorithm. sgd uses beta1 as its momentum; rmsprop uses beta2 as the decay of
+    squared gradients."""
     learning_rate: Rate | None = None
     """Peak learning rate."""
     weight_decay: Annotated[float, Meta(ge=0.0, le=10.0)] = 0.01
     """Weight decay of matrices: decoupled for adamw, added to the gradient for sgd, ignored by adam
     and rmsprop."""
     beta1: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.9
-    """Decay of the mean of gradients."""
+    """Decay of the moving average of gradients."""
     beta2: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.99
-    """Decay of the mean of squared gradients."""
+    """Decay of the moving average of squared gradients."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    """Decay of the learning rate after the warm-up, down to `final_rate`; constant keeps the
-    peak."""
+    """Shape of the decay of the learning rate from its peak to `final_rate`, after the warm-up;
+    constant keeps the peak."""
     warmup: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.03
-    """Fraction of the run during which the learning rate rises."""
+    """Fraction of the run in which the learning rate rises to its peak (warm-up)."""
     final_rate: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.03
     """Learning rate at the end, as a fraction of the peak."""
     averaging: Annotated[float, Meta(ge=0.0, lt=1.0)] | None = None
-    """Decay of a moving average of the weights. The average is validated, sampled from and saved; 0
-    disables it."""
+    """Decay of the moving average of the weights, which is used for evaluations, samples and the
+    saved model; 0 disables it."""
     clip: Annotated[float, Meta(ge=1e-9)] = 1.0
     """Maximum norm of the gradient; larger gradients are scaled down to it."""
     counts_share: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
     """Weight of the n-gram model in the predictions of the finished run [0 to 1]; 0 leaves the
-    n-gram model out. [default: the weight with the lowest loss on the validation slice]"""
+    n-gram model out. [default: the weight with the lowest loss on the validation split]"""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Precision of the forward and backward pass; auto times both for up to two seconds and chooses
-    the faster one."""
+    """Number format of the forward and backward pass; auto times float32 and bfloat16 for up to two
+    seconds and chooses the faster one."""
     evaluations: Annotated[int, Meta(ge=1, le=10000)] = 10
-    """Number of evaluations on the validation slice during the run."""
+    """Number of evaluations on the validation split during the run."""
     patience: Annotated[int, Meta(ge=0, le=10000)] = 4
     """Stop the run after this many evaluations in a row without improvement (early stopping); 0
     disables it."""
@@ -104,8 +105,8 @@ class SampleSettings:
     prompt: str = ""
     """Prompt of every sample."""
     passage: Annotated[int, Meta(ge=0, le=10000)] = 0
-    """Number of elements of a random passage of the training text that the samples continue in
-    place of `prompt`; 0 disables it."""
+    """Length, in elements, of a random training passage that the samples continue in place of
+    `prompt`; 0 disables it."""
 
 
 @dataclass(frozen=True)
@@ -134,14 +135,14 @@ class RunSettings:
             help="Model family: {families}; for series of numbers, lstm_skip is the default.",
         ),
     ] = "lstm"
-    """Model family, by a name that `rhapsode train --help` lists."""
+    """Name of the model family; `rhapsode train --help` lists the names."""
     encoding: Annotated[str, option("NAME")] = "auto"
     """Kind of element: characters, words, bytes, bpe, wordpiece, unigram, jieba, or tokenizer for
     an existing tokenizer.json; auto chooses by the text."""
     modality: Annotated[
         str, option("NAME", help="Kind of the sources: {modalities}, or auto to detect it.")
     ] = "auto"
-    """Kind of the sources, by name; auto detects it."""
+    """Kind of the sources, series or text; auto detects it."""
     seed: Annotated[Annotated[int, Meta(ge=0, le=2**63 - 1)], option("N")] = 0
     """Seed of all random numbers in the run."""
 

@@ -27,11 +27,11 @@ class NormalSettings:
     lowercase: bool = False
     """Convert the text to lower case; capital letters are lost."""
     unicode: Literal["", "nfc", "nfkc", "nfd", "nfkd"] = ""
-    """Convert the text to this Unicode normal form; the original composition of characters is
-    lost."""
+    """Convert the text to this Unicode normalisation form; the original composition of characters
+    is lost."""
     chinese: Literal["", "simplified", "traditional"] = ""
     """Convert Chinese characters to simplified or traditional ones with OpenCC (extra `zh`); the
-    original ones are lost. The conversion precedes an exported `tokenizer.json`, which expects
+    original ones are lost. An exported `tokenizer.json` does not contain the conversion and expects
     converted text."""
 
 

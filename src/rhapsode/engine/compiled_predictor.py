@@ -1,6 +1,6 @@
 """The predictor with a compiled network.
 
-It needs no torch, uses one core and holds no lock.
+It needs no torch. The compiled calls hold no lock; helper threads share large products.
 """
 
 from __future__ import annotations
@@ -259,7 +259,7 @@ class CompiledPredictor(Predictor):
         Rows that are `alone` on the machine may have help from other threads.
         """
         helped = Helped(self._network, self._threads if alone else 1)
-        rows = _Rows(self, request, plan, live, helped.spec)
+        rows = _CompiledRows(self, request, plan, live, helped.spec)
         position = 0
         while live:
             per_step = max(self._step_seconds * len(live), 1e-9)
@@ -285,7 +285,7 @@ class CompiledPredictor(Predictor):
                 rows.select(np.array(going, dtype=np.int64))
 
 
-class _Rows:
+class _CompiledRows:
     """The rows of a request, in the arrays of the compiled loop.
 
     Arguments:

@@ -1,4 +1,7 @@
-"""The generation loop: rows of a request, continued element by element."""
+"""The generation loop: rows of a request, continued element by element.
+
+A predictor that writes whole stretches (the compiled engine) is asked for them first.
+"""
 
 from __future__ import annotations
 

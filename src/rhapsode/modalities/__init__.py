@@ -1,6 +1,8 @@
 """Kinds of sequences: corpora, plans, prompts and metrics of each.
 
-Every modality is a folder. Its `__init__` registers the modality and loads nothing else.
+Every modality is a folder. Its `__init__` registers the modality and loads nothing else. The
+folders `ids` and `values` are bases of modalities and register nothing. The smallest example is
+`tests/modalities/brackets.py`.
 """
 
 import importlib

@@ -93,7 +93,7 @@ class Corpus(Protocol):
 
     @property
     def documents(self) -> int:
-        """Documents, series, tunes."""
+        """Number of documents, or of series."""
 
     @property
     def characters(self) -> int:

@@ -77,7 +77,7 @@ class Family(ABC):
     """The frozen dataclass of its settings."""
     network: ClassVar[str]
     """The place of its network, "module:class". Loading it loads torch."""
-    training_rate: ClassVar[float] = 0.6
+    training_speed: ClassVar[float] = 0.6
     """Multiply-adds per second in training, relative to an LSTM."""
     averages: ClassVar[bool] = False
     """True if its weights are averaged over the end of a run."""

@@ -30,8 +30,8 @@ class GatedConfig(RecurrentConfig):
     """Settings of a recurrent family with gates: `lstm.v1`, `lstm_skip.v1` and `gru.v1`."""
 
     chrono: Annotated[int, Meta(ge=0, le=1 << 20)] = 0
-    """Number of positions that memory can span at initialisation (chrono initialisation); 0
-    initialises as torch.nn does."""
+    """Longest memory of the gates at initialisation, in positions (chrono initialisation); 0 uses
+    the initialisation of torch.nn."""
     chrono_share: Annotated[float, Meta(ge=0.0, le=1.0)] = 1.0
     """Fraction of the units with chrono initialisation; the others are initialised as in
     torch.nn."""

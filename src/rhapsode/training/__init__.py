@@ -18,8 +18,8 @@ from rhapsode.training.machine import (
     prepare_process,
     runs,
 )
-from rhapsode.training.optimiser import make_optimiser, rate_share
-from rhapsode.training.planner import Plan, machine_speed, plan_run
+from rhapsode.training.optimiser import learning_rate_factor, make_optimiser
+from rhapsode.training.planner import Plan, machine_speed, plan_id_run
 from rhapsode.training.training_loop import LoopHooks, TrainingLoop, training_loss
 
 __all__ = [
@@ -45,9 +45,9 @@ __all__ = [
     "machine_speed",
     "make_optimiser",
     "matmul_rates",
-    "plan_run",
+    "plan_id_run",
     "prepare_process",
-    "rate_share",
+    "learning_rate_factor",
     "read_checkpoint",
     "runs",
     "training_loss",

@@ -97,6 +97,10 @@ class BudgetClock(Clock):
         return looking + self._reserve <= LOOKING * (self.elapsed() - self.origin)
 
     def fraction(self, step: int) -> float:
+        """The fraction of the time that is over.
+
+        The learning rate is a function of it (`learning_rate_factor`).
+        """
         length = self._seconds - self._reserve - self.origin
         share = (self.elapsed() - self.origin) / length if length > 0 else 1.0
         self._furthest = min(1.0, max(self._furthest, share))

@@ -62,7 +62,7 @@ def _leave_compiler_out() -> None:
             setattr(plain, "__dynamo_disable", plain)
 
 
-def rate_share(fraction: float, settings: OptimisationSettings) -> float:
+def learning_rate_factor(fraction: float, settings: OptimisationSettings) -> float:
     """The learning rate as a fraction of its peak.
 
     It rises linearly and then falls by the schedule.

@@ -1,6 +1,7 @@
-"""Settings for a corpus and a budget, with reasons, and base models.
+"""Planned settings of runs on text and other elements, and base models.
 
-Settings are interpolated from measured runs on small corpora.
+Runs on series are planned in `modalities/series/fitting/plan.py`. Settings are interpolated from
+measured runs on small corpora.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ _STEP = 1024
 # Multiply-adds a second in training on two cores with fast bfloat16 (430 GFLOP/s; 200 in float32),
 # measured for an LSTM of 512; families say how much of that they reach. What settings were measured
 # at, a minute of it being a minute here, other machines' minutes are turned into.
-_RATE = 9.0e10
+_SPEED = 9.0e10
 # Maximum learning rate where a family remembers documents and each is read from a fresh state.
 _FRESH_RATE = 4e-3
 # Factor of the learning rate that a base model was trained with. Measured with LSTMs of 256 after
@@ -46,7 +47,7 @@ class Plan:
     reasons: tuple[str, ...]
 
 
-def plan_run(
+def plan_id_run(
     *,
     family: str,
     elements: int,
@@ -90,7 +91,7 @@ def plan_run(
         size = hidden_size
     # Multiply-adds to learn from one element, about.
     work = 3.0 * (kind.inner_cost(size) + size * vocab_size)
-    rate = _RATE * kind.training_rate * speed
+    rate = _SPEED * kind.training_speed * speed
     if epochs is not None:
         seen = epochs
     elif steps is not None:

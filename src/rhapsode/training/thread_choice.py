@@ -1,4 +1,4 @@
-"""The number of threads of an update, and how they wait for each other.
+"""Threads of an update: their number, and how they wait.
 
 Threads that spin meet fastest on a quiet machine. Beside another busy program the one that waits
 keeps a core from the one that works, and training runs at a quarter of its speed or less. So the
@@ -88,7 +88,7 @@ def sleeping_threads() -> Iterator[None]:
 
 
 def cores_are_free() -> bool:
-    """True if spinning threads would meet without delay; takes 40 ms at most."""
+    """True if spinning threads would meet without delay at present."""
     a = torch.ones(PROBE_SIZE, PROBE_SIZE)
     times: list[float] = []
     deadline = time.perf_counter() + PROBE_SECONDS
@@ -110,7 +110,7 @@ class _Record:
 
 
 class ThreadChooser:
-    """The fastest way to use the cores, found by trials during the work.
+    """The fastest way to use the cores, found by trials.
 
     Arguments:
         modes: ways, the safest first.
@@ -134,7 +134,7 @@ class ThreadChooser:
         self._updates, self._seconds, self._elements = 0, 0.0, 0
 
     def took(self, elements: int, seconds: float) -> None:
-        """Record the time of an update in the current mode; `mode` becomes the next one's."""
+        """Record the time of an update, and set `mode` for the next."""
         best = self._records[self._best]
         settled = self.mode is self._best and best.cost > 0
         dear = best.cost > 0 and seconds > HOPELESS * best.cost * elements
@@ -225,7 +225,7 @@ class TrainingThreads:
         self._chooser = ThreadChooser(modes, self._probe)
 
     def before(self, step: int) -> int:
-        """Set the threads of the next update after `step` updates; return their number."""
+        """Set the threads of the next update, and return their number."""
         mode = self._chooser.mode
         if self._recorded is not None:
             earlier = [at for at in self._recorded if at <= step]

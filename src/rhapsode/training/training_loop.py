@@ -1,4 +1,4 @@
-"""The training loop: a generator of events, without output or files but its checkpoint."""
+"""The training loop: a generator of events. It writes only its checkpoint."""
 
 import math
 import time
@@ -31,8 +31,8 @@ from rhapsode.training.distributed import Group
 from rhapsode.training.events import Evaluated, Event, Finished, Sampled, Saved, Step
 from rhapsode.training.optimiser import (
     WeightAverage,
+    learning_rate_factor,
     make_optimiser,
-    rate_share,
     update_weights,
 )
 from rhapsode.training.thread_choice import ThreadMode, TrainingThreads
@@ -191,7 +191,7 @@ class TrainingLoop:
         self._stopping = True
 
     def run(self) -> Iterator[Event]:
-        """Train until the run is over or `stop` is called in any process.
+        """Train until the run is over or a process calls `stop`.
 
         Yields:
             Events, in order; the last is `Finished`. Evaluations and samples only in the first
@@ -257,7 +257,7 @@ class TrainingLoop:
         parts = self._settings.accumulate
         threads = self._threads.before(self.progress.step)
         before, began = self._stream.scored(self.progress.step * parts), time.perf_counter()
-        rate = self._peak * rate_share(fraction, self._settings)
+        rate = self._peak * learning_rate_factor(fraction, self._settings)
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         self._optimiser.zero_grad(set_to_none=True)

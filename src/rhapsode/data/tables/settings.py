@@ -17,7 +17,7 @@ class SeriesSettings:
         Literal["auto", "wide", "long", "rows"], option("auto|wide|long|rows", "detected")
     ] = "auto"
     """wide: one column for each series; long: the series follow one another, distinguished by an id
-    column; rows: one row for each series."""
+    column; rows: one row for each series; auto detects it."""
     joint: bool = False
     """Treat several value columns as one series of vectors, not as separate series."""
     id_column: Annotated[Names, option("NAME", "detected")] = ()

@@ -81,11 +81,13 @@ class BinSettings:
     """Settings of the bins of binned values."""
 
     bins: Annotated[int, Meta(ge=2, le=1 << 16)] = 256
-    """Number of bins, V."""
+    """Number of bins. [default in training: one for every 20 training values, 8 to 256]"""
     spacing: Literal["quantile", "uniform"] = "quantile"
-    """quantile: bins with equally many of the training values; uniform: bins of equal width."""
+    """quantile: each bin contains the same number of training values; uniform: bins have equal
+    width."""
     limit: Annotated[float, Meta(gt=0.0, le=1e6)] = 15.0
-    """Range of uniform bins: from minus to plus this many scales."""
+    """Half the range of uniform bins, in units of the scale of a series: bins lie between -limit
+    and limit."""
 
 
 def learn_bins(

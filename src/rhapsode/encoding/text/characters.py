@@ -40,8 +40,8 @@ class CharacterSettings(NormalSettings):
     """Settings of `characters.v1`."""
 
     graphemes: bool = False
-    """Treat a grapheme cluster as one element: a letter with its accents, a flag, a family, a
-    syllable."""
+    """Treat a grapheme cluster as one element, for example a letter with its accents or an emoji of
+    several code points."""
     max_vocabulary: Annotated[int, Meta(ge=3, le=CODE_POINTS)] | None = None
     """Maximum number of elements, including end-of-sequence and unknown; the most frequent ones are
     kept."""

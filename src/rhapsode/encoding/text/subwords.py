@@ -65,9 +65,9 @@ class SubwordSettings(NormalSettings):
     """Settings of `bpe.v1`, `wordpiece.v1` and `unigram.v1`."""
 
     vocab_size: Annotated[int, Meta(ge=0, le=1 << 20)] = 0
-    """Number of elements, including end-of-sequence, unknown and the bytes. 0 chooses it by the
-    text: 1,024 for less than 1 MB, doubled for every fourfold increase in length; at least twice
-    the number of characters that occur 10 times or more; at most 32,768."""
+    """Number of elements, including end-of-sequence, unknown and the bytes. 0 chooses the number
+    from the text: 1,024 for less than 1 MB, doubled for every fourfold increase in length; at least
+    twice the number of characters that occur 10 times or more; at most 32,768."""
     min_count: Annotated[int, Meta(ge=1)] = 2
     """Subwords that occur less often than this are not learnt; `unigram.v1`, which selects pieces
     by probability, ignores it."""

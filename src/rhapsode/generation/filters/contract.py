@@ -79,7 +79,7 @@ class Filter(ABC):
         """
         super().__init_subclass__()
         own = vars(cls).keys()
-        if own & {"apply", "_change"} and not own & {"compiled", "kernel"}:
+        if own & {"apply", "_change"} and not own & {"compiled", "compiled_name"}:
             cls.compiled = Filter.compiled  # type: ignore[method-assign]
 
     def explain(self) -> str:
@@ -123,7 +123,7 @@ class NumberFilter(Filter):
     """A filter with one number, which changes nothing when it is off.
 
     A subclass names the setting of the number and, if there is one, the step in compiled code
-    (`kernel`).
+    (`compiled_name`).
 
     Arguments:
         value: the number.
@@ -135,7 +135,7 @@ class NumberFilter(Filter):
     setting: ClassVar[str]
     limits: ClassVar[Limits]
     off: ClassVar[float] = 0.0
-    kernel: ClassVar[str | None] = None
+    compiled_name: ClassVar[str | None] = None
 
     def __init__(self, value: float) -> None:
         self.limits.check(self.setting, value)
@@ -151,9 +151,9 @@ class NumberFilter(Filter):
         """The logits after this step, which is not off."""
 
     def compiled(self) -> tuple[str, Any] | None:
-        if self.kernel is None or self._value == self.off:
+        if self.compiled_name is None or self._value == self.off:
             return None
-        return self.kernel, float(self._value)
+        return self.compiled_name, float(self._value)
 
     def explain(self) -> str:
         shown = self._value if isinstance(self._value, int) else f"{self._value:g}"

@@ -307,7 +307,7 @@ class Repetition(_Counting):
         SettingsError: r is not positive.
     """
 
-    name = kernel = "repetition"
+    name = compiled_name = "repetition"
     setting = "repetition_penalty"
     limits = POSITIVE
     off = 1.0
@@ -333,7 +333,7 @@ class Frequency(_Counting):
         SettingsError: f outside its range.
     """
 
-    name = kernel = "frequency"
+    name = compiled_name = "frequency"
     setting = "frequency_penalty"
     limits = _WITHIN_TWO
     _with_prompt = False
@@ -359,7 +359,7 @@ class Presence(_Counting):
         SettingsError: p outside its range.
     """
 
-    name = kernel = "presence"
+    name = compiled_name = "presence"
     setting = "presence_penalty"
     limits = _WITHIN_TWO
     _with_prompt = False

@@ -36,7 +36,7 @@ class Temperature(NumberFilter):
         SettingsError: a negative temperature, or none.
     """
 
-    name = setting = kernel = "temperature"
+    name = setting = compiled_name = "temperature"
     limits = FROM_ZERO
     off = 1.0
 

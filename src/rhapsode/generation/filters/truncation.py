@@ -45,7 +45,7 @@ class TopK(NumberFilter):
         SettingsError: a negative k.
     """
 
-    name = setting = kernel = "top_k"
+    name = setting = compiled_name = "top_k"
     limits = WHOLE
 
     def _change(self, logits_BV: Logits, context: Context, state: Any) -> Logits:
@@ -74,7 +74,7 @@ class TopP(NumberFilter):
         SettingsError: p outside 0 to 1.
     """
 
-    name = setting = kernel = "top_p"
+    name = setting = compiled_name = "top_p"
     limits = PROBABILITY
     off = 1.0
 
@@ -98,7 +98,7 @@ class MinP(NumberFilter):
         SettingsError: m outside 0 to 1.
     """
 
-    name = setting = kernel = "min_p"
+    name = setting = compiled_name = "min_p"
     limits = PROBABILITY
 
     def _change(self, logits_BV: Logits, context: Context, state: Any) -> Logits:

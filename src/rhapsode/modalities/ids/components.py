@@ -28,7 +28,7 @@ from rhapsode.errors import SettingsError
 from rhapsode.evaluation import allowed_elements
 from rhapsode.modalities.ids.contract import IdCorpus
 from rhapsode.models import FAMILIES, INPUTS
-from rhapsode.training import plan_run
+from rhapsode.training import plan_id_run
 
 MANY_DOCUMENTS = 200
 SHORT_DOCUMENT = 512
@@ -200,7 +200,7 @@ def check_network(settings: IdSettings, family: str) -> None:
             raise SettingsError(
                 f"unknown setting 'network.{name}' for {family}", hint=suggest(name, known)
             )
-    plan = plan_run(
+    plan = plan_id_run(
         family=family,
         elements=1 << 20,
         documents=1,

@@ -172,7 +172,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             own_network,
             seen_context,
         )
-        from rhapsode.training import give_back_memory, plan_run
+        from rhapsode.training import give_back_memory, plan_id_run
         from rhapsode.training.planner import gentler_plan
 
         settings, base = request.settings, request.base
@@ -190,7 +190,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
             )
         give_back_memory()
         width = settings.network.get("hidden_size")
-        plan = plan_run(
+        plan = plan_id_run(
             family=family,
             elements=elements,
             documents=len(corpus.train.starts),

@@ -1,4 +1,4 @@
-"""A trained model as one object: generate, evaluate, describe."""
+"""Opened models of text; generation is in `modalities/ids/model.py`."""
 
 from __future__ import annotations
 

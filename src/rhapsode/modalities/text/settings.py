@@ -20,13 +20,13 @@ class DataSettings:
     """Fraction of the text in the test split, which is scored once, at the end of the run; at most
     a million characters."""
     validation_share: Share = 0.05
-    """Fraction of the rest in the validation slices, which select the best weights; at most half a
-    million characters."""
+    """Fraction of the rest in the validation split, which selects the best weights; at most half a
+    million characters, in eight slices."""
     split: Literal["tail", "documents"] = "tail"
-    """tail: the end of the corpus is held out; documents: a hash of each document decides, so that
-    a document stays in its split when others are added."""
+    """tail: the end of the corpus is the test split; documents: a hash of each document selects its
+    split, so that a document stays in its split when others are added."""
     duplicates: Literal["keep", "drop"] = "keep"
-    """Documents that occur more than once: keep learns from all copies, drop from one."""
+    """Documents that occur more than once: keep trains on all copies, drop on only one copy."""
 
 
 @dataclass(frozen=True)

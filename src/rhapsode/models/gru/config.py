@@ -10,5 +10,5 @@ class GRUFamily(RecurrentFamily):
     network = "rhapsode.models.gru.network:GRU"
     cell = "gru"
     products = 3
-    training_rate = 0.45
+    training_speed = 0.45
     remembers_documents = True

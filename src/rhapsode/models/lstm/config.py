@@ -13,7 +13,7 @@ class LSTMFamily(RecurrentFamily):
     network = "rhapsode.models.lstm.network:LSTM"
     cell: ClassVar[str | None] = "lstm"
     products = 4
-    training_rate = 1.0
+    training_speed = 1.0
     averages = True
     remembers_documents = True
 

@@ -21,7 +21,7 @@ class RNNFamily(RecurrentFamily):
     network = "rhapsode.models.rnn.network:RNN"
     cell = "tanh"
     products = 1
-    training_rate = 0.45
+    training_speed = 0.45
 
     @classmethod
     def learning_rate(cls, hidden_size: int) -> float:

@@ -38,7 +38,7 @@ class TCNFamily(Family):
 
     Config = TCNConfig
     network = "rhapsode.models.tcn.network:TCN"
-    training_rate = 0.8
+    training_speed = 0.8
     default_window = 128
 
     @classmethod
