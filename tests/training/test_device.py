@@ -81,8 +81,9 @@ def resets() -> np.ndarray[Any, np.dtype[np.bool_]]:
 
 
 def ids_batch() -> Batch:
-    ids_BT = np.arange(ROWS * TIME).reshape(ROWS, TIME) % KINDS
+    ids_BT = 1 + np.arange(ROWS * TIME).reshape(ROWS, TIME) % (KINDS - 1)
     allowed_BTV = np.ones((ROWS, TIME, KINDS), dtype=bool)
+    allowed_BTV[..., 0] = False
     return Batch(
         ids_BT,
         ids_BT,
@@ -348,6 +349,64 @@ def test_no_memory_left_ends_a_loop(
     monkeypatch.setattr(training_loop, "training_loss", exhausted)
     with pytest.raises(RunError, match="has no memory left"):
         train(small_source, tmp_path / "run", asked("lstm", steps=2))
+
+
+def lstm_config() -> NetworkConfig:
+    return NetworkConfig(
+        Component("table", {"vocab_size": KINDS, "embedding_size": 8}),
+        Component("lstm", RECURRENT),
+        Component("categorical", {"vocab_size": KINDS}),
+    )
+
+
+def loop_to(
+    network: Network, path: Path | None, steps: int, optimiser: Any = "adamw"
+) -> TrainingLoop:
+    settings = OptimisationSettings(
+        learning_rate=0.01, averaging=0.9, precision="float32", optimiser=optimiser
+    )
+    hooks = LoopHooks(None, tuple, lambda *_: None, path)
+    clock = StepClock(steps, spent=0.0)
+    return TrainingLoop(network, Fixed(ids_batch()), clock, settings, hooks)
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+@pytest.mark.filterwarnings("ignore:for .* copying from a non-meta parameter")
+def test_a_checkpoint_of_the_cpu_goes_on_elsewhere(
+    optimiser: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    path = tmp_path / "last.safetensors"
+    list(loop_to(build_network(lstm_config()), path, 2, optimiser).run())
+    checkpoint = read_checkpoint(path)
+    monkeypatch.setattr(training_loop, "read_checkpoint", lambda _: checkpoint)
+    monkeypatch.setattr(TrainingLoop, "_take_random", lambda *_: None)  # it is the CPU's
+    request.getfixturevalue("fake")
+    loop = loop_to(fake_network(lstm_config()), None, 4, optimiser)
+    loop.resume(path)
+    before = loop.state().tensors
+    assert {t.device for name, t in before.items() if name != "random" and t.dim()} == {META}
+    if optimiser == "adamw":  # reads its count of updates, of which fake tensors have none
+        assert {t.device for name, t in before.items() if name.endswith(".step")} == {device.CPU}
+        return
+    loop.progress.ended = False
+    assert [event.step for event in loop.run() if isinstance(event, Step)] == [3, 4]
+
+
+def test_the_random_state_of_a_device_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "last.safetensors"
+    restored: list[list[int]] = []
+    monkeypatch.setattr(training_loop, "random_state", lambda _: torch.arange(5))
+    monkeypatch.setattr(
+        training_loop, "set_random_state", lambda _, state: restored.append(state.tolist())
+    )
+    list(loop_to(build_network(lstm_config()), path, 2).run())
+    loop_to(build_network(lstm_config()), path, 2).resume(path)
+    assert restored == [[0, 1, 2, 3, 4]]
+    monkeypatch.setattr(training_loop, "random_state", lambda _: None)
+    loop_to(build_network(lstm_config()), path, 2).resume(path)
+    assert len(restored) == 1
 
 
 def same(one: Path, other: Path) -> None:

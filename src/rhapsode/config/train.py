@@ -147,8 +147,8 @@ class RunSettings:
     """Seed of all random numbers in the run."""
 
     device: Annotated[str, option("NAME")] = "auto"
-    """Where the network is trained: cpu, cuda, cuda:N for one of several cards, or mps. auto takes
-    cuda or mps where PyTorch has it and it runs the network, else cpu."""
+    """Device on which the network is trained: cpu, cuda, cuda:N or mps; auto uses cuda or mps if
+    PyTorch has it and it can run the network, otherwise cpu."""
 
     def budget_seconds(self) -> float | None:
         """Budget in seconds; None if epochs or steps are set.

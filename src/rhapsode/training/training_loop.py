@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from rhapsode.bundle.device import (
+    CPU,
     autocast,
+    has_fused_update,
     memory_of,
     random_state,
     scalar,
@@ -371,8 +373,11 @@ class TrainingLoop:
             for index, parameter in enumerate(self._optimiser_parameters()):
                 kept = _below(f"optimiser.{index}.", tensors)
                 if kept:
+                    # The count of updates lies where torch looks for it.
+                    here = self._device if has_fused_update(self._device) else CPU
                     self._optimiser.state[parameter] = {
-                        name: tensor.to(parameter.device) for name, tensor in kept.items()
+                        name: tensor.to(here if name == "step" else self._device)
+                        for name, tensor in kept.items()
                     }
             self._average.load(_below("average.", tensors))
             carried = _below("carried.", tensors)
