@@ -136,6 +136,7 @@ def plan_training(
         device = device if group.agree(runs_there) else CPU
     network.to(device)
     network.tie()
+    network.train()  # cuDNN gives no gradients in evaluation mode
     again = resumed is not None
     precision = group.agree(
         partial(_precision, planned.settings, network, stream, machine, again=again)
@@ -213,7 +214,7 @@ def _runs_on(device: torch.device, network: Network, stream: Stream) -> bool:
     """
     try:
         with forked_random(device), memory_of(device):
-            there = copy.deepcopy(network).to(device)
+            there = copy.deepcopy(network).to(device).train()
             there.tie()
             loss, _ = training_loss(there, stream, 0, None, "float32")
             torch.autograd.backward(loss)
