@@ -175,6 +175,7 @@ class TrainOptions(TypedDict, total=False):
     encoding: str
     modality: str
     seed: int
+    device: str
     training: TrainingOptions
     samples: SamplesOptions
     track: TrackOptions

@@ -4,6 +4,7 @@ import json
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rhapsode.bundle import read_bundle
@@ -103,6 +104,19 @@ def test_seed(cli: Cli, prose_file: Path) -> None:
         cli("train", str(prose_file), "-o", name, "--steps", "3", "--seed", seed, *QUICK)
         losses.append(json.loads(Path(name, "summary.json").read_text())["validation_loss"])
     assert losses[0] == losses[1] != losses[2]
+
+
+def test_device(cli: Cli, prose_file: Path) -> None:
+    for name, more in (("a", ()), ("b", ("--device", "cpu"))):
+        asked = ("train", str(prose_file), "-o", name, "--steps", "3", *more, *QUICK)
+        assert cli(*asked).code == 0
+    assert tomllib.loads(Path("b/config.toml").read_text())["device"] == "cpu"
+    one, other = (read_bundle(Path(name)).arrays for name in "ab")
+    assert all(np.array_equal(array, other[name]) for name, array in one.items())
+    refused = cli("train", str(prose_file), "-o", "c", "--device", "cuda:77", *QUICK)
+    assert refused.code == 1
+    assert "this PyTorch has no device cuda:77, only cpu" in refused.err
+    assert not Path("c").exists()
 
 
 def test_one_hot_input(cli: Cli, prose_file: Path) -> None:

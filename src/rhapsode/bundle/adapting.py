@@ -18,6 +18,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rhapsode.bundle.device import numbers, scalar, tensor_on
 from rhapsode.bundle.network import Network, mask_logits
 from rhapsode.data import Batch
 from rhapsode.models import State
@@ -141,9 +142,9 @@ def adapted_losses(
                 took("dynamic", "both")
                 continue
             # Only a broken learner loses more than the model and a uniform guess together.
-            limit = float(-scored.log_prob_T.mean()) + math.log(max(2, network.head.width))
+            limit = scalar(-scored.log_prob_T.mean()) + math.log(max(2, network.head.width))
             loss = -learnt.log_prob_T.mean()
-            is_sound = float(loss.detach()) <= limit and learner.learn(loss)
+            is_sound = scalar(loss) <= limit and learner.learn(loss)
             took("dynamic", "both")
             if is_sound:
                 nats["both"].append(-learning_cache.mix(learnt))
@@ -158,7 +159,7 @@ def adapted_losses(
     return Adapted(
         np.concatenate(positions) if positions else np.zeros(0, dtype=np.int64),
         {
-            name: (torch.cat(parts) if parts else torch.zeros(0)).cpu().numpy()
+            name: numbers(torch.cat(parts) if parts else torch.zeros(0))
             for name, parts in nats.items()
         },
         spent,
@@ -188,7 +189,7 @@ class _Reader:
         reading = self._network.read(batch, self._state)
         if self._carried:
             self._state = reading.state.detach()
-        scored_BT = torch.from_numpy(batch.weights_BT > 0).to(reading.y_BTH.device)
+        scored_BT = tensor_on(reading.y_BTH.device, batch.weights_BT > 0)
         y_TH, targets_T = reading.y_BTH[scored_BT], reading.targets[scored_BT]
         if not len(targets_T):
             return _Scored(y_TH, targets_T, y_TH.new_zeros(0), None)
@@ -238,7 +239,7 @@ class _Learner:
         torch.mul(self._gradient, self._gradient, out=some)
         self._squares.lerp_(some, 1 / self._steps)
         torch.sqrt(self._squares, out=root)
-        mean = float(root.mean())
+        mean = scalar(root.mean())
         if mean == 0.0:
             return True
         torch.add(root, settings.damping * mean + 1e-30, out=some)

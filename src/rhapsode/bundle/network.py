@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from rhapsode.bundle.device import CPU, numbers, tensor_on
 from rhapsode.bundle.model_file import Bundle, Component, NetworkConfig
 from rhapsode.config import from_mapping
 from rhapsode.data import Batch
@@ -103,11 +104,11 @@ class Network(nn.Module):
             DataError: a target of a weight above 0 is not allowed.
             SettingsError: the batch has a condition that this network cannot use.
         """
-        device = next(self.parameters()).device
+        device = self.device
         masks, allowed_BTV = None, batch.mask()
         if allowed_BTV is not None:
-            exempt_BT = torch.from_numpy(batch.forbidden_targets())
-            masks = torch.from_numpy(allowed_BTV).to(device), exempt_BT.to(device)
+            exempt_BT = tensor_on(device, batch.forbidden_targets())
+            masks = tensor_on(device, allowed_BTV), exempt_BT
         inputs, targets, reset_BT = batch_tensors(batch, device)
         if batch.condition is not None:
             begun = self.model.init_state(batch.rows, condition=batch.condition)
@@ -148,7 +149,7 @@ class Network(nn.Module):
             place = slice(start, start + most)
             parameters = self.head(y_BTH[:, place])
             if batch.log_scale_BK is not None and isinstance(self.head, DensityHead):
-                log_scale_BK = torch.from_numpy(batch.log_scale_BK).to(parameters.device)
+                log_scale_BK = tensor_on(parameters.device, batch.log_scale_BK)
                 parameters = self.head.scaled(
                     parameters, log_scale_BK[:, None].expand(-1, parameters.shape[1], -1)
                 )
@@ -156,13 +157,18 @@ class Network(nn.Module):
                 parameters = mask_logits(parameters, masks[0][:, place], masks[1][:, place])
             own_BT = None
             if jacobian_BT is not None:
-                own_BT = torch.from_numpy(jacobian_BT[:, place]).to(targets.device)
+                own_BT = tensor_on(targets.device, jacobian_BT[:, place])
             scored_BT = score(parameters, targets[:, place], own_BT)
             if masks is not None:
                 scored_BT = scored_BT.masked_fill(masks[1][:, place], 0.0)
             parts.append(scored_BT)
         scored_BT = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         return nn.functional.pad(scored_BT, (skipped, 0)) if skipped else scored_BT, state
+
+    @property
+    def device(self) -> torch.device:
+        """The device that the weights lie on."""
+        return next(self.parameters()).device
 
     def parameter_count(self) -> int:
         """Number of trainable parameters."""
@@ -213,11 +219,11 @@ def batch_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, T
 
     Covariates that are known ahead are appended to the inputs.
     """
-    reset = None if batch.reset_BT is None else torch.from_numpy(batch.reset_BT).to(device)
-    inputs = torch.from_numpy(batch.inputs).to(device)
+    reset = None if batch.reset_BT is None else tensor_on(device, batch.reset_BT)
+    inputs = tensor_on(device, batch.inputs)
     if batch.known_BTK is not None:
-        inputs = torch.cat((inputs, torch.from_numpy(batch.known_BTK).to(device)), dim=-1)
-    return inputs, torch.from_numpy(batch.targets).to(device), reset
+        inputs = torch.cat((inputs, tensor_on(device, batch.known_BTK)), dim=-1)
+    return inputs, tensor_on(device, batch.targets), reset
 
 
 def mask_logits(logits_BTV: Tensor, allowed_BTV: Tensor, exempt_BT: Tensor | None = None) -> Tensor:
@@ -317,7 +323,7 @@ def load_network(bundle: Bundle[Any, Any], member: int = 0) -> Network:
                 f"its configuration asks for {wanted.get(name)}"
             )
     _check_sizes(bundle)
-    network = network.to_empty(device="cpu")
+    network = network.to_empty(device=CPU)
     network.tie()
     network.load_state_dict({name: torch.from_numpy(arrays[name].copy()) for name in wanted})
     return network.eval()
@@ -325,7 +331,4 @@ def load_network(bundle: Bundle[Any, Any], member: int = 0) -> Network:
 
 def network_arrays(network: Network) -> dict[str, Any]:
     """Copies of the weights by name, as float32 arrays."""
-    return {
-        name: tensor.detach().to("cpu", torch.float32).numpy().copy()
-        for name, tensor in network.state_dict().items()
-    }
+    return {name: numbers(tensor.float()).copy() for name, tensor in network.state_dict().items()}

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from rhapsode.bundle.combined.averaged_predictor import as_one
+from rhapsode.bundle.device import numbers, tensor_on
 from rhapsode.bundle.distribution import Elements, LogitsDistribution
 from rhapsode.bundle.network import SCORED_AT_ONCE, Network, Reading, evaluating, mask_logits
 from rhapsode.bundle.predictor import Examined, Predictor, refuse_condition
@@ -33,6 +34,7 @@ class TorchPredictor(Predictor):
 
     def __init__(self, network: Network, vocab_size: int) -> None:
         self._network = network
+        self._device = network.device
         self.vocab_size = vocab_size
 
     @torch.no_grad()
@@ -64,11 +66,11 @@ class TorchPredictor(Predictor):
     ) -> tuple[LogitsDistribution, State]:
         if elements.shape[1] == 0:
             raise ValueError("advance needs at least one element")
-        ids_BT = torch.from_numpy(np.ascontiguousarray(elements, dtype=np.int64))
+        ids_BT = tensor_on(self._device, np.ascontiguousarray(elements, dtype=np.int64))
         with evaluating(self._network):
             if ids_BT.shape[1] == 1 and not features:
                 logits_BV, state = self._network.step(ids_BT[:, 0], state)
-                return LogitsDistribution(logits_BV.float().numpy()), state
+                return LogitsDistribution(numbers(logits_BV.float())), state
             parts = []
             for start in range(0, ids_BT.shape[1], _LONGEST):
                 x_BTD = self._network.input(ids_BT[:, start : start + _LONGEST])
@@ -76,14 +78,14 @@ class TorchPredictor(Predictor):
                 if features:
                     parts.append(y_BTH)
             logits_BV = self._network.head(y_BTH[:, -1:])[:, 0].float()
-            features_BTH = torch.cat(parts, dim=1).float().numpy() if features else None
-            return LogitsDistribution(logits_BV.numpy(), features_BTH), state
+            features_BTH = numbers(torch.cat(parts, dim=1).float()) if features else None
+            return LogitsDistribution(numbers(logits_BV), features_BTH), state
 
     @torch.no_grad()
     def score(self, batch: Batch, state: Any | None = None) -> tuple[NDArray[np.float32], Any]:
         with evaluating(self._network):
             log_prob_BT, after = self._network.log_prob(batch, state)
-            return log_prob_BT.numpy(), after
+            return numbers(log_prob_BT), after
 
     @torch.no_grad()
     def examine(self, batch: Batch, state: Any | None = None) -> tuple[Examined, Any]:
@@ -98,7 +100,7 @@ class TorchPredictor(Predictor):
                 top_BT, which_BT = log_prob_BTV.max(-1)
                 entropy_BT = -(log_prob_BTV.exp() * log_prob_BTV.clamp_min(-1e4)).sum(-1)
                 parts.append((target_BT, which_BT, top_BT, entropy_BT))
-            columns = [torch.cat(column, dim=1).numpy() for column in zip(*parts, strict=True)]
+            columns = [numbers(torch.cat(column, dim=1)) for column in zip(*parts, strict=True)]
             return Examined(*columns), reading.state
 
     @torch.no_grad()
@@ -108,7 +110,7 @@ class TorchPredictor(Predictor):
         with evaluating(self._network):
             reading = self._network.read(batch, state)
         parts = self._logits(reading, _SPREAD_AT_ONCE)
-        return (logits_BTV.log_softmax(-1).numpy() for _, logits_BTV in parts), reading.state
+        return (numbers(logits_BTV.log_softmax(-1)) for _, logits_BTV in parts), reading.state
 
     @torch.no_grad()
     def _logits(self, reading: Reading, at_once: int) -> Iterator[tuple[slice, torch.Tensor]]:

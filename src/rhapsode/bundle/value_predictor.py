@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rhapsode.bundle.device import numbers, tensor_on
 from rhapsode.bundle.distribution import (
     GREEDY_BELOW,
     Distribution,
@@ -87,15 +88,15 @@ class ValueDistribution(Distribution):
     def logits_BKV(self) -> Singles | None:
         if not isinstance(self.head, Bins):
             return None
-        return self.head.logits(self.parameters_BP).float().numpy()
+        return numbers(self.head.logits(self.parameters_BP).float())
 
     @torch.no_grad()
     def log_prob(self, elements: Elements) -> Floats:
         targets_BK, jacobian_B = self._paths.encode_next(np.asarray(elements, dtype=np.float64))
         log_prob_B1 = self.head.log_prob(
-            self.parameters_BP[:, None], torch.from_numpy(targets_BK)[:, None]
+            self.parameters_BP[:, None], self._tensor(targets_BK)[:, None]
         )
-        return np.asarray(log_prob_B1[:, 0].double().numpy() + jacobian_B)
+        return np.asarray(numbers(log_prob_B1[:, 0]).astype(np.float64) + jacobian_B)
 
     def sample(
         self,
@@ -103,14 +104,14 @@ class ValueDistribution(Distribution):
         temperature: float = 1.0,
         logits_BKV: Singles | None = None,
     ) -> Sample:
-        uniforms = torch.from_numpy(np.ascontiguousarray(uniforms_BK))
+        uniforms = self._tensor(np.ascontiguousarray(uniforms_BK))
         if logits_BKV is None or not isinstance(self.head, Bins):
             targets_BK = self.head.sample(self.parameters_BP, uniforms, temperature)
-            return Sample(self._paths.decode_next(targets_BK.numpy()), None)
-        targets_BK, bins_BK = self.head.draw_bins(torch.from_numpy(logits_BKV), uniforms)
+            return Sample(self._paths.decode_next(numbers(targets_BK)), None)
+        targets_BK, bins_BK = self.head.draw_bins(self._tensor(logits_BKV), uniforms)
         if temperature < GREEDY_BELOW:
-            targets_BK = self.head.centres()[bins_BK]
-        return Sample(self._paths.decode_next(targets_BK.numpy()), bins_BK.numpy())
+            targets_BK = self.head.centres().to(bins_BK.device)[bins_BK]
+        return Sample(self._paths.decode_next(numbers(targets_BK)), numbers(bins_BK))
 
     def given(self, elements: Elements) -> Sample:
         """Sample of values (B, K), and the bins they lie in.
@@ -121,20 +122,23 @@ class ValueDistribution(Distribution):
         if not isinstance(self.head, Bins):
             return Sample(values_BK, None)
         targets_BK, _ = self._paths.encode_next(values_BK)
-        return Sample(values_BK, self.head.bins_of(torch.from_numpy(targets_BK)).numpy())
+        return Sample(values_BK, numbers(self.head.bins_of(self._tensor(targets_BK))))
 
     @torch.no_grad()
     def table(self, k: int) -> Table:
         levels_C = np.arange(1, k + 1) / (k + 1)
         rows = [
-            self._paths.decode_next(self.head.quantile(self.parameters_BP, float(level)).numpy())
+            self._paths.decode_next(numbers(self.head.quantile(self.parameters_BP, float(level))))
             for level in levels_C
         ]
         return Table(np.stack(rows, axis=1), levels_C)
 
     def select(self, rows_R: NDArray[np.int64]) -> ValueDistribution:
-        parameters_RP = self.parameters_BP[torch.from_numpy(rows_R)]
+        parameters_RP = self.parameters_BP[self._tensor(rows_R)]
         return ValueDistribution(self.head, parameters_RP, self._paths.select(rows_R))
+
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        return tensor_on(self.parameters_BP.device, array)
 
 
 class ValuePredictor(Predictor, Generic[B_co]):
@@ -155,6 +159,7 @@ class ValuePredictor(Predictor, Generic[B_co]):
             raise BundleError("its head and its encoder disagree on whether values are counts")
         self.bundle = bundle
         self.network = network
+        self._device = network.device
         self.head = network.head
         self.vocab_size = self.head.bins if isinstance(self.head, Bins) else 0
         self.element_size = bundle.encoder.target_size
@@ -303,7 +308,9 @@ class ValuePredictor(Predictor, Generic[B_co]):
             for start in range(left, later, -WINDOW):
                 time = min(start - later, WINDOW)
                 x_BTD = np.stack([features[r][len(features[r]) - start :][:time] for r in order])
-                _, state = self.network.model(self.network.input(torch.from_numpy(x_BTD)), state)
+                _, state = self.network.model(
+                    self.network.input(tensor_on(self._device, x_BTD)), state
+                )
             states = [state]
         return state.select(np.argsort(order))
 
@@ -314,12 +321,12 @@ class ValuePredictor(Predictor, Generic[B_co]):
 
         There is one distribution for every path's next target.
         """
-        inputs_BD = torch.from_numpy(paths.features())
+        inputs_BD = tensor_on(self._device, paths.features())
         if known_BX.shape[1]:
-            inputs_BD = torch.cat((inputs_BD, torch.from_numpy(known_BX)), dim=1)
+            inputs_BD = torch.cat((inputs_BD, tensor_on(self._device, known_BX)), dim=1)
         parameters_BP, memory = self.network.step(inputs_BD, memory)
         if self.head.counts:
-            log_scale_BK = torch.from_numpy(paths.log_scale()).float()
+            log_scale_BK = tensor_on(self._device, paths.log_scale()).float()
             parameters_BP = self.head.scaled(parameters_BP, log_scale_BK)
         return parameters_BP, memory
 
@@ -333,7 +340,7 @@ class ValuePredictor(Predictor, Generic[B_co]):
         """
         memory = state.memory if isinstance(state, ValueState) else state
         log_prob_BT, after = self.network.log_prob(batch, memory)
-        return log_prob_BT.numpy(), after
+        return numbers(log_prob_BT), after
 
     def join(self, states: Sequence[ValueState]) -> ValueState:
         memory, ahead = [state.memory for state in states], [state.ahead for state in states]

@@ -146,6 +146,10 @@ class RunSettings:
     seed: Annotated[Annotated[int, Meta(ge=0, le=2**63 - 1)], option("N")] = 0
     """Seed of all random numbers in the run."""
 
+    device: Annotated[str, option("NAME")] = "auto"
+    """Device on which the network is trained: cpu, cuda, cuda:N or mps; auto uses cuda or mps if
+    PyTorch has it and it can run the network, otherwise cpu."""
+
     def budget_seconds(self) -> float | None:
         """Budget in seconds; None if epochs or steps are set.
 

@@ -144,7 +144,7 @@ def poisson_quantile(levels: Tensor, mean: Tensor) -> Tensor:
     """
     from scipy.special import pdtr, pdtrik
 
-    m = mean.cpu().numpy().ravel()
+    m = _flat(mean)
     return _count_quantile(
         levels,
         (m, m),
@@ -164,7 +164,7 @@ def negative_binomial_quantile(levels: Tensor, mean: Tensor, dispersion: Tensor)
     """
     from scipy.special import betainc, nbdtrik
 
-    m, a = mean.cpu().numpy().ravel(), dispersion.cpu().numpy().ravel()
+    m, a = _flat(mean), _flat(dispersion)
     odds = a * m
     return _count_quantile(
         levels,
@@ -193,7 +193,7 @@ def _count_quantile(
     """
     from scipy.special import gammaincinv
 
-    level = levels.cpu().numpy().ravel()
+    level = _flat(levels)
     mean, variance = moments
     counts = np.full(len(level), np.inf)
     small = np.flatnonzero(mean <= SMALL_MEAN)
@@ -209,6 +209,10 @@ def _count_quantile(
         value = gammaincinv(shape, level[rows]) * (mean[rows] / shape)
         counts[rows] = np.maximum(np.ceil(value - 0.5), 0.0)
     return torch.from_numpy(counts).view(levels.shape).to(levels)
+
+
+def _flat(tensor: Tensor) -> Floats:
+    return tensor.cpu().numpy().ravel()
 
 
 def _added_up(level: Floats, a: Floats, b: Floats, log_first: Floats) -> Floats:

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from rhapsode.bundle.device import CPU
 from rhapsode.bundle.model_file import write_arrays
 from rhapsode.errors import RunError
 from rhapsode.files import first_line
@@ -23,6 +24,8 @@ VERSION = 1
 @dataclass(frozen=True)
 class Checkpoint:
     """The state with which a training loop continues exactly where it stopped.
+
+    A file holds CPU tensors, whatever device they lay on.
 
     Arguments:
         tensors: by name: weights, best weights, optimiser, carried state, random state.
@@ -40,7 +43,8 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         RunError: the disk is full or the folder cannot be written; the old checkpoint is untouched.
     """
     tensors = {
-        name: tensor.detach().clone().contiguous() for name, tensor in checkpoint.tensors.items()
+        name: tensor.detach().to(CPU, copy=True).contiguous()
+        for name, tensor in checkpoint.tensors.items()
     }
     metadata = {
         "format": "rhapsode-checkpoint",

@@ -21,6 +21,7 @@ from torch import Tensor, distributed
 from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
 
+from rhapsode.bundle.device import join_backend, scalar
 from rhapsode.errors import RunError, SettingsError
 
 T = TypeVar("T")
@@ -167,16 +168,14 @@ class ManyProcesses(Group):
     def __init__(self, environment: Mapping[str, str]) -> None:
         super().__init__(int(environment["RANK"]), int(environment["WORLD_SIZE"]))
         self._agreed = 0
-        cuda = torch.cuda.is_available()
-        if cuda:
-            torch.cuda.set_device(int(environment.get("LOCAL_RANK", "0")))
+        backend = join_backend(int(environment.get("LOCAL_RANK", "0")))
         with _together():
             # Waiting for a corpus takes as long as it takes, so that goes through the store and not
             # through gloo.
             store, _, _ = next(rendezvous("env://"))
             self._store = PrefixStore("rhapsode", store)
             distributed.init_process_group(
-                "cpu:gloo,cuda:nccl" if cuda else "gloo",
+                backend,
                 store=store,
                 rank=self.rank,
                 world_size=self.size,
@@ -208,7 +207,7 @@ class ManyProcesses(Group):
         parts = torch.split(flat, [*(gradient.numel() for gradient in gradients), 1])
         for gradient, part in zip(gradients, parts, strict=False):
             gradient.copy_(part.view_as(gradient))
-        return float(parts[-1])
+        return scalar(parts[-1])
 
     def decide(self, values: Sequence[float], flag: bool) -> tuple[tuple[float, ...], bool]:
         said = values if self.first else [-torch.inf] * len(values)

@@ -85,6 +85,8 @@ def runs(step: Callable[[str], None], precision: str) -> bool:
     """
     try:
         step(precision)
+    except torch.OutOfMemoryError:
+        raise
     except RuntimeError:
         if precision == "float32":
             raise

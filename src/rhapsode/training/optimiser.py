@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rhapsode.bundle.device import has_fused_update
 from rhapsode.bundle.network import Network
 from rhapsode.config import OptimisationSettings
 
@@ -28,11 +29,12 @@ def make_optimiser(network: Network, settings: OptimisationSettings) -> torch.op
     groups: list[dict[str, Any]] = [part for part in parts if part["params"]]
     _leave_compiler_out()
     rate = settings.learning_rate or 1e-3
+    fused = has_fused_update(network.device)
     betas = (settings.beta1, settings.beta2)
     if settings.optimiser == "adamw":
-        return torch.optim.AdamW(groups, lr=rate, betas=betas, fused=True)
+        return torch.optim.AdamW(groups, lr=rate, betas=betas, fused=fused)
     if settings.optimiser == "adam":
-        return torch.optim.Adam(groups, lr=rate, betas=betas, fused=True)
+        return torch.optim.Adam(groups, lr=rate, betas=betas, fused=fused)
     if settings.optimiser == "rmsprop":
         # Keras' floor of 1e-7 inside the root's neighbourhood: 1e-8 there lets rare elements jump.
         return torch.optim.RMSprop(groups, lr=rate, alpha=settings.beta2, eps=1e-7)

@@ -11,6 +11,16 @@ import msgspec
 import torch
 from torch import Tensor
 
+from rhapsode.bundle.device import (
+    CPU,
+    autocast,
+    has_fused_update,
+    memory_of,
+    random_state,
+    scalar,
+    set_random_state,
+    tensor_on,
+)
 from rhapsode.bundle.network import Network
 from rhapsode.config import OptimisationSettings
 from rhapsode.data import Stream
@@ -112,13 +122,13 @@ def training_loss(
     whole = stream.batch(step)
     batch = whole if group is None else whole.select(group.rows(whole.rows))
     if not batch.rows:  # a last batch with fewer rows than there are processes
-        return torch.zeros(()), None
-    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        return torch.zeros((), device=network.device), None
+    with autocast(network.device, precision):
         loss_BT, state = network.loss(batch, state)
-    weights_BT = torch.from_numpy(batch.weights_BT)
+    weights_BT = tensor_on(loss_BT.device, batch.weights_BT)
     # By the elements of all processes: every process knows the whole batch, so nobody need be
     # asked.
-    count = torch.from_numpy(whole.weights_BT).sum().clamp(min=1.0)
+    count = tensor_on(loss_BT.device, whole.weights_BT).sum().clamp(min=1.0)
     loss = (loss_BT * weights_BT).sum() / count
     return loss, state.detach() if stream.carries else None
 
@@ -157,6 +167,7 @@ class TrainingLoop:
         ):
             raise ValueError("the settings are not resolved")
         self.network = network
+        self._device = network.device
         self._stream = stream
         self._clock = clock
         self._settings = settings
@@ -189,10 +200,12 @@ class TrainingLoop:
             process.
 
         Raises:
-            RunError: a checkpoint cannot be written, or another process is lost.
+            RunError: a checkpoint cannot be written, the device has no memory left, or another
+                process is lost.
         """
         try:
-            yield from self._run()
+            with memory_of(self._device):
+                yield from self._run()
         finally:
             self._threads.end()
 
@@ -262,7 +275,7 @@ class TrainingLoop:
             )
             if loss.requires_grad:
                 torch.autograd.backward(loss / parts if parts > 1 else loss)
-            value += loss.item() / parts
+            value += scalar(loss) / parts
         value = self._group.sum_gradients(self._parameters, value)
         norm = torch.nn.utils.clip_grad_norm_(self._parameters, self._settings.clip)
         if math.isfinite(value):  # a broken update must not reach the weights
@@ -275,7 +288,7 @@ class TrainingLoop:
             step=self.progress.step,
             fraction=fraction,
             loss=value,
-            gradient_norm=float(norm),
+            gradient_norm=scalar(norm),
             learning_rate=rate,
             elements=elements,
             elapsed=self._clock.elapsed(),
@@ -338,6 +351,9 @@ class TrainingLoop:
             for name, tensor in self._carried.unshared(first).tensors().items():
                 tensors[f"carried.{name}"] = self._group.gather(tensor)
         tensors["random"] = self._group.gather(torch.get_rng_state()[None])
+        own = random_state(self._device)
+        if own is not None:
+            tensors["random_of_device"] = self._group.gather(own[None])
         clock = {"spent": self._clock.elapsed(), "origin": self._clock.origin}
         return Checkpoint(tensors, asdict(self.progress) | clock)
 
@@ -357,14 +373,20 @@ class TrainingLoop:
             for index, parameter in enumerate(self._optimiser_parameters()):
                 kept = _below(f"optimiser.{index}.", tensors)
                 if kept:
-                    self._optimiser.state[parameter] = dict(kept)
+                    # The count of updates lies where torch looks for it.
+                    here = self._device if has_fused_update(self._device) else CPU
+                    self._optimiser.state[parameter] = {
+                        name: tensor.to(here if name == "step" else self._device)
+                        for name, tensor in kept.items()
+                    }
             self._average.load(_below("average.", tensors))
             carried = _below("carried.", tensors)
             if carried:
                 rows = self._group.rows(self._stream.batch_size)
                 whole = self.network.model.init_state(self._stream.batch_size).rebuild(carried)
-                self._carried = whole.select(torch.arange(rows.start, rows.stop))
-            self._take_random(tensors["random"])
+                own = whole.select(torch.arange(rows.start, rows.stop))
+                self._carried = own.to(self._device)
+            self._take_random(tensors["random"], tensors.get("random_of_device"))
             self.progress = msgspec.convert(checkpoint.values, Progress, strict=False)
         except (KeyError, TypeError, ValueError, RuntimeError, msgspec.ValidationError) as problem:
             raise RunError(
@@ -372,15 +394,21 @@ class TrainingLoop:
                 where=str(path),
             ) from None
 
-    def _take_random(self, states: Tensor) -> None:
-        """Load this process's random state, a new one if there are more processes than before."""
+    def _take_random(self, states: Tensor, of_device: Tensor | None) -> None:
+        """Load this process's random states, new ones if there are more processes than before.
+
+        The state of another kind of device is not loaded.
+        """
         states = states.reshape(-1, torch.get_rng_state().numel())
         rank = self._group.rank
         if rank < len(states):
             torch.set_rng_state(states[rank].clone())
+            now = random_state(self._device)
+            if of_device is not None and now is not None and of_device[rank].shape == now.shape:
+                set_random_state(self._device, of_device[rank].clone())
             return
         torch.set_rng_state(states[0].clone())
-        torch.manual_seed(int(torch.randint(1 << 62, ()).item()) + rank)
+        torch.manual_seed(int(torch.randint(1 << 62, ())) + rank)
 
     def release(self) -> None:
         """Free gradients, the optimiser's state and the carried state."""

@@ -272,8 +272,7 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
     def validation(
         self, planned: Planned[S, C, IdBundle], network: Network
     ) -> Callable[[], float] | None:
-        import torch
-
+        from rhapsode.bundle.device import autocast
         from rhapsode.bundle.torch_predictor import torch_predictor
 
         corpus, context = planned.corpus, planned.bundle.context
@@ -281,10 +280,10 @@ class IdModality(Modality[S, C, IdBundle], Generic[S, C]):
         if not len(part):
             return None
         predictor = torch_predictor(network, corpus.encoder.vocab_size, context)
-        rounded = planned.settings.training.precision == "bfloat16"
+        precision = planned.settings.training.precision
 
         def evaluate() -> float:
-            with torch.autocast("cpu", torch.bfloat16, enabled=rounded):
+            with autocast(network.device, precision):
                 total, count = total_loss(predictor, part.batches(), context)
             return total / count
 
@@ -417,9 +416,11 @@ def described(model: IdModel, figures: Figures) -> dict[str, Any]:
 
 def _passage(corpus: IdCorpus, network: Network, length: int) -> str:
     """A passage of the training part, different at every evaluation."""
+    from rhapsode.bundle.device import numbers
+
     elements_N = corpus.train.elements_N
     # The weights decide which: a resumed run shows the same, and no random state is spent on it.
     *_, last = network.parameters()
-    digest = hashlib.sha256(last.detach().cpu().numpy().tobytes()).digest()
+    digest = hashlib.sha256(numbers(last).tobytes()).digest()
     begin = int.from_bytes(digest[:8]) % max(1, len(elements_N) - length + 1)
     return corpus.encoder.decode(np.asarray(elements_N[begin : begin + length]).astype(np.int64))

@@ -33,8 +33,8 @@ class LSTM(Gated):
     fused = staticmethod(torch.lstm)
 
     def cell(self, x_BD: Tensor, memory: Memory, weights: list[Tensor]) -> Memory:
-        plain = not (torch.is_grad_enabled() or torch.is_autocast_enabled("cpu"))
-        if plain and len(x_BD) >= MANY_ROWS and x_BD.device.type == "cpu":
+        plain = not (torch.is_grad_enabled() or torch.is_autocast_enabled(x_BD.device.type))
+        if plain and len(x_BD) >= MANY_ROWS and x_BD.is_cpu:
             return _cell_of_many(x_BD, memory, weights)
         return torch.lstm_cell(x_BD, memory, *weights)
 

@@ -99,7 +99,7 @@ class TransformerClassic(SegmentedModel):
         """
         time = x_BTD.shape[1]
         position_BT = state.next_B[:, None] + torch.arange(time, device=x_BTD.device)
-        last = int(position_BT.max())
+        last = _furthest(position_BT)
         if last >= self.config.length:
             raise ValueError(f"position {last} is past the length of {self.config.length}")
         dropping = self.training and trace is None
@@ -150,3 +150,7 @@ class TransformerClassic(SegmentedModel):
         trace: dict[str, Tensor] = {}
         self.window(x_BTD, known, None, trace)
         return trace
+
+
+def _furthest(position_BT: Tensor) -> int:
+    return int(position_BT.max())

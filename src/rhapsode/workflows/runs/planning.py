@@ -3,6 +3,7 @@
 Nothing is written.
 """
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,11 +13,18 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 import torch
 
 from rhapsode.bundle import bundle_path, read_bundle
+from rhapsode.bundle.device import (
+    CPU,
+    choose_device,
+    forked_random,
+    memory_of,
+    synchronise,
+)
 from rhapsode.bundle.network import Network, build_network, load_network
 from rhapsode.config import TrainingSettings, dump_toml, from_mapping, merge, to_mapping
 from rhapsode.data import Stream
 from rhapsode.errors import RunError, SettingsError
-from rhapsode.files import source_name
+from rhapsode.files import first_line, source_name
 from rhapsode.log import log
 from rhapsode.modalities import MODALITIES
 from rhapsode.modalities.choose import AnyModality, choose_modality
@@ -99,6 +107,7 @@ def plan_training(
         settings = _inherited(settings, opened, modality)
     asked = from_mapping(modality.settings, settings, where="settings")
     asked.budget_seconds()  # refused here where it makes no sense
+    device = choose_device(asked.device)
     modality.check(asked)
     check_trackers(asked.track)
     prepare_process()
@@ -122,6 +131,12 @@ def plan_training(
     going_on = resumed is not None and resumed.folder.checkpoint.exists()
     begins_well = begun is None and not going_on and modality.initialise(network, planned)
     stream = modality.stream(planned)
+    if asked.device == "auto" and device != CPU:
+        runs_there = partial(_runs_on, device, network, stream)
+        device = device if group.agree(runs_there) else CPU
+    network.to(device)
+    network.tie()
+    network.train()  # cuDNN gives no gradients in evaluation mode
     again = resumed is not None
     precision = group.agree(
         partial(_precision, planned.settings, network, stream, machine, again=again)
@@ -192,6 +207,24 @@ def _base_of(base: str | Path | None, resumed: ResumedRun | None) -> BaseModel |
     return base_of(bundle_path(base), read_bundle(base), sha256=sha256)
 
 
+def _runs_on(device: torch.device, network: Network, stream: Stream) -> bool:
+    """True if a device can take a training step of a copy of this network.
+
+    Kernels may be missing there, or float64, in which densities and angles are computed.
+    """
+    try:
+        with forked_random(device), memory_of(device):
+            there = copy.deepcopy(network).to(device).train()
+            there.tie()
+            loss, _ = training_loss(there, stream, 0, None, "float32")
+            torch.autograd.backward(loss)
+            synchronise(device)
+    except (RuntimeError, TypeError) as problem:
+        log.info(f"cpu: {device} cannot run this network ({first_line(problem)})")
+        return False
+    return True
+
+
 def _precision(
     settings: TrainingSettings,
     network: Network,
@@ -205,12 +238,13 @@ def _precision(
     def step(precision: str) -> None:
         loss, _ = training_loss(network, stream, 0, None, precision)
         torch.autograd.backward(loss)
+        synchronise(network.device)
 
     wanted = settings.training.precision
     if wanted == "float32":
         return wanted
     try:
-        with torch.random.fork_rng():
+        with forked_random(network.device), memory_of(network.device):
             if wanted == "bfloat16":
                 if runs(step, wanted):
                     return wanted
@@ -222,7 +256,7 @@ def _precision(
                     )
                 log.info("float32: this machine cannot continue in bfloat16")
                 return "float32"
-            if machine["bfloat16"] < machine["float32"]:
+            if network.device == CPU and machine["bfloat16"] < machine["float32"]:
                 log.info("float32: this machine has no fast bfloat16")
                 return "float32"
             seconds = min(2.0, (settings.budget_seconds() or 120.0) / 120)

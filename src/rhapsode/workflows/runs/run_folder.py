@@ -230,7 +230,7 @@ def find_run(output: str | None, sources: tuple[str, ...], asked: Mapping[str, A
     Arguments:
         output: the folder.
         sources: named again, or none to use those of the run.
-        asked: settings given again; they must be those of the run.
+        asked: settings given again; they must be those of the run, but for the device.
 
     Raises:
         RunError: no run there, a finished one, or settings that differ, which are named.
@@ -244,14 +244,16 @@ def find_run(output: str | None, sources: tuple[str, ...], asked: Mapping[str, A
     run = read_run(folder)
     if folder.summary.exists():
         raise RunError("this run is finished", where=output, hint="start a new one elsewhere")
-    changed = sorted(_differences(run.settings, asked))
+    elsewhere = {"device": asked["device"]} if "device" in asked else {}
+    settings = {**run.settings, **elsewhere}
+    changed = sorted(_differences(settings, asked))
     if changed:
         raise RunError(
             f"a resumed run keeps its settings, these differ: {', '.join(changed)}",
             where=output,
             hint="leave them out, or start a new run",
         )
-    return replace(run, sources=sources or run.sources)
+    return replace(run, sources=sources or run.sources, settings=settings)
 
 
 def read_run(folder: RunFolder) -> ResumedRun:
