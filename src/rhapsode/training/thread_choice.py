@@ -15,15 +15,18 @@ from dataclasses import dataclass
 
 import torch
 
-# Updates and seconds of a trial, after the update in which threads wake up.
-TRIAL_UPDATES, TRIAL_SECONDS = 3, 0.25
-# Times the cost of the best way at which a trial ends at once, and at which something on the
-# machine has changed.
-HOPELESS, CHANGED = 1.3, 1.2
+# Seconds of a trial, and of a stretch after which the way in use is judged: longer than the bursts
+# in which other programs tend to work. A way that is much slower is given up sooner.
+STRETCH, SHORT = 1.0, 0.25
+# Times the cost of the best way at which a trial ends early, and at which something on the machine
+# has changed; and at which the best way itself is given up before its stretch is over.
+HOPELESS, CHANGED, CRAWLING = 1.3, 1.25, 4.0
 # A way must be cheaper by this factor to be preferred.
 GAIN = 1.03
-# Seconds until a way is tried again: at first, and at most. Each trial that fails doubles them.
-SOON, LATE = 4.0, 64.0
+# Seconds until a way is tried again, from the first to the last pair of each: if it was nearly as
+# fast as the best, and if it was much slower. Each trial that fails doubles them.
+SOON, NEAR = 4.0, 12.0
+FAR, LATE = 16.0, 64.0
 # A product that spinning threads take much longer for than at their best shows that a core is busy.
 PROBE_SIZE, PROBE_REPEATS, PROBE_SECONDS = 256, 40, 0.04
 
@@ -137,18 +140,13 @@ class ThreadChooser:
         """Record the time of an update, and set `mode` for the next."""
         best = self._records[self._best]
         settled = self.mode is self._best and best.cost > 0
-        dear = best.cost > 0 and seconds > HOPELESS * best.cost * elements
-        # Beside a busy program one update of spinning threads may take seconds: no second one is
-        # waited for.
-        hopeless = dear and (self.mode.spin or not settled)
         self._updates += 1
-        if self._updates > 1 or settled or hopeless:
-            self._seconds += seconds
-            self._elements += elements
-        if hopeless:
-            self._seconds, self._elements = seconds, elements
-        enough = self._updates > TRIAL_UPDATES and self._seconds >= TRIAL_SECONDS
-        if not (enough or hopeless):
+        if self._updates == 2 and not settled and self._seconds < SHORT:
+            self._seconds, self._elements = 0.0, 0  # threads wake up in the first
+        self._seconds += seconds
+        self._elements += elements
+        limit = best.cost * self._elements * (CRAWLING if settled else HOPELESS)
+        if self._seconds < (SHORT if 0 < limit < self._seconds else STRETCH):
             return
         cost = self._seconds / max(1, self._elements)
         if settled:
@@ -177,9 +175,11 @@ class ThreadChooser:
         self._postpone(loser)
 
     def _postpone(self, record: _Record) -> None:
+        if record.cost > HOPELESS * self._records[self._best].cost:
+            record.wait = max(record.wait, FAR)
         record.tried = self._now()
         record.due = record.tried + record.wait
-        record.wait = min(LATE, 2 * record.wait)
+        record.wait = min(NEAR if record.wait <= NEAR else LATE, 2 * record.wait)
 
     def _choose(self) -> None:
         now = self._now()
