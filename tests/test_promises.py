@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 
 HEAVY = ("torch", "numba", "pandas")
+# What `generate` needs no part of; each took milliseconds of every start.
+TRAINING = ("torch", "rich", "filelock", "rhapsode.evaluation", "rhapsode.data.sources")
+MODELS = Path(__file__).parent / "golden" / "models"
 
 
-def loaded(code: str) -> set[str]:
-    """The heavy modules that a fresh interpreter holds after running `code`."""
-    report = f"\nimport sys\nprint([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
+def loaded(code: str, names: tuple[str, ...] = HEAVY) -> set[str]:
+    """The modules, of some, that a fresh interpreter holds after running `code`."""
+    report = f"\nimport sys\nprint([m for m in {names!r} if m in sys.modules], file=sys.stderr)"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code + report],
         capture_output=True,
@@ -46,6 +49,12 @@ def test_light_imports(code: str) -> None:
 def test_help_of_a_command_is_light(command: str) -> None:
     code = f"from rhapsode.cli.main import main\ntry:\n    main([{command!r}, '--help'])\nexcept SystemExit:\n    pass"
     assert loaded(code) == set()
+
+
+def test_generate_loads_nothing_of_training() -> None:
+    words = ["generate", str(MODELS / "lstm"), "The", "--length", "3", "--seed", "1"]
+    code = f"from rhapsode.cli.main import main; main({words!r})"
+    assert loaded(code, TRAINING) == set()
 
 
 def test_reading_encoding_and_filtering_are_light(tmp_path: Path) -> None:

@@ -31,15 +31,14 @@ from rhapsode.modalities.opened import (
     old_content,
     with_seed,
 )
-from rhapsode.views.display import Shown, as_html, as_text
-from rhapsode.views.history import History, read_history
-from rhapsode.views.terminal.model_tables import model_blocks
 
 if TYPE_CHECKING:
     from rhapsode.bundle.network import Network
     from rhapsode.generation import Chain, Rows
     from rhapsode.keywords import GenerateOptions
     from rhapsode.modalities.scoring import Metrics
+    from rhapsode.views.display import Shown
+    from rhapsode.views.history import History
 
 
 B = TypeVar("B", bound=Bundle[Any, Any])
@@ -98,6 +97,8 @@ class Model(ABC, Generic[B]):
     @property
     def history(self) -> History:
         """Losses by evaluation of the run that made the model, possibly none."""
+        from rhapsode.views.history import read_history
+
         return read_history(self.folder / "metrics.jsonl", self.folder / "curve.svg")
 
     @cached_property
@@ -108,9 +109,15 @@ class Model(ABC, Generic[B]):
         return load_network(self.bundle)
 
     def __repr__(self) -> str:
+        from rhapsode.views.display import as_text
+        from rhapsode.views.terminal.model_tables import model_blocks  # loads rich
+
         return as_text(model_blocks(self.path, self.bundle, self.summary))
 
     def _repr_html_(self) -> str:
+        from rhapsode.views.display import as_html
+        from rhapsode.views.terminal.model_tables import model_blocks
+
         blocks = model_blocks(self.path, self.bundle, self.summary)
         return as_html(blocks) + (self.history.curve or "")
 

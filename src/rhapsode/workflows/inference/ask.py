@@ -34,16 +34,22 @@ def load(path: str | Path | None) -> AnyModel:
     return MODELS.get(str(name))(path)
 
 
-def open_model(path: str | Path | AnyModel | None) -> "tuple[AnyModality, Any]":
-    """A model and its modality.
-
-    Arguments:
-        path: a run folder or model file, or a model that is open already.
+def as_model(model: str | Path | AnyModel | None) -> Any:
+    """The model in a run folder or model file, or the open model itself.
 
     Raises:
         BundleError: missing, damaged, or of another version.
     """
-    model = load(path) if path is None or isinstance(path, str | Path) else path
+    return load(model) if model is None or isinstance(model, str | Path) else model
+
+
+def open_model(path: str | Path | AnyModel | None) -> "tuple[AnyModality, Any]":
+    """A model and its modality, which loads what evaluating it needs.
+
+    Raises:
+        BundleError: missing, damaged, or of another version.
+    """
+    model = as_model(path)
     return MODALITIES.get(model.bundle.modality), model
 
 
@@ -77,7 +83,7 @@ def info(model: str | Path | AnyModel) -> Info:
     """
     from rhapsode.engine.forms import unsupported_form
 
-    _, opened = open_model(model)
+    opened = as_model(model)
     bundle = opened.bundle
     reason, mixture = unsupported_form(bundle), bundle.calibration.mixture
     provenance = asdict(bundle.provenance)
@@ -117,7 +123,7 @@ def next_elements(
     Raises:
         RhapsodeError: a model, prompt or option that does not fit.
     """
-    _, opened = open_model(model)
+    opened = as_model(model)
     several = (temperatures,) if isinstance(temperatures, int | float) else tuple(temperatures)
     if top < 1:
         raise SettingsError(f"{top} is too small", where="top", hint="1 or more")
@@ -141,7 +147,7 @@ def encode(model: str | Path | AnyModel, value: Any) -> Shown:
     Raises:
         RhapsodeError: a model or document that does not fit.
     """
-    _, opened = open_model(model)
+    opened = as_model(model)
     seen: Shown = opened.encoded(value)
     return seen
 
@@ -161,6 +167,6 @@ def session(
     """
     from rhapsode.workflows.inference.session import PlaySession
 
-    _, opened = open_model(model)
+    opened = as_model(model)
     settings = from_mapping(GenerateSettings, options, where="session")
     return PlaySession(opened, settings, prompt=prompt)

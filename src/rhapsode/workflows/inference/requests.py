@@ -10,7 +10,7 @@ from rhapsode.config import GenerateSettings, RequestSettings
 from rhapsode.errors import DataError, SettingsError
 from rhapsode.log import log
 from rhapsode.modalities.opened import Continuation, Prompt, changed, collect, with_seed
-from rhapsode.workflows.inference.ask import AnyModel, open_model
+from rhapsode.workflows.inference.ask import AnyModel, as_model
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def request(
     Raises:
         RhapsodeError: a model, prompt or setting that does not fit.
     """
-    _, opened = open_model(model)
+    opened = as_model(model)
     opened.refuse([*changed(settings), *changed(more)])
     if settings.trace is not None and settings.format != "jsonl":
         raise SettingsError(
