@@ -35,7 +35,7 @@ def load(path: str | Path | None) -> AnyModel:
 
 
 def as_model(model: str | Path | AnyModel | None) -> Any:
-    """The model in a run folder or model file, or the open model itself.
+    """The model of a path, or the open model itself.
 
     Raises:
         BundleError: missing, damaged, or of another version.
