@@ -58,7 +58,7 @@ class SleepingThreads:
 
     def sleep(self) -> None:
         """Let threads sleep at barriers."""
-        if self._thread is None:
+        if self._thread is None and torch.get_num_threads() > 1:
             ready = threading.Event()
             self._end.clear()
             self._thread = threading.Thread(target=self._hold, args=(ready,), daemon=True)
