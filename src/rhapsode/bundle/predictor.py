@@ -337,6 +337,6 @@ class States:
         return cls(tuple(model.join(own) for model, own in zip(models, columns, strict=True)))
 
     @classmethod
-    def behind(cls, *parts: Any) -> States | None:
+    def after(cls, *parts: Any) -> States | None:
         """States after a batch; None for windowed models."""
         return None if parts[0] is None else cls(parts)

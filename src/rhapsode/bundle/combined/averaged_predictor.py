@@ -88,7 +88,7 @@ class AveragedPredictor(Predictor):
             return examined.log_prob_BT, after
         scored = [member.score(batch, own) for member, own in self._pairs(state)]
         scores, after = zip(*scored, strict=True)
-        return averaged(scores, self._weights).astype(np.float32), States.behind(*after)
+        return averaged(scores, self._weights).astype(np.float32), States.after(*after)
 
     def distributions(
         self, batch: Batch, state: States | None = None
@@ -96,7 +96,7 @@ class AveragedPredictor(Predictor):
         allowed_BTV, plain = batch.mask(), replace(batch, allowed_BTV=None)
         read = [member.distributions(plain, own) for member, own in self._pairs(state)]
         parts, after = zip(*read, strict=True)
-        return self._means(zip(*parts, strict=True), allowed_BTV), States.behind(*after)
+        return self._means(zip(*parts, strict=True), allowed_BTV), States.after(*after)
 
     def _pairs(self, state: States | None) -> Iterator[tuple[Predictor, Any]]:
         states = (None,) * len(self._members) if state is None else state.parts

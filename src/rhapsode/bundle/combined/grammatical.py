@@ -61,12 +61,12 @@ class Grammatical(Predictor):
         features: bool = False,
     ) -> tuple[Distribution, States]:
         before, place = state.parts
-        following, behind = self._predictor.advance(elements, before, known_BUX, features=features)
+        following, after = self._predictor.advance(elements, before, known_BUX, features=features)
         place = self._grammar.advance(np.asarray(elements, dtype=np.int64), place)
         allowed_BV = self._grammar.allowed_BV(place)
         if not allowed_BV.all():
             following = LogitsDistribution(following.logits_BV, following.features_BTH, allowed_BV)
-        return following, States((behind, place))
+        return following, States((after, place))
 
     def masked(self, batch: Batch, state: States | None = None) -> Batch:
         return batch if batch.allowed_BTV is not None else self._masked(batch, state)[0]
@@ -91,8 +91,8 @@ class Grammatical(Predictor):
             DataError: a target of a weight above 0 is not allowed.
         """
         masked, before, place = self._masked(batch, state)
-        scores_BT, behind = self._predictor.score(masked, before)
-        return scores_BT, States.behind(behind, place)
+        scores_BT, after = self._predictor.score(masked, before)
+        return scores_BT, States.after(after, place)
 
     def examine(self, batch: Batch, state: States | None = None) -> tuple[Examined, States | None]:
         """Score a batch and describe each distribution over the allowed elements.
@@ -101,15 +101,15 @@ class Grammatical(Predictor):
             DataError: a target of a weight above 0 is not allowed.
         """
         masked, before, place = self._masked(batch, state)
-        examined, behind = self._predictor.examine(masked, before)
-        return examined, States.behind(behind, place)
+        examined, after = self._predictor.examine(masked, before)
+        return examined, States.after(after, place)
 
     def distributions(
         self, batch: Batch, state: States | None = None
     ) -> tuple[Iterator[Singles], States | None]:
         masked, before, place = self._masked(batch, state)
-        parts, behind = self._predictor.distributions(masked, before)
-        return parts, States.behind(behind, place)
+        parts, after = self._predictor.distributions(masked, before)
+        return parts, States.after(after, place)
 
     def join(self, states: Sequence[States]) -> States:
         return States.joined((self._predictor, self._grammar), states)

@@ -125,19 +125,19 @@ class MixedPredictor(Predictor):
         features: bool = False,
     ) -> tuple[LogitsDistribution, States]:
         before, counted = state.parts
-        following, behind = self.network.advance(elements, before, features=features)
+        following, after = self.network.advance(elements, before, features=features)
         counted = self.ngram.advance(np.asarray(elements, dtype=np.int64), counted)
         allowed_BV = following.allowed_BV
         known_BV = _logarithms(self.ngram.distribution(counted, allowed_BV))
         mixed_BV = mixed_log_probs(log_softmax(following.logits_BV), known_BV, self.share)
         mixed = LogitsDistribution(mixed_BV, following.features_BTH, allowed_BV)
-        return mixed, States((behind, counted))
+        return mixed, States((after, counted))
 
     def score(self, batch: Batch, state: States | None = None) -> tuple[Singles, States | None]:
-        (network_BT, ngram_BT), behind = self.score_parts(batch, state)
+        (network_BT, ngram_BT), after = self.score_parts(batch, state)
         mixed_BT = mixed_log_probs(network_BT, ngram_BT, self.share)
         mixed_BT = _certain(mixed_BT, network_BT, ngram_BT)
-        return np.where(batch.weights_BT > 0, mixed_BT, np.float32(0.0)), behind
+        return np.where(batch.weights_BT > 0, mixed_BT, np.float32(0.0)), after
 
     def score_parts(
         self, batch: Batch, state: States | None = None
@@ -148,16 +148,16 @@ class MixedPredictor(Predictor):
         """
         batch = self.masked(batch, state)
         before, counted = self._before(batch, state)
-        network_BT, behind = self.network.score(batch, before)
+        network_BT, after = self.network.score(batch, before)
         ngram_BT, counted = _scores(self.ngram, batch, counted)
-        return (network_BT, ngram_BT), States.behind(behind, counted)
+        return (network_BT, ngram_BT), States.after(after, counted)
 
     def examine(self, batch: Batch, state: States | None = None) -> tuple[Examined, States | None]:
         batch = self.masked(batch, state)
         before, *counted = self._before(batch, state)
-        parts, behind = self.network.distributions(batch, before)
+        parts, after = self.network.distributions(batch, before)
         examined = Examined.of(self._mixtures(parts, batch, counted), batch)
-        return examined, States.behind(behind, counted[-1])
+        return examined, States.after(after, counted[-1])
 
     def _mixtures(
         self, parts: Iterable[Singles], batch: Batch, counted: list[NGramState]
