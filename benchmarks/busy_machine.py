@@ -1,10 +1,11 @@
 """What training, writing, evaluating and counting keep of their speed beside other busy programs.
 
-    python benchmarks/busy_machine.py [--seconds 15] [--only training generation evaluation counting] [--rounds 3]
+    python benchmarks/busy_machine.py [--seconds 15] [--only training generation evaluation counting] [--turn 2]
 
 Neighbours are processes of their own at the usual priority: one or two that count, one that multiplies matrices in vector
 instructions, and one that works 0.3 s of each second. Training is measured with threads chosen while it runs and with each
-fixed choice; all of them take turns in one process. The first column of a table is the quiet machine: see that it is.
+fixed choice. All kinds take turns of `--turn` seconds in one process until each had `--seconds`, since a shared machine drifts.
+The first column of a table is the quiet machine: see that it is.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
+from statistics import mean
 from tempfile import TemporaryDirectory
 
 import torch
@@ -50,6 +51,7 @@ NEIGHBOURS: dict[str, Sequence[str]] = {
     "vectors": (VECTORS,),
     "bursts": (BURSTS,),
 }
+CHOSEN = "training, chosen"
 Rate = Callable[[float], float]
 
 
@@ -72,7 +74,7 @@ def training_rates(source: str) -> dict[str, Rate]:
     encoder = CharacterEncoder.learn([text], {})
     most = torch.get_num_threads()
     ways: dict[str, Sequence[ThreadMode]] = {
-        "training, chosen": thread_modes(most, counts=True),
+        CHOSEN: thread_modes(most, counts=True),
         f"training, {most} threads, spin": [ThreadMode(most, spin=True)],
         f"training, {most} threads, sleep": [ThreadMode(most)],
         "training, 1 thread": [ThreadMode(1)],
@@ -150,41 +152,40 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", default="tinyshakespeare")
     parser.add_argument("--seconds", type=float, default=15.0)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--turn", type=float, default=2.0)
+    parser.add_argument("--only-beside", nargs="*", choices=NEIGHBOURS, default=tuple(NEIGHBOURS))
     kinds = ("training", "generation", "evaluation", "counting")
     parser.add_argument("--only", nargs="*", choices=kinds, default=kinds)
     asked = parser.parse_args()
     prepare_process()
     print(f"GFLOP/s: {matmul_rates()}", file=sys.stderr)
     rates: dict[str, Rate] = {}
-    if "training" in asked.only:
-        rates |= training_rates(asked.source)
     if "generation" in asked.only:
         rates |= generation_rates()
     if "evaluation" in asked.only:
         rates |= evaluation_rates()
     if "counting" in asked.only:
         rates |= counting_rates(asked.source)
-    found: dict[tuple[str, str], list[float]] = {}
-    for _ in range(asked.rounds):
-        for neighbours, programs in NEIGHBOURS.items():
-            with beside(programs):
-                for name, rate in rates.items():
-                    found.setdefault((name, neighbours), []).append(rate(asked.seconds))
-    print("| elements/s (share of quiet) | " + " | ".join(NEIGHBOURS) + " |")
-    print("|---" * (len(NEIGHBOURS) + 1) + "|")
-    for name in rates:
-        quiet = median(found[name, "quiet"])
-        cells = [median(found[name, neighbours]) for neighbours in NEIGHBOURS]
-        print(f"| {name} | " + " | ".join(f"{c:,.0f} ({c / quiet:.2f})" for c in cells) + " |")
-    for name in rates:
-        if name == "training, chosen":
-            fixed = [one for one in rates if one.startswith("training") and one != name]
-            shares = [
-                median(found[name, n]) / max(median(found[one, n]) for one in fixed)
-                for n in NEIGHBOURS
-            ]
-            print("| share of the best fixed | " + " | ".join(f"{s:.2f}" for s in shares) + " |")
+    neighbours = asked.only_beside
+    found: dict[tuple[str, str], float] = {}
+    for neighbour in neighbours:
+        # A new run beside each neighbour: its first choices count.
+        ways = (training_rates(asked.source) if "training" in asked.only else {}) | rates
+        turns: dict[str, list[float]] = {name: [] for name in ways}
+        with beside(NEIGHBOURS[neighbour]):
+            for _ in range(max(1, round(asked.seconds / asked.turn))):
+                for name, rate in ways.items():
+                    turns[name].append(rate(asked.turn))
+        found |= {(name, neighbour): mean(each) for name, each in turns.items()}
+    print("| elements/s (share of quiet) | " + " | ".join(neighbours) + " |")
+    print("|---" * (len(neighbours) + 1) + "|")
+    for name in turns:
+        cells = [found[name, neighbour] for neighbour in neighbours]
+        print(f"| {name} | " + " | ".join(f"{c:,.0f} ({c / cells[0]:.2f})" for c in cells) + " |")
+    fixed = [name for name in turns if name.startswith("training") and name != CHOSEN]
+    if fixed:
+        shares = [found[CHOSEN, n] / max(found[one, n] for one in fixed) for n in neighbours]
+        print("| share of the best fixed | " + " | ".join(f"{s:.2f}" for s in shares) + " |")
 
 
 if __name__ == "__main__":

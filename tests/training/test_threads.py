@@ -1,6 +1,9 @@
 """Threads of an update: the fastest way is found, quiet or busy, and found again when that changes."""
 
+from collections import Counter
 from collections.abc import Callable
+from math import exp
+from random import Random
 
 import pytest
 import torch
@@ -23,25 +26,34 @@ BUSY_FOR_TWO = {SPIN: 2_000.0, SLEEP: 6_500.0, ONE: 7_200.0}
 
 
 def course(
-    rates: Callable[[float], dict[ThreadMode, float]], seconds: float, free: object = QUIET
+    rates: Callable[[float], dict[ThreadMode, float]],
+    seconds: float,
+    free: object = QUIET,
+    scatter: float = 0.03,
 ) -> tuple[int, ThreadMode, dict[ThreadMode, float]]:
-    """Elements read with ways chosen, the last way, and the elements read with each fixed way."""
+    """Elements read with ways chosen, the way used most at the end, and what fixed ways read."""
 
     def read_in(way: Callable[[], ThreadMode], took: Callable[[int, float], None]) -> int:
         nonlocal time
+        noise, until, factor = Random(0), 0.0, 1.0
         time, read = 0.0, 0
         while time < seconds:
-            taken = ELEMENTS / rates(time)[way()]
+            if time >= until:
+                until, factor = until + 0.7, exp(noise.gauss(0, scatter))
+            taken = ELEMENTS / rates(time)[way()] * factor
+            used[way()] += taken * (time > seconds / 2)
             time, read = time + taken, read + ELEMENTS
             took(ELEMENTS, taken)
         return read
 
     time = 0.0
+    used: Counter[ThreadMode] = Counter()
     modes = thread_modes(2, counts=True)
-    chooser = ThreadChooser(modes, lambda: rates(time) is free, lambda: time)
+    chooser = ThreadChooser(modes, lambda: rates(time) is free)
     read = read_in(lambda: chooser.mode, chooser.took)
+    most = max(used, key=lambda mode: used[mode])
     fixed = {mode: float(read_in(lambda: mode, lambda *_: None)) for mode in modes}  # noqa: B023
-    return read, chooser.mode, fixed
+    return read, most, fixed
 
 
 @pytest.mark.parametrize(
@@ -53,15 +65,22 @@ def course(
 def test_the_fastest_way_is_found(
     rates: dict[ThreadMode, float], wanted: ThreadMode, seconds: int
 ) -> None:
-    read, last, fixed = course(lambda _: rates, seconds)
+    read, most, fixed = course(lambda _: rates, seconds)
+    assert read > 0.96 * max(fixed.values())
+    assert most == wanted
+
+
+def test_the_fastest_way_is_found_where_times_scatter_widely() -> None:
+    """Stretches that differ by a quarter, as beside two busy programs."""
+    read, most, fixed = course(lambda _: BUSY_FOR_TWO, 180, scatter=0.25)
     assert read > 0.95 * max(fixed.values())
-    assert last == wanted
+    assert most == ONE
 
 
 def test_another_program_that_comes_and_goes_is_followed() -> None:
-    read, last, fixed = course(lambda time: BUSY if 30 < time < 60 else QUIET, 120)
+    read, most, fixed = course(lambda time: BUSY if 30 < time < 60 else QUIET, 120)
     assert read > 1.02 * max(fixed.values())
-    assert last == SPIN
+    assert most == SPIN
 
 
 def test_the_best_fixed_way_is_nearly_reached_beside_short_bursts() -> None:
@@ -69,12 +88,12 @@ def test_the_best_fixed_way_is_nearly_reached_beside_short_bursts() -> None:
     quiet = {SPIN: 25_000.0, SLEEP: 20_000.0, ONE: 20_400.0}
     busy = {SPIN: 8_700.0, SLEEP: 16_200.0, ONE: 19_400.0}
     read, _, fixed = course(lambda time: busy if time % 1 < 0.3 else quiet, 120, quiet)
-    assert read > 0.92 * max(fixed.values())
+    assert read > 0.95 * max(fixed.values())
 
 
 def test_a_program_that_comes_every_ten_seconds_costs_little() -> None:
     read, _, fixed = course(lambda time: BUSY if time % 10 > 7 else QUIET, 120)
-    assert read > 0.85 * max(fixed.values())
+    assert read > 0.93 * max(fixed.values())
 
 
 def test_fewer_threads_are_tried_only_where_bits_may_change() -> None:

@@ -7,6 +7,7 @@ ways are timed while a run goes, and the fastest is taken.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,18 +16,16 @@ from dataclasses import dataclass
 
 import torch
 
-# Seconds of a trial, and of a stretch after which the way in use is judged: longer than the bursts
-# in which other programs tend to work. A way that is much slower is given up sooner.
-STRETCH, SHORT = 1.0, 0.25
-# Times the cost of the best way at which a trial ends early, and at which something on the machine
-# has changed; and at which the best way itself is given up before its stretch is over.
-HOPELESS, CHANGED, CRAWLING = 1.3, 1.25, 4.0
-# A way must be cheaper by this factor to be preferred.
-GAIN = 1.03
-# Seconds until a way is tried again, from the first to the last pair of each: if it was nearly as
-# fast as the best, and if it was much slower. Each trial that fails doubles them.
-SOON, NEAR = 4.0, 12.0
-FAR, LATE = 16.0, 64.0
+# Seconds of a stretch after which a way is judged: longer than the bursts in which other programs
+# tend to work. A way that is this much slower than the best one is given up sooner.
+STRETCH, SHORT, HOPELESS = 1.0, 0.25, 1.3
+# Seconds of updates after which a measurement counts for 1 / e; and what is left of all of them once
+# the best way changes its speed by more than this logarithm.
+MEMORY, CHANGED, FORGET = 12.0, 0.25, 0.2
+# Standard deviation of the logarithm of a stretch's speed: at first, and at least.
+NOISE, LEAST_NOISE = 0.05, 0.01
+# What a spinning way counts for while cores are busy: its seconds, and its cost beside the best.
+BUSY_SECONDS, BUSY_COST = 0.3, 4.0
 # A product that spinning threads take much longer for than at their best shows that a core is busy.
 PROBE_SIZE, PROBE_REPEATS, PROBE_SECONDS = 256, 40, 0.04
 
@@ -106,90 +105,89 @@ def cores_are_free() -> bool:
 
 @dataclass
 class _Record:
-    cost: float = 0.0
-    tried: float = 0.0
-    due: float = 0.0
-    wait: float = SOON
+    """Seconds and elements of the stretches of a way, older ones counting less."""
+
+    seconds: float = 0.0
+    elements: float = 0.0
+
+    @property
+    def cost(self) -> float:
+        return self.seconds / self.elements if self.elements else math.inf
+
+    def fade(self, factor: float) -> None:
+        self.seconds *= factor
+        self.elements *= factor
 
 
 class ThreadChooser:
     """The fastest way to use the cores, found by trials.
 
+    Each stretch goes to the way with the lowest confidence bound of its cost (Agrawal 1995). A bound
+    falls as measurements fade, so that every way is tried again, and sooner where times scatter.
+
     Arguments:
         modes: ways, the safest first.
         free: whether cores are free just now; a way that spins is tried only then.
-        now: the time, in seconds.
     """
 
-    def __init__(
-        self,
-        modes: Sequence[ThreadMode],
-        free: Callable[[], bool],
-        now: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._free, self._now = free, now
+    def __init__(self, modes: Sequence[ThreadMode], free: Callable[[], bool]) -> None:
+        self._free = free
         self._records = {mode: _Record() for mode in modes}
-        self._best = modes[0]
+        self._noise = NOISE
+        self.mode = modes[0]
         self._begin(modes[0])
 
     def _begin(self, mode: ThreadMode) -> None:
+        self._waking = mode != self.mode
         self.mode = mode
-        self._updates, self._seconds, self._elements = 0, 0.0, 0
+        self._seconds, self._elements = 0.0, 0
 
     def took(self, elements: int, seconds: float) -> None:
         """Record the time of an update, and set `mode` for the next."""
-        best = self._records[self._best]
-        settled = self.mode is self._best and best.cost > 0
-        self._updates += 1
-        if self._updates == 2 and not settled and self._seconds < SHORT:
-            self._seconds, self._elements = 0.0, 0  # threads wake up in the first
+        if self._waking and seconds < SHORT:
+            self._waking = False  # threads wake up in the first
+            return
+        self._waking = False
         self._seconds += seconds
         self._elements += elements
-        limit = best.cost * self._elements * (CRAWLING if settled else HOPELESS)
-        if self._seconds < (SHORT if 0 < limit < self._seconds else STRETCH):
+        best, own = self._best(), self._records[self.mode]
+        hopeless = own is not best and self._seconds > HOPELESS * best.cost * self._elements
+        if self._seconds < (SHORT if hopeless else STRETCH):
             return
-        cost = self._seconds / max(1, self._elements)
-        if settled:
-            self._watch(best, cost)
-        else:
-            self._judge(best, cost)
+        if own is best and own.elements:
+            self._watch(self._seconds / (max(1, self._elements) * own.cost))
+        for record in self._records.values():
+            record.fade(math.exp(-self._seconds / MEMORY))
+        own.seconds += self._seconds
+        own.elements += max(1, self._elements)
         self._choose()
 
-    def _watch(self, best: _Record, cost: float) -> None:
-        """Try the other ways sooner where the best one has become dearer or cheaper."""
-        if not best.cost / CHANGED < cost < best.cost * CHANGED:
+    def _best(self) -> _Record:
+        return min(self._records.values(), key=lambda record: record.cost)
+
+    def _watch(self, ratio: float) -> None:
+        """Note how far a stretch of the best way was from what it usually takes."""
+        deviation = min(0.5, abs(math.log(ratio)))
+        if deviation > max(CHANGED, 3 * self._noise):
             for record in self._records.values():
-                record.wait = max(SOON, record.wait / 2)
-                record.due = min(record.due, record.tried + SOON)
-            best.cost = cost
-        best.cost += (cost - best.cost) / 4
+                record.fade(FORGET)
+        self._noise = math.sqrt(0.8 * self._noise**2 + 0.2 * deviation**2)
 
-    def _judge(self, best: _Record, cost: float) -> None:
-        record = self._records[self.mode]
-        record.cost = cost
-        if self.mode is self._best:
-            return
-        loser = record
-        if cost * GAIN < best.cost:
-            loser, self._best = best, self.mode
-        self._postpone(loser)
-
-    def _postpone(self, record: _Record) -> None:
-        if record.cost > HOPELESS * self._records[self._best].cost:
-            record.wait = max(record.wait, FAR)
-        record.tried = self._now()
-        record.due = record.tried + record.wait
-        record.wait = min(NEAR if record.wait <= NEAR else LATE, 2 * record.wait)
+    def _bound(self, mode: ThreadMode) -> float:
+        record = self._records[mode]
+        if not record.elements:
+            return -math.inf
+        noise = max(self._noise, LEAST_NOISE)
+        return record.cost * (1 - noise / math.sqrt(record.seconds / STRETCH))
 
     def _choose(self) -> None:
-        now = self._now()
-        due = [mode for mode, own in self._records.items() if mode != self._best and own.due <= now]
-        if any(mode.spin for mode in due) and not self._free():
-            for mode in due:
-                if mode.spin:
-                    self._postpone(self._records[mode])
-            due = [mode for mode in due if not mode.spin]
-        self._begin(due[0] if due else self._best)
+        chosen = min(self._records, key=self._bound)
+        if chosen.spin and chosen.threads > 1 and chosen != self.mode and not self._free():
+            elements = BUSY_SECONDS / (BUSY_COST * self._best().cost)
+            self._records[chosen] = _Record(BUSY_SECONDS, elements)
+            others = [mode for mode in self._records if not (mode.spin and mode.threads > 1)]
+            chosen = min(others, key=self._bound)
+        self._begin(chosen)
 
 
 def thread_modes(threads: int, *, counts: bool) -> list[ThreadMode]:
