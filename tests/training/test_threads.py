@@ -3,11 +3,13 @@
 from collections import Counter
 from collections.abc import Callable
 from math import exp
+from pathlib import Path
 from random import Random
 
 import pytest
 import torch
 
+from rhapsode.training import other_programs
 from rhapsode.training.thread_choice import (
     SleepingThreads,
     ThreadChooser,
@@ -128,3 +130,29 @@ def test_the_process_is_left_as_it_was() -> None:
 
 def test_the_probe_answers() -> None:
     assert cores_are_free() in {True, False}
+
+
+@pytest.mark.parametrize(
+    ("others", "idle", "busy"),
+    [(100, 100, False), (100, 0, True), (20, 0, False), (900, 100, False)],
+)
+def test_busy_programs_are_noticed(
+    others: int, idle: int, busy: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ticks of a hundredth of a second within one second; the process itself used none."""
+    file, now = tmp_path / "stat", [0.0]
+    monkeypatch.setattr(other_programs, "_STATISTICS", file)
+    monkeypatch.setattr(other_programs.os, "sysconf", lambda _: 100, raising=False)
+    monkeypatch.setattr(other_programs.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(other_programs.time, "process_time", lambda: 3.0)
+    file.write_text("cpu  500 0 100 7000 0 0 0 0 0 0\ncpu0 1 1 1 1\n")
+    programs = other_programs.OtherPrograms()
+    assert not programs.are_busy()
+    file.write_text(f"cpu  {500 + others} 0 100 {7000 + idle} 0 0 0 0 0 0\n")
+    now[0] = 1.0
+    assert programs.are_busy() is busy
+    file.unlink()
+    now[0] = 2.0
+    assert programs.are_busy() is busy
+    now[0] = 9.0
+    assert programs.are_busy() is busy

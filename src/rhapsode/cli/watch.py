@@ -81,6 +81,8 @@ class Watch:
         if seconds > 0:
             line.append(f"  {elements / seconds:,.0f} elements/s", style="dim")
         line.append(f"  {format_duration(left)} left", style="dim")
+        if event.busy:
+            line.append("  other programs are busy", style="yellow")
         return line
 
 

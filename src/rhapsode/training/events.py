@@ -30,6 +30,7 @@ class Step:
         elements: read so far.
         elapsed: seconds on the run's clock.
         threads: that the update took; other numbers of them change the last bits.
+        busy: whether other programs left no core free in the last seconds.
     """
 
     step: int
@@ -40,6 +41,7 @@ class Step:
     elements: int
     elapsed: float
     threads: int = 1
+    busy: bool = False
 
 
 @dataclass(frozen=True)

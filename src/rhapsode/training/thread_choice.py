@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 import torch
 
+from rhapsode.training.other_programs import OtherPrograms
+
 # Seconds of a stretch after which a way is judged: longer than the bursts in which other programs
 # tend to work. A way that is this much slower than the best one is given up sooner.
 STRETCH, SHORT, HOPELESS = 1.0, 0.25, 1.3
@@ -220,6 +222,7 @@ class TrainingThreads:
         self._most = torch.get_num_threads()
         self._recorded = recorded
         self._waiting = SleepingThreads()
+        self._others = OtherPrograms()
         self._chooser = ThreadChooser(modes, self._probe)
 
     def before(self, step: int) -> int:
@@ -234,6 +237,10 @@ class TrainingThreads:
     def took(self, elements: int, seconds: float) -> None:
         """Record the time of an update."""
         self._chooser.took(elements, seconds)
+
+    def others_are_busy(self) -> bool:
+        """True if other programs left no core free in the last seconds."""
+        return self._others.are_busy()
 
     def rest(self) -> None:
         """Use all threads, asleep at barriers, for everything that is no update."""

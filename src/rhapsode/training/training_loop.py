@@ -293,6 +293,7 @@ class TrainingLoop:
             elements=elements,
             elapsed=self._clock.elapsed(),
             threads=threads,
+            busy=self._threads.others_are_busy(),
         )
 
     def _look(self) -> Iterator[Event]:
