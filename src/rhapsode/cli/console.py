@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from rhapsode.cli.process import is_closed_pipe
 from rhapsode.errors import RunError
 from rhapsode.log import log
 
@@ -115,13 +116,15 @@ def put(text: str) -> None:
     """
     if sys.stdout is None:
         raise RunError("standard output is closed", hint="leave it open, or send it to a file")
+    terminal = sys.stdout.isatty()
+    ways = (sys.stdout.encoding, "replace") if terminal else ("utf-8", "surrogateescape")
     try:
         sys.stdout.flush()
-        sys.stdout.buffer.write(text.encode("utf-8", "surrogateescape"))
+        sys.stdout.buffer.write(text.encode(*ways))
         sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise
     except OSError as problem:
+        if is_closed_pipe(problem):
+            raise
         # What could not be written is not tried again when the program ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise RunError(f"cannot write: {problem.strerror}", where="standard output") from None

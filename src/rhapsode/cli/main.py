@@ -7,9 +7,9 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
-from pathlib import Path
 
 import rhapsode as rh
+from rhapsode.cli.process import accept_any_character, is_closed_pipe, seconds_since_process_start
 from rhapsode.errors import RhapsodeError
 
 _KNOWN = {
@@ -62,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         began -= seconds_since_process_start()
         arguments = sys.argv[1:]
+        accept_any_character()
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         listing = "\n".join(f"  {name:<10} {about}" for name, about in COMMANDS.items())
         sys.stdout.write(_HELP.format(commands=listing))
@@ -89,8 +90,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("\ninterrupted\n")
         return 130
-    except BrokenPipeError:
-        # Whoever read our output has closed it, as `head` does: that is not an error.
+    except OSError as problem:
+        if not is_closed_pipe(problem):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     finally:
@@ -110,16 +112,6 @@ def _run(name: str, words: Sequence[str], began: float) -> None:
 # slower. A frame that claims a large stack makes one chunk of a megabyte, with room for every call
 # it makes.
 _run.__code__ = _run.__code__.replace(co_stacksize=70_000)
-
-
-def seconds_since_process_start() -> float:
-    """Seconds since this process was started; 0 if unknown."""
-    try:
-        fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        uptime = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
-        return max(0.0, uptime - int(fields[19]) / os.sysconf("SC_CLK_TCK"))
-    except (OSError, ValueError, IndexError, AttributeError):
-        return 0.0
 
 
 def _are_several() -> bool:

@@ -1,9 +1,11 @@
 """The terminal of `rhapsode play`, or the pipe in its place."""
 
 import contextlib
+import importlib
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from rich.text import Text
 
@@ -87,7 +89,7 @@ class PlayScreen:
 def _line_editing(commands: Sequence[str], settings: Sequence[str]) -> bool:
     """Arrow keys, history and Tab; False where the system has no readline."""
     try:
-        import readline
+        readline: Any = importlib.import_module("readline")
     except ImportError:
         return False
 

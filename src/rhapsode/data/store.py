@@ -3,6 +3,7 @@
 The array is flat and is written completely or not at all.
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -186,7 +187,8 @@ def write_store(
                     watch=watch,
                 )
                 writing.rename(folder)
-        lock.unlink(missing_ok=True)
+        with contextlib.suppress(PermissionError):  # Windows, while another process waits for it
+            lock.unlink(missing_ok=True)
     except OSError as problem:
         raise DataError(
             f"cannot write the encoded text: {problem.strerror}",

@@ -218,7 +218,7 @@ def write_texts(parent: Path, pieces: Iterable[Document]) -> TextStore:
         scratch = Path(tempfile.mkdtemp(prefix=".writing-", dir=parent))
         with (
             (scratch / "text.bin").open("wb") as text,
-            (scratch / "names.jsonl").open("w", encoding="utf-8") as names,
+            (scratch / "names.jsonl").open("w", encoding="utf-8", newline="\n") as names,
         ):
             writer = _Writer(text, names)
             for piece in pieces:

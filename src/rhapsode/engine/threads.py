@@ -5,6 +5,7 @@ every loop may measure for itself whether they are faster: on a busy machine the
 """
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,10 +34,9 @@ SHARED_BYTES = 1 << 20
 
 def cores() -> int:
     """Cores that this process may use."""
-    try:
+    if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # not everywhere
-        return os.cpu_count() or 1
+    return os.cpu_count() or 1
 
 
 def parts_of(rows: int, threads: int) -> list[range]:

@@ -75,7 +75,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
             ):
                 raise RunError("not a checkpoint of this release", where=str(path))
             values = json.loads(metadata["values"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            # Copies: Windows replaces no file that is mapped, and the next checkpoint goes there.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, KeyError) as problem:
         raise RunError(
             f"the checkpoint is damaged ({first_line(problem)})", where=str(path)

@@ -140,7 +140,7 @@ def _with_content(settings: Mapping[str, Any]) -> JiebaSettings:
     if not known.user_dictionary:
         return known
     try:
-        content = Path(known.user_dictionary).read_text("utf-8-sig")
+        content = Path(known.user_dictionary).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else "not UTF-8 text"
         raise SettingsError(

@@ -98,7 +98,7 @@ class ReadyEncoder(Encoder):
                 hint='write file = "path/to/tokenizer.json"',
             )
         try:
-            text = Path(known.file).read_text("utf-8")
+            text = Path(known.file).read_text(encoding="utf-8")
             encoder = cls(text, {"file": Path(known.file).name})
         except OSError as problem:
             raise SettingsError(f"cannot read it: {problem.strerror}", where=known.file) from None

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import tempfile
 import time
 from collections import deque
@@ -148,7 +147,9 @@ def _files(source: str) -> Iterator[Path]:
 
 def workers() -> int:
     """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    import loky
+
+    return loky.cpu_count()  # type: ignore[no-any-return, unused-ignore]
 
 
 def piece_size(kind: type[Encoder]) -> int:
@@ -211,10 +212,10 @@ def release() -> None:
 
 def _alone(kind: type[Encoder], characters: int) -> bool:
     return (
-        workers() == 1
-        or characters < WORTH
+        characters < WORTH
         or kind.parallel != "processes"
         or find_spec("loky") is None
+        or workers() == 1
     )
 
 

@@ -131,7 +131,7 @@ class RunFolder:
     def _write_metrics(self, entry: Mapping[str, Any]) -> None:
         if self._log is None:
             # By lines, so that lines newer than the checkpoint survive a kill.
-            self._log = self.metrics.open("a", encoding="utf-8", buffering=1)
+            self._log = self.metrics.open("a", encoding="utf-8", newline="\n", buffering=1)
         self._log.write(json.dumps(entry) + "\n")
 
     def secure(self) -> None:

@@ -1,0 +1,33 @@
+"""The process of a command: its start and its streams, on every system."""
+
+import errno
+import io
+import os
+import sys
+import time
+from pathlib import Path
+
+
+def seconds_since_process_start() -> float:
+    """Seconds since this process was started; where that is unknown, its processor time."""
+    if sys.platform != "linux":
+        return time.process_time()
+    try:
+        fields = Path("/proc/self/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        uptime = float(Path("/proc/uptime").read_text(encoding="ascii").split()[0])
+        return max(0.0, uptime - int(fields[19]) / os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError, IndexError):
+        return time.process_time()
+
+
+def accept_any_character() -> None:
+    """Use UTF-8 for files and pipes; on a terminal, replace what its encoding lacks."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
+
+
+def is_closed_pipe(problem: OSError) -> bool:
+    """True if whoever read the output has closed it, as `head` does: that is no failure."""
+    windows = sys.platform == "win32" and problem.errno == errno.EINVAL
+    return windows or isinstance(problem, BrokenPipeError)
